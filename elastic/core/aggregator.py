@@ -1,0 +1,83 @@
+"""The aggregator contract: how results of chunks become one result."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any, Generic, TypeVar
+
+from elastic.core import encoding
+
+EntryT = TypeVar("EntryT")
+StateT = TypeVar("StateT")
+ResultT = TypeVar("ResultT")
+
+
+class Aggregator(ABC, Generic[EntryT, StateT, ResultT]):
+    """Folds entries into a state on the workers, and the states of all workers into one result.
+
+    An aggregator is shared by all threads and copied to all workers: it holds parameters, never a state.
+    `create`, `add` and `merge` may change the state that they are given and return it, or return a new one;
+    callers only use what is returned. The laws, which the contract suite checks:
+
+    * merging with a fresh `create()` on either side changes nothing;
+    * `decode(encode(state))` stands for the same state;
+    * unless `ordered`, the result is the same for every grouping and every order of merges;
+    * `finish` does not change the state: it is also called in the middle of a run, for a partial result.
+    """
+
+    #: True: the order of entries matters. Then `merge(state, other)` is only called with an `other` that comes
+    #: straight from `add`/`add_many` and whose chunks follow those of `state` without a gap.
+    ordered: bool = False
+
+    #: False: states are not kept on disk, because what they hold has left already (see `Emit`).
+    stored: bool = True
+
+    @abstractmethod
+    def create(self) -> StateT:
+        """Return the state of no entries."""
+
+    @abstractmethod
+    def add(self, state: StateT, entry: EntryT) -> StateT:
+        """Return the state with one more entry."""
+
+    @abstractmethod
+    def merge(self, state: StateT, other: StateT) -> StateT:
+        """Return the state of the entries of both; neither argument is used afterwards."""
+
+    @abstractmethod
+    def finish(self, state: StateT) -> ResultT:
+        """Return the result that the user sees, leaving the state as it is."""
+
+    def add_many(self, state: StateT, entries: Iterable[EntryT]) -> StateT:
+        """Return the state with all of `entries`, which are read to their end, once.
+
+        This is the fast path: override it where one call into C does what a loop over `add` would do.
+        """
+        for entry in entries:
+            state = self.add(state, entry)
+        return state
+
+    def encode(self, state: StateT) -> bytes:
+        """Return the state as bytes, without pickle.
+
+        The body given here serves states made of plain data (see `elastic.core.encoding`).
+
+        Raises:
+            EncodingError: The state holds something that is not plain data.
+        """
+        return encoding.pack(state)
+
+    def decode(self, data: bytes) -> StateT:
+        """Return the state that `encode` was given; `data` may come from disk and is not trusted.
+
+        Raises:
+            EncodingError: The bytes are not a state.
+        """
+        state: StateT = encoding.unpack(data)
+        return state
+
+    def __str__(self) -> str:
+        return type(self).__name__
+
+
+#: Any aggregator, where it does not matter of what.
+AnyAggregator = Aggregator[Any, Any, Any]

@@ -1,0 +1,15 @@
+"""Where time comes from: passed in, so that whoever decides can be tested without waiting."""
+
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the time; the one of this machine is in `elastic.engine.system_clock`."""
+
+    def now(self) -> float:
+        """Return seconds since 1970: for people and receipts."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that only go forward: for intervals and deadlines."""
+        ...

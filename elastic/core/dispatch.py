@@ -1,0 +1,74 @@
+"""How many chunks one call should carry, learnt from how long calls take."""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+
+from elastic.core.chunk import Batch, Chunk
+from elastic.core.settings import Settings
+
+#: A call carries at most this many times the chunks of the calls before it, because the next chunks may be heavier.
+_GROWTH = 4
+
+
+@dataclass(slots=True)
+class Pace:
+    """The size of the next call: big enough to hide what a call costs, small enough to spread."""
+
+    settings: Settings
+    size: int = 1
+    _seconds_per_chunk: float = 0.0
+
+    def observe(self, chunks: int, seconds: float) -> None:
+        """Learn from a call that carried `chunks` and kept a worker busy for `seconds`."""
+        observed = max(seconds, 1e-7) / chunks
+        known = self._seconds_per_chunk
+        self._seconds_per_chunk = observed if not known else (known + observed) / 2
+        wanted = int(self.settings.call_seconds / self._seconds_per_chunk)
+        self.size = max(1, min(wanted, chunks * _GROWTH, self.settings.call_chunks))
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Chunks that can be sent, in order of their ids, with the number of times they were sent before."""
+
+    _queue: deque[tuple[Chunk, int]] = field(default_factory=deque)
+    bytes: int = 0
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def append(self, chunks: Collection[Chunk]) -> None:
+        """Put freshly cut chunks behind all others."""
+        self._queue.extend((chunk, 0) for chunk in chunks)
+        self.bytes += sum(chunk.weight for chunk in chunks)
+
+    def put_back(self, chunks: Collection[Chunk], attempts: int) -> None:
+        """Put chunks that were sent `attempts` times where their ids belong."""
+        entries = [*self._queue, *((chunk, attempts) for chunk in chunks)]
+        entries.sort(key=lambda entry: entry[0].chunk_id)
+        self._queue = deque(entries)
+        self.bytes += sum(chunk.weight for chunk in chunks)
+
+    def take(self, batch_id: int, size: int, max_bytes: int) -> Batch:
+        """Take the next chunks with consecutive ids that were sent equally often, at least one, as a batch."""
+        chunk, attempts = self._queue.popleft()
+        taken, weight = [chunk], chunk.weight
+        while self._queue and len(taken) < size:
+            following, others = self._queue[0]
+            weight += following.weight
+            if following.chunk_id != taken[-1].chunk_id + 1 or others != attempts or weight > max_bytes:
+                break
+            taken.append(following)
+            self._queue.popleft()
+        self.bytes -= sum(chunk.weight for chunk in taken)
+        return Batch(batch_id, attempts + 1, tuple(taken))
+
+    def discard(self, is_needless: Callable[[Chunk], bool]) -> None:
+        """Forget chunks whose results came after all."""
+        self._queue = deque(entry for entry in self._queue if not is_needless(entry[0]))
+        self.bytes = sum(chunk.weight for chunk, _ in self._queue)
+
+    def __iter__(self) -> Iterator[tuple[Chunk, int]]:
+        """Yield chunks and how often each was sent."""
+        return iter(self._queue)

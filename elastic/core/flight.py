@@ -1,0 +1,119 @@
+"""What is in flight: batches that were sent and are not folded, and the nodes that have them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from elastic.core.chunk import Batch, Chunk
+from elastic.core.placement import Candidate
+
+
+@dataclass(slots=True)
+class Sent:
+    """A batch that was sent and is not folded."""
+
+    batch: Batch
+    node_id: str
+    #: False while its call has not ended
+    answered: bool = False
+    #: the worker that holds its result; None until word of that came
+    worker_id: str | None = None
+
+    @property
+    def weight(self) -> int:
+        return sum(chunk.weight for chunk in self.batch.chunks)
+
+
+@dataclass(slots=True)
+class Node:
+    """A node and what was asked of it."""
+
+    node_id: str
+    on_master: bool
+    workers: set[str] = field(default_factory=set)
+    #: batches sent and not answered
+    calls: int = 0
+    #: chunks sent and not folded
+    chunks: int = 0
+    #: batches whose results its workers hold
+    held: int = 0
+    #: a collection is under way
+    collecting: bool = False
+    #: monotonic seconds of the last collection, or of the first result held since
+    collected_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Flight:
+    """Batches in flight, by id, and the nodes of the run."""
+
+    calls_per_worker: int
+    nodes: dict[str, Node] = field(default_factory=dict)
+    batches: dict[int, Sent] = field(default_factory=dict)
+    #: bytes that the batches weigh
+    weight: int = 0
+
+    @property
+    def workers(self) -> int:
+        return sum(len(node.workers) for node in self.nodes.values())
+
+    @property
+    def credits(self) -> int:
+        """How many more calls the nodes take."""
+        return sum(max(0, self._room(node)) for node in self.nodes.values())
+
+    def candidates(self) -> list[Candidate]:
+        """Return the nodes that take another call, sorted by id."""
+        return [
+            Candidate(node.node_id, len(node.workers), node.chunks, node.on_master)
+            for _, node in sorted(self.nodes.items())
+            if self._room(node) > 0
+        ]
+
+    def send(self, batch: Batch, node_id: str) -> None:
+        sent = self.batches[batch.batch_id] = Sent(batch, node_id)
+        node = self.nodes[node_id]
+        node.calls += 1
+        node.chunks += len(batch)
+        self.weight += sent.weight
+
+    def answer(self, sent: Sent) -> None:
+        """The call of a batch has ended; its node takes another one."""
+        if not sent.answered:
+            sent.answered = True
+            if (node := self.nodes.get(sent.node_id)) is not None:
+                node.calls -= 1
+
+    def hold(self, sent: Sent, worker_id: str, now: float) -> None:
+        """A worker holds the result of a batch."""
+        sent.worker_id = worker_id
+        node = self.nodes[sent.node_id]
+        node.collected_at = now if not node.held else node.collected_at
+        node.held += 1
+
+    def close(self, sent: Sent) -> None:
+        """A batch is not in flight any more."""
+        self.answer(sent)
+        del self.batches[sent.batch.batch_id]
+        self.weight -= sent.weight
+        if (node := self.nodes.get(sent.node_id)) is not None:
+            node.chunks -= len(sent.batch)
+            node.held -= sent.worker_id is not None
+
+    def held_by(self, worker_id: str) -> list[Sent]:
+        return [sent for sent in self.batches.values() if sent.worker_id == worker_id]
+
+    def on_node(self, node_id: str) -> list[Sent]:
+        return [sent for sent in self.batches.values() if sent.node_id == node_id]
+
+    def chunk(self, chunk_id: int) -> Chunk | None:
+        """Return a chunk that is in flight."""
+        for sent in self.batches.values():
+            if sent.batch.first <= chunk_id < sent.batch.stop:
+                return sent.batch.chunks[chunk_id - sent.batch.first]
+        return None
+
+    def __iter__(self) -> Iterator[Sent]:
+        return iter(self.batches.values())
+
+    def _room(self, node: Node) -> int:
+        return len(node.workers) * self.calls_per_worker - node.calls

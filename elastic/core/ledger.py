@@ -1,0 +1,362 @@
+"""The ledger: which chunks are where, and hence what to do next. No I/O, no clock, no thread.
+
+A chunk is *waiting*, then *sent* (in a batch whose call has not ended), then *held* (a worker has folded it into a
+state that has not come back), then *folded*. Whatever is lost on the way makes its chunks wait again, and a partial
+is folded only while none of its chunks are: so every chunk is counted once.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from elastic.core import event as events
+from elastic.core.chunk import Chunk
+from elastic.core.dispatch import Pace, Waiting
+from elastic.core.errors import LedgerError
+from elastic.core.event import Event
+from elastic.core.flight import Flight, Node, Sent
+from elastic.core.instruction import Collect, Complete, Cut, Drop, Fail, Fold, Instruction, Send
+from elastic.core.partial import Failure, Partial
+from elastic.core.placement import Placement
+from elastic.core.settings import Settings
+from elastic.core.spans import Spans
+from elastic.core.stage import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Consecutive chunks that are cut and not folded."""
+
+    first: int
+    stop: int
+    #: the last stage that the master has word of; None for chunks that were not sent
+    stage: Stage | None
+    node_id: str | None
+    worker_id: str | None
+    #: how often they were sent
+    attempt: int
+
+
+class Ledger:
+    """Decides everything about the chunks of one step; `handle` is its only door.
+
+    Args:
+        settings: How much may be in flight.
+        placement: Chooses the node of a batch.
+        ordered: True when partials must be folded in the order of their chunks.
+        folded: Chunks that an earlier master folded.
+    """
+
+    def __init__(
+        self, *, settings: Settings, placement: Placement, ordered: bool = False, folded: Spans | None = None
+    ) -> None:
+        self.settings = settings
+        self.placement = placement
+        self.ordered = ordered
+        #: chunks that are in the result
+        self.folded = folded or Spans()
+        #: the id that the next chunk gets; every smaller id is waiting, in flight, early or folded
+        self.next_id = self.folded.low
+        #: True when the source has nothing more to yield
+        self.exhausted = False
+        #: True when `Complete` or `Fail` was given; nothing is decided any more
+        self.finished = False
+        #: how many chunks reached a stage; a chunk that is sent again is counted once
+        self.reached: Counter[Stage] = Counter()
+        #: `entries` that were folded, and by name what happened that should not
+        self.counters: Counter[str] = Counter()
+        self._now = 0.0
+        self._pace = Pace(settings)
+        self._waiting = Waiting()
+        self._flight = Flight(settings.calls_per_worker)
+        #: ordered only: partials whose turn has not come, by first chunk id
+        self._early: dict[int, Partial] = {}
+        self._next_batch = 0
+        self._story: deque[tuple[str, int, int, str]] = deque(maxlen=2000)
+
+    # -- the door, and what can be asked
+
+    def handle(self, *happened: Event) -> list[Instruction]:
+        """Take in events, in the order in which they happened, and return what to do about them.
+
+        Raises:
+            LedgerError: An event tells of something that cannot be.
+        """
+        instructions: list[Instruction] = []
+        for event in happened:
+            if not self.finished:
+                instructions += _HANDLERS[type(event)](self, event)
+        if not self.finished:
+            instructions += self._plan()
+        return instructions
+
+    def missing(self) -> list[Missing]:
+        """Return what is cut and not folded, by ascending chunk id."""
+        found = [
+            Missing(
+                sent.batch.first,
+                sent.batch.stop,
+                Stage.SENT if sent.worker_id is None else Stage.PROCESSED,
+                sent.node_id,
+                sent.worker_id,
+                sent.batch.attempt,
+            )
+            for sent in self._flight
+        ]
+        found += [
+            Missing(chunk.chunk_id, chunk.chunk_id + 1, None, None, None, attempts) for chunk, attempts in self._waiting
+        ]
+        return sorted(found, key=lambda missing: missing.first)
+
+    def first_unfolded(self) -> Chunk | None:
+        """Return the first chunk that is cut and not folded; None when all are folded."""
+        return self.chunk(self.folded.low)
+
+    def chunk(self, chunk_id: int) -> Chunk | None:
+        """Return a chunk that is cut and not folded."""
+        waiting = (chunk for chunk, _ in self._waiting if chunk.chunk_id == chunk_id)
+        return self._flight.chunk(chunk_id) or next(waiting, None)
+
+    def workers(self) -> dict[str, tuple[str, ...]]:
+        """Return the ids of the workers of each node."""
+        return {node_id: tuple(sorted(node.workers)) for node_id, node in self._flight.nodes.items()}
+
+    def story(self, first: int, stop: int | None = None) -> list[str]:
+        """Return what is remembered about chunks `[first, stop)`, oldest first."""
+        stop = first + 1 if stop is None else stop
+        return [
+            f"{what} [{begin}, {end}) {detail}".rstrip()
+            for what, begin, end, detail in self._story
+            if begin < stop and first < end
+        ]
+
+    # -- events
+
+    def _on_ticked(self, event: events.Ticked) -> Iterable[Instruction]:
+        self._now = event.now
+        return ()
+
+    def _on_worker_joined(self, event: events.WorkerJoined) -> Iterable[Instruction]:
+        node = self._flight.nodes.setdefault(event.node_id, Node(event.node_id, event.on_master))
+        node.workers.add(event.worker_id)
+        return ()
+
+    def _on_worker_lost(self, event: events.WorkerLost) -> Iterable[Instruction]:
+        node = self._flight.nodes.get(event.node_id)
+        if node is None or event.worker_id not in node.workers:
+            return ()
+        node.workers.discard(event.worker_id)
+        self.counters["workers_lost"] += 1
+        return self._send_again(self._flight.held_by(event.worker_id), event.reason)
+
+    def _on_node_lost(self, event: events.NodeLost) -> Iterable[Instruction]:
+        if event.node_id not in self._flight.nodes:
+            return ()
+        lost = self._flight.on_node(event.node_id)
+        del self._flight.nodes[event.node_id]
+        self.counters["nodes_lost"] += 1
+        return self._send_again(lost, event.reason)
+
+    def _on_chunks_cut(self, event: events.ChunksCut) -> Iterable[Instruction]:
+        for chunk in event.chunks:
+            if chunk.chunk_id != self.next_id:
+                raise LedgerError(f"chunk {chunk.chunk_id} was cut where chunk {self.next_id} should come")
+            self.next_id += 1
+        gaps = self.folded.above
+        self._waiting.append([chunk for chunk in event.chunks if not gaps or chunk.chunk_id not in self.folded])
+        return ()
+
+    def _on_source_exhausted(self, event: events.SourceExhausted) -> Iterable[Instruction]:
+        self.exhausted = True
+        return ()
+
+    def _on_batch_processed(self, event: events.BatchProcessed) -> Iterable[Instruction]:
+        sent = self._flight.batches.get(event.batch_id)
+        if sent is None:
+            return ()
+        self._flight.answer(sent)
+        self._pace.observe(len(sent.batch), event.seconds)
+        node = self._flight.nodes.get(sent.node_id)
+        if node is None or event.worker_id not in node.workers:
+            return self._send_again([sent], "its worker is gone")
+        if not self.ordered:
+            self._flight.hold(sent, event.worker_id, self._now)
+        return ()
+
+    def _on_batch_lost(self, event: events.BatchLost) -> Iterable[Instruction]:
+        sent = self._flight.batches.get(event.batch_id)
+        return () if sent is None or sent.answered else self._send_again([sent], event.reason, suspect=event.suspect)
+
+    def _on_batch_failed(self, event: events.BatchFailed) -> Iterable[Instruction]:
+        return [] if event.batch_id not in self._flight.batches else self._fail(event.failure)
+
+    def _on_partial_refused(self, event: events.PartialRefused) -> Iterable[Instruction]:
+        self._collected(event.node_id, event.collected)
+        self.counters["receipts_refused"] += 1
+        return [Drop(event.partial, event.reason), *self._send_again(self._answers(event.partial), event.reason)]
+
+    def _on_partial_returned(self, event: events.PartialReturned) -> Iterable[Instruction]:
+        self._collected(event.node_id, event.collected)
+        partial = event.partial
+        if partial is None:
+            return
+        if self._counts_twice(partial):
+            self.counters["duplicates_dropped"] += partial.chunks
+            yield Drop(partial, "some of its chunks are in the result already")
+            yield from self._send_again(self._answers(partial), "its partial was dropped")
+        elif self.ordered:
+            self._early[partial.first] = partial
+            for sent in self._answers(partial):
+                self._flight.answer(sent)
+            while (following := self._early.pop(self.folded.low, None)) is not None:
+                yield self._fold(following)
+        else:
+            yield self._fold(partial)
+
+    # -- folding
+
+    def _fold(self, partial: Partial) -> Fold:
+        answers = self._answers(partial)
+        for sent in answers:
+            self._flight.close(sent)
+        for account in partial.accounts:
+            self._remember("folded", account.first, account.stop, f"from {account.worker_id}")
+            self.folded.add(account.first, account.stop)
+        if len(answers) < len(partial.accounts):
+            # A result that had been given up came after all: its chunks need not be sent again.
+            self._waiting.discard(lambda chunk: chunk.chunk_id in self.folded)
+        for stage in (Stage.RECEIVED, Stage.PROCESSED, Stage.RETURNED, Stage.AGGREGATED):
+            self.reached[stage] += partial.chunks
+        self.counters["entries"] += partial.entries
+        return Fold(partial)
+
+    def _counts_twice(self, partial: Partial) -> bool:
+        seen = Spans(low=-1)
+        for account in partial.accounts:
+            first, stop = account.first, account.stop
+            if stop > self.next_id:
+                raise LedgerError(f"a result came for chunk {stop - 1}, but only {self.next_id} were cut")
+            early = any(first < other.stop and other.first < stop for p in self._early.values() for other in p.accounts)
+            if early or self.folded.overlaps(first, stop) or seen.overlaps(first, stop):
+                return True
+            seen.add(first, stop)
+        return False
+
+    def _answers(self, partial: Partial) -> list[Sent]:
+        """Return the batches in flight that a partial answers: all, unless some had been given up."""
+        batches = self._flight.batches
+        return [batches[account.batch_id] for account in partial.accounts if account.batch_id in batches]
+
+    # -- bookkeeping
+
+    def _collected(self, node_id: str, collected: bool) -> None:
+        node = self._flight.nodes.get(node_id)
+        if node is not None and collected:
+            node.collecting = False
+            node.collected_at = self._now
+
+    def _send_again(self, lost: list[Sent], reason: str, *, suspect: bool = True) -> list[Instruction]:
+        """Let the chunks of lost batches wait again, or give up on them."""
+        for sent in lost:
+            batch = sent.batch
+            self._flight.close(sent)
+            chunks = [chunk for chunk in batch.chunks if chunk.chunk_id not in self.folded]
+            self._remember("lost", batch.first, batch.stop, reason)
+            self.counters["chunks_sent_again"] += len(chunks)
+            self._waiting.put_back(chunks, batch.attempt)
+            if chunks and suspect and batch.attempt >= self.settings.max_attempts:
+                return self._fail(_given_up(chunks[0], batch.attempt, reason))
+        return []
+
+    def _fail(self, failure: Failure) -> list[Instruction]:
+        self.finished = True
+        return [Fail(failure)]
+
+    def _remember(self, what: str, first: int, stop: int, detail: str = "") -> None:
+        self._story.append((what, first, stop, detail))
+
+    # -- planning
+
+    def _plan(self) -> Iterator[Instruction]:
+        yield from self._send()
+        wanted = self._wanted()
+        if wanted > 0:
+            yield Cut(wanted)
+        for node in self._flight.nodes.values():
+            if self._collection_is_due(node):
+                node.collecting = True
+                yield Collect(node.node_id)
+        if self.exhausted and self.folded.low == self.next_id:
+            self.finished = True
+            yield Complete()
+
+    def _send(self) -> Iterator[Instruction]:
+        while len(self._waiting) and (candidates := self._flight.candidates()):
+            node_id = self.placement.choose(candidates)
+            if node_id is None:
+                return
+            batch = self._waiting.take(self._next_batch, self._call_size(), self.settings.call_bytes)
+            self._next_batch += 1
+            self._flight.send(batch, node_id)
+            if batch.attempt == 1:
+                self.reached[Stage.DISTRIBUTED] += len(batch)
+                self.reached[Stage.SENT] += len(batch)
+            self._remember("sent", batch.first, batch.stop, f"to {node_id}, attempt {batch.attempt}")
+            yield Send(batch, node_id, collect=self.ordered)
+
+    def _call_size(self) -> int:
+        """Return the chunks of the next call; towards the end, few enough that every worker gets some."""
+        if not self.exhausted:
+            return self._pace.size
+        share = -(-len(self._waiting) // max(1, self._flight.workers))
+        return max(1, min(self._pace.size, share))
+
+    def _wanted(self) -> int:
+        """Return how many more chunks can be cut without reading the source ahead of what can be sent."""
+        unfolded_bytes = self._flight.weight + self._waiting.bytes
+        if (
+            self.exhausted
+            or self._waiting.bytes >= self.settings.call_bytes
+            or unfolded_bytes >= self.settings.look_ahead_bytes
+        ):
+            return 0
+        room = self.settings.look_ahead - (self.next_id - len(self.folded))
+        return min(self._flight.credits * self._pace.size - len(self._waiting), room)
+
+    def _collection_is_due(self, node: Node) -> bool:
+        if self.ordered or node.collecting or not node.held:
+            return False
+        idle = self.exhausted and not len(self._waiting) and not node.calls
+        full = (
+            self.next_id - len(self.folded) >= self.settings.look_ahead
+            or self._flight.weight + self._waiting.bytes >= self.settings.look_ahead_bytes
+        )
+        return idle or full or self._now - node.collected_at >= self.settings.collect_seconds
+
+
+def _given_up(chunk: Chunk, attempts: int, reason: str) -> Failure:
+    return Failure(
+        chunk_id=chunk.chunk_id,
+        index=None,
+        place=f"chunk {chunk.chunk_id}",
+        function="the worker",
+        error_type="Lost",
+        message=f"sent {attempts} times and never came back; the last time because {reason}",
+    )
+
+
+#: The only place where an event meets its handler.
+_HANDLERS: dict[type, Callable[[Ledger, Any], Iterable[Instruction]]] = {
+    events.Ticked: Ledger._on_ticked,
+    events.WorkerJoined: Ledger._on_worker_joined,
+    events.WorkerLost: Ledger._on_worker_lost,
+    events.NodeLost: Ledger._on_node_lost,
+    events.ChunksCut: Ledger._on_chunks_cut,
+    events.SourceExhausted: Ledger._on_source_exhausted,
+    events.BatchProcessed: Ledger._on_batch_processed,
+    events.BatchLost: Ledger._on_batch_lost,
+    events.BatchFailed: Ledger._on_batch_failed,
+    events.PartialReturned: Ledger._on_partial_returned,
+    events.PartialRefused: Ledger._on_partial_refused,
+}

@@ -1,0 +1,78 @@
+"""Partials: what comes back from the nodes, and the account of which chunks are in it."""
+
+from dataclasses import dataclass
+
+from elastic.core.store import ReceiptRow
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a worker says about one batch that it has processed, one element (or 16 bytes) a chunk."""
+
+    batch_id: int
+    attempt: int
+    first: int  #: the first chunk id
+    node_id: str
+    worker_id: str
+    conceived_at: tuple[int, ...]  #: microseconds since 1970
+    #: True when the chunks were counted and digested as they were cut, False when the worker did it first
+    counted: bool
+    entries: tuple[int, ...]  #: number of entries read
+    contents: bytes  #: digests of what was read
+    processed: bytes  #: digests of stage PROCESSED
+    returned: bytes = b""  #: digests of stage RETURNED, put on by the node's sender
+
+    @property
+    def stop(self) -> int:
+        """One past the last chunk id."""
+        return self.first + len(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """The folded result of an exact set of chunks: counted whole or not at all."""
+
+    accounts: tuple[Account, ...]
+    #: encoded states; more than one when nobody on the way had a reason to merge them
+    states: tuple[bytes, ...]
+    #: BLAKE2b-128 over the states
+    digest: bytes
+    #: the receipts as they are kept; put on by the master's receiver when all of them verify
+    rows: tuple[ReceiptRow, ...] = ()
+
+    @property
+    def first(self) -> int:
+        return self.accounts[0].first
+
+    @property
+    def chunks(self) -> int:
+        return sum(map(len, self.accounts))
+
+    @property
+    def entries(self) -> int:
+        return sum(sum(account.entries) for account in self.accounts)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An entry, or a whole chunk, that the user's code or the source failed on: plain data, no exception."""
+
+    chunk_id: int
+    #: index of the entry in its chunk; None when the whole chunk failed
+    index: int | None
+    #: where the entry lies in its source
+    place: str
+    #: the user's function, or the part of the flow, that failed
+    function: str
+    error_type: str
+    message: str
+    traceback: str = ""
+    node_id: str = ""
+    worker_id: str = ""
+
+    def __str__(self) -> str:
+        what = f"{self.error_type}: {self.message}" if self.message else self.error_type
+        return f"{self.function} failed on {self.place} (chunk {self.chunk_id}): {what}"

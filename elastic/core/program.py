@@ -1,0 +1,20 @@
+"""The program: what every worker of a step needs, pickled once and sent to each of them."""
+
+from dataclasses import dataclass
+
+from elastic.core.aggregator import AnyAggregator
+from elastic.core.source import Reader
+from elastic.core.transform import Transform
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """How a worker turns chunks into a partial."""
+
+    reader: Reader
+    transforms: tuple[Transform, ...]
+    aggregator: AnyAggregator
+    #: what makes and checks receipts: the run's key, the run, the step
+    key: bytes
+    run_id: str
+    step: int

@@ -1,0 +1,65 @@
+"""Transforms: what a flow does to entries, as values. How they run is in `elastic.stages.transforms`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """One link of a flow, holding the user's function."""
+
+    function: Callable[..., Any]
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__.lower()}({name_of(self.function)})"
+
+
+class Map(Transform):
+    """One entry becomes one entry: `function(entry)`."""
+
+    __slots__ = ()
+
+
+class Filter(Transform):
+    """Only entries for which `function(entry)` is true go on."""
+
+    __slots__ = ()
+
+
+class FlatMap(Transform):
+    """One entry becomes all elements of `function(entry)`."""
+
+    __slots__ = ()
+
+
+class MapChunks(Transform):
+    """All entries of a chunk become all elements of `function(list of entries)`."""
+
+    __slots__ = ()
+
+
+class Task(Transform):
+    """All entries of a chunk become one entry, `function(list of entries)`: ElasticFlow's task."""
+
+    __slots__ = ()
+
+
+class KeyBy(Transform):
+    """An entry becomes the pair `(function(entry), entry)`."""
+
+    __slots__ = ()
+
+
+#: The transforms that see a whole chunk at a time.
+WHOLE_CHUNK = (MapChunks, Task)
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Name a user's function for a person: module, name and line where they are known."""
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    code = getattr(function, "__code__", None)
+    module = getattr(function, "__module__", None)
+    if code is None:
+        return f"{module}.{name}" if module and module != "builtins" else name
+    return f"{module}.{name} (line {code.co_firstlineno})"

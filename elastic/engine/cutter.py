@@ -1,0 +1,87 @@
+"""The cutter: draws pieces from a source and makes numbered chunks of them."""
+
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, cast
+
+from elastic.core.chunk import Chunk, Piece, Position
+from elastic.core.clock import Clock
+from elastic.core.encoding import compress, digest, pack
+from elastic.core.errors import ElasticError, EncodingError, SourceError, UsageError
+from elastic.core.source import Source
+from elastic.core.transform import name_of
+
+Trim = Callable[[list[Any]], list[Any]]
+
+
+class Cutter:
+    """Cuts a source, never further than it is asked to.
+
+    Args:
+        source: What is cut.
+        clock: Tells when a chunk was conceived.
+        trim: The user's function that leaves out of a chunk's entries what the workers do not need; applied to
+            entries that travel by value.
+        resume: `(chunk id, position)` to go on from.
+    """
+
+    def __init__(
+        self, source: Source, clock: Clock, *, trim: Trim | None = None, resume: Position | None = None
+    ) -> None:
+        self._clock, self._trim = clock, trim
+        self._next_id, position = resume or (0, None)
+        self._pieces: Iterator[Piece] = source.cut(position)
+        #: the last chunk that was cut
+        self.last: Chunk | None = None
+
+    def cut(self, count: int) -> tuple[list[Chunk], bool]:
+        """Return up to `count` more chunks, and whether the source is exhausted.
+
+        Raises:
+            SourceError: The source cannot be read.
+            EncodingError: An entry cannot be sent.
+        """
+        chunks: list[Chunk] = []
+        conceived_at = int(self._clock.now() * 1e6)
+        while len(chunks) < count:
+            piece = self._next()
+            if piece is None:
+                return chunks, True
+            self.last = self._chunk(piece, conceived_at)
+            self._next_id += 1
+            chunks.append(self.last)
+        return chunks, False
+
+    def close(self) -> None:
+        """Close what the source holds open."""
+        if hasattr(self._pieces, "close"):
+            cast("Generator[Piece]", self._pieces).close()
+
+    def _next(self) -> Piece | None:
+        try:
+            return next(self._pieces, None)
+        except ElasticError:
+            raise
+        except Exception as error:
+            raise SourceError(f"the source failed ({type(error).__name__}: {error}).") from error
+
+    def _chunk(self, piece: Piece, conceived_at: int) -> Chunk:
+        if piece.entries is None:
+            payload = None if piece.block is None else compress(piece.block)
+            return Chunk(self._next_id, piece.position, conceived_at, piece.reference, payload)
+        entries = piece.entries if self._trim is None else self._trimmed(piece.entries)
+        try:
+            plain = pack(entries)
+        except EncodingError as error:
+            raise EncodingError(f"chunk {self._next_id} of the source cannot be sent: {error}.") from error
+        return Chunk(
+            self._next_id, piece.position, conceived_at, piece.reference, compress(plain), len(entries), digest(plain)
+        )
+
+    def _trimmed(self, entries: list[Any]) -> list[Any]:
+        assert self._trim is not None  # noqa: S101 - for the type checker; `_chunk` has looked
+        trimmed = self._trim(entries)
+        if not isinstance(trimmed, list) or len(trimmed) != len(entries):
+            raise UsageError(
+                f"trim={name_of(self._trim)} must return a list with one element for each of the {len(entries)} entries"
+            )
+        return trimmed

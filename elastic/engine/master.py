@@ -1,0 +1,345 @@
+"""The master: carries out what the ledger decides, for one step."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from elastic.core import event as events
+from elastic.core import instruction as instructions
+from elastic.core.chunk import Chunk
+from elastic.core.clock import Clock
+from elastic.core.encoding import decompress
+from elastic.core.errors import ElasticError, ReceiptError, StepFailedError
+from elastic.core.event import Event
+from elastic.core.instruction import Instruction
+from elastic.core.ledger import Ledger
+from elastic.core.partial import Failure, Partial
+from elastic.core.program import Program
+from elastic.core.receipt import NO_RECEIPT, Seal
+from elastic.core.settings import Settings
+from elastic.core.source import Source
+from elastic.core.stage import STAGES, Stage
+from elastic.core.step import Progress, StepState
+from elastic.core.store import Commit, Kept, ReceiptRow, RunStore
+from elastic.core.transform import name_of
+from elastic.engine.cutter import Cutter, Trim
+from elastic.engine.observers import Observers
+from elastic.engine.result import Result
+from elastic.stages.receiver import MasterReceiver
+from elastic.stages.sender import MasterSender
+from elastic.stages.transport import Arrival, Transport
+from elastic.stages.wire import COLLECT, Reply
+
+#: Seconds between two words of progress.
+_PROGRESS_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a master needs to know about its step."""
+
+    name: str
+    source: Source
+    program: Program
+    settings: Settings
+    #: plain data that describes the step, kept with the run
+    manifest: dict[str, Any]
+    trim: Trim | None = None
+
+
+class Master:
+    """Runs one step, in one thread; `value`, `progress` and `missing` may be asked from others.
+
+    It holds what is not durable yet: the state, and what was folded since the last commit.
+    """
+
+    def __init__(
+        self, plan: Plan, *, ledger: Ledger, transport: Transport, store: RunStore, observers: Observers, clock: Clock
+    ) -> None:
+        program = plan.program
+        self.plan, self.ledger, self.transport, self.store = plan, ledger, transport, store
+        self.observers, self.clock = observers, clock
+        seal = Seal(key=program.key, run_id=program.run_id, step=program.step)
+        self._seal = seal
+        self._sender = MasterSender(seal, transport.node_id, program.reader)
+        self._receiver = MasterReceiver(seal, transport.node_id)
+        self._kept = None if plan.source.replayable else store.chunks(program.step)
+        self._state: Any = None
+        #: guards the state, which `value` reads from other threads
+        self._lock = threading.Lock()
+        self._todo: deque[Instruction] = deque()
+        #: folded since the last commit
+        self._uncommitted: list[Partial] = []
+        self._failure: Failure | None = None
+        self._stopped = False
+        self._outcome = StepState.IN_PROGRESS
+        self._committed_at = self._told_at = self._began = clock.monotonic()
+
+    # -- from any thread
+
+    def value(self) -> Any:
+        """Return the aggregator's result over what has been folded so far."""
+        aggregator = self.plan.program.aggregator
+        with self._lock:
+            return aggregator.finish(aggregator.create() if self._state is None else self._state)
+
+    def progress(self) -> Progress:
+        """Return how far the step has come."""
+        ledger = self.ledger
+        return Progress(
+            run_id=self.plan.program.run_id,
+            step=self.plan.program.step,
+            name=self.plan.name,
+            state=self._outcome,
+            expected_chunks=ledger.next_id if ledger.exhausted else self.plan.source.expected_chunks(),
+            cut_chunks=ledger.next_id,
+            distributed_chunks=ledger.reached[Stage.DISTRIBUTED],
+            aggregated_chunks=ledger.reached[Stage.AGGREGATED],
+            entries=ledger.counters["entries"],
+            retries=ledger.counters["chunks_sent_again"],
+            counters=_unusual(ledger),
+            nodes=ledger.workers(),
+            seconds=self.clock.monotonic() - self._began,
+        )
+
+    def stop(self) -> None:
+        """Ask the step to end where it stands; it then counts as interrupted."""
+        self._stopped = True
+
+    # -- the run
+
+    def run(self) -> Result:
+        """Run the step to its end, whatever that is.
+
+        An error of user code, of the source or of the cluster is told in the result. Ctrl-C is recorded and raised.
+        """
+        program = self.plan.program
+        self.store.begin(program.step, self.plan.name, self.plan.manifest, self.clock.now())
+        error, trace = None, ""
+        self.observers.tell("step_started", self.progress())
+        try:
+            self._carry_through()
+            self._outcome = self._end_state()
+            value = self.value()
+        except KeyboardInterrupt:
+            self._outcome = StepState.INTERRUPTED
+            self._end("interrupted")
+            raise
+        except StepFailedError as failed:
+            self._outcome, value, error, trace = StepState.ERROR, None, failed.reason, failed.traceback
+        except ElasticError as failed:
+            self._outcome, value, error = StepState.ERROR, None, str(failed).rstrip(".")
+        except _StoppedError:
+            self._outcome, value, error = StepState.INTERRUPTED, None, "it was stopped"
+        self._end(error)
+        return self._result(value, error, trace)
+
+    def _carry_through(self) -> None:
+        cutter = Cutter(self.plan.source, self.clock, trim=self.plan.trim)
+        self._cutter = cutter
+        try:
+            self.transport.open(self.plan.program)
+            self._tell(())
+            while not self.ledger.finished:
+                if self._stopped:
+                    raise _StoppedError
+                self._tell(self._events(self.transport.poll(self._patience())))
+                self._keep_up()
+            self._commit()
+            if self._failure is not None:
+                self.observers.tell("failed", self._failure)
+                raise StepFailedError(self.plan.program.run_id, str(self._failure), self._failure.traceback)
+            if self._kept is not None:
+                self._kept.clean()
+        finally:
+            self.transport.close()
+            cutter.close()
+
+    def _end(self, error: str | None) -> None:
+        self.store.end(self.plan.program.step, self._outcome, self.clock.now(), error)
+        if self._outcome.is_complete:
+            self.observers.complete(self.ledger.counters["chunks_sent_again"])
+        self.observers.tell("step_ended", self.progress(), error)
+
+    def _end_state(self) -> StepState:
+        again = self.ledger.counters["chunks_sent_again"]
+        return StepState.COMPLETE_WITH_RETRIES if again else StepState.COMPLETE
+
+    # -- events in
+
+    def _tell(self, happened: Iterable[Event]) -> None:
+        """Hand events to the ledger and carry out all that follows from them."""
+        now = events.Ticked(self.clock.monotonic())
+        self._todo.extend(self.ledger.handle(now, *happened))
+        while self._todo:
+            instruction = self._todo.popleft()
+            self._todo.extend(_CARRY_OUT[type(instruction)](self, instruction))
+
+    def _events(self, arrivals: list[Arrival]) -> Iterable[Event]:
+        for arrival in arrivals:
+            if isinstance(arrival, Reply):
+                yield from self._of_reply(arrival)
+            else:
+                yield arrival
+
+    def _of_reply(self, reply: Reply) -> Iterable[Event]:
+        for worker_id, reason in reply.lost:
+            yield events.WorkerLost(reply.node_id, worker_id, reason)
+        if reply.failure is not None:
+            failure = replace(reply.failure, node_id=reply.node_id, worker_id=reply.worker_id)
+            yield self._of_failure(reply, failure)
+            return
+        collected = reply.batch_id == COLLECT
+        if not collected:
+            yield events.BatchProcessed(reply.batch_id, reply.worker_id, reply.seconds)
+        if reply.partial is not None:
+            yield self._of_partial(reply.node_id, reply.partial, collected=collected)
+        elif collected:
+            yield events.PartialReturned(reply.node_id, None, collected)
+
+    def _of_failure(self, reply: Reply, failure: Failure) -> Event:
+        if reply.unread:
+            chunk = self.ledger.chunk(failure.chunk_id)
+            if chunk is not None and self._sender.can_read_for(reply.node_id, chunk):
+                reason = f"node {reply.node_id} does not see the file; it gets it by value from now on"
+                return events.BatchLost(reply.batch_id, reason, suspect=False)
+        return events.BatchFailed(reply.batch_id, reply.worker_id, failure)
+
+    def _of_partial(self, node_id: str, partial: Partial, *, collected: bool) -> Event:
+        try:
+            return events.PartialReturned(node_id, self._receiver.receive(partial), collected)
+        except ReceiptError as error:
+            return events.PartialRefused(node_id, partial, collected, str(error))
+
+    # -- instructions out
+
+    def _cut(self, instruction: instructions.Cut) -> list[Instruction]:
+        chunks, exhausted = self._cutter.cut(instruction.count)
+        if self._kept is not None and chunks:
+            self._kept.put([Kept(chunk, self._token(chunk)) for chunk in chunks])
+        happened: list[Event] = [events.ChunksCut(tuple(chunks))] if chunks else []
+        if exhausted:
+            happened.append(events.SourceExhausted())
+        return self.ledger.handle(*happened)
+
+    def _token(self, chunk: Chunk) -> str:
+        fields = (chunk.chunk_id, 1, chunk.conceived_at, chunk.entries)
+        return self._seal.receipt(Stage.DISTRIBUTED, self.transport.node_id, fields, chunk.content, NO_RECEIPT).token
+
+    def _send(self, instruction: instructions.Send) -> list[Instruction]:
+        call = self._sender.send(instruction.batch, instruction.node_id, collect=instruction.collect)
+        self.observers.sent(call, instruction.node_id)
+        self.transport.send(instruction.node_id, call)
+        return []
+
+    def _collect(self, instruction: instructions.Collect) -> list[Instruction]:
+        self.transport.send(instruction.node_id, None)
+        return []
+
+    def _fold(self, instruction: instructions.Fold) -> list[Instruction]:
+        partial, aggregator = instruction.partial, self.plan.program.aggregator
+        try:
+            with self._lock:
+                for frame in partial.states:
+                    state = aggregator.decode(decompress(frame))
+                    fresh = self._state is None and aggregator.stored
+                    self._state = state if fresh else self._merge(aggregator, state)
+        except ElasticError:
+            raise
+        except Exception as error:
+            function = f"aggregator {aggregator} ({name_of(type(aggregator).merge)})"
+            reason = f"{function} failed on chunk {partial.first} and others: {type(error).__name__}: {error}"
+            raise StepFailedError(self.plan.program.run_id, reason) from error
+        self._uncommitted.append(partial)
+        self.observers.folded(partial)
+        return []
+
+    def _merge(self, aggregator: Any, state: Any) -> Any:
+        return aggregator.merge(aggregator.create() if self._state is None else self._state, state)
+
+    def _nothing(self, instruction: Instruction) -> list[Instruction]:
+        return []
+
+    def _fail(self, instruction: instructions.Fail) -> list[Instruction]:
+        self._failure = instruction.failure
+        return []
+
+    # -- keeping up
+
+    def _patience(self) -> float:
+        """Return how long to wait for something to arrive: less when a commit is due."""
+        if not self._uncommitted:
+            return _PROGRESS_SECONDS
+        due = self._committed_at + self.plan.settings.commit_seconds - self.clock.monotonic()
+        return min(max(due, 0.0), _PROGRESS_SECONDS)
+
+    def _keep_up(self) -> None:
+        now = self.clock.monotonic()
+        if now - self._committed_at >= self.plan.settings.commit_seconds:
+            self._commit()
+        if now - self._told_at >= _PROGRESS_SECONDS:
+            self._told_at = now
+            self.observers.tell("progressed", self.progress())
+
+    def _commit(self) -> None:
+        if self._uncommitted:
+            stored = self.plan.program.aggregator.stored
+            frames = tuple(frame for partial in self._uncommitted for frame in partial.states) if stored else ()
+            rows = tuple(row for partial in self._uncommitted for row in partial.rows)
+            self.store.commit(self.plan.program.step, self._commit_of(frames, rows))
+            if self._kept is not None:
+                self._kept.delete(chunk for row in rows for chunk in range(row.first, row.first + row.count))
+            self._uncommitted = []
+        self._committed_at = self.clock.monotonic()
+
+    def _commit_of(self, frames: tuple[bytes, ...], rows: tuple[ReceiptRow, ...]) -> Commit:
+        ledger, last = self.ledger, self._cutter.last
+        first = ledger.first_unfolded() or last
+        return Commit(
+            low=ledger.folded.low,
+            bitmap=ledger.folded.bitmap(),
+            position=None if first is None else (first.chunk_id, first.position),
+            exhausted=ledger.exhausted,
+            partials=frames,
+            receipts=rows,
+            counters={**ledger.counters, **{stage.value: ledger.reached[stage] for stage in STAGES}},
+        )
+
+    def _result(self, value: Any, error: str | None, trace: str) -> Result:
+        ledger = self.ledger
+        return Result(
+            run_id=self.plan.program.run_id,
+            step=self.plan.program.step,
+            name=self.plan.name,
+            state=self._outcome,
+            value=value,
+            entries=ledger.counters["entries"],
+            chunks=len(ledger.folded),
+            receipts={stage.value: ledger.reached[stage] for stage in STAGES},
+            counters=_unusual(ledger),
+            seconds=self.clock.monotonic() - self._began,
+            error=error,
+            traceback=trace,
+            interceptor_errors=tuple(self.observers.errors),
+        )
+
+
+class _StoppedError(Exception):
+    """Somebody called `stop`."""
+
+
+def _unusual(ledger: Ledger) -> dict[str, int]:
+    return {name: count for name, count in ledger.counters.items() if name != "entries" and count}
+
+
+_CARRY_OUT: dict[type, Callable[[Master, Any], list[Instruction]]] = {
+    instructions.Cut: Master._cut,
+    instructions.Send: Master._send,
+    instructions.Collect: Master._collect,
+    instructions.Fold: Master._fold,
+    instructions.Drop: Master._nothing,
+    instructions.Complete: Master._nothing,
+    instructions.Fail: Master._fail,
+}

@@ -1,0 +1,128 @@
+"""The observers of a step: calls its interceptors, and survives them."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from elastic.core.chunk import UNCOUNTED, UNREAD
+from elastic.core.errors import UsageError
+from elastic.core.interceptor import Interceptor
+from elastic.core.partial import Account, Partial
+from elastic.core.receipt import NO_RECEIPT, Receipt, Seal
+from elastic.core.stage import Stage
+from elastic.stages.wire import Call
+
+_log = logging.getLogger("elastic.interceptor")
+
+#: The callbacks that get a receipt for each chunk: whole receipts are only made for whoever wants them.
+_HOPS = ("send", "receive", "distributed", "aggregated")
+
+
+def interceptors_of(value: Any) -> tuple[Interceptor, ...]:
+    """Return interceptors for None, an Interceptor class or object, or several of them.
+
+    Raises:
+        UsageError: Something else was given, or a class that overrides `step_update`.
+    """
+    values = value if isinstance(value, list | tuple) else () if value is None else (value,)
+    found = []
+    for item in values:
+        interceptor = item() if isinstance(item, type) and issubclass(item, Interceptor) else item
+        if not isinstance(interceptor, Interceptor):
+            raise UsageError(f"interceptor {item!r} is not an Interceptor; derive a class from elastic.Interceptor")
+        if type(interceptor).step_update is not Interceptor.step_update:
+            raise UsageError(f"{type(interceptor).__name__}.step_update cannot be overridden; override task_complete")
+        found.append(interceptor)
+    return tuple(found)
+
+
+class Observers:
+    """Calls the interceptors of a step, in their order; one that raises is reported and left out from then on."""
+
+    def __init__(self, interceptors: Sequence[Interceptor], seal: Seal, master_node: str) -> None:
+        self._active = list(interceptors)
+        self._seal = seal
+        self._master = master_node
+        self._distributed = 0
+        self._aggregated = 0
+        self._last: Receipt | None = None
+        #: what interceptors raised
+        self.errors: list[str] = []
+
+    def tell(self, callback: str, *arguments: Any) -> None:
+        """Call `callback` of every interceptor."""
+        for interceptor in tuple(self._active):
+            try:
+                getattr(interceptor, callback)(*arguments)
+            except Exception as error:
+                self._active.remove(interceptor)
+                text = f"interceptor {type(interceptor).__name__}.{callback} raised {type(error).__name__}: {error}"
+                self.errors.append(text)
+                _log.warning("%s; it is left out from now on.", text, exc_info=True)
+
+    def sent(self, call: Call, node_id: str) -> None:
+        """A call left the master."""
+        if call.attempt == 1:
+            self._distributed += len(call.references)
+        if not self._wants_hops():
+            return
+        count = self._distributed - len(call.references) * (call.attempt == 1)
+        for fields, content in _of_call(call):
+            first = self._receipt(Stage.DISTRIBUTED, self._master, fields, content, NO_RECEIPT)
+            count += call.attempt == 1
+            self.tell("distributed", first, count)
+            sent = self._receipt(Stage.SENT, self._master, fields, content, first.digest)
+            self.tell("send", self._master, f"receiver_{node_id}", "receive_new_parcel", sent)
+
+    def folded(self, partial: Partial) -> None:
+        """A partial was merged into the result."""
+        self._aggregated += partial.chunks
+        if not self._wants_hops():
+            return
+        count = self._aggregated - partial.chunks
+        for account in partial.accounts:
+            for receipts in self._hops_of(account, partial.digest):
+                received, returned, aggregated = receipts
+                node = account.node_id
+                count += 1
+                self.tell("receive", node, f"sender_{node}", "send_parcel_to_master", received)
+                self.tell("send", node, f"receiver_{self._master}", "receive_return_parcel", returned)
+                self.tell("receive", self._master, "aggregator", "merge_processed_result", returned)
+                self.tell("aggregated", aggregated, count)
+                self._last = aggregated
+
+    def complete(self, retries: int) -> None:
+        """Every chunk is aggregated."""
+        self.tell("step_update", self._last, self._distributed, self._aggregated, retries)
+
+    def _wants_hops(self) -> bool:
+        return any(
+            getattr(type(interceptor), name) is not getattr(Interceptor, name)
+            for interceptor in self._active
+            for name in (*_HOPS, "task_complete")
+        )
+
+    def _hops_of(self, account: Account, state: bytes) -> Iterator[tuple[Receipt, Receipt, Receipt]]:
+        """Yield the receipts of stages RECEIVED, RETURNED and AGGREGATED of each chunk."""
+        for index, (entries, at) in enumerate(zip(account.entries, account.conceived_at, strict=True)):
+            span = slice(16 * index, 16 * index + 16)
+            content = account.contents[span]
+            early = (account.first + index, account.attempt, at, entries if account.counted else UNCOUNTED)
+            late = (account.first + index, account.attempt, at, entries)
+            known = content if account.counted else UNREAD
+            link = self._receipt(Stage.DISTRIBUTED, self._master, early, known, NO_RECEIPT)
+            link = self._receipt(Stage.SENT, self._master, early, known, link.digest)
+            received = self._receipt(Stage.RECEIVED, account.node_id, early, known, link.digest)
+            returned = self._receipt(Stage.RETURNED, account.node_id, late, state, account.processed[span])
+            aggregated = self._receipt(Stage.AGGREGATED, self._master, late, state, returned.digest)
+            yield received, returned, aggregated
+
+    @property
+    def _receipt(self) -> Callable[..., Receipt]:
+        return self._seal.receipt
+
+
+def _of_call(call: Call) -> Iterable[tuple[tuple[int, int, int, int], bytes]]:
+    for index, (entries, at) in enumerate(zip(call.entries, call.conceived_at, strict=True)):
+        fields = (call.first + index, call.attempt, at, entries)
+        yield fields, call.contents[16 * index : 16 * index + 16]

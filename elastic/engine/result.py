@@ -1,0 +1,47 @@
+"""The result of a run, and how it prints."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from elastic.core.step import StepState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a step gives: the aggregator's result, and the account of how it came about."""
+
+    run_id: str
+    step: int
+    name: str
+    state: StepState
+    #: what the aggregator's `finish` returned; None when the step did not complete
+    value: Any
+    #: entries read from the source
+    entries: int
+    chunks: int
+    #: number of chunks that left a receipt, by stage
+    receipts: dict[str, int]
+    #: what happened that should not, by name: chunks_sent_again, duplicates_dropped, workers_lost, ...
+    counters: dict[str, int] = field(default_factory=dict)
+    #: seconds from the start of the step to its end
+    seconds: float = 0.0
+    #: one sentence, for a step that did not complete
+    error: str | None = None
+    #: the traceback of the user's function, where one failed
+    traceback: str = ""
+    #: what interceptors raised
+    interceptor_errors: tuple[str, ...] = ()
+
+    @property
+    def retries(self) -> int:
+        """Chunks that were sent again."""
+        return self.counters.get("chunks_sent_again", 0)
+
+    def __str__(self) -> str:
+        counted = f"{self.entries:,} entries in {self.chunks:,} chunks"
+        if self.error is not None:
+            return f"{self.state}: {self.error} ({counted} before that, {self.seconds:.2f} s, run {self.run_id})"
+        again = f", {self.retries:,} sent again" if self.retries else ""
+        return (
+            f"{self.state}: {counted} aggregated exactly once{again}, 0 errors, {self.seconds:.2f} s, run {self.run_id}"
+        )

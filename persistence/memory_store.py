@@ -1,0 +1,94 @@
+"""Stores that keep nothing on disk: for runs in one process that nobody will resume."""
+
+import copy
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from elastic.core.chunk import Chunk
+from elastic.core.errors import StoreError
+from elastic.core.store import ChunkStore, Commit, Kept, ReceiptRow, RunStore, StepRecord
+from elastic.persistence.plain_json import read_json, write_json
+
+
+class MemoryChunkStore(ChunkStore):
+    """Keeps chunks in a dict."""
+
+    def __init__(self) -> None:
+        self._chunks: dict[int, Chunk] = {}
+
+    def put(self, kept: Sequence[Kept]) -> None:
+        for one in kept:
+            self._chunks.setdefault(one.chunk.chunk_id, one.chunk)
+
+    def get(self, chunk_id: int) -> Chunk:
+        if chunk_id not in self._chunks:
+            raise LookupError(f"chunk {chunk_id} is not kept")
+        return self._chunks[chunk_id]
+
+    def delete(self, chunk_ids: Iterable[int]) -> None:
+        for chunk_id in chunk_ids:
+            self._chunks.pop(chunk_id, None)
+
+    def unfinished(self) -> Iterator[int]:
+        return iter(sorted(self._chunks))
+
+
+class MemoryRunStore(RunStore):
+    """Keeps the progress of a run for as long as the object lives; its epoch is always 1."""
+
+    def __init__(self, run_id: str, key: bytes) -> None:
+        self.run_id = run_id
+        self.key = key
+        self.epoch = 1
+        self._steps: dict[int, StepRecord] = {}
+        self._partials: dict[int, list[bytes]] = defaultdict(list)
+        self._receipts: dict[int, dict[int, ReceiptRow]] = defaultdict(dict)
+        self._chunks: dict[int, MemoryChunkStore] = defaultdict(MemoryChunkStore)
+
+    def begin(self, step: int, name: str, manifest: dict[str, Any], started_at: float) -> None:
+        plain = read_json(write_json(manifest, f"the manifest of step {step}"))
+        known = self._steps.get(step)
+        self._steps[step] = (
+            StepRecord(step, name, "in_progress", plain, started_at=started_at)
+            if known is None
+            else replace(known, state="in_progress", ended_at=None, error=None)
+        )
+
+    def commit(self, step: int, commit: Commit) -> None:
+        record = self._known(step)
+        firsts = [row.first for row in commit.receipts]
+        if len(set(firsts)) < len(firsts) or not self._receipts[step].keys().isdisjoint(firsts):
+            raise StoreError(f"run {self.run_id}, step {step}: a batch was to be committed twice.")
+        self._steps[step] = replace(
+            record,
+            low=commit.low,
+            bitmap=commit.bitmap,
+            position=commit.position,
+            exhausted=commit.exhausted,
+            counters=dict(commit.counters),
+        )
+        self._partials[step].extend(commit.partials)
+        self._receipts[step].update((row.first, row) for row in commit.receipts)
+
+    def end(self, step: int, state: str, ended_at: float, error: str | None = None) -> None:
+        self._steps[step] = replace(self._known(step), state=state, ended_at=ended_at, error=error)
+
+    def steps(self) -> list[StepRecord]:
+        return [copy.deepcopy(self._steps[step]) for step in sorted(self._steps)]
+
+    def partials(self, step: int) -> Iterator[bytes]:
+        return iter(tuple(self._partials[self._known(step).step]))
+
+    def receipts(self, step: int) -> Iterator[ReceiptRow]:
+        rows = self._receipts[self._known(step).step]
+        return iter([rows[first] for first in sorted(rows)])
+
+    def chunks(self, step: int) -> MemoryChunkStore:
+        return self._chunks[step]
+
+    def _known(self, step: int) -> StepRecord:
+        if step not in self._steps:
+            raise StoreError(f"run {self.run_id} has no step {step}; begin it first.")
+        return self._steps[step]

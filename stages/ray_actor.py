@@ -1,0 +1,98 @@
+"""Ray actors: thin shells around the station and the worker of a node."""
+
+import asyncio
+import os
+import platform
+from typing import Any
+
+import ray
+from ray import cloudpickle
+
+from elastic.core.program import Program
+from elastic.stages.shipped_code import install
+from elastic.stages.station import Station
+from elastic.stages.wire import COLLECT, Reply, decode_call, decode_reply, encode_call, encode_reply
+from elastic.stages.worker import Worker
+from elastic.version import __version__
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that must be the same on all nodes."""
+    return {"Elastic": __version__, "Ray": ray.__version__, "Python": platform.python_version()}
+
+
+class WorkerActor:
+    """A worker in a process of its own."""
+
+    def hello(self) -> tuple[dict[str, str], int]:
+        """Return the versions of this node, and this process's id."""
+        return versions(), os.getpid()
+
+    def start(self, program: bytes, code: bytes, node_id: str, worker_id: str) -> None:
+        """Load the program; called once, when the versions have been compared."""
+        install(code)
+        loaded: Program = cloudpickle.loads(program)
+        self._worker = Worker(loaded, node_id=node_id, worker_id=worker_id)
+
+    def work(self, call: bytes) -> bytes:
+        return encode_reply(self._worker.work(decode_call(call)))
+
+    def collect(self) -> bytes:
+        return encode_reply(self._worker.collect())
+
+
+class StationActor:
+    """The station of a node that is not the master's."""
+
+    def hello(self) -> tuple[dict[str, str], int]:
+        """Return the versions of this node, and this process's id."""
+        return versions(), os.getpid()
+
+    def start(self, program: bytes, code: bytes, node_id: str) -> None:
+        """Load the program; called once, before any worker is added."""
+        install(code)
+        self._station = Station.of(cloudpickle.loads(program), node_id, combine=True)
+        self._workers: dict[str, Any] = {}
+
+    def add_worker(self, worker_id: str, worker: Any) -> None:
+        self._workers[worker_id] = worker
+        self._station.add_worker(worker_id)
+
+    async def work(self, call: bytes) -> bytes:
+        """Have a call done by one of this node's workers."""
+        decoded = decode_call(call)
+        try:
+            received, worker_id = self._station.take_in(decoded)
+        except LookupError as error:
+            return encode_reply(self._lost("", decoded.batch_id, str(error)))
+        try:
+            answer = await self._workers[worker_id].work.remote(encode_call(received))
+        except ray.exceptions.RayError as error:
+            return encode_reply(self._lost(worker_id, decoded.batch_id, reason_of(error)))
+        return encode_reply(self._station.give_back(decode_reply(answer)))
+
+    async def collect(self) -> bytes:
+        """Return what all workers of this node hold, merged into one partial."""
+        workers = dict(self._workers)
+        answers = await asyncio.gather(
+            *(worker.collect.remote() for worker in workers.values()), return_exceptions=True
+        )
+        replies = [Reply(node_id=self._station.node_id, worker_id="", batch_id=COLLECT)]
+        for worker_id, answer in zip(workers, answers, strict=True):
+            if isinstance(answer, BaseException):
+                replies.append(self._lost(worker_id, COLLECT, reason_of(answer)))
+            else:
+                replies.append(decode_reply(answer))
+        return encode_reply(self._station.sender.send(replies))
+
+    def _lost(self, worker_id: str, batch_id: int, reason: str) -> Reply:
+        self._workers.pop(worker_id, None)
+        self._station.remove_worker(worker_id)
+        return Reply(node_id=self._station.node_id, worker_id=worker_id, batch_id=batch_id, lost=((worker_id, reason),))
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why a call had no answer, in a few words."""
+    kind = type(error).__name__.removesuffix("Error")
+    words = {"ActorDied": "its process died", "ActorUnavailable": "its process did not answer"}
+    return words.get(kind, f"its call ended with {type(error).__name__}")

@@ -1,0 +1,81 @@
+"""Connecting to Ray: embedded, or a cluster that runs already."""
+
+import logging
+import socket
+
+import ray
+
+from elastic.core.errors import ClusterError, UsageError
+from elastic.stages.ray_environment import private_folder
+
+#: Seconds in which a cluster's address must answer.
+_ANSWER_SECONDS = 5.0
+
+
+def connect(cluster: str, *, cpus: int | None = None) -> None:
+    """Connect this process to Ray, unless it is connected already.
+
+    An embedded Ray stays up for later runs of this process and ends with it. `ray_environment.prepare` comes first.
+
+    Args:
+        cluster: `local` for an embedded Ray, `auto` for a cluster on this machine, or `host:port`.
+        cpus: CPUs of an embedded Ray; None for all of this machine.
+
+    Raises:
+        ClusterError: The cluster cannot be reached.
+        UsageError: This process is connected to another cluster, or the address is none.
+    """
+    if ray.is_initialized():
+        _check_same(cluster)
+    elif cluster == "local":
+        _start(cpus)
+    else:
+        _join(cluster)
+
+
+def _check_same(cluster: str) -> None:
+    connected = ray.get_runtime_context().gcs_address
+    if cluster not in ("local", "auto", connected):
+        raise UsageError(f"this process is connected to the Ray cluster at {connected} already, not to {cluster}")
+
+
+def _start(cpus: int | None) -> None:
+    try:
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=False,
+            logging_level=logging.ERROR,
+            _temp_dir=str(private_folder() / "ray"),
+        )
+    except (ConnectionError, RuntimeError, OSError, ValueError) as error:
+        raise ClusterError(f"Ray could not be started on this machine: {_first_line(error)}") from error
+
+
+def _join(address: str) -> None:
+    if address != "auto":
+        _check_answers(address)
+    try:
+        ray.init(address=address, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = "on this machine" if address == "auto" else f"at {address}"
+        raise ClusterError(
+            f"no Ray cluster could be reached {where} ({_first_line(error)}); "
+            "start one with `ray start --head`, or use cluster='local'"
+        ) from error
+
+
+def _check_answers(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise UsageError(f"cluster {address!r} is not inline, local, auto or host:port")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterError(
+            f"nothing answers at {address} ({error}); is the cluster up (`ray status`), and is that its GCS port?"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,248 @@
+"""A node of a Ray cluster as the transport sees it: the master's own, and any other."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from elastic.core.errors import NodeRefusedError
+from elastic.core.event import BatchLost, NodeLost, WorkerJoined, WorkerLost
+from elastic.core.program import Program
+from elastic.stages.ray_actor import StationActor, WorkerActor, reason_of, versions
+from elastic.stages.station import Station
+from elastic.stages.transport import Arrival
+from elastic.stages.wire import COLLECT, Call, Reply, decode_reply, encode_call
+
+#: What Ray must not do: repeat a call, or bring an actor back without what it held. Retries are the ledger's.
+_NO_RETRIES = {"max_restarts": 0, "max_task_retries": 0}
+
+#: Workers of a node that may die before they are ready; then the node takes no part.
+_STILLBORN = 3
+
+OnReady = Callable[[Any], list[Arrival]]
+
+
+@dataclass(slots=True)
+class Watch:
+    """The answers that are waited for, and what to do with each."""
+
+    pending: dict[Any, OnReady] = field(default_factory=dict)
+
+    def ready(self, timeout: float) -> list[Arrival]:
+        """Return what all answers that are there mean; waits for the first up to `timeout` seconds."""
+        refs = list(self.pending)
+        if not refs or not ray.wait(refs, num_returns=1, timeout=timeout)[0]:
+            return []
+        ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
+        return [arrival for ref in ready for arrival in self.pending.pop(ref)(ref)]
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """What every actor of a step is started with."""
+
+    program: Program
+    pickled: bytes
+    #: an archive of the code beside the driver, for nodes that do not see its folder
+    code: bytes
+
+
+class RayNode(ABC):
+    """Starts a node's workers, gives calls to it and reads its answers."""
+
+    on_master: bool
+
+    def __init__(self, node_id: str, ray_id: str, shipment: Shipment, watch: Watch) -> None:
+        self.node_id, self.ray_id = node_id, ray_id
+        self.workers: dict[str, Any] = {}
+        #: workers that are started and not ready, because their CPU is not free or their process not up
+        self.starting: dict[str, Any] = {}
+        #: why the node takes no part; None while it does
+        self.refused: NodeRefusedError | None = None
+        self._shipment, self._watch = shipment, watch
+        self._started = self._stillborn = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.workers) + len(self.starting)
+
+    def start_worker(self) -> None:
+        """Start one more worker, which joins when it is ready."""
+        worker_id = f"{self.node_id}/{self._started}"
+        self._started += 1
+        worker = self._actor(WorkerActor, num_cpus=1)
+        hello = worker.hello.remote()
+        started = worker.start.remote(self._shipment.pickled, self._code(), self.node_id, worker_id)
+        self.starting[worker_id] = worker
+        self._watch.pending[started] = lambda ref: self._on_started(worker_id, hello, ref)
+
+    def close(self) -> None:
+        """End all actors of this node."""
+        for worker in (*self.workers.values(), *self.starting.values()):
+            ray.kill(worker)
+        self.workers, self.starting = {}, {}
+
+    @abstractmethod
+    def send(self, call: Call | None) -> None:
+        """Give a call to the node, or ask for what its workers hold."""
+
+    @abstractmethod
+    def _add(self, worker_id: str, worker: Any) -> None:
+        """Let a worker that is ready take part."""
+
+    @abstractmethod
+    def _code(self) -> bytes: ...
+
+    def _actor(self, kind: type, **options: Any) -> Any:
+        there = NodeAffinitySchedulingStrategy(node_id=self.ray_id, soft=False)
+        return ray.remote(kind).options(scheduling_strategy=there, **_NO_RETRIES, **options).remote()
+
+    def _on_started(self, worker_id: str, hello: Any, started: Any) -> list[Arrival]:
+        worker = self.starting.pop(worker_id, None)
+        if worker is None:
+            return []
+        reason = _mismatch(hello, started)
+        if reason is not None:
+            self._stillborn += 1
+            if self._stillborn < _STILLBORN and reason.startswith("its process"):
+                self.start_worker()
+            else:
+                self.refused = NodeRefusedError(self.node_id, reason)
+            return []
+        self.workers[worker_id] = worker
+        self._add(worker_id, worker)
+        return [WorkerJoined(self.node_id, worker_id, self.on_master)]
+
+    def _replace(self, worker_id: str) -> None:
+        """Start a worker in the place of one that is gone."""
+        if self.workers.pop(worker_id, None) is not None:
+            self.start_worker()
+
+
+class LocalNode(RayNode):
+    """The master's own node: its station lives in the master's process."""
+
+    on_master = True
+
+    def __init__(self, node_id: str, ray_id: str, shipment: Shipment, watch: Watch) -> None:
+        super().__init__(node_id, ray_id, shipment, watch)
+        self._station = Station.of(shipment.program, node_id, combine=False)
+
+    def send(self, call: Call | None) -> None:
+        if call is None:
+            self._collect()
+            return
+        try:
+            received, worker_id = self._station.take_in(call)
+        except LookupError as error:
+            lost = [BatchLost(call.batch_id, str(error))]
+            self._watch.pending[ray.put(b"")] = lambda ref: list(lost)
+            return
+        answer = self.workers[worker_id].work.remote(encode_call(received))
+        self._watch.pending[answer] = lambda ref: self._on_answer(call.batch_id, worker_id, ref)
+
+    def _collect(self) -> None:
+        collection = _Collection(len(self.workers), [Reply(node_id=self.node_id, worker_id="", batch_id=COLLECT)])
+        if not self.workers:
+            self._watch.pending[ray.put(b"")] = lambda ref: [collection.replies[0]]
+        for worker_id, worker in self.workers.items():
+            self._watch.pending[worker.collect.remote()] = self._on_collected(worker_id, collection)
+
+    def _on_collected(self, worker_id: str, collection: "_Collection") -> OnReady:
+        def on_ready(ref: Any) -> list[Arrival]:
+            arrivals: list[Arrival] = []
+            try:
+                collection.replies.append(decode_reply(ray.get(ref)))
+            except ray.exceptions.RayError as error:
+                arrivals += self._on_death(worker_id, reason_of(error))
+            collection.expected -= 1
+            return arrivals if collection.expected else [*arrivals, self._station.sender.send(collection.replies)]
+
+        return on_ready
+
+    def _on_answer(self, batch_id: int, worker_id: str, ref: Any) -> list[Arrival]:
+        try:
+            return [self._station.give_back(decode_reply(ray.get(ref)))]
+        except ray.exceptions.RayError as error:
+            reason = reason_of(error)
+            return [*self._on_death(worker_id, reason), BatchLost(batch_id, reason)]
+
+    def _on_death(self, worker_id: str, reason: str) -> list[Arrival]:
+        self._station.remove_worker(worker_id)
+        self._replace(worker_id)
+        return [WorkerLost(self.node_id, worker_id, reason)]
+
+    def _add(self, worker_id: str, worker: Any) -> None:
+        self._station.add_worker(worker_id)
+
+    def _code(self) -> bytes:
+        return b""
+
+
+@dataclass(slots=True)
+class _Collection:
+    """What the workers of the master's node answer to one request."""
+
+    expected: int
+    replies: list[Reply]
+
+
+class RemoteNode(RayNode):
+    """Another node: its station is an actor there, and everything passes through that actor."""
+
+    on_master = False
+
+    def __init__(self, node_id: str, ray_id: str, shipment: Shipment, watch: Watch) -> None:
+        super().__init__(node_id, ray_id, shipment, watch)
+        self._station = self._actor(StationActor, num_cpus=0)
+        self._station.start.remote(shipment.pickled, shipment.code, node_id)
+
+    def send(self, call: Call | None) -> None:
+        station = self._station
+        answer = station.collect.remote() if call is None else station.work.remote(encode_call(call))
+        self._watch.pending[answer] = self._on_answer
+
+    def close(self) -> None:
+        super().close()
+        ray.kill(self._station)
+
+    def _on_answer(self, ref: Any) -> list[Arrival]:
+        try:
+            reply = decode_reply(ray.get(ref))
+        except ray.exceptions.RayError as error:
+            return [NodeLost(self.node_id, f"the station of node {self.node_id} is gone: {reason_of(error)}")]
+        for worker_id, _ in reply.lost:
+            self._replace(worker_id)
+        return [reply]
+
+    def _add(self, worker_id: str, worker: Any) -> None:
+        self._station.add_worker.remote(worker_id, worker)
+
+    def _code(self) -> bytes:
+        return self._shipment.code
+
+
+def _mismatch(hello: Any, started: Any) -> str | None:
+    """Return why a worker that was started cannot take part, or None."""
+    try:
+        theirs, _ = ray.get(hello)
+    except ray.exceptions.RayError as error:
+        return _why_not(error)
+    for name, ours in versions().items():
+        if theirs[name] != ours:
+            return f"it has {name} {theirs[name]} and this one {ours}; install the same version on all nodes"
+    try:
+        ray.get(started)
+    except ray.exceptions.RayError as error:
+        return _why_not(error)
+    return None
+
+
+def _why_not(error: Exception) -> str:
+    """Return why a worker did not start: what its process raised, where that is known."""
+    cause = getattr(error, "cause", None) or error
+    lines = [line.strip() for line in str(cause).splitlines() if "Error: " in line and "ray." not in line]
+    return f"a worker could not start there ({lines[-1].rstrip('.')})" if lines else reason_of(error)

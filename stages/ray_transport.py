@@ -1,0 +1,131 @@
+"""The Ray transport: a worker for each CPU, and a station on every node."""
+
+import logging
+import time
+from typing import Any
+
+import ray
+from ray import cloudpickle
+
+from elastic.core.errors import NoWorkerError
+from elastic.core.event import NodeLost
+from elastic.core.program import Program
+from elastic.stages.ray_cluster import connect
+from elastic.stages.ray_node import LocalNode, RayNode, RemoteNode, Shipment, Watch
+from elastic.stages.shipped_code import collect, driver_folders
+from elastic.stages.transport import Arrival, Limits, Transport
+from elastic.stages.wire import Call
+
+_log = logging.getLogger("elastic.cluster")
+
+#: Seconds between two looks at which nodes the cluster has.
+_LOOK_SECONDS = 1.0
+
+
+class RayTransport(Transport):
+    """Carries calls to the nodes of a Ray cluster.
+
+    Nothing is restarted or repeated by Ray; a worker that dies is reported and another one started in its place.
+
+    Args:
+        cluster: `local`, `auto` or `host:port`.
+        limits: What the run may take of the cluster.
+    """
+
+    def __init__(self, cluster: str, limits: Limits) -> None:
+        connect(cluster, cpus=limits.workers)
+        self._limits = limits
+        self._own_ray_id = ray.get_runtime_context().get_node_id()
+        self._nodes: dict[str, RayNode] = {}
+        self._refused: dict[str, str] = {}
+        self._watch = Watch()
+        self._looked_at = self._worked_at = 0.0
+        self.node_id = next(_name(node) for node in ray.nodes() if node["NodeID"] == self._own_ray_id)
+
+    def open(self, program: Program) -> None:
+        code = collect(driver_folders()) if len(_alive()) > 1 else b""
+        self._shipment = Shipment(program, cloudpickle.dumps(program), code)
+        self._worked_at = time.monotonic()
+        self._look()
+
+    def send(self, node_id: str, call: Call | None) -> None:
+        self._nodes[node_id].send(call)
+
+    def poll(self, timeout: float) -> list[Arrival]:
+        arrivals = self._watch.ready(timeout)
+        for arrival in arrivals:
+            if isinstance(arrival, NodeLost):
+                self._forget(arrival.node_id)
+        now = time.monotonic()
+        if now - self._looked_at >= _LOOK_SECONDS:
+            self._look()
+        if any(node.workers for node in self._nodes.values()):
+            self._worked_at = now
+        elif arrivals == [] and now - self._worked_at > self._limits.start_timeout:
+            raise NoWorkerError(self._shortage())
+        self._refuse()
+        return arrivals
+
+    def close(self) -> None:
+        for node in self._nodes.values():
+            node.close()
+        self._nodes = {}
+        self._watch.pending.clear()
+
+    def _look(self) -> None:
+        """Start workers on nodes that have CPUs and no workers for them yet."""
+        self._looked_at = time.monotonic()
+        alive = {_name(node): node for node in _alive()}
+        for node_id, node in sorted(alive.items()):
+            if node_id not in self._nodes and node_id not in self._refused:
+                kind = LocalNode if node["NodeID"] == self._own_ray_id else RemoteNode
+                self._nodes[node_id] = kind(node_id, node["NodeID"], self._shipment, self._watch)
+        known = [(node, alive[node_id]) for node_id, node in self._nodes.items() if node_id in alive]
+        for chosen in _share([(node, _cpus(facts) - node.size) for node, facts in known], self._left()):
+            chosen.start_worker()
+
+    def _left(self) -> int | None:
+        if self._limits.workers is None:
+            return None
+        return max(0, self._limits.workers - sum(node.size for node in self._nodes.values()))
+
+    def _refuse(self) -> None:
+        """Leave out nodes that cannot take part; an error when none is left."""
+        for node in [node for node in self._nodes.values() if node.refused is not None]:
+            self._refused[node.node_id] = str(node.refused)
+            _log.warning("%s", node.refused)
+            self._forget(node.node_id)
+            if not self._nodes and node.refused is not None:
+                raise node.refused
+
+    def _forget(self, node_id: str) -> None:
+        node = self._nodes.pop(node_id, None)
+        if node is not None:
+            node.close()
+
+    def _shortage(self) -> str:
+        """Say what the cluster has, when none of it is to be had."""
+        total, free = ray.cluster_resources().get("CPU", 0), ray.available_resources().get("CPU", 0)
+        return (
+            f"no worker could be started within {self._limits.start_timeout:g} s: the cluster has {len(_alive())} "
+            f"node(s) with {total:g} CPU(s), of which {free:g} are free, and a worker takes 1; free some, add a node, "
+            "or wait longer with start_timeout"
+        )
+
+
+def _alive() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"] and _cpus(node) > 0]
+
+
+def _cpus(node: dict[str, Any]) -> int:
+    return int(node["Resources"].get("CPU", 0))
+
+
+def _name(node: dict[str, Any]) -> str:
+    return f"{node['NodeManagerHostname']}-{node['NodeID'][:8]}"
+
+
+def _share(rooms: list[tuple[RayNode, int]], count: int | None) -> list[RayNode]:
+    """Return the node of each of `count` new workers, one by one in turn; None for as many as there is room for."""
+    turns = [node for turn in range(max((room for _, room in rooms), default=0)) for node, room in rooms if room > turn]
+    return turns if count is None else turns[:count]

@@ -1,0 +1,115 @@
+"""Senders: where data leaves the master or a node, and a receipt is left for it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from elastic.core.aggregator import AnyAggregator
+from elastic.core.chunk import UNCOUNTED, Batch, Chunk
+from elastic.core.encoding import compress, decompress, digest
+from elastic.core.partial import Account, Partial
+from elastic.core.receipt import NO_RECEIPT, Seal
+from elastic.core.source import Reader
+from elastic.core.stage import Stage
+from elastic.stages.wire import Call, Reply
+
+
+class MasterSender:
+    """Makes a call of each batch that leaves the master."""
+
+    def __init__(self, seal: Seal, node_id: str, reader: Reader) -> None:
+        self.node_id = node_id
+        self.reader = reader
+        #: nodes that do not see the files that the master sees; they get them by value
+        self.blind: set[str] = set()
+        self._distributed = seal.stamp(Stage.DISTRIBUTED, node_id)
+        self._sent = seal.stamp(Stage.SENT, node_id)
+
+    def send(self, batch: Batch, node_id: str, *, collect: bool) -> Call:
+        """Return the call that carries a batch to a node.
+
+        Raises:
+            SourceError: The node cannot read the source itself, and the master cannot either.
+        """
+        chunks = batch.chunks
+        return Call(
+            batch_id=batch.batch_id,
+            attempt=batch.attempt,
+            first=batch.first,
+            collect=collect,
+            counted=chunks[0].entries != UNCOUNTED,
+            conceived_at=tuple(chunk.conceived_at for chunk in chunks),
+            entries=tuple(chunk.entries for chunk in chunks),
+            contents=b"".join(chunk.content for chunk in chunks),
+            references=tuple(chunk.reference for chunk in chunks),
+            payloads=tuple(self._payload(chunk, node_id) for chunk in chunks),
+            receipts=b"".join(self._receipt(chunk, batch.attempt) for chunk in chunks),
+        )
+
+    def can_read_for(self, node_id: str, chunk: Chunk) -> bool:
+        """Say whether sending by value could help a node that failed to read a chunk, and do so from now on."""
+        if node_id in (self.node_id, *self.blind) or chunk.payload is not None:
+            return False
+        if self.reader.probes(chunk.reference) is None:
+            return False
+        self.blind.add(node_id)
+        return True
+
+    def _payload(self, chunk: Chunk, node_id: str) -> bytes | None:
+        if chunk.payload is None and node_id in self.blind:
+            return compress(self.reader.read_block(chunk.reference))
+        return chunk.payload
+
+    def _receipt(self, chunk: Chunk, attempt: int) -> bytes:
+        fields = (chunk.chunk_id, attempt, chunk.conceived_at, chunk.entries, chunk.content)
+        return self._sent(*fields, self._distributed(*fields, NO_RECEIPT))
+
+
+class NodeSender:
+    """Sends the results of a node's workers to the master, as few of them as it can.
+
+    Args:
+        seal: Makes the receipts.
+        node_id: The node.
+        aggregator: Merges what several workers held; None on the master's own node, where the merge would only be
+            done twice.
+    """
+
+    def __init__(self, seal: Seal, node_id: str, aggregator: AnyAggregator | None) -> None:
+        self.node_id = node_id
+        self.aggregator = aggregator
+        #: chunks whose results were sent
+        self.chunks = 0
+        self._stamp = seal.stamp(Stage.RETURNED, node_id)
+
+    def send(self, replies: Sequence[Reply]) -> Reply:
+        """Return one reply for several, with receipts on everything that is in it.
+
+        Several replies are what all workers of the node held; one may also be the answer to a batch.
+        """
+        partials = [reply.partial for reply in replies if reply.partial is not None]
+        lost = tuple(loss for reply in replies for loss in reply.lost)
+        return replace(replies[0], partial=self._combine(partials), lost=lost)
+
+    def _combine(self, partials: list[Partial]) -> Partial | None:
+        if not partials:
+            return None
+        states = tuple(state for partial in partials for state in partial.states)
+        if len(states) > 1 and self.aggregator is not None:
+            states = (self._merge(states, self.aggregator),)
+        mark = digest(b"".join(states))
+        accounts = tuple(self._stamped(account, mark) for partial in partials for account in partial.accounts)
+        self.chunks += sum(map(len, accounts))
+        return Partial(accounts, states, mark)
+
+    def _merge(self, states: tuple[bytes, ...], aggregator: AnyAggregator) -> bytes:
+        merged = aggregator.decode(decompress(states[0]))
+        for state in states[1:]:
+            merged = aggregator.merge(merged, aggregator.decode(decompress(state)))
+        return compress(aggregator.encode(merged))
+
+    def _stamped(self, account: Account, state: bytes) -> Account:
+        returned = []
+        for index, (entries, conceived_at) in enumerate(zip(account.entries, account.conceived_at, strict=True)):
+            before = account.processed[16 * index : 16 * index + 16]
+            returned.append(self._stamp(account.first + index, account.attempt, conceived_at, entries, state, before))
+        return replace(account, returned=b"".join(returned))

@@ -1,0 +1,93 @@
+"""Compressed files: how they are recognised, and their plain bytes as a stream.
+
+Formats: RFC 1952 (gzip), https://sourceware.org/bzip2 and RFC 8878 (zstd).
+"""
+
+import bz2
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+import zstandard
+
+from elastic.core.errors import DecodingError
+
+#: Bytes read at a time. Few compressed bytes, because a decompressor gives back all that they stand for.
+_READ_BYTES = 1 << 14
+
+#: Bytes read at a time of files that are not compressed.
+_PLAIN_READ_BYTES = 1 << 18
+
+#: What a file is called that is read as one sequence without being compressed.
+PLAIN = "plain"
+
+#: How much of a file's start `codec_of` wants to see.
+MAGIC_BYTES = 10
+
+_ADVICE = "get the file again from where it came"
+_SUFFIXES = {".gz": "gzip", ".gzip": "gzip", ".bz2": "bz2", ".zst": "zstd", ".zstd": "zstd"}
+_BZ2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")
+_DECOMPRESSORS: dict[str, Callable[[], Any]] = {
+    "gzip": lambda: zlib.decompressobj(wbits=16 + zlib.MAX_WBITS),
+    "bz2": bz2.BZ2Decompressor,
+    "zstd": lambda: zstandard.ZstdDecompressor().decompressobj(),
+}
+
+
+def codec_of_name(path: str) -> str | None:
+    """Return the codec that a name promises, or None."""
+    return next((codec for suffix, codec in _SUFFIXES.items() if path.lower().endswith(suffix)), None)
+
+
+def codec_of(start: bytes) -> str | None:
+    """Return the codec that the first `MAGIC_BYTES` of a file show, or None if it is not compressed."""
+    if start.startswith(b"\x1f\x8b\x08"):
+        return "gzip"
+    if start.startswith(b"\x28\xb5\x2f\xfd"):
+        return "zstd"
+    # Text may begin with "BZh" as well: the block behind it tells.
+    return "bz2" if start.startswith(b"BZh") and start[4:10] in _BZ2_BLOCKS else None
+
+
+def plain_bytes(file: BinaryIO, codec: str, path: str) -> Iterator[bytes]:
+    """Yield the plain bytes of a file that stands at its start.
+
+    Several members, streams or frames after one another are read as one; zero bytes behind the last are padding.
+
+    Raises:
+        DecodingError: The file is damaged or ends too early; names the byte of the stored file.
+    """
+    if codec == PLAIN:
+        yield from iter(lambda: file.read(_PLAIN_READ_BYTES), b"")
+        return
+    position, finished = 0, False
+    current: Any = None
+    while stored := file.read(_READ_BYTES):
+        position += len(stored)
+        while stored:
+            if current is None:
+                stored = stored.lstrip(b"\0") if finished else stored
+                if not stored:
+                    break
+                current = _DECOMPRESSORS[codec]()
+            try:
+                plain = current.decompress(stored)
+            except (OSError, zlib.error, zstandard.ZstdError, EOFError) as error:
+                raise DecodingError(
+                    path, position - len(stored), f"the {codec} data is damaged here or soon after ({error})", _ADVICE
+                ) from error
+            finished = current.eof
+            stored = current.unused_data if finished else b""
+            current = None if finished else current
+            if plain:
+                yield plain
+    if current is not None:
+        raise DecodingError(path, position, f"the {codec} data ends too early", _ADVICE)
+
+
+def skipped(plain: Iterator[bytes], count: int) -> Iterator[bytes]:
+    """Yield a stream without its first `count` bytes."""
+    for buffer in plain:
+        if count < len(buffer):
+            yield buffer[count:] if count else buffer
+        count = max(count - len(buffer), 0)

@@ -1,0 +1,107 @@
+"""Cuts listed files into pieces, on the master."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from elastic.core.chunk import Piece
+from elastic.core.errors import DecodingError
+from elastic.stages.sources.access import opened
+from elastic.stages.sources.block import Block, FileRange
+from elastic.stages.sources.compression import MAGIC_BYTES, PLAIN, codec_of, codec_of_name, plain_bytes, skipped
+from elastic.stages.sources.file_reader import FileReader
+from elastic.stages.sources.format import Format
+from elastic.stages.sources.listing import FoundFile, Listing, is_url
+
+Mark = tuple[int, int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class FileCutter:
+    """Cuts the files of a listing, one after another.
+
+    A local file is opened when its turn comes, to see whether it is compressed and whether its header is that
+    of the first file; otherwise only files that must be read as a sequence are read.
+    """
+
+    listing: Listing
+    format: Format
+    #: bytes of a chunk, or None for one file a chunk
+    chunk_bytes: int | None
+
+    def pieces(self, which: int, byte: int, line: int, by_value: FileReader | None) -> Iterator[Piece]:
+        """Yield pieces from a byte of a file on, which has `line` line ends before it.
+
+        With a reader in `by_value` the ranges are read here and travel as blocks.
+        """
+        mark, names = self.listing.mark, self.names()
+        for number in range(which, len(self.listing.files)):
+            file = self.listing.files[number]
+            codec = self._codec(file)
+            if names and not is_url(file.path):
+                self._check_header(file, codec, names)
+            if codec is None:
+                yield from self._ranges(file, (number, byte, mark), by_value)
+            else:
+                yield from self._sequence(file, codec, (number, byte, line, mark))
+            byte = line = 0
+
+    def names(self) -> tuple[str, ...]:
+        """Return the field names in the first file that has any, or nothing if files have no headers."""
+        if self.format.headed:
+            for file in self.listing.files:
+                if names := self._header(file, self._codec(file)):
+                    return names
+        return ()
+
+    def _ranges(self, file: FoundFile, begin: tuple[int, int, Mark], by_value: FileReader | None) -> Iterator[Piece]:
+        path, size, version = file
+        number, byte, mark = begin
+        step, stop = self.chunk_bytes or max(size, 1), size
+        if self.chunk_bytes is None:
+            stop = max(size, 1)  # an empty file is a chunk as well
+        for start in range(byte, stop, step):
+            reference = (path, start, min(start + step, size), size, version)
+            block = by_value.read_block(reference) if by_value is not None else None
+            yield Piece((number, start, 0, mark), reference, None, block)
+
+    def _sequence(self, file: FoundFile, codec: str, begin: tuple[int, int, int, Mark]) -> Iterator[Piece]:
+        path, size, version = file
+        number, byte, line, mark = begin
+        with opened(_whole(file), self.listing.remotes) as stored:
+            plain = skipped(plain_bytes(stored, codec, path), byte)
+            for block in self.format.records(path, byte, plain, self.chunk_bytes or sys.maxsize):
+                end = byte + len(block)
+                yield Piece((number, byte, line, mark), (path, byte, end, size, version, codec, line), None, block)
+                byte, line = end, line + block.count(b"\n")
+        if byte == 0 and self.chunk_bytes is None:
+            yield Piece((number, 0, 0, mark), (path, 0, 0, size, version, codec, 0), None, b"")
+
+    def _codec(self, file: FoundFile) -> str | None:
+        """Return how a file must be read as one sequence, or None if it can be cut into ranges."""
+        if is_url(file.path):
+            codec = codec_of_name(file.path)
+        else:
+            with opened(_whole(file), {}) as stored:
+                codec = codec_of(stored.read(MAGIC_BYTES))
+        return codec or (PLAIN if self.format.sequential else None)
+
+    def _header(self, file: FoundFile, codec: str | None) -> tuple[str, ...]:
+        with opened(_whole(file), self.listing.remotes) as stored:
+            plain = plain_bytes(stored, codec or PLAIN, file.path)
+            head = next(self.format.records(file.path, 0, plain, 1), b"")
+        return self.format.fields_of(Block(file.path, 0, head))
+
+    def _check_header(self, file: FoundFile, codec: str | None, names: tuple[str, ...]) -> None:
+        found = self._header(file, codec)
+        if found and found != names:
+            raise DecodingError(
+                file.path,
+                0,
+                f"the header is {', '.join(found)} where that of the first file is {', '.join(names)}",
+                "read files with different fields by flows of their own",
+            )
+
+
+def _whole(file: FoundFile) -> FileRange:
+    return FileRange(file.path, 0, file.size, file.size, file.version)

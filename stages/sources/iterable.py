@@ -1,0 +1,147 @@
+"""Anything that can be iterated: the entries are read on the master and travel by value."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from itertools import islice
+from typing import Any
+
+from elastic.core.chunk import Piece, Position
+from elastic.core.errors import SourceError, UsageError
+from elastic.core.source import EntriesReader, Source
+from elastic.core.transform import name_of
+from elastic.stages.sources.argument import positive_integer
+
+#: Told how many entries have been read so far, says how many the next chunk may hold.
+Window = Callable[[int], int]
+
+
+class IterableSource(Source):
+    """The entries of one iterable: a list, a generator, an open file.
+
+    It is one-shot even when it is a list, because a later process that resumes the run does not have the list;
+    so what was cut is persisted before it is sent. The iterable is never read beyond the piece that was asked for.
+    If it raises, the entries before that are still yielded, and the error comes with the next piece.
+
+    Args:
+        iterable: What to read. Text, bytes and mappings are refused, because iterating them is seldom meant.
+        chunk_size: Entries a chunk.
+        window: Decides the size of each chunk instead of `chunk_size`.
+
+    Raises:
+        UsageError: The iterable cannot be iterated or is refused, or `chunk_size` is not a positive integer.
+    """
+
+    replayable = False
+
+    def __init__(self, iterable: Iterable[Any], *, chunk_size: int = 3000, window: Window | None = None) -> None:
+        self._iterable = _accepted(iterable)
+        self._chunk_size = positive_integer("chunk_size", chunk_size)
+        if window is not None and not callable(window):
+            raise UsageError(f"window must be a function of the number of entries so far, not {window!r}.")
+        self._window = window
+        #: None until the first cut; stays where the last piece ended
+        self._iterator: Iterator[Any] | None = None
+        self._taken = 0
+
+    def cut(self, position: Position | None = None) -> Iterator[Piece]:
+        """Yield pieces; a position is `(index of the first entry,)`.
+
+        A sequence starts at any position. Anything else goes on only where it stands, or from the start
+        if it can be iterated again.
+        """
+        (first,) = position or (0,)
+        if isinstance(self._iterable, Sequence):
+            return self._pieces(_items(self._iterable, first), first)
+        if self._iterator is None or (first == 0 and not isinstance(self._iterable, Iterator)):
+            self._iterator, self._taken = self._begin(), 0
+        if first != self._taken:
+            raise SourceError(
+                f"{self} stands at entry {self._taken} and cannot go on at entry {first}; "
+                "give a new iterable, or a list if it is to be read twice."
+            )
+        return self._pieces(self._iterator, first)
+
+    def reader(self) -> EntriesReader:
+        return EntriesReader()
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "kind": "iterable",
+            "type": type(self._iterable).__name__,
+            "entries": self._length(),
+            "chunk_size": self._chunk_size if self._window is None else name_of(self._window),
+        }
+
+    def expected_chunks(self) -> int | None:
+        length = self._length()
+        return None if length is None or self._window is not None else -(-length // self._chunk_size)
+
+    def __str__(self) -> str:
+        return f"the source of type {type(self._iterable).__name__}"
+
+    def _length(self) -> int | None:
+        return len(self._iterable) if isinstance(self._iterable, Sized) else None
+
+    def _begin(self) -> Iterator[Any]:
+        try:
+            return iter(self._iterable)
+        except Exception as error:
+            raise self._failure(0, error) from error
+
+    def _pieces(self, iterator: Iterator[Any], first: int) -> Iterator[Piece]:
+        cause: Exception | None = None
+        while cause is None:
+            size = self._size(first)
+            entries: list[Any] = []
+            try:
+                # On an error `extend` keeps what it has read by then.
+                entries.extend(islice(iterator, size))
+            except Exception as error:
+                cause = error
+            count = len(entries)
+            self._taken = first + count
+            if entries:
+                yield Piece((first,), (first, count), entries)
+            first += count
+            if count < size and cause is None:
+                return
+        raise self._failure(first, cause) from cause
+
+    def _size(self, first: int) -> int:
+        """Return the number of entries of the chunk that begins with entry `first`."""
+        if self._window is None:
+            return self._chunk_size
+        try:
+            size = self._window(first)
+        except Exception as error:
+            raise SourceError(
+                f"the window {name_of(self._window)} failed after {first} entries ({_text(error)}); "
+                "it must return the number of entries of the next chunk."
+            ) from error
+        return positive_integer(f"what the window {name_of(self._window)} returns", size)
+
+    def _failure(self, read: int, error: Exception) -> SourceError:
+        return SourceError(
+            f"{self} failed after {read} entries ({_text(error)}); the traceback above this one says where."
+        )
+
+
+def _accepted(iterable: Any) -> Iterable[Any]:
+    if isinstance(iterable, str):
+        raise UsageError(f"{iterable[:60]!r} is text; use read_text to read a file, or a list to give entries.")
+    if isinstance(iterable, bytes | bytearray | memoryview):
+        raise UsageError(f"{type(iterable).__name__} cannot be a source; give a list of entries.")
+    if isinstance(iterable, Mapping):
+        raise UsageError("a mapping cannot be a source; give its .items(), .keys() or .values().")
+    if not isinstance(iterable, Iterable) and not hasattr(iterable, "__getitem__"):
+        raise UsageError(f"{iterable!r} cannot be iterated; give a list, a generator or an open file.")
+    accepted: Iterable[Any] = iterable
+    return accepted
+
+
+def _items(sequence: Sequence[Any], first: int) -> Iterator[Any]:
+    """Iterate a sequence from an index on, without visiting what lies before."""
+    return (sequence[index] for index in range(first, len(sequence))) if first else iter(sequence)
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,70 @@
+"""Several iterables, one after another."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from elastic.core.chunk import Piece, Position, Reference
+from elastic.core.errors import UsageError
+from elastic.core.source import EntriesReader, Source
+from elastic.stages.sources.iterable import IterableSource, Window
+
+
+class IterablesReader(EntriesReader):
+    """Reads chunks of several iterables; a reference is `(first entry, count, which iterable)`."""
+
+    def locate(self, reference: Reference, index: int) -> str:
+        first, _, which = reference
+        return f"entry {first + index} of iterable {which}"
+
+
+class IterablesSource(Source):
+    """The entries of several iterables, one iterable after another; a chunk never spans two.
+
+    Like `IterableSource` it is one-shot. An iterable is not touched before those in front of it have ended.
+
+    Args:
+        iterables: The iterables, each as `IterableSource` takes it. They are collected into a list at once.
+        chunk_size: Entries a chunk.
+        window: Decides the size of each chunk instead of `chunk_size`; it is told the number of entries
+            read so far from the same iterable.
+
+    Raises:
+        UsageError: One of the iterables is refused (its number is named), or `chunk_size` is not positive.
+    """
+
+    replayable = False
+
+    def __init__(
+        self, iterables: Iterable[Iterable[Any]], *, chunk_size: int = 3000, window: Window | None = None
+    ) -> None:
+        if isinstance(iterables, str | bytes) or not isinstance(iterables, Iterable):
+            raise UsageError(f"iterables must be a list of iterables, not {iterables!r}.")
+        self._sources: list[IterableSource] = []
+        for which, iterable in enumerate(iterables):
+            try:
+                self._sources.append(IterableSource(iterable, chunk_size=chunk_size, window=window))
+            except UsageError as error:
+                raise UsageError(f"iterable {which}: {error}") from error
+
+    def cut(self, position: Position | None = None) -> Iterator[Piece]:
+        """Yield pieces; a position is `(which iterable, index of its first entry)`."""
+        which, first = position or (0, 0)
+        for number, source in enumerate(self._sources[which:], which):
+            for piece in source.cut((first,)):
+                yield Piece((number, *piece.position), (*piece.reference, number), piece.entries)
+            first = 0
+
+    def reader(self) -> IterablesReader:
+        return IterablesReader()
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": "iterables", "iterables": [source.describe() for source in self._sources]}
+
+    def expected_chunks(self) -> int | None:
+        total = 0
+        for source in self._sources:
+            chunks = source.expected_chunks()
+            if chunks is None:
+                return None
+            total += chunks
+        return total

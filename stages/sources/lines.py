@@ -1,0 +1,40 @@
+"""Text, one line an entry."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from elastic.stages.sources.block import Block
+from elastic.stages.sources.encoded import checked_encoding, decoded
+from elastic.stages.sources.format import Format, raw_lines, split_lines
+
+
+@dataclass(frozen=True, slots=True)
+class TextLines(Format):
+    r"""Text files; an entry is one line as `str`, without its line end.
+
+    Only `\n` and `\r\n` end a line; blank lines are entries; a byte order mark at the start of a file is dropped.
+
+    Attributes:
+        encoding: Any that is compatible with ASCII.
+        errors: `strict`, or `replace` to have U+FFFD in place of bytes that are not text.
+
+    Raises:
+        UsageError: The encoding cannot be cut by line (UTF-16, UTF-32), or is unknown.
+    """
+
+    encoding: str = "utf-8"
+    errors: str = "strict"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "encoding", checked_encoding(self.encoding, self.errors))
+
+    def parse(self, block: Block) -> list[Any]:
+        return split_lines(decoded(block, self.encoding, self.errors))
+
+    def starts(self, block: Block) -> Iterator[tuple[int, int]]:
+        for number, (at, _) in enumerate(raw_lines(block.data)):
+            yield at, number
+
+    def describe(self) -> dict[str, Any]:
+        return {"format": "text", "encoding": self.encoding, "errors": self.errors}

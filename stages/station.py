@@ -1,0 +1,52 @@
+"""The station of a node: its receiver, its sender, and which of its workers gets the next call."""
+
+from dataclasses import dataclass, field
+
+from elastic.core.aggregator import AnyAggregator
+from elastic.core.program import Program
+from elastic.core.receipt import Seal
+from elastic.stages.receiver import NodeReceiver
+from elastic.stages.sender import NodeSender
+from elastic.stages.wire import Call, Reply
+
+
+@dataclass(slots=True)
+class Station:
+    """All data to and from a node passes here."""
+
+    node_id: str
+    receiver: NodeReceiver
+    sender: NodeSender
+    #: calls that each worker has not answered
+    calls: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, program: Program, node_id: str, *, combine: bool) -> "Station":
+        """Return the station of a node; `combine` makes its sender merge what its workers held."""
+        seal = Seal(key=program.key, run_id=program.run_id, step=program.step)
+        aggregator: AnyAggregator | None = program.aggregator if combine else None
+        return cls(node_id, NodeReceiver(seal, node_id), NodeSender(seal, node_id, aggregator))
+
+    def add_worker(self, worker_id: str) -> None:
+        self.calls[worker_id] = 0
+
+    def remove_worker(self, worker_id: str) -> None:
+        self.calls.pop(worker_id, None)
+
+    def take_in(self, call: Call) -> tuple[Call, str]:
+        """Receive a call, and choose the worker with the fewest calls for it.
+
+        Raises:
+            LookupError: The node has no worker.
+        """
+        if not self.calls:
+            raise LookupError(f"node {self.node_id} has no worker")
+        worker_id = min(self.calls, key=lambda worker: (self.calls[worker], worker))
+        self.calls[worker_id] += 1
+        return self.receiver.receive(call), worker_id
+
+    def give_back(self, reply: Reply) -> Reply:
+        """Send a worker's answer to a batch on to the master."""
+        if reply.worker_id in self.calls:
+            self.calls[reply.worker_id] -= 1
+        return self.sender.send([reply])

@@ -1,0 +1,55 @@
+"""The transport contract: how calls reach the nodes and replies come back."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from elastic.core.event import BatchLost, NodeLost, WorkerJoined, WorkerLost
+from elastic.core.program import Program
+from elastic.stages.wire import Call, Reply
+
+#: What a transport reports.
+Arrival = Reply | WorkerJoined | WorkerLost | NodeLost | BatchLost
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a run may take of a cluster."""
+
+    #: workers at most; None for one per CPU
+    workers: int | None = None
+    #: seconds to wait for the first worker
+    start_timeout: float = 30.0
+
+
+class Transport(ABC):
+    """Carries calls to nodes. Used by one thread; it decides nothing and repeats nothing by itself."""
+
+    #: the master's own node, for receipts
+    node_id: str
+
+    @abstractmethod
+    def open(self, program: Program) -> None:
+        """Start stations and workers; those that are ready later join later, as `WorkerJoined` tells.
+
+        Raises:
+            ClusterError: The cluster cannot be reached, has no node that can take part, or no worker in time.
+        """
+
+    @abstractmethod
+    def send(self, node_id: str, call: Call | None) -> None:
+        """Give a call to a node without waiting; None asks for everything that its workers hold.
+
+        Each call, and each request, is answered by exactly one `Reply`, `BatchLost` or `NodeLost`.
+        """
+
+    @abstractmethod
+    def poll(self, timeout: float) -> list[Arrival]:
+        """Return what has arrived; waits up to `timeout` seconds when nothing has.
+
+        Raises:
+            NoWorkerError: No worker is left, and none can be started.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End all workers and stations that this transport started; may be called at any time, and twice."""

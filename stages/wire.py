@@ -1,0 +1,125 @@
+"""What travels between the master and the nodes, and how it becomes bytes.
+
+Calls and replies are msgpack arrays; columns hold one element, or 16 bytes, a chunk. References are flat tuples of
+plain scalars (they arrive as such), payloads and states are zstd frames.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import msgpack
+
+from elastic.core.chunk import Reference
+from elastic.core.errors import EncodingError
+from elastic.core.partial import Account, Failure, Partial
+
+#: A call that only asks for what the workers hold.
+COLLECT = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A batch on its way to a worker."""
+
+    batch_id: int
+    attempt: int
+    first: int
+    #: the worker answers with its state
+    collect: bool
+    #: chunks were counted and digested when they were cut
+    counted: bool
+    conceived_at: tuple[int, ...]
+    entries: tuple[int, ...]
+    contents: bytes
+    references: tuple[Reference, ...]
+    payloads: tuple[bytes | None, ...]
+    #: receipts of the last stage that the call passed
+    receipts: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What a worker, or a node for all of its workers, answers."""
+
+    node_id: str
+    worker_id: str
+    #: the batch that was processed, or COLLECT
+    batch_id: int
+    #: how long the worker was busy
+    seconds: float = 0.0
+    partial: Partial | None = None
+    failure: Failure | None = None
+    #: the failure is that this node could not read the source
+    unread: bool = False
+    #: workers that were found dead on the way: (worker id, reason)
+    lost: tuple[tuple[str, str], ...] = ()
+
+
+def encode_call(call: Call) -> bytes:
+    packed: bytes = msgpack.packb(fields_of(call))
+    return packed
+
+
+def decode_call(data: bytes) -> Call:
+    values = _unpack(data)
+    call = dict(zip((field.name for field in fields(Call)), values, strict=True))
+    for name in ("conceived_at", "entries", "payloads"):
+        call[name] = tuple(call[name])
+    call["references"] = tuple(map(tuple, call["references"]))
+    return Call(**call)
+
+
+def encode_reply(reply: Reply) -> bytes:
+    partial = reply.partial
+    packed: bytes = msgpack.packb(
+        (
+            reply.node_id,
+            reply.worker_id,
+            reply.batch_id,
+            reply.seconds,
+            None
+            if partial is None
+            else ([fields_of(account) for account in partial.accounts], partial.states, partial.digest),
+            None if reply.failure is None else fields_of(reply.failure),
+            reply.unread,
+            reply.lost,
+        )
+    )
+    return packed
+
+
+def decode_reply(data: bytes) -> Reply:
+    node_id, worker_id, batch_id, seconds, partial, failure, unread, lost = _unpack(data)
+    return Reply(
+        node_id=node_id,
+        worker_id=worker_id,
+        batch_id=batch_id,
+        seconds=seconds,
+        partial=None if partial is None else _partial(*partial),
+        failure=None if failure is None else Failure(*failure),
+        unread=unread,
+        lost=tuple((worker, reason) for worker, reason in lost),
+    )
+
+
+def _partial(accounts: list[list[Any]], states: list[bytes], digest: bytes) -> Partial:
+    names = [field.name for field in fields(Account)]
+    rebuilt = []
+    for values in accounts:
+        account = dict(zip(names, values, strict=True))
+        account["conceived_at"] = tuple(account["conceived_at"])
+        account["entries"] = tuple(account["entries"])
+        rebuilt.append(Account(**account))
+    return Partial(tuple(rebuilt), tuple(states), digest)
+
+
+def fields_of(value: Any) -> tuple[Any, ...]:
+    """Return the fields of a dataclass, without copying what is in them."""
+    return tuple(getattr(value, field.name) for field in fields(value))
+
+
+def _unpack(data: bytes) -> Any:
+    try:
+        return msgpack.unpackb(data)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise EncodingError(f"a message is damaged ({error})") from error

@@ -1,0 +1,52 @@
+"""Chunks, commits and child processes for the tests of this folder."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from elastic.core.chunk import Chunk
+from elastic.core.encoding import compress, digest, pack
+from elastic.core.store import Commit, Kept, ReceiptRow
+
+ROOT = Path(__file__).parents[2]
+RUN = "20261120-231512-4f9a2c1b7d3e"
+OTHER_RUN = "20261120-231513-000000000000"
+KEY = bytes(range(32))
+
+
+def chunk_of(chunk_id: int, size: int = 10) -> Chunk:
+    plain = pack([chunk_id.to_bytes(4, "big") * (size // 4)])
+    return Chunk(chunk_id, (0, chunk_id), 1_800_000_000_000_000, (chunk_id, 1), compress(plain), 1, digest(plain))
+
+
+def kept(*chunk_ids: int) -> list[Kept]:
+    return [Kept(chunk_of(chunk_id), f"token-{chunk_id}") for chunk_id in chunk_ids]
+
+
+def row_of(first: int, count: int = 1) -> ReceiptRow:
+    numbers = tuple(range(first, first + count))
+    return ReceiptRow(first, count, 0, "node", "worker", numbers, numbers, bytes(16 * count), bytes(16), bytes(16 * count))
+
+
+def commit_of(low: int, *partials: bytes, **changes: Any) -> Commit:
+    values = {"low": low, "bitmap": b"", "position": (low,), "exhausted": False, "partials": partials}
+    return Commit(**{**values, **changes})
+
+
+def python(script: str, *arguments: object) -> list[str]:
+    return [sys.executable, "-c", script, *map(str, arguments)]
+
+
+def start(script: str, *arguments: object) -> "subprocess.Popen[str]":
+    """Start a child that is talked to by its standard input and output."""
+    return subprocess.Popen(
+        python(script, *arguments), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def finish(command: list[str]) -> list[str]:
+    """Run a child to its end and return the lines it printed."""
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
