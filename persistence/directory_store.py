@@ -124,6 +124,8 @@ class DirectoryChunkStore(ChunkStore):
             for name in self._folder.names():
                 if _TOKEN.fullmatch(name):
                     self._enter(name, tokens)
+            if tokens:
+                self._folder.settle()
             self._tokens = tokens
         return self._tokens
 

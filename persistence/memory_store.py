@@ -9,7 +9,7 @@ from typing import Any
 from elastic.core.chunk import Chunk
 from elastic.core.errors import StoreError
 from elastic.core.store import ChunkStore, Commit, Kept, ReceiptRow, RunStore, StepRecord
-from elastic.persistence.plain_json import read_json, write_json
+from elastic.persistence.plain_json import read_json, readable, write_json
 
 
 class MemoryChunkStore(ChunkStore):
@@ -51,7 +51,7 @@ class MemoryRunStore(RunStore):
         plain = read_json(write_json(manifest, f"the manifest of step {step}"))
         known = self._steps.get(step)
         self._steps[step] = (
-            StepRecord(step, name, "in_progress", plain, started_at=started_at)
+            StepRecord(step, readable(name), "in_progress", plain, started_at=started_at)
             if known is None
             else replace(known, state="in_progress", ended_at=None, error=None)
         )
@@ -73,6 +73,7 @@ class MemoryRunStore(RunStore):
         self._receipts[step].update((row.first, row) for row in commit.receipts)
 
     def end(self, step: int, state: str, ended_at: float, error: str | None = None) -> None:
+        error = None if error is None else readable(error)
         self._steps[step] = replace(self._known(step), state=state, ended_at=ended_at, error=error)
 
     def steps(self) -> list[StepRecord]:

@@ -1,9 +1,14 @@
-"""Plain data as JSON text, for what a person may want to read in a database."""
+"""Text for what a person may want to read in a database: plain data as JSON, and messages."""
 
 import json
 from typing import Any
 
 from elastic.core.errors import EncodingError
+
+
+def readable(text: str) -> str:
+    """Return text that SQLite takes and a terminal shows: half a surrogate pair, as file names have, is escaped."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def write_json(value: dict[str, Any], what: str) -> str:

@@ -1,6 +1,5 @@
 """The row that says how far a step came, and the seal that every kept row carries."""
 
-import struct
 from dataclasses import astuple, dataclass
 from hashlib import blake2b
 from typing import Any
@@ -10,16 +9,14 @@ from elastic.core.errors import EncodingError
 from elastic.core.store import Commit, StepRecord
 from elastic.persistence.plain_json import read_json, write_json
 
-_PLACE = struct.Struct(">QQ")
-
 
 def seal(kind: str, run_id: str, place: tuple[int, int], data: bytes) -> bytes:
     """Return BLAKE2b-128 over a row and where it belongs, so that damage and a row out of place both show.
 
     `kind` has at most 16 letters; `place` is the step and a number within it.
     """
-    summed = blake2b(digest_size=16, person=kind.encode(), salt=_PLACE.pack(*place))
-    summed.update(pack(run_id))
+    summed = blake2b(digest_size=16, person=kind.encode())
+    summed.update(pack([run_id, *place]))
     summed.update(data)
     return summed.digest()
 

@@ -36,6 +36,7 @@ CREATE TABLE receipt (
     UNIQUE (step, first)
 );
 """
+_LAID_OUT = [(statement.strip(),) for statement in _SCHEMA.split(";") if statement.strip()]
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 
 
@@ -80,10 +81,13 @@ class RunFile:
         else:
             self.rows("PRAGMA journal_mode=TRUNCATE")
             self.rows("PRAGMA synchronous=FULL")
+        # Also against what would run by itself: a trigger that somebody put there.
+        if not self._is_empty and self.rows("SELECT sql FROM sqlite_master WHERE sql NOT NULL") != _LAID_OUT:
+            raise CorruptStoreError(f"{self._path} has other tables than a run has; put back a good copy of it.")
 
     def lay_out(self) -> None:
         """Make the tables of a file that is still empty; part of the first transaction."""
-        for statement in _SCHEMA.split(";"):
+        for (statement,) in _LAID_OUT:
             self.execute(statement)
         self.execute(f"PRAGMA user_version={FORMAT}")
         self._is_empty = False
@@ -128,7 +132,7 @@ class RunFile:
                 raise FencedError(self.run_id, epoch)
             yield
             self.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             self._give_up(self._write_error(error))
             raise self._write_error(error) from error
         except StoreError as error:
@@ -150,7 +154,7 @@ class RunFile:
         """
         try:
             return self._connection.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter when a message quotes damaged text
             raise self._read_error(error) from error
 
     def close(self) -> None:
@@ -165,7 +169,7 @@ class RunFile:
         with suppress(sqlite3.Error):
             self._connection.rollback()
 
-    def _write_error(self, error: sqlite3.Error) -> StoreError:
+    def _write_error(self, error: Exception) -> StoreError:
         name = getattr(error, "sqlite_errorname", type(error).__name__)
         text = (
             f"run {self.run_id} could not be written ({error}, {name}); earlier commits are safe, "
@@ -173,8 +177,9 @@ class RunFile:
         )
         return StoreFullError(text) if name == "SQLITE_FULL" else StoreError(text)
 
-    def _read_error(self, error: sqlite3.Error) -> StoreError:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT or "decode to UTF-8" in str(error):
+    def _read_error(self, error: Exception) -> StoreError:
+        is_undecodable = isinstance(error, UnicodeDecodeError) or "decode to UTF-8" in str(error)
+        if is_undecodable or getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT:
             return CorruptStoreError(f"{self._path} is damaged ({error}); put back a good copy of it.")
         return StoreError(f"{self._path} cannot be read ({error}); check the disk and the rights of the file.")
 

@@ -7,7 +7,7 @@ import weakref
 from pathlib import Path
 
 from elastic.core.errors import RunLockedError, StoreError
-from elastic.persistence.disk import read_at, store_error, write_at
+from elastic.persistence.disk import is_full, read_at, store_error, write_at
 
 _HOLDER_BYTES = 200
 
@@ -38,7 +38,7 @@ class RunLock:
             raise RunLockedError(run_id, holder) from error
         except OSError as error:
             os.close(self._file)
-            raise _lock_error(error, path) from error
+            raise (store_error if is_full(error) else _lock_error)(error, path) from error
         _held.add(self)
 
     def release(self) -> None:

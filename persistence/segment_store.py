@@ -178,11 +178,10 @@ class SegmentChunkStore(ChunkStore):
 
     def _append(self, tail: _Tail, data: bytes) -> None:
         try:
+            os.ftruncate(tail.file, tail.size)  # a put that was interrupted may have left something
             write_at(tail.file, data, tail.size)
-        except BaseException as error:
+        except OSError as error:
             self._take_back(tail)
-            if not isinstance(error, OSError):
-                raise
             if is_full(error):
                 raise store_error(error, tail.path) from error
             raise self._folder.fail(f"{tail.path} could not be written ({error.strerror}); check the disk.") from error
@@ -237,6 +236,8 @@ class SegmentChunkStore(ChunkStore):
         try:
             for offset, head in self._records(file, path, is_last=is_last):
                 yield head.kept.chunk.chunk_id, (number, offset)
+            if is_last:
+                self._folder.settle(file)
         finally:
             os.close(file)
 

@@ -13,7 +13,7 @@ from elastic.core.store import ChunkStore, Commit, ReceiptRow, RunStore, StepRec
 from elastic.persistence.directory_store import DirectoryChunkStore
 from elastic.persistence.disk import create_file, make_folder, store_error, sync_folder
 from elastic.persistence.home import RUN_FILE
-from elastic.persistence.plain_json import write_json
+from elastic.persistence.plain_json import readable, write_json
 from elastic.persistence.progress import Progress, seal
 from elastic.persistence.receipt_columns import pack_row, unpack_row
 from elastic.persistence.run_file import RunFile, check_place
@@ -50,13 +50,13 @@ class SqliteRunStore(RunStore):
         self._workers: dict[tuple[str, str], int] = {}
         file.check_laid_out()
         rows = file.rows("SELECT run_id, epoch, chunk_store, seal FROM run")
-        run_id, epoch, chunk_store, kept = rows[0] if len(rows) == 1 else (None, None, None, None)
+        run_id, epoch, chunk_store, kept = rows[0] if len(rows) == 1 else ("", 0, "", None)
         self.key = read_key(folder)
-        if not isinstance(epoch, int) or kept != _run_seal(run_id, self.key, chunk_store):
+        if kept != _run_seal(run_id, self.key, epoch, chunk_store):
             raise file.damaged("its first row and its key do not belong together")
-        self.run_id = file.run_id = str(run_id)
+        self.run_id = file.run_id = run_id
         self.epoch = epoch
-        self._chunk_store = str(chunk_store)
+        self._chunk_store = chunk_store
 
     @classmethod
     def create(cls, folder: Path, run_id: str, key: bytes, *, chunk_store: str = "segment") -> "SqliteRunStore":
@@ -83,7 +83,7 @@ class SqliteRunStore(RunStore):
             undo.callback(file.close)
             with file.transaction(None):
                 file.lay_out()
-                values = (run_id, 1, chunk_store, _run_seal(run_id, key, chunk_store))
+                values = (run_id, 1, chunk_store, _run_seal(run_id, key, 1, chunk_store))
                 file.execute("INSERT INTO run VALUES (?, ?, ?, ?)", values)
             store = cls(folder, file, lock)
             undo.pop_all()
@@ -107,9 +107,11 @@ class SqliteRunStore(RunStore):
             undo.callback(file.close)
             file.check_pages()
             store = cls(folder, file, lock)
+            epoch = store.epoch + 1
+            sealed = _run_seal(store.run_id, store.key, epoch, store._chunk_store)
             with file.transaction(store.epoch):
-                file.execute("UPDATE run SET epoch = epoch + 1")
-            store.epoch += 1
+                file.execute("UPDATE run SET epoch=?, seal=?", (epoch, sealed))
+            store.epoch = epoch
             undo.pop_all()
         return store
 
@@ -129,7 +131,7 @@ class SqliteRunStore(RunStore):
         return store
 
     def begin(self, step: int, name: str, manifest: dict[str, Any], started_at: float) -> None:
-        text = write_json(manifest, f"the manifest of step {step}")
+        name, text = readable(name), write_json(manifest, f"the manifest of step {step}")
         known = self._progress(step)
         with self._file.transaction(self.epoch):
             if known is None:
@@ -158,21 +160,13 @@ class SqliteRunStore(RunStore):
 
     def end(self, step: int, state: str, ended_at: float, error: str | None = None) -> None:
         known = self._known(step)
+        error = None if error is None else readable(error)
         with self._file.transaction(self.epoch):
             self._write_progress(replace(known, state=state, ended_at=ended_at, error=error))
 
     def steps(self) -> list[StepRecord]:
-        records = []
-        for step, *rest, kept in self._file.rows(
-            "SELECT step, name, manifest, started_at, seal FROM step ORDER BY step"
-        ):
-            if kept != _step_seal(self.run_id, step, *rest):
-                raise self._file.damaged(f"step {step}: the manifest is not as it was written")
-            try:
-                records.append(self._known(step).record(*rest))
-            except EncodingError as error:
-                raise self._file.damaged(f"step {step}: {error}") from error
-        return records
+        found = self._file.rows("SELECT step FROM step UNION SELECT step FROM progress ORDER BY step")
+        return [self._record(step) for (step,) in found]
 
     def partials(self, step: int) -> Iterator[bytes]:
         for ordinal in range(self._known(step).partials):
@@ -210,6 +204,19 @@ class SqliteRunStore(RunStore):
             self._lock.release()
 
     # Rows
+
+    def _record(self, step: int) -> StepRecord:
+        rows = self._file.rows("SELECT name, manifest, started_at, seal FROM step WHERE step=?", (step,))
+        progress = self._progress(step)
+        if not rows or progress is None:
+            raise self._file.damaged(f"step {step}: half of what is kept about it is missing")
+        *fields, kept = rows[0]
+        if kept != _step_seal(self.run_id, step, *fields):
+            raise self._file.damaged(f"step {step}: the manifest is not as it was written")
+        try:
+            return progress.record(*fields)
+        except EncodingError as error:
+            raise self._file.damaged(f"step {step}: {error}") from error
 
     def _progress(self, step: int) -> Progress | None:
         rows = self._file.rows("SELECT * FROM progress WHERE step=?", (step,))
@@ -263,8 +270,8 @@ def _make_file(folder: Path) -> None:
         raise store_error(error, path) from error
 
 
-def _run_seal(run_id: str | None, key: bytes, chunk_store: str | None) -> bytes:
-    return seal("run", str(run_id), (0, 0), pack([key, chunk_store]))
+def _run_seal(run_id: str, key: bytes, epoch: int, chunk_store: str) -> bytes:
+    return seal("run", run_id, (0, 0), pack([key, epoch, chunk_store]))
 
 
 def _step_seal(run_id: str, step: int, name: str, manifest: str, started_at: float) -> bytes:

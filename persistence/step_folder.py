@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 from elastic.core.errors import StoreError
-from elastic.persistence.disk import make_folder
+from elastic.persistence.disk import make_folder, sync_file, sync_folder
 
 
 class StepFolder:
@@ -43,6 +43,24 @@ class StepFolder:
             (self.path / name).unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(f"{self.path / name} cannot be removed ({error.strerror}); check its rights.") from error
+
+    def settle(self, file: int | None = None) -> None:
+        """Make durable what an earlier process left: the names in the folder, and what is written in `file`.
+
+        A process that was killed between a write and its sync leaves what can be read, but would be lost with the
+        power after somebody has built on it. A reader builds on nothing, so for it nothing is done.
+
+        Raises:
+            StoreError: It did not reach the disk.
+        """
+        if self._read_only:
+            return
+        try:
+            if file is not None:
+                sync_file(file)
+            sync_folder(self.path)
+        except OSError as error:
+            raise self.fail(f"{self.path} did not reach the disk ({error.strerror}); check it.") from error
 
     def remove_if_empty(self) -> None:
         """Remove the folder and the one above it, unless something else lies there."""

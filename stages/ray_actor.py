@@ -9,7 +9,7 @@ import ray
 from ray import cloudpickle
 
 from elastic.core.program import Program
-from elastic.stages.shipped_code import install
+from elastic.stages.shipped_code import Code
 from elastic.stages.station import Station
 from elastic.stages.wire import COLLECT, Reply, decode_call, decode_reply, encode_call, encode_reply
 from elastic.stages.worker import Worker
@@ -28,9 +28,9 @@ class WorkerActor:
         """Return the versions of this node, and this process's id."""
         return versions(), os.getpid()
 
-    def start(self, program: bytes, code: bytes, node_id: str, worker_id: str) -> None:
+    def start(self, program: bytes, code: Code, node_id: str, worker_id: str) -> None:
         """Load the program; called once, when the versions have been compared."""
-        install(code)
+        code.install()
         loaded: Program = cloudpickle.loads(program)
         self._worker = Worker(loaded, node_id=node_id, worker_id=worker_id)
 
@@ -48,9 +48,9 @@ class StationActor:
         """Return the versions of this node, and this process's id."""
         return versions(), os.getpid()
 
-    def start(self, program: bytes, code: bytes, node_id: str) -> None:
+    def start(self, program: bytes, code: Code, node_id: str) -> None:
         """Load the program; called once, before any worker is added."""
-        install(code)
+        code.install()
         self._station = Station.of(cloudpickle.loads(program), node_id, combine=True)
         self._workers: dict[str, Any] = {}
 

@@ -1,5 +1,6 @@
 """A node of a Ray cluster as the transport sees it: the master's own, and any other."""
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from elastic.core.errors import NodeRefusedError
 from elastic.core.event import BatchLost, NodeLost, WorkerJoined, WorkerLost
 from elastic.core.program import Program
 from elastic.stages.ray_actor import StationActor, WorkerActor, reason_of, versions
+from elastic.stages.shipped_code import Code
 from elastic.stages.station import Station
 from elastic.stages.transport import Arrival
 from elastic.stages.wire import COLLECT, Call, Reply, decode_reply, encode_call
@@ -30,14 +32,19 @@ class Watch:
     """The answers that are waited for, and what to do with each."""
 
     pending: dict[Any, OnReady] = field(default_factory=dict)
+    #: what is known without waiting
+    arrived: list[Arrival] = field(default_factory=list)
 
     def ready(self, timeout: float) -> list[Arrival]:
         """Return what all answers that are there mean; waits for the first up to `timeout` seconds."""
+        arrivals, self.arrived = self.arrived, []
         refs = list(self.pending)
-        if not refs or not ray.wait(refs, num_returns=1, timeout=timeout)[0]:
-            return []
-        ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
-        return [arrival for ref in ready for arrival in self.pending.pop(ref)(ref)]
+        if not refs and not arrivals:
+            threading.Event().wait(timeout)
+        elif refs and ray.wait(refs, num_returns=1, timeout=0 if arrivals else timeout)[0]:
+            ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
+            arrivals += [arrival for ref in ready for arrival in self.pending.pop(ref)(ref)]
+        return arrivals
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +53,8 @@ class Shipment:
 
     program: Program
     pickled: bytes
-    #: an archive of the code beside the driver, for nodes that do not see its folder
-    code: bytes
+    #: the code beside the driver
+    code: Code
 
 
 class RayNode(ABC):
@@ -75,7 +82,7 @@ class RayNode(ABC):
         self._started += 1
         worker = self._actor(WorkerActor, num_cpus=1)
         hello = worker.hello.remote()
-        started = worker.start.remote(self._shipment.pickled, self._code(), self.node_id, worker_id)
+        started = worker.start.remote(self._shipment.pickled, self._shipment.code, self.node_id, worker_id)
         self.starting[worker_id] = worker
         self._watch.pending[started] = lambda ref: self._on_started(worker_id, hello, ref)
 
@@ -92,9 +99,6 @@ class RayNode(ABC):
     @abstractmethod
     def _add(self, worker_id: str, worker: Any) -> None:
         """Let a worker that is ready take part."""
-
-    @abstractmethod
-    def _code(self) -> bytes: ...
 
     def _actor(self, kind: type, **options: Any) -> Any:
         there = NodeAffinitySchedulingStrategy(node_id=self.ray_id, soft=False)
@@ -138,8 +142,7 @@ class LocalNode(RayNode):
         try:
             received, worker_id = self._station.take_in(call)
         except LookupError as error:
-            lost = [BatchLost(call.batch_id, str(error))]
-            self._watch.pending[ray.put(b"")] = lambda ref: list(lost)
+            self._watch.arrived.append(BatchLost(call.batch_id, str(error)))
             return
         answer = self.workers[worker_id].work.remote(encode_call(received))
         self._watch.pending[answer] = lambda ref: self._on_answer(call.batch_id, worker_id, ref)
@@ -147,7 +150,7 @@ class LocalNode(RayNode):
     def _collect(self) -> None:
         collection = _Collection(len(self.workers), [Reply(node_id=self.node_id, worker_id="", batch_id=COLLECT)])
         if not self.workers:
-            self._watch.pending[ray.put(b"")] = lambda ref: [collection.replies[0]]
+            self._watch.arrived += collection.replies
         for worker_id, worker in self.workers.items():
             self._watch.pending[worker.collect.remote()] = self._on_collected(worker_id, collection)
 
@@ -177,9 +180,6 @@ class LocalNode(RayNode):
 
     def _add(self, worker_id: str, worker: Any) -> None:
         self._station.add_worker(worker_id)
-
-    def _code(self) -> bytes:
-        return b""
 
 
 @dataclass(slots=True)
@@ -220,9 +220,6 @@ class RemoteNode(RayNode):
 
     def _add(self, worker_id: str, worker: Any) -> None:
         self._station.add_worker.remote(worker_id, worker)
-
-    def _code(self) -> bytes:
-        return self._shipment.code
 
 
 def _mismatch(hello: Any, started: Any) -> str | None:

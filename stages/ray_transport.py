@@ -2,6 +2,7 @@
 
 import logging
 import time
+from functools import cached_property
 from typing import Any
 
 import ray
@@ -12,7 +13,7 @@ from elastic.core.event import NodeLost
 from elastic.core.program import Program
 from elastic.stages.ray_cluster import connect
 from elastic.stages.ray_node import LocalNode, RayNode, RemoteNode, Shipment, Watch
-from elastic.stages.shipped_code import collect, driver_folders
+from elastic.stages.shipped_code import Code, archive_of, driver_folders
 from elastic.stages.transport import Arrival, Limits, Transport
 from elastic.stages.wire import Call
 
@@ -43,8 +44,7 @@ class RayTransport(Transport):
         self.node_id = next(_name(node) for node in ray.nodes() if node["NodeID"] == self._own_ray_id)
 
     def open(self, program: Program) -> None:
-        code = collect(driver_folders()) if len(_alive()) > 1 else b""
-        self._shipment = Shipment(program, cloudpickle.dumps(program), code)
+        self._program, self._pickled = program, cloudpickle.dumps(program)
         self._worked_at = time.monotonic()
         self._look()
 
@@ -71,6 +71,7 @@ class RayTransport(Transport):
             node.close()
         self._nodes = {}
         self._watch.pending.clear()
+        self._watch.arrived.clear()
 
     def _look(self) -> None:
         """Start workers on nodes that have CPUs and no workers for them yet."""
@@ -78,11 +79,23 @@ class RayTransport(Transport):
         alive = {_name(node): node for node in _alive()}
         for node_id, node in sorted(alive.items()):
             if node_id not in self._nodes and node_id not in self._refused:
-                kind = LocalNode if node["NodeID"] == self._own_ray_id else RemoteNode
-                self._nodes[node_id] = kind(node_id, node["NodeID"], self._shipment, self._watch)
+                own = node["NodeID"] == self._own_ray_id
+                kind = LocalNode if own else RemoteNode
+                self._nodes[node_id] = kind(node_id, node["NodeID"], self._shipment(own=own), self._watch)
         known = [(node, alive[node_id]) for node_id, node in self._nodes.items() if node_id in alive]
         for chosen in _share([(node, _cpus(facts) - node.size) for node, facts in known], self._left()):
             chosen.start_worker()
+
+    def _shipment(self, *, own: bool) -> Shipment:
+        return Shipment(self._program, self._pickled, self._near if own else self._far)
+
+    @cached_property
+    def _near(self) -> Code:
+        return Code(folders=tuple(map(str, driver_folders())))
+
+    @cached_property
+    def _far(self) -> Code:
+        return Code(archive=archive_of(driver_folders()))
 
     def _left(self) -> int | None:
         if self._limits.workers is None:

@@ -1,12 +1,14 @@
-"""Code beside the driver script: taken along to nodes that do not see its folder."""
+"""Code beside the driver script: where workers find it, also on nodes that do not see its folder."""
 
-import hashlib
+import atexit
 import io
 import os
 import sys
+import sysconfig
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from elastic.core.errors import UsageError
@@ -18,14 +20,37 @@ _MAX_BYTES = 20 << 20
 _SKIPPED = {"site-packages", "dist-packages", "node_modules", "venv", "env", "build", "dist", "__pycache__"}
 
 
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The modules beside the driver script, for one worker."""
+
+    #: folders that the worker sees as the driver does
+    folders: tuple[str, ...] = ()
+    #: a zip archive of the modules, for a worker that may not see the folders
+    archive: bytes = b""
+
+    def install(self) -> None:
+        """Make the modules importable in this process, behind everything that is importable already."""
+        sys.path += [folder for folder in self.folders if folder not in sys.path]
+        if self.archive:
+            handle, path = tempfile.mkstemp(prefix="elastic-code-", suffix=".zip")
+            with os.fdopen(handle, "wb") as file:
+                file.write(self.archive)
+            atexit.register(Path(path).unlink, missing_ok=True)
+            sys.path.append(path)
+
+
 def driver_folders() -> list[Path]:
-    """Return the folders from which the driver imports its own modules: the script's, and the working folder."""
-    script = getattr(sys.modules.get("__main__"), "__file__", None)
-    folders = [Path(script).resolve().parent] if script else []
-    return [*folders, *([Path.cwd()] if "" in sys.path or not script else [])]
+    """Return the folder from which the driver imports its own modules, if there is one.
+
+    It is the first of `sys.path`: the script's folder, or the working folder of `python -m` and of a prompt.
+    """
+    first = Path(sys.path[0] if sys.path else "").resolve()
+    is_library = first in [Path(name).resolve() for name in sysconfig.get_paths().values()]
+    return [first] if first.is_dir() and not is_library else []
 
 
-def collect(folders: Iterable[Path]) -> bytes:
+def archive_of(folders: Iterable[Path]) -> bytes:
     """Return a zip archive of the modules and packages that lie in `folders`, empty when there are none.
 
     Raises:
@@ -44,21 +69,10 @@ def collect(folders: Iterable[Path]) -> bytes:
                 if len(seen) > _MAX_FILES or total > _MAX_BYTES:
                     raise UsageError(
                         f"{folder} holds more than {_MAX_FILES} modules or {_MAX_BYTES >> 20} MiB of them, which is "
-                        "too much to send to other nodes; run the driver script from a folder of its own"
+                        "too much to send to other nodes; run the driver script from a folder of its own."
                     )
                 archive.writestr(zipfile.ZipInfo(name), content)
     return buffer.getvalue() if seen else b""
-
-
-def install(archive: bytes) -> None:
-    """Make the modules of an archive importable in this process, behind everything that is importable already."""
-    if not archive:
-        return
-    name = f"elastic-code-{hashlib.blake2b(archive, digest_size=8).hexdigest()}-"
-    handle, path = tempfile.mkstemp(prefix=name, suffix=".zip")
-    with os.fdopen(handle, "wb") as file:
-        file.write(archive)
-    sys.path.append(path)
 
 
 def _sources(folder: Path) -> Iterator[Path]:

@@ -25,6 +25,9 @@ from elastic.core.errors import EncodingError
 #: No frame that opens to more than this is opened (bytes).
 MAX_PLAIN_BYTES = 4 << 30
 
+#: What msgpack writes by itself: from here to below there.
+_INT64, _UINT64 = -(1 << 63), 1 << 64
+
 #: Level 1: a fifth smaller than nothing costs more time than it saves on one machine, see benchmarks/.
 _ZSTD_LEVEL = 1
 
@@ -73,7 +76,9 @@ def _write_extension(value: Any) -> Any:
         return msgpack.ExtType(code, _WRITERS[code](value))
     for base, plain in _PLAIN_BASES:
         if isinstance(value, base):
-            return plain(value)
+            # msgpack asks only once: what it would not know of the base either is written here.
+            is_known = base is not tuple and not (base is int and not _INT64 <= value < _UINT64)
+            return plain(value) if is_known else _write_extension(plain(value))
     if type(value).__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         return value.item()
     raise TypeError(

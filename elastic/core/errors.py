@@ -20,6 +20,7 @@
     │   └── NoWorkerError (TimeoutError) no CPU came free in time
     ├── EntryError                       the user's function failed on an entry
     ├── StepFailedError                  a step ended in error
+    │   └── StepInterruptedError         somebody stopped it
     └── LedgerError (RuntimeError)       the ledger was told something impossible: a bug of ours
 
 An error that crosses processes keeps its fields as `args` and builds its text in `__str__`, because an
@@ -165,6 +166,14 @@ class StepFailedError(ElasticError):
 
     def __str__(self) -> str:
         return f"{self.reason} (run {self.run_id})"
+
+
+class StepInterruptedError(StepFailedError):
+    """Somebody stopped a step."""
+
+    def __init__(self, run_id: str) -> None:
+        ElasticError.__init__(self, run_id)
+        self.run_id, self.reason, self.traceback = run_id, "it was stopped before its end", ""
 
 
 class LedgerError(ElasticError, RuntimeError):

@@ -246,7 +246,8 @@ class Ledger:
     def _answers(self, partial: Partial) -> list[Sent]:
         """Return the batches in flight that a partial answers: all, unless some had been given up."""
         batches = self._flight.batches
-        return [batches[account.batch_id] for account in partial.accounts if account.batch_id in batches]
+        named = dict.fromkeys(account.batch_id for account in partial.accounts)
+        return [batches[batch_id] for batch_id in named if batch_id in batches]
 
     # -- bookkeeping
 

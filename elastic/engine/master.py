@@ -1,6 +1,5 @@
 """The master: carries out what the ledger decides, for one step."""
 
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -10,8 +9,7 @@ from elastic.core import event as events
 from elastic.core import instruction as instructions
 from elastic.core.chunk import Chunk
 from elastic.core.clock import Clock
-from elastic.core.encoding import decompress
-from elastic.core.errors import ElasticError, ReceiptError, StepFailedError
+from elastic.core.errors import ElasticError, ReceiptError, StepFailedError, StepInterruptedError
 from elastic.core.event import Event
 from elastic.core.instruction import Instruction
 from elastic.core.ledger import Ledger
@@ -23,8 +21,8 @@ from elastic.core.source import Source
 from elastic.core.stage import STAGES, Stage
 from elastic.core.step import Progress, StepState
 from elastic.core.store import Commit, Kept, ReceiptRow, RunStore
-from elastic.core.transform import name_of
-from elastic.engine.cutter import Cutter, Trim
+from elastic.engine.aggregation import Aggregation
+from elastic.engine.cutter import Cutter
 from elastic.engine.observers import Observers
 from elastic.engine.result import Result
 from elastic.stages.receiver import MasterReceiver
@@ -44,34 +42,27 @@ class Plan:
     source: Source
     program: Program
     settings: Settings
+    clock: Clock
     #: plain data that describes the step, kept with the run
     manifest: dict[str, Any]
-    trim: Trim | None = None
 
 
 class Master:
-    """Runs one step, in one thread; `value`, `progress` and `missing` may be asked from others.
-
-    It holds what is not durable yet: the state, and what was folded since the last commit.
-    """
+    """Runs one step, in one thread; `value`, `progress` and `stop` may be called from others."""
 
     def __init__(
-        self, plan: Plan, *, ledger: Ledger, transport: Transport, store: RunStore, observers: Observers, clock: Clock
+        self, plan: Plan, *, cutter: Cutter, ledger: Ledger, transport: Transport, store: RunStore, observers: Observers
     ) -> None:
-        program = plan.program
+        program, clock = plan.program, plan.clock
         self.plan, self.ledger, self.transport, self.store = plan, ledger, transport, store
-        self.observers, self.clock = observers, clock
+        self.observers, self.clock, self._cutter = observers, clock, cutter
         seal = Seal(key=program.key, run_id=program.run_id, step=program.step)
         self._seal = seal
         self._sender = MasterSender(seal, transport.node_id, program.reader)
         self._receiver = MasterReceiver(seal, transport.node_id)
         self._kept = None if plan.source.replayable else store.chunks(program.step)
-        self._state: Any = None
-        #: guards the state, which `value` reads from other threads
-        self._lock = threading.Lock()
+        self._aggregation = Aggregation(program.aggregator, program.run_id)
         self._todo: deque[Instruction] = deque()
-        #: folded since the last commit
-        self._uncommitted: list[Partial] = []
         self._failure: Failure | None = None
         self._stopped = False
         self._outcome = StepState.IN_PROGRESS
@@ -81,9 +72,7 @@ class Master:
 
     def value(self) -> Any:
         """Return the aggregator's result over what has been folded so far."""
-        aggregator = self.plan.program.aggregator
-        with self._lock:
-            return aggregator.finish(aggregator.create() if self._state is None else self._state)
+        return self._aggregation.value()
 
     def progress(self) -> Progress:
         """Return how far the step has come."""
@@ -113,38 +102,37 @@ class Master:
     def run(self) -> Result:
         """Run the step to its end, whatever that is.
 
-        An error of user code, of the source or of the cluster is told in the result. Ctrl-C is recorded and raised.
+        An error of user code, of the source or of the cluster is told in the result; anything else, Ctrl-C among it,
+        is recorded and raised.
         """
         program = self.plan.program
         self.store.begin(program.step, self.plan.name, self.plan.manifest, self.clock.now())
-        error, trace = None, ""
         self.observers.tell("step_started", self.progress())
+        value: Any = None
+        error: ElasticError | None = None
         try:
             self._carry_through()
-            self._outcome = self._end_state()
             value = self.value()
-        except KeyboardInterrupt:
-            self._outcome = StepState.INTERRUPTED
-            self._end("interrupted")
-            raise
-        except StepFailedError as failed:
-            self._outcome, value, error, trace = StepState.ERROR, None, failed.reason, failed.traceback
+            again = self.ledger.counters["chunks_sent_again"]
+            self._outcome = StepState.COMPLETE_WITH_RETRIES if again else StepState.COMPLETE
+        except StepInterruptedError as stopped:
+            self._outcome, error = StepState.INTERRUPTED, stopped
         except ElasticError as failed:
-            self._outcome, value, error = StepState.ERROR, None, str(failed).rstrip(".")
-        except _StoppedError:
-            self._outcome, value, error = StepState.INTERRUPTED, None, "it was stopped"
-        self._end(error)
-        return self._result(value, error, trace)
+            self._outcome, error = StepState.ERROR, failed
+        except BaseException as unforeseen:
+            self._outcome = StepState.INTERRUPTED if isinstance(unforeseen, KeyboardInterrupt) else StepState.ERROR
+            self._end(repr(unforeseen))
+            raise
+        self._end(None if error is None else str(error))
+        return self._result(value, error)
 
     def _carry_through(self) -> None:
-        cutter = Cutter(self.plan.source, self.clock, trim=self.plan.trim)
-        self._cutter = cutter
         try:
             self.transport.open(self.plan.program)
             self._tell(())
             while not self.ledger.finished:
                 if self._stopped:
-                    raise _StoppedError
+                    raise StepInterruptedError(self.plan.program.run_id)
                 self._tell(self._events(self.transport.poll(self._patience())))
                 self._keep_up()
             self._commit()
@@ -155,17 +143,13 @@ class Master:
                 self._kept.clean()
         finally:
             self.transport.close()
-            cutter.close()
+            self._cutter.close()
 
     def _end(self, error: str | None) -> None:
         self.store.end(self.plan.program.step, self._outcome, self.clock.now(), error)
         if self._outcome.is_complete:
             self.observers.complete(self.ledger.counters["chunks_sent_again"])
         self.observers.tell("step_ended", self.progress(), error)
-
-    def _end_state(self) -> StepState:
-        again = self.ledger.counters["chunks_sent_again"]
-        return StepState.COMPLETE_WITH_RETRIES if again else StepState.COMPLETE
 
     # -- events in
 
@@ -185,14 +169,16 @@ class Master:
                 yield arrival
 
     def _of_reply(self, reply: Reply) -> Iterable[Event]:
+        collected = reply.batch_id == COLLECT
         for worker_id, reason in reply.lost:
             yield events.WorkerLost(reply.node_id, worker_id, reason)
+            if not collected:
+                yield events.BatchLost(reply.batch_id, reason)
         if reply.failure is not None:
             failure = replace(reply.failure, node_id=reply.node_id, worker_id=reply.worker_id)
             yield self._of_failure(reply, failure)
             return
-        collected = reply.batch_id == COLLECT
-        if not collected:
+        if not collected and not reply.lost:
             yield events.BatchProcessed(reply.batch_id, reply.worker_id, reply.seconds)
         if reply.partial is not None:
             yield self._of_partial(reply.node_id, reply.partial, collected=collected)
@@ -239,25 +225,9 @@ class Master:
         return []
 
     def _fold(self, instruction: instructions.Fold) -> list[Instruction]:
-        partial, aggregator = instruction.partial, self.plan.program.aggregator
-        try:
-            with self._lock:
-                for frame in partial.states:
-                    state = aggregator.decode(decompress(frame))
-                    fresh = self._state is None and aggregator.stored
-                    self._state = state if fresh else self._merge(aggregator, state)
-        except ElasticError:
-            raise
-        except Exception as error:
-            function = f"aggregator {aggregator} ({name_of(type(aggregator).merge)})"
-            reason = f"{function} failed on chunk {partial.first} and others: {type(error).__name__}: {error}"
-            raise StepFailedError(self.plan.program.run_id, reason) from error
-        self._uncommitted.append(partial)
-        self.observers.folded(partial)
+        self._aggregation.fold(instruction.partial)
+        self.observers.folded(instruction.partial)
         return []
-
-    def _merge(self, aggregator: Any, state: Any) -> Any:
-        return aggregator.merge(aggregator.create() if self._state is None else self._state, state)
 
     def _nothing(self, instruction: Instruction) -> list[Instruction]:
         return []
@@ -270,7 +240,7 @@ class Master:
 
     def _patience(self) -> float:
         """Return how long to wait for something to arrive: less when a commit is due."""
-        if not self._uncommitted:
+        if not self._aggregation.is_dirty:
             return _PROGRESS_SECONDS
         due = self._committed_at + self.plan.settings.commit_seconds - self.clock.monotonic()
         return min(max(due, 0.0), _PROGRESS_SECONDS)
@@ -284,17 +254,14 @@ class Master:
             self.observers.tell("progressed", self.progress())
 
     def _commit(self) -> None:
-        if self._uncommitted:
-            stored = self.plan.program.aggregator.stored
-            frames = tuple(frame for partial in self._uncommitted for frame in partial.states) if stored else ()
-            rows = tuple(row for partial in self._uncommitted for row in partial.rows)
-            self.store.commit(self.plan.program.step, self._commit_of(frames, rows))
+        if self._aggregation.is_dirty:
+            states, rows = self._aggregation.commit()
+            self.store.commit(self.plan.program.step, self._commit_of(states, rows))
             if self._kept is not None:
                 self._kept.delete(chunk for row in rows for chunk in range(row.first, row.first + row.count))
-            self._uncommitted = []
         self._committed_at = self.clock.monotonic()
 
-    def _commit_of(self, frames: tuple[bytes, ...], rows: tuple[ReceiptRow, ...]) -> Commit:
+    def _commit_of(self, states: tuple[bytes, ...], rows: tuple[ReceiptRow, ...]) -> Commit:
         ledger, last = self.ledger, self._cutter.last
         first = ledger.first_unfolded() or last
         return Commit(
@@ -302,12 +269,12 @@ class Master:
             bitmap=ledger.folded.bitmap(),
             position=None if first is None else (first.chunk_id, first.position),
             exhausted=ledger.exhausted,
-            partials=frames,
+            partials=states,
             receipts=rows,
             counters={**ledger.counters, **{stage.value: ledger.reached[stage] for stage in STAGES}},
         )
 
-    def _result(self, value: Any, error: str | None, trace: str) -> Result:
+    def _result(self, value: Any, error: ElasticError | None) -> Result:
         ledger = self.ledger
         return Result(
             run_id=self.plan.program.run_id,
@@ -321,13 +288,8 @@ class Master:
             counters=_unusual(ledger),
             seconds=self.clock.monotonic() - self._began,
             error=error,
-            traceback=trace,
             interceptor_errors=tuple(self.observers.errors),
         )
-
-
-class _StoppedError(Exception):
-    """Somebody called `stop`."""
 
 
 def _unusual(ledger: Ledger) -> dict[str, int]:

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from elastic.core.chunk import UNCOUNTED, UNREAD
 from elastic.core.errors import UsageError
 from elastic.core.interceptor import Interceptor
+from elastic.core.journey import Journey, Passage, journey
 from elastic.core.partial import Account, Partial
 from elastic.core.receipt import NO_RECEIPT, Receipt, Seal
 from elastic.core.stage import Stage
@@ -81,8 +81,7 @@ class Observers:
             return
         count = self._aggregated - partial.chunks
         for account in partial.accounts:
-            for receipts in self._hops_of(account, partial.digest):
-                received, returned, aggregated = receipts
+            for _, _, received, _, returned, aggregated in self._journeys(account, partial.digest):
                 node = account.node_id
                 count += 1
                 self.tell("receive", node, f"sender_{node}", "send_parcel_to_master", received)
@@ -102,20 +101,12 @@ class Observers:
             for name in (*_HOPS, "task_complete")
         )
 
-    def _hops_of(self, account: Account, state: bytes) -> Iterator[tuple[Receipt, Receipt, Receipt]]:
-        """Yield the receipts of stages RECEIVED, RETURNED and AGGREGATED of each chunk."""
+    def _journeys(self, account: Account, state: bytes) -> Iterator[Journey]:
         for index, (entries, at) in enumerate(zip(account.entries, account.conceived_at, strict=True)):
-            span = slice(16 * index, 16 * index + 16)
-            content = account.contents[span]
-            early = (account.first + index, account.attempt, at, entries if account.counted else UNCOUNTED)
-            late = (account.first + index, account.attempt, at, entries)
-            known = content if account.counted else UNREAD
-            link = self._receipt(Stage.DISTRIBUTED, self._master, early, known, NO_RECEIPT)
-            link = self._receipt(Stage.SENT, self._master, early, known, link.digest)
-            received = self._receipt(Stage.RECEIVED, account.node_id, early, known, link.digest)
-            returned = self._receipt(Stage.RETURNED, account.node_id, late, state, account.processed[span])
-            aggregated = self._receipt(Stage.AGGREGATED, self._master, late, state, returned.digest)
-            yield received, returned, aggregated
+            content = account.contents[16 * index : 16 * index + 16]
+            chunk = (account.first + index, account.attempt, at, entries, content, state)
+            passage = Passage(*chunk, account.node_id, account.worker_id, account.counted)
+            yield journey(self._seal, self._master, passage)
 
     @property
     def _receipt(self) -> Callable[..., Receipt]:

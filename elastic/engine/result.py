@@ -1,8 +1,9 @@
 """The result of a run, and how it prints."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
+from elastic.core.errors import ElasticError
 from elastic.core.step import StepState
 
 
@@ -25,12 +26,16 @@ class Result:
     counters: dict[str, int] = field(default_factory=dict)
     #: seconds from the start of the step to its end
     seconds: float = 0.0
-    #: one sentence, for a step that did not complete
-    error: str | None = None
-    #: the traceback of the user's function, where one failed
-    traceback: str = ""
+    #: why the step did not complete; None when it did
+    error: ElasticError | None = None
     #: what interceptors raised
     interceptor_errors: tuple[str, ...] = ()
+
+    def check(self) -> Self:
+        """Return this result if its step completed, else raise its error."""
+        if self.error is not None:
+            raise self.error
+        return self
 
     @property
     def retries(self) -> int:
@@ -40,7 +45,7 @@ class Result:
     def __str__(self) -> str:
         counted = f"{self.entries:,} entries in {self.chunks:,} chunks"
         if self.error is not None:
-            return f"{self.state}: {self.error} ({counted} before that, {self.seconds:.2f} s, run {self.run_id})"
+            return f"{self.state}: {self.error}; {counted} before that, {self.seconds:.2f} s, run {self.run_id}"
         again = f", {self.retries:,} sent again" if self.retries else ""
         return (
             f"{self.state}: {counted} aggregated exactly once{again}, 0 errors, {self.seconds:.2f} s, run {self.run_id}"

@@ -21,12 +21,8 @@ _PLAIN_READ_BYTES = 1 << 18
 #: What a file is called that is read as one sequence without being compressed.
 PLAIN = "plain"
 
-#: How much of a file's start `codec_of` wants to see.
-MAGIC_BYTES = 10
-
-_ADVICE = "get the file again from where it came"
+_ADVICE = "get the file again, or give it another name if it is not compressed"
 _SUFFIXES = {".gz": "gzip", ".gzip": "gzip", ".bz2": "bz2", ".zst": "zstd", ".zstd": "zstd"}
-_BZ2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")
 _DECOMPRESSORS: dict[str, Callable[[], Any]] = {
     "gzip": lambda: zlib.decompressobj(wbits=16 + zlib.MAX_WBITS),
     "bz2": bz2.BZ2Decompressor,
@@ -34,19 +30,9 @@ _DECOMPRESSORS: dict[str, Callable[[], Any]] = {
 }
 
 
-def codec_of_name(path: str) -> str | None:
-    """Return the codec that a name promises, or None."""
+def codec_of(path: str) -> str | None:
+    """Return the codec that the end of a name tells, or None if the file is not compressed."""
     return next((codec for suffix, codec in _SUFFIXES.items() if path.lower().endswith(suffix)), None)
-
-
-def codec_of(start: bytes) -> str | None:
-    """Return the codec that the first `MAGIC_BYTES` of a file show, or None if it is not compressed."""
-    if start.startswith(b"\x1f\x8b\x08"):
-        return "gzip"
-    if start.startswith(b"\x28\xb5\x2f\xfd"):
-        return "zstd"
-    # Text may begin with "BZh" as well: the block behind it tells.
-    return "bz2" if start.startswith(b"BZh") and start[4:10] in _BZ2_BLOCKS else None
 
 
 def plain_bytes(file: BinaryIO, codec: str, path: str) -> Iterator[bytes]:

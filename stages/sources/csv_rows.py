@@ -83,8 +83,7 @@ class CsvRows(Format):
             if isinstance(lines, list) and self._count(block, lines) != len(entries):
                 raise ValueError("a row has several lines")
         except (csv.Error, ValueError):
-            self._check(block)
-            raise
+            return self._parse_slowly(block)
         return entries
 
     def starts(self, block: Block) -> Iterator[tuple[int, int]]:
@@ -153,9 +152,9 @@ class CsvRows(Format):
         header = self.headed and block.at == 0 and bool(lines)
         return len(lines) - lines.count("") - lines.count("\r") - header
 
-    def _check(self, block: Block) -> None:
-        """Raise the error that names the first row that is not as it should be."""
-        expected = self.names or ()
+    def _parse_slowly(self, block: Block) -> list[Any]:
+        """Parse row by row, to name the first that is not as it should be."""
+        expected, entries = self.names or (), []
         for at, _, row in self._scan(block):
             if self.headed and block.at + at == 0:
                 if tuple(row) != expected:
@@ -164,12 +163,15 @@ class CsvRows(Format):
                         f"the header is {', '.join(row)} where that of the first file is {', '.join(expected)}",
                         "read files with different fields by flows of their own",
                     )
-            elif row and len(row) != len(expected):
-                raise block.error(
-                    at,
-                    f"the row that begins here has {len(row)} values for {len(expected)} fields",
-                    "correct the row, or name the right delimiter= and fields=",
-                )
+            elif row:
+                if len(row) != len(expected):
+                    raise block.error(
+                        at,
+                        f"the row that begins here has {len(row)} values for {len(expected)} fields",
+                        "correct the row, or name the right delimiter= and fields=",
+                    )
+                entries.append(dict(zip(expected, row, strict=True)))
+        return entries
 
     def _scan(self, block: Block) -> Iterator[tuple[int, int, list[str]]]:
         """Yield each row with its first byte and the number of line ends before it, one by one: for messages."""

@@ -8,7 +8,7 @@ from elastic.core.chunk import Piece
 from elastic.core.errors import DecodingError
 from elastic.stages.sources.access import opened
 from elastic.stages.sources.block import Block, FileRange
-from elastic.stages.sources.compression import MAGIC_BYTES, PLAIN, codec_of, codec_of_name, plain_bytes, skipped
+from elastic.stages.sources.compression import PLAIN, codec_of, plain_bytes, skipped
 from elastic.stages.sources.file_reader import FileReader
 from elastic.stages.sources.format import Format
 from elastic.stages.sources.listing import FoundFile, Listing, is_url
@@ -20,8 +20,8 @@ Mark = tuple[int, int, bytes]
 class FileCutter:
     """Cuts the files of a listing, one after another.
 
-    A local file is opened when its turn comes, to see whether it is compressed and whether its header is that
-    of the first file; otherwise only files that must be read as a sequence are read.
+    Only files that must be read as a sequence are read; of the others at most the header, when their turn comes,
+    to see that it is that of the first file.
     """
 
     listing: Listing
@@ -79,12 +79,7 @@ class FileCutter:
 
     def _codec(self, file: FoundFile) -> str | None:
         """Return how a file must be read as one sequence, or None if it can be cut into ranges."""
-        if is_url(file.path):
-            codec = codec_of_name(file.path)
-        else:
-            with opened(_whole(file), {}) as stored:
-                codec = codec_of(stored.read(MAGIC_BYTES))
-        return codec or (PLAIN if self.format.sequential else None)
+        return codec_of(file.path) or (PLAIN if self.format.sequential else None)
 
     def _header(self, file: FoundFile, codec: str | None) -> tuple[str, ...]:
         with opened(_whole(file), self.listing.remotes) as stored:

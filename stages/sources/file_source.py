@@ -8,7 +8,7 @@ from elastic.core.chunk import Piece, Position
 from elastic.core.errors import SourceChangedError, UsageError
 from elastic.core.source import Source
 from elastic.stages.sources.argument import one_of, positive_integer
-from elastic.stages.sources.compression import codec_of_name
+from elastic.stages.sources.compression import codec_of
 from elastic.stages.sources.file_cutter import FileCutter
 from elastic.stages.sources.file_reader import FileReader
 from elastic.stages.sources.format import Format
@@ -23,11 +23,11 @@ class FileSource(Source):
     """Files of records: text lines, JSON lines, CSV.
 
     Files that are not compressed are cut into ranges of bytes without being read: a record belongs to the range
-    where its first byte lies, and workers read. Compressed files (gzip, bz2, zstd), and formats in which a line
-    end does not end a record, are read by the master, one sequence a file, and travel by value.
+    where its first byte lies, and workers read. Compressed files (`.gz`, `.bz2`, `.zst`), and formats in which a
+    line end does not end a record, are read by the master, one sequence a file, and travel by value.
 
-    Local files count as compressed if their first bytes say so, remote ones if their name does (`.gz`, `.bz2`,
-    `.zst`). A file that several of the paths name is read once. Files must not change until the run has ended.
+    A source only describes: files are looked for when `cut` is called, before its first piece. A file that several
+    of the paths name is read once. Files must not change until the run has ended.
 
     Args:
         paths: One or several files, globs (`**` for any depth), folders (all files below that are not hidden) or
@@ -36,7 +36,7 @@ class FileSource(Source):
         chunk_bytes: Bytes a chunk, before decompression where a file is not compressed, after where it is.
         one_file_per_chunk: Each file is one chunk, whatever its size.
         ship: Who reads ranges: `reference`, the workers; `value`, the master; `auto`, the workers that see
-            the file, and the master for the others.
+            the file, and the master for the others. What fsspec keeps in memory only the master sees.
         storage_options: Parameters of the remote file system; not kept in the run's manifest.
 
     Raises:
@@ -61,7 +61,9 @@ class FileSource(Source):
         self._whole_files = bool(one_file_per_chunk)
         self._ship = one_of("ship", ship, ("auto", "reference", "value"))
         self._options = dict(storage_options or {})
+        #: what `cut` has found, and how many pieces that makes
         self._listing: Listing | None = None
+        self._expected: int | None = None
 
     def cut(self, position: Position | None = None) -> Iterator[Piece]:
         """Yield pieces; a position is `(which file, byte, line ends before it, mark of the listing)`.
@@ -74,13 +76,14 @@ class FileSource(Source):
             SourceChangedError: The files are not those from which `position` comes.
             DecodingError: A compressed file is damaged, or a header is not that of the first file.
         """
-        self._listing = listing = self._list()
+        listing = self._look()
         mark = listing.mark
         which, byte, line, expected = position or (0, 0, 0, mark)
         if tuple(expected) != mark:
             raise SourceChangedError(self._shown, _difference(tuple(expected), mark))
         cutter = FileCutter(listing, self._format, None if self._whole_files else self._chunk_bytes)
-        return cutter.pieces(which, byte, line, self.reader() if self._ship == "value" else None)
+        here = self._ship == "value" or (self._ship == "auto" and "memory" in listing.remotes)
+        return cutter.pieces(which, byte, line, self.reader() if here else None)
 
     def reader(self) -> FileReader:
         """Return the reader; the header of the first file is read for it, where files have headers.
@@ -90,7 +93,7 @@ class FileSource(Source):
         """
         format, remotes = self._format, dict[str, Any]()
         if format.headed or any(map(is_url, self._paths)):
-            self._listing = listing = self._listing or self._list()
+            listing = self._listing or self._look()
             remotes = listing.remotes
             if format.headed:
                 format = format.with_fields(FileCutter(listing, format, None).names())
@@ -105,12 +108,20 @@ class FileSource(Source):
         }
 
     def expected_chunks(self) -> int | None:
-        self._listing = listing = self._listing or self._list()
+        if self._listing is None:
+            self._look()
+        return self._expected
+
+    def _look(self) -> Listing:
+        """Look for the files, again in every call, and count the pieces."""
+        self._listing = listing = self._list()
         if self._whole_files:
-            return len(listing.files)
-        if self._format.sequential or any(codec_of_name(file.path) for file in listing.files):
-            return None
-        return sum([-(-file.size // self._chunk_bytes) for file in listing.files])
+            self._expected = len(listing.files)
+        elif self._format.sequential or any(codec_of(file.path) for file in listing.files):
+            self._expected = None
+        else:
+            self._expected = sum([-(-file.size // self._chunk_bytes) for file in listing.files])
+        return listing
 
     def _list(self) -> Listing:
         found: dict[str, FoundFile] = {}

@@ -10,47 +10,55 @@ from elastic.core.source import EntriesReader, Source
 from elastic.core.transform import name_of
 from elastic.stages.sources.argument import positive_integer
 
-#: Told how many entries have been read so far, says how many the next chunk may hold.
+#: Told the number of a chunk, from 0, says how many entries it may hold.
 Window = Callable[[int], int]
 
 
 class IterableSource(Source):
     """The entries of one iterable: a list, a generator, an open file.
 
-    It is one-shot even when it is a list, because a later process that resumes the run does not have the list;
-    so what was cut is persisted before it is sent. The iterable is never read beyond the piece that was asked for.
-    If it raises, the entries before that are still yielded, and the error comes with the next piece.
+    A sequence (list, tuple) is replayable: whoever resumes the run in another process gives the same sequence again.
+    Anything else is one-shot, so that what was cut is persisted before it is sent. The iterable is never read beyond
+    the piece that was asked for. If it raises, the entries before that are still yielded, and the error comes with
+    the next piece.
 
     Args:
         iterable: What to read. Text, bytes and mappings are refused, because iterating them is seldom meant.
         chunk_size: Entries a chunk.
-        window: Decides the size of each chunk instead of `chunk_size`.
+        window: Decides the size of each chunk instead of `chunk_size`: a function of the chunk's number, from 0.
 
     Raises:
         UsageError: The iterable cannot be iterated or is refused, or `chunk_size` is not a positive integer.
     """
 
-    replayable = False
-
     def __init__(self, iterable: Iterable[Any], *, chunk_size: int = 3000, window: Window | None = None) -> None:
         self._iterable = _accepted(iterable)
+        self.replayable = isinstance(iterable, Sequence)
         self._chunk_size = positive_integer("chunk_size", chunk_size)
         if window is not None and not callable(window):
-            raise UsageError(f"window must be a function of the number of entries so far, not {window!r}.")
+            raise UsageError(f"window must be a function of the number of a chunk, not {window!r}.")
         self._window = window
         #: None until the first cut; stays where the last piece ended
         self._iterator: Iterator[Any] | None = None
         self._taken = 0
 
     def cut(self, position: Position | None = None) -> Iterator[Piece]:
-        """Yield pieces; a position is `(index of the first entry,)`.
+        """Yield pieces; a position is `(index of the first entry, number of the chunk, length or None)`.
 
         A sequence starts at any position. Anything else goes on only where it stands, or from the start
         if it can be iterated again.
+
+        Raises:
+            SourceError: It cannot go on there, or the sequence has another length than that of `position`.
         """
-        (first,) = position or (0,)
+        first, chunk, length = position or (0, 0, self._length())
         if isinstance(self._iterable, Sequence):
-            return self._pieces(_items(self._iterable, first), first)
+            if length != len(self._iterable):
+                raise SourceError(
+                    f"{self} had {length} entries when the run began and has {len(self._iterable)}; "
+                    "give the same entries, or start a new run."
+                )
+            return self._pieces(_items(self._iterable, first), first, chunk)
         if self._iterator is None or (first == 0 and not isinstance(self._iterable, Iterator)):
             self._iterator, self._taken = self._begin(), 0
         if first != self._taken:
@@ -58,7 +66,7 @@ class IterableSource(Source):
                 f"{self} stands at entry {self._taken} and cannot go on at entry {first}; "
                 "give a new iterable, or a list if it is to be read twice."
             )
-        return self._pieces(self._iterator, first)
+        return self._pieces(self._iterator, first, chunk)
 
     def reader(self) -> EntriesReader:
         return EntriesReader()
@@ -87,10 +95,11 @@ class IterableSource(Source):
         except Exception as error:
             raise self._failure(0, error) from error
 
-    def _pieces(self, iterator: Iterator[Any], first: int) -> Iterator[Piece]:
+    def _pieces(self, iterator: Iterator[Any], first: int, chunk: int) -> Iterator[Piece]:
+        length = self._length()
         cause: Exception | None = None
         while cause is None:
-            size = self._size(first)
+            size = self._size(chunk)
             entries: list[Any] = []
             try:
                 # On an error `extend` keeps what it has read by then.
@@ -100,29 +109,27 @@ class IterableSource(Source):
             count = len(entries)
             self._taken = first + count
             if entries:
-                yield Piece((first,), (first, count), entries)
-            first += count
+                yield Piece((first, chunk, length), (first, count), entries)
+            first, chunk = first + count, chunk + 1
             if count < size and cause is None:
                 return
         raise self._failure(first, cause) from cause
 
-    def _size(self, first: int) -> int:
-        """Return the number of entries of the chunk that begins with entry `first`."""
+    def _size(self, chunk: int) -> int:
+        """Return the number of entries that a chunk may hold."""
         if self._window is None:
             return self._chunk_size
         try:
-            size = self._window(first)
+            size = self._window(chunk)
         except Exception as error:
             raise SourceError(
-                f"the window {name_of(self._window)} failed after {first} entries ({_text(error)}); "
-                "it must return the number of entries of the next chunk."
+                f"the window {name_of(self._window)} failed on chunk {chunk} ({_text(error)}); "
+                "it must return the number of entries that the chunk may hold."
             ) from error
         return positive_integer(f"what the window {name_of(self._window)} returns", size)
 
     def _failure(self, read: int, error: Exception) -> SourceError:
-        return SourceError(
-            f"{self} failed after {read} entries ({_text(error)}); the traceback above this one says where."
-        )
+        return SourceError(f"{self} failed after {read} entries ({_text(error)}); correct what yields its entries.")
 
 
 def _accepted(iterable: Any) -> Iterable[Any]:

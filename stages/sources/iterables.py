@@ -20,19 +20,17 @@ class IterablesReader(EntriesReader):
 class IterablesSource(Source):
     """The entries of several iterables, one iterable after another; a chunk never spans two.
 
-    Like `IterableSource` it is one-shot. An iterable is not touched before those in front of it have ended.
+    It is replayable if all of them are sequences. An iterable is not touched before those in front of it have ended.
 
     Args:
         iterables: The iterables, each as `IterableSource` takes it. They are collected into a list at once.
         chunk_size: Entries a chunk.
-        window: Decides the size of each chunk instead of `chunk_size`; it is told the number of entries
-            read so far from the same iterable.
+        window: Decides the size of each chunk instead of `chunk_size`: a function of the chunk's number within
+            its iterable, from 0.
 
     Raises:
         UsageError: One of the iterables is refused (its number is named), or `chunk_size` is not positive.
     """
-
-    replayable = False
 
     def __init__(
         self, iterables: Iterable[Iterable[Any]], *, chunk_size: int = 3000, window: Window | None = None
@@ -45,14 +43,15 @@ class IterablesSource(Source):
                 self._sources.append(IterableSource(iterable, chunk_size=chunk_size, window=window))
             except UsageError as error:
                 raise UsageError(f"iterable {which}: {error}") from error
+        self.replayable = all(source.replayable for source in self._sources)
 
     def cut(self, position: Position | None = None) -> Iterator[Piece]:
-        """Yield pieces; a position is `(which iterable, index of its first entry)`."""
-        which, first = position or (0, 0)
+        """Yield pieces; a position is that of `IterableSource` behind the number of the iterable."""
+        which, *within = position or (0,)
         for number, source in enumerate(self._sources[which:], which):
-            for piece in source.cut((first,)):
+            for piece in source.cut(tuple(within) or None):
                 yield Piece((number, *piece.position), (*piece.reference, number), piece.entries)
-            first = 0
+            within = []
 
     def reader(self) -> IterablesReader:
         return IterablesReader()

@@ -49,13 +49,20 @@ class SqlSource(Source):
         self._parameters = dict(parameters or {})
         self._url = _parsed(url)
         self._query = _statement(query)
+        self._engine()  # to name a missing driver here, where the URL is written
         #: None until the first cut
         self._pieces: Iterator[Piece] | None = None
         self._taken = 0
 
     def cut(self, position: Position | None = None) -> Iterator[Piece]:
-        """Yield pieces; a position is `(index of the first row,)`, and only the one reached can be gone on from."""
+        """Yield pieces; a position is `(index of the first row,)`, and only the one reached can be gone on from.
+
+        Raises:
+            SourceNotFoundError: The file of a SQLite URL does not exist.
+            SourceError: The database refuses the query, or the query stands elsewhere.
+        """
         (first,) = position or (0,)
+        self._check_file()
         if self._pieces is None or first == 0:
             self._pieces, self._taken = self._read(), 0
         if first != self._taken:
@@ -79,13 +86,13 @@ class SqlSource(Source):
 
     @property
     def _shown(self) -> str:
-        """The URL without its password."""
-        return self._url.render_as_string(hide_password=True)
+        """The URL without its password, wherever in the URL it stands."""
+        secret = {name: "***" for name in self._url.query if "password" in name.lower()}
+        return self._url.update_query_dict(secret).render_as_string(hide_password=True)
 
     def _read(self) -> Iterator[Piece]:
         from sqlalchemy.exc import SQLAlchemyError
 
-        self._check_file()
         engine = self._engine()
         try:
             with engine.connect() as connection:

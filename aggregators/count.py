@@ -1,0 +1,58 @@
+"""Count: how often each entry occurs."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable
+
+from elastic.aggregators.nan import NAN, nan_keys
+from elastic.aggregators.saved_state import read_state
+from elastic.core.aggregator import Aggregator
+from elastic.core.encoding import pack
+
+
+class Count(Aggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"]):
+    """Counts how often each entry occurs; the result is a `collections.Counter`.
+
+    Entries are hashable plain data. Entries that are equal are one, as in any Counter (`1`, `1.0` and `True`, and
+    which of them is shown is not said); all float NaN are one. The Counter is the same for every order of merges,
+    the order in which it lists its elements is not: sort `items()` where ties must come out the same in each run.
+    """
+
+    def create(self) -> "Counter[Hashable]":
+        return Counter()
+
+    def add(self, state: "Counter[Hashable]", entry: Hashable) -> "Counter[Hashable]":
+        state[entry] += 1
+        return state
+
+    def add_many(self, state: "Counter[Hashable]", entries: Iterable[Hashable]) -> "Counter[Hashable]":
+        # An iterator, because `update` takes a mapping for counts and a Counter for nothing to iterate over.
+        state.update(iter(entries))
+        return state
+
+    def merge(self, state: "Counter[Hashable]", other: "Counter[Hashable]") -> "Counter[Hashable]":
+        if len(state) < len(other):
+            state, other = other, state
+        state.update(other)
+        return state
+
+    def finish(self, state: "Counter[Hashable]") -> "Counter[Hashable]":
+        result = state.copy()
+        _join_nans(result)
+        return result
+
+    def encode(self, state: "Counter[Hashable]") -> bytes:
+        _join_nans(state)
+        return pack(dict(state))
+
+    def decode(self, data: bytes) -> "Counter[Hashable]":
+        return Counter(read_state(data, self, _fits))
+
+
+def _join_nans(counts: "Counter[Hashable]") -> None:
+    found = nan_keys(counts)
+    if found:
+        counts[NAN] = sum(map(counts.pop, found))
+
+
+def _fits(state: object) -> bool:
+    return type(state) is dict and set(map(type, state.values())) <= {int}

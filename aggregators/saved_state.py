@@ -1,0 +1,28 @@
+"""Reading states back: bytes are not trusted, so what they hold is looked at before it is used."""
+
+from collections.abc import Callable
+from typing import Any
+
+from elastic.core.encoding import unpack
+from elastic.core.errors import EncodingError
+
+
+def read_state(data: bytes, aggregator: object, fits: Callable[[Any], bool]) -> Any:
+    """Return the plain data of a state if `fits` says that it is one.
+
+    Raises:
+        EncodingError: It is not.
+    """
+    state = unpack(data)
+    if not fits(state):
+        raise EncodingError(f"these bytes are not a state of {aggregator}; was it saved by another aggregator?")
+    return state
+
+
+def is_list(state: Any, *lengths: int) -> bool:
+    """Say whether a state is a list, of one of these lengths if any are given."""
+    return type(state) is list and (not lengths or len(state) in lengths)
+
+
+def is_count(number: Any) -> bool:
+    return type(number) is int and number >= 0

@@ -1,0 +1,5 @@
+"""`python -m elastic` is the command `elastic`."""
+
+from elastic.cli.main import main
+
+main()

@@ -1,0 +1,86 @@
+"""The command `elastic`: groups of commands, and how errors are told."""
+
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from elastic.cli import example, flow, receipt, run
+from elastic.core.errors import ElasticError, SourceNotFoundError, StepFailedError, UnknownRunError, UsageError
+from elastic.version import __version__
+
+#: Errors that the user mends by writing the command differently: exit code 2; all others: 1.
+_USAGE = (UsageError, SourceNotFoundError, UnknownRunError)
+
+_INTERRUPTED = 130
+_DEBUG = "--debug"
+
+
+class Commands(TyperGroup):
+    """Tells errors in one sentence, with a traceback only when asked."""
+
+    def invoke(self, ctx: Any) -> Any:
+        debug = ctx.params.get("debug", False)
+        try:
+            return super().invoke(ctx)
+        except ElasticError as error:
+            _tell(error, debug=debug)
+            raise typer.Exit(2 if isinstance(error, _USAGE) else 1) from error
+        except KeyboardInterrupt as error:
+            _say("interrupted")
+            raise typer.Exit(_INTERRUPTED) from error
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: importing what draws it would take longer than all the rest
+    help="Run Python functions over more data than one process can take, and count every entry exactly once.",
+    epilog="Try: elastic example word-count",
+)
+app.add_typer(example.app, name="example")
+app.add_typer(flow.app, name="flow")
+app.add_typer(run.app, name="runs")
+app.command("receipts")(receipt.receipts)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"elastic {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option(_DEBUG, help="Show tracebacks of errors; may stand anywhere.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options of all commands."""
+
+
+def main() -> None:
+    """Run the command line; the entry point of the distribution."""
+    arguments = sys.argv[1:]
+    ours = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if _DEBUG in ours:
+        # An option of the whole command is accepted behind a subcommand as well, where people write it.
+        arguments.remove(_DEBUG)
+        arguments.insert(0, _DEBUG)
+    app(arguments, prog_name="elastic")
+
+
+def _tell(error: ElasticError, *, debug: bool) -> None:
+    _say(f"error: {error}")
+    if debug:
+        if isinstance(error, StepFailedError) and error.traceback:
+            _say(error.traceback.rstrip())
+        _say("".join(traceback.format_exception(error)).rstrip())
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)

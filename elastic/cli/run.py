@@ -1,0 +1,73 @@
+"""`elastic runs`: what was run, and what is kept of it."""
+
+import datetime as dt
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from elastic.cli.output import Format, Output, print_facts, print_json, print_table
+
+if TYPE_CHECKING:
+    from elastic.core.store import StepRecord
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show runs.")
+
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, the beginning of one, or `last`.")]
+
+
+@app.callback()
+def runs() -> None:
+    """Show what was run, and what is kept of it."""
+
+
+@app.command("list", epilog="For example: elastic runs list -o json")
+def list_runs(
+    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
+    output: Output = Format.TABLE,
+) -> None:
+    """List runs, the newest first."""
+    from elastic.engine.archive import Archive
+
+    archive = Archive.of_environment()
+    rows = [_facts(run_id, record) for run_id in archive.runs()[:limit] for record in archive.steps(run_id)]
+    if output is Format.JSON:
+        print_json(rows)
+    elif rows:
+        shown = ["run_id", "step", "name", "state", "started_at", "seconds", "chunks", "entries"]
+        print_table(shown, [[row[column] for column in shown] for row in rows], numbers=shown[5:])
+    else:
+        typer.echo(f"no runs in {archive.folder}; try: elastic example word-count")
+
+
+@app.command("show", epilog="For example: elastic runs show last")
+def show(run: RunName = "last", output: Output = Format.TABLE) -> None:
+    """Show all that is kept of a run."""
+    from elastic.engine.archive import Archive
+
+    archive = Archive.of_environment()
+    run_id = archive.find(run)
+    steps = [
+        {**_facts(run_id, record), **record.manifest, "counters": record.counters} for record in archive.steps(run_id)
+    ]
+    if output is Format.JSON:
+        print_json({"run_id": run_id, "folder": str(archive.run_folder(run_id)), "steps": steps})
+        return
+    print_facts({"run_id": run_id, "folder": archive.run_folder(run_id)})
+    for facts in steps:
+        typer.echo()
+        print_facts({name: value for name, value in facts.items() if name != "run_id"})
+
+
+def _facts(run_id: str, record: "StepRecord") -> dict[str, Any]:
+    ended = record.ended_at
+    return {
+        "run_id": run_id,
+        "step": record.step,
+        "name": record.name,
+        "state": record.state,
+        "started_at": dt.datetime.fromtimestamp(record.started_at, dt.UTC).isoformat(timespec="seconds"),
+        "seconds": None if ended is None else round(ended - record.started_at, 3),
+        "chunks": record.counters.get("aggregated", 0),
+        "entries": record.counters.get("entries", 0),
+        "error": record.error,
+    }

@@ -1,0 +1,78 @@
+"""The aggregation of a step: the master's state, and what was folded into it since the last commit."""
+
+import threading
+from typing import Any
+
+from elastic.core.aggregator import AnyAggregator
+from elastic.core.encoding import decompress
+from elastic.core.errors import ElasticError, StepFailedError
+from elastic.core.partial import Partial
+from elastic.core.store import ReceiptRow
+from elastic.core.transform import name_of
+
+
+class Aggregation:
+    """Folds partials into one state; `value` may be asked from any thread, the rest belongs to the master's."""
+
+    def __init__(self, aggregator: AnyAggregator, run_id: str) -> None:
+        self._aggregator = aggregator
+        self._run_id = run_id
+        self._state: Any = None
+        self._is_fresh = True
+        #: guards the state
+        self._lock = threading.Lock()
+        self._uncommitted: list[Partial] = []
+
+    def fold(self, partial: Partial) -> None:
+        """Merge a partial into the state.
+
+        Raises:
+            StepFailedError: The aggregator failed; the step cannot go on, since the state may hold a part.
+            EncodingError: The partial holds no state of this aggregator.
+        """
+        try:
+            with self._lock:
+                for frame in partial.states:
+                    self._merge(self._aggregator.decode(decompress(frame)))
+        except ElasticError:
+            raise
+        except Exception as error:
+            raise self._failure("merge", f"chunk {partial.first} and others", error) from error
+        self._uncommitted.append(partial)
+
+    def value(self) -> Any:
+        """Return the aggregator's result over what has been folded so far.
+
+        Raises:
+            StepFailedError: The aggregator failed.
+        """
+        try:
+            with self._lock:
+                return self._aggregator.finish(self._aggregator.create() if self._is_fresh else self._state)
+        except Exception as error:
+            raise self._failure("finish", "the result", error) from error
+
+    @property
+    def is_dirty(self) -> bool:
+        """True when something was folded since the last commit."""
+        return bool(self._uncommitted)
+
+    def commit(self) -> tuple[tuple[bytes, ...], tuple[ReceiptRow, ...]]:
+        """Return the states and receipts of what was folded since the last call."""
+        folded, self._uncommitted = self._uncommitted, []
+        states = tuple(state for partial in folded for state in partial.states) if self._aggregator.stored else ()
+        return states, tuple(row for partial in folded for row in partial.rows)
+
+    def _merge(self, state: Any) -> None:
+        if self._is_fresh and self._aggregator.stored:
+            self._state = state
+        else:
+            # What is not stored acts when it is merged, so its first state is merged as well.
+            before = self._aggregator.create() if self._is_fresh else self._state
+            self._state = self._aggregator.merge(before, state)
+        self._is_fresh = False
+
+    def _failure(self, method: str, what: str, error: Exception) -> StepFailedError:
+        function = name_of(getattr(type(self._aggregator), method))
+        reason = f"aggregator {self._aggregator} ({function}) failed on {what}: {type(error).__name__}: {error}"
+        return StepFailedError(self._run_id, reason)

@@ -1,0 +1,104 @@
+"""Flow: a data program, written as a chain. Every link is a new flow; nothing runs before `run`."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Unpack
+
+from elastic.aggregators import Nothing, aggregator_of
+from elastic.core.aggregator import AnyAggregator
+from elastic.core.errors import UsageError
+from elastic.core.source import Source
+from elastic.core.transform import Filter, FlatMap, KeyBy, Map, MapChunks, Transform
+from elastic.engine.options import GivenOptions, Options
+from elastic.engine.result import Result
+from elastic.engine.run import run
+from elastic.engine.step import AggregatorLike, Step
+
+
+class Flow:
+    """A source, transforms and an aggregator. Made by `elastic.read_text` and its like."""
+
+    __slots__ = ("_aggregator", "_options", "_source", "_transforms")
+
+    def __init__(
+        self,
+        source: Source,
+        transforms: tuple[Transform, ...] = (),
+        aggregator: AnyAggregator | None = None,
+        options: Options | None = None,
+    ) -> None:
+        if not isinstance(source, Source):
+            raise UsageError(f"{source!r} is not a Source; use elastic.from_iterable, or derive from elastic.Source.")
+        self._source, self._transforms = source, transforms
+        self._aggregator, self._options = aggregator, options or Options()
+
+    def map(self, function: Callable[[Any], Any]) -> "Flow":
+        """Return a flow in which `function(entry)` takes the place of each entry."""
+        return self._with(Map, function)
+
+    def filter(self, function: Callable[[Any], Any]) -> "Flow":
+        """Return a flow with only those entries for which `function(entry)` is true."""
+        return self._with(Filter, function)
+
+    def flat_map(self, function: Callable[[Any], Iterable[Any]]) -> "Flow":
+        """Return a flow in which all elements of `function(entry)` take the place of each entry."""
+        return self._with(FlatMap, function)
+
+    def map_chunks(self, function: Callable[[list[Any]], Iterable[Any]]) -> "Flow":
+        """Return a flow in which all elements of `function(entries)` take the place of each chunk's entries.
+
+        `function` gets a whole chunk as a list of entries, for work that is better done on many at a time.
+        """
+        return self._with(MapChunks, function)
+
+    def key_by(self, function: Callable[[Any], Any]) -> "Flow":
+        """Return a flow of pairs `(function(entry), entry)`, as `GroupBy` takes them."""
+        return self._with(KeyBy, function)
+
+    def aggregate(self, aggregator: AggregatorLike) -> "Flow":
+        """Return a flow whose entries are folded into one result.
+
+        Args:
+            aggregator: An aggregator, its class or name, a function `aggregate(new, previous)`, or None to count
+                completion only, which is also what a flow does that was given none.
+
+        Raises:
+            UsageError: It is none of these, or the flow has an aggregator already.
+        """
+        if self._aggregator is not None:
+            raise UsageError(f"the flow aggregates by {self._aggregator} already; a flow has one aggregator.")
+        return Flow(self._source, self._transforms, aggregator_of(aggregator), self._options)
+
+    def options(self, **options: Unpack[GivenOptions]) -> "Flow":
+        """Return a flow with other options for its runs, see `Options`."""
+        return Flow(self._source, self._transforms, self._aggregator, self._options.updated(options))
+
+    def step(self, **options: Unpack[GivenOptions]) -> Step:
+        """Return this flow as a step, for a `StepQueue`."""
+        return Step.of(self._source, self._transforms, self._aggregator or Nothing(), self._options.updated(options))
+
+    def run(self, **options: Unpack[GivenOptions]) -> Result:
+        """Run this flow to its end and return its result.
+
+        Args:
+            options: `cluster`, `workers`, `interceptor` and others, see `Options`.
+
+        Raises:
+            UsageError: An option is unknown or not what it should be.
+            SourceError: There is nothing to read, or it cannot be read.
+            ClusterError: The cluster cannot be reached or used.
+            StepFailedError: The user's function failed; names the entry.
+        """
+        return run(self.step(**options))
+
+    def _with(self, kind: type[Transform], function: Callable[..., Any]) -> "Flow":
+        if not callable(function):
+            raise UsageError(f"{kind.__name__.lower()}({function!r}): a function is needed.")
+        if self._aggregator is not None:
+            raise UsageError(f"{kind.__name__.lower()} cannot follow aggregate; put it before.")
+        return Flow(self._source, (*self._transforms, kind(function)), None, self._options)
+
+    def __repr__(self) -> str:
+        links = ["source", *map(str, self._transforms)]
+        if self._aggregator is not None:
+            links.append(str(self._aggregator))
+        return f"Flow({' -> '.join(links)})"

@@ -1,0 +1,105 @@
+"""Options: how a step is carried out, given by name and checked at once."""
+
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypedDict
+
+from elastic.core.errors import UsageError
+from elastic.core.interceptor import Interceptor
+from elastic.core.placement import Placement
+from elastic.core.settings import Settings
+from elastic.engine.cutter import Trim
+from elastic.engine.observers import interceptors_of
+from elastic.engine.placement import placement_of
+
+_CHUNK_STORES = ("segment", "directory")
+
+
+class GivenOptions(TypedDict, total=False):
+    """The names under which options are given to `run`, for the type checker; `Options` says what they mean."""
+
+    name: str
+    cluster: str
+    workers: int
+    placement: str | Placement | type[Placement]
+    interceptor: Interceptor | type[Interceptor] | Sequence[Interceptor | type[Interceptor]]
+    trim: Trim
+    chunk_store: str
+    home: str | os.PathLike[str]
+    call_seconds: float
+    call_chunks: int
+    call_bytes: int
+    calls_per_worker: int
+    look_ahead: int
+    look_ahead_bytes: int
+    collect_seconds: float
+    commit_seconds: float
+    start_timeout: float
+    max_attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a step is carried out."""
+
+    #: names the step in messages and in the run store; None for what the flow suggests
+    name: str | None = None
+    #: `inline` (this process, one thread), `local` (embedded Ray), `auto` or `host:port` (a Ray cluster); None for the
+    #: cluster at RAY_ADDRESS, and `local` where that is not set
+    cluster: str | None = None
+    #: workers at most; None for one per CPU
+    workers: int | None = None
+    #: which node gets the next chunks: a name, a class or an object
+    placement: str | Placement | type[Placement] = "round_robin"
+    #: what watches the step
+    interceptors: tuple[Interceptor, ...] = ()
+    #: leaves out of a chunk's entries what the workers do not need, before it is sent; for sources read by the master
+    trim: Trim | None = None
+    #: how payloads of one-shot sources are kept: `segment` (few files) or `directory` (one file a chunk)
+    chunk_store: str = "segment"
+    #: where runs are kept; None for ELASTIC_HOME, and `~/.elastic` where that is not set
+    home: Path | None = None
+    settings: Settings = field(default_factory=Settings)
+
+    def updated(self, given: Mapping[str, Any]) -> "Options":
+        """Return these options with others in their place.
+
+        Raises:
+            UsageError: A name is unknown (the nearest one is told), or a value is not what the option takes.
+        """
+        unknown = set(given) - set(GivenOptions.__annotations__)
+        if unknown:
+            raise UsageError(_unknown(min(unknown)))
+        own = {name: getattr(self, name) for name in self.__slots__}
+        tuned = {name: getattr(self.settings, name) for name in Settings.__slots__}
+        for name, value in given.items():
+            if name in tuned:
+                tuned[name] = value
+            elif name == "interceptor":
+                own["interceptors"] = (*self.interceptors, *interceptors_of(value))
+            else:
+                own[name] = value
+        own["home"] = None if own["home"] is None else Path(own["home"])
+        return Options(**{**own, "settings": Settings(**tuned)})
+
+    def __post_init__(self) -> None:
+        placement_of(self.placement)
+        if self.workers is not None and (type(self.workers) is not int or self.workers < 1):
+            raise UsageError(f"workers={self.workers!r} must be a whole number above 0, or left out.")
+        if self.chunk_store not in _CHUNK_STORES:
+            raise UsageError(f"chunk_store={self.chunk_store!r} must be one of {', '.join(_CHUNK_STORES)}.")
+        for name in ("name", "cluster"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, str) or not value):
+                raise UsageError(f"{name}={value!r} must be a text.")
+        if self.trim is not None and not callable(self.trim):
+            raise UsageError(f"trim={self.trim!r} must be a function of a list of entries.")
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, GivenOptions.__annotations__, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"options are {', '.join(GivenOptions.__annotations__)}."
+    return f"there is no option {name!r}; {hint}"

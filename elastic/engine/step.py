@@ -1,0 +1,112 @@
+"""Step: one run of a data program, as a value."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Unpack
+
+from elastic.aggregators import ByType, aggregator_of
+from elastic.core.aggregator import AnyAggregator
+from elastic.core.errors import UsageError
+from elastic.core.source import Source
+from elastic.core.transform import Task, Transform
+from elastic.engine.options import GivenOptions, Options
+from elastic.stages.sources import IterableSource, IterablesSource, Window
+
+#: What a step's aggregator may be given as: an aggregator, its class, its name, a function, or None.
+AggregatorLike = AnyAggregator | type[AnyAggregator] | Callable[[Any, Any], Any] | str | None
+
+
+class Step:
+    """What is run: a source, what is done to its entries, and how results become one.
+
+    Written in ElasticFlow's way here: one plain function gets a chunk, as a list of entries, and its results are
+    aggregated one by one in the order of the chunks. `Flow.step` makes a step of a chain of transforms.
+
+    Args:
+        source: A `Source`, or anything that can be iterated. A list whose elements are all iterables, but not texts,
+            tuples or mappings, is read as several iterables, one after another, as ElasticFlow does.
+        task: A function of a list of entries; what it returns is handed to the aggregator.
+        aggregator: An aggregator, its class or name, a function `aggregate(new, previous)`, or None to count
+            completion only. By default results are joined by their type, see `elastic.aggregators.ByType`.
+        chunk_size: Entries a chunk.
+        window: A function of the number of entries read so far that returns the size of the next chunk.
+        options: `interceptor`, `cluster`, `name` and others, see `Options`.
+
+    Raises:
+        UsageError: Something is missing or not what it should be.
+    """
+
+    __slots__ = ("aggregator", "options", "source", "transforms")
+
+    def __init__(
+        self,
+        source: Source | Iterable[Any],
+        *,
+        task: Callable[[list[Any]], Any] | None = None,
+        aggregator: AggregatorLike = ByType,
+        chunk_size: int | None = None,
+        window: Window | None = None,
+        **options: Unpack[GivenOptions],
+    ) -> None:
+        if task is None:
+            raise UsageError("the step has no task; give task=<a function of a list of entries>.")
+        if not callable(task):
+            raise UsageError(f"task={task!r} is not a function; give a function of a list of entries.")
+        self.source = source_of(source, chunk_size=chunk_size, window=window)
+        self.transforms: tuple[Transform, ...] = (Task(task),)
+        self.aggregator = aggregator_of(aggregator)
+        self.options = Options().updated(options)
+
+    @classmethod
+    def of(
+        cls, source: Source, transforms: tuple[Transform, ...], aggregator: AnyAggregator, options: Options
+    ) -> "Step":
+        """Return a step of parts that are checked already."""
+        step = cls.__new__(cls)
+        step.source, step.transforms, step.aggregator, step.options = source, transforms, aggregator, options
+        return step
+
+    def with_options(self, **options: Unpack[GivenOptions]) -> "Step":
+        """Return this step with other options."""
+        return Step.of(self.source, self.transforms, self.aggregator, self.options.updated(options))
+
+    @property
+    def name(self) -> str:
+        """The name that was given, else that of the last function."""
+        if self.options.name is not None:
+            return self.options.name
+        functions = [transform.function for transform in self.transforms]
+        return getattr(functions[-1], "__name__", None) or "step" if functions else str(self.aggregator)
+
+    def manifest(self) -> dict[str, Any]:
+        """Return plain data that says what is run."""
+        return {
+            "source": self.source.describe(),
+            "transforms": [str(transform) for transform in self.transforms],
+            "aggregator": str(self.aggregator),
+            "replayable": self.source.replayable,
+        }
+
+    def __repr__(self) -> str:
+        return f"Step({self.name!r})"
+
+
+def source_of(value: Any, *, chunk_size: int | None = None, window: Window | None = None) -> Source:
+    """Return a source for a source or anything that can be iterated.
+
+    Raises:
+        UsageError: It cannot be a source, or `chunk_size` is given for a source that has its own.
+    """
+    given: dict[str, Any] = {} if chunk_size is None else {"chunk_size": chunk_size}
+    if window is not None:
+        given["window"] = window
+    if isinstance(value, Source):
+        if given:
+            raise UsageError(f"{' and '.join(given)} cannot be given for a source that is made already; set it there.")
+        return value
+    if isinstance(value, list) and value and all(map(_is_several, value)):
+        return IterablesSource(value, **given)
+    return IterableSource(value, **given)
+
+
+def _is_several(element: Any) -> bool:
+    return isinstance(element, Iterable) and not isinstance(element, str | bytes | bytearray | tuple | dict)

@@ -1,0 +1,268 @@
+"""The queue of steps: in order, one at a time, and the next starts by itself."""
+
+import threading
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from elastic.core.errors import StepFailedError, StepInterruptedError, UsageError
+from elastic.core.step import Progress, StepState
+from elastic.engine.flow import Flow
+from elastic.engine.master import Master
+from elastic.engine.result import Result
+from elastic.engine.run import Run
+from elastic.engine.step import Step
+
+#: What happens to a node or a process that a step noticed.
+_LOSSES = ("workers_lost", "nodes_lost")
+
+
+@dataclass(slots=True)
+class _Queued:
+    """A step of the queue and what became of it."""
+
+    step: Step
+    state: StepState = StepState.QUEUED
+    master: Master | None = None
+    result: Result | None = None
+    #: why it ended, when it ended without a result
+    error: BaseException | None = None
+
+
+class StepQueue:
+    """Runs steps in the order in which they were added, one at a time, in a thread of its own.
+
+    Each step has a result, an aggregation and receipts of its own; a step that fails does not hold up those behind
+    it. All steps of a queue are one run. Methods may be called from any thread. As a context manager it waits for
+    all steps at the end of the block, or stops them when the block raises.
+
+    Args:
+        autoplay: False: a step starts only when `play_step` is called.
+        home: Where runs are kept, see `Options`.
+        chunk_store: How payloads of one-shot sources are kept, see `Options`.
+    """
+
+    def __init__(self, *, autoplay: bool = True, home: Any = None, chunk_store: str = "segment") -> None:
+        self._run = Run.at(home, chunk_store)
+        self._autoplay = autoplay
+        self._steps: list[_Queued] = []
+        self._reported_errors = 0
+        self._closed = False
+        #: guards everything here, and tells when a step has ended
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def run_id(self) -> str:
+        """The run that all steps of this queue belong to."""
+        return self._run.run_id
+
+    # -- steps in
+
+    def add(self, step: Step | Flow) -> Literal["started", "step_added"]:
+        """Add a step; returns `started` when it starts at once, `step_added` when it waits.
+
+        Raises:
+            UsageError: It is no step, or the queue is closed.
+        """
+        step = step.step() if isinstance(step, Flow) else step
+        if not isinstance(step, Step):
+            raise UsageError(f"{step!r} is neither a Step nor a Flow.")
+        with self._changed:
+            if self._closed:
+                raise UsageError("the queue is closed; make a new one.")
+            self._steps.append(_Queued(step))
+            if not self._autoplay or self._thread is not None:
+                return "step_added"
+            self._start_thread(self._play_all)
+            return "started"
+
+    def play_step(self) -> Literal["ok", "step_already_in_progress", "no_steps", "error_distribution_flow"]:
+        """Start the next step and say how that went.
+
+        `error_distribution_flow` means that it could not begin: its state is `error`, `errors` says why, and the
+        steps behind it are untouched.
+        """
+        with self._changed:
+            if self._thread is not None:
+                return "step_already_in_progress"
+            number = self._next()
+            if number is None:
+                return "no_steps"
+            master = self._begin(number)
+            if master is None:
+                return "error_distribution_flow"
+            self._start_thread(self._play_one, number, master)
+            return "ok"
+
+    # -- steps out
+
+    def wait(self, timeout: float | None = None) -> list[Result]:
+        """Wait until no step is in progress or about to start; returns `results("all")`.
+
+        Args:
+            timeout: Seconds to wait at most; None for ever.
+
+        Raises:
+            TimeoutError: The steps did not end in time; they go on.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._thread is None, timeout):
+                raise TimeoutError(f"step {self.current_step_id} is still in progress after {timeout:g} s")
+        with self._changed:
+            return [queued.result for queued in self._steps if queued.result is not None]
+
+    def results(self, which: Literal["all", "first"] = "all") -> Any:
+        """Return the results of the steps that ran, in their order; with `first` that of the first one, or None.
+
+        Raises:
+            UsageError: `which` is neither.
+        """
+        if which not in ("all", "first"):
+            raise UsageError(f"results({which!r}): ask for 'all' or 'first'.")
+        with self._changed:
+            found = [queued.result for queued in self._steps if queued.result is not None]
+        return found if which == "all" else (found[0] if found else None)
+
+    def states(self) -> list[StepState]:
+        """Return the state of each step, in their order."""
+        with self._changed:
+            return [queued.state for queued in self._steps]
+
+    def errors(self) -> list[str | None]:
+        """Return why each step failed, in one sentence; None for steps that did not."""
+        with self._changed:
+            return [None if queued.error is None else str(queued.error) for queued in self._steps]
+
+    def progress(self) -> Progress | None:
+        """Return how far the step in progress has come; None when there is none."""
+        master = self._master()
+        return None if master is None else master.progress()
+
+    def value(self) -> Any:
+        """Return what the step in progress has aggregated so far; None when there is none."""
+        master = self._master()
+        return None if master is None else master.value()
+
+    @property
+    def current_step_id(self) -> int | None:
+        """The number of the step in progress, from 0; None when there is none."""
+        in_progress = (n for n, queued in enumerate(self._steps) if queued.state is StepState.IN_PROGRESS)
+        return next(in_progress, None)
+
+    # -- errors and signals
+
+    @property
+    def error_count(self) -> int:
+        """Steps that failed, nodes and processes that were lost, and what was reported."""
+        with self._changed:
+            failed = sum(queued.state is StepState.ERROR for queued in self._steps)
+            masters = [queued.master for queued in self._steps if queued.master is not None]
+        lost = sum(master.progress().counters.get(name, 0) for master in masters for name in _LOSSES)
+        return failed + lost + self._reported_errors
+
+    def increment_error_count(self) -> int:
+        """Report an error that the queue cannot see; returns the new count."""
+        with self._changed:
+            self._reported_errors += 1
+        return self.error_count
+
+    def signal_step(self, status: str) -> Literal["ok", "invalid_status_update"]:
+        """Tell how the step in progress ends.
+
+        `error` stops it. `complete` and `complete_with_retries` are believed only of a step of which every chunk is
+        aggregated, and then say what is known already; anything else is an `invalid_status_update`.
+        """
+        with self._changed:
+            number = self.current_step_id
+            current = self._steps[number] if number is not None else None
+            if status == StepState.ERROR and current is not None and current.master is not None:
+                current.error = StepFailedError(self.run_id, "it was signalled as failed")
+                current.master.stop()
+                return "ok"
+            last = next((queued for queued in reversed(self._steps) if queued.state.is_final), None)
+            is_known = last is not None and last.state.is_complete and last.state == status
+            return "ok" if is_known and current is None else "invalid_status_update"
+
+    def stop(self) -> None:
+        """Stop the step in progress and leave out those that wait; returns when it has ended."""
+        with self._changed:
+            for queued in self._steps:
+                if queued.state is StepState.QUEUED:
+                    queued.state = StepState.INTERRUPTED
+                elif queued.state is StepState.IN_PROGRESS and queued.master is not None:
+                    queued.master.stop()
+        self.wait()
+
+    def close(self) -> None:
+        """Wait for all steps and release the run; no step can be added afterwards."""
+        self.wait()
+        with self._changed:
+            self._closed = True
+            self._run.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is not None:
+            self.stop()
+        self.close()
+
+    # -- in the queue's thread
+
+    def _start_thread(self, target: Any, *arguments: Any) -> None:
+        # Not a daemon: steps that were added end, also when the script's last line has run.
+        self._thread = threading.Thread(target=target, args=arguments, name=f"elastic-{self.run_id}")
+        self._thread.start()
+
+    def _play_all(self) -> None:
+        while True:
+            with self._changed:
+                number = self._next()
+                if number is None:
+                    self._thread = None
+                    self._changed.notify_all()
+                    return
+                self._steps[number].state = StepState.IN_PROGRESS
+            master = self._begin(number)
+            if master is not None:
+                self._carry_through(number, master)
+
+    def _play_one(self, number: int, master: Master) -> None:
+        self._carry_through(number, master)
+        with self._changed:
+            self._thread = None
+            self._changed.notify_all()
+
+    def _begin(self, number: int) -> Master | None:
+        queued = self._steps[number]
+        queued.state = StepState.IN_PROGRESS
+        try:
+            queued.master = self._run.master(number, queued.step)
+        except Exception as error:
+            queued.state, queued.error = StepState.ERROR, error
+        return queued.master
+
+    def _carry_through(self, number: int, master: Master) -> None:
+        queued = self._steps[number]
+        try:
+            result = master.run()
+        except Exception as error:
+            with self._changed:
+                queued.state, queued.error = StepState.ERROR, error
+            return
+        with self._changed:
+            queued.result = result
+            signalled = isinstance(result.error, StepInterruptedError) and queued.error is not None
+            queued.state = StepState.ERROR if signalled else result.state
+            queued.error = queued.error if signalled else result.error
+
+    def _next(self) -> int | None:
+        waiting = (number for number, queued in enumerate(self._steps) if queued.state is StepState.QUEUED)
+        return next(waiting, None)
+
+    def _master(self) -> Master | None:
+        with self._changed:
+            number = self.current_step_id
+            return None if number is None else self._steps[number].master

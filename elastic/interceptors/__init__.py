@@ -1,0 +1,7 @@
+"""Interceptors that come with Elastic: watch a step on the console, in a file, or in numbers."""
+
+from elastic.interceptors.console_progress import ConsoleProgress
+from elastic.interceptors.counters import Counters
+from elastic.interceptors.event_log import EventLog
+
+__all__ = ["ConsoleProgress", "Counters", "EventLog"]

@@ -1,0 +1,51 @@
+"""A progress bar on the terminal."""
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from elastic.core.interceptor import Interceptor
+from elastic.core.step import Progress as StepProgress
+
+
+class ConsoleProgress(Interceptor):
+    """Draws chunks, entries and retries while a step runs, on a terminal; quiet when the output goes elsewhere.
+
+    Args:
+        console: Where to draw; None for the terminal's error output, so that results can be piped.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+
+    def step_started(self, progress: StepProgress) -> None:
+        if not self._console.is_terminal:
+            return
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("chunks  {task.fields[detail]}"),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._bar.add_task(progress.name, total=progress.expected_chunks, detail="starting workers")
+        self._bar.start()
+
+    def progressed(self, progress: StepProgress) -> None:
+        if self._bar is None:
+            return
+        workers = sum(map(len, progress.nodes.values()))
+        detail = f"{progress.entries:,} entries, {workers} worker{'s' * (workers != 1)}"
+        if progress.retries:
+            detail += f", {progress.retries:,} sent again"
+        self._bar.update(
+            self._task, total=progress.expected_chunks, completed=progress.aggregated_chunks, detail=detail
+        )
+
+    def step_ended(self, progress: StepProgress, error: str | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

@@ -1,0 +1,278 @@
+"""The ledger's decisions, told as short stories."""
+
+from typing import TypeVar
+
+import pytest
+
+from elastic.core import event as events
+from elastic.core.chunk import UNREAD, Chunk
+from elastic.core.errors import LedgerError
+from elastic.core.instruction import Collect, Complete, Cut, Drop, Fail, Fold, Instruction, Send
+from elastic.core.ledger import Ledger
+from elastic.core.partial import Account, Failure, Partial
+from elastic.core.placement import Candidate, Placement
+from elastic.core.settings import Settings
+from elastic.core.spans import Spans
+from elastic.core.stage import Stage
+
+T = TypeVar("T")
+
+
+class First(Placement):
+    def choose(self, candidates: list[Candidate]) -> str | None:
+        return candidates[0].node_id
+
+
+def ledger(*, ordered: bool = False, folded: Spans | None = None, **settings: float) -> Ledger:
+    return Ledger(settings=Settings(**settings), placement=First(), ordered=ordered, folded=folded)
+
+
+def chunks(first: int, stop: int) -> events.ChunksCut:
+    return events.ChunksCut(tuple(Chunk(n, (n,), 1_000, (n, 1)) for n in range(first, stop)))
+
+
+def account(send: Send, worker: str = "a/0") -> Account:
+    batch = send.batch
+    return Account(
+        batch_id=batch.batch_id, attempt=batch.attempt, first=batch.first, node_id="a", worker_id=worker,
+        conceived_at=(1_000,) * len(batch), counted=False, entries=(1,) * len(batch),
+        contents=UNREAD * len(batch), processed=bytes(16 * len(batch)),
+    )  # fmt: skip
+
+
+def partial(*sends: Send) -> Partial:
+    return Partial(tuple(map(account, sends)), (b"",), bytes(16))
+
+
+def only(kind: type[T], instructions: list[Instruction]) -> list[T]:
+    return [instruction for instruction in instructions if isinstance(instruction, kind)]
+
+
+def started(subject: Ledger, count: int, *, workers: int = 1) -> list[Send]:
+    """Let workers join, `count` chunks be cut and the source end; return what was sent."""
+    joined = [events.WorkerJoined("a", f"a/{n}") for n in range(workers)]
+    subject.handle(events.Ticked(0.0), *joined)
+    told = subject.handle(*([chunks(0, count)] if count else []), events.SourceExhausted())
+    return only(Send, told)
+
+
+def test_a_source_is_cut_no_further_than_there_is_room_for_calls() -> None:
+    subject = ledger(calls_per_worker=2)
+    assert subject.handle(events.Ticked(0.0)) == []
+    assert subject.handle(events.WorkerJoined("a", "a/0")) == [Cut(2)]
+    assert only(Cut, subject.handle(chunks(0, 2))) == []
+
+
+def test_an_empty_source_is_complete_at_once() -> None:
+    subject = ledger()
+    subject.handle(events.WorkerJoined("a", "a/0"))
+    assert subject.handle(events.SourceExhausted()) == [Complete()]
+    assert subject.finished
+
+
+def test_a_step_is_not_complete_while_the_source_may_yield_more() -> None:
+    subject = ledger()
+    subject.handle(events.WorkerJoined("a", "a/0"))
+    (sent,) = only(Send, subject.handle(chunks(0, 1)))
+    subject.handle(events.BatchProcessed(sent.batch.batch_id, "a/0", 0.01))
+    told = subject.handle(events.PartialReturned("a", partial(sent), True))
+    assert only(Complete, told) == []
+    assert subject.handle(events.SourceExhausted()) == [Complete()]
+
+
+def test_results_are_collected_when_nothing_is_left_to_send() -> None:
+    subject = ledger()
+    first, second = started(subject, 2)
+    assert subject.handle(events.BatchProcessed(first.batch.batch_id, "a/0", 0.01)) == []
+    assert subject.handle(events.BatchProcessed(second.batch.batch_id, "a/0", 0.01)) == [Collect("a")]
+    told = subject.handle(events.PartialReturned("a", partial(first, second), True))
+    assert told == [Fold(partial(first, second)), Complete()]
+    assert [subject.reached[stage] for stage in Stage] == [2] * 6
+    assert subject.counters["entries"] == 2
+
+
+def test_results_are_collected_from_time_to_time() -> None:
+    subject = ledger(collect_seconds=5)
+    subject.handle(events.WorkerJoined("a", "a/0"))
+    (sent,) = only(Send, subject.handle(chunks(0, 1)))
+    assert only(Collect, subject.handle(events.BatchProcessed(sent.batch.batch_id, "a/0", 0.01))) == []
+    assert only(Collect, subject.handle(events.Ticked(4.9))) == []
+    assert only(Collect, subject.handle(events.Ticked(5.0))) == [Collect("a")]
+    assert only(Collect, subject.handle(events.Ticked(99.0))) == [], "a collection is under way"
+
+
+def test_a_batch_that_is_lost_is_sent_again_and_counted_once_as_distributed() -> None:
+    subject = ledger()
+    sent, _ = started(subject, 2)
+    (again,) = only(Send, subject.handle(events.BatchLost(sent.batch.batch_id, "the call ended")))
+    assert again.batch.chunks == sent.batch.chunks
+    assert again.batch.attempt == 2
+    assert subject.counters["chunks_sent_again"] == 1
+    assert subject.reached[Stage.DISTRIBUTED] == 2
+
+
+def test_what_a_lost_worker_held_is_sent_again() -> None:
+    subject = ledger()
+    subject.handle(events.WorkerJoined("a", "a/0"), events.WorkerJoined("a", "a/1"))
+    (sent,) = only(Send, subject.handle(chunks(0, 1)))
+    subject.handle(events.BatchProcessed(sent.batch.batch_id, "a/0", 0.01))
+    (again,) = only(Send, subject.handle(events.WorkerLost("a", "a/0", "it died")))
+    assert again.batch.chunks == sent.batch.chunks
+    assert subject.counters["workers_lost"] == 1
+
+
+def test_what_a_lost_node_had_goes_to_another_node() -> None:
+    subject = ledger()
+    subject.handle(events.WorkerJoined("a", "a/0"), events.WorkerJoined("b", "b/0"))
+    sent = only(Send, subject.handle(chunks(0, 2)))
+    assert {send.node_id for send in sent} == {"a"}
+    again = only(Send, subject.handle(events.NodeLost("a", "it is gone")))
+    assert [(send.node_id, send.batch.first) for send in again] == [("b", 0), ("b", 1)]
+
+
+def test_a_result_that_comes_after_its_batch_was_given_up_is_taken_and_the_repeat_dropped() -> None:
+    subject = ledger()
+    sent, other = started(subject, 2)
+    (again,) = only(Send, subject.handle(events.BatchLost(sent.batch.batch_id, "no answer")))
+    assert only(Fold, subject.handle(events.PartialReturned("a", partial(sent), False))) == [Fold(partial(sent))]
+    told = subject.handle(events.PartialReturned("a", partial(again, other), False))
+    assert only(Fold, told) == [], "a partial with one chunk too many is not folded at all"
+    (drop,) = only(Drop, told)
+    assert drop.partial == partial(again, other)
+    (resent,) = only(Send, told)
+    assert resent.batch.chunks == other.batch.chunks, "the innocent chunk of the dropped partial is sent again"
+    assert subject.counters["duplicates_dropped"] == 2
+
+
+def test_a_partial_that_names_a_chunk_twice_is_dropped() -> None:
+    subject = ledger()
+    sent, _ = started(subject, 2)
+    doubled = Partial((account(sent), account(sent)), (b"",), bytes(16))
+    assert only(Fold, subject.handle(events.PartialReturned("a", doubled, False))) == []
+
+
+def test_a_partial_with_a_false_receipt_is_dropped_and_its_chunks_are_sent_again() -> None:
+    subject = ledger()
+    sent, _ = started(subject, 2)
+    told = subject.handle(events.PartialRefused("a", partial(sent), True, "receipts do not verify"))
+    assert only(Drop, told) == [Drop(partial(sent), "receipts do not verify")]
+    assert [send.batch.chunks for send in only(Send, told)] == [sent.batch.chunks]
+    assert subject.counters["receipts_refused"] == 1
+
+
+def test_a_chunk_that_is_lost_again_and_again_fails_the_step() -> None:
+    subject = ledger(max_attempts=3)
+    (sent,) = started(subject, 1)
+    for _ in range(2):
+        (sent,) = only(Send, subject.handle(events.BatchLost(sent.batch.batch_id, "its process died")))
+    (fail,) = only(Fail, subject.handle(events.BatchLost(sent.batch.batch_id, "its process died")))
+    assert "chunk 0" in str(fail.failure)
+    assert "3 times" in str(fail.failure)
+    assert "its process died" in str(fail.failure)
+
+
+def test_a_loss_that_has_nothing_to_do_with_the_chunk_can_repeat_for_ever() -> None:
+    subject = ledger(max_attempts=2)
+    (sent,) = started(subject, 1)
+    for _ in range(10):
+        (sent,) = only(Send, subject.handle(events.BatchLost(sent.batch.batch_id, "blind", suspect=False)))
+    assert not subject.finished
+
+
+def test_a_failure_of_user_code_ends_the_step() -> None:
+    subject = ledger()
+    sent, _ = started(subject, 2)
+    failure = Failure(0, 0, "line 1", "map(f)", "ValueError", "bad")
+    assert subject.handle(events.BatchFailed(sent.batch.batch_id, "a/0", failure)) == [Fail(failure)]
+    assert subject.handle(events.Ticked(1.0)) == [], "nothing is decided any more"
+
+
+def test_ordered_results_are_folded_in_the_order_of_their_chunks() -> None:
+    subject = ledger(ordered=True)
+    first, second = started(subject, 2)
+    assert first.collect
+    assert only(Fold, subject.handle(events.PartialReturned("a", partial(second), False))) == []
+    told = subject.handle(events.PartialReturned("a", partial(first), False))
+    assert told == [Fold(partial(first)), Fold(partial(second)), Complete()]
+
+
+def test_a_repeated_early_result_is_dropped() -> None:
+    subject = ledger(ordered=True)
+    _, second = started(subject, 2)
+    subject.handle(events.PartialReturned("a", partial(second), False))
+    assert len(only(Drop, subject.handle(events.PartialReturned("a", partial(second), False)))) == 1
+
+
+def test_chunks_that_an_earlier_master_folded_are_not_sent() -> None:
+    folded = Spans(low=2)
+    folded.add(3, 4)
+    subject = ledger(folded=folded)
+    subject.handle(events.WorkerJoined("a", "a/0"))
+    sent = only(Send, subject.handle(chunks(2, 5), events.SourceExhausted()))
+    assert [send.batch.first for send in sent] == [2, 4]
+
+
+def test_calls_carry_more_chunks_when_chunks_turn_out_to_be_quick() -> None:
+    subject = ledger(call_seconds=0.05)
+    subject.handle(events.WorkerJoined("a", "a/0"))
+    sent = only(Send, subject.handle(chunks(0, 2)))
+    (cut,) = only(Cut, subject.handle(events.BatchProcessed(sent[0].batch.batch_id, "a/0", 0.0001)))
+    (bigger,) = only(Send, subject.handle(chunks(2, 2 + cut.count)))
+    assert len(bigger.batch) == 4, "four times the last call, and no more"
+
+
+def test_the_last_chunks_are_spread_over_all_workers() -> None:
+    subject = ledger(call_seconds=1, calls_per_worker=2)
+    subject.handle(events.WorkerJoined("a", "a/0"), events.WorkerJoined("b", "b/0"))
+    sent = only(Send, subject.handle(chunks(0, 4)))
+    for send in sent[:2]:
+        subject.handle(events.BatchProcessed(send.batch.batch_id, "a/0", 0.001))
+    told = only(Send, subject.handle(chunks(4, 8), events.SourceExhausted()))
+    assert [len(send.batch) for send in told] == [2, 1] or [len(send.batch) for send in told] == [2, 2]
+
+
+def test_a_placement_that_waits_is_asked_again() -> None:
+    class Never(Placement):
+        def choose(self, candidates: list[Candidate]) -> str | None:
+            return None
+
+    subject = Ledger(settings=Settings(), placement=Never())
+    subject.handle(events.WorkerJoined("a", "a/0"))
+    assert only(Send, subject.handle(chunks(0, 1))) == []
+
+
+def test_missing_chunks_are_told_with_the_stage_and_node_they_reached() -> None:
+    subject = ledger(calls_per_worker=2)
+    subject.handle(events.WorkerJoined("a", "a/0"))
+    sent = only(Send, subject.handle(chunks(0, 3)))
+    subject.handle(events.BatchProcessed(sent[0].batch.batch_id, "a/0", 1.0))
+    missing = subject.missing()
+    assert [(gap.first, gap.stage, gap.worker_id) for gap in missing] == [
+        (0, Stage.PROCESSED, "a/0"),
+        (1, Stage.SENT, None),
+        (2, Stage.SENT, None),
+    ]
+    assert {gap.node_id for gap in missing} == {"a"}
+
+
+def test_the_story_of_a_chunk_can_be_told() -> None:
+    subject = ledger()
+    (sent,) = started(subject, 1)
+    subject.handle(events.BatchLost(sent.batch.batch_id, "its process died"))
+    assert [line.split(" ")[0] for line in subject.story(0)] == ["sent", "lost", "sent"]
+    assert "its process died" in subject.story(0)[1]
+    assert subject.story(7) == []
+
+
+@pytest.mark.parametrize("first", [1, 5])
+def test_a_chunk_id_that_leaves_a_gap_is_a_bug_and_told_as_one(first: int) -> None:
+    with pytest.raises(LedgerError, match="chunk 0 should come"):
+        ledger().handle(chunks(first, first + 1))
+
+
+def test_a_result_for_a_chunk_that_was_never_cut_is_a_bug() -> None:
+    subject = ledger()
+    (sent,) = started(subject, 1)
+    other = Send(type(sent.batch)(99, 1, (Chunk(7, (7,), 1, (7, 1)),)), "a", collect=False)
+    with pytest.raises(LedgerError, match="chunk 7"):
+        subject.handle(events.PartialReturned("a", partial(other), False))

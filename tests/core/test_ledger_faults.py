@@ -1,0 +1,139 @@
+"""The ledger under a seeded simulator: whatever is lost, late or doubled, every chunk is folded once."""
+
+import random
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+import pytest
+
+from elastic.core import event as events
+from elastic.core.chunk import UNREAD, Chunk
+from elastic.core.event import Event
+from elastic.core.instruction import Collect, Complete, Cut, Drop, Fail, Fold, Instruction, Send
+from elastic.core.ledger import Ledger
+from elastic.core.partial import Account, Partial
+from elastic.core.settings import Settings
+from elastic.engine.placement import LeastOpenReceipts
+
+
+@dataclass
+class Cluster:
+    """Nodes that lose workers, answers and themselves, by a seeded die."""
+
+    random: random.Random
+    chunks: int
+    ordered: bool
+    fault: float
+    now: float = 0.0
+    cut: int = 0
+    born: int = 0
+    nodes: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    held: dict[str, list[Account]] = field(default_factory=lambda: defaultdict(list))
+    #: what will arrive, in no order
+    coming: list[Event] = field(default_factory=list)
+    folded: Counter[int] = field(default_factory=Counter)
+    order: list[int] = field(default_factory=list)
+    done: bool = False
+
+    def join(self, node_id: str) -> Event:
+        worker_id = f"{node_id}/{self.born}"
+        self.born += 1
+        self.nodes[node_id].add(worker_id)
+        return events.WorkerJoined(node_id, worker_id)
+
+    def carry_out(self, instruction: Instruction) -> list[Event]:
+        match instruction:
+            case Cut(count):
+                stop = min(self.cut + count, self.chunks)
+                ids = range(self.cut, stop)
+                self.cut = stop
+                told: list[Event] = [events.ChunksCut(tuple(Chunk(n, (n,), 1, (n, 1)) for n in ids))] if ids else []
+                return [*told, events.SourceExhausted()] if stop == self.chunks else told
+            case Send():
+                self.send(instruction)
+            case Collect(node_id):
+                self.collect(node_id)
+            case Fold(partial):
+                for account in partial.accounts:
+                    self.folded.update(range(account.first, account.stop))
+                    self.order.extend(range(account.first, account.stop))
+            case Complete():
+                self.done = True
+            case Drop():
+                pass
+            case Fail(failure):
+                raise AssertionError(str(failure))
+        return []
+
+    def send(self, send: Send) -> None:
+        workers = sorted(self.nodes.get(send.node_id, ()))
+        batch = send.batch
+        if not workers or self.random.random() < self.fault / 4:
+            self.coming.append(events.BatchLost(batch.batch_id, "no answer", suspect=False))
+            if not workers or self.random.random() < 0.5:
+                return  # else the work is done all the same, and nobody knows
+        worker_id = self.random.choice(workers)
+        size = len(batch)
+        account = Account(
+            batch_id=batch.batch_id, attempt=batch.attempt, first=batch.first, node_id=send.node_id,
+            worker_id=worker_id, conceived_at=(1,) * size, counted=False, entries=(1,) * size,
+            contents=UNREAD * size, processed=bytes(16 * size),
+        )  # fmt: skip
+        self.coming.append(events.BatchProcessed(batch.batch_id, worker_id, self.random.uniform(1e-4, 0.1)))
+        if send.collect:
+            self.coming.append(events.PartialReturned(send.node_id, Partial((account,), (b"",), b""), False))
+        else:
+            self.held[worker_id].append(account)
+
+    def collect(self, node_id: str) -> None:
+        accounts = [account for worker in sorted(self.nodes.get(node_id, ())) for account in self.held.pop(worker, ())]
+        partial = Partial(tuple(accounts), (b"",), b"") if accounts else None
+        self.coming.append(events.PartialReturned(node_id, partial, True))
+        if partial and self.random.random() < self.fault:
+            self.coming.append(events.PartialReturned(node_id, partial, False))
+
+    def mishap(self) -> list[Event]:
+        """Return what befalls the cluster by itself."""
+        if self.random.random() >= self.fault or not self.nodes:
+            return []
+        node_id = self.random.choice(sorted(self.nodes))
+        if self.random.random() < 0.3:
+            for worker_id in self.nodes.pop(node_id):
+                self.held.pop(worker_id, None)
+            return [events.NodeLost(node_id, "it is gone"), self.join(node_id)]
+        if not self.nodes[node_id]:
+            return [self.join(node_id)]
+        worker_id = self.random.choice(sorted(self.nodes[node_id]))
+        self.nodes[node_id].discard(worker_id)
+        self.held.pop(worker_id, None)
+        return [events.WorkerLost(node_id, worker_id, "it died"), self.join(node_id)]
+
+
+def play(seed: int, *, ordered: bool, fault: float) -> Cluster:
+    dice = random.Random(seed)
+    cluster = Cluster(dice, chunks=dice.choice([0, 1, 2, 17, 300]), ordered=ordered, fault=fault)
+    settings = Settings(collect_seconds=0.5, look_ahead=dice.choice([8, 64, 65_536]), max_attempts=1_000_000)
+    ledger = Ledger(settings=settings, placement=LeastOpenReceipts(), ordered=ordered)
+    happened: list[Event] = [cluster.join(f"node{n}") for n in range(dice.randint(1, 3)) for _ in range(2)]
+    for _ in range(50_000):
+        todo = ledger.handle(events.Ticked(cluster.now), *happened)
+        while todo:
+            todo.extend(ledger.handle(*cluster.carry_out(todo.pop(0))))
+        if cluster.done:
+            return cluster
+        cluster.now += 0.05
+        dice.shuffle(cluster.coming)
+        arriving = dice.randint(0, len(cluster.coming))
+        happened = cluster.mishap() + cluster.coming[:arriving]
+        cluster.coming = cluster.coming[arriving:]
+    raise AssertionError(f"seed {seed} never ends; missing: {ledger.missing()[:5]}")
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("fault", [0.0, 0.05, 0.3])
+def test_every_chunk_is_folded_exactly_once_whatever_happens(fault: float, *, ordered: bool) -> None:
+    for seed in range(60):
+        cluster = play(seed, ordered=ordered, fault=fault)
+        assert cluster.folded == Counter(range(cluster.chunks)), f"seed {seed}"
+        if ordered:
+            assert cluster.order == sorted(cluster.order), f"seed {seed}"
