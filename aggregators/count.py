@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Hashable, Iterable
+from typing import Any
 
 from elastic.aggregators.nan import NAN, nan_keys
-from elastic.aggregators.saved_state import read_state
+from elastic.aggregators.saved_state import is_list, read_state
 from elastic.core.aggregator import Aggregator
 from elastic.core.encoding import pack
+from elastic.core.errors import EncodingError
 
 
 class Count(Aggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"]):
@@ -42,10 +44,15 @@ class Count(Aggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"]):
 
     def encode(self, state: "Counter[Hashable]") -> bytes:
         _join_nans(state)
-        return pack(dict(state))
+        # Not a dict, whose keys the reader would intern, so that they stayed in memory.
+        return pack([list(state), list(state.values())])
 
     def decode(self, data: bytes) -> "Counter[Hashable]":
-        return Counter(read_state(data, self, _fits))
+        keys, counts = read_state(data, self, _fits)
+        try:
+            return Counter(dict(zip(keys, counts, strict=True)))
+        except (TypeError, ValueError) as error:
+            raise EncodingError(f"these bytes are not a state of {self} ({error})") from error
 
 
 def _join_nans(counts: "Counter[Hashable]") -> None:
@@ -54,5 +61,5 @@ def _join_nans(counts: "Counter[Hashable]") -> None:
         counts[NAN] = sum(map(counts.pop, found))
 
 
-def _fits(state: object) -> bool:
-    return type(state) is dict and set(map(type, state.values())) <= {int}
+def _fits(state: Any) -> bool:
+    return is_list(state, 2) and is_list(state[0]) and is_list(state[1]) and set(map(type, state[1])) <= {int}

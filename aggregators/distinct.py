@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterable
 
 from elastic.aggregators.nan import NAN, nan_keys
-from elastic.aggregators.saved_state import is_list, read_state
+from elastic.aggregators.saved_state import read_state
 from elastic.core.aggregator import Aggregator
 from elastic.core.encoding import pack
 

@@ -19,7 +19,7 @@ class Reduce(Aggregator[Any, list[Any], Any]):
 
     Args:
         function: Folds two into one.
-        initial: Comes before the first entry, once; the result when there are no entries.
+        initial: Comes before the first entry, once, and is the result when there are no entries; None is left out.
         commutative: True says that `f(a, b)` equals `f(b, a)`, and entries are folded as they come, which is faster.
             Otherwise order is kept.
 
@@ -27,9 +27,7 @@ class Reduce(Aggregator[Any, list[Any], Any]):
         UsageError: `function` cannot be called.
     """
 
-    def __init__(
-        self, function: Callable[[Any, Any], Any], initial: Any = None, *, commutative: bool = False
-    ) -> None:
+    def __init__(self, function: Callable[[Any, Any], Any], initial: Any = None, *, commutative: bool = False) -> None:
         if not callable(function):
             raise UsageError(f"Reduce got {function!r}; pass a function of two entries, such as operator.add")
         self.function = function

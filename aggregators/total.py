@@ -1,16 +1,20 @@
 """An exact sum of numbers: no rounding until the end, so neither order nor grouping can show."""
 
 import math
+from collections import defaultdict
 from decimal import Decimal
 from fractions import Fraction
+from itertools import repeat
 from operator import mul
 from typing import Any
 
 from elastic.aggregators.number import as_kind, ratio_to_float, split, square_decimals, sum_decimals
 from elastic.core.errors import EncodingError, UsageError
 
-#: No float needs more binary places than 1074, its square no more than twice that.
-_MAX_PLACES = 2148
+_MANTISSA_BITS = 53
+
+#: The smallest float is 2**-1074 and is taken for 2**52 times 2**-1126; its square has twice as many places.
+_MAX_PLACES = 2 * 1126
 
 #: How often the rest of a sum of floats is summed again before the exact way is the shorter one.
 _MAX_ROUNDS = 4
@@ -54,8 +58,8 @@ class Total:
                 self.whole += sum(map(mul, some, some))
             elif kind is float:
                 self.floats = True
-                for bottom, tops in self._finite_ratios(some).items():
-                    self._add_units(sum(map(mul, tops, tops)), 2 * (bottom.bit_length() - 1))
+                for exponent, scaled in self._scaled(some).items():
+                    self._add_units(sum(map(mul, scaled, scaled)), -2 * exponent)
             elif kind is Decimal:
                 self._add_decimals(square_decimals(some))
             else:
@@ -134,23 +138,25 @@ class Total:
     def _add_floats(self, numbers: list[float]) -> None:
         self.floats = True
         parts = _parts(numbers)
-        for bottom, tops in self._finite_ratios(numbers if parts is None else parts).items():
-            self._add_units(sum(tops), bottom.bit_length() - 1)
+        for exponent, some in self._scaled(numbers if parts is None else parts).items():
+            self._add_units(sum(some), -exponent)
 
-    def _finite_ratios(self, numbers: list[float]) -> dict[int, list[int]]:
-        """Return numerators by denominator (a power of two), after adding what is not finite to `special`."""
+    def _scaled(self, numbers: list[float]) -> dict[int, list[int]]:
+        """Return integers by exponent: numbers are these times 2**exponent. Adds what is not finite to `special`."""
         if not all(map(math.isfinite, numbers)):
             self.special = sum((number for number in numbers if not math.isfinite(number)), self.special)
             numbers = [number for number in numbers if math.isfinite(number)]
-        ratios: dict[int, list[int]] = {}
-        for top, bottom in map(float.as_integer_ratio, numbers):
-            if bottom in ratios:
-                ratios[bottom].append(top)
-            else:
-                ratios[bottom] = [top]
-        return ratios
+        mantissas: defaultdict[int, list[float]] = defaultdict(list)
+        for mantissa, exponent in map(math.frexp, numbers):
+            mantissas[exponent - _MANTISSA_BITS].append(mantissa)
+        return {
+            exponent: list(map(int, map(mul, some, repeat(2.0**_MANTISSA_BITS))))
+            for exponent, some in mantissas.items()
+        }
 
     def _add_units(self, units: int, places: int) -> None:
+        if places < 0:
+            units, places = units << -places, 0
         if places > self.places:
             self.units <<= places - self.places
             self.places = places

@@ -57,7 +57,10 @@ class RunFile:
         # a commit, whoever comes next must undo what it had begun to write.
         address = f"{self._path.absolute().as_uri()}?mode=rw"
         try:
-            self._connection = sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+            # One thread uses it at a time, but not always the same: a queue's steps follow each other.
+            self._connection = sqlite3.connect(
+                address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
         except sqlite3.Error as error:
             raise self._read_error(error) from error
         try:

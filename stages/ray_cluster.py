@@ -35,8 +35,18 @@ def connect(cluster: str, *, cpus: int | None = None) -> None:
 
 def _check_same(cluster: str) -> None:
     connected = ray.get_runtime_context().gcs_address
-    if cluster not in ("local", "auto", connected):
+    if cluster not in ("local", "auto") and _spot(cluster) != _spot(connected):
         raise UsageError(f"this process is connected to the Ray cluster at {connected} already, not to {cluster}")
+
+
+def _spot(address: str) -> tuple[str, str]:
+    """Return host and port in a form in which two names of one place on this machine are equal."""
+    host, _, port = address.rpartition(":")
+    try:
+        host = socket.gethostbyname(host.strip("[]"))
+    except OSError:
+        return host, port
+    return "this machine" if host.startswith("127.") or host == ray.util.get_node_ip_address() else host, port
 
 
 def _start(cpus: int | None) -> None:

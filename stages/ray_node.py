@@ -198,7 +198,9 @@ class RemoteNode(RayNode):
     def __init__(self, node_id: str, ray_id: str, shipment: Shipment, watch: Watch) -> None:
         super().__init__(node_id, ray_id, shipment, watch)
         self._station = self._actor(StationActor, num_cpus=0)
-        self._station.start.remote(shipment.pickled, shipment.code, node_id)
+        hello = self._station.hello.remote()
+        started = self._station.start.remote(shipment.pickled, shipment.code, node_id)
+        self._watch.pending[started] = lambda ref: self._on_station(hello, ref)
 
     def send(self, call: Call | None) -> None:
         station = self._station
@@ -208,6 +210,12 @@ class RemoteNode(RayNode):
     def close(self) -> None:
         super().close()
         ray.kill(self._station)
+
+    def _on_station(self, hello: Any, started: Any) -> list[Arrival]:
+        reason = _mismatch(hello, started)
+        if reason is not None:
+            self.refused = NodeRefusedError(self.node_id, reason)
+        return []
 
     def _on_answer(self, ref: Any) -> list[Arrival]:
         try:
@@ -240,6 +248,10 @@ def _mismatch(hello: Any, started: Any) -> str | None:
 
 def _why_not(error: Exception) -> str:
     """Return why a worker did not start: what its process raised, where that is known."""
-    cause = getattr(error, "cause", None) or error
-    lines = [line.strip() for line in str(cause).splitlines() if "Error: " in line and "ray." not in line]
-    return f"a worker could not start there ({lines[-1].rstrip('.')})" if lines else reason_of(error)
+    cause = getattr(error, "cause", None)
+    if cause is not None:
+        said = f"{type(cause).__name__}: {cause}".splitlines()[0]
+    else:
+        lines = [line.strip() for line in str(error).splitlines() if "Error: " in line and "ray." not in line]
+        said = lines[-1] if lines else ""
+    return f"a worker could not start there ({said.rstrip('.')})" if said else reason_of(error)

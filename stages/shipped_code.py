@@ -9,6 +9,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from elastic.core.errors import UsageError
@@ -43,11 +44,12 @@ class Code:
 def driver_folders() -> list[Path]:
     """Return the folder from which the driver imports its own modules, if there is one.
 
-    It is the first of `sys.path`: the script's folder, or the working folder of `python -m` and of a prompt.
+    It is the first of `sys.path`, which is the script's folder, or the working folder of `python -m` and of a prompt;
+    what libraries have put in front of it (Ray does) lies in theirs.
     """
-    first = Path(sys.path[0] if sys.path else "").resolve()
-    is_library = first in [Path(name).resolve() for name in sysconfig.get_paths().values()]
-    return [first] if first.is_dir() and not is_library else []
+    libraries = [Path(name).resolve() for name in sysconfig.get_paths().values()]
+    folders = (folder for folder in map(Path.resolve, map(Path, sys.path)) if folder.is_dir())
+    return list(islice((folder for folder in folders if not any(map(folder.is_relative_to, libraries))), 1))
 
 
 def archive_of(folders: Iterable[Path]) -> bytes:

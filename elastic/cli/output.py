@@ -15,6 +15,9 @@ class Format(StrEnum):
     JSON = "json"
 
 
+#: Wider than any table.
+_UNBROKEN = 10_000
+
 Output = Annotated[Format, typer.Option("-o", "--output", help="How to print.")]
 
 
@@ -35,10 +38,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, number
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    console = Console()
     for row in rows:
         # Text, so that brackets in the data are not taken for rich's own marks.
         table.add_row(*(Text(_shown(cell)) for cell in row))
-    Console().print(table)
+    # Lines that go into a pipe or a file are not broken.
+    console.print(table, width=None if console.is_terminal else _UNBROKEN, crop=False)
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from elastic.cli.output import Format, Output, print_facts, print_json, print_ta
 
 if TYPE_CHECKING:
     from elastic.core.store import StepRecord
+    from elastic.engine.archive import Archive
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show runs.")
 
@@ -29,12 +30,12 @@ def list_runs(
     from elastic.engine.archive import Archive
 
     archive = Archive.of_environment()
-    rows = [_facts(run_id, record) for run_id in archive.runs()[:limit] for record in archive.steps(run_id)]
+    rows = [row for run_id in archive.runs()[:limit] for row in _rows(archive, run_id)]
     if output is Format.JSON:
         print_json(rows)
     elif rows:
-        shown = ["run_id", "step", "name", "state", "started_at", "seconds", "chunks", "entries"]
-        print_table(shown, [[row[column] for column in shown] for row in rows], numbers=shown[5:])
+        shown = ["run_id", "step", "name", "state", "seconds", "chunks", "entries"]
+        print_table(shown, [[row.get(column) for column in shown] for row in rows], numbers=shown[4:])
     else:
         typer.echo(f"no runs in {archive.folder}; try: elastic example word-count")
 
@@ -56,6 +57,16 @@ def show(run: RunName = "last", output: Output = Format.TABLE) -> None:
     for facts in steps:
         typer.echo()
         print_facts({name: value for name, value in facts.items() if name != "run_id"})
+
+
+def _rows(archive: "Archive", run_id: str) -> list[dict[str, Any]]:
+    from elastic.core.errors import StoreError
+
+    try:
+        return [_facts(run_id, record) for record in archive.steps(run_id)]
+    except StoreError as error:
+        # One run that cannot be read must not hide the others.
+        return [{"run_id": run_id, "state": "unreadable", "error": str(error)}]
 
 
 def _facts(run_id: str, record: "StepRecord") -> dict[str, Any]:

@@ -77,8 +77,8 @@ def _write_extension(value: Any) -> Any:
     for base, plain in _PLAIN_BASES:
         if isinstance(value, base):
             # msgpack asks only once: what it would not know of the base either is written here.
-            is_known = base is not tuple and not (base is int and not _INT64 <= value < _UINT64)
-            return plain(value) if is_known else _write_extension(plain(value))
+            is_unknown = base is tuple or (isinstance(value, int) and not _INT64 <= value < _UINT64)
+            return _write_extension(plain(value)) if is_unknown else plain(value)
     if type(value).__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         return value.item()
     raise TypeError(

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,44 +12,53 @@ class Transform:
 
     function: Callable[..., Any]
 
+    #: what users call it
+    verb: ClassVar[str] = ""
+
     def __str__(self) -> str:
-        return f"{type(self).__name__.lower()}({name_of(self.function)})"
+        return f"{self.verb}({name_of(self.function)})"
 
 
 class Map(Transform):
     """One entry becomes one entry: `function(entry)`."""
 
     __slots__ = ()
+    verb = "map"
 
 
 class Filter(Transform):
     """Only entries for which `function(entry)` is true go on."""
 
     __slots__ = ()
+    verb = "filter"
 
 
 class FlatMap(Transform):
     """One entry becomes all elements of `function(entry)`."""
 
     __slots__ = ()
+    verb = "flat_map"
 
 
 class MapChunks(Transform):
     """All entries of a chunk become all elements of `function(list of entries)`."""
 
     __slots__ = ()
+    verb = "map_chunks"
 
 
 class Task(Transform):
     """All entries of a chunk become one entry, `function(list of entries)`: ElasticFlow's task."""
 
     __slots__ = ()
+    verb = "task"
 
 
 class KeyBy(Transform):
     """An entry becomes the pair `(function(entry), entry)`."""
 
     __slots__ = ()
+    verb = "key_by"
 
 
 #: The transforms that see a whole chunk at a time.
@@ -57,6 +67,8 @@ WHOLE_CHUNK = (MapChunks, Task)
 
 def name_of(function: Callable[..., Any]) -> str:
     """Name a user's function for a person: module, name and line where they are known."""
+    while isinstance(function, partial):
+        function = function.func
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     code = getattr(function, "__code__", None)
     module = getattr(function, "__module__", None)

@@ -92,9 +92,9 @@ class Flow:
 
     def _with(self, kind: type[Transform], function: Callable[..., Any]) -> "Flow":
         if not callable(function):
-            raise UsageError(f"{kind.__name__.lower()}({function!r}): a function is needed.")
+            raise UsageError(f"{kind.verb}({function!r}): a function is needed.")
         if self._aggregator is not None:
-            raise UsageError(f"{kind.__name__.lower()} cannot follow aggregate; put it before.")
+            raise UsageError(f"{kind.verb} cannot follow aggregate; put it before.")
         return Flow(self._source, (*self._transforms, kind(function)), None, self._options)
 
     def __repr__(self) -> str:

@@ -1,5 +1,6 @@
 """The master: carries out what the ledger decides, for one step."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from elastic.core import event as events
 from elastic.core import instruction as instructions
 from elastic.core.chunk import Chunk
 from elastic.core.clock import Clock
-from elastic.core.errors import ElasticError, ReceiptError, StepFailedError, StepInterruptedError
+from elastic.core.errors import ElasticError, ReceiptError, StepFailedError, StepInterruptedError, StoreError
 from elastic.core.event import Event
 from elastic.core.instruction import Instruction
 from elastic.core.ledger import Ledger
@@ -29,6 +30,11 @@ from elastic.stages.receiver import MasterReceiver
 from elastic.stages.sender import MasterSender
 from elastic.stages.transport import Arrival, Transport
 from elastic.stages.wire import COLLECT, Reply
+
+_log = logging.getLogger("elastic.master")
+
+#: The pause after a commit is at least so many times as long as the commit took.
+_COMMIT_SHARE = 10
 
 #: Seconds between two words of progress.
 _PROGRESS_SECONDS = 0.25
@@ -66,7 +72,7 @@ class Master:
         self._failure: Failure | None = None
         self._stopped = False
         self._outcome = StepState.IN_PROGRESS
-        self._committed_at = self._told_at = self._began = clock.monotonic()
+        self._told_at = self._began = self._commit_due = clock.monotonic()
 
     # -- from any thread
 
@@ -135,7 +141,7 @@ class Master:
                     raise StepInterruptedError(self.plan.program.run_id)
                 self._tell(self._events(self.transport.poll(self._patience())))
                 self._keep_up()
-            self._commit()
+            self._commit(last=True)
             if self._failure is not None:
                 self.observers.tell("failed", self._failure)
                 raise StepFailedError(self.plan.program.run_id, str(self._failure), self._failure.traceback)
@@ -146,7 +152,18 @@ class Master:
             self._cutter.close()
 
     def _end(self, error: str | None) -> None:
-        self.store.end(self.plan.program.step, self._outcome, self.clock.now(), error)
+        try:
+            self.store.end(self.plan.program.step, self._outcome, self.clock.now(), error)
+        except StoreError as unwritten:
+            # After a commit that failed nothing more is written; then `error` is about that already.
+            if error is None:
+                raise
+            _log.warning(
+                "the end of step %s of run %s could not be recorded: %s",
+                self.plan.program.step,
+                self.plan.program.run_id,
+                unwritten,
+            )
         if self._outcome.is_complete:
             self.observers.complete(self.ledger.counters["chunks_sent_again"])
         self.observers.tell("step_ended", self.progress(), error)
@@ -242,24 +259,27 @@ class Master:
         """Return how long to wait for something to arrive: less when a commit is due."""
         if not self._aggregation.is_dirty:
             return _PROGRESS_SECONDS
-        due = self._committed_at + self.plan.settings.commit_seconds - self.clock.monotonic()
-        return min(max(due, 0.0), _PROGRESS_SECONDS)
+        return min(max(self._commit_due - self.clock.monotonic(), 0.0), _PROGRESS_SECONDS)
 
     def _keep_up(self) -> None:
         now = self.clock.monotonic()
-        if now - self._committed_at >= self.plan.settings.commit_seconds:
+        if now >= self._commit_due:
             self._commit()
         if now - self._told_at >= _PROGRESS_SECONDS:
             self._told_at = now
             self.observers.tell("progressed", self.progress())
 
-    def _commit(self) -> None:
-        if self._aggregation.is_dirty:
+    def _commit(self, *, last: bool = False) -> None:
+        began = self.clock.monotonic()
+        if self._aggregation.is_dirty or last:
             states, rows = self._aggregation.commit()
             self.store.commit(self.plan.program.step, self._commit_of(states, rows))
             if self._kept is not None:
                 self._kept.delete(chunk for row in rows for chunk in range(row.first, row.first + row.count))
-        self._committed_at = self.clock.monotonic()
+        ended = self.clock.monotonic()
+        # On a slow disk less often, so that most of the master's time is left for other things.
+        pause = _COMMIT_SHARE * (ended - began)
+        self._commit_due = ended + max(self.plan.settings.commit_seconds, pause)
 
     def _commit_of(self, states: tuple[bytes, ...], rows: tuple[ReceiptRow, ...]) -> Commit:
         ledger, last = self.ledger, self._cutter.last

@@ -100,7 +100,7 @@ def from_iterable(iterable: Iterable[Any], *, chunk_size: int = 3000, window: Wi
     Args:
         iterable: Read by the master, once, and no further ahead than what can be sent.
         chunk_size: Entries a chunk.
-        window: A function of the number of entries read so far that returns the size of the next chunk.
+        window: A function of a chunk's number, from 0, that returns how many entries it may hold.
     """
     return Flow(IterableSource(iterable, chunk_size=chunk_size, window=window))
 

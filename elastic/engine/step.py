@@ -28,7 +28,7 @@ class Step:
         aggregator: An aggregator, its class or name, a function `aggregate(new, previous)`, or None to count
             completion only. By default results are joined by their type, see `elastic.aggregators.ByType`.
         chunk_size: Entries a chunk.
-        window: A function of the number of entries read so far that returns the size of the next chunk.
+        window: A function of a chunk's number, from 0, that returns how many entries it may hold.
         options: `interceptor`, `cluster`, `name` and others, see `Options`.
 
     Raises:

@@ -7,8 +7,9 @@ from elastic.core.errors import UsageError
 from elastic.stages.sources.argument import one_of
 from elastic.stages.sources.block import Block
 
-#: What every encoding that can be cut by line reads as ASCII; the first part finds those with escapes.
-_PROBES = (b"\\n\\u0041", bytes(range(128)))
+#: What every encoding that can be cut by line reads as ASCII: backslash escapes, what switches to another
+#: character set for the rest of a text (ISO 2022), and all single bytes.
+_PROBES = (b"\\n\\u0041", b"\x1b$B\x1b$)C\x0e!!\x0f", bytes(range(128)))
 
 
 def checked_encoding(encoding: Any, errors: Any) -> str:

@@ -26,6 +26,7 @@ def connect(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
 
     Raises:
         UsageError: fsspec, or what it needs for this protocol, is not installed, or the protocol is unknown.
+        SourceError: The store refuses.
     """
     shown = masked(url)
     try:
@@ -40,6 +41,9 @@ def connect(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
         raise UsageError(f"reading {shown!r} needs another package on every node ({error}).") from error
     except (ValueError, TypeError) as error:
         raise UsageError(f"{shown!r} cannot be read ({error}); check the protocol and the storage options.") from error
+    except Exception as error:
+        # Every store has errors of its own.
+        raise unreachable(url, error) from error
     return fs, path
 
 

@@ -97,9 +97,8 @@ class SqlSource(Source):
         try:
             with engine.connect() as connection:
                 options = {"stream_results": True, "yield_per": self._chunk_size}
-                yield from self._rows(
-                    connection.execute(self._query, self._parameters or None, execution_options=options)
-                )
+                with connection.execute(self._query, self._parameters or None, execution_options=options) as result:
+                    yield from self._rows(result)
         except SQLAlchemyError as error:
             raise SourceError(
                 f"the query on {self._shown} failed after {self._taken} rows ({self._reason(error)}); "

@@ -34,7 +34,9 @@ ON_DISK = sorted(OPENERS.keys() - {"memory"})
 
 def chunk_of(chunk_id: int, entries: int = 3) -> Chunk:
     plain = pack([f"entry {chunk_id}.{n}" for n in range(entries)])
-    return Chunk(chunk_id, (0, chunk_id * 3), 1_800_000_000_000_000, (chunk_id * 3, 3), compress(plain), 3, digest(plain))
+    return Chunk(
+        chunk_id, (0, chunk_id * 3), 1_800_000_000_000_000, (chunk_id * 3, 3), compress(plain), 3, digest(plain)
+    )
 
 
 def kept(*chunk_ids: int) -> list[Kept]:
@@ -104,7 +106,9 @@ class TestChunkStore:
             chunks.delete([chunk_id])
         assert list(chunks.unfinished()) == []
 
-    def test_nothing_is_left_after_clean_and_the_store_can_be_used_again(self, chunks: ChunkStore, tmp_path: Path) -> None:
+    def test_nothing_is_left_after_clean_and_the_store_can_be_used_again(
+        self, chunks: ChunkStore, tmp_path: Path
+    ) -> None:
         chunks.clean()
         chunks.put(kept(1, 2, 3))
         chunks.clean()
@@ -145,7 +149,7 @@ class TestChunkStoreOnDisk:
     @pytest.mark.parametrize("name", ON_DISK)
     def test_another_process_finds_what_this_one_kept(self, name: str, tmp_path: Path) -> None:
         OPENERS[name](tmp_path).put(kept(0, 1))
-        kind = type(OPENERS[name](tmp_path))
+        kind: Any = type(OPENERS[name](tmp_path))
         script = (
             f"import sys; from pathlib import Path; from {kind.__module__} import {kind.__name__} as Store\n"
             "from elastic.core.encoding import decompress, unpack\n"
@@ -157,7 +161,7 @@ class TestChunkStoreOnDisk:
 
     @pytest.mark.parametrize("name", ON_DISK)
     def test_steps_do_not_see_each_others_chunks(self, name: str, tmp_path: Path) -> None:
-        kind = type(OPENERS[name](tmp_path))
+        kind: Any = type(OPENERS[name](tmp_path))
         first, second = kind(tmp_path, RUN, 0), kind(tmp_path, RUN, 1)
         first.put(kept(1))
         second.put(kept(2))
@@ -167,7 +171,7 @@ class TestChunkStoreOnDisk:
     @pytest.mark.parametrize("name", ON_DISK)
     def test_a_store_for_reading_changes_nothing(self, name: str, tmp_path: Path) -> None:
         OPENERS[name](tmp_path).put(kept(1))
-        kind = type(OPENERS[name](tmp_path))
+        kind: Any = type(OPENERS[name](tmp_path))
         reader = kind(tmp_path, RUN, 0, read_only=True)
         for change in (lambda: reader.put(kept(2)), lambda: reader.delete([1]), reader.clean):
             with pytest.raises(StoreError, match="opened for reading"):
@@ -321,6 +325,12 @@ class TestRunStore:
         first, second = run.steps()
         assert (first.state, first.low, first.ended_at, first.error) == ("completed", 4, 2.5, None)
         assert (second.state, second.ended_at, second.error) == ("failed", 4.0, "entry 3: no")
+
+    def test_text_that_no_database_takes_is_kept_readable(self, run: RunStore) -> None:
+        run.begin(0, "count \udcff", {}, 0.0)
+        run.end(0, "failed", 1.0, "no file 'b\udcff\0ä'")
+        [record] = run.steps()
+        assert (record.name, record.error) == ("count \\udcff", "no file 'b\\udcff\0ä'")
 
     def test_steps_come_in_order(self, run: RunStore) -> None:
         for step in (2, 0, 1):

@@ -8,6 +8,7 @@ from typing import Any
 from elastic.core.chunk import Chunk
 from elastic.core.encoding import compress, digest, pack
 from elastic.core.store import Commit, Kept, ReceiptRow
+from elastic.persistence.sqlite_store import SqliteRunStore
 
 ROOT = Path(__file__).parents[2]
 RUN = "20261120-231512-4f9a2c1b7d3e"
@@ -26,12 +27,28 @@ def kept(*chunk_ids: int) -> list[Kept]:
 
 def row_of(first: int, count: int = 1) -> ReceiptRow:
     numbers = tuple(range(first, first + count))
-    return ReceiptRow(first, count, 0, "node", "worker", numbers, numbers, bytes(16 * count), bytes(16), bytes(16 * count))
+    return ReceiptRow(
+        first, count, 0, "node", "worker", numbers, numbers, bytes(16 * count), bytes(16), bytes(16 * count)
+    )
 
 
 def commit_of(low: int, *partials: bytes, **changes: Any) -> Commit:
     values = {"low": low, "bitmap": b"", "position": (low,), "exhausted": False, "partials": partials}
     return Commit(**{**values, **changes})
+
+
+def make_run(folder: Path) -> Path:
+    """Make a run with two commits, which nobody has open, and return its folder."""
+    store = SqliteRunStore.create(folder / RUN, RUN, KEY)
+    store.begin(0, "count", {"a": 1}, 1.0)
+    store.commit(0, commit_of(1, b"first", receipts=(row_of(0),), counters={"n": 1}))
+    store.commit(0, commit_of(3, b"second", b"third", receipts=(row_of(1, 2),), bitmap=b"\x05", counters={"n": 3}))
+    store.close()
+    return folder / RUN
+
+
+def everything(store: SqliteRunStore) -> tuple[object, ...]:
+    return store.run_id, store.key, store.steps(), list(store.partials(0)), list(store.receipts(0))
 
 
 def python(script: str, *arguments: object) -> list[str]:

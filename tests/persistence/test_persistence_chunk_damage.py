@@ -1,16 +1,20 @@
 """A damaged chunk file is an error that names it, and never a wrong chunk or one silently fewer."""
 
+import os
 import stat
+import struct
+import zlib
 from collections.abc import Callable, Iterator
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
+from persistence_samples import OTHER_RUN, RUN, chunk_of, kept
 
 from elastic.core.errors import CorruptStoreError, StoreError, UsageError
 from elastic.core.store import ChunkStore, Kept
 from elastic.persistence.directory_store import DirectoryChunkStore
 from elastic.persistence.segment_store import SegmentChunkStore
-from persistence_samples import OTHER_RUN, RUN, chunk_of, kept
 
 STEP = "chunks/step-0000"
 FIRST = f"{STEP}/000000.segment"
@@ -113,6 +117,15 @@ def test_zeros_behind_the_last_record_are_space_that_was_never_written(count: in
     assert read_all(segments(tmp_path)) == [0, 1, 2]
 
 
+def test_what_an_interrupted_put_left_behind_is_not_in_the_way_of_the_next(tmp_path: Path) -> None:
+    store = segments(tmp_path)
+    store.put(kept(0, 1))
+    with (tmp_path / FIRST).open("ab") as file:
+        file.write(b"interrupted" * 100)
+    store.put(kept(2))
+    assert read_all(segments(tmp_path)) == [0, 1, 2]
+
+
 def test_a_reader_leaves_a_torn_tail_for_the_master(tmp_path: Path) -> None:
     segments(tmp_path).put(kept(0))
     with (tmp_path / FIRST).open("ab") as file:
@@ -198,11 +211,7 @@ def test_two_chunks_with_one_token_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("store", [segments, directory])
-def test_files_and_folders_are_private_whatever_the_umask(
-    store: Callable[[Path], ChunkStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import os
-
+def test_files_and_folders_are_private_whatever_the_umask(store: Callable[[Path], ChunkStore], tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         store(tmp_path / "run").put(kept(0, 1))
@@ -245,8 +254,6 @@ def test_a_link_in_the_place_of_a_chunk_is_not_followed(name: str, tmp_path: Pat
 
 
 def test_a_pipe_in_the_place_of_a_segment_does_not_hold_the_reader(tmp_path: Path) -> None:
-    import os
-
     (tmp_path / STEP).mkdir(parents=True)
     os.mkfifo(tmp_path / FIRST)
     with pytest.raises(CorruptStoreError, match="not a regular file"):
@@ -269,9 +276,6 @@ def test_a_segment_goes_when_all_its_chunks_are_deleted_and_it_is_not_appended_t
 
 
 def test_a_record_of_a_newer_format_is_refused_as_such(tmp_path: Path) -> None:
-    import struct
-    import zlib
-
     segments(tmp_path).put(kept(0))
     data = bytearray((tmp_path / FIRST).read_bytes())
     struct.pack_into(">H", data, 4, 2)
@@ -284,9 +288,6 @@ def test_a_record_of_a_newer_format_is_refused_as_such(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sizes", [(0xFFFFFFFF, 0), (1 << 20, 1 << 60), (5, 5)])
 def test_lengths_that_lie_allocate_nothing(sizes: tuple[int, int], tmp_path: Path) -> None:
-    import struct
-    import zlib
-
     prefix = struct.pack(">4sHIQ", b"ELCH", 1, *sizes)
     (tmp_path / STEP).mkdir(parents=True)
     (tmp_path / STEP / "lies").write_bytes(prefix + struct.pack(">I", zlib.crc32(prefix)) + bytes(40))
@@ -296,10 +297,6 @@ def test_lengths_that_lie_allocate_nothing(sizes: tuple[int, int], tmp_path: Pat
 
 @pytest.mark.parametrize("body", [b"\xc1", b"\x90", b"\x93\x01\x02\x03", b"\x9a" + b"\xc0" * 10, b"\xc7\xff\x7f"])
 def test_a_head_that_was_made_up_is_refused(body: bytes, tmp_path: Path) -> None:
-    import struct
-    import zlib
-    from hashlib import blake2b
-
     prefix = struct.pack(">4sHIQ", b"ELCH", 1, len(body), 0)
     prefix += struct.pack(">I", zlib.crc32(prefix))
     (tmp_path / STEP).mkdir(parents=True)

@@ -4,12 +4,12 @@ import stat
 from pathlib import Path
 
 import pytest
+from persistence_samples import KEY
 
 from elastic.core.errors import StoreError, UnknownRunError, UsageError
 from elastic.persistence.disk import make_folder
 from elastic.persistence.home import Home, new_run_id
 from elastic.persistence.sqlite_store import SqliteRunStore
-from persistence_samples import KEY
 
 
 def home_with(folder: Path, *run_ids: str) -> Home:
@@ -96,7 +96,9 @@ def test_an_empty_name_is_refused(tmp_path: Path) -> None:
         Home(tmp_path).find("")
 
 
-@pytest.mark.parametrize("run_id", ["", "..", "../../etc", "20261120-231512-AAAAAAAAAAAA", "20261120-231512-aaaaaaaaaaaa\n"])
+@pytest.mark.parametrize(
+    "run_id", ["", "..", "../../etc", "20261120-231512-AAAAAAAAAAAA", "20261120-231512-aaaaaaaaaaaa\n"]
+)
 def test_what_is_not_a_run_id_has_no_folder(tmp_path: Path, run_id: str) -> None:
     with pytest.raises(UsageError, match="not a run id"):
         Home(tmp_path).run_folder(run_id)

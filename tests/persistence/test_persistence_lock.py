@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from persistence_samples import RUN, start
 
 from elastic.core.errors import RunLockedError, StoreError
 from elastic.persistence.run_lock import RunLock
-from persistence_samples import RUN, start
 
 HOLD = """
 import sys
@@ -26,10 +26,10 @@ from elastic.persistence.run_lock import RunLock
 lock = RunLock(Path(sys.argv[1]), "run")
 if os.fork() == 0:
     lock.release()
-    print("child", flush=True)
+    os.write(1, b"child\\n")
     sys.stdin.read()
     os._exit(0)
-print("held", flush=True)
+os.write(1, b"held\\n")
 os.waitpid(-1, 0)
 """
 

@@ -9,10 +9,10 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from source_samples import TEXTS, as_sent, assert_goes_on_anywhere, chunks, entries, lines_of
 
 from elastic.core.errors import DecodingError
 from elastic.stages.sources import CsvRows, FileSource, JsonLines, TextLines
-from source_samples import TEXTS, as_sent, assert_goes_on_anywhere, chunks, entries, lines_of
 
 Compress = Callable[[bytes], bytes]
 
@@ -176,3 +176,11 @@ def test_how_many_chunks_a_compressed_file_gives_is_not_known_before(tmp_path: P
     whole = FileSource(tmp_path, TextLines(), one_file_per_chunk=True)
     assert whole.expected_chunks() == 3
     assert chunks(whole) == [["one", "two"], ["three"], []]
+
+
+def test_a_block_ends_with_the_record_that_fills_it(tmp_path: Path) -> None:
+    path = tmp_path / "file.gz"
+    path.write_bytes(gzip.compress(b"one\ntwo\nthree\nfour\n"))
+    for chunk_bytes, sizes in ((4, [4, 4, 6, 5]), (5, [8, 6, 5]), (8, [8, 11]), (14, [14, 5]), (15, [19])):
+        pieces = FileSource(path, TextLines(), chunk_bytes=chunk_bytes).cut()
+        assert [len(piece.block or b"") for piece in pieces] == sizes

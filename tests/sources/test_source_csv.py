@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from source_samples import BOM, assert_goes_on_anywhere, chunks, entries
 
 from elastic.core.errors import DecodingError, UsageError
 from elastic.stages.sources import CsvRows, FileSource
-from source_samples import BOM, assert_goes_on_anywhere, chunks, entries
 
 
 def written(folder: Path, data: bytes, name: str = "file.csv") -> Path:
@@ -100,9 +100,7 @@ def test_a_value_of_two_lines_whose_halves_look_like_rows_is_not_read_as_one_row
     ],
 )
 @pytest.mark.parametrize("multiline", [False, True])
-def test_a_bad_row_is_named_by_its_byte(
-    tmp_path: Path, data: bytes, byte: int, problem: str, multiline: bool
-) -> None:
+def test_a_bad_row_is_named_by_its_byte(tmp_path: Path, data: bytes, byte: int, problem: str, multiline: bool) -> None:
     path = written(tmp_path, data)
     for chunk_bytes in (1, 3, 100):
         with pytest.raises(DecodingError, match=problem) as caught:
@@ -207,3 +205,12 @@ def test_any_rows_come_back_as_the_csv_module_wrote_them(
 def test_parameters_that_cannot_be_are_named(arguments: dict[str, object], problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
         CsvRows(**arguments)  # type: ignore[arg-type]
+
+
+def test_no_range_of_a_file_with_another_header_is_given_to_a_worker(tmp_path: Path) -> None:
+    written(tmp_path, b"a,b\n1,2\n", "1.csv")
+    written(tmp_path, b"b,a\n3,4\n5,6\n", "2.csv")
+    pieces = FileSource(tmp_path, CsvRows(), chunk_bytes=1000).cut()
+    assert next(pieces).reference[0] == str(tmp_path / "1.csv")
+    with pytest.raises(DecodingError, match="header is b, a"):
+        next(pieces)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from source_samples import as_sent, chunks, entries
 
 from elastic.core.errors import SourceError, UsageError
 from elastic.core.source import Source
-from elastic.stages.sources import IterablesSource, IterableSource
-from source_samples import as_sent, chunks, entries
+from elastic.stages.sources import IterableSource, IterablesSource
 
 
 def letters(text: str = "abcdefg") -> Iterator[str]:
@@ -123,7 +123,7 @@ def test_a_generator_goes_on_only_where_it_stands() -> None:
 def test_a_generator_that_was_read_cannot_be_read_again() -> None:
     source = IterableSource(letters())
     assert len(entries(source)) == 7
-    with pytest.raises(SourceError, match="source of type generator stands at entry 7 .* give a new iterable"):
+    with pytest.raises(SourceError, match=r"source of type generator stands at entry 7 .* give a new iterable"):
         source.cut()
 
 

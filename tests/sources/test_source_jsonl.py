@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from source_samples import BOM, chunks, entries
 
 from elastic.core.errors import DecodingError
 from elastic.stages.sources import FileSource, JsonLines
-from source_samples import BOM, chunks, entries
 
 
 def written(folder: Path, data: bytes) -> Path:

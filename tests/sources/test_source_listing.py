@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from source_samples import entries, without_privileges
 
 from elastic.core.errors import SourceError, SourceNotFoundError, UsageError
 from elastic.stages.sources import FileSource, JsonLines, TextLines
-from source_samples import entries, without_privileges
 
 
 @pytest.fixture
@@ -75,9 +75,7 @@ def test_a_list_is_read_in_its_order_and_no_file_twice(tree: Path) -> None:
     ]
 
 
-def test_paths_are_found_from_the_folder_and_the_home_of_the_user(
-    tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_paths_are_found_from_the_folder_and_the_home_of_the_user(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tree / "sub")
     monkeypatch.setenv("HOME", str(tree))
     assert names("z.txt", "../a.txt", "~/b.txt") == ["sub/z.txt", "a.txt", "b.txt"]

@@ -3,11 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from source_samples import as_sent, chunks, entries
 
 from elastic.core.encoding import pack
 from elastic.core.errors import UsageError
 from elastic.stages.sources import RangeSource
-from source_samples import as_sent, chunks, entries
 
 numbers = st.integers(-30, 30)
 

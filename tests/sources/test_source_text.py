@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from source_samples import BOM, TEXTS, chunks, entries, lines_of
 
 from elastic.core.errors import DecodingError
 from elastic.stages.sources import FileSource, TextLines
 from elastic.stages.sources.block import FileRange
-from source_samples import BOM, TEXTS, chunks, entries, lines_of
 
 NASTY = pytest.mark.parametrize("data", TEXTS.values(), ids=TEXTS)
 
@@ -72,9 +72,7 @@ FRAGMENTS = [b"\n", b"\r\n", b"\r", b"a", b"bcd", "\u00e9".encode(), "\U0001f600
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=25).map(b"".join), st.integers(1, 70))
 @example(b"a\r\n", 2)
-def test_any_text_is_read_as_by_hand(
-    tmp_path_factory: pytest.TempPathFactory, data: bytes, chunk_bytes: int
-) -> None:
+def test_any_text_is_read_as_by_hand(tmp_path_factory: pytest.TempPathFactory, data: bytes, chunk_bytes: int) -> None:
     path = written(tmp_path_factory.mktemp("any"), data)
     source = FileSource(path, TextLines(), chunk_bytes=chunk_bytes)
     assert entries(source) == [line for _, line in lines_of(data)]
@@ -167,3 +165,10 @@ def test_the_manifest_says_what_is_read(tmp_path: Path) -> None:
         "chunk_bytes": 7,
     }
     assert FileSource(path, TextLines(), one_file_per_chunk=True).describe()["chunk_bytes"] is None
+
+
+def test_nothing_is_sent_of_a_range_in_which_no_line_begins(tmp_path: Path) -> None:
+    path = written(tmp_path, b"a line of many bytes\nb\n")
+    source = FileSource(path, TextLines(), chunk_bytes=7, ship="value")
+    # The third range ends with the line end of the long line: what follows begins in the fourth.
+    assert [piece.block for piece in source.cut()] == [b"a line of many bytes\n", b"", b"", b"\nb\n"]

@@ -1,0 +1,66 @@
+"""Adding the values of mappings: as `+` does, but exactly where `+` would round."""
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any
+
+from elastic.aggregators.total import Total
+from elastic.core.errors import EncodingError
+
+_ROUNDED_BY_PLUS = (float, Decimal)
+
+
+def plus(one: Any, other: Any) -> Any:
+    """Return the sum of two values; it is a Total, which `settled` turns into a number, where `+` would round."""
+    if isinstance(one, Total):
+        total = one
+    elif isinstance(other, (*_ROUNDED_BY_PLUS, Total)) or isinstance(one, _ROUNDED_BY_PLUS):
+        total = Total()
+        total.add([one])
+    else:
+        return one + other
+    if isinstance(other, Total):
+        total.merge(other)
+    else:
+        total.add([other])
+    return total
+
+
+def fold(into: dict[Any, Any], items: Iterable[tuple[Any, Any]], function: Callable[[Any, Any], Any] = plus) -> None:
+    """Put items into a mapping, joining the values of a key by `function`."""
+    for key, value in items:
+        into[key] = function(into[key], value) if key in into else value
+
+
+def settled(sums: dict[Any, Any]) -> dict[Any, Any]:
+    """Return a mapping with numbers in place of Totals."""
+    return {key: value.result if isinstance(value, Total) else value for key, value in sums.items()}
+
+
+def to_plain(sums: dict[Any, Any]) -> list[list[Any]]:
+    """Return plain data: keys, values (None for a Total), and the Totals by index.
+
+    Keys are a list, because the keys of a dict that is read from bytes are interned by the reader and stay in memory.
+    """
+    values = [*sums.values()]
+    exact = {index: value.plain for index, value in enumerate(values) if isinstance(value, Total)}
+    for index in exact:
+        values[index] = None
+    return [[*sums], values, [*exact], [*exact.values()]]
+
+
+def from_plain(plain: Any) -> dict[Any, Any]:
+    """Return the mapping of which this is the plain data.
+
+    Raises:
+        EncodingError: It is not that of one.
+    """
+    if type(plain) is not list or list(map(type, plain)) != [list] * 4:
+        raise EncodingError("these bytes are not a mapping of sums")
+    keys, values, indexes, totals = plain
+    try:
+        for index, total in zip(indexes, totals, strict=True):
+            values[index] = Total.of(total)
+        return dict(zip(keys, values, strict=True))
+    except (TypeError, ValueError, IndexError) as error:
+        raise EncodingError(f"these bytes are not a mapping of sums ({error})") from error

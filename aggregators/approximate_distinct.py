@@ -1,0 +1,112 @@
+"""ApproximateDistinct: how many different entries there are, roughly, in little memory."""
+
+import math
+from collections.abc import Iterable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from elastic.aggregators.batch import batches
+from elastic.aggregators.sketch import sealed, sketch_library, unsealed
+from elastic.core.aggregator import Aggregator
+from elastic.core.encoding import digest, pack
+from elastic.core.errors import EncodingError, UsageError
+
+#: Integers from here on, and below its negative, are taken for floats by the library.
+_INT64 = 2**63
+
+
+class Sketch:
+    """A sketch that grows, and one of what was merged; each may be missing."""
+
+    __slots__ = ("growing", "merged")
+
+    def __init__(self, growing: Any = None, merged: Any = None) -> None:
+        self.growing, self.merged = growing, merged
+
+
+class ApproximateDistinct(Aggregator[Any, Sketch, int]):
+    """Estimates how many different entries there are; exact up to `2**precision` of them.
+
+    A theta sketch, which keeps the `2**precision` smallest hashes: the same entries give the same estimate, byte for
+    byte, in any order and grouping. Entries are hashable plain data; equal numbers are one entry, whatever their
+    type, but inside tuples types count.
+
+    Args:
+        precision: From 5 to 26. The estimate is within `2 * error` of the truth in 95 of 100 cases; a state takes at
+            most `8 * 2**precision` bytes when it travels.
+
+    Raises:
+        UsageError: `precision` is out of range, or `datasketches` (extra `sketches`) is not installed.
+    """
+
+    def __init__(self, precision: int = 12) -> None:
+        if type(precision) is not int or not 5 <= precision <= 26:
+            raise UsageError(f"ApproximateDistinct got precision={precision!r}; pass a whole number from 5 to 26")
+        sketch_library(self)
+        self.precision = precision
+
+    @property
+    def error(self) -> float:
+        """The relative standard error of the estimate."""
+        return 1 / math.sqrt(2**self.precision)
+
+    def create(self) -> Sketch:
+        return Sketch()
+
+    def add(self, state: Sketch, entry: Any) -> Sketch:
+        return self.add_many(state, (entry,))
+
+    def add_many(self, state: Sketch, entries: Iterable[Any]) -> Sketch:
+        if state.growing is None:
+            state.growing = sketch_library(self).update_theta_sketch(self.precision)
+        update = state.growing.update
+        for batch in batches(entries):
+            for entry in set(batch):
+                # An empty string would not be counted, and the library refuses lone surrogates.
+                try:
+                    update(entry if type(entry) is str and entry else _hashable(entry))
+                except TypeError:
+                    update(_hash(entry))
+        return state
+
+    def merge(self, state: Sketch, other: Sketch) -> Sketch:
+        return Sketch(merged=self._union(state.growing, state.merged, other.growing, other.merged))
+
+    def finish(self, state: Sketch) -> int:
+        estimate: float = self._union(state.growing, state.merged).get_estimate()
+        return round(estimate)
+
+    def encode(self, state: Sketch) -> bytes:
+        return sealed(self._union(state.growing, state.merged).serialize())
+
+    def decode(self, data: bytes) -> Sketch:
+        sketch = unsealed(data)
+        try:
+            return Sketch(merged=sketch_library(self).compact_theta_sketch.deserialize(sketch))
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise EncodingError(f"these bytes are not a state of {self} ({error})") from error
+
+    def _union(self, *sketches: Any) -> Any:
+        union = sketch_library(self).theta_union(self.precision)
+        for sketch in sketches:
+            if sketch is not None:
+                union.update(sketch)
+        return union.get_result()
+
+
+def _hashable(entry: Any) -> Any:
+    """Return a number or string that the library tells apart from others."""
+    if isinstance(entry, Decimal | Fraction) and entry == entry and abs(entry) != math.inf:
+        exact = Fraction(entry)
+        number = exact.numerator / exact.denominator if abs(exact) < 2**1023 else 0.0
+        return _hashable(number) if number == exact else _hash([exact.numerator, exact.denominator])
+    if isinstance(entry, float) and not entry.is_integer():
+        return float(entry)
+    if isinstance(entry, int | float):
+        return int(entry) if -_INT64 <= entry < _INT64 else _hash(int(entry))
+    return _hash(entry)
+
+
+def _hash(entry: Any) -> str:
+    return digest(pack(entry)).hex()

@@ -1,0 +1,118 @@
+"""GroupBy: one aggregator for each key."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+from elastic.aggregators.batch import batches
+from elastic.aggregators.choice import aggregator_of
+from elastic.aggregators.emit import Emit
+from elastic.aggregators.nan import NAN, nan_keys
+from elastic.aggregators.saved_state import is_list, read_state
+from elastic.core.aggregator import Aggregator, AnyAggregator
+from elastic.core.encoding import pack
+from elastic.core.errors import EncodingError, UsageError
+
+_PAIRS = {tuple, list}
+
+
+class GroupBy(Aggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Hashable, Any]]):
+    """Aggregates the values of each key by themselves; entries are pairs `(key, value)`, as `key_by` makes them.
+
+    The result is a dict of the inner aggregator's results by key; its order is that of the source if the inner
+    aggregator is `ordered`, else not said. Keys are hashable plain data; all float NaN are one key.
+
+    Args:
+        inner: Aggregates the values of a key: an aggregator, or what `aggregator_of` makes one of.
+
+    Raises:
+        UsageError: `inner` is no aggregator, or an entry is not a pair.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self.inner: AnyAggregator = aggregator_of(inner)
+        if isinstance(self.inner, Emit):
+            raise UsageError("GroupBy cannot hold Emit, which keeps nothing; use Emit alone, it receives the pairs")
+        self.ordered = self.inner.ordered
+        self.stored = self.inner.stored
+
+    def create(self) -> dict[Hashable, Any]:
+        return {}
+
+    def add(self, state: dict[Hashable, Any], entry: tuple[Hashable, Any]) -> dict[Hashable, Any]:
+        return self._add_batch(state, [entry])
+
+    def add_many(self, state: dict[Hashable, Any], entries: Iterable[tuple[Hashable, Any]]) -> dict[Hashable, Any]:
+        for batch in batches(entries):
+            state = self._add_batch(state, batch)
+        return state
+
+    def merge(self, state: dict[Hashable, Any], other: dict[Hashable, Any]) -> dict[Hashable, Any]:
+        if not self.ordered and len(state) < len(other):
+            state, other = other, state
+        for key, added in other.items():
+            state[key] = self.inner.merge(state[key], added) if key in state else added
+        return state
+
+    def finish(self, state: dict[Hashable, Any]) -> dict[Hashable, Any]:
+        return {key: self.inner.finish(group) for key, group in state.items()}
+
+    def encode(self, state: dict[Hashable, Any]) -> bytes:
+        return pack([list(state), list(map(self.inner.encode, state.values()))])
+
+    def decode(self, data: bytes) -> dict[Hashable, Any]:
+        keys, groups = read_state(data, self, _fits)
+        try:
+            states = dict(zip(keys, map(self.inner.decode, groups), strict=True))
+        except TypeError as error:
+            raise EncodingError(f"these bytes are not a state of {self} ({error})") from error
+        for key in nan_keys(states):
+            states[NAN] = states.pop(key)
+        return states
+
+    def _add_batch(self, state: dict[Hashable, Any], batch: list[Any]) -> dict[Hashable, Any]:
+        _check_pairs(batch)
+        values = _grouped(batch)
+        if nan_keys(values):
+            values = _grouped([(NAN if key != key else key, value) for key, value in batch])
+        inner = self.inner
+        for key, some in values.items():
+            group = state[key] if key in state else inner.create()
+            state[key] = inner.add(group, some[0]) if len(some) == 1 else inner.add_many(group, some)
+        return state
+
+    def __str__(self) -> str:
+        return f"GroupBy({self.inner})"
+
+
+def _grouped(batch: list[Any]) -> dict[Hashable, list[Any]]:
+    values: defaultdict[Hashable, list[Any]] = defaultdict(list)
+    for key, value in batch:
+        values[key].append(value)
+    return values
+
+
+def _check_pairs(batch: list[Any]) -> None:
+    if set(map(type, batch)) <= _PAIRS and set(map(len, batch)) <= {2}:
+        return
+    for entry in batch:
+        # A string of two characters could be taken apart as well, and nobody would notice.
+        if not isinstance(entry, tuple | list) or len(entry) != 2:
+            raise UsageError(
+                f"GroupBy got {_shown(entry)}, which is not a pair (key, value); put key_by(function) before it"
+            )
+
+
+def _shown(entry: Any) -> str:
+    text = repr(entry)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _fits(state: Any) -> bool:
+    return (
+        is_list(state, 2)
+        and is_list(state[0])
+        and is_list(state[1])
+        and len(state[0]) == len(state[1])
+        and set(map(type, state[1])) <= {bytes}
+    )

@@ -1,0 +1,58 @@
+"""MergeMappings: many mappings become one."""
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from elastic.aggregators.addition import fold, from_plain, plus, settled, to_plain
+from elastic.core.aggregator import Aggregator
+from elastic.core.encoding import pack, unpack
+from elastic.core.errors import UsageError
+
+
+class MergeMappings(Aggregator[Mapping[Any, Any], dict[Any, Any], dict[Any, Any]]):
+    """Merges mappings into one dict; the values of a key are joined by a function.
+
+    With `operator.add` floats and Decimals are added exactly and rounded once, at the end; integers, strings, lists
+    and all else as `+` does.
+
+    Args:
+        function: Joins two values of a key; it must be associative, and return a new value rather than change one.
+        commutative: True says that `function(a, b)` equals `function(b, a)` (so it is for numbers, not for strings
+            and lists), and mappings are merged as they come, which is faster. Otherwise order is kept.
+
+    Raises:
+        UsageError: `function` cannot be called, or an entry is not a mapping.
+    """
+
+    def __init__(self, function: Callable[[Any, Any], Any] = operator.add, *, commutative: bool = False) -> None:
+        if not callable(function):
+            raise UsageError(f"MergeMappings got {function!r}; pass a function of two values, such as operator.add")
+        self.function = function
+        self.ordered = not commutative
+
+    @property
+    def _join(self) -> Callable[[Any, Any], Any]:
+        return plus if self.function is operator.add else self.function
+
+    def create(self) -> dict[Any, Any]:
+        return {}
+
+    def add(self, state: dict[Any, Any], entry: Mapping[Any, Any]) -> dict[Any, Any]:
+        if not isinstance(entry, Mapping):
+            raise UsageError(f"MergeMappings got an entry of type {type(entry).__name__}; map entries to dicts first")
+        fold(state, entry.items(), self._join)
+        return state
+
+    def merge(self, state: dict[Any, Any], other: dict[Any, Any]) -> dict[Any, Any]:
+        fold(state, other.items(), self._join)
+        return state
+
+    def finish(self, state: dict[Any, Any]) -> dict[Any, Any]:
+        return settled(state)
+
+    def encode(self, state: dict[Any, Any]) -> bytes:
+        return pack(to_plain(state))
+
+    def decode(self, data: bytes) -> dict[Any, Any]:
+        return from_plain(unpack(data))

@@ -1,0 +1,149 @@
+"""A Ray cluster of several nodes on this machine, made with `ray start`."""
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sysconfig
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from elastic.core.errors import ClusterError
+
+#: The folder that this package was imported from: drivers and nodes must import the same one.
+_OURS = Path(__file__).resolve().parents[2]
+
+_START_SECONDS = 90
+
+
+class RayCluster:
+    """Starts nodes with their own ports, and ends exactly those when the block is left.
+
+    They talk over loopback and want a token; Ray 2.60 has no way to make the nodes of a cluster listen there only.
+
+    Drivers find it by `environment`, which holds its address and its token:
+
+        with RayCluster(cpus=(1, 1)) as cluster:
+            subprocess.run([sys.executable, "driver.py"], env=cluster.environment)
+
+    Args:
+        cpus: CPUs of each node; the first is the head.
+        environments: Variables for each node on top of this process's, for nodes that should differ.
+        hidden_from: For each node, the name of a folder below `folder` that it sees as empty, or None; wants the
+            right to make mount namespaces.
+
+    Raises:
+        ClusterError: A node did not start in time; shows what it printed.
+    """
+
+    def __init__(
+        self,
+        cpus: tuple[int, ...] = (1, 1),
+        environments: tuple[dict[str, str], ...] = (),
+        hidden_from: tuple[str | None, ...] = (),
+    ) -> None:
+        self._cpus = cpus
+        self._environments = environments
+        self.hidden_from = hidden_from
+        self._nodes: list[subprocess.Popen[bytes]] = []
+        # Short, because Ray makes sockets below it and a socket's path may have about 107 characters.
+        self.folder = Path(tempfile.mkdtemp(prefix="elastic-ray-"))
+        self.address = f"127.0.0.1:{_free_port()}"
+        token = self.folder / "token"
+        token.write_text(secrets.token_hex(32))
+        token.chmod(0o600)
+        #: variables for drivers
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": str(_OURS),
+            "RAY_ADDRESS": self.address,
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(token),
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+
+    def __enter__(self) -> Self:
+        try:
+            for number in range(len(self._cpus)):
+                self._start(number)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def stop_node(self, number: int) -> None:
+        """End a node at once, as when its machine fails."""
+        _end(self._nodes[number])
+
+    def stop(self) -> None:
+        """End all nodes and remove their files; may be called twice."""
+        for node in reversed(self._nodes):
+            _end(node)
+        self._nodes = []
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _start(self, number: int) -> None:
+        role = ["--head", f"--port={self.address.rpartition(':')[2]}"] if number == 0 else [f"--address={self.address}"]
+        command = [
+            str(Path(sysconfig.get_path("scripts")) / "ray"), "start", *role, "--block",
+            "--node-ip-address=127.0.0.1", f"--num-cpus={self._cpus[number]}",
+            "--disable-usage-stats",
+        ]  # fmt: skip
+        if number == 0:
+            command += [f"--temp-dir={self.folder}", "--include-dashboard=false"]
+        command = [*self._blindfold(number), *command]
+        extra = self._environments[number] if number < len(self._environments) else {}
+        log = self.folder / f"node{number}.log"
+        with log.open("wb") as output:
+            # A session of its own, so that ending it ends what it started and nothing else.
+            node = subprocess.Popen(  # noqa: S603 - the command is Ray's own, from this environment
+                command,
+                env={**self.environment, **extra},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._nodes.append(node)
+        self._await(node, log)
+
+    def _blindfold(self, number: int) -> list[str]:
+        """Return the command in front of a node's own that hides a folder from it."""
+        name = self.hidden_from[number] if number < len(self.hidden_from) else None
+        if name is None:
+            return []
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        hide = 'mount -t tmpfs none "$0" && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", hide, str(folder)]
+
+    def _await(self, node: "subprocess.Popen[bytes]", log: Path) -> None:
+        for _ in range(_START_SECONDS * 5):
+            if b"Ray runtime started" in log.read_bytes():
+                return
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                node.wait(0.2)
+                break
+        raise ClusterError(f"a Ray node did not start; it printed: {log.read_text(errors='replace')[-2000:]}")
+
+
+def _end(node: "subprocess.Popen[bytes]") -> None:
+    # Killed, because Ray takes its time to end when it is asked to. What the node started is in its process group.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(node.pid, signal.SIGKILL)
+    node.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,75 @@
+"""What all tests share: a home of their own, and Ray where one is wanted."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from elastic.testing import RayCluster
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Runs of a test are kept in a folder of the test."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("ELASTIC_HOME", str(folder))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    return folder
+
+
+@pytest.fixture(params=["inline", pytest.param("local", marks=pytest.mark.cluster)])
+def cluster(request: pytest.FixtureRequest) -> str:
+    """Each transport in turn: this process, and an embedded Ray with two workers."""
+    name: str = request.param
+    if name == "local":
+        request.getfixturevalue("embedded_ray")
+    return name
+
+
+@pytest.fixture(scope="session")
+def embedded_ray() -> Iterator[None]:
+    """An embedded Ray with two CPUs for all tests of this process."""
+    from elastic.stages.ray_environment import prepare
+
+    prepare("local")
+    import ray
+
+    from elastic.stages.ray_cluster import connect
+
+    connect("local", cpus=2)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def ray_nodes() -> Iterator[RayCluster]:
+    """A cluster of two nodes with one CPU each, made with `ray start`.
+
+    Where this process may do so, the second node is made blind: it sees nothing of the cluster's folder `hidden`.
+    """
+    with RayCluster(cpus=(1, 1), hidden_from=(None, "hidden") if _may_unshare() else ()) as nodes:
+        yield nodes
+
+
+def _may_unshare() -> bool:
+    command = ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def run_driver(script: Path, nodes: RayCluster, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a driver script in a process of its own, as a user of the cluster does."""
+    return subprocess.run(
+        [sys.executable, str(script), *arguments],
+        env={**nodes.environment, "ELASTIC_HOME": os.environ["ELASTIC_HOME"]},
+        cwd=script.parent,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )

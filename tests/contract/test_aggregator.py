@@ -1,0 +1,403 @@
+"""What every aggregator must do, whoever wrote it."""
+
+import math
+import operator
+import pickle
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ray import cloudpickle
+
+from elastic.aggregators import (
+    ApproximateDistinct,
+    ByType,
+    Collect,
+    Count,
+    Distinct,
+    Emit,
+    FunctionAggregator,
+    GroupBy,
+    Histogram,
+    Latest,
+    Max,
+    Mean,
+    MergeMappings,
+    Min,
+    Nothing,
+    Quantiles,
+    Reduce,
+    Size,
+    Stdev,
+    Sum,
+    TopK,
+    Variance,
+)
+from elastic.core.aggregator import Aggregator, AnyAggregator
+from elastic.core.encoding import pack, unpack
+from elastic.core.errors import EncodingError
+
+WORDS = ["the", "of", "a", "to", "and", "in", "is", "it", "you", "that", "he", "was", "�", "the", "a", "the", "ä", "a", "the"] * 2
+INTEGERS = [3, -1, 4, 1, -5, 9, 2, 6, 5, 3, 5, -(2**70), 2**63, 0, 7, 7, 1]
+FLOATS = [1e308, 1e308, -1e308, 0.1, 0.2, 0.3, 1e-308, 5e-324, -5e-324, 1e16, 1.0, -1e16, -0.0, 2.5, 2.5, -1e308]
+UNSOUND = [1.5, math.nan, -2.5, math.inf, 3.5, math.nan, 7.0]
+PAIRS = [(word[0], len(word) + index) for index, word in enumerate(WORDS)]
+ROWS = [{"at": index % 5, "name": word} for index, word in enumerate(WORDS)]
+
+
+class Longest(Aggregator[str, dict[str, Any], str]):
+    """A user's own: the longest word, the first by the alphabet among several."""
+
+    def create(self) -> dict[str, Any]:
+        return {"word": ""}
+
+    def add(self, state: dict[str, Any], entry: str) -> dict[str, Any]:
+        return self.merge(state, {"word": entry})
+
+    def merge(self, state: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+        return min(state, other, key=lambda one: (-len(one["word"]), one["word"]))
+
+    def finish(self, state: dict[str, Any]) -> str:
+        return str(state["word"])
+
+
+def at_of(row: dict[str, Any]) -> int:
+    return int(row["at"])
+
+
+def joined(new: str, previous: str | None) -> str:
+    return new if previous is None else f"{previous} {new}"
+
+
+def list_of(new: str, previous: list[str] | None) -> list[str]:
+    if previous is None:
+        return [new]
+    previous.append(new)
+    return previous
+
+
+@dataclass(frozen=True)
+class Case:
+    make: Callable[[], AnyAggregator]
+    entries: list[Any]
+
+
+CASES: dict[str, Case] = {
+    "count": Case(Count, WORDS),
+    "count-nan": Case(Count, [1.5, math.nan, float("nan"), -math.nan, (1, "a"), None, b"x", 1.5]),
+    "size": Case(Size, WORDS),
+    "sum-integers": Case(Sum, INTEGERS),
+    "sum-floats": Case(Sum, [*FLOATS, 2**80, True]),
+    "sum-unsound": Case(Sum, [*FLOATS, math.inf]),
+    "sum-nan": Case(Sum, UNSOUND),
+    "sum-decimals": Case(Sum, [Decimal("0.10"), Decimal("1E+40"), Decimal("-0.0200"), 3, Decimal("1E-40")]),
+    "sum-fractions": Case(Sum, [Fraction(1, 3), Fraction(-1, 7), 2, Fraction(5, 2**80)]),
+    "mean-floats": Case(Mean, FLOATS),
+    "mean-mixed": Case(Mean, [*INTEGERS, 0.1, Fraction(1, 3)]),
+    "variance": Case(Variance, [*FLOATS[3:], *INTEGERS]),
+    "variance-decimals": Case(Variance, [Decimal("0.1"), Decimal("0.25"), Decimal("1E+9"), 4]),
+    "variance-nan": Case(Variance, UNSOUND),
+    "stdev": Case(lambda: Stdev(ddof=0), FLOATS),
+    "min": Case(Min, [*INTEGERS, *FLOATS, 1.0, True]),
+    "min-nan": Case(Min, [math.nan, 2, math.nan, 2.0, math.nan, 3]),
+    "max": Case(Max, WORDS),
+    "max-ties": Case(lambda: Max(key=at_of), ROWS),
+    "max-zero": Case(Max, [-1.0, -0.0, 0, 0.0, False, math.nan]),
+    "top-k": Case(lambda: TopK(7), [*INTEGERS, 9.0, 7.0, True, math.nan]),
+    "top-k-ties": Case(lambda: TopK(6, key=at_of), ROWS),
+    "top-k-few": Case(lambda: TopK(50), UNSOUND),
+    "collect": Case(Collect, [*WORDS, None, (1, 2)]),
+    "latest": Case(Latest, [*WORDS, None, "last"]),
+    "latest-by": Case(lambda: Latest(by=at_of), ROWS),
+    "reduce": Case(lambda: Reduce(operator.add, "begin: "), WORDS),
+    "reduce-in-place": Case(lambda: Reduce(operator.iadd), [[1], [2, 3], [], [4], [5]]),
+    "reduce-commutative": Case(lambda: Reduce(math.gcd, commutative=True), [12, 18, 24, 600]),
+    "merge-mappings": Case(MergeMappings, [{"a": 1, "b": 0.1}, {}, {"b": 0.2, "a": 2}, {"b": 0.3, "c": "x"}, {"c": "y"}]),
+    "merge-mappings-max": Case(lambda: MergeMappings(max, commutative=True), [{w: i} for i, w in enumerate(WORDS)]),
+    "merge-mappings-floats": Case(lambda: MergeMappings(commutative=True), [{"x": one, 1: 1} for one in FLOATS]),
+    "group-by-size": Case(lambda: GroupBy(Size()), PAIRS),
+    "group-by-sum": Case(lambda: GroupBy(Sum()), [(index % 3, one) for index, one in enumerate(FLOATS)]),
+    "group-by-collect": Case(lambda: GroupBy(Collect()), [*PAIRS, (math.nan, 1), (float("nan"), 2), (math.nan, 3)]),
+    "group-by-group-by": Case(lambda: GroupBy(GroupBy(Max())), [(k, (v % 3, v)) for k, v in PAIRS]),
+    "group-by-function": Case(lambda: GroupBy(joined), [(k, str(v)) for k, v in PAIRS]),
+    "distinct": Case(Distinct, [*WORDS, math.nan, float("nan"), (1, 2), (1, 2), b"the"]),
+    "histogram": Case(lambda: Histogram([-1, 0, 2.5, 7]), [*INTEGERS, *FLOATS, *UNSOUND]),
+    "approximate-distinct": Case(lambda: ApproximateDistinct(5), [*WORDS, *FLOATS, *INTEGERS, *range(300), ""]),
+    "quantiles": Case(lambda: Quantiles([0, 0.1, 0.5, 1]), [*FLOATS, *INTEGERS, math.nan]),
+    "nothing": Case(Nothing, WORDS),
+    "by-type-mappings": Case(ByType, [{"a": 1, "b": 0.1}, {"b": 0.2}, {"b": 0.3, "c": [1]}, {"c": [2]}]),
+    "by-type-pairs": Case(ByType, [[("a", 1), ("b", 2), ("a", 3)], [], [("c", 0.1)], [("c", 0.2), ("a", 4)]]),
+    "by-type-text": Case(ByType, WORDS),
+    "by-type-tuples": Case(ByType, [(1, 2), True, ("a",)]),
+    "function": Case(lambda: FunctionAggregator(joined), WORDS),
+    "function-in-place": Case(lambda: FunctionAggregator(list_of), WORDS),
+    "own": Case(Longest, WORDS),
+}
+EXAMPLES = settings(max_examples=20, deadline=None)
+
+
+@pytest.fixture(params=sorted(CASES))
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
+def canonical(value: Any) -> Any:
+    """Return what is equal only for results that are the same to the last bit, whatever the order of a mapping."""
+    if isinstance(value, dict):
+        return type(value).__name__, sorted((canonical(key), canonical(one)) for key, one in value.items())
+    if isinstance(value, set):
+        return "set", sorted(map(canonical, value))
+    if isinstance(value, list):
+        return "list", list(map(canonical, value))
+    return type(value).__name__, pack(value)
+
+
+def result_of(aggregator: AnyAggregator, entries: list[Any]) -> Any:
+    """Return the result of adding entry by entry: what every other way is measured against."""
+    state = aggregator.create()
+    for entry in entries:
+        state = aggregator.add(state, entry)
+    return canonical(aggregator.finish(state))
+
+
+def pieces_of(entries: list[Any], dice: random.Random) -> list[list[Any]]:
+    """Cut entries into chunks, some of them empty."""
+    cuts = sorted(dice.randint(0, len(entries)) for _ in range(dice.randint(0, 9)))
+    return [entries[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(entries)], strict=True)]
+
+
+def added(aggregator: AnyAggregator, entries: list[Any], dice: random.Random) -> Any:
+    """Return a state straight from a worker: added in one of the ways, and perhaps sent."""
+    state = aggregator.create()
+    cut = dice.randint(0, len(entries))
+    state = aggregator.add_many(state, iter(entries[:cut]))
+    for entry in entries[cut:]:
+        state = aggregator.add(state, entry)
+    return travelled(aggregator, state, dice)
+
+
+def travelled(aggregator: AnyAggregator, state: Any, dice: random.Random) -> Any:
+    return aggregator.decode(aggregator.encode(state)) if dice.random() < 0.5 else state
+
+
+def merged(aggregator: AnyAggregator, states: list[Any], dice: random.Random) -> Any:
+    """Merge states as the contract allows it: in order from the left, or in any order and grouping."""
+    if aggregator.ordered:
+        whole = states[0]
+        for state in states[1:]:
+            whole = aggregator.merge(travelled(aggregator, whole, dice), state)
+        return whole
+    while len(states) > 1:
+        one, other = (states.pop(dice.randrange(len(states))) for _ in range(2))
+        states.append(travelled(aggregator, aggregator.merge(one, other), dice))
+    return states[0]
+
+
+class TestLaws:
+    @EXAMPLES
+    @given(seed=st.integers(min_value=0))
+    @pytest.mark.parametrize("name", sorted(CASES))
+    def test_the_result_does_not_depend_on_how_entries_were_grouped_merged_and_sent(self, name: str, seed: int) -> None:
+        dice = random.Random(seed)
+        aggregator, entries = CASES[name].make(), [*CASES[name].entries]
+        expected = result_of(aggregator, entries)
+        if not aggregator.ordered:
+            dice.shuffle(entries)
+        states = [added(aggregator, piece, dice) for piece in pieces_of(entries, dice)]
+        assert canonical(aggregator.finish(merged(aggregator, states, dice))) == expected
+
+    def test_merging_with_a_fresh_state_on_either_side_changes_nothing(self, case: Case) -> None:
+        aggregator = case.make()
+        expected = result_of(aggregator, case.entries)
+        for sides in ("left", "right", "both"):
+            state = aggregator.add_many(aggregator.create(), case.entries)
+            if sides != "right":
+                state = aggregator.merge(aggregator.create(), state)
+            if sides != "left":
+                state = aggregator.merge(state, aggregator.create())
+            assert canonical(aggregator.finish(state)) == expected
+
+    def test_two_fresh_states_merge_to_a_fresh_one(self, case: Case) -> None:
+        aggregator = case.make()
+        both = aggregator.merge(aggregator.create(), aggregator.create())
+        assert canonical(aggregator.finish(both)) == result_of(aggregator, [])
+        both = aggregator.add_many(both, case.entries)
+        assert canonical(aggregator.finish(both)) == result_of(aggregator, case.entries)
+
+    def test_a_state_comes_back_from_its_bytes(self, case: Case) -> None:
+        aggregator = case.make()
+        for entries in ([], case.entries[:1], case.entries):
+            state = aggregator.decode(aggregator.encode(aggregator.add_many(aggregator.create(), entries)))
+            assert canonical(aggregator.finish(state)) == result_of(aggregator, entries)
+
+    def test_a_fresh_state_comes_back_from_its_bytes_and_goes_on(self, case: Case) -> None:
+        aggregator = case.make()
+        state = aggregator.decode(aggregator.encode(aggregator.create()))
+        state = aggregator.add_many(state, case.entries)
+        assert canonical(aggregator.finish(state)) == result_of(aggregator, case.entries)
+
+    def test_adding_many_is_the_same_as_adding_each(self, case: Case) -> None:
+        aggregator = case.make()
+        for entries in (case.entries, tuple(case.entries), iter(case.entries), (one for one in case.entries)):
+            state = aggregator.add_many(aggregator.create(), entries)
+            assert canonical(aggregator.finish(state)) == result_of(aggregator, case.entries)
+
+    def test_a_result_in_the_middle_does_not_change_the_state(self, case: Case) -> None:
+        aggregator = case.make()
+        half = len(case.entries) // 2
+        state = aggregator.add_many(aggregator.create(), case.entries[:half])
+        before = aggregator.encode(state)
+        first, second = aggregator.finish(state), aggregator.finish(state)
+        assert canonical(first) == canonical(second) == result_of(aggregator, case.entries[:half])
+        assert canonical(unpack_or_bytes(aggregator.encode(state))) == canonical(unpack_or_bytes(before))
+        state = aggregator.add_many(state, case.entries[half:])
+        assert canonical(aggregator.finish(state)) == result_of(aggregator, case.entries)
+
+    def test_what_a_user_does_to_a_result_does_not_reach_the_state(self, case: Case) -> None:
+        aggregator = case.make()
+        state = aggregator.add_many(aggregator.create(), case.entries)
+        result = aggregator.finish(state)
+        if hasattr(result, "clear"):
+            result.clear()
+        assert canonical(aggregator.finish(state)) == result_of(aggregator, case.entries)
+
+    def test_an_aggregator_holds_no_state(self, case: Case) -> None:
+        aggregator = case.make()
+        aggregator.finish(aggregator.add_many(aggregator.create(), case.entries))
+        assert canonical(aggregator.finish(aggregator.create())) == result_of(case.make(), [])
+
+
+class TestReading:
+    def test_entries_are_read_once_and_to_the_end(self, case: Case) -> None:
+        drawn: list[Any] = []
+
+        def draw() -> Iterator[Any]:
+            for entry in case.entries:
+                drawn.append(entry)
+                yield entry
+            drawn.append("the end")
+
+        aggregator = case.make()
+        aggregator.add_many(aggregator.create(), draw())
+        assert drawn == [*case.entries, "the end"]
+
+    def test_entries_that_ended_early_are_not_read_on(self, case: Case) -> None:
+        """A function that raises StopIteration ends `map`, which would go on behind the lost entry if asked."""
+        aggregator = case.make()
+        passed: list[Any] = []
+
+        def function(entry: Any) -> Any:
+            if len(passed) == 2:
+                passed.append("lost")
+                raise StopIteration
+            passed.append(entry)
+            return entry
+
+        rest = map(function, case.entries)
+        state = aggregator.add_many(aggregator.create(), rest)
+        assert canonical(aggregator.finish(state)) == result_of(aggregator, case.entries[:2])
+        assert len(list(rest)) == len(case.entries) - 3
+
+    def test_an_error_of_an_entry_comes_out_as_it_is(self, case: Case) -> None:
+        def draw() -> Iterator[Any]:
+            yield from case.entries
+            raise KeyError("from the user")
+
+        aggregator = case.make()
+        with pytest.raises(KeyError, match="from the user"):
+            aggregator.add_many(aggregator.create(), draw())
+
+
+class TestTravel:
+    def test_an_aggregator_is_sent_to_workers(self, case: Case) -> None:
+        aggregator = case.make()
+        copy = cloudpickle.loads(cloudpickle.dumps(aggregator))
+        assert (copy.ordered, copy.stored, str(copy)) == (aggregator.ordered, aggregator.stored, str(aggregator))
+        state = aggregator.decode(copy.encode(copy.add_many(copy.create(), case.entries)))
+        assert canonical(aggregator.finish(state)) == result_of(aggregator, case.entries)
+
+    def test_pickle_alone_will_do_for_what_it_can_reach_by_name(self, case: Case) -> None:
+        aggregator = case.make()
+        copy = pickle.loads(pickle.dumps(aggregator))
+        assert result_of(copy, case.entries) == result_of(aggregator, case.entries)
+
+    def test_states_are_plain_bytes_without_pickle(self, case: Case) -> None:
+        aggregator = case.make()
+        data = aggregator.encode(aggregator.add_many(aggregator.create(), case.entries))
+        assert type(data) is bytes
+        assert b"elastic." not in data
+        assert not data.startswith(b"\x80\x04")
+
+    def test_bytes_that_are_cut_short_are_refused(self, case: Case) -> None:
+        aggregator = case.make()
+        data = aggregator.encode(aggregator.add_many(aggregator.create(), case.entries))
+        for length in [*range(min(len(data), 60)), len(data) - 1]:
+            with pytest.raises(EncodingError):
+                aggregator.decode(data[:length])
+
+    @pytest.mark.parametrize("foreign", ["text", 1.5, {"a": 1}, [1, 2, 3, 4, 5, 6, 7, 8, 9], [[[]], [1]]])
+    @pytest.mark.parametrize("name", sorted(CASES.keys() - {"own"}))
+    def test_bytes_of_something_else_are_refused(self, name: str, foreign: Any) -> None:
+        if isinstance(foreign, list) and name in ("collect", "distinct", "reduce-in-place", "latest", "function"):
+            pytest.skip("a list of anything is a state of it")
+        with pytest.raises(EncodingError):
+            CASES[name].make().decode(pack(foreign))
+
+    @EXAMPLES
+    @given(seed=st.integers(min_value=0))
+    @pytest.mark.parametrize("name", sorted(CASES))
+    def test_damaged_bytes_raise_nothing_but_an_encoding_error(self, name: str, seed: int) -> None:
+        dice = random.Random(seed)
+        aggregator = CASES[name].make()
+        data = bytearray(aggregator.encode(aggregator.add_many(aggregator.create(), CASES[name].entries)))
+        for _ in range(dice.randint(1, 3)):
+            data[dice.randrange(len(data))] = dice.randrange(256)
+        try:
+            aggregator.decode(bytes(data))
+        except EncodingError:
+            pass
+
+
+KEYS = [f"key {number}" for number in range(100_000)]
+WIDE: dict[str, tuple[AnyAggregator, list[Any], Any]] = {
+    "count": (Count(), KEYS + KEYS[:10], Counter(KEYS + KEYS[:10])),
+    "distinct": (Distinct(), KEYS, set(KEYS)),
+    "group-by-size": (GroupBy(Size()), [(key, None) for key in KEYS], dict.fromkeys(KEYS, 1)),
+    "group-by-sum": (GroupBy(Sum()), [(key, 0.5) for key in KEYS * 2], dict.fromkeys(KEYS, 1.0)),
+    "merge-mappings": (MergeMappings(), [dict.fromkeys(KEYS, 0.1)] * 3, dict.fromkeys(KEYS, math.fsum([0.1] * 3))),
+    "by-type": (ByType(), [dict.fromkeys(KEYS, 2)] * 3, dict.fromkeys(KEYS, 6)),
+    "collect": (Collect(), KEYS, KEYS),
+    "top-k": (TopK(100_000), KEYS, sorted(KEYS, reverse=True)),
+    "function": (FunctionAggregator(list_of), KEYS, KEYS),
+}
+
+
+@pytest.mark.parametrize("name", sorted(WIDE))
+def test_a_state_of_a_hundred_thousand_keys_comes_back_and_merges(name: str) -> None:
+    aggregator, entries, expected = WIDE[name]
+    half = len(entries) // 2
+    states = [aggregator.add_many(aggregator.create(), part) for part in (entries[:half], entries[half:])]
+    first, second = (aggregator.decode(aggregator.encode(state)) for state in states)
+    assert aggregator.finish(aggregator.merge(first, second)) == expected
+
+
+def unpack_or_bytes(data: bytes) -> Any:
+    """Return the plain data of a state, so that the order of a mapping does not matter; of a sketch, its bytes."""
+    try:
+        return unpack(data)
+    except EncodingError:
+        return data
+
+
+def test_every_aggregator_that_is_built_in_is_in_this_suite() -> None:
+    from elastic import aggregators
+
+    classes = {getattr(aggregators, name) for name in aggregators.__all__} - {aggregators.aggregator_of}
+    assert classes - {type(case.make()) for case in CASES.values()} == {Emit}

@@ -1,0 +1,103 @@
+"""What happens on a disk without room, told in a process of its own: `persistence_full_disk.py STORE FOLDER LIMIT`.
+
+`LIMIT` says how room is taken away and given back: `ballast` fills the file system, which must be a small one, and
+`rlimit` limits the size of files.
+"""
+
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from persistence_samples import KEY, RUN, chunk_of, commit_of, kept, row_of
+
+from elastic.core.errors import StoreError, StoreFullError
+from elastic.core.store import ChunkStore, Kept
+from elastic.persistence.directory_store import DirectoryChunkStore
+from elastic.persistence.segment_store import SegmentChunkStore
+from elastic.persistence.sqlite_store import SqliteRunStore
+
+ROOM = 60_000
+LARGE = 300_000
+KINDS: dict[str, type[SegmentChunkStore | DirectoryChunkStore]] = {
+    "segment": SegmentChunkStore,
+    "directory": DirectoryChunkStore,
+}
+
+
+@contextmanager
+def little_room(folder: Path, limit: str) -> Iterator[None]:
+    """Leave room for about `ROOM` bytes inside the block."""
+    if limit == "rlimit":
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, hard))
+        yield
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        return
+    system = os.statvfs(folder)
+    ballast = folder / "ballast"
+    ballast.write_bytes(bytes(system.f_bavail * system.f_frsize - ROOM))
+    yield
+    ballast.unlink()
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "ballast"}
+
+
+def chunks(kind: type[SegmentChunkStore | DirectoryChunkStore], folder: Path, limit: str) -> None:
+    store: ChunkStore = kind(folder, RUN, 0)
+    store.put(kept(0, 1))
+    before = files(folder)
+    large = replace(chunk_of(3), payload=os.urandom(LARGE))
+    group = [*kept(2), Kept(large, "token-3"), *kept(4)]
+    with little_room(folder, limit):
+        for _ in range(2):
+            with pytest.raises(StoreFullError, match="make room and try again"):
+                store.put(group)
+            assert list(store.unfinished()) == [0, 1]
+            assert files(folder) == before
+        assert list(kind(folder, RUN, 0).unfinished()) == [0, 1]
+        store.put(kept(5))
+        store.delete([0])
+    store.put(group)
+    assert list(store.unfinished()) == [1, 2, 3, 4, 5]
+    again = kind(folder, RUN, 0)
+    again.delete([0])
+    assert [again.get(chunk_id) for chunk_id in again.unfinished()] == [
+        large if chunk_id == 3 else chunk_of(chunk_id) for chunk_id in (1, 2, 3, 4, 5)
+    ]
+
+
+def run(folder: Path, limit: str) -> None:
+    place = folder / RUN
+    store = SqliteRunStore.create(place, RUN, KEY)
+    store.begin(0, "count", {}, 1.0)
+    store.commit(0, commit_of(1, b"first", receipts=(row_of(0),)))
+    large = commit_of(2, os.urandom(LARGE), receipts=(row_of(1),))
+    # SQLite takes a limit of this process for an error of the disk.
+    error = StoreFullError if limit == "ballast" else StoreError
+    with little_room(folder, limit), pytest.raises(error, match="earlier commits are safe"):
+        store.commit(0, large)
+    with pytest.raises(error, match="earlier commits are safe"):
+        store.commit(0, large)
+    assert list(store.partials(0)) == [b"first"]
+    store.close()
+    store = SqliteRunStore.open(place)
+    assert (store.steps()[0].low, list(store.partials(0))) == (1, [b"first"])
+    store.commit(0, large)
+    assert (store.steps()[0].low, list(store.partials(0))) == (2, [b"first", *large.partials])
+    store.close()
+
+
+if __name__ == "__main__":
+    _, name, place, limit = sys.argv
+    if name == "run":
+        run(Path(place), limit)
+    else:
+        chunks(KINDS[name], Path(place), limit)
+    sys.stdout.write("told\n")
