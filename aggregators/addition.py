@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
+from elastic.aggregators.saved_state import read_mapping
 from elastic.aggregators.total import Total
 from elastic.core.errors import EncodingError
 
@@ -49,18 +50,18 @@ def to_plain(sums: dict[Any, Any]) -> list[list[Any]]:
     return [[*sums], values, [*exact], [*exact.values()]]
 
 
-def from_plain(plain: Any) -> dict[Any, Any]:
+def from_plain(plain: Any, aggregator: object) -> dict[Any, Any]:
     """Return the mapping of which this is the plain data.
 
     Raises:
         EncodingError: It is not that of one.
     """
     if type(plain) is not list or list(map(type, plain)) != [list] * 4:
-        raise EncodingError("these bytes are not a mapping of sums")
+        raise EncodingError(f"these bytes are not a state of {aggregator}")
     keys, values, indexes, totals = plain
     try:
         for index, total in zip(indexes, totals, strict=True):
             values[index] = Total.of(total)
-        return dict(zip(keys, values, strict=True))
     except (TypeError, ValueError, IndexError) as error:
-        raise EncodingError(f"these bytes are not a mapping of sums ({error})") from error
+        raise EncodingError(f"these bytes are not a state of {aggregator} ({error})") from error
+    return read_mapping(keys, values, aggregator)

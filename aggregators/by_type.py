@@ -85,7 +85,7 @@ class ByType(Aggregator[Any, "Typed | None", Any]):
         if not saved:
             return None
         kind, value = saved
-        return kind, from_plain(value) if kind in _MAPPINGS else value
+        return kind, from_plain(value, self) if kind in _MAPPINGS else value
 
 
 def _typed(entry: Any) -> Typed:

@@ -5,10 +5,9 @@ from collections.abc import Hashable, Iterable
 from typing import Any
 
 from elastic.aggregators.nan import NAN, nan_keys
-from elastic.aggregators.saved_state import is_list, read_state
+from elastic.aggregators.saved_state import is_list, read_mapping, read_state
 from elastic.core.aggregator import Aggregator
 from elastic.core.encoding import pack
-from elastic.core.errors import EncodingError
 
 
 class Count(Aggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"]):
@@ -49,10 +48,7 @@ class Count(Aggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"]):
 
     def decode(self, data: bytes) -> "Counter[Hashable]":
         keys, counts = read_state(data, self, _fits)
-        try:
-            return Counter(dict(zip(keys, counts, strict=True)))
-        except (TypeError, ValueError) as error:
-            raise EncodingError(f"these bytes are not a state of {self} ({error})") from error
+        return Counter(read_mapping(keys, counts, self))
 
 
 def _join_nans(counts: "Counter[Hashable]") -> None:

@@ -8,10 +8,10 @@ from elastic.aggregators.batch import batches
 from elastic.aggregators.choice import aggregator_of
 from elastic.aggregators.emit import Emit
 from elastic.aggregators.nan import NAN, nan_keys
-from elastic.aggregators.saved_state import is_list, read_state
+from elastic.aggregators.saved_state import is_list, read_mapping, read_state
 from elastic.core.aggregator import Aggregator, AnyAggregator
 from elastic.core.encoding import pack
-from elastic.core.errors import EncodingError, UsageError
+from elastic.core.errors import UsageError
 
 _PAIRS = {tuple, list}
 
@@ -62,10 +62,7 @@ class GroupBy(Aggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Hashabl
 
     def decode(self, data: bytes) -> dict[Hashable, Any]:
         keys, groups = read_state(data, self, _fits)
-        try:
-            states = dict(zip(keys, map(self.inner.decode, groups), strict=True))
-        except TypeError as error:
-            raise EncodingError(f"these bytes are not a state of {self} ({error})") from error
+        states = read_mapping(keys, map(self.inner.decode, groups), self)
         for key in nan_keys(states):
             states[NAN] = states.pop(key)
         return states

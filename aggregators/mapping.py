@@ -55,4 +55,4 @@ class MergeMappings(Aggregator[Mapping[Any, Any], dict[Any, Any], dict[Any, Any]
         return pack(to_plain(state))
 
     def decode(self, data: bytes) -> dict[Any, Any]:
-        return from_plain(unpack(data))
+        return from_plain(unpack(data), self)

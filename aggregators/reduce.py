@@ -13,7 +13,8 @@ from elastic.core.errors import UsageError
 class Reduce(Aggregator[Any, list[Any], Any]):
     """Folds entries by `function(one, other)`, which must be associative: `f(f(a, b), c)` equals `f(a, f(b, c))`.
 
-    What it returns is given to it again, as either argument. Mind that adding floats is not quite associative: the
+    What it returns is given to it again, as either argument. It may change its first argument and return that; then it
+    changes an entry, as with `functools.reduce`. Mind that adding floats is not quite associative: the
     last digits depend on how entries were grouped (`Sum` is exact). When the two arguments are of different kinds,
     as in `lambda size, line: size + len(line)`, map the entries first or write an aggregator.
 

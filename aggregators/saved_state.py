@@ -1,6 +1,6 @@
 """Reading states back: bytes are not trusted, so what they hold is looked at before it is used."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from elastic.core.encoding import unpack
@@ -26,3 +26,18 @@ def is_list(state: Any, *lengths: int) -> bool:
 
 def is_count(number: Any) -> bool:
     return type(number) is int and number >= 0
+
+
+def read_mapping(keys: list[Any], values: Iterable[Any], aggregator: object) -> dict[Any, Any]:
+    """Return the mapping of these keys to these values.
+
+    Raises:
+        EncodingError: A key is not hashable or there twice, or there are not as many values.
+    """
+    try:
+        mapping = dict(zip(keys, values, strict=True))
+    except (TypeError, ValueError) as error:
+        raise EncodingError(f"these bytes are not a state of {aggregator} ({error})") from error
+    if len(mapping) < len(keys):
+        raise EncodingError(f"these bytes are not a state of {aggregator} (a key is there twice)")
+    return mapping

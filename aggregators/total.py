@@ -137,6 +137,10 @@ class Total:
 
     def _add_floats(self, numbers: list[float]) -> None:
         self.floats = True
+        if len(numbers) == 1 and math.isfinite(numbers[0]):
+            top, bottom = numbers[0].as_integer_ratio()
+            self._add_units(top, bottom.bit_length() - 1)
+            return
         parts = _parts(numbers)
         for exponent, some in self._scaled(numbers if parts is None else parts).items():
             self._add_units(sum(some), -exponent)

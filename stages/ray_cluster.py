@@ -71,7 +71,7 @@ def _join(address: str) -> None:
         where = "on this machine" if address == "auto" else f"at {address}"
         raise ClusterError(
             f"no Ray cluster could be reached {where} ({_first_line(error)}); "
-            "start one with `ray start --head`, or use cluster='local'"
+            "start one with `ray start --head`, set RAY_AUTH_TOKEN if it wants a token, or use cluster='local'."
         ) from error
 
 

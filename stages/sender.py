@@ -47,9 +47,7 @@ class MasterSender:
 
     def can_read_for(self, node_id: str, chunk: Chunk) -> bool:
         """Say whether sending by value could help a node that failed to read a chunk, and do so from now on."""
-        if node_id in (self.node_id, *self.blind) or chunk.payload is not None:
-            return False
-        if self.reader.probes(chunk.reference) is None:
+        if node_id == self.node_id or self.reader.probes(chunk.reference) is None:
             return False
         self.blind.add(node_id)
         return True

@@ -43,7 +43,7 @@ class Worker:
             blocks = [self._block(call, index) for index in range(len(call.references))]
         except (SourceError, EncodingError) as error:
             failure = failure_of(error, chunk_id=call.first, place="the source", function="the reader")
-            return self._reply(call.batch_id, failure=failure, unread=True)
+            return self._reply(call.batch_id, failure=failure, unread=isinstance(error, SourceError))
         counts: list[int] = []
         try:
             self._fold(call, blocks, counts)

@@ -159,7 +159,7 @@ def test_a_file_that_only_the_master_sees_travels_by_value(ray_nodes: RayCluster
         import elastic, rendezvous
         from elastic.interceptors import Counters
 
-        port = rendezvous.hold(1 if sys.argv[2] == "reference" else 2)
+        port = rendezvous.hold()
 
         def split(line):
             rendezvous.meet(port)

@@ -1,10 +1,13 @@
 """What every aggregator must do, whoever wrote it."""
 
+import contextlib
+import copy
+import itertools
 import math
 import operator
 import pickle
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -41,10 +44,11 @@ from elastic.aggregators import (
     Variance,
 )
 from elastic.core.aggregator import Aggregator, AnyAggregator
-from elastic.core.encoding import pack, unpack
+from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError
 
-WORDS = ["the", "of", "a", "to", "and", "in", "is", "it", "you", "that", "he", "was", "�", "the", "a", "the", "ä", "a", "the"] * 2
+TEXT = "the of a to and in is it you that he was the a the a the Ä"
+WORDS = [*TEXT.split(), "\udcff", *TEXT.split(), "\udcff"]
 INTEGERS = [3, -1, 4, 1, -5, 9, 2, 6, 5, 3, 5, -(2**70), 2**63, 0, 7, 7, 1]
 FLOATS = [1e308, 1e308, -1e308, 0.1, 0.2, 0.3, 1e-308, 5e-324, -5e-324, 1e16, 1.0, -1e16, -0.0, 2.5, 2.5, -1e308]
 UNSOUND = [1.5, math.nan, -2.5, math.inf, 3.5, math.nan, 7.0]
@@ -86,7 +90,12 @@ def list_of(new: str, previous: list[str] | None) -> list[str]:
 @dataclass(frozen=True)
 class Case:
     make: Callable[[], AnyAggregator]
-    entries: list[Any]
+    given: list[Any]
+
+    @property
+    def entries(self) -> list[Any]:
+        """Entries of their own for each use, because a function may change them."""
+        return copy.deepcopy(self.given)
 
 
 CASES: dict[str, Case] = {
@@ -119,7 +128,9 @@ CASES: dict[str, Case] = {
     "reduce": Case(lambda: Reduce(operator.add, "begin: "), WORDS),
     "reduce-in-place": Case(lambda: Reduce(operator.iadd), [[1], [2, 3], [], [4], [5]]),
     "reduce-commutative": Case(lambda: Reduce(math.gcd, commutative=True), [12, 18, 24, 600]),
-    "merge-mappings": Case(MergeMappings, [{"a": 1, "b": 0.1}, {}, {"b": 0.2, "a": 2}, {"b": 0.3, "c": "x"}, {"c": "y"}]),
+    "merge-mappings": Case(
+        MergeMappings, [{"a": 1, "b": 0.1}, {}, {"b": 0.2, "a": 2}, {"b": 0.3, "c": "x"}, {"c": "y"}, {}]
+    ),
     "merge-mappings-max": Case(lambda: MergeMappings(max, commutative=True), [{w: i} for i, w in enumerate(WORDS)]),
     "merge-mappings-floats": Case(lambda: MergeMappings(commutative=True), [{"x": one, 1: 1} for one in FLOATS]),
     "group-by-size": Case(lambda: GroupBy(Size()), PAIRS),
@@ -206,8 +217,8 @@ class TestLaws:
     @pytest.mark.parametrize("name", sorted(CASES))
     def test_the_result_does_not_depend_on_how_entries_were_grouped_merged_and_sent(self, name: str, seed: int) -> None:
         dice = random.Random(seed)
-        aggregator, entries = CASES[name].make(), [*CASES[name].entries]
-        expected = result_of(aggregator, entries)
+        aggregator, entries = CASES[name].make(), CASES[name].entries
+        expected = result_of(aggregator, CASES[name].entries)
         if not aggregator.ordered:
             dice.shuffle(entries)
         states = [added(aggregator, piece, dice) for piece in pieces_of(entries, dice)]
@@ -233,9 +244,10 @@ class TestLaws:
 
     def test_a_state_comes_back_from_its_bytes(self, case: Case) -> None:
         aggregator = case.make()
-        for entries in ([], case.entries[:1], case.entries):
-            state = aggregator.decode(aggregator.encode(aggregator.add_many(aggregator.create(), entries)))
-            assert canonical(aggregator.finish(state)) == result_of(aggregator, entries)
+        for length in (0, 1, len(case.given)):
+            state = aggregator.add_many(aggregator.create(), case.entries[:length])
+            state = aggregator.decode(aggregator.encode(state))
+            assert canonical(aggregator.finish(state)) == result_of(aggregator, case.entries[:length])
 
     def test_a_fresh_state_comes_back_from_its_bytes_and_goes_on(self, case: Case) -> None:
         aggregator = case.make()
@@ -245,26 +257,29 @@ class TestLaws:
 
     def test_adding_many_is_the_same_as_adding_each(self, case: Case) -> None:
         aggregator = case.make()
-        for entries in (case.entries, tuple(case.entries), iter(case.entries), (one for one in case.entries)):
+        for kind in (list, tuple, iter, deque):
+            entries = kind(case.entries)
             state = aggregator.add_many(aggregator.create(), entries)
             assert canonical(aggregator.finish(state)) == result_of(aggregator, case.entries)
 
     def test_a_result_in_the_middle_does_not_change_the_state(self, case: Case) -> None:
         aggregator = case.make()
-        half = len(case.entries) // 2
+        half = len(case.given) // 2
         state = aggregator.add_many(aggregator.create(), case.entries[:half])
         before = aggregator.encode(state)
         first, second = aggregator.finish(state), aggregator.finish(state)
         assert canonical(first) == canonical(second) == result_of(aggregator, case.entries[:half])
-        assert canonical(unpack_or_bytes(aggregator.encode(state))) == canonical(unpack_or_bytes(before))
+        if not isinstance(aggregator, Quantiles):  # it sorts what it holds when it is asked, and says so in a flag
+            assert aggregator.encode(state) == before
         state = aggregator.add_many(state, case.entries[half:])
         assert canonical(aggregator.finish(state)) == result_of(aggregator, case.entries)
 
     def test_what_a_user_does_to_a_result_does_not_reach_the_state(self, case: Case) -> None:
         aggregator = case.make()
-        state = aggregator.add_many(aggregator.create(), case.entries)
+        entries = case.entries
+        state = aggregator.add_many(aggregator.create(), entries)
         result = aggregator.finish(state)
-        if hasattr(result, "clear"):
+        if hasattr(result, "clear") and not any(result is entry for entry in entries):
             result.clear()
         assert canonical(aggregator.finish(state)) == result_of(aggregator, case.entries)
 
@@ -279,25 +294,23 @@ class TestReading:
         drawn: list[Any] = []
 
         def draw() -> Iterator[Any]:
-            for entry in case.entries:
-                drawn.append(entry)
+            for number, entry in enumerate(case.entries):
+                drawn.append(number)
                 yield entry
             drawn.append("the end")
 
         aggregator = case.make()
         aggregator.add_many(aggregator.create(), draw())
-        assert drawn == [*case.entries, "the end"]
+        assert drawn == [*range(len(case.given)), "the end"]
 
     def test_entries_that_ended_early_are_not_read_on(self, case: Case) -> None:
         """A function that raises StopIteration ends `map`, which would go on behind the lost entry if asked."""
         aggregator = case.make()
-        passed: list[Any] = []
+        calls = itertools.count()
 
         def function(entry: Any) -> Any:
-            if len(passed) == 2:
-                passed.append("lost")
+            if next(calls) == 2:
                 raise StopIteration
-            passed.append(entry)
             return entry
 
         rest = map(function, case.entries)
@@ -342,13 +355,26 @@ class TestTravel:
             with pytest.raises(EncodingError):
                 aggregator.decode(data[:length])
 
-    @pytest.mark.parametrize("foreign", ["text", 1.5, {"a": 1}, [1, 2, 3, 4, 5, 6, 7, 8, 9], [[[]], [1]]])
+    @pytest.mark.parametrize("foreign", ["text", 1.5, {"a": 1}, [1, 2, 3, 4, 5, 6, 7, 8, 9]])
     @pytest.mark.parametrize("name", sorted(CASES.keys() - {"own"}))
     def test_bytes_of_something_else_are_refused(self, name: str, foreign: Any) -> None:
-        if isinstance(foreign, list) and name in ("collect", "distinct", "reduce-in-place", "latest", "function"):
+        if isinstance(foreign, list) and name in ("collect", "distinct"):
             pytest.skip("a list of anything is a state of it")
         with pytest.raises(EncodingError):
             CASES[name].make().decode(pack(foreign))
+
+    @pytest.mark.parametrize("name", ["count", "group-by-size", "distinct", "merge-mappings"])
+    @pytest.mark.parametrize("keys", [[["a list"]], ["twice", "twice"]])
+    def test_keys_that_cannot_be_keys_are_refused(self, name: str, keys: list[Any]) -> None:
+        ones = [1] * len(keys)
+        shapes = {
+            "count": [keys, ones],
+            "group-by-size": [keys, [Size().encode(1)] * len(keys)],
+            "distinct": keys,
+            "merge-mappings": [keys, ones, [], []],
+        }
+        with pytest.raises(EncodingError):
+            CASES[name].make().decode(pack(shapes[name]))
 
     @EXAMPLES
     @given(seed=st.integers(min_value=0))
@@ -359,10 +385,8 @@ class TestTravel:
         data = bytearray(aggregator.encode(aggregator.add_many(aggregator.create(), CASES[name].entries)))
         for _ in range(dice.randint(1, 3)):
             data[dice.randrange(len(data))] = dice.randrange(256)
-        try:
+        with contextlib.suppress(EncodingError):
             aggregator.decode(bytes(data))
-        except EncodingError:
-            pass
 
 
 KEYS = [f"key {number}" for number in range(100_000)]
@@ -386,14 +410,6 @@ def test_a_state_of_a_hundred_thousand_keys_comes_back_and_merges(name: str) -> 
     states = [aggregator.add_many(aggregator.create(), part) for part in (entries[:half], entries[half:])]
     first, second = (aggregator.decode(aggregator.encode(state)) for state in states)
     assert aggregator.finish(aggregator.merge(first, second)) == expected
-
-
-def unpack_or_bytes(data: bytes) -> Any:
-    """Return the plain data of a state, so that the order of a mapping does not matter; of a sketch, its bytes."""
-    try:
-        return unpack(data)
-    except EncodingError:
-        return data
 
 
 def test_every_aggregator_that_is_built_in_is_in_this_suite() -> None:

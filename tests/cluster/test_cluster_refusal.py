@@ -1,0 +1,96 @@
+"""Clusters and nodes that cannot be used are refused by name."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from elastic.testing import RayCluster
+from elastic.version import __version__
+
+pytestmark = pytest.mark.cluster
+
+ROOT = Path(__file__).parents[2]
+
+DRIVER = """
+import logging, socket, sys, threading
+import elastic
+
+def until_refused(word):
+    # Ends only with the driver's word, so that the other node's word comes first.
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.recv(1)
+    return word
+
+server = socket.create_server(("127.0.0.1", 0))
+port = server.getsockname()[1]
+refused = threading.Event()
+
+class Seen(logging.Handler):
+    def emit(self, record):
+        print("log:", record.getMessage())
+        refused.set()
+
+logging.getLogger("elastic.cluster").addHandler(Seen())
+
+def admit():
+    waiting = server.accept()[0]
+    refused.wait()
+    waiting.close()
+    while True:
+        server.accept()[0].close()
+
+threading.Thread(target=admit, daemon=True).start()
+result = elastic.from_iterable(["a"] * 20, chunk_size=1).map(until_refused).aggregate("count").run()
+print("value:", dict(result.value))
+"""
+
+
+def test_a_node_with_another_version_is_refused_by_name_and_the_others_do_the_work(tmp_path: Path) -> None:
+    shim = tmp_path / "shim"
+    shutil.copytree(ROOT / "elastic", shim / "elastic", ignore=shutil.ignore_patterns("__pycache__"))
+    (shim / "elastic" / "version.py").write_text('"""Another one."""\n\n__version__ = "0.0.7"\n')
+    driver = tmp_path / "driver.py"
+    driver.write_text(DRIVER)
+    with RayCluster(cpus=(1, 1), environments=({}, {"PYTHONPATH": str(shim)})) as nodes:
+        environment = {**nodes.environment, "ELASTIC_HOME": os.environ["ELASTIC_HOME"]}
+        done = subprocess.run(
+            # Ray adds the working folder to the paths of all nodes, so it must not be this project's.
+            [sys.executable, str(driver)],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert "value: {'a': 20}" in done.stdout, done.stderr[-2000:]
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("log:")]
+    assert f"it has Elastic 0.0.7 and this one {__version__}" in line
+
+
+@pytest.mark.parametrize(
+    ("cluster", "expected"),
+    [
+        ("127.0.0.1:1", "nothing answers at 127.0.0.1:1"),
+        ("no-such-host.invalid:6379", "nothing answers at no-such-host.invalid:6379"),
+        ("auto", "no Ray cluster could be reached on this machine"),
+    ],
+)
+def test_a_cluster_that_is_not_there_is_told_in_one_sentence(cluster: str, expected: str, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment |= {"PYTHONPATH": str(ROOT), "RAY_TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "elastic", "example", "word-count", "--cluster", cluster]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=120, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    # Ray itself prints lines before that, if another cluster on this machine refuses it for want of a token.
+    *_, told = done.stderr.splitlines()
+    assert expected in told
+    assert "Traceback" not in done.stderr
+    assert list(Path(os.environ["ELASTIC_HOME"]).iterdir()) == [], "nothing was begun"
