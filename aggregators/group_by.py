@@ -15,6 +15,9 @@ from elastic.core.errors import UsageError
 
 _PAIRS = {tuple, list}
 
+#: Entries: the more of a key come at once, the fewer calls of the inner aggregator.
+_BATCH_SIZE = 1 << 17
+
 
 class GroupBy(Aggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Hashable, Any]]):
     """Aggregates the values of each key by themselves; entries are pairs `(key, value)`, as `key_by` makes them.
@@ -43,7 +46,7 @@ class GroupBy(Aggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Hashabl
         return self._add_batch(state, [entry])
 
     def add_many(self, state: dict[Hashable, Any], entries: Iterable[tuple[Hashable, Any]]) -> dict[Hashable, Any]:
-        for batch in batches(entries):
+        for batch in batches(entries, _BATCH_SIZE):
             state = self._add_batch(state, batch)
         return state
 

@@ -57,7 +57,10 @@ class Quantiles(Aggregator[Any, Any, dict[float, "float | None"]]):
     def finish(self, state: Any) -> dict[float, float | None]:
         if state.is_empty():
             return dict.fromkeys(self.ranks)
-        return dict(zip(self.ranks, state.get_quantiles(self.ranks, inclusive=True), strict=True))
+        quantiles = dict(zip(self.ranks, state.get_quantiles(self.ranks, inclusive=True), strict=True))
+        # The smallest and the greatest are known, but the library estimates these as well.
+        known = {0.0: state.get_min_value(), 1.0: state.get_max_value()}
+        return {rank: known.get(rank, quantile) for rank, quantile in quantiles.items()}
 
     def encode(self, state: Any) -> bytes:
         return sealed(state.serialize())

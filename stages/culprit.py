@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from elastic.core.errors import DecodingError
-from elastic.core.partial import Failure
+from elastic.core.failure import Failure
 from elastic.core.program import Program
 from elastic.core.transform import WHOLE_CHUNK, Transform
 from elastic.stages.transforms import Pass

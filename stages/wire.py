@@ -11,7 +11,8 @@ import msgpack
 
 from elastic.core.chunk import Reference
 from elastic.core.errors import EncodingError
-from elastic.core.partial import Account, Failure, Partial
+from elastic.core.failure import Failure
+from elastic.core.partial import Account, Partial
 
 #: A call that only asks for what the workers hold.
 COLLECT = -1

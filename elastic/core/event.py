@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from elastic.core.chunk import Chunk
-from elastic.core.partial import Failure, Partial
+from elastic.core.failure import Failure
+from elastic.core.partial import Partial
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from typing import final
 
-from elastic.core.partial import Failure
+from elastic.core.failure import Failure
 from elastic.core.receipt import Receipt
 from elastic.core.step import Progress
 

@@ -6,8 +6,8 @@ is folded only while none of its chunks are: so every chunk is counted once.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from elastic.core import event as events
@@ -15,9 +15,10 @@ from elastic.core.chunk import Chunk
 from elastic.core.dispatch import Pace, Waiting
 from elastic.core.errors import LedgerError
 from elastic.core.event import Event
+from elastic.core.failure import Failure
 from elastic.core.flight import Flight, Node, Sent
 from elastic.core.instruction import Collect, Complete, Cut, Drop, Fail, Fold, Instruction, Send
-from elastic.core.partial import Failure, Partial
+from elastic.core.partial import Partial
 from elastic.core.placement import Placement
 from elastic.core.settings import Settings
 from elastic.core.spans import Spans
@@ -38,6 +39,18 @@ class Missing:
     attempt: int
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a step goes on that an earlier master has begun."""
+
+    #: chunks that are in the result
+    folded: Spans = field(default_factory=Spans)
+    #: the id of the next chunk that the source yields; smaller ids are folded, larger ones may be
+    next_id: int = 0
+    #: as they stood at the last commit
+    counters: Mapping[str, int] = field(default_factory=dict)
+
+
 class Ledger:
     """Decides everything about the chunks of one step; `handle` is its only door.
 
@@ -45,27 +58,30 @@ class Ledger:
         settings: How much may be in flight.
         placement: Chooses the node of a batch.
         ordered: True when partials must be folded in the order of their chunks.
-        folded: Chunks that an earlier master folded.
+        start: What earlier masters of this step have done.
     """
 
     def __init__(
-        self, *, settings: Settings, placement: Placement, ordered: bool = False, folded: Spans | None = None
+        self, *, settings: Settings, placement: Placement, ordered: bool = False, start: Start | None = None
     ) -> None:
+        start = start or Start()
         self.settings = settings
         self.placement = placement
         self.ordered = ordered
         #: chunks that are in the result
-        self.folded = folded or Spans()
+        self.folded = start.folded
         #: the id that the next chunk gets; every smaller id is waiting, in flight, early or folded
-        self.next_id = self.folded.low
+        self.next_id = start.next_id
         #: True when the source has nothing more to yield
         self.exhausted = False
         #: True when `Complete` or `Fail` was given; nothing is decided any more
         self.finished = False
         #: how many chunks reached a stage; a chunk that is sent again is counted once
-        self.reached: Counter[Stage] = Counter()
+        self.reached: Counter[Stage] = Counter({stage: start.counters.get(stage, 0) for stage in Stage})
         #: `entries` that were folded, and by name what happened that should not
-        self.counters: Counter[str] = Counter()
+        self.counters: Counter[str] = Counter(
+            {name: count for name, count in start.counters.items() if name not in self.reached}
+        )
         self._now = 0.0
         self._pace = Pace(settings)
         self._waiting = Waiting()
@@ -163,8 +179,7 @@ class Ledger:
             if chunk.chunk_id != self.next_id:
                 raise LedgerError(f"chunk {chunk.chunk_id} was cut where chunk {self.next_id} should come")
             self.next_id += 1
-        gaps = self.folded.above
-        self._waiting.append([chunk for chunk in event.chunks if not gaps or chunk.chunk_id not in self.folded])
+        self._waiting.append([chunk for chunk in event.chunks if chunk.chunk_id not in self.folded])
         return ()
 
     def _on_source_exhausted(self, event: events.SourceExhausted) -> Iterable[Instruction]:

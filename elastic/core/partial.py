@@ -1,7 +1,9 @@
 """Partials: what comes back from the nodes, and the account of which chunks are in it."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
+from elastic.core.encoding import digest, pack
+from elastic.core.failure import DeadLetter
 from elastic.core.store import ReceiptRow
 
 
@@ -20,6 +22,8 @@ class Account:
     entries: tuple[int, ...]  #: number of entries read
     contents: bytes  #: digests of what was read
     processed: bytes  #: digests of stage PROCESSED
+    #: entries that user code failed on; they are not in the state
+    letters: tuple[DeadLetter, ...] = ()
     returned: bytes = b""  #: digests of stage RETURNED, put on by the node's sender
 
     @property
@@ -38,10 +42,14 @@ class Partial:
     accounts: tuple[Account, ...]
     #: encoded states; more than one when nobody on the way had a reason to merge them
     states: tuple[bytes, ...]
-    #: BLAKE2b-128 over the states
+    #: see `digest_of`
     digest: bytes
     #: the receipts as they are kept; put on by the master's receiver when all of them verify
     rows: tuple[ReceiptRow, ...] = ()
+
+    @property
+    def letters(self) -> tuple[DeadLetter, ...]:
+        return tuple(letter for account in self.accounts for letter in account.letters)
 
     @property
     def first(self) -> int:
@@ -56,23 +64,6 @@ class Partial:
         return sum(sum(account.entries) for account in self.accounts)
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An entry, or a whole chunk, that the user's code or the source failed on: plain data, no exception."""
-
-    chunk_id: int
-    #: index of the entry in its chunk; None when the whole chunk failed
-    index: int | None
-    #: where the entry lies in its source
-    place: str
-    #: the user's function, or the part of the flow, that failed
-    function: str
-    error_type: str
-    message: str
-    traceback: str = ""
-    node_id: str = ""
-    worker_id: str = ""
-
-    def __str__(self) -> str:
-        what = f"{self.error_type}: {self.message}" if self.message else self.error_type
-        return f"{self.function} failed on {self.place} (chunk {self.chunk_id}): {what}"
+def digest_of(states: tuple[bytes, ...], letters: tuple[DeadLetter, ...]) -> bytes:
+    """Return BLAKE2b-128 over what a partial holds: its states, and the entries that are missing from them."""
+    return digest(b"".join(states) + (pack([astuple(letter) for letter in letters]) if letters else b""))

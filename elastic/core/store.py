@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from elastic.core.chunk import Chunk, Position
+from elastic.core.failure import DeadLetter
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,8 @@ class ReceiptRow:
     contents: bytes  #: 16 bytes a chunk: digest of what the worker read
     states: bytes  #: 16 bytes: digest of the partial that the batch came back in
     digests: bytes  #: 16 bytes a chunk: the receipt of stage AGGREGATED
+    #: number of entries that user code failed on, one a chunk; empty where it failed on none
+    failed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,10 @@ class Commit:
     #: encoded partials that were folded since the last commit, in the order in which they were folded
     partials: tuple[bytes, ...] = ()
     receipts: tuple[ReceiptRow, ...] = ()
+    #: entries of the folded chunks that user code failed on, to be kept until they are redriven
+    letters: tuple[DeadLetter, ...] = ()
+    #: keys `(chunk id, index)` of letters that are in the result now, because this commit's partials hold them
+    redriven: tuple[tuple[int, int | None], ...] = ()
     #: counters of the step since it began, by name
     counters: dict[str, int] = field(default_factory=dict)
 
@@ -152,6 +159,10 @@ class RunStore(ABC):
     @abstractmethod
     def receipts(self, step: int) -> Iterator[ReceiptRow]:
         """Yield the committed receipt rows of a step by ascending first chunk id."""
+
+    @abstractmethod
+    def letters(self, step: int) -> Iterator[DeadLetter]:
+        """Yield the dead letters of a step that are not redriven, by ascending chunk id and index."""
 
     @abstractmethod
     def chunks(self, step: int) -> ChunkStore:

@@ -12,9 +12,10 @@ from elastic.core.chunk import Chunk
 from elastic.core.clock import Clock
 from elastic.core.errors import ElasticError, ReceiptError, StepFailedError, StepInterruptedError, StoreError
 from elastic.core.event import Event
+from elastic.core.failure import Failure
 from elastic.core.instruction import Instruction
 from elastic.core.ledger import Ledger
-from elastic.core.partial import Failure, Partial
+from elastic.core.partial import Partial
 from elastic.core.program import Program
 from elastic.core.receipt import NO_RECEIPT, Seal
 from elastic.core.settings import Settings

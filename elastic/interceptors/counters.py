@@ -2,8 +2,8 @@
 
 from collections import Counter
 
+from elastic.core.failure import Failure
 from elastic.core.interceptor import Interceptor
-from elastic.core.partial import Failure
 from elastic.core.receipt import Receipt
 
 

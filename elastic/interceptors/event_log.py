@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from elastic.core.clock import Clock
+from elastic.core.failure import Failure
 from elastic.core.interceptor import Interceptor
-from elastic.core.partial import Failure
 from elastic.core.receipt import Receipt
 from elastic.core.step import Progress
 

@@ -7,9 +7,10 @@ import pytest
 from elastic.core import event as events
 from elastic.core.chunk import UNREAD, Chunk
 from elastic.core.errors import LedgerError
+from elastic.core.failure import Failure
 from elastic.core.instruction import Collect, Complete, Cut, Drop, Fail, Fold, Instruction, Send
-from elastic.core.ledger import Ledger
-from elastic.core.partial import Account, Failure, Partial
+from elastic.core.ledger import Ledger, Start
+from elastic.core.partial import Account, Partial
 from elastic.core.placement import Candidate, Placement
 from elastic.core.settings import Settings
 from elastic.core.spans import Spans
@@ -23,8 +24,8 @@ class First(Placement):
         return candidates[0].node_id
 
 
-def ledger(*, ordered: bool = False, folded: Spans | None = None, **settings: float) -> Ledger:
-    return Ledger(settings=Settings(**settings), placement=First(), ordered=ordered, folded=folded)
+def ledger(*, ordered: bool = False, start: Start | None = None, **settings: float) -> Ledger:
+    return Ledger(settings=Settings(**settings), placement=First(), ordered=ordered, start=start)
 
 
 def chunks(first: int, stop: int) -> events.ChunksCut:
@@ -206,10 +207,12 @@ def test_a_repeated_early_result_is_dropped() -> None:
 def test_chunks_that_an_earlier_master_folded_are_not_sent() -> None:
     folded = Spans(low=2)
     folded.add(3, 4)
-    subject = ledger(folded=folded)
-    subject.handle(events.WorkerJoined("a", "a/0"))
-    sent = only(Send, subject.handle(chunks(2, 5), events.SourceExhausted()))
-    assert [send.batch.first for send in sent] == [2, 4]
+    for next_id in (1, 2):
+        subject = ledger(start=Start(folded, next_id, {"entries": 7, "sent": 3}))
+        subject.handle(events.WorkerJoined("a", "a/0"))
+        sent = only(Send, subject.handle(chunks(next_id, 5), events.SourceExhausted()))
+        assert [send.batch.first for send in sent] == [2, 4]
+        assert subject.counters["entries"] == 7
 
 
 def test_calls_carry_more_chunks_when_chunks_turn_out_to_be_quick() -> None:

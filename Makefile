@@ -1,0 +1,30 @@
+# What a newcomer needs: make run, make test. What a change needs: make check as well.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test check
+
+run: .venv/installed
+	$(BIN)/elastic example word-count
+
+test: .venv/installed-test
+	$(BIN)/pytest
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Each of these files says that an installation is as new as pyproject.toml.
+.venv/installed: pyproject.toml | .venv
+	$(BIN)/pip install --quiet -e .
+	touch $@
+
+.venv/installed-%: pyproject.toml | .venv
+	$(BIN)/pip install --quiet -e '.[$*]'
+	touch $@
+
+.venv:
+	$(PYTHON) -m venv $@

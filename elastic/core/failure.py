@@ -1,0 +1,43 @@
+"""Failures: what user code did instead of returning, as plain data."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An entry, or a whole chunk, that the user's code or the source failed on: plain data, no exception."""
+
+    chunk_id: int
+    #: index of the entry in its chunk; None when the whole chunk failed
+    index: int | None
+    #: where the entry lies in its source
+    place: str
+    #: the user's function, or the part of the flow, that failed
+    function: str
+    error_type: str
+    message: str
+    traceback: str = ""
+    node_id: str = ""
+    worker_id: str = ""
+
+    def __str__(self) -> str:
+        what = f"{self.error_type}: {self.message}" if self.message else self.error_type
+        return f"{self.function} failed on {self.place} (chunk {self.chunk_id}): {what}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An entry that could not be processed, kept with its reason until it is redriven.
+
+    Its key within a step is `(failure.chunk_id, failure.index)`.
+    """
+
+    failure: Failure
+    #: the entry, as `encoding.pack` gives it; of a whole chunk the list of its entries
+    entry: bytes
+    #: how many entries it stands for: 1, or all those of a chunk that failed as a whole
+    entries: int = 1
+    #: how often it was tried
+    attempts: int = 1
+    #: token of the chunk's receipt of stage PROCESSED
+    receipt: str = ""
