@@ -3,12 +3,14 @@
 import asyncio
 import os
 import platform
+from dataclasses import replace
 from typing import Any
 
 import ray
 from ray import cloudpickle
 
 from elastic.core.program import Program
+from elastic.stages.cell import Cell
 from elastic.stages.shipped_code import Code
 from elastic.stages.station import Station
 from elastic.stages.wire import COLLECT, Reply, decode_call, decode_reply, encode_call, encode_reply
@@ -32,7 +34,7 @@ class WorkerActor:
         """Load the program; called once, when the versions have been compared."""
         code.install()
         loaded: Program = cloudpickle.loads(program)
-        self._worker = Worker(loaded, node_id=node_id, worker_id=worker_id)
+        self._worker = Worker(loaded, node_id=node_id, worker_id=worker_id, cell=Cell(program))
 
     def work(self, call: bytes) -> bytes:
         return encode_reply(self._worker.work(decode_call(call)))
@@ -68,7 +70,8 @@ class StationActor:
         try:
             answer = await self._workers[worker_id].work.remote(encode_call(received))
         except ray.exceptions.RayError as error:
-            return encode_reply(self._lost(worker_id, decoded.batch_id, reason_of(error)))
+            lost = self._lost(worker_id, decoded.batch_id, reason_of(error))
+            return encode_reply(replace(lost, suspect=self._station.is_suspect(decoded.batch_id)))
         return encode_reply(self._station.give_back(decode_reply(answer)))
 
     async def collect(self) -> bytes:

@@ -142,7 +142,7 @@ class LocalNode(RayNode):
         try:
             received, worker_id = self._station.take_in(call)
         except LookupError as error:
-            self._watch.arrived.append(BatchLost(call.batch_id, str(error)))
+            self._watch.arrived.append(BatchLost(call.batch_id, str(error), suspect=False))
             return
         answer = self.workers[worker_id].work.remote(encode_call(received))
         self._watch.pending[answer] = lambda ref: self._on_answer(call.batch_id, worker_id, ref)
@@ -171,7 +171,8 @@ class LocalNode(RayNode):
             return [self._station.give_back(decode_reply(ray.get(ref)))]
         except ray.exceptions.RayError as error:
             reason = reason_of(error)
-            return [*self._on_death(worker_id, reason), BatchLost(batch_id, reason)]
+            died = self._on_death(worker_id, reason)
+            return [*died, BatchLost(batch_id, reason, suspect=self._station.is_suspect(batch_id))]
 
     def _on_death(self, worker_id: str, reason: str) -> list[Arrival]:
         self._station.remove_worker(worker_id)

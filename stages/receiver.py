@@ -1,11 +1,11 @@
 """Receivers: where data enters a node or the master, and a receipt is left for it."""
 
+from collections import Counter
 from dataclasses import replace
 
 from elastic.core.chunk import UNCOUNTED, UNREAD
-from elastic.core.encoding import digest
 from elastic.core.errors import ReceiptError
-from elastic.core.partial import Account, Partial
+from elastic.core.partial import Account, Partial, digest_of
 from elastic.core.receipt import NO_RECEIPT, Seal
 from elastic.core.stage import Stage
 from elastic.core.store import ReceiptRow
@@ -48,7 +48,7 @@ class MasterReceiver:
         Raises:
             ReceiptError: A receipt does not follow from the run's key, the chunk and the receipts before it.
         """
-        if digest(b"".join(partial.states)) != partial.digest:
+        if digest_of(partial.states, partial.letters) != partial.digest:
             raise ReceiptError(f"the result of chunk {partial.first} and others was changed on its way.")
         return replace(partial, rows=tuple(self._row(account, partial.digest) for account in partial.accounts))
 
@@ -77,5 +77,15 @@ class MasterReceiver:
             digests.append(aggregated(chunk_id, attempt, at, entries, state, link))
         return ReceiptRow(
             account.first, len(account), attempt, node, account.worker_id, account.conceived_at,
-            account.entries, account.contents, state, b"".join(digests),
+            account.entries, account.contents, state, b"".join(digests), _failed(account),
         )  # fmt: skip
+
+
+def _failed(account: Account) -> tuple[int, ...]:
+    """Return the number of failed entries of each chunk, or nothing where none failed."""
+    if not account.letters:
+        return ()
+    failed = Counter[int]()
+    for letter in account.letters:
+        failed[letter.failure.chunk_id] += letter.entries
+    return tuple(failed[chunk_id] for chunk_id in range(account.first, account.stop))

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from elastic.core.aggregator import AnyAggregator
 from elastic.core.chunk import UNCOUNTED, Batch, Chunk
-from elastic.core.encoding import compress, decompress, digest
-from elastic.core.partial import Account, Partial
+from elastic.core.encoding import compress, decompress
+from elastic.core.partial import Account, Partial, digest_of
 from elastic.core.receipt import NO_RECEIPT, Seal
 from elastic.core.source import Reader
 from elastic.core.stage import Stage
@@ -36,6 +36,7 @@ class MasterSender:
             attempt=batch.attempt,
             first=batch.first,
             collect=collect,
+            isolated=batch.isolated,
             counted=chunks[0].entries != UNCOUNTED,
             conceived_at=tuple(chunk.conceived_at for chunk in chunks),
             entries=tuple(chunk.entries for chunk in chunks),
@@ -94,7 +95,7 @@ class NodeSender:
         states = tuple(state for partial in partials for state in partial.states)
         if len(states) > 1 and self.aggregator is not None:
             states = (self._merge(states, self.aggregator),)
-        mark = digest(b"".join(states))
+        mark = digest_of(states, tuple(letter for partial in partials for letter in partial.letters))
         accounts = tuple(self._stamped(account, mark) for partial in partials for account in partial.accounts)
         self.chunks += sum(map(len, accounts))
         return Partial(accounts, states, mark)

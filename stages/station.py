@@ -17,8 +17,10 @@ class Station:
     node_id: str
     receiver: NodeReceiver
     sender: NodeSender
-    #: calls that each worker has not answered
-    calls: dict[str, int] = field(default_factory=dict)
+    #: batches that each worker has not answered, in the order in which it works on them
+    calls: dict[str, list[int]] = field(default_factory=dict)
+
+    _suspects: set[int] = field(default_factory=set)
 
     @classmethod
     def of(cls, program: Program, node_id: str, *, combine: bool) -> "Station":
@@ -28,10 +30,16 @@ class Station:
         return cls(node_id, NodeReceiver(seal, node_id), NodeSender(seal, node_id, aggregator))
 
     def add_worker(self, worker_id: str) -> None:
-        self.calls[worker_id] = 0
+        self.calls[worker_id] = []
 
     def remove_worker(self, worker_id: str) -> None:
-        self.calls.pop(worker_id, None)
+        """Give a worker no more calls; which one it was at work on is still known."""
+        lost = self.calls.pop(worker_id, [])
+        self._suspects.update(lost[:1])
+
+    def is_suspect(self, batch_id: int) -> bool:
+        """Say whether a worker that is gone was at work on a batch."""
+        return batch_id in self._suspects
 
     def take_in(self, call: Call) -> tuple[Call, str]:
         """Receive a call, and choose the worker with the fewest calls for it.
@@ -41,12 +49,12 @@ class Station:
         """
         if not self.calls:
             raise LookupError(f"node {self.node_id} has no worker")
-        worker_id = min(self.calls, key=lambda worker: (self.calls[worker], worker))
-        self.calls[worker_id] += 1
+        worker_id = min(self.calls, key=lambda worker: (len(self.calls[worker]), worker))
+        self.calls[worker_id].append(call.batch_id)
         return self.receiver.receive(call), worker_id
 
     def give_back(self, reply: Reply) -> Reply:
         """Send a worker's answer to a batch on to the master."""
         if reply.worker_id in self.calls:
-            self.calls[reply.worker_id] -= 1
+            self.calls[reply.worker_id].remove(reply.batch_id)
         return self.sender.send([reply])

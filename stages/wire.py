@@ -11,7 +11,7 @@ import msgpack
 
 from elastic.core.chunk import Reference
 from elastic.core.errors import EncodingError
-from elastic.core.failure import Failure
+from elastic.core.failure import DeadLetter, Failure
 from elastic.core.partial import Account, Partial
 
 #: A call that only asks for what the workers hold.
@@ -27,6 +27,8 @@ class Call:
     first: int
     #: the worker answers with its state
     collect: bool
+    #: the worker runs it in a process of its own, because it may end its process
+    isolated: bool
     #: chunks were counted and digested when they were cut
     counted: bool
     conceived_at: tuple[int, ...]
@@ -54,6 +56,8 @@ class Reply:
     unread: bool = False
     #: workers that were found dead on the way: (worker id, reason)
     lost: tuple[tuple[str, str], ...] = ()
+    #: the batch was the one that a dead worker was at work on
+    suspect: bool = False
 
 
 def encode_call(call: Call) -> bytes:
@@ -80,17 +84,18 @@ def encode_reply(reply: Reply) -> bytes:
             reply.seconds,
             None
             if partial is None
-            else ([fields_of(account) for account in partial.accounts], partial.states, partial.digest),
+            else ([_fields_of_account(account) for account in partial.accounts], partial.states, partial.digest),
             None if reply.failure is None else fields_of(reply.failure),
             reply.unread,
             reply.lost,
+            reply.suspect,
         )
     )
     return packed
 
 
 def decode_reply(data: bytes) -> Reply:
-    node_id, worker_id, batch_id, seconds, partial, failure, unread, lost = _unpack(data)
+    node_id, worker_id, batch_id, seconds, partial, failure, unread, lost, suspect = _unpack(data)
     return Reply(
         node_id=node_id,
         worker_id=worker_id,
@@ -100,6 +105,7 @@ def decode_reply(data: bytes) -> Reply:
         failure=None if failure is None else Failure(*failure),
         unread=unread,
         lost=tuple((worker, reason) for worker, reason in lost),
+        suspect=suspect,
     )
 
 
@@ -110,8 +116,14 @@ def _partial(accounts: list[list[Any]], states: list[bytes], digest: bytes) -> P
         account = dict(zip(names, values, strict=True))
         account["conceived_at"] = tuple(account["conceived_at"])
         account["entries"] = tuple(account["entries"])
+        account["letters"] = tuple(map(DeadLetter.of, account["letters"]))
         rebuilt.append(Account(**account))
     return Partial(tuple(rebuilt), tuple(states), digest)
+
+
+def _fields_of_account(account: Account) -> tuple[Any, ...]:
+    *others, letters, returned = fields_of(account)
+    return (*others, [letter.plain() for letter in letters], returned)
 
 
 def fields_of(value: Any) -> tuple[Any, ...]:

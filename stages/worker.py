@@ -2,17 +2,23 @@
 
 import time
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import Any
 
 from elastic.core.encoding import compress, decompress, digest
 from elastic.core.errors import EncodingError, SourceError
-from elastic.core.partial import Account, Partial
+from elastic.core.failure import DeadLetter
+from elastic.core.partial import Account, Partial, digest_of
 from elastic.core.program import Program
 from elastic.core.receipt import Seal
 from elastic.core.stage import Stage
+from elastic.core.tolerance import OnError
+from elastic.stages.cell import Cell
 from elastic.stages.content import content_of
-from elastic.stages.culprit import Culprit, failure_of
+from elastic.stages.failure import failure_of
+from elastic.stages.isolation import RAISED, Isolation, RefusedError
 from elastic.stages.transforms import Pass
+from elastic.stages.watch import time_limit
 from elastic.stages.wire import COLLECT, Call, Reply
 
 
@@ -21,14 +27,24 @@ class Worker:
 
     What user code raises comes back as a value, never as an exception, because the exception's class may not exist
     where it would be caught.
+
+    Args:
+        program: What is run.
+        node_id: The worker's node.
+        worker_id: The worker.
+        cell: Runs a chunk apart from this process; None when the worker has no process of its own, and user code
+            that ends the process ends it.
     """
 
-    def __init__(self, program: Program, *, node_id: str, worker_id: str) -> None:
+    def __init__(self, program: Program, *, node_id: str, worker_id: str, cell: Cell | None = None) -> None:
         self.program = program
         self.node_id = node_id
         self.worker_id = worker_id
-        seal = Seal(key=program.key, run_id=program.run_id, step=program.step)
-        self._stamp = seal.stamp(Stage.PROCESSED, worker_id)
+        self._cell = cell
+        self._seal = Seal(key=program.key, run_id=program.run_id, step=program.step)
+        self._stamp = self._seal.stamp(Stage.PROCESSED, worker_id)
+        # A batch that may fail in part is folded into a state of its own first.
+        self._careful = program.tolerance.on_error is not OnError.FAIL or bool(program.tolerance.retries)
         self._state: Any = None
         self._accounts: list[Account] = []
 
@@ -44,20 +60,24 @@ class Worker:
         except (SourceError, EncodingError) as error:
             failure = failure_of(error, chunk_id=call.first, place="the source", function="the reader")
             return self._reply(call.batch_id, failure=failure, unread=isinstance(error, SourceError))
-        counts: list[int] = []
         try:
-            self._fold(call, blocks, counts)
-        except (Exception, SystemExit) as error:
+            with time_limit(self._limit(call)):
+                counts, letters = self._fold(call, blocks)
+        except RefusedError as refused:
             self._forget()
-            culprit = Culprit(self.program, call, blocks)
-            return self._reply(call.batch_id, failure=culprit.find(error))
-        self._accounts.append(self._account(call, blocks, counts))
+            return self._reply(call.batch_id, failure=refused.failure)
+        self._accounts.append(self._account(call, blocks, counts, letters))
         partial = self._take() if call.collect else None
         return self._reply(call.batch_id, partial=partial, seconds=time.perf_counter() - started)
 
     def collect(self) -> Reply:
         """Answer with everything that this worker holds, and hold nothing any more."""
         return self._reply(COLLECT, partial=self._take() if self._accounts else None)
+
+    def _limit(self, call: Call) -> float | None:
+        """Return the seconds that a call may take; a cell keeps the time itself."""
+        limit = self.program.tolerance.chunk_timeout
+        return None if limit is None or self._cell is None or call.isolated else limit * len(call.references)
 
     def _block(self, call: Call, index: int) -> bytes:
         payload = call.payloads[index]
@@ -68,12 +88,22 @@ class Worker:
             raise EncodingError(f"chunk {call.first + index} was changed on its way")
         return block
 
-    def _fold(self, call: Call, blocks: list[bytes], counts: list[int]) -> None:
-        aggregator = self.program.aggregator
-        state = aggregator.create() if self._state is None else self._state
+    # -- folding
+
+    def _fold(self, call: Call, blocks: list[bytes]) -> tuple[list[int], list[DeadLetter]]:
+        """Fold a batch; returns the number of entries of each chunk, and the entries that failed."""
+        if call.isolated and self._cell is not None:
+            return self._fold_apart(call, blocks, self._cell)
+        aggregator, counts = self.program.aggregator, list[int]()
         entries = Pass(self.program.transforms, self._entries(call, blocks, counts))
-        self._state = aggregator.add_many(state, iter(entries))
-        entries.check()
+        fresh = self._careful or not self._accounts
+        try:
+            state = aggregator.add_many(aggregator.create() if fresh else self._state, iter(entries))
+            entries.check()
+            self._hold(state, fresh=fresh)
+        except RAISED as error:
+            return self._sift(call, blocks, error)
+        return counts, []
 
     def _entries(self, call: Call, blocks: list[bytes], counts: list[int]) -> Iterator[Collection[Any]]:
         for reference, block in zip(call.references, blocks, strict=True):
@@ -81,7 +111,44 @@ class Worker:
             counts.append(len(entries))
             yield entries
 
-    def _account(self, call: Call, blocks: list[bytes], counts: list[int]) -> Account:
+    def _hold(self, state: Any, *, fresh: bool) -> None:
+        """Hold a state; one that is `fresh` is joined to what is held already."""
+        joined = fresh and self._accounts
+        self._state = self.program.aggregator.merge(self._state, state) if joined else state
+
+    def _sift(self, call: Call, blocks: list[bytes], error: BaseException) -> tuple[list[int], list[DeadLetter]]:
+        """Fold what does not fail of a batch that failed with `error`."""
+        outputs, counts, letters = list[Any](), list[int](), list[DeadLetter]()
+        for index, (reference, block) in enumerate(zip(call.references, blocks, strict=True)):
+            isolation = Isolation(self.program, call.first + index, reference)
+            entries = isolation.parse(block)
+            sifted = isolation.sift(entries)
+            counts.append(len(entries))
+            outputs += sifted.outputs
+            letters += sifted.letters
+        aggregator = self.program.aggregator
+        try:
+            if not self._careful:
+                raise error
+            self._hold(aggregator.add_many(aggregator.create(), iter(outputs)), fresh=True)
+        except RAISED as again:
+            stop = call.first + len(blocks) - 1
+            place = f"chunks {call.first} to {stop} together, but on none of their entries alone"
+            failure = failure_of(again, chunk_id=call.first, place=place, function=f"aggregator {aggregator}")
+            raise RefusedError(failure) from again
+        return counts, letters
+
+    def _fold_apart(self, call: Call, blocks: list[bytes], cell: Cell) -> tuple[list[int], list[DeadLetter]]:
+        (reference,), (block,) = call.references, blocks
+        isolation = Isolation(self.program, call.first, reference)
+        entries = isolation.parse(block)
+        state, letters = cell.run(isolation, entries, block)
+        self._hold(self.program.aggregator.decode(state), fresh=True)
+        return [len(entries)], letters
+
+    # -- answers
+
+    def _account(self, call: Call, blocks: list[bytes], counts: list[int], letters: list[DeadLetter]) -> Account:
         contents = call.contents if call.counted else b"".join(map(content_of, blocks))
         processed = []
         for index, (entries, conceived_at) in enumerate(zip(counts, call.conceived_at, strict=True)):
@@ -102,13 +169,23 @@ class Worker:
             entries=tuple(counts),
             contents=contents,
             processed=b"".join(processed),
+            letters=tuple(self._addressed(call, counts, letter) for letter in letters),
         )
+
+    def _addressed(self, call: Call, counts: list[int], letter: DeadLetter) -> DeadLetter:
+        """Return a letter that names this worker, and the receipt of its chunk."""
+        index = letter.failure.chunk_id - call.first
+        fields = (letter.failure.chunk_id, call.attempt, call.conceived_at[index], counts[index])
+        receipt = self._seal.receipt(Stage.PROCESSED, self.worker_id, fields, b"", b"")
+        failure = replace(letter.failure, node_id=self.node_id, worker_id=self.worker_id)
+        return replace(letter, failure=failure, receipt=receipt.token)
 
     def _take(self) -> Partial:
         state = compress(self.program.aggregator.encode(self._state))
-        partial = Partial(tuple(self._accounts), (state,), digest(state))
+        accounts = tuple(self._accounts)
+        letters = tuple(letter for account in accounts for letter in account.letters)
         self._forget()
-        return partial
+        return Partial(accounts, (state,), digest_of((state,), letters))
 
     def _forget(self) -> None:
         self._state, self._accounts = None, []

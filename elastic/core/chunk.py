@@ -1,6 +1,7 @@
 """Chunks and batches: what a source is cut into, and what travels in one call."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import IntEnum
 from typing import Any
 
 #: Plain data that names a piece of a source, so that a worker can read it by itself: a tuple of strings,
@@ -63,13 +64,64 @@ class Chunk:
         return f"chunk {self.chunk_id}"
 
 
+class Care(IntEnum):
+    """How carefully chunks are sent whose worker was lost: ever fewer in one call, until the entry is found."""
+
+    NONE = 0
+    FEW = 1  #: few chunks in a call
+    ALONE = 2  #: one chunk in a call
+    ISOLATED = 3  #: one chunk, in a process of its own, entry by entry
+
+    @property
+    def most_chunks(self) -> int | None:
+        """How many chunks one call may carry; None for any number."""
+        return (None, _FEW, 1, 1)[self]
+
+    def next(self, chunks: int) -> "Care":
+        """Return the care to take after a call of so many chunks was lost."""
+        if chunks == 1 and self >= Care.ALONE:
+            return Care.ISOLATED
+        return Care.ALONE if chunks <= _FEW else Care.FEW
+
+
+_FEW = 16
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What happened to a chunk when it was sent before."""
+
+    #: how often it was sent
+    attempts: int = 0
+    #: how often its worker was lost while it may have been at work on this chunk
+    losses: int = 0
+    #: how carefully it is sent next
+    care: Care = Care.NONE
+
+    def after(self, *, chunks: int, suspect: bool) -> "History":
+        """Return the history after a batch of so many chunks was lost."""
+        if not suspect:
+            return replace(self, attempts=self.attempts + 1)
+        return History(self.attempts + 1, self.losses + 1, self.care.next(chunks))
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Chunks with consecutive ids that travel to a worker in one call."""
+    """Chunks with consecutive ids and one history that travel to a worker in one call."""
 
     batch_id: int
-    attempt: int
+    history: History
     chunks: tuple[Chunk, ...]
+
+    @property
+    def attempt(self) -> int:
+        """1 when it is sent for the first time."""
+        return self.history.attempts + 1
+
+    @property
+    def isolated(self) -> bool:
+        """True: the worker runs it in a process of its own, to find the entry that ends its process."""
+        return self.history.care is Care.ISOLATED
 
     @property
     def first(self) -> int:

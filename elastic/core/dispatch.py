@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
-from elastic.core.chunk import Batch, Chunk
+from elastic.core.chunk import Batch, Chunk, History
 from elastic.core.settings import Settings
 
 #: A call carries at most this many times the chunks of the calls before it, because the next chunks may be heavier.
@@ -28,11 +28,14 @@ class Pace:
         self.size = max(1, min(wanted, chunks * _GROWTH, self.settings.call_chunks))
 
 
+_NEW = History()
+
+
 @dataclass(slots=True)
 class Waiting:
-    """Chunks that can be sent, in order of their ids, with the number of times they were sent before."""
+    """Chunks that can be sent, in order of their ids, with what happened to them before."""
 
-    _queue: deque[tuple[Chunk, int]] = field(default_factory=deque)
+    _queue: deque[tuple[Chunk, History]] = field(default_factory=deque)
     bytes: int = 0
 
     def __len__(self) -> int:
@@ -40,35 +43,36 @@ class Waiting:
 
     def append(self, chunks: Collection[Chunk]) -> None:
         """Put freshly cut chunks behind all others."""
-        self._queue.extend((chunk, 0) for chunk in chunks)
+        self._queue.extend((chunk, _NEW) for chunk in chunks)
         self.bytes += sum(chunk.weight for chunk in chunks)
 
-    def put_back(self, chunks: Collection[Chunk], attempts: int) -> None:
-        """Put chunks that were sent `attempts` times where their ids belong."""
-        entries = [*self._queue, *((chunk, attempts) for chunk in chunks)]
+    def put_back(self, chunks: Collection[Chunk], history: History) -> None:
+        """Put chunks that were sent before where their ids belong."""
+        entries = [*self._queue, *((chunk, history) for chunk in chunks)]
         entries.sort(key=lambda entry: entry[0].chunk_id)
         self._queue = deque(entries)
         self.bytes += sum(chunk.weight for chunk in chunks)
 
     def take(self, batch_id: int, size: int, max_bytes: int) -> Batch:
-        """Take the next chunks with consecutive ids that were sent equally often, at least one, as a batch."""
-        chunk, attempts = self._queue.popleft()
+        """Take the next chunks with consecutive ids and one history, at least one, as a batch."""
+        chunk, history = self._queue.popleft()
         taken, weight = [chunk], chunk.weight
+        size = min(size, history.care.most_chunks or size)
         while self._queue and len(taken) < size:
             following, others = self._queue[0]
             weight += following.weight
-            if following.chunk_id != taken[-1].chunk_id + 1 or others != attempts or weight > max_bytes:
+            if following.chunk_id != taken[-1].chunk_id + 1 or others != history or weight > max_bytes:
                 break
             taken.append(following)
             self._queue.popleft()
         self.bytes -= sum(chunk.weight for chunk in taken)
-        return Batch(batch_id, attempts + 1, tuple(taken))
+        return Batch(batch_id, history, tuple(taken))
 
     def discard(self, is_needless: Callable[[Chunk], bool]) -> None:
         """Forget chunks whose results came after all."""
         self._queue = deque(entry for entry in self._queue if not is_needless(entry[0]))
         self.bytes = sum(chunk.weight for chunk, _ in self._queue)
 
-    def __iter__(self) -> Iterator[tuple[Chunk, int]]:
-        """Yield chunks and how often each was sent."""
+    def __iter__(self) -> Iterator[tuple[Chunk, History]]:
+        """Yield chunks and what happened to each before."""
         return iter(self._queue)

@@ -1,6 +1,8 @@
 """Failures: what user code did instead of returning, as plain data."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +43,13 @@ class DeadLetter:
     attempts: int = 1
     #: token of the chunk's receipt of stage PROCESSED
     receipt: str = ""
+
+    def plain(self) -> tuple[Any, ...]:
+        """Return this letter as plain data."""
+        return astuple(self)
+
+    @classmethod
+    def of(cls, plain: Sequence[Any]) -> "DeadLetter":
+        """Return the letter that `plain` was made of."""
+        failure, *rest = plain
+        return cls(Failure(*failure), *rest)

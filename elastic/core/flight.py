@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from elastic.core.chunk import Batch, Chunk
 from elastic.core.placement import Candidate
+from elastic.core.stage import Stage
 
 
 @dataclass(slots=True)
@@ -40,6 +41,20 @@ class Node:
     collecting: bool = False
     #: monotonic seconds of the last collection, or of the first result held since
     collected_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Consecutive chunks that are cut and not folded."""
+
+    first: int
+    stop: int
+    #: the last stage that the master has word of; None for chunks that were not sent
+    stage: Stage | None
+    node_id: str | None
+    worker_id: str | None
+    #: how often they were sent
+    attempt: int
 
 
 @dataclass(slots=True)
@@ -111,6 +126,20 @@ class Flight:
             if sent.batch.first <= chunk_id < sent.batch.stop:
                 return sent.batch.chunks[chunk_id - sent.batch.first]
         return None
+
+    def missing(self) -> list[Missing]:
+        """Return the chunks in flight, with how far the master has word of them."""
+        return [
+            Missing(
+                sent.batch.first,
+                sent.batch.stop,
+                Stage.SENT if sent.worker_id is None else Stage.PROCESSED,
+                sent.node_id,
+                sent.worker_id,
+                sent.batch.attempt,
+            )
+            for sent in self
+        ]
 
     def __iter__(self) -> Iterator[Sent]:
         return iter(self.batches.values())

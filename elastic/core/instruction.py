@@ -55,6 +55,8 @@ class Fail:
     """The step cannot be completed."""
 
     failure: Failure
+    #: why it ends because of this failure, when one alone would be borne
+    excess: str | None = None
 
 
 Instruction = Cut | Send | Collect | Fold | Drop | Complete | Fail

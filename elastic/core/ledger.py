@@ -16,27 +16,19 @@ from elastic.core.dispatch import Pace, Waiting
 from elastic.core.errors import LedgerError
 from elastic.core.event import Event
 from elastic.core.failure import Failure
-from elastic.core.flight import Flight, Node, Sent
+from elastic.core.flight import Flight, Missing, Node, Sent
 from elastic.core.instruction import Collect, Complete, Cut, Drop, Fail, Fold, Instruction, Send
 from elastic.core.partial import Partial
 from elastic.core.placement import Placement
 from elastic.core.settings import Settings
 from elastic.core.spans import Spans
 from elastic.core.stage import Stage
+from elastic.core.tolerance import Tolerance
 
+#: Entries after which the share of those that failed says something.
+_RATIO_FROM = 1000
 
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """Consecutive chunks that are cut and not folded."""
-
-    first: int
-    stop: int
-    #: the last stage that the master has word of; None for chunks that were not sent
-    stage: Stage | None
-    node_id: str | None
-    worker_id: str | None
-    #: how often they were sent
-    attempt: int
+_DEFAULT = Tolerance()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +49,22 @@ class Ledger:
     Args:
         settings: How much may be in flight.
         placement: Chooses the node of a batch.
+        tolerance: How many entries may fail.
         ordered: True when partials must be folded in the order of their chunks.
         start: What earlier masters of this step have done.
     """
 
     def __init__(
-        self, *, settings: Settings, placement: Placement, ordered: bool = False, start: Start | None = None
+        self,
+        *,
+        settings: Settings,
+        placement: Placement,
+        tolerance: Tolerance = _DEFAULT,
+        ordered: bool = False,
+        start: Start | None = None,
     ) -> None:
         start = start or Start()
+        self.tolerance = tolerance
         self.settings = settings
         self.placement = placement
         self.ordered = ordered
@@ -89,6 +89,7 @@ class Ledger:
         #: ordered only: partials whose turn has not come, by first chunk id
         self._early: dict[int, Partial] = {}
         self._next_batch = 0
+        self._last_failure: Failure | None = None
         self._story: deque[tuple[str, int, int, str]] = deque(maxlen=2000)
 
     # -- the door, and what can be asked
@@ -109,19 +110,10 @@ class Ledger:
 
     def missing(self) -> list[Missing]:
         """Return what is cut and not folded, by ascending chunk id."""
-        found = [
-            Missing(
-                sent.batch.first,
-                sent.batch.stop,
-                Stage.SENT if sent.worker_id is None else Stage.PROCESSED,
-                sent.node_id,
-                sent.worker_id,
-                sent.batch.attempt,
-            )
-            for sent in self._flight
-        ]
+        found = self._flight.missing()
         found += [
-            Missing(chunk.chunk_id, chunk.chunk_id + 1, None, None, None, attempts) for chunk, attempts in self._waiting
+            Missing(chunk.chunk_id, chunk.chunk_id + 1, None, None, None, history.attempts)
+            for chunk, history in self._waiting
         ]
         return sorted(found, key=lambda missing: missing.first)
 
@@ -164,7 +156,7 @@ class Ledger:
             return ()
         node.workers.discard(event.worker_id)
         self.counters["workers_lost"] += 1
-        return self._send_again(self._flight.held_by(event.worker_id), event.reason)
+        return self._send_again(self._flight.held_by(event.worker_id), event.reason, suspect=False)
 
     def _on_node_lost(self, event: events.NodeLost) -> Iterable[Instruction]:
         if event.node_id not in self._flight.nodes:
@@ -172,7 +164,7 @@ class Ledger:
         lost = self._flight.on_node(event.node_id)
         del self._flight.nodes[event.node_id]
         self.counters["nodes_lost"] += 1
-        return self._send_again(lost, event.reason)
+        return self._send_again(lost, event.reason, suspect=False)
 
     def _on_chunks_cut(self, event: events.ChunksCut) -> Iterable[Instruction]:
         for chunk in event.chunks:
@@ -194,7 +186,7 @@ class Ledger:
         self._pace.observe(len(sent.batch), event.seconds)
         node = self._flight.nodes.get(sent.node_id)
         if node is None or event.worker_id not in node.workers:
-            return self._send_again([sent], "its worker is gone")
+            return self._send_again([sent], "its worker is gone", suspect=False)
         if not self.ordered:
             self._flight.hold(sent, event.worker_id, self._now)
         return ()
@@ -209,7 +201,8 @@ class Ledger:
     def _on_partial_refused(self, event: events.PartialRefused) -> Iterable[Instruction]:
         self._collected(event.node_id, event.collected)
         self.counters["receipts_refused"] += 1
-        return [Drop(event.partial, event.reason), *self._send_again(self._answers(event.partial), event.reason)]
+        again = self._send_again(self._answers(event.partial), event.reason, suspect=True)
+        return [Drop(event.partial, event.reason), *again]
 
     def _on_partial_returned(self, event: events.PartialReturned) -> Iterable[Instruction]:
         self._collected(event.node_id, event.collected)
@@ -219,19 +212,19 @@ class Ledger:
         if self._counts_twice(partial):
             self.counters["duplicates_dropped"] += partial.chunks
             yield Drop(partial, "some of its chunks are in the result already")
-            yield from self._send_again(self._answers(partial), "its partial was dropped")
+            yield from self._send_again(self._answers(partial), "its partial was dropped", suspect=False)
         elif self.ordered:
             self._early[partial.first] = partial
             for sent in self._answers(partial):
                 self._flight.answer(sent)
-            while (following := self._early.pop(self.folded.low, None)) is not None:
-                yield self._fold(following)
+            while not self.finished and (following := self._early.pop(self.folded.low, None)) is not None:
+                yield from self._fold(following)
         else:
-            yield self._fold(partial)
+            yield from self._fold(partial)
 
     # -- folding
 
-    def _fold(self, partial: Partial) -> Fold:
+    def _fold(self, partial: Partial) -> Iterator[Instruction]:
         answers = self._answers(partial)
         for sent in answers:
             self._flight.close(sent)
@@ -244,7 +237,20 @@ class Ledger:
         for stage in (Stage.RECEIVED, Stage.PROCESSED, Stage.RETURNED, Stage.AGGREGATED):
             self.reached[stage] += partial.chunks
         self.counters["entries"] += partial.entries
-        return Fold(partial)
+        yield Fold(partial)
+        if partial.letters:
+            self.counters["entries_failed"] += sum(letter.entries for letter in partial.letters)
+            self._last_failure = partial.letters[-1].failure
+            if self.counters["entries"] >= _RATIO_FROM:
+                yield from self._check_budget()
+
+    def _check_budget(self) -> Iterator[Instruction]:
+        """Fail when more entries failed than may."""
+        failed = self.counters["entries_failed"]
+        excess = self.tolerance.exceeded(failed, self.counters["entries"]) if failed else None
+        if excess is not None and self._last_failure is not None:
+            self.finished = True
+            yield Fail(self._last_failure, excess)
 
     def _counts_twice(self, partial: Partial) -> bool:
         seen = Spans(low=-1)
@@ -272,17 +278,18 @@ class Ledger:
             node.collecting = False
             node.collected_at = self._now
 
-    def _send_again(self, lost: list[Sent], reason: str, *, suspect: bool = True) -> list[Instruction]:
-        """Let the chunks of lost batches wait again, or give up on them."""
+    def _send_again(self, lost: list[Sent], reason: str, *, suspect: bool) -> list[Instruction]:
+        """Let the chunks of lost batches wait again, or give up on those that may have ended their workers."""
         for sent in lost:
             batch = sent.batch
             self._flight.close(sent)
             chunks = [chunk for chunk in batch.chunks if chunk.chunk_id not in self.folded]
             self._remember("lost", batch.first, batch.stop, reason)
             self.counters["chunks_sent_again"] += len(chunks)
-            self._waiting.put_back(chunks, batch.attempt)
-            if chunks and suspect and batch.attempt >= self.settings.max_attempts:
-                return self._fail(_given_up(chunks[0], batch.attempt, reason))
+            history = batch.history.after(chunks=len(batch), suspect=suspect)
+            self._waiting.put_back(chunks, history)
+            if chunks and history.losses >= self.settings.max_attempts:
+                return self._fail(_given_up(chunks[0], history.losses, reason))
         return []
 
     def _fail(self, failure: Failure) -> list[Instruction]:
@@ -304,8 +311,10 @@ class Ledger:
                 node.collecting = True
                 yield Collect(node.node_id)
         if self.exhausted and self.folded.low == self.next_id:
-            self.finished = True
-            yield Complete()
+            yield from self._check_budget()
+            if not self.finished:
+                self.finished = True
+                yield Complete()
 
     def _send(self) -> Iterator[Instruction]:
         while len(self._waiting) and (candidates := self._flight.candidates()):
@@ -358,7 +367,7 @@ def _given_up(chunk: Chunk, attempts: int, reason: str) -> Failure:
         place=f"chunk {chunk.chunk_id}",
         function="the worker",
         error_type="Lost",
-        message=f"sent {attempts} times and never came back; the last time because {reason}",
+        message=f"lost with its worker {attempts} times; the last time because {reason}",
     )
 
 

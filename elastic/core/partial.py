@@ -1,6 +1,6 @@
 """Partials: what comes back from the nodes, and the account of which chunks are in it."""
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 from elastic.core.encoding import digest, pack
 from elastic.core.failure import DeadLetter
@@ -66,4 +66,4 @@ class Partial:
 
 def digest_of(states: tuple[bytes, ...], letters: tuple[DeadLetter, ...]) -> bytes:
     """Return BLAKE2b-128 over what a partial holds: its states, and the entries that are missing from them."""
-    return digest(b"".join(states) + (pack([astuple(letter) for letter in letters]) if letters else b""))
+    return digest(b"".join(states) + (pack([letter.plain() for letter in letters]) if letters else b""))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from elastic.core.aggregator import AnyAggregator
 from elastic.core.source import Reader
+from elastic.core.tolerance import Tolerance
 from elastic.core.transform import Transform
 
 
@@ -14,6 +15,7 @@ class Program:
     reader: Reader
     transforms: tuple[Transform, ...]
     aggregator: AnyAggregator
+    tolerance: Tolerance
     #: what makes and checks receipts: the run's key, the run, the step
     key: bytes
     run_id: str

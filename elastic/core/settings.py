@@ -29,7 +29,7 @@ class Settings:
     #: seconds to wait for the first worker
     start_timeout: float = 30.0
     #: times that a chunk may be lost with its worker before the step fails
-    max_attempts: int = 4
+    max_attempts: int = 8
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

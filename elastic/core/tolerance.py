@@ -46,11 +46,7 @@ class Tolerance:
             raise UsageError("max_errors and max_error_ratio need on_error='skip' or 'dead-letter'.")
 
     def exceeded(self, failed: int, entries: int) -> str | None:
-        """Return how a budget is exceeded, as a clause; None while it is not.
-
-        A ratio is judged from 1,000 entries on, and at the end of a step (`entries` is then all of them), which is
-        the caller's to see to.
-        """
+        """Return how a budget is exceeded, as a clause; None while it is not."""
         if self.max_errors is not None and failed > self.max_errors:
             return f"{failed:,} entries failed, more than max_errors={self.max_errors:,}"
         if self.max_error_ratio is not None and failed > self.max_error_ratio * entries:

@@ -1,14 +1,25 @@
 """The aggregation of a step: the master's state, and what was folded into it since the last commit."""
 
 import threading
+from dataclasses import dataclass
 from typing import Any
 
 from elastic.core.aggregator import AnyAggregator
 from elastic.core.encoding import decompress
 from elastic.core.errors import ElasticError, StepFailedError
+from elastic.core.failure import DeadLetter
 from elastic.core.partial import Partial
 from elastic.core.store import ReceiptRow
 from elastic.core.transform import name_of
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What is to be kept of partials that were folded."""
+
+    states: tuple[bytes, ...]
+    rows: tuple[ReceiptRow, ...]
+    letters: tuple[DeadLetter, ...]
 
 
 class Aggregation:
@@ -57,11 +68,14 @@ class Aggregation:
         """True when something was folded since the last commit."""
         return bool(self._uncommitted)
 
-    def commit(self) -> tuple[tuple[bytes, ...], tuple[ReceiptRow, ...]]:
-        """Return the states and receipts of what was folded since the last call."""
+    def commit(self) -> Folded:
+        """Return what was folded since the last call, as it is kept."""
         folded, self._uncommitted = self._uncommitted, []
-        states = tuple(state for partial in folded for state in partial.states) if self._aggregator.stored else ()
-        return states, tuple(row for partial in folded for row in partial.rows)
+        return Folded(
+            states=tuple(state for partial in folded for state in partial.states) if self._aggregator.stored else (),
+            rows=tuple(row for partial in folded for row in partial.rows),
+            letters=tuple(letter for partial in folded for letter in partial.letters),
+        )
 
     def _merge(self, state: Any) -> None:
         if self._is_fresh and self._aggregator.stored:

@@ -22,8 +22,9 @@ from elastic.core.settings import Settings
 from elastic.core.source import Source
 from elastic.core.stage import STAGES, Stage
 from elastic.core.step import Progress, StepState
-from elastic.core.store import Commit, Kept, ReceiptRow, RunStore
-from elastic.engine.aggregation import Aggregation
+from elastic.core.store import Commit, Kept, RunStore
+from elastic.core.tolerance import OnError
+from elastic.engine.aggregation import Aggregation, Folded
 from elastic.engine.cutter import Cutter
 from elastic.engine.observers import Observers
 from elastic.engine.result import Result
@@ -69,8 +70,9 @@ class Master:
         self._receiver = MasterReceiver(seal, transport.node_id)
         self._kept = None if plan.source.replayable else store.chunks(program.step)
         self._aggregation = Aggregation(program.aggregator, program.run_id)
+        self._keeps_letters = program.tolerance.on_error is OnError.DEAD_LETTER
         self._todo: deque[Instruction] = deque()
-        self._failure: Failure | None = None
+        self._failed: instructions.Fail | None = None
         self._stopped = False
         self._outcome = StepState.IN_PROGRESS
         self._told_at = self._began = self._commit_due = clock.monotonic()
@@ -143,9 +145,8 @@ class Master:
                 self._tell(self._events(self.transport.poll(self._patience())))
                 self._keep_up()
             self._commit(last=True)
-            if self._failure is not None:
-                self.observers.tell("failed", self._failure)
-                raise StepFailedError(self.plan.program.run_id, str(self._failure), self._failure.traceback)
+            if self._failed is not None:
+                raise self._failure(self._failed)
             if self._kept is not None:
                 self._kept.clean()
         finally:
@@ -169,6 +170,14 @@ class Master:
             self.observers.complete(self.ledger.counters["chunks_sent_again"])
         self.observers.tell("step_ended", self.progress(), error)
 
+    def _failure(self, failed: instructions.Fail) -> StepFailedError:
+        failure = failed.failure
+        if failed.excess is None:
+            self.observers.tell("failed", failure)
+            return StepFailedError(self.plan.program.run_id, str(failure), failure.traceback)
+        reason = f"{failed.excess}; the last of them: {failure}"
+        return StepFailedError(self.plan.program.run_id, reason, failure.traceback)
+
     # -- events in
 
     def _tell(self, happened: Iterable[Event]) -> None:
@@ -191,7 +200,7 @@ class Master:
         for worker_id, reason in reply.lost:
             yield events.WorkerLost(reply.node_id, worker_id, reason)
             if not collected:
-                yield events.BatchLost(reply.batch_id, reason)
+                yield events.BatchLost(reply.batch_id, reason, suspect=reply.suspect)
         if reply.failure is not None:
             failure = replace(reply.failure, node_id=reply.node_id, worker_id=reply.worker_id)
             yield self._of_failure(reply, failure)
@@ -251,7 +260,7 @@ class Master:
         return []
 
     def _fail(self, instruction: instructions.Fail) -> list[Instruction]:
-        self._failure = instruction.failure
+        self._failed = instruction
         return []
 
     # -- keeping up
@@ -273,16 +282,16 @@ class Master:
     def _commit(self, *, last: bool = False) -> None:
         began = self.clock.monotonic()
         if self._aggregation.is_dirty or last:
-            states, rows = self._aggregation.commit()
-            self.store.commit(self.plan.program.step, self._commit_of(states, rows))
+            folded = self._aggregation.commit()
+            self.store.commit(self.plan.program.step, self._commit_of(folded))
             if self._kept is not None:
-                self._kept.delete(chunk for row in rows for chunk in range(row.first, row.first + row.count))
+                self._kept.delete(chunk for row in folded.rows for chunk in range(row.first, row.first + row.count))
         ended = self.clock.monotonic()
         # On a slow disk less often, so that most of the master's time is left for other things.
         pause = _COMMIT_SHARE * (ended - began)
         self._commit_due = ended + max(self.plan.settings.commit_seconds, pause)
 
-    def _commit_of(self, states: tuple[bytes, ...], rows: tuple[ReceiptRow, ...]) -> Commit:
+    def _commit_of(self, folded: Folded) -> Commit:
         ledger, last = self.ledger, self._cutter.last
         first = ledger.first_unfolded() or last
         return Commit(
@@ -290,8 +299,9 @@ class Master:
             bitmap=ledger.folded.bitmap(),
             position=None if first is None else (first.chunk_id, first.position),
             exhausted=ledger.exhausted,
-            partials=states,
-            receipts=rows,
+            partials=folded.states,
+            receipts=folded.rows,
+            letters=folded.letters if self._keeps_letters else (),
             counters={**ledger.counters, **{stage.value: ledger.reached[stage] for stage in STAGES}},
         )
 

@@ -77,6 +77,8 @@ class Observers:
     def folded(self, partial: Partial) -> None:
         """A partial was merged into the result."""
         self._aggregated += partial.chunks
+        for letter in partial.letters:
+            self.tell("failed", letter.failure)
         if not self._wants_hops():
             return
         count = self._aggregated - partial.chunks

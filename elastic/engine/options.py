@@ -11,6 +11,7 @@ from elastic.core.errors import UsageError
 from elastic.core.interceptor import Interceptor
 from elastic.core.placement import Placement
 from elastic.core.settings import Settings
+from elastic.core.tolerance import OnError, Tolerance
 from elastic.engine.cutter import Trim
 from elastic.engine.observers import interceptors_of
 from elastic.engine.placement import placement_of
@@ -39,6 +40,13 @@ class GivenOptions(TypedDict, total=False):
     commit_seconds: float
     start_timeout: float
     max_attempts: int
+    on_error: str
+    max_errors: int
+    max_error_ratio: float
+    retries: Mapping[type[BaseException], int] | int
+    retry_delay: float
+    chunk_timeout: float
+    splittable: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +71,8 @@ class Options:
     #: where runs are kept; None for ELASTIC_HOME, and `~/.elastic` where that is not set
     home: Path | None = None
     settings: Settings = field(default_factory=Settings)
+    #: what becomes of entries that user code fails on
+    tolerance: Tolerance = field(default_factory=Tolerance)
 
     def updated(self, given: Mapping[str, Any]) -> "Options":
         """Return these options with others in their place.
@@ -75,15 +85,18 @@ class Options:
             raise UsageError(_unknown(min(unknown)))
         own = {name: getattr(self, name) for name in self.__slots__}
         tuned = {name: getattr(self.settings, name) for name in Settings.__slots__}
+        borne = {name: getattr(self.tolerance, name) for name in Tolerance.__slots__}
         for name, value in given.items():
-            if name in tuned:
+            if name in borne:
+                borne[name] = _PREPARED.get(name, lambda same: same)(value)
+            elif name in tuned:
                 tuned[name] = value
             elif name == "interceptor":
                 own["interceptors"] = (*self.interceptors, *interceptors_of(value))
             else:
                 own[name] = value
         own["home"] = None if own["home"] is None else Path(own["home"])
-        return Options(**{**own, "settings": Settings(**tuned)})
+        return Options(**{**own, "settings": Settings(**tuned), "tolerance": Tolerance(**borne)})
 
     def __post_init__(self) -> None:
         placement_of(self.placement)
@@ -97,6 +110,26 @@ class Options:
                 raise UsageError(f"{name}={value!r} must be a text.")
         if self.trim is not None and not callable(self.trim):
             raise UsageError(f"trim={self.trim!r} must be a function of a list of entries.")
+
+
+def _on_error(value: Any) -> OnError:
+    if value not in list(OnError):
+        raise UsageError(f"on_error={value!r} must be one of {', '.join(OnError)}.")
+    return OnError(value)
+
+
+def _retries(value: Any) -> tuple[tuple[type[BaseException], int], ...]:
+    """Return retries by exception class; a number alone is for every exception."""
+    by_class = value if isinstance(value, Mapping) else {Exception: value}
+    for kind, times in by_class.items():
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)) or type(times) is not int or times < 0:
+            raise UsageError(f"retries={value!r} must be a number of times, or a dict from exception class to one.")
+    # The most special class first: it is the one that counts.
+    return tuple(sorted(by_class.items(), key=lambda item: -len(item[0].__mro__)))
+
+
+#: Options that are given in another form than they are kept in.
+_PREPARED = {"on_error": _on_error, "retries": _retries}
 
 
 def _unknown(name: str) -> str:

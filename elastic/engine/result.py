@@ -42,11 +42,21 @@ class Result:
         """Chunks that were sent again."""
         return self.counters.get("chunks_sent_again", 0)
 
+    @property
+    def errors(self) -> int:
+        """Entries that user code failed on, and which are not in the value."""
+        return self.counters.get("entries_failed", 0)
+
     def __str__(self) -> str:
         counted = f"{self.entries:,} entries in {self.chunks:,} chunks"
         if self.error is not None:
             return f"{self.state}: {self.error}; {counted} before that, {self.seconds:.2f} s, run {self.run_id}"
         again = f", {self.retries:,} sent again" if self.retries else ""
-        return (
-            f"{self.state}: {counted} aggregated exactly once{again}, 0 errors, {self.seconds:.2f} s, run {self.run_id}"
-        )
+        once = f"{counted} aggregated exactly once{again}, {self._errors}"
+        return f"{self.state}: {once}, {self.seconds:.2f} s, run {self.run_id}"
+
+    @property
+    def _errors(self) -> str:
+        if not self.errors:
+            return "0 errors"
+        return f"{self.errors:,} entries failed and {'are' if self.errors != 1 else 'is'} left out"

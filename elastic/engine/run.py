@@ -62,7 +62,9 @@ class Run:
         """
         options, source = step.options, step.source
         placement = placement_of(options.placement)
-        program = Program(source.reader(), step.transforms, step.aggregator, self._key, self.run_id, number)
+        program = Program(
+            source.reader(), step.transforms, step.aggregator, options.tolerance, self._key, self.run_id, number
+        )
         cutter = Cutter(source, self._clock, trim=options.trim)
         cluster = cluster_of(options.cluster, os.environ)
         transport = transport_of(cluster, Limits(options.workers, options.settings.start_timeout))
@@ -82,7 +84,12 @@ class Run:
                 manifest={**step.manifest(), "cluster": cluster, "node": transport.node_id},
             ),
             cutter=cutter,
-            ledger=Ledger(settings=options.settings, placement=placement, ordered=step.aggregator.ordered),
+            ledger=Ledger(
+                settings=options.settings,
+                placement=placement,
+                tolerance=options.tolerance,
+                ordered=step.aggregator.ordered,
+            ),
             transport=transport,
             store=store,
             observers=Observers(options.interceptors, seal, transport.node_id),

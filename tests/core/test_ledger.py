@@ -1,13 +1,14 @@
 """The ledger's decisions, told as short stories."""
 
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
 
 from elastic.core import event as events
-from elastic.core.chunk import UNREAD, Chunk
+from elastic.core.chunk import UNREAD, Chunk, History
 from elastic.core.errors import LedgerError
-from elastic.core.failure import Failure
+from elastic.core.failure import DeadLetter, Failure
 from elastic.core.instruction import Collect, Complete, Cut, Drop, Fail, Fold, Instruction, Send
 from elastic.core.ledger import Ledger, Start
 from elastic.core.partial import Account, Partial
@@ -15,6 +16,7 @@ from elastic.core.placement import Candidate, Placement
 from elastic.core.settings import Settings
 from elastic.core.spans import Spans
 from elastic.core.stage import Stage
+from elastic.core.tolerance import OnError, Tolerance
 
 T = TypeVar("T")
 
@@ -164,12 +166,58 @@ def test_a_partial_with_a_false_receipt_is_dropped_and_its_chunks_are_sent_again
 def test_a_chunk_that_is_lost_again_and_again_fails_the_step() -> None:
     subject = ledger(max_attempts=3)
     (sent,) = started(subject, 1)
-    for _ in range(2):
+    for isolated in (False, True):
         (sent,) = only(Send, subject.handle(events.BatchLost(sent.batch.batch_id, "its process died")))
+        assert sent.batch.isolated == isolated, "the third time in a process of its own"
     (fail,) = only(Fail, subject.handle(events.BatchLost(sent.batch.batch_id, "its process died")))
     assert "chunk 0" in str(fail.failure)
     assert "3 times" in str(fail.failure)
+    assert subject.finished
     assert "its process died" in str(fail.failure)
+
+
+def test_chunks_that_may_have_ended_a_worker_are_sent_ever_fewer_at_a_time() -> None:
+    subject = ledger(call_seconds=1)
+    subject.handle(events.WorkerJoined("a", "a/0"))
+    (first, _) = only(Send, subject.handle(chunks(0, 2)))
+    for count in (4, 16, 64):
+        (cut,) = only(Cut, subject.handle(events.BatchProcessed(first.batch.batch_id, "a/0", 1e-6)))
+        (first, *_) = only(Send, subject.handle(chunks(subject.next_id, subject.next_id + cut.count)))
+        assert len(first.batch) == count
+    lost = [first]
+    sizes = []
+    while not lost[0].batch.isolated:
+        lost = only(Send, subject.handle(events.BatchLost(lost[0].batch.batch_id, "its process died")))
+        sizes.append(len(lost[0].batch))
+    assert sizes == [16, 1, 1]
+
+
+def test_the_budget_of_failed_entries_is_kept() -> None:
+    def letters(count: int) -> tuple[DeadLetter, ...]:
+        return tuple(DeadLetter(Failure(0, n, f"line {n}", "map(f)", "ValueError", "bad"), b"") for n in range(count))
+
+    for failed, outcome in ((2, Complete), (3, Fail)):
+        tolerance = Tolerance(on_error=OnError.SKIP, max_errors=2)
+        subject = Ledger(settings=Settings(), placement=First(), tolerance=tolerance)
+        (sent,) = started(subject, 1)
+        spoiled = replace(account(sent), entries=(100,), letters=letters(failed))
+        told = subject.handle(events.PartialReturned("a", Partial((spoiled,), (b"",), bytes(16)), False))
+        assert [type(instruction) for instruction in told] == [Fold, outcome]
+        assert subject.counters["entries_failed"] == failed
+
+
+def test_a_ratio_of_failed_entries_is_judged_at_the_end_or_when_there_are_enough() -> None:
+    tolerance = Tolerance(on_error=OnError.SKIP, max_error_ratio=0.01)
+    letter = DeadLetter(Failure(0, 0, "line 0", "map(f)", "ValueError", "bad"), b"")
+    for entries, outcome in ((100, Complete), (99, Fail)):
+        subject = Ledger(settings=Settings(), placement=First(), tolerance=tolerance)
+        first, second = started(subject, 2)
+        spoiled = replace(account(first), entries=(1,), letters=(letter,))
+        told = subject.handle(events.PartialReturned("a", Partial((spoiled,), (b"",), bytes(16)), False))
+        assert only(Fail, told) == [], "one of one is no share yet"
+        rest = replace(account(second), entries=(entries - 1,))
+        told = subject.handle(events.PartialReturned("a", Partial((rest,), (b"",), bytes(16)), False))
+        assert [type(instruction) for instruction in told] == [Fold, outcome]
 
 
 def test_a_loss_that_has_nothing_to_do_with_the_chunk_can_repeat_for_ever() -> None:
@@ -276,6 +324,6 @@ def test_a_chunk_id_that_leaves_a_gap_is_a_bug_and_told_as_one(first: int) -> No
 def test_a_result_for_a_chunk_that_was_never_cut_is_a_bug() -> None:
     subject = ledger()
     (sent,) = started(subject, 1)
-    other = Send(type(sent.batch)(99, 1, (Chunk(7, (7,), 1, (7, 1)),)), "a", collect=False)
+    other = Send(type(sent.batch)(99, History(), (Chunk(7, (7,), 1, (7, 1)),)), "a", collect=False)
     with pytest.raises(LedgerError, match="chunk 7"):
         subject.handle(events.PartialReturned("a", partial(other), False))

@@ -1,0 +1,177 @@
+"""Which entries user code fails on: found by running a chunk again, in ever smaller parts."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from elastic.core.encoding import pack
+from elastic.core.errors import EncodingError
+from elastic.core.failure import DeadLetter, Failure
+from elastic.core.program import Program
+from elastic.core.tolerance import OnError
+from elastic.core.transform import WHOLE_CHUNK
+from elastic.stages.failure import failure_of
+from elastic.stages.transforms import Pass
+
+#: What user code may raise and a worker survives.
+RAISED = (Exception, SystemExit)
+
+
+class RefusedError(Exception):
+    """Something failed, and the tolerance does not bear it; never leaves the worker."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
+@dataclass(frozen=True, slots=True)
+class Sifted:
+    """What is left of a chunk, and what is not."""
+
+    #: what the transforms made of the entries that did not fail, in order
+    outputs: list[Any]
+    letters: list[DeadLetter]
+
+
+class Isolation:
+    """Sifts one chunk.
+
+    Args:
+        program: What is run.
+        chunk_id: The chunk.
+        reference: Names the chunk to the reader, for the places of entries.
+    """
+
+    def __init__(self, program: Program, chunk_id: int, reference: tuple[Any, ...]) -> None:
+        self.program, self.chunk_id, self.reference = program, chunk_id, reference
+
+    def parse(self, block: bytes) -> list[Any]:
+        """Return the chunk's entries.
+
+        Raises:
+            RefusedError: The bytes are not what they should be, which is no fault of user code.
+        """
+        try:
+            return list(self.program.reader.parse(self.reference, block))
+        except RAISED as error:
+            failure = failure_of(error, chunk_id=self.chunk_id, place=str(self.reference[0]), function="the reader")
+            raise RefusedError(failure) from error
+
+    def sift(self, entries: Sequence[Any]) -> Sifted:
+        """Run the chunk in halves, and those that fail again in halves, down to single entries.
+
+        Raises:
+            RefusedError: An entry fails, and entries must not.
+        """
+        outputs: list[Any] = []
+        letters: list[DeadLetter] = []
+        spans = [(0, len(entries))]
+        while spans:
+            first, stop = spans.pop()
+            try:
+                outputs += self.run(entries[first:stop])
+            except RAISED as error:
+                if stop - first > 1 and self._splittable:
+                    middle = (first + stop) // 2
+                    spans += [(middle, stop), (first, middle)]
+                    continue
+                again, letter = self.retry(entries, first, stop, error)
+                outputs += again
+                letters += letter
+        return Sifted(outputs, letters)
+
+    def units(self, entries: Sequence[Any]) -> list[tuple[int, int]]:
+        """Return the smallest parts `[first, stop)` that the chunk may be run in."""
+        if entries and self._splittable:
+            return [(index, index + 1) for index in range(len(entries))]
+        return [(0, len(entries))]
+
+    def run(self, entries: Sequence[Any]) -> list[Any]:
+        """Return what the transforms make of entries, after a trial of the aggregator on it."""
+        run = Pass(self.program.transforms, (entries,))
+        outputs = list(run)
+        run.check()
+        aggregator = self.program.aggregator
+        aggregator.add_many(aggregator.create(), iter(outputs))
+        return outputs
+
+    def retry(
+        self, entries: Sequence[Any], first: int, stop: int, error: BaseException
+    ) -> tuple[list[Any], list[DeadLetter]]:
+        """Run what failed with `error` as often as it may be; returns outputs, or a letter.
+
+        Raises:
+            RefusedError: It fails, and entries must not.
+        """
+        tolerance, tries = self.program.tolerance, 1
+        while tries <= tolerance.retries_for(error):
+            threading.Event().wait(tolerance.retry_delay * 2 ** (tries - 1))
+            tries += 1
+            try:
+                return self.run(entries[first:stop]), []
+            except RAISED as again:
+                error = again
+        return [], [self.letter(entries, first, stop, self._failure(entries, first, stop, error), tries)]
+
+    def letter(self, entries: Sequence[Any], first: int, stop: int, failure: Failure, tries: int) -> DeadLetter:
+        """Return what is kept of entries that failed.
+
+        Raises:
+            RefusedError: Entries must not fail.
+        """
+        mode = self.program.tolerance.on_error
+        if mode is OnError.FAIL:
+            raise RefusedError(failure)
+        whole = failure.index is None
+        kept = b"" if mode is OnError.SKIP else _packed(list(entries[first:stop]) if whole else entries[first])
+        return DeadLetter(failure, kept, entries=stop - first, attempts=tries)
+
+    def failure(self, first: int, stop: int, function: str, error: BaseException) -> Failure:
+        """Return what is told of entries that failed."""
+        whole = not self._splittable or stop - first > 1
+        return failure_of(
+            error,
+            chunk_id=self.chunk_id,
+            index=None if whole else first,
+            place=self.place(None if whole else first),
+            function=function,
+        )
+
+    def place(self, index: int | None) -> str:
+        """Say where an entry lies; None for the whole chunk."""
+        if index is None:
+            return f"chunk {self.chunk_id}"
+        try:
+            return self.program.reader.locate(self.reference, index)
+        except Exception as error:
+            return f"entry {index} of chunk {self.chunk_id} (its place is unknown: {error})"
+
+    def _failure(self, entries: Sequence[Any], first: int, stop: int, error: BaseException) -> Failure:
+        return self.failure(first, stop, self._function(entries[first:stop]), error)
+
+    def _function(self, entries: Sequence[Any]) -> str:
+        """Return the name of the function that fails on entries: the first one that does so by itself."""
+        outputs: Sequence[Any] = entries
+        for transform in self.program.transforms:
+            run = Pass((transform,), (outputs,))
+            try:
+                outputs = list(run)
+                run.check()
+            except RAISED:
+                return str(transform)
+        return f"aggregator {self.program.aggregator}"
+
+    @property
+    def _splittable(self) -> bool:
+        whole = any(isinstance(transform, WHOLE_CHUNK) for transform in self.program.transforms)
+        return self.program.tolerance.splittable or not whole
+
+
+def _packed(entry: Any) -> bytes:
+    try:
+        return pack(entry)
+    except EncodingError:
+        # Only a reader of the user's own yields what is no plain data; its text is better than nothing.
+        return pack(repr(entry))
