@@ -16,6 +16,7 @@ from elastic.version import __version__
 if TYPE_CHECKING:
     from elastic.core.aggregator import Aggregator
     from elastic.core.errors import ElasticError
+    from elastic.core.heartbeat import Heartbeat
     from elastic.core.interceptor import Interceptor
     from elastic.core.placement import Candidate, Placement
     from elastic.core.receipt import Receipt, decode_token
@@ -63,6 +64,7 @@ __all__ = [
     # what users derive from
     "Aggregator",
     "Interceptor",
+    "Heartbeat",
     "Placement",
     "Candidate",
     "Source",
@@ -75,6 +77,7 @@ __all__ = [
 _HOMES = {
     "elastic.core.aggregator": ("Aggregator",),
     "elastic.core.errors": ("ElasticError",),
+    "elastic.core.heartbeat": ("Heartbeat",),
     "elastic.core.interceptor": ("Interceptor",),
     "elastic.core.placement": ("Candidate", "Placement"),
     "elastic.core.receipt": ("Receipt", "decode_token"),

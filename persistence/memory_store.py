@@ -8,7 +8,9 @@ from typing import Any
 
 from elastic.core.chunk import Chunk
 from elastic.core.errors import StoreError
+from elastic.core.failure import DeadLetter
 from elastic.core.store import ChunkStore, Commit, Kept, ReceiptRow, RunStore, StepRecord
+from elastic.persistence.letter import not_open, place_of
 from elastic.persistence.plain_json import read_json, readable, write_json
 
 
@@ -45,6 +47,8 @@ class MemoryRunStore(RunStore):
         self._steps: dict[int, StepRecord] = {}
         self._partials: dict[int, list[bytes]] = defaultdict(list)
         self._receipts: dict[int, dict[int, ReceiptRow]] = defaultdict(dict)
+        #: by step, by chunk id and index; None where the letter is redriven
+        self._letters: dict[int, dict[tuple[int, int | None], DeadLetter | None]] = defaultdict(dict)
         self._chunks: dict[int, MemoryChunkStore] = defaultdict(MemoryChunkStore)
 
     def begin(self, step: int, name: str, manifest: dict[str, Any], started_at: float) -> None:
@@ -53,7 +57,7 @@ class MemoryRunStore(RunStore):
         self._steps[step] = (
             StepRecord(step, readable(name), "in_progress", plain, started_at=started_at)
             if known is None
-            else replace(known, state="in_progress", ended_at=None, error=None)
+            else replace(known, state="in_progress", ended_at=None, error=None, resumed=(*known.resumed, plain))
         )
 
     def commit(self, step: int, commit: Commit) -> None:
@@ -61,6 +65,7 @@ class MemoryRunStore(RunStore):
         firsts = [row.first for row in commit.receipts]
         if len(set(firsts)) < len(firsts) or not self._receipts[step].keys().isdisjoint(firsts):
             raise StoreError(f"run {self.run_id}, step {step}: a batch was to be committed twice.")
+        letters = self._changed_letters(step, commit)
         self._steps[step] = replace(
             record,
             low=commit.low,
@@ -71,6 +76,7 @@ class MemoryRunStore(RunStore):
         )
         self._partials[step].extend(commit.partials)
         self._receipts[step].update((row.first, row) for row in commit.receipts)
+        self._letters[step] = letters
 
     def end(self, step: int, state: str, ended_at: float, error: str | None = None) -> None:
         error = None if error is None else readable(error)
@@ -86,8 +92,25 @@ class MemoryRunStore(RunStore):
         rows = self._receipts[self._known(step).step]
         return iter([rows[first] for first in sorted(rows)])
 
+    def letters(self, step: int) -> Iterator[DeadLetter]:
+        kept = self._letters[self._known(step).step].values()
+        return iter(sorted((letter for letter in kept if letter is not None), key=place_of))
+
     def chunks(self, step: int) -> MemoryChunkStore:
         return self._chunks[step]
+
+    def _changed_letters(self, step: int, commit: Commit) -> dict[tuple[int, int | None], DeadLetter | None]:
+        letters = dict(self._letters[step])
+        for letter in commit.letters:
+            key = (letter.failure.chunk_id, letter.failure.index)
+            if key in letters:
+                raise StoreError(f"run {self.run_id}, step {step}: a dead letter was to be committed twice.")
+            letters[key] = letter
+        for key in commit.redriven:
+            if letters.get(key) is None:
+                raise not_open(self.run_id, step, key)
+            letters[key] = None
+        return letters
 
     def _known(self, step: int) -> StepRecord:
         if step not in self._steps:

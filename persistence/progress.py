@@ -1,5 +1,6 @@
 """The row that says how far a step came, and the seal that every kept row carries."""
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from hashlib import blake2b
 from typing import Any
@@ -36,6 +37,9 @@ class Progress:
     error: str | None = None
     partials: int = 0  #: how many partials the step has
     receipts: int = 0  #: how many receipt rows
+    letters: int = 0  #: how many dead letters, those that are redriven among them
+    redriven: int = 0  #: how many of them are redriven
+    begins: int = 1  #: how many masters have begun the step or gone on with it
 
     def seal(self, run_id: str) -> bytes:
         return seal("progress", run_id, (self.step, 0), pack(list(astuple(self))))
@@ -56,10 +60,12 @@ class Progress:
             "counters": write_json(commit.counters, f"the counters of step {self.step}"),
             "partials": self.partials + len(commit.partials),
             "receipts": self.receipts + len(commit.receipts),
+            "letters": self.letters + len(commit.letters),
+            "redriven": self.redriven + len(commit.redriven),
         }
 
-    def record(self, name: str, manifest: str, started_at: float) -> StepRecord:
-        """Return what the contract shows of a step.
+    def record(self, name: str, manifests: Sequence[str], started_at: float) -> StepRecord:
+        """Return what the contract shows of a step; `manifests` are those of all its masters, in order.
 
         Raises:
             EncodingError: A column does not hold what it should.
@@ -71,7 +77,8 @@ class Progress:
             step=self.step,
             name=name,
             state=self.state,
-            manifest=read_json(manifest),
+            manifest=read_json(manifests[0]),
+            resumed=tuple(map(read_json, manifests[1:])),
             low=self.low,
             bitmap=self.bitmap,
             position=position,

@@ -1,19 +1,24 @@
 """Receipt rows as bytes: a batch is kept as columns, in 34 to 50 bytes a chunk.
 
-`conceived_at` and `entries` are kept as their smallest value and, for each chunk, the distance from it in as few
-bytes as the largest distance takes (frame of reference coding); a column of equal values takes no bytes at all.
+`conceived_at`, `entries` and, where entries failed, `failed` are kept as their smallest value and, for each chunk, the
+distance from it in as few bytes as the largest distance takes (frame of reference coding); a column of equal values
+takes no bytes at all.
 """
 
 import struct
 import sys
 from array import array
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 from elastic.core.errors import CorruptStoreError, EncodingError
 from elastic.core.store import ReceiptRow
 
 _DIGEST = 16
 _HEAD = struct.Struct("<qBqB")
+#: In the width of `entries`: behind the head comes a second one, of the column `failed`.
+_HAS_FAILED = 0x80
+_FAILED_HEAD = struct.Struct("<qB")
 _TYPES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
@@ -23,16 +28,22 @@ def pack_row(row: ReceiptRow) -> bytes:
     Raises:
         EncodingError: A column does not have `count` values, or one that is no 64-bit integer.
     """
-    lengths = (len(row.conceived_at), len(row.entries), len(row.contents) / _DIGEST, len(row.digests) / _DIGEST)
+    lengths = [len(row.conceived_at), len(row.entries), len(row.contents) / _DIGEST, len(row.digests) / _DIGEST]
+    lengths += [len(row.failed)] if row.failed else []
     if row.count < 1 or any(length != row.count for length in lengths) or len(row.states) != _DIGEST:
         raise EncodingError(f"the receipts of the batch at chunk {row.first} do not have {row.count} values a column.")
     try:
         conceived_at, conceived_width, conceived = _pack_column(row.conceived_at)
         entries, entries_width, counts = _pack_column(row.entries)
-        head = _HEAD.pack(conceived_at, conceived_width, entries, entries_width)
+        flag = _HAS_FAILED if row.failed else 0
+        head = _HEAD.pack(conceived_at, conceived_width, entries, entries_width | flag)
+        failures = b""
+        if row.failed:
+            failed, failed_width, failures = _pack_column(row.failed)
+            head += _FAILED_HEAD.pack(failed, failed_width)
     except (struct.error, TypeError, OverflowError) as error:
         raise EncodingError(f"the receipts of the batch at chunk {row.first} cannot be kept ({error}).") from error
-    return b"".join((head, row.states, conceived, counts, row.contents, row.digests))
+    return b"".join((head, row.states, conceived, counts, failures, row.contents, row.digests))
 
 
 def unpack_row(first: int, count: int, attempt: int, worker: tuple[str, str], data: bytes) -> ReceiptRow:
@@ -43,12 +54,14 @@ def unpack_row(first: int, count: int, attempt: int, worker: tuple[str, str], da
     """
     try:
         conceived_at, conceived_width, entries, entries_width = _HEAD.unpack_from(data)
-        ends = _ends(count, conceived_width, entries_width)
+        has_failed, entries_width = entries_width & _HAS_FAILED, entries_width & ~_HAS_FAILED
+        failed, failed_width = _FAILED_HEAD.unpack_from(data, _HEAD.size) if has_failed else (0, 0)
+        start = _HEAD.size + (_FAILED_HEAD.size if has_failed else 0)
+        widths = (conceived_width, entries_width, failed_width, _DIGEST, _DIGEST)
+        ends = list(accumulate([start, _DIGEST, *(count * width for width in widths)]))
         if count < 1 or ends[-1] != len(data):
             raise ValueError("its length does not fit")
-        states, conceived, counts, contents, digests = (
-            data[start:end] for start, end in zip((_HEAD.size, *ends), ends, strict=False)
-        )
+        states, conceived, counts, failures, contents, digests = (data[begin:end] for begin, end in pairwise(ends))
         return ReceiptRow(
             first,
             count,
@@ -59,18 +72,10 @@ def unpack_row(first: int, count: int, attempt: int, worker: tuple[str, str], da
             contents,
             states,
             digests,
+            _unpack_column(failed, failed_width, failures, count) if has_failed else (),
         )
     except (struct.error, ValueError, KeyError) as error:
         raise CorruptStoreError(f"the receipts of the batch at chunk {first} are damaged ({error})") from error
-
-
-def _ends(count: int, conceived_width: int, entries_width: int) -> list[int]:
-    """Return where each part behind the head ends."""
-    ends, end = [], _HEAD.size
-    for length in (_DIGEST, count * conceived_width, count * entries_width, count * _DIGEST, count * _DIGEST):
-        end += length
-        ends.append(end)
-    return ends
 
 
 def _pack_column(values: Sequence[int]) -> tuple[int, int, bytes]:

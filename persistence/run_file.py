@@ -24,16 +24,22 @@ FORMAT = 1
 _BUSY_SECONDS = 30.0
 _SCHEMA = """
 CREATE TABLE run (run_id TEXT, epoch INTEGER, chunk_store TEXT, seal BLOB);
-CREATE TABLE step (step INTEGER PRIMARY KEY, name TEXT, manifest TEXT, started_at REAL, seal BLOB);
+CREATE TABLE step (
+    step INTEGER, ordinal INTEGER, name TEXT, manifest TEXT, started_at REAL, seal BLOB, UNIQUE (step, ordinal)
+);
 CREATE TABLE progress (
     step INTEGER PRIMARY KEY, state TEXT, low INTEGER, bitmap BLOB, position BLOB, exhausted INTEGER, counters TEXT,
-    ended_at REAL, error TEXT, partials INTEGER, receipts INTEGER, seal BLOB
+    ended_at REAL, error TEXT, partials INTEGER, receipts INTEGER, letters INTEGER, redriven INTEGER, begins INTEGER,
+    seal BLOB
 );
 CREATE TABLE partial (step INTEGER, ordinal INTEGER, data BLOB, seal BLOB, UNIQUE (step, ordinal));
 CREATE TABLE worker (id INTEGER PRIMARY KEY, node_id TEXT, worker_id TEXT, UNIQUE (node_id, worker_id));
 CREATE TABLE receipt (
     step INTEGER, first INTEGER, count INTEGER, attempt INTEGER, worker INTEGER, data BLOB, seal BLOB,
     UNIQUE (step, first)
+);
+CREATE TABLE letter (
+    step INTEGER, chunk INTEGER, entry INTEGER, data BLOB, redriven INTEGER, seal BLOB, UNIQUE (step, chunk, entry)
 );
 """
 _LAID_OUT = [(statement.strip(),) for statement in _SCHEMA.split(";") if statement.strip()]

@@ -9,10 +9,12 @@ from typing import Any
 
 from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError, StoreError, UsageError
+from elastic.core.failure import DeadLetter
 from elastic.core.store import ChunkStore, Commit, ReceiptRow, RunStore, StepRecord
 from elastic.persistence.directory_store import DirectoryChunkStore
 from elastic.persistence.disk import create_file, make_folder, store_error, sync_folder
 from elastic.persistence.home import RUN_FILE
+from elastic.persistence.letter import LetterTable
 from elastic.persistence.plain_json import readable, write_json
 from elastic.persistence.progress import Progress, seal
 from elastic.persistence.receipt_columns import pack_row, unpack_row
@@ -28,6 +30,7 @@ _CHUNK_STORES: dict[str, type[SegmentChunkStore] | type[DirectoryChunkStore]] = 
 _PAGE = 256
 #: The most that SQLite keeps in one row is 1,000,000,000 bytes.
 MAX_PARTIAL = 999_999_000
+_REPLACE_PROGRESS = "REPLACE INTO progress VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SELECT_RECEIPTS = """
 SELECT first, count, attempt, node_id, worker_id, data, seal
 FROM receipt LEFT JOIN worker ON worker.id = receipt.worker
@@ -55,6 +58,7 @@ class SqliteRunStore(RunStore):
         if kept != _run_seal(run_id, self.key, epoch, chunk_store):
             raise file.damaged("its first row and its key do not belong together")
         self.run_id = file.run_id = run_id
+        self._letters = LetterTable(file, run_id)
         self.epoch = epoch
         self._chunk_store = chunk_store
 
@@ -134,12 +138,15 @@ class SqliteRunStore(RunStore):
         name, text = readable(name), write_json(manifest, f"the manifest of step {step}")
         known = self._progress(step)
         with self._file.transaction(self.epoch):
+            ordinal = 0 if known is None else known.begins
+            sealed = _step_seal(self.run_id, (step, ordinal), name, text, started_at)
+            values = (step, ordinal, name, text, started_at, sealed)
+            self._file.execute("INSERT INTO step VALUES (?, ?, ?, ?, ?, ?)", values)
             if known is None:
-                sealed = _step_seal(self.run_id, step, name, text, started_at)
-                self._file.execute("INSERT INTO step VALUES (?, ?, ?, ?, ?)", (step, name, text, started_at, sealed))
                 self._write_progress(Progress(step, "in_progress"))
             else:
-                self._write_progress(replace(known, state="in_progress", ended_at=None, error=None))
+                again = replace(known, state="in_progress", ended_at=None, error=None, begins=ordinal + 1)
+                self._write_progress(again)
 
     def commit(self, step: int, commit: Commit) -> None:
         packed = [pack_row(row) for row in commit.receipts]
@@ -156,6 +163,10 @@ class SqliteRunStore(RunStore):
                 self._file.execute("INSERT INTO partial VALUES (?, ?, ?, ?)", (step, ordinal, partial, sealed))
             for row, data in zip(commit.receipts, packed, strict=True):
                 self._write_receipt(step, row, data)
+            for letter in commit.letters:
+                self._letters.insert(step, letter)
+            for key in commit.redriven:
+                self._letters.redrive(step, key)
             self._write_progress(replace(known, **columns))
 
     def end(self, step: int, state: str, ended_at: float, error: str | None = None) -> None:
@@ -190,6 +201,10 @@ class SqliteRunStore(RunStore):
         if found != expected:
             raise self._file.damaged(f"step {step}: there are {found} of {expected} rows of receipts")
 
+    def letters(self, step: int) -> Iterator[DeadLetter]:
+        for place in self._letters.places(self._known(step).step):
+            yield self._letters.get(step, place)
+
     def chunks(self, step: int) -> ChunkStore:
         if step not in self._chunks:
             kind = _CHUNK_STORES[self._chunk_store]
@@ -206,15 +221,18 @@ class SqliteRunStore(RunStore):
     # Rows
 
     def _record(self, step: int) -> StepRecord:
-        rows = self._file.rows("SELECT name, manifest, started_at, seal FROM step WHERE step=?", (step,))
         progress = self._progress(step)
-        if not rows or progress is None:
+        # Only as many as there were then: a master that goes on may have added one since.
+        statement = "SELECT name, manifest, started_at, seal FROM step WHERE step=? AND ordinal<? ORDER BY ordinal"
+        rows = [] if progress is None else self._file.rows(statement, (step, progress.begins))
+        if progress is None or len(rows) != progress.begins:
             raise self._file.damaged(f"step {step}: half of what is kept about it is missing")
-        *fields, kept = rows[0]
-        if kept != _step_seal(self.run_id, step, *fields):
-            raise self._file.damaged(f"step {step}: the manifest is not as it was written")
+        for ordinal, (*fields, kept) in enumerate(rows):
+            if kept != _step_seal(self.run_id, (step, ordinal), *fields):
+                raise self._file.damaged(f"step {step}: the manifest is not as it was written")
+        name, _, started_at, _ = rows[0]
         try:
-            return progress.record(*fields)
+            return progress.record(name, [manifest for _, manifest, _, _ in rows], started_at)
         except EncodingError as error:
             raise self._file.damaged(f"step {step}: {error}") from error
 
@@ -236,7 +254,7 @@ class SqliteRunStore(RunStore):
 
     def _write_progress(self, progress: Progress) -> None:
         values = (*astuple(progress), progress.seal(self.run_id))
-        self._file.execute("REPLACE INTO progress VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        self._file.execute(_REPLACE_PROGRESS, values)
 
     def _write_receipt(self, step: int, row: ReceiptRow, data: bytes) -> None:
         worker = (row.node_id, row.worker_id)
@@ -274,8 +292,8 @@ def _run_seal(run_id: str, key: bytes, epoch: int, chunk_store: str) -> bytes:
     return seal("run", run_id, (0, 0), pack([key, epoch, chunk_store]))
 
 
-def _step_seal(run_id: str, step: int, name: str, manifest: str, started_at: float) -> bytes:
-    return seal("step", run_id, (step, 0), pack([name, manifest, started_at]))
+def _step_seal(run_id: str, place: tuple[int, int], name: str, manifest: str, started_at: float) -> bytes:
+    return seal("step", run_id, place, pack([name, manifest, started_at]))
 
 
 def _receipt_seal(run_id: str, step: int, first: int, fields: tuple[Any, ...], data: bytes) -> bytes:

@@ -11,6 +11,7 @@ from ray import cloudpickle
 
 from elastic.core.program import Program
 from elastic.stages.cell import Cell
+from elastic.stages.health import Health, start_pulse
 from elastic.stages.shipped_code import Code
 from elastic.stages.station import Station
 from elastic.stages.wire import COLLECT, Reply, decode_call, decode_reply, encode_call, encode_reply
@@ -30,11 +31,12 @@ class WorkerActor:
         """Return the versions of this node, and this process's id."""
         return versions(), os.getpid()
 
-    def start(self, program: bytes, code: Code, node_id: str, worker_id: str) -> None:
-        """Load the program; called once, when the versions have been compared."""
+    def start(self, program: bytes, code: Code, node_id: str, worker_id: str) -> str:
+        """Load the program, and return the file of this process's signs of life; called once."""
         code.install()
         loaded: Program = cloudpickle.loads(program)
         self._worker = Worker(loaded, node_id=node_id, worker_id=worker_id, cell=Cell(program))
+        return start_pulse()
 
     def work(self, call: bytes) -> bytes:
         return encode_reply(self._worker.work(decode_call(call)))
@@ -50,15 +52,21 @@ class StationActor:
         """Return the versions of this node, and this process's id."""
         return versions(), os.getpid()
 
-    def start(self, program: bytes, code: Code, node_id: str) -> None:
+    def start(self, program: bytes, code: Code, node_id: str, heartbeat: bytes) -> None:
         """Load the program; called once, before any worker is added."""
         code.install()
         self._station = Station.of(cloudpickle.loads(program), node_id, combine=True)
         self._workers: dict[str, Any] = {}
+        self._health = Health(cloudpickle.loads(heartbeat))
 
-    def add_worker(self, worker_id: str, worker: Any) -> None:
+    def add_worker(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> None:
         self._workers[worker_id] = worker
         self._station.add_worker(worker_id)
+        self._health.watch(worker_id, process_id, pulse)
+
+    async def ping(self) -> None:
+        """Give a sign of life, and look for those of the workers."""
+        self._health.check()
 
     async def work(self, call: bytes) -> bytes:
         """Have a call done by one of this node's workers."""
@@ -91,6 +99,7 @@ class StationActor:
     def _lost(self, worker_id: str, batch_id: int, reason: str) -> Reply:
         self._workers.pop(worker_id, None)
         self._station.remove_worker(worker_id)
+        self._health.forget(worker_id)
         return Reply(node_id=self._station.node_id, worker_id=worker_id, batch_id=batch_id, lost=((worker_id, reason),))
 
 

@@ -1,17 +1,21 @@
 """A node of a Ray cluster as the transport sees it: the master's own, and any other."""
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
+from ray import cloudpickle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from elastic.core.errors import NodeRefusedError
 from elastic.core.event import BatchLost, NodeLost, WorkerJoined, WorkerLost
+from elastic.core.heartbeat import Heartbeat
 from elastic.core.program import Program
+from elastic.stages.health import Health
 from elastic.stages.ray_actor import StationActor, WorkerActor, reason_of, versions
 from elastic.stages.shipped_code import Code
 from elastic.stages.station import Station
@@ -55,6 +59,7 @@ class Shipment:
     pickled: bytes
     #: the code beside the driver
     code: Code
+    heartbeat: Heartbeat
 
 
 class RayNode(ABC):
@@ -97,7 +102,11 @@ class RayNode(ABC):
         """Give a call to the node, or ask for what its workers hold."""
 
     @abstractmethod
-    def _add(self, worker_id: str, worker: Any) -> None:
+    def check(self) -> None:
+        """Look for signs of life; called about once a second."""
+
+    @abstractmethod
+    def _add(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> None:
         """Let a worker that is ready take part."""
 
     def _actor(self, kind: type, **options: Any) -> Any:
@@ -108,8 +117,10 @@ class RayNode(ABC):
         worker = self.starting.pop(worker_id, None)
         if worker is None:
             return []
-        reason = _mismatch(hello, started)
-        if reason is not None:
+        try:
+            process_id, pulse = _greeted(hello, started, self.node_id)
+        except NodeRefusedError as refused:
+            reason = refused.reason
             self._stillborn += 1
             if self._stillborn < _STILLBORN and reason.startswith("its process"):
                 self.start_worker()
@@ -117,7 +128,7 @@ class RayNode(ABC):
                 self.refused = NodeRefusedError(self.node_id, reason)
             return []
         self.workers[worker_id] = worker
-        self._add(worker_id, worker)
+        self._add(worker_id, worker, process_id, pulse)
         return [WorkerJoined(self.node_id, worker_id, self.on_master)]
 
     def _replace(self, worker_id: str) -> None:
@@ -134,6 +145,10 @@ class LocalNode(RayNode):
     def __init__(self, node_id: str, ray_id: str, shipment: Shipment, watch: Watch) -> None:
         super().__init__(node_id, ray_id, shipment, watch)
         self._station = Station.of(shipment.program, node_id, combine=False)
+        self._health = Health(shipment.heartbeat)
+
+    def check(self) -> None:
+        self._health.check()
 
     def send(self, call: Call | None) -> None:
         if call is None:
@@ -176,11 +191,13 @@ class LocalNode(RayNode):
 
     def _on_death(self, worker_id: str, reason: str) -> list[Arrival]:
         self._station.remove_worker(worker_id)
+        self._health.forget(worker_id)
         self._replace(worker_id)
         return [WorkerLost(self.node_id, worker_id, reason)]
 
-    def _add(self, worker_id: str, worker: Any) -> None:
+    def _add(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> None:
         self._station.add_worker(worker_id)
+        self._health.watch(worker_id, process_id, pulse)
 
 
 @dataclass(slots=True)
@@ -198,9 +215,13 @@ class RemoteNode(RayNode):
 
     def __init__(self, node_id: str, ray_id: str, shipment: Shipment, watch: Watch) -> None:
         super().__init__(node_id, ray_id, shipment, watch)
+        #: monotonic seconds of the station's last sign of life; None before the first
+        self._heard_at: float | None = None
+        self._pinged = False
         self._station = self._actor(StationActor, num_cpus=0)
         hello = self._station.hello.remote()
-        started = self._station.start.remote(shipment.pickled, shipment.code, node_id)
+        heartbeat = cloudpickle.dumps(shipment.heartbeat)
+        started = self._station.start.remote(shipment.pickled, shipment.code, node_id, heartbeat)
         self._watch.pending[started] = lambda ref: self._on_station(hello, ref)
 
     def send(self, call: Call | None) -> None:
@@ -212,10 +233,31 @@ class RemoteNode(RayNode):
         super().close()
         ray.kill(self._station)
 
+    def check(self) -> None:
+        if self._heard_at is None:
+            return
+        silence = time.monotonic() - self._heard_at
+        if self._shipment.heartbeat.is_lost("station", silence):
+            reason = f"the station of node {self.node_id} has been silent for {silence:.0f} s"
+            self._watch.arrived.append(NodeLost(self.node_id, reason))
+        elif not self._pinged:
+            self._pinged = True
+            self._watch.pending[self._station.ping.remote()] = self._on_pong
+
+    def _on_pong(self, ref: Any) -> list[Arrival]:
+        try:
+            ray.get(ref)
+        except ray.exceptions.RayError as error:
+            return [NodeLost(self.node_id, f"the station of node {self.node_id} is gone: {reason_of(error)}")]
+        self._pinged, self._heard_at = False, time.monotonic()
+        return []
+
     def _on_station(self, hello: Any, started: Any) -> list[Arrival]:
-        reason = _mismatch(hello, started)
-        if reason is not None:
-            self.refused = NodeRefusedError(self.node_id, reason)
+        try:
+            _greeted(hello, started, self.node_id)
+            self._heard_at = time.monotonic()
+        except NodeRefusedError as refused:
+            self.refused = refused
         return []
 
     def _on_answer(self, ref: Any) -> list[Arrival]:
@@ -227,24 +269,25 @@ class RemoteNode(RayNode):
             self._replace(worker_id)
         return [reply]
 
-    def _add(self, worker_id: str, worker: Any) -> None:
-        self._station.add_worker.remote(worker_id, worker)
+    def _add(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> None:
+        self._station.add_worker.remote(worker_id, worker, process_id, pulse)
 
 
-def _mismatch(hello: Any, started: Any) -> str | None:
-    """Return why a worker that was started cannot take part, or None."""
+def _greeted(hello: Any, started: Any, node_id: str) -> tuple[int, Any]:
+    """Return the process id of an actor that was started, and what its start gave.
+
+    Raises:
+        NodeRefusedError: It did not start, or its versions are others.
+    """
     try:
-        theirs, _ = ray.get(hello)
+        theirs, process_id = ray.get(hello)
+        for name, ours in versions().items():
+            if theirs[name] != ours:
+                reason = f"it has {name} {theirs[name]} and this one {ours}; install the same version on all nodes"
+                raise NodeRefusedError(node_id, reason)
+        return process_id, ray.get(started)
     except ray.exceptions.RayError as error:
-        return _why_not(error)
-    for name, ours in versions().items():
-        if theirs[name] != ours:
-            return f"it has {name} {theirs[name]} and this one {ours}; install the same version on all nodes"
-    try:
-        ray.get(started)
-    except ray.exceptions.RayError as error:
-        return _why_not(error)
-    return None
+        raise NodeRefusedError(node_id, _why_not(error)) from error
 
 
 def _why_not(error: Exception) -> str:

@@ -82,12 +82,16 @@ class RayTransport(Transport):
                 own = node["NodeID"] == self._own_ray_id
                 kind = LocalNode if own else RemoteNode
                 self._nodes[node_id] = kind(node_id, node["NodeID"], self._shipment(own=own), self._watch)
+        for node_id, present in self._nodes.items():
+            present.check()
+            if node_id not in alive:
+                self._watch.arrived.append(NodeLost(node_id, f"node {node_id} has left the cluster"))
         known = [(node, alive[node_id]) for node_id, node in self._nodes.items() if node_id in alive]
         for chosen in _share([(node, _cpus(facts) - node.size) for node, facts in known], self._left()):
             chosen.start_worker()
 
     def _shipment(self, *, own: bool) -> Shipment:
-        return Shipment(self._program, self._pickled, self._near if own else self._far)
+        return Shipment(self._program, self._pickled, self._near if own else self._far, self._limits.heartbeat)
 
     @cached_property
     def _near(self) -> Code:
@@ -95,7 +99,8 @@ class RayTransport(Transport):
 
     @cached_property
     def _far(self) -> Code:
-        return Code(archive=archive_of(driver_folders()))
+        folders = driver_folders()
+        return Code(archive=archive_of(folders[0]) if folders else b"")
 
     def _left(self) -> int | None:
         if self._limits.workers is None:

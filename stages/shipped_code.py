@@ -1,15 +1,13 @@
 """Code beside the driver script: where workers find it, also on nodes that do not see its folder."""
 
-import atexit
 import io
 import os
 import sys
 import sysconfig
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from elastic.core.errors import UsageError
@@ -35,46 +33,45 @@ class Code:
         sys.path += [folder for folder in self.folders if folder not in sys.path]
         if self.archive:
             handle, path = tempfile.mkstemp(prefix="elastic-code-", suffix=".zip")
-            with os.fdopen(handle, "wb") as file:
+            with os.fdopen(os.dup(handle), "wb") as file:
                 file.write(self.archive)
-            atexit.register(Path(path).unlink, missing_ok=True)
+            # A worker is ended without being asked, so the file goes now, where it can be had by another name (Linux).
+            opened = Path(f"/proc/{os.getpid()}/fd/{handle}")
+            if opened.exists():
+                Path(path).unlink()
+                path = str(opened)
             sys.path.append(path)
 
 
 def driver_folders() -> list[Path]:
-    """Return the folder from which the driver imports its own modules, if there is one.
+    """Return the folders from which the driver imports its own modules.
 
-    It is the first of `sys.path`, which is the script's folder, or the working folder of `python -m` and of a prompt;
-    what libraries have put in front of it (Ray does) lies in theirs.
+    They are those of `sys.path` that are not Python's and its libraries'. The first is the script's folder, or the
+    working folder of `python -m` and of a prompt; what libraries have put in front of it (Ray does) lies in theirs.
     """
     libraries = [Path(name).resolve() for name in sysconfig.get_paths().values()]
     folders = (folder for folder in map(Path.resolve, map(Path, sys.path)) if folder.is_dir())
-    return list(islice((folder for folder in folders if not any(map(folder.is_relative_to, libraries))), 1))
+    return [folder for folder in folders if not any(map(folder.is_relative_to, libraries))]
 
 
-def archive_of(folders: Iterable[Path]) -> bytes:
-    """Return a zip archive of the modules and packages that lie in `folders`, empty when there are none.
+def archive_of(folder: Path) -> bytes:
+    """Return a zip archive of the modules and packages that lie in a folder, empty when there are none.
 
     Raises:
         UsageError: There is more than could be meant.
     """
-    buffer, seen, total = io.BytesIO(), set[str](), 0
+    buffer, files, total = io.BytesIO(), 0, 0
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for folder in folders:
-            for path in _sources(folder):
-                name = path.relative_to(folder).as_posix()
-                if name in seen:
-                    continue
-                seen.add(name)
-                content = path.read_bytes()
-                total += len(content)
-                if len(seen) > _MAX_FILES or total > _MAX_BYTES:
-                    raise UsageError(
-                        f"{folder} holds more than {_MAX_FILES} modules or {_MAX_BYTES >> 20} MiB of them, which is "
-                        "too much to send to other nodes; run the driver script from a folder of its own."
-                    )
-                archive.writestr(zipfile.ZipInfo(name), content)
-    return buffer.getvalue() if seen else b""
+        for files, path in enumerate(_sources(folder), 1):
+            content = path.read_bytes()
+            total += len(content)
+            if files > _MAX_FILES or total > _MAX_BYTES:
+                raise UsageError(
+                    f"{folder} holds more than {_MAX_FILES} modules or {_MAX_BYTES >> 20} MiB of them, which is "
+                    "too much to send to other nodes; run the driver script from a folder of its own."
+                )
+            archive.writestr(zipfile.ZipInfo(path.relative_to(folder).as_posix()), content)
+    return buffer.getvalue() if files else b""
 
 
 def _sources(folder: Path) -> Iterator[Path]:

@@ -1,9 +1,10 @@
 """The transport contract: how calls reach the nodes and replies come back."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from elastic.core.event import BatchLost, NodeLost, WorkerJoined, WorkerLost
+from elastic.core.heartbeat import Heartbeat
 from elastic.core.program import Program
 from elastic.stages.wire import Call, Reply
 
@@ -19,6 +20,8 @@ class Limits:
     workers: int | None = None
     #: seconds to wait for the first worker
     start_timeout: float = 30.0
+    #: when a silent process counts as lost
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
 
 
 class Transport(ABC):

@@ -67,12 +67,12 @@ class Worker:
             self._forget()
             return self._reply(call.batch_id, failure=refused.failure)
         self._accounts.append(self._account(call, blocks, counts, letters))
-        partial = self._take() if call.collect else None
-        return self._reply(call.batch_id, partial=partial, seconds=time.perf_counter() - started)
+        answer = self._take() if call.collect else {}
+        return self._reply(call.batch_id, seconds=time.perf_counter() - started, **answer)
 
     def collect(self) -> Reply:
         """Answer with everything that this worker holds, and hold nothing any more."""
-        return self._reply(COLLECT, partial=self._take() if self._accounts else None)
+        return self._reply(COLLECT, **(self._take() if self._accounts else {}))
 
     def _limit(self, call: Call) -> float | None:
         """Return the seconds that a call may take; a cell keeps the time itself."""
@@ -180,12 +180,18 @@ class Worker:
         failure = replace(letter.failure, node_id=self.node_id, worker_id=self.worker_id)
         return replace(letter, failure=failure, receipt=receipt.token)
 
-    def _take(self) -> Partial:
-        state = compress(self.program.aggregator.encode(self._state))
-        accounts = tuple(self._accounts)
-        letters = tuple(letter for account in accounts for letter in account.letters)
+    def _take(self) -> dict[str, Any]:
+        """Return what is held as the part of a reply, or why it cannot be had; nothing is held any more."""
+        held, accounts = self._state, tuple(self._accounts)
         self._forget()
-        return Partial(accounts, (state,), digest_of((state,), letters))
+        try:
+            state = compress(self.program.aggregator.encode(held))
+        except RAISED as error:
+            first = accounts[0].first
+            place, function = f"the state of chunk {first} and others", f"aggregator {self.program.aggregator}"
+            return {"failure": failure_of(error, chunk_id=first, place=place, function=function)}
+        letters = tuple(letter for account in accounts for letter in account.letters)
+        return {"partial": Partial(accounts, (state,), digest_of((state,), letters))}
 
     def _forget(self) -> None:
         self._state, self._accounts = None, []

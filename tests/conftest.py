@@ -6,9 +6,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from elastic.testing import RayCluster
+
+# How long an example takes says nothing here: the machine may be busy.
+hypothesis.settings.register_profile("elastic", deadline=None)
+hypothesis.settings.load_profile("elastic")
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +78,28 @@ def run_driver(script: Path, nodes: RayCluster, *arguments: str) -> "subprocess.
         timeout=150,
         check=False,
     )
+
+
+#: Lets chunks be worked on only when workers of two nodes are there, so that both get some.
+RENDEZVOUS = """
+import os, socket, threading
+
+def hold(expected=2):
+    server = socket.create_server(("127.0.0.1", 0))
+    def admit():
+        waiting = [server.accept()[0] for _ in range(expected)]
+        for connection in waiting:
+            connection.close()
+        while True:
+            server.accept()[0].close()
+    threading.Thread(target=admit, daemon=True).start()
+    return server.getsockname()[1]
+
+met = set()
+
+def meet(port):
+    if port not in met:
+        met.add(port)
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.recv(1)
+"""

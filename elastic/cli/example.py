@@ -48,6 +48,8 @@ def word_count(
     options: dict[str, Any] = {} if cluster is None else {"cluster": cluster}
     result = words.run(name="word-count", interceptor=ConsoleProgress(), **options)
     counts = result.value
+    # Words that are equally common by themselves: in which order results arrived must not show.
+    most_common = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:top]
     if output is Format.JSON:
         print_json(
             {
@@ -56,7 +58,7 @@ def word_count(
                 "chunks": result.chunks,
                 "words_total": counts.total(),
                 "words_distinct": len(counts),
-                "top": counts.most_common(top),
+                "top": most_common,
                 "receipts": result.receipts,
                 "seconds": round(result.seconds, 3),
                 "run_id": result.run_id,
@@ -64,7 +66,7 @@ def word_count(
         )
         return
     if top:
-        print_table(["word", "count"], counts.most_common(top), numbers=["count"])
+        print_table(["word", "count"], most_common, numbers=["count"])
     typer.echo(f"{counts.total():,} words, {len(counts):,} of them distinct")
     typer.echo(str(result))
 

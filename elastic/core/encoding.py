@@ -117,6 +117,13 @@ def _of_text(make: Callable[[str], Any]) -> Callable[[bytes], Any]:
     return lambda data: make(data.decode())
 
 
+def _fraction(numerator: int, denominator: int) -> Fraction:
+    # Numbers only: as text it could name a power that takes for ever to compute.
+    if type(numerator) is not int or type(denominator) is not int or denominator < 1:
+        raise ValueError("not a fraction")
+    return Fraction(numerator, denominator)
+
+
 def _write_time(value: dt.datetime | dt.time) -> bytes:
     """Write an ISO text; the fold is a number behind it, because ISO has no place for it."""
     return f"{value.isoformat()}|{value.fold}".encode()
@@ -148,7 +155,7 @@ _EXTENSIONS: dict[int, tuple[type, Callable[[Any], bytes], Callable[[bytes], Any
     ),
     9: (Decimal, _ascii, _of_text(Decimal)),
     10: (complex, lambda value: pack([value.real, value.imag]), lambda data: complex(*unpack(data))),
-    11: (Fraction, _ascii, _of_text(Fraction)),
+    11: (Fraction, lambda value: pack([value.numerator, value.denominator]), lambda data: _fraction(*unpack(data))),
     12: (uuid.UUID, lambda value: value.bytes, lambda data: uuid.UUID(bytes=data)),
     13: (Counter, lambda value: pack(dict(value)), lambda data: Counter(unpack(data))),
 }

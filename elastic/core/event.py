@@ -75,7 +75,8 @@ class BatchLost:
 class BatchFailed:
     """User code, or the reading of the source, failed on a batch; its worker holds nothing any more."""
 
-    batch_id: int
+    #: None when the worker failed to hand out what it held
+    batch_id: int | None
     worker_id: str
     failure: Failure
 

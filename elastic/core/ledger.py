@@ -196,7 +196,8 @@ class Ledger:
         return () if sent is None or sent.answered else self._send_again([sent], event.reason, suspect=event.suspect)
 
     def _on_batch_failed(self, event: events.BatchFailed) -> Iterable[Instruction]:
-        return [] if event.batch_id not in self._flight.batches else self._fail(event.failure)
+        is_late = event.batch_id is not None and event.batch_id not in self._flight.batches
+        return [] if is_late else self._fail(event.failure)
 
     def _on_partial_refused(self, event: events.PartialRefused) -> Iterable[Instruction]:
         self._collected(event.node_id, event.collected)

@@ -120,6 +120,8 @@ class StepRecord:
     started_at: float = 0.0  #: seconds since 1970
     ended_at: float | None = None
     error: str | None = None  #: one sentence
+    #: the manifests of the masters that went on with the step, in order
+    resumed: tuple[dict[str, Any], ...] = ()
 
 
 class RunStore(ABC):
@@ -133,7 +135,10 @@ class RunStore(ABC):
 
     @abstractmethod
     def begin(self, step: int, name: str, manifest: dict[str, Any], started_at: float) -> None:
-        """Record that a step begins, in state `in_progress`; a step that is known already keeps its progress."""
+        """Record that a step begins, in state `in_progress`.
+
+        A step that is known already keeps its progress and its first manifest; this one is added to its `resumed`.
+        """
 
     @abstractmethod
     def commit(self, step: int, commit: Commit) -> None:

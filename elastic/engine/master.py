@@ -218,7 +218,7 @@ class Master:
             if chunk is not None and self._sender.can_read_for(reply.node_id, chunk):
                 reason = f"node {reply.node_id} does not see the file; it gets it by value from now on"
                 return events.BatchLost(reply.batch_id, reason, suspect=False)
-        return events.BatchFailed(reply.batch_id, reply.worker_id, failure)
+        return events.BatchFailed(None if reply.batch_id == COLLECT else reply.batch_id, reply.worker_id, failure)
 
     def _of_partial(self, node_id: str, partial: Partial, *, collected: bool) -> Event:
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from elastic.core.errors import UsageError
+from elastic.core.heartbeat import Heartbeat
 from elastic.core.interceptor import Interceptor
 from elastic.core.placement import Placement
 from elastic.core.settings import Settings
@@ -47,6 +48,7 @@ class GivenOptions(TypedDict, total=False):
     retry_delay: float
     chunk_timeout: float
     splittable: bool
+    heartbeat: Heartbeat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,8 @@ class Options:
     placement: str | Placement | type[Placement] = "round_robin"
     #: what watches the step
     interceptors: tuple[Interceptor, ...] = ()
+    #: when a silent process counts as lost
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
     #: leaves out of a chunk's entries what the workers do not need, before it is sent; for sources read by the master
     trim: Trim | None = None
     #: how payloads of one-shot sources are kept: `segment` (few files) or `directory` (one file a chunk)
@@ -108,6 +112,10 @@ class Options:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value):
                 raise UsageError(f"{name}={value!r} must be a text.")
+        if not isinstance(self.heartbeat, Heartbeat):
+            raise UsageError(
+                f"heartbeat={self.heartbeat!r} must be a Heartbeat, such as elastic.Heartbeat(timeout=10)."
+            )
         if self.trim is not None and not callable(self.trim):
             raise UsageError(f"trim={self.trim!r} must be a function of a list of entries.")
 

@@ -67,7 +67,7 @@ class Run:
         )
         cutter = Cutter(source, self._clock, trim=options.trim)
         cluster = cluster_of(options.cluster, os.environ)
-        transport = transport_of(cluster, Limits(options.workers, options.settings.start_timeout))
+        transport = transport_of(cluster, Limits(options.workers, options.settings.start_timeout, options.heartbeat))
         try:
             store = self._open_store()
         except ElasticError:

@@ -37,7 +37,7 @@ class IterableSource(Source):
         self._chunk_size = positive_integer("chunk_size", chunk_size)
         if window is not None and not callable(window):
             raise UsageError(f"window must be a function of the number of a chunk, not {window!r}.")
-        self._window = window
+        self.window = window
         #: None until the first cut; stays where the last piece ended
         self._iterator: Iterator[Any] | None = None
         self._taken = 0
@@ -76,12 +76,12 @@ class IterableSource(Source):
             "kind": "iterable",
             "type": type(self._iterable).__name__,
             "entries": self._length(),
-            "chunk_size": self._chunk_size if self._window is None else name_of(self._window),
+            "chunk_size": self._chunk_size if self.window is None else name_of(self.window),
         }
 
     def expected_chunks(self) -> int | None:
         length = self._length()
-        return None if length is None or self._window is not None else -(-length // self._chunk_size)
+        return None if length is None or self.window is not None else -(-length // self._chunk_size)
 
     def __str__(self) -> str:
         return f"the source of type {type(self._iterable).__name__}"
@@ -117,16 +117,16 @@ class IterableSource(Source):
 
     def _size(self, chunk: int) -> int:
         """Return the number of entries that a chunk may hold."""
-        if self._window is None:
+        if self.window is None:
             return self._chunk_size
         try:
-            size = self._window(chunk)
+            size = self.window(chunk)
         except Exception as error:
             raise SourceError(
-                f"the window {name_of(self._window)} failed on chunk {chunk} ({_text(error)}); "
+                f"the window {name_of(self.window)} failed on chunk {chunk} ({_text(error)}); "
                 "it must return the number of entries that the chunk may hold."
             ) from error
-        return positive_integer(f"what the window {name_of(self._window)} returns", size)
+        return positive_integer(f"what the window {name_of(self.window)} returns", size)
 
     def _failure(self, read: int, error: Exception) -> SourceError:
         return SourceError(f"{self} failed after {read} entries ({_text(error)}); correct what yields its entries.")

@@ -37,6 +37,7 @@ class IterablesSource(Source):
     ) -> None:
         if isinstance(iterables, str | bytes) or not isinstance(iterables, Iterable):
             raise UsageError(f"iterables must be a list of iterables, not {iterables!r}.")
+        self.window = window
         self._sources: list[IterableSource] = []
         for which, iterable in enumerate(iterables):
             try:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elastic.aggregators import (
@@ -34,6 +34,8 @@ from elastic.core.errors import UsageError
 
 Sale = namedtuple("Sale", "shop price")
 
+UNTIMED = settings(deadline=None)
+
 
 def run(aggregator: AnyAggregator, entries: Any) -> Any:
     return aggregator.finish(aggregator.add_many(aggregator.create(), entries))
@@ -49,6 +51,7 @@ def merged(aggregator: AnyAggregator, *pieces: Any) -> Any:
 
 
 class TestMinAndMax:
+    @UNTIMED
     @given(st.lists(st.integers(), min_size=1))
     def test_they_are_those_of_python(self, entries: list[int]) -> None:
         assert merged(Min(), entries[::2], entries[1::2]) == min(entries)
@@ -97,6 +100,7 @@ class TestMinAndMax:
 
 
 class TestTopK:
+    @UNTIMED
     @given(st.lists(st.integers(-20, 20)), st.integers(1, 9))
     def test_it_gives_the_largest_in_order(self, entries: list[int], k: int) -> None:
         assert merged(TopK(k), entries[::3], entries[1::3], entries[2::3]) == heapq.nlargest(k, entries)
@@ -107,6 +111,7 @@ class TestTopK:
         assert run(TopK(100), entries) == heapq.nlargest(100, entries)
         assert run(TopK(100, key=operator.neg), entries) == heapq.nsmallest(100, entries)
 
+    @UNTIMED
     @given(st.lists(st.tuples(st.integers(0, 3), st.text(max_size=2)), unique=True), st.randoms(use_true_random=False))
     def test_ties_come_out_the_same_in_any_order(self, entries: list[tuple[int, str]], dice: random.Random) -> None:
         aggregator = TopK(4, key=operator.itemgetter(0))
@@ -144,6 +149,7 @@ class TestLatest:
 
 
 class TestReduce:
+    @UNTIMED
     @given(st.lists(st.text()))
     def test_order_is_kept_unless_told_otherwise(self, entries: list[str]) -> None:
         aggregator = Reduce(operator.add, ">")
@@ -175,6 +181,7 @@ class TestReduce:
 
 
 class TestCollect:
+    @UNTIMED
     @given(st.lists(st.one_of(st.integers(), st.text(), st.none())))
     def test_it_lists_entries_in_the_order_of_the_source(self, entries: list[Any]) -> None:
         assert Collect.ordered
@@ -189,6 +196,7 @@ class TestMergeMappings:
             "c": "xy",
         }
 
+    @UNTIMED
     @given(st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), min_size=2), st.integers(0, 9))
     def test_floats_are_added_exactly(self, numbers: list[float], cut: int) -> None:
         entries = [{"x": number} for number in numbers]
@@ -211,6 +219,7 @@ class TestMergeMappings:
 
 
 class TestGroupBy:
+    @UNTIMED
     @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers())))
     def test_each_key_has_the_result_of_its_own_values(self, pairs: list[tuple[str, int]]) -> None:
         values = defaultdict(list)

@@ -10,12 +10,14 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elastic.aggregators import ApproximateDistinct, Count, Distinct, Histogram, Nothing, Quantiles, Size
 from elastic.core.aggregator import AnyAggregator
 from elastic.core.errors import EncodingError, UsageError
+
+UNTIMED = settings(deadline=None)
 
 
 def run(aggregator: AnyAggregator, entries: Any) -> Any:
@@ -32,6 +34,7 @@ def merged(aggregator: AnyAggregator, *pieces: Any) -> Any:
 
 
 class TestCount:
+    @UNTIMED
     @given(st.lists(st.one_of(st.text(st.characters(codec=None)), st.integers(), st.tuples(st.integers(), st.text()))))
     def test_the_result_is_the_counter_of_the_standard_library(self, entries: list[Any]) -> None:
         result = merged(Count(), entries[::2], entries[1::2])
@@ -76,6 +79,7 @@ class TestDistinct:
 
 
 class TestHistogram:
+    @UNTIMED
     @given(
         st.lists(st.one_of(st.integers(-20, 20), st.floats(allow_nan=False))),
         st.lists(st.integers(-9, 9), min_size=2, unique=True),
@@ -202,6 +206,15 @@ def test_without_the_library_the_error_says_what_to_install(kind: Any, monkeypat
     monkeypatch.setitem(sys.modules, "datasketches", None)
     with pytest.raises(UsageError, match=r"pip install 'elastic-dataflow\[sketches\]'"):
         kind()
+
+
+@pytest.mark.parametrize("aggregator", [ApproximateDistinct(5), Quantiles(k=8)])
+def test_a_sketch_with_one_damaged_byte_is_refused(aggregator: AnyAggregator) -> None:
+    """The library itself takes some of them, and crashes on others."""
+    data = aggregator.encode(aggregator.add_many(aggregator.create(), range(100)))
+    for place in range(len(data)):
+        with pytest.raises(EncodingError, match="the bytes of a sketch are damaged"):
+            aggregator.decode(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
 
 
 def test_nothing_reads_all_and_gives_none() -> None:

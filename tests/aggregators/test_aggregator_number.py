@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elastic.aggregators import Mean, Stdev, Sum, Variance
@@ -19,6 +19,8 @@ from elastic.core.errors import UsageError
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 NASTY = [1e308, -1e308, 1e-308, 5e-324, -5e-324, 2.0**-1022, 1.7976931348623157e308, 0.1, 1e16, 1.0, -1e16, 0.0, -0.0]
+
+UNTIMED = settings(deadline=None)
 
 
 def run(aggregator: AnyAggregator, entries: Any) -> Any:
@@ -39,12 +41,14 @@ def variance_of(numbers: list[Any], ddof: int) -> Fraction:
 
 
 class TestSum:
+    @UNTIMED
     @given(st.lists(FINITE))
     def test_floats_are_summed_exactly_and_rounded_once(self, numbers: list[float]) -> None:
         result = run(Sum(), numbers)
         assert result == (nearest(sum(map(Fraction, numbers), Fraction())) if numbers else 0)
         assert type(result) is (float if numbers else int)
 
+    @UNTIMED
     @given(st.lists(st.one_of(FINITE, st.integers(), st.fractions())))
     def test_mixed_numbers_are_summed_exactly_and_rounded_once(self, numbers: list[Any]) -> None:
         exact = sum(map(Fraction, numbers), Fraction())
@@ -145,10 +149,12 @@ class TestSum:
 
 
 class TestMean:
+    @UNTIMED
     @given(st.lists(FINITE, min_size=1))
     def test_the_mean_of_floats_is_rounded_once(self, numbers: list[float]) -> None:
         assert run(Mean(), numbers) == nearest(sum(map(Fraction, numbers), Fraction()) / len(numbers))
 
+    @UNTIMED
     @given(st.lists(st.integers(), min_size=1))
     def test_the_mean_of_integers_is_a_float(self, numbers: list[int]) -> None:
         result = run(Mean(), numbers)
@@ -171,10 +177,12 @@ class TestMean:
 
 
 class TestVariance:
+    @UNTIMED
     @given(st.lists(FINITE, min_size=2), st.sampled_from([0, 1]))
     def test_the_variance_of_floats_is_rounded_once(self, numbers: list[float], ddof: int) -> None:
         assert run(Variance(ddof), numbers) == nearest(variance_of(numbers, ddof))
 
+    @UNTIMED
     @given(st.lists(st.one_of(st.integers(), FINITE, st.fractions()), min_size=2))
     def test_mixed_numbers_have_the_variance_of_exact_arithmetic(self, numbers: list[Any]) -> None:
         exact, result = variance_of(numbers, 1), run(Variance(), numbers)
@@ -219,6 +227,7 @@ class TestVariance:
 
 
 class TestStdev:
+    @UNTIMED
     @given(st.lists(FINITE, min_size=2))
     def test_the_deviation_of_floats_is_the_nearest_float_to_the_root(self, numbers: list[float]) -> None:
         exact, result = variance_of(numbers, 1), run(Stdev(), numbers)
@@ -235,6 +244,12 @@ class TestStdev:
         assert run(Stdev(ddof=0), [1e308, -1e308]) == 1e308
         assert run(Stdev(ddof=0), [5e-324, -5e-324]) == 5e-324
         assert run(Stdev(ddof=0), [0, 2 * 10**200]) == 1e200
+
+    def test_a_root_just_above_the_middle_of_two_floats_is_rounded_up(self) -> None:
+        middle = 2**53 + 1
+        numbers = [middle + 1, -middle - 1, middle - 1, 1 - middle]
+        assert variance_of(numbers, 0) == middle**2 + 1
+        assert run(Stdev(ddof=0), numbers) == 2.0**53 + 2
 
     def test_the_deviation_of_fractions_is_a_float(self) -> None:
         assert run(Stdev(ddof=0), [Fraction(0), Fraction(1)]) == 0.5

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elastic.aggregators import (
@@ -28,6 +28,8 @@ from elastic.aggregators import __all__ as public_names
 from elastic.aggregators.choice import NAMES
 from elastic.core.aggregator import Aggregator, AnyAggregator
 from elastic.core.errors import LedgerError, UsageError
+
+UNTIMED = settings(deadline=None)
 
 
 def travelled(aggregator: AnyAggregator, entries: Any) -> Any:
@@ -116,6 +118,7 @@ class TestFunctionAggregator:
         assert aggregator.finish(state) == 10
         assert len(calls) == 4
 
+    @UNTIMED
     @given(st.lists(st.text()), st.integers(0, 9), st.integers(0, 9))
     def test_results_are_folded_in_the_order_of_the_chunks(self, entries: list[str], one: int, other: int) -> None:
         first, second = sorted((one, other))

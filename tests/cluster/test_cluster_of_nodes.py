@@ -10,7 +10,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from conftest import run_driver
+from conftest import RENDEZVOUS, run_driver
 
 from elastic.testing import RayCluster
 
@@ -21,29 +21,6 @@ def words_in(path: Path, lines: int = 4000) -> Counter[str]:
     text = "".join(f"word{n % 7} word{n % 13} {n}\n" for n in range(lines))
     path.write_text(text)
     return Counter(text.split())
-
-
-#: Lets chunks be worked on only when workers of two nodes are there, so that both get some.
-RENDEZVOUS = """
-import os, socket, threading
-
-def hold(expected=2):
-    server = socket.create_server(("127.0.0.1", 0))
-    def admit():
-        waiting = [server.accept()[0] for _ in range(expected)]
-        for connection in waiting:
-            connection.close()
-    threading.Thread(target=admit, daemon=True).start()
-    return server.getsockname()[1]
-
-met = set()
-
-def meet(port):
-    if port not in met:
-        met.add(port)
-        with socket.create_connection(("127.0.0.1", port)) as connection:
-            connection.recv(1)
-"""
 
 
 def drive(folder: Path, nodes: RayCluster, source: str, *arguments: str) -> dict[str, Any]:
@@ -97,7 +74,7 @@ def test_the_command_counts_words_on_the_cluster(ray_nodes: RayCluster, tmp_path
         printed = json.loads(done.stdout)
         assert printed["words_total"] == expected.total()
         assert printed["words_distinct"] == len(expected)
-        assert [tuple(pair) for pair in printed["top"]] == expected.most_common(10)
+        assert [tuple(pair) for pair in printed["top"]] == sorted(expected.items(), key=lambda w: (-w[1], w[0]))[:10]
 
 
 def test_classes_and_lambdas_of_the_script_work_on_all_nodes(ray_nodes: RayCluster, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import math
 import operator
 import pickle
 import random
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -385,29 +385,6 @@ class TestTravel:
             data[dice.randrange(len(data))] = dice.randrange(256)
         with contextlib.suppress(EncodingError):
             aggregator.decode(bytes(data))
-
-
-KEYS = [f"key {number}" for number in range(100_000)]
-WIDE: dict[str, tuple[AnyAggregator, list[Any], Any]] = {
-    "count": (Count(), KEYS + KEYS[:10], Counter(KEYS + KEYS[:10])),
-    "distinct": (Distinct(), KEYS, set(KEYS)),
-    "group-by-size": (GroupBy(Size()), [(key, None) for key in KEYS], dict.fromkeys(KEYS, 1)),
-    "group-by-sum": (GroupBy(Sum()), [(key, 0.5) for key in KEYS * 2], dict.fromkeys(KEYS, 1.0)),
-    "merge-mappings": (MergeMappings(), [dict.fromkeys(KEYS, 0.1)] * 3, dict.fromkeys(KEYS, math.fsum([0.1] * 3))),
-    "by-type": (ByType(), [dict.fromkeys(KEYS, 2)] * 3, dict.fromkeys(KEYS, 6)),
-    "collect": (Collect(), KEYS, KEYS),
-    "top-k": (TopK(100_000), KEYS, sorted(KEYS, reverse=True)),
-    "function": (FunctionAggregator(list_of), KEYS, KEYS),
-}
-
-
-@pytest.mark.parametrize("name", sorted(WIDE))
-def test_a_state_of_a_hundred_thousand_keys_comes_back_and_merges(name: str) -> None:
-    aggregator, entries, expected = WIDE[name]
-    half = len(entries) // 2
-    states = [aggregator.add_many(aggregator.create(), part) for part in (entries[:half], entries[half:])]
-    first, second = (aggregator.decode(aggregator.encode(state)) for state in states)
-    assert aggregator.finish(aggregator.merge(first, second)) == expected
 
 
 def test_every_aggregator_that_is_built_in_is_in_this_suite() -> None:

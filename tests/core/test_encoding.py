@@ -34,6 +34,11 @@ def test_plain_data_comes_back_equal_and_of_the_same_type(value: Any) -> None:
     assert getattr(back, "fold", 0) == getattr(value, "fold", 0)
 
 
+def test_a_fraction_of_thousands_of_digits_comes_back() -> None:
+    wide = Fraction(-(10**5000), 3)
+    assert unpack(pack(wide)) == wide
+
+
 def test_tuples_in_lists_and_dicts_stay_tuples() -> None:
     value = [("a", 1), {"k": (1, [2, (3,)])}, {(1, 2): ()}]
     assert repr(unpack(pack(value))) == repr(value)

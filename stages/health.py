@@ -1,0 +1,68 @@
+"""Signs of life of the worker processes of a node, left in memory that they share with its station."""
+
+import contextlib
+import mmap
+import os
+import signal
+import struct
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from elastic.core.heartbeat import Heartbeat
+
+_SECONDS = struct.Struct("d")
+_PERIOD = 1.0
+
+
+def start_pulse() -> str:
+    """Leave a sign of life of this process once a second, in a new file; returns its path."""
+    handle, path = tempfile.mkstemp(prefix="elastic-pulse-")
+    with os.fdopen(handle, "r+b") as file:
+        file.truncate(_SECONDS.size)
+        shared = mmap.mmap(file.fileno(), _SECONDS.size)
+    _beat(shared)
+    threading.Thread(target=_beat_for_ever, args=(shared,), name="elastic-pulse", daemon=True).start()
+    return path
+
+
+def _beat_for_ever(shared: mmap.mmap) -> None:
+    while True:
+        threading.Event().wait(_PERIOD)
+        _beat(shared)
+
+
+def _beat(shared: mmap.mmap) -> None:
+    # This clock is the same for all processes of a machine.
+    _SECONDS.pack_into(shared, 0, time.monotonic())
+
+
+@dataclass(slots=True)
+class Health:
+    """Ends worker processes of this machine that give no sign of life; what follows from that is their actors' end."""
+
+    heartbeat: Heartbeat
+    #: process id of each worker, and the memory in which it leaves its signs of life
+    _workers: dict[str, tuple[int, mmap.mmap]] = field(default_factory=dict)
+
+    def watch(self, worker_id: str, process_id: int, pulse: str) -> None:
+        """Watch a worker from now on."""
+        path = Path(pulse)
+        with path.open("r+b") as file:
+            self._workers[worker_id] = (process_id, mmap.mmap(file.fileno(), _SECONDS.size))
+        # Both processes have it open now, and nobody else needs its name.
+        path.unlink()
+
+    def forget(self, worker_id: str) -> None:
+        """Watch a worker no more."""
+        self._workers.pop(worker_id, None)
+
+    def check(self) -> None:
+        """End the workers that are lost."""
+        for process_id, shared in self._workers.values():
+            (beaten_at,) = _SECONDS.unpack_from(shared)
+            if self.heartbeat.is_lost("worker", time.monotonic() - beaten_at):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process_id, signal.SIGKILL)
