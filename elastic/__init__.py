@@ -15,6 +15,7 @@ from elastic.version import __version__
 
 if TYPE_CHECKING:
     from elastic.core.aggregator import Aggregator
+    from elastic.core.chunk import Piece
     from elastic.core.errors import ElasticError
     from elastic.core.heartbeat import Heartbeat
     from elastic.core.interceptor import Interceptor
@@ -69,6 +70,7 @@ __all__ = [
     "Candidate",
     "Source",
     "Reader",
+    "Piece",
     "ElasticError",
     "__version__",
 ]
@@ -76,6 +78,7 @@ __all__ = [
 #: Where each name lives: imported when it is first used, so that the command line and the workers start quickly.
 _HOMES = {
     "elastic.core.aggregator": ("Aggregator",),
+    "elastic.core.chunk": ("Piece",),
     "elastic.core.errors": ("ElasticError",),
     "elastic.core.heartbeat": ("Heartbeat",),
     "elastic.core.interceptor": ("Interceptor",),

@@ -82,8 +82,9 @@ def _check_answers(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
     except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise ClusterError(
-            f"nothing answers at {address} ({error}); is the cluster up (`ray status`), and is that its GCS port?"
+            f"nothing answers at {address} ({reason}); is the cluster up (`ray status`), and is that its GCS port?"
         ) from error
 
 

@@ -1,10 +1,12 @@
 """What all tests share: a home of their own, and Ray where one is wanted."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -78,6 +80,14 @@ def run_driver(script: Path, nodes: RayCluster, *arguments: str) -> "subprocess.
         timeout=150,
         check=False,
     )
+
+
+def printed_by(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
+    """Return the one JSON object that a driver printed, among the lines that Ray prints."""
+    assert done.returncode == 0, done.stderr[-3000:]
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    told: dict[str, Any] = json.loads(line)
+    return told
 
 
 #: Lets chunks be worked on only when workers of two nodes are there, so that both get some.

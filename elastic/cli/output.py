@@ -18,6 +18,9 @@ class Format(StrEnum):
 #: Wider than any table.
 _UNBROKEN = 10_000
 
+#: Columns of texts that people copy, and which are not broken even where the terminal is narrow.
+_WHOLE = {"run_id", "receipt"}
+
 Output = Annotated[Format, typer.Option("-o", "--output", help="How to print.")]
 
 
@@ -30,20 +33,21 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, number
     """Print rows under their columns; those named in `numbers` are aligned to the right."""
     # Imported here because most commands print no table, and rich takes time to import.
     from rich import box
-    from rich.console import Console
+    from rich.console import Console, JustifyMethod
     from rich.table import Table
     from rich.text import Text
 
     right = set(numbers)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    console = Console()
+        justify: JustifyMethod = "right" if column in right else "left"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=column in _WHOLE)
     for row in rows:
         # Text, so that brackets in the data are not taken for rich's own marks.
         table.add_row(*(Text(_shown(cell)) for cell in row))
+    console = Console()
     # Lines that go into a pipe or a file are not broken.
-    console.print(table, width=None if console.is_terminal else _UNBROKEN, crop=False)
+    (console if console.is_terminal else Console(width=_UNBROKEN)).print(table, crop=False)
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:
@@ -56,4 +60,8 @@ def print_facts(facts: Mapping[str, Any]) -> None:
 def _shown(value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={_shown(item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_shown, value))
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

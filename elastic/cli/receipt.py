@@ -54,11 +54,13 @@ def _print_account(account: dict[str, Any], output: Format) -> None:
         print_json(account)
         return
     print_table(["stage", "receipts"], account["receipts"].items(), numbers=["receipts"])
+    typer.echo()
     print_table(
         ["node", "chunks", "entries"],
         [[node, facts["chunks"], facts["entries"]] for node, facts in account["nodes"].items()],
         numbers=["chunks", "entries"],
     )
+    typer.echo()
     missing = account["missing"]
     if missing:
         spans = ", ".join(f"{first}" if stop == first + 1 else f"{first}-{stop - 1}" for first, stop in missing)

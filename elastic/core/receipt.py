@@ -173,7 +173,7 @@ def _token_bytes(token: str) -> bytes:
     except (binascii.Error, ValueError):
         data = b""
     if len(data) < _TOKEN.size + 4 + _TOKEN_SEAL_BYTES:
-        raise ReceiptError(f"{_short(token)} is not a receipt; a receipt is a text of about 45 letters and digits.")
+        raise ReceiptError(f"{_short(token)} is not a receipt; a receipt is a text of about 40 letters and digits.")
     return data
 
 

@@ -1,6 +1,7 @@
 """The aggregation of a step: the master's state, and what was folded into it since the last commit."""
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,22 @@ class Aggregation:
         #: guards the state
         self._lock = threading.Lock()
         self._uncommitted: list[Partial] = []
+
+    def restore(self, states: Iterable[bytes]) -> None:
+        """Merge what earlier masters have folded and committed, in their order.
+
+        Raises:
+            StepFailedError: The aggregator failed.
+            EncodingError: It is no state of this aggregator.
+        """
+        try:
+            with self._lock:
+                for frame in states:
+                    self._merge(self._aggregator.decode(decompress(frame)))
+        except ElasticError:
+            raise
+        except Exception as error:
+            raise self._failure("merge", "what was kept of it", error) from error
 
     def fold(self, partial: Partial) -> None:
         """Merge a partial into the state.

@@ -7,6 +7,7 @@ from elastic.core.chunk import Chunk, Piece, Position
 from elastic.core.clock import Clock
 from elastic.core.encoding import compress, digest, pack
 from elastic.core.errors import ElasticError, EncodingError, SourceError, UsageError
+from elastic.core.failure import DeadLetter
 from elastic.core.source import Source
 from elastic.core.transform import name_of
 
@@ -24,14 +25,24 @@ class Cutter:
         resume: `(chunk id, position)` to go on from.
     """
 
+    #: keys of the dead letters that the chunks are made of; their chunks are committed together, at the end
+    redriven: tuple[tuple[int, int | None], ...] = ()
+
     def __init__(
         self, source: Source, clock: Clock, *, trim: Trim | None = None, resume: Position | None = None
     ) -> None:
         self._clock, self._trim = clock, trim
         self._next_id, position = resume or (0, None)
         self._pieces: Iterator[Piece] = source.cut(position)
-        #: the last chunk that was cut
-        self.last: Chunk | None = None
+        #: `(chunk id, source position)` of the last chunk that was cut, by an earlier master if not by this one
+        self.reached: Position | None = resume
+        #: True when the source has nothing more
+        self.exhausted = False
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks were cut from the source, those of earlier masters among them."""
+        return self._next_id
 
     def cut(self, count: int) -> tuple[list[Chunk], bool]:
         """Return up to `count` more chunks, and whether the source is exhausted.
@@ -45,11 +56,23 @@ class Cutter:
         while len(chunks) < count:
             piece = self._next()
             if piece is None:
+                self.exhausted = True
                 return chunks, True
-            self.last = self._chunk(piece, conceived_at)
+            chunks.append(self._chunk(piece, conceived_at))
+            self.reached = (self._next_id, piece.position)
             self._next_id += 1
-            chunks.append(self.last)
         return chunks, False
+
+    def check(self) -> None:
+        """Called when all chunks are folded.
+
+        Raises:
+            SourceError: The source has more, which could not be cut.
+        """
+
+    def renewed(self, letter: DeadLetter) -> DeadLetter:
+        """Return a dead letter of one of the chunks as it is kept."""
+        return letter
 
     def close(self) -> None:
         """Close what the source holds open."""

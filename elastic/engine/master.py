@@ -53,6 +53,8 @@ class Plan:
     clock: Clock
     #: plain data that describes the step, kept with the run
     manifest: dict[str, Any]
+    #: what earlier masters have folded, in their order
+    states: Iterable[bytes] = ()
 
 
 class Master:
@@ -70,6 +72,7 @@ class Master:
         self._receiver = MasterReceiver(seal, transport.node_id)
         self._kept = None if plan.source.replayable else store.chunks(program.step)
         self._aggregation = Aggregation(program.aggregator, program.run_id)
+        self._aggregation.restore(plan.states)
         self._keeps_letters = program.tolerance.on_error is OnError.DEAD_LETTER
         self._todo: deque[Instruction] = deque()
         self._failed: instructions.Fail | None = None
@@ -144,9 +147,11 @@ class Master:
                     raise StepInterruptedError(self.plan.program.run_id)
                 self._tell(self._events(self.transport.poll(self._patience())))
                 self._keep_up()
-            self._commit(last=True)
+            if self._failed is None or not self._cutter.redriven:
+                self._commit(last=True)
             if self._failed is not None:
                 raise self._failure(self._failed)
+            self._cutter.check()
             if self._kept is not None:
                 self._kept.clean()
         finally:
@@ -231,7 +236,8 @@ class Master:
     def _cut(self, instruction: instructions.Cut) -> list[Instruction]:
         chunks, exhausted = self._cutter.cut(instruction.count)
         if self._kept is not None and chunks:
-            self._kept.put([Kept(chunk, self._token(chunk)) for chunk in chunks])
+            folded = self.ledger.folded
+            self._kept.put([Kept(chunk, self._token(chunk)) for chunk in chunks if chunk.chunk_id not in folded])
         happened: list[Event] = [events.ChunksCut(tuple(chunks))] if chunks else []
         if exhausted:
             happened.append(events.SourceExhausted())
@@ -273,7 +279,7 @@ class Master:
 
     def _keep_up(self) -> None:
         now = self.clock.monotonic()
-        if now >= self._commit_due:
+        if now >= self._commit_due and not self._cutter.redriven:
             self._commit()
         if now - self._told_at >= _PROGRESS_SECONDS:
             self._told_at = now
@@ -292,17 +298,23 @@ class Master:
         self._commit_due = ended + max(self.plan.settings.commit_seconds, pause)
 
     def _commit_of(self, folded: Folded) -> Commit:
-        ledger, last = self.ledger, self._cutter.last
-        first = ledger.first_unfolded() or last
+        ledger, cutter = self.ledger, self._cutter
+        first = ledger.first_unfolded()
+        letters = map(cutter.renewed, folded.letters) if self._keeps_letters else ()
         return Commit(
             low=ledger.folded.low,
             bitmap=ledger.folded.bitmap(),
-            position=None if first is None else (first.chunk_id, first.position),
-            exhausted=ledger.exhausted,
+            position=cutter.reached if first is None else (first.chunk_id, first.position),
+            exhausted=cutter.exhausted,
             partials=folded.states,
             receipts=folded.rows,
-            letters=folded.letters if self._keeps_letters else (),
-            counters={**ledger.counters, **{stage.value: ledger.reached[stage] for stage in STAGES}},
+            letters=tuple(letters),
+            redriven=cutter.redriven,
+            counters={
+                **ledger.counters,
+                **{stage.value: ledger.reached[stage] for stage in STAGES},
+                "cut": cutter.chunks,
+            },
         )
 
     def _result(self, value: Any, error: ElasticError | None) -> Result:

@@ -39,12 +39,12 @@ def interceptors_of(value: Any) -> tuple[Interceptor, ...]:
 class Observers:
     """Calls the interceptors of a step, in their order; one that raises is reported and left out from then on."""
 
-    def __init__(self, interceptors: Sequence[Interceptor], seal: Seal, master_node: str) -> None:
+    def __init__(self, interceptors: Sequence[Interceptor], seal: Seal, master_node: str, *, done: int = 0) -> None:
         self._active = list(interceptors)
         self._seal = seal
         self._master = master_node
-        self._distributed = 0
-        self._aggregated = 0
+        #: chunks so far; `done` of them by earlier masters
+        self._distributed = self._aggregated = done
         self._last: Receipt | None = None
         #: what interceptors raised
         self.errors: list[str] = []

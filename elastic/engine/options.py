@@ -24,8 +24,8 @@ class GivenOptions(TypedDict, total=False):
     """The names under which options are given to `run`, for the type checker; `Options` says what they mean."""
 
     name: str
-    cluster: str
-    workers: int
+    cluster: str | None
+    workers: int | None
     placement: str | Placement | type[Placement]
     interceptor: Interceptor | type[Interceptor] | Sequence[Interceptor | type[Interceptor]]
     trim: Trim

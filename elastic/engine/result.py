@@ -48,7 +48,7 @@ class Result:
         return self.counters.get("entries_failed", 0)
 
     def __str__(self) -> str:
-        counted = f"{self.entries:,} entries in {self.chunks:,} chunks"
+        counted = f"{_many(self.entries, 'entry', 'entries')} in {_many(self.chunks, 'chunk', 'chunks')}"
         if self.error is not None:
             return f"{self.state}: {self.error}; {counted} before that, {self.seconds:.2f} s, run {self.run_id}"
         again = f", {self.retries:,} sent again" if self.retries else ""
@@ -59,4 +59,8 @@ class Result:
     def _errors(self) -> str:
         if not self.errors:
             return "0 errors"
-        return f"{self.errors:,} entries failed and {'are' if self.errors != 1 else 'is'} left out"
+        return f"{_many(self.errors, 'entry', 'entries')} failed and {'is' if self.errors == 1 else 'are'} left out"
+
+
+def _many(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"

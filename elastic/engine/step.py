@@ -75,7 +75,9 @@ class Step:
         if self.options.name is not None:
             return self.options.name
         functions = [transform.function for transform in self.transforms]
-        return getattr(functions[-1], "__name__", None) or "step" if functions else str(self.aggregator)
+        name = getattr(functions[-1], "__name__", "") if functions else str(self.aggregator)
+        # A lambda's name says nothing.
+        return name if name.isidentifier() else str(self.aggregator)
 
     def manifest(self) -> dict[str, Any]:
         """Return plain data that says what is run."""

@@ -10,7 +10,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from conftest import RENDEZVOUS, run_driver
+from conftest import RENDEZVOUS, printed_by, run_driver
 
 from elastic.testing import RayCluster
 
@@ -28,10 +28,7 @@ def drive(folder: Path, nodes: RayCluster, source: str, *arguments: str) -> dict
     script = folder / "driver.py"
     script.write_text(dedent(source))
     (folder / "rendezvous.py").write_text(RENDEZVOUS)
-    done = run_driver(script, nodes, *arguments)
-    assert done.returncode == 0, done.stderr[-3000:]
-    printed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return printed
+    return printed_by(run_driver(script, nodes, *arguments))
 
 
 def test_words_are_counted_on_both_nodes(ray_nodes: RayCluster, tmp_path: Path) -> None:
