@@ -36,7 +36,9 @@ if TYPE_CHECKING:
         read_sql,
         read_text,
     )
+    from elastic.engine.redrive import dead_letters, redrive, result_of
     from elastic.engine.result import Result
+    from elastic.engine.resume import resume
     from elastic.engine.step import Step
     from elastic.engine.step_queue import StepQueue
 
@@ -58,6 +60,11 @@ __all__ = [
     "Options",
     "Result",
     "Progress",
+    # what is done to a run afterwards
+    "resume",
+    "dead_letters",
+    "redrive",
+    "result_of",
     # receipts
     "Receipt",
     "Stage",
@@ -99,7 +106,9 @@ _HOMES = {
         "read_sql",
         "read_text",
     ),
+    "elastic.engine.redrive": ("dead_letters", "redrive", "result_of"),
     "elastic.engine.result": ("Result",),
+    "elastic.engine.resume": ("resume",),
     "elastic.engine.step": ("Step",),
     "elastic.engine.step_queue": ("StepQueue",),
 }

@@ -84,7 +84,7 @@ class StationActor:
 
     async def collect(self) -> bytes:
         """Return what all workers of this node hold, merged into one partial."""
-        workers = dict(self._workers)
+        workers = {worker_id: self._workers[worker_id] for worker_id in self._station.workers_to_collect()}
         answers = await asyncio.gather(
             *(worker.collect.remote() for worker in workers.values()), return_exceptions=True
         )

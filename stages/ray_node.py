@@ -163,11 +163,12 @@ class LocalNode(RayNode):
         self._watch.pending[answer] = lambda ref: self._on_answer(call.batch_id, worker_id, ref)
 
     def _collect(self) -> None:
-        collection = _Collection(len(self.workers), [Reply(node_id=self.node_id, worker_id="", batch_id=COLLECT)])
-        if not self.workers:
+        asked = self._station.workers_to_collect()
+        collection = _Collection(len(asked), [Reply(node_id=self.node_id, worker_id="", batch_id=COLLECT)])
+        if not asked:
             self._watch.arrived += collection.replies
-        for worker_id, worker in self.workers.items():
-            self._watch.pending[worker.collect.remote()] = self._on_collected(worker_id, collection)
+        for worker_id in asked:
+            self._watch.pending[self.workers[worker_id].collect.remote()] = self._on_collected(worker_id, collection)
 
     def _on_collected(self, worker_id: str, collection: "_Collection") -> OnReady:
         def on_ready(ref: Any) -> list[Arrival]:

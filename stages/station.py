@@ -32,6 +32,11 @@ class Station:
     def add_worker(self, worker_id: str) -> None:
         self.calls[worker_id] = []
 
+    def workers_to_collect(self) -> list[str]:
+        """Return the workers that can hand out what they hold at once; all, where every one of them is at work."""
+        idle = [worker_id for worker_id, calls in self.calls.items() if not calls]
+        return idle or list(self.calls)
+
     def remove_worker(self, worker_id: str) -> None:
         """Give a worker no more calls; which one it was at work on is still known."""
         lost = self.calls.pop(worker_id, [])

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from elastic.cli import example, flow, receipt, run
+from elastic.cli import dead_letter, example, flow, receipt, replay, resume, run
 from elastic.core.errors import ElasticError, SourceNotFoundError, StepFailedError, UnknownRunError, UsageError
 from elastic.version import __version__
 
@@ -45,6 +45,9 @@ app.add_typer(example.app, name="example")
 app.add_typer(flow.app, name="flow")
 app.add_typer(run.app, name="runs")
 app.command("receipts")(receipt.receipts)
+app.command("resume", epilog=resume.EXAMPLE)(resume.resume)
+app.command("replay", epilog=replay.EXAMPLE)(replay.replay)
+app.add_typer(dead_letter.app, name="dead-letters")
 
 
 def _print_version(value: bool) -> None:

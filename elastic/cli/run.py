@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elastic.cli.output import Format, Output, print_facts, print_json, print_table
+from elastic.cli.result import print_result
+from elastic.cli.target import RunName, StepNumber, Target, step_of_run
 
 if TYPE_CHECKING:
     from elastic.core.store import StepRecord
     from elastic.engine.archive import Archive
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show runs.")
-
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, the beginning of one, or `last`.")]
 
 
 @app.callback()
@@ -57,6 +57,18 @@ def show(run: RunName = "last", output: Output = Format.TABLE) -> None:
     for facts in steps:
         typer.echo()
         print_facts({name: value for name, value in facts.items() if name != "run_id"})
+
+
+@app.command("value", epilog="For example: elastic runs value last -o json")
+def value(run: RunName = "last", target: Target = None, step: StepNumber = 0, output: Output = Format.TABLE) -> None:
+    """Print the result of a run as it is kept, or what there is of it so far; nothing is run."""
+    from elastic.engine.archive import Archive
+    from elastic.engine.redrive import result_of
+
+    archive = Archive.of_environment()
+    run_id = archive.find(run)
+    found = step_of_run(run_id, archive.record(run_id, step), target)
+    print_result(result_of(run_id, found, step_number=step, home=str(archive.folder)), output)
 
 
 def _rows(archive: "Archive", run_id: str) -> list[dict[str, Any]]:

@@ -97,12 +97,18 @@ class History:
     losses: int = 0
     #: how carefully it is sent next
     care: Care = Care.NONE
+    #: how often a second worker got it because the first took too long
+    copies: int = 0
+
+    def copied(self) -> "History":
+        """Return the history of a copy for a second worker."""
+        return replace(self, attempts=self.attempts + 1, copies=self.copies + 1)
 
     def after(self, *, chunks: int, suspect: bool) -> "History":
         """Return the history after a batch of so many chunks was lost."""
         if not suspect:
             return replace(self, attempts=self.attempts + 1)
-        return History(self.attempts + 1, self.losses + 1, self.care.next(chunks))
+        return replace(self, attempts=self.attempts + 1, losses=self.losses + 1, care=self.care.next(chunks))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,10 @@ class Pace:
     size: int = 1
     _seconds_per_chunk: float = 0.0
 
+    def seconds_for(self, chunks: int) -> float:
+        """Return how long a call with so many chunks takes, as far as is known."""
+        return self._seconds_per_chunk * chunks
+
     def observe(self, chunks: int, seconds: float) -> None:
         """Learn from a call that carried `chunks` and kept a worker busy for `seconds`."""
         observed = max(seconds, 1e-7) / chunks

@@ -27,6 +27,18 @@ class Failure:
         return f"{self.function} failed on {self.place} (chunk {self.chunk_id}): {what}"
 
 
+def given_up(chunk_id: int, losses: int, reason: str) -> Failure:
+    """Return the failure of a chunk that is not sent again."""
+    return Failure(
+        chunk_id=chunk_id,
+        index=None,
+        place=f"chunk {chunk_id}",
+        function="the worker",
+        error_type="Lost",
+        message=f"lost with its worker {losses} times; the last time because {reason}",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """An entry that could not be processed, kept with its reason until it is redriven.

@@ -1,6 +1,6 @@
 """What is in flight: batches that were sent and are not folded, and the nodes that have them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from elastic.core.chunk import Batch, Chunk
@@ -14,8 +14,12 @@ class Sent:
 
     batch: Batch
     node_id: str
+    #: monotonic seconds
+    sent_at: float
     #: False while its call has not ended
     answered: bool = False
+    #: its chunks were given to a second worker as well
+    copied: bool = False
     #: the worker that holds its result; None until word of that came
     worker_id: str | None = None
 
@@ -39,6 +43,8 @@ class Node:
     held: int = 0
     #: a collection is under way
     collecting: bool = False
+    #: a result was held since the last collection was asked for
+    fresh: bool = False
     #: monotonic seconds of the last collection, or of the first result held since
     collected_at: float = 0.0
 
@@ -84,8 +90,8 @@ class Flight:
             if self._room(node) > 0
         ]
 
-    def send(self, batch: Batch, node_id: str) -> None:
-        sent = self.batches[batch.batch_id] = Sent(batch, node_id)
+    def send(self, batch: Batch, node_id: str, now: float) -> None:
+        sent = self.batches[batch.batch_id] = Sent(batch, node_id, now)
         node = self.nodes[node_id]
         node.calls += 1
         node.chunks += len(batch)
@@ -104,6 +110,7 @@ class Flight:
         node = self.nodes[sent.node_id]
         node.collected_at = now if not node.held else node.collected_at
         node.held += 1
+        node.fresh = True
 
     def close(self, sent: Sent) -> None:
         """A batch is not in flight any more."""
@@ -113,6 +120,18 @@ class Flight:
         if (node := self.nodes.get(sent.node_id)) is not None:
             node.chunks -= len(sent.batch)
             node.held -= sent.worker_id is not None
+
+    def stragglers(self, now: float, limit: Callable[[Batch], float]) -> list[Sent]:
+        """Return what is worth giving to a second worker, in the order of its chunks.
+
+        That is calls that take longer than their limit, and what their workers may hold, because that comes only
+        when the call has ended.
+        """
+        late = [sent for sent in self if not sent.answered and now - sent.sent_at > limit(sent.batch)]
+        late_nodes = {sent.node_id for sent in late}
+        stuck = {node.node_id for node in self.nodes.values() if not (node.collecting or node.fresh)} & late_nodes
+        held = [sent for sent in self if sent.worker_id is not None and sent.node_id in stuck]
+        return sorted((s for s in late + held if not s.copied), key=lambda sent: sent.batch.first)
 
     def held_by(self, worker_id: str) -> list[Sent]:
         return [sent for sent in self.batches.values() if sent.worker_id == worker_id]

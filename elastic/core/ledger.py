@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from elastic.core import event as events
-from elastic.core.chunk import Chunk
+from elastic.core.budget import Budget
+from elastic.core.chunk import Batch, Chunk
 from elastic.core.dispatch import Pace, Waiting
 from elastic.core.errors import LedgerError
 from elastic.core.event import Event
-from elastic.core.failure import Failure
+from elastic.core.failure import Failure, given_up
 from elastic.core.flight import Flight, Missing, Node, Sent
 from elastic.core.instruction import Collect, Complete, Cut, Drop, Fail, Fold, Instruction, Send
 from elastic.core.partial import Partial
@@ -24,9 +25,6 @@ from elastic.core.settings import Settings
 from elastic.core.spans import Spans
 from elastic.core.stage import Stage
 from elastic.core.tolerance import Tolerance
-
-#: Entries after which the share of those that failed says something.
-_RATIO_FROM = 1000
 
 _DEFAULT = Tolerance()
 
@@ -64,7 +62,6 @@ class Ledger:
         start: Start | None = None,
     ) -> None:
         start = start or Start()
-        self.tolerance = tolerance
         self.settings = settings
         self.placement = placement
         self.ordered = ordered
@@ -89,7 +86,7 @@ class Ledger:
         #: ordered only: partials whose turn has not come, by first chunk id
         self._early: dict[int, Partial] = {}
         self._next_batch = 0
-        self._last_failure: Failure | None = None
+        self._budget = Budget(tolerance)
         self._story: deque[tuple[str, int, int, str]] = deque(maxlen=2000)
 
     # -- the door, and what can be asked
@@ -241,17 +238,13 @@ class Ledger:
         yield Fold(partial)
         if partial.letters:
             self.counters["entries_failed"] += sum(letter.entries for letter in partial.letters)
-            self._last_failure = partial.letters[-1].failure
-            if self.counters["entries"] >= _RATIO_FROM:
-                yield from self._check_budget()
+            self._budget.note(partial.letters[-1].failure)
+            yield from self._check(self._budget.judge(self.counters))
 
-    def _check_budget(self) -> Iterator[Instruction]:
-        """Fail when more entries failed than may."""
-        failed = self.counters["entries_failed"]
-        excess = self.tolerance.exceeded(failed, self.counters["entries"]) if failed else None
-        if excess is not None and self._last_failure is not None:
+    def _check(self, excess: Fail | None) -> Iterator[Instruction]:
+        if excess is not None:
             self.finished = True
-            yield Fail(self._last_failure, excess)
+            yield excess
 
     def _counts_twice(self, partial: Partial) -> bool:
         seen = Spans(low=-1)
@@ -290,7 +283,7 @@ class Ledger:
             history = batch.history.after(chunks=len(batch), suspect=suspect)
             self._waiting.put_back(chunks, history)
             if chunks and history.losses >= self.settings.max_attempts:
-                return self._fail(_given_up(chunks[0], history.losses, reason))
+                return self._fail(given_up(chunks[0].chunk_id, history.losses, reason))
         return []
 
     def _fail(self, failure: Failure) -> list[Instruction]:
@@ -307,12 +300,14 @@ class Ledger:
         wanted = self._wanted()
         if wanted > 0:
             yield Cut(wanted)
+        elif self._is_dry:
+            yield from self._speculate()
         for node in self._flight.nodes.values():
             if self._collection_is_due(node):
-                node.collecting = True
+                node.collecting, node.fresh = True, False
                 yield Collect(node.node_id)
         if self.exhausted and self.folded.low == self.next_id:
-            yield from self._check_budget()
+            yield from self._check(self._budget.judge(self.counters, is_end=True))
             if not self.finished:
                 self.finished = True
                 yield Complete()
@@ -324,12 +319,45 @@ class Ledger:
                 return
             batch = self._waiting.take(self._next_batch, self._call_size(), self.settings.call_bytes)
             self._next_batch += 1
-            self._flight.send(batch, node_id)
+            self._flight.send(batch, node_id, self._now)
             if batch.attempt == 1:
                 self.reached[Stage.DISTRIBUTED] += len(batch)
                 self.reached[Stage.SENT] += len(batch)
             self._remember("sent", batch.first, batch.stop, f"to {node_id}, attempt {batch.attempt}")
             yield Send(batch, node_id, collect=self.ordered)
+
+    def _speculate(self) -> Iterator[Instruction]:
+        """Give the chunks of calls that take too long to a second worker: the first result counts."""
+        for sent in self._flight.stragglers(self._now, self._patience):
+            candidates = self._flight.candidates()
+            node_id = self.placement.choose(candidates) if candidates else None
+            if node_id is None:
+                return
+            sent.copied = True
+            batch = sent.batch
+            copy = Batch(self._next_batch, batch.history.copied(), batch.chunks)
+            self._next_batch += 1
+            self._flight.send(copy, node_id, self._now)
+            self.counters["chunks_speculated"] += len(batch)
+            self._remember("copied", batch.first, batch.stop, f"to {node_id}")
+            yield Send(copy, node_id, collect=self.ordered)
+
+    def _patience(self, batch: Batch) -> float:
+        # Doubled each time, so that a call that is slow everywhere does not take all workers at once.
+        patience = max(self.settings.speculate_seconds, 3 * self._pace.seconds_for(len(batch)))
+        return patience * 2.0 ** min(batch.history.copies, 16)
+
+    @property
+    def _is_dry(self) -> bool:
+        """Nothing can be sent: the source is exhausted, or may not be read further ahead."""
+        return not len(self._waiting) and (self.exhausted or self._is_full)
+
+    @property
+    def _is_full(self) -> bool:
+        return (
+            self.next_id - len(self.folded) >= self.settings.look_ahead
+            or self._flight.weight + self._waiting.bytes >= self.settings.look_ahead_bytes
+        )
 
     def _call_size(self) -> int:
         """Return the chunks of the next call; towards the end, few enough that every worker gets some."""
@@ -353,23 +381,8 @@ class Ledger:
     def _collection_is_due(self, node: Node) -> bool:
         if self.ordered or node.collecting or not node.held:
             return False
-        idle = self.exhausted and not len(self._waiting) and not node.calls
-        full = (
-            self.next_id - len(self.folded) >= self.settings.look_ahead
-            or self._flight.weight + self._waiting.bytes >= self.settings.look_ahead_bytes
-        )
-        return idle or full or self._now - node.collected_at >= self.settings.collect_seconds
-
-
-def _given_up(chunk: Chunk, attempts: int, reason: str) -> Failure:
-    return Failure(
-        chunk_id=chunk.chunk_id,
-        index=None,
-        place=f"chunk {chunk.chunk_id}",
-        function="the worker",
-        error_type="Lost",
-        message=f"lost with its worker {attempts} times; the last time because {reason}",
-    )
+        idle = self._is_dry and node.fresh and node.calls < len(node.workers)
+        return idle or self._now - node.collected_at >= self.settings.collect_seconds
 
 
 #: The only place where an event meets its handler.

@@ -28,6 +28,9 @@ class Settings:
     commit_seconds: float = 0.05
     #: seconds to wait for the first worker
     start_timeout: float = 30.0
+    #: seconds after which a call that takes three times as long as others is given to a second worker as well, once
+    #: there is nothing else to do; the first result counts
+    speculate_seconds: float = 10.0
     #: times that a chunk may be lost with its worker before the step fails
     max_attempts: int = 8
 

@@ -42,14 +42,7 @@ class Aggregation:
             StepFailedError: The aggregator failed.
             EncodingError: It is no state of this aggregator.
         """
-        try:
-            with self._lock:
-                for frame in states:
-                    self._merge(self._aggregator.decode(decompress(frame)))
-        except ElasticError:
-            raise
-        except Exception as error:
-            raise self._failure("merge", "what was kept of it", error) from error
+        self._merge_all(states, "what was kept of it")
 
     def fold(self, partial: Partial) -> None:
         """Merge a partial into the state.
@@ -58,14 +51,7 @@ class Aggregation:
             StepFailedError: The aggregator failed; the step cannot go on, since the state may hold a part.
             EncodingError: The partial holds no state of this aggregator.
         """
-        try:
-            with self._lock:
-                for frame in partial.states:
-                    self._merge(self._aggregator.decode(decompress(frame)))
-        except ElasticError:
-            raise
-        except Exception as error:
-            raise self._failure("merge", f"chunk {partial.first} and others", error) from error
+        self._merge_all(partial.states, f"chunk {partial.first} and others")
         self._uncommitted.append(partial)
 
     def value(self) -> Any:
@@ -93,6 +79,16 @@ class Aggregation:
             rows=tuple(row for partial in folded for row in partial.rows),
             letters=tuple(letter for partial in folded for letter in partial.letters),
         )
+
+    def _merge_all(self, states: Iterable[bytes], what: str) -> None:
+        try:
+            with self._lock:
+                for frame in states:
+                    self._merge(self._aggregator.decode(decompress(frame)))
+        except ElasticError:
+            raise
+        except Exception as error:
+            raise self._failure("merge", what, error) from error
 
     def _merge(self, state: Any) -> None:
         if self._is_fresh and self._aggregator.stored:

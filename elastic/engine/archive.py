@@ -2,18 +2,23 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from elastic.core.errors import ReceiptError, UsageError
+from elastic.core.aggregator import AnyAggregator
+from elastic.core.errors import ElasticError, ReceiptError, UsageError
+from elastic.core.failure import DeadLetter
 from elastic.core.journey import Journey, journeys
 from elastic.core.receipt import Seal, decode_token, run_tag, token_run_tag
 from elastic.core.spans import Spans
-from elastic.core.stage import Stage
-from elastic.core.store import RunStore, StepRecord
+from elastic.core.stage import STAGES, Stage
+from elastic.core.step import StepState
+from elastic.core.store import ReceiptRow, RunStore, StepRecord
+from elastic.engine.aggregation import Aggregation
+from elastic.engine.result import Result
 from elastic.persistence.home import Home
 from elastic.persistence.sqlite_store import SqliteRunStore
 
@@ -48,6 +53,11 @@ class Archive:
         """Return what is kept about the steps of a run."""
         with self._store(run_id) as store:
             return store.steps()
+
+    def record(self, run_id: str, step: int) -> StepRecord:
+        """Return what is kept about a step; raises UsageError when the run has none with this number."""
+        with self._store(run_id) as store:
+            return _record(store, step)
 
     def account(self, run_id: str, step: int) -> dict[str, Any]:
         """Return plain data: receipts by stage, chunks and entries by node, and spans of missing chunks.
@@ -93,9 +103,41 @@ class Archive:
         """Yield the checked receipts of all aggregated chunks of a step."""
         with self._store(run_id) as store:
             seal = Seal(key=store.key, run_id=run_id, step=step)
-            master = str(_record(store, step).manifest.get("node", ""))
+            masters = nodes_of_masters(_record(store, step))
             for row in store.receipts(step):
-                yield from journeys(seal, master, row)
+                yield from _journeys(seal, masters, row)
+
+    def letters(self, run_id: str, step: int) -> list[DeadLetter]:
+        """Return the dead letters of a step that are not redriven, by ascending chunk id and index."""
+        with self._store(run_id) as store:
+            _record(store, step)
+            return list(store.letters(step))
+
+    def result(self, run_id: str, step: int, aggregator: AnyAggregator) -> Result:
+        """Return the result of a step, or what there is of it so far, as it is kept.
+
+        Raises:
+            EncodingError: What is kept was made by another aggregator.
+            StepFailedError: The aggregator failed.
+        """
+        aggregation = Aggregation(aggregator, run_id)
+        with self._store(run_id) as store:
+            record = _record(store, step)
+            aggregation.restore(store.partials(step))
+        counters = {name: count for name, count in record.counters.items() if name not in (*STAGES, "cut", "entries")}
+        return Result(
+            run_id=run_id,
+            step=step,
+            name=record.name,
+            state=StepState(record.state),
+            value=aggregation.value(),
+            entries=record.counters.get("entries", 0),
+            chunks=len(Spans.of(record.low, record.bitmap)),
+            receipts={stage.value: record.counters.get(stage, 0) for stage in STAGES},
+            counters={name: count for name, count in counters.items() if count},
+            seconds=0.0 if record.ended_at is None else record.ended_at - record.started_at,
+            error=None if record.error is None else ElasticError(record.error),
+        )
 
     def decode(self, token: str) -> dict[str, Any]:
         """Return what a receipt says, as plain data, if one of the runs here made it.
@@ -118,6 +160,24 @@ class Archive:
             yield store
         finally:
             store.close()
+
+
+def nodes_of_masters(record: StepRecord) -> tuple[str, ...]:
+    """Return the nodes on which masters of a step ran: one of them stands in the receipts of each chunk."""
+    return tuple(dict.fromkeys(str(manifest.get("node", "")) for manifest in (record.manifest, *record.resumed)))
+
+
+def _journeys(seal: Seal, masters: Sequence[str], row: ReceiptRow) -> list[Journey]:
+    """Return the checked receipts of a row, which one of the masters has made.
+
+    Raises:
+        ReceiptError: None of them has.
+    """
+    *others, last = masters
+    for master in others:
+        with suppress(ReceiptError):
+            return list(journeys(seal, master, row))
+    return list(journeys(seal, last, row))
 
 
 def _record(store: RunStore, step: int) -> StepRecord:

@@ -32,7 +32,10 @@ class Cutter:
         self, source: Source, clock: Clock, *, trim: Trim | None = None, resume: Position | None = None
     ) -> None:
         self._clock, self._trim = clock, trim
+        self._next_id: int
         self._next_id, position = resume or (0, None)
+        #: True when chunks are kept until they are folded, because the source cannot yield them again
+        self.keeps = not source.replayable
         self._pieces: Iterator[Piece] = source.cut(position)
         #: `(chunk id, source position)` of the last chunk that was cut, by an earlier master if not by this one
         self.reached: Position | None = resume

@@ -70,7 +70,7 @@ class Master:
         self._seal = seal
         self._sender = MasterSender(seal, transport.node_id, program.reader)
         self._receiver = MasterReceiver(seal, transport.node_id)
-        self._kept = None if plan.source.replayable else store.chunks(program.step)
+        self._kept = store.chunks(program.step) if cutter.keeps else None
         self._aggregation = Aggregation(program.aggregator, program.run_id)
         self._aggregation.restore(plan.states)
         self._keeps_letters = program.tolerance.on_error is OnError.DEAD_LETTER
@@ -273,7 +273,7 @@ class Master:
 
     def _patience(self) -> float:
         """Return how long to wait for something to arrive: less when a commit is due."""
-        if not self._aggregation.is_dirty:
+        if not self._aggregation.is_dirty or self._cutter.redriven:
             return _PROGRESS_SECONDS
         return min(max(self._commit_due - self.clock.monotonic(), 0.0), _PROGRESS_SECONDS)
 

@@ -40,6 +40,7 @@ class GivenOptions(TypedDict, total=False):
     collect_seconds: float
     commit_seconds: float
     start_timeout: float
+    speculate_seconds: float
     max_attempts: int
     on_error: str
     max_errors: int

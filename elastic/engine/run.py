@@ -2,15 +2,20 @@
 
 import os
 import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
+from typing import Any
 
+from elastic.core.clock import Clock
 from elastic.core.errors import ElasticError
-from elastic.core.ledger import Ledger
+from elastic.core.ledger import Ledger, Start
 from elastic.core.program import Program
 from elastic.core.receipt import Seal
 from elastic.core.store import RunStore
 from elastic.engine.cluster import cluster_of, transport_of
 from elastic.engine.cutter import Cutter
+from elastic.engine.fingerprint import parts_of, python_version
 from elastic.engine.master import Master, Plan
 from elastic.engine.observers import Observers
 from elastic.engine.placement import placement_of
@@ -25,37 +30,78 @@ from elastic.stages.transport import Limits
 _KEY_BYTES = 32
 
 
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """Where a step begins that an earlier master has left."""
+
+    cutter: Cutter
+    start: Start
+    #: what was folded and committed, in its order
+    states: Iterable[bytes] = field(default=())
+
+
 class Run:
     """One run: its id, its key, and its folder, which is made when the first step is ready to begin.
 
-    Args:
-        home: Where runs are kept.
-        chunk_store: How payloads of one-shot sources are kept, see `Options`.
+    Get one from `at` or `reopen`.
     """
 
-    def __init__(self, home: Home, chunk_store: str) -> None:
-        self._clock = SystemClock()
+    def __init__(self, home: Home, run_id: str, key: bytes, *, chunk_store: str, store: RunStore | None) -> None:
+        self.run_id = run_id
+        self.clock: Clock = SystemClock()
         self._home = home
+        self._key = key
         self._chunk_store = chunk_store
-        self._store: RunStore | None = None
-        self._key = secrets.token_bytes(_KEY_BYTES)
-        self.run_id = new_run_id(self._clock.now(), secrets.token_bytes(RANDOM_BYTES))
+        self._store = store
 
     @classmethod
     def at(cls, home: "str | os.PathLike[str] | None", chunk_store: str) -> "Run":
-        """Return a new run; without `home` it is kept where the environment says."""
-        folder = Home.of(os.environ) if home is None else Home(Path(home).expanduser().absolute())
-        return cls(folder, chunk_store)
+        """Return a new run.
+
+        Args:
+            home: Where runs are kept; None for where the environment says.
+            chunk_store: How payloads of one-shot sources are kept, see `Options`.
+        """
+        run_id = new_run_id(SystemClock().now(), secrets.token_bytes(RANDOM_BYTES))
+        return cls(home_at(home), run_id, secrets.token_bytes(_KEY_BYTES), chunk_store=chunk_store, store=None)
+
+    @classmethod
+    def reopen(cls, home: "str | os.PathLike[str] | None", name: str) -> "Run":
+        """Return a run that was begun earlier, of which this process is the master from now on.
+
+        Raises:
+            UnknownRunError: There is none with this id.
+            RunLockedError: Another process works on it.
+            StoreError: It cannot be opened, or is damaged.
+        """
+        where = home_at(home)
+        store = SqliteRunStore.open(where.find(name))
+        return cls(where, store.run_id, store.key, chunk_store="", store=store)
 
     @property
     def folder(self) -> Path:
         """Where this run is kept."""
         return self._home.run_folder(self.run_id)
 
-    def master(self, number: int, step: Step) -> Master:
+    @property
+    def store(self) -> RunStore:
+        """What is kept of this run; made when it is first asked for."""
+        if self._store is None:
+            self._store = SqliteRunStore.create(self.folder, self.run_id, self._key, chunk_store=self._chunk_store)
+        return self._store
+
+    def master(
+        self, number: int, step: Step, *, onward: Onward | None = None, notes: Mapping[str, Any] | None = None
+    ) -> Master:
         """Return a master that is ready to run a step.
 
         What can be known to fail is found out here, before anything is written.
+
+        Args:
+            number: Which step of the run it is.
+            step: What is run.
+            onward: Where it begins, if an earlier master has left it.
+            notes: Plain data to keep in its manifest.
 
         Raises:
             ElasticError: The source, the cluster or the run folder cannot be used.
@@ -65,35 +111,37 @@ class Run:
         program = Program(
             source.reader(), step.transforms, step.aggregator, options.tolerance, self._key, self.run_id, number
         )
-        cutter = Cutter(source, self._clock, trim=options.trim)
+        onward = onward or Onward(Cutter(source, self.clock, trim=options.trim), Start())
+        manifest = {**step.manifest(), **_code_of(step), **(notes or {})}
         cluster = cluster_of(options.cluster, os.environ)
         transport = transport_of(cluster, Limits(options.workers, options.settings.start_timeout, options.heartbeat))
         try:
-            store = self._open_store()
+            seal = Seal(key=program.key, run_id=program.run_id, step=program.step)
+            return Master(
+                Plan(
+                    name=step.name,
+                    source=source,
+                    program=program,
+                    settings=options.settings,
+                    clock=self.clock,
+                    manifest={**manifest, "cluster": cluster, "node": transport.node_id},
+                    states=onward.states,
+                ),
+                cutter=onward.cutter,
+                ledger=Ledger(
+                    settings=options.settings,
+                    placement=placement,
+                    tolerance=options.tolerance,
+                    ordered=step.aggregator.ordered,
+                    start=onward.start,
+                ),
+                transport=transport,
+                store=self.store,
+                observers=Observers(options.interceptors, seal, transport.node_id, done=len(onward.start.folded)),
+            )
         except ElasticError:
             transport.close()
             raise
-        seal = Seal(key=program.key, run_id=program.run_id, step=program.step)
-        return Master(
-            Plan(
-                name=step.name,
-                source=source,
-                program=program,
-                settings=options.settings,
-                clock=self._clock,
-                manifest={**step.manifest(), "cluster": cluster, "node": transport.node_id},
-            ),
-            cutter=cutter,
-            ledger=Ledger(
-                settings=options.settings,
-                placement=placement,
-                tolerance=options.tolerance,
-                ordered=step.aggregator.ordered,
-            ),
-            transport=transport,
-            store=store,
-            observers=Observers(options.interceptors, seal, transport.node_id),
-        )
 
     def close(self) -> None:
         """Release the run's lock and files; may be called twice."""
@@ -101,20 +149,28 @@ class Run:
             self._store.close()
             self._store = None
 
-    def _open_store(self) -> RunStore:
-        if self._store is None:
-            self._store = SqliteRunStore.create(self.folder, self.run_id, self._key, chunk_store=self._chunk_store)
-        return self._store
 
-
-def run(step: Step) -> Result:
+def run(step: Step, *, notes: Mapping[str, Any] | None = None) -> Result:
     """Run one step as a run of its own.
+
+    Args:
+        step: What is run.
+        notes: Plain data to keep in the manifest of the step.
 
     Raises:
         ElasticError: The step could not begin, or it did not complete.
     """
     whole = Run.at(step.options.home, step.options.chunk_store)
     try:
-        return whole.master(0, step).run().check()
+        return whole.master(0, step, notes=notes).run().check()
     finally:
         whole.close()
+
+
+def home_at(home: "str | os.PathLike[str] | None") -> Home:
+    """Return the home in a folder, or the one that the environment names."""
+    return Home.of(os.environ) if home is None else Home(Path(home).expanduser().absolute())
+
+
+def _code_of(step: Step) -> dict[str, Any]:
+    return {"code": [astuple(part) for part in parts_of(step)], "python": python_version()}

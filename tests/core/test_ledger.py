@@ -282,6 +282,31 @@ def test_the_last_chunks_are_spread_over_all_workers() -> None:
     assert [len(send.batch) for send in told] == [2, 1] or [len(send.batch) for send in told] == [2, 2]
 
 
+def test_a_call_that_takes_too_long_is_given_to_a_second_worker_with_what_is_stuck_behind_it() -> None:
+    subject = ledger(speculate_seconds=10, collect_seconds=1000)
+    first, _second, *_ = started(subject, 2, workers=2)
+    subject.handle(events.BatchProcessed(first.batch.batch_id, "a/0", 1.0))
+    # The worker that holds chunk 0 is the one that is late with chunk 1, so its collection brings nothing.
+    subject.handle(events.PartialReturned("a", None, True))
+    assert only(Send, subject.handle(events.Ticked(9.0))) == []
+    copies = only(Send, subject.handle(events.Ticked(11.0)))
+    assert [copy.batch.first for copy in copies] == [0, 1]
+    assert only(Send, subject.handle(events.Ticked(30.0))) == [], "the copies have twice the time"
+    assert subject.counters["chunks_speculated"] == 2
+    told = subject.handle(events.PartialReturned("a", partial(*copies), True))
+    assert [type(instruction) for instruction in told] == [Fold, Complete]
+
+
+def test_the_first_result_of_two_counts_and_the_second_is_dropped() -> None:
+    subject = ledger(speculate_seconds=10)
+    sent, other = started(subject, 2, workers=2)
+    (copy, *_) = only(Send, subject.handle(events.Ticked(11.0)))
+    assert only(Fold, subject.handle(events.PartialReturned("a", partial(sent), True))) == [Fold(partial(sent))]
+    assert only(Fold, subject.handle(events.PartialReturned("a", partial(copy), True))) == []
+    assert subject.counters["duplicates_dropped"] == 1
+    assert only(Complete, subject.handle(events.PartialReturned("a", partial(other), True))) == [Complete()]
+
+
 def test_a_placement_that_waits_is_asked_again() -> None:
     class Never(Placement):
         def choose(self, candidates: list[Candidate]) -> str | None:

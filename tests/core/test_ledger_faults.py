@@ -31,6 +31,8 @@ class Cluster:
     held: dict[str, list[Account]] = field(default_factory=lambda: defaultdict(list))
     #: what will arrive, in no order
     coming: list[Event] = field(default_factory=list)
+    #: calls that take long: when they end, and what is told then
+    slow: list[tuple[float, Account, list[Event]]] = field(default_factory=list)
     folded: Counter[int] = field(default_factory=Counter)
     order: list[int] = field(default_factory=list)
     done: bool = False
@@ -79,14 +81,32 @@ class Cluster:
             worker_id=worker_id, conceived_at=(1,) * size, counted=False, entries=(1,) * size,
             contents=UNREAD * size, processed=bytes(16 * size),
         )  # fmt: skip
-        self.coming.append(events.BatchProcessed(batch.batch_id, worker_id, self.random.uniform(1e-4, 0.1)))
+        told: list[Event] = [events.BatchProcessed(batch.batch_id, worker_id, self.random.uniform(1e-4, 0.1))]
         if send.collect:
-            self.coming.append(events.PartialReturned(send.node_id, Partial((account,), (b"",), b""), False))
+            told.append(events.PartialReturned(send.node_id, Partial((account,), (b"",), b""), False))
+        if self.random.random() < self.fault / 10:
+            self.slow.append((self.now + self.random.choice([1, 30, 10_000]), account, told))
         else:
-            self.held[worker_id].append(account)
+            self.finish(account, told, collected=send.collect)
+
+    def finish(self, account: Account, told: list[Event], *, collected: bool) -> None:
+        self.coming += told
+        if not collected:
+            self.held[account.worker_id].append(account)
+
+    def wake(self) -> None:
+        """Let slow calls end whose time has come, if their workers are still there."""
+        due = [slow for slow in self.slow if slow[0] <= self.now]
+        self.slow = [slow for slow in self.slow if slow[0] > self.now]
+        for _, account, told in due:
+            if account.worker_id in self.nodes.get(account.node_id, ()):
+                self.finish(account, told, collected=self.ordered)
 
     def collect(self, node_id: str) -> None:
-        accounts = [account for worker in sorted(self.nodes.get(node_id, ())) for account in self.held.pop(worker, ())]
+        # A worker that is at work hands out nothing.
+        busy = {account.worker_id for _, account, _ in self.slow}
+        idle = sorted(worker for worker in self.nodes.get(node_id, ()) if worker not in busy)
+        accounts = [account for worker in idle for account in self.held.pop(worker, ())]
         partial = Partial(tuple(accounts), (b"",), b"") if accounts else None
         self.coming.append(events.PartialReturned(node_id, partial, True))
         if partial and self.random.random() < self.fault:
@@ -122,6 +142,7 @@ def play(seed: int, *, ordered: bool, fault: float) -> Cluster:
         if cluster.done:
             return cluster
         cluster.now += 0.05
+        cluster.wake()
         dice.shuffle(cluster.coming)
         arriving = dice.randint(0, len(cluster.coming))
         happened = cluster.mishap() + cluster.coming[:arriving]

@@ -1,0 +1,51 @@
+"""How commands print the result of a run."""
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from elastic.cli.output import Format, print_facts, print_json
+
+if TYPE_CHECKING:
+    from elastic.engine.result import Result
+
+#: Characters of a result that are shown in a table.
+_SHOWN = 2000
+
+
+def print_result(result: "Result", output: Format, **more: Any) -> None:
+    """Print a result with its value; `more` are facts for programs."""
+    if output is Format.JSON:
+        print_json(
+            {
+                "status": result.state,
+                "run_id": result.run_id,
+                "entries": result.entries,
+                "chunks": result.chunks,
+                "receipts": result.receipts,
+                "counters": result.counters,
+                "seconds": round(result.seconds, 3),
+                "error": None if result.error is None else str(result.error),
+                "value": jsonable(result.value),
+                **more,
+            }
+        )
+        return
+    shown = repr(result.value)
+    name = "value" if result.error is None else "value so far"
+    print_facts({name: shown if len(shown) <= _SHOWN else shown[:_SHOWN] + " ... (more with -o json)"})
+    if result.error is None:
+        typer.echo(str(result))
+
+
+def jsonable(value: Any) -> Any:
+    """Return a value as JSON knows it: mappings whose keys are not text become lists of pairs, the unknown text."""
+    if isinstance(value, dict):
+        if all(isinstance(key, str) for key in value):
+            return {key: jsonable(item) for key, item in value.items()}
+        return [[jsonable(key), jsonable(item)] for key, item in value.items()]
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted((jsonable(item) for item in value), key=repr)
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -1,0 +1,83 @@
+"""Sameness: whether a step is the one that a run began with."""
+
+import json
+import re
+from typing import Any
+
+from elastic.core.errors import UsageError
+from elastic.core.store import StepRecord
+from elastic.engine.fingerprint import parts_of, python_version
+from elastic.engine.step import Step
+
+#: In descriptions, how `name_of` writes a function: its module and its line may change.
+_FUNCTION = re.compile(r"(?:[\w<>]+\.)*([\w<>]+) \(line \d+\)")
+
+#: What is told of an iterable and is not the same of a generator and of a list of what it yields.
+_OF_ITERABLES = ("type", "entries")
+
+_AGGREGATE = "aggregate("
+
+
+def check_aggregator(run_id: str, record: StepRecord, step: Step) -> None:
+    """Refuse a step whose aggregator is of another kind than the one that made what is kept.
+
+    Raises:
+        UsageError: It is; names both.
+    """
+    before = [label for label, _ in record.manifest.get("code", ()) if label.startswith(_AGGREGATE)]
+    now = [part.label for part in parts_of(step) if part.label.startswith(_AGGREGATE)]
+    if before != now:
+        raise UsageError(
+            f"run {run_id} aggregates by {_inside(before)} and the flow given by {_inside(now)}; give the flow that "
+            "the run began with."
+        )
+
+
+def check_source(run_id: str, record: StepRecord, step: Step) -> None:
+    """Refuse a step whose source is described in other words than that of the run.
+
+    Raises:
+        UsageError: It is; names what differs.
+    """
+    before, now = _description(record.manifest.get("source")), _description(step.source.describe())
+    left_out = () if record.manifest.get("replayable", True) else _OF_ITERABLES
+    differing = [name for name in {**before, **now} if name not in left_out and before.get(name) != now.get(name)]
+    if differing:
+        name = differing[0]
+        raise UsageError(
+            f"run {run_id} reads a source with {name}={before.get(name)!r} and that of the flow given has "
+            f"{name}={now.get(name)!r}; give the flow that the run began with, or start a new run."
+        )
+
+
+def check_code(run_id: str, record: StepRecord, step: Step) -> None:
+    """Refuse a step whose functions are not those that the run began with, or went on with.
+
+    Raises:
+        UsageError: They are not; names the first that differs.
+    """
+    last = (record.manifest, *record.resumed)[-1]
+    advice = "allow it with --allow-code-change (allow_code_change=True), or start a new run."
+    if last.get("python") != python_version():
+        raise UsageError(
+            f"run {run_id} was begun by Python {last.get('python')} and this is {python_version()}, so its code cannot "
+            f"be compared; {advice}"
+        )
+    before = [tuple(part) for part in last.get("code", ())]
+    now = [(part.label, part.digest) for part in parts_of(step)]
+    if before == now:
+        return
+    changed = [label for label, digest in now if (label, digest) not in before]
+    gone = [label for label, digest in before if (label, digest) not in now]
+    what = f"{changed[0]} is not what it was" if changed else f"{gone[0]} is gone" if gone else "their order is another"
+    raise UsageError(f"the code of run {run_id} changed since it began: {what}; {advice}")
+
+
+def _inside(labels: list[str]) -> str:
+    return labels[0].removeprefix(_AGGREGATE).removesuffix(")") if labels else "nothing"
+
+
+def _description(value: Any) -> dict[str, Any]:
+    """Return a source's description as it comes back from a manifest, without what may change in it."""
+    plain = json.loads(_FUNCTION.sub(r"\1", json.dumps(value)))
+    return plain if isinstance(plain, dict) else {}
