@@ -25,9 +25,14 @@ def failure_of(error: BaseException, *, chunk_id: int, place: str, function: str
     return Failure(
         chunk_id=chunk_id,
         index=index,
-        place=place,
-        function=function,
+        place=_printable(place),
+        function=_printable(function),
         error_type=type(error).__name__,
-        message=message[:_MESSAGE_LIMIT],
-        traceback=trace[-_TRACEBACK_LIMIT:],
+        message=_printable(message)[:_MESSAGE_LIMIT],
+        traceback=_printable(trace)[-_TRACEBACK_LIMIT:],
     )
+
+
+def _printable(text: str) -> str:
+    """Return a text that a terminal and a database take: half a surrogate pair is escaped."""
+    return text.encode(errors="backslashreplace").decode()

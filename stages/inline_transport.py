@@ -1,5 +1,6 @@
 """The inline transport: everything in this process and thread, for tests, debuggers and small inputs."""
 
+import time
 from collections import deque
 
 from elastic.core.event import WorkerJoined
@@ -35,6 +36,9 @@ class InlineTransport(Transport):
     def poll(self, timeout: float) -> list[Arrival]:
         if not self._arrived and self._calls:
             self._arrived.append(self._work(self._calls.popleft()))
+        elif not self._arrived:
+            # Nothing can arrive here by itself: whoever polls waits for something else.
+            time.sleep(timeout)
         arrived, self._arrived = self._arrived, []
         return arrived
 

@@ -56,7 +56,7 @@ class Isolation:
         try:
             return list(self.program.reader.parse(self.reference, block))
         except RAISED as error:
-            failure = failure_of(error, chunk_id=self.chunk_id, place=str(self.reference[0]), function="the reader")
+            failure = failure_of(error, chunk_id=self.chunk_id, place=repr(self.reference), function="the reader")
             raise RefusedError(failure) from error
 
     def sift(self, entries: Sequence[Any]) -> Sifted:

@@ -13,7 +13,7 @@ from elastic.core.program import Program
 from elastic.stages.cell import Cell
 from elastic.stages.health import Health, start_pulse
 from elastic.stages.shipped_code import Code
-from elastic.stages.station import Station
+from elastic.stages.station import GATHER_SECONDS, Station
 from elastic.stages.wire import COLLECT, Reply, decode_call, decode_reply, encode_call, encode_reply
 from elastic.stages.worker import Worker
 from elastic.version import __version__
@@ -58,6 +58,8 @@ class StationActor:
         self._station = Station.of(cloudpickle.loads(program), node_id, combine=True)
         self._workers: dict[str, Any] = {}
         self._health = Health(cloudpickle.loads(heartbeat))
+        #: requests to workers that are not answered
+        self._asked: set[asyncio.Future[Reply]] = set()
 
     def add_worker(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> None:
         self._workers[worker_id] = worker
@@ -83,18 +85,23 @@ class StationActor:
         return encode_reply(self._station.give_back(decode_reply(answer)))
 
     async def collect(self) -> bytes:
-        """Return what all workers of this node hold, merged into one partial."""
-        workers = {worker_id: self._workers[worker_id] for worker_id in self._station.workers_to_collect()}
-        answers = await asyncio.gather(
-            *(worker.collect.remote() for worker in workers.values()), return_exceptions=True
-        )
+        """Return what the workers of this node hold, merged into one partial.
+
+        A worker that does not answer in time is not waited for; what it says then is in the next answer.
+        """
+        for worker_id in self._station.workers_to_collect():
+            self._asked.add(asyncio.ensure_future(self._answer_of(worker_id)))
         replies = [Reply(node_id=self._station.node_id, worker_id="", batch_id=COLLECT)]
-        for worker_id, answer in zip(workers, answers, strict=True):
-            if isinstance(answer, BaseException):
-                replies.append(self._lost(worker_id, COLLECT, reason_of(answer)))
-            else:
-                replies.append(decode_reply(answer))
+        if self._asked:
+            answered, self._asked = await asyncio.wait(self._asked, timeout=GATHER_SECONDS)
+            replies += [task.result() for task in answered]
         return encode_reply(self._station.sender.send(replies))
+
+    async def _answer_of(self, worker_id: str) -> Reply:
+        try:
+            return decode_reply(await self._workers[worker_id].collect.remote())
+        except ray.exceptions.RayError as error:
+            return self._lost(worker_id, COLLECT, reason_of(error))
 
     def _lost(self, worker_id: str, batch_id: int, reason: str) -> Reply:
         self._workers.pop(worker_id, None)

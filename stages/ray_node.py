@@ -18,7 +18,7 @@ from elastic.core.program import Program
 from elastic.stages.health import Health
 from elastic.stages.ray_actor import StationActor, WorkerActor, reason_of, versions
 from elastic.stages.shipped_code import Code
-from elastic.stages.station import Station
+from elastic.stages.station import GATHER_SECONDS, Station
 from elastic.stages.transport import Arrival
 from elastic.stages.wire import COLLECT, Call, Reply, decode_reply, encode_call
 
@@ -146,9 +146,14 @@ class LocalNode(RayNode):
         super().__init__(node_id, ray_id, shipment, watch)
         self._station = Station.of(shipment.program, node_id, combine=False)
         self._health = Health(shipment.heartbeat)
+        self._collections: list[_Collection] = []
 
     def check(self) -> None:
         self._health.check()
+        for collection in self._collections:
+            if time.monotonic() - collection.asked_at > GATHER_SECONDS:
+                self._watch.arrived.append(self._station.sender.send(collection.take()))
+        self._collections = [collection for collection in self._collections if not collection.is_sent]
 
     def send(self, call: Call | None) -> None:
         if call is None:
@@ -165,7 +170,9 @@ class LocalNode(RayNode):
     def _collect(self) -> None:
         asked = self._station.workers_to_collect()
         collection = _Collection(len(asked), [Reply(node_id=self.node_id, worker_id="", batch_id=COLLECT)])
-        if not asked:
+        if asked:
+            self._collections.append(collection)
+        else:
             self._watch.arrived += collection.replies
         for worker_id in asked:
             self._watch.pending[self.workers[worker_id].collect.remote()] = self._on_collected(worker_id, collection)
@@ -178,7 +185,9 @@ class LocalNode(RayNode):
             except ray.exceptions.RayError as error:
                 arrivals += self._on_death(worker_id, reason_of(error))
             collection.expected -= 1
-            return arrivals if collection.expected else [*arrivals, self._station.sender.send(collection.replies)]
+            if collection.expected and not collection.is_sent:
+                return arrivals
+            return [*arrivals, self._station.sender.send(collection.take())]
 
         return on_ready
 
@@ -207,6 +216,15 @@ class _Collection:
 
     expected: int
     replies: list[Reply]
+    asked_at: float = field(default_factory=time.monotonic)
+    #: it was sent without those that are late; each of these is sent by itself
+    is_sent: bool = False
+
+    def take(self) -> list[Reply]:
+        """Return the answers that were not sent yet."""
+        empty = Reply(node_id=self.replies[0].node_id, worker_id="", batch_id=COLLECT)
+        answers, self.replies, self.is_sent = self.replies, [empty], True
+        return answers
 
 
 class RemoteNode(RayNode):

@@ -46,8 +46,13 @@ class MasterReceiver:
         """Check a partial against the receipts of all stages, and return it with the rows to keep.
 
         Raises:
-            ReceiptError: A receipt does not follow from the run's key, the chunk and the receipts before it.
+            ReceiptError: A receipt does not follow from the run's key, the chunk and the receipts before it; names
+                the chunk.
         """
+        if not partial.accounts:
+            raise ReceiptError("a result came without receipts.")
+        for account in partial.accounts:
+            _check_columns(account)
         if digest_of(partial.states, partial.letters) != partial.digest:
             raise ReceiptError(f"the result of chunk {partial.first} and others was changed on its way.")
         return replace(partial, rows=tuple(self._row(account, partial.digest) for account in partial.accounts))
@@ -89,3 +94,13 @@ def _failed(account: Account) -> tuple[int, ...]:
     for letter in account.letters:
         failed[letter.failure.chunk_id] += letter.entries
     return tuple(failed[chunk_id] for chunk_id in range(account.first, account.stop))
+
+
+def _check_columns(account: Account) -> None:
+    """Refuse an account whose columns are not of one length, or hold what no receipt is made of."""
+    count = len(account.entries)
+    lengths = {len(account.conceived_at) * 16, len(account.contents), len(account.processed), len(account.returned)}
+    numbers = (account.first, *account.entries, *account.conceived_at)
+    is_whole = all(type(number) is int and 0 <= number < 1 << 63 for number in numbers)
+    if not count or lengths != {16 * count} or not is_whole or not 0 < account.attempt < 1 << 32:
+        raise ReceiptError(f"the receipts of chunk {account.first} from worker {account.worker_id} are damaged.")

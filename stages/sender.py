@@ -10,6 +10,7 @@ from elastic.core.partial import Account, Partial, digest_of
 from elastic.core.receipt import NO_RECEIPT, Seal
 from elastic.core.source import Reader
 from elastic.core.stage import Stage
+from elastic.stages.failure import failure_of
 from elastic.stages.wire import Call, Reply
 
 
@@ -83,11 +84,21 @@ class NodeSender:
     def send(self, replies: Sequence[Reply]) -> Reply:
         """Return one reply for several, with receipts on everything that is in it.
 
-        Several replies are what all workers of the node held; one may also be the answer to a batch.
+        Several replies are what all workers of the node held; one may also be the answer to a batch. A failure
+        among them is the answer for all, since the step ends with it.
         """
         partials = [reply.partial for reply in replies if reply.partial is not None]
         lost = tuple(loss for reply in replies for loss in reply.lost)
-        return replace(replies[0], partial=self._combine(partials), lost=lost)
+        failed = next((reply for reply in replies if reply.failure is not None), None)
+        if failed is not None:
+            return replace(failed, partial=None, lost=lost)
+        try:
+            return replace(replies[0], partial=self._combine(partials), lost=lost)
+        except (Exception, SystemExit) as error:
+            account = partials[0].accounts[0]
+            place, function = "the results of this node's workers", f"aggregator {self.aggregator}"
+            failure = failure_of(error, chunk_id=account.first, place=place, function=function)
+            return replace(replies[0], failure=failure, lost=lost)
 
     def _combine(self, partials: list[Partial]) -> Partial | None:
         if not partials:

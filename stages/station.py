@@ -9,6 +9,9 @@ from elastic.stages.receiver import NodeReceiver
 from elastic.stages.sender import NodeSender
 from elastic.stages.wire import Call, Reply
 
+#: Seconds to wait for all answers to one request, before what is there is sent without the others.
+GATHER_SECONDS = 1.0
+
 
 @dataclass(slots=True)
 class Station:

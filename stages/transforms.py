@@ -54,7 +54,10 @@ class Pass:
     def check(self) -> None:
         """Raise EntryError unless every entry was drawn."""
         if not self.finished:
-            raise EntryError("StopIteration was raised before the last entry, which would have hidden the rest")
+            raise EntryError(
+                "the entries were not read to their end, and those behind would be missing: a function raised "
+                "StopIteration, or an aggregator's add_many stopped early"
+            )
 
     def _draw(self, whole: tuple[Transform, ...]) -> Iterator[Iterable[Any]]:
         for entries in self._chunks:

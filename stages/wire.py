@@ -17,6 +17,9 @@ from elastic.core.partial import Account, Partial
 #: A call that only asks for what the workers hold.
 COLLECT = -1
 
+#: The extension type of integers beyond 64 bits.
+_WIDE = 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -61,22 +64,25 @@ class Reply:
 
 
 def encode_call(call: Call) -> bytes:
-    packed: bytes = msgpack.packb(fields_of(call))
-    return packed
+    return _pack(fields_of(call))
 
 
 def decode_call(data: bytes) -> Call:
+    """Return the call that `encode_call` was given; raises EncodingError for anything else."""
     values = _unpack(data)
-    call = dict(zip((field.name for field in fields(Call)), values, strict=True))
-    for name in ("conceived_at", "entries", "payloads"):
-        call[name] = tuple(call[name])
-    call["references"] = tuple(map(tuple, call["references"]))
+    try:
+        call = dict(zip((field.name for field in fields(Call)), values, strict=True))
+        for name in ("conceived_at", "entries", "payloads"):
+            call[name] = tuple(call[name])
+        call["references"] = tuple(map(tuple, call["references"]))
+    except (TypeError, ValueError) as error:
+        raise EncodingError(f"a message is no call ({error})") from error
     return Call(**call)
 
 
 def encode_reply(reply: Reply) -> bytes:
     partial = reply.partial
-    packed: bytes = msgpack.packb(
+    return _pack(
         (
             reply.node_id,
             reply.worker_id,
@@ -91,22 +97,26 @@ def encode_reply(reply: Reply) -> bytes:
             reply.suspect,
         )
     )
-    return packed
 
 
 def decode_reply(data: bytes) -> Reply:
-    node_id, worker_id, batch_id, seconds, partial, failure, unread, lost, suspect = _unpack(data)
-    return Reply(
-        node_id=node_id,
-        worker_id=worker_id,
-        batch_id=batch_id,
-        seconds=seconds,
-        partial=None if partial is None else _partial(*partial),
-        failure=None if failure is None else Failure(*failure),
-        unread=unread,
-        lost=tuple((worker, reason) for worker, reason in lost),
-        suspect=suspect,
-    )
+    """Return the reply that `encode_reply` was given; raises EncodingError for anything else."""
+    values = _unpack(data)
+    try:
+        node_id, worker_id, batch_id, seconds, partial, failure, unread, lost, suspect = values
+        return Reply(
+            node_id=node_id,
+            worker_id=worker_id,
+            batch_id=batch_id,
+            seconds=seconds,
+            partial=None if partial is None else _partial(*partial),
+            failure=None if failure is None else Failure(*failure),
+            unread=unread,
+            lost=tuple((worker, reason) for worker, reason in lost),
+            suspect=suspect,
+        )
+    except (TypeError, ValueError) as error:
+        raise EncodingError(f"a message is no reply ({error})") from error
 
 
 def _partial(accounts: list[list[Any]], states: list[bytes], digest: bytes) -> Partial:
@@ -131,8 +141,26 @@ def fields_of(value: Any) -> tuple[Any, ...]:
     return tuple(getattr(value, field.name) for field in fields(value))
 
 
+def _pack(value: Any) -> bytes:
+    # Names of files may hold half a surrogate pair, and ranges integers beyond 64 bits.
+    packed: bytes = msgpack.packb(value, unicode_errors="surrogatepass", default=_write_wide)
+    return packed
+
+
+def _write_wide(value: Any) -> Any:
+    if isinstance(value, int):
+        return msgpack.ExtType(_WIDE, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+    raise EncodingError(f"{value!r} cannot be part of a message; a reference is a tuple of texts, integers and None")
+
+
+def _read_wide(code: int, data: bytes) -> int:
+    if code != _WIDE:
+        raise ValueError(f"unknown extension type {code}")
+    return int.from_bytes(data, "big", signed=True)
+
+
 def _unpack(data: bytes) -> Any:
     try:
-        return msgpack.unpackb(data)
-    except (ValueError, msgpack.UnpackException) as error:
-        raise EncodingError(f"a message is damaged ({error})") from error
+        return msgpack.unpackb(data, unicode_errors="surrogatepass", ext_hook=_read_wide)
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise EncodingError(f"a message is damaged ({type(error).__name__}: {error})") from error

@@ -55,10 +55,12 @@ class Worker:
         holds nothing any more, because the state may contain a part of the batch.
         """
         started = time.perf_counter()
+        blocks: list[bytes] = []
         try:
-            blocks = [self._block(call, index) for index in range(len(call.references))]
-        except (SourceError, EncodingError) as error:
-            failure = failure_of(error, chunk_id=call.first, place="the source", function="the reader")
+            for index in range(len(call.references)):
+                blocks.append(self._block(call, index))
+        except RAISED as error:
+            failure = failure_of(error, chunk_id=call.first + len(blocks), place="the source", function="the reader")
             return self._reply(call.batch_id, failure=failure, unread=isinstance(error, SourceError))
         try:
             with time_limit(self._limit(call)):
@@ -132,9 +134,12 @@ class Worker:
                 raise error
             self._hold(aggregator.add_many(aggregator.create(), iter(outputs)), fresh=True)
         except RAISED as again:
-            stop = call.first + len(blocks) - 1
-            place = f"chunks {call.first} to {stop} together, but on none of their entries alone"
-            failure = failure_of(again, chunk_id=call.first, place=place, function=f"aggregator {aggregator}")
+            first, last = call.first, call.first + len(blocks) - 1
+            what = f"chunk {first}" if first == last else f"chunks {first} to {last}"
+            # Any of them may fail now and then, so none is accused alone.
+            suspects = " or ".join([*map(str, self.program.transforms), f"aggregator {aggregator}"])
+            place = f"{what} as a whole, but on none of the entries alone"
+            failure = failure_of(again, chunk_id=first, place=place, function=suspects)
             raise RefusedError(failure) from again
         return counts, letters
 

@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -69,11 +70,15 @@ def options(
 def main() -> None:
     """Run the command line; the entry point of the distribution."""
     arguments = sys.argv[1:]
-    ours = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    if _DEBUG in ours:
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    if _DEBUG in arguments[:end]:
         # An option of the whole command is accepted behind a subcommand as well, where people write it.
-        arguments.remove(_DEBUG)
-        arguments.insert(0, _DEBUG)
+        ours = [argument for argument in arguments[:end] if argument != _DEBUG]
+        arguments = [_DEBUG, *ours, *arguments[end:]]
+    for stream in (sys.stdout, sys.stderr):
+        # Words of the data that a terminal cannot show are printed as escapes: better than an error at the end.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app(arguments, prog_name="elastic")
 
 

@@ -1,6 +1,7 @@
 """How commands print: tables for people, JSON for programs."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
@@ -26,7 +27,13 @@ Output = Annotated[Format, typer.Option("-o", "--output", help="How to print.")]
 
 def print_json(value: Any) -> None:
     """Print one JSON document; values that JSON does not know are printed as text."""
-    typer.echo(json.dumps(value, ensure_ascii=False, default=str, indent=2))
+    text = json.dumps(value, ensure_ascii=False, default=str, indent=2)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        # What the output cannot take as it is, half a surrogate pair for one, JSON itself can escape.
+        text = json.dumps(value, default=str, indent=2)
+    typer.echo(text)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Iterable[str] = ()) -> None:

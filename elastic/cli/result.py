@@ -1,5 +1,6 @@
 """How commands print the result of a run."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -39,7 +40,10 @@ def print_result(result: "Result", output: Format, **more: Any) -> None:
 
 
 def jsonable(value: Any) -> Any:
-    """Return a value as JSON knows it: mappings whose keys are not text become lists of pairs, the unknown text."""
+    """Return a value as JSON knows it: mappings whose keys are not text become lists of pairs, the unknown text.
+
+    NaN and infinity become text as well, because JSON has no numbers for them.
+    """
     if isinstance(value, dict):
         if all(isinstance(key, str) for key in value):
             return {key: jsonable(item) for key, item in value.items()}
@@ -48,4 +52,6 @@ def jsonable(value: Any) -> Any:
         return [jsonable(item) for item in value]
     if isinstance(value, set | frozenset):
         return sorted((jsonable(item) for item in value), key=repr)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)

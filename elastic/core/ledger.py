@@ -220,8 +220,6 @@ class Ledger:
         else:
             yield from self._fold(partial)
 
-    # -- folding
-
     def _fold(self, partial: Partial) -> Iterator[Instruction]:
         answers = self._answers(partial)
         for sent in answers:
@@ -263,8 +261,6 @@ class Ledger:
         batches = self._flight.batches
         named = dict.fromkeys(account.batch_id for account in partial.accounts)
         return [batches[batch_id] for batch_id in named if batch_id in batches]
-
-    # -- bookkeeping
 
     def _collected(self, node_id: str, collected: bool) -> None:
         node = self._flight.nodes.get(node_id)
@@ -381,7 +377,8 @@ class Ledger:
     def _collection_is_due(self, node: Node) -> bool:
         if self.ordered or node.collecting or not node.held:
             return False
-        idle = self._is_dry and node.fresh and node.calls < len(node.workers)
+        at_work = (len(node.workers) - 1) * self.settings.calls_per_worker
+        idle = self._is_dry and node.fresh and node.calls <= at_work
         return idle or self._now - node.collected_at >= self.settings.collect_seconds
 
 

@@ -11,7 +11,7 @@ from elastic.core.errors import ElasticError, StepFailedError
 from elastic.core.failure import DeadLetter
 from elastic.core.partial import Partial
 from elastic.core.store import ReceiptRow
-from elastic.core.transform import name_of
+from elastic.stages.failure import failure_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,8 @@ class Aggregation:
             StepFailedError: The aggregator failed; the step cannot go on, since the state may hold a part.
             EncodingError: The partial holds no state of this aggregator.
         """
-        self._merge_all(partial.states, f"chunk {partial.first} and others")
+        others = f" and {partial.chunks - 1} others" if partial.chunks > 1 else ""
+        self._merge_all(partial.states, f"chunk {partial.first}{others}")
         self._uncommitted.append(partial)
 
     def value(self) -> Any:
@@ -63,7 +64,7 @@ class Aggregation:
         try:
             with self._lock:
                 return self._aggregator.finish(self._aggregator.create() if self._is_fresh else self._state)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._failure("finish", "the result", error) from error
 
     @property
@@ -81,14 +82,18 @@ class Aggregation:
         )
 
     def _merge_all(self, states: Iterable[bytes], what: str) -> None:
+        method = "decode"
         try:
             with self._lock:
                 for frame in states:
-                    self._merge(self._aggregator.decode(decompress(frame)))
+                    method = "decode"
+                    state = self._aggregator.decode(decompress(frame))
+                    method = "merge"
+                    self._merge(state)
         except ElasticError:
             raise
-        except Exception as error:
-            raise self._failure("merge", what, error) from error
+        except (Exception, SystemExit) as error:
+            raise self._failure(method, what, error) from error
 
     def _merge(self, state: Any) -> None:
         if self._is_fresh and self._aggregator.stored:
@@ -99,7 +104,7 @@ class Aggregation:
             self._state = self._aggregator.merge(before, state)
         self._is_fresh = False
 
-    def _failure(self, method: str, what: str, error: Exception) -> StepFailedError:
-        function = name_of(getattr(type(self._aggregator), method))
-        reason = f"aggregator {self._aggregator} ({function}) failed on {what}: {type(error).__name__}: {error}"
-        return StepFailedError(self._run_id, reason)
+    def _failure(self, method: str, what: str, error: BaseException) -> StepFailedError:
+        failed = failure_of(error, chunk_id=0, place=what, function=f"aggregator {self._aggregator}")
+        cause = f"{failed.error_type}: {failed.message}" if failed.message else failed.error_type
+        return StepFailedError(self._run_id, f"{failed.function} failed in {method} on {what}: {cause}")

@@ -1,6 +1,7 @@
 """The cutter: draws pieces from a source and makes numbered chunks of them."""
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 from elastic.core.chunk import Chunk, Piece, Position
@@ -36,7 +37,8 @@ class Cutter:
         self._next_id, position = resume or (0, None)
         #: True when chunks are kept until they are folded, because the source cannot yield them again
         self.keeps = not source.replayable
-        self._pieces: Iterator[Piece] = source.cut(position)
+        with told_as_source_errors():
+            self._pieces: Iterator[Piece] = source.cut(position)
         #: `(chunk id, source position)` of the last chunk that was cut, by an earlier master if not by this one
         self.reached: Position | None = resume
         #: True when the source has nothing more
@@ -83,15 +85,19 @@ class Cutter:
             cast("Generator[Piece]", self._pieces).close()
 
     def _next(self) -> Piece | None:
-        try:
-            return next(self._pieces, None)
-        except ElasticError:
-            raise
-        except Exception as error:
-            raise SourceError(f"the source failed ({type(error).__name__}: {error}).") from error
+        with told_as_source_errors():
+            piece = next(self._pieces, None)
+        if not isinstance(piece, Piece | None):
+            raise SourceError(f"the source yielded {piece!r}; its cut must yield elastic.core.chunk.Piece.")
+        return piece
 
     def _chunk(self, piece: Piece, conceived_at: int) -> Chunk:
         if piece.entries is None:
+            if self._trim is not None:
+                raise UsageError(
+                    f"trim={name_of(self._trim)} cannot be used, because the workers read this source themselves; "
+                    "leave out what is not needed with map."
+                )
             payload = None if piece.block is None else compress(piece.block)
             return Chunk(self._next_id, piece.position, conceived_at, piece.reference, payload)
         entries = piece.entries if self._trim is None else self._trimmed(piece.entries)
@@ -105,9 +111,25 @@ class Cutter:
 
     def _trimmed(self, entries: list[Any]) -> list[Any]:
         assert self._trim is not None  # noqa: S101 - for the type checker; `_chunk` has looked
-        trimmed = self._trim(entries)
-        if not isinstance(trimmed, list) or len(trimmed) != len(entries):
+        count = len(entries)
+        try:
+            trimmed = self._trim(entries)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise UsageError(f"trim={name_of(self._trim)} failed on chunk {self._next_id} ({reason}).") from error
+        if not isinstance(trimmed, list) or len(trimmed) != count:
             raise UsageError(
-                f"trim={name_of(self._trim)} must return a list with one element for each of the {len(entries)} entries"
+                f"trim={name_of(self._trim)} must return a list with one element for each of the {count} entries."
             )
         return trimmed
+
+
+@contextmanager
+def told_as_source_errors() -> Iterator[None]:
+    """Tell whatever a source of the user raises in the block as a SourceError."""
+    try:
+        yield
+    except ElasticError:
+        raise
+    except Exception as error:
+        raise SourceError(f"the source failed ({type(error).__name__}: {error}).") from error

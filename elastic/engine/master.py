@@ -1,6 +1,7 @@
 """The master: carries out what the ledger decides, for one step."""
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -10,7 +11,14 @@ from elastic.core import event as events
 from elastic.core import instruction as instructions
 from elastic.core.chunk import Chunk
 from elastic.core.clock import Clock
-from elastic.core.errors import ElasticError, ReceiptError, StepFailedError, StepInterruptedError, StoreError
+from elastic.core.errors import (
+    ElasticError,
+    NoWorkerError,
+    ReceiptError,
+    StepFailedError,
+    StepInterruptedError,
+    StoreError,
+)
 from elastic.core.event import Event
 from elastic.core.failure import Failure
 from elastic.core.instruction import Instruction
@@ -27,6 +35,7 @@ from elastic.core.tolerance import OnError
 from elastic.engine.aggregation import Aggregation, Folded
 from elastic.engine.cutter import Cutter
 from elastic.engine.observers import Observers
+from elastic.engine.placement import GuardedPlacement
 from elastic.engine.result import Result
 from elastic.stages.receiver import MasterReceiver
 from elastic.stages.sender import MasterSender
@@ -50,6 +59,7 @@ class Plan:
     source: Source
     program: Program
     settings: Settings
+    placement: GuardedPlacement
     clock: Clock
     #: plain data that describes the step, kept with the run
     manifest: dict[str, Any]
@@ -78,7 +88,9 @@ class Master:
         self._failed: instructions.Fail | None = None
         self._stopped = False
         self._outcome = StepState.IN_PROGRESS
-        self._told_at = self._began = self._commit_due = clock.monotonic()
+        self._told_at = self._began = self._commit_due = self._moved_at = clock.monotonic()
+        #: guards the ledger, whose progress other threads ask for
+        self._lock = threading.Lock()
 
     # -- from any thread
 
@@ -89,21 +101,22 @@ class Master:
     def progress(self) -> Progress:
         """Return how far the step has come."""
         ledger = self.ledger
-        return Progress(
-            run_id=self.plan.program.run_id,
-            step=self.plan.program.step,
-            name=self.plan.name,
-            state=self._outcome,
-            expected_chunks=ledger.next_id if ledger.exhausted else self.plan.source.expected_chunks(),
-            cut_chunks=ledger.next_id,
-            distributed_chunks=ledger.reached[Stage.DISTRIBUTED],
-            aggregated_chunks=ledger.reached[Stage.AGGREGATED],
-            entries=ledger.counters["entries"],
-            retries=ledger.counters["chunks_sent_again"],
-            counters=_unusual(ledger),
-            nodes=ledger.workers(),
-            seconds=self.clock.monotonic() - self._began,
-        )
+        with self._lock:
+            return Progress(
+                run_id=self.plan.program.run_id,
+                step=self.plan.program.step,
+                name=self.plan.name,
+                state=self._outcome,
+                expected_chunks=ledger.next_id if ledger.exhausted else self.plan.source.expected_chunks(),
+                cut_chunks=ledger.next_id,
+                distributed_chunks=ledger.reached[Stage.DISTRIBUTED],
+                aggregated_chunks=ledger.reached[Stage.AGGREGATED],
+                entries=ledger.counters["entries"],
+                retries=ledger.counters["chunks_sent_again"],
+                counters=_unusual(ledger),
+                nodes=ledger.workers(),
+                seconds=self.clock.monotonic() - self._began,
+            )
 
     def stop(self) -> None:
         """Ask the step to end where it stands; it then counts as interrupted."""
@@ -188,10 +201,14 @@ class Master:
     def _tell(self, happened: Iterable[Event]) -> None:
         """Hand events to the ledger and carry out all that follows from them."""
         now = events.Ticked(self.clock.monotonic())
-        self._todo.extend(self.ledger.handle(now, *happened))
+        self._todo.extend(self._handle(now, *happened))
         while self._todo:
             instruction = self._todo.popleft()
             self._todo.extend(_CARRY_OUT[type(instruction)](self, instruction))
+
+    def _handle(self, *happened: Event) -> list[Instruction]:
+        with self._lock:
+            return self.ledger.handle(*happened)
 
     def _events(self, arrivals: list[Arrival]) -> Iterable[Event]:
         for arrival in arrivals:
@@ -241,7 +258,7 @@ class Master:
         happened: list[Event] = [events.ChunksCut(tuple(chunks))] if chunks else []
         if exhausted:
             happened.append(events.SourceExhausted())
-        return self.ledger.handle(*happened)
+        return self._handle(*happened)
 
     def _token(self, chunk: Chunk) -> str:
         fields = (chunk.chunk_id, 1, chunk.conceived_at, chunk.entries)
@@ -249,8 +266,8 @@ class Master:
 
     def _send(self, instruction: instructions.Send) -> list[Instruction]:
         call = self._sender.send(instruction.batch, instruction.node_id, collect=instruction.collect)
-        self.observers.sent(call, instruction.node_id)
         self.transport.send(instruction.node_id, call)
+        self.observers.sent(call, instruction.node_id)
         return []
 
     def _collect(self, instruction: instructions.Collect) -> list[Instruction]:
@@ -283,7 +300,20 @@ class Master:
             self._commit()
         if now - self._told_at >= _PROGRESS_SECONDS:
             self._told_at = now
+            self._check_placed(now)
             self.observers.tell("progressed", self.progress())
+
+    def _check_placed(self, now: float) -> None:
+        """Refuse to wait for ever for a placement that gives no node anything to do."""
+        placement, patience = self.plan.placement, self.plan.settings.start_timeout
+        if not placement.has_declined or any(missing.stage is not None for missing in self.ledger.missing()):
+            self._moved_at = now
+        elif now - self._moved_at > patience:
+            nodes = ", ".join(self.ledger.workers())
+            raise NoWorkerError(
+                f"placement {placement} let all chunks wait for {patience:g} s and the only nodes are {nodes}; "
+                "add a node that it accepts, or take another placement."
+            )
 
     def _commit(self, *, last: bool = False) -> None:
         began = self.clock.monotonic()

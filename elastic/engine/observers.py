@@ -27,13 +27,22 @@ def interceptors_of(value: Any) -> tuple[Interceptor, ...]:
     values = value if isinstance(value, list | tuple) else () if value is None else (value,)
     found = []
     for item in values:
-        interceptor = item() if isinstance(item, type) and issubclass(item, Interceptor) else item
+        interceptor = _made_of(item) if isinstance(item, type) and issubclass(item, Interceptor) else item
         if not isinstance(interceptor, Interceptor):
-            raise UsageError(f"interceptor {item!r} is not an Interceptor; derive a class from elastic.Interceptor")
+            raise UsageError(f"interceptor {item!r} is not an Interceptor; derive a class from elastic.Interceptor.")
         if type(interceptor).step_update is not Interceptor.step_update:
-            raise UsageError(f"{type(interceptor).__name__}.step_update cannot be overridden; override task_complete")
+            raise UsageError(f"{type(interceptor).__name__}.step_update cannot be overridden; override task_complete.")
         found.append(interceptor)
     return tuple(found)
+
+
+def _made_of(kind: type[Interceptor]) -> Interceptor:
+    try:
+        return kind()
+    except Exception as error:
+        raise UsageError(
+            f"interceptor {kind.__name__} cannot be made without arguments ({error}); pass an object of it."
+        ) from error
 
 
 class Observers:
@@ -54,9 +63,11 @@ class Observers:
         for interceptor in tuple(self._active):
             try:
                 getattr(interceptor, callback)(*arguments)
-            except Exception as error:
-                self._active.remove(interceptor)
-                text = f"interceptor {type(interceptor).__name__}.{callback} raised {type(error).__name__}: {error}"
+            except (Exception, SystemExit) as error:
+                self._active = [other for other in self._active if other is not interceptor]
+                # `step_update` only calls `task_complete`, which is what users override.
+                name = "task_complete" if callback == "step_update" else callback
+                text = f"interceptor {type(interceptor).__name__}.{name} raised {type(error).__name__}: {error}"
                 self.errors.append(text)
                 _log.warning("%s; it is left out from now on.", text, exc_info=True)
 

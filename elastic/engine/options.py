@@ -100,7 +100,7 @@ class Options:
                 own["interceptors"] = (*self.interceptors, *interceptors_of(value))
             else:
                 own[name] = value
-        own["home"] = None if own["home"] is None else Path(own["home"])
+        own["home"] = None if own["home"] is None else _folder(own["home"])
         return Options(**{**own, "settings": Settings(**tuned), "tolerance": Tolerance(**borne)})
 
     def __post_init__(self) -> None:
@@ -139,6 +139,12 @@ def _retries(value: Any) -> tuple[tuple[type[BaseException], int], ...]:
 
 #: Options that are given in another form than they are kept in.
 _PREPARED = {"on_error": _on_error, "retries": _retries}
+
+
+def _folder(value: Any) -> Path:
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise UsageError(f"home={value!r} must be the path of a folder.")
+    return Path(value)
 
 
 def _unknown(name: str) -> str:

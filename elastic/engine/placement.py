@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Sequence
 
-from elastic.core.errors import UsageError
+from elastic.core.errors import ElasticError, UsageError
 from elastic.core.placement import Candidate, Placement
 
 
@@ -44,6 +44,36 @@ PLACEMENTS: dict[str, type[Placement]] = {
 }
 
 
+class GuardedPlacement(Placement):
+    """Asks another placement, and tells in a sentence when that does what it must not."""
+
+    def __init__(self, placement: Placement) -> None:
+        self._placement = placement
+        #: the last batch was let wait
+        self.has_declined = False
+
+    def choose(self, candidates: Sequence[Candidate]) -> str | None:
+        try:
+            node_id = self._placement.choose(candidates)
+        except ElasticError:
+            raise
+        except Exception as error:
+            raise UsageError(
+                f"placement {self} failed ({type(error).__name__}: {error}); correct its choose."
+            ) from error
+        nodes = [candidate.node_id for candidate in candidates]
+        if node_id is not None and node_id not in nodes:
+            raise UsageError(
+                f"placement {self} chose {node_id!r}, which is none of its candidates ({', '.join(nodes)}); "
+                "return the node_id of one of them, or None to let the batch wait."
+            )
+        self.has_declined = node_id is None
+        return node_id
+
+    def __str__(self) -> str:
+        return type(self._placement).__name__
+
+
 def placement_of(value: str | Placement | type[Placement]) -> Placement:
     """Return a fresh placement for a name, a class, or an object of the user's own.
 
@@ -53,9 +83,12 @@ def placement_of(value: str | Placement | type[Placement]) -> Placement:
     if isinstance(value, Placement):
         return value
     if isinstance(value, type) and issubclass(value, Placement):
-        return value()
+        try:
+            return value()
+        except TypeError as error:
+            raise UsageError(f"placement {value.__name__} cannot be made ({error}); pass an object of it.") from error
     if isinstance(value, str) and value in PLACEMENTS:
         return PLACEMENTS[value]()
     near = difflib.get_close_matches(str(value), PLACEMENTS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise UsageError(f"placement {value!r} is not one of {', '.join(PLACEMENTS)} or a Placement class{hint}")
+    hint = f"did you mean {near[0]!r}?" if near else f"give one of {', '.join(PLACEMENTS)}, or a class of your own."
+    raise UsageError(f"there is no placement {value!r}; {hint}")

@@ -1,14 +1,17 @@
 """Where a flow begins: one function for each kind of source."""
 
+import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
+from elastic.core.errors import UsageError
 from elastic.core.source import Source
 from elastic.engine.flow import Flow
 from elastic.stages.sources import (
     CsvRows,
     FileSource,
+    Format,
     IterableSource,
     IterablesSource,
     JsonLines,
@@ -46,12 +49,12 @@ def read_text(paths: Paths, *, errors: str = "strict", **files: Unpack[FileOptio
     Raises:
         UsageError: An argument is not as said here. Whether the files are there shows when the flow runs.
     """
-    return Flow(FileSource(paths, TextLines(errors=errors), **files))
+    return _of_files(paths, TextLines(errors=errors), files)
 
 
 def read_jsonl(paths: Paths, *, errors: str = "strict", **files: Unpack[FileOptions]) -> Flow:
     """Return a flow over the values of JSON lines files; empty lines are passed over. See `read_text`."""
-    return Flow(FileSource(paths, JsonLines(errors=errors), **files))
+    return _of_files(paths, JsonLines(errors=errors), files)
 
 
 def read_csv(
@@ -78,6 +81,8 @@ def read_csv(
     Raises:
         UsageError: An argument is not as said here.
     """
+    if isinstance(fields, str) or not isinstance(fields, Iterable | None):
+        raise UsageError(f"fields={fields!r} must be a list of names, or left out.")
     rows = CsvRows(
         fields=None if fields is None else tuple(fields),
         delimiter=delimiter,
@@ -85,7 +90,7 @@ def read_csv(
         newlines_in_values=newlines_in_values,
         errors=errors,
     )
-    return Flow(FileSource(paths, rows, **files))
+    return _of_files(paths, rows, files)
 
 
 def from_range(start: int, stop: int | None = None, step: int = 1, *, chunk_size: int = 100_000) -> Flow:
@@ -131,3 +136,13 @@ def read_sql(
 def from_source(source: Source) -> Flow:
     """Return a flow over a source of your own."""
     return Flow(source)
+
+
+def _of_files(paths: Paths, form: Format, files: FileOptions) -> Flow:
+    known = FileOptions.__annotations__
+    for name in files:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
+            raise UsageError(f"files are not read with an argument {name!r}; {hint}")
+    return Flow(FileSource(paths, form, **files))

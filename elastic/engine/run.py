@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from elastic.core.clock import Clock
-from elastic.core.errors import ElasticError
+from elastic.core.errors import ElasticError, SourceError
 from elastic.core.ledger import Ledger, Start
 from elastic.core.program import Program
 from elastic.core.receipt import Seal
+from elastic.core.source import Reader
 from elastic.core.store import RunStore
 from elastic.engine.cluster import cluster_of, transport_of
-from elastic.engine.cutter import Cutter
+from elastic.engine.cutter import Cutter, told_as_source_errors
 from elastic.engine.fingerprint import parts_of, python_version
 from elastic.engine.master import Master, Plan
 from elastic.engine.observers import Observers
-from elastic.engine.placement import placement_of
+from elastic.engine.placement import GuardedPlacement, placement_of
 from elastic.engine.result import Result
 from elastic.engine.step import Step
 from elastic.engine.system_clock import SystemClock
@@ -107,12 +108,14 @@ class Run:
             ElasticError: The source, the cluster or the run folder cannot be used.
         """
         options, source = step.options, step.source
-        placement = placement_of(options.placement)
-        program = Program(
-            source.reader(), step.transforms, step.aggregator, options.tolerance, self._key, self.run_id, number
-        )
+        placement = GuardedPlacement(placement_of(options.placement))
+        with told_as_source_errors():
+            reader, described = source.reader(), step.manifest()
+        if not isinstance(reader, Reader):
+            raise SourceError(f"{type(source).__name__}.reader returned {reader!r}; it must return a Reader.")
+        program = Program(reader, step.transforms, step.aggregator, options.tolerance, self._key, self.run_id, number)
         onward = onward or Onward(Cutter(source, self.clock, trim=options.trim), Start())
-        manifest = {**step.manifest(), **_code_of(step), **(notes or {})}
+        manifest = {**described, **_code_of(step), **(notes or {})}
         cluster = cluster_of(options.cluster, os.environ)
         transport = transport_of(cluster, Limits(options.workers, options.settings.start_timeout, options.heartbeat))
         try:
@@ -123,6 +126,7 @@ class Run:
                     source=source,
                     program=program,
                     settings=options.settings,
+                    placement=placement,
                     clock=self.clock,
                     manifest={**manifest, "cluster": cluster, "node": transport.node_id},
                     states=onward.states,

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from elastic.core.errors import StepFailedError, StepInterruptedError, UsageError
+from elastic.core.errors import ElasticError, StepFailedError, StepInterruptedError, UsageError
 from elastic.core.step import Progress, StepState
 from elastic.engine.flow import Flow
 from elastic.engine.master import Master
+from elastic.engine.options import Options
 from elastic.engine.result import Result
 from elastic.engine.run import Run
 from elastic.engine.step import Step
@@ -27,6 +28,16 @@ class _Queued:
     result: Result | None = None
     #: why it ended, when it ended without a result
     error: BaseException | None = None
+    #: somebody wants it to end: in this state
+    ending: StepState | None = None
+    #: nodes and processes that it lost
+    losses: int = 0
+
+    def end(self, state: StepState) -> None:
+        """Ask the step to end, also when its master is still being made."""
+        self.ending = self.ending or state
+        if self.master is not None:
+            self.master.stop()
 
 
 class StepQueue:
@@ -43,7 +54,8 @@ class StepQueue:
     """
 
     def __init__(self, *, autoplay: bool = True, home: Any = None, chunk_store: str = "segment") -> None:
-        self._run = Run.at(home, chunk_store)
+        given = Options().updated({"chunk_store": chunk_store} | ({} if home is None else {"home": home}))
+        self._run = Run.at(given.home, given.chunk_store)
         self._autoplay = autoplay
         self._steps: list[_Queued] = []
         self._reported_errors = 0
@@ -68,6 +80,8 @@ class StepQueue:
         step = step.step() if isinstance(step, Flow) else step
         if not isinstance(step, Step):
             raise UsageError(f"{step!r} is neither a Step nor a Flow.")
+        if step.options.home is not None:
+            raise UsageError(f"step {step.name!r} has a home of its own; give home to the StepQueue instead.")
         with self._changed:
             if self._closed:
                 raise UsageError("the queue is closed; make a new one.")
@@ -108,7 +122,7 @@ class StepQueue:
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._thread is None, timeout):
-                raise TimeoutError(f"step {self.current_step_id} is still in progress after {timeout:g} s")
+                raise TimeoutError(f"step {self.current_step_id} is still in progress after {timeout:g} s.")
         with self._changed:
             return [queued.result for queued in self._steps if queued.result is not None]
 
@@ -132,7 +146,7 @@ class StepQueue:
     def errors(self) -> list[str | None]:
         """Return why each step failed, in one sentence; None for steps that did not."""
         with self._changed:
-            return [None if queued.error is None else str(queued.error) for queued in self._steps]
+            return [None if queued.error is None else _sentence(queued.error) for queued in self._steps]
 
     def progress(self) -> Progress | None:
         """Return how far the step in progress has come; None when there is none."""
@@ -157,9 +171,10 @@ class StepQueue:
         """Steps that failed, nodes and processes that were lost, and what was reported."""
         with self._changed:
             failed = sum(queued.state is StepState.ERROR for queued in self._steps)
-            masters = [queued.master for queued in self._steps if queued.master is not None]
-        lost = sum(master.progress().counters.get(name, 0) for master in masters for name in _LOSSES)
-        return failed + lost + self._reported_errors
+            lost = sum(queued.losses for queued in self._steps)
+            reported = self._reported_errors
+        progress = self.progress()
+        return failed + lost + reported + (0 if progress is None else _losses(progress.counters))
 
     def increment_error_count(self) -> int:
         """Report an error that the queue cannot see; returns the new count."""
@@ -176,9 +191,8 @@ class StepQueue:
         with self._changed:
             number = self.current_step_id
             current = self._steps[number] if number is not None else None
-            if status == StepState.ERROR and current is not None and current.master is not None:
-                current.error = StepFailedError(self.run_id, "it was signalled as failed")
-                current.master.stop()
+            if status == StepState.ERROR and current is not None:
+                current.end(StepState.ERROR)
                 return "ok"
             last = next((queued for queued in reversed(self._steps) if queued.state.is_final), None)
             is_known = last is not None and last.state.is_complete and last.state == status
@@ -190,15 +204,16 @@ class StepQueue:
             for queued in self._steps:
                 if queued.state is StepState.QUEUED:
                     queued.state = StepState.INTERRUPTED
-                elif queued.state is StepState.IN_PROGRESS and queued.master is not None:
-                    queued.master.stop()
+                elif queued.state is StepState.IN_PROGRESS:
+                    queued.end(StepState.INTERRUPTED)
         self.wait()
 
     def close(self) -> None:
-        """Wait for all steps and release the run; no step can be added afterwards."""
-        self.wait()
+        """Wait for all steps and release the run; no step can be added any more."""
         with self._changed:
             self._closed = True
+        self.wait()
+        with self._changed:
             self._run.close()
 
     def __enter__(self) -> Self:
@@ -239,24 +254,35 @@ class StepQueue:
         queued = self._steps[number]
         queued.state = StepState.IN_PROGRESS
         try:
-            queued.master = self._run.master(number, queued.step)
-        except Exception as error:
-            queued.state, queued.error = StepState.ERROR, error
-        return queued.master
+            master = self._run.master(number, queued.step)
+        except BaseException as error:
+            # Whatever it is, Ctrl-C aside: whoever waits for the queue must not wait for ever.
+            with self._changed:
+                queued.state, queued.error = StepState.ERROR, error
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            return None
+        with self._changed:
+            queued.master = master
+            if queued.ending is not None:
+                master.stop()
+        return master
 
     def _carry_through(self, number: int, master: Master) -> None:
         queued = self._steps[number]
+        result, error = None, None
         try:
             result = master.run()
-        except Exception as error:
-            with self._changed:
-                queued.state, queued.error = StepState.ERROR, error
-            return
+        except BaseException as unforeseen:
+            error = unforeseen
         with self._changed:
-            queued.result = result
-            signalled = isinstance(result.error, StepInterruptedError) and queued.error is not None
-            queued.state = StepState.ERROR if signalled else result.state
-            queued.error = queued.error if signalled else result.error
+            queued.result, queued.master = result, None
+            queued.losses = _losses(master.progress().counters)
+            queued.state = StepState.ERROR if result is None else result.state
+            queued.error = error if result is None else result.error
+            if isinstance(queued.error, StepInterruptedError) and queued.ending is StepState.ERROR:
+                queued.state = StepState.ERROR
+                queued.error = StepFailedError(self.run_id, "it was signalled as failed")
 
     def _next(self) -> int | None:
         waiting = (number for number, queued in enumerate(self._steps) if queued.state is StepState.QUEUED)
@@ -266,3 +292,11 @@ class StepQueue:
         with self._changed:
             number = self.current_step_id
             return None if number is None else self._steps[number].master
+
+
+def _losses(counters: dict[str, int]) -> int:
+    return sum(counters.get(name, 0) for name in _LOSSES)
+
+
+def _sentence(error: BaseException) -> str:
+    return str(error) if isinstance(error, ElasticError) else f"{type(error).__name__}: {error}"

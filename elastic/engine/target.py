@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import importlib.util
+import inspect
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -44,8 +45,8 @@ def _load_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except ElasticError:
         raise
-    except Exception as error:
-        raise FlowTargetError(f"{str(path)!r} cannot be loaded: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise FlowTargetError(f"{str(path)!r} cannot be loaded ({type(error).__name__}: {error}).") from error
     finally:
         del sys.modules[name]
     return module
@@ -57,13 +58,14 @@ def _load_module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ElasticError:
         raise
-    except Exception as error:
-        raise FlowTargetError(f"module {name!r} cannot be imported: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise FlowTargetError(f"module {name!r} cannot be imported ({type(error).__name__}: {error}).") from error
 
 
 def _attribute(module: ModuleType, where: str, attribute: str) -> Any:
-    found = getattr(module, attribute, None)
-    if found is None:
+    missing = object()
+    found = getattr(module, attribute, missing)
+    if found is missing:
         flows = [name for name, value in vars(module).items() if isinstance(value, Flow | Step)]
         near = difflib.get_close_matches(attribute, flows, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"its flows are {', '.join(flows) or '(none)'}."
@@ -73,12 +75,7 @@ def _attribute(module: ModuleType, where: str, attribute: str) -> Any:
 
 def _step(found: Any, target: str) -> Step:
     if callable(found) and not isinstance(found, type):
-        try:
-            found = found()
-        except TypeError as error:
-            raise FlowTargetError(
-                f"{target!r} is a function that cannot be called without arguments: {error}"
-            ) from error
+        found = _called(found, target)
     if isinstance(found, Flow):
         found = found.step()
     if not isinstance(found, Step):
@@ -86,3 +83,16 @@ def _step(found: Any, target: str) -> Step:
             f"{target!r} is {type(found).__name__}, not a Flow, a Step or a function that returns one."
         )
     return found
+
+
+def _called(function: Any, target: str) -> Any:
+    try:
+        inspect.signature(function).bind()
+    except (TypeError, ValueError) as error:
+        raise FlowTargetError(f"{target!r} is a function that cannot be called without arguments ({error}).") from error
+    try:
+        return function()
+    except ElasticError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise FlowTargetError(f"{target!r} was called and failed ({type(error).__name__}: {error}).") from error

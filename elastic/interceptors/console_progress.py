@@ -23,7 +23,7 @@ class ConsoleProgress(Interceptor):
         if not self._console.is_terminal:
             return
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("chunks  {task.fields[detail]}"),

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from elastic.core.chunk import Chunk
 from elastic.core.encoding import compress, digest, pack
 from elastic.core.errors import EncodingError, StoreError
+from elastic.core.failure import DeadLetter, Failure
 from elastic.core.store import ChunkStore, Commit, Kept, ReceiptRow, RunStore
 from elastic.persistence.directory_store import DirectoryChunkStore
 from elastic.persistence.memory_store import MemoryChunkStore, MemoryRunStore
@@ -234,6 +236,11 @@ def row_of(first: int, count: int = 2, **changes: Any) -> ReceiptRow:
     return ReceiptRow(**{**row, **changes})
 
 
+def letter_of(chunk_id: int, index: int | None, **changes: Any) -> DeadLetter:
+    failure = Failure(chunk_id, index, f"byte {index} of '\udcff'", "map(f)", "ValueError", "no\0", "Traceback\n" * 3)
+    return replace(DeadLetter(failure, b"\xa3bad", receipt="token"), **changes)
+
+
 def commit_of(low: int, *partials: bytes, **changes: Any) -> Commit:
     values = {"low": low, "bitmap": b"", "position": (0, low), "exhausted": False, "partials": partials}
     return Commit(**{**values, **changes})
@@ -289,6 +296,54 @@ class TestRunStore:
         assert list(run.partials(0)) == [b"one", b""]
         assert list(run.receipts(0)) == [row_of(0)]
 
+    def test_letters_come_back_by_chunk_and_index_until_they_are_redriven(self, run: RunStore) -> None:
+        run.begin(0, "count", {}, 0.0)
+        run.begin(1, "count", {}, 0.0)
+        letters = [letter_of(5, 1), letter_of(5, 0), letter_of(2, None, entry=b"\x93\x01\x02\x03", entries=3)]
+        run.commit(0, commit_of(1, letters=tuple(letters[:2])))
+        run.commit(0, commit_of(2, letters=tuple(letters[2:])))
+        run.commit(1, commit_of(1, letters=(letter_of(5, 1, attempts=9),)))
+        assert list(run.letters(0)) == [letters[2], letters[1], letters[0]]
+        run.commit(0, commit_of(3, b"repaired", redriven=((2, None), (5, 1)), letters=(letter_of(6, 0),)))
+        assert list(run.letters(0)) == [letter_of(5, 0), letter_of(6, 0)]
+        assert list(run.partials(0)) == [b"repaired"]
+        assert list(run.letters(1)) == [letter_of(5, 1, attempts=9)]
+
+    def test_a_letter_is_neither_kept_nor_redriven_twice(self, run: RunStore) -> None:
+        run.begin(0, "count", {}, 0.0)
+        run.commit(0, commit_of(1, letters=(letter_of(0, 0), letter_of(0, 1))))
+        run.commit(0, commit_of(2, redriven=((0, 1),)))
+        with pytest.raises(StoreError):
+            run.commit(0, commit_of(3, b"again", letters=(letter_of(0, 0),)))
+        assert list(run.letters(0)) == [letter_of(0, 0)]
+        assert list(run.partials(0)) == []
+
+    @pytest.mark.parametrize("key", [(0, 1), (0, 2), (0, None), (1, 0)])
+    def test_what_is_no_letter_or_is_redriven_already_cannot_be_redriven(
+        self, run: RunStore, key: tuple[int, int | None]
+    ) -> None:
+        run.begin(0, "count", {}, 0.0)
+        run.commit(0, commit_of(1, letters=(letter_of(0, 0), letter_of(0, 1))))
+        run.commit(0, commit_of(2, redriven=((0, 1),)))
+        with pytest.raises(StoreError, match="has no dead letter of"):
+            run.commit(0, commit_of(3, b"again", redriven=((0, 0), key)))
+        assert list(run.letters(0)) == [letter_of(0, 0)]
+        assert list(run.partials(0)) == []
+        assert run.steps()[0].low == 2
+
+    def test_numbers_of_failed_entries_come_back_with_their_receipts(self, run: RunStore) -> None:
+        run.begin(0, "count", {}, 0.0)
+        rows = (row_of(0, failed=(0, 700)), row_of(2), row_of(4, failed=(0, 0)))
+        run.commit(0, commit_of(6, receipts=rows))
+        assert list(run.receipts(0)) == list(rows)
+
+    def test_the_manifests_of_all_masters_are_kept_in_order(self, run: RunStore) -> None:
+        for at in range(3):
+            run.begin(0, "count", {"node": f"node-{at}"}, float(at))
+        [record] = run.steps()
+        assert (record.manifest, record.started_at) == ({"node": "node-0"}, 0.0)
+        assert record.resumed == ({"node": "node-1"}, {"node": "node-2"})
+
     def test_partials_come_back_in_the_order_of_their_commits(self, run: RunStore) -> None:
         run.begin(0, "count", {}, 0.0)
         run.begin(1, "sort", {}, 0.0)
@@ -343,6 +398,7 @@ class TestRunStore:
             lambda: run.end(7, "failed", 1.0),
             lambda: list(run.partials(7)),
             lambda: list(run.receipts(7)),
+            lambda: list(run.letters(7)),
         ):
             with pytest.raises(StoreError, match="no step 7"):
                 ask()

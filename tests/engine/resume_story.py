@@ -85,10 +85,9 @@ STORIES: dict[str, Callable[[Path], elastic.Flow]] = {
     "words": lambda folder: elastic.read_text(text(folder), chunk_bytes=600).flat_map(words_of).aggregate(Count()),
     "once": lambda _: elastic.from_iterable(iter(range(ENTRIES)), chunk_size=30).map(work).aggregate(Sum()),
     "ordered": lambda _: elastic.from_range(ENTRIES, chunk_size=30).map(work).aggregate(Collect()),
-    "letters": lambda _: elastic.from_range(ENTRIES, chunk_size=30)
-    .map(fragile)
-    .aggregate(Sum())
-    .options(on_error="dead-letter"),
+    "letters": lambda _: (
+        elastic.from_range(ENTRIES, chunk_size=30).map(fragile).aggregate(Sum()).options(on_error="dead-letter")
+    ),
 }
 QUICK = {"cluster": "inline", "commit_seconds": 1e-9, "collect_seconds": 1e-9, "call_seconds": 1e-9}
 
@@ -186,13 +185,9 @@ def in_a_row(story: str, number: int, folder: Path) -> list[int]:
     for act in (begin, go_on, go_on, go_on, go_on):
         if not is_killed(with_kill(lambda act=act, **more: act(story, folder, **more), "callback", number)):
             raise AssertionError("the story came to its end before it was killed")
-        [record] = Archive(home_at(folder / "home")).steps(elastic_run(folder))
-        began_at.append(record.low)
+        archive = Archive(home_at(folder / "home"))
+        began_at.append(archive.record(archive.find("last"), 0).low)
     return began_at
-
-
-def elastic_run(folder: Path) -> str:
-    return Archive(home_at(folder / "home")).find("last")
 
 
 def stories(story: str, how: str, numbers: Iterator[int], folder: Path) -> dict[str, Any]:

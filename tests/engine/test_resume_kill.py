@@ -17,6 +17,7 @@ import elastic
 from elastic.core.errors import RunLockedError
 from elastic.engine.archive import Archive
 from elastic.engine.run import home_at
+from elastic.persistence.sqlite_store import SqliteRunStore
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -131,8 +132,6 @@ def test_a_frozen_master_keeps_its_run_and_one_that_was_replaced_changes_nothing
 
 
 def _rows(folder: Path) -> list[Any]:
-    from elastic.persistence.sqlite_store import SqliteRunStore
-
     [path] = (folder / "home" / "runs").iterdir()
     store = SqliteRunStore.read(path)
     try:

@@ -7,6 +7,7 @@ from typing import Any
 
 from elastic.core.chunk import Chunk
 from elastic.core.encoding import compress, digest, pack
+from elastic.core.failure import DeadLetter, Failure
 from elastic.core.store import Commit, Kept, ReceiptRow
 from elastic.persistence.sqlite_store import SqliteRunStore
 
@@ -32,6 +33,10 @@ def row_of(first: int, count: int = 1) -> ReceiptRow:
     )
 
 
+def letter_of(chunk_id: int, index: int | None) -> DeadLetter:
+    return DeadLetter(Failure(chunk_id, index, "line 3", "map(f)", "ValueError", "bad"), b"\x07")
+
+
 def commit_of(low: int, *partials: bytes, **changes: Any) -> Commit:
     values = {"low": low, "bitmap": b"", "position": (low,), "exhausted": False, "partials": partials}
     return Commit(**{**values, **changes})
@@ -42,13 +47,23 @@ def make_run(folder: Path) -> Path:
     store = SqliteRunStore.create(folder / RUN, RUN, KEY)
     store.begin(0, "count", {"a": 1}, 1.0)
     store.commit(0, commit_of(1, b"first", receipts=(row_of(0),), counters={"n": 1}))
-    store.commit(0, commit_of(3, b"second", b"third", receipts=(row_of(1, 2),), bitmap=b"\x05", counters={"n": 3}))
+    more = {"receipts": (row_of(1, 2),), "letters": (letter_of(1, 0), letter_of(1, 1), letter_of(2, None))}
+    store.commit(0, commit_of(3, b"second", b"third", bitmap=b"\x05", counters={"n": 3}, **more))
+    store.begin(0, "count", {"a": 2}, 2.0)
+    store.commit(0, commit_of(3, bitmap=b"\x05", counters={"n": 3}, redriven=((1, 1),)))
     store.close()
     return folder / RUN
 
 
 def everything(store: SqliteRunStore) -> tuple[object, ...]:
-    return store.run_id, store.key, store.steps(), list(store.partials(0)), list(store.receipts(0))
+    return (
+        store.run_id,
+        store.key,
+        store.steps(),
+        list(store.partials(0)),
+        list(store.receipts(0)),
+        list(store.letters(0)),
+    )
 
 
 def python(script: str, *arguments: object) -> list[str]:

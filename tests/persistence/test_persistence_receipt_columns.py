@@ -23,10 +23,11 @@ def unpacked(row: ReceiptRow, data: bytes) -> ReceiptRow:
 def rows(draw: st.DrawFn) -> ReceiptRow:
     count = draw(st.integers(1, 5))
     numbers = st.lists(st.integers(0, 9) | NUMBERS, min_size=count, max_size=count).map(tuple)
+    failed = draw(st.just(()) | numbers)
     digests = st.binary(min_size=16 * count, max_size=16 * count)
     states = draw(st.binary(min_size=16, max_size=16))
     return ReceiptRow(
-        draw(NUMBERS), count, 1, "n", "w", draw(numbers), draw(numbers), draw(digests), states, draw(digests)
+        draw(NUMBERS), count, 1, "n", "w", draw(numbers), draw(numbers), draw(digests), states, draw(digests), failed
     )
 
 
@@ -55,6 +56,9 @@ def test_a_column_takes_as_many_bytes_as_its_spread_needs(spread: int, width: in
         {"entries": (1, 1 << 65)},
         {"entries": (1 << 63, 1 << 63)},
         {"entries": (1, 2.5)},
+        {"failed": (1,)},
+        {"failed": (1, 2, 3)},
+        {"failed": (1, "a")},
         {"conceived_at": ("a", "b")},
     ],
 )
@@ -63,8 +67,9 @@ def test_a_row_whose_columns_do_not_fit_is_refused(change: dict[str, Any]) -> No
         pack_row(replace(row_of(0, 2), **change))
 
 
-def test_bytes_of_another_length_are_refused() -> None:
-    row = replace(row_of(3, 2), entries=(5, 300))
+@pytest.mark.parametrize("failed", [(), (0, 1)])
+def test_bytes_of_another_length_are_refused(failed: tuple[int, ...]) -> None:
+    row = replace(row_of(3, 2), entries=(5, 300), failed=failed)
     data = pack_row(row)
     for bad in (*(data[:length] for length in range(len(data))), data + b"\0"):
         with pytest.raises(CorruptStoreError, match="batch at chunk 3"):

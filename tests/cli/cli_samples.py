@@ -1,0 +1,53 @@
+"""Runs the command line in this process."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from elastic.cli import main
+from elastic.engine.archive import Archive
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+def elastic(*arguments: str) -> Said:
+    """Run a command; what it does not expect is raised."""
+    result = CliRunner().invoke(main.app, list(arguments), prog_name="elastic", catch_exceptions=False)
+    return Said(result.exit_code, result.stdout, result.stderr)
+
+
+def elastic_main(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arguments: str) -> Said:
+    """Run a command as the installed script does, which looks at `sys.argv` itself."""
+    monkeypatch.setattr(sys, "argv", ["elastic", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    out, err = capfd.readouterr()
+    code = ended.value.code
+    return Said(code if isinstance(code, int) else 0, out, err)
+
+
+def refused(said: Said, code: int, text: str) -> None:
+    """Check that a command failed in one sentence, on the error output alone."""
+    assert said.code == code, said
+    assert said.out == ""
+    (sentence,) = said.err.splitlines()
+    assert sentence.startswith("error: ")
+    assert text in sentence
+    assert "Traceback" not in said.err
+
+
+def nothing_begun() -> None:
+    """Check that no run was made, not even half of one."""
+    assert not Archive.of_environment().folder.exists() or list(Archive.of_environment().folder.iterdir()) == []

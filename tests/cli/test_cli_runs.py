@@ -1,0 +1,187 @@
+"""`elastic runs` and `elastic receipts`: what is kept, and a sentence for what is not."""
+
+import json
+from typing import Any
+
+import pytest
+from cli_samples import elastic, nothing_begun, refused
+
+from elastic import ElasticError, StepQueue, from_iterable, from_range
+from elastic.engine.archive import Archive
+
+
+@pytest.fixture
+def run_id() -> str:
+    """A run of ten entries in four chunks."""
+    return from_range(10, chunk_size=3).aggregate("sum").run(cluster="inline", name="numbers").run_id
+
+
+def told(*arguments: str) -> Any:
+    said = elastic(*arguments, "-o", "json")
+    assert (said.code, said.err) == (0, "")
+    return json.loads(said.out)
+
+
+def test_without_runs_the_list_says_where_it_looked_and_what_to_try() -> None:
+    said = elastic("runs", "list")
+    assert (said.code, said.err) == (0, "")
+    assert said.out == f"no runs in {Archive.of_environment().folder}; try: elastic example word-count\n"
+    assert told("runs", "list") == []
+    nothing_begun()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["runs", "show"], "no run 'last' in"),
+        (["runs", "show", "2026"], "no run '2026' in"),
+        (["runs", "show", ""], "a run is named by its id"),
+        (["receipts", "last"], "no run 'last' in"),
+        (["receipts", "../../etc"], "no run '../../etc' in"),
+    ],
+    ids=str,
+)
+def test_without_runs_none_can_be_shown(arguments: list[str], text: str) -> None:
+    refused(elastic(*arguments), 2, text)
+    nothing_begun()
+
+
+def test_runs_are_listed_the_newest_first(run_id: str) -> None:
+    with pytest.raises(ElasticError):
+        from_iterable([0]).map(lambda n: 1 / n).run(cluster="inline", name="[bad]")
+    rows = told("runs", "list")
+    assert {row["name"]: row["state"] for row in rows} == {"numbers": "complete", "[bad]": "error"}
+    assert [row["run_id"] for row in rows] == Archive.of_environment().runs()
+    whole = next(row for row in rows if row["run_id"] == run_id)
+    assert (whole["step"], whole["chunks"], whole["entries"], whole["error"]) == (0, 4, 10, None)
+    assert whole["seconds"] >= 0
+    assert len(told("runs", "list", "--limit", "1")) == 1
+    table = elastic("runs", "list").out
+    assert run_id in table
+    assert "[bad]" in table
+
+
+def test_a_queue_is_listed_step_by_step() -> None:
+    with StepQueue() as queue:
+        for count in (3, 5):
+            queue.add(from_range(count).aggregate("sum").options(cluster="inline"))
+    assert [(row["run_id"], row["step"], row["entries"]) for row in told("runs", "list")] == [
+        (queue.run_id, 0, 3),
+        (queue.run_id, 1, 5),
+    ]
+
+
+@pytest.mark.parametrize("length", [None, 25, "last"])
+def test_a_run_is_shown_by_its_id_its_beginning_or_as_the_last(length: Any, run_id: str) -> None:
+    name = "last" if length == "last" else run_id[:length]
+    found = told("runs", "show", name)
+    assert (found["run_id"], found["folder"]) == (run_id, str(Archive.of_environment().run_folder(run_id)))
+    (step,) = found["steps"]
+    assert (step["state"], step["name"], step["cluster"], step["aggregator"]) == (
+        "complete", "numbers", "inline", "Sum",
+    )  # fmt: skip
+    assert (step["source"]["kind"], step["transforms"], step["counters"]["aggregated"]) == ("range", [], 4)
+    text = elastic("runs", "show", name).out
+    assert run_id in text
+    assert "complete" in text
+
+
+def test_a_beginning_that_several_runs_have_is_refused_with_their_ids(run_id: str) -> None:
+    other = from_range(3).run(cluster="inline").run_id
+    said = elastic("runs", "show", run_id[:2])
+    refused(said, 2, f"{run_id[:2]!r} may be run ")
+    assert run_id in said.err
+    assert other in said.err
+
+
+def test_a_run_that_cannot_be_read_hides_no_other(run_id: str) -> None:
+    broken = from_range(3).run(cluster="inline").run_id
+    (Archive.of_environment().run_folder(broken) / "run.sqlite").write_bytes(b"no database at all" * 100)
+    states = {row["run_id"]: row["state"] for row in told("runs", "list")}
+    assert states == {run_id: "complete", broken: "unreadable"}
+    assert elastic("runs", "list").code == 0
+    said = elastic("runs", "show", broken)
+    assert said.code == 1
+    assert said.err.startswith("error: ")
+    assert "Traceback" not in said.err
+
+
+def test_receipts_are_counted_by_stage_and_node(run_id: str) -> None:
+    account = told("receipts", run_id)
+    assert set(account["receipts"].values()) == {4}
+    assert account["nodes"] == {"inline": {"chunks": 4, "entries": 10}}
+    assert account["missing"] == []
+    text = elastic("receipts", "last").out
+    assert "missing: none" in text
+    assert "aggregated" in text
+
+
+def test_chunks_that_are_missing_are_named() -> None:
+    flow = from_iterable(iter(range(40)), chunk_size=2).map(lambda n: 1 / (n - 30))
+    with pytest.raises(ElasticError):
+        flow.run(cluster="inline", look_ahead=4, call_chunks=1)
+    account = told("receipts", "last")
+    ((first, stop),) = account["missing"]
+    assert first <= 15 < stop
+    assert f"missing: {stop - first} chunks were sent and not aggregated: " in elastic("receipts", "last").out
+
+
+def test_the_six_receipts_of_a_chunk_are_shown_and_each_decodes(run_id: str) -> None:
+    rows = told("receipts", run_id, "--chunk", "3")
+    assert [row["stage"] for row in rows] == ["distributed", "sent", "received", "processed", "returned", "aggregated"]
+    assert [row["entries"] for row in rows] == [None, None, None, 1, 1, 1]
+    for row in rows:
+        facts = told("receipts", "decode", row["receipt"])
+        assert (facts["run_id"], facts["stage"], facts["chunk_id"], facts["entries"]) == (
+            run_id, row["stage"], 3, row["entries"],
+        )  # fmt: skip
+        assert facts["time"].endswith("+00:00")
+        assert row["receipt"] in elastic("receipts", run_id, "--chunk", "3").out
+    assert run_id in elastic("receipts", "decode", rows[0]["receipt"].upper()).out
+
+
+def forged(token: str) -> str:
+    at = len(token) // 2
+    return token[:at] + ("a" if token[at] != "a" else "b") + token[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (forged, "was not made by run "),
+        (lambda token: "aaaa" + token[4:], "no run in"),
+        (lambda token: token[:-3], "is not a receipt"),
+        (lambda token: "garbage", "'garbage' is not a receipt"),
+        (lambda token: "", "'' is not a receipt"),
+        (lambda token: "\u00e9" * 50, "is not a receipt"),
+        (lambda token: "a" * 500, "no run in"),
+    ],
+    ids=["forged", "of no run", "cut short", "garbage", "empty", "not ASCII", "long"],
+)
+def test_a_receipt_that_was_not_made_here_is_refused(make: Any, text: str, run_id: str) -> None:
+    token = told("receipts", run_id, "--chunk", "0")[0]["receipt"]
+    refused(elastic("receipts", "decode", make(token)), 1, text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["decode"], "give the receipt to decode: elastic receipts decode TOKEN"),
+        (["last", "more"], "what is 'more' for?"),
+        (["last", "--step", "3"], "has no step 3; it has 1, counted from 0"),
+        (["last", "--chunk", "4"], "has no aggregated chunk 4 in step 0"),
+        (["zzz"], "no run 'zzz' in"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_told_of_a_run_is_said(arguments: list[str], text: str, run_id: str) -> None:
+    refused(elastic("receipts", *arguments), 2, text)
+
+
+def test_receipts_that_were_changed_on_disk_are_refused_with_the_chunk(run_id: str) -> None:
+    key = Archive.of_environment().run_folder(run_id) / "key"
+    key.chmod(0o600)
+    key.write_bytes(bytes(len(key.read_bytes())))
+    said = elastic("receipts", run_id, "--chunk", "0")
+    assert said.code == 1
+    assert len(said.err.splitlines()) == 1

@@ -1,0 +1,41 @@
+"""Steps for tests of the queue."""
+
+import threading
+from collections.abc import Iterator
+
+import elastic
+from elastic.aggregators import Sum
+
+
+def adding(*numbers: int, **options: str) -> elastic.Step:
+    """Return a step whose result is the sum of some numbers."""
+    return elastic.from_iterable(list(numbers), chunk_size=1).aggregate(Sum()).step(cluster="inline", **options)
+
+
+def failing() -> elastic.Step:
+    """Return a step that begins and fails."""
+    return elastic.from_range(3).map(lambda number: 1 / number).step(cluster="inline", name="failing")
+
+
+def hopeless() -> elastic.Step:
+    """Return a step that cannot begin."""
+    return elastic.from_range(3).step(cluster="127.0.0.1:1", name="hopeless")
+
+
+class Held:
+    """A step that goes on when it is told to, and not before."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def step(self, *, endless: bool = False) -> elastic.Step:
+        def numbers() -> Iterator[int]:
+            yield 1
+            self.begun.set()
+            self.go_on.wait(60)
+            yield 2
+            while endless:
+                yield 0
+
+        flow = elastic.from_iterable(numbers(), chunk_size=1).aggregate(Sum())
+        return flow.step(cluster="inline", name="held", look_ahead=3)

@@ -1,0 +1,125 @@
+"""Flows, steps and options are values, and what cannot be done is said when they are made."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import elastic
+from elastic.aggregators import Count, Sum
+from elastic.core.errors import UsageError
+from elastic.core.settings import Settings
+
+
+def flow() -> elastic.Flow:
+    return elastic.from_iterable([1, 2, 3])
+
+
+def test_each_link_is_a_new_flow_and_the_old_ones_still_run() -> None:
+    numbers = flow()
+    doubled = numbers.map(lambda number: number * 2)
+    assert numbers.aggregate(Sum()).run(cluster="inline").value == 6
+    assert doubled.aggregate(Sum()).run(cluster="inline").value == 12
+    assert doubled.aggregate(Sum()).run(cluster="inline").value == 12
+
+
+def test_a_flow_and_a_step_show_what_they_are_made_of() -> None:
+    written = flow().map(str).filter(len).key_by(len).aggregate(Count())
+    assert repr(written) == "Flow(source -> map(str) -> filter(len) -> key_by(len) -> Count)"
+    assert repr(written.step()) == "Step('len')"
+    assert repr(written.step(name="lengths")) == "Step('lengths')"
+    assert written.step().manifest()["transforms"] == ["map(str)", "filter(len)", "key_by(len)"]
+
+
+def test_the_options_of_a_flow_hold_for_its_runs_and_can_be_overruled() -> None:
+    named = flow().options(cluster="inline", name="first", look_ahead=10)
+    assert named.run().name == "first"
+    assert named.run(name="second").name == "second"
+    assert named.step().options.settings == Settings(look_ahead=10)
+
+
+def test_interceptors_that_are_given_in_several_places_all_watch() -> None:
+    class Watch(elastic.Interceptor):
+        pass
+
+    first, second = Watch(), Watch()
+    step = flow().options(interceptor=first).step(interceptor=[second, Watch])
+    assert step.options.interceptors[:2] == (first, second)
+    assert len(step.options.interceptors) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("count", "Count"), (" Sum ", "Sum"), ("TOP_K", None), ("merge_mappings", "MergeMappings"), ("by_type", "ByType")],
+)
+def test_aggregators_have_names(name: str, kind: str | None) -> None:
+    if kind is None:
+        with pytest.raises(UsageError, match="TopK needs arguments"):
+            flow().aggregate(name)
+    else:
+        assert repr(flow().aggregate(name)).endswith(f"-> {kind})")
+
+
+NO_FLOW: Any = None
+BAD: dict[str, tuple[Callable[[], Any], str]] = {
+    "map": (lambda: flow().map(5), r"map\(5\): a function is needed"),
+    "filter": (lambda: flow().filter(None), r"filter\(None\): a function is needed"),
+    "flat_map": (lambda: flow().flat_map("split"), r"flat_map\('split'\): a function is needed"),
+    "map_chunks": (lambda: flow().map_chunks([]), "map_chunks"),
+    "key_by": (lambda: flow().key_by("name"), "key_by"),
+    "two aggregators": (lambda: flow().aggregate("sum").aggregate("sum"), "one aggregator"),
+    "map behind aggregate": (lambda: flow().aggregate("sum").map(str), "map cannot follow aggregate"),
+    "a name with a near match": (lambda: flow().aggregate("cuont"), "did you mean 'count'"),
+    "a name without one": (lambda: flow().aggregate("zzzzzz"), "there are approximate_distinct"),
+    "no aggregator": (lambda: flow().aggregate(7), "is no aggregator"),
+    "a class that is none": (lambda: flow().aggregate(dict), "class dict is no aggregator"),
+    "a function of one": (lambda: flow().aggregate(lambda one: one), "write it as aggregate"),
+    "no source": (lambda: elastic.Flow([1, 2]), "is not a Source"),
+    "from_source": (lambda: elastic.from_source([1]), "is not a Source"),
+    "no task": (lambda: elastic.Step([1]), "the step has no task"),
+    "task": (lambda: elastic.Step([1], task="count"), "task='count' is not a function"),
+    "step of a number": (lambda: elastic.Step(5, task=len), "5 cannot be iterated"),
+    "step of a text": (lambda: elastic.Step("a.txt", task=len), "is text; use read_text"),
+    "step of a flow": (lambda: elastic.Step(flow(), task=len), "cannot be iterated"),
+    "step's chunk_size": (lambda: elastic.Step([1], task=len, chunk_size=0), "chunk_size"),
+    "step's window": (lambda: elastic.Step([1], task=len, window=3), "window must be a function"),
+    "step's aggregator": (lambda: elastic.Step([1], task=len, aggregator="sun"), "did you mean 'sum'"),
+    "chunk_size of a source": (
+        lambda: elastic.Step(elastic.stages.sources.RangeSource(0, 3), task=len, chunk_size=2),
+        "chunk_size cannot be given for a source that is made already",
+    ),
+    "unknown option": (lambda: flow().run(cluser="inline"), "there is no option 'cluser'; did you mean 'cluster'"),
+    "unlike any option": (lambda: flow().options(xyz=1), "there is no option 'xyz'; options are name, cluster"),
+    "unknown option of a step": (lambda: elastic.Step([1], task=len, wokers=1), "did you mean 'workers'"),
+    "workers": (lambda: flow().options(workers=0), "workers=0 must be a whole number above 0"),
+    "workers as a float": (lambda: flow().options(workers=2.0), "workers=2.0"),
+    "workers as a truth": (lambda: flow().options(workers=True), "workers=True"),
+    "cluster": (lambda: flow().run(cluster="nowhere"), "cluster 'nowhere' is not inline, local, auto or host:port"),
+    "cluster as a number": (lambda: flow().options(cluster=6379), "cluster=6379 must be a text"),
+    "empty cluster": (lambda: flow().options(cluster=""), "cluster='' must be a text"),
+    "port": (lambda: flow().run(cluster="host:99999"), "cluster 'host:99999' is not"),
+    "name": (lambda: flow().options(name=5), "name=5 must be a text"),
+    "home": (lambda: flow().options(home=5), "home=5 must be the path of a folder"),
+    "empty home": (lambda: flow().options(home=""), "home='' must be the path of a folder"),
+    "chunk_store": (lambda: flow().options(chunk_store="memory"), "must be one of segment, directory"),
+    "trim": (lambda: flow().options(trim=3), "trim=3 must be a function"),
+    "placement": (lambda: flow().options(placement="round_robbin"), "did you mean 'round_robin'"),
+    "interceptor": (lambda: flow().options(interceptor=print), "is not an Interceptor"),
+    "look_ahead": (lambda: flow().options(look_ahead=0), "look_ahead=0 must be a whole number above 0"),
+    "call_seconds": (lambda: flow().options(call_seconds="1"), "call_seconds='1' must be a number above 0"),
+    "max_attempts": (lambda: flow().options(max_attempts=1.5), "max_attempts=1.5 must be a whole number"),
+    "queue's home": (lambda: elastic.StepQueue(home=7), "home=7"),
+    "queue's chunk_store": (lambda: elastic.StepQueue(chunk_store="disk"), "chunk_store='disk'"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_cannot_be_done_is_said_in_one_sentence(what: str, home: Path) -> None:
+    action, text = BAD[what]
+    with pytest.raises(UsageError, match=text) as caught:
+        action()
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    assert ". " not in sentence
+    assert list(home.iterdir()) == []

@@ -1,0 +1,144 @@
+"""Which node gets the next chunks: by name, by a class or by an object of the user's own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+import elastic
+from elastic.core.errors import NoWorkerError, UsageError
+from elastic.core.placement import Candidate, Placement
+from elastic.engine.placement import (
+    PLACEMENTS,
+    GuardedPlacement,
+    LeastOpenReceipts,
+    RoundRobin,
+    WorkersOnly,
+    placement_of,
+)
+
+A = Candidate("a", workers=1, open_receipts=9, on_master=True)
+B = Candidate("b", workers=4, open_receipts=12, on_master=False)
+C = Candidate("c", workers=1, open_receipts=4, on_master=False)
+
+
+def chosen(placement: Placement, *turns: Sequence[Candidate]) -> list[str | None]:
+    return [placement.choose(turn) for turn in turns]
+
+
+def test_round_robin_goes_round_and_passes_over_who_is_busy() -> None:
+    everyone = [A, B, C]
+    assert chosen(RoundRobin(), everyone, everyone, everyone, everyone) == ["a", "b", "c", "a"]
+    assert chosen(RoundRobin(), everyone, [A, C], everyone, [B], [B]) == ["a", "c", "a", "b", "b"]
+
+
+def test_least_open_receipts_counts_them_for_each_worker() -> None:
+    assert chosen(LeastOpenReceipts(), [A, B, C], [A, C], [A]) == ["b", "c", "a"]
+
+
+def test_workers_only_leaves_the_master_s_node_out() -> None:
+    assert chosen(WorkersOnly(), [A, B, C], [A, B, C], [A, B, C], [A]) == ["b", "c", "b", None]
+
+
+@pytest.mark.parametrize("name", PLACEMENTS)
+def test_a_placement_has_a_name_and_each_step_its_own(name: str) -> None:
+    assert type(placement_of(name)) is PLACEMENTS[name]
+    assert placement_of(name) is not placement_of(name)
+
+
+class First(Placement):
+    def __init__(self, where: str = "") -> None:
+        self.asked = 0
+
+    def choose(self, candidates: Sequence[Candidate]) -> str | None:
+        self.asked += 1
+        return candidates[0].node_id
+
+
+def test_a_class_and_an_object_of_the_user_s_own_are_asked() -> None:
+    own = First()
+    for placement in (First, own):
+        assert elastic.from_range(5, chunk_size=1).run(cluster="inline", placement=placement).chunks == 5
+    assert own.asked > 0
+
+
+class Needy(Placement):
+    def __init__(self, nodes: list[str]) -> None:
+        self.nodes = nodes
+
+    def choose(self, candidates: Sequence[Candidate]) -> str | None:
+        return None
+
+
+class Unfinished(Placement):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("placement", "text"),
+    [
+        ("least_open_receipt", "did you mean 'least_open_receipts'"),
+        ("random", "give one of round_robin, least_open_receipts, workers_only"),
+        (7, "there is no placement 7"),
+        (dict, "there is no placement"),
+        (Needy, r"placement Needy cannot be made \(.*missing 1 required"),
+        (Unfinished, "placement Unfinished cannot be made"),
+    ],
+    ids=str,
+)
+def test_what_is_no_placement_is_refused_at_once(placement: Any, text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        elastic.from_range(5).options(placement=placement)
+
+
+def answering(answer: Any) -> Placement:
+    class Answering(Placement):
+        def choose(self, candidates: Sequence[Candidate]) -> str | None:
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer  # type: ignore[no-any-return]
+
+    return Answering()
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("mars", r"placement Answering chose 'mars', which is none of its candidates \("),
+        (A, "placement Answering chose Candidate"),
+        (ZeroDivisionError("own fault"), r"placement Answering failed \(ZeroDivisionError: own fault\)"),
+        (StopIteration(), r"placement Answering failed \(StopIteration"),
+    ],
+    ids=["unknown node", "no id", "raises", "stops"],
+)
+def test_a_placement_that_does_what_it_must_not_ends_the_step_with_a_sentence(
+    answer: Any, text: str, cluster: str
+) -> None:
+    with pytest.raises(UsageError, match=text):
+        elastic.from_range(5).run(cluster=cluster, placement=answering(answer))
+
+
+@pytest.mark.parametrize("placement", ["workers_only", answering(None)], ids=["workers_only", "none for ever"])
+def test_a_placement_that_never_chooses_ends_the_step_with_a_sentence(placement: Any) -> None:
+    expected = r"placement \w+ let all chunks wait for 0\.5 s and the only nodes are inline; add a node"
+    with pytest.raises(NoWorkerError, match=expected):
+        elastic.from_range(5).run(cluster="inline", placement=placement, start_timeout=0.5)
+
+
+def test_a_placement_that_declines_now_and_then_only_slows_the_step_down() -> None:
+    class Lazy(First):
+        def choose(self, candidates: Sequence[Candidate]) -> str | None:
+            return super().choose(candidates) if self.asked % 2 else self._decline()
+
+        def _decline(self) -> None:
+            self.asked += 1
+
+    result = elastic.from_range(40, chunk_size=1).run(cluster="inline", placement=Lazy, call_chunks=1, start_timeout=5)
+    assert result.chunks == 40
+
+
+def test_a_guarded_placement_remembers_whether_it_declined() -> None:
+    guarded = GuardedPlacement(WorkersOnly())
+    assert not guarded.has_declined
+    assert (guarded.choose([A]), guarded.has_declined) == (None, True)
+    assert (guarded.choose([A, B]), guarded.has_declined) == ("b", False)

@@ -1,0 +1,146 @@
+"""Runs give what plain Python gives, for every kind of source and on both transports."""
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import elastic
+from elastic.aggregators import Collect, Count, Sum
+
+LINES = [f"word{number % 7} and word{number % 3}" for number in range(1_000)]
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> dict[str, Any]:
+    """One flow over LINES for each kind of source."""
+    text, rows, pairs = tmp_path / "lines.txt", tmp_path / "lines.jsonl", tmp_path / "lines.csv"
+    text.write_text("\n".join(LINES))
+    rows.write_text("".join(json.dumps(line) + "\n" for line in LINES))
+    pairs.write_text("line\n" + "".join(f"{line}\n" for line in LINES))
+    with sqlite3.connect(tmp_path / "lines.sqlite") as database:
+        database.execute("CREATE TABLE lines (line TEXT)")
+        database.executemany("INSERT INTO lines VALUES (?)", [(line,) for line in LINES])
+    database.close()
+    return {
+        "text": elastic.read_text(text, chunk_bytes=1_000),
+        "text by value": elastic.read_text(text, chunk_bytes=1_000, ship="value"),
+        "jsonl": elastic.read_jsonl(rows, chunk_bytes=1_000),
+        "csv": elastic.read_csv(pairs, chunk_bytes=1_000).map(lambda row: row["line"]),
+        "sql": elastic.read_sql("SELECT line FROM lines", f"sqlite:///{tmp_path}/lines.sqlite", chunk_size=70).map(
+            lambda row: row["line"]
+        ),
+        "list": elastic.from_iterable(LINES, chunk_size=70),
+        "generator": elastic.from_iterable((line for line in LINES), chunk_size=70),
+        "iterables": elastic.from_iterables([LINES[:300], iter(LINES[300:])], chunk_size=70),
+    }
+
+
+@pytest.mark.parametrize("kind", ["text", "text by value", "jsonl", "csv", "sql", "list", "generator", "iterables"])
+def test_words_are_counted_as_a_counter_counts_them(kind: str, sources: dict[str, Any]) -> None:
+    result = sources[kind].flat_map(str.split).aggregate(Count()).run(cluster="inline")
+    assert result.value == Counter(word for line in LINES for word in line.split())
+    assert result.state == "complete"
+    assert result.entries == 1_000
+    assert result.chunks > 10
+    assert set(result.receipts.values()) == {result.chunks}
+    assert (result.error, result.counters, result.retries) == (None, {}, 0)
+
+
+def test_words_of_files_and_of_a_generator_are_counted_on_every_transport(
+    cluster: str, sources: dict[str, Any]
+) -> None:
+    expected = Counter(word for line in LINES for word in line.split())
+    for kind in ("text", "generator"):
+        result = sources[kind].flat_map(str.split).aggregate(Count()).run(cluster=cluster)
+        assert result.value == expected
+        assert set(result.receipts.values()) == {result.chunks}
+
+
+def test_a_range_is_added_up(cluster: str) -> None:
+    result = elastic.from_range(10, -10_000, -3, chunk_size=100).aggregate(Sum()).run(cluster=cluster)
+    assert result.value == sum(range(10, -10_000, -3))
+    assert result.entries == len(range(10, -10_000, -3))
+
+
+def test_integers_beyond_64_bits_travel() -> None:
+    numbers = range(2**80, 2**80 + 1_000)
+    result = elastic.from_range(numbers.start, numbers.stop, chunk_size=99).aggregate(Sum()).run(cluster="inline")
+    assert result.value == sum(numbers)
+
+
+def test_an_ordered_aggregator_sees_entries_in_order_however_chunks_come_back(cluster: str) -> None:
+    def slow_at_first(entry: int) -> int:
+        return sum(range(200_000 if entry < 20 else 1)) * 0 + entry
+
+    flow = elastic.from_range(500, chunk_size=7).map(slow_at_first).filter(lambda entry: entry % 3)
+    assert flow.aggregate(Collect()).run(cluster=cluster).value == [n for n in range(500) if n % 3]
+
+
+def test_an_aggregate_function_sees_what_came_before(cluster: str) -> None:
+    def append(new: int, previous: list[int] | None) -> list[int]:
+        return [*(previous or []), new]
+
+    assert elastic.from_range(100, chunk_size=9).aggregate(append).run(cluster=cluster).value == list(range(100))
+
+
+def test_a_user_s_own_aggregator_runs_on_every_transport(cluster: str) -> None:
+    class Longest(elastic.Aggregator[str, str, str]):
+        def create(self) -> str:
+            return ""
+
+        def add(self, state: str, entry: str) -> str:
+            return max(state, entry, key=lambda text: (len(text), text))
+
+        def merge(self, state: str, other: str) -> str:
+            return self.add(state, other)
+
+        def finish(self, state: str) -> str:
+            return state
+
+    words = ["a", "elastic", "chunk", "receipt"]
+    assert elastic.from_iterable(words, chunk_size=1).aggregate(Longest()).run(cluster=cluster).value == "receipt"
+
+
+@pytest.mark.parametrize("aggregator", [None, "count", "collect", lambda new, previous: new])
+def test_an_empty_source_has_the_result_of_no_entries(aggregator: Any) -> None:
+    result = elastic.from_iterable([]).aggregate(aggregator).run(cluster="inline")
+    assert result.value == {None: None, "count": Counter(), "collect": []}.get(
+        aggregator if isinstance(aggregator, str | None) else None
+    )
+    assert (result.state, result.entries, result.chunks) == ("complete", 0, 0)
+
+
+def test_a_filter_that_leaves_nothing_still_accounts_for_every_entry() -> None:
+    result = (
+        elastic.from_range(100, chunk_size=7).filter(lambda entry: False).aggregate(Collect()).run(cluster="inline")
+    )
+    assert (result.value, result.entries, result.receipts["aggregated"]) == ([], 100, 15)
+
+
+def test_a_result_prints_what_was_counted() -> None:
+    text = str(elastic.from_range(2_500, chunk_size=1_000).run(cluster="inline", name="numbers"))
+    assert text.startswith("complete: 2,500 entries in 3 chunks aggregated exactly once, 0 errors, ")
+
+
+def test_the_same_bytes_come_out_for_any_size_of_chunk() -> None:
+    numbers = [0.1 * n for n in range(1_000)] + [1e300, -1e300, 1e-300]
+    results = {
+        repr(elastic.from_iterable(numbers, chunk_size=size).aggregate(Sum()).run(cluster="inline").value)
+        for size in (1, 7, 1_000, 5_000)
+    }
+    assert len(results) == 1
+
+
+def test_a_one_shot_source_can_be_run_once() -> None:
+    def numbers() -> Iterator[int]:
+        yield from range(5)
+
+    flow = elastic.from_iterable(numbers()).aggregate(Sum())
+    assert flow.run(cluster="inline").value == 10
+    with pytest.raises(elastic.ElasticError, match="give a new iterable, or a list"):
+        flow.run(cluster="inline")

@@ -1,0 +1,138 @@
+"""A queue that is played by hand, and what it answers to signals."""
+
+from typing import Any
+
+import pytest
+from queue_samples import Held, adding, failing, hopeless
+
+import elastic
+from elastic.core.receipt import Receipt
+from elastic.engine.step_queue import StepQueue
+
+
+@pytest.fixture
+def queue() -> Any:
+    """A queue in which nothing starts by itself."""
+    with StepQueue(autoplay=False) as queue:
+        yield queue
+
+
+def test_each_answer_of_play_step_can_be_had(queue: StepQueue) -> None:
+    held = Held()
+    assert queue.play_step() == "no_steps"
+    assert [queue.add(step) for step in (hopeless(), held.step(), adding(9))] == ["step_added"] * 3
+    assert queue.states() == ["queued"] * 3
+    assert queue.play_step() == "error_distribution_flow"
+    assert queue.states() == ["error", "queued", "queued"]
+    assert queue.play_step() == "ok"
+    assert held.begun.wait(60)
+    assert queue.play_step() == "step_already_in_progress"
+    held.go_on.set()
+    assert [result.value for result in queue.wait()] == [3]
+    assert queue.play_step() == "ok"
+    assert [result.value for result in queue.wait()] == [3, 9]
+    assert queue.play_step() == "no_steps"
+    assert queue.states() == ["error", "complete", "complete"]
+
+
+def test_a_step_that_fails_by_hand_does_not_hold_up_the_next(queue: StepQueue) -> None:
+    queue.add(failing())
+    queue.add(adding(4))
+    for _ in range(2):
+        assert queue.play_step() == "ok"
+        queue.wait()
+    assert queue.states() == ["error", "complete"]
+
+
+def test_a_queue_that_nobody_plays_can_be_left(queue: StepQueue) -> None:
+    queue.add(adding(1))
+    assert queue.wait() == []
+    queue.stop()
+    assert queue.states() == ["interrupted"]
+
+
+def test_each_state_of_a_step_can_be_seen(queue: StepQueue) -> None:
+    class Lossy(elastic.Interceptor):
+        """Makes the ledger send a chunk again, as the loss of a worker would."""
+
+        def distributed(self, receipt: Receipt, task_count: int) -> None:
+            master = queue._steps[-1].master
+            assert master is not None
+            master.ledger.counters["chunks_sent_again"] = 1
+
+    held = Held()
+    queue.add(held.step())
+    seen = list(queue.states())
+    queue.play_step()
+    assert held.begun.wait(60)
+    seen += queue.states()
+    held.go_on.set()
+    queue.wait()
+    seen += queue.states()
+    queue.add(failing())
+    queue.play_step()
+    queue.wait()
+    seen += queue.states()
+    queue.add(adding(1).with_options(interceptor=Lossy))
+    queue.play_step()
+    queue.wait()
+    seen += queue.states()
+    assert list(dict.fromkeys(seen)) == ["queued", "in_progress", "complete", "error", "complete_with_retries"]
+    assert queue.signal_step("complete_with_retries") == "ok"
+    assert queue.signal_step("complete") == "invalid_status_update"
+
+
+def test_a_complete_step_may_be_signalled_as_what_it_is(queue: StepQueue) -> None:
+    queue.add(adding(1))
+    assert queue.signal_step("complete") == "invalid_status_update"
+    queue.play_step()
+    queue.wait()
+    assert queue.signal_step("complete") == "ok"
+    assert queue.signal_step("complete_with_retries") == "invalid_status_update"
+
+
+@pytest.mark.parametrize("status", ["", "done", "COMPLETE", "queued", "in_progress", "interrupted", None, 5])
+def test_any_other_status_is_invalid(status: Any, queue: StepQueue) -> None:
+    held = Held()
+    queue.add(held.step())
+    assert queue.signal_step(status) == "invalid_status_update"
+    queue.play_step()
+    assert held.begun.wait(60)
+    assert queue.signal_step(status) == "invalid_status_update"
+    held.go_on.set()
+    queue.wait()
+    assert queue.signal_step(status) == "invalid_status_update"
+
+
+def test_a_step_in_progress_is_not_complete_because_somebody_says_so(queue: StepQueue) -> None:
+    held = Held()
+    queue.add(held.step())
+    queue.play_step()
+    assert held.begun.wait(60)
+    assert queue.signal_step("complete") == "invalid_status_update"
+    held.go_on.set()
+    assert queue.wait()[0].value == 3
+
+
+def test_a_step_that_is_signalled_as_failed_ends_in_error(queue: StepQueue) -> None:
+    held = Held()
+    assert queue.signal_step("error") == "invalid_status_update"
+    queue.add(held.step(endless=True))
+    queue.play_step()
+    assert held.begun.wait(60)
+    assert queue.signal_step("error") == "ok"
+    held.go_on.set()
+    queue.wait()
+    assert queue.states() == ["error"]
+    assert queue.errors() == [f"it was signalled as failed (run {queue.run_id})"]
+    assert queue.error_count == 1
+
+
+def test_errors_are_counted_and_may_be_reported(queue: StepQueue) -> None:
+    assert queue.error_count == 0
+    assert queue.increment_error_count() == 1
+    queue.add(failing())
+    queue.play_step()
+    queue.wait()
+    assert queue.error_count == 2
+    assert queue.increment_error_count() == 3

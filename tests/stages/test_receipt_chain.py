@@ -1,0 +1,242 @@
+"""Receipts from the master's sender to the master's receiver: whatever is changed on the way is refused."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from stage_samples import KEY, SEAL, by_value, call_of, program, worker
+
+from elastic.aggregators import Collect, Sum
+from elastic.core.chunk import Batch, Chunk, History
+from elastic.core.encoding import compress, decompress, digest
+from elastic.core.errors import ReceiptError
+from elastic.core.journey import journeys
+from elastic.core.partial import Account, Partial
+from elastic.core.receipt import Seal
+from elastic.core.source import EntriesReader
+from elastic.core.stage import STAGES
+from elastic.stages.receiver import MasterReceiver, NodeReceiver
+from elastic.stages.sender import MasterSender, NodeSender
+from elastic.stages.station import Station
+from elastic.stages.wire import COLLECT, Call, Reply
+from elastic.stages.worker import Worker
+
+
+def returned(*calls: Call, aggregator: Any = None) -> Partial:
+    """Send calls through a node with one worker and return what comes back."""
+    subject = worker(aggregator=aggregator or Collect())
+    receiver, sender = NodeReceiver(SEAL, "node"), NodeSender(SEAL, "node", None)
+    for call in calls:
+        reply = sender.send([subject.work(receiver.receive(call))])
+        assert reply.failure is None
+    partial = sender.send([subject.collect()]).partial
+    assert partial is not None
+    return partial
+
+
+def two_batches() -> Partial:
+    chunks = [by_value(n, [n] * (n + 1)) for n in range(3)]
+    return returned(call_of(*chunks[:2]), call_of(chunks[2], batch_id=1, attempt=2))
+
+
+def received(partial: Partial, *, seal: Seal = SEAL, master: str = "master") -> Partial:
+    return MasterReceiver(seal, master).receive(partial)
+
+
+def test_what_comes_back_unchanged_is_believed_and_its_rows_give_all_receipts_again() -> None:
+    partial = received(two_batches())
+    assert [(row.first, row.count, row.attempt, row.node_id, row.worker_id) for row in partial.rows] == [
+        (0, 2, 1, "node", "node/0"),
+        (2, 1, 2, "node", "node/0"),
+    ]
+    found = [receipts for row in partial.rows for receipts in journeys(SEAL, "master", row)]
+    assert [receipts[0].chunk_id for receipts in found] == [0, 1, 2]
+    for receipts in found:
+        assert tuple(receipt.stage for receipt in receipts) == STAGES
+        assert [receipt.entries for receipt in receipts] == [receipts[0].chunk_id + 1] * 6
+        assert [receipt.node_id for receipt in receipts] == ["master", "master", "node", "node/0", "node", "master"]
+
+
+def change(partial: Partial, number: int, **fields: Any) -> Partial:
+    """Return a partial of which one account says something else."""
+    accounts = list(partial.accounts)
+    accounts[number] = replace(accounts[number], **fields)
+    return replace(partial, accounts=tuple(accounts))
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+#: what is changed, and in which chunk it shows first
+TAMPERINGS: dict[str, tuple[Callable[[Partial], Partial], int]] = {
+    "entries": (lambda p: change(p, 0, entries=(1, 3)), 1),
+    "entries that trade places": (lambda p: change(p, 0, entries=(2, 1)), 0),
+    "content digest": (lambda p: change(p, 0, contents=flipped(p.accounts[0].contents, 20)), 1),
+    "processed": (lambda p: change(p, 0, processed=flipped(p.accounts[0].processed, 31)), 1),
+    "returned": (lambda p: change(p, 0, returned=flipped(p.accounts[0].returned, 0)), 0),
+    "conceived_at": (lambda p: change(p, 1, conceived_at=(5,)), 2),
+    "attempt": (lambda p: change(p, 1, attempt=1), 2),
+    "node": (lambda p: change(p, 1, node_id="other"), 2),
+    "worker": (lambda p: change(p, 1, worker_id="node/1"), 2),
+    "first chunk": (lambda p: change(p, 1, first=3), 3),
+    "counted": (lambda p: change(p, 1, counted=False), 2),
+    "a receipt of another chunk": (lambda p: change(p, 0, processed=p.accounts[0].processed[16:] * 2), 0),
+    "no receipts": (lambda p: change(p, 0, processed=bytes(32), returned=bytes(32)), 0),
+    "state and its digest": (lambda p: replace(p, states=(b"x",), digest=digest(b"x")), 0),
+    "state": (lambda p: replace(p, states=(flipped(p.states[0], 9),)), 0),
+    "a state more": (lambda p: replace(p, states=(*p.states, b"x")), 0),
+    "digest": (lambda p: replace(p, digest=bytes(16)), 0),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERINGS)
+def test_a_reply_of_which_anything_was_changed_is_refused_with_the_chunk(what: str) -> None:
+    tamper, chunk_id = TAMPERINGS[what]
+    partial = two_batches()
+    with pytest.raises(ReceiptError, match=rf"chunk {chunk_id}\b"):
+        received(tamper(partial))
+    received(partial)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"entries": (1,)},
+        {"entries": ()},
+        {"entries": (1, 2, 3)},
+        {"entries": (1, -2)},
+        {"entries": (1, 2.5)},
+        {"entries": (1, 1 << 70)},
+        {"conceived_at": (1, 2, 3)},
+        {"conceived_at": ()},
+        {"contents": b"short"},
+        {"processed": b""},
+        {"returned": bytes(48)},
+        {"attempt": 1 << 40},
+        {"attempt": 0},
+    ],
+    ids=str,
+)
+def test_columns_that_do_not_fit_together_are_refused_with_the_chunk(fields: dict[str, Any]) -> None:
+    with pytest.raises(ReceiptError, match=r"chunk 0\b.*damaged"):
+        received(change(two_batches(), 0, **fields))
+
+
+def test_a_state_without_receipts_is_refused() -> None:
+    state = compress(Collect().encode([1]))
+    with pytest.raises(ReceiptError, match="without receipts"):
+        received(Partial((), (state,), digest(state)))
+
+
+@pytest.mark.parametrize(
+    "seal",
+    [
+        Seal(key=bytes(32), run_id="run", step=0),
+        Seal(key=KEY, run_id="other", step=0),
+        Seal(key=KEY, run_id="run", step=1),
+    ],
+    ids=["another key", "another run", "another step"],
+)
+def test_a_reply_of_another_run_or_step_is_refused(seal: Seal) -> None:
+    with pytest.raises(ReceiptError, match="chunk 0"):
+        received(two_batches(), seal=seal)
+
+
+def test_a_reply_to_another_master_is_refused() -> None:
+    with pytest.raises(ReceiptError, match="chunk 0"):
+        received(two_batches(), master="other")
+
+
+def test_chunks_that_workers_count_first_have_receipts_too() -> None:
+    chunk = Chunk(0, (0,), 1_000, (0, 2), payload=by_value(0, [1, 2]).payload)
+    partial = received(returned(call_of(chunk)))
+    assert partial.accounts[0].entries == (2,)
+    receipts = next(journeys(SEAL, "master", partial.rows[0]))
+    assert [receipt.entries for receipt in receipts] == [-1, -1, -1, 2, 2, 2]
+
+
+def test_a_call_that_skips_the_node_s_receiver_is_refused() -> None:
+    subject = worker()
+    subject.work(call_of(by_value(0, [1])))
+    partial = NodeSender(SEAL, "node", None).send([subject.collect()]).partial
+    assert partial is not None
+    with pytest.raises(ReceiptError, match="chunk 0"):
+        received(partial)
+
+
+def several_workers(aggregator: Any) -> list[Reply]:
+    replies = []
+    for number in range(3):
+        subject = worker(aggregator=aggregator, worker_id=f"node/{number}")
+        first, second = (by_value(2 * number + n, [number, 10 * n]) for n in range(2))
+        for batch_id, chunk in enumerate((first, second)):
+            call = call_of(chunk, batch_id=2 * number + batch_id)
+            subject.work(NodeReceiver(SEAL, "node").receive(call))
+        replies.append(subject.collect())
+    return replies
+
+
+@pytest.mark.parametrize("aggregator", [Sum(), Collect()], ids=["Sum", "Collect"])
+def test_a_node_s_sender_combines_to_what_merging_by_hand_gives(aggregator: Any) -> None:
+    replies = several_workers(aggregator)
+    by_hand = aggregator.create()
+    for reply in replies:
+        assert reply.partial is not None
+        by_hand = aggregator.merge(by_hand, aggregator.decode(decompress(reply.partial.states[0])))
+    sender = NodeSender(SEAL, "node", aggregator)
+    combined = sender.send([Reply(node_id="node", worker_id="", batch_id=COLLECT), *replies]).partial
+    assert combined is not None
+    assert len(combined.states) == 1
+    assert aggregator.finish(aggregator.decode(decompress(combined.states[0]))) == aggregator.finish(by_hand)
+    assert [account.first for account in combined.accounts] == [0, 1, 2, 3, 4, 5]
+    assert sender.chunks == 6
+    assert received(combined).entries == 12
+
+
+def test_the_sender_on_the_master_s_node_leaves_the_merging_to_the_master() -> None:
+    replies = several_workers(Sum())
+    partial = NodeSender(SEAL, "node", None).send(replies).partial
+    assert partial is not None
+    assert partial.states == tuple(reply.partial.states[0] for reply in replies if reply.partial is not None)
+    assert received(partial).chunks == 6
+
+
+def test_a_node_that_holds_nothing_sends_no_partial_and_tells_whom_it_lost() -> None:
+    lost = Reply(node_id="node", worker_id="node/1", batch_id=COLLECT, lost=(("node/1", "its process died"),))
+    nothing = Reply(node_id="node", worker_id="", batch_id=COLLECT)
+    reply = NodeSender(SEAL, "node", Sum()).send([nothing, worker().collect(), lost])
+    assert (reply.partial, reply.lost, reply.batch_id) == (None, (("node/1", "its process died"),), COLLECT)
+
+
+def test_stations_count_what_passes_them_and_give_work_to_the_least_busy() -> None:
+    station = Station.of(program(aggregator=Sum()), "node", combine=True)
+    with pytest.raises(LookupError, match="node has no worker"):
+        station.take_in(call_of(by_value(0, [1])))
+    for name in ("node/0", "node/1"):
+        station.add_worker(name)
+    workers = {name: Worker(program(aggregator=Sum()), node_id="node", worker_id=name) for name in station.calls}
+    taken = [station.take_in(call_of(by_value(n, [n]), batch_id=n)) for n in range(3)]
+    assert [name for _, name in taken] == ["node/0", "node/1", "node/0"]
+    for call, name in taken:
+        station.give_back(workers[name].work(call))
+    assert not any(station.calls.values())
+    assert station.receiver.chunks == 3
+    station.sender.send([one.collect() for one in workers.values()])
+    assert station.sender.chunks == 3
+
+
+def test_a_batch_goes_out_with_two_receipts_made_on_the_master() -> None:
+    sender = MasterSender(SEAL, "master", EntriesReader())
+    first, second = by_value(5, [1]), by_value(6, [2, 3])
+    call = sender.send(Batch(9, History(1), (first, second)), "node", collect=True)
+    assert (call.batch_id, call.attempt, call.first, call.collect, call.counted) == (9, 2, 5, True, True)
+    assert (call.entries, call.references) == ((1, 2), ((0, 1), (0, 2)))
+    assert len(call.receipts) == 32
+    assert call.receipts != sender.send(Batch(9, History(2), (first, second)), "node", collect=True).receipts
+
+
+def test_an_account_knows_where_it_ends() -> None:
+    account: Account = two_batches().accounts[0]
+    assert (account.stop, len(account)) == (2, 2)
