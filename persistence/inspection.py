@@ -14,8 +14,9 @@ _PAGE = 256
 _RECEIPTS = """
 SELECT receipt.rowid, first, count, attempt, node_id, worker_id, data, seal
 FROM receipt LEFT JOIN worker ON worker.id = receipt.worker
-WHERE step=? AND first>? AND receipt.rowid<=? ORDER BY first LIMIT ?
+WHERE step=? AND first>? AND typeof(first)='integer' AND receipt.rowid<=? ORDER BY first LIMIT ?
 """
+_AS_FOLDED = _RECEIPTS.replace("first>?", "receipt.rowid>?").replace("ORDER BY first", "ORDER BY receipt.rowid")
 # One statement, so that a master's commit cannot come between; rows only ever join at the end.
 _SNAPSHOT = """
 SELECT partials, receipts, letters, redriven, (SELECT ifnull(max(rowid), 0) FROM receipt) FROM progress WHERE step=?
@@ -108,12 +109,13 @@ class RunInspection(SqliteRunStore):
             if count != wanted:
                 yield f"there are {count} of {wanted} {name}"
 
-    def receipt_rows(self, step: int, snapshot: Snapshot) -> Iterator[KeptRow]:
-        """Yield the rows of receipts by ascending first chunk id."""
-        first = -1
-        while rows := self._file.rows(_RECEIPTS, (step, first, snapshot.last, _PAGE)):
+    def receipt_rows(self, step: int, snapshot: Snapshot, *, as_folded: bool = False) -> Iterator[KeptRow]:
+        """Yield the rows of receipts by ascending first chunk id, or in the order in which they were folded."""
+        statement, key = (_AS_FOLDED, 0) if as_folded else (_RECEIPTS, 1)
+        last = -1
+        while rows := self._file.rows(statement, (step, last, snapshot.last, _PAGE)):
             yield from (self._kept_row(step, *row) for row in rows)
-            first = rows[-1][1]
+            last = rows[-1][key]
 
     def states(self, step: int, snapshot: Snapshot) -> Iterator[KeptState]:
         """Yield the states of the log in the order in which they were folded."""
@@ -139,6 +141,8 @@ class RunInspection(SqliteRunStore):
     def _kept_row(self, step: int, number: int, first: int, *columns: Any) -> KeptRow:
         try:
             row = self._receipt(step, (first, *columns))
+            if not isinstance(row.node_id, str) or not isinstance(row.worker_id, str):
+                raise ValueError("its worker is not known")
         except _UNREADABLE:
             count = columns[0] if isinstance(columns[0], int) else 1
             return KeptRow(number, first, first + max(count, 1), None, "the row of receipts is not as it was written")

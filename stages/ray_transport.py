@@ -8,7 +8,7 @@ from typing import Any
 import ray
 from ray import cloudpickle
 
-from elastic.core.errors import NoWorkerError
+from elastic.core.errors import NoWorkerError, UsageError
 from elastic.core.event import NodeLost
 from elastic.core.program import Program
 from elastic.stages.ray_cluster import connect
@@ -44,7 +44,7 @@ class RayTransport(Transport):
         self.node_id = next(_name(node) for node in ray.nodes() if node["NodeID"] == self._own_ray_id)
 
     def open(self, program: Program) -> None:
-        self._program, self._pickled = program, cloudpickle.dumps(program)
+        self._program, self._pickled = program, _pickled(program)
         self._worked_at = time.monotonic()
         self._look()
 
@@ -129,6 +129,17 @@ class RayTransport(Transport):
             f"node(s) with {total:g} CPU(s), of which {free:g} are free, and a worker takes 1; free some, add a node, "
             "or wait longer with start_timeout"
         )
+
+
+def _pickled(program: Program) -> bytes:
+    try:
+        return cloudpickle.dumps(program)
+    except Exception as error:
+        functions = ", ".join(map(str, program.transforms)) or str(program.aggregator)
+        raise UsageError(
+            f"the flow ({functions}) cannot be sent to workers ({type(error).__name__}: {error}); let its functions "
+            "make what cannot be sent (locks, open files, connections) when they are called."
+        ) from error
 
 
 def _alive() -> list[dict[str, Any]]:

@@ -259,8 +259,10 @@ class Ledger:
     def _answers(self, partial: Partial) -> list[Sent]:
         """Return the batches in flight that a partial answers: all, unless some had been given up."""
         batches = self._flight.batches
-        named = dict.fromkeys(account.batch_id for account in partial.accounts)
-        return [batches[batch_id] for batch_id in named if batch_id in batches]
+        named = {account.batch_id: account for account in partial.accounts}
+        answered = ((batches.get(batch_id), account) for batch_id, account in named.items())
+        # The receipts say nothing about batches, so what was given up is recognized by its chunks.
+        return [sent for sent, account in answered if sent is not None and sent.batch.first == account.first]
 
     def _collected(self, node_id: str, collected: bool) -> None:
         node = self._flight.nodes.get(node_id)

@@ -57,17 +57,17 @@ class MerkleTree:
             first >>= 1
             level += 1
 
-    def root(self) -> bytes:
-        """Return the root, 32 bytes.
+    def root(self, leaves: int | None = None) -> bytes:
+        """Return the root, 32 bytes, of a tree that must have so many leaves if that is known.
 
         Raises:
-            LedgerError: A leaf between the first and the last one is missing, or one was added twice.
+            LedgerError: A leaf is missing, or one was added twice.
         """
-        rest = self.leaves
+        rest = self.leaves if leaves is None else leaves
         waiting = [(level, number) for level, nodes in enumerate(self._levels) for number in nodes]
         expected = [(level, (rest >> level) - 1) for level in range(rest.bit_length()) if rest >> level & 1]
-        if waiting != expected:
-            raise LedgerError(f"{rest} chunks are in the result, but they are not the first {rest}, each once")
+        if waiting != expected or rest != self.leaves:
+            raise LedgerError(f"{self.leaves} chunks were folded, but they are not the first {rest}, each once")
         if not waiting:
             return _BASE.digest()
         (level, number), *others = waiting

@@ -78,6 +78,13 @@ class Source(ABC):
     def describe(self) -> dict[str, Any]:
         """Return plain data that says what is read, for the manifest of the run."""
 
+    def behind(self, position: Position, entries: int) -> Position | None:
+        """Return the position behind a piece that began at `position` and had so many entries, where that is known.
+
+        So one that can be read once only goes on where it stands, when it is still the object that was read.
+        """
+        return None
+
     def expected_chunks(self) -> int | None:
         """Return how many pieces there will be, where that is known without reading, for the progress bar."""
         return None

@@ -23,6 +23,7 @@ from elastic.core.event import Event
 from elastic.core.failure import Failure
 from elastic.core.instruction import Instruction
 from elastic.core.ledger import Ledger
+from elastic.core.merkle import InputTree
 from elastic.core.partial import Partial
 from elastic.core.program import Program
 from elastic.core.receipt import NO_RECEIPT, Seal
@@ -84,6 +85,10 @@ class Master:
         self._aggregation = Aggregation(program.aggregator, program.run_id)
         self._aggregation.restore(plan.states)
         self._keeps_letters = program.tolerance.on_error is OnError.DEAD_LETTER
+        self._tree = InputTree()
+        for row in store.receipts(program.step) if len(ledger.folded) else ():
+            self._tree.fold(row)
+        self._root = ""
         self._todo: deque[Instruction] = deque()
         self._failed: instructions.Fail | None = None
         self._stopped = False
@@ -138,6 +143,7 @@ class Master:
         try:
             self._carry_through()
             value = self.value()
+            self._root = self._tree.root(self.ledger.next_id).hex()
             again = self.ledger.counters["chunks_sent_again"]
             self._outcome = StepState.COMPLETE_WITH_RETRIES if again else StepState.COMPLETE
         except StepInterruptedError as stopped:
@@ -276,6 +282,8 @@ class Master:
 
     def _fold(self, instruction: instructions.Fold) -> list[Instruction]:
         self._aggregation.fold(instruction.partial)
+        for row in instruction.partial.rows:
+            self._tree.fold(row)
         self.observers.folded(instruction.partial)
         return []
 
@@ -357,6 +365,7 @@ class Master:
             value=value,
             entries=ledger.counters["entries"],
             chunks=len(ledger.folded),
+            root=self._root,
             receipts={stage.value: ledger.reached[stage] for stage in STAGES},
             counters=_unusual(ledger),
             seconds=self.clock.monotonic() - self._began,

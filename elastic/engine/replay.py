@@ -64,6 +64,19 @@ class Remains:
             return self.kept[-1], self.chunks.get(self.kept[-1]).position
         return known
 
+    def behind_last(self, source: Source) -> Position | None:
+        """Return `(chunk id, source position)` of the chunk that follows the last one, if the source can tell."""
+        number, position = self.last_known()
+        if position is None or number != self.stop - 1:
+            return None
+        if number in self.folded:
+            rows = self.store.receipts(self.record.step)
+            entries = next((row.entries[number - row.first] for row in rows if 0 <= number - row.first < row.count), -1)
+        else:
+            entries = self.chunks.get(number).entries
+        behind = source.behind(position, entries) if entries >= 0 else None
+        return None if behind is None else (self.stop, behind)
+
     def contents(self, first: int) -> Iterator[bytes]:
         """Yield the digests of the chunks `[first, stop)`; UNREAD for those that nobody had read as they were cut."""
         rows = self.store.receipts(self.record.step)
@@ -109,13 +122,16 @@ class Replay(Cutter):
         self.exhausted = remains.record.exhausted
         if self.exhausted:
             return
-        start = (0, None) if reread or not remains.stop else remains.last_known()
-        try:
-            self._rest = self._beginning(Cutter(source, clock, trim=trim, resume=start), start[0])
-        except SourceError as error:
-            if reread:
-                raise
-            self._lack = str(error)
+        whole: Position = (0, None)
+        starts = [whole] if reread or not remains.stop else [remains.behind_last(source), remains.last_known()]
+        for start in filter(None, starts):
+            try:
+                self._rest = self._beginning(Cutter(source, clock, trim=trim, resume=start), start[0])
+                return
+            except SourceError as error:
+                if reread:
+                    raise
+                self._lack = self._lack or str(error)
 
     @property
     def chunks(self) -> int:
@@ -134,7 +150,7 @@ class Replay(Cutter):
         return chunks + more, ended
 
     def check(self) -> None:
-        if self._lack is not None:
+        if self._rest is None and self._lack is not None:
             run_id = self._remains.store.run_id
             raise SourceError(
                 f"all that run {run_id} had kept is in the result, but what its source yields from entry "

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from elastic.core.errors import ElasticError
+from elastic.core.merkle import SHOWN
 from elastic.core.step import StepState
 
 
@@ -20,6 +21,8 @@ class Result:
     #: entries read from the source
     entries: int
     chunks: int
+    #: Merkle root over the chunks, in hexadecimal letters, see `elastic.core.merkle`; empty when the step did not complete
+    root: str = ""
     #: number of chunks that left a receipt, by stage
     receipts: dict[str, int]
     #: what happened that should not, by name: chunks_sent_again, duplicates_dropped, workers_lost, ...
@@ -53,7 +56,8 @@ class Result:
             return f"{self.state}: {self.error}; {counted} before that, {self.seconds:.2f} s, run {self.run_id}"
         again = f", {self.retries:,} sent again" if self.retries else ""
         once = f"{counted} aggregated exactly once{again}, {self._errors}"
-        return f"{self.state}: {once}, {self.seconds:.2f} s, run {self.run_id}"
+        root = f", root {self.root[:SHOWN]}" if self.root else ""
+        return f"{self.state}: {once}{root}, {self.seconds:.2f} s, run {self.run_id}"
 
     @property
     def _errors(self) -> str:

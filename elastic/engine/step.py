@@ -86,6 +86,9 @@ class Step:
             "transforms": [str(transform) for transform in self.transforms],
             "aggregator": str(self.aggregator),
             "replayable": self.source.replayable,
+            "ordered": self.aggregator.ordered,
+            "stored": self.aggregator.stored,
+            "on_error": self.options.tolerance.on_error,
         }
 
     def __repr__(self) -> str:

@@ -11,6 +11,7 @@ from elastic.engine.flow import Flow
 from elastic.engine.master import Master
 from elastic.engine.options import Options
 from elastic.engine.result import Result
+from elastic.engine.resume import Resumption
 from elastic.engine.run import Run
 from elastic.engine.step import Step
 
@@ -104,6 +105,22 @@ class StepQueue:
             if number is None:
                 return "no_steps"
             master = self._begin(number)
+            if master is None:
+                return "error_distribution_flow"
+            self._start_thread(self._play_one, number, master)
+            return "ok"
+
+    def retry_step(self) -> Literal["ok", "step_already_in_progress", "no_steps", "error_distribution_flow"]:
+        """Go on with the first step that ended before its end: send again what was sent and is not in its result."""
+        with self._changed:
+            if self._thread is not None:
+                return "step_already_in_progress"
+            ended = (StepState.ERROR, StepState.INTERRUPTED)
+            number = next((number for number, queued in enumerate(self._steps) if queued.state in ended), None)
+            if number is None:
+                return "no_steps"
+            self._steps[number].ending = self._steps[number].error = None
+            master = self._begin(number, again=True)
             if master is None:
                 return "error_distribution_flow"
             self._start_thread(self._play_one, number, master)
@@ -250,11 +267,14 @@ class StepQueue:
             self._thread = None
             self._changed.notify_all()
 
-    def _begin(self, number: int) -> Master | None:
+    def _begin(self, number: int, *, again: bool = False) -> Master | None:
         queued = self._steps[number]
         queued.state = StepState.IN_PROGRESS
         try:
-            master = self._run.master(number, queued.step)
+            if again and number in [record.step for record in self._run.store.steps()]:
+                master = Resumption.of(self._run, number, queued.step).master
+            else:
+                master = self._run.master(number, queued.step)
         except BaseException as error:
             # Whatever it is, Ctrl-C aside: whoever waits for the queue must not wait for ever.
             with self._changed:

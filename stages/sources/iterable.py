@@ -68,6 +68,10 @@ class IterableSource(Source):
             )
         return self._pieces(self._iterator, first, chunk)
 
+    def behind(self, position: Position, entries: int) -> Position:
+        first, chunk, length = position
+        return (first + entries, chunk + 1, length)
+
     def reader(self) -> EntriesReader:
         return EntriesReader()
 

@@ -54,6 +54,10 @@ class IterablesSource(Source):
                 yield Piece((number, *piece.position), (*piece.reference, number), piece.entries)
             within = []
 
+    def behind(self, position: Position, entries: int) -> Position:
+        which, *within = position
+        return (which, *self._sources[which].behind(tuple(within), entries))
+
     def reader(self) -> IterablesReader:
         return IterablesReader()
 

@@ -94,3 +94,14 @@ def test_words_that_a_terminal_cannot_show_are_no_error(encoding: str, tmp_path:
     document = run(*arguments, "-o", "json", PYTHONIOENCODING=encoding)
     assert (document.returncode, document.stderr) == (0, b"")
     assert dict(json.loads(document.stdout.decode(encoding))["top"]) == {"\u00e9t\u00e9": 1, "\U0001f600": 1}
+
+
+def test_an_address_where_nothing_answers_is_named_and_nothing_is_begun(home: Path, tmp_path: Path) -> None:
+    # In a process of its own, because one that is connected to Ray already refuses any other address.
+    path = tmp_path / "text.txt"
+    path.write_text("word\n")
+    done = run("-m", "elastic", "example", "word-count", str(path), "--cluster", "127.0.0.1:1")
+    assert (done.returncode, done.stdout) == (1, b"")
+    (sentence,) = done.stderr.decode().splitlines()
+    assert sentence.startswith("error: nothing answers at 127.0.0.1:1 (")
+    assert list(home.iterdir()) == []

@@ -19,7 +19,7 @@ def failing() -> elastic.Step:
 
 def hopeless() -> elastic.Step:
     """Return a step that cannot begin."""
-    return elastic.from_range(3).step(cluster="127.0.0.1:1", name="hopeless")
+    return elastic.from_range(3).step(cluster="nowhere", name="hopeless")
 
 
 class Held:

@@ -232,6 +232,20 @@ class TestSourcesOfOneReading:
         assert elastic.resume(run_id, flow, reread_source=True, **QUICK).value == sum(range(10_000))
         assert list(folder_of(run_id).glob("chunks/*/*")) == []
 
+    def test_the_same_generator_goes_on_where_it_stands(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        flow = self.flow(iter(range(10_000)))
+        run_id = left_behind(flow)
+        mended(monkeypatch)
+        result = elastic.resume(run_id, flow, **QUICK)
+        assert (result.value, result.entries, result.chunks) == (sum(range(10_000)), 10_000, 200)
+
+    def test_the_same_generators_go_on_where_they_stand(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        many = [iter(range(400)), iter(range(700, 1100)), iter(range(50))]
+        flow = elastic.from_iterables(many, chunk_size=50).map(fragile).aggregate(Sum())
+        run_id = left_behind(flow)
+        mended(monkeypatch)
+        assert elastic.resume(run_id, flow, **QUICK).value == sum(map(sum, (range(400), range(700, 1100), range(50))))
+
     @pytest.mark.parametrize("entries", [range(1, 10_000), range(120), [*range(49), 7, *range(50, 10_000)]])
     def test_other_entries_are_refused_and_nothing_is_changed(self, entries: Any) -> None:
         run_id = left_behind(self.flow(iter(range(10_000))))
@@ -272,3 +286,37 @@ def test_a_step_of_a_queue_goes_on_by_its_number(monkeypatch: pytest.MonkeyPatch
     assert elastic.resume(queue.run_id, numbers(1000), **QUICK).step == 1
     with pytest.raises(UsageError, match="is complete"):
         elastic.resume(queue.run_id, numbers(1000), **QUICK)
+
+
+def test_retry_step_sends_again_what_was_sent_and_is_not_in_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    flows = [numbers(100), numbers(1000), elastic.from_iterable(iter(range(5000))).map(fragile).aggregate(Sum())]
+    with elastic.StepQueue() as queue:
+        for flow in flows:
+            queue.add(flow.step(**QUICK))
+        queue.wait()
+        assert queue.states() == ["complete", "error", "error"]
+        assert queue.retry_step() == "ok"
+        queue.wait()
+        assert queue.states() == ["complete", "error", "error"]
+        mended(monkeypatch)
+        for _ in range(2):
+            assert queue.retry_step() == "ok"
+            queue.wait()
+        assert all(state.is_complete for state in queue.states())
+        assert [result.value for result in queue.results()] == [sum(range(stop)) for stop in (100, 1000, 5000)]
+        assert queue.errors() == [None, None, None]
+        assert queue.retry_step() == "no_steps"
+
+
+def test_retry_step_begins_a_step_that_could_not_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mended(monkeypatch)
+    path = tmp_path / "later.txt"
+    with elastic.StepQueue() as queue:
+        queue.add(elastic.read_text(path).map(int).aggregate(Sum()).step(**QUICK))
+        queue.wait()
+        assert queue.states() == ["error"]
+        assert queue.retry_step() == "error_distribution_flow"
+        path.write_text("1\n2\n")
+        assert queue.retry_step() == "ok"
+        queue.wait()
+        assert queue.results("first").value == 3

@@ -1,0 +1,235 @@
+"""Examination: checks all that is kept of one step against its receipts, and the receipts against the run's key."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from elastic.core.chunk import UNREAD
+from elastic.core.encoding import decompress, digest
+from elastic.core.errors import CorruptStoreError, EncodingError, LedgerError, ReceiptError, StoreError
+from elastic.core.failure import DeadLetter
+from elastic.core.merkle import InputTree, ReceiptTree
+from elastic.core.receipt import Seal, decode_token
+from elastic.core.spans import Spans
+from elastic.core.stage import STAGES, Stage
+from elastic.core.step import StepState
+from elastic.core.store import ReceiptRow, StepRecord
+from elastic.core.tolerance import OnError
+from elastic.engine.archive import nodes_of_masters
+from elastic.engine.chain import Chain
+from elastic.engine.finding import Findings, VerifiedStep
+from elastic.engine.state_log import Matched, StateLog, named_partials
+from elastic.persistence.inspection import KeptRow, RunInspection
+
+
+class Examination:
+    """Examines one step.
+
+    Args:
+        store: The run.
+        record: What is kept about the step.
+        findings: Where to tell what is wrong.
+    """
+
+    def __init__(self, store: RunInspection, record: StepRecord, findings: Findings) -> None:
+        self.store, self.record, self.findings = store, record, findings
+        self.snapshot = store.snapshot(record.step)
+        self._seal = Seal(key=store.key, run_id=store.run_id, step=record.step)
+        self._chain = Chain(self._seal, nodes_of_masters(record))
+        self._trees = InputTree(), ReceiptTree()
+        self._total: Counter[str] = Counter()
+        #: dead letters by chunk, as entries: all of them, and those that were redriven
+        self._letters: Counter[int] = Counter()
+        self._redriven = 0
+        self._notes: list[str] = []
+
+    @property
+    def is_complete(self) -> bool:
+        return StepState(self.record.state).is_complete
+
+    def examine(self) -> VerifiedStep:
+        """Check everything, and return what was seen."""
+        record = self.record
+        self._check_letters()
+        self._check_rows()
+        if self.findings.list:
+            self._notes.append("the partial results were not compared, because receipts are wrong")
+        else:
+            for _ in self.partials():
+                pass
+        self._check_totals()
+        if not self.is_complete:
+            self._check_kept_chunks()
+        for miscount in self.store.miscounted(record.step, self.snapshot):
+            if not self.findings.list:
+                self.findings.add(miscount)
+        return VerifiedStep(
+            step=record.step,
+            name=record.name,
+            state=record.state,
+            entries=self._total["entries"] - self._redriven,
+            chunks=self._total["chunks"],
+            errors=self._total["failed"] - self._redriven,
+            root=_root(self._trees[0]),
+            receipts_root=_root(self._trees[1]),
+            notes=tuple(self._notes),
+        )
+
+    def rows(self, *, as_folded: bool = False) -> Iterator[ReceiptRow]:
+        """Yield the rows of receipts that can be read, in the order of their chunks or of their folding."""
+        for kept in self.store.receipt_rows(self.record.step, self.snapshot, as_folded=as_folded):
+            if kept.row is not None:
+                yield kept.row
+
+    def partials(self) -> Iterator[Matched]:
+        """Compare the log of states with the receipts, and yield the partials in it."""
+        manifest = self.record.manifest
+        if not manifest.get("stored", True):
+            self._notes.append(f"partial results are not kept by {manifest.get('aggregator')}")
+            return
+        ordered = bool(manifest.get("ordered", False))
+        named = named_partials(self.rows(as_folded=not ordered), ordered=ordered)
+        states = self.store.states(self.record.step, self.snapshot)
+        log = StateLog(named, states, self._letters_of, self.findings)
+        yield from log.matched()
+        if log.unproved:
+            self._notes.append(
+                f"{log.unproved} partial results were not compared, because entries failed whose dead letters are not "
+                "kept as they were"
+            )
+
+    # -- receipts
+
+    def _check_rows(self) -> None:
+        at, folded = 0, Spans.of(self.record.low, self.record.bitmap)
+        for kept in self.store.receipt_rows(self.record.step, self.snapshot):
+            if kept.first > at:
+                self._check_gap(at, kept.first, folded)
+            elif kept.first < at:
+                what = "it is in the result twice: two batches have receipts of it"
+                self.findings.add(what, kept.first, min(at, kept.stop))
+            self._check_row(kept)
+            at = max(at, kept.stop)
+        end = max([self.record.low, *(stop for _, stop in folded.above)])
+        self._check_gap(at, end, folded)
+        if at > end:
+            self.findings.add("it has receipts, but the step says that it is not in the result", end, at)
+
+    def _check_gap(self, first: int, stop: int, folded: Spans) -> None:
+        """Tell of chunks without receipts that should have some."""
+        if first >= stop:
+            return
+        covered = [(0, folded.low), *folded.above]
+        for begin, end in covered:
+            if max(first, begin) < min(stop, end):
+                self.findings.add("its receipts are missing", max(first, begin), min(stop, end))
+
+    def _check_row(self, kept: KeptRow) -> None:
+        row = kept.row
+        if row is None:
+            self.findings.add(kept.damage, kept.first, kept.stop)
+            return
+        broken = self._chain.broken(row)
+        for chunk_id in broken:
+            self.findings.add("its receipts do not verify", chunk_id)
+        if broken:
+            return
+        failed = row.failed or (0,) * row.count
+        for chunk_id, count, entries in zip(range(row.first, kept.stop), failed, row.entries, strict=True):
+            self._check_failed(chunk_id, count, entries)
+        self._total.update(entries=sum(row.entries), chunks=row.count, failed=sum(failed))
+        for tree in self._trees:
+            tree.fold(row)
+
+    # -- dead letters
+
+    @property
+    def _keeps_letters(self) -> bool:
+        """True when every entry that failed is a dead letter, whoever was the master."""
+        manifests = (self.record.manifest, *self.record.resumed)
+        return all(manifest.get("on_error") == OnError.DEAD_LETTER for manifest in manifests)
+
+    def _check_letters(self) -> None:
+        for kept in self.store.kept_letters(self.record.step):
+            letter = kept.letter
+            if letter is None or letter.failure.chunk_id != kept.chunk_id:
+                self.findings.add(kept.damage or "a dead letter of another chunk lies there", kept.chunk_id)
+                continue
+            if not self._is_ours(letter):
+                self.findings.add("a dead letter has a receipt of another chunk, or none", kept.chunk_id)
+            self._letters[kept.chunk_id] += letter.entries
+            self._redriven += letter.entries if kept.is_redriven else 0
+
+    def _is_ours(self, letter: DeadLetter) -> bool:
+        try:
+            fields = decode_token(letter.receipt, key=self.store.key, run_id=self.store.run_id)
+        except ReceiptError:
+            return False
+        known = (self.record.step, letter.failure.chunk_id, Stage.PROCESSED)
+        return (fields.step, fields.chunk_id, fields.stage) == known
+
+    def _check_failed(self, chunk_id: int, failed: int, entries: int) -> None:
+        letters = self._letters.pop(chunk_id, 0)
+        if failed > entries:
+            self.findings.add(f"{failed} of its {entries} entries failed", chunk_id)
+        elif letters > failed or (letters < failed and self._keeps_letters):
+            self.findings.add(f"{failed} of its entries failed and {letters} of them are dead letters", chunk_id)
+
+    def _letters_of(self, first: int, stop: int) -> list[DeadLetter] | None:
+        """Return the dead letters of chunks as they came back with them; None where they were changed since."""
+        if stop > self.record.counters.get("cut", 0):
+            return None  # of redriven chunks: the attempts of earlier times were added to them
+        found = self.store.kept_letters(self.record.step, first, stop)
+        return [kept.letter for kept in found if kept.letter is not None]
+
+    # -- the whole
+
+    def _check_totals(self) -> None:
+        record, counters = self.record, self.record.counters
+        for chunk_id in sorted(self._letters):
+            self.findings.add("it has dead letters and no receipts", chunk_id)
+        if not self.is_complete:
+            self.findings.add(f"it is {record.state} and not complete; run `elastic resume {self.store.run_id}`")
+            return
+        cut = counters.get("cut", 0)
+        if not record.exhausted or record.bitmap.strip(b"\0") or record.low < cut:
+            self.findings.add(f"it is {record.state}, but {cut} chunks were cut and {record.low} are in the result")
+        if self.findings.list:
+            return  # what is wrong with a chunk is wrong with the sums as well
+        expected = {
+            "entries": self._total["entries"] - self._redriven,
+            "entries_failed": self._total["failed"] - self._redriven,
+            **{stage.value: self._total["chunks"] for stage in STAGES},
+        }
+        for name, count in expected.items():
+            if counters.get(name, 0) != count:
+                self.findings.add(f"the counter {name} says {counters.get(name, 0)} and the receipts say {count}")
+
+    def _check_kept_chunks(self) -> None:
+        """Check the chunks of a one-shot source that are kept because they are not in the result."""
+        if self.record.manifest.get("replayable", True):
+            return
+        chunks, folded = self.store.chunks(self.record.step), Spans.of(self.record.low, self.record.bitmap)
+        try:
+            kept = set(chunks.unfinished())
+        except StoreError as error:
+            self.findings.add(str(error))
+            return
+        for chunk_id in range(folded.low, self.record.counters.get("cut", 0)):
+            if chunk_id in folded:
+                continue
+            if chunk_id not in kept:
+                self.findings.add("it is neither in the result nor kept", chunk_id)
+                continue
+            try:
+                chunk = chunks.get(chunk_id)
+                if chunk.content != UNREAD and digest(decompress(chunk.payload or b"")) != chunk.content:
+                    self.findings.add("what is kept of it is not what was cut", chunk_id)
+            except (CorruptStoreError, EncodingError) as error:
+                self.findings.add(f"it is kept, but not as it was cut: {error}", chunk_id)
+
+
+def _root(tree: InputTree | ReceiptTree) -> str:
+    try:
+        return tree.root().hex()
+    except LedgerError:
+        return ""
