@@ -119,15 +119,17 @@ class RunInspection(SqliteRunStore):
 
     def states(self, step: int, snapshot: Snapshot) -> Iterator[KeptState]:
         """Yield the states of the log in the order in which they were folded."""
-        for ordinal in range(snapshot.partials):
-            rows = self._file.rows("SELECT data, seal FROM partial WHERE step=? AND ordinal=?", (step, ordinal))
-            data, kept = rows[0] if rows else (None, None)
-            if not isinstance(data, bytes):
-                yield KeptState(ordinal, b"", f"state {ordinal} of the log is missing")
-            elif seal("partial", self.run_id, (step, ordinal), data) != kept:
-                yield KeptState(ordinal, b"", f"state {ordinal} of the log is not as it was written")
-            else:
-                yield KeptState(ordinal, data)
+        return (self.state(step, ordinal) for ordinal in range(snapshot.partials))
+
+    def state(self, step: int, ordinal: int) -> KeptState:
+        """Return one state of the log."""
+        rows = self._file.rows("SELECT data, seal FROM partial WHERE step=? AND ordinal=?", (step, ordinal))
+        data, kept = rows[0] if rows else (None, None)
+        if not isinstance(data, bytes):
+            return KeptState(ordinal, b"", f"state {ordinal} of the log is missing")
+        if seal("partial", self.run_id, (step, ordinal), data) != kept:
+            return KeptState(ordinal, b"", f"state {ordinal} of the log is not as it was written")
+        return KeptState(ordinal, data)
 
     def kept_letters(self, step: int, first: int = 0, stop: int = 1 << 62) -> Iterator[KeptLetter]:
         """Yield the dead letters of chunks `[first, stop)`, redriven ones too, by ascending chunk id and index."""

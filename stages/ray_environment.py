@@ -4,6 +4,7 @@ import atexit
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -13,11 +14,16 @@ _PREFIX = "elastic-"
 def prepare(cluster: str) -> None:
     """Set what Ray should find in the environment; what the user has set stays.
 
+    It comes before `import ray`; a program that imported Ray first has the Ray that it asked for.
+
     For an embedded Ray: a token of its own, so that nobody else on the machine can use it, no network interface but
     loopback, no usage statistics. For a cluster at an address: the user's token if there is one, which Ray 2.60
     takes up by itself for `auto` only; where the cluster asks for none it does no harm.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if "ray" in sys.modules:
+        # The program has imported Ray by itself: it has read its environment, and would not understand a change.
+        return
     if cluster != "local":
         if _has_token():
             os.environ.setdefault("RAY_AUTH_MODE", "token")

@@ -133,7 +133,8 @@ class RayTransport(Transport):
 
 def _pickled(program: Program) -> bytes:
     try:
-        return cloudpickle.dumps(program)
+        pickled: bytes = cloudpickle.dumps(program)
+        return pickled
     except Exception as error:
         functions = ", ".join(map(str, program.transforms)) or str(program.aggregator)
         raise UsageError(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from elastic.cli import dead_letter, example, flow, receipt, replay, resume, run
+from elastic.cli import dead_letter, example, flow, receipt, replay, resume, run, verify
 from elastic.core.errors import ElasticError, SourceNotFoundError, StepFailedError, UnknownRunError, UsageError
 from elastic.version import __version__
 
@@ -48,6 +48,7 @@ app.add_typer(run.app, name="runs")
 app.command("receipts")(receipt.receipts)
 app.command("resume", epilog=resume.EXAMPLE)(resume.resume)
 app.command("replay", epilog=replay.EXAMPLE)(replay.replay)
+app.command("verify", epilog=verify.EXAMPLE)(verify.verify)
 app.add_typer(dead_letter.app, name="dead-letters")
 
 

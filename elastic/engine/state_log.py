@@ -70,10 +70,10 @@ def named_partials(rows: Iterable[ReceiptRow], *, ordered: bool) -> Iterator[Nam
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """A partial that was found in the log, with its states."""
+    """A partial that was found in the log, and the numbers of its states there."""
 
     named: Named
-    states: tuple[bytes, ...]
+    ordinals: tuple[int, ...]
 
 
 class StateLog:
@@ -104,14 +104,14 @@ class StateLog:
         self._spare = 0
 
     def matched(self) -> Iterator[Matched]:
-        """Compare all, and yield what is in both, while it is in memory."""
+        """Compare all, and yield what is in both."""
         while self._named.peek(1):
             named = self._named.take()
             while (count := self._count(named, 0)) is None and self._is_strange(named):
                 self._tell_strange(self._states.take())
             if count:
                 self._found[named.digest] = named.spans
-                yield Matched(named, tuple(self._states.take().data for _ in range(count)))
+                yield Matched(named, tuple(self._states.take().ordinal for _ in range(count)))
             elif count == 0:
                 self._pass_over(named)
             else:

@@ -288,13 +288,13 @@ class Network(Transport):
         if chosen == 0:
             return replace(partial, states=(_flipped(partial.states[0], self._weather), *partial.states[1:]))
         if chosen == 1:
-            return replace(partial, accounts=(replace(first, processed=_flipped(first.processed, self._weather)),))
+            return replace(partial, accounts=(replace(first, processed=_flipped(first.processed, self._weather)), *others))
         if chosen == 2:
             return replace(partial, accounts=(replace(first, contents=first.contents[:-1]), *others))
         if chosen == 3:
             return replace(partial, accounts=(replace(first, entries=(first.entries[0] + 1, *first.entries[1:])),))
-        if chosen == 4 and others:
-            return replace(partial, accounts=tuple(others), digest=_flipped(partial.digest, self._weather))
+        if chosen == 4:
+            return replace(partial, digest=_flipped(partial.digest, self._weather))
         return replace(partial, accounts=(replace(first, first=first.first + 1), *others))
 
     # -- time

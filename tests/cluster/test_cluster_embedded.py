@@ -1,0 +1,83 @@
+"""An embedded Ray is private: its own token, no network interface but loopback, and no file left behind."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.cluster
+
+ROOT = Path(__file__).parents[2]
+
+RUN = """
+print(json.dumps({
+    "value": elastic.from_range(100, chunk_size=10).aggregate("sum").run(cluster="local").value,
+    "listening": listeners(),
+    "home": sorted(path.name for path in pathlib.Path.home().iterdir()),
+}))
+"""
+
+LISTENERS = """
+import ipaddress, json, os, pathlib
+
+def listeners():
+    # Addresses that processes of this run listen on: it has a folder of its own in the command line of each.
+    found, owned = [], sockets()
+    for family in ("tcp", "tcp6"):
+        for line in pathlib.Path("/proc/net", family).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and int(fields[9]) in owned:
+                # Words of four bytes, the lowest first.
+                address = bytes.fromhex(fields[1].split(":")[0])
+                words = [address[at:at + 4][::-1] for at in range(0, len(address), 4)]
+                found.append(str(ipaddress.ip_address(b"".join(words))))
+    return sorted(set(found))
+
+def sockets():
+    owned = set()
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if b"elastic-" in (folder / "cmdline").read_bytes() or is_child(folder):
+                for fd in (folder / "fd").iterdir():
+                    name = os.readlink(fd)
+                    if name.startswith("socket:["):
+                        owned.add(int(name[8:-1]))
+        except OSError:
+            continue
+    return owned
+
+def is_child(folder):
+    parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+    return parent == os.getpid() or int(folder.name) == os.getpid()
+
+import elastic
+"""
+
+
+def told_by(source: str, folder: Path) -> dict[str, Any]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    (folder / "user").mkdir()
+    environment |= {"PYTHONPATH": str(ROOT), "HOME": str(folder / "user"), "ELASTIC_HOME": str(folder / "runs")}
+    (folder / "driver.py").write_text(source)
+    done = subprocess.run(
+        [sys.executable, "driver.py"], env=environment, cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    told: dict[str, Any] = json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1])
+    return told
+
+
+def test_an_embedded_ray_listens_on_loopback_alone_and_writes_nothing_into_the_home(tmp_path: Path) -> None:
+    told = told_by(LISTENERS + RUN, tmp_path)
+    assert told["value"] == 4950
+    assert told["listening"], "Ray listens somewhere"
+    assert set(told["listening"]) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1", "::ffff:7f00:1"}
+    assert told["home"] == []
+
+
+def test_a_program_that_imports_ray_first_has_the_ray_that_it_asked_for(tmp_path: Path) -> None:
+    assert told_by("import ray\n" + LISTENERS + RUN, tmp_path)["value"] == 4950

@@ -1,0 +1,145 @@
+"""A simulated disk that keeps what is committed, may refuse, and forgets what it may forget when its machine fails."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from elastic.core.errors import FencedError, StoreError, StoreFullError
+from elastic.core.failure import DeadLetter
+from elastic.core.store import ChunkStore, Commit, Kept, ReceiptRow, RunStore, StepRecord
+from elastic.persistence.memory_store import MemoryChunkStore, MemoryRunStore
+from tests.faults.weather import Crash, Weather
+
+RUN_ID = "simulated-run"
+KEY = bytes(range(32))
+
+
+class Disk:
+    """What outlives a master."""
+
+    def __init__(self) -> None:
+        self.run = MemoryRunStore(RUN_ID, KEY)
+        self.chunks = MemoryChunkStore()
+        self.epoch = 0
+        #: chunks that were deleted, and may be there again after a failure
+        self.deleted: dict[int, Kept] = {}
+        #: chunks that were written and not synced, in the order in which they were written
+        self.unsynced: list[Kept] = []
+
+    def fail(self, weather: Weather) -> None:
+        """The machine of the disk fails: what was not synced may be gone, what was deleted may be back."""
+        self.chunks.delete(kept.chunk.chunk_id for kept in self.unsynced if weather.dice.random() < 0.8)
+        self.unsynced.clear()
+        back = [kept for kept in self.deleted.values() if weather.strikes("deleted chunk back", 0.1)]
+        self.chunks.put(back)
+        self.deleted.clear()
+
+
+class SimulatedChunkStore(ChunkStore):
+    """The chunks of a one-shot step, as `put` and `delete` promise them and no better."""
+
+    def __init__(self, disk: Disk, weather: Weather) -> None:
+        self._disk, self._weather = disk, weather
+
+    def put(self, kept: Sequence[Kept]) -> None:
+        if self._weather.refuses("disk full", 0.005):
+            raise StoreFullError("the disk is full; make room and try again.")
+        if kept and self._weather.ends_master("master killed in the middle of keeping chunks", 0.01):
+            self._disk.chunks.put(kept[: self._weather.dice.randrange(len(kept))])
+            raise Crash("put")
+        self.write(kept)
+        self._weather.may_crash("after it kept chunks")
+
+    def write(self, kept: Sequence[Kept]) -> None:
+        self._disk.chunks.put(kept)
+
+    def get(self, chunk_id: int) -> Any:
+        return self._disk.chunks.get(chunk_id)
+
+    def delete(self, chunk_ids: Iterable[int]) -> None:
+        self._weather.may_crash("before it deleted chunks")
+        for chunk_id in chunk_ids:
+            if chunk_id in set(self._disk.chunks.unfinished()):
+                self._disk.deleted[chunk_id] = Kept(self._disk.chunks.get(chunk_id), "")
+                self._disk.chunks.delete([chunk_id])
+            self._weather.may_crash("between two deletions", 0.002)
+
+    def unfinished(self) -> Iterator[int]:
+        return self._disk.chunks.unfinished()
+
+
+class SimulatedRunStore(RunStore):
+    """The run as a master of some epoch has it open.
+
+    Args:
+        disk: Where it is.
+        weather: What goes wrong.
+        replaced: Plays all that happens while this master is frozen: a newer one comes, and brings the run to its end.
+    """
+
+    chunk_store: type[SimulatedChunkStore] = SimulatedChunkStore
+
+    def __init__(self, disk: Disk, weather: Weather, replaced: Callable[[], None]) -> None:
+        disk.epoch += 1
+        self.run_id, self.key, self.epoch = RUN_ID, KEY, disk.epoch
+        self.disk, self.weather, self._replaced = disk, weather, replaced
+        #: the process of this master is gone
+        self.is_dead = False
+        self._failure: StoreError | None = None
+        self._chunks = self.chunk_store(disk, weather)
+
+    def begin(self, step: int, name: str, manifest: dict[str, Any], started_at: float) -> None:
+        self._check()
+        self.weather.may_crash("before its step began", 0.02)
+        self.disk.run.begin(step, name, manifest, started_at)
+        self.weather.may_crash("after its step began", 0.02)
+
+    def commit(self, step: int, commit: Commit) -> None:
+        if self.weather.ends_master("master frozen past its replacement", 0.01):
+            self.weather.fatal.append("frozen")
+            self._replaced()
+        self._check()
+        self.weather.may_crash("before a commit", 0.06)
+        is_written = not self.weather.refuses("commit refused by the disk", 0.005)
+        if is_written:
+            self.write(step, commit)
+        if not is_written or self.weather.refuses("commit that was kept and reported as refused", 0.005):
+            self._failure = StoreError("the disk reported an error.")
+            raise self._failure
+        self.weather.may_crash("after a commit", 0.06)
+
+    def write(self, step: int, commit: Commit) -> None:
+        """Keep all of a commit, or nothing."""
+        self.disk.run.commit(step, commit)
+
+    def end(self, step: int, state: str, ended_at: float, error: str | None = None) -> None:
+        if self.is_dead:
+            return
+        self._check()
+        self.weather.may_crash("before its end was recorded", 0.05)
+        self.disk.run.end(step, state, ended_at, error)
+        self.weather.may_crash("after its end was recorded", 0.05)
+
+    def steps(self) -> list[StepRecord]:
+        return self.disk.run.steps()
+
+    def partials(self, step: int) -> Iterator[bytes]:
+        return self.disk.run.partials(step)
+
+    def receipts(self, step: int) -> Iterator[ReceiptRow]:
+        return self.disk.run.receipts(step)
+
+    def letters(self, step: int) -> Iterator[DeadLetter]:
+        return self.disk.run.letters(step)
+
+    def chunks(self, step: int) -> ChunkStore:
+        return self._chunks
+
+    def is_fenced(self) -> bool:
+        """Tell whether a newer master has opened the run."""
+        return self.epoch != self.disk.epoch
+
+    def _check(self) -> None:
+        if self.is_fenced():
+            raise FencedError(self.run_id, self.epoch)
+        if self._failure is not None:
+            raise self._failure
