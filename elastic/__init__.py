@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from elastic.engine.resume import resume
     from elastic.engine.step import Step
     from elastic.engine.step_queue import StepQueue
+    from elastic.engine.verification import Verification, verify
 
 __all__ = [
     # where a flow begins
@@ -65,6 +66,8 @@ __all__ = [
     "dead_letters",
     "redrive",
     "result_of",
+    "verify",
+    "Verification",
     # receipts
     "Receipt",
     "Stage",
@@ -111,6 +114,7 @@ _HOMES = {
     "elastic.engine.resume": ("resume",),
     "elastic.engine.step": ("Step",),
     "elastic.engine.step_queue": ("StepQueue",),
+    "elastic.engine.verification": ("Verification", "verify"),
 }
 
 

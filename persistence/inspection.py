@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 from elastic.core.errors import ElasticError
 from elastic.core.failure import DeadLetter
@@ -76,6 +77,10 @@ class KeptLetter:
 
 class RunInspection(SqliteRunStore):
     """A run that is looked at. Get one from `read`."""
+
+    @classmethod
+    def read(cls, folder: Path) -> "RunInspection":
+        return cast("RunInspection", super().read(folder))
 
     def check_pages(self) -> None:
         """Check all pages and indexes of the file.

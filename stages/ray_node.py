@@ -70,6 +70,8 @@ class RayNode(ABC):
     def __init__(self, node_id: str, ray_id: str, shipment: Shipment, watch: Watch) -> None:
         self.node_id, self.ray_id = node_id, ray_id
         self.workers: dict[str, Any] = {}
+        #: the process of each worker that was ready
+        self.process_ids: dict[str, int] = {}
         #: workers that are started and not ready, because their CPU is not free or their process not up
         self.starting: dict[str, Any] = {}
         #: why the node takes no part; None while it does
@@ -106,6 +108,10 @@ class RayNode(ABC):
         """Look for signs of life; called about once a second."""
 
     @abstractmethod
+    def lose_station(self) -> None:
+        """Let the station end, as chaos does."""
+
+    @abstractmethod
     def _add(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> None:
         """Let a worker that is ready take part."""
 
@@ -127,7 +133,7 @@ class RayNode(ABC):
             else:
                 self.refused = NodeRefusedError(self.node_id, reason)
             return []
-        self.workers[worker_id] = worker
+        self.workers[worker_id], self.process_ids[worker_id] = worker, process_id
         self._add(worker_id, worker, process_id, pulse)
         return [WorkerJoined(self.node_id, worker_id, self.on_master)]
 
@@ -154,6 +160,9 @@ class LocalNode(RayNode):
             if time.monotonic() - collection.asked_at > GATHER_SECONDS:
                 self._watch.arrived.append(self._station.sender.send(collection.take()))
         self._collections = [collection for collection in self._collections if not collection.is_sent]
+
+    def lose_station(self) -> None:
+        self._station.renew(Station.of(self._shipment.program, self.node_id, combine=False))
 
     def send(self, call: Call | None) -> None:
         if call is None:
@@ -250,6 +259,9 @@ class RemoteNode(RayNode):
 
     def close(self) -> None:
         super().close()
+        ray.kill(self._station)
+
+    def lose_station(self) -> None:
         ray.kill(self._station)
 
     def check(self) -> None:

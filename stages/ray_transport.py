@@ -11,7 +11,9 @@ from ray import cloudpickle
 from elastic.core.errors import NoWorkerError, UsageError
 from elastic.core.event import NodeLost
 from elastic.core.program import Program
+from elastic.stages.harm import Harm
 from elastic.stages.ray_cluster import connect
+from elastic.stages.ray_harm import RayHarm
 from elastic.stages.ray_node import LocalNode, RayNode, RemoteNode, Shipment, Watch
 from elastic.stages.shipped_code import Code, archive_of, driver_folders
 from elastic.stages.transport import Arrival, Limits, Transport
@@ -72,6 +74,9 @@ class RayTransport(Transport):
         self._nodes = {}
         self._watch.pending.clear()
         self._watch.arrived.clear()
+
+    def harm(self) -> Harm:
+        return RayHarm(self._nodes)
 
     def _look(self) -> None:
         """Start workers on nodes that have CPUs and no workers for them yet."""

@@ -32,6 +32,10 @@ class Station:
         aggregator: AnyAggregator | None = program.aggregator if combine else None
         return cls(node_id, NodeReceiver(seal, node_id), NodeSender(seal, node_id, aggregator))
 
+    def renew(self, other: "Station") -> None:
+        """Go on with the receiver and the sender of another station, as after their end."""
+        self.receiver, self.sender = other.receiver, other.sender
+
     def add_worker(self, worker_id: str) -> None:
         self.calls[worker_id] = []
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from elastic.core.event import BatchLost, NodeLost, WorkerJoined, WorkerLost
 from elastic.core.heartbeat import Heartbeat
 from elastic.core.program import Program
+from elastic.stages.harm import Harm
 from elastic.stages.wire import Call, Reply
 
 #: What a transport reports.
@@ -56,3 +57,7 @@ class Transport(ABC):
     @abstractmethod
     def close(self) -> None:
         """End all workers and stations that this transport started; may be called at any time, and twice."""
+
+    def harm(self) -> Harm | None:
+        """Return what chaos can do to the processes behind this transport; None when there are none."""
+        return None

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show runs.")
 
 
+#: Facts that a table leaves out.
+_FOR_PROGRAMS = ("run_id", "code", "resumed")
+
+
 @app.callback()
 def runs() -> None:
     """Show what was run, and what is kept of it."""
@@ -48,7 +52,13 @@ def show(run: RunName = "last", output: Output = Format.TABLE) -> None:
     archive = Archive.of_environment()
     run_id = archive.find(run)
     steps = [
-        {**_facts(run_id, record), **record.manifest, "counters": record.counters} for record in archive.steps(run_id)
+        {
+            **_facts(run_id, record),
+            **record.manifest,
+            "counters": record.counters,
+            "resumed": [_masters(manifest) for manifest in record.resumed],
+        }
+        for record in archive.steps(run_id)
     ]
     if output is Format.JSON:
         print_json({"run_id": run_id, "folder": str(archive.run_folder(run_id)), "steps": steps})
@@ -56,7 +66,7 @@ def show(run: RunName = "last", output: Output = Format.TABLE) -> None:
     print_facts({"run_id": run_id, "folder": archive.run_folder(run_id)})
     for facts in steps:
         typer.echo()
-        print_facts({name: value for name, value in facts.items() if name != "run_id"})
+        print_facts({name: value for name, value in facts.items() if name not in _FOR_PROGRAMS})
 
 
 @app.command("value", epilog="For example: elastic runs value last -o json")
@@ -79,6 +89,11 @@ def _rows(archive: "Archive", run_id: str) -> list[dict[str, Any]]:
     except StoreError as error:
         # One run that cannot be read must not hide the others.
         return [{"run_id": run_id, "state": "unreadable", "error": str(error)}]
+
+
+def _masters(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return what differs from master to master."""
+    return {name: manifest.get(name) for name in ("cluster", "node", "code", "python", "redriven") if name in manifest}
 
 
 def _facts(run_id: str, record: "StepRecord") -> dict[str, Any]:

@@ -46,7 +46,7 @@ class MerkleTree:
         hashes = list(map(_leaf, leaves))
         self.leaves += len(hashes)
         level = 0
-        # Neighbours that came together are joined level by level; what is left at the ends waits, or has been waited for.
+        # Neighbours that came together are joined level by level; what is left at the ends waits for others.
         while hashes:
             if first & 1:
                 self._join(level, first, hashes.pop(0))

@@ -12,6 +12,7 @@ from elastic.core.aggregator import AnyAggregator
 from elastic.core.errors import ElasticError, ReceiptError, UsageError
 from elastic.core.failure import DeadLetter
 from elastic.core.journey import Journey, journeys
+from elastic.core.merkle import InputTree
 from elastic.core.receipt import Seal, decode_token, run_tag, token_run_tag
 from elastic.core.spans import Spans
 from elastic.core.stage import STAGES, Stage
@@ -124,6 +125,7 @@ class Archive:
         with self._store(run_id) as store:
             record = _record(store, step)
             aggregation.restore(store.partials(step))
+            root = _root(store, record)
         counters = {name: count for name, count in record.counters.items() if name not in (*STAGES, "cut", "entries")}
         return Result(
             run_id=run_id,
@@ -133,6 +135,7 @@ class Archive:
             value=aggregation.value(),
             entries=record.counters.get("entries", 0),
             chunks=len(Spans.of(record.low, record.bitmap)),
+            root=root,
             receipts={stage.value: record.counters.get(stage, 0) for stage in STAGES},
             counters={name: count for name, count in counters.items() if count},
             seconds=0.0 if record.ended_at is None else record.ended_at - record.started_at,
@@ -160,6 +163,16 @@ class Archive:
             yield store
         finally:
             store.close()
+
+
+def _root(store: RunStore, record: StepRecord) -> str:
+    """Return the Merkle root over the chunks of a step that is complete, as `Result` has it."""
+    if not StepState(record.state).is_complete:
+        return ""
+    tree = InputTree()
+    for row in store.receipts(record.step):
+        tree.fold(row)
+    return tree.root(record.low).hex()
 
 
 def nodes_of_masters(record: StepRecord) -> tuple[str, ...]:

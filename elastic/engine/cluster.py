@@ -1,8 +1,11 @@
 """Which cluster a step runs on, and the transport that leads there."""
 
+from collections import Counter
 from collections.abc import Mapping
 
+from elastic.core.chaos import CARRIED, Chaos, Spirit
 from elastic.core.errors import UsageError
+from elastic.stages.chaos_transport import ChaosTransport
 from elastic.stages.inline_transport import InlineTransport
 from elastic.stages.ray_environment import prepare
 from elastic.stages.transport import Limits, Transport
@@ -29,6 +32,37 @@ def transport_of(cluster: str, limits: Limits) -> Transport:
     from elastic.stages.ray_transport import RayTransport
 
     return RayTransport(cluster, limits)
+
+
+def check_chaos(chaos: Chaos, cluster: str) -> None:
+    """Refuse spirits that cannot strike a run of this process on a cluster.
+
+    Raises:
+        UsageError: Names the first of them.
+    """
+    for spirit in chaos.spirits:
+        if spirit is Spirit.KILL_MASTER:
+            raise UsageError(
+                "spirit kill-master kills the process that runs the flow; `elastic chaos` gives it one of its own."
+            )
+        if spirit not in spirits_on(cluster):
+            needed = "other nodes" if spirit is Spirit.KILL_NODE else "worker processes"
+            raise UsageError(
+                f"spirit {spirit} needs {needed}, and cluster={cluster!r} has none; leave it out, or take another "
+                f"cluster ({'host:port' if spirit is Spirit.KILL_NODE else 'local'})."
+            )
+
+
+def spirits_on(cluster: str) -> tuple[Spirit, ...]:
+    """Return the spirits that can strike on a cluster, whether there are other nodes at an address or not."""
+    if cluster == "inline":
+        return (*CARRIED, Spirit.KILL_MASTER)
+    return tuple(spirit for spirit in Spirit if spirit is not Spirit.KILL_NODE or cluster != "local")
+
+
+def with_chaos(transport: Transport, chaos: Chaos | None, counters: Counter[str]) -> Transport:
+    """Return a transport on which spirits strike; their strikes are counted among `counters`."""
+    return transport if chaos is None else ChaosTransport(transport, chaos, counters)
 
 
 def _is_address(cluster: str) -> bool:

@@ -101,6 +101,7 @@ class Examination:
 
     def _check_rows(self) -> None:
         at, folded = 0, Spans.of(self.record.low, self.record.bitmap)
+        end = max([folded.low, *(stop for _, stop in folded.above)])
         for kept in self.store.receipt_rows(self.record.step, self.snapshot):
             if kept.first > at:
                 self._check_gap(at, kept.first, folded)
@@ -108,11 +109,11 @@ class Examination:
                 what = "it is in the result twice: two batches have receipts of it"
                 self.findings.add(what, kept.first, min(at, kept.stop))
             self._check_row(kept)
+            if kept.stop > end:
+                what = "it has receipts, but the step says that it is not in the result"
+                self.findings.add(what, max(kept.first, end), kept.stop)
             at = max(at, kept.stop)
-        end = max([self.record.low, *(stop for _, stop in folded.above)])
         self._check_gap(at, end, folded)
-        if at > end:
-            self.findings.add("it has receipts, but the step says that it is not in the result", end, at)
 
     def _check_gap(self, first: int, stop: int, folded: Spans) -> None:
         """Tell of chunks without receipts that should have some."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
+from elastic.core.chaos import Chaos, chaos_of, chaos_of_spirits
 from elastic.core.errors import UsageError
 from elastic.core.heartbeat import Heartbeat
 from elastic.core.interceptor import Interceptor
@@ -18,6 +19,7 @@ from elastic.engine.observers import interceptors_of
 from elastic.engine.placement import placement_of
 
 _CHUNK_STORES = ("segment", "directory")
+_DURABILITIES = ("on", "off")
 
 
 class GivenOptions(TypedDict, total=False):
@@ -30,6 +32,7 @@ class GivenOptions(TypedDict, total=False):
     interceptor: Interceptor | type[Interceptor] | Sequence[Interceptor | type[Interceptor]]
     trim: Trim
     chunk_store: str
+    durability: str
     home: str | os.PathLike[str]
     call_seconds: float
     call_chunks: int
@@ -50,6 +53,8 @@ class GivenOptions(TypedDict, total=False):
     chunk_timeout: float
     splittable: bool
     heartbeat: Heartbeat
+    chaos: Chaos | str | int | None
+    chaos_spirits: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +78,17 @@ class Options:
     trim: Trim | None = None
     #: how payloads of one-shot sources are kept: `segment` (few files) or `directory` (one file a chunk)
     chunk_store: str = "segment"
+    #: `on`: the run is kept in its folder and can be resumed, verified and redriven; `off`: it is gone with this
+    #: process
+    durability: str = "on"
     #: where runs are kept; None for ELASTIC_HOME, and `~/.elastic` where that is not set
     home: Path | None = None
     settings: Settings = field(default_factory=Settings)
     #: what becomes of entries that user code fails on
     tolerance: Tolerance = field(default_factory=Tolerance)
+    #: what strikes the step on purpose; given as a Chaos, as names of spirits (`drop,kill-worker`), or as ElasticFlow's
+    #: `chaos_spirits`, which is a name of its own too
+    chaos: Chaos | None = None
 
     def updated(self, given: Mapping[str, Any]) -> "Options":
         """Return these options with others in their place.
@@ -98,6 +109,8 @@ class Options:
                 tuned[name] = value
             elif name == "interceptor":
                 own["interceptors"] = (*self.interceptors, *interceptors_of(value))
+            elif name in _CHAOS:
+                own["chaos"] = _CHAOS[name](value)
             else:
                 own[name] = value
         own["home"] = None if own["home"] is None else _folder(own["home"])
@@ -109,6 +122,8 @@ class Options:
             raise UsageError(f"workers={self.workers!r} must be a whole number above 0, or left out.")
         if self.chunk_store not in _CHUNK_STORES:
             raise UsageError(f"chunk_store={self.chunk_store!r} must be one of {', '.join(_CHUNK_STORES)}.")
+        if self.durability not in _DURABILITIES:
+            raise UsageError(f"durability={self.durability!r} must be one of {', '.join(_DURABILITIES)}.")
         for name in ("name", "cluster"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value):
@@ -136,6 +151,9 @@ def _retries(value: Any) -> tuple[tuple[type[BaseException], int], ...]:
     # The most special class first: it is the one that counts.
     return tuple(sorted(by_class.items(), key=lambda item: -len(item[0].__mro__)))
 
+
+#: The names under which chaos is given.
+_CHAOS = {"chaos": chaos_of, "chaos_spirits": chaos_of_spirits}
 
 #: Options that are given in another form than they are kept in.
 _PREPARED = {"on_error": _on_error, "retries": _retries}

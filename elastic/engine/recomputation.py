@@ -1,4 +1,4 @@
-"""Recomputation: reads a sample of a step's chunks from its source again, and runs them again where that says something.
+"""Recomputation: reads a sample of a step's chunks from its source again, and runs again what can be compared.
 
 What is held is the numbers of the chunks of the sample and the states of partials that are under way, no chunks.
 """

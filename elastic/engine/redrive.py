@@ -1,5 +1,6 @@
 """Redrive: runs dead letters again through a repaired flow, and joins what comes of them to the stored result."""
 
+import os
 from dataclasses import replace
 from typing import Unpack
 
@@ -52,7 +53,9 @@ def redrive(run_id: str, step: Step | Flow, *, step_number: int = 0, **options: 
         run.close()
 
 
-def dead_letters(run_id: str, *, step_number: int = 0, home: str | None = None) -> list[DeadLetter]:
+def dead_letters(
+    run_id: str, *, step_number: int = 0, home: "str | os.PathLike[str] | None" = None
+) -> list[DeadLetter]:
     """Return the entries of a run that could not be processed and were not redriven, in the order of the source.
 
     Raises:
@@ -63,7 +66,9 @@ def dead_letters(run_id: str, *, step_number: int = 0, home: str | None = None) 
     return archive.letters(archive.find(run_id), step_number)
 
 
-def result_of(run_id: str, step: Step | Flow, *, step_number: int = 0, home: str | None = None) -> Result:
+def result_of(
+    run_id: str, step: Step | Flow, *, step_number: int = 0, home: "str | os.PathLike[str] | None" = None
+) -> Result:
     """Return the result of a run as it is kept, or what there is of it so far; nothing is run.
 
     Args:

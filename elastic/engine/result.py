@@ -21,7 +21,7 @@ class Result:
     #: entries read from the source
     entries: int
     chunks: int
-    #: Merkle root over the chunks, in hexadecimal letters, see `elastic.core.merkle`; empty when the step did not complete
+    #: Merkle root over the chunks in hexadecimal letters, see `elastic.core.merkle`; empty when it did not complete
     root: str = ""
     #: number of chunks that left a receipt, by stage
     receipts: dict[str, int]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Unpack
 
-from elastic.core.errors import UsageError
+from elastic.core.errors import CorruptStoreError, UsageError
 from elastic.core.ledger import Start
 from elastic.core.spans import Spans
 from elastic.core.stage import STAGES, Stage
@@ -163,14 +163,21 @@ def is_whole(record: StepRecord) -> bool:
 def _cutter(run: Run, record: StepRecord, step: Step, *, reread: bool) -> tuple[Cutter, int]:
     """Return what cuts the chunks that are not in the result, and the id of the first that it cuts."""
     if is_whole(record):
+        # Its payloads are still there when its master ended right behind the last commit.
+        run.store.chunks(record.step).clean()
         return LetterCutter(run.clock, record, ()), record.low
     if not record.manifest.get("replayable", True):
         remains = Remains.of(run.store, record)
         return Replay(step.source, run.clock, remains, trim=step.options.trim, reread=reread), record.low
     if reread:
         raise UsageError(f"run {run.run_id} goes on where it stood in its source; leave out --reread-source.")
-    cutter = Cutter(step.source, run.clock, trim=step.options.trim, resume=record.position)
-    return cutter, record.position[0] if record.position else 0
+    next_id = record.position[0] if record.position else 0
+    if next_id > record.low:
+        raise CorruptStoreError(
+            f"run {run.run_id}, step {record.step}: the position in the source is that of chunk {next_id}, and chunk "
+            f"{record.low} is not in the result; begin a new run."
+        )
+    return Cutter(step.source, run.clock, trim=step.options.trim, resume=record.position), next_id
 
 
 def _check_budget(run_id: str, record: StepRecord, step: Step) -> None:

@@ -14,7 +14,7 @@ from elastic.core.program import Program
 from elastic.core.receipt import Seal
 from elastic.core.source import Reader
 from elastic.core.store import RunStore
-from elastic.engine.cluster import cluster_of, transport_of
+from elastic.engine.cluster import check_chaos, cluster_of, transport_of, with_chaos
 from elastic.engine.cutter import Cutter, told_as_source_errors
 from elastic.engine.fingerprint import parts_of, python_version
 from elastic.engine.master import Master, Plan
@@ -24,6 +24,7 @@ from elastic.engine.result import Result
 from elastic.engine.step import Step
 from elastic.engine.system_clock import SystemClock
 from elastic.persistence.home import RANDOM_BYTES, Home, new_run_id
+from elastic.persistence.memory_store import MemoryRunStore
 from elastic.persistence.sqlite_store import SqliteRunStore
 from elastic.stages.transport import Limits
 
@@ -56,15 +57,18 @@ class Run:
         self._store = store
 
     @classmethod
-    def at(cls, home: "str | os.PathLike[str] | None", chunk_store: str) -> "Run":
+    def at(cls, home: "str | os.PathLike[str] | None", chunk_store: str, *, durable: bool = True) -> "Run":
         """Return a new run.
 
         Args:
             home: Where runs are kept; None for where the environment says.
             chunk_store: How payloads of one-shot sources are kept, see `Options`.
+            durable: False keeps it in the memory of this process.
         """
         run_id = new_run_id(SystemClock().now(), secrets.token_bytes(RANDOM_BYTES))
-        return cls(home_at(home), run_id, secrets.token_bytes(_KEY_BYTES), chunk_store=chunk_store, store=None)
+        key = secrets.token_bytes(_KEY_BYTES)
+        store = None if durable else MemoryRunStore(run_id, key)
+        return cls(home_at(home), run_id, key, chunk_store=chunk_store, store=store)
 
     @classmethod
     def reopen(cls, home: "str | os.PathLike[str] | None", name: str) -> "Run":
@@ -117,9 +121,18 @@ class Run:
         onward = onward or Onward(Cutter(source, self.clock, trim=options.trim), Start())
         manifest = {**described, **_code_of(step), **(notes or {})}
         cluster = cluster_of(options.cluster, os.environ)
+        if options.chaos is not None:
+            check_chaos(options.chaos, cluster)
         transport = transport_of(cluster, Limits(options.workers, options.settings.start_timeout, options.heartbeat))
         try:
             seal = Seal(key=program.key, run_id=program.run_id, step=program.step)
+            ledger = Ledger(
+                settings=options.settings,
+                placement=placement,
+                tolerance=options.tolerance,
+                ordered=step.aggregator.ordered,
+                start=onward.start,
+            )
             return Master(
                 Plan(
                     name=step.name,
@@ -132,14 +145,8 @@ class Run:
                     states=onward.states,
                 ),
                 cutter=onward.cutter,
-                ledger=Ledger(
-                    settings=options.settings,
-                    placement=placement,
-                    tolerance=options.tolerance,
-                    ordered=step.aggregator.ordered,
-                    start=onward.start,
-                ),
-                transport=transport,
+                ledger=ledger,
+                transport=with_chaos(transport, options.chaos, ledger.counters),
                 store=self.store,
                 observers=Observers(options.interceptors, seal, transport.node_id, done=len(onward.start.folded)),
             )
@@ -164,7 +171,8 @@ def run(step: Step, *, notes: Mapping[str, Any] | None = None) -> Result:
     Raises:
         ElasticError: The step could not begin, or it did not complete.
     """
-    whole = Run.at(step.options.home, step.options.chunk_store)
+    options = step.options
+    whole = Run.at(options.home, options.chunk_store, durable=options.durability == "on")
     try:
         return whole.master(0, step, notes=notes).run().check()
     finally:

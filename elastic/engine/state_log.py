@@ -31,6 +31,8 @@ class Named:
     spans: list[tuple[int, int]] = field(default_factory=list)
     #: the workers whose states are in it, in their order
     workers: list[str] = field(default_factory=list)
+    #: rows of receipts; there are no more states than that
+    rows: int = 0
     #: entries that failed
     failed: int = 0
 
@@ -47,6 +49,7 @@ class Named:
         else:
             self.spans.append((row.first, stop))
         self.failed += sum(row.failed)
+        self.rows += 1
         return True
 
 
@@ -96,7 +99,7 @@ class StateLog:
     ) -> None:
         self._named, self._states = _Ahead(named), _Ahead(states)
         self._letters_of, self._findings = letters_of, findings
-        #: the chunks of the partials that were found, by digest
+        #: the chunks of the partials that were found, by the digest of their states
         self._found: dict[bytes, list[tuple[int, int]]] = {}
         #: partials whose failed entries are not kept, so that their states cannot be compared
         self.unproved = 0
@@ -105,13 +108,18 @@ class StateLog:
 
     def matched(self) -> Iterator[Matched]:
         """Compare all, and yield what is in both."""
+        last = b""
         while self._named.peek(1):
             named = self._named.take()
             while (count := self._count(named, 0)) is None and self._is_strange(named):
                 self._tell_strange(self._states.take())
+            if count is None and named.digest == last:
+                continue  # a worker handed out twice for one partial
             if count:
-                self._found[named.digest] = named.spans
-                yield Matched(named, tuple(self._states.take().ordinal for _ in range(count)))
+                last = named.digest
+                states = [self._states.take() for _ in range(count)]
+                self._found[_digest(*states)] = named.spans
+                yield Matched(named, tuple(state.ordinal for state in states))
             elif count == 0:
                 self._pass_over(named)
             else:
@@ -128,7 +136,7 @@ class StateLog:
         if letters is None:
             return 0
         hasher = blake2b(digest_size=16)
-        for count, state in enumerate(self._states.peek(at + len(named.workers))[at:], 1):
+        for count, state in enumerate(self._states.peek(at + named.rows)[at:], 1):
             hasher.update(state.data)
             whole = hasher.copy()
             whole.update(letters)
@@ -172,7 +180,7 @@ class StateLog:
 
     def _repeats(self, state: KeptState) -> list[tuple[int, int]]:
         """Return the chunks of an earlier partial of which a state is the whole."""
-        return self._found.get(blake2b(state.data, digest_size=16).digest(), [])
+        return self._found.get(_digest(state), [])
 
     def _letters(self, named: Named) -> bytes | None:
         letters: list[DeadLetter] = []
@@ -183,6 +191,13 @@ class StateLog:
             letters += kept
         failed = sum(letter.entries for letter in letters)
         return pack([letter.plain() for letter in letters]) if failed == named.failed else None
+
+
+def _digest(*states: KeptState) -> bytes:
+    hasher = blake2b(digest_size=16)
+    for state in states:
+        hasher.update(state.data)
+    return hasher.digest()
 
 
 class _Ahead(Generic[ItemT]):

@@ -55,6 +55,7 @@ def test_a_repaired_flow_makes_the_result_whole(monkeypatch: pytest.MonkeyPatch)
     assert elastic.dead_letters(result.run_id) == []
     kept = elastic.result_of(result.run_id, numbers())
     assert (kept.value, kept.entries, kept.errors, kept.chunks) == (again.value, 1000, 0, again.chunks)
+    assert kept.root == again.root != result.root
 
 
 def test_redriving_twice_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,3 +121,20 @@ def test_the_driver_script_of_a_ray_cluster_accounts_for_each_entry_by_node(ray_
     assert factors == printed_by("ray_cluster.py", "inline")[0]
     assert sum(int(node.split()[1].replace(",", "")) for node in nodes) == 299_998
     assert account.startswith("complete: 299,998 entries in 300 chunks aggregated exactly once")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("inline", "20000"), pytest.param(("local", "20000"), marks=pytest.mark.cluster)]
+)
+def test_poison_entries_are_redriven_into_the_whole_result(arguments: tuple[str, ...]) -> None:
+    printed = "\n".join(printed_by("poison_entries.py", *arguments))
+    poison = {"1234"} if "inline" in arguments else {"1234", "5678", "9012"}
+    assert set(re.findall(r"  number (\d+):", printed)) == poison
+    assert f"sum of squares: {sum(n * n for n in range(20_000))}, as it should be: True" in printed
+    assert "verified: 20,000 entries" in printed
+
+
+def test_a_killed_master_costs_nothing_but_time() -> None:
+    printed = "\n".join(printed_by("killed_master.py", "inline"))
+    assert "ended by signal 9" in printed
+    assert "the same answer: True" in printed

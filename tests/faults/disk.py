@@ -20,6 +20,8 @@ class Disk:
         self.run = MemoryRunStore(RUN_ID, KEY)
         self.chunks = MemoryChunkStore()
         self.epoch = 0
+        #: epochs of the masters that wrote, in their order
+        self.writers: list[int] = []
         #: chunks that were deleted, and may be there again after a failure
         self.deleted: dict[int, Kept] = {}
         #: chunks that were written and not synced, in the order in which they were written
@@ -109,6 +111,7 @@ class SimulatedRunStore(RunStore):
 
     def write(self, step: int, commit: Commit) -> None:
         """Keep all of a commit, or nothing."""
+        self.disk.writers.append(self.epoch)
         self.disk.run.commit(step, commit)
 
     def end(self, step: int, state: str, ended_at: float, error: str | None = None) -> None:
@@ -116,6 +119,7 @@ class SimulatedRunStore(RunStore):
             return
         self._check()
         self.weather.may_crash("before its end was recorded", 0.05)
+        self.disk.writers.append(self.epoch)
         self.disk.run.end(step, state, ended_at, error)
         self.weather.may_crash("after its end was recorded", 0.05)
 

@@ -68,6 +68,8 @@ class Network(Transport):
         self._coming: list[tuple[float, int, Act]] = []
         self._order, self._born = count(), count()
         self._states: list[tuple[bytes, ...]] = []
+        #: seconds that a call keeps a worker busy, at most: the smaller, the more chunks the next calls carry
+        self._busy = weather.dice.choice([0.001, 0.01, 0.1])
 
     def open(self, program: Program) -> None:
         self._program = program
@@ -198,7 +200,7 @@ class Network(Transport):
             return []
         reply = process.worker.work(call)
         # How long the worker was busy is told by the die, so that a seed replays.
-        reply = replace(reply, seconds=self._weather.dice.uniform(1e-4, 0.1))
+        reply = replace(reply, seconds=self._weather.dice.uniform(1e-4, self._busy))
         back = place.station.sender.send([reply]) if again else place.station.give_back(reply)
         return self._deliver(place, back)
 

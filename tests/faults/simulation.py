@@ -175,7 +175,11 @@ class World:
             return
         self._depth += 1
         fatal, self.weather.fatal = self.weather.fatal, []
-        self.play()
+        self.weather.masters += 1
+        if self.weather.dice.random() < 0.5:
+            self._one_master()
+        else:
+            self.play()
         self.weather.fatal = fatal
         self._depth -= 1
 
@@ -200,6 +204,8 @@ class World:
         entries = sum(sum(row.entries) for row in rows)
         if {entries, record.counters.get("entries", 0)} != {story.count}:
             found.append(f"{entries} entries have receipts, {record.counters.get('entries', 0)} counted")
+        if self.disk.writers != sorted(self.disk.writers):
+            found.append("a master that was replaced wrote to the run")
         found += self._judge_letters(record.counters, sum(sum(row.failed) for row in rows))
         if story.is_one_shot and list(self.disk.chunks.unfinished()) and not self.weather.faults["deleted chunk back"]:
             found.append(f"payloads of chunks {list(self.disk.chunks.unfinished())[:5]} are left")

@@ -73,7 +73,7 @@ class Story:
         size = dice.choice([1, 2, 5, 10])
         return cls(
             source=source,
-            count=dice.choice([0, 1, 40 * size, 100 * size]),
+            count=dice.choice([0, 1, 40 * size, 100 * size, 200 * size]),
             chunk_size=size,
             modulus=size if source != "range" and dice.random() < 0.2 else 0,
             ordered=dice.random() < 0.25,

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from persistence_samples import KEY, RUN, commit_of, kept, row_of
+from persistence_samples import KEY, RUN, commit_of, kept, letter_of, row_of
 
 from elastic.core.store import ChunkStore
 from elastic.persistence.directory_store import DirectoryChunkStore
@@ -36,6 +36,13 @@ def run_with_one_commit(folder: Path) -> SqliteRunStore:
 def commit(folder: Path) -> Prepared:
     store = run_with_one_commit(folder)
     return lambda: store.commit(0, commit_of(3, b"second", receipts=(row_of(1, 2),), counters={"n": 3}))
+
+
+def redrive(folder: Path) -> Prepared:
+    store = run_with_one_commit(folder)
+    store.commit(0, commit_of(2, letters=(letter_of(0, 0), letter_of(0, 1)), counters={"n": 2}))
+    changes = {"redriven": ((0, 0), (0, 1)), "letters": (letter_of(2, 0),), "counters": {"n": 3}}
+    return lambda: store.commit(0, commit_of(3, b"second", **changes))
 
 
 def big_commit(folder: Path) -> Prepared:
@@ -76,7 +83,7 @@ def directory(folder: Path) -> Prepared:
 
 
 STORIES: dict[str, Callable[[Path], Prepared]] = {
-    story.__name__: story for story in (commit, big_commit, create, reopen, segment, small_segments, directory)
+    story.__name__: story for story in (commit, redrive, big_commit, create, reopen, segment, small_segments, directory)
 }
 
 

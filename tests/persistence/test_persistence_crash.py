@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from persistence_crash import BIG
-from persistence_samples import KEY, RUN, chunk_of, commit_of, finish, kept, row_of, start
+from persistence_samples import KEY, RUN, chunk_of, commit_of, finish, kept, letter_of, row_of, start
 
 from elastic.core.errors import StoreError, UnknownRunError
 from elastic.core.store import ChunkStore
@@ -47,6 +47,16 @@ def test_a_commit_whose_process_is_killed_at_any_call_is_there_whole_or_not_at_a
         assert summary(store) == after
         store.close()
     assert seen == [before] * (len(seen) - 1) + [after]
+
+
+def test_a_redrive_whose_process_is_killed_at_any_call_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    seen = []
+    for folder in crashes("redrive", tmp_path):
+        store = SqliteRunStore.open(folder / RUN)
+        seen.append((list(store.partials(0)), list(store.letters(0))))
+        store.close()
+    assert seen[:-1] == [([b"first"], [letter_of(0, 0), letter_of(0, 1)])] * (len(seen) - 1)
+    assert seen[-1] == ([b"first", b"second"], [letter_of(2, 0)])
 
 
 def test_a_process_killed_in_a_big_commit_leaves_a_half_written_file_for_the_next_to_undo(tmp_path: Path) -> None:

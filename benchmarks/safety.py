@@ -1,0 +1,63 @@
+"""What safety costs: the same work with and without a run that is kept on disk.
+
+    python benchmarks/safety.py [--megabytes 512] [--chunks 100000] [--rounds 5]
+
+Word count over text, and chunks of one entry; `durability` off and on take turns within a round, and every answer is
+compared. Receipts are made and checked in both; what is measured is the store: commits, syncs and receipt rows. Every
+receipt is kept by default, so there is no fuller audit to compare with.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from overhead import plain_loop, write_text
+
+import elastic
+from elastic.aggregators import Count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megabytes", type=int, default=512)
+    parser.add_argument("--chunks", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cluster", default="inline")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        text = Path(folder) / "text.txt"
+        write_text(text, options.megabytes << 20)
+        words = elastic.read_text(text).flat_map(str.split).aggregate(Count())
+        chunks = elastic.from_range(options.chunks, chunk_size=1).aggregate("sum")
+        print("| work | durability off | on | ratio |")
+        print("| --- | ---: | ---: | ---: |")
+        for name, flow, answer in (
+            (f"word count, {options.megabytes} MiB", words, plain_loop(text)),
+            (f"{options.chunks:,} chunks of one entry", chunks, sum(range(options.chunks))),
+        ):
+            off, on = compare(flow, answer, options.rounds, cluster=options.cluster, home=Path(folder) / "home")
+            print(f"| {name} | {off:.2f} s | {on:.2f} s | {on / off:.3f} |", flush=True)
+
+
+def compare(flow: elastic.Flow, answer: Any, rounds: int, **options: Any) -> tuple[float, float]:
+    """Return the median seconds without and with durability."""
+    seconds: dict[str, list[float]] = {"off": [], "on": []}
+    for _ in range(rounds):
+        for durability, times in seconds.items():
+            times.append(timed(lambda mode=durability: flow.run(durability=mode, **options).value, answer))
+    return statistics.median(seconds["off"]), statistics.median(seconds["on"])
+
+
+def timed(run: Callable[[], Any], answer: Any) -> float:
+    began = time.perf_counter()
+    if run() != answer:
+        raise SystemExit("the answer is wrong")
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()

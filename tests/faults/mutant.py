@@ -1,0 +1,208 @@
+"""Mechanisms taken away one by one: a checker that finds nothing then has proved nothing before.
+
+These are subclasses of the real parts that leave out one thing each; they exist in the tests only.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from elastic.core.instruction import Instruction
+from elastic.core.ledger import Ledger
+from elastic.core.partial import Partial
+from elastic.core.spans import Spans
+from elastic.core.store import Commit
+from elastic.engine.master import Master
+from elastic.stages.receiver import MasterReceiver
+from tests.faults.disk import SimulatedChunkStore, SimulatedRunStore
+from tests.faults.simulation import Parts
+from tests.faults.weather import Crash
+
+
+def _chunks(partial: Partial) -> list[int]:
+    return [chunk_id for account in partial.accounts for chunk_id in range(account.first, account.stop)]
+
+
+class ForgivingSpans(Spans):
+    """A set that takes in again what it has, so that what a mutant does next is as if nothing had been noticed."""
+
+    def add(self, first: int, stop: int) -> None:
+        for chunk_id in range(first, stop):
+            if chunk_id not in self:
+                super().add(chunk_id, chunk_id + 1)
+
+
+class ForgivingLedger(Ledger):
+    """A ledger whose set of folded chunks does not complain."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.folded = ForgivingSpans(self.folded.low, self.folded.above)
+
+
+class WithoutBitCheck(ForgivingLedger):
+    def _counts_twice(self, partial: Partial) -> bool:
+        return False
+
+
+class ByContent(Ledger):
+    """Takes two chunks for one when they hold the same."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._contents: set[bytes] = set()
+
+    def _fold(self, partial: Partial) -> Iterator[Instruction]:
+        contents = {
+            account.contents[n : n + 16] for account in partial.accounts for n in range(0, len(account.contents), 16)
+        }
+        if not contents <= self._contents:
+            self._contents |= contents
+            yield from super()._fold(partial)
+            return
+        for sent in self._answers(partial):
+            self._flight.close(sent)
+        for account in partial.accounts:
+            self.folded.add(account.first, account.stop)
+        self._waiting.discard(lambda chunk: chunk.chunk_id in self.folded)
+
+
+class ByAttempt(ForgivingLedger):
+    """Takes a second attempt for another chunk."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._seen: set[tuple[int, int]] = set()
+
+    def _counts_twice(self, partial: Partial) -> bool:
+        keys = [(n, account.attempt) for account in partial.accounts for n in range(account.first, account.stop)]
+        if not self._seen.isdisjoint(keys):
+            return True
+        self._seen.update(keys)
+        return False
+
+
+class WithOverlap(ForgivingLedger):
+    """Folds a partial when anything in it is new."""
+
+    def _counts_twice(self, partial: Partial) -> bool:
+        return all(chunk_id in self.folded for chunk_id in _chunks(partial))
+
+
+class AfterSplit(ForgivingLedger):
+    """Knows results by their span only: that of a whole batch is another than those of its parts."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._spans: set[tuple[int, int]] = set()
+
+    def _counts_twice(self, partial: Partial) -> bool:
+        spans = [(account.first, account.stop) for account in partial.accounts]
+        if len(set(spans)) < len(spans) or not self._spans.isdisjoint(spans):
+            return True
+        self._spans.update(spans)
+        return False
+
+
+class WithoutPoison(Ledger):
+    """Does not count the entries that failed."""
+
+    def _fold(self, partial: Partial) -> Iterator[Instruction]:
+        accounts = tuple(replace(account, letters=()) for account in partial.accounts)
+        yield from super()._fold(replace(partial, accounts=accounts))
+
+
+class TwoCommits(SimulatedRunStore):
+    """Commits in two transactions, with room for a crash between them."""
+
+    order = ("aggregate", "bitmap")
+
+    def write(self, step: int, commit: Commit) -> None:
+        record = self.disk.run.steps()[step]
+        halves = {
+            "aggregate": Commit(
+                record.low, record.bitmap, record.position, record.exhausted, partials=commit.partials,
+                counters=record.counters,
+            ),
+            "bitmap": replace(commit, partials=()),
+        }  # fmt: skip
+        self.disk.run.commit(step, halves[self.order[0]])
+        if self.weather.ends_master("master killed between two transactions", 0.1):
+            raise Crash("between")
+        if self.order[1] == "bitmap":
+            self.disk.run.commit(step, halves["bitmap"])
+            return
+        kept = self.disk.run.steps()[step]
+        at = {"low": kept.low, "bitmap": kept.bitmap, "position": kept.position, "exhausted": kept.exhausted}
+        self.disk.run.commit(step, Commit(**at, partials=commit.partials, counters=kept.counters))
+
+
+class BitmapFirst(TwoCommits):
+    order = ("bitmap", "aggregate")
+
+
+class WithoutEpoch(SimulatedRunStore):
+    def is_fenced(self) -> bool:
+        return False
+
+
+class DeletingFirst(Master):
+    """Deletes payloads before the commit that covers them."""
+
+    def _commit(self, *, last: bool = False) -> None:
+        if self._kept is not None:
+            self._kept.delete(n for partial in self._aggregation._uncommitted for n in _chunks(partial))
+        super()._commit(last=last)
+
+
+class LazyChunkStore(SimulatedChunkStore):
+    """Says that chunks are kept before they are synced."""
+
+    def write(self, kept: Any) -> None:
+        super().write(kept)
+        self._disk.unsynced += kept
+
+
+class WithoutSync(SimulatedRunStore):
+    chunk_store = LazyChunkStore
+
+
+class Trusting(MasterReceiver):
+    """Takes every state for the one that its receipts are about."""
+
+    def receive(self, partial: Partial) -> Partial:
+        rows = tuple(self._row(account, partial.digest) for account in partial.accounts)
+        return replace(partial, rows=rows)
+
+
+class WithoutDigest(Master):
+    def __init__(self, plan: Any, **given: Any) -> None:
+        super().__init__(plan, **given)
+        self._receiver = Trusting(self._seal, self.transport.node_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One mechanism that is missing."""
+
+    name: str
+    parts: Parts
+
+
+SIMULATED = (
+    Mutant("no bit check", Parts(ledger=WithoutBitCheck)),
+    Mutant("dedup by content hash", Parts(ledger=ByContent)),
+    Mutant("dedup by (chunk, attempt)", Parts(ledger=ByAttempt)),
+    Mutant("aggregate committed before bitmap", Parts(store=TwoCommits)),
+    Mutant("bitmap before aggregate", Parts(store=BitmapFirst)),
+    Mutant("no epoch check", Parts(store=WithoutEpoch)),
+    Mutant("delete payload before commit", Parts(master=DeletingFirst)),
+    Mutant("poison not counted", Parts(ledger=WithoutPoison)),
+    Mutant("partial folded with overlap", Parts(ledger=WithOverlap)),
+    Mutant("late whole-chunk result accepted after a split", Parts(ledger=AfterSplit)),
+    Mutant("digest not checked", Parts(master=WithoutDigest)),
+)
+
+#: Mechanisms of a scheduler of tasks, which does not exist yet.
+NOT_APPLICABLE = ("claim after run", "lease by host clock", "zombie success accepted")
+

@@ -1,0 +1,100 @@
+"""A tale that is told under strace: every write, sync and name it makes is on record.
+
+Run as `python -m tests.faults.record TALE FOLDER MUTANT`; prints one line for each promise that it makes: `low N`, all
+chunks below N are in the kept result; `put N`, chunk N is kept; `complete`, the run has said that it is complete.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from elastic.core.errors import ElasticError
+from elastic.core.store import Commit, Kept
+from elastic.persistence import disk, segment_store, sqlite_store, step_folder
+from elastic.persistence.directory_store import DirectoryChunkStore
+from elastic.persistence.run_file import RunFile
+from elastic.persistence.segment_store import SegmentChunkStore
+from elastic.persistence.sqlite_store import SqliteRunStore
+from tests.faults.tale import begin, patched
+
+
+def _say(text: str) -> None:
+    os.write(1, f"{text}\n".encode())
+
+
+def _promising(stack: ExitStack) -> None:
+    """Let the stores say what they have promised."""
+    commit = SqliteRunStore.commit
+
+    def told_commit(self: SqliteRunStore, step: int, committed: Commit) -> None:
+        commit(self, step, committed)
+        _say(f"low {committed.low}")
+
+    stack.enter_context(patched(SqliteRunStore, "commit", told_commit))
+    for kind in (SegmentChunkStore, DirectoryChunkStore):
+
+        def told_put(self: Any, kept: Sequence[Kept], put: Any = kind.put) -> None:
+            put(self, kept)
+            for one in kept:
+                _say(f"put {one.chunk.chunk_id}")
+
+        stack.enter_context(patched(kind, "put", told_put))
+
+
+def _nothing(_: Any) -> None:
+    """Stands for a sync that is left out."""
+
+
+def _twice(file: int) -> None:
+    """Sync, and try again when it failed."""
+    try:
+        os.fdatasync(file)
+    except OSError:
+        os.fdatasync(file)
+
+
+def _without_sync(stack: ExitStack) -> None:
+    stack.enter_context(patched(segment_store, "sync_file", _nothing))
+
+
+def _without_database_sync(stack: ExitStack) -> None:
+    prepare = RunFile._prepare
+
+    def careless(self: RunFile) -> None:
+        prepare(self)
+        self.rows("PRAGMA synchronous=OFF")
+
+    stack.enter_context(patched(RunFile, "_prepare", careless))
+
+
+def _sync_again(stack: ExitStack) -> None:
+    stack.enter_context(patched(segment_store, "sync_file", _twice))
+
+
+def _without_folder_sync(stack: ExitStack) -> None:
+    for module in (disk, segment_store, step_folder, sqlite_store):
+        stack.enter_context(patched(module, "sync_folder", _nothing))
+
+
+MUTANTS = {
+    "none": lambda stack: None,
+    "no fsync": _without_sync,
+    "no fsync of the run file": _without_database_sync,
+    "fsync retried": _sync_again,
+    "no directory fsync": _without_folder_sync,
+}
+
+
+if __name__ == "__main__":
+    name, folder, mutant = sys.argv[1:]
+    with ExitStack() as stack:
+        _promising(stack)
+        MUTANTS[mutant](stack)
+        try:
+            begin(name, Path(folder))
+            _say("complete")
+        except ElasticError as error:
+            _say(f"error {error}")
