@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from elastic.core.encoding import pack
@@ -124,9 +124,15 @@ class Isolation:
         mode = self.program.tolerance.on_error
         if mode is OnError.FAIL:
             raise RefusedError(failure)
-        whole = failure.index is None
-        kept = b"" if mode is OnError.SKIP else _packed(list(entries[first:stop]) if whole else entries[first])
-        return DeadLetter(failure, kept, entries=stop - first, attempts=tries)
+        letter = DeadLetter(failure, b"", entries=stop - first, attempts=tries)
+        if mode is OnError.SKIP:
+            return letter
+        kept = list(entries[first:stop]) if failure.index is None else entries[first]
+        try:
+            return replace(letter, entry=pack(kept))
+        except EncodingError:
+            # Only a reader of the user's own yields what is no plain data; its text is better than nothing.
+            return replace(letter, entry=pack(repr(kept)), exact=False)
 
     def failure(self, first: int, stop: int, function: str, error: BaseException) -> Failure:
         """Return what is told of entries that failed."""
@@ -167,11 +173,3 @@ class Isolation:
     def _splittable(self) -> bool:
         whole = any(isinstance(transform, WHOLE_CHUNK) for transform in self.program.transforms)
         return self.program.tolerance.splittable or not whole
-
-
-def _packed(entry: Any) -> bytes:
-    try:
-        return pack(entry)
-    except EncodingError:
-        # Only a reader of the user's own yields what is no plain data; its text is better than nothing.
-        return pack(repr(entry))

@@ -49,7 +49,8 @@ def driver_folders() -> list[Path]:
     They are those of `sys.path` that are not Python's and its libraries'. The first is the script's folder, or the
     working folder of `python -m` and of a prompt; what libraries have put in front of it (Ray does) lies in theirs.
     """
-    libraries = [Path(name).resolve() for name in sysconfig.get_paths().values()]
+    paths = sysconfig.get_paths()
+    libraries = [Path(paths[name]).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     folders = (folder for folder in map(Path.resolve, map(Path, sys.path)) if folder.is_dir())
     return [folder for folder in folders if not any(map(folder.is_relative_to, libraries))]
 

@@ -55,6 +55,8 @@ class DeadLetter:
     attempts: int = 1
     #: token of the chunk's receipt of stage PROCESSED
     receipt: str = ""
+    #: False: `entry` is no more than a text that describes an entry which is not plain data
+    exact: bool = True
 
     def plain(self) -> tuple[Any, ...]:
         """Return this letter as plain data."""

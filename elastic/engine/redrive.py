@@ -25,8 +25,9 @@ from elastic.engine.step import Step
 def redrive(run_id: str, step: Step | Flow, *, step_number: int = 0, **options: Unpack[GivenOptions]) -> Result:
     """Run the dead letters of a run again, join what comes of them to its result, and return that.
 
-    They become chunks of their own behind those of the source. What fails again stays a dead letter. All of it is
-    committed at once: a redrive that is killed has done nothing, and one that is done twice counts once.
+    They become chunks of their own behind those of the source. What fails again stays a dead letter, and so do
+    entries of which only a text could be kept. All of it is committed at once: a redrive that is killed has done
+    nothing, and one that is done twice counts once.
 
     Args:
         run_id: The run, the beginning of its id, or `last`.
@@ -48,7 +49,13 @@ def redrive(run_id: str, step: Step | Flow, *, step_number: int = 0, **options: 
         check_aggregator(run.run_id, record, given)
         if not letters:
             return Archive(home_at(given.options.home)).result(run.run_id, step_number, given.aggregator)
-        return _master(run, record, given, letters).run().check()
+        exact = [letter for letter in letters if letter.exact]
+        if not exact:
+            raise UsageError(
+                f"the dead letters of run {run.run_id} are entries that are not plain data, of which only a text was "
+                "kept; let the source yield numbers, texts, lists or dicts, and run it again."
+            )
+        return _master(run, record, given, exact).run().check()
     finally:
         run.close()
 

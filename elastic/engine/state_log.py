@@ -19,6 +19,9 @@ from elastic.persistence.inspection import KeptState
 #: When something is missing in the log, so many partials are looked at for the one that comes next in it.
 _AHEAD = 64
 
+#: A partial has at most so many states: one of each worker of the master's own node.
+_MOST_STATES = 1024
+
 ItemT = TypeVar("ItemT")
 
 
@@ -136,7 +139,7 @@ class StateLog:
         if letters is None:
             return 0
         hasher = blake2b(digest_size=16)
-        for count, state in enumerate(self._states.peek(at + named.rows)[at:], 1):
+        for count, state in enumerate(self._states.peek(at + min(named.rows, _MOST_STATES))[at:], 1):
             hasher.update(state.data)
             whole = hasher.copy()
             whole.update(letters)

@@ -187,3 +187,36 @@ def test_a_function_of_a_whole_chunk_sees_parts_of_it_only_if_it_may(left_out: i
 def test_a_tolerance_that_cannot_be_is_refused(options: dict[str, Any], told: str) -> None:
     with pytest.raises(UsageError, match=told):
         flow(fragile).run(cluster="inline", **options)
+
+
+class Opaque:
+    """No plain data."""
+
+
+class OpaqueReader(elastic.Reader):
+    def read_block(self, reference: Any) -> bytes:
+        return b""
+
+    def parse(self, reference: Any, block: bytes) -> list[Any]:
+        return [1, Opaque(), 3]
+
+
+class OpaqueSource(elastic.Source):
+    def cut(self, position: Any = None) -> Any:
+        yield elastic.Piece((0,), (0, 3))
+
+    def reader(self) -> OpaqueReader:
+        return OpaqueReader()
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": "opaque"}
+
+
+def test_an_entry_that_is_no_plain_data_is_kept_as_a_text_and_not_redriven() -> None:
+    flow = elastic.from_source(OpaqueSource()).aggregate("sum")
+    result = flow.run(cluster="inline", on_error="dead-letter")
+    (letter,) = elastic.dead_letters(result.run_id)
+    assert "Opaque" in unpack(letter.entry)
+    assert not letter.exact
+    with pytest.raises(UsageError, match="not plain data"):
+        elastic.redrive(result.run_id, flow, cluster="inline")

@@ -16,8 +16,8 @@ KEY = bytes(range(32))
 class Disk:
     """What outlives a master."""
 
-    def __init__(self) -> None:
-        self.run = MemoryRunStore(RUN_ID, KEY)
+    def __init__(self, kind: type[MemoryRunStore] = MemoryRunStore) -> None:
+        self.run = kind(RUN_ID, KEY)
         self.chunks = MemoryChunkStore()
         self.epoch = 0
         #: epochs of the masters that wrote, in their order

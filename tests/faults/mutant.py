@@ -13,6 +13,7 @@ from elastic.core.partial import Partial
 from elastic.core.spans import Spans
 from elastic.core.store import Commit
 from elastic.engine.master import Master
+from elastic.persistence.memory_store import MemoryRunStore
 from elastic.stages.receiver import MasterReceiver
 from tests.faults.disk import SimulatedChunkStore, SimulatedRunStore
 from tests.faults.simulation import Parts
@@ -179,6 +180,17 @@ class WithoutDigest(Master):
     def __init__(self, plan: Any, **given: Any) -> None:
         super().__init__(plan, **given)
         self._receiver = Trusting(self._seal, self.transport.node_id)
+
+
+class Unguarded(MemoryRunStore):
+    """Takes what it has already, so that it does not see what the ledger should have seen."""
+
+    def commit(self, step: int, commit: Commit) -> None:
+        fresh = tuple({row.first: row for row in commit.receipts if row.first not in self._receipts[step]}.values())
+        letters = {(letter.failure.chunk_id, letter.failure.index): letter for letter in commit.letters}
+        known = self._letters[step]
+        kept = tuple(letter for key, letter in letters.items() if key not in known)
+        super().commit(step, replace(commit, receipts=fresh, letters=kept))
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,12 @@ def record(name: str, folder: Path, mutant: str = "none", inject: str | None = N
     return calls
 
 
+def first_sync_of_chunks(name: str, folder: Path) -> int:
+    """Return the number of the first `fdatasync` of a tale that makes a kept chunk durable."""
+    syncs = [call.path for call in record(name, folder) if call.name == "sync" and call.other == "fdatasync"]
+    return next(number for number, path in enumerate(syncs, 1) if "/chunks/" in path)
+
+
 def _calls(log: str, folder: str) -> Iterator[Call]:
     for line in log.splitlines():
         match = _LINE.match(line)
@@ -86,7 +92,7 @@ def _call(name: str, arguments: str, opened: str, failed: bool) -> Call | None:
     if name == "ftruncate":
         return None if failed else Call("truncate", path, offset=int(arguments.rsplit(", ", 1)[1]))
     if name in ("fsync", "fdatasync"):
-        return Call("sync", path, failed=failed)
+        return Call("sync", path, other=name, failed=failed)
     if failed:
         return None
     if name == "openat":
@@ -212,6 +218,11 @@ def _survived(pending: list[Call], dice: random.Random | None) -> list[Call]:
     return [call for call in survived if call.offset != -1 or call.name == "write"]
 
 
+def is_chunk_write(call: Call) -> bool:
+    """Tell whether a call writes kept chunks, which are then not synced yet."""
+    return call.name == "write" and "/chunks/" in call.path
+
+
 # -- failures
 
 
@@ -220,25 +231,31 @@ def fail_power(
     folder: Path,
     *,
     stride: int = 1,
+    times: int = 1,
+    at: Callable[[Call], bool] = lambda call: True,
     seed: int = 0,
     mutant: str = "none",
     inject: str | None = None,
     resumed_with: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Crashes:
-    """Let the power fail after every `stride`-th call of a tale, twice each: nothing survives, or some of it."""
+    """Let the power fail after every `stride`-th call of a tale.
+
+    What was not synced is all gone once, and `times` times some of it has survived.
+    """
     told = folder / "told"
     calls, crashes, dice = record(name, told, mutant, inject), Crashes(), random.Random(seed)
     platter = Platter(str(told))
     for number, call in enumerate(calls):
         platter.do(call)
-        crashes.known += 2
-        if number % stride:
+        crashes.known += 1
+        if number % stride or not at(call):
             continue
-        for survivors in (None, dice):
+        crashes.covered += 1
+        for survivors in (None, *[dice] * times):
             platter.build(told, survivors)
             with resumed_with():
                 end = finish(name, told) if (told / "home").exists() else End(not_begun=True)
-            crashes.covered += 1
+            crashes.kills += 1
             crashes.ends.append(end)
             how = "nothing" if survivors is None else "a part"
             what = f"{name}, power lost after call {number} ({call.name}), {how} survived"

@@ -28,7 +28,7 @@ from elastic.engine.result import Result
 from elastic.engine.resume import Resumption
 from elastic.engine.run import Onward
 from elastic.engine.step import Step
-from elastic.stages.worker import Worker
+from elastic.persistence.memory_store import MemoryRunStore
 from tests.faults.disk import KEY, RUN_ID, Disk, SimulatedRunStore
 from tests.faults.network import Network
 from tests.faults.story import Story, difference
@@ -46,7 +46,7 @@ class Parts:
     ledger: type[Ledger] = Ledger
     master: type[Master] = Master
     store: type[SimulatedRunStore] = SimulatedRunStore
-    worker: type[Worker] = Worker
+    kept: type[MemoryRunStore] = MemoryRunStore
 
 
 @dataclass
@@ -122,7 +122,7 @@ class World:
         self.weather = Weather(seed, 0.0)
         dice = self.weather.dice
         self.weather.rate = dice.choice([0.1, 0.3, 0.6, 1.0]) if rate is None else rate
-        self.clock, self.disk = SimulatedClock(), Disk()
+        self.clock, self.disk = SimulatedClock(), Disk(parts.kept)
         self.story = Story.of(dice)
         self.placement = dice.choice(["round_robin", "least_open_receipts"])
         self.settings = Settings(

@@ -164,7 +164,10 @@ def finish(name: str, folder: Path) -> End:
     end.seconds = time.perf_counter() - began
     if error is not None and not _is_expected(tale, error):
         end.problems.append(f"{type(error).__name__}: {error}")
-    end.problems += _judge(tale, folder, end)
+    try:
+        end.problems += _judge(tale, folder, end)
+    except ElasticError as damage:
+        end.problems.append(f"{type(damage).__name__}: {damage}")
     return end
 
 

@@ -1,0 +1,57 @@
+"""A master on a real cluster: `driver.py begin|resume HOME ENTRIES`; prints its result as one line of JSON."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import elastic
+
+home, entries = Path(sys.argv[2]), int(sys.argv[3])
+pids = str(home / "pids")
+
+
+class Tally(elastic.Aggregator):
+    """How often each entry was there; and nothing is hidden by a sum."""
+
+    def create(self):
+        return {}
+
+    def add(self, state, entry):
+        state[entry] = state.get(entry, 0) + 1
+        return state
+
+    def merge(self, state, other):
+        for entry, times in other.items():
+            state[entry] = state.get(entry, 0) + times
+        return state
+
+    def finish(self, state):
+        return {
+            "entries": sum(state.values()),
+            "sum": sum(entry * times for entry, times in state.items()),
+            "twice": sorted(entry for entry, times in state.items() if times > 1)[:10],
+            "distinct": len(state),
+        }
+
+
+def work(number):
+    # Whoever kills workers must know which processes they are.
+    with open(os.path.join(pids, str(os.getpid())), "w"):  # noqa: PTH118, PTH123 - sent without this module's imports
+        pass
+    time.sleep(0.01)
+    return number
+
+
+if __name__ == "__main__":
+    (home / "pids").mkdir(parents=True, exist_ok=True)
+    flow = elastic.from_range(entries, chunk_size=5).map(work).aggregate(Tally())
+    options = {"home": home, "collect_seconds": 0.5, "cluster": "auto"}
+    began = time.time()
+    if sys.argv[1] == "begin":
+        result = flow.run(**options)
+    else:
+        result = elastic.resume("last", flow, **options)
+    told = {"value": result.value, "entries": result.entries, "chunks": result.chunks, "counters": result.counters}
+    sys.stdout.write(json.dumps({**told, "seconds": time.time() - began, "receipts": result.receipts}) + "\n")

@@ -1,0 +1,112 @@
+"""The hunt for mutants: each must be caught, or the checker has been asleep."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from elastic.persistence import record as kept_record
+from elastic.persistence import segment_store
+from tests.faults.mutant import SIMULATED, Mutant, Unguarded
+from tests.faults.power import can_record, fail_power, first_sync_of_chunks, is_chunk_write
+from tests.faults.simulation import Parts, play
+from tests.faults.tale import patched
+
+#: Seeds that a simulated mutant is looked for in, at most, and how many more are played when it is found.
+_SEEDS, _MORE = 120, 6
+_GUARD = "the run store: a batch or letter committed twice"
+
+
+@dataclass(frozen=True, slots=True)
+class Catch:
+    """What was found out about a mutant."""
+
+    mutant: str
+    layer: str
+    caught: bool
+    #: which checks said what, the first first
+    by: tuple[str, ...] = ()
+    #: why it was not tried
+    skipped: str | None = None
+
+
+def hunt() -> Iterator[Catch]:
+    """Try all mutants."""
+    for mutant in SIMULATED:
+        yield _simulated(mutant)
+    for name, how in _RECORDED.items():
+        yield _recorded(name, how)
+
+
+def _simulated(mutant: Mutant) -> Catch:
+    said = _said(mutant.parts)
+    if _GUARD in said:
+        # The store's own guard is the second line; does the answer show it as well?
+        said |= _said(replace(mutant.parts, kept=Unguarded))
+    return Catch(mutant.name, "A", bool(said), tuple(f"{check} (seed {seed})" for check, seed in said.items()))
+
+
+def _said(parts: Parts) -> dict[str, int]:
+    """Return which checks noticed something, and at which seed first."""
+    said: dict[str, int] = {}
+    more = _MORE
+    for seed in range(_SEEDS):
+        for problem in play(seed, parts).problems:
+            said.setdefault(_check(problem), seed)
+        more -= bool(said)
+        if not more:
+            break
+    return said
+
+
+def _check(problem: str) -> str:
+    """Return which check a problem came from."""
+    checks = {
+        "entries counted twice": "the answer: entries counted twice",
+        "entries lost": "the answer: entries lost",
+        "the result counts": "the answer: the number of entries",
+        "committed twice": _GUARD,
+        "dead letter": "the account: dead letters",
+        "counted as failed": "the account: dead letters",
+        "neither in the result": "resume: a chunk is neither in the result nor kept",
+        "never ends": "the run never ends",
+        "that was replaced": "the writers: a replaced master wrote",
+        "receipts": "the account: receipts and records",
+        "folded": "the ledger: chunks folded are not all, each once",
+    }
+    return next((said for text, said in checks.items() if text in problem), problem[:80])
+
+
+def _lenient(file: int, offset: int, size: int) -> Any:
+    """Read a record that the file ends inside, as if it were whole."""
+    return kept_record.read_head(file, offset, 1 << 60)
+
+
+def _torn() -> AbstractContextManager[None]:
+    return patched(segment_store, "read_head", _lenient)
+
+
+#: mutants on disk: what a failure does to them, and how the next master is changed
+_RECORDED: dict[str, dict[str, Any]] = {
+    "no fsync": {"stride": 7, "mutant": "no fsync"},
+    "no fsync of the run file": {"stride": 7, "mutant": "no fsync of the run file"},
+    "fsync retried": {"stride": 7, "mutant": "fsync retried"},
+    "no directory fsync": {"stride": 7, "mutant": "no directory fsync"},
+    "torn tail accepted": {"at": is_chunk_write, "times": 12, "resumed_with": _torn},
+}
+
+
+def _recorded(name: str, how: dict[str, Any]) -> Catch:
+    if (reason := can_record()) is not None:
+        return Catch(name, "B", caught=False, skipped=reason)
+    with tempfile.TemporaryDirectory() as folder:
+        inject = None
+        if name == "fsync retried":
+            inject = f"fdatasync:error=EIO:when={first_sync_of_chunks('gone', Path(folder) / 'first')}"
+        found = fail_power("gone", Path(folder), inject=inject, **how).problems
+    said = dict.fromkeys(re.sub(r"after call \d+ \(\w+\)", "", problem).split(": ", 1)[1][:90] for problem in found)
+    said = dict.fromkeys(re.sub(r"\d{8}-\d{6}-\w+|/\S*/|\d+", "_", text) for text in said)
+    return Catch(name, "B", bool(found), tuple(said)[:2])
