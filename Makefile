@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check
+.PHONY: run test check faults
 
 run: .venv/installed
 	$(BIN)/elastic example word-count
@@ -16,6 +16,10 @@ check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Kills, loses and doubles what it can, and counts entries; see docs/reliability.md.
+faults: .venv/installed-test
+	$(BIN)/python -m tests.faults
 
 # Each of these files says that an installation is as new as pyproject.toml.
 .venv/installed: pyproject.toml | .venv

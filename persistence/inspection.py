@@ -132,7 +132,7 @@ class RunInspection(SqliteRunStore):
         data, kept = rows[0] if rows else (None, None)
         if not isinstance(data, bytes):
             return KeptState(ordinal, b"", f"state {ordinal} of the log is missing")
-        if seal("partial", self.run_id, (step, ordinal), data) != kept:
+        if seal("partial", self.key, self.run_id, (step, ordinal), data) != kept:
             return KeptState(ordinal, b"", f"state {ordinal} of the log is not as it was written")
         return KeptState(ordinal, data)
 

@@ -25,9 +25,10 @@ Key = tuple[int, int | None]
 class LetterTable:
     """The dead letters of a run, in its file; what writes here is part of a transaction of the run store."""
 
-    def __init__(self, file: RunFile, run_id: str) -> None:
+    def __init__(self, file: RunFile, run_id: str, key: bytes) -> None:
         self._file = file
         self._run_id = run_id
+        self._key = key
 
     def insert(self, step: int, letter: DeadLetter) -> None:
         """Keep a letter.
@@ -107,7 +108,7 @@ class LetterTable:
         return self._file.damaged(f"step {step}: the dead letter of {which} is not as it was written")
 
     def _seal(self, step: int, place: tuple[int, int], data: object, *, redriven: object) -> bytes:
-        return seal("letter", self._run_id, (step, place[0]), pack([place[1], redriven, data]))
+        return seal("letter", self._key, self._run_id, (step, place[0]), pack([place[1], redriven, data]))
 
 
 def place_of(letter: DeadLetter) -> tuple[int, int]:

@@ -11,12 +11,14 @@ from elastic.core.store import Commit, StepRecord
 from elastic.persistence.plain_json import read_json, write_json
 
 
-def seal(kind: str, run_id: str, place: tuple[int, int], data: bytes) -> bytes:
-    """Return BLAKE2b-128 over a row and where it belongs, so that damage and a row out of place both show.
+def seal(kind: str, key: bytes, run_id: str, place: tuple[int, int], data: bytes) -> bytes:
+    """Return BLAKE2b-128, keyed with the run's key, over a row and where it belongs.
+
+    So damage and a row out of place both show, and who does not have the key cannot make a row.
 
     `kind` has at most 16 letters; `place` is the step and a number within it.
     """
-    summed = blake2b(digest_size=16, person=kind.encode())
+    summed = blake2b(digest_size=16, key=key, person=kind.encode())
     summed.update(pack([run_id, *place]))
     summed.update(data)
     return summed.digest()
@@ -41,8 +43,8 @@ class Progress:
     redriven: int = 0  #: how many of them are redriven
     begins: int = 1  #: how many masters have begun the step or gone on with it
 
-    def seal(self, run_id: str) -> bytes:
-        return seal("progress", run_id, (self.step, 0), pack(list(astuple(self))))
+    def seal(self, key: bytes, run_id: str) -> bytes:
+        return seal("progress", key, run_id, (self.step, 0), pack(list(astuple(self))))
 
     def columns_of(self, commit: Commit) -> dict[str, Any]:
         """Return the columns that a commit changes.

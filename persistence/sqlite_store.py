@@ -58,7 +58,7 @@ class SqliteRunStore(RunStore):
         if kept != _run_seal(run_id, self.key, epoch, chunk_store):
             raise file.damaged("its first row and its key do not belong together")
         self.run_id = file.run_id = run_id
-        self._letters = LetterTable(file, run_id)
+        self._letters = LetterTable(file, run_id, self.key)
         self.epoch = epoch
         self._chunk_store = chunk_store
 
@@ -139,7 +139,7 @@ class SqliteRunStore(RunStore):
         known = self._progress(step)
         with self._file.transaction(self.epoch):
             ordinal = 0 if known is None else known.begins
-            sealed = _step_seal(self.run_id, (step, ordinal), name, text, started_at)
+            sealed = _step_seal(self.key, self.run_id, (step, ordinal), name, text, started_at)
             values = (step, ordinal, name, text, started_at, sealed)
             self._file.execute("INSERT INTO step VALUES (?, ?, ?, ?, ?, ?)", values)
             if known is None:
@@ -159,7 +159,7 @@ class SqliteRunStore(RunStore):
             )
         with self._file.transaction(self.epoch):
             for ordinal, partial in enumerate(commit.partials, known.partials):
-                sealed = seal("partial", self.run_id, (step, ordinal), partial)
+                sealed = seal("partial", self.key, self.run_id, (step, ordinal), partial)
                 self._file.execute("INSERT INTO partial VALUES (?, ?, ?, ?)", (step, ordinal, partial, sealed))
             for row, data in zip(commit.receipts, packed, strict=True):
                 self._write_receipt(step, row, data)
@@ -185,7 +185,7 @@ class SqliteRunStore(RunStore):
             if not rows:
                 raise self._file.damaged(f"step {step}: partial {ordinal} is missing")
             data, kept = rows[0]
-            if not isinstance(data, bytes) or seal("partial", self.run_id, (step, ordinal), data) != kept:
+            if not isinstance(data, bytes) or seal("partial", self.key, self.run_id, (step, ordinal), data) != kept:
                 raise self._file.damaged(f"step {step}: partial {ordinal} is not as it was written")
             yield data
 
@@ -228,7 +228,7 @@ class SqliteRunStore(RunStore):
         if progress is None or len(rows) != progress.begins:
             raise self._file.damaged(f"step {step}: half of what is kept about it is missing")
         for ordinal, (*fields, kept) in enumerate(rows):
-            if kept != _step_seal(self.run_id, (step, ordinal), *fields):
+            if kept != _step_seal(self.key, self.run_id, (step, ordinal), *fields):
                 raise self._file.damaged(f"step {step}: the manifest is not as it was written")
         name, _, started_at, _ = rows[0]
         try:
@@ -242,7 +242,7 @@ class SqliteRunStore(RunStore):
             return None
         *columns, kept = rows[0]
         progress = Progress(*columns)
-        if progress.seal(self.run_id) != kept:
+        if progress.seal(self.key, self.run_id) != kept:
             raise self._file.damaged(f"step {step}: the progress is not as it was written")
         return progress
 
@@ -253,7 +253,7 @@ class SqliteRunStore(RunStore):
         return progress
 
     def _write_progress(self, progress: Progress) -> None:
-        values = (*astuple(progress), progress.seal(self.run_id))
+        values = (*astuple(progress), progress.seal(self.key, self.run_id))
         self._file.execute(_REPLACE_PROGRESS, values)
 
     def _write_receipt(self, step: int, row: ReceiptRow, data: bytes) -> None:
@@ -262,14 +262,14 @@ class SqliteRunStore(RunStore):
             self._file.execute("INSERT OR IGNORE INTO worker (node_id, worker_id) VALUES (?, ?)", worker)
             found = self._file.execute("SELECT id FROM worker WHERE node_id=? AND worker_id=?", worker)
             self._workers[worker] = found.fetchone()[0]
-        sealed = _receipt_seal(self.run_id, step, row.first, (row.count, row.attempt, *worker), data)
+        sealed = _receipt_seal(self.key, self.run_id, (step, row.first), (row.count, row.attempt, *worker), data)
         values = (step, row.first, row.count, row.attempt, self._workers[worker], data, sealed)
         self._file.execute("INSERT INTO receipt VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
     def _receipt(self, step: int, row: tuple[Any, ...]) -> ReceiptRow:
         first, count, attempt, node_id, worker_id, data, kept = row
         good = isinstance(data, bytes) and kept == _receipt_seal(
-            self.run_id, step, first, (count, attempt, node_id, worker_id), data
+            self.key, self.run_id, (step, first), (count, attempt, node_id, worker_id), data
         )
         if not good:
             raise self._file.damaged(f"step {step}: the receipts of the batch at chunk {first} are not as written")
@@ -289,12 +289,12 @@ def _make_file(folder: Path) -> None:
 
 
 def _run_seal(run_id: str, key: bytes, epoch: int, chunk_store: str) -> bytes:
-    return seal("run", run_id, (0, 0), pack([key, epoch, chunk_store]))
+    return seal("run", key, run_id, (0, 0), pack([epoch, chunk_store]))
 
 
-def _step_seal(run_id: str, place: tuple[int, int], name: str, manifest: str, started_at: float) -> bytes:
-    return seal("step", run_id, place, pack([name, manifest, started_at]))
+def _step_seal(key: bytes, run_id: str, place: tuple[int, int], *columns: Any) -> bytes:
+    return seal("step", key, run_id, place, pack(list(columns)))
 
 
-def _receipt_seal(run_id: str, step: int, first: int, fields: tuple[Any, ...], data: bytes) -> bytes:
-    return seal("receipt", run_id, (step, first), pack(list(fields)) + data)
+def _receipt_seal(key: bytes, run_id: str, place: tuple[int, int], fields: tuple[Any, ...], data: bytes) -> bytes:
+    return seal("receipt", key, run_id, place, pack(list(fields)) + data)

@@ -146,11 +146,12 @@ class ChaosTransport(Transport):
             return None
         if self._falls(Spirit.DROP):
             self._count(Spirit.DROP)
-            return BatchLost(reply.batch_id, "chaos: its answer was lost", suspect=False)
+            return BatchLost(reply.batch_id, "chaos: its answer was lost", suspect=False, held=True)
         if self._harm is not None and self._falls(Spirit.KILL_SENDER):
             self._count(Spirit.KILL_SENDER)
             if not self._harm.strike_station(reply.node_id):
-                return BatchLost(reply.batch_id, f"chaos: the sender of node {reply.node_id} ended", suspect=False)
+                reason = f"chaos: the sender of node {reply.node_id} ended"
+                return BatchLost(reply.batch_id, reason, suspect=False, held=True)
         return None
 
     def _changed(self, result: Partial) -> Partial:

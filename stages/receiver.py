@@ -53,7 +53,7 @@ class MasterReceiver:
             raise ReceiptError("a result came without receipts.")
         for account in partial.accounts:
             _check_columns(account)
-        if digest_of(partial.states, partial.letters) != partial.digest:
+        if digest_of(partial.states, partial.accounts) != partial.digest:
             raise ReceiptError(f"the result of chunk {partial.first} and others was changed on its way.")
         return replace(partial, rows=tuple(self._row(account, partial.digest) for account in partial.accounts))
 

@@ -106,8 +106,9 @@ class NodeSender:
         states = tuple(state for partial in partials for state in partial.states)
         if len(states) > 1 and self.aggregator is not None:
             states = (self._merge(states, self.aggregator),)
-        mark = digest_of(states, tuple(letter for partial in partials for letter in partial.letters))
-        accounts = tuple(self._stamped(account, mark) for partial in partials for account in partial.accounts)
+        processed = tuple(account for partial in partials for account in partial.accounts)
+        mark = digest_of(states, processed)
+        accounts = tuple(self._stamped(account, mark) for account in processed)
         self.chunks += sum(map(len, accounts))
         return Partial(accounts, states, mark)
 

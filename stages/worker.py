@@ -195,8 +195,7 @@ class Worker:
             first = accounts[0].first
             place, function = f"the state of chunk {first} and others", f"aggregator {self.program.aggregator}"
             return {"failure": failure_of(error, chunk_id=first, place=place, function=function)}
-        letters = tuple(letter for account in accounts for letter in account.letters)
-        return {"partial": Partial(accounts, (state,), digest_of((state,), letters))}
+        return {"partial": Partial(accounts, (state,), digest_of((state,), accounts))}
 
     def _forget(self) -> None:
         self._state, self._accounts = None, []

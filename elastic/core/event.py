@@ -69,6 +69,8 @@ class BatchLost:
     reason: str
     #: False when sending it again has nothing to do with the chunk, so that it need not be given up one day
     suspect: bool = True
+    #: True when only the answer was lost: a worker that lives on may hold the result
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

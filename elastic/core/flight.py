@@ -47,6 +47,10 @@ class Node:
     fresh: bool = False
     #: monotonic seconds of the last collection, or of the first result held since
     collected_at: float = 0.0
+    #: batches whose answers were lost: a worker may hold their results, and nobody knows which one
+    doubts: set[int] = field(default_factory=set)
+    #: those of them that the collection under way was asked for
+    asked: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,30 @@ class Flight:
         if (node := self.nodes.get(sent.node_id)) is not None:
             node.chunks -= len(sent.batch)
             node.held -= sent.worker_id is not None
+
+    def doubt(self, sent: Sent) -> bool:
+        """Wait with a batch whose answer was lost until its node has handed out what it holds; says whether it can.
+
+        Done twice, its chunks would take all that is handed out with them along when the second result is dropped.
+        """
+        if (node := self.nodes.get(sent.node_id)) is None:
+            return False
+        self.answer(sent)
+        node.doubts.add(sent.batch.batch_id)
+        return True
+
+    def ask(self, node: Node) -> None:
+        """A node is asked for what its workers hold."""
+        node.collecting, node.fresh = True, False
+        node.asked, node.doubts = node.asked | node.doubts, set()
+
+    def collected(self, node_id: str, now: float) -> list[Sent]:
+        """A node has handed out what it held; returns the batches in doubt whose results were not among it."""
+        if (node := self.nodes.get(node_id)) is None:
+            return []
+        asked, node.asked = node.asked, set()
+        node.collecting, node.collected_at = False, now
+        return [self.batches[batch_id] for batch_id in sorted(asked) if batch_id in self.batches]
 
     def stragglers(self, now: float, limit: Callable[[Batch], float]) -> list[Sent]:
         """Return what is worth giving to a second worker, in the order of its chunks.

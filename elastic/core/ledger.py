@@ -177,7 +177,7 @@ class Ledger:
 
     def _on_batch_processed(self, event: events.BatchProcessed) -> Iterable[Instruction]:
         sent = self._flight.batches.get(event.batch_id)
-        if sent is None:
+        if sent is None or sent.answered:
             return ()
         self._flight.answer(sent)
         self._pace.observe(len(sent.batch), event.seconds)
@@ -190,23 +190,25 @@ class Ledger:
 
     def _on_batch_lost(self, event: events.BatchLost) -> Iterable[Instruction]:
         sent = self._flight.batches.get(event.batch_id)
-        return () if sent is None or sent.answered else self._send_again([sent], event.reason, suspect=event.suspect)
+        if sent is None or sent.answered or (event.held and not self.ordered and self._flight.doubt(sent)):
+            return ()
+        return self._send_again([sent], event.reason, suspect=event.suspect)
 
     def _on_batch_failed(self, event: events.BatchFailed) -> Iterable[Instruction]:
         is_late = event.batch_id is not None and event.batch_id not in self._flight.batches
         return [] if is_late else self._fail(event.failure)
 
     def _on_partial_refused(self, event: events.PartialRefused) -> Iterable[Instruction]:
-        self._collected(event.node_id, event.collected)
         self.counters["receipts_refused"] += 1
         again = self._send_again(self._answers(event.partial), event.reason, suspect=True)
-        return [Drop(event.partial, event.reason), *again]
+        return [Drop(event.partial, event.reason), *again, *self._collected(event.node_id, event.collected)]
 
     def _on_partial_returned(self, event: events.PartialReturned) -> Iterable[Instruction]:
-        self._collected(event.node_id, event.collected)
-        partial = event.partial
-        if partial is None:
-            return
+        if event.partial is not None:
+            yield from self._take(event.partial)
+        yield from self._collected(event.node_id, event.collected)
+
+    def _take(self, partial: Partial) -> Iterator[Instruction]:
         if self._counts_twice(partial):
             self.counters["duplicates_dropped"] += partial.chunks
             yield Drop(partial, "some of its chunks are in the result already")
@@ -264,11 +266,9 @@ class Ledger:
         # The receipts say nothing about batches, so what was given up is recognized by its chunks.
         return [sent for sent, account in answered if sent is not None and sent.batch.first == account.first]
 
-    def _collected(self, node_id: str, collected: bool) -> None:
-        node = self._flight.nodes.get(node_id)
-        if node is not None and collected:
-            node.collecting = False
-            node.collected_at = self._now
+    def _collected(self, node_id: str, collected: bool) -> list[Instruction]:
+        lost = self._flight.collected(node_id, self._now) if collected else []
+        return self._send_again(lost, "its answer was lost", suspect=False)
 
     def _send_again(self, lost: list[Sent], reason: str, *, suspect: bool) -> list[Instruction]:
         """Let the chunks of lost batches wait again, or give up on those that may have ended their workers."""
@@ -302,7 +302,7 @@ class Ledger:
             yield from self._speculate()
         for node in self._flight.nodes.values():
             if self._collection_is_due(node):
-                node.collecting, node.fresh = True, False
+                self._flight.ask(node)
                 yield Collect(node.node_id)
         if self.exhausted and self.folded.low == self.next_id:
             yield from self._check(self._budget.judge(self.counters, is_end=True))
@@ -377,11 +377,11 @@ class Ledger:
         return min(self._flight.credits * self._pace.size - len(self._waiting), room)
 
     def _collection_is_due(self, node: Node) -> bool:
-        if self.ordered or node.collecting or not node.held:
+        if self.ordered or node.collecting or not (node.held or node.doubts):
             return False
         at_work = (len(node.workers) - 1) * self.settings.calls_per_worker
         idle = self._is_dry and node.fresh and node.calls <= at_work
-        return idle or self._now - node.collected_at >= self.settings.collect_seconds
+        return idle or bool(node.doubts) or self._now - node.collected_at >= self.settings.collect_seconds
 
 
 #: The only place where an event meets its handler.

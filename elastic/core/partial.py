@@ -1,5 +1,6 @@
 """Partials: what comes back from the nodes, and the account of which chunks are in it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from elastic.core.encoding import digest, pack
@@ -64,6 +65,15 @@ class Partial:
         return sum(sum(account.entries) for account in self.accounts)
 
 
-def digest_of(states: tuple[bytes, ...], letters: tuple[DeadLetter, ...]) -> bytes:
-    """Return BLAKE2b-128 over what a partial holds: its states, and the entries that are missing from them."""
-    return digest(b"".join(states) + (pack([letter.plain() for letter in letters]) if letters else b""))
+def digest_of(states: tuple[bytes, ...], accounts: tuple[Account, ...]) -> bytes:
+    """Return BLAKE2b-128 over what a partial holds: its states, its chunks, and the entries that are missing from it.
+
+    No two partials have the same digest, because no chunk is in two of them.
+    """
+    letters = tuple(letter for account in accounts for letter in account.letters)
+    return digest(b"".join(states) + chunks_of([(account.first, account.stop) for account in accounts], letters))
+
+
+def chunks_of(batches: list[tuple[int, int]], letters: Sequence[DeadLetter]) -> bytes:
+    """Return what stands for the chunks of a partial in its digest; `batches` are spans `[first, stop)`."""
+    return pack([sorted(batches), [letter.plain() for letter in letters]])

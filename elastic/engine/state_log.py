@@ -10,8 +10,8 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Generic, TypeVar
 
-from elastic.core.encoding import pack
 from elastic.core.failure import DeadLetter
+from elastic.core.partial import chunks_of
 from elastic.core.store import ReceiptRow
 from elastic.engine.finding import Findings
 from elastic.persistence.inspection import KeptState
@@ -27,33 +27,32 @@ ItemT = TypeVar("ItemT")
 
 @dataclass(slots=True)
 class Named:
-    """A partial, as its receipts name it."""
+    """A partial, as its receipts name it. No two have the same digest."""
 
     digest: bytes
-    #: chunks `[first, stop)` of it; what follows each other is together
-    spans: list[tuple[int, int]] = field(default_factory=list)
-    #: the workers whose states are in it, in their order
-    workers: list[str] = field(default_factory=list)
-    #: rows of receipts; there are no more states than that
-    rows: int = 0
+    #: chunks `[first, stop)` of each of its batches
+    batches: list[tuple[int, int]] = field(default_factory=list)
     #: entries that failed
     failed: int = 0
 
     def take(self, row: ReceiptRow) -> bool:
         """Take in the next row of receipts, if it belongs to this partial."""
-        is_back = row.worker_id in self.workers[:-1]  # it has handed out its state already
-        if row.states != self.digest or is_back:
+        if row.states != self.digest:
             return False
-        if self.workers[-1:] != [row.worker_id]:
-            self.workers.append(row.worker_id)
-        stop = row.first + row.count
-        if self.spans and self.spans[-1][1] == row.first:
-            self.spans[-1] = (self.spans[-1][0], stop)
-        else:
-            self.spans.append((row.first, stop))
+        self.batches.append((row.first, row.first + row.count))
         self.failed += sum(row.failed)
-        self.rows += 1
         return True
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """Chunks `[first, stop)` of it; what follows each other is together."""
+        spans: list[tuple[int, int]] = []
+        for first, stop in self.batches:
+            if spans and spans[-1][1] == first:
+                spans[-1] = (spans[-1][0], stop)
+            else:
+                spans.append((first, stop))
+        return spans
 
 
 def named_partials(rows: Iterable[ReceiptRow], *, ordered: bool) -> Iterator[Named]:
@@ -111,15 +110,11 @@ class StateLog:
 
     def matched(self) -> Iterator[Matched]:
         """Compare all, and yield what is in both."""
-        last = b""
         while self._named.peek(1):
             named = self._named.take()
             while (count := self._count(named, 0)) is None and self._is_strange(named):
                 self._tell_strange(self._states.take())
-            if count is None and named.digest == last:
-                continue  # a worker handed out twice for one partial
             if count:
-                last = named.digest
                 states = [self._states.take() for _ in range(count)]
                 self._found[_digest(*states)] = named.spans
                 yield Matched(named, tuple(state.ordinal for state in states))
@@ -135,21 +130,21 @@ class StateLog:
 
         That is None when they are not, and 0 when it cannot be known.
         """
-        letters = self._letters(named) if named.failed else b""
-        if letters is None:
+        behind = self._behind(named)
+        if behind is None:
             return 0
         hasher = blake2b(digest_size=16)
-        for count, state in enumerate(self._states.peek(at + min(named.rows, _MOST_STATES))[at:], 1):
+        for count, state in enumerate(self._states.peek(at + min(len(named.batches), _MOST_STATES))[at:], 1):
             hasher.update(state.data)
             whole = hasher.copy()
-            whole.update(letters)
+            whole.update(behind)
             if whole.digest() == named.digest and not state.damage:
                 return count
         return None
 
     def _is_strange(self, named: Named) -> bool:
         """Tell whether the next state is in the way of a partial that follows it."""
-        ahead = range(1, len(self._states.peek(len(named.workers) + self._spare + 1)))
+        ahead = range(1, len(self._states.peek(len(named.batches) + self._spare + 1)))
         return any(self._count(named, at) for at in ahead) and not any(
             self._count(other, 0) for other in self._named.peek(1)
         )
@@ -157,7 +152,7 @@ class StateLog:
     def _pass_over(self, named: Named) -> None:
         """Leave out a partial that cannot be compared: it has one state, or one of each worker."""
         self.unproved += 1
-        self._spare += len(named.workers) - 1
+        self._spare += len(named.batches) - 1
         if self._states.peek(1):
             self._states.take()
 
@@ -185,15 +180,16 @@ class StateLog:
         """Return the chunks of an earlier partial of which a state is the whole."""
         return self._found.get(_digest(state), [])
 
-    def _letters(self, named: Named) -> bytes | None:
+    def _behind(self, named: Named) -> bytes | None:
+        """Return what stands behind the states in the digest of a partial; None when that is not known."""
         letters: list[DeadLetter] = []
-        for span in named.spans:
+        for span in named.spans if named.failed else ():
             kept = self._letters_of(*span)
             if kept is None:
                 return None
             letters += kept
         failed = sum(letter.entries for letter in letters)
-        return pack([letter.plain() for letter in letters]) if failed == named.failed else None
+        return chunks_of(named.batches, letters) if failed == named.failed else None
 
 
 def _digest(*states: KeptState) -> bytes:

@@ -115,6 +115,13 @@ def test_the_root_does_not_depend_on_how_a_run_was_carried_out(options: dict[str
         assert elastic.verify(result.run_id).ok
 
 
+@pytest.mark.parametrize("aggregator", ["size", "max", None])
+def test_partials_with_equal_states_are_told_apart(aggregator: str | None) -> None:
+    flow = elastic.from_range(500, chunk_size=1).map(lambda number: 1).aggregate(aggregator)
+    result = flow.run(cluster="inline", collect_seconds=1e-9, call_chunks=5)
+    assert elastic.verify(result.run_id).findings == ()
+
+
 def test_a_file_has_the_same_root_whoever_reads_it(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\n".join(LINES))
     flows = [elastic.read_text(tmp_path / "a.txt", chunk_bytes=4_000, ship=ship) for ship in ("reference", "value")]
@@ -182,6 +189,42 @@ def test_a_run_that_failed_is_not_proved_and_says_which_step() -> None:
         elastic.from_range(10_000, chunk_size=100).map(fail_on_some).aggregate("sum").run(cluster="inline")
     (finding,) = elastic.verify().findings
     assert "step 0: it is error and not complete; run `elastic resume" in str(finding)
+
+
+@pytest.mark.parametrize("one_shot", [False, True])
+def test_a_run_that_was_resumed_verifies_with_the_root_of_a_clean_one(*, one_shot: bool) -> None:
+    def numbers() -> elastic.Flow:
+        return elastic.from_iterable(iter(range(5_000)) if one_shot else list(range(5_000)), chunk_size=50)
+
+    clean = numbers().aggregate("sum").run(cluster="inline")
+    options: dict[str, Any] = {"cluster": "inline", "call_chunks": 4, "commit_seconds": 1e-9, "collect_seconds": 1e-9}
+    with pytest.raises(StepFailedError) as raised:
+        numbers().map(lambda number: 1 // (number - 3_000) and number).aggregate("sum").run(**options)
+    run_id = raised.value.run_id
+    (finding,) = elastic.verify(run_id).findings
+    assert "not complete" in finding.what
+    again = numbers().map(lambda number: number).aggregate("sum")
+    resumed = elastic.resume(run_id, again, allow_code_change=True, reread_source=one_shot, **options)
+    assert resumed.counters["resumes"] == 1
+    assert (resumed.value, resumed.root) == (clean.value, clean.root)
+    assert elastic.verify(run_id).findings == ()
+
+
+def test_a_chunk_that_waits_on_the_disk_is_checked(home: Path) -> None:
+    source = elastic.from_iterable(iter(range(5_000)), chunk_size=50)
+    with pytest.raises(StepFailedError) as raised:
+        source.map(lambda number: 1 // (number - 3_000)).aggregate("sum").run(cluster="inline", call_chunks=4)
+    folder = home / "runs" / raised.value.run_id / "chunks" / "step-0000"
+    for segment in folder.iterdir():
+        data = bytearray(segment.read_bytes())
+        data[-20] ^= 1  # in the payload of the last chunk
+        segment.write_bytes(data)
+    findings = elastic.verify(raised.value.run_id).findings
+    assert [finding.what.partition(":")[0] for finding in findings] == [
+        "it is error and not complete; run `elastic resume " + raised.value.run_id + "`",
+        "it is kept, but not as it was cut",
+    ]
+    assert findings[1].first is not None
 
 
 def test_all_steps_of_a_queue_are_verified_or_one_of_them() -> None:

@@ -1,4 +1,4 @@
-"""Edits of a run behind its back, by somebody who knows how rows are sealed and does not have the key."""
+"""Edits of a run behind its back, by somebody who can seal rows and leaves receipts as they are."""
 
 import sqlite3
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def tamper(folder: Path, edit: Edit, *, sealed: bool) -> None:
     with closing(sqlite3.connect(folder / "run.sqlite")) as connection, connection:
         edit(connection)
         if sealed:
-            _seal_again(connection, folder.name)
+            _seal_again(connection, (folder / "key").read_bytes(), folder.name)
 
 
 def statement(text: str, *values: object) -> Edit:
@@ -90,7 +90,7 @@ def _row_number(connection: sqlite3.Connection, chunk_id: int) -> int:
     return next(n for n, (_, row) in enumerate(found) if row.first <= chunk_id < row.first + row.count)
 
 
-def _seal_again(connection: sqlite3.Connection, run_id: str) -> None:
+def _seal_again(connection: sqlite3.Connection, key: bytes, run_id: str) -> None:
     def update(table: str, sealed: list[tuple[bytes, int]]) -> None:
         connection.executemany(f"UPDATE {table} SET seal=? WHERE rowid=?", sealed)
 
@@ -98,17 +98,17 @@ def _seal_again(connection: sqlite3.Connection, run_id: str) -> None:
         return connection.execute(f"SELECT {columns} FROM {table}").fetchall()
 
     partials = read("rowid, step, ordinal, data", "partial")
-    update("partial", [(seal("partial", run_id, (step, at), data), row) for row, step, at, data in partials])
+    update("partial", [(seal("partial", key, run_id, (step, at), data), row) for row, step, at, data in partials])
     receipts = read(
         "receipt.rowid, step, first, count, attempt, node_id, worker_id, data",
         "receipt LEFT JOIN worker ON worker.id = receipt.worker",
     )
-    update("receipt", [(_receipt_seal(run_id, step, first, tuple(fields), data), row)
+    update("receipt", [(_receipt_seal(key, run_id, (step, first), tuple(fields), data), row)
                        for row, step, first, *fields, data in receipts])  # fmt: skip
     steps = read("rowid, step, ordinal, name, manifest, started_at", "step")
-    update("step", [(_step_seal(run_id, (step, at), *fields), row) for row, step, at, *fields in steps])
+    update("step", [(_step_seal(key, run_id, (step, at), *fields), row) for row, step, at, *fields in steps])
     letters = read("rowid, step, chunk, entry, redriven, data", "letter")
-    update("letter", [(seal("letter", run_id, (step, chunk), pack([entry, redriven, data])), row)
+    update("letter", [(seal("letter", key, run_id, (step, chunk), pack([entry, redriven, data])), row)
                       for row, step, chunk, entry, redriven, data in letters])  # fmt: skip
     progress = connection.execute("SELECT rowid, * FROM progress").fetchall()
-    update("progress", [(Progress(*columns).seal(run_id), row) for row, *columns, _ in progress])
+    update("progress", [(Progress(*columns).seal(key, run_id), row) for row, *columns, _ in progress])

@@ -38,7 +38,7 @@ def crash(name: str, folder: Path, stride: int, offset: int = 0) -> Crashes:
     crashes.known += first
     for number in range(1 + offset % stride, first + 1, stride):
         here = _made(folder / f"begin-{number}")
-        _try(crashes, f"{name}, begun and killed at call {number}", lambda: begin(name, here), number, name, here)
+        _try(crashes, f"{name}, begun and killed at call {number}", begin, number, name, here)
     half = _made(folder / "half")
     _killed(lambda: begin(name, half), first * 6 // 10)
     copy = Path(shutil.copytree(half, folder / "second"))
@@ -46,12 +46,12 @@ def crash(name: str, folder: Path, stride: int, offset: int = 0) -> Crashes:
     crashes.known += second
     for number in range(1 + offset % stride, second + 1, stride):
         here = Path(shutil.copytree(half, folder / f"resume-{number}"))
-        _try(crashes, f"{name}, resumed and killed at call {number}", lambda: go_on(name, here), number, name, here)
+        _try(crashes, f"{name}, resumed and killed at call {number}", go_on, number, name, here)
     return crashes
 
 
-def _try(crashes: Crashes, what: str, act: Callable[[], object], number: int, name: str, folder: Path) -> None:
-    if _killed(act, number):
+def _try(crashes: Crashes, what: str, act: Callable[[str, Path], object], number: int, name: str, folder: Path) -> None:
+    if _killed(lambda: act(name, folder), number):
         crashes.covered += 1
         crashes.kills += 1
         end = finish(name, folder) if (folder / "home").exists() else End(not_begun=True)

@@ -96,7 +96,7 @@ class SimulatedRunStore(RunStore):
         self.weather.may_crash("after its step began", 0.02)
 
     def commit(self, step: int, commit: Commit) -> None:
-        if self.weather.ends_master("master frozen past its replacement", 0.01):
+        if self.weather.ends_master("master frozen past its replacement", 0.03):
             self.weather.fatal.append("frozen")
             self._replaced()
         self._check()

@@ -217,4 +217,3 @@ SIMULATED = (
 
 #: Mechanisms of a scheduler of tasks, which does not exist yet.
 NOT_APPLICABLE = ("claim after run", "lease by host clock", "zombie success accepted")
-

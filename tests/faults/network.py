@@ -290,7 +290,9 @@ class Network(Transport):
         if chosen == 0:
             return replace(partial, states=(_flipped(partial.states[0], self._weather), *partial.states[1:]))
         if chosen == 1:
-            return replace(partial, accounts=(replace(first, processed=_flipped(first.processed, self._weather)), *others))
+            return replace(
+                partial, accounts=(replace(first, processed=_flipped(first.processed, self._weather)), *others)
+            )
         if chosen == 2:
             return replace(partial, accounts=(replace(first, contents=first.contents[:-1]), *others))
         if chosen == 3:

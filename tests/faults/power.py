@@ -19,9 +19,7 @@ from tests.faults.crash import Crashes
 from tests.faults.tale import End, finish
 
 ROOT = Path(__file__).parents[2]
-_CALLS = (
-    "openat,write,pwrite64,ftruncate,fsync,fdatasync,unlink,unlinkat,rename,renameat,renameat2,mkdir,mkdirat,rmdir"
-)
+_CALLS = "openat,write,pwrite64,ftruncate,fsync,fdatasync,unlink,unlinkat,rename,renameat,renameat2,mkdir,mkdirat,rmdir"
 _LINE = re.compile(r"^(?:\d+ +)?(\w+)\((.*)\) += (-?\d+|\?)(?:<(.*?)>)?(.*)$")
 _DESCRIPTOR = re.compile(r"^(\d+|AT_FDCWD)<(.*?)>(?:, )?")
 _TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')

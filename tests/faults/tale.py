@@ -199,5 +199,3 @@ def _judge(tale: Tale, folder: Path, end: End) -> list[str]:
     if left and kept.error is None:
         found.append(f"{left} are left")
     return found
-
-

@@ -80,7 +80,7 @@ TAMPERINGS: dict[str, tuple[Callable[[Partial], Partial], int]] = {
     "attempt": (lambda p: change(p, 1, attempt=1), 2),
     "node": (lambda p: change(p, 1, node_id="other"), 2),
     "worker": (lambda p: change(p, 1, worker_id="node/1"), 2),
-    "first chunk": (lambda p: change(p, 1, first=3), 3),
+    "first chunk": (lambda p: change(p, 1, first=3), 0),
     "counted": (lambda p: change(p, 1, counted=False), 2),
     "a receipt of another chunk": (lambda p: change(p, 0, processed=p.accounts[0].processed[16:] * 2), 0),
     "no receipts": (lambda p: change(p, 0, processed=bytes(32), returned=bytes(32)), 0),

@@ -1,0 +1,146 @@
+"""Campaigns: how much is tried, in which order."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.cluster import besiege
+from tests.faults.crash import Crashes, crash
+from tests.faults.hunt import hunt
+from tests.faults.power import can_record, fail_power
+from tests.faults.refusal import REFUSALS, refuse
+from tests.faults.report import Layer, Report
+from tests.faults.simulation import Outcome, play
+from tests.faults.tale import TALES
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much is tried."""
+
+    seeds: int
+    #: every so many moments of a tale
+    stride: int
+    #: workers, nodes and masters of a real cluster to end, and seconds for that
+    workers: int = 0
+    nodes: int = 0
+    masters: int = 0
+    seconds: float = 0.0
+
+
+AMOUNTS = {
+    "short": Amount(seeds=80, stride=61),
+    "full": Amount(seeds=1200, stride=1, workers=100, nodes=20, masters=20, seconds=1800),
+}
+
+Say = Callable[[str], None]
+
+
+def simulate(layer: Layer, seeds: Iterable[int], say: Say) -> None:
+    """Layer A."""
+    began = time.monotonic()
+    with ProcessPoolExecutor(2) as pool:
+        for outcome in pool.map(play, seeds, chunksize=4):
+            _add_outcome(layer, outcome, say)
+    layer.seconds = time.monotonic() - began
+
+
+def _add_outcome(layer: Layer, outcome: Outcome, say: Say) -> None:
+    layer.runs += 1
+    layer.entries += outcome.story.count
+    layer.faults += outcome.faults
+    layer.counters += outcome.counters
+    layer.letters_expected += len(outcome.story.failing())
+    layer.letters_found += outcome.letters
+    for problem in outcome.problems:
+        text = f"seed {outcome.seed}: {problem}"
+        layer.problems.append(text)
+        say(f"WRONG {text}; replay with `python -m tests.faults --seed {outcome.seed}`")
+
+
+def crash_everywhere(report: Report, stride: int, say: Say) -> None:
+    """Layer B."""
+    layer, began = report.points, time.monotonic()
+    reason = can_record()
+    tasks = [("process killed before a call", name, stride) for name in TALES]
+    if reason is None:
+        tasks += [("power lost after a call", name, stride) for name in TALES]
+        # What the stores do on a refusal differs by the kind of store only.
+        names = ("gone", "directory") if stride == 1 else ("gone",)
+        tasks += [(f"{error} from {call}", name, stride) for name in names for call, error in REFUSALS]
+    else:
+        report.skipped.append(f"power failures, refusing disks and five mutants: {reason}")
+    with ProcessPoolExecutor(2) as pool:
+        for (kind, name, _), crashes in zip(tasks, pool.map(_crashes, tasks), strict=True):
+            _add_crashes(layer, kind, crashes, name)
+            say(f"{kind}, {name}: {crashes.covered:,} of {crashes.known:,}")
+    layer.seconds = time.monotonic() - began
+
+
+def _crashes(task: tuple[str, str, int]) -> Crashes:
+    kind, name, stride = task
+    offset = 7 * list(TALES).index(name)
+    with tempfile.TemporaryDirectory(prefix="elastic-crash-") as made:
+        folder = Path(made)
+        if kind.startswith("process"):
+            return crash(name, folder, stride, offset)
+        if kind.startswith("power"):
+            return fail_power(name, folder, stride=stride, times=2 if stride == 1 else 1, seed=offset)
+        error, _, call = kind.split()
+        return refuse(name, folder, call, error, stride)
+
+
+def _add_crashes(layer: Layer, kind: str, crashes: Crashes, name: str) -> None:
+    layer.known[kind] += crashes.known
+    layer.covered[kind] += crashes.covered
+    layer.faults[kind] += crashes.kills
+    layer.counters["chunks_sent_again"] += sum(end.again for end in crashes.ends)
+    begun = [end for end in crashes.ends if not end.not_begun]
+    layer.runs += len(crashes.ends)
+    layer.entries += sum(end.entries for end in begun)
+    layer.resumes += [end.seconds for end in begun]
+    letters = len(TALES[name].letters)
+    layer.letters_expected += letters * len(begun)
+    wrong = sum("dead letters" in problem for problem in crashes.problems)
+    layer.letters_found += letters * (len(begun) - wrong)
+    layer.problems += crashes.problems
+
+
+def attack(report: Report, amount: Amount, seed: int) -> None:
+    """Layer C."""
+    if not amount.seconds:
+        report.skipped.append("real Ray: only in the full amount, or with --cluster-seconds")
+        return
+    attacks = besiege(
+        workers=amount.workers, nodes=amount.nodes, masters=amount.masters, seconds=amount.seconds, seed=seed
+    )
+    layer = report.real
+    layer.runs, layer.entries, layer.seconds = attacks.runs, attacks.entries, attacks.seconds
+    layer.faults, layer.counters, layer.resumes = attacks.done, attacks.counters, attacks.resumes
+    layer.problems = attacks.problems
+    plan = {"worker killed": amount.workers, "node removed": amount.nodes, "master killed": amount.masters}
+    for kind, wanted in plan.items():
+        if attacks.done[kind] < wanted:
+            report.skipped.append(f"{kind}: {attacks.done[kind]} of {wanted}, because the time was over")
+
+
+def carry_out(name: str, amount: Amount, first_seed: int, layers: str, say: Say) -> Report:
+    """Carry out a campaign: some of the layers A, B and C, and M for the mutants."""
+    report = Report(name, seeds=(first_seed, first_seed + amount.seeds))
+    if "A" in layers:
+        simulate(report.simulated, range(*report.seeds), say)
+        say(f"simulated: {report.simulated.faults.total():,} faults in {report.simulated.seconds:.0f} s")
+    if "B" in layers:
+        crash_everywhere(report, amount.stride, say)
+        say(f"crash points: {report.points.covered.total():,} in {report.points.seconds:.0f} s")
+    if "M" in layers:
+        for catch in hunt():
+            report.catches.append(catch)
+            say(f"mutant {catch.mutant}: {'caught' if catch.caught else 'NOT CAUGHT'}")
+    if "C" in layers:
+        attack(report, amount, first_seed)
+    report.skipped += [f"layer {letter}: not asked for" for letter in "ABMC" if letter not in layers]
+    return report

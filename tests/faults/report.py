@@ -1,0 +1,172 @@
+"""What a campaign has done and found, as a table and as plain data."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from statistics import quantiles
+from typing import Any
+
+from tests.faults.hunt import Catch
+from tests.faults.mutant import NOT_APPLICABLE
+
+#: Kinds of faults after which nobody knows whether the work was done.
+_UNKNOWN = ("call lost", "answer lost", "worker killed", "node killed", "node cut off, and going on")
+
+
+@dataclass(slots=True)
+class Layer:
+    """The figures of one layer."""
+
+    runs: int = 0
+    entries: int = 0
+    seconds: float = 0.0
+    faults: Counter[str] = field(default_factory=Counter)
+    #: from the ledgers: chunks_sent_again, duplicates_dropped, ...
+    counters: Counter[str] = field(default_factory=Counter)
+    #: by what was done: how many there are, and how many were tried
+    known: Counter[str] = field(default_factory=Counter)
+    covered: Counter[str] = field(default_factory=Counter)
+    #: seconds of going on with a run
+    resumes: list[float] = field(default_factory=list)
+    letters_expected: int = 0
+    letters_found: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def plain(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def add(self, plain: dict[str, Any]) -> None:
+        """Add the figures of another campaign."""
+        for name, value in plain.items():
+            own = getattr(self, name)
+            setattr(self, name, own + (Counter(value) if isinstance(own, Counter) else value))
+
+
+@dataclass(slots=True)
+class Report:
+    """All figures."""
+
+    amount: str
+    seeds: tuple[int, int] = (0, 0)
+    simulated: Layer = field(default_factory=Layer)
+    points: Layer = field(default_factory=Layer)
+    real: Layer = field(default_factory=Layer)
+    catches: list[Catch] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    @property
+    def problems(self) -> list[str]:
+        missed = [f"mutant {catch.mutant!r} was not caught" for catch in self.catches if not catch.caught]
+        return [*self.simulated.problems, *self.points.problems, *self.real.problems, *missed]
+
+    @property
+    def mutants(self) -> str:
+        """Say how many mutants of the plan were caught."""
+        own = {catch.mutant: catch.caught for catch in self.catches if catch.mutant != EXTRA}
+        return f"{sum(own.values())} / {len(own)}"
+
+    def plain(self) -> dict[str, Any]:
+        """Return all of it as plain data."""
+        layers = {"A": self.simulated, "B": self.points, "C": self.real}
+        return {
+            "amount": self.amount,
+            "seeds": list(self.seeds),
+            "layers": {name: layer.plain() for name, layer in layers.items()},
+            "mutants": [asdict(catch) for catch in self.catches],
+            "mutants_caught": self.mutants,
+            "not_applicable": list(NOT_APPLICABLE),
+            "skipped": self.skipped,
+            "problems": self.problems,
+        }
+
+    @classmethod
+    def of(cls, *parts: dict[str, Any]) -> "Report":
+        """Return one report of several campaigns' plain data."""
+        names = dict.fromkeys(part["amount"] for part in parts)
+        report = cls(", ".join(names), min(tuple(part["seeds"]) for part in parts))
+        layers = {"A": report.simulated, "B": report.points, "C": report.real}
+        for part in parts:
+            for name, layer in layers.items():
+                layer.add(part["layers"][name])
+            if part["mutants"]:
+                report.catches = [Catch(**{**catch, "by": tuple(catch["by"])}) for catch in part["mutants"]]
+            report.skipped += part["skipped"]
+            report.seeds = (min(report.seeds[0], part["seeds"][0]), max(report.seeds[1], part["seeds"][1]))
+        done = {letter for letter, layer in layers.items() if layer.runs} | ({"M"} if report.catches else set())
+        report.skipped = [text for text in report.skipped if not any(text.startswith(f"layer {n}:") for n in done)]
+        return report
+
+    def __str__(self) -> str:
+        parts = (self._figures(), self._faults(), self._points(), self._mutants())
+        return "\n".join(["\n\n".join("\n".join(part) for part in parts if part), *self._end()])
+
+    def _figures(self) -> list[str]:
+        layers = (self.simulated, self.points, self.real)
+        lost = [sum("lost" in problem for problem in layer.problems) for layer in layers]
+        twice = [sum("twice" in problem for problem in layer.problems) for layer in layers]
+        first, stop = self.seeds
+        letters = [f"{layer.letters_expected} = {layer.letters_found}" for layer in layers[:2]]
+        rows: list[tuple[str, list[Any]]] = [
+            ("runs", [layer.runs for layer in layers]),
+            ("seeds", [f"{first} to {stop - 1}", "", ""]),
+            ("entries", [layer.entries for layer in layers]),
+            ("faults", [layer.faults.total() for layer in layers]),
+            ("of these, outcome unknown", [sum(layer.faults[kind] for kind in _UNKNOWN) for layer in layers]),
+            ("chunks sent again", [layer.counters["chunks_sent_again"] for layer in layers]),
+            ("chunks that came twice, dropped", [layer.counters["duplicates_dropped"] for layer in layers]),
+            ("answers refused by their receipts", [layer.counters["receipts_refused"] for layer in layers]),
+            ("**runs with entries lost**", lost),
+            ("**runs with entries counted twice**", twice),
+            ("dead letters, expected = found", [*letters, ""]),
+            ("resume, p50 / p99 (s)", [spread(layer.resumes) for layer in layers]),
+            ("everything that was wrong", [len(layer.problems) for layer in layers]),
+            ("minutes", [f"{layer.seconds / 60:.1f}" for layer in layers]),
+        ]
+        head = ["| | A: simulated | B: crash points | C: real Ray |", "|---|---:|---:|---:|"]
+        return head + [f"| {name} | {' | '.join(map(_written, values))} |" for name, values in rows]
+
+    def _faults(self) -> list[str]:
+        rows = [
+            f"| {letter} | {kind} | {count:,} |"
+            for letter, layer in (("A", self.simulated), ("B", self.points), ("C", self.real))
+            for kind, count in layer.faults.most_common()
+        ]
+        return ["| layer | fault | times |", "|---|---|---:|", *rows]
+
+    def _points(self) -> list[str]:
+        known, covered = self.points.known, self.points.covered
+        rows = [f"| {kind} | {covered[kind]:,} / {known[kind]:,} |" for kind in known]
+        rows.append(f"| all | {covered.total():,} / {known.total():,} |")
+        return ["| crash points | covered / known |", "|---|---:|", *rows]
+
+    def _mutants(self) -> list[str]:
+        rows = [
+            f"| {catch.mutant} | {catch.layer} | {'; '.join(catch.by) or catch.skipped or 'NOT CAUGHT'} |"
+            for catch in self.catches
+        ]
+        rows += [f"| {name} | | not applicable yet: there is no scheduler |" for name in NOT_APPLICABLE]
+        if not self.catches:
+            return []
+        rows.append(f"| **caught, of those that apply** | | **{self.mutants}** |")
+        return ["| mutant | layer | caught by |", "|---|---|---|", *rows]
+
+    def _end(self) -> list[str]:
+        return [
+            *(f"\nSkipped: {reason}" for reason in self.skipped),
+            *(f"\nWRONG: {text}" for text in self.problems[:50]),
+        ]
+
+
+#: A mutant beyond the plan's list: the same mechanism in the other store.
+EXTRA = "no fsync of the run file"
+
+
+def spread(seconds: list[float]) -> str:
+    """Return median and 99th percentile."""
+    if len(seconds) < 2:
+        return " / ".join(f"{value:.3f}" for value in seconds * 2)
+    cuts = quantiles(seconds, n=100, method="inclusive")
+    return f"{cuts[49]:.3f} / {cuts[98]:.3f}"
+
+
+def _written(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)

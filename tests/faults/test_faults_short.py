@@ -1,0 +1,76 @@
+"""A short amount of the fault campaign; `python -m tests.faults` runs more of it and prints the figures."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.campaign import AMOUNTS
+from tests.faults.mutant import SIMULATED, Mutant, WithoutBitCheck
+from tests.faults.power import can_record
+from tests.faults.simulation import Parts, play
+from tests.faults.story import difference
+
+ROOT = Path(__file__).parents[2]
+
+
+def campaign(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "tests.faults", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_ten_thousand_simulated_faults_lose_nothing_and_count_nothing_twice() -> None:
+    faults: Counter[str] = Counter()
+    counters: Counter[str] = Counter()
+    for seed in range(AMOUNTS["short"].seeds):
+        outcome = play(seed)
+        assert outcome.problems == [], f"seed {seed}; replay it with `python -m tests.faults --seed {seed}`"
+        faults += outcome.faults
+        counters += outcome.counters
+    assert faults.total() >= 10_000
+    # Else nothing was really tried.
+    assert counters["duplicates_dropped"] > 1000
+    assert counters["chunks_sent_again"] > 1000
+    assert counters["receipts_refused"] > 50
+    assert sum(times for kind, times in faults.items() if kind.startswith("master")) > 50
+
+
+@pytest.mark.parametrize("seed", [3, 22])
+def test_a_seed_replays_in_another_process(seed: int) -> None:
+    here, there = play(seed), campaign("--seed", str(seed))
+    assert there.returncode == 0, there.stderr
+    assert f"{here.masters} masters, {here.seconds:.1f} simulated seconds" in there.stdout
+    told = {line.split(maxsplit=1)[1]: int(line.split()[0]) for line in there.stdout.splitlines()[2:]}
+    assert told == dict(here.faults)
+
+
+@pytest.mark.parametrize("mutant", SIMULATED, ids=lambda mutant: mutant.name)
+def test_a_mechanism_that_is_missing_is_noticed(mutant: Mutant) -> None:
+    assert any(play(seed, mutant.parts).problems for seed in range(60))
+
+
+def test_a_failing_seed_is_printed_with_the_names_of_the_entries() -> None:
+    problems = [problem for seed in range(20) for problem in play(seed, Parts(ledger=WithoutBitCheck)).problems]
+    assert problems
+    census: dict[str, Any] = {"count": 3, "sum": 6, "max": 3, "entries": [(1, 1), (2, 1), (3, 1)]}
+    assert difference(census, {**census, "entries": [(1, 1), (3, 2)]}) == [
+        "entries lost: 1 (2 x 1, ...)",
+        "entries counted twice: 1 (3 x 1, ...)",
+    ]
+
+
+def test_some_crash_points_and_the_mutants_on_disk_are_as_they_should_be() -> None:
+    done = campaign("--layers", "BM", "--json")
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout)
+    assert told["problems"] == []
+    assert told["mutants_caught"] == "15 / 15"
+    layer = told["layers"]["B"]
+    assert layer["covered"]["process killed before a call"] >= 40
+    if can_record() is None:
+        assert layer["covered"]["power lost after a call"] >= 30
+        assert layer["covered"]["EIO from fdatasync"] >= 1
