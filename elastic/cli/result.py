@@ -25,6 +25,7 @@ def print_result(result: "Result", output: Format, **more: Any) -> None:
                 "chunks": result.chunks,
                 "receipts": result.receipts,
                 "counters": result.counters,
+                "root": result.root,
                 "seconds": round(result.seconds, 3),
                 "error": None if result.error is None else str(result.error),
                 "value": jsonable(result.value),

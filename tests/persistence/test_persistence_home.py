@@ -20,19 +20,25 @@ def home_with(folder: Path, *run_ids: str) -> Home:
 
 
 def test_a_run_id_shows_its_time_in_utc_and_its_random_bits() -> None:
-    assert new_run_id(1795216512.9, bytes.fromhex("4f9a2c1b7d3e")) == "20261120-231512-4f9a2c1b7d3e"
-    assert new_run_id(-62135596800, bytes(6)) == "00010101-000000-000000000000"
+    assert new_run_id(1795216512.9, bytes.fromhex("2c1b7d3e")) == "20261120-231512-e6662c1b7d3e"
+    assert new_run_id(-62135596800, bytes(4)) == "00010101-000000-000000000000"
+
+
+def test_run_ids_sort_as_the_runs_began() -> None:
+    times = [1795216512.0, 1795216512.00002, 1795216512.5, 1795216512.99999, 1795216513.0]
+    ids = [new_run_id(now, bytes([255 - index] * 4)) for index, now in enumerate(times)]
+    assert ids == sorted(ids)
 
 
 @pytest.mark.parametrize("now", [float("nan"), float("inf"), 1e18, -1e18])
 def test_a_time_that_is_none_is_refused(now: float) -> None:
     with pytest.raises(UsageError, match="not a time"):
-        new_run_id(now, bytes(6))
+        new_run_id(now, bytes(4))
 
 
-@pytest.mark.parametrize("random_bytes", [b"", bytes(5), bytes(7)])
-def test_other_than_six_random_bytes_are_refused(random_bytes: bytes) -> None:
-    with pytest.raises(UsageError, match="6 random bytes"):
+@pytest.mark.parametrize("random_bytes", [b"", bytes(3), bytes(5)])
+def test_other_than_four_random_bytes_are_refused(random_bytes: bytes) -> None:
+    with pytest.raises(UsageError, match="4 random bytes"):
         new_run_id(0.0, random_bytes)
 
 
