@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from elastic.core.chaos import Chaos, Dice, Doom, Moment, Spirit
+from elastic.core.chaos import Chaos, Dice, Moment, Spirit
 from elastic.core.event import BatchLost
 from elastic.core.partial import Account, Partial
 from elastic.core.program import Program
@@ -42,13 +42,12 @@ class ChaosTransport(Transport):
         inner: Carries the calls, and belongs to this transport from now on.
         chaos: Which spirits strike.
         counters: Where their strikes are counted, by `Spirit.counter`.
-        doom: When this process is killed; None for never.
     """
 
-    def __init__(self, inner: Transport, chaos: Chaos, counters: Counter[str], doom: Doom | None = None) -> None:
+    def __init__(self, inner: Transport, chaos: Chaos, counters: Counter[str]) -> None:
         self.node_id = inner.node_id
         self._inner, self._harm = inner, inner.harm()
-        self._dice, self._counters, self._doom = Dice(chaos), counters, doom
+        self._dice, self._counters, self._doom = Dice(chaos), counters, chaos.doom
         self._late: list[_Late] = []
         #: the result that the doom waits for has arrived
         self._is_doomed = False

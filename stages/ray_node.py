@@ -245,7 +245,7 @@ class RemoteNode(RayNode):
         super().__init__(node_id, ray_id, shipment, watch)
         #: monotonic seconds of the station's last sign of life; None before the first
         self._heard_at: float | None = None
-        self._pinged = False
+        self._pinged = self._closed = False
         self._station = self._actor(StationActor, num_cpus=0)
         hello = self._station.hello.remote()
         heartbeat = cloudpickle.dumps(shipment.heartbeat)
@@ -259,6 +259,7 @@ class RemoteNode(RayNode):
 
     def close(self) -> None:
         super().close()
+        self._closed = True
         ray.kill(self._station)
 
     def lose_station(self) -> None:
@@ -279,7 +280,7 @@ class RemoteNode(RayNode):
         try:
             ray.get(ref)
         except ray.exceptions.RayError as error:
-            return [NodeLost(self.node_id, f"the station of node {self.node_id} is gone: {reason_of(error)}")]
+            return self._lost(error)
         self._pinged, self._heard_at = False, time.monotonic()
         return []
 
@@ -295,10 +296,15 @@ class RemoteNode(RayNode):
         try:
             reply = decode_reply(ray.get(ref))
         except ray.exceptions.RayError as error:
-            return [NodeLost(self.node_id, f"the station of node {self.node_id} is gone: {reason_of(error)}")]
+            return self._lost(error)
         for worker_id, _ in reply.lost:
             self._replace(worker_id)
         return [reply]
+
+    def _lost(self, error: BaseException) -> list[Arrival]:
+        # What was asked before this node was given up tells nothing about the one that has taken its place.
+        reason = f"the station of node {self.node_id} is gone: {reason_of(error)}"
+        return [] if self._closed else [NodeLost(self.node_id, reason)]
 
     def _add(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> None:
         self._station.add_worker.remote(worker_id, worker, process_id, pulse)

@@ -65,8 +65,7 @@ class RayTransport(Transport):
             self._worked_at = now
         elif arrivals == [] and now - self._worked_at > self._limits.start_timeout:
             raise NoWorkerError(self._shortage())
-        self._refuse()
-        return arrivals
+        return arrivals + self._refuse()
 
     def close(self) -> None:
         for node in self._nodes.values():
@@ -112,14 +111,16 @@ class RayTransport(Transport):
             return None
         return max(0, self._limits.workers - sum(node.size for node in self._nodes.values()))
 
-    def _refuse(self) -> None:
-        """Leave out nodes that cannot take part; an error when none is left."""
-        for node in [node for node in self._nodes.values() if node.refused is not None]:
+    def _refuse(self) -> list[Arrival]:
+        """Leave out nodes that cannot take part, and tell of those that did; an error when none is left."""
+        refused = [node for node in self._nodes.values() if node.refused is not None]
+        for node in refused:
             self._refused[node.node_id] = str(node.refused)
             _log.warning("%s", node.refused)
             self._forget(node.node_id)
             if not self._nodes and node.refused is not None:
                 raise node.refused
+        return [NodeLost(node.node_id, str(node.refused)) for node in refused]
 
     def _forget(self, node_id: str) -> None:
         node = self._nodes.pop(node_id, None)

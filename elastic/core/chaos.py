@@ -43,6 +43,28 @@ _CALM = 46
 _SCALE = 100
 
 
+class Moment(StrEnum):
+    """When a master ends, on the way of a chunk."""
+
+    SENT = "sent"  #: the chunk is about to leave the master
+    RETURNED = "returned"  #: its result has arrived, and nobody has been told
+    FOLDED = "folded"  #: it is in the result; the commit may have been made or not
+
+
+@dataclass(frozen=True, slots=True)
+class Doom:
+    """The moment at which a master's process is killed."""
+
+    chunk_id: int
+    moment: Moment
+
+    @classmethod
+    def drawn(cls, seed: str, low: int, chunks: int) -> "Doom":
+        """Return a moment on the way of one of the chunks from `low` to below `chunks`, as the seed says."""
+        dice = random.Random(seed)  # noqa: S311 - no secret
+        return cls(dice.randrange(low, max(chunks, low + 1)), dice.choice(list(Moment)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chaos:
     """Which spirits strike a run, and how often.
@@ -58,10 +80,12 @@ class Chaos:
     rate: float = 0.05
     #: how often each spirit strikes at most that ends or freezes processes (`COSTLY`)
     most: int = 3
+    #: when the master's own process is killed, which only rounds of chaos do; None for never
+    doom: Doom | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "spirits", tuple(dict.fromkeys(map(_spirit, self.spirits))))
-        if not self.spirits:
+        if not self.spirits and self.doom is None:
             raise UsageError(f"chaos needs a spirit at least; they are {_names(Spirit)}.")
         if isinstance(self.rate, bool) or not isinstance(self.rate, int | float) or not 0 <= self.rate <= 1:
             raise UsageError(f"rate={self.rate!r} of chaos must be a number from 0 to 1.")
@@ -136,28 +160,6 @@ class Dice:
     def delay(self, spirit: Spirit, longest: float) -> float:
         """Return seconds, up to `longest`, by which something is late."""
         return self._dice[spirit].uniform(0, longest)
-
-
-class Moment(StrEnum):
-    """When a master ends, on the way of a chunk."""
-
-    SENT = "sent"  #: the chunk is about to leave the master
-    RETURNED = "returned"  #: its result has arrived, and nobody has been told
-    FOLDED = "folded"  #: it is in the result; the commit may have been made or not
-
-
-@dataclass(frozen=True, slots=True)
-class Doom:
-    """The moment at which a master's process is killed."""
-
-    chunk_id: int
-    moment: Moment
-
-    @classmethod
-    def drawn(cls, seed: str, low: int, chunks: int) -> "Doom":
-        """Return a moment on the way of one of the chunks from `low` to below `chunks`, as the seed says."""
-        dice = random.Random(seed)  # noqa: S311 - no secret
-        return cls(dice.randrange(low, max(chunks, low + 1)), dice.choice(list(Moment)))
 
 
 def _spirit(name: Any) -> Spirit:

@@ -54,6 +54,8 @@ class Result:
         counted = f"{_many(self.entries, 'entry', 'entries')} in {_many(self.chunks, 'chunk', 'chunks')}"
         if self.error is not None:
             return f"{self.state}: {self.error}; {counted} before that, {self.seconds:.2f} s, run {self.run_id}"
+        if not self.state.is_complete:
+            return f"{self.state}: {counted} so far, {self._errors}, run {self.run_id}"
         again = f", {self.retries:,} sent again" if self.retries else ""
         once = f"{counted} aggregated exactly once{again}, {self._errors}"
         root = f", root {self.root[:SHOWN]}" if self.root else ""
