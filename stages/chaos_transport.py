@@ -36,7 +36,7 @@ class _Late:
 class ChaosTransport(Transport):
     """Lets spirits strike between the master and the nodes.
 
-    What the master is told stays true: of a call that a spirit has taken it is told that nobody knows what became of it.
+    What the master is told stays true: of a call that a spirit has taken it hears that nobody knows what became of it.
 
     Args:
         inner: Carries the calls, and belongs to this transport from now on.

@@ -33,6 +33,12 @@ def connect(cluster: str, *, cpus: int | None = None) -> None:
         _join(cluster)
 
 
+def address() -> str:
+    """Return the address of the cluster that this process is connected to, as `host:port`."""
+    found: str = ray.get_runtime_context().gcs_address
+    return found
+
+
 def _check_same(cluster: str) -> None:
     connected = ray.get_runtime_context().gcs_address
     if cluster not in ("local", "auto") and _spot(cluster) != _spot(connected):

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -70,7 +71,8 @@ def _signal(ray_id: str | None, process_id: int, number: int, *, only_frozen: bo
     if ray_id is None:
         return send_signal(process_id, number, only_frozen=only_frozen)
     there = NodeAffinitySchedulingStrategy(node_id=ray_id, soft=False)
-    sender = ray.remote(send_signal).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
+    function: Any = send_signal
+    sender = ray.remote(function).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
     try:
         sent: bool = ray.get(sender.remote(process_id, number, only_frozen=only_frozen), timeout=_SIGNAL_SECONDS)
     except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError):

@@ -89,7 +89,7 @@ def redrive(
     left = len(archive.letters(run_id, step))
     print_result(result, output, dead_letters=left)
     if output is Format.TABLE:
-        typer.echo(f"dead letters: {before:,} redriven, {left:,} left")
+        typer.echo(f"dead letters: {before:,} tried again, {left:,} left")
 
 
 def _letters(run: str, step: int) -> "list[DeadLetter]":

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from elastic.cli import dead_letter, example, flow, receipt, replay, resume, run, verify
+from elastic.cli import chaos, dead_letter, example, flow, receipt, replay, resume, run, verify
 from elastic.core.errors import ElasticError, SourceNotFoundError, StepFailedError, UnknownRunError, UsageError
 from elastic.version import __version__
 
@@ -49,6 +49,7 @@ app.command("receipts")(receipt.receipts)
 app.command("resume", epilog=resume.EXAMPLE)(resume.resume)
 app.command("replay", epilog=replay.EXAMPLE)(replay.replay)
 app.command("verify", epilog=verify.EXAMPLE)(verify.verify)
+app.command("chaos", epilog=chaos.EXAMPLE)(chaos.chaos)
 app.add_typer(dead_letter.app, name="dead-letters")
 
 

@@ -165,8 +165,8 @@ class Dice:
 def _spirit(name: Any) -> Spirit:
     if name in list(Spirit):
         return Spirit(name)
-    near = difflib.get_close_matches(str(name), Spirit, n=1)
-    hint = f"did you mean {near[0].value!r}?" if near else f"they are {_names(Spirit)}."
+    near = difflib.get_close_matches(str(name), [spirit.value for spirit in Spirit], n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"they are {_names(Spirit)}."
     raise UsageError(f"there is no spirit {name!r}; {hint}")
 
 

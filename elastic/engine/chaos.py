@@ -10,7 +10,7 @@ from elastic.core.chaos import Chaos, Spirit
 from elastic.core.errors import ElasticError, UsageError
 from elastic.core.heartbeat import Heartbeat
 from elastic.engine.answer import Answer, Outcome
-from elastic.engine.cluster import check_chaos, cluster_of
+from elastic.engine.cluster import address_of, check_chaos, cluster_of
 from elastic.engine.doomed_master import Errand, carry_out
 from elastic.engine.options import GivenOptions
 from elastic.engine.run import Run
@@ -98,7 +98,7 @@ class Trial:
             outcome = self._run(chaos) if self._without_master(chaos) == chaos else self._killed(chaos, clean)
         except ElasticError as error:
             outcome = Outcome(run_id="", answer=None, counters={}, error=str(error))
-        lost = f"no answer: {outcome.error}" if outcome.answer is None else ""
+        answer = outcome.answer
         strikes = {spirit.value: outcome.counters.get(spirit.counter, 0) for spirit in chaos.spirits}
         return Round(
             seed=chaos.seed,
@@ -108,7 +108,7 @@ class Trial:
             duplicates_dropped=outcome.counters.get("duplicates_dropped", 0),
             receipts_refused=outcome.counters.get("receipts_refused", 0),
             seconds=time.monotonic() - began,
-            difference=lost or clean.difference(outcome.answer),
+            difference=f"no answer: {outcome.error}" if answer is None else clean.difference(answer),
         )
 
     def _run(self, chaos: Chaos | None) -> Outcome:
@@ -122,8 +122,6 @@ class Trial:
 
     def _killed(self, chaos: Chaos, clean: Answer) -> Outcome:
         """Run the flow in processes of their own, of which all but the last are killed."""
-        from elastic.engine.cluster import address_of
-
         kills = random.Random(f"{chaos.seed} masters").randint(1, _MASTERS)  # noqa: S311 - no secret
         errand = Errand(
             target=str(self.target),
@@ -153,5 +151,8 @@ class Trial:
 
 def disturbed(step: Step, chaos: Chaos | None) -> Step:
     """Return a step with chaos, and with times at which a round need not wait long."""
-    quick = {} if type(step.options.heartbeat) is not Heartbeat else {"heartbeat": Heartbeat(_HEARTBEAT)}
-    return step.with_options(chaos=chaos, collect_seconds=_COLLECT_SECONDS, **quick)
+    step = step.with_options(chaos=chaos, collect_seconds=_COLLECT_SECONDS)
+    heartbeat = step.options.heartbeat
+    # One of the user's own class knows better.
+    is_patient = type(heartbeat) is Heartbeat and heartbeat.timeout > _HEARTBEAT
+    return step.with_options(heartbeat=Heartbeat(_HEARTBEAT)) if is_patient else step

@@ -34,6 +34,21 @@ def transport_of(cluster: str, limits: Limits) -> Transport:
     return RayTransport(cluster, limits)
 
 
+def address_of(cluster: str) -> str:
+    """Return the name under which another process of this machine finds a cluster; starts an embedded Ray if need be.
+
+    Raises:
+        ClusterError: It cannot be started.
+    """
+    if cluster != "local":
+        return cluster
+    prepare(cluster)
+    from elastic.stages.ray_cluster import address, connect
+
+    connect(cluster)
+    return address()
+
+
 def check_chaos(chaos: Chaos, cluster: str) -> None:
     """Refuse spirits that cannot strike a run of this process on a cluster.
 

@@ -154,10 +154,10 @@ def test_dead_letters_are_listed_shown_and_redriven(folder: Path) -> None:
     assert 'raise ValueError(f"bad {number}")' in shown["traceback"]
     assert "no such dead letter" in refusal(elastic(folder, "dead-letters", "show", "last", "--chunk", "9"))
     done = elastic(folder, "dead-letters", "redrive", BROKEN="yes")
-    assert "30 dead letters were redriven, 30 are left" in done.stdout
+    assert "dead letters: 30 tried again, 30 left" in done.stdout
     done = elastic(folder, "dead-letters", "redrive", "last")
     assert f"value  {TOTAL}" in done.stdout
-    assert "30 dead letters were redriven, 0 are left" in done.stdout
+    assert "dead letters: 30 tried again, 0 left" in done.stdout
     assert elastic(folder, "dead-letters", "list").stdout == "no dead letters\n"
     assert said(elastic(folder, "runs", "value", "-o", "json"))["value"] == TOTAL
     again = said(elastic(folder, "dead-letters", "redrive", "-o", "json"))

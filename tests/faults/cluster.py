@@ -143,7 +143,7 @@ class Siege:
             self.attacks.resumes.append(told["seconds"])
         expected = {"entries": entries, "sum": sum(range(entries)), "twice": [], "distinct": entries}
         if told["value"] != expected or told["entries"] != entries:
-            self.attacks.problems.append(f"run {self._number}: {told['value']}, expected {expected}")
+            self.attacks.problems.append(f"run {self._number}: the answer is {told['value']}, not {expected}")
         if set(told["receipts"].values()) != {told["chunks"]}:
             self.attacks.problems.append(f"run {self._number}: receipts {told['receipts']}")
 

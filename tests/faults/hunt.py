@@ -36,8 +36,8 @@ def hunt() -> Iterator[Catch]:
     """Try all mutants."""
     for mutant in SIMULATED:
         yield _simulated(mutant)
-    for name, how in _RECORDED.items():
-        yield _recorded(name, how)
+    for name, how in ON_DISK.items():
+        yield on_disk(name, how)
 
 
 def _simulated(mutant: Mutant) -> Catch:
@@ -94,7 +94,7 @@ def _torn() -> AbstractContextManager[None]:
 
 
 #: mutants on disk: what a failure does to them, and how the next master is changed
-_RECORDED: dict[str, dict[str, Any]] = {
+ON_DISK: dict[str, dict[str, Any]] = {
     "no fsync": {"stride": 7, "mutant": "no fsync"},
     "no fsync of the run file": {"stride": 7, "mutant": "no fsync of the run file"},
     "fsync retried": {"stride": 7, "mutant": "fsync retried"},
@@ -103,12 +103,14 @@ _RECORDED: dict[str, dict[str, Any]] = {
 }
 
 
-def _recorded(name: str, how: dict[str, Any]) -> Catch:
+def on_disk(name: str, how: dict[str, Any]) -> Catch:
+    """Look for a mutant on disk."""
     if (reason := can_record()) is not None:
         return Catch(name, "B", caught=False, skipped=reason)
     with tempfile.TemporaryDirectory() as folder:
         inject = None
         if name == "fsync retried":
+            # What the system could not write is marked as written all the same.
             inject = f"fdatasync:error=EIO:when={first_sync_of_chunks('gone', Path(folder) / 'first')}"
         found = fail_power("gone", Path(folder), inject=inject, **how).problems
     return Catch(name, "B", bool(found), tuple(dict.fromkeys(map(_check, found)))[:3])

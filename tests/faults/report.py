@@ -31,6 +31,10 @@ class Layer:
     letters_found: int = 0
     problems: list[str] = field(default_factory=list)
 
+    def having(self, what: str) -> int:
+        """Return the number of problems that are of a kind; an answer that is wrong in another way is of every kind."""
+        return sum(what in problem or "the answer" in problem for problem in self.problems)
+
     def plain(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
 
@@ -89,7 +93,7 @@ class Report:
                 layer.add(part["layers"][name])
             if part["mutants"]:
                 report.catches = [Catch(**{**catch, "by": tuple(catch["by"])}) for catch in part["mutants"]]
-            report.skipped += part["skipped"]
+            report.skipped += [text for text in part["skipped"] if text not in report.skipped]
             report.seeds = (min(report.seeds[0], part["seeds"][0]), max(report.seeds[1], part["seeds"][1]))
         done = {letter for letter, layer in layers.items() if layer.runs} | ({"M"} if report.catches else set())
         report.skipped = [text for text in report.skipped if not any(text.startswith(f"layer {n}:") for n in done)]
@@ -101,8 +105,8 @@ class Report:
 
     def _figures(self) -> list[str]:
         layers = (self.simulated, self.points, self.real)
-        lost = [sum("lost" in problem for problem in layer.problems) for layer in layers]
-        twice = [sum("twice" in problem for problem in layer.problems) for layer in layers]
+        lost = [layer.having("entries lost") for layer in layers]
+        twice = [layer.having("entries counted twice") for layer in layers]
         first, stop = self.seeds
         letters = [f"{layer.letters_expected} = {layer.letters_found}" for layer in layers[:2]]
         rows: list[tuple[str, list[Any]]] = [
