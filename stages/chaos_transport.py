@@ -16,8 +16,8 @@ from elastic.stages.harm import Harm, Pick
 from elastic.stages.transport import Arrival, Transport
 from elastic.stages.wire import COLLECT, Call, Reply
 
-#: Seconds by which an answer is late at most.
-_LATEST = 1.0
+#: Seconds by which an answer, or the second of two, is late at most.
+_LATEST = {Spirit.SLOW: 0.3, Spirit.DUPLICATE: 0.02}
 
 #: A result is not changed on its way any more when its chunks were sent so often: one day it must arrive.
 _SPARED_FROM = 4
@@ -168,7 +168,7 @@ class ChaosTransport(Transport):
         return replace(result, accounts=tuple(accounts))
 
     def _delay(self, spirit: Spirit, reply: Reply) -> None:
-        self._late.append(_Late(time.monotonic() + self._dice.delay(spirit, _LATEST), reply, spirit))
+        self._late.append(_Late(time.monotonic() + self._dice.delay(spirit, _LATEST[spirit]), reply, spirit))
 
     # -- dice and doom
 

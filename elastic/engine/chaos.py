@@ -122,10 +122,12 @@ class Trial:
 
     def _killed(self, chaos: Chaos, clean: Answer) -> Outcome:
         """Run the flow in processes of their own, of which all but the last are killed."""
+        others = self._without_master(chaos)
         kills = random.Random(f"{chaos.seed} masters").randint(1, _MASTERS)  # noqa: S311 - no secret
         errand = Errand(
             target=str(self.target),
-            chaos=self._without_master(chaos),
+            # Each of the masters meets them, so once is enough for what takes its time.
+            chaos=others and replace(others, most=min(others.most, 1)),
             seed=chaos.seed,
             chunks=clean.chunks,
             options={**self.options, "cluster": address_of(self._cluster())},
