@@ -15,6 +15,7 @@ from elastic.version import __version__
 
 if TYPE_CHECKING:
     from elastic.core.aggregator import Aggregator
+    from elastic.core.chaos import Chaos
     from elastic.core.chunk import Piece
     from elastic.core.errors import ElasticError
     from elastic.core.heartbeat import Heartbeat
@@ -68,6 +69,8 @@ __all__ = [
     "result_of",
     "verify",
     "Verification",
+    # what strikes a run on purpose
+    "Chaos",
     # receipts
     "Receipt",
     "Stage",
@@ -88,6 +91,7 @@ __all__ = [
 #: Where each name lives: imported when it is first used, so that the command line and the workers start quickly.
 _HOMES = {
     "elastic.core.aggregator": ("Aggregator",),
+    "elastic.core.chaos": ("Chaos",),
     "elastic.core.chunk": ("Piece",),
     "elastic.core.errors": ("ElasticError",),
     "elastic.core.heartbeat": ("Heartbeat",),

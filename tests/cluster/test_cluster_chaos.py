@@ -19,8 +19,8 @@ def work(number: int) -> int:
     return number + sum(range(5000)) * 0
 
 
-def disturbed(*spirits: str, **more: Any) -> elastic.Result:
-    chaos = Chaos(spirits=tuple(map(Spirit, spirits)), rate=0.3, seed=3, most=2)
+def disturbed(*spirits: str, most: int = 2, **more: Any) -> elastic.Result:
+    chaos = Chaos(spirits=tuple(map(Spirit, spirits)), rate=0.3, seed=3, most=most)
     flow = elastic.from_range(3000, chunk_size=10).map(work).aggregate("sum")
     return flow.run(cluster="local", chaos=chaos, call_seconds=0.005, collect_seconds=0.1, **more)
 
@@ -47,7 +47,7 @@ def _is_frozen_worker(stat: Path) -> bool:
 
 
 def test_a_worker_that_hangs_when_the_step_ends_is_ended_with_it(embedded_ray: None) -> None:
-    result = disturbed("hang", heartbeat=elastic.Heartbeat(timeout=600), speculate_seconds=0.5)
+    result = disturbed("hang", most=1, heartbeat=elastic.Heartbeat(timeout=600), speculate_seconds=0.5)
     assert result.value == SUM
     assert result.counters["chaos_hang"] == 1
     assert not [path for path in Path("/proc").glob("[0-9]*/stat") if _is_frozen_worker(path)]
