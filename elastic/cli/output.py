@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -22,18 +22,32 @@ _UNBROKEN = 10_000
 #: Columns of texts that people copy, and which are not broken even where the terminal is narrow.
 _WHOLE = {"run_id", "receipt"}
 
-Output = Annotated[Format, typer.Option("-o", "--output", help="How to print.")]
+
+#: Where the one document goes that a command prints for programs.
+_documents: list[TextIO] = []
+
+
+def _alone(value: Format) -> Format:
+    """Let a document for programs stand alone: what user code and Ray print meanwhile goes to the error output."""
+    if value is Format.JSON:
+        _documents[:] = [sys.stdout]
+        sys.stdout = sys.stderr
+    return value
+
+
+Output = Annotated[Format, typer.Option("-o", "--output", callback=_alone, help="How to print.")]
 
 
 def print_json(value: Any) -> None:
     """Print one JSON document; values that JSON does not know are printed as text."""
+    document = _documents[0] if _documents else sys.stdout
     text = json.dumps(value, ensure_ascii=False, default=str, indent=2)
     try:
-        text.encode(sys.stdout.encoding or "utf-8")
+        text.encode(document.encoding or "utf-8")
     except UnicodeEncodeError:
         # What the output cannot take as it is, half a surrogate pair for one, JSON itself can escape.
         text = json.dumps(value, default=str, indent=2)
-    typer.echo(text)
+    typer.echo(text, file=document)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Iterable[str] = ()) -> None:

@@ -101,7 +101,6 @@ def test_processes_of_another_node_are_struck(
     assert told["value"] == sum(range(6000))
     counters = told["counters"]
     assert all(counters[f"chaos_{spirit.replace('-', '_')}"] for spirit in spirits.split(","))
-    # A node is lost as often as it was struck: what it had been asked before does not end the one that follows it.
     assert counters.get("nodes_lost", 0) == nodes_lost
 
 
