@@ -25,7 +25,7 @@ LISTENERS = """
 import ipaddress, json, os, pathlib
 
 def listeners():
-    # Addresses that processes of this run listen on: it has a folder of its own in the command line of each.
+    # Addresses that this process and those below it listen on.
     found, owned = [], sockets()
     for family in ("tcp", "tcp6"):
         for line in pathlib.Path("/proc/net", family).read_text().splitlines()[1:]:
@@ -38,21 +38,24 @@ def listeners():
     return sorted(set(found))
 
 def sockets():
-    owned = set()
+    # Of this process and those that it started, and they in turn; other clusters on the machine are not ours.
+    parents = {}
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         try:
-            if b"elastic-" in (folder / "cmdline").read_bytes() or is_child(folder):
-                for fd in (folder / "fd").iterdir():
-                    name = os.readlink(fd)
-                    if name.startswith("socket:["):
-                        owned.add(int(name[8:-1]))
+            parents[int(folder.name)] = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
         except OSError:
             continue
+    ours = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    owned = set()
+    for pid in ours:
+        try:
+            names = [os.readlink(fd) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+        except OSError:
+            continue
+        owned |= {int(name[8:-1]) for name in names if name.startswith("socket:[")}
     return owned
-
-def is_child(folder):
-    parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
-    return parent == os.getpid() or int(folder.name) == os.getpid()
 
 import elastic
 """
