@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from elastic.core.chunk import Chunk
-from elastic.core.errors import CorruptStoreError, StoreError, UsageError
+from elastic.core.errors import CorruptStoreError, StoreError, StoreFullError, UsageError
 from elastic.core.store import ChunkStore, Kept
+from elastic.persistence.ballast import Ballast
 from elastic.persistence.disk import create_file, open_file, store_error, sync_file, sync_folder, write_at
 from elastic.persistence.record import Head, check_owner, read_chunk, read_head, write_record
 from elastic.persistence.step_folder import StepFolder
@@ -26,7 +27,16 @@ class DirectoryChunkStore(ChunkStore):
     a token was not put here and is passed over.
     """
 
-    def __init__(self, run_folder: Path, run_id: str, step: int, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        run_folder: Path,
+        run_id: str,
+        step: int,
+        *,
+        read_only: bool = False,
+        ballast: Ballast | None = None,
+    ) -> None:
+        self._ballast = ballast
         self._folder = StepFolder(run_folder, run_id, step, read_only=read_only)
         self._tokens: dict[int, str] | None = None
 
@@ -43,7 +53,14 @@ class DirectoryChunkStore(ChunkStore):
         if len(names) < len(fresh) or not names.isdisjoint(tokens.values()):
             raise UsageError(f"two chunks of run {self._folder.run_id} have the same token; each needs its own.")
         if fresh:
-            self._write(dict(fresh.values()))
+            try:
+                self._write(dict(fresh.values()))
+            except StoreFullError:
+                if self._ballast is not None:
+                    self._ballast.give_up()
+                raise
+            if self._ballast is not None:
+                self._ballast.hold()
             tokens.update((chunk_id, token) for chunk_id, (token, _) in fresh.items())
 
     def get(self, chunk_id: int) -> Chunk:

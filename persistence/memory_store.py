@@ -40,6 +40,8 @@ class MemoryChunkStore(ChunkStore):
 class MemoryRunStore(RunStore):
     """Keeps the progress of a run for as long as the object lives; its epoch is always 1."""
 
+    is_durable = False
+
     def __init__(self, run_id: str, key: bytes) -> None:
         self.run_id = run_id
         self.key = key

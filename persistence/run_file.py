@@ -180,10 +180,7 @@ class RunFile:
 
     def _write_error(self, error: Exception) -> StoreError:
         name = getattr(error, "sqlite_errorname", type(error).__name__)
-        text = (
-            f"run {self.run_id} could not be written ({error}, {name}); earlier commits are safe, "
-            f"so mend this and run `elastic resume {self.run_id}`."
-        )
+        text = f"run {self.run_id} could not be written ({error}, {name}); earlier commits are safe"
         return StoreFullError(text) if name == "SQLITE_FULL" else StoreError(text)
 
     def _read_error(self, error: Exception) -> StoreError:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elastic.core.chunk import Chunk
-from elastic.core.errors import CorruptStoreError, StoreError
+from elastic.core.errors import CorruptStoreError, StoreError, StoreFullError
 from elastic.core.store import ChunkStore, Kept
+from elastic.persistence.ballast import Ballast
 from elastic.persistence.disk import (
     create_file,
     is_full,
@@ -50,7 +51,16 @@ class SegmentChunkStore(ChunkStore):
     was never put and is passed over, and cut off before the next `put`. Anything else that is not a
     record is an error. A file that somebody shortened at a boundary of records cannot be told from one never longer.
 
-    A segment is removed when all its chunks are deleted and it is not the one that is appended to.
+    A segment is removed when all its chunks are deleted and it is not the one that is appended to. On a full disk the
+    next segment is begun at once, so that the one before it can be removed.
+
+    Args:
+        run_folder: The folder of the run.
+        run_id: The run.
+        step: The step.
+        segment_bytes: A segment that has reached this size is not appended to any more.
+        read_only: Refuses to write.
+        ballast: Room to give up when the disk is full; None for none.
     """
 
     def __init__(
@@ -61,8 +71,10 @@ class SegmentChunkStore(ChunkStore):
         *,
         segment_bytes: int = SEGMENT_BYTES,
         read_only: bool = False,
+        ballast: Ballast | None = None,
     ) -> None:
         self._folder = StepFolder(run_folder, run_id, step, read_only=read_only)
+        self._ballast = ballast
         self._segment_bytes = segment_bytes
         self._places: dict[int, tuple[int, int]] | None = None  # chunk id -> segment number, offset
         self._kept: Counter[int] = Counter()  # segment number -> chunks kept in it
@@ -80,8 +92,14 @@ class SegmentChunkStore(ChunkStore):
                 fresh[chunk_id] = write_record(self._folder.run_id, self._folder.step, one)
         if not fresh:
             return
-        tail = self._open_tail()
-        self._append(tail, b"".join(fresh.values()))
+        try:
+            tail = self._open_tail()
+            self._append(tail, b"".join(fresh.values()))
+        except StoreFullError:
+            self._make_room()
+            raise
+        if self._ballast is not None:
+            self._ballast.hold()
         for chunk_id, record in fresh.items():
             places[chunk_id] = (tail.number, tail.size)
             tail.size += len(record)
@@ -193,10 +211,20 @@ class SegmentChunkStore(ChunkStore):
         except OSError as error:
             raise self._folder.fail(f"{tail.path} did not reach the disk ({error.strerror}); check it.") from error
 
+    def _make_room(self) -> None:
+        """Give up the ballast, and append no more to a segment that could be removed if it were not the last."""
+        if self._ballast is not None:
+            self._ballast.give_up()
+        if self._tail is not None:
+            number = self._tail.number
+            self.close()
+            self._remove_if_done(number)
+
     def _take_back(self, tail: _Tail) -> None:
         """Leave nothing half written: what lies behind the last record would look like damage."""
         try:
             os.ftruncate(tail.file, tail.size)
+            sync_file(tail.file)  # a newer segment may follow, and then half a record here would be damage
         except OSError as error:
             raise self._folder.fail(f"{tail.path} could not be cut back ({error.strerror}); check the disk.") from error
 

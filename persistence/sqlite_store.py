@@ -11,6 +11,7 @@ from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError, StoreError, UsageError
 from elastic.core.failure import DeadLetter
 from elastic.core.store import ChunkStore, Commit, ReceiptRow, RunStore, StepRecord
+from elastic.persistence.ballast import Ballast
 from elastic.persistence.directory_store import DirectoryChunkStore
 from elastic.persistence.disk import create_file, make_folder, store_error, sync_folder
 from elastic.persistence.home import RUN_FILE
@@ -50,6 +51,7 @@ class SqliteRunStore(RunStore):
         self._file = file
         self._lock = lock
         self._chunks: dict[int, ChunkStore] = {}
+        self._ballast = Ballast(folder / "ballast")
         self._workers: dict[tuple[str, str], int] = {}
         file.check_laid_out()
         rows = file.rows("SELECT run_id, epoch, chunk_store, seal FROM run")
@@ -208,12 +210,16 @@ class SqliteRunStore(RunStore):
     def chunks(self, step: int) -> ChunkStore:
         if step not in self._chunks:
             kind = _CHUNK_STORES[self._chunk_store]
-            self._chunks[step] = kind(self._folder, self.run_id, step, read_only=self._lock is None)
+            is_reader = self._lock is None
+            ballast = None if is_reader else self._ballast
+            self._chunks[step] = kind(self._folder, self.run_id, step, read_only=is_reader, ballast=ballast)
         return self._chunks[step]
 
     def close(self) -> None:
         for chunks in self._chunks.values():
             chunks.close()
+        if self._lock is not None:
+            self._ballast.give_up()
         self._file.close()
         if self._lock is not None:
             self._lock.release()

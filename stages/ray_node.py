@@ -128,19 +128,12 @@ class RayNode(ABC):
         except NodeRefusedError as refused:
             reason = refused.reason
             self._stillborn += 1
-            if self._stillborn < _STILLBORN and reason.startswith("its process"):
-                self.start_worker()
-            else:
+            if self._stillborn >= _STILLBORN or not reason.startswith("its process"):
                 self.refused = NodeRefusedError(self.node_id, reason)
             return []
         self.workers[worker_id], self.process_ids[worker_id] = worker, process_id
         self._add(worker_id, worker, process_id, pulse)
         return [WorkerJoined(self.node_id, worker_id, self.on_master)]
-
-    def _replace(self, worker_id: str) -> None:
-        """Start a worker in the place of one that is gone."""
-        if self.workers.pop(worker_id, None) is not None:
-            self.start_worker()
 
 
 class LocalNode(RayNode):
@@ -211,7 +204,7 @@ class LocalNode(RayNode):
     def _on_death(self, worker_id: str, reason: str) -> list[Arrival]:
         self._station.remove_worker(worker_id)
         self._health.forget(worker_id)
-        self._replace(worker_id)
+        self.workers.pop(worker_id, None)
         return [WorkerLost(self.node_id, worker_id, reason)]
 
     def _add(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> None:
@@ -298,7 +291,7 @@ class RemoteNode(RayNode):
         except ray.exceptions.RayError as error:
             return self._lost(error)
         for worker_id, _ in reply.lost:
-            self._replace(worker_id)
+            self.workers.pop(worker_id, None)
         return [reply]
 
     def _lost(self, error: BaseException) -> list[Arrival]:

@@ -15,6 +15,7 @@ from elastic.stages.harm import Harm
 from elastic.stages.ray_cluster import connect
 from elastic.stages.ray_harm import RayHarm
 from elastic.stages.ray_node import LocalNode, RayNode, RemoteNode, Shipment, Watch
+from elastic.stages.ray_roster import Roster, cpus_of
 from elastic.stages.shipped_code import Code, archive_of, driver_folders
 from elastic.stages.transport import Arrival, Limits, Transport
 from elastic.stages.wire import Call
@@ -42,6 +43,7 @@ class RayTransport(Transport):
         self._nodes: dict[str, RayNode] = {}
         self._refused: dict[str, str] = {}
         self._watch = Watch()
+        self._roster = Roster(limits.heartbeat)
         self._looked_at = self._worked_at = 0.0
         self.node_id = next(_name(node) for node in ray.nodes() if node["NodeID"] == self._own_ray_id)
 
@@ -63,7 +65,7 @@ class RayTransport(Transport):
             self._look()
         if any(node.workers for node in self._nodes.values()):
             self._worked_at = now
-        elif arrivals == [] and now - self._worked_at > self._limits.start_timeout:
+        elif arrivals == [] and now - self._worked_at > self._limits.start_timeout and self._roster.answers():
             raise NoWorkerError(self._shortage())
         return arrivals + self._refuse()
 
@@ -71,6 +73,7 @@ class RayTransport(Transport):
         for node in self._nodes.values():
             node.close()
         self._nodes = {}
+        self._roster.close()
         self._watch.pending.clear()
         self._watch.arrived.clear()
 
@@ -78,20 +81,24 @@ class RayTransport(Transport):
         return RayHarm(self._nodes)
 
     def _look(self) -> None:
-        """Start workers on nodes that have CPUs and no workers for them yet."""
+        """Look for signs of life, and start workers on nodes that have CPUs and no workers for them."""
         self._looked_at = time.monotonic()
-        alive = {_name(node): node for node in _alive()}
+        alive = {_name(node): node for node in self._roster.nodes()}
+        for node_id, present in self._nodes.items():
+            present.check()
+            if node_id not in alive:
+                self._watch.arrived.append(NodeLost(node_id, f"node {node_id} has left the cluster"))
+        if self._roster.answers():
+            self._start(alive)
+
+    def _start(self, alive: dict[str, dict[str, Any]]) -> None:
         for node_id, node in sorted(alive.items()):
             if node_id not in self._nodes and node_id not in self._refused:
                 own = node["NodeID"] == self._own_ray_id
                 kind = LocalNode if own else RemoteNode
                 self._nodes[node_id] = kind(node_id, node["NodeID"], self._shipment(own=own), self._watch)
-        for node_id, present in self._nodes.items():
-            present.check()
-            if node_id not in alive:
-                self._watch.arrived.append(NodeLost(node_id, f"node {node_id} has left the cluster"))
         known = [(node, alive[node_id]) for node_id, node in self._nodes.items() if node_id in alive]
-        for chosen in _share([(node, _cpus(facts) - node.size) for node, facts in known], self._left()):
+        for chosen in _share([(node, cpus_of(facts) - node.size) for node, facts in known], self._left()):
             chosen.start_worker()
 
     def _shipment(self, *, own: bool) -> Shipment:
@@ -129,9 +136,10 @@ class RayTransport(Transport):
 
     def _shortage(self) -> str:
         """Say what the cluster has, when none of it is to be had."""
+        nodes = self._roster.nodes()
         total, free = ray.cluster_resources().get("CPU", 0), ray.available_resources().get("CPU", 0)
         return (
-            f"no worker could be started within {self._limits.start_timeout:g} s: the cluster has {len(_alive())} "
+            f"no worker could be started within {self._limits.start_timeout:g} s: the cluster has {len(nodes)} "
             f"node(s) with {total:g} CPU(s), of which {free:g} are free, and a worker takes 1; free some, add a node, "
             "or wait longer with start_timeout"
         )
@@ -147,14 +155,6 @@ def _pickled(program: Program) -> bytes:
             f"the flow ({functions}) cannot be sent to workers ({type(error).__name__}: {error}); let its functions "
             "make what cannot be sent (locks, open files, connections) when they are called."
         ) from error
-
-
-def _alive() -> list[dict[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"] and _cpus(node) > 0]
-
-
-def _cpus(node: dict[str, Any]) -> int:
-    return int(node["Resources"].get("CPU", 0))
 
 
 def _name(node: dict[str, Any]) -> str:

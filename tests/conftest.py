@@ -11,7 +11,12 @@ from typing import Any
 import hypothesis
 import pytest
 
+from elastic.stages.ray_environment import prepare
 from elastic.testing import RayCluster
+
+# Before a test module imports Ray, which reads its environment then: without a token of its own it would leave one in
+# the user's home, and every process that looks for a cluster on this machine would find and use this one.
+prepare("local")
 
 # How long an example takes says nothing here: the machine may be busy.
 hypothesis.settings.register_profile("elastic", deadline=None)
@@ -39,9 +44,6 @@ def cluster(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def embedded_ray() -> Iterator[None]:
     """An embedded Ray with two CPUs for all tests of this process."""
-    from elastic.stages.ray_environment import prepare
-
-    prepare("local")
     import ray
 
     from elastic.stages.ray_cluster import connect

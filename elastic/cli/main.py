@@ -9,12 +9,21 @@ import typer
 from typer.core import TyperGroup
 
 from elastic.cli import chaos, dead_letter, example, flow, receipt, replay, resume, run, verify
-from elastic.core.errors import ElasticError, SourceNotFoundError, StepFailedError, UnknownRunError, UsageError
+from elastic.core.errors import (
+    ElasticError,
+    SourceNotFoundError,
+    StepFailedError,
+    StepSuspendedError,
+    UnknownRunError,
+    UsageError,
+)
 from elastic.version import __version__
 
 #: Errors that the user mends by writing the command differently: exit code 2; all others: 1.
 _USAGE = (UsageError, SourceNotFoundError, UnknownRunError)
 
+#: What `sysexits.h` calls a temporary failure: nothing is wrong with the run, and it can be resumed.
+_SUSPENDED = 75
 _INTERRUPTED = 130
 _DEBUG = "--debug"
 
@@ -28,7 +37,7 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except ElasticError as error:
             _tell(error, debug=debug)
-            raise typer.Exit(2 if isinstance(error, _USAGE) else 1) from error
+            raise typer.Exit(_exit_code(error)) from error
         except KeyboardInterrupt as error:
             _say("interrupted")
             raise typer.Exit(_INTERRUPTED) from error
@@ -82,6 +91,12 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     app(arguments, prog_name="elastic")
+
+
+def _exit_code(error: ElasticError) -> int:
+    if isinstance(error, StepSuspendedError):
+        return _SUSPENDED
+    return 2 if isinstance(error, _USAGE) else 1
 
 
 def _tell(error: ElasticError, *, debug: bool) -> None:

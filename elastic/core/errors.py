@@ -16,11 +16,13 @@
     │   ├── FencedError                  a newer master has taken this run over
     │   └── UnknownRunError (LookupError)
     ├── ClusterError                     a cluster cannot be reached or used
+    │   ├── ClusterLostError             the cluster's head does not answer any more
     │   ├── NodeRefusedError             a node runs other versions
     │   └── NoWorkerError (TimeoutError) no CPU came free in time
     ├── EntryError                       the user's function failed on an entry
     ├── StepFailedError                  a step ended in error
-    │   └── StepInterruptedError         somebody stopped it
+    │   ├── StepInterruptedError         somebody stopped it
+    │   └── StepSuspendedError           its disk or its cluster failed it; it can be resumed
     └── LedgerError (RuntimeError)       the ledger was told something impossible: a bug of ours
 
 An error that crosses processes keeps its fields as `args` and builds its text in `__str__`, because an
@@ -137,6 +139,17 @@ class ClusterError(ElasticError):
     """A cluster cannot be reached or used."""
 
 
+class ClusterLostError(ClusterError):
+    """The head of a cluster does not answer any more."""
+
+    def __init__(self, address: str, silence: float) -> None:
+        super().__init__(address, silence)
+        self.address, self.silence = address, silence
+
+    def __str__(self) -> str:
+        return f"the head of the Ray cluster at {self.address} has not answered for {self.silence:.0f} s"
+
+
 class NodeRefusedError(ClusterError):
     """A node of the cluster cannot take part."""
 
@@ -174,6 +187,13 @@ class StepInterruptedError(StepFailedError):
     def __init__(self, run_id: str) -> None:
         ElasticError.__init__(self, run_id)
         self.run_id, self.reason, self.traceback = run_id, "it was stopped before its end", ""
+
+
+class StepSuspendedError(StepFailedError):
+    """The disk or the cluster failed a step; what was committed is safe, and it can go on from there."""
+
+    def __str__(self) -> str:
+        return f"{self.reason}; mend that and run `elastic resume {self.run_id}`, which goes on from the last commit."
 
 
 class LedgerError(ElasticError, RuntimeError):

@@ -29,7 +29,7 @@ class Heartbeat:
         it must be possible to pickle this object.
 
         Args:
-            process: `worker` or `station`.
+            process: `worker`, `station`, or `head` for the head of the cluster, without which the run is suspended.
             silence: Seconds since its last sign of life.
         """
         return silence > self.timeout

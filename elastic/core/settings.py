@@ -31,6 +31,9 @@ class Settings:
     #: seconds after which a call that takes three times as long as others is given to a second worker as well, once
     #: there is nothing else to do; the first result counts
     speculate_seconds: float = 10.0
+    #: seconds to wait for room on a full disk once nothing is left in flight that could make some; then the run is
+    #: suspended
+    full_disk_seconds: float = 60.0
     #: times that a chunk may be lost with its worker before the step fails
     max_attempts: int = 8
 

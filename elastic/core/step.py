@@ -13,6 +13,7 @@ class StepState(StrEnum):
     COMPLETE_WITH_RETRIES = "complete_with_retries"  #: every entry is aggregated
     ERROR = "error"  #: it ended before every entry was aggregated
     INTERRUPTED = "interrupted"  #: somebody stopped it
+    SUSPENDED = "suspended"  #: its disk or its cluster failed it; it can be resumed
 
     @property
     def is_complete(self) -> bool:

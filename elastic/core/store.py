@@ -132,6 +132,8 @@ class RunStore(ABC):
     key: bytes
     #: +1 each time a master opens the run
     epoch: int
+    #: whether what is kept is there after this process
+    is_durable: bool = True
 
     @abstractmethod
     def begin(self, step: int, name: str, manifest: dict[str, Any], started_at: float) -> None:

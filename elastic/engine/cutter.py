@@ -1,5 +1,6 @@
 """The cutter: draws pieces from a source and makes numbered chunks of them."""
 
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -49,8 +50,8 @@ class Cutter:
         """How many chunks were cut from the source, those of earlier masters among them."""
         return self._next_id
 
-    def cut(self, count: int) -> tuple[list[Chunk], bool]:
-        """Return up to `count` more chunks, and whether the source is exhausted.
+    def cut(self, count: int, max_bytes: int = sys.maxsize) -> tuple[list[Chunk], bool]:
+        """Return up to `count` more chunks, no more once they have `max_bytes`, and whether the source is exhausted.
 
         Raises:
             SourceError: The source cannot be read.
@@ -58,12 +59,13 @@ class Cutter:
         """
         chunks: list[Chunk] = []
         conceived_at = int(self._clock.now() * 1e6)
-        while len(chunks) < count:
+        while len(chunks) < count and max_bytes > 0:
             piece = self._next()
             if piece is None:
                 self.exhausted = True
                 return chunks, True
             chunks.append(self._chunk(piece, conceived_at))
+            max_bytes -= chunks[-1].weight
             self.reached = (self._next_id, piece.position)
             self._next_id += 1
         return chunks, False

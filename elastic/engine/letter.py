@@ -1,5 +1,6 @@
 """Dead letters as a source: the chunks that are made of them when they are redriven."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby, islice
@@ -64,8 +65,13 @@ class LetterCutter(Cutter):
     def chunks(self) -> int:
         return self._record.counters.get("cut", self._record.low)
 
-    def cut(self, count: int) -> tuple[list[Chunk], bool]:
-        chunks = [self._chunk_of(number, letters) for number, letters in islice(self._left, count)]
+    def cut(self, count: int, max_bytes: int = sys.maxsize) -> tuple[list[Chunk], bool]:
+        chunks: list[Chunk] = []
+        for number, letters in islice(self._left, count):
+            chunks.append(self._chunk_of(number, letters))
+            max_bytes -= chunks[-1].weight
+            if max_bytes <= 0:
+                return chunks, False
         return chunks, len(chunks) < count
 
     def close(self) -> None:

@@ -31,10 +31,12 @@ from elastic.core.settings import Settings
 from elastic.core.source import Source
 from elastic.core.stage import STAGES, Stage
 from elastic.core.step import Progress, StepState
-from elastic.core.store import Commit, Kept, RunStore
+from elastic.core.store import Commit, RunStore
 from elastic.core.tolerance import OnError
 from elastic.engine.aggregation import Aggregation, Folded
 from elastic.engine.cutter import Cutter
+from elastic.engine.ending import ending_of
+from elastic.engine.intake import Intake
 from elastic.engine.observers import Observers
 from elastic.engine.placement import GuardedPlacement
 from elastic.engine.result import Result
@@ -47,6 +49,9 @@ _log = logging.getLogger("elastic.master")
 
 #: The pause after a commit is at least so many times as long as the commit took.
 _COMMIT_SHARE = 10
+
+#: Seconds after which a commit tells what was sent though nothing came back: who resumes says how much runs again.
+_SENT_SECONDS = 0.5
 
 #: Seconds between two words of progress.
 _PROGRESS_SECONDS = 0.25
@@ -81,7 +86,13 @@ class Master:
         self._seal = seal
         self._sender = MasterSender(seal, transport.node_id, program.reader)
         self._receiver = MasterReceiver(seal, transport.node_id)
-        self._kept = store.chunks(program.step) if cutter.keeps else None
+        self._intake = Intake(
+            cutter,
+            store.chunks(program.step) if cutter.keeps else None,
+            clock=clock,
+            settings=plan.settings,
+            token=self._token,
+        )
         self._aggregation = Aggregation(program.aggregator, program.run_id)
         self._aggregation.restore(plan.states)
         self._keeps_letters = program.tolerance.on_error is OnError.DEAD_LETTER
@@ -93,7 +104,9 @@ class Master:
         self._failed: instructions.Fail | None = None
         self._stopped = False
         self._outcome = StepState.IN_PROGRESS
-        self._told_at = self._began = self._commit_due = self._moved_at = clock.monotonic()
+        self._told_at = self._began = self._commit_due = self._moved_at = self._committed_at = clock.monotonic()
+        #: chunks that were sent, as the last commit tells
+        self._told_sent = 0
         #: guards the ledger, whose progress other threads ask for
         self._lock = threading.Lock()
 
@@ -146,16 +159,13 @@ class Master:
             self._root = self._tree.root(self.ledger.next_id).hex()
             again = self.ledger.counters["chunks_sent_again"]
             self._outcome = StepState.COMPLETE_WITH_RETRIES if again else StepState.COMPLETE
-        except StepInterruptedError as stopped:
-            self._outcome, error = StepState.INTERRUPTED, stopped
         except ElasticError as failed:
-            self._outcome, error = StepState.ERROR, failed
+            self._outcome, error = ending_of(failed, program.run_id, is_durable=self.store.is_durable)
         except BaseException as unforeseen:
             self._outcome = StepState.INTERRUPTED if isinstance(unforeseen, KeyboardInterrupt) else StepState.ERROR
             self._end(repr(unforeseen))
             raise
-        self._end(None if error is None else str(error))
-        return self._result(value, error)
+        return self._result(value, self._end(error))
 
     def _carry_through(self) -> None:
         try:
@@ -171,28 +181,27 @@ class Master:
             if self._failed is not None:
                 raise self._failure(self._failed)
             self._cutter.check()
-            if self._kept is not None:
-                self._kept.clean()
+            self._intake.clean()
         finally:
             self.transport.close()
             self._cutter.close()
 
-    def _end(self, error: str | None) -> None:
+    def _end(self, error: ElasticError | str | None) -> Any:
+        """Record how the step ended and tell of it; returns the error that it ended with, which may be a new one."""
+        program = self.plan.program
+        text = None if error is None else str(error)
         try:
-            self.store.end(self.plan.program.step, self._outcome, self.clock.now(), error)
+            self.store.end(program.step, self._outcome, self.clock.now(), text)
         except StoreError as unwritten:
+            _log.warning("the end of step %s of run %s is not recorded: %s", program.step, program.run_id, unwritten)
             # After a commit that failed nothing more is written; then `error` is about that already.
             if error is None:
-                raise
-            _log.warning(
-                "the end of step %s of run %s could not be recorded: %s",
-                self.plan.program.step,
-                self.plan.program.run_id,
-                unwritten,
-            )
+                self._outcome, error = ending_of(unwritten, program.run_id, is_durable=self.store.is_durable)
+                text = str(error)
         if self._outcome.is_complete:
             self.observers.complete(self.ledger.counters["chunks_sent_again"])
-        self.observers.tell("step_ended", self.progress(), error)
+        self.observers.tell("step_ended", self.progress(), text)
+        return error
 
     def _failure(self, failed: instructions.Fail) -> StepFailedError:
         failure = failed.failure
@@ -257,14 +266,14 @@ class Master:
     # -- instructions out
 
     def _cut(self, instruction: instructions.Cut) -> list[Instruction]:
-        chunks, exhausted = self._cutter.cut(instruction.count)
-        if self._kept is not None and chunks:
-            folded = self.ledger.folded
-            self._kept.put([Kept(chunk, self._token(chunk)) for chunk in chunks if chunk.chunk_id not in folded])
+        folded = self.ledger.folded
+        idle = folded.low == self.ledger.next_id and not self._aggregation.is_dirty
+        chunks, exhausted = self._intake.cut(instruction.count, folded, idle=idle)
         happened: list[Event] = [events.ChunksCut(tuple(chunks))] if chunks else []
         if exhausted:
             happened.append(events.SourceExhausted())
-        return self._handle(*happened)
+        # Without an event the ledger would ask for the same again; it does so with the next tick.
+        return self._handle(*happened) if happened else []
 
     def _token(self, chunk: Chunk) -> str:
         fields = (chunk.chunk_id, 1, chunk.conceived_at, chunk.entries)
@@ -325,25 +334,27 @@ class Master:
 
     def _commit(self, *, last: bool = False) -> None:
         began = self.clock.monotonic()
-        if self._aggregation.is_dirty or last:
+        sent = self.ledger.reached[Stage.SENT]
+        is_news = sent != self._told_sent and began - self._committed_at >= _SENT_SECONDS
+        if self._aggregation.is_dirty or is_news or last:
+            self._told_sent, self._committed_at = sent, began
             folded = self._aggregation.commit()
             self.store.commit(self.plan.program.step, self._commit_of(folded))
-            if self._kept is not None:
-                self._kept.delete(chunk for row in folded.rows for chunk in range(row.first, row.first + row.count))
+            self._intake.committed(folded.rows)
         ended = self.clock.monotonic()
         # On a slow disk less often, so that most of the master's time is left for other things.
         pause = _COMMIT_SHARE * (ended - began)
         self._commit_due = ended + max(self.plan.settings.commit_seconds, pause)
 
     def _commit_of(self, folded: Folded) -> Commit:
-        ledger, cutter = self.ledger, self._cutter
+        ledger, cutter, intake = self.ledger, self._cutter, self._intake
         first = ledger.first_unfolded()
         letters = map(cutter.renewed, folded.letters) if self._keeps_letters else ()
         return Commit(
             low=ledger.folded.low,
             bitmap=ledger.folded.bitmap(),
-            position=cutter.reached if first is None else (first.chunk_id, first.position),
-            exhausted=cutter.exhausted,
+            position=intake.reached if first is None else (first.chunk_id, first.position),
+            exhausted=intake.exhausted,
             partials=folded.states,
             receipts=folded.rows,
             letters=tuple(letters),
@@ -351,7 +362,7 @@ class Master:
             counters={
                 **ledger.counters,
                 **{stage.value: ledger.reached[stage] for stage in STAGES},
-                "cut": cutter.chunks,
+                "cut": intake.chunks,
             },
         )
 

@@ -44,6 +44,7 @@ class GivenOptions(TypedDict, total=False):
     commit_seconds: float
     start_timeout: float
     speculate_seconds: float
+    full_disk_seconds: float
     max_attempts: int
     on_error: str
     max_errors: int

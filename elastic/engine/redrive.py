@@ -113,7 +113,7 @@ def _master(run: Run, record: StepRecord, step: Step, letters: list[DeadLetter])
     # Their entries are counted once more when their new chunks are folded, those that fail again as failed.
     for name in ("entries", "entries_failed"):
         counters[name] = counters.get(name, 0) - entries
-    counters["resumes"] -= 1
+    counters["resumes"] = record.counters.get("resumes", 0)
     folded = Spans.of(record.low, record.bitmap)
     onward = Onward(
         LetterCutter(run.clock, record, letters), Start(folded, record.low, counters), run.store.partials(record.step)

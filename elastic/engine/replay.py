@@ -1,5 +1,6 @@
 """Replay: what an earlier master of a one-shot step has kept on disk, and then what is left in the source."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -137,15 +138,17 @@ class Replay(Cutter):
     def chunks(self) -> int:
         return max(self._remains.stop, self._rest.chunks if self._rest is not None else 0)
 
-    def cut(self, count: int) -> tuple[list[Chunk], bool]:
-        stop = min(self._next_id + count, self._remains.stop)
-        chunks = [self._kept(chunk_id) for chunk_id in range(self._next_id, stop)]
-        self._next_id = max(stop, self._next_id)
-        if len(chunks) == count:
+    def cut(self, count: int, max_bytes: int = sys.maxsize) -> tuple[list[Chunk], bool]:
+        chunks: list[Chunk] = []
+        while len(chunks) < count and max_bytes > 0 and self._next_id < self._remains.stop:
+            chunks.append(self._kept(self._next_id))
+            self._next_id += 1
+            max_bytes -= chunks[-1].weight
+        if len(chunks) == count or max_bytes <= 0:
             return chunks, False
         if self._rest is None:
             return chunks, True
-        more, ended = self._rest.cut(count - len(chunks))
+        more, ended = self._rest.cut(count - len(chunks), max_bytes)
         self.reached, self.exhausted = self._rest.reached, self._rest.exhausted
         return chunks + more, ended
 

@@ -151,7 +151,8 @@ def counters_of(record: StepRecord, again: int) -> dict[str, int]:
     counters = {name: count for name, count in record.counters.items() if name != "cut"}
     counters |= dict.fromkeys([stage.value for stage in STAGES], len(Spans.of(record.low, record.bitmap)))
     counters["chunks_sent_again"] = counters.get("chunks_sent_again", 0) + again
-    counters["resumes"] = counters.get("resumes", 0) + 1
+    # Not one more than at the last commit: a master may have ended before it committed anything.
+    counters["resumes"] = len(record.resumed) + 1
     return counters
 
 

@@ -115,8 +115,9 @@ class StepQueue:
         with self._changed:
             if self._thread is not None:
                 return "step_already_in_progress"
-            ended = (StepState.ERROR, StepState.INTERRUPTED)
-            number = next((number for number, queued in enumerate(self._steps) if queued.state in ended), None)
+            states = [queued.state for queued in self._steps]
+            ended = (number for number, state in enumerate(states) if state.is_final and not state.is_complete)
+            number = next(ended, None)
             if number is None:
                 return "no_steps"
             self._steps[number].ending = self._steps[number].error = None

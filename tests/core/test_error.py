@@ -15,7 +15,7 @@ CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) an
 def test_an_error_comes_back_from_another_process_with_the_same_text(kind: type[ElasticError]) -> None:
     parameters = inspect.signature(kind.__init__).parameters.values()
     named = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"]
-    values = [7 if p.annotation is int else f"some {p.name}" for p in named] or ["what happened"]
+    values = [7 if p.annotation in (int, float) else f"some {p.name}" for p in named] or ["what happened"]
     error = kind(*values)
     twice = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(error))))
     assert type(twice) is kind

@@ -28,7 +28,7 @@ def test_the_answer_is_the_same_whatever_strikes(spirit: Spirit, aggregator: str
 
 
 def test_answers_that_are_late_are_waited_for() -> None:
-    result = numbers().run(cluster="inline", chaos=Chaos(spirits=(Spirit.SLOW,), rate=0.05), **BUSY)
+    result = numbers().run(cluster="inline", chaos=Chaos(spirits=(Spirit.SLOW,), rate=0.15), **BUSY)
     assert result.value == SUM
     assert result.counters["chaos_slow"] >= 1
     assert result.retries == 0

@@ -1,0 +1,33 @@
+"""How a step ends that fails."""
+
+from elastic.core.errors import (
+    ClusterLostError,
+    CorruptStoreError,
+    ElasticError,
+    FencedError,
+    StepInterruptedError,
+    StepSuspendedError,
+    StoreError,
+)
+from elastic.core.step import StepState
+
+#: Errors of the disk and of the cluster, and those among them after which the step cannot go on.
+_NOT_ITS_FAULT = (StoreError, ClusterLostError)
+_FOR_GOOD = (CorruptStoreError, FencedError)
+
+
+def ending_of(failed: ElasticError, run_id: str, *, is_durable: bool) -> tuple[StepState, ElasticError]:
+    """Return the state in which a step ends, and the error that tells why.
+
+    Args:
+        failed: What happened.
+        run_id: The run.
+        is_durable: What the run has committed is there after this process, so that it can be resumed.
+    """
+    if isinstance(failed, StepInterruptedError):
+        return StepState.INTERRUPTED, failed
+    if is_durable and isinstance(failed, _NOT_ITS_FAULT) and not isinstance(failed, _FOR_GOOD):
+        suspended = StepSuspendedError(run_id, str(failed).rstrip("."))
+        suspended.__cause__ = failed
+        return StepState.SUSPENDED, suspended
+    return StepState.ERROR, failed
