@@ -126,10 +126,9 @@ class RayNode(ABC):
         try:
             process_id, pulse = _greeted(hello, started, self.node_id)
         except NodeRefusedError as refused:
-            reason = refused.reason
             self._stillborn += 1
-            if self._stillborn >= _STILLBORN or not reason.startswith("its process"):
-                self.refused = NodeRefusedError(self.node_id, reason)
+            if self._stillborn >= _STILLBORN or not died(refused):
+                self.refused = refused
             return []
         self.workers[worker_id], self.process_ids[worker_id] = worker, process_id
         self._add(worker_id, worker, process_id, pulse)
@@ -301,6 +300,11 @@ class RemoteNode(RayNode):
 
     def _add(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> None:
         self._station.add_worker.remote(worker_id, worker, process_id, pulse)
+
+
+def died(refused: NodeRefusedError) -> bool:
+    """Say whether a node is refused because a process of it ended, which may go better another time."""
+    return refused.reason.startswith("its process")
 
 
 def _greeted(hello: Any, started: Any, node_id: str) -> tuple[int, Any]:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from functools import cached_property
 from typing import Any
 
@@ -14,13 +15,16 @@ from elastic.core.program import Program
 from elastic.stages.harm import Harm
 from elastic.stages.ray_cluster import connect
 from elastic.stages.ray_harm import RayHarm
-from elastic.stages.ray_node import LocalNode, RayNode, RemoteNode, Shipment, Watch
+from elastic.stages.ray_node import LocalNode, RayNode, RemoteNode, Shipment, Watch, died
 from elastic.stages.ray_roster import Roster, cpus_of
 from elastic.stages.shipped_code import Code, archive_of, driver_folders
 from elastic.stages.transport import Arrival, Limits, Transport
 from elastic.stages.wire import Call
 
 _log = logging.getLogger("elastic.cluster")
+
+#: How often a node is tried again whose processes end as they start.
+_TRIES = 2
 
 #: Seconds between two looks at which nodes the cluster has.
 _LOOK_SECONDS = 1.0
@@ -42,6 +46,8 @@ class RayTransport(Transport):
         self._own_ray_id = ray.get_runtime_context().get_node_id()
         self._nodes: dict[str, RayNode] = {}
         self._refused: dict[str, str] = {}
+        #: how often a node was tried whose processes ended as they started
+        self._tries: Counter[str] = Counter()
         self._watch = Watch()
         self._roster = Roster(limits.heartbeat)
         self._looked_at = self._worked_at = 0.0
@@ -122,10 +128,13 @@ class RayTransport(Transport):
         """Leave out nodes that cannot take part, and tell of those that did; an error when none is left."""
         refused = [node for node in self._nodes.values() if node.refused is not None]
         for node in refused:
+            self._forget(node.node_id)
+            if node.refused is None or (died(node.refused) and self._tries[node.node_id] < _TRIES):
+                self._tries[node.node_id] += 1
+                continue
             self._refused[node.node_id] = str(node.refused)
             _log.warning("%s", node.refused)
-            self._forget(node.node_id)
-            if not self._nodes and node.refused is not None:
+            if not self._nodes:
                 raise node.refused
         return [NodeLost(node.node_id, str(node.refused)) for node in refused]
 

@@ -18,7 +18,7 @@ from elastic.engine.options import GivenOptions
 from elastic.engine.replay import Remains, Replay
 from elastic.engine.result import Result
 from elastic.engine.run import Onward, Run
-from elastic.engine.sameness import check_aggregator, check_code, check_source
+from elastic.engine.sameness import check_aggregator, check_code, check_entries, check_source
 from elastic.engine.step import Step
 
 
@@ -178,6 +178,7 @@ def _cutter(run: Run, record: StepRecord, step: Step, *, reread: bool) -> tuple[
             f"run {run.run_id}, step {record.step}: the position in the source is that of chunk {next_id}, and chunk "
             f"{record.low} is not in the result; begin a new run."
         )
+    check_entries(run.store, record, Cutter(step.source, run.clock, trim=step.options.trim))
     return Cutter(step.source, run.clock, trim=step.options.trim, resume=record.position), next_id
 
 

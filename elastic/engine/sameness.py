@@ -4,8 +4,9 @@ import json
 import re
 from typing import Any
 
-from elastic.core.errors import UsageError
-from elastic.core.store import StepRecord
+from elastic.core.errors import SourceError, UsageError
+from elastic.core.store import RunStore, StepRecord
+from elastic.engine.cutter import Cutter
 from elastic.engine.fingerprint import parts_of, python_version
 from elastic.engine.step import Step
 
@@ -14,6 +15,9 @@ _FUNCTION = re.compile(r"(?:[\w<>]+\.)*([\w<>]+) \(line \d+\)")
 
 #: What is told of an iterable and is not the same of a generator and of a list of what it yields.
 _OF_ITERABLES = ("type", "entries")
+
+#: Kinds of sources whose entries cost nothing to read again.
+_IN_MEMORY = ("iterable", "iterables")
 
 _AGGREGATE = "aggregate("
 
@@ -48,6 +52,33 @@ def check_source(run_id: str, record: StepRecord, step: Step) -> None:
             f"run {run_id} reads a source with {name}={before.get(name)!r} and that of the flow given has "
             f"{name}={now.get(name)!r}; give the flow that the run began with, or start a new run."
         )
+
+
+def check_entries(store: RunStore, record: StepRecord, cutter: Cutter) -> None:
+    """Refuse a sequence in memory whose entries are not those that the run has in its result.
+
+    Args:
+        store: What is kept of the run.
+        record: What is kept of its step.
+        cutter: Cuts the sequence from its start; it is read as far as the result goes.
+
+    Raises:
+        SourceError: They are not; names the first chunk that differs.
+    """
+    if record.manifest.get("source", {}).get("kind") not in _IN_MEMORY:
+        return
+    contents = {
+        row.first + index: row.contents[16 * index : 16 * index + 16]
+        for row in store.receipts(record.step)
+        for index in range(row.count)
+    }
+    for _ in range(max(contents, default=-1) + 1):
+        for chunk in cutter.cut(1)[0]:
+            if contents.get(chunk.chunk_id, chunk.content) != chunk.content:
+                raise SourceError(
+                    f"the entries of chunk {chunk.chunk_id} are not those that run {store.run_id} has in its result; "
+                    "give the same entries, or start a new run."
+                )
 
 
 def check_code(run_id: str, record: StepRecord, step: Step) -> None:

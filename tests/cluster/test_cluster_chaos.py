@@ -28,7 +28,8 @@ def disturbed(*spirits: str, most: int = 2, **more: Any) -> elastic.Result:
 def test_workers_that_are_killed_are_replaced(embedded_ray: None) -> None:
     result = disturbed("kill-worker")
     assert result.value == SUM
-    assert result.counters["chaos_kill_worker"] == result.counters["workers_lost"] == 2
+    # Fewer are lost when the second blow falls on a process whose end is not noticed yet.
+    assert 1 <= result.counters["workers_lost"] <= result.counters["chaos_kill_worker"] == 2
 
 
 def test_workers_that_hang_are_found_out(embedded_ray: None) -> None:

@@ -204,6 +204,14 @@ def test_a_list_of_another_length_is_refused() -> None:
     refused(UsageError, "entries=1000 and that of the flow given has entries=999", run_id, flow(999))
 
 
+def test_a_list_with_another_entry_in_the_result_is_refused() -> None:
+    def flow(first: int) -> elastic.Flow:
+        return elastic.from_iterable([first, *range(1, 1000)], chunk_size=50).map(fragile).aggregate(Sum())
+
+    run_id = left_behind(flow(0))
+    refused(SourceError, "the entries of chunk 0 are not those that run", run_id, flow(7))
+
+
 class TestSourcesOfOneReading:
     def flow(self, entries: Any) -> elastic.Flow:
         return elastic.from_iterable(entries, chunk_size=50).map(fragile).aggregate(Sum())
