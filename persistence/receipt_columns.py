@@ -1,4 +1,4 @@
-"""Receipt rows as bytes: a batch is kept as columns, in 34 to 50 bytes a chunk.
+"""Receipt rows as bytes: a batch is kept as columns, in 16 to 34 bytes a chunk.
 
 `conceived_at`, `entries` and, where entries failed, `failed` are kept as their smallest value and, for each chunk, the
 distance from it in as few bytes as the largest distance takes (frame of reference coding); a column of equal values
@@ -23,14 +23,14 @@ _TYPES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
 def pack_row(row: ReceiptRow) -> bytes:
-    """Return the parts of a row that have a value for each chunk, and `states`.
+    """Return the parts of a row that have a value for each chunk, `states` and `link`.
 
     Raises:
         EncodingError: A column does not have `count` values, or one that is no 64-bit integer.
     """
-    lengths = [len(row.conceived_at), len(row.entries), len(row.contents) / _DIGEST, len(row.digests) / _DIGEST]
+    lengths = [len(row.conceived_at), len(row.entries), len(row.contents) / _DIGEST]
     lengths += [len(row.failed)] if row.failed else []
-    if row.count < 1 or any(length != row.count for length in lengths) or len(row.states) != _DIGEST:
+    if row.count < 1 or any(length != row.count for length in lengths) or len(row.states + row.link) != 2 * _DIGEST:
         raise EncodingError(f"the receipts of the batch at chunk {row.first} do not have {row.count} values a column.")
     try:
         conceived_at, conceived_width, conceived = _pack_column(row.conceived_at)
@@ -43,7 +43,7 @@ def pack_row(row: ReceiptRow) -> bytes:
             head += _FAILED_HEAD.pack(failed, failed_width)
     except (struct.error, TypeError, OverflowError) as error:
         raise EncodingError(f"the receipts of the batch at chunk {row.first} cannot be kept ({error}).") from error
-    return b"".join((head, row.states, conceived, counts, failures, row.contents, row.digests))
+    return b"".join((head, row.states, conceived, counts, failures, row.contents, row.link))
 
 
 def unpack_row(first: int, count: int, attempt: int, worker: tuple[str, str], data: bytes) -> ReceiptRow:
@@ -57,11 +57,11 @@ def unpack_row(first: int, count: int, attempt: int, worker: tuple[str, str], da
         has_failed, entries_width = entries_width & _HAS_FAILED, entries_width & ~_HAS_FAILED
         failed, failed_width = _FAILED_HEAD.unpack_from(data, _HEAD.size) if has_failed else (0, 0)
         start = _HEAD.size + (_FAILED_HEAD.size if has_failed else 0)
-        widths = (conceived_width, entries_width, failed_width, _DIGEST, _DIGEST)
-        ends = list(accumulate([start, _DIGEST, *(count * width for width in widths)]))
+        widths = (conceived_width, entries_width, failed_width, _DIGEST)
+        ends = list(accumulate([start, _DIGEST, *(count * width for width in widths), _DIGEST]))
         if count < 1 or ends[-1] != len(data):
             raise ValueError("its length does not fit")
-        states, conceived, counts, failures, contents, digests = (data[begin:end] for begin, end in pairwise(ends))
+        states, conceived, counts, failures, contents, link = (data[begin:end] for begin, end in pairwise(ends))
         return ReceiptRow(
             first,
             count,
@@ -71,7 +71,7 @@ def unpack_row(first: int, count: int, attempt: int, worker: tuple[str, str], da
             _unpack_column(entries, entries_width, counts, count),
             contents,
             states,
-            digests,
+            link,
             _unpack_column(failed, failed_width, failures, count) if has_failed else (),
         )
     except (struct.error, ValueError, KeyError) as error:

@@ -20,7 +20,8 @@ from elastic.core.errors import CorruptStoreError, FencedError, StoreError, Stor
 from elastic.persistence.disk import store_error
 from elastic.persistence.home import RUN_FILE
 
-FORMAT = 1
+#: Of this file. 1: a receipt of each chunk; 2: a link for those that came together.
+FORMAT = 2
 _BUSY_SECONDS = 30.0
 _SCHEMA = """
 CREATE TABLE run (run_id TEXT, epoch INTEGER, chunk_store TEXT, seal BLOB);
@@ -77,10 +78,10 @@ class RunFile:
 
     def _prepare(self) -> None:
         version = self.rows("PRAGMA user_version")[0][0]
-        if version > FORMAT:
+        if version not in (0, FORMAT):
             raise StoreError(
-                f"run {self.run_id} has format {version} and this version of Elastic reads up to {FORMAT}; "
-                "use the version that made it, or a newer one."
+                f"run {self.run_id} has format {version} and this version of Elastic reads format {FORMAT}; "
+                "use the version that made it."
             )
         self._is_empty = version == 0
         self.rows("PRAGMA trusted_schema=OFF")

@@ -164,7 +164,7 @@ class ChaosTransport(Transport):
         accounts = list(result.accounts)
         number = pick(len(accounts))
         column = ("contents", "processed", "returned")[pick(3)]
-        accounts[number] = _with_flipped(accounts[number], column, pick(16 * len(accounts[number])))
+        accounts[number] = _with_flipped(accounts[number], column, pick(len(getattr(accounts[number], column))))
         return replace(result, accounts=tuple(accounts))
 
     def _delay(self, spirit: Spirit, reply: Reply) -> None:

@@ -3,10 +3,11 @@
 from collections import Counter
 from dataclasses import replace
 
-from elastic.core.chunk import UNCOUNTED, UNREAD
+from elastic.core.chunk import named
 from elastic.core.errors import ReceiptError
+from elastic.core.journey import Passage, chain
 from elastic.core.partial import Account, Partial, digest_of
-from elastic.core.receipt import NO_RECEIPT, Seal
+from elastic.core.receipt import NO_STATE, Seal, what_of
 from elastic.core.stage import Stage
 from elastic.core.store import ReceiptRow
 from elastic.stages.wire import Call
@@ -22,17 +23,10 @@ class NodeReceiver:
         self._stamp = seal.stamp(Stage.RECEIVED, node_id)
 
     def receive(self, call: Call) -> Call:
-        """Return the call with this stage's receipts."""
-        receipts = []
-        for index, (conceived_at, entries) in enumerate(zip(call.conceived_at, call.entries, strict=True)):
-            span = slice(16 * index, 16 * index + 16)
-            receipts.append(
-                self._stamp(
-                    call.first + index, call.attempt, conceived_at, entries, call.contents[span], call.receipts[span]
-                )
-            )
-        self.chunks += len(receipts)
-        return replace(call, receipts=b"".join(receipts))
+        """Return the call with this stage's link."""
+        what = what_of(call.first, call.attempt, call.conceived_at, call.entries, call.contents)
+        self.chunks += len(call.references)
+        return replace(call, link=self._stamp.link(what, NO_STATE, call.link))
 
 
 class MasterReceiver:
@@ -46,8 +40,8 @@ class MasterReceiver:
         """Check a partial against the receipts of all stages, and return it with the rows to keep.
 
         Raises:
-            ReceiptError: A receipt does not follow from the run's key, the chunk and the receipts before it; names
-                the chunk.
+            ReceiptError: A link does not follow from the run's key, the chunks and the links before it; names the
+                chunks.
         """
         if not partial.accounts:
             raise ReceiptError("a result came without receipts.")
@@ -58,31 +52,19 @@ class MasterReceiver:
         return replace(partial, rows=tuple(self._row(account, partial.digest) for account in partial.accounts))
 
     def _row(self, account: Account, state: bytes) -> ReceiptRow:
-        master, node = self.node_id, account.node_id
-        distributed = self._seal.stamp(Stage.DISTRIBUTED, master)
-        sent = self._seal.stamp(Stage.SENT, master)
-        received = self._seal.stamp(Stage.RECEIVED, node)
-        processed = self._seal.stamp(Stage.PROCESSED, account.worker_id)
-        returned = self._seal.stamp(Stage.RETURNED, node)
-        aggregated = self._seal.stamp(Stage.AGGREGATED, master)
-        attempt, digests = account.attempt, []
-        for index, (entries, at) in enumerate(zip(account.entries, account.conceived_at, strict=True)):
-            chunk_id, span = account.first + index, slice(16 * index, 16 * index + 16)
-            content = account.contents[span]
-            known = (entries, content) if account.counted else (UNCOUNTED, UNREAD)
-            link = distributed(chunk_id, attempt, at, *known, NO_RECEIPT)
-            link = sent(chunk_id, attempt, at, *known, link)
-            link = received(chunk_id, attempt, at, *known, link)
-            link = processed(chunk_id, attempt, at, entries, content, link)
-            if link != account.processed[span]:
-                raise ReceiptError(f"the receipts of chunk {chunk_id} from worker {account.worker_id} do not verify.")
-            link = returned(chunk_id, attempt, at, entries, state, link)
-            if link != account.returned[span]:
-                raise ReceiptError(f"the receipts of chunk {chunk_id} from node {node} do not verify.")
-            digests.append(aggregated(chunk_id, attempt, at, entries, state, link))
+        columns = (account.first, account.attempt, account.conceived_at, account.entries, account.contents)
+        passage = Passage(*columns, state, account.node_id, account.worker_id, account.counted)
+        *_, processed, returned, aggregated = chain(self._seal, self.node_id, passage)
+        for link, came, whose in (
+            (processed, account.processed, f"worker {account.worker_id}"),
+            (returned, account.returned, f"node {account.node_id}"),
+        ):
+            if link.digest != came:
+                chunks = named(account.first, account.stop)
+                raise ReceiptError(f"the receipts of {chunks} from {whose} do not verify.")
         return ReceiptRow(
-            account.first, len(account), attempt, node, account.worker_id, account.conceived_at,
-            account.entries, account.contents, state, b"".join(digests), _failed(account),
+            account.first, len(account), account.attempt, account.node_id, account.worker_id, account.conceived_at,
+            account.entries, account.contents, state, aggregated.digest, _failed(account),
         )  # fmt: skip
 
 
@@ -99,8 +81,9 @@ def _failed(account: Account) -> tuple[int, ...]:
 def _check_columns(account: Account) -> None:
     """Refuse an account whose columns are not of one length, or hold what no receipt is made of."""
     count = len(account.entries)
-    lengths = {len(account.conceived_at) * 16, len(account.contents), len(account.processed), len(account.returned)}
+    lengths = {len(account.conceived_at) * 16, len(account.contents)}
     numbers = (account.first, *account.entries, *account.conceived_at)
-    is_whole = all(type(number) is int and 0 <= number < 1 << 63 for number in numbers)
-    if not count or lengths != {16 * count} or not is_whole or not 0 < account.attempt < 1 << 32:
+    is_whole = set(map(type, numbers)) == {int} and min(numbers) >= 0 and max(numbers) < 1 << 63
+    links = {len(account.processed), len(account.returned)}
+    if not count or (lengths, links) != ({16 * count}, {16}) or not is_whole or not 0 < account.attempt < 1 << 32:
         raise ReceiptError(f"the receipts of chunk {account.first} from worker {account.worker_id} are damaged.")

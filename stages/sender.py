@@ -7,7 +7,7 @@ from elastic.core.aggregator import AnyAggregator
 from elastic.core.chunk import UNCOUNTED, Batch, Chunk
 from elastic.core.encoding import compress, decompress
 from elastic.core.partial import Account, Partial, digest_of
-from elastic.core.receipt import NO_RECEIPT, Seal
+from elastic.core.receipt import NO_LINK, NO_STATE, Seal, what_of
 from elastic.core.source import Reader
 from elastic.core.stage import Stage
 from elastic.stages.failure import failure_of
@@ -32,6 +32,10 @@ class MasterSender:
             SourceError: The node cannot read the source itself, and the master cannot either.
         """
         chunks = batch.chunks
+        conceived_at = tuple(chunk.conceived_at for chunk in chunks)
+        entries = tuple(chunk.entries for chunk in chunks)
+        contents = b"".join([chunk.content for chunk in chunks])
+        what = what_of(batch.first, batch.attempt, conceived_at, entries, contents)
         return Call(
             batch_id=batch.batch_id,
             attempt=batch.attempt,
@@ -39,12 +43,12 @@ class MasterSender:
             collect=collect,
             isolated=batch.isolated,
             counted=chunks[0].entries != UNCOUNTED,
-            conceived_at=tuple(chunk.conceived_at for chunk in chunks),
-            entries=tuple(chunk.entries for chunk in chunks),
-            contents=b"".join(chunk.content for chunk in chunks),
+            conceived_at=conceived_at,
+            entries=entries,
+            contents=contents,
             references=tuple(chunk.reference for chunk in chunks),
             payloads=tuple(self._payload(chunk, node_id) for chunk in chunks),
-            receipts=b"".join(self._receipt(chunk, batch.attempt) for chunk in chunks),
+            link=self._sent.link(what, NO_STATE, self._distributed.link(what, NO_STATE, NO_LINK)),
         )
 
     def can_read_for(self, node_id: str, chunk: Chunk) -> bool:
@@ -58,10 +62,6 @@ class MasterSender:
         if chunk.payload is None and node_id in self.blind:
             return compress(self.reader.read_block(chunk.reference))
         return chunk.payload
-
-    def _receipt(self, chunk: Chunk, attempt: int) -> bytes:
-        fields = (chunk.chunk_id, attempt, chunk.conceived_at, chunk.entries, chunk.content)
-        return self._sent(*fields, self._distributed(*fields, NO_RECEIPT))
 
 
 class NodeSender:
@@ -119,8 +119,5 @@ class NodeSender:
         return compress(aggregator.encode(merged))
 
     def _stamped(self, account: Account, state: bytes) -> Account:
-        returned = []
-        for index, (entries, conceived_at) in enumerate(zip(account.entries, account.conceived_at, strict=True)):
-            before = account.processed[16 * index : 16 * index + 16]
-            returned.append(self._stamp(account.first + index, account.attempt, conceived_at, entries, state, before))
-        return replace(account, returned=b"".join(returned))
+        what = what_of(account.first, account.attempt, account.conceived_at, account.entries, account.contents)
+        return replace(account, returned=self._stamp.link(what, state, account.processed))

@@ -39,8 +39,8 @@ class Call:
     contents: bytes
     references: tuple[Reference, ...]
     payloads: tuple[bytes | None, ...]
-    #: receipts of the last stage that the call passed
-    receipts: bytes
+    #: the link of the last stage that the call passed
+    link: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

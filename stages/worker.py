@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
+from elastic.core.chunk import named
 from elastic.core.encoding import compress, decompress, digest
 from elastic.core.errors import EncodingError, SourceError
 from elastic.core.failure import DeadLetter
 from elastic.core.partial import Account, Partial, digest_of
 from elastic.core.program import Program
-from elastic.core.receipt import Seal
+from elastic.core.receipt import NO_STATE, Seal, what_of
 from elastic.core.stage import Stage
 from elastic.core.tolerance import OnError
 from elastic.stages.cell import Cell
@@ -134,11 +135,10 @@ class Worker:
                 raise error
             self._hold(aggregator.add_many(aggregator.create(), iter(outputs)), fresh=True)
         except RAISED as again:
-            first, last = call.first, call.first + len(blocks) - 1
-            what = f"chunk {first}" if first == last else f"chunks {first} to {last}"
+            first = call.first
             # Any of them may fail now and then, so none is accused alone.
             suspects = " or ".join([*map(str, self.program.transforms), f"aggregator {aggregator}"])
-            place = f"{what} as a whole, but on none of the entries alone"
+            place = f"{named(first, first + len(blocks))} as a whole, but on none of the entries alone"
             failure = failure_of(again, chunk_id=first, place=place, function=suspects)
             raise RefusedError(failure) from again
         return counts, letters
@@ -155,14 +155,7 @@ class Worker:
 
     def _account(self, call: Call, blocks: list[bytes], counts: list[int], letters: list[DeadLetter]) -> Account:
         contents = call.contents if call.counted else b"".join(map(content_of, blocks))
-        processed = []
-        for index, (entries, conceived_at) in enumerate(zip(counts, call.conceived_at, strict=True)):
-            span = slice(16 * index, 16 * index + 16)
-            processed.append(
-                self._stamp(
-                    call.first + index, call.attempt, conceived_at, entries, contents[span], call.receipts[span]
-                )
-            )
+        what = what_of(call.first, call.attempt, call.conceived_at, counts, contents)
         return Account(
             batch_id=call.batch_id,
             attempt=call.attempt,
@@ -173,7 +166,7 @@ class Worker:
             counted=call.counted,
             entries=tuple(counts),
             contents=contents,
-            processed=b"".join(processed),
+            processed=self._stamp.link(what, NO_STATE, call.link),
             letters=tuple(self._addressed(call, counts, letter) for letter in letters),
         )
 

@@ -58,10 +58,15 @@ class Chunk:
     @property
     def weight(self) -> int:
         """Bytes that this chunk takes in memory and on the wire, roughly."""
-        return 100 + (len(self.payload) if self.payload is not None else 0)
+        return 100 if self.payload is None else 100 + len(self.payload)
 
     def __str__(self) -> str:
         return f"chunk {self.chunk_id}"
+
+
+def named(first: int, stop: int) -> str:
+    """Return how messages name the chunks `[first, stop)`."""
+    return f"chunk {first}" if stop - first == 1 else f"chunks {first} to {stop - 1}"
 
 
 class Care(IntEnum):

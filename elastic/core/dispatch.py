@@ -65,7 +65,8 @@ class Waiting:
         while self._queue and len(taken) < size:
             following, others = self._queue[0]
             weight += following.weight
-            if following.chunk_id != taken[-1].chunk_id + 1 or others != history or weight > max_bytes:
+            is_alike = others is history or others == history
+            if following.chunk_id != chunk.chunk_id + len(taken) or not is_alike or weight > max_bytes:
                 break
             taken.append(following)
             self._queue.popleft()

@@ -1,11 +1,11 @@
-"""Journeys: the six receipts of a chunk, computed again from what is kept of it."""
+"""Journeys: the six receipts of chunks, computed again from what is kept of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from elastic.core.chunk import UNCOUNTED, UNREAD
+from elastic.core.chunk import UNCOUNTED, UNREAD, named
 from elastic.core.errors import ReceiptError
-from elastic.core.receipt import NO_RECEIPT, Receipt, Seal
+from elastic.core.receipt import NO_LINK, NO_STATE, Receipt, Seal, what_of
 from elastic.core.stage import Stage
 from elastic.core.store import ReceiptRow
 
@@ -15,54 +15,87 @@ Journey = tuple[Receipt, ...]
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What the receipts of a chunk that is aggregated say."""
+    """What is known of the consecutive chunks of a batch that is aggregated, one element (or 16 bytes) a chunk."""
 
-    chunk_id: int
+    first: int
     attempt: int
-    conceived_at: int
-    entries: int
-    #: digest of what the worker read
-    content: bytes
-    #: digest of the partial that the chunk came back in
+    conceived_at: tuple[int, ...]
+    entries: tuple[int, ...]
+    #: digests of what the worker read
+    contents: bytes
+    #: digest of the partial that the chunks came back in
     state: bytes
     node_id: str
     worker_id: str
-    #: it was counted and digested as it was cut, not by the worker first
+    #: they were counted and digested as they were cut, not by the worker first
     counted: bool
 
+    @classmethod
+    def of(cls, row: ReceiptRow, *, counted: bool) -> "Passage":
+        """Return the passage of a row that was kept."""
+        return cls(
+            row.first, row.attempt, row.conceived_at, row.entries, row.contents, row.states, row.node_id,
+            row.worker_id, counted,
+        )  # fmt: skip
 
-def journey(seal: Seal, master: str, passage: Passage) -> Journey:
-    """Return the receipts of all stages; `master` is the node of the master."""
-    chunk = (passage.chunk_id, passage.attempt, passage.conceived_at)
-    late = (*chunk, passage.entries)
-    early, known = (late, passage.content) if passage.counted else ((*chunk, UNCOUNTED), UNREAD)
-    receipts: list[Receipt] = []
-    for stage, node_id, fields, content in (
-        (Stage.DISTRIBUTED, master, early, known),
-        (Stage.SENT, master, early, known),
-        (Stage.RECEIVED, passage.node_id, early, known),
-        (Stage.PROCESSED, passage.worker_id, late, passage.content),
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The link of one stage, and what it was made of."""
+
+    stage: Stage
+    node_id: str
+    entries: tuple[int, ...]
+    #: 16 bytes a chunk: digests of what was read
+    contents: bytes
+    digest: bytes
+
+
+def chain(seal: Seal, master: str, passage: Passage) -> tuple[Link, ...]:
+    """Return the links of all stages; `master` is the node of the master.
+
+    Raises:
+        ReceiptError: The passage holds a number that no receipt can hold.
+    """
+    late = passage.entries, passage.contents
+    count = len(passage.entries)
+    early = late if passage.counted else ((UNCOUNTED,) * count, UNREAD * count)
+    links: list[Link] = []
+    for stage, node_id, known, state in (
+        (Stage.DISTRIBUTED, master, early, NO_STATE),
+        (Stage.SENT, master, early, NO_STATE),
+        (Stage.RECEIVED, passage.node_id, early, NO_STATE),
+        (Stage.PROCESSED, passage.worker_id, late, NO_STATE),
         (Stage.RETURNED, passage.node_id, late, passage.state),
         (Stage.AGGREGATED, master, late, passage.state),
     ):
-        previous = receipts[-1].digest if receipts else NO_RECEIPT
-        receipts.append(seal.receipt(stage, node_id, fields, content, previous))
-    return tuple(receipts)
+        what = what_of(passage.first, passage.attempt, passage.conceived_at, *known)
+        previous = links[-1].digest if links else NO_LINK
+        links.append(Link(stage, node_id, *known, seal.stamp(stage, node_id).link(what, state, previous)))
+    return tuple(links)
+
+
+def journeys_of(seal: Seal, links: tuple[Link, ...], passage: Passage) -> Iterator[Journey]:
+    """Yield the receipts of each chunk of a passage whose links are known."""
+    for index, conceived_at in enumerate(passage.conceived_at):
+        span = slice(16 * index, 16 * index + 16)
+        chunk = (passage.first + index, passage.attempt, conceived_at)
+        yield tuple(
+            seal.receipt(link.stage, link.node_id, (*chunk, link.entries[index]), link.contents[span], link.digest)
+            for link in links
+        )
 
 
 def journeys(seal: Seal, master: str, row: ReceiptRow) -> Iterator[Journey]:
     """Yield the journey of each chunk of a row that was kept.
 
     Raises:
-        ReceiptError: The row is not what the run wrote; names the chunk.
+        ReceiptError: The row is not what the run wrote; names its chunks.
     """
-    for index, (entries, conceived_at) in enumerate(zip(row.entries, row.conceived_at, strict=True)):
-        span = slice(16 * index, 16 * index + 16)
-        chunk = (row.first + index, row.attempt, conceived_at, entries, row.contents[span], row.states)
-        found = (
-            journey(seal, master, Passage(*chunk, row.node_id, row.worker_id, counted)) for counted in (False, True)
-        )
-        matching = next((receipts for receipts in found if receipts[-1].digest == row.digests[span]), None)
-        if matching is None:
-            raise ReceiptError(f"the kept receipts of chunk {row.first + index} do not verify.")
-        yield matching
+    for counted in (False, True):
+        passage = Passage.of(row, counted=counted)
+        links = chain(seal, master, passage)
+        if links[-1].digest == row.link:
+            yield from journeys_of(seal, links, passage)
+            return
+    raise ReceiptError(f"the kept receipts of {named(row.first, row.first + row.count)} do not verify.")

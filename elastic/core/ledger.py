@@ -168,7 +168,7 @@ class Ledger:
             if chunk.chunk_id != self.next_id:
                 raise LedgerError(f"chunk {chunk.chunk_id} was cut where chunk {self.next_id} should come")
             self.next_id += 1
-        self._waiting.append([chunk for chunk in event.chunks if chunk.chunk_id not in self.folded])
+        self._waiting.append(self.folded.without(event.chunks))
         return ()
 
     def _on_source_exhausted(self, event: events.SourceExhausted) -> Iterable[Instruction]:
@@ -275,7 +275,7 @@ class Ledger:
         for sent in lost:
             batch = sent.batch
             self._flight.close(sent)
-            chunks = [chunk for chunk in batch.chunks if chunk.chunk_id not in self.folded]
+            chunks = self.folded.without(batch.chunks)
             self._remember("lost", batch.first, batch.stop, reason)
             self.counters["chunks_sent_again"] += len(chunks)
             history = batch.history.after(chunks=len(batch), suspect=suspect)

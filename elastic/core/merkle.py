@@ -19,7 +19,7 @@ _NODE.update(b"\x01")
 
 #: chunk id, entries, entries that failed, digest of what was read
 _CHUNK = struct.Struct(">QQQ16s")
-#: what is of one run only: attempt, digest of the partial, last receipt
+#: what is of one run only: attempt, digest of the partial, last link
 _PASSAGE = struct.Struct(">I16s16s")
 
 #: Letters of a root that are shown to people: 64 bits.
@@ -105,17 +105,15 @@ class InputTree(MerkleTree):
 class ReceiptTree(MerkleTree):
     """The tree over what happened: its root stands for one run and all of its receipts.
 
-    A leaf is that of the `InputTree`, the attempt, the digest of the partial, and the receipt of stage AGGREGATED.
+    A leaf is that of the `InputTree`, the attempt, the digest of the partial, and the link of stage AGGREGATED.
     """
 
     __slots__ = ()
 
     def fold(self, row: ReceiptRow) -> None:
         """Add the chunks of a row."""
-        passages = (
-            _PASSAGE.pack(row.attempt, row.states, row.digests[at : at + 16]) for at in range(0, 16 * row.count, 16)
-        )
-        self.add(row.first, map(bytes.__add__, _chunks(row), passages))
+        passage = _PASSAGE.pack(row.attempt, row.states, row.link)
+        self.add(row.first, [chunk + passage for chunk in _chunks(row)])
 
 
 def _chunks(row: ReceiptRow) -> list[bytes]:

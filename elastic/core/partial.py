@@ -22,10 +22,10 @@ class Account:
     counted: bool
     entries: tuple[int, ...]  #: number of entries read
     contents: bytes  #: digests of what was read
-    processed: bytes  #: digests of stage PROCESSED
+    processed: bytes  #: the link of stage PROCESSED, 16 bytes
     #: entries that user code failed on; they are not in the state
     letters: tuple[DeadLetter, ...] = ()
-    returned: bytes = b""  #: digests of stage RETURNED, put on by the node's sender
+    returned: bytes = b""  #: the link of stage RETURNED, put on by the node's sender
 
     @property
     def stop(self) -> int:

@@ -1,25 +1,30 @@
-"""Receipts: frozen proof that one stage handled one chunk, chained from stage to stage.
+"""Receipts: frozen proof that one stage handled some chunks, chained from stage to stage.
 
-A receipt's digest is BLAKE2b-128 (RFC 7693), keyed with the run's key and personalised with the stage, over
-fixed-width fields that end with the digest of the stage before. So a receipt cannot be made up, moved to another
-stage, or taken out of the chain without notice.
+A stage leaves one *link* for the chunks that it handles together: BLAKE2b-128 (RFC 7693), keyed with the run's key and
+personalised with the stage, over what the chunks are, the state that they are in, and the link of the stage before. So
+a link cannot be made up, moved to another stage, or taken out of the chain without notice. The receipt of a single
+chunk is made, in the same way, of its own fields and the link that it hangs on, whenever somebody wants to see it.
 """
 
 import base64
 import binascii
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from hmac import compare_digest
 
 from elastic.core.chunk import UNCOUNTED
+from elastic.core.encoding import digest
 from elastic.core.errors import ReceiptError
 from elastic.core.stage import STAGES, Stage
 
-#: What stands before the first stage of the chain.
-NO_RECEIPT = bytes(16)
+#: What stands before the first stage of the chain, and for the state of chunks that are in none yet.
+NO_LINK = NO_STATE = bytes(16)
 
+# Both are of fixed length, and not of the same: so no link can be taken for a receipt.
+_LINK = struct.Struct("16s16s16s")
 _FIELDS = struct.Struct(">QIQq16s16s")
 _TOKEN = struct.Struct(">4sBQ")
 _TOKEN_VERSION = 1
@@ -39,7 +44,7 @@ class Receipt:
     conceived_at: int
     #: number of entries, or UNCOUNTED at stages that nobody has counted at yet
     entries: int
-    digest: bytes
+    digest: bytes  #: 16 bytes
     #: short text that `decode_token` turns back into time, stage and entries
     token: str
 
@@ -65,19 +70,46 @@ class TokenFields:
     attempt: int
 
 
+def what_of(first: int, attempt: int, conceived_at: Sequence[int], entries: Sequence[int], contents: bytes) -> bytes:
+    """Return 16 bytes that stand for consecutive chunks in a link.
+
+    Args:
+        first: The first chunk id.
+        attempt: How often they were sent.
+        conceived_at: Microseconds since 1970, one a chunk.
+        entries: Numbers of entries, one a chunk.
+        contents: Digests of what was read, 16 bytes a chunk.
+
+    Raises:
+        ReceiptError: A number is none that a receipt can hold.
+    """
+    count = len(entries)
+    try:
+        numbers = struct.pack(f">QII{2 * count}q", first, attempt, count, *conceived_at, *entries)
+    except struct.error as error:
+        raise ReceiptError(f"the chunks from {first} on cannot have receipts ({error}).") from error
+    return digest(numbers + contents)
+
+
 class Stamp:
-    """Makes the digests of one stage on one node."""
+    """Makes the links and the receipts of one stage on one node."""
 
     __slots__ = ("_base",)
 
     def __init__(self, base: "blake2b") -> None:
         self._base = base
 
-    def __call__(
-        self, chunk_id: int, attempt: int, conceived_at: int, entries: int, content: bytes, previous: bytes
-    ) -> bytes:
+    def link(self, what: bytes, state: bytes, previous: bytes) -> bytes:
+        """Return the link of chunks: `what` they are (see `what_of`), their state, and the link before this one."""
+        return self._made_of(_LINK.pack(what, state, previous))
+
+    def receipt(self, fields: tuple[int, int, int, int], content: bytes, link: bytes) -> bytes:
+        """Return the digest of one chunk's receipt: chunk id, attempt, time of conception, entries; content; link."""
+        return self._made_of(_FIELDS.pack(*fields, content, link))
+
+    def _made_of(self, data: bytes) -> bytes:
         hasher = self._base.copy()
-        hasher.update(_FIELDS.pack(chunk_id, attempt, conceived_at, entries, content, previous))
+        hasher.update(data)
         return hasher.digest()
 
 
@@ -108,13 +140,13 @@ class Seal:
         return stamp
 
     def receipt(
-        self, stage: Stage, node_id: str, fields: tuple[int, int, int, int], content: bytes, previous: bytes
+        self, stage: Stage, node_id: str, fields: tuple[int, int, int, int], content: bytes, link: bytes
     ) -> Receipt:
         """Return a whole receipt; `fields` are chunk id, attempt, time of conception and entries."""
         chunk_id, attempt, conceived_at, entries = fields
         return Receipt(
             self.step, chunk_id, attempt, stage, node_id, conceived_at, entries,
-            digest=self.stamp(stage, node_id)(chunk_id, attempt, conceived_at, entries, content, previous),
+            digest=self.stamp(stage, node_id).receipt(fields, content, link),
             token=self._token(stage, fields),
         )  # fmt: skip
 

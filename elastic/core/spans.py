@@ -1,7 +1,9 @@
 """Sets of chunk ids that stay small: a watermark and the spans above it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+
+from elastic.core.chunk import Chunk
 
 
 @dataclass(slots=True)
@@ -18,7 +20,13 @@ class Spans:
         return first < self.low or any(first < end and begin < stop for begin, end in self.above)
 
     def __contains__(self, chunk_id: int) -> bool:
-        return self.overlaps(chunk_id, chunk_id + 1)
+        return chunk_id < self.low or any(begin <= chunk_id < end for begin, end in self.above)
+
+    def without(self, chunks: Sequence[Chunk]) -> list[Chunk]:
+        """Return those of consecutive chunks that are not in the set."""
+        if not chunks or not self.overlaps(chunks[0].chunk_id, chunks[-1].chunk_id + 1):
+            return list(chunks)
+        return [chunk for chunk in chunks if chunk.chunk_id not in self]
 
     def __len__(self) -> int:
         return self.low + sum(stop - first for first, stop in self.above)

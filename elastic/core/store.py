@@ -63,8 +63,8 @@ class ChunkStore(ABC):
 class ReceiptRow:
     """The receipts of the consecutive chunks of one batch, as they are kept when the batch is aggregated.
 
-    From these and the run's key every receipt of the six stages can be computed again; `digests` are the last of
-    the chain, so a changed, missing or doubled row shows.
+    From these and the run's key every receipt of the six stages can be computed again; `link` is the last of the
+    chain, so a changed, missing or doubled row shows.
     """
 
     first: int  #: the first chunk id
@@ -76,7 +76,7 @@ class ReceiptRow:
     entries: tuple[int, ...]  #: number of entries, one a chunk
     contents: bytes  #: 16 bytes a chunk: digest of what the worker read
     states: bytes  #: 16 bytes: digest of the partial that the batch came back in
-    digests: bytes  #: 16 bytes a chunk: the receipt of stage AGGREGATED
+    link: bytes  #: 16 bytes: the link of stage AGGREGATED
     #: number of entries that user code failed on, one a chunk; empty where it failed on none
     failed: tuple[int, ...] = ()
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, cast
 
 from elastic.core.chunk import Chunk, Piece, Position
@@ -59,16 +60,19 @@ class Cutter:
         """
         chunks: list[Chunk] = []
         conceived_at = int(self._clock.now() * 1e6)
-        while len(chunks) < count and max_bytes > 0:
-            piece = self._next()
-            if piece is None:
-                self.exhausted = True
-                return chunks, True
-            chunks.append(self._chunk(piece, conceived_at))
-            max_bytes -= chunks[-1].weight
-            self.reached = (self._next_id, piece.position)
-            self._next_id += 1
-        return chunks, False
+        with told_as_source_errors():
+            for piece in islice(self._pieces, count):
+                if not isinstance(piece, Piece):
+                    raise SourceError(f"the source yielded {piece!r}; its cut must yield elastic.core.chunk.Piece.")
+                chunk = self._chunk(piece, conceived_at)
+                chunks.append(chunk)
+                self.reached = (self._next_id, piece.position)
+                self._next_id += 1
+                max_bytes -= chunk.weight
+                if max_bytes <= 0:
+                    return chunks, False
+        self.exhausted = len(chunks) < count
+        return chunks, self.exhausted
 
     def check(self) -> None:
         """Called when all chunks are folded.
@@ -85,13 +89,6 @@ class Cutter:
         """Close what the source holds open."""
         if hasattr(self._pieces, "close"):
             cast("Generator[Piece]", self._pieces).close()
-
-    def _next(self) -> Piece | None:
-        with told_as_source_errors():
-            piece = next(self._pieces, None)
-        if not isinstance(piece, Piece | None):
-            raise SourceError(f"the source yielded {piece!r}; its cut must yield elastic.core.chunk.Piece.")
-        return piece
 
     def _chunk(self, piece: Piece, conceived_at: int) -> Chunk:
         if piece.entries is None:

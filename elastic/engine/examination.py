@@ -129,10 +129,8 @@ class Examination:
         if row is None:
             self.findings.add(kept.damage, kept.first, kept.stop)
             return
-        broken = self._chain.broken(row)
-        for chunk_id in broken:
-            self.findings.add("its receipts do not verify", chunk_id)
-        if broken:
+        if not self._chain.holds(row):
+            self.findings.add("its receipts do not verify", kept.first, kept.stop)
             return
         failed = row.failed or (0,) * row.count
         for chunk_id, count, entries in zip(range(row.first, kept.stop), failed, row.entries, strict=True):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from elastic.core.chunk import named
 from elastic.core.merkle import SHOWN
 
 
@@ -20,8 +21,7 @@ class Finding:
     def __str__(self) -> str:
         place = [] if self.step is None else [f"step {self.step}"]
         if self.first is not None and self.stop is not None:
-            alone = self.stop == self.first + 1
-            place.append(f"chunk {self.first}" if alone else f"chunks {self.first} to {self.stop - 1}")
+            place.append(named(self.first, self.stop))
         return f"{', '.join(place)}: {self.what}" if place else self.what
 
 

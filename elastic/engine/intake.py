@@ -72,8 +72,11 @@ class Intake:
             self._waiting, self._ended = self._cutter.cut(count, self._settings.call_bytes)
         elif self._clock.monotonic() < self._again_at:
             return [], False
-        wanted = [chunk for chunk in self._waiting if chunk.chunk_id not in folded]
-        kept = self._keep(wanted, idle=idle)
+        if self._kept is None:
+            kept = wanted = self._waiting
+        else:
+            wanted = folded.without(self._waiting)
+            kept = self._keep(wanted, self._kept, idle=idle)
         if len(kept) < len(wanted):
             return self._take(kept), False
         chunks, self._waiting = self._waiting, []
@@ -100,14 +103,12 @@ class Intake:
         if self._kept is not None:
             self._kept.clean()
 
-    def _keep(self, wanted: list[Chunk], *, idle: bool) -> list[Chunk]:
+    def _keep(self, wanted: list[Chunk], store: ChunkStore, *, idle: bool) -> list[Chunk]:
         """Keep as many chunks as there is room for; returns them."""
-        if self._kept is None:
-            return wanted
         count, full = len(wanted), None
         while count:
             try:
-                self._kept.put([Kept(chunk, self._token(chunk)) for chunk in wanted[:count]])
+                store.put([Kept(chunk, self._token(chunk)) for chunk in wanted[:count]])
                 break
             except StoreFullError as error:
                 full, count = error, count // 2

@@ -26,7 +26,7 @@ from elastic.core.ledger import Ledger
 from elastic.core.merkle import InputTree
 from elastic.core.partial import Partial
 from elastic.core.program import Program
-from elastic.core.receipt import NO_RECEIPT, Seal
+from elastic.core.receipt import NO_LINK, Seal
 from elastic.core.settings import Settings
 from elastic.core.source import Source
 from elastic.core.stage import STAGES, Stage
@@ -277,7 +277,7 @@ class Master:
 
     def _token(self, chunk: Chunk) -> str:
         fields = (chunk.chunk_id, 1, chunk.conceived_at, chunk.entries)
-        return self._seal.receipt(Stage.DISTRIBUTED, self.transport.node_id, fields, chunk.content, NO_RECEIPT).token
+        return self._seal.receipt(Stage.DISTRIBUTED, self.transport.node_id, fields, chunk.content, NO_LINK).token
 
     def _send(self, instruction: instructions.Send) -> list[Instruction]:
         call = self._sender.send(instruction.batch, instruction.node_id, collect=instruction.collect)

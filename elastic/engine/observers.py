@@ -1,15 +1,14 @@
 """The observers of a step: calls its interceptors, and survives them."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from elastic.core.errors import UsageError
 from elastic.core.interceptor import Interceptor
-from elastic.core.journey import Journey, Passage, journey
+from elastic.core.journey import Journey, Passage, chain, journeys_of
 from elastic.core.partial import Account, Partial
-from elastic.core.receipt import NO_RECEIPT, Receipt, Seal
-from elastic.core.stage import Stage
+from elastic.core.receipt import NO_STATE, Receipt, Seal
 from elastic.stages.wire import Call
 
 _log = logging.getLogger("elastic.interceptor")
@@ -78,11 +77,9 @@ class Observers:
         if not self._wants_hops():
             return
         count = self._distributed - len(call.references) * (call.attempt == 1)
-        for fields, content in _of_call(call):
-            first = self._receipt(Stage.DISTRIBUTED, self._master, fields, content, NO_RECEIPT)
+        for distributed, sent, *_ in self._journeys(_passage_of(call, node_id)):
             count += call.attempt == 1
-            self.tell("distributed", first, count)
-            sent = self._receipt(Stage.SENT, self._master, fields, content, first.digest)
+            self.tell("distributed", distributed, count)
             self.tell("send", self._master, f"receiver_{node_id}", "receive_new_parcel", sent)
 
     def folded(self, partial: Partial) -> None:
@@ -94,7 +91,7 @@ class Observers:
             return
         count = self._aggregated - partial.chunks
         for account in partial.accounts:
-            for _, _, received, _, returned, aggregated in self._journeys(account, partial.digest):
+            for _, _, received, _, returned, aggregated in self._journeys(_passage(account, partial.digest)):
                 node = account.node_id
                 count += 1
                 self.tell("receive", node, f"sender_{node}", "send_parcel_to_master", received)
@@ -114,19 +111,16 @@ class Observers:
             for name in (*_HOPS, "task_complete")
         )
 
-    def _journeys(self, account: Account, state: bytes) -> Iterator[Journey]:
-        for index, (entries, at) in enumerate(zip(account.entries, account.conceived_at, strict=True)):
-            content = account.contents[16 * index : 16 * index + 16]
-            chunk = (account.first + index, account.attempt, at, entries, content, state)
-            passage = Passage(*chunk, account.node_id, account.worker_id, account.counted)
-            yield journey(self._seal, self._master, passage)
-
-    @property
-    def _receipt(self) -> Callable[..., Receipt]:
-        return self._seal.receipt
+    def _journeys(self, passage: Passage) -> Iterator[Journey]:
+        return journeys_of(self._seal, chain(self._seal, self._master, passage), passage)
 
 
-def _of_call(call: Call) -> Iterable[tuple[tuple[int, int, int, int], bytes]]:
-    for index, (entries, at) in enumerate(zip(call.entries, call.conceived_at, strict=True)):
-        fields = (call.first + index, call.attempt, at, entries)
-        yield fields, call.contents[16 * index : 16 * index + 16]
+def _passage_of(call: Call, node_id: str) -> Passage:
+    """Return a passage of which the first two stages are those of a call; the others have not been."""
+    columns = (call.first, call.attempt, call.conceived_at, call.entries, call.contents)
+    return Passage(*columns, NO_STATE, node_id, "", counted=True)
+
+
+def _passage(account: Account, state: bytes) -> Passage:
+    columns = (account.first, account.attempt, account.conceived_at, account.entries, account.contents)
+    return Passage(*columns, state, account.node_id, account.worker_id, account.counted)

@@ -28,7 +28,7 @@ def row_of(first: int, count: int = 2, **changes: Any) -> ReceiptRow:
         "entries": tuple(range(first, first + count)),
         "contents": bytes(range(16)) * count,
         "states": b"s" * 16,
-        "digests": b"d" * 16 * count,
+        "link": b"l" * 16,
     }
     return ReceiptRow(**{**row, **changes})
 

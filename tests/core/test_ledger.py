@@ -39,7 +39,7 @@ def account(send: Send, worker: str = "a/0") -> Account:
     return Account(
         batch_id=batch.batch_id, attempt=batch.attempt, first=batch.first, node_id="a", worker_id=worker,
         conceived_at=(1_000,) * len(batch), counted=False, entries=(1,) * len(batch),
-        contents=UNREAD * len(batch), processed=bytes(16 * len(batch)),
+        contents=UNREAD * len(batch), processed=bytes(16),
     )  # fmt: skip
 
 

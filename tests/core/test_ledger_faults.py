@@ -79,7 +79,7 @@ class Cluster:
         account = Account(
             batch_id=batch.batch_id, attempt=batch.attempt, first=batch.first, node_id=send.node_id,
             worker_id=worker_id, conceived_at=(1,) * size, counted=False, entries=(1,) * size,
-            contents=UNREAD * size, processed=bytes(16 * size),
+            contents=UNREAD * size, processed=bytes(16),
         )  # fmt: skip
         told: list[Event] = [events.BatchProcessed(batch.batch_id, worker_id, self.random.uniform(1e-4, 0.1))]
         if send.collect:

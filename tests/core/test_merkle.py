@@ -31,7 +31,7 @@ def root_of(leaves: list[bytes]) -> bytes:
 def row(first: int, count: int) -> ReceiptRow:
     numbers = range(first, first + count)
     contents = b"".join(number.to_bytes(16, "big") for number in numbers)
-    return ReceiptRow(first, count, 1, "n", "w", (1,) * count, tuple(numbers), contents, bytes(16), contents)
+    return ReceiptRow(first, count, 1, "n", "w", (1,) * count, tuple(numbers), contents, bytes(16), b"l" * 16)
 
 
 @st.composite
@@ -97,7 +97,7 @@ def test_a_leaf_and_a_pair_of_nodes_are_never_the_same() -> None:
         ({"contents": bytes(64)}, True),
         ({"attempt": 2}, False),
         ({"states": b"s" * 16}, False),
-        ({"digests": bytes(64)}, False),
+        ({"link": bytes(16)}, False),
         ({"worker_id": "other", "conceived_at": (2,) * 4}, None),
     ],
 )

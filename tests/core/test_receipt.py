@@ -1,11 +1,13 @@
 """Receipts and their tokens."""
 
+from dataclasses import replace
+
 import pytest
 
-from elastic.core.chunk import UNCOUNTED, UNREAD
+from elastic.core.chunk import UNCOUNTED
 from elastic.core.errors import ReceiptError
-from elastic.core.journey import Passage, journey, journeys
-from elastic.core.receipt import NO_RECEIPT, Receipt, Seal, decode_token, run_tag, token_run_tag
+from elastic.core.journey import Passage, chain, journeys, journeys_of
+from elastic.core.receipt import NO_LINK, NO_STATE, Receipt, Seal, decode_token, run_tag, token_run_tag, what_of
 from elastic.core.stage import Stage
 from elastic.core.store import ReceiptRow
 
@@ -15,7 +17,7 @@ FIELDS = (70_000, 2, 1_790_000_000_123_456, 5_000)
 
 
 def receipt(stage: Stage = Stage.AGGREGATED, fields: tuple[int, int, int, int] = FIELDS) -> Receipt:
-    return SEAL.receipt(stage, "node-a", fields, bytes(16), NO_RECEIPT)
+    return SEAL.receipt(stage, "node-a", fields, bytes(16), NO_LINK)
 
 
 def test_a_token_decodes_to_time_stage_and_entries() -> None:
@@ -84,23 +86,55 @@ def test_a_digest_depends_on_every_part_of_the_receipt() -> None:
     assert len(set(digests)) == len(digests)
 
 
+def test_a_link_depends_on_every_part_of_the_batch() -> None:
+    columns = (4, 1, (10, 11), (5, 6), b"c" * 32)
+    others = [
+        (3, 1, (10, 11), (5, 6), b"c" * 32),
+        (4, 2, (10, 11), (5, 6), b"c" * 32),
+        (4, 1, (11, 10), (5, 6), b"c" * 32),
+        (4, 1, (10, 11), (6, 5), b"c" * 32),
+        (4, 1, (10, 11), (5, 6), b"c" * 31 + b"d"),
+        (4, 1, (10,), (11,), b"c" * 32),
+    ]
+    stamp, one = SEAL.stamp(Stage.SENT, "node-a"), b"1" * 16
+    links = [stamp.link(what_of(*batch), NO_STATE, NO_LINK) for batch in (columns, *others)]  # type: ignore[arg-type]
+    links += [stamp.link(what_of(*columns), one, NO_LINK), stamp.link(what_of(*columns), NO_STATE, one)]
+    links += [SEAL.stamp(Stage.SENT, "node-b").link(what_of(*columns), NO_STATE, NO_LINK)]
+    links += [SEAL.stamp(Stage.RECEIVED, "node-a").link(what_of(*columns), NO_STATE, NO_LINK)]
+    assert len(set(links)) == len(links) == 11
+
+
+@pytest.mark.parametrize("number", [1 << 63, -(1 << 63) - 1])
+def test_numbers_that_no_receipt_can_hold_are_refused(number: int) -> None:
+    with pytest.raises(ReceiptError, match="chunks from 4 on"):
+        what_of(4, 1, (number,), (5,), bytes(16))
+
+
+def batch(*, counted: bool) -> Passage:
+    contents = bytes([4]) * 16 + bytes([5]) * 16
+    return Passage(4, 1, (14, 15), (5, 6), contents, b"s" * 16, "node", "node/0", counted)
+
+
+def row_of(passage: Passage, link: bytes) -> ReceiptRow:
+    return ReceiptRow(
+        4, 2, 1, "node", "node/0", passage.conceived_at, passage.entries, passage.contents, passage.state, link
+    )
+
+
 @pytest.mark.parametrize("counted", [True, False])
 def test_journeys_are_computed_again_from_what_is_kept(*, counted: bool) -> None:
-    made = [
-        journey(SEAL, "master", Passage(n, 1, 10 + n, 5, bytes([n]) * 16, b"s" * 16, "node", "node/0", counted))
-        for n in (4, 5)
-    ]
-    row = ReceiptRow(
-        4, 2, 1, "node", "node/0", (14, 15), (5, 5), bytes([4]) * 16 + bytes([5]) * 16, b"s" * 16,
-        b"".join(receipts[-1].digest for receipts in made),
-    )  # fmt: skip
-    assert list(journeys(SEAL, "master", row)) == made
+    passage = batch(counted=counted)
+    links = chain(SEAL, "master", passage)
+    made = list(journeys_of(SEAL, links, passage))
+    assert list(journeys(SEAL, "master", row_of(passage, links[-1].digest))) == made
+    assert [receipts[0].chunk_id for receipts in made] == [4, 5]
     assert [receipt.stage for receipt in made[0]] == list(Stage)
-    assert [receipt.entries for receipt in made[0]] == [5 if counted else UNCOUNTED] * 3 + [5] * 3
+    assert [receipt.entries for receipt in made[1]] == [6 if counted else UNCOUNTED] * 3 + [6] * 3
+    assert len({receipt.digest for receipts in made for receipt in receipts}) == 12
 
 
 def test_a_kept_row_that_was_changed_is_refused_by_name() -> None:
-    made = journey(SEAL, "master", Passage(4, 1, 10, 5, UNREAD, UNREAD, "node", "node/0", counted=True))
-    row = ReceiptRow(4, 1, 1, "node", "node/0", (10,), (6,), UNREAD, UNREAD, made[-1].digest)
-    with pytest.raises(ReceiptError, match="chunk 4"):
-        list(journeys(SEAL, "master", row))
+    passage = batch(counted=True)
+    link = chain(SEAL, "master", passage)[-1].digest
+    with pytest.raises(ReceiptError, match="chunks 4 to 5"):
+        list(journeys(SEAL, "master", replace(row_of(passage, link), entries=(5, 5))))

@@ -263,7 +263,7 @@ class Network(Transport):
 
     def _changed_call(self, call: Call) -> Call:
         if self._weather.strikes("call changed on its way", 0.01):
-            return replace(call, receipts=_flipped(call.receipts, self._weather))
+            return replace(call, link=_flipped(call.link, self._weather))
         with_payload = [n for n, payload in enumerate(call.payloads) if payload]
         if with_payload and self._weather.refuses("payload changed on its way", 0.001):
             payloads = list(call.payloads)

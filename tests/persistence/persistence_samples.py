@@ -28,9 +28,7 @@ def kept(*chunk_ids: int) -> list[Kept]:
 
 def row_of(first: int, count: int = 1) -> ReceiptRow:
     numbers = tuple(range(first, first + count))
-    return ReceiptRow(
-        first, count, 0, "node", "worker", numbers, numbers, bytes(16 * count), bytes(16), bytes(16 * count)
-    )
+    return ReceiptRow(first, count, 0, "node", "worker", numbers, numbers, bytes(16 * count), bytes(16), bytes(16))
 
 
 def letter_of(chunk_id: int, index: int | None) -> DeadLetter:

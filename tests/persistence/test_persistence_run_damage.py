@@ -40,13 +40,14 @@ def test_a_run_that_is_not_there_is_unknown_and_is_not_made(
 
 
 @pytest.mark.parametrize("opener", OPENERS)
-def test_a_run_of_a_newer_format_is_refused_and_stays_as_it_is(
-    opener: Callable[[Path], SqliteRunStore], folder: Path
+@pytest.mark.parametrize("version", [1, 3])
+def test_a_run_of_another_format_is_refused_and_stays_as_it_is(
+    opener: Callable[[Path], SqliteRunStore], version: int, folder: Path
 ) -> None:
-    change(folder, "PRAGMA user_version=2")
+    change(folder, f"PRAGMA user_version={version}")
     before = (folder / "run.sqlite").read_bytes()
     with pytest.raises(
-        StoreError, match="has format 2 and this version of Elastic reads up to 1; use the version"
+        StoreError, match=f"has format {version} and this version of Elastic reads format 2; use the version"
     ) as raised:
         opener(folder)
     assert not isinstance(raised.value, CorruptStoreError)

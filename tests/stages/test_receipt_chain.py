@@ -69,33 +69,33 @@ def flipped(data: bytes, at: int) -> bytes:
     return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
-#: what is changed, and in which chunk it shows first
-TAMPERINGS: dict[str, tuple[Callable[[Partial], Partial], int]] = {
-    "entries": (lambda p: change(p, 0, entries=(1, 3)), 1),
-    "entries that trade places": (lambda p: change(p, 0, entries=(2, 1)), 0),
-    "content digest": (lambda p: change(p, 0, contents=flipped(p.accounts[0].contents, 20)), 1),
-    "processed": (lambda p: change(p, 0, processed=flipped(p.accounts[0].processed, 31)), 1),
-    "returned": (lambda p: change(p, 0, returned=flipped(p.accounts[0].returned, 0)), 0),
-    "conceived_at": (lambda p: change(p, 1, conceived_at=(5,)), 2),
-    "attempt": (lambda p: change(p, 1, attempt=1), 2),
-    "node": (lambda p: change(p, 1, node_id="other"), 2),
-    "worker": (lambda p: change(p, 1, worker_id="node/1"), 2),
-    "first chunk": (lambda p: change(p, 1, first=3), 0),
-    "counted": (lambda p: change(p, 1, counted=False), 2),
-    "a receipt of another chunk": (lambda p: change(p, 0, processed=p.accounts[0].processed[16:] * 2), 0),
-    "no receipts": (lambda p: change(p, 0, processed=bytes(32), returned=bytes(32)), 0),
-    "state and its digest": (lambda p: replace(p, states=(b"x",), digest=digest(b"x")), 0),
-    "state": (lambda p: replace(p, states=(flipped(p.states[0], 9),)), 0),
-    "a state more": (lambda p: replace(p, states=(*p.states, b"x")), 0),
-    "digest": (lambda p: replace(p, digest=bytes(16)), 0),
+#: what is changed, and how the chunks are named in which it shows
+TAMPERINGS: dict[str, tuple[Callable[[Partial], Partial], str]] = {
+    "entries": (lambda p: change(p, 0, entries=(1, 3)), "chunks 0 to 1"),
+    "entries that trade places": (lambda p: change(p, 0, entries=(2, 1)), "chunks 0 to 1"),
+    "content digest": (lambda p: change(p, 0, contents=flipped(p.accounts[0].contents, 20)), "chunks 0 to 1"),
+    "processed": (lambda p: change(p, 0, processed=flipped(p.accounts[0].processed, 15)), "chunks 0 to 1"),
+    "returned": (lambda p: change(p, 0, returned=flipped(p.accounts[0].returned, 0)), "chunks 0 to 1"),
+    "conceived_at": (lambda p: change(p, 1, conceived_at=(5,)), "chunk 2"),
+    "attempt": (lambda p: change(p, 1, attempt=1), "chunk 2"),
+    "node": (lambda p: change(p, 1, node_id="other"), "chunk 2"),
+    "worker": (lambda p: change(p, 1, worker_id="node/1"), "chunk 2"),
+    "first chunk": (lambda p: change(p, 1, first=3), "chunk 0"),
+    "counted": (lambda p: change(p, 1, counted=False), "chunk 2"),
+    "links of another batch": (lambda p: change(p, 0, processed=p.accounts[1].processed), "chunks 0 to 1"),
+    "no links": (lambda p: change(p, 0, processed=bytes(16), returned=bytes(16)), "chunks 0 to 1"),
+    "state and its digest": (lambda p: replace(p, states=(b"x",), digest=digest(b"x")), "chunk 0"),
+    "state": (lambda p: replace(p, states=(flipped(p.states[0], 9),)), "chunk 0"),
+    "a state more": (lambda p: replace(p, states=(*p.states, b"x")), "chunk 0"),
+    "digest": (lambda p: replace(p, digest=bytes(16)), "chunk 0"),
 }
 
 
 @pytest.mark.parametrize("what", TAMPERINGS)
-def test_a_reply_of_which_anything_was_changed_is_refused_with_the_chunk(what: str) -> None:
-    tamper, chunk_id = TAMPERINGS[what]
+def test_a_reply_of_which_anything_was_changed_is_refused_with_the_chunks(what: str) -> None:
+    tamper, chunks = TAMPERINGS[what]
     partial = two_batches()
-    with pytest.raises(ReceiptError, match=rf"chunk {chunk_id}\b"):
+    with pytest.raises(ReceiptError, match=rf"{chunks}\b"):
         received(tamper(partial))
     received(partial)
 
@@ -140,12 +140,12 @@ def test_a_state_without_receipts_is_refused() -> None:
     ids=["another key", "another run", "another step"],
 )
 def test_a_reply_of_another_run_or_step_is_refused(seal: Seal) -> None:
-    with pytest.raises(ReceiptError, match="chunk 0"):
+    with pytest.raises(ReceiptError, match="chunks 0 to 1"):
         received(two_batches(), seal=seal)
 
 
 def test_a_reply_to_another_master_is_refused() -> None:
-    with pytest.raises(ReceiptError, match="chunk 0"):
+    with pytest.raises(ReceiptError, match="chunks 0 to 1"):
         received(two_batches(), master="other")
 
 
@@ -227,14 +227,14 @@ def test_stations_count_what_passes_them_and_give_work_to_the_least_busy() -> No
     assert station.sender.chunks == 3
 
 
-def test_a_batch_goes_out_with_two_receipts_made_on_the_master() -> None:
+def test_a_batch_goes_out_with_a_link_made_on_the_master() -> None:
     sender = MasterSender(SEAL, "master", EntriesReader())
     first, second = by_value(5, [1]), by_value(6, [2, 3])
     call = sender.send(Batch(9, History(1), (first, second)), "node", collect=True)
     assert (call.batch_id, call.attempt, call.first, call.collect, call.counted) == (9, 2, 5, True, True)
     assert (call.entries, call.references) == ((1, 2), ((0, 1), (0, 2)))
-    assert len(call.receipts) == 32
-    assert call.receipts != sender.send(Batch(9, History(2), (first, second)), "node", collect=True).receipts
+    assert len(call.link) == 16
+    assert call.link != sender.send(Batch(9, History(2), (first, second)), "node", collect=True).link
 
 
 def test_an_account_knows_where_it_ends() -> None:
