@@ -1,10 +1,14 @@
 """A progress bar on the terminal."""
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+import sys
+from typing import TYPE_CHECKING, Any
 
 from elastic.core.interceptor import Interceptor
 from elastic.core.step import Progress as StepProgress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
 
 class ConsoleProgress(Interceptor):
@@ -14,13 +18,20 @@ class ConsoleProgress(Interceptor):
         console: Where to draw; None for the terminal's error output, so that results can be piped.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
+    def __init__(self, console: "Console | None" = None) -> None:
+        self._console = console
         self._bar: Progress | None = None
-        self._task = TaskID(0)
+        self._task: Any = None
 
     def step_started(self, progress: StepProgress) -> None:
-        if not self._console.is_terminal:
+        if self._console is None and not sys.stderr.isatty():
+            return
+        # Imported here, because it takes a tenth of a second, which a result in a pipe need not wait for.
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        console = self._console or Console(stderr=True)
+        if not console.is_terminal:
             return
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -28,7 +39,7 @@ class ConsoleProgress(Interceptor):
             MofNCompleteColumn(),
             TextColumn("chunks  {task.fields[detail]}"),
             TimeElapsedColumn(),
-            console=self._console,
+            console=console,
             transient=True,
         )
         self._task = self._bar.add_task(progress.name, total=progress.expected_chunks, detail="starting workers")
