@@ -1,7 +1,10 @@
 """What is in flight: batches that were sent and are not folded, and the nodes that have them."""
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from elastic.core.chunk import Batch, Chunk
 from elastic.core.placement import Candidate
@@ -51,6 +54,8 @@ class Node:
     doubts: set[int] = field(default_factory=set)
     #: those of them that the collection under way was asked for
     asked: set[int] = field(default_factory=set)
+    #: how many more calls it takes
+    room: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,38 +72,93 @@ class Missing:
     attempt: int
 
 
+class Candidates(Sequence[Candidate]):
+    """The nodes that take another call, sorted by id; each is made when it is looked at."""
+
+    def __init__(self, nodes: dict[str, Node], open_ids: list[str]) -> None:
+        self._nodes, self._open_ids = nodes, open_ids
+
+    def __len__(self) -> int:
+        return len(self._open_ids)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self._of(node_id) for node_id in self._open_ids[index]]
+        return self._of(self._open_ids[index])
+
+    def _of(self, node_id: str) -> Candidate:
+        node = self._nodes[node_id]
+        return Candidate(node_id, len(node.workers), node.chunks, node.on_master)
+
+
 @dataclass(slots=True)
 class Flight:
-    """Batches in flight, by id, and the nodes of the run."""
+    """Batches in flight, by id, and the nodes of the run.
+
+    What is asked for with every event is kept, not counted: with a thousand nodes a look at each would be the master's
+    whole work.
+    """
 
     calls_per_worker: int
     nodes: dict[str, Node] = field(default_factory=dict)
     batches: dict[int, Sent] = field(default_factory=dict)
     #: bytes that the batches weigh
     weight: int = 0
+    workers: int = 0
+    #: how many more calls the nodes take
+    credits: int = 0
 
-    @property
-    def workers(self) -> int:
-        return sum(len(node.workers) for node in self.nodes.values())
+    #: ids of the nodes that take another call, sorted
+    _open: list[str] = field(default_factory=list)
+    #: nodes that may be worth a collection: with a result since the last one, with doubts, and, by the time since
+    #: when they hold something, all others that do
+    _fresh: set[str] = field(default_factory=set)
+    _doubtful: set[str] = field(default_factory=set)
+    _holding: deque[tuple[float, str]] = field(default_factory=deque)
 
-    @property
-    def credits(self) -> int:
-        """How many more calls the nodes take."""
-        return sum(max(0, self._room(node)) for node in self.nodes.values())
-
-    def candidates(self) -> list[Candidate]:
+    def candidates(self) -> Candidates:
         """Return the nodes that take another call, sorted by id."""
-        return [
-            Candidate(node.node_id, len(node.workers), node.chunks, node.on_master)
-            for _, node in sorted(self.nodes.items())
-            if self._room(node) > 0
-        ]
+        return Candidates(self.nodes, self._open)
+
+    def join(self, node_id: str, worker_id: str, *, on_master: bool) -> None:
+        """A worker takes part."""
+        node = self.nodes.setdefault(node_id, Node(node_id, on_master))
+        self.workers += worker_id not in node.workers
+        node.workers.add(worker_id)
+        self._count(node)
+
+    def leave(self, node: Node, worker_id: str) -> None:
+        """A worker takes part no more."""
+        node.workers.discard(worker_id)
+        self.workers -= 1
+        self._count(node)
+
+    def lose(self, node_id: str) -> list[Sent]:
+        """A node is gone; returns what was on it."""
+        node = self.nodes[node_id]
+        self.workers -= len(node.workers)
+        node.workers.clear()
+        self._count(node)
+        self._fresh.discard(node_id)
+        del self.nodes[node_id]
+        return [sent for sent in self.batches.values() if sent.node_id == node_id]
+
+    def _count(self, node: Node) -> None:
+        """Count again what a node takes, after anything about it has changed."""
+        room = max(0, len(node.workers) * self.calls_per_worker - node.calls)
+        self.credits += room - node.room
+        if room and not node.room:
+            insort(self._open, node.node_id)
+        elif node.room and not room:
+            del self._open[bisect_left(self._open, node.node_id)]
+        node.room = room
 
     def send(self, batch: Batch, node_id: str, now: float) -> None:
         sent = self.batches[batch.batch_id] = Sent(batch, node_id, now)
         node = self.nodes[node_id]
         node.calls += 1
         node.chunks += len(batch)
+        self._count(node)
         self.weight += sent.weight
 
     def answer(self, sent: Sent) -> None:
@@ -107,14 +167,18 @@ class Flight:
             sent.answered = True
             if (node := self.nodes.get(sent.node_id)) is not None:
                 node.calls -= 1
+                self._count(node)
 
     def hold(self, sent: Sent, worker_id: str, now: float) -> None:
         """A worker holds the result of a batch."""
         sent.worker_id = worker_id
         node = self.nodes[sent.node_id]
-        node.collected_at = now if not node.held else node.collected_at
+        if not node.held:
+            node.collected_at = now
+            self._holding.append((now, node.node_id))
         node.held += 1
         node.fresh = True
+        self._fresh.add(node.node_id)
 
     def close(self, sent: Sent) -> None:
         """A batch is not in flight any more."""
@@ -134,12 +198,14 @@ class Flight:
             return False
         self.answer(sent)
         node.doubts.add(sent.batch.batch_id)
+        self._doubtful.add(node.node_id)
         return True
 
     def ask(self, node: Node) -> None:
         """A node is asked for what its workers hold."""
         node.collecting, node.fresh = True, False
         node.asked, node.doubts = node.asked | node.doubts, set()
+        self._fresh.discard(node.node_id)
 
     def collected(self, node_id: str, now: float) -> list[Sent]:
         """A node has handed out what it held; returns the batches in doubt whose results were not among it."""
@@ -147,6 +213,10 @@ class Flight:
             return []
         asked, node.asked = node.asked, set()
         node.collecting, node.collected_at = False, now
+        if node.held:
+            self._holding.append((now, node_id))
+        if node.fresh:
+            self._fresh.add(node_id)
         return [self.batches[batch_id] for batch_id in sorted(asked) if batch_id in self.batches]
 
     def stragglers(self, now: float, limit: Callable[[Batch], float]) -> list[Sent]:
@@ -164,8 +234,20 @@ class Flight:
     def held_by(self, worker_id: str) -> list[Sent]:
         return [sent for sent in self.batches.values() if sent.worker_id == worker_id]
 
-    def on_node(self, node_id: str) -> list[Sent]:
-        return [sent for sent in self.batches.values() if sent.node_id == node_id]
+    def collectable(self, since: float, *, fresh: bool) -> list[Node]:
+        """Return the nodes that may be worth a collection.
+
+        Args:
+            since: Those that have held something since then.
+            fresh: Also those that have a result since their last collection.
+        """
+        found = {node_id for node_id in self._doubtful if node_id in self.nodes and self.nodes[node_id].doubts}
+        self._doubtful = set(found)
+        while self._holding and self._holding[0][0] <= since:
+            found.add(self._holding.popleft()[1])
+        if fresh:
+            found |= self._fresh
+        return [self.nodes[node_id] for node_id in sorted(found) if node_id in self.nodes]
 
     def chunk(self, chunk_id: int) -> Chunk | None:
         """Return a chunk that is in flight."""
@@ -190,6 +272,3 @@ class Flight:
 
     def __iter__(self) -> Iterator[Sent]:
         return iter(self.batches.values())
-
-    def _room(self, node: Node) -> int:
-        return len(node.workers) * self.calls_per_worker - node.calls

@@ -6,8 +6,7 @@ is folded only while none of its chunks are: so every chunk is counted once.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from elastic.core import event as events
@@ -24,21 +23,13 @@ from elastic.core.placement import Placement
 from elastic.core.settings import Settings
 from elastic.core.spans import Spans
 from elastic.core.stage import Stage
+from elastic.core.start import Start
 from elastic.core.tolerance import Tolerance
 
 _DEFAULT = Tolerance()
 
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Where a step goes on that an earlier master has begun."""
-
-    #: chunks that are in the result
-    folded: Spans = field(default_factory=Spans)
-    #: the id of the next chunk that the source yields; smaller ids are folded, larger ones may be
-    next_id: int = 0
-    #: as they stood at the last commit
-    counters: Mapping[str, int] = field(default_factory=dict)
+#: Looks for stragglers within the time after which a call may be one: each of them sees all calls.
+_LOOKS = 20
 
 
 class Ledger:
@@ -79,7 +70,7 @@ class Ledger:
         self.counters: Counter[str] = Counter(
             {name: count for name, count in start.counters.items() if name not in self.reached}
         )
-        self._now = 0.0
+        self._now = self._speculate_at = 0.0
         self._pace = Pace(settings)
         self._waiting = Waiting()
         self._flight = Flight(settings.calls_per_worker)
@@ -143,23 +134,21 @@ class Ledger:
         return ()
 
     def _on_worker_joined(self, event: events.WorkerJoined) -> Iterable[Instruction]:
-        node = self._flight.nodes.setdefault(event.node_id, Node(event.node_id, event.on_master))
-        node.workers.add(event.worker_id)
+        self._flight.join(event.node_id, event.worker_id, on_master=event.on_master)
         return ()
 
     def _on_worker_lost(self, event: events.WorkerLost) -> Iterable[Instruction]:
         node = self._flight.nodes.get(event.node_id)
         if node is None or event.worker_id not in node.workers:
             return ()
-        node.workers.discard(event.worker_id)
+        self._flight.leave(node, event.worker_id)
         self.counters["workers_lost"] += 1
         return self._send_again(self._flight.held_by(event.worker_id), event.reason, suspect=False)
 
     def _on_node_lost(self, event: events.NodeLost) -> Iterable[Instruction]:
         if event.node_id not in self._flight.nodes:
             return ()
-        lost = self._flight.on_node(event.node_id)
-        del self._flight.nodes[event.node_id]
+        lost = self._flight.lose(event.node_id)
         self.counters["nodes_lost"] += 1
         return self._send_again(lost, event.reason, suspect=False)
 
@@ -300,7 +289,8 @@ class Ledger:
             yield Cut(wanted)
         elif self._is_dry:
             yield from self._speculate()
-        for node in self._flight.nodes.values():
+        since = self._now - self.settings.collect_seconds
+        for node in () if self.ordered else self._flight.collectable(since, fresh=self._is_dry):
             if self._collection_is_due(node):
                 self._flight.ask(node)
                 yield Collect(node.node_id)
@@ -326,6 +316,9 @@ class Ledger:
 
     def _speculate(self) -> Iterator[Instruction]:
         """Give the chunks of calls that take too long to a second worker: the first result counts."""
+        if self._now < self._speculate_at:
+            return
+        self._speculate_at = self._now + self.settings.speculate_seconds / _LOOKS
         for sent in self._flight.stragglers(self._now, self._patience):
             candidates = self._flight.candidates()
             node_id = self.placement.choose(candidates) if candidates else None
@@ -377,7 +370,7 @@ class Ledger:
         return min(self._flight.credits * self._pace.size - len(self._waiting), room)
 
     def _collection_is_due(self, node: Node) -> bool:
-        if self.ordered or node.collecting or not (node.held or node.doubts):
+        if node.collecting or not (node.held or node.doubts):
             return False
         at_work = (len(node.workers) - 1) * self.settings.calls_per_worker
         idle = self._is_dry and node.fresh and node.calls <= at_work

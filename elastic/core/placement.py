@@ -23,5 +23,6 @@ class Placement(ABC):
     def choose(self, candidates: Sequence[Candidate]) -> str | None:
         """Return the node id of one of `candidates`, or None to let the batch wait.
 
-        Called each time a batch can be sent; `candidates` is never empty and sorted by node id.
+        Called each time a batch can be sent; `candidates` is never empty and sorted by node id. With a thousand nodes
+        it pays not to look at all of them: a candidate is made when it is asked for.
         """

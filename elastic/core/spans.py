@@ -1,5 +1,6 @@
 """Sets of chunk ids that stay small: a watermark and the spans above it."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -15,12 +16,21 @@ class Spans:
 
     low: int = 0
     above: list[tuple[int, int]] = field(default_factory=list)
+    #: how many ids are in the spans above
+    _beyond: int = field(default=0, init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._beyond = sum(stop - first for first, stop in self.above)
 
     def overlaps(self, first: int, stop: int) -> bool:
-        return first < self.low or any(first < end and begin < stop for begin, end in self.above)
+        if first < self.low:
+            return True
+        # Of the spans that begin before `stop`, the last one reaches furthest.
+        at = bisect_left(self.above, (stop,))
+        return at > 0 and self.above[at - 1][1] > first
 
     def __contains__(self, chunk_id: int) -> bool:
-        return chunk_id < self.low or any(begin <= chunk_id < end for begin, end in self.above)
+        return self.overlaps(chunk_id, chunk_id + 1)
 
     def without(self, chunks: Sequence[Chunk]) -> list[Chunk]:
         """Return those of consecutive chunks that are not in the set."""
@@ -29,21 +39,23 @@ class Spans:
         return [chunk for chunk in chunks if chunk.chunk_id not in self]
 
     def __len__(self) -> int:
-        return self.low + sum(stop - first for first, stop in self.above)
+        return self.low + self._beyond
 
     def add(self, first: int, stop: int) -> None:
         """Add a span that overlaps nothing in the set."""
-        self.above.append((first, stop))
-        self.above.sort()
-        merged: list[tuple[int, int]] = []
-        for begin, end in self.above:
-            if begin == self.low:
-                self.low = end
-            elif merged and merged[-1][1] == begin:
-                merged[-1] = (merged[-1][0], end)
-            else:
-                merged.append((begin, end))
-        self.above = merged
+        above, at = self.above, bisect_left(self.above, (first,))
+        self._beyond += stop - first
+        if at < len(above) and above[at][0] == stop:
+            stop = above.pop(at)[1]
+        if at and above[at - 1][1] == first:
+            at -= 1
+            first = above.pop(at)[0]
+        if first == self.low:
+            # Nothing lies below the watermark, so this is the first of all.
+            self.low = stop
+            self._beyond -= stop - first
+        else:
+            above.insert(at, (first, stop))
 
     def bitmap(self) -> bytes:
         """Return one bit for each id from `low` on, lowest bit first."""

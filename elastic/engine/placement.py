@@ -1,7 +1,9 @@
 """Placements: ways to choose the node of a batch."""
 
 import difflib
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from typing import Any
 
 from elastic.core.errors import ElasticError, UsageError
 from elastic.core.placement import Candidate, Placement
@@ -14,8 +16,8 @@ class RoundRobin(Placement):
         self._last = ""
 
     def choose(self, candidates: Sequence[Candidate]) -> str | None:
-        following = (candidate.node_id for candidate in candidates if candidate.node_id > self._last)
-        self._last = next(following, candidates[0].node_id)
+        following = bisect_right(candidates, self._last, key=_node_id)
+        self._last = candidates[following % len(candidates)].node_id
         return self._last
 
 
@@ -61,8 +63,8 @@ class GuardedPlacement(Placement):
             raise UsageError(
                 f"placement {self} failed ({type(error).__name__}: {error}); correct its choose."
             ) from error
-        nodes = [candidate.node_id for candidate in candidates]
-        if node_id is not None and node_id not in nodes:
+        if node_id is not None and not _is_among(node_id, candidates):
+            nodes = map(_node_id, candidates)
             raise UsageError(
                 f"placement {self} chose {node_id!r}, which is none of its candidates ({', '.join(nodes)}); "
                 "return the node_id of one of them, or None to let the batch wait."
@@ -72,6 +74,17 @@ class GuardedPlacement(Placement):
 
     def __str__(self) -> str:
         return type(self._placement).__name__
+
+
+def _node_id(candidate: Candidate) -> str:
+    return candidate.node_id
+
+
+def _is_among(node_id: Any, candidates: Sequence[Candidate]) -> bool:
+    if not isinstance(node_id, str):
+        return False
+    at = bisect_left(candidates, node_id, key=_node_id)
+    return at < len(candidates) and candidates[at].node_id == node_id
 
 
 def placement_of(value: str | Placement | type[Placement]) -> Placement:

@@ -6,8 +6,8 @@ from typing import Unpack
 
 from elastic.core.errors import UsageError
 from elastic.core.failure import DeadLetter
-from elastic.core.ledger import Start
 from elastic.core.spans import Spans
+from elastic.core.start import Start
 from elastic.core.store import StepRecord
 from elastic.core.tolerance import OnError
 from elastic.engine.archive import Archive

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Unpack
 
 from elastic.core.errors import CorruptStoreError, UsageError
-from elastic.core.ledger import Start
 from elastic.core.spans import Spans
 from elastic.core.stage import STAGES, Stage
+from elastic.core.start import Start
 from elastic.core.step import StepState
 from elastic.core.store import StepRecord
 from elastic.engine.cutter import Cutter

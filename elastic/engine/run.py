@@ -9,10 +9,11 @@ from typing import Any
 
 from elastic.core.clock import Clock
 from elastic.core.errors import ElasticError, SourceError
-from elastic.core.ledger import Ledger, Start
+from elastic.core.ledger import Ledger
 from elastic.core.program import Program
 from elastic.core.receipt import Seal
 from elastic.core.source import Reader
+from elastic.core.start import Start
 from elastic.core.store import RunStore
 from elastic.engine.cluster import check_chaos, cluster_of, transport_of, with_chaos
 from elastic.engine.cutter import Cutter, told_as_source_errors

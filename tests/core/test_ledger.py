@@ -10,12 +10,13 @@ from elastic.core.chunk import UNREAD, Chunk, History
 from elastic.core.errors import LedgerError
 from elastic.core.failure import DeadLetter, Failure
 from elastic.core.instruction import Collect, Complete, Cut, Drop, Fail, Fold, Instruction, Send
-from elastic.core.ledger import Ledger, Start
+from elastic.core.ledger import Ledger
 from elastic.core.partial import Account, Partial
 from elastic.core.placement import Candidate, Placement
 from elastic.core.settings import Settings
 from elastic.core.spans import Spans
 from elastic.core.stage import Stage
+from elastic.core.start import Start
 from elastic.core.tolerance import OnError, Tolerance
 
 T = TypeVar("T")

@@ -12,11 +12,12 @@ from typing import Any
 
 from elastic.core.encoding import unpack
 from elastic.core.errors import ElasticError
-from elastic.core.ledger import Ledger, Start
+from elastic.core.ledger import Ledger
 from elastic.core.program import Program
 from elastic.core.receipt import Seal
 from elastic.core.settings import Settings
 from elastic.core.spans import Spans
+from elastic.core.start import Start
 from elastic.core.step import StepState
 from elastic.engine.aggregation import Aggregation
 from elastic.engine.cutter import Cutter
