@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from elastic.aggregators.frame import FrameAggregator, keys
+from elastic.aggregators.frame import FrameAggregator, grouped, keys
 from elastic.core.errors import UsageError
 from elastic.core.frame import polars_module
 
@@ -36,12 +36,10 @@ class FrameCount(FrameAggregator):
         names = self.columns or tuple(frame.columns)
         if COUNT in names:
             raise UsageError(f"{self} got a frame with a column {COUNT!r}, which the result has as well; rename it")
-        counted: Frame = frame.group_by(keys(frame, names, self)).agg(pl.len().cast(pl.Int64).alias(COUNT))
-        return counted
+        return grouped(frame, keys(frame, names, self), [pl.len().cast(pl.Int64).alias(COUNT)])
 
     def group(self, frame: "Frame") -> "Frame":
-        pl = polars_module()
-        return frame.group_by(frame.columns[:-1]).agg(pl.col(COUNT).sum())
+        return grouped(frame, frame.columns[:-1], [polars_module().col(COUNT).sum()])
 
     def result(self, frame: "Frame | None") -> Any:
         if frame is not None:

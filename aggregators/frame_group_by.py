@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from elastic.aggregators.frame import FrameAggregator, keys
+from elastic.aggregators.frame import FrameAggregator, grouped, keys
 from elastic.aggregators.frame_measure import measure_of
 from elastic.core.errors import UsageError
 from elastic.core.frame import polars_module
@@ -41,10 +41,11 @@ class FrameGroupBy(FrameAggregator):
 
     def reduce(self, frame: "Frame") -> "Frame":
         measured = [one for measure in self.measures for one in measure.of_rows(frame, self)]
-        return frame.group_by(keys(frame, self.keys, self)).agg(measured)
+        return grouped(frame, keys(frame, self.keys, self), measured)
 
     def group(self, frame: "Frame") -> "Frame":
-        return frame.group_by(self.keys).agg([one for measure in self.measures for one in measure.of_states(frame)])
+        measured = [one for measure in self.measures for one in measure.of_states(frame)]
+        return grouped(frame, self.keys, measured)
 
     def result(self, frame: "Frame | None") -> Any:
         pl = polars_module()

@@ -8,6 +8,8 @@ from elastic.core.frame import ENTRY, arrow_module, frame_of, frame_of_entries, 
 from elastic.stages.sources.text_block import TextBlock
 
 if TYPE_CHECKING:
+    import polars
+
     from elastic.core.frame import Frame
 
 
@@ -25,10 +27,11 @@ def frame_in(entries: Iterable[Any]) -> "Frame":
         UsageError: They do not fit together.
     """
     if isinstance(entries, TextBlock):
-        return column_of(entries.data, ENTRY)
+        frame: Frame = column_of(entries.data, ENTRY).collect()
+        return frame
     several = entries if isinstance(entries, list | tuple | range) else list(entries)
     if several and all(map(is_frame, several)):
-        frame: Frame = several[0] if len(several) == 1 else polars_module().concat(several)
+        frame = several[0] if len(several) == 1 else polars_module().concat(several)
         return frame
     return frame_of_entries(several)
 
@@ -44,7 +47,7 @@ def run_tables(function: Callable[[Any], Any], entries: Collection[Any]) -> "tup
     return (frame_of(function(frame_in(entries).to_arrow())),)
 
 
-def column_of(data: bytes, name: str) -> "Frame":
-    """Return the lines of a text in UTF-8 as a column."""
-    frame: Frame = polars_module().scan_lines(BytesIO(data), name=name).collect()
-    return frame
+def column_of(data: bytes, name: str) -> "polars.LazyFrame":
+    """Return the lines of a text in UTF-8 as a column that is not computed yet."""
+    column: polars.LazyFrame = polars_module().scan_lines(BytesIO(data), name=name)
+    return column

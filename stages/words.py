@@ -44,5 +44,4 @@ def word_frame(entries: Iterable[str]) -> "Frame":
     lines = entries.data.translate(_ASCII)
     if not lines.isascii():
         lines = _WIDE.sub(b"\n", lines)
-    return column_of(lines, WORD).filter(pl.col(WORD) != "")
-
+    return column_of(lines, WORD).filter(pl.col(WORD) != "").collect()

@@ -14,6 +14,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,6 +27,10 @@ from elastic.aggregators import (
     Count,
     Distinct,
     Emit,
+    FrameCount,
+    FrameGroupBy,
+    FrameSum,
+    FrameTopK,
     FunctionAggregator,
     GroupBy,
     Histogram,
@@ -46,6 +51,7 @@ from elastic.aggregators import (
 from elastic.core.aggregator import Aggregator, AnyAggregator
 from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError
+from elastic.core.frame import is_frame, sorted_rows
 
 TEXT = "the of a to and in is it you that he was the a the a the Ä"
 WORDS = [*TEXT.split(), "\udcff", *TEXT.split(), "\udcff"]
@@ -54,6 +60,17 @@ FLOATS = [1e308, 1e308, -1e308, 0.1, 0.2, 0.3, 1e-308, 5e-324, -5e-324, 1e16, 1.
 UNSOUND = [1.5, math.nan, -2.5, math.inf, 3.5, math.nan, 7.0]
 PAIRS = [(word[0], len(word) + index) for index, word in enumerate(WORDS)]
 ROWS = [{"at": index % 5, "name": word} for index, word in enumerate(WORDS)]
+FRAME = pl.DataFrame(
+    {
+        "word": [word.replace("\udcff", "") or None for word in WORDS],
+        "whole": [2**63 - 1 - index % 7 for index in range(len(WORDS))],
+        "real": [(FLOATS * 3)[index] if index % 5 else math.nan for index in range(len(WORDS))],
+        "flag": [None if index % 4 == 0 else index % 3 == 0 for index in range(len(WORDS))],
+        "money": pl.Series([Decimal(10**35 + index) / 100 for index in range(len(WORDS))], dtype=pl.Decimal(38, 2)),
+    }
+)
+FRAMES = [*FRAME.iter_slices(7), FRAME.clear(), *FRAME.reverse().iter_slices(3)]
+MEASURES: dict[str, Any] = {"n": "count", "sum": ("whole", "sum"), "cents": ("money", "sum"), "yes": ("flag", "sum")}
 
 
 class Longest(Aggregator[str, dict[str, Any], str]):
@@ -149,6 +166,15 @@ CASES: dict[str, Case] = {
     "by-type-tuples": Case(ByType, [(1, 2), True, ("a",)]),
     "function": Case(lambda: FunctionAggregator(joined), WORDS),
     "function-in-place": Case(lambda: FunctionAggregator(list_of), WORDS),
+    "frame-count": Case(FrameCount, [frame.select("word") for frame in FRAMES]),
+    "frame-count-columns": Case(lambda: FrameCount("flag", "real"), FRAMES),
+    "frame-sum": Case(lambda: FrameSum("whole", "real", "flag", "money"), FRAMES),
+    "frame-group-by": Case(lambda: FrameGroupBy("word", **MEASURES), FRAMES),
+    "frame-group-by-several": Case(
+        lambda: FrameGroupBy(["flag", "real"], least=("word", "min"), most=("real", "max"), last=("money", "max")), FRAMES
+    ),
+    "frame-top-k": Case(lambda: FrameTopK(9, "whole"), FRAMES),
+    "frame-top-k-real": Case(lambda: FrameTopK(200, "real"), FRAMES),
     "own": Case(Longest, WORDS),
 }
 EXAMPLES = settings(max_examples=20, deadline=None)
@@ -163,6 +189,8 @@ def canonical(value: Any) -> Any:
     """Return what is equal only for results that are the same to the last bit, whatever the order of a mapping."""
     if isinstance(value, dict):
         return type(value).__name__, sorted((canonical(key), canonical(one)) for key, one in value.items())
+    if is_frame(value):
+        return "frame", str(value.schema), [canonical(list(row)) for row in sorted_rows(value).rows()]
     if isinstance(value, set):
         return "set", sorted(map(canonical, value))
     if isinstance(value, list):
