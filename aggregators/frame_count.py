@@ -49,8 +49,10 @@ class FrameCount(FrameAggregator):
 
     def fits(self, frame: "Frame") -> bool:
         *names, last = frame.columns
-        return last == COUNT and frame.schema[COUNT] == polars_module().Int64 and tuple(names) == (
-            self.columns or tuple(names)
+        return (
+            last == COUNT
+            and frame.schema[COUNT] == polars_module().Int64
+            and tuple(names) == (self.columns or tuple(names))
         )
 
     def __str__(self) -> str:

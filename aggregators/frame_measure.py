@@ -73,7 +73,8 @@ class Measure:
         if self.kind != "sum":
             return frame
         if self.magnitude in frame.columns:
-            if (frame.get_column(self.magnitude).max() or 0) >= _MOST_UNITS:
+            most: Any = frame.get_column(self.magnitude).max()
+            if most >= _MOST_UNITS:
                 raise UsageError(
                     f"{aggregator}: the Decimals of {self.column!r} add up to more than 38 digits in a group; "
                     "cast them to fewer decimal places in map_frames"
@@ -87,9 +88,12 @@ class Measure:
     def fits(self, frame: "Frame") -> bool:
         """Tell whether a state has the columns of this measure."""
         pl, kind = polars_module(), frame.schema.get(self.name)
+        found: bool
         if self.kind == "sum":
-            return kind == pl.Int128 or (kind == pl.Decimal and frame.schema.get(self.magnitude) == pl.Float64)
-        return kind is not None and (self.kind != "count" or kind == pl.Int64)
+            found = kind == pl.Int128 or (kind == pl.Decimal and frame.schema.get(self.magnitude) == pl.Float64)
+        else:
+            found = kind is not None and (self.kind != "count" or kind == pl.Int64)
+        return found
 
     def _sum(self, kind: "polars.DataType", values: "polars.Expr", aggregator: object) -> "list[polars.Expr]":
         pl = polars_module()

@@ -27,11 +27,11 @@ def frame_in(entries: Iterable[Any]) -> "Frame":
         UsageError: They do not fit together.
     """
     if isinstance(entries, TextBlock):
-        frame: Frame = column_of(entries.data, ENTRY).collect()
-        return frame
-    several = entries if isinstance(entries, list | tuple | range) else list(entries)
+        lines: Frame = column_of(entries.data, ENTRY).collect()
+        return lines
+    several: Any = entries if isinstance(entries, list | tuple | range) else list(entries)
     if several and all(map(is_frame, several)):
-        frame = several[0] if len(several) == 1 else polars_module().concat(several)
+        frame: Frame = polars_module().concat(several) if len(several) > 1 else several[0]
         return frame
     return frame_of_entries(several)
 

@@ -118,7 +118,7 @@ def _of_frame(counts: "Frame", top: int) -> _Counted:
         return _Counted(0, 0, [])
     ranked = counts.top_k(top, by=["count", "word"], reverse=[False, True]) if top else counts.clear()
     ranked = ranked.sort("count", "word", descending=[True, False])
-    return _Counted(counts.get_column("count").sum(), counts.height, ranked.rows())
+    return _Counted(int(counts.get_column("count").sum()), counts.height, ranked.rows())
 
 
 def _split(separator: str | None, line: str) -> list[str]:

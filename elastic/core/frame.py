@@ -61,21 +61,19 @@ def frame_of(value: Any) -> "Frame":
         UsageError: It is no table.
     """
     pl = polars_module()
-    if isinstance(value, pl.DataFrame):
-        frame: Frame = value
-        return frame
     if isinstance(value, pl.LazyFrame):
-        frame = value.collect()
-        return frame
-    if isinstance(value, pl.Series):
-        return value.to_frame(value.name or ENTRY)
-    if hasattr(value, "__arrow_c_stream__") or hasattr(value, "__arrow_c_array__"):
-        frame = pl.DataFrame(value)
-        return frame
-    raise UsageError(
-        f"a frame was expected and {type(value).__module__}.{type(value).__qualname__} was given; "
-        "return a Polars frame or an Arrow table, or put map_frames before a frame aggregator"
-    )
+        value = value.collect()
+    elif isinstance(value, pl.Series):
+        value = value.to_frame(value.name or ENTRY)
+    elif hasattr(value, "__arrow_c_stream__") and not isinstance(value, pl.DataFrame):
+        value = pl.DataFrame(value)
+    if not isinstance(value, pl.DataFrame):
+        raise UsageError(
+            f"a frame was expected and {type(value).__module__}.{type(value).__qualname__} was given; "
+            "return a Polars frame or an Arrow table, or put map_frames before an aggregator of frames"
+        )
+    frame: Frame = value
+    return frame
 
 
 def frame_of_entries(entries: Sequence[Any]) -> "Frame":
@@ -89,7 +87,7 @@ def frame_of_entries(entries: Sequence[Any]) -> "Frame":
     pl = polars_module()
     if entries and isinstance(entries[0], Mapping):
         names = dict.fromkeys(name for entry in entries for name in entry)
-        columns = {name: [entry.get(name) for entry in entries] for name in names}
+        columns: dict[Any, Sequence[Any]] = {name: [entry.get(name) for entry in entries] for name in names}
     else:
         columns = {ENTRY: entries}
     try:

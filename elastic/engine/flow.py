@@ -8,8 +8,8 @@ from elastic.aggregators.frame import FrameAggregator
 from elastic.aggregators.frame_sum import FrameSum
 from elastic.core.aggregator import AnyAggregator
 from elastic.core.errors import UsageError
-from elastic.core.source import Source
 from elastic.core.frame import arrow_module, polars_module
+from elastic.core.source import Source
 from elastic.core.transform import (
     OF_FRAMES,
     Filter,

@@ -171,7 +171,8 @@ CASES: dict[str, Case] = {
     "frame-sum": Case(lambda: FrameSum("whole", "real", "flag", "money"), FRAMES),
     "frame-group-by": Case(lambda: FrameGroupBy("word", **MEASURES), FRAMES),
     "frame-group-by-several": Case(
-        lambda: FrameGroupBy(["flag", "real"], least=("word", "min"), most=("real", "max"), last=("money", "max")), FRAMES
+        lambda: FrameGroupBy(["flag", "real"], least=("word", "min"), most=("real", "max"), last=("money", "max")),
+        FRAMES,
     ),
     "frame-top-k": Case(lambda: FrameTopK(9, "whole"), FRAMES),
     "frame-top-k-real": Case(lambda: FrameTopK(200, "real"), FRAMES),
