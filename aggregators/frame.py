@@ -142,7 +142,7 @@ def grouped(frame: "Frame", by: Any, measures: "list[polars.Expr]") -> "Frame":
 def keys(frame: "Frame", names: "tuple[str, ...]", aggregator: object) -> "list[polars.Expr]":
     """Return what columns are grouped by, so that it is the same in every chunk.
 
-    Texts of a closed list are numbered by each chunk on its own, and there are two zeros.
+    Texts of a closed list are numbered by each chunk on its own.
     """
     pl = polars_module()
     found = []
@@ -151,8 +151,16 @@ def keys(frame: "Frame", names: "tuple[str, ...]", aggregator: object) -> "list[
         key = pl.col(name)
         if kind in (pl.Categorical, pl.Enum):
             key = key.cast(pl.String)
-        found.append(key + 0.0 if kind.is_float() else key)
+        found.append(one_zero(name, kind) if kind.is_float() else key)
     return found
+
+
+def one_zero(name: str, kind: "polars.DataType") -> "polars.Expr":
+    """Return a column of floats without the negative zero, which is equal to the other one and not the same."""
+    pl = polars_module()
+    # Polars takes the addition of 0.0 for nothing to do, and leaves it out.
+    plain: polars.Expr = pl.when(pl.col(name) == 0).then(pl.lit(0.0, dtype=kind)).otherwise(pl.col(name)).alias(name)
+    return plain
 
 
 def _agreed(frame: "Frame", pile: Pile, aggregator: object) -> "Frame":

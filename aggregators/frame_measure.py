@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from elastic.aggregators.frame import column
+from elastic.aggregators.frame import column, one_zero
 from elastic.core.errors import UsageError
 from elastic.core.frame import polars_module
 
@@ -53,7 +53,7 @@ class Measure:
         if kind in (pl.Categorical, pl.Enum):
             values = values.cast(pl.String)
         if kind.is_float():
-            values = values + 0.0  # there are two zeros, and which one is greater is not said
+            values = one_zero(self.column, kind)  # which of two zeros is greater is not said
         return [getattr(values, self.kind)().alias(self.name)]
 
     def of_states(self, frame: "Frame") -> "list[polars.Expr]":

@@ -24,17 +24,18 @@ class FrameSum(Aggregator[Any, Totals, dict[str, Any]]):
     through Python, which takes some 0.1 s a million.
 
     Args:
-        columns: Names of the columns, at least one.
+        column: The name of a column.
+        columns: More of them.
 
     Raises:
-        UsageError: Polars is not installed, no column is named, or a column is missing or holds no numbers.
+        UsageError: Polars is not installed, a column is named twice, or is missing or holds no numbers.
     """
 
-    def __init__(self, *columns: str) -> None:
+    def __init__(self, column: str, *columns: str) -> None:
         polars_module()
-        self.columns = columns
-        if not columns or len(set(columns)) < len(columns) or not all(isinstance(name, str) for name in columns):
-            raise UsageError(f"FrameSum got {columns!r}; pass the names of one or several columns")
+        self.columns = (column, *columns)
+        if len(set(self.columns)) <= len(columns) or not all(isinstance(name, str) for name in self.columns):
+            raise UsageError(f"FrameSum got {self.columns!r}; pass the names of one or several columns, each once")
 
     def create(self) -> Totals:
         return [Total() for _ in self.columns]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from elastic.aggregators.frame import FrameAggregator, column
+from elastic.aggregators.frame import FrameAggregator, column, one_zero
 from elastic.core.errors import UsageError
 from elastic.core.frame import polars_module
 
@@ -39,8 +39,8 @@ class FrameTopK(FrameAggregator):
         if kind.is_nested() or kind == pl.Object:
             raise UsageError(f"{self} cannot order the column {self.by!r} of type {kind}; take another column")
         closed = [name for name, one in frame.schema.items() if one in (pl.Categorical, pl.Enum)]
-        floats = [name for name, one in frame.schema.items() if one.is_float()]
-        frame = frame.with_columns(pl.col(closed).cast(pl.String), pl.col(floats) + 0.0)
+        floats = [one_zero(name, one) for name, one in frame.schema.items() if one.is_float()]
+        frame = frame.with_columns(pl.col(closed).cast(pl.String), *floats)
         return self.group(frame)
 
     def group(self, frame: "Frame") -> "Frame":

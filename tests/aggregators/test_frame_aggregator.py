@@ -99,6 +99,18 @@ def test_numbers_that_are_none_come_last_among_the_greatest() -> None:
     assert result_of(FrameTopK(3, "x"), *frame.iter_slices(1)).rows() == [(3.0,), (2.0,), (1.0,)]
 
 
+def test_there_is_one_zero() -> None:
+    frame = pl.DataFrame({"k": [-0.0, 0.0, -0.0, None], "x": [-0.0, -0.0, 0.0, -0.0]})
+    for given in (frame, frame.reverse()):
+        for kind in (pl.Float64, pl.Float32):
+            one = given.cast(kind)
+            grouped = result_of(FrameGroupBy("k", n="count", low=("x", "min"), top=("x", "max")), *one.iter_slices(1))
+            assert {repr(row) for row in grouped.rows()} == {"(0.0, 3, 0.0, 0.0)", "(None, 1, 0.0, 0.0)"}
+            assert grouped.schema["k"] == kind
+            assert "-0.0" not in repr(result_of(FrameTopK(3, "x"), *one.iter_slices(2)).rows())
+            assert {repr(row) for row in result_of(FrameCount("k"), one).rows()} == {"(0.0, 3)", "(None, 1)"}
+
+
 def test_categories_of_chunks_are_one_text() -> None:
     frames = [pl.DataFrame({"k": pl.Series(names, dtype=pl.Categorical)}) for names in (["a", "b"], ["b", "c"])]
     assert dict(result_of(FrameCount("k"), *frames).iter_rows()) == {"a": 1, "b": 2, "c": 1}
@@ -179,7 +191,7 @@ def test_chunks_that_do_not_fit_together_are_refused(one: Any, other: Any, sente
     "make",
     [
         lambda: FrameCount("count"),
-        lambda: FrameSum(),
+        lambda: FrameSum(None),
         lambda: FrameSum("a", "a"),
         lambda: FrameTopK(0, "a"),
         lambda: FrameGroupBy([], n="count"),

@@ -14,8 +14,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-import polars as pl
 import pytest
+from frame_samples import FRAME_CASES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray import cloudpickle
@@ -27,10 +27,6 @@ from elastic.aggregators import (
     Count,
     Distinct,
     Emit,
-    FrameCount,
-    FrameGroupBy,
-    FrameSum,
-    FrameTopK,
     FunctionAggregator,
     GroupBy,
     Histogram,
@@ -60,17 +56,6 @@ FLOATS = [1e308, 1e308, -1e308, 0.1, 0.2, 0.3, 1e-308, 5e-324, -5e-324, 1e16, 1.
 UNSOUND = [1.5, math.nan, -2.5, math.inf, 3.5, math.nan, 7.0]
 PAIRS = [(word[0], len(word) + index) for index, word in enumerate(WORDS)]
 ROWS = [{"at": index % 5, "name": word} for index, word in enumerate(WORDS)]
-FRAME = pl.DataFrame(
-    {
-        "word": [word.replace("\udcff", "") or None for word in WORDS],
-        "whole": [2**63 - 1 - index % 7 for index in range(len(WORDS))],
-        "real": [(FLOATS * 3)[index] if index % 5 else math.nan for index in range(len(WORDS))],
-        "flag": [None if index % 4 == 0 else index % 3 == 0 for index in range(len(WORDS))],
-        "money": pl.Series([Decimal(10**35 + index) / 100 for index in range(len(WORDS))], dtype=pl.Decimal(38, 2)),
-    }
-)
-FRAMES = [*FRAME.iter_slices(7), FRAME.clear(), *FRAME.reverse().iter_slices(3)]
-MEASURES: dict[str, Any] = {"n": "count", "sum": ("whole", "sum"), "cents": ("money", "sum"), "yes": ("flag", "sum")}
 
 
 class Longest(Aggregator[str, dict[str, Any], str]):
@@ -166,16 +151,7 @@ CASES: dict[str, Case] = {
     "by-type-tuples": Case(ByType, [(1, 2), True, ("a",)]),
     "function": Case(lambda: FunctionAggregator(joined), WORDS),
     "function-in-place": Case(lambda: FunctionAggregator(list_of), WORDS),
-    "frame-count": Case(FrameCount, [frame.select("word") for frame in FRAMES]),
-    "frame-count-columns": Case(lambda: FrameCount("flag", "real"), FRAMES),
-    "frame-sum": Case(lambda: FrameSum("whole", "real", "flag", "money"), FRAMES),
-    "frame-group-by": Case(lambda: FrameGroupBy("word", **MEASURES), FRAMES),
-    "frame-group-by-several": Case(
-        lambda: FrameGroupBy(["flag", "real"], least=("word", "min"), most=("real", "max"), last=("money", "max")),
-        FRAMES,
-    ),
-    "frame-top-k": Case(lambda: FrameTopK(9, "whole"), FRAMES),
-    "frame-top-k-real": Case(lambda: FrameTopK(200, "real"), FRAMES),
+    **{name: Case(*case) for name, case in FRAME_CASES.items()},
     "own": Case(Longest, WORDS),
 }
 EXAMPLES = settings(max_examples=20, deadline=None)
