@@ -15,6 +15,7 @@ import pytest
 
 import elastic
 from elastic.aggregators import Collect, Count, FrameCount, FrameGroupBy, FrameSum, FrameTopK
+from elastic.cli.result import jsonable
 from elastic.core.encoding import unpack
 from elastic.core.errors import DecodingError, StepFailedError, UsageError
 from elastic.engine.answer import Answer
@@ -233,3 +234,8 @@ def test_a_missing_library_is_one_sentence_that_names_the_extra(missing: str, ex
     last = python(code).splitlines()[-1]
     assert f"frames need {missing}, which is not installed here" in last
     assert f"pip install 'elastic-dataflow[{extra}]'" in last
+
+
+def test_a_frame_is_printed_for_programs_as_its_rows() -> None:
+    value = pl.DataFrame({"word": ["a", None], "count": [1, 2**63 - 1], "x": [float("nan"), 0.5]})
+    assert jsonable(value) == [{"word": "a", "count": 1, "x": "nan"}, {"word": None, "count": 2**63 - 1, "x": 0.5}]
