@@ -11,6 +11,10 @@ from elastic.aggregators.count import Count
 from elastic.aggregators.distinct import Distinct
 from elastic.aggregators.emit import Emit
 from elastic.aggregators.extreme import Max, Min
+from elastic.aggregators.frame_count import FrameCount
+from elastic.aggregators.frame_group_by import FrameGroupBy
+from elastic.aggregators.frame_sum import FrameSum
+from elastic.aggregators.frame_top_k import FrameTopK
 from elastic.aggregators.function import FunctionAggregator
 from elastic.aggregators.group_by import GroupBy
 from elastic.aggregators.histogram import Histogram
@@ -46,6 +50,11 @@ __all__ = [
     "Reduce",
     "MergeMappings",
     "GroupBy",
+    # frames
+    "FrameCount",
+    "FrameSum",
+    "FrameGroupBy",
+    "FrameTopK",
     # results of chunks
     "ByType",
     "FunctionAggregator",

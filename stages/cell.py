@@ -6,6 +6,7 @@ share, so when a fork ends before its result is there, the entry is known and th
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ class Cell:
     #: the program, pickled
     program: bytes
 
-    def run(self, isolation: Isolation, entries: list[Any], block: bytes) -> tuple[bytes, list[DeadLetter]]:
+    def run(self, isolation: Isolation, entries: Sequence[Any], block: bytes) -> tuple[bytes, list[DeadLetter]]:
         """Return the encoded state of the entries that did not fail, and a letter for each that did.
 
         Raises:

@@ -9,6 +9,7 @@ import signal
 import struct
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any
 
@@ -55,7 +56,7 @@ def main() -> None:
 class _Tries:
     """Forks until a fork reaches the end."""
 
-    def __init__(self, isolation: Isolation, entries: list[Any]) -> None:
+    def __init__(self, isolation: Isolation, entries: Sequence[Any]) -> None:
         self._isolation, self._entries = isolation, entries
         self._limit = isolation.program.tolerance.chunk_timeout
         self._note = mmap.mmap(-1, _NOTE.size)

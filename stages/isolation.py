@@ -12,6 +12,7 @@ from elastic.core.program import Program
 from elastic.core.tolerance import OnError
 from elastic.core.transform import WHOLE_CHUNK
 from elastic.stages.failure import failure_of
+from elastic.stages.sources.text_block import TextBlock
 from elastic.stages.transforms import Pass
 
 #: What user code may raise and a worker survives.
@@ -47,14 +48,15 @@ class Isolation:
     def __init__(self, program: Program, chunk_id: int, reference: tuple[Any, ...]) -> None:
         self.program, self.chunk_id, self.reference = program, chunk_id, reference
 
-    def parse(self, block: bytes) -> list[Any]:
+    def parse(self, block: bytes) -> Sequence[Any]:
         """Return the chunk's entries.
 
         Raises:
             RefusedError: The bytes are not what they should be, which is no fault of user code.
         """
         try:
-            return list(self.program.reader.parse(self.reference, block))
+            entries = self.program.reader.parse(self.reference, block)
+            return entries if isinstance(entries, TextBlock) else list(entries)
         except RAISED as error:
             failure = failure_of(error, chunk_id=self.chunk_id, place=repr(self.reference), function="the reader")
             raise RefusedError(failure) from error

@@ -5,16 +5,35 @@ from itertools import chain, tee
 from typing import Any
 
 from elastic.core.errors import EntryError
-from elastic.core.transform import WHOLE_CHUNK, Filter, FlatMap, KeyBy, Map, MapChunks, Task, Transform
+from elastic.core.transform import (
+    OF_FRAMES,
+    WHOLE_CHUNK,
+    Filter,
+    FlatMap,
+    FrameWords,
+    KeyBy,
+    Map,
+    MapChunks,
+    MapFrames,
+    MapTables,
+    Task,
+    Transform,
+    Words,
+)
+from elastic.stages.frame import run_frames, run_tables
 
 #: How each transform turns one iterator into the next.
-_LINKS: dict[type[Transform], Callable[[Callable[..., Any], Iterable[Any]], Iterable[Any]]] = {
+_LINKS: dict[type[Transform], Callable[[Callable[..., Any], Any], Iterable[Any]]] = {
     Map: map,
     Filter: filter,
     FlatMap: lambda function, entries: chain.from_iterable(map(function, entries)),
     KeyBy: lambda function, entries: _key_by(function, *tee(entries)),
     MapChunks: lambda function, entries: function(list(entries)),
     Task: lambda function, entries: (function(list(entries)),),
+    Words: lambda function, entries: function(entries),
+    FrameWords: lambda function, entries: (function(entries),),
+    MapFrames: run_frames,
+    MapTables: run_tables,
 }
 
 
@@ -68,6 +87,8 @@ class Pass:
 def run_whole(transforms: tuple[Transform, ...], entries: Iterable[Any]) -> Iterable[Any]:
     """Run transforms of which the last sees a whole chunk, and others may too, over one chunk."""
     for index, transform in enumerate(transforms):
+        if index == 0 and isinstance(transform, (Words, *OF_FRAMES)):
+            return run_whole(transforms[1:], apply(transform, entries))  # in one piece, as they were read
         if isinstance(transform, WHOLE_CHUNK):
             before = Pass(transforms[:index], (entries,))  # type: ignore[arg-type]
             drawn = list(before)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from elastic.cli.output import Format, print_facts, print_json
+from elastic.core.frame import is_frame
 
 if TYPE_CHECKING:
     from elastic.engine.result import Result
@@ -45,6 +46,8 @@ def jsonable(value: Any) -> Any:
 
     NaN and infinity become text as well, because JSON has no numbers for them.
     """
+    if is_frame(value):
+        return [jsonable(row) for row in value.iter_rows(named=True)]
     if isinstance(value, dict):
         if all(isinstance(key, str) for key in value):
             return {key: jsonable(item) for key, item in value.items()}

@@ -29,6 +29,13 @@ class Reader(ABC):
             DecodingError: The bytes are not what they should be; names the file and the byte.
         """
 
+    def columnar(self) -> "Reader":
+        """Return the reader of a flow that begins with frames or words.
+
+        Its `parse` may return a collection that knows its length, and turns into entries only when it is iterated.
+        """
+        return self
+
     def locate(self, reference: Reference, index: int) -> str:
         """Say where entry `index` of a piece lies in the source, for a person."""
         return f"entry {index} of {reference!r}"

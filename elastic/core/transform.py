@@ -61,8 +61,39 @@ class KeyBy(Transform):
     verb = "key_by"
 
 
+class Words(Transform):
+    """All entries of a chunk, which are texts, become their words: `function(entries)`."""
+
+    __slots__ = ()
+    verb = "words"
+
+
+class MapFrames(Transform):
+    """All entries of a chunk become one frame, `function(frame)`; a frame is an entry of its own."""
+
+    __slots__ = ()
+    verb = "map_frames"
+
+
+class MapTables(Transform):
+    """As `MapFrames`, for a function that takes an Arrow table."""
+
+    __slots__ = ()
+    verb = "map_frames"
+
+
+class FrameWords(Transform):
+    """All entries of a chunk, which are texts, become one frame of their words: `function(entries)`."""
+
+    __slots__ = ()
+    verb = "words"
+
+
+#: The transforms behind which a chunk is a frame.
+OF_FRAMES = (MapFrames, MapTables, FrameWords)
+
 #: The transforms that see a whole chunk at a time.
-WHOLE_CHUNK = (MapChunks, Task)
+WHOLE_CHUNK = (MapChunks, Task, Words, *OF_FRAMES)
 
 
 def name_of(function: Callable[..., Any]) -> str:

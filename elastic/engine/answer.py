@@ -7,6 +7,7 @@ from typing import Any
 
 from elastic.core.encoding import digest, pack
 from elastic.core.errors import EncodingError
+from elastic.core.frame import is_frame, pack_frame, sorted_rows
 from elastic.engine.result import Result
 
 
@@ -66,6 +67,8 @@ def _canonical(value: Any) -> bytes:
         return pack(["set", sorted(map(_canonical, value))])
     if isinstance(value, list | tuple):
         return pack(["several", [_canonical(item) for item in value]])
+    if is_frame(value):
+        return pack_frame(sorted_rows(value))
     try:
         return pack(value)
     except EncodingError:

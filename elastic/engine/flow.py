@@ -4,14 +4,34 @@ from collections.abc import Callable, Iterable
 from typing import Any, Unpack
 
 from elastic.aggregators import Nothing, aggregator_of
+from elastic.aggregators.frame import FrameAggregator
+from elastic.aggregators.frame_sum import FrameSum
 from elastic.core.aggregator import AnyAggregator
 from elastic.core.errors import UsageError
+from elastic.core.frame import arrow_module, polars_module
 from elastic.core.source import Source
-from elastic.core.transform import Filter, FlatMap, KeyBy, Map, MapChunks, Transform
+from elastic.core.transform import (
+    OF_FRAMES,
+    Filter,
+    FlatMap,
+    FrameWords,
+    KeyBy,
+    Map,
+    MapChunks,
+    MapFrames,
+    MapTables,
+    Transform,
+    Words,
+)
 from elastic.engine.options import GivenOptions, Options
 from elastic.engine.result import Result
 from elastic.engine.run import run
 from elastic.engine.step import AggregatorLike, Step
+from elastic.stages.frame import as_frame
+from elastic.stages.words import word_frame, words
+
+#: Aggregators whose entries are frames.
+_OF_FRAMES = (FrameAggregator, FrameSum)
 
 
 class Flow:
@@ -50,6 +70,33 @@ class Flow:
         """
         return self._with(MapChunks, function)
 
+    def map_frames(self, function: Callable[[Any], Any], *, library: str = "polars") -> "Flow":
+        """Return a flow in which the frame `function(frame)` takes the place of each chunk's entries.
+
+        Entries that are mappings are columns by key, all others the column `entry`, words the column `word`. What
+        follows sees a frame as one entry; aggregators of frames (`FrameCount` and its like) take it as it is.
+
+        Args:
+            function: Gets a chunk as a Polars frame and returns a frame, a lazy frame, a series or an Arrow table.
+            library: `arrow`: the function gets an Arrow table instead.
+
+        Raises:
+            UsageError: The library is not installed, or is neither of these.
+        """
+        if library not in ("polars", "arrow"):
+            raise UsageError(f"map_frames(library={library!r}) must be 'polars' or 'arrow'.")
+        polars_module()
+        if library == "arrow":
+            arrow_module()
+        return self._of_frames()._with(MapFrames if library == "polars" else MapTables, function)
+
+    def words(self) -> "Flow":
+        """Return a flow of the words of each text, as `str.split` finds them.
+
+        They are texts, or one column `word` where a function or an aggregator of frames follows.
+        """
+        return self._with(Words, words)
+
     def key_by(self, function: Callable[[Any], Any]) -> "Flow":
         """Return a flow of pairs `(function(entry), entry)`, as `GroupBy` takes them."""
         return self._with(KeyBy, function)
@@ -66,7 +113,12 @@ class Flow:
         """
         if self._aggregator is not None:
             raise UsageError(f"the flow aggregates by {self._aggregator} already; a flow has one aggregator.")
-        return Flow(self._source, self._transforms, aggregator_of(aggregator), self._options)
+        found, flow = aggregator_of(aggregator), self
+        if isinstance(found, _OF_FRAMES):
+            flow = self._of_frames()
+            if not (flow._transforms and isinstance(flow._transforms[-1], OF_FRAMES)):
+                flow = flow._with(MapFrames, as_frame)
+        return Flow(flow._source, flow._transforms, found, flow._options)
 
     def options(self, **options: Unpack[GivenOptions]) -> "Flow":
         """Return a flow with other options for its runs, see `Options`."""
@@ -89,6 +141,12 @@ class Flow:
             StepFailedError: The user's function failed; names the entry.
         """
         return run(self.step(**options))
+
+    def _of_frames(self) -> "Flow":
+        """Return this flow with its words, if they come last, as a column."""
+        if not (self._transforms and isinstance(self._transforms[-1], Words)):
+            return self
+        return Flow(self._source, self._transforms[:-1], self._aggregator, self._options)._with(FrameWords, word_frame)
 
     def _with(self, kind: type[Transform], function: Callable[..., Any]) -> "Flow":
         if not callable(function):

@@ -115,7 +115,7 @@ class Run:
         options, source = step.options, step.source
         placement = GuardedPlacement(placement_of(options.placement))
         with told_as_source_errors():
-            reader, described = source.reader(), step.manifest()
+            reader, described = step.reader(), step.manifest()
         if not isinstance(reader, Reader):
             raise SourceError(f"{type(source).__name__}.reader returned {reader!r}; it must return a Reader.")
         program = Program(reader, step.transforms, step.aggregator, options.tolerance, self._key, self.run_id, number)

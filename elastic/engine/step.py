@@ -6,8 +6,8 @@ from typing import Any, Unpack
 from elastic.aggregators import ByType, aggregator_of
 from elastic.core.aggregator import AnyAggregator
 from elastic.core.errors import UsageError
-from elastic.core.source import Source
-from elastic.core.transform import Task, Transform
+from elastic.core.source import Reader, Source
+from elastic.core.transform import OF_FRAMES, Task, Transform, Words
 from elastic.engine.options import GivenOptions, Options
 from elastic.stages.sources import IterableSource, IterablesSource, Window
 
@@ -68,6 +68,12 @@ class Step:
     def with_options(self, **options: Unpack[GivenOptions]) -> "Step":
         """Return this step with other options."""
         return Step.of(self.source, self.transforms, self.aggregator, self.options.updated(options))
+
+    def reader(self) -> Reader:
+        """Return the reader of the source, as the first transform wants it. Raises as that of the source does."""
+        reader = self.source.reader()
+        first = self.transforms[0] if self.transforms else None
+        return reader.columnar() if isinstance(reader, Reader) and isinstance(first, (Words, *OF_FRAMES)) else reader
 
     @property
     def name(self) -> str:

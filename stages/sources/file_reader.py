@@ -1,6 +1,7 @@
 """Reads pieces of files, on the workers."""
 
 from collections.abc import Collection, Mapping
+from copy import copy
 from itertools import islice
 from typing import Any, BinaryIO
 
@@ -34,6 +35,12 @@ class FileReader(Reader):
         self.format = format
         self.remotes = dict(remotes)
         self.by_value_if_unseen = by_value_if_unseen
+        self._in_columns = False
+
+    def columnar(self) -> "FileReader":
+        reader = copy(self)
+        reader._in_columns = True
+        return reader
 
     def read_block(self, reference: Reference) -> bytes:
         """Return the records of a range; in front of them what `aligned` takes off again."""
@@ -42,6 +49,8 @@ class FileReader(Reader):
             return self._range(file, part) if part.codec is None else _sequence(file, part)
 
     def parse(self, reference: Reference, block: bytes) -> Collection[Any]:
+        if self._in_columns:
+            return self.format.columns(aligned(FileRange(*reference), block))
         return self.format.parse(aligned(FileRange(*reference), block)) if block else []
 
     def locate(self, reference: Reference, index: int) -> str:

@@ -1,7 +1,7 @@
 """The format contract: how records lie in the bytes of a file."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -34,6 +34,14 @@ class Format(ABC):
         Raises:
             DecodingError: Names the file and the byte.
         """
+
+    def columns(self, block: Block) -> Collection[Any]:
+        """Return the entries as `parse` does, but perhaps in one piece that is taken apart when it is iterated.
+
+        Raises:
+            DecodingError: As `parse` does.
+        """
+        return self.parse(block)
 
     @abstractmethod
     def starts(self, block: Block) -> Iterator[tuple[int, int]]:

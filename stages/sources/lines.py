@@ -7,6 +7,7 @@ from typing import Any
 from elastic.stages.sources.block import Block
 from elastic.stages.sources.encoded import checked_encoding, decoded
 from elastic.stages.sources.format import Format, raw_lines, split_lines
+from elastic.stages.sources.text_block import TextBlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,13 @@ class TextLines(Format):
 
     def parse(self, block: Block) -> list[Any]:
         return split_lines(decoded(block, self.encoding, self.errors))
+
+    def columns(self, block: Block) -> TextBlock:
+        data = bytes(block.data)
+        if self.encoding != "utf-8" or not data.isascii():
+            # Bytes that are not text are found here, whoever splits them; no surrogate comes out of files.
+            data = decoded(block, self.encoding, self.errors).encode()
+        return TextBlock(data)
 
     def starts(self, block: Block) -> Iterator[tuple[int, int]]:
         for number, (at, _) in enumerate(raw_lines(block.data)):

@@ -44,6 +44,29 @@ def test_words_are_those_that_a_counter_counts(separator: str | None, tmp_path: 
     assert found["seconds"] > 0
 
 
+def test_both_engines_print_the_same(tmp_path: Path, cluster: str) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text((TEXT + "b\u00a0c\x1cd\u2003e\x85f b\n") * 50, encoding="utf-8")
+    told = []
+    for engine in ("plain", "frames"):
+        found = counted(str(path), "--cluster", cluster, "--top", "5", "--engine", engine)
+        told.append({name: found[name] for name in KEYS if name not in ("seconds", "run_id")})
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("top", [0, 3])
+def test_a_text_without_words_has_none_in_frames(tmp_path: Path, top: int) -> None:
+    path = tmp_path / "empty.txt"
+    path.write_text(" \n\t\n")
+    found = counted(str(path), "--cluster", "inline", "--top", str(top), "--engine", "frames")
+    assert (found["words_total"], found["words_distinct"], found["top"], found["entries"]) == (0, 0, [], 2)
+
+
+def test_a_separator_is_not_for_frames(tmp_path: Path) -> None:
+    said = elastic("example", "word-count", str(tmp_path), "--engine", "frames", "--separator", ",")
+    refused(said, 2, "--separator and --engine frames do not go together")
+
+
 def test_files_folders_and_globs_are_counted_together(tmp_path: Path) -> None:
     for name in ("a.txt", "b.txt", "c.md"):
         (tmp_path / name).write_text("word\n")

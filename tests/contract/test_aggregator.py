@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from frame_samples import FRAME_CASES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray import cloudpickle
@@ -46,6 +47,7 @@ from elastic.aggregators import (
 from elastic.core.aggregator import Aggregator, AnyAggregator
 from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError
+from elastic.core.frame import is_frame, sorted_rows
 
 TEXT = "the of a to and in is it you that he was the a the a the Ä"
 WORDS = [*TEXT.split(), "\udcff", *TEXT.split(), "\udcff"]
@@ -149,6 +151,7 @@ CASES: dict[str, Case] = {
     "by-type-tuples": Case(ByType, [(1, 2), True, ("a",)]),
     "function": Case(lambda: FunctionAggregator(joined), WORDS),
     "function-in-place": Case(lambda: FunctionAggregator(list_of), WORDS),
+    **{name: Case(*case) for name, case in FRAME_CASES.items()},
     "own": Case(Longest, WORDS),
 }
 EXAMPLES = settings(max_examples=20, deadline=None)
@@ -163,6 +166,8 @@ def canonical(value: Any) -> Any:
     """Return what is equal only for results that are the same to the last bit, whatever the order of a mapping."""
     if isinstance(value, dict):
         return type(value).__name__, sorted((canonical(key), canonical(one)) for key, one in value.items())
+    if is_frame(value):
+        return "frame", str(value.schema), [canonical(list(row)) for row in sorted_rows(value).rows()]
     if isinstance(value, set):
         return "set", sorted(map(canonical, value))
     if isinstance(value, list):

@@ -66,6 +66,14 @@ def test_word_count_counts_the_words_of_the_help(arguments: tuple[str, ...]) -> 
     assert account.startswith(f"complete: {lines:,} entries in {len(topics)} chunks aggregated exactly once")
 
 
+@pytest.mark.parametrize("arguments", [("inline",), pytest.param((), marks=pytest.mark.cluster)])
+def test_frames_hold_the_words_of_the_help(arguments: tuple[str, ...]) -> None:
+    *rows, _, account = printed_by("frames.py", *arguments)
+    words = Counter(" ".join(topics.values()).split())
+    assert [row.split() for row in rows] == [[f"{count:,}", word] for word, count in words.most_common(3)]
+    assert account.startswith("complete: ")
+
+
 def test_the_index_of_a_users_aggregator_is_complete() -> None:
     told, account = printed_by("own_aggregator.py", "inline")
     expected = sorted(topic for topic, text in topics.items() if "generator" in text.split())

@@ -1,0 +1,130 @@
+"""What FrameGroupBy computes of each group: how many rows, or the sum, least or greatest value of a column."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from elastic.aggregators.frame import column, one_zero
+from elastic.core.errors import UsageError
+from elastic.core.frame import polars_module
+
+if TYPE_CHECKING:
+    import polars
+
+    from elastic.core.frame import Frame
+
+KINDS = ("count", "sum", "min", "max")
+
+#: Polars adds Decimals of a group in 128 bits and says nothing when they do not suffice. The sum of the magnitudes is
+#: kept as a float beside them; up to here, in units of the last place, nothing was lost.
+_MOST_UNITS = 1e38
+
+#: Ends the names of those columns.
+_MAGNITUDE = "\0magnitude"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A column of the result."""
+
+    name: str
+    kind: str
+    #: what is measured; nothing is needed to count
+    column: str = ""
+
+    @property
+    def magnitude(self) -> str:
+        """The name of the column that watches over a sum of Decimals."""
+        return self.name + _MAGNITUDE
+
+    def of_rows(self, frame: "Frame", aggregator: object) -> "list[polars.Expr]":
+        """Return what is computed of the rows of a group.
+
+        Raises:
+            UsageError: The column is missing, or its type cannot be measured so.
+        """
+        pl = polars_module()
+        if self.kind == "count":
+            return [pl.len().cast(pl.Int64).alias(self.name)]
+        kind, values = column(frame, self.column, aggregator).dtype, pl.col(self.column)
+        if self.kind == "sum":
+            return self._sum(kind, values, aggregator)
+        if kind.is_nested() or kind == pl.Object:
+            raise UsageError(f"{aggregator} cannot compare the values of {self.column!r}, which are {kind}")
+        if kind in (pl.Categorical, pl.Enum):
+            values = values.cast(pl.String)
+        if kind.is_float():
+            values = one_zero(self.column, kind)  # which of two zeros is greater is not said
+        return [getattr(values, self.kind)().alias(self.name)]
+
+    def of_states(self, frame: "Frame") -> "list[polars.Expr]":
+        """Return what is computed of the states of a group."""
+        pl = polars_module()
+        if self.kind in ("min", "max"):
+            return [getattr(pl.col(self.name), self.kind)()]
+        return [pl.col(name).sum() for name in (self.name, self.magnitude) if name in frame.columns]
+
+    def result(self, frame: "Frame", aggregator: object) -> "Frame":
+        """Return a grouped state with this column as the user sees it.
+
+        Raises:
+            UsageError: A sum of Decimals has too many digits.
+        """
+        pl = polars_module()
+        if self.kind != "sum":
+            return frame
+        if self.magnitude in frame.columns:
+            most: Any = frame.get_column(self.magnitude).max()
+            if most >= _MOST_UNITS:
+                raise UsageError(
+                    f"{aggregator}: the Decimals of {self.column!r} add up to more than 38 digits in a group; "
+                    "cast them to fewer decimal places in map_frames"
+                )
+            return frame.drop(self.magnitude)
+        sums = frame.get_column(self.name)
+        if sums.is_between(-(1 << 63), (1 << 63) - 1).all():
+            return frame.with_columns(sums.cast(pl.Int64))
+        return frame
+
+    def fits(self, frame: "Frame") -> bool:
+        """Tell whether a state has the columns of this measure."""
+        pl, kind = polars_module(), frame.schema.get(self.name)
+        found: bool
+        if self.kind == "sum":
+            found = kind == pl.Int128 or (kind == pl.Decimal and frame.schema.get(self.magnitude) == pl.Float64)
+        else:
+            found = kind is not None and (self.kind != "count" or kind == pl.Int64)
+        return found
+
+    def _sum(self, kind: "polars.DataType", values: "polars.Expr", aggregator: object) -> "list[polars.Expr]":
+        pl = polars_module()
+        if kind == pl.Decimal:
+            units = values.cast(pl.Float64).abs().sum() * 10.0 ** getattr(kind, "scale", 0)
+            exact = values.cast(pl.Decimal(38, getattr(kind, "scale", 0))).sum()
+            return [exact.alias(self.name), units.alias(self.magnitude)]
+        if kind == pl.Null or kind == pl.Boolean or (kind.is_integer() and not str(kind).endswith("128")):
+            return [values.cast(pl.Int128).sum().alias(self.name)]  # 64 bits would overflow without a word
+        if kind.is_float():
+            raise UsageError(
+                f"{aggregator} does not add floats, whose sum would depend on their order; cast {self.column!r} to "
+                "Decimal or integers in map_frames, or use FrameSum, or GroupBy(Sum()) on rows"
+            )
+        raise UsageError(f"{aggregator} cannot add {self.column!r}, which is {kind}; cast it to a number in map_frames")
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "count" else f"{self.kind} of {self.column}"
+
+
+def measure_of(name: str, given: Any) -> Measure:
+    """Return the measure that a user means by `"count"` or `("column", "sum")`.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if given == "count":
+        return Measure(name, "count")
+    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str) and given[1] in KINDS[1:]:
+        return Measure(name, given[1], given[0])
+    raise UsageError(
+        f"FrameGroupBy got {name}={given!r}; pass 'count', or the name of a column and one of {', '.join(KINDS[1:])}, "
+        f"such as {name}=('bytes', 'sum')"
+    )

@@ -1,0 +1,132 @@
+"""Frames: a chunk as a table. Polars is only imported when a flow uses frames, and pyarrow when it asks for tables."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import xxhash
+
+from elastic.core.errors import EncodingError, UsageError
+
+if TYPE_CHECKING:
+    import polars
+
+    Frame = polars.DataFrame
+
+#: The column of entries that are not mappings.
+ENTRY = "entry"
+
+#: In front of the bytes of a frame, and the length of the checksum that follows.
+_MAGIC, _SUM_BYTES = b"EFRAME1\n", 16
+
+
+def polars_module() -> Any:
+    """Return Polars.
+
+    Raises:
+        UsageError: It is not installed; names the extra.
+    """
+    return _module("polars", "polars")
+
+
+def arrow_module() -> Any:
+    """Return pyarrow. Raises as `polars_module` does."""
+    return _module("pyarrow", "arrow")
+
+
+def _module(name: str, extra: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise UsageError(
+            f"frames need {name}, which is not installed here ({error}); "
+            f"run `pip install 'elastic-dataflow[{extra}]'` where the flow runs."
+        ) from error
+
+
+def is_frame(value: Any) -> bool:
+    """Tell whether a value is a Polars frame, without importing Polars for it."""
+    polars = sys.modules.get("polars")
+    return polars is not None and isinstance(value, polars.DataFrame)
+
+
+def frame_of(value: Any) -> "Frame":
+    """Return what a function of frames returned as a Polars frame.
+
+    That may be a frame, a lazy frame or a series of Polars, or a table, a batch or anything else that speaks Arrow.
+
+    Raises:
+        UsageError: It is no table.
+    """
+    pl = polars_module()
+    if isinstance(value, pl.LazyFrame):
+        value = value.collect()
+    elif isinstance(value, pl.Series):
+        value = value.to_frame(value.name or ENTRY)
+    elif hasattr(value, "__arrow_c_stream__") and not isinstance(value, pl.DataFrame):
+        value = pl.DataFrame(value)
+    if not isinstance(value, pl.DataFrame):
+        raise UsageError(
+            f"a frame was expected and {type(value).__module__}.{type(value).__qualname__} was given; "
+            "return a Polars frame or an Arrow table, or put map_frames before an aggregator of frames"
+        )
+    frame: Frame = value
+    return frame
+
+
+def frame_of_entries(entries: Sequence[Any]) -> "Frame":
+    """Return entries as a frame: mappings become columns by key, all others the column `entry`.
+
+    All entries are looked at for the types of the columns, which are strict: no value is changed to fit.
+
+    Raises:
+        UsageError: Values of a column are of different types.
+    """
+    pl = polars_module()
+    if entries and isinstance(entries[0], Mapping):
+        names = dict.fromkeys(name for entry in entries for name in entry)
+        columns: dict[Any, Sequence[Any]] = {name: [entry.get(name) for entry in entries] for name in names}
+    else:
+        columns = {ENTRY: entries}
+    try:
+        frame: Frame = pl.DataFrame([pl.Series(name, values, strict=True) for name, values in columns.items()])
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"the entries of a chunk make no frame ({reason}); map them to one type first") from error
+    return frame
+
+
+def pack_frame(frame: "Frame") -> bytes:
+    """Return a frame as bytes: a checksum, and an Arrow IPC stream.
+
+    The stream's reader is not made for damaged bytes, so that damage must be seen before it is asked.
+    Format: https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format.
+    """
+    pl, stream = polars_module(), BytesIO()
+    frame.write_ipc_stream(stream, compat_level=pl.CompatLevel.oldest())
+    data = stream.getbuffer()
+    return b"".join([_MAGIC, xxhash.xxh3_128_digest(data), data])
+
+
+def unpack_frame(data: bytes | memoryview) -> "Frame":
+    """Return the frame that `pack_frame` was given.
+
+    Raises:
+        EncodingError: The bytes are damaged, or not made by `pack_frame`.
+    """
+    pl, start = polars_module(), len(_MAGIC) + _SUM_BYTES
+    view = memoryview(data)
+    if view[: len(_MAGIC)] != _MAGIC or view[len(_MAGIC) : start] != xxhash.xxh3_128_digest(view[start:]):
+        raise EncodingError("these bytes are not a frame, or were changed; was it saved by another aggregator?")
+    try:
+        frame: Frame = pl.read_ipc_stream(BytesIO(view[start:]))
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        raise EncodingError(f"these bytes are not a frame ({error})") from error
+    return frame
+
+
+def sorted_rows(frame: "Frame") -> "Frame":
+    """Return a frame whose rows are in an order that only depends on what they are."""
+    return frame.sort(frame.columns, nulls_last=True) if frame.width else frame

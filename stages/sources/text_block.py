@@ -1,0 +1,48 @@
+"""The lines of a block of text, in one piece."""
+
+from collections.abc import Iterator, Sequence
+from typing import overload
+
+from elastic.stages.sources.format import split_lines
+
+
+class TextBlock(Sequence[str]):
+    """Lines of text that are split when somebody looks at them.
+
+    Args:
+        data: Whole lines, in valid UTF-8.
+    """
+
+    __slots__ = ("_lines", "data")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._lines: list[str] | None = None
+
+    @property
+    def text(self) -> str:
+        return self.data.decode()
+
+    def __len__(self) -> int:
+        return self.data.count(b"\n") + (not self.data.endswith(b"\n") and bool(self.data))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._split())
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "TextBlock": ...
+
+    def __getitem__(self, index: int | slice) -> "str | TextBlock":
+        if isinstance(index, int):
+            return self._split()[index]
+        if index.indices(len(self)) == (0, len(self), 1):
+            return self
+        return TextBlock("".join([f"{line}\n" for line in self._split()[index]]).encode())
+
+    def _split(self) -> list[str]:
+        if self._lines is None:
+            self._lines = split_lines(self.text)
+        return self._lines

@@ -1,0 +1,47 @@
+r"""Words: what `str.split` makes of texts, as Python's strings or as a column of a frame.
+
+For a column the white space of a block becomes line feeds, and the lines are read at once. White space is what
+`str.isspace` says: nine ASCII characters besides the line feed (Python also splits at `\x1c` to `\x1f`), and those
+beyond ASCII, whose bytes in UTF-8 stand for nothing else, because no character's bytes begin inside of another's.
+"""
+
+import re
+from collections.abc import Iterable
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from elastic.core.frame import polars_module
+from elastic.stages.frame import column_of
+from elastic.stages.sources.text_block import TextBlock
+
+if TYPE_CHECKING:
+    from elastic.core.frame import Frame
+
+#: The column of words.
+WORD = "word"
+
+_ASCII = bytes.maketrans(b" \t\v\f\r\x1c\x1d\x1e\x1f", b"\n" * 9)
+
+#: U+0085, U+00A0, U+1680, U+2000 to U+200A, U+2028, U+2029, U+202F, U+205F, U+3000
+_WIDE = re.compile(
+    rb"\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80",
+)
+
+
+def words(entries: Iterable[str]) -> Iterable[str]:
+    """Return the words of texts, in order."""
+    if isinstance(entries, TextBlock):
+        return entries.text.split()
+    return chain.from_iterable(map(str.split, entries))
+
+
+def word_frame(entries: Iterable[str]) -> "Frame":
+    """Return the words of texts as the column `word`."""
+    pl = polars_module()
+    if not isinstance(entries, TextBlock):
+        frame: Frame = pl.DataFrame({WORD: pl.Series(WORD, list(words(entries)), dtype=pl.String)})
+        return frame
+    lines = entries.data.translate(_ASCII)
+    if not lines.isascii():
+        lines = _WIDE.sub(b"\n", lines)
+    return column_of(lines, WORD).filter(pl.col(WORD) != "").collect()
