@@ -5,13 +5,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import hypothesis
 import pytest
 
-from elastic.testing import RayCluster
+from elastic.testing import MariaDbServer, PostgresServer, RayCluster
+from elastic.testing.server_process import ServerProcess
+
+ServerT = TypeVar("ServerT", bound=ServerProcess)
 
 # How long an example takes says nothing here: the machine may be busy.
 hypothesis.settings.register_profile("elastic", deadline=None)
@@ -59,6 +63,41 @@ def ray_nodes() -> Iterator[RayCluster]:
     """
     with RayCluster(cpus=(1, 1), hidden_from=(None, "hidden") if _may_unshare() else ()) as nodes:
         yield nodes
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for all tests of this process; `create_database` makes a database for one of them."""
+    yield from _running(PostgresServer(), "psycopg")
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDbServer]:
+    """A MariaDB server for all tests of this process; `create_database` makes a database for one of them."""
+    yield from _running(MariaDbServer(), "pymysql")
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """The URL of a PostgreSQL database."""
+    return postgres_server.create_database()
+
+
+@pytest.fixture(scope="session")
+def mariadb_url(mariadb_server: MariaDbServer) -> str:
+    """The URL of a MariaDB database."""
+    return mariadb_server.create_database()
+
+
+def _running(server: ServerT, driver: str) -> Iterator[ServerT]:
+    reason = server.missing()
+    if reason is None and find_spec(driver) is None:
+        reason = f"the driver {driver} of {server.name} is not installed."
+    if reason is not None:
+        # Where the databases were installed on purpose, a test that skips would hide that they are gone.
+        (pytest.fail if os.environ.get("TEST_DATABASES") == "required" else pytest.skip)(reason)
+    with server:
+        yield server
 
 
 def _may_unshare() -> bool:
