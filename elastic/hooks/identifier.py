@@ -1,6 +1,7 @@
 """Names of tables and columns, which no driver can bind as parameters."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from elastic.core.errors import UsageError
@@ -32,7 +33,7 @@ def column_names(columns: Any) -> tuple[str, ...]:
     Raises:
         UsageError: One is no name, two are equal, or there is none.
     """
-    names = () if isinstance(columns, str) or columns is None else tuple(columns)
+    names = tuple(columns) if isinstance(columns, Iterable) and not isinstance(columns, str) else ()
     for name in names:
         if not _is_name(name):
             raise UsageError(

@@ -46,6 +46,8 @@ class ServerProcess(ABC):
     account = ""
     #: in front of `://` in its URL
     scheme = ""
+    #: what follows the name of a database in its URL
+    settings = ""
     #: the signal that asks it to stop without waiting for its clients
     stop_signal = signal.SIGTERM
     #: the database of `url`
@@ -86,7 +88,8 @@ class ServerProcess(ABC):
 
     def url_of(self, database: str) -> str:
         """Return the URL of one of its databases."""
-        return f"{self.scheme}://{self.login}:{quote(self.password, safe='')}@127.0.0.1:{self.port}/{database}"
+        user = f"{self.login}:{quote(self.password, safe='')}"
+        return f"{self.scheme}://{user}@127.0.0.1:{self.port}/{database}{self.settings}"
 
     def create_database(self) -> str:
         """Make a new empty database and return its URL."""
