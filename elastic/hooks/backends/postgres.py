@@ -1,5 +1,6 @@
 """PostgreSQL, with psycopg: rows go in by COPY."""
 
+import uuid
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,10 @@ class PostgresBackend(Backend):
     name = "postgresql"
     driver = "postgresql+psycopg"
     package = ("psycopg", "postgres")
+
+    def bound(self, value: Any) -> Any:
+        # In a COPY the driver writes a UUID without its dashes, which a column of text would keep.
+        return str(value) if isinstance(value, uuid.UUID) else super().bound(value)
 
     def insert(self, connection: "Connection", table: str, columns: Sequence[str], rows: Iterable[Row]) -> int:
         if connection.dialect.driver != "psycopg":
