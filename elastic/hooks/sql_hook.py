@@ -144,6 +144,7 @@ class SqlHook(Hook):
         table: str,
         *,
         columns: Sequence[str] | None = None,
+        before: str | None = None,
         form: CsvFormat = COMMAS,
     ) -> int:
         """Insert the rows of a CSV file into a table and return their number; all of them, or none.
@@ -154,6 +155,7 @@ class SqlHook(Hook):
             path: The file.
             table: `table`, `schema.table` or `database.schema.table`.
             columns: Names of the table's columns in the order of the file's; without them the header names them.
+            before: Statements that run first, in the same transaction, as a delete of the rows of a day.
             form: How the file is written.
 
         Raises:
@@ -165,7 +167,7 @@ class SqlHook(Hook):
             reader = CsvReader(file, os.fspath(path), form)
             names = reader.header() if form.header else ()
             wanted = column_names(columns if columns is not None else names)
-            return self._insert(table, wanted, reader.rows(len(wanted)))
+            return self._insert(table, wanted, reader.rows(len(wanted)), before)
 
     def get_pandas_df(self, sql: "str | Executable", parameters: Parameters = None) -> "pandas.DataFrame":
         """Return the rows of a query as a pandas DataFrame.
@@ -191,7 +193,12 @@ class SqlHook(Hook):
             return json_array(result.columns, result.rows())
 
     def insert_rows(
-        self, table: str, rows: Iterable[Sequence[Any] | Mapping[str, Any]], columns: Sequence[str] | None = None
+        self,
+        table: str,
+        rows: Iterable[Sequence[Any] | Mapping[str, Any]],
+        columns: Sequence[str] | None = None,
+        *,
+        before: str | None = None,
     ) -> int:
         """Insert rows, all of them or none, and return their number.
 
@@ -199,9 +206,10 @@ class SqlHook(Hook):
             table: `table`, `schema.table` or `database.schema.table`.
             rows: Dicts from column name to value, or sequences in the order of `columns`; taken as they come.
             columns: Names of the columns; without them the first dict names them.
+            before: Statements that run first, in the same transaction, as a delete of the rows of a day.
         """
         names, values = split_records(rows, columns)
-        return self._insert(table, names, values) if names else 0
+        return self._insert(table, names, values, before)
 
     def upsert_rows(
         self,
@@ -249,9 +257,18 @@ class SqlHook(Hook):
     def _backend(self) -> Backend:
         return self._open().backend
 
-    def _insert(self, table: str, columns: tuple[str, ...], rows: Iterable[Sequence[Any]]) -> int:
+    def _insert(self, table: str, columns: tuple[str, ...], rows: Iterable[Sequence[Any]], before: str | None) -> int:
         table_parts(table)
+        first = statements(before, self.connection.backend) if before else []
+        if not columns and not first:
+            return 0
         with self._open().transaction(f"inserting into {table}") as transaction:
+            for statement in first:
+                with transaction.execute(statement, None):
+                    pass
+            transaction.shown = ""
+            if not columns:
+                return 0
             return self._backend.insert(transaction.connection, table, columns, checked(rows, len(columns)))
 
     @contextmanager
