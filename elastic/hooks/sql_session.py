@@ -124,7 +124,8 @@ class SqlSession:
                     yield transaction
             except self._refusals as error:
                 name = f"{doing} {transaction.shown!r}" if transaction.shown else doing
-                raise StatementError(self.target, self._connection.masked(name), self._reason(error)) from error
+                refusal = StatementError(self.target, self._connection.masked(name), self._reason(error))
+                raise refusal from self._harmless(error)
 
     @contextmanager
     def _connected(self, *, autocommit: bool) -> Iterator["sa.Connection"]:

@@ -1,7 +1,7 @@
 """Tasks that move rows between databases and files, a few thousand at a time, all or none."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from elastic.core.errors import UsageError
@@ -49,12 +49,21 @@ class SqlToSqlOperator(BaseOperator):
             raise UsageError(f"task {self.task_id!r} has both key and before; one of them is enough to run it again.")
 
     def execute(self) -> int:
-        target = SqlHook(self.target_conn_id)
-        with SqlHook(self.source_conn_id).stream(self.sql) as result:
-            if self.key:
-                count = target.upsert_rows(self.table, result.rows(), self.key, result.columns)
-            else:
-                count = target.insert_rows(self.table, result.rows(), result.columns, before=self.before)
+        source, target = SqlHook(self.source_conn_id), SqlHook(self.target_conn_id)
+        # A SQLite file cannot be committed to while it is read, so its rows are held for the time between.
+        same = source.connection.backend == "sqlite" and source.connection.schema == target.connection.schema
+        with source.stream(self.sql) as result:
+            columns = result.columns
+            if not same:
+                return self._write(target, result.rows(), columns)
+            held = list(result.rows())
+        return self._write(target, held, columns)
+
+    def _write(self, target: SqlHook, rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> int:
+        if self.key:
+            count = target.upsert_rows(self.table, rows, self.key, columns)
+        else:
+            count = target.insert_rows(self.table, rows, columns, before=self.before)
         self.log.info("Rows copied into %s: %d", self.table, count)
         return count
 
