@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from elastic.dag.state import RunState, TaskState
-from elastic.db.value import Attempt, Instance, Run, RunAttempt, RunMode, RunType
+from elastic.db.value import Attempt, Event, Instance, LogLine, Run, RunAttempt, RunMode, RunType
 
 
 def run_of(row: Any) -> Run:
@@ -34,3 +34,13 @@ def instance_of(row: Any) -> Instance:
 def attempt_of(row: Any) -> Attempt:
     """Return the value of a row of task_attempt."""
     return Attempt(**{**row._mapping, "state": TaskState(row.state)})
+
+
+def event_of(row: Any) -> Event:
+    """Return the value of a row of log."""
+    return Event(**{name: value for name, value in row._mapping.items() if name != "id"})
+
+
+def line_of(row: Any) -> LogLine:
+    """Return the value of a row of log_line."""
+    return LogLine(**{name: value for name, value in row._mapping.items() if name != "id"})
