@@ -23,8 +23,9 @@ class Result:
     """What a statement gave."""
 
     cursor: "sa.CursorResult[Any]"
+    #: the statement, shortened
     shown: str
-    target: str
+    session: "SqlSession"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -37,8 +38,17 @@ class Result:
         return 0 if self.cursor.returns_rows else self.cursor.rowcount
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows as they come."""
-        return (tuple(row) for row in self.cursor)
+        """Yield the rows as they come.
+
+        Raises:
+            StatementError: The database failed on the way.
+        """
+        try:
+            for row in self.cursor:
+                yield tuple(row)
+        except self.session.refusals as error:
+            # Told here, because the rows may be on their way into another database's transaction.
+            raise self.session.refusal(f"the query {self.shown!r}", error) from self.session.harmless(error)
 
     def of_query(self) -> "Result":
         """Return itself.
@@ -47,7 +57,7 @@ class Result:
             StatementError: The statement returns no rows.
         """
         if not self.cursor.returns_rows:
-            raise StatementError(self.target, self.shown, "it returns no rows; use `run`")
+            raise StatementError(self.session.target, repr(self.shown), "it returns no rows; use `run`")
         return self
 
 
@@ -69,7 +79,7 @@ class SqlTransaction:
         self.shown = _shortened(statement)
         cursor = self._sent(statement, parameters)
         try:
-            yield Result(cursor, self.shown, self._session.target)
+            yield Result(cursor, self.shown, self._session)
         finally:
             cursor.close()
 
@@ -122,10 +132,9 @@ class SqlSession:
             try:
                 with connection.begin():
                     yield transaction
-            except self._refusals as error:
+            except self.refusals as error:
                 name = f"{doing} {transaction.shown!r}" if transaction.shown else doing
-                refusal = StatementError(self.target, self._connection.masked(name), self._reason(error))
-                raise refusal from self._harmless(error)
+                raise self.refusal(name, error) from self.harmless(error)
 
     @contextmanager
     def _connected(self, *, autocommit: bool) -> Iterator["sa.Connection"]:
@@ -134,18 +143,23 @@ class SqlSession:
         try:
             connection = self.engine.connect()
         except (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error) as error:
-            raise UnreachableError(self.target, self._reason(error)) from self._harmless(error)
+            raise UnreachableError(self.target, self._reason(error)) from self.harmless(error)
         with connection:
             if autocommit:
                 connection.execution_options(isolation_level="AUTOCOMMIT")
             yield connection
 
     @property
-    def _refusals(self) -> tuple[type[Exception], ...]:
+    def refusals(self) -> tuple[type[Exception], ...]:
+        """What the database raises when it refuses something."""
         from sqlalchemy.exc import SQLAlchemyError
 
         # The driver's own, because rows may go past SQLAlchemy.
         return (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error)
+
+    def refusal(self, doing: str, error: BaseException) -> StatementError:
+        """Return the sentence that says what the database refused."""
+        return StatementError(self.target, self._connection.masked(doing), self._reason(error))
 
     def _reason(self, error: BaseException) -> str:
         """Return the first line of what the database said, without secrets."""
@@ -156,7 +170,7 @@ class SqlSession:
         line = next((line.strip() for line in said.splitlines() if line.strip()), type(original).__name__)
         return self._connection.masked(line)
 
-    def _harmless(self, error: Exception) -> Exception | None:
+    def harmless(self, error: Exception) -> Exception | None:
         """Return the error as a cause, unless its text holds a secret."""
         return error if self._connection.masked(str(error)) == str(error) else None
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-from elastic.core.errors import UsageError
+from elastic.dag.errors import DefinitionError
 from elastic.dag.operator import BaseOperator
 from elastic.hooks.csv_file import COMMAS, CsvFormat
 from elastic.hooks.sql_hook import SqlHook
@@ -46,7 +46,9 @@ class SqlToSqlOperator(BaseOperator):
         self.target_conn_id = named_connection(self, "target_conn_id", target_conn_id)
         self.sql, self.table, self.key, self.before = sql, table, key, before
         if key and before:
-            raise UsageError(f"task {self.task_id!r} has both key and before; one of them is enough to run it again.")
+            raise DefinitionError(
+                f"task {self.task_id!r} has both key and before; one of them is enough to run it again."
+            )
 
     def execute(self) -> int:
         source, target = SqlHook(self.source_conn_id), SqlHook(self.target_conn_id)

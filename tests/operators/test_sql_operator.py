@@ -172,6 +172,15 @@ def test_rows_go_into_a_file_and_from_a_file_into_a_table(here: SqlHook, tmp_pat
     assert here.get_first("select count(*), min(word) from moved") == (20, '"0"; drop')
 
 
+@pytest.mark.usefixtures("there")
+def test_a_query_that_fails_on_the_way_leaves_the_target_as_it_was(here: SqlHook) -> None:
+    sql = "select case when id < 15 then id else abs(-9223372036854775807 - 1) end as id from words"
+    task = SqlToSqlOperator(task_id="copy", sql=sql, table="moved", source_conn_id="there", target_conn_id="here")
+    with pytest.raises(StatementError, match=r"the query .* on there .* failed \(integer overflow\)"):
+        task.execute()
+    assert here.get_records("select * from moved") == []
+
+
 def test_rows_are_copied_within_one_database(here: SqlHook) -> None:
     here.insert_rows("moved", [(number, "x") for number in range(12_000)], ["id", "word"])
     sql = "select id + 12000 as id, word from moved where id < 12000 order by id"
