@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Parameters = Mapping[str, Any] | None
 
 #: Rows that are held at once when a result is streamed.
-_ROWS_AT_ONCE = 5000
+_ROWS_AT_ONCE = 1000
 
 
 class SqlHook(Hook):

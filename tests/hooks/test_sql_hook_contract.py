@@ -5,6 +5,7 @@ import csv
 import datetime as dt
 import json
 import pickle
+import tracemalloc
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -181,6 +182,24 @@ def test_a_big_file_is_loaded_in_one_transaction(hook: SqlHook, tmp_path: Path) 
         hook.load_csv(path, "words")
     assert str(path) in str(caught.value)
     assert hook.get_first("select count(*) from words") == (0,)
+
+
+def test_a_file_larger_than_the_memory_it_may_take_goes_in_and_out(hook: SqlHook, tmp_path: Path) -> None:
+    path, count, limit = tmp_path / "big.csv", 9_000, 12_000_000
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(f"{number},{'x' * 2000}\n" for number in range(count))
+    assert path.stat().st_size > 1.5 * limit
+    hook.run(WORDS.replace("200", "2000"))
+    form = CsvFormat(header=False)
+    tracemalloc.start()
+    try:
+        assert hook.load_csv(path, "words", columns=["id", "word"], form=form) == count
+        assert hook.to_csv("select id, word from words order by id", tmp_path / "out.csv", form=form) == count
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "out.csv").read_bytes() == path.read_bytes()
+    assert peak < limit
 
 
 def test_a_row_that_the_database_refuses_undoes_the_file(hook: SqlHook, tmp_path: Path) -> None:

@@ -32,7 +32,9 @@ def run(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("name", [pytest.param("README.md", marks=pytest.mark.cluster), "docs/extending.md"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("README.md", marks=pytest.mark.cluster), "docs/extending.md", "docs/sql.md"]
+)
 def test_the_code_of_a_document_prints_what_the_document_says(name: str, tmp_path: Path) -> None:
     script = tmp_path / "document.py"
     script.write_text("\n".join(blocks_of(ROOT / name, "python")), encoding="utf-8")

@@ -42,7 +42,7 @@ class DuckDbBackend(Backend):
         return self._columns_in_batches(connection, statement, rows, tuple(map(columns.index, key)))
 
     def batch_rows(self) -> int:
-        return 10_000
+        return 2_000
 
     def _by_columns(self, connection: "Connection", table: str, columns: Sequence[str]) -> str:
         quote = connection.dialect.identifier_preparer.quote_identifier
