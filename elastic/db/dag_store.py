@@ -123,4 +123,5 @@ def set_import_errors(database: Database, tracebacks: Mapping[str, str]) -> None
 def import_errors(database: Database) -> dict[str, str]:
     """Return which files cannot be imported: tracebacks by path."""
     query = select(import_error.c.path, import_error.c.traceback).order_by(import_error.c.path)
-    return dict(database.query(lambda connection: connection.execute(query).tuples().all()))
+    found = database.query(lambda connection: connection.execute(query).all())
+    return {row.path: row.traceback for row in found}

@@ -81,6 +81,13 @@ _ATTEMPT = insert(task_attempt).from_select(
     .where(key_match(_ti)),
 )
 
+_POOLS = (
+    select(pool.c.pool, pool.c.slots)
+    .where(pool.c.pool.in_(bindparam("p_pools", expanding=True)))
+    .order_by(pool.c.pool)
+    .with_for_update()
+)
+
 _MINE = select(_ti.attempt_uuid).where(key_match(_ti))
 
 _ACTIVE = (
@@ -148,8 +155,8 @@ class _Room:
     def __init__(self, connection: Connection, tickets: Sequence[Ticket]) -> None:
         wanted = {ticket.pool for ticket in tickets}
         # The default pool is locked by all who queue, so that the limits of DAGs hold over several pools as well.
-        query = select(pool.c.pool, pool.c.slots).where(pool.c.pool.in_({DEFAULT_POOL, *wanted})).order_by(pool.c.pool)
-        self._slots = dict(connection.execute(query.with_for_update()).tuples().all())
+        found = connection.execute(_POOLS, {"p_pools": sorted({DEFAULT_POOL, *wanted})})
+        self._slots = {row.pool: row.slots for row in found}
         for name in sorted(wanted - self._slots.keys()):
             raise UnknownRowError("pool", name, f"add it with `elastic pools set {name} SLOTS`")
         self._used: Counter[str] = Counter()
