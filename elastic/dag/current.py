@@ -45,3 +45,21 @@ def collect(dag: "DAG") -> None:
     found = _collected.get()
     if found is not None:
         found.append(dag)
+
+
+_detached: ContextVar[bool] = ContextVar("detached", default=False)
+
+
+@contextmanager
+def detached() -> Iterator[None]:
+    """Make tasks that know their DAG and that the DAG does not know: copies of a mapped task."""
+    token = _detached.set(True)
+    try:
+        yield
+    finally:
+        _detached.reset(token)
+
+
+def is_detached() -> bool:
+    """Say whether tasks are being made that no DAG is to know."""
+    return _detached.get()

@@ -4,7 +4,7 @@ import random as _random
 import time as _time
 import uuid as _uuid
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from elastic.dag.interval import LogicalDate
@@ -59,6 +59,15 @@ def _random_number() -> float:
     return _random.random()  # noqa: S311 - not for secrets
 
 
+class _Datetime(View):
+    """Instants: `macros.datetime(2016, 2, 22)`, `macros.datetime.now()`."""
+
+    __slots__ = ()
+
+    def __call__(self, year: int, month: int, day: int, *clock: int) -> datetime:
+        return datetime.combine(date(year, month, day), time(*clock))
+
+
 _DATES: Mapping[str, Any] = {
     "add": ds_add,
     "format": ds_format,
@@ -75,7 +84,7 @@ _UUID: Mapping[str, Any] = {
 
 BUILT_IN: Mapping[str, Any] = {
     "random": _random_number,
-    "datetime": View(
+    "datetime": _Datetime(
         "macros.datetime",
         {
             "now": _now,
@@ -96,4 +105,11 @@ BUILT_IN: Mapping[str, Any] = {
 
 def macros_with(own: Mapping[str, Any] | None = None) -> View:
     """Return the macros of a DAG: the built-in ones and its own, which win."""
-    return View("macros", {**BUILT_IN, **(own or {})})
+    return View("macros", {**BUILT_IN, **{name: _function(value) for name, value in (own or {}).items()}})
+
+
+def _function(value: Any) -> Any:
+    """Return something that can be called as a function, which is what views let through."""
+    if not callable(value) or isinstance(value, View):
+        return value
+    return lambda *arguments, **named: value(*arguments, **named)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from elastic.dag.action import Action
 from elastic.dag.context import Context
-from elastic.dag.current import current_dag, current_group
+from elastic.dag.current import current_dag, current_group, is_detached
 from elastic.dag.errors import DefinitionError
 from elastic.dag.instance import Instance
 from elastic.dag.interval import DataInterval, instant_of, zone_of
@@ -22,6 +22,7 @@ from elastic.dag.xcom_arg import XComArg, references
 
 if TYPE_CHECKING:
     from elastic.dag.dag import DAG
+    from elastic.dag.group import TaskGroup
     from elastic.dag.mapping import Partial
 
 
@@ -102,8 +103,7 @@ class BaseOperator(Linkable):
 
     def __init__(self, task_id: str, owner: str | None = None, **settings: Unpack[TaskSettings]) -> None:
         given: dict[str, Any] = dict(settings)
-        group = given.pop("task_group", None) or current_group()
-        dag = given.pop("dag", None) or (group.dag if group else None) or current_dag()
+        dag, group = _home(given)
         task_id = group.child_id(task_id) if group else task_id
         self.task_id = check_key("task_id", task_id)
         title = f"{type(self).__name__} {task_id!r}"
@@ -120,14 +120,14 @@ class BaseOperator(Linkable):
         #: ids of those before it whose values it uses, without an arrow that says so
         self.implied: set[str] = set()
         self.group = group
-        self._dag: DAG | None = None
-        if dag:
+        self._is_detached = is_detached()
+        self._dag: DAG | None = dag if self._is_detached else None
+        if dag and not self._is_detached:
             dag.add_task(self)
         if group:
             group.add(self)
         for name in self.rendered_fields:
-            if name in self.__dict__:
-                self._depend_on(self.__dict__[name])
+            self._depend_on(self.__dict__.get(name))
 
     def execute(self, *arguments: Any, **named: Any) -> Any:
         """Do the work of an attempt, and return what is passed on to later tasks (None for nothing).
@@ -143,6 +143,9 @@ class BaseOperator(Linkable):
 
     def rollback(self, context: Context) -> None:
         """Undo what `execute` did, after a post action failed. Called before the pre actions are rolled back."""
+
+    def cleanup(self, context: Context) -> None:
+        """Let go of what the attempt holds. Called once after `execute`, a failed one too."""
 
     def skipped_after(self, result: Any) -> list[str]:
         """Return the ids of the tasks that are skipped because `execute` returned `result`."""
@@ -303,6 +306,8 @@ class BaseOperator(Linkable):
         return getattr(self._dag, name) if self._dag else None
 
     def _depend_on(self, value: Any) -> None:
+        if self._is_detached:
+            return
         for reference in references(value):
             link(reference.task, self, implied=True)
 
@@ -316,6 +321,18 @@ class BaseOperator(Linkable):
         return f"<Task({self.operator_type}): {self.task_id}>"
 
     __repr__ = __str__
+
+
+def _home(given: dict[str, Any]) -> "tuple[DAG | None, TaskGroup | None]":
+    """Take the DAG and the group of a new task out of its settings, or find those whose blocks are open."""
+    if is_detached():
+        return given.pop("dag", None), None
+    group: TaskGroup | None = given.pop("task_group", None)
+    dag: DAG | None = given.pop("dag", None)
+    around = current_group()
+    if group is None and around is not None and dag in (None, around.dag):
+        group = around
+    return dag or (group.dag if group else None) or current_dag(), group
 
 
 #: Settings that the task keeps as given under `_name`, because what they mean depends on the DAG.

@@ -112,17 +112,14 @@ class _Attributes(Mapping[str, Any]):
 
 
 def seen(value: Any, name: str) -> Any:
-    """Return a value as a template may see it: plain values as they are, everything else as a view or a copy."""
+    """Return a value as a template may see it: plain values as they are, collections as copies, the rest as views."""
     if isinstance(value, View) or type(value) in _PLAIN or isinstance(value, datetime | timedelta | tzinfo):
         return value
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
-        return View(name, value) if all(isinstance(key, str) for key in value) else _copied(value, name)
+        return {key: seen(one, f"{name}.{key}") for key, one in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return tuple(seen(one, f"{name}[{index}]") for index, one in enumerate(value))
+        copied = [seen(one, f"{name}[{index}]") for index, one in enumerate(value)]
+        return tuple(copied) if isinstance(value, tuple) else copied
     return value if isinstance(value, _PLAIN) else _Object(name, value)
-
-
-def _copied(value: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
-    return MappingProxyType({key: seen(one, f"{name}[{key!r}]") for key, one in value.items()})

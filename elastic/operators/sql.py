@@ -88,8 +88,9 @@ class MySqlOperator(SqlOperator):
     default_conn_id: ClassVar[str | None] = "mysql_default"
 
     def __init__(self, sql: str | Sequence[str], mysql_dbid: str | None = None, **settings: Any) -> None:
-        super().__init__(sql, mysql_dbid or settings.pop("conn_id", None), **settings)
-        if mysql_dbid is None:
+        given = mysql_dbid if mysql_dbid is not None else settings.pop("conn_id", None)
+        super().__init__(sql, given, **settings)
+        if given is None:
             self.conn_id = self.default_args.get("mysql_dbid", self.conn_id)
 
     @property
