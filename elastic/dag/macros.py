@@ -64,8 +64,8 @@ class _Datetime(View):
 
     __slots__ = ()
 
-    def __call__(self, year: int, month: int, day: int, *clock: int) -> datetime:
-        return datetime.combine(date(year, month, day), time(*clock))
+    def __call__(self, year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
+        return datetime.combine(date(year, month, day), time(hour, minute))
 
 
 _DATES: Mapping[str, Any] = {

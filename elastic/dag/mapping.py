@@ -145,10 +145,8 @@ class MappedOperator(BaseOperator):
         Raises:
             MappingError: There is no copy of this number.
         """
-        for index, values in enumerate(self._copies(pull)):
-            if index == map_index:
-                break
-        else:
+        values = next((one for index, one in enumerate(self._copies(pull)) if index == map_index), None)
+        if values is None:
             raise MappingError(f"{self} has no copy {map_index}.")
         with detached():
             if self.into is not None:
