@@ -1,5 +1,6 @@
 """What all tests share: a home of their own, and Ray where one is wanted."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -87,6 +88,21 @@ def postgres_url(postgres_server: PostgresServer) -> str:
 def mariadb_url(mariadb_server: MariaDbServer) -> str:
     """The URL of a MariaDB database."""
     return mariadb_server.create_database()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql", "mariadb", "duckdb"])
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of one database after the other."""
+    name: str = request.param
+    if name in ("postgresql", "mariadb"):
+        yield request.getfixturevalue("postgres_url" if name == "postgresql" else "mariadb_url")
+        return
+    path = tmp_path_factory.mktemp(name) / "database"
+    with contextlib.ExitStack() as held:
+        if name == "duckdb":
+            # Opening a file of DuckDB takes it 40 ms, unless it is open in this process.
+            held.enter_context(pytest.importorskip("duckdb").connect(path))
+        yield f"{name}:///{path}"
 
 
 def _running(server: ServerT, driver: str) -> Iterator[ServerT]:

@@ -1,7 +1,7 @@
 """The contract of all hooks."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from elastic.core.errors import UsageError
 from elastic.hooks.connection import Connection
@@ -23,13 +23,15 @@ class Hook(ABC):
     """Talks to one system.
 
     It is cheap to make and opens nothing: a DAG file may make one while it is parsed. The connection is looked up
-    when it is first used, in the process that uses it. A hook may be copied and pickled; what it has open stays behind.
+    when it is first used, in the process that uses it. A hook may be copied and pickled; what it has open and what it
+    looked up stay behind, so that a hook by id carries no password to another process.
     """
 
     def __init__(self, target: str | Connection) -> None:
         if not isinstance(target, Connection) and (not isinstance(target, str) or not target):
             raise UsageError(f"a hook wants the id of a connection, not {target!r}.")
         self._target = target
+        self._found = target if isinstance(target, Connection) else None
 
     @property
     def connection(self) -> Connection:
@@ -38,13 +40,16 @@ class Hook(ABC):
         Raises:
             ConnectionNotDefinedError: No connection has the id that the hook was given.
         """
-        if not isinstance(self._target, Connection):
-            self._target = connection(self._target)
-        return self._target
+        if self._found is None:
+            self._found = connection(str(self._target))
+        return self._found
 
     @abstractmethod
     def test_connection(self) -> Answer:
         """Ask the system for a sign of life; must not raise because it is away, and must change nothing."""
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self._target}>"
+        return f"<{type(self).__name__}: {self._found or self._target}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_found": self._target if isinstance(self._target, Connection) else None}

@@ -285,7 +285,7 @@ class SqlHook(Hook):
         return self._session
 
     def _masked(self, text: str) -> str:
-        return self._target.masked(text) if isinstance(self._target, Connection) else text
+        return self._found.masked(text) if self._found else text
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_session": None}
+        return {**super().__getstate__(), "_session": None}

@@ -1,5 +1,6 @@
 """From the id of a connection to the connection."""
 
+import pickle
 import sys
 import types
 
@@ -54,6 +55,16 @@ def test_a_hook_is_made_without_its_connection_and_asks_for_it_when_used() -> No
     answer = hook.test_connection()
     assert not answer
     assert "connection 'nobody_knows' isn't defined" in answer.message
+
+
+def test_a_hook_by_id_carries_no_password_to_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ELASTIC_CONN_HERE", "sqlite:///file::memory:?uri=true&password=canary")
+    hook = SqlHook("here")
+    assert hook.test_connection()
+    assert hook.connection.extra["password"] == "canary"
+    assert b"canary" not in pickle.dumps(hook)
+    monkeypatch.setenv("ELASTIC_CONN_HERE", "sqlite:///other")
+    assert pickle.loads(pickle.dumps(hook)).connection.schema == "other"
 
 
 def test_a_hook_finds_its_connection_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Tasks that run SQL and move rows."""
 
+import datetime as dt
 import logging
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,10 @@ import pytest
 
 import elastic.operators
 from elastic.core.errors import UsageError
-from elastic.dag.errors import DefinitionError
+from elastic.dag import DAG
+from elastic.dag.context import build_context
+from elastic.dag.errors import DefinitionError, TemplateError
+from elastic.dag.execution import execute
 from elastic.dag.operator import BaseOperator
 from elastic.hooks import MySqlHook, PostgresHook, SqlHook
 from elastic.hooks.errors import StatementError
@@ -23,15 +27,10 @@ from elastic.operators import (
 )
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb", "duckdb"])
-def here(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SqlHook:
+@pytest.fixture
+def here(database_url: str, monkeypatch: pytest.MonkeyPatch) -> SqlHook:
     """The connection `here`, one database after the other, with an empty table of words."""
-    if request.param in ("postgresql", "mariadb"):
-        url = request.getfixturevalue("postgres_url" if request.param == "postgresql" else "mariadb_url")
-    else:
-        pytest.importorskip("sqlite3" if request.param == "sqlite" else "duckdb")
-        url = f"{request.param}:///{tmp_path}/here.db"
-    monkeypatch.setenv("ELASTIC_CONN_HERE", url)
+    monkeypatch.setenv("ELASTIC_CONN_HERE", database_url)
     hook = SqlHook("here")
     hook.run("drop table if exists moved; create table moved (id integer primary key, word varchar(100), day date)")
     return hook
@@ -52,7 +51,7 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SqlHook:
 
 def test_every_name_of_the_operators_leads_somewhere() -> None:
     assert dir(elastic.operators) == sorted(elastic.operators.__all__)
-    assert all(issubclass(getattr(elastic.operators, name), BaseOperator) for name in dir(elastic.operators))
+    assert all(callable(getattr(elastic.operators, name)) for name in dir(elastic.operators))
     with pytest.raises(AttributeError, match="no attribute 'OracleOperator'"):
         elastic.operators.OracleOperator  # noqa: B018
 
@@ -117,10 +116,48 @@ def test_a_task_made_as_in_the_tutorial_of_flux(mariadb_url: str, monkeypatch: p
 
     hook = MySqlHook(mysql_dbid="local_mysql")
     assert hook.get_records("select table_name from information_schema.tables where table_name = 'tutorial'") == []
-    task = OwnMySqlOperator("create table tutorial as select 7 as seven", "local_mysql", task_id="test_task3")
-    task.execute("2014-09-15")
-    assert hook.get_records("select * from tutorial") == [(7,)]
+    hook.run("create table tutorial (day date)")
+    task = OwnMySqlOperator("insert into tutorial values ('{{ ds }}')", "local_mysql", task_id="test_task3")
+    for day in ("2014-09-15", "2014-09-16"):
+        attempt(task, day)
+    assert hook.get_records("select * from tutorial order by day") == [(dt.date(2014, 9, 15),), (dt.date(2014, 9, 16),)]
     hook.run("drop table tutorial")
+
+
+def test_statements_and_parameters_are_templates(here: SqlHook, tmp_path: Path) -> None:
+    script = tmp_path / "fill.sql"
+    script.write_text(
+        "delete from moved where day = '{{ ds }}';\ninsert into moved (id, word, day) values (1, :word, :day)"
+    )
+    with DAG("sql", start_date=dt.datetime(2016, 2, 1, tzinfo=dt.UTC), template_searchpath=[str(tmp_path)]):
+        task = SqlOperator(
+            task_id="fill",
+            conn_id="here",
+            sql="fill.sql",
+            parameters={"word": "{{ params.word }}", "day": "{{ ds }}"},
+            params={"word": "'); drop table moved; --"},
+        )
+    for _ in range(2):
+        attempt(task, "2016-02-21")
+        assert here.get_records("select id, word from moved") == [(1, "'); drop table moved; --")]
+    assert task.sql == "fill.sql", "an attempt works on a copy"
+    with pytest.raises(TemplateError, match="sql"):
+        attempt(SqlOperator(task_id="bad", conn_id="here", sql="delete from moved; {{ nothing }}"), "2016-02-21")
+    assert here.get_records("select id from moved") == [(1,)], "nothing was executed"
+
+
+def test_a_dag_names_the_connection_of_its_tasks() -> None:
+    defaults = {"conn_id": "warehouse", "mysql_dbid": "local_mysql"}
+    with DAG("sql", start_date=dt.datetime(2016, 2, 1, tzinfo=dt.UTC), default_args=defaults):
+        assert SqlOperator(task_id="a", sql="select 1").conn_id == "warehouse"
+        assert SqlOperator(task_id="b", sql="select 1", conn_id="other").conn_id == "other"
+        assert MySqlOperator(task_id="c", sql="select 1").conn_id == "local_mysql"
+        assert MySqlOperator(task_id="d", sql="select 1", mysql_dbid="other").conn_id == "other"
+        assert MySqlOperator(task_id="e", sql="select 1", conn_id="other").conn_id == "other"
+
+
+def attempt(task: BaseOperator, day: str) -> Any:
+    return execute(task, build_context(task, task.facts_of(day))).result
 
 
 @pytest.mark.usefixtures("there")
