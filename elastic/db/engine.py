@@ -179,6 +179,8 @@ class Database:
         if self._path is not None:
             try:
                 sqlite.set_up(connection, sqlite.journal_mode(self._path), self._timeout)
+            except sqlite3.OperationalError as error:
+                raise told(error, self._url, self._timeout) from error
             except sqlite3.DatabaseError as error:
                 raise ElasticError(
                     f"{self._path} is no database of Elastic ({error}); move it away or set database.url."

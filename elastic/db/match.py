@@ -26,9 +26,12 @@ def key_bind(key: TaskKey) -> dict[str, Any]:
 
 def insert_if_absent(connection: Connection, table: Table) -> Insert:
     """Return an INSERT that leaves rows alone whose key is taken; its row count says how many were new."""
-    name = connection.dialect.name
-    if name == "sqlite":
+    return _ignoring(connection.dialect.name, table).execution_options(preserve_rowcount=True)
+
+
+def _ignoring(dialect: str, table: Table) -> Insert:
+    if dialect == "sqlite":
         return sqlite.insert(table).on_conflict_do_nothing()
-    if name == "postgresql":
+    if dialect == "postgresql":
         return postgresql.insert(table).on_conflict_do_nothing()
     return table.insert().prefix_with("IGNORE")

@@ -1,5 +1,6 @@
 """Which errors of a database are worth another try, and how they are told."""
 
+import sqlite3
 from enum import Enum, auto
 
 from sqlalchemy import URL
@@ -32,12 +33,14 @@ def outage_of(error: BaseException) -> Outage | None:
     """Return why another try of the whole transaction may succeed, or None if it will not."""
     if isinstance(error, DisconnectionError):
         return Outage.AWAY
+    if isinstance(error, sqlite3.OperationalError):
+        return Outage.LOCKED if _is_busy(error) else None
     if not isinstance(error, DBAPIError):
         return None
     code = _code(error)
     if code in _LOST_RACE:
         return Outage.RACE
-    if code in _LOCKED or _is_busy(error):
+    if code in _LOCKED or _is_busy(error.orig):
         return Outage.LOCKED
     if error.connection_invalidated or code in _AWAY or _refused(error):
         return Outage.AWAY
@@ -50,7 +53,7 @@ def told(error: BaseException, url: URL, timeout: float) -> ElasticError:
     if outage in (Outage.LOCKED, Outage.RACE):
         return DatabaseBusyError(shown(url), timeout)
     reason = without_password(str(getattr(error, "orig", None) or error), url)
-    if outage is Outage.AWAY or isinstance(error, OperationalError | InterfaceError):
+    if outage is Outage.AWAY or isinstance(error, OperationalError | InterfaceError | sqlite3.OperationalError):
         return DatabaseUnavailableError(shown(url), reason)
     return DatabaseError(f"the database {shown(url)} refused a statement ({reason}); nothing of it was kept.")
 
@@ -64,8 +67,8 @@ def _code(error: DBAPIError) -> str | int | None:
     return first if isinstance(first, int) else None
 
 
-def _is_busy(error: DBAPIError) -> bool:
-    name = getattr(error.orig, "sqlite_errorname", "")
+def _is_busy(error: BaseException | None) -> bool:
+    name = getattr(error, "sqlite_errorname", "")
     return name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
 

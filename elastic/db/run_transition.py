@@ -30,14 +30,19 @@ def ensure_run(database: Database, new: NewRun) -> Run:
     Whoever comes second gets the run of the first, with the first one's id and conf.
 
     Raises:
-        UsageError: The run id belongs to a run of another logical date.
+        UsageError: The run id belongs to a run of another logical date, the date has no zone, or JSON has no word for
+            something in the conf.
         InvalidKeyError: An id has characters that ids may not have.
     """
     check_key("dag_id", new.dag_id)
     check_key("run_id", new.run_id)
     if new.logical_date.tzinfo is None:
         raise UsageError(f"the logical date {new.logical_date} of run {new.run_id!r} has no time zone; give it one.")
-    return database.write(lambda connection, _: _ensured(connection, new))
+    try:
+        conf = json.dumps(dict(new.conf))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the conf of run {new.run_id!r} is not what JSON knows ({error}).") from error
+    return database.write(lambda connection, _: _ensured(connection, new, conf))
 
 
 def start_run(database: Database, dag_id: str, run_id: str, *, max_active_runs: int = 0) -> bool:
@@ -96,7 +101,7 @@ def reopen(connection: Connection, dag_id: str, run_id: str) -> None:
     _changed(connection, dag_id, run_id, RunState.QUEUED, (RunState.SUCCESS, RunState.FAILED))
 
 
-def _ensured(connection: Connection, new: NewRun) -> Run:
+def _ensured(connection: Connection, new: NewRun, conf: str) -> Run:
     row = {
         "dag_id": new.dag_id,
         "run_id": new.run_id,
@@ -106,7 +111,7 @@ def _ensured(connection: Connection, new: NewRun) -> Run:
         "timeperiod": new.timeperiod,
         "run_type": new.run_type,
         "state": new.state,
-        "conf": json.dumps(dict(new.conf)),
+        "conf": conf,
         "attempt": 1,
         "version": 1,
         "source_digest": new.source_digest,

@@ -49,13 +49,22 @@ def set_up(connection: Any, mode: str, timeout: float) -> None:
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout = {int(timeout * 1000)}")
     connection.execute("PRAGMA foreign_keys = ON")
-    (found,) = connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()
-    if found == "wal" and mode != "WAL":
+    if _set_journal(connection, mode) == "wal" and mode != "WAL":
         raise StoreError(
             f"the database is in WAL mode, and SQLite {sqlite3.sqlite_version} may damage it when several processes "
             "write; stop the other processes once, so that the mode can be changed."
         )
     connection.execute("PRAGMA synchronous = FULL")
+
+
+def _set_journal(connection: Any, mode: str) -> str:
+    try:
+        (found,) = connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()
+    except sqlite3.OperationalError:
+        (found,) = connection.execute("PRAGMA journal_mode").fetchone()
+        if found != "wal":
+            raise
+    return str(found)
 
 
 def _file_system(path: Path) -> str:

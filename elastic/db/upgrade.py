@@ -149,10 +149,11 @@ def _alembic(database: Database, command: str, revision: str) -> None:
     from alembic import command as commands
 
     with database.begin() as connection, _alone(connection):
-        getattr(commands, command)(_configuration(connection), revision)
+        getattr(commands, command)(configuration(connection), revision)
 
 
-def _configuration(connection: Connection) -> Any:
+def configuration(connection: Connection) -> Any:
+    """Return what Alembic's commands need to work on a connection."""
     from alembic.config import Config
 
     configuration = Config()
