@@ -8,7 +8,22 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from elastic.cli import chaos, dead_letter, example, flow, receipt, replay, resume, run, verify
+from elastic.cli import (
+    chaos,
+    config,
+    connection,
+    database,
+    dead_letter,
+    example,
+    flow,
+    pool,
+    receipt,
+    replay,
+    resume,
+    run,
+    variable,
+    verify,
+)
 from elastic.core.errors import ElasticError, SourceNotFoundError, StepFailedError, UnknownRunError, UsageError
 from elastic.version import __version__
 
@@ -51,6 +66,11 @@ app.command("replay", epilog=replay.EXAMPLE)(replay.replay)
 app.command("verify", epilog=verify.EXAMPLE)(verify.verify)
 app.command("chaos", epilog=chaos.EXAMPLE)(chaos.chaos)
 app.add_typer(dead_letter.app, name="dead-letters")
+app.add_typer(connection.app, name="connections")
+app.add_typer(variable.app, name="variables")
+app.add_typer(pool.app, name="pools")
+app.add_typer(database.app, name="db")
+app.add_typer(config.app, name="config")
 
 
 def _print_version(value: bool) -> None:

@@ -12,10 +12,15 @@ from elastic.db.engine import Database
 COUNT = 25
 
 
+def tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     database = Database(sys.argv[1])
     reading.database_time(database)
-    print("ready", flush=True)
+    tell("ready")
     sys.stdin.readline()
     run = made_run(database, *(f"t{number}" for number in range(COUNT)))
     ran = []
@@ -25,7 +30,7 @@ def main() -> None:
             ran.append(attempt)
         transition.renew(database, "me", 60)
     assert run.logical_date == DAY
-    print(" ".join(ran), flush=True)
+    tell(" ".join(ran))
 
 
 if __name__ == "__main__":
