@@ -4,6 +4,8 @@ As in PostgreSQL's COPY, a field without quotes that equals `null` is NULL and a
 empty text and NULL survive the way out and back.
 """
 
+import codecs
+import contextlib
 import csv
 import datetime as dt
 import os
@@ -16,8 +18,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
 
-from elastic.core.errors import UsageError
-from elastic.hooks.errors import RowError
+from elastic.core.errors import ElasticError, UsageError
+from elastic.hooks.errors import FileAccessError, RowError
 
 #: Characters; the longest field that is read.
 _LONGEST_FIELD = 64 * 1024 * 1024
@@ -37,6 +39,10 @@ class CsvFormat:
     def __post_init__(self) -> None:
         if not isinstance(self.delimiter, str) or len(self.delimiter) != 1 or self.delimiter in '"\r\n':
             raise UsageError(f"the delimiter of a CSV file is one character and no quote, not {self.delimiter!r}.")
+        try:
+            codecs.lookup(self.encoding)
+        except (LookupError, TypeError):
+            raise UsageError(f"{self.encoding!r} is no encoding that Python knows; utf-8 is the usual one.") from None
         if not isinstance(self.null, str) or set(self.null) & {self.delimiter, '"', "\r", "\n"}:
             raise UsageError(f"null must be a text without delimiter, quote and newline, not {self.null!r}.")
 
@@ -155,6 +161,8 @@ class CsvReader:
 def replaced(path: str | os.PathLike[str], encoding: str) -> Iterator[TextIO]:
     """Yield a new text file that takes the place of `path` when the block ends well, and vanishes when it does not."""
     target = Path(path)
+    if target.is_dir():
+        raise FileAccessError(os.fspath(path), "written", "it is a folder")
     new = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
     try:
         with new.open("x", encoding=encoding, newline="") as file:
@@ -162,8 +170,28 @@ def replaced(path: str | os.PathLike[str], encoding: str) -> Iterator[TextIO]:
             file.flush()
             os.fsync(file.fileno())
         new.replace(target)
+    except UnicodeEncodeError as error:
+        reason = f"{encoding} has no {error.object[error.start]!r}"
+        raise FileAccessError(os.fspath(path), "written", reason) from error
+    except OSError as error:
+        if isinstance(error, ElasticError):
+            raise
+        raise FileAccessError(os.fspath(path), "written", error.strerror or str(error)) from error
     finally:
-        new.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str], encoding: str) -> Iterator[TextIO]:
+    """Yield a text file for reading; a mark of the byte order at its beginning is left out."""
+    known = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+    try:
+        file = Path(path).open(encoding=known, newline="")  # noqa: SIM115 - closed below, and errors below are others
+    except OSError as error:
+        raise FileAccessError(os.fspath(path), "read", error.strerror or str(error)) from error
+    with file:
+        yield file
 
 
 def text_of(value: Any) -> str:

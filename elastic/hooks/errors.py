@@ -4,6 +4,7 @@
     ├── ConnectionNotDefinedError (LookupError)  no connection has this id
     ├── UnreachableError (ConnectionError)       the system does not answer, or refuses the login
     ├── StatementError                           the database refused a statement; nothing of it was kept
+    ├── FileAccessError (OSError)                a file cannot be read or written
     ├── RowError (ValueError)                    a line of a file is no row of the table
     └── MissingPackageError (ImportError)        an optional package is not installed
 
@@ -51,6 +52,17 @@ class StatementError(HookError):
 
     def __str__(self) -> str:
         return f"{self.doing} on {self.target} failed ({self.reason}); nothing of it was kept."
+
+
+class FileAccessError(HookError, OSError):
+    """A file cannot be read or written. Nothing was changed."""
+
+    def __init__(self, path: str, doing: str, reason: str) -> None:
+        super().__init__(path, doing, reason)
+        self.path, self.doing, self.reason = path, doing, reason
+
+    def __str__(self) -> str:
+        return f"the file {self.path!r} cannot be {self.doing} ({self.reason}); check its path and who may use it."
 
 
 class RowError(HookError, ValueError):

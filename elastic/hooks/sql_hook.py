@@ -3,13 +3,12 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elastic.core.errors import UsageError
 from elastic.hooks.backends.backend import Backend
 from elastic.hooks.connection import Connection
-from elastic.hooks.csv_file import COMMAS, CsvFormat, CsvReader, CsvWriter, replaced
+from elastic.hooks.csv_file import COMMAS, CsvFormat, CsvReader, CsvWriter, opened, replaced
 from elastic.hooks.frame import pandas_frame, polars_frame
 from elastic.hooks.hook import Answer, Hook
 from elastic.hooks.identifier import column_names, table_parts
@@ -159,11 +158,11 @@ class SqlHook(Hook):
             form: How the file is written.
 
         Raises:
+            FileAccessError: The file cannot be read.
             RowError: A line is no row; names the line.
             StatementError: The database refused a row.
         """
-        encoding = "utf-8-sig" if form.encoding.lower() in ("utf-8", "utf8") else form.encoding
-        with Path(path).open(encoding=encoding, newline="") as file:
+        with opened(path, form.encoding) as file:
             reader = CsvReader(file, os.fspath(path), form)
             names = reader.header() if form.header else ()
             wanted = column_names(columns if columns is not None else names)

@@ -1,7 +1,9 @@
 """Hooks by the names of their databases, and what is said where something is missing."""
 
+import socket
 import subprocess
 import sys
+import traceback
 import uuid
 from pathlib import Path
 from typing import Any
@@ -147,24 +149,19 @@ def test_a_connection_that_leads_to_no_database_is_refused(url: str, problem: st
     assert "canary" not in str(caught.value)
 
 
-def test_a_server_that_is_away_or_refuses_is_named_without_the_password() -> None:
-    for server in (PostgresServer(), MariaDbServer()):
-        if reason := server.missing():
-            pytest.skip(reason)
-        with server:
-            hook = SqlHook(url=server.url)
+def test_a_server_that_is_away_or_refuses_is_named_without_the_password(
+    postgres_server: PostgresServer, mariadb_server: MariaDbServer
+) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        for server in (postgres_server, mariadb_server):
             wrong = SqlHook(url=server.url.replace(server.password, "canary"))
+            away = SqlHook(url=server.url.replace(str(server.port), str(nobody.getsockname()[1])))
             with pytest.raises(UnreachableError, match=r"authentication failed|Access denied") as caught:
                 wrong.run("select 1")
-            assert "canary" not in str(caught.value) + repr(wrong) + wrong.test_connection().message
-            server.stop()
-            answer = hook.test_connection()
-            assert not answer
-            assert server.password not in answer.message
-            assert hook.connection.masked_url in answer.message and "\n" not in answer.message
-            server.start()
-            hook.run("create table kept (id integer); insert into kept values (1)")
-            server.kill()
-            assert not hook.test_connection()
-            server.start()
-            assert hook.get_records("select id from kept") == [(1,)]
+            assert "canary" not in "".join(traceback.format_exception(caught.value)) + repr(wrong)
+            for hook in (wrong, away):
+                answer = hook.test_connection()
+                assert not answer
+                assert "canary" not in answer.message and server.password not in answer.message
+                assert hook.connection.masked_url in answer.message and "\n" not in answer.message

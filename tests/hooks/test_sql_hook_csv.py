@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from hook_samples import ROWS, WIDE, WORDS, all_words, hook_on, hook_on_words
 
+from elastic.core.errors import UsageError
 from elastic.hooks import CsvFormat, SqlHook
-from elastic.hooks.errors import RowError, StatementError
+from elastic.hooks.errors import FileAccessError, RowError, StatementError
 
 
 @pytest.fixture
@@ -156,3 +157,45 @@ def test_to_csv_leaves_nothing_half_written(words: SqlHook, tmp_path: Path) -> N
     with pytest.raises(StatementError):
         words.to_csv("select id, word from nowhere", path)
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("words.csv", "before")]
+
+
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    hook = SqlHook(url="sqlite://")
+    hook.run("create table words (id integer, word text)")
+    for path in (tmp_path / "none.csv", tmp_path):
+        with pytest.raises(FileAccessError, match="cannot be read") as caught:
+            hook.load_csv(path, "words")
+        assert str(path) in str(caught.value)
+    for path in (tmp_path / "none" / "a.csv", tmp_path):
+        with pytest.raises(FileAccessError, match="cannot be written"):
+            hook.to_csv("select * from words", path)
+    with pytest.raises(FileAccessError, match="ascii has no '\u00e9'"):
+        hook.to_csv("select '\u00e9' as e", tmp_path / "a.csv", form=CsvFormat(encoding="ascii"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_a_name(tmp_path: Path) -> None:
+    hook = SqlHook(url="sqlite://")
+    hook.run("create table words (id integer, word text)")
+    path = tmp_path / "words.csv"
+    path.write_bytes(b'\xef\xbb\xbf"id",word\r\n1,a\r\n\r\n2,"b\r\n"\r\n')
+    assert hook.load_csv(path, "words") == 2
+    assert hook.get_records("select * from words") == [(1, "a"), (2, "b\r\n")]
+
+
+def test_a_column_alone_may_be_null(tmp_path: Path) -> None:
+    hook = SqlHook(url="sqlite://")
+    hook.run("create table words (word text); insert into words values (null), (''), ('a')")
+    assert hook.to_csv("select word from words", tmp_path / "a.csv") == 3
+    assert (tmp_path / "a.csv").read_text() == 'word\n\n""\na\n'
+    assert hook.load_csv(tmp_path / "a.csv", "words", before="delete from words") == 3
+    assert hook.get_records("select word from words") == [(None,), ("",), ("a",)]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"delimiter": ""}, {"delimiter": '"'}, {"delimiter": ",,"}, {"null": '"'}, {"null": ","}, {"encoding": "utf-9"}],
+)
+def test_a_form_that_cannot_be_is_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match=r"delimiter|null|encoding"):
+        CsvFormat(**wrong)
