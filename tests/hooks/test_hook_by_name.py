@@ -13,7 +13,7 @@ import pytest
 import elastic.hooks
 from elastic.core.errors import UsageError
 from elastic.hooks import Connection, DuckDbHook, MySqlHook, PostgresHook, SqlHook, SqliteHook
-from elastic.hooks.errors import MissingPackageError, UnreachableError
+from elastic.hooks.errors import MissingPackageError, StatementError, UnreachableError
 from elastic.testing import MariaDbServer, PostgresServer
 
 
@@ -105,6 +105,14 @@ def test_vacuum_and_its_kind_run_outside_a_transaction(postgres_url: str, tmp_pa
         hook.run("create table vacuumed (id integer)")
         hook.run("vacuum", autocommit=True)
         hook.run("drop table vacuumed")
+
+
+def test_a_large_result_of_postgresql_is_not_fetched_before_it_is_asked_for(postgres_url: str) -> None:
+    query = "select 1 / (100000 - n) as n from generate_series(1, 100000) as n"
+    with PostgresHook(url=postgres_url).stream(query) as result:
+        assert next(result.rows()) == (0,)
+    with pytest.raises(StatementError, match="division by zero"):
+        PostgresHook(url=postgres_url).to_json(query)
 
 
 def test_values_of_other_types_are_stored(postgres_url: str, mariadb_url: str) -> None:

@@ -33,7 +33,6 @@ class SqliteBackend(Backend):
             connect_args={"timeout": _PATIENCE, **({"check_same_thread": False} if in_memory else {})},
             hide_parameters=True,
         )
-        event.listen(engine, "connect", _without_own_transactions)
         event.listen(engine, "begin", _begin)
         return engine
 
@@ -49,12 +48,8 @@ class SqliteBackend(Backend):
         return value
 
 
-def _without_own_transactions(connection: Any, _: Any) -> None:
+def _begin(connection: Any) -> None:
     # Python's driver begins a transaction before an insert and not before a create table, so that a script that fails
     # half-way would leave its tables behind.
-    connection.isolation_level = None
-
-
-def _begin(connection: Any) -> None:
     if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql("BEGIN")
