@@ -7,18 +7,10 @@ from types import MappingProxyType
 from typing import Any, Self
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
+from elastic.config.mask import MASK, is_secret_name
 from elastic.core.errors import UsageError
 
-#: What stands in place of a secret.
-MASK = "***"
-
-_SECRET = re.compile(r"pass|pwd|psw|secret|token|key|auth|credential", re.IGNORECASE)
 _ALIASES = {"postgres": "postgresql", "mariadb": "mysql", "sqlite3": "sqlite"}
-
-
-def is_secret(name: str) -> bool:
-    """Say whether a setting of this name is not to be shown."""
-    return _SECRET.search(name) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +73,13 @@ class Connection:
     @property
     def masked_url(self) -> str:
         """The URL as it may be shown."""
-        shown = {name: MASK if is_secret(name) else value for name, value in self.extra.items()}
+        shown = {name: MASK if is_secret_name(name) else value for name, value in self.extra.items()}
         return self._text(self.password and MASK, shown)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What a log must not hold: the password and the secrets among the extra settings."""
-        values = [str(value) for name, value in self.extra.items() if is_secret(name) and value]
+        values = [str(value) for name, value in self.extra.items() if is_secret_name(name) and value]
         return tuple(value for value in (self.password, *values) if value)
 
     def masked(self, text: str) -> str:

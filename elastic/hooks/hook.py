@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from elastic.core.errors import UsageError
 from elastic.hooks.connection import Connection
-from elastic.hooks.lookup import connection
+from elastic.hooks.lookup import connection, hide_secrets
 
 
 class Answer(NamedTuple):
@@ -32,6 +32,8 @@ class Hook(ABC):
             raise UsageError(f"a hook wants the id of a connection, not {target!r}.")
         self._target = target
         self._found = target if isinstance(target, Connection) else None
+        if self._found is not None:
+            hide_secrets(self._found)
 
     @property
     def connection(self) -> Connection:

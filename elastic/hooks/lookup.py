@@ -5,6 +5,7 @@ import re
 from importlib import import_module
 from typing import Protocol, cast
 
+from elastic.config.mask import hide
 from elastic.hooks.connection import Connection
 from elastic.hooks.errors import ConnectionNotDefinedError
 
@@ -34,12 +35,21 @@ def connection(conn_id: str) -> Connection:
     variable = variable_of(conn_id)
     url = os.environ.get(variable)
     if url:
-        return Connection.of_url(url, conn_id)
+        found = Connection.of_url(url, conn_id)
+        hide_secrets(found)
+        return found
     port = _port()
-    found = port.connection(conn_id) if port else None
-    if found is None:
+    kept = port.connection(conn_id) if port else None
+    if kept is None:
         raise ConnectionNotDefinedError(conn_id, variable)
-    return found
+    hide_secrets(kept)
+    return kept
+
+
+def hide_secrets(found: Connection) -> None:
+    """Take the secrets of a connection out of all logs of this process from now on."""
+    for secret in found.secrets:
+        hide(secret)
 
 
 def _port() -> ConnectionPort | None:

@@ -6,6 +6,7 @@ import types
 
 import pytest
 
+from elastic.config.mask import masked
 from elastic.hooks import Connection, ConnectionNotDefinedError, MySqlHook, SqlHook, lookup
 
 
@@ -65,6 +66,13 @@ def test_a_hook_by_id_carries_no_password_to_another_process(monkeypatch: pytest
     assert b"canary" not in pickle.dumps(hook)
     monkeypatch.setenv("ELASTIC_CONN_HERE", "sqlite:///other")
     assert pickle.loads(pickle.dumps(hook)).connection.schema == "other"
+
+
+def test_what_was_looked_up_is_taken_out_of_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ELASTIC_CONN_HERE", "mysql://ada:not-for-logs-1@h/d")
+    lookup.connection("here")
+    SqlHook(url="mysql://ada:not-for-logs-2@h/d")
+    assert masked("with not-for-logs-1 and not-for-logs-2 and not-for-logs-3") == "with *** and *** and not-for-logs-3"
 
 
 def test_a_hook_finds_its_connection_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
