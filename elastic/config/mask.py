@@ -66,8 +66,8 @@ class Mask(logging.Filter):
 
 
 def _forms_of(secret: str) -> set[str]:
-    written = {quote(secret, safe=""), quote(secret), quote_plus(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1]}
-    raw = secret.encode("utf-8", "surrogateescape")
+    raw = secret.encode("utf-8", "surrogatepass")
+    written = {quote(raw, safe=""), quote(raw), quote_plus(raw), json.dumps(secret)[1:-1], repr(secret)[1:-1]}
     encoded = {_inner(raw, before) for before in range(3)}
     encoded |= {form.translate(_URL_SAFE) for form in encoded}
     return {form for form in {secret, *written, *encoded} if len(form) >= _SHORTEST}
