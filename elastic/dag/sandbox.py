@@ -37,7 +37,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 class Missing(jinja2.StrictUndefined):
-    """A name that is not there; any use of it is an error."""
+    """A name that is not there; any use of it is an error, to print it in a list as well."""
+
+    def __repr__(self) -> str:
+        return self._fail_with_undefined_error()
 
     @property
     def _undefined_message(self) -> str:
