@@ -1,5 +1,6 @@
 """`elastic db`: the metadata database and the keys of its secrets."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,8 +26,8 @@ def migrate() -> None:
     from elastic.db.upgrade import migrate as migrated
     from elastic.db.version import HEAD
 
-    database = _database()
-    before = migrated(database)
+    with closing(_database()) as database:
+        before = migrated(database)
     if before == HEAD:
         typer.echo(f"{database.url} is of version {HEAD} already")
     else:
@@ -39,8 +40,8 @@ def check() -> None:
     from elastic.db.upgrade import check as checked
     from elastic.db.version import HEAD
 
-    database = _database()
-    checked(database)
+    with closing(_database()) as database:
+        checked(database)
     typer.echo(f"{database.url} answers and is of version {HEAD}")
 
 
@@ -49,9 +50,9 @@ def reset(yes: Yes = False) -> None:
     """Remove all tables and make them anew: all runs, connections and variables are gone."""
     from elastic.db.upgrade import reset as reset_all
 
-    database = _database()
-    confirm(f"Remove everything in {database.url}?", yes=yes)
-    reset_all(database)
+    with closing(_database()) as database:
+        confirm(f"Remove everything in {database.url}?", yes=yes)
+        reset_all(database)
     typer.echo(f"{database.url} is empty")
 
 
@@ -63,9 +64,9 @@ def downgrade(
     """Bring the tables back to an older version."""
     from elastic.db.upgrade import downgrade as downgraded
 
-    database = _database()
-    confirm(f"Bring {database.url} back to version {revision}, and lose what that one has no place for?", yes=yes)
-    downgraded(database, revision)
+    with closing(_database()) as database:
+        confirm(f"Bring {database.url} back to version {revision}, and lose what that one has no place for?", yes=yes)
+        downgraded(database, revision)
     typer.echo(f"{database.url} is now of version {revision}")
 
 

@@ -10,6 +10,9 @@ from elastic.core.errors import UsageError
 #: Bytes of a file that is imported, at most.
 _LARGEST = 8 << 20
 
+#: Lists and mappings within each other, at most.
+_DEEPEST = 32
+
 
 def read_document(path: Path) -> dict[str, Any]:
     """Read a file that maps names to things: YAML if its name ends so, else JSON.
@@ -55,7 +58,7 @@ def write_document(path: Path, content: dict[str, Any]) -> None:
 def _of_json(path: Path, text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", 1)
         raise UsageError(f"{path}, line {line}: this is no JSON.") from None
 
@@ -64,10 +67,16 @@ def _of_yaml(path: Path, text: str) -> Any:
     import yaml
 
     try:
-        # An alias may stand for a list of aliases, and so on: a few lines would become millions of things.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise UsageError(f"{path} has aliases (*name), which are not read; write out what they stand for.")
+        depth = 0
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            # An alias may stand for a list of aliases, and so on: a few lines would become millions of things.
+            if isinstance(event, yaml.AliasEvent):
+                raise UsageError(f"{path} has aliases (*name), which are not read; write out what they stand for.")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            # The time that PyYAML takes grows with the square of the depth.
+            if depth > _DEEPEST:
+                raise UsageError(f"{path} has lists in lists more than {_DEEPEST} deep, which are not read.")
         return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise UsageError(f"{path}, line {mark.line + 1 if mark else 1}: this is no YAML.") from None

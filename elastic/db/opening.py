@@ -36,5 +36,9 @@ def open_database(settings: Settings | None = None) -> Database:
 @cache
 def _opened(url: str, timeout: float, patience: float) -> Database:
     database = Database(url, timeout=timeout, patience=patience)
-    create_or_check(database)
+    try:
+        create_or_check(database)
+    except BaseException:
+        database.close()
+        raise
     return database

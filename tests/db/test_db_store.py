@@ -82,9 +82,7 @@ def test_a_dag_is_kept_with_the_source_and_structure_that_it_had(database: Datab
     keep_dag(database, first, source="one \N{SNOWMAN}" * 30_000, structure="{}")
     assert dags(database) == [first]
     set_paused(database, "etl", paused=False)
-    second = DagRow(
-        dag_id="etl", fileloc="/dags/new.py", is_paused=True, source_digest="s2", structure_digest="t1"
-    )
+    second = DagRow(dag_id="etl", fileloc="/dags/new.py", is_paused=True, source_digest="s2", structure_digest="t1")
     keep_dag(database, second, source="two", structure="{}")
     (found,) = dags(database)
     assert (found.fileloc, found.is_paused, found.source_digest) == ("/dags/new.py", False, "s2")
