@@ -46,11 +46,11 @@ class DagBag:
         self.import_errors.pop(name, None)
         self.dags = {dag_id: dag for dag_id, dag in self.dags.items() if dag.fileloc != name}
         try:
-            self.sources[name] = read_source(path)
+            source = self.sources[name] = read_source(path)
         except OSError as error:
             self.import_errors[name] = ImportFailure(name, f"it cannot be read ({error.strerror})")
             return []
-        found = load(path, self._folder, self.seconds)
+        found = load(source, self._folder, self.seconds)
         if isinstance(found, ImportFailure):
             self.import_errors[name] = found
             return []

@@ -30,7 +30,12 @@ class Source:
     @property
     def digest(self) -> str:
         """SHA-256 of the text, as 64 hexadecimal digits."""
-        return hashlib.sha256(self.text.encode("utf-8", "surrogateescape")).hexdigest()
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def content(self) -> bytes:
+        """The bytes of the file."""
+        return self.text.encode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +86,21 @@ def read_source(path: Path) -> Source:
     return Source(str(path), path.read_bytes().decode("utf-8", "surrogateescape"))
 
 
-def load(path: Path, folder: Path, seconds: float) -> list[DAG] | ImportFailure:
+def load(source: Source, folder: Path, seconds: float) -> list[DAG] | ImportFailure:
     """Run a DAG file and return its DAGs, or why it cannot be run. What it prints goes to stderr.
 
     Args:
-        path: The file.
+        source: The file as it was read: that is what runs, whatever becomes of the file meanwhile.
         folder: The folder of all DAGs; modules in it, and beside the file, can be imported.
         seconds: How long loading may take.
     """
+    path = Path(source.path)
     # A name under which nobody finds it: so its functions travel by value, whatever the file is called.
     name = f"__elastic_dag_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}__"
     try:
         limit = TimeLimit(f"loading {path}", seconds)
         with collecting() as made, _importing(path.parent, folder), redirect_stdout(sys.stderr), limit:
-            module = _run(name, path)
+            module = _run(name, source)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -114,14 +120,14 @@ def _is_imported(dag: DAG, path: Path) -> bool:
     return any(value is dag for home in homes for value in vars(home).values())
 
 
-def _run(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is not Python")
+def _run(name: str, source: Source) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, source.path)
+    if spec is None:
+        raise ImportError(f"{source.path} is not Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        exec(compile(source.content, source.path, "exec", dont_inherit=True), vars(module))  # noqa: S102 - a DAG file is code
     finally:
         del sys.modules[name]
     return module

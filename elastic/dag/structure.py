@@ -180,12 +180,14 @@ def from_structure(stored: Any) -> DagStructure:
     check_key("dag_id", stored["dag_id"])
     _texts(stored["tags"], "tags of the DAG")
     _texts(stored["groups"], "groups of the DAG")
+    _dates(stored)
     facts: dict[str, Mapping[str, Any]] = {}
     for task in stored["tasks"]:
         _check(task, _TASK, "a task")
         check_key("task_id", task["task_id"])
         if task["task_id"] in facts:
             raise StructureError(f"task {task['task_id']!r} is there twice.")
+        _dates(task)
         for name in ("upstream", "pre", "post"):
             _texts(task[name], f"{name} of task {task['task_id']!r}")
         facts[task["task_id"]] = dict(task)
@@ -275,6 +277,12 @@ def _check(value: Any, wanted: Mapping[str, tuple[type, ...]], what: str) -> Non
 def _texts(values: Sequence[Any], what: str) -> None:
     if not all(type(value) is str for value in values):
         raise StructureError(f"{what} are not all text.")
+
+
+def _dates(stored: Mapping[str, Any]) -> None:
+    for name in ("start_date", "end_date"):
+        if stored[name] is not None:
+            instant_of(stored[name], what=name)
 
 
 def _text(instant: Any) -> str | None:
