@@ -1,4 +1,4 @@
-"""`elastic db`, `connections`, `variables`, `pools` and `config`: what they print, and what they refuse in a sentence."""
+"""`elastic db`, `connections`, `variables`, `pools`, `config`: what they print, and what they refuse in a sentence."""
 
 import json
 import stat
