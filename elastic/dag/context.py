@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from elastic.dag.errors import LookupFailedError
 from elastic.dag.instance import Instance, TaskInstance
-from elastic.dag.interval import LogicalDate
+from elastic.dag.interval import DataInterval, LogicalDate
 from elastic.dag.macros import macros_with
+from elastic.dag.schedule import Schedule
 from elastic.dag.timeperiod import timeperiod_of
 from elastic.dag.xcom import MemoryXCom, XComStore
 
@@ -81,7 +83,7 @@ def build_context(task: "BaseOperator", instance: Instance, access: Access | Non
     access = access or Access()
     ti = TaskInstance(task, facts=instance, xcoms=access.xcoms)
     return {
-        **_times(task, instance),
+        **_times(task.schedule, task.zone, instance.logical_date, instance.data_interval),
         "dag": task.dag if task.has_dag else None,
         "task": task,
         "task_instance": ti,
@@ -112,11 +114,12 @@ def params_of(task: "BaseOperator", conf: Mapping[str, Any]) -> Any:
     return {**of_dag, **own, **conf}
 
 
-def _times(task: "BaseOperator", instance: Instance) -> Context:
-    schedule, zone = task.schedule, task.zone
-    logical = LogicalDate.of(instance.logical_date, zone)
-    before = _of(schedule.previous(instance.logical_date), zone)
-    after = _of(schedule.next(instance.logical_date), zone)
+@lru_cache(maxsize=64)
+def _times(schedule: Schedule, zone: tzinfo, logical_date: datetime, interval: DataInterval) -> Mapping[str, Any]:
+    """Return what follows from the logical date; a process asks for each of the tasks of a run."""
+    logical = LogicalDate.of(logical_date, zone)
+    before = _of(schedule.previous(logical_date), zone)
+    after = _of(schedule.next(logical_date), zone)
     ds = _ds(logical)
     return {
         "execution_date": logical,
@@ -131,13 +134,13 @@ def _times(task: "BaseOperator", instance: Instance) -> Context:
         "next_execution_date": after,
         "prev_ds": None if before is None else _ds(before),
         "next_ds": None if after is None else _ds(after),
-        "data_interval_start": LogicalDate.of(instance.data_interval.start, zone),
-        "data_interval_end": LogicalDate.of(instance.data_interval.end, zone),
-        "timeperiod": timeperiod_of(instance.logical_date, schedule),
+        "data_interval_start": LogicalDate.of(interval.start, zone),
+        "data_interval_end": LogicalDate.of(interval.end, zone),
+        "timeperiod": timeperiod_of(logical_date, schedule),
     }
 
 
-def _of(instant: datetime | None, zone: Any) -> LogicalDate | None:
+def _of(instant: datetime | None, zone: tzinfo) -> LogicalDate | None:
     return None if instant is None else LogicalDate.of(instant, zone)
 
 

@@ -1,7 +1,7 @@
 """One attempt of a task instance: the facts, and what user code may do with them."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from elastic.dag.interval import DataInterval, LogicalDate
@@ -26,10 +26,15 @@ class Instance:
     try_number: int = 1
     #: tells this attempt from every other; hand it to other systems as a fencing token
     attempt_uuid: str = ""
+    #: aware; kept in UTC
     logical_date: datetime
     data_interval: DataInterval
     #: what the run was asked to know
     conf: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # In UTC, because two instants of the hour that autumn repeats are equal on one clock.
+        object.__setattr__(self, "logical_date", self.logical_date.astimezone(UTC))
 
     @property
     def key(self) -> TaskKey:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 from zoneinfo import ZoneInfo
 
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 class BaseOperator(Linkable):
     """A task: derive it, keep your arguments in `__init__`, and do the work in `execute`.
 
-    An object is a definition. It lives as long as its DAG file is loaded; each attempt works on a copy whose
-    `template_fields` are rendered, so `execute` may change `self` as it likes.
+    An object is a definition. It lives as long as its DAG file is loaded; each attempt works on a shallow copy whose
+    `template_fields` are rendered, so `execute` may set attributes of `self` and nobody else sees them.
 
     Args:
         task_id: A key, unique in the DAG.
@@ -119,6 +120,8 @@ class BaseOperator(Linkable):
         self.downstream: dict[str, BaseOperator] = {}
         #: ids of those before it whose values it uses, without an arrow that says so
         self.implied: set[str] = set()
+        #: a number that is greater than those of all tasks before
+        self.rank = next(_ranks)
         self.group = group
         self._is_detached = is_detached()
         self._dag: DAG | None = dag if self._is_detached else None
@@ -334,6 +337,8 @@ def _home(given: dict[str, Any]) -> "tuple[DAG | None, TaskGroup | None]":
         group = around
     return dag or (group.dag if group else None) or current_dag(), group
 
+
+_ranks = count()
 
 #: Settings that the task keeps as given under `_name`, because what they mean depends on the DAG.
 _DATES = ("start_date", "end_date", "schedule_interval")

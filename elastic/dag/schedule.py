@@ -44,10 +44,12 @@ class Schedule(ABC):
 
         A date that is no slot (a run that somebody asked for) has the interval from there to the next slot.
         """
-        return DataInterval(logical_date, self.next(logical_date) or logical_date)
+        start = logical_date.astimezone(UTC)
+        return DataInterval(start, self.next(start) or start)
 
     def is_slot(self, instant: datetime) -> bool:
         """Say whether a scheduled run can have this logical date."""
+        instant = instant.astimezone(UTC)
         return self.first(instant) == instant
 
     def next_interval(

@@ -1,7 +1,7 @@
 """The settings that every operator has: their defaults, and what they may be."""
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -93,16 +93,16 @@ DEFAULTS: Mapping[str, Any] = {
 NAMES = frozenset(DEFAULTS) | {"owner"}
 
 
-def check_names(owner: str, given: Iterable[str], known: Iterable[str] = NAMES) -> None:
+def check_names(owner: str, given: Iterable[str], known: Collection[str] = NAMES) -> None:
     """Refuse keywords that nobody knows.
 
     Raises:
         UnknownSettingError: It names the first of them and the known one that is most like it.
     """
-    names = sorted(known)
     for name in given:
-        if name not in names:
-            raise UnknownSettingError(owner, name, next(iter(difflib.get_close_matches(name, names, n=1)), ""))
+        if name not in known:
+            near = difflib.get_close_matches(name, sorted(known), n=1)
+            raise UnknownSettingError(owner, name, near[0] if near else "")
 
 
 def check_default_args(owner: str, given: Iterable[str]) -> None:

@@ -55,7 +55,7 @@ class ImportFailure:
 def dag_files(folder: Path) -> list[Path]:
     """Return the files below a folder that may define DAGs, in order.
 
-    These are the `.py` files that speak of both Elastic and DAGs; hidden folders and `__pycache__` are left out, and
+    These are the `.py` files that speak of DAGs at all (`dag`, in any case); hidden folders and `__pycache__` are left out, and
     links to folders are followed once.
     """
     found: list[Path] = []
@@ -74,11 +74,10 @@ def dag_files(folder: Path) -> list[Path]:
 
 def _may_define_dags(path: Path) -> bool:
     try:
-        text = path.read_bytes().lower()
+        return b"dag" in path.read_bytes().lower()
     except OSError:
         # It shall be a failure that is seen, not a file that nobody misses.
         return True
-    return b"elastic" in text and b"dag" in text
 
 
 def read_source(path: Path) -> Source:

@@ -45,6 +45,15 @@ def test_days_are_those_of_the_dags_clock() -> None:
     assert str(context["data_interval_end"]) == "2016-03-28 00:00:00+02:00"
 
 
+def test_the_two_equal_hours_of_autumn_have_contexts_of_their_own() -> None:
+    task = Echo(task_id="t", dag=sample_dag(timezone="Europe/Berlin", schedule="@hourly"))
+    hours = [datetime(2016, 10, 30, 2, tzinfo=task.zone, fold=fold) for fold in (0, 1)]
+    found = [build_context(task, task.facts_of(hour)) for hour in hours]
+    assert [context["timeperiod"] for context in found] == ["2016103002", "2016103002b"]
+    assert [context["ts"] for context in found] == ["2016-10-30T02:00:00+02:00", "2016-10-30T02:00:00+01:00"]
+    assert found[0]["run_id"] != found[1]["run_id"]
+
+
 def test_a_dag_without_a_schedule_has_no_days_before_or_after() -> None:
     context = context_of("2016-02-28", schedule=None)
     assert (context["prev_ds"], context["next_execution_date"]) == (None, None)

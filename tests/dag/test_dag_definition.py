@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from dag_samples import Echo, sample_dag
+from hypothesis import given
+from hypothesis import strategies as st
 
 from elastic.dag import chain
 from elastic.dag.dag import DAG
@@ -312,3 +314,26 @@ def test_bad_dates_of_a_run_are_refused_before_anything_is_looked_up() -> None:
 def test_an_unknown_keyword_of_a_task_is_named() -> None:
     with pytest.raises(UnknownSettingError, match="Echo 'a' has no setting 'poool'; did you mean 'pool'"):
         Echo(task_id="a", poool="x")
+
+
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), unique=True, max_size=40))
+def test_a_link_is_refused_exactly_when_it_would_close_a_cycle(pairs: list[tuple[int, int]]) -> None:
+    dag = sample_dag()
+    tasks = tasks_of(dag, "abcdefgh")
+    for one, other in pairs:
+        would_close = one == other or tasks[one] in tasks[other].get_flat_relatives()
+        try:
+            tasks[one] >> tasks[other]
+        except CycleError as error:
+            assert would_close
+            steps = error.path.split(" -> ")
+            assert steps[0] == steps[-1] == tasks[other].task_id
+            assert steps[-2] == tasks[one].task_id
+            for before, after in pairwise(steps[:-1]):
+                assert after in dag.get_task(before).downstream
+        else:
+            assert not would_close
+    order = [task.task_id for task in dag.topological()]
+    assert sorted(order) == list("abcdefgh")
+    for task in tasks:
+        assert all(order.index(before) < order.index(task.task_id) for before in task.upstream)

@@ -113,6 +113,14 @@ def test_next_and_previous_lead_from_slot_to_slot(value: object, moment: datetim
     assert schedule.interval_of(slot) == DataInterval(slot, after)
 
 
+def test_instants_may_be_asked_about_on_any_clock() -> None:
+    hourly = schedule_of("@hourly", BERLIN)
+    twice = [datetime(2016, 10, 30, 2, tzinfo=zone_of(BERLIN), fold=fold) for fold in (0, 1)]
+    assert [hourly.is_slot(one) for one in twice] == [True, True]
+    first, second = (hourly.interval_of(one) for one in twice)
+    assert (first.length, first.end) == (timedelta(hours=1), second.start)
+
+
 def test_the_next_interval_follows_the_last_run_and_ends_with_the_dag() -> None:
     schedule = schedule_of("@daily")
     start, end = at("2016-02-22"), at("2016-02-23")
