@@ -55,8 +55,8 @@ class ImportFailure:
 def dag_files(folder: Path) -> list[Path]:
     """Return the files below a folder that may define DAGs, in order.
 
-    These are the `.py` files that speak of DAGs at all (`dag`, in any case); hidden folders and `__pycache__` are left out, and
-    links to folders are followed once.
+    These are the `.py` files that speak of DAGs at all (`dag`, in any case); hidden folders and `__pycache__` are left
+    out, and links to folders are followed once.
     """
     found: list[Path] = []
     entered: set[tuple[int, int]] = set()
