@@ -3,7 +3,6 @@
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Insert, Integer, Table, and_, bindparam
-from sqlalchemy.dialects import postgresql, sqlite
 
 from elastic.dag.key import TaskKey
 from elastic.db.model.schema import Key
@@ -31,7 +30,12 @@ def insert_if_absent(connection: Connection, table: Table) -> Insert:
 
 def _ignoring(dialect: str, table: Table) -> Insert:
     if dialect == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
         return sqlite.insert(table).on_conflict_do_nothing()
     if dialect == "postgresql":
+        # imported here because who uses SQLite need not wait for it
+        from sqlalchemy.dialects import postgresql
+
         return postgresql.insert(table).on_conflict_do_nothing()
     return table.insert().prefix_with("IGNORE")

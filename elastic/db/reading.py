@@ -125,10 +125,13 @@ def states(database: Database, dag_id: str, run_id: str) -> Mapping[TaskKey, Tas
     }
 
 
-def active_instances(database: Database, dag_id: str | None = None) -> list[Instance]:
-    """Return what is queued or running."""
+def active_instances(
+    database: Database, dag_id: str | None = None, *, lease_owner: str | None = None
+) -> list[Instance]:
+    """Return what is queued or running: all of it, or what is of a DAG or of the owner of a lease."""
     query = select(task_instance).where(_ti.state.in_((TaskState.QUEUED, TaskState.RUNNING)))
     query = query if dag_id is None else query.where(_ti.dag_id == dag_id)
+    query = query if lease_owner is None else query.where(_ti.lease_owner == lease_owner)
     return [instance_of(row) for row in database.query(lambda connection: connection.execute(query).all())]
 
 

@@ -149,6 +149,8 @@ def test_leases_that_are_renewed_do_not_expire(database: Database) -> None:
     assert transition.renew(database, "me", 60) == {"a1", "a2"}
     assert transition.expire(database) == []
     assert transition.renew(database, "somebody", -60) == frozenset()
+    assert {row.key for row in reading.active_instances(database, lease_owner="me")} == {one, two}
+    assert reading.active_instances(database, lease_owner="somebody") == []
     transition.renew(database, "me", -60)
     assert set(transition.expire(database)) == {one, two}
     assert transition.renew(database, "me", 60) == frozenset()
