@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Care for the metadata database.")
 
 
+INITDB_EXAMPLE = "For example: elastic initdb"
+
+
 @app.callback()
 def database_commands() -> None:
     """Care for the metadata database, and for the keys of its secrets."""
@@ -54,6 +57,11 @@ def reset(yes: Yes = False) -> None:
         confirm(f"Remove everything in {database.url}?", yes=yes)
         reset_all(database)
     typer.echo(f"{database.url} is empty")
+
+
+def initdb(yes: Yes = False) -> None:
+    """Ask, then make the tables of the metadata database anew; the same as `elastic db reset`."""
+    reset(yes)
 
 
 @app.command("downgrade", epilog="For example: elastic db downgrade --to-revision base -y")

@@ -71,6 +71,7 @@ app.add_typer(variable.app, name="variables")
 app.add_typer(pool.app, name="pools")
 app.add_typer(database.app, name="db")
 app.add_typer(config.app, name="config")
+app.command("initdb", epilog=database.INITDB_EXAMPLE)(database.initdb)
 
 
 def _print_version(value: bool) -> None:

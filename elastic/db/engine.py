@@ -28,6 +28,9 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
 
 _BEGIN = "elastic_begin"
 
+#: Connections of one process beyond the five that stay open: one for each thread that is writing.
+_MORE = 60
+
 
 class Database:
     """A metadata database. It opens nothing until it is used, may be used by several threads, and survives a fork.
@@ -155,7 +158,7 @@ class Database:
 
     def _engine(self) -> Engine:
         if self._path is not None:
-            engine = create_engine(self._url, connect_args={"timeout": self._timeout})
+            engine = create_engine(self._url, max_overflow=_MORE, connect_args={"timeout": self._timeout})
             event.listen(engine, "do_connect", self._before_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
         elif self._url.drivername.startswith("mysql"):
@@ -163,11 +166,12 @@ class Database:
                 self._url,
                 isolation_level="READ COMMITTED",
                 pool_pre_ping=True,
+                max_overflow=_MORE,
                 connect_args={"init_command": f"SET innodb_lock_wait_timeout = {max(1, int(self._timeout))}"},
             )
         else:
             options = f"-c lock_timeout={int(self._timeout * 1000)}"
-            engine = create_engine(self._url, pool_pre_ping=True, connect_args={"options": options})
+            engine = create_engine(self._url, pool_pre_ping=True, max_overflow=_MORE, connect_args={"options": options})
         event.listen(engine, "connect", self._after_connect)
         return engine
 

@@ -16,6 +16,7 @@ from elastic.db.opening import open_database
 from elastic.testing import MariaDbServer, PostgresServer
 
 LEAVES = [
+    ["initdb"],
     *(["db", name] for name in ("migrate", "check", "reset", "clean", "downgrade", "shell", "make-key", "rotate-key")),
     *(["connections", name] for name in ("list", "get", "add", "delete", "test", "export", "import")),
     *(["variables", name] for name in ("list", "get", "set", "delete", "export", "import")),
@@ -51,10 +52,14 @@ class TestDatabase:
         assert elastic("db", "reset", "-y").code == 0
         assert "narrow" not in elastic("pools", "list").out
         assert elastic("db", "downgrade", "-r", "base", "-y").code == 0
+        assert elastic("initdb", "-y").code == elastic("db", "check").code == 0
+        assert elastic("db", "downgrade", "-r", "base", "-y").code == 0
         refused(elastic("db", "check"), 1, "has no tables yet")
 
     @pytest.mark.parametrize(
-        "command", [["db", "reset"], ["db", "downgrade", "-r", "base"], ["pools", "delete", "narrow"]], ids=" ".join
+        "command",
+        [["initdb"], ["db", "reset"], ["db", "downgrade", "-r", "base"], ["pools", "delete", "narrow"]],
+        ids=" ".join,
     )
     def test_nothing_is_destroyed_without_an_answer(self, command: list[str]) -> None:
         elastic("pools", "set", "narrow", "1")

@@ -77,6 +77,7 @@ def test_only_the_attempt_that_counts_is_claimed_and_only_once(database: Databas
     assert not claimed(database, key, "a2")
     assert claimed(database, key, "a1", pid=1)
     assert not claimed(database, key, "a1", pid=2)
+    assert not claimed(database, key, "a1", pid=1)
     row = reading.instance(database, key)
     assert row is not None
     assert row.pid == 1

@@ -17,6 +17,7 @@ from sqlalchemy import event, text
 from elastic.core.errors import ElasticError, StoreError, UsageError
 from elastic.dag.state import RunState, TaskState
 from elastic.db import reading, sqlite, transition
+from elastic.db.address import read_url, without_password
 from elastic.db.engine import Database
 from elastic.db.errors import DatabaseBusyError, DatabaseError, DatabaseUnavailableError
 from elastic.db.upgrade import create
@@ -167,19 +168,30 @@ def test_a_statement_that_is_refused_leaves_nothing_of_its_transaction(database:
     assert len(reading.instances(database, "etl", [run.run_id])) == 1
 
 
-def test_a_process_that_forks_keeps_its_database(database: Database) -> None:
-    run = made_run(database, "parent", "child")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # Python 3.12 warns where there are threads
+def test_processes_that_fork_use_the_database_at_the_same_time(database: Database) -> None:
+    names = [f"{who}{number}" for who in ("parent", "child") for number in range(30)]
+    run = made_run(database, *names)
+
+    def work(who: str) -> bool:
+        keys = [(key_of(run, name), f"u-{name}") for name in names if name.startswith(who)]
+        return all(queued(database, key, uuid) and claimed(database, key, uuid) for key, uuid in keys)
+
     pid = os.fork()
     if pid == 0:  # pragma: no cover - another process
         code = 1
         try:
-            code = 0 if queued(database, key_of(run, "child"), "c1") else 2
+            code = 0 if work("child") else 2
         finally:
             os._exit(code)
+    assert work("parent")
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert queued(database, key_of(run, "parent"), "p1")
-    states = reading.states(database, "etl", run.run_id)
-    assert set(states.values()) == {TaskState.QUEUED}
+    assert reading.state_counts(database, "etl", [run.run_id]) == {TaskState.RUNNING: 60}
+
+
+def test_what_a_driver_says_is_told_on_one_line_without_the_password() -> None:
+    url = read_url("postgresql://me:hunter2@host/db")
+    assert without_password("login\n  with hunter2 failed", url) == "login with *** failed"
 
 
 def test_only_the_owner_may_read_the_file_of_sqlite(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from elastic.core.errors import UsageError
 from elastic.dag.state import RunState
 from elastic.db import cleaning, job_store, reading, transition
+from elastic.db.bundle_store import BundleRow, bundle, keep_bundle
 from elastic.db.dag_store import (
     DagRow,
     dags,
@@ -110,6 +111,18 @@ def test_files_that_cannot_be_imported_are_those_of_the_last_time(database: Data
     assert import_errors(database) == {"/b.py": "another"}
     set_import_errors(database, {})
     assert import_errors(database) == {}
+
+
+def test_a_bundle_is_kept_once_under_its_digest_and_a_large_one_is_not_read(database: Database) -> None:
+    first = BundleRow(
+        digest="d1", signer="me", signature="s", entry_point="dags.etl:dag", content=bytes(range(256)) * 4000
+    )
+    keep_bundle(database, first)
+    keep_bundle(database, BundleRow(digest="d1", signer="evil", signature="x", entry_point="x:y", content=b"other"))
+    assert bundle(database, "d1", largest=2_000_000) == first
+    assert bundle(database, "d1", largest=1000) is None
+    assert bundle(database, "d2", largest=1000) is None
+    assert "content" not in repr(first)
 
 
 def test_runs_that_ended_long_ago_are_removed_with_all_that_hangs_on_them(database: Database) -> None:
