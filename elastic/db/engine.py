@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, Pool, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
-from elastic.core.errors import ElasticError
 from elastic.db import sqlite
 from elastic.db.address import read_url, shown
+from elastic.db.errors import DatabaseError
 from elastic.db.outage import Outage, outage_of, told
 
 T = TypeVar("T")
@@ -183,13 +183,20 @@ class Database:
         if self._path is not None:
             try:
                 sqlite.set_up(connection, sqlite.journal_mode(self._path), self._timeout)
-            except sqlite3.OperationalError as error:
-                raise told(error, self._url, self._timeout) from error
-            except sqlite3.DatabaseError as error:
-                raise ElasticError(
-                    f"{self._path} is no database of Elastic ({error}); move it away or set database.url."
-                ) from error
+            except BaseException as error:
+                # SQLAlchemy 2.0 forgets a connection that cannot be set up, which goes on to hold the file.
+                connection.close()
+                self._tell_sqlite(error)
+                raise
         self._has_answered = True
+
+    def _tell_sqlite(self, error: BaseException) -> None:
+        if isinstance(error, sqlite3.OperationalError):
+            raise told(error, self._url, self._timeout) from error
+        if isinstance(error, sqlite3.DatabaseError):
+            raise DatabaseError(
+                f"{self._path} is no database of Elastic ({error}); move it away or set database.url."
+            ) from error
 
 
 def _begin_sqlite(connection: Connection) -> None:
