@@ -92,17 +92,18 @@ def claim(database: Database, wanted: Claim) -> bool:
     Returns:
         False if the attempt no longer counts, or another process has it: then nothing may be run.
     """
+    return database.write(lambda connection, again: claim_in(connection, wanted, again=again))
 
-    def work(connection: Connection, again: bool) -> bool:
-        bound = {**key_bind(wanted.key), "p_uuid": wanted.attempt_uuid, "p_host": wanted.host, "p_pid": wanted.pid}
-        lease = {"p_owner": wanted.lease_owner, "p_lease": wanted.lease}
-        if not connection.execute(_CLAIM, {**bound, **lease}).rowcount:
-            return again and _is_mine(connection, wanted)
-        connection.execute(_CLAIMED, {name: bound[name] for name in ("p_uuid", "p_host", "p_pid")})
-        audit.note_instances(connection, TaskState.RUNNING, [wanted.key])
-        return True
 
-    return database.write(work)
+def claim_in(connection: Connection, wanted: Claim, *, again: bool = False) -> bool:
+    """Do what `claim` does, within a transaction."""
+    bound = {**key_bind(wanted.key), "p_uuid": wanted.attempt_uuid, "p_host": wanted.host, "p_pid": wanted.pid}
+    lease = {"p_owner": wanted.lease_owner, "p_lease": wanted.lease}
+    if not connection.execute(_CLAIM, {**bound, **lease}).rowcount:
+        return again and _is_mine(connection, wanted)
+    connection.execute(_CLAIMED, {name: bound[name] for name in ("p_uuid", "p_host", "p_pid")})
+    audit.note_instances(connection, TaskState.RUNNING, [wanted.key])
+    return True
 
 
 def finish(database: Database, ending: Ending) -> bool:
@@ -148,7 +149,9 @@ def renew(database: Database, lease_owner: str, seconds: float) -> frozenset[str
     return database.write(work)
 
 
-def expire(database: Database, *, dag_id: str | None = None, retry_in: float = 0.0) -> list[TaskKey]:
+def expire(
+    database: Database, *, dag_id: str | None = None, retry_in: float = 0.0, gives_up: bool = True
+) -> list[TaskKey]:
     """End what no living process holds: leases that were not renewed in time, by the clock of the database.
 
     A running instance becomes `up_for_retry`, or `failed` if that was its last try. A queued one that nobody claimed
@@ -158,12 +161,14 @@ def expire(database: Database, *, dag_id: str | None = None, retry_in: float = 0
         database: Where.
         dag_id: Only this DAG's.
         retry_in: Seconds until the next try.
+        gives_up: False lets it be tried again even if that was its last try: what was lost is not what failed.
     """
 
     def work(connection: Connection, _: bool) -> list[TaskKey]:
         query = _EXPIRED if dag_id is None else _EXPIRED.where(_ti.dag_id == dag_id)
         # read first, then changed one by one, each only if it still is as it was read
-        return [key for row in connection.execute(query).all() if (key := _expired(connection, row, retry_in))]
+        found = connection.execute(query).all()
+        return [key for row in found if (key := _expired(connection, row, retry_in, gives_up=gives_up))]
 
     return database.write(work)
 
@@ -240,7 +245,7 @@ def keep_xcoms(connection: Connection, key: TaskKey, values: Any) -> None:
     connection.execute(insert(xcom).values(at=now()), rows)
 
 
-def _expired(connection: Connection, row: Any, retry_in: float) -> TaskKey | None:
+def _expired(connection: Connection, row: Any, retry_in: float, *, gives_up: bool) -> TaskKey | None:
     key = TaskKey(row.dag_id, row.run_id, row.task_id, row.map_index)
     was_queued = row.state == TaskState.QUEUED
     still = and_(key_match(_ti), _ti.attempt_uuid == row.attempt_uuid, _ti.state == row.state)
@@ -249,7 +254,8 @@ def _expired(connection: Connection, row: Any, retry_in: float) -> TaskKey | Non
         state = TaskState.SCHEDULED
         values |= {"try_number": _ti.try_number - 1, "attempt_uuid": None, "queued_at": None}
     else:
-        state = TaskState.UP_FOR_RETRY if row.try_number < row.max_tries else TaskState.FAILED
+        may_retry = row.try_number < row.max_tries or not gives_up
+        state = TaskState.UP_FOR_RETRY if may_retry else TaskState.FAILED
         values |= {"ended_at": now(), "duration": Seconds(_ti.started_at, now())}
         values |= {"next_retry_at": now(retry_in)} if state is TaskState.UP_FOR_RETRY else {}
     change = update(task_instance).where(still, _ti.lease_expires_at < now())
