@@ -120,9 +120,6 @@ def finish_many(database: Database, endings: Sequence[Ending]) -> frozenset[str]
     Raises:
         UsageError: An attempt cannot end in such a state.
     """
-    for ending in endings:
-        if ending.state not in _ENDED:
-            raise UsageError(f"attempt {ending.attempt_uuid} cannot end as {ending.state}; use {', '.join(_ENDED)}.")
     if not endings:
         return frozenset()
     return database.write(lambda connection, again: finish_in(connection, endings, again=again))
@@ -130,6 +127,9 @@ def finish_many(database: Database, endings: Sequence[Ending]) -> frozenset[str]
 
 def finish_in(connection: Connection, endings: Sequence[Ending], *, again: bool = False) -> frozenset[str]:
     """Do what `finish_many` does, within a transaction."""
+    for ending in endings:
+        if ending.state not in _ENDED:
+            raise UsageError(f"attempt {ending.attempt_uuid} cannot end as {ending.state}; use {', '.join(_ENDED)}.")
     counted = (ending.attempt_uuid for ending in endings if _finished(connection, ending, again=again))
     return frozenset(counted)
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, or_, select, update
+from sqlalchemy import Connection, Integer, and_, bindparam, delete, or_, select, update
 
 from elastic.dag.key import TaskKey, check_key
 from elastic.dag.state import TaskState
@@ -38,6 +38,20 @@ _UNTOUCHED: dict[str, Any] = dict.fromkeys(
         "flow_run_id",
         "note",
     ]
+)
+
+
+_CLEAR = (
+    update(task_instance)
+    .where(key_match(_ti), _ti.version == bindparam("p_version", type_=Integer()))
+    .values(state=None, try_number=0, version=_ti.version + 1, **_UNTOUCHED)
+)
+_CLEAR_ATTEMPTS = update(task_attempt).where(key_match(_attempt)).values(is_cleared=True)
+_FORGET = delete(xcom).where(key_match(xcom.c))
+_MARK = (
+    update(task_instance)
+    .where(key_match(_ti), or_(_ti.state.is_(None), _ti.state.not_in((*_ACTIVE, TaskState.SUCCESS))))
+    .values(state=TaskState.SUCCESS, version=_ti.version + 1, started_at=now(), ended_at=now(), duration=0.0)
 )
 
 
@@ -156,14 +170,7 @@ def mark_success(database: Database, keys: Iterable[TaskKey]) -> list[TaskKey]:
     def work(connection: Connection, again: bool) -> list[TaskKey]:
         marked = []
         for key in wanted:
-            change = (
-                update(task_instance)
-                .where(key_match(_ti), or_(_ti.state.is_(None), _ti.state.not_in((*_ACTIVE, TaskState.SUCCESS))))
-                .values(
-                    state=TaskState.SUCCESS, version=_ti.version + 1, started_at=now(), ended_at=now(), duration=0.0
-                )
-            )
-            if connection.execute(change, key_bind(key)).rowcount:
+            if connection.execute(_MARK, key_bind(key)).rowcount:
                 marked.append(key)
         audit.note_instances(connection, "marked success", marked)
         if again and not marked:
@@ -198,14 +205,13 @@ def _cleared(connection: Connection, key: TaskKey) -> Instance | None:
     before = _read(connection, key)
     if before is None or before.state is None:
         return None
-    same = and_(key_match(_ti), _ti.version == before.version)
-    untouched = {"state": None, "try_number": 0, "version": _ti.version + 1, **_UNTOUCHED}
-    if not connection.execute(update(task_instance).where(same).values(**untouched), key_bind(key)).rowcount:
+    bound = key_bind(key)
+    if not connection.execute(_CLEAR, {**bound, "p_version": before.version}).rowcount:
         return None
     if before.state in _ACTIVE:
         _end_attempt(connection, before, "cleared")
-    connection.execute(update(task_attempt).where(key_match(_attempt)).values(is_cleared=True), key_bind(key))
-    connection.execute(delete(xcom).where(key_match(xcom.c)), key_bind(key))
+    connection.execute(_CLEAR_ATTEMPTS, bound)
+    connection.execute(_FORGET, bound)
     return before
 
 

@@ -4,10 +4,14 @@ A DAG run:        queued -> running -> success | failed, and back to queued by `
 A task instance:  none -> scheduled -> queued -> running -> success | failed | skipped | up_for_retry -> queued ...
 """
 
-from elastic.db.attempt_transition import claim, expire, finish, finish_many, renew, set_flow_run
+from collections.abc import Sequence
+
+from elastic.db.attempt_transition import claim, expire, finish, finish_in, finish_many, renew, set_flow_run
+from elastic.db.engine import Database
 from elastic.db.instance_transition import clear, ensure_instances, mark_success, set_state, set_states
-from elastic.db.queueing import queue, queue_many
+from elastic.db.queueing import queue, queue_in, queue_many
 from elastic.db.run_transition import ensure_run, rerun, set_run_state, start_run
+from elastic.db.value import Ending, Ticket
 
 __all__ = [
     "claim",
@@ -16,6 +20,7 @@ __all__ = [
     "ensure_run",
     "expire",
     "finish",
+    "finish_and_queue",
     "finish_many",
     "mark_success",
     "queue",
@@ -28,3 +33,19 @@ __all__ = [
     "set_states",
     "start_run",
 ]
+
+
+def finish_and_queue(
+    database: Database, endings: Sequence[Ending], tickets: Sequence[Ticket]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """End attempts and queue what comes after them, in one transaction: a third less to sync in a chain of tasks.
+
+    Returns:
+        The attempts whose end counted, and those that are queued; as `finish_many` and `queue_many` say.
+    """
+    return database.write(
+        lambda connection, again: (
+            finish_in(connection, endings, again=again),
+            queue_in(connection, tickets, again=again) if tickets else frozenset(),
+        )
+    )

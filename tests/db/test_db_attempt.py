@@ -249,6 +249,18 @@ def test_a_pool_that_isnt_defined_is_named(database: Database) -> None:
         queued(database, key, "a1", pool="nowhere")
 
 
+def test_an_attempt_ends_and_the_next_is_queued_in_one_transaction(database: Database) -> None:
+    PoolStore(database).put("default", 1)
+    run = made_run(database, "a", "b")
+    running(database, key_of(run, "a"), "a1")
+    ending = Ending(attempt_uuid="a1", state=TaskState.SUCCESS)
+    ticket = Ticket(key=key_of(run, "b"), attempt_uuid="b1")
+    assert not transition.queue(database, ticket)
+    assert transition.finish_and_queue(database, [ending], [ticket]) == ({"a1"}, {"b1"})
+    assert transition.finish_and_queue(database, [ending], []) == (frozenset(), frozenset())
+    assert list(reading.states(database, "etl", run.run_id).values()) == [TaskState.SUCCESS, TaskState.QUEUED]
+
+
 def test_many_are_queued_and_finished_in_one_transaction(database: Database) -> None:
     names = [f"t{number}" for number in range(60)]
     run = made_run(database, *names)
