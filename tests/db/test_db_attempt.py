@@ -173,6 +173,14 @@ def test_a_running_instance_whose_lease_expired_is_tried_again_or_fails(database
     assert "lease" in attempt.error
 
 
+def test_what_was_lost_in_its_last_try_may_be_tried_again_if_asked(database: Database) -> None:
+    key = key_of(made_run(database, "load", max_tries=1), "load")
+    running(database, key, "a1", lease=-1)
+    assert transition.expire(database, gives_up=False) == [key]
+    assert reading.due_retries(database) == [key]
+    running(database, key, "a2")
+
+
 def test_a_queued_instance_that_nobody_claimed_is_scheduled_again_and_the_try_does_not_count(
     database: Database,
 ) -> None:
