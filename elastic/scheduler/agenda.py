@@ -170,7 +170,7 @@ class Agenda:
         if after is not None:
             task = board.tasks[key.task_id]
             for task_id in (key.task_id, *task.upstream):
-                if after.tasks[task_id].depends_on_past:
+                if task_id in after.tasks and after.tasks[task_id].depends_on_past:
                     for one in after.keys_of(task_id):
                         self._touch(one)
 
@@ -189,5 +189,5 @@ class Agenda:
     def _past(self, board: Board, task: TaskFacts) -> Past | None:
         before = self.boards.get(board.facts.previous or "")
         if before is not None:
-            return before.past_for(task)
+            return before.past_for(task) if task.task_id in before.tasks else None
         return (board.facts.past or {}).get(task.task_id)

@@ -1,7 +1,7 @@
 """The states of all task instances of one run, and what a change of one means for others. No I/O."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from elastic.dag.key import TaskKey
@@ -38,17 +38,17 @@ class Board:
 
     def __init__(self, facts: RunFacts, tasks: Sequence[TaskFacts]) -> None:
         self.facts = facts
-        self.tasks = {task.task_id: task for task in tasks}
-        self.position = {task.task_id: number for number, task in enumerate(tasks)}
+        self.tasks = _present(tasks, facts.logical_date)
+        self.position = {task_id: number for number, task_id in enumerate(self.tasks)}
         self.states: dict[TaskKey, TaskState | None] = {}
         self.retry_at: dict[TaskKey, datetime] = {}
         self._keys: dict[str, list[TaskKey]] = {}
         #: instances of each task that have not ended; tasks directly before each with such instances
         self._open: dict[str, int] = {}
         self._waits: dict[str, int] = {}
-        for task in tasks:
+        for task in self.tasks.values():
             self._place(task.task_id, range(task.copies) if task.copies else [-1])
-        for task in tasks:
+        for task in self.tasks.values():
             self._waits[task.task_id] = sum(1 for one in task.upstream if self._open[one])
 
     def keys_of(self, task_id: str) -> list[TaskKey]:
@@ -143,6 +143,22 @@ class Board:
             return
         for one in self.tasks[task_id].downstream:
             self._waits[one] += 1 if now else -1
+
+
+def _present(tasks: Sequence[TaskFacts], date: datetime) -> dict[str, TaskFacts]:
+    """Return the tasks that are there on a date, linked among themselves."""
+    there = {task.task_id for task in tasks if (task.start_date or date) <= date <= (task.end_date or date)}
+    if len(there) == len(tasks):
+        return {task.task_id: task for task in tasks}
+    return {
+        task.task_id: replace(
+            task,
+            upstream=tuple(one for one in task.upstream if one in there),
+            downstream=tuple(one for one in task.downstream if one in there),
+        )
+        for task in tasks
+        if task.task_id in there
+    }
 
 
 def name_of(key: TaskKey) -> str:
