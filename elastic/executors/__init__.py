@@ -6,15 +6,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from elastic.executors.command import Command
     from elastic.executors.executor import Executor, ExecutorEvent
+    from elastic.executors.inline import InlineExecutor
     from elastic.executors.local import LocalExecutor
     from elastic.executors.ray_executor import RayExecutor
     from elastic.executors.sequential import SequentialExecutor
 
-__all__ = ["Command", "Executor", "ExecutorEvent", "LocalExecutor", "RayExecutor", "SequentialExecutor"]
+__all__ = [
+    "Command",
+    "Executor",
+    "ExecutorEvent",
+    "InlineExecutor",
+    "LocalExecutor",
+    "RayExecutor",
+    "SequentialExecutor",
+]
 
 _HOMES = {
     "elastic.executors.command": ("Command",),
     "elastic.executors.executor": ("Executor", "ExecutorEvent"),
+    "elastic.executors.inline": ("InlineExecutor",),
     "elastic.executors.local": ("LocalExecutor",),
     "elastic.executors.ray_executor": ("RayExecutor",),
     "elastic.executors.sequential": ("SequentialExecutor",),

@@ -7,14 +7,14 @@ from typing import Any
 from elastic.core.errors import UsageError
 from elastic.executors.executor import Executor
 
-_NAMES = ("local", "sequential", "ray")
+_NAMES = ("local", "sequential", "inline", "ray")
 
 
 def executor_of(wanted: Any, parallelism: int = 16) -> Executor:
     """Return an executor.
 
     Args:
-        wanted: One, its class, or its name: `local`, `sequential`, `ray`, or `module:Class` for one of a user's own.
+        wanted: One, its class, or its name: `local`, `sequential`, `inline`, `ray`, or `module:Class` of a user's own.
         parallelism: How many commands may run at the same time, where it has no number of its own.
 
     Raises:
@@ -50,9 +50,14 @@ def _builders() -> dict[str, Callable[[int], Executor]]:
 
         return SequentialExecutor()
 
+    def inline(parallelism: int) -> Executor:
+        from elastic.executors.inline import InlineExecutor
+
+        return InlineExecutor()
+
     def ray(parallelism: int) -> Executor:
         from elastic.executors.ray_executor import RayExecutor
 
         return RayExecutor(parallelism)
 
-    return {"local": local, "sequential": sequential, "ray": ray}
+    return {"local": local, "sequential": sequential, "inline": inline, "ray": ray}

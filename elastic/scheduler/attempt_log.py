@@ -16,7 +16,7 @@ from elastic.dag.instance import TaskInstance
 from elastic.dag.operator import BaseOperator
 from elastic.db.value import LogLine
 from elastic.db.xcom_store import add_log_lines
-from elastic.scheduler.log_format import RULE, TASK_FORMAT, StepFormatter, log_file, step_of
+from elastic.scheduler.log_format import RULE, TASK_FORMAT, StepFormatter, is_line, log_file, step_of
 from elastic.scheduler.order import Order
 from elastic.scheduler.site import Site
 
@@ -35,6 +35,7 @@ class Lines(logging.Handler):
 
     def __init__(self, site: Site, order: Order) -> None:
         super().__init__()
+        self.addFilter(is_line)
         self._site, self._order = site, order
         self._lines: list[LogLine] = []
         self._since = time.monotonic()
@@ -105,6 +106,7 @@ def _handlers(site: Site, task: BaseOperator, instance: TaskInstance, terminal: 
     if site.flow_logs is not None:
         of_step = log_file(site.flow_logs / instance.dag_id / f"{instance.task_id}.log")
         of_step.setFormatter(StepFormatter(instance.task_id))
+        of_step.addFilter(is_line)
         handlers.append(of_step)
     if terminal is not None:
         shown = logging.StreamHandler(terminal)
@@ -119,7 +121,8 @@ def _header(task: BaseOperator, instance: TaskInstance, order: Order) -> None:
     """Log Flux's header."""
     tries = order.facts.try_number
     what = "New run" if tries == 1 else f"Retry run {tries - 1} out of {max(order.max_tries - 1, tries - 1)}"
-    task.log.info("\n%s\n%s starting @%s\n%s", RULE, what, dt.datetime.now().isoformat(), RULE)  # noqa: DTZ005 - as Flux
+    now = dt.datetime.now().isoformat()  # noqa: DTZ005 - by the clock of the lines around it
+    task.log.info("\n%s\n%s starting @%s\n%s", RULE, what, now, RULE, extra={"is_header": True})
     date = instance.execution_date
     task.log.info("Executing %s for %s", task, date)
 

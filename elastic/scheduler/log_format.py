@@ -27,6 +27,11 @@ class StepFormatter(logging.Formatter):
         return super().format(record)
 
 
+def is_line(record: logging.LogRecord) -> bool:
+    """Say whether a record is a line of Synergy's logs: Flux's header is none."""
+    return not getattr(record, "is_header", False)
+
+
 def step_of(record: logging.LogRecord, step: str) -> str:
     """Return who speaks in a line: the step, or one of its actions; code that is neither speaks for the step."""
     name = record.name.removeprefix(TASK_PREFIX)

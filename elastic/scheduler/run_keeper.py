@@ -22,6 +22,7 @@ _log = logging.getLogger("elastic.scheduler")
 #: Seconds between tries to begin a run while others have as many going as there may be.
 _ASK = 0.5
 
+_FINAL = (RunState.SUCCESS, RunState.FAILED)
 _UNFINISHED = (RunState.QUEUED, RunState.RUNNING)
 
 
@@ -75,6 +76,14 @@ class RunKeeper:
             begun.append(run_id)
         return begun
 
+    def reopen(self, run_ids: Sequence[str]) -> None:
+        """Make runs running that had ended, and in which there is something to do after all."""
+        for run_id in run_ids if self._most else ():
+            run = self.by_id[run_id]
+            if self._agenda.end_of(run_id) is None:
+                # A task was added to the DAG, or the run was ended while it was not complete.
+                transition.set_run_state(self._site.database, run.dag_id, run_id, RunState.RUNNING, expected=_FINAL)
+
     def end(self) -> None:
         """End the runs in which nothing is left to do."""
         for run_id in self.going:
@@ -106,12 +115,7 @@ class RunKeeper:
             self.log.say(run, "begins" if run.attempt == 1 else f"begins, attempt {run.attempt}")
             return True
         found = reading.run_of_id(self._site.database, run.dag_id, run_id)
-        if found is None or found.state is RunState.QUEUED:
-            return False
-        if found.state.is_final and self._agenda.end_of(run_id) is None:
-            # A task was added to the DAG, or cleared by hand: the run is not complete any more.
-            transition.set_run_state(self._site.database, run.dag_id, run_id, RunState.RUNNING, expected=(found.state,))
-        return True
+        return found is not None and found.state is not RunState.QUEUED
 
     def _end(self, run_id: str, state: RunState, message: str) -> None:
         self._going.remove(run_id)

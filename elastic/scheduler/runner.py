@@ -1,7 +1,7 @@
 """What a worker process does with a command: it knows the DAG already, and runs the attempt that is ordered."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from elastic.dag.bag import DagBag
 from elastic.dag.dag import DAG
@@ -17,9 +17,15 @@ class AttemptRunner:
     """Runs attempts of tasks of one DAG.
 
     A process that was forked has the DAG; one that was not loads it from its file.
+
+    Args:
+        dag: The DAG.
+        site: Where it happens.
+        terminal: Where the logs go as well; what is printed stays what it is then, and is else part of the log.
     """
 
-    def __init__(self, dag: DAG, site: Site) -> None:
+    def __init__(self, dag: DAG, site: Site, terminal: TextIO | None = None) -> None:
+        self._terminal = terminal
         self._dag: DAG | None = dag
         self._dag_id, self._place = dag.dag_id, dag.fileloc
         self._site: Site | None = site
@@ -32,7 +38,8 @@ class AttemptRunner:
         order: Order = command.order
         if not order.is_claimed and not claim(self._site, order):
             return Report(ending=None)
-        return run_attempt(self._dag.get_task(key.task_id), order, self._site, capture=True)
+        task, terminal = self._dag.get_task(key.task_id), self._terminal
+        return run_attempt(task, order, self._site, terminal=terminal, capture=terminal is None)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_dag": None, "_site": None}
+        return {**self.__dict__, "_dag": None, "_site": None, "_terminal": None}

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TextIO
 
 from elastic.core.errors import ElasticError
 from elastic.dag.dag import DAG
@@ -46,6 +47,8 @@ class Assignment:
     executor: Executor
     #: runs that may go on at the same time; 0 leaves the states of runs alone, and makes one try of each instance
     max_active_runs: int
+    #: where the logs of tasks go as well, if they run in this process
+    terminal: TextIO | None = None
     #: what kind of job it is
     kind: str = "BackfillJob"
 
@@ -82,8 +85,11 @@ class Supervisor:
         self.dispatcher = Dispatcher(site, self.dag, self.runs.by_id, self.executor, self.owner)
         #: why some instances wait for what will never come
         self.stuck: list[str] = []
+        self._runner = AttemptRunner(self.dag, site, assignment.terminal)
         self._is_single = not assignment.max_active_runs
         self._tried: set[TaskKey] = set()
+        #: mapped tasks whose copies are counted when what they are mapped over is written down
+        self._uncounted: list[TaskKey] = []
         self._unwritten: tuple[LogLine, ...] = ()
         self._beats_at = self._polls_at = 0.0
         self._poll = _POLL
@@ -95,7 +101,7 @@ class Supervisor:
         self.dispatcher.job_id = job_id
         with self._interruption:
             try:
-                self.executor.start(AttemptRunner(self.dag, self.site))
+                self.executor.start(self._runner)
                 self._work(job_id)
                 self.executor.end()
             except BaseException as error:
@@ -110,6 +116,9 @@ class Supervisor:
         while True:
             self._begin()
             ready = self._turn()
+            while self._uncounted:
+                self._expand(self._uncounted.pop())
+                ready = self._turn()
             self.runs.end()
             if self._is_done(ready, job_id):
                 break
@@ -125,6 +134,7 @@ class Supervisor:
     def _begin(self) -> None:
         while begun := self.runs.begin():
             self._refresh(begun)
+            self.runs.reopen(begun)
             self.runs.end()
 
     def _turn(self) -> Sequence[Candidate]:
@@ -191,9 +201,8 @@ class Supervisor:
         while True:
             found = self.agenda.look(self._now())
             settled += [self._settled(key, state, reason) for key, state, reason in found.settled]
-            for key in found.expandable:
-                self._expand(key)
-            if not found.settled and not found.expandable:
+            self._uncounted += found.expandable
+            if not found.settled:
                 return [one for one in found.ready if not (self._is_single and one.key in self._tried)]
 
     def _settled(self, key: TaskKey, state: TaskState, reason: str) -> Settled:

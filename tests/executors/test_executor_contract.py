@@ -11,17 +11,20 @@ from executor_samples import PlainExecutor, events_of, key_of, python, states_of
 
 from elastic.core.errors import UsageError
 from elastic.dag.state import TaskState
-from elastic.executors import Command, Executor, LocalExecutor, RayExecutor, SequentialExecutor
+from elastic.executors import Command, Executor, InlineExecutor, LocalExecutor, RayExecutor, SequentialExecutor
 from elastic.executors.choice import executor_of
 from elastic.executors.ray_executor import options_of
 
 
-@pytest.fixture(params=["plain", "sequential", "local", "spawned", pytest.param("ray", marks=pytest.mark.cluster)])
+@pytest.fixture(
+    params=["plain", "inline", "sequential", "local", "spawned", pytest.param("ray", marks=pytest.mark.cluster)]
+)
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
     if request.param == "ray":
         request.getfixturevalue("embedded_ray")
     made: dict[str, Any] = {
         "plain": PlainExecutor,
+        "inline": InlineExecutor,
         "sequential": SequentialExecutor,
         "local": lambda: LocalExecutor(3, "fork"),
         "spawned": lambda: LocalExecutor(2, "spawn"),
@@ -151,6 +154,7 @@ def test_a_command_that_must_not_go_on_is_ended(tmp_path: Path) -> None:
     [
         ("local", LocalExecutor),
         ("sequential", SequentialExecutor),
+        ("inline", InlineExecutor),
         ("ray", RayExecutor),
         ("executor_samples:PlainExecutor", PlainExecutor),
         (PlainExecutor, PlainExecutor),
