@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from elastic.core.source import Reader, Source
     from elastic.core.stage import Stage
     from elastic.core.step import Progress, StepState
+    from elastic.dag.dag import DAG
     from elastic.engine.flow import Flow
     from elastic.engine.options import Options
     from elastic.engine.reading import (
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from elastic.engine.verification import Verification, verify
 
 __all__ = [
+    # tasks in order
+    "DAG",
     # where a flow begins
     "read_text",
     "read_jsonl",
@@ -101,6 +104,7 @@ _HOMES = {
     "elastic.core.source": ("Reader", "Source"),
     "elastic.core.stage": ("Stage",),
     "elastic.core.step": ("Progress", "StepState"),
+    "elastic.dag.dag": ("DAG",),
     "elastic.engine.flow": ("Flow",),
     "elastic.engine.options": ("Options",),
     "elastic.engine.reading": (

@@ -1,18 +1,24 @@
 """What all tests share: a home of their own, and Ray where one is wanted."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import hypothesis
 import pytest
 
 from elastic.stages.ray_environment import prepare
-from elastic.testing import RayCluster
+from elastic.testing import MariaDbServer, PostgresServer, RayCluster
+from elastic.testing.server_process import ServerProcess
+
+ServerT = TypeVar("ServerT", bound=ServerProcess)
+
 
 # Before a test module imports Ray, which reads its environment then: without a token of its own it would leave one in
 # the user's home, and every process that looks for a cluster on this machine would find and use this one.
@@ -61,6 +67,56 @@ def ray_nodes() -> Iterator[RayCluster]:
     """
     with RayCluster(cpus=(1, 1), hidden_from=(None, "hidden") if _may_unshare() else ()) as nodes:
         yield nodes
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for all tests of this process; `create_database` makes a database for one of them."""
+    yield from _running(PostgresServer(), "psycopg")
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDbServer]:
+    """A MariaDB server for all tests of this process; `create_database` makes a database for one of them."""
+    yield from _running(MariaDbServer(), "pymysql")
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """The URL of a PostgreSQL database."""
+    return postgres_server.create_database()
+
+
+@pytest.fixture(scope="session")
+def mariadb_url(mariadb_server: MariaDbServer) -> str:
+    """The URL of a MariaDB database."""
+    return mariadb_server.create_database()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql", "mariadb", "duckdb"])
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of one database after the other."""
+    name: str = request.param
+    if name in ("postgresql", "mariadb"):
+        yield request.getfixturevalue("postgres_url" if name == "postgresql" else "mariadb_url")
+        return
+    path = tmp_path_factory.mktemp(name) / "database"
+    with contextlib.ExitStack() as held:
+        if name == "duckdb":
+            # Opening a file of DuckDB takes it 40 ms, unless it is open in this process.
+            held.enter_context(pytest.importorskip("duckdb").connect(path))
+        yield f"{name}:///{path}"
+
+
+def _running(server: ServerT, driver: str) -> Iterator[ServerT]:
+    reason = server.missing()
+    if reason is None and find_spec(driver) is None:
+        reason = f"the driver {driver} of {server.name} is not installed."
+    if reason is not None:
+        # Where the databases were installed on purpose, a test that skips would hide that they are gone.
+        (pytest.fail if os.environ.get("TEST_DATABASES") == "required" else pytest.skip)(reason)
+    with server:
+        yield server
 
 
 def _may_unshare() -> bool:

@@ -8,7 +8,22 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from elastic.cli import chaos, dead_letter, example, flow, receipt, replay, resume, run, verify
+from elastic.cli import (
+    chaos,
+    config,
+    connection,
+    database,
+    dead_letter,
+    example,
+    flow,
+    pool,
+    receipt,
+    replay,
+    resume,
+    run,
+    variable,
+    verify,
+)
 from elastic.core.errors import (
     ElasticError,
     SourceNotFoundError,
@@ -60,6 +75,12 @@ app.command("replay", epilog=replay.EXAMPLE)(replay.replay)
 app.command("verify", epilog=verify.EXAMPLE)(verify.verify)
 app.command("chaos", epilog=chaos.EXAMPLE)(chaos.chaos)
 app.add_typer(dead_letter.app, name="dead-letters")
+app.add_typer(connection.app, name="connections")
+app.add_typer(variable.app, name="variables")
+app.add_typer(pool.app, name="pools")
+app.add_typer(database.app, name="db")
+app.add_typer(config.app, name="config")
+app.command("initdb", epilog=database.INITDB_EXAMPLE)(database.initdb)
 
 
 def _print_version(value: bool) -> None:

@@ -1,5 +1,7 @@
-"""For tests of flows: clusters to try them on."""
+"""For tests: clusters to try flows on, and database servers to try hooks on."""
 
+from elastic.testing.mariadb_server import MariaDbServer
+from elastic.testing.postgres_server import PostgresServer
 from elastic.testing.ray_cluster import RayCluster
 
-__all__ = ["RayCluster"]
+__all__ = ["MariaDbServer", "PostgresServer", "RayCluster"]

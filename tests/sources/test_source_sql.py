@@ -3,18 +3,18 @@
 import datetime as dt
 import sqlite3
 import uuid
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from postgres_server import PASSWORD, postgres_server, programs
 from source_samples import chunks, entries
-from sqlalchemy import URL, Column, Date, Integer, MetaData, Numeric, Table, make_url, select, text
+from sqlalchemy import URL, Column, Date, Integer, MetaData, Numeric, Table, create_engine, make_url, select, text
+from sqlalchemy.pool import NullPool
 
 from elastic.core.errors import SourceError, SourceNotFoundError, UsageError
 from elastic.stages.sources import SqlSource
+from elastic.testing import PostgresServer
 
 ROWS = [(1, "one"), (2, None), (3, 'Bobby"; DROP TABLE words'), (4, "v\u00eder"), (5, "")]
 DICTS = [{"id": number, "word": word} for number, word in ROWS]
@@ -33,20 +33,14 @@ def words(tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[URL]:
+def postgres(postgres_server: PostgresServer) -> URL:
     """The URL of a PostgreSQL database with the same table."""
-    psycopg = pytest.importorskip("psycopg", reason="no driver for PostgreSQL is installed", exc_type=ImportError)
-    folder = programs()
-    if folder is None:
-        pytest.skip("the programs of PostgreSQL are not on this machine")
-    with postgres_server(folder) as server:
-        url = make_url(server).set(password=PASSWORD)
-        with psycopg.connect(
-            host=url.host, port=url.port, user=url.username, password=PASSWORD, dbname=url.database
-        ) as connection:
-            connection.execute("create table words (id integer primary key, word text)")
-            connection.cursor().executemany("insert into words values (%s, %s)", ROWS)
-        yield url
+    url = make_url(postgres_server.create_database())
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text("create table words (id integer primary key, word text)"))
+        connection.execute(text("insert into words values (:id, :word)"), DICTS)
+    return url
 
 
 QUERY = "select id, word from words order by id"
@@ -236,7 +230,7 @@ def test_a_postgresql_server_that_refuses_is_named_without_the_password(postgres
     with pytest.raises(SourceError, match=r"failed after 0 rows .*password authentication failed") as caught:
         list(SqlSource(QUERY, wrong).cut())
     assert "wrong-password" not in str(caught.value) + str(SqlSource(QUERY, wrong).describe())
-    assert f"elastic:***@127.0.0.1:{postgres.port}/postgres" in str(caught.value)
+    assert f"elastic:***@127.0.0.1:{postgres.port}/{postgres.database}" in str(caught.value)
     assert "\n" not in str(caught.value)
     with pytest.raises(SourceError, match=r"relation \"nothing\" does not exist"):
         list(SqlSource("select * from nothing", postgres).cut())

@@ -1,0 +1,1 @@
+"""Settings of the program, from where they were set to what they mean; and the masking of secrets."""

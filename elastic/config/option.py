@@ -1,0 +1,181 @@
+"""What can be set: every key with its section, kind, default and meaning."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from elastic.core.errors import UsageError
+
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """A key that can be set."""
+
+    section: str
+    key: str
+    #: bool, int, float or str; what a file says must be of it, what the environment says must read as it
+    kind: type
+    default: Any
+    #: one sentence
+    doc: str
+    #: never shown; may also be set by `<key>_cmd` and `<key>_file`
+    is_secret: bool = False
+    #: the least value that is allowed
+    least: float | None = None
+
+    @property
+    def name(self) -> str:
+        """`section.key`."""
+        return f"{self.section}.{self.key}"
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return f"ELASTIC__{self.section}__{self.key}".upper()
+
+    def read(self, value: Any, place: str) -> Any:
+        """Return a value from a file or, as text, from the environment.
+
+        Args:
+            value: As it was found.
+            place: Where, for the text of the error.
+
+        Raises:
+            UsageError: It is not of the kind.
+        """
+        read = _READERS[self.kind](value)
+        if read is None or (self.least is not None and read < self.least):
+            shown = "what it holds" if self.is_secret else repr(value)
+            least = "" if self.least is None else f" of at least {self.least:g}"
+            raise UsageError(f"{place}: {self.name} must be {_NAMES[self.kind]}{least}, not {shown}.")
+        return read
+
+
+def _bool(value: Any) -> bool | None:
+    text = str(value).strip().lower()
+    return True if text in _TRUE else False if text in _FALSE else None
+
+
+def _number(kind: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int | float | str) or (kind is int and _has_point(value)):
+            return None
+        try:
+            return kind(value)
+        except ValueError:
+            return None
+
+    return read
+
+
+def _has_point(value: Any) -> bool:
+    return isinstance(value, float)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+_READERS: dict[type, Callable[[Any], Any]] = {bool: _bool, int: _number(int), float: _number(float), str: _text}
+_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+#: `{home}` stands for ELASTIC_HOME.
+OPTIONS: tuple[Option, ...] = (
+    Option(section="core", key="dags_folder", kind=str, default="{home}/dags", doc="Where DAG files lie."),
+    Option(section="core", key="executor", kind=str, default="local", doc="What runs tasks: sequential, local, ray."),
+    Option(
+        section="core",
+        key="parallelism",
+        kind=int,
+        default=16,
+        least=1,
+        doc="Tasks that run at the same time, at most.",
+    ),
+    Option(section="core", key="timezone", kind=str, default="UTC", doc="The time zone of DAGs that name none."),
+    Option(
+        section="database",
+        key="url",
+        kind=str,
+        default="sqlite:///{home}/elastic.db",
+        is_secret=True,
+        doc="Where the metadata database is.",
+    ),
+    Option(
+        section="database",
+        key="timeout",
+        kind=float,
+        default=30.0,
+        least=0.001,
+        doc="Seconds to wait for a lock of another process.",
+    ),
+    Option(
+        section="database",
+        key="patience",
+        kind=float,
+        default=30.0,
+        least=0,
+        doc="Seconds to try again while the database is away.",
+    ),
+    Option(
+        section="logs", key="folder", kind=str, default="{home}/logs", doc="Logs of tasks: <dag>/<task>/<logical date>."
+    ),
+    Option(
+        section="logs",
+        key="flow_folder",
+        kind=str,
+        default="",
+        doc="Logs of flows and steps: <flow>/<flow>.log, <flow>/<step>.log; empty for none.",
+    ),
+    Option(section="logs", key="in_database", kind=bool, default=True, doc="Keep the lines of flows in the database."),
+    Option(section="logs", key="level", kind=str, default="INFO", doc="The least level that is written."),
+    Option(
+        section="secrets",
+        key="fernet_key",
+        kind=str,
+        default="",
+        is_secret=True,
+        doc="Keys for connections and variables, separated by commas; the first one encrypts.",
+    ),
+    Option(
+        section="secrets",
+        key="fernet_key_path",
+        kind=str,
+        default="{home}/fernet.key",
+        doc="The file that holds the keys, one a line, when fernet_key is empty; only its owner may read it.",
+    ),
+    Option(
+        section="scheduler",
+        key="heartbeat",
+        kind=float,
+        default=5.0,
+        least=0.01,
+        doc="Seconds between signs of life of a job.",
+    ),
+    Option(
+        section="scheduler",
+        key="lease",
+        kind=float,
+        default=30.0,
+        least=0.1,
+        doc="Seconds after which a task whose process gives no sign of life is taken for dead.",
+    ),
+    Option(
+        section="bundle",
+        key="signing_key_path",
+        kind=str,
+        default="{home}/bundle.key",
+        doc="The key that bundles are signed with.",
+    ),
+)
+
+BY_NAME = {option.name: option for option in OPTIONS}
+SECTIONS = tuple(dict.fromkeys(option.section for option in OPTIONS))
+
+
+def hint(name: str) -> str:
+    """Return what to do about a key that is not there."""
+    close = get_close_matches(name, BY_NAME, 1)
+    return f"did you mean {close[0]!r}?" if close else "`elastic config list` shows what there is."

@@ -1,0 +1,124 @@
+"""All settings together: for each the value that holds, and where it was set."""
+
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from elastic.config.mask import MASK
+from elastic.config.option import BY_NAME, OPTIONS, Option, hint
+from elastic.config.source import FILE_NAME, Found, Problem, of_defaults, of_environment, of_file, resolve
+from elastic.core.errors import UsageError
+from elastic.persistence.home import Home
+
+#: Seconds that a command may take that prints a secret.
+_COMMAND_SECONDS = 30
+
+
+class Settings:
+    """What is set. Later places win: defaults, `$ELASTIC_HOME/elastic.toml`, `./elastic.toml`, the environment."""
+
+    def __init__(self, home: Path, found: Mapping[str, Found]) -> None:
+        self.home = home
+        self._found = dict(found)
+
+    def get(self, name: str) -> Any:
+        """Return a value by its name, `section.key`.
+
+        Raises:
+            UsageError: There is no such setting, or its command or file fails.
+        """
+        return resolve(self._of(name), run_command)
+
+    def text(self, name: str) -> str:
+        """Return a value that is a text."""
+        return str(self.get(name))
+
+    def shown(self, name: str) -> Any:
+        """Return a value as it may be shown."""
+        found = self._of(name)
+        if not found.option.is_secret:
+            return found.value
+        if name == "database.url" and not found.via:
+            return _masked_url(found.value)
+        return MASK if found.value else ""
+
+    def source(self, name: str) -> str:
+        """Return where a value was set: `default`, a file, or an environment variable."""
+        return self._of(name).source
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """All that can be set."""
+        return OPTIONS
+
+    def _of(self, name: str) -> Found:
+        if name not in BY_NAME:
+            raise UsageError(f"there is no setting {name!r}; {hint(name)}")
+        return self._found[name]
+
+    def __repr__(self) -> str:
+        return f"<Settings of {self.home}>"
+
+
+def read_settings(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
+    """Read all settings.
+
+    Args:
+        environment: The variables; those of this process by default.
+        folder: Where `./elastic.toml` is looked for; the working folder by default.
+
+    Raises:
+        UsageError: One of them cannot stand as it is; `elastic config lint` tells all that cannot.
+    """
+    environment = os.environ if environment is None else environment
+    home = Home.of(environment).folder
+    found: dict[str, Found] = {}
+    for item in _all(environment, home, folder):
+        if isinstance(item, Problem):
+            raise UsageError(str(item))
+        found[item.option.name] = item
+    return Settings(home, found)
+
+
+def problems(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> list[str]:
+    """Return all that `read_settings` would refuse, in sentences."""
+    environment = os.environ if environment is None else environment
+    home = Home.of(environment).folder
+    return [str(item) for item in _all(environment, home, folder) if isinstance(item, Problem)]
+
+
+def run_command(command: str) -> str:
+    """Return what a command prints, without the end of the line. No shell sees it.
+
+    Raises:
+        UsageError: It cannot be run, fails, or takes too long. What it printed is not shown.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 - the owner of the settings wrote it
+            shlex.split(command), capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=False
+        )
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        raise UsageError(f"the command {command!r} of a setting cannot be run ({type(error).__name__}).") from None
+    if done.returncode:
+        raise UsageError(f"the command {command!r} of a setting ended with exit code {done.returncode}.")
+    return done.stdout.rstrip("\r\n")
+
+
+def _all(environment: Mapping[str, str], home: Path, folder: Path | None) -> Iterator[Found | Problem]:
+    project = (folder or Path.cwd()).absolute() / FILE_NAME
+    yield from of_defaults(home)
+    yield from of_file(home / FILE_NAME, may_run=True)
+    if project != home / FILE_NAME:
+        yield from of_file(project, may_run=False)
+    yield from of_environment(environment)
+
+
+def _masked_url(url: str) -> str:
+    head, at, tail = url.rpartition("@")
+    if not at:
+        return url
+    scheme, slashes, user = head.partition("://")
+    return f"{scheme}{slashes}{user.partition(':')[0]}:{MASK}@{tail}"

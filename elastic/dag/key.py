@@ -1,0 +1,47 @@
+"""Names of DAGs, tasks, runs and pools, and the key of a task instance."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from elastic.dag.errors import InvalidKeyError
+
+#: Keys become file names and parts of addresses, so nothing that has a meaning there may be in one.
+_KEY = re.compile(r"[A-Za-z0-9_.-]{1,250}", re.ASCII)
+
+
+def check_key(kind: str, key: str) -> str:
+    """Return `key` if it can be the name of a thing.
+
+    Args:
+        kind: What it names, for the text of the error: "dag_id", "task_id", "pool".
+        key: The name.
+
+    Raises:
+        InvalidKeyError: It is empty, longer than 250 characters, `.` or `..`, or has other characters than ASCII
+            letters, digits, `_`, `-` and `.`.
+    """
+    if not isinstance(key, str) or not _KEY.fullmatch(key) or key in (".", ".."):
+        raise InvalidKeyError(kind, key)
+    return key
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TaskKey:
+    """Which task instance."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    #: the number of the copy of a mapped task, from 0; -1 for a task that is not mapped
+    map_index: int = -1
+
+    def __str__(self) -> str:
+        copy = f"[{self.map_index}]" if self.map_index >= 0 else ""
+        return f"{self.dag_id}.{self.task_id}{copy} of {self.run_id}"
+
+
+def run_id_of(logical_date: datetime, run_type: str = "scheduled") -> str:
+    """Return the id of the run of a logical date, such as `scheduled_20160222T000000`, in UTC."""
+    instant = logical_date.astimezone(UTC)
+    return f"{run_type}_{instant:%Y%m%dT%H%M%S}" + (f".{instant.microsecond:06}" if instant.microsecond else "")

@@ -1,0 +1,125 @@
+"""Templates: Jinja in a sandbox, over read-only views of the context."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from elastic.dag.context import Context
+from elastic.dag.errors import TemplateError
+from elastic.dag.scene import scene_of
+from elastic.dag.xcom_arg import XComArg
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from elastic.dag.operator import BaseOperator
+
+#: How long a rendered text may be, in characters.
+LONGEST = 10_000_000
+
+
+def render_fields(attempt: "BaseOperator", context: Context) -> dict[str, str]:
+    """Render the template fields of an attempt in place, and return them as text.
+
+    Texts in lists, tuples and dicts are templates too; outputs of tasks become their values. A field that is one
+    word with an ending of `template_ext` is a file: below the folder of the DAG's file, or the DAG's
+    `template_searchpath`.
+
+    Args:
+        attempt: A copy of the task, which is changed.
+        context: The context of the attempt.
+
+    Raises:
+        TemplateError: It names the task, the field, and the line of the field or file.
+    """
+    renderer = Renderer(attempt, context)
+    shown: dict[str, str] = {}
+    for field in attempt.rendered_fields:
+        if not hasattr(attempt, field):
+            raise TemplateError(renderer.title(field), "template_fields", "the task has no such attribute")
+        value = renderer.render(field, getattr(attempt, field))
+        setattr(attempt, field, value)
+        shown[field] = value if isinstance(value, str) else repr(value)
+    return shown
+
+
+class Renderer:
+    """Renders templates of one attempt.
+
+    Args:
+        task: Whose templates they are.
+        context: The context of the attempt.
+    """
+
+    def __init__(self, task: "BaseOperator", context: Context) -> None:
+        self.task, self.context = task, context
+        self._environment: Environment | None = None
+        self._scene: Mapping[str, Any] | None = None
+
+    def title(self, field: str) -> str:
+        """Name a field of the task for the text of errors."""
+        return f"task {self.task.task_id!r}, field {field!r}"
+
+    def render(self, field: str, value: Any) -> Any:
+        """Return a value with the templates in it rendered.
+
+        Raises:
+            TemplateError: One cannot be.
+        """
+        if isinstance(value, str):
+            return self._render_text(field, value)
+        if isinstance(value, XComArg):
+            return value.resolve(self.context["ti"].xcom_pull)
+        if isinstance(value, dict):
+            return {name: self.render(field, one) for name, one in value.items()}
+        if isinstance(value, list):
+            return [self.render(field, one) for one in value]
+        if isinstance(value, tuple):
+            parts = [self.render(field, one) for one in value]
+            return type(value)._make(parts) if hasattr(value, "_make") else tuple(parts)
+        return value
+
+    def _render_text(self, field: str, text: str) -> str:
+        endings = self.task.template_ext
+        endings = (endings,) if isinstance(endings, str) else tuple(endings)
+        is_file = bool(endings) and text.endswith(endings) and not any(letter.isspace() for letter in text)
+        # Most texts are no templates, and then Jinja need not be loaded.
+        if not is_file and not any(mark in text for mark in ("{{", "{%", "{#")):
+            return text
+        return self._guarded(field, (lambda: self._of_file(text)) if is_file else (lambda: self._of_text(text)))
+
+    def _guarded(self, field: str, load: Callable[[], Any]) -> str:
+        from elastic.dag.sandbox import TooLongError, explain
+
+        try:
+            if self._scene is None:
+                self._scene = scene_of(self.context)
+            parts, length = [], 0
+            for part in load().generate(**self._scene):
+                parts.append(part)
+                length += len(part)
+                if length > LONGEST:
+                    raise TooLongError(f"it becomes longer than {LONGEST:,} characters")
+            return "".join(parts)
+        except TemplateError:
+            raise
+        except Exception as error:
+            place, reason = explain(error)
+            raise TemplateError(self.title(field), place, reason) from error
+
+    def _of_text(self, text: str) -> Any:
+        return self._jinja(()).from_string(text)
+
+    def _of_file(self, name: str) -> Any:
+        path = Path(name)
+        return self._jinja((path.parent,) if path.is_absolute() else ()).get_template(
+            path.name if path.is_absolute() else path.as_posix()
+        )
+
+    def _jinja(self, more: tuple[Path, ...]) -> "Environment":
+        from elastic.dag.sandbox import environment
+
+        if self._environment is None or more:
+            own = (self.task.dag.folder, *self.task.dag.template_searchpath) if self.task.has_dag else (Path.cwd(),)
+            self._environment = environment((*more, *own))
+        return self._environment

@@ -1,0 +1,79 @@
+"""A limit to how long a block of code may take."""
+
+import ctypes
+import signal
+import threading
+import time
+from types import FrameType, TracebackType
+from typing import Self
+
+from elastic.dag.errors import TaskTimeoutError
+
+
+class _OutOfTime(BaseException):
+    """Raised inside the block. No Exception, so that `except Exception` in user code does not hold it up."""
+
+
+class TimeLimit:
+    """Stops a block that takes longer than its limit, by an exception in it; the block ends as TaskTimeoutError.
+
+    In the main thread the exception comes by a signal, and breaks most waiting. In another thread it comes with the
+    next instruction of Python: a thread that waits in C goes on waiting, and only who watches the process can end it.
+
+    Args:
+        what: What is limited, for the text of the error.
+        seconds: None for no limit.
+    """
+
+    def __init__(self, what: str, seconds: float | None) -> None:
+        self.what, self.seconds = what, seconds
+        self._is_main = threading.current_thread() is threading.main_thread()
+        self._lock = threading.Lock()
+        self._is_over = self._is_struck = False
+
+    def __enter__(self) -> Self:
+        if self.seconds is None:
+            return self
+        if self._is_main:
+            self._old = signal.signal(signal.SIGALRM, self._ring)
+            signal.setitimer(signal.ITIMER_REAL, self.seconds)
+        else:
+            self._timer = threading.Timer(self.seconds, self._strike, [threading.get_ident()])
+            self._timer.daemon = True
+            self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.seconds is None:
+            return
+        if kind is _OutOfTime:
+            self._is_struck = False
+        try:
+            self._disarm()
+        except _OutOfTime:
+            kind = _OutOfTime
+        if kind is _OutOfTime:
+            raise TaskTimeoutError(self.what, self.seconds) from None
+
+    def _disarm(self) -> None:
+        if self._is_main:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, self._old)
+            return
+        with self._lock:
+            self._is_over = True
+        self._timer.cancel()
+        # One that was sent in the last moment must arrive in here, not in the code that comes after.
+        while self._is_struck:
+            time.sleep(0)
+
+    def _ring(self, number: int, frame: FrameType | None) -> None:
+        raise _OutOfTime
+
+    def _strike(self, thread_id: int) -> None:
+        with self._lock:
+            if not self._is_over:
+                self._is_struck = True
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(_OutOfTime))

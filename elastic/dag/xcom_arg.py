@@ -1,0 +1,81 @@
+"""The output of a task as an argument of another."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from elastic.dag.errors import XComError
+from elastic.dag.link import Linkable
+from elastic.dag.xcom import RETURN_VALUE
+
+if TYPE_CHECKING:
+    from elastic.dag.operator import BaseOperator
+
+#: Looks up what a task of the same run passed on: `pull(task_id, key)`.
+Pull = Callable[[str, str], Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class XComArg(Linkable):
+    """What a task will pass on. The task that is given it comes after the other, and gets the value.
+
+    `output["name"]` is that part of the value; of a mapped task the value is a list.
+    """
+
+    task: "BaseOperator"
+    key: str = RETURN_VALUE
+    path: tuple[str | int, ...] = ()
+
+    def __getitem__(self, part: str | int) -> "XComArg":
+        return XComArg(self.task, self.key, (*self.path, part))
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError(f"{self} has no value while DAGs are defined; give it to a task, or use expand().")
+
+    def first_tasks(self) -> "Sequence[BaseOperator]":
+        return [self.task]
+
+    def last_tasks(self) -> "Sequence[BaseOperator]":
+        return [self.task]
+
+    def resolve(self, pull: Pull) -> Any:
+        """Return the value in a run.
+
+        Raises:
+            XComError: The task passed on something that has no such part.
+        """
+        value = pull(self.task.task_id, self.key)
+        for part in self.path:
+            try:
+                value = value[part]
+            except (LookupError, TypeError) as error:
+                raise XComError(self.task.task_id, self.key, f"what it returned has no {part!r}") from error
+        return value
+
+    def __str__(self) -> str:
+        return f"output of {self.task.task_id!r}" + "".join(f"[{part!r}]" for part in self.path)
+
+    __repr__ = __str__
+
+
+def references(value: Any) -> Iterator[XComArg]:
+    """Yield the outputs of tasks that lie in a value: itself, or in its lists, tuples and dicts."""
+    if isinstance(value, XComArg):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from references(one)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for one in value:
+            yield from references(one)
+
+
+def resolved(value: Any, pull: Pull) -> Any:
+    """Return a value with what tasks passed on in place of their outputs."""
+    if isinstance(value, XComArg):
+        return value.resolve(pull)
+    if not any(True for _ in references(value)):
+        return value
+    if isinstance(value, Mapping):
+        return {name: resolved(one, pull) for name, one in value.items()}
+    return type(value)(resolved(one, pull) for one in value)

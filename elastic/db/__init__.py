@@ -1,0 +1,1 @@
+"""The metadata database: what runs, what ran, and how other systems are reached."""

@@ -1,0 +1,66 @@
+"""The log of what happened: written in the transaction of the change that it tells of."""
+
+import getpass
+from collections.abc import Iterable
+from functools import cache
+
+from sqlalchemy import Connection, bindparam, insert, select
+
+from elastic.dag.key import TaskKey
+from elastic.db.clock import now
+from elastic.db.engine import Database
+from elastic.db.match import key_bind, key_match
+from elastic.db.model import log, task_instance
+from elastic.db.model.schema import Key, LongText, Word
+
+_ti = task_instance.c
+
+_OF_INSTANCE = insert(log).from_select(
+    ["at", "event", "dag_id", "run_id", "task_id", "map_index", "try_number", "attempt_uuid", "owner", "detail"],
+    select(
+        now(),
+        bindparam("event", type_=Word),
+        _ti.dag_id,
+        _ti.run_id,
+        _ti.task_id,
+        _ti.map_index,
+        _ti.try_number,
+        _ti.attempt_uuid,
+        bindparam("owner", type_=Key),
+        bindparam("detail", type_=LongText),
+    ).where(key_match(_ti)),
+)
+_OF_ANYTHING = insert(log).values(at=now())
+
+
+@cache
+def owner() -> str:
+    """Return who the user of this process is."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def note_instances(connection: Connection, event: str, keys: Iterable[TaskKey], detail: str | None = None) -> None:
+    """Write a row for each task instance, as it stands now."""
+    rows = [{**key_bind(key), "event": event, "owner": owner(), "detail": detail} for key in keys]
+    if rows:
+        connection.execute(_OF_INSTANCE, rows if len(rows) > 1 else rows[0])
+
+
+def note_run(connection: Connection, event: str, dag_id: str, run_id: str, detail: str | None = None) -> None:
+    """Write a row for a DAG run."""
+    connection.execute(
+        _OF_ANYTHING, {"event": event, "dag_id": dag_id, "run_id": run_id, "owner": owner(), "detail": detail}
+    )
+
+
+def note(connection: Connection, event: str, detail: str, dag_id: str | None = None) -> None:
+    """Write a row for what somebody did; `detail` names the thing and holds no secret."""
+    connection.execute(_OF_ANYTHING, {"event": event, "dag_id": dag_id, "owner": owner(), "detail": detail})
+
+
+def record(database: Database, event: str, detail: str, *, dag_id: str | None = None) -> None:
+    """Write a row for what somebody did, in a transaction of its own."""
+    database.write(lambda connection, _: note(connection, event, detail, dag_id))

@@ -1,0 +1,127 @@
+"""What was found in DAG files: kept so that others can show it without importing anybody's code."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from elastic.db import audit
+from elastic.db.clock import now
+from elastic.db.engine import Database
+from elastic.db.errors import UnknownRowError
+from elastic.db.match import insert_if_absent
+from elastic.db.model import dag, dag_code, dag_structure, import_error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DagRow:
+    """A DAG as it was found."""
+
+    dag_id: str
+    fileloc: str
+    owner: str | None = None
+    description: str | None = None
+    schedule: str | None = None
+    #: separated by commas
+    tags: str = ""
+    task_count: int = 0
+    concurrency: int = 0
+    is_paused: bool = False
+    is_active: bool = True
+    source_digest: str | None = None
+    structure_digest: str | None = None
+
+
+def keep_dag(database: Database, found: DagRow, *, source: str = "", structure: str = "") -> None:
+    """Keep a DAG with its source and its structure (JSON), each under its digest.
+
+    Whether it is paused is taken only from the first time: after that it is for people to say.
+    """
+    row = {name: getattr(found, name) for name in found.__dataclass_fields__}
+    fresh = {name: value for name, value in row.items() if name not in ("dag_id", "is_paused")}
+
+    def work(connection: Connection, _: bool) -> None:
+        if source and found.source_digest:
+            code = {"digest": found.source_digest, "fileloc": found.fileloc, "source": source}
+            connection.execute(insert_if_absent(connection, dag_code).values(created_at=now()), code)
+        if structure and found.structure_digest:
+            text = {"digest": found.structure_digest, "dag_id": found.dag_id, "structure": structure}
+            connection.execute(insert_if_absent(connection, dag_structure).values(created_at=now()), text)
+        if connection.execute(insert_if_absent(connection, dag).values(parsed_at=now()), row).rowcount != 1:
+            connection.execute(update(dag).where(dag.c.dag_id == found.dag_id).values(parsed_at=now(), **fresh))
+
+    database.write(work)
+
+
+def dags(database: Database, *, active_only: bool = True) -> list[DagRow]:
+    """Return the DAGs that were found, by id."""
+    query = select(dag).order_by(dag.c.dag_id)
+    query = query.where(dag.c.is_active.is_(True)) if active_only else query
+    names = DagRow.__dataclass_fields__
+    rows = database.query(lambda connection: connection.execute(query).all())
+    return [DagRow(**{name: row._mapping[name] for name in names}) for row in rows]
+
+
+def forget_missing(database: Database, dag_ids: Sequence[str]) -> None:
+    """Mark as gone all DAGs but these. What they ran is kept."""
+    known = set(dag_ids)
+
+    def work(connection: Connection, _: bool) -> None:
+        active = connection.execute(select(dag.c.dag_id).where(dag.c.is_active.is_(True))).scalars().all()
+        gone = [{"gone": dag_id} for dag_id in active if dag_id not in known]
+        for row in gone:
+            connection.execute(update(dag).where(dag.c.dag_id == row["gone"]).values(is_active=False))
+
+    database.write(work)
+
+
+def set_paused(database: Database, dag_id: str, *, paused: bool) -> None:
+    """Pause a DAG, or let it go on.
+
+    Raises:
+        UnknownRowError: No such DAG was found yet.
+    """
+    change = update(dag).where(dag.c.dag_id == dag_id).values(is_paused=paused)
+
+    def work(connection: Connection, _: bool) -> None:
+        if not connection.execute(change).rowcount:
+            raise UnknownRowError("DAG", dag_id, "`elastic dags list` shows what there is")
+        audit.note(connection, "paused" if paused else "unpaused", dag_id, dag_id)
+
+    database.write(work)
+
+
+def source_of(database: Database, digest: str) -> str | None:
+    """Return the source that had this digest."""
+    query = select(dag_code.c.source).where(dag_code.c.digest == digest)
+    return database.query(lambda connection: connection.execute(query).scalar_one_or_none())
+
+
+def structure_of(database: Database, digest: str) -> str | None:
+    """Return the structure (JSON) that had this digest."""
+    query = select(dag_structure.c.structure).where(dag_structure.c.digest == digest)
+    return database.query(lambda connection: connection.execute(query).scalar_one_or_none())
+
+
+def set_import_errors(database: Database, tracebacks: Mapping[str, str]) -> None:
+    """Keep which files cannot be imported, by path, in place of what was known before."""
+    rows: list[dict[str, Any]] = [
+        {"path_digest": hashlib.sha256(path.encode()).hexdigest(), "path": path, "traceback": traceback}
+        for path, traceback in tracebacks.items()
+    ]
+
+    def work(connection: Connection, _: bool) -> None:
+        connection.execute(delete(import_error))
+        if rows:
+            connection.execute(insert(import_error).values(at=now()), rows)
+
+    database.write(work)
+
+
+def import_errors(database: Database) -> dict[str, str]:
+    """Return which files cannot be imported: tracebacks by path."""
+    query = select(import_error.c.path, import_error.c.traceback).order_by(import_error.c.path)
+    found = database.query(lambda connection: connection.execute(query).all())
+    return {row.path: row.traceback for row in found}

@@ -1,0 +1,111 @@
+"""What goes wrong with the metadata database and with what it keeps.
+
+    DatabaseError (ElasticError)
+    ├── DatabaseUnavailableError (ConnectionError)  it does not answer, or refuses the login
+    ├── DatabaseBusyError (TimeoutError)            others kept it locked for too long
+    ├── DatabaseVersionError                        it was made by another version of Elastic
+    └── SecretError (ValueError)                    what is encrypted cannot be read or written
+        ├── MissingKeyError                         there is no Fernet key
+        └── WrongKeyError                           the Fernet key is not the one that was used
+    UnknownRowError (UsageError, LookupError)       no DAG run, connection, variable or pool has this name
+    RowExistsError (UsageError)                     the name is taken
+
+No text holds a password: what is shown of a URL is its masked form.
+"""
+
+from elastic.core.errors import ElasticError, UsageError
+
+
+class DatabaseError(ElasticError):
+    """The metadata database cannot be used."""
+
+
+class DatabaseUnavailableError(DatabaseError, ConnectionError):
+    """The database does not answer, or refuses the login."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(url, reason)
+        #: the URL as it may be shown
+        self.url, self.reason = url, reason
+
+    def __str__(self) -> str:
+        return f"the database {self.url} cannot be reached ({self.reason}); check `database.url` and the server."
+
+
+class DatabaseBusyError(DatabaseError, TimeoutError):
+    """Other processes kept the database locked for too long. Nothing was written."""
+
+    def __init__(self, url: str, seconds: float) -> None:
+        super().__init__(url, seconds)
+        self.url, self.seconds = url, seconds
+
+    def __str__(self) -> str:
+        return (
+            f"the database {self.url} was locked by other processes for {self.seconds:g} s; "
+            "stop the one that holds it, or set database.timeout to more seconds."
+        )
+
+
+class DatabaseVersionError(DatabaseError):
+    """The tables of the database are those of another version of Elastic."""
+
+    def __init__(self, url: str, found: str, wanted: str, advice: str) -> None:
+        super().__init__(url, found, wanted, advice)
+        self.url, self.found, self.wanted, self.advice = url, found, wanted, advice
+
+    def __str__(self) -> str:
+        return f"the database {self.url} {self.found}, and this program works with {self.wanted}; {self.advice}."
+
+
+class SecretError(DatabaseError, ValueError):
+    """What is kept encrypted cannot be read or written."""
+
+
+class MissingKeyError(SecretError):
+    """There is no Fernet key, and without one no secret is kept or read."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return (
+            f"there is no Fernet key for {self.what}; make one with `elastic db make-key`, "
+            "or give it in ELASTIC__SECRETS__FERNET_KEY."
+        )
+
+
+class WrongKeyError(SecretError):
+    """The Fernet key is not the one that the secret was encrypted with."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what} was encrypted with another Fernet key; put the old key after the new one "
+            "in secrets.fernet_key, or set the value again."
+        )
+
+
+class UnknownRowError(UsageError, LookupError):
+    """Nothing in the database has this name."""
+
+    def __init__(self, kind: str, name: str, advice: str) -> None:
+        super().__init__(kind, name, advice)
+        self.kind, self.name, self.advice = kind, name, advice
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name!r} isn't defined; {self.advice}."
+
+
+class RowExistsError(UsageError):
+    """Something in the database has this name already."""
+
+    def __init__(self, kind: str, name: str, advice: str) -> None:
+        super().__init__(kind, name, advice)
+        self.kind, self.name, self.advice = kind, name, advice
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name!r} exists already; {self.advice}."

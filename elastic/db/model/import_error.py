@@ -1,0 +1,16 @@
+"""Files that could not be imported."""
+
+from sqlalchemy import Column, Table
+
+from elastic.db.model.schema import OPTIONS, Digest, Instant, LongText, metadata
+
+import_error = Table(
+    "import_error",
+    metadata,
+    #: of the file's path, because MySQL indexes no text of any length
+    Column("path_digest", Digest, primary_key=True),
+    Column("path", LongText, nullable=False),
+    Column("traceback", LongText, nullable=False),
+    Column("at", Instant, nullable=False),
+    **OPTIONS,
+)

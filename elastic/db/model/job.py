@@ -1,0 +1,25 @@
+"""Processes that run task instances, with their heartbeat."""
+
+from sqlalchemy import Column, Index, Integer, String, Table
+
+from elastic.db.model.schema import OPTIONS, Instant, Key, Serial, Word, metadata
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    #: such as BackfillJob
+    Column("kind", String(64), nullable=False),
+    Column("state", Word, nullable=False),
+    Column("dag_id", Key),
+    Column("executor", String(250)),
+    Column("host", String(250), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("owner", String(250)),
+    Column("started_at", Instant, nullable=False),
+    #: by the clock of the database
+    Column("heartbeat_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Index(None, "state"),
+    **OPTIONS,
+)

@@ -1,0 +1,25 @@
+"""Lines of the logs of flows and steps, readable after their files are gone."""
+
+from sqlalchemy import Column, Index, Integer, String, Table
+
+from elastic.db.model.schema import OPTIONS, Digest, Instant, Key, LongText, Serial, Word, metadata
+
+log_line = Table(
+    "log_line",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("dag_id", Key, nullable=False),
+    Column("run_id", Key, nullable=False),
+    Column("run_attempt", Integer, nullable=False),
+    #: null for a line of the flow
+    Column("task_id", Key),
+    Column("map_index", Integer, nullable=False),
+    Column("attempt_uuid", Digest),
+    Column("at", Instant, nullable=False),
+    #: the step, or `step.action`
+    Column("logger", String(500), nullable=False),
+    Column("level", Word, nullable=False),
+    Column("message", LongText, nullable=False),
+    Index("ix_log_line_key", "dag_id", "run_id", "task_id"),
+    **OPTIONS,
+)

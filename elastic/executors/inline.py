@@ -1,0 +1,28 @@
+"""Commands in this process, one at a time: for trials, and for a debugger."""
+
+from elastic.dag.key import TaskKey
+from elastic.dag.state import TaskState
+from elastic.executors.command import Command
+from elastic.executors.executor import Executor, Runner
+from elastic.executors.process import ending_of, run_program
+
+
+class InlineExecutor(Executor):
+    """Runs one command at a time in this process. A crash of a task is a crash of everything."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self._runner: Runner | None = None
+
+    def start(self, runner: Runner | None = None) -> None:
+        self._runner = runner
+
+    def execute_async(self, key: TaskKey, command: Command, queue: str) -> None:
+        if self._runner is not None:
+            self.change_state(key, TaskState.SUCCESS, account=self._runner(key, command))
+            return
+        code = run_program(key, command)
+        if code == 0:
+            self.change_state(key, TaskState.SUCCESS, exit_code=0)
+        else:
+            self.change_state(key, TaskState.FAILED, exit_code=code, error=f"the command ended with {ending_of(code)}")

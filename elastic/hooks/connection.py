@@ -1,0 +1,128 @@
+"""How to reach another system."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Self
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
+
+from elastic.config.mask import MASK, is_secret_name
+from elastic.core.errors import UsageError
+
+_ALIASES = {"postgres": "postgresql", "mariadb": "mysql", "sqlite3": "sqlite"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """Where a system is and who we are there. Its password and its extra settings are in no `repr`.
+
+    The text form is a URL, `kind://login:password@host:port/schema?setting=value`, in which special characters are
+    written as `%xx`. The schema of a file database is its path: `sqlite:////var/lib/words.db`.
+    """
+
+    #: empty for one that was given by its URL
+    conn_id: str = ""
+    #: the scheme of the URL: `postgresql`, `mysql`, `sqlite`, `duckdb`, `s3` and so on, a driver may follow a plus
+    kind: str
+    host: str | None = None
+    login: str | None = None
+    password: str | None = field(default=None, repr=False)
+    #: the name of the database, or the path of its file
+    schema: str | None = None
+    port: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+
+    @classmethod
+    def of_url(cls, url: str, conn_id: str = "") -> Self:
+        """Read a URL.
+
+        Raises:
+            UsageError: It is no URL; the text shows it without a password.
+        """
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except (ValueError, AttributeError, TypeError):
+            raise _refusal(url, conn_id) from None
+        if not parts.scheme or "://" not in url:
+            raise _refusal(url, conn_id)
+        extra = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        return cls(
+            conn_id=conn_id,
+            kind=parts.scheme.lower(),
+            host=unquote(parts.hostname) if parts.hostname else None,
+            login=_unquoted(parts.username),
+            password=_unquoted(parts.password),
+            schema=unquote(parts.path[1:]) or None,
+            port=port,
+            extra=extra,
+        )
+
+    @property
+    def backend(self) -> str:
+        """The kind without its driver and under its usual name."""
+        name = self.kind.partition("+")[0]
+        return _ALIASES.get(name, name)
+
+    @property
+    def url(self) -> str:
+        """The URL with the password in clear: not for logs."""
+        return self._text(self.password, self.extra)
+
+    @property
+    def masked_url(self) -> str:
+        """The URL as it may be shown."""
+        shown = {name: MASK if is_secret_name(name) else value for name, value in self.extra.items()}
+        return self._text(self.password and MASK, shown)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What a log must not hold: the password and the secrets among the extra settings."""
+        values = [str(value) for name, value in self.extra.items() if is_secret_name(name) and value]
+        return tuple(value for value in (self.password, *values) if value)
+
+    def masked(self, text: str) -> str:
+        """Return a text with the secrets of this connection taken out, in clear and as they stand in a URL."""
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            for form in (secret, quote(secret, safe="")):
+                text = text.replace(form, MASK)
+        return text
+
+    def __str__(self) -> str:
+        return f"{self.conn_id} ({self.masked_url})" if self.conn_id else self.masked_url
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = ("conn_id", "kind", "host", "login", "password", "schema", "port")
+        return _rebuilt, ({**{name: getattr(self, name) for name in names}, "extra": dict(self.extra)},)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "extra", MappingProxyType(dict(self.extra)))
+
+    def _text(self, password: str | None, extra: Mapping[str, Any]) -> str:
+        user = "" if self.login is None else quote(self.login, safe="")
+        if password:
+            user += f":{password if password == MASK else quote(password, safe='')}"
+        host = self.host or ""
+        place = f"[{host}]" if ":" in host else quote(host, safe=".-_")
+        port = "" if self.port is None else f":{self.port}"
+        settings = f"?{urlencode(extra, safe='*')}" if extra else ""
+        at = f"{user}@" if user else ""
+        return f"{self.kind}://{at}{place}{port}/{quote(self.schema or '', safe='/:.-_')}{settings}"
+
+
+def _rebuilt(fields: dict[str, Any]) -> Connection:
+    return Connection(**fields)
+
+
+def _unquoted(text: str | None) -> str | None:
+    return None if text is None else unquote(text)
+
+
+def _refusal(url: Any, conn_id: str) -> UsageError:
+    """Name what is no URL, without what may be its password."""
+    of = f"of connection {conn_id!r} " if conn_id else ""
+    shown = re.sub(r"//[^/@]*@|:[^/:@]*@", f"//{MASK}@", url) if isinstance(url, str) else type(url).__name__
+    if isinstance(url, str) and "://" not in url:
+        shown = MASK
+    return UsageError(f"the URL {of}({shown}) cannot be read; write it like postgresql://login:password@host/name.")

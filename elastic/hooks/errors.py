@@ -1,0 +1,88 @@
+"""What goes wrong between Elastic and another system.
+
+    HookError (ElasticError)
+    ├── ConnectionNotDefinedError (LookupError)  no connection has this id
+    ├── UnreachableError (ConnectionError)       the system does not answer, or refuses the login
+    ├── StatementError                           the database refused a statement; nothing of it was kept
+    ├── FileAccessError (OSError)                a file cannot be read or written
+    ├── RowError (ValueError)                    a line of a file is no row of the table
+    └── MissingPackageError (ImportError)        an optional package is not installed
+
+No text holds a password: what is shown of a URL is its masked form.
+"""
+
+from elastic.core.errors import ElasticError
+
+
+class HookError(ElasticError):
+    """The root of all errors of hooks."""
+
+
+class ConnectionNotDefinedError(HookError, LookupError):
+    """No connection has this id."""
+
+    def __init__(self, conn_id: str, variable: str) -> None:
+        super().__init__(conn_id, variable)
+        self.conn_id, self.variable = conn_id, variable
+
+    def __str__(self) -> str:
+        return (
+            f"connection {self.conn_id!r} isn't defined; set {self.variable} to its URL, "
+            f"or add it with `elastic connections add {self.conn_id}`."
+        )
+
+
+class UnreachableError(HookError, ConnectionError):
+    """The system does not answer, or refuses the login."""
+
+    def __init__(self, target: str, reason: str) -> None:
+        super().__init__(target, reason)
+        self.target, self.reason = target, reason
+
+    def __str__(self) -> str:
+        return f"{self.target} cannot be reached ({self.reason}); check the connection and whether the server runs."
+
+
+class StatementError(HookError):
+    """The database refused a statement. Its transaction was rolled back."""
+
+    def __init__(self, target: str, doing: str, reason: str) -> None:
+        super().__init__(target, doing, reason)
+        self.target, self.doing, self.reason = target, doing, reason
+
+    def __str__(self) -> str:
+        return f"{self.doing} on {self.target} failed ({self.reason}); nothing of it was kept."
+
+
+class FileAccessError(HookError, OSError):
+    """A file cannot be read or written. Nothing was changed."""
+
+    def __init__(self, path: str, doing: str, reason: str) -> None:
+        super().__init__(path, doing, reason)
+        self.path, self.doing, self.reason = path, doing, reason
+
+    def __str__(self) -> str:
+        return f"the file {self.path!r} cannot be {self.doing} ({self.reason}); check its path and who may use it."
+
+
+class RowError(HookError, ValueError):
+    """A line of a file is no row of the table. Nothing of the file was kept."""
+
+    def __init__(self, path: str, line: int, problem: str) -> None:
+        super().__init__(path, line, problem)
+        self.path, self.line, self.problem = path, line, problem
+
+    def __str__(self) -> str:
+        return f"{self.path!r}, line {self.line}: {self.problem}; no row of the file was kept."
+
+
+class MissingPackageError(HookError, ImportError):
+    """An optional package is not installed."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(what, package, extra)
+        self.what, self.package, self.extra = what, package, extra
+
+    def __str__(self) -> str:
+        hint = f"elastic-dataflow[{self.extra}]" if self.extra else self.package
+        return f"{self.what} needs the package {self.package!r}; install it with pip install '{hint}'."

@@ -1,0 +1,52 @@
+"""Names of tables and columns, which no driver can bind as parameters."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from elastic.core.errors import UsageError
+
+_NAME = re.compile(r"[^\W\d]\w*")
+
+#: Characters; what the strictest of the known databases takes, PostgreSQL, is 63 bytes, and it says so itself.
+_LONGEST = 128
+
+
+def table_parts(table: Any) -> tuple[str, ...]:
+    """Split `table`, `schema.table` or `database.schema.table`.
+
+    Raises:
+        UsageError: It is none of these; names are letters, digits and underscores.
+    """
+    parts = tuple(table.split(".")) if isinstance(table, str) else ()
+    if not 1 <= len(parts) <= 3 or not all(map(_is_name, parts)):
+        raise UsageError(
+            f"{table!r} is no name of a table; write table, schema.table or database.schema.table "
+            "with letters, digits and underscores."
+        )
+    return parts
+
+
+def column_names(columns: Any) -> tuple[str, ...]:
+    """Return column names that are safe to write into a statement, each once.
+
+    Raises:
+        UsageError: One is no name, two are equal, or there is none.
+    """
+    names = tuple(columns) if isinstance(columns, Iterable) and not isinstance(columns, str) else ()
+    for name in names:
+        if not _is_name(name):
+            raise UsageError(
+                f"{name!r} is no name of a column; a name is made of letters, digits and underscores. "
+                "Give `columns` where the file's own names differ."
+            )
+    if not names:
+        raise UsageError(f"columns must be a list of at least one name, not {columns!r}.")
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise UsageError(f"the column {doubled[0]!r} is named twice; name each column once.")
+    return names
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and len(name) <= _LONGEST and _NAME.fullmatch(name) is not None

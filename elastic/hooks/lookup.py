@@ -1,0 +1,61 @@
+"""From the id of a connection to the connection: the environment first, then the metadata database."""
+
+import os
+import re
+from importlib import import_module
+from typing import Protocol, cast
+
+from elastic.config.mask import hide
+from elastic.hooks.connection import Connection
+from elastic.hooks.errors import ConnectionNotDefinedError
+
+#: Looked up when it is needed, so that hooks work without the metadata database.
+_PORT = "elastic.db.port"
+
+
+class ConnectionPort(Protocol):
+    """What the metadata database offers."""
+
+    def connection(self, conn_id: str) -> Connection | None:
+        """Return a connection with its password in clear, or None if there is none of this id."""
+
+
+def variable_of(conn_id: str) -> str:
+    """Return the environment variable that may hold a connection's URL."""
+    return "ELASTIC_CONN_" + re.sub(r"\W", "_", conn_id, flags=re.ASCII).upper()
+
+
+def connection(conn_id: str) -> Connection:
+    """Return a connection by its id.
+
+    Raises:
+        ConnectionNotDefinedError: Neither the environment nor the metadata database knows it.
+        UsageError: Its URL cannot be read.
+    """
+    variable = variable_of(conn_id)
+    url = os.environ.get(variable)
+    if url:
+        found = Connection.of_url(url, conn_id)
+        hide_secrets(found)
+        return found
+    port = _port()
+    kept = port.connection(conn_id) if port else None
+    if kept is None:
+        raise ConnectionNotDefinedError(conn_id, variable)
+    hide_secrets(kept)
+    return kept
+
+
+def hide_secrets(found: Connection) -> None:
+    """Take the secrets of a connection out of all logs of this process from now on."""
+    for secret in found.secrets:
+        hide(secret)
+
+
+def _port() -> ConnectionPort | None:
+    try:
+        return cast("ConnectionPort", import_module(_PORT))
+    except ModuleNotFoundError as error:
+        if error.name in (_PORT, _PORT.rpartition(".")[0]):
+            return None
+        raise

@@ -1,0 +1,61 @@
+"""Operators: the kinds of tasks."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from elastic.operators.bash import BashOperator
+    from elastic.operators.branch import BranchOperator, ShortCircuitOperator
+    from elastic.operators.decorator import dag, task
+    from elastic.operators.empty import EmptyOperator
+    from elastic.operators.python import PythonOperator
+    from elastic.operators.sql import MySqlOperator, PostgresOperator, SqliteOperator, SqlOperator
+    from elastic.operators.transfer import FileToTableOperator, SqlToFileOperator, SqlToSqlOperator
+
+__all__ = [
+    # commands and functions
+    "BashOperator",
+    "PythonOperator",
+    "BranchOperator",
+    "ShortCircuitOperator",
+    "EmptyOperator",
+    # functions that are tasks and DAGs
+    "task",
+    "dag",
+    # statements
+    "SqlOperator",
+    "SqliteOperator",
+    "PostgresOperator",
+    "MySqlOperator",
+    # rows on the move
+    "SqlToSqlOperator",
+    "SqlToFileOperator",
+    "FileToTableOperator",
+]
+
+#: Where each name lives: imported when it is first used, so that a DAG file loads only what it names.
+_HOMES = {
+    "elastic.operators.bash": ("BashOperator",),
+    "elastic.operators.branch": ("BranchOperator", "ShortCircuitOperator"),
+    "elastic.operators.decorator": ("dag", "task"),
+    "elastic.operators.empty": ("EmptyOperator",),
+    "elastic.operators.python": ("PythonOperator",),
+    "elastic.operators.sql": ("SqlOperator", "SqliteOperator", "PostgresOperator", "MySqlOperator"),
+    "elastic.operators.transfer": ("SqlToSqlOperator", "SqlToFileOperator", "FileToTableOperator"),
+}
+
+
+#: The older names of some.
+_ALIASES = {"DummyOperator": "EmptyOperator", "BranchPythonOperator": "BranchOperator"}
+
+
+def __getattr__(name: str) -> Any:
+    name = _ALIASES.get(name, name)
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module 'elastic.operators' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,80 @@
+"""Tasks that run a command of bash."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from elastic.dag.context import Context
+from elastic.dag.errors import CommandError, TaskSkipped
+from elastic.dag.operator import BaseOperator
+from elastic.operators.command import Command
+
+#: Keys of the context that a command finds in its environment, as `ELASTIC_CTX_<KEY>`.
+_TOLD = ("run_id", "map_index", "try_number", "attempt_uuid", "ds", "ts", "timeperiod")
+
+
+class BashOperator(BaseOperator):
+    """Runs a command with bash. Another exit code than 0 is a failure; the last line is passed on.
+
+    What other people wrote (params of a run, values of other tasks) belongs into `env`, not into the text of the
+    command: bash would execute it. The context is there as `ELASTIC_CTX_DAG_ID`, `ELASTIC_CTX_TASK_ID`,
+    `ELASTIC_CTX_EXECUTION_DATE`, `ELASTIC_CTX_DS` and more.
+
+    Args:
+        bash_command: A command, or the name of a file that ends in `.sh` or `.bash`; rendered as a template.
+        env: Environment variables besides those of this process; the values are rendered as templates.
+        append_env: False leaves out the variables of this process, all but PATH and HOME.
+        cwd: The folder to run in; by default that of this process.
+        skip_exit_code: This exit code ends the task as skipped.
+        settings: What every task takes.
+    """
+
+    template_fields: ClassVar[Sequence[str]] = ("bash_command", "env", "cwd")
+    template_ext: ClassVar[Sequence[str]] = (".sh", ".bash")
+    ui_color = "#f0ede4"
+
+    def __init__(
+        self,
+        bash_command: str,
+        *,
+        append_env: bool = True,
+        cwd: str | Path | None = None,
+        skip_exit_code: int | None = 99,
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        self.bash_command = bash_command
+        self.append_env = append_env
+        self.cwd = None if cwd is None else str(cwd)
+        self.skip_exit_code = skip_exit_code
+        self._command: Command | None = None
+
+    def execute(self, context: Context) -> str:
+        self.log.info("Running command: %s", self.bash_command)
+        self._command = Command(
+            ["bash", "-c", self.bash_command], self._environment(context), self.cwd, append_env=self.append_env
+        )
+        self.log.info("Command STDOUT:")
+        last = ""
+        for line in self._command.lines():
+            self.log.info("%s", line)
+            last = line or last
+        code = self._command.exit_code()
+        self.log.info("Command exited with return code %s", code)
+        if code == self.skip_exit_code:
+            raise TaskSkipped(f"the command of task {self.task_id!r} ended with exit code {code}, which means to skip.")
+        if code != 0:
+            raise CommandError(self.task_id, self._command.ending(), last)
+        return last
+
+    def on_kill(self) -> None:
+        if self._command is not None:
+            self._command.kill()
+
+    def _environment(self, context: Context) -> Mapping[str, str]:
+        told = {name: context[name] for name in _TOLD if name in context}
+        if "ti" in context:
+            ti = context["ti"]
+            told |= {"dag_id": ti.dag_id, "task_id": ti.task_id, "execution_date": ti.execution_date.isoformat()}
+        named = {f"ELASTIC_CTX_{name.upper()}": str(value) for name, value in told.items()}
+        return {**named, **{name: str(value) for name, value in (self.env or {}).items()}}

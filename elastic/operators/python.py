@@ -1,0 +1,49 @@
+"""Tasks that call a function."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from elastic.dag.call import call_by_name
+from elastic.dag.context import Context
+from elastic.dag.errors import DefinitionError
+from elastic.dag.operator import BaseOperator
+
+
+class PythonOperator(BaseOperator):
+    """Calls a function and passes on what it returns.
+
+    Args:
+        python_callable: A parameter that is given neither in `op_args` nor in `op_kwargs` gets what the context has
+            under its name: `def load(ds, params)`. One called `context` gets all of it, `**context` the rest.
+        op_args: Arguments by position; texts are templates, outputs of tasks become their values.
+        op_kwargs: Arguments by name; as `op_args`.
+        templates_dict: Further texts to render, which the function gets as `templates_dict`.
+        settings: What every task takes.
+
+    Raises:
+        DefinitionError: `python_callable` is none.
+    """
+
+    template_fields: ClassVar[Sequence[str]] = ("op_args", "op_kwargs", "templates_dict")
+    ui_color = "#ffefeb"
+
+    def __init__(
+        self,
+        python_callable: Callable[..., Any],
+        op_args: Sequence[Any] = (),
+        op_kwargs: Mapping[str, Any] | None = None,
+        templates_dict: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        if not callable(python_callable):
+            raise DefinitionError(f"task {self.task_id!r}: python_callable={python_callable!r} cannot be called.")
+        self.python_callable = python_callable
+        self.op_args = tuple(op_args)
+        self.op_kwargs = dict(op_kwargs or {})
+        self.templates_dict = None if templates_dict is None else dict(templates_dict)
+
+    def execute(self, context: Context) -> Any:
+        if self.templates_dict is not None:
+            context = {**context, "templates_dict": self.templates_dict}
+        return call_by_name(self.python_callable, context, self.op_args, self.op_kwargs)

@@ -1,0 +1,1 @@
+"""What decides which task instances run, and sees to it that they do."""

@@ -1,0 +1,154 @@
+"""One attempt of a task instance, from its log to the account of how it ended. What counts is decided elsewhere."""
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+from elastic.config.mask import masked
+from elastic.dag.call import call_by_name
+from elastic.dag.context import Access, Context, build_context
+from elastic.dag.errors import LookupFailedError, TaskFailedForGood, TaskSkipped
+from elastic.dag.execution import execute
+from elastic.dag.key import TaskKey
+from elastic.dag.operator import BaseOperator
+from elastic.dag.retry import delay_before
+from elastic.dag.state import TaskState
+from elastic.db import reading, transition
+from elastic.db.value import Ending
+from elastic.scheduler.attempt_log import attempt_log
+from elastic.scheduler.order import Order, Report
+from elastic.scheduler.site import Site
+
+#: Characters of an error that are kept.
+_LONGEST_ERROR = 64 * 1024
+
+
+@dataclass(slots=True)
+class FlowRuns:
+    """The data flow that the tries of an instance run: `flow_runs` in the context."""
+
+    site: Site
+    attempt_uuid: str
+    #: of an earlier try
+    earlier: str | None = None
+
+    def keep(self, flow_run_id: str) -> None:
+        """Keep the id of the flow's run, so that the next try resumes it."""
+        transition.set_flow_run(self.site.database, self.attempt_uuid, flow_run_id)
+        self.earlier = flow_run_id
+
+
+@dataclass(slots=True)
+class AttemptXCom:
+    """Values of the run as one attempt sees them. What it pushes itself is kept when, and only if, its end counts."""
+
+    site: Site
+    key: TaskKey
+    pushed: dict[str, str] = field(default_factory=dict)
+
+    def push(self, key: TaskKey, name: str, encoded: str) -> None:
+        self.pushed[name] = encoded
+
+    def pull(self, dag_id: str, run_id: str, task_id: str, name: str) -> Mapping[int, str]:
+        found = {index: text for _, index, text in reading.xcoms(self.site.database, dag_id, run_id, [task_id], name)}
+        if TaskKey(dag_id, run_id, task_id, self.key.map_index) == self.key and name in self.pushed:
+            found[self.key.map_index] = self.pushed[name]
+        return found
+
+
+def run_attempt(
+    task: BaseOperator, order: Order, site: Site, *, terminal: TextIO | None = None, capture: bool = False
+) -> Report:
+    """Run an attempt in this process, and return how it ended; nothing is written down.
+
+    Args:
+        task: As it is defined.
+        order: The facts of the attempt.
+        site: Where it happens.
+        terminal: Where its log goes as well.
+        capture: What it prints becomes part of its log.
+    """
+    xcoms = AttemptXCom(site, order.facts.key)
+    skipped: tuple[str, ...] = ()
+    with attempt_log(site, task, order, terminal=terminal, capture=capture) as lines:
+        context = context_of(task, order, site, xcoms)
+        try:
+            outcome = execute(task, context)
+        except TaskSkipped as skip:
+            task.log.info("skipped: %s", skip)
+            ending = _ended(order, TaskState.SKIPPED, str(skip))
+        except (Exception, SystemExit) as error:
+            task.log.exception("%s failed", task)
+            ending = failure_of(task, order, error)
+        else:
+            ending = Ending(attempt_uuid=order.facts.attempt_uuid, state=TaskState.SUCCESS, xcoms=dict(xcoms.pushed))
+            skipped = outcome.skipped_task_ids
+            task.log.info("Task succeeded")
+        call_back(task, context, ending)
+        return Report(ending=ending, skipped=skipped, lines=lines.taken() if lines else ())
+
+
+def context_of(task: BaseOperator, order: Order, site: Site, xcoms: AttemptXCom) -> Context:
+    """Return the context of an attempt."""
+    access = Access(xcoms=xcoms, variable=_variable, connection=_connection, settings=site.settings)
+    context = build_context(task, order.facts, access)
+    context["flow_runs"] = FlowRuns(site, order.facts.attempt_uuid, order.flow_run_id)
+    return context
+
+
+def failure_of(task: BaseOperator, order: Order, error: BaseException) -> Ending:
+    """Return how an attempt ends that raised an error: tried again, unless that was its last try."""
+    text = masked("".join(traceback.format_exception(error)))[-_LONGEST_ERROR:]
+    if isinstance(error, TaskFailedForGood):
+        return _ended(order, TaskState.FAILED, text)
+    return retry_or_fail(task, order, text)
+
+
+def retry_or_fail(task: BaseOperator, order: Order, error: str, exit_code: int | None = None) -> Ending:
+    """Return how an attempt ends that failed."""
+    tries = order.facts.try_number
+    if tries >= order.max_tries:
+        return _ended(order, TaskState.FAILED, error, exit_code)
+    delay = delay_before(tries + 1, task, str(order.facts.key)).total_seconds()
+    return Ending(
+        attempt_uuid=order.facts.attempt_uuid,
+        state=TaskState.UP_FOR_RETRY,
+        error=error,
+        exit_code=exit_code,
+        retry_in=delay,
+    )
+
+
+def call_back(task: BaseOperator, context: Context, ending: Ending) -> None:
+    """Call what a task wants to be called after an attempt. A callback that fails is logged, and changes nothing."""
+    callbacks: dict[TaskState, tuple[Callable[..., Any], ...]] = {
+        TaskState.SUCCESS: task.on_success_callback,
+        TaskState.FAILED: task.on_failure_callback,
+        TaskState.UP_FOR_RETRY: task.on_retry_callback,
+    }
+    context = {**context, "state": ending.state, "exception": ending.error}
+    for callback in callbacks.get(ending.state, ()):
+        try:
+            call_by_name(callback, context)
+        except Exception:
+            task.log.exception("the callback %s failed", getattr(callback, "__name__", callback))
+
+
+def _ended(order: Order, state: TaskState, why: str, exit_code: int | None = None) -> Ending:
+    return Ending(attempt_uuid=order.facts.attempt_uuid, state=state, error=why, exit_code=exit_code)
+
+
+def _variable(name: str) -> str:
+    from elastic.db.port import variable
+
+    found = variable(name)
+    if found is None:
+        raise LookupFailedError(f"variable {name!r} isn't defined; set it with `elastic variables set {name} VALUE`.")
+    return found
+
+
+def _connection(conn_id: str) -> Any:
+    from elastic.hooks.lookup import connection
+
+    return connection(conn_id)

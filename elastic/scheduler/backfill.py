@@ -1,0 +1,146 @@
+"""Backfill: run a DAG for a range of logical dates."""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from elastic.core.errors import UsageError
+from elastic.dag.dag import DAG
+from elastic.dag.key import TaskKey
+from elastic.dag.state import RunState, TaskState
+from elastic.db import reading, transition
+from elastic.db.value import Run, RunType
+from elastic.executors.choice import executor_of
+from elastic.scheduler.agenda import Agenda
+from elastic.scheduler.catalogue import keep
+from elastic.scheduler.fact import Allowances
+from elastic.scheduler.facts import facts_of
+from elastic.scheduler.instruction import shown_command
+from elastic.scheduler.order import Order
+from elastic.scheduler.planning import agenda_of, intervals_of, make_instances, new_run
+from elastic.scheduler.site import Site
+from elastic.scheduler.summary import Summary
+from elastic.scheduler.supervisor import Assignment, Supervisor
+
+_FAILED = (TaskState.FAILED, TaskState.UPSTREAM_FAILED)
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillWishes:
+    """What is to be done in a range, and how."""
+
+    #: logical dates, both included; None for those of the DAG
+    start: dt.datetime | None = None
+    end: dt.datetime | None = None
+    #: only tasks whose ids match, and those before them
+    task_regex: str | None = None
+    #: with a regex: leave out those before them
+    ignore_dependencies: bool = False
+    mark_success: bool = False
+    dry_run: bool = False
+    rerun_failed: bool = False
+    #: the latest date first
+    reverse: bool = False
+    max_active_runs: int | None = None
+    #: an executor, or its name
+    executor: Any = None
+
+
+def backfill(site: Site, dag: DAG, wishes: BackfillWishes, say: Say) -> Summary:
+    """Run what has not succeeded yet in a range.
+
+    Raises:
+        UsageError: The range or the wishes cannot be.
+    """
+    part = part_of(dag, wishes)
+    if wishes.reverse and any(task.depends_on_past or task.wait_for_downstream for task in part.tasks):
+        raise UsageError(f"DAG {dag.dag_id!r} has tasks that depend on the date before; it cannot run in reverse.")
+    intervals = intervals_of(dag, wishes.start, wishes.end, dt.datetime.now(dt.UTC), say)
+    if wishes.dry_run:
+        return _told(site, part, [new_run(dag.dag_id, dag, one, RunType.BACKFILL) for one in intervals], say)
+    digests = keep(site, dag)
+    made = [new_run(dag.dag_id, dag, one, RunType.BACKFILL) for one in intervals]
+    runs = [transition.ensure_run(site.database, digests.noted_in(one)) for one in made]
+    if wishes.reverse:
+        runs.reverse()
+    agenda = agenda_of(site.database, part.tasks, runs, Allowances())
+    make_instances(site.database, part.tasks, runs, agenda)
+    if wishes.rerun_failed:
+        _clear_failed(site, part, runs)
+    if wishes.mark_success:
+        return _marked(site, part, runs, say)
+    return carry_out(site, part, runs, agenda, wishes, say)
+
+
+def carry_out(site: Site, part: DAG, runs: list[Run], agenda: Agenda, wishes: BackfillWishes, say: Say) -> Summary:
+    """Run what is to be done in runs, and return what came of it."""
+    assignment = Assignment(
+        dag=part,
+        runs=tuple(runs),
+        agenda=agenda,
+        executor=executor_of(wishes.executor or part.executor or site.executor, site.parallelism),
+        max_active_runs=wishes.max_active_runs or part.max_active_runs,
+    )
+    supervisor = Supervisor(site, assignment, say)
+    supervisor.run()
+    return Summary(
+        dag_id=part.dag_id,
+        runs=supervisor.runs.ended,
+        states=agenda.states(),
+        stuck=tuple(supervisor.stuck),
+    )
+
+
+def part_of(dag: DAG, wishes: BackfillWishes) -> DAG:
+    """Return the tasks that are meant, as a DAG.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if wishes.task_regex is None:
+        part = dag
+    else:
+        part = dag.sub_dag(wishes.task_regex, include_upstream=not wishes.ignore_dependencies)
+    if not part.tasks:
+        what = f"no task that matches {wishes.task_regex!r}" if wishes.task_regex else "no tasks"
+        raise UsageError(f"DAG {dag.dag_id!r} has {what}; `elastic tasks list {dag.dag_id}` shows what there is.")
+    return part
+
+
+def _clear_failed(site: Site, part: DAG, runs: list[Run]) -> None:
+    found = reading.instances(site.database, part.dag_id, [run.run_id for run in runs])
+    transition.clear(site.database, [one.key for one in found if one.state in _FAILED and one.task_id in part])
+
+
+def _marked(site: Site, part: DAG, runs: list[Run], say: Say) -> Summary:
+    ids = [run.run_id for run in runs]
+    found = [one for one in reading.instances(site.database, part.dag_id, ids) if one.task_id in part]
+    marked = transition.mark_success(site.database, [one.key for one in found])
+    for key in marked:
+        say(f"Marked as success: {key}")
+    states: dict[TaskKey, TaskState | None] = {}
+    ended = {}
+    for run in runs:
+        states |= (now := reading.states(site.database, run.dag_id, run.run_id))
+        if all(state is not None and state.is_final for state in now.values()):
+            transition.set_run_state(site.database, run.dag_id, run.run_id, RunState.SUCCESS)
+            ended[run.run_id] = RunState.SUCCESS
+    return Summary(dag_id=part.dag_id, runs=ended, states=states)
+
+
+def _told(site: Site, part: DAG, made: list[Any], say: Say) -> Summary:
+    """Say what would be queued."""
+    states: dict[TaskKey, TaskState | None] = {}
+    for new in made:
+        run = reading.run_at(site.database, new.dag_id, new.logical_date)
+        known = reading.states(site.database, run.dag_id, run.run_id) if run else {}
+        for task in part.topological():
+            key = TaskKey(new.dag_id, run.run_id if run else new.run_id, task.task_id)
+            states[key] = known.get(key)
+            if states[key] is not TaskState.SUCCESS:
+                order = Order(facts=facts_of(run or new, task.task_id), max_tries=1)
+                say(f"Would add to queue: {shown_command(task, order)}")
+    return Summary(dag_id=part.dag_id, runs={}, states=states)

@@ -1,0 +1,25 @@
+"""Mapped tasks in a run: how many copies they have, once the tasks say so that they are mapped over."""
+
+from typing import cast
+
+from elastic.dag.instance import TaskInstance
+from elastic.dag.key import TaskKey
+from elastic.dag.mapping import MappedOperator
+from elastic.dag.operator import BaseOperator
+from elastic.db.value import Run
+from elastic.scheduler.attempt import AttemptXCom
+from elastic.scheduler.facts import facts_of
+from elastic.scheduler.site import Site
+
+
+def count_of(site: Site, task: BaseOperator, run: Run) -> int:
+    """Return how many copies of a mapped task a run has.
+
+    Raises:
+        MappingError: What it is mapped over is no list, or too long.
+        XComError: What it is mapped over cannot be read.
+    """
+    mapped = cast("MappedOperator", task)
+    key = TaskKey(run.dag_id, run.run_id, task.task_id)
+    instance = TaskInstance(task, facts=facts_of(run, task.task_id), xcoms=AttemptXCom(site, key))
+    return mapped.count(instance.xcom_pull)

@@ -1,0 +1,155 @@
+"""The runs that a supervisor sees to: which begin, how they end, and why one does not."""
+
+import datetime as dt
+import logging
+import time
+from collections.abc import Container, Sequence
+
+from elastic.dag.call import call_by_name
+from elastic.dag.context import build_context
+from elastic.dag.dag import DAG
+from elastic.dag.state import RunState
+from elastic.db import reading, transition
+from elastic.db.job_store import RUNNING, jobs
+from elastic.db.value import Run
+from elastic.scheduler.agenda import Agenda, name_of
+from elastic.scheduler.facts import facts_of
+from elastic.scheduler.flow_log import FlowLog
+from elastic.scheduler.site import Site
+
+_log = logging.getLogger("elastic.scheduler")
+
+#: Seconds between tries to begin a run while others have as many going as there may be.
+_ASK = 0.5
+
+_FINAL = (RunState.SUCCESS, RunState.FAILED)
+_UNFINISHED = (RunState.QUEUED, RunState.RUNNING)
+
+
+class RunKeeper:
+    """Begins runs, as many as may go on at the same time, and ends them.
+
+    Args:
+        site: Where it happens.
+        dag: The DAG.
+        runs: In the order in which they are to run.
+        agenda: What is to be done in them.
+        most: How many may go on at the same time; 0 leaves their states alone.
+    """
+
+    def __init__(self, site: Site, dag: DAG, runs: Sequence[Run], agenda: Agenda, most: int) -> None:
+        self._site, self._dag, self._agenda, self._most = site, dag, agenda, most
+        self.by_id = {run.run_id: run for run in runs}
+        self._waiting = [run.run_id for run in runs]
+        self._going: list[str] = []
+        self._asks_at = 0.0
+        self.ended: dict[str, RunState] = {}
+        self.log = FlowLog(site, dag.dag_id)
+
+    @property
+    def going(self) -> list[str]:
+        """The ids of the runs that have begun and not ended."""
+        return list(self._going)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a run has not begun."""
+        return bool(self._waiting)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all runs have ended."""
+        return not self._waiting and not self._going
+
+    def begin(self) -> list[str]:
+        """Begin runs for which there is room, and return their ids."""
+        begun: list[str] = []
+        if time.monotonic() < self._asks_at:
+            return begun
+        while self._waiting and (not self._most or len(self._going) < self._most):
+            run_id = self._waiting[0]
+            if not self._started(run_id):
+                self._asks_at = time.monotonic() + _ASK
+                break
+            self._going.append(self._waiting.pop(0))
+            self._agenda.begin(run_id)
+            begun.append(run_id)
+        return begun
+
+    def reopen(self, run_ids: Sequence[str]) -> None:
+        """Make runs running that had ended, and in which there is something to do after all."""
+        for run_id in run_ids if self._most else ():
+            run = self.by_id[run_id]
+            if self._agenda.end_of(run_id) is None:
+                # A task was added to the DAG, or the run was ended while it was not complete.
+                transition.set_run_state(self._site.database, run.dag_id, run_id, RunState.RUNNING, expected=_FINAL)
+
+    def end(self) -> None:
+        """End the runs in which nothing is left to do."""
+        for run_id in self.going:
+            state = self._agenda.end_of(run_id)
+            if state is not None:
+                self._end(run_id, state, f"ended: {state}")
+
+    def give_up(self, now: dt.datetime) -> list[str]:
+        """End the runs in which something waits for what will never come; return a sentence for each such thing."""
+        reasons = []
+        for run_id in self.going:
+            for key, state in self._agenda.boards[run_id].states.items():
+                if state is None or not state.is_final:
+                    reasons.append(f"{run_id} {name_of(key)}: {self._agenda.answer(key, now).reason}")
+            self._end(run_id, RunState.FAILED, "cannot go on: " + "; ".join(reasons[-3:]))
+        return reasons
+
+    def interrupt(self, why: str) -> None:
+        """End the runs that go on as failed."""
+        for run_id in self.going:
+            self._end(run_id, RunState.FAILED, why)
+
+    def _started(self, run_id: str) -> bool:
+        """Make a run running; say whether it is so."""
+        run = self.by_id[run_id]
+        if not self._most:
+            return True
+        if transition.start_run(self._site.database, run.dag_id, run_id, max_active_runs=self._most):
+            self.log.say(run, "begins" if run.attempt == 1 else f"begins, attempt {run.attempt}")
+            return True
+        found = reading.run_of_id(self._site.database, run.dag_id, run_id)
+        return found is not None and found.state is not RunState.QUEUED
+
+    def _end(self, run_id: str, state: RunState, message: str) -> None:
+        self._going.remove(run_id)
+        self.ended[run_id] = state
+        run = self.by_id[run_id]
+        if not self._most:
+            return
+        if transition.set_run_state(self._site.database, run.dag_id, run_id, state, expected=_UNFINISHED):
+            self.log.say(run, message, logging.INFO if state is RunState.SUCCESS else logging.ERROR)
+            self._call_back(run, state)
+
+    def _call_back(self, run: Run, state: RunState) -> None:
+        callback = self._dag.on_success_callback if state is RunState.SUCCESS else self._dag.on_failure_callback
+        if callback is None or not self._dag.tasks:
+            return
+        task = self._dag.tasks[-1]
+        try:
+            call_by_name(callback, {**build_context(task, facts_of(run, task.task_id)), "state": state})
+        except Exception:
+            _log.exception("the callback of DAG %s failed", run.dag_id)
+
+
+def release_runs(site: Site, dag_id: str, ours: Container[str], job_id: int) -> None:
+    """Queue again what is called running and is not: runs of a DAG that no living job may be seeing to.
+
+    Args:
+        site: Where.
+        dag_id: The DAG.
+        ours: The ids of runs that are left alone.
+        job_id: The job that asks.
+    """
+    living = [one for one in jobs(site.database, site.heartbeat, state=RUNNING) if one.is_alive and one.id != job_id]
+    if any(one.dag_id == dag_id for one in living):
+        return
+    for run in reading.runs(site.database, dag_id, states=[RunState.RUNNING]):
+        if run.run_id not in ours:
+            transition.set_run_state(site.database, dag_id, run.run_id, RunState.QUEUED, expected=(RunState.RUNNING,))

@@ -1,0 +1,296 @@
+"""Single instances: run in this process, or in one beside it, or begun by an executor elsewhere."""
+
+import contextlib
+import datetime as dt
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TextIO
+
+from elastic.core.errors import ElasticError, UsageError
+from elastic.dag.interval import DataInterval
+from elastic.dag.key import TaskKey
+from elastic.dag.operator import BaseOperator
+from elastic.dag.schedule import NoSchedule
+from elastic.dag.state import TaskState
+from elastic.db import reading, transition
+from elastic.db.value import Ending, Instance, Run, RunType, Ticket
+from elastic.scheduler.agenda import Agenda
+from elastic.scheduler.attempt import run_attempt
+from elastic.scheduler.claiming import claim
+from elastic.scheduler.decide import verdicts
+from elastic.scheduler.fact import Allowances
+from elastic.scheduler.facts import facts_of
+from elastic.scheduler.holder import Holder, release_lost
+from elastic.scheduler.instruction import new_instance
+from elastic.scheduler.order import Order, Report
+from elastic.scheduler.planning import agenda_of, make_instances, new_run
+from elastic.scheduler.site import Site
+from elastic.scheduler.turn import Settled, Turn, write
+from elastic.scheduler.verdict import Verdict
+
+Say = Callable[[str], None]
+
+#: States that a task instance leaves when it is run again on purpose.
+_DONE = (TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPED, TaskState.UPSTREAM_FAILED, TaskState.REMOVED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskWishes:
+    """How single instances are to be run."""
+
+    #: wait neither for tasks before nor for dates before
+    ignore_dependencies: bool = False
+    #: run again what is done
+    force: bool = False
+    #: do not run, only say that it succeeded
+    mark_success: bool = False
+    map_index: int = -1
+
+    @property
+    def allowances(self) -> Allowances:
+        """The same, as decisions want it."""
+        return Allowances(ignore_dependencies=self.ignore_dependencies, force=self.force)
+
+
+def run_at(site: Site, task: BaseOperator, logical_date: dt.datetime) -> Run:
+    """Return the run of a task's DAG for a logical date, which is made if there is none."""
+    interval = task.schedule.interval_of(logical_date)
+    made = new_run(task.dag_id, task, DataInterval(interval.start, interval.end), RunType.MANUAL)
+    return transition.ensure_run(site.database, made)
+
+
+def siblings(task: BaseOperator) -> list[BaseOperator]:
+    """Return the tasks of a task's DAG in order; the task alone if it has none."""
+    return list(task.dag.topological()) if task.has_dag else [task]
+
+
+def agenda_at(site: Site, task: BaseOperator, run: Run, allowances: Allowances) -> Agenda:
+    """Return the agenda of the run that a task instance is in, as the database has it."""
+    tasks = siblings(task)
+    agenda = agenda_of(site.database, tasks, [run], allowances)
+    make_instances(site.database, tasks, [run], agenda)
+    found = reading.instances(site.database, run.dag_id, [run.run_id])
+    retry_at = {one.key: one.next_retry_at for one in found if one.next_retry_at is not None}
+    agenda.load(run.run_id, {one.key: one.state for one in found}, retry_at)
+    return agenda
+
+
+def verdicts_of(site: Site, task: BaseOperator, run: Run, wishes: TaskWishes) -> list[Verdict]:
+    """Return what each condition says about a task instance now.
+
+    Raises:
+        UsageError: There is no such instance.
+    """
+    agenda = agenda_at(site, task, run, wishes.allowances)
+    key = checked_key(task, run, agenda, wishes.map_index)
+    return verdicts(agenda.question(key, dt.datetime.now(dt.UTC)))
+
+
+def checked_key(task: BaseOperator, run: Run, agenda: Agenda, map_index: int) -> TaskKey:
+    """Return the key of an instance that is there.
+
+    Raises:
+        UsageError: There is no such instance.
+    """
+    key = TaskKey(run.dag_id, run.run_id, task.task_id, map_index)
+    board = agenda.boards[run.run_id]
+    if key in board.states:
+        return key
+    if task.task_id not in board.tasks:
+        raise UsageError(
+            f"task {task.task_id!r} is not there on {run.logical_date:%Y-%m-%d %H:%M}; see its start and end."
+        )
+    copies = [one.map_index for one in board.keys_of(task.task_id)]
+    raise UsageError(
+        f"task {task.task_id!r} has no copy {map_index}; give --map-index {copies[0]} to {copies[-1]}."
+        if copies != [-1]
+        else f"task {task.task_id!r} has no copies on this date; leave --map-index out."
+    )
+
+
+def prepare(site: Site, task: BaseOperator, run: Run, wishes: TaskWishes) -> tuple[TaskKey, list[Verdict]]:
+    """Get an instance ready to run: cleared if that is wanted. Return it with what stands against it."""
+    if run.run_id:
+        release_lost(site.database, run.dag_id)
+        transition.expire(site.database, dag_id=run.dag_id, gives_up=False)
+    agenda = agenda_at(site, task, run, wishes.allowances)
+    key = checked_key(task, run, agenda, wishes.map_index)
+    if wishes.force and agenda.boards[run.run_id].states[key] in _DONE:
+        transition.clear(site.database, [key])
+        agenda.note(key, None)
+    unmet = [one for one in verdicts(agenda.question(key, dt.datetime.now(dt.UTC))) if not one.met]
+    return key, unmet
+
+
+def run_here(
+    site: Site, task: BaseOperator, run: Run, wishes: TaskWishes, *, terminal: TextIO | None = None
+) -> tuple[TaskState | None, str]:
+    """Run one instance in this process, unless something stands against it.
+
+    Returns:
+        The state that it is in now, and why it was not run; empty if it was.
+    """
+    key, unmet = prepare(site, task, run, wishes)
+    if wishes.mark_success:
+        marked = transition.mark_success(site.database, [key])
+        return TaskState.SUCCESS, "" if marked else "it previously succeeded"
+    before = reading.instance(site.database, key)
+    if unmet or before is None:
+        return before.state if before else None, unmet[0].reason if unmet else "it is not there"
+    owner = f"{Holder.of_this_process()}/{uuid.uuid4().hex[:8]}"
+    order = Order(
+        facts=facts_of(
+            run, key.task_id, key.map_index, try_number=before.try_number + 1, attempt_uuid=uuid.uuid4().hex
+        ),
+        max_tries=before.max_tries,
+        run_attempt=run.attempt,
+        flow_run_id=before.flow_run_id,
+        lease_owner=owner,
+    )
+    ticket = _ticket(site, task, order, before)
+    if not transition.queue(site.database, ticket) or not claim(site, order):
+        return _state(
+            site, key
+        ), f"pool {task.pool!r}, or the concurrency of the DAG, has no room, or another process has it"
+    report = attempt_here(site, task, order, terminal=terminal)
+    return report.ending.state if report.ending else _state(site, key), ""
+
+
+def attempt_here(site: Site, task: BaseOperator, order: Order, *, terminal: TextIO | None = None) -> Report:
+    """Make an attempt that this process has claimed, keep its lease meanwhile, and write down how it ended.
+
+    Raises:
+        KeyboardInterrupt: It was interrupted, and has been marked as failed.
+    """
+    try:
+        with _kept(site, order.lease_owner):
+            report = run_attempt(task, order, site, terminal=terminal)
+    except BaseException as error:
+        why = "interrupted" if isinstance(error, KeyboardInterrupt) else f"its process ended ({type(error).__name__})"
+        ending = Ending(attempt_uuid=order.facts.attempt_uuid, state=TaskState.FAILED, error=why)
+        transition.finish(site.database, ending)
+        raise
+    return write_down(site, task, order, report)
+
+
+def write_down(site: Site, task: BaseOperator, order: Order, report: Report) -> Report:
+    """Write down how an attempt ended, with what follows from it at once; None as its end if it did not count."""
+    if report.ending is None:
+        return report
+    run = reading.run_of_id(site.database, order.facts.dag_id, order.facts.run_id)
+    skipped = _skipped(site, task, run, report) if run else []
+    turn = Turn(endings=[report.ending], settled=skipped, lines=report.lines)
+    written = write(site.database, turn)
+    return report if report.ending.attempt_uuid in written.counted else replace(report, ending=None)
+
+
+def run_queued(site: Site, task: BaseOperator, key: TaskKey, attempt_uuid: str) -> TaskState | None:
+    """Make an attempt that somebody queued: what an executor's command does. Return how it ended.
+
+    None means that it does not count: somebody else has it, or it was given up.
+    """
+    run = reading.run_of_id(site.database, key.dag_id, key.run_id)
+    before = reading.instance(site.database, key)
+    if run is None or before is None or before.attempt_uuid != attempt_uuid:
+        return None
+    order = Order(
+        facts=facts_of(run, key.task_id, key.map_index, try_number=before.try_number, attempt_uuid=attempt_uuid),
+        max_tries=before.max_tries,
+        run_attempt=run.attempt,
+        flow_run_id=before.flow_run_id,
+        lease_owner=before.lease_owner or "",
+    )
+    if not claim(site, order):
+        return None
+    report = write_down(site, task, order, run_attempt(task, order, site, terminal=sys.stdout))
+    return report.ending.state if report.ending else None
+
+
+def dates_of(task: BaseOperator, start: dt.datetime | None, end: dt.datetime | None) -> list[dt.datetime]:
+    """Return the logical dates of a task in a range, both ends included.
+
+    Raises:
+        UsageError: There is none.
+    """
+    first = start or task.start_date
+    if first is None:
+        raise UsageError(f"task {task.task_id!r} has no start date; say from when on it is to run.")
+    last = end or first
+    if last < first:
+        raise UsageError(f"the range ends ({last:%Y-%m-%d %H:%M}) before it starts ({first:%Y-%m-%d %H:%M}).")
+    if isinstance(task.schedule, NoSchedule):
+        return [first]
+    found = [interval.start for interval in task.schedule.intervals(first, last)]
+    return found or [first]
+
+
+def run_range(
+    site: Site, task: BaseOperator, dates: list[dt.datetime], wishes: TaskWishes, say: Say
+) -> dict[dt.datetime, TaskState | None]:
+    """Run a task for several dates, one after another, and say what was left out and why."""
+    found = {}
+    for date in dates:
+        run = run_at(site, task, date)
+        state, why = run_here(site, task, run, wishes, terminal=sys.stdout)
+        found[date] = state
+        if why:
+            said = "previously succeeded" if state is TaskState.SUCCESS else why
+            say(f"{task} for {date:%Y-%m-%d %H:%M:%S} {said if state is TaskState.SUCCESS else f'was not run: {why}'}")
+    return found
+
+
+def _state(site: Site, key: TaskKey) -> TaskState | None:
+    found = reading.instance(site.database, key)
+    return found.state if found else None
+
+
+def _ticket(site: Site, task: BaseOperator, order: Order, before: Instance) -> Ticket:
+    return Ticket(
+        key=order.facts.key,
+        attempt_uuid=order.facts.attempt_uuid,
+        version=before.version,
+        lease_owner=order.lease_owner,
+        lease=site.lease,
+        pool=task.pool,
+        pool_slots=task.pool_slots,
+        concurrency=task.dag.concurrency if task.has_dag else 0,
+    )
+
+
+def _skipped(site: Site, task: BaseOperator, run: Run, report: Report) -> list[Settled]:
+    if not report.skipped:
+        return []
+    wanted = set(report.skipped)
+    found = reading.instances(site.database, run.dag_id, [run.run_id])
+    return [
+        Settled(
+            run,
+            new_instance(task.dag.get_task(one.task_id), one.map_index),
+            TaskState.SKIPPED,
+            f"{task.task_id!r} chose so",
+        )
+        for one in found
+        if one.task_id in wanted and one.state in (None, TaskState.SCHEDULED) and one.task_id in task.dag
+    ]
+
+
+@contextlib.contextmanager
+def _kept(site: Site, owner: str) -> Iterator[None]:
+    """Renew the leases of this process while the block runs."""
+    done = threading.Event()
+
+    def renew() -> None:
+        while not done.wait(site.lease / 3):
+            with contextlib.suppress(ElasticError):
+                transition.renew(site.database, owner, site.lease)
+
+    thread = threading.Thread(target=renew, name="elastic-leases", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

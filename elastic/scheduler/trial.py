@@ -1,0 +1,59 @@
+"""Trials: all tasks of a DAG once, in this process, one after another; nothing is kept."""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from elastic.dag.dag import DAG
+from elastic.dag.state import RunState
+from elastic.db import transition
+from elastic.db.engine import Database
+from elastic.db.upgrade import create
+from elastic.db.value import RunType
+from elastic.executors.inline import InlineExecutor
+from elastic.scheduler.fact import Allowances
+from elastic.scheduler.planning import agenda_of, make_instances, new_run
+from elastic.scheduler.site import Site
+from elastic.scheduler.summary import Summary
+from elastic.scheduler.supervisor import Assignment, Supervisor
+
+
+def try_dag(dag: DAG, logical_date: datetime | None, say: Callable[[str], None]) -> Summary:
+    """Run all tasks of a DAG once for a date, without retries; its interval need not have passed.
+
+    Connections and variables are those of the installation; states and values go to a database that is removed.
+    """
+    date = logical_date or dag.start_date or datetime.now(UTC)
+    with tempfile.TemporaryDirectory(prefix="elastic-trial-") as folder:
+        database = Database(f"sqlite:///{folder}/trial.db")
+        create(database)
+        try:
+            return _tried(_site(database, Path(folder)), dag, date, say)
+        finally:
+            database.close()
+
+
+def _tried(site: Site, dag: DAG, date: datetime, say: Callable[[str], None]) -> Summary:
+    run = transition.ensure_run(site.database, new_run(dag.dag_id, dag, dag.schedule.interval_of(date), RunType.MANUAL))
+    tasks = list(dag.topological())
+    agenda = agenda_of(site.database, tasks, [run], Allowances(ignore_interval=True))
+    make_instances(site.database, tasks, [run], agenda)
+    assignment = Assignment(
+        dag=dag,
+        runs=(run,),
+        agenda=agenda,
+        executor=InlineExecutor(),
+        max_active_runs=0,
+        terminal=sys.stdout,
+        kind="TrialJob",
+    )
+    Supervisor(site, assignment, say).run()
+    end = agenda.end_of(run.run_id) or RunState.FAILED
+    return Summary(dag_id=dag.dag_id, runs={run.run_id: end}, states=agenda.states())
+
+
+def _site(database: Database, folder: Path) -> Site:
+    return replace(Site.of(), database=database, logs=folder / "logs", flow_logs=None, lines_in_database=False)

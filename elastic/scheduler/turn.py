@@ -1,0 +1,77 @@
+"""What one turn of a supervisor writes down, in one transaction."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+from sqlalchemy import Connection, insert
+
+from elastic.dag.key import TaskKey
+from elastic.dag.state import TaskState
+from elastic.db.attempt_transition import claim_in, finish_in
+from elastic.db.engine import Database
+from elastic.db.instance_transition import ensure_in, set_states_in
+from elastic.db.model import log_line
+from elastic.db.queueing import queue_in
+from elastic.db.value import Claim, Ending, LogLine, NewInstance, Run, Ticket
+
+#: What is settled without running has not been queued.
+_UNQUEUED = (None, TaskState.SCHEDULED, TaskState.UP_FOR_RETRY)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A task instance that takes a state without running."""
+
+    run: Run
+    #: for the case that it has no row yet
+    instance: NewInstance
+    state: TaskState
+    reason: str
+
+    @property
+    def key(self) -> TaskKey:
+        """Which."""
+        return TaskKey(self.run.dag_id, self.run.run_id, self.instance.task_id, self.instance.map_index)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Everything that follows from what was heard since the turn before."""
+
+    endings: Sequence[Ending] = ()
+    settled: Sequence[Settled] = ()
+    tickets: Sequence[Ticket] = ()
+    #: for those tickets whose process is known already
+    claims: Sequence[Claim] = ()
+    lines: Sequence[LogLine] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What of it came true."""
+
+    #: attempts whose ends counted
+    counted: frozenset[str] = frozenset()
+    #: attempts that are queued, or running if they were claimed as well
+    queued: frozenset[str] = field(default=frozenset())
+    claimed: frozenset[str] = field(default=frozenset())
+
+
+def write(database: Database, turn: Turn) -> Written:
+    """Write a turn down. If an ending does not count, nothing that was to follow from it happens."""
+
+    def work(connection: Connection, again: bool) -> Written:
+        counted = finish_in(connection, turn.endings, again=again) if turn.endings else frozenset[str]()
+        if turn.lines:
+            connection.execute(insert(log_line), [asdict(line) for line in turn.lines])
+        if len(counted) < len(turn.endings):
+            return Written(counted=counted)
+        for one in turn.settled:
+            ensure_in(connection, one.run, [one.instance])
+            set_states_in(connection, [one.key], one.state, expected=_UNQUEUED, note=one.reason, again=again)
+        queued = queue_in(connection, turn.tickets, again=again) if turn.tickets else frozenset[str]()
+        wanted = [claim for claim in turn.claims if claim.attempt_uuid in queued]
+        claimed = frozenset(one.attempt_uuid for one in wanted if claim_in(connection, one, again=again))
+        return Written(counted=counted, queued=queued, claimed=claimed)
+
+    return database.write(work)

@@ -1,0 +1,50 @@
+"""Callbacks after an attempt."""
+
+import logging
+from typing import Any
+
+import pytest
+from dag_samples import Echo
+
+from elastic.dag.callback import call_back
+from elastic.dag.context import build_context
+
+LOG = logging.getLogger("elastic.task.sample")
+
+
+def test_callbacks_get_the_context_however_they_are_written() -> None:
+    task = Echo(task_id="t")
+    context = build_context(task, task.facts_of("2016-02-22"))
+    told: list[Any] = []
+
+    class Teller:
+        def tell(self, context: dict[str, Any]) -> None:
+            told.append(context["ds"])
+
+    def with_default(ctx: dict[str, Any]) -> None:
+        told.append(ctx["ds"])
+
+    callbacks = [
+        lambda context: told.append(context["ds"]),
+        with_default,
+        lambda ds, ti: told.append(ds),
+        lambda ds: told.append(ds),
+        lambda **rest: told.append(rest["ds"]),
+        lambda: told.append("2016-02-22"),
+        Teller().tell,
+    ]
+    assert call_back(callbacks, context, LOG) == 0
+    assert told == ["2016-02-22"] * len(callbacks)
+
+
+def test_a_callback_that_fails_is_logged_and_the_others_are_called(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[str] = []
+
+    def broken(context: dict[str, Any]) -> None:
+        raise ValueError("no mail today")
+
+    assert call_back([broken, lambda context: told.append("called")], {}, LOG) == 1
+    assert told == ["called"]
+    (record,) = caplog.records
+    assert record.message.startswith("the callback test_a_callback")
+    assert record.exc_info is not None

@@ -1,0 +1,140 @@
+"""Mapped tasks."""
+
+from typing import Any
+
+import pytest
+from dag_samples import Echo, attempt, sample_dag
+
+from elastic.dag import TaskGroup
+from elastic.dag.context import Access, build_context
+from elastic.dag.errors import DefinitionError, MappingError, UnknownSettingError
+from elastic.dag.execution import execute
+from elastic.dag.mapping import MOST_COPIES, MappedOperator
+from elastic.dag.operator import BaseOperator
+
+
+class Pair(BaseOperator):
+    """Returns two texts and what its DAG says."""
+
+    template_fields = ("left", "right")
+
+    def __init__(self, left: Any, right: Any, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.left, self.right = left, right
+        self.mode = self.default("mode", None, "none")
+
+    def execute(self) -> Any:
+        return [self.left, self.right, self.mode]
+
+
+def nothing(task_id: str, key: str) -> Any:
+    raise AssertionError("no task passed anything on")
+
+
+def copies(task: MappedOperator, access: Access | None = None) -> list[Any]:
+    """Run all copies and return what they returned."""
+    access = access or Access()
+    pull = build_context(task, task.facts_of("2016-02-22"), access)["ti"].xcom_pull
+    return [attempt(task, access=access, map_index=index).result for index in range(task.count(pull))]
+
+
+def test_a_task_becomes_a_copy_for_each_element() -> None:
+    dag = sample_dag(default_args={"retries": 2, "mode": "fast"})
+    with dag:
+        task = Pair.partial(task_id="t", right="{{ ds }}", queue="big").expand(left=["a", "{{ ti.map_index }}"])
+    assert dag.task_ids == ["t"]
+    assert (str(task), task.is_mapped, task.known_count) == ("<Task(Pair): t>", True, 2)
+    assert (task.retries, task.queue, task.copy_at(1, nothing).queue) == (2, "big", "big")
+    assert copies(task) == [["a", "2016-02-22", "fast"], ["1", "2016-02-22", "fast"]]
+    assert dag.task_ids == ["t"]
+
+
+def test_several_lists_are_combined_the_last_changing_fastest() -> None:
+    task = Pair.partial(task_id="t").expand(left=[1, 2], right=("x", "y"))
+    assert [row[:2] for row in copies(task)] == [[1, "x"], [1, "y"], [2, "x"], [2, "y"]]
+    assert task.count(nothing) == 4
+
+
+def test_a_dict_is_mapped_over_its_pairs_and_rows_over_their_names() -> None:
+    assert copies(Echo.partial(task_id="t").expand(text={"a": 1, "b": 2})) == [("a", 1), ("b", 2)]
+    rows = Pair.partial(task_id="t").expand_kwargs([{"left": 1, "right": 2}, {"left": 3, "right": 4}])
+    assert [row[:2] for row in copies(rows)] == [[1, 2], [3, 4]]
+
+
+def test_the_output_of_a_task_says_how_many_copies_there_are() -> None:
+    access = Access()
+    with sample_dag() as dag:
+        numbers = Echo([5, 6, 7], task_id="numbers")
+        task = Echo.partial(task_id="t").expand(text=numbers.output)
+        total = Echo(task.output, task_id="total")
+    assert (task.known_count, task.mapped_over, list(task.upstream)) == (None, ["numbers"], ["numbers"])
+    attempt(numbers, access=access)
+    assert copies(task, access) == [5, 6, 7]
+    assert attempt(total, access=access).result == [5, 6, 7]
+    assert [one.task_id for one in dag.topological()] == ["numbers", "t", "total"]
+
+
+def test_rows_may_come_from_a_task() -> None:
+    access = Access()
+    with sample_dag():
+        rows = Echo([{"text": "{{ ds }}"}, {"text": 2}], task_id="rows")
+        task = Echo.partial(task_id="t").expand_kwargs(rows.output)
+    attempt(rows, access=access)
+    assert copies(task, access) == ["2016-02-22", 2], "what was rendered there is passed on"
+
+
+@pytest.mark.parametrize(
+    ("passed_on", "said"), [("text", "is str, not a list"), (7, "is int, not a list"), (None, "NoneType")]
+)
+def test_an_output_that_is_no_list_is_named(passed_on: Any, said: str) -> None:
+    access = Access()
+    with sample_dag():
+        source = Echo(passed_on, task_id="source")
+        task = Echo.partial(task_id="t").expand(text=source.output)
+    attempt(source, access=access)
+    with pytest.raises(MappingError, match=f"<Task\\(Echo\\): t>: output of 'source' .*{said}"):
+        copies(task, access)
+
+
+def test_an_empty_list_makes_no_copies() -> None:
+    task = Echo.partial(task_id="t").expand(text=[])
+    assert (task.known_count, task.count(nothing)) == (0, 0)
+    with pytest.raises(MappingError, match="has no copy 0"):
+        task.copy_at(0, nothing)
+
+
+@pytest.mark.parametrize(
+    ("expand", "said"),
+    [
+        (lambda p: p.expand(left="abc"), r"expand\(left=...\) is str; give a list, a dict or the output of a task"),
+        (lambda p: p.expand(left={1, 2}), r"expand\(left=...\) is set"),
+        (lambda p: p.expand(), "nothing to expand"),
+        (lambda p: p.expand(right=[1]), "'right' is given both shared and to expand"),
+        (lambda p: p.expand(left=[1], retries=[2]), r"'retries' is one for all copies; give it to partial\(\)"),
+        (lambda p: p.expand_kwargs([1]), "takes a list of dicts"),
+        (lambda p: p.expand_kwargs("x"), "takes a list of dicts"),
+        (lambda p: p.expand_kwargs([{"task_id": "x"}]), "'task_id' is given both|'task_id' is one for all"),
+        (lambda p: p.expand(left=range(MOST_COPIES + 1)), "would have 1,025 copies, and 1,024 are allowed"),
+        (lambda p: p.expand(left=[1], wrong=[2]), "Pair 't' has no setting 'wrong'"),
+    ],
+)
+def test_what_cannot_be_mapped_is_refused_while_the_dag_is_defined(expand: Any, said: str) -> None:
+    with pytest.raises(DefinitionError, match=said):
+        expand(Pair.partial(task_id="t", right=1))
+
+
+def test_a_wrong_shared_argument_is_refused_while_the_dag_is_defined() -> None:
+    with pytest.raises(UnknownSettingError, match="has no setting 'retrys'; did you mean 'retries'"):
+        Echo.partial(task_id="t", retrys=3).expand(text=[1])
+
+
+def test_a_mapped_task_can_be_in_a_group_and_have_arrows() -> None:
+    with sample_dag() as dag:
+        with TaskGroup("g"):
+            task = Echo.partial(task_id="t").expand(text=[1])
+        task >> Echo(task_id="last")
+    assert dag.task_ids == ["g.t", "last"]
+    copy = task.copy_at(0, nothing)
+    assert (copy.task_id, list(copy.downstream), copy.dag) == ("g.t", ["last"], dag)
+    part = dag.sub_dag("g").get_task("g.t")
+    assert execute(part, build_context(part, part.facts_of("2016-02-22", map_index=0))).result == 1

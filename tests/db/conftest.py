@@ -1,0 +1,50 @@
+"""Each metadata database in turn, empty for each test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from elastic.db.engine import Database
+from elastic.db.model import metadata
+from elastic.db.upgrade import create, fill
+
+DATABASES = ("sqlite", "postgresql", "mariadb")
+
+
+@pytest.fixture(scope="session", params=DATABASES)
+def metadata_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of one database after the other."""
+    name: str = request.param
+    if name == "sqlite":
+        return f"sqlite:///{tmp_path_factory.mktemp('metadata')}/elastic.db"
+    server = request.getfixturevalue("postgres_server" if name == "postgresql" else "mariadb_server")
+    url: str = server.create_database()
+    return url
+
+
+@pytest.fixture(scope="session")
+def _made(metadata_url: str) -> Iterator[Database]:
+    database = Database(metadata_url)
+    create(database)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def database(_made: Database) -> Database:
+    """One database after the other, with tables and without rows."""
+    with _made.begin() as connection:
+        for table in metadata.sorted_tables:
+            connection.execute(table.delete())
+        fill(connection)
+    return _made
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path) -> Iterator[Database]:
+    """A SQLite database of its own."""
+    database = Database(f"sqlite:///{tmp_path}/elastic.db")
+    create(database)
+    yield database
+    database.close()

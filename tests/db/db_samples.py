@@ -1,0 +1,53 @@
+"""Runs and task instances that tests of the database begin with."""
+
+import datetime as dt
+from typing import Any
+
+from elastic.dag.key import TaskKey
+from elastic.dag.state import TaskState
+from elastic.db import transition
+from elastic.db.engine import Database
+from elastic.db.value import Claim, Ending, NewInstance, NewRun, Run, Ticket
+
+DAY = dt.datetime(2016, 2, 22, tzinfo=dt.UTC)
+
+
+def new_run(dag_id: str = "etl", day: int = 0, **changes: Any) -> NewRun:
+    date = DAY + dt.timedelta(days=day)
+    told: dict[str, Any] = {
+        "dag_id": dag_id,
+        "run_id": f"backfill_{date:%Y%m%d}",
+        "logical_date": date,
+        "data_interval_start": date,
+        "data_interval_end": date + dt.timedelta(days=1),
+        "timeperiod": f"{date:%Y%m%d}",
+    }
+    return NewRun(**{**told, **changes})
+
+
+def made_run(database: Database, *task_ids: str, dag_id: str = "etl", day: int = 0, **fields: Any) -> Run:
+    run = transition.ensure_run(database, new_run(dag_id, day))
+    transition.ensure_instances(database, run, [NewInstance(task_id=task_id, **fields) for task_id in task_ids])
+    return run
+
+
+def key_of(run: Run, task_id: str) -> TaskKey:
+    return TaskKey(run.dag_id, run.run_id, task_id)
+
+
+def queued(database: Database, key: TaskKey, uuid: str, **fields: Any) -> bool:
+    return transition.queue(database, Ticket(key=key, attempt_uuid=uuid, **fields))
+
+
+def claimed(database: Database, key: TaskKey, uuid: str, *, pid: int = 1, lease: float = 60, owner: str = "me") -> bool:
+    wanted = Claim(key=key, attempt_uuid=uuid, host="here", pid=pid, lease_owner=owner, lease=lease)
+    return transition.claim(database, wanted)
+
+
+def running(database: Database, key: TaskKey, uuid: str, *, lease: float = 60, **fields: Any) -> None:
+    assert queued(database, key, uuid, **fields)
+    assert claimed(database, key, uuid, lease=lease)
+
+
+def finished(database: Database, uuid: str, state: TaskState = TaskState.SUCCESS, **fields: Any) -> bool:
+    return transition.finish(database, Ending(attempt_uuid=uuid, state=state, **fields))

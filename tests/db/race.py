@@ -1,0 +1,37 @@
+"""One of several processes that all want to run the same task instances: prints which attempts it ran."""
+
+import sys
+import uuid
+
+from db_samples import DAY, claimed, finished, made_run, queued
+
+from elastic.dag.key import TaskKey
+from elastic.db import reading, transition
+from elastic.db.engine import Database
+
+COUNT = 25
+
+
+def tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    database = Database(sys.argv[1])
+    reading.database_time(database)
+    tell("ready")
+    sys.stdin.readline()
+    run = made_run(database, *(f"t{number}" for number in range(COUNT)))
+    ran = []
+    for number in range(COUNT):
+        key, attempt = TaskKey("etl", run.run_id, f"t{number}"), uuid.uuid4().hex
+        if queued(database, key, attempt) and claimed(database, key, attempt) and finished(database, attempt):
+            ran.append(attempt)
+        transition.renew(database, "me", 60)
+    assert run.logical_date == DAY
+    tell(" ".join(ran))
+
+
+if __name__ == "__main__":
+    main()

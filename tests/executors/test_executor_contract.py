@@ -1,0 +1,177 @@
+"""One contract for all executors, a user's own included."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from executor_samples import PlainExecutor, events_of, key_of, python, states_of
+
+from elastic.core.errors import UsageError
+from elastic.dag.state import TaskState
+from elastic.executors import Command, Executor, InlineExecutor, LocalExecutor, RayExecutor, SequentialExecutor
+from elastic.executors.choice import executor_of
+from elastic.executors.ray_executor import options_of
+
+
+@pytest.fixture(
+    params=["plain", "inline", "sequential", "local", "spawned", pytest.param("ray", marks=pytest.mark.cluster)]
+)
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    if request.param == "ray":
+        request.getfixturevalue("embedded_ray")
+    made: dict[str, Any] = {
+        "plain": PlainExecutor,
+        "inline": InlineExecutor,
+        "sequential": SequentialExecutor,
+        "local": lambda: LocalExecutor(3, "fork"),
+        "spawned": lambda: LocalExecutor(2, "spawn"),
+        "ray": lambda: RayExecutor(2, "local"),
+    }
+    executor = made[request.param]()
+    executor.start()
+    yield executor
+    executor.terminate()
+
+
+def test_commands_end_as_their_exit_codes_say(executor: Executor) -> None:
+    executor.queue_command(key_of("good"), python("pass"))
+    executor.queue_command(key_of("bad"), python("raise SystemExit(3)"))
+    executor.queue_command(key_of("late"), python("pass"), queue="other")
+    events = events_of(executor, 3)
+    assert states_of(events) == {"good": TaskState.SUCCESS, "bad": TaskState.FAILED, "late": TaskState.SUCCESS}
+    assert events["bad"].exit_code == 3
+    assert executor.get_event_buffer() == {}
+    assert not executor.running
+    assert executor.free == executor.parallelism
+
+
+def test_what_waits_is_ended_with_the_executor(executor: Executor, tmp_path: Path) -> None:
+    for name in "abc":
+        executor.queue_command(key_of(name), python(f"open({str(tmp_path / name)!r}, 'w').close()"))
+    executor.end()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
+    assert set(states_of({key.task_id: one for key, one in executor.get_event_buffer().items()})) == {"a", "b", "c"}
+
+
+def test_a_command_that_cannot_be_started_has_failed(executor: Executor) -> None:
+    executor.queue_command(key_of("nowhere"), Command(words=("/nowhere/at/all",)))
+    event = events_of(executor, 1)["nowhere"]
+    assert event.state is TaskState.FAILED
+    assert "/nowhere/at/all" in (event.error or "")
+
+
+def test_no_more_run_at_once_than_there_are_slots(tmp_path: Path) -> None:
+    executor = LocalExecutor(2)
+    executor.start()
+    # each waits for a file that is written when two have begun
+    source = f"""
+import os, pathlib, sys, time
+here = pathlib.Path({str(tmp_path)!r})
+name = str(os.getpid())
+(here / ("in-" + name)).touch()
+running = len(list(here.glob("in-*")))
+(here / ("saw-" + name)).write_text(str(running))
+while not (here / "go").exists():
+    time.sleep(0.01)
+(here / ("in-" + name)).unlink()
+"""
+    for number in range(5):
+        executor.queue_command(key_of(str(number)), python(source))
+
+    def go_on() -> None:
+        if len(list(tmp_path.glob("in-*"))) == 2:
+            (tmp_path / "go").touch()
+
+    events_of(executor, 5, go_on)
+    executor.end()
+    assert {path.read_text() for path in tmp_path.glob("saw-*")} <= {"1", "2"}
+
+
+def _pid(key: object, command: Command) -> int:
+    return os.getpid()
+
+
+def _obey(key: object, command: Command) -> Any:
+    if command.words == ("die",):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if command.words == ("exit",):
+        os._exit(7)
+    if command.words == ("raise",):
+        raise RuntimeError("a fault of the runner")
+    return list(command.words)
+
+
+def test_processes_stay_warm_and_are_promised_to_the_next_commands() -> None:
+    executor = LocalExecutor(2)
+    executor.start(_pid)
+    seen = set()
+    for number in range(6):
+        promised = executor.reserve(1)
+        executor.queue_command(key_of(str(number)), Command(words=()))
+        account = events_of(executor, 1)[str(number)].account
+        assert [account] == promised
+        seen.add(account)
+    executor.end()
+    assert len(seen) == 1
+    assert os.getpid() not in seen
+
+
+def test_the_crash_of_a_process_is_a_failure_with_its_signal_and_others_go_on() -> None:
+    executor = LocalExecutor(2)
+    executor.start(_obey)
+    for name in ("die", "exit", "raise", "live"):
+        executor.queue_command(key_of(name), Command(words=(name,)))
+    events = events_of(executor, 4)
+    executor.end()
+    assert events["live"].account == ["live"]
+    assert (events["die"].exit_code, events["die"].error) == (-9, "its process was ended by signal SIGKILL")
+    assert (events["exit"].exit_code, events["exit"].error) == (7, "its process was ended with exit code 7")
+    assert "a fault of the runner" in (events["raise"].error or "")
+    assert states_of(events)["raise"] is TaskState.FAILED
+
+
+def test_a_command_that_must_not_go_on_is_ended(tmp_path: Path) -> None:
+    executor = LocalExecutor(1)
+    executor.start()
+    executor.queue_command(key_of("endless"), python(f"open({str(tmp_path / 'on')!r}, 'w').close()\nwhile True: pass"))
+
+    def stop() -> None:
+        if (tmp_path / "on").exists():
+            executor.kill(key_of("endless"))
+
+    events = events_of(executor, 1, stop)
+    executor.queue_command(key_of("next"), python("pass"))
+    assert states_of(events_of(executor, 1)) == {"next": TaskState.SUCCESS}
+    executor.end()
+    assert events["endless"].state is TaskState.FAILED
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("local", LocalExecutor),
+        ("sequential", SequentialExecutor),
+        ("inline", InlineExecutor),
+        ("ray", RayExecutor),
+        ("executor_samples:PlainExecutor", PlainExecutor),
+        (PlainExecutor, PlainExecutor),
+        (PlainExecutor(), PlainExecutor),
+    ],
+)
+def test_an_executor_is_named_or_given(name: Any, kind: type[Executor]) -> None:
+    assert type(executor_of(name)) is kind
+
+
+@pytest.mark.parametrize("name", ["celery", "nowhere:Executor", "pathlib:Path", "executor_samples:nothing"])
+def test_an_unknown_executor_is_refused(name: str) -> None:
+    with pytest.raises(UsageError):
+        executor_of(name)
+
+
+def test_a_task_asks_ray_for_what_it_needs() -> None:
+    assert options_of({}) == {"num_cpus": 1}
+    wanted = {"cpus": 0.5, "memory": 2**20, "custom": {"gpu_box": 1}}
+    assert options_of(wanted) == {"num_cpus": 0.5, "memory": 2**20, "resources": {"gpu_box": 1}}

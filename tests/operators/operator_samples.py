@@ -1,0 +1,19 @@
+"""Short ways that the tests of operators share."""
+
+from typing import Any
+
+from elastic.dag.context import Access, build_context
+from elastic.dag.dag import DAG
+from elastic.dag.execution import Outcome, execute
+from elastic.dag.operator import BaseOperator
+
+DAY = "2016-02-22"
+
+
+def sample_dag(dag_id: str = "sample", **settings: Any) -> DAG:
+    return DAG(dag_id, **{"start_date": DAY, "schedule": "@daily", **settings})
+
+
+def attempt(task: BaseOperator, *, access: Access | None = None, **facts: Any) -> Outcome:
+    """Run one attempt for the sample day."""
+    return execute(task, build_context(task, task.facts_of(DAY, **facts), access))

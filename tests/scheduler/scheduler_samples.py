@@ -1,0 +1,78 @@
+"""Facts that tests of decisions begin with."""
+
+import datetime as dt
+from typing import Any
+
+from elastic.dag.key import TaskKey
+from elastic.dag.state import TaskState
+from elastic.scheduler.agenda import Agenda
+from elastic.scheduler.board import RunFacts
+from elastic.scheduler.fact import Allowances, Question, TaskFacts
+
+DAY = dt.datetime(2016, 2, 22, tzinfo=dt.UTC)
+NOW = dt.datetime(2016, 3, 22, tzinfo=dt.UTC)
+
+
+def facts(task_id: str = "load", *upstream: str, **changes: Any) -> TaskFacts:
+    return TaskFacts(task_id=task_id, upstream=upstream, **changes)
+
+
+def linked(*tasks: TaskFacts) -> list[TaskFacts]:
+    """Return tasks that know what is downstream of them."""
+    from dataclasses import replace
+
+    after = {task.task_id: tuple(one.task_id for one in tasks if task.task_id in one.upstream) for task in tasks}
+    return [replace(task, downstream=after[task.task_id]) for task in tasks]
+
+
+def run_facts(day: int = 0, **changes: Any) -> RunFacts:
+    date = DAY + dt.timedelta(days=day)
+    told: dict[str, Any] = {
+        "dag_id": "etl",
+        "run_id": f"run{day}",
+        "logical_date": date,
+        "interval_end": date + dt.timedelta(days=1),
+    }
+    return RunFacts(**{**told, **changes})
+
+
+def question(**changes: Any) -> Question:
+    told: dict[str, Any] = {
+        "key": key_of("load"),
+        "task": facts(),
+        "state": None,
+        "logical_date": DAY,
+        "interval_end": DAY + dt.timedelta(days=1),
+        "now": NOW,
+    }
+    return Question(**{**told, **changes})
+
+
+def key_of(task_id: str, day: int = 0, map_index: int = -1) -> TaskKey:
+    return TaskKey("etl", f"run{day}", task_id, map_index)
+
+
+def agenda_of(*tasks: TaskFacts, days: int = 1, **allowances: bool) -> Agenda:
+    runs = [run_facts(day, previous=f"run{day - 1}" if day else None) for day in range(days)]
+    agenda = Agenda(runs, linked(*tasks), Allowances(**allowances))
+    for run in runs:
+        agenda.begin(run.run_id)
+    return agenda
+
+
+def ready(agenda: Agenda, now: dt.datetime = NOW) -> list[str]:
+    """Return what is ready, after what is settled was noted."""
+    while found := agenda.look(now).settled:
+        for key, state, _ in found:
+            agenda.note(key, state)
+    return [_name(one.key) for one in agenda.look(now).ready]
+
+
+def _name(key: TaskKey) -> str:
+    copy = f"[{key.map_index}]" if key.map_index >= 0 else ""
+    return f"{key.run_id}.{key.task_id}{copy}" if key.run_id != "run0" else f"{key.task_id}{copy}"
+
+
+def succeed(agenda: Agenda, *keys: TaskKey) -> None:
+    for key in keys:
+        agenda.note(key, TaskState.SUCCESS)

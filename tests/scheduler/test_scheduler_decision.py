@@ -1,0 +1,273 @@
+"""Decisions from frozen facts: why an instance runs, waits, is skipped or fails."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from scheduler_samples import DAY, NOW, agenda_of, facts, key_of, question, ready, succeed
+
+from elastic.dag.state import RunState, TaskState
+from elastic.dag.trigger_rule import Decision, TriggerRule
+from elastic.scheduler.decide import choose, decide, run_end, verdicts
+from elastic.scheduler.fact import Allowances, Candidate, Past, Room
+
+SUCCESS, FAILED, SKIPPED = TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPED
+
+
+@pytest.mark.parametrize(
+    ("changes", "decision", "reason"),
+    [
+        ({}, Decision.RUN, "nothing stands against it"),
+        ({"state": TaskState.SCHEDULED}, Decision.RUN, "nothing stands against it"),
+        ({"state": SUCCESS}, Decision.WAIT, "it previously succeeded; --force runs it again"),
+        ({"state": SUCCESS, "allowances": Allowances(force=True)}, Decision.RUN, "nothing stands against it"),
+        ({"state": FAILED}, Decision.WAIT, "it is failed; clear it to run it again"),
+        ({"state": TaskState.RUNNING, "allowances": Allowances(force=True)}, Decision.WAIT, "it is running already"),
+        ({"now": DAY}, Decision.WAIT, "its interval ends on 2016-02-23 00:00:00 UTC"),
+        ({"now": DAY, "allowances": Allowances(ignore_interval=True)}, Decision.RUN, "nothing stands against it"),
+        ({"now": DAY + dt.timedelta(days=1)}, Decision.RUN, "nothing stands against it"),
+        ({"upstream": {"get": SUCCESS}}, Decision.RUN, "nothing stands against it"),
+        ({"upstream": {"get": None}}, Decision.WAIT, "waiting for 'get' (all_success)"),
+        ({"upstream": {"get": FAILED}}, Decision.FAIL, "'get' failed (all_success)"),
+        ({"upstream": {"get": SKIPPED}}, Decision.SKIP, "'get' skipped (all_success)"),
+        ({"upstream": {"get": FAILED}, "now": DAY}, Decision.FAIL, "'get' failed (all_success)"),
+        (
+            {"upstream": {"get": FAILED}, "allowances": Allowances(ignore_dependencies=True)},
+            Decision.RUN,
+            "nothing stands against it",
+        ),
+        (
+            {"state": TaskState.UP_FOR_RETRY, "next_retry_at": NOW + dt.timedelta(seconds=5)},
+            Decision.WAIT,
+            "it is tried again on 2016-03-22 00:00:05 UTC",
+        ),
+        ({"state": TaskState.UP_FOR_RETRY, "next_retry_at": NOW}, Decision.RUN, "nothing stands against it"),
+        (
+            {"task": facts(start_date=DAY + dt.timedelta(days=1))},
+            Decision.WAIT,
+            "the task starts on 2016-02-23 00:00 UTC, later than this run",
+        ),
+        (
+            {"task": facts(end_date=DAY - dt.timedelta(days=1))},
+            Decision.WAIT,
+            "the task ended on 2016-02-21 00:00 UTC, earlier than this run",
+        ),
+    ],
+)
+def test_an_instance_runs_or_the_reason_is_a_sentence(changes: dict[str, Any], decision: Decision, reason: str) -> None:
+    answer = decide(question(**changes))
+    assert (answer.decision, answer.reason) == (decision, reason)
+
+
+@pytest.mark.parametrize(
+    ("states", "decision", "reason"),
+    [
+        (None, Decision.RUN, "nothing stands against it"),
+        ((SUCCESS,), Decision.RUN, "nothing stands against it"),
+        ((SKIPPED,), Decision.RUN, "nothing stands against it"),
+        ((FAILED,), Decision.WAIT, "it depends on its run on 2016-02-21 00:00 UTC, which is failed"),
+        ((None,), Decision.WAIT, "it depends on its run on 2016-02-21 00:00 UTC, which is not done"),
+        ((), Decision.WAIT, "it depends on its run on 2016-02-21 00:00 UTC, which is not there"),
+        (
+            (SUCCESS, TaskState.RUNNING),
+            Decision.WAIT,
+            "it depends on its run on 2016-02-21 00:00 UTC, which is running",
+        ),
+    ],
+)
+def test_a_task_that_depends_on_its_past_waits_for_the_success_of_the_date_before(
+    states: tuple[TaskState | None, ...] | None, decision: Decision, reason: str
+) -> None:
+    past = None if states is None else Past(logical_date=DAY - dt.timedelta(days=1), states=states)
+    answer = decide(question(task=facts(depends_on_past=True), past=past))
+    assert (answer.decision, answer.reason) == (decision, reason)
+
+
+def test_a_task_may_wait_for_the_tasks_after_it_on_the_date_before() -> None:
+    task = facts(depends_on_past=True, wait_for_downstream=True)
+    past = Past(logical_date=DAY, states=(SUCCESS,), downstream={"report": None, "mail": SUCCESS})
+    assert decide(question(task=task, past=past)).reason == "it waits for 'report' on 2016-02-22 00:00 UTC"
+    done = Past(logical_date=DAY, states=(SUCCESS,), downstream={"report": SUCCESS, "mail": SUCCESS})
+    assert decide(question(task=task, past=done)).decision is Decision.RUN
+
+
+def test_every_condition_gives_its_sentence_whether_it_is_met_or_not() -> None:
+    told = verdicts(question(state=TaskState.RUNNING, upstream={"get": None}, now=DAY))
+    assert [(one.condition, one.met) for one in told] == [
+        ("state", False),
+        ("dates", True),
+        ("trigger rule", False),
+        ("depends on past", True),
+        ("downstream of past", True),
+        ("interval", False),
+        ("retry delay", True),
+    ]
+    assert all(one.reason for one in told)
+
+
+def _candidate(task_id: str, day: int = 0, position: int = 0, **changes: Any) -> Candidate:
+    return Candidate(key_of(task_id, day), facts(task_id, **changes), DAY + dt.timedelta(days=day), position)
+
+
+def test_priority_comes_first_then_the_date_then_the_order_of_the_dag() -> None:
+    given = [_candidate("a", 1), _candidate("b", 0, 1), _candidate("c", 0, 0), _candidate("d", 2, priority=5)]
+    assert [one.key.task_id for one in choose(given, Room())] == ["d", "c", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("room", "chosen"),
+    [
+        (Room(), ["a", "b", "c"]),
+        (Room(executor=2), ["a", "b"]),
+        (Room(concurrency=1), ["a"]),
+        (Room(concurrency=0), []),
+        (Room(executor=0), []),
+        (Room(pools={"db": 0}), ["b"]),
+        (Room(pools={"db": 1}), ["b", "c"]),
+        (Room(pools={"db": 2}), ["a", "b"]),
+        (Room(pools={"other": 0}), ["a", "b", "c"]),
+    ],
+)
+def test_no_more_is_chosen_than_there_is_room_for(room: Room, chosen: list[str]) -> None:
+    given = [_candidate("a", pool="db", pool_slots=2), _candidate("b"), _candidate("c", pool="db")]
+    assert [one.key.task_id for one in choose(given, room)] == chosen
+
+
+@pytest.mark.parametrize(
+    ("states", "leaves", "end"),
+    [
+        ([SUCCESS, None], [None], None),
+        ([SUCCESS, TaskState.UP_FOR_RETRY], [TaskState.UP_FOR_RETRY], None),
+        ([SUCCESS, SKIPPED], [SKIPPED], RunState.SUCCESS),
+        ([FAILED, TaskState.UPSTREAM_FAILED], [TaskState.UPSTREAM_FAILED], RunState.FAILED),
+        ([FAILED, SUCCESS], [SUCCESS], RunState.SUCCESS),
+        ([], [], RunState.SUCCESS),
+    ],
+)
+def test_a_run_ends_as_its_last_tasks_did(
+    states: list[TaskState | None], leaves: list[TaskState | None], end: RunState | None
+) -> None:
+    assert run_end(states, leaves) is end
+
+
+def test_tasks_become_ready_as_those_before_them_succeed() -> None:
+    agenda = agenda_of(facts("a"), facts("b", "a"), facts("c", "a"), facts("d", "b", "c"))
+    assert ready(agenda) == ["a"]
+    agenda.note(key_of("a"), TaskState.RUNNING)
+    assert ready(agenda) == []
+    succeed(agenda, key_of("a"))
+    assert ready(agenda) == ["b", "c"]
+    succeed(agenda, key_of("b"))
+    assert ready(agenda) == ["c"]
+    assert agenda.end_of("run0") is None
+    succeed(agenda, key_of("c"))
+    assert ready(agenda) == ["d"]
+    succeed(agenda, key_of("d"))
+    assert ready(agenda) == []
+    assert agenda.end_of("run0") is RunState.SUCCESS
+
+
+def test_a_failure_settles_all_that_comes_after_it() -> None:
+    agenda = agenda_of(
+        facts("a"), facts("b", "a"), facts("c", "b"), facts("mend", "a", trigger_rule=TriggerRule.ONE_FAILED)
+    )
+    ready(agenda)
+    agenda.note(key_of("a"), FAILED)
+    assert ready(agenda) == ["mend"]
+    states = {key.task_id: state for key, state in agenda.states().items()}
+    assert states == {"a": FAILED, "b": TaskState.UPSTREAM_FAILED, "c": TaskState.UPSTREAM_FAILED, "mend": None}
+
+
+def test_a_skip_spreads_and_stops_where_a_rule_wants_only_one_success() -> None:
+    join = facts("join", "left", "right", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
+    agenda = agenda_of(facts("branch"), facts("left", "branch"), facts("right", "branch"), join)
+    ready(agenda)
+    agenda.note(key_of("left"), SKIPPED)
+    succeed(agenda, key_of("branch"))
+    assert ready(agenda) == ["right"]
+    succeed(agenda, key_of("right"))
+    assert ready(agenda) == ["join"]
+
+
+def test_a_date_waits_for_the_date_before_and_only_where_the_task_says_so() -> None:
+    agenda = agenda_of(facts("a"), facts("b", "a", depends_on_past=True), days=2)
+    assert ready(agenda) == ["a", "run1.a"]
+    succeed(agenda, key_of("a", 1))
+    assert ready(agenda) == ["a"]
+    succeed(agenda, key_of("a"))
+    assert ready(agenda) == ["b"]
+    succeed(agenda, key_of("b"))
+    assert ready(agenda) == ["run1.b"]
+
+
+def test_a_retry_is_looked_at_again_when_its_delay_is_over() -> None:
+    agenda = agenda_of(facts("a"))
+    later = NOW + dt.timedelta(seconds=10)
+    ready(agenda)
+    agenda.note(key_of("a"), TaskState.UP_FOR_RETRY, later)
+    assert ready(agenda) == []
+    assert agenda.wakes_at() == later
+    assert ready(agenda, later) == ["a"]
+
+
+def test_an_instance_of_tomorrow_is_looked_at_again_when_its_interval_has_passed() -> None:
+    agenda = agenda_of(facts("a"))
+    end = DAY + dt.timedelta(days=1)
+    assert ready(agenda, DAY) == []
+    assert agenda.wakes_at() == end
+    assert ready(agenda, end) == ["a"]
+
+
+def test_a_mapped_task_is_counted_when_the_tasks_before_it_are_done() -> None:
+    agenda = agenda_of(facts("list"), facts("each", "list", is_mapped=True), facts("join", "each"))
+    assert ready(agenda) == ["list"]
+    succeed(agenda, key_of("list"))
+    assert agenda.look(NOW).expandable == (key_of("each"),)
+    agenda.expand(key_of("each"), 2)
+    assert ready(agenda) == ["each[0]", "each[1]"]
+    succeed(agenda, key_of("each", map_index=0))
+    assert ready(agenda) == ["each[1]"]
+    succeed(agenda, key_of("each", map_index=1))
+    assert ready(agenda) == ["join"]
+
+
+def test_a_task_that_is_mapped_over_nothing_is_skipped() -> None:
+    agenda = agenda_of(facts("each", is_mapped=True, copies=0))
+    assert ready(agenda) == []
+    assert agenda.states() == {key_of("each"): SKIPPED}
+
+
+def test_what_a_database_says_replaces_what_was_known() -> None:
+    agenda = agenda_of(facts("a"), facts("each", "a", is_mapped=True), facts("b", "each"))
+    ready(agenda)
+    found = {key_of("a"): SUCCESS, key_of("each", map_index=0): SUCCESS, key_of("each", map_index=1): None}
+    agenda.load("run0", found, {})
+    assert ready(agenda) == ["each[1]"]
+    agenda.load("run0", {**found, key_of("each", map_index=1): TaskState.RUNNING}, {})
+    assert ready(agenda) == []
+    agenda.load("run0", {**found, key_of("each", map_index=1): SUCCESS}, {})
+    assert ready(agenda) == ["b"]
+    agenda.load("run0", {**found, key_of("a"): None}, {})
+    assert ready(agenda) == ["a"]
+
+
+def test_a_look_costs_no_more_in_a_great_dag() -> None:
+    """Each look after a change asks only about what the change may have touched."""
+    layers = [[f"t{layer}_{number}" for number in range(30)] for layer in range(5)]
+    tasks = [facts(one, *(layers[level - 1] if level else ())) for level, layer in enumerate(layers) for one in layer]
+    agenda = agenda_of(*tasks)
+    asked = 0
+    answer = agenda.answer
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return answer(*arguments)
+
+    agenda.answer = counted  # type: ignore[method-assign]
+    while names := ready(agenda):
+        for name in names:
+            agenda.note(key_of(name), SUCCESS)
+            agenda.look(NOW)
+    assert agenda.end_of("run0") is RunState.SUCCESS
+    assert asked < 4 * len(tasks)
