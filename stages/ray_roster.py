@@ -5,12 +5,11 @@ import os
 import socket
 import sys
 import threading
-import time
 from typing import Any
 
 import ray
 
-from elastic.core.errors import ClusterLostError
+from elastic.core.errors import EXIT_SUSPENDED, ClusterLostError
 from elastic.core.heartbeat import Heartbeat
 from elastic.stages.ray_cluster import address
 
@@ -21,9 +20,6 @@ _PERIOD = 1.0
 #: before that; and a process that is stuck in a call to the head by then is ended with a code and a word of ours.
 _MOST_SILENCE = 40.0
 _END_SILENCE = 50.0
-
-#: Exit code: as for every suspended run.
-_SUSPENDED = 75
 
 
 class Roster:
@@ -38,7 +34,8 @@ class Roster:
         self._heartbeat = heartbeat
         self._address = address()
         self._told: list[dict[str, Any]] = ray.nodes()
-        self._told_at = time.monotonic()
+        #: seconds without an answer while this process was awake: one that was stopped for a while has not waited
+        self._silence = 0.0
         self._closed = threading.Event()
         for task in (self._ask_for_ever, self._watch_for_ever):
             threading.Thread(target=task, name="elastic-roster", daemon=True).start()
@@ -49,9 +46,8 @@ class Roster:
         Raises:
             ClusterLostError: The head has not answered for too long.
         """
-        silence = time.monotonic() - self._told_at
-        if silence > _MOST_SILENCE or self._heartbeat.is_lost("head", silence):
-            raise ClusterLostError(self._address, silence)
+        if self._silence > _MOST_SILENCE or self._heartbeat.is_lost("head", self._silence):
+            raise ClusterLostError(self._address, self._silence)
         return [node for node in self._told if node["Alive"] and cpus_of(node) > 0]
 
     def answers(self) -> bool:
@@ -72,16 +68,16 @@ class Roster:
                 self._told = ray.nodes()
             except Exception:  # noqa: S112 - whatever it is, the head did not answer; `nodes` sees for how long
                 continue
-            self._told_at = time.monotonic()
+            self._silence = 0.0
 
     def _watch_for_ever(self) -> None:
         while not self._closed.wait(_PERIOD):
-            silence = time.monotonic() - self._told_at
-            if silence > _END_SILENCE:
-                lost = ClusterLostError(self._address, silence)
+            self._silence += _PERIOD
+            if self._silence > _END_SILENCE:
+                lost = ClusterLostError(self._address, self._silence)
                 sys.stderr.write(f"error: {lost}, and this process waits for it, so it ends; resume the run.\n")
                 sys.stderr.flush()
-                os._exit(_SUSPENDED)
+                os._exit(EXIT_SUSPENDED)
 
 
 def cpus_of(node: dict[str, Any]) -> int:

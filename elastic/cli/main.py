@@ -25,6 +25,7 @@ from elastic.cli import (
     verify,
 )
 from elastic.core.errors import (
+    EXIT_SUSPENDED,
     ElasticError,
     SourceNotFoundError,
     StepFailedError,
@@ -37,8 +38,6 @@ from elastic.version import __version__
 #: Errors that the user mends by writing the command differently: exit code 2; all others: 1.
 _USAGE = (UsageError, SourceNotFoundError, UnknownRunError)
 
-#: What `sysexits.h` calls a temporary failure: nothing is wrong with the run, and it can be resumed.
-_SUSPENDED = 75
 _INTERRUPTED = 130
 _DEBUG = "--debug"
 
@@ -116,7 +115,7 @@ def main() -> None:
 
 def _exit_code(error: ElasticError) -> int:
     if isinstance(error, StepSuspendedError):
-        return _SUSPENDED
+        return EXIT_SUSPENDED
     return 2 if isinstance(error, _USAGE) else 1
 
 

@@ -189,6 +189,10 @@ class StepInterruptedError(StepFailedError):
         self.run_id, self.reason, self.traceback = run_id, "it was stopped before its end", ""
 
 
+#: The exit code of a process whose run is suspended; `sysexits.h` calls it a temporary failure.
+EXIT_SUSPENDED = 75
+
+
 class StepSuspendedError(StepFailedError):
     """The disk or the cluster failed a step; what was committed is safe, and it can go on from there."""
 
