@@ -99,7 +99,7 @@ def folder_of(site: Site) -> Path:
     """
     if not site.dags_folder.is_dir():
         raise UsageError(
-            f"there is no folder {str(site.dags_folder)!r} of DAG files; make it, set core.dags_folder, or give -sd FILE."
+            f"there is no folder {str(site.dags_folder)!r} of DAG files; make it, or set core.dags_folder, or use -sd."
         )
     return site.dags_folder
 
