@@ -9,18 +9,25 @@ import typer
 from typer.core import TyperGroup
 
 from elastic.cli import (
+    backfill,
+    bundle,
     chaos,
+    clear,
     config,
     connection,
+    dag,
     database,
     dead_letter,
     example,
     flow,
     pool,
     receipt,
+    recover,
     replay,
     resume,
     run,
+    task,
+    task_run,
     variable,
     verify,
 )
@@ -61,6 +68,7 @@ app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,  # plain help: importing what draws it would take longer than all the rest
     help="Run Python functions over more data than one process can take, and count every entry exactly once.",
     epilog="Try: elastic example word-count",
@@ -74,6 +82,15 @@ app.command("replay", epilog=replay.EXAMPLE)(replay.replay)
 app.command("verify", epilog=verify.EXAMPLE)(verify.verify)
 app.command("chaos", epilog=chaos.EXAMPLE)(chaos.chaos)
 app.add_typer(dead_letter.app, name="dead-letters")
+app.command("run", epilog=task_run.EXAMPLE)(task_run.run)
+app.command("backfill", epilog=backfill.EXAMPLE)(backfill.backfill)
+app.command("clear", epilog=clear.EXAMPLE)(clear.clear)
+app.command("recover", epilog=recover.RECOVER_EXAMPLE)(recover.recover)
+app.command("run-one", epilog=recover.RUN_ONE_EXAMPLE)(recover.run_one)
+app.command("run-from", epilog=recover.RUN_FROM_EXAMPLE)(recover.run_from)
+app.add_typer(dag.app, name="dags")
+app.add_typer(task.app, name="tasks")
+app.add_typer(bundle.app, name="bundle")
 app.add_typer(connection.app, name="connections")
 app.add_typer(variable.app, name="variables")
 app.add_typer(pool.app, name="pools")

@@ -20,12 +20,13 @@ class DagBag:
     Args:
         place: A folder, which is walked, or a file.
         seconds: How long loading one file may take.
+        empty: Load nothing yet; `load_file` does.
 
     Raises:
         UsageError: There is no such folder or file.
     """
 
-    def __init__(self, place: str | Path, *, seconds: float = 30.0) -> None:
+    def __init__(self, place: str | Path, *, seconds: float = 30.0, empty: bool = False) -> None:
         self.place = Path(place).absolute()
         self.seconds = seconds
         #: DAGs by id
@@ -37,8 +38,9 @@ class DagBag:
         if not self.place.exists():
             raise UsageError(f"there is no file or folder {str(place)!r} to load DAGs from; check the path.")
         self._folder = self.place if self.place.is_dir() else self.place.parent
-        for path in dag_files(self.place) if self.place.is_dir() else [self.place]:
-            self.load_file(path)
+        if not empty:
+            for path in dag_files(self.place) if self.place.is_dir() else [self.place]:
+                self.load_file(path)
 
     def load_file(self, path: Path) -> list[DAG]:
         """Load a file, again if it was loaded before, and return the DAGs that count."""

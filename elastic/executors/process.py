@@ -1,5 +1,6 @@
 """A process that runs commands one after another: started once, and warm from then on."""
 
+import atexit
 import contextlib
 import ctypes
 import os
@@ -35,6 +36,8 @@ def serve(connection: Connection, runner: Runner | None, parent: int, others: Se
     for other in others:
         with contextlib.suppress(OSError):
             os.close(other.fileno())
+    # What the parent wants done at its end is not for this process to do.
+    atexit._clear()
     try:
         _become_own_group(parent)
         while (wanted := connection.recv()) is not None:
@@ -44,6 +47,8 @@ def serve(connection: Connection, runner: Runner | None, parent: int, others: Se
     except (EOFError, OSError, Stopped):
         pass
     finally:
+        # A process of multiprocessing ends without what was registered in it, which lets go of an embedded Ray.
+        atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from elastic.operators.branch import BranchOperator, ShortCircuitOperator
     from elastic.operators.decorator import dag, task
     from elastic.operators.empty import EmptyOperator
+    from elastic.operators.flow import FlowOperator
     from elastic.operators.python import PythonOperator
     from elastic.operators.sql import MySqlOperator, PostgresOperator, SqliteOperator, SqlOperator
     from elastic.operators.transfer import FileToTableOperator, SqlToFileOperator, SqlToSqlOperator
@@ -19,6 +20,8 @@ __all__ = [
     "BranchOperator",
     "ShortCircuitOperator",
     "EmptyOperator",
+    # flows as distributed steps
+    "FlowOperator",
     # functions that are tasks and DAGs
     "task",
     "dag",
@@ -39,6 +42,7 @@ _HOMES = {
     "elastic.operators.branch": ("BranchOperator", "ShortCircuitOperator"),
     "elastic.operators.decorator": ("dag", "task"),
     "elastic.operators.empty": ("EmptyOperator",),
+    "elastic.operators.flow": ("FlowOperator",),
     "elastic.operators.python": ("PythonOperator",),
     "elastic.operators.sql": ("SqlOperator", "SqliteOperator", "PostgresOperator", "MySqlOperator"),
     "elastic.operators.transfer": ("SqlToSqlOperator", "SqlToFileOperator", "FileToTableOperator"),

@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from elastic.core.errors import UsageError
+from elastic.dag.bag import DagBag
 from elastic.dag.dag import DAG
-from elastic.dag.source import read_source
+from elastic.dag.source import ImportFailure, dag_files, read_source
 from elastic.dag.structure import to_structure
-from elastic.db.dag_store import DagRow, keep_dag
+from elastic.db.dag_store import DagRow, dags, forget_missing, keep_dag, set_import_errors
 from elastic.db.value import NewRun
 from elastic.scheduler.site import Site
 
@@ -55,3 +58,82 @@ def _source(dag: DAG) -> tuple[str, str | None]:
         return "", None
     text = source.text.encode("utf-8", "backslashreplace").decode()
     return text, source.digest
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What DAG files there are, as far as it is known without running those that did not change."""
+
+    dags: tuple[DagRow, ...]
+    #: why files cannot be loaded, by path
+    failures: Mapping[str, ImportFailure]
+
+
+def find(site: Site, dag_id: str, place: str | Path | None = None) -> DAG:
+    """Return a DAG from its file.
+
+    Args:
+        site: Where DAG files lie, and which were found earlier.
+        dag_id: Which.
+        place: A file or folder to look in; None for the folder of the installation.
+
+    Raises:
+        UnknownDagError: It is not there.
+        BrokenDagError: The file cannot be loaded.
+        UsageError: There is no such place.
+    """
+    if place is None:
+        known = next((row for row in dags(site.database) if row.dag_id == dag_id), None)
+        if known is not None and Path(known.fileloc).is_file() and Path(known.fileloc).is_relative_to(site.dags_folder):
+            bag = DagBag(known.fileloc)
+            if dag_id in bag.dags or bag.import_errors:
+                return bag.get_dag(dag_id)
+    return DagBag(place or folder_of(site)).get_dag(dag_id)
+
+
+def folder_of(site: Site) -> Path:
+    """Return the folder of DAG files.
+
+    Raises:
+        UsageError: It is not there.
+    """
+    if not site.dags_folder.is_dir():
+        raise UsageError(
+            f"there is no folder {str(site.dags_folder)!r} of DAG files; make it, or set core.dags_folder, or use -sd."
+        )
+    return site.dags_folder
+
+
+def take_inventory(site: Site) -> Inventory:
+    """Bring what the database knows of DAG files up to date; only files that are new or changed are run."""
+    folder = folder_of(site)
+    by_file: dict[str, list[DagRow]] = {}
+    for row in dags(site.database):
+        by_file.setdefault(row.fileloc, []).append(row)
+    bag, kept = DagBag(folder, empty=True), []
+    for path in dag_files(folder):
+        rows = by_file.get(str(path), [])
+        if rows and _is_unchanged(path, rows):
+            kept += rows
+        else:
+            bag.load_file(path)
+    failures = dict(bag.import_errors)
+    homes = {row.dag_id: row.fileloc for row in kept}
+    for dag in bag:
+        if dag.dag_id in homes:
+            reason = f"its DAG {dag.dag_id!r} is already defined in {homes[dag.dag_id]}; give one another id"
+            failures[dag.fileloc] = ImportFailure(dag.fileloc, reason)
+        else:
+            keep(site, dag)
+    known = [row.dag_id for row in kept] + [dag.dag_id for dag in bag if dag.dag_id not in homes]
+    forget_missing(site.database, known)
+    set_import_errors(site.database, {path: one.traceback or one.reason for path, one in failures.items()})
+    return Inventory(tuple(row for row in dags(site.database) if row.dag_id in set(known)), failures)
+
+
+def _is_unchanged(path: Path, rows: Sequence[DagRow]) -> bool:
+    try:
+        digest = read_source(path).digest
+    except OSError:
+        return False
+    return all(row.source_digest == digest for row in rows)

@@ -17,7 +17,7 @@ from elastic.scheduler.clear import ClearWishes, clear
 from elastic.scheduler.facts import facts_of
 from elastic.scheduler.site import Site
 from elastic.scheduler.summary import Summary
-from elastic.scheduler.task_run import TaskWishes, dates_of, run_at, run_here, run_range, verdicts_of
+from elastic.scheduler.task_run import TaskWishes, dates_of, run_at, run_here, run_range, run_seen, verdicts_of
 from elastic.scheduler.trial import try_dag
 from elastic.scheduler.verdict import Verdict
 
@@ -99,7 +99,7 @@ def instance_verdicts(instance: TaskInstance, **options: Any) -> list[Verdict]:
     """Return the reasons for and against running an instance now."""
     site = Site.of()
     wishes = TaskWishes(map_index=instance.map_index, **options)
-    return verdicts_of(site, instance.task, run_at(site, instance.task, instance.facts.logical_date), wishes)
+    return verdicts_of(site, instance.task, run_seen(site, instance.task, instance.facts.logical_date), wishes)
 
 
 def run_instance(instance: TaskInstance, **options: Any) -> TaskState | None:

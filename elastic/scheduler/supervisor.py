@@ -47,6 +47,8 @@ class Assignment:
     executor: Executor
     #: runs that may go on at the same time; 0 leaves the states of runs alone, and makes one try of each instance
     max_active_runs: int
+    #: with 0 runs: only these instances, and nothing that follows from them; None for all
+    only: frozenset[TaskKey] | None = None
     #: where the logs of tasks go as well, if they run in this process
     terminal: TextIO | None = None
     #: what kind of job it is
@@ -86,6 +88,7 @@ class Supervisor:
         #: why some instances wait for what will never come
         self.stuck: list[str] = []
         self._runner = AttemptRunner(self.dag, site, assignment.terminal)
+        self._only = assignment.only
         self._is_single = not assignment.max_active_runs
         self._tried: set[TaskKey] = set()
         #: mapped tasks whose copies are counted when what they are mapped over is written down
@@ -200,6 +203,8 @@ class Supervisor:
         """Ask the agenda until nothing more follows; return what may run."""
         while True:
             found = self.agenda.look(self._now())
+            if self._only is not None:
+                return [one for one in found.ready if one.key in self._only and one.key not in self._tried]
             settled += [self._settled(key, state, reason) for key, state, reason in found.settled]
             self._uncounted += found.expandable
             if not found.settled:

@@ -62,16 +62,41 @@ def run_at(site: Site, task: BaseOperator, logical_date: dt.datetime) -> Run:
     return transition.ensure_run(site.database, made)
 
 
+def run_seen(site: Site, task: BaseOperator, logical_date: dt.datetime) -> Run:
+    """Return the run of a task's DAG for a logical date, as it is or as it would be; nothing is made."""
+    found = reading.run_at(site.database, task.dag_id, logical_date)
+    if found is not None:
+        return found
+    interval = task.schedule.interval_of(logical_date)
+    made = new_run(task.dag_id, task, DataInterval(interval.start, interval.end), RunType.MANUAL)
+    return Run(
+        dag_id=made.dag_id,
+        run_id=made.run_id,
+        logical_date=made.logical_date,
+        data_interval_start=made.data_interval_start,
+        data_interval_end=made.data_interval_end,
+        timeperiod=made.timeperiod,
+        run_type=made.run_type,
+        state=made.state,
+        conf=made.conf,
+        attempt=1,
+        version=0,
+        source_digest=None,
+        structure_digest=None,
+        created_at=made.logical_date,
+        started_at=None,
+        ended_at=None,
+    )
+
+
 def siblings(task: BaseOperator) -> list[BaseOperator]:
     """Return the tasks of a task's DAG in order; the task alone if it has none."""
     return list(task.dag.topological()) if task.has_dag else [task]
 
 
 def agenda_at(site: Site, task: BaseOperator, run: Run, allowances: Allowances) -> Agenda:
-    """Return the agenda of the run that a task instance is in, as the database has it."""
-    tasks = siblings(task)
-    agenda = agenda_of(site.database, tasks, [run], allowances)
-    make_instances(site.database, tasks, [run], agenda)
+    """Return the agenda of the run that a task instance is in, as the database has it; nothing is made."""
+    agenda = agenda_of(site.database, siblings(task), [run], allowances)
     found = reading.instances(site.database, run.dag_id, [run.run_id])
     retry_at = {one.key: one.next_retry_at for one in found if one.next_retry_at is not None}
     agenda.load(run.run_id, {one.key: one.state for one in found}, retry_at)
@@ -113,10 +138,10 @@ def checked_key(task: BaseOperator, run: Run, agenda: Agenda, map_index: int) ->
 
 def prepare(site: Site, task: BaseOperator, run: Run, wishes: TaskWishes) -> tuple[TaskKey, list[Verdict]]:
     """Get an instance ready to run: cleared if that is wanted. Return it with what stands against it."""
-    if run.run_id:
-        release_lost(site.database, run.dag_id)
-        transition.expire(site.database, dag_id=run.dag_id, gives_up=False)
+    release_lost(site.database, run.dag_id)
+    transition.expire(site.database, dag_id=run.dag_id, gives_up=False)
     agenda = agenda_at(site, task, run, wishes.allowances)
+    make_instances(site.database, siblings(task), [run], agenda)
     key = checked_key(task, run, agenda, wishes.map_index)
     if wishes.force and agenda.boards[run.run_id].states[key] in _DONE:
         transition.clear(site.database, [key])

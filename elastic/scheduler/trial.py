@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from elastic.dag.dag import DAG
+from elastic.dag.order import part_of
 from elastic.dag.state import RunState
 from elastic.db import transition
 from elastic.db.engine import Database
@@ -34,6 +35,15 @@ def try_dag(dag: DAG, logical_date: datetime | None, say: Callable[[str], None])
             return _tried(_site(database, Path(folder)), dag, date, say)
         finally:
             database.close()
+
+
+def try_task(dag: DAG, task_id: str, logical_date: datetime | None, say: Callable[[str], None]) -> Summary:
+    """Run one task of a DAG once for a date, whatever stands before it.
+
+    Raises:
+        UnknownTaskError: There is no such task.
+    """
+    return try_dag(part_of(dag, [dag.get_task(task_id).task_id]), logical_date, say)
 
 
 def _tried(site: Site, dag: DAG, date: datetime, say: Callable[[str], None]) -> Summary:

@@ -1,0 +1,42 @@
+"""`elastic bundle`: signed source for processes that have no DAG files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Pack and sign the source of DAGs.")
+
+
+@app.callback()
+def bundle_commands() -> None:
+    """Pack and sign the source of DAGs, for processes that have no DAG files: `elastic run --bundle DIGEST`."""
+
+
+@app.command("make-key", epilog="For example: elastic bundle make-key")
+def make_key() -> None:
+    """Make the key that bundles are signed with. Those who run bundles need it too; the database never sees it."""
+    from elastic.scheduler.bundle import make_key as made
+
+    path = _key_path()
+    made(path)
+    typer.echo(f"{path} holds the key; give it to those who run bundles, and to nobody else")
+
+
+@app.command("create", epilog="For example: elastic bundle create dags/ --entry-point daily_etls:dag")
+def create(
+    place: Annotated[Path, typer.Argument(metavar="PLACE", help="A DAG file, or a folder that holds one.")],
+    entry_point: Annotated[str, typer.Option("--entry-point", help="module:attribute of the DAG.")],
+) -> None:
+    """Pack a file or folder, sign it, keep it in the database, and print its digest."""
+    from elastic.scheduler.bundle import create as created
+    from elastic.scheduler.bundle import read_keys
+    from elastic.scheduler.site import Site
+
+    typer.echo(created(Site.of().database, place, entry_point, read_keys(_key_path())))
+
+
+def _key_path() -> Path:
+    from elastic.config.settings import read_settings
+
+    return Path(read_settings().text("bundle.signing_key_path")).expanduser()

@@ -1,0 +1,43 @@
+"""Options that commands of DAGs share, and the way from them to a DAG."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from elastic.dag.dag import DAG
+    from elastic.scheduler.site import Site
+
+DagId = Annotated[str, typer.Argument(metavar="DAG", help="The id of the DAG.")]
+TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The id of the task.")]
+Date = Annotated[str, typer.Argument(metavar="DATE", help="The logical date: YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS.")]
+Timeperiod = Annotated[str, typer.Argument(metavar="TIMEPERIOD", help="Such as 201602, 20160222 or 2016022214.")]
+Subdir = Annotated[
+    Path | None,
+    typer.Option("-sd", "--subdir", help="The file or folder that defines the DAG; by default the folder of DAGs."),
+]
+StartDate = Annotated[
+    str | None, typer.Option("-s", "--start-date", "--start_date", help="The first logical date, YYYY-MM-DD.")
+]
+EndDate = Annotated[
+    str | None, typer.Option("-e", "--end-date", "--end_date", help="The last logical date, which is included.")
+]
+TaskRegex = Annotated[
+    str | None, typer.Option("-t", "--task-regex", "--task_regex", help="Only tasks whose ids match it somewhere.")
+]
+MapIndex = Annotated[int, typer.Option("--map-index", min=-1, help="Which copy of a mapped task, from 0.")]
+
+
+def site_and_dag(dag_id: str, subdir: Path | None) -> "tuple[Site, DAG]":
+    """Return the site of this process, and a DAG from its file.
+
+    Raises:
+        UnknownDagError: There is no such DAG.
+        BrokenDagError: Its file cannot be loaded.
+    """
+    from elastic.scheduler.catalogue import find
+    from elastic.scheduler.site import Site
+
+    site = Site.of()
+    return site, find(site, dag_id, subdir)

@@ -1,0 +1,124 @@
+"""`elastic tasks`: the tasks of a DAG, and what is known of their instances."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from elastic.cli.listing import ListFormat, ListOutput, print_list
+from elastic.cli.place import DagId, Date, MapIndex, Subdir, TaskId, site_and_dag
+from elastic.core.errors import ElasticError
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show tasks, try them, and tell why one waits.")
+
+_COLUMNS = ("task_id", "operator", "upstream", "trigger_rule", "retries", "pool")
+_WHY_COLUMNS = ("condition", "met", "reason")
+
+
+@app.callback()
+def task_commands() -> None:
+    """Show tasks, try them, and tell why one waits."""
+
+
+@app.command("list", epilog="For example: elastic tasks list example_2 --tree")
+def list_tasks(
+    dag_id: DagId,
+    subdir: Subdir = None,
+    tree: Annotated[bool, typer.Option("--tree", help="As a tree: below each task those before it.")] = False,
+    output: ListOutput = ListFormat.TABLE,
+) -> None:
+    """List the tasks of a DAG in an order in which they may run."""
+    _, dag = site_and_dag(dag_id, subdir)
+    if tree:
+        typer.echo(dag.tree())
+        return
+    rows: list[dict[str, Any]] = [
+        {
+            "task_id": task.task_id,
+            "operator": task.operator_type,
+            "upstream": list(task.upstream),
+            "trigger_rule": str(task.trigger_rule),
+            "retries": task.retries,
+            "pool": task.pool,
+        }
+        for task in dag.topological()
+    ]
+    print_list(_COLUMNS, rows, output, empty=f"DAG {dag_id!r} has no tasks", numbers=("retries",))
+
+
+@app.command("test", epilog="For example: elastic tasks test example_2 runme_1 2014-09-01")
+def test(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None) -> None:
+    """Run one task once in this process, whatever stands before it, and keep nothing."""
+    from elastic.scheduler.trial import try_task
+
+    _, dag = site_and_dag(dag_id, subdir)
+    summary = try_task(dag, task_id, dag.instant(date), lambda line: None)
+    sys.stdout.flush()
+    if not summary.succeeded:
+        raise typer.Exit(1)
+
+
+@app.command("state", epilog="For example: elastic tasks state example_2 runme_1 2014-09-01")
+def state(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map_index: MapIndex = -1) -> None:
+    """Print the state of a task instance; `none` if nothing was decided about it."""
+    from elastic.db import reading
+    from elastic.scheduler.facts import facts_of
+    from elastic.scheduler.task_run import run_seen
+
+    site, dag = site_and_dag(dag_id, subdir)
+    run = run_seen(site, dag.get_task(task_id), dag.instant(date))
+    found = reading.instance(site.database, facts_of(run, task_id, map_index).key)
+    typer.echo("none" if found is None or found.state is None else str(found.state))
+
+
+@app.command("render", epilog="For example: elastic tasks render example_2 runme_1 2014-09-01")
+def render(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map_index: MapIndex = -1) -> None:
+    """Print the template fields of a task as an attempt would see them. Nothing is run."""
+    from elastic.scheduler.rendering import rendered
+
+    site, dag = site_and_dag(dag_id, subdir)
+    fields = rendered(site, dag.get_task(task_id), dag.instant(date), map_index)
+    for name, text in fields.items():
+        typer.echo(f"# {name}\n{text}")
+
+
+@app.command("why", epilog="For example: elastic tasks why example_2 runme_1 2014-09-01")
+def why(
+    dag_id: DagId,
+    task_id: TaskId,
+    date: Date,
+    subdir: Subdir = None,
+    map_index: MapIndex = -1,
+    output: ListOutput = ListFormat.TABLE,
+) -> None:
+    """Tell why a task instance does not run, or that it could: what each condition says."""
+    from elastic.scheduler.task_run import TaskWishes, run_seen, verdicts_of
+
+    site, dag = site_and_dag(dag_id, subdir)
+    task = dag.get_task(task_id)
+    found = verdicts_of(site, task, run_seen(site, task, dag.instant(date)), TaskWishes(map_index=map_index))
+    rows = [{"condition": one.condition, "met": "yes" if one.met else "no", "reason": one.reason} for one in found]
+    print_list(_WHY_COLUMNS, rows, output)
+
+
+@app.command("log", epilog="For example: elastic tasks log example_2 runme_1 2014-09-01")
+def log(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map_index: MapIndex = -1) -> None:
+    """Print the log of a task instance: its file, or what the database kept of it."""
+    from elastic.dag.instance import TaskInstance
+    from elastic.db import reading
+    from elastic.scheduler.attempt_log import log_path
+    from elastic.scheduler.facts import facts_of
+    from elastic.scheduler.task_run import run_seen
+
+    site, dag = site_and_dag(dag_id, subdir)
+    task = dag.get_task(task_id)
+    run = run_seen(site, task, dag.instant(date))
+    path = log_path(site, TaskInstance(task, facts=facts_of(run, task_id, map_index)))
+    if path.is_file():
+        typer.echo(path.read_text(encoding="utf-8", errors="replace"), nl=False)
+        return
+    lines = reading.log_lines(site.database, dag_id, run.run_id, task_id=task_id)
+    if not lines:
+        raise ElasticError(f"Log file is missing: {path}, and the database has no lines of it either.")
+    for line in lines:
+        typer.echo(f"{line.logger} {line.level} {line.message}")
