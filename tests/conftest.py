@@ -1,14 +1,12 @@
 """What all tests share: a home of their own, and Ray where one is wanted."""
 
 import contextlib
-import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import hypothesis
 import pytest
@@ -125,49 +123,3 @@ def _may_unshare() -> bool:
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
     except OSError:
         return False
-
-
-def run_driver(script: Path, nodes: RayCluster, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run a driver script in a process of its own, as a user of the cluster does."""
-    return subprocess.run(
-        [sys.executable, str(script), *arguments],
-        env={**nodes.environment, "ELASTIC_HOME": os.environ["ELASTIC_HOME"]},
-        cwd=script.parent,
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
-
-
-def printed_by(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
-    """Return the one JSON object that a driver printed, among the lines that Ray prints."""
-    assert done.returncode == 0, done.stderr[-3000:]
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    told: dict[str, Any] = json.loads(line)
-    return told
-
-
-#: Lets chunks be worked on only when workers of two nodes are there, so that both get some.
-RENDEZVOUS = """
-import os, socket, threading
-
-def hold(expected=2):
-    server = socket.create_server(("127.0.0.1", 0))
-    def admit():
-        waiting = [server.accept()[0] for _ in range(expected)]
-        for connection in waiting:
-            connection.close()
-        while True:
-            server.accept()[0].close()
-    threading.Thread(target=admit, daemon=True).start()
-    return server.getsockname()[1]
-
-met = set()
-
-def meet(port):
-    if port not in met:
-        met.add(port)
-        with socket.create_connection(("127.0.0.1", port)) as connection:
-            connection.recv(1)
-"""

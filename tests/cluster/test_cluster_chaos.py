@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import RENDEZVOUS, printed_by, run_driver
+from cluster_driver import RENDEZVOUS, printed_by, run_driver
 
 import elastic
 from elastic.core.chaos import Chaos, Spirit

@@ -10,7 +10,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from conftest import RENDEZVOUS, printed_by, run_driver
+from cluster_driver import RENDEZVOUS, printed_by, run_driver
 
 from elastic.testing import RayCluster
 

@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import RENDEZVOUS, printed_by, run_driver
+from cluster_driver import RENDEZVOUS, printed_by, run_driver
 
 import elastic
 from elastic.testing import RayCluster

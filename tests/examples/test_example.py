@@ -12,7 +12,7 @@ from pydoc_data.topics import topics
 from typing import Any
 
 import pytest
-from conftest import run_driver
+from cluster_driver import run_driver
 
 from elastic.testing import RayCluster
 
