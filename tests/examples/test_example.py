@@ -128,7 +128,10 @@ def test_the_driver_script_of_a_ray_cluster_accounts_for_each_entry_by_node(ray_
     factors, *nodes, account = done.stdout.splitlines()
     assert factors == printed_by("ray_cluster.py", "inline")[0]
     assert sum(int(node.split()[1].replace(",", "")) for node in nodes) == 299_998
-    assert account.startswith("complete: 299,998 entries in 300 chunks aggregated exactly once")
+    # On a busy machine a process may be silent for too long, and then some chunks are sent again.
+    state, exact = account.split(": ", 1)
+    assert state in ("complete", "complete_with_retries")
+    assert exact.startswith("299,998 entries in 300 chunks aggregated exactly once")
 
 
 @pytest.mark.parametrize(
