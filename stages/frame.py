@@ -26,7 +26,8 @@ def frame_in(entries: Iterable[Any]) -> "Frame":
     Raises:
         UsageError: They do not fit together.
     """
-    if isinstance(entries, TextBlock):
+    # Polars takes a carriage return at the very end for half a line end; here it is a character of the last line.
+    if isinstance(entries, TextBlock) and not entries.data.endswith(b"\r"):
         lines: Frame = column_of(entries.data, ENTRY).collect()
         return lines
     several: Any = entries if isinstance(entries, list | tuple | range) else list(entries)

@@ -24,6 +24,8 @@ NASTY = [
     "a",
     "\ufeffa b",
     "a\r\nb\rc\r\r\n d",
+    "\r",
+    "a\nb\r",
     "a\x00b \x00",
     "one\x1ctwo\x1dthree\x1efour\x1ffive\x85six",
     "no\u200bbreak\u2060here \u180eor\ufeffthere",
@@ -42,6 +44,7 @@ def column(text: str) -> list[Any]:
 def test_a_column_has_the_words_of_str_split(text: str) -> None:
     assert column(text) == text.split() == list(words(TextBlock(text.encode()))) == list(words([text]))
     assert word_frame([text]).get_column("word").to_list() == text.split()
+    assert frame_in(TextBlock(text.encode())).get_column("entry").to_list() == split_lines(text)
 
 
 def test_every_character_splits_words_in_a_column_where_it_splits_them_in_python() -> None:
