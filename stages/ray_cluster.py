@@ -4,6 +4,7 @@ import logging
 import socket
 
 import ray
+from ray._private.services import canonicalize_bootstrap_address
 
 from elastic.core.errors import ClusterError, UsageError
 from elastic.stages.ray_environment import private_folder
@@ -69,20 +70,23 @@ def _start(cpus: int | None) -> None:
 
 
 def _join(address: str) -> None:
-    if address != "auto":
-        _check_answers(address)
+    where = "on this machine" if address == "auto" else f"at {address}"
     try:
+        # For `auto`, Ray may find an address that nobody listens at any more, when a node outlives its head, and would
+        # then ask it for minutes. It has no public function that tells the address.
+        _check_answers(canonicalize_bootstrap_address("auto") if address == "auto" else address)
         ray.init(address=address, logging_level=logging.ERROR)
+    except UsageError:
+        raise
     except (ConnectionError, RuntimeError, ValueError) as error:
-        where = "on this machine" if address == "auto" else f"at {address}"
         raise ClusterError(
             f"no Ray cluster could be reached {where} ({_first_line(error)}); "
             "start one with `ray start --head`, set RAY_AUTH_TOKEN if it wants a token, or use cluster='local'."
         ) from error
 
 
-def _check_answers(address: str) -> None:
-    host, _, port = address.rpartition(":")
+def _check_answers(address: str | None) -> None:
+    host, _, port = (address or "").rpartition(":")
     if not host or not port.isdigit():
         raise UsageError(f"cluster {address!r} is not inline, local, auto or host:port")
     try:
