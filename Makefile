@@ -8,8 +8,10 @@ BIN := .venv/bin
 run: .venv/installed
 	$(BIN)/elastic example word-count
 
+# One Ray cluster at a time; what needs none, in two processes.
 test: .venv/installed-test
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not cluster" --numprocesses 2 --dist loadfile
+	$(BIN)/pytest -m cluster
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

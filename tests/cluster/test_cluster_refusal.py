@@ -76,13 +76,14 @@ def test_a_node_with_another_version_is_refused_by_name_and_the_others_do_the_wo
 @pytest.mark.parametrize(
     ("cluster", "expected"),
     [
-        ("127.0.0.1:1", "nothing answers at 127.0.0.1:1"),
-        ("no-such-host.invalid:6379", "nothing answers at no-such-host.invalid:6379"),
-        ("auto", "no Ray cluster could be reached on this machine"),
+        ("127.0.0.1:1", "nothing answers at 127.0.0.1:1 "),
+        ("no-such-host.invalid:6379", "nothing answers at no-such-host.invalid:6379 "),
+        # Ray may find one that another process of this machine has for itself.
+        ("auto", r"no Ray cluster could be reached on this machine|nothing answers at \S+:\d+ "),
     ],
 )
 def test_a_cluster_that_is_not_there_is_told_in_one_sentence(cluster: str, expected: str, tmp_path: Path) -> None:
-    assert expected in joined(cluster, tmp_path)
+    assert re.search(expected, joined(cluster, tmp_path))
     assert list(Path(os.environ["ELASTIC_HOME"]).iterdir()) == [], "nothing was begun"
 
 
