@@ -1,7 +1,7 @@
 """What is in flight: batches that were sent and are not folded, and the nodes that have them."""
 
 from bisect import bisect_left, insort
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -115,6 +115,8 @@ class Flight:
     _fresh: set[str] = field(default_factory=set)
     _doubtful: set[str] = field(default_factory=set)
     _holding: deque[tuple[float, str]] = field(default_factory=deque)
+    #: of chunks that are not folded and were given to a second worker: how many batches have them beyond one
+    _spare: Counter[int] = field(default_factory=Counter)
 
     def candidates(self) -> Candidates:
         """Return the nodes that take another call, sorted by id."""
@@ -230,6 +232,30 @@ class Flight:
         stuck = {node.node_id for node in self.nodes.values() if not (node.collecting or node.fresh)} & late_nodes
         held = [sent for sent in self if sent.worker_id is not None and sent.node_id in stuck]
         return sorted((s for s in late + held if not s.copied), key=lambda sent: sent.batch.first)
+
+    def copy(self, sent: Sent, batch_id: int) -> Batch:
+        """Return the batch that gives the chunks of another one to a second worker."""
+        sent.copied = True
+        self._spare.update(chunk.chunk_id for chunk in sent.batch.chunks)
+        return Batch(batch_id, sent.batch.history.copied(), sent.batch.chunks)
+
+    def lone(self, chunks: list[Chunk]) -> list[Chunk]:
+        """Return those chunks of a lost batch that no other batch has.
+
+        Sent again, the others would be done twice, and every result that holds a chunk twice is dropped with all that
+        came with it.
+        """
+        if not self._spare:
+            return chunks
+        alone = [chunk for chunk in chunks if not self._spare[chunk.chunk_id]]
+        self._spare -= Counter(chunk.chunk_id for chunk in chunks)
+        return alone
+
+    def settle(self, first: int, stop: int) -> None:
+        """The chunks of a span are folded: who else has them does not matter any more."""
+        if self._spare:
+            for chunk_id in range(first, stop):
+                self._spare.pop(chunk_id, None)
 
     def held_by(self, worker_id: str) -> list[Sent]:
         return [sent for sent in self.batches.values() if sent.worker_id == worker_id]

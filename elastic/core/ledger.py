@@ -218,6 +218,7 @@ class Ledger:
         for account in partial.accounts:
             self._remember("folded", account.first, account.stop, f"from {account.worker_id}")
             self.folded.add(account.first, account.stop)
+            self._flight.settle(account.first, account.stop)
         if len(answers) < len(partial.accounts):
             # A result that had been given up came after all: its chunks need not be sent again.
             self._waiting.discard(lambda chunk: chunk.chunk_id in self.folded)
@@ -264,7 +265,7 @@ class Ledger:
         for sent in lost:
             batch = sent.batch
             self._flight.close(sent)
-            chunks = self.folded.without(batch.chunks)
+            chunks = self._flight.lone(self.folded.without(batch.chunks))
             self._remember("lost", batch.first, batch.stop, reason)
             self.counters["chunks_sent_again"] += len(chunks)
             history = batch.history.after(chunks=len(batch), suspect=suspect)
@@ -324,13 +325,11 @@ class Ledger:
             node_id = self.placement.choose(candidates) if candidates else None
             if node_id is None:
                 return
-            sent.copied = True
-            batch = sent.batch
-            copy = Batch(self._next_batch, batch.history.copied(), batch.chunks)
+            copy = self._flight.copy(sent, self._next_batch)
             self._next_batch += 1
             self._flight.send(copy, node_id, self._now)
-            self.counters["chunks_speculated"] += len(batch)
-            self._remember("copied", batch.first, batch.stop, f"to {node_id}")
+            self.counters["chunks_speculated"] += len(copy)
+            self._remember("copied", copy.first, copy.stop, f"to {node_id}")
             yield Send(copy, node_id, collect=self.ordered)
 
     def _patience(self, batch: Batch) -> float:

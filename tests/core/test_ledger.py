@@ -308,6 +308,30 @@ def test_the_first_result_of_two_counts_and_the_second_is_dropped() -> None:
     assert only(Complete, subject.handle(events.PartialReturned("a", partial(other), True))) == [Complete()]
 
 
+def test_a_chunk_that_two_workers_had_is_sent_again_once_when_both_results_are_dropped() -> None:
+    subject = ledger(speculate_seconds=10)
+    sent, other = started(subject, 2, workers=2)
+    copies = only(Send, subject.handle(events.Ticked(11.0)))
+    assert [copy.batch.first for copy in copies] == [0, 1]
+    # One worker did both, so what it holds counts chunk 0 twice, and chunk 1 is lost with it.
+    told = subject.handle(events.PartialReturned("a", partial(sent, copies[0], copies[1]), True))
+    assert only(Drop, told)
+    again = only(Send, told)
+    assert [send.batch.first for send in again] == [0], "chunk 1 is still with its first worker"
+    assert subject.counters["chunks_sent_again"] == 1
+    told = subject.handle(events.PartialReturned("a", partial(*again, other), True))
+    assert [type(instruction) for instruction in told] == [Fold, Complete]
+
+
+def test_a_copy_that_is_lost_is_not_sent_again_while_the_first_is_at_work() -> None:
+    subject = ledger(speculate_seconds=10)
+    (sent,) = started(subject, 1, workers=2)
+    (copy,) = only(Send, subject.handle(events.Ticked(11.0)))
+    assert only(Send, subject.handle(events.BatchLost(copy.batch.batch_id, "gone"))) == []
+    again = only(Send, subject.handle(events.BatchLost(sent.batch.batch_id, "gone as well")))
+    assert [send.batch.first for send in again] == [0]
+
+
 def test_a_placement_that_waits_is_asked_again() -> None:
     class Never(Placement):
         def choose(self, candidates: list[Candidate]) -> str | None:
