@@ -62,15 +62,17 @@ class Waiting:
         chunk, history = self._queue.popleft()
         taken, weight = [chunk], chunk.weight
         size = min(size, history.care.most_chunks or size)
-        while self._queue and len(taken) < size:
-            following, others = self._queue[0]
-            weight += following.weight
+        queue, following_id = self._queue, chunk.chunk_id + 1
+        while queue and len(taken) < size:
+            following, others = queue[0]
+            whole = weight + following.weight
             is_alike = others is history or others == history
-            if following.chunk_id != chunk.chunk_id + len(taken) or not is_alike or weight > max_bytes:
+            if following.chunk_id != following_id or not is_alike or whole > max_bytes:
                 break
             taken.append(following)
-            self._queue.popleft()
-        self.bytes -= sum(chunk.weight for chunk in taken)
+            queue.popleft()
+            weight, following_id = whole, following_id + 1
+        self.bytes -= weight
         return Batch(batch_id, history, tuple(taken))
 
     def discard(self, is_needless: Callable[[Chunk], bool]) -> None:

@@ -19,16 +19,14 @@ class Sent:
     node_id: str
     #: monotonic seconds
     sent_at: float
+    #: bytes of its chunks
+    weight: int
     #: False while its call has not ended
     answered: bool = False
     #: its chunks were given to a second worker as well
     copied: bool = False
     #: the worker that holds its result; None until word of that came
     worker_id: str | None = None
-
-    @property
-    def weight(self) -> int:
-        return sum(chunk.weight for chunk in self.batch.chunks)
 
 
 @dataclass(slots=True)
@@ -156,7 +154,8 @@ class Flight:
         node.room = room
 
     def send(self, batch: Batch, node_id: str, now: float) -> None:
-        sent = self.batches[batch.batch_id] = Sent(batch, node_id, now)
+        sent = Sent(batch, node_id, now, sum([chunk.weight for chunk in batch.chunks]))
+        self.batches[batch.batch_id] = sent
         node = self.nodes[node_id]
         node.calls += 1
         node.chunks += len(batch)

@@ -60,17 +60,20 @@ class Cutter:
         """
         chunks: list[Chunk] = []
         conceived_at = int(self._clock.now() * 1e6)
-        with told_as_source_errors():
-            for piece in islice(self._pieces, count):
-                if not isinstance(piece, Piece):
-                    raise SourceError(f"the source yielded {piece!r}; its cut must yield elastic.core.chunk.Piece.")
-                chunk = self._chunk(piece, conceived_at)
-                chunks.append(chunk)
-                self.reached = (self._next_id, piece.position)
-                self._next_id += 1
-                max_bytes -= chunk.weight
-                if max_bytes <= 0:
-                    return chunks, False
+        try:
+            with told_as_source_errors():
+                for piece in islice(self._pieces, count):
+                    if not isinstance(piece, Piece):
+                        raise SourceError(f"the source yielded {piece!r}; its cut must yield elastic.core.chunk.Piece.")
+                    chunk = self._chunk(piece, conceived_at)
+                    chunks.append(chunk)
+                    self._next_id += 1
+                    max_bytes -= chunk.weight
+                    if max_bytes <= 0:
+                        return chunks, False
+        finally:
+            if chunks:
+                self.reached = (chunks[-1].chunk_id, chunks[-1].position)
         self.exhausted = len(chunks) < count
         return chunks, self.exhausted
 
