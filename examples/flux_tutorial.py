@@ -34,7 +34,7 @@ class CountOperator(BaseOperator):
         self.hook, self.sql = MySqlHook(mysql_dbid=mysql_dbid), sql
 
     def execute(self, execution_date: datetime) -> None:
-        print(f"{self.hook.get_first(self.sql)[0]} rows on {execution_date}")
+        print(f"{self.hook.get_records(self.sql)} on {execution_date}")
 
 
 def main(db: str, start: datetime, end: datetime) -> None:
