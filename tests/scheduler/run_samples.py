@@ -1,0 +1,96 @@
+"""DAGs that tests run, and what they left behind."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from elastic.dag import DAG
+from elastic.dag.key import TaskKey
+from elastic.dag.state import TaskState
+from elastic.db import reading
+from elastic.db.value import Attempt
+from elastic.operators import PythonOperator
+from elastic.scheduler.backfill import BackfillWishes, backfill
+from elastic.scheduler.site import Site
+from elastic.scheduler.summary import Summary
+
+START = datetime(2016, 2, 22, tzinfo=UTC)
+
+
+def day(number: int) -> datetime:
+    return START.replace(day=START.day + number)
+
+
+def noop() -> None:
+    """Do nothing."""
+
+
+def dag_of(dag_id: str = "etl", **settings: Any) -> DAG:
+    return DAG(dag_id, start_date="2016-02-22", **settings)
+
+
+def noted(dag: DAG, task_id: str, folder: Path, **settings: Any) -> PythonOperator:
+    """Return a task that leaves a line in a file for each time that it runs."""
+
+    def note(ds: str) -> None:
+        with (folder / "ran").open("a") as file:
+            file.write(f"{task_id} {ds}\n")
+
+    return PythonOperator(task_id=task_id, python_callable=note, dag=dag, **settings)
+
+
+def ran(folder: Path) -> list[str]:
+    path = folder / "ran"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def run(dag: DAG, days: int = 1, **wishes: Any) -> Summary:
+    told = BackfillWishes(start=START, end=day(days - 1), **wishes)
+    return backfill(Site.of(), dag, told, lambda line: None)
+
+
+def said(dag: DAG, days: int = 1, **wishes: Any) -> list[str]:
+    """Return what a backfill says."""
+    lines: list[str] = []
+    backfill(Site.of(), dag, BackfillWishes(start=START, end=day(days - 1), **wishes), lines.append)
+    return lines
+
+
+def states(summary: Summary) -> dict[str, str]:
+    """Return the states of a summary of one run, by task."""
+    return {_name(key): str(state) for key, state in summary.states.items()}
+
+
+def attempts(dag: DAG, task_id: str, number: int = 0) -> list[Attempt]:
+    """Return the attempts of a task on a day."""
+    database = Site.of().database
+    found = reading.run_at(database, dag.dag_id, day(number))
+    assert found is not None
+    return reading.attempts(database, TaskKey(dag.dag_id, found.run_id, task_id))
+
+
+def effective(dag: DAG) -> dict[TaskKey, int]:
+    """Return how many attempts of each instance succeeded and count."""
+    database = Site.of().database
+    found: dict[TaskKey, int] = {}
+    for one in reading.runs(database, dag.dag_id):
+        for instance in reading.instances(database, dag.dag_id, [one.run_id]):
+            tries = reading.attempts(database, instance.key, with_cleared=False)
+            found[instance.key] = sum(1 for attempt in tries if attempt.state is TaskState.SUCCESS)
+    return found
+
+
+def _name(key: TaskKey) -> str:
+    return key.task_id + (f"[{key.map_index}]" if key.map_index >= 0 else "")
+
+
+def meeting(folder: Path, name: str, limit: int, total: int) -> int:
+    """Say that somebody is here, wait until so many are, as long as so many may come; return how many were seen."""
+    here = folder / f"here-{name}-{os.getpid()}"
+    here.touch()
+    most = 0
+    while most < limit and total - len(list(folder.glob("gone-*"))) >= limit:
+        most = max(most, len(list(folder.glob("here-*"))))
+    here.rename(folder / here.name.replace("here", "gone"))
+    return most
