@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from shutil import get_terminal_size
 from typing import Annotated, Any, TextIO
 
 import typer
@@ -18,6 +19,9 @@ class Format(StrEnum):
 
 #: Wider than any table.
 _UNBROKEN = 10_000
+
+#: Blanks between columns.
+_GAP = 3
 
 #: Columns of texts that people copy, and which are not broken even where the terminal is narrow.
 _WHOLE = {"run_id", "receipt"}
@@ -51,23 +55,58 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Iterable[str] = ()) -> None:
-    """Print rows under their columns; those named in `numbers` are aligned to the right."""
-    # Imported here because most commands print no table, and rich takes time to import.
+    """Print rows under their columns; those named in `numbers` are aligned to the right.
+
+    Lines that are too long for a terminal are folded; those that go into a pipe or a file are not.
+    """
+    shown, right = [[_shown(cell) for cell in row] for row in rows], set(numbers)
+    if not _print_lines(columns, shown, right):
+        _print_folded(columns, shown, right)
+
+
+def _print_lines(columns: Sequence[str], rows: list[list[str]], right: set[str]) -> bool:
+    """Print a table of which each row is a line; say whether it is one.
+
+    Rich would take a millisecond for each row, because it is ready for much more than that.
+    """
+    from rich.cells import cell_len
+
+    table = [list(columns), *rows]
+    if not (_speaks_utf() and all(cell.isprintable() for row in table for cell in row)):
+        return False
+    widths = [max(map(cell_len, cells)) for cells in zip(*table, strict=True)]
+    total = sum(widths) + _GAP * (len(widths) - 1)
+    if sys.stdout.isatty() and total > get_terminal_size().columns:
+        return False
+    lines = []
+    for row in table:
+        blanks = [" " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
+        cells = zip(columns, row, blanks, strict=True)
+        lines.append((" " * _GAP).join(blank + cell if name in right else cell + blank for name, cell, blank in cells))
+    typer.secho(lines[0], bold=True)
+    typer.echo("\n".join(["\u2500" * total, *lines[1:]]))
+    return True
+
+
+def _speaks_utf() -> bool:
+    return (sys.stdout.encoding or "").lower().startswith("utf")
+
+
+def _print_folded(columns: Sequence[str], rows: list[list[str]], right: set[str]) -> None:
+    # Imported here because few commands come to this, and rich takes time to import.
     from rich import box
     from rich.console import Console, JustifyMethod
     from rich.table import Table
     from rich.text import Text
 
-    right = set(numbers)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         justify: JustifyMethod = "right" if column in right else "left"
         table.add_column(column, justify=justify, overflow="fold", no_wrap=column in _WHOLE)
     for row in rows:
         # Text, so that brackets in the data are not taken for rich's own marks.
-        table.add_row(*(Text(_shown(cell)) for cell in row))
+        table.add_row(*map(Text, row))
     console = Console()
-    # Lines that go into a pipe or a file are not broken.
     (console if console.is_terminal else Console(width=_UNBROKEN)).print(table, crop=False)
 
 

@@ -1,0 +1,57 @@
+"""Tables, as they are printed for people."""
+
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from elastic.cli import output
+
+TABLES = {
+    "ordinary": (["name", "número"], [["one", 1234], ["two", None]]),
+    "empty": (["name"], []),
+    "brackets": (["name", "c"], [["[bold]x", {"a": 1}], ["", [1, 2]]]),
+    "wide characters": (["名", "número"], [["宽字", 1], ["e\u0301", 22_000]]),
+}
+SCRIPT = "from elastic.cli.output import print_table; print_table(['name', 'text'], [['a', 'z' * 90], ['b', 'y']])"
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_of_lines_is_that_which_rich_draws(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    columns, rows = TABLES[name]
+    output.print_table(columns, rows, numbers=["número"])
+    lines = capsys.readouterr().out
+    output._print_folded(columns, [[output._shown(cell) for cell in row] for row in rows], {"número"})
+    assert lines == capsys.readouterr().out
+    assert len(lines.splitlines()) == 2 + len(rows)
+
+
+def test_a_cell_of_several_lines_stays_in_its_column(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_table(["name", "text"], [["a", "one\ntwo"]])
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()[2:]] == ["a      one", "       two"]
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(120, 4), (60, 5)])
+def test_a_line_is_folded_where_the_terminal_is_too_narrow_and_only_there(columns: int, lines: int) -> None:
+    told, screen = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], stdout=screen, env={**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
+    )
+    os.close(screen)
+    text = b""
+    while (piece := _read(told)) != b"":
+        text += piece
+    os.close(told)
+    assert process.wait() == 0
+    assert len(text.decode().splitlines()) == lines
+    assert text.count(b"z") == 90
+
+
+def _read(file: int) -> bytes:
+    try:
+        return os.read(file, 65_536)
+    except OSError:
+        # Linux says so where a file would just end.
+        return b""
