@@ -11,7 +11,7 @@ from elastic.dag.bag import DagBag
 from elastic.dag.dag import DAG
 from elastic.dag.source import ImportFailure, dag_files, read_source
 from elastic.dag.structure import to_structure
-from elastic.db.dag_store import DagRow, dags, forget_missing, keep_dag, set_import_errors
+from elastic.db.dag_store import DagRow, dags, forget_missing, import_errors, keep_dag, set_import_errors
 from elastic.db.value import NewRun
 from elastic.scheduler.site import Site
 
@@ -106,9 +106,9 @@ def folder_of(site: Site) -> Path:
 
 def take_inventory(site: Site) -> Inventory:
     """Bring what the database knows of DAG files up to date; only files that are new or changed are run."""
-    folder = folder_of(site)
+    folder, before = folder_of(site), dags(site.database)
     by_file: dict[str, list[DagRow]] = {}
-    for row in dags(site.database):
+    for row in before:
         by_file.setdefault(row.fileloc, []).append(row)
     bag, kept = DagBag(folder, empty=True), []
     for path in dag_files(folder):
@@ -125,10 +125,19 @@ def take_inventory(site: Site) -> Inventory:
             failures[dag.fileloc] = ImportFailure(dag.fileloc, reason)
         else:
             keep(site, dag)
-    known = [row.dag_id for row in kept] + [dag.dag_id for dag in bag if dag.dag_id not in homes]
-    forget_missing(site.database, known)
-    set_import_errors(site.database, {path: one.traceback or one.reason for path, one in failures.items()})
-    return Inventory(tuple(row for row in dags(site.database) if row.dag_id in set(known)), failures)
+    known = {*homes, *bag.dags}
+    _note(site, [row.dag_id for row in before if row.dag_id not in known], known, failures)
+    rows = dags(site.database) if len(bag) else sorted(kept, key=lambda row: row.dag_id)
+    return Inventory(tuple(row for row in rows if row.dag_id in known), failures)
+
+
+def _note(site: Site, gone: Sequence[str], known: set[str], failures: Mapping[str, ImportFailure]) -> None:
+    """Write down what is gone and what cannot be loaded, where that is new: a list alone changes nothing."""
+    if gone:
+        forget_missing(site.database, sorted(known))
+    told = {path: one.traceback or one.reason for path, one in failures.items()}
+    if told != import_errors(site.database):
+        set_import_errors(site.database, told)
 
 
 def _is_unchanged(path: Path, rows: Sequence[DagRow]) -> bool:

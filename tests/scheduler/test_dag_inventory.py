@@ -1,0 +1,93 @@
+"""The inventory of DAG files: what `elastic dags list` knows, and what it takes to know it."""
+
+from pathlib import Path
+
+import pytest
+
+from elastic.db.dag_store import import_errors
+from elastic.scheduler.catalogue import Inventory, take_inventory
+from elastic.scheduler.site import Site
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of DAG files; each run of a file is noted in `loaded`."""
+    place = tmp_path / "dags"
+    place.mkdir()
+    monkeypatch.setenv("ELASTIC__CORE__DAGS_FOLDER", str(place))
+    return place
+
+
+def define(folder: Path, name: str, *dag_ids: str) -> None:
+    note = f"with open({str(folder.parent / 'loaded')!r}, 'a') as file: file.write('{name}\\n')"
+    lines = ["from elastic import DAG", note, *(f"d{at} = DAG({one!r})" for at, one in enumerate(dag_ids))]
+    (folder / f"{name}.py").write_text("\n".join(lines))
+
+
+def found() -> Inventory:
+    return take_inventory(Site.of())
+
+
+def ids(inventory: Inventory) -> list[str]:
+    return [row.dag_id for row in inventory.dags]
+
+
+def loaded(folder: Path) -> list[str]:
+    note = folder.parent / "loaded"
+    names = note.read_text().split() if note.exists() else []
+    note.unlink(missing_ok=True)
+    return names
+
+
+def test_only_files_that_are_new_or_changed_are_run(folder: Path) -> None:
+    define(folder, "one", "b", "a")
+    define(folder, "two", "c")
+    assert ids(found()) == ["a", "b", "c"]
+    assert loaded(folder) == ["one", "two"]
+    assert ids(found()) == ["a", "b", "c"]
+    assert loaded(folder) == []
+    define(folder, "two", "c", "d")
+    assert ids(found()) == ["a", "b", "c", "d"]
+    assert loaded(folder) == ["two"]
+
+
+def test_a_look_at_files_that_did_not_change_writes_nothing(folder: Path, home: Path) -> None:
+    define(folder, "one", "a")
+    (folder / "broken.py").write_text("import dagger_that_is_not_there")
+    assert list(found().failures) == [str(folder / "broken.py")]
+    before = (home / "elastic.db").read_bytes()
+    assert ids(found()) == ["a"]
+    assert (home / "elastic.db").read_bytes() == before
+
+
+def test_what_is_gone_is_not_listed_and_what_comes_back_is(folder: Path) -> None:
+    define(folder, "one", "a", "b")
+    assert ids(found()) == ["a", "b"]
+    define(folder, "one", "b")
+    assert ids(found()) == ["b"]
+    (folder / "one.py").unlink()
+    assert ids(found()) == []
+    define(folder, "two", "a", "b")
+    assert ids(found()) == ["a", "b"]
+
+
+def test_a_file_that_cannot_be_loaded_is_told_until_it_is_mended(folder: Path) -> None:
+    define(folder, "one", "a")
+    (folder / "broken.py").write_text("import dagger_that_is_not_there")
+    inventory = found()
+    assert ids(inventory) == ["a"]
+    assert "dagger_that_is_not_there" in str(inventory.failures[str(folder / "broken.py")])
+    assert list(import_errors(Site.of().database)) == [str(folder / "broken.py")]
+    define(folder, "broken", "c")
+    assert (ids(found()), found().failures) == (["a", "c"], {})
+    assert import_errors(Site.of().database) == {}
+
+
+def test_of_two_files_with_one_id_the_one_that_is_known_counts(folder: Path) -> None:
+    define(folder, "one", "a")
+    found()
+    define(folder, "two", "a", "b")
+    inventory = found()
+    assert ids(inventory) == ["a", "b"]
+    assert {row.dag_id: Path(row.fileloc).stem for row in inventory.dags} == {"a": "one", "b": "two"}
+    assert "already defined in" in str(inventory.failures[str(folder / "two.py")])
