@@ -11,6 +11,15 @@ from typing import Any, Self
 TERMINATED = 143
 
 
+def why_ended(error: BaseException, what: str) -> str:
+    """Say why attempts have no end of their own: `what` watched them, and was left by an error."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, SystemExit) and error.code == TERMINATED:
+        return "terminated"
+    return f"{what} ended ({type(error).__name__})"
+
+
 class Interruption:
     """While it is entered, SIGINT and SIGTERM raise only where that is allowed, and otherwise wait until then.
 

@@ -23,7 +23,7 @@ from elastic.scheduler.fact import Candidate
 from elastic.scheduler.hand import Hands, Row
 from elastic.scheduler.holder import Holder, release_lost
 from elastic.scheduler.instruction import command_of, new_instance, shown_command
-from elastic.scheduler.interruption import Interruption
+from elastic.scheduler.interruption import Interruption, why_ended
 from elastic.scheduler.order import Report
 from elastic.scheduler.run_keeper import RunKeeper, release_runs
 from elastic.scheduler.runner import AttemptRunner
@@ -311,9 +311,7 @@ class Supervisor:
 
     def _abandon(self, error: BaseException, job_id: int) -> None:
         """Mark what is in hand as failed, and end it."""
-        why = (
-            "interrupted" if isinstance(error, KeyboardInterrupt) else f"its supervisor ended ({type(error).__name__})"
-        )
+        why = why_ended(error, "its supervisor")
         try:
             for key, hand in self.hands.held.items():
                 ending = Ending(attempt_uuid=hand.attempt_uuid, state=TaskState.FAILED, error=why)

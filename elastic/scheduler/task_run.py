@@ -25,6 +25,7 @@ from elastic.scheduler.fact import Allowances
 from elastic.scheduler.facts import facts_of
 from elastic.scheduler.holder import Holder, release_lost
 from elastic.scheduler.instruction import new_instance
+from elastic.scheduler.interruption import why_ended
 from elastic.scheduler.order import Order, Report
 from elastic.scheduler.planning import agenda_of, make_instances, new_run
 from elastic.scheduler.site import Site
@@ -194,7 +195,7 @@ def attempt_here(site: Site, task: BaseOperator, order: Order, *, terminal: Text
         with _kept(site, order.lease_owner):
             report = run_attempt(task, order, site, terminal=terminal)
     except BaseException as error:
-        why = "interrupted" if isinstance(error, KeyboardInterrupt) else f"its process ended ({type(error).__name__})"
+        why = why_ended(error, "its process")
         ending = Ending(attempt_uuid=order.facts.attempt_uuid, state=TaskState.FAILED, error=why)
         transition.finish(site.database, ending)
         raise

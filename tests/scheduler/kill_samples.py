@@ -1,12 +1,24 @@
 """A DAG file whose tasks leave a line for every time they run, and programs that run it and are killed."""
 
+import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from elastic.dag.bag import DagBag
+from elastic.dag.key import TaskKey
+from elastic.dag.state import TaskState
+from elastic.db import reading
+from elastic.db.value import Attempt
+from elastic.scheduler.backfill import BackfillWishes, backfill
+from elastic.scheduler.site import Site
+from elastic.scheduler.summary import Summary
+
+#: While the file `hold` is there, a task that runs waits; four may run at the same time.
 SOURCE = """
 import os, time
 from pathlib import Path
@@ -25,28 +37,37 @@ def note(task, ds, attempt_uuid, try_number):
 
 with DAG("killed", start_date="2016-02-22", concurrency=4) as dag:
     layers = [[PythonOperator(task_id=f"t{{level}}_{{number}}", python_callable=note, retries=1, retry_delay=0)
-               for number in range(4)] for level in range(3)]
+               for number in range(3)] for level in range(2)]
     for before, after in zip(layers, layers[1:]):
         for task in before:
             task >> after
 """
 
 RANGE = ("killed", "-s", "2016-02-22", "-e", "2016-02-23")
-#: task instances of that range
-COUNT = 24
+#: task instances of that range, and how many of them run at the same time
+COUNT, AT_ONCE = 12, 4
+
+#: Seconds after which a test fails for which a process is waited.
+_LONGEST = 100
 
 
-def dag_file(folder: Path) -> Path:
+def dag_file(folder: Path, *, held: bool = False) -> Path:
+    """Write the DAG; with `held`, what runs waits until `release`."""
     path = folder / "killed.py"
     path.write_text(SOURCE.format(here=str(folder)))
+    if held:
+        (folder / "hold").touch()
     return path
 
 
-def started(*words: str, **environment: str) -> "subprocess.Popen[str]":
+def release(folder: Path) -> None:
+    (folder / "hold").unlink()
+
+
+def started(*words: str) -> "subprocess.Popen[str]":
     """Start the command line in a process group of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "elastic", *words],
-        env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -54,24 +75,75 @@ def started(*words: str, **environment: str) -> "subprocess.Popen[str]":
     )
 
 
+def backfill_until_held(folder: Path) -> "subprocess.Popen[str]":
+    """Start a backfill whose tasks wait, and return when as many run as may."""
+    process = started("backfill", *RANGE, "-sd", str(dag_file(folder, held=True)))
+    until(lambda: len(pids(folder)) == AT_ONCE, process)
+    return process
+
+
+def go_on(folder: Path, *, rerun_failed: bool = False) -> Summary:
+    """Run the range in this process, with what is left of it."""
+    dag = DagBag(folder / "killed.py").get_dag("killed")
+    wishes = BackfillWishes(
+        start=dag.start_date, end=dag.schedule.next(dag.start_date), rerun_failed=rerun_failed, executor="inline"
+    )
+    return backfill(Site.of(), dag, wishes, lambda line: None)
+
+
 def ended(process: "subprocess.Popen[str]") -> str:
     """Return what a process printed; the test fails if it does not end."""
-    printed, _ = process.communicate(timeout=100)
+    printed, _ = process.communicate(timeout=_LONGEST)
     return printed
 
 
 def until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
     """Wait for what a process is to do; the test fails if it ends before."""
     while not condition():
-        assert process.poll() is None, ended(process)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.01)
+            raise AssertionError(ended(process))
 
 
-def lives(pid: int) -> bool:
+def pids(folder: Path) -> list[int]:
+    """Return the processes of tasks that wait."""
+    return [int(path.name.removeprefix("pid-")) for path in folder.glob("pid-*")]
+
+
+def has_ended(pid: int) -> bool:
+    """Wait for the end of a process that need not be a child of this one."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([descriptor], [], [], _LONGEST)[0])
+    finally:
+        os.close(descriptor)
 
 
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
+
+
+def tries() -> dict[TaskKey, list[Attempt]]:
+    """Return all attempts of each instance."""
+    database = Site.of().database
+    return {
+        instance.key: reading.attempts(database, instance.key)
+        for run in reading.runs(database, "killed")
+        for instance in reading.instances(database, "killed", [run.run_id])
+    }
+
+
+def check_all_done_once(folder: Path) -> None:
+    """See to it that each instance has one attempt that counts, and that each attempt ran at most once."""
+    found = tries()
+    assert len(found) == COUNT
+    for key, made in found.items():
+        assert [one.try_number for one in made] == list(range(1, len(made) + 1)), key
+        assert [one.state for one in made] == [TaskState.FAILED] * (len(made) - 1) + [TaskState.SUCCESS], key
+    uuids = [line.split()[3] for line in (folder / "ran").read_text().splitlines()]
+    assert len(uuids) == len(set(uuids))
+    assert set(uuids) <= {one.attempt_uuid for made in found.values() for one in made}
+    assert not reading.active_instances(Site.of().database)

@@ -1,0 +1,99 @@
+"""Backfills with executors that run each attempt as a program: a user's own, and Ray."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from run_samples import START, attempts
+
+from elastic.dag.bag import DagBag
+from elastic.dag.key import TaskKey
+from elastic.dag.state import TaskState
+from elastic.executors import Command, Executor, RayExecutor
+from elastic.scheduler.backfill import BackfillWishes, backfill
+from elastic.scheduler.site import Site
+from elastic.scheduler.summary import Summary
+
+#: Each task tells its process, when that was started, and when the task is done, in seconds since the machine's start.
+SOURCE = """
+import os
+import time
+from pathlib import Path
+
+from elastic import DAG
+from elastic.operators import PythonOperator
+
+
+def work(task):
+    ticks = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    began, ends = int(ticks) / os.sysconf("SC_CLK_TCK"), time.clock_gettime(time.CLOCK_BOOTTIME)
+    (Path({here!r}) / task.task_id).write_text(f"{{os.getpid()}} {{began}} {{ends}}")
+
+
+def die():
+    os.kill(os.getpid(), 9)
+
+
+with DAG("programs", start_date="2016-02-22") as dag:
+    {tasks}
+"""
+
+
+def _backfill(folder: Path, tasks: str, executor: object) -> Summary:
+    path = folder / "programs.py"
+    path.write_text(SOURCE.format(here=str(folder), tasks=tasks.replace("\n", "\n    ")))
+    wishes = BackfillWishes(start=START, executor=executor)
+    return backfill(Site.of(), DagBag(path).get_dag("programs"), wishes, lambda line: None)
+
+
+class PopenExecutor(Executor):
+    """What a user writes: each command is a process, and several run at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__(parallelism=2)
+        self.processes: dict[TaskKey, subprocess.Popen[bytes]] = {}
+        self.twice: list[int] = []
+
+    def execute_async(self, key: TaskKey, command: Command, queue: str) -> None:
+        self.processes[key] = subprocess.Popen(command.words, stdout=subprocess.DEVNULL)
+
+    def sync(self, timeout: float) -> None:
+        for key, process in list(self.processes.items()):
+            code = process.wait()
+            # started once more, as a queue that lost an answer would: it finds the attempt claimed, and runs nothing
+            self.twice.append(subprocess.run(process.args, capture_output=True, check=False).returncode)
+            del self.processes[key]
+            self.change_state(key, "success" if code == 0 else "failed", exit_code=code)
+
+
+def test_an_executor_of_twenty_lines_works_and_what_it_starts_twice_runs_once(tmp_path: Path) -> None:
+    executor = PopenExecutor()
+    tasks = "PythonOperator(task_id='first', python_callable=work)\nPythonOperator(task_id='bad', python_callable=die)"
+    summary = _backfill(tmp_path, tasks, executor)
+    assert {key.task_id: str(state) for key, state in summary.states.items()} == {"first": "success", "bad": "failed"}
+    assert executor.twice == [1, 1]
+    dag = DagBag(tmp_path / "programs.py").get_dag("programs")
+    (good,), (bad,) = attempts(dag, "first"), attempts(dag, "bad")
+    assert (good.state, good.pid) == (TaskState.SUCCESS, int((tmp_path / "first").read_text().split()[0]))
+    assert good.pid != os.getpid()
+    assert (bad.state, bad.exit_code) == (TaskState.FAILED, -9)
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("embedded_ray")
+def test_ray_gives_each_task_the_resources_that_it_asks_for(tmp_path: Path) -> None:
+    """Two tasks each want more than half of what one node has of a resource, so they never run together."""
+    import ray
+
+    node = next(name for name in ray.cluster_resources() if name.startswith("node:") and "head" not in name)
+    wanted = {"cpus": 0.5, "memory": 1024, "custom": {node: 0.6}}
+    tasks = "\n".join(
+        f"PythonOperator(task_id='{name}', python_callable=work, resources={wanted!r})" for name in ("left", "right")
+    )
+    summary = _backfill(tmp_path, tasks, RayExecutor(2, "local"))
+    assert summary.counts == {"success": 2}
+    (_, _, end), (_, begin, _) = sorted(
+        (tuple(map(float, (tmp_path / name).read_text().split())) for name in ("left", "right")), key=lambda one: one[1]
+    )
+    assert begin >= end
