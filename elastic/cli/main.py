@@ -3,34 +3,12 @@
 import sys
 import traceback
 from io import TextIOWrapper
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
 
-from elastic.cli import (
-    backfill,
-    bundle,
-    chaos,
-    clear,
-    config,
-    connection,
-    dag,
-    database,
-    dead_letter,
-    example,
-    flow,
-    pool,
-    receipt,
-    recover,
-    replay,
-    resume,
-    run,
-    task,
-    task_run,
-    variable,
-    verify,
-)
+from elastic.cli.index import INDEX, Shelf
 from elastic.core.errors import (
     EXIT_SUSPENDED,
     ElasticError,
@@ -50,7 +28,18 @@ _DEBUG = "--debug"
 
 
 class Commands(TyperGroup):
-    """Tells errors in one sentence, with a traceback only when asked."""
+    """Tells errors in one sentence, with a traceback only when asked. Its commands are those of the index."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = cast("Any", Shelf())
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(INDEX)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in INDEX.items()])
 
     def invoke(self, ctx: Any) -> Any:
         debug = ctx.params.get("debug", False)
@@ -73,30 +62,6 @@ app = typer.Typer(
     help="Run Python functions over more data than one process can take, and count every entry exactly once.",
     epilog="Try: elastic example word-count",
 )
-app.add_typer(example.app, name="example")
-app.add_typer(flow.app, name="flow")
-app.add_typer(run.app, name="runs")
-app.command("receipts")(receipt.receipts)
-app.command("resume", epilog=resume.EXAMPLE)(resume.resume)
-app.command("replay", epilog=replay.EXAMPLE)(replay.replay)
-app.command("verify", epilog=verify.EXAMPLE)(verify.verify)
-app.command("chaos", epilog=chaos.EXAMPLE)(chaos.chaos)
-app.add_typer(dead_letter.app, name="dead-letters")
-app.command("run", epilog=task_run.EXAMPLE)(task_run.run)
-app.command("backfill", epilog=backfill.EXAMPLE)(backfill.backfill)
-app.command("clear", epilog=clear.EXAMPLE)(clear.clear)
-app.command("recover", epilog=recover.RECOVER_EXAMPLE)(recover.recover)
-app.command("run-one", epilog=recover.RUN_ONE_EXAMPLE)(recover.run_one)
-app.command("run-from", epilog=recover.RUN_FROM_EXAMPLE)(recover.run_from)
-app.add_typer(dag.app, name="dags")
-app.add_typer(task.app, name="tasks")
-app.add_typer(bundle.app, name="bundle")
-app.add_typer(connection.app, name="connections")
-app.add_typer(variable.app, name="variables")
-app.add_typer(pool.app, name="pools")
-app.add_typer(database.app, name="db")
-app.add_typer(config.app, name="config")
-app.command("initdb", epilog=database.INITDB_EXAMPLE)(database.initdb)
 
 
 def _print_version(value: bool) -> None:

@@ -1,0 +1,90 @@
+"""The commands that there are, and where each lives: one that is not called is not imported."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import typer
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command, or a group of commands."""
+
+    #: below `elastic.cli`
+    module: str
+    #: what the list of commands says about it
+    summary: str
+    #: of the module; an application of typer is a group
+    attribute: str = "app"
+    #: the name of the module's text that stands below the help
+    epilog: str = ""
+
+
+#: By name, in the order of the list of commands.
+INDEX = {
+    # flows
+    "example": Entry("example", "Things to try."),
+    "flow": Entry("flow", "Run flows."),
+    "runs": Entry("run", "Show runs of flows."),
+    "receipts": Entry("receipt", "Count the receipts of a run, or show them.", "receipts"),
+    "resume": Entry("resume", "Go on with a run that was killed, stopped or failed.", "resume", "EXAMPLE"),
+    "replay": Entry("replay", "Run exactly what is not in a run's result.", "replay", "EXAMPLE"),
+    "verify": Entry("verify", "Check the receipts and counts of a run.", "verify", "EXAMPLE"),
+    "chaos": Entry("chaos", "Run a flow while spirits strike it, and compare.", "chaos", "EXAMPLE"),
+    "dead-letters": Entry("dead_letter", "Show and redrive entries that failed."),
+    # DAGs
+    "dags": Entry("dag", "Show DAGs, try them, pause them, trigger them."),
+    "tasks": Entry("task", "Show tasks, try them, and tell why one waits."),
+    "run": Entry("task_run", "Run one task for one date.", "run", "EXAMPLE"),
+    "backfill": Entry("backfill", "Run a DAG for a range of dates.", "backfill", "EXAMPLE"),
+    "clear": Entry("clear", "Make task instances as if they had never run.", "clear", "EXAMPLE"),
+    "recover": Entry("recover", "Go on with a run from its last successes.", "recover", "RECOVER_EXAMPLE"),
+    "run-one": Entry("recover", "Run one task of a run again.", "run_one", "RUN_ONE_EXAMPLE"),
+    "run-from": Entry("recover", "Run a task and all after it again.", "run_from", "RUN_FROM_EXAMPLE"),
+    "bundle": Entry("bundle", "Pack and sign the source of DAGs."),
+    # what they need
+    "connections": Entry("connection", "Show, add and try connections to other systems."),
+    "variables": Entry("variable", "Show and set values that DAGs read by name."),
+    "pools": Entry("pool", "Show and set pools: slots that tasks share."),
+    "db": Entry("database", "Care for the metadata database."),
+    "initdb": Entry("database", "Ask, then make the metadata database anew.", "initdb", "INITDB_EXAMPLE"),
+    "config": Entry("config", "Show settings and where they come from."),
+}
+
+
+class Shelf(Mapping[str, Any]):
+    """The commands of the index by name, each made when it is taken."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            self._made[name] = _made(name, INDEX[name])
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(INDEX)
+
+    def __len__(self) -> int:
+        return len(INDEX)
+
+
+def _made(name: str, entry: Entry) -> Any:
+    module = import_module(f"elastic.cli.{entry.module}")
+    found = getattr(module, entry.attribute)
+    holder = typer.Typer(add_completion=False, rich_markup_mode=None)
+    # Without a callback, one command alone would not be called by its name.
+    holder.callback()(_nothing)
+    if isinstance(found, typer.Typer):
+        holder.add_typer(found, name=name)
+    else:
+        holder.command(name, epilog=getattr(module, entry.epilog) if entry.epilog else None)(found)
+    group: Any = typer.main.get_command(holder)
+    return group.commands[name]
+
+
+def _nothing() -> None:
+    """Do nothing."""
