@@ -46,7 +46,8 @@ class DagBag:
         """Load a file, again if it was loaded before, and return the DAGs that count."""
         name = str(path)
         self.import_errors.pop(name, None)
-        self.dags = {dag_id: dag for dag_id, dag in self.dags.items() if dag.fileloc != name}
+        if name in self.sources:
+            self.dags = {dag_id: dag for dag_id, dag in self.dags.items() if dag.fileloc != name}
         try:
             source = self.sources[name] = read_source(path)
         except OSError as error:

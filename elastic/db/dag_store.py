@@ -34,25 +34,44 @@ class DagRow:
     structure_digest: str | None = None
 
 
-def keep_dag(database: Database, found: DagRow, *, source: str = "", structure: str = "") -> None:
-    """Keep a DAG with its source and its structure (JSON), each under its digest.
+@dataclass(frozen=True, slots=True)
+class FoundDag:
+    """A DAG with its source and its structure (JSON), which are kept under their digests."""
 
-    Whether it is paused is taken only from the first time: after that it is for people to say.
+    row: DagRow
+    source: str = ""
+    structure: str = ""
+
+
+def keep_dag(database: Database, found: DagRow, *, source: str = "", structure: str = "") -> None:
+    """Keep a DAG, see `keep_dags`."""
+    keep_dags(database, [FoundDag(found, source, structure)])
+
+
+def keep_dags(database: Database, found: Sequence[FoundDag]) -> None:
+    """Keep DAGs, all or none.
+
+    Whether one is paused is taken only from the first time: after that it is for people to say.
     """
-    row = {name: getattr(found, name) for name in found.__dataclass_fields__}
-    fresh = {name: value for name, value in row.items() if name not in ("dag_id", "is_paused")}
 
     def work(connection: Connection, _: bool) -> None:
-        if source and found.source_digest:
-            code = {"digest": found.source_digest, "fileloc": found.fileloc, "source": source}
-            connection.execute(insert_if_absent(connection, dag_code).values(created_at=now()), code)
-        if structure and found.structure_digest:
-            text = {"digest": found.structure_digest, "dag_id": found.dag_id, "structure": structure}
-            connection.execute(insert_if_absent(connection, dag_structure).values(created_at=now()), text)
-        if connection.execute(insert_if_absent(connection, dag).values(parsed_at=now()), row).rowcount != 1:
-            connection.execute(update(dag).where(dag.c.dag_id == found.dag_id).values(parsed_at=now(), **fresh))
+        for one in found:
+            _keep(connection, one)
 
     database.write(work)
+
+
+def _keep(connection: Connection, found: FoundDag) -> None:
+    row = {name: getattr(found.row, name) for name in DagRow.__dataclass_fields__}
+    fresh = {name: value for name, value in row.items() if name not in ("dag_id", "is_paused")}
+    if found.source and found.row.source_digest:
+        code = {"digest": found.row.source_digest, "fileloc": found.row.fileloc, "source": found.source}
+        connection.execute(insert_if_absent(connection, dag_code).values(created_at=now()), code)
+    if found.structure and found.row.structure_digest:
+        text = {"digest": found.row.structure_digest, "dag_id": found.row.dag_id, "structure": found.structure}
+        connection.execute(insert_if_absent(connection, dag_structure).values(created_at=now()), text)
+    if connection.execute(insert_if_absent(connection, dag).values(parsed_at=now()), row).rowcount != 1:
+        connection.execute(update(dag).where(dag.c.dag_id == found.row.dag_id).values(parsed_at=now(), **fresh))
 
 
 def dags(database: Database, *, active_only: bool = True) -> list[DagRow]:

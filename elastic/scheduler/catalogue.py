@@ -11,9 +11,20 @@ from elastic.dag.bag import DagBag
 from elastic.dag.dag import DAG
 from elastic.dag.source import ImportFailure, dag_files, read_source
 from elastic.dag.structure import to_structure
-from elastic.db.dag_store import DagRow, dags, forget_missing, import_errors, keep_dag, set_import_errors
+from elastic.db.dag_store import (
+    DagRow,
+    FoundDag,
+    dags,
+    forget_missing,
+    import_errors,
+    keep_dags,
+    set_import_errors,
+)
 from elastic.db.value import NewRun
 from elastic.scheduler.site import Site
+
+#: DAGs that are kept in one transaction: a commit each would take longer than all the rest, and others wait meanwhile.
+_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +41,14 @@ class Digests:
 
 def keep(site: Site, dag: DAG) -> Digests:
     """Keep a DAG as it is now."""
+    found = _found(dag)
+    keep_dags(site.database, [found])
+    return Digests(found.row.source_digest, str(found.row.structure_digest))
+
+
+def _found(dag: DAG) -> FoundDag:
     text, digest = _source(dag)
     structure = json.dumps(to_structure(dag, digest or ""), sort_keys=True)
-    found = Digests(digest, hashlib.sha256(structure.encode()).hexdigest())
     row = DagRow(
         dag_id=dag.dag_id,
         fileloc=dag.fileloc,
@@ -44,10 +60,9 @@ def keep(site: Site, dag: DAG) -> Digests:
         concurrency=dag.concurrency,
         is_paused=dag.is_paused_upon_creation,
         source_digest=digest,
-        structure_digest=found.structure,
+        structure_digest=hashlib.sha256(structure.encode()).hexdigest(),
     )
-    keep_dag(site.database, row, source=text, structure=structure)
-    return found
+    return FoundDag(row, text, structure)
 
 
 def _source(dag: DAG) -> tuple[str, str | None]:
@@ -119,12 +134,15 @@ def take_inventory(site: Site) -> Inventory:
             bag.load_file(path)
     failures = dict(bag.import_errors)
     homes = {row.dag_id: row.fileloc for row in kept}
+    fresh = []
     for dag in bag:
         if dag.dag_id in homes:
             reason = f"its DAG {dag.dag_id!r} is already defined in {homes[dag.dag_id]}; give one another id"
             failures[dag.fileloc] = ImportFailure(dag.fileloc, reason)
         else:
-            keep(site, dag)
+            fresh.append(_found(dag))
+    for at in range(0, len(fresh), _AT_ONCE):
+        keep_dags(site.database, fresh[at : at + _AT_ONCE])
     known = {*homes, *bag.dags}
     _note(site, [row.dag_id for row in before if row.dag_id not in known], known, failures)
     rows = dags(site.database) if len(bag) else sorted(kept, key=lambda row: row.dag_id)
