@@ -1,0 +1,246 @@
+"""DAGs of tasks that do nothing: what it costs to schedule them, and to know what DAGs there are.
+
+    python benchmarks/orchestration.py [--rounds 5] [--only chain,fan,layers,parse,list]
+
+Tasks are Python functions, run by the local executor; every change of a state is committed to SQLite, synced, with a
+row in the log of events. Worker processes are forked when they are first needed and stay for the run: starting and
+ending them is in the figures, importing is not. Workloads take turns within a round, each on a date of its own in one
+database that grows, and each answer is checked: states, order, one attempt for each instance, three events for each.
+
+Figures of others stand beside ours as they were measured on a machine of two cores, each in its own default local
+configuration: they differ in what they isolate and record, so it is not equal work. Our machine may be busy, too.
+"""
+
+import argparse
+import os
+import platform
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+from elastic.dag import DAG, DagBag
+from elastic.db import reading
+from elastic.db.value import Instance
+from elastic.operators import PythonOperator
+from elastic.scheduler.backfill import BackfillWishes, backfill
+from elastic.scheduler.site import Site
+
+FIRST = datetime(2016, 2, 22, tzinfo=UTC)
+
+CHAIN, FAN, LAYERS, WIDTH = 50, 200, 10, 100
+FILES, LISTED = 500, 1_000
+
+#: Seconds, the median of each; of the chain and of the fan.
+PEERS = {
+    "Luigi, local scheduler, 2 workers, no record but files": (0.24, 0.79),
+    "Luigi with luigid, 2 workers": (0.41, 1.41),
+    "Prefect 3, threads of one process, SQLite": (1.10, 4.51),
+    "Airflow 3 standalone, LocalExecutor, SQLite": (52.6, 21.0),
+    "Airflow 3 standalone, LocalExecutor, PostgreSQL": (51.6, 25.9),
+    "Dagster dev, a process for each op, SQLite": (73.3, 172.3),
+}
+
+FILE = """from datetime import datetime
+
+from elastic import DAG
+from elastic.operators import BashOperator, PythonOperator
+
+with DAG("dag_{number:04}", start_date=datetime(2016, 2, 22), schedule="@daily", tags=["made"]) as dag:
+    first = BashOperator(task_id="first", bash_command="echo {{{{ ds }}}}")
+    for number in range(5):
+        first >> PythonOperator(task_id=f"work_{{number}}", python_callable=print)
+"""
+
+
+@dataclass
+class Figure:
+    """What was measured of a workload, and what it may take."""
+
+    name: str
+    #: seconds
+    bar: float | None
+    #: tasks, files or DAGs
+    size: int
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    def __str__(self) -> str:
+        bar = f"{self.bar:.1f}" if self.bar else "-"
+        spread = f"{min(self.seconds):.2f}..{max(self.seconds):.2f}"
+        each = f"{self.median / self.size * 1000:.1f} ms"
+        return f"| {self.name} | {bar} | **{self.median:.2f}** ({spread}; {len(self.seconds)}) | {each} |"
+
+
+def nothing() -> None:
+    pass
+
+
+def chain() -> DAG:
+    with DAG("chain", start_date=FIRST) as dag:
+        tasks = [PythonOperator(nothing, task_id=f"t{number}") for number in range(CHAIN)]
+    for before, after in pairwise(tasks):
+        before >> after
+    return dag
+
+
+def fan() -> DAG:
+    with DAG("fan", start_date=FIRST, concurrency=0) as dag:
+        join = PythonOperator(nothing, task_id="join")
+        for number in range(FAN):
+            PythonOperator(nothing, task_id=f"t{number}") >> join
+    return dag
+
+
+def layers() -> DAG:
+    """Return layers of tasks, each of which waits for two of the layer before."""
+    before: list[PythonOperator] = []
+    with DAG("layers", start_date=FIRST, concurrency=0) as dag:
+        for layer in range(LAYERS):
+            tasks = [PythonOperator(nothing, task_id=f"l{layer}_{number}") for number in range(WIDTH)]
+            for number, task in enumerate(tasks if before else []):
+                task << [before[number], before[(number + 1) % WIDTH]]
+            before = tasks
+    return dag
+
+
+def run(site: Site, dag: DAG, date: datetime) -> float:
+    """Run a DAG for a date, check what came of it, and return the seconds that it took."""
+    began = time.perf_counter()
+    backfill(site, dag, BackfillWishes(start=date, executor="local"), lambda line: None)
+    seconds = time.perf_counter() - began
+    check(site, dag, date)
+    return seconds
+
+
+def check(site: Site, dag: DAG, date: datetime) -> None:
+    made = reading.run_at(site.database, dag.dag_id, date)
+    if made is None or made.state != "success":
+        raise SystemExit(f"{dag.dag_id}: the run did not succeed")
+    instances = {one.task_id: one for one in reading.instances(site.database, dag.dag_id, [made.run_id])}
+    count = len(dag.tasks)
+    told = reading.events(site.database, dag_id=dag.dag_id, run_id=made.run_id, limit=10 * count)
+    events = Counter(one.event for one in told)
+    if len(instances) != count or any(one.state != "success" or one.try_number != 1 for one in instances.values()):
+        raise SystemExit(f"{dag.dag_id}: not every task succeeded at its first try")
+    if any(events[name] != count for name in ("queued", "running", "success")):
+        raise SystemExit(f"{dag.dag_id}: changes of states are missing in the log: {dict(events)}")
+    for task in dag.tasks:
+        for upstream in task.upstream:
+            if _ended(instances[upstream]) > (instances[task.task_id].started_at or FIRST):
+                raise SystemExit(f"{dag.dag_id}: {task.task_id} began before {upstream} had ended")
+
+
+def _ended(instance: Instance) -> datetime:
+    return instance.ended_at or datetime.max.replace(tzinfo=UTC)
+
+
+def pace(site: Site, date: datetime) -> tuple[float, float]:
+    """Return the seconds that the first and the second half of the layers took."""
+    made = reading.run_at(site.database, "layers", date)
+    instances = reading.instances(site.database, "layers", [made.run_id if made else ""])
+    began = min(one.started_at for one in instances if one.started_at)
+    half = max(_ended(one) for one in instances if int(one.task_id[1:].split("_")[0]) < LAYERS // 2)
+    end = max(map(_ended, instances))
+    return (half - began).total_seconds(), (end - half).total_seconds()
+
+
+def parse(folder: Path) -> float:
+    began = time.perf_counter()
+    bag = DagBag(folder)
+    seconds = time.perf_counter() - began
+    if len(bag) != FILES or bag.import_errors or any(dag.task_count != 6 for dag in bag):
+        raise SystemExit("not all files were loaded")
+    return seconds
+
+
+def list_dags(folder: Path) -> float:
+    """Run `elastic dags list` as a user would, and return the seconds from its start to its end."""
+    environment = {**os.environ, "ELASTIC__CORE__DAGS_FOLDER": str(folder)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    command = [str(Path(sys.executable).with_name("elastic")), "dags", "list"]
+    began = time.perf_counter()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    seconds = time.perf_counter() - began
+    if [line.split()[0] for line in done.stdout.splitlines()[2:]] != [f"dag_{one:04}" for one in range(LISTED)]:
+        raise SystemExit("not all DAGs were listed")
+    return seconds
+
+
+def write_files(folder: Path, count: int) -> Path:
+    folder.mkdir()
+    for number in range(count):
+        (folder / f"dag_{number:04}.py").write_text(FILE.format(number=number))
+    return folder
+
+
+def measure(home: Path, rounds: int, wanted: list[str]) -> None:
+    site, halves = Site.of(), []
+    files, listed = write_files(home / "files", FILES), write_files(home / "listed", LISTED)
+    figures = {
+        "chain": Figure(f"a chain of {CHAIN}", 1.0, CHAIN),
+        "fan": Figure(f"{FAN} and a join", 1.5, FAN + 1),
+        "layers": Figure(f"{LAYERS * WIDTH:,} in {LAYERS} layers", None, LAYERS * WIDTH),
+        "parse": Figure(f"parsing {FILES} DAG files", 10.0, FILES),
+        "list": Figure(f"`elastic dags list`, {LISTED:,} DAGs", 1.0, LISTED),
+    }
+    dags: dict[str, Callable[[], DAG]] = {"chain": chain, "fan": fan, "layers": layers}
+    first = list_dags(listed) if "list" in wanted else 0.0
+    for number in range(rounds):
+        date = FIRST + timedelta(days=number)
+        for name in wanted:
+            if name in dags:
+                figures[name].seconds.append(run(site, dags[name](), date))
+            else:
+                figures[name].seconds.append(parse(files) if name == "parse" else list_dags(listed))
+        if "layers" in wanted:
+            halves.append(pace(site, date))
+    print("\n".join(report([figures[name] for name in wanted], halves, first)))
+
+
+def report(figures: list[Figure], halves: list[tuple[float, float]], first: float) -> Iterator[str]:
+    yield f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} CPUs, load {_load()}"
+    yield ""
+    yield "| tasks that do nothing | bar, s | median, s (min..max; rounds) | each |"
+    yield "| --- | ---: | ---: | ---: |"
+    yield from map(str, figures)
+    yield ""
+    if halves:
+        early, late = (statistics.median(half) for half in zip(*halves, strict=True))
+        yield f"The first half of the layers took {early:.2f} s, the second {late:.2f} s (medians)."
+    if first:
+        yield f"The first list, which has to load all files and to keep what is in them, took {first:.1f} s."
+    yield ""
+    yield f"| measured of others, in seconds | chain of {CHAIN} | {FAN} and a join |"
+    yield "| --- | ---: | ---: |"
+    for name, (chained, fanned) in PEERS.items():
+        yield f"| {name} | {chained} | {fanned} |"
+
+
+def _load() -> str:
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="chain,fan,layers,parse,list")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["ELASTIC_HOME"] = folder
+        measure(Path(folder), options.rounds, options.only.split(","))
+
+
+if __name__ == "__main__":
+    main()
