@@ -1,7 +1,7 @@
 """What one turn of a supervisor writes down, in one transaction."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 
 from sqlalchemy import Connection, insert
 
@@ -13,6 +13,9 @@ from elastic.db.instance_transition import ensure_in, set_states_in
 from elastic.db.model import log_line
 from elastic.db.queueing import queue_in
 from elastic.db.value import Claim, Ending, LogLine, NewInstance, Run, Ticket
+
+#: Read one by one: `asdict` would copy each value, for a twentieth of all the time that a turn takes.
+_LINE = tuple(one.name for one in fields(LogLine))
 
 #: What is settled without running has not been queued.
 _UNQUEUED = (None, TaskState.SCHEDULED, TaskState.UP_FOR_RETRY)
@@ -63,7 +66,7 @@ def write(database: Database, turn: Turn) -> Written:
     def work(connection: Connection, again: bool) -> Written:
         counted = finish_in(connection, turn.endings, again=again) if turn.endings else frozenset[str]()
         if turn.lines:
-            connection.execute(insert(log_line), [asdict(line) for line in turn.lines])
+            connection.execute(insert(log_line), [{name: getattr(line, name) for name in _LINE} for line in turn.lines])
         if len(counted) < len(turn.endings):
             return Written(counted=counted)
         for one in turn.settled:
