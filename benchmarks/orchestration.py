@@ -7,8 +7,9 @@ row in the log of events. Worker processes are forked when they are first needed
 ending them is in the figures, importing is not. Workloads take turns within a round, each on a date of its own in one
 database that grows, and each answer is checked: states, order, one attempt for each instance, three events for each.
 
-Figures of others stand beside ours as they were measured on a machine of two cores, each in its own default local
-configuration: they differ in what they isolate and record, so it is not equal work. Our machine may be busy, too.
+Seconds depend on what else the machine does; the CPU time of all our processes, beside them, does so much less.
+Figures of others stand below ours as they were measured on a machine of two cores, each in its own default local
+configuration: they differ in what they isolate and record, so it is not equal work.
 """
 
 import argparse
@@ -70,17 +71,35 @@ class Figure:
     bar: float | None
     #: tasks, files or DAGs
     size: int
+    #: of each round, from beginning to end
     seconds: list[float] = field(default_factory=list)
+    #: of each round, of all processes
+    cpu_seconds: list[float] = field(default_factory=list)
 
-    @property
-    def median(self) -> float:
-        return statistics.median(self.seconds)
+    def add(self, measured: tuple[float, float]) -> None:
+        self.seconds.append(measured[0])
+        self.cpu_seconds.append(measured[1])
 
     def __str__(self) -> str:
-        bar = f"{self.bar:.1f}" if self.bar else "-"
-        spread = f"{min(self.seconds):.2f}..{max(self.seconds):.2f}"
-        each = f"{self.median / self.size * 1000:.1f} ms"
-        return f"| {self.name} | {bar} | **{self.median:.2f}** ({spread}; {len(self.seconds)}) | {each} |"
+        median, bar = statistics.median(self.seconds), f"{self.bar:.1f}" if self.bar else "-"
+        spread = f"{min(self.seconds):.2f}..{max(self.seconds):.2f}; {len(self.seconds)}"
+        each, cpu = f"{median / self.size * 1000:.1f} ms", f"{statistics.median(self.cpu_seconds):.2f}"
+        return f"| {self.name} | {bar} | **{median:.2f}** ({spread}) | {each} | {cpu} |"
+
+
+class Watch:
+    """What passes from its making on: seconds, and CPU seconds of this process and of those that it waited for."""
+
+    def __init__(self) -> None:
+        self._began, self._cpu = time.perf_counter(), self._spent()
+
+    def read(self) -> tuple[float, float]:
+        return time.perf_counter() - self._began, self._spent() - self._cpu
+
+    @staticmethod
+    def _spent() -> float:
+        spent = os.times()
+        return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 def nothing() -> None:
@@ -115,13 +134,13 @@ def layers() -> DAG:
     return dag
 
 
-def run(site: Site, dag: DAG, date: datetime) -> float:
-    """Run a DAG for a date, check what came of it, and return the seconds that it took."""
-    began = time.perf_counter()
+def run(site: Site, dag: DAG, date: datetime) -> tuple[float, float]:
+    """Run a DAG for a date, check what came of it, and return what it took."""
+    watch = Watch()
     backfill(site, dag, BackfillWishes(start=date, executor="local"), lambda line: None)
-    seconds = time.perf_counter() - began
+    measured = watch.read()
     check(site, dag, date)
-    return seconds
+    return measured
 
 
 def check(site: Site, dag: DAG, date: datetime) -> None:
@@ -156,26 +175,26 @@ def pace(site: Site, date: datetime) -> tuple[float, float]:
     return (half - began).total_seconds(), (end - half).total_seconds()
 
 
-def parse(folder: Path) -> float:
-    began = time.perf_counter()
+def parse(folder: Path) -> tuple[float, float]:
+    watch = Watch()
     bag = DagBag(folder)
-    seconds = time.perf_counter() - began
+    measured = watch.read()
     if len(bag) != FILES or bag.import_errors or any(dag.task_count != 6 for dag in bag):
         raise SystemExit("not all files were loaded")
-    return seconds
+    return measured
 
 
-def list_dags(folder: Path) -> float:
-    """Run `elastic dags list` as a user would, and return the seconds from its start to its end."""
+def list_dags(folder: Path) -> tuple[float, float]:
+    """Run `elastic dags list` as a user would, and return what its process took."""
     environment = {**os.environ, "ELASTIC__CORE__DAGS_FOLDER": str(folder)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [str(Path(sys.executable).with_name("elastic")), "dags", "list"]
-    began = time.perf_counter()
+    watch = Watch()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    seconds = time.perf_counter() - began
+    measured = watch.read()
     if [line.split()[0] for line in done.stdout.splitlines()[2:]] != [f"dag_{one:04}" for one in range(LISTED)]:
         raise SystemExit("not all DAGs were listed")
-    return seconds
+    return measured
 
 
 def write_files(folder: Path, count: int) -> Path:
@@ -196,31 +215,33 @@ def measure(home: Path, rounds: int, wanted: list[str]) -> None:
         "list": Figure(f"`elastic dags list`, {LISTED:,} DAGs", 1.0, LISTED),
     }
     dags: dict[str, Callable[[], DAG]] = {"chain": chain, "fan": fan, "layers": layers}
-    first = list_dags(listed) if "list" in wanted else 0.0
+    first = list_dags(listed) if "list" in wanted else None
     for number in range(rounds):
         date = FIRST + timedelta(days=number)
         for name in wanted:
             if name in dags:
-                figures[name].seconds.append(run(site, dags[name](), date))
+                figures[name].add(run(site, dags[name](), date))
             else:
-                figures[name].seconds.append(parse(files) if name == "parse" else list_dags(listed))
+                figures[name].add(parse(files) if name == "parse" else list_dags(listed))
         if "layers" in wanted:
             halves.append(pace(site, date))
     print("\n".join(report([figures[name] for name in wanted], halves, first)))
 
 
-def report(figures: list[Figure], halves: list[tuple[float, float]], first: float) -> Iterator[str]:
+def report(
+    figures: list[Figure], halves: list[tuple[float, float]], first: tuple[float, float] | None
+) -> Iterator[str]:
     yield f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} CPUs, load {_load()}"
     yield ""
-    yield "| tasks that do nothing | bar, s | median, s (min..max; rounds) | each |"
-    yield "| --- | ---: | ---: | ---: |"
+    yield "| tasks that do nothing | bar, s | median, s (min..max; rounds) | each | CPU, s |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
     yield from map(str, figures)
     yield ""
     if halves:
         early, late = (statistics.median(half) for half in zip(*halves, strict=True))
         yield f"The first half of the layers took {early:.2f} s, the second {late:.2f} s (medians)."
     if first:
-        yield f"The first list, which has to load all files and to keep what is in them, took {first:.1f} s."
+        yield f"The first list, which has to load all files and to keep what is in them, took {first[0]:.1f} s."
     yield ""
     yield f"| measured of others, in seconds | chain of {CHAIN} | {FAN} and a join |"
     yield "| --- | ---: | ---: |"
