@@ -72,7 +72,7 @@ class DagBag:
             (failure,) = self.import_errors.values()
             raise BrokenDagError(failure.path, failure.reason, failure.traceback)
         near = get_close_matches(str(dag_id), self.dags, n=1)
-        raise UnknownDagError(str(dag_id), str(self.place), near[0] if near else "")
+        raise UnknownDagError(str(dag_id), str(self.place), near[0] if near else "", len(self.import_errors))
 
     def source_of(self, dag_id: str) -> Source:
         """Return what the file of a DAG held when it was loaded.

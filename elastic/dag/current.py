@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 open_dags: "ContextVar[tuple[DAG, ...]]" = ContextVar("open_dags", default=())
 #: The groups whose `with` blocks are open, the innermost last.
 open_groups: "ContextVar[tuple[TaskGroup, ...]]" = ContextVar("open_groups", default=())
-#: Where DAGs made by decorated functions are noted while a file is being loaded.
+#: Where DAGs that have a block, or a decorated function, are noted while a file is being loaded.
 _collected: "ContextVar[list[DAG] | None]" = ContextVar("collected", default=None)
 
 

@@ -142,12 +142,16 @@ class MappingError(DefinitionError):
 class UnknownDagError(DagError, UsageError, LookupError):
     """No DAG has this id."""
 
-    def __init__(self, dag_id: str, place: str, hint: str = "") -> None:
-        super().__init__(dag_id, place, hint)
-        self.dag_id, self.place, self.hint = dag_id, place, hint
+    def __init__(self, dag_id: str, place: str, hint: str = "", broken: int = 0) -> None:
+        super().__init__(dag_id, place, hint, broken)
+        #: `broken` files of the place cannot be loaded, and may define it
+        self.dag_id, self.place, self.hint, self.broken = dag_id, place, hint, broken
 
     def __str__(self) -> str:
         advice = f"did you mean {self.hint!r}?" if self.hint else "`elastic dags list` shows what there is."
+        if self.broken and not self.hint:
+            files = "a file" if self.broken == 1 else f"{self.broken} files"
+            advice = f"{files} there cannot be loaded: `elastic dags list` names what is wrong."
         return f"there is no DAG {self.dag_id!r} in {self.place}; {advice}"
 
 

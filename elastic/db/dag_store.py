@@ -32,6 +32,11 @@ class DagRow:
     is_active: bool = True
     source_digest: str | None = None
     structure_digest: str | None = None
+    #: all DAGs of its file were kept when this one was, and the file has not changed since then
+    is_whole_file: bool = False
+
+
+_COLUMNS = tuple(name for name in DagRow.__dataclass_fields__ if name != "is_whole_file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +49,39 @@ class FoundDag:
 
 
 def keep_dag(database: Database, found: DagRow, *, source: str = "", structure: str = "") -> None:
-    """Keep a DAG, see `keep_dags`."""
-    keep_dags(database, [FoundDag(found, source, structure)])
+    """Keep one DAG of a file, which may have others; see `keep_dags`."""
+    _keep_all(database, [FoundDag(found, source, structure)], whole_files=False)
 
 
 def keep_dags(database: Database, found: Sequence[FoundDag]) -> None:
-    """Keep DAGs, all or none.
+    """Keep DAGs, all those of their files, and all or none.
 
     Whether one is paused is taken only from the first time: after that it is for people to say.
     """
+    _keep_all(database, found, whole_files=True)
 
+
+def _keep_all(database: Database, found: Sequence[FoundDag], *, whole_files: bool) -> None:
     def work(connection: Connection, _: bool) -> None:
         for one in found:
-            _keep(connection, one)
+            if not whole_files:
+                _note_change(connection, one.row)
+            _keep(connection, one, {"parsed_at": now()} if whole_files else {})
 
     database.write(work)
 
 
-def _keep(connection: Connection, found: FoundDag) -> None:
-    row = {name: getattr(found.row, name) for name in DagRow.__dataclass_fields__}
+def _note_change(connection: Connection, found: DagRow) -> None:
+    """Forget that the whole file was read, if it is another one, or another text, than was read then."""
+    before = connection.execute(
+        select(dag.c.fileloc, dag.c.source_digest).where(dag.c.dag_id == found.dag_id)
+    ).one_or_none()
+    if before is not None and tuple(before) != (found.fileloc, found.source_digest):
+        connection.execute(update(dag).where(dag.c.dag_id == found.dag_id).values(parsed_at=None))
+
+
+def _keep(connection: Connection, found: FoundDag, more: Mapping[str, Any]) -> None:
+    row = {name: getattr(found.row, name) for name in _COLUMNS}
     fresh = {name: value for name, value in row.items() if name not in ("dag_id", "is_paused")}
     if found.source and found.row.source_digest:
         code = {"digest": found.row.source_digest, "fileloc": found.row.fileloc, "source": found.source}
@@ -70,17 +89,19 @@ def _keep(connection: Connection, found: FoundDag) -> None:
     if found.structure and found.row.structure_digest:
         text = {"digest": found.row.structure_digest, "dag_id": found.row.dag_id, "structure": found.structure}
         connection.execute(insert_if_absent(connection, dag_structure).values(created_at=now()), text)
-    if connection.execute(insert_if_absent(connection, dag).values(parsed_at=now()), row).rowcount != 1:
-        connection.execute(update(dag).where(dag.c.dag_id == found.row.dag_id).values(parsed_at=now(), **fresh))
+    if connection.execute(insert_if_absent(connection, dag).values(**more), row).rowcount != 1:
+        connection.execute(update(dag).where(dag.c.dag_id == found.row.dag_id).values(**more, **fresh))
 
 
 def dags(database: Database, *, active_only: bool = True) -> list[DagRow]:
     """Return the DAGs that were found, by id."""
     query = select(dag).order_by(dag.c.dag_id)
     query = query.where(dag.c.is_active.is_(True)) if active_only else query
-    names = DagRow.__dataclass_fields__
     rows = database.query(lambda connection: connection.execute(query).all())
-    return [DagRow(**{name: row._mapping[name] for name in names}) for row in rows]
+    return [
+        DagRow(**{name: row._mapping[name] for name in _COLUMNS}, is_whole_file=row.parsed_at is not None)
+        for row in rows
+    ]
 
 
 def forget_missing(database: Database, dag_ids: Sequence[str]) -> None:

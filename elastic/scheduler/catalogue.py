@@ -17,6 +17,7 @@ from elastic.db.dag_store import (
     dags,
     forget_missing,
     import_errors,
+    keep_dag,
     keep_dags,
     set_import_errors,
 )
@@ -42,7 +43,7 @@ class Digests:
 def keep(site: Site, dag: DAG) -> Digests:
     """Keep a DAG as it is now."""
     found = _found(dag)
-    keep_dags(site.database, [found])
+    keep_dag(site.database, found.row, source=found.source, structure=found.structure)
     return Digests(found.row.source_digest, str(found.row.structure_digest))
 
 
@@ -163,4 +164,4 @@ def _is_unchanged(path: Path, rows: Sequence[DagRow]) -> bool:
         digest = read_source(path).digest
     except OSError:
         return False
-    return all(row.source_digest == digest for row in rows)
+    return all(row.is_whole_file and row.source_digest == digest for row in rows)

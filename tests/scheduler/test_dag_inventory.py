@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from elastic.db.dag_store import import_errors
-from elastic.scheduler.catalogue import Inventory, take_inventory
+from elastic.scheduler.catalogue import Inventory, find, keep, take_inventory
 from elastic.scheduler.site import Site
 
 
@@ -91,3 +91,17 @@ def test_of_two_files_with_one_id_the_one_that_is_known_counts(folder: Path) -> 
     assert ids(inventory) == ["a", "b"]
     assert {row.dag_id: Path(row.fileloc).stem for row in inventory.dags} == {"a": "one", "b": "two"}
     assert "already defined in" in str(inventory.failures[str(folder / "two.py")])
+
+
+def test_a_dag_that_was_used_alone_does_not_hide_the_others_of_its_file(folder: Path) -> None:
+    define(folder, "one", "a", "b")
+    site = Site.of()
+    keep(site, find(site, "a"))
+    assert ids(found()) == ["a", "b"]
+    define(folder, "one", "a", "b", "c")
+    keep(site, find(site, "a"))
+    assert ids(found()) == ["a", "b", "c"]
+    loaded(folder)
+    keep(site, find(site, "b"))
+    assert loaded(folder) == ["one"]
+    assert (ids(found()), loaded(folder)) == (["a", "b", "c"], [])

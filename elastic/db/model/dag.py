@@ -23,6 +23,7 @@ dag = Table(
     #: of the rows of dag_code and dag_structure that hold what was read last
     Column("source_digest", Digest),
     Column("structure_digest", Digest),
+    #: when its whole file was read; none if only this DAG of it was noted since the file changed
     Column("parsed_at", Instant),
     **OPTIONS,
 )
