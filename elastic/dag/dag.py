@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 from zoneinfo import ZoneInfo
 
-from elastic.dag.current import open_dags
+from elastic.dag.current import collect, open_dags
 from elastic.dag.errors import DefinitionError, DuplicateTaskError, ForeignTaskError, ScheduleError, UnknownTaskError
 from elastic.dag.interval import LogicalDate, instant_of, zone_of
 from elastic.dag.key import check_key
@@ -107,6 +107,8 @@ class DAG:
         self.template_searchpath = _folders(settings.get("template_searchpath", ()))
         #: tasks by id, in the order in which they were made
         self.task_dict: dict[str, BaseOperator] = {}
+        #: of a part of a DAG: the ids of the tasks that only the whole has
+        self.left_out: frozenset[str] = frozenset()
         self.groups: dict[str, TaskGroup] = {}
         self._tokens: list[Token[Any]] = []
 
@@ -298,6 +300,8 @@ class DAG:
 
     def __exit__(self, *raised: object) -> None:
         open_dags.reset(self._tokens.pop())
+        # The block may have no `as`.
+        collect(self)
 
     def __contains__(self, task_id: object) -> bool:
         return task_id in self.task_dict

@@ -73,6 +73,7 @@ def part_of(dag: "DAG", task_ids: Iterable[str]) -> "DAG":
     wanted = set(task_ids)
     part = copy.copy(dag)
     part.task_dict = {task.task_id: copy.copy(task) for task in dag.tasks if task.task_id in wanted}
+    part.left_out = dag.left_out | (frozenset(dag.task_dict) - wanted)
     part.groups = {}
     part._tokens = []
     for task in part.task_dict.values():

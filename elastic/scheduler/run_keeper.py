@@ -89,7 +89,7 @@ class RunKeeper:
         for run_id in self.going:
             state = self._agenda.end_of(run_id)
             if state is not None:
-                self._end(run_id, state, f"ended: {state}")
+                self._end(run_id, state)
 
     def give_up(self, now: dt.datetime) -> list[str]:
         """End the runs in which something waits for what will never come; return a sentence for each such thing."""
@@ -117,15 +117,24 @@ class RunKeeper:
         found = reading.run_of_id(self._site.database, run.dag_id, run_id)
         return found is not None and found.state is not RunState.QUEUED
 
-    def _end(self, run_id: str, state: RunState, message: str) -> None:
+    def _end(self, run_id: str, state: RunState, message: str = "") -> None:
         self._going.remove(run_id)
         self.ended[run_id] = state
         run = self.by_id[run_id]
         if not self._most:
             return
+        if state is RunState.SUCCESS and self._has_failed_beside(run):
+            state = RunState.FAILED
         if transition.set_run_state(self._site.database, run.dag_id, run_id, state, expected=_UNFINISHED):
-            self.log.say(run, message, logging.INFO if state is RunState.SUCCESS else logging.ERROR)
+            level = logging.INFO if state is RunState.SUCCESS else logging.ERROR
+            self.log.say(run, message or f"ended: {state}", level)
             self._call_back(run, state)
+
+    def _has_failed_beside(self, run: Run) -> bool:
+        """Say whether a task failed that the whole DAG has, and the part of it that is run here has not."""
+        left_out = self._dag.left_out
+        found = reading.states(self._site.database, run.dag_id, run.run_id) if left_out else {}
+        return any(key.task_id in left_out and state is not None and state.is_failure for key, state in found.items())
 
     def _call_back(self, run: Run, state: RunState) -> None:
         callback = self._dag.on_success_callback if state is RunState.SUCCESS else self._dag.on_failure_callback
