@@ -110,4 +110,6 @@ def _tell(error: ElasticError, *, debug: bool) -> None:
 
 
 def _say(text: str) -> None:
-    typer.echo(text, err=True)
+    from elastic.config.mask import masked
+
+    typer.echo(masked(text), err=True)

@@ -4,7 +4,7 @@ import copy
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from elastic.dag.action import Action
@@ -27,8 +27,6 @@ class Outcome:
     result: Any = None
     #: ids of the tasks that are skipped because of it
     skipped_task_ids: tuple[str, ...] = ()
-    #: the template fields as they were executed, as text
-    rendered: Mapping[str, str] = field(default_factory=dict)
     #: the task was to be skipped: it counts as complete, and nothing was done
     is_noop: bool = False
 
@@ -53,7 +51,7 @@ def execute(task: BaseOperator, context: Context, observe: Observer | None = Non
     if task.skip:
         task.log.info("%s is to be skipped; it counts as complete", task)
         return Outcome(is_noop=True)
-    attempt, rendered = prepared(task, context)
+    attempt, _ = prepared(task, context)
     context = {**context, "task": attempt}
     main = _Main(attempt, context)
     told = observe or _nobody
@@ -67,7 +65,7 @@ def execute(task: BaseOperator, context: Context, observe: Observer | None = Non
     )
     with _environment(attempt.env):
         result = run_in_order(sets, attempt.log, limit)["main"]
-    return Outcome(result=result, skipped_task_ids=tuple(task.skipped_after(result)), rendered=rendered)
+    return Outcome(result=result, skipped_task_ids=tuple(task.skipped_after(result)))
 
 
 def prepared(task: BaseOperator, context: Context) -> tuple[BaseOperator, dict[str, str]]:

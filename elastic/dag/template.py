@@ -19,7 +19,7 @@ LONGEST = 10_000_000
 
 
 def render_fields(attempt: "BaseOperator", context: Context) -> dict[str, str]:
-    """Render the template fields of an attempt in place, and return them as text.
+    """Render the template fields of an attempt in place, and return those that hold something as text.
 
     Texts in lists, tuples and dicts are templates too; outputs of tasks become their values. A field that is one
     word with an ending of `template_ext` is a file: below the folder of the DAG's file, or the DAG's
@@ -39,7 +39,8 @@ def render_fields(attempt: "BaseOperator", context: Context) -> dict[str, str]:
             raise TemplateError(renderer.title(field), "template_fields", "the task has no such attribute")
         value = renderer.render(field, getattr(attempt, field))
         setattr(attempt, field, value)
-        shown[field] = value if isinstance(value, str) else repr(value)
+        if value is not None:
+            shown[field] = value if isinstance(value, str) else repr(value)
     return shown
 
 

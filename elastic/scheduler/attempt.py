@@ -136,7 +136,7 @@ def call_back(task: BaseOperator, context: Context, ending: Ending) -> None:
 
 
 def _ended(order: Order, state: TaskState, why: str, exit_code: int | None = None) -> Ending:
-    return Ending(attempt_uuid=order.facts.attempt_uuid, state=state, error=why, exit_code=exit_code)
+    return Ending(attempt_uuid=order.facts.attempt_uuid, state=state, error=masked(why), exit_code=exit_code)
 
 
 def _variable(name: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TextIO
 
+from elastic.config.mask import masked
 from elastic.core.errors import ElasticError
 from elastic.dag.dag import DAG
 from elastic.dag.key import TaskKey
@@ -221,7 +222,7 @@ class Supervisor:
         try:
             count, state, why = count_of(self.site, task, run), TaskState.SKIPPED, "it is mapped over nothing"
         except ElasticError as error:
-            count, state, why = 0, TaskState.FAILED, str(error)
+            count, state, why = 0, TaskState.FAILED, masked(str(error))
         if not count:
             write(database, Turn(settled=[self._settled(key, state, why)]))
             return

@@ -231,7 +231,7 @@ def run_queued(site: Site, task: BaseOperator, key: TaskKey, attempt_uuid: str) 
     )
     if not claim(site, order):
         return None
-    report = write_down(site, task, order, run_attempt(task, order, site, terminal=sys.stdout))
+    report = write_down(site, task, order, run_attempt(task, order, site, terminal=sys.stdout, capture=True))
     return report.ending.state if report.ending else None
 
 

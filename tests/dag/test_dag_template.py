@@ -7,11 +7,11 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from dag_samples import Echo, attempt, rendered, sample_dag
+from dag_samples import DAY, Echo, attempt, rendered, sample_dag
 
 from elastic.dag.context import Access, build_context
 from elastic.dag.errors import LookupFailedError, TemplateError
-from elastic.dag.execution import execute
+from elastic.dag.execution import execute, prepared
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,10 @@ def test_nothing_is_executed_after_a_template_error() -> None:
 
 
 def test_what_was_rendered_is_told() -> None:
-    assert attempt(Echo(["{{ ds }}", 1], task_id="t")).rendered == {"text": "['2016-02-22', 1]"}
+    for text, told in ((["{{ ds }}", 1], {"text": "['2016-02-22', 1]"}), ("{{ ds }}", {"text": DAY}), (None, {})):
+        task = Echo(text, task_id="t")
+        _, fields = prepared(task, build_context(task, task.facts_of(DAY)))
+        assert fields == told
 
 
 def test_a_field_that_the_class_forgot_is_named() -> None:
