@@ -42,8 +42,8 @@ def backfill(
 
     site, dag = site_and_dag(dag_id, subdir)
     wishes = BackfillWishes(
-        start=dag.instant(start_date) if start_date else None,
-        end=dag.instant(end_date) if end_date else None,
+        start=dag.instant(start_date) if start_date is not None else None,
+        end=dag.instant(end_date) if end_date is not None else None,
         task_regex=task_regex,
         ignore_dependencies=ignore_dependencies,
         mark_success=mark_success,

@@ -28,8 +28,8 @@ def clear(
 
     site, dag = site_and_dag(dag_id, subdir)
     wishes = ClearWishes(
-        start=dag.instant(start_date) if start_date else None,
-        end=dag.instant(end_date) if end_date else None,
+        start=dag.instant(start_date) if start_date is not None else None,
+        end=dag.instant(end_date) if end_date is not None else None,
         task_regex=task_regex,
         upstream=upstream,
         downstream=downstream,

@@ -3,6 +3,7 @@
 import json
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -68,6 +69,9 @@ def list_runs(
         {**{name: getattr(run, name, None) for name in _RUN_COLUMNS}, "type": run.run_type}
         for run in reading.runs(Site.of().database, dag_id, limit=limit)
     ]
+    if not rows:
+        # A DAG that there is not has no runs either, but that is another thing to say.
+        site_and_dag(dag_id, None)
     print_list(_RUN_COLUMNS, rows, output, empty=f"DAG {dag_id!r} has no runs")
 
 
@@ -86,10 +90,12 @@ def show(dag_id: DagId, subdir: Subdir = None) -> None:
 @app.command("details", epilog="For example: elastic dags details example_2")
 def details(dag_id: DagId, subdir: Subdir = None) -> None:
     """Print the structure of a DAG as JSON."""
+    from elastic.dag.source import read_source
     from elastic.dag.structure import to_structure
 
     _, dag = site_and_dag(dag_id, subdir)
-    typer.echo(json.dumps(to_structure(dag), indent=2, ensure_ascii=False))
+    digest = read_source(Path(dag.fileloc)).digest
+    typer.echo(json.dumps(to_structure(dag, digest), indent=2, ensure_ascii=False))
 
 
 @app.command("tree", epilog="For example: elastic dags tree example_2")
@@ -118,7 +124,7 @@ def test(dag_id: DagId, date: OptionalDate = None, subdir: Subdir = None) -> Non
     from elastic.scheduler.trial import try_dag
 
     _, dag = site_and_dag(dag_id, subdir)
-    summary = try_dag(dag, dag.instant(date) if date else None, lambda line: None)
+    summary = try_dag(dag, dag.instant(date) if date is not None else None, lambda line: None)
     sys.stdout.flush()
     typer.echo(str(summary))
     if not summary.succeeded:
@@ -174,7 +180,7 @@ def trigger(
     from elastic.scheduler.trigger import trigger_run
 
     site, dag = site_and_dag(dag_id, subdir)
-    run = trigger_run(site, dag, dag.instant(exec_date) if exec_date else None, run_id, _conf(conf))
+    run = trigger_run(site, dag, dag.instant(exec_date) if exec_date is not None else None, run_id, _conf(conf))
     typer.echo(f"run {run.run_id} of DAG {dag_id!r} is {run.state}")
 
 

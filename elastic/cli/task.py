@@ -117,7 +117,8 @@ def log(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map_i
     if path.is_file():
         typer.echo(path.read_text(encoding="utf-8", errors="replace"), nl=False)
         return
-    lines = reading.log_lines(site.database, dag_id, run.run_id, task_id=task_id)
+    kept = reading.log_lines(site.database, dag_id, run.run_id, task_id=task_id)
+    lines = [line for line in kept if line.map_index == map_index]
     if not lines:
         raise ElasticError(f"Log file is missing: {path}, and the database has no lines of it either.")
     for line in lines:

@@ -1,0 +1,54 @@
+"""A folder of DAG files for commands, and what they say about it."""
+
+from pathlib import Path
+
+SOURCE = """
+from elastic import DAG
+from elastic.operators import BashOperator, EmptyOperator, PythonOperator, task
+
+
+def check(ds):
+    print("checking", ds)
+    if not (PLACE / "mended").exists():
+        raise ValueError("no such luck")
+
+
+def quiet():
+    pass
+
+
+from pathlib import Path
+PLACE = Path(__file__).parent
+
+with DAG("etl", start_date="2016-02-22", owner="me", tags=["nightly"]) as dag:
+    extract = BashOperator(task_id="extract", bash_command="echo {{ ds }} {{ params.size }}", params={"size": 7})
+    extract >> EmptyOperator(task_id="load") >> PythonOperator(task_id="report", python_callable=quiet)
+    extract >> PythonOperator(task_id="check", python_callable=check)
+
+with DAG("copies", start_date="2016-02-22", schedule=None) as copies:
+
+    @task
+    def square(number):
+        print(number * number)
+
+    square.expand(number=[2, 3])
+"""
+
+
+def dag_folder(home: Path) -> Path:
+    """Make the folder of DAGs below the home of a test."""
+    folder = home / "dags"
+    folder.mkdir()
+    (folder / "etl.py").write_text(SOURCE)
+    return folder
+
+
+def broken_file(folder: Path) -> Path:
+    path = folder / "broken.py"
+    path.write_text("from elastic import DAG\nDAG('broken', nope=1)\n")
+    return path
+
+
+def mend(folder: Path) -> None:
+    """Let the task `check` succeed from now on."""
+    (folder / "mended").touch()

@@ -1,0 +1,447 @@
+"""`elastic dags`, `tasks`, `run`, `backfill`, `clear`, `recover`, `run-one`, `run-from`: what they print and refuse."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from cli_samples import Said, elastic, refused
+from dag_folder import broken_file, dag_folder, mend
+from sqlalchemy import text
+
+from elastic.config.settings import read_settings
+from elastic.db.engine import Database
+
+DAY = "2016-02-22"
+EXTRACT = ("etl", "extract", DAY)
+LEAVES = [
+    *([name] for name in ("run", "backfill", "clear", "recover", "run-one", "run-from")),
+    *(["dags", name] for name in ("list", "list-runs", "show", "details", "tree", "graph", "test", "next")),
+    *(["dags", name] for name in ("pause", "unpause", "trigger")),
+    *(["tasks", name] for name in ("list", "test", "state", "render", "why", "log")),
+    *(["bundle", name] for name in ("make-key", "create")),
+]
+
+
+@pytest.fixture(autouse=True)
+def folder(home: Path) -> Path:
+    """A folder of DAGs."""
+    return dag_folder(home)
+
+
+@pytest.fixture(autouse=True)
+def _inline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks run in this process, which is what takes the least time."""
+    monkeypatch.setenv("ELASTIC__CORE__EXECUTOR", "inline")
+
+
+def said_lines(said: Said) -> list[str]:
+    return [" ".join(line.split()) for line in said.out.splitlines()]
+
+
+def state_of(task_id: str, date: str = DAY) -> str:
+    return elastic("tasks", "state", "etl", task_id, date).out.strip()
+
+
+@pytest.mark.parametrize("command", LEAVES, ids=" ".join)
+def test_every_command_of_dags_has_help_with_an_example(command: list[str]) -> None:
+    said = elastic(*command, "--help")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith(f"Usage: elastic {' '.join(command)}")
+    assert f"or example: elastic {' '.join(command)}" in " ".join(said.out.split())
+
+
+class TestDags:
+    """`elastic dags`."""
+
+    def test_they_are_listed_and_broken_files_are_named_beside_the_list(self, folder: Path) -> None:
+        path = broken_file(folder)
+        for _ in range(2):
+            said = elastic("dags", "list", "-o", "json")
+            assert said.code == 0
+            found = [(row["dag_id"], row["tasks"], row["owner"], row["paused"]) for row in json.loads(said.out)]
+            assert found == [("copies", 1, "elastic", False), ("etl", 4, "me", False)]
+            (sentence,) = said.err.splitlines()
+            assert sentence.startswith(f"cannot be loaded: {path}: UnknownSettingError: DAG 'broken' has no setting")
+        assert elastic("dags", "list", "-sd", str(folder / "etl.py")).err == ""
+        assert "etl" in elastic("dags", "list").out
+        path.unlink()
+        assert elastic("dags", "list").err == ""
+
+    def test_one_id_for_two_dags_is_told(self, folder: Path) -> None:
+        (folder / "twin.py").write_text("from elastic import DAG\ndag = DAG('etl', start_date='2016-02-22')\n")
+        for place in ([], ["-sd", str(folder)]):
+            said = elastic("dags", "list", *place, "-o", "plain")
+            assert [line.split("\t")[0] for line in said.out.splitlines()] == ["copies", "etl"]
+            assert "already defined in" in said.err
+
+    def test_one_is_shown_in_many_ways(self, folder: Path) -> None:
+        shown = elastic("dags", "show", "etl").out
+        assert re.search(r"schedule +1 day", shown)
+        tree = elastic("dags", "tree", "etl").out
+        assert tree.splitlines() == [
+            "<Task(PythonOperator): report>",
+            "    <Task(EmptyOperator): load>",
+            "        <Task(BashOperator): extract>",
+            "<Task(PythonOperator): check>",
+            "    <Task(BashOperator): extract>",
+        ]
+        assert tree in shown
+        assert '"extract" -> "load";' in elastic("dags", "graph", "etl").out
+        assert elastic("dags", "graph", "etl", "-f", "mermaid").out.startswith("graph LR")
+        details = json.loads(elastic("dags", "details", "etl").out)
+        assert [one["task_id"] for one in details["tasks"]] == ["extract", "load", "report", "check"]
+        assert re.fullmatch("[0-9a-f]{64}", details["source_digest"])
+
+    def test_its_next_dates_are_told(self) -> None:
+        first, second = (f"2016-02-{day}T00:00:00+00:00" for day in (22, 23))
+        assert elastic("dags", "next", "etl").out == f"{first}  starts at {second}\n"
+        elastic("run", *EXTRACT)
+        assert elastic("dags", "next", "etl", "-n", "2").out.splitlines()[0].startswith(f"{second}  starts at")
+        assert elastic("dags", "next", "copies").out == "DAG 'copies' (None) has no next date\n"
+
+    def test_a_paused_one_is_marked(self) -> None:
+        assert elastic("dags", "pause", "etl").out == "DAG 'etl' is paused\n"
+        assert [row["paused"] for row in json.loads(elastic("dags", "list", "-o", "json").out)] == [False, True]
+        assert elastic("dags", "unpause", "etl").out == "DAG 'etl' is not paused\n"
+        assert [row["paused"] for row in json.loads(elastic("dags", "list", "-o", "json").out)] == [False, False]
+
+    def test_a_run_is_triggered_and_listed(self) -> None:
+        said = elastic("dags", "trigger", "etl", "-e", DAY, "--conf", '{"full": true}')
+        assert said.out == "run manual_20160222T000000 of DAG 'etl' is queued\n"
+        refused(elastic("dags", "trigger", "etl", "-e", DAY), 2, "has a run for 2016-02-22 00:00:00 already")
+        (row,) = json.loads(elastic("dags", "list-runs", "etl", "-o", "json").out)
+        assert (row["run_id"], row["timeperiod"], row["state"], row["attempt"]) == (
+            "manual_20160222T000000",
+            "20160222",
+            "queued",
+            1,
+        )
+        assert elastic("dags", "list-runs", "copies").out == "DAG 'copies' has no runs\n"
+
+    def test_a_trial_prints_all_and_keeps_nothing(self, folder: Path) -> None:
+        said = elastic("dags", "test", "etl")
+        assert said.code == 1
+        assert "ValueError: no such luck" in said.out
+        assert said_lines(said)[-5:] == [
+            "Run summary:",
+            "failed: 1",
+            "success: 3",
+            "runs: 1 failed",
+            "failed: etl.check of manual_20160222T000000",
+        ]
+        mend(folder)
+        assert elastic("dags", "test", "etl", "2016-02-23").code == 0
+        assert elastic("dags", "list-runs", "etl").out == "DAG 'etl' has no runs\n"
+
+
+class TestTasks:
+    """`elastic tasks`."""
+
+    def test_they_are_listed(self) -> None:
+        rows = json.loads(elastic("tasks", "list", "etl", "-o", "json").out)
+        assert [(row["task_id"], row["upstream"]) for row in rows] == [
+            ("extract", []),
+            ("load", ["extract"]),
+            ("check", ["extract"]),
+            ("report", ["load"]),
+        ]
+        assert elastic("tasks", "list", "etl", "--tree").out == elastic("dags", "tree", "etl").out
+        assert said_lines(elastic("tasks", "list", "etl"))[0] == "task_id operator upstream trigger_rule retries pool"
+
+    def test_templates_are_shown_without_what_is_not_set(self) -> None:
+        assert elastic("tasks", "render", *EXTRACT).out == "# bash_command\necho 2016-02-22 7\n"
+        assert elastic("tasks", "render", "etl", "load", DAY).out == ""
+        assert state_of("extract") == "none"
+
+    def test_why_one_does_not_run_is_told(self) -> None:
+        rows = json.loads(elastic("tasks", "why", "etl", "load", DAY, "-o", "json").out)
+        assert [(row["condition"], row["reason"]) for row in rows if row["met"] == "no"] == [
+            ("trigger rule", "waiting for 'extract' (all_success)")
+        ]
+        elastic("run", *EXTRACT)
+        rows = json.loads(elastic("tasks", "why", "etl", "load", DAY, "-o", "json").out)
+        assert {row["met"] for row in rows} == {"yes"}
+        assert "state no it previously succeeded; --force runs it again" in said_lines(
+            elastic("tasks", "why", *EXTRACT)
+        )
+
+    def test_a_trial_of_one_runs_it_whatever_stands_before_it(self, folder: Path) -> None:
+        assert elastic("tasks", "test", "etl", "report", DAY).code == 0
+        assert elastic("tasks", "test", "etl", "check", DAY).code == 1
+        mend(folder)
+        said = elastic("tasks", "test", "etl", "check", DAY)
+        assert (said.code, "checking 2016-02-22" in said.out) == (0, True)
+        assert state_of("check") == "none"
+
+    def test_its_log_outlives_its_file(self, home: Path) -> None:
+        elastic("run", *EXTRACT)
+        path = home / "logs/etl/extract/2016-02-22T00:00:00"
+        said = elastic("tasks", "log", *EXTRACT)
+        assert said.out == path.read_text()
+        assert "{bash.py:60} INFO - 2016-02-22 7" in said.out
+        path.unlink()
+        lines = elastic("tasks", "log", *EXTRACT).out.splitlines()
+        assert lines[0] == "extract INFO Executing <Task(BashOperator): extract> for 2016-02-22 00:00:00"
+        assert "extract INFO 2016-02-22 7" in lines
+        refused(elastic("tasks", "log", "etl", "load", DAY), 1, "Log file is missing")
+
+    def test_each_copy_of_a_mapped_task_has_a_state_and_a_log(self, home: Path) -> None:
+        assert elastic("backfill", "copies", "-s", DAY).code == 0
+        for index, printed in enumerate(("4", "9")):
+            chosen = ("copies", "square", DAY, "--map-index", str(index))
+            assert elastic("tasks", "state", *chosen).out == "success\n"
+            (home / f"logs/copies/square/2016-02-22T00:00:00.{index}").unlink()
+            lines = elastic("tasks", "log", *chosen).out.splitlines()
+            assert [line for line in lines if line in ("square INFO 4", "square INFO 9")] == [f"square INFO {printed}"]
+
+
+class TestRun:
+    """`elastic run`."""
+
+    def test_each_flag_changes_one_thing(self, home: Path, folder: Path) -> None:
+        said = elastic("run", "etl", "load", DAY)
+        assert (said.code, said.out) == (1, "")
+        assert (
+            said.err == "<Task(EmptyOperator): load> for 2016-02-22 was not run: waiting for 'extract' (all_success)\n"
+        )
+        assert elastic("run", "etl", "load", DAY, "-f").code == 1
+        assert elastic("run", "etl", "load", DAY, "-i").code == 0
+        said = elastic("run", *EXTRACT)
+        assert (said.code, said.out) == (0, f"Logging into: {home}/logs/etl/extract/2016-02-22T00:00:00\n")
+        said = elastic("run", *EXTRACT)
+        assert (said.code, "previously succeeded" in said.out) == (0, True)
+        assert "Logging into" not in elastic("run", *EXTRACT, "-i").out
+        assert elastic("run", *EXTRACT, "--force").out.startswith("Logging into")
+        said = elastic("run", "etl", "check", DAY)
+        assert said.code == 1
+        assert said.err == "error: <Task(PythonOperator): check> for 2016-02-22 is failed: ValueError: no such luck\n"
+        assert "it is failed; clear it to run it again" in elastic("run", "etl", "check", DAY).err
+        mend(folder)
+        assert elastic("run", "etl", "check", DAY, "-f").code == 0
+        said = elastic("run", "etl", "report", DAY, "--mark_success")
+        assert (said.code, said.out) == (0, "<Task(PythonOperator): report> for 2016-02-22 is marked as success\n")
+        assert not (home / "logs/etl/report").exists()
+        assert state_of("report") == "success"
+
+    def test_the_place_may_be_another(self, folder: Path, tmp_path: Path) -> None:
+        other = tmp_path / "other.py"
+        other.write_text((folder / "etl.py").read_text().replace('"etl"', '"other"'))
+        refused(elastic("run", "other", "extract", DAY), 2, "there is no DAG 'other' in")
+        assert elastic("run", "other", "extract", DAY, "-sd", str(other)).code == 0
+
+    def test_a_pickle_is_refused_and_bundles_are_named(self) -> None:
+        refused(elastic("run", *EXTRACT, "--pickle", "17"), 2, "--bundle DIGEST")
+        refused(elastic("run", *EXTRACT, "--bundle", "17"), 2, "make one with `elastic bundle make-key`")
+        elastic("bundle", "make-key")
+        refused(elastic("run", *EXTRACT, "--bundle", "17"), 1, "there is no bundle '17' in the database")
+
+    def test_an_attempt_that_nobody_queued_runs_nothing(self) -> None:
+        elastic("dags", "trigger", "etl", "-e", DAY)
+        said = elastic("run", *EXTRACT, "--attempt", "deadbeef")
+        assert (said.code, said.out) == (1, "")
+        assert "nothing was run" in said.err
+        assert state_of("extract") == "none"
+
+
+class TestBackfill:
+    """`elastic backfill` and `clear`."""
+
+    def test_a_range_runs_and_what_failed_runs_again_on_demand(self, folder: Path) -> None:
+        dry = elastic("backfill", "etl", "-s", DAY, "--dry-run").out.splitlines()
+        assert len(dry) == 4
+        said = elastic("backfill", "etl", "-s", DAY)
+        assert said.code == 1
+        assert said.err == "`--rerun-failed` runs again what failed\n"
+        queued = [line.replace("Adding", "Would add") for line in said.out.splitlines() if line.startswith("Adding")]
+        assert sorted(queued) == sorted(dry)
+        mend(folder)
+        assert elastic("backfill", "etl", "-s", DAY).code == 1
+        said = elastic("backfill", "etl", "-s", DAY, "-e", "2016-02-23", "--rerun-failed")
+        assert (said.code, said.err) == (0, "")
+        assert said_lines(said)[-3:] == ["Run summary:", "success: 8", "runs: 2 success"]
+
+    def test_a_part_of_the_tasks_runs_with_those_before_it_or_alone(self) -> None:
+        assert elastic("backfill", "etl", "-s", DAY, "-t", "^load$", "-i").code == 0
+        assert [state_of(name) for name in ("extract", "load", "report")] == ["none", "success", "none"]
+        assert elastic("backfill", "etl", "-s", DAY, "-t", "^load$").code == 0
+        assert [state_of(name) for name in ("extract", "load", "report")] == ["success", "success", "none"]
+        assert elastic("backfill", "etl", "-s", DAY, "-m").out.count("Marked as success") == 2
+        assert state_of("check") == "success"
+
+    def test_what_is_cleared_is_as_if_it_had_never_run(self, folder: Path) -> None:
+        mend(folder)
+        elastic("backfill", "etl", "-s", DAY, "-e", "2016-02-23")
+        said = elastic("clear", "etl", "-t", "load", "-d", "-e", DAY, "--dry-run")
+        assert said_lines(said) == [
+            "etl.load of backfill_20160222T000000 (success)",
+            "etl.report of backfill_20160222T000000 (success)",
+            "2 task instances would be cleared",
+        ]
+        assert elastic("clear", "etl", "-t", "load", "-d", "-e", DAY).code == 1
+        assert state_of("load") == "success"
+        assert (
+            elastic("clear", "etl", "-t", "load", "-d", "-e", DAY, "-y").out == "2 task instances have been cleared\n"
+        )
+        assert [state_of(name) for name in ("extract", "load", "report")] == ["success", "none", "none"]
+        assert state_of("load", "2016-02-23") == "success"
+        assert elastic("clear", "etl", "--only-failed", "-y").out == "0 task instances have been cleared\n"
+        assert elastic("clear", "etl", "-t", "report", "-u", "-y").out == "4 task instances have been cleared\n"
+
+
+class TestModes:
+    """`elastic recover`, `run-one`, `run-from`."""
+
+    def test_a_run_goes_on_from_its_last_successes_as_another_attempt(self, folder: Path) -> None:
+        refused(elastic("recover", "etl", "20160222"), 2, "was never run for '20160222'")
+        elastic("backfill", "etl", "-s", DAY)
+        said = elastic("run-one", "etl", "20160222", "load")
+        assert (said.code, said.out.count("Adding to queue")) == (0, 1)
+        # what was asked for is done, and the run as a whole is not
+        assert self._run()["state"] == "failed"
+        mend(folder)
+        said = elastic("recover", "etl", "20160222")
+        assert said.code == 0
+        assert [line for line in said.out.splitlines() if line.startswith("Adding")] == [
+            "Adding to queue: elastic run etl check 2016-02-22T00:00:00"
+        ]
+        assert (self._run()["state"], self._run()["attempt"]) == ("success", 3)
+        said = elastic("run-from", "etl", "20160222", "load")
+        assert (said.code, said.out.count("Adding to queue")) == (0, 2)
+        assert (self._run()["state"], self._run()["attempt"]) == ("success", 4)
+
+    def test_a_task_is_refused_before_its_turn(self) -> None:
+        elastic("run", "etl", "check", DAY)
+        for command in ("run-one", "run-from"):
+            refused(elastic(command, "etl", "20160222", "report"), 2, "'load' before it is not done; run it first")
+
+    def _run(self) -> dict[str, object]:
+        (row,) = json.loads(elastic("dags", "list-runs", "etl", "-o", "json").out)
+        found: dict[str, object] = row
+        return found
+
+
+ON_A_DAG = [
+    *(["dags", name] for name in ("list-runs", "show", "details", "tree", "graph", "test", "next", "pause", "trigger")),
+    *(["tasks", name, "TASK"] for name in ("test", "state", "render", "why", "log")),
+    ["tasks", "list"],
+    ["run", "TASK"],
+    ["backfill", "-s", DAY],
+    ["clear", "-y"],
+    ["recover", "20160222"],
+    ["run-one", "20160222", "TASK"],
+    ["run-from", "20160222", "TASK"],
+]
+NAMES_ITS_FILE = [command for command in ON_A_DAG if command != ["dags", "list-runs"]]
+WITH_TASK = [command for command in ON_A_DAG if "TASK" in command]
+
+
+def called(command: list[str], dag_id: str, task_id: str = "extract", *, date: str = DAY) -> list[str]:
+    """Return the words of a command about a DAG, a task and a date."""
+    at = 2 if command[0] in ("dags", "tasks") else 1
+    needs_date = "TASK" in command and command[0] in ("tasks", "run")
+    rest = [task_id if word == "TASK" else word for word in command[at:]]
+    return [*command[:at], dag_id, *rest, *([date] if needs_date else [])]
+
+
+class TestBadInput:
+    """One sentence, and exit code 1 or 2."""
+
+    @pytest.mark.parametrize("command", ON_A_DAG, ids=" ".join)
+    def test_an_unknown_dag(self, command: list[str]) -> None:
+        refused(elastic(*called(command, "elt")), 2, "there is no DAG 'elt' in")
+
+    @pytest.mark.parametrize("command", WITH_TASK, ids=" ".join)
+    def test_an_unknown_task(self, command: list[str]) -> None:
+        elastic("dags", "trigger", "etl", "-e", DAY)
+        refused(elastic(*called(command, "etl", "lod")), 2, "DAG 'etl' has no task 'lod'; did you mean 'load'?")
+
+    @pytest.mark.parametrize("command", NAMES_ITS_FILE, ids=" ".join)
+    def test_a_broken_file(self, command: list[str], folder: Path) -> None:
+        path = broken_file(folder)
+        refused(elastic(*called(command, "broken"), "-sd", str(path)), 1, f"{path} cannot be loaded: UnknownSettingErr")
+
+    @pytest.mark.parametrize("error", ["syntax error here", "import nowhere_at_all", "raise SystemExit", "1/0"])
+    def test_any_way_to_be_broken(self, error: str, folder: Path) -> None:
+        path = folder / "worse.py"
+        path.write_text(f"# dag\n{error}\n")
+        refused(elastic("dags", "show", "x", "-sd", str(path)), 1, f"{path} cannot be loaded: ")
+        said = elastic("dags", "list")
+        assert (said.code, len(said.err.splitlines())) == (0, 1)
+        refused(
+            elastic("dags", "show", "x"), 2, "a file there cannot be loaded: `elastic dags list` names what is wrong"
+        )
+
+    @pytest.mark.parametrize("date", ["2016-02-30", "yesterday", "20160222T99", ""])
+    @pytest.mark.parametrize(
+        "command",
+        [
+            *(called(command, "etl", date="DATE") for command in WITH_TASK if command[0] in ("tasks", "run")),
+            ["backfill", "etl", "-s", "DATE"],
+            ["backfill", "etl", "-s", DAY, "-e", "DATE"],
+            ["clear", "etl", "-y", "-s", "DATE"],
+            ["dags", "test", "etl", "DATE"],
+            ["dags", "trigger", "etl", "-e", "DATE"],
+        ],
+        ids=" ".join,
+    )
+    def test_what_is_no_date(self, command: list[str], date: str) -> None:
+        refused(elastic(*(date if word == "DATE" else word for word in command)), 2, f"{date!r} is not a date")
+
+    @pytest.mark.parametrize(
+        ("command", "words"),
+        [
+            (["backfill", "etl", "-s", DAY, "-e", "2016-02-21"], "the range ends (2016-02-21 00:00) before it starts"),
+            (["clear", "etl", "-s", DAY, "-e", "2016-02-21"], "the range ends (2016-02-21 00:00) before it starts"),
+            (["backfill", "etl", "-s", "2300-01-01"], "no interval of the range has passed yet"),
+            (["backfill", "etl", "-s", "2010-01-01"], "has no logical date from 2010-01-01"),
+            (["backfill", "etl", "-s", DAY, "-t", "nope"], "no task that matches 'nope'"),
+            (["backfill", "etl", "-s", DAY, "-t", "("], "'(' is not a regular expression"),
+            (["backfill", "etl", "-s", DAY, "--executor", "celery"], "there is no executor 'celery'"),
+            (["clear", "etl", "-t", "nope"], "no task that matches 'nope'"),
+            (["recover", "etl", "2016x"], "'2016x' is not a timeperiod"),
+            (["recover", "etl", "20161301"], "'20161301' is not a timeperiod"),
+            (["dags", "trigger", "etl", "--conf", "{"], "--conf is no JSON"),
+            (["dags", "trigger", "etl", "--conf", "[1]"], "--conf is no JSON object"),
+            (["dags", "trigger", "etl", "--run-id", "a/b"], "'a/b' cannot be a run"),
+            (["run", *EXTRACT, "--map-index", "3"], "leave --map-index out"),
+            (["run", *EXTRACT, "-sd", "/nowhere"], "there is no file or folder '/nowhere'"),
+            (["tasks", "why", "copies", "square", DAY, "--map-index", "3"], "has no copy 3; give --map-index 0 to 1"),
+        ],
+        ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    )
+    def test_what_cannot_be(self, command: list[str], words: str) -> None:
+        refused(elastic(*command), 2, words)
+
+    def test_a_connection_that_is_missing_fails_the_task_in_a_sentence(self, folder: Path) -> None:
+        (folder / "sql.py").write_text(
+            "from elastic import DAG\nfrom elastic.operators import BashOperator, SqlOperator\n"
+            "with DAG('sql', start_date='2016-02-22'):\n"
+            "    SqlOperator(task_id='query', sql='select 1', conn_id='nowhere')\n"
+            "    BashOperator(task_id='shown', bash_command='echo {{ conn.nowhere.host }}')\n"
+            "    BashOperator(task_id='told', bash_command='echo {{ var.nowhere }}')\n"
+        )
+        said = elastic("run", "sql", "query", DAY)
+        assert said.code == 1
+        (sentence,) = said.err.splitlines()
+        assert "ConnectionNotDefinedError: connection 'nowhere' isn't defined" in sentence
+        refused(elastic("tasks", "render", "sql", "shown", DAY), 1, "connection 'nowhere' isn't defined")
+        refused(elastic("tasks", "render", "sql", "told", DAY), 1, "variable 'nowhere' isn't defined")
+
+    @pytest.mark.parametrize("command", [["dags", "list"], ["run", *EXTRACT], ["backfill", "etl", "-s", DAY]])
+    def test_a_database_from_a_newer_version(self, command: list[str]) -> None:
+        elastic("db", "migrate")
+        database = Database(read_settings().text("database.url"))
+        with database.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        database.close()
+        refused(elastic(*command), 1, "newer version 9999")
+
+    def test_a_database_that_is_none(self, home: Path) -> None:
+        (home / "elastic.db").write_bytes(b"no database at all, but long enough to be looked at")
+        refused(elastic("dags", "list"), 1, "is no database of Elastic")
+
+    def test_a_folder_of_dags_that_is_not_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ELASTIC__CORE__DAGS_FOLDER", "/nowhere")
+        for command in (["dags", "list"], ["run", *EXTRACT]):
+            refused(elastic(*command), 2, "there is no folder '/nowhere' of DAG files")
