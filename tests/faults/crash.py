@@ -35,9 +35,10 @@ def crash(name: str, folder: Path, stride: int, offset: int = 0) -> Crashes:
     """Kill a tale at every `stride`-th moment of its beginning, and at every `stride`-th of going on with it."""
     crashes = Crashes()
     # Once as a whole, because the calls of a first import would be counted and not come again.
-    begin(name, _made(folder / "warm"))
-    finish(name, folder / "warm")
-    first = _calls(lambda: begin(name, folder / "first"), folder / "first")
+    warm, whole = _made(folder / "warm"), folder / "first"
+    begin(name, warm)
+    finish(name, warm)
+    first = _calls(lambda: begin(name, whole), whole)
     crashes.known += first
     for number in range(1 + offset % stride, first + 1, stride):
         here = _made(folder / f"begin-{number}")
