@@ -6,6 +6,7 @@ was not caught.
 
 import argparse
 import json
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -38,10 +39,9 @@ def main() -> int:
     if given.stride is not None:
         amount = replace(amount, stride=given.stride)
     if given.cluster_seconds is not None:
-        wanted = AMOUNTS["full"]
-        amount = replace(
-            amount, seconds=given.cluster_seconds, workers=wanted.workers, nodes=wanted.nodes, masters=wanted.masters
-        )
+        amount = replace(amount, aims=replace(AMOUNTS["full"].aims, seconds=given.cluster_seconds))
+    # Whoever ends a campaign ends the clusters that it has started as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     report = carry_out(given.amount, amount, given.first_seed, given.layers, _say)
     return _print(report, as_json=given.json)
 

@@ -4,10 +4,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.cluster import besiege
+from tests.faults.cluster import Aims, besiege
 from tests.faults.crash import Crashes, crash
 from tests.faults.hunt import hunt
 from tests.faults.power import can_record, fail_power
@@ -24,16 +24,13 @@ class Amount:
     seeds: int
     #: every so many moments of a tale
     stride: int
-    #: workers, nodes and masters of a real cluster to end, and seconds for that
-    workers: int = 0
-    nodes: int = 0
-    masters: int = 0
-    seconds: float = 0.0
+    #: of real clusters
+    aims: Aims = field(default_factory=Aims)
 
 
 AMOUNTS = {
     "short": Amount(seeds=80, stride=61),
-    "full": Amount(seeds=1200, stride=1, workers=100, nodes=20, masters=20, seconds=1800),
+    "full": Amount(seeds=1200, stride=1, aims=Aims(workers=100, nodes=20, masters=20, heads=8, times=3, seconds=3600)),
 }
 
 Say = Callable[[str], None]
@@ -109,19 +106,18 @@ def _add_crashes(layer: Layer, kind: str, crashes: Crashes, name: str) -> None:
     layer.problems += crashes.problems
 
 
-def attack(report: Report, amount: Amount, seed: int) -> None:
+def attack(report: Report, aims: Aims, seed: int) -> None:
     """Layer C."""
-    if not amount.seconds:
+    if not aims.seconds:
         report.skipped.append("real Ray: only in the full amount, or with --cluster-seconds")
         return
-    attacks = besiege(
-        workers=amount.workers, nodes=amount.nodes, masters=amount.masters, seconds=amount.seconds, seed=seed
-    )
     layer = report.real
-    layer.runs, layer.entries, layer.seconds = attacks.runs, attacks.entries, attacks.seconds
-    layer.faults, layer.counters, layer.resumes = attacks.done, attacks.counters, attacks.resumes
+    attacks, layer.seconds = besiege(aims, seed)
+    layer.runs, layer.entries = attacks.runs, attacks.entries
+    layer.faults, layer.counters, layer.resumes = +attacks.done, attacks.counters, attacks.resumes
     layer.problems = attacks.problems
-    plan = {"worker killed": amount.workers, "node removed": amount.nodes, "master killed": amount.masters}
+    report.skipped += attacks.skipped
+    plan = {"worker killed": aims.workers, "node removed": aims.nodes, "master killed": aims.masters}
     for kind, wanted in plan.items():
         if attacks.done[kind] < wanted:
             report.skipped.append(f"{kind}: {attacks.done[kind]} of {wanted}, because the time was over")
@@ -141,6 +137,6 @@ def carry_out(name: str, amount: Amount, first_seed: int, layers: str, say: Say)
             report.catches.append(catch)
             say(f"mutant {catch.mutant}: {'caught' if catch.caught else 'NOT CAUGHT'}")
     if "C" in layers:
-        attack(report, amount, first_seed)
+        attack(report, amount.aims, first_seed)
     report.skipped += [f"layer {letter}: not asked for" for letter in "ABMC" if letter not in layers]
     return report

@@ -1,180 +1,144 @@
 """Real Ray and real signals, one cluster at a time: layer C."""
 
-import json
-import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from elastic.core.errors import ClusterError
 from elastic.testing import RayCluster
+from tests.faults import freezing, killing, misfortune, misuse
+from tests.faults.partition import divide
+from tests.faults.siege import Attacks, Order, Siege
 
-DRIVER = Path(__file__).with_name("driver.py")
 
+@dataclass(frozen=True, slots=True)
+class Aims:
+    """How much of a real cluster is to be attacked."""
 
-@dataclass(slots=True)
-class Attacks:
-    """What was done to the cluster, and what came of it."""
-
-    done: Counter[str] = field(default_factory=Counter)
-    counters: Counter[str] = field(default_factory=Counter)
-    runs: int = 0
-    entries: int = 0
-    #: seconds from the start of a master's process that goes on to its end
-    resumes: list[float] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    workers: int = 0
+    nodes: int = 0
+    masters: int = 0
+    heads: int = 0
+    #: of each of the others
+    times: int = 0
+    #: until no new attack begins
     seconds: float = 0.0
 
 
-class Siege:
-    """Attacks runs on a cluster of two nodes until enough was done or the time is over."""
+#: What is killed in one run, at most; then another one begins.
+_WORKERS, _NODES, _MASTERS, _HEADS = 50, 10, 10, 4
 
-    def __init__(self, cluster: RayCluster, folder: Path, seed: int, until: float) -> None:
-        self.cluster, self.folder, self.until = cluster, folder, until
-        self.dice = random.Random(seed)
+
+class Campaign:
+    """Attacks runs until enough was done, or the time is over.
+
+    Args:
+        aims: How much is enough.
+        folder: For the homes of runs.
+        seed: Of the die.
+    """
+
+    def __init__(self, aims: Aims, folder: Path, seed: int) -> None:
         self.attacks = Attacks()
-        self._living = 1
+        self._aims, self._folder, self._seed = aims, folder, seed
+        self._until = time.monotonic() + aims.seconds
         self._number = 0
 
-    @property
-    def is_over(self) -> bool:
-        return time.monotonic() > self.until
+    def carry_out(self) -> None:
+        """Carry out all attacks."""
+        self._without_cluster()
+        with self._cluster() as cluster:
+            self._kill(cluster)
+            self._freeze(cluster)
+        with self._cluster(misuse.LOSING) as cluster:
+            self._lose_answers(cluster)
+        with self._cluster(misuse.little_memory()) as cluster:
+            for _ in self._turns(min(1, self._aims.times)):
+                misuse.overfill(self._siege(cluster, "no memory", 20_000), self._aims.times, self._until)
+        for _ in self._turns(min(1, self._aims.times)):
+            divide(self.attacks, self._folder)
+        self._behead()
 
-    def kill_workers(self, count: int, entries: int) -> None:
-        """Kill workers of one run, each as soon as it has begun to work."""
-        home, driver = self._begin(entries)
-        self._each(driver, count, lambda: self._kill_worker(home), 1.0)
-        self._end(driver, entries)
+    def _without_cluster(self) -> None:
+        misfortune.open_old_run(self.attacks)
+        misfortune.fill_disk(self.attacks, range(self._seed, self._seed + 3 * self._aims.times))
 
-    def remove_nodes(self, count: int, entries: int) -> None:
-        """Remove a node of one run, and add another one, again and again."""
-        home, driver = self._begin(entries)
-        self._each(driver, count, lambda: self._replace_node(home), 3.0)
-        self._end(driver, entries)
+    def _kill(self, cluster: RayCluster) -> None:
+        aims, done = self._aims, self.attacks.done
+        while self._wants("worker killed", aims.workers) or self._wants("node removed", aims.nodes):
+            workers = min(_WORKERS, aims.workers - done["worker killed"])
+            nodes = min(_NODES, aims.nodes - done["node removed"])
+            killing.storm(self._siege(cluster, "a storm", 40_000), workers, nodes, self._until)
+        while self._wants("master killed", aims.masters):
+            count = min(_MASTERS, aims.masters - done["master killed"])
+            killing.kill_masters(self._siege(cluster, "masters killed", 20_000), count, self._until)
 
-    def kill_masters(self, count: int, entries: int) -> None:
-        """Kill the master of one run, and the next ones while they go on with it."""
-        home, driver = self._begin(entries)
-        for _ in range(count):
-            try:
-                driver.wait(self.dice.uniform(4, 8))
+    def _freeze(self, cluster: RayCluster) -> None:
+        for _ in self._turns(self._aims.times):
+            options = {"heartbeat": freezing.HEARTBEAT}
+            freezing.freeze(self._siege(cluster, "frozen", 60_000, options=options), self._until)
+            freezing.straggle(self._siege(cluster, "a straggler", 1_000, seconds=0.02, options=freezing.STRAGGLING))
+            for number in misuse.SIGNALS:
+                freezing.signalled(self._siege(cluster, number.name, 6_000), number)
+            for retries in misuse.RETRIES:
+                misuse.kill_retried(self._siege(cluster, "retries", 20_000, retries=retries), 5, self._until)
+
+    def _lose_answers(self, cluster: RayCluster) -> None:
+        for _ in self._turns(self._aims.times):
+            misuse.lose_answers(self._siege(cluster, "lost answers", 4_000), retried=False)
+            siege = self._siege(cluster, "lost answers, retries", 4_000, retries=misuse.RETRIES[0])
+            misuse.lose_answers(siege, retried=True)
+
+    def _behead(self) -> None:
+        before = -1
+        while (done := self._heads()) < self._aims.heads and before < done and self._goes_on():
+            before = done
+            with self._cluster() as cluster:
+                siege = self._siege(cluster, "heads killed", 20_000, options={"heartbeat": 5})
+                killing.behead(siege, RayCluster, min(_HEADS, self._aims.heads - done), self._until)
+
+    def _heads(self) -> int:
+        return sum(times for kind, times in self.attacks.done.items() if kind.startswith("head killed"))
+
+    def _wants(self, kind: str, wanted: int) -> bool:
+        return self.attacks.done[kind] < wanted and self._goes_on()
+
+    def _goes_on(self) -> bool:
+        return time.monotonic() < self._until and len(self.attacks.problems) < 10
+
+    def _turns(self, count: int) -> Iterator[int]:
+        for turn in range(count):
+            if not self._goes_on():
                 break
-            except subprocess.TimeoutExpired:
-                driver.kill()
-                driver.communicate()
-                self.attacks.done["master killed"] += 1
-            began = any((home / "runs").glob("*/run.sqlite"))
-            driver = self._start("resume" if began else "begin", home, entries)
-            if self.is_over:
-                break
-        self._end(driver, entries, resumed=True)
+            yield turn
 
-    # -- one attack
-
-    def _each(self, driver: "subprocess.Popen[str]", count: int, attack: Any, pause: float) -> None:
-        done = 0
-        while done < count and driver.poll() is None and not self.is_over:
-            threading.Event().wait(self.dice.uniform(0.2, pause))
-            done += attack()
-
-    def _kill_worker(self, home: Path) -> bool:
-        for path in sorted((home / "pids").glob("*"), key=lambda _: self.dice.random()):
-            path.unlink()
-            # Its number could belong to another process by now.
-            if b"WorkerActor" in _command(int(path.name)):
-                os.kill(int(path.name), signal.SIGKILL)
-                self.attacks.done["worker killed"] += 1
-                return True
-        return False
-
-    def _replace_node(self, home: Path) -> bool:
-        pids = [path for path in (home / "pids").glob("*") if b"WorkerActor" in _command(int(path.name))]
-        if len(pids) < len(self.cluster._cpus):
-            return False  # the node is not at work yet
-        self.cluster.stop_node(self._living)
-        self.attacks.done["node removed"] += 1
-        threading.Event().wait(self.dice.uniform(0.2, 2))
-        self.cluster._start(1)
-        self._living = len(self.cluster._nodes) - 1
-        self.attacks.done["node added"] += 1
-        return True
-
-    # -- one run
-
-    def _begin(self, entries: int) -> tuple[Path, "subprocess.Popen[str]"]:
+    def _siege(self, cluster: RayCluster, name: str, entries: int, **order: Any) -> Siege:
         self._number += 1
-        home = self.folder / f"home{self._number}"
-        driver = self._start("begin", home, entries)
-        return home, driver
+        home = self._folder / f"home{self._number}"
+        return Siege(
+            cluster, home, Order(entries=entries, **order), self.attacks, f"run {self._number}, {name}", self._seed
+        )
 
-    def _start(self, how: str, home: Path, entries: int) -> "subprocess.Popen[str]":
-        command = [sys.executable, str(DRIVER), how, str(home), str(entries)]
-        # Of its own group, so that ending it ends nothing else.
-        return subprocess.Popen(
-            command, env=self.cluster.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            start_new_session=True,
-        )  # fmt: skip
-
-    def _end(self, driver: "subprocess.Popen[str]", entries: int, *, resumed: bool = False) -> None:
-        try:
-            output, errors = driver.communicate(timeout=300)
-        except subprocess.TimeoutExpired:
-            driver.kill()
-            output, errors = driver.communicate()
-            self.attacks.problems.append(f"run {self._number} does not come to its end")
-        lines = [line for line in output.splitlines() if line.startswith("{")]
-        self.attacks.runs += 1
-        if driver.returncode != 0 or not lines:
-            self.attacks.problems.append(f"run {self._number} ended with {driver.returncode}: {errors[-1500:]}")
-            return
-        told = json.loads(lines[-1])
-        self.attacks.entries += told["entries"]
-        self.attacks.counters.update(told["counters"])
-        if resumed:
-            self.attacks.resumes.append(told["seconds"])
-        expected = {"entries": entries, "sum": sum(range(entries)), "twice": [], "distinct": entries}
-        if told["value"] != expected or told["entries"] != entries:
-            self.attacks.problems.append(f"run {self._number}: the answer is {told['value']}, not {expected}")
-        if set(told["receipts"].values()) != {told["chunks"]}:
-            self.attacks.problems.append(f"run {self._number}: receipts {told['receipts']}")
+    @contextmanager
+    def _cluster(self, environment: dict[str, str] | None = None) -> Iterator[RayCluster]:
+        with RayCluster(cpus=(2, 2), environments=(environment or {},) * 2) as cluster:
+            yield cluster
 
 
-def besiege(*, workers: int, nodes: int, masters: int, seconds: float, seed: int = 0) -> Attacks:
-    """Attack real runs until so many workers, nodes and masters were killed, or the time is over."""
+def besiege(aims: Aims, seed: int = 0) -> tuple[Attacks, float]:
+    """Attack real runs; returns what came of it, and the seconds it took."""
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="elastic-siege-"))
-    attacks = Attacks()
+    campaign = Campaign(aims, folder, seed)
     try:
-        with RayCluster(cpus=(1, 1)) as cluster:
-            siege = Siege(cluster, folder, seed, began + seconds)
-            attacks = siege.attacks
-            plan = (
-                ("master killed", masters, 10, siege.kill_masters, 4000),
-                ("node removed", nodes, 5, siege.remove_nodes, 3000),
-                ("worker killed", workers, 20, siege.kill_workers, 5000),
-            )
-            for kind, wanted, at_once, attack, entries in plan:
-                while attacks.done[kind] < wanted and not siege.is_over and len(attacks.problems) < 3:
-                    attack(min(at_once, wanted - attacks.done[kind]), entries)
+        campaign.carry_out()
     except ClusterError as error:
-        attacks.problems.append(f"the cluster did not start: {error}")
+        campaign.attacks.problems.append(f"the cluster did not start: {error}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    attacks.seconds = time.monotonic() - began
-    return attacks
-
-
-def _command(process_id: int) -> bytes:
-    try:
-        return Path(f"/proc/{process_id}/cmdline").read_bytes()
-    except OSError:
-        return b""
+    return campaign.attacks, time.monotonic() - began

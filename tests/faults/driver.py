@@ -1,4 +1,10 @@
-"""A master on a real cluster: `driver.py begin|resume HOME ENTRIES`; prints its result as one line of JSON."""
+"""A master on a real cluster: `driver.py begin|resume HOME ORDER`; prints its result as one line of JSON.
+
+ORDER is JSON: `entries` of the source, `seconds` that an entry takes, and `options` of the run. HOME has a folder
+`busy` with a file for each process that has an entry at work; the first of them that finds a file `slow` or `hog` there
+is slow for good, or takes four gigabytes. Entries take no time once HOME has a file `hurry`. Ends with 75 when the run
+is suspended, as the command does.
+"""
 
 import json
 import os
@@ -7,10 +13,11 @@ import time
 from pathlib import Path
 
 import elastic
-from elastic.core.errors import UsageError
+from elastic.core.errors import StepSuspendedError, UsageError
 
-home, entries = Path(sys.argv[2]), int(sys.argv[3])
-pids = str(home / "pids")
+how, home, order = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
+busy, hurry, pause = str(home / "busy"), str(home / "hurry"), order["seconds"]
+slow, hog = str(home / "slow"), str(home / "hog")
 
 
 class Tally(elastic.Aggregator):
@@ -37,11 +44,27 @@ class Tally(elastic.Aggregator):
         }
 
 
+def takes(flag):
+    """Tell whether this process is the one that a file is for; the first that comes is."""
+    try:
+        os.rename(flag, f"{flag}-{os.getpid()}")  # noqa: PTH104 - sent without this module's imports
+    except OSError:
+        return os.path.exists(f"{flag}-{os.getpid()}")  # noqa: PTH110
+    return True
+
+
 def work(number):
-    # Whoever kills workers must know which processes they are.
-    with open(os.path.join(pids, str(os.getpid())), "w"):  # noqa: PTH118, PTH123 - sent without this module's imports
+    if os.path.exists(hurry):  # noqa: PTH110
+        return number
+    mark = f"{busy}/{os.getpid()}"
+    with open(mark, "w"):  # noqa: PTH123
         pass
-    time.sleep(0.01)
+    time.sleep(pause * 100 if takes(slow) else pause)
+    if takes(hog):
+        held = b"x" * (4 << 30)
+        time.sleep(20)
+        del held
+    os.unlink(mark)  # noqa: PTH108
     return number
 
 
@@ -55,12 +78,32 @@ def go_on(flow, options):
         return elastic.result_of("last", flow, home=options["home"])
 
 
-if __name__ == "__main__":
-    (home / "pids").mkdir(parents=True, exist_ok=True)
-    flow = elastic.from_range(entries, chunk_size=5).map(work).aggregate(Tally())
+def retried_by_ray():
+    """Let Ray repeat calls and bring actors back, as somebody might who does not know better."""
+    from elastic.stages import ray_node
+
+    ray_node._NO_RETRIES.update(order["retries"])
+
+
+def main():
+    (home / "busy").mkdir(parents=True, exist_ok=True)
+    flow = elastic.from_range(order["entries"], chunk_size=5).map(work).aggregate(Tally())
     # Workers are killed at their first chunk, again and again; that says nothing about the chunk.
-    options = {"home": home, "collect_seconds": 0.5, "cluster": "auto", "max_attempts": 1000}
+    options = {"home": home, "collect_seconds": 0.5, "cluster": "auto", "max_attempts": 1000, **order["options"]}
+    if "heartbeat" in options:
+        options["heartbeat"] = elastic.Heartbeat(options["heartbeat"])
+    if "retries" in order:
+        retried_by_ray()
     began = time.time()
-    result = flow.run(**options) if sys.argv[1] == "begin" else go_on(flow, options)
+    try:
+        result = flow.run(**options) if how == "begin" else go_on(flow, options)
+    except StepSuspendedError as suspended:
+        sys.stderr.write(f"{suspended}\n")
+        return 75
     told = {"value": result.value, "entries": result.entries, "chunks": result.chunks, "counters": result.counters}
     sys.stdout.write(json.dumps({**told, "seconds": time.time() - began, "receipts": result.receipts}) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,7 +9,16 @@ from tests.faults.hunt import Catch
 from tests.faults.mutant import NOT_APPLICABLE
 
 #: Kinds of faults after which nobody knows whether the work was done.
-_UNKNOWN = ("call lost", "answer lost", "worker killed", "node killed", "node cut off, and going on")
+_UNKNOWN = (
+    "call lost",
+    "answer lost",
+    "worker killed",
+    "worker killed, calls repeated by Ray",
+    "worker out of memory, ended by Ray",
+    "node killed",
+    "node removed",
+    "node cut off, and going on",
+)
 
 
 @dataclass(slots=True)
@@ -147,10 +156,12 @@ class Report:
             f"| {catch.mutant} | {catch.layer} | {'; '.join(catch.by) or catch.skipped or 'NOT CAUGHT'} |"
             for catch in self.catches
         ]
-        rows += [f"| {name} | | not applicable yet: there is no scheduler |" for name in NOT_APPLICABLE]
+        rows += [f"| {name} | | not tried: it is the scheduler's, which this campaign does not attack yet |" for name in NOT_APPLICABLE]
         if not self.catches:
             return []
-        rows.append(f"| **caught, of those that apply** | | **{self.mutants}** |")
+        caught, _, own = self.mutants.partition(" / ")
+        planned = int(own) + len(NOT_APPLICABLE)
+        rows.append(f"| **caught / applicable / in the plan** | | **{caught} / {own} / {planned}** |")
         return ["| mutant | layer | caught by |", "|---|---|---|", *rows]
 
     def _end(self) -> list[str]:

@@ -1,0 +1,130 @@
+"""A node that is cut off and comes back: `unshare --net python -m tests.faults.partition FOLDER`.
+
+The process has a network of its own, and the second node another one; a pair of virtual cables joins them, and is
+unplugged for a while. Prints what was done and found, as JSON.
+"""
+
+import json
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+from elastic.testing import RayCluster
+from tests.faults.siege import Attacks, Order, Siege, belongs, pause
+
+_HEARTBEAT = 4
+
+#: Seconds without a cable: once so that only the heartbeat notices, once so that Ray gives the node up too.
+_CUTS = (3 * _HEARTBEAT, 45)
+
+ROOT = Path(__file__).parents[2]
+
+
+class DividedCluster(RayCluster):
+    """Two nodes of one CPU in two networks.
+
+    Args:
+        far: A process in the network of the second.
+    """
+
+    def __init__(self, far: int) -> None:
+        super().__init__(cpus=(1, 1))
+        self._far = ["nsenter", f"--target={far}", "--net"]
+        self.address = f"10.99.0.1:{self.address.rpartition(':')[2]}"
+        self.environment["RAY_ADDRESS"] = self.address
+
+    def _start(self, number: int) -> None:
+        ray = str(Path(sysconfig.get_path("scripts")) / "ray")
+        role = [f"--address={self.address}"]
+        if number == 0:
+            port = self.address.rpartition(":")[2]
+            role = ["--head", f"--port={port}", f"--temp-dir={self.folder}", "--include-dashboard=false"]
+        command = [
+            *(self._far if number else ()), ray, "start", *role, "--block", f"--node-ip-address=10.99.0.{number + 1}",
+            "--num-cpus=1", "--disable-usage-stats",
+        ]  # fmt: skip
+        log = self.folder / f"node{number}.log"
+        with log.open("wb") as output:
+            node = subprocess.Popen(
+                command, env=self.environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        self._nodes.append(node)
+        self._await(node, log)
+
+
+def divide(attacks: Attacks, folder: Path) -> None:
+    """Cut a node off, in a process with a network of its own; skipped where there is none to be had."""
+    probe = ["unshare", "--net", "ip", "link", "add", "elastic0", "type", "veth", "peer", "name", "elastic1"]
+    try:
+        subprocess.run(probe, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        attacks.skipped.append(f"a node cut off from the network: {error}")
+        return
+    command = ["unshare", "--net", sys.executable, "-m", "tests.faults.partition", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        attacks.problems.append(f"a node cut off: ended with {done.returncode}: {done.stderr[-1500:]}")
+        return
+    told = json.loads(done.stdout.splitlines()[-1])
+    attacks.done.update(told["done"])
+    attacks.counters.update(told["counters"])
+    attacks.runs += told["runs"]
+    attacks.entries += told["entries"]
+    attacks.problems += told["problems"]
+
+
+def cut_off(siege: Siege) -> None:
+    """Unplug the second node of a run, twice."""
+    siege.begin()
+    far = siege.cluster._nodes[1]
+    for seconds in _CUTS:
+        until = time.monotonic() + 60
+        while not any(belongs(pid, far) for pid in siege.busy()) and time.monotonic() < until and not siege.is_over():
+            pause(0.1)
+        if not any(belongs(pid, far) for pid in siege.busy()):
+            siege.wrong(f"the second node is not at work before it is cut off for {seconds} s: {siege.where()}")
+            break
+        _ip("link set elastic0 down")
+        siege.attacks.done["node cut off, and back"] += 1
+        pause(1)
+        siege.attacks.done["node cut off, and going on"] += any(belongs(pid, far) for pid in siege.busy())
+        pause(seconds - 1)
+        _ip("link set elastic0 up")
+    siege.end()
+
+
+def _ip(arguments: str, *inside: str) -> None:
+    subprocess.run([*inside, "ip", *arguments.split()], check=True)
+
+
+def _plug(far: int) -> None:
+    there = ("nsenter", f"--target={far}", "--net")
+    _ip("link set lo up")
+    _ip("link add elastic0 type veth peer name elastic1")
+    _ip(f"link set elastic1 netns {far}")
+    for name, number, inside in (("elastic0", 1, ()), ("elastic1", 2, there)):
+        _ip(f"addr add 10.99.0.{number}/24 dev {name}", *inside)
+        _ip(f"link set {name} up", *inside)
+    _ip("link set lo up", *there)
+
+
+def main(folder: Path) -> None:
+    attacks = Attacks()
+    far = subprocess.Popen(["unshare", "--net", "sleep", "3600"])
+    try:
+        while Path(f"/proc/{far.pid}/ns/net").readlink() == Path("/proc/self/ns/net").readlink():
+            pause(0.01)
+        _plug(far.pid)
+        with DividedCluster(far.pid) as cluster:
+            order = Order(entries=60_000, options={"heartbeat": _HEARTBEAT})
+            cut_off(Siege(cluster, folder / "divided", order, attacks, "a node cut off"))
+    finally:
+        far.kill()
+        far.wait()
+    sys.stdout.write(f"{json.dumps({name: getattr(attacks, name) for name in attacks.__slots__})}\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
