@@ -30,7 +30,7 @@ class Amount:
 
 AMOUNTS = {
     "short": Amount(seeds=80, stride=61),
-    "full": Amount(seeds=1200, stride=1, aims=Aims(workers=100, nodes=20, masters=20, heads=8, times=3, seconds=3600)),
+    "full": Amount(seeds=1200, stride=1, aims=Aims(workers=100, nodes=20, masters=20, heads=6, times=2, seconds=3600)),
 }
 
 Say = Callable[[str], None]

@@ -4,6 +4,8 @@ import signal
 import time
 from collections.abc import Callable
 
+from elastic.engine.archive import Archive
+from elastic.engine.run import home_at
 from tests.faults.siege import SUSPENDED, Siege, members, pause, send
 
 #: Seconds of silence after which a process counts as lost, in these runs; and how long they are frozen.
@@ -92,7 +94,9 @@ def signalled(siege: Siege, number: signal.Signals) -> None:
     siege.driver.send_signal(number)
     siege.attacks.done[f"{number.name} to the master"] += 1
     code, _, _ = siege.ended()
-    siege.attacks.counters[f"{number.name}: exit code {code}"] += 1
+    home = Archive(home_at(siege.home))
+    state = home.steps(home.find("last"))[0].state
+    siege.attacks.counters[f"{number.name}: exit code {code}, {state}"] += 1
     gone = wait_for(lambda: not set(workers) & set(siege.busy()), 30)
     if not gone:
         siege.wrong(f"30 s after {number.name} its workers {set(workers) & set(siege.busy())} are still at work")

@@ -88,9 +88,8 @@ def cut_off(siege: Siege) -> None:
             break
         _ip("link set elastic0 down")
         siege.attacks.done["node cut off, and back"] += 1
-        pause(1)
         siege.attacks.done["node cut off, and going on"] += any(belongs(pid, far) for pid in siege.busy())
-        pause(seconds - 1)
+        pause(seconds)
         _ip("link set elastic0 up")
     siege.end()
 
@@ -118,7 +117,7 @@ def main(folder: Path) -> None:
             pause(0.01)
         _plug(far.pid)
         with DividedCluster(far.pid) as cluster:
-            order = Order(entries=60_000, options={"heartbeat": _HEARTBEAT})
+            order = Order(entries=20_000, seconds=0.2, options={"heartbeat": _HEARTBEAT})
             cut_off(Siege(cluster, folder / "divided", order, attacks, "a node cut off"))
     finally:
         far.kill()

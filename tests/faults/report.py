@@ -156,7 +156,7 @@ class Report:
             f"| {catch.mutant} | {catch.layer} | {'; '.join(catch.by) or catch.skipped or 'NOT CAUGHT'} |"
             for catch in self.catches
         ]
-        rows += [f"| {name} | | not tried: it is the scheduler's, which this campaign does not attack yet |" for name in NOT_APPLICABLE]
+        rows += [f"| {name} | | not tried: the scheduler is not attacked yet |" for name in NOT_APPLICABLE]
         if not self.catches:
             return []
         caught, _, own = self.mutants.partition(" / ")
