@@ -1,6 +1,7 @@
 """Ray actors: thin shells around the station and the worker of a node."""
 
 import asyncio
+import itertools
 import os
 import platform
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Any
 import ray
 from ray import cloudpickle
 
+from elastic.core.errors import ClusterError
 from elastic.core.program import Program
 from elastic.stages.cell import Cell
 from elastic.stages.health import Health, start_pulse
@@ -24,6 +26,27 @@ def versions() -> dict[str, str]:
     return {"Elastic": __version__, "Ray": ray.__version__, "Python": platform.python_version()}
 
 
+class Requests:
+    """The requests for what an actor holds, by their numbers: each is answered once.
+
+    What was handed out is held no more. When the answer is lost and the call is repeated, an empty answer would hide
+    that; an error says it.
+    """
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def admit(self, number: int) -> None:
+        """Take in the next request.
+
+        Raises:
+            ClusterError: It was answered before.
+        """
+        if number <= self._last:
+            raise ClusterError(f"request {number} was answered before; its answer was lost on the way, and is no more.")
+        self._last = number
+
+
 class WorkerActor:
     """A worker in a process of its own."""
 
@@ -36,12 +59,14 @@ class WorkerActor:
         code.install()
         loaded: Program = cloudpickle.loads(program)
         self._worker = Worker(loaded, node_id=node_id, worker_id=worker_id, cell=Cell(program))
+        self._requests = Requests()
         return start_pulse()
 
     def work(self, call: bytes) -> bytes:
         return encode_reply(self._worker.work(decode_call(call)))
 
-    def collect(self) -> bytes:
+    def collect(self, number: int) -> bytes:
+        self._requests.admit(number)
         return encode_reply(self._worker.collect())
 
 
@@ -60,6 +85,7 @@ class StationActor:
         self._health = Health(cloudpickle.loads(heartbeat))
         #: requests to workers that are not answered
         self._asked: set[asyncio.Future[Reply]] = set()
+        self._requests, self._numbers = Requests(), itertools.count(1)
 
     def add_worker(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> None:
         self._workers[worker_id] = worker
@@ -84,11 +110,12 @@ class StationActor:
             return encode_reply(replace(lost, suspect=self._station.is_suspect(decoded.batch_id)))
         return encode_reply(self._station.give_back(decode_reply(answer)))
 
-    async def collect(self) -> bytes:
+    async def collect(self, number: int) -> bytes:
         """Return what the workers of this node hold, merged into one partial.
 
         A worker that does not answer in time is not waited for; what it says then is in the next answer.
         """
+        self._requests.admit(number)
         for worker_id in self._station.workers_to_collect():
             self._asked.add(asyncio.ensure_future(self._answer_of(worker_id)))
         replies = [Reply(node_id=self._station.node_id, worker_id="", batch_id=COLLECT)]
@@ -99,7 +126,7 @@ class StationActor:
 
     async def _answer_of(self, worker_id: str) -> Reply:
         try:
-            return decode_reply(await self._workers[worker_id].collect.remote())
+            return decode_reply(await self._workers[worker_id].collect.remote(next(self._numbers)))
         except ray.exceptions.RayError as error:
             return self._lost(worker_id, COLLECT, reason_of(error))
 

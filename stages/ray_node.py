@@ -1,5 +1,6 @@
 """A node of a Ray cluster as the transport sees it: the master's own, and any other."""
 
+import itertools
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -78,6 +79,8 @@ class RayNode(ABC):
         self.refused: NodeRefusedError | None = None
         self._shipment, self._watch = shipment, watch
         self._started = self._stillborn = 0
+        #: of the requests for what is held
+        self._numbers = itertools.count(1)
 
     @property
     def size(self) -> int:
@@ -176,7 +179,8 @@ class LocalNode(RayNode):
         else:
             self._watch.arrived += collection.replies
         for worker_id in asked:
-            self._watch.pending[self.workers[worker_id].collect.remote()] = self._on_collected(worker_id, collection)
+            answer = self.workers[worker_id].collect.remote(next(self._numbers))
+            self._watch.pending[answer] = self._on_collected(worker_id, collection)
 
     def _on_collected(self, worker_id: str, collection: "_Collection") -> OnReady:
         def on_ready(ref: Any) -> list[Arrival]:
@@ -246,7 +250,8 @@ class RemoteNode(RayNode):
 
     def send(self, call: Call | None) -> None:
         station = self._station
-        answer = station.collect.remote() if call is None else station.work.remote(encode_call(call))
+        number = next(self._numbers)
+        answer = station.collect.remote(number) if call is None else station.work.remote(encode_call(call))
         self._watch.pending[answer] = self._on_answer
 
     def close(self) -> None:
