@@ -304,7 +304,16 @@ class RemoteNode(RayNode):
         return [] if self._closed else [NodeLost(self.node_id, reason)]
 
     def _add(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> None:
-        self._station.add_worker.remote(worker_id, worker, process_id, pulse)
+        added = self._station.add_worker.remote(worker_id, worker, process_id, pulse)
+        self._watch.pending[added] = self._on_added
+
+    def _on_added(self, ref: Any) -> list[Arrival]:
+        # A station that has not heard of a worker gives it nothing to do, and may have no other one.
+        try:
+            ray.get(ref)
+        except ray.exceptions.RayError as error:
+            return self._lost(error)
+        return []
 
 
 def died(refused: NodeRefusedError) -> bool:
@@ -331,6 +340,8 @@ def _greeted(hello: Any, started: Any, node_id: str) -> tuple[int, Any]:
 
 def _why_not(error: Exception) -> str:
     """Return why a worker did not start: what its process raised, where that is known."""
+    if isinstance(error, ray.exceptions.ActorUnavailableError):
+        return reason_of(error)
     cause = getattr(error, "cause", None)
     if cause is not None:
         said = f"{type(cause).__name__}: {cause}".splitlines()[0]
