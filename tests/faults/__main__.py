@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.faults.campaign import AMOUNTS, carry_out
+from tests.faults.cluster import PARTS
 from tests.faults.report import Report
 from tests.faults.simulation import play
 
@@ -21,11 +22,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description="Inject faults, and count entries.")
     parser.add_argument("--amount", choices=sorted(AMOUNTS), default="short")
     parser.add_argument("--seeds", type=int, help="simulated runs")
+    parser.add_argument("--errands", type=int, help="simulated runs of schedulers")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--seed", type=int, help="replay this simulated run, and nothing else")
-    parser.add_argument("--layers", default="ABMC", help="A simulated, B crash points, M mutants, C real Ray")
+    parser.add_argument(
+        "--layers", default="ASBMC", help="A simulated, S schedulers, B crash points, M mutants, C real Ray"
+    )
     parser.add_argument("--stride", type=int, help="try every so many crash points")
     parser.add_argument("--cluster-seconds", type=float, help="seconds for real Ray")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="of real Ray, what is done")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--show", type=Path, nargs="+", help="run nothing; add up what --json has printed into files")
     given = parser.parse_args()
@@ -36,10 +41,13 @@ def main() -> int:
     amount = AMOUNTS[given.amount]
     if given.seeds is not None:
         amount = replace(amount, seeds=given.seeds)
+    if given.errands is not None:
+        amount = replace(amount, errands=given.errands)
     if given.stride is not None:
         amount = replace(amount, stride=given.stride)
     if given.cluster_seconds is not None:
         amount = replace(amount, aims=replace(AMOUNTS["full"].aims, seconds=given.cluster_seconds))
+    amount = replace(amount, aims=replace(amount.aims, parts=tuple(given.parts)))
     # Whoever ends a campaign ends the clusters that it has started as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     report = carry_out(given.amount, amount, given.first_seed, given.layers, _say)

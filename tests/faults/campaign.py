@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.faults.cluster import Aims, besiege
 from tests.faults.crash import Crashes, crash
+from tests.faults.errand import run_errands
 from tests.faults.hunt import hunt
 from tests.faults.power import can_record, fail_power
 from tests.faults.refusal import REFUSALS, refuse
@@ -22,6 +23,8 @@ class Amount:
     """How much is tried."""
 
     seeds: int
+    #: of schedulers
+    errands: int
     #: every so many moments of a tale
     stride: int
     #: of real clusters
@@ -29,8 +32,10 @@ class Amount:
 
 
 AMOUNTS = {
-    "short": Amount(seeds=80, stride=61),
-    "full": Amount(seeds=1200, stride=1, aims=Aims(workers=100, nodes=20, masters=20, heads=6, times=2, seconds=3600)),
+    "short": Amount(seeds=80, errands=20, stride=61),
+    "full": Amount(
+        seeds=1200, errands=600, stride=1, aims=Aims(workers=100, nodes=20, masters=20, heads=6, times=2, seconds=3600)
+    ),
 }
 
 Say = Callable[[str], None]
@@ -56,6 +61,21 @@ def _add_outcome(layer: Layer, outcome: Outcome, say: Say) -> None:
         text = f"seed {outcome.seed}: {problem}"
         layer.problems.append(text)
         say(f"WRONG {text}; replay with `python -m tests.faults --seed {outcome.seed}`")
+
+
+def schedule(layer: Layer, seeds: Iterable[int], say: Say) -> None:
+    """Layer S."""
+    began = time.monotonic()
+    with ProcessPoolExecutor(2) as pool:
+        for errands in pool.map(run_errands, seeds, chunksize=4):
+            layer.runs += 1
+            layer.entries += errands.instances
+            layer.faults += errands.faults
+            layer.counters += errands.counters
+            for problem in errands.problems:
+                layer.problems.append(f"seed {errands.seed}: {problem}")
+                say(f"WRONG schedulers, seed {errands.seed}: {problem}")
+    layer.seconds = time.monotonic() - began
 
 
 def crash_everywhere(report: Report, stride: int, say: Say) -> None:
@@ -118,17 +138,20 @@ def attack(report: Report, aims: Aims, seed: int) -> None:
     layer.problems = attacks.problems
     report.skipped += attacks.skipped
     plan = {"worker killed": aims.workers, "node removed": aims.nodes, "master killed": aims.masters}
-    for kind, wanted in plan.items():
+    for kind, wanted in plan.items() if "kill" in aims.parts else ():
         if attacks.done[kind] < wanted:
             report.skipped.append(f"{kind}: {attacks.done[kind]} of {wanted}, because the time was over")
 
 
 def carry_out(name: str, amount: Amount, first_seed: int, layers: str, say: Say) -> Report:
-    """Carry out a campaign: some of the layers A, B and C, and M for the mutants."""
+    """Carry out a campaign: some of the layers A, S, B and C, and M for the mutants."""
     report = Report(name, seeds=(first_seed, first_seed + amount.seeds))
     if "A" in layers:
         simulate(report.simulated, range(*report.seeds), say)
         say(f"simulated: {report.simulated.faults.total():,} faults in {report.simulated.seconds:.0f} s")
+    if "S" in layers:
+        schedule(report.tasks, range(first_seed, first_seed + amount.errands), say)
+        say(f"schedulers: {report.tasks.faults.total():,} faults in {report.tasks.seconds:.0f} s")
     if "B" in layers:
         crash_everywhere(report, amount.stride, say)
         say(f"crash points: {report.points.covered.total():,} in {report.points.seconds:.0f} s")
@@ -138,5 +161,5 @@ def carry_out(name: str, amount: Amount, first_seed: int, layers: str, say: Say)
             say(f"mutant {catch.mutant}: {'caught' if catch.caught else 'NOT CAUGHT'}")
     if "C" in layers:
         attack(report, amount.aims, first_seed)
-    report.skipped += [f"layer {letter}: not asked for" for letter in "ABMC" if letter not in layers]
+    report.skipped += [f"layer {letter}: not asked for" for letter in "ASBMC" if letter not in layers]
     return report

@@ -15,6 +15,9 @@ from tests.faults import freezing, killing, misfortune, misuse
 from tests.faults.partition import divide
 from tests.faults.siege import Attacks, Order, Siege
 
+#: What can be done one by one, in this order.
+PARTS = ("disk", "kill", "freeze", "answers", "memory", "cut", "head")
+
 
 @dataclass(frozen=True, slots=True)
 class Aims:
@@ -28,6 +31,7 @@ class Aims:
     times: int = 0
     #: until no new attack begins
     seconds: float = 0.0
+    parts: tuple[str, ...] = PARTS
 
 
 #: What is killed in one run, at most; then another one begins.
@@ -50,49 +54,60 @@ class Campaign:
         self._number = 0
 
     def carry_out(self) -> None:
-        """Carry out all attacks."""
-        self._without_cluster()
-        with self._cluster() as cluster:
-            self._kill(cluster)
-            self._freeze(cluster)
-        with self._cluster(misuse.LOSING) as cluster:
-            self._lose_answers(cluster)
-        with self._cluster(misuse.little_memory()) as cluster:
-            for _ in self._turns(min(1, self._aims.times)):
-                misuse.overfill(self._siege(cluster, "no memory", 20_000), self._aims.times, self._until)
-        for _ in self._turns(min(1, self._aims.times)):
-            divide(self.attacks, self._folder)
-        self._behead()
+        """Carry out all attacks that are aimed at."""
+        doing = {
+            "disk": self._without_cluster,
+            "kill": self._kill,
+            "freeze": self._freeze,
+            "answers": self._lose_answers,
+            "memory": self._overfill,
+            "cut": self._cut,
+            "head": self._behead,
+        }
+        for part in PARTS:
+            if part in self._aims.parts:
+                doing[part]()
 
     def _without_cluster(self) -> None:
         misfortune.open_old_run(self.attacks)
         misfortune.fill_disk(self.attacks, range(self._seed, self._seed + 3 * self._aims.times))
 
-    def _kill(self, cluster: RayCluster) -> None:
+    def _kill(self) -> None:
         aims, done = self._aims, self.attacks.done
-        while self._wants("worker killed", aims.workers) or self._wants("node removed", aims.nodes):
-            workers = min(_WORKERS, aims.workers - done["worker killed"])
-            nodes = min(_NODES, aims.nodes - done["node removed"])
-            killing.storm(self._siege(cluster, "a storm", 40_000), workers, nodes, self._until)
-        while self._wants("master killed", aims.masters):
-            count = min(_MASTERS, aims.masters - done["master killed"])
-            killing.kill_masters(self._siege(cluster, "masters killed", 20_000), count, self._until)
+        with self._cluster() as cluster:
+            while self._wants("worker killed", aims.workers) or self._wants("node removed", aims.nodes):
+                workers = min(_WORKERS, aims.workers - done["worker killed"])
+                nodes = min(_NODES, aims.nodes - done["node removed"])
+                killing.storm(self._siege(cluster, "a storm", 40_000), workers, nodes, self._until)
+            while self._wants("master killed", aims.masters):
+                count = min(_MASTERS, aims.masters - done["master killed"])
+                killing.kill_masters(self._siege(cluster, "masters killed", 20_000), count, self._until)
 
-    def _freeze(self, cluster: RayCluster) -> None:
-        for _ in self._turns(self._aims.times):
-            options = {"heartbeat": freezing.HEARTBEAT}
-            freezing.freeze(self._siege(cluster, "frozen", 60_000, options=options), self._until)
-            freezing.straggle(self._siege(cluster, "a straggler", 1_000, seconds=0.02, options=freezing.STRAGGLING))
-            for number in misuse.SIGNALS:
-                freezing.signalled(self._siege(cluster, number.name, 6_000), number)
-            for retries in misuse.RETRIES:
-                misuse.kill_retried(self._siege(cluster, "retries", 20_000, retries=retries), 5, self._until)
+    def _freeze(self) -> None:
+        options = {"heartbeat": freezing.HEARTBEAT}
+        with self._cluster() as cluster:
+            for _ in self._turns(self._aims.times):
+                freezing.freeze(self._siege(cluster, "frozen", 60_000, options=options), self._until)
+                freezing.straggle(self._siege(cluster, "a straggler", 1_000, seconds=0.02, options=freezing.STRAGGLING))
+                for number in misuse.SIGNALS:
+                    freezing.signalled(self._siege(cluster, number.name, 6_000), number)
+                for retries in misuse.RETRIES:
+                    misuse.kill_retried(self._siege(cluster, "retries", 20_000, retries=retries), 5, self._until)
 
-    def _lose_answers(self, cluster: RayCluster) -> None:
+    def _lose_answers(self) -> None:
+        with self._cluster(misuse.LOSING) as cluster:
+            for _ in self._turns(self._aims.times):
+                misuse.lose_answers(self._siege(cluster, "lost answers", 4_000), retried=False)
+                siege = self._siege(cluster, "lost answers, retries", 4_000, retries=misuse.RETRIES[0])
+                misuse.lose_answers(siege, retried=True)
+
+    def _overfill(self) -> None:
+        with self._cluster(misuse.little_memory()) as cluster:
+            misuse.overfill(self._siege(cluster, "no memory", 20_000), self._aims.times, self._until)
+
+    def _cut(self) -> None:
         for _ in self._turns(self._aims.times):
-            misuse.lose_answers(self._siege(cluster, "lost answers", 4_000), retried=False)
-            siege = self._siege(cluster, "lost answers, retries", 4_000, retries=misuse.RETRIES[0])
-            misuse.lose_answers(siege, retried=True)
+            divide(self.attacks, self._folder)
 
     def _behead(self) -> None:
         before = -1

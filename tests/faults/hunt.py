@@ -9,13 +9,16 @@ from typing import Any
 
 from elastic.persistence import record as kept_record
 from elastic.persistence import segment_store
-from tests.faults.mutant import SIMULATED, Mutant, Unguarded
+from tests.faults.errand import run_errands
+from tests.faults.mutant import SCHEDULED, SIMULATED, Mutant, SchedulerMutant, Unguarded
 from tests.faults.power import can_record, fail_power, first_sync_of_chunks, is_chunk_write
 from tests.faults.simulation import Parts, play
 from tests.faults.tale import patched
 
 #: Seeds that a simulated mutant is looked for in, at most, and how many more are played when it is found.
 _SEEDS, _MORE = 120, 3
+#: How problems begin that only show that a mutant does not fit the code any more.
+_BROKEN = ("AttributeError", "NameError", "TypeError", "ImportError", "ModuleNotFoundError")
 _GUARD = "the run store: a batch or letter committed twice"
 
 
@@ -36,6 +39,8 @@ def hunt() -> Iterator[Catch]:
     """Try all mutants."""
     for mutant in SIMULATED:
         yield _simulated(mutant)
+    for scheduled in SCHEDULED:
+        yield scheduling(scheduled)
     for name, how in ON_DISK.items():
         yield on_disk(name, how)
 
@@ -48,22 +53,46 @@ def _simulated(mutant: Mutant) -> Catch:
     return Catch(mutant.name, "A", bool(said), tuple(f"{check} (seed {seed})" for check, seed in said.items()))
 
 
+def scheduling(mutant: SchedulerMutant) -> Catch:
+    """Look for a mutant of schedulers and of the processes of tasks."""
+    said: dict[str, int] = {}
+    more = _MORE
+    for seed in range(_SEEDS):
+        for problem in run_errands(seed, mutant.mutation, by_host_clock=mutant.by_host_clock).problems:
+            said.setdefault(check_of(problem), seed)
+        more -= bool(said)
+        if not more:
+            break
+    return Catch(mutant.name, "S", bool(said), tuple(f"{check} (seed {seed})" for check, seed in said.items()))
+
+
 def _said(parts: Parts) -> dict[str, int]:
     """Return which checks noticed something, and at which seed first."""
     said: dict[str, int] = {}
     more = _MORE
     for seed in range(_SEEDS):
         for problem in play(seed, parts).problems:
-            said.setdefault(_check(problem), seed)
+            said.setdefault(check_of(problem), seed)
         more -= bool(said)
         if not more:
             break
     return said
 
 
-def _check(problem: str) -> str:
-    """Return which check a problem came from."""
+def check_of(problem: str) -> str:
+    """Return which check a problem came from.
+
+    Raises:
+        AssertionError: None said it: the mutant itself is broken, and proves nothing.
+    """
+    assert not problem.startswith(_BROKEN), problem
     checks = {
+        "was taken away": "the leases: one was taken away early",
+        "of one holds after": "the leases: one was not taken away in time",
+        "attempts that succeeded": "the instances: another number of successes than one",
+        "value of another attempt": "the values: one of another attempt",
+        "an attempt that never ends": "the attempts: one never ends",
+        " times": "the processes: an attempt ran twice",
         "entries counted twice": "the answer: entries counted twice",
         "entries lost": "the answer: entries lost",
         "the result counts": "the answer: the number of entries",
@@ -113,4 +142,4 @@ def on_disk(name: str, how: dict[str, Any]) -> Catch:
             # What the system could not write is marked as written all the same.
             inject = f"fdatasync:error=EIO:when={first_sync_of_chunks('gone', Path(folder) / 'first')}"
         found = fail_power("gone", Path(folder), inject=inject, **how).problems
-    return Catch(name, "B", bool(found), tuple(dict.fromkeys(map(_check, found)))[:3])
+    return Catch(name, "B", bool(found), tuple(dict.fromkeys(map(check_of, found)))[:3])

@@ -4,19 +4,31 @@ These are subclasses of the real parts that leave out one thing each; they exist
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
+
+from sqlalchemy import update
 
 from elastic.core.instruction import Instruction
 from elastic.core.ledger import Ledger
 from elastic.core.partial import Partial
 from elastic.core.spans import Spans
 from elastic.core.store import Commit
+from elastic.dag.operator import BaseOperator
+from elastic.db import attempt_transition
+from elastic.db.match import key_match
+from elastic.db.model import task_instance
 from elastic.engine.master import Master
 from elastic.persistence.memory_store import MemoryRunStore
+from elastic.scheduler import claiming, task_run
+from elastic.scheduler.order import Order, Report
+from elastic.scheduler.site import Site
 from elastic.stages.receiver import MasterReceiver
 from tests.faults.disk import SimulatedChunkStore, SimulatedRunStore
+from tests.faults.errand import Mutation
 from tests.faults.simulation import Parts
+from tests.faults.tale import patched
 from tests.faults.weather import Crash
 
 
@@ -151,8 +163,8 @@ class DeletingFirst(Master):
     """Deletes payloads before the commit that covers them."""
 
     def _commit(self, *, last: bool = False) -> None:
-        if self._kept is not None:
-            self._kept.delete(n for partial in self._aggregation._uncommitted for n in _chunks(partial))
+        for partial in self._aggregation._uncommitted:
+            self._intake.committed(partial.rows)
         super()._commit(last=last)
 
 
@@ -215,5 +227,37 @@ SIMULATED = (
     Mutant("digest not checked", Parts(master=WithoutDigest)),
 )
 
-#: Mechanisms of a scheduler of tasks, which does not exist yet.
-NOT_APPLICABLE = ("claim after run", "lease by host clock", "zombie success accepted")
+
+def _running_first() -> AbstractContextManager[None]:
+    """Run user code, and claim the attempt then."""
+    write_down = task_run.write_down
+
+    def late(site: Site, task: BaseOperator, order: Order, report: Report) -> Report:
+        return write_down(site, task, order, report) if claiming.claim(site, order) else replace(report, ending=None)
+
+    stack = ExitStack()
+    stack.enter_context(patched(task_run, "claim", lambda *_: True))
+    stack.enter_context(patched(task_run, "write_down", late))
+    return stack
+
+
+def _taking_zombies() -> AbstractContextManager[None]:
+    """End instances, whatever attempt of theirs it is that has ended."""
+    anyhow = update(task_instance).where(key_match(task_instance.c)).values(attempt_transition._FINISH._values)
+    return patched(attempt_transition, "_FINISH", anyhow)
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerMutant:
+    """One mechanism of schedulers, and of the processes of their tasks, that is missing."""
+
+    name: str
+    mutation: Mutation = nullcontext
+    by_host_clock: bool = False
+
+
+SCHEDULED = (
+    SchedulerMutant("claim after run", _running_first),
+    SchedulerMutant("lease by host clock", by_host_clock=True),
+    SchedulerMutant("zombie success accepted", _taking_zombies),
+)

@@ -6,7 +6,6 @@ from statistics import quantiles
 from typing import Any
 
 from tests.faults.hunt import Catch
-from tests.faults.mutant import NOT_APPLICABLE
 
 #: Kinds of faults after which nobody knows whether the work was done.
 _UNKNOWN = (
@@ -14,6 +13,7 @@ _UNKNOWN = (
     "answer lost",
     "worker killed",
     "worker killed, calls repeated by Ray",
+    "process of a task killed",
     "worker out of memory, ended by Ray",
     "node killed",
     "node removed",
@@ -61,15 +61,21 @@ class Report:
     amount: str
     seeds: tuple[int, int] = (0, 0)
     simulated: Layer = field(default_factory=Layer)
+    tasks: Layer = field(default_factory=Layer)
     points: Layer = field(default_factory=Layer)
     real: Layer = field(default_factory=Layer)
     catches: list[Catch] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
     @property
+    def layers(self) -> dict[str, Layer]:
+        """All layers by their letters."""
+        return {"A": self.simulated, "S": self.tasks, "B": self.points, "C": self.real}
+
+    @property
     def problems(self) -> list[str]:
         missed = [f"mutant {catch.mutant!r} was not caught" for catch in self.catches if not catch.caught]
-        return [*self.simulated.problems, *self.points.problems, *self.real.problems, *missed]
+        return [*(problem for layer in self.layers.values() for problem in layer.problems), *missed]
 
     @property
     def mutants(self) -> str:
@@ -79,14 +85,12 @@ class Report:
 
     def plain(self) -> dict[str, Any]:
         """Return all of it as plain data."""
-        layers = {"A": self.simulated, "B": self.points, "C": self.real}
         return {
             "amount": self.amount,
             "seeds": list(self.seeds),
-            "layers": {name: layer.plain() for name, layer in layers.items()},
+            "layers": {name: layer.plain() for name, layer in self.layers.items()},
             "mutants": [asdict(catch) for catch in self.catches],
             "mutants_caught": self.mutants,
-            "not_applicable": list(NOT_APPLICABLE),
             "skipped": self.skipped,
             "problems": self.problems,
         }
@@ -96,10 +100,10 @@ class Report:
         """Return one report of several campaigns' plain data."""
         names = dict.fromkeys(part["amount"] for part in parts)
         report = cls(", ".join(names), min(tuple(part["seeds"]) for part in parts))
-        layers = {"A": report.simulated, "B": report.points, "C": report.real}
+        layers = report.layers
         for part in parts:
             for name, layer in layers.items():
-                layer.add(part["layers"][name])
+                layer.add(part["layers"].get(name, {}))
             if part["mutants"]:
                 report.catches = [Catch(**{**catch, "by": tuple(catch["by"])}) for catch in part["mutants"]]
             report.skipped += [text for text in part["skipped"] if text not in report.skipped]
@@ -113,15 +117,17 @@ class Report:
         return "\n".join(["\n\n".join("\n".join(part) for part in parts if part), *self._end()])
 
     def _figures(self) -> list[str]:
-        layers = (self.simulated, self.points, self.real)
+        layers = tuple(self.layers.values())
         lost = [layer.having("entries lost") for layer in layers]
         twice = [layer.having("entries counted twice") for layer in layers]
-        first, stop = self.seeds
-        letters = [f"{layer.letters_expected} = {layer.letters_found}" for layer in layers[:2]]
+        letters = [
+            f"{layer.letters_expected:,} = {layer.letters_found:,}" if layer.letters_expected else ""
+            for layer in layers
+        ]
         rows: list[tuple[str, list[Any]]] = [
             ("runs", [layer.runs for layer in layers]),
-            ("seeds", [f"{first} to {stop - 1}", "", ""]),
-            ("entries", [layer.entries for layer in layers]),
+            ("seeds", [self._seeds(self.simulated), self._seeds(self.tasks), "", ""]),
+            ("entries, of S task instances", [layer.entries for layer in layers]),
             ("faults", [layer.faults.total() for layer in layers]),
             ("of these, outcome unknown", [sum(layer.faults[kind] for kind in _UNKNOWN) for layer in layers]),
             ("chunks sent again", [layer.counters["chunks_sent_again"] for layer in layers]),
@@ -129,18 +135,22 @@ class Report:
             ("answers refused by their receipts", [layer.counters["receipts_refused"] for layer in layers]),
             ("**runs with entries lost**", lost),
             ("**runs with entries counted twice**", twice),
-            ("dead letters, expected = found", [*letters, ""]),
+            ("dead letters, expected = found", letters),
             ("resume, p50 / p99 (s)", [spread(layer.resumes) for layer in layers]),
             ("everything that was wrong", [len(layer.problems) for layer in layers]),
             ("minutes", [f"{layer.seconds / 60:.1f}" for layer in layers]),
         ]
-        head = ["| | A: simulated | B: crash points | C: real Ray |", "|---|---:|---:|---:|"]
+        head = ["| | A: simulated | S: schedulers | B: crash points | C: real Ray |", "|---|---:|---:|---:|---:|"]
         return head + [f"| {name} | {' | '.join(map(_written, values))} |" for name, values in rows]
+
+    def _seeds(self, layer: Layer) -> str:
+        first = self.seeds[0]
+        return f"{first} to {first + layer.runs - 1}" if layer.runs else ""
 
     def _faults(self) -> list[str]:
         rows = [
             f"| {letter} | {kind} | {count:,} |"
-            for letter, layer in (("A", self.simulated), ("B", self.points), ("C", self.real))
+            for letter, layer in self.layers.items()
             for kind, count in layer.faults.most_common()
         ]
         return ["| layer | fault | times |", "|---|---|---:|", *rows]
@@ -156,12 +166,9 @@ class Report:
             f"| {catch.mutant} | {catch.layer} | {'; '.join(catch.by) or catch.skipped or 'NOT CAUGHT'} |"
             for catch in self.catches
         ]
-        rows += [f"| {name} | | not tried: the scheduler is not attacked yet |" for name in NOT_APPLICABLE]
         if not self.catches:
             return []
-        caught, _, own = self.mutants.partition(" / ")
-        planned = int(own) + len(NOT_APPLICABLE)
-        rows.append(f"| **caught / applicable / in the plan** | | **{caught} / {own} / {planned}** |")
+        rows.append(f"| **caught / total** | | **{self.mutants}** |")
         return ["| mutant | layer | caught by |", "|---|---|---|", *rows]
 
     def _end(self) -> list[str]:

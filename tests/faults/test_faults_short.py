@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.faults.campaign import AMOUNTS
-from tests.faults.hunt import ON_DISK, on_disk
-from tests.faults.mutant import SIMULATED, Mutant, WithoutBitCheck
+from tests.faults.errand import run_errands
+from tests.faults.hunt import ON_DISK, check_of, on_disk
+from tests.faults.mutant import SCHEDULED, SIMULATED, Mutant, SchedulerMutant, WithoutBitCheck
 from tests.faults.power import can_record
 from tests.faults.simulation import Parts, play
 from tests.faults.story import difference
@@ -51,7 +52,28 @@ def test_a_seed_replays_in_another_process(seed: int) -> None:
 
 @pytest.mark.parametrize("mutant", SIMULATED, ids=lambda mutant: mutant.name)
 def test_a_mechanism_that_is_missing_is_noticed(mutant: Mutant) -> None:
-    assert any(play(seed, mutant.parts).problems for seed in range(60))
+    assert any(list(map(check_of, play(seed, mutant.parts).problems)) for seed in range(60))
+
+
+def test_under_schedulers_that_die_and_freeze_every_instance_succeeds_once() -> None:
+    faults: Counter[str] = Counter()
+    counters: Counter[str] = Counter()
+    for seed in range(AMOUNTS["short"].errands):
+        errands = run_errands(seed)
+        assert errands.problems == [], f"seed {seed}"
+        faults += errands.faults
+        counters += errands.counters
+    assert faults["process of a task stood still"] > 10
+    assert counters["leases_expired"] > 10
+    assert counters["processes_refused"] > 10
+
+
+@pytest.mark.parametrize("mutant", SCHEDULED, ids=lambda mutant: mutant.name)
+def test_a_mechanism_of_schedulers_that_is_missing_is_noticed(mutant: SchedulerMutant) -> None:
+    assert any(
+        list(map(check_of, run_errands(seed, mutant.mutation, by_host_clock=mutant.by_host_clock).problems))
+        for seed in range(40)
+    )
 
 
 def test_a_failing_seed_is_printed_with_the_names_of_the_entries() -> None:

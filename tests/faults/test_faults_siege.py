@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from tests.faults.misfortune import fill_disk, open_old_run
-from tests.faults.mutant import NOT_APPLICABLE
 from tests.faults.report import Report
 from tests.faults.siege import DRIVER, Attacks, Order
 
@@ -46,9 +45,14 @@ def test_a_disk_of_eight_megabytes_that_stays_full_suspends_a_run_which_goes_on(
     assert attacks.skipped or attacks.done["disk full, suspended and resumed"] == 1
 
 
-def test_mutants_that_are_not_tried_are_counted_in_the_report() -> None:
+def test_figures_of_several_campaigns_are_added_up() -> None:
     catch = {"mutant": "no bit check", "layer": "A", "caught": True, "by": ["the answer"], "skipped": None}
-    plain = {**Report("short").plain(), "mutants": [catch]}
-    text = str(Report.of(plain))
-    assert "| **caught / applicable / in the plan** | | **1 / 1 / 4** |" in text
-    assert all(f"| {name} | | not tried" in text for name in NOT_APPLICABLE)
+    first, second = Report("short", seeds=(0, 80)), Report("short", seeds=(80, 100))
+    first.simulated.runs, second.simulated.runs = 80, 20
+    second.points.problems.append("entries lost")
+    report = Report.of({**first.plain(), "mutants": [catch]}, second.plain())
+    text = str(report)
+    assert "| runs | 100 | 0 | 0 | 0 |" in text
+    assert "| **runs with entries lost** | 0 | 0 | 1 | 0 |" in text
+    assert "| **caught / total** | | **1 / 1** |" in text
+    assert report.problems == ["entries lost"]
