@@ -5,7 +5,7 @@ import importlib.util
 import os
 import sys
 import traceback as tracebacks
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,11 +52,15 @@ class ImportFailure:
         return f"{self.path}: {self.reason}"
 
 
-def dag_files(folder: Path) -> list[Path]:
+def dag_files(folder: Path, known: Container[str] = ()) -> list[Path]:
     """Return the files below a folder that may define DAGs, in order.
 
     These are the `.py` files that speak of DAGs at all (`dag`, in any case); hidden folders and `__pycache__` are left
     out, and links to folders are followed once.
+
+    Args:
+        folder: The folder.
+        known: Paths of files that are taken without a look at what they hold.
     """
     found: list[Path] = []
     entered: set[tuple[int, int]] = set()
@@ -68,7 +72,7 @@ def dag_files(folder: Path) -> list[Path]:
         entered.add((about.st_dev, about.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
         paths = [Path(root, name) for name in sorted(files) if name.endswith(".py") and not name.startswith(".")]
-        found += [path for path in paths if _may_define_dags(path)]
+        found += [path for path in paths if str(path) in known or _may_define_dags(path)]
     return found
 
 
