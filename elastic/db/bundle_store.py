@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from elastic.db import audit
 from elastic.db.clock import now
@@ -25,14 +25,18 @@ class BundleRow:
     content: bytes = field(repr=False)
 
 
-def keep_bundle(database: Database, found: BundleRow) -> None:
-    """Keep a bundle; one of the same digest stays as it is."""
+def keep_bundle(database: Database, found: BundleRow, *, sign_again: bool = False) -> None:
+    """Keep a bundle; one of the same digest stays as it is, or takes over the new signature and entry point."""
     row = {name: getattr(found, name) for name in found.__dataclass_fields__}
 
     def work(connection: Connection, _: bool) -> None:
         insertion = insert_if_absent(connection, table).values(created_at=now())
         if connection.execute(insertion, {**row, "size": len(found.content)}).rowcount == 1:
             audit.note(connection, "bundle kept", found.digest)
+        elif sign_again:
+            signed = {name: row[name] for name in ("signer", "signature", "entry_point")}
+            connection.execute(update(table).where(table.c.digest == found.digest).values(signed))
+            audit.note(connection, "bundle signed again", found.digest)
 
     database.write(work)
 

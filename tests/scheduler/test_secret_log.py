@@ -1,0 +1,97 @@
+"""Secrets of connections and variables are in no log, no error and no row that a run leaves behind."""
+
+import base64
+import logging
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from run_samples import START, attempts, dag_of, run, states
+
+from elastic.config.settings import read_settings
+from elastic.dag import DAG, TaskSkipped
+from elastic.db.connection_store import ConnectionStore
+from elastic.db.secret import add_key, cipher_of, key_path
+from elastic.db.variable_store import VariableStore
+from elastic.hooks.connection import Connection
+from elastic.hooks.lookup import connection
+from elastic.operators import BashOperator, PythonOperator
+from elastic.scheduler.rendering import rendered
+from elastic.scheduler.site import Site
+
+#: One for each place from which a task may have it.
+SECRETS = {place: f"canary/{place} of 'a' mine" for place in ("environment", "database", "variable", "setting")}
+
+
+@pytest.fixture(autouse=True)
+def _known(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"postgresql://me:{quote(SECRETS['environment'], safe='')}@h/d"
+    monkeypatch.setenv("ELASTIC_CONN_OUTSIDE", url)
+    monkeypatch.setenv("ELASTIC_VAR_API_TOKEN", SECRETS["setting"])
+    monkeypatch.setenv("ELASTIC__LOGS__FLOW_FOLDER", str(home / "flows"))
+    settings = read_settings()
+    add_key(key_path(settings))
+    site = Site.of()
+    told = Connection(conn_id="inside", kind="mysql", host="h", login="me", password=SECRETS["database"])
+    ConnectionStore(site.database, cipher_of(settings)).add(told)
+    VariableStore(site.database, cipher_of(settings)).put("db_password", SECRETS["variable"])
+
+
+def _leaks(folder: Path) -> Iterator[str]:
+    """Return where a secret can be read, in one of the forms that texts have."""
+    for path in sorted(folder.rglob("*")):
+        content = path.read_bytes() if path.is_file() else b""
+        for secret in SECRETS.values():
+            encoded = base64.b64encode(secret.encode()).rstrip(b"=")
+            for form in (secret.encode(), quote(secret, safe="").encode(), encoded[:-2], repr(secret)[1:-1].encode()):
+                if form in content:
+                    yield f"{path.name}: {form!r}"
+
+
+TELL = """{{ conn.outside.password }} {{ conn.inside.password }} {{ var.db_password }} {{ var.api_token }}"""
+
+
+def _telling() -> DAG:
+    """Return a DAG that tells its secrets in every way it can."""
+
+    def tell(var: Any) -> None:
+        found = [connection("outside").password, connection("inside").password, var["db_password"], var["api_token"]]
+        print(found)  # noqa: T201 - what is printed is part of the log
+        for secret in found:
+            logging.getLogger("somebody").warning("it is %s", secret)
+            logging.getLogger("elastic.task.python").info(quote(str(secret), safe=""))
+            print(base64.b64encode(str(secret).encode()).decode())  # noqa: T201 - the same
+        subprocess.run(["echo", *map(str, found)], check=True, stdout=subprocess.DEVNULL)
+        try:
+            raise KeyError(found[0])
+        except KeyError as error:
+            raise ValueError(f"with {found}") from error
+
+    def skip(conn: Any) -> None:
+        raise TaskSkipped(f"because {conn['inside'].password}")
+
+    dag = dag_of("telling")
+    BashOperator(task_id="bash", bash_command=f'echo "{TELL}"; exit 3', dag=dag, do_xcom_push=False)
+    PythonOperator(task_id="python", python_callable=tell, dag=dag)
+    PythonOperator(task_id="skip", python_callable=skip, dag=dag)
+    return dag
+
+
+def test_no_secret_is_left_behind_by_a_run(home: Path) -> None:
+    dag = _telling()
+    assert states(run(dag)) == {"bash": "failed", "python": "failed", "skip": "skipped"}
+    logs = {name: (home / f"logs/telling/{name}/2016-02-22T00:00:00").read_text() for name in dag.task_ids}
+    assert "*** *** *** ***" in logs["bash"]
+    assert logs["python"].count("it is ***") == 4
+    (failed,) = attempts(dag, "python")
+    assert failed.error is not None
+    assert failed.error.endswith('ValueError: with ["***", "***", "***", "***"]\n')
+    assert list(_leaks(home)) == []
+
+
+def test_no_secret_is_shown_by_rendering() -> None:
+    fields = rendered(Site.of(), _telling().get_task("bash"), START)
+    assert fields == {"bash_command": 'echo "*** *** *** ***"; exit 3'}
