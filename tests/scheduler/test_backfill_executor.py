@@ -26,6 +26,7 @@ from elastic.operators import PythonOperator
 
 
 def work(task):
+    print("at work")
     ticks = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
     began, ends = int(ticks) / os.sysconf("SC_CLK_TCK"), time.clock_gettime(time.CLOCK_BOOTTIME)
     (Path({here!r}) / task.task_id).write_text(f"{{os.getpid()}} {{began}} {{ends}}")
@@ -77,6 +78,8 @@ def test_an_executor_of_twenty_lines_works_and_what_it_starts_twice_runs_once(tm
     (good,), (bad,) = attempts(dag, "first"), attempts(dag, "bad")
     assert (good.state, good.pid) == (TaskState.SUCCESS, int((tmp_path / "first").read_text().split()[0]))
     assert good.pid != os.getpid()
+    log = Site.of().logs / "programs/first/2016-02-22T00:00:00"
+    assert [line for line in log.read_text().splitlines() if line.endswith("INFO - at work")]
     assert (bad.state, bad.exit_code) == (TaskState.FAILED, -9)
 
 
