@@ -19,6 +19,9 @@ _HEARTBEAT = 4
 #: Seconds without a cable: once so that only the heartbeat notices, once so that Ray gives the node up too.
 _CUTS = (3 * _HEARTBEAT, 45)
 
+#: Seconds in which the second node must be at work.
+_DROUGHT = 180
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -80,7 +83,7 @@ def cut_off(siege: Siege) -> None:
     siege.begin()
     far = siege.cluster._nodes[1]
     for seconds in _CUTS:
-        until = time.monotonic() + 60
+        until = time.monotonic() + _DROUGHT
         while not any(belongs(pid, far) for pid in siege.busy()) and time.monotonic() < until and not siege.is_over():
             pause(0.1)
         if not any(belongs(pid, far) for pid in siege.busy()):
