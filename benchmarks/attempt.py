@@ -1,0 +1,68 @@
+"""A process in which contenders of one engine make their attempts: `python -m benchmarks.attempt ORDER`.
+
+The order is a JSON object (see `Order`); for each attempt a line is printed that begins with `ANSWERED`.
+"""
+
+import json
+import sys
+import tempfile
+import time
+import traceback
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.catalogue import WORKLOADS
+from benchmarks.engine import ENGINES
+from benchmarks.text import Text
+from benchmarks.workload import Attempt, Contender
+
+ANSWERED = "attempt answered: "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Which attempts a process makes."""
+
+    engine: str
+    #: (key of a workload, label of a contender)
+    contenders: list[tuple[str, str]]
+    quick: bool
+    #: see `Text`
+    text: tuple[str, str, str, str]
+
+    def plain(self) -> str:
+        return json.dumps(asdict(self))
+
+
+def carry_out(order: Order) -> None:
+    """Make all attempts; one that fails says so and does not stop the others."""
+    # Commands start what they need by themselves.
+    commands = all(WORKLOADS[key].of_commands for key, _ in order.contenders)
+    began = time.perf_counter()
+    with nullcontext() if commands else ENGINES[order.engine].opened() as session:
+        start = time.perf_counter() - began
+        for key, label in order.contenders:
+            (contender,) = [one for one in WORKLOADS[key].contenders if one.label == label]
+            told = {"workload": key, "contender": label, "start": start}
+            answer = json.dumps({**told, **_attempt(contender, key, order, session)})
+            print(f"\n{ANSWERED}{answer}", flush=True)
+
+
+def _attempt(contender: Contender, key: str, order: Order, session: Any) -> dict[str, Any]:
+    workload = WORKLOADS[key]
+    origin, *folders = order.text
+    size = (workload.quick if order.quick else workload.full) // contender.fraction
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        attempt = Attempt(size, Text(origin, *map(Path, folders)), session, Path(folder))
+        try:
+            check = contender.carry_out(attempt)
+        except Exception as error:
+            traceback.print_exc()
+            return {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
+    return {"seconds": attempt.seconds, "check": check}
+
+
+if __name__ == "__main__":
+    carry_out(Order(**json.loads(sys.argv[1])))

@@ -1,0 +1,171 @@
+"""Attempts in processes of their own: how long, how much memory, and how fast the machine was meanwhile."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.attempt import ANSWERED, Order
+from benchmarks.process_tree import ProcessTree
+from benchmarks.workload import WORKED
+
+ROOT = Path(__file__).resolve().parents[1]
+
+#: Seconds between two looks at the memory.
+_LOOK_SECONDS = 0.1
+
+#: Seconds for the attempts of one process.
+LIMIT_SECONDS = 900.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What one attempt gave."""
+
+    workload: str
+    contender: str
+    #: of the work alone
+    seconds: float | None = None
+    #: of opening what it runs on
+    start: float = 0.0
+    check: dict[str, Any] | None = None
+    #: bytes of all its processes at their peak; None when nobody looked
+    memory: int | None = None
+    #: seconds of the canary before and after it
+    canary: tuple[float, float] = (0.0, 0.0)
+    #: why there is no answer
+    error: str = ""
+
+
+def canary() -> float:
+    """Return the seconds of a small job of one CPU that is always the same: how fast the machine is just now.
+
+    Its table is larger than the caches that a CPU has for itself, so that it notices those who use the memory.
+    """
+    began = time.perf_counter()
+    table = dict.fromkeys(range(200_000), 0)
+    key = 1
+    for _ in range(400_000):
+        key = key * 1_103_515_245 % 199_999
+        table[key] += 1
+    return time.perf_counter() - began
+
+
+def measure(order: Order, *, watched: bool, limit: float = LIMIT_SECONDS) -> list[Measured]:
+    """Return what the attempts of one process gave.
+
+    Args:
+        order: Which attempts.
+        watched: Their memory is looked at too, which takes some of the CPUs' time.
+        limit: Seconds until the process is ended.
+    """
+    before = canary()
+    with tempfile.TemporaryDirectory(prefix="benchmark-home-") as home, tempfile.TemporaryFile("w+") as complaints:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.attempt", order.plain()],
+            cwd=ROOT,
+            env=_environment(home),
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+            start_new_session=True,
+        )
+        watch = _Watch(process, limit, watched=watched)
+        answers = list(_answers(process, watch))
+        process.wait()
+        watch.stop()
+        complaints.seek(0)
+        reason = watch.reason or _last_line(complaints.read()) or f"ended with {process.returncode}"
+    answered = {(answer["workload"], answer["contender"]) for answer in answers}
+    answers += [
+        {"workload": key, "contender": name, "error": reason}
+        for key, name in order.contenders
+        if (key, name) not in answered
+    ]
+    canaries = (before, canary())
+    return [Measured(**answer, canary=canaries) for answer in answers]
+
+
+def _answers(process: "subprocess.Popen[str]", watch: "_Watch") -> Iterator[dict[str, Any]]:
+    assert process.stdout is not None
+    peak = None
+    for line in process.stdout:
+        if line.startswith(WORKED):
+            peak = watch.peak()
+        elif line.startswith(ANSWERED):
+            yield {**json.loads(line.removeprefix(ANSWERED)), "memory": peak}
+            watch.peak()
+
+
+class _Watch:
+    """A thread that looks at a process and all it has started, and ends it when its time is over."""
+
+    def __init__(self, process: "subprocess.Popen[str]", limit: float, *, watched: bool) -> None:
+        self._process, self._watched = process, watched
+        self._tree = ProcessTree(process.pid)
+        self._deadline = time.monotonic() + limit
+        self._limit = limit
+        self._peak = 0
+        self._over = threading.Event()
+        self.reason = ""
+        self._thread = threading.Thread(target=self._look)
+        self._thread.start()
+
+    def peak(self) -> int | None:
+        """Return the peak since this was asked before; None when nobody looks."""
+        # Whom a contender has started is still there now, and is remembered for the end.
+        if not self._watched:
+            self._tree.look()
+            return None
+        peak, self._peak = max(self._peak, self._tree.memory()), 0
+        return peak
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join()
+        self._tree.end()
+
+    def _look(self) -> None:
+        while not self._over.wait(_LOOK_SECONDS):
+            if self._watched:
+                self._peak = max(self._peak, self._tree.memory())
+            if time.monotonic() > self._deadline:
+                self.reason = f"not done after {self._limit:,.0f} s"
+                self._tree.kill()
+                return
+
+
+def _environment(home: str) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    # Workers of all engines import the functions from here.
+    own = {"PYTHONPATH": str(ROOT), "ELASTIC_HOME": home, "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    return {**environment, **own}
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or [""])[-1]
+
+
+def medians(variants: Mapping[str, tuple[Callable[[], Any], Any]], rounds: int) -> dict[str, float]:
+    """Return the median seconds of each variant, in this process; they take turns within a round.
+
+    Args:
+        variants: By name, what is called, and what it must return.
+        rounds: How often.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for _ in range(rounds):
+        for name, (run, answer) in variants.items():
+            began = time.perf_counter()
+            if run() != answer:
+                raise SystemExit(f"{name}: the answer is wrong")
+            seconds[name].append(time.perf_counter() - began)
+    return {name: statistics.median(times) for name, times in seconds.items()}

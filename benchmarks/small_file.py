@@ -1,0 +1,20 @@
+"""W2: the words of many small files."""
+
+from benchmarks.word_peer import Corpus, contenders
+from benchmarks.workload import Workload
+
+_SMALL = Corpus("small", files_per_piece=100)
+
+#: Files.
+FULL, QUICK = 10_000, 300
+
+SMALL_FILES = Workload(
+    key="W2",
+    title="Word count over small files",
+    unit="files",
+    full=FULL,
+    quick=QUICK,
+    units=lambda size, text: len(_SMALL.paths(text)),
+    contenders=contenders(_SMALL, one_file_per_chunk=True),
+    notes=("Ours gets one file per chunk; the programs written by hand take a hundred files as one piece of work.",),
+)

@@ -1,0 +1,289 @@
+"""Ways to count the words of files, for all workloads that do that."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import elastic
+from benchmarks.engine import WORKERS, actors_of, feed
+from benchmarks.text import Text
+from benchmarks.workload import Attempt, Check, Contender, words_check, words_check_of
+from elastic.aggregators import Count
+
+#: Bytes that a hand-written loop reads at once: the fastest of those that were tried.
+BLOCK_BYTES = 64 << 10
+
+#: The plain loops.
+LINES, BLOCKS = "python: by line", "python: by block"
+
+#: Lines that begin from one byte of a file on and before another one.
+Range = tuple[str, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Files whose words are counted, and what a hand-written program takes as one piece of work."""
+
+    #: a folder of `Text`
+    folder: str
+    piece_bytes: int | None = None
+    files_per_piece: int = 1
+
+    def root(self, text: Text) -> Path:
+        root: Path = getattr(text, self.folder)
+        return root
+
+    def paths(self, text: Text) -> list[str]:
+        return sorted(str(path) for path in self.root(text).rglob("*.txt"))
+
+    def mebibytes(self, size: int, text: Text) -> float:
+        return sum(map(os.path.getsize, self.paths(text))) / (1 << 20)
+
+    def pieces(self, text: Text) -> list[list[Range]]:
+        whole = [(path, 0, os.path.getsize(path)) for path in self.paths(text)]
+        if self.piece_bytes is None:
+            step = self.files_per_piece
+            return [whole[first : first + step] for first in range(0, len(whole), step)]
+        step = self.piece_bytes
+        return [[(path, start, min(start + step, size))] for path, _, size in whole for start in range(0, size, step)]
+
+
+def count(piece: list[Range], counts: Counter[bytes] | None = None) -> Counter[bytes]:
+    """Count the words of a piece of work, a block at a time, into a table that is there or a new one."""
+    counts = Counter() if counts is None else counts
+    for path, start, stop in piece:
+        for block in _blocks(path, start, stop):
+            counts.update(block.split())
+    return counts
+
+
+def _blocks(path: str, start: int, stop: int) -> Iterator[bytes]:
+    """Yield blocks of whole lines: of those that begin from `start` on and before `stop`."""
+    with Path(path).open("rb") as file:
+        if start:
+            file.seek(start - 1)
+            file.readline()
+        while (left := stop - file.tell()) > 0:
+            block = file.read(min(BLOCK_BYTES, left))
+            yield block if block.endswith(b"\n") else block + file.readline()
+
+
+class Counting:
+    """An actor that keeps one table of words."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[bytes] = Counter()
+
+    def add(self, piece: list[Range]) -> None:
+        count(piece, self.counts)
+
+    def count(self, piece: list[Range]) -> Counter[bytes]:
+        return count(piece)
+
+    def result(self) -> Counter[bytes]:
+        return self.counts
+
+
+def words_of(lines: list[str]) -> list[str]:
+    """Return the words of many lines at once."""
+    return " ".join(lines).split()
+
+
+def count_lines(paths: Iterable[str | Path]) -> Counter[str]:
+    """Count the words of text files, a line at a time: the loop that everybody writes first."""
+    counts: Counter[str] = Counter()
+    for path in paths:
+        with Path(path).open(encoding="utf-8", newline="\n") as file:
+            for line in file:
+                counts.update(line.split())
+    return counts
+
+
+def ours_by_line(files: dict[str, Any], cluster: str, corpus: Corpus, attempt: Attempt) -> Check:
+    with attempt.timed():
+        words = elastic.read_text(corpus.root(attempt.text), **files).flat_map(str.split).aggregate(Count())
+        counts = words.run(cluster=cluster).value
+    return words_check(counts)
+
+
+def ours_by_block(files: dict[str, Any], cluster: str, corpus: Corpus, attempt: Attempt) -> Check:
+    with attempt.timed():
+        words = elastic.read_text(corpus.root(attempt.text), **files).map_chunks(words_of).aggregate(Count())
+        counts = words.run(cluster=cluster).value
+    return words_check(counts)
+
+
+def plain_by_line(corpus: Corpus, attempt: Attempt) -> Check:
+    with attempt.timed():
+        counts = count_lines(corpus.paths(attempt.text))
+    return words_check(counts)
+
+
+def plain_by_block(corpus: Corpus, attempt: Attempt) -> Check:
+    with attempt.timed():
+        counts = count([(path, 0, os.path.getsize(path)) for path in corpus.paths(attempt.text)])
+    return words_check(counts)
+
+
+def pool(corpus: Corpus, attempt: Attempt) -> Check:
+    with attempt.timed():
+        counts: Counter[bytes] = Counter()
+        for some in attempt.session.imap_unordered(count, corpus.pieces(attempt.text)):
+            counts.update(some)
+    return words_check(counts)
+
+
+def ray_tasks(corpus: Corpus, attempt: Attempt) -> Check:
+    ray = attempt.session
+    task = ray.remote(count)
+    with attempt.timed():
+        counts: Counter[bytes] = Counter()
+        remaining, pending = iter(corpus.pieces(attempt.text)), []
+        while True:
+            pending += [task.remote(piece) for piece in islice(remaining, 4 * WORKERS - len(pending))]
+            if not pending:
+                break
+            (done,), pending = ray.wait(pending)
+            counts.update(ray.get(done))
+    return words_check(counts)
+
+
+def ray_actor_pool(corpus: Corpus, attempt: Attempt) -> Check:
+    from ray.util import ActorPool
+
+    actors = actors_of(attempt.session, Counting)
+    with attempt.timed():
+        counts: Counter[bytes] = Counter()
+        pieces = corpus.pieces(attempt.text)
+        for some in ActorPool(actors).map_unordered(lambda actor, piece: actor.count.remote(piece), pieces):
+            counts.update(some)
+    return words_check(counts)
+
+
+def ray_actors(corpus: Corpus, attempt: Attempt) -> Check:
+    ray = attempt.session
+    actors = actors_of(ray, Counting)
+    with attempt.timed():
+        feed(ray, actors, corpus.pieces(attempt.text), lambda actor, piece: actor.add.remote(piece))
+        counts, *others = (ray.get(actor.result.remote()) for actor in actors)
+        for other in others:
+            counts.update(other)
+    return words_check(counts)
+
+
+def ray_data(corpus: Corpus, attempt: Attempt) -> Check:
+    with attempt.timed():
+        lines = attempt.session.read_text(corpus.paths(attempt.text))
+        table = lines.map_batches(_count_batch, batch_size=100_000).groupby("word").sum("count").materialize()
+    counts: dict[str, int] = {}
+    for batch in table.iter_batches(batch_format="numpy"):
+        counts.update(zip(batch["word"].tolist(), batch["sum(count)"].tolist(), strict=True))
+    return words_check(counts)
+
+
+def _count_batch(batch: dict[str, Any]) -> dict[str, Any]:
+    import numpy
+
+    counts: Counter[str] = Counter()
+    for line in batch["text"]:
+        counts.update(line.split())
+    # With no words at all numpy could not tell what they are.
+    return {
+        "word": numpy.array(list(counts), dtype=object),
+        "count": numpy.fromiter(counts.values(), dtype=numpy.int64),
+    }
+
+
+def dask_futures(corpus: Corpus, attempt: Attempt) -> Check:
+    from dask.distributed import as_completed
+
+    client = attempt.session
+    with attempt.timed():
+        counts: Counter[bytes] = Counter()
+        for future in as_completed(client.map(count, corpus.pieces(attempt.text), pure=False)):
+            counts.update(future.result())
+            future.release()
+    return words_check(counts)
+
+
+def spark(corpus: Corpus, attempt: Attempt) -> Check:
+    from pyspark.sql import functions
+
+    with attempt.timed():
+        lines = attempt.session.read.text(corpus.paths(attempt.text))
+        words = lines.select(functions.explode(functions.split("value", r"\s+")).alias("word")).where("word <> ''")
+        counts = words.groupBy("word").count().cache()
+        counts.count()
+    sums = ["sum(count) total", "count(*) distinct", "sum(count * count) squares", "sum(length(word)) letters"]
+    top = counts.orderBy(functions.desc("count"), "word").limit(10).collect()
+    return words_check_of(**counts.selectExpr(*sums).first().asDict(), top=[tuple(row) for row in top])
+
+
+def polars(corpus: Corpus, attempt: Attempt) -> Check:
+    pl = attempt.session
+    with attempt.timed():
+        lines = pl.scan_lines(corpus.paths(attempt.text), name="line")
+        words = lines.select(pl.col("line").str.extract_all(r"\S+").alias("word")).explode("word").drop_nulls()
+        counts = words.group_by("word").len("count").collect(engine="streaming")
+    number = pl.col("count").cast(pl.Int64)
+    letters = pl.col("word").str.len_bytes().sum()
+    sums = counts.select(
+        number.sum().alias("total"), pl.len().alias("distinct"), (number**2).sum().alias("squares"), letters=letters
+    )
+    top = counts.sort(["count", "word"], descending=[True, False]).head(10).rows()
+    return words_check_of(**sums.row(0, named=True), top=top)
+
+
+def duckdb(corpus: Corpus, attempt: Attempt) -> Check:
+    database = attempt.session
+    with attempt.timed():
+        database.execute("CREATE OR REPLACE TABLE counts AS " + _DUCKDB_COUNTS, [corpus.paths(attempt.text)])
+    sums = "sum(n) total, count(*) AS distinct, sum(n * n) squares, sum(length(word)) letters"
+    total, distinct, squares, letters = database.execute(f"SELECT {sums} FROM counts").fetchone()
+    top = database.execute("SELECT word, n FROM counts ORDER BY n DESC, word LIMIT 10").fetchall()
+    return words_check_of(total=total, distinct=distinct, squares=squares, letters=letters, top=top)
+
+
+#: A line is a row of one column: no byte of the text is the delimiter, which is the character of code 1.
+_DUCKDB_COUNTS = r"""
+SELECT word, count(*) AS n
+FROM (SELECT unnest(string_split_regex(line, '\s+')) AS word
+      FROM read_csv(?, columns = {'line': 'VARCHAR'}, auto_detect = false, header = false, delim = 'DELIMITER',
+                    quote = '', escape = '', max_line_size = 4000000))
+WHERE word <> '' GROUP BY word
+""".replace("DELIMITER", chr(1))
+
+
+def contenders(corpus: Corpus, **files: Any) -> tuple[Contender, ...]:
+    """Return all contenders for the words of a corpus.
+
+    Args:
+        corpus: What is counted.
+        files: Arguments of `elastic.read_text`.
+    """
+    rows: list[tuple[str, str, Callable[..., Check], str]] = [
+        ("by line", "python", plain_by_line, LINES),
+        ("by block", "python", plain_by_block, BLOCKS),
+        ("by line", "elastic inline", partial(ours_by_line, files, "inline"), LINES),
+        ("by block", "elastic inline", partial(ours_by_block, files, "inline"), BLOCKS),
+        ("by line", "elastic local", partial(ours_by_line, files, "local"), LINES),
+        ("by block", "elastic local", partial(ours_by_block, files, "local"), BLOCKS),
+        ("imap_unordered", "pool", pool, BLOCKS),
+        ("tasks", "ray", ray_tasks, BLOCKS),
+        ("ActorPool", "ray", ray_actor_pool, BLOCKS),
+        ("actors with a table each", "ray", ray_actors, BLOCKS),
+        ("map_batches, groupby, sum", "ray data", ray_data, LINES),
+        ("futures", "dask", dask_futures, BLOCKS),
+        ("DataFrame groupBy", "pyspark", spark, LINES),
+        ("scan_lines, group_by", "polars", polars, LINES),
+        ("string_split_regex, GROUP BY", "duckdb", duckdb, LINES),
+    ]
+    return tuple(
+        Contender(name=name, engine=engine, carry_out=partial(carry_out, corpus), baseline=baseline)
+        for name, engine, carry_out, baseline in rows
+    )
