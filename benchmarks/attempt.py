@@ -18,6 +18,8 @@ from benchmarks.engine import ENGINES
 from benchmarks.text import Text
 from benchmarks.workload import Attempt, Contender
 
+#: The line that is printed when a contender's work is done; a line is waited for then.
+WORKED = "attempt worked"
 ANSWERED = "attempt answered: "
 
 
@@ -55,13 +57,19 @@ def _attempt(contender: Contender, key: str, order: Order, session: Any) -> dict
     origin, *folders = order.text
     size = (workload.quick if order.quick else workload.full) // contender.fraction
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        attempt = Attempt(size, Text(origin, *map(Path, folders)), session, Path(folder))
+        attempt = Attempt(size, Text(origin, *map(Path, folders)), session, Path(folder), _worked)
         try:
             check = contender.carry_out(attempt)
         except Exception as error:
             traceback.print_exc()
             return {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
     return {"seconds": attempt.seconds, "check": check}
+
+
+def _worked() -> None:
+    """Let who watches look at the memory before the answer is looked at."""
+    print(f"\n{WORKED}", flush=True)
+    sys.stdin.readline()
 
 
 if __name__ == "__main__":

@@ -147,7 +147,9 @@ def actors_of(ray: Any, kind: type) -> list[Any]:
     return actors
 
 
-def feed(ray: Any, actors: list[Any], pieces: Iterable[Any], call: Callable[[Any, Any], Any], depth: int = 2) -> list[Any]:
+def feed(
+    ray: Any, actors: list[Any], pieces: Iterable[Any], call: Callable[[Any, Any], Any], depth: int = 2
+) -> list[Any]:
     """Give pieces of work to Ray actors, the next one to who has done one; return the answers.
 
     Args:

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.attempt import ANSWERED, Order
+from benchmarks.attempt import ANSWERED, WORKED, Order
 from benchmarks.process_tree import ProcessTree
-from benchmarks.workload import WORKED
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -73,15 +72,18 @@ def measure(order: Order, *, watched: bool, limit: float = LIMIT_SECONDS) -> lis
             [sys.executable, "-m", "benchmarks.attempt", order.plain()],
             cwd=ROOT,
             env=_environment(home),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=complaints,
             text=True,
             start_new_session=True,
         )
         watch = _Watch(process, limit, watched=watched)
-        answers = list(_answers(process, watch))
-        process.wait()
-        watch.stop()
+        try:
+            answers = list(_answers(process, watch))
+            process.wait()
+        finally:
+            watch.stop(wait=process.poll() is not None)
         complaints.seek(0)
         reason = watch.reason or _last_line(complaints.read()) or f"ended with {process.returncode}"
     answered = {(answer["workload"], answer["contender"]) for answer in answers}
@@ -95,13 +97,17 @@ def measure(order: Order, *, watched: bool, limit: float = LIMIT_SECONDS) -> lis
 
 
 def _answers(process: "subprocess.Popen[str]", watch: "_Watch") -> Iterator[dict[str, Any]]:
+    assert process.stdin is not None
     assert process.stdout is not None
     peak = None
     for line in process.stdout:
         if line.startswith(WORKED):
             peak = watch.peak()
+            process.stdin.write("\n")
+            process.stdin.flush()
         elif line.startswith(ANSWERED):
             yield {**json.loads(line.removeprefix(ANSWERED)), "memory": peak}
+            # What looking at the answer took is nobody's.
             watch.peak()
 
 
@@ -128,10 +134,15 @@ class _Watch:
         peak, self._peak = max(self._peak, self._tree.memory()), 0
         return peak
 
-    def stop(self) -> None:
+    def stop(self, *, wait: bool) -> None:
+        """Look no more; what is left of the processes ends, at once or after some seconds."""
         self._over.set()
         self._thread.join()
-        self._tree.end()
+        self._tree.look()
+        if wait:
+            self._tree.end()
+        self._tree.kill()
+        self._process.wait()
 
     def _look(self) -> None:
         while not self._over.wait(_LOOK_SECONDS):

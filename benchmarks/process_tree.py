@@ -43,13 +43,11 @@ class ProcessTree:
         """Return the bytes that all members take together; what several share counts once, where the kernel tells."""
         return sum(map(_bytes_of, self.look()))
 
-    def end(self) -> int:
-        """Wait until all members have ended, kill those that do not, and return how many these were."""
+    def end(self) -> None:
+        """Wait some seconds for all members to end."""
         deadline = time.monotonic() + _END_SECONDS
-        while (left := self.look()) and time.monotonic() < deadline:
+        while self.look() and time.monotonic() < deadline:
             time.sleep(0.05)
-        self.kill()
-        return len(left)
 
     def kill(self) -> None:
         """Kill all members."""

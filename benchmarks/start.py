@@ -13,7 +13,6 @@ PLAIN = "python: loop"
 _FIVE_LINES = "one two three\ntwo three\nthree\n\nfour four four four\n"
 
 
-
 def ours(cluster: str, attempt: Attempt) -> Check:
     text = _text(attempt)
     arguments = ["example", "word-count", str(text), "--cluster", cluster, "-o", "json"]

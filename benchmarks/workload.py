@@ -9,9 +9,6 @@ from typing import Any
 
 from benchmarks.text import Text
 
-#: The line that is printed when a contender's work is done, and before its answer is looked at.
-WORKED = "attempt: worked"
-
 #: What every contender of a workload must find equally: plain data.
 Check = dict[str, Any]
 
@@ -27,6 +24,8 @@ class Attempt:
     session: Any
     #: an empty folder, for files that a contender needs
     folder: Path
+    #: called when the work is done, and before its answer is looked at
+    worked: Callable[[], None] = lambda: None
     seconds: float | None = None
 
     @contextmanager
@@ -35,7 +34,7 @@ class Attempt:
         began = time.perf_counter()
         yield
         self.seconds = time.perf_counter() - began
-        print(f"\n{WORKED}", flush=True)
+        self.worked()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,74 @@
+"""What figures depend on: the machine, and the versions of what was measured."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from benchmarks.engine import ENGINES
+
+ROOT = Path(__file__).resolve().parents[1]
+
+#: Distributions beside those that an engine's modules are named like.
+_ALSO = {"elastic local": ("ray",), "ray": ("ray",), "ray data": ("ray",), "pyspark": ("py4j",)}
+
+
+def machine() -> str:
+    """Say what this machine is."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
+    parts = [f"{os.cpu_count()} x {_processor()}", f"{memory:.0f} GiB", _system()]
+    return ", ".join(parts)
+
+
+def versions(engines: Iterable[str]) -> str:
+    """Say which versions of Python, of ours and of the engines' packages there are."""
+    told = [f"CPython {platform.python_version()}", f"Elastic {_commit() or version('elastic-dataflow')}"]
+    names = dict.fromkeys(name for key in engines for name in (*_ALSO.get(key, ()), *ENGINES[key].modules))
+    for name in names:
+        with suppress(PackageNotFoundError):
+            told.append(f"{name} {version(name)}")
+    if "pyspark" in names:
+        told.append(f"Java {_java()}")
+    return ", ".join(told)
+
+
+def load() -> tuple[float, float]:
+    """Return the processes that want a CPU (mean of a minute), and the seconds that a host has kept CPUs for itself."""
+    stolen = 0.0
+    with suppress(OSError, IndexError):
+        stolen = int(Path("/proc/stat").read_text().split()[8]) / os.sysconf("SC_CLK_TCK")
+    return os.getloadavg()[0], stolen
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _system() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except OSError:
+        return platform.platform(terse=True)
+
+
+def _commit() -> str:
+    return _first_line(["git", "-C", str(ROOT), "describe", "--always", "--dirty"])
+
+
+def _java() -> str:
+    return _first_line(["java", "-version"]).replace('"', "").removeprefix("openjdk version ").split()[0]
+
+
+def _first_line(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return (done.stdout.splitlines() or [""])[0]
