@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check faults
+.PHONY: run test check faults bench
 
 run: .venv/installed
 	$(BIN)/elastic example word-count
@@ -22,6 +22,11 @@ check: .venv/installed-dev
 # Kills, loses and doubles what it can, and counts entries; see docs/reliability.md.
 faults: .venv/installed-test
 	$(BIN)/python -m tests.faults
+
+# Hours of a machine that has nothing else to do; WORKLOADS='W4 W6' and ROUNDS=3 make it shorter, ARGUMENTS=--quick only
+# sees whether all is right. See docs/performance.md.
+bench: .venv/installed-bench
+	$(BIN)/python -m benchmarks $(WORKLOADS) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGUMENTS)
 
 # Each of these files says that an installation is as new as pyproject.toml.
 .venv/installed: pyproject.toml | .venv

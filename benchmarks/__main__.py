@@ -6,6 +6,7 @@ Run from the root of a checkout. Ends with 1 when an answer is not the plain loo
 import argparse
 import json
 import os
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -22,11 +23,14 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 
 def main() -> int:
     """Measure what the command line asks for."""
+    # Whoever ends this process ends what it has started as well.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     given = _given()
     text = text_of(
         given.cache,
         word_count.QUICK if given.quick else word_count.FULL,
         small_file.QUICK if given.quick else small_file.FULL,
+        kernel=given.text == "kernel" or (given.text is None and not given.quick),
     )
     campaign = Campaign(
         workloads=tuple(WORKLOADS[key] for key in given.workloads or WORKLOADS),
@@ -58,6 +62,7 @@ def _given() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--engines", nargs="+", choices=ENGINES, metavar="ENGINE", help=f"of {', '.join(ENGINES)}")
     parser.add_argument("--cache", type=Path, default=_cache(), help="where the text is kept; ELASTIC_BENCHMARK_CACHE")
+    parser.add_argument("--text", choices=("kernel", "python"), help="whose words; kernel, or python if --quick")
     parser.add_argument("--page", type=Path, help="where the tables are put; docs/performance.md, but not of --quick")
     parser.add_argument("--json", type=Path, help="where every single measurement is put, one a line")
     given = parser.parse_args()

@@ -1,6 +1,6 @@
 """The master's memory against the number of chunks: it must not grow with it.
 
-    python benchmarks/memory.py
+    python -m benchmarks.memory
 
 Each size runs in a process of its own; the figure is that process's peak resident set. The same run proves the
 answer: the sum over a range that is cut into chunks of one entry.

@@ -1,22 +1,22 @@
 """Where time goes: start-up, per chunk, per entry, next to a plain Counter loop in the same run.
 
-    python benchmarks/overhead.py [--megabytes 64] [--rounds 5]
+    python -m benchmarks.overhead [--megabytes 64] [--rounds 5]
 
 Every figure is the median over the rounds; the variants take turns within a round, so that a slow moment of the
 machine hits all of them. Every answer is compared with the plain loop's.
 """
 
 import argparse
-import statistics
-import sysconfig
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import elastic
+from benchmarks.measurement import medians
+from benchmarks.text import write_python
+from benchmarks.word_peer import count_lines
 from elastic.aggregators import Count
 
 CHUNKS = 100_000
@@ -33,7 +33,7 @@ def main() -> None:
 
 def measure(folder: Path, megabytes: int, rounds: int) -> None:
     text, few = folder / "text.txt", folder / "few.txt"
-    write_text(text, megabytes << 20)
+    write_python(text, megabytes << 20)
     few.write_text("one two\nthree four\nfive\n")
     home = folder / "home"
 
@@ -48,24 +48,12 @@ def measure(folder: Path, megabytes: int, rounds: int) -> None:
     began = time.perf_counter()
     words(few, "local")()
     first = time.perf_counter() - began
-    expected = plain_loop(text)
-    variants: dict[str, tuple[Callable[[], Any], Any]] = {
-        "plain": (lambda: plain_loop(text), expected),
-        "inline": (words(text, "inline"), expected),
-        "local": (words(text, "local"), expected),
-        "few inline": (words(few, "inline"), plain_loop(few)),
-        "few local": (words(few, "local"), plain_loop(few)),
-        "chunks inline": (chunks("inline"), sum(range(CHUNKS))),
-        "chunks local": (chunks("local"), sum(range(CHUNKS))),
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(rounds):
-        for name, (run, answer) in variants.items():
-            began = time.perf_counter()
-            if run() != answer:
-                raise SystemExit(f"{name}: the answer is wrong")
-            seconds[name].append(time.perf_counter() - began)
-    report({name: statistics.median(times) for name, times in seconds.items()}, first, text)
+    variants: dict[str, tuple[Callable[[], Any], Any]] = {"plain": (lambda: count_lines([text]), count_lines([text]))}
+    for cluster in ("inline", "local"):
+        variants[cluster] = (words(text, cluster), count_lines([text]))
+        variants[f"few {cluster}"] = (words(few, cluster), count_lines([few]))
+        variants[f"chunks {cluster}"] = (chunks(cluster), sum(range(CHUNKS)))
+    report(medians(variants, rounds), first, text)
 
 
 def report(median: dict[str, float], first: float, text: Path) -> None:
@@ -84,24 +72,6 @@ def report(median: dict[str, float], first: float, text: Path) -> None:
     print(f"| per line of text (plain loop: {plain / lines * 1e6:.2f} µs) | {per_line[0]} | {per_line[1]} |")
     ratios = [f"{median[c] / plain:.2f}" for c in ("inline", "local")]
     print(f"| whole word count, ratio to the plain loop | {ratios[0]} | {ratios[1]} |")
-
-
-def plain_loop(path: Path) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    with path.open(encoding="utf-8", newline="\n") as file:
-        for line in file:
-            counts.update(line.split())
-    return counts
-
-
-def write_text(path: Path, size: int) -> None:
-    """Write about `size` bytes of Python's own sources."""
-    library = Path(sysconfig.get_paths()["stdlib"])
-    sources = sorted([*library.glob("*.py"), *library.glob("pydoc_data/*.py")])
-    block = b"".join(source.read_bytes().replace(b"\r", b"") for source in sources)
-    with path.open("wb") as file:
-        while file.tell() < size:
-            file.write(block)
 
 
 if __name__ == "__main__":

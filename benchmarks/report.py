@@ -1,7 +1,6 @@
 """What was measured, as tables, and the page that keeps them."""
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
@@ -65,10 +64,9 @@ class Report:
     def _about(self) -> str:
         units = self.workload.units(self.size, self.text)
         text = f" of {self.text.origin}" if self.workload.unit in ("MiB", "files") else ""
+        work = "" if self.workload.of_commands else f"{units:,.0f} {self.workload.unit}{text}; "
         times = f"{len(self.rounds)} {'round' if len(self.rounds) == 1 else 'rounds'}"
-        return (
-            f"{units:,.0f} {self.workload.unit}{text}; {times}, each contender in turn; {self.measured_on:%-d %B %Y}."
-        )
+        return f"{work}{times}, each contender in turn; {self.measured_on:%-d %B %Y}."
 
     def _row(self, contender: Contender) -> str:
         measured = self._of(contender)
@@ -81,9 +79,10 @@ class Report:
         starts = median(one.start + one.seconds for one in measured if one.seconds is not None)
         peak = self.watched.get(contender.label)
         cells = [
-            f"{_seconds(median(times))} ({_seconds(min(times))} to {_seconds(max(times))})",
-            f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}",
-            "" if ratio is None else f"{ratio:.2f}",
+            _seconds(median(times))
+            + (f" ({_seconds(min(times))} to {_seconds(max(times))})" if len(times) > 1 else ""),
+            "" if self.workload.of_commands else f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}",
+            "" if ratio is None else f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.1g}",
             "" if self.workload.of_commands else _seconds(starts),
             f"{peak.memory / (1 << 20):,.0f}" if peak and peak.memory else "",
             "equal" if all(one.check == self._expected() for one in measured) else "**DIFFERS**",
@@ -138,7 +137,7 @@ def of_memory() -> str:
 
 def write(page: Path, reports: Iterable[Report]) -> None:
     """Put tables into the page: each between the marks of its workload, and all else stays."""
-    text = page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
     for report in reports:
         key = report.workload.key
         between = re.compile(rf"(<!-- measured: {key} -->\n).*?(<!-- /measured: {key} -->)", re.DOTALL)

@@ -1,6 +1,6 @@
 """What safety costs: the same work with and without a run that is kept on disk.
 
-    python benchmarks/safety.py [--megabytes 512] [--chunks 100000] [--rounds 5]
+    python -m benchmarks.safety [--megabytes 512] [--chunks 100000] [--rounds 5]
 
 Word count over text, and chunks of one entry; `durability` off and on take turns within a round, and every answer is
 compared. Receipts are made and checked in both; what is measured is the store: commits, syncs and receipt rows. Every
@@ -8,16 +8,15 @@ receipt is kept by default, so there is no fuller audit to compare with.
 """
 
 import argparse
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from overhead import plain_loop, write_text
-
 import elastic
+from benchmarks.measurement import medians
+from benchmarks.text import write_python
+from benchmarks.word_peer import count_lines
 from elastic.aggregators import Count
 
 
@@ -30,13 +29,13 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "text.txt"
-        write_text(text, options.megabytes << 20)
+        write_python(text, options.megabytes << 20)
         words = elastic.read_text(text).flat_map(str.split).aggregate(Count())
         chunks = elastic.from_range(options.chunks, chunk_size=1).aggregate("sum")
         print("| work | durability off | on | ratio |")
         print("| --- | ---: | ---: | ---: |")
         for name, flow, answer in (
-            (f"word count, {options.megabytes} MiB", words, plain_loop(text)),
+            (f"word count, {options.megabytes} MiB", words, count_lines([text])),
             (f"{options.chunks:,} chunks of one entry", chunks, sum(range(options.chunks))),
         ):
             off, on = compare(flow, answer, options.rounds, cluster=options.cluster, home=Path(folder) / "home")
@@ -45,18 +44,12 @@ def main() -> None:
 
 def compare(flow: elastic.Flow, answer: Any, rounds: int, **options: Any) -> tuple[float, float]:
     """Return the median seconds without and with durability."""
-    seconds: dict[str, list[float]] = {"off": [], "on": []}
-    for _ in range(rounds):
-        for durability, times in seconds.items():
-            times.append(timed(lambda mode=durability: flow.run(durability=mode, **options).value, answer))
-    return statistics.median(seconds["off"]), statistics.median(seconds["on"])
 
+    def run(durability: str) -> Callable[[], Any]:
+        return lambda: flow.run(durability=durability, **options).value
 
-def timed(run: Callable[[], Any], answer: Any) -> float:
-    began = time.perf_counter()
-    if run() != answer:
-        raise SystemExit("the answer is wrong")
-    return time.perf_counter() - began
+    median = medians({durability: (run(durability), answer) for durability in ("off", "on")}, rounds)
+    return median["off"], median["on"]
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ _DUCKDB = """
 import sys
 import duckdb
 words = f"SELECT unnest(string_split_regex(content, '[ \\n]+')) AS word FROM read_text('{sys.argv[1]}')"
-print(duckdb.sql(f"SELECT count(*) FROM ({words}) WHERE word = 'three'").fetchone()[0])
+print(duckdb.sql(f"SELECT count(*) FROM ({words}) WHERE word = 'three'").fetchall()[0][0])
 """
 
 _ROWS = (

@@ -49,37 +49,44 @@ class Text:
     small: Path
 
 
-def text_of(cache: Path, size: int, small_files: int) -> Text:
+def text_of(cache: Path, size: int, small_files: int, *, kernel: bool) -> Text:
     """Return the sets of text, each of about `size` bytes; makes what the cache folder does not hold.
 
     Args:
         cache: Kept from run to run.
         size: Bytes of `sources` and of `documentation`; less where the origin has less sources.
         small_files: How many small files.
+        kernel: Take the kernel's, if it can be had; else Python's at once.
     """
-    folder = cache / f"text-{size}-{small_files}"
-    if not (folder / "origin").is_file():
-        shutil.rmtree(folder, ignore_errors=True)
-        origin = _make(cache, folder, size, small_files)
-        # Written last: it says that all the rest is there.
-        (folder / "origin").write_text(origin)
-    return Text((folder / "origin").read_text(), folder / "sources", folder / "documentation", folder / "small")
+    amount = f"{size}-{small_files}"
+    folder = cache / f"kernel-{amount}"
+    if kernel and not _is_made(folder) and (package := _package(cache)):
+        sources = (document for document in _kernel(package) if document.name.endswith((".c", ".h")))
+        documentation = (document for document in _kernel(package) if "/Documentation/" in document.name)
+        _write(folder, sources, documentation, size, small_files)
+        (folder / _MADE).write_text(f"the Linux kernel's sources and documentation, {package.stem}")
+    if not (kernel and _is_made(folder)):
+        release = sys.version.split()[0]
+        folder = cache / f"python-{release}-{amount}"
+        if not _is_made(folder):
+            _write(folder, _python_sources(), _python_help(), size, small_files)
+            (folder / _MADE).write_text(f"Python {release}'s own sources and help")
+    return Text((folder / _MADE).read_text(), folder / "sources", folder / "documentation", folder / "small")
 
 
-def _make(cache: Path, folder: Path, size: int, small_files: int) -> str:
-    package = _package(cache)
-    if package is None:
-        _write(folder, _python_sources(), _python_help(), size, small_files)
-        return f"Python {sys.version.split()[0]}'s own sources and help"
-    sources = (document for document in _kernel(package) if document.name.endswith((".c", ".h")))
-    documentation = (document for document in _kernel(package) if "/Documentation/" in document.name)
-    _write(folder, sources, documentation, size, small_files)
-    return f"the Linux kernel's sources and documentation, {package.stem}"
+#: A file that is written last, and so says that the others are there; it holds the text's origin.
+_MADE = "origin"
+
+
+def _is_made(folder: Path) -> bool:
+    return (folder / _MADE).is_file()
 
 
 def _write(
     folder: Path, sources: Iterable[Document], documentation: Iterable[Document], size: int, small_files: int
 ) -> None:
+    # What is there was not finished.
+    shutil.rmtree(folder, ignore_errors=True)
     for name in ("sources", "documentation", "small"):
         (folder / name).mkdir(parents=True)
     _write_parts(folder / "sources", _with_copies(sources, folder / "small", small_files), size)
@@ -138,13 +145,25 @@ def _kernel(package: Path) -> Iterator[Document]:
     """Yield the kernel's files in the order of the archive, which is that of their paths; nothing is unpacked."""
     # Who wants no more of it closes the pipe, and dpkg-deb complains.
     command = ["dpkg-deb", "--fsys-tarfile", str(package)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as unpacking:
-        with tarfile.open(fileobj=unpacking.stdout, mode="r|") as outer:
-            archive = next(member for member in outer if member.name.endswith(".tar.xz"))
-            with tarfile.open(fileobj=outer.extractfile(archive), mode="r|xz") as inner:
-                for member in inner:
-                    if member.isreg() and (content := inner.extractfile(member)):
-                        yield _plain(member.name, content.read())
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as unpacking,
+        tarfile.open(fileobj=unpacking.stdout, mode="r|") as outer,
+    ):
+        archive = next(member for member in outer if member.name.endswith(".tar.xz"))
+        with tarfile.open(fileobj=outer.extractfile(archive), mode="r|xz") as inner:
+            for member in inner:
+                if member.isreg() and (content := inner.extractfile(member)):
+                    yield _plain(member.name, content.read())
+
+
+def write_python(path: Path, size: int) -> None:
+    """Write about `size` bytes of Python's own sources, over and over."""
+    library = Path(sysconfig.get_paths()["stdlib"])
+    sources = sorted([*library.glob("*.py"), *library.glob("pydoc_data/*.py")])
+    block = b"".join(source.read_bytes().replace(b"\r", b"") for source in sources)
+    with path.open("wb") as file:
+        while file.tell() < size:
+            file.write(block)
 
 
 def _python_sources() -> Iterator[Document]:

@@ -118,8 +118,8 @@ _PEERS = (
     _contender("pyspark", "a partition each", spark, fraction=100),
 )
 _NOTES = (
-    "Those that would take minutes do a part of the work; the rates can be compared. Receipts are made, and commits are "
-    "on, in ours only.",
+    "Those that would take minutes do a part of the work; the rates can be compared. Receipts are made, and commits "
+    "are on, in ours only.",
 )
 
 TEN_THOUSAND = Workload(

@@ -14,7 +14,7 @@ PLAIN = "python: dict"
 
 CHUNKS = 200
 
-#: Of a generator that gives each number below a modulus once before it repeats itself; 2 and 5 are the modulus's primes.
+#: Of a generator that gives each number below a modulus, whose primes are 2 and 5, once before it repeats itself.
 _FACTOR, _SUMMAND, _FIRST = 1_234_561, 987_651, 42
 
 #: Keys whose sums are compared one by one.

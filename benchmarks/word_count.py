@@ -10,9 +10,9 @@ _FEW = Corpus("documentation", piece_bytes=4 << 20)
 FULL, QUICK = 512 << 20, 4 << 20
 
 _NOTES = (
-    "*By line* is `flat_map(str.split)`, and `counts.update(line.split())` in the plain loop; *by block* is `map_chunks` "
-    "with a function that splits all lines of a chunk at once, and blocks of 64 KiB of bytes in the plain loop and in "
-    "the programs written by hand, which take pieces of 4 MiB.",
+    "*By line* is `flat_map(str.split)`, and `counts.update(line.split())` in the plain loop; *by block* is "
+    "`map_chunks` with a function that splits all lines of a chunk at once, and blocks of 64 KiB of bytes in the plain "
+    "loop and in the programs written by hand, which take pieces of 4 MiB.",
 )
 
 MANY_WORDS = Workload(

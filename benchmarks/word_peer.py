@@ -1,6 +1,5 @@
 """Ways to count the words of files, for all workloads that do that."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -41,11 +40,14 @@ class Corpus:
     def paths(self, text: Text) -> list[str]:
         return sorted(str(path) for path in self.root(text).rglob("*.txt"))
 
+    def whole(self, text: Text) -> list[Range]:
+        return [(path, 0, Path(path).stat().st_size) for path in self.paths(text)]
+
     def mebibytes(self, size: int, text: Text) -> float:
-        return sum(map(os.path.getsize, self.paths(text))) / (1 << 20)
+        return sum(size for _, _, size in self.whole(text)) / (1 << 20)
 
     def pieces(self, text: Text) -> list[list[Range]]:
-        whole = [(path, 0, os.path.getsize(path)) for path in self.paths(text)]
+        whole = self.whole(text)
         if self.piece_bytes is None:
             step = self.files_per_piece
             return [whole[first : first + step] for first in range(0, len(whole), step)]
@@ -126,7 +128,7 @@ def plain_by_line(corpus: Corpus, attempt: Attempt) -> Check:
 
 def plain_by_block(corpus: Corpus, attempt: Attempt) -> Check:
     with attempt.timed():
-        counts = count([(path, 0, os.path.getsize(path)) for path in corpus.paths(attempt.text)])
+        counts = count(corpus.whole(attempt.text))
     return words_check(counts)
 
 

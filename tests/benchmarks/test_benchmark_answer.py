@@ -1,0 +1,56 @@
+"""The benchmarks, at small sizes: every way of ours to do a workload gives the plain loop's answer."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.catalogue import WORKLOADS
+
+ROOT = Path(__file__).parents[2]
+
+
+def quick(folder: Path, *engines: str) -> list[dict[str, Any]]:
+    """Run all workloads at small sizes and return what was measured."""
+    told = folder / "measured.jsonl"
+    arguments = ["--quick", "--text", "python", "--cache", str(folder), "--json", str(told), "--engines", *engines]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads(line) for line in told.read_text(encoding="utf-8").splitlines()]
+
+
+def labels(*engines: str) -> set[tuple[str, str]]:
+    return {
+        (key, contender.label)
+        for key, workload in WORKLOADS.items()
+        for contender in workload.contenders
+        if contender.engine in engines
+    }
+
+
+@pytest.mark.parametrize(
+    "engines",
+    [("elastic inline", "pool"), pytest.param(("elastic local",), marks=pytest.mark.cluster)],
+    ids=lambda engines: engines[0],
+)
+@pytest.mark.timeout(600)
+def test_every_workload_has_the_answer_of_the_plain_loop(engines: tuple[str, ...], tmp_path: Path) -> None:
+    measured = quick(tmp_path, *engines)
+    assert [one for one in measured if one["error"]] == []
+    assert {(one["workload"], one["contender"]) for one in measured} == labels("python", *engines)
+    for key in WORKLOADS:
+        answers = [one["check"] for one in measured if one["workload"] == key]
+        assert answers == [answers[0]] * len(answers), key
+    assert {key for key, label in labels(*engines) if label.startswith("elastic")} == set(WORKLOADS)
+
+
+def test_the_answers_are_not_empty(tmp_path: Path) -> None:
+    words = {one["workload"]: one["check"] for one in quick(tmp_path, "python") if "total" in one["check"]}
+    assert words["W1"]["total"] > words["W1"]["distinct"] > 10_000
+    assert words["W1d"]["distinct"] < words["W1"]["distinct"]
+    assert words["W5"]["keys"] == WORKLOADS["W5"].quick // 2
