@@ -16,7 +16,7 @@ from benchmarks.campaign import Campaign
 from benchmarks.catalogue import WORKLOADS
 from benchmarks.engine import ENGINES
 from benchmarks.report import of_memory, write
-from benchmarks.text import text_of
+from benchmarks.text import NO_TEXT, Text, text_of
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 
@@ -26,19 +26,14 @@ def main() -> int:
     # Whoever ends this process ends what it has started as well.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     given = _given()
-    text = text_of(
-        given.cache,
-        word_count.QUICK if given.quick else word_count.FULL,
-        small_file.QUICK if given.quick else small_file.FULL,
-        kernel=given.text == "kernel" or (given.text is None and not given.quick),
-    )
+    workloads = tuple(WORKLOADS[key] for key in given.workloads or WORKLOADS)
     campaign = Campaign(
-        workloads=tuple(WORKLOADS[key] for key in given.workloads or WORKLOADS),
+        workloads=workloads,
         # The plain loops are what the others are compared with.
         engines=tuple(name for name in ENGINES if name == "python" or name in (given.engines or ENGINES)),
         quick=given.quick,
         rounds=given.rounds,
-        text=text,
+        text=_text(given) if any(workload.of_text for workload in workloads) else NO_TEXT,
         say=lambda told: print(told, file=sys.stderr, flush=True),
     )
     reports = campaign.carry_out()
@@ -53,6 +48,12 @@ def main() -> int:
     for problem in problems:
         print(f"WRONG: {problem}", file=sys.stderr)
     return 1 if problems else 0
+
+
+def _text(given: argparse.Namespace) -> Text:
+    size = word_count.QUICK if given.quick else word_count.FULL
+    files = small_file.QUICK if given.quick else small_file.FULL
+    return text_of(given.cache, size, files, kernel=given.text == "kernel" or (given.text is None and not given.quick))
 
 
 def _given() -> argparse.Namespace:

@@ -63,7 +63,7 @@ class Report:
 
     def _about(self) -> str:
         units = self.workload.units(self.size, self.text)
-        text = f" of {self.text.origin}" if self.workload.unit in ("MiB", "files") else ""
+        text = f" of {self.text.origin}" if self.workload.of_text else ""
         work = "" if self.workload.of_commands else f"{units:,.0f} {self.workload.unit}{text}; "
         times = f"{len(self.rounds)} {'round' if len(self.rounds) == 1 else 'rounds'}"
         return f"{work}{times}, each contender in turn; {self.measured_on:%-d %B %Y}."

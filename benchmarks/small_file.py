@@ -12,6 +12,7 @@ SMALL_FILES = Workload(
     key="W2",
     title="Word count over small files",
     unit="files",
+    of_text=True,
     full=FULL,
     quick=QUICK,
     units=lambda size, text: len(_SMALL.paths(text)),

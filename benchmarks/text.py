@@ -49,6 +49,10 @@ class Text:
     small: Path
 
 
+#: For work on something else.
+NO_TEXT = Text("nowhere", Path(), Path(), Path())
+
+
 def text_of(cache: Path, size: int, small_files: int, *, kernel: bool) -> Text:
     """Return the sets of text, each of about `size` bytes; makes what the cache folder does not hold.
 

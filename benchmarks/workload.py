@@ -72,6 +72,8 @@ class Workload:
     notes: tuple[str, ...] = ()
     #: how many units a size is
     units: Callable[[int, Text], float] = field(default=lambda size, text: size)
+    #: it is done on the text, which then has to be made
+    of_text: bool = False
     #: contenders are commands, and what they run on is part of what is measured
     of_commands: bool = False
 

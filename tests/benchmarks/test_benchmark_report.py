@@ -11,7 +11,7 @@ from benchmarks.catalogue import WORKLOADS
 from benchmarks.measurement import Measured
 from benchmarks.process_tree import ProcessTree
 from benchmarks.report import Report, write
-from benchmarks.text import Text
+from benchmarks.text import NO_TEXT
 from benchmarks.workload import words_check
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
@@ -20,8 +20,7 @@ PLAIN, INLINE, POOL = "python: loop", "elastic inline: map", "pool: imap_unorder
 
 
 def report(*rounds: dict[str, Measured]) -> Report:
-    text = Text("nowhere", Path(), Path(), Path())
-    return Report(WORKLOADS["W4"], 1000, text, date(2026, 1, 2), [("dask", "dask")], list(rounds))
+    return Report(WORKLOADS["W4"], 1000, NO_TEXT, date(2026, 1, 2), [("dask", "dask")], list(rounds))
 
 
 def measured(contender: str, seconds: float, inside: int = 785) -> Measured:
