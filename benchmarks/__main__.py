@@ -11,12 +11,14 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import small_file, word_count
 from benchmarks.campaign import Campaign
 from benchmarks.catalogue import WORKLOADS
 from benchmarks.engine import ENGINES
-from benchmarks.report import of_memory, write
+from benchmarks.report import Report, of_memory, write
 from benchmarks.text import NO_TEXT, Text, text_of
+
+#: MiB of text; the sizes of all other work go with it.
+FULL_MEGABYTES, QUICK_MEGABYTES = 512, 4
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 
@@ -27,50 +29,76 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     given = _given()
     workloads = tuple(WORKLOADS[key] for key in given.workloads or WORKLOADS)
-    campaign = Campaign(
+    share = given.megabytes / FULL_MEGABYTES
+    problems: list[str] = []
+
+    def done(report: Report) -> None:
+        print(f"{report}\n", flush=True)
+        if given.json:
+            with given.json.open("a", encoding="utf-8") as file:
+                file.writelines(f"{json.dumps(asdict(one))}\n" for one in report.measured)
+        if given.page:
+            write(given.page, report)
+        problems.extend(report.problems)
+
+    Campaign(
         workloads=workloads,
-        # The plain loops are what the others are compared with.
-        engines=tuple(name for name in ENGINES if name == "python" or name in (given.engines or ENGINES)),
+        engines=tuple(given.engines or ENGINES),
+        share=share,
         quick=given.quick,
         rounds=given.rounds,
-        text=_text(given) if any(workload.of_text for workload in workloads) else NO_TEXT,
+        limit=given.limit,
+        patience=given.patience,
+        text=_text(given, share) if any(workload.of_text for workload in workloads) else NO_TEXT,
         say=lambda told: print(told, file=sys.stderr, flush=True),
-    )
-    reports = campaign.carry_out()
-    print("\n\n".join(map(str, reports)))
-    print(f"\nPeak memory: {of_memory()}, summed over all processes.")
-    if given.json:
-        measured = [one for report in reports for part in (*report.rounds, report.watched) for one in part.values()]
-        given.json.write_text("".join(f"{json.dumps(asdict(one))}\n" for one in measured), encoding="utf-8")
-    if given.page or not given.quick:
-        write(given.page or PAGE, reports)
-    problems = [problem for report in reports for problem in report.problems]
+        done=done,
+    ).carry_out()
+    print(f"Peak memory: {of_memory()}, summed over all processes.")
     for problem in problems:
         print(f"WRONG: {problem}", file=sys.stderr)
     return 1 if problems else 0
 
 
-def _text(given: argparse.Namespace) -> Text:
-    size = word_count.QUICK if given.quick else word_count.FULL
-    files = small_file.QUICK if given.quick else small_file.FULL
-    return text_of(given.cache, size, files, kernel=given.text == "kernel" or (given.text is None and not given.quick))
+def _text(given: argparse.Namespace, share: float) -> Text:
+    files = WORKLOADS["W2"].size(share)
+    return text_of(given.cache, given.megabytes << 20, files, kernel=given.text == "kernel")
 
 
 def _given() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure ours and others, in turn.")
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(WORKLOADS)}; all if left out")
     parser.add_argument("--quick", action="store_true", help="small sizes, once: is everything right? No figures.")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--megabytes", type=_positive, help=f"MiB of text ({FULL_MEGABYTES}); all other work is less in proportion"
+    )
+    parser.add_argument("--rounds", type=_positive, default=5)
     parser.add_argument("--engines", nargs="+", choices=ENGINES, metavar="ENGINE", help=f"of {', '.join(ENGINES)}")
+    parser.add_argument("--limit", type=_positive, default=300, help="seconds until an attempt is ended (300)")
+    parser.add_argument(
+        "--patience",
+        type=_positive,
+        default=30,
+        help="a peer that takes more seconds (30) gets one round",
+    )
     parser.add_argument("--cache", type=Path, default=_cache(), help="where the text is kept; ELASTIC_BENCHMARK_CACHE")
     parser.add_argument("--text", choices=("kernel", "python"), help="whose words; kernel, or python if --quick")
     parser.add_argument("--page", type=Path, help="where the tables are put; docs/performance.md, but not of --quick")
-    parser.add_argument("--json", type=Path, help="where every single measurement is put, one a line")
+    parser.add_argument("--json", type=Path, help="where every single measurement is added, one a line")
     given = parser.parse_args()
     unknown = [key for key in given.workloads if key not in WORKLOADS]
     if unknown:
         parser.error(f"there is no workload {unknown[0]}; there are {', '.join(WORKLOADS)}")
+    given.megabytes = given.megabytes or (QUICK_MEGABYTES if given.quick else FULL_MEGABYTES)
+    given.text = given.text or ("python" if given.quick else "kernel")
+    given.page = given.page or (None if given.quick else PAGE)
     return given
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
 
 
 def _cache() -> Path:

@@ -30,7 +30,8 @@ class Order:
     engine: str
     #: (key of a workload, label of a contender)
     contenders: list[tuple[str, str]]
-    quick: bool
+    #: of the full sizes
+    share: float
     #: see `Text`
     text: tuple[str, str, str, str]
 
@@ -55,7 +56,7 @@ def carry_out(order: Order) -> None:
 def _attempt(contender: Contender, key: str, order: Order, session: Any) -> dict[str, Any]:
     workload = WORKLOADS[key]
     origin, *folders = order.text
-    size = (workload.quick if order.quick else workload.full) // contender.fraction
+    size = workload.size(order.share) // contender.fraction
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         attempt = Attempt(size, Text(origin, *map(Path, folders)), session, Path(folder), _worked)
         try:

@@ -132,7 +132,6 @@ BY_VALUE = Workload(
     title="A generator of short strings",
     unit="entries",
     full=1_000_000,
-    quick=10_000,
     contenders=tuple(
         Contender(name=name, engine=engine, carry_out=carry_out, baseline=PLAIN) for engine, name, carry_out in _ROWS
     ),

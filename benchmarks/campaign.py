@@ -1,7 +1,9 @@
 """Which attempts are made, in which order."""
 
+import importlib.util
+import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from benchmarks.attempt import Order
@@ -18,68 +20,102 @@ class Campaign:
 
     workloads: tuple[Workload, ...]
     engines: tuple[str, ...]
+    #: of the full sizes
+    share: float
+    #: everything once, each engine opened once: is all right?
     quick: bool
     rounds: int
+    #: seconds after which an attempt is ended
+    limit: float
+    #: seconds that a peer's attempt may take if it is to have more rounds than one
+    patience: float
     text: Text
     say: Callable[[str], None]
+    #: called with each report as soon as it is complete
+    done: Callable[[Report], None]
 
-    def carry_out(self) -> list[Report]:
-        """Measure everything and return a report for each workload."""
-        missing = {name: ENGINES[name].missing() for name in self.engines}
-        skipped = [(name, lacks) for name, lacks in missing.items() if lacks]
-        for name, lacks in skipped:
-            self.say(f"{name} is skipped: {lacks} is not installed")
-        engines = [name for name in self.engines if not missing[name]]
-        today = datetime.now(UTC).date()
-        reports = []
-        for workload in self.workloads:
-            size = workload.quick if self.quick else workload.full
-            reports.append(Report(workload, size, self.text, today, skipped))
-        (self._quickly if self.quick else self._thoroughly)(reports, engines)
-        return reports
+    def carry_out(self) -> None:
+        """Measure everything."""
+        for name in self.engines:
+            if lacks := ENGINES[name].missing():
+                self.say(f"{name} is skipped: {lacks} is not installed")
+        reports = [self._report(workload) for workload in self.workloads]
+        if self.quick:
+            self._quickly(reports)
+        for report in reports:
+            if not self.quick:
+                began = time.monotonic()
+                self._thoroughly(report)
+                self.say(f"{report.workload.key} took {(time.monotonic() - began) / 60:.1f} minutes")
+            self.done(report)
 
-    def _quickly(self, reports: list[Report], engines: list[str]) -> None:
+    def _report(self, workload: Workload) -> Report:
+        wanted = [one for one in workload.contenders if one.engine in self.engines]
+        # What others are compared with takes part in any case.
+        baselines = {workload.contenders[0].baseline, *(one.baseline for one in wanted)}
+        wanted = [one for one in workload.contenders if one in wanted or one.label in baselines]
+        lacking = {one.label: lacks for one in wanted if (lacks := _missing(one))}
+        return Report(
+            workload=workload,
+            contenders=[one for one in wanted if one.label not in lacking],
+            size=workload.size(self.share),
+            text=self.text,
+            measured_on=datetime.now(UTC).date(),
+            skipped=lacking,
+        )
+
+    def _quickly(self, reports: list[Report]) -> None:
         """Open each engine once, for all workloads, and look at time and memory at once."""
         for report in reports:
             report.rounds.append({})
         for commands in (False, True):
-            for engine in engines:
+            for engine in ENGINES:
                 asked = [
                     (report, contender)
                     for report in reports
-                    for contender in report.workload.contenders
+                    for contender in report.contenders
                     if contender.engine == engine and report.workload.of_commands is commands
                 ]
                 if asked:
                     for (report, _), measured in zip(asked, self._measured(asked, watched=True), strict=True):
                         report.rounds[0][measured.contender] = report.watched[measured.contender] = measured
 
-    def _thoroughly(self, reports: list[Report], engines: list[str]) -> None:
+    def _thoroughly(self, report: Report) -> None:
         """Give each attempt a process of its own, in turn; look at the memory in a last round."""
-        for report in reports:
-            contenders = [one for one in report.workload.contenders if one.engine in engines]
-            for number in range(self.rounds + 1):
-                watched = number == self.rounds
-                told: dict[str, Measured] = {}
-                # Who comes after whom must not always be the same.
-                turn = number % len(contenders)
-                for contender in contenders[turn:] + contenders[:turn]:
-                    (told[contender.label],) = self._measured([(report, contender)], watched=watched)
-                if watched:
-                    report.watched = told
-                else:
-                    report.rounds.append(told)
-                # What has failed once would take its time in every round.
-                contenders = [one for one in contenders if not told[one.label].error]
+        contenders = report.contenders
+        for number in range(self.rounds):
+            report.rounds.append(self._round(report, contenders, number, watched=False))
+            contenders = [one for one in contenders if self._has_another(one, report.rounds[-1][one.label])]
+        # What has failed once would take its time again.
+        contenders = [one for one in report.contenders if not any(told.error for told in report.of(one))]
+        report.watched = self._round(report, contenders, self.rounds, watched=True)
+
+    def _round(self, report: Report, contenders: list[Contender], number: int, *, watched: bool) -> dict[str, Measured]:
+        # Who comes after whom must not always be the same.
+        turn = number % max(len(contenders), 1)
+        inturn = contenders[turn:] + contenders[:turn]
+        return {one.label: self._measured([(report, one)], watched=watched)[0] for one in inturn}
+
+    def _has_another(self, contender: Contender, measured: Measured) -> bool:
+        if measured.error:
+            return False
+        patient = contender.engine == "python" or contender.engine.startswith("elastic")
+        return patient or measured.start + (measured.seconds or 0.0) <= self.patience
 
     def _measured(self, asked: list[tuple[Report, Contender]], *, watched: bool) -> list[Measured]:
         order = Order(
             engine=asked[0][1].engine,
             contenders=[(report.workload.key, contender.label) for report, contender in asked],
-            quick=self.quick,
-            text=(self.text.origin, *(str(value) for value in list(asdict(self.text).values())[1:])),
+            share=self.share,
+            text=(self.text.origin, str(self.text.sources), str(self.text.documentation), str(self.text.small)),
         )
-        measured = measure(order, watched=watched)
+        measured = measure(order, watched=watched, limit=self.limit * len(asked))
         for one in measured:
             self.say(f"{one.workload}, {one.contender}: {one.error or f'{one.seconds:.3f} s'}")
         return measured
+
+
+def _missing(contender: Contender) -> str:
+    """Say what a contender lacks; empty when it has all."""
+    absent = [name for name in contender.modules if importlib.util.find_spec(name) is None]
+    return ", ".join(filter(None, [ENGINES[contender.engine].missing(), *absent]))

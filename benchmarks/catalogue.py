@@ -1,24 +1,14 @@
 """All workloads, by their keys."""
 
 from benchmarks.by_value import BY_VALUE
+from benchmarks.growth import GROWTH
 from benchmarks.monte_carlo import MONTE_CARLO
 from benchmarks.small_file import SMALL_FILES
 from benchmarks.start import START
-from benchmarks.tiny_chunk import HUNDRED_THOUSAND, MILLION, TEN_THOUSAND
+from benchmarks.tiny_chunk import TINY_CHUNKS
 from benchmarks.wide_sum import WIDE_SUM
-from benchmarks.word_count import FEW_WORDS, MANY_WORDS
+from benchmarks.word_count import FEW_WORDS, FRAMES, MANY_WORDS
 
-_ALL = (
-    MANY_WORDS,
-    FEW_WORDS,
-    SMALL_FILES,
-    TEN_THOUSAND,
-    HUNDRED_THOUSAND,
-    MILLION,
-    MONTE_CARLO,
-    WIDE_SUM,
-    START,
-    BY_VALUE,
-)
+_ALL = (MANY_WORDS, FEW_WORDS, FRAMES, SMALL_FILES, TINY_CHUNKS, MONTE_CARLO, WIDE_SUM, START, BY_VALUE, GROWTH)
 
 WORKLOADS = {workload.key: workload for workload in _ALL}

@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,11 @@ from benchmarks.process_tree import ProcessTree
 
 ROOT = Path(__file__).resolve().parents[1]
 
-#: Seconds between two looks at the memory.
-_LOOK_SECONDS = 0.1
+#: Seconds between two looks at the memory: so many times as long as a look takes, within these bounds.
+_LOOK_PAUSE, _LOOK_SECONDS = 10, (0.1, 1.0)
 
-#: Seconds for the attempts of one process.
-LIMIT_SECONDS = 900.0
+#: Seconds between two looks at nothing but which processes there are.
+_SEEN_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +59,13 @@ def canary() -> float:
     return time.perf_counter() - began
 
 
-def measure(order: Order, *, watched: bool, limit: float = LIMIT_SECONDS) -> list[Measured]:
+def measure(order: Order, *, watched: bool, limit: float) -> list[Measured]:
     """Return what the attempts of one process gave.
 
     Args:
         order: Which attempts.
         watched: Their memory is looked at too, which takes some of the CPUs' time.
-        limit: Seconds until the process is ended.
+        limit: Seconds until the process is ended, with all that it has started.
     """
     before = canary()
     with tempfile.TemporaryDirectory(prefix="benchmark-home-") as home, tempfile.TemporaryFile("w+") as complaints:
@@ -84,6 +85,7 @@ def measure(order: Order, *, watched: bool, limit: float = LIMIT_SECONDS) -> lis
             process.wait()
         finally:
             watch.stop(wait=process.poll() is not None)
+            _close(process)
         complaints.seek(0)
         reason = watch.reason or _last_line(complaints.read()) or f"ended with {process.returncode}"
     answered = {(answer["workload"], answer["contender"]) for answer in answers}
@@ -103,12 +105,22 @@ def _answers(process: "subprocess.Popen[str]", watch: "_Watch") -> Iterator[dict
     for line in process.stdout:
         if line.startswith(WORKED):
             peak = watch.peak()
-            process.stdin.write("\n")
-            process.stdin.flush()
+            # It may have been ended just now.
+            with suppress(BrokenPipeError):
+                process.stdin.write("\n")
+                process.stdin.flush()
         elif line.startswith(ANSWERED):
             yield {**json.loads(line.removeprefix(ANSWERED)), "memory": peak}
             # What looking at the answer took is nobody's.
             watch.peak()
+
+
+def _close(process: "subprocess.Popen[str]") -> None:
+    for pipe in (process.stdin, process.stdout):
+        # What was written last may have found nobody.
+        with suppress(BrokenPipeError):
+            if pipe:
+                pipe.close()
 
 
 class _Watch:
@@ -145,13 +157,23 @@ class _Watch:
         self._process.wait()
 
     def _look(self) -> None:
-        while not self._over.wait(_LOOK_SECONDS):
-            if self._watched:
-                self._peak = max(self._peak, self._tree.memory())
-            if time.monotonic() > self._deadline:
+        pause = 0.0
+        while not self._over.wait(min(pause, max(self._deadline - time.monotonic(), 0.0))):
+            if time.monotonic() >= self._deadline:
                 self.reason = f"not done after {self._limit:,.0f} s"
                 self._tree.kill()
                 return
+            pause = self._looked()
+
+    def _looked(self) -> float:
+        """Look, and return the seconds until the next time."""
+        if not self._watched:
+            self._tree.look()
+            return _SEEN_SECONDS
+        began = time.perf_counter()
+        self._peak = max(self._peak, self._tree.memory())
+        least, most = _LOOK_SECONDS
+        return min(most, max(least, _LOOK_PAUSE * (time.perf_counter() - began)))
 
 
 def _environment(home: str) -> dict[str, str]:

@@ -110,7 +110,6 @@ MONTE_CARLO = Workload(
     title="Monte Carlo in pure Python, 64 chunks",
     unit="points",
     full=CHUNKS * 500_000,
-    quick=CHUNKS * 500,
     contenders=tuple(
         Contender(name=name, engine=engine, carry_out=carry_out, baseline=PLAIN) for engine, name, carry_out in _ROWS
     ),

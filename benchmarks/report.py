@@ -22,22 +22,29 @@ class Report:
     """The figures of one workload."""
 
     workload: Workload
+    #: those of the workload that are measured
+    contenders: list[Contender]
     size: int
     text: Text
     measured_on: date
-    #: (engine, what it lacks)
-    skipped: list[tuple[str, str]] = field(default_factory=list)
+    #: by the label of a contender that is not measured, what it lacks
+    skipped: dict[str, str] = field(default_factory=dict)
     #: rounds in order; each holds what its contenders gave, by label
     rounds: list[dict[str, Measured]] = field(default_factory=list)
     #: the round whose memory was looked at; its times do not count when there are others
     watched: dict[str, Measured] = field(default_factory=dict)
 
     @property
+    def measured(self) -> list[Measured]:
+        """All that was measured."""
+        return [measured for one in (*self.rounds, self.watched) for measured in one.values()]
+
+    @property
     def problems(self) -> list[str]:
         """Say what is wrong: answers that are not the plain loop's, and contenders of ours that failed."""
         expected = self._expected()
         found = []
-        for measured in self._all():
+        for measured in self.measured:
             if measured.error and measured.contender.startswith("elastic"):
                 found.append(f"{self.workload.key}, {measured.contender}: {measured.error}")
             elif not measured.error and measured.check != expected:
@@ -45,19 +52,18 @@ class Report:
         return list(dict.fromkeys(found))
 
     def ratio(self, contender: Contender) -> float | None:
-        """Return how many times as fast as its plain loop a contender is: the median over rounds."""
-        ratios = [
-            self._speed(contender, mine) / self._speed(baseline, its)
-            for one in self.rounds
-            if (mine := one.get(contender.label)) and (its := one.get(contender.baseline))
-            for baseline in self.workload.contenders
-            if baseline.label == contender.baseline and mine.seconds and its.seconds
-        ]
-        return median(ratios) if ratios else None
+        """Return how many times as fast as its baseline a contender is, by the medians over rounds."""
+        speeds = {one.label: self._units(one) / median(times) for one in self.contenders if (times := self._times(one))}
+        mine, its = speeds.get(contender.label), speeds.get(contender.baseline)
+        return mine / its if mine and its else None
+
+    def of(self, contender: Contender) -> list[Measured]:
+        """Return what a contender gave, round by round."""
+        return [one[contender.label] for one in self.rounds if contender.label in one]
 
     def __str__(self) -> str:
         lines = [f"## {self.workload.key}: {self.workload.title}", "", self._about(), "", *_HEAD]
-        lines += [self._row(contender) for contender in self.workload.contenders if self._of(contender)]
+        lines += [self._row(contender) for contender in self.contenders if self.of(contender)]
         lines += ["", *(f"{note}\n" for note in self.workload.notes), *self._words()]
         return "\n".join(lines).rstrip()
 
@@ -66,11 +72,10 @@ class Report:
         text = f" of {self.text.origin}" if self.workload.of_text else ""
         work = "" if self.workload.of_commands else f"{units:,.0f} {self.workload.unit}{text}; "
         times = f"{len(self.rounds)} {'round' if len(self.rounds) == 1 else 'rounds'}"
-        return f"{work}{times}, each contender in turn; {self.measured_on:%-d %B %Y}."
+        return f"{work}{times}, each contender in turn; {self.measured_on.day} {self.measured_on:%B %Y}."
 
     def _row(self, contender: Contender) -> str:
-        measured = self._of(contender)
-        times = [one.seconds for one in measured if one.seconds is not None]
+        measured, times = self.of(contender), self._times(contender)
         name = f"**{contender.label}**" if contender.engine.startswith("elastic") else contender.label
         if not times:
             return f"| {name} | failed: {_plain(measured[-1].error)} | | | | | |"
@@ -85,47 +90,45 @@ class Report:
             "" if ratio is None else f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.1g}",
             "" if self.workload.of_commands else _seconds(starts),
             f"{peak.memory / (1 << 20):,.0f}" if peak and peak.memory else "",
-            "equal" if all(one.check == self._expected() for one in measured) else "**DIFFERS**",
+            "equal" if all(one.error or one.check == self._expected() for one in measured) else "**DIFFERS**",
         ]
         return f"| {name} | {' | '.join(cells)} |"
 
     def _words(self) -> Iterable[str]:
         """Say what the figures depend on, and how far they can be trusted."""
-        fractions = [f"{one.label} one in {one.fraction}" for one in self.workload.contenders if one.fraction > 1]
+        fractions = [f"{one.label}, one in {one.fraction:,}" for one in self.contenders if one.fraction > 1]
         if fractions:
-            yield f"Parts of the work: {', '.join(fractions)}.\n"
-        for engine, missing in self.skipped:
-            yield f"Skipped: {engine}, for {missing} is not installed.\n"
-        canaries = [seconds for one in self._all() for seconds in one.canary if seconds]
+            yield f"Parts of the work: {'; '.join(fractions)}.\n"
+        impatient = [one.label for one in self.contenders if 0 < len(self.of(one)) < len(self.rounds)]
+        if impatient:
+            yield f"In fewer rounds, because an attempt took too long or failed: {'; '.join(impatient)}.\n"
+        skipped = [f"{label} ({lacks} is not installed)" for label, lacks in self.skipped.items()]
+        if skipped:
+            yield f"Skipped: {'; '.join(skipped)}.\n"
+        canaries = [seconds for one in self.measured for seconds in one.canary if seconds]
         uneven = max(canaries) > _UNEVEN * min(canaries)
         yield (
             f"Canary: {min(canaries):.3f} to {max(canaries):.3f} s"
             f"{', so the machine had other work: **do not trust these figures**' if uneven else ''}.\n"
         )
         yield f"Machine: {machine()}.\n"
-        engines = dict.fromkeys(one.engine for one in self.workload.contenders if self._of(one))
+        engines = dict.fromkeys(one.engine for one in self.contenders if self.of(one))
         yield f"Versions: {versions(engines)}."
 
     def _expected(self) -> Check | None:
         """Return what the plain loop found."""
         first = self.workload.contenders[0].baseline
-        return next((one.check for one in self._all() if one.contender == first and not one.error), None)
+        return next((one.check for one in self.measured if one.contender == first and not one.error), None)
 
-    def _all(self) -> list[Measured]:
-        return [measured for one in (*self.rounds, self.watched) for measured in one.values()]
-
-    def _of(self, contender: Contender) -> list[Measured]:
-        return [one[contender.label] for one in self.rounds if contender.label in one]
+    def _times(self, contender: Contender) -> list[float]:
+        return [one.seconds for one in self.of(contender) if one.seconds is not None]
 
     def _units(self, contender: Contender) -> float:
         return self.workload.units(self.size, self.text) / contender.fraction
 
-    def _speed(self, contender: Contender, measured: Measured) -> float:
-        return self._units(contender) / (measured.seconds or 1.0)
-
 
 _HEAD = (
-    "| | seconds | units/s | times its plain loop | with start, s | peak MiB | answer |",
+    "| | seconds | units/s | times its baseline | with start, s | peak MiB | answer |",
     "|---|---:|---:|---:|---:|---:|---|",
 )
 
@@ -135,15 +138,14 @@ def of_memory() -> str:
     return "Pss" if tells_shared_memory() else "resident memory: what processes share counts several times"
 
 
-def write(page: Path, reports: Iterable[Report]) -> None:
-    """Put tables into the page: each between the marks of its workload, and all else stays."""
+def write(page: Path, report: Report) -> None:
+    """Put a table into the page: between the marks of its workload, and all else stays."""
     text = page.read_text(encoding="utf-8") if page.exists() else ""
-    for report in reports:
-        key = report.workload.key
-        between = re.compile(rf"(<!-- measured: {key} -->\n).*?(<!-- /measured: {key} -->)", re.DOTALL)
-        if between.search(text) is None:
-            text += f"\n<!-- measured: {key} -->\n<!-- /measured: {key} -->\n"
-        text = between.sub(lambda marks, told=str(report): f"{marks[1]}{told}\n{marks[2]}", text)
+    key = report.workload.key
+    between = re.compile(rf"(<!-- measured: {key} -->\n).*?(<!-- /measured: {key} -->)", re.DOTALL)
+    if between.search(text) is None:
+        text += f"\n<!-- measured: {key} -->\n<!-- /measured: {key} -->\n"
+    text = between.sub(lambda marks: f"{marks[1]}{report}\n{marks[2]}", text)
     page.write_text(text, encoding="utf-8")
 
 

@@ -1,20 +1,17 @@
 """W2: the words of many small files."""
 
-from benchmarks.word_peer import Corpus, contenders
+from benchmarks.corpus import Corpus
+from benchmarks.word_peer import contenders
 from benchmarks.workload import Workload
 
 _SMALL = Corpus("small", files_per_piece=100)
-
-#: Files.
-FULL, QUICK = 10_000, 300
 
 SMALL_FILES = Workload(
     key="W2",
     title="Word count over small files",
     unit="files",
     of_text=True,
-    full=FULL,
-    quick=QUICK,
+    full=10_000,
     units=lambda size, text: len(_SMALL.paths(text)),
     contenders=contenders(_SMALL, one_file_per_chunk=True),
     notes=("Ours gets one file per chunk; the programs written by hand take a hundred files as one piece of work.",),

@@ -145,7 +145,6 @@ START = Workload(
     title="From a command to its first result, five lines",
     unit="commands",
     full=1,
-    quick=1,
     of_commands=True,
     contenders=tuple(
         Contender(name=name, engine=engine, carry_out=carry_out, baseline=PLAIN) for engine, name, carry_out in _ROWS

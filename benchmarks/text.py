@@ -130,19 +130,25 @@ def _package(cache: Path) -> Path | None:
     """Return the package, downloaded if need be; None, and a word about it, where it cannot be had."""
     cache.mkdir(parents=True, exist_ok=True)
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        return _without("this is no Debian")
+        _say_without("this is no Debian", cache)
+        return None
     if not list(cache.glob("linux-source-*.deb")):
         print(f"downloading {PACKAGE} into {cache}", file=sys.stderr, flush=True)
         done = subprocess.run(
             ["apt-get", "--quiet", "download", PACKAGE], cwd=cache, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
-            return _without((done.stderr.strip().splitlines() or ["apt-get failed"])[-1])
+            _say_without((done.stderr.strip().splitlines() or ["apt-get failed"])[-1], cache)
+            return None
     return min(cache.glob("linux-source-*.deb"))
 
 
-def _without(reason: str) -> None:
-    print(f"no {PACKAGE} ({reason}); Python's own sources take its place, and are smaller", file=sys.stderr)
+def _say_without(reason: str, cache: Path) -> None:
+    print(
+        f"no {PACKAGE} ({reason}); Python's own sources take its place, and are smaller. With dpkg-deb and the package "
+        f"(on Debian 12 `apt-get download {PACKAGE}`) in {cache}, it is taken from there.",
+        file=sys.stderr,
+    )
 
 
 def _kernel(package: Path) -> Iterator[Document]:

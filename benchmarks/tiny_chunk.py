@@ -1,5 +1,6 @@
 """W3: chunks of one integer, squared and added: what a chunk costs."""
 
+from collections.abc import Callable
 from functools import partial
 
 import elastic
@@ -98,16 +99,14 @@ def spark(attempt: Attempt) -> Check:
     return check(attempt.size, total)
 
 
-def _contender(engine: str, name: str, carry_out: object, fraction: int = 1) -> Contender:
+def _contender(engine: str, name: str, carry_out: Callable[[Attempt], Check], fraction: int = 1) -> Contender:
     return Contender(name=name, engine=engine, carry_out=carry_out, baseline=PLAIN, fraction=fraction)
 
 
-_OURS = (
+_ROWS = (
     _contender("python", "loop", plain),
     _contender("elastic inline", "chunks of one", partial(ours, "inline")),
     _contender("elastic local", "chunks of one", partial(ours, "local")),
-)
-_PEERS = (
     _contender("pool", "imap_unordered, one at a time", partial(pool, 1)),
     _contender("pool", "imap_unordered, 100 at a time", partial(pool, 100)),
     _contender("ray", "actors, a window of 16 calls each", ray_window, fraction=5),
@@ -117,34 +116,15 @@ _PEERS = (
     _contender("dask", "futures", dask, fraction=20),
     _contender("pyspark", "a partition each", spark, fraction=100),
 )
-_NOTES = (
-    "Those that would take minutes do a part of the work; the rates can be compared. Receipts are made, and commits "
-    "are on, in ours only.",
-)
 
-TEN_THOUSAND = Workload(
-    key="W3-small",
-    title="10,000 chunks of one integer",
-    unit="chunks",
-    full=10_000,
-    quick=200,
-    contenders=_OURS,
-    notes=("What W3 is compared with for the growth of time and memory with the number of chunks.",),
-)
-HUNDRED_THOUSAND = Workload(
+TINY_CHUNKS = Workload(
     key="W3",
-    title="100,000 chunks of one integer",
+    title="Chunks of one integer",
     unit="chunks",
     full=100_000,
-    quick=2_000,
-    contenders=(*_OURS, *_PEERS),
-    notes=_NOTES,
-)
-MILLION = Workload(
-    key="W3-large",
-    title="1,000,000 chunks of one integer",
-    unit="chunks",
-    full=1_000_000,
-    quick=20_000,
-    contenders=(*_OURS, *_PEERS[:2]),
+    contenders=_ROWS,
+    notes=(
+        "Those that would take minutes do a part of the work; the rates can be compared. Receipts are made, and "
+        "commits are on, in ours only.",
+    ),
 )

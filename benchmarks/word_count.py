@@ -1,18 +1,19 @@
-"""W1 and W1d: the words of large files, with many different words and with few."""
+"""W1, W1d and W1-frames: the words of large files, with many different words and with few."""
 
-from benchmarks.word_peer import Corpus, contenders
+from benchmarks.corpus import Corpus
+from benchmarks.word_frame import frame_contenders
+from benchmarks.word_peer import contenders
 from benchmarks.workload import Workload
 
 _MANY = Corpus("sources", piece_bytes=4 << 20)
 _FEW = Corpus("documentation", piece_bytes=4 << 20)
 
 #: Bytes of text.
-FULL, QUICK = 512 << 20, 4 << 20
+_FULL = 512 << 20
 
 _NOTES = (
-    "*By line* is `flat_map(str.split)`, and `counts.update(line.split())` in the plain loop; *by block* is "
-    "`map_chunks` with a function that splits all lines of a chunk at once, and blocks of 64 KiB of bytes in the plain "
-    "loop and in the programs written by hand, which take pieces of 4 MiB.",
+    "*By line* is `flat_map(str.split)`, and `counts.update(line.split())` in the plain loop; *by block* is `words()`, "
+    "and blocks of 64 KiB of bytes in the plain loop and in the programs written by hand, which take pieces of 4 MiB.",
 )
 
 MANY_WORDS = Workload(
@@ -20,8 +21,7 @@ MANY_WORDS = Workload(
     title="Word count, many distinct words",
     unit="MiB",
     of_text=True,
-    full=FULL,
-    quick=QUICK,
+    full=_FULL,
     units=_MANY.mebibytes,
     contenders=contenders(_MANY),
     notes=_NOTES,
@@ -32,9 +32,22 @@ FEW_WORDS = Workload(
     title="Word count, few distinct words",
     unit="MiB",
     of_text=True,
-    full=FULL,
-    quick=QUICK,
+    full=_FULL,
     units=_FEW.mebibytes,
     contenders=contenders(_FEW),
     notes=_NOTES,
+)
+
+FRAMES = Workload(
+    key="W1-frames",
+    title="Word count by frames, many distinct words",
+    unit="MiB",
+    of_text=True,
+    full=_FULL,
+    units=_MANY.mebibytes,
+    contenders=frame_contenders(_MANY),
+    notes=(
+        "Ours is `words()` and `FrameCount()` with chunks of 16 MiB, and is compared with Polars alone. Inline, Polars "
+        "has all CPUs, as it has alone; each of several workers has one.",
+    ),
 )

@@ -1,78 +1,20 @@
 """Ways to count the words of files, for all workloads that do that."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import elastic
+from benchmarks.corpus import Corpus, Range, count
 from benchmarks.engine import WORKERS, actors_of, feed
-from benchmarks.text import Text
 from benchmarks.workload import Attempt, Check, Contender, words_check, words_check_of
 from elastic.aggregators import Count
 
-#: Bytes that a hand-written loop reads at once: the fastest of those that were tried.
-BLOCK_BYTES = 64 << 10
-
 #: The plain loops.
 LINES, BLOCKS = "python: by line", "python: by block"
-
-#: Lines that begin from one byte of a file on and before another one.
-Range = tuple[str, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Corpus:
-    """Files whose words are counted, and what a hand-written program takes as one piece of work."""
-
-    #: a folder of `Text`
-    folder: str
-    piece_bytes: int | None = None
-    files_per_piece: int = 1
-
-    def root(self, text: Text) -> Path:
-        root: Path = getattr(text, self.folder)
-        return root
-
-    def paths(self, text: Text) -> list[str]:
-        return sorted(str(path) for path in self.root(text).rglob("*.txt"))
-
-    def whole(self, text: Text) -> list[Range]:
-        return [(path, 0, Path(path).stat().st_size) for path in self.paths(text)]
-
-    def mebibytes(self, size: int, text: Text) -> float:
-        return sum(size for _, _, size in self.whole(text)) / (1 << 20)
-
-    def pieces(self, text: Text) -> list[list[Range]]:
-        whole = self.whole(text)
-        if self.piece_bytes is None:
-            step = self.files_per_piece
-            return [whole[first : first + step] for first in range(0, len(whole), step)]
-        step = self.piece_bytes
-        return [[(path, start, min(start + step, size))] for path, _, size in whole for start in range(0, size, step)]
-
-
-def count(piece: list[Range], counts: Counter[bytes] | None = None) -> Counter[bytes]:
-    """Count the words of a piece of work, a block at a time, into a table that is there or a new one."""
-    counts = Counter() if counts is None else counts
-    for path, start, stop in piece:
-        for block in _blocks(path, start, stop):
-            counts.update(block.split())
-    return counts
-
-
-def _blocks(path: str, start: int, stop: int) -> Iterator[bytes]:
-    """Yield blocks of whole lines: of those that begin from `start` on and before `stop`."""
-    with Path(path).open("rb") as file:
-        if start:
-            file.seek(start - 1)
-            file.readline()
-        while (left := stop - file.tell()) > 0:
-            block = file.read(min(BLOCK_BYTES, left))
-            yield block if block.endswith(b"\n") else block + file.readline()
 
 
 class Counting:
@@ -89,11 +31,6 @@ class Counting:
 
     def result(self) -> Counter[bytes]:
         return self.counts
-
-
-def words_of(lines: list[str]) -> list[str]:
-    """Return the words of many lines at once."""
-    return " ".join(lines).split()
 
 
 def count_lines(paths: Iterable[str | Path]) -> Counter[str]:
@@ -115,7 +52,7 @@ def ours_by_line(files: dict[str, Any], cluster: str, corpus: Corpus, attempt: A
 
 def ours_by_block(files: dict[str, Any], cluster: str, corpus: Corpus, attempt: Attempt) -> Check:
     with attempt.timed():
-        words = elastic.read_text(corpus.root(attempt.text), **files).map_chunks(words_of).aggregate(Count())
+        words = elastic.read_text(corpus.root(attempt.text), **files).words().aggregate(Count())
         counts = words.run(cluster=cluster).value
     return words_check(counts)
 
@@ -145,7 +82,8 @@ def ray_tasks(corpus: Corpus, attempt: Attempt) -> Check:
     task = ray.remote(count)
     with attempt.timed():
         counts: Counter[bytes] = Counter()
-        remaining, pending = iter(corpus.pieces(attempt.text)), []
+        pending: list[Any] = []
+        remaining = iter(corpus.pieces(attempt.text))
         while True:
             pending += [task.remote(piece) for piece in islice(remaining, 4 * WORKERS - len(pending))]
             if not pending:
@@ -232,6 +170,13 @@ def polars(corpus: Corpus, attempt: Attempt) -> Check:
         lines = pl.scan_lines(corpus.paths(attempt.text), name="line")
         words = lines.select(pl.col("line").str.extract_all(r"\S+").alias("word")).explode("word").drop_nulls()
         counts = words.group_by("word").len("count").collect(engine="streaming")
+    return frame_check(counts)
+
+
+def frame_check(counts: Any) -> Check:
+    """Describe a Polars frame of words."""
+    import polars as pl
+
     number = pl.col("count").cast(pl.Int64)
     letters = pl.col("word").str.len_bytes().sum()
     sums = counts.select(

@@ -46,10 +46,12 @@ class Contender:
     engine: str
     #: does the work within `attempt.timed()`, and returns what it found
     carry_out: Callable[[Attempt], Check]
-    #: label of the contender whose time its own is compared with: the plain loop of the same idiom
+    #: label of the contender whose speed its own is compared with: the plain loop of the same idiom, if there is one
     baseline: str
     #: it does one part in so many of the work, because it would take minutes
     fraction: int = 1
+    #: modules that must be installed beside those of its engine
+    modules: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -66,16 +68,25 @@ class Workload:
     #: what rates are in, and how many of them a size is
     unit: str
     full: int
-    quick: int
     contenders: tuple[Contender, ...]
     #: what a reader of the figures must know
     notes: tuple[str, ...] = ()
+    #: the smallest size that its answers can be compared at
+    least: int = 1
     #: how many units a size is
     units: Callable[[int, Text], float] = field(default=lambda size, text: size)
     #: it is done on the text, which then has to be made
     of_text: bool = False
     #: contenders are commands, and what they run on is part of what is measured
     of_commands: bool = False
+
+    def size(self, share: float) -> int:
+        """Return the size of a share of the full work: 1, 2 or 5 and noughts, which divides well, unless it is full."""
+        wanted = self.full * share
+        if wanted == self.full:
+            return self.full
+        rounded = [int(digit * 10.0**power) for power in range(10) for digit in (1, 2, 5)]
+        return max(self.least, *(size for size in rounded if size <= max(wanted, 1)))
 
 
 def words_check(counts: Mapping[Any, int]) -> Check:

@@ -20,7 +20,9 @@ PLAIN, INLINE, POOL = "python: loop", "elastic inline: map", "pool: imap_unorder
 
 
 def report(*rounds: dict[str, Measured]) -> Report:
-    return Report(WORKLOADS["W4"], 1000, NO_TEXT, date(2026, 1, 2), [("dask", "dask")], list(rounds))
+    workload = WORKLOADS["W4"]
+    contenders = [one for one in workload.contenders if one.engine != "dask"]
+    return Report(workload, contenders, 1000, NO_TEXT, date(2026, 1, 2), {"dask: futures": "dask"}, list(rounds))
 
 
 def measured(contender: str, seconds: float, inside: int = 785) -> Measured:
@@ -34,12 +36,24 @@ def turn(plain: float, inline: float, inside: int = 785) -> dict[str, Measured]:
     return {PLAIN: measured(PLAIN, plain), INLINE: measured(INLINE, inline, inside)}
 
 
-def test_a_ratio_is_the_median_of_the_rounds_own() -> None:
-    told = report(turn(2.0, 1.0), turn(30.0, 10.0), turn(1.0, 1.0))
+def test_a_ratio_is_that_of_the_medians() -> None:
+    told = report(turn(2.0, 1.0), turn(30.0, 10.0), turn(4.0, 2.0))
     (inline,) = [one for one in WORKLOADS["W4"].contenders if one.label == INLINE]
     assert told.ratio(inline) == 2.0
-    assert f"| **{INLINE}** | 1.00 (1.00 to 10.0) | 1,000 | 2.00 | 2.00 |  | equal |" in str(told)
+    assert f"| **{INLINE}** | 2.00 (1.00 to 10.0) | 500 | 2.00 | 3.00 |  | equal |" in str(told)
     assert told.problems == []
+
+
+def test_who_did_a_part_of_the_work_is_compared_by_speed() -> None:
+    workload = WORKLOADS["growth"]
+    labels = {1: "elastic inline: all", 100: "elastic inline: a hundredth"}
+    one = {
+        label: Measured(workload="growth", contender=label, seconds=seconds, check={"off by": 0}, canary=(0.1, 0.1))
+        for label, seconds in zip(labels.values(), (400.0, 2.0), strict=True)
+    }
+    contenders = [contender for contender in workload.contenders if contender.label in one]
+    told = Report(workload, contenders, workload.full, NO_TEXT, date(2026, 1, 2), rounds=[one])
+    assert {contender.fraction: told.ratio(contender) for contender in contenders} == {1: 0.5, 100: 1.0}
 
 
 def test_an_answer_that_differs_is_seen() -> None:
@@ -56,9 +70,15 @@ def test_a_failure_of_ours_is_a_problem_and_one_of_others_is_told() -> None:
     assert f"| {POOL} | failed: OSError: a b |" in str(told)
 
 
+def test_a_contender_with_fewer_rounds_is_named() -> None:
+    told = report({**turn(2.0, 1.0), POOL: measured(POOL, 40.0)}, turn(2.0, 1.0))
+    assert f"In fewer rounds, because an attempt took too long or failed: {POOL}.\n" in str(told)
+    assert f"| {POOL} | 40.0 |" in str(told)
+
+
 def test_a_table_says_what_was_skipped_and_that_the_machine_was_busy() -> None:
     told = report(turn(1.0, 1.0))
-    assert "Skipped: dask, for dask is not installed." in str(told)
+    assert "Skipped: dask: futures (dask is not installed)." in str(told)
     assert "do not trust" not in str(told)
     told.rounds[0][PLAIN] = Measured(workload="W4", contender=PLAIN, seconds=1.0, canary=(0.1, 0.2))
     assert "Canary: 0.100 to 0.200 s, so the machine had other work: **do not trust these figures**." in str(told)
@@ -68,8 +88,8 @@ def test_only_the_table_of_what_was_measured_is_written(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(PAGE.read_text(encoding="utf-8"), encoding="utf-8")
     before = page.read_text(encoding="utf-8").splitlines()
-    write(page, [report(turn(2.0, 1.0))])
-    write(page, [report(turn(4.0, 1.0))])
+    write(page, report(turn(2.0, 1.0)))
+    write(page, report(turn(4.0, 1.0)))
     after = page.read_text(encoding="utf-8").splitlines()
     first, last = "<!-- measured: W4 -->", "<!-- /measured: W4 -->"
     assert before[: before.index(first) + 1] == after[: after.index(first) + 1]

@@ -1,0 +1,40 @@
+"""Ways to count words by frames."""
+
+from collections.abc import Callable
+from functools import partial
+
+import elastic
+from benchmarks.corpus import Corpus
+from benchmarks.word_peer import BLOCKS, duckdb, frame_check, plain_by_block, polars
+from benchmarks.workload import Attempt, Check, Contender
+from elastic.aggregators import FrameCount
+
+_POLARS = "polars: scan_lines, group_by"
+
+
+def ours(cluster: str, corpus: Corpus, attempt: Attempt) -> Check:
+    with attempt.timed():
+        lines = elastic.read_text(corpus.root(attempt.text), chunk_bytes=16 << 20)
+        counts = lines.words().aggregate(FrameCount()).run(cluster=cluster).value
+    return frame_check(counts)
+
+
+def frame_contenders(corpus: Corpus) -> tuple[Contender, ...]:
+    """Return the contenders for the words of a corpus by frames."""
+    rows: list[tuple[str, str, Callable[..., Check], str]] = [
+        ("by block", "python", plain_by_block, BLOCKS),
+        ("frames", "elastic inline", partial(ours, "inline"), _POLARS),
+        ("frames", "elastic local", partial(ours, "local"), _POLARS),
+        ("scan_lines, group_by", "polars", polars, _POLARS),
+        ("string_split_regex, GROUP BY", "duckdb", duckdb, _POLARS),
+    ]
+    return tuple(
+        Contender(
+            name=name,
+            engine=engine,
+            carry_out=partial(carry_out, corpus),
+            baseline=baseline,
+            modules=("polars",) if engine.startswith("elastic") else (),
+        )
+        for name, engine, carry_out, baseline in rows
+    )
