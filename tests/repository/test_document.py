@@ -34,7 +34,13 @@ def run(command: list[str], folder: Path) -> str:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param("README.md", marks=pytest.mark.cluster), "docs/extending.md", "docs/frames.md", "docs/sql.md"],
+    [
+        pytest.param("README.md", marks=pytest.mark.cluster),
+        "docs/dags.md",
+        "docs/extending.md",
+        "docs/frames.md",
+        "docs/sql.md",
+    ],
 )
 def test_the_code_of_a_document_prints_what_the_document_says(name: str, tmp_path: Path) -> None:
     script = tmp_path / "document.py"
