@@ -46,15 +46,19 @@ def cluster(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def embedded_ray() -> Iterator[None]:
-    """An embedded Ray with two CPUs for all tests of this process."""
+def _ray_at_the_end() -> Iterator[None]:
+    yield
     import ray
 
+    ray.shutdown()
+
+
+@pytest.fixture
+def embedded_ray(_ray_at_the_end: None) -> None:
+    """An embedded Ray with two CPUs: one for all tests of this process, unless some of them cannot bear it."""
     from elastic.stages.ray_cluster import connect
 
     connect("local", cpus=2)
-    yield
-    ray.shutdown()
 
 
 @pytest.fixture(scope="session")

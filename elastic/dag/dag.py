@@ -104,6 +104,8 @@ class DAG:
         self.executor: Any = settings.get("executor")
         #: the file that made the DAG
         self.fileloc = _caller()
+        #: a DAG bag made it from that file, which can be done again anywhere
+        self.is_of_file = False
         self.template_searchpath = _folders(settings.get("template_searchpath", ()))
         #: tasks by id, in the order in which they were made
         self.task_dict: dict[str, BaseOperator] = {}

@@ -111,7 +111,7 @@ def load(source: Source, folder: Path, seconds: float) -> list[DAG] | ImportFail
     named = [value for value in vars(module).values() if isinstance(value, DAG)]
     dags = {id(dag): dag for dag in [*named, *made] if not _is_imported(dag, path)}
     for dag in dags.values():
-        dag.fileloc = str(path)
+        dag.fileloc, dag.is_of_file = str(path), True
     return list(dags.values())
 
 

@@ -134,13 +134,15 @@ def finish_in(connection: Connection, endings: Sequence[Ending], *, again: bool 
     return frozenset(counted)
 
 
-def renew(database: Database, lease_owner: str, seconds: float) -> frozenset[str]:
-    """Renew the leases of an owner by the clock of the database.
+def renew(database: Database, lease_owner: str, seconds: float, *, attempt_uuid: str | None = None) -> frozenset[str]:
+    """Renew the leases of an owner by the clock of the database, all of them or that of one attempt.
 
     Returns:
         The attempts that the owner still holds. The process of any other one must be ended.
     """
     held = and_(_ti.state.in_(_ACTIVE), _ti.lease_owner == lease_owner)
+    if attempt_uuid is not None:
+        held = and_(held, _ti.attempt_uuid == attempt_uuid)
 
     def work(connection: Connection, _: bool) -> frozenset[str]:
         connection.execute(update(task_instance).where(held).values(lease_expires_at=now(seconds)))

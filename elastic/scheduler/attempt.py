@@ -17,6 +17,7 @@ from elastic.dag.state import TaskState
 from elastic.db import reading, transition
 from elastic.db.value import Ending
 from elastic.scheduler.attempt_log import attempt_log
+from elastic.scheduler.interruption import Terminated
 from elastic.scheduler.order import Order, Report
 from elastic.scheduler.site import Site
 
@@ -78,6 +79,8 @@ def run_attempt(
         except TaskSkipped as skip:
             task.log.info("skipped: %s", skip)
             ending = _ended(order, TaskState.SKIPPED, str(skip))
+        except Terminated:
+            raise
         except (Exception, SystemExit) as error:
             task.log.exception("%s failed", task)
             ending = failure_of(task, order, error)

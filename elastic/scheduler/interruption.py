@@ -11,11 +11,15 @@ from typing import Any, Self
 TERMINATED = 143
 
 
+class Terminated(SystemExit):
+    """This process was asked to end. A task that ends with SystemExit has only failed."""
+
+
 def why_ended(error: BaseException, what: str) -> str:
     """Say why attempts have no end of their own: `what` watched them, and was left by an error."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
-    if isinstance(error, SystemExit) and error.code == TERMINATED:
+    if isinstance(error, Terminated):
         return "terminated"
     return f"{what} ended ({type(error).__name__})"
 
@@ -63,4 +67,4 @@ class Interruption:
         if came is signal.SIGINT:
             raise KeyboardInterrupt
         if came is signal.SIGTERM:
-            raise SystemExit(TERMINATED)
+            raise Terminated(TERMINATED)

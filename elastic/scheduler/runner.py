@@ -1,5 +1,9 @@
 """What a worker process does with a command: it knows the DAG already, and runs the attempt that is ordered."""
 
+import contextlib
+import logging
+import os
+import sys
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -9,14 +13,18 @@ from elastic.dag.key import TaskKey
 from elastic.executors.command import Command
 from elastic.scheduler.attempt import run_attempt
 from elastic.scheduler.claiming import claim
+from elastic.scheduler.lease import kept
 from elastic.scheduler.order import Order, Report
 from elastic.scheduler.site import Site
+
+_log = logging.getLogger("elastic.scheduler")
 
 
 class AttemptRunner:
     """Runs attempts of tasks of one DAG.
 
-    A process that was forked has the DAG; one that was not loads it from its file.
+    A process that was forked has the DAG; one that was not loads it from its file, or is given it where it was made in
+    a notebook or a script.
 
     Args:
         dag: The DAG.
@@ -29,17 +37,46 @@ class AttemptRunner:
         self._dag: DAG | None = dag
         self._dag_id, self._place = dag.dag_id, dag.fileloc
         self._site: Site | None = site
+        self._packed: bytes | None = None
+        self._home = os.getpid()
 
     def __call__(self, key: TaskKey, command: Command) -> Report:
         if self._site is None:
             self._site = Site.of()
         if self._dag is None:
-            self._dag = DagBag(Path(self._place)).get_dag(self._dag_id)
+            self._dag = self._found()
         order: Order = command.order
         if not order.is_claimed and not claim(self._site, order):
             return Report(ending=None)
         task, terminal = self._dag.get_task(key.task_id), self._terminal
-        return run_attempt(task, order, self._site, terminal=terminal, capture=terminal is None)
+        # In the supervisor's own process nobody else can renew the lease now.
+        with kept(self._site, order) if os.getpid() == self._home else contextlib.nullcontext():
+            return run_attempt(task, order, self._site, terminal=terminal, capture=terminal is None)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_dag": None, "_site": None, "_terminal": None}
+        packed = None if self._dag is None or self._dag.is_of_file else _packed(self._dag)
+        return {**self.__dict__, "_dag": None, "_site": None, "_terminal": None, "_packed": packed}
+
+    def _found(self) -> DAG:
+        if self._packed is not None:
+            from ray import cloudpickle
+
+            # From the process that started this one, through a pipe that nobody else has.
+            given: DAG = cloudpickle.loads(self._packed)
+            return given
+        return DagBag(Path(self._place)).get_dag(self._dag_id)
+
+
+def _packed(dag: DAG) -> bytes | None:
+    """Return a DAG as bytes, or None if there is no way."""
+    # Processes are not forked where Ray is connected; without Ray nobody pays for importing it.
+    if "ray" not in sys.modules:
+        return None
+    from ray import cloudpickle
+
+    try:
+        found: bytes = cloudpickle.dumps(dag)  # type: ignore[no-untyped-call]
+    except Exception as error:
+        _log.debug("DAG %s cannot be given to another process (%s)", dag.dag_id, error)
+        return None
+    return found

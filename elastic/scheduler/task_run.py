@@ -1,15 +1,13 @@
 """Single instances: run in this process, or in one beside it, or begun by an executor elsewhere."""
 
-import contextlib
 import datetime as dt
 import sys
-import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TextIO
 
-from elastic.core.errors import ElasticError, UsageError
+from elastic.core.errors import UsageError
 from elastic.dag.interval import DataInterval
 from elastic.dag.key import TaskKey
 from elastic.dag.operator import BaseOperator
@@ -26,6 +24,7 @@ from elastic.scheduler.facts import facts_of
 from elastic.scheduler.holder import Holder, release_lost
 from elastic.scheduler.instruction import new_instance
 from elastic.scheduler.interruption import why_ended
+from elastic.scheduler.lease import kept
 from elastic.scheduler.order import Order, Report
 from elastic.scheduler.planning import agenda_of, make_instances, new_run
 from elastic.scheduler.site import Site
@@ -192,7 +191,7 @@ def attempt_here(site: Site, task: BaseOperator, order: Order, *, terminal: Text
         KeyboardInterrupt: It was interrupted, and has been marked as failed.
     """
     try:
-        with _kept(site, order.lease_owner):
+        with kept(site, order):
             report = run_attempt(task, order, site, terminal=terminal)
     except BaseException as error:
         why = why_ended(error, "its process")
@@ -231,7 +230,10 @@ def run_queued(site: Site, task: BaseOperator, key: TaskKey, attempt_uuid: str) 
     )
     if not claim(site, order):
         return None
-    report = write_down(site, task, order, run_attempt(task, order, site, terminal=sys.stdout, capture=True))
+    # Whoever queued it may be held up by its executor, and renew nothing meanwhile.
+    with kept(site, order):
+        report = run_attempt(task, order, site, terminal=sys.stdout, capture=True)
+    report = write_down(site, task, order, report)
     return report.ending.state if report.ending else None
 
 
@@ -301,22 +303,3 @@ def _skipped(site: Site, task: BaseOperator, run: Run, report: Report) -> list[S
         for one in found
         if one.task_id in wanted and one.state in (None, TaskState.SCHEDULED) and one.task_id in task.dag
     ]
-
-
-@contextlib.contextmanager
-def _kept(site: Site, owner: str) -> Iterator[None]:
-    """Renew the leases of this process while the block runs."""
-    done = threading.Event()
-
-    def renew() -> None:
-        while not done.wait(site.lease / 3):
-            with contextlib.suppress(ElasticError):
-                transition.renew(site.database, owner, site.lease)
-
-    thread = threading.Thread(target=renew, name="elastic-leases", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()

@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +51,8 @@ COUNT, AT_ONCE = 12, 4
 #: Seconds after which a test fails for which a process is waited.
 _LONGEST = 100
 
+_processes: "list[subprocess.Popen[str]]" = []
+
 
 def dag_file(folder: Path, *, held: bool = False) -> Path:
     """Write the DAG; with `held`, what runs waits until `release`."""
@@ -66,19 +69,30 @@ def release(folder: Path) -> None:
 
 def started(*words: str) -> "subprocess.Popen[str]":
     """Start the command line in a process group of its own."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "elastic", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
+    _processes.append(process)
+    return process
 
 
-def backfill_until_held(folder: Path) -> "subprocess.Popen[str]":
+def end_all() -> None:
+    """End what a test left running because it failed."""
+    while _processes:
+        process = _processes.pop()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+def backfill_until_held(folder: Path, *words: str, at_once: int = AT_ONCE) -> "subprocess.Popen[str]":
     """Start a backfill whose tasks wait, and return when as many run as may."""
-    process = started("backfill", *RANGE, "-sd", str(dag_file(folder, held=True)))
-    until(lambda: len(pids(folder)) == AT_ONCE, process)
+    process = started("backfill", *RANGE, "-sd", str(dag_file(folder, held=True)), *words)
+    until(lambda: len(pids(folder)) == at_once, process)
     return process
 
 
@@ -98,8 +112,10 @@ def ended(process: "subprocess.Popen[str]") -> str:
 
 
 def until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
-    """Wait for what a process is to do; the test fails if it ends before."""
+    """Wait for what a process is to do; the test fails if it ends before, or takes too long."""
+    deadline = time.monotonic() + _LONGEST
     while not condition():
+        assert time.monotonic() < deadline, "it takes too long"
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.01)
             raise AssertionError(ended(process))

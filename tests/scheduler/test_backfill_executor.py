@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from run_samples import START, attempts
+from run_samples import START, attempts, dag_of, noted, ran, run
 
 from elastic.dag.bag import DagBag
 from elastic.dag.key import TaskKey
@@ -81,6 +81,16 @@ def test_an_executor_of_twenty_lines_works_and_what_it_starts_twice_runs_once(tm
     log = Site.of().logs / "programs/first/2016-02-22T00:00:00"
     assert [line for line in log.read_text().splitlines() if line.endswith("INFO - at work")]
     assert (bad.state, bad.exit_code) == (TaskState.FAILED, -9)
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("embedded_ray")
+def test_a_dag_that_is_in_no_file_runs_beside_ray_too(tmp_path: Path) -> None:
+    """Processes cannot be forked then, and a notebook has no file that they could load."""
+    dag = dag_of("notebook")
+    noted(dag, "first", tmp_path) >> noted(dag, "second", tmp_path)
+    assert run(dag, executor="local").counts == {"success": 2}
+    assert ran(tmp_path) == ["first 2016-02-22", "second 2016-02-22"]
 
 
 @pytest.mark.cluster

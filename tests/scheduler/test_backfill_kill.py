@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from kill_samples import (
     backfill_until_held,
     check_all_done_once,
     dag_file,
+    end_all,
     ended,
     go_on,
     has_ended,
@@ -20,6 +22,7 @@ from kill_samples import (
     release,
     started,
     tries,
+    until,
 )
 from run_samples import START, dag_of, noop, run
 
@@ -34,6 +37,12 @@ from elastic.scheduler.order import Order, Report
 from elastic.scheduler.site import Site
 from elastic.scheduler.task_run import TaskWishes, run_at, run_here, write_down
 from elastic.testing import PostgresServer
+
+
+@pytest.fixture(autouse=True)
+def _ended() -> Iterator[None]:
+    yield
+    end_all()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -117,6 +126,41 @@ def test_what_is_interrupted_is_marked_as_failed_and_ends(tmp_path: Path, number
     release(tmp_path)
     assert not go_on(tmp_path).succeeded
     assert go_on(tmp_path, rerun_failed=True).succeeded
+
+
+@pytest.mark.parametrize("executor", ["inline", "executor_samples:PlainExecutor"])
+def test_a_lease_is_renewed_while_the_executor_can_do_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executor: str
+) -> None:
+    monkeypatch.setenv("ELASTIC__SCHEDULER__LEASE", "0.5")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "executors"))
+    backfill = backfill_until_held(tmp_path, "--executor", executor, "-t", "t0_0", "--max-active-runs", "1", at_once=1)
+    database = Site.of().database
+    (first,) = reading.active_instances(database)
+
+    def is_renewed() -> bool:
+        (now,) = reading.active_instances(database)
+        assert now.lease_expires_at is not None
+        assert first.lease_expires_at is not None
+        return (now.lease_expires_at - first.lease_expires_at).total_seconds() > 0.5
+
+    until(is_renewed, backfill)
+    assert transition.expire(database) == []
+    release(tmp_path)
+    printed = ended(backfill)
+    assert backfill.returncode == 0, printed
+    assert set(map(len, tries().values())) == {1}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_reaches_a_task_in_the_same_process(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    backfill = backfill_until_held(tmp_path, "--executor", "inline", at_once=1)
+    os.kill(backfill.pid, number)
+    printed = ended(backfill)
+    assert (backfill.returncode, "Traceback" in printed) == (code, False), printed
+    (made,) = [one for tried in tries().values() for one in tried]
+    assert (made.state, made.error) == (TaskState.FAILED, "interrupted" if code == 130 else "terminated")
+    assert not reading.active_instances(Site.of().database)
 
 
 @pytest.mark.usefixtures("metadata")
