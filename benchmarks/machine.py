@@ -59,7 +59,12 @@ def _system() -> str:
 
 
 def _commit() -> str:
-    return _first_line(["git", "-C", str(ROOT), "describe", "--always", "--dirty"])
+    git = ["git", "-C", str(ROOT)]
+    commit = _first_line([*git, "describe", "--always"])
+    # The page changes with every table that is written.
+    same = [*git, "diff", "--quiet", "HEAD", "--", ".", ":!docs/performance.md"]
+    changed = commit and subprocess.run(same, check=False, stdout=subprocess.DEVNULL).returncode
+    return f"{commit}, changed" if changed else commit
 
 
 def _java() -> str:
