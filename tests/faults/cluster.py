@@ -106,8 +106,8 @@ class Campaign:
             misuse.overfill(self._siege(cluster, "no memory", 20_000), self._aims.times, self._until)
 
     def _cut(self) -> None:
-        for _ in self._turns(self._aims.times):
-            divide(self.attacks, self._folder)
+        for turn in self._turns(self._aims.times):
+            divide(self.attacks, self._folder / f"divided{turn}")
 
     def _behead(self) -> None:
         before = -1

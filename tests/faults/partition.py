@@ -90,8 +90,8 @@ def cut_off(siege: Siege) -> None:
             siege.wrong(f"the second node is not at work before it is cut off for {seconds} s: {siege.where()}")
             break
         _ip("link set elastic0 down")
-        siege.attacks.done["node cut off, and back"] += 1
-        siege.attacks.done["node cut off, and going on"] += any(belongs(pid, far) for pid in siege.busy())
+        goes_on = any(belongs(pid, far) for pid in siege.busy())
+        siege.attacks.done["node cut off, and going on" if goes_on else "node cut off, and idle"] += 1
         pause(seconds)
         _ip("link set elastic0 up")
     siege.end()
@@ -121,7 +121,7 @@ def main(folder: Path) -> None:
         _plug(far.pid)
         with DividedCluster(far.pid) as cluster:
             order = Order(entries=20_000, seconds=0.2, options={"heartbeat": _HEARTBEAT})
-            cut_off(Siege(cluster, folder / "divided", order, attacks, "a node cut off"))
+            cut_off(Siege(cluster, folder / "home", order, attacks, "a node cut off"))
     finally:
         far.kill()
         far.wait()
