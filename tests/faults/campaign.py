@@ -1,9 +1,11 @@
 """Campaigns: how much is tried, in which order."""
 
+import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,10 +43,20 @@ AMOUNTS = {
 Say = Callable[[str], None]
 
 
+@contextmanager
+def _pool() -> Iterator[ProcessPoolExecutor]:
+    """Yield two processes, which end as soon as this one is told to."""
+    pool = ProcessPoolExecutor(2, initializer=signal.signal, initargs=(signal.SIGTERM, signal.SIG_DFL))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def simulate(layer: Layer, seeds: Iterable[int], say: Say) -> None:
     """Layer A."""
     began = time.monotonic()
-    with ProcessPoolExecutor(2) as pool:
+    with _pool() as pool:
         for outcome in pool.map(play, seeds, chunksize=4):
             _add_outcome(layer, outcome, say)
     layer.seconds = time.monotonic() - began
@@ -66,7 +78,7 @@ def _add_outcome(layer: Layer, outcome: Outcome, say: Say) -> None:
 def schedule(layer: Layer, seeds: Iterable[int], say: Say) -> None:
     """Layer S."""
     began = time.monotonic()
-    with ProcessPoolExecutor(2) as pool:
+    with _pool() as pool:
         for errands in pool.map(run_errands, seeds, chunksize=4):
             layer.runs += 1
             layer.entries += errands.instances
@@ -90,7 +102,7 @@ def crash_everywhere(report: Report, stride: int, say: Say) -> None:
         tasks += [(f"{error} from {call}", name, stride) for name in names for call, error in REFUSALS]
     else:
         report.skipped.append(f"power failures, refusing disks and five mutants: {reason}")
-    with ProcessPoolExecutor(2) as pool:
+    with _pool() as pool:
         for (kind, name, _), crashes in zip(tasks, pool.map(_crashes, tasks), strict=True):
             _add_crashes(layer, kind, crashes, name)
             say(f"{kind}, {name}: {crashes.covered:,} of {crashes.known:,}")
