@@ -20,7 +20,7 @@ from elastic.core.errors import EncodingError
 PLAIN: list[Any] = [
     None, True, False, 0, -1, 2**63, 2**64, -(2**63) - 1, 10**100, -(10**100), 0.0, -0.0, 1e308, math.inf,
     "", "text", "\ud800", b"", b"\x00\xff", [], [1, [2]], {}, {"a": 1}, {1: "x", (1, 2): "y", None: 0},
-    (), (1, (2, 3)), set(), {1, "a"}, frozenset({(1, 2)}), Counter("hello"), 1 + 2j, Decimal("1.50"), Fraction(1, 3),
+    (), (1, (2, 3)), set(), {1, (2, 3)}, frozenset({(1, 2)}), Counter("hello"), 1 + 2j, Decimal("1.50"), Fraction(1, 3),
     uuid.UUID(int=7), dt.date(2026, 11, 20), dt.time(1, 2, 3, 4), dt.timedelta(days=-1, microseconds=5),
     dt.datetime(2026, 1, 1, tzinfo=dt.UTC), dt.datetime(2026, 10, 25, 2, fold=1),  # noqa: DTZ001 - naive on purpose
 ]  # fmt: skip
