@@ -153,4 +153,6 @@ def test_a_bar_is_gone_when_the_step_has_ended_however_it_ended() -> None:
             with pytest.raises(elastic.ElasticError):
                 flow.run(cluster="inline", interceptor=bar)
         assert text.getvalue() != ""
-        assert set(threading.enumerate()) <= threads
+        for thread in set(threading.enumerate()) - threads:
+            thread.join(10)  # it was told to end, and does so at its next look
+            assert not thread.is_alive()
