@@ -177,5 +177,7 @@ SECTIONS = tuple(dict.fromkeys(option.section for option in OPTIONS))
 
 def hint(name: str) -> str:
     """Return what to do about a key that is not there."""
-    close = get_close_matches(name, BY_NAME, 1)
+    # Without the section, where it was left out.
+    by_key = {option.key: option.name for option in OPTIONS}
+    close = get_close_matches(name, BY_NAME, 1) or [by_key[key] for key in get_close_matches(name, by_key, 1)]
     return f"did you mean {close[0]!r}?" if close else "`elastic config list` shows what there is."

@@ -165,6 +165,11 @@ class TaskInstance:
         facts = port("current_state()").instance_facts(self)
         return None if facts is None or facts.state is None else TaskState(facts.state)
 
+    @property
+    def state(self) -> TaskState | None:
+        """The state that the database has, None if it has none."""
+        return self.current_state()
+
     def refresh_from_db(self) -> Any:
         """Return the row that the database has, None if there is none."""
         return port("refresh_from_db()").instance_facts(self)

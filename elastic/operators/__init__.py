@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from elastic.dag.operator import BaseOperator
     from elastic.operators.bash import BashOperator
     from elastic.operators.branch import BranchOperator, ShortCircuitOperator
     from elastic.operators.decorator import dag, task
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from elastic.operators.transfer import FileToTableOperator, SqlToFileOperator, SqlToSqlOperator
 
 __all__ = [
+    # what users derive from
+    "BaseOperator",
     # commands and functions
     "BashOperator",
     "PythonOperator",
@@ -38,6 +41,7 @@ __all__ = [
 
 #: Where each name lives: imported when it is first used, so that a DAG file loads only what it names.
 _HOMES = {
+    "elastic.dag.operator": ("BaseOperator",),
     "elastic.operators.bash": ("BashOperator",),
     "elastic.operators.branch": ("BranchOperator", "ShortCircuitOperator"),
     "elastic.operators.decorator": ("dag", "task"),

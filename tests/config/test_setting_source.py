@@ -166,9 +166,12 @@ def test_the_url_of_the_database_is_shown_without_its_password(tmp_path: Path, u
     assert "hunter2" not in repr(settings)
 
 
-def test_a_setting_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no setting 'core.paralelism'; did you mean 'core.parallelism'"):
-        read(tmp_path).get("core.paralelism")
+@pytest.mark.parametrize(
+    ("name", "meant"), [("core.paralelism", "core.parallelism"), ("dags_folder", "core.dags_folder")]
+)
+def test_a_setting_that_is_not_there_is_named(name: str, meant: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"no setting '{name}'; did you mean '{meant}'"):
+        read(tmp_path).get(name)
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: str(option.name))

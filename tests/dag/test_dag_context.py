@@ -132,7 +132,7 @@ def test_a_task_instance_asks_the_scheduler_what_it_does_not_know(monkeypatch: p
     monkeypatch.setitem(sys.modules, "some_scheduler", home)
     monkeypatch.setattr("elastic.dag.port._HOME", "some_scheduler")
     ti = TaskInstance(Echo(task_id="t"), "2016-02-22")
-    assert ti.current_state() is TaskState.UP_FOR_RETRY
+    assert ti.current_state() is ti.state is TaskState.UP_FOR_RETRY
     assert ti.refresh_from_db() is row
     assert (ti.is_runnable(), ti.are_dependencies_met(), ti.ready_for_retry()) == (True, True, True)
     row.met = False

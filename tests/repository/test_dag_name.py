@@ -13,7 +13,7 @@ def test_the_names_that_a_user_guesses_are_there_and_bring_nothing_heavy() -> No
     code = """
 import sys
 from elastic import DAG
-from elastic.operators import BashOperator, EmptyOperator, FlowOperator, PythonOperator
+from elastic.operators import BaseOperator, BashOperator, EmptyOperator, FlowOperator, PythonOperator
 heavy = {"ray", "sqlalchemy", "jinja2", "pandas", "polars", "cryptography", "alembic"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 with DAG("etl", start_date="2016-02-22") as dag:
