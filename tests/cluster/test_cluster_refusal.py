@@ -110,5 +110,5 @@ def test_a_node_that_outlived_its_head_is_not_waited_for(tmp_path: Path) -> None
         told = joined("auto", tmp_path)
     finally:
         orphan.communicate(b"\n")
-    # Another Ray on this machine may be found instead, which wants a token.
-    assert re.search(r"nothing answers at \S+:1 |no Ray cluster could be reached on this machine", told), told
+    # Another Ray on this machine may be found instead, which wants a token or is about to end.
+    assert re.search(r"nothing answers at \S+:\d+ |no Ray cluster could be reached on this machine", told), told
