@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -187,18 +188,31 @@ def _last_line(text: str) -> str:
     return (text.strip().splitlines() or [""])[-1]
 
 
-def medians(variants: Mapping[str, tuple[Callable[[], Any], Any]], rounds: int) -> dict[str, float]:
-    """Return the median seconds of each variant, in this process; they take turns within a round.
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Median seconds of the clock, and of the CPU for this process, which the load of the machine changes less."""
+
+    seconds: float
+    cpu: float
+
+
+def medians(variants: Mapping[str, tuple[Callable[[], Any], Any]], rounds: int) -> dict[str, Spent]:
+    """Return what each variant took in this process; they take turns within a round, the first one another each time.
 
     Args:
         variants: By name, what is called, and what it must return.
         rounds: How often.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    names = deque(variants)
+    clocks = (time.perf_counter, time.process_time)
+    spent: dict[str, list[list[float]]] = {name: [] for name in variants}
     for _ in range(rounds):
-        for name, (run, answer) in variants.items():
-            began = time.perf_counter()
-            if run() != answer:
+        for name in names:
+            run, answer = variants[name]
+            began = [clock() for clock in clocks]
+            found = run()
+            spent[name].append([clock() - start for clock, start in zip(clocks, began, strict=True)])
+            if found != answer:
                 raise SystemExit(f"{name}: the answer is wrong")
-            seconds[name].append(time.perf_counter() - began)
-    return {name: statistics.median(times) for name, times in seconds.items()}
+        names.rotate()
+    return {name: Spent(*map(statistics.median, zip(*times, strict=True))) for name, times in spent.items()}

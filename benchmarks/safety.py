@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import elastic
-from benchmarks.measurement import medians
+from benchmarks.measurement import Spent, medians
 from benchmarks.text import write_python
 from benchmarks.word_peer import count_lines
 from elastic.aggregators import Count
@@ -32,18 +32,19 @@ def main() -> None:
         write_python(text, options.megabytes << 20)
         words = elastic.read_text(text).flat_map(str.split).aggregate(Count())
         chunks = elastic.from_range(options.chunks, chunk_size=1).aggregate("sum")
-        print("| work | durability off | on | ratio |")
-        print("| --- | ---: | ---: | ---: |")
+        print("| work | durability off | on | ratio | CPU off | on | ratio |")
+        print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
         for name, flow, answer in (
             (f"word count, {options.megabytes} MiB", words, count_lines([text])),
             (f"{options.chunks:,} chunks of one entry", chunks, sum(range(options.chunks))),
         ):
             off, on = compare(flow, answer, options.rounds, cluster=options.cluster, home=Path(folder) / "home")
-            print(f"| {name} | {off:.2f} s | {on:.2f} s | {on / off:.3f} |", flush=True)
+            seconds = f"{off.seconds:.2f} s | {on.seconds:.2f} s | {on.seconds / off.seconds:.3f}"
+            print(f"| {name} | {seconds} | {off.cpu:.2f} s | {on.cpu:.2f} s | {on.cpu / off.cpu:.3f} |", flush=True)
 
 
-def compare(flow: elastic.Flow, answer: Any, rounds: int, **options: Any) -> tuple[float, float]:
-    """Return the median seconds without and with durability."""
+def compare(flow: elastic.Flow, answer: Any, rounds: int, **options: Any) -> tuple[Spent, Spent]:
+    """Return what it takes without and with durability."""
 
     def run(durability: str) -> Callable[[], Any]:
         return lambda: flow.run(durability=durability, **options).value
