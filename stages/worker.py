@@ -1,8 +1,8 @@
 """The worker: applies the user's functions, and holds what it has folded until it is collected."""
 
 import time
-from collections.abc import Collection, Iterator
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from elastic.core.chunk import named
@@ -21,6 +21,19 @@ from elastic.stages.isolation import RAISED, Isolation, RefusedError
 from elastic.stages.transforms import Pass
 from elastic.stages.watch import time_limit
 from elastic.stages.wire import COLLECT, Call, Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What became of a batch."""
+
+    state: Any
+    #: entries of each chunk
+    counts: list[int]
+    #: entries that failed
+    letters: Sequence[DeadLetter] = ()
+    #: nothing but the batch is in the state
+    is_fresh: bool = True
 
 
 class Worker:
@@ -65,11 +78,12 @@ class Worker:
             return self._reply(call.batch_id, failure=failure, unread=isinstance(error, SourceError))
         try:
             with time_limit(self._limit(call)):
-                counts, letters = self._fold(call, blocks)
+                folded = self._fold(call, blocks)
+                self._hold(call, folded)
         except RefusedError as refused:
             self._forget()
             return self._reply(call.batch_id, failure=refused.failure)
-        self._accounts.append(self._account(call, blocks, counts, letters))
+        self._accounts.append(self._account(call, blocks, folded))
         answer = self._take() if call.collect else {}
         return self._reply(call.batch_id, seconds=time.perf_counter() - started, **answer)
 
@@ -93,8 +107,8 @@ class Worker:
 
     # -- folding
 
-    def _fold(self, call: Call, blocks: list[bytes]) -> tuple[list[int], list[DeadLetter]]:
-        """Fold a batch; returns the number of entries of each chunk, and the entries that failed."""
+    def _fold(self, call: Call, blocks: list[bytes]) -> Folded:
+        """Fold a batch, into a state of its own where a part of it may fail."""
         if call.isolated and self._cell is not None:
             return self._fold_apart(call, blocks, self._cell)
         aggregator, counts = self.program.aggregator, list[int]()
@@ -103,10 +117,9 @@ class Worker:
         try:
             state = aggregator.add_many(aggregator.create() if fresh else self._state, iter(entries))
             entries.check()
-            self._hold(state, fresh=fresh)
         except RAISED as error:
             return self._sift(call, blocks, error)
-        return counts, []
+        return Folded(state, counts, is_fresh=fresh)
 
     def _entries(self, call: Call, blocks: list[bytes], counts: list[int]) -> Iterator[Collection[Any]]:
         for reference, block in zip(call.references, blocks, strict=True):
@@ -114,12 +127,24 @@ class Worker:
             counts.append(len(entries))
             yield entries
 
-    def _hold(self, state: Any, *, fresh: bool) -> None:
-        """Hold a state; one that is `fresh` is joined to what is held already."""
-        joined = fresh and self._accounts
-        self._state = self.program.aggregator.merge(self._state, state) if joined else state
+    def _hold(self, call: Call, folded: Folded) -> None:
+        """Hold a state as well.
 
-    def _sift(self, call: Call, blocks: list[bytes], error: BaseException) -> tuple[list[int], list[DeadLetter]]:
+        Raises:
+            RefusedError: It cannot be joined to what is held. It is not tried again, because a part of it may be there.
+        """
+        if not (folded.is_fresh and self._accounts):
+            self._state = folded.state
+            return
+        aggregator = self.program.aggregator
+        try:
+            self._state = aggregator.merge(self._state, folded.state)
+        except RAISED as error:
+            place = f"the state of {named(call.first, call.first + len(call.references))}, in merge"
+            failure = failure_of(error, chunk_id=call.first, place=place, function=f"aggregator {aggregator}")
+            raise RefusedError(failure) from error
+
+    def _sift(self, call: Call, blocks: list[bytes], error: BaseException) -> Folded:
         """Fold what does not fail of a batch that failed with `error`."""
         outputs, counts, letters = list[Any](), list[int](), list[DeadLetter]()
         for index, (reference, block) in enumerate(zip(call.references, blocks, strict=True)):
@@ -133,7 +158,7 @@ class Worker:
         try:
             if not self._careful:
                 raise error
-            self._hold(aggregator.add_many(aggregator.create(), iter(outputs)), fresh=True)
+            state = aggregator.add_many(aggregator.create(), iter(outputs))
         except RAISED as again:
             first = call.first
             # Any of them may fail now and then, so none is accused alone.
@@ -141,19 +166,19 @@ class Worker:
             place = f"{named(first, first + len(blocks))} as a whole, but on none of the entries alone"
             failure = failure_of(again, chunk_id=first, place=place, function=suspects)
             raise RefusedError(failure) from again
-        return counts, letters
+        return Folded(state, counts, letters)
 
-    def _fold_apart(self, call: Call, blocks: list[bytes], cell: Cell) -> tuple[list[int], list[DeadLetter]]:
+    def _fold_apart(self, call: Call, blocks: list[bytes], cell: Cell) -> Folded:
         (reference,), (block,) = call.references, blocks
         isolation = Isolation(self.program, call.first, reference)
         entries = isolation.parse(block)
         state, letters = cell.run(isolation, entries, block)
-        self._hold(self.program.aggregator.decode(state), fresh=True)
-        return [len(entries)], letters
+        return Folded(self.program.aggregator.decode(state), [len(entries)], letters)
 
     # -- answers
 
-    def _account(self, call: Call, blocks: list[bytes], counts: list[int], letters: list[DeadLetter]) -> Account:
+    def _account(self, call: Call, blocks: list[bytes], folded: Folded) -> Account:
+        counts = folded.counts
         contents = call.contents if call.counted else b"".join(map(content_of, blocks))
         what = what_of(call.first, call.attempt, call.conceived_at, counts, contents)
         return Account(
@@ -167,7 +192,7 @@ class Worker:
             entries=tuple(counts),
             contents=contents,
             processed=self._stamp.link(what, NO_STATE, call.link),
-            letters=tuple(self._addressed(call, counts, letter) for letter in letters),
+            letters=tuple(self._addressed(call, counts, letter) for letter in folded.letters),
         )
 
     def _addressed(self, call: Call, counts: list[int], letter: DeadLetter) -> DeadLetter:

@@ -220,3 +220,37 @@ def test_an_entry_that_is_no_plain_data_is_kept_as_a_text_and_not_redriven() -> 
     assert not letter.exact
     with pytest.raises(UsageError, match="not plain data"):
         elastic.redrive(result.run_id, flow, cluster="inline")
+
+
+#: Entries that were merged, ever.
+MERGED: list[int] = []
+
+
+class Gathering(elastic.Aggregator[int, list[int], list[int]]):
+    """Gathers entries. Its first `merge` stops in the middle, with a part of them taken over."""
+
+    def create(self) -> list[int]:
+        return []
+
+    def add(self, state: list[int], entry: int) -> list[int]:
+        return [*state, entry]
+
+    def merge(self, state: list[int], other: list[int]) -> list[int]:
+        for entry in other:
+            state.append(entry)
+            MERGED.append(entry)
+            if len(MERGED) == 3:
+                raise MemoryError("not now")
+        return state
+
+    def finish(self, state: list[int]) -> list[int]:
+        return sorted(state)
+
+
+@pytest.mark.parametrize("options", [{"on_error": "skip"}, {"retries": 2}], ids=str)
+def test_a_merge_that_fails_in_the_middle_is_not_tried_again(options: dict[str, Any]) -> None:
+    MERGED.clear()
+    gathered = elastic.from_range(100, chunk_size=5).aggregate(Gathering())
+    with pytest.raises(StepFailedError, match=r"aggregator Gathering failed on the state of chunk \d+, in merge"):
+        gathered.run(cluster="inline", call_chunks=1, **options)
+    assert elastic.resume("last", gathered, allow_code_change=True, cluster="inline").value == list(range(100))
