@@ -26,6 +26,7 @@ from elastic.aggregators.quantiles import Quantiles
 from elastic.aggregators.reduce import Reduce
 from elastic.aggregators.size import Size
 from elastic.aggregators.sum import Sum
+from elastic.aggregators.sum_by_key import SumByKey
 from elastic.aggregators.top_k import TopK
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Histogram",
     # numbers
     "Sum",
+    "SumByKey",
     "Mean",
     "Variance",
     "Stdev",

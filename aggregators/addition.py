@@ -1,12 +1,14 @@
 """Adding the values of mappings: as `+` does, but exactly where `+` would round."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from elastic.aggregators.saved_state import read_mapping
 from elastic.aggregators.total import Total
 from elastic.core.errors import EncodingError
+
+SumsT = TypeVar("SumsT", bound=dict[Any, Any])
 
 _ROUNDED_BY_PLUS = (float, Decimal)
 
@@ -31,6 +33,20 @@ def fold(into: dict[Any, Any], items: Iterable[tuple[Any, Any]], function: Calla
     """Put items into a mapping, joining the values of a key by `function`."""
     for key, value in items:
         into[key] = function(into[key], value) if key in into else value
+
+
+def added(into: SumsT, keys: Collection[Any], numbers: Collection[int]) -> SumsT:
+    """Add integers to those of a mapping, and return it."""
+    if not into:
+        # Of keys that are all different there is nothing to add.
+        into.update(dict(zip(keys, numbers, strict=True)))
+        if len(into) == len(keys):
+            return into
+        into.clear()
+    get = into.get
+    for key, number in zip(keys, numbers, strict=True):
+        into[key] = get(key, 0) + number
+    return into
 
 
 def settled(sums: dict[Any, Any]) -> dict[Any, Any]:

@@ -34,6 +34,7 @@ NAMES = {
     "size": "Size",
     "stdev": "Stdev",
     "sum": "Sum",
+    "sum_by_key": "SumByKey",
     "top_k": "TopK",
     "variance": "Variance",
 }

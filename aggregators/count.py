@@ -1,16 +1,18 @@
 """Count: how often each entry occurs."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
+from elastic.aggregators.addition import added
+from elastic.aggregators.column import pack_columns, unpack_columns
 from elastic.aggregators.nan import NAN, nan_keys
 from elastic.aggregators.saved_state import is_list, read_mapping, read_state
-from elastic.core.aggregator import Aggregator
 from elastic.core.encoding import pack
+from elastic.core.sharding import KeyedAggregator
 
 
-class Count(Aggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"]):
+class Count(KeyedAggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"]):
     """Counts how often each entry occurs; the result is a `collections.Counter`.
 
     Entries are hashable plain data. Entries that are equal are one, as in any Counter (`1`, `1.0` and `True`, and
@@ -35,6 +37,21 @@ class Count(Aggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"]):
             state, other = other, state
         state.update(other)
         return state
+
+    def join(self, one: int, other: int) -> int:
+        return one + other
+
+    def gather(
+        self, state: "Counter[Hashable]", keys: Sequence[Hashable], values: Sequence[int]
+    ) -> "Counter[Hashable]":
+        return added(state, keys, values)
+
+    def pack_columns(self, keys: Sequence[Hashable], values: Sequence[int]) -> bytes:
+        packed = pack_columns(keys, values)
+        return super().pack_columns(keys, values) if packed is None else packed
+
+    def unpack_columns(self, data: bytes) -> tuple[Sequence[Hashable], Sequence[int]]:
+        return unpack_columns(data) or super().unpack_columns(data)
 
     def finish(self, state: "Counter[Hashable]") -> "Counter[Hashable]":
         result = state.copy()

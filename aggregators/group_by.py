@@ -8,18 +8,18 @@ from elastic.aggregators.batch import batches
 from elastic.aggregators.choice import aggregator_of
 from elastic.aggregators.emit import Emit
 from elastic.aggregators.nan import NAN, nan_keys
+from elastic.aggregators.pair import check_pairs
 from elastic.aggregators.saved_state import is_list, read_mapping, read_state
-from elastic.core.aggregator import Aggregator, AnyAggregator
+from elastic.core.aggregator import AnyAggregator
 from elastic.core.encoding import pack
 from elastic.core.errors import UsageError
-
-_PAIRS = {tuple, list}
+from elastic.core.sharding import KeyedAggregator
 
 #: Entries: the more of a key come at once, the fewer calls of the inner aggregator.
 _BATCH_SIZE = 1 << 17
 
 
-class GroupBy(Aggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Hashable, Any]]):
+class GroupBy(KeyedAggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Hashable, Any]]):
     """Aggregates the values of each key by themselves; entries are pairs `(key, value)`, as `key_by` makes them.
 
     The result is a dict of the inner aggregator's results by key; its order is that of the source if the inner
@@ -57,6 +57,9 @@ class GroupBy(Aggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Hashabl
             state[key] = self.inner.merge(state[key], added) if key in state else added
         return state
 
+    def join(self, one: Any, other: Any) -> Any:
+        return self.inner.merge(one, other)
+
     def finish(self, state: dict[Hashable, Any]) -> dict[Hashable, Any]:
         return {key: self.inner.finish(group) for key, group in state.items()}
 
@@ -71,7 +74,7 @@ class GroupBy(Aggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Hashabl
         return states
 
     def _add_batch(self, state: dict[Hashable, Any], batch: list[Any]) -> dict[Hashable, Any]:
-        _check_pairs(batch)
+        check_pairs(batch, "GroupBy")
         values = _grouped(batch)
         if nan_keys(values):
             values = _grouped([(NAN if key != key else key, value) for key, value in batch])
@@ -90,22 +93,6 @@ def _grouped(batch: list[Any]) -> dict[Hashable, list[Any]]:
     for key, value in batch:
         values[key].append(value)
     return values
-
-
-def _check_pairs(batch: list[Any]) -> None:
-    if set(map(type, batch)) <= _PAIRS and set(map(len, batch)) <= {2}:
-        return
-    for entry in batch:
-        # A string of two characters could be taken apart as well, and nobody would notice.
-        if not isinstance(entry, tuple | list) or len(entry) != 2:
-            raise UsageError(
-                f"GroupBy got {_shown(entry)}, which is not a pair (key, value); put key_by(function) before it"
-            )
-
-
-def _shown(entry: Any) -> str:
-    text = repr(entry)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _fits(state: Any) -> bool:

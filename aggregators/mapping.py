@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from elastic.aggregators.addition import fold, from_plain, plus, settled, to_plain
-from elastic.core.aggregator import Aggregator
 from elastic.core.encoding import pack, unpack
 from elastic.core.errors import UsageError
+from elastic.core.sharding import KeyedAggregator
 
 
-class MergeMappings(Aggregator[Mapping[Any, Any], dict[Any, Any], dict[Any, Any]]):
+class MergeMappings(KeyedAggregator[Mapping[Any, Any], dict[Any, Any], dict[Any, Any]]):
     """Merges mappings into one dict; the values of a key are joined by a function.
 
     With `operator.add` floats and Decimals are added exactly and rounded once, at the end; integers, strings, lists
@@ -47,6 +47,9 @@ class MergeMappings(Aggregator[Mapping[Any, Any], dict[Any, Any], dict[Any, Any]
     def merge(self, state: dict[Any, Any], other: dict[Any, Any]) -> dict[Any, Any]:
         fold(state, other.items(), self._join)
         return state
+
+    def join(self, one: Any, other: Any) -> Any:
+        return self._join(one, other)
 
     def finish(self, state: dict[Any, Any]) -> dict[Any, Any]:
         return settled(state)

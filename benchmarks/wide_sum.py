@@ -1,7 +1,7 @@
 """W5: sums by key of records with many different keys, generated in the chunks."""
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -9,7 +9,7 @@ import elastic
 from benchmarks.engine import WORKERS, actors_of, feed
 from benchmarks.record import CHUNKS, columns, records
 from benchmarks.workload import Attempt, Check, Contender, Workload
-from elastic.aggregators import GroupBy, MergeMappings
+from elastic.aggregators import GroupBy, MergeMappings, SumByKey
 
 PLAIN = "python: dict"
 
@@ -41,12 +41,12 @@ def merge(sums: dict[str, int], others: Iterable[dict[str, int]]) -> dict[str, i
     return sums
 
 
-def check(sums: dict[str, int]) -> Check:
+def check(sums: Mapping[str, int]) -> Check:
     squares = sum(value * value for value in sums.values())
     return check_of(len(sums), sum(sums.values()), squares, sums)
 
 
-def check_of(keys: int, total: int, squares: int, probes: dict[str, int]) -> Check:
+def check_of(keys: int, total: int, squares: int, probes: Mapping[str, int]) -> Check:
     """Describe sums that stay where they are; `probes` holds at least those of `_PROBES`."""
     probed = [int(probes[key]) for key in _PROBES]
     return {"keys": int(keys), "total": int(total), "squares": int(squares), "probes": probed}
@@ -69,6 +69,13 @@ def ours_by_chunk(cluster: str, attempt: Attempt) -> Check:
     with attempt.timed():
         tables = elastic.from_range(CHUNKS, chunk_size=1).map(partial(sums_of_chunk, attempt.size))
         sums = tables.aggregate(MergeMappings(operator.add, commutative=True)).run(cluster=cluster).value
+    return check(sums)
+
+
+def ours_by_key(cluster: str, options: dict[str, Any], attempt: Attempt) -> Check:
+    with attempt.timed():
+        pairs = elastic.from_range(CHUNKS, chunk_size=1).flat_map(partial(records, attempt.size))
+        sums = pairs.aggregate(SumByKey()).run(cluster=cluster, **options).value
     return check(sums)
 
 
@@ -196,8 +203,11 @@ _ROWS = (
     ("python", "dict", plain),
     ("elastic inline", "by record", partial(ours_by_record, "inline")),
     ("elastic inline", "by chunk", partial(ours_by_chunk, "inline")),
+    ("elastic inline", "SumByKey", partial(ours_by_key, "inline", {})),
     ("elastic local", "by record", partial(ours_by_record, "local")),
     ("elastic local", "by chunk", partial(ours_by_chunk, "local")),
+    ("elastic local", "SumByKey", partial(ours_by_key, "local", {})),
+    ("elastic local", "SumByKey, shards=2", partial(ours_by_key, "local", {"shards": 2})),
     ("pool", "imap_unordered", pool_by_chunk),
     ("pool", "a dict per worker", pool_by_worker),
     ("ray", "ActorPool", ray_by_chunk),
@@ -220,6 +230,7 @@ WIDE_SUM = Workload(
     ),
     notes=(
         "*By record* is `flat_map` and `GroupBy('sum')`; *by chunk* is `map` to a dict of each chunk's sums and "
-        "`MergeMappings`. What says *numpy* generates its records with numpy, not in Python.",
+        "`MergeMappings`; *SumByKey* is `flat_map` and `SumByKey`, and `shards=2` leaves its sums in files. What says "
+        "*numpy* generates its records with numpy, not in Python.",
     ),
 )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from elastic.core.interceptor import Interceptor
     from elastic.core.placement import Candidate, Placement
     from elastic.core.receipt import Receipt, decode_token
+    from elastic.core.sharding import KeyedAggregator
     from elastic.core.source import Reader, Source
     from elastic.core.stage import Stage
     from elastic.core.step import Progress, StepState
@@ -80,6 +81,7 @@ __all__ = [
     "decode_token",
     # what users derive from
     "Aggregator",
+    "KeyedAggregator",
     "Interceptor",
     "Heartbeat",
     "Placement",
@@ -101,6 +103,7 @@ _HOMES = {
     "elastic.core.interceptor": ("Interceptor",),
     "elastic.core.placement": ("Candidate", "Placement"),
     "elastic.core.receipt": ("Receipt", "decode_token"),
+    "elastic.core.sharding": ("KeyedAggregator",),
     "elastic.core.source": ("Reader", "Source"),
     "elastic.core.stage": ("Stage",),
     "elastic.core.step": ("Progress", "StepState"),

@@ -64,6 +64,11 @@ class SqliteRunStore(RunStore):
         self.epoch = epoch
         self._chunk_store = chunk_store
 
+    @property
+    def folder(self) -> Path:
+        """Where the run is kept."""
+        return self._folder
+
     @classmethod
     def create(cls, folder: Path, run_id: str, key: bytes, *, chunk_store: str = "segment") -> "SqliteRunStore":
         """Make a run of epoch 1 in `folder`, which is made too, and lock it.

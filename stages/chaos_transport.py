@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,6 +12,7 @@ from elastic.core.chaos import Chaos, Dice, Moment, Spirit
 from elastic.core.event import BatchLost
 from elastic.core.partial import Account, Partial
 from elastic.core.program import Program
+from elastic.core.sharding import ShardedAggregator
 from elastic.stages.harm import Harm, Pick
 from elastic.stages.transport import Arrival, Transport
 from elastic.stages.wire import COLLECT, Call, Reply
@@ -85,6 +86,9 @@ class ChaosTransport(Transport):
             if late.spirit is not None:
                 self._count(late.spirit)
         return [*(late.arrival for late in due), *told]
+
+    def reduce(self, aggregator: ShardedAggregator, jobs: Sequence[bytes]) -> Iterator[tuple[int, bytes] | None]:
+        return self._inner.reduce(aggregator, jobs)
 
     def close(self) -> None:
         self._late = []

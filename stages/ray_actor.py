@@ -14,6 +14,7 @@ from elastic.core.errors import ClusterError
 from elastic.core.program import Program
 from elastic.stages.cell import Cell
 from elastic.stages.health import Health, start_pulse
+from elastic.stages.ray_depot import placed, reduced
 from elastic.stages.shipped_code import Code
 from elastic.stages.station import GATHER_SECONDS, Station
 from elastic.stages.wire import COLLECT, Reply, decode_call, decode_reply, encode_call, encode_reply
@@ -54,10 +55,18 @@ class WorkerActor:
         """Return the versions of this node, and this process's id."""
         return versions(), os.getpid()
 
-    def start(self, program: bytes, code: Code, node_id: str, worker_id: str) -> str:
-        """Load the program, and return the file of this process's signs of life; called once."""
+    def start(self, program: bytes, code: Code, place: tuple[str, str], depot: Any) -> str:
+        """Load the program, and return the file of this process's signs of life; called once.
+
+        Args:
+            program: What is run, pickled.
+            code: The code beside the driver.
+            place: The node, and this worker.
+            depot: Keeps files for this node; None where that is not needed.
+        """
         code.install()
-        loaded: Program = cloudpickle.loads(program)
+        node_id, worker_id = place
+        loaded: Program = placed(cloudpickle.loads(program), depot)
         self._worker = Worker(loaded, node_id=node_id, worker_id=worker_id, cell=Cell(program))
         self._requests = Requests()
         return start_pulse()
@@ -68,6 +77,9 @@ class WorkerActor:
     def collect(self, number: int) -> bytes:
         self._requests.admit(number)
         return encode_reply(self._worker.collect())
+
+    def reduce(self, job: bytes) -> tuple[str, Any]:
+        return reduced(self._worker.program, job)
 
 
 class StationActor:

@@ -24,7 +24,7 @@ from elastic.stages.transport import Arrival
 from elastic.stages.wire import COLLECT, Call, Reply, decode_reply, encode_call
 
 #: What Ray must not do: repeat a call, or bring an actor back without what it held. Retries are the ledger's.
-_NO_RETRIES = {"max_restarts": 0, "max_task_retries": 0}
+NO_RETRIES = {"max_restarts": 0, "max_task_retries": 0}
 
 #: Workers of a node that may die before they are ready; then the node takes no part.
 _STILLBORN = 3
@@ -61,6 +61,8 @@ class Shipment:
     #: the code beside the driver
     code: Code
     heartbeat: Heartbeat
+    #: keeps files for nodes that do not see the folder of the run; None where that is not needed
+    depot: Any = None
 
 
 class RayNode(ABC):
@@ -92,9 +94,15 @@ class RayNode(ABC):
         self._started += 1
         worker = self._actor(WorkerActor, num_cpus=1)
         hello = worker.hello.remote()
-        started = worker.start.remote(self._shipment.pickled, self._shipment.code, self.node_id, worker_id)
+        started = worker.start.remote(
+            self._shipment.pickled, self._shipment.code, (self.node_id, worker_id), self._shipment.depot
+        )
         self.starting[worker_id] = worker
         self._watch.pending[started] = lambda ref: self._on_started(worker_id, hello, ref)
+
+    def forget(self, worker_id: str) -> None:
+        """A worker is gone, and nobody else was told."""
+        self.workers.pop(worker_id, None)
 
     def close(self) -> None:
         """End all actors of this node."""
@@ -120,7 +128,7 @@ class RayNode(ABC):
 
     def _actor(self, kind: type, **options: Any) -> Any:
         there = NodeAffinitySchedulingStrategy(node_id=self.ray_id, soft=False)
-        return ray.remote(kind).options(scheduling_strategy=there, **_NO_RETRIES, **options).remote()
+        return ray.remote(kind).options(scheduling_strategy=there, **NO_RETRIES, **options).remote()
 
     def _on_started(self, worker_id: str, hello: Any, started: Any) -> list[Arrival]:
         worker = self.starting.pop(worker_id, None)

@@ -3,19 +3,24 @@
 import logging
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
 import ray
 from ray import cloudpickle
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from elastic.core.errors import NoWorkerError, UsageError
 from elastic.core.event import NodeLost
 from elastic.core.program import Program
+from elastic.core.sharding import ShardedAggregator
 from elastic.stages.harm import Harm
 from elastic.stages.ray_cluster import connect
+from elastic.stages.ray_depot import DepotActor
 from elastic.stages.ray_harm import RayHarm
-from elastic.stages.ray_node import LocalNode, RayNode, RemoteNode, Shipment, Watch, died
+from elastic.stages.ray_node import NO_RETRIES, LocalNode, RayNode, RemoteNode, Shipment, Watch, died
+from elastic.stages.ray_reduction import RayReduction
 from elastic.stages.ray_roster import Roster, cpus_of
 from elastic.stages.shipped_code import Code, archive_of, driver_folders
 from elastic.stages.transport import Arrival, Limits, Transport
@@ -75,7 +80,13 @@ class RayTransport(Transport):
             raise NoWorkerError(self._shortage())
         return arrivals + self._refuse()
 
+    def reduce(self, aggregator: ShardedAggregator, jobs: Sequence[bytes]) -> Iterator[tuple[int, bytes] | None]:
+        depot = self._depot if any(not node.on_master for node in self._nodes.values()) else None
+        return RayReduction(self._nodes, self._watch, self.poll, depot).run(jobs)
+
     def close(self) -> None:
+        if (depot := self.__dict__.pop("_depot", None)) is not None:
+            ray.kill(depot)
         for node in self._nodes.values():
             node.close()
         self._nodes = {}
@@ -108,7 +119,17 @@ class RayTransport(Transport):
             chosen.start_worker()
 
     def _shipment(self, *, own: bool) -> Shipment:
-        return Shipment(self._program, self._pickled, self._near if own else self._far, self._limits.heartbeat)
+        needs_depot = isinstance(self._program.aggregator, ShardedAggregator) and not own
+        code, depot = self._near if own else self._far, self._depot if needs_depot else None
+        return Shipment(self._program, self._pickled, code, self._limits.heartbeat, depot)
+
+    @cached_property
+    def _depot(self) -> Any:
+        there = NodeAffinitySchedulingStrategy(node_id=self._own_ray_id, soft=False)
+        actor: Any = ray.remote(DepotActor)
+        depot = actor.options(num_cpus=0, scheduling_strategy=there, **NO_RETRIES).remote()
+        depot.start.remote(self._pickled, self._near)
+        return depot
 
     @cached_property
     def _near(self) -> Code:

@@ -1,11 +1,13 @@
 """The transport contract: how calls reach the nodes and replies come back."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from elastic.core.event import BatchLost, NodeLost, WorkerJoined, WorkerLost
 from elastic.core.heartbeat import Heartbeat
 from elastic.core.program import Program
+from elastic.core.sharding import ShardedAggregator
 from elastic.stages.harm import Harm
 from elastic.stages.wire import Call, Reply
 
@@ -53,6 +55,17 @@ class Transport(ABC):
         Raises:
             NoWorkerError: No worker is left, and none can be started.
         """
+
+    def reduce(self, aggregator: ShardedAggregator, jobs: Sequence[bytes]) -> Iterator[tuple[int, bytes] | None]:
+        """Have jobs of an aggregator done, and yield the number and the answer of each.
+
+        Yields None while there is nothing to tell. The body given here does them in this process.
+
+        Raises:
+            StoreError: Something is not as it was left, or cannot be written.
+            NoWorkerError: No worker is left, and none can be started.
+        """
+        yield from ((number, aggregator.reduce(job)) for number, job in enumerate(jobs))
 
     @abstractmethod
     def close(self) -> None:

@@ -22,6 +22,11 @@ def run(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="module:attr or file.py:attr of a Flow or Step.")],
     cluster: Cluster = None,
     workers: Workers = None,
+    shards: Annotated[int | None, typer.Option(min=1, help="Divide the result by key in so many parts.")] = None,
+    write_to: Annotated[
+        Path | None,
+        typer.Option(help="With --shards: the folder that each part is written to, *.jsonl, *.parquet or *.arrow."),
+    ] = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Run a flow and print its result."""
@@ -29,4 +34,5 @@ def run(
     from elastic.engine.target import step_at
 
     notes = {"target": target, "folder": str(Path.cwd())}
-    print_result(run_step(step_at(target).with_options(**options_of(cluster, workers)), notes=notes), output)
+    step = step_at(target).with_options(**options_of(cluster, workers, shards=shards, write_to=write_to))
+    print_result(run_step(step, notes=notes), output)

@@ -1,6 +1,7 @@
 """How commands print the result of a run."""
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -48,7 +49,7 @@ def jsonable(value: Any) -> Any:
     """
     if is_frame(value):
         return [jsonable(row) for row in value.iter_rows(named=True)]
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         if all(isinstance(key, str) for key in value):
             return {key: jsonable(item) for key, item in value.items()}
         return [[jsonable(key), jsonable(item)] for key, item in value.items()]

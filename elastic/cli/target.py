@@ -53,10 +53,9 @@ def step_of_run(run_id: str, record: "StepRecord", target: str | None) -> "Step"
     return step_at(known)
 
 
-def options_of(cluster: str | None, workers: int | None) -> dict[str, Any]:
-    """Return options for a step that runs under the command line."""
+def options_of(cluster: str | None, workers: int | None, **others: Any) -> dict[str, Any]:
+    """Return options for a step that runs under the command line, without those that are None."""
     from elastic.interceptors.console_progress import ConsoleProgress
 
-    options: dict[str, Any] = {"interceptor": ConsoleProgress()}
-    options |= {} if cluster is None else {"cluster": cluster}
-    return options | ({} if workers is None else {"workers": workers})
+    given = {"cluster": cluster, "workers": workers, **others}
+    return {"interceptor": ConsoleProgress(), **{name: value for name, value in given.items() if value is not None}}

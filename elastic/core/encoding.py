@@ -63,9 +63,14 @@ def unpack(data: bytes | memoryview) -> Any:
 
 
 def _packb(value: Any) -> bytes:
-    packed: bytes = msgpack.packb(
-        value, default=_write_extension, strict_types=True, unicode_errors="surrogatepass", use_bin_type=True
-    )
+    packed: bytes
+    try:
+        packed = msgpack.packb(value, default=_write_extension, strict_types=True, use_bin_type=True)
+    except UnicodeEncodeError:
+        # Half a surrogate pair. To allow for it at once would cost texts without one half of the time.
+        packed = msgpack.packb(
+            value, default=_write_extension, strict_types=True, unicode_errors="surrogatepass", use_bin_type=True
+        )
     return packed
 
 

@@ -1,7 +1,7 @@
 """The aggregation of a step: the master's state, and what was folded into it since the last commit."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from elastic.core.failure import DeadLetter
 from elastic.core.partial import Partial
 from elastic.core.store import ReceiptRow
 from elastic.stages.failure import failure_of
+from elastic.stages.transport import Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,13 @@ class Aggregation:
             rows=tuple(row for partial in folded for row in partial.rows),
             letters=tuple(letter for partial in folded for letter in partial.letters),
         )
+
+    def prepare(self) -> None:
+        """Do what is needed before workers start."""
+
+    def conclude(self, transport: Transport) -> Iterator[None]:
+        """Do what is left to do when all is folded; yields now and then, so that it can be stopped."""
+        return iter(())
 
     def _merge_all(self, states: Iterable[bytes], what: str) -> None:
         method = "decode"

@@ -18,8 +18,8 @@ from elastic.core.spans import Spans
 from elastic.core.stage import STAGES, Stage
 from elastic.core.step import StepState
 from elastic.core.store import ReceiptRow, RunStore, StepRecord
-from elastic.engine.aggregation import Aggregation
 from elastic.engine.result import Result
+from elastic.engine.sharding import kept_aggregation
 from elastic.persistence.home import Home
 from elastic.persistence.sqlite_store import SqliteRunStore
 
@@ -121,9 +121,9 @@ class Archive:
             EncodingError: What is kept was made by another aggregator.
             StepFailedError: The aggregator failed.
         """
-        aggregation = Aggregation(aggregator, run_id)
         with self._store(run_id) as store:
             record = _record(store, step)
+            aggregation = kept_aggregation(aggregator, record, self.run_folder(run_id), store.key)
             aggregation.restore(store.partials(step))
             root = _root(store, record)
         counters = {name: count for name, count in record.counters.items() if name not in (*STAGES, "cut", "entries")}

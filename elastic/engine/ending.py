@@ -5,10 +5,12 @@ from elastic.core.errors import (
     CorruptStoreError,
     ElasticError,
     FencedError,
+    StepFailedError,
     StepInterruptedError,
     StepSuspendedError,
     StoreError,
 )
+from elastic.core.instruction import Fail
 from elastic.core.step import StepState
 
 #: Errors of the disk and of the cluster, and those among them after which the step cannot go on.
@@ -31,3 +33,10 @@ def ending_of(failed: ElasticError, run_id: str, *, is_durable: bool) -> tuple[S
         suspended.__cause__ = failed
         return StepState.SUSPENDED, suspended
     return StepState.ERROR, failed
+
+
+def error_of(failed: Fail, run_id: str) -> StepFailedError:
+    """Return the error of a step that ends because entries failed."""
+    failure = failed.failure
+    reason = str(failure) if failed.excess is None else f"{failed.excess}; the last of them: {failure}"
+    return StepFailedError(run_id, reason, failure.traceback)

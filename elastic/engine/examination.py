@@ -41,10 +41,17 @@ class Examination:
         self._letters: Counter[int] = Counter()
         self._redriven = 0
         self._notes: list[str] = []
+        #: the partial results are those that the receipts name
+        self.is_compared = False
 
     @property
     def is_complete(self) -> bool:
         return StepState(self.record.state).is_complete
+
+    @property
+    def is_wide(self) -> bool:
+        """True when the result was divided by key, and its states lie in files."""
+        return self.record.manifest.get("shards") is not None
 
     def examine(self) -> VerifiedStep:
         """Check everything, and return what was seen."""
@@ -56,6 +63,7 @@ class Examination:
         else:
             for _ in self.partials():
                 pass
+            self.is_compared = not self.findings.list
         self._check_totals()
         if not self.is_complete:
             self._check_kept_chunks()

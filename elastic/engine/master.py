@@ -15,7 +15,6 @@ from elastic.core.errors import (
     ElasticError,
     NoWorkerError,
     ReceiptError,
-    StepFailedError,
     StepInterruptedError,
     StoreError,
 )
@@ -35,7 +34,7 @@ from elastic.core.store import Commit, RunStore
 from elastic.core.tolerance import OnError
 from elastic.engine.aggregation import Aggregation, Folded
 from elastic.engine.cutter import Cutter
-from elastic.engine.ending import ending_of
+from elastic.engine.ending import ending_of, error_of
 from elastic.engine.intake import Intake
 from elastic.engine.observers import Observers
 from elastic.engine.placement import GuardedPlacement
@@ -69,6 +68,7 @@ class Plan:
     clock: Clock
     #: plain data that describes the step, kept with the run
     manifest: dict[str, Any]
+    aggregation: Aggregation
     #: what earlier masters have folded, in their order
     states: Iterable[bytes] = ()
 
@@ -93,7 +93,7 @@ class Master:
             settings=plan.settings,
             token=self._token,
         )
-        self._aggregation = Aggregation(program.aggregator, program.run_id)
+        self._aggregation = plan.aggregation
         self._aggregation.restore(plan.states)
         self._keeps_letters = program.tolerance.on_error is OnError.DEAD_LETTER
         self._tree = InputTree()
@@ -172,19 +172,26 @@ class Master:
             self.transport.open(self.plan.program)
             self._tell(())
             while not self.ledger.finished:
-                if self._stopped:
-                    raise StepInterruptedError(self.plan.program.run_id)
+                self._check_wanted()
                 self._tell(self._events(self.transport.poll(self._patience())))
                 self._keep_up()
             if self._failed is None or not self._cutter.redriven:
                 self._commit(last=True)
             if self._failed is not None:
-                raise self._failure(self._failed)
+                if self._failed.excess is None:
+                    self.observers.tell("failed", self._failed.failure)
+                raise error_of(self._failed, self.plan.program.run_id)
             self._cutter.check()
+            for _ in self._aggregation.conclude(self.transport):
+                self._check_wanted()
             self._intake.clean()
         finally:
             self.transport.close()
             self._cutter.close()
+
+    def _check_wanted(self) -> None:
+        if self._stopped:
+            raise StepInterruptedError(self.plan.program.run_id)
 
     def _end(self, error: ElasticError | str | None) -> Any:
         """Record how the step ended and tell of it; returns the error that it ended with, which may be a new one."""
@@ -202,14 +209,6 @@ class Master:
             self.observers.complete(self.ledger.counters["chunks_sent_again"])
         self.observers.tell("step_ended", self.progress(), text)
         return error
-
-    def _failure(self, failed: instructions.Fail) -> StepFailedError:
-        failure = failed.failure
-        if failed.excess is None:
-            self.observers.tell("failed", failure)
-            return StepFailedError(self.plan.program.run_id, str(failure), failure.traceback)
-        reason = f"{failed.excess}; the last of them: {failure}"
-        return StepFailedError(self.plan.program.run_id, reason, failure.traceback)
 
     # -- events in
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
+from elastic.core.bucket import BUCKETS
 from elastic.core.chaos import Chaos, chaos_of, chaos_of_spirits
 from elastic.core.errors import UsageError
 from elastic.core.heartbeat import Heartbeat
@@ -17,6 +18,10 @@ from elastic.core.tolerance import OnError, Tolerance
 from elastic.engine.cutter import Trim
 from elastic.engine.observers import interceptors_of
 from elastic.engine.placement import placement_of
+from elastic.persistence.row_file import FORMATS
+
+#: Seconds between collections of a step with shards, where none are given.
+_SHARDED_COLLECT_SECONDS = 10.0
 
 _CHUNK_STORES = ("segment", "directory")
 _DURABILITIES = ("on", "off")
@@ -28,6 +33,8 @@ class GivenOptions(TypedDict, total=False):
     name: str
     cluster: str | None
     workers: int | None
+    shards: int | None
+    write_to: str | os.PathLike[str] | None
     placement: str | Placement | type[Placement]
     interceptor: Interceptor | type[Interceptor] | Sequence[Interceptor | type[Interceptor]]
     trim: Trim
@@ -69,6 +76,10 @@ class Options:
     cluster: str | None = None
     #: workers at most; None for one per CPU
     workers: int | None = None
+    #: the result is divided by key in so many parts, which stay in files; None keeps it whole, in memory
+    shards: int | None = None
+    #: with shards: a folder where each of them writes a file as well, `.jsonl`, `.parquet` or `.arrow` as its name ends
+    write_to: Path | None = None
     #: which node gets the next chunks: a name, a class or an object
     placement: str | Placement | type[Placement] = "round_robin"
     #: what watches the step
@@ -114,13 +125,23 @@ class Options:
                 own["chaos"] = _CHAOS[name](value)
             else:
                 own[name] = value
-        own["home"] = None if own["home"] is None else _folder(own["home"])
+        if given.get("shards") is not None and "collect_seconds" not in given and self.shards is None:
+            # What is collected later is combined more, and it is the exchange that takes the time.
+            tuned["collect_seconds"] = max(_SHARDED_COLLECT_SECONDS, self.settings.collect_seconds)
+        own["home"] = None if own["home"] is None else _folder("home", own["home"])
+        if own["write_to"] is not None:
+            # Workers have other working folders.
+            own["write_to"] = _folder("write_to", own["write_to"]).expanduser().absolute()
         return Options(**{**own, "settings": Settings(**tuned), "tolerance": Tolerance(**borne)})
 
     def __post_init__(self) -> None:
         placement_of(self.placement)
         if self.workers is not None and (type(self.workers) is not int or self.workers < 1):
             raise UsageError(f"workers={self.workers!r} must be a whole number above 0, or left out.")
+        if self.shards is not None:
+            self._check_shards(self.shards)
+        if self.write_to is not None:
+            self._check_write_to(self.write_to)
         if self.chunk_store not in _CHUNK_STORES:
             raise UsageError(f"chunk_store={self.chunk_store!r} must be one of {', '.join(_CHUNK_STORES)}.")
         if self.durability not in _DURABILITIES:
@@ -135,6 +156,18 @@ class Options:
             )
         if self.trim is not None and not callable(self.trim):
             raise UsageError(f"trim={self.trim!r} must be a function of a list of entries.")
+
+    def _check_shards(self, shards: Any) -> None:
+        if type(shards) is not int or not 1 <= shards <= BUCKETS:
+            raise UsageError(f"shards={shards!r} must be a whole number from 1 to {BUCKETS}, or left out.")
+        if self.durability == "off":
+            raise UsageError(f"shards={shards} keeps the result in files, and durability='off' nothing; leave out one.")
+
+    def _check_write_to(self, folder: Path) -> None:
+        if self.shards is None:
+            raise UsageError(f"write_to={str(folder)!r} has each shard write a file; give shards=N as well.")
+        if folder.suffix not in FORMATS:
+            raise UsageError(f"write_to={str(folder)!r} must be a folder whose name ends in {' or '.join(FORMATS)}.")
 
 
 def _on_error(value: Any) -> OnError:
@@ -160,9 +193,9 @@ _CHAOS = {"chaos": chaos_of, "chaos_spirits": chaos_of_spirits}
 _PREPARED = {"on_error": _on_error, "retries": _retries}
 
 
-def _folder(value: Any) -> Path:
+def _folder(name: str, value: Any) -> Path:
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise UsageError(f"home={value!r} must be the path of a folder.")
+        raise UsageError(f"{name}={value!r} must be the path of a folder.")
     return Path(value)
 
 

@@ -6,6 +6,7 @@ What is held is the numbers of the chunks of the sample and the states of partia
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
 from math import ceil
 from typing import Any
 
@@ -13,9 +14,11 @@ from elastic.core.chunk import Piece
 from elastic.core.encoding import decompress, digest, pack
 from elastic.core.errors import ElasticError, UsageError
 from elastic.core.frame import is_frame, sorted_rows
+from elastic.core.sharding import KeyedAggregator
 from elastic.engine.examination import Examination
 from elastic.engine.finding import VerifiedStep
 from elastic.engine.sameness import check_aggregator, check_code, check_source
+from elastic.engine.shard_examination import ShardExamination
 from elastic.engine.state_log import Matched
 from elastic.engine.step import Step
 from elastic.stages.content import content_of
@@ -164,14 +167,14 @@ class Recomputation:
 
     def _compare_result(self, rerun: _Rerun) -> None:
         aggregator, matched, examination = self._step.aggregator, rerun.matched, self._examination
-        log = (examination.store.state(examination.record.step, ordinal) for ordinal in matched.ordinals)
-        frames = [decompress(state.data) for state in log]
-        if [aggregator.encode(rerun.state)] == frames:
-            return
-        states = [aggregator.decode(frame) for frame in frames]
-        kept = states[0]
-        for state in states[1:]:
-            kept = aggregator.merge(kept, state)
+        if examination.is_wide and isinstance(aggregator, KeyedAggregator):
+            kept = ShardExamination(examination).state(aggregator, matched)
+        else:
+            log = (examination.store.state(examination.record.step, ordinal) for ordinal in matched.ordinals)
+            frames = [decompress(state.data) for state in log]
+            if [aggregator.encode(rerun.state)] == frames:
+                return
+            kept = reduce(aggregator.merge, map(aggregator.decode, frames))
         before, now = aggregator.finish(kept), aggregator.finish(rerun.state)
         if not _same(before, now):
             for first, stop in matched.named.spans:

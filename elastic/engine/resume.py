@@ -19,6 +19,7 @@ from elastic.engine.replay import Remains, Replay
 from elastic.engine.result import Result
 from elastic.engine.run import Onward, Run
 from elastic.engine.sameness import check_aggregator, check_code, check_entries, check_source
+from elastic.engine.sharding import with_shards
 from elastic.engine.step import Step
 
 
@@ -46,6 +47,7 @@ class Resumption:
         record = record_of(run, number)
         if StepState(record.state).is_complete:
             raise _complete(run.run_id, number)
+        step = with_shards(run.run_id, record, step)
         check_aggregator(run.run_id, record, step)
         check_source(run.run_id, record, step)
         if not allow_code_change:

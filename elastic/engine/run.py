@@ -22,6 +22,7 @@ from elastic.engine.master import Master, Plan
 from elastic.engine.observers import Observers
 from elastic.engine.placement import GuardedPlacement, placement_of
 from elastic.engine.result import Result
+from elastic.engine.sharding import aggregation_of
 from elastic.engine.step import Step
 from elastic.engine.system_clock import SystemClock
 from elastic.persistence.home import RANDOM_BYTES, Home, new_run_id
@@ -118,7 +119,10 @@ class Run:
             reader, described = step.reader(), step.manifest()
         if not isinstance(reader, Reader):
             raise SourceError(f"{type(source).__name__}.reader returned {reader!r}; it must return a Reader.")
-        program = Program(reader, step.transforms, step.aggregator, options.tolerance, self._key, self.run_id, number)
+        epoch = 1 if self._store is None else self._store.epoch
+        place = (self.run_id, number, epoch)
+        aggregator, aggregation = aggregation_of(step, self.folder, place, self._key)
+        program = Program(reader, step.transforms, aggregator, options.tolerance, self._key, self.run_id, number)
         onward = onward or Onward(Cutter(source, self.clock, trim=options.trim), Start())
         manifest = {**described, **_code_of(step), **(notes or {})}
         cluster = cluster_of(options.cluster, os.environ)
@@ -134,7 +138,7 @@ class Run:
                 ordered=step.aggregator.ordered,
                 start=onward.start,
             )
-            return Master(
+            master = Master(
                 Plan(
                     name=step.name,
                     source=source,
@@ -143,6 +147,7 @@ class Run:
                     placement=placement,
                     clock=self.clock,
                     manifest={**manifest, "cluster": cluster, "node": transport.node_id},
+                    aggregation=aggregation,
                     states=onward.states,
                 ),
                 cutter=onward.cutter,
@@ -151,6 +156,8 @@ class Run:
                 store=self.store,
                 observers=Observers(options.interceptors, seal, transport.node_id, done=len(onward.start.folded)),
             )
+            aggregation.prepare()
+            return master
         except ElasticError:
             transport.close()
             raise

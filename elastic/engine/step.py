@@ -94,6 +94,8 @@ class Step:
             "replayable": self.source.replayable,
             "ordered": self.aggregator.ordered,
             "stored": self.aggregator.stored,
+            "shards": self.options.shards,
+            "write_to": None if self.options.write_to is None else str(self.options.write_to),
             "on_error": self.options.tolerance.on_error,
         }
 

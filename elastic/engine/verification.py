@@ -11,6 +11,7 @@ from elastic.engine.flow import Flow
 from elastic.engine.recomputation import Recomputation
 from elastic.engine.resume import step_of
 from elastic.engine.run import home_at
+from elastic.engine.shard_examination import ShardExamination
 from elastic.engine.step import Step
 from elastic.persistence.inspection import RunInspection
 
@@ -92,6 +93,8 @@ def _verified(
         try:
             examination = Examination(store, store.record(number), found)
             verified = examination.examine()
+            if examination.is_compared and examination.is_wide:
+                ShardExamination(examination).check(None if given is None or not recompute else given.aggregator)
             if recompute and given is not None and not found.list:
                 verified = Recomputation(examination, given, recompute).compare(verified)
             steps.append(verified)

@@ -18,6 +18,7 @@ import pytest
 from frame_samples import FRAME_CASES
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keyed_samples import KEYED_CASES
 from ray import cloudpickle
 
 from elastic.aggregators import (
@@ -151,7 +152,7 @@ CASES: dict[str, Case] = {
     "by-type-tuples": Case(ByType, [(1, 2), True, ("a",)]),
     "function": Case(lambda: FunctionAggregator(joined), WORDS),
     "function-in-place": Case(lambda: FunctionAggregator(list_of), WORDS),
-    **{name: Case(*case) for name, case in FRAME_CASES.items()},
+    **{name: Case(*case) for name, case in (FRAME_CASES | KEYED_CASES).items()},
     "own": Case(Longest, WORDS),
 }
 EXAMPLES = settings(max_examples=20, deadline=None)

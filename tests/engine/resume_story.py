@@ -14,7 +14,7 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +85,18 @@ STORIES: dict[str, Callable[[Path], elastic.Flow]] = {
     "words": lambda folder: elastic.read_text(text(folder), chunk_bytes=600).flat_map(words_of).aggregate(Count()),
     "once": lambda _: elastic.from_iterable(iter(range(ENTRIES)), chunk_size=30).map(work).aggregate(Sum()),
     "ordered": lambda _: elastic.from_range(ENTRIES, chunk_size=30).map(work).aggregate(Collect()),
+    "wide": lambda folder: STORIES["words"](folder).options(shards=3),
     "letters": lambda _: (
         elastic.from_range(ENTRIES, chunk_size=30).map(fragile).aggregate(Sum()).options(on_error="dead-letter")
     ),
 }
+
+
+def plain(value: Any) -> Any:
+    """Return a result as JSON can tell it."""
+    return dict(value) if isinstance(value, Mapping) else value
+
+
 QUICK = {"cluster": "inline", "commit_seconds": 1e-9, "collect_seconds": 1e-9, "call_seconds": 1e-9}
 
 
@@ -169,7 +177,7 @@ def tell(story: str, how: str, number: int, folder: Path) -> tuple[int, dict[str
         "refused": refused,
         "seconds": time.monotonic() - began,
         "again": again,
-        "value": result.value,
+        "value": plain(result.value),
         "entries": result.entries,
         "chunks": result.chunks,
         "receipts": result.receipts,

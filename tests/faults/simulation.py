@@ -105,6 +105,7 @@ class SimulatedRun:
                 placement=placement,
                 clock=self.clock,
                 manifest={**manifest, "node": network.node_id},
+                aggregation=Aggregation(program.aggregator, program.run_id),
                 states=onward.states,
             ),
             cutter=onward.cutter,

@@ -40,6 +40,7 @@ def run(command: list[str], folder: Path) -> str:
         "docs/extending.md",
         "docs/frames.md",
         "docs/sql.md",
+        "docs/wide-results.md",
     ],
 )
 def test_the_code_of_a_document_prints_what_the_document_says(name: str, tmp_path: Path) -> None:

@@ -1,0 +1,30 @@
+"""Pairs `(key, value)`: what aggregators by key take."""
+
+from typing import Any
+
+from elastic.core.errors import UsageError
+
+_PAIRS = {tuple, list}
+
+_SHOWN = 60
+
+
+def check_pairs(batch: list[Any], aggregator: str) -> None:
+    """Refuse entries that are no pairs.
+
+    Raises:
+        UsageError: One of them is none; shows it.
+    """
+    if set(map(type, batch)) <= _PAIRS and set(map(len, batch)) <= {2}:
+        return
+    for entry in batch:
+        # A string of two characters could be taken apart as well, and nobody would notice.
+        if not isinstance(entry, tuple | list) or len(entry) != 2:
+            raise UsageError(
+                f"{aggregator} got {_shown(entry)}, which is not a pair (key, value); put key_by(function) before it"
+            )
+
+
+def _shown(entry: Any) -> str:
+    text = repr(entry)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."

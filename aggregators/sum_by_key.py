@@ -1,0 +1,121 @@
+"""SumByKey: an exact sum for each key."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from functools import reduce
+from itertools import islice
+from typing import Any
+
+from elastic.aggregators.addition import added, from_plain, settled, to_plain
+from elastic.aggregators.column import pack_columns, unpack_columns
+from elastic.aggregators.nan import NAN, nan_keys
+from elastic.aggregators.pair import check_pairs
+from elastic.aggregators.total import Total
+from elastic.core.encoding import pack, unpack
+from elastic.core.errors import EncodingError
+from elastic.core.sharding import KeyedAggregator
+
+_INT = {int}
+
+#: Of a key there is an integer while there are no other numbers, and then a Total.
+Sums = dict[Hashable, Any]
+
+
+class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
+    """Adds the numbers of each key exactly, as `Sum` does; entries are pairs `(key, number)`.
+
+    The same as `GroupBy(Sum())`, in a fraction of time and memory where the numbers are integers. All float NaN are one
+    key.
+
+    Raises:
+        UsageError: An entry is not a pair, or its number is none that `Sum` takes.
+    """
+
+    def create(self) -> Sums:
+        return {}
+
+    def add(self, state: Sums, entry: tuple[Hashable, Any]) -> Sums:
+        check_pairs([entry], "SumByKey")
+        key, number = entry
+        state[key] = self.join(state.get(key, 0), number)
+        return state
+
+    def add_many(self, state: Sums, entries: Iterable[tuple[Hashable, Any]]) -> Sums:
+        pairs, get, join = iter(entries), state.get, self.join
+        # It is the flow that makes no pairs, more often than an entry, so the first one is looked at.
+        for first in islice(pairs, 1):
+            state = self.add(state, first)
+        if _are_integers(state):
+            for key, number in pairs:
+                if type(number) is not int:
+                    state[key] = join(get(key, 0), number)
+                    break
+                state[key] = get(key, 0) + number
+            else:
+                return state
+        for key, number in pairs:
+            state[key] = join(get(key, 0), number)
+        return state
+
+    def join(self, one: Any, other: Any) -> Any:
+        kinds = type(one), type(other)
+        if kinds == (int, int):
+            return one + other
+        total = one if kinds[0] is Total else _total(one)
+        if kinds[1] is Total:
+            total.merge(other)
+        else:
+            total.add([other])
+        return total
+
+    def gather(self, state: Sums, keys: Sequence[Hashable], values: Sequence[Any]) -> Sums:
+        if _are_integers(state) and set(map(type, values)) <= _INT:
+            return added(state, keys, values)
+        return super().gather(state, keys, values)
+
+    def pack_columns(self, keys: Sequence[Hashable], values: Sequence[Any]) -> bytes:
+        packed = pack_columns(keys, values)
+        return super().pack_columns(keys, values) if packed is None else packed
+
+    def unpack_columns(self, data: bytes) -> tuple[Sequence[Hashable], Sequence[Any]]:
+        return unpack_columns(data) or super().unpack_columns(data)
+
+    def merge(self, state: Sums, other: Sums) -> Sums:
+        if len(state) < len(other):
+            state, other = other, state
+        if _are_integers(state) and _are_integers(other):
+            return added(state, other.keys(), other.values())
+        for key, value in other.items():
+            state[key] = self.join(state[key], value) if key in state else value
+        return state
+
+    def finish(self, state: Sums) -> Sums:
+        sums = self._with_one_nan(state)
+        return sums if _are_integers(sums) else settled(sums)
+
+    def encode(self, state: Sums) -> bytes:
+        state = self._with_one_nan(state)
+        return pack([list(state), list(state.values()), [], []] if _are_integers(state) else to_plain(state))
+
+    def decode(self, data: bytes) -> Sums:
+        sums = from_plain(unpack(data), self)
+        if not set(map(type, sums.values())) <= {int, Total}:
+            raise EncodingError(f"these bytes are not a state of {self} (a sum is no number)")
+        return sums
+
+    def _with_one_nan(self, state: Sums) -> Sums:
+        """Return a copy with one key for all NaN."""
+        sums, found = dict(state), nan_keys(state) if float in set(map(type, state)) else []
+        if found:
+            # Beginning with 0, because what is kept of a key must stay as it is.
+            sums[NAN] = reduce(self.join, map(sums.pop, found), 0)
+        return sums
+
+
+def _are_integers(sums: Sums) -> bool:
+    return set(map(type, sums.values())) <= _INT
+
+
+def _total(number: int) -> Total:
+    total = Total()
+    total.add([number])
+    return total

@@ -1,0 +1,105 @@
+"""The examination of a wide result: its files, against the log of states and the manifest."""
+
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+from elastic.aggregators.shard_block import content_of
+from elastic.aggregators.shard_state import Piece
+from elastic.aggregators.sharded import Sharded, jobs_of, pieces_of
+from elastic.aggregators.wide_mapping import Stored
+from elastic.core.aggregator import AnyAggregator
+from elastic.core.depot import Bundle
+from elastic.core.encoding import decompress
+from elastic.core.errors import CorruptStoreError, EncodingError
+from elastic.core.sharding import AnyKeyed, KeyedAggregator
+from elastic.engine.examination import Examination
+from elastic.engine.shard_manifest import ShardManifest
+from elastic.engine.sharding import folder_of
+from elastic.engine.state_log import Matched
+from elastic.persistence.file_depot import FileDepot
+
+
+class ShardExamination:
+    """Examines what a step with `shards` has left in files. All bytes of them that the result is made of are read.
+
+    Args:
+        examination: Of the step, of which nothing else is wrong.
+    """
+
+    def __init__(self, examination: Examination) -> None:
+        store, record = examination.store, examination.record
+        self._examination, self._findings = examination, examination.findings
+        self._shards: int = record.manifest["shards"]
+        self._depot = FileDepot(folder_of(store.folder, record.step), 0)
+        place = store.run_id, record.step
+        self._manifest = ShardManifest(self._depot, self._shards, place, store.key)
+
+    def check(self, aggregator: AnyAggregator | None) -> None:
+        """Tell what is wrong.
+
+        Args:
+            aggregator: Merges the pieces again, and compares what comes of it with the result; None for not.
+        """
+        pieces: list[Piece] = []
+        for matched in self._examination.partials():
+            for piece in self._pieces(matched):
+                pieces.append(piece)
+                self._check_piece(matched, piece)
+        if self._findings.list or not self._examination.is_complete:
+            return
+        jobs = jobs_of(pieces, self._shards)
+        try:
+            found = self._manifest.read(jobs)
+        except CorruptStoreError as error:
+            self._findings.add(str(error))
+            return
+        if found is None:
+            self._findings.add("the manifest of its result is missing")
+            return
+        for bundle in found.blocks.bundles:
+            self._check_result(bundle)
+        if isinstance(aggregator, KeyedAggregator) and not self._findings.list:
+            self._check_merge(Sharded(aggregator, self._shards, self._depot), jobs, found.blocks)
+
+    def state(self, inner: AnyKeyed, matched: Matched) -> dict[Hashable, Any]:
+        """Return the state of a partial, as it lies in the files."""
+        state: dict[Hashable, Any] = inner.create()
+        for piece in self._pieces(matched):
+            for bundle in piece:
+                for block in bundle.blocks(self._depot):
+                    columns = inner.unpack_columns(decompress(bundle.read(self._depot, block)))
+                    state = inner.gather(state, *columns)
+        return state
+
+    def _pieces(self, matched: Matched) -> Iterator[Piece]:
+        for ordinal in matched.ordinals:
+            kept = self._examination.store.state(self._examination.record.step, ordinal)
+            yield from pieces_of(decompress(kept.data), self._shards)
+
+    def _check_piece(self, matched: Matched, piece: Piece) -> None:
+        for bundle in piece:
+            for damage in bundle.check(self._depot):
+                for first, stop in matched.named.spans:
+                    self._findings.add(f"the partial result that holds it is damaged: {damage}", first, stop)
+
+    def _check_result(self, bundle: Bundle) -> None:
+        damages = list(bundle.check(self._depot))
+        for damage in damages:
+            self._findings.add(str(damage))
+        for block in () if damages else bundle.blocks(self._depot):
+            try:
+                is_same = content_of(decompress(bundle.read(self._depot, block))) == block.content
+            except EncodingError:
+                is_same = False
+            if not is_same:
+                place = self._depot.place(bundle.name)
+                self._findings.add(f"bucket {block.bucket} in {place} is not what it should be")
+
+    def _check_merge(self, sharded: Sharded, jobs: list[bytes], stored: Stored) -> None:
+        """Merge all pieces again, and compare what comes of it with the result."""
+        for shard, job in enumerate(jobs):
+            made = {bucket: (keys, content) for bucket, keys, content in sharded.contents(job)}
+            bundle = stored.bundles[shard]
+            kept = {block.bucket: (block.keys, block.content) for block in bundle.blocks(self._depot)}
+            if made != kept:
+                self._findings.add(f"shard {shard} of the result is not what its pieces make when they are merged")

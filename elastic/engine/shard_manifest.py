@@ -1,0 +1,123 @@
+"""The manifest of a wide result: a JSON file that names the file of each shard, with its number of keys and digest."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from elastic.aggregators.wide_mapping import Stored, WideMapping
+from elastic.core.depot import Bundle
+from elastic.core.encoding import digest, pack, unpack
+from elastic.core.errors import CorruptStoreError
+from elastic.persistence.file_depot import FileDepot
+from elastic.persistence.progress import seal
+
+
+class ShardManifest:
+    """Writes and reads the manifest of one step.
+
+    Each master that makes the result writes a manifest of its own, named by its epoch. One is that of the result if it
+    says that it was made of what the run's log of states names.
+
+    Args:
+        depot: Where the files of the shards lie.
+        shards: How many there are.
+        place: The run, and the number of the step.
+        key: The run's key.
+    """
+
+    def __init__(self, depot: FileDepot, shards: int, place: tuple[str, int], key: bytes) -> None:
+        self.depot, self.shards = depot, shards
+        self._run_id, self._step = place
+        self._key = key
+
+    def write(self, jobs: Sequence[bytes], bundles: list[Bundle]) -> WideMapping[Stored]:
+        """Keep where the result is, remove what nobody needs any more, and return the result.
+
+        Args:
+            jobs: What the result was made of.
+            bundles: The file of each shard.
+
+        Raises:
+            StoreError: It does not reach the disk.
+        """
+        result = self._mapping(bundles)
+        told = {
+            "run_id": self._run_id,
+            "step": self._step,
+            "keys": sum(bundle.keys for bundle in bundles),
+            "digest": result.digest,
+            "made_of": _digest(jobs),
+            "shards": [
+                {
+                    "file": bundle.name,
+                    "keys": bundle.keys,
+                    "bytes": bundle.size,
+                    "index_bytes": bundle.index_size,
+                    "digest": bundle.mark.hex(),
+                }
+                for bundle in bundles
+            ],
+        }
+        told["seal"] = self._seal(told)
+        self.depot.write(f"manifest-{self.depot.epoch}.json", _text(told))
+        self.depot.clean(_named(jobs) | {bundle.name for bundle in bundles})
+        return result
+
+    def read(self, jobs: Sequence[bytes]) -> WideMapping[Stored] | None:
+        """Return the result that was made of what `jobs` name, or None where there is none.
+
+        Raises:
+            CorruptStoreError: A manifest is not as it was written.
+        """
+        wanted = _digest(jobs)
+        for path in self.paths():
+            told = self._told(path)
+            if told["made_of"] == wanted:
+                return self._mapping([_bundle(each) for each in told["shards"]])
+        return None
+
+    def paths(self) -> list[Path]:
+        """Return the manifests that there are, the newest first."""
+        found = self.depot.folder.glob("manifest-*.json")
+        return sorted(found, key=lambda path: (len(path.name), path.name), reverse=True)
+
+    def _mapping(self, bundles: list[Bundle]) -> WideMapping[Stored]:
+        return WideMapping(Stored(self.depot, bundles), self.shards)
+
+    def _told(self, path: Path) -> dict[str, Any]:
+        try:
+            data = path.read_bytes()
+            told: dict[str, Any] = json.loads(data)
+            is_as_written = data == _text(told)
+            if told.pop("seal") == self._seal(told) and is_as_written and len(told["shards"]) == self.shards:
+                return told
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _damaged(path) from error
+        raise _damaged(path)
+
+    def _seal(self, told: dict[str, Any]) -> str:
+        text = json.dumps(told, sort_keys=True).encode()
+        return seal("manifest", self._key, self._run_id, (self._step, 0), text).hex()
+
+
+def _bundle(told: dict[str, Any]) -> Bundle:
+    mark = bytes.fromhex(told["digest"])
+    return Bundle(told["file"], 0, told["bytes"], told["index_bytes"], told["keys"], mark)
+
+
+def _text(told: dict[str, Any]) -> bytes:
+    return json.dumps(told, indent=2).encode() + b"\n"
+
+
+def _digest(jobs: Sequence[bytes]) -> str:
+    return digest(pack(list(jobs))).hex()
+
+
+def _named(jobs: Sequence[bytes]) -> set[str]:
+    """Return the files that jobs read."""
+    return {fields[0] for job in jobs for fields in unpack(job)[1]}
+
+
+def _damaged(path: Path) -> CorruptStoreError:
+    return CorruptStoreError(f"{path} is not as it was written; put back a good copy of it.")

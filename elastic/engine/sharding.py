@@ -1,0 +1,141 @@
+"""Wide results: how a step with `shards` is put together, and how its result is made once all is folded."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from elastic.aggregators.sharded import Sharded, reduced_of
+from elastic.aggregators.wide_mapping import WideMapping
+from elastic.core.aggregator import AnyAggregator
+from elastic.core.depot import Bundle
+from elastic.core.errors import UsageError
+from elastic.core.output import Part
+from elastic.core.partial import Partial
+from elastic.core.sharding import KeyedAggregator
+from elastic.core.store import StepRecord
+from elastic.engine.aggregation import Aggregation
+from elastic.engine.options import GivenOptions
+from elastic.engine.shard_manifest import ShardManifest
+from elastic.engine.step import Step
+from elastic.persistence.file_depot import FileDepot
+from elastic.persistence.folder_output import FolderOutput
+from elastic.stages.transport import Transport
+
+
+class ShardedAggregation(Aggregation):
+    """Folds where the parts of a wide result are; `conclude` has them merged."""
+
+    def __init__(
+        self, aggregator: Sharded, run_id: str, manifest: ShardManifest, output: FolderOutput | None = None
+    ) -> None:
+        super().__init__(aggregator, run_id)
+        self._sharded, self._manifest, self._output = aggregator, manifest, output
+        self._concluded: WideMapping[Any] | None = None
+
+    def prepare(self) -> None:
+        if self._output is not None:
+            self._output.prepare()
+        self._manifest.depot.prepare()
+
+    def value(self) -> Any:
+        """Return the result; before it is merged, one that is merged whenever it is read."""
+        if self._concluded is None:
+            self._concluded = self._manifest.read(self._jobs())
+        return super().value() if self._concluded is None else self._concluded
+
+    def fold(self, partial: Partial) -> None:
+        self._concluded = None
+        super().fold(partial)
+
+    def conclude(self, transport: Transport) -> Iterator[None]:
+        aggregator = self._sharded
+        jobs = self._jobs()
+        found: dict[int, tuple[Bundle, Part | None]] = {}
+        for answer in transport.reduce(aggregator, jobs):
+            if answer is not None:
+                number, plain = answer
+                found[number] = reduced_of(plain)
+            yield
+        bundles, parts = zip(*(found[shard] for shard in range(aggregator.shards)), strict=True)
+        result = self._manifest.write(jobs, list(bundles))
+        if self._output is not None:
+            about = {"run_id": self._run_id, "digest": result.digest, "keys": len(result)}
+            self._output.publish(parts, about)
+        self._concluded = result
+        aggregator.depot.close()
+
+    def _jobs(self) -> list[bytes]:
+        with self._lock:
+            return self._sharded.jobs(self._sharded.create() if self._is_fresh else self._state)
+
+
+def folder_of(run_folder: Path, step: int) -> Path:
+    """Return where the parts of a step's result lie."""
+    return run_folder / "shards" / f"step-{step:04}"
+
+
+def aggregation_of(
+    step: Step, run_folder: Path, place: tuple[str, int, int], key: bytes
+) -> tuple[AnyAggregator, Aggregation]:
+    """Return what a step is aggregated by on the workers, and on the master.
+
+    Args:
+        step: The step.
+        run_folder: The folder of the run.
+        place: The run, the number of the step, and the epoch of the master.
+        key: The run's key.
+
+    Raises:
+        UsageError: The aggregator's state cannot be divided.
+    """
+    shards, (run_id, number, epoch) = step.options.shards, place
+    if shards is None:
+        return step.aggregator, Aggregation(step.aggregator, run_id)
+    depot, folder = FileDepot(folder_of(run_folder, number), epoch), step.options.write_to
+    output = None if folder is None else FolderOutput(folder, epoch)
+    sharded = sharded_by(step.aggregator, shards, depot, output)
+    return sharded, ShardedAggregation(sharded, run_id, ShardManifest(depot, shards, (run_id, number), key), output)
+
+
+def sharded_by(aggregator: AnyAggregator, shards: int, depot: FileDepot, output: FolderOutput | None = None) -> Sharded:
+    if not isinstance(aggregator, KeyedAggregator):
+        raise UsageError(
+            f"shards={shards} divides a result by key, and {aggregator} has no keys; leave out shards, or aggregate by "
+            "Count, SumByKey, GroupBy, MergeMappings or a KeyedAggregator of your own."
+        )
+    if not aggregator.stored:
+        raise UsageError(f"{aggregator} keeps nothing that shards={shards} could divide; leave out shards.")
+    return Sharded(aggregator, shards, depot, output)
+
+
+def kept_aggregation(aggregator: AnyAggregator, record: StepRecord, run_folder: Path, key: bytes) -> Aggregation:
+    """Return what the kept result of a step is read by. Raises as `aggregation_of` does."""
+    run_id, shards = run_folder.name, record.manifest.get("shards")
+    if shards is None:
+        return Aggregation(aggregator, run_id)
+    depot = FileDepot(folder_of(run_folder, record.step), 0)
+    manifest = ShardManifest(depot, shards, (run_id, record.step), key)
+    return ShardedAggregation(sharded_by(aggregator, shards, depot), run_id, manifest)
+
+
+def with_shards(run_id: str, record: StepRecord, step: Step) -> Step:
+    """Return a step with as many shards as the run began with, which writes to where that one did.
+
+    Raises:
+        UsageError: It has another number of them, or writes elsewhere.
+    """
+    kept, given = record.manifest.get("shards"), step.options.shards
+    if given not in (None, kept):
+        how = "without shards" if kept is None else f"with shards={kept}"
+        raise UsageError(f"run {run_id} began {how}, which cannot become shards={given}; leave out shards.")
+    kept_to, given_to = record.manifest.get("write_to"), step.options.write_to
+    if given_to is not None and str(given_to) != kept_to:
+        raise UsageError(
+            f"run {run_id} began with write_to={kept_to!r}, which cannot become {str(given_to)!r}; leave out write_to."
+        )
+    missing: GivenOptions = {}
+    if given != kept:
+        missing["shards"] = kept
+    if kept_to is not None:
+        missing["write_to"] = kept_to
+    return step.with_options(**missing) if missing else step

@@ -1,0 +1,184 @@
+"""An aggregator with shards: what it leaves, and what becomes of that, is what the inner one makes."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from elastic.aggregators import Collect, Count, GroupBy, MergeMappings, Sum, SumByKey, TopK, shard_state
+from elastic.aggregators.sharded import Sharded, reduced_of
+from elastic.core.errors import CorruptStoreError, EncodingError, UsageError
+from elastic.core.sharding import AnyKeyed
+from elastic.persistence.file_depot import FileDepot
+
+PAIRS = [(f"k{n * n % 977}", n) for n in range(4000)]
+MIXED = [((n % 7, "x"), n / 8) if n % 3 else (n % 50 - 25, n) for n in range(3000)]
+CASES: dict[str, tuple[Callable[[], AnyKeyed], list[Any]]] = {
+    "sum-by-key": (SumByKey, PAIRS),
+    "sum-by-key-mixed": (SumByKey, MIXED),
+    "count": (Count, [*(key for key, _ in PAIRS), None, 1, True, 1.0, "\udcff"]),
+    "group-by-sum": (lambda: GroupBy(Sum()), MIXED),
+    "group-by-top-k": (lambda: GroupBy(TopK(3)), PAIRS),
+    "group-by-collect": (lambda: GroupBy(Collect()), PAIRS),
+    "merge-mappings": (lambda: MergeMappings(commutative=True), [{key: value} for key, value in PAIRS]),
+}
+
+
+@pytest.fixture
+def depot(tmp_path: Path) -> FileDepot:
+    made = FileDepot(tmp_path / "step-0000", 1)
+    made.prepare()
+    return made
+
+
+@pytest.fixture(params=[None, 50], ids=["large", "small"])
+def limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits as they are, and so small that states are divided and left all the time."""
+    if request.param is not None:
+        monkeypatch.setattr(shard_state, "WINDOW_KEYS", request.param)
+        monkeypatch.setattr(shard_state, "HELD_KEYS", 4 * request.param)
+
+
+def partials(aggregator: Sharded, entries: list[Any], seed: int) -> list[bytes]:
+    """Fold entries in some workers, each of which is collected now and then."""
+    dice = random.Random(seed)
+    ends = sorted({dice.randrange(len(entries)) for _ in range(12)} | {len(entries)})
+    encoded, at, state = [], 0, aggregator.create()
+    for end in ends:
+        part = aggregator.add_many(aggregator.create(), iter(entries[at:end]))
+        state, at = aggregator.merge(state, part), end
+        if dice.random() < 0.5 or end == len(entries):
+            encoded.append(aggregator.encode(state))
+            state = aggregator.create()
+    return encoded
+
+
+def merged(aggregator: Sharded, encoded: list[bytes]) -> Any:
+    state = aggregator.create()
+    for data in encoded:
+        state = aggregator.merge(state, aggregator.decode(data))
+    return state
+
+
+@pytest.mark.usefixtures("limits")
+@pytest.mark.parametrize("shards", [1, 2, 5, 256])
+@pytest.mark.parametrize("name", CASES)
+def test_the_result_is_that_of_the_inner_aggregator(name: str, shards: int, depot: FileDepot) -> None:
+    make, entries = CASES[name]
+    inner = make()
+    expected = inner.finish(inner.add_many(inner.create(), iter(entries)))
+    digests = set()
+    for seed in range(2):
+        aggregator = Sharded(make(), shards, depot)
+        encoded = partials(aggregator, entries, seed)
+        if not inner.ordered:
+            random.Random(seed).shuffle(encoded)
+        result = aggregator.finish(merged(aggregator, encoded))
+        assert dict(result) == dict(result.items()) == expected
+        assert len(result) == len(expected)
+        assert all(result[key] == value for key, value in expected.items())
+        digests.add(result.digest)
+    assert len(digests) == 1
+    depot.close()
+
+
+def test_what_is_reduced_is_what_is_merged_when_it_is_read(depot: FileDepot) -> None:
+    aggregator = Sharded(SumByKey(), 3, depot)
+    state = merged(aggregator, partials(aggregator, MIXED, 1))
+    jobs = aggregator.jobs(state)
+    bundles = [reduced_of(aggregator.reduce(job))[0] for job in jobs]
+    for shard, bundle in enumerate(bundles):
+        blocks = [(block.bucket, block.keys, block.content) for block in bundle.blocks(depot)]
+        assert blocks == list(aggregator.contents(jobs[shard]))
+        assert not list(bundle.check(depot))
+    assert sum(bundle.keys for bundle in bundles) == len(aggregator.finish(state))
+    depot.close()
+
+
+def test_equal_keys_are_joined_before_they_are_left(depot: FileDepot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard_state, "WINDOW_KEYS", 10)
+    monkeypatch.setattr(shard_state, "HELD_KEYS", 400)
+    aggregator = Sharded(Count(), 2, depot)
+    state = aggregator.create()
+    for _ in range(1000):
+        state = aggregator.add_many(state, map(str, range(100)))
+    assert not state.pieces
+    (piece,) = aggregator.decode(aggregator.encode(state)).pieces
+    assert sum(bundle.keys for bundle in piece) == 100
+    depot.close()
+
+
+def test_a_process_that_does_not_see_the_folder_sends_its_state_along(depot: FileDepot, tmp_path: Path) -> None:
+    blind = Sharded(Count(), 2, FileDepot(tmp_path / "elsewhere", 1))
+    data = blind.encode(blind.add_many(blind.create(), iter("abca")))
+    seeing = blind.at(depot)
+    state = seeing.decode(data)
+    assert seeing.finish(seeing.decode(seeing.encode(state))) == {"a": 2, "b": 1, "c": 1}
+    with pytest.raises(EncodingError, match="is not in the folder of its run"):
+        blind.finish(blind.decode(data))
+    depot.close()
+
+
+def test_the_state_of_another_number_of_shards_is_refused(depot: FileDepot) -> None:
+    two, three = Sharded(Count(), 2, depot), Sharded(Count(), 3, depot)
+    data = two.encode(two.add_many(two.create(), iter("abca")))
+    with pytest.raises(EncodingError, match="not a state of"):
+        three.decode(data)
+    depot.close()
+
+
+def test_a_result_is_looked_up_by_equal_keys_and_tells_when_there_is_none(depot: FileDepot) -> None:
+    aggregator = Sharded(Count(), 4, depot)
+    result = aggregator.finish(aggregator.decode(aggregator.encode(aggregator.add_many(aggregator.create(), [1, "a"]))))
+    assert result[1.0] == result[True] == result["a"] == 1
+    assert "b" not in result
+    assert ["unhashable"] not in result
+    assert result.get("b", 7) == 7
+    depot.close()
+
+
+def test_every_byte_of_a_piece_counts(depot: FileDepot) -> None:
+    aggregator = Sharded(SumByKey(), 2, depot)
+    state = aggregator.decode(aggregator.encode(aggregator.add_many(aggregator.create(), PAIRS[:40])))
+    ((first, _),) = state.pieces
+    path = depot.path(first.name)
+    good = path.read_bytes()
+    assert sum(bundle.size for bundle in state.pieces[0]) == len(good)
+    for at in range(0, len(good), 7):
+        path.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+        with pytest.raises(CorruptStoreError, match=str(path)):
+            dict(aggregator.finish(state))
+    depot.close()
+
+
+@pytest.mark.parametrize(
+    ("keys", "numbers"),
+    [
+        (["a", "Ä", ""], [1, -2, 1 << 62]),
+        ([""], [5]),
+        (["a\0b", "c"], [1, 2]),
+        (["\udcff", "a"], [0, 1]),
+        ([1, "a", (2, "b")], [3, 4, 5]),
+    ],
+    ids=["texts", "an empty text", "a text with a zero", "half a surrogate pair", "mixed"],
+)
+@pytest.mark.parametrize("make", [Count, SumByKey])
+def test_columns_come_back(make: Callable[[], AnyKeyed], keys: list[Any], numbers: list[int]) -> None:
+    aggregator = make()
+    found, values = aggregator.unpack_columns(aggregator.pack_columns(keys, numbers))
+    assert (list(found), list(values)) == (keys, numbers)
+
+
+def test_numbers_beyond_64_bits_and_floats_are_kept_as_they_are() -> None:
+    sums = SumByKey()
+    state = sums.add_many({}, [("wide", 1 << 70), ("float", 0.1), ("float", 0.2), ("float", 1 << 60)])
+    columns = sums.unpack_columns(sums.pack_columns(list(state), list(state.values())))
+    assert sums.finish(sums.gather({}, *columns)) == sums.finish(state)
+
+
+@pytest.mark.parametrize("entry", ["ab", 7, ("a",), ("a", 1, 2)], ids=str)
+def test_what_is_no_pair_is_refused(entry: Any) -> None:
+    with pytest.raises(UsageError, match=r"SumByKey got .* which is not a pair"):
+        SumByKey().add_many({}, iter([entry]))

@@ -1,0 +1,72 @@
+"""Which bucket a key has: the same for equal keys, in every process, and evenly."""
+
+import datetime as dt
+import math
+import subprocess
+import sys
+import uuid
+from collections import Counter
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elastic.core.bucket import BUCKETS, bucket_of, buckets_of, shard_of, shard_range
+from elastic.core.errors import EncodingError
+
+UTC, EAST = dt.UTC, dt.timezone(dt.timedelta(hours=3))
+EQUAL: list[tuple[Any, ...]] = [
+    (1, 1.0, True, Decimal(1), Fraction(1), complex(1)),
+    (0, -0.0, False),
+    (2**80, float(2**80), Decimal(2**80)),
+    (math.nan, float("nan"), -math.nan, Decimal("NaN")),
+    ((1, "a"), (True, "a"), (1.0, "a")),
+    (frozenset({1, 2}), frozenset({2.0, 1})),
+    (dt.datetime(2026, 1, 1, 12, tzinfo=UTC), dt.datetime(2026, 1, 1, 15, tzinfo=EAST)),
+    (dt.time(12, tzinfo=UTC), dt.time(15, tzinfo=EAST)),
+    (dt.timedelta(hours=24), dt.timedelta(days=1)),
+]
+
+
+@pytest.mark.parametrize("keys", EQUAL, ids=str)
+def test_equal_keys_have_one_bucket_whatever_their_types_are(keys: tuple[Any, ...]) -> None:
+    assert len(set(map(bucket_of, keys))) == 1
+
+
+def test_a_key_has_the_same_bucket_alone_and_among_others() -> None:
+    texts, numbers = ["a", "Ä", "k17"], [1, -1, -2, 2**70]
+    mixed = [*texts, "\udcff", *numbers, None, b"a", (1, "a"), uuid.UUID(int=7), dt.date(2026, 1, 1)]
+    for keys in (texts, numbers, mixed):
+        assert list(buckets_of(keys)) == list(map(bucket_of, keys))
+
+
+def test_a_key_has_the_same_bucket_in_every_process() -> None:
+    keys = ["k17", "Ä", 5, -3, 2.5, (1, "a"), None, frozenset({"x", "y"})]
+    code = f"from elastic.core.bucket import bucket_of; print(list(map(bucket_of, {keys!r})))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == str(list(map(bucket_of, keys)))
+    # They are part of what lies on disks.
+    assert list(map(bucket_of, keys[:4])) == [232, 92, 142, 66]
+
+
+@pytest.mark.parametrize("keys", [range(0, 200_000, 2), [f"k{n}" for n in range(100_000)]], ids=["even", "texts"])
+def test_keys_are_spread_evenly(keys: Any) -> None:
+    counts = Counter(buckets_of(list(keys)))
+    assert len(counts) == BUCKETS
+    assert max(counts.values()) < 2 * min(counts.values())
+
+
+def test_what_is_no_plain_data_has_no_bucket() -> None:
+    with pytest.raises(EncodingError, match="a key of type object is not plain data"):
+        bucket_of(object())
+
+
+@given(shards=st.integers(min_value=1, max_value=BUCKETS))
+def test_each_bucket_is_in_one_shard(shards: int) -> None:
+    ranges = [shard_range(shard, shards) for shard in range(shards)]
+    assert [bucket for each in ranges for bucket in each] == list(range(BUCKETS))
+    assert all(shard_of(bucket, shards) == shard for shard, each in enumerate(ranges) for bucket in each)
+    assert all(ranges)

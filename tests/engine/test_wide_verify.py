@@ -1,0 +1,97 @@
+"""Whatever is changed in the files of a wide result is found, and the file is named."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+import elastic
+from elastic.aggregators import SumByKey
+from elastic.core.errors import CorruptStoreError
+
+
+def pairs(number: int) -> list[tuple[str, int]]:
+    return [(f"k{number * index % 300}", index) for index in range(10)]
+
+
+def flow() -> elastic.Flow:
+    return elastic.from_range(200, chunk_size=10).flat_map(pairs).aggregate(SumByKey)
+
+
+def folder_of(result: elastic.Result, home: Path) -> Path:
+    return home / "runs" / result.run_id / "shards" / "step-0000"
+
+
+def findings(result: elastic.Result, recompute: float = 0.0) -> str:
+    return str(elastic.verify(result.run_id, flow(), recompute=recompute))
+
+
+@pytest.mark.parametrize("kind", ["piece", "result", "manifest"])
+def test_one_byte_that_was_changed_names_its_file(kind: str, home: Path) -> None:
+    result = flow().run(cluster="inline", shards=2, call_chunks=5, collect_seconds=1e-9)
+    dice = random.Random(kind)
+    paths = [path for path in folder_of(result, home).iterdir() if path.name.startswith(kind)]
+    for path in paths:
+        good = path.read_bytes()
+        for at in {0, len(good) - 1, *(dice.randrange(len(good)) for _ in range(6))}:
+            path.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+            assert str(path) in findings(result), at
+        path.write_bytes(good)
+    assert findings(result).startswith("verified: 200 entries")
+
+
+@pytest.mark.parametrize("kind", ["piece", "result"])
+def test_a_file_that_is_missing_or_cut_short_is_named(kind: str, home: Path) -> None:
+    result = flow().run(cluster="inline", shards=2)
+    path = next(path for path in folder_of(result, home).iterdir() if path.name.startswith(kind))
+    good = path.read_bytes()
+    path.write_bytes(good[:-1])
+    assert f"{path} ends at byte {len(good) - 1}" in findings(result)
+    path.unlink()
+    assert f"{path} cannot be read" in findings(result)
+
+
+def test_damage_of_a_piece_names_the_chunks_that_are_in_it(home: Path) -> None:
+    result = flow().run(cluster="inline", shards=2)
+    path = next(path for path in folder_of(result, home).iterdir() if path.name.startswith("piece"))
+    path.write_bytes(b"\0" + path.read_bytes()[1:])
+    assert findings(result).startswith(
+        "step 0, chunks 0 to 19: the partial result that holds it is damaged: bytes 0 to"
+    )
+
+
+def test_a_manifest_that_is_missing_is_told_and_the_result_can_be_read_without_it(home: Path) -> None:
+    result = flow().run(cluster="inline", shards=2)
+    expected = dict(result.value)
+    (folder_of(result, home) / "manifest-1.json").unlink()
+    assert "the manifest of its result is missing" in findings(result)
+    assert dict(elastic.result_of(result.run_id, flow()).value) == expected
+
+
+def test_a_result_that_was_made_up_does_not_have_the_seal(home: Path) -> None:
+    result = flow().run(cluster="inline", shards=2)
+    path = folder_of(result, home) / "manifest-1.json"
+    told = json.loads(path.read_text())
+    told["shards"].reverse()
+    path.write_text(json.dumps(told, indent=2) + "\n")
+    assert f"{path} is not as it was written" in findings(result)
+    with pytest.raises(CorruptStoreError, match="is not as it was written"):
+        elastic.result_of(result.run_id, flow())
+
+
+def test_recomputing_merges_the_pieces_again(home: Path) -> None:
+    result = flow().run(cluster="inline", shards=2, call_chunks=5, collect_seconds=1e-9)
+    told = findings(result, recompute=1.0)
+    assert "20 chunks read again, 20 of them run again" in told
+    assert told.startswith("verified")
+
+
+def test_a_damaged_result_cannot_be_read_in_part(home: Path) -> None:
+    result = flow().run(cluster="inline", shards=1)
+    (path,) = [path for path in folder_of(result, home).iterdir() if path.name.startswith("result")]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CorruptStoreError, match=str(path)):
+        dict(elastic.result_of(result.run_id, flow()).value)
