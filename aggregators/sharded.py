@@ -42,21 +42,27 @@ class Sharded(ShardedAggregator):
 
     def add(self, state: ShardState, entry: Any) -> ShardState:
         state.window = self.inner.add(state.window, entry)
-        return self._settled(state)
+        return state
 
     def add_many(self, state: ShardState, entries: Iterable[Any]) -> ShardState:
         state.window = self.inner.add_many(state.window, entries)
-        return self._settled(state)
+        return state
 
     def merge(self, state: ShardState, other: ShardState) -> ShardState:
         # In their order: the window is behind what is held, and that behind what was left.
-        if self.ordered and other.pieces:
+        if self.ordered and other.pieces and (state.window or state.held is not None):
             state.leave(self.inner, self.depot, self.shards, all_of_it=True)
         state.pieces += other.pieces
         if other.held is not None:
             state.divide(self.inner).take_all(other.held)
         state.window = self.inner.merge(state.window, other.window)
-        return self._settled(state)
+        return state
+
+    def spill(self, state: ShardState) -> ShardState:
+        state.settle(self.inner)
+        if self.depot.writable:
+            state.leave(self.inner, self.depot, self.shards, all_of_it=False)
+        return state
 
     def finish(self, state: ShardState) -> WideMapping[Merging]:
         if state.window or state.held is not None:
@@ -111,12 +117,6 @@ class Sharded(ShardedAggregator):
             keys, values = merging.block(shard, bucket)
             if keys:
                 yield bucket, keys, values
-
-    def _settled(self, state: ShardState) -> ShardState:
-        state.settle(self.inner)
-        if self.depot.writable:
-            state.leave(self.inner, self.depot, self.shards, all_of_it=False)
-        return state
 
     def __str__(self) -> str:
         return str(self.inner)

@@ -212,6 +212,9 @@ class LocalNode(RayNode):
             died = self._on_death(worker_id, reason)
             return [*died, BatchLost(batch_id, reason, suspect=self._station.is_suspect(batch_id))]
 
+    def forget(self, worker_id: str) -> None:
+        self._on_death(worker_id, "it ended")
+
     def _on_death(self, worker_id: str, reason: str) -> list[Arrival]:
         self._station.remove_worker(worker_id)
         self._health.forget(worker_id)

@@ -14,6 +14,9 @@ from elastic.stages.ray_node import RayNode, Watch
 #: Seconds to wait for an answer before it is looked for signs of life.
 _WAIT_SECONDS = 0.25
 
+#: The id of the depot's actor among those of workers.
+_DEPOT = "depot"
+
 #: Processes that a job may end before it is given up.
 _MOST_LOSSES = 4
 
@@ -57,9 +60,14 @@ class RayReduction:
         workers = {worker_id: worker for node in self._nodes.values() for worker_id, worker in node.workers.items()}
         starting = any(node.starting for node in self._nodes.values())
         seeing = {worker_id: worker for worker_id, worker in workers.items() if worker_id not in self._blind}
-        if workers and not seeing and not starting and self._depot is not None:
-            seeing = {"depot": self._depot}
+        if workers and not seeing and not starting:
+            seeing = {_DEPOT: self._the_depot()}
         return [(worker_id, worker) for worker_id, worker in sorted(seeing.items()) if worker_id not in self._busy]
+
+    def _the_depot(self) -> Any:
+        if self._depot is None or _DEPOT in self._blind:
+            raise StoreError("no worker sees the folder of the run, or that of its output; use a node that does.")
+        return self._depot
 
     def _give(self, worker_id: str, worker: Any, number: int, jobs: Sequence[bytes]) -> None:
         self._busy.add(worker_id)
@@ -93,5 +101,5 @@ class RayReduction:
         """Have no more to do with a worker that is gone; another one is started in its place."""
         for node in self._nodes.values():
             node.forget(worker_id)
-        if worker_id == "depot":
+        if worker_id == _DEPOT:
             self._depot = None

@@ -57,6 +57,8 @@ class Reply:
     failure: Failure | None = None
     #: the failure is that this node could not read the source
     unread: bool = False
+    #: the failure is that the disk, or the way to it, did not take what the worker has
+    unkept: bool = False
     #: workers that were found dead on the way: (worker id, reason)
     lost: tuple[tuple[str, str], ...] = ()
     #: the batch was the one that a dead worker was at work on
@@ -93,6 +95,7 @@ def encode_reply(reply: Reply) -> bytes:
             else ([_fields_of_account(account) for account in partial.accounts], partial.states, partial.digest),
             None if reply.failure is None else fields_of(reply.failure),
             reply.unread,
+            reply.unkept,
             reply.lost,
             reply.suspect,
         )
@@ -103,7 +106,7 @@ def decode_reply(data: bytes) -> Reply:
     """Return the reply that `encode_reply` was given; raises EncodingError for anything else."""
     values = _unpack(data)
     try:
-        node_id, worker_id, batch_id, seconds, partial, failure, unread, lost, suspect = values
+        node_id, worker_id, batch_id, seconds, partial, failure, unread, unkept, lost, suspect = values
         return Reply(
             node_id=node_id,
             worker_id=worker_id,
@@ -112,6 +115,7 @@ def decode_reply(data: bytes) -> Reply:
             partial=None if partial is None else _partial(*partial),
             failure=None if failure is None else Failure(*failure),
             unread=unread,
+            unkept=unkept,
             lost=tuple((worker, reason) for worker, reason in lost),
             suspect=suspect,
         )

@@ -7,11 +7,12 @@ from typing import Any
 
 from elastic.core.chunk import named
 from elastic.core.encoding import compress, decompress, digest
-from elastic.core.errors import EncodingError, SourceError
-from elastic.core.failure import DeadLetter
+from elastic.core.errors import EncodingError, SourceError, StoreError
+from elastic.core.failure import DeadLetter, Failure
 from elastic.core.partial import Account, Partial, digest_of
 from elastic.core.program import Program
 from elastic.core.receipt import NO_STATE, Seal, what_of
+from elastic.core.sharding import ShardedAggregator
 from elastic.core.stage import Stage
 from elastic.core.tolerance import OnError
 from elastic.stages.cell import Cell
@@ -83,6 +84,9 @@ class Worker:
         except RefusedError as refused:
             self._forget()
             return self._reply(call.batch_id, failure=refused.failure)
+        except StoreError as error:
+            self._forget()
+            return self._reply(call.batch_id, failure=self._unkept(error, call.first), unkept=True)
         self._accounts.append(self._account(call, blocks, folded))
         answer = self._take() if call.collect else {}
         return self._reply(call.batch_id, seconds=time.perf_counter() - started, **answer)
@@ -132,13 +136,17 @@ class Worker:
 
         Raises:
             RefusedError: It cannot be joined to what is held. It is not tried again, because a part of it may be there.
+            StoreError: A part of it cannot be left in the depot.
         """
-        if not (folded.is_fresh and self._accounts):
-            self._state = folded.state
-            return
-        aggregator = self.program.aggregator
+        aggregator, state = self.program.aggregator, folded.state
         try:
-            self._state = aggregator.merge(self._state, folded.state)
+            if folded.is_fresh and self._accounts:
+                state = aggregator.merge(self._state, state)
+            if isinstance(aggregator, ShardedAggregator):
+                state = aggregator.spill(state)
+            self._state = state
+        except StoreError:
+            raise
         except RAISED as error:
             place = f"the state of {named(call.first, call.first + len(call.references))}, in merge"
             failure = failure_of(error, chunk_id=call.first, place=place, function=f"aggregator {aggregator}")
@@ -209,11 +217,16 @@ class Worker:
         self._forget()
         try:
             state = compress(self.program.aggregator.encode(held))
+        except StoreError as error:
+            return {"failure": self._unkept(error, accounts[0].first), "unkept": True}
         except RAISED as error:
             first = accounts[0].first
             place, function = f"the state of chunk {first} and others", f"aggregator {self.program.aggregator}"
             return {"failure": failure_of(error, chunk_id=first, place=place, function=function)}
         return {"partial": Partial(accounts, (state,), digest_of((state,), accounts))}
+
+    def _unkept(self, error: StoreError, chunk_id: int) -> Failure:
+        return failure_of(error, chunk_id=chunk_id, place=f"worker {self.worker_id}", function="the depot")
 
     def _forget(self) -> None:
         self._state, self._accounts = None, []

@@ -66,6 +66,14 @@ class ShardedAggregator(Aggregator[Any, Any, Any]):
         """True when this process sees what others have left, and where the result goes."""
 
     @abstractmethod
+    def spill(self, state: Any) -> Any:
+        """Leave in the depot what is too much to be held, and return the state.
+
+        Raises:
+            StoreError: It cannot be written. What the state holds is not known then.
+        """
+
+    @abstractmethod
     def reduce(self, job: bytes) -> bytes:
         """Merge all that was left of one shard, leave the result, and return where it is.
 

@@ -89,6 +89,9 @@ class Aggregation:
         """Do what is left to do when all is folded; yields now and then, so that it can be stopped."""
         return iter(())
 
+    def close(self) -> None:
+        """Release what is open; may be called twice."""
+
     def _merge_all(self, states: Iterable[bytes], what: str) -> None:
         method = "decode"
         try:

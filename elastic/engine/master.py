@@ -188,6 +188,7 @@ class Master:
         finally:
             self.transport.close()
             self._cutter.close()
+            self._aggregation.close()
 
     def _check_wanted(self) -> None:
         if self._stopped:
@@ -249,6 +250,8 @@ class Master:
             yield events.PartialReturned(reply.node_id, None, collected)
 
     def _of_failure(self, reply: Reply, failure: Failure) -> Event:
+        if reply.unkept:
+            raise StoreError(failure.message)
         if reply.unread:
             chunk = self.ledger.chunk(failure.chunk_id)
             if chunk is not None and self._sender.can_read_for(reply.node_id, chunk):

@@ -47,9 +47,10 @@ def test_a_call_comes_out_as_it_went_in(call: Call) -> None:
         Reply(node_id="node", worker_id="node/0", batch_id=COLLECT),
         Reply(node_id="node", worker_id="", batch_id=4, seconds=0.25, lost=(("node/1", "its process died"),)),
         Reply(node_id="node", worker_id="node/0", batch_id=4, failure=FAILURE, unread=True),
+        Reply(node_id="node", worker_id="node/0", batch_id=4, failure=FAILURE, unkept=True),
         whole_reply(),
     ],
-    ids=["nothing", "loss", "failure", "partial"],
+    ids=["nothing", "loss", "unread", "unkept", "partial"],
 )
 def test_a_reply_comes_out_as_it_went_in(reply: Reply) -> None:
     assert decode_reply(encode_reply(reply)) == reply
