@@ -1,8 +1,10 @@
 """A block of a wide result: the keys of a bucket in order, and the value of each."""
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
+from elastic.aggregators.nan import NAN, nan_keys
 from elastic.core.encoding import digest, pack, unpack
 from elastic.core.errors import EncodingError
 
@@ -11,6 +13,9 @@ _SORTABLE = ({str}, {int})
 
 def in_order(result: Mapping[Hashable, Any]) -> tuple[list[Any], list[Any]]:
     """Return keys and values in the order of the keys: that of texts or integers, or else of their bytes."""
+    nan = _only_nan(result)
+    if nan is not None:
+        result = {NAN if key is nan else key: value for key, value in result.items()}
     keys: list[Any] = list(result)
     keys.sort(key=None if set(map(type, keys)) in _SORTABLE else pack)
     return keys, list(map(result.__getitem__, keys))
@@ -36,6 +41,9 @@ def opened(data: bytes) -> tuple[list[Any], list[Any]]:
     keys, values = unpack(data)
     if len(keys) != len(values):
         raise EncodingError("a block of a wide result has not as many values as keys")
+    nan = _only_nan(keys)
+    if nan is not None:
+        keys = [NAN if key is nan else key for key in keys]
     return keys, values
 
 
@@ -53,12 +61,22 @@ def digest_of(contents: Iterable[tuple[int, bytes]]) -> str:
     return digest(pack([[bucket, content] for bucket, content in contents])).hex()
 
 
+def _only_nan(keys: Iterable[Any]) -> float | None:
+    """Return the key that is NaN; None where there are several, which their aggregator keeps apart as a dict does."""
+    if float not in set(map(type, keys)):
+        return None
+    found = nan_keys(keys)
+    return found[0] if len(found) == 1 else None
+
+
 def _canonical(value: Any) -> Any:
-    """Return a value whose mappings are in order."""
+    """Return what is kept of a value, with its mappings in order."""
     if isinstance(value, dict):
-        kind = type(value)
         items = {key: _canonical(value[key]) for key in sorted(value, key=pack)}
-        return kind(items) if kind is not dict else items
-    if isinstance(value, list | tuple):
-        return type(value)(map(_canonical, value)) if type(value) in (list, tuple) else value
+        # Others are kept as plain dicts; their classes want to be called in ways of their own.
+        return Counter(items) if type(value) is Counter else items
+    if isinstance(value, list):
+        return list(map(_canonical, value))
+    if isinstance(value, tuple):
+        return tuple(map(_canonical, value))
     return value

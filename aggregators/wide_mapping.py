@@ -2,13 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, ItemsView, Iterator, Mapping, ValuesView
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from elastic.aggregators.nan import NAN
 from elastic.aggregators.shard_block import content_of, digest_of, in_order, merged, opened
 from elastic.core.bucket import bucket_of, shard_of, shard_range
 from elastic.core.depot import Block, Bundle, Depot
 from elastic.core.encoding import decompress
-from elastic.core.errors import EncodingError
+from elastic.core.errors import CorruptStoreError, EncodingError
 from elastic.core.sharding import AnyKeyed
 
 
@@ -49,7 +51,8 @@ class Merging(Blocks):
         return content_of(merged(keys, values)) if keys else b""
 
     def count(self, shard: int) -> int:
-        return sum(len(self.state(shard, bucket)) for bucket in self._buckets(shard))
+        # Not of the state: NaN become one in the result.
+        return sum(len(self.block(shard, bucket)[0]) for bucket in self._buckets(shard))
 
     def state(self, shard: int, bucket: int) -> dict[Hashable, Any]:
         """Return the inner aggregator's state of a bucket."""
@@ -92,7 +95,11 @@ class Stored(Blocks):
         found = self._index(shard).get(bucket)
         if found is None:
             return [], []
-        return opened(decompress(self.bundles[shard].read(self._depot, found)))
+        bundle = self.bundles[shard]
+        try:
+            return opened(decompress(bundle.read(self._depot, found)))
+        except CorruptStoreError as error:
+            raise self._told(bundle, error) from error
 
     def content(self, shard: int, bucket: int) -> bytes:
         found = self._index(shard).get(bucket)
@@ -103,9 +110,23 @@ class Stored(Blocks):
 
     def _index(self, shard: int) -> dict[int, Block]:
         if shard not in self._indexes:
-            blocks = self.bundles[shard].blocks(self._depot)
+            bundle = self.bundles[shard]
+            try:
+                blocks = bundle.blocks(self._depot)
+            except CorruptStoreError as error:
+                raise self._told(bundle, error) from error
             self._indexes[shard] = {block.bucket: block for block in blocks}
         return self._indexes[shard]
+
+    def _told(self, bundle: Bundle, error: CorruptStoreError) -> CorruptStoreError:
+        """Return what to tell of a file that cannot be read: a later master removes what it has made anew."""
+        place = self._depot.place(bundle.name)
+        if not isinstance(error.__cause__, FileNotFoundError) or not Path(place).parent.is_dir():
+            return error
+        return CorruptStoreError(
+            f"{place} is gone, because the result was made anew (or the file was lost, which `elastic verify` tells); "
+            "read the result again by elastic.result_of."
+        )
 
 
 BlocksT = TypeVar("BlocksT", bound=Blocks)
@@ -153,6 +174,9 @@ class WideMapping(Mapping[Any, Any], Generic[BlocksT]):
         return WideValues(self)
 
     def __getitem__(self, key: Any) -> Any:
+        hash(key)  # raises TypeError as that of a dict does
+        if isinstance(key, float) and key != key:
+            key = NAN
         try:
             bucket = bucket_of(key)
         except EncodingError:
@@ -171,6 +195,9 @@ class WideMapping(Mapping[Any, Any], Generic[BlocksT]):
         return sum(self.counts)
 
     def __repr__(self) -> str:
+        if isinstance(self.blocks, Merging):
+            # To count keys would merge all of it.
+            return f"WideMapping({self.shards} shards, not merged yet)"
         return f"WideMapping({len(self):,} keys in {self.shards} shards, digest {self.digest[:16]})"
 
     def _places(self) -> Iterator[tuple[int, int]]:

@@ -132,9 +132,15 @@ class FileDepot(Depot):
             try:
                 yield growing
                 sync_file(growing.file)
+            except BaseException:
+                with suppress(OSError):
+                    path.unlink()
+                raise
             finally:
-                os.close(growing.file)
+                growing.close()
             sync_folder(self.folder)
+        except StoreError:
+            raise  # also where it is an OSError, which is about another file then
         except OSError as error:
             raise store_error(error, path) from error
 
@@ -221,6 +227,15 @@ class GrowingFile:
         self._size = 0
 
     def write(self, data: bytes) -> None:
-        """Write at the end."""
+        """Write at the end.
+
+        Raises:
+            OSError: It cannot be written, or is closed.
+        """
         write_at(self.file, data, self._size)
         self._size += len(data)
+
+    def close(self) -> None:
+        # The next file that somebody opens has the same number.
+        file, self.file = self.file, -1
+        os.close(file)

@@ -4,16 +4,24 @@ import hashlib
 import io
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Any
 
 from elastic.core.depot import Growing
 from elastic.core.errors import EncodingError
 from elastic.core.frame import arrow_module
 from elastic.core.output import Part
+from elastic.persistence.column_type import check_kinds, check_texts, fits
 
 #: Rows that are written at once where the format has groups of rows.
 _GROUP_ROWS = 1 << 17
+
+#: Rows that are held back while all values are None, because a later one tells the type of the column.
+_UNTYPED_ROWS = 1 << 20
+
+#: What JSON has of its own, without names in it.
+_SCALARS = frozenset({type(None), bool, int, float, str})
 
 _KEY, _VALUE = "key", "value"
 
@@ -25,6 +33,7 @@ class Sink(io.RawIOBase):
         super().__init__()
         self._file = file
         self._sum = hashlib.sha256()
+        self._is_dropped = False
         self.size = 0
 
     def writable(self) -> bool:
@@ -32,10 +41,15 @@ class Sink(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         taken = bytes(data)
-        self._file.write(taken)
-        self._sum.update(taken)
-        self.size += len(taken)
+        if not self._is_dropped:
+            self._file.write(taken)
+            self._sum.update(taken)
+            self.size += len(taken)
         return len(taken)
+
+    def drop(self) -> None:
+        """Write nothing more."""
+        self._is_dropped = True
 
     def tell(self) -> int:
         return self.size
@@ -62,11 +76,21 @@ class RowFile(ABC):
         self._finish()
         self.part.size, self.part.sha256 = self._sink.size, self._sink.sha256
 
+    def discard(self) -> None:
+        """Release what a library holds; nothing is written any more, now or when it is collected."""
+        self._sink.drop()
+        # What went wrong before may do so once more.
+        with suppress(Exception):
+            self._close()
+
     @abstractmethod
     def _write(self, keys: Sequence[Any], values: Sequence[Any]) -> None: ...
 
     @abstractmethod
     def _finish(self) -> None: ...
+
+    def _close(self) -> None:
+        """Close what writes to the sink."""
 
 
 class JsonLines(RowFile):
@@ -74,6 +98,7 @@ class JsonLines(RowFile):
 
     def _write(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
         try:
+            _check_names(values)
             lines = [
                 json.dumps({_KEY: key, _VALUE: value}, ensure_ascii=False, allow_nan=False)
                 for key, value in zip(keys, values, strict=True)
@@ -98,6 +123,7 @@ class Columns(RowFile):
         self._arrow = arrow_module()
         self._keys: list[Any] = []
         self._values: list[Any] = []
+        self._schema: Any = None
         self._writer: Any = None
 
     @abstractmethod
@@ -107,32 +133,44 @@ class Columns(RowFile):
     def _write(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
         self._keys += keys
         self._values += values
-        if len(self._keys) >= _GROUP_ROWS:
+        is_typed = self._schema is not None or any(value is not None for value in self._values)
+        if len(self._keys) >= (_GROUP_ROWS if is_typed else _UNTYPED_ROWS):
             self._flush()
 
     def _finish(self) -> None:
         if self._keys:
             self._flush()
+        self._close()
+
+    def _close(self) -> None:
         if self._writer is not None:
             self._writer.close()
 
     def _flush(self) -> None:
-        arrow, schema = self._arrow, None if self._writer is None else self._writer.schema
+        arrow = self._arrow
         try:
-            columns = [self._keys, self._values]
-            types = [None, None] if schema is None else schema.types
-            arrays = [arrow.array(column, kind) for column, kind in zip(columns, types, strict=True)]
-        except (arrow.ArrowException, TypeError, ValueError, OverflowError) as error:
+            table = arrow.table([self._array(_KEY, self._keys), self._array(_VALUE, self._values)], [_KEY, _VALUE])
+            if self._schema is None:
+                self._writer, self._schema = self._open(table.schema), table.schema
+                self.part.columns = ", ".join(f"{field.name}: {field.type}" for field in table.schema)
+            self._writer.write_table(table)
+        except (arrow.ArrowException, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise EncodingError(
                 f"the rows do not fit into two columns ({error}); map keys and values to one type each, or write to a "
                 "folder named *.jsonl."
             ) from error
-        table = arrow.table(arrays, names=[_KEY, _VALUE])
-        if self._writer is None:
-            self._writer = self._open(table.schema)
-            self.part.columns = ", ".join(f"{field.name}: {field.type}" for field in table.schema)
-        self._writer.write_table(table)
         self._keys, self._values = [], []
+
+    def _array(self, name: str, column: list[Any]) -> Any:
+        """Return a group of a column, of the type that the column has in the file."""
+        array = self._arrow.array(column)
+        check_kinds(column)
+        if self._schema is None or array.type.equals(self._schema.field(name).type):
+            return array
+        wanted = self._schema.field(name).type
+        if not fits(self._arrow.types, array.type, wanted):
+            raise TypeError(f"{array.type} after {wanted} in the column {name}")
+        return self._arrow.array(column, wanted)
 
 
 class Parquet(Columns):
@@ -148,14 +186,19 @@ class ArrowFile(Columns):
     """An Arrow IPC file, as it lies in memory."""
 
     def _open(self, schema: Any) -> Any:
-        return _WithSchema(self._arrow.ipc.new_file(self._sink, schema), schema)
+        return self._arrow.ipc.new_file(self._sink, schema)
 
 
-class _WithSchema:
-    """The writer of Arrow, and the schema that it was made for."""
-
-    def __init__(self, writer: Any, schema: Any) -> None:
-        self.schema, self.write_table, self.close = schema, writer.write_table, writer.close
+def _check_names(values: Collection[Any]) -> None:
+    """Raise TypeError for a dict in which JSON would make texts of what is none: two keys could become one."""
+    if set(map(type, values)) <= _SCALARS:
+        return
+    for value in values:
+        if isinstance(value, dict):
+            check_texts(value)
+            _check_names(value.values())
+        elif isinstance(value, list | tuple):
+            _check_names(value)
 
 
 #: How files are written, by the last part of their names.

@@ -18,6 +18,8 @@ BUCKETS = 256
 
 _DIGEST_BYTES = 8
 
+_MICROSECOND = dt.timedelta(microseconds=1)
+
 _first = itemgetter(0)
 
 
@@ -76,17 +78,21 @@ def _bytes_of(key: Any) -> bytes:
         return b"".join([b"tuple", *map(xxhash.xxh3_64_digest, map(_bytes_of, key))])
     if isinstance(key, frozenset):
         return b"".join([b"set", *sorted(map(xxhash.xxh3_64_digest, map(_bytes_of, key)))])
+    if type(key).__module__ == "numpy" and hasattr(key, "item") and getattr(key, "ndim", 1) == 0:
+        return _bytes_of(key.item())
     return _bytes_of_time(key)
 
 
 def _bytes_of_time(key: Any) -> bytes:
     if isinstance(key, dt.datetime | dt.time):
         # Two are equal that are the same instant in two zones.
-        plain, offset = key.replace(fold=0), key.replace(fold=0).utcoffset()
-        if isinstance(plain, dt.time):
-            minutes = dt.timedelta(hours=plain.hour, minutes=plain.minute) - (offset or dt.timedelta())
-            return f"{minutes} {plain.second} {plain.microsecond}".encode()
-        return (plain.replace(tzinfo=None) - (offset or dt.timedelta())).isoformat().encode()
+        since = dt.timedelta(hours=key.hour, minutes=key.minute, seconds=key.second, microseconds=key.microsecond) - (
+            key.replace(fold=0).utcoffset() or dt.timedelta()
+        )
+        if isinstance(key, dt.datetime):
+            # Not a datetime: the first and the last one have no other that is the same instant elsewhere.
+            since += dt.timedelta(days=key.toordinal())
+        return str(since // _MICROSECOND).encode()
     if isinstance(key, dt.date | dt.timedelta):
         return str(key).encode()
     if isinstance(key, uuid.UUID):

@@ -62,7 +62,11 @@ class ShardedAggregation(Aggregation):
             about = {"run_id": self._run_id, "digest": result.digest, "keys": len(result)}
             self._output.publish(parts, about)
         self._concluded = result
-        aggregator.depot.close()
+
+    def close(self) -> None:
+        self._sharded.depot.close()
+        if self._output is not None:
+            self._output.close()
 
     def _jobs(self) -> list[bytes]:
         with self._lock:
@@ -92,7 +96,7 @@ def aggregation_of(
     if shards is None:
         return step.aggregator, Aggregation(step.aggregator, run_id)
     depot, folder = FileDepot(folder_of(run_folder, number), epoch), step.options.write_to
-    output = None if folder is None else FolderOutput(folder, epoch)
+    output = None if folder is None else FolderOutput(folder, epoch, (run_id, number))
     sharded = sharded_by(step.aggregator, shards, depot, output)
     return sharded, ShardedAggregation(sharded, run_id, ShardManifest(depot, shards, (run_id, number), key), output)
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from elastic.core.bucket import BUCKETS, bucket_of, buckets_of, shard_of, shard_range
 from elastic.core.errors import EncodingError
 
-UTC, EAST = dt.UTC, dt.timezone(dt.timedelta(hours=3))
+UTC, EAST, WEST = dt.UTC, dt.timezone(dt.timedelta(hours=3)), dt.timezone(dt.timedelta(hours=-5))
 EQUAL: list[tuple[Any, ...]] = [
     (1, 1.0, True, Decimal(1), Fraction(1), complex(1)),
     (0, -0.0, False),
@@ -27,13 +28,28 @@ EQUAL: list[tuple[Any, ...]] = [
     (frozenset({1, 2}), frozenset({2.0, 1})),
     (dt.datetime(2026, 1, 1, 12, tzinfo=UTC), dt.datetime(2026, 1, 1, 15, tzinfo=EAST)),
     (dt.time(12, tzinfo=UTC), dt.time(15, tzinfo=EAST)),
+    (dt.time(12, tzinfo=UTC), dt.time(12, 0, 30, tzinfo=dt.timezone(dt.timedelta(seconds=30)))),
+    (dt.time(12, 0, 1, 5, tzinfo=UTC), dt.time(14, 58, 31, 5, tzinfo=dt.timezone(dt.timedelta(hours=3, seconds=-90)))),
+    (dt.datetime(1, 1, 1, tzinfo=UTC), dt.datetime(1, 1, 1, 3, tzinfo=EAST)),
+    (dt.datetime(2026, 3, 1, tzinfo=UTC), dt.datetime(2026, 2, 28, 19, tzinfo=WEST)),
     (dt.timedelta(hours=24), dt.timedelta(days=1)),
+    (True, np.bool_(True), np.int8(1), np.float32(1)),
+    ("a", np.str_("a")),
+    (b"a", np.bytes_(b"a")),
+    ((True, "a"), (np.bool_(True), np.str_("a"))),
 ]
 
 
 @pytest.mark.parametrize("keys", EQUAL, ids=str)
 def test_equal_keys_have_one_bucket_whatever_their_types_are(keys: tuple[Any, ...]) -> None:
+    assert len({key for key in keys if key == key}) < 2
     assert len(set(map(bucket_of, keys))) == 1
+
+
+@pytest.mark.parametrize("zone", [UTC, EAST, WEST], ids=str)
+def test_the_first_and_the_last_instant_have_buckets(zone: dt.timezone) -> None:
+    for key in (dt.datetime.min.replace(tzinfo=zone), dt.datetime.max.replace(tzinfo=zone)):
+        assert bucket_of(key) == bucket_of(key.replace(fold=1))
 
 
 def test_a_key_has_the_same_bucket_alone_and_among_others() -> None:

@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ import pytest
 
 import elastic
 from elastic.aggregators import GroupBy, SumByKey
+from elastic.core.errors import StoreError, UsageError
+from elastic.core.output import Part
+from elastic.persistence.folder_output import FolderOutput
 
 READERS = {".jsonl": pl.read_ndjson, ".parquet": pl.read_parquet, ".arrow": pl.read_ipc}
 
@@ -170,3 +174,168 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(elastic.ElasticError, match="cannot be used"):
         flow().run(cluster="inline", shards=2, write_to=file)
     assert file.read_text() == "mine"
+
+
+def owned(folder: Path, run: str = "one", epoch: int = 1) -> FolderOutput:
+    return FolderOutput(folder, epoch, (run, 0))
+
+
+def written(output: FolderOutput, rows: int = 3, parts: int = 1) -> list[Part]:
+    """Write files with so many rows each, and return what is known of them."""
+    found = list[Part]()
+    for _ in range(parts):
+        with output.open() as file:
+            file.write([f"k{number}" for number in range(rows)], [*range(rows)])
+        found.append(file.part)
+    return found
+
+
+def publish(output: FolderOutput, rows: int = 3, parts: int = 1) -> None:
+    output.publish(written(output, rows, parts), {"keys": rows * parts})
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_folder_belongs_to_a_run_from_its_beginning(tmp_path: Path) -> None:
+    folder = tmp_path / "a.jsonl"
+    first = owned(folder)
+    first.prepare()
+    assert json.loads((folder / "_unfinished.json").read_text()) == {"run_id": "one", "step": 0, "epoch": 1}
+    for other in (owned(folder, "two"), owned(folder, "two", epoch=2), FolderOutput(folder, 2, ("one", 1))):
+        with pytest.raises(UsageError, match=r"where run one writes, .*`elastic resume one`, remove the folder"):
+            other.prepare()
+    publish(first)
+    assert names(folder) == {"part-00000.jsonl", "_manifest.json"}
+    manifest = json.loads((folder / "_manifest.json").read_text())
+    assert (manifest["run_id"], manifest["step"], manifest["epoch"]) == ("one", 0, 1)
+    for other in (owned(folder, "two"), owned(folder, "two", epoch=2), FolderOutput(folder, 2, ("one", 1))):
+        with pytest.raises(UsageError, match="is not empty, it holds what run one has written"):
+            other.prepare()
+    assert len(read(folder)) == 3
+
+
+class Slow(FolderOutput):
+    """Looks at the folder, and does not go on before another run has written there."""
+
+    def _check_rest(self) -> None:
+        super()._check_rest()
+        if not (self.folder / "_unfinished.json").exists():
+            other = owned(self.folder, "fast")
+            other.prepare()
+            publish(other)
+
+
+def test_a_run_that_had_the_folder_since_the_first_look_is_seen(tmp_path: Path) -> None:
+    folder = tmp_path / "a.jsonl"
+    with pytest.raises(UsageError, match="holds what run fast has written"):
+        Slow(folder, 1, ("slow", 0)).prepare()
+    assert len(read(folder)) == 3
+
+
+def test_a_run_whose_folder_another_one_has_taken_leaves_it_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "a.jsonl"
+    first, second = owned(folder), owned(folder, "two")
+    first.prepare()
+    (folder / "_unfinished.json").unlink()
+    (folder / "mark-1").unlink()
+    second.prepare()
+    parts = written(first, rows=5)
+    with pytest.raises(StoreError, match=r"not marked as the folder of run one any more"):
+        first.publish(parts, {"keys": 5})
+    first.close()
+    publish(second)
+    assert len(read(folder)) == 3
+    with pytest.raises(UsageError, match="holds what run two has written"):
+        owned(folder, epoch=2).prepare()
+
+
+def test_a_master_that_was_frozen_does_not_touch_what_a_later_one_writes_or_has_written(tmp_path: Path) -> None:
+    folder = tmp_path / "a.jsonl"
+    outputs = [owned(folder, epoch=epoch) for epoch in (1, 2, 3)]
+    parts = list[list[Part]]()
+    for output in outputs:
+        output.prepare()
+        parts.append(written(output, rows=len(parts) + 1))
+    with pytest.raises(StoreError, match=r"later master of run one \(epoch 3, this one has 1\)"):
+        outputs[0].publish(parts[0], {"keys": 1})
+    with pytest.raises(StoreError, match="later master"):
+        owned(folder, epoch=2).prepare()
+    outputs[2].publish(parts[2], {"keys": 3})
+    with pytest.raises(StoreError, match=r"later master of run one \(epoch 3, this one has 2\)"):
+        outputs[1].publish(parts[1], {"keys": 2})
+    assert len(read(folder)) == 3
+
+
+def test_files_that_the_new_manifest_does_not_name_are_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "a.parquet"
+    for epoch, parts in ((1, 3), (2, 2)):
+        output = owned(folder, epoch=epoch)
+        output.prepare()
+        publish(output, parts=parts)
+        assert len(read(folder)) == 3 * parts
+
+
+def test_what_was_whole_stays_so_if_a_new_file_is_gone_or_cut_short(tmp_path: Path) -> None:
+    folder = tmp_path / "a.jsonl"
+    first = owned(folder)
+    first.prepare()
+    publish(first)
+    for epoch, damage in ((2, Path.unlink), (3, lambda path: os.truncate(path, 1))):
+        output = owned(folder, epoch=epoch)
+        output.prepare()
+        parts = written(output, rows=5, parts=2)
+        damage(folder / parts[1].name)
+        with pytest.raises(StoreError, match=f"{parts[1].name} is gone or not as it was written; resume the run"):
+            output.publish(parts, {"keys": 10})
+        assert len(read(folder)) == 3
+
+
+def test_a_folder_into_which_nothing_could_be_published_is_free(tmp_path: Path) -> None:
+    folder = tmp_path / "a.parquet"
+    with pytest.raises(elastic.ElasticError, match="shard 0 has the columns"):
+        flow(typed_by_shard).run(cluster="inline", shards=2, write_to=folder)
+    assert names(folder) == set()
+    mended = flow().run(cluster="inline", shards=2, write_to=folder)
+    assert dict(read(folder)) == dict(mended.value)
+
+
+def test_a_folder_of_files_without_a_manifest_stays_that_of_its_run(tmp_path: Path) -> None:
+    folder = tmp_path / "a.jsonl"
+    first = owned(folder)
+    first.prepare()
+    # As far as a master comes that is stopped while it gives the files their names.
+    (folder / "part-00000.jsonl").write_text("{}\n")
+    first.close()
+    with pytest.raises(UsageError, match="where run one writes"):
+        owned(folder, "two").prepare()
+    second = owned(folder, epoch=2)
+    second.prepare()
+    publish(second)
+    assert len(read(folder)) == 3
+
+
+def test_a_marker_that_names_nobody_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "a.jsonl"
+    folder.mkdir()
+    for text in ("", "[]", "{}"):
+        (folder / "_unfinished.json").write_text(text)
+        with pytest.raises(UsageError, match=r"marked by a run that _unfinished\.json does not name"):
+            owned(folder).prepare()
+
+
+def test_two_runs_at_once_do_not_mix(tmp_path: Path) -> None:
+    folder = tmp_path / "a.jsonl"
+    refused = list[BaseException]()
+
+    def second(number: int) -> list[tuple[str, int]]:
+        if number == 0 and not refused:
+            with pytest.raises(elastic.ElasticError, match=r"is where run .* writes") as caught:
+                flow().run(cluster="inline", shards=4, write_to=folder)
+            refused.append(caught.value)
+        return pairs(number)
+
+    result = flow(second).run(cluster="inline", shards=2, write_to=folder)
+    assert len(refused) == 1
+    assert dict(read(folder)) == dict(result.value)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from elastic.core.errors import CorruptStoreError, StoreError
+from elastic.core.errors import CorruptStoreError, StoreError, StoreFullError
 from elastic.persistence.file_depot import FileDepot
 
 
@@ -101,3 +101,20 @@ def test_what_is_not_used_is_removed_but_not_what_a_later_master_has_left(depot:
     assert unused not in left
     for each in (depot, later):
         each.close()
+
+
+def test_a_file_whose_writer_failed_is_removed_and_takes_nothing_more(depot: FileDepot, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="of the writer"), depot.create("result") as file:
+        file.write(b"one")
+        raise ValueError("of the writer")
+    assert not depot.path(file.name).exists()
+    other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        file.write(b"two")
+    assert os.fstat(other).st_size == 0
+    os.close(other)
+
+
+def test_a_full_disk_is_told_by_the_file_that_found_it_full(depot: FileDepot) -> None:
+    with pytest.raises(StoreFullError, match="no room"), depot.create("result"), depot.create("result"):
+        raise StoreFullError("no room")
