@@ -51,7 +51,7 @@ class ShardExamination:
         try:
             found = self._manifest.read(jobs)
         except CorruptStoreError as error:
-            self._findings.add(str(error))
+            self._findings.add(_told(error))
             return
         if found is None:
             self._findings.add("the manifest of its result is missing")
@@ -80,12 +80,12 @@ class ShardExamination:
         for bundle in piece:
             for damage in bundle.check(self._depot):
                 for first, stop in matched.named.spans:
-                    self._findings.add(f"the partial result that holds it is damaged: {damage}", first, stop)
+                    self._findings.add(f"the partial result that holds it is damaged: {_told(damage)}", first, stop)
 
     def _check_result(self, bundle: Bundle) -> None:
         damages = list(bundle.check(self._depot))
         for damage in damages:
-            self._findings.add(str(damage))
+            self._findings.add(_told(damage))
         for block in () if damages else bundle.blocks(self._depot):
             try:
                 is_same = content_of(decompress(bundle.read(self._depot, block))) == block.content
@@ -103,3 +103,8 @@ class ShardExamination:
             kept = {block.bucket: (block.keys, block.content) for block in bundle.blocks(self._depot)}
             if made != kept:
                 self._findings.add(f"shard {shard} of the result is not what its pieces make when they are merged")
+
+
+def _told(damage: CorruptStoreError) -> str:
+    """Return what is wrong, as a part of a sentence."""
+    return str(damage).rstrip(".")
