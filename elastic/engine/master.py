@@ -11,13 +11,7 @@ from elastic.core import event as events
 from elastic.core import instruction as instructions
 from elastic.core.chunk import Chunk
 from elastic.core.clock import Clock
-from elastic.core.errors import (
-    ElasticError,
-    NoWorkerError,
-    ReceiptError,
-    StepInterruptedError,
-    StoreError,
-)
+from elastic.core.errors import ElasticError, NoWorkerError, ReceiptError, StepInterruptedError, StoreError
 from elastic.core.event import Event
 from elastic.core.failure import Failure
 from elastic.core.instruction import Instruction
