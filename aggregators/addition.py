@@ -31,8 +31,24 @@ def plus(one: Any, other: Any) -> Any:
 
 def fold(into: dict[Any, Any], items: Iterable[tuple[Any, Any]], function: Callable[[Any, Any], Any] = plus) -> None:
     """Put items into a mapping, joining the values of a key by `function`."""
+    if function is plus:
+        _add_up(into, items)
+        return
     for key, value in items:
         into[key] = function(into[key], value) if key in into else value
+
+
+def _add_up(into: dict[Any, Any], items: Iterable[tuple[Any, Any]]) -> None:
+    """Fold with `plus`, without a call for integers, which are what most mappings hold."""
+    get = into.get
+    for key, value in items:
+        held = get(key)
+        if type(held) is int and type(value) is int:
+            into[key] = held + value
+        elif held is None and key not in into:
+            into[key] = value
+        else:
+            into[key] = plus(held, value)
 
 
 def added(into: SumsT, keys: Collection[Any], numbers: Collection[int]) -> SumsT:
