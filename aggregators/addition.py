@@ -65,6 +65,18 @@ def added(into: SumsT, keys: Collection[Any], numbers: Collection[int]) -> SumsT
     return into
 
 
+def add_read(into: SumsT, keys: Collection[Any], numbers: Collection[int], aggregator: object) -> SumsT:
+    """Add integers that were read from bytes, as `added` does.
+
+    Raises:
+        EncodingError: A key is not hashable. What was in the mapping is not known then.
+    """
+    try:
+        return added(into, keys, numbers)
+    except TypeError as error:
+        raise EncodingError(f"these bytes are not a state of {aggregator} ({error})") from error
+
+
 def settled(sums: dict[Any, Any]) -> dict[Any, Any]:
     """Return a mapping with numbers in place of Totals."""
     return {key: value.result if isinstance(value, Total) else value for key, value in sums.items()}

@@ -2,7 +2,7 @@
 
 import sys
 from array import array
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable
 from typing import Any
 
 from elastic.core.encoding import pack, unpack
@@ -14,15 +14,20 @@ _BETWEEN = "\0"
 _INT64 = "q"
 
 
-def pack_columns(keys: Sequence[Hashable], numbers: Sequence[Any]) -> bytes | None:
+def pack_columns(keys: Collection[Hashable], numbers: Collection[Any]) -> bytes | None:
     """Return keys and integers as bytes, or None where a number is none, or takes more than 64 bits."""
-    try:
-        column = array(_INT64, numbers)
-    except (TypeError, OverflowError):
+    column = _column(numbers)
+    return None if column is None else pack([_texts(keys), column])
+
+
+def pack_utf8(keys: Collection[bytes], numbers: Collection[Any]) -> bytes | None:
+    """Return what `pack_columns` makes of keys that are texts; these are their bytes in UTF-8."""
+    column, between = _column(numbers), _BETWEEN.encode()
+    if column is None:
         return None
-    if sys.byteorder == "big":
-        column.byteswap()
-    return pack([_texts(keys), column.tobytes()])
+    text = between.join(keys)
+    is_one = keys and text.count(between) == len(keys) - 1
+    return pack([text.decode() if is_one else [key.decode() for key in keys], column])
 
 
 def unpack_columns(data: bytes) -> tuple[list[Hashable], list[int]] | None:
@@ -43,7 +48,17 @@ def unpack_columns(data: bytes) -> tuple[list[Hashable], list[int]] | None:
     return keys, column.tolist()
 
 
-def _texts(keys: Sequence[Any]) -> str | list[Any]:
+def _column(numbers: Collection[Any]) -> bytes | None:
+    try:
+        column = array(_INT64, list(numbers))  # a list is of a known length
+    except (TypeError, OverflowError):
+        return None
+    if sys.byteorder == "big":
+        column.byteswap()
+    return column.tobytes()
+
+
+def _texts(keys: Collection[Any]) -> str | list[Any]:
     """Return texts as one; a list of the keys where they are not all texts, or one could not be told from two."""
     try:
         text = _BETWEEN.join(keys)

@@ -1,13 +1,14 @@
 """Count: how often each entry occurs."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
-from typing import Any
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from typing import Any, cast
 
-from elastic.aggregators.addition import added
-from elastic.aggregators.column import pack_columns, unpack_columns
+from elastic.aggregators.addition import add_read, added
+from elastic.aggregators.column import pack_columns, pack_utf8, unpack_columns
 from elastic.aggregators.nan import NAN, nan_keys
 from elastic.aggregators.saved_state import is_list, read_mapping, read_state
+from elastic.core.aggregator import Aggregator
 from elastic.core.encoding import pack
 from elastic.core.sharding import KeyedAggregator
 
@@ -35,8 +36,13 @@ class Count(KeyedAggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"])
     def merge(self, state: "Counter[Hashable]", other: "Counter[Hashable]") -> "Counter[Hashable]":
         if len(state) < len(other):
             state, other = other, state
-        state.update(other)
-        return state
+        return added(state, other.keys(), other.values())
+
+    def merge_encoded(self, state: "Counter[Hashable]", data: bytes) -> "Counter[Hashable]":
+        keys, counts = self.unpack_columns(data)
+        if len(state) < len(keys):
+            return self.merge(state, Counter(read_mapping(keys, counts, self)))
+        return add_read(state, keys, counts, self)
 
     def join(self, one: int, other: int) -> int:
         return one + other
@@ -46,12 +52,12 @@ class Count(KeyedAggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"])
     ) -> "Counter[Hashable]":
         return added(state, keys, values)
 
-    def pack_columns(self, keys: Sequence[Hashable], values: Sequence[int]) -> bytes:
-        packed = pack_columns(keys, values)
-        return super().pack_columns(keys, values) if packed is None else packed
+    def pack_columns(self, keys: Collection[Hashable], values: Collection[int]) -> bytes:
+        return pack_columns(keys, values) or pack([list(keys), list(values)])
 
     def unpack_columns(self, data: bytes) -> tuple[Sequence[Hashable], Sequence[int]]:
-        return unpack_columns(data) or super().unpack_columns(data)
+        keys, counts = unpack_columns(data) or read_state(data, self, _fits)
+        return keys, counts
 
     def finish(self, state: "Counter[Hashable]") -> "Counter[Hashable]":
         result = state.copy()
@@ -61,11 +67,28 @@ class Count(KeyedAggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"])
     def encode(self, state: "Counter[Hashable]") -> bytes:
         _join_nans(state)
         # Not a dict, whose keys the reader would intern, so that they stayed in memory.
-        return pack([list(state), list(state.values())])
+        return self.pack_columns(state.keys(), state.values())
 
     def decode(self, data: bytes) -> "Counter[Hashable]":
-        keys, counts = read_state(data, self, _fits)
-        return Counter(read_mapping(keys, counts, self))
+        return Counter(read_mapping(*self.unpack_columns(data), self))
+
+    def of_utf8(self) -> Aggregator[Any, Any, "Counter[Hashable]"] | None:
+        return Utf8Count() if type(self) is Count else None
+
+
+class Utf8Count(Count):
+    """Counts texts that are given as their bytes in UTF-8; encoded, its state is one of `Count`."""
+
+    def pack_columns(self, keys: Collection[Hashable], values: Collection[int]) -> bytes:
+        texts = cast("Collection[bytes]", keys)
+        return pack_utf8(texts, values) or super().pack_columns([text.decode() for text in texts], values)
+
+    def unpack_columns(self, data: bytes) -> tuple[Sequence[Hashable], Sequence[int]]:
+        texts, counts = super().unpack_columns(data)
+        return [str.encode(cast("str", text)) for text in texts], counts
+
+    def __str__(self) -> str:
+        return Count.__name__
 
 
 def _join_nans(counts: "Counter[Hashable]") -> None:

@@ -1,10 +1,14 @@
 """Reading states back: bytes are not trusted, so what they hold is looked at before it is used."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from itertools import islice
 from typing import Any
 
 from elastic.core.encoding import unpack
 from elastic.core.errors import EncodingError
+
+#: Keys that go into a mapping at once.
+_PART = 1 << 16
 
 
 def read_state(data: bytes, aggregator: object, fits: Callable[[Any], bool]) -> Any:
@@ -28,14 +32,18 @@ def is_count(number: Any) -> bool:
     return type(number) is int and number >= 0
 
 
-def read_mapping(keys: list[Any], values: Iterable[Any], aggregator: object) -> dict[Any, Any]:
+def read_mapping(keys: Collection[Any], values: Iterable[Any], aggregator: object) -> dict[Any, Any]:
     """Return the mapping of these keys to these values.
 
     Raises:
         EncodingError: A key is not hashable or there twice, or there are not as many values.
     """
+    mapping: dict[Any, Any] = {}
     try:
-        mapping = dict(zip(keys, values, strict=True))
+        pairs = zip(keys, values, strict=True)
+        # In parts, because other threads stand still while Python fills a dict; the last one finds that it is one.
+        for _ in range(0, len(keys) + 1, _PART):
+            mapping.update(islice(pairs, _PART))
     except (TypeError, ValueError) as error:
         raise EncodingError(f"these bytes are not a state of {aggregator} ({error})") from error
     if len(mapping) < len(keys):

@@ -1,7 +1,7 @@
 """A block of a wide result: the keys of a bucket in order, and the value of each."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from typing import Any
 
 from elastic.aggregators.nan import NAN, nan_keys
@@ -61,10 +61,8 @@ def digest_of(contents: Iterable[tuple[int, bytes]]) -> str:
     return digest(pack([[bucket, content] for bucket, content in contents])).hex()
 
 
-def _only_nan(keys: Iterable[Any]) -> float | None:
+def _only_nan(keys: Collection[Any]) -> float | None:
     """Return the key that is NaN; None where there are several, which their aggregator keeps apart as a dict does."""
-    if float not in set(map(type, keys)):
-        return None
     found = nan_keys(keys)
     return found[0] if len(found) == 1 else None
 

@@ -13,7 +13,7 @@ from elastic.core.depot import Bundle, Depot, Index
 from elastic.core.encoding import compress, pack, unpack
 from elastic.core.errors import EncodingError
 from elastic.core.output import Output, Part
-from elastic.core.sharding import AnyKeyed, ShardedAggregator
+from elastic.core.sharding import AnyKeyed, KeyedAggregator, ShardedAggregator
 
 
 class Sharded(ShardedAggregator):
@@ -117,6 +117,10 @@ class Sharded(ShardedAggregator):
             keys, values = merging.block(shard, bucket)
             if keys:
                 yield bucket, keys, values
+
+    def of_utf8(self) -> "Sharded | None":
+        inner = self.inner.of_utf8()
+        return Sharded(inner, self.shards, self.depot, self.output) if isinstance(inner, KeyedAggregator) else None
 
     def __str__(self) -> str:
         return str(self.inner)

@@ -5,10 +5,11 @@ from functools import reduce
 from itertools import islice
 from typing import Any
 
-from elastic.aggregators.addition import added, from_plain, settled, to_plain
+from elastic.aggregators.addition import add_read, added, from_plain, settled, to_plain
 from elastic.aggregators.column import pack_columns, unpack_columns
 from elastic.aggregators.nan import NAN, nan_keys
 from elastic.aggregators.pair import check_pairs
+from elastic.aggregators.saved_state import read_mapping
 from elastic.aggregators.total import Total
 from elastic.core.encoding import pack, unpack
 from elastic.core.errors import EncodingError
@@ -73,8 +74,7 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
         return super().gather(state, keys, values)
 
     def pack_columns(self, keys: Sequence[Hashable], values: Sequence[Any]) -> bytes:
-        packed = pack_columns(keys, values)
-        return super().pack_columns(keys, values) if packed is None else packed
+        return pack_columns(keys, values) or pack(to_plain(self.gather({}, keys, values)))
 
     def unpack_columns(self, data: bytes) -> tuple[Sequence[Hashable], Sequence[Any]]:
         return unpack_columns(data) or super().unpack_columns(data)
@@ -88,15 +88,24 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
             state[key] = self.join(state[key], value) if key in state else value
         return state
 
+    def merge_encoded(self, state: Sums, data: bytes) -> Sums:
+        columns = unpack_columns(data)
+        if columns is None or len(state) < len(columns[0]) or not _are_integers(state):
+            return self.merge(state, self.decode(data))
+        return add_read(state, *columns, self)
+
     def finish(self, state: Sums) -> Sums:
         sums = self._with_one_nan(state)
         return sums if _are_integers(sums) else settled(sums)
 
     def encode(self, state: Sums) -> bytes:
         state = self._with_one_nan(state)
-        return pack([list(state), list(state.values()), [], []] if _are_integers(state) else to_plain(state))
+        return pack_columns(state.keys(), state.values()) or pack(to_plain(state))
 
     def decode(self, data: bytes) -> Sums:
+        columns = unpack_columns(data)
+        if columns is not None:
+            return read_mapping(*columns, self)
         sums = from_plain(unpack(data), self)
         if not set(map(type, sums.values())) <= {int, Total}:
             raise EncodingError(f"these bytes are not a state of {self} (a sum is no number)")
@@ -104,7 +113,7 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
 
     def _with_one_nan(self, state: Sums) -> Sums:
         """Return a copy with one key for all NaN."""
-        sums, found = dict(state), nan_keys(state) if float in set(map(type, state)) else []
+        sums, found = dict(state), nan_keys(state)
         if found:
             # Beginning with 0, because what is kept of a key must stay as it is.
             sums[NAN] = reduce(self.join, map(sums.pop, found), 0)

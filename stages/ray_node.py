@@ -159,10 +159,10 @@ class LocalNode(RayNode):
 
     def check(self) -> None:
         self._health.check()
+        self._collections = [collection for collection in self._collections if not collection.is_sent]
         for collection in self._collections:
             if time.monotonic() - collection.asked_at > GATHER_SECONDS:
                 self._watch.arrived.append(self._station.sender.send(collection.take()))
-        self._collections = [collection for collection in self._collections if not collection.is_sent]
 
     def lose_station(self) -> None:
         self._station.renew(Station.of(self._shipment.program, self.node_id, combine=False))

@@ -1,5 +1,6 @@
 """Senders: where data leaves the master or a node, and a receipt is left for it."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -92,8 +93,11 @@ class NodeSender:
         failed = next((reply for reply in replies if reply.failure is not None), None)
         if failed is not None:
             return replace(failed, partial=None, lost=lost)
+        started = time.perf_counter()
         try:
-            return replace(replies[0], partial=self._combine(partials), lost=lost)
+            combined = self._combine(partials)
+            seconds = max(reply.seconds for reply in replies) + time.perf_counter() - started
+            return replace(replies[0], partial=combined, lost=lost, seconds=seconds)
         except (Exception, SystemExit) as error:
             account = partials[0].accounts[0]
             place, function = "the results of this node's workers", f"aggregator {self.aggregator}"
@@ -115,7 +119,7 @@ class NodeSender:
     def _merge(self, states: tuple[bytes, ...], aggregator: AnyAggregator) -> bytes:
         merged = aggregator.decode(decompress(states[0]))
         for state in states[1:]:
-            merged = aggregator.merge(merged, aggregator.decode(decompress(state)))
+            merged = aggregator.merge_encoded(merged, decompress(state))
         return compress(aggregator.encode(merged))
 
     def _stamped(self, account: Account, state: bytes) -> Account:

@@ -51,7 +51,7 @@ class Reply:
     worker_id: str
     #: the batch that was processed, or COLLECT
     batch_id: int
-    #: how long the worker was busy
+    #: how long the worker was busy; for several workers, the busiest of them and then their node
     seconds: float = 0.0
     partial: Partial | None = None
     failure: Failure | None = None

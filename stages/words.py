@@ -22,6 +22,9 @@ WORD = "word"
 
 _ASCII = bytes.maketrans(b" \t\v\f\r\x1c\x1d\x1e\x1f", b"\n" * 9)
 
+#: What `str.split` knows as white space, and `bytes.split` does not.
+_STRANGE = (b"\x1c", b"\x1d", b"\x1e", b"\x1f")
+
 #: U+0085, U+00A0, U+1680, U+2000 to U+200A, U+2028, U+2029, U+202F, U+205F, U+3000
 _WIDE = re.compile(
     rb"\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80",
@@ -35,13 +38,27 @@ def words(entries: Iterable[str]) -> Iterable[str]:
     return chain.from_iterable(map(str.split, entries))
 
 
+def utf8_words(entries: TextBlock) -> Iterable[bytes]:
+    """Return the words of lines as their bytes in UTF-8, in order."""
+    return chain.from_iterable(map(bytes.split, map(_splittable, entries.pieces)))
+
+
+def _splittable(data: bytes) -> bytes:
+    """Return text that `bytes.split` splits where `str.split` splits it."""
+    if any(map(data.__contains__, _STRANGE)):
+        data = data.translate(_ASCII)
+    return _without_wide(data)
+
+
+def _without_wide(data: bytes) -> bytes:
+    return data if data.isascii() else _WIDE.sub(b"\n", data)
+
+
 def word_frame(entries: Iterable[str]) -> "Frame":
     """Return the words of texts as the column `word`."""
     pl = polars_module()
     if not isinstance(entries, TextBlock):
         frame: Frame = pl.DataFrame({WORD: pl.Series(WORD, list(words(entries)), dtype=pl.String)})
         return frame
-    lines = entries.data.translate(_ASCII)
-    if not lines.isascii():
-        lines = _WIDE.sub(b"\n", lines)
+    lines = _without_wide(entries.data.translate(_ASCII))
     return column_of(lines, WORD).filter(pl.col(WORD) != "").collect()

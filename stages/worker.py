@@ -18,6 +18,7 @@ from elastic.core.tolerance import OnError
 from elastic.stages.cell import Cell
 from elastic.stages.content import content_of
 from elastic.stages.failure import failure_of
+from elastic.stages.fusion import fused
 from elastic.stages.isolation import RAISED, Isolation, RefusedError
 from elastic.stages.transforms import Pass
 from elastic.stages.watch import time_limit
@@ -52,7 +53,9 @@ class Worker:
     """
 
     def __init__(self, program: Program, *, node_id: str, worker_id: str, cell: Cell | None = None) -> None:
+        #: as the user wrote it
         self.program = program
+        self._program = program = fused(program)
         self.node_id = node_id
         self.worker_id = worker_id
         self._cell = cell
@@ -93,17 +96,19 @@ class Worker:
 
     def collect(self) -> Reply:
         """Answer with everything that this worker holds, and hold nothing any more."""
-        return self._reply(COLLECT, **(self._take() if self._accounts else {}))
+        started = time.perf_counter()
+        answer = self._take() if self._accounts else {}
+        return self._reply(COLLECT, seconds=time.perf_counter() - started, **answer)
 
     def _limit(self, call: Call) -> float | None:
         """Return the seconds that a call may take; a cell keeps the time itself."""
-        limit = self.program.tolerance.chunk_timeout
+        limit = self._program.tolerance.chunk_timeout
         return None if limit is None or self._cell is None or call.isolated else limit * len(call.references)
 
     def _block(self, call: Call, index: int) -> bytes:
         payload = call.payloads[index]
         if payload is None:
-            return self.program.reader.read_block(call.references[index])
+            return self._program.reader.read_block(call.references[index])
         block = decompress(payload)
         if call.counted and digest(block) != call.contents[16 * index : 16 * index + 16]:
             raise EncodingError(f"chunk {call.first + index} was changed on its way")
@@ -115,8 +120,8 @@ class Worker:
         """Fold a batch, into a state of its own where a part of it may fail."""
         if call.isolated and self._cell is not None:
             return self._fold_apart(call, blocks, self._cell)
-        aggregator, counts = self.program.aggregator, list[int]()
-        entries = Pass(self.program.transforms, self._entries(call, blocks, counts))
+        aggregator, counts = self._program.aggregator, list[int]()
+        entries = Pass(self._program.transforms, self._entries(call, blocks, counts))
         fresh = self._careful or not self._accounts
         try:
             state = aggregator.add_many(aggregator.create() if fresh else self._state, iter(entries))
@@ -127,7 +132,7 @@ class Worker:
 
     def _entries(self, call: Call, blocks: list[bytes], counts: list[int]) -> Iterator[Collection[Any]]:
         for reference, block in zip(call.references, blocks, strict=True):
-            entries = self.program.reader.parse(reference, block)
+            entries = self._program.reader.parse(reference, block)
             counts.append(len(entries))
             yield entries
 
@@ -138,7 +143,7 @@ class Worker:
             RefusedError: It cannot be joined to what is held. It is not tried again, because a part of it may be there.
             StoreError: A part of it cannot be left in the depot.
         """
-        aggregator, state = self.program.aggregator, folded.state
+        aggregator, state = self._program.aggregator, folded.state
         try:
             if folded.is_fresh and self._accounts:
                 state = aggregator.merge(self._state, state)
@@ -156,13 +161,13 @@ class Worker:
         """Fold what does not fail of a batch that failed with `error`."""
         outputs, counts, letters = list[Any](), list[int](), list[DeadLetter]()
         for index, (reference, block) in enumerate(zip(call.references, blocks, strict=True)):
-            isolation = Isolation(self.program, call.first + index, reference)
+            isolation = Isolation(self._program, call.first + index, reference)
             entries = isolation.parse(block)
             sifted = isolation.sift(entries)
             counts.append(len(entries))
             outputs += sifted.outputs
             letters += sifted.letters
-        aggregator = self.program.aggregator
+        aggregator = self._program.aggregator
         try:
             if not self._careful:
                 raise error
@@ -170,7 +175,7 @@ class Worker:
         except RAISED as again:
             first = call.first
             # Any of them may fail now and then, so none is accused alone.
-            suspects = " or ".join([*map(str, self.program.transforms), f"aggregator {aggregator}"])
+            suspects = " or ".join([*map(str, self._program.transforms), f"aggregator {aggregator}"])
             place = f"{named(first, first + len(blocks))} as a whole, but on none of the entries alone"
             failure = failure_of(again, chunk_id=first, place=place, function=suspects)
             raise RefusedError(failure) from again
@@ -178,10 +183,10 @@ class Worker:
 
     def _fold_apart(self, call: Call, blocks: list[bytes], cell: Cell) -> Folded:
         (reference,), (block,) = call.references, blocks
-        isolation = Isolation(self.program, call.first, reference)
+        isolation = Isolation(self._program, call.first, reference)
         entries = isolation.parse(block)
         state, letters = cell.run(isolation, entries, block)
-        return Folded(self.program.aggregator.decode(state), [len(entries)], letters)
+        return Folded(self._program.aggregator.decode(state), [len(entries)], letters)
 
     # -- answers
 
@@ -216,12 +221,12 @@ class Worker:
         held, accounts = self._state, tuple(self._accounts)
         self._forget()
         try:
-            state = compress(self.program.aggregator.encode(held))
+            state = compress(self._program.aggregator.encode(held))
         except StoreError as error:
             return {"failure": self._unkept(error, accounts[0].first), "unkept": True}
         except RAISED as error:
             first = accounts[0].first
-            place, function = f"the state of chunk {first} and others", f"aggregator {self.program.aggregator}"
+            place, function = f"the state of chunk {first} and others", f"aggregator {self._program.aggregator}"
             return {"failure": failure_of(error, chunk_id=first, place=place, function=function)}
         return {"partial": Partial(accounts, (state,), digest_of((state,), accounts))}
 

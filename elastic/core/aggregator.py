@@ -75,6 +75,20 @@ class Aggregator(ABC, Generic[EntryT, StateT, ResultT]):
         state: StateT = encoding.unpack(data)
         return state
 
+    def merge_encoded(self, state: StateT, data: bytes) -> StateT:
+        """Return the state of the entries of both, of which the other one is what `encode` returned.
+
+        Override it where that can be done without making the other state. Raises as `decode` does.
+        """
+        return self.merge(state, self.decode(data))
+
+    def of_utf8(self) -> "Aggregator[Any, Any, ResultT] | None":
+        """Return an aggregator of texts that are given as their bytes in UTF-8, with encoded states as of this one.
+
+        None says that there is none. Workers use it where texts are words of files, of which no strings are made then.
+        """
+        return None
+
     def __str__(self) -> str:
         return type(self).__name__
 

@@ -37,6 +37,8 @@ def buckets_of(keys: Collection[Any]) -> bytes:
             return _hashed(map(str.encode, keys))
         except UnicodeEncodeError:
             pass  # half a surrogate pair, as in names of files
+    elif kinds == {bytes}:
+        return _hashed(keys)
     elif kinds == {int}:
         hashes = struct.pack(f"<{len(keys)}q", *map(hash, keys))
         return _hashed(map(_first, struct.iter_unpack(f"{_DIGEST_BYTES}s", hashes)))

@@ -90,6 +90,15 @@ class PartialReturned:
     node_id: str
     partial: Partial | None
     collected: bool  #: it answers `Collect`
+    seconds: float = 0.0  #: how long its node was busy with handing it out
+
+
+@dataclass(frozen=True, slots=True)
+class PartialMerged:
+    """What a node has handed out is in the result."""
+
+    node_id: str
+    seconds: float  #: how long the master took
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,7 @@ class PartialRefused:
     partial: Partial
     collected: bool
     reason: str
+    seconds: float = 0.0
 
 
 Event = (
@@ -113,5 +123,6 @@ Event = (
     | BatchLost
     | BatchFailed
     | PartialReturned
+    | PartialMerged
     | PartialRefused
 )

@@ -1,14 +1,19 @@
 """What is in flight: batches that were sent and are not folded, and the nodes that have them."""
 
 from bisect import bisect_left, insort
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Any
 
 from elastic.core.chunk import Batch, Chunk
 from elastic.core.placement import Candidate
 from elastic.core.stage import Stage
+
+#: The pause after a collection is so many times as long as the collection took, if that is more than the settings
+#: say, and up to so many seconds: what takes long is much, and what is much is lost with a worker.
+_COLLECT_SHARE, _MOST_COLLECT_SECONDS = 10, 30.0
 
 
 @dataclass(slots=True)
@@ -46,8 +51,10 @@ class Node:
     collecting: bool = False
     #: a result was held since the last collection was asked for
     fresh: bool = False
-    #: monotonic seconds of the last collection, or of the first result held since
-    collected_at: float = 0.0
+    #: monotonic seconds at which its workers have held something for long enough
+    due_at: float = 0.0
+    #: seconds that pass until then
+    pause: float = 0.0
     #: batches whose answers were lost: a worker may hold their results, and nobody knows which one
     doubts: set[int] = field(default_factory=set)
     #: those of them that the collection under way was asked for
@@ -98,6 +105,8 @@ class Flight:
     """
 
     calls_per_worker: int
+    #: seconds between two collections of a node, at least
+    collect_seconds: float
     nodes: dict[str, Node] = field(default_factory=dict)
     batches: dict[int, Sent] = field(default_factory=dict)
     #: bytes that the batches weigh
@@ -108,11 +117,11 @@ class Flight:
 
     #: ids of the nodes that take another call, sorted
     _open: list[str] = field(default_factory=list)
-    #: nodes that may be worth a collection: with a result since the last one, with doubts, and, by the time since
-    #: when they hold something, all others that do
+    #: nodes that may be worth a collection: with a result since the last one, with doubts, and, by the time at which
+    #: they are due, all others that hold something
     _fresh: set[str] = field(default_factory=set)
     _doubtful: set[str] = field(default_factory=set)
-    _holding: deque[tuple[float, str]] = field(default_factory=deque)
+    _due: list[tuple[float, str]] = field(default_factory=list)
     #: of chunks that are not folded and were given to a second worker: how many batches have them beyond one
     _spare: Counter[int] = field(default_factory=Counter)
 
@@ -122,7 +131,7 @@ class Flight:
 
     def join(self, node_id: str, worker_id: str, *, on_master: bool) -> None:
         """A worker takes part."""
-        node = self.nodes.setdefault(node_id, Node(node_id, on_master))
+        node = self.nodes.setdefault(node_id, Node(node_id, on_master, pause=self.collect_seconds))
         self.workers += worker_id not in node.workers
         node.workers.add(worker_id)
         self._count(node)
@@ -175,8 +184,7 @@ class Flight:
         sent.worker_id = worker_id
         node = self.nodes[sent.node_id]
         if not node.held:
-            node.collected_at = now
-            self._holding.append((now, node.node_id))
+            self._set_due(node, now + node.pause)
         node.held += 1
         node.fresh = True
         self._fresh.add(node.node_id)
@@ -208,17 +216,35 @@ class Flight:
         node.asked, node.doubts = node.asked | node.doubts, set()
         self._fresh.discard(node.node_id)
 
-    def collected(self, node_id: str, now: float) -> list[Sent]:
-        """A node has handed out what it held; returns the batches in doubt whose results were not among it."""
+    def collected(self, node_id: str, now: float, seconds: float) -> list[Sent]:
+        """A node has handed out what it held, which took it some seconds.
+
+        Returns the batches in doubt whose results were not among it.
+        """
         if (node := self.nodes.get(node_id)) is None:
             return []
         asked, node.asked = node.asked, set()
-        node.collecting, node.collected_at = False, now
+        node.collecting = False
+        node.pause = self._pause(_COLLECT_SHARE * seconds)
         if node.held:
-            self._holding.append((now, node_id))
+            self._set_due(node, now + node.pause)
         if node.fresh:
             self._fresh.add(node_id)
         return [self.batches[batch_id] for batch_id in sorted(asked) if batch_id in self.batches]
+
+    def merged(self, node_id: str, seconds: float) -> None:
+        """What a node has handed out was merged, which took the master some seconds."""
+        if (node := self.nodes.get(node_id)) is not None:
+            before, node.pause = node.pause, self._pause(node.pause + _COLLECT_SHARE * seconds)
+            if node.held:
+                self._set_due(node, node.due_at + node.pause - before)
+
+    def _pause(self, seconds: float) -> float:
+        return max(self.collect_seconds, min(seconds, _MOST_COLLECT_SECONDS))
+
+    def _set_due(self, node: Node, due_at: float) -> None:
+        node.due_at = due_at
+        heappush(self._due, (due_at, node.node_id))
 
     def stragglers(self, now: float, limit: Callable[[Batch], float]) -> list[Sent]:
         """Return what is worth giving to a second worker, in the order of its chunks.
@@ -259,17 +285,12 @@ class Flight:
     def held_by(self, worker_id: str) -> list[Sent]:
         return [sent for sent in self.batches.values() if sent.worker_id == worker_id]
 
-    def collectable(self, since: float, *, fresh: bool) -> list[Node]:
-        """Return the nodes that may be worth a collection.
-
-        Args:
-            since: Those that have held something since then.
-            fresh: Also those that have a result since their last collection.
-        """
+    def collectable(self, now: float, *, fresh: bool) -> list[Node]:
+        """Return the nodes that may be worth a collection, with `fresh` also those with a result since their last."""
         found = {node_id for node_id in self._doubtful if node_id in self.nodes and self.nodes[node_id].doubts}
         self._doubtful = set(found)
-        while self._holding and self._holding[0][0] <= since:
-            found.add(self._holding.popleft()[1])
+        while self._due and self._due[0][0] <= now:
+            found.add(heappop(self._due)[1])
         if fresh:
             found |= self._fresh
         return [self.nodes[node_id] for node_id in sorted(found) if node_id in self.nodes]

@@ -73,7 +73,7 @@ class Ledger:
         self._now = self._speculate_at = 0.0
         self._pace = Pace(settings)
         self._waiting = Waiting()
-        self._flight = Flight(settings.calls_per_worker)
+        self._flight = Flight(settings.calls_per_worker, settings.collect_seconds)
         #: ordered only: partials whose turn has not come, by first chunk id
         self._early: dict[int, Partial] = {}
         self._next_batch = 0
@@ -190,12 +190,16 @@ class Ledger:
     def _on_partial_refused(self, event: events.PartialRefused) -> Iterable[Instruction]:
         self.counters["receipts_refused"] += 1
         again = self._send_again(self._answers(event.partial), event.reason, suspect=True)
-        return [Drop(event.partial, event.reason), *again, *self._collected(event.node_id, event.collected)]
+        return [Drop(event.partial, event.reason), *again, *self._collected(event)]
 
     def _on_partial_returned(self, event: events.PartialReturned) -> Iterable[Instruction]:
         if event.partial is not None:
             yield from self._take(event.partial)
-        yield from self._collected(event.node_id, event.collected)
+        yield from self._collected(event)
+
+    def _on_partial_merged(self, event: events.PartialMerged) -> Iterable[Instruction]:
+        self._flight.merged(event.node_id, event.seconds)
+        return ()
 
     def _take(self, partial: Partial) -> Iterator[Instruction]:
         if self._counts_twice(partial):
@@ -256,8 +260,8 @@ class Ledger:
         # The receipts say nothing about batches, so what was given up is recognized by its chunks.
         return [sent for sent, account in answered if sent is not None and sent.batch.first == account.first]
 
-    def _collected(self, node_id: str, collected: bool) -> list[Instruction]:
-        lost = self._flight.collected(node_id, self._now) if collected else []
+    def _collected(self, event: events.PartialReturned | events.PartialRefused) -> list[Instruction]:
+        lost = self._flight.collected(event.node_id, self._now, event.seconds) if event.collected else []
         return self._send_again(lost, "its answer was lost", suspect=False)
 
     def _send_again(self, lost: list[Sent], reason: str, *, suspect: bool) -> list[Instruction]:
@@ -290,8 +294,7 @@ class Ledger:
             yield Cut(wanted)
         elif self._is_dry:
             yield from self._speculate()
-        since = self._now - self.settings.collect_seconds
-        for node in () if self.ordered else self._flight.collectable(since, fresh=self._is_dry):
+        for node in () if self.ordered else self._flight.collectable(self._now, fresh=self._is_dry):
             if self._collection_is_due(node):
                 self._flight.ask(node)
                 yield Collect(node.node_id)
@@ -373,7 +376,7 @@ class Ledger:
             return False
         at_work = (len(node.workers) - 1) * self.settings.calls_per_worker
         idle = self._is_dry and node.fresh and node.calls <= at_work
-        return idle or bool(node.doubts) or self._now - node.collected_at >= self.settings.collect_seconds
+        return idle or bool(node.doubts) or self._now >= node.due_at
 
 
 #: The only place where an event meets its handler.
@@ -388,5 +391,6 @@ _HANDLERS: dict[type, Callable[[Ledger, Any], Iterable[Instruction]]] = {
     events.BatchLost: Ledger._on_batch_lost,
     events.BatchFailed: Ledger._on_batch_failed,
     events.PartialReturned: Ledger._on_partial_returned,
+    events.PartialMerged: Ledger._on_partial_merged,
     events.PartialRefused: Ledger._on_partial_refused,
 }

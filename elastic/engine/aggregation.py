@@ -1,8 +1,13 @@
 """The aggregation of a step: the master's state, and what was folded into it since the last commit."""
 
 import threading
+import time
+import traceback
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial as bound
 from typing import Any
 
 from elastic.core.aggregator import AnyAggregator
@@ -13,6 +18,12 @@ from elastic.core.partial import Partial
 from elastic.core.store import ReceiptRow
 from elastic.stages.failure import failure_of
 from elastic.stages.transport import Transport
+
+#: Encoded states of so many bytes are merged in a thread of their own, so that workers are not kept waiting meanwhile.
+_BESIDE_BYTES = 1 << 20
+
+#: Partials that wait for that thread, at most.
+_MOST_WAITING = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +36,10 @@ class Folded:
 
 
 class Aggregation:
-    """Folds partials into one state; `value` may be asked from any thread, the rest belongs to the master's."""
+    """Folds partials into one state; `value` may be asked from any thread, the rest belongs to the master's.
+
+    Whoever keeps what was folded, or asks for the result, waits until all of it is merged.
+    """
 
     def __init__(self, aggregator: AnyAggregator, run_id: str) -> None:
         self._aggregator = aggregator
@@ -35,6 +49,9 @@ class Aggregation:
         #: guards the state
         self._lock = threading.Lock()
         self._uncommitted: list[Partial] = []
+        #: what was given to be merged and not told as merged, each with the seconds that it takes
+        self._merges: deque[tuple[Partial, Future[float]]] = deque()
+        self._thread = ThreadPoolExecutor(1, "aggregation")
 
     def restore(self, states: Iterable[bytes]) -> None:
         """Merge what earlier masters have folded and committed, in their order.
@@ -46,15 +63,38 @@ class Aggregation:
         self._merge_all(states, "what was kept of it")
 
     def fold(self, partial: Partial) -> None:
-        """Merge a partial into the state.
+        """Merge a partial into the state, at once or soon."""
+        others = f" and {partial.chunks - 1} others" if partial.chunks > 1 else ""
+        merge = bound(self._merge_all, partial.states, f"chunk {partial.first}{others}")
+        waiting = [future for _, future in self._merges if not future.done()]
+        if waiting or sum(map(len, partial.states)) >= _BESIDE_BYTES:
+            if len(waiting) >= _MOST_WAITING:
+                waiting[0].exception()  # returns when it is done; `merged` raises it
+            merged = self._thread.submit(merge)
+        else:
+            merged = Future()
+            merged.set_result(merge())
+        self._merges.append((partial, merged))
+        self._uncommitted.append(partial)
+
+    @property
+    def is_merged(self) -> bool:
+        """True when all that was folded is in the state."""
+        return all(future.done() and not future.exception() for _, future in self._merges)
+
+    def merged(self, *, wait: bool = False) -> Iterator[tuple[Partial, float]]:
+        """Yield what was merged since the last call, and the seconds that it took.
+
+        Args:
+            wait: Until all is.
 
         Raises:
             StepFailedError: The aggregator failed; the step cannot go on, since the state may hold a part.
-            EncodingError: The partial holds no state of this aggregator.
+            EncodingError: A partial holds no state of this aggregator.
         """
-        others = f" and {partial.chunks - 1} others" if partial.chunks > 1 else ""
-        self._merge_all(partial.states, f"chunk {partial.first}{others}")
-        self._uncommitted.append(partial)
+        while self._merges and (wait or self._merges[0][1].done()):
+            partial, future = self._merges.popleft()
+            yield partial, future.result()
 
     def value(self) -> Any:
         """Return the aggregator's result over what has been folded so far.
@@ -91,31 +131,38 @@ class Aggregation:
 
     def close(self) -> None:
         """Release what is open; may be called twice."""
+        self._thread.shutdown(cancel_futures=True)
 
-    def _merge_all(self, states: Iterable[bytes], what: str) -> None:
-        method = "decode"
+    def _merge_all(self, states: Iterable[bytes], what: str) -> float:
+        """Merge states, and return the seconds that it took."""
+        began = time.perf_counter()
         try:
             with self._lock:
                 for frame in states:
-                    method = "decode"
-                    state = self._aggregator.decode(decompress(frame))
-                    method = "merge"
-                    self._merge(state)
+                    self._merge(decompress(frame))
         except ElasticError:
             raise
         except (Exception, SystemExit) as error:
-            raise self._failure(method, what, error) from error
+            raise self._failure(_method_of(error), what, error) from error
+        return time.perf_counter() - began
 
-    def _merge(self, state: Any) -> None:
-        if self._is_fresh and self._aggregator.stored:
-            self._state = state
+    def _merge(self, data: bytes) -> None:
+        aggregator = self._aggregator
+        if self._is_fresh and aggregator.stored:
+            self._state = aggregator.decode(data)
         else:
             # What is not stored acts when it is merged, so its first state is merged as well.
-            before = self._aggregator.create() if self._is_fresh else self._state
-            self._state = self._aggregator.merge(before, state)
+            before = aggregator.create() if self._is_fresh else self._state
+            self._state = aggregator.merge_encoded(before, data)
         self._is_fresh = False
 
     def _failure(self, method: str, what: str, error: BaseException) -> StepFailedError:
         failed = failure_of(error, chunk_id=0, place=what, function=f"aggregator {self._aggregator}")
         cause = f"{failed.error_type}: {failed.message}" if failed.message else failed.error_type
         return StepFailedError(self._run_id, f"{failed.function} failed in {method} on {what}: {cause}")
+
+
+def _method_of(error: BaseException) -> str:
+    """Return the method of the aggregator that an error came from."""
+    names = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+    return next((name for name in names if name in ("decode", "merge")), "merge_encoded")

@@ -46,6 +46,9 @@ _COMMIT_SHARE = 10
 #: Seconds after which a commit tells what was sent though nothing came back: who resumes says how much runs again.
 _SENT_SECONDS = 0.5
 
+#: Seconds between two looks whether what was folded is merged, so that it can be kept.
+_MERGE_SECONDS = 0.05
+
 #: Seconds between two words of progress.
 _PROGRESS_SECONDS = 0.25
 
@@ -169,6 +172,8 @@ class Master:
                 self._check_wanted()
                 self._tell(self._events(self.transport.poll(self._patience())))
                 self._keep_up()
+            for _ in self._aggregation.merged(wait=True):
+                pass
             if self._failed is None or not self._cutter.redriven:
                 self._commit(last=True)
             if self._failed is not None:
@@ -220,6 +225,8 @@ class Master:
             return self.ledger.handle(*happened)
 
     def _events(self, arrivals: list[Arrival]) -> Iterable[Event]:
+        for partial, seconds in self._aggregation.merged():
+            yield events.PartialMerged(partial.accounts[0].node_id, seconds)
         for arrival in arrivals:
             if isinstance(arrival, Reply):
                 yield from self._of_reply(arrival)
@@ -239,9 +246,9 @@ class Master:
         if not collected and not reply.lost:
             yield events.BatchProcessed(reply.batch_id, reply.worker_id, reply.seconds)
         if reply.partial is not None:
-            yield self._of_partial(reply.node_id, reply.partial, collected=collected)
+            yield self._of_partial(reply, reply.partial, collected=collected)
         elif collected:
-            yield events.PartialReturned(reply.node_id, None, collected)
+            yield events.PartialReturned(reply.node_id, None, collected, reply.seconds)
 
     def _of_failure(self, reply: Reply, failure: Failure) -> Event:
         if reply.unkept:
@@ -253,11 +260,12 @@ class Master:
                 return events.BatchLost(reply.batch_id, reason, suspect=False)
         return events.BatchFailed(None if reply.batch_id == COLLECT else reply.batch_id, reply.worker_id, failure)
 
-    def _of_partial(self, node_id: str, partial: Partial, *, collected: bool) -> Event:
+    def _of_partial(self, reply: Reply, partial: Partial, *, collected: bool) -> Event:
+        node_id, seconds = reply.node_id, reply.seconds
         try:
-            return events.PartialReturned(node_id, self._receiver.receive(partial), collected)
+            return events.PartialReturned(node_id, self._receiver.receive(partial), collected, seconds)
         except ReceiptError as error:
-            return events.PartialRefused(node_id, partial, collected, str(error))
+            return events.PartialRefused(node_id, partial, collected, str(error), seconds)
 
     # -- instructions out
 
@@ -305,11 +313,13 @@ class Master:
         """Return how long to wait for something to arrive: less when a commit is due."""
         if not self._aggregation.is_dirty or self._cutter.redriven:
             return _PROGRESS_SECONDS
+        if not self._aggregation.is_merged:
+            return _MERGE_SECONDS
         return min(max(self._commit_due - self.clock.monotonic(), 0.0), _PROGRESS_SECONDS)
 
     def _keep_up(self) -> None:
         now = self.clock.monotonic()
-        if now >= self._commit_due and not self._cutter.redriven:
+        if now >= self._commit_due and self._aggregation.is_merged and not self._cutter.redriven:
             self._commit()
         if now - self._told_at >= _PROGRESS_SECONDS:
             self._told_at = now

@@ -64,6 +64,7 @@ class ShardedAggregation(Aggregation):
         self._concluded = result
 
     def close(self) -> None:
+        super().close()
         self._sharded.depot.close()
         if self._output is not None:
             self._output.close()

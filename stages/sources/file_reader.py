@@ -12,6 +12,7 @@ from elastic.stages.sources.access import opened, read_exactly
 from elastic.stages.sources.block import Block, FileRange, aligned
 from elastic.stages.sources.compression import PLAIN, plain_bytes, skipped
 from elastic.stages.sources.format import Format
+from elastic.stages.sources.lines import TextLines
 from elastic.stages.sources.listing import is_url
 
 #: First step when the end of a record is looked for behind its range (bytes); the steps double up to the second.
@@ -41,6 +42,11 @@ class FileReader(Reader):
         reader = copy(self)
         reader._in_columns = True
         return reader
+
+    @property
+    def yields_text(self) -> bool:
+        """True when entries come as a `TextBlock`."""
+        return self._in_columns and isinstance(self.format, TextLines)
 
     def read_block(self, reference: Reference) -> bytes:
         """Return the records of a range; in front of them what `aligned` takes off again."""

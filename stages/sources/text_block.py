@@ -5,6 +5,9 @@ from typing import overload
 
 from elastic.stages.sources.format import split_lines
 
+#: Bytes of a piece, or some more: a processor holds the words of so many near itself.
+_PIECE_BYTES = 1 << 16
+
 
 class TextBlock(Sequence[str]):
     """Lines of text that are split when somebody looks at them.
@@ -22,6 +25,15 @@ class TextBlock(Sequence[str]):
     @property
     def text(self) -> str:
         return self.data.decode()
+
+    @property
+    def pieces(self) -> Iterator[bytes]:
+        """The data in pieces of whole lines."""
+        start = 0
+        while start < len(self.data):
+            stop = self.data.find(b"\n", start + _PIECE_BYTES - 1) + 1 or len(self.data)
+            yield self.data[start:stop]
+            start = stop
 
     def __len__(self) -> int:
         return self.data.count(b"\n") + (not self.data.endswith(b"\n") and bool(self.data))

@@ -233,7 +233,9 @@ class Network(Transport):
         if place.is_dead:
             return []
         replies, gathering.replies, gathering.is_sent = gathering.replies, gathering.replies[:1], True
-        return self._deliver(place, place.station.sender.send(replies))
+        # How long that took is not the clock's, so that a seed replays.
+        gathered = replace(place.station.sender.send(replies), seconds=0.01 * len(replies))
+        return self._deliver(place, gathered)
 
     # -- answers
 
