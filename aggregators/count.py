@@ -10,6 +10,7 @@ from elastic.aggregators.nan import NAN, nan_keys
 from elastic.aggregators.saved_state import is_list, read_mapping, read_state
 from elastic.core.aggregator import Aggregator
 from elastic.core.encoding import pack
+from elastic.core.errors import EncodingError
 from elastic.core.sharding import KeyedAggregator
 
 
@@ -85,7 +86,10 @@ class Utf8Count(Count):
 
     def unpack_columns(self, data: bytes) -> tuple[Sequence[Hashable], Sequence[int]]:
         texts, counts = super().unpack_columns(data)
-        return [str.encode(cast("str", text)) for text in texts], counts
+        try:
+            return [str.encode(cast("str", text)) for text in texts], counts
+        except (TypeError, UnicodeEncodeError) as error:
+            raise EncodingError(f"these bytes are not a state of texts ({error})") from error
 
     def __str__(self) -> str:
         return Count.__name__

@@ -53,7 +53,9 @@ class Node:
     fresh: bool = False
     #: monotonic seconds at which its workers have held something for long enough
     due_at: float = 0.0
-    #: seconds that pass until then
+    #: seconds that the last collection took, on the node and to be merged
+    seconds: float = 0.0
+    #: seconds from it, or from the first result held since, until the next one
     pause: float = 0.0
     #: batches whose answers were lost: a worker may hold their results, and nobody knows which one
     doubts: set[int] = field(default_factory=set)
@@ -225,7 +227,7 @@ class Flight:
             return []
         asked, node.asked = node.asked, set()
         node.collecting = False
-        node.pause = self._pause(_COLLECT_SHARE * seconds)
+        node.seconds, node.pause = seconds, self._pause(seconds)
         if node.held:
             self._set_due(node, now + node.pause)
         if node.fresh:
@@ -235,12 +237,13 @@ class Flight:
     def merged(self, node_id: str, seconds: float) -> None:
         """What a node has handed out was merged, which took the master some seconds."""
         if (node := self.nodes.get(node_id)) is not None:
-            before, node.pause = node.pause, self._pause(node.pause + _COLLECT_SHARE * seconds)
+            node.seconds += seconds
+            before, node.pause = node.pause, self._pause(node.seconds)
             if node.held:
                 self._set_due(node, node.due_at + node.pause - before)
 
     def _pause(self, seconds: float) -> float:
-        return max(self.collect_seconds, min(seconds, _MOST_COLLECT_SECONDS))
+        return max(self.collect_seconds, min(_COLLECT_SHARE * seconds, _MOST_COLLECT_SECONDS))
 
     def _set_due(self, node: Node, due_at: float) -> None:
         node.due_at = due_at

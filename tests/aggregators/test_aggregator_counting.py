@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from elastic.aggregators import ApproximateDistinct, Count, Distinct, Histogram, Nothing, Quantiles, Size
 from elastic.core.aggregator import AnyAggregator
+from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError, UsageError
 
 UNTIMED = settings(deadline=None)
@@ -57,6 +58,50 @@ class TestCount:
         state = Count().add(Count().create(), object())
         with pytest.raises(EncodingError, match=r"builtins\.object is not plain data"):
             Count().encode(state)
+
+    def test_a_state_of_an_older_version_is_read(self) -> None:
+        data = pack([["a", 1], [3, 4]])
+        assert Count().decode(data) == {"a": 3, 1: 4}
+        assert Count().merge_encoded(Counter({"a": 1, "b": 2}), data) == {"a": 4, "b": 2, 1: 4}
+
+    @pytest.mark.parametrize(
+        "plain",
+        [[["a"], [1.5]], [["a"], [1, 2]], ["a\0b", bytes(8)], [[["a"]], bytes(8)], {"a": 1}, [["a", "a"], [1, 2]]],
+    )
+    @pytest.mark.parametrize("count", [Count(), Count().of_utf8()])
+    def test_what_is_no_state_is_refused(self, plain: Any, count: AnyAggregator) -> None:
+        with pytest.raises(EncodingError):
+            count.decode(pack(plain))
+
+    def test_counts_beyond_64_bits_travel(self) -> None:
+        state = Counter({"a": 1 << 80, "b": 1})
+        assert Count().decode(Count().encode(state)) == state
+
+
+class TestCountOfUtf8:
+    """Counting the bytes of texts gives the same states as counting the texts."""
+
+    @UNTIMED
+    @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
+    def test_its_states_are_those_of_texts(self, texts: list[str]) -> None:
+        utf8 = Count().of_utf8()
+        assert utf8 is not None
+        state = utf8.add_many(utf8.create(), [text.encode() for text in texts])
+        assert Count().decode(utf8.encode(state)) == Counter(texts)
+        again = utf8.merge_encoded(utf8.decode(utf8.encode(state)), Count().encode(Counter(texts)))
+        assert Count().decode(utf8.encode(again)) == Counter([*texts, *texts])
+
+    def test_counts_beyond_64_bits_and_texts_with_a_nul_travel(self) -> None:
+        utf8 = Count().of_utf8()
+        assert utf8 is not None
+        for state in ({b"a": 1 << 80, b"b\0c": 1}, {b"a": 1, b"b\0c": 1}):
+            assert Count().decode(utf8.encode(Counter(state))) == {key.decode(): n for key, n in state.items()}
+
+    def test_a_class_of_the_user_s_has_its_own_way(self) -> None:
+        class Own(Count):
+            pass
+
+        assert Own().of_utf8() is None
 
 
 class TestSize:

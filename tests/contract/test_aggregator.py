@@ -204,16 +204,22 @@ def travelled(aggregator: AnyAggregator, state: Any, dice: random.Random) -> Any
     return aggregator.decode(aggregator.encode(state)) if dice.random() < 0.5 else state
 
 
+def joined_in(aggregator: AnyAggregator, state: Any, other: Any, dice: random.Random) -> Any:
+    if dice.random() < 0.5:
+        return aggregator.merge_encoded(state, aggregator.encode(other))
+    return aggregator.merge(state, other)
+
+
 def merged(aggregator: AnyAggregator, states: list[Any], dice: random.Random) -> Any:
     """Merge states as the contract allows it: in order from the left, or in any order and grouping."""
     if aggregator.ordered:
         whole = states[0]
         for state in states[1:]:
-            whole = aggregator.merge(travelled(aggregator, whole, dice), state)
+            whole = joined_in(aggregator, travelled(aggregator, whole, dice), state, dice)
         return whole
     while len(states) > 1:
         one, other = (states.pop(dice.randrange(len(states))) for _ in range(2))
-        states.append(travelled(aggregator, aggregator.merge(one, other), dice))
+        states.append(travelled(aggregator, joined_in(aggregator, one, other, dice), dice))
     return states[0]
 
 

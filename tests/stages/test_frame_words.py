@@ -13,7 +13,7 @@ from elastic.stages.sources import FileSource, TextLines
 from elastic.stages.sources.block import Block
 from elastic.stages.sources.format import split_lines
 from elastic.stages.sources.text_block import TextBlock
-from elastic.stages.words import word_frame, words
+from elastic.stages.words import utf8_words, word_frame, words
 
 EVERY = "".join(map(chr, [*range(0xD800), *range(0xE000, sys.maxunicode + 1)]))
 WHITE = "".join(filter(str.isspace, EVERY))
@@ -40,9 +40,16 @@ def column(text: str) -> list[Any]:
     return word_frame(TextBlock(text.encode())).get_column("word").to_list()
 
 
-@pytest.mark.parametrize("text", [*NASTY, WHITE, "x".join(WHITE), "\n".join(NASTY)])
+def utf8(text: str) -> list[str]:
+    return [word.decode() for word in utf8_words(TextBlock(text.encode()))]
+
+
+@pytest.mark.parametrize(
+    "text", [*NASTY, "word \u3000 " * 99_999 + "\nlast" * 99_999, WHITE, "x".join(WHITE), "\n".join(NASTY)]
+)
 def test_a_column_has_the_words_of_str_split(text: str) -> None:
     assert column(text) == text.split() == list(words(TextBlock(text.encode()))) == list(words([text]))
+    assert utf8(text) == text.split()
     assert word_frame([text]).get_column("word").to_list() == text.split()
     assert frame_in(TextBlock(text.encode())).get_column("entry").to_list() == split_lines(text)
 
@@ -50,13 +57,13 @@ def test_a_column_has_the_words_of_str_split(text: str) -> None:
 def test_every_character_splits_words_in_a_column_where_it_splits_them_in_python() -> None:
     text = "".join([f"<{character}> " for character in EVERY])
     assert len(WHITE) == 29
-    assert column(text) == text.split()
+    assert column(text) == text.split() == utf8(text)
 
 
 @given(text=st.text(st.one_of(st.sampled_from(WHITE + "ab\u00c2\u0160"), st.characters(exclude_categories=["Cs"]))))
 def test_any_text_has_the_same_words_and_lines_in_columns(text: str) -> None:
     block, lines = TextBlock(text.encode()), split_lines(text)
-    assert column(text) == text.split()
+    assert column(text) == text.split() == utf8(text)
     assert (list(block), len(block)) == (lines, len(lines))
     assert frame_in(block).get_column("entry").to_list() == lines
     for part in (slice(0, len(lines)), slice(1, 3), slice(2, 2)):

@@ -1,0 +1,85 @@
+"""States that are merged beside the master's loop: the same answers, and nothing is kept that is not merged."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from resume_story import STORIES, begin, go_on, plain
+
+import elastic
+from elastic.aggregators import Count
+from elastic.core.errors import EncodingError, StepFailedError
+from elastic.engine import aggregation
+
+ALL_OF_IT: dict[str, Any] = {
+    "cluster": "inline",
+    "collect_seconds": 1e-9,
+    "call_seconds": 1e-9,
+    "commit_seconds": 1e-9,
+    "look_ahead": 4,
+}
+
+
+@pytest.fixture(autouse=True)
+def beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aggregation, "_BESIDE_BYTES", 1)
+
+
+class Watched(Count):
+    """Tells which threads have merged, and fails once, where it is told to."""
+
+    def merge_encoded(self, state: Any, data: bytes) -> Any:
+        THREADS.append(threading.current_thread().name)
+        if len(THREADS) == 9 and ERRORS:
+            raise ERRORS.pop()
+        return super().merge_encoded(state, data)
+
+
+THREADS: list[str] = []
+ERRORS: list[BaseException] = []
+
+FLOW = elastic.from_range(2_000, chunk_size=10).map(str).aggregate(Watched())
+ANSWER = dict.fromkeys(map(str, range(2_000)), 1)
+
+
+@pytest.mark.parametrize("story", sorted(STORIES))
+def test_the_answers_are_the_same(story: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beside = begin(story, tmp_path)
+    monkeypatch.setattr(aggregation, "_BESIDE_BYTES", 1 << 30)
+    at_once = begin(story, tmp_path)
+    assert plain(beside.value) == plain(at_once.value)
+    assert (beside.root, beside.receipts, beside.entries) == (at_once.root, at_once.receipts, at_once.entries)
+    assert elastic.verify(beside.run_id, home=tmp_path / "home").ok
+
+
+def test_another_thread_merges() -> None:
+    THREADS.clear()
+    assert FLOW.run(**ALL_OF_IT).value == ANSWER
+    assert set(THREADS) == {"aggregation_0"}
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(2), EncodingError("not a state")])
+def test_an_error_of_the_thread_ends_the_step_and_the_run_goes_on_from_what_was_merged(
+    error: BaseException, tmp_path: Path
+) -> None:
+    THREADS.clear()
+    ERRORS.append(error)
+    with pytest.raises((StepFailedError, EncodingError), match=str(error)):
+        FLOW.run(**ALL_OF_IT, home=tmp_path)
+    assert not ERRORS
+    assert elastic.resume("last", FLOW, cluster="inline", home=tmp_path, allow_code_change=True).value == ANSWER
+    assert elastic.verify("last", home=tmp_path).ok
+
+
+def test_a_run_that_is_stopped_while_much_is_merged_goes_on(tmp_path: Path) -> None:
+    class Stop(elastic.Interceptor):
+        def aggregated(self, receipt: elastic.Receipt, task_count: int) -> None:
+            if task_count > 20:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        begin("words", tmp_path, interceptor=Stop, look_ahead=4)
+    result, again = go_on("words", tmp_path)
+    assert again > 0
+    assert plain(result.value) == plain(STORIES["words"](tmp_path).run(cluster="inline").value)
