@@ -171,7 +171,7 @@ _PLAIN_BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (dict, dict),
     (list, list),
     (tuple, tuple),
-    (str, str),
+    (str, str.__str__),  # not `str`, which asks an Enum for its name
     (int, int),
     (float, float),
     (bytes, bytes),

@@ -68,13 +68,19 @@ class ShardManifest:
         """Return the result that was made of what `jobs` name, or None where there is none.
 
         Raises:
-            CorruptStoreError: A manifest is not as it was written.
+            CorruptStoreError: A manifest is not as it was written, and no other one is that of the result.
         """
-        wanted = _digest(jobs)
+        wanted, damage = _digest(jobs), None
         for path in self.paths():
-            told = self._told(path)
+            try:
+                told = self._told(path)
+            except CorruptStoreError as error:
+                damage = damage or error
+                continue
             if told["made_of"] == wanted:
                 return self._mapping([_bundle(each) for each in told["shards"]])
+        if damage is not None:
+            raise damage
         return None
 
     def paths(self) -> list[Path]:

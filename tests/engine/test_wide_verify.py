@@ -2,13 +2,19 @@
 
 import json
 import random
+from enum import Enum
 from pathlib import Path
 
 import pytest
 
 import elastic
-from elastic.aggregators import SumByKey
+from elastic.aggregators import Count, SumByKey
 from elastic.core.errors import CorruptStoreError
+
+
+class Colour(str, Enum):  # noqa: UP042 - `str` of one is its name
+    RED = "r"
+    BLUE = "b"
 
 
 def pairs(number: int) -> list[tuple[str, int]]:
@@ -67,6 +73,20 @@ def test_a_manifest_that_is_missing_is_told_and_the_result_can_be_read_without_i
     (folder_of(result, home) / "manifest-1.json").unlink()
     assert "the manifest of its result is missing" in findings(result)
     assert dict(elastic.result_of(result.run_id, flow()).value) == expected
+
+
+def test_what_lies_beside_the_manifest_does_not_hide_it(home: Path) -> None:
+    result = flow().run(cluster="inline", shards=2)
+    expected = dict(result.value)
+    (folder_of(result, home) / "manifest-9.json").write_text("{}")
+    assert findings(result).startswith("verified: 200 entries")
+    assert dict(elastic.result_of(result.run_id, flow()).value) == expected
+
+
+def test_keys_of_an_enum_are_their_texts_with_and_without_shards() -> None:
+    flow = elastic.from_iterable([Colour.RED, "r", Colour.BLUE, 7], chunk_size=2).aggregate(Count)
+    for options in ({}, {"shards": 2}):
+        assert dict(flow.run(cluster="inline", **options).value) == {"r": 2, "b": 1, 7: 1}
 
 
 def test_a_result_that_was_made_up_does_not_have_the_seal(home: Path) -> None:
