@@ -49,7 +49,7 @@ class Commands(TyperGroup):
             _tell(error, debug=debug)
             raise typer.Exit(_exit_code(error)) from error
         except KeyboardInterrupt as error:
-            _say("interrupted")
+            _say("; ".join(["interrupted", *getattr(error, "__notes__", [])]))
             raise typer.Exit(_INTERRUPTED) from error
 
 

@@ -161,6 +161,8 @@ class Master:
         except BaseException as unforeseen:
             self._outcome = StepState.INTERRUPTED if isinstance(unforeseen, KeyboardInterrupt) else StepState.ERROR
             self._end(repr(unforeseen))
+            if self.store.is_durable:
+                unforeseen.add_note(f"go on with `elastic resume {program.run_id}`")
             raise
         return self._result(value, self._end(error))
 

@@ -149,13 +149,14 @@ def test_ctrl_c_on_the_command_line_is_recorded_and_ends_with_130(home: Path, tm
     script = tmp_path / "endless.py"
     script.write_text(ENDLESS)
     code, said = interrupted(home, "-m", "elastic", "flow", "run", f"{script}:endless")
-    assert (code, said) == (130, "interrupted\n")
-    assert_interrupted()
+    run_id = assert_interrupted()
+    assert (code, said) == (130, f"interrupted; go on with `elastic resume {run_id}`\n")
 
 
-def assert_interrupted() -> None:
+def assert_interrupted() -> str:
     archive = Archive.of_environment()
     (run_id,) = archive.runs()
     (record,) = archive.steps(run_id)
     assert (record.state, record.error) == ("interrupted", "KeyboardInterrupt()")
     assert record.ended_at is not None
+    return run_id
