@@ -54,6 +54,15 @@ def count(piece: list[Range], counts: Counter[bytes] | None = None) -> Counter[b
     return counts
 
 
+def count_text(piece: list[Range]) -> Counter[str]:
+    """Count the words of a piece of work, a block at a time, as strings."""
+    counts: Counter[str] = Counter()
+    for path, start, stop in piece:
+        for block in _blocks(path, start, stop):
+            counts.update(block.decode().split())
+    return counts
+
+
 def _blocks(path: str, start: int, stop: int) -> Iterator[bytes]:
     """Yield blocks of whole lines: of those that begin from `start` on and before `stop`."""
     with Path(path).open("rb") as file:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import elastic
-from benchmarks.corpus import Corpus, Range, count
+from benchmarks.corpus import Corpus, Range, count, count_text
 from benchmarks.engine import WORKERS, actors_of, feed
 from benchmarks.workload import Attempt, Check, Contender, words_check, words_check_of
 from elastic.aggregators import Count
@@ -69,6 +69,12 @@ def plain_by_block(corpus: Corpus, attempt: Attempt) -> Check:
     return words_check(counts)
 
 
+def plain_by_text(corpus: Corpus, attempt: Attempt) -> Check:
+    with attempt.timed():
+        counts = count_text(corpus.whole(attempt.text))
+    return words_check(counts)
+
+
 def pool(corpus: Corpus, attempt: Attempt) -> Check:
     with attempt.timed():
         counts: Counter[bytes] = Counter()
@@ -113,6 +119,17 @@ def ray_actors(corpus: Corpus, attempt: Attempt) -> Check:
         counts, *others = (ray.get(actor.result.remote()) for actor in actors)
         for other in others:
             counts.update(other)
+    return words_check(counts)
+
+
+def ray_unmerged(corpus: Corpus, attempt: Attempt) -> Check:
+    ray = attempt.session
+    actors = actors_of(ray, Counting)
+    with attempt.timed():
+        feed(ray, actors, corpus.pieces(attempt.text), lambda actor, piece: actor.add.remote(piece))
+    counts: Counter[bytes] = Counter()
+    for actor in actors:
+        counts.update(ray.get(actor.result.remote()))
     return words_check(counts)
 
 
@@ -216,6 +233,7 @@ def contenders(corpus: Corpus, **files: Any) -> tuple[Contender, ...]:
     rows: list[tuple[str, str, Callable[..., Check], str]] = [
         ("by line", "python", plain_by_line, LINES),
         ("by block", "python", plain_by_block, BLOCKS),
+        ("by block, as strings", "python", plain_by_text, BLOCKS),
         ("by line", "elastic inline", partial(ours_by_line, files, "inline"), LINES),
         ("by block", "elastic inline", partial(ours_by_block, files, "inline"), BLOCKS),
         ("by line", "elastic local", partial(ours_by_line, files, "local"), LINES),
@@ -224,6 +242,7 @@ def contenders(corpus: Corpus, **files: Any) -> tuple[Contender, ...]:
         ("tasks", "ray", ray_tasks, BLOCKS),
         ("ActorPool", "ray", ray_actor_pool, BLOCKS),
         ("actors with a table each", "ray", ray_actors, BLOCKS),
+        ("counted, not merged", "ray", ray_unmerged, BLOCKS),
         ("map_batches, groupby, sum", "ray data", ray_data, LINES),
         ("futures", "dask", dask_futures, BLOCKS),
         ("DataFrame groupBy", "pyspark", spark, LINES),
