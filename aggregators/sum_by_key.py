@@ -24,8 +24,8 @@ Sums = dict[Hashable, Any]
 class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
     """Adds the numbers of each key exactly, as `Sum` does; entries are pairs `(key, number)`.
 
-    The same as `GroupBy(Sum())`, in a fraction of time and memory where the numbers are integers. All float NaN are one
-    key.
+    The same as `GroupBy(Sum())`, which becomes one when it runs: it holds integers and no aggregator for each key. All
+    float NaN are one key.
 
     Raises:
         UsageError: An entry is not a pair, or its number is none that `Sum` takes.
@@ -35,7 +35,7 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
         return {}
 
     def add(self, state: Sums, entry: tuple[Hashable, Any]) -> Sums:
-        check_pairs([entry], "SumByKey")
+        check_pairs([entry], str(self))
         key, number = entry
         state[key] = self.join(state.get(key, 0), number)
         return state

@@ -7,6 +7,7 @@ import random
 from collections import Counter, defaultdict, namedtuple
 from collections.abc import Callable
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -27,12 +28,16 @@ from elastic.aggregators import (
     Size,
     Sum,
     TopK,
+    aggregator_of,
 )
+from elastic.aggregators.group_by import SumOfGroups
 from elastic.core.aggregator import AnyAggregator
 from elastic.core.encoding import pack
 from elastic.core.errors import UsageError
 
 Sale = namedtuple("Sale", "shop price")
+
+NUMBERS = [1, -5, 2**70, True, 0.1, 1e308, -1e308, -0.0, math.inf, math.nan, Fraction(1, 3), 5e-324]
 
 UNTIMED = settings(deadline=None)
 
@@ -239,6 +244,25 @@ class TestGroupBy:
         for inner in (Size, "size", Size()):
             assert run(GroupBy(inner), [("a", 1), ["a", 2]]) == {"a": 2}
         assert run(GroupBy(lambda new, previous: new), [("a", 1), ("a", 2)]) == {"a": 2}
+
+    @UNTIMED
+    @given(st.lists(st.tuples(st.sampled_from(["a", 7, None, math.nan]), st.sampled_from(NUMBERS))))
+    def test_groups_that_are_summed_become_sums_with_the_same_result(self, pairs: list[tuple[Any, Any]]) -> None:
+        groups = GroupBy("sum")
+        sums = aggregator_of(groups)
+        assert (str(sums), type(sums)) == (str(groups), SumOfGroups)
+        one, other = (repr(sorted(merged(each, pairs[::2], pairs[1::2]).items(), key=repr)) for each in (groups, sums))
+        assert one == other
+        assert run(GroupBy(GroupBy("sum")), [(1, pair) for pair in pairs]).keys() == ({1} if pairs else set())
+
+    def test_nothing_else_becomes_sums(self) -> None:
+        class Own(GroupBy):
+            pass
+
+        for groups in (Own("sum"), GroupBy("mean")):
+            assert aggregator_of(groups) is groups
+        with pytest.raises(UsageError, match=r"GroupBy\(Sum\) got 5, which is not a pair"):
+            run(aggregator_of(GroupBy("sum")), [5])
 
     @pytest.mark.parametrize("inner", ["nope", 3, dict, TopK])
     def test_an_inner_aggregator_that_is_none_is_refused(self, inner: Any) -> None:
