@@ -4,13 +4,12 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from elastic.core import event as events
 from elastic.core import instruction as instructions
 from elastic.core.chunk import Chunk
-from elastic.core.clock import Clock
 from elastic.core.errors import ElasticError, NoWorkerError, ReceiptError, StepInterruptedError, StoreError
 from elastic.core.event import Event
 from elastic.core.failure import Failure
@@ -18,20 +17,17 @@ from elastic.core.instruction import Instruction
 from elastic.core.ledger import Ledger
 from elastic.core.merkle import InputTree
 from elastic.core.partial import Partial
-from elastic.core.program import Program
 from elastic.core.receipt import NO_LINK, Seal
-from elastic.core.settings import Settings
-from elastic.core.source import Source
 from elastic.core.stage import STAGES, Stage
 from elastic.core.step import Progress, StepState
 from elastic.core.store import Commit, RunStore
 from elastic.core.tolerance import OnError
-from elastic.engine.aggregation import Aggregation, Folded
+from elastic.engine.aggregation import Folded
 from elastic.engine.cutter import Cutter
 from elastic.engine.ending import ending_of, error_of
 from elastic.engine.intake import Intake
 from elastic.engine.observers import Observers
-from elastic.engine.placement import GuardedPlacement
+from elastic.engine.plan import Plan
 from elastic.engine.result import Result
 from elastic.stages.receiver import MasterReceiver
 from elastic.stages.sender import MasterSender
@@ -51,23 +47,6 @@ _MERGE_SECONDS = 0.05
 
 #: Seconds between two words of progress.
 _PROGRESS_SECONDS = 0.25
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a master needs to know about its step."""
-
-    name: str
-    source: Source
-    program: Program
-    settings: Settings
-    placement: GuardedPlacement
-    clock: Clock
-    #: plain data that describes the step, kept with the run
-    manifest: dict[str, Any]
-    aggregation: Aggregation
-    #: what earlier masters have folded, in their order
-    states: Iterable[bytes] = ()
 
 
 class Master:

@@ -18,9 +18,10 @@ from elastic.core.store import RunStore
 from elastic.engine.cluster import check_chaos, cluster_of, transport_of, with_chaos
 from elastic.engine.cutter import Cutter, told_as_source_errors
 from elastic.engine.fingerprint import parts_of, python_version
-from elastic.engine.master import Master, Plan
+from elastic.engine.master import Master
 from elastic.engine.observers import Observers
 from elastic.engine.placement import GuardedPlacement, placement_of
+from elastic.engine.plan import Plan
 from elastic.engine.result import Result
 from elastic.engine.sharding import aggregation_of
 from elastic.engine.step import Step

@@ -19,6 +19,7 @@ from frame_samples import FRAME_CASES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keyed_samples import KEYED_CASES
+from own_samples import Longest, at_of, joined, list_of
 from ray import cloudpickle
 
 from elastic.aggregators import (
@@ -45,7 +46,7 @@ from elastic.aggregators import (
     TopK,
     Variance,
 )
-from elastic.core.aggregator import Aggregator, AnyAggregator
+from elastic.core.aggregator import AnyAggregator
 from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError
 from elastic.core.frame import is_frame, sorted_rows
@@ -57,37 +58,6 @@ FLOATS = [1e308, 1e308, -1e308, 0.1, 0.2, 0.3, 1e-308, 5e-324, -5e-324, 1e16, 1.
 UNSOUND = [1.5, math.nan, -2.5, math.inf, 3.5, math.nan, 7.0]
 PAIRS = [(word[0], len(word) + index) for index, word in enumerate(WORDS)]
 ROWS = [{"at": index % 5, "name": word} for index, word in enumerate(WORDS)]
-
-
-class Longest(Aggregator[str, dict[str, Any], str]):
-    """A user's own: the longest word, the first by the alphabet among several."""
-
-    def create(self) -> dict[str, Any]:
-        return {"word": ""}
-
-    def add(self, state: dict[str, Any], entry: str) -> dict[str, Any]:
-        return self.merge(state, {"word": entry})
-
-    def merge(self, state: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-        return min(state, other, key=lambda one: (-len(one["word"]), one["word"]))
-
-    def finish(self, state: dict[str, Any]) -> str:
-        return str(state["word"])
-
-
-def at_of(row: dict[str, Any]) -> int:
-    return int(row["at"])
-
-
-def joined(new: str, previous: str | None) -> str:
-    return new if previous is None else f"{previous} {new}"
-
-
-def list_of(new: str, previous: list[str] | None) -> list[str]:
-    if previous is None:
-        return [new]
-    previous.append(new)
-    return previous
 
 
 @dataclass(frozen=True)

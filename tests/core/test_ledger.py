@@ -105,27 +105,18 @@ def test_results_are_collected_from_time_to_time() -> None:
     assert only(Collect, subject.handle(events.Ticked(99.0))) == [], "a collection is under way"
 
 
-@pytest.mark.parametrize(("handing_out", "merging", "pause"), [(0.1, 0.1, 5.0), (0.5, 0.2, 7.0), (9.0, 9.0, 30.0)])
-def test_what_takes_long_to_collect_is_collected_less_often(handing_out: float, merging: float, pause: float) -> None:
-    subject = ledger(collect_seconds=5)
+@pytest.mark.parametrize(("given", "took", "pause"), [(5, 0.1, 5), (5, 0.35, 7), (5, 9, 30), (100, 9, 100)])
+def test_what_takes_long_to_collect_is_collected_less_often(given: float, took: float, pause: float) -> None:
+    subject = ledger(collect_seconds=given)
     subject.handle(events.Ticked(0.0), events.WorkerJoined("a", "a/0"))
     first, second = only(Send, subject.handle(chunks(0, 2)))
     subject.handle(events.BatchProcessed(first.batch.batch_id, "a/0", 0.01))
-    assert only(Collect, subject.handle(events.Ticked(5.0))) == [Collect("a")]
+    assert only(Collect, subject.handle(events.Ticked(given))) == [Collect("a")]
     subject.handle(events.BatchProcessed(second.batch.batch_id, "a/0", 0.01))
-    subject.handle(events.PartialReturned("a", partial(first), True, handing_out))
-    subject.handle(events.PartialMerged("a", merging), events.PartialMerged("gone", merging))
-    assert only(Collect, subject.handle(events.Ticked(5.0 + pause - 0.01))) == []
-    assert only(Collect, subject.handle(events.Ticked(5.0 + pause))) == [Collect("a")]
-
-
-def test_a_pause_that_the_settings_ask_for_is_kept_however_long() -> None:
-    subject = ledger(collect_seconds=100)
-    subject.handle(events.Ticked(0.0), events.WorkerJoined("a", "a/0"))
-    (sent,) = only(Send, subject.handle(chunks(0, 1)))
-    subject.handle(events.BatchProcessed(sent.batch.batch_id, "a/0", 0.01))
-    assert only(Collect, subject.handle(events.Ticked(99.0))) == []
-    assert only(Collect, subject.handle(events.Ticked(100.0))) == [Collect("a")]
+    subject.handle(events.PartialReturned("a", partial(first), True, took))
+    subject.handle(events.PartialMerged("a", took), events.PartialMerged("gone", took))
+    assert only(Collect, subject.handle(events.Ticked(given + pause - 0.01))) == []
+    assert only(Collect, subject.handle(events.Ticked(given + pause))) == [Collect("a")]
 
 
 def test_a_batch_that_is_lost_is_sent_again_and_counted_once_as_distributed() -> None:

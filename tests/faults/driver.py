@@ -80,9 +80,9 @@ def go_on(flow, options):
 
 def retried_by_ray():
     """Let Ray repeat calls and bring actors back, as somebody might who does not know better."""
-    from elastic.stages import ray_node
+    from elastic.stages.ray_node import NO_RETRIES
 
-    ray_node._NO_RETRIES.update(order["retries"])
+    NO_RETRIES.update(order["retries"])
 
 
 def main():

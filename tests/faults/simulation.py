@@ -22,9 +22,10 @@ from elastic.core.step import StepState
 from elastic.engine.aggregation import Aggregation
 from elastic.engine.cutter import Cutter
 from elastic.engine.fingerprint import parts_of, python_version
-from elastic.engine.master import Master, Plan
+from elastic.engine.master import Master
 from elastic.engine.observers import Observers
 from elastic.engine.placement import GuardedPlacement, placement_of
+from elastic.engine.plan import Plan
 from elastic.engine.result import Result
 from elastic.engine.resume import Resumption
 from elastic.engine.run import Onward

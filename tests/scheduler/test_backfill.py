@@ -110,7 +110,8 @@ def test_a_date_waits_for_the_date_before(tmp_path: Path) -> None:
     assert "depends on its run on 2016-02-23 00:00 UTC, which is failed" in summary.stuck[0]
     (tmp_path / "mended").touch()
     assert run(dag, 4, rerun_failed=True).succeeded
-    assert ran(tmp_path) == [f"load 2016-02-{number}" for number in (22, 23, 24, 25)]
+    # Only the guards wait for each other.
+    assert sorted(ran(tmp_path)) == [f"load 2016-02-{number}" for number in (22, 23, 24, 25)]
     with pytest.raises(UsageError, match="reverse"):
         run(dag, 2, reverse=True)
 
