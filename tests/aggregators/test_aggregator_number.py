@@ -234,6 +234,9 @@ class TestStdev:
         below, above = math.nextafter(result, -math.inf), math.nextafter(result, math.inf)
         if exact == 0:
             assert result == 0
+        elif math.isinf(result):
+            # Half a step beyond the largest float.
+            assert exact >= Fraction(2**1024 - 2**970) ** 2
         elif math.isinf(above):
             assert exact >= ((Fraction(below) + Fraction(result)) / 2) ** 2
         else:
@@ -243,6 +246,7 @@ class TestStdev:
     def test_the_largest_and_the_smallest_floats_have_one(self) -> None:
         assert run(Stdev(ddof=0), [1e308, -1e308]) == 1e308
         assert run(Stdev(ddof=0), [5e-324, -5e-324]) == 5e-324
+        assert math.isinf(run(Stdev(), [1.7976931348623157e308, -7.446288774449767e307]))
         assert run(Stdev(ddof=0), [0, 2 * 10**200]) == 1e200
 
     def test_a_root_just_above_the_middle_of_two_floats_is_rounded_up(self) -> None:
