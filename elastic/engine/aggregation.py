@@ -52,6 +52,8 @@ class Aggregation:
         #: what was given to be merged and not told as merged, each with the seconds that it takes
         self._merges: deque[tuple[Partial, Future[float]]] = deque()
         self._thread = ThreadPoolExecutor(1, "aggregation")
+        # What acts when it is merged, or takes results in order, may hold what belongs to the thread that made it.
+        self._may_be_beside = aggregator.stored and not aggregator.ordered
 
     def restore(self, states: Iterable[bytes]) -> None:
         """Merge what earlier masters have folded and committed, in their order.
@@ -67,7 +69,7 @@ class Aggregation:
         others = f" and {partial.chunks - 1} others" if partial.chunks > 1 else ""
         merge = bound(self._merge_all, partial.states, f"chunk {partial.first}{others}")
         waiting = [future for _, future in self._merges if not future.done()]
-        if waiting or sum(map(len, partial.states)) >= _BESIDE_BYTES:
+        if waiting or (self._may_be_beside and sum(map(len, partial.states)) >= _BESIDE_BYTES):
             if len(waiting) >= _MOST_WAITING:
                 waiting[0].exception()  # returns when it is done; `merged` raises it
             merged = self._thread.submit(merge)

@@ -8,7 +8,7 @@ import pytest
 from resume_story import STORIES, begin, go_on, plain
 
 import elastic
-from elastic.aggregators import Count
+from elastic.aggregators import Count, Emit
 from elastic.core.errors import EncodingError, StepFailedError
 from elastic.engine import aggregation
 
@@ -57,6 +57,13 @@ def test_another_thread_merges() -> None:
     THREADS.clear()
     assert FLOW.run(**ALL_OF_IT).value == ANSWER
     assert set(THREADS) == {"aggregation_0"}
+
+
+def test_what_acts_when_it_is_merged_does_so_in_the_thread_of_the_run() -> None:
+    THREADS.clear()
+    emit = Emit(lambda _: THREADS.append(threading.current_thread().name))
+    elastic.from_range(200, chunk_size=10).aggregate(emit).run(**ALL_OF_IT)
+    assert set(THREADS) == {threading.current_thread().name}
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(2), EncodingError("not a state")])
