@@ -80,6 +80,9 @@ class Count(KeyedAggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"])
 class Utf8Count(Count):
     """Counts texts that are given as their bytes in UTF-8; encoded, its state is one of `Count`."""
 
+    def encode(self, state: "Counter[Hashable]") -> bytes:
+        return self.pack_columns(state.keys(), state.values())
+
     def pack_columns(self, keys: Collection[Hashable], values: Collection[int]) -> bytes:
         texts = cast("Collection[bytes]", keys)
         return pack_utf8(texts, values) or super().pack_columns([text.decode() for text in texts], values)
