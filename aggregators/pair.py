@@ -1,12 +1,25 @@
 """Pairs `(key, value)`: what aggregators by key take."""
 
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
+from elastic.aggregators.batch import batches
 from elastic.core.errors import UsageError
 
 _PAIRS = {tuple, list}
 
 _SHOWN = 60
+
+
+def pairs_of(entries: Iterable[Any], aggregator: str) -> Iterator[Any]:
+    """Return an iterator over entries that refuses those that are no pairs, as `check_pairs` does."""
+
+    def checked(batch: list[Any]) -> list[Any]:
+        check_pairs(batch, aggregator)
+        return batch
+
+    return chain.from_iterable(map(checked, batches(entries)))
 
 
 def check_pairs(batch: list[Any], aggregator: str) -> None:

@@ -47,11 +47,6 @@ def opened(data: bytes) -> tuple[list[Any], list[Any]]:
     return keys, values
 
 
-def content_of(data: bytes) -> bytes:
-    """Return the digest of a block."""
-    return digest(data)
-
-
 def digest_of(contents: Iterable[tuple[int, bytes]]) -> str:
     """Return the digest of a wide result, in hexadecimal letters.
 

@@ -5,12 +5,12 @@ from contextlib import nullcontext
 from typing import Any
 
 from elastic.aggregators.saved_state import is_list, read_state
-from elastic.aggregators.shard_block import content_of, merged
+from elastic.aggregators.shard_block import merged
 from elastic.aggregators.shard_state import Piece, ShardState
 from elastic.aggregators.wide_mapping import Merging, WideMapping
 from elastic.core.bucket import shard_range
 from elastic.core.depot import Bundle, Depot, Index
-from elastic.core.encoding import compress, pack, unpack
+from elastic.core.encoding import compress, digest, pack, unpack
 from elastic.core.errors import EncodingError
 from elastic.core.output import Output, Part
 from elastic.core.sharding import AnyKeyed, KeyedAggregator, ShardedAggregator
@@ -98,7 +98,7 @@ class Sharded(ShardedAggregator):
             for bucket, keys, values in self._blocks(bundles, shard):
                 data = merged(keys, values)
                 frame = compress(data)
-                index.add(bucket, len(keys), frame, content_of(data))
+                index.add(bucket, len(keys), frame, digest(data))
                 file.write(frame)
                 if rows is not None:
                     rows.write(keys, values)
@@ -109,7 +109,7 @@ class Sharded(ShardedAggregator):
         """Yield bucket, keys and digest of what `reduce` makes of each, without leaving anything."""
         shard, plain = unpack(job)
         for bucket, keys, values in self._blocks([Bundle(*fields) for fields in plain], shard):
-            yield bucket, len(keys), content_of(merged(keys, values))
+            yield bucket, len(keys), digest(merged(keys, values))
 
     def _blocks(self, bundles: list[Bundle], shard: int) -> Iterator[tuple[int, list[Any], list[Any]]]:
         merging = Merging(self.inner, self.depot, {shard: bundles})

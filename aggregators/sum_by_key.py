@@ -2,13 +2,12 @@
 
 from collections.abc import Hashable, Iterable, Sequence
 from functools import reduce
-from itertools import islice
 from typing import Any
 
 from elastic.aggregators.addition import add_read, added, from_plain, settled, to_plain
 from elastic.aggregators.column import pack_columns, unpack_columns
 from elastic.aggregators.nan import NAN, nan_keys
-from elastic.aggregators.pair import check_pairs
+from elastic.aggregators.pair import check_pairs, pairs_of
 from elastic.aggregators.saved_state import read_mapping
 from elastic.aggregators.total import Total
 from elastic.core.encoding import pack, unpack
@@ -41,20 +40,10 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
         return state
 
     def add_many(self, state: Sums, entries: Iterable[tuple[Hashable, Any]]) -> Sums:
-        pairs, get, join = iter(entries), state.get, self.join
-        # It is the flow that makes no pairs, more often than an entry, so the first one is looked at.
-        for first in islice(pairs, 1):
-            state = self.add(state, first)
-        if _are_integers(state):
-            for key, number in pairs:
-                if type(number) is not int:
-                    state[key] = join(get(key, 0), number)
-                    break
-                state[key] = get(key, 0) + number
-            else:
-                return state
-        for key, number in pairs:
-            state[key] = join(get(key, 0), number)
+        get, join = state.get, self.join
+        for key, number in pairs_of(entries, str(self)):
+            held = get(key, 0)
+            state[key] = held + number if type(held) is type(number) is int else join(held, number)
         return state
 
     def join(self, one: Any, other: Any) -> Any:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from elastic.aggregators.nan import NAN
-from elastic.aggregators.shard_block import content_of, digest_of, in_order, merged, opened
+from elastic.aggregators.shard_block import digest_of, in_order, merged, opened
 from elastic.core.bucket import bucket_of, shard_of, shard_range
 from elastic.core.depot import Block, Bundle, Depot
-from elastic.core.encoding import decompress
+from elastic.core.encoding import decompress, digest
 from elastic.core.errors import CorruptStoreError, EncodingError
 from elastic.core.sharding import AnyKeyed
 
@@ -48,7 +48,7 @@ class Merging(Blocks):
 
     def content(self, shard: int, bucket: int) -> bytes:
         keys, values = self.block(shard, bucket)
-        return content_of(merged(keys, values)) if keys else b""
+        return digest(merged(keys, values)) if keys else b""
 
     def count(self, shard: int) -> int:
         # Not of the state: NaN become one in the result.

@@ -15,6 +15,7 @@ from elastic.core.program import Program
 from elastic.stages.cell import Cell
 from elastic.stages.health import Health, start_pulse
 from elastic.stages.ray_depot import placed, reduced
+from elastic.stages.ray_reason import reason_of
 from elastic.stages.shipped_code import Code
 from elastic.stages.station import GATHER_SECONDS, Station
 from elastic.stages.wire import COLLECT, Reply, decode_call, decode_reply, encode_call, encode_reply
@@ -147,10 +148,3 @@ class StationActor:
         self._station.remove_worker(worker_id)
         self._health.forget(worker_id)
         return Reply(node_id=self._station.node_id, worker_id=worker_id, batch_id=batch_id, lost=((worker_id, reason),))
-
-
-def reason_of(error: BaseException) -> str:
-    """Return why a call had no answer, in a few words."""
-    kind = type(error).__name__.removesuffix("Error")
-    words = {"ActorDied": "its process died", "ActorUnavailable": "its process did not answer"}
-    return words.get(kind, f"its call ended with {type(error).__name__}")

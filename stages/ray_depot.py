@@ -10,6 +10,7 @@ from elastic.core.depot import Depot
 from elastic.core.errors import ElasticError, StoreError
 from elastic.core.program import Program
 from elastic.core.sharding import ShardedAggregator
+from elastic.stages.ray_reason import reason_of
 from elastic.stages.shipped_code import Code
 
 #: How the answer to a job begins.
@@ -35,7 +36,9 @@ class RayDepot(Depot):
         except ray.exceptions.RayTaskError as error:
             raise StoreError(str(error.cause)) from error
         except ray.exceptions.RayError as error:
-            raise StoreError("the process that keeps files of the run is gone; resume the run.") from error
+            raise StoreError(
+                f"a part of the result could not be left on the master's node: {reason_of(error)}; resume the run."
+            ) from error
         return place
 
     def settle(self) -> None:

@@ -17,7 +17,8 @@ from elastic.core.event import BatchLost, NodeLost, WorkerJoined, WorkerLost
 from elastic.core.heartbeat import Heartbeat
 from elastic.core.program import Program
 from elastic.stages.health import Health
-from elastic.stages.ray_actor import StationActor, WorkerActor, reason_of, versions
+from elastic.stages.ray_actor import StationActor, WorkerActor, versions
+from elastic.stages.ray_reason import reason_of
 from elastic.stages.shipped_code import Code
 from elastic.stages.station import GATHER_SECONDS, Station
 from elastic.stages.transport import Arrival

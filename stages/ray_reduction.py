@@ -7,9 +7,9 @@ from typing import Any
 import ray
 
 from elastic.core.errors import ElasticError, StoreError
-from elastic.stages.ray_actor import reason_of
 from elastic.stages.ray_depot import BLIND, DONE
 from elastic.stages.ray_node import RayNode, Watch
+from elastic.stages.ray_reason import reason_of
 
 #: Seconds to wait for an answer before it is looked for signs of life.
 _WAIT_SECONDS = 0.25

@@ -3,13 +3,12 @@
 from collections.abc import Hashable, Iterator
 from typing import Any
 
-from elastic.aggregators.shard_block import content_of
 from elastic.aggregators.shard_state import Piece
 from elastic.aggregators.sharded import Sharded, jobs_of, pieces_of
 from elastic.aggregators.wide_mapping import Stored
 from elastic.core.aggregator import AnyAggregator
 from elastic.core.depot import Bundle
-from elastic.core.encoding import decompress
+from elastic.core.encoding import decompress, digest
 from elastic.core.errors import CorruptStoreError, EncodingError
 from elastic.core.sharding import AnyKeyed, KeyedAggregator
 from elastic.engine.examination import Examination
@@ -83,12 +82,17 @@ class ShardExamination:
                     self._findings.add(f"the partial result that holds it is damaged: {_told(damage)}", first, stop)
 
     def _check_result(self, bundle: Bundle) -> None:
-        damages = list(bundle.check(self._depot))
-        for damage in damages:
+        try:
+            blocks = bundle.blocks(self._depot)
+        except CorruptStoreError as damage:
             self._findings.add(_told(damage))
-        for block in () if damages else bundle.blocks(self._depot):
+            return
+        for block in blocks:
             try:
-                is_same = content_of(decompress(bundle.read(self._depot, block))) == block.content
+                is_same = digest(decompress(bundle.read(self._depot, block))) == block.content
+            except CorruptStoreError as damage:
+                self._findings.add(_told(damage))
+                continue
             except EncodingError:
                 is_same = False
             if not is_same:

@@ -179,7 +179,8 @@ def test_numbers_beyond_64_bits_and_floats_are_kept_as_they_are() -> None:
     assert sums.finish(sums.gather({}, *columns)) == sums.finish(state)
 
 
-@pytest.mark.parametrize("entry", ["ab", 7, ("a",), ("a", 1, 2)], ids=str)
+@pytest.mark.parametrize("entry", ["ab", b"ab", {1: 2, 3: 4}, 7, ("a",), ("a", 1, 2)], ids=str)
 def test_what_is_no_pair_is_refused(entry: Any) -> None:
-    with pytest.raises(UsageError, match=r"SumByKey got .* which is not a pair"):
-        SumByKey().add_many({}, iter([entry]))
+    for entries in ([entry], [("a", 1), entry], [("a", 1.5), entry]):
+        with pytest.raises(UsageError, match=r"SumByKey got .* which is not a pair"):
+            SumByKey().add_many({}, iter(entries))
