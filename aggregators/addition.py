@@ -69,11 +69,12 @@ def add_read(into: SumsT, keys: Collection[Any], numbers: Collection[int], aggre
     """Add integers that were read from bytes, as `added` does.
 
     Raises:
-        EncodingError: A key is not hashable. What was in the mapping is not known then.
+        EncodingError: A key is not hashable, or there are not as many numbers. What was in the mapping is not known
+            then.
     """
     try:
         return added(into, keys, numbers)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise EncodingError(f"these bytes are not a state of {aggregator} ({error})") from error
 
 

@@ -1,9 +1,14 @@
-"""Keys and integers as two columns: bytes that take no step for each of them to write or to read."""
+"""Keys and integers as two columns: bytes that take no step for each of them to write or to read.
+
+Plain data `[keys, numbers]`, or `[texts, numbers, count]` where all keys are texts: each of `texts` is some keys with a
+zero character between two of them. `numbers` are 8 bytes each, little-endian.
+"""
 
 import sys
 from array import array
 from collections.abc import Collection, Hashable
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from elastic.core.encoding import pack, unpack
 from elastic.core.errors import EncodingError
@@ -11,23 +16,31 @@ from elastic.core.errors import EncodingError
 #: Stands between texts.
 _BETWEEN = "\0"
 
+#: Keys in one text. In one of all keys, a single wide character would make each of the others take four bytes.
+_PART = 1 << 16
+
 _INT64 = "q"
+
+
+TextT = TypeVar("TextT", str, bytes)
 
 
 def pack_columns(keys: Collection[Hashable], numbers: Collection[Any]) -> bytes | None:
     """Return keys and integers as bytes, or None where a number is none, or takes more than 64 bits."""
-    column = _column(numbers)
-    return None if column is None else pack([_texts(keys), column])
+    column, texts = _column(numbers), _texts(keys, _BETWEEN)
+    if column is None:
+        return None
+    return pack([list(keys), column] if texts is None else [texts, column, len(keys)])
 
 
 def pack_utf8(keys: Collection[bytes], numbers: Collection[Any]) -> bytes | None:
     """Return what `pack_columns` makes of keys that are texts; these are their bytes in UTF-8."""
-    column, between = _column(numbers), _BETWEEN.encode()
+    column, texts = _column(numbers), _texts(keys, _BETWEEN.encode())
     if column is None:
         return None
-    text = between.join(keys)
-    is_one = keys and text.count(between) == len(keys) - 1
-    return pack([text.decode() if is_one else [key.decode() for key in keys], column])
+    if texts is None:
+        return pack([[key.decode() for key in keys], column])
+    return pack([[text.decode() for text in texts], column, len(keys)])
 
 
 def unpack_columns(data: bytes) -> tuple[list[Hashable], list[int]] | None:
@@ -37,11 +50,17 @@ def unpack_columns(data: bytes) -> tuple[list[Hashable], list[int]] | None:
         EncodingError: The bytes are damaged.
     """
     plain = unpack(data)
-    if type(plain) is not list or len(plain) != 2 or type(plain[1]) is not bytes:
+    if type(plain) is not list or len(plain) not in (2, 3) or type(plain[1]) is not bytes:
         return None
-    keys: Any = plain[0].split(_BETWEEN) if type(plain[0]) is str else plain[0]
-    if type(keys) is not list or 8 * len(keys) != len(plain[1]):
+    keys: Any = plain[0]
+    if type(keys) is not list:
         raise EncodingError("these bytes are no columns of keys and numbers")
+    if len(plain) == 3:
+        if not set(map(type, keys)) <= {str}:
+            raise EncodingError("these bytes are no columns of texts and numbers")
+        keys = [key for text in keys for key in text.split(_BETWEEN)]
+    if 8 * len(keys) != len(plain[1]):
+        raise EncodingError("these bytes are not as many keys as numbers")
     column = array(_INT64, plain[1])
     if sys.byteorder == "big":
         column.byteswap()
@@ -58,10 +77,15 @@ def _column(numbers: Collection[Any]) -> bytes | None:
     return column.tobytes()
 
 
-def _texts(keys: Collection[Any]) -> str | list[Any]:
-    """Return texts as one; a list of the keys where they are not all texts, or one could not be told from two."""
-    try:
-        text = _BETWEEN.join(keys)
-    except TypeError:
-        return list(keys)
-    return text if text.count(_BETWEEN) == len(keys) - 1 else list(keys)
+def _texts(keys: Collection[Any], between: TextT) -> list[TextT] | None:
+    """Return keys as texts; None where they are not all texts, or one could not be told from two."""
+    remaining, texts = iter(keys), list[TextT]()
+    while part := list(islice(remaining, _PART)):
+        try:
+            text = between.join(part)
+        except TypeError:
+            return None
+        if text.count(between) != len(part) - 1:
+            return None
+        texts.append(text)
+    return texts

@@ -40,6 +40,8 @@ class Count(KeyedAggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"])
         return added(state, other.keys(), other.values())
 
     def merge_encoded(self, state: "Counter[Hashable]", data: bytes) -> "Counter[Hashable]":
+        if type(self).merge is not Count.merge or type(self).decode is not Count.decode:
+            return super().merge_encoded(state, data)
         keys, counts = self.unpack_columns(data)
         if len(state) < len(keys):
             return self.merge(state, Counter(read_mapping(keys, counts, self)))
@@ -67,7 +69,6 @@ class Count(KeyedAggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"])
 
     def encode(self, state: "Counter[Hashable]") -> bytes:
         _join_nans(state)
-        # Not a dict, whose keys the reader would intern, so that they stayed in memory.
         return self.pack_columns(state.keys(), state.values())
 
     def decode(self, data: bytes) -> "Counter[Hashable]":

@@ -95,7 +95,7 @@ class GroupBy(KeyedAggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Ha
 
 
 class SumOfGroups(SumByKey):
-    """What `GroupBy(Sum())` is when it runs: sums of integers, and no aggregator for each key."""
+    """What `GroupBy(Sum())` is when it runs: an integer for each key, and no aggregator."""
 
     def __str__(self) -> str:
         return str(GroupBy(Sum()))

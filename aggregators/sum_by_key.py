@@ -23,8 +23,8 @@ Sums = dict[Hashable, Any]
 class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
     """Adds the numbers of each key exactly, as `Sum` does; entries are pairs `(key, number)`.
 
-    The same as `GroupBy(Sum())`, which becomes one when it runs: it holds integers and no aggregator for each key. All
-    float NaN are one key.
+    The same as `GroupBy(Sum())`, which becomes one when it runs, because it holds an integer for each key and no
+    aggregator. All float NaN are one key.
 
     Raises:
         UsageError: An entry is not a pair, or its number is none that `Sum` takes.
@@ -78,9 +78,10 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
         return state
 
     def merge_encoded(self, state: Sums, data: bytes) -> Sums:
-        columns = unpack_columns(data)
-        if columns is None or len(state) < len(columns[0]) or not _are_integers(state):
-            return self.merge(state, self.decode(data))
+        is_own = type(self).merge is SumByKey.merge and type(self).decode is SumByKey.decode
+        columns = unpack_columns(data) if is_own and _are_integers(state) else None
+        if columns is None or len(state) < len(columns[0]):
+            return super().merge_encoded(state, data)
         return add_read(state, *columns, self)
 
     def finish(self, state: Sums) -> Sums:

@@ -78,7 +78,11 @@ class Aggregator(ABC, Generic[EntryT, StateT, ResultT]):
     def merge_encoded(self, state: StateT, data: bytes) -> StateT:
         """Return the state of the entries of both, of which the other one is what `encode` returned.
 
-        Override it where that can be done without making the other state. Raises as `decode` does.
+        Override it where that can be done without making the other state.
+
+        Raises:
+            EncodingError: The bytes are not a state of this aggregator, as far as that is seen. What is in the state is
+                not known then.
         """
         return self.merge(state, self.decode(data))
 

@@ -22,7 +22,8 @@ class Settings:
     look_ahead: int = 65_536
     #: bytes of payload of chunks that have been cut and not yet folded, at most
     look_ahead_bytes: int = 256 << 20
-    #: seconds after which a worker's state is collected, so that the result and the commit move on
+    #: seconds after which a worker's state is collected, so that the result and the commit move on; more, up to 30,
+    #: where a collection takes long
     collect_seconds: float = 2.0
     #: seconds between commits
     commit_seconds: float = 0.05

@@ -5,12 +5,12 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial as bound
 from typing import Any
 
-from elastic.core.aggregator import AnyAggregator
+from elastic.core.aggregator import Aggregator, AnyAggregator
 from elastic.core.encoding import decompress
 from elastic.core.errors import ElasticError, StepFailedError
 from elastic.core.failure import DeadLetter
@@ -22,7 +22,7 @@ from elastic.stages.transport import Transport
 #: Encoded states of so many bytes are merged in a thread of their own, so that workers are not kept waiting meanwhile.
 _BESIDE_BYTES = 1 << 20
 
-#: Partials that wait for that thread, at most.
+#: Partials that are given to that thread and not merged, at most.
 _MOST_WAITING = 2
 
 
@@ -84,17 +84,17 @@ class Aggregation:
         """True when all that was folded is in the state."""
         return all(future.done() and not future.exception() for _, future in self._merges)
 
-    def merged(self, *, wait: bool = False) -> Iterator[tuple[Partial, float]]:
+    def merged(self, *, block: bool = False) -> Iterator[tuple[Partial, float]]:
         """Yield what was merged since the last call, and the seconds that it took.
 
         Args:
-            wait: Until all is.
+            block: Wait until all is.
 
         Raises:
             StepFailedError: The aggregator failed; the step cannot go on, since the state may hold a part.
             EncodingError: A partial holds no state of this aggregator.
         """
-        while self._merges and (wait or self._merges[0][1].done()):
+        while self._merges and (block or self._merges[0][1].done()):
             partial, future = self._merges.popleft()
             yield partial, future.result()
 
@@ -104,6 +104,7 @@ class Aggregation:
         Raises:
             StepFailedError: The aggregator failed.
         """
+        wait([merged for _, merged in list(self._merges)])
         try:
             with self._lock:
                 return self._aggregator.finish(self._aggregator.create() if self._is_fresh else self._state)
@@ -132,8 +133,8 @@ class Aggregation:
         return iter(())
 
     def close(self) -> None:
-        """Release what is open; may be called twice."""
-        self._thread.shutdown(cancel_futures=True)
+        """Release what is open; may be called twice. A merge that nobody will ask for any more is not waited for."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _merge_all(self, states: Iterable[bytes], what: str) -> float:
         """Merge states, and return the seconds that it took."""
@@ -145,7 +146,7 @@ class Aggregation:
         except ElasticError:
             raise
         except (Exception, SystemExit) as error:
-            raise self._failure(_method_of(error), what, error) from error
+            raise self._failure(self._method_of(error), what, error) from error
         return time.perf_counter() - began
 
     def _merge(self, data: bytes) -> None:
@@ -163,8 +164,8 @@ class Aggregation:
         cause = f"{failed.error_type}: {failed.message}" if failed.message else failed.error_type
         return StepFailedError(self._run_id, f"{failed.function} failed in {method} on {what}: {cause}")
 
-
-def _method_of(error: BaseException) -> str:
-    """Return the method of the aggregator that an error came from."""
-    names = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
-    return next((name for name in names if name in ("decode", "merge")), "merge_encoded")
+    def _method_of(self, error: BaseException) -> str:
+        """Return the method of the aggregator that an error came from."""
+        names = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+        is_own = type(self._aggregator).merge_encoded is not Aggregator.merge_encoded
+        return next((name for name in names if name in ("decode", "merge")), "merge_encoded" if is_own else "merge")

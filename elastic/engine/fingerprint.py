@@ -18,6 +18,8 @@ from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from elastic.aggregators.group_by import SumOfGroups
+from elastic.core.aggregator import AnyAggregator
 from elastic.engine.step import Step
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis))
@@ -50,7 +52,7 @@ def parts_of(step: Step) -> tuple[Part, ...]:
         Part(f"{transform.verb}({_label(transform.function)})", fingerprint(transform.function))
         for transform in step.transforms
     ]
-    parts.append(Part(f"aggregate({step.aggregator.__class__.__name__})", fingerprint(step.aggregator)))
+    parts.append(Part(f"aggregate({_kind(step.aggregator)})", fingerprint(step.aggregator)))
     others = {"trim": step.options.trim, "window": getattr(step.source, "window", None)}
     parts += [Part(f"{name}({_label(given)})", fingerprint(given)) for name, given in others.items() if given]
     return tuple(parts)
@@ -66,6 +68,11 @@ def fingerprint(code: Any) -> str:
     walk = _Walk()
     walk.take(code)
     return walk.hexdigest()
+
+
+def _kind(aggregator: AnyAggregator) -> str:
+    # The user wrote a GroupBy, and is told of one.
+    return str(aggregator) if isinstance(aggregator, SumOfGroups) else type(aggregator).__name__
 
 
 class _Walk:

@@ -45,6 +45,9 @@ _SENT_SECONDS = 0.5
 #: Seconds between two looks whether what was folded is merged, so that it can be kept.
 _MERGE_SECONDS = 0.05
 
+#: A commit is due for so many seconds before what is being merged is waited for.
+_MOST_LATE = 5.0
+
 #: Seconds between two words of progress.
 _PROGRESS_SECONDS = 0.25
 
@@ -141,7 +144,8 @@ class Master:
             self._outcome = StepState.INTERRUPTED if isinstance(unforeseen, KeyboardInterrupt) else StepState.ERROR
             self._end(repr(unforeseen))
             if self.store.is_durable:
-                unforeseen.add_note(f"go on with `elastic resume {program.run_id}`")
+                then = ", and redrive its dead letters again" if self._cutter.redriven else ""
+                unforeseen.add_note(f"go on with `elastic resume {program.run_id}`{then}")
             raise
         return self._result(value, self._end(error))
 
@@ -153,7 +157,7 @@ class Master:
                 self._check_wanted()
                 self._tell(self._events(self.transport.poll(self._patience())))
                 self._keep_up()
-            for _ in self._aggregation.merged(wait=True):
+            for _ in self._aggregation.merged(block=True):
                 pass
             if self._failed is None or not self._cutter.redriven:
                 self._commit(last=True)
@@ -206,13 +210,16 @@ class Master:
             return self.ledger.handle(*happened)
 
     def _events(self, arrivals: list[Arrival]) -> Iterable[Event]:
-        for partial, seconds in self._aggregation.merged():
-            yield events.PartialMerged(partial.accounts[0].node_id, seconds)
+        yield from self._merged()
         for arrival in arrivals:
             if isinstance(arrival, Reply):
                 yield from self._of_reply(arrival)
             else:
                 yield arrival
+
+    def _merged(self, *, block: bool = False) -> Iterable[Event]:
+        for partial, seconds in self._aggregation.merged(block=block):
+            yield events.PartialMerged(partial.accounts[0].node_id, seconds)
 
     def _of_reply(self, reply: Reply) -> Iterable[Event]:
         collected = reply.batch_id == COLLECT
@@ -300,8 +307,12 @@ class Master:
 
     def _keep_up(self) -> None:
         now = self.clock.monotonic()
-        if now >= self._commit_due and self._aggregation.is_merged and not self._cutter.redriven:
-            self._commit()
+        if now >= self._commit_due and not self._cutter.redriven:
+            if now - self._commit_due >= _MOST_LATE:
+                # Partials come as fast as they are merged: there would be no moment in which nothing is left to merge.
+                self._tell(self._merged(block=True))
+            if self._aggregation.is_merged:
+                self._commit()
         if now - self._told_at >= _PROGRESS_SECONDS:
             self._told_at = now
             self._check_placed(now)

@@ -1,7 +1,8 @@
 """An aggregator with shards: what it leaves, and what becomes of that, is what the inner one makes."""
 
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from elastic.aggregators import Collect, Count, GroupBy, MergeMappings, Sum, SumByKey, TopK, shard_state
 from elastic.aggregators.sharded import Sharded, reduced_of
+from elastic.core.encoding import pack
 from elastic.core.errors import CorruptStoreError, EncodingError, UsageError
 from elastic.core.sharding import AnyKeyed
 from elastic.persistence.file_depot import FileDepot
@@ -162,14 +164,78 @@ def test_every_byte_of_a_piece_counts(depot: FileDepot) -> None:
         (["a\0b", "c"], [1, 2]),
         (["\udcff", "a"], [0, 1]),
         ([1, "a", (2, "b")], [3, 4, 5]),
+        (["😀", *map(str, range(1 << 17))], [*range((1 << 17) + 1)]),
+        ([*map(str, range(1 << 17)), "a\0b"], [*range((1 << 17) + 1)]),
+        ([*map(str, range(1 << 17)), 7], [*range((1 << 17) + 1)]),
+        ([], []),
     ],
-    ids=["texts", "an empty text", "a text with a zero", "half a surrogate pair", "mixed"],
+    ids=[
+        "texts",
+        "an empty text",
+        "a text with a zero",
+        "half a surrogate pair",
+        "mixed",
+        "many, and a wide character",
+        "many, and a zero at last",
+        "many, and at last no text",
+        "none",
+    ],
 )
 @pytest.mark.parametrize("make", [Count, SumByKey])
 def test_columns_come_back(make: Callable[[], AnyKeyed], keys: list[Any], numbers: list[int]) -> None:
     aggregator = make()
     found, values = aggregator.unpack_columns(aggregator.pack_columns(keys, numbers))
     assert (list(found), list(values)) == (keys, numbers)
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [[["a"], bytes(16), 1], [["a"], bytes(16)], [["a"], bytes(7)], [[1], bytes(8), 1], ["a", bytes(8), 1], [7, b""]],
+    ids=str,
+)
+@pytest.mark.parametrize("make", [Count, SumByKey])
+def test_columns_that_are_none_are_refused(make: Callable[[], AnyKeyed], plain: Any) -> None:
+    aggregator = make()
+    with pytest.raises(EncodingError):
+        aggregator.unpack_columns(pack(plain))
+    with pytest.raises(EncodingError):
+        aggregator.merge_encoded(aggregator.create(), pack(plain))
+
+
+class Largest(SumByKey):
+    """Keeps the largest number of each key."""
+
+    def add_many(self, state: dict[Any, Any], entries: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+        for key, number in entries:
+            state[key] = max(state.get(key, number), number)
+        return state
+
+    def merge(self, state: dict[Any, Any], other: dict[Any, Any]) -> dict[Any, Any]:
+        return self.add_many(state, other.items())
+
+
+class Reversed(Count):
+    """Keeps its states in another form."""
+
+    def encode(self, state: Any) -> bytes:
+        return super().encode(state)[::-1]
+
+    def decode(self, data: bytes) -> Any:
+        return super().decode(data[::-1])
+
+
+@pytest.mark.parametrize(("one", "other"), [(9, 3), (3, 9)])
+def test_what_a_subclass_does_in_its_own_way_is_done_so_when_encoded_states_are_merged(one: int, other: int) -> None:
+    largest, pairs = Largest(), [(number % 5, number) for number in range(20)]
+    state = largest.merge_encoded(
+        largest.add_many({}, pairs[:one]), largest.encode(largest.add_many({}, pairs[-other:]))
+    )
+    assert largest.finish(state) == largest.finish(largest.add_many({}, pairs[:one] + pairs[-other:]))
+    counts = Reversed()
+    state = counts.merge_encoded(
+        counts.add_many(counts.create(), range(one)), counts.encode(counts.add_many(counts.create(), range(other)))
+    )
+    assert counts.finish(state) == Counter([*range(one), *range(other)])
 
 
 def test_numbers_beyond_64_bits_and_floats_are_kept_as_they_are() -> None:

@@ -10,7 +10,8 @@ from resume_story import STORIES, begin, go_on, plain
 import elastic
 from elastic.aggregators import Count, Emit
 from elastic.core.errors import EncodingError, StepFailedError
-from elastic.engine import aggregation
+from elastic.engine import aggregation, master
+from elastic.persistence.sqlite_store import SqliteRunStore
 
 ALL_OF_IT: dict[str, Any] = {
     "cluster": "inline",
@@ -90,3 +91,66 @@ def test_a_run_that_is_stopped_while_much_is_merged_goes_on(tmp_path: Path) -> N
     result, again = go_on("words", tmp_path)
     assert again > 0
     assert plain(result.value) == plain(STORIES["words"](tmp_path).run(cluster="inline").value)
+
+
+class Slow(Count):
+    """Merges for as long as it is told to; the first state is decoded."""
+
+    def merge_encoded(self, state: Any, data: bytes) -> Any:
+        MERGING.set()
+        GO_ON.wait(SECONDS["merge"])
+        return super().merge_encoded(state, data)
+
+
+MERGING, GO_ON, SECONDS = threading.Event(), threading.Event(), {"merge": 5.0}
+
+
+def test_ctrl_c_waits_for_no_merge(tmp_path: Path) -> None:
+    class Stop(elastic.Interceptor):
+        def aggregated(self, receipt: elastic.Receipt, task_count: int) -> None:
+            if MERGING.is_set():
+                raise KeyboardInterrupt
+
+    MERGING.clear()
+    GO_ON.clear()
+    flow = elastic.from_range(2_000, chunk_size=10).map(str).aggregate(Slow())
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            flow.run(**ALL_OF_IT, home=tmp_path, interceptor=Stop)
+        assert not GO_ON.is_set()
+    finally:
+        GO_ON.set()
+    assert elastic.resume("last", flow, cluster="inline", home=tmp_path).value == ANSWER
+
+
+def test_what_comes_as_fast_as_it_is_merged_is_committed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(master, "_MOST_LATE", 0.05)
+    monkeypatch.setitem(SECONDS, "merge", 0.02)
+    GO_ON.clear()
+    kept: list[int] = []
+    commit = SqliteRunStore.commit
+    monkeypatch.setattr(
+        SqliteRunStore, "commit", lambda store, step, what: (kept.append(len(what.partials)), commit(store, step, what))
+    )
+    flow = elastic.from_range(2_000, chunk_size=5).map(str).aggregate(Slow())
+    assert flow.run(**ALL_OF_IT).value == ANSWER
+    assert max(kept) < sum(kept) / 3, "without waiting all but some of the first are kept at the end"
+
+
+def test_the_result_so_far_is_that_of_all_that_was_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(master, "_PROGRESS_SECONDS", 0.01)
+    seen: list[tuple[int, int]] = []
+    queue = elastic.StepQueue()
+
+    class Look(elastic.Interceptor):
+        def progressed(self, progress: elastic.Progress) -> None:
+            seen.append((10 * progress.aggregated_chunks, queue.value().total()))
+
+    GO_ON.clear()
+    monkeypatch.setitem(SECONDS, "merge", 0.02)
+    flow = elastic.from_range(500, chunk_size=10).map(str).aggregate(Slow())
+    queue.add(flow.options(**ALL_OF_IT, interceptor=Look))
+    (result,) = queue.wait()
+    assert result.value.total() == 500
+    assert seen
+    assert all(aggregated == counted for aggregated, counted in seen)

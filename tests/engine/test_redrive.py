@@ -89,6 +89,20 @@ def test_a_flow_that_must_not_fail_keeps_its_letters_when_it_redrives() -> None:
         assert (result.errors, len(places(run_id))) == (len(BAD), len(BAD))
 
 
+def test_ctrl_c_says_how_a_redrive_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stop(elastic.Interceptor):
+        def aggregated(self, receipt: elastic.Receipt, task_count: int) -> None:
+            raise KeyboardInterrupt
+
+    first = numbers().run(**QUICK)
+    repair(monkeypatch)
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        elastic.redrive(first.run_id, numbers(), **QUICK, interceptor=Stop)
+    assert interrupted.value.__notes__ == [
+        f"go on with `elastic resume {first.run_id}`, and redrive its dead letters again"
+    ]
+
+
 def test_letters_of_a_source_that_was_read_once_are_redriven_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def flow(entries: Any) -> elastic.Flow:
         return elastic.from_iterable(entries, chunk_size=70).map(failing).aggregate(Sum())

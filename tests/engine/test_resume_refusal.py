@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import elastic
-from elastic.aggregators import Collect, Count, Sum
+from elastic.aggregators import Collect, Count, GroupBy, Sum
 from elastic.core.errors import (
     CorruptStoreError,
     SourceChangedError,
@@ -147,6 +147,13 @@ def test_another_aggregator_is_refused_whatever_is_allowed() -> None:
     refused(UsageError, "aggregates by Sum and the flow given by Count", run_id, counted, allow_code_change=True)
     with pytest.raises(UsageError, match="aggregates by Sum and the flow given by Count"):
         elastic.result_of(run_id, counted)
+
+
+def test_a_sum_by_groups_is_called_what_it_was_written_as() -> None:
+    pairs = elastic.from_range(100).key_by(abs)
+    run_id = pairs.aggregate(GroupBy("sum")).run(cluster="inline").run_id
+    with pytest.raises(UsageError, match=r"aggregates by GroupBy\(Sum\) and the flow given by GroupBy;"):
+        elastic.result_of(run_id, pairs.aggregate(GroupBy("mean")))
 
 
 def test_another_source_is_refused_and_what_differs_is_named() -> None:
