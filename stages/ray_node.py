@@ -124,8 +124,8 @@ class RayNode(ABC):
         """Let the station end, as chaos does."""
 
     @abstractmethod
-    def _add(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> None:
-        """Let a worker that is ready take part."""
+    def _add(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> list[Arrival]:
+        """Let a worker that is ready take part, at once or once its station knows of it."""
 
     def _actor(self, kind: type, **options: Any) -> Any:
         there = NodeAffinitySchedulingStrategy(node_id=self.ray_id, soft=False)
@@ -143,8 +143,10 @@ class RayNode(ABC):
                 self.refused = refused
             return []
         self.workers[worker_id], self.process_ids[worker_id] = worker, process_id
-        self._add(worker_id, worker, process_id, pulse)
-        return [WorkerJoined(self.node_id, worker_id, self.on_master)]
+        return self._add(worker_id, worker, process_id, pulse)
+
+    def _joined(self, worker_id: str) -> WorkerJoined:
+        return WorkerJoined(self.node_id, worker_id, self.on_master)
 
 
 class LocalNode(RayNode):
@@ -222,9 +224,10 @@ class LocalNode(RayNode):
         self.workers.pop(worker_id, None)
         return [WorkerLost(self.node_id, worker_id, reason)]
 
-    def _add(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> None:
+    def _add(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> list[Arrival]:
         self._station.add_worker(worker_id)
         self._health.watch(worker_id, process_id, pulse)
+        return [self._joined(worker_id)]
 
 
 @dataclass(slots=True)
@@ -315,17 +318,18 @@ class RemoteNode(RayNode):
         reason = f"the station of node {self.node_id} is gone: {reason_of(error)}"
         return [] if self._closed else [NodeLost(self.node_id, reason)]
 
-    def _add(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> None:
+    def _add(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> list[Arrival]:
         added = self._station.add_worker.remote(worker_id, worker, process_id, pulse)
-        self._watch.pending[added] = self._on_added
+        self._watch.pending[added] = lambda ref: self._on_added(worker_id, ref)
+        return []
 
-    def _on_added(self, ref: Any) -> list[Arrival]:
-        # A station that has not heard of a worker gives it nothing to do, and may have no other one.
+    def _on_added(self, worker_id: str, ref: Any) -> list[Arrival]:
+        # Ray keeps no order among the calls of an actor that waits: a batch could come before the worker for it.
         try:
             ray.get(ref)
         except ray.exceptions.RayError as error:
             return self._lost(error)
-        return []
+        return [self._joined(worker_id)] if worker_id in self.workers else []
 
 
 def died(refused: NodeRefusedError) -> bool:
