@@ -59,6 +59,8 @@ def unpack_columns(data: bytes) -> tuple[list[Hashable], list[int]] | None:
         if not set(map(type, keys)) <= {str}:
             raise EncodingError("these bytes are no columns of texts and numbers")
         keys = [key for text in keys for key in text.split(_BETWEEN)]
+        if len(keys) != plain[2]:
+            raise EncodingError("these bytes are not as many texts as they say")
     if 8 * len(keys) != len(plain[1]):
         raise EncodingError("these bytes are not as many keys as numbers")
     column = array(_INT64, plain[1])

@@ -95,8 +95,10 @@ class Aggregation:
             EncodingError: A partial holds no state of this aggregator.
         """
         while self._merges and (block or self._merges[0][1].done()):
-            partial, future = self._merges.popleft()
-            yield partial, future.result()
+            partial, future = self._merges[0]
+            seconds = future.result()
+            self._merges.popleft()
+            yield partial, seconds
 
     def value(self) -> Any:
         """Return the aggregator's result over what has been folded so far.
