@@ -145,7 +145,8 @@ class Master:
             self._end(repr(unforeseen))
             if self.store.is_durable:
                 then = ", and redrive its dead letters again" if self._cutter.redriven else ""
-                unforeseen.add_note(f"go on with `elastic resume {program.run_id}`{then}")
+                target = "" if self.plan.manifest.get("target") else " TARGET"
+                unforeseen.add_note(f"go on with `elastic resume {program.run_id}{target}`{then}")
             raise
         return self._result(value, self._end(error))
 
