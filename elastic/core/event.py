@@ -99,6 +99,7 @@ class PartialMerged:
 
     node_id: str
     seconds: float  #: how long the master took
+    growing: bool = False  #: much of it was not in the result before
 
 
 @dataclass(frozen=True, slots=True)

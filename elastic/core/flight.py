@@ -13,6 +13,10 @@ from elastic.core.stage import Stage
 
 #: The pause after a collection is so many times as long as the collection took, if that is more than the settings
 #: say, and up to so many seconds: what takes long is much, and what is much is lost with a worker.
+#:
+#: Not while the result grows with each collection. What is new has to come once in any case; the sooner, the smaller
+#: are the tables that workers look keys up in, and the less is left for the master when they have nothing to do. Then
+#: the pause is what lets the collections of all nodes, one after another, keep the master busy and no more.
 _COLLECT_SHARE, _MOST_COLLECT_SECONDS = 10, 30.0
 
 
@@ -55,6 +59,8 @@ class Node:
     due_at: float = 0.0
     #: seconds that the last collection took, on the node and to be merged
     seconds: float = 0.0
+    #: the result grew with what was merged last
+    growing: bool = False
     #: seconds from it, or from the first result held since, until the next one
     pause: float = 0.0
     #: batches whose answers were lost: a worker may hold their results, and nobody knows which one
@@ -227,23 +233,26 @@ class Flight:
             return []
         asked, node.asked = node.asked, set()
         node.collecting = False
-        node.seconds, node.pause = seconds, self._pause(seconds)
+        node.seconds = seconds
+        node.pause = self._pause(node)
         if node.held:
             self._set_due(node, now + node.pause)
         if node.fresh:
             self._fresh.add(node_id)
         return [self.batches[batch_id] for batch_id in sorted(asked) if batch_id in self.batches]
 
-    def merged(self, node_id: str, seconds: float) -> None:
-        """What a node has handed out was merged, which took the master some seconds."""
+    def merged(self, node_id: str, seconds: float, *, growing: bool) -> None:
+        """What a node has handed out was merged, which took the master some seconds; the result grew with it or not."""
         if (node := self.nodes.get(node_id)) is not None:
             node.seconds += seconds
-            before, node.pause = node.pause, self._pause(node.seconds)
+            node.growing = growing
+            before, node.pause = node.pause, self._pause(node)
             if node.held:
                 self._set_due(node, node.due_at + node.pause - before)
 
-    def _pause(self, seconds: float) -> float:
-        return max(self.collect_seconds, min(_COLLECT_SHARE * seconds, _MOST_COLLECT_SECONDS))
+    def _pause(self, node: Node) -> float:
+        share = max(len(self.nodes), 1 if node.growing else _COLLECT_SHARE)
+        return max(self.collect_seconds, min(share * node.seconds, _MOST_COLLECT_SECONDS))
 
     def _set_due(self, node: Node, due_at: float) -> None:
         node.due_at = due_at

@@ -198,7 +198,7 @@ class Ledger:
         yield from self._collected(event)
 
     def _on_partial_merged(self, event: events.PartialMerged) -> Iterable[Instruction]:
-        self._flight.merged(event.node_id, event.seconds)
+        self._flight.merged(event.node_id, event.seconds, growing=event.growing)
         return ()
 
     def _take(self, partial: Partial) -> Iterator[Instruction]:

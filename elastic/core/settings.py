@@ -24,7 +24,7 @@ class Settings:
     look_ahead_bytes: int = 256 << 20
     #: seconds after which a worker's state is collected, so that the result and the commit move on; more, up to 30,
     #: where a collection takes long
-    collect_seconds: float = 2.0
+    collect_seconds: float = 1.0
     #: seconds between commits
     commit_seconds: float = 0.05
     #: seconds to wait for the first worker

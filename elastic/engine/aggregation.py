@@ -16,6 +16,7 @@ from elastic.core.errors import ElasticError, StepFailedError
 from elastic.core.failure import DeadLetter
 from elastic.core.partial import Partial
 from elastic.core.store import ReceiptRow
+from elastic.engine.growth import Growth, length_of
 from elastic.stages.failure import failure_of
 from elastic.stages.transport import Transport
 
@@ -24,6 +25,15 @@ _BESIDE_BYTES = 1 << 20
 
 #: Partials that are given to that thread and not merged, at most.
 _MOST_WAITING = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What it took to merge a partial."""
+
+    seconds: float
+    #: the state grew with it
+    growing: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +59,9 @@ class Aggregation:
         #: guards the state
         self._lock = threading.Lock()
         self._uncommitted: list[Partial] = []
-        #: what was given to be merged and not told as merged, each with the seconds that it takes
-        self._merges: deque[tuple[Partial, Future[float]]] = deque()
+        self._growth = Growth()
+        #: what was given to be merged and not told as merged
+        self._merges: deque[tuple[Partial, Future[Merged]]] = deque()
         self._thread = ThreadPoolExecutor(1, "aggregation")
         # What acts when it is merged, or takes results in order, may hold what belongs to the thread that made it.
         self._may_be_beside = aggregator.stored and not aggregator.ordered
@@ -84,8 +95,8 @@ class Aggregation:
         """True when all that was folded is in the state."""
         return all(future.done() and not future.exception() for _, future in self._merges)
 
-    def merged(self, *, block: bool = False) -> Iterator[tuple[Partial, float]]:
-        """Yield what was merged since the last call, and the seconds that it took.
+    def merged(self, *, block: bool = False) -> Iterator[tuple[Partial, Merged]]:
+        """Yield what was merged since the last call, and what it took.
 
         Args:
             block: Wait until all is.
@@ -96,9 +107,9 @@ class Aggregation:
         """
         while self._merges and (block or self._merges[0][1].done()):
             partial, future = self._merges[0]
-            seconds = future.result()
+            merged = future.result()
             self._merges.popleft()
-            yield partial, seconds
+            yield partial, merged
 
     def value(self) -> Any:
         """Return the aggregator's result over what has been folded so far.
@@ -138,8 +149,8 @@ class Aggregation:
         """Release what is open; may be called twice. A merge that nobody will ask for any more is not waited for."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _merge_all(self, states: Iterable[bytes], what: str) -> float:
-        """Merge states, and return the seconds that it took."""
+    def _merge_all(self, states: Iterable[bytes], what: str) -> Merged:
+        """Merge states, and return what it took."""
         began = time.perf_counter()
         try:
             with self._lock:
@@ -149,10 +160,11 @@ class Aggregation:
             raise
         except (Exception, SystemExit) as error:
             raise self._failure(self._method_of(error), what, error) from error
-        return time.perf_counter() - began
+        return Merged(time.perf_counter() - began, self._growth.take())
 
     def _merge(self, data: bytes) -> None:
         aggregator = self._aggregator
+        elements = 0 if self._is_fresh else length_of(self._state)
         if self._is_fresh and aggregator.stored:
             self._state = aggregator.decode(data)
         else:
@@ -160,6 +172,7 @@ class Aggregation:
             before = aggregator.create() if self._is_fresh else self._state
             self._state = aggregator.merge_encoded(before, data)
         self._is_fresh = False
+        self._growth.note(len(data), elements, length_of(self._state))
 
     def _failure(self, method: str, what: str, error: BaseException) -> StepFailedError:
         failed = failure_of(error, chunk_id=0, place=what, function=f"aggregator {self._aggregator}")

@@ -219,8 +219,8 @@ class Master:
                 yield arrival
 
     def _merged(self, *, block: bool = False) -> Iterable[Event]:
-        for partial, seconds in self._aggregation.merged(block=block):
-            yield events.PartialMerged(partial.accounts[0].node_id, seconds)
+        for partial, merged in self._aggregation.merged(block=block):
+            yield events.PartialMerged(partial.accounts[0].node_id, merged.seconds, merged.growing)
 
     def _of_reply(self, reply: Reply) -> Iterable[Event]:
         collected = reply.batch_id == COLLECT

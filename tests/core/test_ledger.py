@@ -105,18 +105,33 @@ def test_results_are_collected_from_time_to_time() -> None:
     assert only(Collect, subject.handle(events.Ticked(99.0))) == [], "a collection is under way"
 
 
-@pytest.mark.parametrize(("given", "took", "pause"), [(5, 0.1, 5), (5, 0.35, 7), (5, 9, 30), (100, 9, 100)])
-def test_what_takes_long_to_collect_is_collected_less_often(given: float, took: float, pause: float) -> None:
+@pytest.mark.parametrize(
+    ("given", "took", "growing", "nodes", "pause"),
+    [
+        (5, 0.1, False, 1, 5),
+        (5, 0.35, False, 1, 7),
+        (5, 9, False, 1, 30),
+        (100, 9, False, 1, 100),
+        (1, 0.35, False, 20, 14),
+        (1, 0.35, True, 1, 1),
+        (1, 0.75, True, 1, 1.5),
+        (1, 0.35, True, 20, 14),
+        (1, 9, True, 20, 30),
+    ],
+)
+def test_what_takes_long_to_collect_is_collected_less_often_unless_the_result_grows_with_it(
+    given: float, took: float, growing: bool, nodes: int, pause: float
+) -> None:
     subject = ledger(collect_seconds=given)
-    subject.handle(events.Ticked(0.0), events.WorkerJoined("a", "a/0"))
-    first, second = only(Send, subject.handle(chunks(0, 2)))
-    subject.handle(events.BatchProcessed(first.batch.batch_id, "a/0", 0.01))
-    assert only(Collect, subject.handle(events.Ticked(given))) == [Collect("a")]
-    subject.handle(events.BatchProcessed(second.batch.batch_id, "a/0", 0.01))
-    subject.handle(events.PartialReturned("a", partial(first), True, took))
-    subject.handle(events.PartialMerged("a", took), events.PartialMerged("gone", took))
+    subject.handle(events.Ticked(0.0), *(events.WorkerJoined(f"{n:02}", f"{n:02}/0") for n in range(nodes)))
+    first, second = only(Send, subject.handle(chunks(0, 2)))[:2]
+    subject.handle(events.BatchProcessed(first.batch.batch_id, "00/0", 0.01))
+    assert only(Collect, subject.handle(events.Ticked(given))) == [Collect("00")]
+    subject.handle(events.BatchProcessed(second.batch.batch_id, "00/0", 0.01))
+    subject.handle(events.PartialReturned("00", partial(first), True, took))
+    subject.handle(events.PartialMerged("00", took, growing), events.PartialMerged("gone", took, growing))
     assert only(Collect, subject.handle(events.Ticked(given + pause - 0.01))) == []
-    assert only(Collect, subject.handle(events.Ticked(given + pause))) == [Collect("a")]
+    assert only(Collect, subject.handle(events.Ticked(given + pause))) == [Collect("00")]
 
 
 def test_a_batch_that_is_lost_is_sent_again_and_counted_once_as_distributed() -> None:

@@ -1,0 +1,66 @@
+"""Whether a result still grows with what is merged into it, which says how soon to collect again."""
+
+from collections import Counter
+
+import pytest
+
+from elastic.aggregators import Collect, Count, Sum, TopK
+from elastic.core.aggregator import AnyAggregator
+from elastic.core.chunk import UNREAD
+from elastic.core.encoding import compress
+from elastic.core.partial import Account, Partial
+from elastic.engine.aggregation import Aggregation
+
+
+def partial(aggregator: AnyAggregator, *states: object) -> Partial:
+    account = Account(
+        batch_id=0, attempt=1, first=0, node_id="a", worker_id="a/0", conceived_at=(0,), counted=False, entries=(1,),
+        contents=UNREAD, processed=bytes(16),
+    )  # fmt: skip
+    return Partial((account,), tuple(compress(aggregator.encode(state)) for state in states), bytes(16))
+
+
+def growing(aggregator: AnyAggregator, *partials: tuple[object, ...]) -> list[bool]:
+    """Fold partials, and return for each whether the result grew with it."""
+    aggregation = Aggregation(aggregator, "run")
+    for states in partials:
+        aggregation.fold(partial(aggregator, *states))
+    told = [merged.growing for _, merged in aggregation.merged(block=True)]
+    aggregation.close()
+    return told
+
+
+def words(start: int, stop: int) -> "Counter[str]":
+    return Counter(f"word{number:06}" for number in range(start, stop))
+
+
+def test_a_table_grows_as_long_as_most_keys_are_new() -> None:
+    told = growing(
+        Count(),
+        (words(0, 1000),),
+        (words(1000, 2000),),
+        (words(1700, 2700), words(2700, 3700)),
+        (words(0, 3700),),
+        (words(3000, 4000),),
+    )
+    assert told == [False, True, True, False, False], "of the first nobody knows"
+
+
+def test_two_workers_tell_by_themselves_whether_they_see_the_same() -> None:
+    assert growing(Count(), (words(0, 1000), words(900, 1900))) == [True]
+    assert growing(Count(), (words(0, 1000), words(100, 1100))) == [False]
+
+
+@pytest.mark.parametrize(
+    ("aggregator", "state"),
+    [(Sum(), 5), (TopK(3), [3, 2, 1]), (Count(), Counter())],
+    ids=["a number", "a list that is full", "nothing"],
+)
+def test_what_has_no_more_elements_than_before_does_not_grow(aggregator: AnyAggregator, state: object) -> None:
+    folded = aggregator.add_many(aggregator.create(), iter(state if isinstance(state, list) else []))
+    assert growing(aggregator, (folded,), (folded,), (folded,)) == [False] * 3
+
+
+def test_a_list_that_is_collected_grows() -> None:
+    collected = Collect().add_many(Collect().create(), iter(range(100)))
+    assert growing(Collect(), (collected,), (collected,)) == [False, True]
