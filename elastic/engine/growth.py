@@ -1,6 +1,6 @@
 """Whether a state still grows with what is merged into it."""
 
-from collections.abc import Sized
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 #: A state grows while so much of what is merged into it was not there before.
@@ -9,7 +9,8 @@ _NEW_SHARE = 0.6
 
 def length_of(state: Any) -> int:
     """Return the number of elements of a state; 0 where it has none to count."""
-    return len(state) if isinstance(state, Sized) else 0
+    # Not of all that has a length: an array of no dimensions says that it has one, and raises.
+    return len(state) if isinstance(state, Mapping | Set | Sequence) else 0
 
 
 class Growth:
@@ -26,7 +27,7 @@ class Growth:
     def note(self, size: int, before: int, after: int) -> None:
         """A state of `size` bytes was merged, and there are `after` elements instead of `before`."""
         if not before:
-            self._density = after / size
+            self._density = after / max(size, 1)
         else:
             self._came += self._density * size
             self._new += after - before

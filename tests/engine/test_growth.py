@@ -1,6 +1,7 @@
 """Whether a result still grows with what is merged into it, which says how soon to collect again."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,26 @@ def test_two_workers_tell_by_themselves_whether_they_see_the_same() -> None:
 def test_what_has_no_more_elements_than_before_does_not_grow(aggregator: AnyAggregator, state: object) -> None:
     folded = aggregator.add_many(aggregator.create(), iter(state if isinstance(state, list) else []))
     assert growing(aggregator, (folded,), (folded,), (folded,)) == [False] * 3
+
+
+class Mute(Sum):
+    """Has states that say nothing."""
+
+    def create(self) -> Any:
+        return []
+
+    def merge(self, state: Any, other: Any) -> Any:
+        return state
+
+    def encode(self, state: Any) -> bytes:
+        return b""
+
+    def decode(self, data: bytes) -> Any:
+        return []
+
+
+def test_a_state_without_bytes_does_not_grow() -> None:
+    assert growing(Mute(), ([],), ([], [])) == [False, False]
 
 
 def test_a_list_that_is_collected_grows() -> None:
