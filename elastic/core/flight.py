@@ -14,9 +14,10 @@ from elastic.core.stage import Stage
 #: The pause after a collection is so many times as long as the collection took, if that is more than the settings
 #: say, and up to so many seconds: what takes long is much, and what is much is lost with a worker.
 #:
-#: Not while the result grows with each collection. What is new has to come once in any case; the sooner, the smaller
-#: are the tables that workers look keys up in, and the less is left for the master when they have nothing to do. Then
-#: the pause is what lets the collections of all nodes, one after another, keep the master busy and no more.
+#: While the result grows with each collection it is as long as the collection: what is new has to come once in any
+#: case; the sooner, the smaller are the tables that workers look keys up in, and the less is left for the master when
+#: they have nothing to do. But it is as many times as long as there are nodes, so that the collections of all of them,
+#: one after another, keep the master busy and no more.
 _COLLECT_SHARE, _MOST_COLLECT_SECONDS = 10, 30.0
 
 
