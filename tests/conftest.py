@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -21,6 +22,10 @@ ServerT = TypeVar("ServerT", bound=ServerProcess)
 # Before a test module imports Ray, which reads its environment then: without a token of its own it would leave one in
 # the user's home, and every process that looks for a cluster on this machine would find and use this one.
 prepare("local")
+
+# What a shell starts in the background ignores Ctrl-C, and so does all that it starts in turn; tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says nothing here: the machine may be busy.
 hypothesis.settings.register_profile("elastic", deadline=None)
