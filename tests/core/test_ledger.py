@@ -107,18 +107,10 @@ def test_results_are_collected_from_time_to_time() -> None:
 
 @pytest.mark.parametrize(
     ("given", "took", "growing", "nodes", "pause"),
-    [
-        (5, 0.1, False, 1, 5),
-        (5, 0.35, False, 1, 7),
-        (5, 9, False, 1, 30),
-        (100, 9, False, 1, 100),
-        (1, 0.35, False, 20, 14),
-        (1, 0.35, True, 1, 1),
-        (1, 0.75, True, 1, 1.5),
-        (1, 0.35, True, 20, 14),
-        (1, 9, True, 20, 30),
-    ],
-)
+    [(5, 0.1, False, 1, 5), (5, 0.35, False, 1, 7), (5, 9, False, 1, 30), (100, 9, False, 1, 100),
+     (1, 0.35, False, 20, 14), (1, 0.35, True, 1, 1), (1, 0.75, True, 1, 1.5), (1, 0.35, True, 20, 14),
+     (1, 9, True, 20, 30)],
+)  # fmt: skip
 def test_what_takes_long_to_collect_is_collected_less_often_unless_the_result_grows_with_it(
     given: float, took: float, growing: bool, nodes: int, pause: float
 ) -> None:
