@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from elastic.core.frame import Frame
 
 #: Rows that may lie on a pile before it is grouped, however few are left of them.
-_LEAST_ROWS = 1 << 20
+_LEAST_ROWS = 2 << 20
 
 
 class Pile:
@@ -42,14 +42,14 @@ class Pile:
     @property
     def is_high(self) -> bool:
         """True when there are so many rows that grouping them pays."""
-        return self.rows > max(_LEAST_ROWS, 2 * self.grouped_rows)
+        return self.rows > max(_LEAST_ROWS, 3 * self.grouped_rows)
 
 
 class FrameAggregator(Aggregator[Any, Pile, Any]):
     """Folds frames: an entry is the frame of a chunk, as `map_frames` and `words` make them.
 
-    Rows of a state are grouped again when there are twice as many as the last time, so that each row is touched a few
-    times however many chunks there are. Results are Polars frames; their rows come in an order that is not said, unless
+    Rows of a state are grouped again when there are three times as many as the last time, so that each row is touched a
+    few times however many chunks there are. Results are Polars frames; their rows come in an order that is not said, unless
     a class says so. Columns and their types must be the same in all chunks.
 
     Raises:

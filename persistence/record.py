@@ -14,7 +14,7 @@ anything is decoded. The digest is of the frame, not of what it opens to, so tha
 
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -106,7 +106,7 @@ def read_chunk(file: int, head: Head) -> Chunk:
     payload = read_at(file, head.end - head.payload_at, head.payload_at)
     if digest(payload) != head.digest:
         raise CorruptStoreError(f"the payload of {head.kept.chunk} is damaged")
-    return replace(head.kept.chunk, payload=payload)
+    return head.kept.chunk._replace(payload=payload)
 
 
 def check_owner(head: Head, run_id: str, step: int) -> None:

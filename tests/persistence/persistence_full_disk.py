@@ -9,7 +9,6 @@ import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,7 +52,7 @@ def chunks(kind: type[SegmentChunkStore | DirectoryChunkStore], folder: Path, li
     store: ChunkStore = kind(folder, RUN, 0)
     store.put(kept(0, 1))
     before = files(folder)
-    large = replace(chunk_of(3), payload=os.urandom(LARGE))
+    large = chunk_of(3)._replace(payload=os.urandom(LARGE))
     group = [*kept(2), Kept(large, "token-3"), *kept(4)]
     with little_room(folder, limit):
         for _ in range(2):

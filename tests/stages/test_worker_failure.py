@@ -236,7 +236,7 @@ def read_by(reader: Reader) -> Worker:
 
 
 def by_reference(*names: str) -> Any:
-    chunks = [replace(by_value(n, []), reference=(name,), payload=None, entries=-1) for n, name in enumerate(names)]
+    chunks = [by_value(n, [])._replace(reference=(name,), payload=None, entries=-1) for n, name in enumerate(names)]
     return call_of(*chunks)
 
 
