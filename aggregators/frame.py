@@ -48,9 +48,9 @@ class Pile:
 class FrameAggregator(Aggregator[Any, Pile, Any]):
     """Folds frames: an entry is the frame of a chunk, as `map_frames` and `words` make them.
 
-    Rows of a state are grouped again when there are three times as many as the last time, so that each row is touched a
-    few times however many chunks there are. Results are Polars frames; their rows come in an order that is not said, unless
-    a class says so. Columns and their types must be the same in all chunks.
+    Rows of a state are grouped again when there are three times as many as the last time, so that each row is touched
+    a few times however many chunks there are. Results are Polars frames; their rows come in an order that is not said,
+    unless a class says so. Columns and their types must be the same in all chunks.
 
     Raises:
         UsageError: Polars is not installed, or a frame does not have the columns that are needed.
