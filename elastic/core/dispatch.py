@@ -23,6 +23,12 @@ class Pace:
         """Return how long a call with so many chunks takes, as far as is known."""
         return self._seconds_per_chunk * chunks
 
+    def patience(self, batch: Batch) -> float:
+        """Return after how many seconds a call is given to a second worker as well."""
+        # Doubled each time, so that a call that is slow everywhere does not take all workers at once.
+        patience = max(self.settings.speculate_seconds, 3 * self.seconds_for(len(batch)))
+        return patience * 2.0 ** min(batch.history.copies, 16)
+
     def observe(self, chunks: int, seconds: float) -> None:
         """Learn from a call that carried `chunks` and kept a worker busy for `seconds`."""
         observed = max(seconds, 1e-7) / chunks

@@ -98,6 +98,7 @@ class PartialMerged:
     """What a node has handed out is in the result."""
 
     node_id: str
+    chunks: int
     seconds: float  #: how long the master took
     growing: bool = False  #: much of it was not in the result before
 

@@ -123,6 +123,8 @@ class Flight:
     workers: int = 0
     #: how many more calls the nodes take
     credits: int = 0
+    #: chunks whose results workers hold
+    held: int = 0
 
     #: ids of the nodes that take another call, sorted
     _open: list[str] = field(default_factory=list)
@@ -131,6 +133,10 @@ class Flight:
     _fresh: set[str] = field(default_factory=set)
     _doubtful: set[str] = field(default_factory=set)
     _due: list[tuple[float, str]] = field(default_factory=list)
+    #: seconds that it took to merge a chunk of the last partial
+    _merge_seconds: float = 0.0
+    #: monotonic seconds before which nodes are not hastened again
+    _hasten_at: float = 0.0
     #: of chunks that are not folded and were given to a second worker: how many batches have them beyond one
     _spare: Counter[int] = field(default_factory=Counter)
 
@@ -195,6 +201,7 @@ class Flight:
         if not node.held:
             self._set_due(node, now + node.pause)
         node.held += 1
+        self.held += len(sent.batch)
         node.fresh = True
         self._fresh.add(node.node_id)
 
@@ -203,6 +210,7 @@ class Flight:
         self.answer(sent)
         del self.batches[sent.batch.batch_id]
         self.weight -= sent.weight
+        self.held -= len(sent.batch) if sent.worker_id is not None else 0
         if (node := self.nodes.get(sent.node_id)) is not None:
             node.chunks -= len(sent.batch)
             node.held -= sent.worker_id is not None
@@ -242,8 +250,21 @@ class Flight:
             self._fresh.add(node_id)
         return [self.batches[batch_id] for batch_id in sorted(asked) if batch_id in self.batches]
 
-    def merged(self, node_id: str, seconds: float, *, growing: bool) -> None:
+    def hasten(self, now: float, seconds_left: float) -> None:
+        """Let all nodes hand out what they hold if merging that takes longer than all work that is left.
+
+        Then it is merged while the rest is done, and not when the workers have nothing to do any more.
+        """
+        seconds = self.held * self._merge_seconds
+        if now >= self._hasten_at and 0 < seconds_left < seconds:
+            self._hasten_at = now + max(self.collect_seconds, seconds)
+            for node in self.nodes.values():
+                if node.held:
+                    self._set_due(node, now)
+
+    def merged(self, node_id: str, chunks: int, seconds: float, *, growing: bool) -> None:
         """What a node has handed out was merged, which took the master some seconds; the result grew with it or not."""
+        self._merge_seconds = seconds / chunks
         if (node := self.nodes.get(node_id)) is not None:
             node.seconds += seconds
             node.growing = growing

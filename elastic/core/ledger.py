@@ -5,13 +5,14 @@ state that has not come back), then *folded*. Whatever is lost on the way makes 
 is folded only while none of its chunks are: so every chunk is counted once.
 """
 
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from elastic.core import event as events
 from elastic.core.budget import Budget
-from elastic.core.chunk import Batch, Chunk
+from elastic.core.chunk import Chunk
 from elastic.core.dispatch import Pace, Waiting
 from elastic.core.errors import LedgerError
 from elastic.core.event import Event
@@ -62,6 +63,8 @@ class Ledger:
         self.next_id = start.next_id
         #: True when the source has nothing more to yield
         self.exhausted = False
+        #: how many chunks there will be, where that is known before; decides nothing but when results are collected
+        self.expected: int | None = None
         #: True when `Complete` or `Fail` was given; nothing is decided any more
         self.finished = False
         #: how many chunks reached a stage; a chunk that is sent again is counted once
@@ -198,7 +201,7 @@ class Ledger:
         yield from self._collected(event)
 
     def _on_partial_merged(self, event: events.PartialMerged) -> Iterable[Instruction]:
-        self._flight.merged(event.node_id, event.seconds, growing=event.growing)
+        self._flight.merged(event.node_id, event.chunks, event.seconds, growing=event.growing)
         return ()
 
     def _take(self, partial: Partial) -> Iterator[Instruction]:
@@ -294,6 +297,7 @@ class Ledger:
             yield Cut(wanted)
         elif self._is_dry:
             yield from self._speculate()
+        self._flight.hasten(self._now, self._seconds_left())
         for node in () if self.ordered else self._flight.collectable(self._now, fresh=self._is_dry):
             if self._collection_is_due(node):
                 self._flight.ask(node)
@@ -309,7 +313,9 @@ class Ledger:
             node_id = self.placement.choose(candidates)
             if node_id is None:
                 return
-            batch = self._waiting.take(self._next_batch, self._call_size(), self.settings.call_bytes)
+            # Towards the end so few that every worker gets some.
+            share = -(-len(self._waiting) // self._flight.workers) if self.exhausted else self._pace.size
+            batch = self._waiting.take(self._next_batch, min(share, self._pace.size), self.settings.call_bytes)
             self._next_batch += 1
             self._flight.send(batch, node_id, self._now)
             if batch.attempt == 1:
@@ -323,7 +329,7 @@ class Ledger:
         if self._now < self._speculate_at:
             return
         self._speculate_at = self._now + self.settings.speculate_seconds / _LOOKS
-        for sent in self._flight.stragglers(self._now, self._patience):
+        for sent in self._flight.stragglers(self._now, self._pace.patience):
             candidates = self._flight.candidates()
             node_id = self.placement.choose(candidates) if candidates else None
             if node_id is None:
@@ -334,11 +340,6 @@ class Ledger:
             self.counters["chunks_speculated"] += len(copy)
             self._remember("copied", copy.first, copy.stop, f"to {node_id}")
             yield Send(copy, node_id, collect=self.ordered)
-
-    def _patience(self, batch: Batch) -> float:
-        # Doubled each time, so that a call that is slow everywhere does not take all workers at once.
-        patience = max(self.settings.speculate_seconds, 3 * self._pace.seconds_for(len(batch)))
-        return patience * 2.0 ** min(batch.history.copies, 16)
 
     @property
     def _is_dry(self) -> bool:
@@ -352,12 +353,13 @@ class Ledger:
             or self._flight.weight + self._waiting.bytes >= self.settings.look_ahead_bytes
         )
 
-    def _call_size(self) -> int:
-        """Return the chunks of the next call; towards the end, few enough that every worker gets some."""
-        if not self.exhausted:
-            return self._pace.size
-        share = -(-len(self._waiting) // max(1, self._flight.workers))
-        return max(1, min(self._pace.size, share))
+    def _seconds_left(self) -> float:
+        """Return how long the workers will take for what no worker has done, as far as that is known."""
+        chunks = self.next_id if self.exhausted else self.expected
+        if chunks is None or not self._flight.workers:
+            return math.inf
+        left = max(chunks, self.next_id) - len(self.folded) - self._flight.held
+        return self._pace.seconds_for(left) / self._flight.workers
 
     def _wanted(self) -> int:
         """Return how many more chunks can be cut without reading the source ahead of what can be sent."""

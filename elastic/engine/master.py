@@ -129,7 +129,8 @@ class Master:
         """
         program = self.plan.program
         self.store.begin(program.step, self.plan.name, self.plan.manifest, self.clock.now())
-        self.observers.tell("step_started", self.progress())
+        self.ledger.expected = (started := self.progress()).expected_chunks
+        self.observers.tell("step_started", started)
         value: Any = None
         error: ElasticError | None = None
         try:
@@ -220,7 +221,7 @@ class Master:
 
     def _merged(self, *, block: bool = False) -> Iterable[Event]:
         for partial, merged in self._aggregation.merged(block=block):
-            yield events.PartialMerged(partial.accounts[0].node_id, merged.seconds, merged.growing)
+            yield events.PartialMerged(partial.accounts[0].node_id, partial.chunks, merged.seconds, merged.growing)
 
     def _of_reply(self, reply: Reply) -> Iterable[Event]:
         collected = reply.batch_id == COLLECT

@@ -121,7 +121,7 @@ def test_what_takes_long_to_collect_is_collected_less_often_unless_the_result_gr
     assert only(Collect, subject.handle(events.Ticked(given))) == [Collect("00")]
     subject.handle(events.BatchProcessed(second.batch.batch_id, "00/0", 0.01))
     subject.handle(events.PartialReturned("00", partial(first), True, took))
-    subject.handle(events.PartialMerged("00", took, growing), events.PartialMerged("gone", took, growing))
+    subject.handle(events.PartialMerged("00", 1, took, growing), events.PartialMerged("gone", 1, took, growing))
     assert only(Collect, subject.handle(events.Ticked(given + pause - 0.01))) == []
     assert only(Collect, subject.handle(events.Ticked(given + pause))) == [Collect("00")]
 
