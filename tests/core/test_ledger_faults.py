@@ -59,6 +59,8 @@ class Cluster:
                 for account in partial.accounts:
                     self.folded.update(range(account.first, account.stop))
                     self.order.extend(range(account.first, account.stop))
+                took, growing = self.random.choice([0.0, 0.01, 1.0]), self.random.random() < 0.5
+                return [events.PartialMerged(partial.accounts[0].node_id, partial.chunks, took, growing)]
             case Complete():
                 self.done = True
             case Drop():
@@ -134,6 +136,8 @@ def play(seed: int, *, ordered: bool, fault: float) -> Cluster:
     cluster = Cluster(dice, chunks=dice.choice([0, 1, 2, 17, 300]), ordered=ordered, fault=fault)
     settings = Settings(collect_seconds=0.5, look_ahead=dice.choice([8, 64, 65_536]), max_attempts=1_000_000)
     ledger = Ledger(settings=settings, placement=LeastOpenReceipts(), ordered=ordered)
+    # Nobody knows, or the source has guessed wrong.
+    ledger.expected = dice.choice([None, cluster.chunks, cluster.chunks // 2, 2 * cluster.chunks])
     happened: list[Event] = [cluster.join(f"node{n}") for n in range(dice.randint(1, 3)) for _ in range(2)]
     for _ in range(50_000):
         todo = ledger.handle(events.Ticked(cluster.now), *happened)
