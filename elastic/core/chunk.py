@@ -18,9 +18,8 @@ UNREAD = bytes(16)
 UNCOUNTED = -1
 
 
-# One of each is made for every chunk; a frozen dataclass takes three times as long to make as a named tuple.
-
-
+# A piece and a chunk are named tuples because one of each is made for every chunk: a frozen dataclass takes three times
+# as long to make.
 class Piece(NamedTuple):
     """What a source yields: the next part of it, not yet numbered.
 

@@ -23,6 +23,10 @@ class Pace:
         """Return how long a call with so many chunks takes, as far as is known."""
         return self._seconds_per_chunk * chunks
 
+    def last_size(self, waiting: int, workers: int) -> int:
+        """Return the chunks of the next call when no more are cut: so few that every worker gets some."""
+        return max(1, min(self.size, -(-waiting // max(1, workers))))
+
     def patience(self, batch: Batch) -> float:
         """Return after how many seconds a call is given to a second worker as well."""
         # Doubled each time, so that a call that is slow everywhere does not take all workers at once.

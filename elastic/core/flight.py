@@ -124,7 +124,7 @@ class Flight:
     #: how many more calls the nodes take
     credits: int = 0
     #: chunks whose results workers hold
-    held: int = 0
+    held_chunks: int = 0
 
     #: ids of the nodes that take another call, sorted
     _open: list[str] = field(default_factory=list)
@@ -201,7 +201,7 @@ class Flight:
         if not node.held:
             self._set_due(node, now + node.pause)
         node.held += 1
-        self.held += len(sent.batch)
+        self.held_chunks += len(sent.batch)
         node.fresh = True
         self._fresh.add(node.node_id)
 
@@ -210,7 +210,7 @@ class Flight:
         self.answer(sent)
         del self.batches[sent.batch.batch_id]
         self.weight -= sent.weight
-        self.held -= len(sent.batch) if sent.worker_id is not None else 0
+        self.held_chunks -= len(sent.batch) if sent.worker_id is not None else 0
         if (node := self.nodes.get(sent.node_id)) is not None:
             node.chunks -= len(sent.batch)
             node.held -= sent.worker_id is not None
@@ -255,7 +255,7 @@ class Flight:
 
         Then it is merged while the rest is done, and not when the workers have nothing to do any more.
         """
-        seconds = self.held * self._merge_seconds
+        seconds = self.held_chunks * self._merge_seconds
         if now >= self._hasten_at and 0 < seconds_left < seconds:
             self._hasten_at = now + max(self.collect_seconds, seconds)
             for node in self.nodes.values():

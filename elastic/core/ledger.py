@@ -313,9 +313,9 @@ class Ledger:
             node_id = self.placement.choose(candidates)
             if node_id is None:
                 return
-            # Towards the end so few that every worker gets some.
-            share = -(-len(self._waiting) // self._flight.workers) if self.exhausted else self._pace.size
-            batch = self._waiting.take(self._next_batch, min(share, self._pace.size), self.settings.call_bytes)
+            waiting, workers = len(self._waiting), self._flight.workers
+            size = self._pace.last_size(waiting, workers) if self.exhausted else self._pace.size
+            batch = self._waiting.take(self._next_batch, size, self.settings.call_bytes)
             self._next_batch += 1
             self._flight.send(batch, node_id, self._now)
             if batch.attempt == 1:
@@ -358,7 +358,7 @@ class Ledger:
         chunks = self.next_id if self.exhausted else self.expected
         if chunks is None or not self._flight.workers:
             return math.inf
-        left = max(chunks, self.next_id) - len(self.folded) - self._flight.held
+        left = max(chunks, self.next_id) - len(self.folded) - self._flight.held_chunks
         return self._pace.seconds_for(left) / self._flight.workers
 
     def _wanted(self) -> int:

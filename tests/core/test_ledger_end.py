@@ -51,9 +51,9 @@ def test_what_costs_nothing_to_merge_can_wait_until_the_end() -> None:
     assert collected_after(subject, sends[:-1]) == []
 
 
-def test_a_source_that_has_more_than_was_expected_is_not_hastened_for_what_is_cut_already() -> None:
+def test_of_a_source_that_has_more_than_was_expected_what_is_cut_is_known_to_be_left() -> None:
     subject, sends = with_costs(expected=2)
-    assert collected_after(subject, sends[:2]) == []
+    assert collected_after(subject, sends) == [3]
 
 
 def test_it_is_not_done_again_before_what_was_held_can_be_merged() -> None:
