@@ -2,9 +2,11 @@
 
 import time
 from collections import deque
+from dataclasses import replace
 
 from elastic.core.event import WorkerJoined
 from elastic.core.program import Program
+from elastic.stages.reading_ahead import ReadingAhead, pays
 from elastic.stages.station import Station
 from elastic.stages.transport import Arrival, Transport
 from elastic.stages.wire import Call, Reply, decode_call, decode_reply, encode_call, encode_reply
@@ -23,8 +25,12 @@ class InlineTransport(Transport):
     def __init__(self) -> None:
         self._calls: deque[Call | None] = deque()
         self._arrived: list[Arrival] = []
+        self._ahead: ReadingAhead | None = None
 
     def open(self, program: Program) -> None:
+        if pays(program):
+            self._ahead = ReadingAhead(program.reader)
+            program = replace(program, reader=self._ahead)
         self._station = Station.of(program, self.node_id, combine=False)
         self._station.add_worker(self.worker_id)
         self._worker = Worker(program, node_id=self.node_id, worker_id=self.worker_id)
@@ -44,9 +50,14 @@ class InlineTransport(Transport):
 
     def close(self) -> None:
         self._calls.clear()
+        if self._ahead is not None:
+            self._ahead.close()
 
     def _work(self, call: Call | None) -> Reply:
         if call is None:
             return decode_reply(encode_reply(self._station.sender.send([self._worker.collect()])))
+        if self._ahead is not None:
+            following = self._calls[0] if self._calls else None
+            self._ahead.foresee(call.references, following.references if following else ())
         received, _ = self._station.take_in(decode_call(encode_call(call)))
         return decode_reply(encode_reply(self._station.give_back(self._worker.work(received))))

@@ -1,10 +1,12 @@
 """Connecting to Ray: embedded, or a cluster that runs already."""
 
+import atexit
 import logging
 import socket
 import threading
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 
 import ray
 from ray._private.services import canonicalize_bootstrap_address
@@ -17,6 +19,10 @@ _ANSWER_SECONDS = 5.0
 
 #: What Ray 2.60 imports, where it is installed, when it pickles something for the first time.
 _PICKLED_WITH = ("ray._common.pydantic_compat", "starlette.datastructures", "pyarrow.json")
+
+
+#: What Ray 2.60 writes into a worker's log files by itself: lines that begin so.
+_MARKS = (b":job_id:", b":actor_name:", b":task_name:")
 
 
 def connect(cluster: str, *, cpus: int | None = None) -> None:
@@ -77,6 +83,26 @@ def _start(cpus: int | None) -> None:
     except Exception as error:
         # Ray raises a plain Exception where a machine is too busy to start it in time.
         raise ClusterError(f"Ray could not be started on this machine: {_first_line(error)}") from error
+    # Registered after Ray has registered its own end, so it runs before it.
+    atexit.register(_end, address())
+
+
+def _end(started: str) -> None:
+    """End the embedded Ray at once, unless a worker has printed something.
+
+    Ray's own end waits for half a second, so that the driver shows what workers have printed.
+    """
+    if ray.is_initialized() and address() == started and not has_printed(private_folder() / "ray/session_latest/logs"):
+        ray.shutdown()
+
+
+def has_printed(logs: Path) -> bool:
+    """Tell whether a worker has written more into its log files than Ray's own marks."""
+    for path in logs.glob("worker-*"):
+        with path.open("rb") as lines:
+            if not all(line.startswith(_MARKS) for line in lines):
+                return True
+    return False
 
 
 def _import_all(names: tuple[str, ...]) -> None:

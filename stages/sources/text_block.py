@@ -16,11 +16,12 @@ class TextBlock(Sequence[str]):
         data: Whole lines, in valid UTF-8.
     """
 
-    __slots__ = ("_lines", "data")
+    __slots__ = ("_length", "_lines", "data")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self._lines: list[str] | None = None
+        self._length: int | None = None
 
     @property
     def text(self) -> str:
@@ -36,7 +37,9 @@ class TextBlock(Sequence[str]):
             start = stop
 
     def __len__(self) -> int:
-        return self.data.count(b"\n") + (not self.data.endswith(b"\n") and bool(self.data))
+        if self._length is None:
+            self._length = self.data.count(b"\n") + (not self.data.endswith(b"\n") and bool(self.data))
+        return self._length
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._split())

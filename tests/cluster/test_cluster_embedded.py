@@ -1,4 +1,4 @@
-"""An embedded Ray is private: its own token, no network interface but loopback, and no file left behind."""
+"""An embedded Ray is private: its own token, loopback alone, no file left behind; and how it ends."""
 
 import json
 import os
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from elastic.stages.ray_cluster import has_printed
 
 pytestmark = pytest.mark.cluster
 
@@ -61,7 +63,7 @@ import elastic
 """
 
 
-def told_by(source: str, folder: Path) -> dict[str, Any]:
+def driven(source: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     (folder / "user").mkdir()
     environment |= {"PYTHONPATH": str(ROOT), "HOME": str(folder / "user"), "ELASTIC_HOME": str(folder / "runs")}
@@ -70,6 +72,11 @@ def told_by(source: str, folder: Path) -> dict[str, Any]:
         [sys.executable, "driver.py"], env=environment, cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def told_by(source: str, folder: Path) -> dict[str, Any]:
+    done = driven(source, folder)
     told: dict[str, Any] = json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1])
     return told
 
@@ -84,3 +91,40 @@ def test_an_embedded_ray_listens_on_loopback_alone_and_writes_nothing_into_the_h
 
 def test_a_program_that_imports_ray_first_has_the_ray_that_it_asked_for(tmp_path: Path) -> None:
     assert told_by("import ray\n" + LISTENERS + RUN, tmp_path)["value"] == 4950
+
+
+#: Tells when Ray's own end begins, which waits for what workers print, whether Ray is there still.
+AT_RAYS_END = """
+import atexit, json, ray
+atexit.register(lambda: print(json.dumps({"is_up": ray.is_initialized()})))
+import elastic
+"""
+
+PRINT = """
+def printed(number):
+    if number == 99:
+        print("the last word")
+    return number
+
+elastic.from_range(100, chunk_size=100).map(printed).aggregate("sum").run(cluster="local")
+"""
+
+
+def test_what_workers_print_last_is_shown(tmp_path: Path) -> None:
+    done = driven(AT_RAYS_END + PRINT, tmp_path)
+    assert '{"is_up": true}' in done.stdout
+    assert "the last word" in done.stdout + done.stderr
+
+
+def test_where_workers_printed_nothing_nobody_waits_for_it(tmp_path: Path) -> None:
+    assert told_by(AT_RAYS_END + PRINT.replace("print(", "str("), tmp_path) == {"is_up": False}
+
+
+def test_log_files_with_nothing_but_marks_tell_of_no_print(tmp_path: Path) -> None:
+    assert not has_printed(tmp_path)
+    (tmp_path / "worker-1.err").write_text(":job_id:01000000\n:actor_name:WorkerActor\n")
+    (tmp_path / "worker-1.out").touch()
+    (tmp_path / "raylet.out").write_text("of Ray itself\n")
+    assert not has_printed(tmp_path)
+    (tmp_path / "worker-2.out").write_text(":job_id:01000000\nno line end")
+    assert has_printed(tmp_path)

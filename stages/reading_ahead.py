@@ -1,0 +1,72 @@
+"""Reading ahead: the chunks of the next call are read while those of this one are computed."""
+
+from collections.abc import Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from elastic.core.chunk import Reference
+from elastic.core.program import Program
+from elastic.core.source import Reader
+from elastic.core.transform import OF_FRAMES
+from elastic.stages.sources.file_reader import FileReader
+
+
+def pays(program: Program) -> bool:
+    """Tell whether a program has a CPU left for a thread that reads.
+
+    Polars computes without the interpreter's lock; what is written in Python holds it, and would be disturbed. The
+    thread runs no code of a user's.
+    """
+    of_frames = bool(program.transforms) and isinstance(program.transforms[0], OF_FRAMES)
+    return of_frames and isinstance(program.reader, FileReader)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """A chunk that is being read; errors are raised where somebody asks for the result."""
+
+    block: "Future[bytes]"
+    entries: "Future[Collection[Any]]"
+
+
+class ReadingAhead(Reader):
+    """Another reader, some of whose chunks are read by a thread before they are asked for."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._thread = ThreadPoolExecutor(1, "reading-ahead")
+        self._ahead: dict[Reference, _Ahead] = {}
+
+    def foresee(self, now: Sequence[Reference], then: Sequence[Reference]) -> None:
+        """Begin to read what is asked for next, and then; what was read and is of neither is dropped."""
+        self._ahead = {reference: self._ahead.get(reference) or self._begun(reference) for reference in (*now, *then)}
+
+    def read_block(self, reference: Reference) -> bytes:
+        ahead = self._ahead.get(reference)
+        return self._reader.read_block(reference) if ahead is None else ahead.block.result()
+
+    def parse(self, reference: Reference, block: bytes) -> Collection[Any]:
+        # Whoever parses a chunk again gets entries of his own.
+        ahead = self._ahead.pop(reference, None)
+        return self._reader.parse(reference, block) if ahead is None else ahead.entries.result()
+
+    def locate(self, reference: Reference, index: int) -> str:
+        return self._reader.locate(reference, index)
+
+    def probes(self, reference: Reference) -> str | None:
+        return self._reader.probes(reference)
+
+    def close(self) -> None:
+        """Read nothing any more."""
+        self._ahead = {}
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _begun(self, reference: Reference) -> _Ahead:
+        block = self._thread.submit(self._reader.read_block, reference)
+        return _Ahead(block, self._thread.submit(self._parsed, reference, block))
+
+    def _parsed(self, reference: Reference, block: "Future[bytes]") -> Collection[Any]:
+        entries = self._reader.parse(reference, block.result())
+        len(entries)  # counted here, and known from then on
+        return entries

@@ -1,0 +1,113 @@
+"""Reading ahead: the same chunks, entries and errors, with the next call's read while this one's are computed."""
+
+import threading
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import elastic
+from elastic.aggregators import FrameCount
+from elastic.core.chunk import Reference
+from elastic.core.errors import SourceError, StepFailedError
+from elastic.core.source import Reader
+from elastic.core.transform import Filter, FrameWords, Map, MapFrames
+from elastic.stages.frame import as_frame
+from elastic.stages.reading_ahead import ReadingAhead, pays
+from elastic.stages.sources import FileSource, TextLines
+from elastic.stages.words import word_frame
+from tests.stages.stage_samples import program
+
+
+class Noted(Reader):
+    """Reads a number as so many entries, and notes who did it; a negative one cannot be read, and 13 not parsed."""
+
+    def __init__(self) -> None:
+        self.read: list[tuple[int, bool]] = []
+
+    def read_block(self, reference: Reference) -> bytes:
+        self.read.append((reference[0], threading.current_thread() is threading.main_thread()))
+        if reference[0] < 0:
+            raise SourceError(f"{reference[0]} is gone")
+        return bytes(reference[0])
+
+    def parse(self, reference: Reference, block: bytes) -> Collection[Any]:
+        if reference[0] == 13:
+            raise ValueError("13 is no number")
+        return list(block)
+
+
+@pytest.fixture
+def noted() -> Noted:
+    return Noted()
+
+
+def test_a_foreseen_chunk_is_read_once_and_by_the_thread(noted: Noted) -> None:
+    ahead = ReadingAhead(noted)
+    ahead.foresee([(1,), (2,)], [(3,)])
+    ahead.foresee([(3,)], [])
+    block = ahead.read_block((3,))
+    assert ahead.parse((3,), block) == [0, 0, 0]
+    ahead.close()
+    assert noted.read == [(1, False), (2, False), (3, False)]
+
+
+def test_a_chunk_that_nobody_foresaw_is_read_all_the_same(noted: Noted) -> None:
+    ahead = ReadingAhead(noted)
+    ahead.foresee([(1,)], [])
+    ahead.foresee([(2,)], [])
+    ahead.close()
+    assert ahead.parse((1,), ahead.read_block((1,))) == [0]
+    assert noted.read[-1] == (1, True), "what was of no call any more is dropped"
+
+
+def test_who_parses_again_has_entries_of_his_own(noted: Noted) -> None:
+    ahead = ReadingAhead(noted)
+    ahead.foresee([(2,)], [])
+    block = ahead.read_block((2,))
+    first = ahead.parse((2,), block)
+    assert ahead.parse((2,), block) == first
+    assert ahead.parse((2,), block) is not first
+    ahead.close()
+
+
+def test_errors_are_raised_where_the_chunk_is_asked_for(noted: Noted) -> None:
+    ahead = ReadingAhead(noted)
+    ahead.foresee([(-1,), (13,)], [])
+    with pytest.raises(SourceError, match="-1 is gone"):
+        ahead.read_block((-1,))
+    block = ahead.read_block((13,))
+    with pytest.raises(ValueError, match="no number"):
+        ahead.parse((13,), block)
+    ahead.close()
+
+
+def test_only_frames_of_files_are_read_ahead(tmp_path: Path, noted: Noted) -> None:
+    (tmp_path / "text").touch()
+    files = FileSource([tmp_path / "text"], TextLines()).reader()
+    assert pays(program(FrameWords(word_frame), reader=files))
+    assert pays(program(MapFrames(as_frame), Filter(bool), reader=files))
+    assert not pays(program(FrameWords(word_frame), reader=noted)), "a user's reader may want the main thread"
+    assert not pays(program(Map(str), reader=files))
+    assert not pays(program(reader=files))
+
+
+def test_a_run_of_many_chunks_has_the_words_of_a_loop_and_leaves_no_thread(tmp_path: Path) -> None:
+    text = "".join([f"{number} {number % 7}\n" for number in range(20_000)])
+    (tmp_path / "text").write_text(text)
+    result = elastic.read_text(tmp_path / "text", chunk_bytes=1 << 10).words().aggregate(FrameCount()).run()
+    assert result.chunks > 100
+    assert result.value["count"].sum() == len(text.split())
+    assert dict(result.value.iter_rows())["3"] == text.split().count("3")
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("reading-ahead")]
+
+
+def test_a_line_that_cannot_be_read_ahead_is_named_as_ever(tmp_path: Path) -> None:
+    lines = [b"fine\n"] * 5_000
+    lines[4_321] = b"\xff\n"
+    (tmp_path / "text").write_bytes(b"".join(lines))
+    flow = elastic.read_text(tmp_path / "text", chunk_bytes=1 << 10).map_frames(pl.DataFrame.unique)
+    with pytest.raises(StepFailedError, match="byte 21605"):
+        flow.aggregate(FrameCount()).run()
