@@ -1,7 +1,8 @@
-"""W1, W1d and W1-frames: the words of large files, with many different words and with few."""
+"""W1, W1d, W1-parts and W1-frames: the words of large files, with many different words and with few."""
 
 from benchmarks.corpus import Corpus
 from benchmarks.word_frame import frame_contenders
+from benchmarks.word_part import part_contenders
 from benchmarks.word_peer import contenders
 from benchmarks.workload import Workload
 
@@ -39,6 +40,24 @@ FEW_WORDS = Workload(
     units=_FEW.mebibytes,
     contenders=contenders(_FEW),
     notes=_NOTES,
+)
+
+PARTS = Workload(
+    key="W1-parts",
+    title="Word count by block, many distinct words, part by part",
+    unit="MiB",
+    of_text=True,
+    full=_FULL,
+    units=_MANY.mebibytes,
+    contenders=part_contenders(_MANY),
+    notes=(
+        "*Parts of ours* are those of a run, done by one process for one chunk of 4 MiB after another: words counted "
+        "in a table of the chunk, as by a worker; the table encoded and compressed, as it travels and is kept; read "
+        "and merged into the result, as by the master. So many CPUs cannot do that in less than the sum divided by "
+        "their number; *elastic local* starts its workers too, makes receipts and commits. Where workers keep their "
+        "tables for longer, as they do after a collection that took long, they count more slowly and there is less to "
+        "merge.",
+    ),
 )
 
 FRAMES = Workload(

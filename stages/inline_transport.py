@@ -1,4 +1,4 @@
-"""The inline transport: everything in this process and thread, for tests, debuggers and small inputs."""
+"""The inline transport: everything in this process, and the user's code in this thread."""
 
 import time
 from collections import deque
