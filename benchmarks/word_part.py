@@ -2,6 +2,7 @@
 
 import time
 from functools import partial
+from itertools import pairwise
 
 from benchmarks.corpus import Corpus
 from benchmarks.word_peer import BLOCKS, contenders
@@ -13,7 +14,7 @@ from elastic.stages.sources import FileSource, TextLines
 from elastic.stages.words import utf8_words
 
 #: The parts, in order; each contender's seconds are those of its part and of all before it.
-_PARTS = ("counted", "and encoded", "and merged")
+_PARTS = ("counted", "encoded", "merged")
 
 #: Who has the whole work in the table too.
 _WHOLE = (BLOCKS, "elastic inline: by block", "elastic local: by block")
@@ -34,7 +35,7 @@ def parts(many: int, corpus: Corpus, attempt: Attempt) -> Check:
         times.append(time.perf_counter())
         counts = master.merge_encoded(counts, decompress(state))
         times.append(time.perf_counter())
-        spent = [before + end - begin for before, begin, end in zip(spent, times, times[1:], strict=True)]
+        spent = [before + end - begin for before, (begin, end) in zip(spent, pairwise(times), strict=True)]
     attempt.seconds = sum(spent[:many])
     attempt.worked()
     return words_check(counts)
@@ -47,7 +48,7 @@ def part_contenders(corpus: Corpus) -> tuple[Contender, ...]:
         *whole,
         *(
             Contender(
-                name=f"parts of ours, {' '.join(_PARTS[:many])}",
+                name=f"parts of ours, {', '.join(_PARTS[:many])}",
                 engine="python",
                 carry_out=partial(parts, many, corpus),
                 baseline=BLOCKS,

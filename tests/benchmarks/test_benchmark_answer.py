@@ -37,7 +37,7 @@ def labels(*engines: str) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize(
     "engines",
-    [("elastic inline", "pool"), pytest.param(("elastic local",), marks=pytest.mark.cluster)],
+    [("elastic inline", "pool", "python"), pytest.param(("elastic local",), marks=pytest.mark.cluster)],
     ids=lambda engines: engines[0],
 )
 @pytest.mark.timeout(600)
