@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from dataclasses import replace
+from itertools import islice
 
 from elastic.core.event import WorkerJoined
 from elastic.core.program import Program
@@ -57,7 +58,6 @@ class InlineTransport(Transport):
         if call is None:
             return decode_reply(encode_reply(self._station.sender.send([self._worker.collect()])))
         if self._ahead is not None:
-            following = self._calls[0] if self._calls else None
-            self._ahead.foresee(call.references, following.references if following else ())
+            self._ahead.foresee([call, *filter(None, islice(self._calls, 1))])
         received, _ = self._station.take_in(decode_call(encode_call(call)))
         return decode_reply(encode_reply(self._station.give_back(self._worker.work(received))))

@@ -1,6 +1,6 @@
 """Reading ahead: the chunks of the next call are read while those of this one are computed."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +10,7 @@ from elastic.core.program import Program
 from elastic.core.source import Reader
 from elastic.core.transform import OF_FRAMES
 from elastic.stages.sources.file_reader import FileReader
+from elastic.stages.wire import Call
 
 
 def pays(program: Program) -> bool:
@@ -38,9 +39,14 @@ class ReadingAhead(Reader):
         self._thread = ThreadPoolExecutor(1, "reading-ahead")
         self._ahead: dict[Reference, _Ahead] = {}
 
-    def foresee(self, now: Sequence[Reference], then: Sequence[Reference]) -> None:
-        """Begin to read what is asked for next, and then; what was read and is of neither is dropped."""
-        self._ahead = {reference: self._ahead.get(reference) or self._begun(reference) for reference in (*now, *then)}
+    def foresee(self, calls: Iterable[Call]) -> None:
+        """Begin to read what calls refer to; what was read and is of none of them is dropped.
+
+        A chunk that carries its payload is that, whatever its file has become.
+        """
+        several = [zip(call.references, call.payloads, strict=True) for call in calls]
+        wanted = [reference for pairs in several for reference, payload in pairs if payload is None]
+        self._ahead = {reference: self._ahead.get(reference) or self._begun(reference) for reference in wanted}
 
     def read_block(self, reference: Reference) -> bytes:
         ahead = self._ahead.get(reference)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from elastic.core.transform import Filter, FrameWords, Map, MapFrames
 from elastic.stages.frame import as_frame
 from elastic.stages.reading_ahead import ReadingAhead, pays
 from elastic.stages.sources import FileSource, TextLines
+from elastic.stages.wire import Call
 from elastic.stages.words import word_frame
-from tests.stages.stage_samples import program
+from tests.stages.stage_samples import by_value, call_of, program
 
 
 class Noted(Reader):
@@ -39,6 +41,12 @@ class Noted(Reader):
         return list(block)
 
 
+def referring(*numbers: int, payload: bytes | None = None) -> Call:
+    """Return a call of chunks by reference, or with payloads."""
+    references = tuple((number,) for number in numbers)
+    return replace(call_of(by_value(0, [])), references=references, payloads=(payload,) * len(numbers))
+
+
 @pytest.fixture
 def noted() -> Noted:
     return Noted()
@@ -46,8 +54,8 @@ def noted() -> Noted:
 
 def test_a_foreseen_chunk_is_read_once_and_by_the_thread(noted: Noted) -> None:
     ahead = ReadingAhead(noted)
-    ahead.foresee([(1,), (2,)], [(3,)])
-    ahead.foresee([(3,)], [])
+    ahead.foresee([referring(1, 2), referring(3)])
+    ahead.foresee([referring(3)])
     block = ahead.read_block((3,))
     assert ahead.parse((3,), block) == [0, 0, 0]
     ahead.close()
@@ -56,16 +64,25 @@ def test_a_foreseen_chunk_is_read_once_and_by_the_thread(noted: Noted) -> None:
 
 def test_a_chunk_that_nobody_foresaw_is_read_all_the_same(noted: Noted) -> None:
     ahead = ReadingAhead(noted)
-    ahead.foresee([(1,)], [])
-    ahead.foresee([(2,)], [])
+    ahead.foresee([referring(1)])
+    ahead.foresee([referring(2)])
     ahead.close()
     assert ahead.parse((1,), ahead.read_block((1,))) == [0]
     assert noted.read[-1] == (1, True), "what was of no call any more is dropped"
 
 
+def test_a_chunk_that_carries_its_payload_is_not_read_from_its_file(noted: Noted) -> None:
+    ahead = ReadingAhead(noted)
+    ahead.foresee([referring(3, payload=b"payload"), referring(2)])
+    assert ahead.parse((3,), b"xy") == list(b"xy")
+    assert ahead.read_block((2,)) == bytes(2)
+    ahead.close()
+    assert noted.read == [(2, False)]
+
+
 def test_who_parses_again_has_entries_of_his_own(noted: Noted) -> None:
     ahead = ReadingAhead(noted)
-    ahead.foresee([(2,)], [])
+    ahead.foresee([referring(2)])
     block = ahead.read_block((2,))
     first = ahead.parse((2,), block)
     assert ahead.parse((2,), block) == first
@@ -75,7 +92,7 @@ def test_who_parses_again_has_entries_of_his_own(noted: Noted) -> None:
 
 def test_errors_are_raised_where_the_chunk_is_asked_for(noted: Noted) -> None:
     ahead = ReadingAhead(noted)
-    ahead.foresee([(-1,), (13,)], [])
+    ahead.foresee([referring(-1, 13)])
     with pytest.raises(SourceError, match="-1 is gone"):
         ahead.read_block((-1,))
     block = ahead.read_block((13,))
