@@ -38,6 +38,8 @@ class ReadingAhead(Reader):
         self._reader = reader
         self._thread = ThreadPoolExecutor(1, "reading-ahead")
         self._ahead: dict[Reference, _Ahead] = {}
+        #: entries of the chunks of this call whose blocks were asked for
+        self._entries: dict[Reference, Future[Collection[Any]]] = {}
 
     def foresee(self, calls: Iterable[Call]) -> None:
         """Begin to read what calls refer to; what was read and is of none of them is dropped.
@@ -47,15 +49,21 @@ class ReadingAhead(Reader):
         several = [zip(call.references, call.payloads, strict=True) for call in calls]
         wanted = [reference for pairs in several for reference, payload in pairs if payload is None]
         self._ahead = {reference: self._ahead.get(reference) or self._begun(reference) for reference in wanted}
+        self._entries = {}
 
     def read_block(self, reference: Reference) -> bytes:
-        ahead = self._ahead.get(reference)
-        return self._reader.read_block(reference) if ahead is None else ahead.block.result()
+        # Whoever asks again, because it could not be read, has it read again.
+        ahead = self._ahead.pop(reference, None)
+        if ahead is None:
+            return self._reader.read_block(reference)
+        block = ahead.block.result()
+        self._entries[reference] = ahead.entries
+        return block
 
     def parse(self, reference: Reference, block: bytes) -> Collection[Any]:
         # Whoever parses a chunk again gets entries of his own.
-        ahead = self._ahead.pop(reference, None)
-        return self._reader.parse(reference, block) if ahead is None else ahead.entries.result()
+        entries = self._entries.pop(reference, None)
+        return self._reader.parse(reference, block) if entries is None else entries.result()
 
     def locate(self, reference: Reference, index: int) -> str:
         return self._reader.locate(reference, index)
@@ -65,7 +73,7 @@ class ReadingAhead(Reader):
 
     def close(self) -> None:
         """Read nothing any more."""
-        self._ahead = {}
+        self._ahead, self._entries = {}, {}
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _begun(self, reference: Reference) -> _Ahead:

@@ -101,6 +101,20 @@ def test_errors_are_raised_where_the_chunk_is_asked_for(noted: Noted) -> None:
     ahead.close()
 
 
+def test_a_chunk_that_could_not_be_read_is_read_again_when_it_is_sent_again(
+    noted: Noted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = ReadingAhead(noted)
+    ahead.foresee([referring(-1), referring(2)])
+    with pytest.raises(SourceError):
+        ahead.read_block((-1,))
+    monkeypatch.setattr(noted, "read_block", lambda reference: b"back")
+    ahead.foresee([referring(2), referring(-1)])
+    ahead.foresee([referring(-1)])
+    assert ahead.read_block((-1,)) == b"back"
+    ahead.close()
+
+
 def test_only_frames_of_files_are_read_ahead(tmp_path: Path, noted: Noted) -> None:
     (tmp_path / "text").touch()
     files = FileSource([tmp_path / "text"], TextLines()).reader()
