@@ -3,6 +3,7 @@
 The order is a JSON object (see `Order`); for each attempt a line is printed that begins with `ANSWERED`.
 """
 
+import importlib
 import json
 import sys
 import tempfile
@@ -48,9 +49,18 @@ def carry_out(order: Order) -> None:
         start = time.perf_counter() - began
         for key, label in order.contenders:
             (contender,) = [one for one in WORKLOADS[key].contenders if one.label == label]
-            told = {"workload": key, "contender": label, "start": start}
+            imported = _imported(contender)
+            told = {"workload": key, "contender": label, "start": start + imported}
             answer = json.dumps({**told, **_attempt(contender, key, order, session)})
             print(f"\n{ANSWERED}{answer}", flush=True)
+
+
+def _imported(contender: Contender) -> float:
+    """Import what a contender needs beside its engine, as engines do with what they need; returns the seconds."""
+    began = time.perf_counter()
+    for name in contender.modules:
+        importlib.import_module(name)
+    return time.perf_counter() - began
 
 
 def _attempt(contender: Contender, key: str, order: Order, session: Any) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Contender:
     baseline: str
     #: it does one part in so many of the work, because it would take minutes
     fraction: int = 1
-    #: modules that must be installed beside those of its engine
+    #: modules that must be installed beside those of its engine; importing them is part of the start
     modules: tuple[str, ...] = ()
 
     @property

@@ -13,6 +13,21 @@ if TYPE_CHECKING:
     from elastic.core.frame import Frame
 
 
+class FramedBlock(TextBlock):
+    """Lines of text whose frame was made ahead of time, by the function that would be asked for it."""
+
+    __slots__ = ("_frame",)
+
+    def __init__(self, lines: TextBlock, frame: "Frame") -> None:
+        super().__init__(lines.data)
+        self._frame = frame
+
+    @property
+    def frame(self) -> "Frame":
+        """The frame, which whoever gets it may change."""
+        return self._frame.clone()
+
+
 def as_frame(frame: "Frame") -> "Frame":
     """Return a frame as it is: what stands between entries and an aggregator of frames."""
     return frame
@@ -26,6 +41,8 @@ def frame_in(entries: Iterable[Any]) -> "Frame":
     Raises:
         UsageError: They do not fit together.
     """
+    if isinstance(entries, FramedBlock):
+        return entries.frame
     # Polars takes a carriage return at the very end for half a line end; here it is a character of the last line.
     if isinstance(entries, TextBlock) and not entries.data.endswith(b"\r"):
         lines: Frame = column_of(entries.data, ENTRY).collect()

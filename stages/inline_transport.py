@@ -2,8 +2,8 @@
 
 import time
 from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
-from itertools import islice
 
 from elastic.core.event import WorkerJoined
 from elastic.core.program import Program
@@ -26,11 +26,14 @@ class InlineTransport(Transport):
     def __init__(self) -> None:
         self._calls: deque[Call | None] = deque()
         self._arrived: list[Arrival] = []
+        # A program that leaves a CPU free is read ahead of, and what it has folded is encoded while it goes on.
         self._ahead: ReadingAhead | None = None
+        self._encoder: ThreadPoolExecutor | None = None
+        self._encoding: deque[Future[Reply]] = deque()
 
     def open(self, program: Program) -> None:
         if pays(program):
-            self._ahead = ReadingAhead(program.reader)
+            self._ahead, self._encoder = ReadingAhead(program), ThreadPoolExecutor(1, "encoding")
             program = replace(program, reader=self._ahead)
         self._station = Station.of(program, self.node_id, combine=False)
         self._station.add_worker(self.worker_id)
@@ -42,22 +45,34 @@ class InlineTransport(Transport):
 
     def poll(self, timeout: float) -> list[Arrival]:
         if not self._arrived and self._calls:
-            self._arrived.append(self._work(self._calls.popleft()))
+            self._do(self._calls.popleft())
+        elif not self._arrived and self._encoding:
+            wait([self._encoding[0]], timeout)
         elif not self._arrived:
             # Nothing can arrive here by itself: whoever polls waits for something else.
             time.sleep(timeout)
+        while self._encoding and self._encoding[0].done():
+            self._answer(self._station.sender.send([self._encoding.popleft().result()]))
         arrived, self._arrived = self._arrived, []
         return arrived
 
     def close(self) -> None:
         self._calls.clear()
-        if self._ahead is not None:
+        if self._ahead is not None and self._encoder is not None:
             self._ahead.close()
+            self._encoder.shutdown(wait=False, cancel_futures=True)
 
-    def _work(self, call: Call | None) -> Reply:
-        if call is None:
-            return decode_reply(encode_reply(self._station.sender.send([self._worker.collect()])))
+    def _do(self, call: Call | None) -> None:
+        """Work on a call, or hand out what is held."""
         if self._ahead is not None:
-            self._ahead.foresee([call, *filter(None, islice(self._calls, 1))])
-        received, _ = self._station.take_in(decode_call(encode_call(call)))
-        return decode_reply(encode_reply(self._station.give_back(self._worker.work(received))))
+            self._ahead.foresee(filter(None, (call, *self._calls)))
+        if call is not None:
+            received, _ = self._station.take_in(decode_call(encode_call(call)))
+            self._answer(self._station.give_back(self._worker.work(received)))
+        elif self._encoder is None:
+            self._answer(self._station.sender.send([self._worker.collect()]))
+        else:
+            self._encoding.append(self._encoder.submit(self._worker.release()))
+
+    def _answer(self, reply: Reply) -> None:
+        self._arrived.append(decode_reply(encode_reply(reply)))

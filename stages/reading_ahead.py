@@ -1,16 +1,21 @@
-"""Reading ahead: the chunks of the next call are read while those of this one are computed."""
+"""Reading ahead: the chunks of the next call are read, and made frames, while those of this one are computed."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from elastic.core.chunk import Reference
 from elastic.core.program import Program
 from elastic.core.source import Reader
-from elastic.core.transform import OF_FRAMES
+from elastic.core.transform import OF_FRAMES, FrameWords
+from elastic.stages.frame import FramedBlock, frame_in
 from elastic.stages.sources.file_reader import FileReader
+from elastic.stages.sources.text_block import TextBlock
 from elastic.stages.wire import Call
+
+if TYPE_CHECKING:
+    from elastic.core.frame import Frame
 
 
 def pays(program: Program) -> bool:
@@ -32,10 +37,12 @@ class _Ahead:
 
 
 class ReadingAhead(Reader):
-    """Another reader, some of whose chunks are read by a thread before they are asked for."""
+    """A program's reader, some of whose chunks are read by a thread before they are asked for."""
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    def __init__(self, program: Program) -> None:
+        first = program.transforms[0]
+        self._reader = program.reader
+        self._frame: Callable[[TextBlock], Frame] = first.function if isinstance(first, FrameWords) else frame_in
         self._thread = ThreadPoolExecutor(1, "reading-ahead")
         self._ahead: dict[Reference, _Ahead] = {}
         #: entries of the chunks of this call whose blocks were asked for
@@ -82,5 +89,7 @@ class ReadingAhead(Reader):
 
     def _parsed(self, reference: Reference, block: "Future[bytes]") -> Collection[Any]:
         entries = self._reader.parse(reference, block.result())
+        if isinstance(entries, TextBlock):
+            entries = FramedBlock(entries, self._frame(entries))
         len(entries)  # counted here, and known from then on
         return entries

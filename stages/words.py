@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from elastic.core.frame import polars_module
-from elastic.stages.frame import column_of
+from elastic.stages.frame import FramedBlock, column_of
 from elastic.stages.sources.text_block import TextBlock
 
 if TYPE_CHECKING:
@@ -57,8 +57,11 @@ def _without_wide(data: bytes) -> bytes:
 def word_frame(entries: Iterable[str]) -> "Frame":
     """Return the words of texts as the column `word`."""
     pl = polars_module()
+    if isinstance(entries, FramedBlock):
+        return entries.frame
     if not isinstance(entries, TextBlock):
         frame: Frame = pl.DataFrame({WORD: pl.Series(WORD, list(words(entries)), dtype=pl.String)})
         return frame
     lines = _without_wide(entries.data.translate(_ASCII))
-    return column_of(lines, WORD).filter(pl.col(WORD) != "").collect()
+    # Most of them are empty where text is indented; a length is compared faster than a text.
+    return column_of(lines, WORD).filter(pl.col(WORD).str.len_bytes() > 0).collect()

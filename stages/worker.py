@@ -1,7 +1,7 @@
 """The worker: applies the user's functions, and holds what it has folded until it is collected."""
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -91,14 +91,23 @@ class Worker:
             self._forget()
             return self._reply(call.batch_id, failure=self._unkept(error, call.first), unkept=True)
         self._accounts.append(self._account(call, blocks, folded))
-        answer = self._take() if call.collect else {}
+        answer = self._encoded(*self._released()) if call.collect else {}
         return self._reply(call.batch_id, seconds=time.perf_counter() - started, **answer)
 
     def collect(self) -> Reply:
         """Answer with everything that this worker holds, and hold nothing any more."""
-        started = time.perf_counter()
-        answer = self._take() if self._accounts else {}
-        return self._reply(COLLECT, seconds=time.perf_counter() - started, **answer)
+        return self.release()()
+
+    def release(self) -> Callable[[], Reply]:
+        """Hold nothing any more; what is returned makes the answer with what was held, in any thread."""
+        held, accounts = self._released()
+
+        def answer() -> Reply:
+            started = time.perf_counter()
+            encoded = self._encoded(held, accounts) if accounts else {}
+            return self._reply(COLLECT, seconds=time.perf_counter() - started, **encoded)
+
+        return answer
 
     def _limit(self, call: Call) -> float | None:
         """Return the seconds that a call may take; a cell keeps the time itself."""
@@ -216,10 +225,14 @@ class Worker:
         failure = replace(letter.failure, node_id=self.node_id, worker_id=self.worker_id)
         return replace(letter, failure=failure, receipt=receipt.token)
 
-    def _take(self) -> dict[str, Any]:
-        """Return what is held as the part of a reply, or why it cannot be had; nothing is held any more."""
+    def _released(self) -> tuple[Any, tuple[Account, ...]]:
+        """Return what is held, and hold it no more."""
         held, accounts = self._state, tuple(self._accounts)
         self._forget()
+        return held, accounts
+
+    def _encoded(self, held: Any, accounts: tuple[Account, ...]) -> dict[str, Any]:
+        """Return what was held as the part of a reply, or why it cannot be had."""
         try:
             state = compress(self._program.aggregator.encode(held))
         except StoreError as error:

@@ -31,6 +31,9 @@ _INT64, _UINT64 = -(1 << 63), 1 << 64
 #: Level 1: a fifth smaller than nothing costs more time than it saves on one machine, see benchmarks/.
 _ZSTD_LEVEL = 1
 
+#: Larger data, the state of many keys, is compressed by two threads (bytes): the master waits for it.
+_THREADED_BYTES = 8 << 20
+
 
 # ---------------------------------------------------------------- plain data
 
@@ -185,7 +188,11 @@ _PLAIN_BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 
 def compress(plain: bytes) -> bytes:
     """Return one zstd frame with size and checksum."""
-    return _compressor().compress(plain)
+    threads = 2 if len(plain) > _THREADED_BYTES else 0
+    compressor = zstandard.ZstdCompressor(
+        level=_ZSTD_LEVEL, threads=threads, write_checksum=True, write_content_size=True
+    )
+    return compressor.compress(plain)
 
 
 def decompress(frame: bytes | memoryview, *, limit: int = MAX_PLAIN_BYTES) -> bytes:
@@ -208,10 +215,6 @@ def decompress(frame: bytes | memoryview, *, limit: int = MAX_PLAIN_BYTES) -> by
     if not opener.eof or opener.unused_data or len(plain) != size:
         raise EncodingError("a frame is cut short or something follows it")
     return plain
-
-
-def _compressor() -> zstandard.ZstdCompressor:
-    return zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True, write_content_size=True)
 
 
 def digest(data: bytes | memoryview) -> bytes:

@@ -104,10 +104,12 @@ def pack_frame(frame: "Frame") -> bytes:
     The stream's reader is not made for damaged bytes, so that damage must be seen before it is asked.
     Format: https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format.
     """
-    pl, stream = polars_module(), BytesIO()
+    pl, stream, start = polars_module(), BytesIO(), len(_MAGIC) + _SUM_BYTES
+    stream.write(_MAGIC.ljust(start))
     frame.write_ipc_stream(stream, compat_level=pl.CompatLevel.oldest())
-    data = stream.getbuffer()
-    return b"".join([_MAGIC, xxhash.xxh3_128_digest(data), data])
+    with stream.getbuffer() as data:
+        data[len(_MAGIC) : start] = xxhash.xxh3_128_digest(data[start:])
+    return stream.getvalue()  # which is not a copy
 
 
 def unpack_frame(data: bytes | memoryview) -> "Frame":

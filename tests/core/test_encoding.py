@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import math
+import random
 import uuid
 from collections import Counter, OrderedDict, namedtuple
 from decimal import Decimal
@@ -91,6 +92,15 @@ def test_any_bytes_are_either_a_frame_or_an_encoding_error(data: bytes) -> None:
 @pytest.mark.parametrize("size", [0, 1, 1000, 3 << 20])
 def test_a_frame_opens_to_what_it_was_made_of(size: int) -> None:
     assert decompress(compress(b"x" * size)) == b"x" * size
+
+
+def test_large_data_opens_to_what_it_was_made_of_and_damage_is_noticed() -> None:
+    plain = random.Random(1).randbytes(1 << 20) * 9
+    frame = compress(plain)
+    assert frame == compress(plain)
+    assert decompress(frame) == plain
+    with pytest.raises(EncodingError):
+        decompress(frame[: len(frame) // 2] + b"x" + frame[len(frame) // 2 + 1 :])
 
 
 def test_every_flipped_byte_of_a_frame_is_noticed() -> None:

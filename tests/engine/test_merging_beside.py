@@ -134,7 +134,7 @@ def test_what_comes_as_fast_as_it_is_merged_is_committed_all_the_same(monkeypatc
     )
     flow = elastic.from_range(2_000, chunk_size=5).map(str).aggregate(Slow())
     assert flow.run(**ALL_OF_IT).value == ANSWER
-    assert max(kept) < sum(kept) / 3, "without waiting all but some of the first are kept at the end"
+    assert max(kept) < 3 * sum(kept) / 4, "without waiting all but some of the first are kept at the end: 100 of 101"
 
 
 def test_the_result_so_far_is_that_of_all_that_was_folded(monkeypatch: pytest.MonkeyPatch) -> None:

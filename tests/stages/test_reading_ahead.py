@@ -1,23 +1,25 @@
 """Reading ahead: the same chunks, entries and errors, with the next call's read while this one's are computed."""
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import elastic
 from elastic.aggregators import FrameCount
 from elastic.core.chunk import Reference
 from elastic.core.errors import SourceError, StepFailedError
 from elastic.core.source import Reader
-from elastic.core.transform import Filter, FrameWords, Map, MapFrames
-from elastic.stages.frame import as_frame
+from elastic.core.transform import Filter, FrameWords, Map, MapFrames, MapTables, Transform
+from elastic.stages.frame import FramedBlock, as_frame
 from elastic.stages.reading_ahead import ReadingAhead, pays
 from elastic.stages.sources import FileSource, TextLines
+from elastic.stages.transforms import apply
 from elastic.stages.wire import Call
 from elastic.stages.words import word_frame
 from tests.stages.stage_samples import by_value, call_of, program
@@ -53,7 +55,7 @@ def noted() -> Noted:
 
 
 def test_a_foreseen_chunk_is_read_once_and_by_the_thread(noted: Noted) -> None:
-    ahead = ReadingAhead(noted)
+    ahead = ReadingAhead(program(Map(str), reader=noted))
     ahead.foresee([referring(1, 2), referring(3)])
     ahead.foresee([referring(3)])
     block = ahead.read_block((3,))
@@ -63,7 +65,7 @@ def test_a_foreseen_chunk_is_read_once_and_by_the_thread(noted: Noted) -> None:
 
 
 def test_a_chunk_that_nobody_foresaw_is_read_all_the_same(noted: Noted) -> None:
-    ahead = ReadingAhead(noted)
+    ahead = ReadingAhead(program(Map(str), reader=noted))
     ahead.foresee([referring(1)])
     ahead.foresee([referring(2)])
     ahead.close()
@@ -72,7 +74,7 @@ def test_a_chunk_that_nobody_foresaw_is_read_all_the_same(noted: Noted) -> None:
 
 
 def test_a_chunk_that_carries_its_payload_is_not_read_from_its_file(noted: Noted) -> None:
-    ahead = ReadingAhead(noted)
+    ahead = ReadingAhead(program(Map(str), reader=noted))
     ahead.foresee([referring(3, payload=b"payload"), referring(2)])
     assert ahead.parse((3,), b"xy") == list(b"xy")
     assert ahead.read_block((2,)) == bytes(2)
@@ -81,7 +83,7 @@ def test_a_chunk_that_carries_its_payload_is_not_read_from_its_file(noted: Noted
 
 
 def test_who_parses_again_has_entries_of_his_own(noted: Noted) -> None:
-    ahead = ReadingAhead(noted)
+    ahead = ReadingAhead(program(Map(str), reader=noted))
     ahead.foresee([referring(2)])
     block = ahead.read_block((2,))
     first = ahead.parse((2,), block)
@@ -91,7 +93,7 @@ def test_who_parses_again_has_entries_of_his_own(noted: Noted) -> None:
 
 
 def test_errors_are_raised_where_the_chunk_is_asked_for(noted: Noted) -> None:
-    ahead = ReadingAhead(noted)
+    ahead = ReadingAhead(program(Map(str), reader=noted))
     ahead.foresee([referring(-1, 13)])
     with pytest.raises(SourceError, match="-1 is gone"):
         ahead.read_block((-1,))
@@ -104,7 +106,7 @@ def test_errors_are_raised_where_the_chunk_is_asked_for(noted: Noted) -> None:
 def test_a_chunk_that_could_not_be_read_is_read_again_when_it_is_sent_again(
     noted: Noted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ahead = ReadingAhead(noted)
+    ahead = ReadingAhead(program(Map(str), reader=noted))
     ahead.foresee([referring(-1), referring(2)])
     with pytest.raises(SourceError):
         ahead.read_block((-1,))
@@ -113,6 +115,29 @@ def test_a_chunk_that_could_not_be_read_is_read_again_when_it_is_sent_again(
     ahead.foresee([referring(-1)])
     assert ahead.read_block((-1,)) == b"back"
     ahead.close()
+
+
+@pytest.mark.parametrize("transform", [FrameWords(word_frame), MapFrames(as_frame), MapTables(as_frame)])
+def test_lines_of_text_are_made_a_frame_by_the_thread(tmp_path: Path, transform: Transform) -> None:
+    (tmp_path / "text").write_text("one two\nthree\n")
+    source = FileSource([tmp_path / "text"], TextLines())
+    reader, (piece,) = source.reader().columnar(), source.cut()
+    ahead = ReadingAhead(program(transform, reader=reader))
+    ahead.foresee([replace(call_of(by_value(0, [])), references=(piece.reference,), payloads=(None,))])
+    entries = ahead.parse(piece.reference, ahead.read_block(piece.reference))
+    ahead.close()
+    assert isinstance(entries, FramedBlock)
+    assert (list(entries), len(entries)) == (["one two", "three"], 2)
+    plain = reader.parse(piece.reference, reader.read_block(piece.reference))
+    assert_outputs_equal(apply(transform, entries), apply(transform, plain))
+    # Whoever changes the frame that he was given, changes his own.
+    entries.frame.insert_column(0, pl.Series("more", range(entries.frame.height)))
+    assert_outputs_equal(apply(transform, entries), apply(transform, plain))
+
+
+def assert_outputs_equal(found: Iterable[Any], expected: Iterable[Any]) -> None:
+    (one,), (other,) = found, expected
+    assert_frame_equal(one, other)
 
 
 def test_only_frames_of_files_are_read_ahead(tmp_path: Path, noted: Noted) -> None:

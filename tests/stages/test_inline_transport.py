@@ -1,0 +1,147 @@
+"""The inline transport: where programs of frames are read and encoded beside, and all others are not."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from elastic.aggregators import FrameCount
+from elastic.aggregators.frame import Pile
+from elastic.core.aggregator import AnyAggregator
+from elastic.core.chunk import Chunk
+from elastic.core.event import WorkerJoined
+from elastic.core.program import Program
+from elastic.core.tolerance import Tolerance
+from elastic.core.transform import FrameWords, Transform
+from elastic.stages.inline_transport import InlineTransport
+from elastic.stages.sources import FileSource, TextLines
+from elastic.stages.transport import Arrival
+from elastic.stages.wire import COLLECT, Call, Reply
+from elastic.stages.words import word_frame
+from tests.stages.stage_samples import KEY, Gather, by_value, call_of, program
+
+#: Long enough for any machine; nothing waits for it to be over.
+LONG = 60.0
+
+
+class Slow(FrameCount):
+    """Encodes when it is allowed to, and remembers which thread did."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.allowed = threading.Event()
+        self.thread: threading.Thread | None = None
+
+    def encode(self, state: Pile) -> bytes:
+        self.thread = threading.current_thread()
+        assert self.allowed.wait(LONG)
+        return super().encode(state)
+
+
+class Failing(FrameCount):
+    def encode(self, state: Pile) -> bytes:
+        raise ValueError("no bytes for this")
+
+
+def frames(folder: Path, aggregator: AnyAggregator, *, chunks: int) -> tuple[Program, list[Call]]:
+    """Return a program that counts words of a file, and calls of one chunk each."""
+    (folder / "text").write_text("".join([f"word{number:04}\n" for number in range(10 * chunks)]))
+    source = FileSource([folder / "text"], TextLines(), chunk_bytes=90)
+    pieces = list(source.cut())
+    assert len(pieces) == chunks
+    transforms: tuple[Transform, ...] = (FrameWords(word_frame),)
+    made = Program(source.reader().columnar(), transforms, aggregator, Tolerance(), KEY, "run", 0)
+    numbered = [Chunk(number, piece.position, 1_000, piece.reference) for number, piece in enumerate(pieces)]
+    return made, [call_of(chunk, batch_id=chunk.chunk_id) for chunk in numbered]
+
+
+def opened(made: Program) -> InlineTransport:
+    transport = InlineTransport()
+    transport.open(made)
+    (joined,) = transport.poll(0)
+    assert isinstance(joined, WorkerJoined)
+    return transport
+
+
+def answer(arrived: list[Arrival]) -> Reply:
+    (reply,) = arrived
+    assert isinstance(reply, Reply)
+    return reply
+
+
+def test_calls_go_on_while_what_was_folded_is_encoded(tmp_path: Path) -> None:
+    slow = Slow()
+    made, calls = frames(tmp_path, slow, chunks=3)
+    transport = opened(made)
+    for call in (calls[0], None, *calls[1:]):
+        transport.send("inline", call)
+    assert answer(transport.poll(LONG)).batch_id == 0
+    assert transport.poll(LONG) == [], "the collection is under way, and the next call need not wait for it"
+    assert [answer(transport.poll(LONG)).batch_id for _ in calls[1:]] == [1, 2]
+    assert transport.poll(0) == []
+    slow.allowed.set()
+    collected = answer(transport.poll(LONG))
+    assert collected.batch_id == COLLECT
+    assert collected.partial is not None
+    assert [account.first for account in collected.partial.accounts] == [0], "what came later is not among it"
+    assert slow.thread not in (None, threading.main_thread())
+    for _ in range(2):
+        transport.send("inline", None)
+    rest, none = collections(transport, 2)
+    assert rest.partial is not None
+    assert [account.first for account in rest.partial.accounts] == [1, 2]
+    assert none.partial is None, "each request has an answer of its own"
+    transport.close()
+
+
+def collections(transport: InlineTransport, count: int) -> list[Reply]:
+    """Return the next replies, which may come with one of several polls."""
+    arrived: list[Arrival] = []
+    for _ in range(100):
+        arrived += transport.poll(0.1)
+        if len(arrived) == count:
+            break
+    return [answer([reply]) for reply in arrived]
+
+
+def test_a_state_that_cannot_be_encoded_beside_is_a_failure_of_the_step(tmp_path: Path) -> None:
+    made, calls = frames(tmp_path, Failing(), chunks=1)
+    transport = opened(made)
+    transport.send("inline", calls[0])
+    transport.send("inline", None)
+    transport.poll(LONG)
+    (reply,) = collections(transport, 1)
+    assert reply.failure is not None
+    assert "no bytes for this" in reply.failure.message
+    transport.close()
+
+
+def test_a_transport_that_is_closed_waits_for_no_state(tmp_path: Path) -> None:
+    slow = Slow()
+    made, calls = frames(tmp_path, slow, chunks=1)
+    transport = opened(made)
+    transport.send("inline", calls[0])
+    transport.send("inline", None)
+    transport.poll(LONG)
+    assert transport.poll(0) == []
+    transport.close()
+    transport.close()
+    slow.allowed.set()
+
+
+@pytest.mark.parametrize("collect", [False, True])
+def test_other_programs_are_worked_on_by_one_thread(collect: bool) -> None:
+    threads = []
+
+    class Noting(Gather):
+        def encode(self, state: list[object]) -> bytes:
+            threads.append(threading.current_thread())
+            return super().encode(state)
+
+    transport = opened(program(aggregator=Noting()))
+    transport.send("inline", call_of(by_value(0, ["a"]), collect=collect))
+    transport.send("inline", None)
+    first, second = answer(transport.poll(0)), answer(transport.poll(0))
+    assert [reply.partial is not None for reply in (first, second)] == [collect, not collect]
+    assert threads == [threading.main_thread()]
+    transport.close()
