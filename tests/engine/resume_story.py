@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import elastic
-from elastic.aggregators import Collect, Count, Sum
+from elastic.aggregators import Collect, Count, FrameCount, Sum
 from elastic.core import flight
+from elastic.core.frame import is_frame
 from elastic.engine import master
 from elastic.engine.archive import Archive
 from elastic.engine.resume import Resumption, unfinished_step
@@ -86,6 +87,8 @@ STORIES: dict[str, Callable[[Path], elastic.Flow]] = {
     "sum": lambda _: elastic.from_iterable(list(range(ENTRIES)), chunk_size=30).map(work).aggregate(Sum()),
     "words": lambda folder: elastic.read_text(text(folder), chunk_bytes=600).flat_map(words_of).aggregate(Count()),
     "once": lambda _: elastic.from_iterable(iter(range(ENTRIES)), chunk_size=30).map(work).aggregate(Sum()),
+    # Only for processes that fork no more once they have gone on with it: Polars' threads are not in a child.
+    "frames": lambda folder: elastic.read_text(text(folder), chunk_bytes=600).words().aggregate(FrameCount()),
     "ordered": lambda _: elastic.from_range(ENTRIES, chunk_size=30).map(work).aggregate(Collect()),
     "wide": lambda folder: STORIES["words"](folder).options(shards=3),
     "letters": lambda _: (
@@ -96,6 +99,8 @@ STORIES: dict[str, Callable[[Path], elastic.Flow]] = {
 
 def plain(value: Any) -> Any:
     """Return a result as JSON can tell it."""
+    if is_frame(value):
+        return dict(value.iter_rows())
     return dict(value) if isinstance(value, Mapping) else value
 
 
