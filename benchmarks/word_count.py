@@ -1,10 +1,12 @@
 """W1, W1d, W1-parts and W1-frames: the words of large files, with many different words and with few."""
 
+from collections.abc import Callable
+
 from benchmarks.corpus import Corpus
 from benchmarks.word_frame import frame_contenders
 from benchmarks.word_part import part_contenders
 from benchmarks.word_peer import contenders
-from benchmarks.workload import Workload
+from benchmarks.workload import Contender, Workload
 
 _MANY = Corpus("sources", piece_bytes=4 << 20)
 _FEW = Corpus("documentation", piece_bytes=4 << 20)
@@ -20,58 +22,47 @@ _NOTES = (
     "counts in this way in so many processes takes less.",
 )
 
-MANY_WORDS = Workload(
-    key="W1",
-    title="Word count, many distinct words",
-    unit="MiB",
-    of_text=True,
-    full=_FULL,
-    units=_MANY.mebibytes,
-    contenders=contenders(_MANY),
-    notes=_NOTES,
+
+def _of_words(
+    key: str, title: str, corpus: Corpus, contenders: Callable[[Corpus], tuple[Contender, ...]], *notes: str
+) -> Workload:
+    """Return a workload whose contenders count the words of a corpus."""
+    return Workload(
+        key=key,
+        title=title,
+        unit="MiB",
+        of_text=True,
+        full=_FULL,
+        units=corpus.mebibytes,
+        contenders=contenders(corpus),
+        notes=notes,
+    )
+
+
+MANY_WORDS = _of_words("W1", "Word count, many distinct words", _MANY, contenders, *_NOTES)
+
+FEW_WORDS = _of_words("W1d", "Word count, few distinct words", _FEW, contenders, *_NOTES)
+
+PARTS = _of_words(
+    "W1-parts",
+    "Word count by block, many distinct words, part by part",
+    _MANY,
+    part_contenders,
+    "*Parts of ours* are those of a run, done by one process for one chunk of 4 MiB after another: words counted "
+    "in a table of the chunk, as by a worker; the table encoded and compressed, as it travels and is kept; read "
+    "and merged into the result, as by the master. So many CPUs cannot do that in less than the sum divided by "
+    "their number; *elastic local* starts its workers too, makes receipts and commits. Where workers keep their "
+    "tables for longer, as they do after a collection that took long, they count more slowly and there is less to "
+    "merge.",
 )
 
-FEW_WORDS = Workload(
-    key="W1d",
-    title="Word count, few distinct words",
-    unit="MiB",
-    of_text=True,
-    full=_FULL,
-    units=_FEW.mebibytes,
-    contenders=contenders(_FEW),
-    notes=_NOTES,
-)
-
-PARTS = Workload(
-    key="W1-parts",
-    title="Word count by block, many distinct words, part by part",
-    unit="MiB",
-    of_text=True,
-    full=_FULL,
-    units=_MANY.mebibytes,
-    contenders=part_contenders(_MANY),
-    notes=(
-        "*Parts of ours* are those of a run, done by one process for one chunk of 4 MiB after another: words counted "
-        "in a table of the chunk, as by a worker; the table encoded and compressed, as it travels and is kept; read "
-        "and merged into the result, as by the master. So many CPUs cannot do that in less than the sum divided by "
-        "their number; *elastic local* starts its workers too, makes receipts and commits. Where workers keep their "
-        "tables for longer, as they do after a collection that took long, they count more slowly and there is less to "
-        "merge.",
-    ),
-)
-
-FRAMES = Workload(
-    key="W1-frames",
-    title="Word count by frames, many distinct words",
-    unit="MiB",
-    of_text=True,
-    full=_FULL,
-    units=_MANY.mebibytes,
-    contenders=frame_contenders(_MANY),
-    notes=(
-        "Ours is `words()` and `FrameCount()` with chunks of 16 MiB, and is compared with Polars alone. Inline, Polars "
-        "has all CPUs, as it has alone; each of several workers has one.",
-        "*Parts of ours* are those of a run that Polars has a part in, one chunk after another by the code of a run: "
-        "read, made a frame of words, and grouped. Nothing is encoded, kept or merged, and no lines are counted.",
-    ),
+FRAMES = _of_words(
+    "W1-frames",
+    "Word count by frames, many distinct words",
+    _MANY,
+    frame_contenders,
+    "Ours is `words()` and `FrameCount()` with chunks of 16 MiB, and is compared with Polars alone. Inline, Polars "
+    "has all CPUs, as it has alone; each of several workers has one.",
+    "*Parts of ours* are those of a run that Polars has a part in, one chunk after another by the code of a run: "
+    "read, made a frame of words, and grouped. Nothing is encoded, kept or merged, and no lines are counted.",
 )

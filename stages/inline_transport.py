@@ -1,4 +1,4 @@
-"""The inline transport: everything in this process, and the user's code in this thread."""
+"""The inline transport: everything in this process, and the user's functions in this thread."""
 
 import time
 from collections import deque
@@ -28,12 +28,12 @@ class InlineTransport(Transport):
         self._arrived: list[Arrival] = []
         # A program that leaves a CPU free is read ahead of, and what it has folded is encoded while it goes on.
         self._ahead: ReadingAhead | None = None
-        self._encoder: ThreadPoolExecutor | None = None
+        self._encoder = ThreadPoolExecutor(1, "encoding")
         self._encoding: deque[Future[Reply]] = deque()
 
     def open(self, program: Program) -> None:
         if pays(program):
-            self._ahead, self._encoder = ReadingAhead(program), ThreadPoolExecutor(1, "encoding")
+            self._ahead = ReadingAhead(program)
             program = replace(program, reader=self._ahead)
         self._station = Station.of(program, self.node_id, combine=False)
         self._station.add_worker(self.worker_id)
@@ -58,9 +58,9 @@ class InlineTransport(Transport):
 
     def close(self) -> None:
         self._calls.clear()
-        if self._ahead is not None and self._encoder is not None:
+        self._encoder.shutdown(wait=False, cancel_futures=True)
+        if self._ahead is not None:
             self._ahead.close()
-            self._encoder.shutdown(wait=False, cancel_futures=True)
 
     def _do(self, call: Call | None) -> None:
         """Work on a call, or hand out what is held."""
@@ -69,7 +69,7 @@ class InlineTransport(Transport):
         if call is not None:
             received, _ = self._station.take_in(decode_call(encode_call(call)))
             self._answer(self._station.give_back(self._worker.work(received)))
-        elif self._encoder is None:
+        elif self._ahead is None:
             self._answer(self._station.sender.send([self._worker.collect()]))
         else:
             self._encoding.append(self._encoder.submit(self._worker.release()))

@@ -1,4 +1,4 @@
-"""Reading ahead: the chunks of the next call are read, and made frames, while those of this one are computed."""
+"""Reading ahead: the chunks of the next calls are read, and made frames, while those of this one are computed."""
 
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 #: The column of entries that are not mappings.
 ENTRY = "entry"
 
-#: In front of the bytes of a frame, and the length of the checksum that follows.
-_MAGIC, _SUM_BYTES = b"EFRAME1\n", 16
+#: In front of the bytes of a frame; a checksum of 16 bytes follows, and then the stream.
+_MAGIC = b"EFRAME1\n"
+_START = len(_MAGIC) + 16
 
 
 def polars_module() -> Any:
@@ -104,11 +105,11 @@ def pack_frame(frame: "Frame") -> bytes:
     The stream's reader is not made for damaged bytes, so that damage must be seen before it is asked.
     Format: https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format.
     """
-    pl, stream, start = polars_module(), BytesIO(), len(_MAGIC) + _SUM_BYTES
-    stream.write(_MAGIC.ljust(start))
+    pl, stream = polars_module(), BytesIO()
+    stream.write(_MAGIC.ljust(_START))
     frame.write_ipc_stream(stream, compat_level=pl.CompatLevel.oldest())
     with stream.getbuffer() as data:
-        data[len(_MAGIC) : start] = xxhash.xxh3_128_digest(data[start:])
+        data[len(_MAGIC) : _START] = xxhash.xxh3_128_digest(data[_START:])
     return stream.getvalue()  # which is not a copy
 
 
@@ -118,12 +119,12 @@ def unpack_frame(data: bytes | memoryview) -> "Frame":
     Raises:
         EncodingError: The bytes are damaged, or not made by `pack_frame`.
     """
-    pl, start = polars_module(), len(_MAGIC) + _SUM_BYTES
+    pl = polars_module()
     view = memoryview(data)
-    if view[: len(_MAGIC)] != _MAGIC or view[len(_MAGIC) : start] != xxhash.xxh3_128_digest(view[start:]):
+    if view[: len(_MAGIC)] != _MAGIC or view[len(_MAGIC) : _START] != xxhash.xxh3_128_digest(view[_START:]):
         raise EncodingError("these bytes are not a frame, or were changed; was it saved by another aggregator?")
     try:
-        frame: Frame = pl.read_ipc_stream(BytesIO(view[start:]))
+        frame: Frame = pl.read_ipc_stream(BytesIO(view[_START:]))
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         raise EncodingError(f"these bytes are not a frame ({error})") from error
     return frame

@@ -125,6 +125,8 @@ def test_ctrl_c_waits_for_no_merge(tmp_path: Path) -> None:
 
 def test_what_comes_as_fast_as_it_is_merged_is_committed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(master, "_MOST_LATE", 0.05)
+    # A disk that is slow once would make the pause after that commit as long as many merges.
+    monkeypatch.setattr(master, "_COMMIT_SHARE", 0)
     monkeypatch.setitem(SECONDS, "merge", 0.02)
     GO_ON.clear()
     kept: list[int] = []
@@ -134,7 +136,7 @@ def test_what_comes_as_fast_as_it_is_merged_is_committed_all_the_same(monkeypatc
     )
     flow = elastic.from_range(2_000, chunk_size=5).map(str).aggregate(Slow())
     assert flow.run(**ALL_OF_IT).value == ANSWER
-    assert max(kept) < 3 * sum(kept) / 4, "without waiting all but some of the first are kept at the end: 100 of 101"
+    assert max(kept) < sum(kept) / 3, "without waiting all but some of the first are kept at the end"
 
 
 def test_the_result_so_far_is_that_of_all_that_was_folded(monkeypatch: pytest.MonkeyPatch) -> None:
