@@ -56,6 +56,9 @@ class FrameAggregator(Aggregator[Any, Pile, Any]):
         UsageError: Polars is not installed, or a frame does not have the columns that are needed.
     """
 
+    #: A state of many keys takes as long to be read as it took to be written.
+    by_reference = True
+
     def __init__(self) -> None:
         polars_module()
 

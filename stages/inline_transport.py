@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from elastic.core.event import WorkerJoined
 from elastic.core.program import Program
-from elastic.stages.reading_ahead import ReadingAhead, pays
+from elastic.stages.reading_ahead import THREADS, ReadingAhead, pays
 from elastic.stages.station import Station
 from elastic.stages.transport import Arrival, Transport
 from elastic.stages.wire import Call, Reply, decode_call, decode_reply, encode_call, encode_reply
@@ -17,7 +17,8 @@ from elastic.stages.worker import Worker
 class InlineTransport(Transport):
     """One node with one worker, which works while it is polled.
 
-    Calls and replies pass through the same bytes as on a cluster, so that what works here works there.
+    Calls and replies pass through the same bytes as on a cluster, so that what works here works there; only a state
+    that its aggregator passes by reference is also taken along as it is.
     """
 
     node_id = "inline"
@@ -38,7 +39,8 @@ class InlineTransport(Transport):
         self._station = Station.of(program, self.node_id, combine=False)
         self._station.add_worker(self.worker_id)
         self._worker = Worker(program, node_id=self.node_id, worker_id=self.worker_id)
-        self._arrived.append(WorkerJoined(self.node_id, self.worker_id, on_master=True))
+        ahead = 0 if self._ahead is None else THREADS
+        self._arrived.append(WorkerJoined(self.node_id, self.worker_id, on_master=True, ahead=ahead))
 
     def send(self, node_id: str, call: Call | None) -> None:
         self._calls.append(call)
@@ -75,4 +77,8 @@ class InlineTransport(Transport):
             self._encoding.append(self._encoder.submit(self._worker.release()))
 
     def _answer(self, reply: Reply) -> None:
-        self._arrived.append(decode_reply(encode_reply(reply)))
+        arrived = decode_reply(encode_reply(reply))
+        if reply.partial is not None and arrived.partial is not None:
+            # No message carries this, and here none needs to.
+            arrived = replace(arrived, partial=replace(arrived.partial, at_hand=reply.partial.at_hand))
+        self._arrived.append(arrived)

@@ -17,6 +17,10 @@ from elastic.stages.wire import Call
 if TYPE_CHECKING:
     from elastic.core.frame import Frame
 
+#: Much of a chunk is one thread's work: splitting its text at one time, counting its lines at another. Two chunks that
+#: are made ready while a third one is computed leave neither of two CPUs without work; one took 8 % longer.
+THREADS = 2
+
 
 def pays(program: Program) -> bool:
     """Tell whether a program has a CPU left for a thread that reads.
@@ -37,13 +41,13 @@ class _Ahead:
 
 
 class ReadingAhead(Reader):
-    """A program's reader, some of whose chunks are read by a thread before they are asked for."""
+    """A program's reader, some of whose chunks are read by threads before they are asked for."""
 
     def __init__(self, program: Program) -> None:
         first = program.transforms[0]
         self._reader = program.reader
         self._frame: Callable[[TextBlock], Frame] = first.function if isinstance(first, FrameWords) else frame_in
-        self._thread = ThreadPoolExecutor(1, "reading-ahead")
+        self._threads = ThreadPoolExecutor(THREADS, "reading-ahead")
         self._ahead: dict[Reference, _Ahead] = {}
         #: entries of the chunks of this call whose blocks were asked for
         self._entries: dict[Reference, Future[Collection[Any]]] = {}
@@ -81,15 +85,19 @@ class ReadingAhead(Reader):
     def close(self) -> None:
         """Read nothing any more."""
         self._ahead, self._entries = {}, {}
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _begun(self, reference: Reference) -> _Ahead:
-        block = self._thread.submit(self._reader.read_block, reference)
-        return _Ahead(block, self._thread.submit(self._parsed, reference, block))
+        block: Future[bytes] = Future()
+        return _Ahead(block, self._threads.submit(self._prepared, reference, block))
 
-    def _parsed(self, reference: Reference, block: "Future[bytes]") -> Collection[Any]:
+    def _prepared(self, reference: Reference, block: "Future[bytes]") -> Collection[Any]:
+        try:
+            block.set_result(self._reader.read_block(reference))
+        except BaseException as error:
+            block.set_exception(error)
+            raise
         entries = self._reader.parse(reference, block.result())
         if isinstance(entries, TextBlock):
-            entries = FramedBlock(entries, self._frame(entries))
-        len(entries)  # counted here, and known from then on
+            return FramedBlock(entries, self._frame(entries))
         return entries

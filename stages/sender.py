@@ -114,7 +114,7 @@ class NodeSender:
         mark = digest_of(states, processed)
         accounts = tuple(self._stamped(account, mark) for account in processed)
         self.chunks += sum(map(len, accounts))
-        return Partial(accounts, states, mark)
+        return Partial(accounts, states, mark, at_hand=partials[0].at_hand if len(partials) == 1 else None)
 
     def _merge(self, states: tuple[bytes, ...], aggregator: AnyAggregator) -> bytes:
         merged = aggregator.decode(decompress(states[0]))

@@ -31,6 +31,10 @@ class Aggregator(ABC, Generic[EntryT, StateT, ResultT]):
     #: False: states are not kept on disk, because what they hold has left already (see `Emit`).
     stored: bool = True
 
+    #: True: a master in the worker's process (`cluster="inline"`) merges the state itself, and not what was encoded of
+    #: it to be kept. For states that take long to decode.
+    by_reference: bool = False
+
     @abstractmethod
     def create(self) -> StateT:
         """Return the state of no entries."""

@@ -21,6 +21,8 @@ class WorkerJoined:
     node_id: str
     worker_id: str
     on_master: bool = False  #: the node is the master's own
+    #: calls that it takes beyond `calls_per_worker`, because it prepares them while others are computed
+    ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)

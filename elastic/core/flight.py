@@ -45,6 +45,8 @@ class Node:
 
     node_id: str
     on_master: bool
+    #: calls that each of its workers takes beyond `calls_per_worker`
+    ahead: int = 0
     workers: set[str] = field(default_factory=set)
     #: batches sent and not answered
     calls: int = 0
@@ -144,9 +146,9 @@ class Flight:
         """Return the nodes that take another call, sorted by id."""
         return Candidates(self.nodes, self._open)
 
-    def join(self, node_id: str, worker_id: str, *, on_master: bool) -> None:
+    def join(self, node_id: str, worker_id: str, *, on_master: bool, ahead: int) -> None:
         """A worker takes part."""
-        node = self.nodes.setdefault(node_id, Node(node_id, on_master, pause=self.collect_seconds))
+        node = self.nodes.setdefault(node_id, Node(node_id, on_master, ahead, pause=self.collect_seconds))
         self.workers += worker_id not in node.workers
         node.workers.add(worker_id)
         self._count(node)
@@ -169,7 +171,7 @@ class Flight:
 
     def _count(self, node: Node) -> None:
         """Count again what a node takes, after anything about it has changed."""
-        room = max(0, len(node.workers) * self.calls_per_worker - node.calls)
+        room = max(0, len(node.workers) * (self.calls_per_worker + node.ahead) - node.calls)
         self.credits += room - node.room
         if room and not node.room:
             insort(self._open, node.node_id)

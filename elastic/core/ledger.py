@@ -137,7 +137,7 @@ class Ledger:
         return ()
 
     def _on_worker_joined(self, event: events.WorkerJoined) -> Iterable[Instruction]:
-        self._flight.join(event.node_id, event.worker_id, on_master=event.on_master)
+        self._flight.join(event.node_id, event.worker_id, on_master=event.on_master, ahead=event.ahead)
         return ()
 
     def _on_worker_lost(self, event: events.WorkerLost) -> Iterable[Instruction]:

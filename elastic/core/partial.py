@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from elastic.core.encoding import digest, pack
 from elastic.core.failure import DeadLetter
@@ -47,6 +48,8 @@ class Partial:
     digest: bytes
     #: the receipts as they are kept; put on by the master's receiver when all of them verify
     rows: tuple[ReceiptRow, ...] = ()
+    #: the one state itself, where it has not left its process and the aggregator passes it `by_reference`
+    at_hand: Any = None
 
     @property
     def letters(self) -> tuple[DeadLetter, ...]:

@@ -6,7 +6,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial as bound
 from typing import Any
 
@@ -78,7 +78,7 @@ class Aggregation:
     def fold(self, partial: Partial) -> None:
         """Merge a partial into the state, at once or soon."""
         others = f" and {partial.chunks - 1} others" if partial.chunks > 1 else ""
-        merge = bound(self._merge_all, partial.states, f"chunk {partial.first}{others}")
+        merge = bound(self._merge_all, partial.states, f"chunk {partial.first}{others}", partial.at_hand)
         waiting = [future for _, future in self._merges if not future.done()]
         if waiting or (self._may_be_beside and sum(map(len, partial.states)) >= _BESIDE_BYTES):
             if len(waiting) >= _MOST_WAITING:
@@ -88,7 +88,7 @@ class Aggregation:
             merged = Future()
             merged.set_result(merge())
         self._merges.append((partial, merged))
-        self._uncommitted.append(partial)
+        self._uncommitted.append(replace(partial, at_hand=None))
 
     @property
     def is_merged(self) -> bool:
@@ -149,13 +149,17 @@ class Aggregation:
         """Release what is open; may be called twice. A merge that nobody will ask for any more is not waited for."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _merge_all(self, states: Iterable[bytes], what: str) -> Merged:
-        """Merge states, and return what it took."""
+    def _merge_all(self, states: Iterable[bytes], what: str, at_hand: Any = None) -> Merged:
+        """Merge states, or the one of them that is at hand, and return what it took."""
         began = time.perf_counter()
         try:
             with self._lock:
-                for frame in states:
-                    self._merge(decompress(frame))
+                if at_hand is None:
+                    for frame in states:
+                        self._merge(decompress(frame))
+                else:
+                    self._state = at_hand if self._is_fresh else self._aggregator.merge(self._state, at_hand)
+                    self._is_fresh = False
         except ElasticError:
             raise
         except (Exception, SystemExit) as error:

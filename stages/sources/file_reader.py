@@ -79,8 +79,9 @@ class FileReader(Reader):
 
     @staticmethod
     def _range(file: BinaryIO, part: FileRange) -> bytes:
-        data = read_exactly(file, part, part.base, part.end - part.base)
-        if part.start and data.find(b"\n", 0, -1) < 0:
+        count = part.end - part.base
+        data = read_exactly(file, part, part.base, count + _overhang(file, part))
+        if part.start and data.find(b"\n", 0, count - 1) < 0:
             return b""  # inside of a record that began in an earlier range
         if part.end == part.size or data.endswith(b"\n"):
             return data
@@ -94,6 +95,18 @@ class FileReader(Reader):
             return None
         with opened(part, self.remotes) as file:
             return read_exactly(file, part, 0, block.at).count(b"\n")
+
+
+def _overhang(file: BinaryIO, part: FileRange) -> int:
+    """Return how many bytes of a range's last record lie behind the range, or 0 where that is not seen at once.
+
+    Then the range and they are read in one piece, which would have to be copied to be joined. What comes from far away
+    is read from its start to its end instead.
+    """
+    if part.end == part.size or is_url(part.path):
+        return 0
+    near = read_exactly(file, part, part.end - 1, 1 + min(_TAIL_BYTES, part.size - part.end))
+    return max(near.find(b"\n"), 0)
 
 
 def _tail(file: BinaryIO, part: FileRange) -> list[bytes]:

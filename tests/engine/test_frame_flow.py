@@ -51,6 +51,33 @@ def test_words_as_a_frame_are_counted_with_the_same_receipts_and_answer(text: Pa
         assert other.receipts == plain.receipts
 
 
+class Unread(FrameCount):
+    """Reads no state."""
+
+    def decode(self, data: bytes) -> Any:
+        raise ValueError("a state was read")
+
+
+def test_a_state_that_is_at_hand_is_not_read_from_what_is_kept_of_it(text: Path, tmp_path: Path) -> None:
+    lines = elastic.read_text(text, chunk_bytes=400).words()
+    result = lines.aggregate(Unread()).run(**QUICK, home=tmp_path / "home")
+    assert frame_of_counts(result.value) == Counter(TEXT.split())
+    assert elastic.verify("last", home=tmp_path / "home").ok
+
+
+class Unmerged(FrameCount):
+    """Has no way to merge two states."""
+
+    def merge(self, state: Any, other: Any) -> Any:
+        raise ValueError("two are one too many")
+
+
+def test_a_state_that_is_at_hand_and_cannot_be_merged_ends_the_step_with_its_chunks(text: Path) -> None:
+    flow = elastic.read_text(text, chunk_bytes=400).words().aggregate(Unmerged())
+    with pytest.raises(StepFailedError, match=r"failed in merge on chunk .*two are one too many"):
+        flow.run(**QUICK)
+
+
 def test_workers_count_frames_as_this_process_does(text: Path, cluster: str) -> None:
     lines = elastic.read_text(text, chunk_bytes=400)
     result = lines.words().aggregate(FrameCount()).run(cluster=cluster)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from source_samples import BOM, TEXTS, chunks, entries, lines_of
 
 from elastic.core.errors import DecodingError
-from elastic.stages.sources import FileSource, TextLines
+from elastic.stages.sources import FileSource, TextLines, file_reader
 from elastic.stages.sources.block import FileRange
 
 NASTY = pytest.mark.parametrize("data", TEXTS.values(), ids=TEXTS)
@@ -22,7 +22,12 @@ def written(folder: Path, data: bytes) -> Path:
 
 @NASTY
 @pytest.mark.parametrize("ship", ["reference", "value"])
-def test_a_file_cut_at_any_byte_gives_the_same_lines(tmp_path: Path, data: bytes, ship: str) -> None:
+@pytest.mark.parametrize("tail", [1, 3, 1 << 16])
+def test_a_file_cut_at_any_byte_gives_the_same_lines(
+    tmp_path: Path, data: bytes, ship: str, tail: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However far the end of a line lies behind a range, and however little is looked at for it at once.
+    monkeypatch.setattr(file_reader, "_TAIL_BYTES", tail)
     path = written(tmp_path, data)
     expected = [line for _, line in lines_of(data)]
     for chunk_bytes in range(1, len(data) + 3):

@@ -2,18 +2,23 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
 from elastic.aggregators import FrameCount
 from elastic.aggregators.frame import Pile
 from elastic.core.aggregator import AnyAggregator
 from elastic.core.chunk import Chunk
+from elastic.core.encoding import decompress
 from elastic.core.event import WorkerJoined
+from elastic.core.partial import Partial
 from elastic.core.program import Program
 from elastic.core.tolerance import Tolerance
 from elastic.core.transform import FrameWords, Transform
 from elastic.stages.inline_transport import InlineTransport
+from elastic.stages.reading_ahead import THREADS
 from elastic.stages.sources import FileSource, TextLines
 from elastic.stages.transport import Arrival
 from elastic.stages.wire import COLLECT, Call, Reply
@@ -53,6 +58,19 @@ def frames(folder: Path, aggregator: AnyAggregator, *, chunks: int) -> tuple[Pro
     made = Program(source.reader().columnar(), transforms, aggregator, Tolerance(), KEY, "run", 0)
     numbered = [Chunk(number, piece.position, 1_000, piece.reference) for number, piece in enumerate(pieces)]
     return made, [call_of(chunk, batch_id=chunk.chunk_id) for chunk in numbered]
+
+
+def collected(made: Program, calls: list[Call]) -> Partial:
+    """Return what the worker of a program hands out after some calls."""
+    transport = opened(made)
+    for call in (*calls, None):
+        transport.send("inline", call)
+    for _ in calls:
+        transport.poll(LONG)
+    (reply,) = collections(transport, 1)
+    transport.close()
+    assert reply.partial is not None
+    return reply.partial
 
 
 def opened(made: Program) -> InlineTransport:
@@ -127,6 +145,31 @@ def test_a_transport_that_is_closed_waits_for_no_state(tmp_path: Path) -> None:
     transport.close()
     transport.close()
     slow.allowed.set()
+
+
+def test_a_state_of_frames_comes_along_with_what_is_kept_of_it(tmp_path: Path) -> None:
+    count = FrameCount()
+    partial = collected(*frames(tmp_path, count, chunks=2))
+    (kept,) = partial.states
+    assert rows(count.finish(partial.at_hand)) == rows(count.finish(count.decode(decompress(kept))))
+    assert len(rows(count.finish(partial.at_hand))) == 20
+
+
+def rows(frame: pl.DataFrame) -> list[tuple[Any, ...]]:
+    return sorted(frame.rows())
+
+
+def test_other_states_come_only_as_bytes() -> None:
+    assert collected(program(), [call_of(by_value(0, ["a"]))]).at_hand is None
+
+
+def test_a_worker_that_reads_ahead_takes_calls_for_all_of_its_threads(tmp_path: Path) -> None:
+    made, _ = frames(tmp_path, FrameCount(), chunks=1)
+    for some, ahead in ((made, THREADS), (program(), 0)):
+        transport = InlineTransport()
+        transport.open(some)
+        assert transport.poll(0) == [WorkerJoined("inline", "inline/0", on_master=True, ahead=ahead)]
+        transport.close()
 
 
 @pytest.mark.parametrize("collect", [False, True])
