@@ -88,7 +88,7 @@ STORIES: dict[str, Callable[[Path], elastic.Flow]] = {
     "words": lambda folder: elastic.read_text(text(folder), chunk_bytes=600).flat_map(words_of).aggregate(Count()),
     "once": lambda _: elastic.from_iterable(iter(range(ENTRIES)), chunk_size=30).map(work).aggregate(Sum()),
     # Only for processes that fork no more once they have gone on with it: Polars' threads are not in a child.
-    "frames": lambda folder: elastic.read_text(text(folder), chunk_bytes=600).words().aggregate(FrameCount()),
+    "frames": lambda folder: elastic.read_text(text(folder), chunk_bytes=200).words().aggregate(FrameCount()),
     "ordered": lambda _: elastic.from_range(ENTRIES, chunk_size=30).map(work).aggregate(Collect()),
     "wide": lambda folder: STORIES["words"](folder).options(shards=3),
     "letters": lambda _: (
