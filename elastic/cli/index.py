@@ -7,6 +7,8 @@ from typing import Any
 
 import typer
 
+from elastic.cli.plain import lighten
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -83,7 +85,10 @@ def _made(name: str, entry: Entry) -> Any:
     else:
         holder.command(name, epilog=getattr(module, entry.epilog) if entry.epilog else None)(found)
     group: Any = typer.main.get_command(holder)
-    return group.commands[name]
+    command = group.commands[name]
+    for one in (command, *getattr(command, "commands", {}).values()):
+        lighten(one)
+    return command
 
 
 def _nothing() -> None:

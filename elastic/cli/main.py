@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from elastic.cli.index import INDEX, Shelf
+from elastic.cli.plain import lighten
 from elastic.core.errors import (
     EXIT_SUSPENDED,
     ElasticError,
@@ -33,6 +34,7 @@ class Commands(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = cast("Any", Shelf())
+        lighten(self)
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(INDEX)

@@ -26,6 +26,22 @@ def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[byt
     "arguments", [["--help"], ["--version"], ["example", "--help"], ["flow", "run", "--help"]], ids=str
 )
 def test_help_imports_nothing_that_takes_long(arguments: list[str]) -> None:
+    assert imported(HEAVY, arguments) == []
+
+
+@pytest.mark.parametrize("several", [0, 1, 2])
+def test_texts_and_defaults_are_taken_without_what_checks_the_types_of_others(several: int, tmp_path: Path) -> None:
+    paths = [str(tmp_path / f"{number}.txt") for number in range(several)]
+    for path in paths:
+        Path(path).write_text("a line")
+    count = ["example", "word-count", *paths, "--cluster", "inline", "--errors", "strict"]
+    home = {"ELASTIC_HOME": str(tmp_path / "home")}
+    assert imported(("pydantic", "ray"), count, **home) == []
+    assert imported(("pydantic", "ray"), [*count, "--top", "3"], **home) == ["pydantic"]
+
+
+def imported(names: tuple[str, ...], arguments: list[str], **environment: str) -> list[str]:
+    """Return those of some modules that a command imports, which ends well."""
     code = f"""
 import sys
 sys.argv = ["elastic", *{arguments!r}]
@@ -34,11 +50,11 @@ try:
     main()
 except SystemExit as ended:
     assert not ended.code
-print(sorted(set({HEAVY!r}) & set(sys.modules)))
+print(*sorted(set({names!r}) & set(sys.modules)))
 """
-    done = run("-c", code)
+    done = run("-c", code, **environment)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == b"[]"
+    return done.stdout.decode().splitlines()[-1].split()
 
 
 @pytest.mark.parametrize(
