@@ -17,7 +17,7 @@ from elastic.stages.wire import Call
 if TYPE_CHECKING:
     from elastic.core.frame import Frame
 
-#: Much of a chunk is one thread's work: splitting its text at one time, counting its lines at another. Two chunks that
+#: Much of a chunk is one thread's work: reading it at one time, finding its lines at another. Two chunks that
 #: are made ready while a third one is computed leave neither of two CPUs without work; one took 8 % longer.
 THREADS = 2
 
