@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Collection, Iterable
 from decimal import Decimal
+from itertools import repeat
+from operator import add
 from typing import Any, TypeVar
 
 from elastic.aggregators.saved_state import read_mapping
@@ -52,16 +54,22 @@ def _add_up(into: dict[Any, Any], items: Iterable[tuple[Any, Any]]) -> None:
 
 
 def added(into: SumsT, keys: Collection[Any], numbers: Collection[int]) -> SumsT:
-    """Add integers to those of a mapping, and return it."""
+    """Add integers to those of a mapping, and return it.
+
+    Raises:
+        ValueError: There are not as many numbers as keys.
+    """
+    if len(keys) != len(numbers):
+        raise ValueError(f"{len(keys)} keys and {len(numbers)} numbers")
     if not into:
         # Of keys that are all different there is nothing to add.
-        into.update(dict(zip(keys, numbers, strict=True)))
+        dict.update(into, dict(zip(keys, numbers, strict=True)))
         if len(into) == len(keys):
             return into
         into.clear()
-    get = into.get
-    for key, number in zip(keys, numbers, strict=True):
-        into[key] = get(key, 0) + number
+    # Each key is looked up when the one before has its sum, so that one may come twice.
+    sums = map(add, map(into.get, keys, repeat(0)), numbers)
+    dict.update(into, zip(keys, sums, strict=True))
     return into
 
 
