@@ -9,7 +9,7 @@ import elastic
 from benchmarks.engine import WORKERS, actors_of, feed
 from benchmarks.record import CHUNKS, columns, records
 from benchmarks.workload import Attempt, Check, Contender, Workload
-from elastic.aggregators import GroupBy, MergeMappings, SumByKey
+from elastic.aggregators import FrameGroupBy, GroupBy, MergeMappings, SumByKey
 
 PLAIN = "python: dict"
 
@@ -77,6 +77,21 @@ def ours_by_key(cluster: str, options: dict[str, Any], attempt: Attempt) -> Chec
         pairs = elastic.from_range(CHUNKS, chunk_size=1).flat_map(partial(records, attempt.size))
         sums = pairs.aggregate(SumByKey()).run(cluster=cluster, **options).value
     return check(sums)
+
+
+def frame_of_chunk(size: int, chunk: int) -> Any:
+    """Return the records of one chunk as a frame; they are generated in Python, one after another."""
+    import polars
+
+    pairs = list(records(size, chunk))
+    return polars.DataFrame({"key": [key for key, _ in pairs], "value": [value for _, value in pairs]})
+
+
+def ours_by_frame(cluster: str, attempt: Attempt) -> Check:
+    with attempt.timed():
+        frames = elastic.from_range(CHUNKS, chunk_size=1).map(partial(frame_of_chunk, attempt.size))
+        sums = frames.aggregate(FrameGroupBy("key", sum=("value", "sum"))).run(cluster=cluster).value
+    return check(dict(sums.iter_rows()))
 
 
 def pool_by_chunk(attempt: Attempt) -> Check:
@@ -204,10 +219,13 @@ _ROWS = (
     ("elastic inline", "by record", partial(ours_by_record, "inline")),
     ("elastic inline", "by chunk", partial(ours_by_chunk, "inline")),
     ("elastic inline", "SumByKey", partial(ours_by_key, "inline", {})),
+    ("elastic inline", "SumByKey, shards=2", partial(ours_by_key, "inline", {"shards": 2})),
+    ("elastic inline", "FrameGroupBy", partial(ours_by_frame, "inline")),
     ("elastic local", "by record", partial(ours_by_record, "local")),
     ("elastic local", "by chunk", partial(ours_by_chunk, "local")),
     ("elastic local", "SumByKey", partial(ours_by_key, "local", {})),
     ("elastic local", "SumByKey, shards=2", partial(ours_by_key, "local", {"shards": 2})),
+    ("elastic local", "FrameGroupBy", partial(ours_by_frame, "local")),
     ("pool", "imap_unordered", pool_by_chunk),
     ("pool", "a dict per worker", pool_by_worker),
     ("ray", "ActorPool", ray_by_chunk),
@@ -226,11 +244,20 @@ WIDE_SUM = Workload(
     full=10_000_000,
     least=20_000,
     contenders=tuple(
-        Contender(name=name, engine=engine, carry_out=carry_out, baseline=PLAIN) for engine, name, carry_out in _ROWS
+        Contender(
+            name=name,
+            engine=engine,
+            carry_out=carry_out,
+            baseline=PLAIN,
+            modules=("polars",) if name == "FrameGroupBy" else (),
+        )
+        for engine, name, carry_out in _ROWS
     ),
     notes=(
         "*By record* is `flat_map` and `GroupBy('sum')`; *by chunk* is `map` to a dict of each chunk's sums and "
-        "`MergeMappings`; *SumByKey* is `flat_map` and `SumByKey`, and `shards=2` leaves its sums in files. What says "
+        "`MergeMappings`; *SumByKey* is `flat_map` and `SumByKey`, and `shards=2` leaves its sums in files; "
+        "*FrameGroupBy* makes a frame of the records that a chunk generates in Python, as all of these do. What says "
         "*numpy* generates its records with numpy, not in Python.",
+        "Inline, one CPU does all that a run does in Python: several need no less than that divided by their number.",
     ),
 )
