@@ -1,6 +1,6 @@
 """The state of a wide result: what came last, what is divided by bucket, and what was left in the depot."""
 
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -17,7 +17,7 @@ WINDOW_KEYS = 1 << 16
 #: would be joined more, but packing texts that lie far from each other in memory takes a third longer.
 HELD_KEYS = 1 << 18
 
-#: Keys of so many buckets are joined to see whether it pays: if at most this share of them is left.
+#: Joining pays if at most this share of the keys is left; those of so many buckets are joined to see whether it does.
 _SAMPLE, _WORTH = 8, 0.75
 
 #: The pieces of one partial: a bundle a shard.
@@ -32,13 +32,13 @@ class Held:
     values: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(BUCKETS)])
     count: int = 0
 
-    def take(self, state: dict[Hashable, Any]) -> None:
-        """Divide a state."""
-        keys, values = self.keys, self.values
-        for bucket, key, value in zip(buckets_of(state), state, state.values(), strict=True):
-            keys[bucket].append(key)
-            values[bucket].append(value)
-        self.count += len(state)
+    def take(self, keys: Collection[Hashable], values: Collection[Any]) -> None:
+        """Divide keys, and what is kept of them."""
+        own_keys, own_values = self.keys, self.values
+        for bucket, key, value in zip(buckets_of(keys), keys, values, strict=True):
+            own_keys[bucket].append(key)
+            own_values[bucket].append(value)
+        self.count += len(keys)
 
     def take_all(self, other: "Held") -> None:
         """Take in what another one holds, behind what is here."""
@@ -46,8 +46,8 @@ class Held:
             mine.extend(others)
         self.count += other.count
 
-    def join(self, inner: AnyKeyed) -> None:
-        """Join what is held of equal keys, if there seem to be enough of them for that to pay."""
+    def join(self, inner: AnyKeyed) -> bool:
+        """Join what is held of equal keys, if there seem to be enough of them for that to pay; says whether."""
         before, after = 0, 0
         for bucket in range(BUCKETS):
             if bucket == _SAMPLE and after > before * _WORTH:
@@ -57,6 +57,7 @@ class Held:
             self.keys[bucket], self.values[bucket] = list(state), list(state.values())
             after += len(state)
         self.count -= before - after
+        return after <= before * _WORTH
 
 
 @dataclass(slots=True)
@@ -65,9 +66,22 @@ class ShardState:
 
     #: the state of the inner aggregator over what came last
     window: dict[Hashable, Any]
+    #: entries that were folded into the window
+    entries: int = 0
+    #: keys have hardly repeated, so that what comes is divided without being folded first
+    is_sparse: bool = False
     #: None until the window was full for the first time
     held: Held | None = None
     pieces: list[Piece] = field(default_factory=list)
+
+    def fold(self, inner: AnyKeyed, entries: list[Any]) -> None:
+        """Fold entries into the window, or hold them as they are."""
+        columns = inner.singles(entries) if self.is_sparse else None
+        if columns is None:
+            self.window = inner.add_many(self.window, iter(entries))
+            self.entries += len(entries)
+        else:
+            self.divide(inner).take(*columns)
 
     def settle(self, inner: AnyKeyed) -> None:
         """Divide the window if it is full."""
@@ -78,8 +92,10 @@ class ShardState:
         """Divide the window, and return all that is held."""
         if self.held is None:
             self.held = Held()
-        self.held.take(self.window)
-        self.window = inner.create()
+        if self.window:
+            self.is_sparse = len(self.window) > self.entries * _WORTH
+            self.held.take(self.window.keys(), self.window.values())
+            self.window, self.entries = inner.create(), 0
         return self.held
 
     def whole(self, inner: AnyKeyed) -> dict[Hashable, Any]:
@@ -94,7 +110,7 @@ class ShardState:
         if not all_of_it and (self.held is None or self.held.count < HELD_KEYS):
             return
         held = self.divide(inner)
-        held.join(inner)
+        self.is_sparse = not held.join(inner)
         if held.count >= HELD_KEYS // 2 or (all_of_it and held.count):
             self.pieces.append(_left(held, inner, depot, shards))
         if not held.count or all_of_it:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
+from elastic.aggregators.batch import batches
 from elastic.aggregators.saved_state import is_list, read_state
 from elastic.aggregators.shard_block import merged
 from elastic.aggregators.shard_state import Piece, ShardState
@@ -42,10 +43,12 @@ class Sharded(ShardedAggregator):
 
     def add(self, state: ShardState, entry: Any) -> ShardState:
         state.window = self.inner.add(state.window, entry)
+        state.entries += 1
         return state
 
     def add_many(self, state: ShardState, entries: Iterable[Any]) -> ShardState:
-        state.window = self.inner.add_many(state.window, entries)
+        for batch in batches(entries):
+            state.fold(self.inner, batch)
         return state
 
     def merge(self, state: ShardState, other: ShardState) -> ShardState:
@@ -56,6 +59,7 @@ class Sharded(ShardedAggregator):
         if other.held is not None:
             state.divide(self.inner).take_all(other.held)
         state.window = self.inner.merge(state.window, other.window)
+        state.entries += other.entries
         return state
 
     def spill(self, state: ShardState) -> ShardState:

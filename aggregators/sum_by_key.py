@@ -46,6 +46,13 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
             state[key] = held + number if type(held) is type(number) is int else join(held, number)
         return state
 
+    def singles(self, entries: list[tuple[Hashable, Any]]) -> tuple[list[Hashable], list[Any]] | None:
+        if type(self).add_many is not SumByKey.add_many:
+            return None
+        check_pairs(entries, str(self))
+        numbers = [number for _, number in entries]
+        return ([key for key, _ in entries], numbers) if set(map(type, numbers)) <= _INT else None
+
     def join(self, one: Any, other: Any) -> Any:
         kinds = type(one), type(other)
         if kinds == (int, int):

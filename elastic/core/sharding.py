@@ -24,6 +24,13 @@ class KeyedAggregator(Aggregator[EntryT, StateT, ResultT]):
         gathered: StateT = self._gathered(state, keys, values)
         return gathered
 
+    def singles(self, entries: list[EntryT]) -> tuple[Sequence[Hashable], Sequence[Any]] | None:
+        """Return the key of each entry and what is kept of that entry alone; None where it takes folding to know.
+
+        Override it where this is seen at a glance: entries whose keys hardly repeat are not folded then.
+        """
+        return None
+
     def pack_columns(self, keys: Sequence[Hashable], values: Sequence[Any]) -> bytes:
         """Return keys and what is kept of each as bytes; a key may be there several times.
 

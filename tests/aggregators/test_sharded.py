@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from elastic.aggregators import Collect, Count, GroupBy, MergeMappings, Sum, SumByKey, TopK, shard_state
+from elastic.aggregators.nan import NAN
 from elastic.aggregators.sharded import Sharded, reduced_of
 from elastic.core.encoding import pack
 from elastic.core.errors import CorruptStoreError, EncodingError, UsageError
@@ -62,6 +63,65 @@ def merged(aggregator: Sharded, encoded: list[bytes]) -> Any:
     for data in encoded:
         state = aggregator.merge(state, aggregator.decode(data))
     return state
+
+
+class Watched(SumByKey):
+    """Notes which entries are not folded first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.single: list[Any] = []
+
+    def singles(self, entries: list[Any]) -> Any:
+        columns = super().singles(entries)
+        self.single += [] if columns is None else entries
+        return columns
+
+
+NEW = [(f"new{n}", n) for n in range(2000)]
+
+
+@pytest.mark.parametrize(
+    ("entries", "single"),
+    [
+        pytest.param(NEW, NEW[50:], id="new keys"),
+        pytest.param([(f"k{n % 20}", n) for n in range(2000)], [], id="few keys"),
+        pytest.param([(key, n / 2) for key, n in NEW], [], id="no integers"),
+        pytest.param([*NEW[:150], *[("again", n) for n in range(2000)], *NEW[150:]], None, id="both"),
+        pytest.param([*((n / 2, 1) for n in range(500)), *[(True, 1), (1, 2), (NAN, 3)] * 50], None, id="types"),
+    ],
+)
+def test_entries_whose_keys_hardly_repeat_are_not_folded_first(
+    entries: list[Any], single: list[Any] | None, depot: FileDepot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_state, "WINDOW_KEYS", 50)
+    monkeypatch.setattr(shard_state, "HELD_KEYS", 200)
+    inner = Watched()
+    aggregator = Sharded(inner, 3, depot)
+    state = aggregator.create()
+    for at in range(0, len(entries), 50):
+        state = aggregator.spill(aggregator.add_many(state, iter(entries[at : at + 50])))
+    result = aggregator.finish(aggregator.decode(aggregator.encode(state)))
+    plain = SumByKey()
+    expected = plain.finish(plain.add_many(plain.create(), entries))
+    assert sorted(map(repr, result.items())) == sorted(map(repr, expected.items()))
+    if single is not None:
+        assert inner.single == single
+    else:
+        assert 0 < len(inner.single) < len(entries)
+
+
+def test_an_aggregator_that_adds_in_its_own_way_is_asked_to(depot: FileDepot, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Doubled(SumByKey):
+        def add_many(self, state: Any, entries: Iterable[Any]) -> Any:
+            return super().add_many(state, [(key, 2 * number) for key, number in entries])
+
+    monkeypatch.setattr(shard_state, "WINDOW_KEYS", 50)
+    aggregator = Sharded(Doubled(), 3, depot)
+    state = aggregator.create()
+    for at in range(0, len(NEW), 50):
+        state = aggregator.spill(aggregator.add_many(state, iter(NEW[at : at + 50])))
+    assert dict(aggregator.finish(aggregator.decode(aggregator.encode(state)))) == {key: 2 * n for key, n in NEW}
 
 
 @pytest.mark.usefixtures("limits")
