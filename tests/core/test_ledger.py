@@ -67,14 +67,6 @@ def test_a_source_is_cut_no_further_than_there_is_room_for_calls() -> None:
     assert only(Cut, subject.handle(chunks(0, 2))) == []
 
 
-def test_a_worker_that_prepares_calls_ahead_is_given_so_many_more() -> None:
-    subject = ledger(calls_per_worker=2)
-    assert subject.handle(events.WorkerJoined("a", "a/0", ahead=3)) == [Cut(5)]
-    sent = only(Send, subject.handle(chunks(0, 5)))
-    assert len(sent) == 5
-    assert subject.handle(events.BatchProcessed(sent[0].batch.batch_id, "a/0", 1.0)) == [Cut(1)]
-
-
 def test_an_empty_source_is_complete_at_once() -> None:
     subject = ledger()
     subject.handle(events.WorkerJoined("a", "a/0"))
