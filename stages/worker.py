@@ -241,8 +241,8 @@ class Worker:
             first = accounts[0].first
             place, function = f"the state of chunk {first} and others", f"aggregator {self._program.aggregator}"
             return {"failure": failure_of(error, chunk_id=first, place=place, function=function)}
-        partial = Partial(accounts, (state,), digest_of((state,), accounts))
-        return {"partial": replace(partial, at_hand=held) if self._program.aggregator.by_reference else partial}
+        at_hand = held if self._program.aggregator.by_reference else None
+        return {"partial": Partial(accounts, (state,), digest_of((state,), accounts), at_hand=at_hand)}
 
     def _unkept(self, error: StoreError, chunk_id: int) -> Failure:
         return failure_of(error, chunk_id=chunk_id, place=f"worker {self.worker_id}", function="the depot")

@@ -120,7 +120,7 @@ class Aggregation:
         wait([merged for _, merged in list(self._merges)])
         try:
             with self._lock:
-                return self._aggregator.finish(self._aggregator.create() if self._is_fresh else self._state)
+                return self._aggregator.finish(self._so_far())
         except (Exception, SystemExit) as error:
             raise self._failure("finish", "the result", error) from error
 
@@ -158,8 +158,7 @@ class Aggregation:
                     for frame in states:
                         self._merge(decompress(frame))
                 else:
-                    self._state = at_hand if self._is_fresh else self._aggregator.merge(self._state, at_hand)
-                    self._is_fresh = False
+                    self._merge_at_hand(at_hand)
         except ElasticError:
             raise
         except (Exception, SystemExit) as error:
@@ -167,16 +166,25 @@ class Aggregation:
         return Merged(time.perf_counter() - began, self._growth.take())
 
     def _merge(self, data: bytes) -> None:
-        aggregator = self._aggregator
         elements = 0 if self._is_fresh else length_of(self._state)
-        if self._is_fresh and aggregator.stored:
-            self._state = aggregator.decode(data)
+        if self._is_first:
+            self._state = self._aggregator.decode(data)
         else:
-            # What is not stored acts when it is merged, so its first state is merged as well.
-            before = aggregator.create() if self._is_fresh else self._state
-            self._state = aggregator.merge_encoded(before, data)
+            self._state = self._aggregator.merge_encoded(self._so_far(), data)
         self._is_fresh = False
         self._growth.note(len(data), elements, length_of(self._state))
+
+    def _merge_at_hand(self, state: Any) -> None:
+        self._state = state if self._is_first else self._aggregator.merge(self._so_far(), state)
+        self._is_fresh = False
+
+    @property
+    def _is_first(self) -> bool:
+        """True when the next state needs no merging; what is not stored acts when it is merged, so all of it is."""
+        return self._is_fresh and self._aggregator.stored
+
+    def _so_far(self) -> Any:
+        return self._aggregator.create() if self._is_fresh else self._state
 
     def _failure(self, method: str, what: str, error: BaseException) -> StepFailedError:
         failed = failure_of(error, chunk_id=0, place=what, function=f"aggregator {self._aggregator}")

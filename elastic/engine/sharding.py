@@ -71,7 +71,7 @@ class ShardedAggregation(Aggregation):
 
     def _jobs(self) -> list[bytes]:
         with self._lock:
-            return self._sharded.jobs(self._sharded.create() if self._is_fresh else self._state)
+            return self._sharded.jobs(self._so_far())
 
 
 def folder_of(run_folder: Path, step: int) -> Path:

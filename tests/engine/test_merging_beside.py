@@ -67,6 +67,15 @@ def test_what_acts_when_it_is_merged_does_so_in_the_thread_of_the_run() -> None:
     assert set(THREADS) == {threading.current_thread().name}
 
 
+def test_what_acts_when_it_is_merged_does_so_with_all_states_that_are_at_hand() -> None:
+    class Handed(Emit):
+        by_reference = True
+
+    received: list[Any] = []
+    elastic.from_range(200, chunk_size=10).aggregate(Handed(received.extend)).run(**ALL_OF_IT)
+    assert sorted(received) == list(range(200))
+
+
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(2), EncodingError("not a state")])
 def test_an_error_of_the_thread_ends_the_step_and_the_run_goes_on_from_what_was_merged(
     error: BaseException, tmp_path: Path
