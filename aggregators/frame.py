@@ -32,12 +32,16 @@ class Pile:
         Raises:
             UsageError: Its columns, or their types, are not those of the frames before.
         """
-        if not frame.height:
-            return
+        if frame.height:
+            frame = self.fitted(frame, aggregator)
+            self.frames.append(frame)
+            self.rows += frame.height
+
+    def fitted(self, frame: "Frame", aggregator: object) -> "Frame":
+        """Return a frame with the types of the frames on the pile. Raises as `put` does."""
         if self.frames and frame.schema != self.frames[0].schema:
             frame = _agreed(frame, self, aggregator)
-        self.frames.append(frame)
-        self.rows += frame.height
+        return frame
 
     @property
     def is_high(self) -> bool:
@@ -78,6 +82,14 @@ class FrameAggregator(Aggregator[Any, Pile, Any]):
     def fits(self, frame: "Frame") -> bool:
         """Tell whether a frame from the disk, with at least one row, has the columns of a state."""
 
+    def packed(self, frame: "Frame") -> "Frame":
+        """Return the frame of a state as it becomes bytes: override it, and `unpacked`, where that can be smaller."""
+        return frame
+
+    def unpacked(self, frame: "Frame") -> "Frame":
+        """Return the frame of which `packed` made this one."""
+        return frame
+
     def create(self) -> Pile:
         return Pile()
 
@@ -94,32 +106,48 @@ class FrameAggregator(Aggregator[Any, Pile, Any]):
         return self._lowered(state)
 
     def finish(self, state: Pile) -> Any:
-        return self.result(self._whole(state))
+        return self.result(self.whole(state))
 
     def encode(self, state: Pile) -> bytes:
-        whole = self._whole(state)
-        return pack_frame(polars_module().DataFrame() if whole is None else whole)
+        whole = self.whole(state)
+        return pack_frame(polars_module().DataFrame() if whole is None else self.packed(whole))
 
     def decode(self, data: bytes) -> Pile:
-        frame = unpack_frame(data)
-        if frame.height and not self.fits(frame):
-            raise EncodingError(f"these bytes are not a state of {self}; was it saved by another aggregator?")
-        state = Pile()
+        frame, state = self.read(unpack_frame(data)), Pile()
         state.put(frame, self)
         state.grouped_rows = frame.height
         return state
 
-    def _lowered(self, state: Pile) -> Pile:
-        if state.is_high:
-            self._whole(state)
-        return state
+    def read(self, frame: "Frame") -> "Frame":
+        """Return the frame of which `packed` made this one, which is not trusted.
 
-    def _whole(self, state: Pile) -> "Frame | None":
-        """Group the pile, so that it is one frame that stands for the same; returns it."""
+        Raises:
+            EncodingError: It is not the state of this aggregator.
+        """
+        found = self.unpacked(frame)
+        if found.width and not self.fits(found):
+            raise EncodingError(f"these bytes are not a state of {self}; was it saved by another aggregator?")
+        return found
+
+    def whole(self, state: Pile) -> "Frame | None":
+        """Group the pile, so that it is one frame that stands for the same; returns it, or None for no rows."""
         if len(state.frames) > 1:
             whole = self.group(polars_module().concat(state.frames, how="vertical_relaxed"))
             state.frames, state.rows, state.grouped_rows = [whole], whole.height, whole.height
         return state.frames[0] if state.frames else None
+
+    def _lowered(self, state: Pile) -> Pile:
+        if state.is_high:
+            self.whole(state)
+        return state
+
+
+class KeyedFrameAggregator(FrameAggregator):
+    """An aggregator of frames whose state and result have a row for each key, so that `shards` can divide them."""
+
+    @abstractmethod
+    def key_names(self, frame: "Frame") -> list[str]:
+        """Return the names of the columns of a state, or of a result, that are the key."""
 
 
 def column(frame: "Frame", name: str, aggregator: object) -> "polars.Series":

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from elastic.aggregators.frame import FrameAggregator, grouped, keys
+from elastic.aggregators.frame import KeyedFrameAggregator, grouped, keys
 from elastic.core.errors import UsageError
 from elastic.core.frame import polars_module
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 COUNT = "count"
 
 
-class FrameCount(FrameAggregator):
+class FrameCount(KeyedFrameAggregator):
     """Counts how often each row of the frames occurs; the result is a frame with a column `count`.
 
     `dict(result.value.iter_rows())` is the same for one column as a Counter. All float NaN are one, and so are nulls.
@@ -40,6 +40,9 @@ class FrameCount(FrameAggregator):
 
     def group(self, frame: "Frame") -> "Frame":
         return grouped(frame, frame.columns[:-1], [polars_module().col(COUNT).sum()])
+
+    def key_names(self, frame: "Frame") -> list[str]:
+        return frame.columns[:-1]
 
     def result(self, frame: "Frame | None") -> Any:
         if frame is not None:

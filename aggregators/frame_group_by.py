@@ -1,9 +1,10 @@
 """FrameGroupBy: numbers for each key."""
 
 from collections.abc import Iterable
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from elastic.aggregators.frame import FrameAggregator, grouped, keys
+from elastic.aggregators.frame import KeyedFrameAggregator, grouped, keys
 from elastic.aggregators.frame_measure import measure_of
 from elastic.core.errors import UsageError
 from elastic.core.frame import polars_module
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from elastic.core.frame import Frame
 
 
-class FrameGroupBy(FrameAggregator):
+class FrameGroupBy(KeyedFrameAggregator):
     """Groups the rows of frames by one or several columns; the result is a frame with a row for each key.
 
     For example `FrameGroupBy("user", requests="count", traffic=("bytes", "sum"), last=("at", "max"))`. Sums are exact:
@@ -46,6 +47,15 @@ class FrameGroupBy(FrameAggregator):
     def group(self, frame: "Frame") -> "Frame":
         measured = [one for measure in self.measures for one in measure.of_states(frame)]
         return grouped(frame, self.keys, measured)
+
+    def packed(self, frame: "Frame") -> "Frame":
+        return reduce(lambda found, measure: measure.packed(found), self.measures, frame)
+
+    def unpacked(self, frame: "Frame") -> "Frame":
+        return reduce(lambda found, measure: measure.unpacked(found), self.measures, frame)
+
+    def key_names(self, frame: "Frame") -> list[str]:
+        return list(self.keys)
 
     def result(self, frame: "Frame | None") -> Any:
         pl = polars_module()

@@ -21,6 +21,9 @@ _MOST_UNITS = 1e38
 #: Ends the names of those columns.
 _MAGNITUDE = "\0magnitude"
 
+#: Ends the names of sums that fit into 64 bits, in bytes: half of their 128 would be zeros.
+_NARROW = "\0narrow"
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:
@@ -80,10 +83,21 @@ class Measure:
                     "cast them to fewer decimal places in map_frames"
                 )
             return frame.drop(self.magnitude)
-        sums = frame.get_column(self.name)
-        if sums.is_between(-(1 << 63), (1 << 63) - 1).all():
-            return frame.with_columns(sums.cast(pl.Int64))
-        return frame
+        return frame.with_columns(pl.col(self.name).cast(pl.Int64)) if self._is_narrow(frame) else frame
+
+    def packed(self, frame: "Frame") -> "Frame":
+        """Return a state with this column as it becomes bytes."""
+        if self.kind != "sum" or not self._is_narrow(frame):
+            return frame
+        pl = polars_module()
+        return frame.with_columns(pl.col(self.name).cast(pl.Int64)).rename({self.name: self.name + _NARROW})
+
+    def unpacked(self, frame: "Frame") -> "Frame":
+        """Return the state of which `packed` made this one."""
+        pl, narrow = polars_module(), self.name + _NARROW
+        if narrow not in frame.columns:
+            return frame
+        return frame.rename({narrow: self.name}).with_columns(pl.col(self.name).cast(pl.Int128))
 
     def fits(self, frame: "Frame") -> bool:
         """Tell whether a state has the columns of this measure."""
@@ -94,6 +108,11 @@ class Measure:
         else:
             found = kind is not None and (self.kind != "count" or kind == pl.Int64)
         return found
+
+    def _is_narrow(self, frame: "Frame") -> bool:
+        """Tell whether sums of integers fit into 64 bits."""
+        sums = frame.get_column(self.name)
+        return sums.dtype == polars_module().Int128 and bool(sums.is_between(-(1 << 63), (1 << 63) - 1).all())
 
     def _sum(self, kind: "polars.DataType", values: "polars.Expr", aggregator: object) -> "list[polars.Expr]":
         pl = polars_module()

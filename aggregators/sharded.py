@@ -1,20 +1,23 @@
 """Sharded: an aggregator whose state is divided by key, and is never whole in one process."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from elastic.aggregators.batch import batches
+from elastic.aggregators.divided_frame import FrameDivision
+from elastic.aggregators.divided_mapping import MappingDivision
+from elastic.aggregators.division import AnyDivision
+from elastic.aggregators.frame import KeyedFrameAggregator
 from elastic.aggregators.saved_state import is_list, read_state
-from elastic.aggregators.shard_block import merged
 from elastic.aggregators.shard_state import Piece, ShardState
-from elastic.aggregators.wide_mapping import Merging, WideMapping
+from elastic.aggregators.wide_result import AnyWideResult, Merging, Stored
+from elastic.core.aggregator import AnyAggregator
 from elastic.core.bucket import shard_range
 from elastic.core.depot import Bundle, Depot, Index
-from elastic.core.encoding import compress, digest, pack, unpack
-from elastic.core.errors import EncodingError
+from elastic.core.encoding import compress, pack, unpack
+from elastic.core.errors import EncodingError, UsageError
 from elastic.core.output import Output, Part
-from elastic.core.sharding import AnyKeyed, KeyedAggregator, ShardedAggregator
+from elastic.core.sharding import KeyedAggregator, ShardedAggregator
 
 
 class Sharded(ShardedAggregator):
@@ -25,11 +28,15 @@ class Sharded(ShardedAggregator):
         shards: In how many parts the result is made.
         depot: Where the parts of the state are left.
         output: Where the result is written to as well; None for nowhere.
+
+    Raises:
+        UsageError: The state of `inner` cannot be divided.
     """
 
-    def __init__(self, inner: AnyKeyed, shards: int, depot: Depot, output: Output | None = None) -> None:
+    def __init__(self, inner: AnyAggregator, shards: int, depot: Depot, output: Output | None = None) -> None:
         self.inner, self.shards, self.depot, self.output = inner, shards, depot, output
         self.ordered = inner.ordered
+        self.division = division_of(inner, shards)
 
     def at(self, depot: Depot) -> "Sharded":
         return Sharded(self.inner, self.shards, depot, self.output)
@@ -39,54 +46,47 @@ class Sharded(ShardedAggregator):
         return self.depot.readable and (self.output is None or self.output.writable)
 
     def create(self) -> ShardState:
-        return ShardState(self.inner.create())
+        return self.division.create()
 
     def add(self, state: ShardState, entry: Any) -> ShardState:
-        state.window = self.inner.add(state.window, entry)
-        state.entries += 1
+        state.fold((entry,))
         return state
 
     def add_many(self, state: ShardState, entries: Iterable[Any]) -> ShardState:
-        for batch in batches(entries):
-            state.fold(self.inner, batch)
+        state.fold(entries)
         return state
 
     def merge(self, state: ShardState, other: ShardState) -> ShardState:
-        # In their order: the window is behind what is held, and that behind what was left.
-        if self.ordered and other.pieces and (state.window or state.held is not None):
-            state.leave(self.inner, self.depot, self.shards, all_of_it=True)
+        # In their order: what is held is behind what was left.
+        if self.ordered and other.pieces and not state.is_empty:
+            state.leave(state.drain(), self.depot, self.shards)
         state.pieces += other.pieces
-        if other.held is not None:
-            state.divide(self.inner).take_all(other.held)
-        state.window = self.inner.merge(state.window, other.window)
-        state.entries += other.entries
+        state.join(other)
         return state
 
     def spill(self, state: ShardState) -> ShardState:
-        state.settle(self.inner)
-        if self.depot.writable:
-            state.leave(self.inner, self.depot, self.shards, all_of_it=False)
+        packed = state.spill() if self.depot.writable else None
+        if packed is not None:
+            state.leave(packed, self.depot, self.shards)
         return state
 
-    def finish(self, state: ShardState) -> WideMapping[Merging]:
-        if state.window or state.held is not None:
+    def finish(self, state: ShardState) -> AnyWideResult:
+        if not state.is_empty:
             raise EncodingError("a part of a wide result is not in the folder of its run.")
         by_shard = [[piece[shard] for piece in state.pieces] for shard in range(self.shards)]
-        return WideMapping(Merging(self.inner, self.depot, by_shard), self.shards)
+        return self.division.wide(Merging(self.division, self.depot, by_shard), self.shards)
 
     def encode(self, state: ShardState) -> bytes:
-        rest = b""
+        # Else it is a process for one chunk, on a node that does not see the folder: its worker has another way.
         if self.depot.writable:
-            state.leave(self.inner, self.depot, self.shards, all_of_it=True)
+            if not state.is_empty:
+                state.leave(state.drain(), self.depot, self.shards)
             self.depot.settle()
-        elif state.window or state.held is not None:
-            # A process for one chunk, on a node that does not see the folder: its worker has another way.
-            rest = self.inner.encode(state.whole(self.inner))
-        return pack([[[bundle.plain() for bundle in piece] for piece in state.pieces], rest])
+        return pack([[[bundle.plain() for bundle in piece] for piece in state.pieces], state.rest()])
 
     def decode(self, data: bytes) -> ShardState:
         _, rest = read_state(data, self, lambda plain: _fits(plain, self.shards))
-        state = ShardState(self.inner.decode(rest) if rest else self.inner.create())
+        state = self.division.decode(rest)
         state.pieces = pieces_of(data, self.shards)
         return state
 
@@ -95,32 +95,36 @@ class Sharded(ShardedAggregator):
         return jobs_of(state.pieces, self.shards)
 
     def reduce(self, job: bytes) -> bytes:
-        shard, plain = unpack(job)
+        division, (shard, plain) = self.division, unpack(job)
         bundles, index = [Bundle(*fields) for fields in plain], Index()
         written = nullcontext() if self.output is None else self.output.open()
         with written as rows, self.depot.create("result") as file:
-            for bucket, keys, values in self._blocks(bundles, shard):
-                data = merged(keys, values)
-                frame = compress(data)
-                index.add(bucket, len(keys), frame, digest(data))
-                file.write(frame)
+            for bucket, block in self._blocks(bundles, shard):
+                data = division.pack(block)
+                packed = compress(data)
+                index.add(bucket, division.size(block), packed, division.content(block, data))
+                file.write(packed)
                 if rows is not None:
-                    rows.write(keys, values)
+                    division.write(block, rows)
             file.write(index.packed())
         return pack([index.bundle(file.name, 0).plain(), None if rows is None else rows.part.plain()])
 
     def contents(self, job: bytes) -> Iterator[tuple[int, int, bytes]]:
         """Yield bucket, keys and digest of what `reduce` makes of each, without leaving anything."""
-        shard, plain = unpack(job)
-        for bucket, keys, values in self._blocks([Bundle(*fields) for fields in plain], shard):
-            yield bucket, len(keys), digest(merged(keys, values))
+        division, (shard, plain) = self.division, unpack(job)
+        for bucket, block in self._blocks([Bundle(*fields) for fields in plain], shard):
+            yield bucket, division.size(block), division.content(block, division.pack(block))
 
-    def _blocks(self, bundles: list[Bundle], shard: int) -> Iterator[tuple[int, list[Any], list[Any]]]:
-        merging = Merging(self.inner, self.depot, {shard: bundles})
+    def result_of(self, bundles: Sequence[Bundle]) -> AnyWideResult:
+        """Return the result that `reduce` has made of all shards."""
+        return self.division.wide(Stored(self.division, self.depot, bundles), self.shards)
+
+    def _blocks(self, bundles: list[Bundle], shard: int) -> Iterator[tuple[int, Any]]:
+        merging = Merging(self.division, self.depot, {shard: bundles})
         for bucket in shard_range(shard, self.shards):
-            keys, values = merging.block(shard, bucket)
-            if keys:
-                yield bucket, keys, values
+            block = merging.block(shard, bucket)
+            if self.division.size(block):
+                yield bucket, block
 
     def of_utf8(self) -> "Sharded | None":
         inner = self.inner.of_utf8()
@@ -128,6 +132,27 @@ class Sharded(ShardedAggregator):
 
     def __str__(self) -> str:
         return str(self.inner)
+
+
+def can_divide(aggregator: AnyAggregator) -> bool:
+    """Tell whether the states of an aggregator can be divided by key."""
+    return isinstance(aggregator, KeyedAggregator | KeyedFrameAggregator)
+
+
+def division_of(aggregator: AnyAggregator, shards: int) -> AnyDivision:
+    """Return what divides the states of an aggregator.
+
+    Raises:
+        UsageError: Nothing does.
+    """
+    if not can_divide(aggregator):
+        raise UsageError(
+            f"shards={shards} divides a result by key, and {aggregator} has no keys; leave out shards, or aggregate by "
+            "Count, SumByKey, GroupBy, MergeMappings, FrameCount, FrameGroupBy or a KeyedAggregator of your own."
+        )
+    if not aggregator.stored:
+        raise UsageError(f"{aggregator} keeps nothing that shards={shards} could divide; leave out shards.")
+    return FrameDivision(aggregator) if isinstance(aggregator, KeyedFrameAggregator) else MappingDivision(aggregator)
 
 
 def pieces_of(data: bytes, shards: int) -> list[Piece]:

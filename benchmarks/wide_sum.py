@@ -87,10 +87,10 @@ def frame_of_chunk(size: int, chunk: int) -> Any:
     return polars.DataFrame({"key": [key for key, _ in pairs], "value": [value for _, value in pairs]})
 
 
-def ours_by_frame(cluster: str, attempt: Attempt) -> Check:
+def ours_by_frame(cluster: str, options: dict[str, Any], attempt: Attempt) -> Check:
     with attempt.timed():
         frames = elastic.from_range(CHUNKS, chunk_size=1).map(partial(frame_of_chunk, attempt.size))
-        sums = frames.aggregate(FrameGroupBy("key", sum=("value", "sum"))).run(cluster=cluster).value
+        sums = frames.aggregate(FrameGroupBy("key", sum=("value", "sum"))).run(cluster=cluster, **options).value
     return check(dict(sums.iter_rows()))
 
 
@@ -220,12 +220,14 @@ _ROWS = (
     ("elastic inline", "by chunk", partial(ours_by_chunk, "inline")),
     ("elastic inline", "SumByKey", partial(ours_by_key, "inline", {})),
     ("elastic inline", "SumByKey, shards=2", partial(ours_by_key, "inline", {"shards": 2})),
-    ("elastic inline", "FrameGroupBy", partial(ours_by_frame, "inline")),
+    ("elastic inline", "FrameGroupBy", partial(ours_by_frame, "inline", {})),
+    ("elastic inline", "FrameGroupBy, shards=2", partial(ours_by_frame, "inline", {"shards": 2})),
     ("elastic local", "by record", partial(ours_by_record, "local")),
     ("elastic local", "by chunk", partial(ours_by_chunk, "local")),
     ("elastic local", "SumByKey", partial(ours_by_key, "local", {})),
     ("elastic local", "SumByKey, shards=2", partial(ours_by_key, "local", {"shards": 2})),
-    ("elastic local", "FrameGroupBy", partial(ours_by_frame, "local")),
+    ("elastic local", "FrameGroupBy", partial(ours_by_frame, "local", {})),
+    ("elastic local", "FrameGroupBy, shards=2", partial(ours_by_frame, "local", {"shards": 2})),
     ("pool", "imap_unordered", pool_by_chunk),
     ("pool", "a dict per worker", pool_by_worker),
     ("ray", "ActorPool", ray_by_chunk),
@@ -249,7 +251,7 @@ WIDE_SUM = Workload(
             engine=engine,
             carry_out=carry_out,
             baseline=PLAIN,
-            modules=("polars",) if name == "FrameGroupBy" else (),
+            modules=("polars",) if name.startswith("FrameGroupBy") else (),
         )
         for engine, name, carry_out in _ROWS
     ),

@@ -1,18 +1,21 @@
-"""Files of rows with a key and a value: JSON lines, Arrow and Parquet."""
+"""Files of rows: JSON lines, Arrow and Parquet. They have a key and a value, or the columns of frames."""
 
 import hashlib
 import io
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from elastic.core.depot import Growing
 from elastic.core.errors import EncodingError
-from elastic.core.frame import arrow_module
+from elastic.core.frame import arrow_module, polars_module
 from elastic.core.output import Part
 from elastic.persistence.column_type import check_kinds, check_texts, fits
+
+if TYPE_CHECKING:
+    from elastic.core.frame import Frame
 
 #: Rows that are written at once where the format has groups of rows.
 _GROUP_ROWS = 1 << 17
@@ -71,6 +74,11 @@ class RowFile(ABC):
         self._write(keys, values)
         self.part.rows += len(keys)
 
+    def write_frame(self, frame: "Frame") -> None:
+        """Write the rows of a frame. Raises as `PartWriter.write_frame` does."""
+        self._write_frame(frame)
+        self.part.rows += frame.height
+
     def finish(self) -> None:
         """Write what is left to write; then `part` is complete."""
         self._finish()
@@ -87,6 +95,9 @@ class RowFile(ABC):
     def _write(self, keys: Sequence[Any], values: Sequence[Any]) -> None: ...
 
     @abstractmethod
+    def _write_frame(self, frame: "Frame") -> None: ...
+
+    @abstractmethod
     def _finish(self) -> None: ...
 
     def _close(self) -> None:
@@ -94,15 +105,17 @@ class RowFile(ABC):
 
 
 class JsonLines(RowFile):
-    """A JSON object a line, with the names `key` and `value`."""
+    """A JSON object a line, with the names `key` and `value`, or those of a frame's columns."""
 
     def _write(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
+        self._write_lines(_rows(keys, values))
+
+    def _write_frame(self, frame: "Frame") -> None:
+        self._write_lines(frame.iter_rows(named=True))
+
+    def _write_lines(self, rows: Iterable[dict[str, Any]]) -> None:
         try:
-            _check_names(values)
-            lines = [
-                json.dumps({_KEY: key, _VALUE: value}, ensure_ascii=False, allow_nan=False)
-                for key, value in zip(keys, values, strict=True)
-            ]
+            lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows]
             data = "\n".join([*lines, ""]).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise EncodingError(
@@ -116,13 +129,14 @@ class JsonLines(RowFile):
 
 
 class Columns(RowFile):
-    """Two columns of Arrow, `key` and `value`, whose types are those of the first rows."""
+    """Columns of Arrow, `key` and `value` or those of frames, whose types are those of the first rows."""
 
     def __init__(self, file: Growing) -> None:
         super().__init__(file)
         self._arrow = arrow_module()
         self._keys: list[Any] = []
         self._values: list[Any] = []
+        self._frame: Frame | None = None
         self._schema: Any = None
         self._writer: Any = None
 
@@ -137,8 +151,16 @@ class Columns(RowFile):
         if len(self._keys) >= (_GROUP_ROWS if is_typed else _UNTYPED_ROWS):
             self._flush()
 
+    def _write_frame(self, frame: "Frame") -> None:
+        pl = polars_module()
+        # Frames of one result differ in nothing but columns of nulls, and in the width of sums.
+        self._frame = frame if self._frame is None else pl.concat([self._frame, frame], how="vertical_relaxed")
+        is_typed = self._schema is not None or pl.Null not in self._frame.dtypes
+        if self._frame.height >= (_GROUP_ROWS if is_typed else _UNTYPED_ROWS):
+            self._flush()
+
     def _finish(self) -> None:
-        if self._keys:
+        if self._keys or self._frame is not None:
             self._flush()
         self._close()
 
@@ -147,19 +169,35 @@ class Columns(RowFile):
             self._writer.close()
 
     def _flush(self) -> None:
-        arrow = self._arrow
+        """Write what is held."""
         try:
-            table = arrow.table([self._array(_KEY, self._keys), self._array(_VALUE, self._values)], [_KEY, _VALUE])
+            table = self._table() if self._frame is None else self._table_of(self._frame)
             if self._schema is None:
                 self._writer, self._schema = self._open(table.schema), table.schema
                 self.part.columns = ", ".join(f"{field.name}: {field.type}" for field in table.schema)
             self._writer.write_table(table)
-        except (arrow.ArrowException, TypeError, ValueError, OverflowError, RecursionError) as error:
+        except (self._arrow.ArrowException, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise EncodingError(
-                f"the rows do not fit into two columns ({error}); map keys and values to one type each, or write to a "
-                "folder named *.jsonl."
+                f"the rows do not fit into columns ({error}); map keys and values to one type each, "
+                "or write to a folder named *.jsonl."
             ) from error
-        self._keys, self._values = [], []
+        self._keys, self._values, self._frame = [], [], None
+
+    def _table(self) -> Any:
+        columns = [self._array(_KEY, self._keys), self._array(_VALUE, self._values)]
+        return self._arrow.table(columns, [_KEY, _VALUE])
+
+    def _table_of(self, frame: "Frame") -> Any:
+        pl = polars_module()
+        for name, kind in frame.schema.items():
+            if kind == pl.Int128:
+                raise TypeError(f"integers of more than 64 bits in the column {name}")
+        table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if self._schema is None:
+            return table
+        for field, wanted in zip(table.schema, self._schema, strict=True):
+            self._check_fits(field.name, field.type, wanted.type)
+        return table.cast(self._schema)
 
     def _array(self, name: str, column: list[Any]) -> Any:
         """Return a group of a column, of the type that the column has in the file."""
@@ -168,9 +206,12 @@ class Columns(RowFile):
         if self._schema is None or array.type.equals(self._schema.field(name).type):
             return array
         wanted = self._schema.field(name).type
-        if not fits(self._arrow.types, array.type, wanted):
-            raise TypeError(f"{array.type} after {wanted} in the column {name}")
+        self._check_fits(name, array.type, wanted)
         return self._arrow.array(column, wanted)
+
+    def _check_fits(self, name: str, kind: Any, wanted: Any) -> None:
+        if not fits(self._arrow.types, kind, wanted):
+            raise TypeError(f"{kind} after {wanted} in the column {name}")
 
 
 class Parquet(Columns):
@@ -187,6 +228,12 @@ class ArrowFile(Columns):
 
     def _open(self, schema: Any) -> Any:
         return self._arrow.ipc.new_file(self._sink, schema)
+
+
+def _rows(keys: Sequence[Any], values: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    _check_names(values)
+    for key, value in zip(keys, values, strict=True):
+        yield {_KEY: key, _VALUE: value}
 
 
 def _check_names(values: Collection[Any]) -> None:

@@ -47,6 +47,11 @@ def jsonable(value: Any) -> Any:
 
     NaN and infinity become text as well, because JSON has no numbers for them.
     """
+    # Imported here because help needs none of it.
+    from elastic.aggregators.wide_frame import WideFrame
+
+    if isinstance(value, WideFrame):
+        return [row for frame in value.frames() for row in jsonable(frame)]
     if is_frame(value):
         return [jsonable(row) for row in value.iter_rows(named=True)]
     if isinstance(value, Mapping):

@@ -113,6 +113,11 @@ def pack_frame(frame: "Frame") -> bytes:
     return stream.getvalue()  # which is not a copy
 
 
+def is_packed_frame(data: bytes) -> bool:
+    """Tell whether bytes begin as those of `pack_frame` do, without importing Polars for it."""
+    return data.startswith(_MAGIC)
+
+
 def unpack_frame(data: bytes | memoryview) -> "Frame":
     """Return the frame that `pack_frame` was given.
 

@@ -4,7 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from elastic.core.frame import Frame
 
 
 @dataclass(slots=True)
@@ -33,6 +36,13 @@ class PartWriter(Protocol):
 
         Raises:
             EncodingError: The format has nothing for a key or a value.
+        """
+
+    def write_frame(self, frame: "Frame") -> None:
+        """Write the rows of a frame, with its columns.
+
+        Raises:
+            EncodingError: The format has nothing for a value, or the columns are not those of the frame before.
         """
 
 

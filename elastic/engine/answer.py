@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from elastic.aggregators.wide_frame import WideFrame
 from elastic.core.encoding import digest, pack
 from elastic.core.errors import EncodingError
 from elastic.core.frame import is_frame, pack_frame, sorted_rows
@@ -67,6 +68,8 @@ def _canonical(value: Any) -> bytes:
         return pack(["set", sorted(map(_canonical, value))])
     if isinstance(value, list | tuple):
         return pack(["several", [_canonical(item) for item in value]])
+    if isinstance(value, WideFrame):
+        value = value.collect()
     if is_frame(value):
         return pack_frame(sorted_rows(value))
     try:

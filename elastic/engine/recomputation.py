@@ -10,11 +10,11 @@ from functools import reduce
 from math import ceil
 from typing import Any
 
+from elastic.aggregators.sharded import can_divide
 from elastic.core.chunk import Piece
 from elastic.core.encoding import decompress, digest, pack
 from elastic.core.errors import ElasticError, UsageError
 from elastic.core.frame import is_frame, sorted_rows
-from elastic.core.sharding import KeyedAggregator
 from elastic.engine.examination import Examination
 from elastic.engine.finding import VerifiedStep
 from elastic.engine.sameness import check_aggregator, check_code, check_source
@@ -167,7 +167,7 @@ class Recomputation:
 
     def _compare_result(self, rerun: _Rerun) -> None:
         aggregator, matched, examination = self._step.aggregator, rerun.matched, self._examination
-        if examination.is_wide and isinstance(aggregator, KeyedAggregator):
+        if examination.is_wide and can_divide(aggregator):
             kept = ShardExamination(examination).state(aggregator, matched)
         else:
             log = (examination.store.state(examination.record.step, ordinal) for ordinal in matched.ordinals)

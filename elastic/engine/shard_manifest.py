@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from elastic.aggregators.wide_mapping import Stored, WideMapping
 from elastic.core.depot import Bundle
 from elastic.core.encoding import digest, pack, unpack
 from elastic.core.errors import CorruptStoreError
@@ -31,22 +30,22 @@ class ShardManifest:
         self._run_id, self._step = place
         self._key = key
 
-    def write(self, jobs: Sequence[bytes], bundles: list[Bundle]) -> WideMapping[Stored]:
-        """Keep where the result is, remove what nobody needs any more, and return the result.
+    def write(self, jobs: Sequence[bytes], bundles: Sequence[Bundle], content: str) -> None:
+        """Keep where the result is, and remove what nobody needs any more.
 
         Args:
             jobs: What the result was made of.
             bundles: The file of each shard.
+            content: The digest of the result.
 
         Raises:
             StoreError: It does not reach the disk.
         """
-        result = self._mapping(bundles)
         told = {
             "run_id": self._run_id,
             "step": self._step,
             "keys": sum(bundle.keys for bundle in bundles),
-            "digest": result.digest,
+            "digest": content,
             "made_of": _digest(jobs),
             "shards": [
                 {
@@ -62,10 +61,9 @@ class ShardManifest:
         told["seal"] = self._seal(told)
         self.depot.write(f"manifest-{self.depot.epoch}.json", _text(told))
         self.depot.clean(_named(jobs) | {bundle.name for bundle in bundles})
-        return result
 
-    def read(self, jobs: Sequence[bytes]) -> WideMapping[Stored] | None:
-        """Return the result that was made of what `jobs` name, or None where there is none.
+    def read(self, jobs: Sequence[bytes]) -> list[Bundle] | None:
+        """Return the files of the result that was made of what `jobs` name, or None where there is none.
 
         Raises:
             CorruptStoreError: A manifest is not as it was written, and no other one is that of the result.
@@ -78,7 +76,7 @@ class ShardManifest:
                 damage = damage or error
                 continue
             if told["made_of"] == wanted:
-                return self._mapping([_bundle(each) for each in told["shards"]])
+                return [_bundle(each) for each in told["shards"]]
         if damage is not None:
             raise damage
         return None
@@ -87,9 +85,6 @@ class ShardManifest:
         """Return the manifests that there are, the newest first."""
         found = self.depot.folder.glob("manifest-*.json")
         return sorted(found, key=lambda path: (len(path.name), path.name), reverse=True)
-
-    def _mapping(self, bundles: list[Bundle]) -> WideMapping[Stored]:
-        return WideMapping(Stored(self.depot, bundles), self.shards)
 
     def _told(self, path: Path) -> dict[str, Any]:
         try:

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from elastic.aggregators.sharded import Sharded, reduced_of
-from elastic.aggregators.wide_mapping import WideMapping
+from elastic.aggregators.wide_result import AnyWideResult
 from elastic.core.aggregator import AnyAggregator
 from elastic.core.depot import Bundle
 from elastic.core.errors import UsageError
 from elastic.core.output import Part
 from elastic.core.partial import Partial
-from elastic.core.sharding import KeyedAggregator
 from elastic.core.store import StepRecord
 from elastic.engine.aggregation import Aggregation
 from elastic.engine.options import GivenOptions
@@ -30,7 +29,7 @@ class ShardedAggregation(Aggregation):
     ) -> None:
         super().__init__(aggregator, run_id)
         self._sharded, self._manifest, self._output = aggregator, manifest, output
-        self._concluded: WideMapping[Any] | None = None
+        self._concluded: AnyWideResult | None = None
 
     def prepare(self) -> None:
         if self._output is not None:
@@ -40,7 +39,8 @@ class ShardedAggregation(Aggregation):
     def value(self) -> Any:
         """Return the result; before it is merged, one that is merged whenever it is read."""
         if self._concluded is None:
-            self._concluded = self._manifest.read(self._jobs())
+            bundles = self._manifest.read(self._jobs())
+            self._concluded = None if bundles is None else self._sharded.result_of(bundles)
         return super().value() if self._concluded is None else self._concluded
 
     def fold(self, partial: Partial) -> None:
@@ -57,7 +57,8 @@ class ShardedAggregation(Aggregation):
                 found[number] = reduced_of(plain)
             yield
         bundles, parts = zip(*(found[shard] for shard in range(aggregator.shards)), strict=True)
-        result = self._manifest.write(jobs, list(bundles))
+        result = aggregator.result_of(bundles)
+        self._manifest.write(jobs, bundles, result.digest)
         if self._output is not None:
             about = {"run_id": self._run_id, "digest": result.digest, "keys": len(result)}
             self._output.publish(parts, about)
@@ -98,19 +99,8 @@ def aggregation_of(
         return step.aggregator, Aggregation(step.aggregator, run_id)
     depot, folder = FileDepot(folder_of(run_folder, number), epoch), step.options.write_to
     output = None if folder is None else FolderOutput(folder, epoch, (run_id, number))
-    sharded = sharded_by(step.aggregator, shards, depot, output)
+    sharded = Sharded(step.aggregator, shards, depot, output)
     return sharded, ShardedAggregation(sharded, run_id, ShardManifest(depot, shards, (run_id, number), key), output)
-
-
-def sharded_by(aggregator: AnyAggregator, shards: int, depot: FileDepot, output: FolderOutput | None = None) -> Sharded:
-    if not isinstance(aggregator, KeyedAggregator):
-        raise UsageError(
-            f"shards={shards} divides a result by key, and {aggregator} has no keys; leave out shards, or aggregate by "
-            "Count, SumByKey, GroupBy, MergeMappings or a KeyedAggregator of your own."
-        )
-    if not aggregator.stored:
-        raise UsageError(f"{aggregator} keeps nothing that shards={shards} could divide; leave out shards.")
-    return Sharded(aggregator, shards, depot, output)
 
 
 def kept_aggregation(aggregator: AnyAggregator, record: StepRecord, run_folder: Path, key: bytes) -> Aggregation:
@@ -120,7 +110,7 @@ def kept_aggregation(aggregator: AnyAggregator, record: StepRecord, run_folder: 
         return Aggregation(aggregator, run_id)
     depot = FileDepot(folder_of(run_folder, record.step), 0)
     manifest = ShardManifest(depot, shards, (run_id, record.step), key)
-    return ShardedAggregation(sharded_by(aggregator, shards, depot), run_id, manifest)
+    return ShardedAggregation(Sharded(aggregator, shards, depot), run_id, manifest)
 
 
 def with_shards(run_id: str, record: StepRecord, step: Step) -> Step:

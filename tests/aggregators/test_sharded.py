@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from elastic.aggregators import Collect, Count, GroupBy, MergeMappings, Sum, SumByKey, TopK, shard_state
+from elastic.aggregators import Collect, Count, GroupBy, MergeMappings, Sum, SumByKey, TopK, divided_mapping
 from elastic.aggregators.nan import NAN
 from elastic.aggregators.sharded import Sharded, reduced_of
 from elastic.core.encoding import pack
@@ -40,8 +40,8 @@ def depot(tmp_path: Path) -> FileDepot:
 def limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits as they are, and so small that states are divided and left all the time."""
     if request.param is not None:
-        monkeypatch.setattr(shard_state, "WINDOW_KEYS", request.param)
-        monkeypatch.setattr(shard_state, "HELD_KEYS", 4 * request.param)
+        monkeypatch.setattr(divided_mapping, "WINDOW_KEYS", request.param)
+        monkeypatch.setattr(divided_mapping, "HELD_KEYS", 4 * request.param)
 
 
 def partials(aggregator: Sharded, entries: list[Any], seed: int) -> list[bytes]:
@@ -94,8 +94,8 @@ NEW = [(f"new{n}", n) for n in range(2000)]
 def test_entries_whose_keys_hardly_repeat_are_not_folded_first(
     entries: list[Any], single: list[Any] | None, depot: FileDepot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard_state, "WINDOW_KEYS", 50)
-    monkeypatch.setattr(shard_state, "HELD_KEYS", 200)
+    monkeypatch.setattr(divided_mapping, "WINDOW_KEYS", 50)
+    monkeypatch.setattr(divided_mapping, "HELD_KEYS", 200)
     inner = Watched()
     aggregator = Sharded(inner, 3, depot)
     state = aggregator.create()
@@ -116,7 +116,7 @@ def test_an_aggregator_that_adds_in_its_own_way_is_asked_to(depot: FileDepot, mo
         def add_many(self, state: Any, entries: Iterable[Any]) -> Any:
             return super().add_many(state, [(key, 2 * number) for key, number in entries])
 
-    monkeypatch.setattr(shard_state, "WINDOW_KEYS", 50)
+    monkeypatch.setattr(divided_mapping, "WINDOW_KEYS", 50)
     aggregator = Sharded(Doubled(), 3, depot)
     state = aggregator.create()
     for at in range(0, len(NEW), 50):
@@ -160,8 +160,8 @@ def test_what_is_reduced_is_what_is_merged_when_it_is_read(depot: FileDepot) -> 
 
 
 def test_equal_keys_are_joined_before_they_are_left(depot: FileDepot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard_state, "WINDOW_KEYS", 10)
-    monkeypatch.setattr(shard_state, "HELD_KEYS", 400)
+    monkeypatch.setattr(divided_mapping, "WINDOW_KEYS", 10)
+    monkeypatch.setattr(divided_mapping, "HELD_KEYS", 400)
     aggregator = Sharded(Count(), 2, depot)
     state = aggregator.create()
     for _ in range(1000):

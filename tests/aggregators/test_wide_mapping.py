@@ -13,7 +13,7 @@ import elastic
 from elastic.aggregators import Count, SumByKey
 from elastic.aggregators.shard_block import merged, opened
 from elastic.aggregators.sharded import Sharded
-from elastic.aggregators.wide_mapping import Merging, WideMapping
+from elastic.aggregators.wide_mapping import WideMapping
 from elastic.core.errors import CorruptStoreError
 from elastic.persistence.file_depot import FileDepot
 
@@ -27,7 +27,7 @@ def value_of(entries: Iterable[Any], aggregator: Any = Count, **given: Any) -> A
     return elastic.from_iterable(list(entries)).aggregate(aggregator).run(cluster="inline", **given).value
 
 
-def unmerged(folder: Path, *states: list[Any]) -> WideMapping[Merging]:
+def unmerged(folder: Path, *states: list[Any]) -> WideMapping:
     """Return the result of entries that were counted in several places."""
     depot = FileDepot(folder, 1)
     depot.prepare()

@@ -20,6 +20,7 @@ from typing import Any
 
 import elastic
 from elastic.aggregators import Collect, Count, FrameCount, Sum
+from elastic.aggregators.wide_frame import WideFrame
 from elastic.core import flight
 from elastic.core.frame import is_frame
 from elastic.engine import master
@@ -91,6 +92,7 @@ STORIES: dict[str, Callable[[Path], elastic.Flow]] = {
     "frames": lambda folder: elastic.read_text(text(folder), chunk_bytes=200).words().aggregate(FrameCount()),
     "ordered": lambda _: elastic.from_range(ENTRIES, chunk_size=30).map(work).aggregate(Collect()),
     "wide": lambda folder: STORIES["words"](folder).options(shards=3),
+    "wide-frames": lambda folder: STORIES["frames"](folder).options(shards=3),
     "letters": lambda _: (
         elastic.from_range(ENTRIES, chunk_size=30).map(fragile).aggregate(Sum()).options(on_error="dead-letter")
     ),
@@ -99,7 +101,7 @@ STORIES: dict[str, Callable[[Path], elastic.Flow]] = {
 
 def plain(value: Any) -> Any:
     """Return a result as JSON can tell it."""
-    if is_frame(value):
+    if is_frame(value) or isinstance(value, WideFrame):
         return dict(value.iter_rows())
     return dict(value) if isinstance(value, Mapping) else value
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import elastic
-from elastic.aggregators import Count, shard_state
+from elastic.aggregators import Count, divided_mapping
 from elastic.core.errors import ElasticError, StepFailedError, StepSuspendedError, StoreError
 from elastic.persistence.file_depot import FileDepot
 
@@ -30,8 +30,8 @@ def open_files() -> int:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave pieces often."""
-    monkeypatch.setattr(shard_state, "WINDOW_KEYS", 50)
-    monkeypatch.setattr(shard_state, "HELD_KEYS", 150)
+    monkeypatch.setattr(divided_mapping, "WINDOW_KEYS", 50)
+    monkeypatch.setattr(divided_mapping, "HELD_KEYS", 150)
 
 
 def fail_once(monkeypatch: pytest.MonkeyPatch, at: int, error: Exception) -> None:

@@ -134,7 +134,7 @@ def test_groups_are_lists(tmp_path: Path) -> None:
     ("function", "name", "said"),
     [
         (dated, "a.jsonl", r"cannot be written as JSON .*named \*\.parquet"),
-        (mixed, "a.parquet", r"do not fit into two columns .*named \*\.jsonl"),
+        (mixed, "a.parquet", r"do not fit into columns .*named \*\.jsonl"),
         (typed_by_shard, "a.arrow", r"shard 0 has the columns .*double.*, and shard 1 has .*int64"),
     ],
     ids=["no JSON", "two types", "two types in two shards"],

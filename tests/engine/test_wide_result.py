@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import elastic
-from elastic.aggregators import Collect, Count, FrameCount, GroupBy, Sum, SumByKey
+from elastic.aggregators import Collect, Count, GroupBy, Sum, SumByKey
 from elastic.aggregators.wide_mapping import WideMapping
 from elastic.core.chaos import chaos_of
 from elastic.engine.chaos import Trial
@@ -151,9 +151,8 @@ def test_steps_of_a_queue_have_folders_of_their_own() -> None:
         (lambda: flow().run(shards=True), "shards=True must be a whole number"),
         (lambda: flow().run(shards=2, durability="off"), "leave out one"),
         (lambda: flow(Sum).run(cluster="inline", shards=2), "shards=2 divides a result by key, and Sum has no keys"),
-        (lambda: flow(FrameCount("x")).run(cluster="inline", shards=2), "has no keys"),
     ],
-    ids=["zero", "boolean", "not durable", "one number", "frames"],
+    ids=["zero", "boolean", "not durable", "one number"],
 )
 def test_what_cannot_be_divided_is_refused(make: Any, said: str) -> None:
     with pytest.raises(elastic.ElasticError, match=said):

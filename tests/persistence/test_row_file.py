@@ -63,7 +63,7 @@ def write(folder: Path, *groups: list[Any]) -> list[Any]:
 )
 def test_later_rows_of_another_type_are_refused(first: Any, later: Any, suffix: str, tmp_path: Path) -> None:
     folder = tmp_path / f"a{suffix}"
-    with pytest.raises(EncodingError, match=r"do not fit into two columns .*named \*\.jsonl"):
+    with pytest.raises(EncodingError, match=r"do not fit into columns .*named \*\.jsonl"):
         write(folder, [first] * GROUP, [later])
     assert not list(folder.glob("result-*"))
 
@@ -113,7 +113,7 @@ def test_values_that_are_none_at_first_have_the_type_of_those_that_follow(tmp_pa
     ids=str,
 )
 def test_values_that_would_become_others_are_refused(values: list[Any], tmp_path: Path) -> None:
-    with pytest.raises(EncodingError, match=r"do not fit into two columns .*named \*\.jsonl"):
+    with pytest.raises(EncodingError, match=r"do not fit into columns .*named \*\.jsonl"):
         write(tmp_path / "a.parquet", values)
 
 

@@ -1,0 +1,185 @@
+"""Frames that are divided by key: their states on the workers, and the blocks of their results."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import reduce
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import xxhash
+
+from elastic.aggregators.batch import BATCH_SIZE
+from elastic.aggregators.division import Division
+from elastic.aggregators.frame import KeyedFrameAggregator, Pile
+from elastic.aggregators.shard_state import SAMPLE, WORTH, Packed, Piece, ShardState
+from elastic.aggregators.wide_frame import WideFrame
+from elastic.aggregators.wide_result import Blocks
+from elastic.core.bucket import BUCKETS, buckets_of
+from elastic.core.encoding import digest, pack
+from elastic.core.frame import pack_frame, polars_module, unpack_frame
+from elastic.core.output import PartWriter
+
+if TYPE_CHECKING:
+    import polars
+
+    from elastic.core.frame import Frame
+
+#: Rows that are held before they are grouped, and left in the depot unless that made them few.
+HELD_ROWS = 1 << 21
+
+#: The column of buckets, beside columns of the user's, while a frame is divided.
+_BUCKET = "\0bucket"
+
+#: Buckets in an order that has nothing to do with their numbers.
+_SHUFFLED = bytes(sorted(range(BUCKETS), key=lambda bucket: xxhash.xxh3_64_digest(bytes([bucket]))))
+
+
+def buckets_of_rows(keys: "Frame") -> bytes:
+    """Return the bucket of each row, one byte each.
+
+    For one column it is that of the value, as `buckets_of` has it. Those of several columns are joined as P. K. Pearson
+    hashes the bytes of a text, Fast Hashing of Variable-Length Text Strings, CACM 33 (1990), 677.
+
+    Raises:
+        EncodingError: A key is not plain data; names its type.
+    """
+    return reduce(_joined, map(_buckets_of_column, keys.iter_columns()))
+
+
+def _buckets_of_column(column: "polars.Series") -> bytes:
+    pl = polars_module()
+    if column.dtype == pl.String:
+        column = column.cast(pl.Binary)  # a text has the bucket of its bytes in UTF-8, and need not be made
+    # A part at a time, so that a processor holds what Python makes of it near itself.
+    starts = range(0, len(column), BATCH_SIZE)
+    return b"".join(buckets_of(column.slice(start, BATCH_SIZE).to_list()) for start in starts)
+
+
+def _joined(before: bytes, column: bytes) -> bytes:
+    number = int.from_bytes(before.translate(_SHUFFLED)) ^ int.from_bytes(column)
+    return number.to_bytes(len(column))
+
+
+@dataclass(slots=True)
+class FrameState(ShardState):
+    """The state of the inner aggregator over what came last."""
+
+    inner: KeyedFrameAggregator
+    pile: Pile
+    #: without rows: the columns of all that was left, and their types
+    kinds: Pile = field(default_factory=Pile)
+    #: keys have hardly repeated, so that what is held is left without being grouped first
+    is_sparse: bool = False
+    pieces: list[Piece] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.pile.rows
+
+    def fold(self, entries: Iterable[Any]) -> None:
+        self.pile = self.inner.add_many(self.pile, entries)
+
+    def join(self, other: "FrameState") -> None:
+        self.pile = self.inner.merge(self.pile, other.pile)
+        for frame in other.kinds.frames:
+            self._fit(frame)
+
+    def rest(self) -> bytes:
+        if self.is_empty:
+            return b"".join(map(pack_frame, self.kinds.frames))
+        pile, self.pile = self.pile, self.inner.create()
+        return self.inner.encode(pile)
+
+    def spill(self) -> Iterator[Packed] | None:
+        if self.pile.rows < HELD_ROWS:
+            return None
+        if not self.is_sparse:
+            before = self.pile.rows
+            self.inner.whole(self.pile)
+            self.is_sparse = self.pile.rows > before * WORTH
+        return None if self.pile.rows < HELD_ROWS // 2 else self.drain()
+
+    def drain(self) -> Iterator[Packed]:
+        if self.is_empty:
+            return iter(())
+        if not self.is_sparse:
+            self.inner.whole(self.pile)
+        frame = polars_module().concat(self.pile.frames, how="vertical_relaxed")
+        self.pile = self.inner.create()
+        return self._packed(self._fit(frame))
+
+    def _packed(self, frame: "Frame") -> Iterator[Packed]:
+        pl, names = polars_module(), self.inner.key_names(frame)
+        buckets = pl.Series(_BUCKET, list(buckets_of_rows(frame.select(names))), dtype=pl.UInt8)
+        if self.is_sparse:
+            sample = frame.select(names).filter(buckets < SAMPLE)
+            self.is_sparse = sample.n_unique() > sample.height * WORTH
+        divided = self.inner.packed(frame).with_columns(buckets)
+        by_bucket = divided.partition_by(_BUCKET, include_key=False, as_dict=True)
+        for place in sorted(by_bucket):
+            part = by_bucket.pop(place)
+            yield place[0], part.height, pack_frame(part)
+
+    def _fit(self, frame: "Frame") -> "Frame":
+        """Return a frame with the types of what was left before; those that differ would not meet before the end."""
+        frame = self.kinds.fitted(frame, self.inner)
+        if not self.kinds.frames:
+            self.kinds.frames.append(frame.clear())
+        return frame
+
+
+class FrameDivision(Division["Frame"]):
+    """Divides the state of an aggregator of frames.
+
+    Args:
+        inner: The aggregator.
+    """
+
+    inner: KeyedFrameAggregator
+
+    def create(self) -> FrameState:
+        return FrameState(self.inner, self.inner.create())
+
+    def decode(self, rest: bytes) -> FrameState:
+        state = self.create()
+        if rest:
+            state.pile = self.inner.decode(rest)
+            if state.is_empty:
+                state.kinds.frames.append(unpack_frame(rest))
+        return state
+
+    def gather(self, packed: Iterable[bytes]) -> Pile:
+        pile = self.inner.create()
+        # Most often they are all alike, and what is done to one frame takes as long as with many rows.
+        for _, alike in groupby(map(unpack_frame, packed), key=lambda frame: frame.schema):
+            pile.put(self.inner.read(polars_module().concat(alike)), self.inner)
+        if len(pile.frames) == 1:
+            # By itself it would be taken for grouped, which it need not be.
+            pile.frames = [self.inner.group(pile.frames[0])]
+        return pile
+
+    def block(self, state: Pile) -> "Frame":
+        pl, frame = polars_module(), self.inner.finish(state)
+        floats = [name for name, kind in frame.schema.items() if kind.is_float()]
+        # Of NaN there are many; which of them came first must not be told by the digest.
+        found: Frame = frame.with_columns(pl.col(floats).fill_nan(float("nan")))
+        return found.sort(self.inner.key_names(found), nulls_last=True)
+
+    def size(self, block: "Frame") -> int:
+        return block.height
+
+    def pack(self, block: "Frame") -> bytes:
+        return pack_frame(block)
+
+    def open(self, data: bytes) -> "Frame":
+        return unpack_frame(data)
+
+    def content(self, block: "Frame", data: bytes) -> bytes:
+        # Of the values, because how a library writes a frame may change from one version to the next.
+        return digest(pack([block.columns, [column.to_list() for column in block.iter_columns()]]))
+
+    def write(self, block: "Frame", rows: PartWriter) -> None:
+        rows.write_frame(block)
+
+    def wide(self, blocks: Blocks["Frame"], shards: int) -> WideFrame:
+        return WideFrame(blocks, shards)

@@ -1,0 +1,243 @@
+"""Frames with shards: what is left in the depot, and what becomes of that, is what the inner aggregator makes."""
+
+import datetime as dt
+import math
+import random
+import struct
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from elastic.aggregators import FrameCount, FrameGroupBy, FrameSum, FrameTopK, divided_frame
+from elastic.aggregators.divided_frame import buckets_of_rows
+from elastic.aggregators.frame import KeyedFrameAggregator
+from elastic.aggregators.sharded import Sharded
+from elastic.aggregators.wide_frame import WideFrame
+from elastic.core.bucket import bucket_of
+from elastic.core.encoding import pack
+from elastic.core.errors import EncodingError, UsageError
+from elastic.core.frame import pack_frame
+from elastic.persistence.file_depot import FileDepot
+
+ROWS = 3000
+FRAME = pl.DataFrame(
+    {
+        "word": [None if n % 11 == 0 else f"w\u00e9{n * n % 977}" for n in range(ROWS)],
+        "new": [f"new {n}" for n in range(ROWS)],
+        "number": [n % 50 - 25 for n in range(ROWS)],
+        "real": [(math.nan, 0.0, -0.0, n / 8, None)[n % 5] for n in range(ROWS)],
+        "huge": [2**63 - 1 - n for n in range(ROWS)],
+        "money": pl.Series([Decimal(n) / 100 for n in range(ROWS)], dtype=pl.Decimal(12, 2)),
+        "day": [dt.date(2026, 1, 1) + dt.timedelta(days=n % 400) for n in range(ROWS)],
+    }
+)
+CASES: dict[str, Callable[[], KeyedFrameAggregator]] = {
+    "count": lambda: FrameCount("word"),
+    "count-new": lambda: FrameCount("new"),
+    "count-several": lambda: FrameCount("number", "real", "day"),
+    "sum": lambda: FrameGroupBy("word", n="count", sum=("number", "sum"), cents=("money", "sum")),
+    "sum-beyond-64-bits": lambda: FrameGroupBy("number", sum=("huge", "sum")),
+    "sum-new": lambda: FrameGroupBy("new", sum=("huge", "sum"), least=("word", "min")),
+    "least": lambda: FrameGroupBy(["day"], least=("word", "min"), most=("real", "max")),
+    "several": lambda: FrameGroupBy(["word", "number"], n="count"),
+}
+
+
+@pytest.fixture
+def depot(tmp_path: Path) -> FileDepot:
+    made = FileDepot(tmp_path / "step-0000", 1)
+    made.prepare()
+    return made
+
+
+def rows(frame: pl.DataFrame) -> list[str]:
+    return sorted(map(repr, frame.rows()))
+
+
+def result_of(aggregator: Sharded, frames: list[pl.DataFrame], seed: int = 0) -> WideFrame:
+    """Return the result of frames that are folded by some workers, each of which is collected now and then."""
+    dice = random.Random(seed)
+    encoded, state = [], aggregator.create()
+    for frame in frames:
+        state = aggregator.spill(aggregator.merge(state, aggregator.add(aggregator.create(), frame)))
+        if dice.random() < 0.2:
+            encoded.append(aggregator.encode(state))
+            state = aggregator.create()
+    encoded.append(aggregator.encode(state))
+    dice.shuffle(encoded)
+    whole = aggregator.create()
+    for data in encoded:
+        whole = aggregator.merge(whole, aggregator.decode(data))
+    result = aggregator.finish(aggregator.decode(aggregator.encode(whole)))
+    assert isinstance(result, WideFrame)
+    return result
+
+
+@pytest.fixture(params=[None, 300], ids=["large", "small"])
+def limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit as it is, and so small that states are left all the time."""
+    if request.param is not None:
+        monkeypatch.setattr(divided_frame, "HELD_ROWS", request.param)
+
+
+@pytest.mark.usefixtures("limit")
+@pytest.mark.parametrize("name", CASES)
+def test_the_result_is_that_of_the_inner_aggregator(name: str, depot: FileDepot) -> None:
+    inner = CASES[name]()
+    expected = inner.finish(inner.add(inner.create(), FRAME))
+    digests = set()
+    for seed, shards in enumerate((1, 2, 5, 256)):
+        result = result_of(Sharded(CASES[name](), shards, depot), list(FRAME.iter_slices(40 + 60 * seed)), seed)
+        assert rows(result.collect()) == rows(expected)
+        assert result.collect().columns == expected.columns
+        assert len(result) == sum(result.counts) == expected.height
+        assert len(result.counts) == shards
+        digests.add(result.digest)
+    assert len(digests) == 1
+
+
+@pytest.mark.usefixtures("limit")
+def test_rows_are_read_part_by_part_in_an_order_of_their_own(depot: FileDepot) -> None:
+    aggregator = Sharded(FrameCount("word"), 3, depot)
+    result = result_of(aggregator, list(FRAME.iter_slices(100)))
+    parts = list(result)
+    assert len(parts) > 100
+    assert all(part["word"].equals(part["word"].sort(nulls_last=True), null_equal=True) for part in parts)
+    assert list(result.iter_rows()) == [row for part in parts for row in part.rows()]
+    by_shard = [pl.concat(result.frames(shard)) for shard in range(3)]
+    assert [part.height for part in by_shard] == result.counts
+    assert pl.concat(by_shard).equals(result.collect())
+    assert list(result_of(aggregator, list(FRAME.iter_slices(70)), 1).iter_rows()) == list(result.iter_rows())
+
+
+def test_rows_of_keys_that_hardly_repeat_are_left_without_being_grouped(
+    depot: FileDepot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(divided_frame, "HELD_ROWS", 300)
+    grouped = list[int]()
+
+    class Watched(FrameCount):
+        def group(self, frame: pl.DataFrame) -> pl.DataFrame:
+            grouped.append(frame.height)
+            return super().group(frame)
+
+    aggregator = Sharded(Watched("key"), 2, depot)
+    new = [pl.DataFrame({"key": [f"{name}{n}" for n in range(100)]}) for name in "abcdefghi"]
+    again = [pl.DataFrame({"key": ["again", "other"] * 100})] * 9
+    state = aggregator.create()
+    for frame in (*new, *again):
+        state = aggregator.spill(aggregator.add(state, frame))
+    # The first three are grouped to see that this is for nothing, and what follows is not.
+    assert grouped == [300]
+    result = aggregator.finish(aggregator.decode(aggregator.encode(state)))
+    assert isinstance(result, WideFrame)
+    assert dict(result.iter_rows()) == {**{row: 1 for frame in new for row in frame["key"]}, "again": 900, "other": 900}
+
+
+def test_keys_that_repeat_again_are_grouped_again(depot: FileDepot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(divided_frame, "HELD_ROWS", 300)
+    aggregator = Sharded(FrameCount("key"), 2, depot)
+    state = aggregator.create()
+    for name in "abcdefghi":
+        state = aggregator.spill(aggregator.add(state, pl.DataFrame({"key": [f"{name}{n}" for n in range(100)]})))
+    assert len(state.pieces) == 3
+    same = pl.DataFrame({"key": [f"same {n}" for n in range(100)]})
+    for _ in range(40):
+        state = aggregator.spill(aggregator.add(state, same))
+    # The next three frames show that it pays again; no others are left.
+    assert len(state.pieces) == 4
+    result = aggregator.finish(aggregator.decode(aggregator.encode(state)))
+    assert isinstance(result, WideFrame)
+    assert {count for key, count in result.iter_rows() if key.startswith("same")} == {40}
+
+
+def test_a_bucket_is_that_of_the_key_wherever_it_is_computed() -> None:
+    texts, numbers = ["a", "\u00e9t\u00e9", "", None], [1, -(2**62), 0, None]
+    assert list(buckets_of_rows(pl.DataFrame({"k": texts}))) == list(map(bucket_of, texts))
+    assert list(buckets_of_rows(pl.DataFrame({"k": numbers}))) == list(map(bucket_of, numbers))
+    both = pl.DataFrame({"k": texts, "n": numbers})
+    assert list(buckets_of_rows(both)) == [buckets_of_rows(both[row])[0] for row in range(4)]
+
+
+def test_several_columns_that_are_equal_are_still_divided() -> None:
+    numbers = list(range(20_000))
+    buckets = buckets_of_rows(pl.DataFrame({"a": numbers, "b": numbers}))
+    assert len(set(buckets)) > 100
+    apart = buckets_of_rows(pl.DataFrame({"a": numbers, "b": numbers[::-1]}))
+    counts = sorted(apart.count(bucket) for bucket in range(256))
+    assert counts[0] > 30
+    assert counts[-1] < 150
+
+
+def test_one_of_many_nan_tells_nothing_of_who_was_first(depot: FileDepot) -> None:
+    nan = struct.unpack("<d", struct.pack("<Q", 0xFFF8_0000_0000_0001))[0]
+    digests = set()
+    for first, second in ((math.nan, nan), (nan, math.nan)):
+        frames = [pl.DataFrame({"k": [first, 1.0]}), pl.DataFrame({"k": [second, -0.0, 0.0]})]
+        result = result_of(Sharded(FrameCount("k"), 2, depot), frames)
+        assert sorted(count for _, count in result.iter_rows()) == [1, 2, 2]
+        digests.add(result.digest)
+    assert len(digests) == 1
+
+
+def test_nothing_gives_the_columns_of_the_result(depot: FileDepot) -> None:
+    aggregator = Sharded(FrameGroupBy("k", n="count"), 2, depot)
+    result = aggregator.finish(aggregator.decode(aggregator.encode(aggregator.create())))
+    assert isinstance(result, WideFrame)
+    assert (result.collect().columns, len(result), result.counts, list(result)) == (["k", "n"], 0, [0, 0], [])
+    assert repr(result) == "WideFrame(2 shards, not merged yet)"
+
+
+TEXTS, INTEGERS = pl.DataFrame({"k": ["a", "b"] * 200}), pl.DataFrame({"k": [1, 2] * 200})
+
+
+@pytest.mark.usefixtures("limit")
+def test_a_column_of_two_types_is_refused_though_no_key_is_in_one_bucket_with_another(depot: FileDepot) -> None:
+    aggregator = Sharded(FrameCount("k"), 256, depot)
+    said = "got 'k' as .* in a chunk and as .* in another; cast it to one type"
+    with pytest.raises(UsageError, match=said):
+        result_of(aggregator, [TEXTS, INTEGERS] * 10)
+    state = aggregator.create()
+    for frame in (TEXTS, INTEGERS):
+        left = aggregator.encode(aggregator.add(aggregator.create(), frame))
+        if frame is TEXTS:
+            state = aggregator.merge(state, aggregator.decode(left))
+    with pytest.raises(UsageError, match=said):
+        aggregator.merge(state, aggregator.decode(left))
+
+
+@pytest.mark.usefixtures("limit")
+def test_a_column_of_nothing_but_nulls_fits_every_type(depot: FileDepot) -> None:
+    nulls = pl.DataFrame({"k": [None, None]})
+    for frames, kind in (([nulls, TEXTS], pl.String), ([TEXTS, nulls], pl.String), ([nulls, INTEGERS], pl.Int64)):
+        result = result_of(Sharded(FrameCount("k"), 2, depot), frames * 3)
+        assert dict(result.iter_rows())[None] == 6
+        assert result.collect().schema["k"] == kind
+
+
+def test_a_key_that_is_no_plain_data_is_refused(depot: FileDepot) -> None:
+    aggregator = Sharded(FrameCount("k"), 2, depot)
+    state = aggregator.add(aggregator.create(), pl.DataFrame({"k": [[1], [2]]}))
+    with pytest.raises(EncodingError, match="a key of type list is not plain data; map keys to texts or numbers"):
+        aggregator.encode(state)
+
+
+@pytest.mark.parametrize("aggregator", [FrameSum("x"), FrameTopK(3, "x")], ids=str)
+def test_an_aggregator_without_keys_is_refused(aggregator: Any, depot: FileDepot) -> None:
+    with pytest.raises(UsageError, match=r"shards=2 divides a result by key, and Frame.* has no keys"):
+        Sharded(aggregator, 2, depot)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [b"\xc1", pack_frame(pl.DataFrame({"other": [1]})), pack_frame(pl.DataFrame({"other": [1]}).clear())],
+    ids=["no frame", "another state", "other columns"],
+)
+def test_bytes_that_are_no_state_are_refused(rest: bytes, depot: FileDepot) -> None:
+    aggregator = Sharded(FrameGroupBy("k", n="count"), 2, depot)
+    with pytest.raises(EncodingError):
+        aggregator.decode(pack([[], rest]))
