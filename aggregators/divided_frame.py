@@ -16,7 +16,7 @@ from elastic.aggregators.wide_frame import WideFrame
 from elastic.aggregators.wide_result import Blocks
 from elastic.core.bucket import BUCKETS, buckets_of
 from elastic.core.encoding import digest, pack
-from elastic.core.frame import pack_frame, polars_module, unpack_frame
+from elastic.core.frame import frame_of, pack_frame, polars_module, unpack_frame
 from elastic.core.output import PartWriter
 
 if TYPE_CHECKING:
@@ -77,7 +77,13 @@ class FrameState(ShardState):
         return not self.pile.rows
 
     def fold(self, entries: Iterable[Any]) -> None:
-        self.pile = self.inner.add_many(self.pile, entries)
+        for entry in entries:
+            frame = frame_of(entry)
+            lifted = self.inner.lift(frame) if self.is_sparse and frame.height else None
+            if lifted is None:
+                self.pile = self.inner.add(self.pile, frame)
+            else:
+                self.pile.put(lifted, self.inner)
 
     def join(self, other: "FrameState") -> None:
         self.pile = self.inner.merge(self.pile, other.pile)

@@ -145,6 +145,13 @@ class FrameAggregator(Aggregator[Any, Pile, Any]):
 class KeyedFrameAggregator(FrameAggregator):
     """An aggregator of frames whose state and result have a row for each key, so that `shards` can divide them."""
 
+    def lift(self, frame: "Frame") -> "Frame | None":
+        """Return the rows of a chunk, each of them as the state of that row alone; None where there is no such thing.
+
+        Rows whose keys hardly repeat are not grouped then before they are divided.
+        """
+        return None
+
     @abstractmethod
     def key_names(self, frame: "Frame") -> list[str]:
         """Return the names of the columns of a state, or of a result, that are the key."""

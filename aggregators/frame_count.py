@@ -7,6 +7,8 @@ from elastic.core.errors import UsageError
 from elastic.core.frame import polars_module
 
 if TYPE_CHECKING:
+    import polars
+
     from elastic.core.frame import Frame
 
 #: The column of counts.
@@ -33,10 +35,12 @@ class FrameCount(KeyedFrameAggregator):
 
     def reduce(self, frame: "Frame") -> "Frame":
         pl = polars_module()
-        names = self.columns or tuple(frame.columns)
-        if COUNT in names:
-            raise UsageError(f"{self} got a frame with a column {COUNT!r}, which the result has as well; rename it")
-        return grouped(frame, keys(frame, names, self), [pl.len().cast(pl.Int64).alias(COUNT)])
+        return grouped(frame, self._keys(frame), [pl.len().cast(pl.Int64).alias(COUNT)])
+
+    def lift(self, frame: "Frame") -> "Frame | None":
+        pl = polars_module()
+        one = pl.lit(1, dtype=pl.Int64).alias(COUNT)
+        return frame.select([*self._keys(frame), one]) if type(self).reduce is FrameCount.reduce else None
 
     def group(self, frame: "Frame") -> "Frame":
         return grouped(frame, frame.columns[:-1], [polars_module().col(COUNT).sum()])
@@ -57,6 +61,12 @@ class FrameCount(KeyedFrameAggregator):
             and frame.schema[COUNT] == polars_module().Int64
             and tuple(names) == (self.columns or tuple(names))
         )
+
+    def _keys(self, frame: "Frame") -> "list[polars.Expr]":
+        names = self.columns or tuple(frame.columns)
+        if COUNT in names:
+            raise UsageError(f"{self} got a frame with a column {COUNT!r}, which the result has as well; rename it")
+        return keys(frame, names, self)
 
     def __str__(self) -> str:
         return f"FrameCount({', '.join(self.columns)})"

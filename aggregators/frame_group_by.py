@@ -44,6 +44,12 @@ class FrameGroupBy(KeyedFrameAggregator):
         measured = [one for measure in self.measures for one in measure.of_rows(frame, self)]
         return grouped(frame, keys(frame, self.keys, self), measured)
 
+    def lift(self, frame: "Frame") -> "Frame | None":
+        if type(self).reduce is not FrameGroupBy.reduce:
+            return None
+        measured = [one for measure in self.measures for one in measure.of_each(frame, self)]
+        return frame.select(keys(frame, self.keys, self) + measured)
+
     def group(self, frame: "Frame") -> "Frame":
         measured = [one for measure in self.measures for one in measure.of_states(frame)]
         return grouped(frame, self.keys, measured)

@@ -21,7 +21,10 @@ _MOST_UNITS = 1e38
 #: Ends the names of those columns.
 _MAGNITUDE = "\0magnitude"
 
-#: Ends the names of sums that fit into 64 bits, in bytes: half of their 128 would be zeros.
+#: Of sums of integers, while they are added.
+_BITS = 128
+
+#: Ends the names of such columns where they have become bytes, in as few bits as do.
 _NARROW = "\0narrow"
 
 
@@ -40,14 +43,21 @@ class Measure:
         return self.name + _MAGNITUDE
 
     def of_rows(self, frame: "Frame", aggregator: object) -> "list[polars.Expr]":
-        """Return what is computed of the rows of a group.
+        """Return what is computed of the rows of a group. Raises as `of_each` does."""
+        pl = polars_module()
+        if self.kind == "count":
+            return [pl.len().cast(pl.Int64).alias(self.name)]
+        return [getattr(each, self.kind)() for each in self.of_each(frame, aggregator)]
+
+    def of_each(self, frame: "Frame", aggregator: object) -> "list[polars.Expr]":
+        """Return what is computed of each row, so that it is the state of that row alone.
 
         Raises:
             UsageError: The column is missing, or its type cannot be measured so.
         """
         pl = polars_module()
         if self.kind == "count":
-            return [pl.len().cast(pl.Int64).alias(self.name)]
+            return [pl.lit(1, dtype=pl.Int64).alias(self.name)]
         kind, values = column(frame, self.column, aggregator).dtype, pl.col(self.column)
         if self.kind == "sum":
             return self._sum(kind, values, aggregator)
@@ -57,7 +67,7 @@ class Measure:
             values = values.cast(pl.String)
         if kind.is_float():
             values = one_zero(self.column, kind)  # which of two zeros is greater is not said
-        return [getattr(values, self.kind)().alias(self.name)]
+        return [values.alias(self.name)]
 
     def of_states(self, frame: "Frame") -> "list[polars.Expr]":
         """Return what is computed of the states of a group."""
@@ -83,14 +93,16 @@ class Measure:
                     "cast them to fewer decimal places in map_frames"
                 )
             return frame.drop(self.magnitude)
-        return frame.with_columns(pl.col(self.name).cast(pl.Int64)) if self._is_narrow(frame) else frame
+        is_wide = self._bits(frame) == _BITS
+        return frame if is_wide else frame.with_columns(pl.col(self.name).cast(pl.Int64))
 
     def packed(self, frame: "Frame") -> "Frame":
         """Return a state with this column as it becomes bytes."""
-        if self.kind != "sum" or not self._is_narrow(frame):
+        if self.kind != "sum" or self.magnitude in frame.columns or (bits := self._bits(frame)) == _BITS:
             return frame
         pl = polars_module()
-        return frame.with_columns(pl.col(self.name).cast(pl.Int64)).rename({self.name: self.name + _NARROW})
+        narrow = pl.col(self.name).cast(getattr(pl, f"Int{bits}"))
+        return frame.with_columns(narrow).rename({self.name: self.name + _NARROW})
 
     def unpacked(self, frame: "Frame") -> "Frame":
         """Return the state of which `packed` made this one."""
@@ -109,19 +121,23 @@ class Measure:
             found = kind is not None and (self.kind != "count" or kind == pl.Int64)
         return found
 
-    def _is_narrow(self, frame: "Frame") -> bool:
-        """Tell whether sums of integers fit into 64 bits."""
+    def _bits(self, frame: "Frame") -> int:
+        """Return into how many bits sums of integers fit."""
         sums = frame.get_column(self.name)
-        return sums.dtype == polars_module().Int128 and bool(sums.is_between(-(1 << 63), (1 << 63) - 1).all())
+        least: Any = sums.min()
+        most: Any = sums.max()
+        return next(
+            bits for bits in (16, 32, 64, _BITS) if -(1 << bits - 1) <= (least or 0) <= (most or 0) < 1 << bits - 1
+        )
 
     def _sum(self, kind: "polars.DataType", values: "polars.Expr", aggregator: object) -> "list[polars.Expr]":
         pl = polars_module()
         if kind == pl.Decimal:
-            units = values.cast(pl.Float64).abs().sum() * 10.0 ** getattr(kind, "scale", 0)
-            exact = values.cast(pl.Decimal(38, getattr(kind, "scale", 0))).sum()
+            units = values.cast(pl.Float64).abs() * 10.0 ** getattr(kind, "scale", 0)
+            exact = values.cast(pl.Decimal(38, getattr(kind, "scale", 0)))
             return [exact.alias(self.name), units.alias(self.magnitude)]
         if kind == pl.Null or kind == pl.Boolean or (kind.is_integer() and not str(kind).endswith("128")):
-            return [values.cast(pl.Int128).sum().alias(self.name)]  # 64 bits would overflow without a word
+            return [values.cast(pl.Int128).alias(self.name)]  # 64 bits would overflow without a word
         if kind.is_float():
             raise UsageError(
                 f"{aggregator} does not add floats, whose sum would depend on their order; cast {self.column!r} to "

@@ -14,7 +14,7 @@ import pytest
 
 from elastic.aggregators import FrameCount, FrameGroupBy, FrameSum, FrameTopK, divided_frame
 from elastic.aggregators.divided_frame import buckets_of_rows
-from elastic.aggregators.frame import KeyedFrameAggregator
+from elastic.aggregators.frame import KeyedFrameAggregator, Pile
 from elastic.aggregators.sharded import Sharded
 from elastic.aggregators.wide_frame import WideFrame
 from elastic.core.bucket import bucket_of
@@ -136,6 +136,39 @@ def test_rows_of_keys_that_hardly_repeat_are_left_without_being_grouped(
     result = aggregator.finish(aggregator.decode(aggregator.encode(state)))
     assert isinstance(result, WideFrame)
     assert dict(result.iter_rows()) == {**{row: 1 for frame in new for row in frame["key"]}, "again": 900, "other": 900}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_chunk_is_the_group_of_its_rows(name: str) -> None:
+    inner = CASES[name]()
+    for frame in (FRAME, FRAME.head(1), FRAME.clear()):
+        lifted = inner.lift(frame)
+        assert lifted is not None
+        assert lifted.height == frame.height
+        assert lifted.schema == inner.reduce(frame).schema
+        assert rows(inner.finish(inner.decode(inner.encode(pile_of(inner, lifted))))) == rows(
+            inner.finish(inner.add(inner.create(), frame))
+        )
+
+
+def pile_of(inner: KeyedFrameAggregator, frame: pl.DataFrame) -> Pile:
+    pile = inner.create()
+    for part in (frame, frame.clear()):
+        pile.put(inner.group(part), inner)
+    return pile
+
+
+def test_an_aggregator_that_reduces_in_its_own_way_is_asked_to(
+    depot: FileDepot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(divided_frame, "HELD_ROWS", 300)
+
+    class Doubled(FrameCount):
+        def reduce(self, frame: pl.DataFrame) -> pl.DataFrame:
+            return super().reduce(frame).with_columns(pl.col("count") * 2)
+
+    result = result_of(Sharded(Doubled("new"), 2, depot), list(FRAME.iter_slices(100)))
+    assert dict(result.iter_rows()) == dict.fromkeys(FRAME["new"], 2)
 
 
 def test_keys_that_repeat_again_are_grouped_again(depot: FileDepot, monkeypatch: pytest.MonkeyPatch) -> None:
