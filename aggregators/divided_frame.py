@@ -11,7 +11,7 @@ import xxhash
 from elastic.aggregators.batch import BATCH_SIZE
 from elastic.aggregators.division import Division
 from elastic.aggregators.frame import KeyedFrameAggregator, Pile
-from elastic.aggregators.shard_state import SAMPLE, WORTH, Packed, Piece, ShardState
+from elastic.aggregators.shard_state import WORTH, Packed, Piece, ShardState
 from elastic.aggregators.wide_frame import WideFrame
 from elastic.aggregators.wide_result import Blocks
 from elastic.core.bucket import BUCKETS, buckets_of
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 #: Rows that are held before they are grouped, and left in the depot unless that made them few.
 HELD_ROWS = 1 << 21
+
+#: One of so many keys is looked at, with all its rows, to see whether grouping pays.
+_SAMPLED = 64
 
 #: The column of buckets, beside columns of the user's, while a frame is divided.
 _BUCKET = "\0bucket"
@@ -68,8 +71,8 @@ class FrameState(ShardState):
     pile: Pile
     #: without rows: the columns of all that was left, and their types
     kinds: Pile = field(default_factory=Pile)
-    #: keys have hardly repeated, so that what is held is left without being grouped first
-    is_sparse: bool = False
+    #: grouping the last chunk by itself was of no use, so that the rows of the next one go on the pile as they are
+    lifts: bool = False
     pieces: list[Piece] = field(default_factory=list)
 
     @property
@@ -79,9 +82,11 @@ class FrameState(ShardState):
     def fold(self, entries: Iterable[Any]) -> None:
         for entry in entries:
             frame = frame_of(entry)
-            lifted = self.inner.lift(frame) if self.is_sparse and frame.height else None
+            lifted = self.inner.lift(frame) if self.lifts and frame.height else None
             if lifted is None:
+                before = self.pile.rows
                 self.pile = self.inner.add(self.pile, frame)
+                self.lifts = self.pile.rows - before > frame.height * WORTH
             else:
                 self.pile.put(lifted, self.inner)
 
@@ -99,28 +104,31 @@ class FrameState(ShardState):
     def spill(self) -> Iterator[Packed] | None:
         if self.pile.rows < HELD_ROWS:
             return None
-        if not self.is_sparse:
-            before = self.pile.rows
-            self.inner.whole(self.pile)
-            self.is_sparse = self.pile.rows > before * WORTH
-        return None if self.pile.rows < HELD_ROWS // 2 else self.drain()
+        self._group()
+        return None if self.pile.rows < HELD_ROWS // 2 else self._packed()
 
     def drain(self) -> Iterator[Packed]:
-        if self.is_empty:
-            return iter(())
-        if not self.is_sparse:
-            self.inner.whole(self.pile)
-        frame = polars_module().concat(self.pile.frames, how="vertical_relaxed")
-        self.pile = self.inner.create()
-        return self._packed(self._fit(frame))
+        self._group()
+        return self._packed()
 
-    def _packed(self, frame: "Frame") -> Iterator[Packed]:
-        pl, names = polars_module(), self.inner.key_names(frame)
-        buckets = pl.Series(_BUCKET, list(buckets_of_rows(frame.select(names))), dtype=pl.UInt8)
-        if self.is_sparse:
-            sample = frame.select(names).filter(buckets < SAMPLE)
-            self.is_sparse = sample.n_unique() > sample.height * WORTH
-        divided = self.inner.packed(frame).with_columns(buckets)
+    def _group(self) -> None:
+        """Group what is held, unless hardly any keys seem to be equal."""
+        pl = polars_module()
+        keys = [frame.select(self.inner.key_names(frame)) for frame in self.pile.frames]
+        sample = [frame.filter(frame.hash_rows() % _SAMPLED == 0) for frame in keys]
+        rows = sum(frame.height for frame in sample)
+        # Of none there may be few keys, each of them many times.
+        if not rows or pl.concat(sample, how="vertical_relaxed").n_unique() <= rows * WORTH:
+            self.inner.whole(self.pile)
+
+    def _packed(self) -> Iterator[Packed]:
+        pl, frames = polars_module(), self.pile.frames
+        self.pile, self.lifts = self.inner.create(), False
+        if not frames:
+            return
+        frame = self._fit(pl.concat(frames, how="vertical_relaxed"))
+        buckets = buckets_of_rows(frame.select(self.inner.key_names(frame)))
+        divided = self.inner.packed(frame).with_columns(pl.Series(_BUCKET, list(buckets), dtype=pl.UInt8))
         by_bucket = divided.partition_by(_BUCKET, include_key=False, as_dict=True)
         for place in sorted(by_bucket):
             part = by_bucket.pop(place)

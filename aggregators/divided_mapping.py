@@ -8,7 +8,7 @@ from typing import Any
 from elastic.aggregators.batch import batches
 from elastic.aggregators.division import Division
 from elastic.aggregators.shard_block import in_order, merged, opened
-from elastic.aggregators.shard_state import SAMPLE, WORTH, Packed, Piece, ShardState
+from elastic.aggregators.shard_state import WORTH, Packed, Piece, ShardState
 from elastic.aggregators.wide_mapping import WideMapping
 from elastic.aggregators.wide_result import Blocks
 from elastic.core.bucket import BUCKETS, buckets_of
@@ -18,6 +18,9 @@ from elastic.core.sharding import AnyKeyed
 
 #: Keys in the window. So many are looked up in what a processor holds near itself; the whole would not be.
 WINDOW_KEYS = 1 << 16
+
+#: Buckets whose keys are joined to see whether that pays.
+_SAMPLE = 8
 
 #: Keys that are held divided by bucket, before they are joined, and left in the depot unless that made them few. More
 #: would be joined more, but packing texts that lie far from each other in memory takes a third longer.
@@ -53,7 +56,7 @@ class Held:
         """Join what is held of equal keys, if there seem to be enough of them for that to pay; says whether."""
         before, after = 0, 0
         for bucket in range(BUCKETS):
-            if bucket == SAMPLE and after > before * WORTH:
+            if bucket == _SAMPLE and after > before * WORTH:
                 break
             before += len(self.keys[bucket])
             state = inner.gather(inner.create(), self.keys[bucket], self.values[bucket])

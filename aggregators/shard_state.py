@@ -9,8 +9,8 @@ from elastic.core.bucket import shard_of
 from elastic.core.depot import Bundle, Depot, Index
 from elastic.core.encoding import compress
 
-#: Joining pays if at most this share of the keys is left; those of so many buckets are joined to see whether it does.
-SAMPLE, WORTH = 8, 0.75
+#: Joining what is held of equal keys pays if at most this share of it is left.
+WORTH = 0.75
 
 #: The pieces of one partial: a bundle a shard.
 Piece = tuple[Bundle, ...]

@@ -114,28 +114,63 @@ def test_rows_are_read_part_by_part_in_an_order_of_their_own(depot: FileDepot) -
     assert list(result_of(aggregator, list(FRAME.iter_slices(70)), 1).iter_rows()) == list(result.iter_rows())
 
 
-def test_rows_of_keys_that_hardly_repeat_are_left_without_being_grouped(
-    depot: FileDepot, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(divided_frame, "HELD_ROWS", 300)
-    grouped = list[int]()
+class Watched(FrameCount):
+    """Notes how many rows are grouped, of chunks and of piles."""
 
-    class Watched(FrameCount):
-        def group(self, frame: pl.DataFrame) -> pl.DataFrame:
-            grouped.append(frame.height)
-            return super().group(frame)
+    def __init__(self, *columns: str) -> None:
+        super().__init__(*columns)
+        self.chunks: list[int] = []
+        self.piles: list[int] = []
 
-    aggregator = Sharded(Watched("key"), 2, depot)
-    new = [pl.DataFrame({"key": [f"{name}{n}" for n in range(100)]}) for name in "abcdefghi"]
-    again = [pl.DataFrame({"key": ["again", "other"] * 100})] * 9
+    def lift(self, frame: pl.DataFrame) -> pl.DataFrame | None:
+        lifted = super().lift(frame)
+        self.chunks += [] if lifted is None else [-frame.height]
+        return lifted
+
+    def group(self, frame: pl.DataFrame) -> pl.DataFrame:
+        self.piles.append(frame.height)
+        return super().group(frame)
+
+
+def new(name: str) -> pl.DataFrame:
+    return pl.DataFrame({"key": [f"{name}{n}" for n in range(1000)]})
+
+
+AGAIN = pl.DataFrame({"key": ["again", "other"] * 500})
+
+
+def test_rows_whose_keys_hardly_repeat_are_not_grouped(depot: FileDepot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(divided_frame, "HELD_ROWS", 3000)
+    inner = Watched("key")
+    aggregator = Sharded(inner, 2, depot)
     state = aggregator.create()
-    for frame in (*new, *again):
+    for frame in (*map(new, "abcdef"), *[AGAIN] * 6):
         state = aggregator.spill(aggregator.add(state, frame))
-    # The first three are grouped to see that this is for nothing, and what follows is not.
-    assert grouped == [300]
+    # Of three chunks the first is grouped, to see whether that pays; what is left of them is not.
+    assert inner.chunks == [-1000] * 4
+    assert inner.piles == []
+    assert len(state.pieces) == 2
     result = aggregator.finish(aggregator.decode(aggregator.encode(state)))
     assert isinstance(result, WideFrame)
-    assert dict(result.iter_rows()) == {**{row: 1 for frame in new for row in frame["key"]}, "again": 900, "other": 900}
+    once = {row: 1 for name in "abcdef" for row in new(name)["key"]}
+    assert dict(result.iter_rows()) == {**once, "again": 3000, "other": 3000}
+
+
+def test_a_pile_whose_keys_repeat_is_grouped_before_it_is_left(
+    depot: FileDepot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(divided_frame, "HELD_ROWS", 3000)
+    inner = Watched("key")
+    aggregator = Sharded(inner, 2, depot)
+    state = aggregator.create()
+    for _ in range(9):
+        # No key is twice in one chunk.
+        state = aggregator.spill(aggregator.add(state, new("same")))
+    assert inner.piles == [3000] * 4
+    assert state.pieces == []
+    result = aggregator.finish(aggregator.decode(aggregator.encode(state)))
+    assert isinstance(result, WideFrame)
+    assert dict(result.iter_rows()) == dict.fromkeys(new("same")["key"], 9)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -169,23 +204,6 @@ def test_an_aggregator_that_reduces_in_its_own_way_is_asked_to(
 
     result = result_of(Sharded(Doubled("new"), 2, depot), list(FRAME.iter_slices(100)))
     assert dict(result.iter_rows()) == dict.fromkeys(FRAME["new"], 2)
-
-
-def test_keys_that_repeat_again_are_grouped_again(depot: FileDepot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(divided_frame, "HELD_ROWS", 300)
-    aggregator = Sharded(FrameCount("key"), 2, depot)
-    state = aggregator.create()
-    for name in "abcdefghi":
-        state = aggregator.spill(aggregator.add(state, pl.DataFrame({"key": [f"{name}{n}" for n in range(100)]})))
-    assert len(state.pieces) == 3
-    same = pl.DataFrame({"key": [f"same {n}" for n in range(100)]})
-    for _ in range(40):
-        state = aggregator.spill(aggregator.add(state, same))
-    # The next three frames show that it pays again; no others are left.
-    assert len(state.pieces) == 4
-    result = aggregator.finish(aggregator.decode(aggregator.encode(state)))
-    assert isinstance(result, WideFrame)
-    assert {count for key, count in result.iter_rows() if key.startswith("same")} == {40}
 
 
 def test_a_bucket_is_that_of_the_key_wherever_it_is_computed() -> None:
