@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
     from elastic.core.frame import Frame
 
-#: Rows that are held before they are grouped, and left in the depot unless that made them few.
-HELD_ROWS = 1 << 21
+#: Rows, and bytes of them, that are held before they are grouped, and left in the depot unless that made them few.
+HELD_ROWS, HELD_BYTES = 1 << 21, 256 << 20
+
+#: The part of that from which on it is left.
+_MUCH = 0.5
 
 #: One of so many keys is looked at, with all its rows, to see whether grouping pays.
 _SAMPLED = 64
@@ -85,7 +88,7 @@ class FrameState(ShardState):
             lifted = self.inner.lift(frame) if self.lifts and frame.height else None
             if lifted is None:
                 before = self.pile.rows
-                self.pile = self.inner.add(self.pile, frame)
+                self.pile = self.inner.add_many(self.pile, (frame,))
                 self.lifts = self.pile.rows - before > frame.height * WORTH
             else:
                 self.pile.put(lifted, self.inner)
@@ -102,14 +105,21 @@ class FrameState(ShardState):
         return self.inner.encode(pile)
 
     def spill(self) -> Iterator[Packed] | None:
-        if self.pile.rows < HELD_ROWS:
+        if self._fullness() < 1:
             return None
         self._group()
-        return None if self.pile.rows < HELD_ROWS // 2 else self._packed()
+        return self._packed() if self._fullness() >= _MUCH else None
 
     def drain(self) -> Iterator[Packed]:
         self._group()
         return self._packed()
+
+    def _fullness(self) -> float:
+        """Return which part is held of what may be; rows are taken to be as wide as the last ones."""
+        if self.is_empty:
+            return 0.0
+        last, rows = self.pile.frames[-1], self.pile.rows
+        return max(rows / HELD_ROWS, rows / last.height * last.estimated_size() / HELD_BYTES)
 
     def _group(self) -> None:
         """Group what is held, unless hardly any keys seem to be equal."""

@@ -152,6 +152,11 @@ class KeyedFrameAggregator(FrameAggregator):
         """
         return None
 
+    def folds_as(self, kind: "type[KeyedFrameAggregator]") -> bool:
+        """Tell whether chunks are folded as a class does, and not in a way of a class that was derived from it."""
+        own = type(self)
+        return (own.reduce, own.add, own.add_many) == (kind.reduce, kind.add, kind.add_many)
+
     @abstractmethod
     def key_names(self, frame: "Frame") -> list[str]:
         """Return the names of the columns of a state, or of a result, that are the key."""

@@ -40,7 +40,7 @@ class FrameCount(KeyedFrameAggregator):
     def lift(self, frame: "Frame") -> "Frame | None":
         pl = polars_module()
         one = pl.lit(1, dtype=pl.Int64).alias(COUNT)
-        return frame.select([*self._keys(frame), one]) if type(self).reduce is FrameCount.reduce else None
+        return frame.select([*self._keys(frame), one]) if self.folds_as(FrameCount) else None
 
     def group(self, frame: "Frame") -> "Frame":
         return grouped(frame, frame.columns[:-1], [polars_module().col(COUNT).sum()])

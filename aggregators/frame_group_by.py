@@ -45,7 +45,7 @@ class FrameGroupBy(KeyedFrameAggregator):
         return grouped(frame, keys(frame, self.keys, self), measured)
 
     def lift(self, frame: "Frame") -> "Frame | None":
-        if type(self).reduce is not FrameGroupBy.reduce:
+        if not self.folds_as(FrameGroupBy):
             return None
         measured = [one for measure in self.measures for one in measure.of_each(frame, self)]
         return frame.select(keys(frame, self.keys, self) + measured)

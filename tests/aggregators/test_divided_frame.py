@@ -4,7 +4,7 @@ import datetime as dt
 import math
 import random
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -84,13 +84,15 @@ def limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(divided_frame, "HELD_ROWS", request.param)
 
 
-@pytest.mark.usefixtures("limit")
 @pytest.mark.parametrize("name", CASES)
-def test_the_result_is_that_of_the_inner_aggregator(name: str, depot: FileDepot) -> None:
+def test_the_result_is_that_of_the_inner_aggregator(
+    name: str, depot: FileDepot, monkeypatch: pytest.MonkeyPatch
+) -> None:
     inner = CASES[name]()
     expected = inner.finish(inner.add(inner.create(), FRAME))
     digests = set()
-    for seed, shards in enumerate((1, 2, 5, 256)):
+    for seed, (shards, held) in enumerate(((1, divided_frame.HELD_ROWS), (3, 300), (256, 1000))):
+        monkeypatch.setattr(divided_frame, "HELD_ROWS", held)
         result = result_of(Sharded(CASES[name](), shards, depot), list(FRAME.iter_slices(40 + 60 * seed)), seed)
         assert rows(result.collect()) == rows(expected)
         assert result.collect().columns == expected.columns
@@ -193,17 +195,44 @@ def pile_of(inner: KeyedFrameAggregator, frame: pl.DataFrame) -> Pile:
     return pile
 
 
-def test_an_aggregator_that_reduces_in_its_own_way_is_asked_to(
-    depot: FileDepot, monkeypatch: pytest.MonkeyPatch
+class Added(FrameCount):
+    def add(self, state: Pile, entry: Any) -> Pile:
+        return super().add(super().add(state, entry), entry)
+
+
+class AllAdded(FrameCount):
+    def add_many(self, state: Pile, entries: Iterable[Any]) -> Pile:
+        return super().add_many(state, [*entries] * 2)
+
+
+class Reduced(FrameCount):
+    def reduce(self, frame: pl.DataFrame) -> pl.DataFrame:
+        return super().reduce(frame).with_columns(pl.col("count") * 2)
+
+
+@pytest.mark.parametrize("kind", [Added, AllAdded, Reduced])
+def test_an_aggregator_that_folds_in_its_own_way_is_asked_to(
+    kind: type[FrameCount], depot: FileDepot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(divided_frame, "HELD_ROWS", 300)
-
-    class Doubled(FrameCount):
-        def reduce(self, frame: pl.DataFrame) -> pl.DataFrame:
-            return super().reduce(frame).with_columns(pl.col("count") * 2)
-
-    result = result_of(Sharded(Doubled("new"), 2, depot), list(FRAME.iter_slices(100)))
+    aggregator = Sharded(kind("new"), 2, depot)
+    state = aggregator.create()
+    for frame in FRAME.iter_slices(100):
+        state = aggregator.spill(aggregator.add_many(state, iter([frame])))
+    result = aggregator.finish(aggregator.decode(aggregator.encode(state)))
+    assert isinstance(result, WideFrame)
     assert dict(result.iter_rows()) == dict.fromkeys(FRAME["new"], 2)
+
+
+def test_wide_rows_are_left_before_there_are_many(depot: FileDepot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(divided_frame, "HELD_BYTES", 1 << 20)
+    aggregator = Sharded(FrameCount("key"), 2, depot)
+    state = aggregator.create()
+    for number in range(20):
+        wide = pl.DataFrame({"key": [f"{number} {n} {'x' * 1000}" for n in range(100)]})
+        state = aggregator.spill(aggregator.add(state, wide))
+    assert len(state.pieces) == 1
+    assert not state.is_empty
 
 
 def test_a_bucket_is_that_of_the_key_wherever_it_is_computed() -> None:

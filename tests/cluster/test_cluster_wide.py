@@ -13,7 +13,9 @@ pytestmark = pytest.mark.cluster
 
 DRIVER = """
 import json, sys
+import polars as pl
 import elastic, rendezvous
+from elastic.aggregators import FrameCount
 from elastic.interceptors import Counters
 
 port = rendezvous.hold()
@@ -22,11 +24,17 @@ def keys(number):
     rendezvous.meet(port)
     return [f"k{(number * 7919 + index * 31) % 500}" for index in range(10)]
 
+def rows(numbers):
+    return pl.DataFrame({"key": [f"k{number % 700}" for number in numbers["entry"]]})
+
 counters = Counters()
 flow = elastic.from_range(2000, chunk_size=5).flat_map(keys).aggregate("count")
 result = flow.run(shards=3, home=sys.argv[1], interceptor=counters, call_chunks=4)
+frames = elastic.from_range(2000, chunk_size=5).map_frames(rows).aggregate(FrameCount())
+framed = frames.run(shards=3, home=sys.argv[1], call_chunks=4)
+ok = all(elastic.verify(each.run_id, home=sys.argv[1]).ok for each in (result, framed))
 print(json.dumps({"value": dict(result.value), "nodes": counters.entries, "digest": result.value.digest,
-                  "ok": elastic.verify(result.run_id, home=sys.argv[1]).ok, "retries": result.retries}))
+                  "rows": dict(framed.value.iter_rows()), "ok": ok, "retries": result.retries}))
 """
 
 
@@ -41,5 +49,6 @@ def test_keys_are_counted_on_both_nodes(ray_nodes: RayCluster, tmp_path: Path, *
     told = printed_by(run_driver(script, ray_nodes, str(home)))
     expected = Counter(f"k{(number * 7919 + index * 31) % 500}" for number in range(2000) for index in range(10))
     assert told["value"] == expected
+    assert told["rows"] == Counter(f"k{number % 700}" for number in range(2000))
     assert len(told["nodes"]) == 2
     assert told["ok"]
