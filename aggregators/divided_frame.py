@@ -1,6 +1,6 @@
 """Frames that are divided by key: their states on the workers, and the blocks of their results."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import groupby
@@ -16,7 +16,8 @@ from elastic.aggregators.wide_frame import WideFrame
 from elastic.aggregators.wide_result import Blocks
 from elastic.core.bucket import BUCKETS, buckets_of
 from elastic.core.encoding import digest, pack
-from elastic.core.frame import frame_of, pack_frame, polars_module, unpack_frame
+from elastic.core.errors import UsageError
+from elastic.core.frame import frame_of, is_frame, pack_frame, polars_module, unpack_frame
 from elastic.core.output import PartWriter
 
 if TYPE_CHECKING:
@@ -43,19 +44,25 @@ _SHUFFLED = bytes(sorted(range(BUCKETS), key=lambda bucket: xxhash.xxh3_64_diges
 def buckets_of_rows(keys: "Frame") -> bytes:
     """Return the bucket of each row, one byte each.
 
-    For one column it is that of the value, as `buckets_of` has it. Those of several columns are joined as P. K. Pearson
-    hashes the bytes of a text, Fast Hashing of Variable-Length Text Strings, CACM 33 (1990), 677.
+    For one column it is that of the value, as `buckets_of` has it; of times and Decimals that of the integers that are
+    kept for them. Those of several columns are joined as P. K. Pearson hashes the bytes of a text, Fast Hashing of
+    Variable-Length Text Strings, CACM 33 (1990), 677.
 
     Raises:
-        EncodingError: A key is not plain data; names its type.
+        UsageError: The values of a column cannot be divided; names it.
     """
     return reduce(_joined, map(_buckets_of_column, keys.iter_columns()))
 
 
 def _buckets_of_column(column: "polars.Series") -> bytes:
     pl = polars_module()
-    if column.dtype == pl.String:
-        column = column.cast(pl.Binary)  # a text has the bucket of its bytes in UTF-8, and need not be made
+    if column.dtype.is_nested() or column.dtype == pl.Object:
+        raise UsageError(
+            f"shards divides a result by key, and the values of {column.name!r} are {column.dtype}; make texts or "
+            "numbers of them in map_frames, or leave out shards"
+        )
+    # A text has the bucket of its bytes in UTF-8, and need not be made.
+    column = column.cast(pl.Binary) if column.dtype == pl.String else column.to_physical()
     # A part at a time, so that a processor holds what Python makes of it near itself.
     starts = range(0, len(column), BATCH_SIZE)
     return b"".join(buckets_of(column.slice(start, BATCH_SIZE).to_list()) for start in starts)
@@ -94,7 +101,8 @@ class FrameState(ShardState):
                 self.pile.put(lifted, self.inner)
 
     def join(self, other: "FrameState") -> None:
-        self.pile = self.inner.merge(self.pile, other.pile)
+        for frame in other.pile.frames:
+            self.pile.put(frame, self.inner)
         for frame in other.kinds.frames:
             self._fit(frame)
 
@@ -137,7 +145,8 @@ class FrameState(ShardState):
         if not frames:
             return
         frame = self._fit(pl.concat(frames, how="vertical_relaxed"))
-        buckets = buckets_of_rows(frame.select(self.inner.key_names(frame)))
+        names = self.inner.key_names(frame)
+        buckets = buckets_of_rows(frame.select(names)) if names else bytes(frame.height)
         divided = self.inner.packed(frame).with_columns(pl.Series(_BUCKET, list(buckets), dtype=pl.UInt8))
         by_bucket = divided.partition_by(_BUCKET, include_key=False, as_dict=True)
         for place in sorted(by_bucket):
@@ -157,9 +166,17 @@ class FrameDivision(Division["Frame"]):
 
     Args:
         inner: The aggregator.
+        kinds: Without rows: the columns of all that was left, and their types, as far as they are known.
     """
 
     inner: KeyedFrameAggregator
+
+    def __init__(self, inner: KeyedFrameAggregator, kinds: "Sequence[Frame]" = ()) -> None:
+        super().__init__(inner)
+        self._kinds = kinds
+
+    def told(self, rest: bytes) -> "FrameDivision":
+        return FrameDivision(self.inner, self.decode(rest).kinds.frames)
 
     def create(self) -> FrameState:
         return FrameState(self.inner, self.inner.create())
@@ -174,21 +191,27 @@ class FrameDivision(Division["Frame"]):
 
     def gather(self, packed: Iterable[bytes]) -> Pile:
         pile = self.inner.create()
+        pile.frames += self._kinds
         # Most often they are all alike, and what is done to one frame takes as long as with many rows.
         for _, alike in groupby(map(unpack_frame, packed), key=lambda frame: frame.schema):
             pile.put(self.inner.read(polars_module().concat(alike)), self.inner)
-        if len(pile.frames) == 1:
+        if len(pile.frames) == 1 and pile.rows:
             # By itself it would be taken for grouped, which it need not be.
             pile.frames = [self.inner.group(pile.frames[0])]
         return pile
 
     def block(self, state: Pile) -> "Frame":
         pl, frame = polars_module(), self.inner.finish(state)
+        names = self.inner.key_names(frame) if is_frame(frame) else []
+        if not is_frame(frame) or not set(names) <= set(frame.columns):
+            raise UsageError(
+                f"with shards the result of {self.inner} must be a frame with the columns of its key; leave out shards."
+            )
         floats = [name for name, kind in frame.schema.items() if kind.is_float()]
         # Of NaN there are many; which of them came first must not be told by the digest.
         found: Frame = frame.with_columns(pl.col(floats).fill_nan(float("nan")))
         # One thread sorts a few thousand texts as soon as two do, and with half of the work.
-        return found.sort(self.inner.key_names(found), nulls_last=True, multithreaded=False)
+        return found.sort(names, nulls_last=True, multithreaded=False) if names else found
 
     def size(self, block: "Frame") -> int:
         return block.height
@@ -201,10 +224,20 @@ class FrameDivision(Division["Frame"]):
 
     def content(self, block: "Frame", data: bytes) -> bytes:
         # Of the values, because how a library writes a frame may change from one version to the next.
-        return digest(pack([block.columns, [column.to_list() for column in block.iter_columns()]]))
+        return digest(pack([[name, *_plain(block.get_column(name))] for name in block.columns]))
 
     def write(self, block: "Frame", rows: PartWriter) -> None:
         rows.write_frame(block)
 
     def wide(self, blocks: Blocks["Frame"], shards: int) -> WideFrame:
         return WideFrame(blocks, shards)
+
+
+def _plain(column: "polars.Series") -> tuple[str, list[Any]]:
+    """Return values as plain data, and what they mean where that is not said by themselves.
+
+    Python has neither nanoseconds nor years beyond 9999: of times there are the integers that are kept for them.
+    """
+    physical = column.to_physical()
+    is_said = physical.dtype == column.dtype or column.null_count() == len(column)
+    return "" if is_said else str(column.dtype), physical.to_list()

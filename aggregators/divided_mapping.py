@@ -83,7 +83,7 @@ class MappingState(ShardState):
 
     @property
     def is_empty(self) -> bool:
-        return not self.window and self.held is None
+        return not self.window and (self.held is None or not self.held.count)
 
     def fold(self, entries: Iterable[Any]) -> None:
         for batch in batches(entries):
@@ -170,6 +170,9 @@ class MappingDivision(Division[Columns]):
             else:
                 keys += columns[0]
                 values += columns[1]
+            if len(keys) >= WINDOW_KEYS:
+                state = self.inner.gather(state, keys, values)
+                keys, values = [], []
         gathered: dict[Hashable, Any] = self.inner.gather(state or self.inner.create(), keys, values)
         return gathered
 

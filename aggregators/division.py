@@ -36,6 +36,10 @@ class Division(ABC, Generic[BlockT]):
             EncodingError: The bytes are not of this aggregator.
         """
 
+    def told(self, rest: bytes) -> "Division[BlockT]":
+        """Return a division for a state that holds nothing, of which `ShardState.rest` gave this."""
+        return self
+
     @abstractmethod
     def gather(self, packed: Iterable[bytes]) -> Any:
         """Return the state of the inner aggregator that stands for what was packed by states, in its order.

@@ -80,7 +80,7 @@ class FrameAggregator(Aggregator[Any, Pile, Any]):
 
     @abstractmethod
     def fits(self, frame: "Frame") -> bool:
-        """Tell whether a frame from the disk, with at least one row, has the columns of a state."""
+        """Tell whether a frame from the disk has the columns of a state."""
 
     def packed(self, frame: "Frame") -> "Frame":
         """Return the frame of a state as it becomes bytes: override it, and `unpacked`, where that can be smaller."""
@@ -143,7 +143,10 @@ class FrameAggregator(Aggregator[Any, Pile, Any]):
 
 
 class KeyedFrameAggregator(FrameAggregator):
-    """An aggregator of frames whose state and result have a row for each key, so that `shards` can divide them."""
+    """An aggregator of frames whose state and result have a row for each key, so that `shards` can divide them.
+
+    What the result says of a key depends on the rows of that key only, and its columns have the names of the state's.
+    """
 
     def lift(self, frame: "Frame") -> "Frame | None":
         """Return the rows of a chunk, each of them as the state of that row alone; None where there is no such thing.

@@ -55,7 +55,7 @@ class FrameGroupBy(KeyedFrameAggregator):
         return grouped(frame, self.keys, measured)
 
     def packed(self, frame: "Frame") -> "Frame":
-        return reduce(lambda found, measure: measure.packed(found), self.measures, frame)
+        return reduce(lambda found, measure: measure.packed(found, self), self.measures, frame)
 
     def unpacked(self, frame: "Frame") -> "Frame":
         return reduce(lambda found, measure: measure.unpacked(found), self.measures, frame)

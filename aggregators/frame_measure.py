@@ -86,19 +86,17 @@ class Measure:
         if self.kind != "sum":
             return frame
         if self.magnitude in frame.columns:
-            most: Any = frame.get_column(self.magnitude).max()
-            if most >= _MOST_UNITS:
-                raise UsageError(
-                    f"{aggregator}: the Decimals of {self.column!r} add up to more than 38 digits in a group; "
-                    "cast them to fewer decimal places in map_frames"
-                )
+            self._check_magnitude(frame, aggregator)
             return frame.drop(self.magnitude)
         is_wide = self._bits(frame) == _BITS
         return frame if is_wide else frame.with_columns(pl.col(self.name).cast(pl.Int64))
 
-    def packed(self, frame: "Frame") -> "Frame":
-        """Return a state with this column as it becomes bytes."""
-        if self.kind != "sum" or self.magnitude in frame.columns or (bits := self._bits(frame)) == _BITS:
+    def packed(self, frame: "Frame", aggregator: object) -> "Frame":
+        """Return a state with this column as it becomes bytes. Raises as `result` does."""
+        if self.magnitude in frame.columns:
+            self._check_magnitude(frame, aggregator)
+            return frame
+        if self.kind != "sum" or (bits := self._bits(frame)) == _BITS:
             return frame
         pl = polars_module()
         narrow = pl.col(self.name).cast(getattr(pl, f"Int{bits}"))
@@ -107,7 +105,7 @@ class Measure:
     def unpacked(self, frame: "Frame") -> "Frame":
         """Return the state of which `packed` made this one."""
         pl, narrow = polars_module(), self.name + _NARROW
-        if narrow not in frame.columns:
+        if frame.schema.get(narrow) not in (pl.Int16, pl.Int32, pl.Int64) or self.name in frame.columns:
             return frame
         return frame.rename({narrow: self.name}).with_columns(pl.col(self.name).cast(pl.Int128))
 
@@ -120,6 +118,14 @@ class Measure:
         else:
             found = kind is not None and (self.kind != "count" or kind == pl.Int64)
         return found
+
+    def _check_magnitude(self, frame: "Frame", aggregator: object) -> None:
+        most: Any = frame.get_column(self.magnitude).max()
+        if most is not None and most >= _MOST_UNITS:
+            raise UsageError(
+                f"{aggregator}: the Decimals of {self.column!r} add up to more than 38 digits in a group; "
+                "cast them to fewer decimal places in map_frames"
+            )
 
     def _bits(self, frame: "Frame") -> int:
         """Return into how many bits sums of integers fit."""

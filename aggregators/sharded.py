@@ -14,7 +14,7 @@ from elastic.aggregators.wide_result import AnyWideResult, Merging, Stored
 from elastic.core.aggregator import AnyAggregator
 from elastic.core.bucket import shard_range
 from elastic.core.depot import Bundle, Depot, Index
-from elastic.core.encoding import compress, pack, unpack
+from elastic.core.encoding import compress, digest, pack, unpack
 from elastic.core.errors import EncodingError, UsageError
 from elastic.core.output import Output, Part
 from elastic.core.sharding import KeyedAggregator, ShardedAggregator
@@ -73,8 +73,9 @@ class Sharded(ShardedAggregator):
     def finish(self, state: ShardState) -> AnyWideResult:
         if not state.is_empty:
             raise EncodingError("a part of a wide result is not in the folder of its run.")
+        division = self.division.told(state.rest())
         by_shard = [[piece[shard] for piece in state.pieces] for shard in range(self.shards)]
-        return self.division.wide(Merging(self.division, self.depot, by_shard), self.shards)
+        return division.wide(Merging(division, self.depot, by_shard), self.shards)
 
     def encode(self, state: ShardState) -> bytes:
         # Else it is a process for one chunk, on a node that does not see the folder: its worker has another way.
@@ -92,14 +93,13 @@ class Sharded(ShardedAggregator):
 
     def jobs(self, state: ShardState) -> list[bytes]:
         """Return what there is to do for `reduce`, a job a shard."""
-        return jobs_of(state.pieces, self.shards)
+        return jobs_of(state.pieces, self.shards, state.rest())
 
     def reduce(self, job: bytes) -> bytes:
-        division, (shard, plain) = self.division, unpack(job)
-        bundles, index = [Bundle(*fields) for fields in plain], Index()
+        division, index = self.division, Index()
         written = nullcontext() if self.output is None else self.output.open()
         with written as rows, self.depot.create("result") as file:
-            for bucket, block in self._blocks(bundles, shard):
+            for bucket, block in self._blocks(job):
                 data = division.pack(block)
                 packed = compress(data)
                 index.add(bucket, division.size(block), packed, division.content(block, data))
@@ -111,16 +111,18 @@ class Sharded(ShardedAggregator):
 
     def contents(self, job: bytes) -> Iterator[tuple[int, int, bytes]]:
         """Yield bucket, keys and digest of what `reduce` makes of each, without leaving anything."""
-        division, (shard, plain) = self.division, unpack(job)
-        for bucket, block in self._blocks([Bundle(*fields) for fields in plain], shard):
+        division = self.division
+        for bucket, block in self._blocks(job):
             yield bucket, division.size(block), division.content(block, division.pack(block))
 
     def result_of(self, bundles: Sequence[Bundle]) -> AnyWideResult:
         """Return the result that `reduce` has made of all shards."""
         return self.division.wide(Stored(self.division, self.depot, bundles), self.shards)
 
-    def _blocks(self, bundles: list[Bundle], shard: int) -> Iterator[tuple[int, Any]]:
-        merging = Merging(self.division, self.depot, {shard: bundles})
+    def _blocks(self, job: bytes) -> Iterator[tuple[int, Any]]:
+        shard, plain, *told = unpack(job)
+        division = self.division.told(told[0]) if told else self.division
+        merging = Merging(division, self.depot, {shard: [Bundle(*fields) for fields in plain]})
         for bucket in shard_range(shard, self.shards):
             block = merging.block(shard, bucket)
             if self.division.size(block):
@@ -171,9 +173,23 @@ def reduced_of(answer: bytes) -> tuple[Bundle, Part | None]:
     return Bundle(*bundle), None if part is None else Part(*part)
 
 
-def jobs_of(pieces: list[Piece], shards: int) -> list[bytes]:
-    """Return what there is to do for `Sharded.reduce`, a job a shard."""
-    return [pack([shard, [piece[shard].plain() for piece in pieces if piece[shard].keys]]) for shard in range(shards)]
+def jobs_of(pieces: list[Piece], shards: int, rest: bytes = b"") -> list[bytes]:
+    """Return what there is to do for `Sharded.reduce`, a job a shard.
+
+    Args:
+        pieces: What the result is made of.
+        shards: How many there are.
+        rest: What else the state says.
+    """
+    told = [rest] if rest else []
+    return [
+        pack([shard, [piece[shard].plain() for piece in pieces if piece[shard].keys], *told]) for shard in range(shards)
+    ]
+
+
+def made_of(jobs: Sequence[bytes]) -> str:
+    """Return the digest of the pieces that jobs name, in hexadecimal letters."""
+    return digest(pack([pack(unpack(job)[:2]) for job in jobs])).hex()
 
 
 def _fits(plain: Any, shards: int) -> bool:

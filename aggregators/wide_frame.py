@@ -14,9 +14,8 @@ class WideFrame(WideResult["Frame"]):
     """The result of a step with `shards` whose aggregator is one of frames: rows that are not in memory.
 
     To iterate reads one part after another, and yields each as a Polars frame. Rows come in the same order in every
-    run: by shard, in it by a stable hash of the key, and then by key. Parts have the same columns. Of a part alone the
-    type of a column may differ: Null where it has nothing but nulls, and Int64 where its sums fit into that, though
-    those of another part are Int128.
+    run: by shard, in it by a stable hash of the key, and then by key. Parts have the same columns, of the same
+    types, but that sums are Int64 where those of the part fit, though those of another part are Int128.
     """
 
     def frames(self, shard: int | None = None) -> Iterator["Frame"]:

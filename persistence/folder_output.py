@@ -228,6 +228,6 @@ def _check_columns(parts: Sequence[Part]) -> None:
     if len(found) > 1:
         (one, first), (other, second), *_ = found.items()
         raise EncodingError(
-            f"shard {first} has the columns {one}, and shard {second} has {other}; map keys and values to one type "
-            "each, or write to a folder named *.jsonl."
+            f"shard {first} has the columns {one}, and shard {second} has {other}; give each column one type, "
+            "or write to a folder named *.jsonl."
         )

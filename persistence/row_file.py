@@ -119,7 +119,7 @@ class JsonLines(RowFile):
             data = "\n".join([*lines, ""]).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise EncodingError(
-                f"a row cannot be written as JSON ({error}); map keys and values to texts and numbers, or write to a "
+                f"a row cannot be written as JSON ({error}); make texts and numbers of its values, or write to a "
                 "folder named *.parquet."
             ) from error
         self._sink.write(data)
@@ -178,7 +178,7 @@ class Columns(RowFile):
             self._writer.write_table(table)
         except (self._arrow.ArrowException, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise EncodingError(
-                f"the rows do not fit into columns ({error}); map keys and values to one type each, "
+                f"the rows do not fit into columns ({error}); give each column one type, "
                 "or write to a folder named *.jsonl."
             ) from error
         self._keys, self._values, self._frame = [], [], None
@@ -190,7 +190,7 @@ class Columns(RowFile):
     def _table_of(self, frame: "Frame") -> Any:
         pl = polars_module()
         for name, kind in frame.schema.items():
-            if kind == pl.Int128:
+            if kind in (pl.Int128, pl.UInt128):
                 raise TypeError(f"integers of more than 64 bits in the column {name}")
         table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
         if self._schema is None:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from elastic.aggregators.sharded import made_of
 from elastic.core.depot import Bundle
-from elastic.core.encoding import digest, pack, unpack
+from elastic.core.encoding import unpack
 from elastic.core.errors import CorruptStoreError
 from elastic.persistence.file_depot import FileDepot
 from elastic.persistence.progress import seal
@@ -46,7 +47,7 @@ class ShardManifest:
             "step": self._step,
             "keys": sum(bundle.keys for bundle in bundles),
             "digest": content,
-            "made_of": _digest(jobs),
+            "made_of": made_of(jobs),
             "shards": [
                 {
                     "file": bundle.name,
@@ -68,7 +69,7 @@ class ShardManifest:
         Raises:
             CorruptStoreError: A manifest is not as it was written, and no other one is that of the result.
         """
-        wanted, damage = _digest(jobs), None
+        wanted, damage = made_of(jobs), None
         for path in self.paths():
             try:
                 told = self._told(path)
@@ -109,10 +110,6 @@ def _bundle(told: dict[str, Any]) -> Bundle:
 
 def _text(told: dict[str, Any]) -> bytes:
     return json.dumps(told, indent=2).encode() + b"\n"
-
-
-def _digest(jobs: Sequence[bytes]) -> str:
-    return digest(pack(list(jobs))).hex()
 
 
 def _named(jobs: Sequence[bytes]) -> set[str]:

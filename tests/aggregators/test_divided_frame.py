@@ -299,11 +299,61 @@ def test_a_column_of_nothing_but_nulls_fits_every_type(depot: FileDepot) -> None
         assert result.collect().schema["k"] == kind
 
 
-def test_a_key_that_is_no_plain_data_is_refused(depot: FileDepot) -> None:
+@pytest.mark.parametrize("key", [[[1], [2]], [{"a": 1}, {"a": 2}]], ids=["lists", "structs"])
+def test_a_key_that_cannot_be_divided_is_refused(key: list[Any], depot: FileDepot) -> None:
     aggregator = Sharded(FrameCount("k"), 2, depot)
-    state = aggregator.add(aggregator.create(), pl.DataFrame({"k": [[1], [2]]}))
-    with pytest.raises(EncodingError, match="a key of type list is not plain data; map keys to texts or numbers"):
+    state = aggregator.add(aggregator.create(), pl.DataFrame({"k": key}))
+    with pytest.raises(UsageError, match=r"the values of 'k' are (List|Struct).*; make texts or numbers of them"):
         aggregator.encode(state)
+
+
+def test_rows_without_columns_are_counted(depot: FileDepot) -> None:
+    result = result_of(Sharded(FrameCount(), 2, depot), [pl.DataFrame(height=3), pl.DataFrame(height=2)])
+    assert result.collect().rows() == [(5,)]
+
+
+FAR = pl.Series([1 << 60, -(1 << 60), None]).cast(pl.Datetime("ms"))
+NEAR = pl.Series([1_000_000_001, 1_000_000_002, None]).cast(pl.Datetime("ns"))
+LONG = pl.Series([1 << 62, 5, None]).cast(pl.Duration("ms"))
+
+
+@pytest.mark.parametrize("times", [FAR, NEAR, LONG, NEAR.cast(pl.Time)], ids=["far", "near", "long", "time"])
+def test_times_that_python_does_not_know_are_keys_and_values(times: pl.Series, depot: FileDepot) -> None:
+    frame = pl.DataFrame({"k": times, "one": [1, 1, 1]})
+    keys = result_of(Sharded(FrameCount("k"), 3, depot), [frame, frame]).collect()
+    assert keys.sort("k").equals(pl.DataFrame({"k": times, "count": [2, 2, 2]}).sort("k"))
+    digests = set()
+    for part in (frame[:1], frame[1:2]):
+        result = result_of(Sharded(FrameGroupBy("one", most=("k", "max")), 3, depot), [part, part])
+        assert result.collect()["most"].equals(part["k"].alias("most"))
+        digests.add(result.digest)
+    assert len(digests) == 2
+
+
+def test_decimals_that_add_up_to_too_many_digits_are_refused_before_they_are_left(
+    depot: FileDepot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(divided_frame, "HELD_ROWS", 10)
+    money = pl.DataFrame({"k": [1] * 60, "v": [9 * 10**36] * 60}, schema_overrides={"v": pl.Decimal(38, 0)})
+    with pytest.raises(UsageError, match="the Decimals of 'v' add up to more than 38 digits in a group"):
+        result_of(Sharded(FrameGroupBy("k", sum=("v", "sum")), 2, depot), list(money.iter_slices(3))).collect()
+
+
+class Top(FrameCount):
+    def result(self, frame: pl.DataFrame | None) -> Any:
+        return [] if frame is None else frame.rows()
+
+
+class Renamed(FrameGroupBy):
+    def result(self, frame: pl.DataFrame | None) -> Any:
+        return super().result(frame).rename({"k": "key"})
+
+
+@pytest.mark.parametrize("aggregator", [Top("k"), Renamed("k", n="count")], ids=["no frame", "no key"])
+def test_a_result_that_does_not_have_the_key_is_refused(aggregator: KeyedFrameAggregator, depot: FileDepot) -> None:
+    result = result_of(Sharded(aggregator, 2, depot), [pl.DataFrame({"k": ["a", "b"]})])
+    with pytest.raises(UsageError, match="must be a frame with the columns of its key; leave out shards"):
+        result.collect()
 
 
 @pytest.mark.parametrize("aggregator", [FrameSum("x"), FrameTopK(3, "x")], ids=str)
@@ -314,10 +364,17 @@ def test_an_aggregator_without_keys_is_refused(aggregator: Any, depot: FileDepot
 
 @pytest.mark.parametrize(
     "rest",
-    [b"\xc1", pack_frame(pl.DataFrame({"other": [1]})), pack_frame(pl.DataFrame({"other": [1]}).clear())],
-    ids=["no frame", "another state", "other columns"],
+    [
+        b"\xc1",
+        pack_frame(pl.DataFrame({"other": [1]})),
+        pack_frame(pl.DataFrame({"other": [1]}).clear()),
+        pack_frame(pl.DataFrame({"k": [1], "s\0narrow": [1.5]})),
+        pack_frame(pl.DataFrame({"k": [1], "s\0narrow": ["1"]})),
+        pack_frame(pl.DataFrame({"k": [1], "s": [1], "s\0narrow": [1]})),
+    ],
+    ids=["no frame", "another state", "other columns", "no integer", "a text", "twice"],
 )
 def test_bytes_that_are_no_state_are_refused(rest: bytes, depot: FileDepot) -> None:
-    aggregator = Sharded(FrameGroupBy("k", n="count"), 2, depot)
+    aggregator = Sharded(FrameGroupBy("k", s=("v", "sum")), 2, depot)
     with pytest.raises(EncodingError):
         aggregator.decode(pack([[], rest]))

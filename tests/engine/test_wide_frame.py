@@ -152,6 +152,23 @@ def test_nulls_are_written_as_such(suffix: str, tmp_path: Path) -> None:
     assert dict(read(folder).rows()) == dict(result.value.iter_rows()) == expected
 
 
+def typed_once(entries: pl.DataFrame) -> pl.DataFrame:
+    """Return a chunk with a column of nulls, which is that of integers in the first one only."""
+    number = entries["entry"][0]
+    values = pl.Series("value", [0 if number == 0 else None], dtype=None if number else pl.Int64)
+    return pl.DataFrame({"key": [f"k{number}"], "value": values})
+
+
+def test_a_shard_of_nothing_but_nulls_has_the_columns_of_the_others(tmp_path: Path) -> None:
+    chunks = (
+        elastic.from_range(50, chunk_size=1).map_frames(typed_once).aggregate(FrameGroupBy("key", m=("value", "max")))
+    )
+    result = chunks.run(shards=4, write_to=tmp_path / "nulls.parquet", **QUICK)
+    assert {frame.schema["m"] for frame in result.value} == {pl.Int64}
+    assert read(tmp_path / "nulls.parquet")["m"].null_count() == 49
+    assert elastic.verify(result.run_id, chunks, recompute=1.0).ok
+
+
 @pytest.mark.parametrize("kind", ["piece", "result"])
 def test_one_byte_that_was_changed_names_its_file(kind: str, home: Path) -> None:
     result = flow().run(cluster="inline", shards=2)
