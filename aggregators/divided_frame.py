@@ -183,10 +183,11 @@ class FrameDivision(Division["Frame"]):
 
     def decode(self, rest: bytes) -> FrameState:
         state = self.create()
-        if rest:
+        frame = unpack_frame(rest) if rest else None
+        if frame is not None and frame.height:
             state.pile = self.inner.decode(rest)
-            if state.is_empty:
-                state.kinds.frames.append(unpack_frame(rest))
+        elif frame is not None:
+            state.kinds.frames.append(self.inner.read(frame))
         return state
 
     def gather(self, packed: Iterable[bytes]) -> Pile:
@@ -202,8 +203,7 @@ class FrameDivision(Division["Frame"]):
 
     def block(self, state: Pile) -> "Frame":
         pl, frame = polars_module(), self.inner.finish(state)
-        names = self.inner.key_names(frame) if is_frame(frame) else []
-        if not is_frame(frame) or not set(names) <= set(frame.columns):
+        if not is_frame(frame) or not set(names := self.inner.key_names(frame)) <= set(frame.columns):
             raise UsageError(
                 f"with shards the result of {self.inner} must be a frame with the columns of its key; leave out shards."
             )

@@ -71,18 +71,17 @@ class Sharded(ShardedAggregator):
         return state
 
     def finish(self, state: ShardState) -> AnyWideResult:
-        if not state.is_empty:
-            raise EncodingError("a part of a wide result is not in the folder of its run.")
-        division = self.division.told(state.rest())
+        division = self.division.told(_rest_of(state))
         by_shard = [[piece[shard] for piece in state.pieces] for shard in range(self.shards)]
         return division.wide(Merging(division, self.depot, by_shard), self.shards)
 
     def encode(self, state: ShardState) -> bytes:
-        # Else it is a process for one chunk, on a node that does not see the folder: its worker has another way.
         if self.depot.writable:
             if not state.is_empty:
                 state.leave(state.drain(), self.depot, self.shards)
             self.depot.settle()
+        # Something is still held in a process for one chunk, on a node that does not see the folder: its worker has
+        # another way.
         return pack([[[bundle.plain() for bundle in piece] for piece in state.pieces], state.rest()])
 
     def decode(self, data: bytes) -> ShardState:
@@ -93,7 +92,7 @@ class Sharded(ShardedAggregator):
 
     def jobs(self, state: ShardState) -> list[bytes]:
         """Return what there is to do for `reduce`, a job a shard."""
-        return jobs_of(state.pieces, self.shards, state.rest())
+        return jobs_of(state.pieces, self.shards, _rest_of(state))
 
     def reduce(self, job: bytes) -> bytes:
         division, index = self.division, Index()
@@ -190,6 +189,13 @@ def jobs_of(pieces: list[Piece], shards: int, rest: bytes = b"") -> list[bytes]:
 def made_of(jobs: Sequence[bytes]) -> str:
     """Return the digest of the pieces that jobs name, in hexadecimal letters."""
     return digest(pack([pack(unpack(job)[:2]) for job in jobs])).hex()
+
+
+def _rest_of(state: ShardState) -> bytes:
+    """Return what a state says besides its pieces, in which all must be that is held."""
+    if not state.is_empty:
+        raise EncodingError("a part of a wide result is not in the folder of its run.")
+    return state.rest()
 
 
 def _fits(plain: Any, shards: int) -> bool:
