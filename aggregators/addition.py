@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable
 from decimal import Decimal
-from itertools import repeat
+from itertools import islice, repeat
 from operator import add
 from typing import Any, TypeVar
 
@@ -13,6 +13,9 @@ from elastic.core.errors import EncodingError
 SumsT = TypeVar("SumsT", bound=dict[Any, Any])
 
 _ROUNDED_BY_PLUS = (float, Decimal)
+
+#: Keys that are added at once: other threads stand still while Python fills a dict.
+_PART = 1 << 10
 
 
 def plus(one: Any, other: Any) -> Any:
@@ -61,15 +64,19 @@ def added(into: SumsT, keys: Collection[Any], numbers: Collection[int]) -> SumsT
     """
     if len(keys) != len(numbers):
         raise ValueError(f"{len(keys)} keys and {len(numbers)} numbers")
+    remaining, values = iter(keys), iter(numbers)
     if not into:
         # Of keys that are all different there is nothing to add.
-        dict.update(into, dict(zip(keys, numbers, strict=True)))
+        while part := list(islice(remaining, _PART)):
+            dict.update(into, zip(part, values, strict=False))
         if len(into) == len(keys):
             return into
         into.clear()
-    # Each key is looked up when the one before has its sum, so that one may come twice.
-    sums = map(add, map(into.get, keys, repeat(0)), numbers)
-    dict.update(into, zip(keys, sums, strict=True))
+        remaining, values = iter(keys), iter(numbers)
+    while part := list(islice(remaining, _PART)):
+        # Each key is looked up when the one before has its sum, so that one may come twice.
+        sums = map(add, map(into.get, part, repeat(0)), values)
+        dict.update(into, zip(part, sums, strict=False))
     return into
 
 

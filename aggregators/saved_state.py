@@ -8,7 +8,7 @@ from elastic.core.encoding import unpack
 from elastic.core.errors import EncodingError
 
 #: Keys that go into a mapping at once.
-_PART = 1 << 16
+_PART = 1 << 10
 
 
 def read_state(data: bytes, aggregator: object, fits: Callable[[Any], bool]) -> Any:

@@ -16,6 +16,7 @@ from elastic.stages.cell import Cell
 from elastic.stages.health import Health, start_pulse
 from elastic.stages.ray_depot import placed, reduced
 from elastic.stages.ray_reason import reason_of
+from elastic.stages.ray_serializers import postpone, register_if_needed
 from elastic.stages.shipped_code import Code
 from elastic.stages.station import GATHER_SECONDS, Station
 from elastic.stages.wire import COLLECT, Reply, decode_call, decode_reply, encode_call, encode_reply
@@ -52,6 +53,9 @@ class Requests:
 class WorkerActor:
     """A worker in a process of its own."""
 
+    def __init__(self) -> None:
+        postpone()
+
     def hello(self) -> tuple[dict[str, str], int]:
         """Return the versions of this node, and this process's id."""
         return versions(), os.getpid()
@@ -68,6 +72,7 @@ class WorkerActor:
         code.install()
         node_id, worker_id = place
         loaded: Program = placed(cloudpickle.loads(program), depot)
+        register_if_needed()
         self._worker = Worker(loaded, node_id=node_id, worker_id=worker_id, cell=Cell(program))
         self._requests = Requests()
         return start_pulse()
@@ -85,6 +90,9 @@ class WorkerActor:
 
 class StationActor:
     """The station of a node that is not the master's."""
+
+    def __init__(self) -> None:
+        postpone()
 
     def hello(self) -> tuple[dict[str, str], int]:
         """Return the versions of this node, and this process's id."""
