@@ -1,4 +1,4 @@
-"""Ray's serializers for other libraries: an actor has them once user code has brought such a library.
+"""Ray's serializers for other libraries: an actor has them if the program that it runs imports such a library.
 
 Before its first message a process of Ray imports Pydantic, Starlette and Arrow, where they are installed, so as to know
 how to pickle their objects: a quarter of a second of every worker's start. Messages between a master and its actors are
