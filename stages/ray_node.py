@@ -42,7 +42,10 @@ class Watch:
     arrived: list[Arrival] = field(default_factory=list)
 
     def ready(self, timeout: float) -> list[Arrival]:
-        """Return what all answers that are there mean; waits for the first up to `timeout` seconds."""
+        """Return what all answers that are there mean; waits for the first up to `timeout` seconds.
+
+        That a node is lost comes after all else: a worker that joins afterwards would bring back a node that is gone.
+        """
         arrivals, self.arrived = self.arrived, []
         refs = list(self.pending)
         if not refs and not arrivals:
@@ -50,7 +53,7 @@ class Watch:
         elif refs and ray.wait(refs, num_returns=1, timeout=0 if arrivals else timeout)[0]:
             ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
             arrivals += [arrival for ref in ready for arrival in self.pending.pop(ref)(ref)]
-        return arrivals
+        return sorted(arrivals, key=lambda arrival: isinstance(arrival, NodeLost))
 
 
 @dataclass(frozen=True, slots=True)
