@@ -2,20 +2,18 @@
 
 from collections.abc import Callable, Collection, Iterable
 from decimal import Decimal
-from itertools import islice, repeat
+from itertools import repeat
 from operator import add
 from typing import Any, TypeVar
 
-from elastic.aggregators.saved_state import read_mapping
+from elastic.aggregators.batch import batches
+from elastic.aggregators.saved_state import KEYS_AT_ONCE, read_mapping
 from elastic.aggregators.total import Total
 from elastic.core.errors import EncodingError
 
 SumsT = TypeVar("SumsT", bound=dict[Any, Any])
 
 _ROUNDED_BY_PLUS = (float, Decimal)
-
-#: Keys that are added at once: other threads stand still while Python fills a dict.
-_PART = 1 << 10
 
 
 def plus(one: Any, other: Any) -> Any:
@@ -64,18 +62,18 @@ def added(into: SumsT, keys: Collection[Any], numbers: Collection[int]) -> SumsT
     """
     if len(keys) != len(numbers):
         raise ValueError(f"{len(keys)} keys and {len(numbers)} numbers")
-    remaining, values = iter(keys), iter(numbers)
     if not into:
         # Of keys that are all different there is nothing to add.
-        while part := list(islice(remaining, _PART)):
-            dict.update(into, zip(part, values, strict=False))
+        remaining = iter(numbers)
+        for part in batches(keys, KEYS_AT_ONCE):
+            dict.update(into, zip(part, remaining, strict=False))
         if len(into) == len(keys):
             return into
         into.clear()
-        remaining, values = iter(keys), iter(numbers)
-    while part := list(islice(remaining, _PART)):
+    remaining = iter(numbers)
+    for part in batches(keys, KEYS_AT_ONCE):
         # Each key is looked up when the one before has its sum, so that one may come twice.
-        sums = map(add, map(into.get, part, repeat(0)), values)
+        sums = map(add, map(into.get, part, repeat(0)), remaining)
         dict.update(into, zip(part, sums, strict=False))
     return into
 

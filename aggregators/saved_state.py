@@ -7,8 +7,8 @@ from typing import Any
 from elastic.core.encoding import unpack
 from elastic.core.errors import EncodingError
 
-#: Keys that go into a mapping at once.
-_PART = 1 << 10
+#: Keys that go into a mapping at once: other threads stand still while Python fills one.
+KEYS_AT_ONCE = 1 << 10
 
 
 def read_state(data: bytes, aggregator: object, fits: Callable[[Any], bool]) -> Any:
@@ -41,9 +41,9 @@ def read_mapping(keys: Collection[Any], values: Iterable[Any], aggregator: objec
     mapping: dict[Any, Any] = {}
     try:
         pairs = zip(keys, values, strict=True)
-        # In parts, because other threads stand still while Python fills a dict; the last one finds that it is one.
-        for _ in range(0, len(keys) + 1, _PART):
-            mapping.update(islice(pairs, _PART))
+        # The last part, be it empty, finds that there are as many values.
+        for _ in range(0, len(keys) + 1, KEYS_AT_ONCE):
+            mapping.update(islice(pairs, KEYS_AT_ONCE))
     except (TypeError, ValueError) as error:
         raise EncodingError(f"these bytes are not a state of {aggregator} ({error})") from error
     if len(mapping) < len(keys):

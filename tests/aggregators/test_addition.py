@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from elastic.aggregators.addition import add_read, added
+from elastic.aggregators.saved_state import KEYS_AT_ONCE
 from elastic.core.errors import EncodingError
 
 MAPPINGS = pytest.mark.parametrize("kind", [dict, Counter])
@@ -21,6 +22,16 @@ def test_a_key_may_come_several_times(kind: type[dict[str, int]], held: dict[str
     into = kind(held)
     assert added(into, keys, numbers) is into
     assert into == expected
+
+
+@pytest.mark.parametrize("held", [{}, {0: 7, KEYS_AT_ONCE: -7}])
+@pytest.mark.parametrize("many", [KEYS_AT_ONCE - 1, KEYS_AT_ONCE, KEYS_AT_ONCE + 1])
+def test_columns_may_be_longer_than_what_is_added_at_once(held: dict[int, int], many: int) -> None:
+    keys, numbers = [*range(many), *range(many)], [*range(2 * many)]
+    expected = dict(held)
+    for key, number in zip(keys, numbers, strict=True):
+        expected[key] = expected.get(key, 0) + number
+    assert added(dict(held), keys, numbers) == expected
 
 
 @MAPPINGS
