@@ -102,6 +102,7 @@ class StationActor:
         """Load the program; called once, before any worker is added."""
         code.install()
         self._station = Station.of(cloudpickle.loads(program), node_id, combine=True)
+        register_if_needed()
         self._workers: dict[str, Any] = {}
         self._health = Health(cloudpickle.loads(heartbeat))
         #: requests to workers that are not answered

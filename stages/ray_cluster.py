@@ -4,8 +4,6 @@ import atexit
 import logging
 import socket
 import threading
-from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 
 import ray
@@ -13,13 +11,10 @@ from ray._private.services import canonicalize_bootstrap_address
 
 from elastic.core.errors import ClusterError, UsageError
 from elastic.stages.ray_environment import private_folder
+from elastic.stages.ray_serializers import import_all
 
 #: Seconds in which a cluster's address must answer.
 _ANSWER_SECONDS = 5.0
-
-#: What Ray 2.60 imports, where it is installed, when it pickles something for the first time.
-_PICKLED_WITH = ("ray._common.pydantic_compat", "starlette.datastructures", "pyarrow.json")
-
 
 #: What Ray 2.60 writes into a worker's log files by itself: lines that begin so.
 _MARKS = (b":job_id:", b":actor_name:", b":task_name:")
@@ -42,7 +37,7 @@ def connect(cluster: str, *, cpus: int | None = None) -> None:
         _check_same(cluster)
         return
     # Before the first actor it would take half as long as the actor; now this process waits for others.
-    threading.Thread(target=_import_all, args=(_PICKLED_WITH,), name="imports", daemon=True).start()
+    threading.Thread(target=import_all, name="imports", daemon=True).start()
     if cluster == "local":
         _start(cpus)
     else:
@@ -103,13 +98,6 @@ def has_printed(logs: Path) -> bool:
             if not all(line.startswith(_MARKS) for line in lines):
                 return True
     return False
-
-
-def _import_all(names: tuple[str, ...]) -> None:
-    for name in names:
-        # Where it cannot be imported, Ray does without it, or says so itself.
-        with suppress(Exception):
-            import_module(name)
 
 
 def _join(address: str) -> None:

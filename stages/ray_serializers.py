@@ -1,4 +1,4 @@
-"""Ray's serializers for other libraries: an actor has them if the program that it runs imports such a library.
+"""Ray's serializers for other libraries: the driver imports early what they need, actors only with their program.
 
 Before its first message a process of Ray imports Pydantic, Starlette and Arrow, where they are installed, so as to know
 how to pickle their objects: a quarter of a second of every worker's start. Messages between a master and its actors are
@@ -7,17 +7,29 @@ bytes and tuples, which take none of it; what user code gives to Ray from inside
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from ray.util import serialization_addons
 
-#: Modules whose objects Ray 2.60 pickles in a way of its own.
-_LIBRARIES = ("pyarrow", "pydantic.v1", "starlette")
+#: What Ray 2.60 imports, where it is installed, when it pickles something for the first time.
+_IMPORTED = ("ray._common.pydantic_compat", "starlette.datastructures", "pyarrow.json")
+
+#: Modules of which a program that has them may pickle objects in Ray's way.
+_LIBRARIES = ("pydantic.v1", "starlette", "pyarrow")
 
 _register: Callable[[Any], None] = serialization_addons.apply
 
 #: what the serializers are to be registered with
 _waiting: list[Any] = []
+
+
+def import_all() -> None:
+    """Import what the serializers need; whatever cannot be imported, Ray does without, or says so itself."""
+    for name in _IMPORTED:
+        with suppress(Exception):
+            import_module(name)
 
 
 def postpone() -> None:
