@@ -2,27 +2,70 @@
 
 Plain data `[keys, numbers]`, or `[texts, numbers, count]` where all keys are texts: each of `texts` is some keys with a
 zero character between two of them. `numbers` are 8 bytes each, little-endian.
+
+Texts are joined and taken apart a part after another, so that what is worked on stays in a CPU's caches.
 """
 
 import sys
 from array import array
-from collections.abc import Collection, Hashable
-from itertools import islice
-from typing import Any, TypeVar
+from collections.abc import Collection, Hashable, Iterator, Sequence
+from itertools import chain
+from typing import Any, TypeVar, overload
 
+from elastic.aggregators.batch import batches
+from elastic.aggregators.saved_state import KEYS_AT_ONCE, is_count
 from elastic.core.encoding import pack, unpack
 from elastic.core.errors import EncodingError
 
 #: Stands between texts.
 _BETWEEN = "\0"
 
-#: Keys in one text. In one of all keys, a single wide character would make each of the others take four bytes.
-_PART = 1 << 16
-
 _INT64 = "q"
 
 
 TextT = TypeVar("TextT", str, bytes)
+
+
+class TextColumn(Sequence[str]):
+    """The keys of texts, which are taken apart when they are iterated.
+
+    Args:
+        texts: Keys with a zero character between two of them.
+        count: How many keys there are.
+
+    Raises:
+        EncodingError: When they are iterated: there are more or fewer.
+    """
+
+    def __init__(self, texts: list[str], count: int) -> None:
+        self._texts = texts
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[str]:
+        return chain.from_iterable(self._parts())
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        return list(self)[index]
+
+    def _parts(self) -> Iterator[list[str]]:
+        missing = self._count
+        for text in self._texts:
+            part = text.split(_BETWEEN)
+            missing -= len(part)
+            if missing < 0:
+                break
+            yield part
+        if missing:
+            raise EncodingError("these bytes are not as many texts as they say")
 
 
 def pack_columns(keys: Collection[Hashable], numbers: Collection[Any]) -> bytes | None:
@@ -43,11 +86,11 @@ def pack_utf8(keys: Collection[bytes], numbers: Collection[Any]) -> bytes | None
     return pack([[text.decode() for text in texts], column, len(keys)])
 
 
-def unpack_columns(data: bytes) -> tuple[list[Hashable], list[int]] | None:
+def unpack_columns(data: bytes) -> tuple[Sequence[Hashable], list[int]] | None:
     """Return what `pack_columns` was given, or None where it has not made these bytes.
 
     Raises:
-        EncodingError: The bytes are damaged.
+        EncodingError: The bytes are damaged; of texts this may be seen only when they are iterated.
     """
     plain = unpack(data)
     if type(plain) is not list or len(plain) not in (2, 3) or type(plain[1]) is not bytes:
@@ -56,11 +99,9 @@ def unpack_columns(data: bytes) -> tuple[list[Hashable], list[int]] | None:
     if type(keys) is not list:
         raise EncodingError("these bytes are no columns of keys and numbers")
     if len(plain) == 3:
-        if not set(map(type, keys)) <= {str}:
+        if not set(map(type, keys)) <= {str} or not is_count(plain[2]):
             raise EncodingError("these bytes are no columns of texts and numbers")
-        keys = [key for text in keys for key in text.split(_BETWEEN)]
-        if len(keys) != plain[2]:
-            raise EncodingError("these bytes are not as many texts as they say")
+        keys = TextColumn(keys, plain[2])
     if 8 * len(keys) != len(plain[1]):
         raise EncodingError("these bytes are not as many keys as numbers")
     column = array(_INT64, plain[1])
@@ -81,8 +122,9 @@ def _column(numbers: Collection[Any]) -> bytes | None:
 
 def _texts(keys: Collection[Any], between: TextT) -> list[TextT] | None:
     """Return keys as texts; None where they are not all texts, or one could not be told from two."""
-    remaining, texts = iter(keys), list[TextT]()
-    while part := list(islice(remaining, _PART)):
+    texts = list[TextT]()
+    # In one text of all keys, a single wide character would make each of the others take four bytes.
+    for part in batches(keys, KEYS_AT_ONCE):
         try:
             text = between.join(part)
         except TypeError:

@@ -7,7 +7,8 @@ from typing import Any
 from elastic.core.encoding import unpack
 from elastic.core.errors import EncodingError
 
-#: Keys that go into a mapping at once: other threads stand still while Python fills one.
+#: Keys that go into a mapping at once, or into one text: other threads stand still while Python fills a mapping, and so
+#: many are still in a CPU's caches when they are looked up.
 KEYS_AT_ONCE = 1 << 10
 
 
