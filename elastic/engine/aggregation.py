@@ -20,7 +20,8 @@ from elastic.engine.growth import Growth, length_of
 from elastic.stages.failure import failure_of
 from elastic.stages.transport import Transport
 
-#: Encoded states of so many bytes are merged in a thread of their own, so that workers are not kept waiting meanwhile.
+#: Encoded states of so many bytes are merged in a thread of their own, so that workers are not kept waiting meanwhile;
+#: of them the result is made there as well.
 _BESIDE_BYTES = 1 << 20
 
 #: Partials that are given to that thread and not merged, at most.
@@ -63,6 +64,10 @@ class Aggregation:
         #: what was given to be merged and not told as merged
         self._merges: deque[tuple[Partial, Future[Merged]]] = deque()
         self._thread = ThreadPoolExecutor(1, "aggregation")
+        #: something was given to that thread
+        self._is_large = False
+        #: the result, where that thread makes it
+        self._result: Future[Any] | None = None
         # What acts when it is merged, or takes results in order, may hold what belongs to the thread that made it.
         self._may_be_beside = aggregator.stored and not aggregator.ordered
 
@@ -84,6 +89,7 @@ class Aggregation:
             if len(waiting) >= _MOST_WAITING:
                 waiting[0].exception()  # returns when it is done; `merged` raises it
             merged = self._thread.submit(merge)
+            self._is_large = True
         else:
             merged = Future()
             merged.set_result(merge())
@@ -124,6 +130,23 @@ class Aggregation:
         except (Exception, SystemExit) as error:
             raise self._failure("finish", "the result", error) from error
 
+    def finish(self, *, wanted: bool) -> None:
+        """Wait until all is merged; if the result is wanted, and may take long, begin to make it.
+
+        Raises what `merged` raises.
+        """
+        for _ in self.merged(block=True):
+            pass
+        if wanted and self._is_large:
+            self._result = self._thread.submit(self.value)
+
+    def result(self) -> Any:
+        """Return the value of all, which is made already, or being made; for one caller, because it is not copied.
+
+        Raises what `value` raises.
+        """
+        return self.value() if self._result is None else self._result.result()
+
     @property
     def is_dirty(self) -> bool:
         """True when something was folded since the last commit."""
@@ -147,7 +170,7 @@ class Aggregation:
 
     def close(self) -> None:
         """Release what is open; may be called twice. A merge that nobody will ask for any more is not waited for."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread.shutdown(wait=False, cancel_futures=self._result is None)
 
     def _merge_all(self, states: Iterable[bytes], what: str, at_hand: Any = None) -> Merged:
         """Merge states, or the one of them that is at hand, and return what it took."""

@@ -135,7 +135,7 @@ class Master:
         error: ElasticError | None = None
         try:
             self._carry_through()
-            value = self.value()
+            value = self._aggregation.result()
             self._root = self._tree.root(self.ledger.next_id).hex()
             again = self.ledger.counters["chunks_sent_again"]
             self._outcome = StepState.COMPLETE_WITH_RETRIES if again else StepState.COMPLETE
@@ -159,8 +159,7 @@ class Master:
                 self._check_wanted()
                 self._tell(self._events(self.transport.poll(self._patience())))
                 self._keep_up()
-            for _ in self._aggregation.merged(block=True):
-                pass
+            self._aggregation.finish(wanted=self._failed is None)
             if self._failed is None or not self._cutter.redriven:
                 self._commit(last=True)
             if self._failed is not None:

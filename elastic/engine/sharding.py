@@ -43,6 +43,10 @@ class ShardedAggregation(Aggregation):
             self._concluded = None if bundles is None else self._sharded.result_of(bundles)
         return super().value() if self._concluded is None else self._concluded
 
+    def finish(self, *, wanted: bool) -> None:
+        # It is `conclude` that makes the result.
+        super().finish(wanted=False)
+
     def fold(self, partial: Partial) -> None:
         self._concluded = None
         super().fold(partial)

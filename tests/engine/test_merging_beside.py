@@ -10,6 +10,7 @@ from resume_story import STORIES, begin, go_on, plain
 import elastic
 from elastic.aggregators import Count, Emit
 from elastic.core.errors import EncodingError, StepFailedError
+from elastic.core.store import Commit
 from elastic.engine import aggregation, master
 from elastic.persistence.sqlite_store import SqliteRunStore
 
@@ -130,6 +131,58 @@ def test_ctrl_c_waits_for_no_merge(tmp_path: Path) -> None:
     finally:
         GO_ON.set()
     assert elastic.resume("last", flow, cluster="inline", home=tmp_path).value == ANSWER
+
+
+class Finishing(Count):
+    """Tells when it makes a result, and fails in that where it is told to."""
+
+    def finish(self, state: Any) -> Any:
+        THREADS.append(threading.current_thread().name)
+        FINISHING.set()
+        if ERRORS:
+            raise ERRORS.pop()
+        return super().finish(state)
+
+
+FINISHING = threading.Event()
+
+FINISHED = elastic.from_range(2_000, chunk_size=10).map(str).aggregate(Finishing())
+
+
+def test_the_result_is_made_while_the_last_commit_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    THREADS.clear()
+    FINISHING.clear()
+    waited: list[bool] = []
+    commit = SqliteRunStore.commit
+
+    def late(store: SqliteRunStore, step: int, what: Commit) -> None:
+        if what.low == 200:
+            waited.append(FINISHING.wait(30))
+        commit(store, step, what)
+
+    monkeypatch.setattr(SqliteRunStore, "commit", late)
+    # One commit, at the end: others would wait for a result that is not begun.
+    assert FINISHED.run(**ALL_OF_IT | {"commit_seconds": 3600}, home=tmp_path).value == ANSWER
+    assert waited == [True]
+    assert THREADS == ["aggregation_0"]
+    assert elastic.verify("last", home=tmp_path).ok
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(2)])
+def test_a_result_that_cannot_be_made_is_told_when_all_is_kept(error: BaseException, tmp_path: Path) -> None:
+    ERRORS.append(error)
+    with pytest.raises(StepFailedError, match=f"failed in finish on the result: {type(error).__name__}: {error}"):
+        FINISHED.run(**ALL_OF_IT, home=tmp_path)
+    again: list[elastic.Receipt] = []
+
+    class Again(elastic.Interceptor):
+        def send(self, host_node: str, to: str, action: str, receipt: elastic.Receipt) -> None:
+            again.append(receipt)
+
+    # What it fails with counts as code.
+    options = {"cluster": "inline", "home": tmp_path, "interceptor": Again, "allow_code_change": True}
+    assert elastic.resume("last", FINISHED, **options).value == ANSWER
+    assert not again
 
 
 def test_what_comes_as_fast_as_it_is_merged_is_committed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
