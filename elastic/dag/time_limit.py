@@ -9,6 +9,10 @@ from typing import Self
 
 from elastic.dag.errors import TaskTimeoutError
 
+#: Seconds until the alarm rings again if it was not heard: a signal that comes just before a call into the system, or
+#: to another thread, does not break the waiting in that call.
+_AGAIN = 1.0
+
 
 class _OutOfTime(BaseException):
     """Raised inside the block. No Exception, so that `except Exception` in user code does not hold it up."""
@@ -36,7 +40,7 @@ class TimeLimit:
             return self
         if self._is_main:
             self._old = signal.signal(signal.SIGALRM, self._ring)
-            signal.setitimer(signal.ITIMER_REAL, self.seconds)
+            signal.setitimer(signal.ITIMER_REAL, self.seconds, _AGAIN)
         else:
             self._timer = threading.Timer(self.seconds, self._strike, [threading.get_ident()])
             self._timer.daemon = True
@@ -70,6 +74,7 @@ class TimeLimit:
             time.sleep(0)
 
     def _ring(self, number: int, frame: FrameType | None) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         raise _OutOfTime
 
     def _strike(self, thread_id: int) -> None:

@@ -2,7 +2,9 @@
 
 import logging
 import os
+import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -221,6 +223,25 @@ def test_a_limit_that_is_not_reached_leaves_nothing_behind() -> None:
         assert pool.submit(attempt, Echo("x", task_id="t", execution_timeout=30)).result().result == "x"
     with TimeLimit("nothing", None):
         pass
+
+
+def test_a_limit_that_is_not_heard_once_is_told_again() -> None:
+    with pytest.raises(TaskTimeoutError, match=r"'it' took longer than 0\.01 s"), TimeLimit("task 'it'", 0.01):
+        ring = signal.getsignal(signal.SIGALRM)
+        signal.signal(signal.SIGALRM, lambda *_: signal.signal(signal.SIGALRM, ring))
+        time.sleep(60)
+        raise AssertionError("nothing has ended the waiting")
+    assert signal.getitimer(signal.ITIMER_REAL)[1] == 0
+
+
+def test_what_is_done_after_the_limit_is_not_ended_by_it() -> None:
+    cleaned: list[float] = []
+    with pytest.raises(TaskTimeoutError), TimeLimit("it", 0.01):
+        try:
+            time.sleep(60)
+        finally:
+            cleaned.append(signal.getitimer(signal.ITIMER_REAL)[0])
+    assert cleaned == [0]
 
 
 def test_ctrl_c_stops_what_the_task_started_and_rolls_back() -> None:
