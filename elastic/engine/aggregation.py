@@ -141,7 +141,7 @@ class Aggregation:
             self._result = self._thread.submit(self.value)
 
     def result(self) -> Any:
-        """Return the value of all, which is made already, or being made; for one caller, because it is not copied.
+        """Return the value of all, once: what `finish` has begun to make is not made again.
 
         Raises what `value` raises.
         """

@@ -262,6 +262,24 @@ def test_columns_that_are_none_are_refused(make: Callable[[], AnyKeyed], plain: 
         aggregator.merge_encoded(aggregator.create(), pack(plain))
 
 
+@pytest.mark.parametrize(
+    "plain", [[["a", "b\0c"], bytes(16), 2], [["a", "b"], bytes(24), 3], [[], bytes(8), 1]], ids=str
+)
+@pytest.mark.parametrize("make", [Count, SumByKey])
+def test_texts_that_are_more_or_fewer_than_they_say_are_refused(make: Callable[[], AnyKeyed], plain: Any) -> None:
+    aggregator = make()
+    keys, _ = aggregator.unpack_columns(pack(plain))
+    larger = aggregator.gather(aggregator.create(), list("defgh"), [1] * 5)
+    for read in (
+        lambda: list(keys),
+        lambda: aggregator.decode(pack(plain)),
+        lambda: aggregator.merge_encoded(aggregator.create(), pack(plain)),
+        lambda: aggregator.merge_encoded(larger, pack(plain)),
+    ):
+        with pytest.raises(EncodingError, match="not as many texts as they say"):
+            read()
+
+
 class Largest(SumByKey):
     """Keeps the largest number of each key."""
 
