@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "For example: elastic chaos word_count.py:words --rounds 3 --spirits drop,corrupt,kill-worker"
 
-_NUMBERS = ("seed", "retries", "duplicates", "refused", "seconds")
+_NUMBERS = ("retries", "duplicates", "refused", "seconds")
 
 Spirits = Annotated[
     str | None,
@@ -87,7 +87,7 @@ def _print(rounds: "Sequence[Round]", digest: str, output: Format) -> None:
         print_json({"digest": digest, "different": different, "rounds": told})
         return
     columns = ["seed", "spirits that struck", "retries", "duplicates", "refused", "seconds", "verdict"]
-    print_table(columns, map(_row, rounds), numbers=_NUMBERS)
+    print_table(columns, map(_row, rounds), numbers=_NUMBERS, ids=["seed"])
     typer.echo(_sentence(rounds, different))
 
 

@@ -31,7 +31,7 @@ def list_letters(run: RunName = "last", step: StepNumber = 0, output: Output = F
     elif facts:
         shown = ["chunk", "index", "place", "error", "attempts"]
         rows = [[_short(fact[column]) for column in shown] for fact in facts]
-        print_table(shown, rows, numbers=["chunk", "index", "attempts"])
+        print_table(shown, rows, numbers=["attempts"], ids=["chunk", "index"])
     else:
         typer.echo("no dead letters")
 

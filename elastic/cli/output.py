@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from shutil import get_terminal_size
 from typing import Annotated, Any, TextIO
@@ -54,12 +54,22 @@ def print_json(value: Any) -> None:
     typer.echo(text, file=document)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Iterable[str] = ()) -> None:
-    """Print rows under their columns; those named in `numbers` are aligned to the right.
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Iterable[str] = (), ids: Iterable[str] = ()
+) -> None:
+    """Print rows under their columns.
 
     Lines that are too long for a terminal are folded; those that go into a pipe or a file are not.
+
+    Args:
+        columns: The names of the columns.
+        rows: Their cells.
+        numbers: Columns of amounts: aligned to the right, with separators between thousands.
+        ids: Columns of numbers that name something, such as a chunk: aligned to the right, as people type them.
     """
-    shown, right = [[_shown(cell) for cell in row] for row in rows], set(numbers)
+    amounts = set(numbers)
+    shown = [[_shown(cell, name in amounts) for name, cell in zip(columns, row, strict=True)] for row in rows]
+    right = amounts.union(ids)
     if not _print_lines(columns, shown, right):
         _print_folded(columns, shown, right)
 
@@ -110,18 +120,19 @@ def _print_folded(columns: Sequence[str], rows: list[list[str]], right: set[str]
     (console if console.is_terminal else Console(width=_UNBROKEN)).print(table, crop=False)
 
 
-def print_facts(facts: Mapping[str, Any]) -> None:
-    """Print names and values, one pair a line."""
+def print_facts(facts: Mapping[str, Any], *, amounts: Collection[str] = ()) -> None:
+    """Print names and values, one pair a line; those named in `amounts` get separators between thousands."""
     width = max(map(len, facts), default=0)
     for name, value in facts.items():
-        typer.echo(f"{name:<{width}}  {_shown(value)}")
+        typer.echo(f"{name:<{width}}  {_shown(value, name in amounts)}")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, is_amount: bool = False) -> str:
+    """Return a value as text. A number that is no amount stays as people type it: a port, an id, a seed."""
     if value is None:
         return "-"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name}={_shown(item)}" for name, item in value.items())
+        return ", ".join(f"{name}={_shown(item, is_amount)}" for name, item in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(map(_shown, value))
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        return ", ".join(_shown(item, is_amount) for item in value)
+    return f"{value:,}" if is_amount and isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -66,7 +66,8 @@ def show(run: RunName = "last", output: Output = Format.TABLE) -> None:
     print_facts({"run_id": run_id, "folder": archive.run_folder(run_id)})
     for facts in steps:
         typer.echo()
-        print_facts({name: value for name, value in facts.items() if name not in _FOR_PROGRAMS})
+        shown = {name: value for name, value in facts.items() if name not in _FOR_PROGRAMS}
+        print_facts(shown, amounts=("chunks", "entries", "counters"))
 
 
 @app.command("value", epilog="For example: elastic runs value last -o json")

@@ -65,7 +65,7 @@ class Resumption:
         return self.master.run()
 
     def __str__(self) -> str:
-        return f"resumed at chunk {self.at:,}: {self.again:,} chunks that were on their way run again"
+        return f"resumed at chunk {self.at}: {self.again:,} chunks that were on their way run again"
 
 
 def resume(

@@ -131,6 +131,7 @@ class TestConnections:
                 "source": "database",
             }
         ]
+        assert " 5433 " in elastic("connections", "list").out
         masked = elastic("connections", "get", "warehouse").out
         assert masked == "postgresql://me:***@db.example.org:5433/events?sslmode=require\n"
         assert elastic("connections", "get", "warehouse", "--show-secrets").out.strip() == self.URL

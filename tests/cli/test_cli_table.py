@@ -23,9 +23,17 @@ def test_a_table_of_lines_is_that_which_rich_draws(name: str, capsys: pytest.Cap
     columns, rows = TABLES[name]
     output.print_table(columns, rows, numbers=["número"])
     lines = capsys.readouterr().out
-    output._print_folded(columns, [[output._shown(cell) for cell in row] for row in rows], {"número"})
+    shown = [[output._shown(cell, name == "número") for name, cell in zip(columns, row, strict=True)] for row in rows]
+    output._print_folded(columns, shown, {"número"})
     assert lines == capsys.readouterr().out
     assert len(lines.splitlines()) == 2 + len(rows)
+
+
+def test_only_amounts_have_separators_between_thousands(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_table(["port", "chunk", "entries"], [[5432, 1234, 1234]], numbers=["entries"], ids=["chunk"])
+    output.print_facts({"pid": 4242, "counters": {"sent": 1000}}, amounts=["counters"])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[2:] == [["5432", "1234", "1,234"], ["pid", "4242"], ["counters", "sent=1,000"]]
 
 
 def test_a_cell_of_several_lines_stays_in_its_column(capsys: pytest.CaptureFixture[str]) -> None:
