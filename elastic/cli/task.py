@@ -1,7 +1,7 @@
 """`elastic tasks`: the tasks of a DAG, and what is known of their instances."""
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,10 +9,16 @@ from elastic.cli.listing import ListFormat, ListOutput, print_list
 from elastic.cli.place import DagId, Date, MapIndex, Subdir, TaskId, site_and_dag
 from elastic.core.errors import ElasticError
 
+if TYPE_CHECKING:
+    from elastic.dag.operator import BaseOperator
+    from elastic.db.value import Run
+    from elastic.scheduler.site import Site
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show tasks, try them, and tell why one waits.")
 
 _COLUMNS = ("task_id", "operator", "upstream", "trigger_rule", "retries", "pool")
 _WHY_COLUMNS = ("condition", "met", "reason")
+_WHY_OF_COPIES = ("condition", "copies", "met", "reason")
 
 
 @app.callback()
@@ -60,15 +66,16 @@ def test(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None) -> N
 
 @app.command("state", epilog="For example: elastic tasks state example_2 runme_1 2014-09-01")
 def state(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map_index: MapIndex = -1) -> None:
-    """Print the state of a task instance; `none` if nothing was decided about it."""
-    from elastic.db import reading
-    from elastic.scheduler.facts import facts_of
+    """Print the state of a task instance; `none` if nothing was decided about it.
+
+    A mapped task has the state of the copy that needs the most attention, unless --map-index names one.
+    """
+    from elastic.scheduler.copies import states_at, told
     from elastic.scheduler.task_run import run_seen
 
     site, dag = site_and_dag(dag_id, subdir)
     run = run_seen(site, dag.get_task(task_id), dag.instant(date))
-    found = reading.instance(site.database, facts_of(run, task_id, map_index).key)
-    typer.echo("none" if found is None or found.state is None else str(found.state))
+    typer.echo(told(states_at(site.database, run, task_id, map_index)))
 
 
 @app.command("render", epilog="For example: elastic tasks render example_2 runme_1 2014-09-01")
@@ -92,34 +99,60 @@ def why(
     output: ListOutput = ListFormat.TABLE,
 ) -> None:
     """Tell why a task instance does not run, or that it could: what each condition says."""
-    from elastic.scheduler.task_run import TaskWishes, run_seen, verdicts_of
+    from elastic.scheduler.copies import spans
+    from elastic.scheduler.task_run import TaskWishes, run_seen, verdicts_of, verdicts_of_copies
 
     site, dag = site_and_dag(dag_id, subdir)
     task = dag.get_task(task_id)
-    found = verdicts_of(site, task, run_seen(site, task, dag.instant(date)), TaskWishes(map_index=map_index))
-    rows = [{"condition": one.condition, "met": "yes" if one.met else "no", "reason": one.reason} for one in found]
-    print_list(_WHY_COLUMNS, rows, output)
+    run, wishes = run_seen(site, task, dag.instant(date)), TaskWishes(map_index=map_index)
+    of_all = task.is_mapped and map_index < 0
+    found = (
+        verdicts_of_copies(site, task, run, wishes)
+        if of_all
+        else {one: [map_index] for one in verdicts_of(site, task, run, wishes)}
+    )
+    rows = [
+        {"condition": one.condition, "copies": spans(at), "met": "yes" if one.met else "no", "reason": one.reason}
+        for one, at in found.items()
+    ]
+    print_list(_WHY_COLUMNS if not of_all else _WHY_OF_COPIES, rows, output)
 
 
 @app.command("log", epilog="For example: elastic tasks log example_2 runme_1 2014-09-01")
 def log(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map_index: MapIndex = -1) -> None:
-    """Print the log of a task instance: its file, or what the database kept of it."""
-    from elastic.dag.instance import TaskInstance
-    from elastic.db import reading
-    from elastic.scheduler.attempt_log import log_path
-    from elastic.scheduler.facts import facts_of
+    """Print the log of a task instance: its file, or what the database kept of it.
+
+    A mapped task has one log for each copy; all are printed unless --map-index names one.
+    """
+    from elastic.scheduler.copies import indexes_at
     from elastic.scheduler.task_run import run_seen
 
     site, dag = site_and_dag(dag_id, subdir)
     task = dag.get_task(task_id)
     run = run_seen(site, task, dag.instant(date))
-    path = log_path(site, TaskInstance(task, facts=facts_of(run, task_id, map_index)))
+    indexes = indexes_at(site.database, task, run, map_index)
+    for index in indexes:
+        if len(indexes) > 1:
+            typer.echo(f"==> {task_id}[{index}] <==")
+        try:
+            typer.echo(_log_text(site, task, run, index), nl=False)
+        except ElasticError as error:
+            if len(indexes) == 1:
+                raise
+            typer.echo(str(error))
+
+
+def _log_text(site: "Site", task: "BaseOperator", run: "Run", map_index: int) -> str:
+    from elastic.dag.instance import TaskInstance
+    from elastic.db import reading
+    from elastic.scheduler.attempt_log import log_path
+    from elastic.scheduler.facts import facts_of
+
+    path = log_path(site, TaskInstance(task, facts=facts_of(run, task.task_id, map_index)))
     if path.is_file():
-        typer.echo(path.read_text(encoding="utf-8", errors="replace"), nl=False)
-        return
-    kept = reading.log_lines(site.database, dag_id, run.run_id, task_id=task_id)
+        return path.read_text(encoding="utf-8", errors="replace")
+    kept = reading.log_lines(site.database, run.dag_id, run.run_id, task_id=task.task_id)
     lines = [line for line in kept if line.map_index == map_index]
     if not lines:
         raise ElasticError(f"Log file is missing: {path}, and the database has no lines of it either.")
-    for line in lines:
-        typer.echo(f"{line.logger} {line.level} {line.message}")
+    return "".join(f"{line.logger} {line.level} {line.message}\n" for line in lines)

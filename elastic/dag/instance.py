@@ -161,9 +161,12 @@ class TaskInstance:
         return join([*words, "--subdir", subdir] if subdir else words)
 
     def current_state(self) -> TaskState | None:
-        """Return the state that the database has, None if it has none."""
-        facts = port("current_state()").instance_facts(self)
-        return None if facts is None or facts.state is None else TaskState(facts.state)
+        """Return the state that the database has, None if it has none.
+
+        A mapped task without the number of a copy has the state of its copies taken together.
+        """
+        found: TaskState | None = port("current_state()").instance_state(self)
+        return found
 
     @property
     def state(self) -> TaskState | None:

@@ -49,6 +49,9 @@ class Port(Protocol):
     def instance_facts(self, instance: "TaskInstance") -> Any:
         """Return the row of an instance, or None: a value with `state`, `try_number`, `next_retry_at`, ..."""
 
+    def instance_state(self, instance: "TaskInstance") -> Any:
+        """Return the state of an instance, or of all copies of a mapped task taken together; None if there is none."""
+
     def instance_verdicts(self, instance: "TaskInstance", **options: Any) -> Sequence[Any]:
         """Return the reasons for and against running an instance now, each with `condition`, `met` and `reason`."""
 

@@ -1,5 +1,6 @@
 """States of task instances and of runs."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -43,6 +44,16 @@ class TaskState(StrEnum):
         return _COLOURS[self]
 
 
+def state_of_copies(states: Iterable[TaskState | None]) -> TaskState | None:
+    """Return the state of a mapped task as a whole: that of the copy that needs the most attention.
+
+    It is a success when all copies are complete and at least one of them did its work. Copies that are no longer in
+    the DAG do not count.
+    """
+    found = {state for state in states if state is not TaskState.REMOVED}
+    return next((state for state in _ATTENTION if state in found), None)
+
+
 class RunState(StrEnum):
     """How far the run of a DAG for a logical date is."""
 
@@ -64,6 +75,19 @@ class RunState(StrEnum):
 
 _FINAL = frozenset(
     {TaskState.SUCCESS, TaskState.FAILED, TaskState.UPSTREAM_FAILED, TaskState.SKIPPED, TaskState.REMOVED}
+)
+
+#: From what needs the most attention to what needs none.
+_ATTENTION = (
+    TaskState.FAILED,
+    TaskState.UPSTREAM_FAILED,
+    TaskState.UP_FOR_RETRY,
+    TaskState.RUNNING,
+    TaskState.QUEUED,
+    TaskState.SCHEDULED,
+    None,
+    TaskState.SUCCESS,
+    TaskState.SKIPPED,
 )
 
 _COLOURS = {

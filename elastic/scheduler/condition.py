@@ -149,15 +149,32 @@ CONDITIONS: tuple[Condition, ...] = (
 )
 
 
+#: The names of the verdicts about room.
+ROOM = ("parallelism", "concurrency", "pool")
+
+
 def room_verdicts(candidate: Candidate, room: Room) -> list[Verdict]:
     """Say whether there is room for one more: with the executor, in the DAG, and in the pool."""
     task = candidate.task
-    free = room.pools.get(task.pool)
-    return [
-        _room("parallelism", room.executor, 1, "the executor"),
-        _room("concurrency", room.concurrency, 1, f"the concurrency of DAG {candidate.key.dag_id!r}"),
-        _room("pool", free, task.pool_slots, f"pool {task.pool!r}"),
-    ]
+    found = [] if room.executor is None else [_room("parallelism", room.executor, 1, "the executor")]
+    concurrency = _room("concurrency", room.concurrency, 1, f"the concurrency of DAG {candidate.key.dag_id!r}")
+    return [*found, concurrency, _pool_verdict(task.pool, task.pool_slots, room)]
+
+
+def _pool_verdict(pool: str, needed: int, room: Room) -> Verdict:
+    slots = -1 if room.sizes is None else room.sizes.get(pool)
+    if slots is None:
+        why = f"pool {pool!r} isn't defined; add it with `elastic pools set {pool} SLOTS`"
+    elif 0 <= slots < needed:
+        has = f"pool {pool!r} has {_slots(slots)} and the task needs {needed}"
+        why = f"{has}; give it more with `elastic pools set {pool} {needed}`"
+    else:
+        return _room("pool", room.pools.get(pool), needed, f"pool {pool!r}")
+    return Verdict("pool", False, why, is_lasting=True)
+
+
+def _slots(count: int) -> str:
+    return f"{count or 'no'} slot{'s' * (count != 1)}"
 
 
 def _room(name: str, free: int | None, needed: int, what: str) -> Verdict:

@@ -52,7 +52,8 @@ def choose(candidates: Iterable[Candidate], room: Room) -> list[Candidate]:
     for one in ordered:
         if executor == 0 or concurrency == 0:
             break
-        if not all(verdict.met for verdict in room_verdicts(one, Room(executor=executor, pools=pools))):
+        left = Room(executor=executor, pools=pools, sizes=room.sizes)
+        if not all(verdict.met for verdict in room_verdicts(one, left)):
             continue
         chosen.append(one)
         executor = None if executor is None else executor - 1

@@ -10,6 +10,7 @@ from elastic.dag.key import TaskKey
 from elastic.db.pool_store import PoolStore
 from elastic.db.value import Claim, Run, Ticket
 from elastic.executors.executor import Executor
+from elastic.scheduler.condition import room_verdicts
 from elastic.scheduler.decide import choose
 from elastic.scheduler.fact import Candidate, Room
 from elastic.scheduler.facts import facts_of
@@ -44,7 +45,8 @@ class Dispatcher:
         self._site, self._dag, self._runs = site, dag, runs
         self._executor, self._owner = executor, owner
         self._host = socket.gethostname()
-        self._pools: dict[str, int] = {}
+        #: slots by pool, -1 for any number
+        self._sizes: dict[str, int] = {}
         #: there was room for more than the executor could take at once
         self.has_more = False
         #: of the job that queues them
@@ -66,17 +68,22 @@ class Dispatcher:
 
     def read_pools(self) -> None:
         """Look up how many slots the pools have."""
-        self._pools = {pool.pool: pool.slots for pool in PoolStore(self._site.database).all() if pool.slots >= 0}
+        self._sizes = {pool.pool: pool.slots for pool in PoolStore(self._site.database).all()}
+
+    def lack(self, one: Candidate) -> str:
+        """Return why an instance can never run with the pools as they are; empty if it can."""
+        found = room_verdicts(one, Room(sizes=self._sizes))
+        return next((verdict.reason for verdict in found if verdict.is_lasting), "")
 
     def _room(self, free: int, hands: Hands) -> Room:
         """Return what is left, as far as is known here: the database has the last word."""
-        pools = dict(self._pools)
+        pools = {name: slots for name, slots in self._sizes.items() if slots >= 0}
         for key in hands.held:
             task = self._dag.get_task(key.task_id)
             if task.pool in pools:
                 pools[task.pool] -= task.pool_slots
         concurrency = self._dag.concurrency - len(hands.held) if self._dag.concurrency else None
-        return Room(executor=free, concurrency=concurrency, pools=pools)
+        return Room(executor=free, concurrency=concurrency, pools=pools, sizes=self._sizes)
 
     def _pick(self, one: Candidate, hands: Hands, pid: int | None) -> Pick:
         key, task, row = one.key, self._dag.get_task(one.key.task_id), hands.rows[one.key]

@@ -106,6 +106,8 @@ class Room:
     concurrency: int | None = None
     #: free slots by pool; a pool that is not named has any number
     pools: Mapping[str, int] = field(default_factory=dict)
+    #: all slots by pool, -1 for any number; None where nothing is known of pools
+    sizes: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

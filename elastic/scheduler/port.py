@@ -8,12 +8,14 @@ from typing import Any
 from elastic.dag.dag import DAG
 from elastic.dag.instance import TaskInstance
 from elastic.dag.operator import BaseOperator
-from elastic.dag.state import TaskState
+from elastic.dag.state import TaskState, state_of_copies
 from elastic.db import reading, transition
 from elastic.db.value import Instance, Run
 from elastic.scheduler.backfill import BackfillWishes, backfill
 from elastic.scheduler.catalogue import keep
 from elastic.scheduler.clear import ClearWishes, clear
+from elastic.scheduler.condition import ROOM
+from elastic.scheduler.copies import states_at
 from elastic.scheduler.facts import facts_of
 from elastic.scheduler.site import Site
 from elastic.scheduler.summary import Summary
@@ -95,11 +97,20 @@ def instance_facts(instance: TaskInstance) -> Instance | None:
     return reading.instance(database, facts.key)
 
 
+def instance_state(instance: TaskInstance) -> TaskState | None:
+    """Return the state of an instance; of a mapped task without the number of a copy, that of its copies."""
+    run = _run_of(instance)
+    if run is None:
+        return None
+    return state_of_copies(states_at(Site.of().database, run, instance.task_id, instance.map_index))
+
+
 def instance_verdicts(instance: TaskInstance, **options: Any) -> list[Verdict]:
     """Return the reasons for and against running an instance now."""
     site = Site.of()
     wishes = TaskWishes(map_index=instance.map_index, **options)
-    return verdicts_of(site, instance.task, run_seen(site, instance.task, instance.facts.logical_date), wishes)
+    found = verdicts_of(site, instance.task, run_seen(site, instance.task, instance.facts.logical_date), wishes)
+    return [one for one in found if one.condition not in ROOM]
 
 
 def run_instance(instance: TaskInstance, **options: Any) -> TaskState | None:

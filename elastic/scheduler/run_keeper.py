@@ -3,11 +3,12 @@
 import datetime as dt
 import logging
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from elastic.dag.call import call_by_name
 from elastic.dag.context import build_context
 from elastic.dag.dag import DAG
+from elastic.dag.key import TaskKey
 from elastic.dag.state import RunState
 from elastic.db import reading, transition
 from elastic.db.job_store import RUNNING, jobs
@@ -91,14 +92,21 @@ class RunKeeper:
             if state is not None:
                 self._end(run_id, state)
 
-    def give_up(self, now: dt.datetime) -> list[str]:
-        """End the runs in which something waits for what will never come; return a sentence for each such thing."""
-        reasons = []
+    def give_up(self, now: dt.datetime, lacks: Mapping[TaskKey, str]) -> list[str]:
+        """End the runs in which something waits for what will never come; return a sentence for each such thing.
+
+        Args:
+            now: The time.
+            lacks: Why instances cannot run against which nothing else stands.
+        """
+        reasons: list[str] = []
         for run_id in self.going:
+            waits = []
             for key, state in self._agenda.boards[run_id].states.items():
                 if state is None or not state.is_final:
-                    reasons.append(f"{run_id} {name_of(key)}: {self._agenda.answer(key, now).reason}")
-            self._end(run_id, RunState.FAILED, "cannot go on: " + "; ".join(reasons[-3:]))
+                    waits.append(f"{run_id} {name_of(key)}: {lacks.get(key) or self._agenda.answer(key, now).reason}")
+            self._end(run_id, RunState.FAILED, "cannot go on: " + "; ".join(waits[:3]))
+            reasons += waits
         return reasons
 
     def interrupt(self, why: str) -> None:

@@ -26,6 +26,7 @@ from elastic.scheduler.holder import Holder, release_lost
 from elastic.scheduler.instruction import command_of, new_instance, shown_command
 from elastic.scheduler.interruption import Interruption, why_ended
 from elastic.scheduler.order import Report
+from elastic.scheduler.room import WaitingNotice
 from elastic.scheduler.run_keeper import RunKeeper, release_runs
 from elastic.scheduler.runner import AttemptRunner
 from elastic.scheduler.site import Site
@@ -86,6 +87,7 @@ class Supervisor:
         self.hands = Hands()
         self.runs = RunKeeper(site, self.dag, assignment.runs, self.agenda, assignment.max_active_runs)
         self.dispatcher = Dispatcher(site, self.dag, self.runs.by_id, self.executor, self.owner)
+        self._waiting = WaitingNotice(site.database, self.dag, say)
         #: why some instances wait for what will never come
         self.stuck: list[str] = []
         self._runner = AttemptRunner(self.dag, site, assignment.terminal)
@@ -128,7 +130,7 @@ class Supervisor:
                 break
             with self._interruption.allowed():
                 self.executor.heartbeat(self._patience())
-            self._care(job_id)
+            self._care(job_id, ready)
         write(self.site.database, Turn(lines=self.runs.log.taken()))
 
     @property
@@ -257,8 +259,8 @@ class Supervisor:
         release_lost(self.site.database, self.dag.dag_id)
         transition.expire(self.site.database, dag_id=self.dag.dag_id, gives_up=False)
 
-    def _care(self, job_id: int) -> None:
-        """Give signs of life, and look at what others do."""
+    def _care(self, job_id: int, ready: Sequence[Candidate]) -> None:
+        """Give signs of life, look at what others do, and say why nothing goes on."""
         now = time.monotonic()
         if now >= self._beats_at:
             self._beats_at = now + self._heartbeat
@@ -271,7 +273,10 @@ class Supervisor:
             for key in self.hands.overdue():
                 self.executor.kill(key)
             self._refresh()
+            self.dispatcher.read_pools()
         if now >= self._polls_at:
+            if ready and not self.hands.held:
+                self._waiting.tell(ready)
             self._poll = min(2 * self._poll, _SLOWEST_POLL)
             self._polls_at = now + self._poll
             if self._others or self.hands.waits or not self.hands.held:
@@ -300,14 +305,17 @@ class Supervisor:
             return False
         if self.runs.is_done:
             return True
+        lacks = {one.key: lack for one in ready if (lack := self.dispatcher.lack(one))}
+        may_go_on = len(lacks) < len(ready) or self._others
         if self._is_single:
-            return not ready and not self._others
-        if ready or self._others or self.agenda.wakes_at() is not None:
+            return not may_go_on
+        if may_go_on or self.agenda.wakes_at() is not None:
             return False
         if not self.runs.going:
             release_runs(self.site, self.dag.dag_id, self.runs.by_id, job_id)
-            return False  # others have as many runs going as there may be
-        self.stuck += self.runs.give_up(self._now())
+            self._waiting.tell_of_runs()
+            return False
+        self.stuck += self.runs.give_up(self._now(), lacks)
         return self.runs.is_done
 
     def _abandon(self, error: BaseException, job_id: int) -> None:

@@ -18,8 +18,9 @@ from elastic.db.value import Ending, Instance, Run, RunType, Ticket
 from elastic.scheduler.agenda import Agenda
 from elastic.scheduler.attempt import run_attempt
 from elastic.scheduler.claiming import claim
+from elastic.scheduler.condition import ROOM, room_verdicts
 from elastic.scheduler.decide import verdicts
-from elastic.scheduler.fact import Allowances
+from elastic.scheduler.fact import Allowances, Candidate, Room
 from elastic.scheduler.facts import facts_of
 from elastic.scheduler.holder import Holder, release_lost
 from elastic.scheduler.instruction import new_instance
@@ -27,6 +28,7 @@ from elastic.scheduler.interruption import why_ended
 from elastic.scheduler.lease import kept
 from elastic.scheduler.order import Order, Report
 from elastic.scheduler.planning import agenda_of, make_instances, new_run
+from elastic.scheduler.room import room_in
 from elastic.scheduler.site import Site
 from elastic.scheduler.turn import Settled, Turn, write
 from elastic.scheduler.verdict import Verdict
@@ -104,14 +106,43 @@ def agenda_at(site: Site, task: BaseOperator, run: Run, allowances: Allowances) 
 
 
 def verdicts_of(site: Site, task: BaseOperator, run: Run, wishes: TaskWishes) -> list[Verdict]:
-    """Return what each condition says about a task instance now.
+    """Return what each condition says about a task instance now, and whether there is room for it.
 
     Raises:
         UsageError: There is no such instance.
     """
     agenda = agenda_at(site, task, run, wishes.allowances)
-    key = checked_key(task, run, agenda, wishes.map_index)
-    return verdicts(agenda.question(key, dt.datetime.now(dt.UTC)))
+    return _judged(agenda, checked_key(task, run, agenda, wishes.map_index), _room(site, task))
+
+
+def verdicts_of_copies(site: Site, task: BaseOperator, run: Run, wishes: TaskWishes) -> dict[Verdict, list[int]]:
+    """Return what each condition says about all copies of a mapped task now, and of which copies it says so.
+
+    Raises:
+        UsageError: The task is not there on this date.
+    """
+    agenda = agenda_at(site, task, run, wishes.allowances)
+    board = agenda.boards[run.run_id]
+    keys = board.keys_of(task.task_id) if task.task_id in board.tasks else ()
+    room, found, order = _room(site, task), dict[Verdict, list[int]](), dict[str, int]()
+    for key in keys or [checked_key(task, run, agenda, wishes.map_index)]:
+        for verdict in _judged(agenda, key, room):
+            order.setdefault(verdict.condition, len(order))
+            found.setdefault(verdict, []).append(key.map_index)
+    return dict(sorted(found.items(), key=lambda item: order[item[0].condition]))
+
+
+def _judged(agenda: Agenda, key: TaskKey, room: Room) -> list[Verdict]:
+    question = agenda.question(key, dt.datetime.now(dt.UTC))
+    return [*verdicts(question), *room_verdicts(Candidate(key, question.task, question.logical_date), room)]
+
+
+def _room(site: Site, task: BaseOperator) -> Room:
+    return room_in(site.database, task.dag_id, _concurrency(task))
+
+
+def _concurrency(task: BaseOperator) -> int:
+    return task.dag.concurrency if task.has_dag else 0
 
 
 def checked_key(task: BaseOperator, run: Run, agenda: Agenda, map_index: int) -> TaskKey:
@@ -129,6 +160,10 @@ def checked_key(task: BaseOperator, run: Run, agenda: Agenda, map_index: int) ->
             f"task {task.task_id!r} is not there on {run.logical_date:%Y-%m-%d %H:%M}; see its start and end."
         )
     copies = [one.map_index for one in board.keys_of(task.task_id)]
+    if copies != [-1] and map_index < 0:
+        raise UsageError(
+            f"task {task.task_id!r} has {len(copies)} copies; give --map-index {copies[0]} to {copies[-1]} for one."
+        )
     raise UsageError(
         f"task {task.task_id!r} has no copy {map_index}; give --map-index {copies[0]} to {copies[-1]}."
         if copies != [-1]
@@ -137,7 +172,10 @@ def checked_key(task: BaseOperator, run: Run, agenda: Agenda, map_index: int) ->
 
 
 def prepare(site: Site, task: BaseOperator, run: Run, wishes: TaskWishes) -> tuple[TaskKey, list[Verdict]]:
-    """Get an instance ready to run: cleared if that is wanted. Return it with what stands against it."""
+    """Get an instance ready to run: cleared if that is wanted. Return it with what stands against it.
+
+    Room that is missing only now does not stand against it: it is waited for.
+    """
     release_lost(site.database, run.dag_id)
     transition.expire(site.database, dag_id=run.dag_id, gives_up=False)
     agenda = agenda_at(site, task, run, wishes.allowances)
@@ -146,8 +184,8 @@ def prepare(site: Site, task: BaseOperator, run: Run, wishes: TaskWishes) -> tup
     if wishes.force and agenda.boards[run.run_id].states[key] in _DONE:
         transition.clear(site.database, [key])
         agenda.note(key, None)
-    unmet = [one for one in verdicts(agenda.question(key, dt.datetime.now(dt.UTC))) if not one.met]
-    return key, unmet
+    found = _judged(agenda, key, _room(site, task))
+    return key, [one for one in found if not one.met and (one.is_lasting or one.condition not in ROOM)]
 
 
 def run_here(
@@ -284,7 +322,7 @@ def _ticket(site: Site, task: BaseOperator, order: Order, before: Instance) -> T
         lease=site.lease,
         pool=task.pool,
         pool_slots=task.pool_slots,
-        concurrency=task.dag.concurrency if task.has_dag else 0,
+        concurrency=_concurrency(task),
     )
 
 

@@ -12,6 +12,7 @@ from elastic.dag.order import part_of
 from elastic.dag.state import RunState
 from elastic.db import transition
 from elastic.db.engine import Database
+from elastic.db.pool_store import PoolStore
 from elastic.db.upgrade import create
 from elastic.db.value import RunType
 from elastic.executors.inline import InlineExecutor
@@ -49,6 +50,9 @@ def try_task(dag: DAG, task_id: str, logical_date: datetime | None, say: Callabl
 def _tried(site: Site, dag: DAG, date: datetime, say: Callable[[str], None]) -> Summary:
     run = transition.ensure_run(site.database, new_run(dag.dag_id, dag, dag.schedule.interval_of(date), RunType.MANUAL))
     tasks = list(dag.topological())
+    for pool in {task.pool for task in tasks}:
+        # Tasks run one after another, whatever room their pools have where they run in earnest.
+        PoolStore(site.database).put(pool, -1)
     agenda = agenda_of(site.database, tasks, [run], Allowances(ignore_interval=True))
     make_instances(site.database, tasks, [run], agenda)
     assignment = Assignment(

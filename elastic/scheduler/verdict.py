@@ -16,6 +16,8 @@ class Verdict:
     reason: str
     #: what follows if it is not met: most conditions may be met later
     decision: Decision = Decision.WAIT
+    #: no other task can meet it: it stays unmet until a user changes a setting
+    is_lasting: bool = False
 
     def __str__(self) -> str:
         return f"{self.condition}: {self.reason}"

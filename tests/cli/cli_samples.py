@@ -28,6 +28,11 @@ def elastic(*arguments: str) -> Said:
     return Said(result.exit_code, result.stdout, result.stderr)
 
 
+def said_lines(said: Said) -> list[str]:
+    """Return what a command printed, a line each, with single blanks."""
+    return [" ".join(line.split()) for line in said.out.splitlines()]
+
+
 def elastic_main(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arguments: str) -> Said:
     """Run a command as the installed script does, which looks at `sys.argv` itself."""
     monkeypatch.setattr(sys, "argv", ["elastic", *arguments])

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from cli_samples import Said, elastic, refused
+from cli_samples import elastic, refused, said_lines
 from dag_folder import broken_file, dag_folder, mend
 
 DAY = "2016-02-22"
@@ -29,10 +29,6 @@ def folder(home: Path) -> Path:
 def _inline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tasks run in this process, which is what takes the least time."""
     monkeypatch.setenv("ELASTIC__CORE__EXECUTOR", "inline")
-
-
-def said_lines(said: Said) -> list[str]:
-    return [" ".join(line.split()) for line in said.out.splitlines()]
 
 
 def state_of(task_id: str, date: str = DAY) -> str:
@@ -190,6 +186,31 @@ class TestTasks:
             (home / f"logs/copies/square/2016-02-22T00:00:00.{index}").unlink()
             lines = elastic("tasks", "log", *chosen).out.splitlines()
             assert [line for line in lines if line in ("square INFO 4", "square INFO 9")] == [f"square INFO {printed}"]
+
+    def test_a_mapped_task_is_told_as_a_whole_where_no_copy_is_named(self, home: Path, folder: Path) -> None:
+        square = ("copies", "square", DAY)
+        assert elastic("tasks", "state", *square).out == "none\n"
+        elastic("backfill", "copies", "-s", DAY)
+        assert elastic("tasks", "state", *square).out == "success\n"
+        said = elastic("tasks", "log", *square)
+        assert [line for line in said.out.splitlines() if line.startswith("==>")] == [
+            "==> square[0] <==",
+            "==> square[1] <==",
+        ]
+        assert said.out.count("Task succeeded") == 2
+        elastic("clear", "copies", "-y")
+        (folder / "etl.py").write_text(
+            (folder / "etl.py").read_text().replace("print(number", "print(1 / (number - 3)")
+        )
+        elastic("backfill", "copies", "-s", DAY)
+        assert elastic("tasks", "state", *square).out == "failed: 1 failed, 1 success\n"
+        rows = json.loads(elastic("tasks", "why", *square, "-o", "json").out)
+        assert [(row["copies"], row["reason"]) for row in rows if row["met"] == "no"] == [
+            ("0", "it previously succeeded; --force runs it again"),
+            ("1", "it is failed; clear it to run it again"),
+        ]
+        assert [row["copies"] for row in rows if row["condition"] == "pool"] == ["0-1"]
+        refused(elastic("run", *square), 2, "task 'square' has 2 copies; give --map-index 0 to 1 for one")
 
 
 class TestRun:

@@ -126,6 +126,7 @@ def test_a_task_instance_asks_the_scheduler_what_it_does_not_know(monkeypatch: p
     row = Row("up_for_retry")
     home: Any = ModuleType("some_scheduler")
     home.instance_facts = lambda ti: row
+    home.instance_state = lambda ti: TaskState(row.state) if row.state else None
     home.instance_verdicts = lambda ti, **options: [row]
     home.mark_instance = lambda ti, state: setattr(row, "marked", state)
     home.run_instance = lambda ti, **options: options
