@@ -29,8 +29,13 @@ TaskRegex = Annotated[
 MapIndex = Annotated[int, typer.Option("--map-index", min=-1, help="Which copy of a mapped task, from 0.")]
 
 
-def site_and_dag(dag_id: str, subdir: Path | None) -> "tuple[Site, DAG]":
+def site_and_dag(dag_id: str, subdir: Path | None, root: Path | None = None) -> "tuple[Site, DAG]":
     """Return the site of this process, and a DAG from its file.
+
+    Args:
+        dag_id: The id of the DAG.
+        subdir: A file or folder to look in; None for the folder of DAGs.
+        root: The folder of all DAGs, where helper modules are looked for too; None where the place itself says it.
 
     Raises:
         UnknownDagError: There is no such DAG.
@@ -40,4 +45,4 @@ def site_and_dag(dag_id: str, subdir: Path | None) -> "tuple[Site, DAG]":
     from elastic.scheduler.site import Site
 
     site = Site.of()
-    return site, find(site, dag_id, subdir)
+    return site, find(site, dag_id, subdir, root)

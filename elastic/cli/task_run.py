@@ -38,6 +38,7 @@ def run(
     ] = None,
     map_index: MapIndex = -1,
     attempt: Annotated[str | None, typer.Option("--attempt", hidden=True)] = None,
+    root: Annotated[Path | None, typer.Option("--root", hidden=True)] = None,
 ) -> None:
     """Run one task for one date, unless it previously succeeded or something stands against it.
 
@@ -51,11 +52,11 @@ def run(
     if bundle is not None:
         raise typer.Exit(_run_bundle(bundle, subdir))
     if attempt is not None:
-        raise typer.Exit(_run_attempt((dag_id, task_id, date), subdir, map_index, attempt))
+        raise typer.Exit(_run_attempt((dag_id, task_id, date), (subdir, root), map_index, attempt))
     from elastic.scheduler.single import run_single
     from elastic.scheduler.task_run import TaskWishes
 
-    site, dag = site_and_dag(dag_id, subdir)
+    site, dag = site_and_dag(dag_id, subdir, root)
     wishes = TaskWishes(
         ignore_dependencies=ignore_dependencies, force=force, mark_success=mark_success, map_index=map_index
     )
@@ -71,14 +72,16 @@ def run(
     raise typer.Exit(0 if is_done else 1)
 
 
-def _run_attempt(named: tuple[str, str, str], subdir: Path | None, map_index: int, attempt: str) -> int:
+def _run_attempt(
+    named: tuple[str, str, str], place: tuple[Path | None, Path | None], map_index: int, attempt: str
+) -> int:
     """Make an attempt that a scheduler queued; the exit code says whether it succeeded, or was not ours to make."""
     from elastic.dag.key import TaskKey
     from elastic.db import reading
     from elastic.scheduler.task_run import run_queued
 
     dag_id, task_id, date = named
-    site, dag = site_and_dag(dag_id, subdir)
+    site, dag = site_and_dag(dag_id, *place)
     run = reading.run_at(site.database, dag_id, dag.instant(date))
     if run is None:
         raise UsageError(f"DAG {dag_id!r} has no run for {date}, so attempt {attempt} cannot be made.")
@@ -103,8 +106,9 @@ def _run_bundle(digest: str, subdir: Path | None) -> int:
     settings = read_settings()
     keys = read_keys(Path(settings.text("bundle.signing_key_path")).expanduser())
     words = _without_bundle(sys.argv[1:])
-    with unpacked(Site.of(settings).database, digest, keys) as file:
-        done = subprocess.run([sys.executable, "-m", "elastic", *words, "-sd", str(file)], check=False)  # noqa: S603
+    with unpacked(Site.of(settings).database, digest, keys) as (folder, file):
+        place = ["-sd", str(file), "--root", str(folder)]
+        done = subprocess.run([sys.executable, "-m", "elastic", *words, *place], check=False)  # noqa: S603
     return done.returncode if done.returncode >= 0 else 1
 
 

@@ -20,13 +20,17 @@ class DagBag:
     Args:
         place: A folder, which is walked, or a file.
         seconds: How long loading one file may take.
+        root: The folder of all DAGs, where helper modules are looked for too; by default the folder, or that of the
+            file.
         empty: Load nothing yet; `load_file` does.
 
     Raises:
         UsageError: There is no such folder or file.
     """
 
-    def __init__(self, place: str | Path, *, seconds: float = 30.0, empty: bool = False) -> None:
+    def __init__(
+        self, place: str | Path, *, seconds: float = 30.0, root: str | Path | None = None, empty: bool = False
+    ) -> None:
         self.place = Path(place).absolute()
         self.seconds = seconds
         #: DAGs by id
@@ -37,7 +41,7 @@ class DagBag:
         self.sources: dict[str, Source] = {}
         if not self.place.exists():
             raise UsageError(f"there is no file or folder {str(place)!r} to load DAGs from; check the path.")
-        self._folder = self.place if self.place.is_dir() else self.place.parent
+        self._root = Path(root).absolute() if root else self.place if self.place.is_dir() else self.place.parent
         if not empty:
             for path in dag_files(self.place) if self.place.is_dir() else [self.place]:
                 self.load_file(path)
@@ -53,7 +57,7 @@ class DagBag:
         except OSError as error:
             self.import_errors[name] = ImportFailure(name, f"it cannot be read ({error.strerror})")
             return []
-        found = load(source, self._folder, self.seconds)
+        found = load(source, self._root, self.seconds)
         if isinstance(found, ImportFailure):
             self.import_errors[name] = found
             return []

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from elastic.dag.current import collect, open_dags
 from elastic.dag.errors import DefinitionError, DuplicateTaskError, ForeignTaskError, ScheduleError, UnknownTaskError
+from elastic.dag.helper_modules import HelperModules
 from elastic.dag.interval import LogicalDate, instant_of, zone_of
 from elastic.dag.key import check_key
 from elastic.dag.operator import BaseOperator
@@ -106,6 +107,8 @@ class DAG:
         self.fileloc = _caller()
         #: a DAG bag made it from that file, which can be done again anywhere
         self.is_of_file = False
+        #: the modules that its file imports from its own folders
+        self.helpers = HelperModules()
         self.template_searchpath = _folders(settings.get("template_searchpath", ()))
         #: tasks by id, in the order in which they were made
         self.task_dict: dict[str, BaseOperator] = {}
@@ -128,6 +131,11 @@ class DAG:
     def folder(self) -> Path:
         """The folder of the file that made the DAG."""
         return Path(self.fileloc).parent
+
+    @property
+    def root(self) -> Path:
+        """The folder of all DAGs, of which the file is one; that of the file, where it was found alone."""
+        return Path(self.helpers.folders[-1]) if self.helpers.folders else self.folder
 
     @property
     def tasks(self) -> list[BaseOperator]:

@@ -11,6 +11,7 @@ from elastic.dag.action import Action
 from elastic.dag.context import Context
 from elastic.dag.current import current_dag, current_group, is_detached
 from elastic.dag.errors import DefinitionError
+from elastic.dag.helper_modules import HelperModules
 from elastic.dag.instance import Instance
 from elastic.dag.interval import DataInterval, instant_of, zone_of
 from elastic.dag.key import check_key, run_id_of
@@ -180,6 +181,11 @@ class BaseOperator(Linkable):
     @dag.setter
     def dag(self, dag: "DAG") -> None:
         dag.add_task(self)
+
+    @property
+    def helpers(self) -> HelperModules:
+        """The helper modules of the file of the DAG; code of the task runs while they are installed."""
+        return self._dag.helpers if self._dag else HelperModules()
 
     @property
     def dag_id(self) -> str:

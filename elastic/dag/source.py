@@ -5,8 +5,8 @@ import importlib.util
 import os
 import sys
 import traceback as tracebacks
-from collections.abc import Container, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Container
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +14,7 @@ from types import ModuleType
 from elastic.dag.current import collecting
 from elastic.dag.dag import DAG
 from elastic.dag.errors import TaskTimeoutError
+from elastic.dag.helper_modules import HelperModules, shadowed_by
 from elastic.dag.time_limit import TimeLimit
 
 #: Where the frames of our own loader end in a traceback.
@@ -94,24 +95,28 @@ def load(source: Source, folder: Path, seconds: float) -> list[DAG] | ImportFail
 
     Args:
         source: The file as it was read: that is what runs, whatever becomes of the file meanwhile.
-        folder: The folder of all DAGs; modules in it, and beside the file, can be imported.
+        folder: The folder of all DAGs; the file has helper modules in it and beside itself.
         seconds: How long loading may take.
     """
     path = Path(source.path)
     # A name under which nobody finds it: so its functions travel by value, whatever the file is called.
     name = f"__elastic_dag_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}__"
+    helpers = HelperModules((path.parent, folder))
     try:
         limit = TimeLimit(f"loading {path}", seconds)
-        with collecting() as made, _importing(path.parent, folder), redirect_stdout(sys.stderr), limit:
+        with helpers.installed(), collecting() as made, redirect_stdout(sys.stderr), limit:
             module = _run(name, source)
+            named = [value for value in vars(module).values() if isinstance(value, DAG)]
+            dags = {id(dag): dag for dag in [*named, *made] if not _is_imported(dag, path)}
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return ImportFailure(str(path), _reason(error), _traceback(error))
-    named = [value for value in vars(module).values() if isinstance(value, DAG)]
-    dags = {id(dag): dag for dag in [*named, *made] if not _is_imported(dag, path)}
+        reason, shadowed = _reason(error), shadowed_by(error, helpers.folders)
+        if shadowed:
+            reason += f"; {shadowed} has the name of a module that comes first, give it another one"
+        return ImportFailure(str(path), reason, _traceback(error))
     for dag in dags.values():
-        dag.fileloc, dag.is_of_file = str(path), True
+        dag.fileloc, dag.is_of_file, dag.helpers = str(path), True, helpers
     return list(dags.values())
 
 
@@ -134,19 +139,6 @@ def _run(name: str, source: Source) -> ModuleType:
     finally:
         del sys.modules[name]
     return module
-
-
-@contextmanager
-def _importing(*folders: Path) -> Iterator[None]:
-    """Let modules of some folders be imported."""
-    added = [text for text in dict.fromkeys(str(folder.resolve()) for folder in folders) if text not in sys.path]
-    sys.path[:0] = added
-    try:
-        yield
-    finally:
-        for text in added:
-            if text in sys.path:
-                sys.path.remove(text)
 
 
 def _reason(error: BaseException) -> str:

@@ -54,7 +54,8 @@ class Renderer:
 
     def __init__(self, task: "BaseOperator", context: Context) -> None:
         self.task, self.context = task, context
-        self._environment: Environment | None = None
+        #: by the folder that is searched first: None for that of the DAG
+        self._environments: dict[Path | None, Environment] = {}
         self._scene: Mapping[str, Any] | None = None
 
     def title(self, field: str) -> str:
@@ -109,18 +110,19 @@ class Renderer:
             raise TemplateError(self.title(field), place, reason) from error
 
     def _of_text(self, text: str) -> Any:
-        return self._jinja(()).from_string(text)
+        return self._jinja(None).from_string(text)
 
     def _of_file(self, name: str) -> Any:
         path = Path(name)
-        return self._jinja((path.parent,) if path.is_absolute() else ()).get_template(
-            path.name if path.is_absolute() else path.as_posix()
-        )
+        if path.is_absolute():
+            return self._jinja(path.parent).get_template(path.name)
+        return self._jinja(None).get_template(path.as_posix())
 
-    def _jinja(self, more: tuple[Path, ...]) -> "Environment":
+    def _jinja(self, first: Path | None) -> "Environment":
+        """Return the environment of templates that lie in a folder: what they include is looked for there first."""
         from elastic.dag.sandbox import environment
 
-        if self._environment is None or more:
+        if first not in self._environments:
             own = (self.task.dag.folder, *self.task.dag.template_searchpath) if self.task.has_dag else (Path.cwd(),)
-            self._environment = environment((*more, *own))
-        return self._environment
+            self._environments[first] = environment(own if first is None else (first, *own))
+        return self._environments[first]

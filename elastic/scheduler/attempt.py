@@ -72,7 +72,8 @@ def run_attempt(
     """
     xcoms = AttemptXCom(site, order.facts.key)
     skipped: tuple[str, ...] = ()
-    with attempt_log(site, task, order, terminal=terminal, capture=capture) as lines:
+    log = attempt_log(site, task, order, terminal=terminal, capture=capture)
+    with task.helpers.installed(), log as lines:
         context = context_of(task, order, site, xcoms)
         try:
             outcome = execute(task, context)

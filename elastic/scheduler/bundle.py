@@ -127,8 +127,8 @@ def packed(place: Path) -> bytes:
 
 
 @contextmanager
-def unpacked(database: Database, digest: str, keys: dict[str, bytes]) -> Iterator[Path]:
-    """Check a bundle, unpack it into a new folder, and yield the file of its DAG; the folder goes with the block.
+def unpacked(database: Database, digest: str, keys: dict[str, bytes]) -> Iterator[tuple[Path, Path]]:
+    """Check a bundle, unpack it into a new folder, and yield that and the file of its DAG; both go with the block.
 
     Raises:
         BundleError: It is not there, was changed, was signed by somebody else, or holds what it may not.
@@ -139,7 +139,7 @@ def unpacked(database: Database, digest: str, keys: dict[str, bytes]) -> Iterato
     check(found, digest, keys)
     with tempfile.TemporaryDirectory(prefix="elastic-bundle-") as folder:
         _unpack(found.content, Path(folder))
-        yield Path(folder) / _module_path(found.entry_point)
+        yield Path(folder), Path(folder) / _module_path(found.entry_point)
 
 
 def check(found: BundleRow, digest: str, keys: dict[str, bytes]) -> None:

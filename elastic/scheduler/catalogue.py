@@ -85,13 +85,15 @@ class Inventory:
     failures: Mapping[str, ImportFailure]
 
 
-def find(site: Site, dag_id: str, place: str | Path | None = None) -> DAG:
+def find(site: Site, dag_id: str, place: Path | None = None, root: Path | None = None) -> DAG:
     """Return a DAG from its file.
 
     Args:
         site: Where DAG files lie, and which were found earlier.
         dag_id: Which.
         place: A file or folder to look in; None for the folder of the installation.
+        root: The folder of all DAGs, where helper modules are looked for too; None for the place, or for the folder of
+            the installation if the place is in it.
 
     Raises:
         UnknownDagError: It is not there.
@@ -101,10 +103,12 @@ def find(site: Site, dag_id: str, place: str | Path | None = None) -> DAG:
     if place is None:
         known = next((row for row in dags(site.database) if row.dag_id == dag_id), None)
         if known is not None and Path(known.fileloc).is_file() and Path(known.fileloc).is_relative_to(site.dags_folder):
-            bag = DagBag(known.fileloc)
+            bag = DagBag(known.fileloc, root=site.dags_folder)
             if dag_id in bag.dags or bag.import_errors:
                 return bag.get_dag(dag_id)
-    return DagBag(place or folder_of(site)).get_dag(dag_id)
+    if place is not None and root is None and place.absolute().is_relative_to(site.dags_folder.absolute()):
+        root = site.dags_folder
+    return DagBag(place or folder_of(site), root=root).get_dag(dag_id)
 
 
 def folder_of(site: Site) -> Path:

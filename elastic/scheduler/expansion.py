@@ -22,4 +22,5 @@ def count_of(site: Site, task: BaseOperator, run: Run) -> int:
     mapped = cast("MappedOperator", task)
     key = TaskKey(run.dag_id, run.run_id, task.task_id)
     instance = TaskInstance(task, facts=facts_of(run, task.task_id), xcoms=AttemptXCom(site, key))
-    return mapped.count(instance.xcom_pull)
+    with task.helpers.installed():
+        return mapped.count(instance.xcom_pull)

@@ -26,7 +26,7 @@ def new_instance(task: BaseOperator, map_index: int = -1) -> NewInstance:
 def command_of(task: BaseOperator, order: Order) -> Command:
     """Return the command that makes an attempt which is queued."""
     instance = TaskInstance(task, facts=order.facts)
-    place = ["--subdir", task.dag.fileloc] if task.has_dag else []
+    place = ["--subdir", task.dag.fileloc, "--root", str(task.dag.root)] if task.has_dag else []
     copy = ["--map-index", str(instance.map_index)] if instance.map_index >= 0 else []
     words = [sys.executable, "-m", "elastic", "run", instance.dag_id, instance.task_id]
     date = instance.execution_date.isoformat()

@@ -21,5 +21,6 @@ def rendered(site: Site, task: BaseOperator, date: dt.datetime, map_index: int =
     """
     facts = facts_of(run_seen(site, task, date), task.task_id, map_index)
     context = context_of(task, Order(facts=facts, max_tries=1), site, AttemptXCom(site, facts.key))
-    _, fields = prepared(task, context)
+    with task.helpers.installed():
+        _, fields = prepared(task, context)
     return {name: masked(text) for name, text in fields.items()}

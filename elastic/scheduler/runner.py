@@ -35,7 +35,7 @@ class AttemptRunner:
     def __init__(self, dag: DAG, site: Site, terminal: TextIO | None = None) -> None:
         self._terminal = terminal
         self._dag: DAG | None = dag
-        self._dag_id, self._place = dag.dag_id, dag.fileloc
+        self._dag_id, self._place, self._root = dag.dag_id, dag.fileloc, dag.root
         self._site: Site | None = site
         self._packed: bytes | None = None
         self._home = os.getpid()
@@ -64,7 +64,7 @@ class AttemptRunner:
             # From the process that started this one, through a pipe that nobody else has.
             given: DAG = cloudpickle.loads(self._packed)
             return given
-        return DagBag(Path(self._place)).get_dag(self._dag_id)
+        return DagBag(Path(self._place), root=self._root).get_dag(self._dag_id)
 
 
 def _packed(dag: DAG) -> bytes | None:

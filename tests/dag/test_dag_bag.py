@@ -11,6 +11,7 @@ import pytest
 
 from elastic.core.errors import UsageError
 from elastic.dag.bag import DagBag
+from elastic.dag.context import build_context
 from elastic.dag.errors import BrokenDagError, UnknownDagError
 from elastic.dag.structure import from_structure
 
@@ -62,9 +63,7 @@ def test_a_broken_file_is_a_value_and_stops_nothing(folder: Path, capsys: pytest
     told = capsys.readouterr()
     assert (told.out, told.err) == ("", "hello\n")
     assert sys.path == before
-    assert not [name for name in set(sys.modules) - modules if "elastic_dag" in name]
-    for name in ("helper", "good"):
-        sys.modules.pop(name, None)
+    assert not [name for name in set(sys.modules) - modules if "elastic_dag" in name or name in ("helper", "good")]
 
 
 def test_the_traceback_begins_in_the_users_file(folder: Path) -> None:
@@ -143,7 +142,136 @@ def test_a_factory_in_a_helper_makes_dags_of_the_file_that_calls_it(tmp_path: Pa
     (tmp_path / "z.py").write_text(HEAD + "from dag_factory_sample import make\na, b = make('a'), make('b')\n")
     bag = DagBag(tmp_path)
     assert {dag.dag_id: dag.fileloc for dag in bag} == {"a": str(tmp_path / "z.py"), "b": str(tmp_path / "z.py")}
-    sys.modules.pop("dag_factory_sample", None)
+
+
+#: What each DAG file says of the modules that it finds; the last of them are imported only when the task runs.
+USER = (
+    HEAD
+    + """
+import pickle
+from conf import TABLE, Row, table
+import parts.first
+import bare.second
+from elastic.dag.context import build_context
+
+def found():
+    import late
+    from bare import third
+    row = pickle.loads(pickle.dumps(Row()))
+    return [TABLE, table(), parts.first.NAME, bare.second.NAME, row.name, pickle.loads(pickle.dumps(table))(),
+            late.NAME, third.NAME]
+
+from elastic.operators import PythonOperator
+with DAG({dag_id!r}, doc=TABLE) as dag:
+    PythonOperator(task_id="only", python_callable=found)
+"""
+)
+
+
+def write_folder_with_helpers(folder: Path, name: str) -> Path:
+    """Write a DAG file with helper modules whose names are those of every other such folder; return the file."""
+    files = {
+        "conf.py": f"TABLE = {name!r}\nclass Row:\n    name = TABLE\ndef table():\n    return TABLE\n",
+        "parts/__init__.py": "",
+        "parts/first.py": "from .inner import NAME\nfrom . import inner\nassert inner.NAME == NAME\n",
+        "parts/inner.py": f"NAME = {name!r}\n",
+        "bare/second.py": f"NAME = {name!r}\n",
+        "bare/third.py": f"NAME = {name!r}\n",
+        "late.py": f"NAME = {name!r}\n",
+        f"{name}_dag.py": USER.replace("{dag_id!r}", repr(name)),
+    }
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return folder / f"{name}_dag.py"
+
+
+def told(bag: DagBag, dag_id: str) -> set[str]:
+    """Return the names that the modules of a DAG's task tell, in an attempt of it."""
+    task = bag.get_dag(dag_id).get_task("only")
+    with task.helpers.installed():
+        return set(task.execute(build_context(task, task.facts_of("2016-02-22"))))
+
+
+def test_each_dag_file_has_its_own_helper_modules(tmp_path: Path) -> None:
+    before, path = set(sys.modules), list(sys.path)
+    for name in ("a", "b"):
+        write_folder_with_helpers(tmp_path / name, name)
+    bag = DagBag(tmp_path)
+    assert bag.import_errors == {}
+    for name in ("a", "b", "a"):
+        assert bag.dags[name].doc == name
+        assert told(bag, name) == {name}
+    assert not {"conf", "parts", "bare", "late"} & {name.partition(".")[0] for name in set(sys.modules) - before}
+    assert sys.path == path
+
+
+def test_a_helper_that_changes_itself_changes_for_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "conf.py").write_text("seen = []\n")
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.py").write_text(
+            f"{HEAD}import conf\nconf.seen.append({name!r})\nx = DAG({name!r}, tags=conf.seen)\n"
+        )
+    assert [dag.tags for dag in DagBag(tmp_path)] == [("a",), ("b",)]
+
+
+def test_a_helper_that_changed_on_the_disk_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_text(f"{HEAD}from conf import NAME\nx = DAG(NAME)\n")
+    (tmp_path / "conf.py").write_text("NAME = 'one'\n")
+    bag = DagBag(tmp_path)
+    (tmp_path / "conf.py").write_text("NAME = 'two'\n")
+    assert [dag.dag_id for dag in bag.load_file(path)] == ["two"], "the same size, within the same second"
+    (tmp_path / "conf.py").unlink()
+    assert bag.load_file(path) == []
+    assert bag.import_errors[str(path)].reason == "ModuleNotFoundError: No module named 'conf'"
+
+
+def test_a_helper_takes_the_place_of_an_installed_package_for_its_own_file_only(tmp_path: Path) -> None:
+    import statistics
+
+    import cronsim
+    import hypothesis
+
+    names = {"hypothesis.py": "", "statistics.py": "oops\n", "cronsim.py": "oops\n", "json/__init__.py": "oops\n"}
+    for name, text in {**names, "conf.py": "import hypothesis\nNAME = hypothesis.__file__\n"}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    text = "import hypothesis, statistics, cronsim, json, conf\nassert conf.NAME == hypothesis.__file__\n"
+    files = "[m.__file__ for m in (hypothesis, statistics, cronsim, json)]"
+    (tmp_path / "a.py").write_text(f"{HEAD}{text}x = DAG('a', params={{'files': {files}}})\n")
+    params = DagBag(tmp_path / "a.py").get_dag("a").params
+    assert params["files"] == [str(tmp_path / "hypothesis.py"), statistics.__file__, cronsim.__file__, json.__file__]
+    assert sys.modules["hypothesis"] is hypothesis
+
+
+def test_a_helper_whose_name_is_taken_is_named(tmp_path: Path) -> None:
+    (tmp_path / "statistics.py").write_text("TABLE = 1\n")
+    (tmp_path / "a.py").write_text(f"{HEAD}from statistics import TABLE\nx = DAG('a')\n")
+    (failure,) = DagBag(tmp_path / "a.py").import_errors.values()
+    assert failure.reason.endswith(
+        f"; {tmp_path}/statistics.py has the name of a module that comes first, give it another one"
+    )
+
+
+def test_folders_that_a_file_puts_on_the_path_are_its_own(tmp_path: Path) -> None:
+    path = list(sys.path)
+    for name in ("a", "b"):
+        (tmp_path / f"lib_{name}").mkdir()
+        (tmp_path / f"lib_{name}" / "conf.py").write_text(f"NAME = {name!r}\n")
+        lines = f"import sys\nsys.path.append({str(tmp_path / f'lib_{name}')!r})\nfrom conf import NAME\n"
+        (tmp_path / f"dag_{name}.py").write_text(f"{HEAD}{lines}x = DAG(NAME)\n")
+    assert (list(DagBag(tmp_path).dags), sys.path) == (["a", "b"], path)
+
+
+def test_a_file_below_the_folder_of_dags_has_the_helpers_of_both(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "common.py").write_text("NAME = 'common'\n")
+    (tmp_path / "near.py").write_text("NAME = 'far'\n")
+    (tmp_path / "sub/near.py").write_text("NAME = 'near'\n")
+    file = tmp_path / "sub/a.py"
+    file.write_text(f"{HEAD}import common, near\nx = DAG(common.NAME + '_' + near.NAME)\n")
+    assert list(DagBag(tmp_path).dags) == list(DagBag(file, root=tmp_path).dags) == ["common_near"]
 
 
 def test_a_link_to_a_folder_around_it_is_followed_once(tmp_path: Path) -> None:

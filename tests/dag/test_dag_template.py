@@ -153,6 +153,21 @@ def test_a_field_that_is_a_file_name_is_the_text_of_the_file(folder: Path) -> No
     assert rendered("fine.sql", dag=beside) == "fine 2016-02-22\n"
 
 
+@pytest.mark.parametrize(
+    "part", ["{% include 'b.sql' %}", "{% extends 'b.sql' %}", "{% from 'b.sql' import own %}{{ own() }}"]
+)
+def test_a_relative_file_lies_beside_the_dag_after_a_file_from_elsewhere(part: str, tmp_path: Path) -> None:
+    for place in ("far", "near", "searched"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "b.sql").write_text(f"{place}{{% macro own() %}}{place}{{% endmacro %}}")
+        (tmp_path / place / "a.sql").write_text(part)
+    (tmp_path / "searched" / "c.sql").write_text(part)
+    dag = sample_dag(template_searchpath=[tmp_path / "searched"])
+    dag.fileloc = str(tmp_path / "near" / "dags.py")
+    names = [str(tmp_path / "far/a.sql"), "b.sql", "a.sql", "c.sql", part, str(tmp_path / "far/a.sql")]
+    assert rendered(names, dag=dag) == ["far", "near", "near", "near", "near", "far"]
+
+
 def test_an_error_in_a_file_names_the_file_and_the_line(folder: Path) -> None:
     dag = sample_dag(template_searchpath=[folder])
     with pytest.raises(TemplateError, match=r"sql/part\.sql:3\) cannot be rendered: 'oops' is undefined"):

@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from run_samples import START, attempts, dag_of, noted, ran, run
 from elastic.dag.bag import DagBag
 from elastic.dag.key import TaskKey
 from elastic.dag.state import TaskState
-from elastic.executors import Command, Executor, RayExecutor
+from elastic.executors import Command, Executor, LocalExecutor, RayExecutor
 from elastic.scheduler.backfill import BackfillWishes, backfill
 from elastic.scheduler.site import Site
 from elastic.scheduler.summary import Summary
@@ -81,6 +83,63 @@ def test_an_executor_of_twenty_lines_works_and_what_it_starts_twice_runs_once(tm
     log = Site.of().logs / "programs/first/2016-02-22T00:00:00"
     assert [line for line in log.read_text().splitlines() if line.endswith("INFO - at work")]
     assert (bad.state, bad.exit_code) == (TaskState.FAILED, -9)
+
+
+#: What each of two DAG files says of the module that it finds, at once and later; and what a flow finds on workers.
+WITH_HELPERS = """
+import elastic
+from elastic import DAG
+from elastic.operators import FlowOperator, PythonOperator
+import common
+from conf import NAME, marked
+
+def check():
+    import late
+    import conf
+    assert [NAME, conf.NAME, late.NAME, common.NAME] == [{name!r}, {name!r}, {name!r}, "common"]
+
+def flow():
+    return elastic.from_range(4, chunk_size=1).map(marked).aggregate("collect")
+
+def compare(result):
+    assert set(result.value) == {{{name!r}}}, result.value
+
+with DAG({name!r}, start_date="2016-02-22") as dag:
+    PythonOperator(task_id="check", python_callable=check)
+    FlowOperator(task_id="flow", flow=flow, on_result=compare, options={{"cluster": {cluster!r}}})
+"""
+
+
+def _folder_with_helpers(folder: Path, cluster: str) -> Path:
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        (folder / name / "conf.py").write_text(f"NAME = {name!r}\ndef marked(number):\n    return NAME\n")
+        (folder / name / "late.py").write_text(f"NAME = {name!r}\n")
+        (folder / name / f"{name}_dag.py").write_text(WITH_HELPERS.format(name=name, cluster=cluster))
+    (folder / "common.py").write_text("NAME = 'common'\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "executor",
+    [lambda: "inline", lambda: LocalExecutor(2, "fork"), lambda: LocalExecutor(2, "spawn"), PopenExecutor],
+    ids=["inline", "forked", "spawned", "programs"],
+)
+def test_each_dag_runs_with_the_helper_modules_of_its_own_file(executor: Callable[[], object], tmp_path: Path) -> None:
+    bag = DagBag(_folder_with_helpers(tmp_path, "inline"))
+    for name in ("a", "b"):
+        wishes = BackfillWishes(start=START, executor=executor())
+        assert backfill(Site.of(), bag.get_dag(name), wishes, lambda line: None).counts == {"success": 2}
+    assert "conf" not in sys.modules
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("embedded_ray")
+def test_workers_of_a_flow_have_the_helper_modules_of_its_dag(tmp_path: Path) -> None:
+    bag = DagBag(_folder_with_helpers(tmp_path, "local"))
+    for name in ("a", "b"):
+        wishes = BackfillWishes(start=START, executor="inline")
+        assert backfill(Site.of(), bag.get_dag(name), wishes, lambda line: None).counts == {"success": 2}
 
 
 @pytest.mark.cluster

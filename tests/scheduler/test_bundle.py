@@ -112,7 +112,7 @@ def test_a_bundle_can_be_signed_anew(folder: Path, keys: dict[str, bytes], home:
     make_key(home / "new.key")
     new = read_keys(home / "new.key")
     assert create(database, folder, "helper:told", new) == digest
-    with unpacked(database, digest, new) as file:
+    with unpacked(database, digest, new) as (_, file):
         assert file.name == "helper.py"
     with pytest.raises(BundleError, match="whom nobody here trusts"), unpacked(database, digest, keys):
         pass
