@@ -10,8 +10,9 @@ from elastic.core.chunk import Chunk
 from elastic.core.errors import StoreError
 from elastic.core.failure import DeadLetter
 from elastic.core.store import ChunkStore, Commit, Kept, ReceiptRow, RunStore, StepRecord
+from elastic.core.text import writable
 from elastic.persistence.letter import not_open, place_of
-from elastic.persistence.plain_json import read_json, readable, write_json
+from elastic.persistence.plain_json import read_json, write_json
 
 
 class MemoryChunkStore(ChunkStore):
@@ -57,7 +58,7 @@ class MemoryRunStore(RunStore):
         plain = read_json(write_json(manifest, f"the manifest of step {step}"))
         known = self._steps.get(step)
         self._steps[step] = (
-            StepRecord(step, readable(name), "in_progress", plain, started_at=started_at)
+            StepRecord(step, writable(name), "in_progress", plain, started_at=started_at)
             if known is None
             else replace(known, state="in_progress", ended_at=None, error=None, resumed=(*known.resumed, plain))
         )
@@ -81,7 +82,7 @@ class MemoryRunStore(RunStore):
         self._letters[step] = letters
 
     def end(self, step: int, state: str, ended_at: float, error: str | None = None) -> None:
-        error = None if error is None else readable(error)
+        error = None if error is None else writable(error)
         self._steps[step] = replace(self._known(step), state=state, ended_at=ended_at, error=error)
 
     def steps(self) -> list[StepRecord]:

@@ -6,11 +6,6 @@ from typing import Any
 from elastic.core.errors import EncodingError
 
 
-def readable(text: str) -> str:
-    """Return text that SQLite takes and a terminal shows: half a surrogate pair, as file names have, is escaped."""
-    return text.encode(errors="backslashreplace").decode()
-
-
 def write_json(value: dict[str, Any], what: str) -> str:
     """Return a dict as JSON text; tuples become lists and keys become strings.
 

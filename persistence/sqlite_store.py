@@ -11,12 +11,13 @@ from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError, StoreError, UsageError
 from elastic.core.failure import DeadLetter
 from elastic.core.store import ChunkStore, Commit, ReceiptRow, RunStore, StepRecord
+from elastic.core.text import writable
 from elastic.persistence.ballast import Ballast
 from elastic.persistence.directory_store import DirectoryChunkStore
 from elastic.persistence.disk import create_file, make_folder, store_error, sync_folder
 from elastic.persistence.home import RUN_FILE
 from elastic.persistence.letter import LetterTable
-from elastic.persistence.plain_json import readable, write_json
+from elastic.persistence.plain_json import write_json
 from elastic.persistence.progress import Progress, seal
 from elastic.persistence.receipt_columns import pack_row, unpack_row
 from elastic.persistence.run_file import RunFile, check_place
@@ -142,7 +143,7 @@ class SqliteRunStore(RunStore):
         return store
 
     def begin(self, step: int, name: str, manifest: dict[str, Any], started_at: float) -> None:
-        name, text = readable(name), write_json(manifest, f"the manifest of step {step}")
+        name, text = writable(name), write_json(manifest, f"the manifest of step {step}")
         known = self._progress(step)
         with self._file.transaction(self.epoch):
             ordinal = 0 if known is None else known.begins
@@ -178,7 +179,7 @@ class SqliteRunStore(RunStore):
 
     def end(self, step: int, state: str, ended_at: float, error: str | None = None) -> None:
         known = self._known(step)
-        error = None if error is None else readable(error)
+        error = None if error is None else writable(error)
         with self._file.transaction(self.epoch):
             self._write_progress(replace(known, state=state, ended_at=ended_at, error=error))
 

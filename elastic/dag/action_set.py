@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from elastic.core.text import error_text
 from elastic.dag.errors import TaskSkipped
 from elastic.dag.synergy_state import ActionSetState, check_action_set_transition
 
@@ -100,4 +101,4 @@ def _try(step: Callable[[], None], what: str, log: logging.Logger, failure: Base
     except Exception as error:
         log.exception("the %s failed", what)
         if failure is not None:
-            failure.add_note(f"The {what} failed as well: {type(error).__name__}: {error}")
+            failure.add_note(f"The {what} failed as well: {type(error).__name__}: {error_text(error)}")

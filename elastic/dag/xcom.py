@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from elastic.core.text import json_text
 from elastic.dag.errors import XComError
 from elastic.dag.key import TaskKey
 
@@ -69,7 +70,7 @@ def encode_xcom(value: Any, *, task_id: str, key: str = RETURN_VALUE) -> str:
     if problem:
         raise XComError(task_id, key, problem)
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json_text(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
         size = len(text.encode("utf-8"))
     except (TypeError, ValueError, RecursionError) as error:
         raise XComError(task_id, key, f"it cannot be written as JSON ({error})") from error

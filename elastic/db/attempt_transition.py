@@ -13,13 +13,13 @@ from elastic.db.clock import Seconds, now
 from elastic.db.engine import Database
 from elastic.db.match import key_bind, key_match
 from elastic.db.model import task_attempt, task_instance, xcom
-from elastic.db.model.schema import Digest, LongText, Word
+from elastic.db.model.schema import Digest, Label, Prose, Word
 from elastic.db.value import Claim, Ending
 
 _ti, _attempt = task_instance.c, task_attempt.c
 
 _UUID = bindparam("p_uuid", type_=Digest)
-_HOST = bindparam("p_host", type_=String(250))
+_HOST = bindparam("p_host", type_=Label)
 _PID = bindparam("p_pid", type_=Integer())
 
 _CLAIM = (
@@ -47,7 +47,7 @@ _KEY = select(_attempt.dag_id, _attempt.run_id, _attempt.task_id, _attempt.map_i
 )
 _STATE = bindparam("p_state", type_=Word)
 _FLOW = bindparam("p_flow", type_=String(250))
-_NOTE = bindparam("p_note", type_=LongText)
+_NOTE = bindparam("p_note", type_=Prose)
 
 _FINISH = (
     update(task_instance)
@@ -72,7 +72,7 @@ _FINISHED = (
         ended_at=now(),
         duration=Seconds(_attempt.started_at, now()),
         exit_code=bindparam("p_exit", type_=Integer()),
-        error=bindparam("p_error", type_=LongText),
+        error=bindparam("p_error", type_=Prose),
         flow_run_id=func.coalesce(_FLOW, _attempt.flow_run_id),
     )
 )

@@ -11,7 +11,7 @@ from elastic.db.clock import now
 from elastic.db.engine import Database
 from elastic.db.match import key_bind, key_match
 from elastic.db.model import log, task_instance
-from elastic.db.model.schema import Key, LongText, Word
+from elastic.db.model.schema import Label, Prose, Word
 
 _ti = task_instance.c
 
@@ -26,8 +26,8 @@ _OF_INSTANCE = insert(log).from_select(
         _ti.map_index,
         _ti.try_number,
         _ti.attempt_uuid,
-        bindparam("owner", type_=Key),
-        bindparam("detail", type_=LongText),
+        bindparam("owner", type_=Label),
+        bindparam("detail", type_=Prose),
     ).where(key_match(_ti)),
 )
 _OF_ANYTHING = insert(log).values(at=now())

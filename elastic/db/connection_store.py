@@ -7,6 +7,8 @@ from typing import Any
 from sqlalchemy import delete, select, update
 
 from elastic.config.mask import hide
+from elastic.core.errors import UsageError
+from elastic.core.text import writable
 from elastic.dag.key import check_key
 from elastic.db import audit
 from elastic.db.engine import Database
@@ -118,6 +120,11 @@ class ConnectionStore:
     def _row(self, connection: Connection) -> dict[str, Any]:
         conn_id = check_key("conn_id", connection.conn_id)
         row: dict[str, Any] = {"conn_id": conn_id, **{name: getattr(connection, name) for name in _PLAIN}}
+        for name in _PLAIN[:-1]:
+            if writable(row[name] or "") != (row[name] or ""):
+                raise UsageError(
+                    f"the {name} of connection {conn_id!r} holds NUL or bytes that are no UTF-8; remove them."
+                )
         row["password"] = connection.password and self._cipher.encrypt(_password(conn_id), connection.password)
         extra = json.dumps(dict(connection.extra)) if connection.extra else None
         row["extra"] = extra and self._cipher.encrypt(_extra(conn_id), extra)

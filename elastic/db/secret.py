@@ -16,6 +16,9 @@ from elastic.db.errors import MissingKeyError, SecretError, WrongKeyError
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet, MultiFernet
 
+#: What is encrypted comes back as it was, half a surrogate pair too.
+_LOSSLESS = "surrogatepass"
+
 _NOT_INSTALLED = "secrets need the package 'cryptography'; install it with pip install 'elastic-dataflow[secrets]'."
 
 
@@ -41,7 +44,7 @@ class Cipher:
         Raises:
             MissingKeyError: There is no key. Nothing may be kept then.
         """
-        return self._fernet(what).encrypt(f"{what}\n{text}".encode()).decode()
+        return self._fernet(what).encrypt(f"{what}\n{text}".encode("utf-8", _LOSSLESS)).decode()
 
     def decrypt(self, what: str, token: str) -> str:
         """Return the text again.
@@ -54,7 +57,7 @@ class Cipher:
         from cryptography.fernet import InvalidToken
 
         try:
-            plain = self._fernet(what).decrypt(token.encode()).decode()
+            plain = self._fernet(what).decrypt(token.encode()).decode("utf-8", _LOSSLESS)
         except (InvalidToken, UnicodeError):
             raise WrongKeyError(what) from None
         name, _, text = plain.partition("\n")

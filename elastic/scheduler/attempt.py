@@ -1,11 +1,11 @@
 """One attempt of a task instance, from its log to the account of how it ended. What counts is decided elsewhere."""
 
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from elastic.config.mask import masked
+from elastic.core.text import error_text, traceback_text, writable
 from elastic.dag.call import call_by_name
 from elastic.dag.context import Access, Context, build_context
 from elastic.dag.errors import LookupFailedError, TaskFailedForGood, TaskSkipped
@@ -78,8 +78,8 @@ def run_attempt(
         try:
             outcome = execute(task, context)
         except TaskSkipped as skip:
-            task.log.info("skipped: %s", skip)
-            ending = _ended(order, TaskState.SKIPPED, str(skip))
+            task.log.info("skipped: %s", error_text(skip))
+            ending = _ended(order, TaskState.SKIPPED, error_text(skip))
         except Terminated:
             raise
         except (Exception, SystemExit) as error:
@@ -103,7 +103,7 @@ def context_of(task: BaseOperator, order: Order, site: Site, xcoms: AttemptXCom)
 
 def failure_of(task: BaseOperator, order: Order, error: BaseException) -> Ending:
     """Return how an attempt ends that raised an error: tried again, unless that was its last try."""
-    text = masked("".join(traceback.format_exception(error)))[-_LONGEST_ERROR:]
+    text = writable(masked(traceback_text(error)), _LONGEST_ERROR)
     if isinstance(error, TaskFailedForGood):
         return _ended(order, TaskState.FAILED, text)
     return retry_or_fail(task, order, text)

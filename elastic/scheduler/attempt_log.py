@@ -16,7 +16,7 @@ from elastic.dag.instance import TaskInstance
 from elastic.dag.operator import BaseOperator
 from elastic.db.value import LogLine
 from elastic.db.xcom_store import add_log_lines
-from elastic.scheduler.log_format import RULE, TASK_FORMAT, StepFormatter, is_line, log_file, step_of
+from elastic.scheduler.log_format import RULE, TASK_FORMAT, MessageFormatter, StepFormatter, is_line, log_file, step_of
 from elastic.scheduler.order import Order
 from elastic.scheduler.site import Site
 
@@ -101,7 +101,7 @@ def attempt_log(
 
 def _handlers(site: Site, task: BaseOperator, instance: TaskInstance, terminal: TextIO | None) -> list[logging.Handler]:
     of_task = log_file(log_path(site, instance))
-    of_task.setFormatter(logging.Formatter(TASK_FORMAT))
+    of_task.setFormatter(MessageFormatter(TASK_FORMAT))
     handlers: list[logging.Handler] = [of_task]
     if site.flow_logs is not None:
         of_step = log_file(site.flow_logs / instance.dag_id / f"{instance.task_id}.log")
@@ -110,7 +110,7 @@ def _handlers(site: Site, task: BaseOperator, instance: TaskInstance, terminal: 
         handlers.append(of_step)
     if terminal is not None:
         shown = logging.StreamHandler(terminal)
-        shown.setFormatter(logging.Formatter(TASK_FORMAT))
+        shown.setFormatter(MessageFormatter(TASK_FORMAT))
         handlers.append(shown)
     for handler in handlers:
         handler.setLevel(site.level)

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import TextIO
 
+from elastic.core.text import message
+
 #: The loggers of tasks and of their actions begin so.
 TASK_PREFIX = "elastic.task."
 
@@ -15,7 +17,15 @@ TASK_FORMAT = "[%(asctime)s] {%(filename)s:%(lineno)d} %(levelname)s - %(message
 RULE = "-" * 80
 
 
-class StepFormatter(logging.Formatter):
+class MessageFormatter(logging.Formatter):
+    """Formats a record so that data in it cannot pass for another record, or command the terminal that shows it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return message(text) if is_line(record) else text
+
+
+class StepFormatter(MessageFormatter):
     """`step LEVEL message` and `step.action LEVEL message`."""
 
     def __init__(self, step: str) -> None:

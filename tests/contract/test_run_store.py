@@ -182,7 +182,7 @@ class TestRunStore:
         run.begin(0, "count \udcff", {}, 0.0)
         run.end(0, "failed", 1.0, "no file 'b\udcff\0ä'")
         [record] = run.steps()
-        assert (record.name, record.error) == ("count \\udcff", "no file 'b\\udcff\0ä'")
+        assert (record.name, record.error) == ("count \\udcff", "no file 'b\\udcff\\x00ä'")
 
     def test_steps_come_in_order(self, run: RunStore) -> None:
         for step in (2, 0, 1):

@@ -23,6 +23,16 @@ def test_json_comes_back_as_it_was(value: Any) -> None:
     assert decode_xcom(encode_xcom(value, task_id="t"), task_id="t") == value
 
 
+@pytest.mark.parametrize(
+    "text", ["caf\udce9.csv", "\ud800", "a\0b", "\x1b[31m\x9b", "\u202e", "a\u2028b", "\U0001f600"]
+)
+def test_text_from_data_comes_back_as_it_was_and_fits_into_any_database(text: str) -> None:
+    encoded = encode_xcom({text: [text]}, task_id="t")
+    assert decode_xcom(encoded, task_id="t") == {text: [text]}
+    assert "\0" not in encoded
+    assert encoded.encode()
+
+
 def loop() -> list[Any]:
     found: list[Any] = []
     found.append(found)
@@ -38,7 +48,7 @@ def loop() -> list[Any]:
         ({1: "x"}, "the key 1 of a dict is int, and JSON has text only; use str\\(1\\)"),
         (float("nan"), "nan has no form in JSON"),
         ("x" * LARGEST, "it takes 49,154 bytes and 49,152 are allowed; write it to a file"),
-        ("\ud800", "it cannot be written as JSON"),
+        ("\ud83d\ude00", "it cannot be written as JSON"),
         (loop(), "more than 100 lists and dicts lie in each other"),
         (object(), "a value of type builtins.object is no JSON"),
     ],

@@ -11,8 +11,8 @@ from elastic.db import reading, transition
 from elastic.db.engine import Database
 from elastic.db.errors import UnknownRowError
 from elastic.db.pool_store import PoolStore
-from elastic.db.value import Ending, NewInstance, Ticket
-from elastic.db.xcom_store import push_xcoms
+from elastic.db.value import Ending, LogLine, NewInstance, Ticket
+from elastic.db.xcom_store import add_log_lines, push_xcoms
 
 
 def test_an_attempt_is_queued_claimed_and_finished(database: Database) -> None:
@@ -34,6 +34,51 @@ def test_an_attempt_is_queued_claimed_and_finished(database: Database) -> None:
     assert (attempt.state, attempt.try_number, attempt.run_attempt, attempt.exit_code) == (TaskState.SUCCESS, 1, 1, 0)
     assert (attempt.log_path, attempt.flow_run_id) == ("/logs/1", "20261120-231512-4f9a2c1b7d3e")
     assert attempt == reading.attempt(database, "a1")
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("caf\udce9.csv", "caf\\udce9.csv"),
+        ("a\0b", "a\\x00b"),
+        ("\U0001f600" * 10, "\U0001f600" * 10),
+    ],
+)
+def test_no_text_of_an_error_keeps_an_attempt_from_ending(database: Database, text: str, kept: str) -> None:
+    key = key_of(made_run(database, "load"), "load")
+    running(database, key, "a1", job_id=None, log_path=f"/logs/{text}")
+    line = LogLine(
+        dag_id=key.dag_id,
+        run_id=key.run_id,
+        run_attempt=1,
+        at=dt.datetime.now(dt.UTC),
+        logger=text * 200,
+        level="INFO",
+        message=text,
+    )
+    add_log_lines(database, [line])
+    assert finished(database, "a1", state=TaskState.FAILED, error=f"ValueError: {text}", note=text)
+    (attempt,) = reading.attempts(database, key)
+    assert (attempt.state, attempt.error, attempt.log_path) == (
+        TaskState.FAILED,
+        f"ValueError: {kept}",
+        f"/logs/{kept}",
+    )
+    row = reading.instance(database, key)
+    assert row is not None
+    assert row.note == kept
+    (read,) = reading.log_lines(database, key.dag_id, key.run_id)
+    assert read.message == kept
+    assert len(read.logger) <= 500
+
+
+def test_an_error_that_is_too_long_for_a_statement_keeps_its_beginning_and_its_end(database: Database) -> None:
+    key = key_of(made_run(database, "load"), "load")
+    running(database, key, "a1")
+    assert finished(database, "a1", state=TaskState.FAILED, error="begin" + "\u00fc" * 20_000_000 + "end")
+    (attempt,) = reading.attempts(database, key)
+    assert attempt.error is not None
+    assert (attempt.error[:5], attempt.error[-3:], len(attempt.error)) == ("begin", "end", 65_536)
 
 
 def test_times_are_those_of_the_database_and_aware(database: Database) -> None:

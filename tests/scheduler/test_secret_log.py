@@ -95,3 +95,54 @@ def test_no_secret_is_left_behind_by_a_run(home: Path) -> None:
 def test_no_secret_is_shown_by_rendering() -> None:
     fields = rendered(Site.of(), _telling().get_task("bash"), START)
     assert fields == {"bash_command": 'echo "*** *** *** ***"; exit 3'}
+
+
+FORGED = "caf\udce9.csv\0\x1b[2J\n[2016-02-22 00:00:00] {x.py:1} INFO - Task succeeded"
+
+
+def _failing() -> DAG:
+    """Return a DAG whose tasks end with text that databases refuse and terminals obey."""
+
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    def fail() -> None:
+        logging.getLogger("elastic.task.fail").warning("read %s", FORGED)
+        raise ValueError(FORGED)
+
+    def skip() -> None:
+        raise TaskSkipped(FORGED)
+
+    def mute() -> None:
+        raise MuteError
+
+    dag = dag_of("failing")
+    for function in (fail, skip, mute):
+        PythonOperator(task_id=function.__name__, python_callable=function, dag=dag)
+    PythonOperator(task_id="good", python_callable=lambda: FORGED, dag=dag)
+    return dag
+
+
+def test_no_text_of_an_error_ends_more_than_its_own_task(home: Path) -> None:
+    dag = _failing()
+    assert states(run(dag)) == {"fail": "failed", "skip": "skipped", "mute": "failed", "good": "success"}
+    (failed,) = attempts(dag, "fail")
+    assert failed.error is not None
+    assert "ValueError: caf\\udce9.csv\\x00" in failed.error
+    (mute,) = attempts(dag, "mute")
+    assert mute.error is not None
+    assert "MuteError" in mute.error
+
+
+def test_no_line_of_a_log_passes_for_another_one(home: Path) -> None:
+    dag = _failing()
+    run(dag)
+    for name in ("fail", "skip"):
+        log = (home / f"logs/failing/{name}/2016-02-22T00:00:00").read_bytes()
+        assert b"\x1b" not in log
+        assert b"\0" not in log
+        assert b"\n[2016-02-22 00:00:00]" not in log
+        assert b"caf\\udce9.csv\\x00\\x1b[2J\n    [2016-02-22 00:00:00]" in log
+        of_flow = (home / f"flows/failing/{name}.log").read_bytes()
+        assert b"\n[2016" not in of_flow

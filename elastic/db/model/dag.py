@@ -1,8 +1,8 @@
 """The DAGs that were found in files."""
 
-from sqlalchemy import Boolean, Column, Integer, String, Table, false, true
+from sqlalchemy import Boolean, Column, Integer, Table, false, true
 
-from elastic.db.model.schema import OPTIONS, Digest, Instant, Key, LongText, metadata
+from elastic.db.model.schema import OPTIONS, Digest, Instant, Key, Label, LongText, Prose, metadata
 
 dag = Table(
     "dag",
@@ -13,9 +13,9 @@ dag = Table(
     Column("is_paused", Boolean, nullable=False, server_default=false()),
     #: false once its file no longer defines it
     Column("is_active", Boolean, nullable=False, server_default=true()),
-    Column("owner", String(250)),
-    Column("description", LongText),
-    Column("schedule", String(250)),
+    Column("owner", Label),
+    Column("description", Prose),
+    Column("schedule", Label),
     Column("tags", LongText),
     Column("task_count", Integer, nullable=False, server_default="0"),
     #: task instances that may be queued or running at the same time; 0 for any number

@@ -1,8 +1,8 @@
 """Reruns of a DAG run, kept apart: what was asked for, by whom, and how it ended."""
 
-from sqlalchemy import Column, Integer, String, Table
+from sqlalchemy import Column, Integer, Table
 
-from elastic.db.model.schema import OPTIONS, Instant, Key, Word, metadata
+from elastic.db.model.schema import OPTIONS, Instant, Key, Label, Word, metadata
 
 dag_run_attempt = Table(
     "dag_run_attempt",
@@ -14,7 +14,7 @@ dag_run_attempt = Table(
     Column("mode", Word, nullable=False),
     #: the task that run_one and run_from begin at
     Column("task_id", Key),
-    Column("owner", String(250)),
+    Column("owner", Label),
     Column("state", Word, nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("ended_at", Instant),

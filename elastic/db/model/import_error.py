@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, Table
 
-from elastic.db.model.schema import OPTIONS, Digest, Instant, LongText, metadata
+from elastic.db.model.schema import OPTIONS, Digest, Instant, LongText, Prose, metadata
 
 import_error = Table(
     "import_error",
@@ -10,7 +10,7 @@ import_error = Table(
     #: of the file's path, because MySQL indexes no text of any length
     Column("path_digest", Digest, primary_key=True),
     Column("path", LongText, nullable=False),
-    Column("traceback", LongText, nullable=False),
+    Column("traceback", Prose, nullable=False),
     Column("at", Instant, nullable=False),
     **OPTIONS,
 )

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, Index, Integer, String, Table
 
-from elastic.db.model.schema import OPTIONS, Instant, Key, Serial, Word, metadata
+from elastic.db.model.schema import OPTIONS, Instant, Key, Label, Serial, Word, metadata
 
 job = Table(
     "job",
@@ -12,10 +12,10 @@ job = Table(
     Column("kind", String(64), nullable=False),
     Column("state", Word, nullable=False),
     Column("dag_id", Key),
-    Column("executor", String(250)),
-    Column("host", String(250), nullable=False),
+    Column("executor", Label),
+    Column("host", Label, nullable=False),
     Column("pid", Integer, nullable=False),
-    Column("owner", String(250)),
+    Column("owner", Label),
     Column("started_at", Instant, nullable=False),
     #: by the clock of the database
     Column("heartbeat_at", Instant, nullable=False),

@@ -1,8 +1,8 @@
 """What happened: a row for every change of a state, and for what people do on the command line."""
 
-from sqlalchemy import Column, Index, Integer, String, Table
+from sqlalchemy import Column, Index, Integer, Table
 
-from elastic.db.model.schema import OPTIONS, Digest, Instant, Key, LongText, Serial, Word, metadata
+from elastic.db.model.schema import OPTIONS, Digest, Instant, Key, Label, Prose, Serial, Word, metadata
 
 log = Table(
     "log",
@@ -17,8 +17,8 @@ log = Table(
     Column("try_number", Integer),
     Column("attempt_uuid", Digest),
     #: the user whose process it was
-    Column("owner", String(250)),
-    Column("detail", LongText),
+    Column("owner", Label),
+    Column("detail", Prose),
     Index("ix_log_key", "dag_id", "run_id"),
     **OPTIONS,
 )

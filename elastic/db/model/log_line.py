@@ -1,8 +1,8 @@
 """Lines of the logs of flows and steps, readable after their files are gone."""
 
-from sqlalchemy import Column, Index, Integer, String, Table
+from sqlalchemy import Column, Index, Integer, Table
 
-from elastic.db.model.schema import OPTIONS, Digest, Instant, Key, LongText, Serial, Word, metadata
+from elastic.db.model.schema import OPTIONS, Digest, Instant, Key, Prose, Serial, Word, Writable, metadata
 
 log_line = Table(
     "log_line",
@@ -17,9 +17,9 @@ log_line = Table(
     Column("attempt_uuid", Digest),
     Column("at", Instant, nullable=False),
     #: the step, or `step.action`
-    Column("logger", String(500), nullable=False),
+    Column("logger", Writable(500), nullable=False),
     Column("level", Word, nullable=False),
-    Column("message", LongText, nullable=False),
+    Column("message", Prose, nullable=False),
     Index("ix_log_line_key", "dag_id", "run_id", "task_id"),
     **OPTIONS,
 )

@@ -8,6 +8,8 @@ from sqlalchemy import DateTime as _DateTime
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from elastic.core.text import writable
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -29,8 +31,42 @@ Key = String(KEY_LENGTH).with_variant(
 Word = String(32).with_variant(mysql.VARCHAR(32, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
 #: A uuid or a digest in hexadecimal digits.
 Digest = String(64).with_variant(mysql.VARCHAR(64, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
-#: Text of any length: MySQL's TEXT ends at 64 KiB.
-LongText = Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
+
+
+class Writable(TypeDecorator[str]):
+    """Text that came from data: what a database would refuse of it is escaped, and what is too long is shortened.
+
+    Not for keys and not for what programs read back by value: they must be refused instead of changed.
+
+    Args:
+        length: The characters of the column; None for text of any length.
+        longest: The most characters that are kept.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int | None = None, longest: int | None = None) -> None:
+        super().__init__(length)
+        self.length = length
+        self.longest = length if longest is None else longest
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if self.length is not None:
+            return dialect.type_descriptor(String(self.length))
+        # MySQL's TEXT ends at 64 KiB.
+        return dialect.type_descriptor(mysql.LONGTEXT() if dialect.name in ("mysql", "mariadb") else Text())
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else writable(value, self.longest)
+
+
+#: Text of any length.
+LongText = Writable()
+#: What happened, as people read it. MySQL takes no statement of more than 16 MiB, and nobody reads one.
+Prose = Writable(longest=64 * 1024)
+#: A name that is shown and decides nothing.
+Label = Writable(250)
 #: Bytes of any length.
 LongBytes = LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 #: A number that counts rows; SQLite numbers rows by itself only where the type is INTEGER.

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Boolean, Column, Float, Index, Integer, String, Table, false
 
-from elastic.db.model.schema import OPTIONS, Digest, Instant, Key, LongText, Serial, Word, metadata
+from elastic.db.model.schema import OPTIONS, Digest, Instant, Key, Label, LongText, Prose, Serial, Word, metadata
 
 task_attempt = Table(
     "task_attempt",
@@ -20,12 +20,12 @@ task_attempt = Table(
     Column("started_at", Instant),
     Column("ended_at", Instant),
     Column("duration", Float),
-    Column("host", String(250)),
+    Column("host", Label),
     Column("pid", Integer),
     Column("job_id", Serial),
     #: of the process; less than 0 for the signal that ended it
     Column("exit_code", Integer),
-    Column("error", LongText),
+    Column("error", Prose),
     Column("log_path", LongText),
     Column("flow_run_id", String(250)),
     #: true once its instance was cleared: it no longer says anything about the instance

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, Float, Index, Integer, String, Table
 
-from elastic.db.model.schema import OPTIONS, Digest, Instant, Key, LongText, Serial, Word, metadata
+from elastic.db.model.schema import OPTIONS, Digest, Instant, Key, Label, Prose, Serial, Word, metadata
 
 task_instance = Table(
     "task_instance",
@@ -31,17 +31,17 @@ task_instance = Table(
     #: seconds
     Column("duration", Float),
     Column("next_retry_at", Instant),
-    Column("operator", String(250)),
+    Column("operator", Label),
     Column("pool", Key, nullable=False),
     Column("pool_slots", Integer, nullable=False),
     Column("priority", Integer, nullable=False),
     Column("queue", String(250), nullable=False),
-    Column("host", String(250)),
+    Column("host", Label),
     Column("pid", Integer),
     Column("job_id", Serial),
     #: the data flow that it ran; a retry resumes it
     Column("flow_run_id", String(250)),
-    Column("note", LongText),
+    Column("note", Prose),
     #: what is active, answered from the index alone
     Index("ix_task_instance_active", "state", "pool", "dag_id", "pool_slots"),
     sqlite_with_rowid=False,
