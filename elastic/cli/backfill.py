@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from elastic.cli.output import say
 from elastic.cli.place import DagId, EndDate, StartDate, Subdir, TaskRegex, site_and_dag
 
 EXAMPLE = "For example: elastic backfill example_2 -s 2014-09-01 -e 2014-09-07"
@@ -53,11 +54,11 @@ def backfill(
         max_active_runs=max_active_runs,
         executor=executor,
     )
-    summary = run_range(site, dag, wishes, typer.echo)
+    summary = run_range(site, dag, wishes, say)
     if dry_run:
         return
-    typer.echo(str(summary))
+    say(str(summary))
     if not summary.succeeded:
         if summary.failed and not rerun_failed:
-            typer.echo("`--rerun-failed` runs again what failed", err=True)
+            say("`--rerun-failed` runs again what failed", err=True)
         raise typer.Exit(1)

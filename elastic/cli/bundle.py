@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from elastic.cli.output import say
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Pack and sign the source of DAGs.")
 
 
@@ -20,7 +22,7 @@ def make_key() -> None:
 
     path = _key_path()
     made(path)
-    typer.echo(f"{path} holds the key; give it to those who run bundles, and to nobody else")
+    say(f"{path} holds the key; give it to those who run bundles, and to nobody else")
 
 
 @app.command("create", epilog="For example: elastic bundle create dags/ --entry-point daily_etls:dag")
@@ -33,7 +35,7 @@ def create(
     from elastic.scheduler.bundle import read_keys
     from elastic.scheduler.site import Site
 
-    typer.echo(created(Site.of().database, place, entry_point, read_keys(_key_path())))
+    say(created(Site.of().database, place, entry_point, read_keys(_key_path())))
 
 
 def _key_path() -> Path:

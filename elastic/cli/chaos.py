@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from elastic.cli.output import Format, Output, print_json, print_table
+from elastic.cli.output import Format, Output, print_json, print_table, say
 from elastic.cli.target import Cluster, Workers
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def chaos(
 
 def _tell(text: str) -> None:
     if sys.stderr.isatty():
-        typer.echo(text, err=True)
+        say(text, err=True)
 
 
 def _print(rounds: "Sequence[Round]", digest: str, output: Format) -> None:
@@ -88,7 +88,7 @@ def _print(rounds: "Sequence[Round]", digest: str, output: Format) -> None:
         return
     columns = ["seed", "spirits that struck", "retries", "duplicates", "refused", "seconds", "verdict"]
     print_table(columns, map(_row, rounds), numbers=_NUMBERS, ids=["seed"])
-    typer.echo(_sentence(rounds, different))
+    say(_sentence(rounds, different))
 
 
 def _row(played: "Round") -> Sequence[Any]:

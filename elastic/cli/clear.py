@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from elastic.cli.listing import Yes, confirm
+from elastic.cli.output import say
 from elastic.cli.place import DagId, EndDate, StartDate, Subdir, TaskRegex, site_and_dag
 
 EXAMPLE = "For example: elastic clear example_2 -t runme_1 -s 2014-09-01 -e 2014-09-07 -d"
@@ -38,10 +39,10 @@ def clear(
     found = to_clear(site.database, dag, wishes)
     if dry_run:
         for one in found:
-            typer.echo(f"{one.key} ({one.state})")
-        typer.echo(f"{len(found)} task instances would be cleared")
+            say(f"{one.key} ({one.state})")
+        say(f"{len(found)} task instances would be cleared")
         return
     if found:
         confirm(f"Clear {len(found)} task instances of DAG {dag_id!r}?", yes=yes)
     cleared = transition.clear(site.database, [one.key for one in found])
-    typer.echo(f"{len(cleared)} task instances have been cleared")
+    say(f"{len(cleared)} task instances have been cleared")

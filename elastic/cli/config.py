@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from elastic.cli.listing import ListFormat, ListOutput, print_list
+from elastic.cli.output import print_value, say
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show settings and where they come from.")
 
@@ -48,7 +49,7 @@ def get_value(
     settings = read_settings()
     full = f"{name}.{key}" if key else name
     value = settings.get(full) if show_secrets else settings.shown(full)
-    typer.echo(str(value).lower() if isinstance(value, bool) else value)
+    print_value(str(value).lower() if isinstance(value, bool) else str(value))
 
 
 @app.command("lint", epilog="For example: elastic config lint")
@@ -68,7 +69,7 @@ def lint() -> None:
             except UsageError as error:
                 found.append(str(error))
     for text in found:
-        typer.echo(text)
+        say(text)
     if found:
         raise typer.Exit(1)
-    typer.echo("nothing is wrong with the settings")
+    say("nothing is wrong with the settings")

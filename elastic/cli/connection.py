@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elastic.cli.listing import ListFormat, ListOutput, Yes, confirm, print_list
+from elastic.cli.output import say
 from elastic.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def get(
 ) -> None:
     """Show the URL of a connection."""
     connection = _found(conn_id)
-    typer.echo(connection.url if show_secrets else connection.masked_url)
+    say(connection.url if show_secrets else connection.masked_url)
 
 
 @app.command("add", epilog="For example: elastic connections add warehouse --url - < warehouse.url")
@@ -84,7 +85,7 @@ def add(
     if ask_password:
         told = replace(told, password=typer.prompt("Password", hide_input=True, err=True))
     _store().add(told, overwrite=overwrite)
-    typer.echo(f"connection {told} is kept")
+    say(f"connection {told} is kept")
 
 
 @app.command("delete", epilog="For example: elastic connections delete warehouse -y")
@@ -93,7 +94,7 @@ def delete(conn_id: ConnId, yes: Yes = False) -> None:
     store = _store()
     confirm(f"Forget connection {conn_id!r}?", yes=yes)
     store.delete(conn_id)
-    typer.echo(f"connection {conn_id!r} is forgotten")
+    say(f"connection {conn_id!r} is forgotten")
 
 
 @app.command("test", epilog="For example: elastic connections test warehouse")
@@ -102,7 +103,7 @@ def test(conn_id: ConnId) -> None:
     from elastic.hooks import SqlHook
 
     answer = SqlHook(_found(conn_id)).test_connection()
-    typer.echo(answer.message, err=not answer.ok)
+    say(answer.message, err=not answer.ok)
     raise typer.Exit(0 if answer.ok else 1)
 
 
@@ -114,7 +115,7 @@ def export(path: Annotated[Path, typer.Argument(help="A .json or .yaml file, whi
     store = _store()
     urls = {connection.conn_id: store.get(connection.conn_id).url for connection in store.all()}
     write_document(path, urls)
-    typer.echo(f"{len(urls)} connections are in {path}, with their passwords: keep it safe or delete it")
+    say(f"{len(urls)} connections are in {path}, with their passwords: keep it safe or delete it")
 
 
 @app.command("import", epilog="For example: elastic connections import connections.json --overwrite")
@@ -127,7 +128,7 @@ def import_connections(
 
     read = [_read(conn_id, value, path) for conn_id, value in read_document(path).items()]
     _store().add_all(read, overwrite=overwrite)
-    typer.echo(f"{len(read)} connections are kept")
+    say(f"{len(read)} connections are kept")
 
 
 def _store() -> "ConnectionStore":

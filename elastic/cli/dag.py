@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elastic.cli.listing import ListFormat, ListOutput, print_list
-from elastic.cli.output import print_facts
+from elastic.cli.output import print_facts, say
 from elastic.cli.place import DagId, Subdir, site_and_dag
 from elastic.core.errors import UsageError
+from elastic.core.text import json_text
 
 if TYPE_CHECKING:
     from elastic.dag.dag import DAG
@@ -52,7 +53,7 @@ def list_dags(subdir: Subdir = None, output: ListOutput = ListFormat.TABLE) -> N
         rows, failures = [_row(row) for row in inventory.dags], dict(inventory.failures)
     print_list(_COLUMNS, sorted(rows, key=lambda row: str(row["dag_id"])), output, empty="no DAGs", numbers=("tasks",))
     for failure in failures.values():
-        typer.echo(f"cannot be loaded: {failure}", err=True)
+        say(f"cannot be loaded: {failure}", err=True)
 
 
 @app.command("list-runs", epilog="For example: elastic dags list-runs daily_etls")
@@ -82,9 +83,9 @@ def show(dag_id: DagId, subdir: Subdir = None) -> None:
 
     site, dag = site_and_dag(dag_id, subdir)
     print_facts(_facts(dag))
-    typer.echo("\n" + dag.tree())
+    say("\n" + dag.tree())
     for run in reading.runs(site.database, dag_id, limit=5):
-        typer.echo(f"{run.logical_date:%Y-%m-%d %H:%M}  {run.state}  {run.run_id}")
+        say(f"{run.logical_date:%Y-%m-%d %H:%M}  {run.state}  {run.run_id}")
 
 
 @app.command("details", epilog="For example: elastic dags details example_2")
@@ -95,14 +96,14 @@ def details(dag_id: DagId, subdir: Subdir = None) -> None:
 
     _, dag = site_and_dag(dag_id, subdir)
     digest = read_source(Path(dag.fileloc)).digest
-    typer.echo(json.dumps(to_structure(dag, digest), indent=2, ensure_ascii=False))
+    say(json_text(json.dumps(to_structure(dag, digest), indent=2, ensure_ascii=False)))
 
 
 @app.command("tree", epilog="For example: elastic dags tree example_2")
 def tree(dag_id: DagId, subdir: Subdir = None) -> None:
     """Print the tasks as a tree: last ones first, below each those before it."""
     _, dag = site_and_dag(dag_id, subdir)
-    typer.echo(dag.tree())
+    say(dag.tree())
 
 
 @app.command("graph", epilog="For example: elastic dags graph example_2 | dot -Tsvg > example_2.svg")
@@ -115,7 +116,7 @@ def graph(
     from elastic.scheduler import drawing as drawings
 
     _, dag = site_and_dag(dag_id, subdir)
-    typer.echo(drawings.dot(dag) if drawing is Drawing.DOT else drawings.mermaid(dag))
+    say(drawings.dot(dag) if drawing is Drawing.DOT else drawings.mermaid(dag))
 
 
 @app.command("test", epilog="For example: elastic dags test example_2 2014-09-01")
@@ -126,7 +127,7 @@ def test(dag_id: DagId, date: OptionalDate = None, subdir: Subdir = None) -> Non
     _, dag = site_and_dag(dag_id, subdir)
     summary = try_dag(dag, dag.instant(date) if date is not None else None, lambda line: None)
     sys.stdout.flush()
-    typer.echo(str(summary))
+    say(str(summary))
     if not summary.succeeded:
         raise typer.Exit(1)
 
@@ -148,10 +149,10 @@ def next_dates(
         interval = dag.schedule.next_interval(after, start=dag.start_date, end=dag.end_date)
         if interval is None:
             break
-        typer.echo(f"{interval.start.isoformat()}  starts at {interval.end.isoformat()}")
+        say(f"{interval.start.isoformat()}  starts at {interval.end.isoformat()}")
         after, printed = interval.start, printed + 1
     if not printed:
-        typer.echo(f"DAG {dag_id!r} ({dag.schedule}) has no next date")
+        say(f"DAG {dag_id!r} ({dag.schedule}) has no next date")
 
 
 @app.command("pause", epilog="For example: elastic dags pause daily_etls")
@@ -181,7 +182,7 @@ def trigger(
 
     site, dag = site_and_dag(dag_id, subdir)
     run = trigger_run(site, dag, dag.instant(exec_date) if exec_date is not None else None, run_id, _conf(conf))
-    typer.echo(f"run {run.run_id} of DAG {dag_id!r} is {run.state}")
+    say(f"run {run.run_id} of DAG {dag_id!r} is {run.state}")
 
 
 def _conf(text: str | None) -> dict[str, Any]:
@@ -201,7 +202,7 @@ def _set_paused(dag_id: str, subdir: Any, *, paused: bool) -> None:
     site, dag = site_and_dag(dag_id, subdir)
     keep(site, dag)
     set_paused(site.database, dag_id, paused=paused)
-    typer.echo(f"DAG {dag_id!r} is {'paused' if paused else 'not paused'}")
+    say(f"DAG {dag_id!r} is {'paused' if paused else 'not paused'}")
 
 
 def _facts(dag: "DAG") -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from elastic.cli.listing import Yes, confirm
+from elastic.cli.output import say
 
 if TYPE_CHECKING:
     from elastic.config.settings import Settings
@@ -32,9 +33,9 @@ def migrate() -> None:
     with closing(_database()) as database:
         before = migrated(database)
     if before == HEAD:
-        typer.echo(f"{database.url} is of version {HEAD} already")
+        say(f"{database.url} is of version {HEAD} already")
     else:
-        typer.echo(f"{database.url} is now of version {HEAD} (it was {before or 'empty'})")
+        say(f"{database.url} is now of version {HEAD} (it was {before or 'empty'})")
 
 
 @app.command("check", epilog="For example: elastic db check")
@@ -45,7 +46,7 @@ def check() -> None:
 
     with closing(_database()) as database:
         checked(database)
-    typer.echo(f"{database.url} answers and is of version {HEAD}")
+    say(f"{database.url} answers and is of version {HEAD}")
 
 
 @app.command("reset", epilog="For example: elastic db reset -y")
@@ -56,7 +57,7 @@ def reset(yes: Yes = False) -> None:
     with closing(_database()) as database:
         confirm(f"Remove everything in {database.url}?", yes=yes)
         reset_all(database)
-    typer.echo(f"{database.url} is empty")
+    say(f"{database.url} is empty")
 
 
 def initdb(yes: Yes = False) -> None:
@@ -75,7 +76,7 @@ def downgrade(
     with closing(_database()) as database:
         confirm(f"Bring {database.url} back to version {revision}, and lose what that one has no place for?", yes=yes)
         downgraded(database, revision)
-    typer.echo(f"{database.url} is now of version {revision}")
+    say(f"{database.url} is now of version {revision}")
 
 
 @app.command("clean", epilog="For example: elastic db clean --before 2026-01-01 --dry-run")
@@ -98,7 +99,7 @@ def clean(
         confirm(f"Remove from {database.url}: {told}?", yes=yes)
         counts = cleaned(database, date)
     for table, count in counts.items():
-        typer.echo(f"{table:<16}  {count}")
+        say(f"{table:<16}  {count}")
 
 
 @app.command("shell", epilog="For example: elastic db shell")
@@ -117,7 +118,7 @@ def make_key() -> None:
     path = _key_file(_settings())
     count = add_key(path)
     told = "" if count == 1 else "; run `elastic db rotate-key` to encrypt with it what is there"
-    typer.echo(f"{path} holds {count} {'key' if count == 1 else 'keys'}{told}")
+    say(f"{path} holds {count} {'key' if count == 1 else 'keys'}{told}")
 
 
 @app.command("rotate-key", epilog="For example: elastic db rotate-key --drop-old")
@@ -136,7 +137,7 @@ def rotate_key(
     variables = VariableStore(database, cipher).rotate()
     if drop_old:
         keep_first_key(_key_file(settings))
-    typer.echo(f"{connections} connections and {variables} variables are encrypted with the newest key")
+    say(f"{connections} connections and {variables} variables are encrypted with the newest key")
 
 
 def _settings() -> "Settings":

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from elastic.cli.output import Format, Output, print_facts, print_json, print_table
+from elastic.cli.output import Format, Output, print_facts, print_json, print_table, say
 from elastic.cli.result import jsonable, print_result
 from elastic.cli.target import Cluster, RunName, StepNumber, Target, Workers, options_of, step_of_run
 
@@ -33,7 +33,7 @@ def list_letters(run: RunName = "last", step: StepNumber = 0, output: Output = F
         rows = [[_short(fact[column]) for column in shown] for fact in facts]
         print_table(shown, rows, numbers=["attempts"], ids=["chunk", "index"])
     else:
-        typer.echo("no dead letters")
+        say("no dead letters")
 
 
 @app.command("show", epilog="For example: elastic dead-letters show last --chunk 3 --index 17")
@@ -61,7 +61,7 @@ def show(
     for fact in facts:
         traceback = fact.pop("traceback")
         print_facts(fact)
-        typer.echo(f"{traceback}\n")
+        say(f"{traceback}\n")
 
 
 @app.command("redrive", epilog="For example: elastic dead-letters redrive last repaired.py:flow")
@@ -89,7 +89,7 @@ def redrive(
     left = len(archive.letters(run_id, step))
     print_result(result, output, dead_letters=left)
     if output is Format.TABLE:
-        typer.echo(f"dead letters: {before:,} tried again, {left:,} left")
+        say(f"dead letters: {before:,} tried again, {left:,} left")
 
 
 def _letters(run: str, step: int) -> "list[DeadLetter]":

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic.core.errors import UsageError
+from elastic.core.text import json_text
 
 #: Bytes of a file that is imported, at most.
 _LARGEST = 8 << 20
@@ -43,7 +44,7 @@ def write_document(path: Path, content: dict[str, Any]) -> None:
 
         text = str(yaml.safe_dump(content, sort_keys=True, allow_unicode=True))
     else:
-        text = json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+        text = json_text(json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True)) + "\n"
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)

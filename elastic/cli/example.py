@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from elastic.cli.output import Format, Output, print_json, print_table
+from elastic.cli.output import Format, Output, print_json, print_table, say
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -97,8 +97,8 @@ def word_count(
         return
     if top:
         print_table(["word", "count"], counted.top, numbers=["count"])
-    typer.echo(f"{counted.total:,} words, {counted.distinct:,} of them distinct")
-    typer.echo(str(result))
+    say(f"{counted.total:,} words, {counted.distinct:,} of them distinct")
+    say(str(result))
 
 
 def python_texts() -> list[str]:

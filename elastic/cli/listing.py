@@ -9,6 +9,7 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from elastic.cli.output import print_table
+from elastic.core.text import json_text, lines, one_line
 
 
 class ListFormat(StrEnum):
@@ -80,12 +81,14 @@ def confirm(question: str, *, yes: bool) -> None:
 
 def _written(rows: list[dict[str, Any]], output: ListFormat) -> str:
     if output is ListFormat.JSON:
-        return json.dumps(rows, default=str, indent=2)
+        return json_text(json.dumps(rows, default=str, indent=2))
     if output is ListFormat.YAML:
         import yaml
 
         plain = json.loads(json.dumps(rows, default=str))
-        return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
+        # YAML escapes in ASCII whatever a terminal would obey.
+        text = str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
+        return text if lines(text) == text else str(yaml.safe_dump(plain, sort_keys=False))
     return "\n".join("\t".join(_cell(value) for value in row.values()) for row in rows)
 
 
@@ -98,4 +101,4 @@ def _cell(value: Any) -> str:
     text = (
         value if isinstance(value, str) else json.dumps(value, default=str) if isinstance(value, list | dict) else value
     )
-    return " ".join(str(text).split())
+    return one_line(" ".join(str(text).split()))

@@ -1,7 +1,6 @@
 """The command `elastic`: groups of commands, and how errors are told."""
 
 import sys
-import traceback
 from io import TextIOWrapper
 from typing import Annotated, Any, cast
 
@@ -19,6 +18,7 @@ from elastic.core.errors import (
     UnknownRunError,
     UsageError,
 )
+from elastic.core.text import error_text, lines, message, traceback_text
 from elastic.version import __version__
 
 #: Errors that the user mends by writing the command differently: exit code 2; all others: 1.
@@ -104,14 +104,14 @@ def _exit_code(error: ElasticError) -> int:
 
 
 def _tell(error: ElasticError, *, debug: bool) -> None:
-    _say(f"error: {error}")
+    _say(message(f"error: {error_text(error)}"))
     if debug:
         if isinstance(error, StepFailedError) and error.traceback:
             _say(error.traceback.rstrip())
-        _say("".join(traceback.format_exception(error)).rstrip())
+        _say(traceback_text(error).rstrip())
 
 
 def _say(text: str) -> None:
     from elastic.config.mask import masked
 
-    typer.echo(masked(text), err=True)
+    typer.echo(lines(masked(text)), err=True)

@@ -9,6 +9,8 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
+from elastic.core.text import json_text, lines, one_line
+
 
 class Format(StrEnum):
     """What `-o` takes."""
@@ -45,13 +47,23 @@ Output = Annotated[Format, typer.Option("-o", "--output", callback=_alone, help=
 def print_json(value: Any) -> None:
     """Print one JSON document; values that JSON does not know are printed as text."""
     document = _documents[0] if _documents else sys.stdout
-    text = json.dumps(value, ensure_ascii=False, default=str, indent=2)
+    text = json_text(json.dumps(value, ensure_ascii=False, default=str, indent=2))
     try:
         text.encode(document.encoding or "utf-8")
     except UnicodeEncodeError:
-        # What the output cannot take as it is, half a surrogate pair for one, JSON itself can escape.
+        # JSON itself can escape what the output has no character for.
         text = json.dumps(value, default=str, indent=2)
     typer.echo(text, file=document)
+
+
+def say(text: object = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print lines of text for people; what came from data commands no terminal."""
+    typer.echo(lines(str(text)), err=err, nl=nl)
+
+
+def print_value(text: str) -> None:
+    """Print a value: as it is for a program that reads it, and without what a terminal would obey for people."""
+    typer.echo(lines(text) if sys.stdout.isatty() else text)
 
 
 def print_table(
@@ -132,7 +144,9 @@ def _shown(value: Any, is_amount: bool = False) -> str:
     if value is None:
         return "-"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name}={_shown(item, is_amount)}" for name, item in value.items())
+        return ", ".join(f"{one_line(str(name))}={_shown(item, is_amount)}" for name, item in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(_shown(item, is_amount) for item in value)
-    return f"{value:,}" if is_amount and isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return (
+        f"{value:,}" if is_amount and isinstance(value, int) and not isinstance(value, bool) else one_line(str(value))
+    )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from elastic.cli.listing import ListFormat, ListOutput, Yes, confirm, print_list
+from elastic.cli.output import say
 
 if TYPE_CHECKING:
     from elastic.db.pool_store import PoolStore
@@ -38,7 +39,7 @@ def set_pool(
 ) -> None:
     """Make a pool, or change the one of this name."""
     _store().put(pool, slots, description)
-    typer.echo(f"pool {pool!r} has {'any number of' if slots < 0 else slots} slots")
+    say(f"pool {pool!r} has {'any number of' if slots < 0 else slots} slots")
 
 
 @app.command("delete", epilog="For example: elastic pools delete warehouse -y")
@@ -47,7 +48,7 @@ def delete(pool: Annotated[str, typer.Argument(help="The name of the pool.")], y
     store = _store()
     confirm(f"Forget pool {pool!r}?", yes=yes)
     store.delete(pool)
-    typer.echo(f"pool {pool!r} is forgotten")
+    say(f"pool {pool!r} is forgotten")
 
 
 def _store() -> "PoolStore":

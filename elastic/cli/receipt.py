@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from elastic.cli.output import Format, Output, print_facts, print_json, print_table
+from elastic.cli.output import Format, Output, print_facts, print_json, print_table, say
 
 
 def receipts(
@@ -54,18 +54,16 @@ def _print_account(account: dict[str, Any], output: Format) -> None:
         print_json(account)
         return
     print_table(["stage", "receipts"], account["receipts"].items(), numbers=["receipts"])
-    typer.echo()
+    say()
     print_table(
         ["node", "chunks", "entries"],
         [[node, facts["chunks"], facts["entries"]] for node, facts in account["nodes"].items()],
         numbers=["chunks", "entries"],
     )
-    typer.echo()
+    say()
     missing = account["missing"]
     if missing:
         spans = ", ".join(f"{first}" if stop == first + 1 else f"{first}-{stop - 1}" for first, stop in missing)
-        typer.echo(
-            f"missing: {sum(stop - first for first, stop in missing):,} chunks were sent and not aggregated: {spans}"
-        )
+        say(f"missing: {sum(stop - first for first, stop in missing):,} chunks were sent and not aggregated: {spans}")
     else:
-        typer.echo("missing: none")
+        say("missing: none")

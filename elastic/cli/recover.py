@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from elastic.cli.output import say
 from elastic.cli.place import DagId, Subdir, TaskId, Timeperiod, site_and_dag
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def _run(dag_id: str, timeperiod: str, subdir: Path | None, mode: "RunMode", tas
     from elastic.scheduler.recover import run_timeperiod
 
     site, dag = site_and_dag(dag_id, subdir)
-    summary = run_timeperiod(site, dag, timeperiod, typer.echo, mode=mode, task_id=task_id)
-    typer.echo(str(summary))
+    summary = run_timeperiod(site, dag, timeperiod, say, mode=mode, task_id=task_id)
+    say(str(summary))
     if not summary.succeeded:
         raise typer.Exit(1)

@@ -4,9 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from elastic.cli.output import Format, print_facts, print_json
+from elastic.cli.output import Format, print_facts, print_json, say
 from elastic.core.frame import is_frame
 
 if TYPE_CHECKING:
@@ -39,7 +37,7 @@ def print_result(result: "Result", output: Format, **more: Any) -> None:
     name = "value" if result.error is None else "value so far"
     print_facts({name: shown if len(shown) <= _SHOWN else shown[:_SHOWN] + " ... (more with -o json)"})
     if result.error is None:
-        typer.echo(str(result))
+        say(str(result))
 
 
 def jsonable(value: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from elastic.cli.output import Format, Output
+from elastic.cli.output import Format, Output, say
 from elastic.cli.result import print_result
 from elastic.cli.target import Cluster, RunName, Target, Workers, options_of, step_of_run
 
@@ -50,7 +50,7 @@ def resume(
         given = found.with_options(**options_of(cluster, workers))
         changes = {"allow_code_change": allow_code_change, "reread_source": reread_source}
         resumption = Resumption.of(opened, number, given, **changes)
-        typer.echo(str(resumption), err=True)
+        say(str(resumption), err=True)
         result = resumption.run()
         if result.error is not None:
             result = replace(result, value=resumption.master.value())

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from elastic.cli.output import Format, Output, print_facts, print_json, print_table
+from elastic.cli.output import Format, Output, print_facts, print_json, print_table, say
 from elastic.cli.result import print_result
 from elastic.cli.target import RunName, StepNumber, Target, step_of_run
 
@@ -41,7 +41,7 @@ def list_runs(
         shown = ["run_id", "step", "name", "state", "seconds", "chunks", "entries"]
         print_table(shown, [[row.get(column) for column in shown] for row in rows], numbers=shown[4:])
     else:
-        typer.echo(f"no runs in {archive.folder}; try: elastic example word-count")
+        say(f"no runs in {archive.folder}; try: elastic example word-count")
 
 
 @app.command("show", epilog="For example: elastic runs show last")
@@ -65,7 +65,7 @@ def show(run: RunName = "last", output: Output = Format.TABLE) -> None:
         return
     print_facts({"run_id": run_id, "folder": archive.run_folder(run_id)})
     for facts in steps:
-        typer.echo()
+        say()
         shown = {name: value for name, value in facts.items() if name not in _FOR_PROGRAMS}
         print_facts(shown, amounts=("chunks", "entries", "counters"))
 

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elastic.cli.listing import ListFormat, ListOutput, print_list
+from elastic.cli.output import say
 from elastic.cli.place import DagId, Date, MapIndex, Subdir, TaskId, site_and_dag
 from elastic.core.errors import ElasticError
+from elastic.core.text import message
 
 if TYPE_CHECKING:
     from elastic.dag.operator import BaseOperator
@@ -36,7 +38,7 @@ def list_tasks(
     """List the tasks of a DAG in an order in which they may run."""
     _, dag = site_and_dag(dag_id, subdir)
     if tree:
-        typer.echo(dag.tree())
+        say(dag.tree())
         return
     rows: list[dict[str, Any]] = [
         {
@@ -75,7 +77,7 @@ def state(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map
 
     site, dag = site_and_dag(dag_id, subdir)
     run = run_seen(site, dag.get_task(task_id), dag.instant(date))
-    typer.echo(told(states_at(site.database, run, task_id, map_index)))
+    say(told(states_at(site.database, run, task_id, map_index)))
 
 
 @app.command("render", epilog="For example: elastic tasks render example_2 runme_1 2014-09-01")
@@ -86,7 +88,7 @@ def render(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, ma
     site, dag = site_and_dag(dag_id, subdir)
     fields = rendered(site, dag.get_task(task_id), dag.instant(date), map_index)
     for name, text in fields.items():
-        typer.echo(f"# {name}\n{text}")
+        say(f"# {name}\n{text}")
 
 
 @app.command("why", epilog="For example: elastic tasks why example_2 runme_1 2014-09-01")
@@ -133,13 +135,13 @@ def log(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map_i
     indexes = indexes_at(site.database, task, run, map_index)
     for index in indexes:
         if len(indexes) > 1:
-            typer.echo(f"==> {task_id}[{index}] <==")
+            say(f"==> {task_id}[{index}] <==")
         try:
-            typer.echo(_log_text(site, task, run, index), nl=False)
+            say(_log_text(site, task, run, index), nl=False)
         except ElasticError as error:
             if len(indexes) == 1:
                 raise
-            typer.echo(str(error))
+            say(str(error))
 
 
 def _log_text(site: "Site", task: "BaseOperator", run: "Run", map_index: int) -> str:
@@ -155,4 +157,4 @@ def _log_text(site: "Site", task: "BaseOperator", run: "Run", map_index: int) ->
     lines = [line for line in kept if line.map_index == map_index]
     if not lines:
         raise ElasticError(f"Log file is missing: {path}, and the database has no lines of it either.")
-    return "".join(f"{line.logger} {line.level} {line.message}\n" for line in lines)
+    return "".join(message(f"{line.logger} {line.level} {line.message}") + "\n" for line in lines)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from elastic.cli.output import say
 from elastic.cli.place import DagId, Date, MapIndex, Subdir, TaskId, site_and_dag
 from elastic.core.errors import UsageError
 
@@ -60,15 +61,15 @@ def run(
     wishes = TaskWishes(
         ignore_dependencies=ignore_dependencies, force=force, mark_success=mark_success, map_index=map_index
     )
-    result = run_single(site, dag, task_id, dag.instant(date), wishes, typer.echo)
+    result = run_single(site, dag, task_id, dag.instant(date), wishes, say)
     is_done = result.state is not None and result.state.is_success
     if result.reason:
         said = "was not run" if not is_done else "is done"
-        typer.echo(f"{dag.get_task(task_id)} for {date} {said}: {result.reason}", err=not is_done)
+        say(f"{dag.get_task(task_id)} for {date} {said}: {result.reason}", err=not is_done)
     elif mark_success:
-        typer.echo(f"{dag.get_task(task_id)} for {date} is marked as success")
+        say(f"{dag.get_task(task_id)} for {date} is marked as success")
     elif not is_done:
-        typer.echo(f"error: {dag.get_task(task_id)} for {date} is {result.state}: {result.error}", err=True)
+        say(f"error: {dag.get_task(task_id)} for {date} is {result.state}: {result.error}", err=True)
     raise typer.Exit(0 if is_done else 1)
 
 
@@ -87,7 +88,7 @@ def _run_attempt(
         raise UsageError(f"DAG {dag_id!r} has no run for {date}, so attempt {attempt} cannot be made.")
     state = run_queued(site, dag.get_task(task_id), TaskKey(dag_id, run.run_id, task_id, map_index), attempt)
     if state is None:
-        typer.echo(f"attempt {attempt} does not count any more, or another process makes it; nothing was run", err=True)
+        say(f"attempt {attempt} does not count any more, or another process makes it; nothing was run", err=True)
         return 1
     return 0 if state.is_success else 1
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from elastic.cli.listing import ListFormat, ListOutput, Yes, confirm, print_list
+from elastic.cli.output import print_value, say
 from elastic.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def get(
     if value is None:
         found = _store().find(key)
         value = default if found is None else found.value
-    typer.echo(_store().get(key).value if value is None else value)
+    print_value(_store().get(key).value if value is None else value)
 
 
 @app.command("set", epilog="For example: elastic variables set bucket data --description 'where the events are'")
@@ -53,7 +54,7 @@ def set_variable(
 ) -> None:
     """Keep a variable, encrypted."""
     _store().put(key, sys.stdin.read().rstrip("\r\n") if value == "-" else value, description)
-    typer.echo(f"variable {key!r} is kept")
+    say(f"variable {key!r} is kept")
 
 
 @app.command("delete", epilog="For example: elastic variables delete bucket -y")
@@ -62,7 +63,7 @@ def delete(key: VariableKey, yes: Yes = False) -> None:
     store = _store()
     confirm(f"Forget variable {key!r}?", yes=yes)
     store.delete(key)
-    typer.echo(f"variable {key!r} is forgotten")
+    say(f"variable {key!r} is forgotten")
 
 
 @app.command("export", epilog="For example: elastic variables export variables.json")
@@ -72,7 +73,7 @@ def export(path: Annotated[Path, typer.Argument(help="A .json or .yaml file, whi
 
     found = {variable.key: variable.value for variable in _store().all()}
     write_document(path, found)
-    typer.echo(f"{len(found)} variables are in {path}, in clear: keep it safe or delete it")
+    say(f"{len(found)} variables are in {path}, in clear: keep it safe or delete it")
 
 
 @app.command("import", epilog="For example: elastic variables import variables.json")
@@ -87,7 +88,7 @@ def import_variables(path: Annotated[Path, typer.Argument(help="A .json or .yaml
     except TypeError as error:
         raise UsageError(f"{path} holds a value that is neither a text nor JSON ({error}).") from error
     _store().put_all(values)
-    typer.echo(f"{len(values)} variables are kept")
+    say(f"{len(values)} variables are kept")
 
 
 def _store() -> "VariableStore":

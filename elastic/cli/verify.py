@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from elastic.cli.output import Format, Output, print_json
+from elastic.cli.output import Format, Output, print_json, say
 from elastic.cli.target import RunName, Target, step_of_run
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ def _print(verification: "Verification", output: Format) -> None:
     if output is Format.JSON:
         print_json({"ok": verification.ok, **asdict(verification)})
         return
-    typer.echo(str(verification))
+    say(str(verification))
     for step in verification.steps:
         for note in step.notes:
-            typer.echo(f"step {step.step}: {note}", err=True)
+            say(f"step {step.step}: {note}", err=True)
 
 
 def _share(text: str) -> float:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
+from elastic.core.text import one_line
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -24,7 +26,7 @@ class Failure:
 
     def __str__(self) -> str:
         what = f"{self.error_type}: {self.message}" if self.message else self.error_type
-        return f"{self.function} failed on {self.place} (chunk {self.chunk_id}): {what}"
+        return one_line(f"{self.function} failed on {self.place} (chunk {self.chunk_id}): {what}")
 
 
 def given_up(chunk_id: int, losses: int, reason: str) -> Failure:

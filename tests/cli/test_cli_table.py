@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from elastic.cli import output
+from elastic.cli import listing, output
 
 TABLES = {
     "ordinary": (["name", "número"], [["one", 1234], ["two", None]]),
@@ -36,9 +36,34 @@ def test_only_amounts_have_separators_between_thousands(capsys: pytest.CaptureFi
     assert lines[2:] == [["5432", "1234", "1,234"], ["pid", "4242"], ["counters", "sent=1,000"]]
 
 
-def test_a_cell_of_several_lines_stays_in_its_column(capsys: pytest.CaptureFixture[str]) -> None:
-    output.print_table(["name", "text"], [["a", "one\ntwo"]])
-    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()[2:]] == ["a      one", "       two"]
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("one\r\ntwo", "one\\r\\ntwo"),
+        ("\x1b]0;title\x07\x1b[2J", "\\x1b]0;title\\x07\\x1b[2J"),
+        ("\x9b2J", "\\x9b2J"),
+        ("caf\udce9", "caf\\udce9"),
+        ("a\u202eb", "a\\u202eb"),
+    ],
+)
+def test_a_cell_stays_on_its_line_and_commands_no_terminal(
+    text: str, cell: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "_documents", [])
+    monkeypatch.setattr(listing, "_lists", [])
+    output.print_table(["name", "text"], [["a", text], [{text: text}, "b"]])
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()[2:]] == [
+        "a".ljust(2 * len(cell) + 1) + f"   {cell}",
+        f"{cell}={cell}   b",
+    ]
+    output.print_facts({"name": text})
+    output.say(text)
+    listing.print_list(["text"], [{"text": text}], listing.ListFormat.PLAIN)
+    output.print_json([text])
+    listing.print_list(["text"], [{"text": text}], listing.ListFormat.JSON)
+    listing.print_list(["text"], [{"text": text}], listing.ListFormat.YAML)
+    shown = capsys.readouterr().out
+    assert not {"\x1b", "\x07", "\x9b", "\r", "\u202e", "\udce9"} & set(shown)
 
 
 @pytest.mark.parametrize(("columns", "lines"), [(120, 4), (60, 5)])
