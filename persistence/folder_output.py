@@ -8,14 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from elastic.core.errors import EncodingError, StoreError, UsageError
-from elastic.core.output import Output, Part
+from elastic.core.output import MANIFEST, MARKER, Output, Part
 from elastic.persistence.disk import create_file, make_folder, store_error, sync_file, sync_folder, write_at
 from elastic.persistence.file_depot import FileDepot
 from elastic.persistence.row_file import FORMATS, RowFile
-
-#: Programs that read a folder of files leave out what begins so. The marker is there from when a run takes the
-#: folder until the manifest tells whose files they are; what both say of it is the same.
-_MANIFEST, _MARKER = "_manifest.json", "_unfinished.json"
 
 
 class FolderOutput(Output):
@@ -48,7 +44,7 @@ class FolderOutput(Output):
             raise StoreError(f"write_to={str(self.folder)!r} cannot be used ({error.strerror}).") from error
         self._depot.prepare()
         if not is_new:
-            self._depot.write(_MARKER, _text(self._mine()))
+            self._depot.write(MARKER, _text(self._mine()))
 
     @property
     def writable(self) -> bool:
@@ -81,7 +77,7 @@ class FolderOutput(Output):
         try:
             self._check_taken(parts)
             self._check_parts(parts)
-            (self.folder / _MANIFEST).unlink(missing_ok=True)
+            (self.folder / MANIFEST).unlink(missing_ok=True)
             sync_folder(self.folder)
             for path in list(self.folder.glob(f"part-*{self.folder.suffix}")):
                 path.unlink()
@@ -98,29 +94,29 @@ class FolderOutput(Output):
                 {"file": name, "rows": part.rows, "bytes": part.size, "sha256": part.sha256} for part, name in written
             ],
         }
-        self._depot.write(_MANIFEST, _text(told))
+        self._depot.write(MANIFEST, _text(told))
         self.close()
 
     def close(self) -> None:
         """Remove what is unfinished, so that others may have a folder that is empty then; may be called twice."""
         with suppress(OSError):
-            if self._told(_MARKER) != self._mine():
+            if self._told(MARKER) != self._mine():
                 return
             self._depot.clean(set())
             self._depot.unmark()
-            is_whole = (self.folder / _MANIFEST).exists()
+            is_whole = (self.folder / MANIFEST).exists()
             if is_whole or not any(self.folder.glob(f"part-*{self.folder.suffix}")):
-                (self.folder / _MARKER).unlink(missing_ok=True)
+                (self.folder / MARKER).unlink(missing_ok=True)
 
     def _take(self) -> bool:
         """Mark the folder; False where an earlier master of this step has done so. Raises as `prepare` does."""
-        marker = self._told(_MARKER)
+        marker = self._told(MARKER)
         if marker is None:
             self._check_rest()
             with suppress(FileExistsError):
-                self._mark(create_file(self.folder / _MARKER))
+                self._mark(create_file(self.folder / MARKER))
                 return True
-            marker = self._told(_MARKER)
+            marker = self._told(MARKER)
         self._check_marker(marker or {})
         return False
 
@@ -135,12 +131,12 @@ class FolderOutput(Output):
             # Another run may have had the folder, and ended, since the first look.
             self._check_rest()
         except BaseException:
-            (self.folder / _MARKER).unlink()
+            (self.folder / MARKER).unlink()
             raise
 
     def _check_rest(self) -> None:
         """Refuse a folder in which there is more than what this step has written."""
-        manifest = self._told(_MANIFEST)
+        manifest = self._told(MANIFEST)
         if manifest is not None and self._is_mine(manifest):
             self._check_epoch(manifest)
         elif manifest is not None and "run_id" in manifest:
@@ -148,13 +144,13 @@ class FolderOutput(Output):
                 f"write_to={str(self.folder)!r} is not empty, it holds what run {manifest['run_id']} has written; name "
                 "a folder that is not there yet, or move this one away."
             )
-        elif any(path.name != _MARKER for path in self.folder.iterdir()):
+        elif any(path.name != MARKER for path in self.folder.iterdir()):
             raise UsageError(f"write_to={str(self.folder)!r} is not empty; name a folder that is not there yet.")
 
     def _check_marker(self, marker: dict[str, Any]) -> None:
         if not marker:
             raise UsageError(
-                f"write_to={str(self.folder)!r} is marked by a run that {_MARKER} does not name; name a folder that is "
+                f"write_to={str(self.folder)!r} is marked by a run that {MARKER} does not name; name a folder that is "
                 "not there yet, or remove this one."
             )
         if not self._is_mine(marker):
@@ -173,7 +169,7 @@ class FolderOutput(Output):
 
     def _check_taken(self, parts: Sequence[Part]) -> None:
         """Refuse to touch a folder that somebody else has taken since, and leave nothing of this master in it."""
-        marker, manifest = self._told(_MARKER), self._told(_MANIFEST)
+        marker, manifest = self._told(MARKER), self._told(MANIFEST)
         try:
             for told in (marker, manifest):
                 if told is not None and self._is_mine(told):

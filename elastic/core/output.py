@@ -9,6 +9,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from elastic.core.frame import Frame
 
+#: Names the files of a folder that are the result of a write.
+MANIFEST = "_manifest.json"
+
+#: Is in a folder from when a run takes it until the manifest tells whose files they are.
+MARKER = "_unfinished.json"
+
+#: What other programs leave when they have written a folder, and where unfinished files are.
+SUCCESS, STAGING = "_SUCCESS", "_staging"
+
 
 @dataclass(slots=True)
 class Part:

@@ -7,7 +7,8 @@ from typing import Any, BinaryIO
 
 from elastic.core.errors import SourceChangedError, SourceError, SourceNotFoundError
 from elastic.stages.sources.block import FileRange
-from elastic.stages.sources.listing import is_url, unreadable
+from elastic.stages.sources.expansion import unreadable
+from elastic.stages.sources.listing import is_url
 from elastic.stages.sources.remote import is_version, protocol_of, unreachable
 
 #: How far a remote file is read ahead of a range, to have the end of its last record in the same request (bytes).

@@ -12,7 +12,7 @@ from elastic.stages.sources.compression import codec_of
 from elastic.stages.sources.file_cutter import FileCutter
 from elastic.stages.sources.file_reader import FileReader
 from elastic.stages.sources.format import Format
-from elastic.stages.sources.listing import FoundFile, Listing, is_url, list_local, path_texts
+from elastic.stages.sources.listing import FoundFile, Listing, LocalFiles, is_url, path_texts
 from elastic.stages.sources.remote import connect, list_remote, masked, protocol_of
 
 #: Bytes a chunk: some 10 ms of splitting lines, and some 100 ms of a user's function over them.
@@ -30,8 +30,8 @@ class FileSource(Source):
     of the paths name is read once. Files must not change until the run has ended.
 
     Args:
-        paths: One or several files, globs (`**` for any depth), folders (all files below that are not hidden) or
-            URLs (`s3://...`; needs the extra `files`); read in this order, each sorted by path.
+        paths: One or several files, globs (`**` for any depth), folders (as `folder/**`) or URLs (`s3://...`; needs
+            the extra `files`); read in this order, each sorted by path. `docs/reading.md` has the rules.
         format: How records lie in the files: `TextLines`, `JsonLines`, `CsvRows`.
         chunk_bytes: Bytes a chunk, before decompression where a file is not compressed, after where it is.
         one_file_per_chunk: Each file is one chunk, whatever its size.
@@ -126,9 +126,11 @@ class FileSource(Source):
     def _list(self) -> Listing:
         found: dict[str, FoundFile] = {}
         remotes: dict[str, Any] = {}
+        local = LocalFiles()
         for path in self._paths:
             if not is_url(path):
-                found.update((file.path, file) for file in list_local(path))
+                for real_path, one in local.named_by(path):
+                    found.setdefault(real_path, one)
                 continue
             fs, inside = connect(path, self._options)
             for file in list_remote(fs, inside, path):

@@ -1,6 +1,5 @@
 """Which files a source reads: paths, globs, folders and URLs become a list of files."""
 
-import glob
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 from elastic.core.encoding import digest
 from elastic.core.errors import SourceError, SourceNotFoundError, UsageError
+from elastic.stages.sources.expansion import SOCKET, Expansion, kind_of, state_of, unreadable
+from elastic.stages.sources.pattern import ANY_DEPTH, divided, is_wild
 
 _LOCAL_SCHEMES = ("file", "local")
 
@@ -65,87 +66,87 @@ def is_url(path: str) -> bool:
     return bool(separator) and scheme.replace("+", "").isalnum() and scheme not in _LOCAL_SCHEMES
 
 
-def list_local(path: str) -> Iterator[FoundFile]:
-    """Yield the files that a path, a glob or a folder names, sorted by path.
+class LocalFiles:
+    """Lists local files, and tells which of their names lead to the same file."""
 
-    A folder stands for all regular files below it, a glob for the files that it matches; names that begin with
-    a dot are passed over unless they are written out, and links to folders inside a folder are not followed.
+    def __init__(self) -> None:
+        self._real: dict[str, str] = {}
 
-    Raises:
-        SourceNotFoundError: Nothing is there.
-        SourceError: It is there but cannot be read.
-    """
-    if path.partition("://")[0] in _LOCAL_SCHEMES:
-        path = unquote(urlsplit(path).path)
-    # Workers may run in another folder.
-    path = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  # Path is ten times slower here
+    def named_by(self, path: str) -> Iterator[tuple[str, FoundFile]]:
+        """Yield the files that a path, a glob or a folder names, sorted by path, each behind its real path.
+
+        A folder stands for what `**` stands for below it. The real path is that behind all links.
+
+        Raises:
+            SourceNotFoundError: Nothing is there.
+            SourceError: It is there but cannot be read.
+        """
+        if path.partition("://")[0] in _LOCAL_SCHEMES:
+            path = unquote(urlsplit(path).path)
+        # Workers may run in another folder.
+        path = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  # Path is ten times slower here
+        try:
+            state = Path(path).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            yield from self._of_glob(path)
+            return
+        except OSError as error:
+            raise unreadable(path, error) from error
+        if stat.S_ISDIR(state.st_mode):
+            yield from self._expanded(path, (ANY_DEPTH,), SourceNotFoundError(path, "is a folder without files"))
+        elif kind := kind_of(state):
+            raise _irregular(path, kind)
+        else:
+            yield self._real_path(path, is_link=os.path.islink(path)), _readable(path, state)  # noqa: PTH114
+
+    def _of_glob(self, pattern: str) -> Iterator[tuple[str, FoundFile]]:
+        if os.path.islink(pattern):  # noqa: PTH114  # as above
+            state_of(pattern)
+        if not is_wild(pattern):
+            raise SourceNotFoundError(pattern)
+        folder, parts = divided(pattern)
+        nothing = SourceNotFoundError(pattern, "matches no file")
+        if not stat.S_ISDIR(_state_or(nothing, folder or "/").st_mode):
+            raise nothing
+        yield from self._expanded(folder, parts, nothing)
+
+    def _expanded(
+        self, folder: str, parts: tuple[str, ...], nothing: SourceNotFoundError
+    ) -> Iterator[tuple[str, FoundFile]]:
+        expansion = Expansion(folder, parts)
+        found = 0
+        for path, is_link in expansion.files():
+            state = state_of(path)
+            kind = kind_of(state)
+            if kind == SOCKET:
+                continue  # holds no data
+            if kind is not None:
+                raise _irregular(path, kind)
+            found += 1
+            yield self._real_path(path, is_link=is_link), _readable(path, state)
+        if not found and not expansion.is_written:
+            raise nothing
+
+    def _real_path(self, path: str, *, is_link: bool) -> str:
+        if is_link:
+            return os.path.realpath(path)
+        folder, _, name = path.rpartition("/")
+        if folder not in self._real:
+            self._real[folder] = os.path.realpath(folder or "/")
+        return f"{self._real[folder]}/{name}"
+
+
+def _state_or(error: SourceNotFoundError, path: str) -> os.stat_result:
     try:
-        state = Path(path).stat()
+        return os.stat(path)  # noqa: PTH116  # for the same errors as elsewhere
     except (FileNotFoundError, NotADirectoryError):
-        yield from _list_glob(path)
-        return
-    except OSError as error:
-        raise unreadable(path, error) from error
-    if stat.S_ISDIR(state.st_mode):
-        yield from _list_folder(path)
-    elif stat.S_ISREG(state.st_mode):
-        yield _readable(path, state)
-    else:
-        raise SourceError(f"{path!r} is not a regular file; open it and read it with from_iterable.")
+        raise error from None
+    except OSError as refused:
+        raise unreadable(path, refused) from refused
 
 
-def unreadable(path: str, error: OSError) -> SourceError:
-    """Return the error for a path that the operating system refuses."""
-    return SourceError(
-        f"{path!r} cannot be read ({error.strerror or error}); check its permissions and the links on the way to it."
-    )
-
-
-def _list_glob(pattern: str) -> Iterator[FoundFile]:
-    if not glob.has_magic(pattern):
-        raise SourceNotFoundError(pattern)
-    found = False
-    for path in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207  # ten times faster than Path
-        state = _state(path)
-        if stat.S_ISREG(state.st_mode):
-            found = True
-            yield _readable(path, state)
-    if not found:
-        raise SourceNotFoundError(pattern, "matches no file")
-
-
-def _list_folder(folder: str) -> Iterator[FoundFile]:
-    files: list[FoundFile] = []
-    _walk(folder, files)
-    if not files:
-        raise SourceNotFoundError(folder, "is a folder without files")
-    yield from sorted(files)
-
-
-def _walk(folder: str, files: list[FoundFile]) -> None:
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    _walk(entry.path, files)
-                elif entry.is_file():
-                    files.append(_readable(entry.path, entry.stat()))
-                elif entry.is_symlink():
-                    _state(entry.path)
-    except SourceError:
-        raise
-    except OSError as error:
-        raise unreadable(folder, error) from error
-
-
-def _state(path: str) -> os.stat_result:
-    """Return what a link leads to, or say that it leads nowhere rather than pass over data."""
-    try:
-        return os.stat(path)  # noqa: PTH116  # once per file of thousands
-    except OSError as error:
-        raise unreadable(path, error) from error
+def _irregular(path: str, kind: str) -> SourceError:
+    return SourceError(f"{path!r} is {kind} and not a regular file; open it and read it with from_iterable.")
 
 
 def _readable(path: str, state: os.stat_result) -> FoundFile:

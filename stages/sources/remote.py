@@ -5,6 +5,11 @@ from typing import Any
 
 from elastic.core.errors import SourceError, SourceNotFoundError, UsageError
 from elastic.stages.sources.listing import FoundFile
+from elastic.stages.sources.pattern import ANY_DEPTH, divided, is_looked_through, is_path_match, is_wild
+from elastic.stages.sources.written import NamedFile, Read, check_size, missing_file, written_files
+
+#: What a store tells of files, by path.
+_Infos = dict[str, dict[str, Any]]
 
 #: What stores call the thing that changes when a file is written again, best first.
 _VERSIONS = (
@@ -55,15 +60,20 @@ def list_remote(fs: Any, path: str, url: str) -> Iterator[FoundFile]:
         SourceError: The store cannot be reached, or does not tell the size of a file.
     """
     shown = masked(url)
-    found: dict[str, dict[str, Any]]
     try:
-        if any(sign in path for sign in "*?[") and not fs.exists(path):
-            found, reason = fs.glob(path, detail=True), "matches no file"
+        if is_wild(path) and not fs.exists(path):
+            folder, parts = divided(path)
+            reason = "matches no file"
         else:
-            found, reason = {path: fs.info(path)}, "is a folder without files"
-            if found[path].get("type") == "directory":
-                found = _visible(fs.find(path, detail=True), path)
-        files = [_file(fs, name, info) for name, info in sorted(found.items()) if info.get("type") != "directory"]
+            info = fs.info(path)
+            if info.get("type") != "directory":
+                yield _file(fs, path, info)
+                return
+            folder, parts, reason = path.rstrip("/"), (ANY_DEPTH,), "is a folder without files"
+        depth = None if ANY_DEPTH in parts else len(parts)
+        found = {name: info for name, info in fs.find(folder, maxdepth=depth, detail=True).items() if info}
+        wanted, is_written = _wanted(fs, folder, parts, found)
+        files = [_file(fs, name, info) for name, info in sorted(wanted.items()) if info.get("type") != "directory"]
     except SourceError:
         raise
     except FileNotFoundError as error:
@@ -71,9 +81,56 @@ def list_remote(fs: Any, path: str, url: str) -> Iterator[FoundFile]:
     except Exception as error:
         # Every store has errors of its own.
         raise unreachable(url, error) from error
-    if not files:
+    if not files and not is_written:
         raise SourceNotFoundError(shown, reason)
     yield from files
+
+
+def _wanted(fs: Any, folder: str, parts: tuple[str, ...], found: _Infos) -> tuple[_Infos, bool]:
+    """Return what a pattern below a folder stands for, and whether there is a folder that a write has left."""
+    below = {path[len(folder) :].lstrip("/"): path for path in found}
+    names_in: dict[str, set[str]] = {}
+    for name in below:
+        inner, _, last = name.rpartition("/")
+        names_in.setdefault(inner, set()).add(last)
+    #: the files that are named in written folders, by folder
+    named: dict[str, set[str]] = {}
+    # A folder comes after the one that holds it: what a manifest does not name below itself is not looked at.
+    for inner in sorted(names_in):
+        if is_looked_through(inner.split("/") if inner else [], parts) and not any(_lies_in(inner, it) for it in named):
+            place = f"{folder}/{inner}" if inner else folder
+            files = written_files(place, names_in[inner], _reader_in(fs, place))
+            if files is not None:
+                wanted = [file for file in files if is_path_match(_joined(inner, file.name).split("/"), parts)]
+                for file in wanted:
+                    _check_named(place, file, found.get(below.get(_joined(inner, file.name), "")))
+                named[inner] = {_joined(inner, file.name) for file in wanted}
+    chosen = {
+        path: found[path]
+        for name, path in below.items()
+        if is_path_match(name.split("/"), parts)
+        and all(name in files for inner, files in named.items() if _lies_in(name, inner))
+    }
+    return chosen, bool(named)
+
+
+def _check_named(place: str, file: NamedFile, info: dict[str, Any] | None) -> None:
+    if info is None:
+        raise missing_file(f"{place}/{file.name}", place)
+    if info.get("size") is not None:
+        check_size(f"{place}/{file.name}", int(info["size"]), file)
+
+
+def _reader_in(fs: Any, place: str) -> Read:
+    return lambda name: bytes(fs.cat_file(f"{place}/{name}"))
+
+
+def _joined(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _lies_in(name: str, folder: str) -> bool:
+    return not folder or name.startswith(f"{folder}/")
 
 
 def version_of(info: Mapping[str, Any]) -> str:
@@ -110,14 +167,6 @@ def unreachable(url: str, error: Exception) -> SourceError:
     """Return the error for a URL that its store refuses."""
     reason = str(error) or type(error).__name__
     return SourceError(f"{masked(url)!r} cannot be read ({reason}); check the address, the network and your rights.")
-
-
-def _visible(found: dict[str, dict[str, Any]], folder: str) -> dict[str, dict[str, Any]]:
-    """Drop files whose path below the folder has a part that begins with a dot."""
-    below = len(folder.rstrip("/")) + 1
-    return {
-        path: info for path, info in found.items() if not any(part.startswith(".") for part in path[below:].split("/"))
-    }
 
 
 def _file(fs: Any, path: str, info: Mapping[str, Any]) -> FoundFile:

@@ -56,6 +56,15 @@ def test_every_shard_writes_a_file(suffix: str, tmp_path: Path, cluster: str) ->
     assert elastic.verify(result.run_id).ok
 
 
+def test_a_flow_reads_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "sums.jsonl"
+    result = flow().run(cluster="inline", shards=3, write_to=folder)
+    (folder / "part-00009.jsonl").write_text("left by another program\n")
+    rows = elastic.read_jsonl(folder).aggregate("collect").run(cluster="inline").value
+    assert {row["key"]: row["value"] for row in rows} == dict(result.value)
+    assert len(rows) == len(result.value)
+
+
 def test_other_programs_read_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "sums.parquet"
     result = flow().run(cluster="inline", shards=2, write_to=str(folder))

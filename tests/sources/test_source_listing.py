@@ -1,6 +1,8 @@
 """Paths, globs and folders become files in a fixed order, or an error that names what is not there."""
 
+import json
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +100,124 @@ def test_links_to_files_are_read_and_links_to_folders_are_not_entered(tree: Path
     assert names(folder) == ["a.txt"]
 
 
+FOLDER_AND_GLOBS = pytest.mark.parametrize("given", ["", "**", "**/*", "**/*.txt"])
+
+
+@FOLDER_AND_GLOBS
+def test_a_file_is_read_once_although_links_to_folders_lead_to_it_again(tmp_path: Path, given: str) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/one.txt").write_text("one")
+    (tmp_path / "a/b/up").symlink_to("../..")
+    (tmp_path / "b2").symlink_to("b")
+    (tmp_path / "again").symlink_to(".")
+    (tmp_path / "outside").symlink_to("/proc/self/cwd")
+    (tmp_path / "b2").unlink()
+    (tmp_path / "b2").symlink_to("a/b")
+    assert names(f"{tmp_path}/{given}") == ["one"]
+
+
+@FOLDER_AND_GLOBS
+def test_a_file_and_the_links_to_it_are_read_once_and_hard_links_are_files_of_their_own(tree: Path, given: str) -> None:
+    folder = tree / "links"
+    folder.mkdir()
+    (folder / "1.txt").symlink_to("2.txt")
+    (folder / "2.txt").write_text("two")
+    (folder / "3.txt").symlink_to(folder / "1.txt")
+    (folder / "4.txt").symlink_to("../a.txt")
+    (folder / "5.txt").symlink_to(tree / "void/../a.txt")
+    (folder / "6.txt").hardlink_to(folder / "2.txt")
+    assert names(f"{folder}/{given}") == ["two", "a.txt", "two"]
+
+
+def test_links_are_followed_where_a_path_or_one_star_leads_through_them(tree: Path) -> None:
+    (tree / "void/linked").symlink_to(tree / "sub")
+    assert names(tree / "void/linked") == ["sub/deep/y.txt", "sub/z.txt"]
+    assert names(tree / "void/linked/*.txt") == ["sub/z.txt"]
+    assert names(tree / "void/*/*.txt") == ["sub/z.txt"]
+    assert names(tree / "*/*/z.txt", tree / "sub/z.txt") == ["sub/z.txt"]
+    assert_refused(tree / "void", SourceNotFoundError, "is a folder without files")
+
+
+def test_a_path_that_is_named_twice_through_a_link_is_read_once(tree: Path) -> None:
+    (tree / "void/linked").symlink_to(tree / "sub")
+    assert names(tree / "sub", tree / "void/linked") == ["sub/deep/y.txt", "sub/z.txt"]
+
+
+@FOLDER_AND_GLOBS
+def test_hidden_names_and_marks_of_a_write_are_passed_over_and_other_underscores_are_data(
+    tmp_path: Path, given: str
+) -> None:
+    kept = ["_SUCCESS.txt", "__init__.py.txt", "_a.txt", "_staging", "sub/_b.txt"]
+    for name in [*kept, "_SUCCESS", "sub/_SUCCESS", "x/_staging/c.txt", ".d.txt", "x/.e/f.txt"]:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    assert names(f"{tmp_path}/{given}") == [name for name in kept if "*." not in given or name.endswith(".txt")]
+    assert names(tmp_path / "_SUCCESS", tmp_path / "x/_staging") == ["_SUCCESS", "x/_staging/c.txt"]
+    assert names(tmp_path / ".*.txt", tmp_path / "x/.*/*") == [".d.txt", "x/.e/f.txt"]
+
+
+def manifest(folder: Path, **files: int) -> None:
+    told = {"files": [{"file": name.replace("__", "/") + ".txt", "bytes": size} for name, size in files.items()]}
+    (folder / "_manifest.json").write_text(json.dumps(told))
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """A folder that a write has left, with files of attempts that lost, beside a file that is no result."""
+    folder = tmp_path / "out"
+    for name in ("part-0.txt", "key=1/part-1.txt", "part-9.txt", "result-1-a.txt", "key=2/part-2.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    manifest(folder, **{"part-0": 10, "key=1__part-1": 16})
+    (tmp_path / "beside.txt").write_text("beside.txt")
+    return folder
+
+
+def test_in_a_folder_with_a_manifest_exactly_what_it_names_is_read(written: Path) -> None:
+    assert names(written) == names(written / "**") == names(written / "**/*.txt") == ["key=1/part-1.txt", "part-0.txt"]
+    assert names(written / "*") == names(written / "part*.txt") == ["part-0.txt"]
+    assert names(written.parent) == ["beside.txt", "key=1/part-1.txt", "part-0.txt"]
+    assert names(written / "part-9.txt") == ["part-9.txt"]
+    manifest(written)
+    assert names(written) == []
+
+
+def test_a_file_that_a_manifest_names_and_that_is_gone_or_another_is_named(written: Path) -> None:
+    (written / "part-0.txt").write_text("longer than it was")
+    part = repr(str(written / "part-0.txt"))
+    assert_refused(written, SourceError, part, "has 18 bytes, and _manifest.json says 10")
+    (written / "part-0.txt").unlink()
+    for given in (written, written / "*.txt", written.parent):
+        assert_refused(given, SourceError, part, "is missing, and _manifest.json in")
+    assert names(written / "key*/*") == ["key=1/part-1.txt"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{}", '{"files": 1}', '{"files": [{"file": "a"}]}', '{"files": [{"file": "../a", "bytes": 1}]}'),
+        *('{"files": [{"file": "/etc/passwd", "bytes": 1}]}', '{"files": [{"file": "a", "bytes": true}]}'),
+        "[" * 100_000,
+    ],
+    ids=range(9),
+)
+def test_a_manifest_that_is_none_is_refused_rather_than_read_around(written: Path, text: str) -> None:
+    (written / "_manifest.json").write_text(text)
+    assert_refused(written, SourceError, repr(str(written)), "_manifest.json", "by their names")
+
+
+def test_a_folder_whose_write_has_not_ended_is_refused(written: Path) -> None:
+    marker = written / "_unfinished.json"
+    marker.write_text(json.dumps({"run_id": "r1", "step": 0, "epoch": 1}))
+    assert names(written) == ["key=1/part-1.txt", "part-0.txt"]
+    (written / "_manifest.json").unlink()
+    for given in (written, written / "*.txt", written.parent):
+        assert_refused(given, SourceError, repr(str(written)), "not complete", "elastic resume r1")
+    marker.write_text("data of somebody")
+    assert "data of somebody" in names(written)
+
+
 def test_names_that_are_not_text_are_read(tmp_path: Path) -> None:
     path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.txt")
     Path(path).write_text("odd")
@@ -148,7 +268,8 @@ def test_a_folder_without_permission_is_named(public_folder: Path) -> None:
     folder.chmod(0)
     with without_privileges():
         assert_refused(folder, SourceError, repr(str(folder)), "Permission denied")
-        assert_refused(public_folder, SourceError, repr(str(folder)), "Permission denied")
+        for given in (public_folder, public_folder / "*/*", public_folder / "**/*.txt"):
+            assert_refused(given, SourceError, repr(str(folder)), "Permission denied")
         assert_refused(folder / "a.txt", SourceError, repr(str(folder / "a.txt")), "Permission denied")
     folder.chmod(0o755)
 
@@ -162,7 +283,25 @@ def test_a_link_that_leads_nowhere_is_named_rather_than_passed_over(tree: Path) 
 
 def test_what_is_not_a_regular_file_is_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    assert_refused(tmp_path / "pipe", SourceError, repr(str(tmp_path / "pipe")), "from_iterable")
+    for given in (tmp_path / "pipe", tmp_path, tmp_path / "*"):
+        assert_refused(given, SourceError, repr(str(tmp_path / "pipe")), "is a named pipe", "from_iterable")
+    assert_refused("/dev/null", SourceError, "'/dev/null' is a device")
+
+
+def test_a_socket_among_files_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.txt").write_text("one")
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("s")
+        assert names(tmp_path) == names(tmp_path / "*") == ["one"]
+        assert_refused(tmp_path / "s", SourceError, "is a socket")
+
+
+def test_a_link_to_itself_is_named(tmp_path: Path) -> None:
+    link = tmp_path / "a.txt"
+    link.symlink_to("a.txt")
+    for given in (tmp_path, tmp_path / "*.txt", tmp_path / "**/*.txt", link):
+        assert_refused(given, SourceError, repr(str(link)), "Too many levels of symbolic links")
 
 
 @pytest.mark.parametrize("paths", [None, 5, b"x", [], [b"x"], [None], "", [""], "a\0b"])

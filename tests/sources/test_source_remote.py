@@ -2,6 +2,7 @@
 
 import gzip
 import importlib.util
+import json
 import pickle
 import subprocess
 import sys
@@ -46,6 +47,41 @@ def test_remote_globs_and_folders_are_read_in_order(memory: Any) -> None:
     assert entries(FileSource("memory://tree", TextLines())) == ["a.txt", "b.txt", "c.log", "e.gz", "sub/d.txt"]
     assert entries(FileSource("memory://tree/*.txt", TextLines())) == ["a.txt", "b.txt"]
     assert entries(FileSource(["memory://tree/sub", "memory://tree/c.log"], TextLines())) == ["sub/d.txt", "c.log"]
+
+
+def test_remote_globs_pass_over_what_remote_folders_do(memory: Any) -> None:
+    for name in ("a.txt", "_b.txt", ".c.txt", "_SUCCESS", "sub/d.txt", "sub/_staging/e.txt", "sub/.f/g.txt"):
+        memory.pipe(f"/tree/{name}", name.encode())
+    for given in ("", "/", "/**", "/**/*"):
+        assert entries(FileSource(f"memory://tree{given}", TextLines())) == ["_b.txt", "a.txt", "sub/d.txt"], given
+    assert entries(FileSource("memory://tree/*", TextLines())) == ["_b.txt", "a.txt"]
+    assert entries(FileSource("memory://tree/*/*", TextLines())) == ["sub/d.txt"]
+    assert entries(FileSource("memory://tree/.*", TextLines())) == [".c.txt"]
+    with pytest.raises(SourceNotFoundError, match="matches no file"):
+        entries(FileSource("memory://tree/*.csv", TextLines()))
+
+
+def test_in_a_remote_folder_with_a_manifest_exactly_what_it_names_is_read(memory: Any) -> None:
+    files = [{"file": "part-0", "bytes": 6}, {"file": "key=1/part-1", "bytes": 12}]
+    memory.pipe("/t/out/_manifest.json", json.dumps({"files": files}).encode())
+    for name in ("part-0", "part-9", "key=1/part-1", "key=2/part-2"):
+        memory.pipe(f"/t/out/{name}", name.encode())
+    memory.pipe("/t/beside", b"beside")
+    for given in ("out", "out/**", "o*/**"):
+        assert entries(FileSource(f"memory://t/{given}", TextLines())) == ["key=1/part-1", "part-0"], given
+    assert entries(FileSource("memory://t", TextLines())) == ["beside", "key=1/part-1", "part-0"]
+    assert entries(FileSource("memory://t/out/part-*", TextLines())) == ["part-0"]
+    assert entries(FileSource("memory://t/out/part-9", TextLines())) == ["part-9"]
+    memory.pipe("/t/out/part-0", b"changed")
+    with pytest.raises(SourceError, match=r"has 7 bytes, and _manifest\.json says 6"):
+        entries(FileSource("memory://t/out", TextLines()))
+    memory.rm("/t/out/part-0")
+    with pytest.raises(SourceError, match="'/t/out/part-0' is missing"):
+        entries(FileSource("memory://t", TextLines()))
+    memory.rm("/t/out/_manifest.json")
+    memory.pipe("/t/out/_unfinished.json", b'{"run_id": "r1", "epoch": 1}')
+    with pytest.raises(SourceError, match="not complete, run r1"):
+        entries(FileSource("memory://t/**", TextLines()))
 
 
 def test_local_and_remote_files_can_be_mixed(memory: Any, tmp_path: Path) -> None:
