@@ -2,7 +2,8 @@
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from elastic.core.errors import UsageError
@@ -29,32 +30,36 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 class FileOptions(TypedDict, total=False):
-    """How files are cut and who reads them; `FileSource` says what each means."""
+    """How files are decoded and cut, and who reads them."""
 
+    encoding: str
+    errors: str
     chunk_bytes: int
     one_file_per_chunk: bool
     ship: str
     storage_options: Mapping[str, Any]
 
 
-def read_text(paths: Paths, *, errors: str = "strict", **files: Unpack[FileOptions]) -> Flow:
+def read_text(paths: Paths, **files: Unpack[FileOptions]) -> Flow:
     r"""Return a flow over the lines of text files, without their ends (`\n` or `\r\n`).
 
     Args:
-        paths: Files, globs, folders or URLs, one or several; gzip, bz2 and zstd files are opened.
-        errors: `strict`: bytes that are not UTF-8 are an error; `replace`: they become U+FFFD.
-        files: `chunk_bytes`: bytes a chunk; `one_file_per_chunk`; `ship`: who reads, `reference` the workers, `value`
-            the master, `auto` the workers that see the files; `storage_options` of a remote file system.
+        paths: Files, globs, folders or URLs, one or several; gzip, bz2, xz and zstd files are opened.
+        files: `encoding`: that of the files, UTF-8 if left out; the master itself reads files in UTF-16, UTF-32 and
+            others that are not compatible with ASCII; `errors`: with `strict` bytes that are not in the encoding are
+            an error, with `replace` they become U+FFFD; `chunk_bytes`: bytes a chunk; `one_file_per_chunk`; `ship`:
+            who reads, `reference` the workers, `value` the master, `auto` the workers that see the files;
+            `storage_options` of a remote file system.
 
     Raises:
         UsageError: An argument is not as said here. Whether the files are there shows when the flow runs.
     """
-    return _of_files(paths, TextLines(errors=errors), files)
+    return _of_files(paths, TextLines, files)
 
 
-def read_jsonl(paths: Paths, *, errors: str = "strict", **files: Unpack[FileOptions]) -> Flow:
+def read_jsonl(paths: Paths, **files: Unpack[FileOptions]) -> Flow:
     """Return a flow over the values of JSON lines files; empty lines are passed over. See `read_text`."""
-    return _of_files(paths, JsonLines(errors=errors), files)
+    return _of_files(paths, JsonLines, files)
 
 
 def read_csv(
@@ -64,7 +69,6 @@ def read_csv(
     delimiter: str = ",",
     quotechar: str | None = '"',
     newlines_in_values: bool = False,
-    errors: str = "strict",
     **files: Unpack[FileOptions],
 ) -> Flow:
     """Return a flow over the rows of CSV files, each a dict from column name to text.
@@ -75,7 +79,6 @@ def read_csv(
         delimiter: One character.
         quotechar: One character; None when nothing is quoted.
         newlines_in_values: Quoted values may hold line ends; then the master reads the files, one after another.
-        errors: As for `read_text`.
         files: As for `read_text`.
 
     Raises:
@@ -83,12 +86,12 @@ def read_csv(
     """
     if isinstance(fields, str) or not isinstance(fields, Iterable | None):
         raise UsageError(f"fields={fields!r} must be a list of names, or left out.")
-    rows = CsvRows(
+    rows = partial(
+        CsvRows,
         fields=None if fields is None else tuple(fields),
         delimiter=delimiter,
         quotechar=quotechar,
         newlines_in_values=newlines_in_values,
-        errors=errors,
     )
     return _of_files(paths, rows, files)
 
@@ -138,11 +141,13 @@ def from_source(source: Source) -> Flow:
     return Flow(source)
 
 
-def _of_files(paths: Paths, form: Format, files: FileOptions) -> Flow:
+def _of_files(paths: Paths, form: Callable[..., Format], files: FileOptions) -> Flow:
     known = FileOptions.__annotations__
     for name in files:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
             raise UsageError(f"files are not read with an argument {name!r}; {hint}")
-    return Flow(FileSource(paths, form, **files))
+    given: dict[str, Any] = dict(files)
+    text = {name: given.pop(name) for name in ("encoding", "errors") if name in given}
+    return Flow(FileSource(paths, form(**text), **given))

@@ -19,10 +19,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from elastic.core.errors import ElasticError, UsageError
+from elastic.core.long_fields import long_fields
 from elastic.hooks.errors import FileAccessError, RowError
-
-#: Characters; the longest field that is read.
-_LONGEST_FIELD = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +83,6 @@ class CsvReader:
         self._taken: list[str] = []
         #: lines read so far
         self.line = 0
-        csv.field_size_limit(_LONGEST_FIELD)
         self._records = csv.reader(self._tap(), delimiter=form.delimiter, strict=True)
         delimiter = re.escape(form.delimiter)
         self._field = re.compile(f'(?:"((?:[^"]|"")*+)"|((?!")[^{delimiter}\r\n]*+))(?:{delimiter}|[\r\n]*\\Z)')
@@ -184,13 +181,13 @@ def replaced(path: str | os.PathLike[str], encoding: str) -> Iterator[TextIO]:
 
 @contextmanager
 def opened(path: str | os.PathLike[str], encoding: str) -> Iterator[TextIO]:
-    """Yield a text file for reading; a mark of the byte order at its beginning is left out."""
+    """Yield a text file for reading, also for `CsvReader`; a mark of the byte order at its beginning is left out."""
     known = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
     try:
         file = Path(path).open(encoding=known, newline="")  # noqa: SIM115 - closed below, and errors below are others
     except OSError as error:
         raise FileAccessError(os.fspath(path), "read", error.strerror or str(error)) from error
-    with file:
+    with file, long_fields():
         yield file
 
 

@@ -1,9 +1,10 @@
 """Compressed files: how they are recognised, and their plain bytes as a stream.
 
-Formats: RFC 1952 (gzip), https://sourceware.org/bzip2 and RFC 8878 (zstd).
+Formats: RFC 1952 (gzip), https://sourceware.org/bzip2, RFC 8878 (zstd) and https://tukaani.org/xz/xz-file-format.txt.
 """
 
 import bz2
+import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
@@ -22,10 +23,11 @@ _PLAIN_READ_BYTES = 1 << 18
 PLAIN = "plain"
 
 _ADVICE = "get the file again, or give it another name if it is not compressed"
-_SUFFIXES = {".gz": "gzip", ".gzip": "gzip", ".bz2": "bz2", ".zst": "zstd", ".zstd": "zstd"}
+_SUFFIXES = {".gz": "gzip", ".gzip": "gzip", ".bz2": "bz2", ".zst": "zstd", ".zstd": "zstd", ".xz": "xz"}
 _DECOMPRESSORS: dict[str, Callable[[], Any]] = {
     "gzip": lambda: zlib.decompressobj(wbits=16 + zlib.MAX_WBITS),
     "bz2": bz2.BZ2Decompressor,
+    "xz": lzma.LZMADecompressor,
     "zstd": lambda: zstandard.ZstdDecompressor().decompressobj(),
 }
 
@@ -58,7 +60,7 @@ def plain_bytes(file: BinaryIO, codec: str, path: str) -> Iterator[bytes]:
                 current = _DECOMPRESSORS[codec]()
             try:
                 plain = current.decompress(stored)
-            except (OSError, zlib.error, zstandard.ZstdError, EOFError) as error:
+            except (OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError, EOFError) as error:
                 raise DecodingError(
                     path, position - len(stored), f"the {codec} data is damaged here or soon after ({error})", _ADVICE
                 ) from error

@@ -7,12 +7,10 @@ from io import StringIO
 from typing import Any, Literal, Protocol
 
 from elastic.core.errors import DecodingError, UsageError
+from elastic.core.long_fields import long_fields
 from elastic.stages.sources.block import Block
-from elastic.stages.sources.encoded import checked_encoding, decoded
+from elastic.stages.sources.encoded import EncodedFormat, checked_encoding, decoded, is_recoded
 from elastic.stages.sources.format import Format, raw_lines, split_lines, stream_lines
-
-#: Longest field in characters. The module's own limit of 131,072 is for the whole process and is only raised.
-_FIELD_LIMIT = 1 << 30
 
 
 class _Rows(Protocol):
@@ -25,7 +23,7 @@ class _Rows(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class CsvRows(Format):
+class CsvRows(EncodedFormat):
     r"""CSV files; an entry is a dict from field name to text, and an empty field is the empty text.
 
     The first row of every file names the fields, unless they are given. Quotes are doubled inside quoted values
@@ -37,7 +35,7 @@ class CsvRows(Format):
         quotechar: One ASCII character, or None if nothing is quoted.
         newlines_in_values: Quoted values may hold line ends. Then the master reads the files, because a file
             cannot be cut at any line; without it such a value is an error.
-        encoding: Any that is compatible with ASCII.
+        encoding: Any; see `EncodedFormat`.
         errors: `strict`, or `replace` to have U+FFFD in place of bytes that are not text.
 
     Raises:
@@ -70,9 +68,13 @@ class CsvRows(Format):
 
     @property
     def sequential(self) -> bool:
-        return self.newlines_in_values
+        return self.newlines_in_values or is_recoded(self.encoding)
 
     def parse(self, block: Block) -> list[Any]:
+        with long_fields():
+            return self._parse(block)
+
+    def _parse(self, block: Block) -> list[Any]:
         lines = self._lines(decoded(block, self.encoding, self.errors))
         reader, names = self._reader(lines), self.names or ()
         try:
@@ -87,9 +89,10 @@ class CsvRows(Format):
         return entries
 
     def starts(self, block: Block) -> Iterator[tuple[int, int]]:
-        for at, line, row in self._scan(block):
-            if row and not (self.headed and block.at + at == 0):
-                yield at, line
+        with long_fields():
+            for at, line, row in self._scan(block):
+                if row and not (self.headed and block.at + at == 0):
+                    yield at, line
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -119,12 +122,13 @@ class CsvRows(Format):
 
         try:
             # The module takes no more lines than the row needs that it is asked for.
-            for _ in self._reader(feed()):
-                row_at = position
-                if position - begin >= chunk_bytes:
-                    yield b"".join(held)
-                    held.clear()
-                    begin = position
+            with long_fields():
+                for _ in self._reader(feed()):
+                    row_at = position
+                    if position - begin >= chunk_bytes:
+                        yield b"".join(held)
+                        held.clear()
+                        begin = position
         except csv.Error as error:
             raise self._failure(Block(path, row_at, b""), 0, error) from error
         if held:
@@ -133,7 +137,8 @@ class CsvRows(Format):
     def fields_of(self, head: Block) -> tuple[str, ...]:
         text = decoded(head, self.encoding, self.errors)
         try:
-            names: list[str] = next(self._reader(self._lines(text)), [])
+            with long_fields():
+                names: list[str] = next(self._reader(self._lines(text)), [])
         except csv.Error as error:
             raise self._failure(head, 0, error) from error
         doubled = sorted({name for name in names if names.count(name) > 1})
@@ -192,8 +197,6 @@ class CsvRows(Format):
         return StringIO(text, newline="\n") if self.newlines_in_values else split_lines(text)
 
     def _reader(self, lines: Iterable[str]) -> "_Rows":
-        if csv.field_size_limit() < _FIELD_LIMIT:
-            csv.field_size_limit(_FIELD_LIMIT)
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self.quotechar else csv.QUOTE_NONE
         return csv.reader(lines, delimiter=self.delimiter, quotechar=self.quotechar, quoting=quoting, strict=True)
 

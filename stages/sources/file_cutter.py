@@ -10,6 +10,7 @@ from elastic.stages.sources.access import opened
 from elastic.stages.sources.block import Block, FileRange
 from elastic.stages.sources.compression import PLAIN, codec_of, plain_bytes, skipped
 from elastic.stages.sources.file_reader import FileReader
+from elastic.stages.sources.first_bytes import LOOKED_AT
 from elastic.stages.sources.format import Format
 from elastic.stages.sources.listing import FoundFile, Listing, is_url
 
@@ -60,6 +61,10 @@ class FileCutter:
         step, stop = self.chunk_bytes or max(size, 1), size
         if self.chunk_bytes is None:
             stop = max(size, 1)  # an empty file is a chunk as well
+        if byte == 0 and size > step and not is_url(path):
+            # Before the workers: a smaller file is one range, and the worker that reads it looks.
+            with opened(_whole(file), self.listing.remotes) as stored:
+                self.format.check_head(path, stored.read(LOOKED_AT))
         for start in range(byte, stop, step):
             reference = (path, start, min(start + step, size), size, version)
             block = by_value.read_block(reference) if by_value is not None else None
@@ -69,7 +74,7 @@ class FileCutter:
         path, size, version = file
         number, byte, line, mark = begin
         with opened(_whole(file), self.listing.remotes) as stored:
-            plain = skipped(plain_bytes(stored, codec, path), byte)
+            plain = skipped(self.format.recoded(plain_bytes(stored, codec, path), path, codec), byte)
             for block in self.format.records(path, byte, plain, self.chunk_bytes or sys.maxsize):
                 end = byte + len(block)
                 yield Piece((number, byte, line, mark), (path, byte, end, size, version, codec, line), None, block)
@@ -83,7 +88,8 @@ class FileCutter:
 
     def _header(self, file: FoundFile, codec: str | None) -> tuple[str, ...]:
         with opened(_whole(file), self.listing.remotes) as stored:
-            plain = plain_bytes(stored, codec or PLAIN, file.path)
+            codec = codec or PLAIN
+            plain = self.format.recoded(plain_bytes(stored, codec, file.path), file.path, codec)
             head = next(self.format.records(file.path, 0, plain, 1), b"")
         return self.format.fields_of(Block(file.path, 0, head))
 

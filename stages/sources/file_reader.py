@@ -11,6 +11,7 @@ from elastic.core.source import Reader
 from elastic.stages.sources.access import opened, read_exactly
 from elastic.stages.sources.block import Block, FileRange, aligned
 from elastic.stages.sources.compression import PLAIN, plain_bytes, skipped
+from elastic.stages.sources.first_bytes import LOOKED_AT
 from elastic.stages.sources.format import Format
 from elastic.stages.sources.lines import TextLines
 from elastic.stages.sources.listing import is_url
@@ -52,7 +53,12 @@ class FileReader(Reader):
         """Return the records of a range; in front of them what `aligned` takes off again."""
         part = FileRange(*reference)
         with opened(part, self.remotes) as file:
-            return self._range(file, part) if part.codec is None else _sequence(file, part)
+            if part.codec is not None:
+                return self._sequence(file, part, part.codec)
+            data = self._range(file, part)
+        if not part.start:
+            self.format.check_head(part.path, data[:LOOKED_AT])
+        return data
 
     def parse(self, reference: Reference, block: bytes) -> Collection[Any]:
         if self._in_columns:
@@ -86,6 +92,18 @@ class FileReader(Reader):
         if part.end == part.size or data.endswith(b"\n"):
             return data
         return b"".join([data, *_tail(file, part)])
+
+    def _sequence(self, file: BinaryIO, part: FileRange, codec: str) -> bytes:
+        """Return a range of the plain text of a file that can only be read from its start."""
+        count = part.end - part.start
+        parts: list[bytes] = []
+        whole = self.format.recoded(plain_bytes(file, codec, part.path), part.path, codec)
+        for plain in skipped(whole, part.start):
+            parts.append(plain[:count])
+            count -= len(parts[-1])
+            if not count:
+                break
+        return b"".join(parts)
 
     def _lines_before(self, part: FileRange, block: Block) -> int | None:
         """Return the number of line ends before a block, or None if counting them would take too long."""
@@ -122,15 +140,3 @@ def _tail(file: BinaryIO, part: FileRange) -> list[bytes]:
         at += len(more)
         step = min(2 * step, _MAX_TAIL_BYTES)
     return found
-
-
-def _sequence(file: BinaryIO, part: FileRange) -> bytes:
-    """Return a range of the plain text of a file that can only be read from its start."""
-    count = part.end - part.start
-    parts: list[bytes] = []
-    for plain in skipped(plain_bytes(file, part.codec or PLAIN, part.path), part.start):
-        parts.append(plain[:count])
-        count -= len(parts[-1])
-        if not count:
-            break
-    return b"".join(parts)

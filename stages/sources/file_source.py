@@ -23,15 +23,16 @@ class FileSource(Source):
     """Files of records: text lines, JSON lines, CSV.
 
     Files that are not compressed are cut into ranges of bytes without being read: a record belongs to the range
-    where its first byte lies, and workers read. Compressed files (`.gz`, `.bz2`, `.zst`), and formats in which a
-    line end does not end a record, are read by the master, one sequence a file, and travel by value.
+    where its first byte lies, and workers read. Compressed files (`.gz`, `.bz2`, `.xz`, `.zst`), text that is not
+    compatible with ASCII, and formats in which a line end does not end a record, are read by the master, one sequence
+    a file, and travel by value. `docs/reading.md` has the rules.
 
     A source only describes: files are looked for when `cut` is called, before its first piece. A file that several
     of the paths name is read once. Files must not change until the run has ended.
 
     Args:
         paths: One or several files, globs (`**` for any depth), folders (as `folder/**`) or URLs (`s3://...`; needs
-            the extra `files`); read in this order, each sorted by path. `docs/reading.md` has the rules.
+            the extra `files`); read in this order, each sorted by path.
         format: How records lie in the files: `TextLines`, `JsonLines`, `CsvRows`.
         chunk_bytes: Bytes a chunk, before decompression where a file is not compressed, after where it is.
         one_file_per_chunk: Each file is one chunk, whatever its size.

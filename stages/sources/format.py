@@ -27,6 +27,28 @@ class Format(ABC):
         """True: a line end does not always end a record, so that the master reads each file as one sequence."""
         return False
 
+    def check_head(self, path: str, head: bytes) -> None:
+        """Refuse a file that the format cannot read, by its first bytes.
+
+        Called for each file once, by who reads them.
+
+        Raises:
+            SourceError: Says what the file is, and what to do.
+        """
+
+    def recoded(self, plain: Iterator[bytes], path: str, codec: str) -> Iterator[bytes]:
+        """Return the bytes that are cut, given those of a file that is read as one sequence.
+
+        Args:
+            plain: The whole file, after decompression.
+            path: For messages.
+            codec: How the file is compressed.
+
+        Raises:
+            SourceError: As `check_head` does.
+        """
+        return plain
+
     @abstractmethod
     def parse(self, block: Block) -> list[Any]:
         """Return the entries of whole records, in order. The hot path.

@@ -7,25 +7,25 @@ from typing import Any
 
 from elastic.core.errors import DecodingError
 from elastic.stages.sources.block import Block
-from elastic.stages.sources.encoded import checked_encoding, decoded
-from elastic.stages.sources.format import Format, raw_lines, split_lines
+from elastic.stages.sources.encoded import EncodedFormat, checked_encoding, decoded
+from elastic.stages.sources.format import raw_lines, split_lines
 
 _decode = json.JSONDecoder().decode
 
 
 @dataclass(frozen=True, slots=True)
-class JsonLines(Format):
+class JsonLines(EncodedFormat):
     """Files with one JSON value a line (https://jsonlines.org); an entry is the value.
 
     Lines of nothing but white space are skipped. A line that is not JSON is an error that names its byte; to keep
     bad lines apart instead, read text and map `json.loads`, so that each bad line is an entry that failed.
 
     Attributes:
-        encoding: Any that is compatible with ASCII.
+        encoding: Any; see `EncodedFormat`.
         errors: `strict`, or `replace` to have U+FFFD in place of bytes that are not text.
 
     Raises:
-        UsageError: The encoding cannot be cut by line (UTF-16, UTF-32), or is unknown.
+        UsageError: The encoding is unknown.
     """
 
     encoding: str = "utf-8"

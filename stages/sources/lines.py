@@ -5,23 +5,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from elastic.stages.sources.block import Block
-from elastic.stages.sources.encoded import checked_encoding, decoded
-from elastic.stages.sources.format import Format, raw_lines, split_lines
+from elastic.stages.sources.encoded import EncodedFormat, checked_encoding, decoded
+from elastic.stages.sources.format import raw_lines, split_lines
 from elastic.stages.sources.text_block import TextBlock
 
 
 @dataclass(frozen=True, slots=True)
-class TextLines(Format):
+class TextLines(EncodedFormat):
     r"""Text files; an entry is one line as `str`, without its line end.
 
     Only `\n` and `\r\n` end a line; blank lines are entries; a byte order mark at the start of a file is dropped.
 
     Attributes:
-        encoding: Any that is compatible with ASCII.
+        encoding: Any; see `EncodedFormat`.
         errors: `strict`, or `replace` to have U+FFFD in place of bytes that are not text.
 
     Raises:
-        UsageError: The encoding cannot be cut by line (UTF-16, UTF-32), or is unknown.
+        UsageError: The encoding is unknown.
     """
 
     encoding: str = "utf-8"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from elastic.core.encoding import digest
-from elastic.core.errors import SourceError, SourceNotFoundError, UsageError
+from elastic.core.errors import SourceChangedError, SourceError, SourceNotFoundError, UsageError
 from elastic.stages.sources.expansion import SOCKET, Expansion, kind_of, state_of, unreadable
 from elastic.stages.sources.pattern import ANY_DEPTH, divided, is_wild
 
@@ -152,4 +152,22 @@ def _irregular(path: str, kind: str) -> SourceError:
 def _readable(path: str, state: os.stat_result) -> FoundFile:
     if not os.access(path, os.R_OK):
         raise SourceError(f"{path!r} cannot be read (Permission denied); check its permissions.")
+    if not state.st_size:
+        _check_empty(path)
     return FoundFile(path, state.st_size, state.st_mtime_ns)
+
+
+def _check_empty(path: str) -> None:
+    """Refuse a file of the system, or of a drive, that has content and says that it has none."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123  # Path.open takes twice the time
+            has_content, size = bool(file.read(1)), os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if has_content and not size:
+        raise SourceError(
+            f"{path!r} says that it has 0 bytes, and has content; copy it to a regular file, or open it and read it "
+            "with from_iterable."
+        )
+    if size:
+        raise SourceChangedError(path, f"it had 0 bytes and has {size}")

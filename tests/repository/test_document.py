@@ -39,6 +39,7 @@ def run(command: list[str], folder: Path) -> str:
         "docs/dags.md",
         "docs/extending.md",
         "docs/frames.md",
+        "docs/reading.md",
         "docs/sql.md",
         "docs/wide-results.md",
     ],
