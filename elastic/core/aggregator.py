@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from elastic.core import encoding
 
@@ -30,6 +30,10 @@ class Aggregator(ABC, Generic[EntryT, StateT, ResultT]):
 
     #: False: states are not kept on disk, because what they hold has left already (see `Emit`).
     stored: bool = True
+
+    #: The number of the form of its states. A class that is part of Elastic raises it when states of before cannot be
+    #: merged any longer; a run that has such states is then refused and not resumed.
+    state_format: ClassVar[int] = 1
 
     #: True: a master in the worker's process (`cluster="inline"`) merges the state itself, and not what was encoded of
     #: it to be kept. For states that take long to decode.

@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from elastic.core.start import Start
 from elastic.core.store import RunStore
 from elastic.engine.cluster import check_chaos, cluster_of, transport_of, with_chaos
 from elastic.engine.cutter import Cutter, told_as_source_errors
-from elastic.engine.fingerprint import parts_of, python_version
 from elastic.engine.master import Master
 from elastic.engine.observers import Observers
 from elastic.engine.placement import GuardedPlacement, placement_of
@@ -25,6 +24,7 @@ from elastic.engine.plan import Plan
 from elastic.engine.result import Result
 from elastic.engine.sharding import aggregation_of
 from elastic.engine.step import Step
+from elastic.engine.step_code import code_manifest
 from elastic.engine.system_clock import SystemClock
 from elastic.persistence.home import RANDOM_BYTES, Home, new_run_id
 from elastic.persistence.memory_store import MemoryRunStore
@@ -125,7 +125,7 @@ class Run:
         aggregator, aggregation = aggregation_of(step, self.folder, place, self._key)
         program = Program(reader, step.transforms, aggregator, options.tolerance, self._key, self.run_id, number)
         onward = onward or Onward(Cutter(source, self.clock, trim=options.trim), Start())
-        manifest = {**described, **_code_of(step), **(notes or {})}
+        manifest = {**described, **code_manifest(step), **(notes or {})}
         cluster = cluster_of(options.cluster, os.environ)
         if options.chaos is not None:
             check_chaos(options.chaos, cluster)
@@ -191,7 +191,3 @@ def run(step: Step, *, notes: Mapping[str, Any] | None = None) -> Result:
 def home_at(home: "str | os.PathLike[str] | None") -> Home:
     """Return the home in a folder, or the one that the environment names."""
     return Home.of(os.environ) if home is None else Home(Path(home).expanduser().absolute())
-
-
-def _code_of(step: Step) -> dict[str, Any]:
-    return {"code": [astuple(part) for part in parts_of(step)], "python": python_version()}

@@ -7,8 +7,9 @@ from typing import Any
 from elastic.core.errors import SourceError, UsageError
 from elastic.core.store import RunStore, StepRecord
 from elastic.engine.cutter import Cutter
-from elastic.engine.fingerprint import parts_of, python_version
+from elastic.engine.fingerprint import FINGERPRINT_VERSION, python_version
 from elastic.engine.step import Step
+from elastic.engine.step_code import parts_of, state_formats
 
 #: In descriptions, how `name_of` writes a function: its module and its line may change.
 _FUNCTION = re.compile(r"(?:[\w<>]+\.)*([\w<>]+) \(line \d+\)")
@@ -26,7 +27,7 @@ def check_aggregator(run_id: str, record: StepRecord, step: Step) -> None:
     """Refuse a step whose aggregator is of another kind than the one that made what is kept.
 
     Raises:
-        UsageError: It is; names both.
+        UsageError: It is, or its states have another form; names both.
     """
     before = [label for label, _ in record.manifest.get("code", ()) if label.startswith(_AGGREGATE)]
     now = [part.label for part in parts_of(step) if part.label.startswith(_AGGREGATE)]
@@ -35,6 +36,13 @@ def check_aggregator(run_id: str, record: StepRecord, step: Step) -> None:
             f"run {run_id} aggregates by {_inside(before)} and the flow given by {_inside(now)}; give the flow that "
             "the run began with."
         )
+    kept = record.manifest.get("states", {})
+    for name, number in state_formats(step.aggregator).items():
+        if kept.get(name, 1) != number:
+            raise UsageError(
+                f"run {run_id} keeps states of {name} in form {kept.get(name, 1)} and this version merges form "
+                f"{number}; go on with the version that the run began with, or start a new run."
+            )
 
 
 def check_source(run_id: str, record: StepRecord, step: Step) -> None:
@@ -96,6 +104,12 @@ def check_code(run_id: str, record: StepRecord, step: Step) -> None:
         )
     before = [tuple(part) for part in last.get("code", ())]
     now = [(part.label, part.digest) for part in parts_of(step)]
+    if last.get("fingerprint", 1) != FINGERPRINT_VERSION:
+        raise UsageError(
+            f"Elastic's own way to compare code changed (from {last.get('fingerprint', 1)} to {FINGERPRINT_VERSION}) "
+            f"since run {run_id} began, so your functions cannot be compared and may well be the same; if they are, go "
+            "on with --allow-code-change (allow_code_change=True)."
+        )
     if before == now:
         return
     changed = [label for label, digest in now if (label, digest) not in before]

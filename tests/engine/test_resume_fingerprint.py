@@ -1,18 +1,26 @@
 """A fingerprint tells whether code does something else, and nothing of where it lies or which process asks."""
 
 import functools
+import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+import elastic
+from elastic import aggregators
 from elastic.aggregators import GroupBy, Sum, TopK
-from elastic.engine.fingerprint import fingerprint
+from elastic.core.errors import UsageError
+from elastic.engine.fingerprint import PUBLIC_NAMES, fingerprint, public_name
+from elastic.engine.target import step_at
 
 ROOT = Path(__file__).parents[2]
 ORIGINAL = '''
@@ -44,6 +52,19 @@ class Derived(Base):
 def helper(entry):
     return entry + LIMIT
 
+@functools.lru_cache(maxsize=8)
+def remembered(entry):
+    return entry + 7
+
+def documented(entry):
+    "seven"
+    return "seven"
+
+def made(entry):
+    class Inside:
+        kept = 1
+    return Inside.kept, remembered(entry), documented(entry)
+
 def task(entry, by=2):
     def inner(value):
         return value in {"p", "q", "r"} or helper(value)
@@ -66,9 +87,13 @@ def unused(entry):
 FLOWS = [
     task, helper, closing(3), closing([1, {"k": (2.0, None)}]), Scale(), Scale(5), Derived().go, Derived,
     functools.partial(task, by=4), lambda entry: entry + 1, operator.itemgetter(1), str.split, " ".join, recursive,
+    made,
 ]
 '''
-INDEX = {"task": 0, "closing": 2, "closing-list": 3, "scale": 4, "method": 6, "class": 7, "partial": 8, "lambda": 9}
+INDEX = {
+    "task": 0, "closing": 2, "closing-list": 3, "scale": 4, "method": 6, "class": 7, "partial": 8, "lambda": 9,
+    "made": 14,
+}  # fmt: skip
 
 
 def loaded(text: str) -> list[Any]:
@@ -94,6 +119,11 @@ def test_all_of_these_are_told_apart() -> None:
         ("def unused(entry):\n    return 1", "def unused(entry):\n    return 2"),
         ('"a", "b", "c", "d"', '"d", "c", "b", "a"'),
         ('{"p", "q", "r"}', '{"r", "q", "p"}'),
+        ("def helper(entry):", 'def helper(entry):\n    """Help."""'),
+        ("def task(entry, by=2):", 'def task(entry, by=2):\n    """Work."""'),
+        ("    def inner(value):", '    def inner(value):\n        """Look."""'),
+        ('"""Text."""', '"""Another text."""'),
+        ("        kept = 1\n", '        """A class inside."""\n        kept = 1\n'),
     ],
 )
 def test_what_changes_nothing_changes_no_fingerprint(old: str, new: str) -> None:
@@ -123,6 +153,10 @@ def test_what_changes_nothing_changes_no_fingerprint(old: str, new: str) -> None
         ("return entry + 1\n\nclass", "return entry + 2\n\nclass", "class"),
         ("by=4", "by=5", "partial"),
         ("lambda entry: entry + 1", "lambda entry: entry + 2", "lambda"),
+        ("return entry + 7", "return entry + 8", "made"),
+        ("maxsize=8", "maxsize=9", "made"),
+        ("kept = 1", "kept = 2", "made"),
+        ('"seven"', '"eight"', "made"),
     ],
 )
 def test_what_changes_the_answer_changes_the_fingerprint(old: str, new: str, which: str) -> None:
@@ -183,3 +217,126 @@ def test_an_object_that_holds_itself_has_a_fingerprint() -> None:
     whole: list[Any] = [1]
     whole.append(whole)
     assert fingerprint(whole) != fingerprint([1, [1]])
+
+
+def newest_python() -> str | None:
+    """Return the newest Python of this machine that is newer than this one."""
+    root = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+    candidates = [*map(str, root.glob("versions/3.*/bin/python"))]
+    candidates += filter(None, (shutil.which(f"python3.{minor}") for minor in range(12, 20)))
+    found = {}
+    for path in candidates:
+        asked = subprocess.run(
+            [path, "-c", "import sys; print(*sys.version_info[:3])"], capture_output=True, text=True, check=False
+        )
+        if asked.returncode == 0:
+            found[tuple(map(int, asked.stdout.split()))] = path
+    newest = max(found, default=(0,))
+    return found[newest] if newest[:2] > sys.version_info[:2] else None
+
+
+@pytest.mark.parametrize("which", ["this", "newest"])
+def test_using_code_changes_no_fingerprint_in_any_process(which: str) -> None:
+    python = sys.executable if which == "this" else newest_python()
+    if python is None:
+        pytest.skip("there is no newer Python on this machine")
+    package = find_spec("ray")
+    if package is None:
+        pytest.skip("Ray, with whose cloudpickle functions are sent, is not installed")
+    sending = Path(str(package.origin)).parent / "cloudpickle" / "cloudpickle.py"
+    command = [python, ROOT / "tests/engine/fingerprint_acts.py", ROOT, sending]
+    said = []
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        said.append(json.loads(done.stdout))
+    assert {name: len(set(after)) for name, after in said[0].items()} == dict.fromkeys(said[0], 1)
+    assert said[0] == said[1]
+    assert len({after[0] for after in said[0].values()}) == len(said[0])
+
+
+FLOW = """
+import os
+import elastic
+from elastic import aggregators
+
+GroupBy = getattr(aggregators, "Grouped", None) or aggregators.GroupBy
+
+def fragile(number):
+    if number == 777 and os.environ.get("BROKEN"):
+        raise ValueError("bad")
+    return number % 3, number
+
+flow = elastic.from_range(900, chunk_size=30).map(fragile).aggregate(GroupBy("max"))
+flow = flow.options(cluster="inline", commit_seconds=1e-9, collect_seconds=1e-9, call_seconds=1e-9)
+"""
+
+
+class OtherElastic:
+    """Another version of Elastic: a copy whose sources were edited."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copytree(ROOT / "elastic", folder / "elastic", ignore=shutil.ignore_patterns("__pycache__"))
+
+    def replace(self, pattern: str, text: str) -> None:
+        replaced = 0
+        for path in self.folder.rglob("*.py"):
+            changed, count = re.subn(pattern, text, path.read_text(encoding="utf-8"))
+            if count:
+                path.write_text(changed, encoding="utf-8")
+                replaced += count
+        assert replaced
+
+    def begin(self, flow: Path) -> None:
+        """Run a flow that fails on its way."""
+        environment = {**os.environ, "PYTHONPATH": str(self.folder), "BROKEN": "yes", "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [sys.executable, "-m", "elastic", "flow", "run", f"{flow}:flow"]
+        done = subprocess.run(command, env=environment, cwd=self.folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 1, done.stderr
+        assert "ValueError: bad" in done.stderr
+
+
+@pytest.fixture
+def other_elastic(tmp_path: Path) -> OtherElastic:
+    (tmp_path / "flow.py").write_text(FLOW)
+    return OtherElastic(tmp_path / "other")
+
+
+def test_a_run_goes_on_after_elastic_moved_its_modules_and_renamed_its_classes(
+    other_elastic: OtherElastic, tmp_path: Path
+) -> None:
+    group_by = other_elastic.folder / "elastic/aggregators/group_by.py"
+    group_by.rename(group_by.with_name("grouped.py"))
+    other_elastic.replace(r"aggregators\.group_by", "aggregators.grouped")
+    other_elastic.replace(r"\bGroupBy\b", "Grouped")
+    other_elastic.replace(r"PUBLIC_NAMES: dict\[str, str\] = {}", 'PUBLIC_NAMES = {"Grouped": "GroupBy"}')
+    other_elastic.begin(tmp_path / "flow.py")
+    result = elastic.resume("last", step_at(f"{tmp_path / 'flow.py'}:flow"))
+    assert dict(result.value) == {0: 897, 1: 898, 2: 899}
+    assert result.entries == 900
+
+
+def test_a_run_of_another_fingerprint_is_refused_without_blame(other_elastic: OtherElastic, tmp_path: Path) -> None:
+    other_elastic.replace(r"FINGERPRINT_VERSION = \d+", "FINGERPRINT_VERSION = 1")
+    other_elastic.begin(tmp_path / "flow.py")
+    step = step_at(f"{tmp_path / 'flow.py'}:flow")
+    with pytest.raises(UsageError, match="Elastic's own way to compare code changed"):
+        elastic.resume("last", step)
+    assert dict(elastic.resume("last", step, allow_code_change=True).value) == {0: 897, 1: 898, 2: 899}
+
+
+def test_states_of_another_form_are_not_merged_even_with_other_code(
+    other_elastic: OtherElastic, tmp_path: Path
+) -> None:
+    other_elastic.replace(r"state_format: ClassVar\[int\] = 1", "state_format: ClassVar[int] = 2")
+    other_elastic.begin(tmp_path / "flow.py")
+    with pytest.raises(UsageError, match="keeps states of GroupBy in form 2 and this version merges form 1"):
+        elastic.resume("last", step_at(f"{tmp_path / 'flow.py'}:flow"), allow_code_change=True)
+
+
+def test_no_two_aggregators_of_elastic_share_a_public_name() -> None:
+    kinds = [value for value in vars(aggregators).values() if isinstance(value, type)]
+    assert len({public_name(kind) for kind in kinds}) == len(set(kinds))
+    assert set(PUBLIC_NAMES.values()).isdisjoint(kind.__qualname__ for kind in kinds)

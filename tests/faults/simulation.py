@@ -7,7 +7,7 @@ replay. Simulated: the network, the disk, the clock, and who dies.
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from elastic.core.encoding import unpack
@@ -21,7 +21,6 @@ from elastic.core.start import Start
 from elastic.core.step import StepState
 from elastic.engine.aggregation import Aggregation
 from elastic.engine.cutter import Cutter
-from elastic.engine.fingerprint import parts_of, python_version
 from elastic.engine.master import Master
 from elastic.engine.observers import Observers
 from elastic.engine.placement import GuardedPlacement, placement_of
@@ -30,6 +29,7 @@ from elastic.engine.result import Result
 from elastic.engine.resume import Resumption
 from elastic.engine.run import Onward
 from elastic.engine.step import Step
+from elastic.engine.step_code import code_manifest
 from elastic.persistence.memory_store import MemoryRunStore
 from tests.faults.disk import KEY, RUN_ID, Disk, SimulatedRunStore
 from tests.faults.network import Network
@@ -87,7 +87,7 @@ class SimulatedRun:
         )
         placement = GuardedPlacement(placement_of(world.placement))
         network = world.network(f"m{self.store.epoch}")
-        manifest = {**step.manifest(), "code": [astuple(part) for part in parts_of(step)], "python": python_version()}
+        manifest = {**step.manifest(), **code_manifest(step)}
         ledger = world.parts.ledger(
             settings=world.settings,
             placement=placement,
