@@ -7,6 +7,7 @@ from typing import Any
 from elastic.aggregators.group_by import SumOfGroups
 from elastic.core.aggregator import Aggregator, AnyAggregator
 from elastic.engine.fingerprint import FINGERPRINT_VERSION, fingerprint, public_name, python_version
+from elastic.engine.object_content import is_elastic
 from elastic.engine.step import Step
 
 
@@ -61,4 +62,4 @@ def _label(function: Any) -> str:
     while isinstance(function, partial):
         function = function.func
     named = function if getattr(function, "__qualname__", None) else type(function)
-    return public_name(named) if str(named.__module__).startswith("elastic.") else str(named.__qualname__)
+    return public_name(named) if is_elastic(named) else str(named.__qualname__)

@@ -2,11 +2,13 @@
 
 import functools
 import json
+import operator
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +22,7 @@ from elastic import aggregators
 from elastic.aggregators import GroupBy, Sum, TopK
 from elastic.core.errors import UsageError
 from elastic.engine.fingerprint import PUBLIC_NAMES, fingerprint, public_name
+from elastic.engine.step_code import parts_of
 from elastic.engine.target import step_at
 
 ROOT = Path(__file__).parents[2]
@@ -334,6 +337,14 @@ def test_states_of_another_form_are_not_merged_even_with_other_code(
     other_elastic.begin(tmp_path / "flow.py")
     with pytest.raises(UsageError, match="keeps states of GroupBy in form 2 and this version merges form 1"):
         elastic.resume("last", step_at(f"{tmp_path / 'flow.py'}:flow"), allow_code_change=True)
+
+
+@pytest.mark.parametrize(
+    "function", [str.split, functools.partial(round, 1), abs, len, operator.itemgetter(0), Counter]
+)
+def test_library_functions_of_every_kind_have_a_label(function: Callable[..., Any]) -> None:
+    [part, _] = parts_of(elastic.from_iterable(["a b"]).map(function).step())
+    assert part.label.startswith("map(")
 
 
 def test_no_two_aggregators_of_elastic_share_a_public_name() -> None:
