@@ -22,6 +22,10 @@ _CHUNK = struct.Struct(">QQQ16s")
 #: what is of one run only: attempt, digest of the partial, last link
 _PASSAGE = struct.Struct(">I16s16s")
 
+#: The number of the definition of roots: of the tree, of a leaf, and of the bytes that each source says it has read.
+#: A run keeps it; roots of another number cannot be compared. 1: the bytes of a range were msgpack; 2: they are text.
+ROOT_VERSION = 2
+
 #: Letters of a root that are shown to people: 64 bits.
 SHOWN = 16
 

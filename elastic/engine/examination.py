@@ -7,7 +7,7 @@ from elastic.core.chunk import UNREAD
 from elastic.core.encoding import decompress, digest
 from elastic.core.errors import CorruptStoreError, EncodingError, LedgerError, ReceiptError, StoreError
 from elastic.core.failure import DeadLetter
-from elastic.core.merkle import InputTree, ReceiptTree
+from elastic.core.merkle import ROOT_VERSION, InputTree, ReceiptTree
 from elastic.core.receipt import Seal, decode_token
 from elastic.core.spans import Spans
 from elastic.core.stage import STAGES, Stage
@@ -17,6 +17,7 @@ from elastic.core.tolerance import OnError
 from elastic.engine.archive import nodes_of_masters
 from elastic.engine.chain import Chain
 from elastic.engine.finding import Findings, VerifiedStep
+from elastic.engine.sameness import root_version_of
 from elastic.engine.state_log import Matched, StateLog, named_partials
 from elastic.persistence.inspection import KeptRow, RunInspection
 
@@ -49,6 +50,11 @@ class Examination:
         return StepState(self.record.state).is_complete
 
     @property
+    def root_version(self) -> int:
+        """The number of the definition of its roots."""
+        return root_version_of(self.record)
+
+    @property
     def is_wide(self) -> bool:
         """True when the result was divided by key, and its states lie in files."""
         return self.record.manifest.get("shards") is not None
@@ -65,6 +71,11 @@ class Examination:
                 pass
             self.is_compared = not self.findings.list
         self._check_totals()
+        if self.root_version != ROOT_VERSION:
+            self._notes.append(
+                f"its root is of definition {self.root_version}, and this version of Elastic makes those of definition "
+                f"{ROOT_VERSION}; a run over the same input has another root today"
+            )
         if not self.is_complete:
             self._check_kept_chunks()
         for miscount in self.store.miscounted(record.step, self.snapshot):
@@ -79,6 +90,7 @@ class Examination:
             errors=self._total["failed"] - self._redriven,
             root=_root(self._trees[0]),
             receipts_root=_root(self._trees[1]),
+            root_version=self.root_version,
             notes=tuple(self._notes),
         )
 

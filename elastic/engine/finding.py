@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from elastic.core.chunk import named
-from elastic.core.merkle import SHOWN
+from elastic.core.merkle import ROOT_VERSION, SHOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +59,8 @@ class VerifiedStep:
     root: str
     #: of all that and the receipts as well: no other run has it
     receipts_root: str
+    #: the number of the definition of the roots, see `elastic.core.merkle`
+    root_version: int = ROOT_VERSION
     #: chunks that were read again and compared
     chunks_recomputed: int = 0
     #: chunks whose partial results were computed again and compared

@@ -18,7 +18,7 @@ from elastic.engine.options import GivenOptions
 from elastic.engine.result import Result
 from elastic.engine.resume import counters_of, is_whole, record_of, step_of
 from elastic.engine.run import Onward, Run, home_at
-from elastic.engine.sameness import check_aggregator
+from elastic.engine.sameness import check_aggregator, check_root_version
 from elastic.engine.sharding import with_shards
 from elastic.engine.step import Step
 
@@ -48,6 +48,7 @@ def redrive(run_id: str, step: Step | Flow, *, step_number: int = 0, **options: 
         record = record_of(run, step_number)
         letters = list(run.store.letters(step_number))
         given = with_shards(run.run_id, record, given)
+        check_root_version(run.run_id, record)
         check_aggregator(run.run_id, record, given)
         if not letters:
             return Archive(home_at(given.options.home)).result(run.run_id, step_number, given.aggregator)

@@ -18,7 +18,13 @@ from elastic.engine.options import GivenOptions
 from elastic.engine.replay import Remains, Replay
 from elastic.engine.result import Result
 from elastic.engine.run import Onward, Run
-from elastic.engine.sameness import check_aggregator, check_code, check_entries, check_source
+from elastic.engine.sameness import (
+    check_aggregator,
+    check_code,
+    check_entries,
+    check_root_version,
+    check_source,
+)
 from elastic.engine.sharding import with_shards
 from elastic.engine.step import Step
 
@@ -49,6 +55,7 @@ class Resumption:
             raise _complete(run.run_id, number)
         step = with_shards(run.run_id, record, step)
         check_aggregator(run.run_id, record, step)
+        check_root_version(run.run_id, record)
         check_source(run.run_id, record, step)
         if not allow_code_change:
             check_code(run.run_id, record, step)

@@ -10,6 +10,7 @@ from typing import Any
 from elastic.core.clock import Clock
 from elastic.core.errors import ElasticError, SourceError
 from elastic.core.ledger import Ledger
+from elastic.core.merkle import ROOT_VERSION
 from elastic.core.program import Program
 from elastic.core.receipt import Seal
 from elastic.core.source import Reader
@@ -125,7 +126,7 @@ class Run:
         aggregator, aggregation = aggregation_of(step, self.folder, place, self._key)
         program = Program(reader, step.transforms, aggregator, options.tolerance, self._key, self.run_id, number)
         onward = onward or Onward(Cutter(source, self.clock, trim=options.trim), Start())
-        manifest = {**described, **code_manifest(step), **(notes or {})}
+        manifest = {**described, **code_manifest(step), "root": ROOT_VERSION, **(notes or {})}
         cluster = cluster_of(options.cluster, os.environ)
         if options.chaos is not None:
             check_chaos(options.chaos, cluster)

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from elastic.core.errors import SourceError, UsageError
+from elastic.core.merkle import ROOT_VERSION
 from elastic.core.store import RunStore, StepRecord
 from elastic.engine.cutter import Cutter
 from elastic.engine.fingerprint import FINGERPRINT_VERSION, python_version
@@ -19,6 +20,9 @@ _OF_ITERABLES = ("type", "entries")
 
 #: Kinds of sources whose entries cost nothing to read again.
 _IN_MEMORY = ("iterable", "iterables")
+
+#: The definition of the roots of runs that do not say which.
+_FIRST_KEPT_ROOT = 2
 
 _AGGREGATE = "aggregate("
 
@@ -59,6 +63,25 @@ def check_source(run_id: str, record: StepRecord, step: Step) -> None:
         raise UsageError(
             f"run {run_id} reads a source with {name}={before.get(name)!r} and that of the flow given has "
             f"{name}={now.get(name)!r}; give the flow that the run began with, or start a new run."
+        )
+
+
+def root_version_of(record: StepRecord) -> int:
+    """Return the number of the definition of roots, and of digests of what was read, that a step began with."""
+    return int(record.manifest.get("root", _FIRST_KEPT_ROOT))
+
+
+def check_root_version(run_id: str, record: StepRecord) -> None:
+    """Refuse a step whose digests of what was read cannot be compared with those of today.
+
+    Raises:
+        UsageError: They cannot; names both definitions.
+    """
+    version = root_version_of(record)
+    if version != ROOT_VERSION:
+        raise UsageError(
+            f"run {run_id} has digests of its input by definition {version} and this version of Elastic makes those of "
+            f"definition {ROOT_VERSION}; use the version that the run began with, or start a new run."
         )
 
 

@@ -11,6 +11,7 @@ from elastic.engine.flow import Flow
 from elastic.engine.recomputation import Recomputation
 from elastic.engine.resume import step_of
 from elastic.engine.run import home_at
+from elastic.engine.sameness import check_root_version
 from elastic.engine.shard_examination import ShardExamination
 from elastic.engine.step import Step
 from elastic.persistence.inspection import RunInspection
@@ -96,6 +97,7 @@ def _verified(
             if examination.is_compared and examination.is_wide:
                 ShardExamination(examination).check(None if given is None or not recompute else given.aggregator)
             if recompute and given is not None and not found.list:
+                check_root_version(store.run_id, examination.record)
                 verified = Recomputation(examination, given, recompute).compare(verified)
             steps.append(verified)
         except CorruptStoreError as error:

@@ -11,6 +11,8 @@ import pytest
 import elastic
 from elastic.aggregators import Collect, Emit
 from elastic.core.errors import StepFailedError, UnknownRunError, UsageError
+from elastic.core.merkle import ROOT_VERSION
+from elastic.engine.run import run
 
 LINES = [f"line {number} " + "x" * (number % 50) for number in range(2_000)]
 
@@ -266,3 +268,21 @@ def test_a_source_for_one_reading_cannot_be_recomputed() -> None:
 def test_a_run_that_is_not_there_is_unknown() -> None:
     with pytest.raises(UnknownRunError):
         elastic.verify("20261120-231512-4f9a2c1b7d3e")
+
+
+def test_a_run_whose_root_has_another_definition_says_so_and_is_compared_with_nothing_of_today() -> None:
+    step = elastic.from_range(100, chunk_size=10).aggregate("sum").step(cluster="inline")
+    run_id = run(step, notes={"root": 1}).run_id
+    verified = elastic.verify(run_id)
+    [seen] = verified.steps
+    assert verified.ok
+    assert seen.root_version == 1
+    assert "its root is of definition 1" in seen.notes[0]
+    with pytest.raises(UsageError, match="digests of its input by definition 1"):
+        elastic.verify(run_id, step, recompute=1.0)
+
+
+def test_a_run_whose_root_has_the_definition_of_today_has_no_note() -> None:
+    run_id = elastic.from_range(100, chunk_size=10).aggregate("sum").run(cluster="inline").run_id
+    [seen] = elastic.verify(run_id).steps
+    assert (seen.root_version, seen.notes) == (ROOT_VERSION, ())
