@@ -1,7 +1,8 @@
 """The cell: runs one chunk in a process of its own, entry by entry, to find those that end or hang a process.
 
-The process loads the program once and forks for each try; what is running now is noted in memory that the forks
-share, so when a fork ends before its result is there, the entry is known and the next fork leaves it out.
+The process loads the program once and forks for each try. What is running now is noted in memory that the forks share,
+so when a fork ends before its result is there, the entry is known and the next fork leaves it out. If the program has
+started threads of a library, which a fork would not have, each fork loads the program itself.
 """
 
 import subprocess

@@ -6,16 +6,19 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from types import ModuleType
 from typing import Any
 
+from elastic.core.native_threads import has_native_threads
 from elastic.dag.key import TaskKey
 from elastic.dag.state import TaskState
 from elastic.executors.command import Command
 from elastic.executors.executor import Executor, Runner
-from elastic.executors.process import ending_of, serve
+from elastic.executors.process import Birth, Surroundings, ending_of, serve
 
 #: Seconds that a process has to end after it was asked to.
 GRACE = 10.0
@@ -46,8 +49,9 @@ class LocalExecutor(Executor):
 
     Args:
         parallelism: How many processes there may be.
-        start_method: `fork` or `spawn`. By default processes are forked, unless this one is connected to Ray, which
-            does not survive that.
+        start_method: `fork`, `spawn` or `forkserver`. By default processes are forked where that is safe. Where this
+            process has threads that Python did not start, a clean server process forks them: a copy of this one
+            might wait for ever for locks and threads that it does not have.
     """
 
     def __init__(self, parallelism: int = 16, start_method: str | None = None) -> None:
@@ -112,17 +116,35 @@ class LocalExecutor(Executor):
         return next((worker for worker in self._workers if worker.key is None), None) or self._started()
 
     def _started(self) -> _Worker:
-        context: Any = multiprocessing.get_context(self._start_method or _start_method())
+        method = self._start_method or _start_method()
+        context: Any = multiprocessing.get_context(method)
         ours, theirs = context.Pipe()
-        forked = context.get_start_method() == "fork"
-        others = [ours, *(worker.connection for worker in self._workers)] if forked else []
-        process = context.Process(target=serve, args=(theirs, self._runner, os.getpid(), others), name="elastic-worker")
-        with _signals_blocked():
+        others = [ours, *(worker.connection for worker in self._workers)] if method == "fork" else []
+        birth = Birth(
+            parent=None if method == "forkserver" else os.getpid(),
+            others=others,
+            # The server keeps the surroundings that it was started in.
+            surroundings=None if method == "fork" else Surroundings.of_this_process(),
+        )
+        process = context.Process(target=serve, args=(theirs, self._runner, birth), name="elastic-worker")
+        with _signals_blocked(), contextlib.nullcontext() if method == "fork" else self._clean(method):
             process.start()
         theirs.close()
         worker = _Worker(process, ours)
         self._workers.append(worker)
         return worker
+
+    @contextlib.contextmanager
+    def _clean(self, method: str) -> Iterator[None]:
+        """Start processes that do not run the user's program again, as multiprocessing would have them do."""
+        if method == "forkserver":
+            # Without effect once the server is there.
+            multiprocessing.set_forkserver_preload([serve.__module__, type(self._runner).__module__])
+        program, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = program
 
     def _listen(self, worker: _Worker) -> None:
         try:
@@ -176,8 +198,7 @@ class LocalExecutor(Executor):
 
 
 def _start_method() -> str:
-    ray = sys.modules.get("ray")
-    return "spawn" if ray is not None and ray.is_initialized() else "fork"
+    return "forkserver" if has_native_threads() else "fork"
 
 
 @contextlib.contextmanager

@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from elastic.dag.key import TaskKey
@@ -24,22 +26,55 @@ class Stopped(BaseException):
     """Raised in a process that is told to end. No Exception, so that user code does not hold it up."""
 
 
-def serve(connection: Connection, runner: Runner | None, parent: int, others: Sequence[Connection]) -> None:
-    """Run commands that come through a connection, until nobody is at its other end.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a process inherits by a fork, for one that was not forked from the process that wants it."""
+
+    environment: Mapping[str, str]
+    folder: Path
+
+    @classmethod
+    def of_this_process(cls) -> "Surroundings":
+        """Return those of this process."""
+        return cls(environment=dict(os.environ), folder=Path.cwd())
+
+    def enter(self) -> None:
+        """Make them those of this process."""
+        os.environ.clear()
+        os.environ.update(self.environment)
+        with contextlib.suppress(OSError):
+            os.chdir(self.folder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Birth:
+    """How a process came into being."""
+
+    #: the process that must still be its parent; None for the server that forks, which ends with the one that asked
+    parent: int | None
+    #: ends of connections that belong to the parent, and came along with a fork
+    others: Sequence[Connection] = ()
+    #: None for those that it was born with
+    surroundings: Surroundings | None = None
+
+
+def serve(connection: Connection, runner: Runner | None, birth: Birth) -> None:
+    """Run commands that come through a connection, until the process at its other end closes it.
 
     Args:
         connection: Brings `(key, command)` or None, and takes `(is_done, account or what went wrong)`.
         runner: Runs a command; None runs it as a program.
-        parent: The process that started this one.
-        others: Ends of connections that belong to the parent, and came along with a fork.
+        birth: How this process came into being.
     """
-    for other in others:
+    for other in birth.others:
         with contextlib.suppress(OSError):
             os.close(other.fileno())
+    if birth.surroundings is not None:
+        birth.surroundings.enter()
     # What the parent wants done at its end is not for this process to do.
     atexit._clear()
     try:
-        _become_own_group(parent)
+        _become_own_group(birth.parent)
         while (wanted := connection.recv()) is not None:
             key, command = wanted
             answer = _run(runner, key, command)
@@ -84,7 +119,7 @@ def _run(runner: Runner | None, key: TaskKey, command: Command) -> tuple[bool, A
         return False, traceback.format_exc()
 
 
-def _become_own_group(parent: int) -> None:
+def _become_own_group(parent: int | None) -> None:
     """Leave the group of the parent, so that a terminal's Ctrl-C is for the parent alone, and end with it."""
     with contextlib.suppress(OSError):
         os.setsid()
@@ -94,7 +129,7 @@ def _become_own_group(parent: int) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != parent:
+    if parent is not None and os.getppid() != parent:
         raise SystemExit
 
 

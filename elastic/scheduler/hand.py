@@ -41,6 +41,11 @@ class Hand:
         return cls(order, None if time_limit is None else time.monotonic() + time_limit + _OVERTIME)
 
     @property
+    def is_overdue(self) -> bool:
+        """Whether it has to be killed because it takes too long."""
+        return self.deadline is not None and self.deadline < time.monotonic()
+
+    @property
     def attempt_uuid(self) -> str:
         """The attempt."""
         return self.order.facts.attempt_uuid
@@ -64,8 +69,7 @@ class Hands:
 
     def overdue(self) -> list[TaskKey]:
         """Return what has to be killed because it takes too long."""
-        now = time.monotonic()
-        return [key for key, hand in self.held.items() if hand.deadline is not None and hand.deadline < now]
+        return [key for key, hand in self.held.items() if hand.is_overdue]
 
     def refuse(self, keys: Iterable[TaskKey], seconds: float) -> None:
         """Do not ask for some instances for a while."""

@@ -1,12 +1,11 @@
 """What a worker process does with a command: it knows the DAG already, and runs the attempt that is ordered."""
 
 import contextlib
-import logging
 import os
-import sys
 from pathlib import Path
 from typing import Any, TextIO
 
+from elastic.core.errors import UsageError
 from elastic.dag.bag import DagBag
 from elastic.dag.dag import DAG
 from elastic.dag.key import TaskKey
@@ -16,8 +15,6 @@ from elastic.scheduler.claiming import claim
 from elastic.scheduler.lease import kept
 from elastic.scheduler.order import Order, Report
 from elastic.scheduler.site import Site
-
-_log = logging.getLogger("elastic.scheduler")
 
 
 class AttemptRunner:
@@ -54,8 +51,9 @@ class AttemptRunner:
             return run_attempt(task, order, self._site, terminal=terminal, capture=terminal is None)
 
     def __getstate__(self) -> dict[str, Any]:
-        packed = None if self._dag is None or self._dag.is_of_file else _packed(self._dag)
-        return {**self.__dict__, "_dag": None, "_site": None, "_terminal": None, "_packed": packed}
+        if self._packed is None and self._dag is not None and not self._dag.is_of_file:
+            self._packed = _packed(self._dag)
+        return {**self.__dict__, "_dag": None, "_site": None, "_terminal": None}
 
     def _found(self) -> DAG:
         if self._packed is not None:
@@ -67,16 +65,20 @@ class AttemptRunner:
         return DagBag(Path(self._place), root=self._root).get_dag(self._dag_id)
 
 
-def _packed(dag: DAG) -> bytes | None:
-    """Return a DAG as bytes, or None if there is no way."""
-    # Processes are not forked where Ray is connected; without Ray nobody pays for importing it.
-    if "ray" not in sys.modules:
-        return None
+def _packed(dag: DAG) -> bytes:
+    """Return a DAG that is in no file of DAGs as bytes.
+
+    Raises:
+        UsageError: It holds something that cannot be given to another process.
+    """
+    # Only processes that are not forked are given a DAG so, and Ray takes a while to import.
     from ray import cloudpickle
 
     try:
         found: bytes = cloudpickle.dumps(dag)  # type: ignore[no-untyped-call]
     except Exception as error:
-        _log.debug("DAG %s cannot be given to another process (%s)", dag.dag_id, error)
-        return None
+        raise UsageError(
+            f"DAG {dag.dag_id!r} was made in this program and cannot be given to the processes of its tasks ({error}); "
+            "define it in a file of its own, or run it with executor='inline'."
+        ) from error
     return found

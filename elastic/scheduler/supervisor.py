@@ -185,6 +185,8 @@ class Supervisor:
             self._refresh()
             return None
         why = event.error or f"{type(self.executor).__name__} says that it ended, but the attempt itself does not"
+        if hand.is_overdue:
+            why = f"it took longer than its execution_timeout, and did not hear that; {why}"
         failed = retry_or_fail(self.dag.get_task(event.key.task_id), hand.order, why, event.exit_code)
         ending = replace(failed, expected=row.state)
         return _Heard(event.key, Report(ending=ending), ending)

@@ -1,8 +1,10 @@
 """One contract for all executors, a user's own included."""
 
+import faulthandler
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from executor_samples import PlainExecutor, events_of, key_of, python, states_of
 
 from elastic.core.errors import UsageError
+from elastic.core.native_threads import has_native_threads
 from elastic.dag.state import TaskState
 from elastic.executors import Command, Executor, InlineExecutor, LocalExecutor, RayExecutor, SequentialExecutor
 from elastic.executors.choice import executor_of
@@ -17,7 +20,15 @@ from elastic.executors.ray_executor import options_of
 
 
 @pytest.fixture(
-    params=["plain", "inline", "sequential", "local", "spawned", pytest.param("ray", marks=pytest.mark.cluster)]
+    params=[
+        "plain",
+        "inline",
+        "sequential",
+        "local",
+        "spawned",
+        "served",
+        pytest.param("ray", marks=pytest.mark.cluster),
+    ]
 )
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
     if request.param == "ray":
@@ -28,6 +39,7 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
         "sequential": SequentialExecutor,
         "local": lambda: LocalExecutor(3, "fork"),
         "spawned": lambda: LocalExecutor(2, "spawn"),
+        "served": lambda: LocalExecutor(2, "forkserver"),
         "ray": lambda: RayExecutor(2, "local"),
     }
     executor = made[request.param]()
@@ -92,6 +104,41 @@ while not (here / "go").exists():
 
 def _pid(key: object, command: Command) -> int:
     return os.getpid()
+
+
+def _parent(key: object, command: Command) -> int:
+    return os.getppid()
+
+
+@pytest.fixture
+def _native_thread() -> Iterator[None]:
+    # Its watch is a thread that Python does not know.
+    faulthandler.dump_traceback_later(10_000)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.mark.usefixtures("_native_thread")
+def test_a_process_with_threads_of_libraries_is_not_forked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    executor = LocalExecutor(1)
+    executor.start(_parent)
+    executor.queue_command(key_of("one"), Command(words=()))
+    assert events_of(executor, 1)["one"].account != os.getpid()
+    executor.end()
+    monkeypatch.setenv("SURROUNDINGS", "new")
+    monkeypatch.chdir(tmp_path)
+    executor = LocalExecutor(1)
+    executor.start()
+    executor.queue_command(key_of("two"), python("import os; os.mkdir(os.environ['SURROUNDINGS'])"))
+    assert states_of(events_of(executor, 1)) == {"two": TaskState.SUCCESS}
+    assert (tmp_path / "new").is_dir()
+    executor.end()
+
+
+def test_threads_of_python_are_no_reason_not_to_fork() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result()
+        assert not has_native_threads()
 
 
 def _obey(key: object, command: Command) -> Any:

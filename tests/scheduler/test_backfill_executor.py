@@ -1,18 +1,22 @@
 """Backfills with executors that run each attempt as a program: a user's own, and Ray."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from run_samples import START, attempts, dag_of, noted, ran, run
 
+from elastic.core.errors import UsageError
 from elastic.dag.bag import DagBag
 from elastic.dag.key import TaskKey
 from elastic.dag.state import TaskState
 from elastic.executors import Command, Executor, LocalExecutor, RayExecutor
+from elastic.operators import PythonOperator
 from elastic.scheduler.backfill import BackfillWishes, backfill
 from elastic.scheduler.site import Site
 from elastic.scheduler.summary import Summary
@@ -122,8 +126,14 @@ def _folder_with_helpers(folder: Path, cluster: str) -> Path:
 
 @pytest.mark.parametrize(
     "executor",
-    [lambda: "inline", lambda: LocalExecutor(2, "fork"), lambda: LocalExecutor(2, "spawn"), PopenExecutor],
-    ids=["inline", "forked", "spawned", "programs"],
+    [
+        lambda: "inline",
+        lambda: LocalExecutor(2, "fork"),
+        lambda: LocalExecutor(2, "spawn"),
+        lambda: LocalExecutor(2, "forkserver"),
+        PopenExecutor,
+    ],
+    ids=["inline", "forked", "spawned", "served", "programs"],
 )
 def test_each_dag_runs_with_the_helper_modules_of_its_own_file(executor: Callable[[], object], tmp_path: Path) -> None:
     bag = DagBag(_folder_with_helpers(tmp_path, "inline"))
@@ -140,6 +150,61 @@ def test_workers_of_a_flow_have_the_helper_modules_of_its_dag(tmp_path: Path) ->
     for name in ("a", "b"):
         wishes = BackfillWishes(start=START, executor="inline")
         assert backfill(Site.of(), bag.get_dag(name), wishes, lambda line: None).counts == {"success": 2}
+
+
+#: Polars hands work to threads of its own, which no fork of this program would have.
+SCRIPT = """
+import polars
+import time
+from elastic import DAG
+from elastic.operators import PythonOperator
+
+
+def count():
+    return polars.DataFrame({"a": range(50_000)}).lazy().group_by("a").len().collect().height
+
+
+print("begins")
+count()
+dag = DAG("script", start_date="2016-02-22")
+PythonOperator(task_id="counts", python_callable=count, dag=dag)
+PythonOperator(task_id="sleeps", python_callable=lambda: time.sleep(1_000), execution_timeout=0.1, dag=dag)
+print(dag.run().counts)
+"""
+
+
+def test_a_script_with_threads_of_a_library_runs_its_dag_and_time_limits_are_heard(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=150, check=True)
+    lines = done.stdout.splitlines()
+    # No task process runs the script again.
+    assert lines.count("begins") == 1
+    assert lines[-1] == "{'failed': 1, 'success': 1}"
+
+
+def test_a_dag_that_cannot_be_given_to_task_processes_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    dag = dag_of("made_here")
+    lock = threading.Lock()
+    PythonOperator(task_id="t", python_callable=lambda: lock.acquire(), dag=dag)
+    with pytest.raises(UsageError, match=r"'made_here' was made in this program and cannot be given .* executor='inl"):
+        run(dag, executor=LocalExecutor(1, "forkserver"))
+
+
+def test_a_task_that_does_not_hear_its_time_limit_is_ended_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("elastic.scheduler.hand._OVERTIME", 0.0)
+
+    def deaf() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+        signal.pause()
+
+    dag = dag_of()
+    PythonOperator(task_id="t", python_callable=deaf, execution_timeout=0.1, dag=dag)
+    assert run(dag, executor="local").counts == {"failed": 1}
+    (attempt,) = attempts(dag, "t")
+    assert (attempt.error or "").startswith(
+        "it took longer than its execution_timeout, and did not hear that; its proc"
+    )
 
 
 @pytest.mark.cluster
