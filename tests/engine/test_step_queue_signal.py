@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 from queue_samples import Held, adding, failing, hopeless
 
-import elastic
-from elastic.core.receipt import Receipt
+from elastic.core.chaos import Chaos, Spirit
 from elastic.engine.step_queue import StepQueue
+
+#: Many calls, so that there is something to strike.
+BUSY: dict[str, Any] = {"call_seconds": 1e-9, "collect_seconds": 1e-3}
 
 
 @pytest.fixture
@@ -52,14 +54,6 @@ def test_a_queue_that_nobody_plays_can_be_left(queue: StepQueue) -> None:
 
 
 def test_each_state_of_a_step_can_be_seen(queue: StepQueue) -> None:
-    class Lossy(elastic.Interceptor):
-        """Makes the ledger send a chunk again, as the loss of a worker would."""
-
-        def distributed(self, receipt: Receipt, task_count: int) -> None:
-            master = queue._steps[-1].master
-            assert master is not None
-            master.ledger.counters["chunks_sent_again"] = 1
-
     held = Held()
     queue.add(held.step())
     seen = list(queue.states())
@@ -73,11 +67,14 @@ def test_each_state_of_a_step_can_be_seen(queue: StepQueue) -> None:
     queue.play_step()
     queue.wait()
     seen += queue.states()
-    queue.add(adding(1).with_options(interceptor=Lossy))
+    # Calls are lost on their way, so the ledger sends their chunks again.
+    queue.add(adding(*range(50)).with_options(chaos=Chaos(spirits=(Spirit.RAISE,), rate=0.5, seed=1), **BUSY))
     queue.play_step()
     queue.wait()
     seen += queue.states()
     assert list(dict.fromkeys(seen)) == ["queued", "in_progress", "complete", "error", "complete_with_retries"]
+    assert queue.results()[-1].value == sum(range(50))
+    assert queue.results()[-1].counters["chunks_sent_again"] >= 1
     assert queue.signal_step("complete_with_retries") == "ok"
     assert queue.signal_step("complete") == "invalid_status_update"
 

@@ -28,6 +28,10 @@ def fragile(number: int) -> list[tuple[str, int]]:
     return pairs(number)
 
 
+def fragile_at_the_end(number: int) -> list[tuple[str, int]]:
+    return fragile(number) if number > 350 else pairs(number)
+
+
 def flow(aggregator: Any = SumByKey, function: Any = pairs) -> elastic.Flow:
     return elastic.from_range(400, chunk_size=10).flat_map(function).aggregate(aggregator)
 
@@ -101,8 +105,11 @@ def test_a_kept_result_is_read_by_a_later_process() -> None:
 
 def test_what_there_is_so_far_can_be_read(home: Path) -> None:
     with pytest.raises(elastic.ElasticError):
-        flow(function=fragile).run(cluster="inline", shards=2, call_seconds=1e-9, collect_seconds=1e-9)
-    so_far = elastic.result_of("last", flow(function=fragile))
+        flow(function=fragile_at_the_end).run(
+            cluster="inline", shards=2, call_seconds=1e-9, look_ahead=4, collect_seconds=1e-9, commit_seconds=1e-9
+        )
+    so_far = elastic.result_of("last", flow(function=fragile_at_the_end))
+    assert so_far.value
     assert set(so_far.value) <= set(SUMS)
     assert all(so_far.value[key] <= SUMS[key] for key in so_far.value)
     resumed = elastic.resume("last", flow(), allow_code_change=True, cluster="inline", workers=1)

@@ -1,14 +1,19 @@
 """The tutorial of Flux, line by line."""
 
+import logging
 import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from elastic.hooks import SqlHook
+from elastic.dag import BaseOperator
+from elastic.dag.state import TaskState
+from elastic.hooks import MySqlHook, SqlHook
+from elastic.operators import MySqlOperator
 from elastic.testing import MariaDbServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +94,7 @@ def test_a_dag_of_two_tasks_shows_its_tree_what_it_queues_and_a_summary(tutorial
     assert printed[at + 8 : at + 11] == ["Run summary:", "  success: 6", "  runs: 3 success"]
 
 
-def test_the_three_templates_are_rendered(tutorial: tuple[str, list[str]]) -> None:
+def test_templates_have_the_date_macros_params_and_logic(tutorial: tuple[str, list[str]]) -> None:
     url, _ = tutorial
     rows = SqlHook(url=url).get_records("select day, page, number from visits where page <> 'home' order by day, page")
     guesses = [(day, number) for day, page, number in rows if page == "guess"]
@@ -102,6 +107,57 @@ def test_the_three_templates_are_rendered(tutorial: tuple[str, list[str]]) -> No
     # 1 about and 3 home by then; then all of that again, and what was guessed.
     assert 4 <= totals[DAYS[0]] < 5
     assert totals[DAYS[1]] == pytest.approx(4 + totals[DAYS[0]] + guesses[0][1])
+
+
+class OldOperator(BaseOperator):
+    """Writes a query's first cell to the log, in the way of operators written for Flux."""
+
+    __mapper_args__ = {"polymorphic_identity": "OldOperator"}  # noqa: RUF012 - as such classes have it
+    template_fields = ("sql",)
+
+    def __init__(self, sql, mysql_dbid, *args, **kwargs):  # type: ignore[no-untyped-def]
+        super(OldOperator, self).__init__(*args, **kwargs)  # noqa: UP008 - as such classes have it
+        self.hook = MySqlHook(mysql_dbid=mysql_dbid)
+        self.sql = sql
+
+    def execute(self, execution_date):  # type: ignore[no-untyped-def]
+        logging.info("Found: " + str(self.hook.get_records(self.sql)[0][0]))  # noqa: G003 - as such classes do
+
+
+@pytest.fixture
+def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SqlHook:
+    """A database under the connection id of the tutorial."""
+    url = f"sqlite:///{tmp_path}/tables"
+    monkeypatch.setenv("ELASTIC_CONN_LOCAL_MYSQL", url)
+    return SqlHook(url=url)
+
+
+@pytest.mark.usefixtures("tables")
+def test_an_operator_written_for_flux_runs_as_it_is(home: Path) -> None:
+    day = datetime(2014, 9, 15, tzinfo=UTC)
+    OldOperator("select '{{ ds }}'", "local_mysql", task_id="old", owner="max").run(day, day)
+    (log,) = home.glob("logs/*/old/2014-09-15T00:00:00")
+    assert any(re.fullmatch(STAMP + "Found: 2014-09-15", line) for line in log.read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("macro", "reason"),
+    [
+        ("macros.hive.latest_partition_for_table('visits')", "macros has no 'hive'"),
+        ("macros.latest_partition_for_table('visits')", "macros has no 'latest_partition_for_table'"),
+    ],
+)
+def test_a_template_with_a_macro_of_hive_fails_with_the_name_that_is_missing_and_runs_nothing(
+    macro: str, reason: str, tables: SqlHook, home: Path
+) -> None:
+    tables.run("create table visits (day varchar(30))")
+    day = datetime(2014, 9, 15, tzinfo=UTC)
+    sql = ["insert into visits values ('one')", f"select '{{{{ {macro} }}}}'"]
+    task = MySqlOperator(task_id="hive", sql=sql, mysql_dbid="local_mysql")
+    assert list(task.run(day, day).values()) == [TaskState.FAILED]
+    (log,) = home.glob("logs/*/hive/2014-09-15T00:00:00")
+    assert reason in log.read_text()
+    assert tables.get_records("select * from visits") == []
 
 
 def test_an_operator_of_a_dozen_lines_is_run_like_any_other(tutorial: tuple[str, list[str]]) -> None:

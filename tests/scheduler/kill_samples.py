@@ -122,8 +122,10 @@ def until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> No
 
 
 def pids(folder: Path) -> list[int]:
-    """Return the processes of tasks that wait."""
-    return [int(path.name.removeprefix("pid-")) for path in folder.glob("pid-*")]
+    """Return the processes of tasks that wait, of which there is at least one."""
+    found = [int(path.name.removeprefix("pid-")) for path in folder.glob("pid-*")]
+    assert found, "no task has begun"
+    return found
 
 
 def has_ended(pid: int) -> bool:

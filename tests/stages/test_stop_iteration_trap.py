@@ -16,10 +16,6 @@ PRICES = [5, 20, 50, 200, 2000, 7, 3000]
 LIMITS = [10, 40, 100, 1000]
 
 
-def price_class(price: int) -> int:
-    return next(number for number, limit in enumerate(LIMITS) if limit > price)
-
-
 def stop(entry: Any) -> Any:
     raise StopIteration
 
@@ -36,11 +32,20 @@ def test_the_trap_is_there_and_the_known_answer_names_the_first_entry_that_falls
         flow.run(cluster=cluster)
 
 
-def test_the_other_five_prices_have_a_class() -> None:
-    kept = [price for price in PRICES if price < 1000]
-    assert elastic.from_iterable(kept).map(price_class).aggregate(Collect()).run(cluster="inline").value == [
-        0, 1, 2, 3, 0,
-    ]  # fmt: skip
+def test_the_known_answer_names_both_entries_and_keeps_the_other_five(cluster: str) -> None:
+    limits = LIMITS
+
+    def classify(price: int) -> int:
+        return next(number for number, limit in enumerate(limits) if limit > price)
+
+    flow = elastic.from_iterable(PRICES, chunk_size=3).map(classify).aggregate(Collect())
+    result = flow.run(cluster=cluster, on_error="dead-letter")
+    assert result.value == [0, 1, 2, 3, 0]
+    assert (result.entries, result.errors) == (7, 2)
+    assert [letter.failure.index + 3 * letter.failure.chunk_id for letter in elastic.dead_letters(result.run_id)] == [
+        4,
+        6,
+    ]
 
 
 def stopping_generator(bad: int) -> Callable[[int], Iterator[int]]:
