@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elastic.core.errors import StoreError, UnknownRunError, UsageError
+from elastic.core.local_path import local_path
 
 #: The file that makes a folder a run.
 RUN_FILE = "run.sqlite"
@@ -48,11 +49,11 @@ class Home:
         """Return the home that `ELASTIC_HOME` names, else `~/.elastic`. Nothing is created.
 
         Raises:
-            UsageError: The user has no home directory and `ELASTIC_HOME` is not set.
+            UsageError: It is a URL, or the user has no home directory and `ELASTIC_HOME` is not set.
         """
         named = environment.get("ELASTIC_HOME") or "~/.elastic"
         try:
-            return cls(Path(named).expanduser().absolute())
+            return cls(local_path("ELASTIC_HOME", named).expanduser().absolute())
         except RuntimeError as error:
             raise UsageError(f"{named!r} leads nowhere ({error}); set ELASTIC_HOME to a folder.") from error
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic.core.errors import UsageError
+from elastic.core.local_path import local_path
 from elastic.core.text import json_text
 
 #: Bytes of a file that is imported, at most.
@@ -39,6 +40,7 @@ def write_document(path: Path, content: dict[str, Any]) -> None:
     Raises:
         UsageError: It cannot be written.
     """
+    local_path("FILE", path)
     if path.suffix.lower() in (".yaml", ".yml"):
         import yaml
 

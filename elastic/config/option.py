@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from elastic.core.errors import UsageError
+from elastic.core.local_path import local_path
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
@@ -25,6 +26,8 @@ class Option:
     is_secret: bool = False
     #: the least value that is allowed
     least: float | None = None
+    #: the path of a local file or folder
+    is_path: bool = False
 
     @property
     def name(self) -> str:
@@ -51,6 +54,8 @@ class Option:
             shown = "what it holds" if self.is_secret else repr(value)
             least = "" if self.least is None else f" of at least {self.least:g}"
             raise UsageError(f"{place}: {self.name} must be {_NAMES[self.kind]}{least}, not {shown}.")
+        if self.is_path:
+            local_path(f"{place}: {self.name}", read, doing="using")
         return read
 
 
@@ -84,7 +89,9 @@ _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 #: `{home}` stands for ELASTIC_HOME.
 OPTIONS: tuple[Option, ...] = (
-    Option(section="core", key="dags_folder", kind=str, default="{home}/dags", doc="Where DAG files lie."),
+    Option(
+        section="core", key="dags_folder", kind=str, default="{home}/dags", is_path=True, doc="Where DAG files lie."
+    ),
     Option(section="core", key="executor", kind=str, default="local", doc="What runs tasks: sequential, local, ray."),
     Option(
         section="core",
@@ -120,13 +127,19 @@ OPTIONS: tuple[Option, ...] = (
         doc="Seconds to try again while the database is away.",
     ),
     Option(
-        section="logs", key="folder", kind=str, default="{home}/logs", doc="Logs of tasks: <dag>/<task>/<logical date>."
+        section="logs",
+        key="folder",
+        kind=str,
+        default="{home}/logs",
+        is_path=True,
+        doc="Logs of tasks: <dag>/<task>/<logical date>.",
     ),
     Option(
         section="logs",
         key="flow_folder",
         kind=str,
         default="",
+        is_path=True,
         doc="Logs of flows and steps: <flow>/<flow>.log, <flow>/<step>.log; empty for none.",
     ),
     Option(section="logs", key="in_database", kind=bool, default=True, doc="Keep the lines of flows in the database."),
@@ -144,6 +157,7 @@ OPTIONS: tuple[Option, ...] = (
         key="fernet_key_path",
         kind=str,
         default="{home}/fernet.key",
+        is_path=True,
         doc="The file that holds the keys, one a line, when fernet_key is empty; only its owner may read it.",
     ),
     Option(
@@ -167,6 +181,7 @@ OPTIONS: tuple[Option, ...] = (
         key="signing_key_path",
         kind=str,
         default="{home}/bundle.key",
+        is_path=True,
         doc="The key that bundles are signed with.",
     ),
 )

@@ -12,6 +12,7 @@ from elastic.core.chaos import Chaos, chaos_of, chaos_of_spirits
 from elastic.core.errors import UsageError
 from elastic.core.heartbeat import Heartbeat
 from elastic.core.interceptor import Interceptor
+from elastic.core.local_path import local_path
 from elastic.core.placement import Placement
 from elastic.core.settings import Settings
 from elastic.core.tolerance import OnError, Tolerance
@@ -196,7 +197,7 @@ _PREPARED = {"on_error": _on_error, "retries": _retries}
 def _folder(name: str, value: Any) -> Path:
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         raise UsageError(f"{name}={value!r} must be the path of a folder.")
-    return Path(value)
+    return local_path(name, value)
 
 
 def _unknown(name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from elastic.core.clock import Clock
 from elastic.core.errors import ElasticError, SourceError
 from elastic.core.ledger import Ledger
+from elastic.core.local_path import local_path
 from elastic.core.merkle import ROOT_VERSION
 from elastic.core.program import Program
 from elastic.core.receipt import Seal
@@ -191,4 +192,4 @@ def run(step: Step, *, notes: Mapping[str, Any] | None = None) -> Result:
 
 def home_at(home: "str | os.PathLike[str] | None") -> Home:
     """Return the home in a folder, or the one that the environment names."""
-    return Home.of(os.environ) if home is None else Home(Path(home).expanduser().absolute())
+    return Home.of(os.environ) if home is None else Home(local_path("home", home).expanduser().absolute())

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, TextIO
 
 from elastic.core.errors import ElasticError, UsageError
+from elastic.core.local_path import local_path
 from elastic.core.long_fields import long_fields
 from elastic.hooks.errors import FileAccessError, RowError
 
@@ -157,7 +157,7 @@ class CsvReader:
 @contextmanager
 def replaced(path: str | os.PathLike[str], encoding: str) -> Iterator[TextIO]:
     """Yield a new text file that takes the place of `path` when the block ends well, and vanishes when it does not."""
-    target = Path(path)
+    target = local_path("the path of a CSV file", path)
     if target.is_dir():
         raise FileAccessError(os.fspath(path), "written", "it is a folder")
     new = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
@@ -184,7 +184,7 @@ def opened(path: str | os.PathLike[str], encoding: str) -> Iterator[TextIO]:
     """Yield a text file for reading, also for `CsvReader`; a mark of the byte order at its beginning is left out."""
     known = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
     try:
-        file = Path(path).open(encoding=known, newline="")  # noqa: SIM115 - closed below, and errors below are others
+        file = local_path("the path of a CSV file", path, doing="reading").open(encoding=known, newline="")
     except OSError as error:
         raise FileAccessError(os.fspath(path), "read", error.strerror or str(error)) from error
     with file, long_fields():

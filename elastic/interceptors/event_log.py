@@ -4,12 +4,12 @@ import json
 import os
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TextIO
 
 from elastic.core.clock import Clock
 from elastic.core.failure import Failure
 from elastic.core.interceptor import Interceptor
+from elastic.core.local_path import local_path
 from elastic.core.receipt import Receipt
 from elastic.core.step import Progress
 
@@ -24,7 +24,7 @@ class EventLog(Interceptor):
     """
 
     def __init__(self, path: str | os.PathLike[str], *, hops: bool = True, clock: Clock | None = None) -> None:
-        self._path = Path(path)
+        self._path = local_path("the path of an EventLog", path)
         self._hops = hops
         self._clock = clock
         self._file: TextIO | None = None

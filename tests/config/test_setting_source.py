@@ -93,6 +93,12 @@ def test_what_cannot_stand_is_told_in_a_sentence(
     assert told(tmp_path, project, **environment) == [str(refused.value)]
 
 
+def test_a_setting_that_is_a_path_is_no_url(tmp_path: Path) -> None:
+    for option in [option for option in OPTIONS if option.key.endswith(("folder", "path"))]:
+        (problem,) = told(tmp_path, **{option.variable: "s3://bucket/place"})
+        assert problem.startswith(f"{option.variable}: {option.name} is a URL (s3:...)")
+
+
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     found = told(tmp_path, "[a]\n", "[core]\nparallelism = 0\nb = 1\n", ELASTIC__C__D="1")
     assert len(found) == 4

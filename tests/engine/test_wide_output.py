@@ -15,6 +15,7 @@ import elastic
 from elastic.aggregators import GroupBy, SumByKey
 from elastic.core.errors import StoreError, UsageError
 from elastic.core.output import Part
+from elastic.interceptors import EventLog
 from elastic.persistence.folder_output import FolderOutput
 
 READERS = {".jsonl": pl.read_ndjson, ".parquet": pl.read_parquet, ".arrow": pl.read_ipc}
@@ -169,6 +170,39 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def test_a_wrong_option_is_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(elastic.ElasticError, match=said):
         flow().run(cluster="inline", **given)
+
+
+URLS = ["s3://bucket/out.parquet", "memory://out.jsonl", "abfs+tls://host/out.jsonl", "FILE:///tmp/out.jsonl"]
+
+
+@pytest.mark.parametrize("url", [*URLS, "file:///tmp/out.jsonl", "sftp://user:secret@host/out.jsonl"])
+@pytest.mark.parametrize("of", [str, Path])
+def test_a_url_never_becomes_a_local_folder(
+    url: str, of: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    uses = [
+        lambda: flow().run(cluster="inline", shards=2, write_to=of(url)),
+        lambda: flow().run(cluster="inline", home=of(url)),
+        lambda: elastic.verify("last", home=of(url)),
+        lambda: EventLog(of(url)),
+    ]
+    for use in uses:
+        with pytest.raises(UsageError, match="is a URL") as caught:
+            use()
+        assert "secret" not in str(caught.value)
+    monkeypatch.setenv("ELASTIC_HOME", str(of(url)))
+    with pytest.raises(UsageError, match="ELASTIC_HOME is a URL"):
+        flow().run(cluster="inline")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_whose_name_looks_like_a_url_can_still_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flow().run(cluster="inline", shards=2, write_to="./s3:/out.jsonl")
+    assert (tmp_path / "s3:/out.jsonl/_manifest.json").is_file()
 
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:

@@ -169,9 +169,28 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "none" / "a.csv", tmp_path):
         with pytest.raises(FileAccessError, match="cannot be written"):
             hook.to_csv("select * from words", path)
+    for url in ("s3://bucket/a.csv", "file:///a.csv"):
+        with pytest.raises(UsageError, match="is a URL"):
+            hook.to_csv("select * from words", url)
+        with pytest.raises(UsageError, match="is a URL"):
+            hook.load_csv(url, "words")
     with pytest.raises(FileAccessError, match="ascii has no '\u00e9'"):
         hook.to_csv("select '\u00e9' as e", tmp_path / "a.csv", form=CsvFormat(encoding="ascii"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("limit", [1000, 1 << 31])
+def test_long_fields_are_loaded_and_the_limit_of_the_csv_module_stays_what_it_was(tmp_path: Path, limit: int) -> None:
+    hook = SqlHook(url="sqlite://")
+    hook.run("create table words (id integer, word text)")
+    (tmp_path / "words.csv").write_text(f"id,word\n1,{'x' * 200_000}\n")
+    before = csv.field_size_limit(limit)
+    try:
+        assert hook.load_csv(tmp_path / "words.csv", "words") == 1
+        assert csv.field_size_limit() == limit
+    finally:
+        csv.field_size_limit(before)
+    assert hook.get_records("select length(word) from words") == [(200_000,)]
 
 
 def test_a_mark_of_the_byte_order_is_no_part_of_a_name(tmp_path: Path) -> None:
