@@ -42,16 +42,21 @@ def dag_commands() -> None:
 def list_dags(subdir: Subdir = None, output: ListOutput = ListFormat.TABLE) -> None:
     """List the DAGs of the folder of DAGs. Files that cannot be loaded are named, and stop nothing."""
     from elastic.dag.bag import DagBag
-    from elastic.scheduler.catalogue import take_inventory
+    from elastic.scheduler.catalogue import take_inventory, warnings_at
     from elastic.scheduler.site import Site
 
     if subdir is not None:
         bag = DagBag(subdir)
         rows, failures = [_row_of(dag) for dag in bag], bag.import_errors
+        warnings = {dag.dag_id: warnings_at(dag) for dag in bag}
     else:
         inventory = take_inventory(Site.of())
         rows, failures = [_row(row) for row in inventory.dags], dict(inventory.failures)
+        warnings = {dag_id: list(found) for dag_id, found in inventory.warnings.items()}
     print_list(_COLUMNS, sorted(rows, key=lambda row: str(row["dag_id"])), output, empty="no DAGs", numbers=("tasks",))
+    for dag_id in sorted(warnings):
+        for warning in warnings[dag_id]:
+            typer.echo(f"warning: DAG {dag_id!r}: {warning}", err=True)
     for failure in failures.values():
         say(f"cannot be loaded: {failure}", err=True)
 

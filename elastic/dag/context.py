@@ -118,8 +118,8 @@ def params_of(task: "BaseOperator", conf: Mapping[str, Any]) -> Any:
 def _times(schedule: Schedule, zone: tzinfo, logical_date: datetime, interval: DataInterval) -> Mapping[str, Any]:
     """Return what follows from the logical date; a process asks for each of the tasks of a run."""
     logical = LogicalDate.of(logical_date, zone)
-    before = _of(schedule.previous(logical_date), zone)
-    after = _of(schedule.next(logical_date), zone)
+    before = _of(schedule.previous_slot(logical_date), zone)
+    after = _of(schedule.next_slot(logical_date), zone)
     ds = _ds(logical)
     return {
         "execution_date": logical,

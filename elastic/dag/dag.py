@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from contextvars import Token
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
@@ -12,8 +13,9 @@ from zoneinfo import ZoneInfo
 from elastic.dag.current import collect, open_dags
 from elastic.dag.errors import DefinitionError, DuplicateTaskError, ForeignTaskError, ScheduleError, UnknownTaskError
 from elastic.dag.helper_modules import HelperModules
-from elastic.dag.interval import LogicalDate, instant_of, zone_of
+from elastic.dag.interval import LogicalDate, instant_of, zone_name, zone_of
 from elastic.dag.key import check_key
+from elastic.dag.no_effect import DefaultArgs, warnings_of
 from elastic.dag.operator import BaseOperator
 from elastic.dag.port import port
 from elastic.dag.schedule import Schedule, schedule_of
@@ -48,7 +50,7 @@ class DagSettings(TypedDict, total=False):
     template_searchpath: str | Path | Sequence[str | Path]
     on_success_callback: Callback | None
     on_failure_callback: Callback | None
-    timezone: str
+    timezone: str | tzinfo | None
     is_paused_upon_creation: bool
     executor: Any
 
@@ -70,7 +72,8 @@ class DAG:
         user_defined_macros: Names and values or functions for templates.
         template_searchpath: Folders of template files, searched after that of the DAG's own file.
         on_success_callback, on_failure_callback: Called with the context when a run has ended.
-        timezone: The clock by which it runs and by which dates in templates are written.
+        timezone: The clock by which it runs and by which dates in templates are written; by default that of
+            `start_date`, and UTC where that has none.
         is_paused_upon_creation: Do not run before somebody says so.
         executor: What runs the tasks, where it is not that of the installation.
 
@@ -82,11 +85,15 @@ class DAG:
         self.dag_id = check_key("dag_id", dag_id)
         title = f"DAG {dag_id!r}"
         check_names(title, settings, DagSettings.__annotations__)
-        self.default_args: dict[str, Any] = dict(settings.get("default_args") or {})
+        #: names of the settings that are given
+        self.asked = frozenset(settings)
+        self.default_args = DefaultArgs(dict(settings.get("default_args") or {}))
         check_default_args(title, self.default_args)
         self.owner = settings.get("owner") or self.default_args.get("owner") or "elastic"
-        self.timezone: str = settings.get("timezone", "UTC")
-        self.start_date = self._instant(settings.get("start_date") or self.default_args.get("start_date"), "start_date")
+        start = settings.get("start_date") or self.default_args.get("start_date")
+        self._warnings: list[str] = []
+        self.timezone = self._clock(settings.get("timezone"), start)
+        self.start_date = self._instant(start, "start_date")
         self.end_date = self._instant(settings.get("end_date") or self.default_args.get("end_date"), "end_date")
         if self.start_date and self.end_date and self.end_date < self.start_date:
             raise ScheduleError(f"{title} ends ({self.end_date}) before it starts ({self.start_date}).")
@@ -136,6 +143,11 @@ class DAG:
     def root(self) -> Path:
         """The folder of all DAGs, of which the file is one; that of the file, where it was found alone."""
         return Path(self.helpers.folders[-1]) if self.helpers.folders else self.folder
+
+    @property
+    def warnings(self) -> list[str]:
+        """A sentence for each thing that the definition asks for and does not get."""
+        return [*self._warnings, *warnings_of(self)]
 
     @property
     def tasks(self) -> list[BaseOperator]:
@@ -320,6 +332,26 @@ class DAG:
         return f"<DAG: {self.dag_id}>"
 
     __repr__ = __str__
+
+    def _clock(self, timezone: str | tzinfo | None, start: When) -> str:
+        """Return the name of the zone by which the DAG runs."""
+        if timezone is not None:
+            name = zone_name(timezone)
+            if name is None:
+                raise ScheduleError(
+                    f"DAG {self.dag_id!r}: timezone={timezone!r} has no name; write one like 'UTC' or 'Europe/Berlin'."
+                )
+            return name
+        zone = start.tzinfo if isinstance(start, datetime) else None
+        if isinstance(start, str):
+            with suppress(ValueError):
+                zone = datetime.fromisoformat(start).tzinfo
+        name = "UTC" if zone is None else zone_name(zone)
+        if name is None:
+            self._warnings.append(
+                f"the zone of its start_date ({zone}) has no name, so the DAG runs by UTC; name one with timezone=."
+            )
+        return name or "UTC"
 
     def _range(self, start_date: When, end_date: When) -> tuple[datetime | None, datetime | None]:
         return self._instant(start_date, "start_date"), self._instant(end_date, "end_date")

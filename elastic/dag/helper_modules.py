@@ -44,6 +44,9 @@ class HelperModules:
         self._modules: dict[str, ModuleType] = {}
         self._is_installed = False
 
+    def __bool__(self) -> bool:
+        return bool(self._modules)
+
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Let the code in the block import the modules, and let code outside see none of them."""

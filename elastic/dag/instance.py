@@ -1,10 +1,10 @@
 """One attempt of a task instance: the facts, and what user code may do with them."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from elastic.dag.interval import DataInterval, LogicalDate
+from elastic.dag.interval import DataInterval, LogicalDate, utc
 from elastic.dag.key import TaskKey
 from elastic.dag.port import port
 from elastic.dag.state import TaskState
@@ -34,7 +34,7 @@ class Instance:
 
     def __post_init__(self) -> None:
         # In UTC, because two instants of the hour that autumn repeats are equal on one clock.
-        object.__setattr__(self, "logical_date", self.logical_date.astimezone(UTC))
+        object.__setattr__(self, "logical_date", utc(self.logical_date))
 
     @property
     def key(self) -> TaskKey:

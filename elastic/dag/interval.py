@@ -18,7 +18,7 @@ class LogicalDate(datetime):
     @classmethod
     def of(cls, instant: datetime, zone: tzinfo = UTC) -> Self:
         """Return an aware instant as a logical date of a time zone."""
-        local = instant.astimezone(zone)
+        local = utc(instant).astimezone(zone)
         return cls.combine(local.date(), local.timetz()).replace(fold=local.fold)
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ class DataInterval:
             value = getattr(self, name)
             if value.tzinfo is None:
                 raise ScheduleError(f"the {name} {value} of a data interval has no time zone; give it one.")
-            object.__setattr__(self, name, value.astimezone(UTC))
+            object.__setattr__(self, name, utc(value))
         if self.end < self.start:
             raise ScheduleError(f"a data interval cannot end ({self.end}) before it starts ({self.start}).")
 
@@ -60,6 +60,55 @@ class DataInterval:
 
     def __str__(self) -> str:
         return f"{self.start.isoformat()} to {self.end.isoformat()}"
+
+
+def plain(value: datetime) -> datetime:
+    """Return an instant of a subclass, as those of pendulum and pandas, as a plain `datetime` with the same zone.
+
+    Their arithmetic differs from that of `datetime`, and databases do not know them.
+
+    Raises:
+        ScheduleError: It is no instant, as NaT.
+    """
+    if type(value) is datetime:
+        return value
+    try:
+        date_of = (value.year, value.month, value.day)
+        time_of = (value.hour, value.minute, value.second, value.microsecond)
+        return datetime(*date_of, *time_of, tzinfo=value.tzinfo, fold=value.fold)
+    except (TypeError, ValueError):
+        raise ScheduleError(f"{value!r} is not an instant; give a datetime.") from None
+
+
+def utc(instant: datetime) -> datetime:
+    """Return an aware instant of any kind as a plain `datetime` in UTC."""
+    return plain(instant).astimezone(UTC)
+
+
+def plain_length(length: timedelta) -> timedelta:
+    """Return a duration of a subclass, as those of pendulum and pandas, as a plain `timedelta`."""
+    return length if type(length) is timedelta else timedelta(seconds=length.total_seconds())
+
+
+def zone_name(zone: tzinfo | str) -> str | None:
+    """Return the name of a time zone, None for one that has none, as a fixed offset from UTC."""
+    if isinstance(zone, str):
+        return zone
+    if zone.utcoffset(None) == timedelta(0):
+        return "UTC"
+    for attribute in ("key", "zone"):  # of zoneinfo and pendulum, of pytz
+        name = getattr(zone, attribute, None)
+        if isinstance(name, str) and _is_zone(name):
+            return name
+    return None
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        zone_of(name)
+    except ScheduleError:
+        return False
+    return True
 
 
 @lru_cache
@@ -88,8 +137,8 @@ def instant_of(value: datetime | date | str, timezone: str = "UTC", *, what: str
             raise ScheduleError(f"{value!r} is not a {what}; write YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS.") from None
     if not isinstance(value, date):
         raise ScheduleError(f"{value!r} is not a {what}; give a datetime, a date or a text like 2016-02-22.")
-    if not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - its time zone comes next
+    day = (value.year, value.month, value.day)
+    value = plain(value) if isinstance(value, datetime) else datetime(*day)  # noqa: DTZ001 - its zone comes next
     if value.tzinfo is None:
         value = value.replace(tzinfo=zone_of(timezone))
     try:

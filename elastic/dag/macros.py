@@ -47,7 +47,7 @@ def last_of_month(day: date | str) -> str:
 def _day(value: date | str) -> date:
     if isinstance(value, str):
         return datetime.fromisoformat(value).date()
-    return value.date() if isinstance(value, datetime) else value
+    return date(value.year, value.month, value.day)
 
 
 def _now() -> datetime:

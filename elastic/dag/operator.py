@@ -114,6 +114,8 @@ class BaseOperator(Linkable):
         self.default_args: Mapping[str, Any] = dag.default_args if dag else {}
         inherited = {name: value for name, value in self.default_args.items() if name in DEFAULTS}
         self.owner = str(owner or self.default_args.get("owner") or (dag.owner if dag else "") or "elastic")
+        #: names of the settings that the task or the DAG's default_args give
+        self.asked = frozenset(inherited) | given.keys()
         for name, value in settled(title, {**inherited, **given}).items():
             setattr(self, f"_{name}" if name in _DATES else name, value)
         #: tasks directly before and after, by id
@@ -216,6 +218,11 @@ class BaseOperator(Linkable):
     def schedule_interval(self) -> Any:
         """What says when the task runs: of the DAG, where it has one."""
         return self._dag.schedule_interval if self._dag else self._schedule_interval
+
+    @property
+    def own_schedule_interval(self) -> Any:
+        """What the task itself says of its schedule, which counts only without a DAG."""
+        return self._schedule_interval
 
     @property
     def schedule(self) -> Schedule:

@@ -7,12 +7,12 @@ starts when the interval has passed.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from cronsim import CronSim, CronSimError
 
 from elastic.dag.errors import ScheduleError
-from elastic.dag.interval import DataInterval, zone_of
+from elastic.dag.interval import DataInterval, instant_of, plain, plain_length, utc, zone_of
 
 _DAY = timedelta(days=1)
 _TICK = timedelta(microseconds=1)
@@ -39,18 +39,43 @@ class Schedule(ABC):
     def first(self, start: datetime) -> datetime | None:
         """Return the first slot at or after an instant, or None."""
 
+    def next_slot(self, logical_date: datetime) -> datetime | None:
+        """Return what `next` says, checked and in UTC.
+
+        Raises:
+            ScheduleError: It is neither an aware instant nor None.
+        """
+        return self._checked(self.next(logical_date), "next")
+
+    def previous_slot(self, logical_date: datetime) -> datetime | None:
+        """Return what `previous` says, checked and in UTC; raise ScheduleError if it is no slot."""
+        return self._checked(self.previous(logical_date), "previous")
+
+    def first_slot(self, start: datetime) -> datetime | None:
+        """Return what `first` says, checked and in UTC; raise ScheduleError if it is no slot."""
+        return self._checked(self.first(start), "first")
+
+    def _checked(self, found: Any, method: str) -> datetime | None:
+        if found is None:
+            return None
+        if not isinstance(found, datetime) or found.tzinfo is None:
+            raise ScheduleError(
+                f"{type(self).__name__}.{method}() returned {found!r}; expected a datetime with a time zone, or None."
+            )
+        return utc(found)
+
     def interval_of(self, logical_date: datetime) -> DataInterval:
         """Return the interval that starts at a logical date; empty where no slot comes after it.
 
         A date that is no slot (a run that somebody asked for) has the interval from there to the next slot.
         """
-        start = logical_date.astimezone(UTC)
-        return DataInterval(start, self.next(start) or start)
+        start = utc(logical_date)
+        return DataInterval(start, self.next_slot(start) or start)
 
     def is_slot(self, instant: datetime) -> bool:
         """Say whether a scheduled run can have this logical date."""
-        instant = instant.astimezone(UTC)
-        return self.first(instant) == instant
+        instant = utc(instant)
+        return self.first_slot(instant) == instant
 
     def next_interval(
         self, after: datetime | None, *, start: datetime | None, end: datetime | None = None
@@ -64,9 +89,9 @@ class Schedule(ABC):
         """
         slot = None
         if after is not None and (start is None or after >= start):
-            slot = self.next(after)
+            slot = self.next_slot(after)
         elif start is not None:
-            slot = self.first(start)
+            slot = self.first_slot(start)
         if slot is None or (end is not None and slot > end):
             return None
         return self.interval_of(slot)
@@ -91,12 +116,11 @@ class CronSchedule(Schedule):
 
     def __init__(self, text: str, timezone: str = "UTC") -> None:
         self.text, self.timezone, self._zone = text, timezone, zone_of(timezone)
-        try:
-            CronSim(text, datetime(2016, 1, 1, tzinfo=self._zone))
-        except CronSimError as error:
-            raise ScheduleError(f"{text!r} is not a cron text ({error}); write one like '0 6 * * *'.") from error
-        if self.next(datetime(2016, 1, 1, tzinfo=UTC)) is None:
-            raise ScheduleError(f"the cron text {text!r} names no date that ever comes.")
+        error = _cron_error(text)
+        if error and not _has_no_such_day(text):
+            raise ScheduleError(f"{text!r} is not a cron text ({error}); write one like '0 6 * * *'.")
+        if error or self.next(datetime(2016, 1, 1, tzinfo=UTC)) is None:
+            raise ScheduleError(f"the cron text {text!r} names a date that never comes; correct its day or its month.")
 
     def next(self, logical_date: datetime) -> datetime | None:
         return next(self._slots(logical_date), None)
@@ -110,10 +134,20 @@ class CronSchedule(Schedule):
         return self.next(start - _TICK)
 
     def _slots(self, instant: datetime, *, reverse: bool = False) -> Iterator[datetime]:
-        for slot in CronSim(self.text, instant.astimezone(self._zone), reverse=reverse):
+        local = plain(instant).astimezone(self._zone)
+        if reverse and local.fold:
+            # Slots are told by the first of two equal hours, so those of that hour are behind this moment too.
+            local += self._overlap(local)
+        for slot in CronSim(self.text, local, reverse=reverse):
             found = slot.astimezone(UTC)
             if reverse or found > instant:
                 yield found
+
+    @staticmethod
+    def _overlap(local: datetime) -> timedelta:
+        """Return how far clocks were put back, for a moment in the second of two equal hours."""
+        first, second = local.replace(fold=0).utcoffset(), local.utcoffset()
+        return first - second if first is not None and second is not None else timedelta(0)
 
     def __str__(self) -> str:
         return self.text
@@ -155,8 +189,9 @@ class IntervalSchedule(Schedule):
     def __init__(self, length: timedelta, timezone: str = "UTC", anchor: datetime | None = None) -> None:
         if length <= timedelta(0):
             raise ScheduleError(f"a schedule cannot advance by {length}; give a timedelta of more than nothing.")
-        self.length, self.timezone, self.anchor = length, timezone, anchor
-        self._zone = zone_of(timezone if length % _DAY == timedelta(0) else "UTC")
+        self.length, self.timezone = plain_length(length), timezone
+        self.anchor = None if anchor is None else instant_of(anchor, timezone, what="anchor")
+        self._zone = zone_of(timezone if self.length % _DAY == timedelta(0) else "UTC")
 
     def next(self, logical_date: datetime) -> datetime | None:
         return next((slot for slot in self._near(logical_date) if slot > logical_date), None)
@@ -179,7 +214,7 @@ class IntervalSchedule(Schedule):
                 continue
 
     def _clock(self, instant: datetime) -> datetime:
-        return instant.astimezone(self._zone).replace(tzinfo=None, fold=0)
+        return plain(instant).astimezone(self._zone).replace(tzinfo=None, fold=0)
 
     def __str__(self) -> str:
         return str(self.length)
@@ -189,7 +224,8 @@ class OnceSchedule(Schedule):
     """One slot, at the start of the DAG; its interval is empty, so the run starts at once."""
 
     def __init__(self, timezone: str = "UTC", anchor: datetime | None = None) -> None:
-        self.timezone, self.anchor = timezone, anchor
+        self.timezone = timezone
+        self.anchor = None if anchor is None else instant_of(anchor, timezone, what="anchor")
 
     def next(self, logical_date: datetime) -> datetime | None:
         return None
@@ -199,7 +235,7 @@ class OnceSchedule(Schedule):
 
     def first(self, start: datetime) -> datetime | None:
         if self.anchor is None:
-            return start
+            return utc(start)
         return self.anchor if self.anchor >= start else None
 
     def __str__(self) -> str:
@@ -223,6 +259,22 @@ class NoSchedule(Schedule):
 
     def __str__(self) -> str:
         return "None"
+
+
+def _cron_error(text: str) -> str:
+    """Return why a text is not a cron text; empty if it is one."""
+    try:
+        CronSim(text, datetime(2016, 1, 1, tzinfo=UTC))
+    except CronSimError as error:
+        return str(error)
+    return ""
+
+
+def _has_no_such_day(text: str) -> bool:
+    """Return whether day and month of a wrong cron text are right, each for itself: the 30th of February."""
+    *clock, day, month, weekday = text.split() if len(text.split()) in (5, 6) else ["?"] * 5
+    apart = ([*clock, day, "*", weekday], [*clock, "*", month, weekday])
+    return not any(_cron_error(" ".join(fields)) for fields in apart)
 
 
 def schedule_of(

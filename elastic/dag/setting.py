@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from elastic.dag.action import Action
 from elastic.dag.errors import DefinitionError, UnknownSettingError
+from elastic.dag.interval import plain_length
 from elastic.dag.key import check_key
 from elastic.dag.trigger_rule import TriggerRule
 
@@ -141,7 +142,7 @@ def settled(owner: str, given: Mapping[str, Any]) -> dict[str, Any]:
 def duration_of(value: Any) -> timedelta:
     """Return a timedelta or a number of seconds as a timedelta."""
     if isinstance(value, timedelta):
-        found = value
+        found = plain_length(value)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         found = timedelta(seconds=value)
     else:

@@ -66,7 +66,7 @@ def interval_of_timeperiod(text: str, timezone: str = "UTC") -> DataInterval:
 def logical_date_of(text: str, schedule: Schedule) -> datetime:
     """Return the logical date of the run that a timeperiod names: the first slot in its span, else its start."""
     span = interval_of_timeperiod(text, schedule.timezone)
-    slot = schedule.first(span.start)
+    slot = schedule.first_slot(span.start)
     return slot if slot is not None and slot < span.end else span.start
 
 

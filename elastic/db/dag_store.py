@@ -46,6 +46,8 @@ class FoundDag:
     row: DagRow
     source: str = ""
     structure: str = ""
+    #: its file is to be loaded again each time that DAGs are listed
+    is_reread: bool = False
 
 
 def keep_dag(database: Database, found: DagRow, *, source: str = "", structure: str = "") -> None:
@@ -66,7 +68,7 @@ def _keep_all(database: Database, found: Sequence[FoundDag], *, whole_files: boo
         for one in found:
             if not whole_files:
                 _note_change(connection, one.row)
-            _keep(connection, one, {"parsed_at": now()} if whole_files else {})
+            _keep(connection, one, {"parsed_at": None if one.is_reread else now()} if whole_files else {})
 
     database.write(work)
 

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from elastic.dag.key import TaskKey
 from elastic.dag.state import TaskState
@@ -42,6 +42,9 @@ class Executor(ABC):
     Args:
         parallelism: How many commands may run at the same time.
     """
+
+    #: settings of tasks that it heeds; Elastic's own executors have one kind of workers, and only Ray gives resources
+    heeds: ClassVar[frozenset[str]] = frozenset(("queue", "resources"))
 
     def __init__(self, parallelism: int = 16) -> None:
         self.parallelism = parallelism

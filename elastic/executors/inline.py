@@ -1,5 +1,7 @@
 """Commands in this process, one at a time: for trials, and for a debugger."""
 
+from typing import ClassVar
+
 from elastic.dag.key import TaskKey
 from elastic.dag.state import TaskState
 from elastic.executors.command import Command
@@ -9,6 +11,8 @@ from elastic.executors.process import ending_of, run_program
 
 class InlineExecutor(Executor):
     """Runs one command at a time in this process. A crash of a task is a crash of everything."""
+
+    heeds: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self) -> None:
         super().__init__(1)

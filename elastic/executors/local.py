@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from elastic.core.native_threads import has_native_threads
 from elastic.dag.key import TaskKey
@@ -53,6 +53,8 @@ class LocalExecutor(Executor):
             process has threads that Python did not start, a clean server process forks them: a copy of this one
             might wait for ever for locks and threads that it does not have.
     """
+
+    heeds: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, parallelism: int = 16, start_method: str | None = None) -> None:
         super().__init__(parallelism)

@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from elastic.dag.key import TaskKey
 from elastic.dag.state import TaskState
@@ -29,6 +29,8 @@ class RayExecutor(Executor):
         parallelism: How many commands are given to the cluster at the same time; those it has no room for wait there.
         cluster: `local` for an embedded Ray, `auto`, or `host:port`; by default `RAY_ADDRESS`, else embedded.
     """
+
+    heeds: ClassVar[frozenset[str]] = frozenset(("resources",))
 
     def __init__(self, parallelism: int = 16, cluster: str | None = None) -> None:
         super().__init__(parallelism)

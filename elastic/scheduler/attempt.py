@@ -11,6 +11,7 @@ from elastic.dag.context import Access, Context, build_context
 from elastic.dag.errors import LookupFailedError, TaskFailedForGood, TaskSkipped
 from elastic.dag.execution import execute
 from elastic.dag.key import TaskKey
+from elastic.dag.no_effect import settings_without_effect
 from elastic.dag.operator import BaseOperator
 from elastic.dag.retry import delay_before
 from elastic.dag.state import TaskState
@@ -74,6 +75,8 @@ def run_attempt(
     skipped: tuple[str, ...] = ()
     log = attempt_log(site, task, order, terminal=terminal, capture=capture)
     with task.helpers.installed(), log as lines:
+        for name, why in settings_without_effect(task).items():
+            task.log.warning("%s has no effect: %s", name, why)
         context = context_of(task, order, site, xcoms)
         try:
             outcome = execute(task, context)

@@ -13,7 +13,7 @@ from elastic.db import reading, transition
 from elastic.db.value import Run, RunType
 from elastic.executors.choice import executor_of
 from elastic.scheduler.agenda import Agenda
-from elastic.scheduler.catalogue import keep
+from elastic.scheduler.catalogue import keep, unheeded
 from elastic.scheduler.fact import Allowances
 from elastic.scheduler.facts import facts_of
 from elastic.scheduler.instruction import shown_command
@@ -77,11 +77,14 @@ def backfill(site: Site, dag: DAG, wishes: BackfillWishes, say: Say) -> Summary:
 
 def carry_out(site: Site, part: DAG, runs: list[Run], agenda: Agenda, wishes: BackfillWishes, say: Say) -> Summary:
     """Run what is to be done in runs, and return what came of it."""
+    executor = executor_of(wishes.executor or part.executor or site.executor, site.parallelism)
+    for warning in unheeded(part, executor):
+        say(f"warning: {warning}")
     assignment = Assignment(
         dag=part,
         runs=tuple(runs),
         agenda=agenda,
-        executor=executor_of(wishes.executor or part.executor or site.executor, site.parallelism),
+        executor=executor,
         max_active_runs=wishes.max_active_runs or part.max_active_runs,
     )
     supervisor = Supervisor(site, assignment, say)

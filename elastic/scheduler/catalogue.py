@@ -3,12 +3,16 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from elastic.core.errors import UsageError
+from elastic.config.settings import read_settings
+from elastic.core.errors import ElasticError, UsageError
 from elastic.dag.bag import DagBag
 from elastic.dag.dag import DAG
+from elastic.dag.no_effect import shown
+from elastic.dag.setting import DEFAULTS
 from elastic.dag.source import ImportFailure, dag_files, read_source
 from elastic.dag.structure import to_structure
 from elastic.db.dag_store import (
@@ -22,6 +26,8 @@ from elastic.db.dag_store import (
     set_import_errors,
 )
 from elastic.db.value import NewRun
+from elastic.executors.choice import executor_of
+from elastic.executors.executor import Executor
 from elastic.scheduler.site import Site
 
 #: DAGs that are kept in one transaction: a commit each would take longer than all the rest, and others wait meanwhile.
@@ -63,7 +69,8 @@ def _found(dag: DAG) -> FoundDag:
         source_digest=digest,
         structure_digest=hashlib.sha256(structure.encode()).hexdigest(),
     )
-    return FoundDag(row, text, structure)
+    # Its helper modules may change while the file does not, and a list repeats its warnings.
+    return FoundDag(row, text, structure, is_reread=bool(dag.helpers) or bool(dag.warnings))
 
 
 def _source(dag: DAG) -> tuple[str, str | None]:
@@ -83,6 +90,8 @@ class Inventory:
     dags: tuple[DagRow, ...]
     #: why files cannot be loaded, by path
     failures: Mapping[str, ImportFailure]
+    #: of DAGs that ask for what they do not get, by id
+    warnings: Mapping[str, Sequence[str]]
 
 
 def find(site: Site, dag_id: str, place: Path | None = None, root: Path | None = None) -> DAG:
@@ -151,7 +160,27 @@ def take_inventory(site: Site) -> Inventory:
     known = {*homes, *bag.dags}
     _note(site, [row.dag_id for row in before if row.dag_id not in known], known, failures)
     rows = dags(site.database) if len(bag) else sorted(kept, key=lambda row: row.dag_id)
-    return Inventory(tuple(row for row in rows if row.dag_id in known), failures)
+    warnings = {dag.dag_id: found for dag in bag if (found := warnings_at(dag))}
+    return Inventory(tuple(row for row in rows if row.dag_id in known), failures, warnings)
+
+
+def warnings_at(dag: DAG) -> list[str]:
+    """Return the warnings of a DAG, with those that follow from the executor that runs it in this installation."""
+    found = dag.warnings
+    if any(task.queue != DEFAULTS["queue"] or task.resources for task in dag.tasks):
+        with suppress(ElasticError):
+            found += unheeded(dag, executor_of(dag.executor or read_settings().text("core.executor")))
+    return found
+
+
+def unheeded(dag: DAG, executor: Executor) -> list[str]:
+    """Return a sentence for each setting of tasks that an executor does not heed."""
+    found = []
+    for name in ("queue", "resources"):
+        tasks = [task.task_id for task in dag.tasks if getattr(task, name) != DEFAULTS[name]]
+        if tasks and name not in executor.heeds:
+            found.append(f"{name} of {shown(tasks)} has no effect: {type(executor).__name__} does not heed it.")
+    return found
 
 
 def _note(site: Site, gone: Sequence[str], known: set[str], failures: Mapping[str, ImportFailure]) -> None:

@@ -60,6 +60,18 @@ class TestDags:
         path.unlink()
         assert elastic("dags", "list").err == ""
 
+    def test_what_has_no_effect_is_told_in_the_list_and_in_the_log_of_the_attempt(self, folder: Path) -> None:
+        head = "from elastic import DAG\nfrom elastic.operators import EmptyOperator\n"
+        text = f"{head}with DAG('mails', start_date='2016-02-22'):\n"
+        (folder / "mails.py").write_text(f"{text}    EmptyOperator(task_id='only', email='me@example.org')\n")
+        for place in ((), ("-sd", str(folder))):
+            said = elastic("dags", "list", *place)
+            assert said.err.startswith(
+                "warning: DAG 'mails': email of task 'only' has no effect: Elastic doesn't send mail"
+            )
+        (line,) = [line for line in elastic("dags", "test", "mails").out.splitlines() if "WARNING" in line]
+        assert line.split(" WARNING - ")[1].startswith("email has no effect: Elastic doesn't send mail yet; ")
+
     def test_one_id_for_two_dags_is_told(self, folder: Path) -> None:
         (folder / "twin.py").write_text("from elastic import DAG\ndag = DAG('etl', start_date='2016-02-22')\n")
         for place in ([], ["-sd", str(folder)]):

@@ -337,3 +337,55 @@ def test_a_link_is_refused_exactly_when_it_would_close_a_cycle(pairs: list[tuple
     assert sorted(order) == list("abcdefgh")
     for task in tasks:
         assert all(order.index(before) < order.index(task.task_id) for before in task.upstream)
+
+
+MAIL = "Elastic doesn't send mail yet; use on_failure_callback or on_retry_callback"
+SERVICE = "only a scheduler that runs as a service would heed it, and there is none yet"
+
+
+@pytest.mark.parametrize(
+    ("settings", "warning"),
+    [
+        ({"email": "me@example.org"}, f"email of task 't' has no effect: {MAIL}."),
+        (
+            {"email": ["me@example.org"], "email_on_failure": False, "email_on_retry": True},
+            f"email of task 't' has no effect: {MAIL}.",
+        ),
+        ({"email_on_failure": True}, f"email_on_failure of task 't' has no effect: {MAIL}."),
+        ({"email_on_retry": True}, f"email_on_retry of task 't' has no effect: {MAIL}."),
+        (
+            {"schedule_interval": "@hourly"},
+            "schedule_interval of task 't' has no effect: the schedule of the DAG counts.",
+        ),
+        ({"email": "me@example.org", "email_on_failure": False}, None),
+        ({"email_on_failure": False, "email_on_retry": False}, None),
+        ({"email": None}, None),
+        ({"schedule_interval": "@daily"}, None),
+        ({"retries": 2, "owner": "me", "start_date": "2016-02-22", "text": "a"}, None),
+    ],
+)
+def test_a_setting_without_effect_is_a_warning(settings: dict[str, Any], warning: str | None) -> None:
+    for own, default in ((settings, {}), ({}, {name: value for name, value in settings.items() if name != "text"})):
+        dag = sample_dag(default_args=default)
+        Echo(task_id="t", dag=dag, **own)
+        assert dag.warnings == ([] if warning is None else [warning])
+
+
+def test_settings_of_a_dag_without_effect_are_warnings() -> None:
+    class Own(BaseOperator):
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings)
+            self.mine = self.default("mine", None)
+
+    dag = sample_dag(
+        catchup=False, is_paused_upon_creation=True, default_args={"mine": 1, "sla": 2, "email": "me@example.org"}
+    )
+    assert [line.split(" has")[0] for line in dag.warnings] == ["catchup", "is_paused_upon_creation"]
+    for number in range(5):
+        Own(task_id=f"t{number}", dag=dag)
+    assert dag.warnings == [
+        f"email of tasks 't0', 't1', 't2' and 2 more has no effect: {MAIL}.",
+        f"catchup has no effect: {SERVICE}.",
+        f"is_paused_upon_creation has no effect: {SERVICE}.",
+        "default_args['sla'] has no effect: no task of the DAG asks for it.",
+    ]

@@ -1,14 +1,21 @@
 """Schedules, also on the days when clocks change."""
 
-from datetime import UTC, date, datetime, timedelta
+import json
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
 
+import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from elastic.dag.dag import DAG
 from elastic.dag.errors import ScheduleError
 from elastic.dag.interval import DataInterval, LogicalDate, instant_of, zone_of
+from elastic.dag.operator import BaseOperator
 from elastic.dag.schedule import IntervalSchedule, NoSchedule, Schedule, schedule_of
+from elastic.dag.structure import to_structure
 
 BERLIN = "Europe/Berlin"
 #: Clocks went forward on 27 March and back on 30 October.
@@ -203,3 +210,157 @@ def test_a_logical_date_prints_as_flux_printed_it() -> None:
     assert f"{later}" == "2014-09-02 00:00:00"
     assert later.isoformat() == "2014-09-02T00:00:00+00:00"
     assert LogicalDate.of(moment) == moment
+
+
+class Length(timedelta):
+    """A duration as those of pendulum, which cannot be divided by a plain one."""
+
+    def __floordiv__(self, other: object) -> Any:
+        raise TypeError("unsupported operand")
+
+    __mod__ = __floordiv__
+
+
+class Instant(datetime):
+    """An instant as those of pendulum: what it is turned into, and every difference, is of its own kind."""
+
+    def astimezone(self, tz: tzinfo | None = None) -> "Instant":
+        found = datetime.astimezone(self, tz)
+        return Instant.combine(found.date(), found.timetz())
+
+    def __sub__(self, other: Any) -> Any:
+        found = datetime.__sub__(self, other)
+        return Length(seconds=found.total_seconds()) if isinstance(found, timedelta) else found
+
+    __rsub__ = __sub__
+
+
+KINDS = [Instant(2016, 10, 28, 2, 30, tzinfo=ZoneInfo(BERLIN)), pandas.Timestamp("2016-10-28 02:30", tz=BERLIN)]
+
+
+@pytest.mark.parametrize("start", KINDS)
+@pytest.mark.parametrize(
+    "value", ["30 2 * * *", timedelta(days=1), Length(days=1), pandas.Timedelta("1D"), "@once", None]
+)
+def test_instants_of_other_libraries_are_the_plain_ones(start: datetime, value: Any) -> None:
+    ordinary = datetime(2016, 10, 28, 2, 30, tzinfo=ZoneInfo(BERLIN))
+    dag, same = (
+        DAG("d", start_date=one, end_date=one.replace(month=11, day=1), schedule=value) for one in (start, ordinary)
+    )
+    assert (dag.start_date, dag.end_date, dag.timezone) == (same.start_date, same.end_date, same.timezone)
+    assert list(dag.schedule.intervals(start, dag.end_date)) == list(same.schedule.intervals(ordinary, same.end_date))
+    found = [
+        dag.start_date,
+        dag.end_date,
+        dag.instant(start),
+        dag.schedule.first(start),
+        LogicalDate.of(start).astimezone(UTC),
+    ]
+    found += [dag.schedule.next(start), dag.schedule.previous(start), dag.schedule.interval_of(start).start]
+    assert {type(one) for one in found if one is not None} <= {datetime, LogicalDate}
+    assert dag.schedule.next(start) == same.schedule.next(ordinary)
+    assert dag.timeperiod(start) == same.timeperiod(ordinary)
+    task = BaseOperator("t", dag=dag, retry_delay=Length(seconds=3), execution_timeout=pandas.Timedelta("2s"))
+    assert (type(task.retry_delay), type(task.execution_timeout)) == (timedelta, timedelta)
+    assert type(task.facts_of(start).logical_date) is datetime
+    assert json.dumps(to_structure(dag)) == json.dumps(to_structure(dag))
+
+
+class Own(Schedule):
+    """A user's schedule, which says what a test wants."""
+
+    def __init__(self, says: Any) -> None:
+        self.says = says
+
+    def next(self, logical_date: datetime) -> Any:
+        return self.says
+
+    previous = first = next
+
+
+def test_slots_of_a_users_schedule_are_plain_too() -> None:
+    later = Instant(2016, 10, 31, 2, 30, tzinfo=ZoneInfo(BERLIN))
+    interval = Own(later).interval_of(at("2016-02-22"))
+    assert (type(interval.end), interval.end) == (datetime, later)
+    assert Own(None).interval_of(at("2016-02-22")).length == timedelta(0)
+
+
+@pytest.mark.parametrize("says", ["2016-02-22", datetime(2016, 2, 22), pandas.NaT, 7])
+def test_what_is_no_slot_is_refused_in_a_sentence(says: Any) -> None:
+    with pytest.raises(ScheduleError, match=r"expected a datetime with a time zone, or None|is not an instant"):
+        Own(says).interval_of(at("2016-02-22"))
+    with pytest.raises(ScheduleError, match=r"expected a datetime with a time zone, or None|is not an instant"):
+        list(Own(says).intervals(at("2016-02-22"), at("2016-02-23")))
+
+
+@pytest.mark.parametrize("text", ["0 0 30 2 *", "0 0 31 4,6,9,11 *", "5 0 0 31 FEB *"])
+def test_a_date_that_never_comes_is_said_to_be_one(text: str) -> None:
+    with pytest.raises(ScheduleError, match=r"names a date that never comes; correct its day or its month"):
+        schedule_of(text)
+
+
+@pytest.mark.parametrize("text", ["0 0 32 2 *", "0 0 30 13 *", "0 0 30 x *", "0 0 30 2 9", "99 0 30 2 *", "", "0 0"])
+def test_a_wrong_field_is_no_date_that_never_comes(text: str) -> None:
+    with pytest.raises(ScheduleError, match="is not a cron text"):
+        schedule_of(text)
+
+
+@pytest.mark.parametrize(
+    ("start", "settings", "zone"),
+    [
+        (datetime(2016, 2, 22, tzinfo=ZoneInfo(BERLIN)), {}, BERLIN),
+        (datetime(2016, 2, 22, tzinfo=ZoneInfo(BERLIN)), {"timezone": "America/New_York"}, "America/New_York"),
+        (datetime(2016, 2, 22, tzinfo=UTC), {"timezone": ZoneInfo(BERLIN)}, BERLIN),
+        (datetime(2016, 2, 22, tzinfo=timezone(timedelta(0))), {}, "UTC"),
+        ("2016-02-22T00:00:00Z", {}, "UTC"),
+        ("2016-02-22", {"timezone": BERLIN}, BERLIN),
+        (date(2016, 2, 22), {}, "UTC"),
+        (None, {}, "UTC"),
+    ],
+)
+def test_the_zone_of_the_start_is_that_of_the_dag(start: Any, settings: dict[str, Any], zone: str) -> None:
+    for dag in (DAG("d", start_date=start, **settings), DAG("d", default_args={"start_date": start}, **settings)):
+        assert (dag.timezone, dag.schedule.timezone, dag.warnings) == (zone, zone, [])
+
+
+@pytest.mark.parametrize(
+    "start", ["2016-02-22T00:00:00+01:00", datetime(2016, 2, 22, tzinfo=timezone(timedelta(hours=1)))]
+)
+def test_an_offset_names_no_zone_and_the_dag_says_so(start: Any) -> None:
+    dag = DAG("d", start_date=start)
+    assert (dag.timezone, dag.start_date) == ("UTC", at("2016-02-21T23:00"))
+    (warning,) = dag.warnings
+    assert (
+        warning
+        == "the zone of its start_date (UTC+01:00) has no name, so the DAG runs by UTC; name one with timezone=."
+    )
+    with pytest.raises(ScheduleError, match="has no name; write one like 'UTC' or 'Europe/Berlin'"):
+        DAG("d", timezone=timezone(timedelta(hours=1)))
+
+
+@pytest.mark.parametrize("name", [BERLIN, "America/New_York"])
+@pytest.mark.parametrize(
+    "value", ["30 2 * * *", "0 2 * * *", "59 1 * * *", "*/20 * * * *", timedelta(days=1), timedelta(hours=1)]
+)
+def test_every_moment_of_a_night_with_a_change_of_clocks_lies_between_its_neighbours(value: Any, name: str) -> None:
+    schedule = schedule_of(value, name, at("2016-01-01T01:30"))
+    for day in ("2016-03-12", "2016-03-26", "2016-10-29", "2016-11-05"):
+        slots = [at(day) - timedelta(days=2)]
+        while slots[-1] < at(day) + timedelta(days=4):
+            slots.append(schedule.next(slots[-1]) or at("9999-01-01"))
+        assert slots == sorted(set(slots))
+        for minutes in range(18 * 60, 33 * 60, 15):
+            moment = at(day) + timedelta(minutes=minutes)
+            assert schedule.next(moment) == min(slot for slot in slots if slot > moment)
+            assert schedule.first(moment) == min(slot for slot in slots if slot >= moment)
+            assert schedule.previous(moment) == max(slot for slot in slots[1:] if slot < moment)
+
+
+def test_a_slot_in_the_repeated_hour_comes_once_wherever_in_that_hour_one_asks() -> None:
+    schedule = schedule_of("30 2 * * *", BERLIN)
+    slot, after = at("2016-10-30T00:30"), at("2016-10-31T01:30")
+    for moment in ("2016-10-30T00:30", "2016-10-30T00:45", "2016-10-30T01:15", "2016-10-30T01:30", "2016-10-30T01:45"):
+        assert schedule.next(at(moment)) == after
+    for moment in ("2016-10-30T00:31", "2016-10-30T01:15", "2016-10-30T01:30", "2016-10-30T01:45"):
+        assert schedule.previous(at(moment)) == slot
+    assert schedule.previous(slot) == at("2016-10-29T00:30")

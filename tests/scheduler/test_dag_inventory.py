@@ -51,6 +51,31 @@ def test_only_files_that_are_new_or_changed_are_run(folder: Path) -> None:
     assert loaded(folder) == ["two"]
 
 
+def test_a_file_with_helper_modules_is_run_each_time_because_they_may_change(folder: Path) -> None:
+    define(folder, "one", "a")
+    path = folder / "one.py"
+    path.write_text(
+        path.read_text()
+        + "\nfrom helper import TAGS\nx = DAG('b', owner=OWNER, schedule=None)".replace("OWNER", "TAGS")
+    )
+    for owner in ("one", "two"):
+        (folder / "helper.py").write_text(f"TAGS = {owner!r}\n")
+        assert {row.dag_id: row.owner for row in found().dags} == {"a": "elastic", "b": owner}
+        assert loaded(folder) == ["one"]
+
+
+def test_warnings_are_there_each_time_and_fit_the_executor(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "from elastic import DAG\nfrom elastic.operators import EmptyOperator\nwith DAG('a'):\n    "
+    (folder / "one.py").write_text(
+        f"{text}EmptyOperator(task_id='t', queue='gpu', resources={{'cpus': 2}}, email='me')"
+    )
+    for executor, heeded in (("local", ""), ("local", ""), ("ray", "resources"), ("inline", "")):
+        monkeypatch.setenv("ELASTIC__CORE__EXECUTOR", executor)
+        (warnings,) = found().warnings.values()
+        names = [name for name in ("email", "queue", "resources") if name != heeded]
+        assert [line.split(" of task 't' has no effect: ")[0] for line in warnings] == names
+
+
 def test_a_look_at_files_that_did_not_change_writes_nothing(folder: Path, home: Path) -> None:
     define(folder, "one", "a")
     (folder / "broken.py").write_text("import dagger_that_is_not_there")
