@@ -24,6 +24,9 @@ class Option:
     doc: str
     #: never shown; may also be set by `<key>_cmd` and `<key>_file`
     is_secret: bool = False
+    #: `./elastic.toml` may set it: a file of the folder that one happens to stand in may neither run nor redirect
+    #: anything, nor say where secrets are
+    is_local: bool = False
     #: the least value that is allowed
     least: float | None = None
     #: the path of a local file or folder
@@ -99,9 +102,17 @@ OPTIONS: tuple[Option, ...] = (
         kind=int,
         default=16,
         least=1,
+        is_local=True,
         doc="Tasks that run at the same time, at most.",
     ),
-    Option(section="core", key="timezone", kind=str, default="UTC", doc="The time zone of DAGs that name none."),
+    Option(
+        section="core",
+        key="timezone",
+        kind=str,
+        default="UTC",
+        is_local=True,
+        doc="The time zone of DAGs that name none.",
+    ),
     Option(
         section="database",
         key="url",
@@ -116,6 +127,7 @@ OPTIONS: tuple[Option, ...] = (
         kind=float,
         default=30.0,
         least=0.001,
+        is_local=True,
         doc="Seconds to wait for a lock of another process.",
     ),
     Option(
@@ -124,6 +136,7 @@ OPTIONS: tuple[Option, ...] = (
         kind=float,
         default=30.0,
         least=0,
+        is_local=True,
         doc="Seconds to try again while the database is away.",
     ),
     Option(
@@ -142,8 +155,17 @@ OPTIONS: tuple[Option, ...] = (
         is_path=True,
         doc="Logs of flows and steps: <flow>/<flow>.log, <flow>/<step>.log; empty for none.",
     ),
-    Option(section="logs", key="in_database", kind=bool, default=True, doc="Keep the lines of flows in the database."),
-    Option(section="logs", key="level", kind=str, default="INFO", doc="The least level that is written."),
+    Option(
+        section="logs",
+        key="in_database",
+        kind=bool,
+        default=True,
+        is_local=True,
+        doc="Keep the lines of flows in the database.",
+    ),
+    Option(
+        section="logs", key="level", kind=str, default="INFO", is_local=True, doc="The least level that is written."
+    ),
     Option(
         section="secrets",
         key="fernet_key",
@@ -166,6 +188,7 @@ OPTIONS: tuple[Option, ...] = (
         kind=float,
         default=5.0,
         least=0.01,
+        is_local=True,
         doc="Seconds between signs of life of a job.",
     ),
     Option(
@@ -174,6 +197,7 @@ OPTIONS: tuple[Option, ...] = (
         kind=float,
         default=30.0,
         least=0.1,
+        is_local=True,
         doc="Seconds after which a task whose process gives no sign of life is taken for dead.",
     ),
     Option(

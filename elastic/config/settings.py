@@ -110,9 +110,9 @@ def run_command(command: str) -> str:
 def _all(environment: Mapping[str, str], home: Path, folder: Path | None) -> Iterator[Found | Problem]:
     project = (folder or Path.cwd()).absolute() / FILE_NAME
     yield from of_defaults(home)
-    yield from of_file(home / FILE_NAME, may_run=True)
+    yield from of_file(home / FILE_NAME, is_local=False)
     if project != home / FILE_NAME:
-        yield from of_file(project, may_run=False)
+        yield from of_file(project, is_local=True)
     yield from of_environment(environment)
 
 

@@ -37,12 +37,12 @@ class Problem:
         return self.text
 
 
-def of_file(path: Path, *, may_run: bool) -> Iterator[Found | Problem]:
+def of_file(path: Path, *, is_local: bool) -> Iterator[Found | Problem]:
     """Read a TOML file; a missing one says nothing.
 
     Args:
         path: The file.
-        may_run: Whether it may name commands. A file of the folder that one happens to stand in may not.
+        is_local: It lies in the folder that one happens to stand in, and may set only what can do no harm.
     """
     try:
         with path.open("rb") as file:
@@ -64,7 +64,7 @@ def of_file(path: Path, *, may_run: bool) -> Iterator[Found | Problem]:
             yield Problem(f"{path}: there is no section {section!r}; the sections are {', '.join(SECTIONS)}.")
             continue
         for key, value in keys.items():
-            yield _found(section, key, value, str(path), may_run=may_run)
+            yield _found(section, key, value, str(path), is_local=is_local)
 
 
 def of_environment(environment: Mapping[str, str]) -> Iterator[Found | Problem]:
@@ -72,7 +72,7 @@ def of_environment(environment: Mapping[str, str]) -> Iterator[Found | Problem]:
     for variable in sorted(environment):
         if variable.startswith(PREFIX):
             section, _, key = variable.removeprefix(PREFIX).lower().partition("__")
-            yield _found(section, key, environment[variable], variable, may_run=True)
+            yield _found(section, key, environment[variable], variable, is_local=False)
 
 
 def of_defaults(home: Path) -> Iterator[Found]:
@@ -99,7 +99,7 @@ def resolve(found: Found, run: Callable[[str], str]) -> Any:
     return found.value
 
 
-def _found(section: str, key: str, value: Any, place: str, *, may_run: bool) -> Found | Problem:
+def _found(section: str, key: str, value: Any, place: str, *, is_local: bool) -> Found | Problem:
     name = f"{section}.{key}"
     base, _, via = key.rpartition("_")
     option, how = BY_NAME.get(name), ""
@@ -107,8 +107,11 @@ def _found(section: str, key: str, value: Any, place: str, *, may_run: bool) -> 
         option, how = BY_NAME.get(f"{section}.{base}"), via
     if option is None or (how and not option.is_secret):
         return Problem(f"{place}: there is no setting {name!r}; {hint(name)}")
-    if how == "cmd" and not may_run:
-        return Problem(f"{place}: {name} would run a command; put it into the file of ELASTIC_HOME or the environment.")
+    if is_local and not option.is_local:
+        return Problem(
+            f"{place}: a file of the working folder may not set {name}, because it could run code or lead elsewhere; "
+            f"put it into {FILE_NAME} of ELASTIC_HOME, or into the environment."
+        )
     if how:
         if not isinstance(value, str) or not value:
             return Problem(f"{place}: {name} must be a text.")

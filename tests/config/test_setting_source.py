@@ -1,5 +1,6 @@
 """Where settings come from, which place wins, and what is refused."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -37,15 +38,11 @@ def test_without_anything_the_defaults_hold(tmp_path: Path) -> None:
 
 def test_the_environment_goes_before_the_project_which_goes_before_the_home(tmp_path: Path) -> None:
     own = "[core]\nparallelism = 1\nexecutor = 'ray'\ntimezone = 'Europe/Paris'\n"
-    settings = read(tmp_path, "[core]\nparallelism = 2\nexecutor = 'local'\n", own, ELASTIC__CORE__PARALLELISM="3")
-    assert [settings.get(f"core.{key}") for key in ("parallelism", "executor", "timezone")] == [
-        3,
-        "local",
-        "Europe/Paris",
-    ]
+    settings = read(tmp_path, "[core]\nparallelism = 2\ntimezone = 'Asia/Tokyo'\n", own, ELASTIC__CORE__PARALLELISM="3")
+    assert [settings.get(f"core.{key}") for key in ("parallelism", "executor", "timezone")] == [3, "ray", "Asia/Tokyo"]
     assert settings.source("core.parallelism") == "ELASTIC__CORE__PARALLELISM"
-    assert settings.source("core.executor") == str(tmp_path / "project" / "elastic.toml")
-    assert settings.source("core.timezone") == str(tmp_path / "elastic.toml")
+    assert settings.source("core.timezone") == str(tmp_path / "project" / "elastic.toml")
+    assert settings.source("core.executor") == str(tmp_path / "elastic.toml")
 
 
 @pytest.mark.parametrize(
@@ -129,11 +126,39 @@ def test_a_secret_may_come_from_a_command_or_a_file(tmp_path: Path) -> None:
     assert settings.source("database.url") == "ELASTIC__DATABASE__URL_FILE"
 
 
-def test_the_folder_that_one_stands_in_may_not_name_commands(tmp_path: Path) -> None:
-    trap = tmp_path / "trap"
-    with pytest.raises(UsageError, match="would run a command"):
-        read(tmp_path, f"[database]\nurl_cmd = 'touch {trap}'\n")
-    assert not trap.exists()
+#: All that the folder one stands in may set: nothing that runs code, leads elsewhere or says where secrets are.
+HARMLESS = {
+    "core.parallelism",
+    "core.timezone",
+    "database.timeout",
+    "database.patience",
+    "logs.level",
+    "logs.in_database",
+    "scheduler.heartbeat",
+    "scheduler.lease",
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(option.name for option in OPTIONS),
+        *(f"{option.name}_{how}" for option in OPTIONS if option.is_secret for how in ("cmd", "file")),
+    ],
+)
+def test_the_folder_that_one_stands_in_may_set_only_what_can_do_no_harm(tmp_path: Path, name: str) -> None:
+    section, _, key = name.partition(".")
+    default = {option.name: option.default for option in OPTIONS}.get(name, f"touch {tmp_path}/trap")
+    text = f"[{section}]\n{key} = {json.dumps(default)}\n"
+    found = told(tmp_path, text)
+    if name in HARMLESS:
+        assert found == []
+    else:
+        (problem,) = found
+        assert f"{tmp_path / 'project' / 'elastic.toml'}: a file of the working folder may not set {name}" in problem
+        assert "\n" not in problem
+    assert told(tmp_path, "", text) == []
+    assert not (tmp_path / "trap").exists()
 
 
 @pytest.mark.parametrize(
