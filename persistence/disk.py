@@ -15,17 +15,18 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 sync_file: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
-def make_folder(path: Path) -> None:
-    """Create a folder and its missing parents, all of mode 0700, each synced into the one above it."""
+def make_folder(path: Path, *, is_durable: bool = True) -> None:
+    """Create a folder and its missing parents, all of mode 0700, each synced into the one above it if it is durable."""
     if path.is_dir():
         return
-    make_folder(path.parent)
+    make_folder(path.parent, is_durable=is_durable)
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
         if not path.is_dir():
             raise
-    sync_folder(path.parent)
+    if is_durable:
+        sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from elastic.config.settings import Settings
 from elastic.core.errors import UsageError
 from elastic.db.errors import MissingKeyError, SecretError, WrongKeyError
+from elastic.persistence.disk import make_folder
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet, MultiFernet
@@ -121,7 +122,7 @@ def keep_first_key(path: Path) -> None:
 def _write_keys(path: Path, keys: Sequence[str]) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent, is_durable=False)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
         with os.fdopen(os.open(beside, flags, 0o600), "w") as file:
             file.write("".join(f"{key}\n" for key in keys))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic.core.errors import StoreError
+from elastic.persistence.disk import make_folder
 
 #: Two connections that write at the same moment can corrupt a database in WAL mode before this version.
 _WAL_IS_SAFE = (3, 51, 3)
@@ -29,7 +30,7 @@ def prepare_file(path: Path) -> None:
         StoreError: They cannot be made.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent, is_durable=False)
         # Made here and not by SQLite, which would let others read it.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from elastic.core.errors import ElasticError, UsageError
 from elastic.db.bundle_store import BundleRow, bundle, keep_bundle
 from elastic.db.engine import Database
+from elastic.persistence.disk import make_folder
 
 #: Bytes of an archive, and of all that is in it, and how many files.
 LARGEST, _MOST_FILES = 16 * 2**20, 2_000
@@ -41,7 +42,7 @@ def make_key(path: Path) -> None:
         UsageError: There is one, or the file cannot be made.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent, is_durable=False)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     except FileExistsError:
         raise UsageError(f"{path} is there already; move it away if another key is wanted.") from None
@@ -171,7 +172,7 @@ def _unpack(content: bytes, folder: Path) -> None:
             if total > LARGEST:
                 raise BundleError(f"a bundle of more than {LARGEST:,} bytes is not unpacked.")
             target = folder / path
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(target.parent, is_durable=False)
             with archive.open(info) as source, target.open("xb") as file:
                 file.write(source.read(LARGEST))
 

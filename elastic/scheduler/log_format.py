@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TextIO
 
 from elastic.core.text import message
+from elastic.persistence.disk import make_folder
 
 #: The loggers of tasks and of their actions begin so.
 TASK_PREFIX = "elastic.task."
@@ -54,7 +55,7 @@ def log_file(path: Path) -> logging.StreamHandler[TextIO]:
     Raises:
         OSError: It cannot be made.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent, is_durable=False)
     # Opened here and not by logging, which would let others read it.
     return _File(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
 

@@ -2,6 +2,8 @@
 
 import base64
 import logging
+import os
+import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,3 +148,18 @@ def test_no_line_of_a_log_passes_for_another_one(home: Path) -> None:
         assert b"caf\\udce9.csv\\x00\\x1b[2J\n    [2016-02-22 00:00:00]" in log
         of_flow = (home / f"flows/failing/{name}.log").read_bytes()
         assert b"\n[2016" not in of_flow
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_logs_are_for_their_owner_alone(umask: int, home: Path) -> None:
+    dag = dag_of("private")
+    PythonOperator(task_id="t", python_callable=lambda: None, dag=dag)
+    before = os.umask(umask)
+    try:
+        run(dag)
+    finally:
+        os.umask(before)
+    found = {path: stat.S_IMODE(path.stat().st_mode) for top in ("logs", "flows") for path in home.rglob(f"{top}/**/*")}
+    assert {mode for path, mode in found.items() if path.is_dir()} == {0o700}
+    assert {mode for path, mode in found.items() if path.is_file()} == {0o600}
+    assert stat.S_IMODE((home / "logs").stat().st_mode) == 0o700
