@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from elastic.dag.bag import DagBag
     from elastic.dag.dag import DAG
     from elastic.dag.errors import TaskFailedForGood, TaskSkipped
+    from elastic.dag.foreign_text import literal
     from elastic.dag.group import TaskGroup
     from elastic.dag.instance import TaskInstance
     from elastic.dag.link import chain
@@ -25,6 +26,7 @@ __all__ = [
     "TaskSkipped",
     "TriggerRule",
     "chain",
+    "literal",
 ]
 
 #: Where each name lives: imported when it is first used, because states and keys are wanted without the rest.
@@ -36,6 +38,7 @@ _HOMES = {
     "elastic.dag.group": ("TaskGroup",),
     "elastic.dag.instance": ("TaskInstance",),
     "elastic.dag.link": ("chain",),
+    "elastic.dag.foreign_text": ("literal",),
     "elastic.dag.operator": ("BaseOperator",),
     "elastic.dag.trigger_rule": ("TriggerRule",),
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 from elastic.dag.current import detached
 from elastic.dag.errors import MappingError
+from elastic.dag.foreign_text import ForeignTexts
 from elastic.dag.operator import BaseOperator
 from elastic.dag.setting import NAMES
 from elastic.dag.xcom_arg import Pull, XComArg, references, resolved
@@ -148,12 +149,24 @@ class MappedOperator(BaseOperator):
         values = next((one for index, one in enumerate(self._copies(pull)) if index == map_index), None)
         if values is None:
             raise MappingError(f"{self} has no copy {map_index}.")
+        passed_on, written = self._parted(values)
         with detached():
             if self.into is not None:
                 values = {self.into: {**self.arguments.get(self.into, {}), **values}}
             copy = self.kind(**{**self.arguments, **values, "task_id": self.task_id, "dag": self._dag})
+        if passed_on:
+            copy.foreign_texts = ForeignTexts(passed_on, [self.arguments, written])
         copy.upstream, copy.downstream, copy.group = self.upstream, self.downstream, self.group
         return copy
+
+    def _parted(self, values: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
+        """Part what differs from copy to copy into what other tasks passed on, and what the author wrote."""
+        passed_on: list[Any] = []
+        written: list[Any] = []
+        for name, value in values.items():
+            is_passed_on = isinstance(self.lists.get(name, self.rows), XComArg)
+            (passed_on if is_passed_on else written).append(value)
+        return passed_on, written
 
     def _copies(self, pull: Pull) -> Iterator[dict[str, Any]]:
         if not self.lists:

@@ -24,6 +24,7 @@ from elastic.dag.xcom_arg import XComArg, references
 
 if TYPE_CHECKING:
     from elastic.dag.dag import DAG
+    from elastic.dag.foreign_text import ForeignTexts
     from elastic.dag.group import TaskGroup
     from elastic.dag.mapping import Partial
 
@@ -69,8 +70,13 @@ class BaseOperator(Linkable):
     template_fields: ClassVar[Sequence[str]] = ()
     #: A field that is a name with one of these endings is a file, and the template is what the file holds.
     template_ext: ClassVar[Sequence[str]] = ()
+    #: The fields that may name such a file; None for all. Others are never read from files.
+    file_fields: ClassVar[Sequence[str] | None] = None
     #: What to draw behind the name of the task, a CSS colour.
     ui_color: ClassVar[str] = "#f4f4f4"
+
+    #: texts of other tasks that a mapped copy was made with
+    foreign_texts: "ForeignTexts | None" = None
 
     task_id: str
     owner: str

@@ -2,38 +2,97 @@
 
 import os
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2 import nodes
+from jinja2.compiler import CodeGenerator
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
 
+from elastic.dag.allowance import Allowance, TooLongError
 from elastic.dag.errors import LookupFailedError
 from elastic.dag.view import View
 
-#: How long a text or list may become by multiplying it, and how many bits a number by raising it.
-_LARGEST = 1_000_000
+#: What methods of these make is allowed for before it is made.
+_PLAIN = (str, bytes, int, list, tuple)
 
 
-class TooLongError(ValueError):
-    """A template makes more than anybody wants to have."""
+class _Code(CodeGenerator):
+    """Has texts that are put together, and lists that are written out, go through the allowance."""
+
+    def visit_Concat(self, node: nodes.Concat, frame: Any) -> None:  # noqa: N802 - as Jinja has it
+        self.write("environment.joined((")
+        for one in node.nodes:
+            self.visit(one, frame)
+            self.write(", ")
+        self.write("))")
+
+    def visit_List(self, node: nodes.List, frame: Any) -> None:  # noqa: N802 - as Jinja has it
+        self._visit_kept(super().visit_List, node, frame)
+
+    def visit_Dict(self, node: nodes.Dict, frame: Any) -> None:  # noqa: N802 - as Jinja has it
+        self._visit_kept(super().visit_Dict, node, frame)
+
+    def visit_Tuple(self, node: nodes.Tuple, frame: Any) -> None:  # noqa: N802 - as Jinja has it
+        if node.ctx == "load":
+            self._visit_kept(super().visit_Tuple, node, frame)
+        else:
+            super().visit_Tuple(node, frame)
+
+    def _visit_kept(self, visit: Callable[[Any, Any], None], node: nodes.Node, frame: Any) -> None:
+        self.write("environment.kept(")
+        visit(node, frame)
+        self.write(")")
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja without private attributes, without changes to what it sees, and without numbers that fill the memory."""
+    """Jinja without private attributes, without changes to what it sees, and without what fills the memory."""
 
-    intercepted_binops = frozenset(("**", "*", "%"))
+    intercepted_binops = frozenset(("**", "*", "%", "+"))
+    code_generator_class = _Code
+
+    def __init__(self, allowance: Allowance, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._allowance = allowance
+        #: called by the code of templates
+        self.joined, self.kept = allowance.joined, allowance.kept
+        # blocks, macros and `{% set %}` join their parts with this
+        self.concat = allowance.joined
+        self.filters = {name: _narrow(name, one, allowance) for name, one in self.filters.items()}
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**" and _bits(left) * abs(_number(right)) > _LARGEST:
-            raise TooLongError("the power is too large")
-        if operator == "*" and max(_length(left) * abs(_number(right)), _length(right) * abs(_number(left))) > _LARGEST:
-            raise TooLongError("the repetition is too long")
         if operator == "%" and isinstance(left, str | bytes):
             raise SecurityError("the formatting of text by % is not open to templates; use ~ or the filter round")
+        self._allowance.operation(operator, left, right)
         return super().call_binop(context, operator, left, right)
+
+    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - as Jinja has it
+        owner, name = getattr(__obj, "__self__", None), getattr(__obj, "__name__", "")
+        if type(owner) not in _PLAIN and not (isinstance(owner, type) and owner in _PLAIN):
+            made = super().call(__context, __obj, *args, **kwargs)
+            return __self.kept(made) if __obj is dict else made
+        if name in ("translate", "maketrans"):
+            raise SecurityError(f"{name} is not open to templates; use replace")
+        if name == "join" and isinstance(owner, str) and len(args) == 1:
+            return __self._allowance.joined(args[0], owner)
+        __self._allowance.method(name, owner, [*args, *kwargs.values()])
+        return __self.kept(super().call(__context, __obj, *args, **kwargs))
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        made = super().wrap_str_format(value)
+        if made is None:
+            return None
+
+        def narrow(*args: Any, **kwargs: Any) -> str:
+            by_name = args[0] if args and isinstance(args[0], Mapping) else kwargs
+            self._allowance.formatted(value.__self__, [*args, *by_name.values()])
+            return made(*args, **kwargs)
+
+        return narrow
 
 
 class Missing(jinja2.StrictUndefined):
@@ -49,17 +108,16 @@ class Missing(jinja2.StrictUndefined):
         return str(super()._undefined_message)
 
 
-def environment(folders: Sequence[Path]) -> Sandbox:
-    """Return a sandbox whose files lie below some folders."""
+def environment(folders: Sequence[Path], allowance: Allowance) -> Sandbox:
+    """Return a sandbox whose files lie below some folders, and which makes no more than it is allowed to."""
     sandbox = Sandbox(
+        allowance,
         loader=jinja2.FileSystemLoader([os.fspath(folder) for folder in folders]),
         undefined=Missing,
         keep_trailing_newline=True,
         auto_reload=False,
     )
     sandbox.globals = {"range": safe_range, "dict": dict, "namespace": jinja2.utils.Namespace}
-    for name in ("format", "center", "indent"):
-        sandbox.filters[name] = _narrow(sandbox.filters[name])
     return sandbox
 
 
@@ -91,26 +149,25 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".rstrip(".")
 
 
-def _bits(value: Any) -> int:
-    return value.bit_length() if isinstance(value, int) else 0
+def _narrow(name: str, made: Callable[..., Any], allowance: Allowance) -> Callable[..., Any]:
+    """Return a filter that refuses to make more than anybody wants to have."""
 
+    @wraps(made)
+    def narrow(*arguments: Any, **named: Any) -> Any:
+        # The first may be the context or the environment, which Jinja gives to filters that ask for it.
+        at = 1 if hasattr(made, "jinja_pass_arg") else 0
+        value, given = arguments[at] if len(arguments) > at else None, [*arguments[at + 1 :], *named.values()]
+        if name == "join":
+            value = [*value]
+            allowance.take(sum(len(str(one)) for one in value) + len(value) * max(map(_length, given), default=0))
+            arguments = (*arguments[:at], value, *arguments[at + 1 :])
+        elif name == "format":
+            allowance.formatted(str(value), given)
+        allowance.filter(name, value, given)
+        return allowance.kept(made(*arguments, **named))
 
-def _number(value: Any) -> int:
-    return value if isinstance(value, int) else 0
+    return narrow
 
 
 def _length(value: Any) -> int:
-    return len(value) if isinstance(value, str | bytes | list | tuple) else 0
-
-
-def _narrow(made: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a filter that refuses to make more than anybody wants to have."""
-
-    def narrow(value: Any, *arguments: Any, **named: Any) -> Any:
-        given = [*arguments, *named.values()]
-        digits = [part for part in str(value).replace("%", " ").replace("*", " ").split() if part[:1].isdigit()]
-        if any(_number(one) > _LARGEST for one in given) or any(len(part) > 9 for part in digits):
-            raise TooLongError("the text becomes too long")
-        return made(value, *arguments, **named)
-
-    return narrow
+    return len(value) if isinstance(value, str) else 0

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from elastic.dag.context import Context
-from elastic.dag.errors import CommandError, TaskSkipped
+from elastic.dag.errors import CommandError, TaskSkipped, XComError
 from elastic.dag.operator import BaseOperator
+from elastic.dag.xcom import encode_xcom
 from elastic.operators.command import Command
 
 #: Keys of the context that a command finds in its environment, as `ELASTIC_CTX_<KEY>`.
@@ -18,11 +19,13 @@ class BashOperator(BaseOperator):
 
     What other people wrote (params of a run, values of other tasks) belongs into `env`, not into the text of the
     command: bash would execute it. The context is there as `ELASTIC_CTX_DAG_ID`, `ELASTIC_CTX_TASK_ID`,
-    `ELASTIC_CTX_EXECUTION_DATE`, `ELASTIC_CTX_DS` and more.
+    `ELASTIC_CTX_EXECUTION_DATE`, `ELASTIC_CTX_DS` and more; the Fernet key and the URL of the metadata database
+    are not.
 
     Args:
         bash_command: A command, or the name of a file that ends in `.sh` or `.bash`; rendered as a template.
-        env: Environment variables besides those of this process; the values are rendered as templates.
+        env: Environment variables besides those of this process; the values are rendered as templates, but for those
+            in `literal()`, and never taken for names of files.
         append_env: False leaves out the variables of this process, all but PATH and HOME.
         cwd: The folder to run in; by default that of this process.
         skip_exit_code: This exit code ends the task as skipped.
@@ -31,6 +34,7 @@ class BashOperator(BaseOperator):
 
     template_fields: ClassVar[Sequence[str]] = ("bash_command", "env", "cwd")
     template_ext: ClassVar[Sequence[str]] = (".sh", ".bash")
+    file_fields: ClassVar[Sequence[str] | None] = ("bash_command",)
     ui_color = "#f0ede4"
 
     def __init__(
@@ -49,7 +53,7 @@ class BashOperator(BaseOperator):
         self.skip_exit_code = skip_exit_code
         self._command: Command | None = None
 
-    def execute(self, context: Context) -> str:
+    def execute(self, context: Context) -> str | None:
         self.log.info("Running command: %s", self.bash_command)
         self._command = Command(
             ["bash", "-c", self.bash_command], self._environment(context), self.cwd, append_env=self.append_env
@@ -65,6 +69,16 @@ class BashOperator(BaseOperator):
             raise TaskSkipped(f"the command of task {self.task_id!r} ended with exit code {code}, which means to skip.")
         if code != 0:
             raise CommandError(self.task_id, self._command.ending(), last)
+        return self._passed_on(last)
+
+    def _passed_on(self, last: str) -> str | None:
+        """Return the last line; None where it is too long, because the command has done its work all the same."""
+        try:
+            encode_xcom(last, task_id=self.task_id)
+        except XComError as error:
+            if self.do_xcom_push:
+                self.log.warning("%s; nothing is passed on", str(error).rstrip("."))
+                return None
         return last
 
     def on_kill(self) -> None:

@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
+from elastic.config.option import OPTIONS
+
 #: How long a command may take to end after it was asked to, in seconds.
 GRACE = 5.0
 
@@ -16,15 +18,21 @@ _LONGEST = 64 * 1024
 #: How often it is looked whether the command ended while something it started keeps its output open, in seconds.
 _LOOK = 0.1
 
+#: Variables that a command finds in any case.
+_LEAST = frozenset({"PATH", "HOME"})
+
+#: Settings that open all secrets. How they are come by, by a command or a file, is no affair of a command either.
+_KEYS = frozenset(f"{option.variable}{how}" for option in OPTIONS if option.is_secret for how in ("", "_CMD", "_FILE"))
+
 
 class Command:
     """A running command.
 
     Args:
         words: The program and its arguments.
-        environment: Environment variables.
+        environment: Environment variables, as they are given.
         folder: Where it runs; None for the folder of this process.
-        append_env: Give it the variables of this process too.
+        append_env: Give it the variables of this process too, but for the keys of secrets and the database's URL.
 
     Raises:
         OSError: The program or the folder is not there.
@@ -33,7 +41,11 @@ class Command:
     def __init__(
         self, words: Sequence[str], environment: Mapping[str, str], folder: str | None, *, append_env: bool = True
     ) -> None:
-        kept = os.environ if append_env else {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name in _LEAST or (append_env and name.upper() not in _KEYS)
+        }
         # A session of its own: all that it starts is one group, and a terminal's Ctrl-C comes to us first.
         self._process = subprocess.Popen(  # noqa: S603 - to run what a user wrote is what it is for
             list(words),
@@ -53,10 +65,11 @@ class Command:
         pending = b""
         for part in self._parts():
             *lines, pending = (pending + part).split(b"\n")
-            yield from (_text(line) for line in lines)
-            while len(pending) > _LONGEST:
-                yield _text(pending[:_LONGEST])
-                pending = pending[_LONGEST:]
+            for line in lines:
+                yield from map(_text, _pieces(line))
+            if len(pending) > _LONGEST:
+                *pieces, pending = _pieces(pending)
+                yield from map(_text, pieces)
         if pending:
             yield _text(pending)
 
@@ -101,6 +114,17 @@ class Command:
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
+
+
+def _pieces(line: bytes) -> Iterator[bytes]:
+    """Cut a line into pieces that are short enough, and never within a character of UTF-8."""
+    while len(line) > _LONGEST:
+        # The bytes of a character after its first begin with the bits 10; there are three at most.
+        first = (cut for cut in range(_LONGEST, _LONGEST - 4, -1) if line[cut] & 0xC0 != 0x80)
+        cut = next(first, _LONGEST)
+        yield line[:cut]
+        line = line[cut:]
+    yield line
 
 
 def _text(line: bytes) -> str:

@@ -28,6 +28,7 @@ class SqlOperator(BaseOperator):
 
     template_fields: ClassVar[Sequence[str]] = ("sql", "parameters")
     template_ext: ClassVar[Sequence[str]] = (".sql",)
+    file_fields: ClassVar[Sequence[str] | None] = ("sql",)
     ui_color: ClassVar[str] = "#ededed"
 
     #: the hook that the statements go through

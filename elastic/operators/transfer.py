@@ -28,6 +28,7 @@ class SqlToSqlOperator(BaseOperator):
 
     template_fields: ClassVar[Sequence[str]] = ("sql", "table", "before")
     template_ext: ClassVar[Sequence[str]] = (".sql",)
+    file_fields: ClassVar[Sequence[str] | None] = ("sql", "before")
     ui_color: ClassVar[str] = "#b5e2ff"
 
     def __init__(
@@ -121,6 +122,7 @@ class SqlToFileOperator(BaseOperator):
 
     template_fields: ClassVar[Sequence[str]] = ("sql", "path")
     template_ext: ClassVar[Sequence[str]] = (".sql",)
+    file_fields: ClassVar[Sequence[str] | None] = ("sql",)
     ui_color: ClassVar[str] = "#b5e2ff"
 
     def __init__(

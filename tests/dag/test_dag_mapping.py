@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from dag_samples import Echo, attempt, sample_dag
 
-from elastic.dag import TaskGroup
+from elastic.dag import TaskGroup, literal
 from elastic.dag.context import Access, build_context
-from elastic.dag.errors import DefinitionError, MappingError, UnknownSettingError
+from elastic.dag.errors import DefinitionError, MappingError, TemplateError, UnknownSettingError
 from elastic.dag.execution import execute
 from elastic.dag.mapping import MOST_COPIES, MappedOperator
 from elastic.dag.operator import BaseOperator
@@ -138,3 +138,53 @@ def test_a_mapped_task_can_be_in_a_group_and_have_arrows() -> None:
     assert (copy.task_id, list(copy.downstream), copy.dag) == ("g.t", ["last"], dag)
     part = dag.sub_dag("g").get_task("g.t")
     assert execute(part, build_context(part, part.facts_of("2016-02-22", map_index=0))).result == 1
+
+
+EVIL = "{{ ds }}"
+
+
+class Composed(Pair):
+    """Puts what it is given into a text of its own, and shortens another one."""
+
+    def __init__(self, left: Any, right: Any = "{{ ds }}", **settings: Any) -> None:
+        super().__init__(f"select {left} on {{{{ ds }}}}", right, **settings)
+
+
+@pytest.mark.parametrize("value", [EVIL, "{% raw %}", "{# gone #}", "query.sql", [EVIL], {"k": [EVIL]}, "plain"])
+def test_what_another_task_passed_on_is_never_a_template_of_a_copy(value: Any) -> None:
+    dag = sample_dag()
+    with dag:
+        before = Echo(literal([value]), task_id="before")
+        expanded = Pair.partial(task_id="a", right="{{ ti.map_index }}").expand(left=before.output)
+        mixed = [before.output[0], "{{ ti.map_index }}"]
+        rows = Pair.partial(task_id="b").expand(left=mixed, right=["{{ dag.dag_id }}"])
+        many = Echo(literal([{"left": value, "right": "x"}]), task_id="many")
+        keyed = Pair.partial(task_id="c").expand_kwargs(many.output)
+    access = Access()
+    for task in (before, many):
+        attempt(task, access=access)
+    assert copies(expanded, access) == [[value, "0", "none"]]
+    assert copies(rows, access) == [[value, "sample", "none"], ["1", "sample", "none"]]
+    assert copies(keyed, access) == [[value, "x", "none"]]
+
+
+@pytest.mark.parametrize(("value", "is_refused"), [("plain", False), ("100%", False), (EVIL, True), ("{", True)])
+def test_a_text_that_a_class_puts_together_is_a_template_only_without_braces_of_others(
+    value: str, *, is_refused: bool
+) -> None:
+    with sample_dag():
+        before = Echo(literal([value]), task_id="before")
+        task = Composed.partial(task_id="t", right="{{ ti.map_index }}").expand(left=before.output)
+    access = Access()
+    attempt(before, access=access)
+    if is_refused:
+        with pytest.raises(TemplateError, match=r"field 'left'.* it may hold what another task passed on"):
+            copies(task, access)
+    else:
+        assert copies(task, access) == [[f"select {value} on 2016-02-22", "0", "none"]]
+
+
+def test_a_literal_is_neither_rendered_nor_read_from_a_file() -> None:
+    with sample_dag():
+        task = Pair(literal("{{ ds }}"), {"k": [literal("query.sql"), "{{ ds }}"]}, task_id="t")
+    assert attempt(task).result[:2] == ["{{ ds }}", {"k": ["query.sql", "2016-02-22"]}]

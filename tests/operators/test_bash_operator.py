@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from operator_samples import attempt, sample_dag
 
+from elastic.dag import literal
 from elastic.dag.errors import CommandError, TaskSkipped, TaskTimeoutError, TemplateError
 from elastic.operators import BashOperator
 from elastic.operators.command import Command
@@ -147,3 +149,64 @@ def test_a_command_that_ends_when_asked_is_not_forced() -> None:
     command.kill()
     assert list(lines) == ["bye"]
     assert command.ending() == "exit code 7"
+
+
+def test_a_last_line_that_is_too_long_to_be_passed_on_does_not_undo_the_work(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    command = f"touch {tmp_path}/done; head -c 50000 /dev/zero | tr '\\0' x"
+    with caplog.at_level(logging.WARNING, "elastic.task"):
+        assert run(command) is None
+    (record,) = caplog.records
+    assert "50,002 bytes and 49,152 are allowed" in record.message
+    assert record.message.endswith("; nothing is passed on")
+    assert (tmp_path / "done").exists()
+    assert len(run(command, do_xcom_push=False)) == 50_000
+
+
+@pytest.mark.parametrize("text", ["deploy.sh", "a.bash", "/etc/x.sh"])
+def test_values_of_the_environment_are_never_names_of_files(text: str) -> None:
+    assert run('printf %s "$S"', env={"S": text}) == text
+    assert run('printf %s "$S"', env={"S": literal("{{ ds }}")}) == "{{ ds }}"
+
+
+def test_the_folder_of_a_command_is_never_the_name_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "folder.sh").mkdir()
+    assert run("pwd", cwd=tmp_path / "folder.sh") == str(tmp_path / "folder.sh")
+
+
+@pytest.mark.parametrize("start", range(4))
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_long_line_is_cut_between_characters(start: int, end: str) -> None:
+    text = "x" * start + "\U0001f600" * 40_000
+    script = f"import os; os.write(1, ('x' * {start} + chr(0x1f600) * 40_000 + {end!r}).encode())"
+    command = Command([sys.executable, "-c", script], {}, None)
+    lines = list(command.lines())
+    assert command.exit_code() == 0
+    assert "".join(lines) == text
+    assert max(len(line.encode()) for line in lines) <= 64 * 1024
+
+
+def test_what_is_not_utf_8_is_cut_all_the_same() -> None:
+    command = Command(["bash", "-c", "head -c 200000 /dev/zero | tr '\\0' '\\200'"], {}, None)
+    assert "".join(command.lines()) == "\ufffd" * 200_000
+    assert command.exit_code() == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ELASTIC__SECRETS__FERNET_KEY",
+        "ELASTIC__DATABASE__URL",
+        "ELASTIC__DATABASE__URL_FILE",
+        "ELASTIC__secrets__fernet_key_cmd",
+    ],
+)
+def test_a_command_finds_neither_the_key_nor_the_url_of_the_database(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "canary")
+    monkeypatch.setenv("ELASTIC__LOGS__LEVEL", "INFO")
+    assert run(f"printenv {name}; printenv ELASTIC__LOGS__LEVEL") == "INFO"
+    assert run(f"printenv {name} || echo none") == "none"
+    assert run(f"printenv {name}", env={name: "given"}) == "given"

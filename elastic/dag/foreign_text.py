@@ -1,0 +1,68 @@
+"""Values that are what they are, and never templates or names of files."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Literal:
+    """A value of a template field that is taken as it is."""
+
+    value: Any
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    def __repr__(self) -> str:
+        return f"literal({self.value!r})"
+
+
+def literal(value: Any) -> Any:
+    """Return a value for a template field that is neither rendered nor read from a file.
+
+        BashOperator(task_id="tell", bash_command='echo "$TEXT"', env={"TEXT": literal("{{ not a template }}")})
+
+    Args:
+        value: Anything: `execute` finds it as it is.
+    """
+    return Literal(value)
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield the texts that lie in a value: itself, or in its lists, tuples and dicts."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from texts_in(one)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for one in value:
+            yield from texts_in(one)
+
+
+class ForeignTexts:
+    """The texts that other tasks passed on and the constructor of a mapped copy was given: data, not templates.
+
+    A constructor may put them where it likes, as they are or as parts of other texts. As they are they are known by
+    their identity; a text that they may be a part of is a template only if the author wrote it.
+
+    Args:
+        values: What other tasks passed on.
+        written: What the author of the DAG gave to the constructor.
+    """
+
+    def __init__(self, values: Any, written: Any) -> None:
+        # Kept, because an identity means something only as long as its object is there.
+        self._texts = list(texts_in(values))
+        self._identities = {id(text) for text in self._texts}
+        self._may_hide_template = any("{" in text for text in self._texts)
+        self._written = set(texts_in(written)) if self._may_hide_template else set()
+
+    def holds(self, text: str) -> bool:
+        """Say whether a text is one of them."""
+        return id(text) in self._identities
+
+    def may_be_in(self, text: str) -> bool:
+        """Say whether a text may have a template that came with them."""
+        return self._may_hide_template and text not in self._written
