@@ -143,7 +143,7 @@ def _padded(value: Any, width: Any = 0, *_: Any) -> int:
 
 def _expanded(value: Any, width: Any = 8, *_: Any) -> int:
     tab = b"\t" if isinstance(value, bytes) else "\t"
-    return len(value) + value.count(tab) * abs(_number(width))
+    return len(value) + int(value.count(tab)) * abs(_number(width))
 
 
 def _replaced(value: Any, old: Any = "", new: Any = "", *_: Any) -> int:

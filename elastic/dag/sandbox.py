@@ -60,8 +60,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self._allowance = allowance
         #: called by the code of templates
         self.joined, self.kept = allowance.joined, allowance.kept
-        # blocks, macros and `{% set %}` join their parts with this
-        self.concat = allowance.joined
+        # Blocks, macros and `{% set %}` join their parts with this.
+        self.concat = allowance.joined  # type: ignore[method-assign]
         self.filters = {name: _narrow(name, one, allowance) for name, one in self.filters.items()}
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
@@ -156,7 +156,8 @@ def _narrow(name: str, made: Callable[..., Any], allowance: Allowance) -> Callab
     def narrow(*arguments: Any, **named: Any) -> Any:
         # The first may be the context or the environment, which Jinja gives to filters that ask for it.
         at = 1 if hasattr(made, "jinja_pass_arg") else 0
-        value, given = arguments[at] if len(arguments) > at else None, [*arguments[at + 1 :], *named.values()]
+        value: Any = arguments[at] if len(arguments) > at else None
+        given = [*arguments[at + 1 :], *named.values()]
         if name == "join":
             value = [*value]
             allowance.take(sum(len(str(one)) for one in value) + len(value) * max(map(_length, given), default=0))
