@@ -1,7 +1,7 @@
 """The source contract: what can be enumerated, cut into pieces on the master and read on the workers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from elastic.core.chunk import Piece, Position, Reference
@@ -91,6 +91,14 @@ class Source(ABC):
         So one that can be read once only goes on where it stands, when it is still the object that was read.
         """
         return None
+
+    def take_back(self, pieces: Sequence[Piece]) -> None:
+        """Take back the last pieces that were cut, and yield them first when `cut` goes on at the first of them.
+
+        Called when a run of a one-shot source ends and has pieces that its disk has refused. A source that does
+        nothing here cannot go on in the same process then.
+        """
+        return
 
     def expected_chunks(self) -> int | None:
         """Return how many pieces there will be, where that is known without reading, for the progress bar."""

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from elastic.core.chunk import Chunk, Piece, Position
 from elastic.core.clock import Clock
-from elastic.core.encoding import compress, digest, pack
+from elastic.core.encoding import compress, decompress, digest, pack, unpack
 from elastic.core.errors import ElasticError, EncodingError, SourceError, UsageError
 from elastic.core.failure import DeadLetter
 from elastic.core.source import Source
@@ -34,7 +34,7 @@ class Cutter:
     def __init__(
         self, source: Source, clock: Clock, *, trim: Trim | None = None, resume: Position | None = None
     ) -> None:
-        self._clock, self._trim = clock, trim
+        self._clock, self._trim, self._source = clock, trim, source
         self._next_id: int
         self._next_id, position = resume or (0, None)
         #: True when chunks are kept until they are folded, because the source cannot yield them again
@@ -88,6 +88,16 @@ class Cutter:
         """Return a dead letter of one of the chunks as it is kept."""
         return letter
 
+    def give_back(self, chunks: list[Chunk]) -> None:
+        """Give the last chunks that were cut back to a one-shot source, which cannot yield them again by itself."""
+        pieces = [
+            Piece(chunk.position, chunk.reference, unpack(decompress(chunk.payload)), is_trimmed=True)
+            for chunk in chunks
+            if chunk.payload is not None
+        ]
+        with told_as_source_errors():
+            self._source.take_back(pieces)
+
     def close(self) -> None:
         """Close what the source holds open."""
         if hasattr(self._pieces, "close"):
@@ -102,7 +112,7 @@ class Cutter:
                 )
             payload = None if piece.block is None else compress(piece.block)
             return Chunk(self._next_id, piece.position, conceived_at, piece.reference, payload)
-        entries = piece.entries if self._trim is None else self._trimmed(piece.entries)
+        entries = piece.entries if self._trim is None or piece.is_trimmed else self._trimmed(piece.entries)
         try:
             plain = pack(entries)
         except EncodingError as error:

@@ -103,6 +103,12 @@ class Intake:
         if self._kept is not None:
             self._kept.clean()
 
+    def close(self) -> None:
+        """Give back what was cut and could not be kept, so that the same source can go on in this process."""
+        if self._kept is not None and self._waiting:
+            self._cutter.give_back(self._waiting)
+            self._waiting = []
+
     def _keep(self, wanted: list[Chunk], store: ChunkStore, *, idle: bool) -> list[Chunk]:
         """Keep as many chunks as there is room for; returns them."""
         count, full = len(wanted), None

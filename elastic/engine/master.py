@@ -174,6 +174,7 @@ class Master:
             self.transport.close()
             self._cutter.close()
             self._aggregation.close()
+            self._intake.close()
 
     def _check_wanted(self) -> None:
         if self._stopped:

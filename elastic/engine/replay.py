@@ -161,6 +161,11 @@ class Replay(Cutter):
                 f"`elastic resume {run_id} --reread-source`."
             )
 
+    def give_back(self, chunks: list[Chunk]) -> None:
+        cut = [chunk for chunk in chunks if chunk.chunk_id >= self._remains.stop]
+        if cut and self._rest is not None:
+            self._rest.give_back(cut)
+
     def close(self) -> None:
         if self._rest is not None:
             self._rest.close()

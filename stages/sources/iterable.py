@@ -1,5 +1,6 @@
 """Anything that can be iterated: the entries are read on the master and travel by value."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from itertools import islice
 from typing import Any
@@ -41,6 +42,8 @@ class IterableSource(Source):
         #: None until the first cut; stays where the last piece ended
         self._iterator: Iterator[Any] | None = None
         self._taken = 0
+        #: pieces that were given back; they lie right in front of where the iterator stands
+        self._returned: deque[Piece] = deque()
 
     def cut(self, position: Position | None = None) -> Iterator[Piece]:
         """Yield pieces; a position is `(index of the first entry, number of the chunk, length or None)`.
@@ -61,12 +64,19 @@ class IterableSource(Source):
             return self._pieces(_items(self._iterable, first), first, chunk)
         if self._iterator is None or (first == 0 and not isinstance(self._iterable, Iterator)):
             self._iterator, self._taken = self._begin(), 0
-        if first != self._taken:
+            self._returned.clear()
+        while self._returned and self._returned[0].position[0] < first:
+            self._returned.popleft()  # the run has kept it after all
+        stands_at = self._returned[0].position[0] if self._returned else self._taken
+        if first != stands_at:
             raise SourceError(
-                f"{self} stands at entry {self._taken} and cannot go on at entry {first}; "
+                f"{self} stands at entry {stands_at} and cannot go on at entry {first}; "
                 "give a new iterable, or a list if it is to be read twice."
             )
-        return self._pieces(self._iterator, first, chunk)
+        return self._onward(self._iterator, chunk)
+
+    def take_back(self, pieces: Sequence[Piece]) -> None:
+        self._returned.extendleft(reversed(pieces))
 
     def behind(self, position: Position, entries: int) -> Position:
         first, chunk, length = position
@@ -98,6 +108,13 @@ class IterableSource(Source):
             return iter(self._iterable)
         except Exception as error:
             raise self._failure(0, error) from error
+
+    def _onward(self, iterator: Iterator[Any], chunk: int) -> Iterator[Piece]:
+        """Yield what was given back, and then what the iterator still has."""
+        while self._returned:
+            chunk += 1
+            yield self._returned.popleft()
+        yield from self._pieces(iterator, self._taken, chunk)
 
     def _pieces(self, iterator: Iterator[Any], first: int, chunk: int) -> Iterator[Piece]:
         length = self._length()

@@ -1,6 +1,6 @@
 """Several iterables, one after another."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from elastic.core.chunk import Piece, Position, Reference
@@ -51,8 +51,15 @@ class IterablesSource(Source):
         which, *within = position or (0,)
         for number, source in enumerate(self._sources[which:], which):
             for piece in source.cut(tuple(within) or None):
-                yield Piece((number, *piece.position), (*piece.reference, number), piece.entries)
+                yield piece._replace(position=(number, *piece.position), reference=(*piece.reference, number))
             within = []
+
+    def take_back(self, pieces: Sequence[Piece]) -> None:
+        for number, source in enumerate(self._sources):
+            its_own = [piece for piece in pieces if piece.position[0] == number]
+            source.take_back(
+                [each._replace(position=each.position[1:], reference=each.reference[:-1]) for each in its_own]
+            )
 
     def behind(self, position: Position, entries: int) -> Position:
         which, *within = position

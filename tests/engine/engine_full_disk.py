@@ -1,7 +1,8 @@
 """A run of a generator on a disk of 16 MB, in a process of its own: `engine_full_disk.py FOLDER HOW`.
 
 `makes_room`: what is in flight comes back and makes room. `waits`: somebody else makes it after a while. `gives_up`:
-nobody does, until the run is suspended; then it is resumed.
+nobody does, until the run is suspended; then it is resumed with a generator that begins again. `goes_on`: the same, and
+it is resumed with the generator that was suspended.
 """
 
 import contextlib
@@ -69,19 +70,23 @@ def main(folder: Path, how: str) -> None:
     flow = elastic.from_iterable(entries(), chunk_size=50 if how == "makes_room" else 1500)
     flow = flow.map(number_of).aggregate("sum")
     fills = FillsTheDisk(folder)
-    if how == "gives_up":
+    gives_up = how in ("gives_up", "goes_on")
+    if gives_up:
         fills.thread.start()
     if how == "waits":
         threading.Timer(2.0, fills.make_room).start()
     options = {"cluster": "inline", "home": folder / "home", "collect_seconds": 0.01, "look_ahead_bytes": 4 << 20}
     try:
-        patience = 0.5 if how == "gives_up" else 60.0
+        patience = 0.5 if gives_up else 60.0
         result = flow.run(**options, full_disk_seconds=patience, interceptor=fills)
     except elastic.ElasticError as error:
         sys.stdout.write(f"{type(error).__name__}: {error}\n")
         fills.make_room()
-        again = elastic.from_iterable(entries(), chunk_size=1500).map(number_of).aggregate("sum")
-        result = elastic.resume("last", again, reread_source=True, **options)
+        if how == "goes_on":
+            result = elastic.resume("last", flow, **options)
+        else:
+            again = elastic.from_iterable(entries(), chunk_size=1500).map(number_of).aggregate("sum")
+            result = elastic.resume("last", again, reread_source=True, **options)
     sys.stdout.write(f"{result.value == sum(range(ENTRIES))} {result.entries}\n")
     sys.stdout.write(f"{elastic.verify('last', home=folder / 'home').ok}\n")
 

@@ -35,8 +35,9 @@ def test_a_full_disk_is_waited_for(how: str, tmp_path: Path) -> None:
     assert done.stderr.count("the disk is full, so nothing more is read until there is room") == 1
 
 
-def test_a_disk_that_stays_full_suspends_the_run_which_can_be_resumed(tmp_path: Path) -> None:
-    done = told(tmp_path, "gives_up")
+@pytest.mark.parametrize("how", ["gives_up", "goes_on"])
+def test_a_disk_that_stays_full_suspends_the_run_which_can_be_resumed(how: str, tmp_path: Path) -> None:
+    done = told(tmp_path, how)
     suspended, *result = done.stdout.splitlines()
     assert suspended.startswith("StepSuspendedError: "), done.stderr
     assert "No space left on device" in suspended

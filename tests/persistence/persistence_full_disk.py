@@ -1,7 +1,8 @@
 """What happens on a disk without room, told in a process of its own: `persistence_full_disk.py STORE FOLDER LIMIT`.
 
-`LIMIT` says how room is taken away and given back: `ballast` fills the file system, which must be a small one, and
-`rlimit` limits the size of files.
+`STORE` is `segment`, `directory` or `run`, or `reserve-segment` and `reserve-directory` for the room that a run with
+such a store sets aside. `LIMIT` says how room is taken away and given back: `ballast` fills the file system, which must
+be a small one, and `rlimit` limits the size of files.
 """
 
 import os
@@ -16,6 +17,7 @@ from persistence_samples import KEY, RUN, chunk_of, commit_of, kept, row_of
 
 from elastic.core.errors import StoreError, StoreFullError
 from elastic.core.store import ChunkStore, Kept
+from elastic.persistence.ballast import BALLAST_BYTES
 from elastic.persistence.directory_store import DirectoryChunkStore
 from elastic.persistence.segment_store import SegmentChunkStore
 from elastic.persistence.sqlite_store import SqliteRunStore
@@ -93,10 +95,34 @@ def run(folder: Path, limit: str) -> None:
     store.close()
 
 
+def reserve(folder: Path, kind: str) -> None:
+    place = folder / RUN
+    store = SqliteRunStore.create(place, RUN, KEY, chunk_store=kind)
+    store.begin(0, "count", {}, 1.0)
+    set_aside = place / "ballast"
+    assert not set_aside.exists()
+    store.chunks(0).put(kept(0))
+    assert set_aside.stat().st_blocks * 512 >= BALLAST_BYTES
+    with little_room(folder, "ballast"):
+        with pytest.raises(StoreFullError):
+            store.chunks(0).put([Kept(chunk_of(1)._replace(payload=os.urandom(LARGE)), "token-1")])
+        assert not set_aside.exists()
+        # Far more than the disk had room for: it takes the room that was set aside.
+        store.commit(0, commit_of(1, os.urandom(10 * LARGE), receipts=(row_of(0),)))
+        store.chunks(0).put(kept(2))
+        assert not set_aside.exists()
+    store.chunks(0).put(kept(3))
+    assert set_aside.stat().st_blocks * 512 >= BALLAST_BYTES
+    store.close()
+    assert not set_aside.exists()
+
+
 if __name__ == "__main__":
     _, name, place, limit = sys.argv
     if name == "run":
         run(Path(place), limit)
+    elif name.startswith("reserve-"):
+        reserve(Path(place), name.partition("-")[2])
     else:
         chunks(KINDS[name], Path(place), limit)
     sys.stdout.write("told\n")

@@ -28,6 +28,14 @@ def test_a_full_file_system_refuses_the_whole_and_takes_it_when_there_is_room(st
     assert finish([*SMALL, str(tmp_path), *story]) == ["told"]
 
 
+@pytest.mark.parametrize("store", ["segment", "directory"])
+@pytest.mark.usefixtures("small_file_system")
+def test_room_that_a_run_has_set_aside_is_given_up_when_the_disk_is_full(store: str, tmp_path: Path) -> None:
+    larger = [word.replace("size=1m", "size=40m") for word in SMALL]
+    story = [sys.executable, SCRIPT, f"reserve-{store}", str(tmp_path), "ballast"]
+    assert finish([*larger, str(tmp_path), *story]) == ["told"]
+
+
 @pytest.mark.parametrize("store", ["segment", "directory", "run"])
 def test_a_limit_on_files_refuses_the_whole_and_takes_it_when_it_is_lifted(store: str, tmp_path: Path) -> None:
     assert finish([sys.executable, SCRIPT, store, str(tmp_path), "rlimit"]) == ["told"]

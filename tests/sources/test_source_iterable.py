@@ -2,14 +2,19 @@
 
 import io
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 from source_samples import as_sent, chunks, entries
 
+from elastic.core.chunk import Piece
+from elastic.core.encoding import decompress, unpack
 from elastic.core.errors import SourceError, UsageError
 from elastic.core.source import Source
+from elastic.engine.cutter import Cutter
+from elastic.engine.system_clock import SystemClock
 from elastic.stages.sources import IterableSource, IterablesSource
 
 
@@ -262,3 +267,45 @@ def test_the_manifest_of_an_iterable_says_what_is_read() -> None:
     described = IterablesSource([letters()], window=failing).describe()  # type: ignore[arg-type]
     assert described["iterables"][0]["entries"] is None
     assert "failing" in described["iterables"][0]["chunk_size"]
+
+
+def drawn(source: Source, count: int, position: Any = None) -> list[Piece]:
+    return list(islice(source.cut(position), count))
+
+
+@pytest.mark.parametrize(("given_back", "kept"), [(0, 0), (1, 1), (1, 2), (1, 3), (0, 3), (3, 3)])
+def test_pieces_that_are_given_back_come_first_when_the_same_source_goes_on(given_back: int, kept: int) -> None:
+    for source, whole in (
+        (IterableSource(letters(), chunk_size=2), ["ab", "cd", "ef", "g"]),
+        (IterablesSource([letters("abc"), letters("d"), letters("efg")], chunk_size=2), ["ab", "c", "d", "ef", "g"]),
+    ):
+        pieces = drawn(source, 3)
+        source.take_back(pieces[given_back:])
+        # The run may have kept more than it knew.
+        behind = source.behind(pieces[2].position, len(pieces[2].entries or ()))
+        position = pieces[kept].position if kept < 3 else behind
+        source.take_back(drawn(source, 2, position))
+        found = drawn(source, 9, as_sent(position))
+        assert ["".join(piece.entries or ()) for piece in found] == whole[kept:]
+        assert [piece.position for piece in found][: 3 - kept] == [piece.position for piece in pieces[kept:]]
+
+
+def test_a_source_that_was_given_back_pieces_goes_on_nowhere_else() -> None:
+    source = IterableSource(letters(), chunk_size=2)
+    source.take_back(drawn(source, 3)[1:])
+    with pytest.raises(SourceError, match="stands at entry 2 and cannot go on at entry 0"):
+        source.cut()
+
+
+def test_entries_that_are_given_back_are_not_trimmed_twice() -> None:
+    def without_last(entries: list[Any]) -> list[Any]:
+        return [entry[:-1] for entry in entries]
+
+    source = IterableSource((f"{number}xy" for number in range(6)), chunk_size=2)
+    cutter = Cutter(source, SystemClock(), trim=without_last)
+    chunks, _ = cutter.cut(2)
+    cutter.give_back(chunks)
+    cutter.close()
+    again, _ = Cutter(source, SystemClock(), trim=without_last, resume=(0, chunks[0].position)).cut(9)
+    assert [unpack(decompress(chunk.payload or b"")) for chunk in again] == [["0x", "1x"], ["2x", "3x"], ["4x", "5x"]]
+    assert [chunk.content for chunk in again[:2]] == [chunk.content for chunk in chunks]
