@@ -1,6 +1,7 @@
 """Adding the values of mappings: as `+` does, but exactly where `+` would round."""
 
 from collections.abc import Callable, Collection, Iterable
+from copy import copy
 from decimal import Decimal
 from itertools import repeat
 from operator import add
@@ -89,6 +90,34 @@ def add_read(into: SumsT, keys: Collection[Any], numbers: Collection[int], aggre
         return added(into, keys, numbers)
     except (TypeError, ValueError) as error:
         raise EncodingError(f"these bytes are not a state of {aggregator} ({error})") from error
+
+
+def way_back(
+    into: SumsT, others: Collection[Any], held: dict[Any, Callable[[], Any]] | None = None
+) -> Callable[[], SumsT]:
+    """Return a function that gives a mapping as it is now, after others were folded into it, or some of them.
+
+    Args:
+        into: The mapping.
+        others: Their keys.
+        held: Gives what is held of a key as it is now; by default only a Total ever changes.
+    """
+    before = {} if held is None else held
+    plain = {key: _copied(into[key]) for key in others if key in into} if held is None else {}
+    added = [key for key in others if key not in into]
+
+    def back() -> SumsT:
+        for key in added:
+            into.pop(key, None)
+        into.update(plain)
+        into.update({key: value() for key, value in before.items()})
+        return into
+
+    return back
+
+
+def _copied(value: Any) -> Any:
+    return copy(value) if isinstance(value, Total) else value
 
 
 def settled(sums: dict[Any, Any]) -> dict[Any, Any]:

@@ -44,6 +44,9 @@ class Max(Aggregator[Any, "Ranked | None", Any]):
         ranked = [one for one in (state, other) if one is not None]
         return self._choose(ranked) if ranked else None
 
+    def undo(self, state: Ranked | None, other: Ranked | None) -> Callable[[], Ranked | None]:
+        return lambda: state  # `merge` changes nothing
+
     def finish(self, state: Ranked | None) -> Any:
         return None if state is None else state[1]
 

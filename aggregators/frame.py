@@ -1,6 +1,8 @@
 """What aggregators of frames share: states are frames that are put on a pile, and grouped when the pile is high."""
 
 from abc import abstractmethod
+from collections.abc import Callable
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from elastic.core.aggregator import Aggregator
@@ -104,6 +106,11 @@ class FrameAggregator(Aggregator[Any, Pile, Any]):
             state.put(frame, self)
         state.grouped_rows = max(state.grouped_rows, other.grouped_rows)
         return self._lowered(state)
+
+    def undo(self, state: Pile, other: Pile) -> Callable[[], Pile]:
+        before = copy(state)
+        before.frames = [*state.frames]
+        return lambda: before
 
     def finish(self, state: Pile) -> Any:
         return self.result(self.whole(state))

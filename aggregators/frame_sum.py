@@ -1,5 +1,7 @@
 """FrameSum: exact sums of whole columns."""
 
+from collections.abc import Callable
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from elastic.aggregators.frame import column
@@ -52,6 +54,10 @@ class FrameSum(Aggregator[Any, Totals, dict[str, Any]]):
         for mine, theirs in zip(state, other, strict=True):
             mine.merge(theirs)
         return state
+
+    def undo(self, state: Totals, other: Totals) -> Callable[[], Totals]:
+        before = list(map(copy, state))
+        return lambda: before
 
     def finish(self, state: Totals) -> dict[str, Any]:
         return {name: total.result for name, total in zip(self.columns, state, strict=True)}

@@ -1,9 +1,10 @@
 """GroupBy: one aggregator for each key."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
+from elastic.aggregators.addition import way_back
 from elastic.aggregators.batch import batches
 from elastic.aggregators.choice import aggregator_of
 from elastic.aggregators.emit import Emit
@@ -62,6 +63,11 @@ class GroupBy(KeyedAggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Ha
         for key, added in other.items():
             state[key] = self.inner.merge(state[key], added) if key in state else added
         return state
+
+    def undo(self, state: dict[Hashable, Any], other: dict[Hashable, Any]) -> Callable[[], dict[Hashable, Any]] | None:
+        undos = {key: self.inner.undo(state[key], group) for key, group in other.items() if key in state}
+        held = {key: undo for key, undo in undos.items() if undo is not None}
+        return way_back(state, other, held) if len(held) == len(undos) else None
 
     def join(self, one: Any, other: Any) -> Any:
         return self.inner.merge(one, other)

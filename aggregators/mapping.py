@@ -4,7 +4,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from elastic.aggregators.addition import fold, from_plain, plus, settled, to_plain
+from elastic.aggregators.addition import fold, from_plain, plus, settled, to_plain, way_back
 from elastic.core.encoding import pack, unpack
 from elastic.core.errors import UsageError
 from elastic.core.sharding import KeyedAggregator
@@ -47,6 +47,9 @@ class MergeMappings(KeyedAggregator[Mapping[Any, Any], dict[Any, Any], dict[Any,
     def merge(self, state: dict[Any, Any], other: dict[Any, Any]) -> dict[Any, Any]:
         fold(state, other.items(), self._join)
         return state
+
+    def undo(self, state: dict[Any, Any], other: dict[Any, Any]) -> Callable[[], dict[Any, Any]]:
+        return way_back(state, other)
 
     def join(self, one: Any, other: Any) -> Any:
         return self._join(one, other)

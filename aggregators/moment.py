@@ -1,6 +1,7 @@
 """Mean, variance and standard deviation: from exact sums, rounded once."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from copy import copy
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -62,6 +63,10 @@ class Mean(Aggregator[Any, Moments, Any]):
     def merge(self, state: Moments, other: Moments) -> Moments:
         state.merge(other)
         return state
+
+    def undo(self, state: Moments, other: Moments) -> Callable[[], Moments]:
+        before = Moments(state.size, copy(state.total), copy(state.squares))
+        return lambda: before
 
     def finish(self, state: Moments) -> Any:
         if not state.size:

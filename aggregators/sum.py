@@ -1,6 +1,7 @@
 """Sum: exact, so that the order of entries cannot show in the last digits."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from copy import copy
 from typing import Any
 
 from elastic.aggregators.batch import batches
@@ -35,6 +36,10 @@ class Sum(Aggregator[Any, Total, Any]):
     def merge(self, state: Total, other: Total) -> Total:
         state.merge(other)
         return state
+
+    def undo(self, state: Total, other: Total) -> Callable[[], Total]:
+        before = copy(state)
+        return lambda: before
 
     def finish(self, state: Total) -> Any:
         return state.result

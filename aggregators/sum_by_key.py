@@ -1,10 +1,10 @@
 """SumByKey: an exact sum for each key."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import reduce
 from typing import Any
 
-from elastic.aggregators.addition import add_read, added, from_plain, settled, to_plain
+from elastic.aggregators.addition import add_read, added, from_plain, settled, to_plain, way_back
 from elastic.aggregators.column import pack_columns, unpack_columns
 from elastic.aggregators.nan import NAN, nan_keys
 from elastic.aggregators.pair import check_pairs, pairs_of
@@ -83,6 +83,9 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
         for key, value in other.items():
             state[key] = self.join(state[key], value) if key in state else value
         return state
+
+    def undo(self, state: Sums, other: Sums) -> Callable[[], Sums]:
+        return way_back(state, other)
 
     def merge_encoded(self, state: Sums, data: bytes) -> Sums:
         is_own = type(self).merge is SumByKey.merge and type(self).decode is SumByKey.decode

@@ -47,6 +47,9 @@ class TopK(Aggregator[Any, list[Ranked], list[Any]]):
     def merge(self, state: list[Ranked], other: list[Ranked]) -> list[Ranked]:
         return self._best([*state, *other])
 
+    def undo(self, state: list[Ranked], other: list[Ranked]) -> Callable[[], list[Ranked]]:
+        return lambda: state  # `merge` changes nothing
+
     def finish(self, state: list[Ranked]) -> list[Any]:
         return [entry for _, entry in state]
 

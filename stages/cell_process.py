@@ -18,7 +18,8 @@ from elastic.core.encoding import pack, unpack
 from elastic.core.failure import DeadLetter
 from elastic.core.native_threads import has_native_threads
 from elastic.core.program import Program
-from elastic.stages.isolation import RAISED, Isolation, RefusedError
+from elastic.stages.agreement import fold
+from elastic.stages.isolation import Isolation, Part, RefusedError
 
 #: What is noted in shared memory: which unit is running, since when (monotonic seconds), and for how long it may.
 _NOTE = struct.Struct("qdd")
@@ -133,23 +134,21 @@ class _Tries:
             limit = isolation.program.tolerance.chunk_timeout
             self._take_note(_NONE)
             units, letters = self._left(loaded)
-            outputs: list[Any] = []
+            parts: list[Part] = []
             for first, stop in units:
                 self._begin(first, limit)
-                try:
-                    outputs += isolation.run(entries[first:stop])
-                except RAISED as error:
-                    again, letter = isolation.retry(entries, first, stop, error)
-                    outputs += again
-                    letters += letter
+                sifted = isolation.sift(entries, first, stop)
+                parts += sifted.parts
+                letters += sifted.letters
             self._take_note(_NONE)
             faulthandler.cancel_dump_traceback_later()
             aggregator = isolation.program.aggregator
-            state = aggregator.encode(aggregator.add_many(aggregator.create(), iter(outputs)))
+            state, strays = fold(parts, aggregator)
+            encoded = aggregator.encode(state)
         except RefusedError as refused:
             return _refusal(refused)
-        letters.sort(key=lambda letter: letter.failure.index or 0)
-        return pack([state, [letter.plain() for letter in letters], None])
+        letters = sorted([*letters, *strays], key=lambda letter: letter.failure.index or 0)
+        return pack([encoded, [letter.plain() for letter in letters], None])
 
     def _left(self, loaded: _Loaded) -> tuple[list[Unit], list[DeadLetter]]:
         """Return the units that no fork ended in, and a letter for each of the others."""

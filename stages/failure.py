@@ -1,6 +1,6 @@
 """What user code raised, as plain data."""
 
-from elastic.core.errors import DecodingError
+from elastic.core.errors import DecodingError, UsageError
 from elastic.core.failure import Failure
 from elastic.core.text import error_text, traceback_text, writable
 
@@ -23,3 +23,10 @@ def failure_of(error: BaseException, *, chunk_id: int, place: str, function: str
         message=writable(message)[:_MESSAGE_LIMIT],
         traceback=writable(traceback_text(error))[-_TRACEBACK_LIMIT:],
     )
+
+
+def hint_of(error: BaseException) -> str:
+    """Return what to do about two states that cannot be merged, where it is their entries that do not go together."""
+    if not isinstance(error, TypeError | UsageError):
+        return ""
+    return "; no entry fails by itself, but those of some chunks do not go with those of others: map all to one type"

@@ -1,8 +1,12 @@
 """Which entries user code fails on: found by running a chunk again, in ever smaller parts."""
 
+import copy
+import datetime
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from elastic.core.encoding import pack
@@ -27,13 +31,51 @@ class RefusedError(Exception):
         self.failure = failure
 
 
+#: Types of which an object never changes; of an entry of any other type each run gets a copy.
+_UNCHANGING = {
+    bool,
+    bytes,
+    datetime.date,
+    datetime.datetime,
+    datetime.timedelta,
+    Decimal,
+    float,
+    Fraction,
+    int,
+    str,
+    type(None),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Entries `[first, stop)` of a chunk that do not fail by themselves."""
+
+    isolation: "Isolation"
+    #: those of the whole chunk
+    entries: Sequence[Any]
+    first: int
+    stop: int
+    #: what the transforms made of them
+    outputs: list[Any]
+
+    @property
+    def size(self) -> int:
+        """Entries that have a say in what goes together: none where the transforms left nothing."""
+        return self.stop - self.first if self.outputs else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Sifted:
-    """What is left of a chunk, and what is not."""
+    """Parts of chunks that do not fail, in order, and a letter for each entry that does."""
 
-    #: what the transforms made of the entries that did not fail, in order
-    outputs: list[Any]
+    parts: list[Part]
     letters: list[DeadLetter]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What the transforms made of the parts, in order; each call copies what user code may change."""
+        return [output for part in self.parts for output in fresh(part.outputs)]
 
 
 class Isolation:
@@ -61,28 +103,31 @@ class Isolation:
             failure = failure_of(error, chunk_id=self.chunk_id, place=repr(self.reference), function="the reader")
             raise RefusedError(failure) from error
 
-    def sift(self, entries: Sequence[Any]) -> Sifted:
-        """Run the chunk in halves, and those that fail again in halves, down to single entries.
+    def sift(self, entries: Sequence[Any], first: int = 0, stop: int | None = None) -> Sifted:
+        """Run entries `[first, stop)` as a whole, in halves if that fails, and so on, down to single entries.
 
         Raises:
             RefusedError: An entry fails, and entries must not.
         """
-        outputs: list[Any] = []
-        letters: list[DeadLetter] = []
-        spans = [(0, len(entries))]
+        sifted = Sifted([], [])
+        spans = [(first, len(entries) if stop is None else stop)]
         while spans:
             first, stop = spans.pop()
             try:
-                outputs += self.run(entries[first:stop])
+                sifted.parts.append(Part(self, entries, first, stop, self.run(entries[first:stop])))
             except RAISED as error:
-                if stop - first > 1 and self._splittable:
-                    middle = (first + stop) // 2
-                    spans += [(middle, stop), (first, middle)]
+                if self.can_split(first, stop):
+                    spans += reversed(halves(first, stop))
                     continue
-                again, letter = self.retry(entries, first, stop, error)
-                outputs += again
-                letters += letter
-        return Sifted(outputs, letters)
+                outputs, letters = self.retry(entries, first, stop, error)
+                if not letters:
+                    sifted.parts.append(Part(self, entries, first, stop, outputs))
+                sifted.letters.extend(letters)
+        return sifted
+
+    def can_split(self, first: int, stop: int) -> bool:
+        """Tell whether entries `[first, stop)` may be run in halves."""
+        return stop - first > 1 and self._splittable
 
     def units(self, entries: Sequence[Any]) -> list[tuple[int, int]]:
         """Return the smallest parts `[first, stop)` that the chunk may be run in."""
@@ -91,12 +136,15 @@ class Isolation:
         return [(0, len(entries))]
 
     def run(self, entries: Sequence[Any]) -> list[Any]:
-        """Return what the transforms make of entries, after a trial of the aggregator on it."""
-        run = Pass(self.program.transforms, (entries,))
+        """Return what the transforms make of entries, after a trial of the aggregator on a copy of it.
+
+        The entries stay as they are, whatever the functions do to those that they get: they are run again.
+        """
+        run = Pass(self.program.transforms, (fresh(entries),))
         outputs = list(run)
         run.check()
         aggregator = self.program.aggregator
-        aggregator.add_many(aggregator.create(), iter(outputs))
+        aggregator.add_many(aggregator.create(), iter(fresh(outputs)))
         return outputs
 
     def retry(
@@ -136,6 +184,11 @@ class Isolation:
             # Only a reader of the user's own yields what is no plain data; its text is better than nothing.
             return replace(letter, entry=pack(repr(kept)), exact=False)
 
+    def stray(self, entries: Sequence[Any], first: int, stop: int, error: BaseException) -> DeadLetter:
+        """Return what is kept of entries that fail beside others, and not by themselves. Raises as `letter` does."""
+        function = f"aggregator {self.program.aggregator}, beside other entries,"
+        return self.letter(entries, first, stop, self.failure(first, stop, function, error), 1)
+
     def failure(self, first: int, stop: int, function: str, error: BaseException) -> Failure:
         """Return what is told of entries that failed."""
         whole = not self._splittable or stop - first > 1
@@ -161,7 +214,7 @@ class Isolation:
 
     def _function(self, entries: Sequence[Any]) -> str:
         """Return the name of the function that fails on entries: the first one that does so by itself."""
-        outputs: Sequence[Any] = entries
+        outputs: Sequence[Any] = fresh(entries)
         for transform in self.program.transforms:
             run = Pass((transform,), (outputs,))
             try:
@@ -175,3 +228,20 @@ class Isolation:
     def _splittable(self) -> bool:
         whole = any(isinstance(transform, WHOLE_CHUNK) for transform in self.program.transforms)
         return self.program.tolerance.splittable or not whole
+
+
+def halves(first: int, stop: int) -> list[tuple[int, int]]:
+    """Return both halves of a span of at least two entries."""
+    middle = (first + stop) // 2
+    return [(first, middle), (middle, stop)]
+
+
+def fresh(values: Sequence[Any]) -> Sequence[Any]:
+    """Return values that user code may change: copies, so that the given ones stay as they are."""
+    if isinstance(values, TextBlock) or _UNCHANGING.issuperset(map(type, values)):
+        return values
+    try:
+        return copy.deepcopy(values)
+    except Exception:
+        # Only objects of the user's own cannot be copied; no copy is better than no answer.
+        return values

@@ -11,7 +11,7 @@ from elastic.core.partial import Account, Partial, digest_of
 from elastic.core.receipt import NO_LINK, NO_STATE, Seal, what_of
 from elastic.core.source import Reader
 from elastic.core.stage import Stage
-from elastic.stages.failure import failure_of
+from elastic.stages.failure import failure_of, hint_of
 from elastic.stages.wire import Call, Reply
 
 
@@ -102,6 +102,7 @@ class NodeSender:
             account = partials[0].accounts[0]
             place, function = "the results of this node's workers", f"aggregator {self.aggregator}"
             failure = failure_of(error, chunk_id=account.first, place=place, function=function)
+            failure = replace(failure, message=failure.message + hint_of(error))
             return replace(replies[0], failure=failure, lost=lost)
 
     def _combine(self, partials: list[Partial]) -> Partial | None:

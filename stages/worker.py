@@ -15,11 +15,12 @@ from elastic.core.receipt import NO_STATE, Seal, what_of
 from elastic.core.sharding import ShardedAggregator
 from elastic.core.stage import Stage
 from elastic.core.tolerance import OnError
+from elastic.stages.agreement import agreeing, fold
 from elastic.stages.cell import Cell
 from elastic.stages.content import content_of
-from elastic.stages.failure import failure_of
+from elastic.stages.failure import failure_of, hint_of
 from elastic.stages.fusion import fused
-from elastic.stages.isolation import RAISED, Isolation, RefusedError
+from elastic.stages.isolation import RAISED, Isolation, RefusedError, Sifted, fresh
 from elastic.stages.transforms import Pass
 from elastic.stages.watch import time_limit
 from elastic.stages.wire import COLLECT, Call, Reply
@@ -65,6 +66,8 @@ class Worker:
         self._careful = program.tolerance.on_error is not OnError.FAIL or bool(program.tolerance.retries)
         self._state: Any = None
         self._accounts: list[Account] = []
+        #: entries that were left out because they do not go with those that are held
+        self._strays = 0
 
     def work(self, call: Call) -> Reply:
         """Fold a batch into the state that this worker holds.
@@ -82,8 +85,7 @@ class Worker:
             return self._reply(call.batch_id, failure=failure, unread=isinstance(error, SourceError))
         try:
             with time_limit(self._limit(call)):
-                folded = self._fold(call, blocks)
-                self._hold(call, folded)
+                folded = self._hold(call, blocks, self._fold(call, blocks))
         except RefusedError as refused:
             self._forget()
             return self._reply(call.batch_id, failure=refused.failure)
@@ -145,50 +147,100 @@ class Worker:
             counts.append(len(entries))
             yield entries
 
-    def _hold(self, call: Call, folded: Folded) -> None:
-        """Hold a state as well.
+    def _hold(self, call: Call, blocks: list[bytes], folded: Folded) -> Folded:
+        """Hold a state as well; returns what became of the batch.
 
         Raises:
-            RefusedError: It cannot be joined to what is held. It is not tried again, because a part of it may be there.
+            RefusedError: It cannot be joined to what is held, and no entries can be named that cannot.
             StoreError: A part of it cannot be left in the depot.
         """
         aggregator, state = self._program.aggregator, folded.state
+        joins = folded.is_fresh and bool(self._accounts)
+        undo = aggregator.undo(self._state, state) if joins and self._careful else None
         try:
-            if folded.is_fresh and self._accounts:
+            if joins:
                 state = aggregator.merge(self._state, state)
-            if isinstance(aggregator, ShardedAggregator):
-                state = aggregator.spill(state)
-            self._state = state
         except StoreError:
             raise
         except RAISED as error:
-            place = f"the state of {named(call.first, call.first + len(call.references))}, in merge"
-            failure = failure_of(error, chunk_id=call.first, place=place, function=f"aggregator {aggregator}")
-            raise RefusedError(failure) from error
+            if undo is None:
+                # A part of it may be there, so it is not tried again.
+                raise self._unjoined(call, error) from error
+            self._state = undo()
+            return self._hold_apart(call, blocks, error)
+        try:
+            self._state = aggregator.spill(state) if isinstance(aggregator, ShardedAggregator) else state
+        except StoreError:
+            raise
+        except RAISED as error:
+            raise self._unjoined(call, error) from error
+        return folded
+
+    def _hold_apart(self, call: Call, blocks: list[bytes], error: BaseException) -> Folded:
+        """Join those parts of a batch to what is held that can be; entries of the others fail.
+
+        Raises:
+            RefusedError: Entries must not fail, or more of them would fail than there are in what is held.
+        """
+        aggregator = self._program.aggregator
+
+        def take(outputs: Sequence[Any], before: bool) -> None:
+            state = aggregator.add_many(aggregator.create(), iter(fresh(outputs)))
+            undo = aggregator.undo(self._state, state)
+            try:
+                self._state = aggregator.merge(self._state, state)
+            except RAISED:
+                self._state = undo() if undo is not None else self._state
+                raise
+
+        entries = sum(sum(account.entries) for account in self._accounts)
+        held = entries - sum(letter.entries for account in self._accounts for letter in account.letters)
+        sifted, counts = self._sifted(call, blocks)
+        agreed = agreeing(sifted.parts, take, limit=held - self._strays)
+        if agreed.is_cut_short:
+            raise self._unjoined(call, error) from error
+        self._strays += agreed.size
+        return Folded(self._state, counts, [*sifted.letters, *agreed.sifted().letters], is_fresh=False)
+
+    def _unjoined(self, call: Call, error: BaseException) -> RefusedError:
+        """Return the refusal of a batch whose state cannot be joined to what is held."""
+        batch = named(call.first, call.first + len(call.references))
+        held = ", ".join(named(account.first, account.first + len(account)) for account in self._accounts[:3])
+        more = ", ..." if len(self._accounts) > 3 else ""
+        place = f"the state of {batch}, in merge with that of {held}{more}"
+        function = f"aggregator {self._program.aggregator}"
+        failure = failure_of(error, chunk_id=call.first, place=place, function=function)
+        return RefusedError(replace(failure, message=failure.message + hint_of(error)))
 
     def _sift(self, call: Call, blocks: list[bytes], error: BaseException) -> Folded:
         """Fold what does not fail of a batch that failed with `error`."""
-        outputs, counts, letters = list[Any](), list[int](), list[DeadLetter]()
-        for index, (reference, block) in enumerate(zip(call.references, blocks, strict=True)):
-            isolation = Isolation(self._program, call.first + index, reference)
-            entries = isolation.parse(block)
-            sifted = isolation.sift(entries)
-            counts.append(len(entries))
-            outputs += sifted.outputs
-            letters += sifted.letters
-        aggregator = self._program.aggregator
+        sifted, counts = self._sifted(call, blocks)
         try:
+            state, strays = fold(sifted.parts, self._program.aggregator)
             if not self._careful:
                 raise error
-            state = aggregator.add_many(aggregator.create(), iter(outputs))
+        except RefusedError:
+            raise
         except RAISED as again:
             first = call.first
             # Any of them may fail now and then, so none is accused alone.
-            suspects = " or ".join([*map(str, self._program.transforms), f"aggregator {aggregator}"])
+            suspects = " or ".join([*map(str, self._program.transforms), f"aggregator {self._program.aggregator}"])
             place = f"{named(first, first + len(blocks))} as a whole, but on none of the entries alone"
             failure = failure_of(again, chunk_id=first, place=place, function=suspects)
             raise RefusedError(failure) from again
-        return Folded(state, counts, letters)
+        return Folded(state, counts, [*sifted.letters, *strays])
+
+    def _sifted(self, call: Call, blocks: list[bytes]) -> tuple[Sifted, list[int]]:
+        """Return what does not fail by itself of a batch, and how many entries each chunk has."""
+        sifted, counts = Sifted([], []), list[int]()
+        for index, (reference, block) in enumerate(zip(call.references, blocks, strict=True)):
+            isolation = Isolation(self._program, call.first + index, reference)
+            entries = isolation.parse(block)
+            found = isolation.sift(entries)
+            counts.append(len(entries))
+            sifted.parts.extend(found.parts)
+            sifted.letters.extend(found.letters)
+        return sifted, counts
 
     def _fold_apart(self, call: Call, blocks: list[bytes], cell: Cell) -> Folded:
         (reference,), (block,) = call.references, blocks
@@ -248,7 +300,7 @@ class Worker:
         return failure_of(error, chunk_id=chunk_id, place=f"worker {self.worker_id}", function="the depot")
 
     def _forget(self) -> None:
-        self._state, self._accounts = None, []
+        self._state, self._accounts, self._strays = None, [], 0
 
     def _reply(self, batch_id: int, **answer: Any) -> Reply:
         return Reply(node_id=self.node_id, worker_id=self.worker_id, batch_id=batch_id, **answer)

@@ -1,7 +1,7 @@
 """The aggregator contract: how results of chunks become one result."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Generic, TypeVar
 
 from elastic.core import encoding
@@ -93,6 +93,15 @@ class Aggregator(ABC, Generic[EntryT, StateT, ResultT]):
                 not known then.
         """
         return self.merge(state, self.decode(data))
+
+    def undo(self, state: StateT, other: StateT) -> Callable[[], StateT] | None:
+        """Return a function that gives `state` back as it is now, after `merge(state, other)` has raised.
+
+        Called before that merge where entries may fail, so it must take less time than the merge itself. Override it
+        where entries may not go together, so that a worker can find and leave out those that do not; None, which is
+        returned here, says that there is no way back, and then a merge that raises ends the step.
+        """
+        return None
 
     def of_utf8(self) -> "Aggregator[Any, Any, ResultT] | None":
         """Return an aggregator of texts that are given as their bytes in UTF-8, with encoded states as of this one.

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from elastic.core.aggregator import Aggregator, EntryT, ResultT, StateT
+from elastic.core.aggregator import Aggregator, AnyAggregator, EntryT, ResultT, StateT
 from elastic.core.depot import Depot
 
 
@@ -61,6 +61,8 @@ AnyKeyed = KeyedAggregator[Any, Any, Any]
 class ShardedAggregator(Aggregator[Any, Any, Any]):
     """Divides the state of another aggregator by key, and leaves it in a depot."""
 
+    #: the other aggregator
+    inner: AnyAggregator
     depot: Depot
 
     @abstractmethod

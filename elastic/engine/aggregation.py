@@ -12,12 +12,12 @@ from typing import Any
 
 from elastic.core.aggregator import Aggregator, AnyAggregator
 from elastic.core.encoding import decompress
-from elastic.core.errors import ElasticError, StepFailedError
+from elastic.core.errors import ElasticError, StepFailedError, UsageError
 from elastic.core.failure import DeadLetter
 from elastic.core.partial import Partial
 from elastic.core.store import ReceiptRow
 from elastic.engine.growth import Growth, length_of
-from elastic.stages.failure import failure_of
+from elastic.stages.failure import failure_of, hint_of
 from elastic.stages.transport import Transport
 
 #: Encoded states of so many bytes are merged in a thread of their own, so that workers are not kept waiting meanwhile;
@@ -182,10 +182,10 @@ class Aggregation:
                         self._merge(decompress(frame))
                 else:
                     self._merge_at_hand(at_hand)
-        except ElasticError:
-            raise
         except (Exception, SystemExit) as error:
-            raise self._failure(self._method_of(error), what, error) from error
+            if isinstance(error, ElasticError) and not isinstance(error, UsageError):
+                raise
+            raise self._failure(self._method_of(error), what, error, hint_of(error)) from error
         return Merged(time.perf_counter() - began, self._growth.take())
 
     def _merge(self, data: bytes) -> None:
@@ -209,10 +209,10 @@ class Aggregation:
     def _so_far(self) -> Any:
         return self._aggregator.create() if self._is_fresh else self._state
 
-    def _failure(self, method: str, what: str, error: BaseException) -> StepFailedError:
+    def _failure(self, method: str, what: str, error: BaseException, hint: str = "") -> StepFailedError:
         failed = failure_of(error, chunk_id=0, place=what, function=f"aggregator {self._aggregator}")
         cause = f"{failed.error_type}: {failed.message}" if failed.message else failed.error_type
-        return StepFailedError(self._run_id, f"{failed.function} failed in {method} on {what}: {cause}")
+        return StepFailedError(self._run_id, f"{failed.function} failed in {method} on {what}: {cause}{hint}")
 
     def _method_of(self, error: BaseException) -> str:
         """Return the method of the aggregator that an error came from."""
