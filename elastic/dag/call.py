@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from elastic.dag.answer import answered, name_of
 from elastic.dag.context import Context
 from elastic.dag.errors import CallError
 
@@ -16,7 +17,7 @@ def call_by_name(
     arguments: Sequence[Any] = (),
     named: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Call a function and return what it returns.
+    """Call a function and return what it returns; a coroutine is run to its end.
 
     Args:
         function: A parameter called `context` gets all of the context; any other that is not given gets what the
@@ -27,17 +28,18 @@ def call_by_name(
 
     Raises:
         CallError: It asks for something that is nowhere.
+        AnswerError: It returned a generator, of which nothing has run.
     """
     given = dict(named or {})
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
         # some functions written in C do not say what they take
-        return function(*arguments, **given)
+        return answered(function(*arguments, **given), function)
     try:
         bound = signature.bind_partial(*arguments, **given)
     except TypeError as error:
-        raise CallError(_name(function), f"other arguments ({error})") from error
+        raise CallError(name_of(function), f"other arguments ({error})") from error
     for parameter in signature.parameters.values():
         if parameter.name in bound.arguments:
             continue
@@ -46,11 +48,7 @@ def call_by_name(
         elif parameter.kind in _NAMED and parameter.name in context:
             given[parameter.name] = context[parameter.name]
         elif parameter.kind in _NAMED and parameter.default is parameter.empty:
-            raise CallError(_name(function), repr(parameter.name))
+            raise CallError(name_of(function), repr(parameter.name))
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values()):
         given = {**{name: value for name, value in context.items() if name not in bound.arguments}, **given}
-    return function(*arguments, **given)
-
-
-def _name(function: Any) -> str:
-    return f"{getattr(function, '__qualname__', None) or type(function).__qualname__}()"
+    return answered(function(*arguments, **given), function)

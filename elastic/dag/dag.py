@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 from zoneinfo import ZoneInfo
 
+from elastic.dag.answer import refuse_generators
 from elastic.dag.current import collect, open_dags
 from elastic.dag.errors import DefinitionError, DuplicateTaskError, ForeignTaskError, ScheduleError, UnknownTaskError
 from elastic.dag.helper_modules import HelperModules
@@ -109,6 +110,8 @@ class DAG:
         self.user_defined_macros: dict[str, Any] = dict(settings.get("user_defined_macros") or {})
         self.on_success_callback = settings.get("on_success_callback")
         self.on_failure_callback = settings.get("on_failure_callback")
+        for name in ("on_success_callback", "on_failure_callback"):
+            refuse_generators(title, name, settings.get(name))
         self.executor: Any = settings.get("executor")
         #: the file that made the DAG
         self.fileloc = _caller()

@@ -27,6 +27,7 @@ ElasticError
     ├── XComError (ValueError)           a value cannot be passed to other tasks
     ├── LookupFailedError (LookupError)  a variable or connection cannot be found
     ├── CallError (TypeError)            a function asks for what the context does not have
+    ├── AnswerError (TypeError)          a function returned a generator, of which nothing has run
     └── ContextMissingError              an action was used before its context was set
 """
 
@@ -281,6 +282,17 @@ class CallError(AttemptError, TypeError):
             f"{self.function} asks for {self.missing}, which neither its arguments nor the context have; "
             "give it a default, or take `context` or `**context` to see what there is."
         )
+
+
+class AnswerError(AttemptError, TypeError):
+    """A user's function returned a generator, of which nothing has run, or its coroutine cancelled itself."""
+
+    def __init__(self, function: str, reason: str) -> None:
+        super().__init__(function, reason)
+        self.function, self.reason = function, reason
+
+    def __str__(self) -> str:
+        return f"{self.function} {self.reason}."
 
 
 class ContextMissingError(AttemptError):

@@ -3,10 +3,11 @@
 import random as _random
 import time as _time
 import uuid as _uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+from elastic.dag.answer import answered
 from elastic.dag.interval import LogicalDate
 from elastic.dag.view import View
 
@@ -108,8 +109,13 @@ def macros_with(own: Mapping[str, Any] | None = None) -> View:
     return View("macros", {**BUILT_IN, **{name: _function(value) for name, value in (own or {}).items()}})
 
 
+def macro(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a user's function for templates: a coroutine is run to its end, a generator becomes a list."""
+    return lambda *arguments, **named: answered(function(*arguments, **named), function, lists=True)
+
+
 def _function(value: Any) -> Any:
     """Return something that can be called as a function, which is what views let through."""
     if not callable(value) or isinstance(value, View):
         return value
-    return lambda *arguments, **named: value(*arguments, **named)
+    return macro(value)

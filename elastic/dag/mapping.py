@@ -182,7 +182,7 @@ class MappedOperator(BaseOperator):
     def _rows(self, pull: Pull) -> Sequence[Mapping[str, Any]]:
         rows = self._listed(self.rows, pull)
         if not all(isinstance(row, dict) for row in rows):
-            raise MappingError(f"{self}: {self.rows} holds something else than dicts of arguments.")
+            raise MappingError(f"{self}: {self.rows!r} holds something else than dicts of arguments.")
         return rows
 
     def _listed(self, values: Any, pull: Pull) -> Sequence[Any]:
@@ -190,7 +190,7 @@ class MappedOperator(BaseOperator):
         if isinstance(found, dict):
             return list(found.items())
         if not isinstance(found, list | tuple | range):
-            raise MappingError(f"{self}: {values} is {type(found).__name__}, not a list, and cannot be mapped over.")
+            raise MappingError(f"{self}: {values!r} is {type(found).__name__}, not a list, and cannot be mapped over.")
         return found
 
 

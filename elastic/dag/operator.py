@@ -20,7 +20,7 @@ from elastic.dag.port import port
 from elastic.dag.schedule import Schedule, schedule_of
 from elastic.dag.setting import DEFAULTS, Callback, TaskSettings, check_names, settled
 from elastic.dag.trigger_rule import TriggerRule
-from elastic.dag.xcom_arg import XComArg, references
+from elastic.dag.xcom_arg import XComArg, named_in_text, references
 
 if TYPE_CHECKING:
     from elastic.dag.dag import DAG
@@ -332,6 +332,11 @@ class BaseOperator(Linkable):
             return
         for reference in references(value):
             link(reference.task, self, implied=True)
+        for task_id in named_in_text(value) if self._dag else ():
+            # Without the link the value might not be there yet, and the text would say `None`.
+            task = self._dag.task_dict.get(task_id) if self._dag else None
+            if task is not None and task is not self:
+                link(task, self, implied=True)
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)

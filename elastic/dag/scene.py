@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from elastic.dag.context import Context
+from elastic.dag.macros import macro
 from elastic.dag.view import View, seen
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _facts(thing: Any, names: tuple[str, ...]) -> dict[str, Any]:
 
 def _callable(own: Mapping[str, Any]) -> dict[str, Any]:
     """Return a user's macros: functions as they are, other values as views."""
-    return {name: value if callable(value) else seen(value, name) for name, value in own.items()}
+    return {name: macro(value) if callable(value) else seen(value, name) for name, value in own.items()}
 
 
 class _Looked(View):

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from elastic.dag.action import Action
+from elastic.dag.answer import answers
 from elastic.dag.errors import DefinitionError, UnknownSettingError
 from elastic.dag.interval import plain_length
 from elastic.dag.key import check_key
@@ -205,6 +206,8 @@ def _callbacks(value: Any) -> tuple[Callback, ...]:
     found = () if value is None else (value,) if callable(value) else tuple(value)
     if not all(callable(one) for one in found):
         raise TypeError("a function of the context, or a list of such functions")
+    if any(not answers(one) for one in found):
+        raise TypeError("a function that is no generator, whose body would never run")
     return found
 
 

@@ -4,6 +4,8 @@ import ctypes
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -13,9 +15,59 @@ from elastic.dag.errors import TaskTimeoutError
 #: to another thread, does not break the waiting in that call.
 _AGAIN = 1.0
 
+#: Seconds that a coroutine has to end after a limit cancelled it.
+GRACE = 5.0
+
 
 class _OutOfTime(BaseException):
     """Raised inside the block. No Exception, so that `except Exception` in user code does not hold it up."""
+
+
+class _Cancellable:
+    """A block that can be asked to end."""
+
+    def __init__(self, cancel: Callable[[], None]) -> None:
+        self._cancel = cancel
+        self.asked_at: float | None = None
+        self.has_ended = threading.Event()
+
+    def ask(self) -> bool:
+        """Ask it to end; False if it has had its time for that."""
+        if self.asked_at is None:
+            self.asked_at = time.monotonic()
+            self._cancel()
+        return time.monotonic() - self.asked_at < GRACE
+
+
+#: The innermost cancellable block of each thread.
+_blocks: dict[int, _Cancellable] = {}
+
+
+@contextmanager
+def cancelled_by(cancel: Callable[[], None]) -> Iterator[None]:
+    """Let a limit of this thread that runs out in the block call `cancel`, instead of breaking into the block.
+
+    A coroutine's loop would lose an exception that comes anywhere. Once it was cancelled, the block ends as out of
+    time whatever it returns or raises; if it does not end within `GRACE` seconds, the limit breaks in all the same.
+    """
+    thread, block = threading.get_ident(), _Cancellable(cancel)
+    around = _blocks.get(thread)
+    _blocks[thread] = block
+    try:
+        yield
+    except BaseException:
+        if block.asked_at is not None:
+            raise _OutOfTime from None
+        raise
+    else:
+        if block.asked_at is not None:
+            raise _OutOfTime
+    finally:
+        block.has_ended.set()
+        if around is None:
+            del _blocks[thread]
+        else:
+            _blocks[thread] = around
 
 
 class TimeLimit:
@@ -74,10 +126,19 @@ class TimeLimit:
             time.sleep(0)
 
     def _ring(self, number: int, frame: FrameType | None) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        block = _blocks.get(threading.get_ident())
+        if block is None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        elif block.ask():
+            return
         raise _OutOfTime
 
     def _strike(self, thread_id: int) -> None:
+        block = _blocks.get(thread_id)
+        if block is not None:
+            block.ask()
+            if block.has_ended.wait(GRACE):
+                return
         with self._lock:
             if not self._is_over:
                 self._is_struck = True

@@ -1,5 +1,6 @@
 """The output of a task as an argument of another."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,10 @@ from elastic.dag.xcom import RETURN_VALUE
 if TYPE_CHECKING:
     from elastic.dag.operator import BaseOperator
 
+#: How an output begins that is written into a text, and the task in it; ids of tasks hold no quotes.
+_WRITTEN = "{{ ti.xcom_pull(key="
+_WRITTEN_TASK = re.compile(r"\{\{ ti\.xcom_pull\(key='[^']*', task_ids='([^']+)'\)")
+
 #: Looks up what a task of the same run passed on: `pull(task_id, key)`.
 Pull = Callable[[str, str], Any]
 
@@ -19,7 +24,8 @@ Pull = Callable[[str, str], Any]
 class XComArg(Linkable):
     """What a task will pass on. The task that is given it comes after the other, and gets the value.
 
-    `output["name"]` is that part of the value; of a mapped task the value is a list.
+    `output["name"]` is that part of the value; of a mapped task the value is a list. As text it is the template that
+    fetches the value: `bash_command=f"echo {a.output}"`.
     """
 
     task: "BaseOperator"
@@ -30,7 +36,7 @@ class XComArg(Linkable):
         return XComArg(self.task, self.key, (*self.path, part))
 
     def __iter__(self) -> Iterator[Any]:
-        raise TypeError(f"{self} has no value while DAGs are defined; give it to a task, or use expand().")
+        raise TypeError(f"{self!r} has no value while DAGs are defined; give it to a task, or use expand().")
 
     def first_tasks(self) -> "Sequence[BaseOperator]":
         return [self.task]
@@ -53,9 +59,12 @@ class XComArg(Linkable):
         return value
 
     def __str__(self) -> str:
-        return f"output of {self.task.task_id!r}" + "".join(f"[{part!r}]" for part in self.path)
+        """Return the template that fetches the value, for a text that is rendered: `f"echo {a.output}"`."""
+        path = "".join(f"[{part!r}]" for part in self.path)
+        return f"{{{{ ti.xcom_pull(key={self.key!r}, task_ids={self.task.task_id!r}){path} }}}}"
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return f"output of {self.task.task_id!r}" + "".join(f"[{part!r}]" for part in self.path)
 
 
 def references(value: Any) -> Iterator[XComArg]:
@@ -68,6 +77,19 @@ def references(value: Any) -> Iterator[XComArg]:
     elif isinstance(value, list | tuple | set | frozenset):
         for one in value:
             yield from references(one)
+
+
+def named_in_text(value: Any) -> Iterator[str]:
+    """Yield the ids of tasks whose outputs were written into texts, in a value or in its lists, tuples and dicts."""
+    if isinstance(value, str):
+        if _WRITTEN in value:
+            yield from _WRITTEN_TASK.findall(value)
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from named_in_text(one)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for one in value:
+            yield from named_in_text(one)
 
 
 def resolved(value: Any, pull: Pull) -> Any:

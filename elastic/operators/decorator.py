@@ -4,8 +4,11 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from elastic.core.callables import CallKind, call_kind
+from elastic.dag.answer import name_of
 from elastic.dag.current import collect, current_dag, current_group
 from elastic.dag.dag import DAG
+from elastic.dag.errors import DefinitionError
 from elastic.dag.mapping import Partial
 from elastic.dag.xcom_arg import XComArg
 from elastic.operators.branch import BranchOperator, ShortCircuitOperator
@@ -114,6 +117,12 @@ def dag(function: Callable[..., Any] | None = None, **settings: Any) -> Any:
     """
     if function is None:
         return lambda found: dag(found, **settings)
+
+    if call_kind(function) is not CallKind.ANSWER:
+        raise DefinitionError(
+            f"{name_of(function)} defines a DAG and is {call_kind(function)}, whose body would never run; "
+            "write a plain function."
+        )
 
     @functools.wraps(function)
     def made(*arguments: Any, **named: Any) -> DAG:

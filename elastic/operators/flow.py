@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from elastic.core.errors import StoreError, UnknownRunError, UsageError
+from elastic.dag.answer import refuse_generators
 from elastic.dag.call import call_by_name
 from elastic.dag.context import Context
 from elastic.dag.operator import BaseOperator
@@ -45,6 +46,8 @@ class FlowOperator(BaseOperator):
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
+        for setting, function in (("flow", flow), ("on_result", on_result)):
+            refuse_generators(f"task {self.task_id!r}", setting, function)
         self.flow = flow
         self.on_result = on_result
         self.options = dict(options or {})

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from elastic.dag.answer import refuse_generators
 from elastic.dag.call import call_by_name
 from elastic.dag.context import Context
 from elastic.dag.errors import DefinitionError
@@ -10,7 +11,7 @@ from elastic.dag.operator import BaseOperator
 
 
 class PythonOperator(BaseOperator):
-    """Calls a function and passes on what it returns.
+    """Calls a function, or runs an `async` one, and passes on what it returns.
 
     Args:
         python_callable: A parameter that is given neither in `op_args` nor in `op_kwargs` gets what the context has
@@ -21,7 +22,7 @@ class PythonOperator(BaseOperator):
         settings: What every task takes.
 
     Raises:
-        DefinitionError: `python_callable` is none.
+        DefinitionError: `python_callable` is none, or a generator function.
     """
 
     template_fields: ClassVar[Sequence[str]] = ("op_args", "op_kwargs", "templates_dict")
@@ -38,6 +39,7 @@ class PythonOperator(BaseOperator):
         super().__init__(**settings)
         if not callable(python_callable):
             raise DefinitionError(f"task {self.task_id!r}: python_callable={python_callable!r} cannot be called.")
+        refuse_generators(f"task {self.task_id!r}", "python_callable", python_callable)
         self.python_callable = python_callable
         self.op_args = tuple(op_args)
         self.op_kwargs = dict(op_kwargs or {})

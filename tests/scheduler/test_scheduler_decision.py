@@ -189,6 +189,38 @@ def test_a_skip_spreads_and_stops_where_a_rule_wants_only_one_success() -> None:
     assert ready(agenda) == ["join"]
 
 
+@pytest.mark.parametrize(
+    ("rule", "first"),
+    [(TriggerRule.ONE_SUCCESS, SUCCESS), (TriggerRule.ONE_FAILED, FAILED), (TriggerRule.ONE_SUCCESS, None)],
+)
+def test_a_task_that_wants_one_starts_while_others_before_it_run(rule: TriggerRule, first: TaskState | None) -> None:
+    agenda = agenda_of(
+        facts("a"), facts("b"), facts("copies", is_mapped=True), facts("join", "a", "b", "copies", trigger_rule=rule)
+    )
+    assert ready(agenda) == ["a", "b"]
+    agenda.expand(key_of("copies"), 3)
+    for key in (key_of("a"), key_of("b"), key_of("copies", map_index=1)):
+        agenda.note(key, TaskState.RUNNING)
+    assert "join" not in ready(agenda)
+    # The first that ends is a task, or one copy of a mapped task.
+    agenda.note(key_of("a") if first else key_of("copies", map_index=1), first or SUCCESS)
+    assert "join" in ready(agenda)
+    assert agenda.states()[key_of("b")] is TaskState.RUNNING
+
+
+def test_a_task_that_always_runs_starts_at_once_and_again_while_others_before_it_run() -> None:
+    agenda = agenda_of(facts("a"), facts("b", "a"), facts("last", "a", "b", trigger_rule=TriggerRule.ALWAYS))
+    assert ready(agenda) == ["a", "last"]
+    agenda.note(key_of("a"), TaskState.RUNNING)
+    agenda.note(key_of("last"), TaskState.RUNNING)
+    assert ready(agenda) == []
+    agenda.note(key_of("last"), TaskState.UP_FOR_RETRY, NOW)
+    assert ready(agenda) == ["last"]
+    agenda.note(key_of("last"), FAILED)
+    agenda.load("run0", {key_of("a"): TaskState.RUNNING, key_of("b"): None, key_of("last"): None}, {})
+    assert ready(agenda) == ["last"], "it was cleared"
+
+
 def test_a_date_waits_for_the_date_before_and_only_where_the_task_says_so() -> None:
     agenda = agenda_of(facts("a"), facts("b", "a", depends_on_past=True), days=2)
     assert ready(agenda) == ["a", "run1.a"]
