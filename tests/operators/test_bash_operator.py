@@ -12,6 +12,7 @@ import pytest
 from operator_samples import attempt, sample_dag
 
 from elastic.dag import literal
+from elastic.dag.context import Access
 from elastic.dag.errors import CommandError, TaskSkipped, TaskTimeoutError, TemplateError
 from elastic.operators import BashOperator
 from elastic.operators.command import Command
@@ -52,6 +53,14 @@ def test_another_exit_code_than_0_is_a_failure_that_names_code_and_last_line() -
         run("echo oh no; exit 3")
     with pytest.raises(CommandError, match="ended with exit code 127; its last line was 'bash: line 1: no_such_"):
         run("no_such_command_here")
+
+
+def test_the_output_of_a_task_in_a_command_is_its_value() -> None:
+    dag, access = sample_dag(), Access()
+    told = BashOperator("echo seven", task_id="told", dag=dag)
+    after = BashOperator(f"echo got {told.output}", task_id="after", dag=dag)
+    attempt(told, access=access)
+    assert (attempt(after, access=access).result, list(after.upstream)) == ("got seven", ["told"])
 
 
 def test_a_command_that_a_signal_ends_names_the_signal() -> None:
