@@ -3,7 +3,7 @@
 import logging
 from typing import Any, Self
 
-from elastic.dag.answer import answered
+from elastic.dag.answer import called
 from elastic.dag.context import Context
 from elastic.dag.errors import ContextMissingError
 from elastic.dag.key import check_key
@@ -63,7 +63,7 @@ class Action:
         if self.skip:
             self.log.info("skipped")
             return None
-        return answered(self.run(), self.run)
+        return called(self.run)
 
     def run(self) -> Any:
         """Do the work. An exception is a failure; nothing after it is done, and what was done is rolled back."""

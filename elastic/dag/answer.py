@@ -1,15 +1,17 @@
 """Answers of user functions: a coroutine is run to its end, and what would do nothing is refused."""
 
-import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import suppress
 from contextvars import copy_context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from elastic.core.callables import CallKind, call_kind
 from elastic.dag.errors import AnswerError, DefinitionError
 from elastic.dag.time_limit import GRACE, cancelled_by
+
+if TYPE_CHECKING:
+    import asyncio
 
 #: How often a thread that waits for a coroutine in another one looks whether it is told something, in seconds.
 _LOOK = 0.1
@@ -37,6 +39,11 @@ def answered(value: Any, function: Callable[..., Any], *, lists: bool = False) -
         kind = "a generator" if isinstance(value, Generator) else "an async generator"
         raise AnswerError(name_of(function), f"returned {kind}, of which nothing has run; return a list instead")
     return value
+
+
+def called(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a user's function and return its answer; see `answered`."""
+    return answered(function(*arguments), function)
 
 
 def refuse_generators(owner: str, setting: str, function: Any) -> None:
@@ -67,11 +74,13 @@ class _Job:
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], function: Callable[..., Any]) -> None:
         self._coroutine, self._function = coroutine, function
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[Any] | None = None
+        self._loop: "asyncio.AbstractEventLoop | None" = None
+        self._task: "asyncio.Task[Any] | None" = None
         self._is_cancelled = False
 
     def answer(self) -> Any:
+        import asyncio  # nobody else pays for it
+
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -87,6 +96,8 @@ class _Job:
                 self._loop.call_soon_threadsafe(self._task.cancel)
 
     def _run(self) -> Any:
+        import asyncio
+
         try:
             with asyncio.Runner() as runner:
                 self._loop = runner.get_loop()

@@ -4,7 +4,7 @@ import inspect
 import logging
 from collections.abc import Iterable
 
-from elastic.dag.answer import answered
+from elastic.dag.answer import called
 from elastic.dag.call import call_by_name
 from elastic.dag.context import Context
 from elastic.dag.setting import Callback
@@ -35,6 +35,6 @@ def _call(callback: Callback, context: Context) -> None:
     # Many callbacks are written `def tell(ctx)`: one parameter whose name says nothing.
     only = parameters[0] if len(parameters) == 1 else None
     if only and only.kind is only.POSITIONAL_OR_KEYWORD and only.name not in {"context", *context}:
-        answered(callback(context), callback)
+        called(callback, context)
     else:
         call_by_name(callback, context)

@@ -9,7 +9,7 @@ from typing import Any
 
 from elastic.dag.action import Action
 from elastic.dag.action_set import ActionSet, Observer, run_in_order
-from elastic.dag.answer import answered
+from elastic.dag.answer import called
 from elastic.dag.call import call_by_name
 from elastic.dag.context import Context
 from elastic.dag.mapping import MappedOperator
@@ -66,7 +66,7 @@ def execute(task: BaseOperator, context: Context, observe: Observer | None = Non
     )
     with _environment(attempt.env):
         result = run_in_order(sets, attempt.log, limit)["main"]
-    return Outcome(result=result, skipped_task_ids=tuple(answered(task.skipped_after(result), task.skipped_after)))
+    return Outcome(result=result, skipped_task_ids=tuple(called(task.skipped_after, result)))
 
 
 def prepared(task: BaseOperator, context: Context) -> tuple[BaseOperator, dict[str, str]]:
@@ -95,17 +95,17 @@ class _Main:
             raise
         except BaseException:
             # Stopped from outside: out of time, Ctrl-C, or told to exit.
-            answered(self.attempt.on_kill(), self.attempt.on_kill)
+            called(self.attempt.on_kill)
             raise
         if self.attempt.do_xcom_push and result is not None:
             self.context["ti"].xcom_push(RETURN_VALUE, result)
         return result
 
     def rollback(self) -> None:
-        answered(self.attempt.rollback(self.context), self.attempt.rollback)
+        called(self.attempt.rollback, self.context)
 
     def cleanup(self) -> None:
-        answered(self.attempt.cleanup(self.context), self.attempt.cleanup)
+        called(self.attempt.cleanup, self.context)
 
 
 class _Prepared:
@@ -120,10 +120,10 @@ class _Prepared:
 
     def rollback(self) -> None:
         if not self._action.skip:
-            answered(self._action.rollback(), self._action.rollback)
+            called(self._action.rollback)
 
     def cleanup(self) -> None:
-        answered(self._action.cleanup(), self._action.cleanup)
+        called(self._action.cleanup)
 
 
 def _nobody(kind: str, state: ActionSetState) -> None:
