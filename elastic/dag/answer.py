@@ -74,8 +74,8 @@ class _Job:
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], function: Callable[..., Any]) -> None:
         self._coroutine, self._function = coroutine, function
-        self._loop: "asyncio.AbstractEventLoop | None" = None
-        self._task: "asyncio.Task[Any] | None" = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
         self._is_cancelled = False
 
     def answer(self) -> Any:
