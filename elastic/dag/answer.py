@@ -52,7 +52,7 @@ def refuse_generators(owner: str, setting: str, function: Any) -> None:
     Raises:
         DefinitionError: It is a generator function, async or not.
     """
-    if not answers(function):
+    if function is not None and not answers(function):
         raise DefinitionError(
             f"{owner}: {setting}={name_of(function)} is {call_kind(function)}, whose body would never run; "
             "return a list instead."

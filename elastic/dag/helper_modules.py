@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from itertools import takewhile
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
@@ -38,7 +39,7 @@ class HelperModules:
     """
 
     def __init__(self, folders: Iterable[Path | str] = ()) -> None:
-        self.folders = tuple(dict.fromkeys(os.path.realpath(folder) for folder in folders))
+        self.folders = tuple(dict.fromkeys(os.path.realpath(folder) for folder in dict.fromkeys(folders)))
         #: folders that the code itself has put on `sys.path`
         self._added: tuple[str, ...] = ()
         self._modules: dict[str, ModuleType] = {}
@@ -55,7 +56,9 @@ class HelperModules:
             return
         own, path_before = self._own, list(sys.path)
         hidden = _taken_out({name for folder in own for name in _named_alike(folder)})
-        names_before = set(sys.modules)
+        # What is imported from here on stands behind it, which is found faster than by a copy of all names.
+        mark = ModuleType(f"__elastic_helpers_{id(self):x}__")
+        sys.modules[mark.__name__] = mark
         sys.modules.update(self._modules)
         sys.path[:0] = own
         finder = _Finder(own)
@@ -66,21 +69,25 @@ class HelperModules:
         finally:
             self._is_installed = False
             sys.meta_path.remove(finder)
-            self._take_back(path_before, names_before)
+            self._take_back(path_before, mark.__name__)
             sys.modules.update(hidden)
 
     @property
     def _own(self) -> tuple[str, ...]:
         return (*self.folders, *self._added)
 
-    def _take_back(self, path_before: list[str], names_before: set[str]) -> None:
+    def _take_back(self, path_before: list[str], mark: str) -> None:
+        new = list(takewhile(lambda name: name != mark, reversed(sys.modules)))[::-1]
+        sys.modules.pop(mark, None)
+        if not new and sys.path == [*self._own, *path_before]:
+            sys.path[:] = path_before
+            return
         added = [entry for entry in sys.path if entry not in path_before and entry not in self.folders]
         # A library that changes the path when it is first imported does so for the whole process.
         shared = [entry for entry in added if os.path.realpath(entry).startswith(_LIBRARIES)]
         self._added = tuple(entry for entry in dict.fromkeys(added) if entry not in shared)
         sys.path[:] = [*shared, *path_before]
-        own = {os.path.abspath(folder) for folder in self._own}  # noqa: PTH100 - links are not followed
-        new = sys.modules.keys() - names_before
+        own = _places(self._own)
         tops = {name for name in new if "." not in name and _homes(sys.modules[name]) & own}
         for name in [name for name in new if name.partition(".")[0] in tops]:
             self._modules[name] = sys.modules.pop(name)
@@ -103,7 +110,6 @@ class _Finder:
 
     def __init__(self, folders: Sequence[str]) -> None:
         self._folders = folders
-        self._homes = {os.path.abspath(folder) for folder in folders}  # noqa: PTH100 - links are not followed
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -115,7 +121,7 @@ class _Finder:
             # A folder without __init__.py counts only where there is no module of that name anywhere.
             return found if found is not None and found.loader is not None else None
         top = sys.modules.get(name.partition(".")[0])
-        return self._found(name, path) if top is not None and _homes(top) & self._homes else None
+        return self._found(name, path) if top is not None and _homes(top) & _places(self._folders) else None
 
     def _found(self, name: str, folders: Sequence[str]) -> ModuleSpec | None:
         for folder in folders:
@@ -164,6 +170,11 @@ def _named_alike(folder: str) -> Iterator[str]:
         is_module = is_module or (os.path.isdir(place) and getattr(sys.modules[name], "__file__", None) is None)  # noqa: PTH112
         if is_module and not _is_reserved(name):
             yield name
+
+
+def _places(folders: Iterable[str]) -> set[str]:
+    """Return folders as absolute paths, whose links are not followed."""
+    return {os.path.abspath(folder) for folder in folders}  # noqa: PTH100
 
 
 def _homes(module: ModuleType) -> set[str]:

@@ -108,6 +108,7 @@ class BaseOperator(Linkable):
     resources: dict[str, Any]
     env: dict[str, str] | None
     do_xcom_push: bool
+    asked: frozenset[str]
 
     def __init__(self, task_id: str, owner: str | None = None, **settings: Unpack[TaskSettings]) -> None:
         given: dict[str, Any] = dict(settings)
@@ -121,7 +122,7 @@ class BaseOperator(Linkable):
         inherited = {name: value for name, value in self.default_args.items() if name in DEFAULTS}
         self.owner = str(owner or self.default_args.get("owner") or (dag.owner if dag else "") or "elastic")
         #: names of the settings that the task or the DAG's default_args give
-        self.asked = frozenset(inherited) | given.keys()
+        self.__dict__["asked"] = frozenset(inherited) | given.keys()
         for name, value in settled(title, {**inherited, **given}).items():
             setattr(self, f"_{name}" if name in _DATES else name, value)
         #: tasks directly before and after, by id
