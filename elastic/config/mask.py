@@ -1,7 +1,7 @@
 """Secrets are taken out of what is logged, as well as it can be done: a secret in a form unknown here gets through.
 
-A value is hidden in clear and as URLs, JSON and base64 write it. What is shorter than four characters is not hidden:
-half of every text would be.
+A value is hidden in clear and as URLs, JSON and base64 write it; one of several lines also line by line, because logs
+have lines. What is shorter than four characters is not hidden: half of every text would be.
 """
 
 import base64
@@ -9,19 +9,16 @@ import json
 import logging
 import re
 import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 from urllib.parse import quote, quote_plus
 
-#: What stands in place of a secret.
-MASK = "***"
+from elastic.core.secret_text import MASK, is_secret_name
 
 _SHORTEST = 4
+#: Lines of a longer secret: a short one tells little, and would hide words of other texts.
+_SHORTEST_LINE = 8
 _URL_SAFE = str.maketrans("+/", "-_")
-_NAMED = re.compile(r"pass|pwd|psw|secret|token|api_?key|private_?key|fernet|auth|credential", re.IGNORECASE)
-
-
-def is_secret_name(name: str) -> bool:
-    """Say whether what has this name is not to be shown."""
-    return _NAMED.search(name) is not None
 
 
 class Mask(logging.Filter):
@@ -33,19 +30,23 @@ class Mask(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._forms: set[str] = set()
+        #: the longest first, or what contains another one would be left with an end that tells
+        self._forms: tuple[str, ...] = ()
         self._pattern: re.Pattern[str] | None = None
         self._lock = threading.Lock()
 
     def hide(self, secret: str | None) -> None:
         """Take a value out of all texts from now on."""
-        if not secret or len(secret) < _SHORTEST:
-            return
+        self.hide_all([secret or ""])
+
+    def hide_all(self, secrets: Iterable[str]) -> None:
+        """Take values out of all texts from now on; several at once cost no more than one."""
+        forms = {form for secret in secrets for part in _parts_of(secret) for form in _forms_of(part)}
         with self._lock:
-            self._forms.update(_forms_of(secret))
-            # the longest first, or what contains another one would be left with an end that tells
-            ordered = sorted(self._forms, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(re.escape, ordered)))
+            known = forms.union(self._forms)
+            if len(known) > len(self._forms):
+                self._forms = tuple(sorted(known, key=len, reverse=True))
+                self._pattern = re.compile("|".join(map(re.escape, self._forms)))
 
     def masked(self, text: str) -> str:
         """Return a text without the secrets."""
@@ -63,6 +64,48 @@ class Mask(logging.Filter):
         if record.stack_info:
             record.stack_info = self.masked(record.stack_info)
         return True
+
+
+def secrets_in(value: Any, name: str) -> list[str]:
+    """Return the secrets in a value that has a name: itself, or what lies in its dicts and lists, or in its JSON.
+
+    A value is a secret if its name sounds so, or the name of something that it lies in.
+    """
+    return list(_secrets_in(value, is_secret=is_secret_name(name)))
+
+
+def _secrets_in(value: Any, *, is_secret: bool) -> Iterator[str]:
+    if isinstance(value, str):
+        inner = _of_json(value)
+        if is_secret:
+            yield value
+        if inner is not None:
+            yield from _secrets_in(inner, is_secret=is_secret)
+    elif isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from _secrets_in(one, is_secret=is_secret or is_secret_name(str(name)))
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _secrets_in(one, is_secret=is_secret)
+    elif is_secret and value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def _of_json(text: str) -> Any:
+    """Return what a text holds as JSON; None where it is no dict and no list."""
+    if not text.lstrip().startswith(("{", "[")):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _parts_of(secret: str) -> Iterator[str]:
+    if len(secret) >= _SHORTEST:
+        yield secret
+    if "\n" in secret.strip():
+        yield from (line for line in map(str.strip, secret.splitlines()) if len(line) >= _SHORTEST_LINE)
 
 
 def _forms_of(secret: str) -> set[str]:
@@ -86,6 +129,11 @@ MASK_OF_PROCESS = Mask()
 def hide(secret: str | None) -> None:
     """Take a value out of all that protected handlers write from now on."""
     MASK_OF_PROCESS.hide(secret)
+
+
+def hide_all(secrets: Iterable[str]) -> None:
+    """Take values out of all that protected handlers write from now on."""
+    MASK_OF_PROCESS.hide_all(secrets)
 
 
 def masked(text: str) -> str:

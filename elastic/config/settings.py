@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from elastic.config.mask import MASK
 from elastic.config.option import BY_NAME, OPTIONS, Option, hint
 from elastic.config.source import FILE_NAME, Found, Problem, of_defaults, of_environment, of_file, resolve
 from elastic.core.errors import UsageError
+from elastic.core.secret_text import MASK, masked_url
 from elastic.persistence.home import Home
 
 #: Seconds that a command may take that prints a secret.
@@ -42,7 +42,7 @@ class Settings:
         if not found.option.is_secret:
             return found.value
         if name == "database.url" and not found.via:
-            return _masked_url(found.value)
+            return masked_url(found.value)
         return MASK if found.value else ""
 
     def source(self, name: str) -> str:
@@ -114,11 +114,3 @@ def _all(environment: Mapping[str, str], home: Path, folder: Path | None) -> Ite
     if project != home / FILE_NAME:
         yield from of_file(project, is_local=True)
     yield from of_environment(environment)
-
-
-def _masked_url(url: str) -> str:
-    head, at, tail = url.rpartition("@")
-    if not at:
-        return url
-    scheme, slashes, user = head.partition("://")
-    return f"{scheme}{slashes}{user.partition(':')[0]}:{MASK}@{tail}"

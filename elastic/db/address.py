@@ -6,6 +6,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from elastic.core.errors import UsageError
+from elastic.core.secret_text import masked_url, problem_of
 
 _ADVICE = "write it like sqlite:////path/elastic.db or postgresql://login:password@host/name"
 
@@ -29,6 +30,9 @@ def read_url(text: str) -> URL:
         UsageError: It cannot be read, names another kind of database, or its driver is not installed. The text
             shows it without a password.
     """
+    problem = problem_of(text)
+    if problem:
+        raise UsageError(f"database.url ({masked_url(text)}) {problem}.")
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):

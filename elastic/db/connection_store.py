@@ -4,9 +4,9 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 
-from elastic.config.mask import hide
+from elastic.config.mask import hide_all
 from elastic.core.errors import UsageError
 from elastic.core.text import writable
 from elastic.dag.key import check_key
@@ -38,8 +38,7 @@ class ConnectionStore:
         if row is None:
             return None
         found = self._read(row)
-        for secret in found.secrets:
-            hide(secret)
+        hide_all(found.secrets)
         return found
 
     def get(self, conn_id: str) -> Connection:
@@ -59,6 +58,15 @@ class ConnectionStore:
         query = select(table).order_by(table.c.conn_id)
         rows = self._database.query(lambda connection: connection.execute(query).all())
         return [Connection(conn_id=row.conn_id, **{name: getattr(row, name) for name in _PLAIN}) for row in rows]
+
+    def with_secrets(self) -> list[Connection]:
+        """Return the connections that have secrets, in clear.
+
+        Raises:
+            SecretError: One of them cannot be decrypted.
+        """
+        query = select(table).where(or_(table.c.password.is_not(None), table.c.extra.is_not(None)))
+        return [self._read(row) for row in self._database.query(lambda connection: connection.execute(query).all())]
 
     def add(self, connection: Connection, *, overwrite: bool = False) -> None:
         """Keep a connection.

@@ -3,7 +3,7 @@
 import os
 import re
 
-from elastic.config.mask import hide, is_secret_name
+from elastic.config.mask import hide_all, secrets_in
 from elastic.config.settings import read_settings
 from elastic.db.connection_store import ConnectionStore
 from elastic.db.opening import open_database
@@ -23,10 +23,9 @@ def connection(conn_id: str) -> Connection | None:
 
 
 def variable_of_environment(key: str) -> str | None:
-    """Return the value of ELASTIC_VAR_<KEY>, if it is set. Logs will not show it if its key sounds like a secret."""
+    """Return the value of ELASTIC_VAR_<KEY>, if it is set. Logs will not show what sounds like a secret."""
     found = os.environ.get("ELASTIC_VAR_" + re.sub(r"\W", "_", key, flags=re.ASCII).upper())
-    if is_secret_name(key):
-        hide(found)
+    hide_all(secrets_in(found, key))
     return found
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elastic.config.mask import hide_all
 from elastic.config.settings import Settings
 from elastic.core.errors import UsageError
 from elastic.db.errors import MissingKeyError, SecretError, WrongKeyError
@@ -83,10 +84,19 @@ def cipher_of(settings: Settings) -> Cipher:
     Raises:
         UsageError: A key is no Fernet key, or the file may be read by others than its owner.
     """
+    return Cipher(keys_of(settings))
+
+
+def keys_of(settings: Settings) -> list[str]:
+    """Return the keys that settings name, which logs will not show.
+
+    Raises:
+        UsageError: The key file cannot be read, or may be read by others than its owner.
+    """
     given = settings.text("secrets.fernet_key")
-    if given:
-        return Cipher(given.split(","))
-    return Cipher(_read_keys(key_path(settings)))
+    keys = given.split(",") if given else _read_keys(key_path(settings))
+    hide_all(keys)
+    return keys
 
 
 def key_path(settings: Settings) -> Path:

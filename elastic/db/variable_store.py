@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import delete, select, update
 
-from elastic.config.mask import hide, is_secret_name
+from elastic.config.mask import hide_all, secrets_in
 from elastic.dag.key import check_key
 from elastic.db import audit
 from elastic.db.engine import Database
@@ -23,7 +23,7 @@ class VariableStore:
         self._database, self._cipher = database, cipher
 
     def find(self, key: str) -> Variable | None:
-        """Return a variable, or None if there is none. Logs will not show its value if its key sounds like a secret.
+        """Return a variable, or None if there is none. Logs will not show what sounds like a secret.
 
         Raises:
             SecretError: It cannot be decrypted.
@@ -33,8 +33,7 @@ class VariableStore:
         if row is None:
             return None
         found = self._read(row)
-        if is_secret_name(key):
-            hide(found.value)
+        hide_all(secrets_in(found.value, key))
         return found
 
     def get(self, key: str) -> Variable:

@@ -1,14 +1,15 @@
 """How to reach another system."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Self
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
-from elastic.config.mask import MASK, is_secret_name
+from elastic.config.mask import secrets_in
 from elastic.core.errors import UsageError
+from elastic.core.secret_text import MASK, masked_url, problem_of
+from elastic.core.text import one_line
 
 _ALIASES = {"postgres": "postgresql", "mariadb": "mysql", "sqlite3": "sqlite"}
 
@@ -38,8 +39,11 @@ class Connection:
         """Read a URL.
 
         Raises:
-            UsageError: It is no URL; the text shows it without a password.
+            UsageError: It is no URL, or one that others may read in another way; the text shows it without a password.
         """
+        problem = problem_of(url) if isinstance(url, str) else ""
+        if problem and "://" in url:
+            raise _refusal(url, conn_id, problem)
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -73,14 +77,13 @@ class Connection:
     @property
     def masked_url(self) -> str:
         """The URL as it may be shown."""
-        shown = {name: MASK if is_secret_name(name) else value for name, value in self.extra.items()}
+        shown = {name: MASK if secrets_in(value, name) else value for name, value in self.extra.items()}
         return self._text(self.password and MASK, shown)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What a log must not hold: the password and the secrets among the extra settings."""
-        values = [str(value) for name, value in self.extra.items() if is_secret_name(name) and value]
-        return tuple(value for value in (self.password, *values) if value)
+        return tuple(value for value in (self.password, *secrets_in(self.extra, "")) if value)
 
     def masked(self, text: str) -> str:
         """Return a text with the secrets of this connection taken out, in clear and as they stand in a URL."""
@@ -119,10 +122,8 @@ def _unquoted(text: str | None) -> str | None:
     return None if text is None else unquote(text)
 
 
-def _refusal(url: Any, conn_id: str) -> UsageError:
+def _refusal(url: Any, conn_id: str, problem: str = "cannot be read") -> UsageError:
     """Name what is no URL, without what may be its password."""
     of = f"of connection {conn_id!r} " if conn_id else ""
-    shown = re.sub(r"//[^/@]*@|:[^/:@]*@", f"//{MASK}@", url) if isinstance(url, str) else type(url).__name__
-    if isinstance(url, str) and "://" not in url:
-        shown = MASK
-    return UsageError(f"the URL {of}({shown}) cannot be read; write it like postgresql://login:password@host/name.")
+    shown = one_line(masked_url(url)) if isinstance(url, str) else type(url).__name__
+    return UsageError(f"the URL {of}({shown}) {problem}; write it like postgresql://login:password@host/name.")

@@ -5,7 +5,8 @@ import re
 from importlib import import_module
 from typing import Protocol, cast
 
-from elastic.config.mask import hide
+from elastic.config.mask import hide_all
+from elastic.core.errors import UsageError
 from elastic.hooks.connection import Connection
 from elastic.hooks.errors import ConnectionNotDefinedError
 
@@ -48,8 +49,16 @@ def connection(conn_id: str) -> Connection:
 
 def hide_secrets(found: Connection) -> None:
     """Take the secrets of a connection out of all logs of this process from now on."""
-    for secret in found.secrets:
-        hide(secret)
+    hide_all(found.secrets)
+
+
+def secrets_of_url(url: str) -> list[str]:
+    """Return the secrets in the URL of a connection; of one that cannot be read, all before its last @."""
+    try:
+        return list(Connection.of_url(url).secrets)
+    except UsageError:
+        login = url.partition("://")[2].rpartition("@")[0]
+        return [url, login, login.partition(":")[2]]
 
 
 def _port() -> ConnectionPort | None:

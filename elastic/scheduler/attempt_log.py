@@ -14,6 +14,7 @@ from typing import TextIO
 from elastic.config.mask import protect
 from elastic.dag.instance import TaskInstance
 from elastic.dag.operator import BaseOperator
+from elastic.db.known_secret import hide_known_secrets
 from elastic.db.value import LogLine
 from elastic.db.xcom_store import add_log_lines
 from elastic.scheduler.log_format import RULE, TASK_FORMAT, MessageFormatter, StepFormatter, is_line, log_file, step_of
@@ -78,6 +79,7 @@ def attempt_log(
         terminal: Where lines go as well.
         capture: What is printed becomes lines of the log.
     """
+    hide_known_secrets()
     root = logging.getLogger()
     instance = TaskInstance(task, facts=order.facts)
     lines = Lines(site, order) if site.lines_in_database else None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from elastic.config.mask import masked
 from elastic.dag.execution import prepared
 from elastic.dag.operator import BaseOperator
+from elastic.db.known_secret import hide_known_secrets
 from elastic.scheduler.attempt import AttemptXCom, context_of
 from elastic.scheduler.facts import facts_of
 from elastic.scheduler.order import Order
@@ -19,6 +20,7 @@ def rendered(site: Site, task: BaseOperator, date: dt.datetime, map_index: int =
     Raises:
         TemplateError: One of them cannot be rendered.
     """
+    hide_known_secrets()
     facts = facts_of(run_seen(site, task, date), task.task_id, map_index)
     context = context_of(task, Order(facts=facts, max_tries=1), site, AttemptXCom(site, facts.key))
     with task.helpers.installed():

@@ -14,6 +14,7 @@ from elastic.dag.key import TaskKey
 from elastic.dag.state import TaskState
 from elastic.db import reading, transition
 from elastic.db.job_store import beat, end_job, start_job
+from elastic.db.known_secret import hide_known_secrets
 from elastic.db.value import Ending, LogLine, Run
 from elastic.executors.executor import Executor, ExecutorEvent
 from elastic.scheduler.agenda import Agenda
@@ -80,6 +81,8 @@ class Supervisor:
     """
 
     def __init__(self, site: Site, assignment: Assignment, say: Callable[[str], None]) -> None:
+        # Processes that are forked from this one know them too.
+        hide_known_secrets()
         self.site, self.say, self.dag = site, say, assignment.dag
         self.agenda, self.executor, self._kind = assignment.agenda, assignment.executor, assignment.kind
         self.owner = f"{Holder.of_this_process()}/{uuid.uuid4().hex[:8]}"

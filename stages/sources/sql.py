@@ -1,6 +1,5 @@
 """The rows of a query, read on the master through SQLAlchemy."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from elastic.core.chunk import Piece, Position
 from elastic.core.errors import SourceError, SourceNotFoundError, UsageError
+from elastic.core.secret_text import masked_url, problem_of
 from elastic.core.source import EntriesReader, Source
 from elastic.stages.sources.argument import positive_integer
 
@@ -158,11 +158,14 @@ def _parsed(url: "str | URL") -> "URL":
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
+    problem = problem_of(url) if isinstance(url, str) and "://" in url else ""
+    if problem:
+        raise UsageError(f"the database URL {masked_url(str(url))!r} {problem}.")
     try:
         return make_url(url)
     except (ArgumentError, ValueError, AttributeError, TypeError):
         # Without the cause: its text may hold the password.
-        shown = re.sub(r"(://[^/]*:)[^@]*@", r"\1***@", url) if isinstance(url, str) else repr(url)
+        shown = masked_url(url) if isinstance(url, str) and {"@", ":"} & set(url) else str(url)
         raise UsageError(f"{shown!r} is not a database URL; write it like postgresql://user@host/name.") from None
 
 

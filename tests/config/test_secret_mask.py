@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elastic.config.mask import MASK, Mask, hide, is_secret_name, masked, protect
+from elastic.config.mask import Mask, hide, masked, protect, secrets_in
+from elastic.core.secret_text import MASK, is_secret_name
 
 SECRET = 'p@ss "wörd"/+1'
 
@@ -66,6 +67,33 @@ def test_what_is_too_short_is_not_hidden(nothing: str | None) -> None:
     assert mask.masked("abc abc") == "abc abc"
 
 
+def test_a_secret_of_several_lines_is_hidden_line_by_line() -> None:
+    key = (
+        "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\n  c2hvcnQgbGluZQ==\r\n}\n-----END PRIVATE KEY-----\n"
+    )
+    mask = Mask()
+    mask.hide(key)
+    assert mask.masked("read MIIEvQIBADANBgkqhkiG9w0BAQ and c2hvcnQgbGluZQ== }") == f"read {MASK} and {MASK} }}"
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "secrets"),
+    [
+        ("hunter22", "db_password", ["hunter22"]),
+        ("hunter22", "bucket", []),
+        ('{"user": "me", "password": "hunter22", "port": 5432}', "warehouse", ["hunter22"]),
+        ('[{"api_key": {"id": "key-id-1", "n": 77777}}]', "warehouse", ["key-id-1", "77777"]),
+        ('{"a": "key-id-1"}', "token", ['{"a": "key-id-1"}', "key-id-1"]),
+        ({"conn": '{"secret": "hunter22"}'}, "extra", ["hunter22"]),
+        ('{"broken', "bucket", []),
+        ("[" * 100_000, "bucket", []),
+        ({"auth": None, "token": True}, "", []),
+    ],
+)
+def test_secrets_are_found_within_what_holds_them(value: object, name: str, secrets: list[str]) -> None:
+    assert secrets_in(value, name) == secrets
+
+
 def test_a_protected_handler_writes_no_secret() -> None:
     hide("canary-7731")
     stream = io.StringIO()
@@ -103,7 +131,13 @@ def test_records_without_secrets_stay_as_they_are() -> None:
         ("aws_secret", True),
         ("AuthToken", True),
         ("fernet_key", True),
+        ("sslkey", True),
+        ("ssl_key", True),
+        ("aws_access_key_id", True),
+        ("X-Amz-Signature", True),
+        ("sig", True),
         ("bucket", False),
+        ("key_columns", False),
         ("primary_key", False),
     ],
 )

@@ -186,7 +186,12 @@ def test_no_shell_sees_a_command(tmp_path: Path) -> None:
     ("url", "shown"),
     [
         ("postgresql://me:hunter2@host/db", "postgresql://me:***@host/db"),
-        ("postgresql://me:hun@ter2@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me:hun@ter2@host/db", "postgresql://***@host/db"),
+        (
+            "postgresql://me:hunter2@host/db?sslkey=hunter2&sslmode=on",
+            "postgresql://me:***@host/db?sslkey=***&sslmode=on",
+        ),
+        ("postgresql://me:hunter2", "postgresql://***"),
         ("sqlite:////tmp/x.db", "sqlite:////tmp/x.db"),
     ],
 )

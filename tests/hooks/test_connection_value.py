@@ -7,6 +7,7 @@ import traceback
 import pytest
 
 from elastic.core.errors import UsageError
+from elastic.db.address import read_url
 from elastic.hooks import Connection
 
 CANARY = "p@ss:w/rd #1?%"
@@ -73,6 +74,41 @@ def test_a_connection_is_a_value() -> None:
         assert hash(twin) == hash(connection)
     with pytest.raises(TypeError):
         connection.extra["b"] = "d"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:can/ary@h/db",
+        "postgresql://u:1/canary@h/db",
+        "postgresql://u:?canary@h/db",
+        "postgresql://u:#canary@h/db",
+        "postgresql://u:canary@canary@h/db",
+        "postgresql://canary@other/canary@h/db",
+        "postgresql://other/canary@h/db",
+        "postgresql://h/db?user=canary@h",
+        "sqlite:///words#canary.db",
+        "postgresql://u:can\nary@h/db",
+        "postgresql://other\\canary@h/db",
+    ],
+)
+def test_a_url_that_others_may_read_in_another_way_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match=r"more than one way|holds #|control character") as caught:
+        Connection.of_url(url, "here")
+    if "#" not in url.partition("db")[0] or "@" in url:
+        assert "canary" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match=r"database.url .*(more than one way|holds #|control character)"):
+        read_url(url)
+
+
+def test_keys_of_connections_are_secrets_however_deep() -> None:
+    connection = Connection.of_url("postgresql://u:canary@h/d?sslkey=/keys/canary.pem&sslmode=require")
+    assert set(connection.secrets) == {"canary", "/keys/canary.pem"}
+    assert connection.masked_url == "postgresql://u:***@h/d?sslkey=***&sslmode=require"
+    nested = Connection(kind="http", host="h", extra={"headers": {"Authorization": "Bearer canary"}, "plain": "seen"})
+    assert nested.secrets == ("Bearer canary",)
+    assert "canary" not in nested.masked_url
 
 
 @pytest.mark.parametrize(

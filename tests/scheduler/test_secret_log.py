@@ -1,6 +1,7 @@
 """Secrets of connections and variables are in no log, no error and no row that a run leaves behind."""
 
 import base64
+import json
 import logging
 import os
 import stat
@@ -163,3 +164,31 @@ def test_logs_are_for_their_owner_alone(umask: int, home: Path) -> None:
     assert {mode for path, mode in found.items() if path.is_dir()} == {0o700}
     assert {mode for path, mode in found.items() if path.is_file()} == {0o600}
     assert stat.S_IMODE((home / "logs").stat().st_mode) == 0o700
+
+
+PEM = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\nc2hvcnQgbGluZXMgdGVsbA==\n-----END KEY-----"
+
+
+def test_what_a_task_has_not_looked_up_is_hidden_from_its_start(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = read_settings()
+    (key,) = key_path(settings).read_text().split()
+    monkeypatch.setenv("ELASTIC__SECRETS__FERNET_KEY", key)
+    monkeypatch.setenv("ELASTIC_VAR_SETTINGS", json.dumps({"user": "ada-lovelace", "password": "canary-in-json"}))
+    monkeypatch.setenv("SERVICE_PASSWORD", "canary-of-another")
+    monkeypatch.setenv("ELASTIC_CONN_BROKEN", "postgresql://me:canary/broken@h/d")
+    VariableStore(Site.of().database, cipher_of(settings)).put("private_key", PEM)
+    secrets = [*SECRETS.values(), "canary-in-json", "canary-of-another", "canary/broken", *PEM.splitlines()[1:3], key]
+    # Where a command may have it from: the environment, or a file that is not the program's own.
+    told = home / "told"
+    told.write_text("\n".join(secrets))
+    dag = dag_of("curious")
+    BashOperator(task_id="bash", bash_command=f"env; cat {told}", dag=dag, do_xcom_push=False)
+    PythonOperator(task_id="python", python_callable=lambda: print(told.read_text()), dag=dag)  # noqa: T201
+    assert states(run(dag)) == {"bash": "success", "python": "success"}
+    for name in dag.task_ids:
+        log = (home / f"logs/curious/{name}/2016-02-22T00:00:00").read_text()
+        assert [secret for secret in secrets if secret in log] == []
+        assert "***" in log
+    bash = (home / "logs/curious/bash/2016-02-22T00:00:00").read_text()
+    assert "FERNET_KEY" not in bash
+    assert "ada-lovelace" in bash

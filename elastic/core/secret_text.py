@@ -1,0 +1,63 @@
+"""What may be shown: names that sound like secrets, and URLs with a login in them."""
+
+import re
+
+#: What stands in place of a secret.
+MASK = "***"
+
+_NAMED = re.compile(
+    r"pass|pwd|psw|secret|token|fernet|auth|credential|signature|(^|[_-])(sig|sas)$"
+    r"|(api|private|ssl|tls|ssh|access|account|shared|storage|signing|encryption|client|server)[_-]?key",
+    re.IGNORECASE,
+)
+
+#: A host with a port, and nothing that could be a login.
+_PLACE = re.compile(r"(\[[^\]@]*\]|[^:@\[\]]*)(:[0-9]*)?")
+_SETTING = re.compile(r"([?&;])([^=&;#]+)=([^&;#]*)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
+
+_ADVICE = "write / ? # @ : of a login, password or path as %2F %3F %23 %40 %3A"
+
+
+def is_secret_name(name: str) -> bool:
+    """Say whether what has this name is not to be shown."""
+    return _NAMED.search(name) is not None
+
+
+def problem_of(url: str) -> str:
+    """Say why programs may read a URL in different ways; empty if they do not.
+
+    A password that holds `/`, `?`, `#` or `@` as it is ends the host too early, and what follows may be another host.
+    """
+    _, slashes, rest = url.partition("://")
+    if not slashes:
+        return "has no ://"
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if _CONTROL.search(url):
+        return "holds a control character or a backslash; write it as %xx"
+    if "#" in rest:
+        return f"holds #; {_ADVICE}"
+    if authority.count("@") > 1 or (authority and "@" in rest[len(authority) :]):
+        return f"may be read in more than one way; {_ADVICE}"
+    return ""
+
+
+def masked_url(url: str) -> str:
+    """Return a URL, or what should be one, as it may be shown: without its password and without secret settings."""
+    scheme, slashes, rest = url.partition("://")
+    if not slashes:
+        return MASK
+    login, at, place = rest.rpartition("@")
+    authority = re.split(r"[/?#]", place, maxsplit=1)[0]
+    if not at and not _PLACE.fullmatch(authority):
+        # A login without its host: nobody knows where the password ends.
+        return f"{scheme}://{MASK}"
+    shown = _SETTING.sub(_masked_setting, place)
+    if not at:
+        return f"{scheme}://{shown}"
+    user = login.partition(":")[0] if not problem_of(url) and ":" in login else ""
+    return f"{scheme}://{user}{':' if user else ''}{MASK}@{shown}"
+
+
+def _masked_setting(found: re.Match[str]) -> str:
+    return f"{found[1]}{found[2]}={MASK}" if is_secret_name(found[2]) else found[0]
