@@ -21,6 +21,8 @@ _CONNECTION, _VARIABLE = "ELASTIC_CONN_", "ELASTIC_VAR_"
 _SURE = re.compile(
     r"(PASSWORD|PASSWD|PASSPHRASE)$|(^|_)(SECRET|TOKEN|CREDENTIALS?|(API|ACCESS|SECRET|PRIVATE)_?KEY)$", re.IGNORECASE
 )
+#: What such a variable holds that only says whether or how.
+_WORDS = frozenset(("true", "false", "none", "null", "token", "password"))
 
 
 def hide_known_secrets() -> None:
@@ -39,7 +41,7 @@ def _hide(environment: frozenset[tuple[str, str]]) -> None:
     try:
         settings = read_settings()
         keys = keys_of(settings)
-        hide_all(keys)
+        hide_all(_lines_of(Path(settings.text("bundle.signing_key_path"))))
         hide_all(secrets_of_url(settings.text("database.url")))
         if keys:
             _hide_kept(settings, Cipher(keys))
@@ -64,7 +66,7 @@ def _of_variable(name: str, value: str) -> list[str]:
         return secrets_of_url(value)
     if setting is not None:
         return value.split(",") if setting.is_secret else []
-    return [value] if _SURE.search(name) and not _is_path(value) else []
+    return [value] if _SURE.search(name) and value.lower() not in _WORDS and not _is_path(value) else []
 
 
 def _is_path(value: str) -> bool:
@@ -72,3 +74,10 @@ def _is_path(value: str) -> bool:
         return Path(value).exists()
     except OSError:
         return False
+
+
+def _lines_of(path: Path) -> list[str]:
+    try:
+        return path.expanduser().read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return []

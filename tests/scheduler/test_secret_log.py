@@ -22,6 +22,7 @@ from elastic.db.variable_store import VariableStore
 from elastic.hooks.connection import Connection
 from elastic.hooks.lookup import connection
 from elastic.operators import BashOperator, PythonOperator
+from elastic.scheduler.bundle import make_key
 from elastic.scheduler.rendering import rendered
 from elastic.scheduler.site import Site
 
@@ -178,6 +179,8 @@ def test_what_a_task_has_not_looked_up_is_hidden_from_its_start(home: Path, monk
     monkeypatch.setenv("ELASTIC_CONN_BROKEN", "postgresql://me:canary/broken@h/d")
     VariableStore(Site.of().database, cipher_of(settings)).put("private_key", PEM)
     secrets = [*SECRETS.values(), "canary-in-json", "canary-of-another", "canary/broken", *PEM.splitlines()[1:3], key]
+    make_key(home / "bundle.key")
+    secrets.append((home / "bundle.key").read_text().strip())
     # Where a command may have it from: the environment, or a file that is not the program's own.
     told = home / "told"
     told.write_text("\n".join(secrets))
