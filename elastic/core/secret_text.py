@@ -25,13 +25,13 @@ def is_secret_name(name: str) -> bool:
 
 
 def problem_of(url: str) -> str:
-    """Say why programs may read a URL in different ways; empty if they do not.
+    """Say why programs may read a URL in different ways; empty if they do not, or if it is no URL at all.
 
     A password that holds `/`, `?`, `#` or `@` as it is ends the host too early, and what follows may be another host.
     """
     _, slashes, rest = url.partition("://")
     if not slashes:
-        return "has no ://"
+        return ""
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if _CONTROL.search(url):
         return "holds a control character or a backslash; write it as %xx"

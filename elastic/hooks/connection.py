@@ -42,7 +42,7 @@ class Connection:
             UsageError: It is no URL, or one that others may read in another way; the text shows it without a password.
         """
         problem = problem_of(url) if isinstance(url, str) else ""
-        if problem and "://" in url:
+        if problem:
             raise _refusal(url, conn_id, problem)
         try:
             parts = urlsplit(url)

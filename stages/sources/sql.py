@@ -158,7 +158,7 @@ def _parsed(url: "str | URL") -> "URL":
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
-    problem = problem_of(url) if isinstance(url, str) and "://" in url else ""
+    problem = problem_of(url) if isinstance(url, str) else ""
     if problem:
         raise UsageError(f"the database URL {masked_url(str(url))!r} {problem}.")
     try:
