@@ -100,7 +100,7 @@ def load(source: Source, folder: Path, seconds: float) -> list[DAG] | ImportFail
     """
     path = Path(source.path)
     # A name under which nobody finds it: so its functions travel by value, whatever the file is called.
-    name = f"__elastic_dag_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}__"
+    name = f"__elastic_dag_{path.stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}__"
     helpers = HelperModules((path.parent, folder))
     try:
         limit = TimeLimit(f"loading {path}", seconds)

@@ -1,6 +1,7 @@
 """What was found in DAG files: kept so that others can show it without importing anybody's code."""
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -150,7 +151,7 @@ def structure_of(database: Database, digest: str) -> str | None:
 def set_import_errors(database: Database, tracebacks: Mapping[str, str]) -> None:
     """Keep which files cannot be imported, by path, in place of what was known before."""
     rows: list[dict[str, Any]] = [
-        {"path_digest": hashlib.sha256(path.encode()).hexdigest(), "path": path, "traceback": traceback}
+        {"path_digest": hashlib.sha256(os.fsencode(path)).hexdigest(), "path": path, "traceback": traceback}
         for path, traceback in tracebacks.items()
     ]
 

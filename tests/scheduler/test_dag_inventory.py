@@ -1,5 +1,6 @@
 """The inventory of DAG files: what `elastic dags list` knows, and what it takes to know it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,17 @@ def test_a_dag_that_was_used_alone_does_not_hide_the_others_of_its_file(folder: 
     keep(site, find(site, "b"))
     assert loaded(folder) == ["one"]
     assert (ids(found()), loaded(folder)) == (["a", "b", "c"], [])
+
+
+def test_a_file_whose_name_is_no_text_ends_nothing(folder: Path) -> None:
+    define(folder, "one", "a")
+    (folder / os.fsdecode(b"caf\xe9.py")).write_text("from elastic import DAG\nd = DAG('odd')")
+    (folder / os.fsdecode(b"bad\xe9.py")).write_text(
+        "from elastic import DAG\nraise ValueError('x' + chr(0) + chr(0xdce9))"
+    )
+    for _ in range(2):
+        inventory = found()
+        assert ids(inventory) == ["a", "odd"]
+        assert len(inventory.failures) == 1
+    (error,) = import_errors(Site.of().database).values()
+    assert "ValueError: x\\x00\\udce9" in error
