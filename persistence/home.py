@@ -1,6 +1,7 @@
 """Where runs lie: `<home>/runs/<run_id>/`."""
 
 import datetime as dt
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,14 +49,20 @@ class Home:
     def of(cls, environment: Mapping[str, str]) -> "Home":
         """Return the home that `ELASTIC_HOME` names, else `~/.elastic`. Nothing is created.
 
+        A relative path counts from the working folder of the first call: the variable of this process becomes
+        absolute then, so that a later change of the working folder, here or in a child process, leads nowhere else.
+
         Raises:
             UsageError: It is a URL, or the user has no home directory and `ELASTIC_HOME` is not set.
         """
         named = environment.get("ELASTIC_HOME") or "~/.elastic"
         try:
-            return cls(local_path("ELASTIC_HOME", named).expanduser().absolute())
+            folder = local_path("ELASTIC_HOME", named).expanduser().absolute()
         except RuntimeError as error:
             raise UsageError(f"{named!r} leads nowhere ({error}); set ELASTIC_HOME to a folder.") from error
+        if environment is os.environ and named == environment.get("ELASTIC_HOME"):
+            os.environ["ELASTIC_HOME"] = str(folder)
+        return cls(folder)
 
     def run_folder(self, run_id: str) -> Path:
         """Return where a run lies or will lie.

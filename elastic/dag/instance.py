@@ -200,7 +200,7 @@ class TaskInstance:
 
     def set_duration(self, started_at: datetime, ended_at: datetime | None) -> timedelta | None:
         """Set and return how long the attempt took; None while it has not ended."""
-        self.duration = None if ended_at is None else ended_at - started_at
+        self.duration = None if ended_at is None else max(ended_at - started_at, timedelta())
         return self.duration
 
     def __str__(self) -> str:

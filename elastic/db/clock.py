@@ -19,7 +19,7 @@ class Now(FunctionElement[Any]):
 
 
 class Seconds(FunctionElement[float]):
-    """The seconds from its first argument to its second, or null if one of them is."""
+    """The seconds between its arguments: null if one of them is, and 0 if the clock was set back between."""
 
     name = "elastic_seconds"
     inherit_cache = True
@@ -57,17 +57,22 @@ def _now_mysql(element: Now, compiler: Any, **options: Any) -> str:
 @compiles(Seconds)
 def _seconds(element: Seconds, compiler: Any, **options: Any) -> str:
     start, end = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"EXTRACT(EPOCH FROM {end} - {start})"
+    return _not_negative(f"EXTRACT(EPOCH FROM {end} - {start})")
 
 
 @compiles(Seconds, "sqlite")
 def _seconds_sqlite(element: Seconds, compiler: Any, **options: Any) -> str:
     start, end = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"round((julianday({end}) - julianday({start})) * 86400.0, 3)"
+    return _not_negative(f"round((julianday({end}) - julianday({start})) * 86400.0, 3)")
 
 
 @compiles(Seconds, "mysql")
 @compiles(Seconds, "mariadb")
 def _seconds_mysql(element: Seconds, compiler: Any, **options: Any) -> str:
     start, end = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"(TIMESTAMPDIFF(MICROSECOND, {start}, {end}) / 1000000)"
+    return _not_negative(f"(TIMESTAMPDIFF(MICROSECOND, {start}, {end}) / 1000000)")
+
+
+def _not_negative(seconds: str) -> str:
+    # Not GREATEST: PostgreSQL passes over a null there.
+    return f"(CASE WHEN {seconds} < 0 THEN 0 ELSE {seconds} END)"

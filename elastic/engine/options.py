@@ -131,8 +131,7 @@ class Options:
             tuned["collect_seconds"] = max(_SHARDED_COLLECT_SECONDS, self.settings.collect_seconds)
         own["home"] = None if own["home"] is None else _folder("home", own["home"])
         if own["write_to"] is not None:
-            # Workers have other working folders.
-            own["write_to"] = _folder("write_to", own["write_to"]).expanduser().absolute()
+            own["write_to"] = _folder("write_to", own["write_to"])
         return Options(**{**own, "settings": Settings(**tuned), "tolerance": Tolerance(**borne)})
 
     def __post_init__(self) -> None:
@@ -197,7 +196,11 @@ _PREPARED = {"on_error": _on_error, "retries": _retries}
 def _folder(name: str, value: Any) -> Path:
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         raise UsageError(f"{name}={value!r} must be the path of a folder.")
-    return local_path(name, value)
+    try:
+        # Now: a later change of the working folder does not move it, and workers have other ones.
+        return local_path(name, value).expanduser().absolute()
+    except RuntimeError as error:
+        raise UsageError(f"{name}={value!r} leads nowhere ({error}); give the path of a folder.") from error
 
 
 def _unknown(name: str) -> str:

@@ -1,5 +1,6 @@
 """Runs are found by their id, by the beginning of it, or as the last one."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -50,6 +51,21 @@ def test_the_home_is_what_the_environment_says_else_a_folder_of_the_user(
     assert Home.of({"ELASTIC_HOME": "~/mine"}).folder == tmp_path / "mine"
     assert Home.of({}).folder == Home.of({"ELASTIC_HOME": ""}).folder == tmp_path / ".elastic"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("named", ["mine", "./mine", "~/mine", "../here/mine"])
+def test_the_home_stays_where_it_was_when_the_working_folder_changes(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "here"))
+    monkeypatch.setenv("ELASTIC_HOME", named)
+    monkeypatch.chdir(tmp_path / "here")
+    before = Home.of(os.environ)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Home.of(os.environ) == before
+    assert Path(os.environ["ELASTIC_HOME"]).is_absolute()
 
 
 def test_a_home_that_leads_nowhere_is_refused() -> None:
