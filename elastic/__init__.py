@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from elastic.core.heartbeat import Heartbeat
     from elastic.core.interceptor import Interceptor
     from elastic.core.placement import Candidate, Placement
-    from elastic.core.receipt import Receipt, decode_token
+    from elastic.core.receipt import Receipt
     from elastic.core.sharding import KeyedAggregator
     from elastic.core.source import Reader, Source
     from elastic.core.stage import Stage
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from elastic.engine.resume import resume
     from elastic.engine.step import Step
     from elastic.engine.step_queue import StepQueue
+    from elastic.engine.token import decode_token
     from elastic.engine.verification import Verification, verify
 
 __all__ = [
@@ -102,7 +103,7 @@ _HOMES = {
     "elastic.core.heartbeat": ("Heartbeat",),
     "elastic.core.interceptor": ("Interceptor",),
     "elastic.core.placement": ("Candidate", "Placement"),
-    "elastic.core.receipt": ("Receipt", "decode_token"),
+    "elastic.core.receipt": ("Receipt",),
     "elastic.core.sharding": ("KeyedAggregator",),
     "elastic.core.source": ("Reader", "Source"),
     "elastic.core.stage": ("Stage",),
@@ -125,6 +126,7 @@ _HOMES = {
     "elastic.engine.resume": ("resume",),
     "elastic.engine.step": ("Step",),
     "elastic.engine.step_queue": ("StepQueue",),
+    "elastic.engine.token": ("decode_token",),
     "elastic.engine.verification": ("Verification", "verify"),
 }
 

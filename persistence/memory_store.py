@@ -11,6 +11,7 @@ from elastic.core.errors import StoreError
 from elastic.core.failure import DeadLetter
 from elastic.core.store import ChunkStore, Commit, Kept, ReceiptRow, RunStore, StepRecord
 from elastic.core.text import writable
+from elastic.core.whereabouts import Note
 from elastic.persistence.letter import not_open, place_of
 from elastic.persistence.plain_json import read_json, write_json
 
@@ -53,6 +54,7 @@ class MemoryRunStore(RunStore):
         #: by step, by chunk id and index; None where the letter is redriven
         self._letters: dict[int, dict[tuple[int, int | None], DeadLetter | None]] = defaultdict(dict)
         self._chunks: dict[int, MemoryChunkStore] = defaultdict(MemoryChunkStore)
+        self._notes: dict[int, Note] = {}
 
     def begin(self, step: int, name: str, manifest: dict[str, Any], started_at: float) -> None:
         plain = read_json(write_json(manifest, f"the manifest of step {step}"))
@@ -98,6 +100,15 @@ class MemoryRunStore(RunStore):
     def letters(self, step: int) -> Iterator[DeadLetter]:
         kept = self._letters[self._known(step).step].values()
         return iter(sorted((letter for letter in kept if letter is not None), key=place_of))
+
+    def note(self, step: int, note: Note | None) -> None:
+        if note is None:
+            self._notes.pop(step, None)
+        else:
+            self._notes[step] = note
+
+    def noted(self, step: int) -> Note | None:
+        return self._notes.get(step)
 
     def chunks(self, step: int) -> MemoryChunkStore:
         return self._chunks[step]

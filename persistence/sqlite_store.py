@@ -12,9 +12,11 @@ from elastic.core.errors import EncodingError, StoreError, UsageError
 from elastic.core.failure import DeadLetter
 from elastic.core.store import ChunkStore, Commit, ReceiptRow, RunStore, StepRecord
 from elastic.core.text import writable
+from elastic.core.whereabouts import Note
 from elastic.persistence.ballast import Ballast
 from elastic.persistence.directory_store import DirectoryChunkStore
 from elastic.persistence.disk import create_file, make_folder, store_error, sync_folder
+from elastic.persistence.flight_note import read_note, write_note
 from elastic.persistence.home import RUN_FILE
 from elastic.persistence.letter import LetterTable
 from elastic.persistence.plain_json import write_json
@@ -212,6 +214,12 @@ class SqliteRunStore(RunStore):
     def letters(self, step: int) -> Iterator[DeadLetter]:
         for place in self._letters.places(self._known(step).step):
             yield self._letters.get(step, place)
+
+    def note(self, step: int, note: Note | None) -> None:
+        write_note(self._folder, self.key, step, note)
+
+    def noted(self, step: int) -> Note | None:
+        return read_note(self._folder, self.key, step)
 
     def chunks(self, step: int) -> ChunkStore:
         if step not in self._chunks:

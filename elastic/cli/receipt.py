@@ -11,12 +11,18 @@ def receipts(
     run: Annotated[str, typer.Argument(metavar="RUN|decode", help="A run (id, beginning of it, `last`), or `decode`.")],
     token: Annotated[str | None, typer.Argument(help="With decode: the receipt.")] = None,
     step: Annotated[int, typer.Option(min=0, help="Which step of the run.")] = 0,
-    chunk: Annotated[int | None, typer.Option(min=0, help="Show the six receipts of one chunk.")] = None,
+    chunk: Annotated[
+        int | None, typer.Option(min=0, help="Show the six receipts of one chunk, or where it was last.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="List every chunk: the stations that it reached, and on which node.")
+    ] = False,
     output: Output = Format.TABLE,
 ) -> None:
     """Count the receipts of a run, show those of a chunk, or decode one.
 
-    For example: `elastic receipts last`, `elastic receipts last --chunk 3`, `elastic receipts decode abc...`
+    For example: `elastic receipts last`, `elastic receipts last --chunk 3`, `elastic receipts last --all`,
+    `elastic receipts decode abc...`
     """
     from elastic.core.errors import UsageError
     from elastic.engine.archive import Archive
@@ -29,7 +35,13 @@ def receipts(
     elif token is not None:
         raise UsageError(f"what is {token!r} for? Only `receipts decode` takes a receipt.")
     elif chunk is not None:
-        _print_chunk(archive.chunk(archive.find(run), step, chunk), output)
+        run_id = archive.find(run)
+        if rows := archive.chunk(run_id, step, chunk):
+            _print_chunk(rows, output)
+        else:
+            _print_missing(archive.whereabouts(run_id, step, chunk), output)
+    elif every:
+        _print_all(list(archive.stations(archive.find(run), step)), output)
     else:
         _print_account(archive.account(archive.find(run), step), output)
 
@@ -61,9 +73,66 @@ def _print_account(account: dict[str, Any], output: Format) -> None:
         numbers=["chunks", "entries"],
     )
     say()
+    _print_gaps(account)
+    if account["losses"]:
+        say()
+        columns = ["node", "worker", "chunks", "entries", "reason"]
+        names = ["node_id", "worker_id", *columns[2:]]
+        rows = [[_known(loss[name]) for name in names] for loss in account["losses"]]
+        print_table([f"lost {columns[0]}", *columns[1:]], rows, numbers=["chunks", "entries"])
+
+
+def _print_gaps(account: dict[str, Any]) -> None:
     missing = account["missing"]
-    if missing:
-        spans = ", ".join(f"{first}" if stop == first + 1 else f"{first}-{stop - 1}" for first, stop in missing)
-        say(f"missing: {sum(stop - first for first, stop in missing):,} chunks were sent and not aggregated: {spans}")
-    else:
+    if not missing:
         say("missing: none")
+        return
+    spans = ", ".join(_span(first, stop) for first, stop in missing)
+    say(f"missing: {sum(stop - first for first, stop in missing):,} chunks were sent and not aggregated: {spans}")
+    known = [where for where in account["whereabouts"] if where["node"] is not None]
+    if known:
+        say()
+        rows = [
+            [
+                _span(where["first"], where["stop"]), where["node"], _known(where["worker"]), _known(where["entries"]),
+                where["attempt"], where["stage"], where["lost"] or "-",
+            ]
+            for where in known
+        ]  # fmt: skip
+        columns = ["missing", "node", "worker", "entries", "attempt", "last stage", "lost"]
+        print_table(columns, rows, numbers=["entries", "attempt"])
+        say(f"as the master noted it at {account['noted_at']}")
+    if len(known) < len(account["whereabouts"]):
+        say("Of chunks that are not in this table nobody noted a node before the master ended.")
+
+
+def _print_missing(where: dict[str, Any], output: Format) -> None:
+    if output is Format.JSON:
+        print_json(where)
+        return
+    chunk = f"chunk {where['chunk']} is not aggregated"
+    if where["node"] is None:
+        say(f"{chunk}: it was sent, but the master ended before it noted to which node.")
+        return
+    entries = "entries that nobody has counted" if where["entries"] is None else f"{where['entries']:,} entries"
+    worker = "" if where["worker"] is None else f", worker {where['worker']}"
+    lost = f"; it was lost there: {where['lost']}" if where["lost"] else ""
+    place = f"{where['stage']} at attempt {where['attempt']}, node {where['node']}{worker}{lost}"
+    say(f"{chunk}: {entries}, last {place} (as the master noted it at {where['noted_at']})")
+
+
+def _print_all(rows: list[dict[str, Any]], output: Format) -> None:
+    if output is Format.JSON:
+        print_json(rows)
+        return
+    columns = list(rows[0]) if rows else ["chunk"]
+    shown = [[_known(row[column]) for column in columns] for row in rows]
+    print_table(columns, shown, numbers=["entries", "attempt"], ids=["chunk"])
+
+
+def _known(value: Any) -> Any:
+    return "-" if value is None else value
+
+
+def _span(first: int, stop: int) -> str:
+    return f"{first}" if stop == first + 1 else f"{first}-{stop - 1}"

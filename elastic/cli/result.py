@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from elastic.cli.output import Format, print_facts, print_json, say
@@ -25,6 +26,7 @@ def print_result(result: "Result", output: Format, **more: Any) -> None:
                 "chunks": result.chunks,
                 "receipts": result.receipts,
                 "counters": result.counters,
+                "losses": [asdict(loss) for loss in result.losses],
                 "root": result.root,
                 "seconds": round(result.seconds, 3),
                 "error": None if result.error is None else str(result.error),

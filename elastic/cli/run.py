@@ -98,14 +98,13 @@ def _masters(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def _facts(run_id: str, record: "StepRecord") -> dict[str, Any]:
-    ended = record.ended_at
     return {
         "run_id": run_id,
         "step": record.step,
         "name": record.name,
         "state": record.state,
         "started_at": dt.datetime.fromtimestamp(record.started_at, dt.UTC).isoformat(timespec="seconds"),
-        "seconds": None if ended is None else round(ended - record.started_at, 3),
+        "seconds": None if record.seconds is None else round(record.seconds, 3),
         "chunks": record.counters.get("aggregated", 0),
         "entries": record.counters.get("entries", 0),
         "error": record.error,

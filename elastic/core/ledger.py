@@ -6,7 +6,7 @@ is folded only while none of its chunks are: so every chunk is counted once.
 """
 
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -25,7 +25,9 @@ from elastic.core.settings import Settings
 from elastic.core.spans import Spans
 from elastic.core.stage import Stage
 from elastic.core.start import Start
+from elastic.core.story import Story
 from elastic.core.tolerance import Tolerance
+from elastic.core.whereabouts import Losses, Whereabouts
 
 _DEFAULT = Tolerance()
 
@@ -73,6 +75,7 @@ class Ledger:
         self.counters: Counter[str] = Counter(
             {name: count for name, count in start.counters.items() if name not in self.reached}
         )
+        self.losses = Losses()
         self._now = self._speculate_at = 0.0
         self._pace = Pace(settings)
         self._waiting = Waiting()
@@ -81,7 +84,7 @@ class Ledger:
         self._early: dict[int, Partial] = {}
         self._next_batch = 0
         self._budget = Budget(tolerance)
-        self._story: deque[tuple[str, int, int, str]] = deque(maxlen=2000)
+        self._story = Story()
 
     # -- the door, and what can be asked
 
@@ -108,6 +111,10 @@ class Ledger:
         ]
         return sorted(found, key=lambda missing: missing.first)
 
+    def whereabouts(self) -> list[Whereabouts]:
+        """Return where the chunks were last that were sent and are not folded."""
+        return self.losses.whereabouts(self._flight, self.folded)
+
     def first_unfolded(self) -> Chunk | None:
         """Return the first chunk that is cut and not folded; None when all are folded."""
         return self.chunk(self.folded.low)
@@ -123,12 +130,7 @@ class Ledger:
 
     def story(self, first: int, stop: int | None = None) -> list[str]:
         """Return what is remembered about chunks `[first, stop)`, oldest first."""
-        stop = first + 1 if stop is None else stop
-        return [
-            f"{what} [{begin}, {end}) {detail}".rstrip()
-            for what, begin, end, detail in self._story
-            if begin < stop and first < end
-        ]
+        return self._story.of(first, first + 1 if stop is None else stop)
 
     # -- events
 
@@ -146,6 +148,7 @@ class Ledger:
             return ()
         self._flight.leave(node, event.worker_id)
         self.counters["workers_lost"] += 1
+        self.losses.note(event.node_id, event.worker_id, event.reason)
         return self._send_again(self._flight.held_by(event.worker_id), event.reason, suspect=False)
 
     def _on_node_lost(self, event: events.NodeLost) -> Iterable[Instruction]:
@@ -153,6 +156,7 @@ class Ledger:
             return ()
         lost = self._flight.lose(event.node_id)
         self.counters["nodes_lost"] += 1
+        self.losses.note(event.node_id, None, event.reason)
         return self._send_again(lost, event.reason, suspect=False)
 
     def _on_chunks_cut(self, event: events.ChunksCut) -> Iterable[Instruction]:
@@ -223,7 +227,7 @@ class Ledger:
         for sent in answers:
             self._flight.close(sent)
         for account in partial.accounts:
-            self._remember("folded", account.first, account.stop, f"from {account.worker_id}")
+            self._story.add("folded", account.first, account.stop, f"from {account.worker_id}")
             self.folded.add(account.first, account.stop)
             self._flight.settle(account.first, account.stop)
         if len(answers) < len(partial.accounts):
@@ -273,7 +277,8 @@ class Ledger:
             batch = sent.batch
             self._flight.close(sent)
             chunks = self._flight.lone(self.folded.without(batch.chunks))
-            self._remember("lost", batch.first, batch.stop, reason)
+            self._story.add("lost", batch.first, batch.stop, reason)
+            self.losses.leave(sent.node_id, sent.worker_id, batch, reason)
             self.counters["chunks_sent_again"] += len(chunks)
             history = batch.history.after(chunks=len(batch), suspect=suspect)
             self._waiting.put_back(chunks, history)
@@ -284,9 +289,6 @@ class Ledger:
     def _fail(self, failure: Failure) -> list[Instruction]:
         self.finished = True
         return [Fail(failure)]
-
-    def _remember(self, what: str, first: int, stop: int, detail: str = "") -> None:
-        self._story.append((what, first, stop, detail))
 
     # -- planning
 
@@ -321,7 +323,7 @@ class Ledger:
             if batch.attempt == 1:
                 self.reached[Stage.DISTRIBUTED] += len(batch)
                 self.reached[Stage.SENT] += len(batch)
-            self._remember("sent", batch.first, batch.stop, f"to {node_id}, attempt {batch.attempt}")
+            self._story.add("sent", batch.first, batch.stop, f"to {node_id}, attempt {batch.attempt}")
             yield Send(batch, node_id, collect=self.ordered)
 
     def _speculate(self) -> Iterator[Instruction]:
@@ -338,7 +340,7 @@ class Ledger:
             self._next_batch += 1
             self._flight.send(copy, node_id, self._now)
             self.counters["chunks_speculated"] += len(copy)
-            self._remember("copied", copy.first, copy.stop, f"to {node_id}")
+            self._story.add("copied", copy.first, copy.stop, f"to {node_id}")
             yield Send(copy, node_id, collect=self.ordered)
 
     @property

@@ -7,6 +7,7 @@ from typing import Any
 
 from elastic.core.chunk import Chunk, Position
 from elastic.core.failure import DeadLetter
+from elastic.core.whereabouts import Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,11 @@ class StepRecord:
     #: the manifests of the masters that went on with the step, in order
     resumed: tuple[dict[str, Any], ...] = ()
 
+    @property
+    def seconds(self) -> float | None:
+        """From the first start of the step to its end: None before that, 0 if the clock was set back between."""
+        return None if self.ended_at is None else max(0.0, self.ended_at - self.started_at)
+
 
 class RunStore(ABC):
     """Keeps the progress of one run. Opened by one master at a time, whose epoch is checked in every write."""
@@ -166,6 +172,16 @@ class RunStore(ABC):
     @abstractmethod
     def receipts(self, step: int) -> Iterator[ReceiptRow]:
         """Yield the committed receipt rows of a step by ascending first chunk id."""
+
+    def note(self, step: int, note: Note | None) -> None:
+        """Keep what the master knows of chunks in flight, in place of the last note; None forgets it.
+
+        It is for reports only: nothing is resumed from it, so it need not reach the disk, and never fails.
+        """
+
+    def noted(self, step: int) -> Note | None:
+        """Return the last note of a step; None where there is none that can be read."""
+        return None
 
     def letters(self, step: int) -> Iterator[DeadLetter]:
         """Yield the dead letters of a step that are not redriven, by ascending chunk id and index."""

@@ -22,6 +22,7 @@ from elastic.core.stage import STAGES, Stage
 from elastic.core.step import Progress, StepState
 from elastic.core.store import Commit, RunStore
 from elastic.core.tolerance import OnError
+from elastic.core.whereabouts import Loss
 from elastic.engine.aggregation import Folded
 from elastic.engine.cutter import Cutter
 from elastic.engine.ending import ending_of, error_of
@@ -29,6 +30,7 @@ from elastic.engine.intake import Intake
 from elastic.engine.observers import Observers
 from elastic.engine.plan import Plan
 from elastic.engine.result import Result
+from elastic.engine.step_progress import FlightNotes, progress_of, unusual
 from elastic.stages.receiver import MasterReceiver
 from elastic.stages.sender import MasterSender
 from elastic.stages.transport import Arrival, Transport
@@ -84,6 +86,7 @@ class Master:
         self._stopped = False
         self._outcome = StepState.IN_PROGRESS
         self._told_at = self._began = self._commit_due = self._moved_at = self._committed_at = clock.monotonic()
+        self._notes = FlightNotes(store, program.step, ledger, clock)
         #: chunks that were sent, as the last commit tells
         self._told_sent = 0
         #: guards the ledger, whose progress other threads ask for
@@ -97,23 +100,13 @@ class Master:
 
     def progress(self) -> Progress:
         """Return how far the step has come."""
-        ledger = self.ledger
         with self._lock:
-            return Progress(
-                run_id=self.plan.program.run_id,
-                step=self.plan.program.step,
-                name=self.plan.name,
-                state=self._outcome,
-                expected_chunks=ledger.next_id if ledger.exhausted else self.plan.source.expected_chunks(),
-                cut_chunks=ledger.next_id,
-                distributed_chunks=ledger.reached[Stage.DISTRIBUTED],
-                aggregated_chunks=ledger.reached[Stage.AGGREGATED],
-                entries=ledger.counters["entries"],
-                retries=ledger.counters["chunks_sent_again"],
-                counters=_unusual(ledger),
-                nodes=ledger.workers(),
-                seconds=self.clock.monotonic() - self._began,
-            )
+            return progress_of(self.plan, self.ledger, self._outcome, self.clock.monotonic() - self._began)
+
+    def losses(self) -> list[Loss]:
+        """Return the workers and nodes that were lost so far."""
+        with self._lock:
+            return list(self.ledger.losses.list)
 
     def stop(self) -> None:
         """Ask the step to end where it stands; it then counts as interrupted."""
@@ -184,6 +177,7 @@ class Master:
         """Record how the step ended and tell of it; returns the error that it ended with, which may be a new one."""
         program = self.plan.program
         text = None if error is None else str(error)
+        self._notes.end(complete=self._outcome.is_complete)
         try:
             self.store.end(program.step, self._outcome, self.clock.now(), text)
         except StoreError as unwritten:
@@ -341,6 +335,7 @@ class Master:
             folded = self._aggregation.commit()
             self.store.commit(self.plan.program.step, self._commit_of(folded))
             self._intake.committed(folded.rows)
+            self._notes.keep()
         ended = self.clock.monotonic()
         # On a slow disk less often, so that most of the master's time is left for other things.
         pause = _COMMIT_SHARE * (ended - began)
@@ -378,15 +373,12 @@ class Master:
             chunks=len(ledger.folded),
             root=self._root,
             receipts={stage.value: ledger.reached[stage] for stage in STAGES},
-            counters=_unusual(ledger),
+            counters=unusual(ledger),
+            losses=tuple(ledger.losses.list),
             seconds=self.clock.monotonic() - self._began,
             error=error,
             interceptor_errors=tuple(self.observers.errors),
         )
-
-
-def _unusual(ledger: Ledger) -> dict[str, int]:
-    return {name: count for name, count in ledger.counters.items() if name != "entries" and count}
 
 
 _CARRY_OUT: dict[type, Callable[[Master, Any], list[Instruction]]] = {

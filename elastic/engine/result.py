@@ -6,6 +6,10 @@ from typing import Any, Self
 from elastic.core.errors import ElasticError
 from elastic.core.merkle import SHOWN
 from elastic.core.step import StepState
+from elastic.core.whereabouts import Loss
+
+#: Nodes that a result names when it is printed.
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +31,8 @@ class Result:
     receipts: dict[str, int]
     #: what happened that should not, by name: chunks_sent_again, duplicates_dropped, workers_lost, ...
     counters: dict[str, int] = field(default_factory=dict)
+    #: workers and nodes that were lost, by name
+    losses: tuple[Loss, ...] = ()
     #: seconds from the start of the step to its end
     seconds: float = 0.0
     #: why the step did not complete; None when it did
@@ -53,13 +59,23 @@ class Result:
     def __str__(self) -> str:
         counted = f"{_many(self.entries, 'entry', 'entries')} in {_many(self.chunks, 'chunk', 'chunks')}"
         if self.error is not None:
-            return f"{self.state}: {self.error}; {counted} before that, {self.seconds:.2f} s, run {self.run_id}"
+            before = f"{counted} before that{self._lost}, {self.seconds:.2f} s"
+            return f"{self.state}: {self.error}; {before}, run {self.run_id}"
         if not self.state.is_complete:
             return f"{self.state}: {counted} so far, {self._errors}, run {self.run_id}"
         again = f", {self.retries:,} sent again" if self.retries else ""
-        once = f"{counted} aggregated exactly once{again}, {self._errors}"
+        once = f"{counted} aggregated exactly once{again}, {self._errors}{self._lost}"
         root = f", root {self.root[:SHOWN]}" if self.root else ""
         return f"{self.state}: {once}{root}, {self.seconds:.2f} s, run {self.run_id}"
+
+    @property
+    def _lost(self) -> str:
+        """The nodes that were lost, or lost workers, by name."""
+        nodes = list(dict.fromkeys(loss.node_id for loss in self.losses))
+        if not nodes:
+            return ""
+        more = f" and {len(nodes) - _SHOWN} more" if len(nodes) > _SHOWN else ""
+        return f", {_many(len(self.losses), 'loss', 'losses')} on {', '.join(nodes[:_SHOWN])}{more}"
 
     @property
     def _errors(self) -> str:

@@ -1,12 +1,16 @@
 """The queue of steps: in order, one at a time, and the next starts by itself."""
 
+import os
+import socket
 import threading
+from collections import Counter
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from elastic.core.errors import ElasticError, StepFailedError, StepInterruptedError, UsageError
 from elastic.core.step import Progress, StepState
+from elastic.core.whereabouts import Loss
 from elastic.engine.flow import Flow
 from elastic.engine.master import Master
 from elastic.engine.options import Options
@@ -59,7 +63,7 @@ class StepQueue:
         self._run = Run.at(given.home, given.chunk_store)
         self._autoplay = autoplay
         self._steps: list[_Queued] = []
-        self._reported_errors = 0
+        self._reports: Counter[str] = Counter()
         self._closed = False
         #: guards everything here, and tells when a step has ended
         self._changed = threading.Condition()
@@ -190,15 +194,35 @@ class StepQueue:
         with self._changed:
             failed = sum(queued.state is StepState.ERROR for queued in self._steps)
             lost = sum(queued.losses for queued in self._steps)
-            reported = self._reported_errors
+            reported = self._reports.total()
         progress = self.progress()
         return failed + lost + reported + (0 if progress is None else _losses(progress.counters))
 
-    def increment_error_count(self) -> int:
-        """Report an error that the queue cannot see; returns the new count."""
+    def increment_error_count(self, process: str | None = None) -> int:
+        """Report an error that the queue cannot see; returns the new count.
+
+        Args:
+            process: Names the process that reports it; None for this one.
+        """
+        name = process or f"process {os.getpid()} on {socket.gethostname()}"
         with self._changed:
-            self._reported_errors += 1
+            self._reports[name] += 1
         return self.error_count
+
+    def error_reports(self) -> dict[str, int]:
+        """Return how many errors each process has reported, by its name."""
+        with self._changed:
+            return dict(self._reports)
+
+    def losses(self) -> list[Loss]:
+        """Return the workers and nodes that steps have lost, by name, in the order of the steps."""
+        with self._changed:
+            steps = [(queued.result, queued.master) for queued in self._steps]
+        return [
+            loss
+            for result, master in steps
+            for loss in (master.losses() if master is not None else result.losses if result is not None else ())
+        ]
 
     def signal_step(self, status: str) -> Literal["ok", "invalid_status_update"]:
         """Tell how the step in progress ends.

@@ -1,13 +1,17 @@
 """`elastic runs` and `elastic receipts`: what is kept, and a sentence for what is not."""
 
 import json
+import os
+import signal
 from typing import Any
 
 import pytest
 from cli_samples import elastic, nothing_begun, refused
 
-from elastic import ElasticError, StepQueue, from_iterable, from_range
+from elastic import ElasticError, Interceptor, Receipt, StepQueue, decode_token, from_iterable, from_range
 from elastic.engine.archive import Archive
+from elastic.engine.redrive import result_of
+from elastic.persistence.sqlite_store import SqliteRunStore
 
 
 @pytest.fixture
@@ -123,7 +127,75 @@ def test_chunks_that_are_missing_are_named() -> None:
     account = told("receipts", "last")
     ((first, stop),) = account["missing"]
     assert first <= 15 < stop
-    assert f"missing: {stop - first} chunks were sent and not aggregated: " in elastic("receipts", "last").out
+    text = elastic("receipts", "last").out
+    assert f"missing: {stop - first} chunks were sent and not aggregated: " in text
+    assert "as the master noted it at " in text
+    assert [(where["node"], where["entries"]) for where in account["whereabouts"]] == [
+        ("inline", 2 * (where["stop"] - where["first"])) for where in account["whereabouts"]
+    ]
+    where = told("receipts", "last", "--chunk", "15")
+    assert (where["chunk"], where["node"], where["entries"], where["attempt"]) == (15, "inline", 2, 1)
+    said = elastic("receipts", "last", "--chunk", "15").out
+    assert "chunk 15 is not aggregated: 2 entries, last sent at attempt 1, node inline" in said
+
+
+def test_all_chunks_are_listed_with_the_node_at_each_station(run_id: str) -> None:
+    rows = told("receipts", run_id, "--all")
+    assert [(row["chunk"], row["entries"]) for row in rows] == [(0, 3), (1, 3), (2, 3), (3, 1)]
+    assert {row["aggregated"] for row in rows} == {"inline"}
+    assert elastic("receipts", run_id, "--all").out.splitlines()[0].split() == [
+        "chunk", "entries", "attempt", "distributed", "sent", "received", "processed", "returned", "aggregated",
+    ]  # fmt: skip
+
+
+def test_the_list_of_all_chunks_names_missing_ones_and_how_far_they_came() -> None:
+    flow = from_iterable(iter(range(40)), chunk_size=2).map(lambda n: 1 / (n - 30))
+    with pytest.raises(ElasticError):
+        flow.run(cluster="inline", look_ahead=4, call_chunks=1)
+    rows = {row["chunk"]: row for row in told("receipts", "last", "--all")}
+    assert (rows[15]["sent"], rows[15]["aggregated"], rows[15]["entries"]) == ("inline", None, 2)
+    assert rows[0]["aggregated"] == "inline"
+
+
+def test_of_a_master_that_was_killed_the_chunks_in_flight_are_known_by_node() -> None:
+    class Killer(Interceptor):
+        def aggregated(self, receipt: Receipt, task_count: int) -> None:
+            if task_count >= 5:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        quick = {"call_chunks": 2, "commit_seconds": 1e-9, "collect_seconds": 1e-9}
+        from_range(300, chunk_size=10).aggregate("sum").run(cluster="inline", interceptor=Killer, **quick)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    account = told("receipts", "last")
+    assert account["missing"]
+    assert "inline" in {where["node"] for where in account["whereabouts"]}
+    assert account["noted_at"] is not None
+    first = account["missing"][0][0]
+    assert f"chunk {first} is not aggregated" in elastic("receipts", "last", "--chunk", str(first)).out
+
+
+def test_a_note_that_the_run_did_not_write_is_not_believed() -> None:
+    with pytest.raises(ElasticError):
+        from_iterable(iter(range(40)), chunk_size=2).map(lambda n: 1 / (n - 30)).run(cluster="inline", look_ahead=4)
+    [path] = Archive.of_environment().run_folder(told("receipts", "last")["run_id"]).glob("flight-*")
+    path.write_bytes(path.read_bytes().replace(b'"inline"', b'"node-7"'))
+    account = told("receipts", "last")
+    assert {where["node"] for where in account["whereabouts"]} == {None}
+    first = account["missing"][0][0]
+    assert "before it noted to which node" in elastic("receipts", "last", "--chunk", str(first)).out
+
+
+def test_a_token_is_decoded_in_python_as_by_the_command(run_id: str) -> None:
+    row = told("receipts", run_id, "--chunk", "3")[-1]
+    said, facts = decode_token(row["receipt"]), told("receipts", "decode", row["receipt"])
+    assert (said.stage, said.entries, said.chunk_id) == (facts["stage"], facts["entries"], facts["chunk_id"])
+    with pytest.raises(ElasticError, match="was not made by run"):
+        decode_token(forged(row["receipt"]))
+    with pytest.raises(ElasticError, match="is not a receipt"):
+        decode_token(None)  # type: ignore[arg-type]
 
 
 def test_the_six_receipts_of_a_chunk_are_shown_and_each_decodes(run_id: str) -> None:
@@ -169,7 +241,7 @@ def test_a_receipt_that_was_not_made_here_is_refused(make: Any, text: str, run_i
         (["decode"], "give the receipt to decode: elastic receipts decode TOKEN"),
         (["last", "more"], "what is 'more' for?"),
         (["last", "--step", "3"], "has no step 3; it has 1, counted from 0"),
-        (["last", "--chunk", "4"], "has no aggregated chunk 4 in step 0"),
+        (["last", "--chunk", "4"], "has no chunk 4: it had sent 4 chunks, counted from 0, at its last commit"),
         (["zzz"], "no run 'zzz' in"),
     ],
     ids=str,
@@ -185,3 +257,12 @@ def test_receipts_that_were_changed_on_disk_are_refused_with_the_chunk(run_id: s
     said = elastic("receipts", run_id, "--chunk", "0")
     assert said.code == 1
     assert len(said.err.splitlines()) == 1
+
+
+def test_a_clock_that_was_set_back_gives_no_negative_seconds(run_id: str) -> None:
+    store = SqliteRunStore.open(Archive.of_environment().run_folder(run_id))
+    [record] = store.steps()
+    store.end(0, "complete", record.started_at - 3600)
+    store.close()
+    assert told("runs", "list")[0]["seconds"] == 0
+    assert result_of(run_id, from_range(10).aggregate("sum")).seconds == 0

@@ -1,5 +1,6 @@
 """A queue that is played by hand, and what it answers to signals."""
 
+import os
 from typing import Any
 
 import pytest
@@ -133,3 +134,13 @@ def test_errors_are_counted_and_may_be_reported(queue: StepQueue) -> None:
     queue.wait()
     assert queue.error_count == 2
     assert queue.increment_error_count() == 3
+
+
+def test_the_process_that_reported_an_error_is_named() -> None:
+    with StepQueue() as queue:
+        queue.increment_error_count("loader on node-3")
+        queue.increment_error_count("loader on node-3")
+        assert queue.increment_error_count() == 3
+        assert queue.error_reports()["loader on node-3"] == 2
+        assert any(name.startswith(f"process {os.getpid()} on ") for name in queue.error_reports())
+        assert queue.losses() == []

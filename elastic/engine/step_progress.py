@@ -1,0 +1,63 @@
+"""The progress of a step: what its ledger says of it, as a value and as notes that are kept with the run."""
+
+from elastic.core.clock import Clock
+from elastic.core.ledger import Ledger
+from elastic.core.stage import Stage
+from elastic.core.step import Progress, StepState
+from elastic.core.store import RunStore
+from elastic.core.whereabouts import Note
+from elastic.engine.plan import Plan
+
+#: Seconds between two notes of what is in flight.
+_NOTE_SECONDS = 0.5
+
+
+def progress_of(plan: Plan, ledger: Ledger, outcome: StepState, seconds: float) -> Progress:
+    """Return how far a step has come `seconds` after it began."""
+    return Progress(
+        run_id=plan.program.run_id,
+        step=plan.program.step,
+        name=plan.name,
+        state=outcome,
+        expected_chunks=ledger.next_id if ledger.exhausted else plan.source.expected_chunks(),
+        cut_chunks=ledger.next_id,
+        distributed_chunks=ledger.reached[Stage.DISTRIBUTED],
+        aggregated_chunks=ledger.reached[Stage.AGGREGATED],
+        entries=ledger.counters["entries"],
+        retries=ledger.counters["chunks_sent_again"],
+        counters=unusual(ledger),
+        nodes=ledger.workers(),
+        seconds=seconds,
+    )
+
+
+def unusual(ledger: Ledger) -> dict[str, int]:
+    """Return the counters of what should not happen, without those that are 0."""
+    return {name: count for name, count in ledger.counters.items() if name != "entries" and count}
+
+
+class FlightNotes:
+    """Keeps with the run where its chunks in flight are, so that a report can say where missing ones were."""
+
+    def __init__(self, store: RunStore, step: int, ledger: Ledger, clock: Clock) -> None:
+        self._store, self._step, self._ledger, self._clock = store, step, ledger, clock
+        self._due = 0.0
+        if (known := store.noted(step)) is not None:
+            ledger.losses.begin(known.losses, known.whereabouts)
+
+    def keep(self) -> None:
+        """Keep what is in flight, if the last note is old enough."""
+        now = self._clock.monotonic()
+        if now >= self._due:
+            self._due = now + _NOTE_SECONDS
+            self._store.note(self._step, self._note())
+
+    def end(self, *, complete: bool) -> None:
+        """Keep what is left in flight when the step ends; of a step that completes only what it has lost."""
+        note = self._note()
+        if complete:
+            note = Note(note.noted_at, (), note.losses)
+        self._store.note(self._step, note if note.whereabouts or note.losses else None)
+
+    def _note(self) -> Note:
+        return Note(self._clock.now(), tuple(self._ledger.whereabouts()), tuple(self._ledger.losses.list))
