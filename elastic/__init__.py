@@ -16,7 +16,7 @@ from elastic.version import __version__
 if TYPE_CHECKING:
     from elastic.core.aggregator import Aggregator
     from elastic.core.chaos import Chaos
-    from elastic.core.chunk import Piece
+    from elastic.core.chunk import Chunk, Piece
     from elastic.core.errors import ElasticError
     from elastic.core.heartbeat import Heartbeat
     from elastic.core.interceptor import Interceptor
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from elastic.core.source import Reader, Source
     from elastic.core.stage import Stage
     from elastic.core.step import Progress, StepState
+    from elastic.core.store import ChunkStore, Kept
     from elastic.dag.dag import DAG
     from elastic.engine.flow import Flow
     from elastic.engine.options import Options
@@ -90,6 +91,9 @@ __all__ = [
     "Source",
     "Reader",
     "Piece",
+    "ChunkStore",
+    "Kept",
+    "Chunk",
     "ElasticError",
     "__version__",
 ]
@@ -98,7 +102,7 @@ __all__ = [
 _HOMES = {
     "elastic.core.aggregator": ("Aggregator",),
     "elastic.core.chaos": ("Chaos",),
-    "elastic.core.chunk": ("Piece",),
+    "elastic.core.chunk": ("Chunk", "Piece"),
     "elastic.core.errors": ("ElasticError",),
     "elastic.core.heartbeat": ("Heartbeat",),
     "elastic.core.interceptor": ("Interceptor",),
@@ -108,6 +112,7 @@ _HOMES = {
     "elastic.core.source": ("Reader", "Source"),
     "elastic.core.stage": ("Stage",),
     "elastic.core.step": ("Progress", "StepState"),
+    "elastic.core.store": ("ChunkStore", "Kept"),
     "elastic.dag.dag": ("DAG",),
     "elastic.engine.flow": ("Flow",),
     "elastic.engine.options": ("Options",),

@@ -14,7 +14,7 @@ from elastic.core.store import ChunkStore, Commit, ReceiptRow, RunStore, StepRec
 from elastic.core.text import writable
 from elastic.core.whereabouts import Note
 from elastic.persistence.ballast import Ballast
-from elastic.persistence.directory_store import DirectoryChunkStore
+from elastic.persistence.chunk_store_kind import kind_name, make_chunk_store
 from elastic.persistence.disk import create_file, make_folder, store_error, sync_folder
 from elastic.persistence.flight_note import read_note, write_note
 from elastic.persistence.home import RUN_FILE
@@ -25,12 +25,7 @@ from elastic.persistence.receipt_columns import pack_row, unpack_row
 from elastic.persistence.run_file import RunFile, check_place
 from elastic.persistence.run_key import KEY_BYTES, read_key, write_key
 from elastic.persistence.run_lock import RunLock
-from elastic.persistence.segment_store import SegmentChunkStore
 
-_CHUNK_STORES: dict[str, type[SegmentChunkStore] | type[DirectoryChunkStore]] = {
-    "segment": SegmentChunkStore,
-    "directory": DirectoryChunkStore,
-}
 _PAGE = 256
 #: The most that SQLite keeps in one row is 1,000,000,000 bytes.
 MAX_PARTIAL = 999_999_000
@@ -82,8 +77,7 @@ class SqliteRunStore(RunStore):
         """
         if len(key) != KEY_BYTES:
             raise UsageError(f"the key of a run is {KEY_BYTES} random bytes, not {len(key)}.")
-        if chunk_store not in _CHUNK_STORES:
-            raise UsageError(f"there is no chunk store {chunk_store!r}; take 'segment' or 'directory'.")
+        chunk_store = kind_name(chunk_store)
         try:
             make_folder(folder)
         except OSError as error:
@@ -223,10 +217,10 @@ class SqliteRunStore(RunStore):
 
     def chunks(self, step: int) -> ChunkStore:
         if step not in self._chunks:
-            kind = _CHUNK_STORES[self._chunk_store]
             is_reader = self._lock is None
             ballast = None if is_reader else self._ballast
-            self._chunks[step] = kind(self._folder, self.run_id, step, read_only=is_reader, ballast=ballast)
+            place = (self._folder, self.run_id, step)
+            self._chunks[step] = make_chunk_store(self._chunk_store, place, read_only=is_reader, ballast=ballast)
         return self._chunks[step]
 
     def close(self) -> None:

@@ -22,6 +22,11 @@ class ChunkStore(ABC):
     """Keeps the payloads of one-shot chunks until they are aggregated.
 
     One store serves one step of one run and one thread. `put` and `delete` of the same chunk may be repeated.
+
+    A class of the user's own is given as `chunk_store=`. It is made as `Class(folder, run_id, step, read_only=...)`:
+    `folder` is that of the run, which exists; with `read_only` nothing may be changed, and another process may be at
+    work. It is made when the step's chunks are first asked for, by each process that works on the run, so all that it
+    knows must be where it keeps the chunks. Nothing else of a run goes through it.
     """
 
     @abstractmethod

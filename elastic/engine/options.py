@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
@@ -15,16 +15,17 @@ from elastic.core.interceptor import Interceptor
 from elastic.core.local_path import local_path
 from elastic.core.placement import Placement
 from elastic.core.settings import Settings
+from elastic.core.store import ChunkStore
 from elastic.core.tolerance import OnError, Tolerance
 from elastic.engine.cutter import Trim
 from elastic.engine.observers import interceptors_of
 from elastic.engine.placement import placement_of
+from elastic.persistence.chunk_store_kind import kind_name
 from elastic.persistence.row_file import FORMATS
 
 #: Seconds between collections of a step with shards, where none are given.
 _SHARDED_COLLECT_SECONDS = 10.0
 
-_CHUNK_STORES = ("segment", "directory")
 _DURABILITIES = ("on", "off")
 
 
@@ -39,7 +40,7 @@ class GivenOptions(TypedDict, total=False):
     placement: str | Placement | type[Placement]
     interceptor: Interceptor | type[Interceptor] | Sequence[Interceptor | type[Interceptor]]
     trim: Trim
-    chunk_store: str
+    chunk_store: str | type[ChunkStore]
     durability: str
     home: str | os.PathLike[str]
     call_seconds: float
@@ -89,7 +90,8 @@ class Options:
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     #: leaves out of a chunk's entries what the workers do not need, before it is sent; for sources read by the master
     trim: Trim | None = None
-    #: how payloads of one-shot sources are kept: `segment` (few files) or `directory` (one file a chunk)
+    #: how payloads of one-shot sources are kept: `segment` (few files), `directory` (one file a chunk), or a class that
+    #: derives from `elastic.ChunkStore`, or `module:Class`, by which the run keeps it
     chunk_store: str = "segment"
     #: `on`: the run is kept in its folder and can be resumed, verified and redriven; `off`: it is gone with this
     #: process
@@ -125,7 +127,7 @@ class Options:
             elif name in _CHAOS:
                 own["chaos"] = _CHAOS[name](value)
             else:
-                own[name] = value
+                own[name] = _PREPARED.get(name, lambda same: same)(value)
         if given.get("shards") is not None and "collect_seconds" not in given and self.shards is None:
             # What is collected later is combined more, and it is the exchange that takes the time.
             tuned["collect_seconds"] = max(_SHARDED_COLLECT_SECONDS, self.settings.collect_seconds)
@@ -142,8 +144,6 @@ class Options:
             self._check_shards(self.shards)
         if self.write_to is not None:
             self._check_write_to(self.write_to)
-        if self.chunk_store not in _CHUNK_STORES:
-            raise UsageError(f"chunk_store={self.chunk_store!r} must be one of {', '.join(_CHUNK_STORES)}.")
         if self.durability not in _DURABILITIES:
             raise UsageError(f"durability={self.durability!r} must be one of {', '.join(_DURABILITIES)}.")
         for name in ("name", "cluster"):
@@ -190,7 +190,7 @@ def _retries(value: Any) -> tuple[tuple[type[BaseException], int], ...]:
 _CHAOS = {"chaos": chaos_of, "chaos_spirits": chaos_of_spirits}
 
 #: Options that are given in another form than they are kept in.
-_PREPARED = {"on_error": _on_error, "retries": _retries}
+_PREPARED: dict[str, Callable[[Any], Any]] = {"on_error": _on_error, "retries": _retries, "chunk_store": kind_name}
 
 
 def _folder(name: str, value: Any) -> Path:

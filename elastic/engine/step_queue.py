@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 from elastic.core.errors import ElasticError, StepFailedError, StepInterruptedError, UsageError
 from elastic.core.step import Progress, StepState
+from elastic.core.store import ChunkStore
 from elastic.core.whereabouts import Loss
 from elastic.engine.flow import Flow
 from elastic.engine.master import Master
@@ -58,7 +59,9 @@ class StepQueue:
         chunk_store: How payloads of one-shot sources are kept, see `Options`.
     """
 
-    def __init__(self, *, autoplay: bool = True, home: Any = None, chunk_store: str = "segment") -> None:
+    def __init__(
+        self, *, autoplay: bool = True, home: Any = None, chunk_store: str | type[ChunkStore] = "segment"
+    ) -> None:
         given = Options().updated({"chunk_store": chunk_store} | ({} if home is None else {"home": home}))
         self._run = Run.at(given.home, given.chunk_store)
         self._autoplay = autoplay

@@ -102,7 +102,17 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "name": (lambda: flow().options(name=5), "name=5 must be a text"),
     "home": (lambda: flow().options(home=5), "home=5 must be the path of a folder"),
     "empty home": (lambda: flow().options(home=""), "home='' must be the path of a folder"),
-    "chunk_store": (lambda: flow().options(chunk_store="memory"), "must be one of segment, directory"),
+    "chunk_store": (
+        lambda: flow().options(chunk_store="memory"),
+        "must be one of segment, directory, a class",
+    ),
+    "chunk_store of another class": (lambda: flow().options(chunk_store=dict), "must derive from elastic.ChunkStore"),
+    "half a chunk_store": (
+        lambda: flow().options(chunk_store=elastic.ChunkStore),
+        "lacks delete, get, put",
+    ),
+    "no chunk_store": (lambda: flow().options(chunk_store="no_module_of_this_name:Store"), "is not found"),
+    "chunk_store without a class": (lambda: flow().options(chunk_store="json:dumps"), "must derive from"),
     "trim": (lambda: flow().options(trim=3), "trim=3 must be a function"),
     "placement": (lambda: flow().options(placement="round_robbin"), "did you mean 'round_robin'"),
     "interceptor": (lambda: flow().options(interceptor=print), "is not an Interceptor"),

@@ -1,7 +1,13 @@
 """What is left of the chunks of a source that can be read once: which run again, and which were never sent."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+import elastic
 from elastic.core.chunk import Chunk
 from elastic.core.encoding import compress, digest, pack
 from elastic.core.errors import CorruptStoreError
@@ -69,3 +75,50 @@ def test_contents_come_from_receipts_and_from_kept_chunks() -> None:
     remains = remains_of(store_of(low=3, bitmap=b"\x02", cut=6, kept=(3, 5, 6), position=3))
     assert list(remains.contents(0)) == [content(n) for n in range(7)]
     assert list(remains.contents(4)) == [content(n) for n in range(4, 7)]
+
+
+OWN_STORE = """
+import os
+import sys
+import elastic
+
+sys.path.insert(0, {folder!r})
+from own_chunk_store import OwnChunkStore
+
+class ShoutingStore(OwnChunkStore):
+    def put(self, kept):
+        print("put", len(kept), file=sys.stderr)
+        super().put(kept)
+
+def fragile(number):
+    if number == 77 and os.environ.get("BROKEN"):
+        raise ValueError("bad")
+    return number
+
+flow = elastic.from_iterable(iter(range(100)), chunk_size=10).map(fragile).aggregate("sum")
+flow = flow.options(cluster="inline", chunk_store={store})
+"""
+
+
+@pytest.mark.parametrize("given", ["ShoutingStore", "__file__ + ':ShoutingStore'"])
+def test_a_store_of_the_user_keeps_chunks_and_another_process_finds_it_again(
+    given: str, home: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "own.py"
+    folder = Path(__file__).parents[1] / "contract"
+    script.write_text(OWN_STORE.format(folder=str(folder), store=given))
+    command = [sys.executable, "-m", "elastic"]
+    broken = subprocess.run(
+        [*command, "flow", "run", f"{script}:flow"],
+        env={**os.environ, "BROKEN": "yes"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert broken.returncode == 1
+    assert "put 4" in broken.stderr
+    [run] = (home / "runs").iterdir()
+    assert len(list((run / "own" / "0").iterdir())) > 0
+    assert not (run / "chunks").exists()
+    done = subprocess.run([*command, "resume", "last"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "value  4950" in done.stdout
+    assert not (run / "own").exists()
+    assert elastic.verify("last").ok
