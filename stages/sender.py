@@ -1,7 +1,7 @@
 """Senders: where data leaves the master or a node, and a receipt is left for it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from elastic.core.aggregator import AnyAggregator
@@ -14,12 +14,16 @@ from elastic.core.stage import Stage
 from elastic.stages.failure import failure_of, hint_of
 from elastic.stages.wire import Call, Reply
 
+#: Makes a frame of bytes that are sent.
+Framer = Callable[[bytes], bytes]
+
 
 class MasterSender:
     """Makes a call of each batch that leaves the master."""
 
-    def __init__(self, seal: Seal, node_id: str, reader: Reader) -> None:
+    def __init__(self, seal: Seal, node_id: str, reader: Reader, frame: Framer = compress) -> None:
         self.node_id = node_id
+        self._frame = frame
         self.reader = reader
         #: nodes that do not see the files that the master sees; they get them by value
         self.blind: set[str] = set()
@@ -61,7 +65,7 @@ class MasterSender:
 
     def _payload(self, chunk: Chunk, node_id: str) -> bytes | None:
         if chunk.payload is None and node_id in self.blind:
-            return compress(self.reader.read_block(chunk.reference))
+            return self._frame(self.reader.read_block(chunk.reference))
         return chunk.payload
 
 
@@ -75,8 +79,9 @@ class NodeSender:
             done twice.
     """
 
-    def __init__(self, seal: Seal, node_id: str, aggregator: AnyAggregator | None) -> None:
+    def __init__(self, seal: Seal, node_id: str, aggregator: AnyAggregator | None, frame: Framer = compress) -> None:
         self.node_id = node_id
+        self._frame = frame
         self.aggregator = aggregator
         #: chunks whose results were sent
         self.chunks = 0
@@ -121,7 +126,7 @@ class NodeSender:
         merged = aggregator.decode(decompress(states[0]))
         for state in states[1:]:
             merged = aggregator.merge_encoded(merged, decompress(state))
-        return compress(aggregator.encode(merged))
+        return self._frame(aggregator.encode(merged))
 
     def _stamped(self, account: Account, state: bytes) -> Account:
         what = what_of(account.first, account.attempt, account.conceived_at, account.entries, account.contents)

@@ -30,7 +30,7 @@ class Station:
         """Return the station of a node; `combine` makes its sender merge what its workers held."""
         seal = Seal(key=program.key, run_id=program.run_id, step=program.step)
         aggregator: AnyAggregator | None = program.aggregator if combine else None
-        return cls(node_id, NodeReceiver(seal, node_id), NodeSender(seal, node_id, aggregator))
+        return cls(node_id, NodeReceiver(seal, node_id), NodeSender(seal, node_id, aggregator, program.frame))
 
     def renew(self, other: "Station") -> None:
         """Go on with the receiver and the sender of another station, as after their end."""

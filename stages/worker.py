@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from elastic.core.chunk import named
-from elastic.core.encoding import compress, decompress, digest
+from elastic.core.encoding import decompress, digest
 from elastic.core.errors import EncodingError, SourceError, StoreError
 from elastic.core.failure import DeadLetter, Failure
 from elastic.core.partial import Account, Partial, digest_of
@@ -286,7 +286,7 @@ class Worker:
     def _encoded(self, held: Any, accounts: tuple[Account, ...]) -> dict[str, Any]:
         """Return what was held as the part of a reply, or why it cannot be had."""
         try:
-            state = compress(self._program.aggregator.encode(held))
+            state = self._program.frame(self._program.aggregator.encode(held))
         except StoreError as error:
             return {"failure": self._unkept(error, accounts[0].first), "unkept": True}
         except RAISED as error:

@@ -9,6 +9,7 @@ Formats: https://github.com/msgpack/msgpack/blob/master/spec.md and RFC 8878.
 """
 
 import datetime as dt
+import struct
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -18,6 +19,7 @@ from hashlib import blake2b
 from typing import Any
 
 import msgpack
+import xxhash
 import zstandard
 
 from elastic.core.errors import EncodingError
@@ -30,6 +32,10 @@ _INT64, _UINT64 = -(1 << 63), 1 << 64
 
 #: Level 1: a fifth smaller than nothing costs more time than it saves on one machine, see benchmarks/.
 _ZSTD_LEVEL = 1
+
+#: How a frame begins that is not compressed; no zstd frame begins so.
+_MAGIC = b"ELPF"
+_ENCLOSED = struct.Struct(">4sQQ")
 
 #: Larger data, the state of many keys, is compressed by two threads (bytes): the master waits for it.
 _THREADED_BYTES = 8 << 20
@@ -195,8 +201,18 @@ def compress(plain: bytes) -> bytes:
     return compressor.compress(plain)
 
 
+def enclose(plain: bytes) -> bytes:
+    """Return a frame that holds the bytes as they are: magic, size, XXH3-64, and then they."""
+    return _ENCLOSED.pack(_MAGIC, len(plain), xxhash.xxh3_64_intdigest(plain)) + plain
+
+
+def framer(*, compressed: bool) -> Callable[[bytes], bytes]:
+    """Return `compress` or `enclose`; `decompress` opens the frames of both."""
+    return compress if compressed else enclose
+
+
 def decompress(frame: bytes | memoryview, *, limit: int = MAX_PLAIN_BYTES) -> bytes:
-    """Return what one zstd frame holds.
+    """Return what one frame holds.
 
     The size in the header is checked before anything is allocated and again while reading, because the library's
     own limits do not hold for every kind of frame; trailing bytes are refused.
@@ -204,6 +220,8 @@ def decompress(frame: bytes | memoryview, *, limit: int = MAX_PLAIN_BYTES) -> by
     Raises:
         EncodingError: The frame is damaged, has no size, is larger than `limit` bytes, or something follows it.
     """
+    if frame[:4] == _MAGIC:
+        return _disclosed(frame, limit)
     try:
         size = zstandard.frame_content_size(frame)
         if size < 0 or size > limit:
@@ -214,6 +232,20 @@ def decompress(frame: bytes | memoryview, *, limit: int = MAX_PLAIN_BYTES) -> by
         raise EncodingError(f"a frame is damaged ({error})") from error
     if not opener.eof or opener.unused_data or len(plain) != size:
         raise EncodingError("a frame is cut short or something follows it")
+    return plain
+
+
+def _disclosed(frame: bytes | memoryview, limit: int) -> bytes:
+    if len(frame) < _ENCLOSED.size:
+        raise EncodingError("a frame is cut short or something follows it")
+    _, size, checksum = _ENCLOSED.unpack_from(frame)
+    if size > limit:
+        raise EncodingError(f"a frame of {size} bytes is refused (at most {limit} are opened)")
+    plain = bytes(frame[_ENCLOSED.size :])
+    if len(plain) != size:
+        raise EncodingError("a frame is cut short or something follows it")
+    if xxhash.xxh3_64_intdigest(plain) != checksum:
+        raise EncodingError("a frame is damaged (its checksum is another)")
     return plain
 
 

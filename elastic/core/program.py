@@ -1,8 +1,10 @@
 """The program: what every worker of a step needs, pickled once and sent to each of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from elastic.core.aggregator import AnyAggregator
+from elastic.core.encoding import framer
 from elastic.core.source import Reader
 from elastic.core.tolerance import Tolerance
 from elastic.core.transform import Transform
@@ -20,3 +22,10 @@ class Program:
     key: bytes
     run_id: str
     step: int
+    #: states are compressed before they are sent and kept
+    compressed: bool = True
+
+    @property
+    def frame(self) -> Callable[[bytes], bytes]:
+        """What makes a frame of a payload or a state."""
+        return framer(compressed=self.compressed)

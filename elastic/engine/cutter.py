@@ -26,15 +26,22 @@ class Cutter:
         trim: The user's function that leaves out of a chunk's entries what the workers do not need; applied to
             entries that travel by value.
         resume: `(chunk id, position)` to go on from.
+        frame: Makes a frame of what travels by value.
     """
 
     #: keys of the dead letters that the chunks are made of; their chunks are committed together, at the end
     redriven: tuple[tuple[int, int | None], ...] = ()
 
     def __init__(
-        self, source: Source, clock: Clock, *, trim: Trim | None = None, resume: Position | None = None
+        self,
+        source: Source,
+        clock: Clock,
+        *,
+        trim: Trim | None = None,
+        resume: Position | None = None,
+        frame: Callable[[bytes], bytes] = compress,
     ) -> None:
-        self._clock, self._trim, self._source = clock, trim, source
+        self._clock, self._trim, self._frame, self._source = clock, trim, frame, source
         self._next_id: int
         self._next_id, position = resume or (0, None)
         #: True when chunks are kept until they are folded, because the source cannot yield them again
@@ -110,7 +117,7 @@ class Cutter:
                     f"trim={name_of(self._trim)} cannot be used, because the workers read this source themselves; "
                     "leave out what is not needed with map."
                 )
-            payload = None if piece.block is None else compress(piece.block)
+            payload = None if piece.block is None else self._frame(piece.block)
             return Chunk(self._next_id, piece.position, conceived_at, piece.reference, payload)
         entries = piece.entries if self._trim is None or piece.is_trimmed else self._trimmed(piece.entries)
         try:
@@ -118,7 +125,13 @@ class Cutter:
         except EncodingError as error:
             raise EncodingError(f"chunk {self._next_id} of the source cannot be sent: {error}.") from error
         return Chunk(
-            self._next_id, piece.position, conceived_at, piece.reference, compress(plain), len(entries), digest(plain)
+            self._next_id,
+            piece.position,
+            conceived_at,
+            piece.reference,
+            self._frame(plain),
+            len(entries),
+            digest(plain),
         )
 
     def _trimmed(self, entries: list[Any]) -> list[Any]:

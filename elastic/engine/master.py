@@ -65,7 +65,7 @@ class Master:
         self.observers, self.clock, self._cutter = observers, clock, cutter
         seal = Seal(key=program.key, run_id=program.run_id, step=program.step)
         self._seal = seal
-        self._sender = MasterSender(seal, transport.node_id, program.reader)
+        self._sender = MasterSender(seal, transport.node_id, program.reader, program.frame)
         self._receiver = MasterReceiver(seal, transport.node_id)
         self._intake = Intake(
             cutter,

@@ -42,6 +42,7 @@ class GivenOptions(TypedDict, total=False):
     trim: Trim
     chunk_store: str | type[ChunkStore]
     durability: str
+    compress: bool
     home: str | os.PathLike[str]
     call_seconds: float
     call_chunks: int
@@ -96,6 +97,8 @@ class Options:
     #: `on`: the run is kept in its folder and can be resumed, verified and redriven; `off`: it is gone with this
     #: process
     durability: str = "on"
+    #: payloads, the states that come back and the chunks that are kept are compressed; a run can be resumed with either
+    compress: bool = True
     #: where runs are kept; None for ELASTIC_HOME, and `~/.elastic` where that is not set
     home: Path | None = None
     settings: Settings = field(default_factory=Settings)
@@ -146,6 +149,8 @@ class Options:
             self._check_write_to(self.write_to)
         if self.durability not in _DURABILITIES:
             raise UsageError(f"durability={self.durability!r} must be one of {', '.join(_DURABILITIES)}.")
+        if not isinstance(self.compress, bool):
+            raise UsageError(f"compress={self.compress!r} must be True or False.")
         for name in ("name", "cluster"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value):

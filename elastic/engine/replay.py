@@ -1,11 +1,12 @@
 """Replay: what an earlier master of a one-shot step has kept on disk, and then what is left in the source."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from elastic.core.chunk import UNCOUNTED, UNREAD, Chunk, Position
 from elastic.core.clock import Clock
+from elastic.core.encoding import compress
 from elastic.core.errors import CorruptStoreError, SourceError
 from elastic.core.source import Source
 from elastic.core.spans import Spans
@@ -100,7 +101,7 @@ class Replay(Cutter):
         source: What was cut, as it is now.
         clock: As for `Cutter`.
         remains: What earlier masters have left.
-        trim: As for `Cutter`.
+        trim, frame: As for `Cutter`.
         reread: The source yields the same entries again from its start; those that the run has are read, compared
             with what it has, and left out.
 
@@ -109,7 +110,14 @@ class Replay(Cutter):
     """
 
     def __init__(
-        self, source: Source, clock: Clock, remains: Remains, *, trim: Trim | None = None, reread: bool = False
+        self,
+        source: Source,
+        clock: Clock,
+        remains: Remains,
+        *,
+        trim: Trim | None = None,
+        reread: bool = False,
+        frame: Callable[[bytes], bytes] = compress,
     ) -> None:
         self._remains = remains
         self._next_id = remains.folded.low
@@ -127,7 +135,7 @@ class Replay(Cutter):
         starts = [whole] if reread or not remains.stop else [remains.behind_last(source), remains.last_known()]
         for start in filter(None, starts):
             try:
-                self._rest = self._beginning(Cutter(source, clock, trim=trim, resume=start), start[0])
+                self._rest = self._beginning(Cutter(source, clock, trim=trim, resume=start, frame=frame), start[0])
                 return
             except SourceError as error:
                 if reread:

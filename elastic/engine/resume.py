@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Unpack
 
+from elastic.core.encoding import framer
 from elastic.core.errors import CorruptStoreError, UsageError
 from elastic.core.spans import Spans
 from elastic.core.stage import STAGES, Stage
@@ -178,7 +179,8 @@ def _cutter(run: Run, record: StepRecord, step: Step, *, reread: bool) -> tuple[
         return LetterCutter(run.clock, record, ()), record.low
     if not record.manifest.get("replayable", True):
         remains = Remains.of(run.store, record)
-        return Replay(step.source, run.clock, remains, trim=step.options.trim, reread=reread), record.low
+        frame, trim = framer(compressed=step.options.compress), step.options.trim
+        return Replay(step.source, run.clock, remains, trim=trim, reread=reread, frame=frame), record.low
     if reread:
         raise UsageError(f"run {run.run_id} goes on where it stood in its source; leave out --reread-source.")
     next_id = record.position[0] if record.position else 0
@@ -188,7 +190,8 @@ def _cutter(run: Run, record: StepRecord, step: Step, *, reread: bool) -> tuple[
             f"{record.low} is not in the result; begin a new run."
         )
     check_entries(run.store, record, Cutter(step.source, run.clock, trim=step.options.trim))
-    return Cutter(step.source, run.clock, trim=step.options.trim, resume=record.position), next_id
+    frame = framer(compressed=step.options.compress)
+    return Cutter(step.source, run.clock, trim=step.options.trim, resume=record.position, frame=frame), next_id
 
 
 def _check_budget(run_id: str, record: StepRecord, step: Step) -> None:

@@ -125,8 +125,10 @@ class Run:
         epoch = 1 if self._store is None else self._store.epoch
         place = (self.run_id, number, epoch)
         aggregator, aggregation = aggregation_of(step, self.folder, place, self._key)
-        program = Program(reader, step.transforms, aggregator, options.tolerance, self._key, self.run_id, number)
-        onward = onward or Onward(Cutter(source, self.clock, trim=options.trim), Start())
+        program = Program(
+            reader, step.transforms, aggregator, options.tolerance, self._key, self.run_id, number, options.compress
+        )
+        onward = onward or Onward(Cutter(source, self.clock, trim=options.trim, frame=program.frame), Start())
         manifest = {**described, **code_manifest(step), "root": ROOT_VERSION, **(notes or {})}
         cluster = cluster_of(options.cluster, os.environ)
         if options.chaos is not None:

@@ -6,6 +6,7 @@ import math
 import random
 import uuid
 from collections import Counter, OrderedDict, namedtuple
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -15,7 +16,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elastic.core.encoding import compress, decompress, pack, unpack
+from elastic.core.encoding import compress, decompress, framer, pack, unpack
 from elastic.core.errors import EncodingError
 
 PLAIN: list[Any] = [
@@ -128,3 +129,32 @@ def test_a_frame_without_its_size_or_above_the_limit_is_refused_unopened() -> No
         decompress(nameless)
     with pytest.raises(EncodingError, match="refused"):
         decompress(compress(b"x" * 100), limit=99)
+
+
+@pytest.mark.parametrize("plain", [b"", b"x", b"\0" * 100_000, bytes(range(256)), b"ELPF" * 9, b"(\xb5/\xfd"])
+def test_a_frame_that_is_not_compressed_opens_to_what_it_holds(plain: bytes) -> None:
+    frame = framer(compressed=False)(plain)
+    assert plain in frame
+    assert decompress(frame) == decompress(memoryview(frame)) == plain
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda frame: frame[:-1],
+        lambda frame: frame[:10],
+        lambda frame: frame + b"x",
+        lambda frame: frame[:-1] + bytes([frame[-1] ^ 1]),
+        lambda frame: frame[:4] + b"\xff" * 8 + frame[12:],
+        lambda frame: frame[:15] + bytes([frame[15] ^ 1]) + frame[16:],
+        lambda frame: b"ELPG" + frame[4:],
+    ],
+)
+def test_a_damaged_frame_that_is_not_compressed_is_refused(harm: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(EncodingError, match="a frame"):
+        decompress(harm(framer(compressed=False)(b"what it holds")))
+
+
+def test_a_frame_that_is_not_compressed_and_too_large_is_refused() -> None:
+    with pytest.raises(EncodingError, match="is refused"):
+        decompress(framer(compressed=False)(b"12345"), limit=4)

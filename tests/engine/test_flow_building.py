@@ -113,6 +113,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "no chunk_store": (lambda: flow().options(chunk_store="no_module_of_this_name:Store"), "is not found"),
     "chunk_store without a class": (lambda: flow().options(chunk_store="json:dumps"), "must derive from"),
+    "compress": (lambda: flow().options(compress=1), "compress=1 must be True or False"),
     "trim": (lambda: flow().options(trim=3), "trim=3 must be a function"),
     "placement": (lambda: flow().options(placement="round_robbin"), "did you mean 'round_robin'"),
     "interceptor": (lambda: flow().options(interceptor=print), "is not an Interceptor"),

@@ -335,3 +335,33 @@ def test_retry_step_begins_a_step_that_could_not_begin(tmp_path: Path, monkeypat
         assert queue.retry_step() == "ok"
         queue.wait()
         assert queue.results("first").value == 3
+
+
+def kept_bytes(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+@pytest.mark.parametrize("compress", [True, False])
+@pytest.mark.parametrize("then", [True, False])
+def test_payloads_and_states_are_compressed_or_not_and_a_resume_takes_either(
+    compress: bool, then: bool, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flow() -> elastic.Flow:
+        entries = iter([(number, "sparrow" * 20) for number in range(900)])
+        return elastic.from_iterable(entries, chunk_size=30).map(checked).aggregate(Collect())
+
+    left_behind(flow().options(compress=compress, chunk_store="directory"))
+    [folder] = (home / "runs").iterdir()
+    assert (b"sparrow" * 20 in kept_bytes(folder / "chunks")) is not compress
+    assert (b"sparrow" * 20 in (folder / "run.sqlite").read_bytes()) is not compress
+    mended(monkeypatch)
+    result = elastic.resume("last", flow(), reread_source=True, **QUICK, compress=then)
+    assert result.value == [(number, "sparrow" * 20) for number in range(900)]
+    root = flow().run(**QUICK, durability="off", compress=compress).root
+    assert result.root == root
+    assert elastic.verify(result.run_id).ok
+
+
+def checked(entry: tuple[int, str]) -> tuple[int, str]:
+    fragile(entry[0])
+    return entry
