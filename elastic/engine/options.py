@@ -35,6 +35,7 @@ class GivenOptions(TypedDict, total=False):
     name: str
     cluster: str | None
     workers: int | None
+    stages: int | None
     shards: int | None
     write_to: str | os.PathLike[str] | None
     placement: str | Placement | type[Placement]
@@ -77,7 +78,7 @@ class Options:
     #: `inline` (this process, one thread), `local` (embedded Ray), `auto` or `host:port` (a Ray cluster); None for the
     #: cluster at RAY_ADDRESS, and `local` where that is not set
     cluster: str | None = None
-    #: workers at most; None for one per CPU
+    #: workers at most; None for one per CPU. ElasticFlow's `stages` is another name for it
     workers: int | None = None
     #: the result is divided by key in so many parts, which stay in files; None keeps it whole, in memory
     shards: int | None = None
@@ -117,6 +118,8 @@ class Options:
         unknown = set(given) - set(GivenOptions.__annotations__)
         if unknown:
             raise UsageError(_unknown(min(unknown)))
+        if "stages" in given:
+            given = _without_stages(given)
         own = {name: getattr(self, name) for name in self.__slots__}
         tuned = {name: getattr(self.settings, name) for name in Settings.__slots__}
         borne = {name: getattr(self.tolerance, name) for name in Tolerance.__slots__}
@@ -194,6 +197,14 @@ def _retries(value: Any) -> tuple[tuple[type[BaseException], int], ...]:
 #: The names under which chaos is given.
 _CHAOS = {"chaos": chaos_of, "chaos_spirits": chaos_of_spirits}
 
+_BY_HASH = (
+    "chunks are not dealt out by a hash: each goes to a worker that is free, so a slow one holds up nothing; give "
+    "shards= for a result that is divided by key, or placement= to choose nodes"
+)
+
+#: Names of ElasticFlow's `distribute_options` that mean nothing here, and why.
+_OF_ELASTICFLOW = dict.fromkeys(("hash", "partition", "partition_hash"), _BY_HASH)
+
 #: Options that are given in another form than they are kept in.
 _PREPARED: dict[str, Callable[[Any], Any]] = {"on_error": _on_error, "retries": _retries, "chunk_store": kind_name}
 
@@ -208,7 +219,20 @@ def _folder(name: str, value: Any) -> Path:
         raise UsageError(f"{name}={value!r} leads nowhere ({error}); give the path of a folder.") from error
 
 
+def _without_stages(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with `workers` in the place of ElasticFlow's `stages`."""
+    others = {name: value for name, value in given.items() if name != "stages"}
+    stages = given["stages"]
+    if stages is not None and (type(stages) is not int or stages < 1):
+        raise UsageError(f"stages={stages!r} must be a whole number above 0, or left out.")
+    if others.get("workers", stages) != stages:
+        raise UsageError(f"stages={stages!r} and workers={others['workers']!r} mean the same; leave out one of them.")
+    return others | {"workers": stages}
+
+
 def _unknown(name: str) -> str:
+    if name in _OF_ELASTICFLOW:
+        return f"there is no option {name!r}, because {_OF_ELASTICFLOW[name]}."
     near = difflib.get_close_matches(name, GivenOptions.__annotations__, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"options are {', '.join(GivenOptions.__annotations__)}."
     return f"there is no option {name!r}; {hint}"

@@ -113,6 +113,13 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "no chunk_store": (lambda: flow().options(chunk_store="no_module_of_this_name:Store"), "is not found"),
     "chunk_store without a class": (lambda: flow().options(chunk_store="json:dumps"), "must derive from"),
+    "stages": (lambda: flow().options(stages=0), "stages=0 must be a whole number above 0"),
+    "stages and workers": (lambda: flow().options(stages=2, workers=3), "stages=2 and workers=3 mean the same"),
+    "hash": (
+        lambda: flow().options(hash=len),
+        "chunks are not dealt out by a hash: each goes to a worker",
+    ),
+    "partition": (lambda: flow().options(partition=len), "give shards= for a result that is divided by key"),
     "compress": (lambda: flow().options(compress=1), "compress=1 must be True or False"),
     "trim": (lambda: flow().options(trim=3), "trim=3 must be a function"),
     "placement": (lambda: flow().options(placement="round_robbin"), "did you mean 'round_robin'"),
@@ -134,3 +141,9 @@ def test_what_cannot_be_done_is_said_in_one_sentence(what: str, home: Path) -> N
     assert "\n" not in sentence
     assert ". " not in sentence
     assert list(home.iterdir()) == []
+
+
+def test_stages_of_elasticflow_are_the_number_of_workers() -> None:
+    assert flow().step(stages=3).options.workers == 3
+    assert flow().step(stages=None).options.workers is None
+    assert flow().step(workers=2, stages=2).options.workers == 2
