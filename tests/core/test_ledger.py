@@ -398,21 +398,3 @@ def test_a_result_for_a_chunk_that_was_never_cut_is_a_bug() -> None:
     other = Send(type(sent.batch)(99, History(), (Chunk(7, (7,), 1, (7, 1)),)), "a", collect=False)
     with pytest.raises(LedgerError, match="chunk 7"):
         subject.handle(events.PartialReturned("a", partial(other), False))
-
-
-def test_chunks_of_a_lost_node_are_named_until_they_are_folded() -> None:
-    subject = ledger(call_chunks=2, calls_per_worker=2)
-    sends = started(subject, 4)
-    subject.handle(events.BatchProcessed(sends[0].batch.batch_id, "a/0", 0.1))
-    known = subject.whereabouts()
-    assert [(each.node_id, each.worker_id, each.stage) for each in known[:2]] == [
-        ("a", "a/0", "processed"), ("a", None, "sent"),
-    ]  # fmt: skip
-    count = sum(each.stop - each.first for each in known)
-    subject.handle(events.NodeLost("a", "the machine is off"))
-    [loss] = subject.losses.list
-    assert (loss.node_id, loss.worker_id, loss.chunks, loss.entries) == ("a", None, count, None)
-    assert str(loss).startswith("node a: the machine is off; it had ")
-    assert {(each.node_id, each.lost) for each in subject.whereabouts()} == {("a", "the machine is off")}
-    [again, *_] = only(Send, subject.handle(events.WorkerJoined("b", "b/0")))
-    assert {each.node_id for each in subject.whereabouts() if each.first == again.batch.first} == {"b"}
