@@ -2,10 +2,13 @@
 
 import difflib
 import inspect
+import operator
 from collections.abc import Callable
+from types import BuiltinFunctionType
 from typing import Any
 
 from elastic.core.aggregator import Aggregator, AnyAggregator
+from elastic.core.callables import check_methods, check_plain
 from elastic.core.errors import UsageError
 from elastic.core.transform import name_of
 
@@ -39,6 +42,9 @@ NAMES = {
     "variance": "Variance",
 }
 
+#: Functions of Python that are no `aggregate(new, previous)`, and the names of the aggregators that do as they say.
+_NAMED: dict[Any, str] = {max: "max", min: "min", sum: "sum", operator.add: "sum"}
+
 _ACCEPTED = "an aggregator, its class, its name, a function aggregate(new, previous), or None for no result"
 
 
@@ -53,13 +59,16 @@ def aggregator_of(value: Any) -> AnyAggregator:
         UsageError: It means none; says why, and what is accepted.
     """
     if isinstance(value, Aggregator):
+        check_methods(f"aggregator {value}", value, Aggregator)
         return _simplest(value)
     if value is None:
         return _built_in("nothing")
     if isinstance(value, str):
         return _built_in(value)
     if isinstance(value, type):
-        return _made_of(value)
+        made = _made_of(value)
+        check_methods(f"aggregator {made}", made, Aggregator)
+        return made
     if callable(value):
         return _of_function(value)
     raise UsageError(f"{_shown(value)} is no aggregator; pass {_ACCEPTED}")
@@ -103,6 +112,12 @@ def _is_needed(parameter: inspect.Parameter) -> bool:
 def _of_function(function: Callable[..., Any]) -> AnyAggregator:
     from elastic.aggregators import FunctionAggregator
 
+    if isinstance(function, BuiltinFunctionType) and function in _NAMED:
+        raise UsageError(
+            f"aggregate({name_of(function)}) is called as {name_of(function)}(new, previous), and previous is None for "
+            f"the first entry; write aggregate({_NAMED[function]!r})."
+        )
+    check_plain("aggregate", function)
     try:
         inspect.signature(function).bind(None, None)
     except TypeError as error:

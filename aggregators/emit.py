@@ -5,6 +5,7 @@ from typing import Any
 
 from elastic.aggregators.saved_state import is_list, read_state
 from elastic.core.aggregator import Aggregator
+from elastic.core.callables import check_plain
 from elastic.core.encoding import pack
 from elastic.core.errors import UsageError
 
@@ -32,6 +33,7 @@ class Emit(Aggregator[Any, "list[Any] | None", None]):
     def __init__(self, receive: Callable[[list[Any]], object], *, ordered: bool = False) -> None:
         if not callable(receive):
             raise UsageError(f"Emit got {receive!r}; pass a function of a list of entries")
+        check_plain("Emit", receive)
         self.receive = receive
         self.ordered = ordered
 

@@ -7,6 +7,7 @@ from elastic.aggregators.batch import batches
 from elastic.aggregators.saved_state import is_list, read_state
 from elastic.aggregators.tie import Ranked, first_of
 from elastic.core.aggregator import Aggregator
+from elastic.core.callables import check_plain
 from elastic.core.encoding import pack
 from elastic.core.errors import UsageError
 
@@ -87,4 +88,5 @@ def checked_key(aggregator: object, key: Callable[[Any], Any] | None) -> Callabl
     """Return `key` if it is None or can be called."""
     if key is not None and not callable(key):
         raise UsageError(f"{type(aggregator).__name__} got the key {key!r}; pass a function of one entry, or none")
+    check_plain(f"{type(aggregator).__name__}(key=)", key)
     return key

@@ -26,9 +26,17 @@ class Folding:
     def go_on(self, aggregate: Callable[[Any, Any], Any]) -> None:
         """Call the function for all entries that it has not seen yet."""
         pending, self.pending = self.pending, []
-        for new in pending:
-            self.previous = aggregate(new, self.previous)
-            self.has_begun = True
+        try:
+            for new in pending:
+                self.previous = aggregate(new, self.previous)
+                self.has_begun = True
+        except (TypeError, AttributeError) as error:
+            if self.has_begun:
+                raise
+            raise UsageError(
+                f"{name_of(aggregate)}(new, previous) failed on the first entry, for which previous is None "
+                f"({type(error).__name__}: {error}); begin it with `if previous is None: return new`"
+            ) from error
 
 
 class FunctionAggregator(Aggregator[Any, Folding, Any]):

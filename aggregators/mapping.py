@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from elastic.aggregators.addition import fold, from_plain, plus, settled, to_plain, way_back
+from elastic.core.callables import check_plain
 from elastic.core.encoding import pack, unpack
 from elastic.core.errors import UsageError
 from elastic.core.sharding import KeyedAggregator
@@ -28,6 +29,7 @@ class MergeMappings(KeyedAggregator[Mapping[Any, Any], dict[Any, Any], dict[Any,
     def __init__(self, function: Callable[[Any, Any], Any] = operator.add, *, commutative: bool = False) -> None:
         if not callable(function):
             raise UsageError(f"MergeMappings got {function!r}; pass a function of two values, such as operator.add")
+        check_plain("MergeMappings", function)
         self.function = function
         self.ordered = not commutative
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from elastic.aggregators.saved_state import is_list, read_state
 from elastic.core.aggregator import Aggregator
+from elastic.core.callables import check_plain
 from elastic.core.errors import UsageError
 
 
@@ -31,6 +32,7 @@ class Reduce(Aggregator[Any, list[Any], Any]):
     def __init__(self, function: Callable[[Any, Any], Any], initial: Any = None, *, commutative: bool = False) -> None:
         if not callable(function):
             raise UsageError(f"Reduce got {function!r}; pass a function of two entries, such as operator.add")
+        check_plain("Reduce", function)
         self.function = function
         self.initial = initial
         self.ordered = not commutative

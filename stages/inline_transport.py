@@ -58,6 +58,9 @@ class InlineTransport(Transport):
         arrived, self._arrived = self._arrived, []
         return arrived
 
+    def cause(self) -> BaseException | None:
+        return self._worker.cause
+
     def close(self) -> None:
         self._calls.clear()
         self._encoder.shutdown(wait=False, cancel_futures=True)

@@ -163,7 +163,11 @@ class Isolation:
                 return self.run(entries[first:stop]), []
             except RAISED as again:
                 error = again
-        return [], [self.letter(entries, first, stop, self._failure(entries, first, stop, error), tries)]
+        failure = self._failure(entries, first, stop, error)
+        try:
+            return [], [self.letter(entries, first, stop, failure, tries)]
+        except RefusedError as refused:
+            raise refused from error
 
     def letter(self, entries: Sequence[Any], first: int, stop: int, failure: Failure, tries: int) -> DeadLetter:
         """Return what is kept of entries that failed.
@@ -187,7 +191,10 @@ class Isolation:
     def stray(self, entries: Sequence[Any], first: int, stop: int, error: BaseException) -> DeadLetter:
         """Return what is kept of entries that fail beside others, and not by themselves. Raises as `letter` does."""
         function = f"aggregator {self.program.aggregator}, beside other entries,"
-        return self.letter(entries, first, stop, self.failure(first, stop, function, error), 1)
+        try:
+            return self.letter(entries, first, stop, self.failure(first, stop, function, error), 1)
+        except RefusedError as refused:
+            raise refused from error
 
     def failure(self, first: int, stop: int, function: str, error: BaseException) -> Failure:
         """Return what is told of entries that failed."""

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 import ray
-from ray import cloudpickle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from elastic.core.errors import NoWorkerError, UsageError
@@ -20,6 +19,7 @@ from elastic.stages.ray_cluster import connect
 from elastic.stages.ray_depot import DepotActor
 from elastic.stages.ray_harm import RayHarm
 from elastic.stages.ray_node import NO_RETRIES, LocalNode, RayNode, RemoteNode, Shipment, Watch, died
+from elastic.stages.ray_program import can_pickle, pickled_program
 from elastic.stages.ray_reduction import RayReduction
 from elastic.stages.ray_roster import Roster, cpus_of
 from elastic.stages.shipped_code import Code, archive_of, driver_folders
@@ -177,10 +177,12 @@ class RayTransport(Transport):
 
 def _pickled(program: Program) -> bytes:
     try:
-        pickled: bytes = cloudpickle.dumps(program)
-        return pickled
+        return pickled_program(program)
     except Exception as error:
-        functions = ", ".join(map(str, program.transforms)) or str(program.aggregator)
+        named = [*map(str, program.transforms), f"aggregator {program.aggregator}", "the source"]
+        parts = [*(transform.function for transform in program.transforms), program.aggregator, program.reader]
+        culprits = [name for name, part in zip(named, parts, strict=True) if not can_pickle(part)]
+        functions = ", ".join(culprits or named)
         raise UsageError(
             f"the flow ({functions}) cannot be sent to workers ({type(error).__name__}: {error}); let its functions "
             "make what cannot be sent (locks, open files, connections) when they are called."

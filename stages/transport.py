@@ -56,6 +56,10 @@ class Transport(ABC):
             NoWorkerError: No worker is left, and none can be started.
         """
 
+    def cause(self) -> BaseException | None:
+        """Return what user code raised where the last call failed; None where only its text came back."""
+        return None
+
     def reduce(self, aggregator: ShardedAggregator, jobs: Sequence[bytes]) -> Iterator[tuple[int, bytes] | None]:
         """Have jobs of an aggregator done, and yield the number and the answer of each.
 

@@ -66,6 +66,8 @@ class Worker:
         self._careful = program.tolerance.on_error is not OnError.FAIL or bool(program.tolerance.retries)
         self._state: Any = None
         self._accounts: list[Account] = []
+        #: what user code raised where the last call failed; it need not be such that it can be sent
+        self.cause: BaseException | None = None
         #: entries that were left out because they do not go with those that are held
         self._strays = 0
 
@@ -87,6 +89,7 @@ class Worker:
             with time_limit(self._limit(call)):
                 folded = self._hold(call, blocks, self._fold(call, blocks))
         except RefusedError as refused:
+            self.cause = refused.__cause__
             self._forget()
             return self._reply(call.batch_id, failure=refused.failure)
         except StoreError as error:

@@ -6,6 +6,9 @@ from enum import StrEnum
 from functools import partial, partialmethod
 from typing import Any
 
+from elastic.core.errors import UsageError
+from elastic.core.transform import name_of
+
 
 class CallKind(StrEnum):
     """What a call of a user's function returns; the value of a member names such a function in an error."""
@@ -56,3 +59,44 @@ def _inner(function: Any) -> Any:
         return getattr(function, "__wrapped__", None)  # functools.cache and lru_cache, which are written in C
     # Of a class this is how its metaclass makes objects.
     return None if inspect.isroutine(function) else inspect.getattr_static(type(function), "__call__", None)
+
+
+def check_plain(role: str, function: object, *, generators: bool = False) -> None:
+    """Refuse a function whose call would run nothing of it.
+
+    Args:
+        role: Where the function was given, for the error.
+        function: A callable; anything else passes.
+        generators: Generator functions are as good as plain ones there.
+
+    Raises:
+        UsageError: It is async, or a generator function.
+    """
+    kind = call_kind(function)
+    if kind is CallKind.ANSWER or (generators and kind is CallKind.GENERATOR) or not callable(function):
+        return
+    advice = "return what it yields" if kind is CallKind.GENERATOR else "write it with def, and without await"
+    raise UsageError(
+        f"{role} got {name_of(function)}, which is {kind}: a call returns at once and runs nothing; {advice}."
+    )
+
+
+def check_methods(role: str, value: object, contract: type) -> None:
+    """Refuse an object with a method that overrides one of a contract and whose call would run nothing of it.
+
+    Raises:
+        UsageError: A method is async, or a generator function.
+    """
+    for name in vars(contract):
+        if not name.startswith("_"):
+            check_plain(f"{role}: method {name}", inspect.getattr_static(type(value), name, None))
+
+
+def check_class(role: str, kind: type) -> None:
+    """Refuse a class whose objects are functions, where the class itself was given in place of an object.
+
+    Raises:
+        UsageError: Its objects can be called.
+    """
+    if any("__call__" in vars(base) for base in kind.__mro__):
+        raise UsageError(f"{role} got the class {kind.__name__}, whose objects are called; pass {kind.__name__}(...).")

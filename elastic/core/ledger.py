@@ -239,7 +239,7 @@ class Ledger:
         yield Fold(partial)
         if partial.letters:
             self.counters["entries_failed"] += sum(letter.entries for letter in partial.letters)
-            self._budget.note(partial.letters[-1].failure)
+            self._budget.note([letter.failure for letter in partial.letters])
             yield from self._check(self._budget.judge(self.counters))
 
     def _check(self, excess: Fail | None) -> Iterator[Instruction]:

@@ -4,6 +4,7 @@ from elastic.core.errors import (
     ClusterLostError,
     CorruptStoreError,
     ElasticError,
+    EntryError,
     FencedError,
     StepFailedError,
     StepInterruptedError,
@@ -35,8 +36,21 @@ def ending_of(failed: ElasticError, run_id: str, *, is_durable: bool) -> tuple[S
     return StepState.ERROR, failed
 
 
-def error_of(failed: Fail, run_id: str) -> StepFailedError:
-    """Return the error of a step that ends because entries failed."""
+def error_of(failed: Fail, run_id: str, cause: BaseException | None = None) -> StepFailedError:
+    """Return the error of a step that ends because entries failed.
+
+    Args:
+        failed: Why the step ends.
+        run_id: The run.
+        cause: What user code raised, where it was in this process; else an `EntryError` with its text is the cause.
+    """
     failure = failed.failure
-    reason = str(failure) if failed.excess is None else f"{failed.excess}; the last of them: {failure}"
-    return StepFailedError(run_id, reason, failure.traceback)
+    reason = str(failure) if failed.excess is None else f"{failed.excess}: {failure}"
+    error = StepFailedError(run_id, reason, failure.traceback)
+    if failed.excess is not None:
+        cause = None  # of another entry, which was left out
+    if cause is None and failure.traceback:
+        cause = EntryError(f"{failure.error_type}: {failure.message}")
+        cause.add_note(failure.traceback)
+    error.__cause__ = cause
+    return error

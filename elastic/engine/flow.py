@@ -7,6 +7,7 @@ from elastic.aggregators import Nothing, aggregator_of
 from elastic.aggregators.frame import FrameAggregator
 from elastic.aggregators.frame_sum import FrameSum
 from elastic.core.aggregator import AnyAggregator
+from elastic.core.callables import check_class, check_plain
 from elastic.core.errors import UsageError
 from elastic.core.frame import arrow_module, polars_module
 from elastic.core.source import Source
@@ -52,7 +53,10 @@ class Flow:
         self._aggregator, self._options = aggregator, options or Options()
 
     def map(self, function: Callable[[Any], Any]) -> "Flow":
-        """Return a flow in which `function(entry)` takes the place of each entry."""
+        """Return a flow in which `function(entry)` takes the place of each entry.
+
+        A class is a function as well: its objects take the place of entries, until you make them plain data again.
+        """
         return self._with(Map, function)
 
     def filter(self, function: Callable[[Any], Any]) -> "Flow":
@@ -153,6 +157,9 @@ class Flow:
             raise UsageError(f"{kind.verb}({function!r}): a function is needed.")
         if self._aggregator is not None:
             raise UsageError(f"{kind.verb} cannot follow aggregate; put it before.")
+        check_plain(kind.verb, function, generators=kind in (FlatMap, MapChunks))
+        if isinstance(function, type):
+            _check_class(kind, function)
         return Flow(self._source, (*self._transforms, kind(function)), None, self._options)
 
     def __repr__(self) -> str:
@@ -160,3 +167,16 @@ class Flow:
         if self._aggregator is not None:
             links.append(str(self._aggregator))
         return f"Flow({' -> '.join(links)})"
+
+
+def _check_class(kind: type[Transform], given: type) -> None:
+    """Refuse a class in place of a function, where its objects make no sense.
+
+    Raises:
+        UsageError: They are functions, they are always true for `filter`, or they cannot be iterated.
+    """
+    check_class(kind.verb, given)
+    if kind is Filter and not any(hasattr(given, name) for name in ("__bool__", "__len__")):
+        raise UsageError(f"filter got the class {given.__name__}, whose objects are all true; pass a function.")
+    if kind in (FlatMap, MapChunks) and not any(hasattr(given, name) for name in ("__iter__", "__getitem__")):
+        raise UsageError(f"{kind.verb} got the class {given.__name__}, whose objects yield nothing; pass a function.")

@@ -158,7 +158,7 @@ class Master:
             if self._failed is not None:
                 if self._failed.excess is None:
                     self.observers.tell("failed", self._failed.failure)
-                raise error_of(self._failed, self.plan.program.run_id)
+                raise error_of(self._failed, self.plan.program.run_id, self.transport.cause())
             self._cutter.check()
             for _ in self._aggregation.conclude(self.transport):
                 self._check_wanted()

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from elastic.core.callables import check_methods
 from elastic.core.errors import UsageError
 from elastic.core.interceptor import Interceptor
 from elastic.core.journey import Journey, Passage, chain, journeys_of
@@ -31,6 +32,7 @@ def interceptors_of(value: Any) -> tuple[Interceptor, ...]:
             raise UsageError(f"interceptor {item!r} is not an Interceptor; derive a class from elastic.Interceptor.")
         if type(interceptor).step_update is not Interceptor.step_update:
             raise UsageError(f"{type(interceptor).__name__}.step_update cannot be overridden; override task_complete.")
+        check_methods(f"interceptor {type(interceptor).__name__}", interceptor, Interceptor)
         found.append(interceptor)
     return tuple(found)
 

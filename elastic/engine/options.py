@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from elastic.core.bucket import BUCKETS
+from elastic.core.callables import check_plain
 from elastic.core.chaos import Chaos, chaos_of, chaos_of_spirits
 from elastic.core.errors import UsageError
 from elastic.core.heartbeat import Heartbeat
@@ -164,6 +165,7 @@ class Options:
             )
         if self.trim is not None and not callable(self.trim):
             raise UsageError(f"trim={self.trim!r} must be a function of a list of entries.")
+        check_plain("trim", self.trim)
 
     def _check_shards(self, shards: Any) -> None:
         if type(shards) is not int or not 1 <= shards <= BUCKETS:

@@ -5,6 +5,7 @@ from typing import Any, Unpack
 
 from elastic.aggregators import ByType, aggregator_of
 from elastic.core.aggregator import AnyAggregator
+from elastic.core.callables import check_class, check_plain
 from elastic.core.errors import UsageError
 from elastic.core.source import Reader, Source
 from elastic.core.transform import OF_FRAMES, Task, Transform, Words
@@ -51,6 +52,9 @@ class Step:
             raise UsageError("the step has no task; give task=<a function of a list of entries>.")
         if not callable(task):
             raise UsageError(f"task={task!r} is not a function; give a function of a list of entries.")
+        check_plain("task", task)
+        if isinstance(task, type):
+            check_class("task", task)
         self.source = source_of(source, chunk_size=chunk_size, window=window)
         self.transforms: tuple[Transform, ...] = (Task(task),)
         self.aggregator = aggregator_of(aggregator)

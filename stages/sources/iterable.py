@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Siz
 from itertools import islice
 from typing import Any
 
+from elastic.core.callables import check_plain
 from elastic.core.chunk import Piece, Position
 from elastic.core.errors import SourceError, UsageError
 from elastic.core.source import EntriesReader, Source
@@ -38,6 +39,7 @@ class IterableSource(Source):
         self._chunk_size = positive_integer("chunk_size", chunk_size)
         if window is not None and not callable(window):
             raise UsageError(f"window must be a function of the number of a chunk, not {window!r}.")
+        check_plain("window", window)
         self.window = window
         #: None until the first cut; stays where the last piece ended
         self._iterator: Iterator[Any] | None = None
@@ -160,10 +162,28 @@ def _accepted(iterable: Any) -> Iterable[Any]:
         raise UsageError(f"{type(iterable).__name__} cannot be a source; give a list of entries.")
     if isinstance(iterable, Mapping):
         raise UsageError("a mapping cannot be a source; give its .items(), .keys() or .values().")
-    if not isinstance(iterable, Iterable) and not hasattr(iterable, "__getitem__"):
+    rows = next((rows for package, rows in _ROWS.items() if _is_table(iterable, package)), None)
+    if rows is not None:
+        raise UsageError(f"iterating a {type(iterable).__name__} yields its columns; give its rows: {rows}.")
+    if not isinstance(iterable, Iterable) and not hasattr(type(iterable), "__getitem__"):
         raise UsageError(f"{iterable!r} cannot be iterated; give a list, a generator or an open file.")
     accepted: Iterable[Any] = iterable
     return accepted
+
+
+#: By package the way to the rows of its tables, as plain data.
+_ROWS = {
+    "pandas": "frame.to_dict('records')",
+    "polars": "frame.iter_rows(named=True), of a lazy frame behind collect()",
+    "pyarrow": "table.to_pylist()",
+    "": "a list of dicts",
+}
+
+
+def _is_table(value: object, package: str) -> bool:
+    """Tell whether a value is a table of a package; "" stands for any."""
+    is_own = any(base.__module__.partition(".")[0] == package for base in type(value).__mro__)
+    return (is_own or not package) and any(hasattr(value, name) for name in ("__dataframe__", "collect_schema"))
 
 
 def _items(sequence: Sequence[Any], first: int) -> Iterator[Any]:

@@ -1,14 +1,15 @@
 """Entries that user code fails on: left out, kept, retried, within a budget, and never more than those."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import elastic
-from elastic.aggregators import Collect
+from elastic.aggregators import Collect, FrameGroupBy, GroupBy
 from elastic.core.encoding import unpack
-from elastic.core.errors import StepFailedError, UsageError
+from elastic.core.errors import EntryError, StepFailedError, UsageError
 from elastic.core.failure import Failure
 
 BAD = {7, 299, 300, 4_444, 9_999}
@@ -254,3 +255,41 @@ def test_a_merge_that_fails_in_the_middle_is_not_tried_again(options: dict[str, 
     with pytest.raises(StepFailedError, match=r"aggregator Gathering failed on the state of chunk \d+, in merge"):
         gathered.run(cluster="inline", call_chunks=1, **options)
     assert elastic.resume("last", gathered, allow_code_change=True, cluster="inline").value == list(range(100))
+
+
+@pytest.mark.parametrize("aggregator", [GroupBy("sum"), FrameGroupBy("missing", rows="count")], ids=str)
+def test_a_run_in_which_every_entry_failed_is_never_complete(aggregator: Any) -> None:
+    wrong = elastic.from_range(10, chunk_size=3).aggregate(aggregator)
+    with pytest.raises(StepFailedError, match=r"all 10 entries failed, the first of them: .* failed on number 0"):
+        wrong.run(cluster="inline", on_error="skip")
+
+
+def test_when_all_entries_failed_their_letters_can_be_redriven() -> None:
+    numbers = elastic.from_iterable(["1 EUR", "2 EUR"], chunk_size=1)
+    with pytest.raises(StepFailedError, match="all 2 entries failed"):
+        numbers.map(int).aggregate("sum").run(cluster="inline", on_error="dead-letter")
+    assert [unpack(letter.entry) for letter in elastic.dead_letters("last")] == ["1 EUR", "2 EUR"]
+    repaired = numbers.map(lambda price: int(price.split()[0])).aggregate("sum")
+    result = elastic.redrive("last", repaired, cluster="inline")
+    assert (result.value, result.errors, elastic.dead_letters("last")) == (3, 0, [])
+    assert elastic.verify("last").ok
+
+
+def test_the_error_of_a_step_has_what_the_function_raised_as_its_cause(cluster: str) -> None:
+    with pytest.raises(StepFailedError) as caught:
+        elastic.from_range(10).map(fragile).aggregate("sum").run(cluster=cluster)
+    cause = caught.value.__cause__
+    if cluster == "inline":
+        assert (type(cause), str(cause)) == (ValueError, "bad 7")
+        return
+    assert (type(cause), str(cause)) == (EntryError, "ValueError: bad 7")
+    assert "in fragile" in cause.__notes__[0]
+
+
+@cache
+def doubled(number: int) -> int:
+    return doubled(number - 1) + 2 if number else 0
+
+
+def test_a_function_that_keeps_its_results_works_wherever_it_runs(cluster: str) -> None:
+    assert elastic.from_range(10).map(doubled).aggregate("sum").run(cluster=cluster).value == 90

@@ -1,14 +1,16 @@
 """Flows, steps and options are values, and what cannot be done is said when they are made."""
 
+import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import elastic
-from elastic.aggregators import Count, Sum
-from elastic.core.errors import UsageError
+from elastic.aggregators import Count, Emit, Max, MergeMappings, Reduce, Sum
+from elastic.core.errors import StepFailedError, UsageError
 from elastic.core.settings import Settings
 
 
@@ -130,6 +132,120 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "queue's home": (lambda: elastic.StepQueue(home=7), "home=7"),
     "queue's chunk_store": (lambda: elastic.StepQueue(chunk_store="disk"), "chunk_store='disk'"),
 }
+
+
+async def later(entry: Any, other: Any = None) -> Any:
+    return entry
+
+
+def yielding(entry: Any, other: Any = None) -> Any:
+    yield entry
+
+
+async def yielding_later(entry: Any, other: Any = None) -> Any:
+    yield entry
+
+
+class Call:
+    async def __call__(self, entry: Any) -> Any:
+        return entry
+
+
+class Late(elastic.Aggregator[Any, Any, Any]):
+    def create(self) -> Any:
+        return []
+
+    async def add(self, state: Any, entry: Any) -> Any:
+        return state
+
+    def merge(self, state: Any, other: Any) -> Any:
+        return state
+
+    def finish(self, state: Any) -> Any:
+        return state
+
+
+class Watch(elastic.Interceptor):
+    async def failed(self, failure: Any) -> None:
+        """Would never run."""
+
+
+ROLES: dict[str, Callable[[Any], Any]] = {
+    "map": lambda function: flow().map(function),
+    "filter": lambda function: flow().filter(function),
+    "flat_map": lambda function: flow().flat_map(function),
+    "map_chunks": lambda function: flow().map_chunks(function),
+    "key_by": lambda function: flow().key_by(function),
+    "task": lambda function: elastic.Step([1], task=function),
+    "aggregate": lambda function: flow().aggregate(function),
+    "Reduce": Reduce,
+    "MergeMappings": MergeMappings,
+    "Emit": Emit,
+    "Max(key=)": Max,
+    "window": lambda function: elastic.Step([1], task=len, window=function),
+    "trim": lambda function: flow().options(trim=function),
+}
+#: Where the elements of a generator are what is wanted.
+ITERATING = ("flat_map", "map_chunks")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_function_whose_call_runs_nothing_is_refused_when_the_flow_is_built(role: str) -> None:
+    makes = [
+        (later, "an async function"),
+        (yielding_later, "an async generator"),
+        (partial(later, other=1), "an async function"),
+    ]
+    if role not in ITERATING:
+        makes.append((yielding, "a generator function"))
+    for function, kind in makes:
+        with pytest.raises(UsageError, match=rf"{re.escape(role)} got .*, which is {kind}.*; .*\.$"):
+            ROLES[role](function)
+    with pytest.raises(UsageError, match="which is an async function"):
+        flow().map(Call())
+
+
+def test_async_methods_are_refused_when_the_flow_is_built() -> None:
+    with pytest.raises(UsageError, match=r"aggregator Late: method add got .* which is an async function"):
+        flow().aggregate(Late)
+    with pytest.raises(UsageError, match=r"interceptor Watch: method failed got .* which is an async function"):
+        flow().options(interceptor=Watch)
+
+
+def test_a_generator_function_serves_where_many_entries_are_wanted() -> None:
+    assert flow().flat_map(yielding).map_chunks(yielding).aggregate("size").run(cluster="inline").value > 0
+
+
+class Yielding:
+    def __init__(self, entries: Any) -> None:
+        self.entries = entries
+
+    def __iter__(self) -> Any:
+        return iter(self.entries)
+
+
+def test_a_class_is_a_function_only_where_its_objects_make_sense() -> None:
+    class Plain:
+        def __init__(self, entry: Any) -> None:
+            self.entry = entry
+
+    for verb in ("map", "filter", "flat_map", "map_chunks", "key_by"):
+        with pytest.raises(UsageError, match=rf"{verb} got the class Call, whose objects are called; pass Call\("):
+            getattr(flow(), verb)(Call)
+    with pytest.raises(UsageError, match="filter got the class Plain, whose objects are all true"):
+        flow().filter(Plain)
+    for verb in ("flat_map", "map_chunks"):
+        with pytest.raises(UsageError, match=rf"{verb} got the class Plain, whose objects yield nothing"):
+            getattr(flow(), verb)(Plain)
+    assert flow().map(str).map_chunks(Yielding).map(int).filter(int).run(cluster="inline").entries
+    assert flow().map(Plain).map(lambda one: one.entry).aggregate("collect").run(cluster="inline").value
+
+
+def test_previous_is_explained_where_a_function_does_not_know_it() -> None:
+    with pytest.raises(UsageError, match=r"aggregate\(max\) .* previous is None for the first entry; .*\('max'\)"):
+        flow().aggregate(max)
+    with pytest.raises(StepFailedError, match=r"previous is None .*; begin it with `if previous is None: return new`"):
+        flow().aggregate(lambda new, previous: new + previous).run(cluster="inline")
 
 
 @pytest.mark.parametrize("what", BAD)

@@ -193,6 +193,26 @@ def test_what_is_seldom_meant_is_refused_with_what_to_do(iterable: Any, advice: 
         IterablesSource([[1], iterable])
 
 
+@pytest.mark.parametrize(
+    ("package", "make", "rows"),
+    [
+        ("pandas", lambda pandas: pandas.DataFrame({"a": [1]}), r"give its rows: frame\.to_dict\('records'\)"),
+        ("polars", lambda polars: polars.DataFrame({"a": [1]}), r"give its rows: frame\.iter_rows\(named=True\)"),
+        ("polars", lambda polars: polars.LazyFrame({"a": [1]}), r"give its rows: .* behind collect\(\)"),
+        ("pyarrow", lambda arrow: arrow.table({"a": [1]}), r"give its rows: table\.to_pylist\(\)"),
+        ("pyarrow", lambda arrow: arrow.record_batch({"a": [1]}), r"give its rows: table\.to_pylist\(\)"),
+    ],
+)
+def test_a_table_is_refused_because_iterating_it_yields_columns(package: str, make: Any, rows: str) -> None:
+    with pytest.raises(UsageError, match=rf"yields its columns; {rows}"):
+        IterableSource(make(pytest.importorskip(package)))
+
+
+def test_a_class_is_no_iterable() -> None:
+    with pytest.raises(UsageError, match="cannot be iterated"):
+        IterableSource(list)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("iterables", ["abc", b"abc", None, 5])
 def test_several_iterables_must_be_given_as_a_list(iterables: Any) -> None:
     with pytest.raises(UsageError, match="iterables must be a list of iterables, not"):
