@@ -13,7 +13,7 @@ def failure_of(error: BaseException, *, chunk_id: int, place: str, function: str
     """Return an exception as plain data; it need not be picklable, nor its text be printable."""
     message = error_text(error)
     if isinstance(error, DecodingError):
-        place = f"{error.path!r}, byte {error.byte}"
+        place, message = f"{error.path!r}, byte {error.byte}", f"{error.problem}; {error.advice}"
     return Failure(
         chunk_id=chunk_id,
         index=index,

@@ -293,3 +293,11 @@ def doubled(number: int) -> int:
 
 def test_a_function_that_keeps_its_results_works_wherever_it_runs(cluster: str) -> None:
     assert elastic.from_range(10).map(doubled).aggregate("sum").run(cluster=cluster).value == 90
+
+
+def test_the_place_of_bad_bytes_is_told_once(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": 1}\n{"a":\n')
+    with pytest.raises(StepFailedError, match=r"the reader failed on .*byte 9 .*DecodingError: the line") as caught:
+        elastic.read_jsonl(path).aggregate("size").run(cluster="inline")
+    assert str(caught.value).count("byte 9") == str(caught.value).count(str(path)) == 1
