@@ -9,6 +9,9 @@ from elastic.dag.call import call_by_name
 from elastic.dag.context import Context
 from elastic.dag.setting import Callback
 
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
+
 
 def call_back(callbacks: Iterable[Callback], context: Context, log: logging.Logger) -> int:
     """Call each callback, and return how many of them failed.
@@ -16,7 +19,7 @@ def call_back(callbacks: Iterable[Callback], context: Context, log: logging.Logg
     One that fails is logged and changes nothing: neither how the attempt ended, nor whether the others are called.
 
     Args:
-        callbacks: Their parameters are filled by name; one parameter of another name gets the whole context.
+        callbacks: Their parameters are filled by name. One parameter whose name says nothing gets the whole context.
         context: The context of the attempt.
         log: Where failures go.
     """
@@ -24,17 +27,32 @@ def call_back(callbacks: Iterable[Callback], context: Context, log: logging.Logg
     for callback in callbacks:
         try:
             _call(callback, context)
-        except Exception:
+        except (Exception, SystemExit) as error:
+            if isinstance(error, SystemExit) and type(error) is not SystemExit:
+                # This process is asked to end, which is not the callback's doing.
+                raise
             failed += 1
             log.exception("the callback %s failed", getattr(callback, "__qualname__", callback))
     return failed
 
 
 def _call(callback: Callback, context: Context) -> None:
-    parameters = list(inspect.signature(callback).parameters.values())
-    # Many callbacks are written `def tell(ctx)`: one parameter whose name says nothing.
-    only = parameters[0] if len(parameters) == 1 else None
-    if only and only.kind is only.POSITIONAL_OR_KEYWORD and only.name not in {"context", *context}:
+    try:
+        parameters = list(inspect.signature(callback).parameters.values())
+    except (TypeError, ValueError):
+        # Some functions written in C do not say what they take.
         called(callback, context)
+        return
+    known = {"context", *context}
+    # Many callbacks are written `def tell(ctx)`.
+    nameless = [
+        one
+        for one in parameters
+        if one.kind in _NAMED and one.name not in known and (one.default is one.empty or len(parameters) == 1)
+    ]
+    if parameters and parameters[0].kind in _BY_POSITION:
+        call_by_name(callback, context, [context])
+    elif len(nameless) == 1 and "context" not in {one.name for one in parameters}:
+        call_by_name(callback, context, named={nameless[0].name: context})
     else:
         call_by_name(callback, context)

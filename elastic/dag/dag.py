@@ -20,7 +20,7 @@ from elastic.dag.no_effect import DefaultArgs, warnings_of
 from elastic.dag.operator import BaseOperator
 from elastic.dag.port import port
 from elastic.dag.schedule import Schedule, schedule_of
-from elastic.dag.setting import Callback, check_default_args, check_names
+from elastic.dag.setting import Callback, callbacks_of, check_default_args, check_names
 from elastic.dag.timeperiod import timeperiod_of
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class DagSettings(TypedDict, total=False):
     doc: str
     user_defined_macros: Mapping[str, Any] | None
     template_searchpath: str | Path | Sequence[str | Path]
-    on_success_callback: Callback | None
-    on_failure_callback: Callback | None
+    on_success_callback: Callback | Sequence[Callback] | None
+    on_failure_callback: Callback | Sequence[Callback] | None
     timezone: str | tzinfo | None
     is_paused_upon_creation: bool
     executor: Any
@@ -72,7 +72,7 @@ class DAG:
         tags, owner, doc: What the DAG is about, who answers for it, and a text in Markdown.
         user_defined_macros: Names and values or functions for templates.
         template_searchpath: Folders of template files, searched after that of the DAG's own file.
-        on_success_callback, on_failure_callback: Called with the context when a run has ended.
+        on_success_callback, on_failure_callback: A function, or several, called with the context when a run has ended.
         timezone: The clock by which it runs and by which dates in templates are written; by default that of
             `start_date`, and UTC where that has none.
         is_paused_upon_creation: Do not run before somebody says so.
@@ -108,10 +108,10 @@ class DAG:
         self.tags: tuple[str, ...] = tuple(settings.get("tags", ()))
         self.doc: str = settings.get("doc", "")
         self.user_defined_macros: dict[str, Any] = dict(settings.get("user_defined_macros") or {})
-        self.on_success_callback = settings.get("on_success_callback")
-        self.on_failure_callback = settings.get("on_failure_callback")
         for name in ("on_success_callback", "on_failure_callback"):
             refuse_generators(title, name, settings.get(name))
+        self.on_success_callback = callbacks_of(title, "on_success_callback", settings.get("on_success_callback"))
+        self.on_failure_callback = callbacks_of(title, "on_failure_callback", settings.get("on_failure_callback"))
         self.executor: Any = settings.get("executor")
         #: the file that made the DAG
         self.fileloc = _caller()

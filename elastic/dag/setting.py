@@ -140,6 +140,18 @@ def settled(owner: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
+def callbacks_of(owner: str, name: str, value: Any) -> tuple[Callback, ...]:
+    """Return one callback, a list of them or None as a tuple.
+
+    Raises:
+        DefinitionError: It holds something that cannot be called.
+    """
+    try:
+        return _callbacks(value)
+    except TypeError as error:
+        raise DefinitionError(f"{owner}: {name}={value!r} cannot be; give {error}.") from None
+
+
 def duration_of(value: Any) -> timedelta:
     """Return a timedelta or a number of seconds as a timedelta."""
     if isinstance(value, timedelta):
@@ -203,12 +215,12 @@ def _key(kind: str) -> Callable[[Any], str]:
 
 
 def _callbacks(value: Any) -> tuple[Callback, ...]:
-    found = () if value is None else (value,) if callable(value) else tuple(value)
+    found = () if value is None else value if isinstance(value, list | tuple) else (value,)
     if not all(callable(one) for one in found):
         raise TypeError("a function of the context, or a list of such functions")
     if any(not answers(one) for one in found):
         raise TypeError("a function that is no generator, whose body would never run")
-    return found
+    return tuple(found)
 
 
 def _actions(value: Any) -> tuple[Action, ...]:

@@ -73,9 +73,19 @@ _FINISHED = (
         duration=Seconds(_attempt.started_at, now()),
         exit_code=bindparam("p_exit", type_=Integer()),
         error=bindparam("p_error", type_=Prose),
+        # Callbacks that a process has begun to call are not called again.
+        callback=func.coalesce(_attempt.callback, bindparam("p_callback", type_=Word)),
         flow_run_id=func.coalesce(_FLOW, _attempt.flow_run_id),
     )
 )
+#: Stands in place of a state once a process calls the callbacks.
+_TAKEN = "taken"
+#: The process of an attempt takes them while the attempt counts, any other one once they are due.
+_MAY_TAKE = {
+    True: and_(_attempt.callback.is_(None), _attempt.state == TaskState.RUNNING),
+    False: and_(_attempt.callback.is_not(None), _attempt.callback != _TAKEN),
+}
+
 _ENDED = (TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPED, TaskState.UP_FOR_RETRY)
 
 _ACTIVE = (TaskState.QUEUED, TaskState.RUNNING)
@@ -175,6 +185,26 @@ def expire(
     return database.write(work)
 
 
+def take_callbacks(database: Database, attempt_uuid: str, *, is_own: bool) -> bool:
+    """Take the callbacks of an attempt, before any of them is called: at most one process may call them.
+
+    Args:
+        database: Where.
+        attempt_uuid: The attempt.
+        is_own: This is the process of the attempt, which takes them before the attempt ends. Any other process takes
+            them when they are due.
+
+    Returns:
+        False if another process has them, or if the attempt does not count any more: then none may be called.
+    """
+    change = update(task_attempt).where(_attempt.attempt_uuid == attempt_uuid, _MAY_TAKE[is_own])
+
+    def work(connection: Connection, _: bool) -> bool:
+        return connection.execute(change.values(callback=_TAKEN)).rowcount == 1
+
+    return database.write(work)
+
+
 def set_flow_run(database: Database, attempt_uuid: str, flow_run_id: str) -> bool:
     """Keep the id of the data flow that a running attempt runs, so that a retry resumes it."""
     instance = and_(_ti.attempt_uuid == attempt_uuid, _ti.state == TaskState.RUNNING)
@@ -233,6 +263,7 @@ def _close(connection: Connection, ending: Ending) -> None:
         "p_attempt_state": TaskState.FAILED if ending.state is TaskState.UP_FOR_RETRY else ending.state,
         "p_exit": ending.exit_code,
         "p_error": ending.error,
+        "p_callback": ending.callback,
         "p_flow": ending.flow_run_id,
     }
     connection.execute(_FINISHED, bound)
@@ -264,6 +295,7 @@ def _expired(connection: Connection, row: Any, retry_in: float, *, gives_up: boo
     why = "nobody claimed it in time" if was_queued else "its lease expired: the process or its host is gone"
     if not connection.execute(change.values(state=state, **values), key_bind(key)).rowcount:
         return None
-    _close(connection, Ending(attempt_uuid=row.attempt_uuid, state=TaskState.FAILED, error=why))
+    callback = None if was_queued else state
+    _close(connection, Ending(attempt_uuid=row.attempt_uuid, state=TaskState.FAILED, error=why, callback=callback))
     audit.note_instances(connection, "expired", [key], why)
     return key

@@ -6,7 +6,16 @@ A task instance:  none -> scheduled -> queued -> running -> success | failed | s
 
 from collections.abc import Sequence
 
-from elastic.db.attempt_transition import claim, expire, finish, finish_in, finish_many, renew, set_flow_run
+from elastic.db.attempt_transition import (
+    claim,
+    expire,
+    finish,
+    finish_in,
+    finish_many,
+    renew,
+    set_flow_run,
+    take_callbacks,
+)
 from elastic.db.engine import Database
 from elastic.db.instance_transition import clear, ensure_instances, mark_success, set_state, set_states
 from elastic.db.queueing import queue, queue_in, queue_many
@@ -32,6 +41,7 @@ __all__ = [
     "set_state",
     "set_states",
     "start_run",
+    "take_callbacks",
 ]
 
 

@@ -171,6 +171,8 @@ class Attempt:
     flow_run_id: str | None
     #: true once its instance was cleared
     is_cleared: bool
+    #: the state whose callbacks are due, or `taken`; None if its process has not come to them
+    callback: str | None = None
 
     @property
     def key(self) -> TaskKey:
@@ -227,6 +229,8 @@ class Ending:
     exit_code: int | None = None
     #: seconds until the next try; only for `up_for_retry`
     retry_in: float | None = None
+    #: callbacks of this state are due from now on: the process of the attempt ended before it called them
+    callback: TaskState | None = None
     note: str | None = None
     flow_run_id: str | None = None
     #: by key, each a JSON text; kept in the same transaction, and only if the ending counts

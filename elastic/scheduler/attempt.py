@@ -1,12 +1,13 @@
 """One attempt of a task instance, from its log to the account of how it ended. What counts is decided elsewhere."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from elastic.config.mask import masked
+from elastic.core.errors import ElasticError
 from elastic.core.text import error_text, traceback_text, writable
-from elastic.dag.call import call_by_name
+from elastic.dag.callback import call_back
 from elastic.dag.context import Access, Context, build_context
 from elastic.dag.errors import LookupFailedError, TaskFailedForGood, TaskSkipped
 from elastic.dag.execution import execute
@@ -14,6 +15,7 @@ from elastic.dag.key import TaskKey
 from elastic.dag.no_effect import settings_without_effect
 from elastic.dag.operator import BaseOperator
 from elastic.dag.retry import delay_before
+from elastic.dag.setting import Callback
 from elastic.dag.state import TaskState
 from elastic.db import reading, transition
 from elastic.db.value import Ending
@@ -92,7 +94,7 @@ def run_attempt(
             ending = Ending(attempt_uuid=order.facts.attempt_uuid, state=TaskState.SUCCESS, xcoms=dict(xcoms.pushed))
             skipped = outcome.skipped_task_ids
             task.log.info("Task succeeded")
-        call_back(task, context, ending)
+        _call_back(task, context, ending, site)
         return Report(ending=ending, skipped=skipped, lines=lines.taken() if lines else ())
 
 
@@ -127,19 +129,30 @@ def retry_or_fail(task: BaseOperator, order: Order, error: str, exit_code: int |
     )
 
 
-def call_back(task: BaseOperator, context: Context, ending: Ending) -> None:
-    """Call what a task wants to be called after an attempt. A callback that fails is logged, and changes nothing."""
-    callbacks: dict[TaskState, tuple[Callable[..., Any], ...]] = {
+def callbacks_of(task: BaseOperator, state: TaskState | str) -> tuple[Callback, ...]:
+    """Return what a task wants to be called after an attempt that left its instance in a state."""
+    callbacks: dict[str, tuple[Callback, ...]] = {
         TaskState.SUCCESS: task.on_success_callback,
         TaskState.FAILED: task.on_failure_callback,
         TaskState.UP_FOR_RETRY: task.on_retry_callback,
     }
-    context = {**context, "state": ending.state, "exception": ending.error}
-    for callback in callbacks.get(ending.state, ()):
-        try:
-            call_by_name(callback, context)
-        except Exception:
-            task.log.exception("the callback %s failed", getattr(callback, "__name__", callback))
+    return callbacks.get(state, ())
+
+
+def _call_back(task: BaseOperator, context: Context, ending: Ending, site: Site) -> None:
+    """Call the callbacks of an attempt in its own process, unless it does not count any more."""
+    callbacks = callbacks_of(task, ending.state)
+    if not callbacks:
+        return
+    try:
+        is_ours = transition.take_callbacks(site.database, ending.attempt_uuid, is_own=True)
+    except ElasticError as error:
+        task.log.error("its callbacks are not called: %s", error)
+        return
+    if is_ours:
+        call_back(callbacks, {**context, "state": ending.state, "exception": ending.error}, task.log)
+    else:
+        task.log.warning("its callbacks are not called: the attempt does not count any more")
 
 
 def _ended(order: Order, state: TaskState, why: str, exit_code: int | None = None) -> Ending:

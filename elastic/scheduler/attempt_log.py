@@ -68,7 +68,13 @@ class Lines(logging.Handler):
 
 @contextmanager
 def attempt_log(
-    site: Site, task: BaseOperator, order: Order, *, terminal: TextIO | None = None, capture: bool = False
+    site: Site,
+    task: BaseOperator,
+    order: Order,
+    *,
+    terminal: TextIO | None = None,
+    capture: bool = False,
+    goes_on: bool = False,
 ) -> Iterator[Lines | None]:
     """Log an attempt while the block runs, and begin with Flux's header.
 
@@ -78,6 +84,7 @@ def attempt_log(
         order: The facts of the attempt.
         terminal: Where lines go as well.
         capture: What is printed becomes lines of the log.
+        goes_on: The log has begun in another process, so it gets no header.
     """
     hide_known_secrets()
     root = logging.getLogger()
@@ -91,7 +98,8 @@ def attempt_log(
     root.setLevel(min(before, logging.getLevelName(site.level)) if before else site.level)
     try:
         with _captured(task.log) if capture else contextlib.nullcontext():
-            _header(task, instance, order)
+            if not goes_on:
+                _header(task, instance, order)
             yield lines
     finally:
         root.setLevel(before)

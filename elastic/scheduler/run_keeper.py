@@ -5,8 +5,7 @@ import logging
 import time
 from collections.abc import Container, Mapping, Sequence
 
-from elastic.dag.call import call_by_name
-from elastic.dag.context import build_context
+from elastic.dag.callback import call_back
 from elastic.dag.dag import DAG
 from elastic.dag.key import TaskKey
 from elastic.dag.state import RunState
@@ -14,8 +13,10 @@ from elastic.db import reading, transition
 from elastic.db.job_store import RUNNING, jobs
 from elastic.db.value import Run
 from elastic.scheduler.agenda import Agenda, name_of
+from elastic.scheduler.attempt import AttemptXCom, context_of
 from elastic.scheduler.facts import facts_of
 from elastic.scheduler.flow_log import FlowLog
+from elastic.scheduler.order import Order
 from elastic.scheduler.site import Site
 
 _log = logging.getLogger("elastic.scheduler")
@@ -145,14 +146,16 @@ class RunKeeper:
         return any(key.task_id in left_out and state is not None and state.is_failure for key, state in found.items())
 
     def _call_back(self, run: Run, state: RunState) -> None:
-        callback = self._dag.on_success_callback if state is RunState.SUCCESS else self._dag.on_failure_callback
-        if callback is None or not self._dag.tasks:
+        callbacks = self._dag.on_success_callback if state is RunState.SUCCESS else self._dag.on_failure_callback
+        if not callbacks or not self._dag.tasks:
             return
         task = self._dag.tasks[-1]
-        try:
-            call_by_name(callback, {**build_context(task, facts_of(run, task.task_id)), "state": state})
-        except Exception:
-            _log.exception("the callback of DAG %s failed", run.dag_id)
+        order = Order(facts=facts_of(run, task.task_id), max_tries=1)
+        with self._dag.helpers.installed():
+            context = context_of(task, order, self._site, AttemptXCom(self._site, order.facts.key))
+            failed = call_back(callbacks, {**context, "state": state}, _log)
+        if failed:
+            self.log.say(run, f"{failed} of its callbacks failed", logging.ERROR)
 
 
 def release_runs(site: Site, dag_id: str, ours: Container[str], job_id: int) -> None:

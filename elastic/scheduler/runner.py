@@ -37,23 +37,28 @@ class AttemptRunner:
         self._packed: bytes | None = None
         self._home = os.getpid()
 
-    def __call__(self, key: TaskKey, command: Command) -> Report:
-        if self._site is None:
-            self._site = Site.of()
-        if self._dag is None:
-            self._dag = self._found()
+    def __call__(self, key: TaskKey, command: Command) -> Any:
+        """Run an attempt, and return its report."""
+        site, dag = self._ready()
         order: Order = command.order
-        if not order.is_claimed and not claim(self._site, order):
+        if not order.is_claimed and not claim(site, order):
             return Report(ending=None)
-        task, terminal = self._dag.get_task(key.task_id), self._terminal
+        task, terminal = dag.get_task(key.task_id), self._terminal
         # In the supervisor's own process nobody else can renew the lease now.
-        with kept(self._site, order) if os.getpid() == self._home else contextlib.nullcontext():
-            return run_attempt(task, order, self._site, terminal=terminal, capture=terminal is None)
+        with kept(site, order) if os.getpid() == self._home else contextlib.nullcontext():
+            return run_attempt(task, order, site, terminal=terminal, capture=terminal is None)
 
     def __getstate__(self) -> dict[str, Any]:
         if self._packed is None and self._dag is not None and not self._dag.is_of_file:
             self._packed = _packed(self._dag)
         return {**self.__dict__, "_dag": None, "_site": None, "_terminal": None}
+
+    def _ready(self) -> tuple[Site, DAG]:
+        if self._site is None:
+            self._site = Site.of()
+        if self._dag is None:
+            self._dag = self._found()
+        return self._site, self._dag
 
     def _found(self) -> DAG:
         if self._packed is not None:

@@ -20,6 +20,7 @@ from elastic.executors.executor import Executor, ExecutorEvent
 from elastic.scheduler.agenda import Agenda
 from elastic.scheduler.attempt import retry_or_fail
 from elastic.scheduler.dispatch import Dispatcher, Pick
+from elastic.scheduler.due_callbacks import DueCallbacks
 from elastic.scheduler.expansion import count_of
 from elastic.scheduler.fact import Candidate
 from elastic.scheduler.hand import Hands, Row
@@ -90,6 +91,7 @@ class Supervisor:
         self.hands = Hands()
         self.runs = RunKeeper(site, self.dag, assignment.runs, self.agenda, assignment.max_active_runs)
         self.dispatcher = Dispatcher(site, self.dag, self.runs.by_id, self.executor, self.owner)
+        self._callbacks = DueCallbacks(site, self.dag, self.runs.by_id, say)
         self._waiting = WaitingNotice(site.database, self.dag, say)
         #: why some instances wait for what will never come
         self.stuck: list[str] = []
@@ -134,6 +136,7 @@ class Supervisor:
             with self._interruption.allowed():
                 self.executor.heartbeat(self._patience())
             self._care(job_id, ready)
+        self._callbacks.end()
         write(self.site.database, Turn(lines=self.runs.log.taken()))
 
     @property
@@ -163,6 +166,8 @@ class Supervisor:
         if not (turn.endings or turn.settled or turn.tickets or turn.lines):
             return ready
         written = write(self.site.database, turn)
+        if any(each.ending.callback for each in heard):
+            self._callbacks.look()
         for each in heard:
             if each.ending.attempt_uuid in written.counted:
                 self.hands.rows[each.key].version += 1
@@ -191,7 +196,7 @@ class Supervisor:
         if hand.is_overdue:
             why = f"it took longer than its execution_timeout, and did not hear that; {why}"
         failed = retry_or_fail(self.dag.get_task(event.key.task_id), hand.order, why, event.exit_code)
-        ending = replace(failed, expected=row.state)
+        ending = replace(failed, expected=row.state, callback=failed.state)
         return _Heard(event.key, Report(ending=ending), ending)
 
     def _noted(self, heard: _Heard) -> list[Settled]:
@@ -263,9 +268,11 @@ class Supervisor:
         """End what nobody holds any more, so that it runs again."""
         release_lost(self.site.database, self.dag.dag_id)
         transition.expire(self.site.database, dag_id=self.dag.dag_id, gives_up=False)
+        self._callbacks.look()
 
     def _care(self, job_id: int, ready: Sequence[Candidate]) -> None:
         """Give signs of life, look at what others do, and say why nothing goes on."""
+        self._callbacks.care()
         now = time.monotonic()
         if now >= self._beats_at:
             self._beats_at = now + self._heartbeat
@@ -328,13 +335,15 @@ class Supervisor:
         why = why_ended(error, "its supervisor")
         try:
             for key, hand in self.hands.held.items():
-                ending = Ending(attempt_uuid=hand.attempt_uuid, state=TaskState.FAILED, error=why)
+                failed = TaskState.FAILED
+                ending = Ending(attempt_uuid=hand.attempt_uuid, state=failed, error=why, callback=failed)
                 if not transition.finish(self.site.database, ending):
                     transition.set_state(self.site.database, key, None, expected=(TaskState.QUEUED,), note=why)
             self.runs.interrupt(why)
             end_job(self.site.database, job_id, "failed")
         finally:
             self.executor.terminate()
+        self._callbacks.end()
 
     def _now(self) -> dt.datetime:
         return dt.datetime.now(dt.UTC)

@@ -327,3 +327,23 @@ def test_many_are_queued_and_finished_in_one_transaction(database: Database) -> 
     assert counts == {TaskState.SUCCESS: 3, TaskState.QUEUED: 57}
     assert len(reading.active_instances(database)) == 57
     assert transition.queue_many(database, []) == transition.finish_many(database, []) == frozenset()
+
+
+def test_the_callbacks_of_an_attempt_are_taken_once(database: Database) -> None:
+    run = made_run(database, "own", "lost", "expired", "begun", max_tries=2)
+    for name in ("own", "lost", "expired", "begun"):
+        running(database, key_of(run, name), name, lease=-1 if name == "expired" else 60)
+        # nothing is due before the end of the attempt
+        assert not transition.take_callbacks(database, name, is_own=False)
+    assert [transition.take_callbacks(database, name, is_own=True) for name in ("own", "own", "begun")] == [1, 0, 1]
+    assert finished(database, "own")
+    for name in ("lost", "begun"):
+        assert finished(database, name, TaskState.FAILED, callback=TaskState.FAILED)
+    assert transition.expire(database) == [key_of(run, "expired")]
+    # a process that comes late, and one that has begun to call them, leave them alone
+    assert not transition.take_callbacks(database, "lost", is_own=True)
+    due = {one.attempt_uuid: one.callback for one in reading.due_callbacks(database, "etl")}
+    assert due == {"lost": "failed", "expired": "up_for_retry"}
+    for name in due:
+        assert [transition.take_callbacks(database, name, is_own=False) for _ in range(2)] == [True, False]
+    assert reading.due_callbacks(database, "etl") == []

@@ -36,8 +36,13 @@ def note(task, ds, attempt_uuid, try_number):
         while (here / "hold").exists():
             time.sleep(0.005)
 
+def tell(ctx):
+    with (here / "told").open("a") as file:
+        file.write(f"{{ctx['attempt_uuid']}} {{ctx['state']}} {{os.getpid()}}\\n")
+
 with DAG("killed", start_date="2016-02-22", concurrency=4) as dag:
-    layers = [[PythonOperator(task_id=f"t{{level}}_{{number}}", python_callable=note, retries=1, retry_delay=0)
+    layers = [[PythonOperator(task_id=f"t{{level}}_{{number}}", python_callable=note, retries=1, retry_delay=0,
+                              on_retry_callback=tell, on_failure_callback=tell)
                for number in range(3)] for level in range(2)]
     for before, after in zip(layers, layers[1:]):
         for task in before:
@@ -165,3 +170,13 @@ def check_all_done_once(folder: Path) -> None:
     assert len(uuids) == len(set(uuids))
     assert set(uuids) <= {one.attempt_uuid for made in found.values() for one in made}
     assert not reading.active_instances(Site.of().database)
+    check_told_once(folder)
+
+
+def check_told_once(folder: Path) -> None:
+    """See to it that a process that is no task's has called the callbacks of each failed attempt once."""
+    path = folder / "told"
+    told = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+    failed = {one.attempt_uuid: one for made in tries().values() for one in made if one.state is TaskState.FAILED}
+    assert sorted(uuid for uuid, _, _ in told) == sorted(uuid for uuid, one in failed.items() if one.started_at)
+    assert all(int(pid) != failed[uuid].pid for uuid, _, pid in told)

@@ -12,6 +12,7 @@ from kill_samples import (
     RANGE,
     backfill_until_held,
     check_all_done_once,
+    check_told_once,
     dag_file,
     end_all,
     ended,
@@ -122,6 +123,7 @@ def test_what_is_interrupted_is_marked_as_failed_and_ends(tmp_path: Path, number
     made = [one for tried in tries().values() for one in tried]
     assert [one.state for one in made] == [TaskState.FAILED] * AT_ONCE
     assert {one.error for one in made} == {"interrupted" if number is signal.SIGINT else "terminated"}
+    check_told_once(tmp_path)
     assert not reading.active_instances(Site.of().database)
     release(tmp_path)
     assert not go_on(tmp_path).succeeded

@@ -30,6 +30,9 @@ task_attempt = Table(
     Column("flow_run_id", String(250)),
     #: true once its instance was cleared: it no longer says anything about the instance
     Column("is_cleared", Boolean, nullable=False, server_default=false()),
+    #: the state whose callbacks are due, because the process ended before it called them; `taken` once a process calls
+    #: them, which is at most once
+    Column("callback", Word),
     Index("ix_task_attempt_key", "dag_id", "run_id", "task_id"),
     **OPTIONS,
 )

@@ -1,0 +1,17 @@
+"""Attempts know whether their callbacks are due."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from elastic.db.model.schema import Word
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.add_column("task_attempt", sa.Column("callback", Word))
+
+
+def downgrade() -> None:
+    op.drop_column("task_attempt", "callback")
