@@ -33,6 +33,10 @@ def backfill(
     max_active_runs: Annotated[
         int | None, typer.Option("--max-active-runs", min=1, help="Dates that run at the same time, at most.")
     ] = None,
+    runs: Annotated[
+        list[str] | None,
+        typer.Option("--runs", metavar="RUN", help="Instead of a range: a run by its id, once or several times."),
+    ] = None,
     executor: Annotated[
         str | None, typer.Option("--executor", help="local, sequential, inline, ray, or module:Class.")
     ] = None,
@@ -52,6 +56,7 @@ def backfill(
         rerun_failed=rerun_failed,
         reverse=reverse,
         max_active_runs=max_active_runs,
+        runs=tuple(runs or ()),
         executor=executor,
     )
     summary = run_range(site, dag, wishes, say)

@@ -126,7 +126,7 @@ def graph(
 
 @app.command("test", epilog="For example: elastic dags test example_2 2014-09-01")
 def test(dag_id: DagId, date: OptionalDate = None, subdir: Subdir = None) -> None:
-    """Run all tasks once in this process, one after another, and keep nothing."""
+    """Run all tasks once in this process, one after another, without retries, and keep nothing."""
     from elastic.scheduler.trial import try_dag
 
     _, dag = site_and_dag(dag_id, subdir)
@@ -181,13 +181,19 @@ def trigger(
     ] = None,
     run_id: Annotated[str | None, typer.Option("-r", "--run-id", help="The id of the run.")] = None,
     conf: Annotated[str | None, typer.Option("-c", "--conf", help="What tasks find in `conf`: a JSON object.")] = None,
+    is_run: Annotated[bool, typer.Option("--run", help="Run it here and now.")] = False,
 ) -> None:
-    """Queue a run of a DAG, for a scheduler or a backfill to run."""
+    """Queue a run of a DAG; `elastic backfill DAG --runs RUN` runs it, or --run at once. Its interval may go on."""
+    from elastic.scheduler.backfill import BackfillWishes, backfill
     from elastic.scheduler.trigger import trigger_run
 
     site, dag = site_and_dag(dag_id, subdir)
     run = trigger_run(site, dag, dag.instant(exec_date) if exec_date is not None else None, run_id, _conf(conf))
     say(f"run {run.run_id} of DAG {dag_id!r} is {run.state}")
+    if is_run:
+        summary = backfill(site, dag, BackfillWishes(runs=(run.run_id,)), say)
+        say(str(summary))
+        raise typer.Exit(0 if summary.succeeded else 1)
 
 
 def _conf(text: str | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Options that commands of DAGs share, and the way from them to a DAG."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
 
 DagId = Annotated[str, typer.Argument(metavar="DAG", help="The id of the DAG.")]
 TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The id of the task.")]
-Date = Annotated[str, typer.Argument(metavar="DATE", help="The logical date: YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS.")]
+Date = Annotated[
+    str, typer.Argument(metavar="DATE", help="The logical date, YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS, or a run's id.")
+]
 Timeperiod = Annotated[str, typer.Argument(metavar="TIMEPERIOD", help="Such as 201602, 20160222 or 2016022214.")]
 Subdir = Annotated[
     Path | None,
@@ -46,3 +49,16 @@ def site_and_dag(dag_id: str, subdir: Path | None, root: Path | None = None) -> 
 
     site = Site.of()
     return site, find(site, dag_id, subdir, root)
+
+
+def date_of(site: "Site", dag: "DAG", text: str) -> datetime:
+    """Return the logical date that a text names: that of the run with this id, or else the date itself.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    from elastic.db import reading
+
+    # An id of a run may look like anything, also like a date.
+    found = reading.run_of_id(site.database, dag.dag_id, text)
+    return found.logical_date if found else dag.instant(text)

@@ -7,7 +7,7 @@ import typer
 
 from elastic.cli.listing import ListFormat, ListOutput, print_list
 from elastic.cli.output import say
-from elastic.cli.place import DagId, Date, MapIndex, Subdir, TaskId, site_and_dag
+from elastic.cli.place import DagId, Date, MapIndex, Subdir, TaskId, date_of, site_and_dag
 from elastic.core.errors import ElasticError
 from elastic.core.text import message
 
@@ -76,7 +76,7 @@ def state(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map
     from elastic.scheduler.task_run import run_seen
 
     site, dag = site_and_dag(dag_id, subdir)
-    run = run_seen(site, dag.get_task(task_id), dag.instant(date))
+    run = run_seen(site, dag.get_task(task_id), date_of(site, dag, date))
     say(told(states_at(site.database, run, task_id, map_index)))
 
 
@@ -86,7 +86,7 @@ def render(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, ma
     from elastic.scheduler.rendering import rendered
 
     site, dag = site_and_dag(dag_id, subdir)
-    fields = rendered(site, dag.get_task(task_id), dag.instant(date), map_index)
+    fields = rendered(site, dag.get_task(task_id), date_of(site, dag, date), map_index)
     for name, text in fields.items():
         say(f"# {name}\n{text}")
 
@@ -106,7 +106,7 @@ def why(
 
     site, dag = site_and_dag(dag_id, subdir)
     task = dag.get_task(task_id)
-    run, wishes = run_seen(site, task, dag.instant(date)), TaskWishes(map_index=map_index)
+    run, wishes = run_seen(site, task, date_of(site, dag, date)), TaskWishes(map_index=map_index)
     of_all = task.is_mapped and map_index < 0
     found = (
         verdicts_of_copies(site, task, run, wishes)
@@ -131,7 +131,7 @@ def log(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map_i
 
     site, dag = site_and_dag(dag_id, subdir)
     task = dag.get_task(task_id)
-    run = run_seen(site, task, dag.instant(date))
+    run = run_seen(site, task, date_of(site, dag, date))
     indexes = indexes_at(site.database, task, run, map_index)
     for index in indexes:
         if len(indexes) > 1:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from elastic.cli.output import say
-from elastic.cli.place import DagId, Date, MapIndex, Subdir, TaskId, site_and_dag
+from elastic.cli.place import DagId, Date, MapIndex, Subdir, TaskId, date_of, site_and_dag
 from elastic.core.errors import UsageError
 
 EXAMPLE = "For example: elastic run example_2 runme_1 2014-09-01"
@@ -54,14 +54,20 @@ def run(
         raise typer.Exit(_run_bundle(bundle, subdir))
     if attempt is not None:
         raise typer.Exit(_run_attempt((dag_id, task_id, date), (subdir, root), map_index, attempt))
+    from elastic.db import reading
     from elastic.scheduler.single import run_single
     from elastic.scheduler.task_run import TaskWishes
 
     site, dag = site_and_dag(dag_id, subdir, root)
     wishes = TaskWishes(
-        ignore_dependencies=ignore_dependencies, force=force, mark_success=mark_success, map_index=map_index
+        ignore_dependencies=ignore_dependencies,
+        force=force,
+        mark_success=mark_success,
+        map_index=map_index,
+        # Whoever names a run by its id wants just that one.
+        ignore_interval=reading.run_of_id(site.database, dag_id, date) is not None,
     )
-    result = run_single(site, dag, task_id, dag.instant(date), wishes, say)
+    result = run_single(site, dag, task_id, date_of(site, dag, date), wishes, say)
     is_done = result.state is not None and result.state.is_success
     if result.reason:
         said = "was not run" if not is_done else "is done"

@@ -60,11 +60,12 @@ def told(error: BaseException, url: URL, timeout: float) -> ElasticError:
 
 def _code(error: DBAPIError) -> str | int | None:
     original = error.orig
-    state = getattr(original, "sqlstate", None)
-    if isinstance(state, str):
-        return state
     first = original.args[0] if original is not None and original.args else None
-    return first if isinstance(first, int) else None
+    if isinstance(first, int):
+        # MySQL's own number; its state is the same for most errors.
+        return first
+    state = getattr(original, "sqlstate", None)
+    return state if isinstance(state, str) else None
 
 
 def _is_busy(error: BaseException | None) -> bool:

@@ -10,7 +10,7 @@ from elastic.dag.dag import DAG
 from elastic.dag.key import TaskKey
 from elastic.dag.state import RunState, TaskState
 from elastic.db import reading, transition
-from elastic.db.value import Run, RunType
+from elastic.db.value import NewRun, Run, RunType
 from elastic.executors.choice import executor_of
 from elastic.scheduler.agenda import Agenda
 from elastic.scheduler.catalogue import keep, unheeded
@@ -19,6 +19,7 @@ from elastic.scheduler.facts import facts_of
 from elastic.scheduler.instruction import shown_command
 from elastic.scheduler.order import Order
 from elastic.scheduler.planning import agenda_of, intervals_of, make_instances, new_run
+from elastic.scheduler.reason import reasons_of
 from elastic.scheduler.site import Site
 from elastic.scheduler.summary import Summary
 from elastic.scheduler.supervisor import Assignment, Supervisor
@@ -35,6 +36,8 @@ class BackfillWishes:
     #: logical dates, both included; None for those of the DAG
     start: dt.datetime | None = None
     end: dt.datetime | None = None
+    #: instead of a range: the ids of runs that are there, such as triggered ones; their intervals need not have passed
+    runs: tuple[str, ...] = ()
     #: only tasks whose ids match, and those before them
     task_regex: str | None = None
     #: with a regex: leave out those before them
@@ -58,21 +61,44 @@ def backfill(site: Site, dag: DAG, wishes: BackfillWishes, say: Say) -> Summary:
     part = part_of(dag, wishes)
     if wishes.reverse and any(task.depends_on_past or task.wait_for_downstream for task in part.tasks):
         raise UsageError(f"DAG {dag.dag_id!r} has tasks that depend on the date before; it cannot run in reverse.")
-    intervals = intervals_of(dag, wishes.start, wishes.end, dt.datetime.now(dt.UTC), say)
+    named = _named(site, dag, wishes)
+    made = [] if named else _made(dag, wishes, say)
     if wishes.dry_run:
-        return _told(site, part, [new_run(dag.dag_id, dag, one, RunType.BACKFILL) for one in intervals], say)
+        return _told(site, part, named or made, say)
     digests = keep(site, dag)
-    made = [new_run(dag.dag_id, dag, one, RunType.BACKFILL) for one in intervals]
-    runs = [transition.ensure_run(site.database, digests.noted_in(one)) for one in made]
+    runs = named or [transition.ensure_run(site.database, digests.noted_in(one)) for one in made]
     if wishes.reverse:
         runs.reverse()
-    agenda = agenda_of(site.database, part.tasks, runs, Allowances())
+    agenda = agenda_of(site.database, part.tasks, runs, Allowances(ignore_interval=bool(named)))
     make_instances(site.database, part.tasks, runs, agenda)
     if wishes.rerun_failed:
         _clear_failed(site, part, runs)
     if wishes.mark_success:
         return _marked(site, part, runs, say)
     return carry_out(site, part, runs, agenda, wishes, say)
+
+
+def _made(dag: DAG, wishes: BackfillWishes, say: Say) -> list[NewRun]:
+    """Return the runs of a range."""
+    intervals = intervals_of(dag, wishes.start, wishes.end, dt.datetime.now(dt.UTC), say)
+    return [new_run(dag.dag_id, dag, one, RunType.BACKFILL) for one in intervals]
+
+
+def _named(site: Site, dag: DAG, wishes: BackfillWishes) -> list[Run]:
+    """Return the runs that are wanted by id, in the order of their dates.
+
+    Raises:
+        UsageError: There is no such run, or a range is wanted as well.
+    """
+    if wishes.runs and (wishes.start or wishes.end):
+        raise UsageError("a range of dates and --runs name runs in two ways; give one of them.")
+    found = {run_id: reading.run_of_id(site.database, dag.dag_id, run_id) for run_id in wishes.runs}
+    for run_id, run in found.items():
+        if run is None:
+            raise UsageError(
+                f"DAG {dag.dag_id!r} has no run {run_id!r}; `elastic dags list-runs {dag.dag_id}` shows what there is."
+            )
+    return sorted((run for run in found.values() if run), key=lambda run: run.logical_date)
 
 
 def carry_out(site: Site, part: DAG, runs: list[Run], agenda: Agenda, wishes: BackfillWishes, say: Say) -> Summary:
@@ -89,10 +115,12 @@ def carry_out(site: Site, part: DAG, runs: list[Run], agenda: Agenda, wishes: Ba
     )
     supervisor = Supervisor(site, assignment, say)
     supervisor.run()
+    states = agenda.states()
     return Summary(
         dag_id=part.dag_id,
         runs=supervisor.runs.ended,
-        states=agenda.states(),
+        states=states,
+        reasons=reasons_of(site.database, states),
         stuck=tuple(supervisor.stuck),
     )
 

@@ -49,6 +49,8 @@ class Dispatcher:
         self._sizes: dict[str, int] = {}
         #: there was room for more than the executor could take at once
         self.has_more = False
+        #: no instance is tried again
+        self.tries_once = False
         #: of the job that queues them
         self.job_id = 0
 
@@ -91,7 +93,7 @@ class Dispatcher:
         facts = facts_of(run, key.task_id, key.map_index, try_number=row.try_number + 1, attempt_uuid=attempt)
         order = Order(
             facts=facts,
-            max_tries=row.max_tries,
+            max_tries=0 if self.tries_once else row.max_tries,
             run_attempt=run.attempt,
             flow_run_id=row.flow_run_id,
             is_claimed=pid is not None,

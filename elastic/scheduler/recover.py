@@ -1,6 +1,7 @@
 """Synergy's modes: run a timeperiod from the start, from where it failed, one step of it, or from a step on."""
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 
 from elastic.core.errors import ElasticError, UsageError
 from elastic.dag.dag import DAG
@@ -61,8 +62,7 @@ def run_timeperiod(
     Raises:
         UsageError: The run goes on, was never begun, or the task's turn has not come.
     """
-    date = logical_date_of(timeperiod, dag.schedule)
-    run = reading.run_at(site.database, dag.dag_id, date)
+    run, date = _wanted(site, dag, timeperiod)
     if run is None and mode is not RunMode.NOMINAL:
         raise UsageError(f"DAG {dag.dag_id!r} was never run for {timeperiod!r}; `elastic backfill` runs it.")
     states = _states(site, run) if run else {}
@@ -79,6 +79,17 @@ def run_timeperiod(
     agenda = agenda_of(site.database, part.tasks, [run], Allowances(ignore_interval=True))
     make_instances(site.database, part.tasks, [run], agenda)
     return carry_out(site, part, [run], agenda, BackfillWishes(), say)
+
+
+def _wanted(site: Site, dag: DAG, text: str) -> tuple[Run | None, datetime]:
+    """Return the run that an id or a timeperiod names, None if it was never begun, and its logical date."""
+    run = reading.run_of_id(site.database, dag.dag_id, text)
+    # A run that was asked for at a moment of its own has a timeperiod that names no slot.
+    run = run or reading.run_of_timeperiod(site.database, dag.dag_id, text)
+    if run is not None and (run.run_id == text or not dag.schedule.is_slot(run.logical_date)):
+        return run, run.logical_date
+    date = logical_date_of(text, dag.schedule)
+    return reading.run_at(site.database, dag.dag_id, date), date
 
 
 def _part(

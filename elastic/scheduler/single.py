@@ -15,6 +15,7 @@ from elastic.scheduler.attempt_log import log_path
 from elastic.scheduler.fact import Allowances
 from elastic.scheduler.facts import facts_of
 from elastic.scheduler.planning import agenda_of
+from elastic.scheduler.reason import reason_of
 from elastic.scheduler.site import Site
 from elastic.scheduler.supervisor import Assignment, Supervisor
 from elastic.scheduler.task_run import TaskWishes, prepare, run_at
@@ -79,6 +80,4 @@ def _watched(site: Site, dag: DAG, run: Run, map_index: int, task_id: str, log: 
     )
     Supervisor(site, assignment, lambda line: None).run()
     found = reading.instance(site.database, key)
-    attempt = reading.attempt(site.database, found.attempt_uuid) if found and found.attempt_uuid else None
-    error = ((attempt.error or "") if attempt else "").strip()
-    return SingleResult(state=found.state if found else None, log=log, error=error.splitlines()[-1] if error else "")
+    return SingleResult(state=found.state if found else None, log=log, error=reason_of(site.database, key))

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from elastic.dag.key import TaskKey
 from elastic.dag.state import RunState, TaskState
@@ -16,6 +16,8 @@ class Summary:
     #: by run id
     runs: Mapping[str, RunState]
     states: Mapping[TaskKey, TaskState | None]
+    #: why instances failed, in a line each, for the first of them
+    reasons: Mapping[TaskKey, str] = field(default_factory=dict)
     #: attempts that were made
     attempts: int = 0
     #: what waits for what will never come, in sentences
@@ -42,6 +44,8 @@ class Summary:
         lines += [f"  {state}: {count}" for state, count in self.counts.items()]
         ended = Counter(map(str, self.runs.values()))
         lines.append(f"  runs: {', '.join(f'{count} {state}' for state, count in sorted(ended.items())) or 'none'}")
-        lines += [f"  failed: {key}" for key in self.failed[:20]]
+        for key in self.failed[:20]:
+            reason = self.reasons.get(key)
+            lines.append(f"  failed: {key}" + (f": {reason}" if reason else ""))
         lines += [f"  waits: {reason}" for reason in self.stuck[:20]]
         return "\n".join(lines)

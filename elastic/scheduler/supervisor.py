@@ -1,5 +1,6 @@
 """The supervisor: carries out what the agenda finds, with an executor, and writes down every change."""
 
+import contextlib
 import datetime as dt
 import time
 import uuid
@@ -9,10 +10,12 @@ from typing import TextIO
 
 from elastic.config.mask import masked
 from elastic.core.errors import ElasticError
+from elastic.core.text import error_text
 from elastic.dag.dag import DAG
 from elastic.dag.key import TaskKey
 from elastic.dag.state import TaskState
 from elastic.db import reading, transition
+from elastic.db.errors import DatabaseError
 from elastic.db.job_store import beat, end_job, start_job
 from elastic.db.known_secret import hide_known_secrets
 from elastic.db.value import Ending, LogLine, Run
@@ -32,7 +35,7 @@ from elastic.scheduler.room import WaitingNotice
 from elastic.scheduler.run_keeper import RunKeeper, release_runs
 from elastic.scheduler.runner import AttemptRunner
 from elastic.scheduler.site import Site
-from elastic.scheduler.turn import Settled, Turn, write
+from elastic.scheduler.turn import OUTAGES, Settled, Turn, write, write_each
 
 #: Seconds between looks at what others do: at first, and at most.
 _POLL, _SLOWEST_POLL = 0.1, 2.0
@@ -51,6 +54,8 @@ class Assignment:
     executor: Executor
     #: runs that may go on at the same time; 0 leaves the states of runs alone, and makes one try of each instance
     max_active_runs: int
+    #: no instance is tried again: what fails has failed
+    tries_once: bool = False
     #: with 0 runs: only these instances, and nothing that follows from them; None for all
     only: frozenset[TaskKey] | None = None
     #: where the logs of tasks go as well, if they run in this process
@@ -91,6 +96,7 @@ class Supervisor:
         self.hands = Hands()
         self.runs = RunKeeper(site, self.dag, assignment.runs, self.agenda, assignment.max_active_runs)
         self.dispatcher = Dispatcher(site, self.dag, self.runs.by_id, self.executor, self.owner)
+        self.dispatcher.tries_once = assignment.tries_once
         self._callbacks = DueCallbacks(site, self.dag, self.runs.by_id, say)
         self._waiting = WaitingNotice(site.database, self.dag, say)
         #: why some instances wait for what will never come
@@ -165,7 +171,14 @@ class Supervisor:
         )
         if not (turn.endings or turn.settled or turn.tickets or turn.lines):
             return ready
-        written = write(self.site.database, turn)
+        try:
+            written = write(self.site.database, turn)
+        except OUTAGES:
+            raise
+        except Exception as error:
+            if not heard:
+                raise
+            return self._turn_after(heard, lines, error)
         if any(each.ending.callback for each in heard):
             self._callbacks.look()
         for each in heard:
@@ -175,6 +188,17 @@ class Supervisor:
         if len(written.counted) < len(heard) or len(written.queued) < len(picks):
             self._refresh()
         return ready
+
+    def _turn_after(self, heard: Sequence[_Heard], lines: Sequence[LogLine], error: Exception) -> Sequence[Candidate]:
+        """Take the turn again when the database refused it: each ending alone, then what follows from them."""
+        self.say(f"Written one by one: what {len(heard)} attempts came to was refused as a whole ({error_text(error)})")
+        write_each(self.site.database, [each.ending for each in heard])
+        for line in (*lines, *(line for each in heard for line in each.report.lines)):
+            with contextlib.suppress(DatabaseError, ValueError, OverflowError):
+                write(self.site.database, Turn(lines=[line]))
+        self._callbacks.look()
+        self._refresh()
+        return self._turn()
 
     def _heard(self, event: ExecutorEvent) -> _Heard | None:
         """Return how an attempt ended; None if it has no say any more, or has written its end down itself."""

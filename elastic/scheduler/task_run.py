@@ -30,7 +30,7 @@ from elastic.scheduler.order import Order, Report
 from elastic.scheduler.planning import agenda_of, make_instances, new_run
 from elastic.scheduler.room import room_in
 from elastic.scheduler.site import Site
-from elastic.scheduler.turn import Settled, Turn, write
+from elastic.scheduler.turn import OUTAGES, Settled, Turn, write, write_each
 from elastic.scheduler.verdict import Verdict
 
 Say = Callable[[str], None]
@@ -49,12 +49,16 @@ class TaskWishes:
     force: bool = False
     #: do not run, only say that it succeeded
     mark_success: bool = False
+    #: the interval need not have passed
+    ignore_interval: bool = False
     map_index: int = -1
 
     @property
     def allowances(self) -> Allowances:
         """The same, as decisions want it."""
-        return Allowances(ignore_dependencies=self.ignore_dependencies, force=self.force)
+        return Allowances(
+            ignore_dependencies=self.ignore_dependencies, force=self.force, ignore_interval=self.ignore_interval
+        )
 
 
 def run_at(site: Site, task: BaseOperator, logical_date: dt.datetime) -> Run:
@@ -97,7 +101,12 @@ def siblings(task: BaseOperator) -> list[BaseOperator]:
 
 
 def agenda_at(site: Site, task: BaseOperator, run: Run, allowances: Allowances) -> Agenda:
-    """Return the agenda of the run that a task instance is in, as the database has it; nothing is made."""
+    """Return the agenda of the run that a task instance is in, as the database has it; nothing is made.
+
+    A run that was asked for at a moment of its own waits for the end of no interval.
+    """
+    if not task.schedule.is_slot(run.logical_date):
+        allowances = replace(allowances, ignore_interval=True)
     agenda = agenda_of(site.database, siblings(task), [run], allowances)
     found = reading.instances(site.database, run.dag_id, [run.run_id])
     retry_at = {one.key: one.next_retry_at for one in found if one.next_retry_at is not None}
@@ -246,8 +255,13 @@ def write_down(site: Site, task: BaseOperator, order: Order, report: Report) -> 
     run = reading.run_of_id(site.database, order.facts.dag_id, order.facts.run_id)
     skipped = _skipped(site, task, run, report) if run else []
     turn = Turn(endings=[report.ending], settled=skipped, lines=report.lines)
-    written = write(site.database, turn)
-    return report if report.ending.attempt_uuid in written.counted else replace(report, ending=None)
+    try:
+        counted = write(site.database, turn).counted
+    except OUTAGES:
+        raise
+    except Exception:
+        counted = write_each(site.database, [report.ending])
+    return report if report.ending.attempt_uuid in counted else replace(report, ending=None)
 
 
 def run_queued(site: Site, task: BaseOperator, key: TaskKey, attempt_uuid: str) -> TaskState | None:

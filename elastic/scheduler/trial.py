@@ -18,13 +18,16 @@ from elastic.db.value import RunType
 from elastic.executors.inline import InlineExecutor
 from elastic.scheduler.fact import Allowances
 from elastic.scheduler.planning import agenda_of, make_instances, new_run
+from elastic.scheduler.reason import reasons_of
 from elastic.scheduler.site import Site
 from elastic.scheduler.summary import Summary
 from elastic.scheduler.supervisor import Assignment, Supervisor
 
 
 def try_dag(dag: DAG, logical_date: datetime | None, say: Callable[[str], None]) -> Summary:
-    """Run all tasks of a DAG once for a date, without retries; its interval need not have passed.
+    """Run all tasks of a DAG once for a date; its interval need not have passed.
+
+    There are no retries: a task that fails has failed, and what follows from that is seen at once.
 
     Connections and variables are those of the installation; states and values go to a database that is removed.
     """
@@ -61,12 +64,15 @@ def _tried(site: Site, dag: DAG, date: datetime, say: Callable[[str], None]) -> 
         agenda=agenda,
         executor=InlineExecutor(),
         max_active_runs=0,
+        tries_once=True,
         terminal=sys.stdout,
         kind="TrialJob",
     )
     Supervisor(site, assignment, say).run()
     end = agenda.end_of(run.run_id) or RunState.FAILED
-    return Summary(dag_id=dag.dag_id, runs={run.run_id: end}, states=agenda.states())
+    states = agenda.states()
+    reasons = reasons_of(site.database, states)
+    return Summary(dag_id=dag.dag_id, runs={run.run_id: end}, states=states, reasons=reasons)
 
 
 def _site(database: Database, folder: Path) -> Site:

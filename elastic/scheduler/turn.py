@@ -5,10 +5,12 @@ from dataclasses import dataclass, field, fields
 
 from sqlalchemy import Connection, insert
 
+from elastic.core.text import error_text
 from elastic.dag.key import TaskKey
 from elastic.dag.state import TaskState
 from elastic.db.attempt_transition import claim_in, finish_in
 from elastic.db.engine import Database
+from elastic.db.errors import DatabaseBusyError, DatabaseUnavailableError
 from elastic.db.instance_transition import ensure_in, set_states_in
 from elastic.db.model import log_line
 from elastic.db.queueing import queue_in
@@ -60,6 +62,10 @@ class Written:
     claimed: frozenset[str] = field(default=frozenset())
 
 
+#: After these nothing is wrong with what was to be written.
+OUTAGES = (DatabaseBusyError, DatabaseUnavailableError)
+
+
 def write(database: Database, turn: Turn) -> Written:
     """Write a turn down. If an ending does not count, nothing that was to follow from it happens."""
 
@@ -78,3 +84,34 @@ def write(database: Database, turn: Turn) -> Written:
         return Written(counted=counted, queued=queued, claimed=claimed)
 
     return database.write(work)
+
+
+def write_each(database: Database, endings: Sequence[Ending]) -> frozenset[str]:
+    """Write endings down one by one. One that the database refuses fails that attempt alone, with the reason.
+
+    Returns:
+        The attempts whose ends counted.
+    """
+    counted = frozenset[str]()
+    for ending in endings:
+        try:
+            counted |= write(database, Turn(endings=[ending])).counted
+        except OUTAGES:
+            raise
+        except Exception as error:
+            counted |= write(database, Turn(endings=[_plain(ending, error)])).counted
+    return counted
+
+
+def _plain(ending: Ending, error: Exception) -> Ending:
+    """Return an ending that says no more than that another one could not be written down."""
+    state = ending.state if ending.state in (TaskState.FAILED, TaskState.UP_FOR_RETRY) else TaskState.FAILED
+    why = f"it ended as {ending.state}, which the database refused: {error_text(error)}"
+    return Ending(
+        attempt_uuid=ending.attempt_uuid,
+        state=state,
+        expected=ending.expected,
+        error=why,
+        retry_in=ending.retry_in,
+        callback=state,
+    )

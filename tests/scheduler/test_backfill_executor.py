@@ -89,6 +89,28 @@ def test_an_executor_of_twenty_lines_works_and_what_it_starts_twice_runs_once(tm
     assert (bad.state, bad.exit_code) == (TaskState.FAILED, -9)
 
 
+class HugeExecutor(Executor):
+    """Tells an exit code for one task that no database can keep, and nothing of how it came about."""
+
+    def execute_async(self, key: TaskKey, command: Command, queue: str) -> None:
+        if key.task_id == "huge":
+            self.change_state(key, "failed", exit_code=2**80)
+        else:
+            subprocess.run(command.words, stdout=subprocess.DEVNULL, check=False)
+            self.change_state(key, "success", exit_code=0)
+
+
+def test_an_ending_that_the_database_refuses_fails_that_instance_alone(tmp_path: Path) -> None:
+    tasks = """last = PythonOperator(task_id='last', python_callable=work, trigger_rule='all_done')
+PythonOperator(task_id='huge', python_callable=work) >> last
+PythonOperator(task_id='good', python_callable=work) >> last"""
+    summary = _backfill(tmp_path, tasks, HugeExecutor())
+    found = {key.task_id: str(state) for key, state in summary.states.items()}
+    assert found == {"huge": "failed", "good": "success", "last": "success"}
+    (why,) = summary.reasons.values()
+    assert why.startswith("it ended as failed, which the database refused: ")
+
+
 #: What each of two DAG files says of the module that it finds, at once and later; and what a flow finds on workers.
 WITH_HELPERS = """
 import elastic
