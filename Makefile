@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check faults bench
+.PHONY: run test check faults mutants bench
 
 run: .venv/installed
 	$(BIN)/elastic example word-count
@@ -22,6 +22,10 @@ check: .venv/installed-dev
 # Kills, loses and doubles what it can, and counts entries; see docs/reliability.md.
 faults: .venv/installed-test
 	$(BIN)/python -m tests.faults
+
+# Changes modules in small ways and counts the changes that tests notice; ARGUMENTS="ledger --amount 200" asks for more.
+mutants: .venv/installed-test
+	$(BIN)/python -m tests.mutants.count $(ARGUMENTS)
 
 # Hours of a machine that has nothing else to do; WORKLOADS='W4 W6' and ROUNDS=3 make it shorter, ARGUMENTS=--quick only
 # sees whether all is right. See docs/performance.md.
