@@ -96,7 +96,7 @@ class StepQueue:
             self._steps.append(_Queued(step))
             if not self._autoplay or self._thread is not None:
                 return "step_added"
-            self._start_thread(self._play_all)
+            self._start_thread(self._play_all, self._take())
             return "started"
 
     def play_step(self) -> Literal["ok", "step_already_in_progress", "no_steps", "error_distribution_flow"]:
@@ -174,13 +174,23 @@ class StepQueue:
             return [None if queued.error is None else _sentence(queued.error) for queued in self._steps]
 
     def progress(self) -> Progress | None:
-        """Return how far the step in progress has come; None when there is none."""
-        master = self._master()
-        return None if master is None else master.progress()
+        """Return how far the step in progress has come; None when there is none.
+
+        A step is in progress as soon as `add` has said `started`, also while its cluster is being started.
+        """
+        with self._changed:
+            number = self.current_step_id
+            if number is None:
+                return None
+            queued = self._steps[number]
+            master = queued.master
+        return self._before(number, queued.step) if master is None else master.progress()
 
     def value(self) -> Any:
         """Return what the step in progress has aggregated so far; None when there is none."""
-        master = self._master()
+        with self._changed:
+            number = self.current_step_id
+            master = None if number is None else self._steps[number].master
         return None if master is None else master.value()
 
     @property
@@ -276,18 +286,16 @@ class StepQueue:
         self._thread = threading.Thread(target=target, args=arguments, name=f"elastic-{self.run_id}")
         self._thread.start()
 
-    def _play_all(self) -> None:
-        while True:
-            with self._changed:
-                number = self._next()
-                if number is None:
-                    self._thread = None
-                    self._changed.notify_all()
-                    return
-                self._steps[number].state = StepState.IN_PROGRESS
+    def _play_all(self, number: int | None) -> None:
+        while number is not None:
             master = self._begin(number)
             if master is not None:
                 self._carry_through(number, master)
+            with self._changed:
+                number = self._take()
+                if number is None:
+                    self._thread = None
+                    self._changed.notify_all()
 
     def _play_one(self, number: int, master: Master) -> None:
         self._carry_through(number, master)
@@ -332,14 +340,24 @@ class StepQueue:
                 queued.state = StepState.ERROR
                 queued.error = StepFailedError(self.run_id, "it was signalled as failed")
 
+    def _take(self) -> int | None:
+        """Return the next step, which is in progress from now on, also while its master is being made."""
+        number = self._next()
+        if number is not None:
+            self._steps[number].state = StepState.IN_PROGRESS
+        return number
+
     def _next(self) -> int | None:
         waiting = (number for number, queued in enumerate(self._steps) if queued.state is StepState.QUEUED)
         return next(waiting, None)
 
-    def _master(self) -> Master | None:
-        with self._changed:
-            number = self.current_step_id
-            return None if number is None else self._steps[number].master
+    def _before(self, number: int, step: Step) -> Progress:
+        """Return the progress of a step whose master is being made."""
+        return Progress(
+            run_id=self.run_id, step=number, name=step.name, state=StepState.IN_PROGRESS, expected_chunks=None,
+            cut_chunks=0, distributed_chunks=0, aggregated_chunks=0, entries=0, retries=0, counters={}, nodes={},
+            seconds=0.0,
+        )  # fmt: skip
 
 
 def _losses(counters: dict[str, int]) -> int:

@@ -49,6 +49,40 @@ def test_the_first_step_starts_at_once_and_the_next_ones_wait() -> None:
         assert queue.wait()[-1].value == 6
 
 
+def test_a_step_is_in_progress_as_soon_as_it_is_said_to_have_started() -> None:
+    making, go_on = threading.Event(), threading.Event()
+
+    class Slow(elastic.Source):
+        """A source whose master is not made before `go_on`, as with a cluster that starts slowly."""
+
+        def cut(self, position: Any = None) -> Any:
+            return elastic.from_iterable([1, 2, 3])._source.cut()
+
+        def reader(self) -> elastic.Reader:
+            making.set()
+            go_on.wait(60)
+            return elastic.from_iterable([])._source.reader()
+
+        def describe(self) -> dict[str, Any]:
+            return {}
+
+    with elastic.StepQueue() as queue:
+        for turn in range(20):
+            assert queue.add(elastic.from_source(Slow()).step(cluster="inline", name=f"step {turn}")) == "started"
+            assert queue.current_step_id == turn
+            assert queue.states()[turn] == "in_progress"
+            progress = queue.progress()
+            assert progress is not None
+            assert (progress.step, progress.name, progress.entries) == (turn, f"step {turn}", 0)
+            assert making.wait(60)
+            assert queue.value() is None
+            go_on.set()
+            queue.wait(60)
+            making.clear()
+            go_on.clear()
+        assert queue.progress() is None
+
+
 def test_a_flow_may_be_added_as_it_is() -> None:
     with elastic.StepQueue() as queue:
         queue.add(elastic.from_range(4).aggregate("sum").options(cluster="inline"))
