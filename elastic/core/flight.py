@@ -248,8 +248,6 @@ class Flight:
         node.pause = self._pause(node)
         if node.held:
             self._set_due(node, now + node.pause)
-        if node.fresh:
-            self._fresh.add(node_id)
         return [self.batches[batch_id] for batch_id in sorted(asked) if batch_id in self.batches]
 
     def hasten(self, now: float, seconds_left: float) -> None:
