@@ -1,47 +1,104 @@
 """Connecting to Ray: embedded, or a cluster that runs already."""
 
 import atexit
+import contextlib
 import logging
+import os
+import signal
 import socket
+import sys
 import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import ray
 from ray._private.services import canonicalize_bootstrap_address
 
 from elastic.core.errors import ClusterError, UsageError
-from elastic.stages.ray_environment import private_folder
+from elastic.core.settings import Settings
+from elastic.stages.lasting_thread import call_in_lasting_thread
+from elastic.stages.ray_environment import connected_parent, private_folder
 from elastic.stages.ray_serializers import import_all
 
 #: Seconds in which a cluster's address must answer.
 _ANSWER_SECONDS = 5.0
 
+#: How often an embedded Ray is started, at most, before it counts as one that cannot be.
+_TRIES = 3
+
 #: What Ray 2.60 writes into a worker's log files by itself: lines that begin so.
 _MARKS = (b":job_id:", b":actor_name:", b":task_name:")
 
 
-def connect(cluster: str, *, cpus: int | None = None) -> None:
-    """Connect this process to Ray, unless it is connected already.
+#: Guards Ray's connection of this process: only one thread at a time may make it.
+_lock = threading.Lock()
+
+#: The start of an embedded Ray that has not come to its end, or whose end nobody has seen.
+_starts: "list[Future[None]]" = []
+
+
+def connect(cluster: str, *, cpus: int | None = None, start_timeout: float = Settings().start_timeout) -> None:
+    """Connect this process to Ray, unless it is connected already; may be called from any thread.
 
     An embedded Ray stays up for later runs of this process and ends with it. `ray_environment.prepare` comes first.
 
     Args:
         cluster: `local` for an embedded Ray, `auto` for a cluster on this machine, or `host:port`.
         cpus: CPUs of an embedded Ray; None for all of this machine.
+        start_timeout: Seconds in which an embedded Ray must have started.
 
     Raises:
-        ClusterError: The cluster cannot be reached.
+        ClusterError: The cluster cannot be reached, or this process was forked from one that is connected.
         UsageError: This process is connected to another cluster, or the address is none.
     """
-    if ray.is_initialized():
-        _check_same(cluster)
-        return
-    # Before the first actor it would take half as long as the actor; now this process waits for others.
-    threading.Thread(target=import_all, name="imports", daemon=True).start()
-    if cluster == "local":
-        _start(cpus)
-    else:
-        _join(cluster)
+    _refuse_fork()
+    ends_at = time.monotonic() + start_timeout
+    if not _lock.acquire(timeout=start_timeout):
+        raise _slow(start_timeout)
+    try:
+        if ray.is_initialized() and not _starts:
+            _check_same(cluster)
+            return
+        # Before the first actor it would take half as long as the actor; now this process waits for others.
+        threading.Thread(target=import_all, name="imports", daemon=True).start()
+        if cluster == "local":
+            _start(cpus, start_timeout, ends_at)
+        else:
+            _join(cluster)
+    finally:
+        _lock.release()
+
+
+def is_connecting() -> bool:
+    """Tell whether a thread of this process is about to connect it."""
+    return _lock.locked() or bool(_starts)
+
+
+def _refuse_fork() -> None:
+    """Refuse a process that has come into being by a fork of one that is connected.
+
+    It has the sockets of its parent and none of its threads: calls would wait without end, and its own end would end
+    the connection of its parent.
+
+    Raises:
+        ClusterError: It is such a process.
+    """
+    parent = connected_parent()
+    if parent is None and ray.is_initialized() and not _is_listening():
+        parent = os.getppid()
+    if parent is not None:
+        raise ClusterError(
+            f"this process was forked from process {parent}, which is connected to Ray, and Ray works in that one "
+            "only; start it with multiprocessing.get_context('spawn') or subprocess, or use cluster='inline'."
+        )
+
+
+def _is_listening() -> bool:
+    """Tell whether the thread in which Ray hears of errors is alive; forks that this module has not seen lack it."""
+    thread = getattr(ray._private.worker.global_worker, "listener_thread", None)
+    return thread is None or thread.is_alive()
 
 
 def address() -> str:
@@ -66,20 +123,99 @@ def _spot(address: str) -> tuple[str, str]:
     return "this machine" if host.startswith("127.") or host == ray.util.get_node_ip_address() else host, port
 
 
-def _start(cpus: int | None) -> None:
+def _start(cpus: int | None, start_timeout: float, ends_at: float) -> None:
+    """Start an embedded Ray, or wait for a start that an interrupted or impatient caller has left.
+
+    Linux ends Ray's processes with the thread that starts them, so it is one that lasts. On a busy machine Ray may give
+    up before `start_timeout`; then there is time for another try.
+    """
+    error: BaseException | None = None
+    for _ in range(_TRIES):
+        began_at = time.monotonic()
+        if not _starts:
+            _starts.append(call_in_lasting_thread(lambda: _init(cpus)))
+        error = _awaited(_starts[0], start_timeout, ends_at)
+        if error is None:
+            _end_on_sigterm()
+            return
+        if 2 * time.monotonic() - began_at > ends_at:
+            break
+    # Ray raises a plain Exception where a machine is too busy to start it in time.
+    said = "" if error is None else f": {_first_line(error)}"
+    raise ClusterError(f"Ray could not be started on this machine{said}.") from error
+
+
+def _awaited(start: "Future[None]", start_timeout: float, ends_at: float) -> BaseException | None:
+    """Return the error of a start; None when it succeeded."""
+    try:
+        error = start.exception(max(0.0, ends_at - time.monotonic()))
+    except TimeoutError:
+        raise _slow(start_timeout) from None
+    _starts.remove(start)
+    return error
+
+
+def _slow(start_timeout: float) -> ClusterError:
+    return ClusterError(
+        f"Ray could not be started on this machine within {start_timeout:g} s; free some of it, or wait longer with "
+        "start_timeout."
+    )
+
+
+def _init(cpus: int | None) -> None:
+    folder = private_folder() / "ray"
     try:
         ray.init(
             address="local",
             num_cpus=cpus,
             include_dashboard=False,
             logging_level=logging.ERROR,
-            _temp_dir=str(private_folder() / "ray"),
+            # Where the program itself connects at this moment, its connection is the one that is used.
+            ignore_reinit_error=True,
+            _temp_dir=str(folder),
         )
-    except Exception as error:
-        # Ray raises a plain Exception where a machine is too busy to start it in time.
-        raise ClusterError(f"Ray could not be started on this machine: {_first_line(error)}") from error
-    # Registered after Ray has registered its own end, so it runs before it.
-    atexit.register(_end, address())
+    except BaseException:
+        _clear(folder)
+        raise
+    if _is_own(folder):
+        # Registered after Ray has registered its own end, so it runs before it.
+        atexit.register(_end, address())
+
+
+def _is_own(folder: Path) -> bool:
+    """Tell whether the Ray of this process, if there is one, keeps its files in a folder."""
+    node = ray._private.worker._global_node
+    return node is not None and Path(node.get_temp_dir_path()) == folder
+
+
+def _clear(folder: Path) -> None:
+    """End what a start that failed has left behind, so that the next one begins anew."""
+    if _is_own(folder):
+        with contextlib.suppress(Exception):
+            ray.shutdown()
+    for process_id in list(_children_of(folder)):
+        with contextlib.suppress(OSError):
+            os.kill(process_id, signal.SIGKILL)
+            os.waitpid(process_id, 0)
+
+
+def _children_of(folder: Path) -> Iterator[int]:
+    """Yield the processes that this one has started and whose commands name a folder (Linux)."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            # The parent is the second field behind the name, which is in brackets and may hold anything.
+            parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+            if int(parent) == os.getpid() and bytes(folder) in (entry / "cmdline").read_bytes():
+                yield int(entry.name)
+
+
+def _end_on_sigterm() -> None:
+    """Let SIGTERM end this process in order, unless the program has a way of its own.
+
+    Ray does so where it is started by the main thread.
+    """
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))
 
 
 def _end(started: str) -> None:
@@ -87,6 +223,8 @@ def _end(started: str) -> None:
 
     Ray's own end waits for half a second, so that the driver shows what workers have printed.
     """
+    if connected_parent() is not None:
+        return
     if ray.is_initialized() and address() == started and not has_printed(private_folder() / "ray/session_latest/logs"):
         ray.shutdown()
 

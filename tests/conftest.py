@@ -63,7 +63,8 @@ def embedded_ray(_ray_at_the_end: None) -> None:
     """An embedded Ray with two CPUs: one for all tests of this process, unless some of them cannot bear it."""
     from elastic.stages.ray_cluster import connect
 
-    connect("local", cpus=2)
+    # Long, because the machine may be busy.
+    connect("local", cpus=2, start_timeout=180)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""An embedded Ray is private: its own token, loopback alone, no file left behind; and how it ends."""
+"""An embedded Ray is private: its own token, loopback alone, no file left behind; who may start it; how it ends."""
 
 import json
 import os
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 RUN = """
 print(json.dumps({
-    "value": elastic.from_range(100, chunk_size=10).aggregate("sum").run(cluster="local").value,
+    "value": elastic.from_range(100, chunk_size=10).aggregate("sum").run(cluster="local", start_timeout=180).value,
     "listening": listeners(),
     "home": sorted(path.name for path in pathlib.Path.home().iterdir()),
 }))
@@ -106,7 +106,7 @@ def printed(number):
         print("the last word")
     return number
 
-elastic.from_range(100, chunk_size=100).map(printed).aggregate("sum").run(cluster="local")
+elastic.from_range(100, chunk_size=100).map(printed).aggregate("sum").run(cluster="local", start_timeout=180)
 """
 
 
@@ -128,3 +128,131 @@ def test_log_files_with_nothing_but_marks_tell_of_no_print(tmp_path: Path) -> No
     assert not has_printed(tmp_path)
     (tmp_path / "worker-2.out").write_text(":job_id:01000000\nno line end")
     assert has_printed(tmp_path)
+
+
+RUNS = """
+import asyncio, json, multiprocessing, os, sys, threading
+import elastic
+
+def flow(count):
+    return elastic.from_range(count, chunk_size=10).aggregate("sum")
+
+def run(count):
+    return flow(count).run(cluster="local", start_timeout=180).value
+
+def threads(*counts):
+    # Each in a thread of its own, all at once; they end, and the threads with them.
+    values = {}
+    started = [threading.Thread(target=lambda n=n: values.update({n: run(n)})) for n in counts]
+    for thread in started:
+        thread.start()
+    for thread in started:
+        thread.join()
+    return [values[count] for count in counts]
+
+def queue(*counts):
+    # One after another: the thread of the queue ends in between.
+    with elastic.StepQueue() as steps:
+        for count in counts:
+            steps.add(flow(count).step(cluster="local", start_timeout=180))
+            steps.wait()
+        return [result.value for result in steps.results()]
+
+async def loop(count):
+    # In a thread that the loop has for it, and in the loop itself, as the cells of a notebook are run.
+    return [await asyncio.to_thread(run, count), run(count)]
+"""
+
+
+@pytest.mark.timeout(600)
+def test_ray_outlives_the_thread_that_ran_the_first_flow(tmp_path: Path) -> None:
+    ways = "{'threads': threads(20, 30), 'queue': queue(20, 30), 'loop': asyncio.run(loop(20)), 'main': run(20)}"
+    told = told_by(RUNS + f"print(json.dumps({ways}))", tmp_path)
+    assert told == {"threads": [190, 435], "queue": [190, 435], "loop": [190, 190], "main": 190}
+
+
+@pytest.mark.timeout(600)
+def test_the_ray_that_a_program_has_started_itself_is_used_and_left_as_it_is(tmp_path: Path) -> None:
+    told = told_by(
+        RUNS + """
+import atexit, ray
+ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR")
+before = ray.get_runtime_context().gcs_address
+values = threads(20, 30) + queue(20)
+atexit.register(lambda: print(json.dumps({
+    "values": values, "is_same": ray.is_initialized() and ray.get_runtime_context().gcs_address == before
+})))
+""",
+        tmp_path,
+    )  # fmt: skip
+    assert told == {"values": [190, 435, 190], "is_same": True}
+
+
+@pytest.mark.timeout(600)
+def test_a_fork_of_a_connected_process_is_refused_and_its_end_leaves_the_parent_connected(tmp_path: Path) -> None:
+    told = told_by(
+        RUNS + """
+import ray
+
+def child(pipe, again):
+    try:
+        pipe.send(run(20))
+    except elastic.ElasticError as error:
+        pipe.send(f"{type(error).__name__}: {error}")
+    pipe.send(flow(30).run(cluster="inline").value)
+    if again:
+        pipe.send(asked(multiprocessing.get_context("spawn")))
+
+def asked(context, again=False):
+    ours, theirs = context.Pipe()
+    process = context.Process(target=child, args=(theirs, again))
+    process.start()
+    theirs.close()
+    answers = [ours.recv() for _ in range(2 + again)]
+    process.join()
+    return [*answers, process.exitcode]
+
+if __name__ == "__main__":
+    fork = multiprocessing.get_context("fork")
+    before = asked(fork)
+    first = run(20)
+    after = asked(fork, again=True)
+    print(json.dumps({"before": before, "after": after, "parent": [first, run(30)], "pid": os.getpid()}))
+""",
+        tmp_path,
+    )  # fmt: skip
+    assert told["before"] == [190, 435, 0], "Ray was imported, and the fork starts one of its own"
+    refusal, *rest = told["after"]
+    assert refusal.startswith(f"ClusterError: this process was forked from process {told['pid']}, which is connected")
+    assert rest == [435, [190, 435, 0], 0], "a fresh process has a Ray of its own"
+    assert told["parent"] == [190, 435]
+
+
+@pytest.mark.timeout(600)
+def test_a_start_of_ray_that_fails_leaves_no_process_and_the_next_one_succeeds(tmp_path: Path) -> None:
+    told = told_by(
+        RUNS + """
+from pathlib import Path
+
+def tried(**options):
+    try:
+        flow(20).run(cluster="local", **options)
+    except elastic.ElasticError as error:
+        return f"{type(error).__name__}: {error}"
+
+def children():
+    stats = [(path / "stat").read_text() for path in Path("/proc").glob("[0-9]*") if (path / "stat").exists()]
+    parents = [stat.rpartition(")")[2].split()[1] for stat in stats]
+    return parents.count(str(os.getpid()))
+
+os.environ["RAY_gcs_server_port_wait_time_s"] = "0"
+failed, left = tried(start_timeout=180), children()
+del os.environ["RAY_gcs_server_port_wait_time_s"]
+print(json.dumps({"failed": failed, "left": left, "late": tried(start_timeout=0.01), "value": run(20)}))
+""",
+        tmp_path,
+    )  # fmt: skip
+    assert told["failed"].startswith("ClusterError: Ray could not be started on this machine: ")
+    assert told["left"] == 0
+    assert told["late"].startswith("ClusterError: Ray could not be started on this machine within 0.01 s; free some")
+    assert told["value"] == 190
