@@ -3,26 +3,29 @@
 import contextlib
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
 import sysconfig
-import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from elastic.core.errors import ClusterError
+from elastic.stages.owned_folder import make_owned_folder, remove_owned_folder
+from elastic.testing.child_process import start_child
 
 #: The folder that this package was imported from: drivers and nodes must import the same one.
 _OURS = Path(__file__).resolve().parents[2]
 
 _START_SECONDS = 90
 
+#: How often a node is started, at most: on a busy machine Ray gives up after half a minute.
+_TRIES = 3
+
 
 class RayCluster:
-    """Starts nodes with their own ports, and ends exactly those when the block is left.
+    """Starts nodes with their own ports, and ends exactly those when the block is left, or this process ends (Linux).
 
     They talk over loopback and want a token; Ray 2.60 has no way to make the nodes of a cluster listen there only.
 
@@ -51,8 +54,7 @@ class RayCluster:
         self._environments = environments
         self.hidden_from = hidden_from
         self._nodes: list[subprocess.Popen[bytes]] = []
-        # Short, because Ray makes sockets below it and a socket's path may have about 107 characters.
-        self.folder = Path(tempfile.mkdtemp(prefix="elastic-ray-"))
+        self.folder = make_owned_folder()
         self.address = f"127.0.0.1:{_free_port()}"
         token = self.folder / "token"
         token.write_text(secrets.token_hex(32))
@@ -89,7 +91,7 @@ class RayCluster:
         for node in reversed(self._nodes):
             _end(node)
         self._nodes = []
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_owned_folder(self.folder)
 
     def _start(self, number: int) -> None:
         role = ["--head", f"--port={self.address.rpartition(':')[2]}"] if number == 0 else [f"--address={self.address}"]
@@ -101,19 +103,26 @@ class RayCluster:
         if number == 0:
             command += [f"--temp-dir={self.folder}", "--include-dashboard=false"]
         command = [*self._blindfold(number), *command]
-        extra = self._environments[number] if number < len(self._environments) else {}
         log = self.folder / f"node{number}.log"
+        for _ in range(_TRIES):
+            node = self._begin(number, command, log)
+            if _is_up(node, log):
+                self._nodes.append(node)
+                return
+            _end(node)
+        raise ClusterError(f"a Ray node did not start; it printed: {log.read_text(errors='replace')[-2000:]}")
+
+    def _begin(self, number: int, command: list[str], log: Path) -> "subprocess.Popen[bytes]":
+        extra = self._environments[number] if number < len(self._environments) else {}
         with log.open("wb") as output:
             # A session of its own, so that ending it ends what it started and nothing else.
-            node = subprocess.Popen(  # noqa: S603 - the command is Ray's own, from this environment
+            return start_child(
                 command,
                 env={**self.environment, **extra},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._nodes.append(node)
-        self._await(node, log)
 
     def _blindfold(self, number: int) -> list[str]:
         """Return the command in front of a node's own that hides a folder from it."""
@@ -125,14 +134,16 @@ class RayCluster:
         hide = 'mount -t tmpfs none "$0" && exec "$@"'
         return ["unshare", "--mount", "sh", "-c", hide, str(folder)]
 
-    def _await(self, node: "subprocess.Popen[bytes]", log: Path) -> None:
-        for _ in range(_START_SECONDS * 5):
-            if b"Ray runtime started" in log.read_bytes():
-                return
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                node.wait(0.2)
-                break
-        raise ClusterError(f"a Ray node did not start; it printed: {log.read_text(errors='replace')[-2000:]}")
+
+def _is_up(node: "subprocess.Popen[bytes]", log: Path) -> bool:
+    """Wait until a node is up; says whether it came to that."""
+    for _ in range(_START_SECONDS * 5):
+        if b"Ray runtime started" in log.read_bytes():
+            return True
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            node.wait(0.2)
+            break
+    return False
 
 
 def _end(node: "subprocess.Popen[bytes]") -> None:

@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -17,6 +16,8 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from elastic.core.errors import ClusterError
+from elastic.stages.owned_folder import make_owned_folder, remove_owned_folder
+from elastic.testing.child_process import start_child
 
 _START_SECONDS = 60
 _STOP_SECONDS = 30
@@ -29,7 +30,8 @@ _PAUSE_SECONDS = 0.2
 class ServerProcess(ABC):
     """Starts a database server when a `with` block begins, and ends exactly this one when it is left.
 
-    Its files lie in a folder that only its user may enter and that is removed in the end. It wants a password.
+    It ends with this process too, also when this one is killed (Linux). Its files are in a folder that only its user
+    may enter and that is removed in the end. It wants a password.
 
         with PostgresServer() as server:
             SqlHook(url=server.url).get_first("select 1")
@@ -105,7 +107,7 @@ class ServerProcess(ABC):
             raise ClusterError(reason)
         # Directly below the folder for temporary files: another user than this one must be able to reach it,
         # and the path of a socket may have about 107 characters.
-        self._folder = Path(tempfile.mkdtemp(prefix="elastic-db-"))
+        self._folder = make_owned_folder()
         try:
             self.give(self._folder)
             self.prepare(self._folder)
@@ -143,7 +145,7 @@ class ServerProcess(ABC):
         """Stop it and remove its files; may be called twice."""
         self._end(self.stop_signal)
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove_owned_folder(self._folder)
             self._folder = None
 
     def call(self, *command: str | Path) -> None:
@@ -174,7 +176,7 @@ class ServerProcess(ABC):
 
     def _started(self, log: Path) -> bool:
         with log.open("wb") as output:
-            self._process = subprocess.Popen(  # noqa: S603 - the command is made here
+            self._process = start_child(
                 self.command(self._place()),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -1,13 +1,17 @@
 """The servers that tests start for themselves."""
 
+import os
 import stat
+import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from elastic.core.errors import ClusterError
 from elastic.hooks import SqlHook
+from elastic.stages.owned_folder import remove_abandoned_folders
 from elastic.testing import MariaDbServer, PostgresServer
 from elastic.testing.server_process import ServerProcess, found_program, program
 
@@ -37,13 +41,47 @@ def listeners_at(port: int) -> list[str]:
 def test_a_server_is_private_and_leaves_nothing_behind(kind: type[ServerProcess]) -> None:
     with kind() as server:
         process, folder = Path(f"/proc/{server.pid}"), folders_of(server)
-        place = next(parent for parent in (folder, *folder.parents) if parent.name.startswith("elastic-db-"))
+        place = next(parent for parent in (folder, *folder.parents) if parent.name.startswith("elastic-"))
         assert stat.S_IMODE(place.stat().st_mode) == 0o700
         command = (process / "cmdline").read_bytes()
         assert server.password.encode() not in command, "what stands on a command line is seen by everybody"
         assert listeners_at(server.port) == [f"0100007F:{server.port:04X}"], "127.0.0.1 and nowhere else"
     assert not process.exists()
     assert not place.exists()
+
+
+KILLED = """
+import os, signal, sys, threading
+from elastic import testing
+from elastic.hooks import SqlHook
+
+def start():
+    server.__enter__()
+
+server = getattr(testing, sys.argv[1])()
+starting = threading.Thread(target=start)
+starting.start()
+starting.join()
+print(server.pid, os.readlink(f"/proc/{server.pid}/cwd"), SqlHook(url=server.url).get_first("select 1")[0], flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_a_server_outlives_the_thread_that_started_it_and_not_the_process(kind: type[ServerProcess]) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, kind.__name__], capture_output=True, text=True, check=False)
+    assert done.returncode == -9, done.stderr
+    pid, folder, answer = done.stdout.split()
+    assert answer == "1", "it is there when its thread has ended"
+    for _ in range(1000):
+        if not Path(f"/proc/{pid}").exists():
+            break
+        threading.Event().wait(0.01)
+    else:
+        os.kill(int(pid), 9)
+        pytest.fail("the server outlives the process that has started it")
+    remove_abandoned_folders()
+    assert not Path(folder).exists(), "the next process has removed what the killed one left"
 
 
 def test_a_server_that_was_killed_under_its_clients_starts_again(kind: type[ServerProcess]) -> None:
