@@ -83,9 +83,9 @@ def redrive(
     archive = Archive.of_environment()
     run_id = archive.find(run)
     found = step_of_run(run_id, archive.record(run_id, step), target)
-    given = found.with_options(**options_of(cluster, workers), home=archive.folder)
+    given = found.with_options(home=archive.folder)
     before = len(archive.letters(run_id, step))
-    result = redrive_run(run_id, given, step_number=step)
+    result = redrive_run(run_id, given, step_number=step, **options_of(cluster, workers))
     left = len(archive.letters(run_id, step))
     print_result(result, output, dead_letters=left)
     if output is Format.TABLE:

@@ -34,7 +34,7 @@ def redrive(run_id: str, step: Step | Flow, *, step_number: int = 0, **options: 
         run_id: The run, the beginning of its id, or `last`.
         step: The flow, or the step, repaired; its source is not read, and its aggregator must be that of the run.
         step_number: Which step of the run.
-        options: As for `Flow.run`.
+        options: As for `Flow.run`; without `cluster` it is the one that the run had.
 
     Raises:
         UnknownRunError: There is no such run.
@@ -46,6 +46,8 @@ def redrive(run_id: str, step: Step | Flow, *, step_number: int = 0, **options: 
     run = Run.reopen(given.options.home, run_id)
     try:
         record = record_of(run, step_number)
+        if options.get("cluster") is None and (cluster := record.manifest.get("cluster")) is not None:
+            given = given.with_options(cluster=cluster)
         letters = list(run.store.letters(step_number))
         given = with_shards(run.run_id, record, given)
         check_root_version(run.run_id, record)

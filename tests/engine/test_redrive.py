@@ -58,6 +58,15 @@ def test_a_repaired_flow_makes_the_result_whole(monkeypatch: pytest.MonkeyPatch)
     assert kept.root == again.root != result.root
 
 
+def test_letters_are_redriven_on_the_cluster_that_the_run_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = numbers().run(**QUICK).run_id
+    repair(monkeypatch)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(elastic.ElasticError, match="nothing answers at 127"):
+        elastic.redrive(run_id, numbers(), cluster="127.0.0.1:1")
+    assert elastic.redrive(run_id, numbers()).value == sum(range(1000))
+
+
 def test_redriving_twice_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     run_id = numbers().run(**QUICK).run_id
     repair(monkeypatch)
