@@ -16,13 +16,23 @@ from elastic.core.heartbeat import Heartbeat
 _SECONDS = struct.Struct("d")
 _PERIOD = 1.0
 
+#: Where Linux shows the files that processes have open.
+_OPENED = Path("/proc")
+
 
 def start_pulse() -> str:
-    """Leave a sign of life of this process once a second, in a new file; returns its path."""
+    """Leave a sign of life of this process once a second, in a new file; returns its path.
+
+    The file stays open: a worker that is killed before anybody has looked at it must leave no file behind, so the file
+    goes now where it can be had by another name (Linux).
+    """
     handle, path = tempfile.mkstemp(prefix="elastic-pulse-")
-    with os.fdopen(handle, "r+b") as file:
-        file.truncate(_SECONDS.size)
-        shared = mmap.mmap(file.fileno(), _SECONDS.size)
+    os.truncate(handle, _SECONDS.size)
+    shared = mmap.mmap(handle, _SECONDS.size)
+    opened = _OPENED / str(os.getpid()) / "fd" / str(handle)
+    if opened.exists():
+        Path(path).unlink()
+        path = str(opened)
     _beat(shared)
     threading.Thread(target=_beat_for_ever, args=(shared,), name="elastic-pulse", daemon=True).start()
     return path
@@ -48,12 +58,13 @@ class Health:
     _workers: dict[str, tuple[int, mmap.mmap]] = field(default_factory=dict)
 
     def watch(self, worker_id: str, process_id: int, pulse: str) -> None:
-        """Watch a worker from now on."""
+        """Watch a worker from now on; one that has ended already is noticed by the calls that it does not answer."""
         path = Path(pulse)
-        with path.open("r+b") as file:
+        with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:
             self._workers[worker_id] = (process_id, mmap.mmap(file.fileno(), _SECONDS.size))
-        # Both processes have it open now, and nobody else needs its name.
-        path.unlink()
+        if not path.is_relative_to(_OPENED):
+            # Both processes have it open now, and nobody else needs its name.
+            path.unlink(missing_ok=True)
 
     def forget(self, worker_id: str) -> None:
         """Watch a worker no more."""

@@ -56,12 +56,15 @@ class WorkerActor:
     def __init__(self) -> None:
         postpone()
 
-    def hello(self) -> tuple[dict[str, str], int]:
-        """Return the versions of this node, and this process's id."""
-        return versions(), os.getpid()
+    def hello(self) -> tuple[dict[str, str], int, str]:
+        """Return the versions of this node, this process's id, and the file of its signs of life; called once.
 
-    def start(self, program: bytes, code: Code, place: tuple[str, str], depot: Any) -> str:
-        """Load the program, and return the file of this process's signs of life; called once.
+        It gives them from now on: loading the program may take long, and a process may freeze at that too.
+        """
+        return versions(), os.getpid(), start_pulse()
+
+    def start(self, program: bytes, code: Code, place: tuple[str, str], depot: Any) -> None:
+        """Load the program; called once.
 
         Args:
             program: What is run, pickled.
@@ -75,7 +78,6 @@ class WorkerActor:
         register_if_needed()
         self._worker = Worker(loaded, node_id=node_id, worker_id=worker_id, cell=Cell(program))
         self._requests = Requests()
-        return start_pulse()
 
     def work(self, call: bytes) -> bytes:
         return encode_reply(self._worker.work(decode_call(call)))
@@ -94,9 +96,9 @@ class StationActor:
     def __init__(self) -> None:
         postpone()
 
-    def hello(self) -> tuple[dict[str, str], int]:
-        """Return the versions of this node, and this process's id."""
-        return versions(), os.getpid()
+    def hello(self) -> tuple[dict[str, str], int, str]:
+        """Return the versions of this node, and this process's id; its signs of life are its answers to `ping`."""
+        return versions(), os.getpid(), ""
 
     def start(self, program: bytes, code: Code, node_id: str, heartbeat: bytes) -> None:
         """Load the program; called once, before any worker is added."""
@@ -109,10 +111,16 @@ class StationActor:
         self._asked: set[asyncio.Future[Reply]] = set()
         self._requests, self._numbers = Requests(), itertools.count(1)
 
-    def add_worker(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> None:
+    def listen(self, worker_id: str, process_id: int, pulse: str) -> None:
+        """Look for signs of life of a worker that is being started."""
+        self._health.watch(worker_id, process_id, pulse)
+
+    def unlisten(self, worker_id: str) -> None:
+        self._health.forget(worker_id)
+
+    def add_worker(self, worker_id: str, worker: Any) -> None:
         self._workers[worker_id] = worker
         self._station.add_worker(worker_id)
-        self._health.watch(worker_id, process_id, pulse)
 
     async def ping(self) -> None:
         """Give a sign of life, and look for those of the workers."""

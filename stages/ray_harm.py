@@ -55,7 +55,7 @@ class RayHarm(Harm):
         if node is None or node.on_master:
             return False
         node.lose_station()
-        for worker in (*node.workers.values(), *node.starting.values()):
+        for worker in node.all_workers():
             ray.kill(worker)
         return True
 

@@ -1,6 +1,8 @@
 """A node of a Ray cluster as the transport sees it: the master's own, and any other."""
 
+import errno
 import itertools
+import logging
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -16,6 +18,7 @@ from elastic.core.errors import NodeRefusedError
 from elastic.core.event import BatchLost, NodeLost, WorkerJoined, WorkerLost
 from elastic.core.heartbeat import Heartbeat
 from elastic.core.program import Program
+from elastic.core.worker_starts import WorkerStarts
 from elastic.stages.health import Health
 from elastic.stages.ray_actor import StationActor, WorkerActor, versions
 from elastic.stages.ray_reason import reason_of
@@ -24,11 +27,10 @@ from elastic.stages.station import GATHER_SECONDS, Station
 from elastic.stages.transport import Arrival
 from elastic.stages.wire import COLLECT, Call, Reply, decode_reply, encode_call
 
+_log = logging.getLogger("elastic.cluster")
+
 #: What Ray must not do: repeat a call, or bring an actor back without what it held. Retries are the ledger's.
 NO_RETRIES = {"max_restarts": 0, "max_task_retries": 0}
-
-#: Workers of a node that may die before they are ready; then the node takes no part.
-_STILLBORN = 3
 
 OnReady = Callable[[Any], list[Arrival]]
 
@@ -65,8 +67,21 @@ class Shipment:
     #: the code beside the driver
     code: Code
     heartbeat: Heartbeat
+    #: decides when a worker may be started
+    starts: WorkerStarts
     #: keeps files for nodes that do not see the folder of the run; None where that is not needed
     depot: Any = None
+
+
+@dataclass(slots=True)
+class Starting:
+    """A worker that is started and not ready: its CPU is not free, its process not up, or its program not loaded."""
+
+    worker: Any
+    #: monotonic seconds
+    began_at: float
+    #: its process has said its first word, and is watched from then on
+    has_spoken: bool = False
 
 
 class RayNode(ABC):
@@ -79,12 +94,13 @@ class RayNode(ABC):
         self.workers: dict[str, Any] = {}
         #: the process of each worker that was ready
         self.process_ids: dict[str, int] = {}
-        #: workers that are started and not ready, because their CPU is not free or their process not up
-        self.starting: dict[str, Any] = {}
+        self.starting: dict[str, Starting] = {}
         #: why the node takes no part; None while it does
         self.refused: NodeRefusedError | None = None
+        #: its station could not be started; the node is to be tried again
+        self.failed = False
         self._shipment, self._watch = shipment, watch
-        self._started = self._stillborn = 0
+        self._started = 0
         #: of the requests for what is held
         self._numbers = itertools.count(1)
 
@@ -101,7 +117,8 @@ class RayNode(ABC):
         started = worker.start.remote(
             self._shipment.pickled, self._shipment.code, (self.node_id, worker_id), self._shipment.depot
         )
-        self.starting[worker_id] = worker
+        self.starting[worker_id] = Starting(worker, time.monotonic())
+        self._watch.pending[hello] = lambda ref: self._on_hello(worker_id, ref)
         self._watch.pending[started] = lambda ref: self._on_started(worker_id, hello, ref)
 
     def forget(self, worker_id: str) -> None:
@@ -110,43 +127,93 @@ class RayNode(ABC):
 
     def close(self) -> None:
         """End all actors of this node."""
-        for worker in (*self.workers.values(), *self.starting.values()):
+        for worker in self.all_workers():
             ray.kill(worker)
         self.workers, self.starting = {}, {}
+
+    def all_workers(self) -> list[Any]:
+        """Return the workers of this node, those among them that are not ready."""
+        return [*self.workers.values(), *(starting.worker for starting in self.starting.values())]
 
     @abstractmethod
     def send(self, call: Call | None) -> None:
         """Give a call to the node, or ask for what its workers hold."""
 
-    @abstractmethod
     def check(self) -> None:
         """Look for signs of life; called about once a second."""
+        now = time.monotonic()
+        for worker_id, starting in list(self.starting.items()):
+            if not starting.has_spoken and self._shipment.starts.is_overdue(self.node_id, starting.began_at, now):
+                # A process that is frozen now is neither up nor gone for Ray, and holds its CPU without end.
+                del self.starting[worker_id]
+                ray.kill(starting.worker)
+                self._shipment.starts.abandoned(self.node_id)
 
     @abstractmethod
     def lose_station(self) -> None:
         """Let the station end, as chaos does."""
 
     @abstractmethod
-    def _add(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> list[Arrival]:
+    def _listen(self, worker_id: str, process_id: int, pulse: str) -> None:
+        """Look for signs of life of a worker from now on."""
+
+    @abstractmethod
+    def _unlisten(self, worker_id: str) -> None:
+        """Look no more for signs of life of a worker that has ended."""
+
+    @abstractmethod
+    def _add(self, worker_id: str, worker: Any) -> list[Arrival]:
         """Let a worker that is ready take part, at once or once its station knows of it."""
 
     def _actor(self, kind: type, **options: Any) -> Any:
         there = NodeAffinitySchedulingStrategy(node_id=self.ray_id, soft=False)
         return ray.remote(kind).options(scheduling_strategy=there, **NO_RETRIES, **options).remote()
 
-    def _on_started(self, worker_id: str, hello: Any, started: Any) -> list[Arrival]:
-        worker = self.starting.pop(worker_id, None)
-        if worker is None:
+    def _on_hello(self, worker_id: str, hello: Any) -> list[Arrival]:
+        starting = self.starting.get(worker_id)
+        if starting is None:
             return []
         try:
-            process_id, pulse = _greeted(hello, started, self.node_id)
+            process_id, pulse = _greeted(hello, self.node_id)
         except NodeRefusedError as refused:
-            self._stillborn += 1
-            if self._stillborn >= _STILLBORN or not died(refused):
-                self.refused = refused
+            self.refused = refused
+        except ray.exceptions.RayError:
+            # What its start ended with says more.
+            pass
+        else:
+            starting.has_spoken = True
+            self._shipment.starts.spoke(self.node_id, starting.began_at, time.monotonic())
+            self.process_ids[worker_id] = process_id
+            self._listen(worker_id, process_id, pulse)
+        return []
+
+    def _on_started(self, worker_id: str, hello: Any, started: Any) -> list[Arrival]:
+        if worker_id in self.starting and not self.starting[worker_id].has_spoken:
+            # Both answers may come in one; the versions are looked at first.
+            self._on_hello(worker_id, hello)
+        starting = self.starting.pop(worker_id, None)
+        if starting is None or self.refused is not None:
             return []
-        self.workers[worker_id], self.process_ids[worker_id] = worker, process_id
-        return self._add(worker_id, worker, process_id, pulse)
+        try:
+            ray.get(started)
+        except ray.exceptions.RayError as error:
+            self._unlisten(worker_id)
+            self._on_failure(error, starting.began_at)
+            return []
+        self._shipment.starts.succeeded(self.node_id)
+        self.workers[worker_id] = starting.worker
+        return self._add(worker_id, starting.worker)
+
+    def _on_failure(self, error: Exception, began_at: float) -> bool:
+        """Take in why a process of this node did not start; says whether it may be tried again."""
+        said = _said_by(error)
+        if said is not None:
+            self.refused = self.refused or NodeRefusedError(self.node_id, said)
+            return False
+        reason = reason_of(error)
+        pause = self._shipment.starts.failed(self.node_id, reason, began_at, time.monotonic())
+        _log.info("a process of node %s did not start (%s); another try in %g s", self.node_id, reason, pause)
+        return True
 
     def _joined(self, worker_id: str) -> WorkerJoined:
         return WorkerJoined(self.node_id, worker_id, self.on_master)
@@ -164,6 +231,7 @@ class LocalNode(RayNode):
         self._collections: list[_Collection] = []
 
     def check(self) -> None:
+        super().check()
         self._health.check()
         self._collections = [collection for collection in self._collections if not collection.is_sent]
         for collection in self._collections:
@@ -227,9 +295,14 @@ class LocalNode(RayNode):
         self.workers.pop(worker_id, None)
         return [WorkerLost(self.node_id, worker_id, reason)]
 
-    def _add(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> list[Arrival]:
-        self._station.add_worker(worker_id)
+    def _listen(self, worker_id: str, process_id: int, pulse: str) -> None:
         self._health.watch(worker_id, process_id, pulse)
+
+    def _unlisten(self, worker_id: str) -> None:
+        self._health.forget(worker_id)
+
+    def _add(self, worker_id: str, worker: Any) -> list[Arrival]:
+        self._station.add_worker(worker_id)
         return [self._joined(worker_id)]
 
 
@@ -260,6 +333,7 @@ class RemoteNode(RayNode):
         #: monotonic seconds of the station's last sign of life; None before the first
         self._heard_at: float | None = None
         self._pinged = self._closed = False
+        self._began_at = time.monotonic()
         self._station = self._actor(StationActor, num_cpus=0)
         hello = self._station.hello.remote()
         heartbeat = cloudpickle.dumps(shipment.heartbeat)
@@ -281,7 +355,11 @@ class RemoteNode(RayNode):
         ray.kill(self._station)
 
     def check(self) -> None:
+        super().check()
         if self._heard_at is None:
+            if self._shipment.starts.is_overdue(self.node_id, self._began_at, time.monotonic()):
+                self._shipment.starts.abandoned(self.node_id)
+                self.failed = True
             return
         silence = time.monotonic() - self._heard_at
         if self._shipment.heartbeat.is_lost("station", silence):
@@ -301,10 +379,13 @@ class RemoteNode(RayNode):
 
     def _on_station(self, hello: Any, started: Any) -> list[Arrival]:
         try:
-            _greeted(hello, started, self.node_id)
+            _greeted(hello, self.node_id)
+            ray.get(started)
             self._heard_at = time.monotonic()
         except NodeRefusedError as refused:
             self.refused = refused
+        except ray.exceptions.RayError as error:
+            self.failed = not self._closed and self._on_failure(error, self._began_at)
         return []
 
     def _on_answer(self, ref: Any) -> list[Arrival]:
@@ -321,8 +402,21 @@ class RemoteNode(RayNode):
         reason = f"the station of node {self.node_id} is gone: {reason_of(error)}"
         return [] if self._closed else [NodeLost(self.node_id, reason)]
 
-    def _add(self, worker_id: str, worker: Any, process_id: int, pulse: str) -> list[Arrival]:
-        added = self._station.add_worker.remote(worker_id, worker, process_id, pulse)
+    def _listen(self, worker_id: str, process_id: int, pulse: str) -> None:
+        self._watch.pending[self._station.listen.remote(worker_id, process_id, pulse)] = self._on_heard
+
+    def _unlisten(self, worker_id: str) -> None:
+        self._watch.pending[self._station.unlisten.remote(worker_id)] = self._on_heard
+
+    def _on_heard(self, ref: Any) -> list[Arrival]:
+        try:
+            ray.get(ref)
+        except ray.exceptions.RayError as error:
+            return self._lost(error)
+        return []
+
+    def _add(self, worker_id: str, worker: Any) -> list[Arrival]:
+        added = self._station.add_worker.remote(worker_id, worker)
         self._watch.pending[added] = lambda ref: self._on_added(worker_id, ref)
         return []
 
@@ -335,36 +429,35 @@ class RemoteNode(RayNode):
         return [self._joined(worker_id)] if worker_id in self.workers else []
 
 
-def died(refused: NodeRefusedError) -> bool:
-    """Say whether a node is refused because a process of it ended, which may go better another time."""
-    return refused.reason.startswith("its process")
-
-
-def _greeted(hello: Any, started: Any, node_id: str) -> tuple[int, Any]:
-    """Return the process id of an actor that was started, and what its start gave.
+def _greeted(hello: Any, node_id: str) -> tuple[int, str]:
+    """Return the process id of an actor, and the file of its signs of life.
 
     Raises:
-        NodeRefusedError: It did not start, or its versions are others.
+        NodeRefusedError: Its versions are others.
+        RayError: It did not answer.
     """
-    try:
-        theirs, process_id = ray.get(hello)
-        for name, ours in versions().items():
-            if theirs[name] != ours:
-                reason = f"it has {name} {theirs[name]} and this one {ours}; install the same version on all nodes"
-                raise NodeRefusedError(node_id, reason)
-        return process_id, ray.get(started)
-    except ray.exceptions.RayError as error:
-        raise NodeRefusedError(node_id, _why_not(error)) from error
+    theirs, process_id, pulse = ray.get(hello)
+    for name, ours in versions().items():
+        if theirs[name] != ours:
+            reason = f"it has {name} {theirs[name]} and this one {ours}; install the same version on all nodes"
+            raise NodeRefusedError(node_id, reason)
+    return process_id, pulse
 
 
-def _why_not(error: Exception) -> str:
-    """Return why a worker did not start: what its process raised, where that is known."""
-    if isinstance(error, ray.exceptions.ActorUnavailableError):
-        return reason_of(error)
+#: Errors of the system that may be over a moment later.
+_PASSING = (errno.EAGAIN, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC)
+
+
+def _said_by(error: Exception) -> str | None:
+    """Return what a process raised as it started, which it would raise again; None when it ended without a word."""
+    if not isinstance(error, ray.exceptions.RayTaskError | ray.exceptions.ActorDiedError):
+        return None
     cause = getattr(error, "cause", None)
+    if isinstance(cause, ray.exceptions.RayError | MemoryError) or getattr(cause, "errno", None) in _PASSING:
+        return None
     if cause is not None:
         said = f"{type(cause).__name__}: {cause}".splitlines()[0]
     else:
         lines = [line.strip() for line in str(error).splitlines() if "Error: " in line and "ray." not in line]
         said = lines[-1] if lines else ""
-    return f"a worker could not start there ({said.rstrip('.')})" if said else reason_of(error)
+    return f"a worker could not start there ({said.rstrip('.')})" if said else None

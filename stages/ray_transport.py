@@ -2,8 +2,7 @@
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from functools import cached_property
 from typing import Any
 
@@ -14,11 +13,12 @@ from elastic.core.errors import NoWorkerError, UsageError
 from elastic.core.event import NodeLost
 from elastic.core.program import Program
 from elastic.core.sharding import ShardedAggregator
+from elastic.core.worker_starts import WorkerStarts
 from elastic.stages.harm import Harm
 from elastic.stages.ray_cluster import connect
 from elastic.stages.ray_depot import DepotActor
 from elastic.stages.ray_harm import RayHarm
-from elastic.stages.ray_node import NO_RETRIES, LocalNode, RayNode, RemoteNode, Shipment, Watch, died
+from elastic.stages.ray_node import NO_RETRIES, LocalNode, RayNode, RemoteNode, Shipment, Watch
 from elastic.stages.ray_program import can_pickle, pickled_program
 from elastic.stages.ray_reduction import RayReduction
 from elastic.stages.ray_roster import Roster, cpus_of
@@ -27,9 +27,6 @@ from elastic.stages.transport import Arrival, Limits, Transport
 from elastic.stages.wire import Call
 
 _log = logging.getLogger("elastic.cluster")
-
-#: How often a node is tried again whose processes end as they start.
-_TRIES = 2
 
 #: Seconds between two looks at which nodes the cluster has.
 _LOOK_SECONDS = 1.0
@@ -46,21 +43,21 @@ class RayTransport(Transport):
     """
 
     def __init__(self, cluster: str, limits: Limits) -> None:
-        connect(cluster, cpus=limits.workers)
+        connect(cluster, cpus=limits.workers, start_timeout=limits.start_timeout)
         self._limits = limits
         self._own_ray_id = ray.get_runtime_context().get_node_id()
         self._nodes: dict[str, RayNode] = {}
         self._refused: dict[str, str] = {}
-        #: how often a node was tried whose processes ended as they started
-        self._tries: Counter[str] = Counter()
+        #: the nodes that the cluster had at the last look
+        self._alive: Set[str] = frozenset()
         self._watch = Watch()
         self._roster = Roster(limits.heartbeat)
-        self._looked_at = self._worked_at = 0.0
+        self._looked_at = 0.0
         self.node_id = next(_name(node) for node in ray.nodes() if node["NodeID"] == self._own_ray_id)
 
     def open(self, program: Program) -> None:
         self._program, self._pickled = program, _pickled(program)
-        self._worked_at = time.monotonic()
+        self._starts = WorkerStarts(self._limits.start_timeout, time.monotonic())
         self._look()
 
     def send(self, node_id: str, call: Call | None) -> None:
@@ -75,8 +72,8 @@ class RayTransport(Transport):
         if now - self._looked_at >= _LOOK_SECONDS:
             self._look()
         if any(node.workers for node in self._nodes.values()):
-            self._worked_at = now
-        elif arrivals == [] and now - self._worked_at > self._limits.start_timeout and self._roster.answers():
+            self._starts.worked(now)
+        elif self._starts.is_hopeless(now) and self._roster.answers():
             raise NoWorkerError(self._shortage())
         return arrivals + self._refuse()
 
@@ -101,6 +98,7 @@ class RayTransport(Transport):
         """Look for signs of life, and start workers on nodes that have CPUs and no workers for them."""
         self._looked_at = time.monotonic()
         alive = {_name(node): node for node in self._roster.nodes()}
+        self._alive = alive.keys()
         for node_id, present in self._nodes.items():
             present.check()
             if node_id not in alive:
@@ -109,19 +107,21 @@ class RayTransport(Transport):
             self._start(alive)
 
     def _start(self, alive: dict[str, dict[str, Any]]) -> None:
+        now = time.monotonic()
         for node_id, node in sorted(alive.items()):
-            if node_id not in self._nodes and node_id not in self._refused:
+            if node_id not in {**self._nodes, **self._refused} and self._starts.may_start(node_id, now):
                 own = node["NodeID"] == self._own_ray_id
                 kind = LocalNode if own else RemoteNode
                 self._nodes[node_id] = kind(node_id, node["NodeID"], self._shipment(own=own), self._watch)
-        known = [(node, alive[node_id]) for node_id, node in self._nodes.items() if node_id in alive]
+        ready = {node_id: node for node_id, node in self._nodes.items() if self._starts.may_start(node_id, now)}
+        known = [(node, alive[node_id]) for node_id, node in ready.items() if node_id in alive]
         for chosen in _share([(node, cpus_of(facts) - node.size) for node, facts in known], self._left()):
             chosen.start_worker()
 
     def _shipment(self, *, own: bool) -> Shipment:
         needs_depot = isinstance(self._program.aggregator, ShardedAggregator) and not own
         code, depot = self._near if own else self._far, self._depot if needs_depot else None
-        return Shipment(self._program, self._pickled, code, self._limits.heartbeat, depot)
+        return Shipment(self._program, self._pickled, code, self._limits.heartbeat, self._starts, depot)
 
     @cached_property
     def _depot(self) -> Any:
@@ -146,18 +146,23 @@ class RayTransport(Transport):
         return max(0, self._limits.workers - sum(node.size for node in self._nodes.values()))
 
     def _refuse(self) -> list[Arrival]:
-        """Leave out nodes that cannot take part, and tell of those that did; an error when none is left."""
+        """Leave out nodes that cannot take part, and tell of those that did; an error when none is left.
+
+        A node whose station could not be started is forgotten too, and tried again after a pause.
+        """
         refused = [node for node in self._nodes.values() if node.refused is not None]
-        for node in refused:
+        failed = [node for node in self._nodes.values() if node.refused is None and node.failed]
+        for node in (*refused, *failed):
             self._forget(node.node_id)
-            if node.refused is None or (died(node.refused) and self._tries[node.node_id] < _TRIES):
-                self._tries[node.node_id] += 1
-                continue
+        for node in refused:
             self._refused[node.node_id] = str(node.refused)
             _log.warning("%s", node.refused)
-            if not self._nodes:
+            if node.refused is not None and not self._nodes and self._refused.keys() >= self._alive:
                 raise node.refused
-        return [NodeLost(node.node_id, str(node.refused)) for node in refused]
+        return [
+            *(NodeLost(node.node_id, str(node.refused)) for node in refused),
+            *(NodeLost(node.node_id, "its station could not be started") for node in failed),
+        ]
 
     def _forget(self, node_id: str) -> None:
         node = self._nodes.pop(node_id, None)
@@ -166,6 +171,11 @@ class RayTransport(Transport):
 
     def _shortage(self) -> str:
         """Say what the cluster has, when none of it is to be had."""
+        if self._starts.deaths is not None:
+            return (
+                f"no worker could be started within {self._limits.start_timeout:g} s: {self._starts.deaths}; find out "
+                "what ends them (the log of Ray, the memory of the nodes, machines that are taken back)"
+            )
         nodes = self._roster.nodes()
         total, free = ray.cluster_resources().get("CPU", 0), ray.available_resources().get("CPU", 0)
         return (

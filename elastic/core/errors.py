@@ -17,8 +17,8 @@
     │   └── UnknownRunError (LookupError)
     ├── ClusterError                     a cluster cannot be reached or used
     │   ├── ClusterLostError             the cluster's head does not answer any more
-    │   ├── NodeRefusedError             a node runs other versions
-    │   └── NoWorkerError (TimeoutError) no CPU came free in time
+    │   ├── NodeRefusedError             a node runs other versions, or cannot load the program
+    │   └── NoWorkerError (TimeoutError) no CPU came free in time, or all workers died as they started
     ├── EntryError                       the user's function failed on an entry
     ├── StepFailedError                  a step ended in error
     │   ├── StepInterruptedError         somebody stopped it

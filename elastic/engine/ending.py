@@ -6,6 +6,7 @@ from elastic.core.errors import (
     ElasticError,
     EntryError,
     FencedError,
+    NoWorkerError,
     StepFailedError,
     StepInterruptedError,
     StepSuspendedError,
@@ -15,7 +16,7 @@ from elastic.core.instruction import Fail
 from elastic.core.step import StepState
 
 #: Errors of the disk and of the cluster, and those among them after which the step cannot go on.
-_NOT_ITS_FAULT = (StoreError, ClusterLostError)
+_NOT_ITS_FAULT = (StoreError, ClusterLostError, NoWorkerError)
 _FOR_GOOD = (CorruptStoreError, FencedError)
 
 

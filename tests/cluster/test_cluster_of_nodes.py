@@ -195,7 +195,7 @@ def test_a_flow_starts_inside_a_ray_task_that_holds_a_cpu_itself(ray_nodes: RayC
     assert told == {"value": sum(range(1000)), "entries": 1000}
 
 
-def test_a_cluster_without_a_free_cpu_is_an_error_that_says_what_it_has(ray_nodes: RayCluster, tmp_path: Path) -> None:
+def test_a_run_on_a_cluster_without_a_free_cpu_is_suspended_and_says_what_it_has(ray_nodes: RayCluster, tmp_path: Path) -> None:
     told = drive(
         tmp_path, ray_nodes, """
         import json, os
@@ -213,10 +213,11 @@ def test_a_cluster_without_a_free_cpu_is_an_error_that_says_what_it_has(ray_node
         try:
             elastic.from_range(10).aggregate("sum").run(start_timeout=2)
         except elastic.ElasticError as error:
-            print(json.dumps({"kind": type(error).__name__, "text": str(error)}))
+            kinds = [type(error).__name__, type(error.__cause__).__name__]
+            print(json.dumps({"kinds": kinds, "text": str(error)}))
         """,
     )  # fmt: skip
-    assert told["kind"] == "NoWorkerError"
+    assert told["kinds"] == ["StepSuspendedError", "NoWorkerError"]
     assert "2 node(s) with 2 CPU(s), of which 0 are free" in told["text"]
 
 

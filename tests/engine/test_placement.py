@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import elastic
-from elastic.core.errors import NoWorkerError, UsageError
+from elastic.core.errors import NoWorkerError, StepSuspendedError, UsageError
 from elastic.core.placement import Candidate, Placement
 from elastic.engine.placement import (
     PLACEMENTS,
@@ -119,10 +119,13 @@ def test_a_placement_that_does_what_it_must_not_ends_the_step_with_a_sentence(
 
 
 @pytest.mark.parametrize("placement", ["workers_only", answering(None)], ids=["workers_only", "none for ever"])
-def test_a_placement_that_never_chooses_ends_the_step_with_a_sentence(placement: Any) -> None:
+def test_a_placement_that_never_chooses_suspends_the_step_with_a_sentence(placement: Any) -> None:
     expected = r"placement \w+ let all chunks wait for 0\.5 s and the only nodes are inline; add a node"
-    with pytest.raises(NoWorkerError, match=expected):
+    with pytest.raises(StepSuspendedError, match=expected) as suspended:
         elastic.from_range(5).run(cluster="inline", placement=placement, start_timeout=0.5)
+    assert isinstance(suspended.value.__cause__, NoWorkerError)
+    with pytest.raises(NoWorkerError, match=expected):
+        elastic.from_range(5).run(cluster="inline", placement=placement, start_timeout=0.5, durability="off")
 
 
 def test_a_placement_that_declines_now_and_then_only_slows_the_step_down() -> None:

@@ -36,7 +36,10 @@ class Amount:
 AMOUNTS = {
     "short": Amount(seeds=80, errands=20, stride=61),
     "full": Amount(
-        seeds=1200, errands=600, stride=1, aims=Aims(workers=100, nodes=20, masters=20, heads=6, times=2, seconds=3600)
+        seeds=1200,
+        errands=600,
+        stride=1,
+        aims=Aims(workers=100, nodes=20, masters=20, heads=6, starts=500, times=2, seconds=7200),
     ),
 }
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from elastic.core.errors import ClusterError
 from elastic.testing import RayCluster
-from tests.faults import freezing, killing, misfortune, misuse
+from tests.faults import freezing, killing, misfortune, misuse, starting
 from tests.faults.partition import divide
 from tests.faults.siege import Attacks, Order, Siege
 
 #: What can be done one by one, in this order.
-PARTS = ("disk", "kill", "freeze", "answers", "memory", "cut", "head")
+PARTS = ("disk", "kill", "start", "freeze", "answers", "memory", "cut", "head")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Aims:
     nodes: int = 0
     masters: int = 0
     heads: int = 0
+    #: any worker, also one that is starting
+    starts: int = 0
     #: of each of the others
     times: int = 0
     #: until no new attack begins
@@ -35,7 +37,7 @@ class Aims:
 
 
 #: What is killed in one run, at most; then another one begins.
-_WORKERS, _NODES, _MASTERS, _HEADS = 50, 10, 10, 4
+_WORKERS, _NODES, _MASTERS, _HEADS, _STARTS = 50, 10, 10, 4, 17
 
 
 class Campaign:
@@ -58,6 +60,7 @@ class Campaign:
         doing = {
             "disk": self._without_cluster,
             "kill": self._kill,
+            "start": self._kill_any,
             "freeze": self._freeze,
             "answers": self._lose_answers,
             "memory": self._overfill,
@@ -82,6 +85,13 @@ class Campaign:
             while self._wants("master killed", aims.masters):
                 count = min(_MASTERS, aims.masters - done["master killed"])
                 killing.kill_masters(self._siege(cluster, "masters killed", 20_000), count, self._until)
+
+    def _kill_any(self) -> None:
+        aims, options = self._aims, {"heartbeat": starting.HEARTBEAT}
+        with self._cluster() as cluster:
+            while (done := starting.kills(self.attacks)) < aims.starts and self._goes_on():
+                siege = self._siege(cluster, "any worker", 20_000, options=options)
+                starting.storm(siege, min(_STARTS, aims.starts - done), self._until)
 
     def _freeze(self) -> None:
         options = {"heartbeat": freezing.HEARTBEAT}

@@ -12,6 +12,7 @@ _UNKNOWN = (
     "call lost",
     "answer lost",
     "worker killed",
+    "any worker killed, at work",
     "worker killed, calls repeated by Ray",
     "process of a task killed",
     "worker out of memory, ended by Ray",

@@ -73,6 +73,8 @@ class Siege:
         self.cluster, self.home, self.order, self.attacks, self.name = cluster, home, order, attacks, name
         self.dice = random.Random(f"{seed} {name}")
         self.is_resumed = False
+        #: what the driver printed, once it has ended
+        self._printed: tuple[str, str] | None = None
 
     def begin(self, **environment: str) -> None:
         """Start the first master."""
@@ -144,7 +146,10 @@ class Siege:
         """Wait for the end of the run, and judge its answer; returns the ledger's counters."""
         if hurry:
             self.hurry()
-        code, output, errors = self.ended()
+        return self.judge(*self.ended())
+
+    def judge(self, code: int, output: str, errors: str) -> dict[str, Any]:
+        """Judge the answer of a run that has ended; returns the ledger's counters."""
         lines = [line for line in output.splitlines() if line.startswith("{")]
         self.attacks.runs += 1
         if code != 0 or not lines:
@@ -165,14 +170,15 @@ class Siege:
         return counters
 
     def ended(self) -> tuple[int, str, str]:
-        """Wait for the end of the driver, and return its exit code and what it printed."""
-        try:
-            output, errors = self.driver.communicate(timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.driver.kill()
-            output, errors = self.driver.communicate()
-            self.wrong(f"does not come to its end: {self.where()}")
-        return self.driver.returncode, output, errors
+        """Wait for the end of the driver, and return its exit code and what it printed; may be called again."""
+        if self._printed is None:
+            try:
+                self._printed = self.driver.communicate(timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.driver.kill()
+                self._printed = self.driver.communicate()
+                self.wrong(f"does not come to its end: {self.where()}")
+        return self.driver.returncode, *self._printed
 
     def where(self) -> str:
         """Say what is alive of the cluster."""
@@ -185,6 +191,7 @@ class Siege:
     def _start(self, how: str, environment: dict[str, str]) -> "subprocess.Popen[str]":
         self.home.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, str(DRIVER), how, str(self.home), self.order.text()]
+        self._printed = None
         # Of its own group, so that ending it ends nothing else.
         return subprocess.Popen(
             command, env={**self.cluster.environment, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
