@@ -195,7 +195,7 @@ def test_a_flow_starts_inside_a_ray_task_that_holds_a_cpu_itself(ray_nodes: RayC
     assert told == {"value": sum(range(1000)), "entries": 1000}
 
 
-def test_a_run_on_a_cluster_without_a_free_cpu_is_suspended_and_says_what_it_has(ray_nodes: RayCluster, tmp_path: Path) -> None:
+def test_a_run_without_a_free_cpu_is_suspended_and_says_what_there_is(ray_nodes: RayCluster, tmp_path: Path) -> None:
     told = drive(
         tmp_path, ray_nodes, """
         import json, os

@@ -153,7 +153,8 @@ def test_only_frames_of_files_are_read_ahead(tmp_path: Path, noted: Noted) -> No
 def test_a_run_of_many_chunks_has_the_words_of_a_loop_and_leaves_no_thread(tmp_path: Path) -> None:
     text = "".join([f"{number} {number % 7}\n" for number in range(20_000)])
     (tmp_path / "text").write_text(text)
-    result = elastic.read_text(tmp_path / "text", chunk_bytes=1 << 10).words().aggregate(FrameCount()).run(cluster="inline")
+    words = elastic.read_text(tmp_path / "text", chunk_bytes=1 << 10).words()
+    result = words.aggregate(FrameCount()).run(cluster="inline")
     assert result.chunks > 100
     assert result.value["count"].sum() == len(text.split())
     assert dict(result.value.iter_rows())["3"] == text.split().count("3")
