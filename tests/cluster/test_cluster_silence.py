@@ -1,13 +1,16 @@
-"""Processes that are frozen are noticed by their silence, ended and replaced."""
+"""Processes that are frozen, or end, whenever it happens, are noticed, ended and replaced."""
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cluster_driver import RENDEZVOUS, printed_by, run_driver
 
 import elastic
+from elastic.core.errors import StepSuspendedError
 from elastic.testing import RayCluster
 
 pytestmark = pytest.mark.cluster
@@ -21,14 +24,56 @@ def freeze_once(flag: str, number: int) -> int:
 
 
 def test_a_frozen_worker_is_ended_and_its_chunks_are_done_again(embedded_ray: None, tmp_path: Path) -> None:
-    from functools import partial
-
     flow = elastic.from_range(1000, chunk_size=10).map(partial(freeze_once, str(tmp_path / "flag"))).aggregate("sum")
     result = flow.run(cluster="local", heartbeat=elastic.Heartbeat(timeout=5))
     assert result.value == sum(range(1000))
     assert result.counters["workers_lost"] >= 1, (
         "and others, if the machine is so busy that they say nothing for a while"
     )
+
+
+class Struck:
+    """Sends a signal to each worker that loads it, as long as a file is there; with `once` to the first."""
+
+    def __init__(self, number: int, flag: Path, *, once: bool) -> None:
+        self.number, self.flag, self.once = number, flag, once
+
+    def __reduce__(self) -> Any:
+        return loaded, (self.number, str(self.flag), self.once, os.getpid())
+
+
+def loaded(number: int, flag: str, once: bool, driver: int) -> Struck:
+    if Path(flag).exists() and os.getpid() != driver:
+        if once:
+            Path(flag).unlink()
+        os.kill(os.getpid(), number)
+    return Struck(number, Path(flag), once=once)
+
+
+def plus(struck: Struck, number: int) -> int:
+    return number
+
+
+@pytest.mark.timeout(600)
+def test_a_worker_that_freezes_as_it_starts_is_replaced(embedded_ray: None, tmp_path: Path) -> None:
+    (tmp_path / "flag").touch()
+    struck = Struck(signal.SIGSTOP, tmp_path / "flag", once=True)
+    flow = elastic.from_range(1000, chunk_size=10).map(partial(plus, struck)).aggregate("sum")
+    result = flow.run(cluster="local", workers=1, heartbeat=elastic.Heartbeat(timeout=5), start_timeout=180)
+    assert result.value == sum(range(1000))
+    assert not (tmp_path / "flag").exists()
+
+
+@pytest.mark.timeout(600)
+def test_a_run_whose_workers_all_die_as_they_start_is_suspended_and_goes_on(embedded_ray: None, tmp_path: Path) -> None:
+    (tmp_path / "flag").touch()
+    struck = Struck(signal.SIGKILL, tmp_path / "flag", once=False)
+    flow = elastic.from_range(1000, chunk_size=10).map(partial(plus, struck)).aggregate("sum")
+    with pytest.raises(StepSuspendedError, match=r"died as they started.*its process died") as suspended:
+        flow.run(cluster="local", start_timeout=30)
+    assert "refused" not in str(suspended.value)
+    (tmp_path / "flag").unlink()
+    assert elastic.resume("last", flow, cluster="local", start_timeout=180).value == sum(range(1000))
 
 
 DRIVER = """

@@ -15,7 +15,10 @@ _FREEZES = 5
 HEARTBEAT = 8
 
 #: Of processes that Ray has for workers: their commands before, and after they know what they are.
-_BOOTING, _WORKER, _OTHERS = b"default_worker.py", b"WorkerActor", (b"StationActor", b"DepotActor", b"IDLE")
+_BOOTING, _WORKER = b"default_worker.py", b"WorkerActor"
+
+#: Others whose commands have these words in them as well; a raylet's has that of its workers.
+_OTHERS = (b"/raylet/raylet\0", b"StationActor", b"DepotActor", b"IDLE")
 
 
 def storm(siege: Siege, count: int, until: float) -> None:
