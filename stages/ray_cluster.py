@@ -35,7 +35,7 @@ _MARKS = (b":job_id:", b":actor_name:", b":task_name:")
 #: Guards Ray's connection of this process: only one thread at a time may make it.
 _lock = threading.Lock()
 
-#: The start of an embedded Ray that has not come to its end, or whose end nobody has seen.
+#: The start of an embedded Ray, or the way into a cluster, that has not come to its end or whose end nobody has seen.
 _starts: "list[Future[None]]" = []
 
 
@@ -47,7 +47,7 @@ def connect(cluster: str, *, cpus: int | None = None, start_timeout: float = Set
     Args:
         cluster: `local` for an embedded Ray, `auto` for a cluster on this machine, or `host:port`.
         cpus: CPUs of an embedded Ray; None for all of this machine.
-        start_timeout: Seconds in which an embedded Ray must have started.
+        start_timeout: Seconds in which an embedded Ray must have started, or a cluster have taken this process in.
 
     Raises:
         ClusterError: The cluster cannot be reached, or this process was forked from one that is connected.
@@ -66,7 +66,9 @@ def connect(cluster: str, *, cpus: int | None = None, start_timeout: float = Set
         if cluster == "local":
             _start(cpus, start_timeout, ends_at)
         else:
-            _join(cluster)
+            _join(cluster, start_timeout, ends_at)
+        # What an impatient caller has left may lead to another cluster.
+        _check_same(cluster)
     finally:
         _lock.release()
 
@@ -134,7 +136,10 @@ def _start(cpus: int | None, start_timeout: float, ends_at: float) -> None:
         began_at = time.monotonic()
         if not _starts:
             _starts.append(call_in_lasting_thread(lambda: _init(cpus)))
-        error = _awaited(_starts[0], start_timeout, ends_at)
+        try:
+            error = _awaited(_starts[0], ends_at)
+        except TimeoutError:
+            raise _slow(start_timeout) from None
         if error is None:
             _end_on_sigterm()
             return
@@ -145,12 +150,13 @@ def _start(cpus: int | None, start_timeout: float, ends_at: float) -> None:
     raise ClusterError(f"Ray could not be started on this machine{said}.") from error
 
 
-def _awaited(start: "Future[None]", start_timeout: float, ends_at: float) -> BaseException | None:
-    """Return the error of a start; None when it succeeded."""
-    try:
-        error = start.exception(max(0.0, ends_at - time.monotonic()))
-    except TimeoutError:
-        raise _slow(start_timeout) from None
+def _awaited(start: "Future[None]", ends_at: float) -> BaseException | None:
+    """Return the error of a start; None when it succeeded.
+
+    Raises:
+        TimeoutError: It has not come to its end.
+    """
+    error = start.exception(max(0.0, ends_at - time.monotonic()))
     _starts.remove(start)
     return error
 
@@ -238,20 +244,35 @@ def has_printed(logs: Path) -> bool:
     return False
 
 
-def _join(address: str) -> None:
+def _join(address: str, start_timeout: float, ends_at: float) -> None:
     where = "on this machine" if address == "auto" else f"at {address}"
     try:
         # For `auto`, Ray may find an address that nobody listens at any more, when a node outlives its head, and would
         # then ask it for minutes. It has no public function that tells the address.
         _check_answers(canonicalize_bootstrap_address("auto") if address == "auto" else address)
-        ray.init(address=address, logging_level=logging.ERROR)
+        if not _starts:
+            # In a thread of its own: Ray takes a driver in when it has a worker for it, and waits for that without end.
+            _starts.append(call_in_lasting_thread(lambda: _init_at(address)))
+        error = _awaited(_starts[0], ends_at)
+        if error is not None:
+            raise error
     except UsageError:
         raise
+    except TimeoutError:
+        raise ClusterError(
+            f"the Ray cluster {where} has not taken this process in within {start_timeout:g} s; see whether its nodes "
+            "can start workers (`ray status`), or wait longer with start_timeout."
+        ) from None
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ClusterError(
             f"no Ray cluster could be reached {where} ({_first_line(error)}); "
             "start one with `ray start --head`, set RAY_AUTH_TOKEN if it wants a token, or use cluster='local'."
         ) from error
+    _end_on_sigterm()
+
+
+def _init_at(address: str) -> None:
+    ray.init(address=address, logging_level=logging.ERROR, ignore_reinit_error=True)
 
 
 def _check_answers(address: str | None) -> None:

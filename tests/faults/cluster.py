@@ -88,7 +88,7 @@ class Campaign:
 
     def _kill_any(self) -> None:
         aims, options = self._aims, {"heartbeat": starting.HEARTBEAT}
-        with self._cluster() as cluster:
+        with self._cluster(starting.IMPATIENT) as cluster:
             while (done := starting.kills(self.attacks)) < aims.starts and self._goes_on():
                 siege = self._siege(cluster, "any worker", 20_000, options=options)
                 starting.storm(siege, min(_STARTS, aims.starts - done), self._until)

@@ -8,6 +8,12 @@ from tests.faults.siege import SUSPENDED, Attacks, Siege, command_of, members, p
 #: Seconds between two strikes.
 _BETWEEN = (0.8, 3.0)
 
+#: Seconds in which there must be something at work after a start.
+_DROUGHT = 90
+
+#: How soon Ray finds that a process has died before it knew of it: after a minute, by itself.
+IMPATIENT = {"RAY_worker_register_timeout_seconds": "15"}
+
 #: One strike of so many freezes.
 _FREEZES = 5
 
@@ -25,6 +31,8 @@ def storm(siege: Siege, count: int, until: float) -> None:
     """Kill or freeze any worker every 0.8 to 3 seconds, also those that are starting; resume what is suspended."""
     began = kills(siege.attacks)
     siege.begin()
+    # Ray lets no driver in before it has a worker for it, and then waits for that one alone.
+    siege.wait_for_work(min(until, time.monotonic() + _DROUGHT))
     frozen: set[int] = set()
     seen: set[int] = set()
     while kills(siege.attacks) - began < count and time.monotonic() < until:
@@ -54,6 +62,7 @@ def _resumed(siege: Siege) -> bool:
         return False
     siege.attacks.done["run suspended, and resumed"] += 1
     siege.resume()
+    siege.wait_for_work(time.monotonic() + _DROUGHT)
     return True
 
 
