@@ -1,6 +1,5 @@
 """A node of a Ray cluster as the transport sees it: the master's own, and any other."""
 
-import errno
 import itertools
 import logging
 import threading
@@ -16,13 +15,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from elastic.core.errors import NodeRefusedError
 from elastic.core.event import BatchLost, NodeLost, WorkerJoined, WorkerLost
-from elastic.core.heartbeat import Heartbeat
-from elastic.core.program import Program
-from elastic.core.worker_starts import WorkerStarts
 from elastic.stages.health import Health
-from elastic.stages.ray_actor import StationActor, WorkerActor, versions
+from elastic.stages.ray_actor import StationActor, WorkerActor
 from elastic.stages.ray_reason import reason_of
-from elastic.stages.shipped_code import Code
+from elastic.stages.ray_start import Shipment, Starting, greeted, said_by
 from elastic.stages.station import GATHER_SECONDS, Station
 from elastic.stages.transport import Arrival
 from elastic.stages.wire import COLLECT, Call, Reply, decode_reply, encode_call
@@ -56,32 +52,6 @@ class Watch:
             ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0)
             arrivals += [arrival for ref in ready for arrival in self.pending.pop(ref)(ref)]
         return sorted(arrivals, key=lambda arrival: isinstance(arrival, NodeLost))
-
-
-@dataclass(frozen=True, slots=True)
-class Shipment:
-    """What every actor of a step is started with."""
-
-    program: Program
-    pickled: bytes
-    #: the code beside the driver
-    code: Code
-    heartbeat: Heartbeat
-    #: decides when a worker may be started
-    starts: WorkerStarts
-    #: keeps files for nodes that do not see the folder of the run; None where that is not needed
-    depot: Any = None
-
-
-@dataclass(slots=True)
-class Starting:
-    """A worker that is started and not ready: its CPU is not free, its process not up, or its program not loaded."""
-
-    worker: Any
-    #: monotonic seconds
-    began_at: float
-    #: its process has said its first word, and is watched from then on
-    has_spoken: bool = False
 
 
 class RayNode(ABC):
@@ -174,7 +144,7 @@ class RayNode(ABC):
         if starting is None:
             return []
         try:
-            process_id, pulse = _greeted(hello, self.node_id)
+            process_id, pulse = greeted(hello, self.node_id)
         except NodeRefusedError as refused:
             self.refused = refused
         except ray.exceptions.RayError:
@@ -206,7 +176,7 @@ class RayNode(ABC):
 
     def _on_failure(self, error: Exception, began_at: float) -> bool:
         """Take in why a process of this node did not start; says whether it may be tried again."""
-        said = _said_by(error)
+        said = said_by(error)
         if said is not None:
             self.refused = self.refused or NodeRefusedError(self.node_id, said)
             return False
@@ -379,7 +349,7 @@ class RemoteNode(RayNode):
 
     def _on_station(self, hello: Any, started: Any) -> list[Arrival]:
         try:
-            _greeted(hello, self.node_id)
+            greeted(hello, self.node_id)
             ray.get(started)
             self._heard_at = time.monotonic()
         except NodeRefusedError as refused:
@@ -427,37 +397,3 @@ class RemoteNode(RayNode):
         except ray.exceptions.RayError as error:
             return self._lost(error)
         return [self._joined(worker_id)] if worker_id in self.workers else []
-
-
-def _greeted(hello: Any, node_id: str) -> tuple[int, str]:
-    """Return the process id of an actor, and the file of its signs of life.
-
-    Raises:
-        NodeRefusedError: Its versions are others.
-        RayError: It did not answer.
-    """
-    theirs, process_id, pulse = ray.get(hello)
-    for name, ours in versions().items():
-        if theirs[name] != ours:
-            reason = f"it has {name} {theirs[name]} and this one {ours}; install the same version on all nodes"
-            raise NodeRefusedError(node_id, reason)
-    return process_id, pulse
-
-
-#: Errors of the system that may be over a moment later.
-_PASSING = (errno.EAGAIN, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC)
-
-
-def _said_by(error: Exception) -> str | None:
-    """Return what a process raised as it started, which it would raise again; None when it ended without a word."""
-    if not isinstance(error, ray.exceptions.RayTaskError | ray.exceptions.ActorDiedError):
-        return None
-    cause = getattr(error, "cause", None)
-    if isinstance(cause, ray.exceptions.RayError | MemoryError) or getattr(cause, "errno", None) in _PASSING:
-        return None
-    if cause is not None:
-        said = f"{type(cause).__name__}: {cause}".splitlines()[0]
-    else:
-        lines = [line.strip() for line in str(error).splitlines() if "Error: " in line and "ray." not in line]
-        said = lines[-1] if lines else ""
-    return f"a worker could not start there ({said.rstrip('.')})" if said else None

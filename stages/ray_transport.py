@@ -18,10 +18,11 @@ from elastic.stages.harm import Harm
 from elastic.stages.ray_cluster import connect
 from elastic.stages.ray_depot import DepotActor
 from elastic.stages.ray_harm import RayHarm
-from elastic.stages.ray_node import NO_RETRIES, LocalNode, RayNode, RemoteNode, Shipment, Watch
+from elastic.stages.ray_node import NO_RETRIES, LocalNode, RayNode, RemoteNode, Watch
 from elastic.stages.ray_program import can_pickle, pickled_program
 from elastic.stages.ray_reduction import RayReduction
 from elastic.stages.ray_roster import Roster, cpus_of
+from elastic.stages.ray_start import Shipment
 from elastic.stages.shipped_code import Code, archive_of, driver_folders
 from elastic.stages.transport import Arrival, Limits, Transport
 from elastic.stages.wire import Call
