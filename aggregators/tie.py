@@ -5,8 +5,8 @@ from typing import Any
 
 from elastic.core.encoding import pack
 
-#: `(key, entry)`: the key is kept with its entry, because an entry that has travelled is plain data and the user's
-#: function may not know it any more (a named tuple comes back as a tuple).
+#: `(key, entry)`: the key is kept with its entry, so that the user's function is called once for each entry, on the
+#: worker that has made it.
 Ranked = tuple[Any, Any]
 
 key_of = itemgetter(0)

@@ -177,7 +177,7 @@ class SqliteRunStore(RunStore):
         known = self._known(step)
         error = None if error is None else writable(error)
         with self._file.transaction(self.epoch):
-            self._write_progress(replace(known, state=state, ended_at=ended_at, error=error))
+            self._write_progress(replace(known, state=str(state), ended_at=ended_at, error=error))
 
     def steps(self) -> list[StepRecord]:
         found = self._file.rows("SELECT step FROM step UNION SELECT step FROM progress ORDER BY step")

@@ -11,6 +11,7 @@ from typing import Any
 import xxhash
 
 from elastic.core.errors import EncodingError
+from elastic.core.zone import instant_of
 
 #: Parts of a wide state. What is computed about the whole is computed of these, so that it is the same for any number
 #: of shards; whoever works on a shard holds one of them at a time.
@@ -18,20 +19,22 @@ BUCKETS = 256
 
 _DIGEST_BYTES = 8
 
-_MICROSECOND = dt.timedelta(microseconds=1)
-
 _first = itemgetter(0)
 
 
-def buckets_of(keys: Collection[Any]) -> bytes:
+def buckets_of(keys: Collection[Any], kinds: set[type] | None = None) -> bytes:
     """Return the bucket of each key, one byte each: the first byte of XXH3-64 of what stands for the key.
 
     Keys that are equal have the same bucket, whatever their types are.
 
+    Args:
+        keys: The keys.
+        kinds: Their types, where they are known.
+
     Raises:
         EncodingError: A key is not plain data; names its type.
     """
-    kinds = set(map(type, keys))
+    kinds = set(map(type, keys)) if kinds is None else kinds
     if kinds == {str}:
         try:
             return _hashed(map(str.encode, keys))
@@ -87,14 +90,8 @@ def _bytes_of(key: Any) -> bytes:
 
 def _bytes_of_time(key: Any) -> bytes:
     if isinstance(key, dt.datetime | dt.time):
-        # Two are equal that are the same instant in two zones.
-        since = dt.timedelta(hours=key.hour, minutes=key.minute, seconds=key.second, microseconds=key.microsecond) - (
-            key.replace(fold=0).utcoffset() or dt.timedelta()
-        )
-        if isinstance(key, dt.datetime):
-            # Not a datetime: the first and the last one have no other that is the same instant elsewhere.
-            since += dt.timedelta(days=key.toordinal())
-        return str(since // _MICROSECOND).encode()
+        # Two are equal that are the same instant in two zones; Python's hash takes the first of two equal hours.
+        return str(instant_of(key.replace(fold=0))).encode()
     if isinstance(key, dt.date | dt.timedelta):
         return str(key).encode()
     if isinstance(key, uuid.UUID):

@@ -1,9 +1,15 @@
 """How values become bytes and back: msgpack for plain data, zstd frames for what is sent or kept.
 
-Plain data is None, bool, int of any size, float, str, bytes, list, dict, tuple, set, frozenset, Counter, complex,
-Decimal, Fraction, UUID, date, time, datetime and timedelta. The list is closed: reading bytes never imports
-or calls anything that the bytes name (no pickle). Subclasses of list, tuple, dict, str, int and float are kept as
-their plain base, numpy scalars as the Python number.
+Plain data is None, bool, int of any size, float, str, bytes, list, dict, OrderedDict, defaultdict, tuple,
+set, frozenset, Counter, complex, Decimal, Fraction, UUID, date, time, datetime and timedelta. The list is closed:
+reading bytes never imports or calls anything that the bytes name (no pickle). Values of other classes are refused by
+the name of their class, subclasses of these (named tuples, enums) too: as their base they would be other values without
+a word. Numpy scalars become the Python value, bytearray and memoryview bytes.
+
+Times keep their zone: `zoneinfo.ZoneInfo` by its name, `datetime.timezone` with its offset and name. Fixed offsets of
+other libraries become `datetime.timezone`; their other zones are refused.
+
+Containers may nest `MAX_DEPTH` levels deep; lists and dicts alone, 500.
 
 Formats: https://github.com/msgpack/msgpack/blob/master/spec.md and RFC 8878.
 """
@@ -11,11 +17,14 @@ Formats: https://github.com/msgpack/msgpack/blob/master/spec.md and RFC 8878.
 import datetime as dt
 import struct
 import uuid
-from collections import Counter
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from enum import Enum
 from fractions import Fraction
+from functools import partial
 from hashlib import blake2b
+from itertools import chain
 from typing import Any
 
 import msgpack
@@ -23,6 +32,20 @@ import xxhash
 import zstandard
 
 from elastic.core.errors import EncodingError
+from elastic.core.zone import has_plain_offset, read_zone, write_zone, zone_offset
+
+#: Containers that may lie in one another. Each level takes 1 to 2 kB of the C stack to write and to read, so that this
+#: many fit into the smallest stack that a thread is given.
+MAX_DEPTH = 100
+
+#: Levels of extensions that are read by `msgpack.unpackb`: it is faster, but takes 40 kB of the stack.
+_FAST_LEVELS = 3
+
+#: The level of extensions from which on all containers are counted. Above it msgpack counts those that it writes.
+_COUNTED_LEVEL = 3
+
+#: Keys may be any hashable plain data: states map integers and tuples.
+_OPTIONS: dict[str, Any] = {"strict_map_key": False, "unicode_errors": "surrogatepass", "raw": False}
 
 #: No frame that opens to more than this is opened (bytes).
 MAX_PLAIN_BYTES = 4 << 30
@@ -48,12 +71,9 @@ def pack(value: Any) -> bytes:
     """Return plain data as bytes.
 
     Raises:
-        EncodingError: `value` holds something that is not plain data; names its type.
+        EncodingError: `value` holds something that is not plain data, or containers that nest too deep; names its type.
     """
-    try:
-        return _packb(value)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise EncodingError(str(error)) from error
+    return _pack(value, 0)
 
 
 def unpack(data: bytes | memoryview) -> Any:
@@ -62,46 +82,125 @@ def unpack(data: bytes | memoryview) -> Any:
     Raises:
         EncodingError: The bytes are damaged, cut short, or not made by `pack`.
     """
+    return _unpack(data, 0)
+
+
+def _pack(value: Any, depth: int) -> bytes:
+    """Return plain data that lies in `depth` extensions as bytes. Raises as `pack` does."""
     try:
-        # Keys may be any hashable plain data: states map integers and tuples.
-        return msgpack.unpackb(
-            data, ext_hook=_read_extension, strict_map_key=False, unicode_errors="surrogatepass", raw=False
-        )
-    except (ValueError, TypeError, RecursionError, ArithmeticError, msgpack.UnpackException) as error:
-        raise EncodingError(f"bytes are not encoded data ({type(error).__name__}: {error})") from error
+        return _packb(value, _WRITE_AT[depth])
+    except EncodingError:
+        raise
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        if _is_deep(value):
+            raise _too_deep(value) from error
+        raise EncodingError(str(error)) from error
 
 
-def _packb(value: Any) -> bytes:
+def _packb(value: Any, write: Callable[[Any], Any]) -> bytes:
     packed: bytes
     try:
-        packed = msgpack.packb(value, default=_write_extension, strict_types=True, use_bin_type=True)
+        packed = msgpack.packb(value, default=write, strict_types=True, use_bin_type=True)
     except UnicodeEncodeError:
         # Half a surrogate pair. To allow for it at once would cost texts without one half of the time.
         packed = msgpack.packb(
-            value, default=_write_extension, strict_types=True, unicode_errors="surrogatepass", use_bin_type=True
+            value, default=write, strict_types=True, unicode_errors="surrogatepass", use_bin_type=True
         )
     return packed
 
 
-def _write_extension(value: Any) -> Any:
-    """Return what msgpack should write for a value that it does not know."""
+def _unpack(data: bytes | memoryview, depth: int) -> Any:
+    """Return the plain data of bytes that lie in `depth` extensions. Raises as `unpack` does."""
+    if depth > MAX_DEPTH:
+        raise EncodingError(f"bytes nest more than {MAX_DEPTH} tuples and sets in one another, which are not read")
+    try:
+        if depth < _FAST_LEVELS:
+            return msgpack.unpackb(data, ext_hook=_READ_AT[depth], **_OPTIONS)
+        unpacker = msgpack.Unpacker(ext_hook=_READ_AT[depth], max_buffer_size=len(data), read_size=1, **_OPTIONS)
+        unpacker.feed(data)
+        value = unpacker.unpack()
+        if unpacker.tell() != len(data):
+            raise ValueError("something follows")
+        return value
+    except EncodingError:
+        raise
+    except (ValueError, TypeError, RecursionError, ArithmeticError, msgpack.UnpackException) as error:
+        raise EncodingError(f"bytes are not encoded data ({type(error).__name__}: {error})") from error
+
+
+def _write_extension(depth: int, value: Any) -> Any:
+    """Return what msgpack should write for a value that it does not know, which lies in `depth` extensions."""
     code = _CODES.get(type(value))
-    if code is not None:
+    if code is None:
+        return _plain_scalar(value)
+    nested = _NESTED.get(code)
+    if nested is None:
+        if code in _ZONED and not has_plain_offset(value.tzinfo):
+            code = _ZONED[code]
         return msgpack.ExtType(code, _WRITERS[code](value))
-    for base, plain in _PLAIN_BASES:
-        if isinstance(value, base):
-            # msgpack asks only once: what it would not know of the base either is written here.
-            is_unknown = base is tuple or (isinstance(value, int) and not _INT64 <= value < _UINT64)
-            return _write_extension(plain(value)) if is_unknown else plain(value)
-    if type(value).__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
-        return value.item()
+    depth += 1
+    if depth >= _COUNTED_LEVEL and (depth > MAX_DEPTH or (depth == _COUNTED_LEVEL and _is_deep(value))):
+        raise _too_deep(value)
+    return msgpack.ExtType(code, nested(value, depth))
+
+
+def _plain_scalar(value: Any) -> Any:
+    """Return the Python value of a numpy scalar.
+
+    Raises:
+        TypeError: It is something else; names its type, and what to do.
+    """
+    kind = type(value)
+    if kind.__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        # Times are refused: as items, those in nanoseconds are integers.
+        plain = None if kind.__name__ in ("datetime64", "timedelta64") else value.item()
+        if type(plain) in _SCALARS:
+            return msgpack.ExtType(_CODES[complex], _write_complex(plain)) if type(plain) is complex else plain
     raise TypeError(
-        f"{type(value).__module__}.{type(value).__qualname__} is not plain data and cannot be sent or kept; "
-        "turn it into numbers, strings, lists or dicts first"
+        f"{kind.__module__}.{kind.__qualname__} is not plain data and cannot be sent or kept; {_advice(value)}"
     )
 
 
-def _read_extension(code: int, data: bytes) -> Any:
+def _advice(value: Any) -> str:
+    """Return what to do with a value that is refused."""
+    kind = type(value)
+    if isinstance(value, Enum):
+        return "pass its .value, or its .name, and make the member again from it"
+    if isinstance(value, tuple) and hasattr(kind, "_fields"):
+        return "pass a dict by value._asdict(), or tuple(value)"
+    if hasattr(kind, "__dataclass_fields__"):
+        return "pass a dict by dataclasses.asdict(value)"
+    if isinstance(value, defaultdict):
+        return f"its default_factory must be None or one of {', '.join(sorted(_FACTORIES))}; or pass dict(value)"
+    base = next((base.__name__ for base in _BASES if isinstance(value, base)), None)
+    return f"pass {base}(value)" if base else "turn it into numbers, strings, lists or dicts first"
+
+
+def _is_deep(value: Any) -> bool:
+    """Tell whether more containers nest than may."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        dicts = [one for one in level if isinstance(one, dict)]
+        others = [one for one in level if isinstance(one, _COLLECTIONS)]
+        if not dicts and not others:
+            return False
+        # Each once, because a list may hold itself several times.
+        level = list({id(one): one for one in chain(*others, *dicts, *(one.values() for one in dicts))}.values())
+    return True
+
+
+def _too_deep(value: Any) -> EncodingError:
+    return EncodingError(
+        f"a {type(value).__name__} nests more than {MAX_DEPTH} containers in one another, or itself, and cannot be "
+        "sent or kept; flatten it first"
+    )
+
+
+def _read_extension(depth: int, code: int, data: bytes) -> Any:
+    """Return the value of an extension that lies in `depth` others."""
+    nested = _NESTED_READERS.get(code)
+    if nested is not None:
+        return nested(_unpack(data, depth + 1))
     reader = _READERS.get(code)
     if reader is None:
         raise ValueError(f"unknown extension type {code}")
@@ -113,14 +212,37 @@ def _write_wide(value: int) -> bytes:
     return value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
 
 
-def _pack_items(value: Iterable[Any]) -> bytes:
-    return pack(list(value))
+def _pack_items(value: Iterable[Any], depth: int) -> bytes:
+    return _pack(list(value), depth)
 
 
-def _sorted_items(value: Iterable[Any]) -> bytes:
+def _sorted_items(value: Iterable[Any], depth: int) -> bytes:
     """Pack a set so that equal sets give equal bytes."""
-    packed = sorted(map(pack, value))
+    packed = sorted(_pack(item, depth) for item in value)
     return b"".join([msgpack.Packer().pack_array_header(len(packed)), *packed])
+
+
+def _pack_dict(value: dict[Any, Any], depth: int) -> bytes:
+    return _pack(dict(value), depth)
+
+
+def _pack_defaultdict(value: defaultdict[Any, Any], depth: int) -> bytes:
+    factory = value.default_factory
+    name = "" if factory is None else getattr(factory, "__name__", "?")
+    if factory is not None and _FACTORIES.get(name) is not factory:
+        raise TypeError(f"a defaultdict of {factory!r} cannot be sent or kept; {_advice(value)}")
+    return _pack([name, dict(value)], depth)
+
+
+def _read_defaultdict(plain: Any) -> defaultdict[Any, Any]:
+    name, items = plain
+    if name and name not in _FACTORIES:
+        raise ValueError(f"unknown default_factory {name!r}")
+    return defaultdict(_FACTORIES[name] if name else None, items)
+
+
+def _write_complex(value: complex) -> bytes:
+    return pack([value.real, value.imag])
 
 
 def _ascii(value: Any) -> bytes:
@@ -153,11 +275,25 @@ def _read_time(data: bytes) -> dt.time:
     return dt.time.fromisoformat(text).replace(fold=int(fold))
 
 
+def _write_zoned(value: dt.datetime | dt.time) -> bytes:
+    """Write the time of the clock, its fold, its zone, and how far it was from UTC then."""
+    zone = write_zone(value)
+    return pack([value.replace(tzinfo=None).isoformat(), value.fold, zone, zone_offset(value)])
+
+
+def _read_zoned(kind: Any, data: bytes) -> Any:
+    text, fold, zone, offset = unpack(data)
+    value = kind.fromisoformat(text).replace(fold=fold, tzinfo=read_zone(zone))
+    if zone_offset(value) != offset:
+        raise EncodingError(
+            f"{value.replace(tzinfo=None)} in {value.tzinfo} was {offset} microseconds from UTC where it was written, "
+            f"and is {zone_offset(value)} here; give all machines the same time zone data (the package tzdata)"
+        )
+    return value
+
+
 #: code -> (type, writer, reader); codes are part of the format on disk and never change their meaning
 _EXTENSIONS: dict[int, tuple[type, Callable[[Any], bytes], Callable[[bytes], Any]]] = {
-    1: (tuple, _pack_items, lambda data: tuple(unpack(data))),
-    2: (set, _sorted_items, lambda data: set(unpack(data))),
-    3: (frozenset, _sorted_items, lambda data: frozenset(unpack(data))),
     4: (int, _write_wide, lambda data: int.from_bytes(data, "big", signed=True)),
     5: (dt.datetime, _write_time, _read_datetime),
     6: (dt.date, lambda value: value.isoformat().encode(), _of_text(dt.date.fromisoformat)),
@@ -168,25 +304,40 @@ _EXTENSIONS: dict[int, tuple[type, Callable[[Any], bytes], Callable[[bytes], Any
         lambda data: dt.timedelta(*unpack(data)),
     ),
     9: (Decimal, _ascii, _of_text(Decimal)),
-    10: (complex, lambda value: pack([value.real, value.imag]), lambda data: complex(*unpack(data))),
+    10: (complex, _write_complex, lambda data: complex(*unpack(data))),
     11: (Fraction, lambda value: pack([value.numerator, value.denominator]), lambda data: _fraction(*unpack(data))),
     12: (uuid.UUID, lambda value: value.bytes, lambda data: uuid.UUID(bytes=data)),
-    13: (Counter, lambda value: pack(dict(value)), lambda data: Counter(unpack(data))),
 }
-_CODES = {kind: code for code, (kind, _, _) in _EXTENSIONS.items()}
-_WRITERS = {code: write for code, (_, write, _) in _EXTENSIONS.items()}
-_READERS = {code: read for code, (_, _, read) in _EXTENSIONS.items()}
-_PLAIN_BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
-    (dict, dict),
-    (list, list),
-    (tuple, tuple),
-    (str, str.__str__),  # not `str`, which asks an Enum for its name
-    (int, int),
-    (float, float),
-    (bytes, bytes),
-    (bytearray, bytes),
-    (memoryview, bytes),
-)
+#: The same for containers: a writer is told how many extensions the items lie in, a reader is given plain data.
+_CONTAINERS: dict[int, tuple[type, Callable[[Any, int], bytes], Callable[[Any], Any]]] = {
+    1: (tuple, _pack_items, tuple),
+    2: (set, _sorted_items, set),
+    3: (frozenset, _sorted_items, frozenset),
+    13: (Counter, _pack_dict, Counter),
+    16: (OrderedDict, _pack_dict, OrderedDict),
+    17: (defaultdict, _pack_defaultdict, _read_defaultdict),
+}
+#: The codes of times whose zone has a name, by those of times without.
+_ZONED = {5: 14, 7: 15}
+_CODES = {kind: code for code, (kind, _, _) in (_EXTENSIONS | _CONTAINERS).items()}
+_WRITERS = {code: write for code, (_, write, _) in _EXTENSIONS.items()} | dict.fromkeys(_ZONED.values(), _write_zoned)
+_READERS = {code: read for code, (_, _, read) in _EXTENSIONS.items()} | {
+    14: partial(_read_zoned, dt.datetime),
+    15: partial(_read_zoned, dt.time),
+}
+_NESTED = {code: write for code, (_, write, _) in _CONTAINERS.items()}
+_NESTED_READERS = {code: read for code, (_, _, read) in _CONTAINERS.items()}
+_WRITE_AT = [partial(_write_extension, depth) for depth in range(MAX_DEPTH + 1)]
+_READ_AT = [partial(_read_extension, depth) for depth in range(MAX_DEPTH + 1)]
+#: What a numpy scalar may be in Python.
+_SCALARS = {bool, int, float, complex, str, bytes}
+#: What a defaultdict may make by itself.
+_FACTORIES: dict[str, Callable[[], Any]] = {
+    kind.__name__: kind for kind in (bool, int, float, complex, str, bytes, list, dict, tuple, set, frozenset, Counter)
+}
+_COLLECTIONS = (list, tuple, set, frozenset)
+#: What a value of a subclass may be turned into.
+_BASES = (dict, list, tuple, set, frozenset, str, int, float, bytes, dt.datetime, dt.date, Decimal)
 
 
 # ---------------------------------------------------------------- frames

@@ -295,11 +295,22 @@ def test_lengths_that_lie_allocate_nothing(sizes: tuple[int, int], tmp_path: Pat
         read_all(directory(tmp_path))
 
 
-@pytest.mark.parametrize("body", [b"\xc1", b"\x90", b"\x93\x01\x02\x03", b"\x9a" + b"\xc0" * 10, b"\xc7\xff\x7f"])
+def tuples_in_one_another(levels: int) -> bytes:
+    """Return bytes that no writer makes: 8 MiB of the stack would not be enough to read them as they come."""
+    body = b"\x90"
+    for _ in range(levels):
+        body = b"\x91\xc9" + struct.pack(">Ib", len(body), 1) + body
+    return body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"\xc1", b"\x90", b"\x93\x01\x02\x03", b"\x9a" + b"\xc0" * 10, b"\xc7\xff\x7f", tuples_in_one_another(5000)],
+)
 def test_a_head_that_was_made_up_is_refused(body: bytes, tmp_path: Path) -> None:
     prefix = struct.pack(">4sHIQ", b"ELCH", 1, len(body), 0)
     prefix += struct.pack(">I", zlib.crc32(prefix))
     (tmp_path / STEP).mkdir(parents=True)
     (tmp_path / FIRST).write_bytes(prefix + body + blake2b(prefix + body, digest_size=16).digest())
-    with pytest.raises(CorruptStoreError, match="the head of a record"):
+    with pytest.raises(CorruptStoreError, match=rf"{FIRST}, byte 0 .*the head of a record"):
         read_all(segments(tmp_path))
