@@ -3,11 +3,13 @@
 from collections.abc import Callable, Collection, Iterable
 from copy import copy
 from decimal import Decimal
+from functools import reduce
 from itertools import repeat
 from operator import add
 from typing import Any, TypeVar
 
 from elastic.aggregators.batch import batches
+from elastic.aggregators.nan import joined_by_nan, one_nan, with_one_nan
 from elastic.aggregators.saved_state import KEYS_AT_ONCE, read_mapping
 from elastic.aggregators.total import Total
 from elastic.core.errors import EncodingError
@@ -39,7 +41,10 @@ def fold(into: dict[Any, Any], items: Iterable[tuple[Any, Any]], function: Calla
         _add_up(into, items)
         return
     for key, value in items:
-        into[key] = function(into[key], value) if key in into else value
+        if key in into or (type(key) is not str and (key := one_nan(key)) in into):
+            into[key] = function(into[key], value)
+        else:
+            into[key] = value
 
 
 def _add_up(into: dict[Any, Any], items: Iterable[tuple[Any, Any]]) -> None:
@@ -50,7 +55,10 @@ def _add_up(into: dict[Any, Any], items: Iterable[tuple[Any, Any]]) -> None:
         if type(held) is int and type(value) is int:
             into[key] = held + value
         elif held is None and key not in into:
-            into[key] = value
+            if type(key) is str or (key := one_nan(key)) not in into:
+                into[key] = value
+            else:
+                into[key] = plus(into[key], value)
         else:
             into[key] = plus(held, value)
 
@@ -103,8 +111,10 @@ def way_back(
         held: Gives what is held of a key as it is now; by default only a Total ever changes.
     """
     before = {} if held is None else held
-    plain = {key: _copied(into[key]) for key in others if key in into} if held is None else {}
-    added = [key for key in others if key not in into]
+    ours = with_one_nan(others)
+    keys = others if ours is others else [*others, *ours]
+    plain = {key: _copied(into[key]) for key in keys if key in into} if held is None else {}
+    added = [key for key in keys if key not in into]
 
     def back() -> SumsT:
         for key in added:
@@ -118,6 +128,12 @@ def way_back(
 
 def _copied(value: Any) -> Any:
     return copy(value) if isinstance(value, Total) else value
+
+
+def with_one_nan_key(sums: dict[Any, Any], function: Callable[[Any, Any], Any] = plus) -> dict[Any, Any]:
+    """Return a mapping in which keys that are one but for their NaN are one, with values joined by `function`."""
+    joined = joined_by_nan(sums, lambda values: reduce(function, map(_copied, values)))
+    return sums if joined is None else joined
 
 
 def settled(sums: dict[Any, Any]) -> dict[Any, Any]:

@@ -1,5 +1,6 @@
 """ApproximateDistinct: how many different entries there are, roughly, in little memory."""
 
+import datetime as dt
 import math
 from collections.abc import Iterable
 from decimal import Decimal
@@ -7,10 +8,12 @@ from fractions import Fraction
 from typing import Any
 
 from elastic.aggregators.batch import batches
+from elastic.aggregators.nan import one_nan
 from elastic.aggregators.sketch import sealed, sketch_library, unsealed
 from elastic.core.aggregator import Aggregator
 from elastic.core.encoding import digest, pack
 from elastic.core.errors import EncodingError, UsageError
+from elastic.core.zone import instant_of
 
 #: Integers from here on, and below its negative, are taken for floats by the library.
 _INT64 = 2**63
@@ -30,7 +33,7 @@ class ApproximateDistinct(Aggregator[Any, Sketch, int]):
 
     A theta sketch, which keeps the `2**precision` smallest hashes: the same entries give the same estimate, byte for
     byte, in any order and grouping. Entries are hashable plain data; equal numbers are one entry, whatever their
-    type, but inside tuples types count.
+    type, but inside tuples types count. All NaN of a type are one entry.
 
     Args:
         precision: From 5 to 26. The estimate is within `2 * error` of the truth in 95 of 100 cases; a state takes at
@@ -105,7 +108,20 @@ def _hashable(entry: Any) -> Any:
         return float(entry)
     if isinstance(entry, int | float):
         return int(entry) if -_INT64 <= entry < _INT64 else _hash(int(entry))
-    return _hash(entry)
+    plain = _plain(entry)
+    if plain is entry:
+        return _hash(entry)
+    return plain if type(plain) is str and plain else _hashable(plain)
+
+
+def _plain(entry: Any) -> Any:
+    """Return what an entry is counted as, which is itself for most."""
+    if type(entry).__module__ == "numpy" and hasattr(entry, "item"):
+        return entry.item()
+    if isinstance(entry, dt.datetime) and entry.tzinfo is not None:
+        # Two that are equal are one instant, in whatever zones.
+        return ("instant", instant_of(entry.replace(fold=0)))
+    return one_nan(entry)
 
 
 def _hash(entry: Any) -> str:

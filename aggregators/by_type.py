@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from numbers import Integral
 from typing import Any
 
-from elastic.aggregators.addition import fold, from_plain, settled, to_plain
+from elastic.aggregators.addition import fold, from_plain, settled, to_plain, with_one_nan_key
 from elastic.aggregators.batch import batches
 from elastic.aggregators.saved_state import is_list, read_state
 from elastic.core.aggregator import Aggregator
@@ -68,7 +68,7 @@ class ByType(Aggregator[Any, "Typed | None", Any]):
             return None
         kind, value = state
         if kind in _MAPPINGS:
-            sums = settled(value)
+            sums = settled(with_one_nan_key(value))
             return sums if kind == "mapping" else list(sums.items())
         if kind in ("text", "bytes"):
             return ("" if kind == "text" else b"").join(value)
@@ -78,7 +78,7 @@ class ByType(Aggregator[Any, "Typed | None", Any]):
         if state is None:
             return pack([])
         kind, value = state
-        return pack([kind, to_plain(value) if kind in _MAPPINGS else value])
+        return pack([kind, to_plain(with_one_nan_key(value)) if kind in _MAPPINGS else value])
 
     def decode(self, data: bytes) -> Typed | None:
         saved = read_state(data, self, _fits)

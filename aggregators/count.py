@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from elastic.aggregators.addition import add_read, added
 from elastic.aggregators.column import pack_columns, pack_utf8, unpack_columns
-from elastic.aggregators.nan import NAN, nan_keys
+from elastic.aggregators.nan import joined_by_nan
 from elastic.aggregators.saved_state import is_list, read_mapping, read_state
 from elastic.core.aggregator import Aggregator
 from elastic.core.encoding import pack
@@ -18,8 +18,9 @@ class Count(KeyedAggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"])
     """Counts how often each entry occurs; the result is a `collections.Counter`.
 
     Entries are hashable plain data. Entries that are equal are one, as in any Counter (`1`, `1.0` and `True`, and
-    which of them is shown is not said); all float NaN are one. The Counter is the same for every order of merges,
-    the order in which it lists its elements is not: sort `items()` where ties must come out the same in each run.
+    which of them is shown is not said); all NaN of a type are one, inside tuples and frozensets too. The Counter is the
+    same for every order of merges, the order in which it lists its elements is not: sort `items()` where ties must
+    come out the same in each run.
     """
 
     def create(self) -> "Counter[Hashable]":
@@ -63,12 +64,10 @@ class Count(KeyedAggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"])
         return keys, counts
 
     def finish(self, state: "Counter[Hashable]") -> "Counter[Hashable]":
-        result = state.copy()
-        _join_nans(result)
-        return result
+        return _with_one_nan(state) or state.copy()
 
     def encode(self, state: "Counter[Hashable]") -> bytes:
-        _join_nans(state)
+        state = _with_one_nan(state) or state
         return self.pack_columns(state.keys(), state.values())
 
     def decode(self, data: bytes) -> "Counter[Hashable]":
@@ -99,10 +98,10 @@ class Utf8Count(Count):
         return Count.__name__
 
 
-def _join_nans(counts: "Counter[Hashable]") -> None:
-    found = nan_keys(counts)
-    if found:
-        counts[NAN] = sum(map(counts.pop, found))
+def _with_one_nan(counts: "Counter[Hashable]") -> "Counter[Hashable] | None":
+    """Return counts with one key for all NaN; None if there are none."""
+    joined = joined_by_nan(counts, sum)
+    return None if joined is None else Counter(joined)
 
 
 def _fits(state: Any) -> bool:

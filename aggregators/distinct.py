@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterable
 
-from elastic.aggregators.nan import NAN, nan_keys
+from elastic.aggregators.nan import with_one_nan
 from elastic.aggregators.saved_state import read_state
 from elastic.core.aggregator import Aggregator
 from elastic.core.encoding import pack
@@ -12,7 +12,7 @@ class Distinct(Aggregator[Hashable, set[Hashable], set[Hashable]]):
     """Gathers the different entries in a set, exactly.
 
     Entries are hashable plain data. Entries that are equal are one (`1`, `1.0` and `True`, and which of them is shown
-    is not said); all float NaN are one.
+    is not said); all NaN of a type are one, inside tuples and frozensets too.
     """
 
     def create(self) -> set[Hashable]:
@@ -33,8 +33,7 @@ class Distinct(Aggregator[Hashable, set[Hashable], set[Hashable]]):
         return state
 
     def finish(self, state: set[Hashable]) -> set[Hashable]:
-        found = nan_keys(state)
-        return state.difference(found) | {NAN} if found else state.copy()
+        return set(with_one_nan(state))
 
     def encode(self, state: set[Hashable]) -> bytes:
         return pack(list(self.finish(state)))

@@ -7,6 +7,7 @@ from typing import Any
 
 from elastic.aggregators.batch import batches
 from elastic.aggregators.division import Division
+from elastic.aggregators.nan import holds_nan, kinds_of, one_nan, with_one_nan
 from elastic.aggregators.shard_block import in_order, merged, opened
 from elastic.aggregators.shard_state import WORTH, Packed, Piece, ShardState
 from elastic.aggregators.wide_mapping import WideMapping
@@ -41,7 +42,9 @@ class Held:
     def take(self, keys: Collection[Hashable], values: Collection[Any]) -> None:
         """Divide keys, and what is kept of them."""
         own_keys, own_values = self.keys, self.values
-        for bucket, key, value in zip(buckets_of(keys), keys, values, strict=True):
+        kinds = kinds_of(keys)
+        keys = with_one_nan(keys, kinds)
+        for bucket, key, value in zip(buckets_of(keys, kinds), keys, values, strict=True):
             own_keys[bucket].append(key)
             own_values[bucket].append(value)
         self.count += len(keys)
@@ -177,6 +180,9 @@ class MappingDivision(Division[Columns]):
         return gathered
 
     def block(self, state: dict[Hashable, Any]) -> Columns:
+        if holds_nan(state):
+            # Of each piece that was read there may be one.
+            state = self.inner.gather(self.inner.create(), list(map(one_nan, state)), list(state.values()))
         return in_order(self.inner.finish(state))
 
     def size(self, block: Columns) -> int:

@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
+from functools import reduce
 from typing import Any
 
 from elastic.aggregators.addition import way_back
 from elastic.aggregators.batch import batches
 from elastic.aggregators.choice import aggregator_of
 from elastic.aggregators.emit import Emit
-from elastic.aggregators.nan import NAN, nan_keys
+from elastic.aggregators.nan import holds_nan, joined_by_nan, one_nan
 from elastic.aggregators.pair import check_pairs
 from elastic.aggregators.saved_state import is_list, read_mapping, read_state
 from elastic.aggregators.sum import Sum
@@ -26,7 +27,8 @@ class GroupBy(KeyedAggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Ha
     """Aggregates the values of each key by themselves; entries are pairs `(key, value)`, as `key_by` makes them.
 
     The result is a dict of the inner aggregator's results by key; its order is that of the source if the inner
-    aggregator is `ordered`, else not said. Keys are hashable plain data; all float NaN are one key.
+    aggregator is `ordered`, else not said. Keys are hashable plain data; all NaN of a type are one key, inside tuples
+    and frozensets too.
 
     Args:
         inner: Aggregates the values of a key: an aggregator, or what `aggregator_of` makes one of.
@@ -81,15 +83,14 @@ class GroupBy(KeyedAggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Ha
     def decode(self, data: bytes) -> dict[Hashable, Any]:
         keys, groups = read_state(data, self, _fits)
         states = read_mapping(keys, map(self.inner.decode, groups), self)
-        for key in nan_keys(states):
-            states[NAN] = states.pop(key)
-        return states
+        joined = joined_by_nan(states, lambda some: reduce(self.inner.merge, some))
+        return states if joined is None else joined
 
     def _add_batch(self, state: dict[Hashable, Any], batch: list[Any]) -> dict[Hashable, Any]:
         check_pairs(batch, "GroupBy")
         values = _grouped(batch)
-        if nan_keys(values):
-            values = _grouped([(NAN if key != key else key, value) for key, value in batch])
+        if holds_nan(values):
+            values = _grouped([(one_nan(key), value) for key, value in batch])
         inner = self.inner
         for key, some in values.items():
             group = state[key] if key in state else inner.create()

@@ -4,7 +4,15 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from elastic.aggregators.addition import fold, from_plain, plus, settled, to_plain, way_back
+from elastic.aggregators.addition import (
+    fold,
+    from_plain,
+    plus,
+    settled,
+    to_plain,
+    way_back,
+    with_one_nan_key,
+)
 from elastic.core.callables import check_plain
 from elastic.core.encoding import pack, unpack
 from elastic.core.errors import UsageError
@@ -21,6 +29,8 @@ class MergeMappings(KeyedAggregator[Mapping[Any, Any], dict[Any, Any], dict[Any,
         function: Joins two values of a key; it must be associative, and return a new value rather than change one.
         commutative: True says that `function(a, b)` equals `function(b, a)` (so it is for numbers, not for strings
             and lists), and mappings are merged as they come, which is faster. Otherwise order is kept.
+
+    All NaN of a type are one key, inside tuples and frozensets too.
 
     Raises:
         UsageError: `function` cannot be called, or an entry is not a mapping.
@@ -57,10 +67,10 @@ class MergeMappings(KeyedAggregator[Mapping[Any, Any], dict[Any, Any], dict[Any,
         return self._join(one, other)
 
     def finish(self, state: dict[Any, Any]) -> dict[Any, Any]:
-        return settled(state)
+        return settled(with_one_nan_key(state, self._join))
 
     def encode(self, state: dict[Any, Any]) -> bytes:
-        return pack(to_plain(state))
+        return pack(to_plain(with_one_nan_key(state, self._join)))
 
     def decode(self, data: bytes) -> dict[Any, Any]:
         return from_plain(unpack(data), self)

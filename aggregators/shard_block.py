@@ -1,10 +1,10 @@
 """A block of a wide result: the keys of a bucket in order, and the value of each."""
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
-from elastic.aggregators.nan import NAN, nan_keys
+from elastic.aggregators.nan import with_one_nan
 from elastic.core.encoding import digest, pack, unpack
 from elastic.core.errors import EncodingError
 
@@ -13,9 +13,6 @@ _SORTABLE = ({str}, {int})
 
 def in_order(result: Mapping[Hashable, Any]) -> tuple[list[Any], list[Any]]:
     """Return keys and values in the order of the keys: that of texts or integers, or else of their bytes."""
-    nan = _only_nan(result)
-    if nan is not None:
-        result = {NAN if key is nan else key: value for key, value in result.items()}
     keys: list[Any] = list(result)
     keys.sort(key=None if set(map(type, keys)) in _SORTABLE else pack)
     return keys, list(map(result.__getitem__, keys))
@@ -41,10 +38,7 @@ def opened(data: bytes) -> tuple[list[Any], list[Any]]:
     keys, values = unpack(data)
     if len(keys) != len(values):
         raise EncodingError("a block of a wide result has not as many values as keys")
-    nan = _only_nan(keys)
-    if nan is not None:
-        keys = [NAN if key is nan else key for key in keys]
-    return keys, values
+    return list(with_one_nan(keys)), values
 
 
 def digest_of(contents: Iterable[tuple[int, bytes]]) -> str:
@@ -54,12 +48,6 @@ def digest_of(contents: Iterable[tuple[int, bytes]]) -> str:
         contents: Bucket and digest of each block, in the order of buckets.
     """
     return digest(pack([[bucket, content] for bucket, content in contents])).hex()
-
-
-def _only_nan(keys: Collection[Any]) -> float | None:
-    """Return the key that is NaN; None where there are several, which their aggregator keeps apart as a dict does."""
-    found = nan_keys(keys)
-    return found[0] if len(found) == 1 else None
 
 
 def _canonical(value: Any) -> Any:

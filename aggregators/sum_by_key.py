@@ -6,7 +6,7 @@ from typing import Any
 
 from elastic.aggregators.addition import add_read, added, from_plain, settled, to_plain, way_back
 from elastic.aggregators.column import pack_columns, unpack_columns
-from elastic.aggregators.nan import NAN, nan_keys
+from elastic.aggregators.nan import joined_by_nan
 from elastic.aggregators.pair import check_pairs, pairs_of
 from elastic.aggregators.saved_state import read_mapping
 from elastic.aggregators.total import Total
@@ -24,7 +24,7 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
     """Adds the numbers of each key exactly, as `Sum` does; entries are pairs `(key, number)`.
 
     The same as `GroupBy(Sum())`, which becomes one when it runs, because it holds an integer for each key and no
-    aggregator. All float NaN are one key.
+    aggregator. All NaN of a type are one key, inside tuples and frozensets too.
 
     Raises:
         UsageError: An entry is not a pair, or its number is none that `Sum` takes.
@@ -113,11 +113,9 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
 
     def _with_one_nan(self, state: Sums) -> Sums:
         """Return a copy with one key for all NaN."""
-        sums, found = dict(state), nan_keys(state)
-        if found:
-            # Beginning with 0, because what is kept of a key must stay as it is.
-            sums[NAN] = reduce(self.join, map(sums.pop, found), 0)
-        return sums
+        # Beginning with 0, because what is kept of a key must stay as it is.
+        joined = joined_by_nan(state, lambda numbers: reduce(self.join, numbers, 0))
+        return dict(state) if joined is None else joined
 
 
 def _are_integers(sums: Sums) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from typing import Any
 
-from elastic.aggregators.nan import NAN
+from elastic.aggregators.nan import one_nan
 from elastic.aggregators.wide_result import Blocks, WideResult
 from elastic.core.bucket import bucket_of, shard_of
 from elastic.core.errors import EncodingError
@@ -35,8 +35,7 @@ class WideMapping(WideResult[tuple[list[Any], list[Any]]], Mapping[Any, Any]):
 
     def __getitem__(self, key: Any) -> Any:
         hash(key)  # raises TypeError as that of a dict does
-        if isinstance(key, float) and key != key:
-            key = NAN
+        key = one_nan(key)
         try:
             bucket = bucket_of(key)
         except EncodingError:

@@ -1,7 +1,9 @@
 """A result that is divided by key: the same answer and the same receipts, whatever happened on the way."""
 
 import json
+import math
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,46 @@ def test_groups_are_divided_and_those_in_order_stay_so(inner: Any) -> None:
     result = flow(GroupBy(inner())).run(cluster="inline", shards=3, call_seconds=1e-9)
     assert dict(result.value) == flow(GroupBy(inner())).run(cluster="inline").value
     assert elastic.verify(result.run_id, flow(GroupBy(inner())), recompute=1.0).ok
+
+
+def unsound(number: int) -> Any:
+    nan = float("nan")
+    return [("DE", nan), nan, frozenset({"x", (nan,)}), Decimal("NaN"), ("DE", Decimal("NaN")), ("DE", 1.5)][number % 6]
+
+
+@pytest.mark.parametrize(
+    ("aggregator", "of_each"),
+    [
+        ("count", lambda number: unsound(number)),
+        ("sum_by_key", lambda number: (unsound(number), 1)),
+        (GroupBy("size"), lambda number: (unsound(number), number)),
+        ("merge_mappings", lambda number: {unsound(number): 1}),
+        ("by_type", lambda number: {unsound(number): 1}),
+    ],
+    ids=["count", "sum-by-key", "group-by", "merge-mappings", "by-type"],
+)
+@pytest.mark.parametrize("collect_seconds", [1e-9, 60.0], ids=["collected often", "collected once"])
+def test_keys_that_hold_nan_are_one_however_often_they_are_collected(
+    aggregator: Any, of_each: Any, collect_seconds: float
+) -> None:
+    flow = elastic.from_range(120, chunk_size=3).map(of_each).aggregate(aggregator)
+    options: dict[str, Any] = {"cluster": "inline", "call_seconds": 1e-9, "collect_seconds": collect_seconds}
+    whole = flow.run(**options).value
+    assert sorted(whole.values()) == [20] * 6
+    assert whole[("DE", math.nan)] == whole[math.nan] == 20
+    if aggregator == "by_type":
+        return
+    digests = set()
+    for shards in (1, 3):
+        result = flow.run(**options, shards=shards)
+        wide = result.value
+        assert sorted(dict(wide).values()) == [20] * 6
+        assert dict(wide) == dict(wide.items())
+        assert [wide[unsound(number)] for number in range(6)] == [20] * 6
+        assert len(wide) == 6
+        assert elastic.verify(result.run_id).ok
+        digests.add(wide.digest)
+    assert len(digests) == 1
 
 
 def test_nothing_gives_an_empty_result() -> None:
