@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from elastic.aggregators.batch import batches
+from elastic.aggregators.order import NOWHERE, ORDERED, is_ordered, ranks_of
 from elastic.aggregators.saved_state import is_list, read_state
 from elastic.aggregators.tie import Ranked, first_of
 from elastic.core.aggregator import Aggregator
@@ -16,13 +17,16 @@ class Max(Aggregator[Any, "Ranked | None", Any]):
     """The entry with the greatest key; None when there are no entries.
 
     Of several entries with equal keys it is the one whose encoded bytes come first, so the order of entries does not
-    matter. A key that is not equal to itself (NaN) counts only when there is no other.
+    matter. A key that is NaN, or a tuple or list that holds NaN, counts only when there is no other. Times with a zone
+    are compared by their instant.
 
     Args:
-        key: Gives the key of an entry; without it the entry is its own. Keys are plain data that can be compared.
+        key: Gives the key of an entry; without it the entry is its own. Keys are numbers, texts, bytes, times, UUIDs,
+            or tuples or lists of these.
 
     Raises:
         UsageError: `key` cannot be called.
+        UnorderedKeyError: A key is something else: None, a set, a dict, a complex number ...
     """
 
     _extreme: Callable[..., Any] = staticmethod(max)
@@ -60,8 +64,8 @@ class Max(Aggregator[Any, "Ranked | None", Any]):
 
     def _best(self, state: Ranked | None, batch: list[Any]) -> Ranked:
         keys = batch if self.key is None else list(map(self.key, batch))
-        extreme = self._extreme(keys)
-        if extreme != extreme:
+        extreme = self._python_extreme(keys)
+        if extreme is NOWHERE:
             ranked = list(zip(keys, batch, strict=True))
         elif keys.count(extreme) == 1:
             ranked = [(extreme, batch[keys.index(extreme)])]
@@ -70,12 +74,22 @@ class Max(Aggregator[Any, "Ranked | None", Any]):
         return self._choose(ranked if state is None else [state, *ranked])
 
     def _choose(self, ranked: list[Ranked]) -> Ranked:
-        """Return the best of at least one; what is not equal to itself counts only when there is nothing else."""
-        sound = [one for one in ranked if one[0] == one[0]]
+        """Return the best of at least one; what has no place in the order counts only when there is nothing else."""
+        ranks = ranks_of([key for key, _ in ranked])
+        sound = [rank for rank in ranks if rank is not NOWHERE]
         if not sound:
             return first_of(ranked)
-        extreme = self._extreme(key for key, _ in sound)
-        return first_of([one for one in sound if one[0] == extreme])
+        extreme = self._extreme(sound)
+        return first_of([one for rank, one in zip(ranks, ranked, strict=True) if rank == extreme])
+
+    def _python_extreme(self, keys: list[Any]) -> Any:
+        """Return the extreme that Python finds, or NOWHERE if it may depend on the order of keys."""
+        try:
+            extreme = self._extreme(keys)
+        except ArithmeticError:  # Decimals, and one of them is NaN
+            return NOWHERE
+        is_total = type(extreme) in ORDERED or is_ordered(keys)
+        return extreme if is_total and extreme == extreme else NOWHERE
 
 
 class Min(Max):

@@ -17,6 +17,7 @@ class Latest(Max):
 
     Raises:
         UsageError: `by` cannot be called.
+        UnorderedKeyError: What `by` gives has no order, as with `Max`.
     """
 
     def __init__(self, by: Callable[[Any], Any] | None = None) -> None:

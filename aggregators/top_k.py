@@ -1,11 +1,13 @@
 """TopK: the entries with the greatest keys."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import groupby
 from typing import Any
 
 from elastic.aggregators.batch import batches
 from elastic.aggregators.extreme import checked_key
+from elastic.aggregators.order import NOWHERE, ORDERED, is_ordered, ranks_of
 from elastic.aggregators.saved_state import is_list, read_state
 from elastic.aggregators.tie import Ranked, by_bytes, key_of
 from elastic.core.aggregator import Aggregator
@@ -17,14 +19,16 @@ class TopK(Aggregator[Any, list[Ranked], list[Any]]):
     """The `k` entries with the greatest keys as a list, greatest first; fewer when there are fewer entries.
 
     Entries with equal keys are listed in the order of their encoded bytes, so the order of entries does not matter.
-    Entries whose key is not equal to itself (NaN) come last.
+    Entries whose key is NaN, or a tuple or list that holds NaN, come last. Times with a zone are compared by their
+    instant.
 
     Args:
         k: How many entries, at least 1.
-        key: Gives the key of an entry; without it the entry is its own. Keys are plain data that can be compared.
+        key: Gives the key of an entry; without it the entry is its own. Keys are as those of `Max`.
 
     Raises:
         UsageError: `k` is not a whole number from 1 on, or `key` cannot be called.
+        UnorderedKeyError: A key has no order, as with `Max`.
     """
 
     def __init__(self, k: int, key: Callable[[Any], Any] | None = None) -> None:
@@ -64,23 +68,31 @@ class TopK(Aggregator[Any, list[Ranked], list[Any]]):
 
     def _join(self, state: list[Ranked], batch: list[Any]) -> list[Ranked]:
         keys = batch if self.key is None else list(map(self.key, batch))
-        ranked = zip(keys, batch, strict=True)
-        if len(state) == self.k and (least := state[-1][0]) == least:
-            found = [(key, entry) for key, entry in ranked if key >= least]
-            return self._best(state + found) if found else state
-        return self._best([*state, *ranked])
+        found = _not_below(state[-1][0], keys, batch) if len(state) == self.k else list(zip(keys, batch, strict=True))
+        return self._best(state + found) if found else state
 
     def _best(self, ranked: list[Ranked]) -> list[Ranked]:
-        sound = sorted((one for one in ranked if one[0] == one[0]), key=key_of, reverse=True)
+        ranks = ranks_of([key for key, _ in ranked])
+        placed = [(rank, one) for rank, one in zip(ranks, ranked, strict=True) if rank is not NOWHERE]
+        placed.sort(key=key_of, reverse=True)
         best: list[Ranked] = []
-        for _, group in groupby(sound, key_of):
+        for _, group in groupby(placed, key_of):
             if len(best) >= self.k:
                 break
-            ties = list(group)
+            ties = [one for _, one in group]
             best += ties if len(ties) == 1 else sorted(ties, key=by_bytes)
-        if len(best) < self.k and len(sound) < len(ranked):
-            best += sorted((one for one in ranked if one[0] != one[0]), key=by_bytes)
+        if len(best) < self.k and len(placed) < len(ranked):
+            best += sorted((one for rank, one in zip(ranks, ranked, strict=True) if rank is NOWHERE), key=by_bytes)
         return best[: self.k]
 
     def __str__(self) -> str:
         return f"TopK({self.k})"
+
+
+def _not_below(least: Any, keys: list[Any], batch: list[Any]) -> list[Ranked]:
+    """Return the entries whose keys are not less than another; all of them if Python's comparison may not tell."""
+    if least == least and (type(least) in ORDERED or is_ordered([least, *keys])):
+        # Of Decimals one may be NaN.
+        with suppress(ArithmeticError):
+            return [(key, entry) for key, entry in zip(keys, batch, strict=True) if key >= least]
+    return list(zip(keys, batch, strict=True))

@@ -8,6 +8,7 @@
     │   ├── SourceChangedError           a file is not the file that was cut
     │   └── DecodingError (ValueError)   bytes of a source are not what they should be
     ├── EncodingError (ValueError)       a value cannot become bytes, or bytes a value
+    ├── UnorderedKeyError (TypeError)    keys of this class cannot be compared
     ├── ReceiptError (ValueError)        a receipt is forged, or of another run
     ├── StoreError
     │   ├── StoreFullError (OSError)     nothing more can be kept; nothing was written
@@ -84,6 +85,20 @@ class DecodingError(SourceError, ValueError):
 
 class EncodingError(ElasticError, ValueError):
     """A value cannot become bytes, or bytes cannot become a value."""
+
+
+class UnorderedKeyError(ElasticError, TypeError):
+    """A key is to be compared with others, and its class has no total order."""
+
+    def __init__(self, kind: str, key: str) -> None:
+        super().__init__(kind, key)
+        self.kind, self.key = kind, key
+
+    def __str__(self) -> str:
+        return (
+            f"the key {self.key} is a {self.kind}, and there is no order of these; compare by a number, a text, a "
+            "time, or a tuple of such, for example by key=..."
+        )
 
 
 class ReceiptError(ElasticError, ValueError):

@@ -1,6 +1,8 @@
 """Min, Max, TopK, Latest, Reduce, Collect, MergeMappings and GroupBy."""
 
+import datetime as dt
 import heapq
+import itertools
 import math
 import operator
 import random
@@ -9,11 +11,14 @@ from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import elastic
 from elastic.aggregators import (
     Collect,
     Count,
@@ -33,11 +38,30 @@ from elastic.aggregators import (
 from elastic.aggregators.group_by import SumOfGroups
 from elastic.core.aggregator import AnyAggregator
 from elastic.core.encoding import pack
-from elastic.core.errors import UsageError
+from elastic.core.errors import EncodingError, UnorderedKeyError, UsageError
 
 Sale = namedtuple("Sale", "shop price")
 
 NUMBERS = [1, -5, 2**70, True, 0.1, 1e308, -1e308, -0.0, math.inf, math.nan, Fraction(1, 3), 5e-324]
+
+NAN = math.nan
+#: One clock in Berlin, twice, and between them a time elsewhere.
+FIRST, SECOND = (dt.datetime(2026, 10, 25, 2, 30, fold=fold, tzinfo=ZoneInfo("Europe/Berlin")) for fold in (0, 1))
+BETWEEN = dt.datetime(2026, 10, 25, 1, 0, tzinfo=dt.UTC)
+#: Entries, the two greatest of them in order, and the least.
+ORDERS: list[tuple[list[Any], list[Any], Any]] = [
+    ([(3.0, "c"), (NAN, "x"), (9.0, "a"), (5.0, "b")], [(9.0, "a"), (5.0, "b")], (3.0, "c")),
+    ([[1.0, NAN], [2.0, "x"], [0.5]], [[2.0, "x"], [0.5]], [0.5]),
+    ([(1, (2, NAN)), (1, (2, 0.0)), (0, (9, 9))], [(1, (2, 0.0)), (0, (9, 9))], (0, (9, 9))),
+    ([Decimal(1), Decimal("NaN"), Decimal(3), Decimal(2)], [Decimal(3), Decimal(2)], Decimal(1)),
+    ([(Decimal(1),), (Decimal("NaN"),), (Decimal(2),)], [(Decimal(2),), (Decimal(1),)], (Decimal(1),)),
+    ([1, Decimal("NaN"), 2.5, NAN], [2.5, 1], 1),
+    ([np.float32("nan"), np.float32(2), np.float32(1)], [2.0, 1.0], 1.0),
+    ([("a", np.float64("nan")), ("a", np.float64(2))], [("a", 2.0), ("a", NAN)], ("a", 2.0)),
+    ([FIRST, SECOND, BETWEEN], [SECOND, BETWEEN], FIRST),
+    ([("x", FIRST), ("x", SECOND), ("x", BETWEEN)], [("x", SECOND), ("x", BETWEEN)], ("x", FIRST)),
+    ([(2, None), (1, None), (3, None)], [(3, None), (2, None)], (1, None)),
+]
 
 UNTIMED = settings(deadline=None)
 
@@ -70,10 +94,20 @@ class TestMinAndMax:
         assert merged(Max(key=str), [None], ["A"]) is None
 
     def test_the_key_is_called_once_for_an_entry_and_not_for_one_that_has_travelled(self) -> None:
-        """A named tuple comes back from a worker as a tuple, of which the key function knows nothing."""
-        sales = [Sale("a", 3), Sale("b", 9), Sale("c", 1)]
-        assert merged(Max(key=lambda sale: sale.price), sales[:1], sales[1:]) == ("b", 9)
-        assert merged(Min(key=lambda sale: sale.price), sales[:1], sales[1:]) == ("c", 1)
+        sales = [("a", 3), ("b", 9), ("c", 1)]
+        called = Counter[Any]()
+
+        def price(sale: tuple[str, int]) -> int:
+            called[sale] += 1
+            return sale[1]
+
+        assert merged(Max(key=price), sales[:1], sales[1:]) == ("b", 9)
+        assert merged(Min(key=price), sales[:1], sales[1:]) == ("c", 1)
+        assert set(called.values()) == {2}
+
+    def test_a_named_tuple_is_refused_where_it_would_come_back_as_a_tuple(self) -> None:
+        with pytest.raises(EncodingError, match=r"Sale is not plain data .* value._asdict\(\)"):
+            merged(Max(key=lambda sale: sale.price), [Sale("a", 3)], [Sale("b", 9)])
 
     @pytest.mark.parametrize("aggregator", [Min(), Max()])
     def test_equal_entries_of_different_types_give_the_same_in_any_order(self, aggregator: Max) -> None:
@@ -98,6 +132,46 @@ class TestMinAndMax:
     def test_a_key_that_cannot_be_called_is_refused(self, make: Callable[[Any], Any]) -> None:
         with pytest.raises(UsageError, match="got the key 'price'; pass a function"):
             make("price")
+
+    @pytest.mark.parametrize(("entries", "greatest", "least"), ORDERS, ids=str)
+    def test_the_order_of_arrival_cannot_show(self, entries: list[Any], greatest: list[Any], least: Any) -> None:
+        for order in itertools.permutations(entries):
+            for cut in range(len(order)):
+                found = merged(Max(), order[:cut], order[cut:]), merged(Min(), order[:cut], order[cut:])
+                assert repr(found) == repr((greatest[0], least))
+                assert repr(merged(TopK(2), order[:cut], order[cut:])) == repr(greatest)
+                by_key = merged(TopK(2, key=operator.itemgetter("key")), *(
+                    [{"key": key} for key in part] for part in (order[:cut], order[cut:])
+                ))  # fmt: skip
+                assert repr(by_key) == repr([{"key": key} for key in greatest])
+
+    def test_a_key_that_holds_nan_counts_only_when_there_is_nothing_else(self) -> None:
+        unsound = [(math.nan, "x"), (1.0, (Decimal("NaN"),)), [math.nan]]
+        for one in unsound:
+            assert repr(merged(Max(), [one], [])) == repr(one)
+        assert merged(Max(key=operator.itemgetter(0)), [((math.nan,), 1)], [((-math.inf,), 2)]) == ((-math.inf,), 2)
+
+    @pytest.mark.parametrize("make", [Min, Max, lambda: TopK(1), lambda: Latest(by=lambda one: one)])
+    @pytest.mark.parametrize("key", [None, {1}, frozenset({1}), {"a": 1}, 1j, Counter("a"), (1, frozenset())], ids=str)
+    def test_a_key_without_an_order_is_refused_though_it_is_the_only_one(self, make: Any, key: Any) -> None:
+        with pytest.raises(
+            UnorderedKeyError, match=f"is a {type(key[1] if type(key) is tuple else key).__name__}, and"
+        ):
+            run(make(), [key])
+
+    @pytest.mark.parametrize("place", [0, 7, 19])
+    def test_an_entry_whose_key_has_no_order_is_found_wherever_it_is(self, place: int) -> None:
+        numbers = [number for number in range(20) if number != place]
+        flow = elastic.from_iterable([*numbers[:place], None, *numbers[place:]])
+        expected: list[tuple[elastic.Flow, Any, Any]] = [
+            (flow, "max", max(numbers)),
+            (flow, "min", min(numbers)),
+            (flow, TopK(3), sorted(numbers)[:-4:-1]),
+            (flow.key_by(lambda entry: "key"), GroupBy("max"), {"key": max(numbers)}),
+        ]
+        for given, aggregator, value in expected:
+            result = given.aggregate(aggregator).run(cluster="inline", on_error="skip")
+            assert (result.value, result.errors) == (value, 1)
 
     def test_entries_that_cannot_be_compared_are_named_by_python(self) -> None:
         with pytest.raises(TypeError, match="not supported between instances of"):
