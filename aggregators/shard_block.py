@@ -38,7 +38,9 @@ def opened(data: bytes) -> tuple[list[Any], list[Any]]:
     keys, values = unpack(data)
     if len(keys) != len(values):
         raise EncodingError("a block of a wide result has not as many values as keys")
-    return list(with_one_nan(keys)), values
+    ours = with_one_nan(keys)
+    # An earlier version kept several apart, each with its value.
+    return (keys if ours is keys or len(set(ours)) < len(keys) else list(ours)), values
 
 
 def digest_of(contents: Iterable[tuple[int, bytes]]) -> str:

@@ -55,7 +55,7 @@ def test_nan_of_several_places_is_one_key_before_it_is_merged(tmp_path: Path) ->
     assert result[math.nan] == 3
 
 
-def test_several_nan_that_an_aggregator_keeps_apart_stay_so() -> None:
+def test_several_nan_that_an_earlier_version_kept_apart_stay_so() -> None:
     keys, values = opened(merged([float("nan"), float("nan")], [1, 2]))
     assert dict(zip(keys, values, strict=True)) == dict(zip(keys, [1, 2], strict=True))
     assert len({id(key) for key in keys}) == 2

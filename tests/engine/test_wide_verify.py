@@ -9,7 +9,7 @@ import pytest
 
 import elastic
 from elastic.aggregators import Count, SumByKey
-from elastic.core.errors import CorruptStoreError
+from elastic.core.errors import CorruptStoreError, StepFailedError
 
 
 class Colour(str, Enum):  # noqa: UP042 - `str` of one is its name
@@ -83,10 +83,19 @@ def test_what_lies_beside_the_manifest_does_not_hide_it(home: Path) -> None:
     assert dict(elastic.result_of(result.run_id, flow()).value) == expected
 
 
-def test_keys_of_an_enum_are_their_texts_with_and_without_shards() -> None:
-    flow = elastic.from_iterable([Colour.RED, "r", Colour.BLUE, 7], chunk_size=2).aggregate(Count)
-    for options in ({}, {"shards": 2}):
-        assert dict(flow.run(cluster="inline", **options).value) == {"r": 2, "b": 1, 7: 1}
+@pytest.mark.parametrize("shards", [None, 2])
+@pytest.mark.parametrize("keys", [list(Colour), [Colour.RED, 7], ["x", Colour.RED]], ids=["all", "mixed", "one"])
+@pytest.mark.parametrize("aggregator", [Count, SumByKey])
+def test_keys_of_an_enum_are_refused_by_name_with_and_without_shards(
+    keys: list[object], aggregator: type, shards: int | None
+) -> None:
+    def key_of(number: int) -> object:
+        return keys[number % 2] if aggregator is Count else (keys[number % 2], 1)
+
+    flow = elastic.from_range(8, chunk_size=2).map(key_of).aggregate(aggregator)
+    options = {} if shards is None else {"shards": shards}
+    with pytest.raises(StepFailedError, match=r"Colour is not plain data .* pass its \.value"):
+        flow.run(cluster="inline", **options)
 
 
 def test_a_result_that_was_made_up_does_not_have_the_seal(home: Path) -> None:
