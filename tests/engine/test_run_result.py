@@ -1,18 +1,28 @@
 """Runs give what plain Python gives, for every kind of source and on both transports."""
 
+import datetime as dt
 import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 import elastic
-from elastic.aggregators import Collect, Count, Sum
+from elastic.aggregators import Collect, Count, GroupBy, Sum
 
 LINES = [f"word{number % 7} and word{number % 3}" for number in range(1_000)]
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+#: Each half hour around the hour that comes twice.
+HOURS = [
+    (dt.datetime(2026, 10, 24, 23, tzinfo=dt.UTC) + dt.timedelta(minutes=30 * index)).astimezone(BERLIN)
+    for index in range(8)
+]
 
 
 @pytest.fixture
@@ -144,3 +154,23 @@ def test_a_one_shot_source_can_be_run_once() -> None:
     assert flow.run(cluster="inline").value == 10
     with pytest.raises(elastic.ElasticError, match="give a new iterable, or a list"):
         flow.run(cluster="inline")
+
+
+def test_times_keep_their_zone_as_values_and_as_states(cluster: str) -> None:
+    times = elastic.from_iterable(HOURS, chunk_size=3)
+    kept = times.map(lambda time: time).aggregate(Collect()).run(cluster=cluster).value
+    assert list(map(repr, kept)) == list(map(repr, HOURS))
+    in_spring = times.map(lambda time: time + dt.timedelta(days=180)).aggregate("max").run(cluster=cluster).value
+    assert (in_spring.utcoffset(), in_spring.tzinfo) == (dt.timedelta(hours=2), BERLIN)
+    last = times.key_by(lambda time: time.hour).aggregate(GroupBy("max")).run(cluster=cluster).value
+    assert repr(last[2]) == repr(dt.datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=BERLIN))
+
+
+@pytest.mark.parametrize("shards", [None, 3])
+def test_times_are_keys_as_python_has_it(cluster: str, shards: int | None) -> None:
+    elsewhere = [time.astimezone(zone) for time in HOURS for zone in (dt.UTC, ZoneInfo("Asia/Tokyo"))]
+    times = [*HOURS, *elsewhere, *HOURS[::-1]]
+    options = {} if shards is None else {"shards": shards}
+    counts = elastic.from_iterable(times, chunk_size=5).aggregate(Count()).run(cluster=cluster, **options).value
+    assert dict(counts) == Counter(times)
+    assert {type(time.tzinfo) for time in counts} <= {ZoneInfo, dt.timezone}
