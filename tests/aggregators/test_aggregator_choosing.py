@@ -169,8 +169,8 @@ class TestMinAndMax:
             (flow, TopK(3), sorted(numbers)[:-4:-1]),
             (flow.key_by(lambda entry: "key"), GroupBy("max"), {"key": max(numbers)}),
         ]
-        for given, aggregator, value in expected:
-            result = given.aggregate(aggregator).run(cluster="inline", on_error="skip")
+        for keyed, aggregator, value in expected:
+            result = keyed.aggregate(aggregator).run(cluster="inline", on_error="skip")
             assert (result.value, result.errors) == (value, 1)
 
     def test_entries_that_cannot_be_compared_are_named_by_python(self) -> None:
