@@ -64,6 +64,12 @@ _ENCLOSED = struct.Struct(">4sQQ")
 _THREADED_BYTES = 8 << 20
 
 
+#: Tells msgpack how to write a value that it does not know.
+Write = Callable[[Any], Any]
+#: Opens bytes.
+Unpack = Callable[[bytes | memoryview], Any]
+
+
 # ---------------------------------------------------------------- plain data
 
 
@@ -73,22 +79,8 @@ def pack(value: Any) -> bytes:
     Raises:
         EncodingError: `value` holds something that is not plain data, or containers that nest too deep; names its type.
     """
-    return _pack(value, 0)
-
-
-def unpack(data: bytes | memoryview) -> Any:
-    """Return the plain data that `pack` was given.
-
-    Raises:
-        EncodingError: The bytes are damaged, cut short, or not made by `pack`.
-    """
-    return _unpack(data, 0)
-
-
-def _pack(value: Any, depth: int) -> bytes:
-    """Return plain data that lies in `depth` extensions as bytes. Raises as `pack` does."""
     try:
-        return _packb(value, _WRITE_AT[depth])
+        return _packb(value, _WRITE)
     except EncodingError:
         raise
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -97,7 +89,21 @@ def _pack(value: Any, depth: int) -> bytes:
         raise EncodingError(str(error)) from error
 
 
-def _packb(value: Any, write: Callable[[Any], Any]) -> bytes:
+def unpack(data: bytes | memoryview) -> Any:
+    """Return the plain data that `pack` was given.
+
+    Raises:
+        EncodingError: The bytes are damaged, cut short, or not made by `pack`.
+    """
+    try:
+        return _UNPACK(data)
+    except EncodingError:
+        raise
+    except (ValueError, TypeError, RecursionError, ArithmeticError, msgpack.UnpackException) as error:
+        raise EncodingError(f"bytes are not encoded data ({type(error).__name__}: {error})") from error
+
+
+def _packb(value: Any, write: Write) -> bytes:
     packed: bytes
     try:
         packed = msgpack.packb(value, default=write, strict_types=True, use_bin_type=True)
@@ -109,39 +115,74 @@ def _packb(value: Any, write: Callable[[Any], Any]) -> bytes:
     return packed
 
 
-def _unpack(data: bytes | memoryview, depth: int) -> Any:
-    """Return the plain data of bytes that lie in `depth` extensions. Raises as `unpack` does."""
-    if depth > MAX_DEPTH:
-        raise EncodingError(f"bytes nest more than {MAX_DEPTH} tuples and sets in one another, which are not read")
-    try:
-        if depth < _FAST_LEVELS:
-            return msgpack.unpackb(data, ext_hook=_READ_AT[depth], **_OPTIONS)
-        unpacker = msgpack.Unpacker(ext_hook=_READ_AT[depth], max_buffer_size=len(data), read_size=1, **_OPTIONS)
+def _writer(depth: int, below: Write | None) -> Write:
+    """Return what tells msgpack how to write a value that it does not know, and that lies in `depth` extensions.
+
+    Args:
+        depth: How many.
+        below: The same for what lies in one more; None where there may be no more.
+    """
+    is_counted = depth + 1 == _COUNTED_LEVEL
+
+    def write(value: Any) -> Any:
+        kind = type(value)
+        container = _CONTAINER_WRITERS.get(kind)
+        if container is None:
+            return _write_scalar(value)
+        if below is None or (is_counted and _is_deep(value)):
+            raise _too_deep(value)
+        code, items = container
+        return msgpack.ExtType(code, items(value, below))
+
+    return write
+
+
+def _reader(below: Unpack) -> Callable[[int, bytes], Any]:
+    """Return what makes the values of extensions; `below` opens the bytes of those that hold others."""
+
+    def read(code: int, data: bytes) -> Any:
+        container = _CONTAINER_READERS.get(code)
+        if container is not None:
+            return container(below(data))
+        reader = _READERS.get(code)
+        if reader is None:
+            raise ValueError(f"unknown extension type {code}")
+        return reader(data)
+
+    return read
+
+
+def _opener(depth: int, below: Unpack) -> Unpack:
+    """Return what opens bytes that lie in `depth` extensions; `below` opens those that lie in one more."""
+    read = _reader(below)
+
+    def unpack_on_the_stack(data: bytes | memoryview) -> Any:
+        # Its options as they are: to pass them on takes as long as to read a small tuple.
+        return msgpack.unpackb(data, ext_hook=read, strict_map_key=False, unicode_errors="surrogatepass", raw=False)
+
+    def unpack_on_the_heap(data: bytes | memoryview) -> Any:
+        unpacker = msgpack.Unpacker(ext_hook=read, max_buffer_size=len(data), read_size=1, **_OPTIONS)
         unpacker.feed(data)
         value = unpacker.unpack()
         if unpacker.tell() != len(data):
             raise ValueError("something follows")
         return value
-    except EncodingError:
-        raise
-    except (ValueError, TypeError, RecursionError, ArithmeticError, msgpack.UnpackException) as error:
-        raise EncodingError(f"bytes are not encoded data ({type(error).__name__}: {error})") from error
+
+    return unpack_on_the_stack if depth < _FAST_LEVELS else unpack_on_the_heap
 
 
-def _write_extension(depth: int, value: Any) -> Any:
-    """Return what msgpack should write for a value that it does not know, which lies in `depth` extensions."""
+def _refuse_deeper(data: bytes | memoryview) -> Any:
+    raise EncodingError(f"bytes nest more than {MAX_DEPTH} tuples and sets in one another, which are not read")
+
+
+def _write_scalar(value: Any) -> Any:
+    """Return what msgpack should write for a value that it does not know, and that holds no others."""
     code = _CODES.get(type(value))
     if code is None:
         return _plain_scalar(value)
-    nested = _NESTED.get(code)
-    if nested is None:
-        if code in _ZONED and not has_plain_offset(value.tzinfo):
-            code = _ZONED[code]
-        return msgpack.ExtType(code, _WRITERS[code](value))
-    depth += 1
-    if depth >= _COUNTED_LEVEL and (depth > MAX_DEPTH or (depth == _COUNTED_LEVEL and _is_deep(value))):
-        raise _too_deep(value)
-    return msgpack.ExtType(code, nested(value, depth))
+    if code in _ZONED and not has_plain_offset(value.tzinfo):
+        code = _ZONED[code]
+    return msgpack.ExtType(code, _WRITERS[code](value))
 
 
 def _plain_scalar(value: Any) -> Any:
@@ -196,42 +237,31 @@ def _too_deep(value: Any) -> EncodingError:
     )
 
 
-def _read_extension(depth: int, code: int, data: bytes) -> Any:
-    """Return the value of an extension that lies in `depth` others."""
-    nested = _NESTED_READERS.get(code)
-    if nested is not None:
-        return nested(_unpack(data, depth + 1))
-    reader = _READERS.get(code)
-    if reader is None:
-        raise ValueError(f"unknown extension type {code}")
-    return reader(data)
-
-
 def _write_wide(value: int) -> bytes:
     """Write an integer beyond 64 bits; msgpack hands over only those."""
     return value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
 
 
-def _pack_items(value: Iterable[Any], depth: int) -> bytes:
-    return _pack(list(value), depth)
+def _pack_items(value: Iterable[Any], write: Write) -> bytes:
+    return _packb(list(value), write)
 
 
-def _sorted_items(value: Iterable[Any], depth: int) -> bytes:
+def _sorted_items(value: Iterable[Any], write: Write) -> bytes:
     """Pack a set so that equal sets give equal bytes."""
-    packed = sorted(_pack(item, depth) for item in value)
+    packed = sorted(_packb(item, write) for item in value)
     return b"".join([msgpack.Packer().pack_array_header(len(packed)), *packed])
 
 
-def _pack_dict(value: dict[Any, Any], depth: int) -> bytes:
-    return _pack(dict(value), depth)
+def _pack_dict(value: dict[Any, Any], write: Write) -> bytes:
+    return _packb(dict(value), write)
 
 
-def _pack_defaultdict(value: defaultdict[Any, Any], depth: int) -> bytes:
+def _pack_defaultdict(value: defaultdict[Any, Any], write: Write) -> bytes:
     factory = value.default_factory
     name = "" if factory is None else getattr(factory, "__name__", "?")
     if factory is not None and _FACTORIES.get(name) is not factory:
         raise TypeError(f"a defaultdict of {factory!r} cannot be sent or kept; {_advice(value)}")
-    return _pack([name, dict(value)], depth)
+    return _packb([name, dict(value)], write)
 
 
 def _read_defaultdict(plain: Any) -> defaultdict[Any, Any]:
@@ -308,8 +338,9 @@ _EXTENSIONS: dict[int, tuple[type, Callable[[Any], bytes], Callable[[bytes], Any
     11: (Fraction, lambda value: pack([value.numerator, value.denominator]), lambda data: _fraction(*unpack(data))),
     12: (uuid.UUID, lambda value: value.bytes, lambda data: uuid.UUID(bytes=data)),
 }
-#: The same for containers: a writer is told how many extensions the items lie in, a reader is given plain data.
-_CONTAINERS: dict[int, tuple[type, Callable[[Any, int], bytes], Callable[[Any], Any]]] = {
+#: The same for containers: a writer is told how to write the items that msgpack does not know, a reader is given plain
+#: data.
+_CONTAINERS: dict[int, tuple[type, Callable[[Any, Write], bytes], Callable[[Any], Any]]] = {
     1: (tuple, _pack_items, tuple),
     2: (set, _sorted_items, set),
     3: (frozenset, _sorted_items, frozenset),
@@ -319,16 +350,14 @@ _CONTAINERS: dict[int, tuple[type, Callable[[Any, int], bytes], Callable[[Any], 
 }
 #: The codes of times whose zone has a name, by those of times without.
 _ZONED = {5: 14, 7: 15}
-_CODES = {kind: code for code, (kind, _, _) in (_EXTENSIONS | _CONTAINERS).items()}
+_CODES = {kind: code for code, (kind, _, _) in _EXTENSIONS.items()}
 _WRITERS = {code: write for code, (_, write, _) in _EXTENSIONS.items()} | dict.fromkeys(_ZONED.values(), _write_zoned)
 _READERS = {code: read for code, (_, _, read) in _EXTENSIONS.items()} | {
     14: partial(_read_zoned, dt.datetime),
     15: partial(_read_zoned, dt.time),
 }
-_NESTED = {code: write for code, (_, write, _) in _CONTAINERS.items()}
-_NESTED_READERS = {code: read for code, (_, _, read) in _CONTAINERS.items()}
-_WRITE_AT = [partial(_write_extension, depth) for depth in range(MAX_DEPTH + 1)]
-_READ_AT = [partial(_read_extension, depth) for depth in range(MAX_DEPTH + 1)]
+_CONTAINER_WRITERS = {kind: (code, write) for code, (kind, write, _) in _CONTAINERS.items()}
+_CONTAINER_READERS = {code: read for code, (_, _, read) in _CONTAINERS.items()}
 #: What a numpy scalar may be in Python.
 _SCALARS = {bool, int, float, complex, str, bytes}
 #: What a defaultdict may make by itself.
@@ -338,6 +367,13 @@ _FACTORIES: dict[str, Callable[[], Any]] = {
 _COLLECTIONS = (list, tuple, set, frozenset)
 #: What a value of a subclass may be turned into.
 _BASES = (dict, list, tuple, set, frozenset, str, int, float, bytes, dt.datetime, dt.date, Decimal)
+#: Begins with the innermost ones, each of which the next one uses.
+_WRITE = _writer(MAX_DEPTH, None)
+_UNPACK: Unpack = _refuse_deeper
+for _depth in reversed(range(MAX_DEPTH + 1)):
+    _UNPACK = _opener(_depth, _UNPACK)
+    if _depth < MAX_DEPTH:
+        _WRITE = _writer(_depth, _WRITE)
 
 
 # ---------------------------------------------------------------- frames
