@@ -50,8 +50,7 @@ def holds_nan(keys: Collection[Any], kinds: set[type] | None = None) -> bool:
     while kinds:
         if kinds - _NESTING and any(map(ne, level, level)):
             return True
-        nesting = level if kinds == _NESTING else [key for key in level if type(key) in _NESTING]
-        level = list(chain.from_iterable(nesting))
+        level = list(chain.from_iterable(key for key in level if type(key) in _NESTING))
         kinds = kinds_of(level) - _SOUND
     return False
 

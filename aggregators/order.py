@@ -31,6 +31,8 @@ _ITEMS = frozenset({tuple, list})
 #: Types of which a look at all keys at once tells whether they have an order. None may be an item, as long as Python
 #: need not compare it with something else.
 _SEEN = ORDERED | _MAY_BE_NAN | _ITEMS | {dt.datetime, dt.time, type(None)}
+#: So many keys are ranked as fast as they are looked at.
+_FEW = 16
 _FIXED = frozenset({type(None), dt.timezone})
 
 
@@ -60,10 +62,14 @@ def is_ordered(keys: Iterable[Any]) -> bool:
 def ranks_of(keys: list[Any]) -> list[Any]:
     """Return what each key is compared by: itself for most; NOWHERE for one that comes behind all others.
 
+    It is the same list if each key is compared by itself.
+
     Raises:
         UnorderedKeyError: A key has no order.
     """
-    return keys if kinds_of(keys) <= _SOUND else list(map(_rank_of, keys))
+    if kinds_of(keys) <= _SOUND or (len(keys) > _FEW and is_ordered(keys)):
+        return keys
+    return list(map(_rank_of, keys))
 
 
 def _rank_of(key: Any, *, inside: bool = False) -> Any:

@@ -9,7 +9,7 @@ from elastic.aggregators.batch import batches
 from elastic.aggregators.extreme import checked_key
 from elastic.aggregators.order import NOWHERE, ORDERED, is_ordered, ranks_of
 from elastic.aggregators.saved_state import is_list, read_state
-from elastic.aggregators.tie import Ranked, by_bytes, key_of
+from elastic.aggregators.tie import Ranked, by_bytes
 from elastic.core.aggregator import Aggregator
 from elastic.core.encoding import pack
 from elastic.core.errors import UsageError
@@ -72,16 +72,17 @@ class TopK(Aggregator[Any, list[Ranked], list[Any]]):
         return self._best(state + found) if found else state
 
     def _best(self, ranked: list[Ranked]) -> list[Ranked]:
-        ranks = ranks_of([key for key, _ in ranked])
-        placed = [(rank, one) for rank, one in zip(ranks, ranked, strict=True) if rank is not NOWHERE]
-        placed.sort(key=key_of, reverse=True)
+        keys = [key for key, _ in ranked]
+        ranks = ranks_of(keys)
+        rank_at = ranks.__getitem__
+        places = range(len(keys)) if ranks is keys else [at for at in range(len(keys)) if rank_at(at) is not NOWHERE]
         best: list[Ranked] = []
-        for _, group in groupby(placed, key_of):
+        for _, group in groupby(sorted(places, key=rank_at, reverse=True), rank_at):
             if len(best) >= self.k:
                 break
-            ties = [one for _, one in group]
+            ties = [ranked[at] for at in group]
             best += ties if len(ties) == 1 else sorted(ties, key=by_bytes)
-        if len(best) < self.k and len(placed) < len(ranked):
+        if len(best) < self.k and len(places) < len(ranked):
             best += sorted((one for rank, one in zip(ranks, ranked, strict=True) if rank is NOWHERE), key=by_bytes)
         return best[: self.k]
 

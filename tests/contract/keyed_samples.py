@@ -30,7 +30,7 @@ UNSOUND: list[Any] = [
     for key in (
         nan, ("DE", nan), ("DE", (nan, 1)), frozenset({nan, "x"}), (Decimal("1"), frozenset({(nan,)})),
         Decimal("-NaN") if nan is math.nan else Decimal("NaN7"), ("DE", Decimal("NaN")), complex(nan, 1), ("DE", 1.5),
-        "DE",
+        "DE", 5, None,
     )
 ]  # fmt: skip
 UNSOUND_PAIRS = [(key, index) for index, key in enumerate(UNSOUND)]
