@@ -75,8 +75,9 @@ class Max(Aggregator[Any, "Ranked | None", Any]):
 
     def _choose(self, ranked: list[Ranked]) -> Ranked:
         """Return the best of at least one; what has no place in the order counts only when there is nothing else."""
-        ranks = ranks_of([key for key, _ in ranked])
-        sound = [rank for rank in ranks if rank is not NOWHERE]
+        keys = [key for key, _ in ranked]
+        ranks = ranks_of(keys)
+        sound = keys if ranks is keys else [rank for rank in ranks if rank is not NOWHERE]
         if not sound:
             return first_of(ranked)
         extreme = self._extreme(sound)

@@ -31,9 +31,9 @@ FLOATS = [float(number) for number in NUMBERS]
 
 #: Aggregators, entries that go together, one that fails only beside those, and the result without it.
 STRAYS: dict[str, tuple[Any, list[Any], Any, Any]] = {
-    "max": ("max", NUMBERS, None, 699),
+    "max": ("max", NUMBERS, "0", 699),
     "min": ("min", NUMBERS, "0", 0),
-    "top_k": (TopK(2), NUMBERS, None, [699, 698]),
+    "top_k": (TopK(2), NUMBERS, b"0", [699, 698]),
     "max of tuples": (Max(), [(number, "a") for number in NUMBERS], ("5", 5), (699, "a")),
     "max by key": (Max(key=lambda pair: pair[1]), list(enumerate(NUMBERS)), (0, None), (699, 699)),
     "sum": ("sum", FLOATS, Decimal("0.5"), 244650.0),
@@ -67,7 +67,7 @@ def test_an_entry_that_does_not_go_with_the_others_is_found_wherever_it_is(what:
 
 
 def test_an_entry_that_does_not_go_with_the_others_is_named_when_none_may_fail() -> None:
-    strays = elastic.from_iterable(among(NUMBERS, None, 350), chunk_size=70).aggregate("max")
+    strays = elastic.from_iterable(among(NUMBERS, "350", 350), chunk_size=70).aggregate("max")
     with pytest.raises(StepFailedError, match=r"Max, beside other entries, failed on entry 350 \(chunk 5\): TypeError"):
         strays.run(cluster="inline")
 
@@ -98,9 +98,15 @@ def test_an_entry_that_fails_beside_a_single_other_one_is_compared_with_the_rest
 
 def test_what_does_not_go_with_a_smaller_number_of_entries_before_it_ends_the_step() -> None:
     """One stray entry in a chunk of its own, before all others, must not have them all left out."""
-    strays = elastic.from_iterable([None, *range(100)], chunk_size=1).aggregate("max")
+    strays = elastic.from_iterable(["0", *range(100)], chunk_size=1).aggregate("max")
     with pytest.raises(StepFailedError, match=r"aggregator Max failed .* map all to one type"):
         strays.run(cluster="inline", on_error="skip", call_chunks=1)
+
+
+def test_what_has_no_order_is_left_out_though_it_came_before_all_others() -> None:
+    nothing = elastic.from_iterable([None, *range(100)], chunk_size=1).aggregate("max")
+    result = nothing.run(cluster="inline", on_error="skip", call_chunks=1)
+    assert (result.value, result.errors) == (99, 1)
 
 
 def test_an_aggregator_without_a_way_back_ends_the_step_and_loses_no_entry() -> None:
