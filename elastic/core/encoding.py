@@ -20,7 +20,6 @@ import uuid
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from decimal import Decimal
-from enum import Enum
 from fractions import Fraction
 from functools import partial
 from hashlib import blake2b
@@ -32,7 +31,8 @@ import xxhash
 import zstandard
 
 from elastic.core.errors import EncodingError
-from elastic.core.zone import has_plain_offset, read_zone, write_zone, zone_offset
+from elastic.core.foreign_value import FACTORIES, advice_on
+from elastic.core.zone import has_plain_offset, read_datetime, read_time, read_zoned, write_time, write_zoned
 
 #: Containers that may lie in one another. Each level takes 1 to 2 kB of the C stack to write and to read, so that this
 #: many fit into the smallest stack that a thread is given.
@@ -198,23 +198,8 @@ def _plain_scalar(value: Any) -> Any:
         if type(plain) in _SCALARS:
             return msgpack.ExtType(_CODES[complex], _write_complex(plain)) if type(plain) is complex else plain
     raise TypeError(
-        f"{kind.__module__}.{kind.__qualname__} is not plain data and cannot be sent or kept; {_advice(value)}"
+        f"{kind.__module__}.{kind.__qualname__} is not plain data and cannot be sent or kept; {advice_on(value)}"
     )
-
-
-def _advice(value: Any) -> str:
-    """Return what to do with a value that is refused."""
-    kind = type(value)
-    if isinstance(value, Enum):
-        return "pass its .value, or its .name, and make the member again from it"
-    if isinstance(value, tuple) and hasattr(kind, "_fields"):
-        return "pass a dict by value._asdict(), or tuple(value)"
-    if hasattr(kind, "__dataclass_fields__"):
-        return "pass a dict by dataclasses.asdict(value)"
-    if isinstance(value, defaultdict):
-        return f"its default_factory must be None or one of {', '.join(sorted(_FACTORIES))}; or pass dict(value)"
-    base = next((base.__name__ for base in _BASES if isinstance(value, base)), None)
-    return f"pass {base}(value)" if base else "turn it into numbers, strings, lists or dicts first"
 
 
 def _is_deep(value: Any) -> bool:
@@ -259,16 +244,16 @@ def _pack_dict(value: dict[Any, Any], write: Write) -> bytes:
 def _pack_defaultdict(value: defaultdict[Any, Any], write: Write) -> bytes:
     factory = value.default_factory
     name = "" if factory is None else getattr(factory, "__name__", "?")
-    if factory is not None and _FACTORIES.get(name) is not factory:
-        raise TypeError(f"a defaultdict of {factory!r} cannot be sent or kept; {_advice(value)}")
+    if factory is not None and FACTORIES.get(name) is not factory:
+        raise TypeError(f"a defaultdict of {factory!r} cannot be sent or kept; {advice_on(value)}")
     return _packb([name, dict(value)], write)
 
 
 def _read_defaultdict(plain: Any) -> defaultdict[Any, Any]:
     name, items = plain
-    if name and name not in _FACTORIES:
+    if name and name not in FACTORIES:
         raise ValueError(f"unknown default_factory {name!r}")
-    return defaultdict(_FACTORIES[name] if name else None, items)
+    return defaultdict(FACTORIES[name] if name else None, items)
 
 
 def _write_complex(value: complex) -> bytes:
@@ -290,44 +275,12 @@ def _fraction(numerator: int, denominator: int) -> Fraction:
     return Fraction(numerator, denominator)
 
 
-def _write_time(value: dt.datetime | dt.time) -> bytes:
-    """Write an ISO text; the fold is a number behind it, because ISO has no place for it."""
-    return f"{value.isoformat()}|{value.fold}".encode()
-
-
-def _read_datetime(data: bytes) -> dt.datetime:
-    text, fold = data.decode().split("|")
-    return dt.datetime.fromisoformat(text).replace(fold=int(fold))
-
-
-def _read_time(data: bytes) -> dt.time:
-    text, fold = data.decode().split("|")
-    return dt.time.fromisoformat(text).replace(fold=int(fold))
-
-
-def _write_zoned(value: dt.datetime | dt.time) -> bytes:
-    """Write the time of the clock, its fold, its zone, and how far it was from UTC then."""
-    zone = write_zone(value)
-    return pack([value.replace(tzinfo=None).isoformat(), value.fold, zone, zone_offset(value)])
-
-
-def _read_zoned(kind: Any, data: bytes) -> Any:
-    text, fold, zone, offset = unpack(data)
-    value = kind.fromisoformat(text).replace(fold=fold, tzinfo=read_zone(zone))
-    if zone_offset(value) != offset:
-        raise EncodingError(
-            f"{value.replace(tzinfo=None)} in {value.tzinfo} was {offset} microseconds from UTC where it was written, "
-            f"and is {zone_offset(value)} here; give all machines the same time zone data (the package tzdata)"
-        )
-    return value
-
-
 #: code -> (type, writer, reader); codes are part of the format on disk and never change their meaning
 _EXTENSIONS: dict[int, tuple[type, Callable[[Any], bytes], Callable[[bytes], Any]]] = {
     4: (int, _write_wide, lambda data: int.from_bytes(data, "big", signed=True)),
-    5: (dt.datetime, _write_time, _read_datetime),
+    5: (dt.datetime, write_time, read_datetime),
     6: (dt.date, lambda value: value.isoformat().encode(), _of_text(dt.date.fromisoformat)),
-    7: (dt.time, _write_time, _read_time),
+    7: (dt.time, write_time, read_time),
     8: (
         dt.timedelta,
         lambda value: pack([value.days, value.seconds, value.microseconds]),
@@ -351,22 +304,16 @@ _CONTAINERS: dict[int, tuple[type, Callable[[Any, Write], bytes], Callable[[Any]
 #: The codes of times whose zone has a name, by those of times without.
 _ZONED = {5: 14, 7: 15}
 _CODES = {kind: code for code, (kind, _, _) in _EXTENSIONS.items()}
-_WRITERS = {code: write for code, (_, write, _) in _EXTENSIONS.items()} | dict.fromkeys(_ZONED.values(), _write_zoned)
+_WRITERS = {code: write for code, (_, write, _) in _EXTENSIONS.items()} | dict.fromkeys(_ZONED.values(), write_zoned)
 _READERS = {code: read for code, (_, _, read) in _EXTENSIONS.items()} | {
-    14: partial(_read_zoned, dt.datetime),
-    15: partial(_read_zoned, dt.time),
+    14: partial(read_zoned, dt.datetime),
+    15: partial(read_zoned, dt.time),
 }
 _CONTAINER_WRITERS = {kind: (code, write) for code, (kind, write, _) in _CONTAINERS.items()}
 _CONTAINER_READERS = {code: read for code, (_, _, read) in _CONTAINERS.items()}
 #: What a numpy scalar may be in Python.
 _SCALARS = {bool, int, float, complex, str, bytes}
-#: What a defaultdict may make by itself.
-_FACTORIES: dict[str, Callable[[], Any]] = {
-    kind.__name__: kind for kind in (bool, int, float, complex, str, bytes, list, dict, tuple, set, frozenset, Counter)
-}
 _COLLECTIONS = (list, tuple, set, frozenset)
-#: What a value of a subclass may be turned into.
-_BASES = (dict, list, tuple, set, frozenset, str, int, float, bytes, dt.datetime, dt.date, Decimal)
 #: Begins with the innermost ones, each of which the next one uses.
 _WRITE = _writer(MAX_DEPTH, None)
 _UNPACK: Unpack = _refuse_deeper
