@@ -97,7 +97,7 @@ def end_all() -> None:
 def backfill_until_held(folder: Path, *words: str, at_once: int = AT_ONCE) -> "subprocess.Popen[str]":
     """Start a backfill whose tasks wait, and return when as many run as may."""
     process = started("backfill", *RANGE, "-sd", str(dag_file(folder, held=True)), *words)
-    until(lambda: len(pids(folder)) == at_once, process)
+    until(lambda: len(list(folder.glob("pid-*"))) == at_once, process)
     return process
 
 
