@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-#: Characters of one text, parts of one list with all that lies in it, and bits of one number.
+#: Characters of one text, parts and characters of one list with all that lies in it, and bits of one number.
 LARGEST = 1_000_000
 
 #: Characters and parts that all templates of one attempt make, those that they throw away as well.
@@ -104,14 +104,16 @@ class Allowance:
 
 
 def _weight(value: Any) -> int:
-    """Return the length of a text, or the number of all parts of a list, as often as each is in it."""
+    """Return the length of a text, or of a list all parts and the lengths of texts, as often as each is in it."""
     if isinstance(value, str | bytes):
         return len(value)
     total, open_ones = 0, [value]
     while open_ones:
         one = open_ones.pop()
         total += 1
-        if isinstance(one, dict):
+        if isinstance(one, str | bytes):
+            total += len(one)
+        elif isinstance(one, dict):
             open_ones.extend(one.keys())
             open_ones.extend(one.values())
         elif isinstance(one, list | tuple | set | frozenset):

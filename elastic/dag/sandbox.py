@@ -72,9 +72,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - as Jinja has it
         owner, name = getattr(__obj, "__self__", None), getattr(__obj, "__name__", "")
-        if type(owner) not in _PLAIN and not (isinstance(owner, type) and owner in _PLAIN):
+        if not isinstance(owner, _PLAIN) and not (isinstance(owner, type) and issubclass(owner, _PLAIN)):
             made = super().call(__context, __obj, *args, **kwargs)
-            return __self.kept(made) if __obj is dict else made
+            return __self.kept(made) if __obj is dict or owner is dict else made
         if name in ("translate", "maketrans"):
             raise SecurityError(f"{name} is not open to templates; use replace")
         if name == "join" and isinstance(owner, str) and len(args) == 1:
@@ -93,6 +93,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return made(*args, **kwargs)
 
         return narrow
+
+
+class _Namespace(jinja2.utils.Namespace):
+    """Does not show what it holds: of namespaces in each other the text doubles with each level."""
+
+    def __repr__(self) -> str:
+        return "<namespace>"
 
 
 class Missing(jinja2.StrictUndefined):
@@ -117,7 +124,7 @@ def environment(folders: Sequence[Path], allowance: Allowance) -> Sandbox:
         keep_trailing_newline=True,
         auto_reload=False,
     )
-    sandbox.globals = {"range": safe_range, "dict": dict, "namespace": jinja2.utils.Namespace}
+    sandbox.globals = {"range": safe_range, "dict": dict, "namespace": _Namespace}
     return sandbox
 
 

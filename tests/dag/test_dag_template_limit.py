@@ -49,6 +49,12 @@ from elastic.dag.errors import TemplateError
         "{% set n = namespace(t='x') %}{% for i in range(40) %}{% set n.t = dict(a=n.t, b=n.t) %}{% endfor %}",
         "{% set n = namespace(t=9) %}{% for i in range(40) %}{% set n.t = n.t * n.t %}{% endfor %}",
         "{% set n = namespace(t=[]) %}{% for i in range(1000) %}{% set n.t = ['x' * 1000000] %}{% endfor %}",
+        "{{ ('x' | e).center(100000000) }}",
+        "{{ (('x' * 1000) | e).replace('x', 'y' * 100000) }}",
+        "{{ (('y' * 1000) | e).join(('x' * 100000) | list) }}",
+        "{{ true.to_bytes(100000000, 'big') }}",
+        "{{ dict.fromkeys(range(1000), 'x' * 900000) }}",
+        "{{ (['x' * 900000] * 1000) | string }}",
         "{% macro twice(t) %}{{ t }}{{ t }}{% endmacro %}"
         "{% set n = namespace(t='x') %}{% for i in range(40) %}{% set n.t = twice(n.t) %}{% endfor %}",
     ],
@@ -79,6 +85,12 @@ def test_a_template_that_makes_too_much_is_refused_before_it_does(text: str) -> 
 )  # fmt: skip
 def test_what_is_small_is_made_as_jinja_makes_it(text: str, expected: str) -> None:
     assert rendered(text) == expected
+
+
+def test_a_namespace_does_not_show_what_it_holds() -> None:
+    nested = "{% set n.t = namespace(a=n.t, b=n.t) %}"
+    text = f"{{% set n = namespace(t=1) %}}{{% for i in range(60) %}}{nested}{{% endfor %}}{{{{ n }}}} {{{{ [n.t] }}}}"
+    assert rendered(text) == "<namespace> [<namespace>]"
 
 
 def test_a_template_that_does_not_end_is_stopped() -> None:
