@@ -184,6 +184,39 @@ def test_a_text_that_a_class_puts_together_is_a_template_only_without_braces_of_
         assert copies(task, access) == [[f"select {value} on 2016-02-22", "0", "none"]]
 
 
+class Inside(Pair):
+    """Puts what it is given between braces of its own."""
+
+    def __init__(self, left: Any, **settings: Any) -> None:
+        text = left.decode() if isinstance(left, bytes) else left
+        super().__init__("{{ " + "".join(text) + " }}", **settings)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("dag.dag_id", ""),
+        ("ds }} and", ""),
+        ("ds ~ ts", ""),
+        (b"dag.dag_id", ""),
+        ({"dag.dag_id": 1}, ""),
+        ({"1 }}{{ ds": 1}, ""),
+        ("ds", "2016-02-22"),
+    ],
+)
+def test_a_value_of_another_task_is_no_code_where_a_class_puts_it_between_braces(value: Any, said: str) -> None:
+    with sample_dag():
+        before = Echo(literal([value]), task_id="before")
+        task = Inside.partial(task_id="t", right=1).expand(left=before.output)
+    access = Access()
+    attempt(before, access=access)
+    if said:
+        assert copies(task, access) == [[said, 1, "none"]]
+    else:
+        with pytest.raises(TemplateError, match=r"field 'left'.* it may hold what another task passed on"):
+            copies(task, access)
+
+
 def test_a_literal_is_neither_rendered_nor_read_from_a_file() -> None:
     with sample_dag():
         task = Pair(literal("{{ ds }}"), {"k": [literal("query.sql"), "{{ ds }}"]}, task_id="t")
