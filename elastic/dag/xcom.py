@@ -168,12 +168,25 @@ def _read(stored: Any) -> Any:
     return _READERS[kind](value)
 
 
+def _without_nanoseconds(value: Any) -> Any:
+    # Those of pandas have them, and NaT has some that are no number.
+    if getattr(value, "nanosecond", 0) > 0 or getattr(value, "nanoseconds", 0) > 0:
+        raise _UnfitError(f"{value} has nanoseconds, which would be lost; round it to microseconds")
+    return value
+
+
 def _write_moment(value: datetime | time) -> list[Any]:
     """Return an ISO text, the fold, for which ISO has no place, and the name of the zone."""
     zone = None if value.tzinfo is None else zone_name(value.tzinfo)
     if isinstance(value, time) and value.tzinfo is not None and zone is None and value.utcoffset() is None:
         raise _UnfitError(f"the time zone of {value!r} has no name; pass on a datetime")
-    return [value.isoformat(), value.fold, None if zone == "UTC" else zone]
+    fold = value.fold
+    if zone not in (None, "UTC") and isinstance(value, datetime):
+        # pytz says by the offset, not by the fold, which of two equal hours it is, and has offsets of its own.
+        named = [value.replace(tzinfo=zone_of(zone), fold=one) for one in (fold, 1 - fold)]
+        fits = [one.fold for one in named if one.utcoffset() == value.utcoffset()]
+        zone, fold = (zone, fits[0]) if fits else (None, fold)
+    return [value.isoformat(), fold, None if zone == "UTC" else zone]
 
 
 def _read_datetime(stored: Any) -> datetime:
@@ -192,13 +205,13 @@ def _read_time(stored: Any) -> time:
 
 
 def _write_length(value: timedelta) -> list[int]:
-    plain = plain_length(value)
-    return [plain.days, plain.seconds, plain.microseconds]
+    length = plain_length(_without_nanoseconds(value))
+    return [length.days, length.seconds, length.microseconds]
 
 
 #: Types beyond JSON, a subclass before its base, with their tags.
 _WRITERS: tuple[tuple[type, str, Callable[[Any], Any]], ...] = (
-    (datetime, "datetime", lambda value: _write_moment(plain(value))),
+    (datetime, "datetime", lambda value: _write_moment(plain(_without_nanoseconds(value)))),
     (date, "date", lambda value: date(value.year, value.month, value.day).isoformat()),
     (time, "time", _write_moment),
     (timedelta, "timedelta", _write_length),

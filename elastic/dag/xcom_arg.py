@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 #: How an output begins that is written into a text, and the task in it; ids of tasks hold no quotes.
 _WRITTEN = "{{ ti.xcom_pull(key="
-_WRITTEN_TASK = re.compile(r"\{\{ ti\.xcom_pull\(key='[^']*', task_ids='([^']+)'\)")
+_WRITTEN_TASK = re.compile(r"""\{\{ ti\.xcom_pull\(key=(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"), task_ids='([^']+)'\)""")
 
 #: Looks up what a task of the same run passed on: `pull(task_id, key)`.
 Pull = Callable[[str, str], Any]

@@ -2,7 +2,7 @@
 
 import json
 import math
-from datetime import UTC, datetime, time, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,6 +17,7 @@ from elastic.dag.context import Access
 from elastic.dag.errors import XComError
 from elastic.dag.instance import TaskInstance
 from elastic.dag.xcom import LARGEST, MemoryXCom, decode_xcom, encode_xcom
+from elastic.dag.xcom_arg import XComArg
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
@@ -181,6 +182,38 @@ def test_an_instant_keeps_the_name_of_its_zone_and_which_of_two_equal_hours_it_i
     assert (found + timedelta(days=180)).utcoffset() == timedelta(hours=2)
 
 
+class ByOffset(tzinfo):
+    """A zone as pytz has it: the offset is that of the zone object, whatever the fold."""
+
+    zone = "Europe/Berlin"
+
+    def __init__(self, minutes: int) -> None:
+        self._offset = timedelta(minutes=minutes)
+
+    def utcoffset(self, moment: datetime | None) -> timedelta | None:
+        return None if moment is None else self._offset
+
+    def dst(self, moment: datetime | None) -> timedelta:
+        return timedelta(0)
+
+    def tzname(self, moment: datetime | None) -> str:
+        return self.zone
+
+
+@pytest.mark.parametrize("minutes", [60, 120, 53])
+def test_an_instant_stays_the_same_where_its_zone_says_by_the_offset_which_hour_it_is(minutes: int) -> None:
+    moment = datetime(2016, 10, 30, 2, 30, tzinfo=ByOffset(minutes))
+    found = decode_xcom(encode_xcom(moment, task_id="t"), task_id="t")
+    assert found.astimezone(UTC) == moment.astimezone(UTC)
+    assert (found.tzinfo == BERLIN) == (minutes != 53)
+
+
+@pytest.mark.parametrize("value", [pandas.Timestamp("2016-02-22T00:00:00.000000001"), pandas.Timedelta(1, "ns")])
+def test_nanoseconds_are_refused_because_they_would_be_lost(value: Any) -> None:
+    with pytest.raises(XComError, match="has nanoseconds, which would be lost; round it to microseconds"):
+        encode_xcom(value, task_id="t")
+
+
 def test_other_kinds_of_dates_become_the_plain_ones() -> None:
     values = [pandas.Timestamp("2016-02-22", tz="Europe/Berlin"), pandas.Timedelta("1D"), Decimal("-NaN")]
     found = decode_xcom(encode_xcom(values, task_id="t"), task_id="t")
@@ -231,3 +264,14 @@ def test_an_output_in_a_text_links_once_and_an_arrow_may_say_so_too() -> None:
     assert list(other.upstream) == []
     with pytest.raises(TypeError, match=r"output of 'a' has no value while DAGs are defined"):
         list(a.output)
+
+
+@pytest.mark.parametrize("key", ["it's", '"', "a'b\"c", "back\\", "}}"])
+def test_an_output_with_any_key_in_a_text_links(key: str) -> None:
+    access = Access()
+    with sample_dag():
+        a = Echo("x", task_id="a")
+        b = Echo(f"{XComArg(a, key)}", task_id="b")
+    assert list(b.upstream) == ["a"]
+    access.xcoms.push(a.facts_of("2016-02-22").key, key, '"found"')
+    assert attempt(b, access=access).result == "found"
