@@ -59,20 +59,26 @@ class BashOperator(BaseOperator):
             ["bash", "-c", self.bash_command], self._environment(context), self.cwd, append_env=self.append_env
         )
         self.log.info("Command STDOUT:")
-        last = ""
+        last, is_piece = "", False
         for line in self._command.lines():
             self.log.info("%s", line)
-            last = line or last
+            if line:
+                last, is_piece = line, self._command.is_piece
         code = self._command.exit_code()
         self.log.info("Command exited with return code %s", code)
         if code == self.skip_exit_code:
             raise TaskSkipped(f"the command of task {self.task_id!r} ended with exit code {code}, which means to skip.")
         if code != 0:
             raise CommandError(self.task_id, self._command.ending(), last)
-        return self._passed_on(last)
+        return self._passed_on(last, is_piece=is_piece)
 
-    def _passed_on(self, last: str) -> str | None:
+    def _passed_on(self, last: str, *, is_piece: bool) -> str | None:
         """Return the last line; None where it is too long, because the command has done its work all the same."""
+        if is_piece:
+            self.log.warning(
+                "the last line of task %r is too long to be kept whole; nothing is passed on", self.task_id
+            )
+            return None
         try:
             encode_xcom(last, task_id=self.task_id)
         except XComError as error:

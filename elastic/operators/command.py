@@ -56,21 +56,27 @@ class Command:
             cwd=folder,
             start_new_session=True,
         )
+        #: what `lines` gave last is a piece of a line that was cut
+        self.is_piece = False
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of stdout and stderr as they come, until the command has ended.
 
         What the command left running in the background may still hold its output; that is not waited for.
         """
-        pending = b""
+        pending, is_cut = b"", False
         for part in self._parts():
             *lines, pending = (pending + part).split(b"\n")
             for line in lines:
-                yield from map(_text, _pieces(line))
+                pieces = list(_pieces(line))
+                self.is_piece, is_cut = is_cut or len(pieces) > 1, False
+                yield from map(_text, pieces)
             if len(pending) > _LONGEST:
                 *pieces, pending = _pieces(pending)
+                self.is_piece = is_cut = True
                 yield from map(_text, pieces)
         if pending:
+            self.is_piece = is_cut
             yield _text(pending)
 
     def _parts(self) -> Iterator[bytes]:

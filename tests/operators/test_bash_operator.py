@@ -173,6 +173,16 @@ def test_a_last_line_that_is_too_long_to_be_passed_on_does_not_undo_the_work(
     assert len(run(command, do_xcom_push=False)) == 50_000
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\n\n"])
+def test_the_end_of_a_line_that_was_cut_is_not_passed_on(end: str, caplog: pytest.LogCaptureFixture) -> None:
+    script = f"print('first'); print('x' * 70_000, end={end!r})"
+    with caplog.at_level(logging.WARNING, "elastic.task"):
+        assert run(f'{sys.executable} -c "{script}"'.replace("\n", "\\n")) is None
+    (record,) = caplog.records
+    assert record.message == "the last line of task 't' is too long to be kept whole; nothing is passed on"
+    assert run("head -c 70000 /dev/zero | tr '\\0' x; echo; echo last") == "last"
+
+
 @pytest.mark.parametrize("text", ["deploy.sh", "a.bash", "/etc/x.sh"])
 def test_values_of_the_environment_are_never_names_of_files(text: str) -> None:
     assert run('printf %s "$S"', env={"S": text}) == text
