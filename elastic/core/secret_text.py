@@ -1,6 +1,7 @@
 """What may be shown: names that sound like secrets, and URLs with a login in them."""
 
 import re
+from urllib.parse import unquote_plus
 
 #: What stands in place of a secret.
 MASK = "***"
@@ -13,7 +14,7 @@ _NAMED = re.compile(
 
 #: A host with a port, and nothing that could be a login.
 _PLACE = re.compile(r"(\[[^\]@]*\]|[^:@\[\]]*)(:[0-9]*)?")
-_SETTING = re.compile(r"([?&;])([^=&;#]+)=([^&;#]*)")
+_SETTING = re.compile(r"([?&;#])([^=&;#]+)=([^&;#]*)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 
 _ADVICE = "write / ? # @ : of a login, password or path as %2F %3F %23 %40 %3A"
@@ -39,6 +40,8 @@ def problem_of(url: str) -> str:
         return f"holds #; {_ADVICE}"
     if authority.count("@") > 1 or (authority and "@" in rest[len(authority) :]):
         return f"may be read in more than one way; {_ADVICE}"
+    if any(found[1] == ";" and is_secret_name(unquote_plus(found[2])) for found in _SETTING.finditer(rest)):
+        return "has a secret after ;, where only some programs look for settings; write settings after ? and &"
     return ""
 
 
@@ -60,4 +63,4 @@ def masked_url(url: str) -> str:
 
 
 def _masked_setting(found: re.Match[str]) -> str:
-    return f"{found[1]}{found[2]}={MASK}" if is_secret_name(found[2]) else found[0]
+    return f"{found[1]}{found[2]}={MASK}" if is_secret_name(unquote_plus(found[2])) else found[0]

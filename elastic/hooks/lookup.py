@@ -4,6 +4,7 @@ import os
 import re
 from importlib import import_module
 from typing import Protocol, cast
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 from elastic.config.mask import hide_all
 from elastic.core.errors import UsageError
@@ -55,10 +56,14 @@ def hide_secrets(found: Connection) -> None:
 def secrets_of_url(url: str) -> list[str]:
     """Return the secrets in the URL of a connection; of one that cannot be read, all before its last @."""
     try:
-        return list(Connection.of_url(url).secrets)
+        found = Connection.of_url(url).secrets
     except UsageError:
         login = url.partition("://")[2].rpartition("@")[0]
         return [url, login, login.partition(":")[2]]
+    parts = urlsplit(url)
+    # As this URL writes them: %2f or %61, where others write %2F or a.
+    raw = [parts.password or "", *(setting.partition("=")[2] for setting in parts.query.split("&"))]
+    return [*found, *(one for one in raw if unquote(one) in found or unquote_plus(one) in found)]
 
 
 def _port() -> ConnectionPort | None:

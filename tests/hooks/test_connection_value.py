@@ -7,8 +7,10 @@ import traceback
 import pytest
 
 from elastic.core.errors import UsageError
+from elastic.core.secret_text import masked_url
 from elastic.db.address import read_url
 from elastic.hooks import Connection
+from elastic.hooks.lookup import secrets_of_url
 
 CANARY = "p@ss:w/rd #1?%"
 
@@ -100,6 +102,23 @@ def test_a_url_that_others_may_read_in_another_way_is_refused(url: str) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(UsageError, match=r"database.url .*(more than one way|holds #|control character)"):
         read_url(url)
+
+
+@pytest.mark.parametrize("url", ["mysql://u@h/db;password=canary", "mysql://u@h/db?a=b;pass%77ord=canary"])
+def test_a_secret_where_only_some_look_for_settings_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match=r"secret after ;.* write settings after \? and &") as caught:
+        Connection.of_url(url, "here")
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["h/db?ssl%6Bey=canary", "h/db?a=1&ssl%6bey=canary", "h/db?a=1#password=canary"])
+def test_a_secret_setting_is_masked_however_its_name_is_written(place: str) -> None:
+    assert "canary" not in masked_url(f"postgresql://u:p@{place}")
+
+
+def test_a_secret_is_known_as_its_url_writes_it() -> None:
+    found = secrets_of_url("postgresql://u:c%2fanar%79@h/db?token=%61b+cd%2f&sslmode=require")
+    assert set(found) == {"c/anary", "c%2fanar%79", "ab cd/", "%61b+cd%2f"}
 
 
 def test_keys_of_connections_are_secrets_however_deep() -> None:
