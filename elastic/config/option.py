@@ -1,5 +1,6 @@
 """What can be set: every key with its section, kind, default and meaning."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -72,9 +73,10 @@ def _number(kind: Callable[[Any], Any]) -> Callable[[Any], Any]:
         if isinstance(value, bool) or not isinstance(value, int | float | str) or (kind is int and _has_point(value)):
             return None
         try:
-            return kind(value)
-        except ValueError:
+            read = kind(value)
+        except (ValueError, OverflowError):
             return None
+        return None if isinstance(read, float) and not math.isfinite(read) else read
 
     return read
 

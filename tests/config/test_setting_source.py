@@ -77,6 +77,8 @@ def test_the_environment_is_read_as_what_the_setting_is(tmp_path: Path, name: st
         (None, {"ELASTIC__CORE__NOTHING": "1"}, "ELASTIC__CORE__NOTHING: there is no setting 'core.nothing'"),
         (None, {"ELASTIC__CORE": "1"}, "there is no setting"),
         (None, {"ELASTIC__SCHEDULER__HEARTBEAT": "-1"}, "at least 0.01, not '-1'"),
+        ("[scheduler]\nlease = nan\n", {}, "scheduler.lease must be a number of at least 0.1, not nan"),
+        (None, {"ELASTIC__DATABASE__TIMEOUT": "inf"}, "must be a number of at least 0.001, not 'inf'"),
         ("[core]\nexecutor_cmd = 'true'\n", {}, "no setting 'core.executor_cmd'"),
     ],
 )
