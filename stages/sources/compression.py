@@ -23,7 +23,7 @@ _PLAIN_READ_BYTES = 1 << 18
 PLAIN = "plain"
 
 _ADVICE = "get the file again, or give it another name if it is not compressed"
-_SUFFIXES = {".gz": "gzip", ".gzip": "gzip", ".bz2": "bz2", ".zst": "zstd", ".zstd": "zstd", ".xz": "xz"}
+_ENDINGS = {"gz": "gzip", "gzip": "gzip", "bz2": "bz2", "zst": "zstd", "zstd": "zstd", "xz": "xz"}
 _DECOMPRESSORS: dict[str, Callable[[], Any]] = {
     "gzip": lambda: zlib.decompressobj(wbits=16 + zlib.MAX_WBITS),
     "bz2": bz2.BZ2Decompressor,
@@ -34,7 +34,8 @@ _DECOMPRESSORS: dict[str, Callable[[], Any]] = {
 
 def codec_of(path: str) -> str | None:
     """Return the codec that the end of a name tells, or None if the file is not compressed."""
-    return next((codec for suffix, codec in _SUFFIXES.items() if path.lower().endswith(suffix)), None)
+    _, dot, ending = path.rpartition(".")
+    return _ENDINGS.get(ending.lower()) if dot else None
 
 
 def plain_bytes(file: BinaryIO, codec: str, path: str) -> Iterator[bytes]:

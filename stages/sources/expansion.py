@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 from elastic.core.errors import SourceError
+from elastic.core.output import MANIFEST, MARKER
 from elastic.stages.sources.pattern import ANY_DEPTH, is_meant, is_path_match, is_wild, matcher
 from elastic.stages.sources.written import NamedFile, check_size, is_passed_over, missing_file, written_files
 
@@ -30,7 +31,10 @@ class Expansion:
     """
 
     def __init__(self, folder: str, parts: tuple[str, ...]) -> None:
-        self._branches: list[_Branch] = [(folder or "/", parts)]
+        first = (folder or "/", parts)
+        self._branches: list[_Branch] = [first]
+        #: with several `**` many ways lead to the same branch
+        self._known: set[_Branch] = {first}
         #: the files, with True for a link
         self._files: dict[str, bool] = {}
         #: True when a folder was found that a write has left; it may be empty
@@ -49,7 +53,13 @@ class Expansion:
                 self._scan(folder, parts)
             else:
                 self._follow(f"{folder.rstrip('/')}/{parts[0]}", parts[1:])
-        return sorted(self._files.items())
+        return [(path, self._files[path]) for path in sorted(self._files)]
+
+    def _branch(self, folder: str, parts: tuple[str, ...]) -> None:
+        branch = (folder, parts)
+        if branch not in self._known:
+            self._known.add(branch)
+            self._branches.append(branch)
 
     def _follow(self, path: str, rest: tuple[str, ...]) -> None:
         """Go on at a name that the pattern writes out."""
@@ -61,7 +71,7 @@ class Expansion:
             raise unreadable(path, error) from error
         is_folder = stat.S_ISDIR(state_of(path).st_mode)
         if rest and is_folder:
-            self._branches.append((path, rest))
+            self._branch(path, rest)
         elif not rest and not is_folder:
             self._files[path] = is_link
 
@@ -71,15 +81,15 @@ class Expansion:
                 entries = list(found)
         except OSError as error:
             raise unreadable(folder, error) from error
-        read = Path(folder)
-        named = written_files(folder, {entry.name for entry in entries}, lambda name: (read / name).read_bytes())
+        marks = {entry.name for entry in entries if entry.name in (MANIFEST, MARKER) and not entry.is_dir()}
+        named = written_files(folder, marks, lambda name: _content(f"{folder.rstrip('/')}/{name}"))
         if named is not None:
             self.is_written = True
             self._files.update(_checked(folder, [file for file in named if is_path_match(file.name.split("/"), parts)]))
             return
         if parts[0] == ANY_DEPTH:
             if len(parts) > 1 and not is_wild(parts[1]):
-                self._branches.append((folder, parts[1:]))
+                self._branch(folder, parts[1:])
             self._descend(entries, parts)
             parts = parts[1:] or ("*",)
         if is_wild(parts[0]):
@@ -91,7 +101,7 @@ class Expansion:
     def _descend(self, entries: list["os.DirEntry[str]"], parts: tuple[str, ...]) -> None:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False) and not is_passed_over(entry.name, is_folder=True):
-                self._branches.append((entry.path, parts))
+                self._branch(entry.path, parts)
 
     def _take(self, entry: "os.DirEntry[str]", parts: tuple[str, ...]) -> None:
         """Take an entry that the first of the parts matches as a file if that is the last part, else as a folder."""
@@ -102,7 +112,7 @@ class Expansion:
         if not is_meant(entry.name, parts[0], is_folder=is_folder):
             return
         if is_folder and len(parts) > 1:
-            self._branches.append((entry.path, parts[1:]))
+            self._branch(entry.path, parts[1:])
         elif not is_folder and len(parts) == 1:
             self._files[entry.path] = entry.is_symlink()
 
@@ -129,6 +139,21 @@ def unreadable(path: str, error: OSError) -> SourceError:
 def kind_of(state: os.stat_result) -> str | None:
     """Return what a path leads to if it is no regular file, or None."""
     return None if stat.S_ISREG(state.st_mode) else _KINDS.get(stat.S_IFMT(state.st_mode), "not a file")
+
+
+def irregular(path: str, kind: str) -> SourceError:
+    """Return the error for a path that leads to something else than a regular file."""
+    return SourceError(f"{path!r} is {kind} and not a regular file; open it and read it with from_iterable.")
+
+
+def _content(path: str) -> bytes:
+    """Return what a mark of a write holds; a pipe of that name would be waited for without an end."""
+    if kind := kind_of(state_of(path)):
+        raise irregular(path, kind)
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def _checked(folder: str, named: list[NamedFile]) -> dict[str, bool]:

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from elastic.core.encoding import digest
 from elastic.core.errors import SourceChangedError, SourceError, SourceNotFoundError, UsageError
-from elastic.stages.sources.expansion import SOCKET, Expansion, kind_of, state_of, unreadable
+from elastic.stages.sources.expansion import SOCKET, Expansion, irregular, kind_of, state_of, unreadable
 from elastic.stages.sources.pattern import ANY_DEPTH, divided, is_wild
 
 _LOCAL_SCHEMES = ("file", "local")
@@ -95,7 +95,7 @@ class LocalFiles:
         if stat.S_ISDIR(state.st_mode):
             yield from self._expanded(path, (ANY_DEPTH,), SourceNotFoundError(path, "is a folder without files"))
         elif kind := kind_of(state):
-            raise _irregular(path, kind)
+            raise irregular(path, kind)
         else:
             yield self._real_path(path, is_link=os.path.islink(path)), _readable(path, state)  # noqa: PTH114
 
@@ -121,7 +121,7 @@ class LocalFiles:
             if kind == SOCKET:
                 continue  # holds no data
             if kind is not None:
-                raise _irregular(path, kind)
+                raise irregular(path, kind)
             found += 1
             yield self._real_path(path, is_link=is_link), _readable(path, state)
         if not found and not expansion.is_written:
@@ -143,10 +143,6 @@ def _state_or(error: SourceNotFoundError, path: str) -> os.stat_result:
         raise error from None
     except OSError as refused:
         raise unreadable(path, refused) from refused
-
-
-def _irregular(path: str, kind: str) -> SourceError:
-    return SourceError(f"{path!r} is {kind} and not a regular file; open it and read it with from_iterable.")
 
 
 def _readable(path: str, state: os.stat_result) -> FoundFile:

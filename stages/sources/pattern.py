@@ -1,7 +1,7 @@
 """Globs: their parts, and which names they match, the same for local folders and for URLs."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import translate
 from functools import lru_cache
 
@@ -29,6 +29,8 @@ def divided(pattern: str) -> tuple[str, tuple[str, ...]]:
 @lru_cache(maxsize=256)
 def matcher(part: str) -> Callable[[str], bool]:
     """Return what tells whether a name matches one part of a pattern, whether it may be passed over or not."""
+    if part in ("*", ANY_DEPTH):
+        return bool
     match = re.compile(translate(part)).match
     return (lambda name: match(name) is not None) if is_wild(part) else part.__eq__
 
@@ -42,16 +44,23 @@ def is_meant(name: str, part: str, *, is_folder: bool) -> bool:
 
 def is_path_match(names: Sequence[str], parts: Sequence[str]) -> bool:
     """Return True if the parts of a pattern match a file, given by the names on the way to it."""
-    if not names or not parts:
-        return not names and not parts
-    name, part, is_folder = names[0], parts[0], len(names) > 1
-    if part != ANY_DEPTH:
-        return matcher(part)(name) and is_meant(name, part, is_folder=is_folder) and is_path_match(names[1:], parts[1:])
-    if len(parts) > 1 and is_path_match(names, parts[1:]):
-        return True
-    if is_passed_over(name, is_folder=is_folder):
-        return False
-    return is_path_match(names[1:], parts) if is_folder else len(parts) == 1
+    # All ways are followed at once: several `**` make their number a power of the depth.
+    reached = {0}
+    for number, name in enumerate(names, 1):
+        is_folder = number < len(names)
+        reached = {after for at in reached for after in _ways_on(name, parts, at, is_folder=is_folder)}
+    return len(parts) in reached
+
+
+def _ways_on(name: str, parts: Sequence[str], at: int, *, is_folder: bool) -> Iterator[int]:
+    """Yield how many parts may be used up behind a name, when so many are used up in front of it."""
+    while at < len(parts) and parts[at] == ANY_DEPTH:
+        is_last = at + 1 == len(parts)
+        if (is_folder or is_last) and not is_passed_over(name, is_folder=is_folder):
+            yield at if is_folder else at + 1
+        at += 1
+    if at < len(parts) and matcher(parts[at])(name) and is_meant(name, parts[at], is_folder=is_folder):
+        yield at + 1
 
 
 def is_looked_through(folders: Sequence[str], parts: Sequence[str]) -> bool:

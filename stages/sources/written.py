@@ -93,5 +93,9 @@ def _named(manifest: Any) -> list[NamedFile] | None:
 
 
 def _is_below(name: Any) -> bool:
-    """Return True for a name that cannot lead out of the folder."""
-    return isinstance(name, str) and "\0" not in name and not {"", ".", ".."}.intersection(name.split("/"))
+    """Return True for a name that cannot lead out of the folder, and that a wildcard does not pass over."""
+    if not isinstance(name, str) or "\0" in name:
+        return False
+    *folders, last = name.split("/")
+    is_hidden = is_passed_over(last, is_folder=False) or any(is_passed_over(each, is_folder=True) for each in folders)
+    return "" not in (*folders, last) and not is_hidden

@@ -12,6 +12,7 @@ from source_samples import entries, without_privileges
 
 from elastic.core.errors import SourceError, SourceNotFoundError, UsageError
 from elastic.stages.sources import FileSource, JsonLines, TextLines
+from elastic.stages.sources.pattern import is_path_match
 
 
 @pytest.fixture
@@ -198,13 +199,50 @@ def test_a_file_that_a_manifest_names_and_that_is_gone_or_another_is_named(writt
     [
         *("", "[]", "{}", '{"files": 1}', '{"files": [{"file": "a"}]}', '{"files": [{"file": "../a", "bytes": 1}]}'),
         *('{"files": [{"file": "/etc/passwd", "bytes": 1}]}', '{"files": [{"file": "a", "bytes": true}]}'),
-        "[" * 100_000,
+        *(
+            "[" * 100_000,
+            *(json.dumps({"files": [{"file": name, "bytes": 1}]}) for name in (".a", "_SUCCESS", "_staging/a")),
+        ),
     ],
-    ids=range(9),
+    ids=range(12),
 )
 def test_a_manifest_that_is_none_is_refused_rather_than_read_around(written: Path, text: str) -> None:
     (written / "_manifest.json").write_text(text)
     assert_refused(written, SourceError, repr(str(written)), "_manifest.json", "by their names")
+
+
+def test_a_manifest_that_cannot_be_read_is_named_and_not_waited_for(written: Path) -> None:
+    manifest = written / "_manifest.json"
+    manifest.unlink()
+    os.mkfifo(manifest)
+    assert_refused(written, SourceError, repr(str(manifest)), "is a named pipe")
+    manifest.unlink()
+    manifest.symlink_to("nowhere")
+    assert_refused(written, SourceError, repr(str(manifest)), "cannot be read")
+
+
+def test_a_folder_that_is_called_like_a_manifest_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "_manifest.json").mkdir()
+    (tmp_path / "_manifest.json/a").write_text("a")
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_manifest_without_permission_is_named(public_folder: Path) -> None:
+    (public_folder / "_manifest.json").write_text("{}")
+    (public_folder / "_manifest.json").chmod(0)
+    with without_privileges():
+        assert_refused(public_folder, SourceError, "_manifest.json", "Permission denied", "check its permissions")
+
+
+def test_the_time_of_a_glob_does_not_grow_with_the_number_of_ways_to_a_file(tmp_path: Path) -> None:
+    # 60 folders and 8 wildcards in them: more than 10^9 ways.
+    depth, pattern = 60, "**/*/" * 8 + "**/*.txt"
+    deepest = tmp_path.joinpath(*["a"] * depth)
+    deepest.mkdir(parents=True)
+    (deepest / "x.txt").write_text("x")
+    assert names(tmp_path / pattern) == ["x"]
+    assert not is_path_match(["a"] * depth + ["x.csv"], pattern.split("/"))
+    assert is_path_match(["a"] * depth + ["x.txt"], pattern.split("/"))
 
 
 def test_a_folder_whose_write_has_not_ended_is_refused(written: Path) -> None:
