@@ -11,6 +11,9 @@ from elastic.core.errors import SourceError
 #: So many bytes tell what a file is (bytes); the signature of a tar archive ends at byte 265.
 LOOKED_AT = 512
 
+#: Bytes of text in ASCII or UTF-8, among them the ends of lines and tabulators.
+_OF_TEXT = bytes([*b"\t\n\r", *range(0x1B, 256)])
+
 #: With fewer pairs of bytes UTF-16 without a mark is not told from text with zero bytes.
 _FEWEST_PAIRS = 4
 
@@ -33,6 +36,7 @@ _SIGNATURES = (
     _Signature(b"BZh", "bzip2 data", _RENAME.format(".bz2")),
     _Signature(b"\x28\xb5\x2f\xfd", "Zstandard data", _RENAME.format(".zst")),
     _Signature(b"\xfd7zXZ\0", "xz data", _RENAME.format(".xz")),
+    _Signature(b"]\0\0", "LZMA data", _DECOMPRESS),
     _Signature(b"\x1f\x9d", "compress data", _DECOMPRESS),
     _Signature(b"\x04\x22\x4d\x18", "LZ4 data", _DECOMPRESS),
     _Signature(b"\xff\x06\0\0sNaPpY", "Snappy data", _DECOMPRESS),
@@ -57,7 +61,11 @@ _SIGNATURES = (
     _Signature(b"GIF89a", "a GIF image", _LEAVE),
     _Signature(b"\x7fELF", "a program", _LEAVE),
 )
-_BY_FIRST = {first: tuple(one for one in _SIGNATURES if one.start[0] == first) for first in range(256)}
+#: The first bytes of all of them, and of the marks of UTF-16 and UTF-32.
+_FIRST = frozenset([*(one.start[0] for one in _SIGNATURES), 0xFE, 0xFF, 0])
+
+#: What archives in one compressed file are called.
+_ARCHIVES = (".tgz", ".tbz", ".tbz2", ".txz", ".tzst")
 
 
 def check_text(path: str, head: bytes, *, is_recoded: bool = False, inside: str = "") -> None:
@@ -72,13 +80,17 @@ def check_text(path: str, head: bytes, *, is_recoded: bool = False, inside: str 
     Raises:
         SourceError: Says what it is, and what to do.
     """
-    found = next((one for one in _BY_FIRST[head[0]] if _is_signed(head, one.start)), None) if head else None
+    if not head or (head[0] not in _FIRST and b"\0" not in head):
+        return  # the usual case, for each of thousands of files
+    found = next((one for one in _SIGNATURES if _is_signed(head, one.start)), None)
     if found is None and b"\0" in head and _is_tar(head):
         found = _Signature(b"", "a tar archive", _UNPACK)
     if found is None and not is_recoded and (encoding := _wide_encoding(head)):
         found = _Signature(b"", f"text in {encoding.upper()}", f"pass encoding={encoding!r}")
     if found is not None:
         what, advice = found.what, found.advice
+        if path.lower().endswith(_ARCHIVES) and advice.startswith(_NAME_IT):
+            advice = _UNPACK
         if inside:
             what, advice = f"{inside} that holds {what}", _DECOMPRESS if advice.startswith(_NAME_IT) else advice
         raise SourceError(f"{path!r} is {what} and is not read as lines; {advice}.")
@@ -134,7 +146,8 @@ def _wide_encoding(head: bytes) -> str | None:
     if not any(quads[0::4]) and not any(quads[1::4]) and _is_written(quads[3::4]):
         return "utf-32-be"
     for low, high, encoding in ((pairs[0::2], pairs[1::2], "utf-16-le"), (pairs[1::2], pairs[0::2], "utf-16-be")):
-        if _is_written(low) and 2 * high.count(0) >= len(high):
+        # Letters of one script have the same high byte: 0 in Latin, 3 to 16 in Greek, Cyrillic, Arabic, Thai and such.
+        if _is_written(low) and 0 in high and 2 * len(high.translate(None, _OF_TEXT)) >= len(high):
             return encoding
     return None
 

@@ -85,6 +85,13 @@ FOREIGN: dict[str, tuple[bytes, str, str]] = {
     "utf-16-be": (TEXT.decode().encode("utf-16-be"), "text in UTF-16-BE", "encoding='utf-16-be'"),
     "utf-32-le": (TEXT.decode().encode("utf-32-le"), "text in UTF-32-LE", "encoding='utf-32-le'"),
     "utf-32-be": (TEXT.decode().encode("utf-32-be"), "text in UTF-32-BE", "encoding='utf-32-be'"),
+    "cyrillic": (
+        "\u043f\u0440\u0438\u0432\u0435\u0442 \u043c\u0438\u0440\n".encode("utf-16-le") * 9,
+        "text in UTF-16-LE",
+        "encoding=",
+    ),
+    "thai": ("\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35\n".encode("utf-16-be") * 9, "text in UTF-16-BE", "encoding="),
+    "lzma": (lzma.compress(TEXT, format=lzma.FORMAT_ALONE), "LZMA data", "decompress it"),
     "wide text of some zeros": ("d\u00e9j\u00e0 \u4e2d vu\n".encode("utf-16-le"), "text in UTF-16-LE", "encoding="),
 }
 EVERY_KIND = pytest.mark.parametrize(("data", "what", "advice"), FOREIGN.values(), ids=FOREIGN)
@@ -142,6 +149,14 @@ def test_a_remote_file_that_is_no_text_is_named(tmp_path: Path, data: bytes, wha
         entries(FileSource("memory://foreign", TextLines()))
 
 
+@pytest.mark.parametrize("name", ["logs.tgz", "logs.TBZ2", "logs.txz"])
+def test_the_ending_gz_is_not_advised_for_an_archive(tmp_path: Path, name: str) -> None:
+    compress = {"g": gzip.compress, "B": bz2.compress, "x": lzma.compress}[name[6]]
+    (tmp_path / name).write_bytes(compress(tar()))
+    with pytest.raises(SourceError, match="; unpack it, and read the files in it"):
+        entries(FileSource(tmp_path, TextLines()))
+
+
 def test_xz_files_are_read(tmp_path: Path) -> None:
     path = tmp_path / "file.xz"
     path.write_bytes(lzma.compress(b"one\ntw") + lzma.compress(b"") + bytes(8) + lzma.compress(b"o\nthree"))
@@ -154,7 +169,17 @@ def test_xz_files_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [b"ORCA\n", b"PAR1 is a word\n", b"BZh\n", b"GIF89a\n", b"FEA1,2\n", b"PK\n", b"\0\n\0\n\0\n\0\n\0\n", bytes(600)],
+    [
+        b"ORCA\n",
+        b"PAR1 is a word\n",
+        b"BZh\n",
+        b"GIF89a\n",
+        b"FEA1,2\n",
+        b"PK\n",
+        b"\0\n\0\n\0\n\0\n\0\n",
+        bytes(600),
+        b"a\tb\tc\nd\te\0f",
+    ],
 )
 def test_text_that_only_resembles_another_kind_of_file_is_read(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "file").write_bytes(text)
