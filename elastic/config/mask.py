@@ -18,6 +18,8 @@ from elastic.core.secret_text import MASK, is_secret_name
 _SHORTEST = 4
 #: Lines of a longer secret: a short one tells little, and would hide words of other texts.
 _SHORTEST_LINE = 8
+#: What private keys begin and end with, whatever they are called.
+_KEY_MARK = "PRIVATE KEY-----"
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
@@ -69,7 +71,7 @@ class Mask(logging.Filter):
 def secrets_in(value: Any, name: str) -> list[str]:
     """Return the secrets in a value that has a name: itself, or what lies in its dicts and lists, or in its JSON.
 
-    A value is a secret if its name sounds so, or the name of something that it lies in.
+    A value is a secret if its name sounds so, or the name of something that it lies in, or if it is a private key.
     """
     return list(_secrets_in(value, is_secret=is_secret_name(name)))
 
@@ -77,7 +79,7 @@ def secrets_in(value: Any, name: str) -> list[str]:
 def _secrets_in(value: Any, *, is_secret: bool) -> Iterator[str]:
     if isinstance(value, str):
         inner = _of_json(value)
-        if is_secret:
+        if is_secret or _KEY_MARK in value:
             yield value
         if inner is not None:
             yield from _secrets_in(inner, is_secret=is_secret)

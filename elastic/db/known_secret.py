@@ -66,7 +66,9 @@ def _of_variable(name: str, value: str) -> list[str]:
         return secrets_of_url(value)
     if setting is not None:
         return value.split(",") if setting.is_secret else []
-    return [value] if _SURE.search(name) and value.lower() not in _WORDS and not _is_path(value) else []
+    if _SURE.search(name) and value.lower() not in _WORDS and not _is_path(value):
+        return [value]
+    return secrets_in(value, "")
 
 
 def _is_path(value: str) -> bool:

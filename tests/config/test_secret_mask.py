@@ -88,6 +88,7 @@ def test_a_secret_of_several_lines_is_hidden_line_by_line() -> None:
         ('{"broken', "bucket", []),
         ("[" * 100_000, "bucket", []),
         ({"auth": None, "token": True}, "", []),
+        ("-----BEGIN PRIVATE KEY-----\nMIIEvQIB", "pem", ["-----BEGIN PRIVATE KEY-----\nMIIEvQIB"]),
     ],
 )
 def test_secrets_are_found_within_what_holds_them(value: object, name: str, secrets: list[str]) -> None:

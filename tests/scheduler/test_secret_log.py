@@ -168,6 +168,7 @@ def test_logs_are_for_their_owner_alone(umask: int, home: Path) -> None:
 
 
 PEM = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\nc2hvcnQgbGluZXMgdGVsbA==\n-----END KEY-----"
+PRIVATE = "-----BEGIN PRIVATE KEY-----\ncHJpdmF0ZSBrZXkgb2YgYW55\n-----END PRIVATE KEY-----"
 
 
 def test_what_a_task_has_not_looked_up_is_hidden_from_its_start(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,8 +178,12 @@ def test_what_a_task_has_not_looked_up_is_hidden_from_its_start(home: Path, monk
     monkeypatch.setenv("ELASTIC_VAR_SETTINGS", json.dumps({"user": "ada-lovelace", "password": "canary-in-json"}))
     monkeypatch.setenv("SERVICE_PASSWORD", "canary-of-another")
     monkeypatch.setenv("ELASTIC_CONN_BROKEN", "postgresql://me:canary/broken@h/d")
+    monkeypatch.setenv("ELASTIC_CONN_WRITTEN", "postgresql://me:canary%2fwritte%6e@h/d")
+    monkeypatch.setenv("SERVICE", json.dumps({"token": "canary-in-service"}))
+    monkeypatch.setenv("DEPLOY", PRIVATE)
     VariableStore(Site.of().database, cipher_of(settings)).put("private_key", PEM)
-    secrets = [*SECRETS.values(), "canary-in-json", "canary-of-another", "canary/broken", *PEM.splitlines()[1:3], key]
+    secrets = ["canary%2fwritte%6e", "canary-in-service", PRIVATE.splitlines()[1]]
+    secrets += [*SECRETS.values(), "canary-in-json", "canary-of-another", "canary/broken", *PEM.splitlines()[1:3], key]
     make_key(home / "bundle.key")
     secrets.append((home / "bundle.key").read_text().strip())
     # Where a command may have it from: the environment, or a file that is not the program's own.
