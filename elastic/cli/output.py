@@ -63,7 +63,8 @@ def say(text: object = "", *, err: bool = False, nl: bool = True) -> None:
 
 def print_value(text: str) -> None:
     """Print a value: as it is for a program that reads it, and without what a terminal would obey for people."""
-    typer.echo(lines(text) if sys.stdout.isatty() else text)
+    # Without `color`, click takes the control sequences out of what goes to a program.
+    typer.echo(lines(text) if sys.stdout.isatty() else text, color=True)
 
 
 def print_table(

@@ -249,6 +249,10 @@ class TestVariables:
         assert elastic("variables", "delete", "bucket", "-y").code == 0
         assert elastic("variables", "list").out == "no variables\n"
 
+    def test_a_program_gets_a_value_as_it_is(self, key: str) -> None:
+        elastic("variables", "set", "prompt", "a\x1b[31mb\tc")
+        assert elastic("variables", "get", "prompt").out == "a\x1b[31mb\tc\n"
+
     def test_they_go_into_a_file_and_come_back(self, key: str, tmp_path: Path) -> None:
         elastic("variables", "set", "a", "1")
         path = tmp_path / "all.json"
