@@ -30,7 +30,7 @@ class Format(ABC):
     def check_head(self, path: str, head: bytes) -> None:
         """Refuse a file that the format cannot read, by its first bytes.
 
-        Called for each file once, by who reads them.
+        Called once or twice for each file, by the reader of its first range and by the master before it cuts a file.
 
         Raises:
             SourceError: Says what the file is, and what to do.

@@ -173,6 +173,7 @@ def test_a_wrong_option_is_refused(given: dict[str, Any], said: str) -> None:
 
 
 URLS = ["s3://bucket/out.parquet", "memory://out.jsonl", "abfs+tls://host/out.jsonl", "FILE:///tmp/out.jsonl"]
+URLS += [" s3://bucket/out.jsonl", "simplecache::s3://bucket/out.jsonl", "local:///tmp/out.jsonl"]
 
 
 @pytest.mark.parametrize("url", [*URLS, "file:///tmp/out.jsonl", "sftp://user:secret@host/out.jsonl"])
@@ -195,6 +196,13 @@ def test_a_url_never_becomes_a_local_folder(
     with pytest.raises(UsageError, match="ELASTIC_HOME is a URL"):
         flow().run(cluster="inline")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_with_a_nul_character_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"write_to=.* holds a NUL character"):
+        flow().run(cluster="inline", shards=2, write_to="a\0.jsonl")
+    with pytest.raises(UsageError, match=r"home=.* holds a NUL character"):
+        flow().run(cluster="inline", home="a\0")
 
 
 def test_a_folder_whose_name_looks_like_a_url_can_still_be_named(
