@@ -15,6 +15,13 @@ class Ticked:
 
 
 @dataclass(frozen=True, slots=True)
+class RetryRequested:
+    """The user wants chunks that are in flight to be sent again."""
+
+    chunk_ids: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerJoined:
     """A worker of a node can take batches."""
 
@@ -125,6 +132,7 @@ Event = (
     | SourceExhausted
     | BatchProcessed
     | BatchLost
+    | RetryRequested
     | BatchFailed
     | PartialReturned
     | PartialMerged

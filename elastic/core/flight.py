@@ -139,6 +139,8 @@ class Flight:
     _merge_seconds: float = 0.0
     #: monotonic seconds before which nodes are not hastened again
     _hasten_at: float = 0.0
+    #: batches that the user wants again, by id
+    _wanted: dict[int, Sent] = field(default_factory=dict)
     #: of chunks that are not folded and were given to a second worker: how many batches have them beyond one
     _spare: Counter[int] = field(default_factory=Counter)
 
@@ -291,6 +293,29 @@ class Flight:
         stuck = {node.node_id for node in self.nodes.values() if not (node.collecting or node.fresh)} & late_nodes
         held = [sent for sent in self if sent.worker_id is not None and sent.node_id in stuck]
         return sorted((s for s in late + held if not s.copied), key=lambda sent: sent.batch.first)
+
+    def want_again(self, chunk_ids: frozenset[int], now: float) -> None:
+        """Note that the user wants chunks again; what workers hold of them is collected at once."""
+        for sent in self.batches.values():
+            if chunk_ids.isdisjoint(chunk.chunk_id for chunk in sent.batch.chunks):
+                continue
+            self._wanted[sent.batch.batch_id] = sent
+            if sent.worker_id is not None and (node := self.nodes.get(sent.node_id)) is not None:
+                self._set_due(node, now)
+
+    def wanted(self) -> list[Sent]:
+        """Return what a second worker should do because the user wants it again.
+
+        That is calls that have not ended, and results that a collection left behind, as their worker is busy.
+        """
+        if not self._wanted:
+            return []
+        self._wanted = {n: sent for n, sent in self._wanted.items() if n in self.batches and not sent.copied}
+        return [sent for sent in self._wanted.values() if not sent.answered or self._is_left_behind(sent)]
+
+    def _is_left_behind(self, sent: Sent) -> bool:
+        node = self.nodes.get(sent.node_id)
+        return sent.worker_id is not None and node is not None and not (node.collecting or node.fresh)
 
     def copy(self, sent: Sent, batch_id: int) -> Batch:
         """Return the batch that gives the chunks of another one to a second worker."""

@@ -119,6 +119,10 @@ class Ledger:
         """Return the first chunk that is cut and not folded; None when all are folded."""
         return self.chunk(self.folded.low)
 
+    def in_flight(self, chunk_ids: Iterable[int]) -> frozenset[int]:
+        """Return those of some chunks that were sent and are not folded."""
+        return frozenset(chunk_id for chunk_id in chunk_ids if self._flight.chunk(chunk_id) is not None)
+
     def chunk(self, chunk_id: int) -> Chunk | None:
         """Return a chunk that is cut and not folded."""
         waiting = (chunk for chunk, _ in self._waiting if chunk.chunk_id == chunk_id)
@@ -203,6 +207,10 @@ class Ledger:
         if event.partial is not None:
             yield from self._take(event.partial)
         yield from self._collected(event)
+
+    def _on_retry_requested(self, event: events.RetryRequested) -> Iterable[Instruction]:
+        self._flight.want_again(event.chunk_ids, self._now)
+        return ()
 
     def _on_partial_merged(self, event: events.PartialMerged) -> Iterable[Instruction]:
         self._flight.merged(event.node_id, event.chunks, event.seconds, growing=event.growing)
@@ -293,6 +301,7 @@ class Ledger:
     # -- planning
 
     def _plan(self) -> Iterator[Instruction]:
+        yield from self._copies(self._flight.wanted())
         yield from self._send()
         wanted = self._wanted()
         if wanted > 0:
@@ -331,7 +340,10 @@ class Ledger:
         if self._now < self._speculate_at:
             return
         self._speculate_at = self._now + self.settings.speculate_seconds / _LOOKS
-        for sent in self._flight.stragglers(self._now, self._pace.patience):
+        yield from self._copies(self._flight.stragglers(self._now, self._pace.patience))
+
+    def _copies(self, wanted: list[Sent]) -> Iterator[Instruction]:
+        for sent in wanted:
             candidates = self._flight.candidates()
             node_id = self.placement.choose(candidates) if candidates else None
             if node_id is None:
@@ -386,6 +398,7 @@ class Ledger:
 #: The only place where an event meets its handler.
 _HANDLERS: dict[type, Callable[[Ledger, Any], Iterable[Instruction]]] = {
     events.Ticked: Ledger._on_ticked,
+    events.RetryRequested: Ledger._on_retry_requested,
     events.WorkerJoined: Ledger._on_worker_joined,
     events.WorkerLost: Ledger._on_worker_lost,
     events.NodeLost: Ledger._on_node_lost,

@@ -84,6 +84,8 @@ class Master:
         self._todo: deque[Instruction] = deque()
         self._failed: instructions.Fail | None = None
         self._stopped = False
+        #: chunks that the user wants again, until the ledger is told of them
+        self._wanted_again: frozenset[int] = frozenset()
         self._outcome = StepState.IN_PROGRESS
         self._told_at = self._began = self._commit_due = self._moved_at = self._committed_at = clock.monotonic()
         self._notes = FlightNotes(store, program.step, ledger, clock)
@@ -107,6 +109,13 @@ class Master:
         """Return the workers and nodes that were lost so far."""
         with self._lock:
             return list(self.ledger.losses.list)
+
+    def retry(self, chunk_ids: Iterable[int]) -> frozenset[int]:
+        """Send chunks again that were sent and are not in the result; returns which of them are."""
+        with self._lock:
+            found = self.ledger.in_flight(chunk_ids)
+            self._wanted_again |= found
+        return found
 
     def stop(self) -> None:
         """Ask the step to end where it stands; it then counts as interrupted."""
@@ -207,6 +216,10 @@ class Master:
 
     def _events(self, arrivals: list[Arrival]) -> Iterable[Event]:
         yield from self._merged()
+        with self._lock:
+            wanted, self._wanted_again = self._wanted_again, frozenset()
+        if wanted:
+            yield events.RetryRequested(wanted)
         for arrival in arrivals:
             if isinstance(arrival, Reply):
                 yield from self._of_reply(arrival)

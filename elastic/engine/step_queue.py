@@ -4,11 +4,13 @@ import os
 import socket
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from elastic.core.errors import ElasticError, StepFailedError, StepInterruptedError, UsageError
+from elastic.core.receipt import Receipt, decode_token
 from elastic.core.step import Progress, StepState
 from elastic.core.store import ChunkStore
 from elastic.core.whereabouts import Loss
@@ -133,6 +135,33 @@ class StepQueue:
                 return "error_distribution_flow"
             self._start_thread(self._play_one, number, master)
             return "ok"
+
+    def retry_distribution(self, receipts: Iterable[Receipt | str]) -> int:
+        """Send the chunks of some receipts of the step in progress again, and return how many chunks that are.
+
+        Chunks that are in the result already, or wait to be sent, are left alone. The first result of a chunk counts,
+        so the answer stays the same. A step that has ended goes on by `retry_step`.
+
+        Args:
+            receipts: Receipts as interceptors are given them, or their tokens.
+
+        Raises:
+            UsageError: No step is in progress, or a receipt is of another step.
+            ReceiptError: A token was made up, changed, or is of another run.
+        """
+        with self._changed:
+            number = self.current_step_id
+            master = None if number is None else self._steps[number].master
+        if number is None:
+            raise UsageError("no step is in progress; retry_step() goes on with a step that ended before its end.")
+        if master is None:  # it is being made, so it has sent nothing
+            return 0
+        key = master.plan.program.key
+        named = [decode_token(one, key=key, run_id=self.run_id) if isinstance(one, str) else one for one in receipts]
+        strange = next((one for one in named if one.step != number), None)
+        if strange is not None:
+            raise UsageError(f"a receipt is of step {strange.step}, and step {number} is in progress; leave it out.")
+        return len(master.retry(one.chunk_id for one in named))
 
     # -- steps out
 

@@ -34,3 +34,26 @@ def test_the_second_copy_of_a_straggling_chunk_counts(tmp_path: Path) -> None:
     result = flow.run(cluster="local", speculate_seconds=2, interceptor=Release(flag))
     assert result.value == sum(range(200))
     assert result.counters["chunks_speculated"] > 0
+
+
+def test_receipts_of_a_running_step_are_retried_by_a_second_worker(tmp_path: Path) -> None:
+    class Receipts(elastic.Interceptor):
+        def __init__(self) -> None:
+            self.tokens: list[str] = []
+
+        def distributed(self, receipt: elastic.Receipt, task_count: int) -> None:
+            self.tokens.append(str(receipt))
+
+    flag, seen = tmp_path / "flag", Receipts()
+    flow = elastic.from_range(200, chunk_size=10).map(partial(wait_once, str(flag))).aggregate("sum")
+    with elastic.StepQueue() as queue:
+        queue.add(flow.options(cluster="local", speculate_seconds=1000, interceptor=[seen, Release(flag)]))
+        while not flag.exists():  # until the straggler has begun
+            with pytest.raises(TimeoutError):
+                queue.wait(0.1)
+        assert queue.retry_distribution(seen.tokens) >= 1
+        (result,) = queue.wait()
+    assert result.value == sum(range(200))
+    assert result.counters["chunks_speculated"] >= 1
+    with pytest.raises(elastic.ElasticError, match="no step is in progress"):
+        queue.retry_distribution(seen.tokens)

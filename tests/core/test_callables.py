@@ -86,7 +86,6 @@ class Meta(type):
         None,
         3,
     ],
-    ids=str,
 )
 def test_the_rest_counts_as_plain(function: Any) -> None:
     assert call_kind(function) is CallKind.ANSWER

@@ -97,7 +97,6 @@ class Row:
         (np.datetime64("NaT"), "datetime64 is not plain data"),
         (np.longdouble(1.5), "longdouble is not plain data"),
     ],
-    ids=str,
 )
 @pytest.mark.parametrize("inside", [lambda one: one, lambda one: [{"a": (one,)}]], ids=["alone", "inside"])
 def test_a_value_of_another_class_is_refused_with_advice_and_not_kept_as_its_base(

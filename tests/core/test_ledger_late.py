@@ -95,3 +95,28 @@ def test_what_comes_to_be_held_during_a_collection_is_collected_in_its_time_whil
     subject.handle(events.PartialReturned("a", partial(first), True))
     assert only(Collect, subject.handle(events.Ticked(15.9))) == []
     assert only(Collect, subject.handle(events.Ticked(16.0))) == [Collect("a")]
+
+
+def test_a_call_that_the_user_wants_again_goes_to_a_second_worker_before_new_chunks() -> None:
+    subject = ledger(calls_per_worker=1, speculate_seconds=1000)
+    sent, other = started(subject, 2, workers=2)
+    subject.handle(events.BatchProcessed(other.batch.batch_id, "a/1", 0.01))
+    assert subject.in_flight([0, 1, 7]) == {0, 1}
+    (copy,) = only(Send, subject.handle(events.RetryRequested(frozenset({0}))))
+    assert (copy.batch.first, copy.batch.batch_id != sent.batch.batch_id) == (0, True)
+    assert only(Send, subject.handle(events.RetryRequested(frozenset({0})))) == [], "one copy is enough"
+    told = subject.handle(events.PartialReturned("a", partial(other, copy), True))
+    assert [type(instruction) for instruction in told] == [Fold, Complete]
+
+
+def test_a_result_that_a_busy_worker_holds_is_copied_when_the_user_wants_it_again() -> None:
+    subject = ledger(calls_per_worker=1, speculate_seconds=1000)
+    first, second = started(subject, 2, workers=2)
+    told = subject.handle(events.BatchProcessed(first.batch.batch_id, "a/0", 0.01))
+    assert only(Collect, told) == [Collect("a")]
+    assert only(Send, subject.handle(events.RetryRequested(frozenset({0})))) == [], "it may be on its way"
+    # The collection brings nothing, so the worker that holds the result is at work on something else.
+    (copy,) = only(Send, subject.handle(events.PartialReturned("a", None, True)))
+    assert copy.batch.first == first.batch.first
+    told = subject.handle(events.PartialReturned("a", partial(copy, second), True))
+    assert [type(instruction) for instruction in told] == [Fold, Complete]

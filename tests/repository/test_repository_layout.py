@@ -43,11 +43,6 @@ def test_the_search_finds_the_modules() -> None:
     assert {"elastic/core/ledger.py", "stages/worker.py", "tests/conftest.py", "examples/word_count.py"} <= names
 
 
-def test_no_file_is_longer_than_400_lines() -> None:
-    lengths = {shown(path): len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
-    assert {name: length for name, length in lengths.items() if length > 400} == {}
-
-
 def test_every_module_says_what_it_is() -> None:
     assert [shown(path) for path in MODULES if not ast.get_docstring(ast.parse(path.read_bytes()))] == []
 
