@@ -43,7 +43,13 @@ def written_files(folder: str, names: frozenset[str] | set[str], read: Read) -> 
             )
         return named
     if MARKER in names:
-        marker = _json(read(MARKER))
+        data = read(MARKER)
+        if not data.strip(b"\0"):  # the machine has stopped between the making of the file and its content
+            raise SourceError(
+                f"{folder!r} is not complete, a run has stopped before it wrote anything; "
+                f"remove {MARKER} from it, or give the files by their names."
+            )
+        marker = _json(data)
         if isinstance(marker, dict) and isinstance(marker.get("run_id"), str) and type(marker.get("epoch")) is int:
             raise SourceError(
                 f"{folder!r} is not complete, run {marker['run_id']} writes it or has stopped before its end; "

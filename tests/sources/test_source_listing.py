@@ -252,6 +252,9 @@ def test_a_folder_whose_write_has_not_ended_is_refused(written: Path) -> None:
     (written / "_manifest.json").unlink()
     for given in (written, written / "*.txt", written.parent):
         assert_refused(given, SourceError, repr(str(written)), "not complete", "elastic resume r1")
+    for torn in ("", "\0" * 40):
+        marker.write_text(torn)
+        assert_refused(written, SourceError, repr(str(written)), "not complete", "remove _unfinished.json")
     marker.write_text("data of somebody")
     assert "data of somebody" in names(written)
 
