@@ -1,5 +1,6 @@
 """What can be set: every key with its section, kind, default and meaning."""
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class Option:
     is_local: bool = False
     #: the least value that is allowed
     least: float | None = None
+    #: the words that are allowed, in capitals; empty for any
+    words: tuple[str, ...] = ()
     #: the path of a local file or folder
     is_path: bool = False
 
@@ -58,6 +61,8 @@ class Option:
             shown = "what it holds" if self.is_secret else repr(value)
             least = "" if self.least is None else f" of at least {self.least:g}"
             raise UsageError(f"{place}: {self.name} must be {_NAMES[self.kind]}{least}, not {shown}.")
+        if self.words and read.upper() not in self.words:
+            raise UsageError(f"{place}: {self.name} must be one of {', '.join(self.words)}, not {read!r}.")
         if self.is_path:
             local_path(f"{place}: {self.name}", read, doing="using")
         return read
@@ -166,7 +171,13 @@ OPTIONS: tuple[Option, ...] = (
         doc="Keep the lines of flows in the database.",
     ),
     Option(
-        section="logs", key="level", kind=str, default="INFO", is_local=True, doc="The least level that is written."
+        section="logs",
+        key="level",
+        kind=str,
+        default="INFO",
+        is_local=True,
+        words=tuple(logging.getLevelNamesMapping()),
+        doc="The least level that is written.",
     ),
     Option(
         section="secrets",

@@ -71,6 +71,11 @@ def test_the_environment_is_read_as_what_the_setting_is(tmp_path: Path, name: st
         ("[core]\nparallelism = 0\n", {}, "of at least 1, not 0"),
         ("[core]\nparallelism = 1.5\n", {}, "must be a whole number"),
         ("[core]\nparallelism = true\n", {}, "must be a whole number"),
+        (
+            "[logs]\nlevel = 'loud'\n",
+            {},
+            "logs.level must be one of CRITICAL, FATAL, ERROR, WARN, WARNING, INFO, DEBUG",
+        ),
         ("[logs]\nlevel = 7\n", {}, "logs.level must be a text, not 7"),
         ("[logs]\nin_database = 'perhaps'\n", {}, "must be true or false"),
         ("[core\n", {}, "is no TOML"),
