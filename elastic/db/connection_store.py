@@ -1,6 +1,8 @@
 """Connections by id. Their passwords and extra settings are encrypted before they are written."""
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +14,7 @@ from elastic.core.text import writable
 from elastic.dag.key import check_key
 from elastic.db import audit
 from elastic.db.engine import Database
-from elastic.db.errors import RowExistsError, UnknownRowError
+from elastic.db.errors import RowExistsError, SecretError, UnknownRowError
 from elastic.db.match import insert_if_absent
 from elastic.db.model import connection as table
 from elastic.db.secret import Cipher
@@ -59,14 +61,12 @@ class ConnectionStore:
         rows = self._database.query(lambda connection: connection.execute(query).all())
         return [Connection(conn_id=row.conn_id, **{name: getattr(row, name) for name in _PLAIN}) for row in rows]
 
-    def with_secrets(self) -> list[Connection]:
-        """Return the connections that have secrets, in clear.
-
-        Raises:
-            SecretError: One of them cannot be decrypted.
-        """
+    def readable(self) -> Iterator[Connection]:
+        """Yield the connections that have secrets and can be decrypted, in clear."""
         query = select(table).where(or_(table.c.password.is_not(None), table.c.extra.is_not(None)))
-        return [self._read(row) for row in self._database.query(lambda connection: connection.execute(query).all())]
+        for row in self._database.query(lambda connection: connection.execute(query).all()):
+            with suppress(SecretError):
+                yield self._read(row)
 
     def add(self, connection: Connection, *, overwrite: bool = False) -> None:
         """Keep a connection.

@@ -51,8 +51,10 @@ def _hide(environment: frozenset[tuple[str, str]]) -> None:
 
 def _hide_kept(settings: Settings, cipher: Cipher) -> None:
     database = open_database(settings)
-    hide_all([secret for one in ConnectionStore(database, cipher).with_secrets() for secret in one.secrets])
-    hide_all([secret for one in VariableStore(database, cipher).all() for secret in secrets_in(one.value, one.key)])
+    hide_all([secret for one in ConnectionStore(database, cipher).readable() for secret in one.secrets])
+    hide_all(
+        [secret for one in VariableStore(database, cipher).readable() for secret in secrets_in(one.value, one.key)]
+    )
 
 
 def _of_variable(name: str, value: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Variables by key. Their values are encrypted before they are written."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import delete, select, update
@@ -9,7 +10,7 @@ from elastic.config.mask import hide_all, secrets_in
 from elastic.dag.key import check_key
 from elastic.db import audit
 from elastic.db.engine import Database
-from elastic.db.errors import UnknownRowError
+from elastic.db.errors import SecretError, UnknownRowError
 from elastic.db.match import insert_if_absent
 from elastic.db.model import variable as table
 from elastic.db.secret import Cipher
@@ -57,6 +58,13 @@ class VariableStore:
         """Return all variables with their values in clear."""
         query = select(table).order_by(table.c.key)
         return [self._read(row) for row in self._database.query(lambda connection: connection.execute(query).all())]
+
+    def readable(self) -> Iterator[Variable]:
+        """Yield the variables that can be decrypted, in clear."""
+        query = select(table)
+        for row in self._database.query(lambda connection: connection.execute(query).all()):
+            with suppress(SecretError):
+                yield self._read(row)
 
     def put(self, key: str, value: str, description: str | None = None) -> None:
         """Keep a variable in place of what it was.

@@ -107,6 +107,14 @@ def test_a_wrong_key_reads_nothing_and_says_so(database: Database, cipher: Ciphe
     assert [connection.conn_id for connection in ConnectionStore(database, wrong).all()] == ["warehouse"]
 
 
+def test_one_row_of_another_key_hides_no_other(database: Database, cipher: Cipher) -> None:
+    for one, name in ((Cipher([new_key()]), "a"), (cipher, "b"), (Cipher([new_key()]), "c")):
+        ConnectionStore(database, one).add(Connection(conn_id=name, kind="mysql", password="x"))
+        VariableStore(database, one).put(name, "data")
+    assert [found.conn_id for found in ConnectionStore(database, cipher).readable()] == ["b"]
+    assert [found.key for found in VariableStore(database, cipher).readable()] == ["b"]
+
+
 def test_keys_are_replaced_step_by_step(database: Database) -> None:
     old, new = new_key(), new_key()
     ConnectionStore(database, Cipher([old])).add(WAREHOUSE)
