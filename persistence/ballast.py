@@ -44,4 +44,4 @@ class Ballast:
         """Free the room."""
         self._is_held = False
         with contextlib.suppress(OSError):
-            self._path.unlink(missing_ok=True)
+            self._path.unlink()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from persistence_samples import KEY, ROOT, RUN, chunk_of, commit_of, kept, row_of
 
+from elastic.persistence.ballast import BALLAST_BYTES, Ballast
 from elastic.persistence.directory_store import DirectoryChunkStore
 from elastic.persistence.segment_store import SegmentChunkStore
 from elastic.persistence.sqlite_store import SqliteRunStore
@@ -176,3 +177,19 @@ def test_a_commit_killed_inside_sqlite_is_there_whole_or_not_at_all(
     assert states[0] == before
     assert states[-1] == after
     assert all(state in (before, after) for state in states)
+
+
+def test_room_that_a_killed_process_has_set_aside_is_set_aside_anew_and_given_up(tmp_path: Path) -> None:
+    left = tmp_path / "ballast"
+    left.write_bytes(b"left")
+    ballast = Ballast(left)
+    ballast.hold()
+    assert left.stat().st_size == BALLAST_BYTES
+    inode = left.stat().st_ino
+    ballast.hold()
+    assert left.stat().st_ino == inode, "once is enough"
+    for _ in range(2):
+        ballast.give_up()
+        assert not left.exists()
+    ballast.hold()
+    assert left.stat().st_size == BALLAST_BYTES
