@@ -113,14 +113,6 @@ OPTIONS: tuple[Option, ...] = (
         doc="Tasks that run at the same time, at most.",
     ),
     Option(
-        section="core",
-        key="timezone",
-        kind=str,
-        default="UTC",
-        is_local=True,
-        doc="The time zone of DAGs that name none.",
-    ),
-    Option(
         section="database",
         key="url",
         kind=str,

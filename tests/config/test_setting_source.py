@@ -37,11 +37,12 @@ def test_without_anything_the_defaults_hold(tmp_path: Path) -> None:
 
 
 def test_the_environment_goes_before_the_project_which_goes_before_the_home(tmp_path: Path) -> None:
-    own = "[core]\nparallelism = 1\nexecutor = 'ray'\ntimezone = 'Europe/Paris'\n"
-    settings = read(tmp_path, "[core]\nparallelism = 2\ntimezone = 'Asia/Tokyo'\n", own, ELASTIC__CORE__PARALLELISM="3")
-    assert [settings.get(f"core.{key}") for key in ("parallelism", "executor", "timezone")] == [3, "ray", "Asia/Tokyo"]
+    own = "[core]\nparallelism = 1\nexecutor = 'ray'\n[logs]\nlevel = 'DEBUG'\n"
+    project = "[core]\nparallelism = 2\n[logs]\nlevel = 'ERROR'\n"
+    settings = read(tmp_path, project, own, ELASTIC__CORE__PARALLELISM="3")
+    assert [settings.get(name) for name in ("core.parallelism", "core.executor", "logs.level")] == [3, "ray", "ERROR"]
     assert settings.source("core.parallelism") == "ELASTIC__CORE__PARALLELISM"
-    assert settings.source("core.timezone") == str(tmp_path / "project" / "elastic.toml")
+    assert settings.source("logs.level") == str(tmp_path / "project" / "elastic.toml")
     assert settings.source("core.executor") == str(tmp_path / "elastic.toml")
 
 
@@ -136,7 +137,6 @@ def test_a_secret_may_come_from_a_command_or_a_file(tmp_path: Path) -> None:
 #: All that the folder one stands in may set: nothing that runs code, leads elsewhere or says where secrets are.
 HARMLESS = {
     "core.parallelism",
-    "core.timezone",
     "database.timeout",
     "database.patience",
     "logs.level",
