@@ -4,6 +4,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import suppress
 from contextvars import copy_context
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from elastic.core.callables import CallKind, call_kind
@@ -12,6 +13,9 @@ from elastic.dag.time_limit import GRACE, cancelled_by
 
 if TYPE_CHECKING:
     import asyncio
+
+#: What calls the user's function only when it is read.
+_LAZY = (Generator, map, filter, starmap)
 
 #: How often a thread that waits for a coroutine in another one looks whether it is told something, in seconds.
 _LOOK = 0.1
@@ -26,17 +30,17 @@ def answered(value: Any, function: Callable[..., Any], *, lists: bool = False) -
     Args:
         value: What the call returned.
         function: What was called, for the text of the error.
-        lists: Read a generator into a list; otherwise it is refused.
+        lists: Read a generator, or a map object and its like, into a list; otherwise it is refused.
 
     Raises:
-        AnswerError: It is a generator, of which nothing has run, or a coroutine that cancelled itself.
+        AnswerError: It is a generator or its like, of which nothing has run, or a coroutine that cancelled itself.
     """
     while isinstance(value, Coroutine):
         value = _Job(value, function).answer()
-    if isinstance(value, Generator) and lists:
+    if isinstance(value, _LAZY) and lists:
         return list(value)
-    if isinstance(value, Generator | AsyncGenerator):
-        kind = "a generator" if isinstance(value, Generator) else "an async generator"
+    if isinstance(value, (*_LAZY, AsyncGenerator)):
+        kind = f"a {type(value).__name__}" if isinstance(value, _LAZY) else "an async generator"
         raise AnswerError(name_of(function), f"returned {kind}, of which nothing has run; return a list instead")
     return value
 

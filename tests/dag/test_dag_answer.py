@@ -103,14 +103,14 @@ def test_a_function_that_defines_a_dag_is_a_plain_one(function: Callable[..., An
         dag(function)
 
 
-@pytest.mark.parametrize("made", [numbers, async_numbers])
+@pytest.mark.parametrize("made", [numbers, async_numbers, lambda: map(str, [1]), lambda: filter(None, [1])])
 def test_a_generator_that_is_returned_is_refused(made: Callable[[], Any]) -> None:
     async def later() -> Any:
         return made()
 
     for function in (lambda: made(), later):
         with pytest.raises(
-            AnswerError, match=r"\(\) returned an? .*generator, of which nothing has run; return a list"
+            AnswerError, match=r"\(\) returned an? .*(generator|map|filter), of which nothing has run; return a list"
         ):
             result_of(function, do_xcom_push=False)
 
