@@ -45,6 +45,8 @@ class RunKeeper:
         self._waiting = [run.run_id for run in runs]
         self._going: list[str] = []
         self._asks_at = 0.0
+        #: the last run that should begin could not, because others have as many going as there may be
+        self.is_refused = False
         self.ended: dict[str, RunState] = {}
         self.log = FlowLog(site, dag.dag_id)
 
@@ -70,7 +72,8 @@ class RunKeeper:
             return begun
         while self._waiting and (not self._most or len(self._going) < self._most):
             run_id = self._waiting[0]
-            if not self._started(run_id):
+            self.is_refused = not self._started(run_id)
+            if self.is_refused:
                 self._asks_at = time.monotonic() + _ASK
                 break
             self._going.append(self._waiting.pop(0))

@@ -349,7 +349,8 @@ class Supervisor:
             return False
         if not self.runs.going:
             release_runs(self.site, self.dag.dag_id, self.runs.by_id, job_id)
-            self._waiting.tell_of_runs()
+            if self.runs.is_refused:
+                self._waiting.tell_of_runs()
             return False
         self.stuck += self.runs.give_up(self._now(), lacks)
         return self.runs.is_done

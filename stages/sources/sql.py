@@ -110,7 +110,8 @@ class SqlSource(Source):
     def _rows(self, result: "CursorResult[Any]") -> Iterator[Piece]:
         if not result.returns_rows:
             raise UsageError(f"the query on {self._shown} returns no rows; give a SELECT.")
-        names = list(result.keys())
+        # Names of a statement of SQLAlchemy are of a class of its own, which does not travel.
+        names = list(map(str, result.keys()))
         doubled = [name for name, times in Counter(names).items() if times > 1]
         if doubled:
             raise UsageError(

@@ -45,9 +45,9 @@ class TestDatabase:
 
     def test_it_is_made_checked_and_emptied(self, home: Path) -> None:
         refused(elastic("db", "check"), 1, "has no tables yet")
-        assert "is now of version 0001 (it was empty)" in elastic("db", "migrate").out
-        assert "is of version 0001 already" in elastic("db", "migrate").out
-        assert elastic("db", "check").out == f"sqlite:///{home}/elastic.db answers and is of version 0001\n"
+        assert "is now of version 0002 (it was empty)" in elastic("db", "migrate").out
+        assert "is of version 0002 already" in elastic("db", "migrate").out
+        assert elastic("db", "check").out == f"sqlite:///{home}/elastic.db answers and is of version 0002\n"
         assert elastic("pools", "set", "narrow", "1").code == 0
         assert elastic("db", "reset", "-y").code == 0
         assert "narrow" not in elastic("pools", "list").out

@@ -217,7 +217,7 @@ def test_bytes_that_are_no_text_end_a_run_of_frames_as_any_other(tmp_path: Path)
     flow = elastic.read_text(path).words()
     told = []
     for aggregator in (FrameCount(), Count(), Collect()):
-        with pytest.raises((StepFailedError, DecodingError), match="byte 500: not utf-8 text") as raised:
+        with pytest.raises((StepFailedError, DecodingError), match=r"byte 500.*not utf-8 text") as raised:
             flow.aggregate(aggregator).run(cluster="inline")
         told.append(str(raised.value).partition(" (run ")[0])
     assert len(set(told)) == 1

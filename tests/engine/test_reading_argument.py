@@ -18,7 +18,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "ship": (lambda: elastic.read_text("a", ship="plane"), "ship must be one of"),
     "chunk_bytes": (lambda: elastic.read_text("a", chunk_bytes=0), "chunk_bytes must be a positive integer"),
     "near an argument": (lambda: elastic.read_text("a", chunk_byte=1), "did you mean 'chunk_bytes'"),
-    "no argument": (lambda: elastic.read_jsonl("a", zzz=1), "'zzz'; there are chunk_bytes"),
+    "no argument": (lambda: elastic.read_jsonl("a", zzz=1), "'zzz'; there are encoding, errors, chunk_bytes"),
     "csv's argument": (lambda: elastic.read_csv("a", shipp="auto"), "did you mean 'ship'"),
     "csv's fields": (lambda: elastic.read_csv("a", fields="name"), "fields='name' must be a list of names"),
     "csv's number of fields": (lambda: elastic.read_csv("a", fields=3), "fields=3 must be a list of names"),
