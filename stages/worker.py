@@ -229,6 +229,8 @@ class Worker:
             # Any of them may fail now and then, so none is accused alone.
             suspects = " or ".join([*map(str, self._program.transforms), f"aggregator {self._program.aggregator}"])
             place = f"{named(first, first + len(blocks))} as a whole, but on none of the entries alone"
+            if self._accounts:
+                place += "; one may not go together with the entries of other chunks"
             failure = failure_of(again, chunk_id=first, place=place, function=suspects)
             raise RefusedError(failure) from again
         return Folded(state, counts, [*sifted.letters, *strays])

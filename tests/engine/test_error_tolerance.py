@@ -301,3 +301,9 @@ def test_the_place_of_bad_bytes_is_told_once(tmp_path: Path) -> None:
     with pytest.raises(StepFailedError, match=r"the reader failed on .*byte 9 .*DecodingError: the line") as caught:
         elastic.read_jsonl(path).aggregate("size").run(cluster="inline")
     assert str(caught.value).count("byte 9") == str(caught.value).count(str(path)) == 1
+
+
+def test_a_chunk_that_does_not_go_together_with_others_is_told_as_that() -> None:
+    flow = elastic.from_iterable([1, "a"], chunk_size=1).aggregate("max")
+    with pytest.raises(StepFailedError, match=r"chunk 1 .*one may not go together with the entries of other chunks"):
+        flow.run(cluster="inline")
