@@ -189,7 +189,8 @@ def trigger(
 
     site, dag = site_and_dag(dag_id, subdir)
     run = trigger_run(site, dag, dag.instant(exec_date) if exec_date is not None else None, run_id, _conf(conf))
-    say(f"run {run.run_id} of DAG {dag_id!r} is {run.state}")
+    then = "" if is_run else f"; `elastic backfill {dag_id} --runs {run.run_id}` runs it"
+    say(f"run {run.run_id} of DAG {dag_id!r} is {run.state}{then}")
     if is_run:
         summary = backfill(site, dag, BackfillWishes(runs=(run.run_id,)), say)
         say(str(summary))

@@ -103,7 +103,7 @@ def _print_gaps(account: dict[str, Any]) -> None:
         print_table(columns, rows, numbers=["entries", "attempt"])
         say(f"as the master noted it at {account['noted_at']}")
     if len(known) < len(account["whereabouts"]):
-        say("Of chunks that are not in this table nobody noted a node before the master ended.")
+        say("Where the other missing chunks are is not known: the run goes on, or its master ended without a note.")
 
 
 def _print_missing(where: dict[str, Any], output: Format) -> None:

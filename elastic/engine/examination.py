@@ -207,7 +207,9 @@ class Examination:
         for chunk_id in sorted(self._letters):
             self.findings.add("it has dead letters and no receipts", chunk_id)
         if not self.is_complete:
-            self.findings.add(f"it is {record.state} and not complete; run `elastic resume {self.store.run_id}`")
+            going = "if no process works on it, " if record.state == StepState.IN_PROGRESS else ""
+            advice = f"{going}run `elastic resume {self.store.run_id}`"
+            self.findings.add(f"it is {record.state} and not complete; {advice}")
             return
         cut = counters.get("cut", 0)
         if not record.exhausted or record.bitmap.strip(b"\0") or record.low < cut:

@@ -22,7 +22,10 @@ def run_id(folder: Path) -> str:
     mend(folder)
     said = elastic("dags", "trigger", "etl", "--conf", '{"full": true}')
     (row,) = json.loads(elastic("dags", "list-runs", "etl", "-o", "json").out)
-    assert said.out == f"run {row['run_id']} of DAG 'etl' is queued\n"
+    assert (
+        said.out
+        == f"run {row['run_id']} of DAG 'etl' is queued; `elastic backfill etl --runs {row['run_id']}` runs it\n"
+    )
     return str(row["run_id"])
 
 
