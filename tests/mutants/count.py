@@ -25,6 +25,8 @@ TARGETS: dict[str, tuple[str, ...]] = {
         "tests/core/test_ledger.py",
         "tests/core/test_ledger_ahead.py",
         "tests/core/test_ledger_end.py",
+        "tests/core/test_ledger_late.py",
+        "tests/core/test_ledger_losses.py",
         "tests/core/test_ledger_faults.py",
     ),
     "elastic/core/merkle.py": ("tests/core/test_merkle.py",),
