@@ -1,5 +1,6 @@
 """A worker that takes far longer than the others does not hold up a step."""
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -51,8 +52,15 @@ def test_receipts_of_a_running_step_are_retried_by_a_second_worker(tmp_path: Pat
         while not flag.exists():  # until the straggler has begun
             with pytest.raises(TimeoutError):
                 queue.wait(0.1)
-        assert queue.retry_distribution(seen.tokens) >= 1
+        again = 0
+        # What was sent to the busy worker meanwhile waits behind the straggler, until its receipts are given too.
+        while queue.current_step_id is not None:
+            with suppress(elastic.ElasticError):  # it has just ended
+                again += queue.retry_distribution(seen.tokens)
+            with suppress(TimeoutError):
+                queue.wait(0.2)
         (result,) = queue.wait()
+    assert again >= 1
     assert result.value == sum(range(200))
     assert result.counters["chunks_speculated"] >= 1
     with pytest.raises(elastic.ElasticError, match="no step is in progress"):
