@@ -63,7 +63,7 @@ class Health:
         with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:
             self._workers[worker_id] = (process_id, mmap.mmap(file.fileno(), _SECONDS.size))
         if not path.is_relative_to(_OPENED):
-            # Both processes have it open now, and nobody else needs its name.
+            # Both processes have it open now, and no other process needs its name.
             path.unlink(missing_ok=True)
 
     def forget(self, worker_id: str) -> None:

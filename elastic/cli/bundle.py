@@ -22,7 +22,7 @@ def make_key() -> None:
 
     path = _key_path()
     made(path)
-    say(f"{path} holds the key; give it to those who run bundles, and to nobody else")
+    say(f"{path} holds the key; give it only to the people who run bundles")
 
 
 @app.command("create", epilog="For example: elastic bundle create dags/ --entry-point daily_etls:dag")

@@ -114,7 +114,7 @@ def _print_missing(where: dict[str, Any], output: Format) -> None:
     if where["node"] is None:
         say(f"{chunk}: it was sent, but the master ended before it noted to which node.")
         return
-    entries = "entries that nobody has counted" if where["entries"] is None else f"{where['entries']:,} entries"
+    entries = "an unknown number of entries" if where["entries"] is None else f"{where['entries']:,} entries"
     worker = "" if where["worker"] is None else f", worker {where['worker']}"
     lost = f"; it was lost there: {where['lost']}" if where["lost"] else ""
     place = f"{where['stage']} at attempt {where['attempt']}, node {where['node']}{worker}{lost}"

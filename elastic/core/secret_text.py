@@ -53,7 +53,7 @@ def masked_url(url: str) -> str:
     login, at, place = rest.rpartition("@")
     authority = re.split(r"[/?#]", place, maxsplit=1)[0]
     if not at and not _PLACE.fullmatch(authority):
-        # A login without its host: nobody knows where the password ends.
+        # A login without its host: the end of the password is unknown.
         return f"{scheme}://{MASK}"
     shown = _SETTING.sub(_masked_setting, place)
     if not at:

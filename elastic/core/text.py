@@ -64,7 +64,7 @@ def json_text(document: str) -> str:
 
 
 def error_text(error: BaseException) -> str:
-    """Return the text of an error; one that cannot make its text is told by its class."""
+    """Return the text of an error, or its class if it cannot make its text."""
     try:
         return str(error)
     except Exception as unprintable:
@@ -72,7 +72,7 @@ def error_text(error: BaseException) -> str:
 
 
 def traceback_text(error: BaseException) -> str:
-    """Return the traceback of an error as text; one that cannot be made is told by the reason."""
+    """Return the traceback of an error as text, or the reason why there is none."""
     try:
         return "".join(traceback.format_exception(error))
     except Exception as unprintable:

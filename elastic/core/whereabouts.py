@@ -31,13 +31,13 @@ class Whereabouts:
     stage: str
     #: how often they were sent
     attempt: int
-    #: runs of chunks with equal numbers of entries: `(chunks, entries)`; UNCOUNTED where nobody has counted them
+    #: runs of chunks with equal numbers of entries: `(chunks, entries)`; UNCOUNTED before a worker has counted them
     counts: tuple[tuple[int, int], ...]
     #: why they are not there any longer; empty while they are
     lost: str = ""
 
     def entries_of(self, first: int, stop: int) -> int | None:
-        """Return the entries of chunks `[first, stop)` of these; None where nobody has counted them."""
+        """Return the entries of chunks `[first, stop)` of these; None before a worker has counted them."""
         total, at = 0, self.first
         for chunks, entries in self.counts:
             inside = min(stop, at + chunks) - max(first, at)
@@ -57,7 +57,7 @@ class Loss:
     worker_id: str | None
     reason: str
     chunks: int = 0
-    #: None where nobody has counted those of a chunk
+    #: None before a worker has counted those of a chunk
     entries: int | None = 0
 
     def __str__(self) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: What calls the user's function only when it is read.
 _LAZY = (Generator, map, filter, starmap)
 
-#: How often a thread that waits for a coroutine in another one looks whether it is told something, in seconds.
+#: Seconds between two checks for a signal while a thread waits for a coroutine in another one.
 _LOOK = 0.1
 
 
@@ -83,7 +83,7 @@ class _Job:
         self._is_cancelled = False
 
     def answer(self) -> Any:
-        import asyncio  # nobody else pays for it
+        import asyncio  # only runs of coroutines pay for it
 
         try:
             asyncio.get_running_loop()

@@ -29,7 +29,7 @@ def hide_known_secrets() -> None:
     """Take all secrets that this process can come by out of what it logs.
 
     Those of the environment, the key file and the database. It is done once for each environment: a process that is
-    forked later knows them too. What cannot be read is left out, because nobody else in the process can read it.
+    forked later knows them too. What cannot be read is left out, because no other code in the process can read it.
     """
     _hide(frozenset(os.environ.items()))
 

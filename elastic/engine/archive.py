@@ -292,7 +292,7 @@ def _shown(first: int, stop: int, where: Whereabouts | None) -> dict[str, Any]:
 
 
 def _reached(chunk_id: int, where: Whereabouts | None, master: str) -> dict[str, Any]:
-    """Return the node at each stage for a chunk that is missing; None at stages that nobody has word of."""
+    """Return the node at each stage for a chunk that is missing; None at stages that are not known."""
     stages: dict[str, str | None] = dict.fromkeys(stage.value for stage in STAGES)
     if where is None:
         return {"entries": None, "attempt": None, **stages}

@@ -84,7 +84,7 @@ class Master:
         self._todo: deque[Instruction] = deque()
         self._failed: instructions.Fail | None = None
         self._stopped = False
-        #: chunks that the user wants again, until the ledger is told of them
+        #: chunks that the user wants again, until the ledger gets the request
         self._wanted_again: frozenset[int] = frozenset()
         self._outcome = StepState.IN_PROGRESS
         self._told_at = self._began = self._commit_due = self._moved_at = self._committed_at = clock.monotonic()

@@ -63,7 +63,7 @@ class Writable(TypeDecorator[str]):
 
 #: Text of any length.
 LongText = Writable()
-#: What happened, as people read it. MySQL takes no statement of more than 16 MiB, and nobody reads one.
+#: What happened, as people read it. MySQL takes no statement of more than 16 MiB.
 Prose = Writable(longest=64 * 1024)
 #: A name that is shown and decides nothing.
 Label = Writable(250)
