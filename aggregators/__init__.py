@@ -3,31 +3,23 @@
 if __name__ == "aggregators":
     raise ImportError("import elastic.aggregators, not aggregators: one file must not become two modules")
 
-from elastic.aggregators.approximate_distinct import ApproximateDistinct
-from elastic.aggregators.by_type import ByType
-from elastic.aggregators.choice import aggregator_of
-from elastic.aggregators.collect import Collect
-from elastic.aggregators.count import Count
-from elastic.aggregators.distinct import Distinct
-from elastic.aggregators.emit import Emit
-from elastic.aggregators.extreme import Max, Min
-from elastic.aggregators.frame_count import FrameCount
-from elastic.aggregators.frame_group_by import FrameGroupBy
-from elastic.aggregators.frame_sum import FrameSum
-from elastic.aggregators.frame_top_k import FrameTopK
-from elastic.aggregators.function import FunctionAggregator
-from elastic.aggregators.group_by import GroupBy
-from elastic.aggregators.histogram import Histogram
-from elastic.aggregators.latest import Latest
-from elastic.aggregators.mapping import MergeMappings
-from elastic.aggregators.moment import Mean, Stdev, Variance
-from elastic.aggregators.nothing import Nothing
-from elastic.aggregators.quantiles import Quantiles
-from elastic.aggregators.reduce import Reduce
-from elastic.aggregators.size import Size
-from elastic.aggregators.sum import Sum
-from elastic.aggregators.sum_by_key import SumByKey
-from elastic.aggregators.top_k import TopK
+from elastic.aggregators.basic.by_type import ByType
+from elastic.aggregators.basic.collect import Collect, Distinct, Latest
+from elastic.aggregators.basic.count import Count, Size
+from elastic.aggregators.basic.emit import Emit, Nothing
+from elastic.aggregators.basic.functions import FunctionAggregator, Reduce
+from elastic.aggregators.basic.histogram import Histogram
+from elastic.aggregators.basic.ranking import Max, Min, TopK
+from elastic.aggregators.basic.sketches import ApproximateDistinct, Quantiles
+from elastic.aggregators.basic.statistics import Mean, Stdev, Sum, Variance
+from elastic.aggregators.frames.count import FrameCount
+from elastic.aggregators.frames.group_by import FrameGroupBy
+from elastic.aggregators.frames.sum import FrameSum
+from elastic.aggregators.frames.top_k import FrameTopK
+from elastic.aggregators.keyed.group_by import GroupBy
+from elastic.aggregators.keyed.merge_mappings import MergeMappings
+from elastic.aggregators.keyed.sum_by_key import SumByKey
+from elastic.aggregators.registry import aggregator_of
 
 __all__ = [
     # how many

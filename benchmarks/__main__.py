@@ -12,10 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.campaign import Campaign
-from benchmarks.catalogue import WORKLOADS
 from benchmarks.engine import ENGINES
 from benchmarks.report import Report, of_memory, write
-from benchmarks.text import NO_TEXT, Text, text_of
+from benchmarks.sample_text import NO_TEXT, Text, text_of
+from benchmarks.workloads import WORKLOADS
 
 #: MiB of text; the sizes of all other work go with it.
 FULL_MEGABYTES, QUICK_MEGABYTES = 512, 4

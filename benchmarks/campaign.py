@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from benchmarks.attempt import Order
+from benchmarks.contender_process import Order
 from benchmarks.engine import ENGINES
 from benchmarks.measurement import Measured, measure
 from benchmarks.report import Report
-from benchmarks.text import Text
+from benchmarks.sample_text import Text
 from benchmarks.workload import Contender, Workload
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.text import Text
+from benchmarks.sample_text import Text
 
 #: Bytes that a hand-written loop reads at once: the fastest of those that were tried.
 BLOCK_BYTES = 64 << 10

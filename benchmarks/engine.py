@@ -42,12 +42,12 @@ def _elastic_local() -> Iterator[None]:
     """Open the Ray that a run with `cluster="local"` would start by itself."""
     # As docs/frames.md advises: workers that have a CPU each keep out of each other's way.
     os.environ["POLARS_MAX_THREADS"] = "1"
-    from elastic.stages.ray_environment import prepare
+    from elastic.stages.ray_backend.environment import prepare
 
     prepare("local")
     import ray
 
-    from elastic.stages.ray_cluster import connect
+    from elastic.stages.ray_backend.connection import connect
 
     connect("local", cpus=WORKERS)
     yield

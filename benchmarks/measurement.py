@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.attempt import ANSWERED, WORKED, Order
+from benchmarks.contender_process import ANSWERED, WORKED, Order
 from benchmarks.process_tree import ProcessTree
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,7 +71,7 @@ def measure(order: Order, *, watched: bool, limit: float) -> list[Measured]:
     before = canary()
     with tempfile.TemporaryDirectory(prefix="benchmark-home-") as home, tempfile.TemporaryFile("w+") as complaints:
         process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.attempt", order.plain()],
+            [sys.executable, "-m", "benchmarks.contender_process", order.plain()],
             cwd=ROOT,
             env=_environment(home),
             stdin=subprocess.PIPE,

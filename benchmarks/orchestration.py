@@ -29,11 +29,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from elastic.dag import DAG, DagBag
-from elastic.db import reading
-from elastic.db.value import Instance
+from elastic.db import queries as reading
+from elastic.db.records import Instance
 from elastic.operators import PythonOperator
-from elastic.scheduler.backfill import BackfillWishes, backfill
-from elastic.scheduler.site import Site
+from elastic.scheduler.commands.backfill import BackfillWishes, backfill
+from elastic.scheduler.deployment import Site
 
 FIRST = datetime(2016, 2, 22, tzinfo=UTC)
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import elastic
 from benchmarks.measurement import medians
-from benchmarks.text import write_python
-from benchmarks.word_peer import count_lines
+from benchmarks.sample_text import write_python
+from benchmarks.word_count_contenders import count_lines
 from elastic.aggregators import Count
 
 CHUNKS = 100_000

@@ -10,7 +10,7 @@ from statistics import median
 from benchmarks.machine import machine, versions
 from benchmarks.measurement import Measured
 from benchmarks.process_tree import tells_shared_memory
-from benchmarks.text import Text
+from benchmarks.sample_text import Text
 from benchmarks.workload import Check, Contender, Workload
 
 #: From here on the machine was not the same for all: its canary took so many times as long at its worst.

@@ -18,17 +18,16 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-from elastic.core import event as events
-from elastic.core import instruction as instructions
-from elastic.core.chunk import UNREAD, Batch, Chunk
-from elastic.core.event import Event
-from elastic.core.ledger import Ledger
-from elastic.core.merkle import InputTree
-from elastic.core.partial import Account, Partial
-from elastic.core.settings import Settings
-from elastic.core.store import ReceiptRow
+from elastic.core.contracts.store import ReceiptRow
+from elastic.core.ledger import events, instructions
+from elastic.core.ledger.events import Event
+from elastic.core.ledger.ledger import Ledger
+from elastic.core.model.chunk import UNREAD, Batch, Chunk
+from elastic.core.model.partial import Account, Partial
+from elastic.core.policies.engine_tuning import Settings
+from elastic.core.receipts.merkle import InputTree
 from elastic.engine.placement import placement_of
-from elastic.persistence.receipt_columns import pack_row
+from elastic.persistence.run_store.receipt_codec import pack_row
 
 #: Seconds that a message takes, and that a worker takes for a chunk.
 LATENCY = 0.001

@@ -1,7 +1,7 @@
 """W2: the words of many small files."""
 
 from benchmarks.corpus import Corpus
-from benchmarks.word_peer import contenders
+from benchmarks.word_count_contenders import contenders
 from benchmarks.workload import Workload
 
 _SMALL = Corpus("small", files_per_piece=100)

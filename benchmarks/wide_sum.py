@@ -7,7 +7,7 @@ from typing import Any
 
 import elastic
 from benchmarks.engine import WORKERS, actors_of, feed
-from benchmarks.record import CHUNKS, columns, records
+from benchmarks.keyed_records import CHUNKS, columns, records
 from benchmarks.workload import Attempt, Check, Contender, Workload
 from elastic.aggregators import FrameGroupBy, GroupBy, MergeMappings, SumByKey
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from benchmarks.corpus import Corpus
+from benchmarks.word_count_contenders import contenders
+from benchmarks.word_count_phases import part_contenders
 from benchmarks.word_frame import frame_contenders
-from benchmarks.word_part import part_contenders
-from benchmarks.word_peer import contenders
 from benchmarks.workload import Contender, Workload
 
 _MANY = Corpus("sources", piece_bytes=4 << 20)

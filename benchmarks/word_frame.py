@@ -5,11 +5,11 @@ from functools import partial
 
 import elastic
 from benchmarks.corpus import Corpus
-from benchmarks.word_peer import BLOCKS, duckdb, frame_check, plain_by_block, polars
+from benchmarks.word_count_contenders import BLOCKS, duckdb, frame_check, plain_by_block, polars
 from benchmarks.workload import Attempt, Check, Contender
 from elastic.aggregators import FrameCount
 from elastic.stages.sources import FileSource, TextLines
-from elastic.stages.words import word_frame
+from elastic.stages.worker.words import word_frame
 
 CHUNK_BYTES = 16 << 20
 

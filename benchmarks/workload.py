@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.text import Text
+from benchmarks.sample_text import Text
 
 #: What every contender of a workload must find equally: plain data.
 Check = dict[str, Any]

@@ -14,23 +14,25 @@ from typing import TYPE_CHECKING, Any
 from elastic.version import __version__
 
 if TYPE_CHECKING:
-    from elastic.core.aggregator import Aggregator
-    from elastic.core.chaos import Chaos
-    from elastic.core.chunk import Chunk, Piece
+    from elastic.core.contracts.aggregator import Aggregator
+    from elastic.core.contracts.heartbeat import Heartbeat
+    from elastic.core.contracts.interceptor import Interceptor
+    from elastic.core.contracts.keyed_aggregator import KeyedAggregator
+    from elastic.core.contracts.placement import Candidate, Placement
+    from elastic.core.contracts.source import Reader, Source
+    from elastic.core.contracts.store import ChunkStore, Kept
     from elastic.core.errors import ElasticError
-    from elastic.core.heartbeat import Heartbeat
-    from elastic.core.interceptor import Interceptor
-    from elastic.core.placement import Candidate, Placement
-    from elastic.core.receipt import Receipt
-    from elastic.core.sharding import KeyedAggregator
-    from elastic.core.source import Reader, Source
-    from elastic.core.stage import Stage
-    from elastic.core.step import Progress, StepState
-    from elastic.core.store import ChunkStore, Kept
+    from elastic.core.model.chunk import Chunk, Piece
+    from elastic.core.model.step import Progress, StepState
+    from elastic.core.policies.chaos import Chaos
+    from elastic.core.receipts.receipt import Receipt
+    from elastic.core.receipts.stage import Stage
     from elastic.dag.dag import DAG
-    from elastic.engine.flow import Flow
     from elastic.engine.options import Options
-    from elastic.engine.reading import (
+    from elastic.engine.result import Result
+    from elastic.engine.step import Step
+    from elastic.flow.flow import Flow
+    from elastic.flow.readers import (
         from_iterable,
         from_iterables,
         from_range,
@@ -40,13 +42,11 @@ if TYPE_CHECKING:
         read_sql,
         read_text,
     )
-    from elastic.engine.redrive import dead_letters, redrive, result_of
-    from elastic.engine.result import Result
-    from elastic.engine.resume import resume
-    from elastic.engine.step import Step
-    from elastic.engine.step_queue import StepQueue
-    from elastic.engine.token import decode_token
-    from elastic.engine.verification import Verification, verify
+    from elastic.receipt_token import decode_token
+    from elastic.recovery.redrive import dead_letters, redrive, result_of
+    from elastic.recovery.resume import resume
+    from elastic.step_queue import StepQueue
+    from elastic.verification.verify import Verification, verify
 
 __all__ = [
     # tasks in order
@@ -100,23 +100,23 @@ __all__ = [
 
 #: Where each name lives: imported when it is first used, so that the command line and the workers start quickly.
 _HOMES = {
-    "elastic.core.aggregator": ("Aggregator",),
-    "elastic.core.chaos": ("Chaos",),
-    "elastic.core.chunk": ("Chunk", "Piece"),
+    "elastic.core.contracts.aggregator": ("Aggregator",),
+    "elastic.core.policies.chaos": ("Chaos",),
+    "elastic.core.model.chunk": ("Chunk", "Piece"),
     "elastic.core.errors": ("ElasticError",),
-    "elastic.core.heartbeat": ("Heartbeat",),
-    "elastic.core.interceptor": ("Interceptor",),
-    "elastic.core.placement": ("Candidate", "Placement"),
-    "elastic.core.receipt": ("Receipt",),
-    "elastic.core.sharding": ("KeyedAggregator",),
-    "elastic.core.source": ("Reader", "Source"),
-    "elastic.core.stage": ("Stage",),
-    "elastic.core.step": ("Progress", "StepState"),
-    "elastic.core.store": ("ChunkStore", "Kept"),
+    "elastic.core.contracts.heartbeat": ("Heartbeat",),
+    "elastic.core.contracts.interceptor": ("Interceptor",),
+    "elastic.core.contracts.placement": ("Candidate", "Placement"),
+    "elastic.core.receipts.receipt": ("Receipt",),
+    "elastic.core.contracts.keyed_aggregator": ("KeyedAggregator",),
+    "elastic.core.contracts.source": ("Reader", "Source"),
+    "elastic.core.receipts.stage": ("Stage",),
+    "elastic.core.model.step": ("Progress", "StepState"),
+    "elastic.core.contracts.store": ("ChunkStore", "Kept"),
     "elastic.dag.dag": ("DAG",),
-    "elastic.engine.flow": ("Flow",),
+    "elastic.flow.flow": ("Flow",),
     "elastic.engine.options": ("Options",),
-    "elastic.engine.reading": (
+    "elastic.flow.readers": (
         "from_iterable",
         "from_iterables",
         "from_range",
@@ -126,13 +126,13 @@ _HOMES = {
         "read_sql",
         "read_text",
     ),
-    "elastic.engine.redrive": ("dead_letters", "redrive", "result_of"),
+    "elastic.recovery.redrive": ("dead_letters", "redrive", "result_of"),
     "elastic.engine.result": ("Result",),
-    "elastic.engine.resume": ("resume",),
+    "elastic.recovery.resume": ("resume",),
     "elastic.engine.step": ("Step",),
-    "elastic.engine.step_queue": ("StepQueue",),
-    "elastic.engine.token": ("decode_token",),
-    "elastic.engine.verification": ("Verification", "verify"),
+    "elastic.step_queue": ("StepQueue",),
+    "elastic.receipt_token": ("decode_token",),
+    "elastic.verification.verify": ("Verification", "verify"),
 }
 
 

@@ -12,9 +12,9 @@ from typing import TypeVar
 import hypothesis
 import pytest
 
-from elastic.stages.ray_environment import prepare
+from elastic.stages.ray_backend.environment import prepare
 from elastic.testing import MariaDbServer, PostgresServer, RayCluster
-from elastic.testing.server_process import ServerProcess
+from elastic.testing.database_server import ServerProcess
 
 ServerT = TypeVar("ServerT", bound=ServerProcess)
 
@@ -61,7 +61,7 @@ def _ray_at_the_end() -> Iterator[None]:
 @pytest.fixture
 def embedded_ray(_ray_at_the_end: None) -> None:
     """An embedded Ray with two CPUs: one for all tests of this process, unless some of them cannot bear it."""
-    from elastic.stages.ray_cluster import connect
+    from elastic.stages.ray_backend.connection import connect
 
     # Long, because the machine may be busy.
     connect("local", cpus=2, start_timeout=180)

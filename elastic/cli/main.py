@@ -7,8 +7,8 @@ from typing import Annotated, Any, cast
 import typer
 from typer.core import TyperGroup
 
-from elastic.cli.index import INDEX, Shelf
-from elastic.cli.plain import lighten
+from elastic.cli.command_index import INDEX, Shelf
+from elastic.cli.printing.plain_values import lighten
 from elastic.core.errors import (
     EXIT_SUSPENDED,
     ElasticError,
@@ -112,6 +112,6 @@ def _tell(error: ElasticError, *, debug: bool) -> None:
 
 
 def _say(text: str) -> None:
-    from elastic.config.mask import masked
+    from elastic.config.secret_mask import masked
 
     typer.echo(lines(masked(text)), err=True)

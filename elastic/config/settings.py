@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from elastic.config.option import BY_NAME, OPTIONS, Option, hint
-from elastic.config.source import FILE_NAME, Found, Problem, of_defaults, of_environment, of_file, resolve
+from elastic.config.options import BY_NAME, OPTIONS, Option, hint
+from elastic.config.sources import FILE_NAME, Found, Problem, of_defaults, of_environment, of_file, resolve
 from elastic.core.errors import UsageError
-from elastic.core.secret_text import MASK, masked_url
+from elastic.core.redaction import MASK, masked_url
 from elastic.persistence.home import Home
 
 #: Seconds that a command may take that prints a secret.

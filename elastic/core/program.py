@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from elastic.core.aggregator import AnyAggregator
+from elastic.core.contracts.aggregator import AnyAggregator
+from elastic.core.contracts.source import Reader
 from elastic.core.encoding import framer
-from elastic.core.source import Reader
-from elastic.core.tolerance import Tolerance
+from elastic.core.policies.error_policy import Tolerance
 from elastic.core.transform import Transform
 
 

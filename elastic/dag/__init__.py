@@ -4,16 +4,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from elastic.dag.action import Action
-    from elastic.dag.bag import DagBag
     from elastic.dag.dag import DAG
+    from elastic.dag.dependencies import chain
     from elastic.dag.errors import TaskFailedForGood, TaskSkipped
-    from elastic.dag.foreign_text import literal
-    from elastic.dag.group import TaskGroup
-    from elastic.dag.instance import TaskInstance
-    from elastic.dag.link import chain
+    from elastic.dag.execution.action import Action
+    from elastic.dag.execution.task_instance import TaskInstance
+    from elastic.dag.files.dag_bag import DagBag
     from elastic.dag.operator import BaseOperator
-    from elastic.dag.trigger_rule import TriggerRule
+    from elastic.dag.states.trigger_rule import TriggerRule
+    from elastic.dag.task_group import TaskGroup
+    from elastic.dag.templating.literals import literal
 
 __all__ = [
     "DAG",
@@ -31,16 +31,16 @@ __all__ = [
 
 #: Where each name lives: imported when it is first used, because states and keys are wanted without the rest.
 _HOMES = {
-    "elastic.dag.action": ("Action",),
-    "elastic.dag.bag": ("DagBag",),
+    "elastic.dag.execution.action": ("Action",),
+    "elastic.dag.files.dag_bag": ("DagBag",),
     "elastic.dag.dag": ("DAG",),
     "elastic.dag.errors": ("TaskFailedForGood", "TaskSkipped"),
-    "elastic.dag.group": ("TaskGroup",),
-    "elastic.dag.instance": ("TaskInstance",),
-    "elastic.dag.link": ("chain",),
-    "elastic.dag.foreign_text": ("literal",),
+    "elastic.dag.task_group": ("TaskGroup",),
+    "elastic.dag.execution.task_instance": ("TaskInstance",),
+    "elastic.dag.dependencies": ("chain",),
+    "elastic.dag.templating.literals": ("literal",),
     "elastic.dag.operator": ("BaseOperator",),
-    "elastic.dag.trigger_rule": ("TriggerRule",),
+    "elastic.dag.states.trigger_rule": ("TriggerRule",),
 }
 
 

@@ -7,12 +7,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from elastic.dag.errors import LookupFailedError
-from elastic.dag.instance import Instance, TaskInstance
-from elastic.dag.interval import DataInterval, LogicalDate
-from elastic.dag.macros import macros_with
-from elastic.dag.schedule import Schedule
-from elastic.dag.timeperiod import timeperiod_of
-from elastic.dag.xcom import MemoryXCom, XComStore
+from elastic.dag.execution.task_instance import Instance, TaskInstance
+from elastic.dag.execution.xcom import MemoryXCom, XComStore
+from elastic.dag.templating.macros import macros_with
+from elastic.dag.timetable.interval import DataInterval, LogicalDate
+from elastic.dag.timetable.schedule import Schedule
+from elastic.dag.timetable.timeperiod import timeperiod_of
 
 if TYPE_CHECKING:
     from elastic.dag.operator import BaseOperator

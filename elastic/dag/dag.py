@@ -10,23 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 from zoneinfo import ZoneInfo
 
-from elastic.dag.answer import refuse_generators
-from elastic.dag.current import collect, open_dags
+from elastic.dag.backend import port
+from elastic.dag.definition_scope import collect, open_dags
 from elastic.dag.errors import DefinitionError, DuplicateTaskError, ForeignTaskError, ScheduleError, UnknownTaskError
-from elastic.dag.helper_modules import HelperModules
-from elastic.dag.interval import LogicalDate, instant_of, zone_name, zone_of
-from elastic.dag.key import check_key
-from elastic.dag.no_effect import DefaultArgs, warnings_of
+from elastic.dag.execution.coroutines import refuse_generators
+from elastic.dag.files.helper_modules import HelperModules
+from elastic.dag.ids import check_key
+from elastic.dag.ignored_settings import DefaultArgs, warnings_of
 from elastic.dag.operator import BaseOperator
-from elastic.dag.port import port
-from elastic.dag.schedule import Schedule, schedule_of
-from elastic.dag.setting import Callback, callbacks_of, check_default_args, check_names
-from elastic.dag.timeperiod import timeperiod_of
+from elastic.dag.task_settings import Callback, callbacks_of, check_default_args, check_names
+from elastic.dag.timetable.interval import LogicalDate, instant_of, zone_name, zone_of
+from elastic.dag.timetable.schedule import Schedule, schedule_of
+from elastic.dag.timetable.timeperiod import timeperiod_of
 
 if TYPE_CHECKING:
-    from elastic.dag.action import Action
-    from elastic.dag.group import TaskGroup
-    from elastic.dag.instance import TaskInstance
+    from elastic.dag.execution.action import Action
+    from elastic.dag.execution.task_instance import TaskInstance
+    from elastic.dag.task_group import TaskGroup
 
 When = datetime | date | str | None
 
@@ -235,14 +235,14 @@ class DAG:
             UnknownTaskError: It depends on a step that is not there yet.
             DefinitionError: Its name is `start` or `finish`, which views use for the two ends of the graph.
         """
-        from elastic.dag.step import append
+        from elastic.dag.execution.action_operator import append
 
         append(self, name, tuple(dependent_on_names), main_action, (tuple(pre_actions), tuple(post_actions)), skip=skip)
         return self
 
     def topological(self) -> Iterator[BaseOperator]:
         """Yield all tasks, each after those before it, otherwise in the order in which they were made."""
-        from elastic.dag.order import topological
+        from elastic.dag.traversal import topological
 
         return topological(self.tasks)
 
@@ -252,13 +252,13 @@ class DAG:
         Raises:
             DefinitionError: The text is no regular expression.
         """
-        from elastic.dag.order import sub_dag
+        from elastic.dag.traversal import sub_dag
 
         return sub_dag(self, task_regex, include_downstream=include_downstream, include_upstream=include_upstream)
 
     def tree(self) -> str:
         """Return the tasks as an indented text: last ones first, below each the tasks directly before it."""
-        from elastic.dag.order import tree
+        from elastic.dag.traversal import tree
 
         return tree(self.leaves)
 

@@ -7,26 +7,26 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 from zoneinfo import ZoneInfo
 
-from elastic.dag.action import Action
+from elastic.dag.backend import port
 from elastic.dag.context import Context
-from elastic.dag.current import current_dag, current_group, is_detached
+from elastic.dag.definition_scope import current_dag, current_group, is_detached
+from elastic.dag.dependencies import Linkable, link, reach
 from elastic.dag.errors import DefinitionError
-from elastic.dag.helper_modules import HelperModules
-from elastic.dag.instance import Instance
-from elastic.dag.interval import DataInterval, instant_of, zone_of
-from elastic.dag.key import check_key, run_id_of
-from elastic.dag.link import Linkable, link, reach
-from elastic.dag.port import port
-from elastic.dag.schedule import Schedule, schedule_of
-from elastic.dag.setting import DEFAULTS, Callback, TaskSettings, check_names, settled
-from elastic.dag.trigger_rule import TriggerRule
+from elastic.dag.execution.action import Action
+from elastic.dag.execution.task_instance import Instance
+from elastic.dag.files.helper_modules import HelperModules
+from elastic.dag.ids import check_key, run_id_of
+from elastic.dag.states.trigger_rule import TriggerRule
+from elastic.dag.task_settings import DEFAULTS, Callback, TaskSettings, check_names, settled
+from elastic.dag.timetable.interval import DataInterval, instant_of, zone_of
+from elastic.dag.timetable.schedule import Schedule, schedule_of
 from elastic.dag.xcom_arg import XComArg, named_in_text, references
 
 if TYPE_CHECKING:
     from elastic.dag.dag import DAG
-    from elastic.dag.foreign_text import ForeignTexts
-    from elastic.dag.group import TaskGroup
-    from elastic.dag.mapping import Partial
+    from elastic.dag.mapped_operator import Partial
+    from elastic.dag.task_group import TaskGroup
+    from elastic.dag.templating.literals import ForeignTexts
 
 
 class BaseOperator(Linkable):
@@ -288,7 +288,7 @@ class BaseOperator(Linkable):
     @classmethod
     def partial(cls, task_id: str, **arguments: Any) -> "Partial":
         """Keep the arguments that all copies of a mapped task share; `expand` gives those that differ."""
-        from elastic.dag.mapping import Partial
+        from elastic.dag.mapped_operator import Partial
 
         return Partial(cls, {"task_id": task_id, **arguments})
 

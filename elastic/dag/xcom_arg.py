@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from elastic.dag.dependencies import Linkable
 from elastic.dag.errors import XComError
-from elastic.dag.link import Linkable
-from elastic.dag.xcom import RETURN_VALUE
+from elastic.dag.execution.xcom import RETURN_VALUE
 
 if TYPE_CHECKING:
     from elastic.dag.operator import BaseOperator

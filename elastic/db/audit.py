@@ -6,12 +6,12 @@ from functools import cache
 
 from sqlalchemy import Connection, bindparam, insert, select
 
-from elastic.dag.key import TaskKey
-from elastic.db.clock import now
-from elastic.db.engine import Database
-from elastic.db.match import key_bind, key_match
-from elastic.db.model import log, task_instance
-from elastic.db.model.schema import Label, Prose, Word
+from elastic.dag.ids import TaskKey
+from elastic.db.database import Database
+from elastic.db.matching import key_bind, key_match
+from elastic.db.schema import log, task_instance
+from elastic.db.schema.types import Label, Prose, Word
+from elastic.db.sql_clock import now
 
 _ti = task_instance.c
 

@@ -4,7 +4,7 @@ import os
 import shutil
 
 from elastic.core.errors import UsageError
-from elastic.db.address import read_url, shown
+from elastic.db.url import read_url, shown
 
 _PROGRAMS = {"sqlite": ("sqlite3",), "postgresql": ("psql",), "mysql": ("mariadb", "mysql")}
 

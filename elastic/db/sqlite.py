@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic.core.errors import StoreError
-from elastic.persistence.disk import make_folder
+from elastic.persistence.durable_file import make_folder
 
 #: Two connections that write at the same moment can corrupt a database in WAL mode before this version.
 _WAL_IS_SAFE = (3, 51, 3)

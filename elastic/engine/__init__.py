@@ -1,1 +1,1 @@
-"""The master and what composes a run."""
+"""Runs one step: chunker, ledger, master, aggregation, result."""

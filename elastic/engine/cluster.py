@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from elastic.core.chaos import CARRIED, Chaos, Spirit
 from elastic.core.errors import UsageError
-from elastic.stages.chaos_transport import ChaosTransport
-from elastic.stages.inline_transport import InlineTransport
-from elastic.stages.ray_environment import prepare
-from elastic.stages.transport import Limits, Transport
+from elastic.core.policies.chaos import CARRIED, Chaos, Spirit
+from elastic.stages.ray_backend.environment import prepare
+from elastic.stages.transport.chaos import ChaosTransport
+from elastic.stages.transport.inline import InlineTransport
+from elastic.stages.transport.transport import Limits, Transport
 
 
 def cluster_of(named: str | None, environment: Mapping[str, str]) -> str:
@@ -29,7 +29,7 @@ def transport_of(cluster: str, limits: Limits) -> Transport:
         raise UsageError(f"cluster {cluster!r} is not inline, local, auto or host:port.")
     prepare(cluster)
     # Imported here because Ray takes a second to import, and reads its environment while it is imported.
-    from elastic.stages.ray_transport import RayTransport
+    from elastic.stages.ray_backend.transport import RayTransport
 
     return RayTransport(cluster, limits)
 
@@ -43,7 +43,7 @@ def address_of(cluster: str) -> str:
     if cluster != "local":
         return cluster
     prepare(cluster)
-    from elastic.stages.ray_cluster import address, connect
+    from elastic.stages.ray_backend.connection import address, connect
 
     connect(cluster)
     return address()

@@ -1,4 +1,7 @@
-"""The master: carries out what the ledger decides, for one step."""
+"""The master: carries out what the ledger decides, for one step.
+
+How a step ends that fails.
+"""
 
 import logging
 import threading
@@ -7,34 +10,86 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from elastic.core import event as events
-from elastic.core import instruction as instructions
-from elastic.core.chunk import Chunk
-from elastic.core.errors import ElasticError, NoWorkerError, ReceiptError, StepInterruptedError, StoreError
-from elastic.core.event import Event
-from elastic.core.failure import Failure
-from elastic.core.instruction import Instruction
-from elastic.core.ledger import Ledger
-from elastic.core.merkle import InputTree
-from elastic.core.partial import Partial
-from elastic.core.receipt import NO_LINK, Seal
-from elastic.core.stage import STAGES, Stage
-from elastic.core.step import Progress, StepState
-from elastic.core.store import Commit, RunStore
-from elastic.core.tolerance import OnError
-from elastic.core.whereabouts import Loss
+from elastic.core.contracts.store import Commit, RunStore
+from elastic.core.errors import (
+    ClusterLostError,
+    CorruptStoreError,
+    ElasticError,
+    EntryError,
+    FencedError,
+    NoWorkerError,
+    ReceiptError,
+    StepFailedError,
+    StepInterruptedError,
+    StepSuspendedError,
+    StoreError,
+)
+from elastic.core.ledger import events, instructions
+from elastic.core.ledger.chunk_locations import Loss
+from elastic.core.ledger.events import Event
+from elastic.core.ledger.instructions import Fail, Instruction
+from elastic.core.ledger.ledger import Ledger
+from elastic.core.model.chunk import Chunk
+from elastic.core.model.failure import Failure
+from elastic.core.model.partial import Partial
+from elastic.core.model.step import Progress, StepState
+from elastic.core.policies.error_policy import OnError
+from elastic.core.receipts.merkle import InputTree
+from elastic.core.receipts.receipt import NO_LINK, Seal
+from elastic.core.receipts.stage import STAGES, Stage
 from elastic.engine.aggregation import Folded
-from elastic.engine.cutter import Cutter
-from elastic.engine.ending import ending_of, error_of
-from elastic.engine.intake import Intake
-from elastic.engine.observers import Observers
+from elastic.engine.chunk_admission import Intake
+from elastic.engine.chunker import Cutter
+from elastic.engine.interceptor_dispatch import Observers
 from elastic.engine.plan import Plan
 from elastic.engine.result import Result
 from elastic.engine.step_progress import FlightNotes, progress_of, unusual
-from elastic.stages.receiver import MasterReceiver
-from elastic.stages.sender import MasterSender
-from elastic.stages.transport import Arrival, Transport
-from elastic.stages.wire import COLLECT, Reply
+from elastic.stages.messages import COLLECT, Reply
+from elastic.stages.transport.receiver import MasterReceiver
+from elastic.stages.transport.sender import MasterSender
+from elastic.stages.transport.transport import Arrival, Transport
+
+#: Errors of the disk and of the cluster, and those among them after which the step cannot go on.
+_NOT_ITS_FAULT = (StoreError, ClusterLostError, NoWorkerError)
+_FOR_GOOD = (CorruptStoreError, FencedError)
+
+
+def ending_of(failed: ElasticError, run_id: str, *, is_durable: bool) -> tuple[StepState, ElasticError]:
+    """Return the state in which a step ends, and the error that tells why.
+
+    Args:
+        failed: What happened.
+        run_id: The run.
+        is_durable: What the run has committed is there after this process, so that it can be resumed.
+    """
+    if isinstance(failed, StepInterruptedError):
+        return StepState.INTERRUPTED, failed
+    if is_durable and isinstance(failed, _NOT_ITS_FAULT) and not isinstance(failed, _FOR_GOOD):
+        suspended = StepSuspendedError(run_id, str(failed).rstrip("."))
+        suspended.__cause__ = failed
+        return StepState.SUSPENDED, suspended
+    return StepState.ERROR, failed
+
+
+def error_of(failed: Fail, run_id: str, cause: BaseException | None = None) -> StepFailedError:
+    """Return the error of a step that ends because entries failed.
+
+    Args:
+        failed: Why the step ends.
+        run_id: The run.
+        cause: What user code raised, where it was in this process; else an `EntryError` with its text is the cause.
+    """
+    failure = failed.failure
+    reason = str(failure) if failed.excess is None else f"{failed.excess}: {failure}"
+    error = StepFailedError(run_id, reason, failure.traceback)
+    if failed.excess is not None:
+        cause = None  # of another entry, which was left out
+    if cause is None and failure.traceback:
+        cause = EntryError(f"{failure.error_type}: {failure.message}")
+        cause.add_note(failure.traceback)
+    error.__cause__ = cause
+    return error
+
 
 _log = logging.getLogger("elastic.master")
 

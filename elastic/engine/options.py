@@ -7,22 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
-from elastic.core.bucket import BUCKETS
 from elastic.core.callables import check_plain
-from elastic.core.chaos import Chaos, chaos_of, chaos_of_spirits
+from elastic.core.contracts.heartbeat import Heartbeat
+from elastic.core.contracts.interceptor import Interceptor
+from elastic.core.contracts.placement import Placement
+from elastic.core.contracts.store import ChunkStore
 from elastic.core.errors import UsageError
-from elastic.core.heartbeat import Heartbeat
-from elastic.core.interceptor import Interceptor
 from elastic.core.local_path import local_path
-from elastic.core.placement import Placement
-from elastic.core.settings import Settings
-from elastic.core.store import ChunkStore
-from elastic.core.tolerance import OnError, Tolerance
-from elastic.engine.cutter import Trim
-from elastic.engine.observers import interceptors_of
+from elastic.core.partitioning import BUCKETS
+from elastic.core.policies.chaos import Chaos, chaos_of, chaos_of_spirits
+from elastic.core.policies.engine_tuning import Settings
+from elastic.core.policies.error_policy import OnError, Tolerance
+from elastic.engine.chunker import Trim
+from elastic.engine.interceptor_dispatch import interceptors_of
 from elastic.engine.placement import placement_of
-from elastic.persistence.chunk_store_kind import kind_name
-from elastic.persistence.row_file import FORMATS
+from elastic.persistence.chunk_store.registry import kind_name
+from elastic.persistence.result_files.row_writers import FORMATS
 
 #: Seconds between collections of a step with shards, where none are given.
 _SHARDED_COLLECT_SECONDS = 10.0

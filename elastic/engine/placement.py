@@ -5,8 +5,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+from elastic.core.contracts.placement import Candidate, Placement
 from elastic.core.errors import ElasticError, UsageError
-from elastic.core.placement import Candidate, Placement
 
 
 class RoundRobin(Placement):

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from elastic.core.clock import Clock
+from elastic.core.contracts.source import Source
+from elastic.core.policies.engine_tuning import Settings
 from elastic.core.program import Program
-from elastic.core.settings import Settings
-from elastic.core.source import Source
 from elastic.engine.aggregation import Aggregation
 from elastic.engine.placement import GuardedPlacement
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from elastic.core.errors import ElasticError
-from elastic.core.merkle import SHOWN
-from elastic.core.step import StepState
-from elastic.core.whereabouts import Loss
+from elastic.core.ledger.chunk_locations import Loss
+from elastic.core.model.step import StepState
+from elastic.core.receipts.merkle import SHOWN
 
 #: Nodes that a result names when it is printed.
 _SHOWN = 5
@@ -25,7 +25,7 @@ class Result:
     #: entries read from the source
     entries: int
     chunks: int
-    #: Merkle root over the chunks in hexadecimal letters, see `elastic.core.merkle`; empty when it did not complete
+    #: Merkle root over the chunks in hexadecimal (`elastic.core.receipts.merkle`); empty when the run did not complete
     root: str = ""
     #: number of chunks that left a receipt, by stage
     receipts: dict[str, int]

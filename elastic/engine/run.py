@@ -7,31 +7,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from elastic.core.clock import Clock
+from elastic.core.clock import Clock, SystemClock
+from elastic.core.contracts.source import Reader
+from elastic.core.contracts.store import RunStore
 from elastic.core.errors import ElasticError, SourceError
-from elastic.core.ledger import Ledger
+from elastic.core.ledger.ledger import Ledger
+from elastic.core.ledger.resume_point import Start
 from elastic.core.local_path import local_path
-from elastic.core.merkle import ROOT_VERSION
 from elastic.core.program import Program
-from elastic.core.receipt import Seal
-from elastic.core.source import Reader
-from elastic.core.start import Start
-from elastic.core.store import RunStore
+from elastic.core.receipts.merkle import ROOT_VERSION
+from elastic.core.receipts.receipt import Seal
+from elastic.engine.chunker import Cutter, told_as_source_errors
 from elastic.engine.cluster import check_chaos, cluster_of, transport_of, with_chaos
-from elastic.engine.cutter import Cutter, told_as_source_errors
+from elastic.engine.fingerprint.step_code import code_manifest
+from elastic.engine.interceptor_dispatch import Observers
 from elastic.engine.master import Master
-from elastic.engine.observers import Observers
 from elastic.engine.placement import GuardedPlacement, placement_of
 from elastic.engine.plan import Plan
 from elastic.engine.result import Result
-from elastic.engine.sharding import aggregation_of
+from elastic.engine.sharded_aggregation import aggregation_of
 from elastic.engine.step import Step
-from elastic.engine.step_code import code_manifest
-from elastic.engine.system_clock import SystemClock
 from elastic.persistence.home import RANDOM_BYTES, Home, new_run_id
-from elastic.persistence.memory_store import MemoryRunStore
-from elastic.persistence.sqlite_store import SqliteRunStore
-from elastic.stages.transport import Limits
+from elastic.persistence.run_store.memory_store import MemoryRunStore
+from elastic.persistence.run_store.sqlite_store import SqliteRunStore
+from elastic.stages.transport.transport import Limits
 
 #: Bytes of a run's key.
 _KEY_BYTES = 32

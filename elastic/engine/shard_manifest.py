@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from elastic.aggregators.sharded import made_of
-from elastic.core.depot import Bundle
+from elastic.aggregators.sharded.sharded_aggregator import made_of
+from elastic.core.contracts.spill_store import Bundle
 from elastic.core.encoding import unpack
 from elastic.core.errors import CorruptStoreError
-from elastic.persistence.file_depot import FileDepot
-from elastic.persistence.progress import seal
+from elastic.persistence.result_files.spill_files import FileDepot
+from elastic.persistence.run_store.progress_row import seal
 
 
 class ShardManifest:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, Unpack
 
 from elastic.aggregators import ByType, aggregator_of
-from elastic.core.aggregator import AnyAggregator
 from elastic.core.callables import check_class, check_plain
+from elastic.core.contracts.aggregator import AnyAggregator
+from elastic.core.contracts.source import Reader, Source
 from elastic.core.errors import UsageError
-from elastic.core.source import Reader, Source
 from elastic.core.transform import OF_FRAMES, Task, Transform, Words
 from elastic.engine.options import GivenOptions, Options
 from elastic.stages.sources import IterableSource, IterablesSource, Window

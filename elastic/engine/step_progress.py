@@ -1,11 +1,11 @@
 """The progress of a step: what its ledger says of it, as a value and as notes that are kept with the run."""
 
 from elastic.core.clock import Clock
-from elastic.core.ledger import Ledger
-from elastic.core.stage import Stage
-from elastic.core.step import Progress, StepState
-from elastic.core.store import RunStore
-from elastic.core.whereabouts import Note
+from elastic.core.contracts.store import RunStore
+from elastic.core.ledger.chunk_locations import Note
+from elastic.core.ledger.ledger import Ledger
+from elastic.core.model.step import Progress, StepState
+from elastic.core.receipts.stage import Stage
 from elastic.engine.plan import Plan
 
 #: Seconds between two notes of what is in flight.

@@ -4,12 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from elastic.executors.command import Command
-    from elastic.executors.executor import Executor, ExecutorEvent
+    from elastic.executors.executor import Command, Executor, ExecutorEvent
     from elastic.executors.inline import InlineExecutor
-    from elastic.executors.local import LocalExecutor
-    from elastic.executors.ray_executor import RayExecutor
-    from elastic.executors.sequential import SequentialExecutor
+    from elastic.executors.local import LocalExecutor, SequentialExecutor
+    from elastic.executors.ray import RayExecutor
 
 __all__ = [
     "Command",
@@ -22,12 +20,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "elastic.executors.command": ("Command",),
-    "elastic.executors.executor": ("Executor", "ExecutorEvent"),
+    "elastic.executors.executor": ("Command", "Executor", "ExecutorEvent"),
     "elastic.executors.inline": ("InlineExecutor",),
-    "elastic.executors.local": ("LocalExecutor",),
-    "elastic.executors.ray_executor": ("RayExecutor",),
-    "elastic.executors.sequential": ("SequentialExecutor",),
+    "elastic.executors.local": ("LocalExecutor", "SequentialExecutor"),
+    "elastic.executors.ray": ("RayExecutor",),
 }
 
 

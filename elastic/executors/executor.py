@@ -1,15 +1,36 @@
-"""The executor contract: what runs task instances, and tells how they ended."""
+"""The executor contract: what runs task instances, and tells how they ended.
 
+What an executor is given to run.
+"""
+
+import shlex
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from elastic.dag.key import TaskKey
-from elastic.dag.state import TaskState
-from elastic.executors.command import Command
+from elastic.dag.ids import TaskKey
+from elastic.dag.states.state import TaskState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A program with its arguments, which runs one task instance and ends with 0 if that succeeded."""
+
+    words: tuple[str, ...]
+    #: the same for a process that has loaded the DAG already; an executor without such processes ignores it
+    order: Any = field(default=None, repr=False)
+    #: what the task says it needs: `cpus`, `memory` in bytes, `custom` resources by name
+    resources: Mapping[str, Any] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.words)
+
+    def __str__(self) -> str:
+        return shlex.join(self.words)
+
 
 #: Runs a command in a process that has loaded the DAG already, and returns an account of it.
 Runner = Callable[[TaskKey, Command], Any]

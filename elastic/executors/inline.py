@@ -2,11 +2,10 @@
 
 from typing import ClassVar
 
-from elastic.dag.key import TaskKey
-from elastic.dag.state import TaskState
-from elastic.executors.command import Command
-from elastic.executors.executor import Executor, Runner
-from elastic.executors.process import ending_of, run_program
+from elastic.dag.ids import TaskKey
+from elastic.dag.states.state import TaskState
+from elastic.executors.executor import Command, Executor, Runner
+from elastic.executors.worker_process import ending_of, run_program
 
 
 class InlineExecutor(Executor):

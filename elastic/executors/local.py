@@ -1,4 +1,7 @@
-"""Commands in processes of this machine, which are started once and take one command after another."""
+"""Commands in processes of this machine, which are started once and take one command after another.
+
+One command at a time.
+"""
 
 import contextlib
 import multiprocessing
@@ -14,11 +17,10 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from elastic.core.native_threads import has_native_threads
-from elastic.dag.key import TaskKey
-from elastic.dag.state import TaskState
-from elastic.executors.command import Command
-from elastic.executors.executor import Executor, Runner
-from elastic.executors.process import Birth, Surroundings, ending_of, serve
+from elastic.dag.ids import TaskKey
+from elastic.dag.states.state import TaskState
+from elastic.executors.executor import Command, Executor, Runner
+from elastic.executors.worker_process import Birth, Surroundings, ending_of, serve
 
 #: Seconds that a process has to end after it was asked to.
 GRACE = 10.0
@@ -212,3 +214,10 @@ def _signals_blocked() -> Any:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class SequentialExecutor(LocalExecutor):
+    """Runs one command at a time, in a process beside this one."""
+
+    def __init__(self, start_method: str | None = None) -> None:
+        super().__init__(1, start_method)

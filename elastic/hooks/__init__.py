@@ -5,14 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from elastic.hooks.connection import Connection
-    from elastic.hooks.csv_file import CsvFormat
-    from elastic.hooks.duckdb_hook import DuckDbHook
     from elastic.hooks.errors import ConnectionNotDefinedError, HookError
+    from elastic.hooks.formats.csv import CsvFormat
     from elastic.hooks.hook import Answer, Hook
-    from elastic.hooks.mysql_hook import MySqlHook
-    from elastic.hooks.postgres_hook import PostgresHook
-    from elastic.hooks.sql_hook import SqlHook
-    from elastic.hooks.sqlite_hook import SqliteHook
+    from elastic.hooks.sql.hook import SqlHook
+    from elastic.hooks.sql.named_hooks import DuckDbHook, MySqlHook, PostgresHook, SqliteHook
 
 __all__ = [
     "Answer",
@@ -33,14 +30,14 @@ _HOMES = {
     "Answer": "hook",
     "Connection": "connection",
     "ConnectionNotDefinedError": "errors",
-    "CsvFormat": "csv_file",
-    "DuckDbHook": "duckdb_hook",
+    "CsvFormat": "formats.csv",
+    "DuckDbHook": "sql.named_hooks",
     "Hook": "hook",
     "HookError": "errors",
-    "MySqlHook": "mysql_hook",
-    "PostgresHook": "postgres_hook",
-    "SqlHook": "sql_hook",
-    "SqliteHook": "sqlite_hook",
+    "MySqlHook": "sql.named_hooks",
+    "PostgresHook": "sql.named_hooks",
+    "SqlHook": "sql.hook",
+    "SqliteHook": "sql.named_hooks",
 }
 
 

@@ -6,9 +6,9 @@ from types import MappingProxyType
 from typing import Any, Self
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
-from elastic.config.mask import secrets_in
+from elastic.config.secret_mask import secrets_in
 from elastic.core.errors import UsageError
-from elastic.core.secret_text import MASK, masked_url, problem_of
+from elastic.core.redaction import MASK, masked_url, problem_of
 from elastic.core.text import one_line
 
 _ALIASES = {"postgres": "postgresql", "mariadb": "mysql", "sqlite3": "sqlite"}

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from elastic.core.errors import UsageError
 from elastic.hooks.connection import Connection
-from elastic.hooks.lookup import connection, hide_secrets
+from elastic.hooks.connection_lookup import connection, hide_secrets
 
 
 class Answer(NamedTuple):

@@ -3,8 +3,8 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
-from elastic.core.interceptor import Interceptor
-from elastic.core.step import Progress as StepProgress
+from elastic.core.contracts.interceptor import Interceptor
+from elastic.core.model.step import Progress as StepProgress
 
 if TYPE_CHECKING:
     from rich.console import Console

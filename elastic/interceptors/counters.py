@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from elastic.core.failure import Failure
-from elastic.core.interceptor import Interceptor
-from elastic.core.receipt import Receipt
+from elastic.core.contracts.interceptor import Interceptor
+from elastic.core.model.failure import Failure
+from elastic.core.receipts.receipt import Receipt
 
 
 class Counters(Interceptor):

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from elastic.core.clock import Clock
-from elastic.core.failure import Failure
-from elastic.core.interceptor import Interceptor
+from elastic.core.contracts.interceptor import Interceptor
 from elastic.core.local_path import local_path
-from elastic.core.receipt import Receipt
-from elastic.core.step import Progress
+from elastic.core.model.failure import Failure
+from elastic.core.model.step import Progress
+from elastic.core.receipts.receipt import Receipt
 
 
 class EventLog(Interceptor):

@@ -7,10 +7,9 @@ if TYPE_CHECKING:
     from elastic.dag.operator import BaseOperator
     from elastic.operators.bash import BashOperator
     from elastic.operators.branch import BranchOperator, ShortCircuitOperator
-    from elastic.operators.decorator import dag, task
-    from elastic.operators.empty import EmptyOperator
+    from elastic.operators.decorators import dag, task
     from elastic.operators.flow import FlowOperator
-    from elastic.operators.python import PythonOperator
+    from elastic.operators.python import EmptyOperator, PythonOperator
     from elastic.operators.sql import MySqlOperator, PostgresOperator, SqliteOperator, SqlOperator
     from elastic.operators.transfer import FileToTableOperator, SqlToFileOperator, SqlToSqlOperator
 
@@ -44,10 +43,9 @@ _HOMES = {
     "elastic.dag.operator": ("BaseOperator",),
     "elastic.operators.bash": ("BashOperator",),
     "elastic.operators.branch": ("BranchOperator", "ShortCircuitOperator"),
-    "elastic.operators.decorator": ("dag", "task"),
-    "elastic.operators.empty": ("EmptyOperator",),
+    "elastic.operators.decorators": ("dag", "task"),
     "elastic.operators.flow": ("FlowOperator",),
-    "elastic.operators.python": ("PythonOperator",),
+    "elastic.operators.python": ("EmptyOperator", "PythonOperator"),
     "elastic.operators.sql": ("SqlOperator", "SqliteOperator", "PostgresOperator", "MySqlOperator"),
     "elastic.operators.transfer": ("SqlToSqlOperator", "SqlToFileOperator", "FileToTableOperator"),
 }

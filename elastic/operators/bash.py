@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 from elastic.dag.context import Context
 from elastic.dag.errors import CommandError, TaskSkipped, XComError
+from elastic.dag.execution.xcom import encode_xcom
 from elastic.dag.operator import BaseOperator
-from elastic.dag.xcom import encode_xcom
-from elastic.operators.command import Command
+from elastic.operators.shell_process import Command
 
 #: Keys of the context that a command finds in its environment, as `ELASTIC_CTX_<KEY>`.
 _TOLD = ("run_id", "map_index", "try_number", "attempt_uuid", "ds", "ts", "timeperiod")

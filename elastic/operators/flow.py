@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from elastic.core.errors import StoreError, UnknownRunError, UsageError
-from elastic.dag.answer import refuse_generators
-from elastic.dag.call import call_by_name
 from elastic.dag.context import Context
+from elastic.dag.execution.call_with_context import call_by_name
+from elastic.dag.execution.coroutines import refuse_generators
 from elastic.dag.operator import BaseOperator
 
 if TYPE_CHECKING:
-    from elastic.engine.flow import Flow
     from elastic.engine.result import Result
     from elastic.engine.step import Step
+    from elastic.flow.flow import Flow
 
 #: What a task says of a result, if nobody else says more of it.
 _FACTS = ("run_id", "state", "entries", "chunks", "errors", "root", "seconds")
@@ -62,9 +62,9 @@ class FlowOperator(BaseOperator):
         return {name: getattr(result, name) for name in _FACTS}
 
     def _step(self, context: Context) -> "Step":
-        from elastic.engine.flow import Flow
         from elastic.engine.step import Step
-        from elastic.engine.target import step_at
+        from elastic.flow.flow import Flow
+        from elastic.flow.loader import step_at
 
         found: Any = self.flow
         if isinstance(found, str):
@@ -97,10 +97,10 @@ class FlowOperator(BaseOperator):
 
     def _resumed(self, step: "Step", context: Context) -> "Result | None":
         """Go on with the run of an earlier try; None if there is nothing to go on with."""
-        from elastic.engine.archive import Archive
-        from elastic.engine.redrive import result_of
-        from elastic.engine.resume import Resumption
         from elastic.engine.run import Run, home_at
+        from elastic.recovery.redrive import result_of
+        from elastic.recovery.resume import Resumption
+        from elastic.run_history import Archive
 
         earlier = context["flow_runs"].earlier if "flow_runs" in context else None
         if earlier is None:
@@ -126,6 +126,6 @@ class FlowOperator(BaseOperator):
 
 
 def _is_complete(state: str) -> bool:
-    from elastic.core.step import StepState
+    from elastic.core.model.step import StepState
 
     return StepState(state).is_complete

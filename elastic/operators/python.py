@@ -1,12 +1,15 @@
-"""Tasks that call a function."""
+"""Tasks that call a function.
+
+A task that does nothing.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from elastic.dag.answer import refuse_generators
-from elastic.dag.call import call_by_name
 from elastic.dag.context import Context
 from elastic.dag.errors import DefinitionError
+from elastic.dag.execution.call_with_context import call_by_name
+from elastic.dag.execution.coroutines import refuse_generators
 from elastic.dag.operator import BaseOperator
 
 
@@ -49,3 +52,12 @@ class PythonOperator(BaseOperator):
         if self.templates_dict is not None:
             context = {**context, "templates_dict": self.templates_dict}
         return call_by_name(self.python_callable, context, self.op_args, self.op_kwargs)
+
+
+class EmptyOperator(BaseOperator):
+    """Does nothing: a point where links meet."""
+
+    ui_color = "#e8f7e4"
+
+    def execute(self) -> None:
+        return None

@@ -5,10 +5,8 @@ from typing import Any, ClassVar
 
 from elastic.dag.errors import DefinitionError
 from elastic.dag.operator import BaseOperator
-from elastic.hooks.mysql_hook import MySqlHook
-from elastic.hooks.postgres_hook import PostgresHook
-from elastic.hooks.sql_hook import SqlHook
-from elastic.hooks.sqlite_hook import SqliteHook
+from elastic.hooks.sql.hook import SqlHook
+from elastic.hooks.sql.named_hooks import MySqlHook, PostgresHook, SqliteHook
 
 
 class SqlOperator(BaseOperator):

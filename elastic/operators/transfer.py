@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from elastic.dag.errors import DefinitionError
 from elastic.dag.operator import BaseOperator
-from elastic.hooks.csv_file import COMMAS, CsvFormat
-from elastic.hooks.sql_hook import SqlHook
+from elastic.hooks.formats.csv import COMMAS, CsvFormat
+from elastic.hooks.sql.hook import SqlHook
 from elastic.operators.sql import named_connection
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from elastic.testing.server_process import ServerProcess, found_program, program
+from elastic.testing.database_server import ServerProcess, found_program, program
 
 
 class MariaDbServer(ServerProcess):

@@ -3,7 +3,7 @@
 import signal
 from pathlib import Path
 
-from elastic.testing.server_process import ServerProcess, found_program, program
+from elastic.testing.database_server import ServerProcess, found_program, program
 
 _FOLDERS = "usr/lib/postgresql/*/bin"
 

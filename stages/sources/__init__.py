@@ -1,12 +1,11 @@
 """Sources: what can be enumerated and cut into chunks."""
 
-from elastic.stages.sources.csv_rows import CsvRows
-from elastic.stages.sources.file_source import DEFAULT_CHUNK_BYTES, FileSource
-from elastic.stages.sources.format import Format
-from elastic.stages.sources.iterable import IterableSource, Window
-from elastic.stages.sources.iterables import IterablesSource
-from elastic.stages.sources.jsonl import JsonLines
-from elastic.stages.sources.lines import TextLines
+from elastic.stages.sources.files.csv import CsvRows
+from elastic.stages.sources.files.format import Format
+from elastic.stages.sources.files.jsonl import JsonLines
+from elastic.stages.sources.files.lines import TextLines
+from elastic.stages.sources.files.source import DEFAULT_CHUNK_BYTES, FileSource
+from elastic.stages.sources.iterable import IterableSource, IterablesSource, Window
 from elastic.stages.sources.range import RangeSource
 from elastic.stages.sources.sql import SqlSource
 

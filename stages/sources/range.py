@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from elastic.core.chunk import Piece, Position, Reference
+from elastic.core.contracts.source import Reader, Source
 from elastic.core.errors import UsageError
-from elastic.core.source import Reader, Source
-from elastic.stages.sources.argument import positive_integer
+from elastic.core.model.chunk import Piece, Position, Reference
+from elastic.stages.sources.validation import positive_integer
 
 
 class RangeReader(Reader):

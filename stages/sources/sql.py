@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elastic.core.chunk import Piece, Position
+from elastic.core.contracts.source import EntriesReader, Source
 from elastic.core.errors import SourceError, SourceNotFoundError, UsageError
-from elastic.core.secret_text import masked_url, problem_of
-from elastic.core.source import EntriesReader, Source
-from elastic.stages.sources.argument import positive_integer
+from elastic.core.model.chunk import Piece, Position
+from elastic.core.redaction import masked_url, problem_of
+from elastic.stages.sources.validation import positive_integer
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, CursorResult, Engine, Executable

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elastic.aggregators import ApproximateDistinct, Count, Distinct, Histogram, Nothing, Quantiles, Size
-from elastic.core.aggregator import AnyAggregator
+from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError, UsageError
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elastic.aggregators import Mean, Stdev, Sum, Variance
-from elastic.core.aggregator import AnyAggregator
+from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.errors import UsageError
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

@@ -25,8 +25,8 @@ from elastic.aggregators import (
     aggregator_of,
 )
 from elastic.aggregators import __all__ as public_names
-from elastic.aggregators.choice import NAMES
-from elastic.core.aggregator import Aggregator, AnyAggregator
+from elastic.aggregators.registry import NAMES
+from elastic.core.contracts.aggregator import Aggregator, AnyAggregator
 from elastic.core.errors import LedgerError, UsageError
 
 UNTIMED = settings(deadline=None)

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 
 from elastic.aggregators import FrameCount, FrameGroupBy, FrameSum, FrameTopK
-from elastic.aggregators.frame import FrameAggregator
-from elastic.core.aggregator import AnyAggregator
+from elastic.aggregators.frames.base import FrameAggregator
+from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError, UsageError
-from elastic.core.frame import frame_of, frame_of_entries, pack_frame, unpack_frame
+from elastic.core.frames import frame_of, frame_of_entries, pack_frame, unpack_frame
 
 BIG = 2**63 - 1
 
@@ -138,7 +138,7 @@ class Heap(FrameCount):
 
 
 def test_rows_are_grouped_a_few_times_however_many_chunks_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("elastic.aggregators.frame._LEAST_ROWS", 50)
+    monkeypatch.setattr("elastic.aggregators.frames.base._LEAST_ROWS", 50)
     aggregator, chunks, Heap.rows = Heap("n"), 400, 0
     state = aggregator.create()
     for chunk in range(chunks):

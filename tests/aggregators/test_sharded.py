@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from elastic.aggregators import Collect, Count, GroupBy, MergeMappings, Sum, SumByKey, TopK, divided_mapping
-from elastic.aggregators.nan import NAN
-from elastic.aggregators.sharded import Sharded, reduced_of
+from elastic.aggregators import Collect, Count, GroupBy, MergeMappings, Sum, SumByKey, TopK
+from elastic.aggregators.exact.nan import NAN
+from elastic.aggregators.sharded import mapping_partitioner as divided_mapping
+from elastic.aggregators.sharded.sharded_aggregator import Sharded, reduced_of
+from elastic.core.contracts.keyed_aggregator import AnyKeyed
 from elastic.core.encoding import pack
 from elastic.core.errors import CorruptStoreError, EncodingError, UsageError
-from elastic.core.sharding import AnyKeyed
-from elastic.persistence.file_depot import FileDepot
+from elastic.persistence.result_files.spill_files import FileDepot
 
 PAIRS = [(f"k{n * n % 977}", n) for n in range(4000)]
 MIXED = [((n % 7, "x"), n / 8) if n % 3 else (n % 50 - 25, n) for n in range(3000)]

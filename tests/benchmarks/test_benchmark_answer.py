@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.catalogue import WORKLOADS
+from benchmarks.workloads import WORKLOADS
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.attempt import Order
 from benchmarks.campaign import Campaign
-from benchmarks.catalogue import WORKLOADS
+from benchmarks.contender_process import Order
 from benchmarks.measurement import measure
 from benchmarks.process_tree import tells_shared_memory
 from benchmarks.report import Report
-from benchmarks.text import NO_TEXT
+from benchmarks.sample_text import NO_TEXT
+from benchmarks.workloads import WORKLOADS
 
 PLAIN, INLINE, POOL = "python: loop", "elastic inline: map", "pool: imap_unordered"
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.catalogue import WORKLOADS
 from benchmarks.measurement import Measured
 from benchmarks.process_tree import ProcessTree
 from benchmarks.report import Report, write
-from benchmarks.text import NO_TEXT
+from benchmarks.sample_text import NO_TEXT
 from benchmarks.workload import words_check
+from benchmarks.workloads import WORKLOADS
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 

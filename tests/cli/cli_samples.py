@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from elastic.cli import main
-from elastic.engine.archive import Archive
+from elastic.run_history import Archive
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

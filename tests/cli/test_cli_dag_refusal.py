@@ -8,7 +8,7 @@ from dag_folder import broken_file, dag_folder
 from sqlalchemy import text
 
 from elastic.config.settings import read_settings
-from elastic.db.engine import Database
+from elastic.db.database import Database
 
 DAY = "2016-02-22"
 EXTRACT = ("etl", "extract", DAY)

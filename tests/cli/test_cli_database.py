@@ -11,8 +11,8 @@ from cryptography.fernet import Fernet
 from sqlalchemy import text
 
 from elastic.config.settings import read_settings
-from elastic.db.engine import Database
-from elastic.db.opening import open_database
+from elastic.db.database import Database
+from elastic.db.open_database import open_database
 from elastic.testing import MariaDbServer, PostgresServer
 
 LEAVES = [

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from cli_samples import elastic, elastic_main, nothing_begun, refused
 
-from elastic.cli.result import jsonable
-from elastic.engine.archive import Archive
+from elastic.cli.printing.run_result import jsonable
+from elastic.run_history import Archive
 
 SCRIPT = """
 import elastic

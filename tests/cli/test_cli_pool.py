@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from cli_samples import elastic, said_lines
 
-from elastic.dag.bag import DagBag
-from elastic.dag.key import TaskKey
-from elastic.db import transition
-from elastic.db.value import NewInstance, NewRun, Ticket
-from elastic.scheduler.backfill import BackfillWishes, backfill
-from elastic.scheduler.site import Site
+from elastic.dag.files.dag_bag import DagBag
+from elastic.dag.ids import TaskKey
+from elastic.db import transitions as transition
+from elastic.db.records import NewInstance, NewRun, Ticket
+from elastic.scheduler.commands.backfill import BackfillWishes, backfill
+from elastic.scheduler.deployment import Site
 
 DAY = "2016-02-22"
 

@@ -9,9 +9,9 @@ import pytest
 from cli_samples import elastic, nothing_begun, refused
 
 from elastic import ElasticError, Interceptor, Receipt, StepQueue, decode_token, from_iterable, from_range
-from elastic.engine.archive import Archive
-from elastic.engine.redrive import result_of
-from elastic.persistence.sqlite_store import SqliteRunStore
+from elastic.persistence.run_store.sqlite_store import SqliteRunStore
+from elastic.recovery.redrive import result_of
+from elastic.run_history import Archive
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from elastic.cli import listing, output
+from elastic.cli.printing import listing, output
 
 TABLES = {
     "ordinary": (["name", "número"], [["one", 1234], ["two", None]]),
@@ -15,7 +15,9 @@ TABLES = {
     "brackets": (["name", "c"], [["[bold]x", {"a": 1}], ["", [1, 2]]]),
     "wide characters": (["名", "número"], [["宽字", 1], ["e\u0301", 22_000]]),
 }
-SCRIPT = "from elastic.cli.output import print_table; print_table(['name', 'text'], [['a', 'z' * 90], ['b', 'y']])"
+SCRIPT = (
+    "from elastic.cli.printing.output import print_table; print_table(['name', 'text'], [['a', 'z' * 90], ['b', 'y']])"
+)
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from elastic.persistence.run_lock import RunLock
+from elastic.persistence.run_store.lock import RunLock
 
 ROOT = Path(__file__).parents[2]
 FLOW = """

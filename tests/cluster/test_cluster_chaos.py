@@ -7,7 +7,7 @@ import pytest
 from cluster_driver import RENDEZVOUS, printed_by, run_driver
 
 import elastic
-from elastic.core.chaos import Chaos, Spirit
+from elastic.core.policies.chaos import Chaos, Spirit
 from elastic.testing import RayCluster
 
 pytestmark = pytest.mark.cluster
@@ -71,7 +71,7 @@ def test_answers_that_are_lost_doubled_late_and_changed_do_not_matter(embedded_r
 DRIVER = """
 import json, sys
 import elastic, rendezvous
-from elastic.core.chaos import Chaos, Spirit
+from elastic.core.policies.chaos import Chaos, Spirit
 
 port = rendezvous.hold()
 

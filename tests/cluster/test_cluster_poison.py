@@ -9,7 +9,7 @@ import pytest
 
 import elastic
 from elastic.core.errors import StepFailedError
-from elastic.core.failure import Failure
+from elastic.core.model.failure import Failure
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("embedded_ray")]
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elastic.config.mask import Mask, hide, masked, protect, secrets_in
-from elastic.core.secret_text import MASK, is_secret_name
+from elastic.config.secret_mask import Mask, hide, masked, protect, secrets_in
+from elastic.core.redaction import MASK, is_secret_name
 
 SECRET = 'p@ss "wörd"/+1'
 

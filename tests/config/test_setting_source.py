@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from elastic.config.option import OPTIONS
+from elastic.config.options import OPTIONS
 from elastic.config.settings import Settings, problems, read_settings
 from elastic.core.errors import UsageError
 

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from elastic.aggregators import FrameCount, FrameGroupBy, FrameSum, FrameTopK
-from elastic.core.aggregator import AnyAggregator
+from elastic.core.contracts.aggregator import AnyAggregator
 
 WORDS = [
     word if word != "null" else None

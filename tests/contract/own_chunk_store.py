@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from elastic.core.chunk import Chunk
+from elastic.core.contracts.store import ChunkStore, Kept
 from elastic.core.encoding import pack, unpack
 from elastic.core.errors import StoreError
-from elastic.core.store import ChunkStore, Kept
+from elastic.core.model.chunk import Chunk
 
 
 class OwnChunkStore(ChunkStore):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from elastic.core.aggregator import Aggregator
+from elastic.core.contracts.aggregator import Aggregator
 
 
 class Longest(Aggregator[str, dict[str, Any], str]):

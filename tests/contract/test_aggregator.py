@@ -46,10 +46,10 @@ from elastic.aggregators import (
     TopK,
     Variance,
 )
-from elastic.core.aggregator import AnyAggregator
+from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError
-from elastic.core.frame import is_frame, sorted_rows
+from elastic.core.frames import is_frame, sorted_rows
 
 TEXT = "the of a to and in is it you that he was the a the a the Ä"
 WORDS = [*TEXT.split(), "\udcff", *TEXT.split(), "\udcff"]

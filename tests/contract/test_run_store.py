@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from test_store import RUN, kept
 
+from elastic.core.contracts.store import Commit, ReceiptRow, RunStore
 from elastic.core.errors import EncodingError, StoreError
-from elastic.core.failure import DeadLetter, Failure
-from elastic.core.store import Commit, ReceiptRow, RunStore
-from elastic.persistence.memory_store import MemoryRunStore
-from elastic.persistence.sqlite_store import SqliteRunStore
+from elastic.core.model.failure import DeadLetter, Failure
+from elastic.persistence.run_store.memory_store import MemoryRunStore
+from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 
 KEY = bytes(range(32))
 

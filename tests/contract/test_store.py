@@ -10,14 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from elastic.core.chunk import Chunk
+from elastic.core.contracts.store import ChunkStore, Kept
 from elastic.core.encoding import compress, digest, pack
 from elastic.core.errors import EncodingError, StoreError
-from elastic.core.store import ChunkStore, Kept
-from elastic.persistence.chunk_store_kind import make_chunk_store
-from elastic.persistence.directory_store import DirectoryChunkStore
-from elastic.persistence.memory_store import MemoryChunkStore
-from elastic.persistence.segment_store import SegmentChunkStore
+from elastic.core.model.chunk import Chunk
+from elastic.persistence.chunk_store.directory_store import DirectoryChunkStore
+from elastic.persistence.chunk_store.registry import make_chunk_store
+from elastic.persistence.chunk_store.segment_store import SegmentChunkStore
+from elastic.persistence.run_store.memory_store import MemoryChunkStore
 
 ROOT = Path(__file__).parents[2]
 RUN = "20261120-231512-4f9a2c1b7d3e"

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from elastic.core import event as events
-from elastic.core.chaos import CARRIED, COSTLY, Chaos, Dice, Doom, Moment, Spirit, chaos_of, chaos_of_spirits
-from elastic.core.chunk import Chunk
 from elastic.core.errors import UsageError
-from elastic.core.instruction import Collect, Instruction, Send
-from elastic.core.ledger import Ledger
-from elastic.core.settings import Settings
+from elastic.core.ledger import events
+from elastic.core.ledger.instructions import Collect, Instruction, Send
+from elastic.core.ledger.ledger import Ledger
+from elastic.core.model.chunk import Chunk
+from elastic.core.policies.chaos import CARRIED, COSTLY, Chaos, Dice, Doom, Moment, Spirit, chaos_of, chaos_of_spirits
+from elastic.core.policies.engine_tuning import Settings
 from elastic.engine.placement import RoundRobin
 
 

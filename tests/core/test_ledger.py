@@ -5,19 +5,19 @@ from typing import TypeVar
 
 import pytest
 
-from elastic.core import event as events
-from elastic.core.chunk import UNREAD, Chunk, History
+from elastic.core.contracts.placement import Candidate, Placement
 from elastic.core.errors import LedgerError
-from elastic.core.failure import DeadLetter, Failure
-from elastic.core.instruction import Collect, Complete, Cut, Drop, Fail, Fold, Instruction, Send
-from elastic.core.ledger import Ledger
-from elastic.core.partial import Account, Partial
-from elastic.core.placement import Candidate, Placement
-from elastic.core.settings import Settings
-from elastic.core.spans import Spans
-from elastic.core.stage import Stage
-from elastic.core.start import Start
-from elastic.core.tolerance import OnError, Tolerance
+from elastic.core.ledger import events
+from elastic.core.ledger.instructions import Collect, Complete, Cut, Drop, Fail, Fold, Instruction, Send
+from elastic.core.ledger.ledger import Ledger
+from elastic.core.ledger.resume_point import Start
+from elastic.core.model.chunk import UNREAD, Chunk, History
+from elastic.core.model.chunk_id_set import Spans
+from elastic.core.model.failure import DeadLetter, Failure
+from elastic.core.model.partial import Account, Partial
+from elastic.core.policies.engine_tuning import Settings
+from elastic.core.policies.error_policy import OnError, Tolerance
+from elastic.core.receipts.stage import Stage
 
 T = TypeVar("T")
 

@@ -2,8 +2,8 @@
 
 from test_ledger import chunks, ledger, only
 
-from elastic.core import event as events
-from elastic.core.instruction import Cut, Send
+from elastic.core.ledger import events
+from elastic.core.ledger.instructions import Cut, Send
 
 
 def test_a_worker_that_prepares_calls_ahead_is_given_so_many_more() -> None:

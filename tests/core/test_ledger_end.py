@@ -3,9 +3,9 @@
 import pytest
 from test_ledger import chunks, ledger, only, partial
 
-from elastic.core import event as events
-from elastic.core.instruction import Collect, Send
-from elastic.core.ledger import Ledger
+from elastic.core.ledger import events
+from elastic.core.ledger.instructions import Collect, Send
+from elastic.core.ledger.ledger import Ledger
 
 #: seconds that a worker takes for a chunk, and the master to merge what a worker made of it
 WORK, MERGE = 2.0, 1.0

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from elastic.core import event as events
-from elastic.core.chunk import UNREAD, Chunk
-from elastic.core.event import Event
-from elastic.core.instruction import Collect, Complete, Cut, Drop, Fail, Fold, Instruction, Send
-from elastic.core.ledger import Ledger
-from elastic.core.partial import Account, Partial
-from elastic.core.settings import Settings
+from elastic.core.ledger import events
+from elastic.core.ledger.events import Event
+from elastic.core.ledger.instructions import Collect, Complete, Cut, Drop, Fail, Fold, Instruction, Send
+from elastic.core.ledger.ledger import Ledger
+from elastic.core.model.chunk import UNREAD, Chunk
+from elastic.core.model.partial import Account, Partial
+from elastic.core.policies.engine_tuning import Settings
 from elastic.engine.placement import LeastOpenReceipts
 
 

@@ -3,9 +3,9 @@
 import pytest
 from test_ledger import chunks, ledger, only, partial, started
 
-from elastic.core import event as events
-from elastic.core.failure import Failure
-from elastic.core.instruction import Collect, Complete, Cut, Fail, Fold, Send
+from elastic.core.ledger import events
+from elastic.core.ledger.instructions import Collect, Complete, Cut, Fail, Fold, Send
+from elastic.core.model.failure import Failure
 
 
 def failure_of_chunk_0() -> Failure:

@@ -2,8 +2,8 @@
 
 from test_ledger import ledger, only, started
 
-from elastic.core import event as events
-from elastic.core.instruction import Send
+from elastic.core.ledger import events
+from elastic.core.ledger.instructions import Send
 
 
 def test_chunks_of_a_lost_node_are_named_until_they_are_folded() -> None:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from elastic.core.contracts.store import ReceiptRow
 from elastic.core.errors import LedgerError
-from elastic.core.merkle import InputTree, MerkleTree, ReceiptTree
-from elastic.core.store import ReceiptRow
+from elastic.core.receipts.merkle import InputTree, MerkleTree, ReceiptTree
 
 
 def hashed(data: bytes) -> bytes:

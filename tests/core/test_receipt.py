@@ -4,12 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from elastic.core.chunk import UNCOUNTED
+from elastic.core.contracts.store import ReceiptRow
 from elastic.core.errors import ReceiptError
-from elastic.core.journey import Passage, chain, journeys, journeys_of
-from elastic.core.receipt import NO_LINK, NO_STATE, Receipt, Seal, decode_token, run_tag, token_run_tag, what_of
-from elastic.core.stage import Stage
-from elastic.core.store import ReceiptRow
+from elastic.core.model.chunk import UNCOUNTED
+from elastic.core.receipts.receipt import (
+    NO_LINK,
+    NO_STATE,
+    Receipt,
+    Seal,
+    decode_token,
+    run_tag,
+    token_run_tag,
+    what_of,
+)
+from elastic.core.receipts.receipt_chain import Passage, chain, journeys, journeys_of
+from elastic.core.receipts.stage import Stage
 
 KEY = bytes(range(32))
 SEAL = Seal(key=KEY, run_id="run-1", step=3)

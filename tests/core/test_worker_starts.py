@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from elastic.core.worker_starts import WorkerStarts
+from elastic.core.policies.worker_starts import WorkerStarts
 
 
 def test_a_node_is_tried_again_after_pauses_that_double_up_to_a_quarter_of_the_start_timeout() -> None:

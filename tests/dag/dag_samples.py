@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from elastic.dag.action import Action
 from elastic.dag.context import Access, build_context
 from elastic.dag.dag import DAG
-from elastic.dag.execution import Outcome, execute
+from elastic.dag.execution.action import Action
+from elastic.dag.execution.execute import Outcome, execute
 from elastic.dag.operator import BaseOperator
 
 DAY = "2016-02-22"

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from elastic.core.errors import UsageError
-from elastic.dag.bag import DagBag
 from elastic.dag.context import build_context
 from elastic.dag.errors import BrokenDagError, UnknownDagError
-from elastic.dag.structure import from_structure
+from elastic.dag.files.dag_bag import DagBag
+from elastic.dag.serialized_dag import from_structure
 
 HEAD = "from elastic import DAG\nfrom elastic.operators import EmptyOperator\n"
 
@@ -302,7 +302,7 @@ def test_five_hundred_files_are_loaded_and_each_gives_its_dag(tmp_path: Path) ->
 def test_loading_dags_imports_neither_ray_nor_a_database_nor_jinja(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(dag_text("a"))
     code = (
-        "import sys; from elastic.dag.bag import DagBag; bag = DagBag(sys.argv[1]); "
+        "import sys; from elastic.dag.files.dag_bag import DagBag; bag = DagBag(sys.argv[1]); "
         "print(list(bag.dags), sorted({'ray', 'sqlalchemy', 'jinja2', 'pandas'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from dag_samples import Echo
 
-from elastic.dag.callback import call_back
 from elastic.dag.context import build_context
+from elastic.dag.execution.callbacks import call_back
 
 LOG = logging.getLogger("elastic.task.sample")
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from dag_samples import Echo, sample_dag
 
-from elastic.dag.action import Action
+from elastic.dag.backend import Port
 from elastic.dag.context import Access, build_context
 from elastic.dag.errors import ContextMissingError, LookupFailedError
-from elastic.dag.instance import TaskInstance
-from elastic.dag.port import Port
-from elastic.dag.state import TaskState
+from elastic.dag.execution.action import Action
+from elastic.dag.execution.task_instance import TaskInstance
+from elastic.dag.states.state import TaskState
 
 
 def context_of(day: str, **settings: Any) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def test_a_task_instance_asks_the_scheduler_what_it_does_not_know(monkeypatch: p
     home.mark_instance = lambda ti, state: setattr(row, "marked", state)
     home.run_instance = lambda ti, **options: options
     monkeypatch.setitem(sys.modules, "some_scheduler", home)
-    monkeypatch.setattr("elastic.dag.port._HOME", "some_scheduler")
+    monkeypatch.setattr("elastic.dag.backend._HOME", "some_scheduler")
     ti = TaskInstance(Echo(task_id="t"), "2016-02-22")
     assert ti.current_state() is ti.state is TaskState.UP_FOR_RETRY
     assert ti.refresh_from_db() is row

@@ -296,7 +296,7 @@ NEEDS_A_DATABASE: list[Callable[[DAG], Any]] = [
 def test_what_runs_a_dag_is_looked_up_when_it_is_wanted(
     call: Callable[[DAG], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("elastic.dag.port._HOME", "elastic.nowhere.port")
+    monkeypatch.setattr("elastic.dag.backend._HOME", "elastic.nowhere.port")
     with pytest.raises(PortError, match="needs the scheduler"):
         call(diamond())
 

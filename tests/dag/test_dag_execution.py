@@ -13,9 +13,9 @@ from dag_samples import Echo, Noted, attempt, sample_dag
 from elastic.dag import Action
 from elastic.dag.context import build_context
 from elastic.dag.errors import DefinitionError, TaskSkipped, TaskTimeoutError, UnknownTaskError
-from elastic.dag.execution import execute
+from elastic.dag.execution.execute import execute
+from elastic.dag.execution.timeout import TimeLimit
 from elastic.dag.operator import BaseOperator
-from elastic.dag.time_limit import TimeLimit
 
 
 class Noting(BaseOperator):

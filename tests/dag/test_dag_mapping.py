@@ -8,8 +8,8 @@ from dag_samples import Echo, attempt, sample_dag
 from elastic.dag import TaskGroup, literal
 from elastic.dag.context import Access, build_context
 from elastic.dag.errors import DefinitionError, MappingError, TemplateError, UnknownSettingError
-from elastic.dag.execution import execute
-from elastic.dag.mapping import MOST_COPIES, MappedOperator
+from elastic.dag.execution.execute import execute
+from elastic.dag.mapped_operator import MOST_COPIES, MappedOperator
 from elastic.dag.operator import BaseOperator
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from dag_samples import Echo, attempt, sample_dag
 
-from elastic.dag.action import Action
 from elastic.dag.errors import CallError, DefinitionError
+from elastic.dag.execution.action import Action
 from elastic.dag.operator import BaseOperator
-from elastic.dag.trigger_rule import TriggerRule
+from elastic.dag.states.trigger_rule import TriggerRule
 
 
 def test_a_task_has_the_defaults_of_flux() -> None:

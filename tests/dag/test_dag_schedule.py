@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from elastic.dag.dag import DAG
 from elastic.dag.errors import ScheduleError
-from elastic.dag.interval import DataInterval, LogicalDate, instant_of, zone_of
 from elastic.dag.operator import BaseOperator
-from elastic.dag.schedule import IntervalSchedule, NoSchedule, Schedule, schedule_of
-from elastic.dag.structure import to_structure
+from elastic.dag.serialized_dag import to_structure
+from elastic.dag.timetable.interval import DataInterval, LogicalDate, instant_of, zone_of
+from elastic.dag.timetable.schedule import IntervalSchedule, NoSchedule, Schedule, schedule_of
 
 BERLIN = "Europe/Berlin"
 #: Clocks went forward on 27 March and back on 30 October.

@@ -5,16 +5,16 @@ import itertools
 import pytest
 
 from elastic.dag.errors import InvalidKeyError, TransitionError
-from elastic.dag.interval import instant_of
-from elastic.dag.key import TaskKey, check_key, run_id_of
-from elastic.dag.state import RunState, TaskState
-from elastic.dag.synergy_state import (
+from elastic.dag.ids import TaskKey, check_key, run_id_of
+from elastic.dag.states.state import RunState, TaskState
+from elastic.dag.states.synergy import (
     ActionSetState,
     FlowState,
     check_action_set_transition,
     check_flow_transition,
     flow_state_of,
 )
+from elastic.dag.timetable.interval import instant_of
 
 
 def test_states_say_whether_more_will_happen() -> None:

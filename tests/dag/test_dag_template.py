@@ -11,7 +11,7 @@ from dag_samples import DAY, Echo, attempt, rendered, sample_dag
 
 from elastic.dag.context import Access, build_context
 from elastic.dag.errors import LookupFailedError, TemplateError
-from elastic.dag.execution import execute, prepared
+from elastic.dag.execution.execute import execute, prepared
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from elastic.dag.errors import ScheduleError
-from elastic.dag.interval import DataInterval, instant_of
-from elastic.dag.schedule import schedule_of
-from elastic.dag.timeperiod import interval_of_timeperiod, logical_date_of, timeperiod_of
+from elastic.dag.timetable.interval import DataInterval, instant_of
+from elastic.dag.timetable.schedule import schedule_of
+from elastic.dag.timetable.timeperiod import interval_of_timeperiod, logical_date_of, timeperiod_of
 
 BERLIN = "Europe/Berlin"
 

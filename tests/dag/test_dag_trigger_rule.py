@@ -7,9 +7,9 @@ from dag_samples import Echo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elastic.dag.retry import LONGEST_DELAY, delay_before
-from elastic.dag.state import TaskState
-from elastic.dag.trigger_rule import Decision, TriggerRule, verdict_of
+from elastic.dag.execution.retry import LONGEST_DELAY, delay_before
+from elastic.dag.states.state import TaskState
+from elastic.dag.states.trigger_rule import Decision, TriggerRule, verdict_of
 
 LETTERS = {
     "s": TaskState.SUCCESS, "f": TaskState.FAILED, "u": TaskState.UPSTREAM_FAILED, "k": TaskState.SKIPPED,

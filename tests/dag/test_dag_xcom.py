@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from elastic.dag.context import Access
 from elastic.dag.errors import XComError
-from elastic.dag.instance import TaskInstance
-from elastic.dag.xcom import LARGEST, MemoryXCom, decode_xcom, encode_xcom
+from elastic.dag.execution.task_instance import TaskInstance
+from elastic.dag.execution.xcom import LARGEST, MemoryXCom, decode_xcom, encode_xcom
 from elastic.dag.xcom_arg import XComArg
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

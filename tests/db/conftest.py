@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from elastic.db.engine import Database
-from elastic.db.model import metadata
-from elastic.db.upgrade import create, fill
+from elastic.db.database import Database
+from elastic.db.migration.upgrade import create, fill
+from elastic.db.schema import metadata
 
 DATABASES = ("sqlite", "postgresql", "mariadb")
 

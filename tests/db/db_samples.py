@@ -3,11 +3,11 @@
 import datetime as dt
 from typing import Any
 
-from elastic.dag.key import TaskKey
-from elastic.dag.state import TaskState
-from elastic.db import transition
-from elastic.db.engine import Database
-from elastic.db.value import Claim, Ending, NewInstance, NewRun, Run, Ticket
+from elastic.dag.ids import TaskKey
+from elastic.dag.states.state import TaskState
+from elastic.db import transitions as transition
+from elastic.db.database import Database
+from elastic.db.records import Claim, Ending, NewInstance, NewRun, Run, Ticket
 
 DAY = dt.datetime(2016, 2, 22, tzinfo=dt.UTC)
 

@@ -6,8 +6,8 @@ import uuid
 
 from db_samples import claimed, finished, made_run, queued
 
-from elastic.dag.key import TaskKey
-from elastic.db.engine import Database
+from elastic.dag.ids import TaskKey
+from elastic.db.database import Database
 
 
 def main() -> None:

@@ -5,9 +5,10 @@ import uuid
 
 from db_samples import DAY, claimed, finished, made_run, queued
 
-from elastic.dag.key import TaskKey
-from elastic.db import reading, transition
-from elastic.db.engine import Database
+from elastic.dag.ids import TaskKey
+from elastic.db import queries as reading
+from elastic.db import transitions as transition
+from elastic.db.database import Database
 
 COUNT = 25
 

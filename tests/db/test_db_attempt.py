@@ -6,13 +6,14 @@ import pytest
 from db_samples import claimed, finished, key_of, made_run, queued, running
 
 from elastic.core.errors import UsageError
-from elastic.dag.state import TaskState
-from elastic.db import reading, transition
-from elastic.db.engine import Database
+from elastic.dag.states.state import TaskState
+from elastic.db import queries as reading
+from elastic.db import transitions as transition
+from elastic.db.database import Database
 from elastic.db.errors import UnknownRowError
-from elastic.db.pool_store import PoolStore
-from elastic.db.value import Ending, LogLine, NewInstance, Ticket
-from elastic.db.xcom_store import add_log_lines, push_xcoms
+from elastic.db.records import Ending, LogLine, NewInstance, Ticket
+from elastic.db.stores.pools import PoolStore
+from elastic.db.stores.xcoms import add_log_lines, push_xcoms
 
 
 def test_an_attempt_is_queued_claimed_and_finished(database: Database) -> None:

@@ -8,14 +8,15 @@ import pytest
 from db_samples import key_of, made_run, running
 from sqlalchemy import event, text
 
-from elastic.dag.state import TaskState
-from elastic.db import reading, transition
-from elastic.db.engine import Database
+from elastic.dag.states.state import TaskState
+from elastic.db import queries as reading
+from elastic.db import transitions as transition
+from elastic.db.database import Database
 from elastic.db.errors import DatabaseBusyError
-from elastic.db.model import pool as pool_table
-from elastic.db.pool_store import PoolStore
-from elastic.db.queueing import queue_in
-from elastic.db.value import Ticket
+from elastic.db.records import Ticket
+from elastic.db.schema import pool as pool_table
+from elastic.db.stores.pools import PoolStore
+from elastic.db.transitions.queueing import queue_in
 
 #: How many sessions wait for a lock: MariaDB shows the statement that does not come to its end.
 _WAITING = {

@@ -15,13 +15,15 @@ from db_samples import claimed, finished, key_of, made_run, queued, running
 from sqlalchemy import event, text
 
 from elastic.core.errors import ElasticError, StoreError, UsageError
-from elastic.dag.state import RunState, TaskState
-from elastic.db import reading, sqlite, transition
-from elastic.db.address import read_url, without_password
-from elastic.db.engine import Database
+from elastic.dag.states.state import RunState, TaskState
+from elastic.db import queries as reading
+from elastic.db import sqlite
+from elastic.db import transitions as transition
+from elastic.db.database import Database
 from elastic.db.errors import DatabaseBusyError, DatabaseError, DatabaseUnavailableError
-from elastic.db.upgrade import create
-from elastic.db.value import Run
+from elastic.db.migration.upgrade import create
+from elastic.db.records import Run
+from elastic.db.url import read_url, without_password
 from elastic.testing import MariaDbServer, PostgresServer
 
 
@@ -245,6 +247,6 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("elastic.db.address.find_spec", lambda name: None)
+    monkeypatch.setattr("elastic.db.url.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"'psycopg'; install it with pip install 'elastic-dataflow\[postgres\]'"):
         Database("postgresql://me:hunter2@host/db")

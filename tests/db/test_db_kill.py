@@ -10,10 +10,11 @@ from db_samples import claimed, finished, key_of, queued
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from elastic.dag.state import TaskState
-from elastic.db import reading, transition
-from elastic.db.engine import Database
-from elastic.db.model import dag_run
+from elastic.dag.states.state import TaskState
+from elastic.db import queries as reading
+from elastic.db import transitions as transition
+from elastic.db.database import Database
+from elastic.db.schema import dag_run
 
 #: Instances whose attempt that counts is not there, or is in another state.
 TORN = """

@@ -8,13 +8,14 @@ from db_samples import DAY, claimed, finished, key_of, made_run, new_run, queued
 
 from elastic.core.errors import UsageError
 from elastic.dag.errors import InvalidKeyError
-from elastic.dag.key import TaskKey
-from elastic.dag.state import RunState, TaskState
-from elastic.db import reading, transition
-from elastic.db.engine import Database
+from elastic.dag.ids import TaskKey
+from elastic.dag.states.state import RunState, TaskState
+from elastic.db import queries as reading
+from elastic.db import transitions as transition
+from elastic.db.database import Database
 from elastic.db.errors import UnknownRowError
-from elastic.db.value import LogLine, NewInstance, RunMode, RunType
-from elastic.db.xcom_store import add_log_lines, push_xcoms
+from elastic.db.records import LogLine, NewInstance, RunMode, RunType
+from elastic.db.stores.xcoms import add_log_lines, push_xcoms
 
 
 def test_a_run_is_made_once_for_a_logical_date(database: Database) -> None:

@@ -7,17 +7,18 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from elastic.config.mask import masked
+from elastic.config.secret_mask import masked
 from elastic.config.settings import read_settings
 from elastic.core.errors import UsageError
 from elastic.dag.errors import InvalidKeyError
-from elastic.db import port, reading
-from elastic.db.connection_store import ConnectionStore
-from elastic.db.engine import Database
+from elastic.db import lookup as port
+from elastic.db import queries as reading
+from elastic.db.database import Database
+from elastic.db.encryption import Cipher, add_key, cipher_of, keep_first_key, key_path, new_key
 from elastic.db.errors import MissingKeyError, RowExistsError, SecretError, UnknownRowError, WrongKeyError
-from elastic.db.opening import open_database
-from elastic.db.secret import Cipher, add_key, cipher_of, keep_first_key, key_path, new_key
-from elastic.db.variable_store import VariableStore
+from elastic.db.open_database import open_database
+from elastic.db.stores.connections import ConnectionStore
+from elastic.db.stores.variables import VariableStore
 from elastic.hooks.connection import Connection
 
 CANARY, EXTRA = "canary-4711-pässword", "canary-0815-token"
@@ -244,8 +245,8 @@ class TestKeyFile:
             cipher_of(read_settings()).decrypt("x", token)
 
     def test_hooks_and_templates_find_what_is_kept(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        from elastic.hooks.connection_lookup import connection
         from elastic.hooks.errors import ConnectionNotDefinedError
-        from elastic.hooks.lookup import connection
 
         add_key(path)
         settings = read_settings()

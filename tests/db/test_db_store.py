@@ -8,10 +8,16 @@ from db_samples import DAY, finished, key_of, made_run, running
 from sqlalchemy import text
 
 from elastic.core.errors import UsageError
-from elastic.dag.state import RunState
-from elastic.db import cleaning, job_store, reading, transition
-from elastic.db.bundle_store import BundleRow, bundle, keep_bundle
-from elastic.db.dag_store import (
+from elastic.dag.states.state import RunState
+from elastic.db import queries as reading
+from elastic.db import retention as cleaning
+from elastic.db import transitions as transition
+from elastic.db.database import Database
+from elastic.db.errors import UnknownRowError
+from elastic.db.shell import shell_of
+from elastic.db.stores import jobs as job_store
+from elastic.db.stores.bundles import BundleRow, bundle, keep_bundle
+from elastic.db.stores.dags import (
     DagRow,
     dags,
     forget_missing,
@@ -22,10 +28,7 @@ from elastic.db.dag_store import (
     source_of,
     structure_of,
 )
-from elastic.db.engine import Database
-from elastic.db.errors import UnknownRowError
-from elastic.db.pool_store import PoolStore
-from elastic.db.shell import shell_of
+from elastic.db.stores.pools import PoolStore
 
 
 def test_pools_are_made_changed_and_deleted(database: Database) -> None:

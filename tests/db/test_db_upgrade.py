@@ -10,12 +10,13 @@ from db_samples import made_run
 from sqlalchemy import inspect, text
 
 from elastic.core.errors import UsageError
-from elastic.db import reading, upgrade
-from elastic.db.engine import Database
+from elastic.db import queries as reading
+from elastic.db.database import Database
 from elastic.db.errors import DatabaseVersionError
-from elastic.db.model import metadata
-from elastic.db.pool_store import PoolStore
-from elastic.db.version import HEAD, REVISIONS
+from elastic.db.migration import upgrade
+from elastic.db.migration.revisions import HEAD, REVISIONS
+from elastic.db.schema import metadata
+from elastic.db.stores.pools import PoolStore
 
 TABLES = set(metadata.tables)
 
@@ -121,7 +122,8 @@ def test_the_program_knows_the_versions_without_asking_alembic(sqlite_database: 
 
 def test_processes_that_need_the_database_at_once_make_it_once(tmp_path: Path) -> None:
     code = (
-        "import sys; from elastic.db.engine import Database; from elastic.db.upgrade import create_or_check;"
+        "import sys; from elastic.db.database import Database;"
+        "from elastic.db.migration.upgrade import create_or_check;"
         "database = Database(sys.argv[1]); print('ready', flush=True); sys.stdin.readline();"
         "create_or_check(database)"
     )
@@ -143,7 +145,8 @@ def test_processes_that_need_the_database_at_once_make_it_once(tmp_path: Path) -
 
 def test_making_or_checking_the_database_does_not_import_alembic(tmp_path: Path) -> None:
     code = (
-        "import sys; from elastic.db.engine import Database; from elastic.db.upgrade import create_or_check;"
+        "import sys; from elastic.db.database import Database;"
+        "from elastic.db.migration.upgrade import create_or_check;"
         "create_or_check(Database(sys.argv[1])); assert 'alembic' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, f"sqlite:///{tmp_path}/elastic.db"], check=True)

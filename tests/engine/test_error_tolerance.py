@@ -10,7 +10,7 @@ import elastic
 from elastic.aggregators import Collect, FrameGroupBy, GroupBy
 from elastic.core.encoding import unpack
 from elastic.core.errors import EntryError, StepFailedError, UsageError
-from elastic.core.failure import Failure
+from elastic.core.model.failure import Failure
 
 BAD = {7, 299, 300, 4_444, 9_999}
 GOOD = sum(number for number in range(10_000) if number not in BAD)
@@ -100,7 +100,7 @@ def test_a_failing_aggregator_is_told_apart_from_a_failing_function() -> None:
 
 
 def test_a_dead_letter_keeps_the_entry_its_place_its_reason_and_its_receipt(tmp_path: Path) -> None:
-    from elastic.engine.archive import Archive
+    from elastic.run_history import Archive
 
     text = tmp_path / "numbers.txt"
     text.write_text("1\n2\nthree\n4\n")

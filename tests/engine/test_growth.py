@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from elastic.aggregators import Collect, Count, Sum, TopK
-from elastic.core.aggregator import AnyAggregator
-from elastic.core.chunk import UNREAD
+from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.encoding import compress
-from elastic.core.partial import Account, Partial
+from elastic.core.model.chunk import UNREAD
+from elastic.core.model.partial import Account, Partial
 from elastic.engine.aggregation import Aggregation
 
 

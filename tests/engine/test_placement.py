@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 import elastic
+from elastic.core.contracts.placement import Candidate, Placement
 from elastic.core.errors import NoWorkerError, StepSuspendedError, UsageError
-from elastic.core.placement import Candidate, Placement
 from elastic.engine.placement import (
     PLACEMENTS,
     GuardedPlacement,

@@ -10,7 +10,7 @@ import pytest
 import elastic
 from elastic.aggregators import Sum
 from elastic.core.errors import StepFailedError
-from elastic.engine.archive import Archive
+from elastic.run_history import Archive
 
 
 def numbers(count: int) -> Iterator[int]:

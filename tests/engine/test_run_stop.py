@@ -12,9 +12,9 @@ import pytest
 
 import elastic
 from elastic.aggregators import Sum
-from elastic.engine.archive import Archive
 from elastic.engine.master import Master
 from elastic.engine.run import Run
+from elastic.run_history import Archive
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -8,7 +8,7 @@ from queue_samples import Held, adding, failing, hopeless
 
 import elastic
 from elastic.core.errors import UsageError
-from elastic.engine.archive import Archive
+from elastic.run_history import Archive
 
 
 def test_three_steps_run_in_order_without_overlap_and_without_a_hand(cluster: str) -> None:

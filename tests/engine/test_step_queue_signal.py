@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from queue_samples import Held, adding, failing, hopeless
 
-from elastic.core.chaos import Chaos, Spirit
-from elastic.engine.step_queue import StepQueue
+from elastic.core.policies.chaos import Chaos, Spirit
+from elastic.step_queue import StepQueue
 
 #: Many calls, so that there is something to strike.
 BUSY: dict[str, Any] = {"call_seconds": 1e-9, "collect_seconds": 1e-3}

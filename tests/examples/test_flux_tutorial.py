@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from elastic.dag import BaseOperator
-from elastic.dag.state import TaskState
+from elastic.dag.states.state import TaskState
 from elastic.hooks import MySqlHook, SqlHook
 from elastic.operators import MySqlOperator
 from elastic.testing import MariaDbServer

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from elastic.dag.key import TaskKey
-from elastic.dag.state import TaskState
+from elastic.dag.ids import TaskKey
+from elastic.dag.states.state import TaskState
 from elastic.executors import Command, Executor, ExecutorEvent
 
 

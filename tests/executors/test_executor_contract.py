@@ -14,10 +14,10 @@ from executor_samples import PlainExecutor, events_of, key_of, python, states_of
 
 from elastic.core.errors import UsageError
 from elastic.core.native_threads import has_native_threads
-from elastic.dag.state import TaskState
+from elastic.dag.states.state import TaskState
 from elastic.executors import Command, Executor, InlineExecutor, LocalExecutor, RayExecutor, SequentialExecutor
-from elastic.executors.choice import executor_of
-from elastic.executors.ray_executor import options_of
+from elastic.executors.ray import options_of
+from elastic.executors.registry import executor_of
 
 
 @pytest.fixture(

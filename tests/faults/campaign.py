@@ -11,13 +11,13 @@ from pathlib import Path
 
 from tests.faults.cluster import Aims, besiege
 from tests.faults.crash import Crashes, crash
-from tests.faults.errand import run_errands
-from tests.faults.hunt import hunt
+from tests.faults.master_job import run_errands
+from tests.faults.mutant_hunt import hunt
 from tests.faults.power import can_record, fail_power
 from tests.faults.refusal import REFUSALS, refuse
 from tests.faults.report import Layer, Report
+from tests.faults.simulated_flow import TALES
 from tests.faults.simulation import Outcome, play
-from tests.faults.tale import TALES
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from typing import Any
 
 from elastic.core.errors import ClusterError
 from elastic.testing import RayCluster
-from tests.faults import freezing, killing, misfortune, misuse, starting
+from tests.faults import freezing, killing, misuse, starting
+from tests.faults import local_faults as misfortune
+from tests.faults.cluster_faults import Attacks, Order, Siege
 from tests.faults.partition import divide
-from tests.faults.siege import Attacks, Order, Siege
 
 #: What can be done one by one, in this order.
 PARTS = ("disk", "kill", "start", "freeze", "answers", "memory", "cut", "head")

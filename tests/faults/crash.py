@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic.core.errors import ElasticError
-from tests.faults.tale import End, begin, finish, go_on
+from tests.faults.simulated_flow import End, begin, finish, go_on
 
 
 @dataclass(slots=True)

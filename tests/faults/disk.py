@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from elastic.core.contracts.store import ChunkStore, Commit, Kept, ReceiptRow, RunStore, StepRecord
 from elastic.core.errors import FencedError, StoreError, StoreFullError
-from elastic.core.failure import DeadLetter
-from elastic.core.store import ChunkStore, Commit, Kept, ReceiptRow, RunStore, StepRecord
-from elastic.persistence.memory_store import MemoryChunkStore, MemoryRunStore
-from tests.faults.weather import Crash, Weather
+from elastic.core.model.failure import DeadLetter
+from elastic.persistence.run_store.memory_store import MemoryChunkStore, MemoryRunStore
+from tests.faults.fault_rng import Crash, Weather
 
 RUN_ID = "simulated-run"
 KEY = bytes(range(32))

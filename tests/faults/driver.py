@@ -80,7 +80,7 @@ def go_on(flow, options):
 
 def retried_by_ray():
     """Let Ray repeat calls and bring actors back, as somebody might who does not know better."""
-    from elastic.stages.ray_node import NO_RETRIES
+    from elastic.stages.ray_backend.node import NO_RETRIES
 
     NO_RETRIES.update(order["retries"])
 

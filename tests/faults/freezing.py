@@ -4,9 +4,9 @@ import signal
 import time
 from collections.abc import Callable
 
-from elastic.engine.archive import Archive
 from elastic.engine.run import home_at
-from tests.faults.siege import SUSPENDED, Siege, members, pause, send
+from elastic.run_history import Archive
+from tests.faults.cluster_faults import SUSPENDED, Siege, members, pause, send
 
 #: Seconds of silence after which a process counts as lost, in these runs; and how long they are frozen.
 HEARTBEAT = 4

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from elastic.core.errors import ClusterError
 from elastic.testing import RayCluster
-from tests.faults.siege import SUSPENDED, Siege, belongs, members, pause
+from tests.faults.cluster_faults import SUSPENDED, Siege, belongs, members, pause
 
 #: Seconds in which there must be something to attack; else the run is let go to its end.
 _DROUGHT = 60

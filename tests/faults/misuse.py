@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from tests.faults.siege import Siege, pause
+from tests.faults.cluster_faults import Siege, pause
 
 #: Ray loses so many percent of the requests and answers of calls to actors, some of each process.
 LOSING = {

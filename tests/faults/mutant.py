@@ -10,26 +10,27 @@ from typing import Any
 
 from sqlalchemy import update
 
-from elastic.core.instruction import Instruction
-from elastic.core.ledger import Ledger
-from elastic.core.partial import Partial
-from elastic.core.spans import Spans
-from elastic.core.store import Commit
+from elastic.core.contracts.store import Commit
+from elastic.core.ledger.instructions import Instruction
+from elastic.core.ledger.ledger import Ledger
+from elastic.core.model.chunk_id_set import Spans
+from elastic.core.model.partial import Partial
 from elastic.dag.operator import BaseOperator
-from elastic.db import attempt_transition
-from elastic.db.match import key_match
-from elastic.db.model import task_instance
+from elastic.db.matching import key_match
+from elastic.db.schema import task_instance
+from elastic.db.transitions import attempts as attempt_transition
 from elastic.engine.master import Master
-from elastic.persistence.memory_store import MemoryRunStore
-from elastic.scheduler import claiming, task_run
-from elastic.scheduler.order import Order, Report
-from elastic.scheduler.site import Site
-from elastic.stages.receiver import MasterReceiver
+from elastic.persistence.run_store.memory_store import MemoryRunStore
+from elastic.scheduler.attempts import lease as claiming
+from elastic.scheduler.attempts.attempt_request import Order, Report
+from elastic.scheduler.commands import run_task
+from elastic.scheduler.deployment import Site
+from elastic.stages.transport.receiver import MasterReceiver
 from tests.faults.disk import SimulatedChunkStore, SimulatedRunStore
-from tests.faults.errand import Mutation
+from tests.faults.fault_rng import Crash
+from tests.faults.master_job import Mutation
+from tests.faults.simulated_flow import patched
 from tests.faults.simulation import Parts
-from tests.faults.tale import patched
-from tests.faults.weather import Crash
 
 
 def _chunks(partial: Partial) -> list[int]:
@@ -230,14 +231,14 @@ SIMULATED = (
 
 def _running_first() -> AbstractContextManager[None]:
     """Run user code, and claim the attempt then."""
-    write_down = task_run.write_down
+    write_down = run_task.write_down
 
     def late(site: Site, task: BaseOperator, order: Order, report: Report) -> Report:
         return write_down(site, task, order, report) if claiming.claim(site, order) else replace(report, ending=None)
 
     stack = ExitStack()
-    stack.enter_context(patched(task_run, "claim", lambda *_: True))
-    stack.enter_context(patched(task_run, "write_down", late))
+    stack.enter_context(patched(run_task, "claim", lambda *_: True))
+    stack.enter_context(patched(run_task, "write_down", late))
     return stack
 
 

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from elastic.core.event import BatchLost, NodeLost, WorkerJoined, WorkerLost
-from elastic.core.partial import Partial
+from elastic.core.ledger.events import BatchLost, NodeLost, WorkerJoined, WorkerLost
+from elastic.core.model.partial import Partial
 from elastic.core.program import Program
-from elastic.stages.station import Station
-from elastic.stages.transport import Arrival, Transport
-from elastic.stages.wire import COLLECT, Call, Reply, decode_call, decode_reply, encode_call, encode_reply
-from elastic.stages.worker import Worker
-from tests.faults.weather import SimulatedClock, Weather
+from elastic.stages.messages import COLLECT, Call, Reply, decode_call, decode_reply, encode_call, encode_reply
+from elastic.stages.transport.station import Station
+from elastic.stages.transport.transport import Arrival, Transport
+from elastic.stages.worker.worker import Worker
+from tests.faults.fault_rng import SimulatedClock, Weather
 
 Act = Callable[[], list[Arrival]]
 

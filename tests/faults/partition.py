@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from elastic.testing import RayCluster
-from tests.faults.siege import Attacks, Order, Siege, belongs, pause
+from tests.faults.cluster_faults import Attacks, Order, Siege, belongs, pause
 
 _HEARTBEAT = 4
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.crash import Crashes
-from tests.faults.tale import End, finish
+from tests.faults.simulated_flow import End, finish
 
 ROOT = Path(__file__).parents[2]
 _CALLS = "openat,write,pwrite64,ftruncate,fsync,fdatasync,unlink,unlinkat,rename,renameat,renameat2,mkdir,mkdirat,rmdir"

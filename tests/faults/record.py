@@ -11,14 +11,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from elastic.core.contracts.store import Commit, Kept
 from elastic.core.errors import ElasticError
-from elastic.core.store import Commit, Kept
-from elastic.persistence import disk, segment_store, sqlite_store, step_folder
-from elastic.persistence.directory_store import DirectoryChunkStore
-from elastic.persistence.run_file import RunFile
-from elastic.persistence.segment_store import SegmentChunkStore
-from elastic.persistence.sqlite_store import SqliteRunStore
-from tests.faults.tale import begin, patched
+from elastic.persistence import durable_file as disk
+from elastic.persistence.chunk_store import segment_store, step_folder
+from elastic.persistence.chunk_store.directory_store import DirectoryChunkStore
+from elastic.persistence.chunk_store.segment_store import SegmentChunkStore
+from elastic.persistence.run_store import sqlite_store
+from elastic.persistence.run_store.sqlite_file import RunFile
+from elastic.persistence.run_store.sqlite_store import SqliteRunStore
+from tests.faults.simulated_flow import begin, patched
 
 
 def _say(text: str) -> None:

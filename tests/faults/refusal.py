@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.faults.crash import Crashes
 from tests.faults.power import ROOT
-from tests.faults.tale import End, finish
+from tests.faults.simulated_flow import End, finish
 
 #: What a disk may say, to which calls.
 REFUSALS = (("fdatasync", "EIO"), ("pwrite64", "EIO"), ("pwrite64", "ENOSPC"))

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import quantiles
 from typing import Any
 
-from tests.faults.hunt import Catch
+from tests.faults.mutant_hunt import Catch
 
 #: Kinds of faults after which nobody knows whether the work was done.
 _UNKNOWN = (

@@ -12,29 +12,29 @@ from typing import Any
 
 from elastic.core.encoding import unpack
 from elastic.core.errors import ElasticError
-from elastic.core.ledger import Ledger
+from elastic.core.ledger.ledger import Ledger
+from elastic.core.ledger.resume_point import Start
+from elastic.core.model.chunk_id_set import Spans
+from elastic.core.model.step import StepState
+from elastic.core.policies.engine_tuning import Settings
 from elastic.core.program import Program
-from elastic.core.receipt import Seal
-from elastic.core.settings import Settings
-from elastic.core.spans import Spans
-from elastic.core.start import Start
-from elastic.core.step import StepState
+from elastic.core.receipts.receipt import Seal
 from elastic.engine.aggregation import Aggregation
-from elastic.engine.cutter import Cutter
+from elastic.engine.chunker import Cutter
+from elastic.engine.fingerprint.step_code import code_manifest
+from elastic.engine.interceptor_dispatch import Observers
 from elastic.engine.master import Master
-from elastic.engine.observers import Observers
 from elastic.engine.placement import GuardedPlacement, placement_of
 from elastic.engine.plan import Plan
 from elastic.engine.result import Result
-from elastic.engine.resume import Resumption
 from elastic.engine.run import Onward
 from elastic.engine.step import Step
-from elastic.engine.step_code import code_manifest
-from elastic.persistence.memory_store import MemoryRunStore
+from elastic.persistence.run_store.memory_store import MemoryRunStore
+from elastic.recovery.resume import Resumption
 from tests.faults.disk import KEY, RUN_ID, Disk, SimulatedRunStore
+from tests.faults.fault_rng import Crash, SimulatedClock, Weather
 from tests.faults.network import Network
-from tests.faults.story import Story, difference
-from tests.faults.weather import Crash, SimulatedClock, Weather
+from tests.faults.sample_flows import Story, difference
 
 #: Seconds on the simulated clock after which a run counts as one that never ends.
 _PATIENCE = 50_000

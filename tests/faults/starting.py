@@ -3,7 +3,7 @@
 import signal
 import time
 
-from tests.faults.siege import SUSPENDED, Attacks, Siege, command_of, members, pause, send
+from tests.faults.cluster_faults import SUSPENDED, Attacks, Siege, command_of, members, pause, send
 
 #: Seconds between two strikes.
 _BETWEEN = (0.8, 3.0)

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from tests.faults.campaign import AMOUNTS
-from tests.faults.errand import run_errands
-from tests.faults.hunt import ON_DISK, check_of, on_disk
+from tests.faults.master_job import run_errands
 from tests.faults.mutant import SCHEDULED, SIMULATED, Mutant, SchedulerMutant, WithoutBitCheck
+from tests.faults.mutant_hunt import ON_DISK, check_of, on_disk
 from tests.faults.power import can_record
+from tests.faults.sample_flows import difference
 from tests.faults.simulation import Parts, play
-from tests.faults.story import difference
 
 ROOT = Path(__file__).parents[2]
 

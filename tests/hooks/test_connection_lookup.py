@@ -6,8 +6,9 @@ import types
 
 import pytest
 
-from elastic.config.mask import masked
-from elastic.hooks import Connection, ConnectionNotDefinedError, MySqlHook, SqlHook, lookup
+from elastic.config.secret_mask import masked
+from elastic.hooks import Connection, ConnectionNotDefinedError, MySqlHook, SqlHook
+from elastic.hooks import connection_lookup as lookup
 
 
 class Database(types.ModuleType):
@@ -20,7 +21,7 @@ class Database(types.ModuleType):
 @pytest.fixture
 def database(monkeypatch: pytest.MonkeyPatch) -> None:
     """A metadata database that knows the connection `kept`."""
-    monkeypatch.setitem(sys.modules, "elastic.db.port", Database("elastic.db.port"))
+    monkeypatch.setitem(sys.modules, "elastic.db.lookup", Database("elastic.db.lookup"))
 
 
 @pytest.mark.usefixtures("database")

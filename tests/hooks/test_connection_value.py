@@ -7,10 +7,10 @@ import traceback
 import pytest
 
 from elastic.core.errors import UsageError
-from elastic.core.secret_text import masked_url
-from elastic.db.address import read_url
+from elastic.core.redaction import masked_url
+from elastic.db.url import read_url
 from elastic.hooks import Connection
-from elastic.hooks.lookup import secrets_of_url
+from elastic.hooks.connection_lookup import secrets_of_url
 
 CANARY = "p@ss:w/rd #1?%"
 

@@ -11,9 +11,9 @@ import pytest
 
 from elastic.core.errors import ClusterError
 from elastic.hooks import SqlHook
-from elastic.stages.owned_folder import remove_abandoned_folders
+from elastic.stages.ray_backend.owned_folder import remove_abandoned_folders
 from elastic.testing import MariaDbServer, PostgresServer
-from elastic.testing.server_process import ServerProcess, found_program, program
+from elastic.testing.database_server import ServerProcess, found_program, program
 
 
 @pytest.fixture(params=[PostgresServer, MariaDbServer], ids=["postgresql", "mariadb"])

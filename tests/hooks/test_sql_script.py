@@ -2,7 +2,7 @@
 
 import pytest
 
-from elastic.hooks.script import statements
+from elastic.hooks.sql.statements import statements
 
 EVERYWHERE = [
     ("select 1", ["select 1"]),

@@ -8,7 +8,7 @@ import pytest
 import elastic
 from elastic.aggregators import Collect, Sum
 from elastic.core.errors import UsageError
-from elastic.core.stage import Stage
+from elastic.core.receipts.stage import Stage
 
 Told = tuple[Any, ...]
 
@@ -110,7 +110,7 @@ def test_a_chunk_s_hops_are_told_in_the_order_of_its_journey(cluster: str) -> No
 
 
 def test_receipts_that_are_shown_are_the_ones_that_are_kept() -> None:
-    from elastic.engine.archive import Archive
+    from elastic.run_history import Archive
 
     tokens: list[str] = []
 
@@ -169,11 +169,11 @@ def test_several_interceptors_are_told_in_their_order() -> None:
 
 
 def test_what_is_sent_again_is_not_counted_again() -> None:
-    from elastic.core.chunk import Batch, Chunk, History
-    from elastic.core.receipt import Seal
-    from elastic.core.source import EntriesReader
-    from elastic.engine.observers import Observers
-    from elastic.stages.sender import MasterSender
+    from elastic.core.contracts.source import EntriesReader
+    from elastic.core.model.chunk import Batch, Chunk, History
+    from elastic.core.receipts.receipt import Seal
+    from elastic.engine.interceptor_dispatch import Observers
+    from elastic.stages.transport.sender import MasterSender
 
     seal, recorder = Seal(key=bytes(32), run_id="run", step=0), Recorder()
     observers, sender = Observers([recorder], seal, "master"), MasterSender(seal, "master", EntriesReader())

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 import elastic
-from elastic.core.failure import Failure
-from elastic.core.step import Progress, StepState
+from elastic.core.model.failure import Failure
+from elastic.core.model.step import Progress, StepState
 from elastic.interceptors import ConsoleProgress, Counters, EventLog
 
 

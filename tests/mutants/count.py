@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: Module and the tests that are nearest to it.
 TARGETS: dict[str, tuple[str, ...]] = {
-    "elastic/core/ledger.py": (
+    "elastic/core/ledger/ledger.py": (
         "tests/core/test_ledger.py",
         "tests/core/test_ledger_ahead.py",
         "tests/core/test_ledger_end.py",
@@ -29,14 +29,17 @@ TARGETS: dict[str, tuple[str, ...]] = {
         "tests/core/test_ledger_losses.py",
         "tests/core/test_ledger_faults.py",
     ),
-    "elastic/core/merkle.py": ("tests/core/test_merkle.py",),
-    "elastic/core/spans.py": ("tests/core/test_spans.py",),
-    "elastic/dag/schedule.py": ("tests/dag/test_dag_schedule.py",),
-    "elastic/dag/trigger_rule.py": ("tests/dag/test_dag_trigger_rule.py", "tests/scheduler/test_scheduler_decision.py"),
-    "elastic/scheduler/decide.py": ("tests/scheduler/test_scheduler_decision.py",),
-    "elastic/db/attempt_transition.py": ("tests/db/test_db_attempt.py",),
-    "elastic/db/queueing.py": ("tests/db/test_db_attempt.py", "tests/db/test_db_run.py"),
-    "persistence/ballast.py": (
+    "elastic/core/receipts/merkle.py": ("tests/core/test_merkle.py",),
+    "elastic/core/model/chunk_id_set.py": ("tests/core/test_chunk_id_set.py",),
+    "elastic/dag/timetable/schedule.py": ("tests/dag/test_dag_schedule.py",),
+    "elastic/dag/states/trigger_rule.py": (
+        "tests/dag/test_dag_trigger_rule.py",
+        "tests/scheduler/test_scheduler_decision.py",
+    ),
+    "elastic/scheduler/decisions/decide.py": ("tests/scheduler/test_scheduler_decision.py",),
+    "elastic/db/transitions/attempts.py": ("tests/db/test_db_attempt.py",),
+    "elastic/db/transitions/queueing.py": ("tests/db/test_db_attempt.py", "tests/db/test_db_run.py"),
+    "persistence/disk_reserve.py": (
         "tests/persistence/test_persistence_full_disk.py",
         "tests/persistence/test_persistence_fault.py",
     ),

@@ -4,7 +4,7 @@ from typing import Any
 
 from elastic.dag.context import Access, build_context
 from elastic.dag.dag import DAG
-from elastic.dag.execution import Outcome, execute
+from elastic.dag.execution.execute import Outcome, execute
 from elastic.dag.operator import BaseOperator
 
 DAY = "2016-02-22"

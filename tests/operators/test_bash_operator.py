@@ -15,7 +15,7 @@ from elastic.dag import literal
 from elastic.dag.context import Access
 from elastic.dag.errors import CommandError, TaskSkipped, TaskTimeoutError, TemplateError
 from elastic.operators import BashOperator
-from elastic.operators.command import Command
+from elastic.operators.shell_process import Command
 
 
 def run(command: str, **settings: Any) -> Any:
@@ -143,7 +143,7 @@ def test_a_timeout_ends_all_processes_of_the_command(tmp_path: Path) -> None:
         pytest.MonkeyPatch.context() as patch,
         pytest.raises(TaskTimeoutError, match="task 't' took longer than 600 s"),
     ):
-        patch.setattr("elastic.operators.command.GRACE", 0.1)
+        patch.setattr("elastic.operators.shell_process.GRACE", 0.1)
         attempt(task)
     alarm.join()
     assert len(found) == 2

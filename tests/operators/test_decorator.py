@@ -7,11 +7,11 @@ import pytest
 from operator_samples import DAY, attempt, sample_dag
 
 from elastic.dag import TaskGroup
-from elastic.dag.bag import DagBag
 from elastic.dag.context import Access
 from elastic.dag.dag import DAG
 from elastic.dag.errors import MappingError
-from elastic.dag.mapping import MappedOperator
+from elastic.dag.files.dag_bag import DagBag
+from elastic.dag.mapped_operator import MappedOperator
 from elastic.operators import dag, task
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from operator_samples import attempt
 
-from elastic.dag.bag import DagBag
+from elastic.dag.files.dag_bag import DagBag
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "dags"
 

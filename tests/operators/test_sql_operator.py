@@ -12,7 +12,7 @@ from elastic.core.errors import UsageError
 from elastic.dag import DAG
 from elastic.dag.context import build_context
 from elastic.dag.errors import DefinitionError, TemplateError
-from elastic.dag.execution import execute
+from elastic.dag.execution.execute import execute
 from elastic.dag.operator import BaseOperator
 from elastic.hooks import MySqlHook, PostgresHook, SqlHook
 from elastic.hooks.errors import StatementError

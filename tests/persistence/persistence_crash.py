@@ -15,10 +15,10 @@ from typing import Any
 
 from persistence_samples import KEY, RUN, commit_of, kept, letter_of, row_of
 
-from elastic.core.store import ChunkStore
-from elastic.persistence.directory_store import DirectoryChunkStore
-from elastic.persistence.segment_store import SegmentChunkStore
-from elastic.persistence.sqlite_store import SqliteRunStore
+from elastic.core.contracts.store import ChunkStore
+from elastic.persistence.chunk_store.directory_store import DirectoryChunkStore
+from elastic.persistence.chunk_store.segment_store import SegmentChunkStore
+from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 
 #: Together more than SQLite keeps in memory, so that a part is in the file before the commit.
 BIG = tuple(bytes([n]) * 400_000 for n in range(12))

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 from persistence_samples import KEY, RUN, chunk_of, commit_of, kept, row_of
 
+from elastic.core.contracts.store import ChunkStore, Kept
 from elastic.core.errors import StoreError, StoreFullError
-from elastic.core.store import ChunkStore, Kept
-from elastic.persistence.ballast import BALLAST_BYTES
-from elastic.persistence.directory_store import DirectoryChunkStore
-from elastic.persistence.segment_store import SegmentChunkStore
-from elastic.persistence.sqlite_store import SqliteRunStore
+from elastic.persistence.chunk_store.directory_store import DirectoryChunkStore
+from elastic.persistence.chunk_store.segment_store import SegmentChunkStore
+from elastic.persistence.disk_reserve import BALLAST_BYTES
+from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 
 ROOM = 60_000
 LARGE = 300_000

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from elastic.core.chunk import Chunk
+from elastic.core.contracts.store import Commit, Kept, ReceiptRow
 from elastic.core.encoding import compress, digest, pack
-from elastic.core.failure import DeadLetter, Failure
-from elastic.core.store import Commit, Kept, ReceiptRow
-from elastic.persistence.sqlite_store import SqliteRunStore
+from elastic.core.model.chunk import Chunk
+from elastic.core.model.failure import DeadLetter, Failure
+from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 
 ROOT = Path(__file__).parents[2]
 RUN = "20261120-231512-4f9a2c1b7d3e"

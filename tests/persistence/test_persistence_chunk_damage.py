@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from persistence_samples import OTHER_RUN, RUN, chunk_of, kept
 
+from elastic.core.contracts.store import ChunkStore, Kept
 from elastic.core.errors import CorruptStoreError, StoreError, UsageError
-from elastic.core.store import ChunkStore, Kept
-from elastic.persistence.directory_store import DirectoryChunkStore
-from elastic.persistence.segment_store import SegmentChunkStore
+from elastic.persistence.chunk_store.directory_store import DirectoryChunkStore
+from elastic.persistence.chunk_store.segment_store import SegmentChunkStore
 
 STEP = "chunks/step-0000"
 FIRST = f"{STEP}/000000.segment"

@@ -8,11 +8,11 @@ import pytest
 from persistence_crash import BIG
 from persistence_samples import KEY, RUN, chunk_of, commit_of, finish, kept, letter_of, row_of, start
 
+from elastic.core.contracts.store import ChunkStore
 from elastic.core.errors import StoreError, UnknownRunError
-from elastic.core.store import ChunkStore
-from elastic.persistence.directory_store import DirectoryChunkStore
-from elastic.persistence.segment_store import SegmentChunkStore
-from elastic.persistence.sqlite_store import SqliteRunStore
+from elastic.persistence.chunk_store.directory_store import DirectoryChunkStore
+from elastic.persistence.chunk_store.segment_store import SegmentChunkStore
+from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 
 
 def crashes(story: str, folder: Path) -> list[Path]:
@@ -114,7 +114,7 @@ import itertools, sys
 from pathlib import Path
 sys.path.append("tests/persistence")
 from persistence_samples import KEY, RUN, commit_of, kept, row_of
-from elastic.persistence.sqlite_store import SqliteRunStore
+from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 store = SqliteRunStore.create(Path(sys.argv[1]), RUN, KEY)
 store.begin(0, "count", {}, 1.0)
 for n in itertools.count():
@@ -153,8 +153,8 @@ import os, sys
 from pathlib import Path
 sys.path.append("tests/persistence")
 from persistence_samples import RUN, kept
-from elastic.persistence.directory_store import DirectoryChunkStore
-from elastic.persistence.segment_store import SegmentChunkStore
+from elastic.persistence.chunk_store.directory_store import DirectoryChunkStore
+from elastic.persistence.chunk_store.segment_store import SegmentChunkStore
 store = {"segment": SegmentChunkStore, "directory": DirectoryChunkStore}[sys.argv[1]](Path(sys.argv[2]), RUN, 0)
 calls = []
 sys.setprofile(lambda _, event, called: calls.append(called.__name__) if event == "c_call" else None)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from persistence_samples import KEY, ROOT, RUN, chunk_of, commit_of, kept, row_of
 
-from elastic.persistence.ballast import BALLAST_BYTES, Ballast
-from elastic.persistence.directory_store import DirectoryChunkStore
-from elastic.persistence.segment_store import SegmentChunkStore
-from elastic.persistence.sqlite_store import SqliteRunStore
+from elastic.persistence.chunk_store.directory_store import DirectoryChunkStore
+from elastic.persistence.chunk_store.segment_store import SegmentChunkStore
+from elastic.persistence.disk_reserve import BALLAST_BYTES, Ballast
+from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 
 START = """
 import sys
@@ -22,9 +22,9 @@ from pathlib import Path
 sys.path.append("tests/persistence")
 from persistence_samples import KEY, RUN, commit_of, kept, row_of
 from elastic.core.errors import StoreError, StoreFullError
-from elastic.persistence.directory_store import DirectoryChunkStore
-from elastic.persistence.segment_store import SegmentChunkStore
-from elastic.persistence.sqlite_store import SqliteRunStore
+from elastic.persistence.chunk_store.directory_store import DirectoryChunkStore
+from elastic.persistence.chunk_store.segment_store import SegmentChunkStore
+from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 folder = Path(sys.argv[1])
 
 def tried(act):

@@ -44,7 +44,7 @@ def test_a_limit_on_files_refuses_the_whole_and_takes_it_when_it_is_lifted(store
 def test_a_run_that_cannot_be_made_for_lack_of_room_says_so(tmp_path: Path, small_file_system: None) -> None:
     script = (
         "import os, sys; from pathlib import Path; from elastic.core.errors import StoreFullError\n"
-        "from elastic.persistence.sqlite_store import SqliteRunStore\n"
+        "from elastic.persistence.run_store.sqlite_store import SqliteRunStore\n"
         "folder = Path(sys.argv[1]); system = os.statvfs(folder)\n"
         "(folder / 'ballast').write_bytes(bytes(system.f_bavail * system.f_frsize))\n"
         "try: SqliteRunStore.create(folder / 'run', 'run', bytes(32))\n"

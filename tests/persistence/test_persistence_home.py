@@ -8,9 +8,9 @@ import pytest
 from persistence_samples import KEY
 
 from elastic.core.errors import StoreError, UnknownRunError, UsageError
-from elastic.persistence.disk import make_folder
+from elastic.persistence.durable_file import make_folder
 from elastic.persistence.home import Home, new_run_id
-from elastic.persistence.sqlite_store import SqliteRunStore
+from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 
 
 def home_with(folder: Path, *run_ids: str) -> Home:

@@ -7,12 +7,12 @@ import pytest
 from persistence_samples import RUN, start
 
 from elastic.core.errors import RunLockedError, StoreError
-from elastic.persistence.run_lock import RunLock
+from elastic.persistence.run_store.lock import RunLock
 
 HOLD = """
 import sys
 from pathlib import Path
-from elastic.persistence.run_lock import RunLock
+from elastic.persistence.run_store.lock import RunLock
 lock = RunLock(Path(sys.argv[1]), "run")
 print("held", flush=True)
 sys.stdin.read()
@@ -22,7 +22,7 @@ sys.stdin.read()
 HOLD_AND_FORK = """
 import os, sys
 from pathlib import Path
-from elastic.persistence.run_lock import RunLock
+from elastic.persistence.run_store.lock import RunLock
 lock = RunLock(Path(sys.argv[1]), "run")
 if os.fork() == 0:
     lock.release()
@@ -36,7 +36,7 @@ os.waitpid(-1, 0)
 HOLD_AND_START = """
 import subprocess, sys
 from pathlib import Path
-from elastic.persistence.run_lock import RunLock
+from elastic.persistence.run_store.lock import RunLock
 lock = RunLock(Path(sys.argv[1]), "run")
 subprocess.Popen(["cat"], close_fds=False)
 print("held", flush=True)

@@ -19,9 +19,9 @@ from elastic.core.errors import (
     StoreError,
     UsageError,
 )
-from elastic.persistence.directory_store import DirectoryChunkStore
-from elastic.persistence.segment_store import SegmentChunkStore
-from elastic.persistence.sqlite_store import MAX_PARTIAL, SqliteRunStore
+from elastic.persistence.chunk_store.directory_store import DirectoryChunkStore
+from elastic.persistence.chunk_store.segment_store import SegmentChunkStore
+from elastic.persistence.run_store.sqlite_store import MAX_PARTIAL, SqliteRunStore
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_second_master_is_kept_out_while_the_first_is_at_work(folder: Path) ->
 OPEN_AND_WAIT = """
 import sys
 from pathlib import Path
-from elastic.persistence.sqlite_store import SqliteRunStore
+from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 store = SqliteRunStore.open(Path(sys.argv[1]))
 print(store.epoch, flush=True)
 sys.stdin.read()
@@ -103,7 +103,7 @@ def test_a_master_that_was_replaced_writes_nothing_more(folder: Path, write: Cal
 def test_a_reader_sees_each_commit_while_the_master_works(folder: Path) -> None:
     master = SqliteRunStore.open(folder)
     script = (
-        "import sys; from pathlib import Path; from elastic.persistence.sqlite_store import SqliteRunStore\n"
+        "import sys; from pathlib import Path; from elastic.persistence.run_store.sqlite_store import SqliteRunStore\n"
         "store = SqliteRunStore.read(Path(sys.argv[1]))\n"
         "for _ in sys.stdin:\n"
         "    rows = list(store.receipts(0))\n"

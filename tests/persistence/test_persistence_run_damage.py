@@ -10,7 +10,7 @@ import pytest
 from persistence_samples import KEY, OTHER_RUN, RUN, everything, make_run
 
 from elastic.core.errors import CorruptStoreError, StoreError, UnknownRunError
-from elastic.persistence.sqlite_store import SqliteRunStore
+from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 
 OPENERS = [SqliteRunStore.open, SqliteRunStore.read]
 

@@ -40,7 +40,12 @@ def packages_on_disk() -> list[str]:
 
 def test_the_search_finds_the_modules() -> None:
     names = {shown(path) for path in MODULES}
-    assert {"elastic/core/ledger.py", "stages/worker.py", "tests/conftest.py", "examples/word_count.py"} <= names
+    assert {
+        "elastic/core/ledger/ledger.py",
+        "stages/worker/worker.py",
+        "tests/conftest.py",
+        "examples/word_count.py",
+    } <= names
 
 
 def test_every_module_says_what_it_is() -> None:
@@ -59,8 +64,10 @@ def test_the_names_of_test_files_are_unique() -> None:
     assert sorted(names) == sorted(set(names))
 
 
-def test_every_package_is_installed() -> None:
-    assert sorted(project()["tool"]["setuptools"]["packages"]) == packages_on_disk()
+def test_every_folder_of_modules_is_a_package_that_setup_finds() -> None:
+    folders = {path.parent for path in MODULES if shown(path).split("/")[0] in ("elastic", *LINKS)}
+    assert len(folders) > 40
+    assert [shown(folder) for folder in sorted(folders) if not (folder / "__init__.py").is_file()] == []
 
 
 def test_the_three_links_lead_to_the_folders_at_the_top() -> None:

@@ -10,14 +10,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from elastic.dag.bag import DagBag
-from elastic.dag.key import TaskKey
-from elastic.dag.state import TaskState
-from elastic.db import reading
-from elastic.db.value import Attempt
-from elastic.scheduler.backfill import BackfillWishes, backfill
-from elastic.scheduler.site import Site
-from elastic.scheduler.summary import Summary
+from elastic.dag.files.dag_bag import DagBag
+from elastic.dag.ids import TaskKey
+from elastic.dag.states.state import TaskState
+from elastic.db import queries as reading
+from elastic.db.records import Attempt
+from elastic.scheduler.commands.backfill import BackfillWishes, Summary, backfill
+from elastic.scheduler.deployment import Site
 
 #: While the file `hold` is there, a task that runs waits; four may run at the same time.
 SOURCE = """

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from elastic.dag import DAG
-from elastic.dag.key import TaskKey
-from elastic.dag.state import TaskState
-from elastic.db import reading
-from elastic.db.value import Attempt
+from elastic.dag.ids import TaskKey
+from elastic.dag.states.state import TaskState
+from elastic.db import queries as reading
+from elastic.db.records import Attempt
 from elastic.operators import PythonOperator
-from elastic.scheduler.backfill import BackfillWishes, backfill
-from elastic.scheduler.site import Site
-from elastic.scheduler.summary import Summary
+from elastic.scheduler.commands.backfill import BackfillWishes, Summary, backfill
+from elastic.scheduler.deployment import Site
 
 START = datetime(2016, 2, 22, tzinfo=UTC)
 

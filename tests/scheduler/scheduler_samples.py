@@ -3,11 +3,11 @@
 import datetime as dt
 from typing import Any
 
-from elastic.dag.key import TaskKey
-from elastic.dag.state import TaskState
-from elastic.scheduler.agenda import Agenda
-from elastic.scheduler.board import RunFacts
-from elastic.scheduler.fact import Allowances, Question, TaskFacts
+from elastic.dag.ids import TaskKey
+from elastic.dag.states.state import TaskState
+from elastic.scheduler.decisions.inputs import Allowances, Question, TaskFacts
+from elastic.scheduler.decisions.run_states import RunFacts
+from elastic.scheduler.decisions.run_tracker import Agenda
 
 DAY = dt.datetime(2016, 2, 22, tzinfo=dt.UTC)
 NOW = dt.datetime(2016, 3, 22, tzinfo=dt.UTC)

@@ -13,13 +13,13 @@ from run_samples import START, attempts, dag_of, day, effective, meeting, noop, 
 
 from elastic.core.errors import UsageError
 from elastic.dag import DAG, Action, TaskFailedForGood, TaskSkipped
-from elastic.dag.state import RunState, TaskState
-from elastic.db import reading
-from elastic.db.dag_store import source_of
-from elastic.db.pool_store import PoolStore
+from elastic.dag.states.state import RunState, TaskState
+from elastic.db import queries as reading
+from elastic.db.stores.dags import source_of
+from elastic.db.stores.pools import PoolStore
 from elastic.operators import BashOperator, BranchOperator, EmptyOperator, PythonOperator, ShortCircuitOperator, task
-from elastic.scheduler.backfill import BackfillWishes, backfill
-from elastic.scheduler.site import Site
+from elastic.scheduler.commands.backfill import BackfillWishes, backfill
+from elastic.scheduler.deployment import Site
 
 
 def test_all_dates_of_a_range_run_in_order_and_what_succeeded_is_left_alone(tmp_path: Path) -> None:

@@ -12,14 +12,13 @@ import pytest
 from run_samples import START, attempts, dag_of, noted, ran, run
 
 from elastic.core.errors import UsageError
-from elastic.dag.bag import DagBag
-from elastic.dag.key import TaskKey
-from elastic.dag.state import TaskState
+from elastic.dag.files.dag_bag import DagBag
+from elastic.dag.ids import TaskKey
+from elastic.dag.states.state import TaskState
 from elastic.executors import Command, Executor, LocalExecutor, RayExecutor
 from elastic.operators import PythonOperator
-from elastic.scheduler.backfill import BackfillWishes, backfill
-from elastic.scheduler.site import Site
-from elastic.scheduler.summary import Summary
+from elastic.scheduler.commands.backfill import BackfillWishes, Summary, backfill
+from elastic.scheduler.deployment import Site
 
 #: Each task tells its process, when that was started, and when the task is done, in seconds since the machine's start.
 SOURCE = """
@@ -214,7 +213,7 @@ def test_a_dag_that_cannot_be_given_to_task_processes_is_refused_in_a_sentence(t
 
 
 def test_a_task_that_does_not_hear_its_time_limit_is_ended_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("elastic.scheduler.hand._OVERTIME", 0.0)
+    monkeypatch.setattr("elastic.scheduler.supervisor.running_attempts._OVERTIME", 0.0)
 
     def deaf() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})

@@ -27,16 +27,16 @@ from kill_samples import (
 )
 from run_samples import START, dag_of, noop, run
 
-from elastic.dag.state import TaskState
-from elastic.db import reading, transition
-from elastic.db.engine import Database
-from elastic.db.upgrade import create
-from elastic.db.value import Claim, Ending, NewInstance, NewRun, Ticket
+from elastic.dag.states.state import TaskState
+from elastic.db import queries as reading
+from elastic.db import transitions as transition
+from elastic.db.database import Database
+from elastic.db.migration.upgrade import create
+from elastic.db.records import Claim, Ending, NewInstance, NewRun, Ticket
 from elastic.operators import EmptyOperator, PythonOperator
-from elastic.scheduler.facts import facts_of
-from elastic.scheduler.order import Order, Report
-from elastic.scheduler.site import Site
-from elastic.scheduler.task_run import TaskWishes, run_at, run_here, write_down
+from elastic.scheduler.attempts.attempt_request import Order, Report, facts_of
+from elastic.scheduler.commands.run_task import TaskWishes, run_at, run_here, write_down
+from elastic.scheduler.deployment import Site
 from elastic.testing import PostgresServer
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from elastic.core.errors import UsageError
-from elastic.db.bundle_store import BundleRow, bundle, keep_bundle
-from elastic.scheduler.bundle import (
+from elastic.db.stores.bundles import BundleRow, bundle, keep_bundle
+from elastic.scheduler.catalog.signed_bundle import (
     LARGEST,
     BundleError,
     _signature,
@@ -25,7 +25,7 @@ from elastic.scheduler.bundle import (
     read_keys,
     unpacked,
 )
-from elastic.scheduler.site import Site
+from elastic.scheduler.deployment import Site
 
 SOURCE = """
 from elastic import DAG

@@ -14,8 +14,8 @@ from run_samples import attempts, dag_of, noop
 from elastic.dag import DAG
 from elastic.dag.errors import DefinitionError
 from elastic.operators import PythonOperator
-from elastic.scheduler.site import Site
-from elastic.scheduler.summary import Summary
+from elastic.scheduler.commands.backfill import Summary
+from elastic.scheduler.deployment import Site
 
 
 def fail() -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from scheduler_samples import DAY, NOW, agenda_of, facts, key_of, question, ready, succeed
 
-from elastic.dag.state import RunState, TaskState
-from elastic.dag.trigger_rule import Decision, TriggerRule
-from elastic.scheduler.decide import choose, decide, run_end, verdicts
-from elastic.scheduler.fact import Allowances, Candidate, Past, Room
+from elastic.dag.states.state import RunState, TaskState
+from elastic.dag.states.trigger_rule import Decision, TriggerRule
+from elastic.scheduler.decisions.decide import choose, decide, run_end, verdicts
+from elastic.scheduler.decisions.inputs import Allowances, Candidate, Past, Room
 
 SUCCESS, FAILED, SKIPPED = TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPED
 

@@ -16,15 +16,15 @@ from run_samples import START, attempts, dag_of, run, states
 
 from elastic.config.settings import read_settings
 from elastic.dag import DAG, TaskSkipped
-from elastic.db.connection_store import ConnectionStore
-from elastic.db.secret import add_key, cipher_of, key_path
-from elastic.db.variable_store import VariableStore
+from elastic.db.encryption import add_key, cipher_of, key_path
+from elastic.db.stores.connections import ConnectionStore
+from elastic.db.stores.variables import VariableStore
 from elastic.hooks.connection import Connection
-from elastic.hooks.lookup import connection
+from elastic.hooks.connection_lookup import connection
 from elastic.operators import BashOperator, PythonOperator
-from elastic.scheduler.bundle import make_key
-from elastic.scheduler.rendering import rendered
-from elastic.scheduler.site import Site
+from elastic.scheduler.catalog.signed_bundle import make_key
+from elastic.scheduler.commands.inspect import rendered
+from elastic.scheduler.deployment import Site
 
 #: One for each place from which a task may have it.
 SECRETS = {place: f"canary/{place} of 'a' mine" for place in ("environment", "database", "variable", "setting")}

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from elastic.aggregators import Collect
-from elastic.core.aggregator import Aggregator, AnyAggregator
-from elastic.core.chunk import Batch, Chunk, History
+from elastic.core.contracts.aggregator import Aggregator, AnyAggregator
+from elastic.core.contracts.source import EntriesReader, Reader
 from elastic.core.encoding import compress, digest, pack
+from elastic.core.model.chunk import Batch, Chunk, History
+from elastic.core.policies.error_policy import Tolerance
 from elastic.core.program import Program
-from elastic.core.receipt import Seal
-from elastic.core.source import EntriesReader, Reader
-from elastic.core.tolerance import Tolerance
+from elastic.core.receipts.receipt import Seal
 from elastic.core.transform import Transform
-from elastic.stages.sender import MasterSender
-from elastic.stages.wire import Call
-from elastic.stages.worker import Worker
+from elastic.stages.messages import Call
+from elastic.stages.transport.sender import MasterSender
+from elastic.stages.worker.worker import Worker
 
 KEY = bytes(range(32))
 SEAL = Seal(key=KEY, run_id="run", step=0)

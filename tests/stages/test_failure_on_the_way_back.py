@@ -7,9 +7,9 @@ from stage_samples import SEAL, Gather, by_value, call_of, worker
 
 import elastic
 from elastic.core.errors import StepFailedError
-from elastic.stages.receiver import NodeReceiver
-from elastic.stages.sender import NodeSender
-from elastic.stages.wire import COLLECT, Reply
+from elastic.stages.messages import COLLECT, Reply
+from elastic.stages.transport.receiver import NodeReceiver
+from elastic.stages.transport.sender import NodeSender
 
 
 @pytest.mark.parametrize("method", ["merge", "decode", "encode"])
@@ -79,7 +79,7 @@ def test_a_state_that_cannot_be_sent_ends_the_step_at_once(cluster: str) -> None
 
 
 def test_a_reader_of_the_user_that_fails_ends_the_step_at_once(cluster: str) -> None:
-    from elastic.core.chunk import Piece
+    from elastic.core.model.chunk import Piece
 
     class Torn(elastic.Reader):
         def read_block(self, reference: Any) -> bytes:

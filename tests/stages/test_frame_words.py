@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elastic.stages.frame import frame_in
 from elastic.stages.sources import FileSource, TextLines
-from elastic.stages.sources.block import Block
-from elastic.stages.sources.format import split_lines
-from elastic.stages.sources.text_block import TextBlock
-from elastic.stages.words import utf8_words, word_frame, words
+from elastic.stages.sources.files.block import Block
+from elastic.stages.sources.files.format import split_lines
+from elastic.stages.sources.files.lines import TextBlock
+from elastic.stages.worker.frames import frame_in
+from elastic.stages.worker.words import utf8_words, word_frame, words
 
 EVERY = "".join(map(chr, [*range(0xD800), *range(0xE000, sys.maxunicode + 1)]))
 WHITE = "".join(filter(str.isspace, EVERY))

@@ -8,21 +8,21 @@ import polars as pl
 import pytest
 
 from elastic.aggregators import FrameCount
-from elastic.aggregators.frame import Pile
-from elastic.core.aggregator import AnyAggregator
-from elastic.core.chunk import Chunk
+from elastic.aggregators.frames.base import Pile
+from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.encoding import decompress
-from elastic.core.event import WorkerJoined
-from elastic.core.partial import Partial
+from elastic.core.ledger.events import WorkerJoined
+from elastic.core.model.chunk import Chunk
+from elastic.core.model.partial import Partial
+from elastic.core.policies.error_policy import Tolerance
 from elastic.core.program import Program
-from elastic.core.tolerance import Tolerance
 from elastic.core.transform import FrameWords, Transform
-from elastic.stages.inline_transport import InlineTransport
-from elastic.stages.reading_ahead import THREADS
+from elastic.stages.messages import COLLECT, Call, Reply
 from elastic.stages.sources import FileSource, TextLines
-from elastic.stages.transport import Arrival
-from elastic.stages.wire import COLLECT, Call, Reply
-from elastic.stages.words import word_frame
+from elastic.stages.transport.inline import InlineTransport
+from elastic.stages.transport.transport import Arrival
+from elastic.stages.worker.prefetch import THREADS
+from elastic.stages.worker.words import word_frame
 from tests.stages.stage_samples import KEY, Gather, by_value, call_of, program
 
 #: Long enough for any machine; nothing waits for it to be over.

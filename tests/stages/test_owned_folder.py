@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from elastic.stages.owned_folder import make_owned_folder, remove_abandoned_folders, remove_owned_folder
+from elastic.stages.ray_backend.owned_folder import make_owned_folder, remove_abandoned_folders, remove_owned_folder
 
 OWNER = """
 import os, sys
 from pathlib import Path
-from elastic.stages.owned_folder import make_owned_folder
+from elastic.stages.ray_backend.owned_folder import make_owned_folder
 
 folder = make_owned_folder()
 (folder / "ray" / "logs").mkdir(parents=True)

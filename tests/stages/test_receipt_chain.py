@@ -8,19 +8,19 @@ import pytest
 from stage_samples import KEY, SEAL, by_value, call_of, program, worker
 
 from elastic.aggregators import Collect, Sum
-from elastic.core.chunk import Batch, Chunk, History
+from elastic.core.contracts.source import EntriesReader
 from elastic.core.encoding import compress, decompress, digest
 from elastic.core.errors import ReceiptError
-from elastic.core.journey import journeys
-from elastic.core.partial import Account, Partial
-from elastic.core.receipt import Seal
-from elastic.core.source import EntriesReader
-from elastic.core.stage import STAGES
-from elastic.stages.receiver import MasterReceiver, NodeReceiver
-from elastic.stages.sender import MasterSender, NodeSender
-from elastic.stages.station import Station
-from elastic.stages.wire import COLLECT, Call, Reply
-from elastic.stages.worker import Worker
+from elastic.core.model.chunk import Batch, Chunk, History
+from elastic.core.model.partial import Account, Partial
+from elastic.core.receipts.receipt import Seal
+from elastic.core.receipts.receipt_chain import journeys
+from elastic.core.receipts.stage import STAGES
+from elastic.stages.messages import COLLECT, Call, Reply
+from elastic.stages.transport.receiver import MasterReceiver, NodeReceiver
+from elastic.stages.transport.sender import MasterSender, NodeSender
+from elastic.stages.transport.station import Station
+from elastic.stages.worker.worker import Worker
 
 
 def returned(*calls: Call, aggregator: Any = None) -> Partial:

@@ -3,7 +3,7 @@
 import pytest
 
 from elastic.core.errors import ClusterError
-from elastic.stages.ray_actor import Requests
+from elastic.stages.ray_backend.actors import Requests
 
 
 def test_a_request_that_was_answered_before_is_an_error() -> None:

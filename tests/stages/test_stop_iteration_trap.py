@@ -10,7 +10,7 @@ import elastic
 from elastic.aggregators import Collect, Reduce
 from elastic.core.errors import EntryError, StepFailedError
 from elastic.core.transform import Map
-from elastic.stages.transforms import Pass
+from elastic.stages.worker.pipeline import Pass
 
 PRICES = [5, 20, 50, 200, 2000, 7, 3000]
 LIMITS = [10, 40, 100, 1000]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from elastic.core.transform import Filter, FlatMap, KeyBy, Map, MapChunks, Task, Transform
-from elastic.stages.transforms import Pass
+from elastic.stages.worker.pipeline import Pass
 
 CHUNKS = [[1, 2, 3, 4], [], [5], [6, 7, 8]]
 

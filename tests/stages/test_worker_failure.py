@@ -9,14 +9,14 @@ import pytest
 from stage_samples import Gather, by_value, call_of, program, worker
 
 from elastic.aggregators import Collect, Sum
-from elastic.core.chunk import Reference
+from elastic.core.contracts.source import Reader
 from elastic.core.encoding import decompress
 from elastic.core.errors import SourceError
-from elastic.core.failure import Failure
-from elastic.core.source import Reader
+from elastic.core.model.chunk import Reference
+from elastic.core.model.failure import Failure
 from elastic.core.transform import Filter, FlatMap, Map, MapChunks, Task
-from elastic.stages.wire import COLLECT, decode_reply, encode_reply
-from elastic.stages.worker import Worker
+from elastic.stages.messages import COLLECT, decode_reply, encode_reply
+from elastic.stages.worker.worker import Worker
 
 
 def divide(entry: int) -> float:

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from elastic.db.model import metadata
+from elastic.db.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

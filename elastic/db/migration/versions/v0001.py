@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-from elastic.db.model.schema import OPTIONS, Digest, Instant, Key, LongBytes, LongText, Serial, Word
-from elastic.db.upgrade import fill
+from elastic.db.migration.upgrade import fill
+from elastic.db.schema.types import OPTIONS, Digest, Instant, Key, LongBytes, LongText, Serial, Word
 
 revision = "0001"
 down_revision = None

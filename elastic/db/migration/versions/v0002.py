@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from elastic.db.model.schema import Word
+from elastic.db.schema.types import Word
 
 revision = "0002"
 down_revision = "0001"

@@ -1,0 +1,1 @@
+"""Aggregators of single values: counts, sums, extremes, sketches."""

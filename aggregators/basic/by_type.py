@@ -1,0 +1,150 @@
+"""ByType: results are joined in the way that their type suggests."""
+
+from collections.abc import Iterable, Mapping
+from numbers import Integral
+from typing import Any
+
+from elastic.aggregators.exact.exact_add import fold, from_plain, settled, to_plain, with_one_nan_key
+from elastic.aggregators.states.batching import batches
+from elastic.aggregators.states.validation import is_list, read_state
+from elastic.core.contracts.aggregator import Aggregator
+from elastic.core.encoding import pack
+from elastic.core.errors import UsageError
+
+#: `(kind, value)`; None before the first entry
+Typed = tuple[str, Any]
+
+_MAPPINGS = ("mapping", "pairs")
+#: kinds whose value is a list that grows
+_LISTS = ("list", "text", "bytes", "collected")
+
+
+class ByType(Aggregator[Any, "Typed | None", Any]):
+    """Joins entries in the order of the source, by their type; None when there are none.
+
+    =====================================  ===========================================================
+    dict                                   merged, the values of a key are added (floats exactly)
+    list of pairs `(str, value)`           the same; the result is a list of pairs again
+    other list                             concatenated
+    int                                    added
+    str, bytes                             concatenated
+    tuple, bool                            collected in a list
+    function, or another callable          asked for its value, which is joined by its own type
+    anything else                          the latest one
+    =====================================  ===========================================================
+
+    All entries of a run are of one row of this table; an empty list goes with lists of both kinds. A callable is
+    called without arguments where it was made, on the worker, since it cannot travel.
+
+    Raises:
+        UsageError: Entries are of different rows.
+    """
+
+    ordered = True
+
+    def create(self) -> Typed | None:
+        return None
+
+    def add(self, state: Typed | None, entry: Any) -> Typed | None:
+        return _join(state, _typed(entry))
+
+    def add_many(self, state: Typed | None, entries: Iterable[Any]) -> Typed | None:
+        for batch in batches(entries):
+            types = set(map(type, batch))
+            if types == {int}:
+                state = _join(state, ("integer", sum(batch)))
+            elif types == {str}:
+                state = _join(state, ("text", batch))
+            else:
+                for entry in batch:
+                    state = _join(state, _typed(entry))
+        return state
+
+    def merge(self, state: Typed | None, other: Typed | None) -> Typed | None:
+        return state if other is None else _join(state, other)
+
+    def finish(self, state: Typed | None) -> Any:
+        if state is None:
+            return None
+        kind, value = state
+        if kind in _MAPPINGS:
+            sums = settled(with_one_nan_key(value))
+            return sums if kind == "mapping" else list(sums.items())
+        if kind in ("text", "bytes"):
+            return ("" if kind == "text" else b"").join(value)
+        return value.copy() if kind in _LISTS else value
+
+    def encode(self, state: Typed | None) -> bytes:
+        if state is None:
+            return pack([])
+        kind, value = state
+        return pack([kind, to_plain(with_one_nan_key(value)) if kind in _MAPPINGS else value])
+
+    def decode(self, data: bytes) -> Typed | None:
+        saved = read_state(data, self, _fits)
+        if not saved:
+            return None
+        kind, value = saved
+        return kind, from_plain(value, self) if kind in _MAPPINGS else value
+
+
+def _typed(entry: Any) -> Typed:
+    """Return the kind of an entry, and a value of that kind which is not shared with anybody."""
+    if isinstance(entry, bool | tuple):
+        return "collected", [entry]
+    if isinstance(entry, Integral):
+        return "integer", int(entry)
+    if isinstance(entry, str):
+        return "text", [entry]
+    if isinstance(entry, bytes):
+        return "bytes", [entry]
+    if isinstance(entry, Mapping):
+        return "mapping", dict(entry)
+    if isinstance(entry, list):
+        return _typed_list(entry)
+    if callable(entry):
+        return _typed(entry())
+    return "latest", entry
+
+
+def _typed_list(entry: list[Any]) -> Typed:
+    if not entry or not all(isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str) for one in entry):
+        return "list", [*entry]
+    sums: dict[Any, Any] = {}
+    fold(sums, entry)
+    return "pairs", sums
+
+
+def _join(state: Typed | None, other: Typed) -> Typed:
+    if state is None or (state == ("list", []) and other[0] == "pairs"):
+        return other
+    if other == ("list", []) and state[0] == "pairs":
+        return state
+    kind, value = state
+    if kind != other[0]:
+        raise UsageError(
+            f"results of different types cannot be joined ({kind} and {other[0]}); "
+            "return the same type for every chunk, or name an aggregator"
+        )
+    if kind in _MAPPINGS:
+        fold(value, other[1].items())
+    elif kind in _LISTS:
+        value.extend(other[1])
+    elif kind == "integer":
+        return kind, value + other[1]
+    else:
+        return other
+    return state
+
+
+def _fits(state: Any) -> bool:
+    if not is_list(state, 0, 2):
+        return False
+    if not state:
+        return True
+    kind, value = state
+    if kind in ("text", "bytes"):
+        return is_list(value) and set(map(type, value)) <= {str if kind == "text" else bytes}
+    if kind in ("list", "collected"):
+        return is_list(value)
+    return kind in ("latest", *_MAPPINGS) or (kind == "integer" and type(value) is int)

@@ -1,0 +1,138 @@
+"""Count: how often each entry occurs.
+
+Size: how many entries there are.
+"""
+
+from collections import Counter, deque
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from itertools import count
+from typing import Any, cast
+
+from elastic.aggregators.exact.exact_add import add_read, added
+from elastic.aggregators.exact.nan import joined_by_nan
+from elastic.aggregators.states.columns import pack_columns, pack_utf8, unpack_columns
+from elastic.aggregators.states.validation import is_count, is_list, read_mapping, read_state
+from elastic.core.contracts.aggregator import Aggregator
+from elastic.core.contracts.keyed_aggregator import KeyedAggregator
+from elastic.core.encoding import pack
+from elastic.core.errors import EncodingError
+
+
+class Count(KeyedAggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"]):
+    """Counts how often each entry occurs; the result is a `collections.Counter`.
+
+    Entries are hashable plain data. Entries that are equal are one, as in any Counter (`1`, `1.0` and `True`, and
+    which of them is shown is not said); all NaN of a type are one, inside tuples and frozensets too. The Counter is the
+    same for every order of merges, the order in which it lists its elements is not: sort `items()` where ties must
+    come out the same in each run.
+    """
+
+    def create(self) -> "Counter[Hashable]":
+        return Counter()
+
+    def add(self, state: "Counter[Hashable]", entry: Hashable) -> "Counter[Hashable]":
+        state[entry] += 1
+        return state
+
+    def add_many(self, state: "Counter[Hashable]", entries: Iterable[Hashable]) -> "Counter[Hashable]":
+        # An iterator, because `update` takes a mapping for counts and a Counter for nothing to iterate over.
+        state.update(iter(entries))
+        return state
+
+    def merge(self, state: "Counter[Hashable]", other: "Counter[Hashable]") -> "Counter[Hashable]":
+        if len(state) < len(other):
+            state, other = other, state
+        return added(state, other.keys(), other.values())
+
+    def merge_encoded(self, state: "Counter[Hashable]", data: bytes) -> "Counter[Hashable]":
+        if type(self).merge is not Count.merge or type(self).decode is not Count.decode:
+            return super().merge_encoded(state, data)
+        keys, counts = self.unpack_columns(data)
+        if len(state) < len(keys):
+            return self.merge(state, Counter(read_mapping(keys, counts, self)))
+        return add_read(state, keys, counts, self)
+
+    def join(self, one: int, other: int) -> int:
+        return one + other
+
+    def gather(
+        self, state: "Counter[Hashable]", keys: Sequence[Hashable], values: Sequence[int]
+    ) -> "Counter[Hashable]":
+        return added(state, keys, values)
+
+    def pack_columns(self, keys: Collection[Hashable], values: Collection[int]) -> bytes:
+        return pack_columns(keys, values) or pack([list(keys), list(values)])
+
+    def unpack_columns(self, data: bytes) -> tuple[Sequence[Hashable], Sequence[int]]:
+        keys, counts = unpack_columns(data) or read_state(data, self, _fits)
+        return keys, counts
+
+    def finish(self, state: "Counter[Hashable]") -> "Counter[Hashable]":
+        return _with_one_nan(state) or state.copy()
+
+    def encode(self, state: "Counter[Hashable]") -> bytes:
+        state = _with_one_nan(state) or state
+        return self.pack_columns(state.keys(), state.values())
+
+    def decode(self, data: bytes) -> "Counter[Hashable]":
+        return Counter(read_mapping(*self.unpack_columns(data), self))
+
+    def of_utf8(self) -> Aggregator[Any, Any, "Counter[Hashable]"] | None:
+        return Utf8Count() if type(self) is Count else None
+
+
+class Utf8Count(Count):
+    """Counts texts that are given as their bytes in UTF-8; encoded, its state is one of `Count`."""
+
+    def encode(self, state: "Counter[Hashable]") -> bytes:
+        return self.pack_columns(state.keys(), state.values())
+
+    def pack_columns(self, keys: Collection[Hashable], values: Collection[int]) -> bytes:
+        texts = cast("Collection[bytes]", keys)
+        return pack_utf8(texts, values) or super().pack_columns([text.decode() for text in texts], values)
+
+    def unpack_columns(self, data: bytes) -> tuple[Sequence[Hashable], Sequence[int]]:
+        texts, counts = super().unpack_columns(data)
+        try:
+            return [str.encode(cast("str", text)) for text in texts], counts
+        except (TypeError, UnicodeEncodeError) as error:
+            raise EncodingError(f"these bytes are not a state of texts ({error})") from error
+
+    def __str__(self) -> str:
+        return Count.__name__
+
+
+def _with_one_nan(counts: "Counter[Hashable]") -> "Counter[Hashable] | None":
+    """Return counts with one key for all NaN; None if there are none."""
+    joined = joined_by_nan(counts, sum)
+    return None if joined is None else Counter(joined)
+
+
+def _fits(state: Any) -> bool:
+    return is_list(state, 2) and is_list(state[0]) and is_list(state[1]) and set(map(type, state[1])) <= {int}
+
+
+class Size(Aggregator[Any, int, int]):
+    """Counts entries, whatever they are."""
+
+    def create(self) -> int:
+        return 0
+
+    def add(self, state: int, entry: Any) -> int:
+        return state + 1
+
+    def add_many(self, state: int, entries: Iterable[Any]) -> int:
+        counter = count(state)
+        # The entry is drawn first: at the end of the entries the counter has not moved on.
+        deque(zip(entries, counter, strict=False), maxlen=0)
+        return next(counter)
+
+    def merge(self, state: int, other: int) -> int:
+        return state + other
+
+    def finish(self, state: int) -> int:
+        return state
+
+    def decode(self, data: bytes) -> int:
+        number: int = read_state(data, self, is_count)
+        return number

@@ -1,0 +1,162 @@
+"""A plain function as aggregator: `aggregate(new, previous)`.
+
+Reduce: a function of two folds all entries into one.
+"""
+
+import copy
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from elastic.aggregators.states.validation import is_list, read_state
+from elastic.core.callables import check_plain
+from elastic.core.contracts.aggregator import Aggregator
+from elastic.core.encoding import pack
+from elastic.core.errors import LedgerError, UsageError
+from elastic.core.transform import name_of
+
+
+class Folding:
+    """What the function returned last, and the entries that it has not seen yet."""
+
+    __slots__ = ("has_begun", "pending", "previous")
+
+    def __init__(self, pending: list[Any], previous: Any = None, *, has_begun: bool = False) -> None:
+        self.pending, self.previous, self.has_begun = pending, previous, has_begun
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.pending and not self.has_begun
+
+    def go_on(self, aggregate: Callable[[Any, Any], Any]) -> None:
+        """Call the function for all entries that it has not seen yet."""
+        pending, self.pending = self.pending, []
+        try:
+            for new in pending:
+                self.previous = aggregate(new, self.previous)
+                self.has_begun = True
+        except (TypeError, AttributeError) as error:
+            if self.has_begun:
+                raise
+            raise UsageError(
+                f"{name_of(aggregate)}(new, previous) failed on the first entry, for which previous is None "
+                f"({type(error).__name__}: {error}); begin it with `if previous is None: return new`"
+            ) from error
+
+
+class FunctionAggregator(Aggregator[Any, Folding, Any]):
+    """Folds entries on the master, one after another in the order of the source, with the user's function.
+
+    Workers only gather entries, so this is for results that are much smaller than their chunks. What a function
+    returns need not be plain data.
+
+    Args:
+        aggregate: Called as `aggregate(new, previous)`, where `previous` is what the last call returned; None the
+            first time. It may change `previous` and return it.
+
+    Raises:
+        UsageError: `aggregate` cannot be called.
+    """
+
+    ordered = True
+
+    def __init__(self, aggregate: Callable[[Any, Any], Any]) -> None:
+        if not callable(aggregate):
+            raise UsageError(f"{aggregate!r} cannot aggregate; pass a function aggregate(new, previous)")
+        self.aggregate = aggregate
+
+    def create(self) -> Folding:
+        return Folding([])
+
+    def add(self, state: Folding, entry: Any) -> Folding:
+        state.pending.append(entry)
+        return state
+
+    def add_many(self, state: Folding, entries: Iterable[Any]) -> Folding:
+        state.pending.extend(entries)
+        return state
+
+    def merge(self, state: Folding, other: Folding) -> Folding:
+        if other.is_empty:
+            return state
+        if state.is_empty:
+            return other
+        if other.has_begun:
+            raise LedgerError(f"{self} was to merge entries that it had folded already, out of order")
+        state.pending += other.pending
+        state.go_on(self.aggregate)
+        return state
+
+    def finish(self, state: Folding) -> Any:
+        # The function may change what it is given, and the user what they get: neither may reach the state.
+        previous, pending = copy.deepcopy((state.previous, state.pending))
+        result = Folding(pending, previous, has_begun=state.has_begun)
+        result.go_on(self.aggregate)
+        return result.previous
+
+    def encode(self, state: Folding) -> bytes:
+        return pack([state.pending, state.previous, state.has_begun])
+
+    def decode(self, data: bytes) -> Folding:
+        pending, previous, has_begun = read_state(data, self, _fits)
+        return Folding(pending, previous, has_begun=has_begun)
+
+    def __str__(self) -> str:
+        return f"FunctionAggregator({name_of(self.aggregate)})"
+
+
+def _fits(state: Any) -> bool:
+    return is_list(state, 3) and is_list(state[0]) and type(state[2]) is bool
+
+
+class Reduce(Aggregator[Any, list[Any], Any]):
+    """Folds entries by `function(one, other)`, which must be associative: `f(f(a, b), c)` equals `f(a, f(b, c))`.
+
+    What it returns is given to it again, as either argument. It may change its first argument and return that; then it
+    changes an entry, as with `functools.reduce`. Mind that adding floats is not quite associative: the
+    last digits depend on how entries were grouped (`Sum` is exact). When the two arguments are of different kinds,
+    as in `lambda size, line: size + len(line)`, map the entries first or write an aggregator.
+
+    Args:
+        function: Folds two into one.
+        initial: Comes before the first entry, once, and is the result when there are no entries; None is left out.
+        commutative: True says that `f(a, b)` equals `f(b, a)`, and entries are folded as they come, which is faster.
+            Otherwise order is kept.
+
+    Raises:
+        UsageError: `function` cannot be called.
+    """
+
+    def __init__(self, function: Callable[[Any, Any], Any], initial: Any = None, *, commutative: bool = False) -> None:
+        if not callable(function):
+            raise UsageError(f"Reduce got {function!r}; pass a function of two entries, such as operator.add")
+        check_plain("Reduce", function)
+        self.function = function
+        self.initial = initial
+        self.ordered = not commutative
+
+    def create(self) -> list[Any]:
+        return []
+
+    def add(self, state: list[Any], entry: Any) -> list[Any]:
+        return [self.function(state[0], entry)] if state else [entry]
+
+    def add_many(self, state: list[Any], entries: Iterable[Any]) -> list[Any]:
+        iterator = iter(entries)
+        for first in state or iterator:
+            return [functools.reduce(self.function, iterator, first)]
+        return state
+
+    def merge(self, state: list[Any], other: list[Any]) -> list[Any]:
+        return self.add(state, other[0]) if other else state
+
+    def finish(self, state: list[Any]) -> Any:
+        # The function may change what it is given, and the user what they get: neither may reach the state.
+        initial, folded = copy.deepcopy((self.initial, state))
+        if initial is None:
+            return folded[0] if folded else None
+        return self.function(initial, folded[0]) if folded else initial
+
+    def decode(self, data: bytes) -> list[Any]:
+        folded: list[Any] = read_state(data, self, lambda state: is_list(state, 0, 1))
+        return folded

@@ -1,0 +1,215 @@
+"""Min and Max: the entry with the smallest or the greatest key.
+
+Ties: which of several entries with equal keys comes first must not depend on the order in which they came.
+
+TopK: the entries with the greatest keys.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from elastic.aggregators.exact.total_order import NOWHERE, ORDERED, is_ordered, ranks_of
+from elastic.aggregators.states.batching import batches
+from elastic.aggregators.states.validation import is_list, read_state
+from elastic.core.callables import check_plain
+from elastic.core.contracts.aggregator import Aggregator
+from elastic.core.encoding import pack
+from elastic.core.errors import UsageError
+
+#: `(key, entry)`: the key is kept with its entry, so that the user's function is called once for each entry, on the
+#: worker that has made it.
+Ranked = tuple[Any, Any]
+
+key_of = itemgetter(0)
+
+
+def by_bytes(ranked: Ranked) -> bytes:
+    """Return what ties are sorted by: the encoded entry, then the encoded key, which tells 1 from 1.0."""
+    key, entry = ranked
+    return pack([entry, key])
+
+
+def first_of(ties: list[Ranked]) -> Ranked:
+    """Return the one that comes first; they are encoded only if there are several."""
+    return ties[0] if len(ties) == 1 else min(ties, key=by_bytes)
+
+
+class Max(Aggregator[Any, "Ranked | None", Any]):
+    """The entry with the greatest key; None when there are no entries.
+
+    Of several entries with equal keys it is the one whose encoded bytes come first, so the order of entries does not
+    matter. A key that is NaN, or a tuple or list that holds NaN, counts only when there is no other. Times with a zone
+    are compared by their instant.
+
+    Args:
+        key: Gives the key of an entry; without it the entry is its own. Keys are numbers, texts, bytes, times, UUIDs,
+            or tuples or lists of these.
+
+    Raises:
+        UsageError: `key` cannot be called.
+        UnorderedKeyError: A key is something else: None, a set, a dict, a complex number ...
+    """
+
+    _extreme: Callable[..., Any] = staticmethod(max)
+
+    def __init__(self, key: Callable[[Any], Any] | None = None) -> None:
+        self.key = checked_key(self, key)
+
+    def create(self) -> Ranked | None:
+        return None
+
+    def add(self, state: Ranked | None, entry: Any) -> Ranked | None:
+        return self._best(state, [entry])
+
+    def add_many(self, state: Ranked | None, entries: Iterable[Any]) -> Ranked | None:
+        for batch in batches(entries):
+            state = self._best(state, batch)
+        return state
+
+    def merge(self, state: Ranked | None, other: Ranked | None) -> Ranked | None:
+        ranked = [one for one in (state, other) if one is not None]
+        return self._choose(ranked) if ranked else None
+
+    def undo(self, state: Ranked | None, other: Ranked | None) -> Callable[[], Ranked | None]:
+        return lambda: state  # `merge` changes nothing
+
+    def finish(self, state: Ranked | None) -> Any:
+        return None if state is None else state[1]
+
+    def encode(self, state: Ranked | None) -> bytes:
+        return pack([] if state is None else list(state))
+
+    def decode(self, data: bytes) -> Ranked | None:
+        saved = read_state(data, self, lambda state: is_list(state, 0, 2))
+        return (saved[0], saved[1]) if saved else None
+
+    def _best(self, state: Ranked | None, batch: list[Any]) -> Ranked:
+        keys = batch if self.key is None else list(map(self.key, batch))
+        extreme = self._python_extreme(keys)
+        if extreme is NOWHERE:
+            ranked = list(zip(keys, batch, strict=True))
+        elif keys.count(extreme) == 1:
+            ranked = [(extreme, batch[keys.index(extreme)])]
+        else:
+            ranked = [(key, entry) for key, entry in zip(keys, batch, strict=True) if key == extreme]
+        return self._choose(ranked if state is None else [state, *ranked])
+
+    def _choose(self, ranked: list[Ranked]) -> Ranked:
+        """Return the best of at least one; what has no place in the order counts only when there is nothing else."""
+        keys = [key for key, _ in ranked]
+        ranks = ranks_of(keys)
+        sound = keys if ranks is keys else [rank for rank in ranks if rank is not NOWHERE]
+        if not sound:
+            return first_of(ranked)
+        extreme = self._extreme(sound)
+        return first_of([one for rank, one in zip(ranks, ranked, strict=True) if rank == extreme])
+
+    def _python_extreme(self, keys: list[Any]) -> Any:
+        """Return the extreme that Python finds, or NOWHERE if it may depend on the order of keys."""
+        try:
+            extreme = self._extreme(keys)
+        except ArithmeticError:  # Decimals, and one of them is NaN
+            return NOWHERE
+        is_total = type(extreme) in ORDERED or is_ordered(keys)
+        return extreme if is_total and extreme == extreme else NOWHERE
+
+
+class Min(Max):
+    """The entry with the smallest key; None when there are no entries. Ties, NaN, args and errors are as in `Max`."""
+
+    _extreme = staticmethod(min)
+
+
+def checked_key(aggregator: object, key: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
+    """Return `key` if it is None or can be called."""
+    if key is not None and not callable(key):
+        raise UsageError(f"{type(aggregator).__name__} got the key {key!r}; pass a function of one entry, or none")
+    check_plain(f"{type(aggregator).__name__}(key=)", key)
+    return key
+
+
+class TopK(Aggregator[Any, list[Ranked], list[Any]]):
+    """The `k` entries with the greatest keys as a list, greatest first; fewer when there are fewer entries.
+
+    Entries with equal keys are listed in the order of their encoded bytes, so the order of entries does not matter.
+    Entries whose key is NaN, or a tuple or list that holds NaN, come last. Times with a zone are compared by their
+    instant.
+
+    Args:
+        k: How many entries, at least 1.
+        key: Gives the key of an entry; without it the entry is its own. Keys are as those of `Max`.
+
+    Raises:
+        UsageError: `k` is not a whole number from 1 on, or `key` cannot be called.
+        UnorderedKeyError: A key has no order, as with `Max`.
+    """
+
+    def __init__(self, k: int, key: Callable[[Any], Any] | None = None) -> None:
+        if type(k) is not int or k < 1:
+            raise UsageError(f"TopK got k={k!r}; pass a whole number from 1 on")
+        self.k = k
+        self.key = checked_key(self, key)
+
+    def create(self) -> list[Ranked]:
+        return []
+
+    def add(self, state: list[Ranked], entry: Any) -> list[Ranked]:
+        return self._join(state, [entry])
+
+    def add_many(self, state: list[Ranked], entries: Iterable[Any]) -> list[Ranked]:
+        for batch in batches(entries):
+            state = self._join(state, batch)
+        return state
+
+    def merge(self, state: list[Ranked], other: list[Ranked]) -> list[Ranked]:
+        return self._best([*state, *other])
+
+    def undo(self, state: list[Ranked], other: list[Ranked]) -> Callable[[], list[Ranked]]:
+        return lambda: state  # `merge` changes nothing
+
+    def finish(self, state: list[Ranked]) -> list[Any]:
+        return [entry for _, entry in state]
+
+    def encode(self, state: list[Ranked]) -> bytes:
+        return pack([list(ranked) for ranked in state])
+
+    def decode(self, data: bytes) -> list[Ranked]:
+        return [(key, entry) for key, entry in read_state(data, self, self._fits)]
+
+    def _fits(self, state: Any) -> bool:
+        return is_list(state) and len(state) <= self.k and all(is_list(ranked, 2) for ranked in state)
+
+    def _join(self, state: list[Ranked], batch: list[Any]) -> list[Ranked]:
+        keys = batch if self.key is None else list(map(self.key, batch))
+        found = _not_below(state[-1][0], keys, batch) if len(state) == self.k else list(zip(keys, batch, strict=True))
+        return self._best(state + found) if found else state
+
+    def _best(self, ranked: list[Ranked]) -> list[Ranked]:
+        keys = [key for key, _ in ranked]
+        ranks = ranks_of(keys)
+        rank_at = ranks.__getitem__
+        places = range(len(keys)) if ranks is keys else [at for at in range(len(keys)) if rank_at(at) is not NOWHERE]
+        best: list[Ranked] = []
+        for _, group in groupby(sorted(places, key=rank_at, reverse=True), rank_at):
+            if len(best) >= self.k:
+                break
+            ties = [ranked[at] for at in group]
+            best += ties if len(ties) == 1 else sorted(ties, key=by_bytes)
+        if len(best) < self.k and len(places) < len(ranked):
+            best += sorted((one for rank, one in zip(ranks, ranked, strict=True) if rank is NOWHERE), key=by_bytes)
+        return best[: self.k]
+
+    def __str__(self) -> str:
+        return f"TopK({self.k})"
+
+
+def _not_below(least: Any, keys: list[Any], batch: list[Any]) -> list[Ranked]:
+    """Return the entries whose keys are not less than another; all of them if Python's comparison may not tell."""
+    if least == least and (type(least) in ORDERED or is_ordered([least, *keys])):
+        # Of Decimals one may be NaN.
+        with suppress(ArithmeticError):
+            return [(key, entry) for key, entry in zip(keys, batch, strict=True) if key >= least]
+    return list(zip(keys, batch, strict=True))

@@ -1,0 +1,180 @@
+"""Mean, variance and standard deviation: from exact sums, rounded once.
+
+Sum: exact, so that the order of entries cannot show in the last digits.
+"""
+
+from collections.abc import Callable, Iterable
+from copy import copy
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from elastic.aggregators.exact.exact_sum import Total
+from elastic.aggregators.exact.numbers import as_kind, root
+from elastic.aggregators.states.batching import batches
+from elastic.aggregators.states.validation import is_count, is_list, read_state
+from elastic.core.contracts.aggregator import Aggregator
+from elastic.core.encoding import pack, unpack
+from elastic.core.errors import UsageError
+
+
+class Moments:
+    """How many numbers there are, their exact sum, and that of their squares if it is wanted."""
+
+    __slots__ = ("size", "squares", "total")
+
+    def __init__(self, size: int, total: Total, squares: Total | None) -> None:
+        self.size, self.total, self.squares = size, total, squares
+
+    def add(self, numbers: list[Any]) -> None:
+        self.size += len(numbers)
+        self.total.add(numbers)
+        if self.squares is not None:
+            self.squares.add_squares(numbers)
+
+    def merge(self, other: "Moments") -> None:
+        self.size += other.size
+        self.total.merge(other.total)
+        if self.squares is not None and other.squares is not None:
+            self.squares.merge(other.squares)
+
+
+class Mean(Aggregator[Any, Moments, Any]):
+    """The arithmetic mean, exact and rounded once; None when there are no entries.
+
+    Numbers are added as `Sum` does. Integers and floats give a float, Decimals a Decimal of 28 digits, Fractions a
+    Fraction. NaN or infinities of both signs give NaN, infinities of one sign that infinity.
+
+    Raises:
+        UsageError: An entry is no number that can be added exactly.
+    """
+
+    _squares = False
+
+    def create(self) -> Moments:
+        return Moments(0, Total(), Total() if self._squares else None)
+
+    def add(self, state: Moments, entry: Any) -> Moments:
+        state.add([entry])
+        return state
+
+    def add_many(self, state: Moments, entries: Iterable[Any]) -> Moments:
+        for batch in batches(entries):
+            state.add(batch)
+        return state
+
+    def merge(self, state: Moments, other: Moments) -> Moments:
+        state.merge(other)
+        return state
+
+    def undo(self, state: Moments, other: Moments) -> Callable[[], Moments]:
+        before = Moments(state.size, copy(state.total), copy(state.squares))
+        return lambda: before
+
+    def finish(self, state: Moments) -> Any:
+        if not state.size:
+            return None
+        infinite = state.total.infinite
+        return as_kind(state.total.exact / state.size, _kind(state)) if infinite is None else infinite
+
+    def encode(self, state: Moments) -> bytes:
+        squares = [] if state.squares is None else [state.squares.plain]
+        return pack([state.size, state.total.plain, *squares])
+
+    def decode(self, data: bytes) -> Moments:
+        length = 3 if self._squares else 2
+        size, *totals = read_state(data, self, lambda state: is_list(state, length) and is_count(state[0]))
+        total, squares = [*map(Total.of, totals), None][:2]
+        return Moments(size, total or Total(), squares)
+
+
+class Variance(Mean):
+    """The variance, exact and rounded once; None when there are not more than `ddof` entries.
+
+    Numbers are taken and given as by `Mean`; with NaN or infinite entries the variance is NaN. A variance beyond the
+    largest float is infinite.
+
+    Args:
+        ddof: What is taken off the number of entries: 1 for the variance of a population of which the entries are
+            a sample, 0 when they are the population.
+
+    Raises:
+        UsageError: `ddof` is not a whole number from 0 on, or an entry is no number that can be added exactly.
+    """
+
+    _squares = True
+
+    def __init__(self, ddof: int = 1) -> None:
+        if type(ddof) is not int or ddof < 0:
+            raise UsageError(f"ddof is {ddof!r}; it must be a whole number from 0 on (1 for a sample)")
+        self.ddof = ddof
+
+    def finish(self, state: Moments) -> Any:
+        exact = self._exact(state)
+        return as_kind(exact, _kind(state)) if isinstance(exact, Fraction) else exact
+
+    def _exact(self, state: Moments) -> Any:
+        """Return the variance as a Fraction; else None, or a NaN."""
+        if state.size <= self.ddof or state.squares is None:
+            return None
+        infinite = state.total.infinite
+        if infinite is not None:
+            return Decimal("NaN") if isinstance(infinite, Decimal) else float("nan")
+        total = state.total.exact
+        return (state.squares.exact - total * total / state.size) / (state.size - self.ddof)
+
+
+class Stdev(Variance):
+    """The standard deviation: the square root of `Variance`, rounded once.
+
+    A float, or a Decimal if the entries are Decimals. Args and errors are those of `Variance`.
+    """
+
+    def finish(self, state: Moments) -> Any:
+        exact = self._exact(state)
+        return root(exact, _kind(state)) if isinstance(exact, Fraction) else exact
+
+
+def _kind(state: Moments) -> type:
+    return state.total.kind
+
+
+class Sum(Aggregator[Any, Total, Any]):
+    """Adds numbers exactly and rounds once, at the end.
+
+    Integers (bool counts as 0 and 1) give an int, floats (alone or with integers or Fractions) the float nearest to
+    the exact sum, Decimals a Decimal with all its digits, Fractions a Fraction; no entries give 0. A float sum
+    beyond the largest float is infinite; NaN gives NaN, and so do two infinities of different sign.
+
+    Raises:
+        UsageError: An entry is no such number, or Decimals are mixed with floats or Fractions.
+    """
+
+    def create(self) -> Total:
+        return Total()
+
+    def add(self, state: Total, entry: Any) -> Total:
+        state.add([entry])
+        return state
+
+    def add_many(self, state: Total, entries: Iterable[Any]) -> Total:
+        for batch in batches(entries):
+            state.add(batch)
+        return state
+
+    def merge(self, state: Total, other: Total) -> Total:
+        state.merge(other)
+        return state
+
+    def undo(self, state: Total, other: Total) -> Callable[[], Total]:
+        before = copy(state)
+        return lambda: before
+
+    def finish(self, state: Total) -> Any:
+        return state.result
+
+    def encode(self, state: Total) -> bytes:
+        return pack(state.plain)
+
+    def decode(self, data: bytes) -> Total:
+        return Total.of(unpack(data))

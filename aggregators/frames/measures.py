@@ -1,0 +1,171 @@
+"""What FrameGroupBy computes of each group: how many rows, or the sum, least or greatest value of a column."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from elastic.aggregators.frames.base import column, one_zero
+from elastic.core.errors import UsageError
+from elastic.core.frames import polars_module
+
+if TYPE_CHECKING:
+    import polars
+
+    from elastic.core.frames import Frame
+
+KINDS = ("count", "sum", "min", "max")
+
+#: Polars adds Decimals of a group in 128 bits and says nothing when they do not suffice. The sum of the magnitudes is
+#: kept as a float beside them; up to here, in units of the last place, nothing was lost.
+_MOST_UNITS = 1e38
+
+#: Ends the names of those columns.
+_MAGNITUDE = "\0magnitude"
+
+#: Of sums of integers, while they are added.
+_BITS = 128
+
+#: Ends the names of such columns where they have become bytes, in as few bits as do.
+_NARROW = "\0narrow"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A column of the result."""
+
+    name: str
+    kind: str
+    #: what is measured; nothing is needed to count
+    column: str = ""
+
+    @property
+    def magnitude(self) -> str:
+        """The name of the column that watches over a sum of Decimals."""
+        return self.name + _MAGNITUDE
+
+    def of_rows(self, frame: "Frame", aggregator: object) -> "list[polars.Expr]":
+        """Return what is computed of the rows of a group. Raises as `of_each` does."""
+        pl = polars_module()
+        if self.kind == "count":
+            return [pl.len().cast(pl.Int64).alias(self.name)]
+        return [getattr(each, self.kind)() for each in self.of_each(frame, aggregator)]
+
+    def of_each(self, frame: "Frame", aggregator: object) -> "list[polars.Expr]":
+        """Return what is computed of each row, so that it is the state of that row alone.
+
+        Raises:
+            UsageError: The column is missing, or its type cannot be measured so.
+        """
+        pl = polars_module()
+        if self.kind == "count":
+            return [pl.lit(1, dtype=pl.Int64).alias(self.name)]
+        kind, values = column(frame, self.column, aggregator).dtype, pl.col(self.column)
+        if self.kind == "sum":
+            return self._sum(kind, values, aggregator)
+        if kind.is_nested() or kind == pl.Object:
+            raise UsageError(f"{aggregator} cannot compare the values of {self.column!r}, which are {kind}")
+        if kind in (pl.Categorical, pl.Enum):
+            values = values.cast(pl.String)
+        if kind.is_float():
+            values = one_zero(self.column, kind)  # which of two zeros is greater is not said
+        return [values.alias(self.name)]
+
+    def of_states(self, frame: "Frame") -> "list[polars.Expr]":
+        """Return what is computed of the states of a group."""
+        pl = polars_module()
+        if self.kind in ("min", "max"):
+            return [getattr(pl.col(self.name), self.kind)()]
+        return [pl.col(name).sum() for name in (self.name, self.magnitude) if name in frame.columns]
+
+    def result(self, frame: "Frame", aggregator: object) -> "Frame":
+        """Return a grouped state with this column as the user sees it.
+
+        Raises:
+            UsageError: A sum of Decimals has too many digits.
+        """
+        pl = polars_module()
+        if self.kind != "sum":
+            return frame
+        if self.magnitude in frame.columns:
+            self._check_magnitude(frame, aggregator)
+            return frame.drop(self.magnitude)
+        is_wide = self._bits(frame) == _BITS
+        return frame if is_wide else frame.with_columns(pl.col(self.name).cast(pl.Int64))
+
+    def packed(self, frame: "Frame", aggregator: object) -> "Frame":
+        """Return a state with this column as it becomes bytes. Raises as `result` does."""
+        if self.magnitude in frame.columns:
+            self._check_magnitude(frame, aggregator)
+            return frame
+        if self.kind != "sum" or (bits := self._bits(frame)) == _BITS:
+            return frame
+        pl = polars_module()
+        narrow = pl.col(self.name).cast(getattr(pl, f"Int{bits}"))
+        return frame.with_columns(narrow).rename({self.name: self.name + _NARROW})
+
+    def unpacked(self, frame: "Frame") -> "Frame":
+        """Return the state of which `packed` made this one."""
+        pl, narrow = polars_module(), self.name + _NARROW
+        if frame.schema.get(narrow) not in (pl.Int16, pl.Int32, pl.Int64) or self.name in frame.columns:
+            return frame
+        return frame.rename({narrow: self.name}).with_columns(pl.col(self.name).cast(pl.Int128))
+
+    def fits(self, frame: "Frame") -> bool:
+        """Tell whether a state has the columns of this measure."""
+        pl, kind = polars_module(), frame.schema.get(self.name)
+        found: bool
+        if self.kind == "sum":
+            found = kind == pl.Int128 or (kind == pl.Decimal and frame.schema.get(self.magnitude) == pl.Float64)
+        else:
+            found = kind is not None and (self.kind != "count" or kind == pl.Int64)
+        return found
+
+    def _check_magnitude(self, frame: "Frame", aggregator: object) -> None:
+        most: Any = frame.get_column(self.magnitude).max()
+        if most is not None and most >= _MOST_UNITS:
+            raise UsageError(
+                f"{aggregator}: the Decimals of {self.column!r} add up to more than 38 digits in a group; "
+                "cast them to fewer decimal places in map_frames"
+            )
+
+    def _bits(self, frame: "Frame") -> int:
+        """Return into how many bits sums of integers fit."""
+        sums = frame.get_column(self.name)
+        least: Any = sums.min()
+        most: Any = sums.max()
+        return next(
+            bits for bits in (16, 32, 64, _BITS) if -(1 << bits - 1) <= (least or 0) <= (most or 0) < 1 << bits - 1
+        )
+
+    def _sum(self, kind: "polars.DataType", values: "polars.Expr", aggregator: object) -> "list[polars.Expr]":
+        pl = polars_module()
+        if kind == pl.Decimal:
+            units = values.cast(pl.Float64).abs() * 10.0 ** getattr(kind, "scale", 0)
+            exact = values.cast(pl.Decimal(38, getattr(kind, "scale", 0)))
+            return [exact.alias(self.name), units.alias(self.magnitude)]
+        if kind == pl.Null or kind == pl.Boolean or (kind.is_integer() and not str(kind).endswith("128")):
+            return [values.cast(pl.Int128).alias(self.name)]  # 64 bits would overflow without a word
+        if kind.is_float():
+            raise UsageError(
+                f"{aggregator} does not add floats, whose sum would depend on their order; cast {self.column!r} to "
+                "Decimal or integers in map_frames, or use FrameSum, or GroupBy(Sum()) on rows"
+            )
+        raise UsageError(f"{aggregator} cannot add {self.column!r}, which is {kind}; cast it to a number in map_frames")
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "count" else f"{self.kind} of {self.column}"
+
+
+def measure_of(name: str, given: Any) -> Measure:
+    """Return the measure that a user means by `"count"` or `("column", "sum")`.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if given == "count":
+        return Measure(name, "count")
+    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str) and given[1] in KINDS[1:]:
+        return Measure(name, given[1], given[0])
+    raise UsageError(
+        f"FrameGroupBy got {name}={given!r}; pass 'count', or the name of a column and one of {', '.join(KINDS[1:])}, "
+        f"such as {name}=('bytes', 'sum')"
+    )

@@ -1,0 +1,94 @@
+"""FrameSum: exact sums of whole columns."""
+
+from collections.abc import Callable
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+from elastic.aggregators.exact.exact_sum import Total
+from elastic.aggregators.frames.base import column
+from elastic.aggregators.states.validation import is_list, read_state
+from elastic.core.contracts.aggregator import Aggregator
+from elastic.core.encoding import pack
+from elastic.core.errors import UsageError
+from elastic.core.frames import frame_of, polars_module
+
+if TYPE_CHECKING:
+    from elastic.core.frames import Frame
+
+Totals = list[Total]
+
+
+class FrameSum(Aggregator[Any, Totals, dict[str, Any]]):
+    """Adds the numbers of columns exactly; the result is a dict from column to number.
+
+    As `Sum` does it: integers give an int of any size, floats the float nearest to the exact sum, Decimals a Decimal
+    with all its digits. Nulls are left out, true counts as 1. Integers are added by Polars; floats and Decimals pass
+    through Python, which takes some 0.1 s a million.
+
+    Args:
+        column: The name of a column.
+        columns: More of them.
+
+    Raises:
+        UsageError: Polars is not installed, a column is named twice, or is missing or holds no numbers.
+    """
+
+    def __init__(self, column: str, *columns: str) -> None:
+        polars_module()
+        self.columns = (column, *columns)
+        if len(set(self.columns)) <= len(columns) or not all(isinstance(name, str) for name in self.columns):
+            raise UsageError(f"FrameSum got {self.columns!r}; pass the names of one or several columns, each once")
+
+    def create(self) -> Totals:
+        return [Total() for _ in self.columns]
+
+    def add(self, state: Totals, entry: Any) -> Totals:
+        frame = frame_of(entry)
+        if not frame.height:
+            return state
+        for total, numbers in zip(state, [self._numbers(frame, name) for name in self.columns], strict=True):
+            total.add(numbers)
+        return state
+
+    def merge(self, state: Totals, other: Totals) -> Totals:
+        for mine, theirs in zip(state, other, strict=True):
+            mine.merge(theirs)
+        return state
+
+    def undo(self, state: Totals, other: Totals) -> Callable[[], Totals]:
+        before = list(map(copy, state))
+        return lambda: before
+
+    def finish(self, state: Totals) -> dict[str, Any]:
+        return {name: total.result for name, total in zip(self.columns, state, strict=True)}
+
+    def encode(self, state: Totals) -> bytes:
+        return pack([[*self.columns], [total.plain for total in state]])
+
+    def decode(self, data: bytes) -> Totals:
+        _, totals = read_state(data, self, self._fits)
+        return list(map(Total.of, totals))
+
+    def _fits(self, state: Any) -> bool:
+        return is_list(state, 2) and state[0] == [*self.columns] and is_list(state[1], len(self.columns))
+
+    def _numbers(self, frame: "Frame", name: str) -> list[Any]:
+        """Return numbers with the sum of a column: itself, or one integer."""
+        pl = polars_module()
+        numbers = column(frame, name, self)
+        kind = numbers.dtype
+        if kind == pl.Null:
+            return []
+        if (kind.is_integer() and kind not in _wide(pl)) or kind == pl.Boolean:
+            return [numbers.cast(pl.Int128).sum()]  # 64 bits would overflow without a word
+        if kind.is_numeric():
+            return numbers.drop_nulls().to_list()
+        raise UsageError(f"{self} cannot add the column {name!r} of type {kind}; cast it to a number in map_frames")
+
+    def __str__(self) -> str:
+        return f"FrameSum({', '.join(self.columns)})"
+
+
+def _wide(pl: Any) -> set[Any]:
+    """Return the types whose sums may not fit into 128 bits."""
+    return {getattr(pl, name) for name in ("Int128", "UInt128") if hasattr(pl, name)}

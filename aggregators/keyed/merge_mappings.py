@@ -1,0 +1,76 @@
+"""MergeMappings: many mappings become one."""
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from elastic.aggregators.exact.exact_add import (
+    fold,
+    from_plain,
+    plus,
+    settled,
+    to_plain,
+    way_back,
+    with_one_nan_key,
+)
+from elastic.core.callables import check_plain
+from elastic.core.contracts.keyed_aggregator import KeyedAggregator
+from elastic.core.encoding import pack, unpack
+from elastic.core.errors import UsageError
+
+
+class MergeMappings(KeyedAggregator[Mapping[Any, Any], dict[Any, Any], dict[Any, Any]]):
+    """Merges mappings into one dict; the values of a key are joined by a function.
+
+    With `operator.add` floats and Decimals are added exactly and rounded once, at the end; integers, strings, lists
+    and all else as `+` does.
+
+    Args:
+        function: Joins two values of a key; it must be associative, and return a new value rather than change one.
+        commutative: True says that `function(a, b)` equals `function(b, a)` (so it is for numbers, not for strings
+            and lists), and mappings are merged as they come, which is faster. Otherwise order is kept.
+
+    All NaN of a type are one key, inside tuples and frozensets too.
+
+    Raises:
+        UsageError: `function` cannot be called, or an entry is not a mapping.
+    """
+
+    def __init__(self, function: Callable[[Any, Any], Any] = operator.add, *, commutative: bool = False) -> None:
+        if not callable(function):
+            raise UsageError(f"MergeMappings got {function!r}; pass a function of two values, such as operator.add")
+        check_plain("MergeMappings", function)
+        self.function = function
+        self.ordered = not commutative
+
+    @property
+    def _join(self) -> Callable[[Any, Any], Any]:
+        return plus if self.function is operator.add else self.function
+
+    def create(self) -> dict[Any, Any]:
+        return {}
+
+    def add(self, state: dict[Any, Any], entry: Mapping[Any, Any]) -> dict[Any, Any]:
+        if not isinstance(entry, Mapping):
+            raise UsageError(f"MergeMappings got an entry of type {type(entry).__name__}; map entries to dicts first")
+        fold(state, entry.items(), self._join)
+        return state
+
+    def merge(self, state: dict[Any, Any], other: dict[Any, Any]) -> dict[Any, Any]:
+        fold(state, other.items(), self._join)
+        return state
+
+    def undo(self, state: dict[Any, Any], other: dict[Any, Any]) -> Callable[[], dict[Any, Any]]:
+        return way_back(state, other)
+
+    def join(self, one: Any, other: Any) -> Any:
+        return self._join(one, other)
+
+    def finish(self, state: dict[Any, Any]) -> dict[Any, Any]:
+        return settled(with_one_nan_key(state, self._join))
+
+    def encode(self, state: dict[Any, Any]) -> bytes:
+        return pack(to_plain(with_one_nan_key(state, self._join)))
+
+    def decode(self, data: bytes) -> dict[Any, Any]:
+        return from_plain(unpack(data), self)

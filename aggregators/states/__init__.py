@@ -1,0 +1,1 @@
+"""States of aggregators: their columns, validation and batches."""

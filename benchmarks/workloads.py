@@ -1,0 +1,15 @@
+"""All workloads, by their keys."""
+
+from benchmarks.generator_entries import BY_VALUE
+from benchmarks.growth import GROWTH
+from benchmarks.monte_carlo import MONTE_CARLO
+from benchmarks.small_file import SMALL_FILES
+from benchmarks.start import START
+from benchmarks.tiny_chunk import TINY_CHUNKS
+from benchmarks.wide_sum import WIDE_SUM
+from benchmarks.word_count import FEW_WORDS, FRAMES, MANY_WORDS, PARTS
+
+_WORDS = (MANY_WORDS, FEW_WORDS, PARTS, FRAMES, SMALL_FILES)
+_ALL = (*_WORDS, TINY_CHUNKS, MONTE_CARLO, WIDE_SUM, START, BY_VALUE, GROWTH)
+
+WORKLOADS = {workload.key: workload for workload in _ALL}

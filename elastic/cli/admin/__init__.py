@@ -1,0 +1,1 @@
+"""Commands for connections, variables, pools, the database and the configuration."""

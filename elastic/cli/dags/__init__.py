@@ -1,0 +1,1 @@
+"""Commands for DAGs and their tasks."""

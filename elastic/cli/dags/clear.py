@@ -1,0 +1,48 @@
+"""`elastic clear`: make task instances as if they had never run."""
+
+from typing import Annotated
+
+import typer
+
+from elastic.cli.dags.dag_options import DagId, EndDate, StartDate, Subdir, TaskRegex, site_and_dag
+from elastic.cli.printing.listing import Yes, confirm
+from elastic.cli.printing.output import say
+
+EXAMPLE = "For example: elastic clear example_2 -t runme_1 -s 2014-09-01 -e 2014-09-07 -d"
+
+
+def clear(
+    dag_id: DagId,
+    task_regex: TaskRegex = None,
+    start_date: StartDate = None,
+    end_date: EndDate = None,
+    subdir: Subdir = None,
+    upstream: Annotated[bool, typer.Option("-u", "--upstream", help="With -t: the tasks before them too.")] = False,
+    downstream: Annotated[bool, typer.Option("-d", "--downstream", help="With -t: the tasks after them too.")] = False,
+    only_failed: Annotated[bool, typer.Option("--only-failed", help="Only what failed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be cleared.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Clear task instances: as if they had never run. What they left in their logs and attempts stays."""
+    from elastic.db import transitions as transition
+    from elastic.scheduler.commands.clear import ClearWishes, to_clear
+
+    site, dag = site_and_dag(dag_id, subdir)
+    wishes = ClearWishes(
+        start=dag.instant(start_date) if start_date is not None else None,
+        end=dag.instant(end_date) if end_date is not None else None,
+        task_regex=task_regex,
+        upstream=upstream,
+        downstream=downstream,
+        only_failed=only_failed,
+    )
+    found = to_clear(site.database, dag, wishes)
+    if dry_run:
+        for one in found:
+            say(f"{one.key} ({one.state})")
+        say(f"{len(found)} task instances would be cleared")
+        return
+    if found:
+        confirm(f"Clear {len(found)} task instances of DAG {dag_id!r}?", yes=yes)
+    cleared = transition.clear(site.database, [one.key for one in found])
+    say(f"{len(cleared)} task instances have been cleared")

@@ -1,0 +1,47 @@
+"""`elastic recover`, `run-one`, `run-from`: a timeperiod of a DAG again, or what is left of it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from elastic.cli.dags.dag_options import DagId, Subdir, TaskId, Timeperiod, site_and_dag
+from elastic.cli.printing.output import say
+
+if TYPE_CHECKING:
+    from elastic.db.records import RunMode
+
+RECOVER_EXAMPLE = "For example: elastic recover daily_etls 20160222"
+RUN_ONE_EXAMPLE = "For example: elastic run-one daily_etls 20160222 event_load"
+RUN_FROM_EXAMPLE = "For example: elastic run-from daily_etls 20160222 event_load"
+
+
+def recover(dag_id: DagId, timeperiod: Timeperiod, subdir: Subdir = None) -> None:
+    """Go on with a run from its last successes: what failed, and what comes after it, runs again."""
+    from elastic.db.records import RunMode
+
+    _run(dag_id, timeperiod, subdir, RunMode.RECOVERY)
+
+
+def run_one(dag_id: DagId, timeperiod: Timeperiod, task_id: TaskId, subdir: Subdir = None) -> None:
+    """Run one task of a run again. Refused if those before it are not done."""
+    from elastic.db.records import RunMode
+
+    _run(dag_id, timeperiod, subdir, RunMode.RUN_ONE, task_id)
+
+
+def run_from(dag_id: DagId, timeperiod: Timeperiod, task_id: TaskId, subdir: Subdir = None) -> None:
+    """Run a task and all that come after it again. Refused if those before it are not done."""
+    from elastic.db.records import RunMode
+
+    _run(dag_id, timeperiod, subdir, RunMode.RUN_FROM, task_id)
+
+
+def _run(dag_id: str, timeperiod: str, subdir: Path | None, mode: "RunMode", task_id: str | None = None) -> None:
+    from elastic.scheduler.commands.recover import run_timeperiod
+
+    site, dag = site_and_dag(dag_id, subdir)
+    summary = run_timeperiod(site, dag, timeperiod, say, mode=mode, task_id=task_id)
+    say(str(summary))
+    if not summary.succeeded:
+        raise typer.Exit(1)

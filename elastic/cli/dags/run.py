@@ -1,0 +1,131 @@
+"""`elastic run`: run one task for one date."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from elastic.cli.dags.dag_options import DagId, Date, MapIndex, Subdir, TaskId, date_of, site_and_dag
+from elastic.cli.printing.output import say
+from elastic.core.errors import UsageError
+
+EXAMPLE = "For example: elastic run example_2 runme_1 2014-09-01"
+
+
+def run(
+    dag_id: DagId,
+    task_id: TaskId,
+    date: Date,
+    subdir: Subdir = None,
+    mark_success: Annotated[
+        bool, typer.Option("-m", "--mark-success", "--mark_success", help="Do not run it, only say that it succeeded.")
+    ] = False,
+    force: Annotated[bool, typer.Option("-f", "--force", help="Run it again though it is done.")] = False,
+    ignore_dependencies: Annotated[
+        bool,
+        typer.Option(
+            "-i",
+            "--ignore-dependencies",
+            "--ignore_dependencies",
+            help="Wait neither for the tasks before it nor for the date before.",
+        ),
+    ] = False,
+    pickle: Annotated[
+        str | None, typer.Option("-p", "--pickle", help="Refused, because a pickle may run anything; use --bundle.")
+    ] = None,
+    bundle: Annotated[
+        str | None,
+        typer.Option("--bundle", help="Run it from signed source, by the digest of `elastic bundle create`."),
+    ] = None,
+    map_index: MapIndex = -1,
+    attempt: Annotated[str | None, typer.Option("--attempt", hidden=True)] = None,
+    root: Annotated[Path | None, typer.Option("--root", hidden=True)] = None,
+) -> None:
+    """Run one task for one date, unless it previously succeeded or something stands against it.
+
+    The exit code is 0 if it is done, else 1.
+    """
+    if pickle is not None:
+        raise UsageError(
+            f"DAGs are not run from pickles ({pickle!r}): whoever can write to the database could run code with one; "
+            "pack signed source with `elastic bundle create` and run it with --bundle DIGEST."
+        )
+    if bundle is not None:
+        raise typer.Exit(_run_bundle(bundle, subdir))
+    if attempt is not None:
+        raise typer.Exit(_run_attempt((dag_id, task_id, date), (subdir, root), map_index, attempt))
+    from elastic.db import queries as reading
+    from elastic.scheduler.commands.run_task import TaskWishes, run_single
+
+    site, dag = site_and_dag(dag_id, subdir, root)
+    wishes = TaskWishes(
+        ignore_dependencies=ignore_dependencies,
+        force=force,
+        mark_success=mark_success,
+        map_index=map_index,
+        # Whoever names a run by its id wants just that one.
+        ignore_interval=reading.run_of_id(site.database, dag_id, date) is not None,
+    )
+    result = run_single(site, dag, task_id, date_of(site, dag, date), wishes, say)
+    is_done = result.state is not None and result.state.is_success
+    if result.reason:
+        said = "was not run" if not is_done else "is done"
+        say(f"{dag.get_task(task_id)} for {date} {said}: {result.reason}", err=not is_done)
+    elif mark_success:
+        say(f"{dag.get_task(task_id)} for {date} is marked as success")
+    elif not is_done:
+        say(f"error: {dag.get_task(task_id)} for {date} is {result.state}: {result.error}", err=True)
+    raise typer.Exit(0 if is_done else 1)
+
+
+def _run_attempt(
+    named: tuple[str, str, str], place: tuple[Path | None, Path | None], map_index: int, attempt: str
+) -> int:
+    """Make an attempt that a scheduler queued; the exit code says whether it succeeded, or was not ours to make."""
+    from elastic.dag.ids import TaskKey
+    from elastic.db import queries as reading
+    from elastic.scheduler.commands.run_task import run_queued
+
+    dag_id, task_id, date = named
+    site, dag = site_and_dag(dag_id, *place)
+    run = reading.run_at(site.database, dag_id, dag.instant(date))
+    if run is None:
+        raise UsageError(f"DAG {dag_id!r} has no run for {date}, so attempt {attempt} cannot be made.")
+    state = run_queued(site, dag.get_task(task_id), TaskKey(dag_id, run.run_id, task_id, map_index), attempt)
+    if state is None:
+        say(f"attempt {attempt} does not count any more, or another process makes it; nothing was run", err=True)
+        return 1
+    return 0 if state.is_success else 1
+
+
+def _run_bundle(digest: str, subdir: Path | None) -> int:
+    """Run this command again, in a process of its own that has the files of a bundle."""
+    import subprocess
+    import sys
+
+    from elastic.config.settings import read_settings
+    from elastic.scheduler.catalog.signed_bundle import read_keys, unpacked
+    from elastic.scheduler.deployment import Site
+
+    if subdir is not None:
+        raise UsageError("-sd and --bundle name two places of the DAG; give one of them.")
+    settings = read_settings()
+    keys = read_keys(Path(settings.text("bundle.signing_key_path")).expanduser())
+    words = _without_bundle(sys.argv[1:])
+    with unpacked(Site.of(settings).database, digest, keys) as (folder, file):
+        place = ["-sd", str(file), "--root", str(folder)]
+        done = subprocess.run([sys.executable, "-m", "elastic", *words, *place], check=False)  # noqa: S603
+    return done.returncode if done.returncode >= 0 else 1
+
+
+def _without_bundle(words: list[str]) -> list[str]:
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        if skip:
+            skip = False
+        elif word == "--bundle":
+            skip = True
+        elif not word.startswith("--bundle="):
+            kept.append(word)
+    return kept

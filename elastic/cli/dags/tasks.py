@@ -1,0 +1,160 @@
+"""`elastic tasks`: the tasks of a DAG, and what is known of their instances."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from elastic.cli.dags.dag_options import DagId, Date, MapIndex, Subdir, TaskId, date_of, site_and_dag
+from elastic.cli.printing.listing import ListFormat, ListOutput, print_list
+from elastic.cli.printing.output import say
+from elastic.core.errors import ElasticError
+from elastic.core.text import message
+
+if TYPE_CHECKING:
+    from elastic.dag.operator import BaseOperator
+    from elastic.db.records import Run
+    from elastic.scheduler.deployment import Site
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show tasks, try them, and tell why one waits.")
+
+_COLUMNS = ("task_id", "operator", "upstream", "trigger_rule", "retries", "pool")
+_WHY_COLUMNS = ("condition", "met", "reason")
+_WHY_OF_COPIES = ("condition", "copies", "met", "reason")
+
+
+@app.callback()
+def task_commands() -> None:
+    """Show tasks, try them, and tell why one waits."""
+
+
+@app.command("list", epilog="For example: elastic tasks list example_2 --tree")
+def list_tasks(
+    dag_id: DagId,
+    subdir: Subdir = None,
+    tree: Annotated[bool, typer.Option("--tree", help="As a tree: below each task those before it.")] = False,
+    output: ListOutput = ListFormat.TABLE,
+) -> None:
+    """List the tasks of a DAG in an order in which they may run."""
+    _, dag = site_and_dag(dag_id, subdir)
+    if tree:
+        say(dag.tree())
+        return
+    rows: list[dict[str, Any]] = [
+        {
+            "task_id": task.task_id,
+            "operator": task.operator_type,
+            "upstream": list(task.upstream),
+            "trigger_rule": str(task.trigger_rule),
+            "retries": task.retries,
+            "pool": task.pool,
+        }
+        for task in dag.topological()
+    ]
+    print_list(_COLUMNS, rows, output, empty=f"DAG {dag_id!r} has no tasks", numbers=("retries",))
+
+
+@app.command("test", epilog="For example: elastic tasks test example_2 runme_1 2014-09-01")
+def test(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None) -> None:
+    """Run one task once in this process, whatever stands before it, and keep nothing."""
+    from elastic.scheduler.commands.test_dag import try_task
+
+    _, dag = site_and_dag(dag_id, subdir)
+    summary = try_task(dag, task_id, dag.instant(date), lambda line: None)
+    sys.stdout.flush()
+    if not summary.succeeded:
+        raise typer.Exit(1)
+
+
+@app.command("state", epilog="For example: elastic tasks state example_2 runme_1 2014-09-01")
+def state(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map_index: MapIndex = -1) -> None:
+    """Print the state of a task instance; `none` if nothing was decided about it.
+
+    A mapped task has the state of the copy that needs the most attention, unless --map-index names one.
+    """
+    from elastic.scheduler.commands.mapped_tasks import states_at, told
+    from elastic.scheduler.commands.run_task import run_seen
+
+    site, dag = site_and_dag(dag_id, subdir)
+    run = run_seen(site, dag.get_task(task_id), date_of(site, dag, date))
+    say(told(states_at(site.database, run, task_id, map_index)))
+
+
+@app.command("render", epilog="For example: elastic tasks render example_2 runme_1 2014-09-01")
+def render(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map_index: MapIndex = -1) -> None:
+    """Print the template fields of a task as an attempt would see them. Nothing is run."""
+    from elastic.scheduler.commands.inspect import rendered
+
+    site, dag = site_and_dag(dag_id, subdir)
+    fields = rendered(site, dag.get_task(task_id), date_of(site, dag, date), map_index)
+    for name, text in fields.items():
+        say(f"# {name}\n{text}")
+
+
+@app.command("why", epilog="For example: elastic tasks why example_2 runme_1 2014-09-01")
+def why(
+    dag_id: DagId,
+    task_id: TaskId,
+    date: Date,
+    subdir: Subdir = None,
+    map_index: MapIndex = -1,
+    output: ListOutput = ListFormat.TABLE,
+) -> None:
+    """Tell why a task instance does not run, or that it could: what each condition says."""
+    from elastic.scheduler.commands.mapped_tasks import spans
+    from elastic.scheduler.commands.run_task import TaskWishes, run_seen, verdicts_of, verdicts_of_copies
+
+    site, dag = site_and_dag(dag_id, subdir)
+    task = dag.get_task(task_id)
+    run, wishes = run_seen(site, task, date_of(site, dag, date)), TaskWishes(map_index=map_index)
+    of_all = task.is_mapped and map_index < 0
+    found = (
+        verdicts_of_copies(site, task, run, wishes)
+        if of_all
+        else {one: [map_index] for one in verdicts_of(site, task, run, wishes)}
+    )
+    rows = [
+        {"condition": one.condition, "copies": spans(at), "met": "yes" if one.met else "no", "reason": one.reason}
+        for one, at in found.items()
+    ]
+    print_list(_WHY_COLUMNS if not of_all else _WHY_OF_COPIES, rows, output)
+
+
+@app.command("log", epilog="For example: elastic tasks log example_2 runme_1 2014-09-01")
+def log(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map_index: MapIndex = -1) -> None:
+    """Print the log of a task instance: its file, or what the database kept of it.
+
+    A mapped task has one log for each copy; all are printed unless --map-index names one.
+    """
+    from elastic.scheduler.commands.mapped_tasks import indexes_at
+    from elastic.scheduler.commands.run_task import run_seen
+
+    site, dag = site_and_dag(dag_id, subdir)
+    task = dag.get_task(task_id)
+    run = run_seen(site, task, date_of(site, dag, date))
+    indexes = indexes_at(site.database, task, run, map_index)
+    for index in indexes:
+        if len(indexes) > 1:
+            say(f"==> {task_id}[{index}] <==")
+        try:
+            say(_log_text(site, task, run, index), nl=False)
+        except ElasticError as error:
+            if len(indexes) == 1:
+                raise
+            say(str(error))
+
+
+def _log_text(site: "Site", task: "BaseOperator", run: "Run", map_index: int) -> str:
+    from elastic.dag.execution.task_instance import TaskInstance
+    from elastic.db import queries as reading
+    from elastic.scheduler.attempts.attempt_log import log_path
+    from elastic.scheduler.attempts.attempt_request import facts_of
+
+    path = log_path(site, TaskInstance(task, facts=facts_of(run, task.task_id, map_index)))
+    if path.is_file():
+        return path.read_text(encoding="utf-8", errors="replace")
+    kept = reading.log_lines(site.database, run.dag_id, run.run_id, task_id=task.task_id)
+    lines = [line for line in kept if line.map_index == map_index]
+    if not lines:
+        raise ElasticError(f"Log file is missing: {path}, and the database has no lines of it either.")
+    return "".join(message(f"{line.logger} {line.level} {line.message}") + "\n" for line in lines)

@@ -1,0 +1,107 @@
+"""`elastic chaos`: run a flow while spirits strike, and see whether its answer stays the same."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from elastic.cli.flows.flow_of_run import Cluster, Workers
+from elastic.cli.printing.output import Format, Output, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from elastic.chaos.rounds import Round
+
+EXAMPLE = "For example: elastic chaos word_count.py:words --rounds 3 --spirits drop,corrupt,kill-worker"
+
+_NUMBERS = ("retries", "duplicates", "refused", "seconds")
+
+Spirits = Annotated[
+    str | None,
+    typer.Option(
+        help="Which: raise, hang, kill-worker, kill-sender, kill-receiver, kill-node, kill-master, drop, duplicate, "
+        "slow, corrupt; or `all` that can strike on the cluster. Those that end no process if left out."
+    ),
+]
+
+
+def chaos(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="module:attr or file.py:attr of a Flow or Step.")],
+    rounds: Annotated[int, typer.Option(min=1, help="How often the flow is run with spirits.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first round; the others have those that follow.")] = 0,
+    spirits: Spirits = None,
+    rate: Annotated[float, typer.Option(min=0, max=1, help="How likely a spirit strikes at each occasion.")] = 0.1,
+    cluster: Cluster = None,
+    workers: Workers = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Run a flow undisturbed, then in rounds while spirits strike; exit code 1 if any answer differs.
+
+    A flow whose own functions do not always return the same differs without spirits as well.
+    """
+    import os
+
+    from elastic.chaos.rounds import Trial
+    from elastic.core.policies.chaos import CARRIED, Chaos, spirits_of
+    from elastic.engine.cluster import cluster_of, spirits_on
+    from elastic.engine.options import GivenOptions
+    from elastic.flow.loader import step_at
+
+    # Ray tells at length, on the standard output, of every process that ends.
+    os.environ.setdefault("RAY_LOG_TO_DRIVER", "0")
+    options = GivenOptions(cluster=cluster)
+    if workers is not None:
+        options["workers"] = workers
+    if spirits == "all":
+        chosen = spirits_on(cluster_of(cluster or step_at(target).options.cluster, os.environ))
+    else:
+        chosen = CARRIED if spirits is None else spirits_of(spirits)
+    trial = Trial(
+        step=partial(step_at, target),
+        chaos=Chaos(spirits=chosen, seed=seed, rate=rate),
+        target=target,
+        options=options,
+    )
+    _tell("a run that nobody disturbs")
+    clean = trial.clean()
+    played = []
+    for played_round in trial.rounds(clean, rounds):
+        played.append(played_round)
+        _tell(f"round {len(played)} of {rounds}: {played_round.verdict}")
+    _print(played, clean.value, output)
+    if any(played_round.difference for played_round in played):
+        raise typer.Exit(1)
+
+
+def _tell(text: str) -> None:
+    if sys.stderr.isatty():
+        say(text, err=True)
+
+
+def _print(rounds: "Sequence[Round]", digest: str, output: Format) -> None:
+    different = sum(bool(played.difference) for played in rounds)
+    if output is Format.JSON:
+        told = [{**asdict(played), "verdict": played.verdict} for played in rounds]
+        print_json({"digest": digest, "different": different, "rounds": told})
+        return
+    columns = ["seed", "spirits that struck", "retries", "duplicates", "refused", "seconds", "verdict"]
+    print_table(columns, map(_row, rounds), numbers=_NUMBERS, ids=["seed"])
+    say(_sentence(rounds, different))
+
+
+def _row(played: "Round") -> Sequence[Any]:
+    struck = ", ".join(f"{spirit} {count}" for spirit, count in played.strikes.items())
+    facts = (played.retries, played.duplicates_dropped, played.receipts_refused)
+    return (played.seed, struck or "none", *facts, f"{played.seconds:.1f}", played.verdict)
+
+
+def _sentence(rounds: "Sequence[Round]", different: int) -> str:
+    if different:
+        return f"{different} of {len(rounds)} answers are DIFFERENT; `elastic chaos` with the same seed tries it again."
+    struck, idle = sum(played.struck for played in rounds), sum(not played.struck for played in rounds)
+    if not struck:
+        return "nothing struck, so this proves nothing; take a higher --rate, more --rounds or a longer flow."
+    besides = f"; in {idle} of them nothing struck, which proves nothing" if idle else ""
+    return f"{len(rounds)} rounds, {struck:,} strikes, every answer the same{besides}."

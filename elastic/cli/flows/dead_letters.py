@@ -1,0 +1,133 @@
+"""`elastic dead-letters`: entries that could not be processed."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from elastic.cli.flows.flow_of_run import Cluster, RunName, StepNumber, Target, Workers, options_of, step_of_run
+from elastic.cli.printing.output import Format, Output, print_facts, print_json, print_table, say
+from elastic.cli.printing.run_result import jsonable, print_result
+
+if TYPE_CHECKING:
+    from elastic.core.model.failure import DeadLetter
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show and redrive entries that failed.")
+
+#: Characters of a message, and of an entry, that are shown in a table.
+_SHOWN = 80
+
+
+@app.callback()
+def letters() -> None:
+    """Show and redrive entries that could not be processed."""
+
+
+@app.command("list", epilog="For example: elastic dead-letters list last -o json")
+def list_letters(run: RunName = "last", step: StepNumber = 0, output: Output = Format.TABLE) -> None:
+    """List the entries of a run that failed and were not redriven."""
+    facts = [_facts(letter) for letter in _letters(run, step)]
+    if output is Format.JSON:
+        print_json(facts)
+    elif facts:
+        shown = ["chunk", "index", "place", "error", "attempts"]
+        rows = [[_short(fact[column]) for column in shown] for fact in facts]
+        print_table(shown, rows, numbers=["attempts"], ids=["chunk", "index"])
+    else:
+        say("no dead letters")
+
+
+@app.command("show", epilog="For example: elastic dead-letters show last --chunk 3 --index 17")
+def show(
+    run: RunName = "last",
+    step: StepNumber = 0,
+    chunk: Annotated[int | None, typer.Option(min=0, help="Only those of this chunk.")] = None,
+    index: Annotated[int | None, typer.Option(min=0, help="Only the one with this index in its chunk.")] = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Show entries that failed with all that is known: entry, place, traceback, node, receipt."""
+    from elastic.core.errors import UsageError
+
+    wanted = [
+        letter
+        for letter in _letters(run, step)
+        if chunk in (None, letter.failure.chunk_id) and index in (None, letter.failure.index)
+    ]
+    if not wanted and (chunk, index) != (None, None):
+        raise UsageError(f"run {run} has no such dead letter; `elastic dead-letters list {run}` shows what there is.")
+    facts = [{**_facts(letter), "entry": jsonable(_entry(letter)), **_origin(letter)} for letter in wanted]
+    if output is Format.JSON:
+        print_json(facts)
+        return
+    for fact in facts:
+        traceback = fact.pop("traceback")
+        print_facts(fact)
+        say(f"{traceback}\n")
+
+
+@app.command("redrive", epilog="For example: elastic dead-letters redrive last repaired.py:flow")
+def redrive(
+    run: RunName = "last",
+    target: Target = None,
+    step: StepNumber = 0,
+    cluster: Cluster = None,
+    workers: Workers = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Run the entries that failed through the repaired flow, join them to the stored result, and print it.
+
+    What fails again stays a dead letter.
+    """
+    from elastic.recovery.redrive import redrive as redrive_run
+    from elastic.run_history import Archive
+
+    archive = Archive.of_environment()
+    run_id = archive.find(run)
+    found = step_of_run(run_id, archive.record(run_id, step), target)
+    given = found.with_options(home=archive.folder)
+    before = len(archive.letters(run_id, step))
+    result = redrive_run(run_id, given, step_number=step, **options_of(cluster, workers))
+    left = len(archive.letters(run_id, step))
+    print_result(result, output, dead_letters=left)
+    if output is Format.TABLE:
+        say(f"dead letters: {before:,} tried again, {left:,} left")
+
+
+def _letters(run: str, step: int) -> "list[DeadLetter]":
+    from elastic.run_history import Archive
+
+    archive = Archive.of_environment()
+    return archive.letters(archive.find(run), step)
+
+
+def _facts(letter: "DeadLetter") -> dict[str, Any]:
+    failure = letter.failure
+    error = f"{failure.error_type}: {failure.message}" if failure.message else failure.error_type
+    return {
+        "chunk": failure.chunk_id,
+        "index": failure.index,
+        "place": failure.place,
+        "function": failure.function,
+        "error": error,
+        "entries": letter.entries,
+        "attempts": letter.attempts,
+    }
+
+
+def _origin(letter: "DeadLetter") -> dict[str, Any]:
+    failure = letter.failure
+    return {
+        "node": failure.node_id,
+        "worker": failure.worker_id,
+        "receipt": letter.receipt,
+        "traceback": failure.traceback,
+    }
+
+
+def _entry(letter: "DeadLetter") -> Any:
+    from elastic.core.encoding import unpack
+
+    return unpack(letter.entry)
+
+
+def _short(value: Any) -> Any:
+    return value[: _SHOWN - 3] + "..." if isinstance(value, str) and len(value) > _SHOWN else value

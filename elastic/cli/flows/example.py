@@ -1,0 +1,125 @@
+"""`elastic example`: things to try, without any input of your own."""
+
+import sysconfig
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from elastic.cli.printing.output import Format, Output, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from elastic.core.frames import Frame
+
+
+class Engine(StrEnum):
+    """What counts words."""
+
+    PLAIN = "plain"
+    FRAMES = "frames"
+
+
+class _Counted(NamedTuple):
+    """What is printed of counted words."""
+
+    total: int
+    distinct: int
+    top: list[tuple[str, int]]
+
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Things to try.")
+
+
+@app.callback()
+def examples() -> None:
+    """Things to try, without any input of your own."""
+
+
+@app.command("word-count", epilog="For example: elastic example word-count 'books/*.txt' --top 20 -o json")
+def word_count(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PATH", help="Files, folders or globs; without any, Python's own sources."),
+    ] = None,
+    separator: Annotated[
+        str | None, typer.Option(help="What stands between words, as in str.split; any white space if left out.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=0, help="How many of the most common words to print.")] = 10,
+    cluster: Annotated[
+        str | None, typer.Option(help="inline, local, auto or host:port; RAY_ADDRESS or local if left out.")
+    ] = None,
+    errors: Annotated[
+        str, typer.Option(help="strict or replace: what to do about bytes that are not UTF-8.")
+    ] = "strict",
+    engine: Annotated[
+        Engine, typer.Option(help="plain: Python's own strings; frames: columns of Polars, which must be installed.")
+    ] = Engine.PLAIN,
+    output: Output = Format.TABLE,
+) -> None:
+    """Count words, and account for every line."""
+    # Imported here so that `elastic --help` answers at once.
+    from elastic.aggregators import Count, FrameCount
+    from elastic.core.errors import UsageError
+    from elastic.flow.readers import read_text
+    from elastic.interceptors.console_progress import ConsoleProgress
+
+    if separator == "":
+        raise UsageError("--separator is empty; leave it out to split at any white space.")
+    if separator is not None and engine is Engine.FRAMES:
+        raise UsageError("--separator and --engine frames do not go together; leave out one of them.")
+    lines = read_text(paths or python_texts(), errors=errors)
+    words = (
+        lines.flat_map(partial(_split, separator)).aggregate(Count())
+        if engine is Engine.PLAIN
+        else lines.words().aggregate(FrameCount())
+    )
+    options: dict[str, Any] = {} if cluster is None else {"cluster": cluster}
+    result = words.run(name="word-count", interceptor=ConsoleProgress(), **options)
+    counted = _of_counter(result.value, top) if engine is Engine.PLAIN else _of_frame(result.value, top)
+    if output is Format.JSON:
+        print_json(
+            {
+                "status": result.state,
+                "entries": result.entries,
+                "chunks": result.chunks,
+                "words_total": counted.total,
+                "words_distinct": counted.distinct,
+                "top": counted.top,
+                "receipts": result.receipts,
+                "seconds": round(result.seconds, 3),
+                "run_id": result.run_id,
+            }
+        )
+        return
+    if top:
+        print_table(["word", "count"], counted.top, numbers=["count"])
+    say(f"{counted.total:,} words, {counted.distinct:,} of them distinct")
+    say(str(result))
+
+
+def python_texts() -> list[str]:
+    """Return texts that every Python installation carries: the topics of its help, and its library's sources."""
+    library = Path(sysconfig.get_paths()["stdlib"])
+    return [str(library / "pydoc_data" / "*.py"), str(library / "*.py")]
+
+
+def _of_counter(counts: "Counter[str]", top: int) -> _Counted:
+    # Words that are equally common by themselves: in which order results arrived must not show.
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:top]
+    return _Counted(counts.total(), len(counts), ranked)
+
+
+def _of_frame(counts: "Frame", top: int) -> _Counted:
+    if not counts.height:
+        return _Counted(0, 0, [])
+    ranked = counts.top_k(top, by=["count", "word"], reverse=[False, True]) if top else counts.clear()
+    ranked = ranked.sort("count", "word", descending=[True, False])
+    return _Counted(int(counts.get_column("count").sum()), counts.height, ranked.rows())
+
+
+def _split(separator: str | None, line: str) -> list[str]:
+    return line.split(separator)

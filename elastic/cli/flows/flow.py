@@ -1,0 +1,38 @@
+"""`elastic flow`: run a flow that somebody wrote."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from elastic.cli.flows.flow_of_run import Cluster, Workers, options_of
+from elastic.cli.printing.output import Format, Output
+from elastic.cli.printing.run_result import print_result
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run flows.")
+
+
+@app.callback()
+def flows() -> None:
+    """Run flows that are defined in Python."""
+
+
+@app.command("run", epilog="For example: elastic flow run word_count.py:words --cluster local")
+def run(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="module:attr or file.py:attr of a Flow or Step.")],
+    cluster: Cluster = None,
+    workers: Workers = None,
+    shards: Annotated[int | None, typer.Option(min=1, help="Divide the result by key in so many parts.")] = None,
+    write_to: Annotated[
+        Path | None,
+        typer.Option(help="With --shards: the folder that each part is written to, *.jsonl, *.parquet or *.arrow."),
+    ] = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Run a flow and print its result."""
+    from elastic.engine.run import run as run_step
+    from elastic.flow.loader import step_at
+
+    notes = {"target": target, "folder": str(Path.cwd())}
+    step = step_at(target).with_options(**options_of(cluster, workers, shards=shards, write_to=write_to))
+    print_result(run_step(step, notes=notes), output)

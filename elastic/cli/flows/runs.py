@@ -1,0 +1,111 @@
+"""`elastic runs`: what was run, and what is kept of it."""
+
+import datetime as dt
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from elastic.cli.flows.flow_of_run import RunName, StepNumber, Target, step_of_run
+from elastic.cli.printing.output import Format, Output, print_facts, print_json, print_table, say
+from elastic.cli.printing.run_result import print_result
+
+if TYPE_CHECKING:
+    from elastic.core.contracts.store import StepRecord
+    from elastic.run_history import Archive
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show runs.")
+
+
+#: Facts that a table leaves out.
+_FOR_PROGRAMS = ("run_id", "code", "resumed")
+
+
+@app.callback()
+def runs() -> None:
+    """Show what was run, and what is kept of it."""
+
+
+@app.command("list", epilog="For example: elastic runs list -o json")
+def list_runs(
+    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
+    output: Output = Format.TABLE,
+) -> None:
+    """List runs, the newest first."""
+    from elastic.run_history import Archive
+
+    archive = Archive.of_environment()
+    rows = [row for run_id in archive.runs()[:limit] for row in _rows(archive, run_id)]
+    if output is Format.JSON:
+        print_json(rows)
+    elif rows:
+        shown = ["run_id", "step", "name", "state", "seconds", "chunks", "entries"]
+        print_table(shown, [[row.get(column) for column in shown] for row in rows], numbers=shown[4:])
+    else:
+        say(f"no runs in {archive.folder}; try: elastic example word-count")
+
+
+@app.command("show", epilog="For example: elastic runs show last")
+def show(run: RunName = "last", output: Output = Format.TABLE) -> None:
+    """Show all that is kept of a run."""
+    from elastic.run_history import Archive
+
+    archive = Archive.of_environment()
+    run_id = archive.find(run)
+    steps = [
+        {
+            **_facts(run_id, record),
+            **record.manifest,
+            "counters": record.counters,
+            "resumed": [_masters(manifest) for manifest in record.resumed],
+        }
+        for record in archive.steps(run_id)
+    ]
+    if output is Format.JSON:
+        print_json({"run_id": run_id, "folder": str(archive.run_folder(run_id)), "steps": steps})
+        return
+    print_facts({"run_id": run_id, "folder": archive.run_folder(run_id)})
+    for facts in steps:
+        say()
+        shown = {name: value for name, value in facts.items() if name not in _FOR_PROGRAMS}
+        print_facts(shown, amounts=("chunks", "entries", "counters"))
+
+
+@app.command("value", epilog="For example: elastic runs value last -o json")
+def value(run: RunName = "last", target: Target = None, step: StepNumber = 0, output: Output = Format.TABLE) -> None:
+    """Print the result of a run as it is kept, or what there is of it so far; nothing is run."""
+    from elastic.recovery.redrive import result_of
+    from elastic.run_history import Archive
+
+    archive = Archive.of_environment()
+    run_id = archive.find(run)
+    found = step_of_run(run_id, archive.record(run_id, step), target)
+    print_result(result_of(run_id, found, step_number=step, home=str(archive.folder)), output)
+
+
+def _rows(archive: "Archive", run_id: str) -> list[dict[str, Any]]:
+    from elastic.core.errors import StoreError
+
+    try:
+        return [_facts(run_id, record) for record in archive.steps(run_id)]
+    except StoreError as error:
+        # One run that cannot be read must not hide the others.
+        return [{"run_id": run_id, "state": "unreadable", "error": str(error)}]
+
+
+def _masters(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return what differs from master to master."""
+    return {name: manifest.get(name) for name in ("cluster", "node", "code", "python", "redriven") if name in manifest}
+
+
+def _facts(run_id: str, record: "StepRecord") -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "step": record.step,
+        "name": record.name,
+        "state": record.state,
+        "started_at": dt.datetime.fromtimestamp(record.started_at, dt.UTC).isoformat(timespec="seconds"),
+        "seconds": None if record.seconds is None else round(record.seconds, 3),
+        "chunks": record.counters.get("aggregated", 0),
+        "entries": record.counters.get("entries", 0),
+        "error": record.error,
+    }

@@ -1,0 +1,1 @@
+"""Tables, lists and results as the command line prints them."""

@@ -1,0 +1,1 @@
+"""Contracts that users and other packages implement."""

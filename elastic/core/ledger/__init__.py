@@ -1,0 +1,1 @@
+"""The ledger: a pure state machine from events to instructions."""

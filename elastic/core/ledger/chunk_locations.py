@@ -1,0 +1,165 @@
+"""Whereabouts: where chunks were last that are not in the result, and what was lost with workers and nodes."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, replace
+from itertools import groupby
+from typing import Any
+
+from elastic.core.ledger.in_flight import Sent
+from elastic.core.model.chunk import UNCOUNTED, Batch
+from elastic.core.model.chunk_id_set import Spans
+from elastic.core.receipts.stage import Stage
+
+#: Losses that a step names; the counters have the number of all.
+MAX_LOSSES = 1000
+
+#: Batches that were lost and are remembered until their chunks are in the result.
+_MAX_LEFT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Consecutive chunks that are not in the result, and where they were last."""
+
+    first: int
+    stop: int
+    node_id: str
+    #: the worker that holds, or held, their result; None where no word of one came
+    worker_id: str | None
+    #: the last stage that the master has word of: `sent` or `processed`
+    stage: str
+    #: how often they were sent
+    attempt: int
+    #: runs of chunks with equal numbers of entries: `(chunks, entries)`; UNCOUNTED before a worker has counted them
+    counts: tuple[tuple[int, int], ...]
+    #: why they are not there any longer; empty while they are
+    lost: str = ""
+
+    def entries_of(self, first: int, stop: int) -> int | None:
+        """Return the entries of chunks `[first, stop)` of these; None before a worker has counted them."""
+        total, at = 0, self.first
+        for chunks, entries in self.counts:
+            inside = min(stop, at + chunks) - max(first, at)
+            if inside > 0 and entries == UNCOUNTED:
+                return None
+            total += max(0, inside) * entries
+            at += chunks
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A worker or a node that was lost, and how much it took along that had to be done again."""
+
+    node_id: str
+    #: None where the whole node was lost
+    worker_id: str | None
+    reason: str
+    chunks: int = 0
+    #: None before a worker has counted those of a chunk
+    entries: int | None = 0
+
+    def __str__(self) -> str:
+        what = f"node {self.node_id}" if self.worker_id is None else f"worker {self.worker_id} of node {self.node_id}"
+        entries = "" if self.entries is None else f", {self.entries:,} entries"
+        return f"{what}: {self.reason}; it had {self.chunks:,} chunks{entries}"
+
+
+class Losses:
+    """Remembers what was lost, for reports; decides nothing."""
+
+    def __init__(self) -> None:
+        self.list: deque[Loss] = deque(maxlen=MAX_LOSSES)
+        self._left: deque[Whereabouts] = deque(maxlen=_MAX_LEFT)
+
+    def begin(self, losses: Iterable[Loss], left: Iterable[Whereabouts]) -> None:
+        """Take over what an earlier master knew."""
+        self.list.extend(losses)
+        self._left.extend(left)
+
+    def note(self, node_id: str, worker_id: str | None, reason: str) -> None:
+        """Take in that a worker, or a whole node, is lost."""
+        self.list.append(Loss(node_id, worker_id, reason))
+
+    def leave(self, node_id: str, worker_id: str | None, batch: Batch, reason: str) -> None:
+        """Take in that a batch has to be sent again, and where it was."""
+        gone = _whereabouts(node_id, worker_id, batch, reason)
+        self._left.append(gone)
+        last = self.list[-1] if self.list else None
+        if last is not None and (last.node_id, last.reason) == (node_id, reason):
+            more = gone.entries_of(gone.first, gone.stop)
+            entries = None if more is None or last.entries is None else last.entries + more
+            self.list[-1] = replace(last, chunks=last.chunks + len(batch), entries=entries)
+
+    def whereabouts(self, flight: Iterable[Sent], folded: Spans) -> list[Whereabouts]:
+        """Return where all chunks were last that were sent and are not in the result, by ascending chunk id.
+
+        Args:
+            flight: The batches that are in flight.
+            folded: The chunks that are in the result.
+        """
+        found = [_whereabouts(sent.node_id, sent.worker_id, sent.batch) for sent in flight]
+        if self._left:
+            seen = {chunk_id for each in found for chunk_id in range(each.first, each.stop)}
+            kept = []
+            for left in reversed(self._left):
+                ids = [at for at in range(left.first, left.stop) if at not in seen and at not in folded]
+                if ids:
+                    kept.append(left)
+                    seen.update(ids)
+                    found += (_part(left, first, stop) for first, stop in _spans(ids))
+            self._left = deque(reversed(kept), maxlen=_MAX_LEFT)
+        return sorted(found, key=lambda each: (each.first, each.attempt))
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a master knew at one moment of chunks that are not in the result, and of what it has lost."""
+
+    #: seconds since 1970
+    noted_at: float
+    whereabouts: tuple[Whereabouts, ...]
+    losses: tuple[Loss, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """Return this note as plain data."""
+        return {
+            "noted_at": self.noted_at,
+            "whereabouts": list(map(astuple, self.whereabouts)),
+            "losses": list(map(astuple, self.losses)),
+        }
+
+    @classmethod
+    def of(cls, plain: dict[str, Any]) -> "Note":
+        """Return the note that `plain` was made of."""
+        known: list[Whereabouts] = []
+        for first, stop, node_id, worker_id, stage, attempt, counts, lost in plain["whereabouts"]:
+            runs = tuple((chunks, entries) for chunks, entries in counts)
+            known.append(Whereabouts(first, stop, node_id, worker_id, stage, attempt, runs, lost))
+        return cls(float(plain["noted_at"]), tuple(known), tuple(Loss(*fields) for fields in plain["losses"]))
+
+
+def _whereabouts(node_id: str, worker_id: str | None, batch: Batch, lost: str = "") -> Whereabouts:
+    stage = Stage.SENT if worker_id is None else Stage.PROCESSED
+    runs = groupby(chunk.entries for chunk in batch.chunks)
+    counts = tuple((sum(1 for _ in run), entries) for entries, run in runs)
+    return Whereabouts(batch.first, batch.stop, node_id, worker_id, stage.value, batch.attempt, counts, lost)
+
+
+def _part(whole: Whereabouts, first: int, stop: int) -> Whereabouts:
+    counts, at = [], whole.first
+    for chunks, entries in whole.counts:
+        inside = min(stop, at + chunks) - max(first, at)
+        if inside > 0:
+            counts.append((inside, entries))
+        at += chunks
+    return replace(whole, first=first, stop=stop, counts=tuple(counts))
+
+
+def _spans(ids: Sequence[int]) -> Iterator[tuple[int, int]]:
+    first = ids[0]
+    for before, after in zip(ids, [*ids[1:], -1], strict=True):
+        if after != before + 1:
+            yield first, before + 1
+            first = after

@@ -1,0 +1,434 @@
+"""The ledger: which chunks are where, and hence what to do next. No I/O, no clock, no thread.
+
+A chunk is *waiting*, then *sent* (in a batch whose call has not ended), then *held* (a worker has folded it into a
+state that has not come back), then *folded*. Whatever is lost on the way makes its chunks wait again, and a partial
+is folded only while none of its chunks are: so every chunk is counted once.
+
+The story of chunks: what happened to them, for messages and for people who look into a ledger.
+"""
+
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from elastic.core.contracts.placement import Placement
+from elastic.core.errors import LedgerError
+from elastic.core.ledger import events
+from elastic.core.ledger.batching import Pace, Waiting
+from elastic.core.ledger.chunk_locations import Losses, Whereabouts
+from elastic.core.ledger.error_budget import Budget
+from elastic.core.ledger.events import Event
+from elastic.core.ledger.in_flight import Flight, Missing, Node, Sent
+from elastic.core.ledger.instructions import Collect, Complete, Cut, Drop, Fail, Fold, Instruction, Send
+from elastic.core.ledger.resume_point import Start
+from elastic.core.model.chunk import Chunk
+from elastic.core.model.chunk_id_set import Spans
+from elastic.core.model.failure import Failure, given_up
+from elastic.core.model.partial import Partial
+from elastic.core.policies.engine_tuning import Settings
+from elastic.core.policies.error_policy import Tolerance
+from elastic.core.receipts.stage import Stage
+
+
+class Story:
+    """Remembers the last events about chunks."""
+
+    def __init__(self) -> None:
+        self._events: deque[tuple[str, int, int, str]] = deque(maxlen=2000)
+
+    def add(self, what: str, first: int, stop: int, detail: str = "") -> None:
+        """Remember that something happened to chunks `[first, stop)`."""
+        self._events.append((what, first, stop, detail))
+
+    def of(self, first: int, stop: int) -> list[str]:
+        """Return what is remembered about chunks `[first, stop)`, oldest first."""
+        return [
+            f"{what} [{begin}, {end}) {detail}".rstrip()
+            for what, begin, end, detail in self._events
+            if begin < stop and first < end
+        ]
+
+
+_DEFAULT = Tolerance()
+
+#: Looks for stragglers within the time after which a call may be one: each of them sees all calls.
+_LOOKS = 20
+
+
+class Ledger:
+    """Decides everything about the chunks of one step; `handle` is its only door.
+
+    Args:
+        settings: How much may be in flight.
+        placement: Chooses the node of a batch.
+        tolerance: How many entries may fail.
+        ordered: True when partials must be folded in the order of their chunks.
+        start: What earlier masters of this step have done.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        placement: Placement,
+        tolerance: Tolerance = _DEFAULT,
+        ordered: bool = False,
+        start: Start | None = None,
+    ) -> None:
+        start = start or Start()
+        self.settings = settings
+        self.placement = placement
+        self.ordered = ordered
+        #: chunks that are in the result
+        self.folded = start.folded
+        #: the id that the next chunk gets; every smaller id is waiting, in flight, early or folded
+        self.next_id = start.next_id
+        #: True when the source has nothing more to yield
+        self.exhausted = False
+        #: how many chunks there will be, where that is known before; decides nothing but when results are collected
+        self.expected: int | None = None
+        #: True when `Complete` or `Fail` was given; nothing is decided any more
+        self.finished = False
+        #: how many chunks reached a stage; a chunk that is sent again is counted once
+        self.reached: Counter[Stage] = Counter({stage: start.counters.get(stage, 0) for stage in Stage})
+        #: `entries` that were folded, and by name what happened that should not
+        self.counters: Counter[str] = Counter(
+            {name: count for name, count in start.counters.items() if name not in self.reached}
+        )
+        self.losses = Losses()
+        self._now = self._speculate_at = 0.0
+        self._pace = Pace(settings)
+        self._waiting = Waiting()
+        self._flight = Flight(settings.calls_per_worker, settings.collect_seconds)
+        #: ordered only: partials whose turn has not come, by first chunk id
+        self._early: dict[int, Partial] = {}
+        self._next_batch = 0
+        self._budget = Budget(tolerance)
+        self._story = Story()
+
+    # -- the door, and what can be asked
+
+    def handle(self, *happened: Event) -> list[Instruction]:
+        """Take in events, in the order in which they happened, and return what to do about them.
+
+        Raises:
+            LedgerError: An event tells of something that cannot be.
+        """
+        instructions: list[Instruction] = []
+        for event in happened:
+            if not self.finished:
+                instructions += _HANDLERS[type(event)](self, event)
+        if not self.finished:
+            instructions += self._plan()
+        return instructions
+
+    def missing(self) -> list[Missing]:
+        """Return what is cut and not folded, by ascending chunk id."""
+        found = self._flight.missing()
+        found += [
+            Missing(chunk.chunk_id, chunk.chunk_id + 1, None, None, None, history.attempts)
+            for chunk, history in self._waiting
+        ]
+        return sorted(found, key=lambda missing: missing.first)
+
+    def whereabouts(self) -> list[Whereabouts]:
+        """Return where the chunks were last that were sent and are not folded."""
+        return self.losses.whereabouts(self._flight, self.folded)
+
+    def first_unfolded(self) -> Chunk | None:
+        """Return the first chunk that is cut and not folded; None when all are folded."""
+        return self.chunk(self.folded.low)
+
+    def in_flight(self, chunk_ids: Iterable[int]) -> frozenset[int]:
+        """Return those of some chunks that were sent and are not folded."""
+        return frozenset(chunk_id for chunk_id in chunk_ids if self._flight.chunk(chunk_id) is not None)
+
+    def chunk(self, chunk_id: int) -> Chunk | None:
+        """Return a chunk that is cut and not folded."""
+        waiting = (chunk for chunk, _ in self._waiting if chunk.chunk_id == chunk_id)
+        return self._flight.chunk(chunk_id) or next(waiting, None)
+
+    def workers(self) -> dict[str, tuple[str, ...]]:
+        """Return the ids of the workers of each node."""
+        return {node_id: tuple(sorted(node.workers)) for node_id, node in self._flight.nodes.items()}
+
+    def story(self, first: int, stop: int | None = None) -> list[str]:
+        """Return what is remembered about chunks `[first, stop)`, oldest first."""
+        return self._story.of(first, first + 1 if stop is None else stop)
+
+    # -- events
+
+    def _on_ticked(self, event: events.Ticked) -> Iterable[Instruction]:
+        self._now = event.now
+        return ()
+
+    def _on_worker_joined(self, event: events.WorkerJoined) -> Iterable[Instruction]:
+        self._flight.join(event.node_id, event.worker_id, on_master=event.on_master, ahead=event.ahead)
+        return ()
+
+    def _on_worker_lost(self, event: events.WorkerLost) -> Iterable[Instruction]:
+        node = self._flight.nodes.get(event.node_id)
+        if node is None or event.worker_id not in node.workers:
+            return ()
+        self._flight.leave(node, event.worker_id)
+        self.counters["workers_lost"] += 1
+        self.losses.note(event.node_id, event.worker_id, event.reason)
+        return self._send_again(self._flight.held_by(event.worker_id), event.reason, suspect=False)
+
+    def _on_node_lost(self, event: events.NodeLost) -> Iterable[Instruction]:
+        if event.node_id not in self._flight.nodes:
+            return ()
+        lost = self._flight.lose(event.node_id)
+        self.counters["nodes_lost"] += 1
+        self.losses.note(event.node_id, None, event.reason)
+        return self._send_again(lost, event.reason, suspect=False)
+
+    def _on_chunks_cut(self, event: events.ChunksCut) -> Iterable[Instruction]:
+        for chunk in event.chunks:
+            if chunk.chunk_id != self.next_id:
+                raise LedgerError(f"chunk {chunk.chunk_id} was cut where chunk {self.next_id} should come")
+            self.next_id += 1
+        self._waiting.append(self.folded.without(event.chunks))
+        return ()
+
+    def _on_source_exhausted(self, event: events.SourceExhausted) -> Iterable[Instruction]:
+        self.exhausted = True
+        return ()
+
+    def _on_batch_processed(self, event: events.BatchProcessed) -> Iterable[Instruction]:
+        sent = self._flight.batches.get(event.batch_id)
+        if sent is None or sent.answered:
+            return ()
+        self._flight.answer(sent)
+        self._pace.observe(len(sent.batch), event.seconds)
+        node = self._flight.nodes.get(sent.node_id)
+        if node is None or event.worker_id not in node.workers:
+            return self._send_again([sent], "its worker is gone", suspect=False)
+        if not self.ordered:
+            self._flight.hold(sent, event.worker_id, self._now)
+        return ()
+
+    def _on_batch_lost(self, event: events.BatchLost) -> Iterable[Instruction]:
+        sent = self._flight.batches.get(event.batch_id)
+        if sent is None or sent.answered or (event.held and not self.ordered and self._flight.doubt(sent)):
+            return ()
+        return self._send_again([sent], event.reason, suspect=event.suspect)
+
+    def _on_batch_failed(self, event: events.BatchFailed) -> Iterable[Instruction]:
+        is_late = event.batch_id is not None and event.batch_id not in self._flight.batches
+        return [] if is_late else self._fail(event.failure)
+
+    def _on_partial_refused(self, event: events.PartialRefused) -> Iterable[Instruction]:
+        self.counters["receipts_refused"] += 1
+        again = self._send_again(self._answers(event.partial), event.reason, suspect=True)
+        return [Drop(event.partial, event.reason), *again, *self._collected(event)]
+
+    def _on_partial_returned(self, event: events.PartialReturned) -> Iterable[Instruction]:
+        if event.partial is not None:
+            yield from self._take(event.partial)
+        yield from self._collected(event)
+
+    def _on_retry_requested(self, event: events.RetryRequested) -> Iterable[Instruction]:
+        self._flight.want_again(event.chunk_ids, self._now)
+        return ()
+
+    def _on_partial_merged(self, event: events.PartialMerged) -> Iterable[Instruction]:
+        self._flight.merged(event.node_id, event.chunks, event.seconds, growing=event.growing)
+        return ()
+
+    def _take(self, partial: Partial) -> Iterator[Instruction]:
+        if self._counts_twice(partial):
+            self.counters["duplicates_dropped"] += partial.chunks
+            yield Drop(partial, "some of its chunks are in the result already")
+            yield from self._send_again(self._answers(partial), "its partial was dropped", suspect=False)
+        elif self.ordered:
+            self._early[partial.first] = partial
+            for sent in self._answers(partial):
+                self._flight.answer(sent)
+            while not self.finished and (following := self._early.pop(self.folded.low, None)) is not None:
+                yield from self._fold(following)
+        else:
+            yield from self._fold(partial)
+
+    def _fold(self, partial: Partial) -> Iterator[Instruction]:
+        answers = self._answers(partial)
+        for sent in answers:
+            self._flight.close(sent)
+        for account in partial.accounts:
+            self._story.add("folded", account.first, account.stop, f"from {account.worker_id}")
+            self.folded.add(account.first, account.stop)
+            self._flight.settle(account.first, account.stop)
+        if len(answers) < len(partial.accounts):
+            # A result that had been given up came after all: its chunks need not be sent again.
+            self._waiting.discard(lambda chunk: chunk.chunk_id in self.folded)
+        for stage in (Stage.RECEIVED, Stage.PROCESSED, Stage.RETURNED, Stage.AGGREGATED):
+            self.reached[stage] += partial.chunks
+        self.counters["entries"] += partial.entries
+        yield Fold(partial)
+        if partial.letters:
+            self.counters["entries_failed"] += sum(letter.entries for letter in partial.letters)
+            self._budget.note([letter.failure for letter in partial.letters])
+            yield from self._check(self._budget.judge(self.counters))
+
+    def _check(self, excess: Fail | None) -> Iterator[Instruction]:
+        if excess is not None:
+            self.finished = True
+            yield excess
+
+    def _counts_twice(self, partial: Partial) -> bool:
+        seen = Spans(low=-1)
+        for account in partial.accounts:
+            first, stop = account.first, account.stop
+            if stop > self.next_id:
+                raise LedgerError(f"a result came for chunk {stop - 1}, but only {self.next_id} were cut")
+            early = any(first < other.stop and other.first < stop for p in self._early.values() for other in p.accounts)
+            if early or self.folded.overlaps(first, stop) or seen.overlaps(first, stop):
+                return True
+            seen.add(first, stop)
+        return False
+
+    def _answers(self, partial: Partial) -> list[Sent]:
+        """Return the batches in flight that a partial answers: all, unless some had been given up."""
+        batches = self._flight.batches
+        named = {account.batch_id: account for account in partial.accounts}
+        answered = ((batches.get(batch_id), account) for batch_id, account in named.items())
+        # The receipts say nothing about batches, so what was given up is recognized by its chunks.
+        return [sent for sent, account in answered if sent is not None and sent.batch.first == account.first]
+
+    def _collected(self, event: events.PartialReturned | events.PartialRefused) -> list[Instruction]:
+        lost = self._flight.collected(event.node_id, self._now, event.seconds) if event.collected else []
+        return self._send_again(lost, "its answer was lost", suspect=False)
+
+    def _send_again(self, lost: list[Sent], reason: str, *, suspect: bool) -> list[Instruction]:
+        """Let the chunks of lost batches wait again, or give up on those that may have ended their workers."""
+        for sent in lost:
+            batch = sent.batch
+            self._flight.close(sent)
+            chunks = self._flight.lone(self.folded.without(batch.chunks))
+            self._story.add("lost", batch.first, batch.stop, reason)
+            self.losses.leave(sent.node_id, sent.worker_id, batch, reason)
+            self.counters["chunks_sent_again"] += len(chunks)
+            history = batch.history.after(chunks=len(batch), suspect=suspect)
+            self._waiting.put_back(chunks, history)
+            if chunks and history.losses >= self.settings.max_attempts:
+                return self._fail(given_up(chunks[0].chunk_id, history.losses, reason))
+        return []
+
+    def _fail(self, failure: Failure) -> list[Instruction]:
+        self.finished = True
+        return [Fail(failure)]
+
+    # -- planning
+
+    def _plan(self) -> Iterator[Instruction]:
+        yield from self._copies(self._flight.wanted())
+        yield from self._send()
+        wanted = self._wanted()
+        if wanted > 0:
+            yield Cut(wanted)
+        elif self._is_dry:
+            yield from self._speculate()
+        self._flight.hasten(self._now, self._seconds_left())
+        for node in () if self.ordered else self._flight.collectable(self._now, fresh=self._is_dry):
+            if self._collection_is_due(node):
+                self._flight.ask(node)
+                yield Collect(node.node_id)
+        if self.exhausted and self.folded.low == self.next_id:
+            yield from self._check(self._budget.judge(self.counters, is_end=True))
+            if not self.finished:
+                self.finished = True
+                yield Complete()
+
+    def _send(self) -> Iterator[Instruction]:
+        while len(self._waiting) and (candidates := self._flight.candidates()):
+            node_id = self.placement.choose(candidates)
+            if node_id is None:
+                return
+            waiting, workers = len(self._waiting), self._flight.workers
+            size = self._pace.last_size(waiting, workers) if self.exhausted else self._pace.size
+            batch = self._waiting.take(self._next_batch, size, self.settings.call_bytes)
+            self._next_batch += 1
+            self._flight.send(batch, node_id, self._now)
+            if batch.attempt == 1:
+                self.reached[Stage.DISTRIBUTED] += len(batch)
+                self.reached[Stage.SENT] += len(batch)
+            self._story.add("sent", batch.first, batch.stop, f"to {node_id}, attempt {batch.attempt}")
+            yield Send(batch, node_id, collect=self.ordered)
+
+    def _speculate(self) -> Iterator[Instruction]:
+        """Give the chunks of calls that take too long to a second worker: the first result counts."""
+        if self._now < self._speculate_at:
+            return
+        self._speculate_at = self._now + self.settings.speculate_seconds / _LOOKS
+        yield from self._copies(self._flight.stragglers(self._now, self._pace.patience))
+
+    def _copies(self, wanted: list[Sent]) -> Iterator[Instruction]:
+        for sent in wanted:
+            candidates = self._flight.candidates()
+            node_id = self.placement.choose(candidates) if candidates else None
+            if node_id is None:
+                return
+            copy = self._flight.copy(sent, self._next_batch)
+            self._next_batch += 1
+            self._flight.send(copy, node_id, self._now)
+            self.counters["chunks_speculated"] += len(copy)
+            self._story.add("copied", copy.first, copy.stop, f"to {node_id}")
+            yield Send(copy, node_id, collect=self.ordered)
+
+    @property
+    def _is_dry(self) -> bool:
+        """Nothing can be sent: the source is exhausted, or may not be read further ahead."""
+        return not len(self._waiting) and (self.exhausted or self._is_full)
+
+    @property
+    def _is_full(self) -> bool:
+        return (
+            self.next_id - len(self.folded) >= self.settings.look_ahead
+            or self._flight.weight + self._waiting.bytes >= self.settings.look_ahead_bytes
+        )
+
+    def _seconds_left(self) -> float:
+        """Return how long the workers will take for what no worker has done, as far as that is known."""
+        chunks = self.next_id if self.exhausted else self.expected
+        if chunks is None or not self._flight.workers:
+            return math.inf
+        left = max(chunks, self.next_id) - len(self.folded) - self._flight.held_chunks
+        return self._pace.seconds_for(left) / self._flight.workers
+
+    def _wanted(self) -> int:
+        """Return how many more chunks can be cut without reading the source ahead of what can be sent."""
+        unfolded_bytes = self._flight.weight + self._waiting.bytes
+        if (
+            self.exhausted
+            or self._waiting.bytes >= self.settings.call_bytes
+            or unfolded_bytes >= self.settings.look_ahead_bytes
+        ):
+            return 0
+        room = self.settings.look_ahead - (self.next_id - len(self.folded))
+        return min(self._flight.credits * self._pace.size - len(self._waiting), room)
+
+    def _collection_is_due(self, node: Node) -> bool:
+        if node.collecting or not (node.held or node.doubts):
+            return False
+        at_work = (len(node.workers) - 1) * self.settings.calls_per_worker
+        idle = self._is_dry and node.fresh and node.calls <= at_work
+        return idle or bool(node.doubts) or self._now >= node.due_at
+
+
+#: The only place where an event meets its handler.
+_HANDLERS: dict[type, Callable[[Ledger, Any], Iterable[Instruction]]] = {
+    events.Ticked: Ledger._on_ticked,
+    events.RetryRequested: Ledger._on_retry_requested,
+    events.WorkerJoined: Ledger._on_worker_joined,
+    events.WorkerLost: Ledger._on_worker_lost,
+    events.NodeLost: Ledger._on_node_lost,
+    events.ChunksCut: Ledger._on_chunks_cut,
+    events.SourceExhausted: Ledger._on_source_exhausted,
+    events.BatchProcessed: Ledger._on_batch_processed,
+    events.BatchLost: Ledger._on_batch_lost,
+    events.BatchFailed: Ledger._on_batch_failed,
+    events.PartialReturned: Ledger._on_partial_returned,
+    events.PartialMerged: Ledger._on_partial_merged,
+    events.PartialRefused: Ledger._on_partial_refused,
+}

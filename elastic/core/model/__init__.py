@@ -1,0 +1,1 @@
+"""Values of the data path: chunks, partial results, failures, steps."""

@@ -1,0 +1,82 @@
+"""Partials: what comes back from the nodes, and the account of which chunks are in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from elastic.core.contracts.store import ReceiptRow
+from elastic.core.encoding import digest, pack
+from elastic.core.model.failure import DeadLetter
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a worker says about one batch that it has processed, one element (or 16 bytes) a chunk."""
+
+    batch_id: int
+    attempt: int
+    first: int  #: the first chunk id
+    node_id: str
+    worker_id: str
+    conceived_at: tuple[int, ...]  #: microseconds since 1970
+    #: True when the chunks were counted and digested as they were cut, False when the worker did it first
+    counted: bool
+    entries: tuple[int, ...]  #: number of entries read
+    contents: bytes  #: digests of what was read
+    processed: bytes  #: the link of stage PROCESSED, 16 bytes
+    #: entries that user code failed on; they are not in the state
+    letters: tuple[DeadLetter, ...] = ()
+    returned: bytes = b""  #: the link of stage RETURNED, put on by the node's sender
+
+    @property
+    def stop(self) -> int:
+        """One past the last chunk id."""
+        return self.first + len(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """The folded result of an exact set of chunks: counted whole or not at all."""
+
+    accounts: tuple[Account, ...]
+    #: encoded states; more than one when nobody on the way had a reason to merge them
+    states: tuple[bytes, ...]
+    #: see `digest_of`
+    digest: bytes
+    #: the receipts as they are kept; put on by the master's receiver when all of them verify
+    rows: tuple[ReceiptRow, ...] = ()
+    #: the one state itself, where it has not left its process and the aggregator passes it `by_reference`
+    at_hand: Any = None
+
+    @property
+    def letters(self) -> tuple[DeadLetter, ...]:
+        return tuple(letter for account in self.accounts for letter in account.letters)
+
+    @property
+    def first(self) -> int:
+        return self.accounts[0].first
+
+    @property
+    def chunks(self) -> int:
+        return sum(map(len, self.accounts))
+
+    @property
+    def entries(self) -> int:
+        return sum(sum(account.entries) for account in self.accounts)
+
+
+def digest_of(states: tuple[bytes, ...], accounts: tuple[Account, ...]) -> bytes:
+    """Return BLAKE2b-128 over what a partial holds: its states, its chunks, and the entries that are missing from it.
+
+    No two partials have the same digest, because no chunk is in two of them.
+    """
+    letters = tuple(letter for account in accounts for letter in account.letters)
+    return digest(b"".join(states) + chunks_of([(account.first, account.stop) for account in accounts], letters))
+
+
+def chunks_of(batches: list[tuple[int, int]], letters: Sequence[DeadLetter]) -> bytes:
+    """Return what stands for the chunks of a partial in its digest; `batches` are spans `[first, stop)`."""
+    return pack([sorted(batches), [letter.plain() for letter in letters]])

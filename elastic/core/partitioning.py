@@ -1,0 +1,99 @@
+"""Buckets: which of 256 parts of a wide state a key belongs to, the same in every process and on every machine."""
+
+import datetime as dt
+import struct
+import uuid
+from collections.abc import Collection, Iterable
+from numbers import Number
+from operator import itemgetter
+from typing import Any
+
+import xxhash
+
+from elastic.core.errors import EncodingError
+from elastic.core.time_encoding import instant_of
+
+#: Parts of a wide state. What is computed about the whole is computed of these, so that it is the same for any number
+#: of shards; whoever works on a shard holds one of them at a time.
+BUCKETS = 256
+
+_DIGEST_BYTES = 8
+
+_first = itemgetter(0)
+
+
+def buckets_of(keys: Collection[Any], kinds: set[type] | None = None) -> bytes:
+    """Return the bucket of each key, one byte each: the first byte of XXH3-64 of what stands for the key.
+
+    Keys that are equal have the same bucket, whatever their types are.
+
+    Args:
+        keys: The keys.
+        kinds: Their types, where they are known.
+
+    Raises:
+        EncodingError: A key is not plain data; names its type.
+    """
+    kinds = set(map(type, keys)) if kinds is None else kinds
+    if kinds == {str}:
+        try:
+            return _hashed(map(str.encode, keys))
+        except UnicodeEncodeError:
+            pass  # half a surrogate pair, as in names of files
+    elif kinds == {bytes}:
+        return _hashed(keys)
+    elif kinds == {int}:
+        hashes = struct.pack(f"<{len(keys)}q", *map(hash, keys))
+        return _hashed(map(_first, struct.iter_unpack(f"{_DIGEST_BYTES}s", hashes)))
+    return _hashed(map(_bytes_of, keys))
+
+
+def bucket_of(key: Any) -> int:
+    """Return the bucket of one key. Raises as `buckets_of` does."""
+    return buckets_of((key,))[0]
+
+
+def shard_of(bucket: int, shards: int) -> int:
+    """Return the shard that has a bucket."""
+    return bucket * shards // BUCKETS
+
+
+def shard_range(shard: int, shards: int) -> range:
+    """Return the buckets of a shard."""
+    return range(-(-shard * BUCKETS // shards), -(-(shard + 1) * BUCKETS // shards))
+
+
+def _hashed(parts: Iterable[bytes]) -> bytes:
+    # A digest is written with its highest byte first, so this is every eighth byte.
+    return b"".join(map(xxhash.xxh3_64_digest, parts))[::_DIGEST_BYTES]
+
+
+def _bytes_of(key: Any) -> bytes:
+    """Return bytes that are equal for equal keys. That they are equal for others as well does no harm."""
+    if isinstance(key, str):
+        return key.encode("utf-8", "surrogatepass")
+    if isinstance(key, bytes):
+        return bytes(key)
+    if key is None or key != key:
+        return b"none" if key is None else b"nan"
+    if isinstance(key, Number):
+        # Python's hash of a number has no seed, and is the same for 1, 1.0, True and Decimal(1).
+        return struct.pack("<q", hash(key))
+    if isinstance(key, tuple):
+        return b"".join([b"tuple", *map(xxhash.xxh3_64_digest, map(_bytes_of, key))])
+    if isinstance(key, frozenset):
+        return b"".join([b"set", *sorted(map(xxhash.xxh3_64_digest, map(_bytes_of, key)))])
+    if type(key).__module__ == "numpy" and hasattr(key, "item") and getattr(key, "ndim", 1) == 0:
+        return _bytes_of(key.item())
+    return _bytes_of_time(key)
+
+
+def _bytes_of_time(key: Any) -> bytes:
+    if isinstance(key, dt.datetime | dt.time):
+        # Two are equal that are the same instant in two zones; Python's hash takes the first of two equal hours.
+        return str(instant_of(key.replace(fold=0))).encode()
+    if isinstance(key, dt.date | dt.timedelta):
+        return str(key).encode()
+    if isinstance(key, uuid.UUID):
+        return key.bytes
+    raise EncodingError(f"a key of type {type(key).__name__} is not plain data; map keys to texts or numbers first")

@@ -1,0 +1,1 @@
+"""Policies as values: tuning, errors, injected faults, worker starts."""

@@ -1,0 +1,234 @@
+"""Receipts: frozen proof that one stage handled some chunks, chained from stage to stage.
+
+A stage leaves one *link* for the chunks that it handles together: BLAKE2b-128 (RFC 7693), keyed with the run's key and
+personalised with the stage, over what the chunks are, the state that they are in, and the link of the stage before. So
+a link cannot be made up, moved to another stage, or taken out of the chain without notice. The receipt of a single
+chunk is made, in the same way, of its own fields and the link that it hangs on, whenever somebody wants to see it.
+"""
+
+import base64
+import binascii
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from hmac import compare_digest
+
+from elastic.core.encoding import digest
+from elastic.core.errors import ReceiptError
+from elastic.core.model.chunk import UNCOUNTED
+from elastic.core.receipts.stage import STAGES, Stage
+
+#: What stands before the first stage of the chain, and for the state of chunks that are in none yet.
+NO_LINK = NO_STATE = bytes(16)
+
+# Both are of fixed length, and not of the same: so no link can be taken for a receipt.
+_LINK = struct.Struct("16s16s16s")
+_FIELDS = struct.Struct(">QIQq16s16s")
+_TOKEN = struct.Struct(">4sBQ")
+_TOKEN_VERSION = 1
+_TOKEN_SEAL_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that one stage handled one chunk. `str` gives its token."""
+
+    step: int
+    chunk_id: int
+    attempt: int
+    stage: Stage
+    node_id: str
+    #: microseconds since 1970, when the chunk was cut
+    conceived_at: int
+    #: number of entries, or UNCOUNTED at stages that nobody has counted at yet
+    entries: int
+    digest: bytes  #: 16 bytes
+    #: short text that `decode_token` turns back into time, stage and entries
+    token: str
+
+    @property
+    def time(self) -> datetime:
+        """The time of conception, in UTC."""
+        return datetime.fromtimestamp(self.conceived_at / 1e6, UTC)
+
+    def __str__(self) -> str:
+        return self.token
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFields:
+    """What a token says."""
+
+    time: datetime
+    stage: Stage
+    #: number of entries, or None where nobody had counted them at that stage
+    entries: int | None
+    step: int
+    chunk_id: int
+    attempt: int
+
+
+def what_of(first: int, attempt: int, conceived_at: Sequence[int], entries: Sequence[int], contents: bytes) -> bytes:
+    """Return 16 bytes that stand for consecutive chunks in a link.
+
+    Args:
+        first: The first chunk id.
+        attempt: How often they were sent.
+        conceived_at: Microseconds since 1970, one a chunk.
+        entries: Numbers of entries, one a chunk.
+        contents: Digests of what was read, 16 bytes a chunk.
+
+    Raises:
+        ReceiptError: A number is none that a receipt can hold.
+    """
+    count = len(entries)
+    try:
+        numbers = struct.pack(f">QII{2 * count}q", first, attempt, count, *conceived_at, *entries)
+    except struct.error as error:
+        raise ReceiptError(f"the chunks from {first} on cannot have receipts ({error}).") from error
+    return digest(numbers + contents)
+
+
+class Stamp:
+    """Makes the links and the receipts of one stage on one node."""
+
+    __slots__ = ("_base",)
+
+    def __init__(self, base: "blake2b") -> None:
+        self._base = base
+
+    def link(self, what: bytes, state: bytes, previous: bytes) -> bytes:
+        """Return the link of chunks: `what` they are (see `what_of`), their state, and the link before this one."""
+        return self._made_of(_LINK.pack(what, state, previous))
+
+    def receipt(self, fields: tuple[int, int, int, int], content: bytes, link: bytes) -> bytes:
+        """Return the digest of one chunk's receipt: chunk id, attempt, time of conception, entries; content; link."""
+        return self._made_of(_FIELDS.pack(*fields, content, link))
+
+    def _made_of(self, data: bytes) -> bytes:
+        hasher = self._base.copy()
+        hasher.update(data)
+        return hasher.digest()
+
+
+class Seal:
+    """Makes and checks the receipts of one step of one run.
+
+    Args:
+        key: The run's key, 32 random bytes. Whoever has it can make receipts.
+        run_id: The run.
+        step: The step's index in the run.
+    """
+
+    __slots__ = ("_stamps", "key", "run_id", "step")
+
+    def __init__(self, *, key: bytes, run_id: str, step: int) -> None:
+        self.key, self.run_id, self.step = key, run_id, step
+        self._stamps: dict[tuple[Stage, str], Stamp] = {}
+
+    def stamp(self, stage: Stage, node_id: str) -> Stamp:
+        """Return what makes the digests of `stage` on `node_id`."""
+        stamp = self._stamps.get((stage, node_id))
+        if stamp is None:
+            hasher = blake2b(digest_size=16, key=self.key, person=stage.encode())
+            for part in (self.run_id.encode(), node_id.encode()):
+                hasher.update(struct.pack(">I", len(part)) + part)
+            hasher.update(struct.pack(">I", self.step))
+            stamp = self._stamps[stage, node_id] = Stamp(hasher)
+        return stamp
+
+    def receipt(
+        self, stage: Stage, node_id: str, fields: tuple[int, int, int, int], content: bytes, link: bytes
+    ) -> Receipt:
+        """Return a whole receipt; `fields` are chunk id, attempt, time of conception and entries."""
+        chunk_id, attempt, conceived_at, entries = fields
+        return Receipt(
+            self.step, chunk_id, attempt, stage, node_id, conceived_at, entries,
+            digest=self.stamp(stage, node_id).receipt(fields, content, link),
+            token=self._token(stage, fields),
+        )  # fmt: skip
+
+    def _token(self, stage: Stage, fields: tuple[int, int, int, int]) -> str:
+        chunk_id, attempt, conceived_at, entries = fields
+        numbers = (self.step, chunk_id, attempt, entries + 1)
+        body = _TOKEN.pack(run_tag(self.run_id), _TOKEN_VERSION << 4 | stage.ordinal, conceived_at)
+        body += b"".join(map(_varint, numbers))
+        return base64.b32encode(body + _token_seal(self.key, self.run_id, body)).decode().rstrip("=").lower()
+
+
+def run_tag(run_id: str) -> bytes:
+    """Return the four bytes by which a token names its run."""
+    return blake2b(run_id.encode(), digest_size=4, person=b"run tag").digest()
+
+
+def token_run_tag(token: str) -> bytes:
+    """Return the run tag inside a token, to find the run whose key checks it.
+
+    Raises:
+        ReceiptError: This is no token.
+    """
+    return _token_bytes(token)[:4]
+
+
+def decode_token(token: str, *, key: bytes, run_id: str) -> TokenFields:
+    """Return what a receipt's token says, if the run's key made it.
+
+    Raises:
+        ReceiptError: The text is no token, was changed, or belongs to another run.
+    """
+    data = _token_bytes(token)
+    body, seal = data[:-_TOKEN_SEAL_BYTES], data[-_TOKEN_SEAL_BYTES:]
+    if not compare_digest(seal, _token_seal(key, run_id, body)):
+        raise ReceiptError(f"receipt {_short(token)} was not made by run {run_id}, or was changed.")
+    _, kind, conceived_at = _TOKEN.unpack_from(body)
+    step, chunk_id, attempt, entries = _varints(body[_TOKEN.size :])
+    return TokenFields(
+        time=datetime.fromtimestamp(conceived_at / 1e6, UTC),
+        stage=STAGES[kind & 0xF],
+        entries=None if entries - 1 == UNCOUNTED else entries - 1,
+        step=step,
+        chunk_id=chunk_id,
+        attempt=attempt,
+    )
+
+
+def _token_seal(key: bytes, run_id: str, body: bytes) -> bytes:
+    return blake2b(run_id.encode() + body, digest_size=_TOKEN_SEAL_BYTES, key=key, person=b"token").digest()
+
+
+def _token_bytes(token: str) -> bytes:
+    text = token.strip().upper()
+    try:
+        data = base64.b32decode(text + "=" * (-len(text) % 8))
+    except (binascii.Error, ValueError):
+        data = b""
+    if len(data) < _TOKEN.size + 4 + _TOKEN_SEAL_BYTES:
+        raise ReceiptError(f"{_short(token)} is not a receipt; a receipt is a text of about 40 letters and digits.")
+    return data
+
+
+def _short(token: str) -> str:
+    return repr(token if len(token) <= 60 else token[:57] + "...")
+
+
+def _varint(number: int) -> bytes:
+    """LEB128: seven bits a byte, lowest first."""
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _varints(data: bytes) -> list[int]:
+    numbers, number, shift = [], 0, 0
+    for byte in data:
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            numbers.append(number)
+            number = shift = 0
+    return numbers

@@ -1,0 +1,1 @@
+"""Running one task: context, callbacks, actions, retries, XCom and time limits."""

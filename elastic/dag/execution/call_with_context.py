@@ -1,0 +1,54 @@
+"""Calls of user functions: parameters that nobody gave are filled by name from the context."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from elastic.dag.context import Context
+from elastic.dag.errors import CallError
+from elastic.dag.execution.coroutines import answered, name_of
+
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def call_by_name(
+    function: Callable[..., Any],
+    context: Context,
+    arguments: Sequence[Any] = (),
+    named: Mapping[str, Any] | None = None,
+) -> Any:
+    """Call a function and return what it returns; a coroutine is run to its end.
+
+    Args:
+        function: A parameter called `context` gets all of the context; any other that is not given gets what the
+            context has under its name, else its default; `**anything` gets the rest of the context.
+        context: The context of the attempt.
+        arguments: Given by position.
+        named: Given by name; they win over the context.
+
+    Raises:
+        CallError: It asks for something that is nowhere.
+        AnswerError: It returned a generator, of which nothing has run.
+    """
+    given = dict(named or {})
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        # some functions written in C do not say what they take
+        return answered(function(*arguments, **given), function)
+    try:
+        bound = signature.bind_partial(*arguments, **given)
+    except TypeError as error:
+        raise CallError(name_of(function), f"other arguments ({error})") from error
+    for parameter in signature.parameters.values():
+        if parameter.name in bound.arguments:
+            continue
+        if parameter.kind in _NAMED and parameter.name == "context":
+            given["context"] = context
+        elif parameter.kind in _NAMED and parameter.name in context:
+            given[parameter.name] = context[parameter.name]
+        elif parameter.kind in _NAMED and parameter.default is parameter.empty:
+            raise CallError(name_of(function), repr(parameter.name))
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values()):
+        given = {**{name: value for name, value in context.items() if name not in bound.arguments}, **given}
+    return answered(function(*arguments, **given), function)

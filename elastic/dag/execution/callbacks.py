@@ -1,0 +1,58 @@
+"""Callbacks: functions of the user that are told how an attempt or a run ended."""
+
+import inspect
+import logging
+from collections.abc import Iterable
+
+from elastic.dag.context import Context
+from elastic.dag.execution.call_with_context import call_by_name
+from elastic.dag.execution.coroutines import called
+from elastic.dag.task_settings import Callback
+
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
+
+
+def call_back(callbacks: Iterable[Callback], context: Context, log: logging.Logger) -> int:
+    """Call each callback, and return how many of them failed.
+
+    One that fails is logged and changes nothing: neither how the attempt ended, nor whether the others are called.
+
+    Args:
+        callbacks: Their parameters are filled by name. One parameter whose name says nothing gets the whole context.
+        context: The context of the attempt.
+        log: Where failures go.
+    """
+    failed = 0
+    for callback in callbacks:
+        try:
+            _call(callback, context)
+        except (Exception, SystemExit) as error:
+            if isinstance(error, SystemExit) and type(error) is not SystemExit:
+                # This process is asked to end, which is not the callback's doing.
+                raise
+            failed += 1
+            log.exception("the callback %s failed", getattr(callback, "__qualname__", callback))
+    return failed
+
+
+def _call(callback: Callback, context: Context) -> None:
+    try:
+        parameters = list(inspect.signature(callback).parameters.values())
+    except (TypeError, ValueError):
+        # Some functions written in C do not say what they take.
+        called(callback, context)
+        return
+    known = {"context", *context}
+    # Many callbacks are written `def tell(ctx)`.
+    nameless = [
+        one
+        for one in parameters
+        if one.kind in _NAMED and one.name not in known and (one.default is one.empty or len(parameters) == 1)
+    ]
+    if parameters and parameters[0].kind in _BY_POSITION:
+        call_by_name(callback, context, [context])
+    elif len(nameless) == 1 and "context" not in {one.name for one in parameters}:
+        call_by_name(callback, context, named={nameless[0].name: context})
+    else:
+        call_by_name(callback, context)

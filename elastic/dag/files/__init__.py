@@ -1,0 +1,1 @@
+"""DAG files: loading them, their helper modules, and the bag of DAGs."""

@@ -1,0 +1,162 @@
+"""DAG files: which there are, what they hold, and what loading one gives."""
+
+import hashlib
+import importlib.util
+import os
+import sys
+import traceback as tracebacks
+from collections.abc import Container
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from elastic.dag.dag import DAG
+from elastic.dag.definition_scope import collecting
+from elastic.dag.errors import TaskTimeoutError
+from elastic.dag.execution.timeout import TimeLimit
+from elastic.dag.files.helper_modules import HelperModules, shadowed_by
+
+#: Where the frames of our own loader end in a traceback.
+_OWN = str(Path(__file__).parent)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a file held when it was read."""
+
+    path: str
+    text: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the text, as 64 hexadecimal digits."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def content(self) -> bytes:
+        """The bytes of the file."""
+        return self.text.encode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFailure:
+    """Why a file gives no DAGs, or not all that it defines."""
+
+    path: str
+    #: one sentence
+    reason: str
+    #: the frames of the user's code, and the error; empty where no code failed
+    traceback: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+def dag_files(folder: Path, known: Container[str] = ()) -> list[Path]:
+    """Return the files below a folder that may define DAGs, in order.
+
+    These are the `.py` files that speak of DAGs at all (`dag`, in any case); hidden folders and `__pycache__` are left
+    out, and links to folders are followed once.
+
+    Args:
+        folder: The folder.
+        known: Paths of files that are taken without a look at what they hold.
+    """
+    found: list[Path] = []
+    entered: set[tuple[int, int]] = set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        about = Path(root).stat()
+        if (about.st_dev, about.st_ino) in entered:
+            folders.clear()
+            continue
+        entered.add((about.st_dev, about.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        paths = [Path(root, name) for name in sorted(files) if name.endswith(".py") and not name.startswith(".")]
+        found += [path for path in paths if str(path) in known or _may_define_dags(path)]
+    return found
+
+
+def _may_define_dags(path: Path) -> bool:
+    try:
+        return b"dag" in path.read_bytes().lower()
+    except OSError:
+        # It shall be a failure that is seen, not a file that nobody misses.
+        return True
+
+
+def read_source(path: Path) -> Source:
+    """Return what a file holds."""
+    return Source(str(path), path.read_bytes().decode("utf-8", "surrogateescape"))
+
+
+def load(source: Source, folder: Path, seconds: float) -> list[DAG] | ImportFailure:
+    """Run a DAG file and return its DAGs, or why it cannot be run. What it prints goes to stderr.
+
+    Args:
+        source: The file as it was read: that is what runs, whatever becomes of the file meanwhile.
+        folder: The folder of all DAGs; the file has helper modules in it and beside itself.
+        seconds: How long loading may take.
+    """
+    path = Path(source.path)
+    # A name under which nobody finds it: so its functions travel by value, whatever the file is called.
+    name = f"__elastic_dag_{path.stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}__"
+    helpers = HelperModules((path.parent, folder))
+    try:
+        limit = TimeLimit(f"loading {path}", seconds)
+        with helpers.installed(), collecting() as made, redirect_stdout(sys.stderr), limit:
+            module = _run(name, source)
+            named = [value for value in vars(module).values() if isinstance(value, DAG)]
+            dags = {id(dag): dag for dag in [*named, *made] if not _is_imported(dag, path)}
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        reason, shadowed = _reason(error), shadowed_by(error, helpers.folders)
+        if shadowed:
+            reason += f"; {shadowed} has the name of a module that comes first, give it another one"
+        return ImportFailure(str(path), reason, _traceback(error))
+    for dag in dags.values():
+        dag.fileloc, dag.is_of_file, dag.helpers = str(path), True, helpers
+    return list(dags.values())
+
+
+def _is_imported(dag: DAG, path: Path) -> bool:
+    """Say whether a DAG is that of another module, which this file only imports (not one that a function made)."""
+    if dag.fileloc == str(path):
+        return False
+    homes = [module for module in list(sys.modules.values()) if getattr(module, "__file__", None) == dag.fileloc]
+    return any(value is dag for home in homes for value in vars(home).values())
+
+
+def _run(name: str, source: Source) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, source.path)
+    if spec is None:
+        raise ImportError(f"{source.path} is not Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        exec(compile(source.content, source.path, "exec", dont_inherit=True), vars(module))  # noqa: S102 - a DAG file is code
+    finally:
+        del sys.modules[name]
+    return module
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TaskTimeoutError):
+        return str(error)
+    if isinstance(error, SyntaxError):
+        return f"SyntaxError in line {error.lineno}: {error.msg}"
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _traceback(error: BaseException) -> str:
+    """Return the traceback from the user's file on."""
+    trace = error.__traceback__
+    while trace is not None and _is_loader(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    return "".join(tracebacks.format_exception(type(error), error, trace))
+
+
+def _is_loader(filename: str) -> bool:
+    return filename.startswith((_OWN, "<frozen importlib")) or filename == importlib.util.__file__

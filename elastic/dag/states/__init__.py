@@ -1,0 +1,1 @@
+"""States of task instances and runs, and the rules that decide on them."""

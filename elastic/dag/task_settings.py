@@ -1,0 +1,285 @@
+"""The settings that every operator has: their defaults, and what they may be."""
+
+import difflib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from elastic.dag.errors import DefinitionError, UnknownSettingError
+from elastic.dag.execution.action import Action
+from elastic.dag.execution.coroutines import answers
+from elastic.dag.ids import check_key
+from elastic.dag.states.trigger_rule import TriggerRule
+from elastic.dag.timetable.interval import plain_length
+
+if TYPE_CHECKING:
+    from elastic.dag.dag import DAG
+    from elastic.dag.task_group import TaskGroup
+
+Callback = Callable[..., Any]
+Seconds = timedelta | float
+
+
+class TaskSettings(TypedDict, total=False):
+    """The keywords of every operator; `BaseOperator` says what each means."""
+
+    dag: "DAG | None"
+    task_group: "TaskGroup | None"
+    start_date: datetime | date | str | None
+    end_date: datetime | date | str | None
+    schedule_interval: Any
+    retries: int
+    retry_delay: Seconds
+    retry_exponential_backoff: bool
+    max_retry_delay: Seconds | None
+    retry_jitter: float
+    execution_timeout: Seconds | None
+    trigger_rule: str
+    depends_on_past: bool
+    wait_for_downstream: bool
+    pool: str
+    pool_slots: int
+    priority_weight: int
+    queue: str
+    on_success_callback: Callback | Sequence[Callback] | None
+    on_failure_callback: Callback | Sequence[Callback] | None
+    on_retry_callback: Callback | Sequence[Callback] | None
+    params: Any
+    pre: Action | Sequence[Action]
+    post: Action | Sequence[Action]
+    skip: bool
+    doc: str
+    email: str | Sequence[str] | None
+    email_on_failure: bool
+    email_on_retry: bool
+    resources: Mapping[str, Any]
+    env: Mapping[str, str] | None
+    do_xcom_push: bool
+
+
+#: The default of each setting that is kept on the task as it is named.
+DEFAULTS: Mapping[str, Any] = {
+    "start_date": None,
+    "end_date": None,
+    "schedule_interval": timedelta(days=1),
+    "retries": 0,
+    "retry_delay": timedelta(seconds=10),
+    "retry_exponential_backoff": False,
+    "max_retry_delay": None,
+    "retry_jitter": 0.0,
+    "execution_timeout": None,
+    "trigger_rule": TriggerRule.ALL_SUCCESS,
+    "depends_on_past": False,
+    "wait_for_downstream": False,
+    "pool": "default",
+    "pool_slots": 1,
+    "priority_weight": 1,
+    "queue": "default",
+    "on_success_callback": (),
+    "on_failure_callback": (),
+    "on_retry_callback": (),
+    "params": None,
+    "pre": (),
+    "post": (),
+    "skip": False,
+    "doc": "",
+    "email": (),
+    "email_on_failure": True,
+    "email_on_retry": False,
+    "resources": {},
+    "env": None,
+    "do_xcom_push": True,
+}
+
+#: What `default_args` may name besides.
+NAMES = frozenset(DEFAULTS) | {"owner"}
+
+
+def check_names(owner: str, given: Iterable[str], known: Collection[str] = NAMES) -> None:
+    """Refuse keywords that nobody knows.
+
+    Raises:
+        UnknownSettingError: It names the first of them and the known one that is most like it.
+    """
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, sorted(known), n=1)
+            raise UnknownSettingError(owner, name, near[0] if near else "")
+
+
+def check_default_args(owner: str, given: Iterable[str]) -> None:
+    """Refuse misspelt settings among default arguments; what only some operators know is let through.
+
+    Raises:
+        UnknownSettingError: A name is almost that of a setting.
+    """
+    for name in given:
+        near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.85)
+        if name not in NAMES and near:
+            raise UnknownSettingError(f"default_args of {owner}", name, near[0])
+
+
+def settled(owner: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all settings, checked and in one form each: durations as timedelta, callbacks and actions as tuples.
+
+    Args:
+        owner: What has the settings, for the text of errors.
+        given: Those that differ from the defaults.
+
+    Raises:
+        DefinitionError: A value cannot be what it should be.
+    """
+    settings = {**DEFAULTS, **given}
+    for name, check in _CHECKS.items():
+        try:
+            settings[name] = check(settings[name])
+        except (TypeError, ValueError) as error:
+            if isinstance(error, DefinitionError):
+                raise
+            raise DefinitionError(f"{owner}: {name}={settings[name]!r} cannot be; give {error}.") from None
+    return settings
+
+
+def callbacks_of(owner: str, name: str, value: Any) -> tuple[Callback, ...]:
+    """Return one callback, a list of them or None as a tuple.
+
+    Raises:
+        DefinitionError: It holds something that cannot be called.
+    """
+    try:
+        return _callbacks(value)
+    except TypeError as error:
+        raise DefinitionError(f"{owner}: {name}={value!r} cannot be; give {error}.") from None
+
+
+def duration_of(value: Any) -> timedelta:
+    """Return a timedelta or a number of seconds as a timedelta."""
+    if isinstance(value, timedelta):
+        found = plain_length(value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        found = timedelta(seconds=value)
+    else:
+        raise TypeError("a timedelta or a number of seconds")
+    if found < timedelta(0):
+        raise ValueError("a timedelta or a number of seconds, not negative")
+    return found
+
+
+def _optional_duration(value: Any) -> timedelta | None:
+    return None if value is None else duration_of(value)
+
+
+def _limit(value: Any) -> timedelta | None:
+    found = _optional_duration(value)
+    if found == timedelta(0):
+        raise ValueError("more than 0 seconds, or None for no limit")
+    return found
+
+
+def _count(smallest: int) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
+            raise ValueError(f"a whole number from {smallest}")
+        return value
+
+    return check
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError("a whole number")
+    return value
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError("a number from 0 to 1")
+    return float(value)
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("True or False")
+    return value
+
+
+def _rule(value: Any) -> TriggerRule:
+    try:
+        return TriggerRule(value)
+    except ValueError:
+        raise ValueError(f"one of {', '.join(TriggerRule)}") from None
+
+
+def _key(kind: str) -> Callable[[Any], str]:
+    return lambda value: check_key(kind, value)
+
+
+def _callbacks(value: Any) -> tuple[Callback, ...]:
+    found = () if value is None else value if isinstance(value, list | tuple) else (value,)
+    if not all(callable(one) for one in found):
+        raise TypeError("a function of the context, or a list of such functions")
+    if any(not answers(one) for one in found):
+        raise TypeError("a function that is no generator, whose body would never run")
+    return tuple(found)
+
+
+def _actions(value: Any) -> tuple[Action, ...]:
+    found = (value,) if isinstance(value, Action) else tuple(value)
+    if not all(isinstance(one, Action) for one in found):
+        raise TypeError("an Action or a list of Actions")
+    names = [action.name for action in found]
+    if len(set(names)) < len(names):
+        raise ValueError(f"actions of different names (they are {', '.join(names)})")
+    return found
+
+
+def _addresses(value: Any) -> tuple[str, ...]:
+    found = () if value is None else (value,) if isinstance(value, str) else tuple(value)
+    if not all(isinstance(one, str) for one in found):
+        raise TypeError("an e-mail address or a list of them")
+    return found
+
+
+def _resources(value: Any) -> dict[str, Any]:
+    """Return CPUs, memory in bytes, and numbers of resources by names of the user's own."""
+    if not isinstance(value, Mapping) or not set(value) <= {"cpus", "memory", "custom"}:
+        raise TypeError("a dict with 'cpus', 'memory' (bytes) and 'custom' (a dict of numbers)")
+    numbers = [*(value[name] for name in ("cpus", "memory") if name in value), *value.get("custom", {}).values()]
+    if any(isinstance(one, bool) or not isinstance(one, int | float) or one < 0 for one in numbers):
+        raise ValueError("numbers that are not negative")
+    return dict(value)
+
+
+def _environment(value: Any) -> dict[str, Any] | None:
+    if value is not None and not (isinstance(value, Mapping) and all(isinstance(name, str) for name in value)):
+        raise TypeError("a dict of names and values, or None")
+    return None if value is None else dict(value)
+
+
+_CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "retries": _count(0),
+    "retry_delay": duration_of,
+    "retry_exponential_backoff": _truth,
+    "max_retry_delay": _optional_duration,
+    "retry_jitter": _share,
+    "execution_timeout": _limit,
+    "trigger_rule": _rule,
+    "depends_on_past": _truth,
+    "wait_for_downstream": _truth,
+    "pool": _key("pool"),
+    "pool_slots": _count(1),
+    "priority_weight": _whole,
+    "queue": _key("queue"),
+    "on_success_callback": _callbacks,
+    "on_failure_callback": _callbacks,
+    "on_retry_callback": _callbacks,
+    "pre": _actions,
+    "post": _actions,
+    "skip": _truth,
+    "email": _addresses,
+    "email_on_failure": _truth,
+    "email_on_retry": _truth,
+    "resources": _resources,
+    "env": _environment,
+    "do_xcom_push": _truth,
+}

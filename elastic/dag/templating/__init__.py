@@ -1,0 +1,1 @@
+"""Jinja templates of tasks: the sandbox, the context, macros and limits."""

@@ -1,0 +1,1 @@
+"""When a DAG is due: schedules, data intervals and time periods."""

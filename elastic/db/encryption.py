@@ -1,0 +1,170 @@
+"""Encryption of what must not be read from a copy of the database: Fernet, with keys that may be replaced.
+
+Without a key nothing is written and nothing is read: a secret is never kept in clear for want of one.
+"""
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from elastic.config.secret_mask import hide_all
+from elastic.config.settings import Settings
+from elastic.core.errors import UsageError
+from elastic.db.errors import MissingKeyError, SecretError, WrongKeyError
+from elastic.persistence.durable_file import make_folder
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet, MultiFernet
+
+#: What is encrypted comes back as it was, half a surrogate pair too.
+_LOSSLESS = "surrogatepass"
+
+_NOT_INSTALLED = "secrets need the package 'cryptography'; install it with pip install 'elastic-dataflow[secrets]'."
+
+
+class Cipher:
+    """Encrypts texts with the first of its keys, and reads those of all of them.
+
+    What is encrypted knows what it is: a password that somebody copies into another row is refused there.
+    """
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        """Take the keys, the newest first.
+
+        Raises:
+            UsageError: One of them is no Fernet key; it is not shown.
+        """
+        self._keys = [key.strip() for key in keys if key.strip()]
+        for number, key in enumerate(self._keys, 1):
+            _fernet_of(key, number)
+
+    def encrypt(self, what: str, text: str) -> str:
+        """Return a text in a form that only the keys can read; `what` names it, such as "the password of 'mysql'".
+
+        Raises:
+            MissingKeyError: There is no key. Nothing may be kept then.
+        """
+        return self._fernet(what).encrypt(f"{what}\n{text}".encode("utf-8", _LOSSLESS)).decode()
+
+    def decrypt(self, what: str, token: str) -> str:
+        """Return the text again.
+
+        Raises:
+            MissingKeyError: There is no key.
+            WrongKeyError: None of the keys can read it.
+            SecretError: It was written as something else.
+        """
+        from cryptography.fernet import InvalidToken
+
+        try:
+            plain = self._fernet(what).decrypt(token.encode()).decode("utf-8", _LOSSLESS)
+        except (InvalidToken, UnicodeError):
+            raise WrongKeyError(what) from None
+        name, _, text = plain.partition("\n")
+        if name != what:
+            raise SecretError(f"{what} holds what was encrypted as {name}; set it again.")
+        return text
+
+    def _fernet(self, what: str) -> "MultiFernet":
+        if not self._keys:
+            raise MissingKeyError(what)
+        from cryptography.fernet import MultiFernet
+
+        return MultiFernet([_fernet_of(key, number) for number, key in enumerate(self._keys, 1)])
+
+    def __repr__(self) -> str:
+        return f"<Cipher of {len(self._keys)} keys>"
+
+
+def cipher_of(settings: Settings) -> Cipher:
+    """Return the cipher with the keys that settings name: those of `secrets.fernet_key`, else those of the key file.
+
+    Raises:
+        UsageError: A key is no Fernet key, or the file may be read by others than its owner.
+    """
+    return Cipher(keys_of(settings))
+
+
+def keys_of(settings: Settings) -> list[str]:
+    """Return the keys that settings name, which logs will not show.
+
+    Raises:
+        UsageError: The key file cannot be read, or may be read by others than its owner.
+    """
+    given = settings.text("secrets.fernet_key")
+    keys = given.split(",") if given else _read_keys(key_path(settings))
+    hide_all(keys)
+    return keys
+
+
+def key_path(settings: Settings) -> Path:
+    """Return where the key file is or will be."""
+    return Path(settings.text("secrets.fernet_key_path")).expanduser()
+
+
+def new_key() -> str:
+    """Return a key that nobody has."""
+    try:
+        from cryptography.fernet import Fernet
+    except ModuleNotFoundError:
+        raise UsageError(_NOT_INSTALLED) from None
+    return Fernet.generate_key().decode()
+
+
+def add_key(path: Path) -> int:
+    """Put a new key before those of a key file, which is made if there is none; return how many there are.
+
+    Raises:
+        UsageError: The file may be read by others than its owner, or cannot be written.
+    """
+    keys = [new_key(), *_read_keys(path)]
+    _write_keys(path, keys)
+    return len(keys)
+
+
+def keep_first_key(path: Path) -> None:
+    """Remove all keys of a key file but the newest."""
+    _write_keys(path, _read_keys(path)[:1])
+
+
+def _write_keys(path: Path, keys: Sequence[str]) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        make_folder(path.parent, is_durable=False)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+        with os.fdopen(os.open(beside, flags, 0o600), "w") as file:
+            file.write("".join(f"{key}\n" for key in keys))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        raise UsageError(f"the key file {path} cannot be written ({error.strerror}).") from error
+
+
+def _read_keys(path: Path) -> list[str]:
+    try:
+        with path.open(encoding="ascii") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            lines = file.read().split()
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the key file {path} cannot be read ({error}).") from error
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise UsageError(f"the key file {path} can be read by others than its owner; run `chmod 600 {path}`.")
+    return lines
+
+
+def _fernet_of(key: str, number: int) -> "Fernet":
+    try:
+        from cryptography.fernet import Fernet
+    except ModuleNotFoundError:
+        raise UsageError(_NOT_INSTALLED) from None
+    try:
+        return Fernet(key)
+    except ValueError:
+        raise UsageError(
+            f"Fernet key {number} is none (32 bytes in url-safe base64); make one with `elastic db make-key`."
+        ) from None

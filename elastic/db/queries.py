@@ -1,0 +1,243 @@
+"""What the database holds, read as values. Nothing here changes anything."""
+
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy import Connection, Select, and_, func, select
+
+from elastic.dag.ids import TaskKey
+from elastic.dag.states.state import RunState, TaskState
+from elastic.db.database import Database
+from elastic.db.matching import key_bind, key_match
+from elastic.db.records import (
+    Attempt,
+    Event,
+    Instance,
+    LogLine,
+    Run,
+    RunAttempt,
+    attempt_of,
+    event_of,
+    instance_of,
+    line_of,
+    run_attempt_of,
+    run_of,
+)
+from elastic.db.schema import dag_run, dag_run_attempt, log, log_line, task_attempt, task_instance, xcom
+from elastic.db.sql_clock import Now, now
+
+_run, _ti, _attempt = dag_run.c, task_instance.c, task_attempt.c
+
+_INSTANCE = select(task_instance).where(key_match(_ti))
+
+#: Ids in one statement, at most.
+_BATCH = 500
+
+
+def database_time(database: Database) -> dt.datetime:
+    """Return the time by the clock of the database."""
+    time: dt.datetime = database.query(lambda connection: connection.execute(select(Now())).scalar_one())
+    return time
+
+
+def run_of_id(database: Database, dag_id: str, run_id: str) -> Run | None:
+    """Return a run by its id."""
+    return _one_run(database, select(dag_run).where(_run.dag_id == dag_id, _run.run_id == run_id))
+
+
+def run_at(database: Database, dag_id: str, logical_date: dt.datetime) -> Run | None:
+    """Return the run of a DAG for a logical date."""
+    return _one_run(database, select(dag_run).where(_run.dag_id == dag_id, _run.logical_date == logical_date))
+
+
+def run_of_timeperiod(database: Database, dag_id: str, timeperiod: str) -> Run | None:
+    """Return the run of a DAG for a timeperiod, the latest if there are several."""
+    query = select(dag_run).where(_run.dag_id == dag_id, _run.timeperiod == timeperiod)
+    return _one_run(database, query.order_by(_run.logical_date.desc()).limit(1))
+
+
+def run_before(database: Database, dag_id: str, logical_date: dt.datetime) -> Run | None:
+    """Return the last run of a DAG before a logical date."""
+    query = select(dag_run).where(_run.dag_id == dag_id, _run.logical_date < logical_date)
+    return _one_run(database, query.order_by(_run.logical_date.desc()).limit(1))
+
+
+def latest_run(database: Database, dag_id: str) -> Run | None:
+    """Return the run of a DAG with the latest logical date."""
+    query = select(dag_run).where(_run.dag_id == dag_id)
+    return _one_run(database, query.order_by(_run.logical_date.desc()).limit(1))
+
+
+def runs(
+    database: Database,
+    dag_id: str | None = None,
+    *,
+    start: dt.datetime | None = None,
+    end: dt.datetime | None = None,
+    states: Collection[RunState] | None = None,
+    limit: int | None = None,
+) -> list[Run]:
+    """Return runs in the order of their logical dates; with a limit, the latest ones.
+
+    Args:
+        database: Where.
+        dag_id: Only of this DAG.
+        start: The first logical date.
+        end: The last logical date, which is included.
+        states: Only those in one of these states.
+        limit: So many, at most.
+    """
+    query = select(dag_run)
+    conditions = [
+        None if dag_id is None else _run.dag_id == dag_id,
+        None if start is None else _run.logical_date >= start,
+        None if end is None else _run.logical_date <= end,
+        None if states is None else _run.state.in_(list(states)),
+    ]
+    query = query.where(*(condition for condition in conditions if condition is not None))
+    query = query.order_by(_run.logical_date.desc(), _run.dag_id).limit(limit)
+    found = database.query(lambda connection: connection.execute(query).all())
+    return [run_of(row) for row in reversed(found)]
+
+
+def run_attempts(database: Database, dag_id: str, run_id: str) -> list[RunAttempt]:
+    """Return the times that a run was run, in their order."""
+    table = dag_run_attempt.c
+    query = select(dag_run_attempt).where(table.dag_id == dag_id, table.run_id == run_id).order_by(table.attempt)
+    return [run_attempt_of(row) for row in database.query(lambda connection: connection.execute(query).all())]
+
+
+def instance(database: Database, key: TaskKey) -> Instance | None:
+    """Return a task instance."""
+    row = database.query(lambda connection: connection.execute(_INSTANCE, key_bind(key)).one_or_none())
+    return None if row is None else instance_of(row)
+
+
+def instances(database: Database, dag_id: str, run_ids: Sequence[str]) -> list[Instance]:
+    """Return the task instances of runs of a DAG, by run, task and map index."""
+
+    def work(connection: Connection) -> list[Instance]:
+        found = []
+        for at in range(0, len(run_ids), _BATCH):
+            query = select(task_instance).where(_ti.dag_id == dag_id, _ti.run_id.in_(run_ids[at : at + _BATCH]))
+            query = query.order_by(_ti.run_id, _ti.task_id, _ti.map_index)
+            found += [instance_of(row) for row in connection.execute(query)]
+        return found
+
+    return database.query(work)
+
+
+def states(database: Database, dag_id: str, run_id: str) -> Mapping[TaskKey, TaskState | None]:
+    """Return the state of each task instance of a run: what a scheduler looks at most often."""
+    query = select(_ti.task_id, _ti.map_index, _ti.state).where(_ti.dag_id == dag_id, _ti.run_id == run_id)
+    found = database.query(lambda connection: connection.execute(query).all())
+    return {
+        TaskKey(dag_id, run_id, row.task_id, row.map_index): None if row.state is None else TaskState(row.state)
+        for row in found
+    }
+
+
+def active_instances(
+    database: Database, dag_id: str | None = None, *, lease_owner: str | None = None
+) -> list[Instance]:
+    """Return what is queued or running: all of it, or what is of a DAG or of the owner of a lease."""
+    query = select(task_instance).where(_ti.state.in_((TaskState.QUEUED, TaskState.RUNNING)))
+    query = query if dag_id is None else query.where(_ti.dag_id == dag_id)
+    query = query if lease_owner is None else query.where(_ti.lease_owner == lease_owner)
+    return [instance_of(row) for row in database.query(lambda connection: connection.execute(query).all())]
+
+
+def due_retries(database: Database, dag_id: str | None = None) -> list[TaskKey]:
+    """Return what waited for another try and need not wait any more, by the clock of the database."""
+    due = and_(_ti.state == TaskState.UP_FOR_RETRY, (_ti.next_retry_at.is_(None)) | (_ti.next_retry_at <= now()))
+    query = select(_ti.dag_id, _ti.run_id, _ti.task_id, _ti.map_index).where(due)
+    query = query if dag_id is None else query.where(_ti.dag_id == dag_id)
+    return [TaskKey(*row) for row in database.query(lambda connection: connection.execute(query).all())]
+
+
+def attempt(database: Database, attempt_uuid: str) -> Attempt | None:
+    """Return an attempt."""
+    query = select(task_attempt).where(_attempt.attempt_uuid == attempt_uuid)
+    row = database.query(lambda connection: connection.execute(query).one_or_none())
+    return None if row is None else attempt_of(row)
+
+
+def attempts(database: Database, key: TaskKey, *, with_cleared: bool = True) -> list[Attempt]:
+    """Return the attempts of a task instance in their order."""
+    query = select(task_attempt).where(key_match(_attempt))
+    query = query if with_cleared else query.where(_attempt.is_cleared.is_(False))
+    query = query.order_by(_attempt.run_attempt, _attempt.queued_at, _attempt.try_number)
+    found = database.query(lambda connection: connection.execute(query, key_bind(key)).all())
+    return [attempt_of(row) for row in found]
+
+
+def due_callbacks(database: Database, dag_id: str) -> list[Attempt]:
+    """Return the attempts of a DAG whose callbacks are due, in the order in which they ended."""
+    due = _attempt.callback.in_((TaskState.FAILED, TaskState.UP_FOR_RETRY))
+    query = select(task_attempt).where(_attempt.dag_id == dag_id, due).order_by(_attempt.ended_at)
+    return [attempt_of(row) for row in database.query(lambda connection: connection.execute(query).all())]
+
+
+def xcoms(
+    database: Database,
+    dag_id: str,
+    run_id: str,
+    task_ids: Sequence[str],
+    key: str,
+    map_indexes: Sequence[int] | None = None,
+) -> list[tuple[str, int, str]]:
+    """Return what tasks of a run passed on under a key: task id, map index and JSON text, in that order."""
+    column = xcom.c
+    query = select(column.task_id, column.map_index, column.value)
+    query = query.where(column.dag_id == dag_id, column.run_id == run_id, column.key == key)
+    query = query.where(column.task_id.in_(list(task_ids)))
+    if map_indexes is not None:
+        query = query.where(column.map_index.in_(list(map_indexes)))
+    query = query.order_by(column.task_id, column.map_index)
+    return [tuple(row) for row in database.query(lambda connection: connection.execute(query).all())]
+
+
+def events(
+    database: Database,
+    *,
+    dag_id: str | None = None,
+    run_id: str | None = None,
+    task_id: str | None = None,
+    limit: int = 1000,
+) -> list[Event]:
+    """Return what happened, in its order; the latest of it if there is more than the limit."""
+    wanted = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id}
+    query = select(log).where(*(log.c[name] == value for name, value in wanted.items() if value is not None))
+    query = query.order_by(log.c.id.desc()).limit(limit)
+    return [event_of(row) for row in reversed(database.query(lambda connection: connection.execute(query).all()))]
+
+
+def log_lines(database: Database, dag_id: str, run_id: str, *, task_id: str | None = None) -> list[LogLine]:
+    """Return the lines of a flow's log, or of one of its steps', in their order."""
+    column = log_line.c
+    query = select(log_line).where(column.dag_id == dag_id, column.run_id == run_id)
+    query = query.where(column.task_id.is_(None) if task_id is None else column.task_id == task_id)
+    query = query.order_by(column.id)
+    return [line_of(row) for row in database.query(lambda connection: connection.execute(query).all())]
+
+
+def state_counts(database: Database, dag_id: str, run_ids: Sequence[str]) -> Mapping[TaskState | None, int]:
+    """Return how many task instances of runs are in which state."""
+    counted: dict[TaskState | None, int] = {}
+
+    def work(connection: Connection) -> None:
+        counted.clear()
+        for at in range(0, len(run_ids), _BATCH):
+            query = select(_ti.state, func.count()).where(_ti.dag_id == dag_id)
+            query = query.where(_ti.run_id.in_(run_ids[at : at + _BATCH])).group_by(_ti.state)
+            for state, count in connection.execute(query):
+                known = None if state is None else TaskState(state)
+                counted[known] = counted.get(known, 0) + count
+
+    database.query(work)
+    return counted
+
+
+def _one_run(database: Database, query: Select[tuple[object, ...]]) -> Run | None:
+    row = database.query(lambda connection: connection.execute(query).one_or_none())
+    return None if row is None else run_of(row)

@@ -1,0 +1,48 @@
+"""What happened: a row for every change of a state, and for what people do on the command line.
+
+Lines of the logs of flows and steps, readable after their files are gone.
+"""
+
+from sqlalchemy import Column, Index, Integer, Table
+
+from elastic.db.schema.types import OPTIONS, Digest, Instant, Key, Label, Prose, Serial, Word, Writable, metadata
+
+log = Table(
+    "log",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False),
+    Column("event", Word, nullable=False),
+    Column("dag_id", Key),
+    Column("run_id", Key),
+    Column("task_id", Key),
+    Column("map_index", Integer),
+    Column("try_number", Integer),
+    Column("attempt_uuid", Digest),
+    #: the user whose process it was
+    Column("owner", Label),
+    Column("detail", Prose),
+    Index("ix_log_key", "dag_id", "run_id"),
+    **OPTIONS,
+)
+
+
+log_line = Table(
+    "log_line",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("dag_id", Key, nullable=False),
+    Column("run_id", Key, nullable=False),
+    Column("run_attempt", Integer, nullable=False),
+    #: null for a line of the flow
+    Column("task_id", Key),
+    Column("map_index", Integer, nullable=False),
+    Column("attempt_uuid", Digest),
+    Column("at", Instant, nullable=False),
+    #: the step, or `step.action`
+    Column("logger", Writable(500), nullable=False),
+    Column("level", Word, nullable=False),
+    Column("message", Prose, nullable=False),
+    Index("ix_log_line_key", "dag_id", "run_id", "task_id"),
+    **OPTIONS,
+)

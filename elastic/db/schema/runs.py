@@ -1,0 +1,55 @@
+"""Executions of a DAG, one for a logical date.
+
+Reruns of a DAG run, kept apart: what was asked for, by whom, and how it ended.
+"""
+
+from sqlalchemy import Column, Index, Integer, Table, UniqueConstraint
+
+from elastic.db.schema.types import OPTIONS, Digest, Instant, Key, Label, LongText, Word, metadata
+
+dag_run = Table(
+    "dag_run",
+    metadata,
+    Column("dag_id", Key, primary_key=True),
+    Column("run_id", Key, primary_key=True),
+    Column("logical_date", Instant, nullable=False),
+    Column("data_interval_start", Instant, nullable=False),
+    Column("data_interval_end", Instant, nullable=False),
+    Column("timeperiod", Word),
+    Column("run_type", Word, nullable=False),
+    Column("state", Word, nullable=False),
+    #: JSON: what `dags trigger --conf` was given
+    Column("conf", LongText, nullable=False),
+    #: 1, and one more with every rerun
+    Column("attempt", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("source_digest", Digest),
+    Column("structure_digest", Digest),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    UniqueConstraint("dag_id", "logical_date"),
+    Index(None, "state"),
+    Index(None, "dag_id", "timeperiod"),
+    sqlite_with_rowid=False,
+    **OPTIONS,
+)
+
+
+dag_run_attempt = Table(
+    "dag_run_attempt",
+    metadata,
+    Column("dag_id", Key, primary_key=True),
+    Column("run_id", Key, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    #: nominal, recovery, run_one, run_from
+    Column("mode", Word, nullable=False),
+    #: the task that run_one and run_from begin at
+    Column("task_id", Key),
+    Column("owner", Label),
+    Column("state", Word, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    sqlite_with_rowid=False,
+    **OPTIONS,
+)

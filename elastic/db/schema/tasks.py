@@ -1,0 +1,103 @@
+"""Tries of a task instance. They stay when the instance is cleared.
+
+Executions of a task, one in a DAG run; a mapped task has one for each element.
+
+Values that tasks pass to each other, as JSON.
+"""
+
+from sqlalchemy import Boolean, Column, Float, Index, Integer, String, Table, false
+
+from elastic.db.schema.types import OPTIONS, Digest, Instant, Key, Label, LongText, Prose, Serial, Word, metadata
+
+task_attempt = Table(
+    "task_attempt",
+    metadata,
+    Column("attempt_uuid", Digest, primary_key=True),
+    Column("dag_id", Key, nullable=False),
+    Column("run_id", Key, nullable=False),
+    Column("task_id", Key, nullable=False),
+    Column("map_index", Integer, nullable=False),
+    #: the rerun of the DAG run that it belongs to
+    Column("run_attempt", Integer, nullable=False),
+    Column("try_number", Integer, nullable=False),
+    Column("state", Word, nullable=False),
+    Column("queued_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    Column("duration", Float),
+    Column("host", Label),
+    Column("pid", Integer),
+    Column("job_id", Serial),
+    #: of the process; less than 0 for the signal that ended it
+    Column("exit_code", Integer),
+    Column("error", Prose),
+    Column("log_path", LongText),
+    Column("flow_run_id", String(250)),
+    #: true once its instance was cleared: it no longer says anything about the instance
+    Column("is_cleared", Boolean, nullable=False, server_default=false()),
+    #: the state whose callbacks are due, because the process ended before it called them; `taken` once a process calls
+    #: them, which is at most once
+    Column("callback", Word),
+    Index("ix_task_attempt_key", "dag_id", "run_id", "task_id"),
+    **OPTIONS,
+)
+
+
+task_instance = Table(
+    "task_instance",
+    metadata,
+    Column("dag_id", Key, primary_key=True),
+    Column("run_id", Key, primary_key=True),
+    Column("task_id", Key, primary_key=True),
+    #: -1 where the task is not mapped
+    Column("map_index", Integer, primary_key=True, autoincrement=False),
+    #: null until something was decided about it
+    Column("state", Word),
+    #: how often it was queued since it was made or cleared
+    Column("try_number", Integer, nullable=False),
+    #: tries before it fails for good
+    Column("max_tries", Integer, nullable=False),
+    #: one more with every change
+    Column("version", Integer, nullable=False),
+    #: the attempt that counts; whoever holds another one changes nothing
+    Column("attempt_uuid", Digest),
+    Column("lease_owner", String(64)),
+    #: by the clock of the database
+    Column("lease_expires_at", Instant),
+    Column("queued_at", Instant),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    #: seconds
+    Column("duration", Float),
+    Column("next_retry_at", Instant),
+    Column("operator", Label),
+    Column("pool", Key, nullable=False),
+    Column("pool_slots", Integer, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("queue", String(250), nullable=False),
+    Column("host", Label),
+    Column("pid", Integer),
+    Column("job_id", Serial),
+    #: the data flow that it ran; a retry resumes it
+    Column("flow_run_id", String(250)),
+    Column("note", Prose),
+    #: what is active, answered from the index alone
+    Index("ix_task_instance_active", "state", "pool", "dag_id", "pool_slots"),
+    sqlite_with_rowid=False,
+    **OPTIONS,
+)
+
+
+xcom = Table(
+    "xcom",
+    metadata,
+    Column("dag_id", Key, primary_key=True),
+    Column("run_id", Key, primary_key=True),
+    Column("task_id", Key, primary_key=True),
+    Column("map_index", Integer, primary_key=True, autoincrement=False),
+    Column("key", Key, primary_key=True),
+    Column("value", LongText, nullable=False),
+    Column("at", Instant, nullable=False),
+    sqlite_with_rowid=False,
+    **OPTIONS,
+)

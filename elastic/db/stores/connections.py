@@ -1,0 +1,153 @@
+"""Connections by id. Their passwords and extra settings are encrypted before they are written."""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import delete, or_, select, update
+
+from elastic.config.secret_mask import hide_all
+from elastic.core.errors import UsageError
+from elastic.core.text import writable
+from elastic.dag.ids import check_key
+from elastic.db import audit
+from elastic.db.database import Database
+from elastic.db.encryption import Cipher
+from elastic.db.errors import RowExistsError, SecretError, UnknownRowError
+from elastic.db.matching import insert_if_absent
+from elastic.db.schema import connection as table
+from elastic.hooks.connection import Connection
+
+_PLAIN = ("kind", "host", "login", "schema", "port")
+
+
+class ConnectionStore:
+    """The connections of a metadata database."""
+
+    def __init__(self, database: Database, cipher: Cipher) -> None:
+        self._database, self._cipher = database, cipher
+
+    def find(self, conn_id: str) -> Connection | None:
+        """Return a connection with its secrets in clear, which logs will not show, or None if there is none.
+
+        Raises:
+            SecretError: It cannot be decrypted.
+        """
+        query = select(table).where(table.c.conn_id == conn_id)
+        row = self._database.query(lambda connection: connection.execute(query).one_or_none())
+        if row is None:
+            return None
+        found = self._read(row)
+        hide_all(found.secrets)
+        return found
+
+    def get(self, conn_id: str) -> Connection:
+        """Return a connection with its secrets in clear.
+
+        Raises:
+            UnknownRowError: There is none of this id.
+            SecretError: It cannot be decrypted.
+        """
+        found = self.find(conn_id)
+        if found is None:
+            raise UnknownRowError("connection", conn_id, f"add it with `elastic connections add {conn_id}`")
+        return found
+
+    def all(self) -> list[Connection]:
+        """Return all connections without their secrets: no key is needed."""
+        query = select(table).order_by(table.c.conn_id)
+        rows = self._database.query(lambda connection: connection.execute(query).all())
+        return [Connection(conn_id=row.conn_id, **{name: getattr(row, name) for name in _PLAIN}) for row in rows]
+
+    def readable(self) -> Iterator[Connection]:
+        """Yield the connections that have secrets and can be decrypted, in clear."""
+        query = select(table).where(or_(table.c.password.is_not(None), table.c.extra.is_not(None)))
+        for row in self._database.query(lambda connection: connection.execute(query).all()):
+            with suppress(SecretError):
+                yield self._read(row)
+
+    def add(self, connection: Connection, *, overwrite: bool = False) -> None:
+        """Keep a connection.
+
+        Raises:
+            RowExistsError: The id is taken, and it is not to be overwritten.
+            MissingKeyError: It has secrets, and there is no key. Nothing was kept.
+        """
+        self.add_all([connection], overwrite=overwrite)
+
+    def add_all(self, connections: list[Connection], *, overwrite: bool = False) -> None:
+        """Keep connections, all or none."""
+        rows = [self._row(connection) for connection in connections]
+
+        def work(transaction: Any, again: bool) -> None:
+            for row in rows:
+                insertion = insert_if_absent(transaction, table)
+                if transaction.execute(insertion, row).rowcount == 1 or again:
+                    continue
+                if not overwrite:
+                    raise RowExistsError("connection", row["conn_id"], "delete it first, or say --overwrite")
+                change = update(table).where(table.c.conn_id == row["conn_id"])
+                transaction.execute(change.values(**{**dict.fromkeys(_PLAIN), **row}))
+            for row in rows:
+                audit.note(transaction, "connection set", row["conn_id"])
+
+        self._database.write(work)
+
+    def delete(self, conn_id: str) -> None:
+        """Forget a connection.
+
+        Raises:
+            UnknownRowError: There is none of this id.
+        """
+
+        def work(transaction: Any, again: bool) -> None:
+            if not transaction.execute(delete(table).where(table.c.conn_id == conn_id)).rowcount and not again:
+                raise UnknownRowError("connection", conn_id, "`elastic connections list` shows what there is")
+            audit.note(transaction, "connection deleted", conn_id)
+
+        self._database.write(work)
+
+    def rotate(self) -> int:
+        """Encrypt all secrets with the newest key, all or none; return how many connections there are.
+
+        Raises:
+            SecretError: One of them cannot be decrypted. Nothing was changed.
+        """
+
+        def work(transaction: Any, _: bool) -> int:
+            rows = transaction.execute(select(table)).all()
+            for row in rows:
+                secrets = {name: self._row(self._read(row))[name] for name in ("password", "extra")}
+                transaction.execute(update(table).where(table.c.conn_id == row.conn_id).values(**secrets))
+            return len(rows)
+
+        return self._database.write(work)
+
+    def _row(self, connection: Connection) -> dict[str, Any]:
+        conn_id = check_key("conn_id", connection.conn_id)
+        row: dict[str, Any] = {"conn_id": conn_id, **{name: getattr(connection, name) for name in _PLAIN}}
+        for name in _PLAIN[:-1]:
+            if writable(row[name] or "") != (row[name] or ""):
+                raise UsageError(
+                    f"the {name} of connection {conn_id!r} holds NUL or bytes that are no UTF-8; remove them."
+                )
+        row["password"] = connection.password and self._cipher.encrypt(_password(conn_id), connection.password)
+        extra = json.dumps(dict(connection.extra)) if connection.extra else None
+        row["extra"] = extra and self._cipher.encrypt(_extra(conn_id), extra)
+        return row
+
+    def _read(self, row: Any) -> Connection:
+        plain = Connection(conn_id=row.conn_id, **{name: getattr(row, name) for name in _PLAIN})
+        password = row.password and self._cipher.decrypt(_password(row.conn_id), row.password)
+        extra = json.loads(self._cipher.decrypt(_extra(row.conn_id), row.extra)) if row.extra else {}
+        return replace(plain, password=password, extra=extra)
+
+
+def _password(conn_id: str) -> str:
+    return f"the password of connection {conn_id!r}"
+
+
+def _extra(conn_id: str) -> str:
+    return f"the extra settings of connection {conn_id!r}"

@@ -1,0 +1,170 @@
+"""What was found in DAG files: kept so that others can show it without importing anybody's code."""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from elastic.db import audit
+from elastic.db.database import Database
+from elastic.db.errors import UnknownRowError
+from elastic.db.matching import insert_if_absent
+from elastic.db.schema import dag, dag_code, dag_structure, import_error
+from elastic.db.sql_clock import now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DagRow:
+    """A DAG as it was found."""
+
+    dag_id: str
+    fileloc: str
+    owner: str | None = None
+    description: str | None = None
+    schedule: str | None = None
+    #: separated by commas
+    tags: str = ""
+    task_count: int = 0
+    concurrency: int = 0
+    is_paused: bool = False
+    is_active: bool = True
+    source_digest: str | None = None
+    structure_digest: str | None = None
+    #: all DAGs of its file were kept when this one was, and the file has not changed since then
+    is_whole_file: bool = False
+
+
+_COLUMNS = tuple(name for name in DagRow.__dataclass_fields__ if name != "is_whole_file")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDag:
+    """A DAG with its source and its structure (JSON), which are kept under their digests."""
+
+    row: DagRow
+    source: str = ""
+    structure: str = ""
+    #: its file is to be loaded again each time that DAGs are listed
+    is_reread: bool = False
+
+
+def keep_dag(database: Database, found: DagRow, *, source: str = "", structure: str = "") -> None:
+    """Keep one DAG of a file, which may have others; see `keep_dags`."""
+    _keep_all(database, [FoundDag(found, source, structure)], whole_files=False)
+
+
+def keep_dags(database: Database, found: Sequence[FoundDag]) -> None:
+    """Keep DAGs, all those of their files, and all or none.
+
+    Whether one is paused is taken only from the first time: after that it is for people to say.
+    """
+    _keep_all(database, found, whole_files=True)
+
+
+def _keep_all(database: Database, found: Sequence[FoundDag], *, whole_files: bool) -> None:
+    def work(connection: Connection, _: bool) -> None:
+        for one in found:
+            if not whole_files:
+                _note_change(connection, one.row)
+            _keep(connection, one, {"parsed_at": None if one.is_reread else now()} if whole_files else {})
+
+    database.write(work)
+
+
+def _note_change(connection: Connection, found: DagRow) -> None:
+    """Forget that the whole file was read, if it is another one, or another text, than was read then."""
+    before = connection.execute(
+        select(dag.c.fileloc, dag.c.source_digest).where(dag.c.dag_id == found.dag_id)
+    ).one_or_none()
+    if before is not None and tuple(before) != (found.fileloc, found.source_digest):
+        connection.execute(update(dag).where(dag.c.dag_id == found.dag_id).values(parsed_at=None))
+
+
+def _keep(connection: Connection, found: FoundDag, more: Mapping[str, Any]) -> None:
+    row = {name: getattr(found.row, name) for name in _COLUMNS}
+    fresh = {name: value for name, value in row.items() if name not in ("dag_id", "is_paused")}
+    if found.source and found.row.source_digest:
+        code = {"digest": found.row.source_digest, "fileloc": found.row.fileloc, "source": found.source}
+        connection.execute(insert_if_absent(connection, dag_code).values(created_at=now()), code)
+    if found.structure and found.row.structure_digest:
+        text = {"digest": found.row.structure_digest, "dag_id": found.row.dag_id, "structure": found.structure}
+        connection.execute(insert_if_absent(connection, dag_structure).values(created_at=now()), text)
+    if connection.execute(insert_if_absent(connection, dag).values(**more), row).rowcount != 1:
+        connection.execute(update(dag).where(dag.c.dag_id == found.row.dag_id).values(**more, **fresh))
+
+
+def dags(database: Database, *, active_only: bool = True) -> list[DagRow]:
+    """Return the DAGs that were found, by id."""
+    query = select(dag).order_by(dag.c.dag_id)
+    query = query.where(dag.c.is_active.is_(True)) if active_only else query
+    rows = database.query(lambda connection: connection.execute(query).all())
+    return [
+        DagRow(**{name: row._mapping[name] for name in _COLUMNS}, is_whole_file=row.parsed_at is not None)
+        for row in rows
+    ]
+
+
+def forget_missing(database: Database, dag_ids: Sequence[str]) -> None:
+    """Mark as gone all DAGs but these. What they ran is kept."""
+    known = set(dag_ids)
+
+    def work(connection: Connection, _: bool) -> None:
+        active = connection.execute(select(dag.c.dag_id).where(dag.c.is_active.is_(True))).scalars().all()
+        gone = [{"gone": dag_id} for dag_id in active if dag_id not in known]
+        for row in gone:
+            connection.execute(update(dag).where(dag.c.dag_id == row["gone"]).values(is_active=False))
+
+    database.write(work)
+
+
+def set_paused(database: Database, dag_id: str, *, paused: bool) -> None:
+    """Pause a DAG, or let it go on.
+
+    Raises:
+        UnknownRowError: No such DAG was found yet.
+    """
+    change = update(dag).where(dag.c.dag_id == dag_id).values(is_paused=paused)
+
+    def work(connection: Connection, _: bool) -> None:
+        if not connection.execute(change).rowcount:
+            raise UnknownRowError("DAG", dag_id, "`elastic dags list` shows what there is")
+        audit.note(connection, "paused" if paused else "unpaused", dag_id, dag_id)
+
+    database.write(work)
+
+
+def source_of(database: Database, digest: str) -> str | None:
+    """Return the source that had this digest."""
+    query = select(dag_code.c.source).where(dag_code.c.digest == digest)
+    return database.query(lambda connection: connection.execute(query).scalar_one_or_none())
+
+
+def structure_of(database: Database, digest: str) -> str | None:
+    """Return the structure (JSON) that had this digest."""
+    query = select(dag_structure.c.structure).where(dag_structure.c.digest == digest)
+    return database.query(lambda connection: connection.execute(query).scalar_one_or_none())
+
+
+def set_import_errors(database: Database, tracebacks: Mapping[str, str]) -> None:
+    """Keep which files cannot be imported, by path, in place of what was known before."""
+    rows: list[dict[str, Any]] = [
+        {"path_digest": hashlib.sha256(os.fsencode(path)).hexdigest(), "path": path, "traceback": traceback}
+        for path, traceback in tracebacks.items()
+    ]
+
+    def work(connection: Connection, _: bool) -> None:
+        connection.execute(delete(import_error))
+        if rows:
+            connection.execute(insert(import_error).values(at=now()), rows)
+
+    database.write(work)
+
+
+def import_errors(database: Database) -> dict[str, str]:
+    """Return which files cannot be imported: tracebacks by path."""
+    query = select(import_error.c.path, import_error.c.traceback).order_by(import_error.c.path)
+    found = database.query(lambda connection: connection.execute(query).all())
+    return {row.path: row.traceback for row in found}

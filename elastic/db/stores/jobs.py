@@ -1,0 +1,84 @@
+"""Jobs: processes that run task instances and give signs of life."""
+
+import os
+import socket
+from typing import Any
+
+from sqlalchemy import Connection, case, func, insert, select, update
+
+from elastic.db import audit
+from elastic.db.database import Database
+from elastic.db.records import Job
+from elastic.db.schema import job as table
+from elastic.db.sql_clock import Seconds, now
+
+#: A job is taken for dead after so many heartbeats without a sign of life.
+MISSED = 2.1
+
+RUNNING, SUCCESS, FAILED = "running", "success", "failed"
+
+
+def start_job(database: Database, kind: str, *, dag_id: str | None = None, executor: str | None = None) -> int:
+    """Write down that this process begins a job, such as a `BackfillJob`; return its id."""
+    row = {
+        "kind": kind,
+        "state": RUNNING,
+        "dag_id": dag_id,
+        "executor": executor,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "owner": audit.owner(),
+    }
+
+    def work(connection: Connection, _: bool) -> int:
+        key = connection.execute(insert(table).values(started_at=now(), heartbeat_at=now()), row).inserted_primary_key
+        audit.note(connection, "job started", f"{kind}", dag_id)
+        return int(key[0]) if key is not None else 0
+
+    return database.write(work)
+
+
+def beat(database: Database, job_id: int) -> bool:
+    """Give a sign of life; say whether the job is still taken for running."""
+    change = update(table).where(table.c.id == job_id, table.c.state == RUNNING).values(heartbeat_at=now())
+    return database.write(lambda connection, _: connection.execute(change).rowcount == 1)
+
+
+def end_job(database: Database, job_id: int, state: str) -> bool:
+    """Write down how a running job ended: `success` or `failed`."""
+    change = update(table).where(table.c.id == job_id, table.c.state == RUNNING).values(state=state, ended_at=now())
+
+    def work(connection: Connection, _: bool) -> bool:
+        done = connection.execute(change).rowcount == 1
+        if done:
+            audit.note(connection, f"job {state}", f"job {job_id}")
+        return done
+
+    return database.write(work)
+
+
+def bury_jobs(database: Database, heartbeat: float) -> int:
+    """Write down as failed the jobs that gave no sign of life for 2.1 heartbeats (seconds); return how many."""
+    dead = (table.c.state == RUNNING) & (Seconds(table.c.heartbeat_at, now()) > MISSED * heartbeat)
+    change = update(table).where(dead).values(state=FAILED, ended_at=now())
+
+    def work(connection: Connection, _: bool) -> int:
+        count = connection.execute(change).rowcount
+        if count:
+            audit.note(connection, "jobs found dead", str(count))
+        return count
+
+    return database.write(work)
+
+
+def jobs(database: Database, heartbeat: float, *, state: str | None = None, limit: int = 100) -> list[Job]:
+    """Return the latest jobs; `heartbeat` is the seconds between their signs of life."""
+    age = func.coalesce(Seconds(table.c.heartbeat_at, now()), 0.0)
+    alive = case(((table.c.state == RUNNING) & (age <= MISSED * heartbeat), 1), else_=0)
+    query = select(table, alive.label("is_alive")).order_by(table.c.id.desc()).limit(limit)
+    query = query if state is None else query.where(table.c.state == state)
+    return [_job(row) for row in database.query(lambda connection: connection.execute(query).all())]
+
+
+def _job(row: Any) -> Job:
+    return Job(**{**row._mapping, "is_alive": bool(row.is_alive)})

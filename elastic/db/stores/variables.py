@@ -1,0 +1,130 @@
+"""Variables by key. Their values are encrypted before they are written."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import delete, select, update
+
+from elastic.config.secret_mask import hide_all, secrets_in
+from elastic.dag.ids import check_key
+from elastic.db import audit
+from elastic.db.database import Database
+from elastic.db.encryption import Cipher
+from elastic.db.errors import SecretError, UnknownRowError
+from elastic.db.matching import insert_if_absent
+from elastic.db.records import Variable
+from elastic.db.schema import variable as table
+
+
+class VariableStore:
+    """The variables of a metadata database."""
+
+    def __init__(self, database: Database, cipher: Cipher) -> None:
+        self._database, self._cipher = database, cipher
+
+    def find(self, key: str) -> Variable | None:
+        """Return a variable, or None if there is none. Logs will not show what sounds like a secret.
+
+        Raises:
+            SecretError: It cannot be decrypted.
+        """
+        query = select(table).where(table.c.key == key)
+        row = self._database.query(lambda connection: connection.execute(query).one_or_none())
+        if row is None:
+            return None
+        found = self._read(row)
+        hide_all(secrets_in(found.value, key))
+        return found
+
+    def get(self, key: str) -> Variable:
+        """Return a variable.
+
+        Raises:
+            UnknownRowError: There is none of this key.
+            SecretError: It cannot be decrypted.
+        """
+        found = self.find(key)
+        if found is None:
+            raise UnknownRowError("variable", key, f"set it with `elastic variables set {key} VALUE`")
+        return found
+
+    def keys(self) -> list[tuple[str, str | None]]:
+        """Return all keys with their descriptions: no Fernet key is needed."""
+        query = select(table.c.key, table.c.description).order_by(table.c.key)
+        return [tuple(row) for row in self._database.query(lambda connection: connection.execute(query).all())]
+
+    def all(self) -> list[Variable]:
+        """Return all variables with their values in clear."""
+        query = select(table).order_by(table.c.key)
+        return [self._read(row) for row in self._database.query(lambda connection: connection.execute(query).all())]
+
+    def readable(self) -> Iterator[Variable]:
+        """Yield the variables that can be decrypted, in clear."""
+        query = select(table)
+        for row in self._database.query(lambda connection: connection.execute(query).all()):
+            with suppress(SecretError):
+                yield self._read(row)
+
+    def put(self, key: str, value: str, description: str | None = None) -> None:
+        """Keep a variable in place of what it was.
+
+        Raises:
+            MissingKeyError: There is no Fernet key. Nothing was kept.
+        """
+        self.put_all({key: value}, description)
+
+    def put_all(self, values: Mapping[str, str], description: str | None = None) -> None:
+        """Keep variables, all or none. A description of None leaves the one that is there."""
+        rows = [
+            {"key": check_key("variable", key), "value": self._cipher.encrypt(_value(key), value)}
+            for key, value in values.items()
+        ]
+        told = {} if description is None else {"description": description}
+
+        def work(connection: Any, _: bool) -> None:
+            for row in rows:
+                if connection.execute(insert_if_absent(connection, table), {**row, **told}).rowcount != 1:
+                    change = update(table).where(table.c.key == row["key"])
+                    connection.execute(change.values(value=row["value"], **told))
+                audit.note(connection, "variable set", row["key"])
+
+        self._database.write(work)
+
+    def delete(self, key: str) -> None:
+        """Forget a variable.
+
+        Raises:
+            UnknownRowError: There is none of this key.
+        """
+
+        def work(connection: Any, again: bool) -> None:
+            if not connection.execute(delete(table).where(table.c.key == key)).rowcount and not again:
+                raise UnknownRowError("variable", key, "`elastic variables list` shows what there is")
+            audit.note(connection, "variable deleted", key)
+
+        self._database.write(work)
+
+    def rotate(self) -> int:
+        """Encrypt all values with the newest key, all or none; return how many there are.
+
+        Raises:
+            SecretError: One of them cannot be decrypted. Nothing was changed.
+        """
+
+        def work(connection: Any, _: bool) -> int:
+            rows = connection.execute(select(table)).all()
+            for row in rows:
+                value = self._cipher.encrypt(_value(row.key), self._read(row).value)
+                connection.execute(update(table).where(table.c.key == row.key).values(value=value))
+            return len(rows)
+
+        return self._database.write(work)
+
+    def _read(self, row: Any) -> Variable:
+        value = self._cipher.decrypt(_value(row.key), row.value)
+        return Variable(key=row.key, value=value, description=row.description)
+
+
+def _value(key: str) -> str:
+    return f"the value of variable {key!r}"

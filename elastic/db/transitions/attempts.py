@@ -1,0 +1,301 @@
+"""Attempts from their start to their end. Whoever does not hold the attempt that counts changes nothing."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Integer, String, and_, bindparam, case, delete, func, insert, select, update
+
+from elastic.core.errors import UsageError
+from elastic.dag.ids import TaskKey
+from elastic.dag.states.state import TaskState
+from elastic.db import audit
+from elastic.db.database import Database
+from elastic.db.matching import key_bind, key_match
+from elastic.db.records import Claim, Ending
+from elastic.db.schema import task_attempt, task_instance, xcom
+from elastic.db.schema.types import Digest, Label, Prose, Word
+from elastic.db.sql_clock import Seconds, now
+
+_ti, _attempt = task_instance.c, task_attempt.c
+
+_UUID = bindparam("p_uuid", type_=Digest)
+_HOST = bindparam("p_host", type_=Label)
+_PID = bindparam("p_pid", type_=Integer())
+
+_CLAIM = (
+    update(task_instance)
+    .where(key_match(_ti), _ti.attempt_uuid == _UUID, _ti.state == TaskState.QUEUED)
+    .values(
+        state=TaskState.RUNNING,
+        version=_ti.version + 1,
+        started_at=now(),
+        lease_owner=bindparam("p_owner", type_=String(64)),
+        lease_expires_at=now(bindparam("p_lease")),
+        host=_HOST,
+        pid=_PID,
+    )
+)
+_CLAIMED = (
+    update(task_attempt)
+    .where(_attempt.attempt_uuid == _UUID)
+    .values(state=TaskState.RUNNING, started_at=now(), host=_HOST, pid=_PID)
+)
+_HELD = select(_ti.state, _ti.host, _ti.pid, _ti.lease_owner).where(key_match(_ti), _ti.attempt_uuid == _UUID)
+
+_KEY = select(_attempt.dag_id, _attempt.run_id, _attempt.task_id, _attempt.map_index).where(
+    _attempt.attempt_uuid == _UUID
+)
+_STATE = bindparam("p_state", type_=Word)
+_FLOW = bindparam("p_flow", type_=String(250))
+_NOTE = bindparam("p_note", type_=Prose)
+
+_FINISH = (
+    update(task_instance)
+    .where(key_match(_ti), _ti.attempt_uuid == _UUID, _ti.state == bindparam("p_expected", type_=Word))
+    .values(
+        state=_STATE,
+        version=_ti.version + 1,
+        ended_at=now(),
+        duration=Seconds(_ti.started_at, now()),
+        lease_owner=None,
+        lease_expires_at=None,
+        next_retry_at=case((_STATE == TaskState.UP_FOR_RETRY, now(bindparam("p_retry"))), else_=None),
+        flow_run_id=func.coalesce(_FLOW, _ti.flow_run_id),
+        note=func.coalesce(_NOTE, _ti.note),
+    )
+)
+_FINISHED = (
+    update(task_attempt)
+    .where(_attempt.attempt_uuid == _UUID)
+    .values(
+        state=bindparam("p_attempt_state", type_=Word),
+        ended_at=now(),
+        duration=Seconds(_attempt.started_at, now()),
+        exit_code=bindparam("p_exit", type_=Integer()),
+        error=bindparam("p_error", type_=Prose),
+        # Callbacks that a process has begun to call are not called again.
+        callback=func.coalesce(_attempt.callback, bindparam("p_callback", type_=Word)),
+        flow_run_id=func.coalesce(_FLOW, _attempt.flow_run_id),
+    )
+)
+#: Stands in place of a state once a process calls the callbacks.
+_TAKEN = "taken"
+#: The process of an attempt takes them while the attempt counts, any other one once they are due.
+_MAY_TAKE = {
+    True: and_(_attempt.callback.is_(None), _attempt.state == TaskState.RUNNING),
+    False: and_(_attempt.callback.is_not(None), _attempt.callback != _TAKEN),
+}
+
+_ENDED = (TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPED, TaskState.UP_FOR_RETRY)
+
+_ACTIVE = (TaskState.QUEUED, TaskState.RUNNING)
+_EXPIRED = (
+    select(_ti.dag_id, _ti.run_id, _ti.task_id, _ti.map_index, _ti.state, _ti.attempt_uuid, _ti.try_number)
+    .add_columns(_ti.max_tries)
+    .where(_ti.state.in_(_ACTIVE), _ti.lease_expires_at < now())
+)
+
+
+def claim(database: Database, wanted: Claim) -> bool:
+    """Make a queued task instance running, in the process that will run it, before any user code.
+
+    Returns:
+        False if the attempt no longer counts, or another process has it: then nothing may be run.
+    """
+    return database.write(lambda connection, again: claim_in(connection, wanted, again=again))
+
+
+def claim_in(connection: Connection, wanted: Claim, *, again: bool = False) -> bool:
+    """Do what `claim` does, within a transaction."""
+    bound = {**key_bind(wanted.key), "p_uuid": wanted.attempt_uuid, "p_host": wanted.host, "p_pid": wanted.pid}
+    lease = {"p_owner": wanted.lease_owner, "p_lease": wanted.lease}
+    if not connection.execute(_CLAIM, {**bound, **lease}).rowcount:
+        return again and _is_mine(connection, wanted)
+    connection.execute(_CLAIMED, {name: bound[name] for name in ("p_uuid", "p_host", "p_pid")})
+    audit.note_instances(connection, TaskState.RUNNING, [wanted.key])
+    return True
+
+
+def finish(database: Database, ending: Ending) -> bool:
+    """End an attempt; say whether it still counted. One that does not count any more changes nothing."""
+    return ending.attempt_uuid in finish_many(database, [ending])
+
+
+def finish_many(database: Database, endings: Sequence[Ending]) -> frozenset[str]:
+    """End attempts in one transaction, and keep their XComs.
+
+    Returns:
+        The attempts that counted.
+
+    Raises:
+        UsageError: An attempt cannot end in such a state.
+    """
+    if not endings:
+        return frozenset()
+    return database.write(lambda connection, again: finish_in(connection, endings, again=again))
+
+
+def finish_in(connection: Connection, endings: Sequence[Ending], *, again: bool = False) -> frozenset[str]:
+    """Do what `finish_many` does, within a transaction."""
+    for ending in endings:
+        if ending.state not in _ENDED:
+            raise UsageError(f"attempt {ending.attempt_uuid} cannot end as {ending.state}; use {', '.join(_ENDED)}.")
+    counted = (ending.attempt_uuid for ending in endings if _finished(connection, ending, again=again))
+    return frozenset(counted)
+
+
+def renew(database: Database, lease_owner: str, seconds: float, *, attempt_uuid: str | None = None) -> frozenset[str]:
+    """Renew the leases of an owner by the clock of the database, all of them or that of one attempt.
+
+    Returns:
+        The attempts that the owner still holds. The process of any other one must be ended.
+    """
+    held = and_(_ti.state.in_(_ACTIVE), _ti.lease_owner == lease_owner)
+    if attempt_uuid is not None:
+        held = and_(held, _ti.attempt_uuid == attempt_uuid)
+
+    def work(connection: Connection, _: bool) -> frozenset[str]:
+        connection.execute(update(task_instance).where(held).values(lease_expires_at=now(seconds)))
+        return frozenset(connection.execute(select(_ti.attempt_uuid).where(held)).scalars())
+
+    return database.write(work)
+
+
+def expire(
+    database: Database, *, dag_id: str | None = None, retry_in: float = 0.0, gives_up: bool = True
+) -> list[TaskKey]:
+    """End what no living process holds: leases that were not renewed in time, by the clock of the database.
+
+    A running instance becomes `up_for_retry`, or `failed` if that was its last try. A queued one that nobody claimed
+    becomes `scheduled`, and the try does not count. Whoever claims or ends the old attempt later changes nothing.
+
+    Args:
+        database: Where.
+        dag_id: Only this DAG's.
+        retry_in: Seconds until the next try.
+        gives_up: False lets it be tried again even if that was its last try: what was lost is not what failed.
+    """
+
+    def work(connection: Connection, _: bool) -> list[TaskKey]:
+        query = _EXPIRED if dag_id is None else _EXPIRED.where(_ti.dag_id == dag_id)
+        # read first, then changed one by one, each only if it still is as it was read
+        found = connection.execute(query).all()
+        return [key for row in found if (key := _expired(connection, row, retry_in, gives_up=gives_up))]
+
+    return database.write(work)
+
+
+def take_callbacks(database: Database, attempt_uuid: str, *, is_own: bool) -> bool:
+    """Take the callbacks of an attempt, before any of them is called: at most one process may call them.
+
+    Args:
+        database: Where.
+        attempt_uuid: The attempt.
+        is_own: This is the process of the attempt, which takes them before the attempt ends. Any other process takes
+            them when they are due.
+
+    Returns:
+        False if another process has them, or if the attempt does not count any more: then none may be called.
+    """
+    change = update(task_attempt).where(_attempt.attempt_uuid == attempt_uuid, _MAY_TAKE[is_own])
+
+    def work(connection: Connection, _: bool) -> bool:
+        return connection.execute(change.values(callback=_TAKEN)).rowcount == 1
+
+    return database.write(work)
+
+
+def set_flow_run(database: Database, attempt_uuid: str, flow_run_id: str) -> bool:
+    """Keep the id of the data flow that a running attempt runs, so that a retry resumes it."""
+    instance = and_(_ti.attempt_uuid == attempt_uuid, _ti.state == TaskState.RUNNING)
+
+    def work(connection: Connection, _: bool) -> bool:
+        key = connection.execute(_KEY, {"p_uuid": attempt_uuid}).one_or_none()
+        if key is None:
+            return False
+        change = update(task_instance).where(key_match(_ti), instance).values(flow_run_id=flow_run_id)
+        done = connection.execute(change, key_bind(TaskKey(*key))).rowcount == 1
+        if done:
+            of_attempt = update(task_attempt).where(_attempt.attempt_uuid == attempt_uuid)
+            connection.execute(of_attempt.values(flow_run_id=flow_run_id))
+        return done
+
+    return database.write(work)
+
+
+def _is_mine(connection: Connection, wanted: Claim) -> bool:
+    row = connection.execute(_HELD, {**key_bind(wanted.key), "p_uuid": wanted.attempt_uuid}).one_or_none()
+    return row is not None and tuple(row) == (TaskState.RUNNING, wanted.host, wanted.pid, wanted.lease_owner)
+
+
+def _finished(connection: Connection, ending: Ending, *, again: bool) -> bool:
+    row = connection.execute(_KEY, {"p_uuid": ending.attempt_uuid}).one_or_none()
+    if row is None:
+        return False
+    key = TaskKey(*row)
+    bound = {
+        **key_bind(key),
+        "p_uuid": ending.attempt_uuid,
+        "p_expected": ending.expected,
+        "p_state": ending.state,
+        "p_retry": ending.retry_in or 0.0,
+        "p_flow": ending.flow_run_id,
+        "p_note": ending.note,
+    }
+    if not connection.execute(_FINISH, bound).rowcount:
+        return again and _has_ended(connection, key, ending)
+    _close(connection, ending)
+    if ending.xcoms:
+        keep_xcoms(connection, key, ending.xcoms)
+    audit.note_instances(connection, ending.state, [key], ending.error and ending.error.strip().splitlines()[-1])
+    return True
+
+
+def _has_ended(connection: Connection, key: TaskKey, ending: Ending) -> bool:
+    found = connection.execute(_HELD, {**key_bind(key), "p_uuid": ending.attempt_uuid}).one_or_none()
+    return found is not None and found.state == ending.state
+
+
+def _close(connection: Connection, ending: Ending) -> None:
+    bound: dict[str, Any] = {
+        "p_uuid": ending.attempt_uuid,
+        # what follows is the instance's matter: the attempt itself has failed
+        "p_attempt_state": TaskState.FAILED if ending.state is TaskState.UP_FOR_RETRY else ending.state,
+        "p_exit": ending.exit_code,
+        "p_error": ending.error,
+        "p_callback": ending.callback,
+        "p_flow": ending.flow_run_id,
+    }
+    connection.execute(_FINISHED, bound)
+
+
+def keep_xcoms(connection: Connection, key: TaskKey, values: Any) -> None:
+    """Keep values (JSON texts by key) of a task instance; those of the same keys are replaced."""
+    columns = {"dag_id": key.dag_id, "run_id": key.run_id, "task_id": key.task_id, "map_index": key.map_index}
+    of_instance = and_(*(xcom.c[name] == value for name, value in columns.items()))
+    connection.execute(delete(xcom).where(of_instance, xcom.c.key.in_(list(values))))
+    rows = [{**columns, "key": name, "value": value} for name, value in values.items()]
+    connection.execute(insert(xcom).values(at=now()), rows)
+
+
+def _expired(connection: Connection, row: Any, retry_in: float, *, gives_up: bool) -> TaskKey | None:
+    key = TaskKey(row.dag_id, row.run_id, row.task_id, row.map_index)
+    was_queued = row.state == TaskState.QUEUED
+    still = and_(key_match(_ti), _ti.attempt_uuid == row.attempt_uuid, _ti.state == row.state)
+    values: dict[str, Any] = {"version": _ti.version + 1, "lease_owner": None, "lease_expires_at": None}
+    if was_queued:
+        state = TaskState.SCHEDULED
+        values |= {"try_number": _ti.try_number - 1, "attempt_uuid": None, "queued_at": None}
+    else:
+        may_retry = row.try_number < row.max_tries or not gives_up
+        state = TaskState.UP_FOR_RETRY if may_retry else TaskState.FAILED
+        values |= {"ended_at": now(), "duration": Seconds(_ti.started_at, now())}
+        values |= {"next_retry_at": now(retry_in)} if state is TaskState.UP_FOR_RETRY else {}
+    change = update(task_instance).where(still, _ti.lease_expires_at < now())
+    why = "nobody claimed it in time" if was_queued else "its lease expired: the process or its host is gone"
+    if not connection.execute(change.values(state=state, **values), key_bind(key)).rowcount:
+        return None
+    callback = None if was_queued else state
+    _close(connection, Ending(attempt_uuid=row.attempt_uuid, state=TaskState.FAILED, error=why, callback=callback))
+    audit.note_instances(connection, "expired", [key], why)
+    return key

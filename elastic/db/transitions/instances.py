@@ -1,0 +1,220 @@
+"""Task instances that are made, decided about, cleared, or marked."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Integer, and_, bindparam, delete, or_, select, update
+
+from elastic.dag.ids import TaskKey, check_key
+from elastic.dag.states.state import TaskState
+from elastic.db import audit
+from elastic.db.database import Database
+from elastic.db.matching import insert_if_absent, key_bind, key_match
+from elastic.db.records import Instance, NewInstance, Run, instance_of
+from elastic.db.schema import task_attempt, task_instance, xcom
+from elastic.db.sql_clock import Seconds, now
+from elastic.db.transitions.runs import reopen
+
+_ti, _attempt = task_instance.c, task_attempt.c
+
+_READ = select(task_instance).where(key_match(_ti))
+_ACTIVE = (TaskState.QUEUED, TaskState.RUNNING)
+
+#: What an instance is like that never ran.
+_UNTOUCHED: dict[str, Any] = dict.fromkeys(
+    [
+        "attempt_uuid",
+        "lease_owner",
+        "lease_expires_at",
+        "queued_at",
+        "started_at",
+        "ended_at",
+        "duration",
+        "next_retry_at",
+        "host",
+        "pid",
+        "job_id",
+        "flow_run_id",
+        "note",
+    ]
+)
+
+
+_CLEAR = (
+    update(task_instance)
+    .where(key_match(_ti), _ti.version == bindparam("p_version", type_=Integer()))
+    .values(state=None, try_number=0, version=_ti.version + 1, **_UNTOUCHED)
+)
+_CLEAR_ATTEMPTS = update(task_attempt).where(key_match(_attempt)).values(is_cleared=True)
+_FORGET = delete(xcom).where(key_match(xcom.c))
+_MARK = (
+    update(task_instance)
+    .where(key_match(_ti), or_(_ti.state.is_(None), _ti.state.not_in((*_ACTIVE, TaskState.SUCCESS))))
+    .values(state=TaskState.SUCCESS, version=_ti.version + 1, started_at=now(), ended_at=now(), duration=0.0)
+)
+
+
+def ensure_instances(database: Database, run: Run, tasks: Sequence[NewInstance]) -> None:
+    """Make the task instances of a run that are not there yet; those that are there stay as they are."""
+    for task in tasks:
+        check_key("task_id", task.task_id)
+    if tasks:
+        database.write(lambda connection, _: ensure_in(connection, run, tasks))
+
+
+def ensure_in(connection: Connection, run: Run, tasks: Sequence[NewInstance]) -> None:
+    """Do what `ensure_instances` does, within a transaction."""
+    rows = [
+        {
+            "dag_id": run.dag_id,
+            "run_id": run.run_id,
+            "task_id": task.task_id,
+            "map_index": task.map_index,
+            "state": task.state,
+            "try_number": 0,
+            "max_tries": task.max_tries,
+            "version": 1,
+            "operator": task.operator,
+            "pool": task.pool,
+            "pool_slots": task.pool_slots,
+            "priority": task.priority,
+            "queue": task.queue,
+        }
+        for task in tasks
+    ]
+    connection.execute(insert_if_absent(connection, task_instance), rows)
+
+
+def set_state(
+    database: Database,
+    key: TaskKey,
+    state: TaskState | None,
+    *,
+    expected: Collection[TaskState | None],
+    note: str | None = None,
+) -> bool:
+    """Change the state of a task instance that is in one of the expected states; say whether that was so."""
+    return bool(set_states(database, [key], state, expected=expected, note=note))
+
+
+def set_states(
+    database: Database,
+    keys: Sequence[TaskKey],
+    state: TaskState | None,
+    *,
+    expected: Collection[TaskState | None],
+    note: str | None = None,
+) -> list[TaskKey]:
+    """Change the states of task instances that are in one of the expected states: in one transaction.
+
+    An attempt that was queued or running is ended: whoever holds it changes nothing any more.
+
+    Returns:
+        Those that are in the new state now because of this call.
+    """
+    if not keys:
+        return []
+
+    def work(connection: Connection, again: bool) -> list[TaskKey]:
+        return set_states_in(connection, keys, state, expected=expected, note=note, again=again)
+
+    return database.write(work)
+
+
+def set_states_in(
+    connection: Connection,
+    keys: Sequence[TaskKey],
+    state: TaskState | None,
+    *,
+    expected: Collection[TaskState | None],
+    note: str | None = None,
+    again: bool = False,
+) -> list[TaskKey]:
+    """Do what `set_states` does, within a transaction."""
+    changed, mine = [], []
+    for key in keys:
+        before = _read(connection, key)
+        if again and before is not None and before.state is state:
+            mine.append(key)
+        elif before is not None and before.state in expected and _move(connection, before, state, note):
+            changed.append(key)
+    audit.note_instances(connection, state or "none", changed, note)
+    return changed + mine
+
+
+def clear(database: Database, keys: Iterable[TaskKey]) -> list[Instance]:
+    """Make task instances as if they never ran. Their attempts are kept, marked as cleared; their XComs are not.
+
+    A run that had ended is queued again. One that is running now is fenced: its end changes nothing.
+
+    Returns:
+        The instances that had a state, as they were.
+    """
+    wanted = list(keys)
+
+    def work(connection: Connection, _: bool) -> list[Instance]:
+        before = [instance for key in wanted if (instance := _cleared(connection, key))]
+        for dag_id, run_id in sorted({(key.dag_id, key.run_id) for key in wanted}):
+            reopen(connection, dag_id, run_id)
+        audit.note_instances(connection, "cleared", [instance.key for instance in before])
+        return before
+
+    return database.write(work)
+
+
+def mark_success(database: Database, keys: Iterable[TaskKey]) -> list[TaskKey]:
+    """Make task instances successful without running them, unless they are queued or running, or are so already."""
+    wanted = list(keys)
+
+    def work(connection: Connection, again: bool) -> list[TaskKey]:
+        marked = []
+        for key in wanted:
+            if connection.execute(_MARK, key_bind(key)).rowcount:
+                marked.append(key)
+        audit.note_instances(connection, "marked success", marked)
+        if again and not marked:
+            return [key for key in wanted if (row := _read(connection, key)) and row.state is TaskState.SUCCESS]
+        return marked
+
+    return database.write(work)
+
+
+def _read(connection: Connection, key: TaskKey) -> Instance | None:
+    row = connection.execute(_READ, key_bind(key)).one_or_none()
+    return None if row is None else instance_of(row)
+
+
+def _move(connection: Connection, before: Instance, state: TaskState | None, note: str | None) -> bool:
+    values: dict[str, Any] = {"state": state, "version": _ti.version + 1}
+    if note is not None:
+        values["note"] = note
+    if before.state in _ACTIVE or (state is not None and state.is_final):
+        values |= {"lease_owner": None, "lease_expires_at": None, "next_retry_at": None}
+    if state is not None and state.is_final:
+        values |= {"ended_at": now(), "duration": Seconds(_ti.started_at, now())}
+    same = and_(key_match(_ti), _ti.version == before.version)
+    if not connection.execute(update(task_instance).where(same).values(**values), key_bind(before.key)).rowcount:
+        return False
+    if before.state in _ACTIVE:
+        _end_attempt(connection, before, note or f"set to {state}")
+    return True
+
+
+def _cleared(connection: Connection, key: TaskKey) -> Instance | None:
+    before = _read(connection, key)
+    if before is None or before.state is None:
+        return None
+    bound = key_bind(key)
+    if not connection.execute(_CLEAR, {**bound, "p_version": before.version}).rowcount:
+        return None
+    if before.state in _ACTIVE:
+        _end_attempt(connection, before, "cleared")
+    connection.execute(_CLEAR_ATTEMPTS, bound)
+    connection.execute(_FORGET, bound)
+    return before
+
+
+def _end_attempt(connection: Connection, before: Instance, why: str) -> None:
+    change = update(task_attempt).where(_attempt.attempt_uuid == before.attempt_uuid)
+    ended = {"ended_at": now(), "duration": Seconds(_attempt.started_at, now())}
+    connection.execute(change.values(state=TaskState.FAILED, error=why, **ended))

@@ -1,0 +1,172 @@
+"""Changes of DAG runs: every one is made only if the row is as expected, and leaves a row in the log."""
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, func, select, update
+
+from elastic.core.errors import UsageError
+from elastic.dag.ids import check_key
+from elastic.dag.states.state import RunState
+from elastic.db import audit
+from elastic.db.database import Database
+from elastic.db.errors import UnknownRowError
+from elastic.db.matching import insert_if_absent
+from elastic.db.records import NewRun, Run, RunMode, run_of
+from elastic.db.schema import dag_run, dag_run_attempt, pool
+from elastic.db.sql_clock import now
+
+_run, _attempt = dag_run.c, dag_run_attempt.c
+
+_READ = select(dag_run).where(_run.dag_id == bindparam("dag"), _run.run_id == bindparam("run"))
+_AT = select(dag_run).where(_run.dag_id == bindparam("dag"), _run.logical_date == bindparam("date"))
+
+
+def ensure_run(database: Database, new: NewRun) -> Run:
+    """Return the run of a DAG for a logical date, which is made if there is none.
+
+    Whoever comes second gets the run of the first, with the first one's id and conf.
+
+    Raises:
+        UsageError: The run id belongs to a run of another logical date, the date has no zone, or JSON has no word for
+            something in the conf.
+        InvalidKeyError: An id has characters that ids may not have.
+    """
+    check_key("dag_id", new.dag_id)
+    check_key("run_id", new.run_id)
+    if new.logical_date.tzinfo is None:
+        raise UsageError(f"the logical date {new.logical_date} of run {new.run_id!r} has no time zone; give it one.")
+    try:
+        conf = json.dumps(dict(new.conf))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the conf of run {new.run_id!r} is not what JSON knows ({error}).") from error
+    return database.write(lambda connection, _: _ensured(connection, new, conf))
+
+
+def start_run(database: Database, dag_id: str, run_id: str, *, max_active_runs: int = 0) -> bool:
+    """Make a queued run running, unless so many runs of the DAG are running already; 0 is for any number."""
+
+    def work(connection: Connection, again: bool) -> bool:
+        if max_active_runs:
+            # one at a time counts and starts
+            connection.execute(select(pool.c.pool).where(pool.c.pool == "default").with_for_update())
+            query = select(func.count()).select_from(dag_run)
+            active = connection.execute(query.where(_run.dag_id == dag_id, _run.state == RunState.RUNNING)).scalar_one()
+            if active >= max_active_runs:
+                return again and _state(connection, dag_id, run_id) is RunState.RUNNING
+        done = _changed(connection, dag_id, run_id, RunState.RUNNING, (RunState.QUEUED,))
+        return done or (again and _state(connection, dag_id, run_id) is RunState.RUNNING)
+
+    return database.write(work)
+
+
+def set_run_state(
+    database: Database, dag_id: str, run_id: str, state: RunState, *, expected: Collection[RunState] = tuple(RunState)
+) -> bool:
+    """Change the state of a run that is in one of the expected states; say whether that was so."""
+
+    def work(connection: Connection, again: bool) -> bool:
+        done = _changed(connection, dag_id, run_id, state, [old for old in expected if old is not state])
+        return done or (again and _state(connection, dag_id, run_id) is state)
+
+    return database.write(work)
+
+
+def rerun(
+    database: Database, dag_id: str, run_id: str, *, mode: RunMode = RunMode.NOMINAL, task_id: str | None = None
+) -> Run:
+    """Begin another attempt at a run, which is queued then. The attempts before it are kept.
+
+    Raises:
+        UnknownRowError: There is no such run.
+    """
+
+    def work(connection: Connection, _: bool) -> Run:
+        version = update(dag_run).where(_run.dag_id == dag_id, _run.run_id == run_id)
+        values = {"attempt": _run.attempt + 1, "version": _run.version + 1, "state": RunState.QUEUED}
+        if not connection.execute(version.values(**values, started_at=None, ended_at=None)).rowcount:
+            raise UnknownRowError("run", f"{dag_id} {run_id}", "`elastic dags list-runs` shows what there is")
+        run = _read(connection, dag_id, run_id)
+        _begin_attempt(connection, run, mode, task_id)
+        audit.note_run(connection, "rerun", dag_id, run_id, f"attempt {run.attempt}, {mode}")
+        return run
+
+    return database.write(work)
+
+
+def reopen(connection: Connection, dag_id: str, run_id: str) -> None:
+    """Queue a run again that had ended, because something in it is to be done again."""
+    _changed(connection, dag_id, run_id, RunState.QUEUED, (RunState.SUCCESS, RunState.FAILED))
+
+
+def _ensured(connection: Connection, new: NewRun, conf: str) -> Run:
+    row = {
+        "dag_id": new.dag_id,
+        "run_id": new.run_id,
+        "logical_date": new.logical_date,
+        "data_interval_start": new.data_interval_start,
+        "data_interval_end": new.data_interval_end,
+        "timeperiod": new.timeperiod,
+        "run_type": new.run_type,
+        "state": new.state,
+        "conf": conf,
+        "attempt": 1,
+        "version": 1,
+        "source_digest": new.source_digest,
+        "structure_digest": new.structure_digest,
+    }
+    started = {"started_at": now()} if new.state is RunState.RUNNING else {}
+    statement = insert_if_absent(connection, dag_run).values(created_at=now(), **started)
+    is_new = connection.execute(statement, row).rowcount == 1
+    found = connection.execute(_AT, {"dag": new.dag_id, "date": new.logical_date}).one_or_none()
+    if found is None:
+        raise UsageError(
+            f"the id {new.run_id!r} belongs to another run of DAG {new.dag_id!r}; give this run another id."
+        )
+    run = run_of(found)
+    if is_new:
+        _begin_attempt(connection, run, new.mode, None)
+        audit.note_run(connection, "run created", run.dag_id, run.run_id, new.run_type)
+    return run
+
+
+def _begin_attempt(connection: Connection, run: Run, mode: RunMode, task_id: str | None) -> None:
+    row = {
+        "dag_id": run.dag_id,
+        "run_id": run.run_id,
+        "attempt": run.attempt,
+        "mode": mode,
+        "task_id": task_id,
+        "owner": audit.owner(),
+        "state": run.state,
+    }
+    connection.execute(dag_run_attempt.insert().values(started_at=now()), row)
+
+
+def _changed(connection: Connection, dag_id: str, run_id: str, state: RunState, expected: Collection[RunState]) -> bool:
+    values: dict[str, Any] = {
+        "state": state,
+        "version": _run.version + 1,
+        "ended_at": now() if state.is_final else None,
+    }
+    if state is RunState.RUNNING:
+        values["started_at"] = func.coalesce(_run.started_at, now())
+    match = and_(_run.dag_id == dag_id, _run.run_id == run_id)
+    statement = update(dag_run).where(match, _run.state.in_(expected)).values(**values)
+    if not connection.execute(statement).rowcount:
+        return False
+    current = select(_run.attempt).where(match).scalar_subquery()
+    of_attempt = and_(_attempt.dag_id == dag_id, _attempt.run_id == run_id, _attempt.attempt == current)
+    connection.execute(update(dag_run_attempt).where(of_attempt).values(state=state, ended_at=values["ended_at"]))
+    audit.note_run(connection, f"run {state}", dag_id, run_id)
+    return True
+
+
+def _state(connection: Connection, dag_id: str, run_id: str) -> RunState | None:
+    found = connection.execute(_READ, {"dag": dag_id, "run": run_id}).one_or_none()
+    return None if found is None else RunState(found.state)
+
+
+def _read(connection: Connection, dag_id: str, run_id: str) -> Run:
+    return run_of(connection.execute(_READ, {"dag": dag_id, "run": run_id}).one())

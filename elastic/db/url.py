@@ -1,0 +1,60 @@
+"""URLs of databases: drivers by name, and what may be shown of one."""
+
+from importlib.util import find_spec
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from elastic.core.errors import UsageError
+from elastic.core.redaction import masked_url, problem_of
+
+_ADVICE = "write it like sqlite:////path/elastic.db or postgresql://login:password@host/name"
+
+#: By the name before `://`: the driver that is used, its module, and the extra that brings it.
+_DRIVERS = {
+    "postgres": ("postgresql+psycopg", "psycopg", "postgres"),
+    "postgresql": ("postgresql+psycopg", "psycopg", "postgres"),
+    "postgresql+psycopg": ("postgresql+psycopg", "psycopg", "postgres"),
+    "mysql": ("mysql+pymysql", "pymysql", "mysql"),
+    "mysql+pymysql": ("mysql+pymysql", "pymysql", "mysql"),
+    "mariadb": ("mysql+pymysql", "pymysql", "mysql"),
+    "mariadb+pymysql": ("mysql+pymysql", "pymysql", "mysql"),
+    "sqlite": ("sqlite", "sqlite3", ""),
+}
+
+
+def read_url(text: str) -> URL:
+    """Return the URL of a database with the driver that Elastic uses.
+
+    Raises:
+        UsageError: It cannot be read, names another kind of database, or its driver is not installed. The text
+            shows it without a password.
+    """
+    problem = problem_of(text)
+    if problem:
+        raise UsageError(f"database.url ({masked_url(text)}) {problem}.")
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        # not shown: what cannot be read may hold a password anywhere
+        raise UsageError(f"database.url cannot be read; {_ADVICE}.") from None
+    known = _DRIVERS.get(url.drivername)
+    if known is None:
+        raise UsageError(f"database.url names {url.drivername!r}, which Elastic does not keep its state in; {_ADVICE}.")
+    driver, module, extra = known
+    if find_spec(module) is None:
+        hint = f"pip install 'elastic-dataflow[{extra}]'"
+        raise UsageError(f"the database {shown(url)} needs the package {module!r}; install it with {hint}.")
+    return url.set(drivername=driver)
+
+
+def shown(url: URL) -> str:
+    """Return a URL as it may stand in a log: without its password and without its settings."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def without_password(text: str, url: URL) -> str:
+    """Take the password of a URL out of what a driver says about it."""
+    line = " ".join(text.split())
+    secret = url.password
+    return line.replace(str(secret), "***") if secret else line

@@ -1,0 +1,162 @@
+"""The cutter: draws pieces from a source and makes numbered chunks of them."""
+
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, cast
+
+from elastic.core.clock import Clock
+from elastic.core.contracts.source import Source
+from elastic.core.encoding import compress, decompress, digest, pack, unpack
+from elastic.core.errors import ElasticError, EncodingError, SourceError, UsageError
+from elastic.core.model.chunk import Chunk, Piece, Position
+from elastic.core.model.failure import DeadLetter
+from elastic.core.transform import name_of
+
+Trim = Callable[[list[Any]], list[Any]]
+
+
+class Cutter:
+    """Cuts a source, never further than it is asked to.
+
+    Args:
+        source: What is cut.
+        clock: Tells when a chunk was conceived.
+        trim: The user's function that leaves out of a chunk's entries what the workers do not need; applied to
+            entries that travel by value.
+        resume: `(chunk id, position)` to go on from.
+        frame: Makes a frame of what travels by value.
+    """
+
+    #: keys of the dead letters that the chunks are made of; their chunks are committed together, at the end
+    redriven: tuple[tuple[int, int | None], ...] = ()
+
+    def __init__(
+        self,
+        source: Source,
+        clock: Clock,
+        *,
+        trim: Trim | None = None,
+        resume: Position | None = None,
+        frame: Callable[[bytes], bytes] = compress,
+    ) -> None:
+        self._clock, self._trim, self._frame, self._source = clock, trim, frame, source
+        self._next_id: int
+        self._next_id, position = resume or (0, None)
+        #: True when chunks are kept until they are folded, because the source cannot yield them again
+        self.keeps = not source.replayable
+        with told_as_source_errors():
+            self._pieces: Iterator[Piece] = source.cut(position)
+        #: `(chunk id, source position)` of the last chunk that was cut, by an earlier master if not by this one
+        self.reached: Position | None = resume
+        #: True when the source has nothing more
+        self.exhausted = False
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks were cut from the source, those of earlier masters among them."""
+        return self._next_id
+
+    def cut(self, count: int, max_bytes: int = sys.maxsize) -> tuple[list[Chunk], bool]:
+        """Return up to `count` more chunks, no more once they have `max_bytes`, and whether the source is exhausted.
+
+        Raises:
+            SourceError: The source cannot be read.
+            EncodingError: An entry cannot be sent.
+        """
+        chunks: list[Chunk] = []
+        conceived_at = int(self._clock.now() * 1e6)
+        try:
+            with told_as_source_errors():
+                for piece in islice(self._pieces, count):
+                    if not isinstance(piece, Piece):
+                        raise SourceError(
+                            f"the source yielded {piece!r}; its cut must yield elastic.core.model.chunk.Piece."
+                        )
+                    chunk = self._chunk(piece, conceived_at)
+                    chunks.append(chunk)
+                    self._next_id += 1
+                    max_bytes -= chunk.weight
+                    if max_bytes <= 0:
+                        return chunks, False
+        finally:
+            if chunks:
+                self.reached = (chunks[-1].chunk_id, chunks[-1].position)
+        self.exhausted = len(chunks) < count
+        return chunks, self.exhausted
+
+    def check(self) -> None:
+        """Called when all chunks are folded.
+
+        Raises:
+            SourceError: The source has more, which could not be cut.
+        """
+
+    def renewed(self, letter: DeadLetter) -> DeadLetter:
+        """Return a dead letter of one of the chunks as it is kept."""
+        return letter
+
+    def give_back(self, chunks: list[Chunk]) -> None:
+        """Give the last chunks that were cut back to a one-shot source, which cannot yield them again by itself."""
+        pieces = [
+            Piece(chunk.position, chunk.reference, unpack(decompress(chunk.payload)), is_trimmed=True)
+            for chunk in chunks
+            if chunk.payload is not None
+        ]
+        with told_as_source_errors():
+            self._source.take_back(pieces)
+
+    def close(self) -> None:
+        """Close what the source holds open."""
+        if hasattr(self._pieces, "close"):
+            cast("Generator[Piece]", self._pieces).close()
+
+    def _chunk(self, piece: Piece, conceived_at: int) -> Chunk:
+        if piece.entries is None:
+            if self._trim is not None:
+                raise UsageError(
+                    f"trim={name_of(self._trim)} cannot be used, because the workers read this source themselves; "
+                    "leave out what is not needed with map."
+                )
+            payload = None if piece.block is None else self._frame(piece.block)
+            return Chunk(self._next_id, piece.position, conceived_at, piece.reference, payload)
+        entries = piece.entries if self._trim is None or piece.is_trimmed else self._trimmed(piece.entries)
+        try:
+            plain = pack(entries)
+        except EncodingError as error:
+            raise EncodingError(f"chunk {self._next_id} of the source cannot be sent: {error}.") from error
+        return Chunk(
+            self._next_id,
+            piece.position,
+            conceived_at,
+            piece.reference,
+            self._frame(plain),
+            len(entries),
+            digest(plain),
+        )
+
+    def _trimmed(self, entries: list[Any]) -> list[Any]:
+        assert self._trim is not None  # noqa: S101 - for the type checker; `_chunk` has looked
+        count = len(entries)
+        try:
+            trimmed = self._trim(entries)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise UsageError(f"trim={name_of(self._trim)} failed on chunk {self._next_id} ({reason}).") from error
+        if not isinstance(trimmed, list) or len(trimmed) != count:
+            raise UsageError(
+                f"trim={name_of(self._trim)} must return a list with one element for each of the {count} entries."
+            )
+        return trimmed
+
+
+@contextmanager
+def told_as_source_errors() -> Iterator[None]:
+    """Tell whatever a source of the user raises in the block as a SourceError."""
+    try:
+        yield
+    except ElasticError:
+        raise
+    except Exception as error:
+        raise SourceError(f"the source failed ({type(error).__name__}: {error}).") from error

@@ -1,0 +1,128 @@
+"""The observers of a step: calls its interceptors, and survives them."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from elastic.core.callables import check_methods
+from elastic.core.contracts.interceptor import Interceptor
+from elastic.core.errors import UsageError
+from elastic.core.model.partial import Account, Partial
+from elastic.core.receipts.receipt import NO_STATE, Receipt, Seal
+from elastic.core.receipts.receipt_chain import Journey, Passage, chain, journeys_of
+from elastic.stages.messages import Call
+
+_log = logging.getLogger("elastic.interceptor")
+
+#: The callbacks that get a receipt for each chunk: whole receipts are only made for whoever wants them.
+_HOPS = ("send", "receive", "distributed", "aggregated")
+
+
+def interceptors_of(value: Any) -> tuple[Interceptor, ...]:
+    """Return interceptors for None, an Interceptor class or object, or several of them.
+
+    Raises:
+        UsageError: Something else was given, or a class that overrides `step_update`.
+    """
+    values = value if isinstance(value, list | tuple) else () if value is None else (value,)
+    found = []
+    for item in values:
+        interceptor = _made_of(item) if isinstance(item, type) and issubclass(item, Interceptor) else item
+        if not isinstance(interceptor, Interceptor):
+            raise UsageError(f"interceptor {item!r} is not an Interceptor; derive a class from elastic.Interceptor.")
+        if type(interceptor).step_update is not Interceptor.step_update:
+            raise UsageError(f"{type(interceptor).__name__}.step_update cannot be overridden; override task_complete.")
+        check_methods(f"interceptor {type(interceptor).__name__}", interceptor, Interceptor)
+        found.append(interceptor)
+    return tuple(found)
+
+
+def _made_of(kind: type[Interceptor]) -> Interceptor:
+    try:
+        return kind()
+    except Exception as error:
+        raise UsageError(
+            f"interceptor {kind.__name__} cannot be made without arguments ({error}); pass an object of it."
+        ) from error
+
+
+class Observers:
+    """Calls the interceptors of a step, in their order; one that raises is reported and left out from then on."""
+
+    def __init__(self, interceptors: Sequence[Interceptor], seal: Seal, master_node: str, *, done: int = 0) -> None:
+        self._active = list(interceptors)
+        self._seal = seal
+        self._master = master_node
+        #: chunks so far; `done` of them by earlier masters
+        self._distributed = self._aggregated = done
+        self._last: Receipt | None = None
+        #: what interceptors raised
+        self.errors: list[str] = []
+
+    def tell(self, callback: str, *arguments: Any) -> None:
+        """Call `callback` of every interceptor."""
+        for interceptor in tuple(self._active):
+            try:
+                getattr(interceptor, callback)(*arguments)
+            except (Exception, SystemExit) as error:
+                self._active = [other for other in self._active if other is not interceptor]
+                # `step_update` only calls `task_complete`, which is what users override.
+                name = "task_complete" if callback == "step_update" else callback
+                text = f"interceptor {type(interceptor).__name__}.{name} raised {type(error).__name__}: {error}"
+                self.errors.append(text)
+                _log.warning("%s; it is left out from now on.", text, exc_info=True)
+
+    def sent(self, call: Call, node_id: str) -> None:
+        """A call left the master."""
+        if call.attempt == 1:
+            self._distributed += len(call.references)
+        if not self._wants_hops():
+            return
+        count = self._distributed - len(call.references) * (call.attempt == 1)
+        for distributed, sent, *_ in self._journeys(_passage_of(call, node_id)):
+            count += call.attempt == 1
+            self.tell("distributed", distributed, count)
+            self.tell("send", self._master, f"receiver_{node_id}", "receive_new_parcel", sent)
+
+    def folded(self, partial: Partial) -> None:
+        """A partial was merged into the result."""
+        self._aggregated += partial.chunks
+        for letter in partial.letters:
+            self.tell("failed", letter.failure)
+        if not self._wants_hops():
+            return
+        count = self._aggregated - partial.chunks
+        for account in partial.accounts:
+            for _, _, received, _, returned, aggregated in self._journeys(_passage(account, partial.digest)):
+                node = account.node_id
+                count += 1
+                self.tell("receive", node, f"sender_{node}", "send_parcel_to_master", received)
+                self.tell("send", node, f"receiver_{self._master}", "receive_return_parcel", returned)
+                self.tell("receive", self._master, "aggregator", "merge_processed_result", returned)
+                self.tell("aggregated", aggregated, count)
+                self._last = aggregated
+
+    def complete(self, retries: int) -> None:
+        """Every chunk is aggregated."""
+        self.tell("step_update", self._last, self._distributed, self._aggregated, retries)
+
+    def _wants_hops(self) -> bool:
+        return any(
+            getattr(type(interceptor), name) is not getattr(Interceptor, name)
+            for interceptor in self._active
+            for name in (*_HOPS, "task_complete")
+        )
+
+    def _journeys(self, passage: Passage) -> Iterator[Journey]:
+        return journeys_of(self._seal, chain(self._seal, self._master, passage), passage)
+
+
+def _passage_of(call: Call, node_id: str) -> Passage:
+    """Return a passage of which the first two stages are those of a call; the others have not been."""
+    columns = (call.first, call.attempt, call.conceived_at, call.entries, call.contents)
+    return Passage(*columns, NO_STATE, node_id, "", counted=True)
+
+
+def _passage(account: Account, state: bytes) -> Passage:
+    columns = (account.first, account.attempt, account.conceived_at, account.entries, account.contents)
+    return Passage(*columns, state, account.node_id, account.worker_id, account.counted)

@@ -1,0 +1,140 @@
+"""Wide results: how a step with `shards` is put together, and how its result is made once all is folded."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from elastic.aggregators.sharded.sharded_aggregator import Sharded, reduced_of
+from elastic.aggregators.sharded.sharded_result import AnyWideResult
+from elastic.core.contracts.aggregator import AnyAggregator
+from elastic.core.contracts.sink import Part
+from elastic.core.contracts.spill_store import Bundle
+from elastic.core.contracts.store import StepRecord
+from elastic.core.errors import UsageError
+from elastic.core.model.partial import Partial
+from elastic.engine.aggregation import Aggregation
+from elastic.engine.options import GivenOptions
+from elastic.engine.shard_manifest import ShardManifest
+from elastic.engine.step import Step
+from elastic.persistence.result_files.output_folder import FolderOutput
+from elastic.persistence.result_files.spill_files import FileDepot
+from elastic.stages.transport.transport import Transport
+
+
+class ShardedAggregation(Aggregation):
+    """Folds where the parts of a wide result are; `conclude` has them merged."""
+
+    def __init__(
+        self, aggregator: Sharded, run_id: str, manifest: ShardManifest, output: FolderOutput | None = None
+    ) -> None:
+        super().__init__(aggregator, run_id)
+        self._sharded, self._manifest, self._output = aggregator, manifest, output
+        self._concluded: AnyWideResult | None = None
+
+    def prepare(self) -> None:
+        if self._output is not None:
+            self._output.prepare()
+        self._manifest.depot.prepare()
+
+    def value(self) -> Any:
+        """Return the result; before it is merged, one that is merged whenever it is read."""
+        if self._concluded is None:
+            bundles = self._manifest.read(self._jobs())
+            self._concluded = None if bundles is None else self._sharded.result_of(bundles)
+        return super().value() if self._concluded is None else self._concluded
+
+    def finish(self, *, wanted: bool) -> None:
+        # It is `conclude` that makes the result.
+        super().finish(wanted=False)
+
+    def fold(self, partial: Partial) -> None:
+        self._concluded = None
+        super().fold(partial)
+
+    def conclude(self, transport: Transport) -> Iterator[None]:
+        aggregator = self._sharded
+        jobs = self._jobs()
+        found: dict[int, tuple[Bundle, Part | None]] = {}
+        for answer in transport.reduce(aggregator, jobs):
+            if answer is not None:
+                number, plain = answer
+                found[number] = reduced_of(plain)
+            yield
+        bundles, parts = zip(*(found[shard] for shard in range(aggregator.shards)), strict=True)
+        result = aggregator.result_of(bundles)
+        self._manifest.write(jobs, bundles, result.digest)
+        if self._output is not None:
+            about = {"run_id": self._run_id, "digest": result.digest, "keys": len(result)}
+            self._output.publish(parts, about)
+        self._concluded = result
+
+    def close(self) -> None:
+        super().close()
+        self._sharded.depot.close()
+        if self._output is not None:
+            self._output.close()
+
+    def _jobs(self) -> list[bytes]:
+        with self._lock:
+            return self._sharded.jobs(self._so_far())
+
+
+def folder_of(run_folder: Path, step: int) -> Path:
+    """Return where the parts of a step's result lie."""
+    return run_folder / "shards" / f"step-{step:04}"
+
+
+def aggregation_of(
+    step: Step, run_folder: Path, place: tuple[str, int, int], key: bytes
+) -> tuple[AnyAggregator, Aggregation]:
+    """Return what a step is aggregated by on the workers, and on the master.
+
+    Args:
+        step: The step.
+        run_folder: The folder of the run.
+        place: The run, the number of the step, and the epoch of the master.
+        key: The run's key.
+
+    Raises:
+        UsageError: The aggregator's state cannot be divided.
+    """
+    shards, (run_id, number, epoch) = step.options.shards, place
+    if shards is None:
+        return step.aggregator, Aggregation(step.aggregator, run_id)
+    depot, folder = FileDepot(folder_of(run_folder, number), epoch), step.options.write_to
+    output = None if folder is None else FolderOutput(folder, epoch, (run_id, number))
+    sharded = Sharded(step.aggregator, shards, depot, output)
+    return sharded, ShardedAggregation(sharded, run_id, ShardManifest(depot, shards, (run_id, number), key), output)
+
+
+def kept_aggregation(aggregator: AnyAggregator, record: StepRecord, run_folder: Path, key: bytes) -> Aggregation:
+    """Return what the kept result of a step is read by. Raises as `aggregation_of` does."""
+    run_id, shards = run_folder.name, record.manifest.get("shards")
+    if shards is None:
+        return Aggregation(aggregator, run_id)
+    depot = FileDepot(folder_of(run_folder, record.step), 0)
+    manifest = ShardManifest(depot, shards, (run_id, record.step), key)
+    return ShardedAggregation(Sharded(aggregator, shards, depot), run_id, manifest)
+
+
+def with_shards(run_id: str, record: StepRecord, step: Step) -> Step:
+    """Return a step with as many shards as the run began with, which writes to where that one did.
+
+    Raises:
+        UsageError: It has another number of them, or writes elsewhere.
+    """
+    kept, given = record.manifest.get("shards"), step.options.shards
+    if given not in (None, kept):
+        how = "without shards" if kept is None else f"with shards={kept}"
+        raise UsageError(f"run {run_id} began {how}, which cannot become shards={given}; leave out shards.")
+    kept_to, given_to = record.manifest.get("write_to"), step.options.write_to
+    if given_to is not None and str(given_to) != kept_to:
+        raise UsageError(
+            f"run {run_id} began with write_to={kept_to!r}, which cannot become {str(given_to)!r}; leave out write_to."
+        )
+    missing: GivenOptions = {}
+    if given != kept:
+        missing["shards"] = kept
+    if kept_to is not None:
+        missing["write_to"] = kept_to
+    return step.with_options(**missing) if missing else step

@@ -1,0 +1,63 @@
+"""Executors by name."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from elastic.core.errors import UsageError
+from elastic.executors.executor import Executor
+
+_NAMES = ("local", "sequential", "inline", "ray")
+
+
+def executor_of(wanted: Any, parallelism: int = 16) -> Executor:
+    """Return an executor.
+
+    Args:
+        wanted: One, its class, or its name: `local`, `sequential`, `inline`, `ray`, or `module:Class` of a user's own.
+        parallelism: How many commands may run at the same time, where it has no number of its own.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    if isinstance(wanted, Executor):
+        return wanted
+    if isinstance(wanted, type) and issubclass(wanted, Executor):
+        return wanted()
+    name = str(wanted).lower()
+    if name in _NAMES:
+        return _builders()[name](parallelism)
+    module, colon, attribute = str(wanted).partition(":")
+    if not colon:
+        raise UsageError(f"there is no executor {wanted!r}; use {', '.join(_NAMES)}, or module:Class of your own.")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"the executor {wanted!r} cannot be imported ({error}).") from error
+    if not (isinstance(found, type) and issubclass(found, Executor)):
+        raise UsageError(f"{wanted!r} is no executor; derive it from elastic.executors.Executor.")
+    return found()
+
+
+def _builders() -> dict[str, Callable[[int], Executor]]:
+    def local(parallelism: int) -> Executor:
+        from elastic.executors.local import LocalExecutor
+
+        return LocalExecutor(parallelism)
+
+    def sequential(parallelism: int) -> Executor:
+        from elastic.executors.local import SequentialExecutor
+
+        return SequentialExecutor()
+
+    def inline(parallelism: int) -> Executor:
+        from elastic.executors.inline import InlineExecutor
+
+        return InlineExecutor()
+
+    def ray(parallelism: int) -> Executor:
+        from elastic.executors.ray import RayExecutor
+
+        return RayExecutor(parallelism)
+
+    return {"local": local, "sequential": sequential, "inline": inline, "ray": ray}

@@ -1,0 +1,98 @@
+"""Targets: `module:attr` or `file.py:attr`, and the step that is there."""
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from elastic.core.errors import ElasticError, FlowTargetError
+from elastic.engine.step import Step
+from elastic.flow.flow import Flow
+
+
+def step_at(target: str) -> Step:
+    """Return the step of the flow, step, or function without arguments that returns one, at a target.
+
+    The folder of a file, or the working folder for a module, becomes the one from which the flow's own modules are
+    imported, on the workers as well.
+
+    Raises:
+        FlowTargetError: The target leads nowhere, or to something else.
+    """
+    where, separator, attribute = target.rpartition(":")
+    if not separator or not where or not attribute:
+        raise FlowTargetError(f"{target!r} is not a target; write module:attr or file.py:attr.")
+    module = _load_file(Path(where)) if where.endswith(".py") else _load_module(where)
+    return _step(_attribute(module, where, attribute), target)
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise FlowTargetError(f"there is no file {str(path)!r}; write file.py:attr or module:attr.")
+    sys.path.insert(0, str(path.resolve().parent))
+    # A name under which nobody finds it: so its functions travel by value, whatever the file is called.
+    name = f"__elastic_flow_{path.stem}__"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise FlowTargetError(f"{str(path)!r} cannot be loaded as Python code.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except ElasticError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise FlowTargetError(f"{str(path)!r} cannot be loaded ({type(error).__name__}: {error}).") from error
+    finally:
+        del sys.modules[name]
+    return module
+
+
+def _load_module(name: str) -> ModuleType:
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except ElasticError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise FlowTargetError(f"module {name!r} cannot be imported ({type(error).__name__}: {error}).") from error
+
+
+def _attribute(module: ModuleType, where: str, attribute: str) -> Any:
+    missing = object()
+    found = getattr(module, attribute, missing)
+    if found is missing:
+        flows = [name for name, value in vars(module).items() if isinstance(value, Flow | Step)]
+        near = difflib.get_close_matches(attribute, flows, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"its flows are {', '.join(flows) or '(none)'}."
+        raise FlowTargetError(f"{where!r} has no {attribute!r}; {hint}")
+    return found
+
+
+def _step(found: Any, target: str) -> Step:
+    if callable(found) and not isinstance(found, type):
+        found = _called(found, target)
+    if isinstance(found, Flow):
+        found = found.step()
+    if not isinstance(found, Step):
+        raise FlowTargetError(
+            f"{target!r} is {type(found).__name__}, not a Flow, a Step or a function that returns one."
+        )
+    return found
+
+
+def _called(function: Any, target: str) -> Any:
+    try:
+        inspect.signature(function).bind()
+    except (TypeError, ValueError) as error:
+        raise FlowTargetError(f"{target!r} is a function that cannot be called without arguments ({error}).") from error
+    try:
+        return function()
+    except ElasticError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise FlowTargetError(f"{target!r} was called and failed ({type(error).__name__}: {error}).") from error

@@ -1,0 +1,153 @@
+"""Where a flow begins: one function for each kind of source."""
+
+import difflib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+from elastic.core.contracts.source import Source
+from elastic.core.errors import UsageError
+from elastic.flow.flow import Flow
+from elastic.stages.sources import (
+    CsvRows,
+    FileSource,
+    Format,
+    IterableSource,
+    IterablesSource,
+    JsonLines,
+    RangeSource,
+    SqlSource,
+    TextLines,
+    Window,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Executable
+
+#: One or several files, globs, folders or URLs.
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+class FileOptions(TypedDict, total=False):
+    """How files are decoded and cut, and who reads them."""
+
+    encoding: str
+    errors: str
+    chunk_bytes: int
+    one_file_per_chunk: bool
+    ship: str
+    storage_options: Mapping[str, Any]
+
+
+def read_text(paths: Paths, **files: Unpack[FileOptions]) -> Flow:
+    r"""Return a flow over the lines of text files, without their ends (`\n` or `\r\n`).
+
+    Args:
+        paths: Files, globs, folders or URLs, one or several; gzip, bz2, xz and zstd files are opened.
+        files: `encoding`: that of the files, UTF-8 if left out; the master itself reads files in UTF-16, UTF-32 and
+            others that are not compatible with ASCII; `errors`: with `strict` bytes that are not in the encoding are
+            an error, with `replace` they become U+FFFD; `chunk_bytes`: bytes a chunk; `one_file_per_chunk`; `ship`:
+            who reads, `reference` the workers, `value` the master, `auto` the workers that see the files;
+            `storage_options` of a remote file system.
+
+    Raises:
+        UsageError: An argument is not as said here. Whether the files are there shows when the flow runs.
+    """
+    return _of_files(paths, TextLines, files)
+
+
+def read_jsonl(paths: Paths, **files: Unpack[FileOptions]) -> Flow:
+    """Return a flow over the values of JSON lines files; empty lines are passed over. See `read_text`."""
+    return _of_files(paths, JsonLines, files)
+
+
+def read_csv(
+    paths: Paths,
+    *,
+    fields: Sequence[str] | None = None,
+    delimiter: str = ",",
+    quotechar: str | None = '"',
+    newlines_in_values: bool = False,
+    **files: Unpack[FileOptions],
+) -> Flow:
+    """Return a flow over the rows of CSV files, each a dict from column name to text.
+
+    Args:
+        paths: As for `read_text`.
+        fields: Names of the columns, for files without a header; None when the first row of each file names them.
+        delimiter: One character.
+        quotechar: One character; None when nothing is quoted.
+        newlines_in_values: Quoted values may hold line ends; then the master reads the files, one after another.
+        files: As for `read_text`.
+
+    Raises:
+        UsageError: An argument is not as said here.
+    """
+    if isinstance(fields, str) or not isinstance(fields, Iterable | None):
+        raise UsageError(f"fields={fields!r} must be a list of names, or left out.")
+    rows = partial(
+        CsvRows,
+        fields=None if fields is None else tuple(fields),
+        delimiter=delimiter,
+        quotechar=quotechar,
+        newlines_in_values=newlines_in_values,
+    )
+    return _of_files(paths, rows, files)
+
+
+def from_range(start: int, stop: int | None = None, step: int = 1, *, chunk_size: int = 100_000) -> Flow:
+    """Return a flow over the integers of `range(start, stop, step)`, or of `range(start)`."""
+    first, end = (0, start) if stop is None else (start, stop)
+    return Flow(RangeSource(first, end, step, chunk_size=chunk_size))
+
+
+def from_iterable(iterable: Iterable[Any], *, chunk_size: int = 3000, window: Window | None = None) -> Flow:
+    """Return a flow over the elements of a list, a generator, an open file or anything else that can be iterated.
+
+    Args:
+        iterable: Read by the master, once, and no further ahead than what can be sent.
+        chunk_size: Entries a chunk.
+        window: A function of a chunk's number, from 0, that returns how many entries it may hold.
+    """
+    return Flow(IterableSource(iterable, chunk_size=chunk_size, window=window))
+
+
+def from_iterables(iterables: Iterable[Iterable[Any]], *, chunk_size: int = 3000, window: Window | None = None) -> Flow:
+    """Return a flow over the elements of several iterables, one after another; see `from_iterable`."""
+    return Flow(IterablesSource(iterables, chunk_size=chunk_size, window=window))
+
+
+def read_sql(
+    query: "str | Executable",
+    url: "str | URL",
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    chunk_size: int = 3000,
+) -> Flow:
+    """Return a flow over the rows of a query, each a dict from column name to value.
+
+    Args:
+        query: SQL text with `:name` for parameters, or a SQLAlchemy statement.
+        url: Where the database is, as SQLAlchemy writes it.
+        parameters: Values of the query's parameters.
+        chunk_size: Rows a chunk.
+    """
+    return Flow(SqlSource(query, url, chunk_size=chunk_size, parameters=parameters))
+
+
+def from_source(source: Source) -> Flow:
+    """Return a flow over a source of your own."""
+    return Flow(source)
+
+
+def _of_files(paths: Paths, form: Callable[..., Format], files: FileOptions) -> Flow:
+    known = FileOptions.__annotations__
+    for name in files:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
+            raise UsageError(f"files are not read with an argument {name!r}; {hint}")
+    given: dict[str, Any] = dict(files)
+    text = {name: given.pop(name) for name in ("encoding", "errors") if name in given}
+    return Flow(FileSource(paths, form(**text), **given))

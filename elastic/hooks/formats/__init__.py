@@ -1,0 +1,1 @@
+"""File formats that hooks read and write."""

@@ -1,0 +1,62 @@
+"""MySQL and MariaDB, with PyMySQL."""
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from elastic.core.errors import UsageError
+from elastic.hooks.sql.backends.backend import Backend, Row
+from elastic.hooks.sql.backends.identifiers import table_parts
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+class MySqlBackend(Backend):
+    """A MySQL or MariaDB server.
+
+    It ends a transaction by itself at every statement that changes a table's definition.
+    """
+
+    name = "mysql"
+    driver = "mysql+pymysql"
+    package = ("pymysql", "mysql")
+
+    def bound(self, value: Any) -> Any:
+        if isinstance(value, dt.datetime) and value.tzinfo is not None:
+            # Its types know no time zone, and the driver would drop the offset.
+            return value.astimezone(dt.UTC).replace(tzinfo=None)
+        if isinstance(value, uuid.UUID):
+            return str(value)
+        return json.dumps(value) if isinstance(value, (dict, list)) else value
+
+    def upsert(
+        self, connection: "Connection", table: str, columns: Sequence[str], key: Sequence[str], rows: Iterable[Row]
+    ) -> int:
+        # It takes any unique key for the conflict, and without one would insert the row a second time.
+        self._check_key(connection, table, key)
+        return super().upsert(connection, table, columns, key, rows)
+
+    def conflict_text(self, connection: "Connection", columns: Sequence[str], key: Sequence[str]) -> str:
+        quote = connection.dialect.identifier_preparer.quote_identifier
+        # The form that MySQL calls old is the only one that MariaDB has; setting a key to itself changes nothing.
+        changed = [name for name in columns if name not in key] or key[:1]
+        return " on duplicate key update " + ", ".join(f"{quote(name)} = values({quote(name)})" for name in changed)
+
+    def _check_key(self, connection: "Connection", table: str, key: Sequence[str]) -> None:
+        from sqlalchemy import inspect
+
+        *schema, name = table_parts(table)
+        if len(schema) > 1:
+            raise UsageError(f"{table!r} has three parts, and MySQL knows two: database and table.")
+        inspector = inspect(connection)
+        place = schema[0] if schema else None
+        keys = [set(inspector.get_pk_constraint(name, place)["constrained_columns"])]
+        keys += [set(found["column_names"]) for found in inspector.get_unique_constraints(name, place)]
+        if {part.lower() for part in key} not in [{part.lower() for part in found} for found in keys]:
+            raise UsageError(
+                f"table {table!r} has no primary key and no unique index over {', '.join(key)}; "
+                "upsert_rows needs one to find the row that is there."
+            )

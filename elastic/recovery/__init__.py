@@ -1,0 +1,1 @@
+"""Recovery: resume a run, replay stored chunks, redrive dead letters."""

@@ -1,0 +1,207 @@
+"""Resume: goes on with a step whose master has ended before the step did."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Unpack
+
+from elastic.core.contracts.store import StepRecord
+from elastic.core.encoding import framer
+from elastic.core.errors import CorruptStoreError, UsageError
+from elastic.core.ledger.resume_point import Start
+from elastic.core.model.chunk_id_set import Spans
+from elastic.core.model.step import StepState
+from elastic.core.receipts.stage import STAGES, Stage
+from elastic.engine.chunker import Cutter
+from elastic.engine.master import Master
+from elastic.engine.options import GivenOptions
+from elastic.engine.result import Result
+from elastic.engine.run import Onward, Run
+from elastic.engine.sharded_aggregation import with_shards
+from elastic.engine.step import Step
+from elastic.flow.flow import Flow
+from elastic.recovery.compatibility import (
+    check_aggregator,
+    check_code,
+    check_entries,
+    check_root_version,
+    check_source,
+)
+from elastic.recovery.dead_letter_source import LetterCutter
+from elastic.recovery.kept_chunks import Remains, Replay
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumption:
+    """A step that is ready to go on."""
+
+    master: Master
+    #: chunks with smaller ids are all in the result
+    at: int
+    #: chunks that had been sent by the last commit and are not in the result
+    again: int
+
+    @classmethod
+    def of(
+        cls, run: Run, number: int, step: Step, *, allow_code_change: bool = False, reread_source: bool = False
+    ) -> "Resumption":
+        """Get ready to go on with a step of a run of which this process is the master.
+
+        Raises:
+            UsageError: The step is complete, or the one given is not the one that the run began with.
+            SourceError: The source is not what it was.
+            CorruptStoreError: Something that is needed is missing or damaged.
+        """
+        record = record_of(run, number)
+        if StepState(record.state).is_complete:
+            raise _complete(run.run_id, number)
+        step = with_shards(run.run_id, record, step)
+        check_aggregator(run.run_id, record, step)
+        check_root_version(run.run_id, record)
+        check_source(run.run_id, record, step)
+        if not allow_code_change:
+            check_code(run.run_id, record, step)
+        _check_budget(run.run_id, record, step)
+        folded = Spans.of(record.low, record.bitmap)
+        again = max(0, record.counters.get(Stage.SENT, 0) - len(folded))
+        cutter, next_id = _cutter(run, record, step, reread=reread_source)
+        onward = Onward(cutter, Start(folded, next_id, counters_of(record, again)), run.store.partials(number))
+        notes = {name: value for name, value in record.manifest.items() if name in ("target", "folder")}
+        return cls(master=run.master(number, step, onward=onward, notes=notes), at=record.low, again=again)
+
+    def run(self) -> Result:
+        """Run the step to its end, whatever that is."""
+        return self.master.run()
+
+    def __str__(self) -> str:
+        return f"resumed at chunk {self.at}: {self.again:,} chunks that were on their way run again"
+
+
+def resume(
+    run_id: str,
+    step: Step | Flow,
+    *,
+    step_number: int | None = None,
+    allow_code_change: bool = False,
+    reread_source: bool = False,
+    **options: Unpack[GivenOptions],
+) -> Result:
+    """Go on with a run whose process ended before the run did, and return its result.
+
+    What is in the result already stays there; what was on its way runs again, and is counted once.
+
+    Args:
+        run_id: The run, the beginning of its id, or `last`.
+        step: The flow, or the step, that the run began with.
+        step_number: Which step of the run; None for the first one that is not complete.
+        allow_code_change: Go on although the functions are not those that the run began with.
+        reread_source: For a source that can be read once only, and had not been read to its end: the one given yields
+            the same entries again from the start. Those that the run has are compared and left out.
+        options: As for `Flow.run`; the cluster and the number of workers may be others than before.
+
+    Raises:
+        UnknownRunError: There is no such run.
+        RunLockedError: Another process works on it.
+        UsageError: It is complete, or began with another flow or other code.
+        SourceError: The source is not what it was, or cannot go on where the run has read it to; then what was kept
+            is in the result, see `result_of`.
+        ElasticError: As for `Flow.run`.
+    """
+    given = step_of(step, options)
+    run = Run.reopen(given.options.home, run_id)
+    try:
+        number = unfinished_step(run.run_id, run.store.steps(), step_number)
+        changes = {"allow_code_change": allow_code_change, "reread_source": reread_source}
+        return Resumption.of(run, number, given, **changes).run().check()
+    finally:
+        run.close()
+
+
+def unfinished_step(run_id: str, records: Sequence[StepRecord], wanted: int | None) -> int:
+    """Return the number of the step to go on with: the one that is wanted, else the first that is not complete.
+
+    Raises:
+        UsageError: There is no such step, or all are complete.
+    """
+    if not records:
+        raise UsageError(f"run {run_id} ended before its first step began; start a new run.")
+    if wanted is not None:
+        if wanted not in [record.step for record in records]:
+            raise UsageError(f"run {run_id} has no step {wanted}; it has {len(records)}, counted from 0.")
+        return wanted
+    unfinished = [record.step for record in records if not StepState(record.state).is_complete]
+    if not unfinished:
+        raise _complete(run_id, records[-1].step)
+    return unfinished[0]
+
+
+def record_of(run: Run, number: int) -> StepRecord:
+    """Return what is kept about a step; raises UsageError when there is none with this number."""
+    records = run.store.steps()
+    unfinished_step(run.run_id, records, number)
+    return next(record for record in records if record.step == number)
+
+
+def step_of(step: Step | Flow, options: GivenOptions) -> Step:
+    """Return a step, with other options.
+
+    Raises:
+        UsageError: It is no step, or an option is not as it should be.
+    """
+    found = step.step() if isinstance(step, Flow) else step
+    if not isinstance(found, Step):
+        raise UsageError(f"{step!r} is neither a Step nor a Flow.")
+    return found.with_options(**options)
+
+
+def counters_of(record: StepRecord, again: int) -> dict[str, int]:
+    """Return the counters that a master begins with who goes on with a step.
+
+    What was on its way is not, any more: at every stage there is what is in the result.
+    """
+    counters = {name: count for name, count in record.counters.items() if name != "cut"}
+    counters |= dict.fromkeys([stage.value for stage in STAGES], len(Spans.of(record.low, record.bitmap)))
+    counters["chunks_sent_again"] = counters.get("chunks_sent_again", 0) + again
+    # Not one more than at the last commit: a master may have ended before it committed anything.
+    counters["resumes"] = len(record.resumed) + 1
+    return counters
+
+
+def is_whole(record: StepRecord) -> bool:
+    """Tell whether every chunk of a step is in its result, whatever its state says."""
+    return record.exhausted and not record.bitmap.strip(b"\0") and record.low >= record.counters.get("cut", 0)
+
+
+def _cutter(run: Run, record: StepRecord, step: Step, *, reread: bool) -> tuple[Cutter, int]:
+    """Return what cuts the chunks that are not in the result, and the id of the first that it cuts."""
+    if is_whole(record):
+        # Its payloads are still there when its master ended right behind the last commit.
+        run.store.chunks(record.step).clean()
+        return LetterCutter(run.clock, record, ()), record.low
+    if not record.manifest.get("replayable", True):
+        remains = Remains.of(run.store, record)
+        frame, trim = framer(compressed=step.options.compress), step.options.trim
+        return Replay(step.source, run.clock, remains, trim=trim, reread=reread, frame=frame), record.low
+    if reread:
+        raise UsageError(f"run {run.run_id} goes on where it stood in its source; leave out --reread-source.")
+    next_id = record.position[0] if record.position else 0
+    if next_id > record.low:
+        raise CorruptStoreError(
+            f"run {run.run_id}, step {record.step}: the position in the source is that of chunk {next_id}, and chunk "
+            f"{record.low} is not in the result; begin a new run."
+        )
+    check_entries(run.store, record, Cutter(step.source, run.clock, trim=step.options.trim))
+    frame = framer(compressed=step.options.compress)
+    return Cutter(step.source, run.clock, trim=step.options.trim, resume=record.position, frame=frame), next_id
+
+
+def _check_budget(run_id: str, record: StepRecord, step: Step) -> None:
+    failed, entries = record.counters.get("entries_failed", 0), record.counters.get("entries", 0)
+    excess = step.options.tolerance.exceeded(failed, entries)
+    if excess is not None and record.state == StepState.ERROR:
+        raise UsageError(f"in run {run_id} {excess}; give a larger budget, or none, to go on with it.")
+
+
+def _complete(run_id: str, number: int) -> UsageError:
+    return UsageError(
+        f"step {number} of run {run_id} is complete; `elastic runs value {run_id} --step {number}` shows its result."
+    )

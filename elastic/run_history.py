@@ -1,0 +1,306 @@
+"""The archive: what runs have left behind, for reading."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from elastic.core.contracts.aggregator import AnyAggregator
+from elastic.core.contracts.store import ReceiptRow, RunStore, StepRecord
+from elastic.core.errors import ElasticError, ReceiptError, UsageError
+from elastic.core.ledger.chunk_locations import Note, Whereabouts
+from elastic.core.model.chunk_id_set import Spans
+from elastic.core.model.failure import DeadLetter
+from elastic.core.model.step import StepState
+from elastic.core.receipts.merkle import InputTree
+from elastic.core.receipts.receipt import Seal, TokenFields, decode_token, run_tag, token_run_tag
+from elastic.core.receipts.receipt_chain import Journey, journeys
+from elastic.core.receipts.stage import STAGES, Stage
+from elastic.engine.result import Result
+from elastic.engine.sharded_aggregation import kept_aggregation
+from elastic.persistence.home import Home
+from elastic.persistence.run_store.sqlite_store import SqliteRunStore
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Reads runs, also while a master works on them."""
+
+    home: Home
+
+    @classmethod
+    def of_environment(cls) -> "Archive":
+        """Return the archive at ELASTIC_HOME, or at `~/.elastic`."""
+        return cls(Home.of(os.environ))
+
+    @property
+    def folder(self) -> Path:
+        return self.home.folder
+
+    def runs(self) -> list[str]:
+        """Return the ids of all runs, the newest first."""
+        return self.home.runs()
+
+    def find(self, name: str) -> str:
+        """Return the id of the run that a name stands for; raises UnknownRunError."""
+        return self.home.find(name).name
+
+    def run_folder(self, run_id: str) -> Path:
+        return self.home.run_folder(run_id)
+
+    def steps(self, run_id: str) -> list[StepRecord]:
+        """Return what is kept about the steps of a run."""
+        with self._store(run_id) as store:
+            return store.steps()
+
+    def record(self, run_id: str, step: int) -> StepRecord:
+        """Return what is kept about a step; raises UsageError when the run has none with this number."""
+        with self._store(run_id) as store:
+            return _record(store, step)
+
+    def account(self, run_id: str, step: int) -> dict[str, Any]:
+        """Return plain data: receipts by stage, chunks and entries by node, missing chunks, and what was lost.
+
+        `missing` are the chunks `[first, stop)` that were sent and are not aggregated, `whereabouts` where they were
+        when the master noted it last (`noted_at`), and `losses` the workers and nodes that the run has lost.
+        """
+        with self._store(run_id) as store:
+            record, note = _record(store, step), store.noted(step)
+            nodes: dict[str, Counter[str]] = {}
+            for row in store.receipts(step):
+                nodes.setdefault(row.node_id, Counter()).update(chunks=row.count, entries=sum(row.entries))
+        return {
+            "run_id": run_id,
+            "step": step,
+            "state": record.state,
+            "receipts": {stage.value: record.counters.get(stage, 0) for stage in Stage},
+            "nodes": {node: dict(counts) for node, counts in sorted(nodes.items())},
+            "missing": list(_gaps(record, note)),
+            "whereabouts": [_shown(first, stop, where) for first, stop, where in _found(record, note)],
+            "noted_at": _noted_at(note),
+            "losses": [asdict(loss) for loss in ([] if note is None else note.losses)],
+        }
+
+    def chunk(self, run_id: str, step: int, chunk_id: int) -> list[dict[str, Any]]:
+        """Return the receipts of an aggregated chunk as plain data, in the order of the stages; they are checked.
+
+        None are there for a chunk that is not aggregated: see `whereabouts`.
+
+        Raises:
+            ReceiptError: What is kept was changed.
+        """
+        for receipts in self.journeys(run_id, step):
+            if receipts[0].chunk_id == chunk_id:
+                return [
+                    {
+                        "stage": receipt.stage.value,
+                        "node": receipt.node_id,
+                        "entries": None if receipt.entries < 0 else receipt.entries,
+                        "attempt": receipt.attempt,
+                        "receipt": receipt.token,
+                    }
+                    for receipt in receipts
+                ]
+        return []
+
+    def whereabouts(self, run_id: str, step: int, chunk_id: int) -> dict[str, Any]:
+        """Return plain data that says where a chunk was last that was sent and is not aggregated.
+
+        Raises:
+            UsageError: The chunk was not sent, as far as the run has kept it.
+        """
+        with self._store(run_id) as store:
+            record, note = _record(store, step), store.noted(step)
+        for first, stop, where in _found(record, note):
+            if first <= chunk_id < stop:
+                return {"chunk": chunk_id, **_shown(chunk_id, chunk_id + 1, where), "noted_at": _noted_at(note)}
+        sent = record.counters.get(Stage.SENT, 0)
+        raise UsageError(
+            f"step {step} of run {run_id} has no chunk {chunk_id}: it had sent {sent:,} chunks, counted from 0, at its "
+            "last commit."
+        )
+
+    def journeys(self, run_id: str, step: int) -> Iterator[Journey]:
+        """Yield the checked receipts of all aggregated chunks of a step."""
+        with self._store(run_id) as store:
+            seal = Seal(key=store.key, run_id=run_id, step=step)
+            masters = nodes_of_masters(_record(store, step))
+            for row in store.receipts(step):
+                yield from _journeys(seal, masters, row)
+
+    def stations(self, run_id: str, step: int) -> Iterator[dict[str, Any]]:
+        """Yield plain data for each chunk by ascending id: the node at each stage that it reached, and its entries.
+
+        Missing chunks follow behind the aggregated ones, with the stages and the node that the last note knows.
+        """
+        for receipts in self.journeys(run_id, step):
+            last = receipts[-1]
+            yield {
+                "chunk": last.chunk_id,
+                "entries": last.entries,
+                "attempt": last.attempt,
+                **{receipt.stage.value: receipt.node_id for receipt in receipts},
+            }
+        with self._store(run_id) as store:
+            record, note = _record(store, step), store.noted(step)
+        masters = nodes_of_masters(record)
+        for first, stop, where in _found(record, note):
+            for chunk_id in range(first, stop):
+                yield {"chunk": chunk_id, **_reached(chunk_id, where, masters[-1])}
+
+    def letters(self, run_id: str, step: int) -> list[DeadLetter]:
+        """Return the dead letters of a step that are not redriven, by ascending chunk id and index."""
+        with self._store(run_id) as store:
+            _record(store, step)
+            return list(store.letters(step))
+
+    def result(self, run_id: str, step: int, aggregator: AnyAggregator) -> Result:
+        """Return the result of a step, or what there is of it so far, as it is kept.
+
+        Raises:
+            EncodingError: What is kept was made by another aggregator.
+            StepFailedError: The aggregator failed.
+        """
+        with self._store(run_id) as store:
+            record = _record(store, step)
+            aggregation = kept_aggregation(aggregator, record, self.run_folder(run_id), store.key)
+            aggregation.restore(store.partials(step))
+            root, note = _root(store, record), store.noted(step)
+        counters = {name: count for name, count in record.counters.items() if name not in (*STAGES, "cut", "entries")}
+        return Result(
+            run_id=run_id,
+            step=step,
+            name=record.name,
+            state=StepState(record.state),
+            value=aggregation.value(),
+            entries=record.counters.get("entries", 0),
+            chunks=len(Spans.of(record.low, record.bitmap)),
+            root=root,
+            receipts={stage.value: record.counters.get(stage, 0) for stage in STAGES},
+            counters={name: count for name, count in counters.items() if count},
+            seconds=record.seconds or 0.0,
+            losses=() if note is None else note.losses,
+            error=None if record.error is None else ElasticError(record.error),
+        )
+
+    def decode(self, token: str) -> dict[str, Any]:
+        """Return what a receipt says, as plain data, if one of the runs here made it.
+
+        Raises:
+            ReceiptError: It is no receipt, was changed, or its run is not here.
+        """
+        run_id, said = self.token(token)
+        return {"run_id": run_id, **asdict(said), "time": said.time.isoformat(), "stage": said.stage.value}
+
+    def token(self, token: str) -> tuple[str, TokenFields]:
+        """Return the run that made a receipt, and what the receipt says. Raises as `decode` does."""
+        tag = token_run_tag(token)
+        for run_id in self.runs():
+            if run_tag(run_id) == tag:
+                with self._store(run_id) as store:
+                    return run_id, decode_token(token, key=store.key, run_id=run_id)
+        raise ReceiptError(f"no run in {self.folder} made this receipt, or it was changed.")
+
+    @contextmanager
+    def _store(self, run_id: str) -> Iterator[RunStore]:
+        store = SqliteRunStore.read(self.run_folder(run_id))
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+def _root(store: RunStore, record: StepRecord) -> str:
+    """Return the Merkle root over the chunks of a step that is complete, as `Result` has it."""
+    if not StepState(record.state).is_complete:
+        return ""
+    tree = InputTree()
+    for row in store.receipts(record.step):
+        tree.fold(row)
+    return tree.root(record.low).hex()
+
+
+def nodes_of_masters(record: StepRecord) -> tuple[str, ...]:
+    """Return the nodes on which masters of a step ran: one of them stands in the receipts of each chunk."""
+    return tuple(dict.fromkeys(str(manifest.get("node", "")) for manifest in (record.manifest, *record.resumed)))
+
+
+def _journeys(seal: Seal, masters: Sequence[str], row: ReceiptRow) -> list[Journey]:
+    """Return the checked receipts of a row, which one of the masters has made.
+
+    Raises:
+        ReceiptError: None of them has.
+    """
+    *others, last = masters
+    for master in others:
+        with suppress(ReceiptError):
+            return list(journeys(seal, master, row))
+    return list(journeys(seal, last, row))
+
+
+def _record(store: RunStore, step: int) -> StepRecord:
+    records = {record.step: record for record in store.steps()}
+    if step not in records:
+        raise UsageError(f"run {store.run_id} has no step {step}; it has {len(records)}, counted from 0.")
+    return records[step]
+
+
+def _gaps(record: StepRecord, note: Note | None) -> Iterator[tuple[int, int]]:
+    """Yield the spans of chunks that were sent, by the last commit or the last note, and are not folded."""
+    folded = Spans.of(record.low, record.bitmap)
+    at = folded.low
+    sent = max([record.counters.get(Stage.SENT, 0), *(where.stop for where in (note.whereabouts if note else ()))])
+    for first, stop in folded.above:
+        yield at, first
+        at = stop
+    if at < sent:
+        yield at, sent
+
+
+def _found(record: StepRecord, note: Note | None) -> Iterator[tuple[int, int, Whereabouts | None]]:
+    """Yield the spans of missing chunks with where each was last; None where the last note does not know."""
+    known = () if note is None else note.whereabouts
+    for first, stop in _gaps(record, note):
+        at = first
+        for where in known:
+            begin, end = max(at, where.first), min(stop, where.stop)
+            if begin < end:
+                if at < begin:
+                    yield at, begin, None
+                yield begin, end, where
+                at = end
+        if at < stop:
+            yield at, stop, None
+
+
+def _shown(first: int, stop: int, where: Whereabouts | None) -> dict[str, Any]:
+    """Return the whereabouts of chunks `[first, stop)` as plain data."""
+    return {
+        "first": first,
+        "stop": stop,
+        "node": None if where is None else where.node_id,
+        "worker": None if where is None else where.worker_id,
+        "stage": None if where is None else where.stage,
+        "attempt": None if where is None else where.attempt,
+        "entries": None if where is None else where.entries_of(first, stop),
+        "lost": None if where is None else where.lost,
+    }
+
+
+def _reached(chunk_id: int, where: Whereabouts | None, master: str) -> dict[str, Any]:
+    """Return the node at each stage for a chunk that is missing; None at stages that are not known."""
+    stages: dict[str, str | None] = dict.fromkeys(stage.value for stage in STAGES)
+    if where is None:
+        return {"entries": None, "attempt": None, **stages}
+    stages |= {Stage.DISTRIBUTED.value: master, Stage.SENT.value: master}
+    if where.stage == Stage.PROCESSED:
+        stages |= {Stage.RECEIVED.value: where.node_id, Stage.PROCESSED.value: where.worker_id}
+    return {"entries": where.entries_of(chunk_id, chunk_id + 1), "attempt": where.attempt, **stages}
+
+
+def _noted_at(note: Note | None) -> str | None:
+    return None if note is None else datetime.fromtimestamp(note.noted_at, UTC).isoformat(timespec="milliseconds")

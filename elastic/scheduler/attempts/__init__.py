@@ -1,0 +1,1 @@
+"""One attempt of a task instance, in the process that runs it."""

@@ -1,0 +1,43 @@
+"""What a run as a whole has to say: into the flow's own log, and into the database."""
+
+import datetime as dt
+import logging
+
+from elastic.config.secret_mask import masked
+from elastic.db.records import LogLine, Run
+from elastic.scheduler.attempts.log_format import StepFormatter, log_file
+from elastic.scheduler.deployment import Site
+
+
+class FlowLog:
+    """Lines of the runs of a DAG: `<flow>/<flow>.log`, `flow LEVEL message`."""
+
+    def __init__(self, site: Site, dag_id: str) -> None:
+        self._site, self._dag_id = site, dag_id
+        self._lines: list[LogLine] = []
+
+    def say(self, run: Run, message: str, level: int = logging.INFO) -> None:
+        """Write a line to the file, and keep it for the database."""
+        text = masked(message)
+        record = logging.LogRecord(self._dag_id, level, "", 0, f"{run.timeperiod or run.run_id}: {text}", None, None)
+        if self._site.flow_logs is not None:
+            handler = log_file(self._site.flow_logs / self._dag_id / f"{self._dag_id}.log")
+            handler.setFormatter(StepFormatter(self._dag_id))
+            handler.emit(record)
+            handler.close()
+        if self._site.lines_in_database:
+            line = LogLine(
+                dag_id=run.dag_id,
+                run_id=run.run_id,
+                run_attempt=run.attempt,
+                at=dt.datetime.now(dt.UTC),
+                logger=self._dag_id,
+                level=record.levelname,
+                message=text,
+            )
+            self._lines.append(line)
+
+    def taken(self) -> tuple[LogLine, ...]:
+        """Return the lines that are not in the database, and forget them."""
+        lines, self._lines = tuple(self._lines), []
+        return lines

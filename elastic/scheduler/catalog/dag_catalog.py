@@ -1,0 +1,200 @@
+"""What DAGs look like, kept in the database so that others can show and decide without their files."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from elastic.config.settings import read_settings
+from elastic.core.errors import ElasticError, UsageError
+from elastic.dag.dag import DAG
+from elastic.dag.files.dag_bag import DagBag
+from elastic.dag.files.dag_file import ImportFailure, dag_files, read_source
+from elastic.dag.ignored_settings import shown
+from elastic.dag.serialized_dag import to_structure
+from elastic.dag.task_settings import DEFAULTS
+from elastic.db.records import NewRun
+from elastic.db.stores.dags import (
+    DagRow,
+    FoundDag,
+    dags,
+    forget_missing,
+    import_errors,
+    keep_dag,
+    keep_dags,
+    set_import_errors,
+)
+from elastic.executors.executor import Executor
+from elastic.executors.registry import executor_of
+from elastic.scheduler.deployment import Site
+
+#: DAGs that are kept in one transaction: a commit each would take longer than all the rest, and others wait meanwhile.
+_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """Which source and which structure a DAG has."""
+
+    source: str | None
+    structure: str
+
+    def noted_in(self, run: NewRun) -> NewRun:
+        """Return a run that is to be made, with what it will run."""
+        return replace(run, source_digest=self.source, structure_digest=self.structure)
+
+
+def keep(site: Site, dag: DAG) -> Digests:
+    """Keep a DAG as it is now."""
+    found = _found(dag)
+    keep_dag(site.database, found.row, source=found.source, structure=found.structure)
+    return Digests(found.row.source_digest, str(found.row.structure_digest))
+
+
+def _found(dag: DAG) -> FoundDag:
+    text, digest = _source(dag)
+    structure = json.dumps(to_structure(dag, digest or ""), sort_keys=True)
+    row = DagRow(
+        dag_id=dag.dag_id,
+        fileloc=dag.fileloc,
+        owner=dag.owner,
+        description=dag.doc or None,
+        schedule=str(dag.schedule),
+        tags=",".join(dag.tags),
+        task_count=dag.task_count,
+        concurrency=dag.concurrency,
+        is_paused=dag.is_paused_upon_creation,
+        source_digest=digest,
+        structure_digest=hashlib.sha256(structure.encode()).hexdigest(),
+    )
+    # Its helper modules may change while the file does not, and a list repeats its warnings.
+    return FoundDag(row, text, structure, is_reread=bool(dag.helpers) or bool(dag.warnings))
+
+
+def _source(dag: DAG) -> tuple[str, str | None]:
+    """Return the source of a DAG with its digest; nothing for one that was made in a notebook."""
+    try:
+        source = read_source(Path(dag.fileloc))
+    except OSError:
+        return "", None
+    text = source.text.encode("utf-8", "backslashreplace").decode()
+    return text, source.digest
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What DAG files there are, as far as it is known without running those that did not change."""
+
+    dags: tuple[DagRow, ...]
+    #: why files cannot be loaded, by path
+    failures: Mapping[str, ImportFailure]
+    #: of DAGs that ask for what they do not get, by id
+    warnings: Mapping[str, Sequence[str]]
+
+
+def find(site: Site, dag_id: str, place: Path | None = None, root: Path | None = None) -> DAG:
+    """Return a DAG from its file.
+
+    Args:
+        site: Where DAG files lie, and which were found earlier.
+        dag_id: Which.
+        place: A file or folder to look in; None for the folder of the installation.
+        root: The folder of all DAGs, where helper modules are looked for too; None for the place, or for the folder of
+            the installation if the place is in it.
+
+    Raises:
+        UnknownDagError: It is not there.
+        BrokenDagError: The file cannot be loaded.
+        UsageError: There is no such place.
+    """
+    if place is None:
+        known = next((row for row in dags(site.database) if row.dag_id == dag_id), None)
+        if known is not None and Path(known.fileloc).is_file() and Path(known.fileloc).is_relative_to(site.dags_folder):
+            bag = DagBag(known.fileloc, root=site.dags_folder)
+            if dag_id in bag.dags or bag.import_errors:
+                return bag.get_dag(dag_id)
+    if place is not None and root is None and place.absolute().is_relative_to(site.dags_folder.absolute()):
+        root = site.dags_folder
+    return DagBag(place or folder_of(site), root=root).get_dag(dag_id)
+
+
+def folder_of(site: Site) -> Path:
+    """Return the folder of DAG files.
+
+    Raises:
+        UsageError: It is not there.
+    """
+    if not site.dags_folder.is_dir():
+        raise UsageError(
+            f"there is no folder {str(site.dags_folder)!r} of DAG files; make it, or set core.dags_folder, or use -sd."
+        )
+    return site.dags_folder
+
+
+def take_inventory(site: Site) -> Inventory:
+    """Bring what the database knows of DAG files up to date; only files that are new or changed are run."""
+    folder, before = folder_of(site), dags(site.database)
+    by_file: dict[str, list[DagRow]] = {}
+    for row in before:
+        by_file.setdefault(row.fileloc, []).append(row)
+    bag, kept = DagBag(folder, empty=True), []
+    for path in dag_files(folder, by_file):
+        rows = by_file.get(str(path), [])
+        if rows and _is_unchanged(path, rows):
+            kept += rows
+        else:
+            bag.load_file(path)
+    failures = dict(bag.import_errors)
+    homes = {row.dag_id: row.fileloc for row in kept}
+    fresh = []
+    for dag in bag:
+        if dag.dag_id in homes:
+            reason = f"its DAG {dag.dag_id!r} is already defined in {homes[dag.dag_id]}; give one another id"
+            failures[dag.fileloc] = ImportFailure(dag.fileloc, reason)
+        else:
+            fresh.append(_found(dag))
+    for at in range(0, len(fresh), _AT_ONCE):
+        keep_dags(site.database, fresh[at : at + _AT_ONCE])
+    known = {*homes, *bag.dags}
+    _note(site, [row.dag_id for row in before if row.dag_id not in known], known, failures)
+    rows = dags(site.database) if len(bag) else sorted(kept, key=lambda row: row.dag_id)
+    warnings = {dag.dag_id: found for dag in bag if (found := warnings_at(dag))}
+    return Inventory(tuple(row for row in rows if row.dag_id in known), failures, warnings)
+
+
+def warnings_at(dag: DAG) -> list[str]:
+    """Return the warnings of a DAG, with those that follow from the executor that runs it in this installation."""
+    found = dag.warnings
+    if any(task.queue != DEFAULTS["queue"] or task.resources for task in dag.tasks):
+        with suppress(ElasticError):
+            found += unheeded(dag, executor_of(dag.executor or read_settings().text("core.executor")))
+    return found
+
+
+def unheeded(dag: DAG, executor: Executor) -> list[str]:
+    """Return a sentence for each setting of tasks that an executor does not heed."""
+    found = []
+    for name in ("queue", "resources"):
+        tasks = [task.task_id for task in dag.tasks if getattr(task, name) != DEFAULTS[name]]
+        if tasks and name not in executor.heeds:
+            found.append(f"{name} of {shown(tasks)} has no effect: {type(executor).__name__} does not heed it.")
+    return found
+
+
+def _note(site: Site, gone: Sequence[str], known: set[str], failures: Mapping[str, ImportFailure]) -> None:
+    """Write down what is gone and what cannot be loaded, where that is new: a list alone changes nothing."""
+    if gone:
+        forget_missing(site.database, sorted(known))
+    told = {path: one.traceback or one.reason for path, one in failures.items()}
+    if told != import_errors(site.database):
+        set_import_errors(site.database, told)
+
+
+def _is_unchanged(path: Path, rows: Sequence[DagRow]) -> bool:
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return False
+    return all(row.is_whole_file and row.source_digest == digest for row in rows)

@@ -1,0 +1,1 @@
+"""What the command line and the API ask of the scheduler: backfill, clear, recover, run."""

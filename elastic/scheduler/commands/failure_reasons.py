@@ -1,0 +1,25 @@
+"""Why task instances failed, in a line each."""
+
+from collections.abc import Mapping
+
+from elastic.dag.ids import TaskKey
+from elastic.dag.states.state import TaskState
+from elastic.db import queries as reading
+from elastic.db.database import Database
+
+#: Instances of which a summary tells the reason, at most.
+_MOST = 20
+
+
+def reason_of(database: Database, key: TaskKey) -> str:
+    """Return the last line of the error of an instance's last attempt, else its note; empty if it has neither."""
+    row = reading.instance(database, key)
+    attempt = reading.attempt(database, row.attempt_uuid) if row and row.attempt_uuid else None
+    text = (attempt.error if attempt else row.note if row else None) or ""
+    return (text.strip().splitlines() or [""])[-1]
+
+
+def reasons_of(database: Database, states: Mapping[TaskKey, TaskState | None]) -> dict[TaskKey, str]:
+    """Return why instances failed by themselves, for the first of them."""
+    failed = [key for key, state in states.items() if state is TaskState.FAILED]
+    return {key: reason_of(database, key) for key in failed[:_MOST]}

@@ -1,0 +1,53 @@
+"""Graphs of DAGs as texts that other programs draw.
+
+The template fields of a task as an attempt would see them; nothing is run.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+
+from elastic.config.secret_mask import masked
+from elastic.dag.dag import DAG
+from elastic.dag.execution.execute import prepared
+from elastic.dag.operator import BaseOperator
+from elastic.db.known_secrets import hide_known_secrets
+from elastic.scheduler.attempts.attempt_request import Order, facts_of
+from elastic.scheduler.attempts.run_attempt import AttemptXCom, context_of
+from elastic.scheduler.commands.run_task import run_seen
+from elastic.scheduler.deployment import Site
+
+
+def dot(dag: DAG) -> str:
+    """Return the graph in the language of Graphviz."""
+    lines = [f"digraph {_quoted(dag.dag_id)} {{", "  rankdir=LR;", "  node [shape=box, style=filled];"]
+    for task in dag.tasks:
+        label = f"{task.task_id}\\n{task.operator_type}"
+        lines.append(f"  {_quoted(task.task_id)} [label={_quoted(label)}, fillcolor={_quoted(task.ui_color)}];")
+    lines += [f"  {_quoted(task.task_id)} -> {_quoted(one)};" for task in dag.tasks for one in task.downstream]
+    return "\n".join([*lines, "}"])
+
+
+def mermaid(dag: DAG) -> str:
+    """Return the graph in the language of Mermaid, which pages of Markdown draw."""
+    names = {task.task_id: f"t{number}" for number, task in enumerate(dag.tasks)}
+    lines = ["graph LR", *(f'  {name}["{task_id}"]' for task_id, name in names.items())]
+    lines += [f"  {names[task.task_id]} --> {names[one]}" for task in dag.tasks for one in task.downstream]
+    return "\n".join(lines)
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '\\"') + '"'
+
+
+def rendered(site: Site, task: BaseOperator, date: dt.datetime, map_index: int = -1) -> Mapping[str, str]:
+    """Return the template fields by name, without secrets that are known.
+
+    Raises:
+        TemplateError: One of them cannot be rendered.
+    """
+    hide_known_secrets()
+    facts = facts_of(run_seen(site, task, date), task.task_id, map_index)
+    context = context_of(task, Order(facts=facts, max_tries=1), site, AttemptXCom(site, facts.key))
+    with task.helpers.installed():
+        _, fields = prepared(task, context)
+    return {name: masked(text) for name, text in fields.items()}

@@ -1,0 +1,49 @@
+"""Copies of mapped tasks as commands show them: one by one, or taken together."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from elastic.dag.operator import BaseOperator
+from elastic.dag.states.state import TaskState, state_of_copies
+from elastic.db import queries as reading
+from elastic.db.database import Database
+from elastic.db.records import Run
+
+
+def indexes_at(database: Database, task: BaseOperator, run: Run, map_index: int) -> list[int]:
+    """Return the map indexes that a command is about: the one that it names, else those of all copies."""
+    if map_index >= 0 or not task.is_mapped:
+        return [map_index]
+    keys = reading.states(database, run.dag_id, run.run_id).items()
+    found = [key.map_index for key, state in keys if key.task_id == task.task_id and state is not TaskState.REMOVED]
+    return sorted(found) or [map_index]
+
+
+def states_at(database: Database, run: Run, task_id: str, map_index: int) -> list[TaskState | None]:
+    """Return the state of one instance, or of all copies of a mapped task if no copy is named."""
+    found = {
+        key.map_index: state
+        for key, state in reading.states(database, run.dag_id, run.run_id).items()
+        if key.task_id == task_id
+    }
+    return [found[map_index]] if map_index in found else list(found.values()) if map_index < 0 else []
+
+
+def told(states: Sequence[TaskState | None]) -> str:
+    """Return the state of an instance as a command prints it, and behind it the counts of copies that differ."""
+    state = state_of_copies(states)
+    counted = Counter("none" if one is None else str(one) for one in states)
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(counted.items()))
+    return f"{state or 'none'}: {counts}" if len(counted) > 1 else str(state or "none")
+
+
+def spans(indexes: Iterable[int]) -> str:
+    """Return the numbers of copies in few characters: `0-4, 7`; nothing for an instance that is no copy."""
+    found = []
+    for _, group in groupby(
+        enumerate(sorted(index for index in indexes if index >= 0)), key=lambda pair: pair[1] - pair[0]
+    ):
+        run = [index for _, index in group]
+        found.append(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]))
+    return ", ".join(found)

@@ -1,0 +1,147 @@
+"""From a range of dates to runs with their instances, and to an agenda of what is to be done in them."""
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from elastic.core.errors import UsageError
+from elastic.dag.dag import DAG
+from elastic.dag.ids import TaskKey, run_id_of
+from elastic.dag.operator import BaseOperator
+from elastic.dag.states.state import TaskState
+from elastic.dag.timetable.interval import DataInterval
+from elastic.dag.timetable.schedule import NoSchedule
+from elastic.dag.timetable.timeperiod import timeperiod_of
+from elastic.db import queries as reading
+from elastic.db import transitions as transition
+from elastic.db.database import Database
+from elastic.db.records import NewRun, Run, RunType
+from elastic.scheduler.attempts.attempt_request import new_instance
+from elastic.scheduler.decisions.inputs import Allowances, Past, TaskFacts
+from elastic.scheduler.decisions.run_states import RunFacts
+from elastic.scheduler.decisions.run_tracker import Agenda
+
+#: Runs that a range may have.
+_MOST = 100_000
+
+
+def intervals_of(
+    dag: DAG, start: dt.datetime | None, end: dt.datetime | None, now: dt.datetime, say: Callable[[str], None]
+) -> list[DataInterval]:
+    """Return the intervals whose logical dates lie in a range, both ends included, and that have passed.
+
+    Args:
+        dag: The DAG; it says where the range begins or ends if nobody else does.
+        start: The first logical date; None for the first of the DAG.
+        end: The last logical date; None for the start.
+        now: The time.
+        say: Told what is left out.
+
+    Raises:
+        UsageError: There is none, or the range cannot be.
+    """
+    first = start or dag.start_date
+    if first is None:
+        raise UsageError(f"DAG {dag.dag_id!r} has no start date; give one, as in `-s 2016-02-22`.")
+    last = end or (first if start else dag.end_date or first)
+    if last < first:
+        raise UsageError(f"the range ends ({last:%Y-%m-%d %H:%M}) before it starts ({first:%Y-%m-%d %H:%M}).")
+    found = _intervals(dag, first, last)
+    passed = [one for one in found if one.end <= now]
+    if not found:
+        raise UsageError(
+            f"DAG {dag.dag_id!r} ({dag.schedule}) has no logical date from {first:%Y-%m-%d %H:%M} "
+            f"to {last:%Y-%m-%d %H:%M}; `elastic dags next` shows its dates."
+        )
+    if not passed:
+        raise UsageError(
+            f"no interval of the range has passed yet: the first one ends on {found[0].end:%Y-%m-%d %H:%M}."
+        )
+    if len(passed) < len(found):
+        say(f"Left out: {len(found) - len(passed)} dates whose intervals have not passed.")
+    return passed
+
+
+def new_run(dag_id: str, schedule_owner: "DAG | BaseOperator", interval: DataInterval, run_type: RunType) -> NewRun:
+    """Return the run of a DAG for an interval, as it is made if it is not there."""
+    return NewRun(
+        dag_id=dag_id,
+        run_id=run_id_of(interval.start, run_type),
+        logical_date=interval.start,
+        data_interval_start=interval.start,
+        data_interval_end=interval.end,
+        timeperiod=timeperiod_of(interval.start, schedule_owner.schedule),
+        run_type=run_type,
+    )
+
+
+def agenda_of(database: Database, tasks: Sequence[BaseOperator], runs: Sequence[Run], allowances: Allowances) -> Agenda:
+    """Return the agenda of some tasks in runs, which are in their order.
+
+    The run before each is the one before it by date: of these runs, or for the first of them of the database.
+    """
+    facts = [TaskFacts.of(task) for task in tasks]
+    by_date = sorted(runs, key=lambda run: run.logical_date)
+    before = {run.run_id: earlier.run_id for earlier, run in pairwise(by_date)}
+    first = by_date[0] if by_date and any(one.depends_on_past for one in facts) else None
+    past = _past(database, first, facts) if first else None
+    run_facts = [
+        RunFacts(
+            dag_id=run.dag_id,
+            run_id=run.run_id,
+            logical_date=run.logical_date,
+            interval_end=run.data_interval_end,
+            previous=before.get(run.run_id),
+            past=past if run is first else None,
+        )
+        for run in runs
+    ]
+    return Agenda(run_facts, facts, allowances)
+
+
+def make_instances(database: Database, tasks: Sequence[BaseOperator], runs: Sequence[Run], agenda: Agenda) -> None:
+    """Make the rows of all instances that are known; copies whose number a task will tell are made later."""
+    by_id = {task.task_id: task for task in tasks}
+    for run in runs:
+        keys = [key for key in agenda.boards[run.run_id].states if not _is_open(by_id[key.task_id], key)]
+        transition.ensure_instances(database, run, [new_instance(by_id[key.task_id], key.map_index) for key in keys])
+
+
+def _is_open(task: BaseOperator, key: TaskKey) -> bool:
+    return task.is_mapped and key.map_index < 0
+
+
+def _intervals(dag: DAG, first: dt.datetime, last: dt.datetime) -> list[DataInterval]:
+    if isinstance(dag.schedule, NoSchedule):
+        if first != last:
+            raise UsageError(f"DAG {dag.dag_id!r} has no schedule; give the one date of its run as start and end.")
+        return [DataInterval(first, first)]
+    begin = max(first, dag.start_date) if dag.start_date else first
+    end = min(last, dag.end_date) if dag.end_date else last
+    found = []
+    for interval in dag.schedule.intervals(begin, end) if begin <= end else ():
+        found.append(interval)
+        if len(found) > _MOST:
+            raise UsageError(f"the range has more than {_MOST:,} dates; give a shorter one.")
+    return found
+
+
+def _past(database: Database, first: Run, tasks: Sequence[TaskFacts]) -> dict[str, Past] | None:
+    """Return how the run before the first one stands, by task; None if there is none."""
+    before = reading.run_before(database, first.dag_id, first.logical_date)
+    if before is None:
+        return None
+    states: dict[str, list[TaskState | None]] = {}
+    for one in reading.instances(database, before.dag_id, [before.run_id]):
+        states.setdefault(one.task_id, []).append(one.state)
+    found = {}
+    for task in tasks:
+        if task.task_id not in states:
+            continue
+        after = {task_id: state for task_id in task.downstream for state in states.get(task_id, ())}
+        found[task.task_id] = Past(
+            logical_date=before.logical_date,
+            states=tuple(states[task.task_id]),
+            downstream=after,
+        )
+    return found

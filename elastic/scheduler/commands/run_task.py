@@ -1,0 +1,426 @@
+"""One instance in a process beside this one, which watches it: what `elastic run` does.
+
+Single instances: run in this process, or in one beside it, or begun by an executor elsewhere.
+"""
+
+import datetime as dt
+import sys
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TextIO
+
+from elastic.core.errors import UsageError
+from elastic.dag.dag import DAG
+from elastic.dag.execution.task_instance import TaskInstance
+from elastic.dag.ids import TaskKey
+from elastic.dag.operator import BaseOperator
+from elastic.dag.states.state import TaskState
+from elastic.dag.timetable.interval import DataInterval
+from elastic.dag.timetable.schedule import NoSchedule
+from elastic.db import queries as reading
+from elastic.db import transitions as transition
+from elastic.db.records import Ending, Instance, Run, RunType, Ticket
+from elastic.executors.local import SequentialExecutor
+from elastic.scheduler.attempts.attempt_log import log_path
+from elastic.scheduler.attempts.attempt_request import Order, Report, facts_of, new_instance
+from elastic.scheduler.attempts.lease import claim, kept
+from elastic.scheduler.attempts.process_identity import Holder, release_lost
+from elastic.scheduler.attempts.run_attempt import run_attempt
+from elastic.scheduler.commands.failure_reasons import reason_of
+from elastic.scheduler.commands.planning import agenda_of, make_instances, new_run
+from elastic.scheduler.decisions.conditions import ROOM, Verdict, room_verdicts
+from elastic.scheduler.decisions.decide import verdicts
+from elastic.scheduler.decisions.inputs import Allowances, Candidate, Room
+from elastic.scheduler.decisions.run_tracker import Agenda
+from elastic.scheduler.deployment import Site
+from elastic.scheduler.signals import why_ended
+from elastic.scheduler.supervisor.free_slots import room_in
+from elastic.scheduler.supervisor.state_changes import OUTAGES, Settled, Turn, write, write_each
+from elastic.scheduler.supervisor.supervisor import Assignment, Supervisor
+
+Say = Callable[[str], None]
+
+#: States that a task instance leaves when it is run again on purpose.
+_DONE = (TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPED, TaskState.UPSTREAM_FAILED, TaskState.REMOVED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskWishes:
+    """How single instances are to be run."""
+
+    #: wait neither for tasks before nor for dates before
+    ignore_dependencies: bool = False
+    #: run again what is done
+    force: bool = False
+    #: do not run, only say that it succeeded
+    mark_success: bool = False
+    #: the interval need not have passed
+    ignore_interval: bool = False
+    map_index: int = -1
+
+    @property
+    def allowances(self) -> Allowances:
+        """The same, as decisions want it."""
+        return Allowances(
+            ignore_dependencies=self.ignore_dependencies, force=self.force, ignore_interval=self.ignore_interval
+        )
+
+
+def run_at(site: Site, task: BaseOperator, logical_date: dt.datetime) -> Run:
+    """Return the run of a task's DAG for a logical date, which is made if there is none."""
+    interval = task.schedule.interval_of(logical_date)
+    made = new_run(task.dag_id, task, DataInterval(interval.start, interval.end), RunType.MANUAL)
+    return transition.ensure_run(site.database, made)
+
+
+def run_seen(site: Site, task: BaseOperator, logical_date: dt.datetime) -> Run:
+    """Return the run of a task's DAG for a logical date, as it is or as it would be; nothing is made."""
+    found = reading.run_at(site.database, task.dag_id, logical_date)
+    if found is not None:
+        return found
+    interval = task.schedule.interval_of(logical_date)
+    made = new_run(task.dag_id, task, DataInterval(interval.start, interval.end), RunType.MANUAL)
+    return Run(
+        dag_id=made.dag_id,
+        run_id=made.run_id,
+        logical_date=made.logical_date,
+        data_interval_start=made.data_interval_start,
+        data_interval_end=made.data_interval_end,
+        timeperiod=made.timeperiod,
+        run_type=made.run_type,
+        state=made.state,
+        conf=made.conf,
+        attempt=1,
+        version=0,
+        source_digest=None,
+        structure_digest=None,
+        created_at=made.logical_date,
+        started_at=None,
+        ended_at=None,
+    )
+
+
+def siblings(task: BaseOperator) -> list[BaseOperator]:
+    """Return the tasks of a task's DAG in order; the task alone if it has none."""
+    return list(task.dag.topological()) if task.has_dag else [task]
+
+
+def agenda_at(site: Site, task: BaseOperator, run: Run, allowances: Allowances) -> Agenda:
+    """Return the agenda of the run that a task instance is in, as the database has it; nothing is made.
+
+    A run that was asked for at a moment of its own waits for the end of no interval.
+    """
+    if not task.schedule.is_slot(run.logical_date):
+        allowances = replace(allowances, ignore_interval=True)
+    agenda = agenda_of(site.database, siblings(task), [run], allowances)
+    found = reading.instances(site.database, run.dag_id, [run.run_id])
+    retry_at = {one.key: one.next_retry_at for one in found if one.next_retry_at is not None}
+    agenda.load(run.run_id, {one.key: one.state for one in found}, retry_at)
+    return agenda
+
+
+def verdicts_of(site: Site, task: BaseOperator, run: Run, wishes: TaskWishes) -> list[Verdict]:
+    """Return what each condition says about a task instance now, and whether there is room for it.
+
+    Raises:
+        UsageError: There is no such instance.
+    """
+    agenda = agenda_at(site, task, run, wishes.allowances)
+    return _judged(agenda, checked_key(task, run, agenda, wishes.map_index), _room(site, task))
+
+
+def verdicts_of_copies(site: Site, task: BaseOperator, run: Run, wishes: TaskWishes) -> dict[Verdict, list[int]]:
+    """Return what each condition says about all copies of a mapped task now, and of which copies it says so.
+
+    Raises:
+        UsageError: The task is not there on this date.
+    """
+    agenda = agenda_at(site, task, run, wishes.allowances)
+    board = agenda.boards[run.run_id]
+    keys = board.keys_of(task.task_id) if task.task_id in board.tasks else ()
+    room, found, order = _room(site, task), dict[Verdict, list[int]](), dict[str, int]()
+    for key in keys or [checked_key(task, run, agenda, wishes.map_index)]:
+        for verdict in _judged(agenda, key, room):
+            order.setdefault(verdict.condition, len(order))
+            found.setdefault(verdict, []).append(key.map_index)
+    return dict(sorted(found.items(), key=lambda item: order[item[0].condition]))
+
+
+def _judged(agenda: Agenda, key: TaskKey, room: Room) -> list[Verdict]:
+    question = agenda.question(key, dt.datetime.now(dt.UTC))
+    return [*verdicts(question), *room_verdicts(Candidate(key, question.task, question.logical_date), room)]
+
+
+def _room(site: Site, task: BaseOperator) -> Room:
+    return room_in(site.database, task.dag_id, _concurrency(task))
+
+
+def _concurrency(task: BaseOperator) -> int:
+    return task.dag.concurrency if task.has_dag else 0
+
+
+def checked_key(task: BaseOperator, run: Run, agenda: Agenda, map_index: int) -> TaskKey:
+    """Return the key of an instance that is there.
+
+    Raises:
+        UsageError: There is no such instance.
+    """
+    key = TaskKey(run.dag_id, run.run_id, task.task_id, map_index)
+    board = agenda.boards[run.run_id]
+    if key in board.states:
+        return key
+    if task.task_id not in board.tasks:
+        raise UsageError(
+            f"task {task.task_id!r} is not there on {run.logical_date:%Y-%m-%d %H:%M}; see its start and end."
+        )
+    copies = [one.map_index for one in board.keys_of(task.task_id)]
+    if copies != [-1] and map_index < 0:
+        raise UsageError(
+            f"task {task.task_id!r} has {len(copies)} copies; give --map-index {copies[0]} to {copies[-1]} for one."
+        )
+    raise UsageError(
+        f"task {task.task_id!r} has no copy {map_index}; give --map-index {copies[0]} to {copies[-1]}."
+        if copies != [-1]
+        else f"task {task.task_id!r} has no copies on this date; leave --map-index out."
+    )
+
+
+def prepare(site: Site, task: BaseOperator, run: Run, wishes: TaskWishes) -> tuple[TaskKey, list[Verdict]]:
+    """Get an instance ready to run: cleared if that is wanted. Return it with what stands against it.
+
+    Room that is missing only now does not stand against it: it is waited for.
+    """
+    release_lost(site.database, run.dag_id)
+    transition.expire(site.database, dag_id=run.dag_id, gives_up=False)
+    agenda = agenda_at(site, task, run, wishes.allowances)
+    make_instances(site.database, siblings(task), [run], agenda)
+    key = checked_key(task, run, agenda, wishes.map_index)
+    if wishes.force and agenda.boards[run.run_id].states[key] in _DONE:
+        transition.clear(site.database, [key])
+        agenda.note(key, None)
+    found = _judged(agenda, key, _room(site, task))
+    return key, [one for one in found if not one.met and (one.is_lasting or one.condition not in ROOM)]
+
+
+def run_here(
+    site: Site, task: BaseOperator, run: Run, wishes: TaskWishes, *, terminal: TextIO | None = None
+) -> tuple[TaskState | None, str]:
+    """Run one instance in this process, unless something stands against it.
+
+    Returns:
+        The state that it is in now, and why it was not run; empty if it was.
+    """
+    key, unmet = prepare(site, task, run, wishes)
+    if wishes.mark_success:
+        marked = transition.mark_success(site.database, [key])
+        return TaskState.SUCCESS, "" if marked else "it previously succeeded"
+    before = reading.instance(site.database, key)
+    if unmet or before is None:
+        return before.state if before else None, unmet[0].reason if unmet else "it is not there"
+    owner = f"{Holder.of_this_process()}/{uuid.uuid4().hex[:8]}"
+    order = Order(
+        facts=facts_of(
+            run, key.task_id, key.map_index, try_number=before.try_number + 1, attempt_uuid=uuid.uuid4().hex
+        ),
+        max_tries=before.max_tries,
+        run_attempt=run.attempt,
+        flow_run_id=before.flow_run_id,
+        lease_owner=owner,
+    )
+    ticket = _ticket(site, task, order, before)
+    if not transition.queue(site.database, ticket) or not claim(site, order):
+        return _state(
+            site, key
+        ), f"pool {task.pool!r}, or the concurrency of the DAG, has no room, or another process has it"
+    report = attempt_here(site, task, order, terminal=terminal)
+    return report.ending.state if report.ending else _state(site, key), ""
+
+
+def attempt_here(site: Site, task: BaseOperator, order: Order, *, terminal: TextIO | None = None) -> Report:
+    """Make an attempt that this process has claimed, keep its lease meanwhile, and write down how it ended.
+
+    Raises:
+        KeyboardInterrupt: It was interrupted, and has been marked as failed.
+    """
+    try:
+        with kept(site, order):
+            report = run_attempt(task, order, site, terminal=terminal)
+    except BaseException as error:
+        why = why_ended(error, "its process")
+        ending = Ending(attempt_uuid=order.facts.attempt_uuid, state=TaskState.FAILED, error=why)
+        transition.finish(site.database, ending)
+        raise
+    return write_down(site, task, order, report)
+
+
+def write_down(site: Site, task: BaseOperator, order: Order, report: Report) -> Report:
+    """Write down how an attempt ended, with what follows from it at once; None as its end if it did not count."""
+    if report.ending is None:
+        return report
+    run = reading.run_of_id(site.database, order.facts.dag_id, order.facts.run_id)
+    skipped = _skipped(site, task, run, report) if run else []
+    turn = Turn(endings=[report.ending], settled=skipped, lines=report.lines)
+    try:
+        counted = write(site.database, turn).counted
+    except OUTAGES:
+        raise
+    except Exception:
+        counted = write_each(site.database, [report.ending])
+    return report if report.ending.attempt_uuid in counted else replace(report, ending=None)
+
+
+def run_queued(site: Site, task: BaseOperator, key: TaskKey, attempt_uuid: str) -> TaskState | None:
+    """Make an attempt that somebody queued: what an executor's command does. Return how it ended.
+
+    None means that it does not count: somebody else has it, or it was given up.
+    """
+    run = reading.run_of_id(site.database, key.dag_id, key.run_id)
+    before = reading.instance(site.database, key)
+    if run is None or before is None or before.attempt_uuid != attempt_uuid:
+        return None
+    order = Order(
+        facts=facts_of(run, key.task_id, key.map_index, try_number=before.try_number, attempt_uuid=attempt_uuid),
+        max_tries=before.max_tries,
+        run_attempt=run.attempt,
+        flow_run_id=before.flow_run_id,
+        lease_owner=before.lease_owner or "",
+    )
+    if not claim(site, order):
+        return None
+    # Whoever queued it may be held up by its executor, and renew nothing meanwhile.
+    with kept(site, order):
+        report = run_attempt(task, order, site, terminal=sys.stdout, capture=True)
+    report = write_down(site, task, order, report)
+    return report.ending.state if report.ending else None
+
+
+def dates_of(task: BaseOperator, start: dt.datetime | None, end: dt.datetime | None) -> list[dt.datetime]:
+    """Return the logical dates of a task in a range, both ends included.
+
+    Raises:
+        UsageError: There is none.
+    """
+    first = start or task.start_date
+    if first is None:
+        raise UsageError(f"task {task.task_id!r} has no start date; say from when on it is to run.")
+    last = end or first
+    if last < first:
+        raise UsageError(f"the range ends ({last:%Y-%m-%d %H:%M}) before it starts ({first:%Y-%m-%d %H:%M}).")
+    if isinstance(task.schedule, NoSchedule):
+        return [first]
+    found = [interval.start for interval in task.schedule.intervals(first, last)]
+    return found or [first]
+
+
+def run_range(
+    site: Site, task: BaseOperator, dates: list[dt.datetime], wishes: TaskWishes, say: Say
+) -> dict[dt.datetime, TaskState | None]:
+    """Run a task for several dates, one after another, and say what was left out and why."""
+    found = {}
+    for date in dates:
+        run = run_at(site, task, date)
+        state, why = run_here(site, task, run, wishes, terminal=sys.stdout)
+        found[date] = state
+        if why:
+            said = "previously succeeded" if state is TaskState.SUCCESS else why
+            say(f"{task} for {date:%Y-%m-%d %H:%M:%S} {said if state is TaskState.SUCCESS else f'was not run: {why}'}")
+    return found
+
+
+def _state(site: Site, key: TaskKey) -> TaskState | None:
+    found = reading.instance(site.database, key)
+    return found.state if found else None
+
+
+def _ticket(site: Site, task: BaseOperator, order: Order, before: Instance) -> Ticket:
+    return Ticket(
+        key=order.facts.key,
+        attempt_uuid=order.facts.attempt_uuid,
+        version=before.version,
+        lease_owner=order.lease_owner,
+        lease=site.lease,
+        pool=task.pool,
+        pool_slots=task.pool_slots,
+        concurrency=_concurrency(task),
+    )
+
+
+def _skipped(site: Site, task: BaseOperator, run: Run, report: Report) -> list[Settled]:
+    if not report.skipped:
+        return []
+    wanted = set(report.skipped)
+    found = reading.instances(site.database, run.dag_id, [run.run_id])
+    return [
+        Settled(
+            run,
+            new_instance(task.dag.get_task(one.task_id), one.map_index),
+            TaskState.SKIPPED,
+            f"{task.task_id!r} chose so",
+        )
+        for one in found
+        if one.task_id in wanted and one.state in (None, TaskState.SCHEDULED) and one.task_id in task.dag
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SingleResult:
+    """What came of one instance."""
+
+    state: TaskState | None
+    log: Path
+    #: why it was not run; empty if it was
+    reason: str = ""
+    #: why it failed, in one line
+    error: str = ""
+
+
+def run_single(
+    site: Site, dag: DAG, task_id: str, date: dt.datetime, wishes: TaskWishes, say: Callable[[str], None]
+) -> SingleResult:
+    """Run one instance, unless something stands against it.
+
+    Args:
+        site: Where.
+        dag: The DAG.
+        task_id: The task.
+        date: The logical date.
+        wishes: What need not be so.
+        say: Told where the log is.
+
+    Raises:
+        UsageError: There is no such task or copy.
+    """
+    task = dag.get_task(task_id)
+    run = run_at(site, task, date)
+    log = log_path(site, TaskInstance(task, facts=facts_of(run, task_id, wishes.map_index)))
+    key, unmet = prepare(site, task, run, wishes)
+    if wishes.mark_success:
+        marked = transition.mark_success(site.database, [key])
+        reason = "" if marked else "it previously succeeded"
+        return SingleResult(state=TaskState.SUCCESS, log=log, reason=reason)
+    if unmet:
+        found = reading.instance(site.database, key)
+        return SingleResult(state=found.state if found else None, log=log, reason=unmet[0].reason)
+    say(f"Logging into: {log}")
+    return _watched(site, dag, run, key.map_index, task_id, log)
+
+
+def _watched(site: Site, dag: DAG, run: Run, map_index: int, task_id: str, log: Path) -> SingleResult:
+    key = facts_of(run, task_id, map_index).key
+    agenda = agenda_of(
+        site.database, list(dag.topological()), [run], Allowances(ignore_dependencies=True, ignore_interval=True)
+    )
+    assignment = Assignment(
+        dag=dag,
+        runs=(run,),
+        agenda=agenda,
+        executor=SequentialExecutor(),
+        max_active_runs=0,
+        only=frozenset({key}),
+        kind="RunJob",
+    )
+    Supervisor(site, assignment, lambda line: None).run()
+    found = reading.instance(site.database, key)
+    return SingleResult(state=found.state if found else None, log=log, error=reason_of(site.database, key))

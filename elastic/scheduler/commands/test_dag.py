@@ -1,0 +1,79 @@
+"""Trials: all tasks of a DAG once, in this process, one after another; nothing is kept."""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from elastic.dag.dag import DAG
+from elastic.dag.states.state import RunState
+from elastic.dag.traversal import part_of
+from elastic.db import transitions as transition
+from elastic.db.database import Database
+from elastic.db.migration.upgrade import create
+from elastic.db.records import RunType
+from elastic.db.stores.pools import PoolStore
+from elastic.executors.inline import InlineExecutor
+from elastic.scheduler.commands.backfill import Summary
+from elastic.scheduler.commands.failure_reasons import reasons_of
+from elastic.scheduler.commands.planning import agenda_of, make_instances, new_run
+from elastic.scheduler.decisions.inputs import Allowances
+from elastic.scheduler.deployment import Site
+from elastic.scheduler.supervisor.supervisor import Assignment, Supervisor
+
+
+def try_dag(dag: DAG, logical_date: datetime | None, say: Callable[[str], None]) -> Summary:
+    """Run all tasks of a DAG once for a date; its interval need not have passed.
+
+    There are no retries: a task that fails has failed, and what follows from that is seen at once.
+
+    Connections and variables are those of the installation; states and values go to a database that is removed.
+    """
+    date = logical_date or dag.start_date or datetime.now(UTC)
+    with tempfile.TemporaryDirectory(prefix="elastic-trial-") as folder:
+        database = Database(f"sqlite:///{folder}/trial.db")
+        create(database)
+        try:
+            return _tried(_site(database, Path(folder)), dag, date, say)
+        finally:
+            database.close()
+
+
+def try_task(dag: DAG, task_id: str, logical_date: datetime | None, say: Callable[[str], None]) -> Summary:
+    """Run one task of a DAG once for a date, whatever stands before it.
+
+    Raises:
+        UnknownTaskError: There is no such task.
+    """
+    return try_dag(part_of(dag, [dag.get_task(task_id).task_id]), logical_date, say)
+
+
+def _tried(site: Site, dag: DAG, date: datetime, say: Callable[[str], None]) -> Summary:
+    run = transition.ensure_run(site.database, new_run(dag.dag_id, dag, dag.schedule.interval_of(date), RunType.MANUAL))
+    tasks = list(dag.topological())
+    for pool in {task.pool for task in tasks}:
+        # Tasks run one after another, whatever room their pools have where they run in earnest.
+        PoolStore(site.database).put(pool, -1)
+    agenda = agenda_of(site.database, tasks, [run], Allowances(ignore_interval=True))
+    make_instances(site.database, tasks, [run], agenda)
+    assignment = Assignment(
+        dag=dag,
+        runs=(run,),
+        agenda=agenda,
+        executor=InlineExecutor(),
+        max_active_runs=0,
+        tries_once=True,
+        terminal=sys.stdout,
+        kind="TrialJob",
+    )
+    Supervisor(site, assignment, say).run()
+    end = agenda.end_of(run.run_id) or RunState.FAILED
+    states = agenda.states()
+    reasons = reasons_of(site.database, states)
+    return Summary(dag_id=dag.dag_id, runs={run.run_id: end}, states=states, reasons=reasons)
+
+
+def _site(database: Database, folder: Path) -> Site:
+    return replace(Site.of(), database=database, logs=folder / "logs", flow_logs=None, lines_in_database=False)

@@ -1,0 +1,41 @@
+"""Runs that somebody asks for."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from elastic.core.errors import UsageError
+from elastic.dag.dag import DAG
+from elastic.db import queries as reading
+from elastic.db import transitions as transition
+from elastic.db.records import Run, RunType
+from elastic.scheduler.catalog.dag_catalog import keep
+from elastic.scheduler.commands.planning import agenda_of, make_instances, new_run
+from elastic.scheduler.decisions.inputs import Allowances
+from elastic.scheduler.deployment import Site
+
+
+def trigger_run(site: Site, dag: DAG, date: dt.datetime | None, run_id: str | None, conf: Mapping[str, Any]) -> Run:
+    """Queue a run of a DAG with its instances.
+
+    Args:
+        site: Where.
+        dag: The DAG.
+        date: Its logical date; None for now.
+        run_id: Its id; None for one that names the date.
+        conf: What its tasks are to know.
+
+    Raises:
+        UsageError: There is a run for that date.
+    """
+    moment = date or dt.datetime.now(dt.UTC)
+    if reading.run_at(site.database, dag.dag_id, moment) is not None:
+        raise UsageError(
+            f"DAG {dag.dag_id!r} has a run for {moment:%Y-%m-%d %H:%M:%S} already; clear it, or give another date."
+        )
+    made = keep(site, dag).noted_in(new_run(dag.dag_id, dag, dag.schedule.interval_of(moment), RunType.MANUAL))
+    run = transition.ensure_run(site.database, replace(made, conf=conf, run_id=run_id or made.run_id))
+    tasks = list(dag.topological())
+    make_instances(site.database, tasks, [run], agenda_of(site.database, tasks, [run], Allowances()))
+    return run

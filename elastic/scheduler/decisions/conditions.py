@@ -1,0 +1,204 @@
+"""Conditions: one small class for each reason why a task instance may not run now.
+
+Answers to one question: may this task instance run now?
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from elastic.dag.states.state import TaskState
+from elastic.dag.states.trigger_rule import Decision, verdict_of
+from elastic.scheduler.decisions.inputs import Candidate, Question, Room
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one condition says."""
+
+    #: the name of the condition
+    condition: str
+    met: bool
+    #: one sentence
+    reason: str
+    #: what follows if it is not met: most conditions may be met later
+    decision: Decision = Decision.WAIT
+    #: no other task can meet it: it stays unmet until a user changes a setting
+    is_lasting: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.condition}: {self.reason}"
+
+
+class Condition(ABC):
+    """A reason why a task instance may not run now. It looks at facts only, and gives its reason either way."""
+
+    #: what a verdict of it is called
+    name: ClassVar[str]
+
+    @abstractmethod
+    def judge(self, question: Question) -> Verdict:
+        """Say whether the condition is met, and why."""
+
+    def met(self, reason: str) -> Verdict:
+        """Return the verdict that nothing stands against it."""
+        return Verdict(self.name, True, reason, Decision.RUN)
+
+    def unmet(self, reason: str, decision: Decision = Decision.WAIT) -> Verdict:
+        """Return the verdict that it may not run, and what follows."""
+        return Verdict(self.name, False, reason, decision)
+
+
+class NotDone(Condition):
+    """What is done is not done again, and what is being done not twice."""
+
+    name = "state"
+
+    def judge(self, question: Question) -> Verdict:
+        state = question.state
+        if state is None or state in (TaskState.SCHEDULED, TaskState.UP_FOR_RETRY):
+            return self.met("it is not done yet")
+        if state.is_active:
+            return self.unmet(f"it is {state} already")
+        if question.allowances.force:
+            return self.met(f"it is {state}, and runs again because that was asked for")
+        if state is TaskState.SUCCESS:
+            return self.unmet("it previously succeeded; --force runs it again")
+        return self.unmet(f"it is {state}; clear it to run it again")
+
+
+class InDates(Condition):
+    """The logical date lies between the start and the end of the task."""
+
+    name = "dates"
+
+    def judge(self, question: Question) -> Verdict:
+        task, date = question.task, question.logical_date
+        if task.start_date is not None and date < task.start_date:
+            return self.unmet(f"the task starts on {task.start_date:%Y-%m-%d %H:%M} UTC, later than this run")
+        if task.end_date is not None and date > task.end_date:
+            return self.unmet(f"the task ended on {task.end_date:%Y-%m-%d %H:%M} UTC, earlier than this run")
+        return self.met("its date lies between the start and the end of the task")
+
+
+class IntervalPassed(Condition):
+    """The data of an interval is complete only when the interval has passed."""
+
+    name = "interval"
+
+    def judge(self, question: Question) -> Verdict:
+        end = question.interval_end
+        if question.now >= end:
+            return self.met("its interval has passed")
+        if question.allowances.ignore_interval:
+            return self.met("its interval has not passed, and need not have")
+        return self.unmet(f"its interval ends on {end:%Y-%m-%d %H:%M:%S} UTC")
+
+
+class RetryDelayPassed(Condition):
+    """A failed try is followed by another one only after a while."""
+
+    name = "retry delay"
+
+    def judge(self, question: Question) -> Verdict:
+        if question.state is not TaskState.UP_FOR_RETRY or question.next_retry_at is None:
+            return self.met("no delay before a retry is due")
+        if question.now >= question.next_retry_at:
+            return self.met("the delay before the retry is over")
+        return self.unmet(f"it is tried again on {question.next_retry_at:%Y-%m-%d %H:%M:%S} UTC")
+
+
+class Triggered(Condition):
+    """The tasks directly before it ended as its trigger rule wants."""
+
+    name = "trigger rule"
+
+    def judge(self, question: Question) -> Verdict:
+        if question.allowances.ignore_dependencies:
+            return self.met("the tasks before it are ignored because that was asked for")
+        found = verdict_of(question.task.trigger_rule, question.upstream)
+        reason = f"{found.reason} ({question.task.trigger_rule})"
+        if found.decision is Decision.RUN:
+            return self.met(reason)
+        return self.unmet(reason, found.decision)
+
+
+class PastSucceeded(Condition):
+    """The same task succeeded on the date before, if it depends on that."""
+
+    name = "depends on past"
+
+    def judge(self, question: Question) -> Verdict:
+        past = question.past
+        if not question.task.depends_on_past:
+            return self.met("it does not depend on the date before")
+        if question.allowances.ignore_dependencies:
+            return self.met("the date before is ignored because that was asked for")
+        if past is None:
+            return self.met("there is no run before")
+        before = f"on {past.logical_date:%Y-%m-%d %H:%M} UTC"
+        if past.states and all(state is not None and state.is_success for state in past.states):
+            return self.met(f"it succeeded {before}")
+        standing = next((str(state) for state in past.states if state is None or not state.is_success), "not there")
+        return self.unmet(f"it depends on its run {before}, which is {'not done' if standing == 'None' else standing}")
+
+
+class DownstreamSucceeded(Condition):
+    """The tasks directly after it succeeded on the date before, if it waits for them."""
+
+    name = "downstream of past"
+
+    def judge(self, question: Question) -> Verdict:
+        past = question.past
+        if not question.task.wait_for_downstream or past is None or question.allowances.ignore_dependencies:
+            return self.met("it need not wait for tasks after it on the date before")
+        for name, state in past.downstream.items():
+            if state is None or not state.is_success:
+                return self.unmet(f"it waits for {name!r} on {past.logical_date:%Y-%m-%d %H:%M} UTC")
+        return self.met("the tasks after it succeeded on the date before")
+
+
+#: In the order in which a user wants to hear of them.
+CONDITIONS: tuple[Condition, ...] = (
+    NotDone(),
+    InDates(),
+    Triggered(),
+    PastSucceeded(),
+    DownstreamSucceeded(),
+    IntervalPassed(),
+    RetryDelayPassed(),
+)
+
+
+#: The names of the verdicts about room.
+ROOM = ("parallelism", "concurrency", "pool")
+
+
+def room_verdicts(candidate: Candidate, room: Room) -> list[Verdict]:
+    """Say whether there is room for one more: with the executor, in the DAG, and in the pool."""
+    task = candidate.task
+    found = [] if room.executor is None else [_room("parallelism", room.executor, 1, "the executor")]
+    concurrency = _room("concurrency", room.concurrency, 1, f"the concurrency of DAG {candidate.key.dag_id!r}")
+    return [*found, concurrency, _pool_verdict(task.pool, task.pool_slots, room)]
+
+
+def _pool_verdict(pool: str, needed: int, room: Room) -> Verdict:
+    slots = -1 if room.sizes is None else room.sizes.get(pool)
+    if slots is None:
+        why = f"pool {pool!r} isn't defined; add it with `elastic pools set {pool} SLOTS`"
+    elif 0 <= slots < needed:
+        has = f"pool {pool!r} has {_slots(slots)} and the task needs {needed}"
+        why = f"{has}; give it more with `elastic pools set {pool} {needed}`"
+    else:
+        return _room("pool", room.pools.get(pool), needed, f"pool {pool!r}")
+    return Verdict("pool", False, why, is_lasting=True)
+
+
+def _slots(count: int) -> str:
+    return f"{count or 'no'} slot{'s' * (count != 1)}"
+
+
+def _room(name: str, free: int | None, needed: int, what: str) -> Verdict:
+    if free is None or free >= needed:
+        return Verdict(name, True, f"{what} has room", Decision.RUN)
+    return Verdict(name, False, f"{what} is full: it needs {needed} and {max(free, 0)} are free")

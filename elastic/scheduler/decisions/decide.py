@@ -1,0 +1,77 @@
+"""Decisions about task instances and runs: from facts to what is to be done, without I/O."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from elastic.dag.states.state import RunState, TaskState
+from elastic.dag.states.trigger_rule import Decision
+from elastic.scheduler.decisions.conditions import CONDITIONS, Condition, Verdict, room_verdicts
+from elastic.scheduler.decisions.inputs import Candidate, Question, Room
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is to become of a task instance, and why."""
+
+    decision: Decision
+    #: of the first condition that is not met, else that it may run
+    reason: str
+
+
+def verdicts(question: Question, conditions: Sequence[Condition] = CONDITIONS) -> list[Verdict]:
+    """Return what each condition says."""
+    return [condition.judge(question) for condition in conditions]
+
+
+def decide(question: Question, conditions: Sequence[Condition] = CONDITIONS) -> Answer:
+    """Decide about one task instance. What is skipped or fails does so whatever else it would have to wait for."""
+    wait: Verdict | None = None
+    for condition in conditions:
+        verdict = condition.judge(question)
+        if verdict.met:
+            continue
+        if condition.name == "state":
+            return Answer(Decision.WAIT, verdict.reason)
+        if verdict.decision is not Decision.WAIT:
+            return Answer(verdict.decision, verdict.reason)
+        wait = wait or verdict
+    if wait is not None:
+        return Answer(Decision.WAIT, wait.reason)
+    return Answer(Decision.RUN, "nothing stands against it")
+
+
+def choose(candidates: Iterable[Candidate], room: Room) -> list[Candidate]:
+    """Return which candidates run now: those of greater priority first, then earlier dates, then the DAG's order.
+
+    One that needs more of its pool than is free does not hold up those behind it.
+    """
+    ordered = sorted(candidates, key=lambda one: (-one.task.priority, one.logical_date, one.position, one.key))
+    chosen = []
+    executor, concurrency, pools = room.executor, room.concurrency, dict(room.pools)
+    for one in ordered:
+        if executor == 0 or concurrency == 0:
+            break
+        left = Room(executor=executor, pools=pools, sizes=room.sizes)
+        if not all(verdict.met for verdict in room_verdicts(one, left)):
+            continue
+        chosen.append(one)
+        executor = None if executor is None else executor - 1
+        concurrency = None if concurrency is None else concurrency - 1
+        if one.task.pool in pools:
+            pools[one.task.pool] -= one.task.pool_slots
+    return chosen
+
+
+def run_end(states: Iterable[TaskState | None], leaves: Iterable[TaskState | None]) -> RunState | None:
+    """Return how a run ended, None while it goes on.
+
+    A run is successful if no task failed after which nothing came to mend it: what counts is how its last tasks
+    ended.
+
+    Args:
+        states: Of all instances.
+        leaves: Of those that no other comes after.
+    """
+    if any(state is None or not state.is_final for state in states):
+        return None
+    return RunState.FAILED if any(state is not None and state.is_failure for state in leaves) else RunState.SUCCESS

@@ -1,0 +1,1 @@
+"""The loop that runs task instances: it decides, queues, dispatches and records."""

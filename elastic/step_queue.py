@@ -1,0 +1,397 @@
+"""The queue of steps: in order, one at a time, and the next starts by itself."""
+
+import os
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from elastic.core.contracts.store import ChunkStore
+from elastic.core.errors import ElasticError, StepFailedError, StepInterruptedError, UsageError
+from elastic.core.ledger.chunk_locations import Loss
+from elastic.core.model.step import Progress, StepState
+from elastic.core.receipts.receipt import Receipt, decode_token
+from elastic.engine.master import Master
+from elastic.engine.options import Options
+from elastic.engine.result import Result
+from elastic.engine.run import Run
+from elastic.engine.step import Step
+from elastic.flow.flow import Flow
+from elastic.recovery.resume import Resumption
+
+#: What happens to a node or a process that a step noticed.
+_LOSSES = ("workers_lost", "nodes_lost")
+
+
+@dataclass(slots=True)
+class _Queued:
+    """A step of the queue and what became of it."""
+
+    step: Step
+    state: StepState = StepState.QUEUED
+    master: Master | None = None
+    result: Result | None = None
+    #: why it ended, when it ended without a result
+    error: BaseException | None = None
+    #: somebody wants it to end: in this state
+    ending: StepState | None = None
+    #: nodes and processes that it lost
+    losses: int = 0
+
+    def end(self, state: StepState) -> None:
+        """Ask the step to end, also when its master is still being made."""
+        self.ending = self.ending or state
+        if self.master is not None:
+            self.master.stop()
+
+
+class StepQueue:
+    """Runs steps in the order in which they were added, one at a time, in a thread of its own.
+
+    Each step has a result, an aggregation and receipts of its own; a step that fails does not hold up those behind
+    it. All steps of a queue are one run. Methods may be called from any thread. As a context manager it waits for
+    all steps at the end of the block, or stops them when the block raises.
+
+    Args:
+        autoplay: False: a step starts only when `play_step` is called.
+        home: Where runs are kept, see `Options`.
+        chunk_store: How payloads of one-shot sources are kept, see `Options`.
+    """
+
+    def __init__(
+        self, *, autoplay: bool = True, home: Any = None, chunk_store: str | type[ChunkStore] = "segment"
+    ) -> None:
+        given = Options().updated({"chunk_store": chunk_store} | ({} if home is None else {"home": home}))
+        self._run = Run.at(given.home, given.chunk_store)
+        self._autoplay = autoplay
+        self._steps: list[_Queued] = []
+        self._reports: Counter[str] = Counter()
+        self._closed = False
+        #: guards everything here, and tells when a step has ended
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def run_id(self) -> str:
+        """The run that all steps of this queue belong to."""
+        return self._run.run_id
+
+    # -- steps in
+
+    def add(self, step: Step | Flow) -> Literal["started", "step_added"]:
+        """Add a step; returns `started` when it starts at once, `step_added` when it waits.
+
+        Raises:
+            UsageError: It is no step, or the queue is closed.
+        """
+        step = step.step() if isinstance(step, Flow) else step
+        if not isinstance(step, Step):
+            raise UsageError(f"{step!r} is neither a Step nor a Flow.")
+        if step.options.home is not None:
+            raise UsageError(f"step {step.name!r} has a home of its own; give home to the StepQueue instead.")
+        with self._changed:
+            if self._closed:
+                raise UsageError("the queue is closed; make a new one.")
+            self._steps.append(_Queued(step))
+            if not self._autoplay or self._thread is not None:
+                return "step_added"
+            self._start_thread(self._play_all, self._take())
+            return "started"
+
+    def play_step(self) -> Literal["ok", "step_already_in_progress", "no_steps", "error_distribution_flow"]:
+        """Start the next step and say how that went.
+
+        `error_distribution_flow` means that it could not begin: its state is `error`, `errors` says why, and the
+        steps behind it are untouched.
+        """
+        with self._changed:
+            if self._thread is not None:
+                return "step_already_in_progress"
+            number = self._next()
+            if number is None:
+                return "no_steps"
+            master = self._begin(number)
+            if master is None:
+                return "error_distribution_flow"
+            self._start_thread(self._play_one, number, master)
+            return "ok"
+
+    def retry_step(self) -> Literal["ok", "step_already_in_progress", "no_steps", "error_distribution_flow"]:
+        """Go on with the first step that ended before its end: send again what was sent and is not in its result."""
+        with self._changed:
+            if self._thread is not None:
+                return "step_already_in_progress"
+            states = [queued.state for queued in self._steps]
+            ended = (number for number, state in enumerate(states) if state.is_final and not state.is_complete)
+            number = next(ended, None)
+            if number is None:
+                return "no_steps"
+            self._steps[number].ending = self._steps[number].error = None
+            master = self._begin(number, again=True)
+            if master is None:
+                return "error_distribution_flow"
+            self._start_thread(self._play_one, number, master)
+            return "ok"
+
+    def retry_distribution(self, receipts: Iterable[Receipt | str]) -> int:
+        """Send the chunks of some receipts of the step in progress again, and return how many chunks that are.
+
+        Chunks that are in the result already, or wait to be sent, are left alone. The first result of a chunk counts,
+        so the answer stays the same. A step that has ended goes on by `retry_step`.
+
+        Args:
+            receipts: Receipts as interceptors are given them, or their tokens.
+
+        Raises:
+            UsageError: No step is in progress, or a receipt is of another step.
+            ReceiptError: A token was made up, changed, or is of another run.
+        """
+        with self._changed:
+            number = self.current_step_id
+            master = None if number is None else self._steps[number].master
+        if number is None:
+            raise UsageError("no step is in progress; retry_step() goes on with a step that ended before its end.")
+        if master is None:  # it is being made, so it has sent nothing
+            return 0
+        key = master.plan.program.key
+        named = [decode_token(one, key=key, run_id=self.run_id) if isinstance(one, str) else one for one in receipts]
+        strange = next((one for one in named if one.step != number), None)
+        if strange is not None:
+            raise UsageError(f"a receipt is of step {strange.step}, and step {number} is in progress; leave it out.")
+        return len(master.retry(one.chunk_id for one in named))
+
+    # -- steps out
+
+    def wait(self, timeout: float | None = None) -> list[Result]:
+        """Wait until no step is in progress or about to start; returns `results("all")`.
+
+        Args:
+            timeout: Seconds to wait at most; None for ever.
+
+        Raises:
+            TimeoutError: The steps did not end in time; they go on.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._thread is None, timeout):
+                raise TimeoutError(f"step {self.current_step_id} is still in progress after {timeout:g} s.")
+        with self._changed:
+            return [queued.result for queued in self._steps if queued.result is not None]
+
+    def results(self, which: Literal["all", "first"] = "all") -> Any:
+        """Return the results of the steps that ran, in their order; with `first` that of the first one, or None.
+
+        Raises:
+            UsageError: `which` is neither.
+        """
+        if which not in ("all", "first"):
+            raise UsageError(f"results({which!r}): ask for 'all' or 'first'.")
+        with self._changed:
+            found = [queued.result for queued in self._steps if queued.result is not None]
+        return found if which == "all" else (found[0] if found else None)
+
+    def states(self) -> list[StepState]:
+        """Return the state of each step, in their order."""
+        with self._changed:
+            return [queued.state for queued in self._steps]
+
+    def errors(self) -> list[str | None]:
+        """Return why each step failed, in one sentence; None for steps that did not."""
+        with self._changed:
+            return [None if queued.error is None else _sentence(queued.error) for queued in self._steps]
+
+    def progress(self) -> Progress | None:
+        """Return how far the step in progress has come; None when there is none.
+
+        A step is in progress as soon as `add` has said `started`, also while its cluster is being started.
+        """
+        with self._changed:
+            number = self.current_step_id
+            if number is None:
+                return None
+            queued = self._steps[number]
+            master = queued.master
+        return self._before(number, queued.step) if master is None else master.progress()
+
+    def value(self) -> Any:
+        """Return what the step in progress has aggregated so far; None when there is none."""
+        with self._changed:
+            number = self.current_step_id
+            master = None if number is None else self._steps[number].master
+        return None if master is None else master.value()
+
+    @property
+    def current_step_id(self) -> int | None:
+        """The number of the step in progress, from 0; None when there is none."""
+        in_progress = (n for n, queued in enumerate(self._steps) if queued.state is StepState.IN_PROGRESS)
+        return next(in_progress, None)
+
+    # -- errors and signals
+
+    @property
+    def error_count(self) -> int:
+        """Steps that failed, nodes and processes that were lost, and what was reported."""
+        with self._changed:
+            failed = sum(queued.state is StepState.ERROR for queued in self._steps)
+            lost = sum(queued.losses for queued in self._steps)
+            reported = self._reports.total()
+        progress = self.progress()
+        return failed + lost + reported + (0 if progress is None else _losses(progress.counters))
+
+    def increment_error_count(self, process: str | None = None) -> int:
+        """Report an error that the queue cannot see; returns the new count.
+
+        Args:
+            process: Names the process that reports it; None for this one.
+        """
+        name = process or f"process {os.getpid()} on {socket.gethostname()}"
+        with self._changed:
+            self._reports[name] += 1
+        return self.error_count
+
+    def error_reports(self) -> dict[str, int]:
+        """Return how many errors each process has reported, by its name."""
+        with self._changed:
+            return dict(self._reports)
+
+    def losses(self) -> list[Loss]:
+        """Return the workers and nodes that steps have lost, by name, in the order of the steps."""
+        with self._changed:
+            steps = [(queued.result, queued.master) for queued in self._steps]
+        return [
+            loss
+            for result, master in steps
+            for loss in (master.losses() if master is not None else result.losses if result is not None else ())
+        ]
+
+    def signal_step(self, status: str) -> Literal["ok", "invalid_status_update"]:
+        """Tell how the step in progress ends.
+
+        `error` stops it. `complete` and `complete_with_retries` are believed only of a step of which every chunk is
+        aggregated, and then say what is known already; anything else is an `invalid_status_update`.
+        """
+        with self._changed:
+            number = self.current_step_id
+            current = self._steps[number] if number is not None else None
+            if status == StepState.ERROR and current is not None:
+                current.end(StepState.ERROR)
+                return "ok"
+            last = next((queued for queued in reversed(self._steps) if queued.state.is_final), None)
+            is_known = last is not None and last.state.is_complete and last.state == status
+            return "ok" if is_known and current is None else "invalid_status_update"
+
+    def stop(self) -> None:
+        """Stop the step in progress and leave out those that wait; returns when it has ended."""
+        with self._changed:
+            for queued in self._steps:
+                if queued.state is StepState.QUEUED:
+                    queued.state = StepState.INTERRUPTED
+                elif queued.state is StepState.IN_PROGRESS:
+                    queued.end(StepState.INTERRUPTED)
+        self.wait()
+
+    def close(self) -> None:
+        """Wait for all steps and release the run; no step can be added any more."""
+        with self._changed:
+            self._closed = True
+        self.wait()
+        with self._changed:
+            self._run.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is not None:
+            self.stop()
+        self.close()
+
+    # -- in the queue's thread
+
+    def _start_thread(self, target: Any, *arguments: Any) -> None:
+        # Not a daemon: steps that were added end, also when the script's last line has run.
+        self._thread = threading.Thread(target=target, args=arguments, name=f"elastic-{self.run_id}")
+        self._thread.start()
+
+    def _play_all(self, number: int | None) -> None:
+        while number is not None:
+            master = self._begin(number)
+            if master is not None:
+                self._carry_through(number, master)
+            with self._changed:
+                number = self._take()
+                if number is None:
+                    self._thread = None
+                    self._changed.notify_all()
+
+    def _play_one(self, number: int, master: Master) -> None:
+        self._carry_through(number, master)
+        with self._changed:
+            self._thread = None
+            self._changed.notify_all()
+
+    def _begin(self, number: int, *, again: bool = False) -> Master | None:
+        queued = self._steps[number]
+        queued.state = StepState.IN_PROGRESS
+        try:
+            if again and number in [record.step for record in self._run.store.steps()]:
+                master = Resumption.of(self._run, number, queued.step).master
+            else:
+                master = self._run.master(number, queued.step)
+        except BaseException as error:
+            # Whatever it is, Ctrl-C aside: whoever waits for the queue must not wait for ever.
+            with self._changed:
+                queued.state, queued.error = StepState.ERROR, error
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            return None
+        with self._changed:
+            queued.master = master
+            if queued.ending is not None:
+                master.stop()
+        return master
+
+    def _carry_through(self, number: int, master: Master) -> None:
+        queued = self._steps[number]
+        result, error = None, None
+        try:
+            result = master.run()
+        except BaseException as unforeseen:
+            error = unforeseen
+        with self._changed:
+            queued.result, queued.master = result, None
+            queued.losses = _losses(master.progress().counters)
+            queued.state = StepState.ERROR if result is None else result.state
+            queued.error = error if result is None else result.error
+            if isinstance(queued.error, StepInterruptedError) and queued.ending is StepState.ERROR:
+                queued.state = StepState.ERROR
+                queued.error = StepFailedError(self.run_id, "it was signalled as failed")
+
+    def _take(self) -> int | None:
+        """Return the next step, which is in progress from now on, also while its master is being made."""
+        number = self._next()
+        if number is not None:
+            self._steps[number].state = StepState.IN_PROGRESS
+        return number
+
+    def _next(self) -> int | None:
+        waiting = (number for number, queued in enumerate(self._steps) if queued.state is StepState.QUEUED)
+        return next(waiting, None)
+
+    def _before(self, number: int, step: Step) -> Progress:
+        """Return the progress of a step whose master is being made."""
+        return Progress(
+            run_id=self.run_id, step=number, name=step.name, state=StepState.IN_PROGRESS, expected_chunks=None,
+            cut_chunks=0, distributed_chunks=0, aggregated_chunks=0, entries=0, retries=0, counters={}, nodes={},
+            seconds=0.0,
+        )  # fmt: skip
+
+
+def _losses(counters: dict[str, int]) -> int:
+    return sum(counters.get(name, 0) for name in _LOSSES)
+
+
+def _sentence(error: BaseException) -> str:
+    return str(error) if isinstance(error, ElasticError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,1 @@
+"""Verification of a finished run: receipts, counts, partial results and recomputation."""

@@ -1,0 +1,114 @@
+"""The examination of a wide result: its files, against the log of states and the manifest."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from elastic.aggregators.sharded.shard_state import Piece
+from elastic.aggregators.sharded.sharded_aggregator import Sharded, can_divide, division_of, jobs_of, pieces_of
+from elastic.core.contracts.aggregator import AnyAggregator
+from elastic.core.contracts.spill_store import Bundle
+from elastic.core.encoding import decompress, digest
+from elastic.core.errors import CorruptStoreError, EncodingError
+from elastic.core.frames import is_packed_frame
+from elastic.engine.shard_manifest import ShardManifest
+from elastic.engine.sharded_aggregation import folder_of
+from elastic.persistence.result_files.spill_files import FileDepot
+from elastic.verification.partial_audit import Matched
+from elastic.verification.step_audit import Examination
+
+
+class ShardExamination:
+    """Examines what a step with `shards` has left in files. All bytes of them that the result is made of are read.
+
+    Args:
+        examination: Of the step, of which nothing else is wrong.
+    """
+
+    def __init__(self, examination: Examination) -> None:
+        store, record = examination.store, examination.record
+        self._examination, self._findings = examination, examination.findings
+        self._shards: int = record.manifest["shards"]
+        self._depot = FileDepot(folder_of(store.folder, record.step), 0)
+        place = store.run_id, record.step
+        self._manifest = ShardManifest(self._depot, self._shards, place, store.key)
+
+    def check(self, aggregator: AnyAggregator | None) -> None:
+        """Tell what is wrong.
+
+        Args:
+            aggregator: Merges the pieces again, and compares what comes of it with the result; None for not.
+        """
+        pieces: list[Piece] = []
+        for matched in self._examination.partials():
+            for piece in self._pieces(matched):
+                pieces.append(piece)
+                self._check_piece(matched, piece)
+        if self._findings.list or not self._examination.is_complete:
+            return
+        jobs = jobs_of(pieces, self._shards)
+        try:
+            found = self._manifest.read(jobs)
+        except CorruptStoreError as error:
+            self._findings.add(_told(error))
+            return
+        if found is None:
+            self._findings.add("the manifest of its result is missing")
+            return
+        for bundle in found:
+            self._check_result(bundle)
+        if aggregator is not None and can_divide(aggregator) and not self._findings.list:
+            self._check_merge(Sharded(aggregator, self._shards, self._depot), jobs, found)
+
+    def state(self, aggregator: AnyAggregator, matched: Matched) -> Any:
+        """Return the aggregator's state of a partial, as it lies in the files."""
+        return division_of(aggregator, self._shards).gather(self._packed(matched))
+
+    def _packed(self, matched: Matched) -> Iterator[bytes]:
+        for piece in self._pieces(matched):
+            for bundle in piece:
+                for block in bundle.blocks(self._depot):
+                    yield decompress(bundle.read(self._depot, block))
+
+    def _pieces(self, matched: Matched) -> Iterator[Piece]:
+        for ordinal in matched.ordinals:
+            kept = self._examination.store.state(self._examination.record.step, ordinal)
+            yield from pieces_of(decompress(kept.data), self._shards)
+
+    def _check_piece(self, matched: Matched, piece: Piece) -> None:
+        for bundle in piece:
+            for damage in bundle.check(self._depot):
+                for first, stop in matched.named.spans:
+                    self._findings.add(f"the partial result that holds it is damaged: {_told(damage)}", first, stop)
+
+    def _check_result(self, bundle: Bundle) -> None:
+        try:
+            blocks = bundle.blocks(self._depot)
+        except CorruptStoreError as damage:
+            self._findings.add(_told(damage))
+            return
+        for block in blocks:
+            try:
+                data = decompress(bundle.read(self._depot, block))
+                # What is in a frame only Polars can tell; its bytes had their own digest when they were read.
+                is_same = is_packed_frame(data) or digest(data) == block.content
+            except CorruptStoreError as damage:
+                self._findings.add(_told(damage))
+                continue
+            except EncodingError:
+                is_same = False
+            if not is_same:
+                place = self._depot.place(bundle.name)
+                self._findings.add(f"bucket {block.bucket} in {place} is not what it should be")
+
+    def _check_merge(self, sharded: Sharded, jobs: list[bytes], bundles: list[Bundle]) -> None:
+        """Merge all pieces again, and compare what comes of it with the result."""
+        for shard, job in enumerate(jobs):
+            made = {bucket: (keys, content) for bucket, keys, content in sharded.contents(job)}
+            kept = {block.bucket: (block.keys, block.content) for block in bundles[shard].blocks(self._depot)}
+            if made != kept:
+                self._findings.add(f"shard {shard} of the result is not what its pieces make when they are merged")
+
+
+def _told(damage: CorruptStoreError) -> str:
+    """Return what is wrong, as a part of a sentence."""
+    return str(damage).rstrip(".")

@@ -1,0 +1,288 @@
+"""The chain: whether the receipts of a batch follow from the run's key.
+
+Examination: checks all that is kept of one step against its receipts, and the receipts against the run's key.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+from elastic.core.contracts.store import ReceiptRow, StepRecord
+from elastic.core.encoding import decompress, digest
+from elastic.core.errors import CorruptStoreError, EncodingError, LedgerError, ReceiptError, StoreError
+from elastic.core.model.chunk import UNREAD
+from elastic.core.model.chunk_id_set import Spans
+from elastic.core.model.failure import DeadLetter
+from elastic.core.model.step import StepState
+from elastic.core.policies.error_policy import OnError
+from elastic.core.receipts.merkle import ROOT_VERSION, InputTree, ReceiptTree
+from elastic.core.receipts.receipt import Seal, decode_token
+from elastic.core.receipts.receipt_chain import Passage, chain
+from elastic.core.receipts.stage import STAGES, Stage
+from elastic.persistence.run_store.inspection import KeptRow, RunInspection
+from elastic.recovery.compatibility import root_version_of
+from elastic.run_history import nodes_of_masters
+from elastic.verification.finding import Findings, VerifiedStep
+from elastic.verification.partial_audit import Matched, StateLog, named_partials
+
+
+class Chain:
+    """Computes the links of all six stages again.
+
+    Args:
+        seal: Of the step.
+        masters: Nodes on which masters of the step ran.
+    """
+
+    def __init__(self, seal: Seal, masters: Sequence[str]) -> None:
+        self._seal = seal
+        #: the node of the master, and whether chunks were counted as they were cut; what held last comes first
+        self._ways = [(master, counted) for counted, master in product((True, False), masters)]
+
+    def holds(self, row: ReceiptRow) -> bool:
+        """Say whether the receipts of the row's chunks follow from the key."""
+        for way in tuple(self._ways):
+            master, counted = way
+            try:
+                links = chain(self._seal, master, Passage.of(row, counted=counted))
+            except ReceiptError:
+                return False
+            if links[-1].digest == row.link:
+                self._ways.remove(way)
+                self._ways.insert(0, way)
+                return True
+        return False
+
+
+class Examination:
+    """Examines one step.
+
+    Args:
+        store: The run.
+        record: What is kept about the step.
+        findings: Where to tell what is wrong.
+    """
+
+    def __init__(self, store: RunInspection, record: StepRecord, findings: Findings) -> None:
+        self.store, self.record, self.findings = store, record, findings
+        self.snapshot = store.snapshot(record.step)
+        self._seal = Seal(key=store.key, run_id=store.run_id, step=record.step)
+        self._chain = Chain(self._seal, nodes_of_masters(record))
+        self._trees = InputTree(), ReceiptTree()
+        self._total: Counter[str] = Counter()
+        #: dead letters by chunk, as entries: all of them, and those that were redriven
+        self._letters: Counter[int] = Counter()
+        self._redriven = 0
+        self._notes: list[str] = []
+        #: the partial results are those that the receipts name
+        self.is_compared = False
+
+    @property
+    def is_complete(self) -> bool:
+        return StepState(self.record.state).is_complete
+
+    @property
+    def root_version(self) -> int:
+        """The number of the definition of its roots."""
+        return root_version_of(self.record)
+
+    @property
+    def is_wide(self) -> bool:
+        """True when the result was divided by key, and its states lie in files."""
+        return self.record.manifest.get("shards") is not None
+
+    def examine(self) -> VerifiedStep:
+        """Check everything, and return what was seen."""
+        record = self.record
+        self._check_letters()
+        self._check_rows()
+        if self.findings.list:
+            self._notes.append("the partial results were not compared, because receipts are wrong")
+        else:
+            for _ in self.partials():
+                pass
+            self.is_compared = not self.findings.list
+        self._check_totals()
+        if self.root_version != ROOT_VERSION:
+            self._notes.append(
+                f"its root is of definition {self.root_version}, and this version of Elastic makes those of definition "
+                f"{ROOT_VERSION}; a run over the same input has another root today"
+            )
+        if not self.is_complete:
+            self._check_kept_chunks()
+        for miscount in self.store.miscounted(record.step, self.snapshot):
+            if not self.findings.list:
+                self.findings.add(miscount)
+        return VerifiedStep(
+            step=record.step,
+            name=record.name,
+            state=record.state,
+            entries=self._total["entries"] - self._redriven,
+            chunks=self._total["chunks"],
+            errors=self._total["failed"] - self._redriven,
+            root=_root(self._trees[0]),
+            receipts_root=_root(self._trees[1]),
+            root_version=self.root_version,
+            notes=tuple(self._notes),
+        )
+
+    def rows(self, *, as_folded: bool = False) -> Iterator[ReceiptRow]:
+        """Yield the rows of receipts that can be read, in the order of their chunks or of their folding."""
+        for kept in self.store.receipt_rows(self.record.step, self.snapshot, as_folded=as_folded):
+            if kept.row is not None:
+                yield kept.row
+
+    def partials(self) -> Iterator[Matched]:
+        """Compare the log of states with the receipts, and yield the partials in it."""
+        manifest = self.record.manifest
+        if not manifest.get("stored", True):
+            self._notes.append(f"partial results are not kept by {manifest.get('aggregator')}")
+            return
+        ordered = bool(manifest.get("ordered", False))
+        named = named_partials(self.rows(as_folded=not ordered), ordered=ordered)
+        states = self.store.states(self.record.step, self.snapshot)
+        log = StateLog(named, states, self._letters_of, self.findings)
+        yield from log.matched()
+        if log.unproved:
+            self._notes.append(
+                f"{log.unproved} partial results were not compared, because entries failed whose dead letters are not "
+                "kept as they were"
+            )
+
+    # -- receipts
+
+    def _check_rows(self) -> None:
+        at, folded = 0, Spans.of(self.record.low, self.record.bitmap)
+        end = max([folded.low, *(stop for _, stop in folded.above)])
+        for kept in self.store.receipt_rows(self.record.step, self.snapshot):
+            if kept.first > at:
+                self._check_gap(at, kept.first, folded)
+            elif kept.first < at:
+                what = "it is in the result twice: two batches have receipts of it"
+                self.findings.add(what, kept.first, min(at, kept.stop))
+            self._check_row(kept)
+            if kept.stop > end:
+                what = "it has receipts, but the step says that it is not in the result"
+                self.findings.add(what, max(kept.first, end), kept.stop)
+            at = max(at, kept.stop)
+        self._check_gap(at, end, folded)
+
+    def _check_gap(self, first: int, stop: int, folded: Spans) -> None:
+        """Tell of chunks without receipts that should have some."""
+        if first >= stop:
+            return
+        covered = [(0, folded.low), *folded.above]
+        for begin, end in covered:
+            if max(first, begin) < min(stop, end):
+                self.findings.add("its receipts are missing", max(first, begin), min(stop, end))
+
+    def _check_row(self, kept: KeptRow) -> None:
+        row = kept.row
+        if row is None:
+            self.findings.add(kept.damage, kept.first, kept.stop)
+            return
+        if not self._chain.holds(row):
+            self.findings.add("its receipts do not verify", kept.first, kept.stop)
+            return
+        failed = row.failed or (0,) * row.count
+        for chunk_id, count, entries in zip(range(row.first, kept.stop), failed, row.entries, strict=True):
+            self._check_failed(chunk_id, count, entries)
+        self._total.update(entries=sum(row.entries), chunks=row.count, failed=sum(failed))
+        for tree in self._trees:
+            tree.fold(row)
+
+    # -- dead letters
+
+    @property
+    def _keeps_letters(self) -> bool:
+        """True when every entry that failed is a dead letter, whoever was the master."""
+        manifests = (self.record.manifest, *self.record.resumed)
+        return all(manifest.get("on_error") == OnError.DEAD_LETTER for manifest in manifests)
+
+    def _check_letters(self) -> None:
+        for kept in self.store.kept_letters(self.record.step):
+            letter = kept.letter
+            if letter is None or letter.failure.chunk_id != kept.chunk_id:
+                self.findings.add(kept.damage or "a dead letter of another chunk lies there", kept.chunk_id)
+                continue
+            if not self._is_ours(letter):
+                self.findings.add("a dead letter has a receipt of another chunk, or none", kept.chunk_id)
+            self._letters[kept.chunk_id] += letter.entries
+            self._redriven += letter.entries if kept.is_redriven else 0
+
+    def _is_ours(self, letter: DeadLetter) -> bool:
+        try:
+            fields = decode_token(letter.receipt, key=self.store.key, run_id=self.store.run_id)
+        except ReceiptError:
+            return False
+        known = (self.record.step, letter.failure.chunk_id, Stage.PROCESSED)
+        return (fields.step, fields.chunk_id, fields.stage) == known
+
+    def _check_failed(self, chunk_id: int, failed: int, entries: int) -> None:
+        letters = self._letters.pop(chunk_id, 0)
+        if failed > entries:
+            self.findings.add(f"{failed} of its {entries} entries failed", chunk_id)
+        elif letters > failed or (letters < failed and self._keeps_letters):
+            self.findings.add(f"{failed} of its entries failed and {letters} of them are dead letters", chunk_id)
+
+    def _letters_of(self, first: int, stop: int) -> list[DeadLetter] | None:
+        """Return the dead letters of chunks as they came back with them; None where they were changed since."""
+        if stop > self.record.counters.get("cut", 0):
+            return None  # of redriven chunks: the attempts of earlier times were added to them
+        found = self.store.kept_letters(self.record.step, first, stop)
+        return [kept.letter for kept in found if kept.letter is not None]
+
+    # -- the whole
+
+    def _check_totals(self) -> None:
+        record, counters = self.record, self.record.counters
+        for chunk_id in sorted(self._letters):
+            self.findings.add("it has dead letters and no receipts", chunk_id)
+        if not self.is_complete:
+            going = "if no process works on it, " if record.state == StepState.IN_PROGRESS else ""
+            advice = f"{going}run `elastic resume {self.store.run_id}`"
+            self.findings.add(f"it is {record.state} and not complete; {advice}")
+            return
+        cut = counters.get("cut", 0)
+        if not record.exhausted or record.bitmap.strip(b"\0") or record.low < cut:
+            self.findings.add(f"it is {record.state}, but {cut} chunks were cut and {record.low} are in the result")
+        if self.findings.list:
+            return  # what is wrong with a chunk is wrong with the sums as well
+        expected = {
+            "entries": self._total["entries"] - self._redriven,
+            "entries_failed": self._total["failed"] - self._redriven,
+            **{stage.value: self._total["chunks"] for stage in STAGES},
+        }
+        for name, count in expected.items():
+            if counters.get(name, 0) != count:
+                self.findings.add(f"the counter {name} says {counters.get(name, 0)} and the receipts say {count}")
+
+    def _check_kept_chunks(self) -> None:
+        """Check the chunks of a one-shot source that are kept because they are not in the result."""
+        if self.record.manifest.get("replayable", True):
+            return
+        chunks, folded = self.store.chunks(self.record.step), Spans.of(self.record.low, self.record.bitmap)
+        try:
+            kept = set(chunks.unfinished())
+        except StoreError as error:
+            self.findings.add(str(error))
+            return
+        for chunk_id in range(folded.low, self.record.counters.get("cut", 0)):
+            if chunk_id in folded:
+                continue
+            if chunk_id not in kept:
+                self.findings.add("it is neither in the result nor kept", chunk_id)
+                continue
+            try:
+                chunk = chunks.get(chunk_id)
+                if chunk.content != UNREAD and digest(decompress(chunk.payload or b"")) != chunk.content:
+                    self.findings.add("what is kept of it is not what was cut", chunk_id)
+            except (CorruptStoreError, EncodingError) as error:
+                self.findings.add(f"it is kept, but not as it was cut: {error}", chunk_id)
+
+
+def _root(tree: InputTree | ReceiptTree) -> str:
+    try:
+        return tree.root().hex()
+    except LedgerError:
+        return ""

@@ -1,0 +1,129 @@
+"""Verification: what can be proved of a run from what it has left behind."""
+
+import os
+from dataclasses import dataclass
+
+from elastic.core.errors import CorruptStoreError, UsageError
+from elastic.core.receipts.merkle import SHOWN
+from elastic.engine.run import home_at
+from elastic.engine.step import Step
+from elastic.flow.flow import Flow
+from elastic.persistence.run_store.inspection import RunInspection
+from elastic.recovery.compatibility import check_root_version
+from elastic.recovery.resume import step_of
+from elastic.verification.finding import Finding, Findings, VerifiedStep
+from elastic.verification.recompute import Recomputation
+from elastic.verification.shard_audit import ShardExamination
+from elastic.verification.step_audit import Examination
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What was found when a run was verified."""
+
+    run_id: str
+    steps: tuple[VerifiedStep, ...]
+    #: what is wrong with the run, and with its steps; nothing where all is proved
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing is wrong."""
+        return not self.findings
+
+    def __str__(self) -> str:
+        lines = map(str, self.findings if self.findings else self.steps)
+        return "\n".join(f"{line}, run {self.run_id}" for line in lines)
+
+
+def verify(
+    run_id: str = "last",
+    step: Step | Flow | None = None,
+    *,
+    step_number: int | None = None,
+    recompute: float = 0.0,
+    root: str | None = None,
+    home: "str | os.PathLike[str] | None" = None,
+) -> Verification:
+    """Check all that is kept of a run: its files, receipts, counts, partial results and dead letters.
+
+    Nothing is changed, and nothing is run unless `recompute` says so.
+
+    Args:
+        run_id: The run, the beginning of its id, or `last`.
+        step: The flow, or the step, of the run; only needed to recompute.
+        step_number: Which step of the run; None for all.
+        recompute: The share of chunks, from 0 to 1, that are cut and read again from the source and compared. A
+            partial result whose chunks are all among them is computed again as well, by the functions of `step`.
+        root: The root that the run printed when it ended, or the first 8 or more letters of it.
+        home: Where runs are kept; None for where the environment says.
+
+    Raises:
+        UnknownRunError: There is no such run.
+        UsageError: It has no such step, or cannot be recomputed.
+        SourceError: The source cannot be read any more, or has changed.
+    """
+    if not 0 <= recompute <= 1:
+        raise UsageError(f"recompute={recompute!r} must be a share from 0 to 1.")
+    if recompute and step is None:
+        raise UsageError("to recompute, the flow is needed; give it as `step`.")
+    folder = home_at(home).find(run_id)
+    try:
+        store = RunInspection.read(folder)
+    except CorruptStoreError as error:
+        return Verification(run_id=folder.name, steps=(), findings=(Finding(what=str(error)),))
+    try:
+        given = None if step is None else step_of(step, {})
+        return _verified(store, given, step_number, recompute=recompute, root=root)
+    finally:
+        store.close()
+
+
+def _verified(
+    store: RunInspection, given: Step | None, wanted: int | None, *, recompute: float, root: str | None
+) -> Verification:
+    whole = Findings(None)
+    steps: list[VerifiedStep] = []
+    findings: list[Finding] = []
+    try:
+        store.check_pages()
+    except CorruptStoreError as error:
+        whole.add(str(error))
+    for number in _numbers(store, wanted):
+        found = Findings(number)
+        try:
+            examination = Examination(store, store.record(number), found)
+            verified = examination.examine()
+            if examination.is_compared and examination.is_wide:
+                ShardExamination(examination).check(None if given is None or not recompute else given.aggregator)
+            if recompute and given is not None and not found.list:
+                check_root_version(store.run_id, examination.record)
+                verified = Recomputation(examination, given, recompute).compare(verified)
+            steps.append(verified)
+        except CorruptStoreError as error:
+            found.add(str(error))
+        findings += found.list
+    if root is not None:
+        _check_root(whole, root, steps)
+    return Verification(run_id=store.run_id, steps=tuple(steps), findings=(*whole.list, *findings))
+
+
+def _numbers(store: RunInspection, wanted: int | None) -> list[int]:
+    numbers = store.numbers()
+    if wanted is None:
+        if not numbers:
+            raise UsageError(f"run {store.run_id} ended before its first step began; there is nothing to verify.")
+        return numbers
+    if wanted not in numbers:
+        raise UsageError(f"run {store.run_id} has no step {wanted}; it has {len(numbers)}, counted from 0.")
+    return [wanted]
+
+
+def _check_root(findings: Findings, root: str, steps: list[VerifiedStep]) -> None:
+    wanted = root.strip().lower()
+    if len(wanted) < SHOWN // 2 or set(wanted) - set("0123456789abcdef"):
+        raise UsageError(f"{root!r} is no root; one is the {SHOWN} hexadecimal letters that a run prints.")
+    known = [each for step in steps for each in (step.root, step.receipts_root) if each]
+    if known and not any(each.startswith(wanted) for each in known):
+        shown = ", ".join(each[: max(SHOWN, len(wanted))] for each in known[::2])
+        findings.add(f"the root is {shown} and not {wanted}: other chunks are in the result than there were")

@@ -1,0 +1,1 @@
+"""Stores of chunks that are not yet in the result."""

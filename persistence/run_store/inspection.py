@@ -1,0 +1,156 @@
+"""Inspection: reads a run row by row, past what is damaged in it, for verification."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from elastic.core.contracts.store import ReceiptRow, StepRecord
+from elastic.core.errors import ElasticError
+from elastic.core.model.failure import DeadLetter
+from elastic.persistence.run_store.progress_row import seal
+from elastic.persistence.run_store.sqlite_store import SqliteRunStore
+
+_PAGE = 256
+_RECEIPTS = """
+SELECT receipt.rowid, first, count, attempt, node_id, worker_id, data, seal
+FROM receipt LEFT JOIN worker ON worker.id = receipt.worker
+WHERE step=? AND first>? AND typeof(first)='integer' AND receipt.rowid<=? ORDER BY first LIMIT ?
+"""
+_AS_FOLDED = _RECEIPTS.replace("first>?", "receipt.rowid>?").replace("ORDER BY first", "ORDER BY receipt.rowid")
+# One statement, so that a master's commit cannot come between; rows only ever join at the end.
+_SNAPSHOT = """
+SELECT partials, receipts, letters, redriven, (SELECT ifnull(max(rowid), 0) FROM receipt) FROM progress WHERE step=?
+"""
+_COUNTS = """
+SELECT (SELECT count(*) FROM partial WHERE step=?1), (SELECT count(*) FROM receipt WHERE step=?1 AND rowid<=?2),
+    (SELECT count(*) FROM letter WHERE step=?1), (SELECT count(*) FROM letter WHERE step=?1 AND redriven<>0)
+"""
+
+#: What reading a row may raise whose columns somebody has changed.
+_UNREADABLE = (ElasticError, TypeError, ValueError, OverflowError)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How many rows a step has by its own account."""
+
+    partials: int
+    receipts: int
+    letters: int
+    redriven: int
+    #: rows of receipts behind this one were written later
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRow:
+    """A row of receipts, or why it cannot be read."""
+
+    #: rows were written in the order of this number
+    number: int
+    #: chunks `[first, stop)` are, or seem to be, in it
+    first: int
+    stop: int
+    row: ReceiptRow | None
+    damage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptState:
+    """A state of the log, or why it cannot be read."""
+
+    ordinal: int
+    data: bytes
+    damage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLetter:
+    """A dead letter, or why it cannot be read."""
+
+    chunk_id: int
+    is_redriven: bool
+    letter: DeadLetter | None
+    damage: str = ""
+
+
+class RunInspection(SqliteRunStore):
+    """A run that is looked at. Get one from `read`."""
+
+    @classmethod
+    def read(cls, folder: Path) -> "RunInspection":
+        return cast("RunInspection", super().read(folder))
+
+    def check_pages(self) -> None:
+        """Check all pages and indexes of the file.
+
+        Raises:
+            CorruptStoreError: It is damaged; says what was found first.
+        """
+        found = self._file.rows("PRAGMA integrity_check(1)")
+        if found != [("ok",)]:
+            raise self._file.damaged(f"the database ({found[0][0]})")
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of the steps."""
+        found = self._file.rows("SELECT step FROM step UNION SELECT step FROM progress ORDER BY step")
+        return [step for (step,) in found if isinstance(step, int)]
+
+    def record(self, step: int) -> StepRecord:
+        """Return what is kept about a step; raises CorruptStoreError when it is damaged."""
+        return self._record(step)
+
+    def snapshot(self, step: int) -> Snapshot:
+        """Return how many rows a step has."""
+        return Snapshot(*self._file.rows(_SNAPSHOT, (step,))[0])
+
+    def miscounted(self, step: int, snapshot: Snapshot) -> Iterator[str]:
+        """Yield a sentence for each table that has more or fewer rows than it should."""
+        found = self._file.rows(_COUNTS, (step, snapshot.last))[0]
+        expected = (snapshot.partials, snapshot.receipts, snapshot.letters, snapshot.redriven)
+        names = ("states in the log", "rows of receipts", "dead letters", "redriven dead letters")
+        for name, count, wanted in zip(names, found, expected, strict=True):
+            if count != wanted:
+                yield f"there are {count} of {wanted} {name}"
+
+    def receipt_rows(self, step: int, snapshot: Snapshot, *, as_folded: bool = False) -> Iterator[KeptRow]:
+        """Yield the rows of receipts by ascending first chunk id, or in the order in which they were folded."""
+        statement, key = (_AS_FOLDED, 0) if as_folded else (_RECEIPTS, 1)
+        last = -1
+        while rows := self._file.rows(statement, (step, last, snapshot.last, _PAGE)):
+            yield from (self._kept_row(step, *row) for row in rows)
+            last = rows[-1][key]
+
+    def states(self, step: int, snapshot: Snapshot) -> Iterator[KeptState]:
+        """Yield the states of the log in the order in which they were folded."""
+        return (self.state(step, ordinal) for ordinal in range(snapshot.partials))
+
+    def state(self, step: int, ordinal: int) -> KeptState:
+        """Return one state of the log."""
+        rows = self._file.rows("SELECT data, seal FROM partial WHERE step=? AND ordinal=?", (step, ordinal))
+        data, kept = rows[0] if rows else (None, None)
+        if not isinstance(data, bytes):
+            return KeptState(ordinal, b"", f"state {ordinal} of the log is missing")
+        if seal("partial", self.key, self.run_id, (step, ordinal), data) != kept:
+            return KeptState(ordinal, b"", f"state {ordinal} of the log is not as it was written")
+        return KeptState(ordinal, data)
+
+    def kept_letters(self, step: int, first: int = 0, stop: int = 1 << 62) -> Iterator[KeptLetter]:
+        """Yield the dead letters of chunks `[first, stop)`, redriven ones too, by ascending chunk id and index."""
+        statement = "SELECT chunk, entry, redriven FROM letter WHERE step=? AND chunk>=? AND chunk<? ORDER BY 1, 2"
+        for chunk_id, entry, redriven in self._file.rows(statement, (step, first, stop)):
+            try:
+                yield KeptLetter(chunk_id, bool(redriven), self._letters.get(step, (chunk_id, entry)))
+            except _UNREADABLE:
+                yield KeptLetter(chunk_id, bool(redriven), None, "a dead letter is not as it was written")
+
+    def _kept_row(self, step: int, number: int, first: int, *columns: Any) -> KeptRow:
+        try:
+            row = self._receipt(step, (first, *columns))
+            if not isinstance(row.node_id, str) or not isinstance(row.worker_id, str):
+                raise ValueError("its worker is not known")
+        except _UNREADABLE:
+            count = columns[0] if isinstance(columns[0], int) else 1
+            return KeptRow(number, first, first + max(count, 1), None, "the row of receipts is not as it was written")
+        return KeptRow(number, row.first, row.first + row.count, row)

@@ -1,0 +1,54 @@
+"""The key of a run's receipts: a file of its own, so that a copy of the database does not carry it along."""
+
+import os
+from pathlib import Path
+
+from elastic.core.errors import CorruptStoreError, StoreError
+from elastic.persistence.durable_file import create_file, open_file, read_at, store_error, sync_file, write_at
+
+KEY_BYTES = 32
+
+
+def write_key(folder: Path, key: bytes) -> None:
+    """Keep a key in `<folder>/key`, which must not exist; the caller syncs the folder.
+
+    Raises:
+        StoreError: There is a file, or it cannot be written.
+    """
+    path = folder / "key"
+    try:
+        file = create_file(path)
+    except FileExistsError as error:
+        raise StoreError(f"{path} exists already; a new run needs a new folder.") from error
+    except OSError as error:
+        raise store_error(error, path) from error
+    try:
+        write_at(file, key, 0)
+        sync_file(file)
+    except OSError as error:
+        raise store_error(error, path) from error
+    finally:
+        os.close(file)
+
+
+def read_key(folder: Path) -> bytes:
+    """Return the key of a run.
+
+    Raises:
+        CorruptStoreError: It is not there, or not 32 bytes.
+        StoreError: It cannot be read.
+    """
+    path = folder / "key"
+    try:
+        file = open_file(path)
+    except FileNotFoundError as error:
+        raise CorruptStoreError(f"{path} is missing; without it no receipt of the run can be checked.") from error
+    except OSError as error:
+        raise store_error(error, path) from error
+    try:
+        key = read_at(file, KEY_BYTES + 1, 0)
+    finally:
+        os.close(file)
+    if len(key) != KEY_BYTES:
+        raise CorruptStoreError(f"{path} does not hold {KEY_BYTES} bytes; put back the file of this run.")
+    return key

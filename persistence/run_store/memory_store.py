@@ -1,0 +1,132 @@
+"""Stores that keep nothing on disk: for runs in one process that nobody will resume."""
+
+import copy
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from elastic.core.contracts.store import ChunkStore, Commit, Kept, ReceiptRow, RunStore, StepRecord
+from elastic.core.errors import StoreError
+from elastic.core.ledger.chunk_locations import Note
+from elastic.core.model.chunk import Chunk
+from elastic.core.model.failure import DeadLetter
+from elastic.core.text import writable
+from elastic.persistence.run_store.dead_letter_table import not_open, place_of
+from elastic.persistence.run_store.json_text import read_json, write_json
+
+
+class MemoryChunkStore(ChunkStore):
+    """Keeps chunks in a dict."""
+
+    def __init__(self) -> None:
+        self._chunks: dict[int, Chunk] = {}
+
+    def put(self, kept: Sequence[Kept]) -> None:
+        for one in kept:
+            self._chunks.setdefault(one.chunk.chunk_id, one.chunk)
+
+    def get(self, chunk_id: int) -> Chunk:
+        if chunk_id not in self._chunks:
+            raise LookupError(f"chunk {chunk_id} is not kept")
+        return self._chunks[chunk_id]
+
+    def delete(self, chunk_ids: Iterable[int]) -> None:
+        for chunk_id in chunk_ids:
+            self._chunks.pop(chunk_id, None)
+
+    def unfinished(self) -> Iterator[int]:
+        return iter(sorted(self._chunks))
+
+
+class MemoryRunStore(RunStore):
+    """Keeps the progress of a run for as long as the object lives; its epoch is always 1."""
+
+    is_durable = False
+
+    def __init__(self, run_id: str, key: bytes) -> None:
+        self.run_id = run_id
+        self.key = key
+        self.epoch = 1
+        self._steps: dict[int, StepRecord] = {}
+        self._partials: dict[int, list[bytes]] = defaultdict(list)
+        self._receipts: dict[int, dict[int, ReceiptRow]] = defaultdict(dict)
+        #: by step, by chunk id and index; None where the letter is redriven
+        self._letters: dict[int, dict[tuple[int, int | None], DeadLetter | None]] = defaultdict(dict)
+        self._chunks: dict[int, MemoryChunkStore] = defaultdict(MemoryChunkStore)
+        self._notes: dict[int, Note] = {}
+
+    def begin(self, step: int, name: str, manifest: dict[str, Any], started_at: float) -> None:
+        plain = read_json(write_json(manifest, f"the manifest of step {step}"))
+        known = self._steps.get(step)
+        self._steps[step] = (
+            StepRecord(step, writable(name), "in_progress", plain, started_at=started_at)
+            if known is None
+            else replace(known, state="in_progress", ended_at=None, error=None, resumed=(*known.resumed, plain))
+        )
+
+    def commit(self, step: int, commit: Commit) -> None:
+        record = self._known(step)
+        firsts = [row.first for row in commit.receipts]
+        if len(set(firsts)) < len(firsts) or not self._receipts[step].keys().isdisjoint(firsts):
+            raise StoreError(f"run {self.run_id}, step {step}: a batch was to be committed twice.")
+        letters = self._changed_letters(step, commit)
+        self._steps[step] = replace(
+            record,
+            low=commit.low,
+            bitmap=commit.bitmap,
+            position=commit.position,
+            exhausted=commit.exhausted,
+            counters=dict(commit.counters),
+        )
+        self._partials[step].extend(commit.partials)
+        self._receipts[step].update((row.first, row) for row in commit.receipts)
+        self._letters[step] = letters
+
+    def end(self, step: int, state: str, ended_at: float, error: str | None = None) -> None:
+        error = None if error is None else writable(error)
+        self._steps[step] = replace(self._known(step), state=state, ended_at=ended_at, error=error)
+
+    def steps(self) -> list[StepRecord]:
+        return [copy.deepcopy(self._steps[step]) for step in sorted(self._steps)]
+
+    def partials(self, step: int) -> Iterator[bytes]:
+        return iter(tuple(self._partials[self._known(step).step]))
+
+    def receipts(self, step: int) -> Iterator[ReceiptRow]:
+        rows = self._receipts[self._known(step).step]
+        return iter([rows[first] for first in sorted(rows)])
+
+    def letters(self, step: int) -> Iterator[DeadLetter]:
+        kept = self._letters[self._known(step).step].values()
+        return iter(sorted((letter for letter in kept if letter is not None), key=place_of))
+
+    def note(self, step: int, note: Note | None) -> None:
+        if note is None:
+            self._notes.pop(step, None)
+        else:
+            self._notes[step] = note
+
+    def noted(self, step: int) -> Note | None:
+        return self._notes.get(step)
+
+    def chunks(self, step: int) -> MemoryChunkStore:
+        return self._chunks[step]
+
+    def _changed_letters(self, step: int, commit: Commit) -> dict[tuple[int, int | None], DeadLetter | None]:
+        letters = dict(self._letters[step])
+        for letter in commit.letters:
+            key = (letter.failure.chunk_id, letter.failure.index)
+            if key in letters:
+                raise StoreError(f"run {self.run_id}, step {step}: a dead letter was to be committed twice.")
+            letters[key] = letter
+        for key in commit.redriven:
+            if letters.get(key) is None:
+                raise not_open(self.run_id, step, key)
+            letters[key] = None
+        return letters
+
+    def _known(self, step: int) -> StepRecord:
+        if step not in self._steps:
+            raise StoreError(f"run {self.run_id} has no step {step}; begin it first.")
+        return self._steps[step]

@@ -1,0 +1,101 @@
+"""Receipt rows as bytes: a batch is kept as columns, in 16 to 34 bytes a chunk.
+
+`conceived_at`, `entries` and, where entries failed, `failed` are kept as their smallest value and, for each chunk, the
+distance from it in as few bytes as the largest distance takes (frame of reference coding); a column of equal values
+takes no bytes at all.
+"""
+
+import struct
+import sys
+from array import array
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+from elastic.core.contracts.store import ReceiptRow
+from elastic.core.errors import CorruptStoreError, EncodingError
+
+_DIGEST = 16
+_HEAD = struct.Struct("<qBqB")
+#: In the width of `entries`: behind the head comes a second one, of the column `failed`.
+_HAS_FAILED = 0x80
+_FAILED_HEAD = struct.Struct("<qB")
+_TYPES = {1: "B", 2: "H", 4: "I", 8: "Q"}
+
+
+def pack_row(row: ReceiptRow) -> bytes:
+    """Return the parts of a row that have a value for each chunk, `states` and `link`.
+
+    Raises:
+        EncodingError: A column does not have `count` values, or one that is no 64-bit integer.
+    """
+    lengths = [len(row.conceived_at), len(row.entries), len(row.contents) / _DIGEST]
+    lengths += [len(row.failed)] if row.failed else []
+    if row.count < 1 or any(length != row.count for length in lengths) or len(row.states + row.link) != 2 * _DIGEST:
+        raise EncodingError(f"the receipts of the batch at chunk {row.first} do not have {row.count} values a column.")
+    try:
+        conceived_at, conceived_width, conceived = _pack_column(row.conceived_at)
+        entries, entries_width, counts = _pack_column(row.entries)
+        flag = _HAS_FAILED if row.failed else 0
+        head = _HEAD.pack(conceived_at, conceived_width, entries, entries_width | flag)
+        failures = b""
+        if row.failed:
+            failed, failed_width, failures = _pack_column(row.failed)
+            head += _FAILED_HEAD.pack(failed, failed_width)
+    except (struct.error, TypeError, OverflowError) as error:
+        raise EncodingError(f"the receipts of the batch at chunk {row.first} cannot be kept ({error}).") from error
+    return b"".join((head, row.states, conceived, counts, failures, row.contents, row.link))
+
+
+def unpack_row(first: int, count: int, attempt: int, worker: tuple[str, str], data: bytes) -> ReceiptRow:
+    """Return the row that `pack_row` was given; `worker` is node id and worker id.
+
+    Raises:
+        CorruptStoreError: The bytes are not a row of `count` chunks.
+    """
+    try:
+        conceived_at, conceived_width, entries, entries_width = _HEAD.unpack_from(data)
+        has_failed, entries_width = entries_width & _HAS_FAILED, entries_width & ~_HAS_FAILED
+        failed, failed_width = _FAILED_HEAD.unpack_from(data, _HEAD.size) if has_failed else (0, 0)
+        start = _HEAD.size + (_FAILED_HEAD.size if has_failed else 0)
+        widths = (conceived_width, entries_width, failed_width, _DIGEST)
+        ends = list(accumulate([start, _DIGEST, *(count * width for width in widths), _DIGEST]))
+        if count < 1 or ends[-1] != len(data):
+            raise ValueError("its length does not fit")
+        states, conceived, counts, failures, contents, link = (data[begin:end] for begin, end in pairwise(ends))
+        return ReceiptRow(
+            first,
+            count,
+            attempt,
+            *worker,
+            _unpack_column(conceived_at, conceived_width, conceived, count),
+            _unpack_column(entries, entries_width, counts, count),
+            contents,
+            states,
+            link,
+            _unpack_column(failed, failed_width, failures, count) if has_failed else (),
+        )
+    except (struct.error, ValueError, KeyError) as error:
+        raise CorruptStoreError(f"the receipts of the batch at chunk {first} are damaged ({error})") from error
+
+
+def _pack_column(values: Sequence[int]) -> tuple[int, int, bytes]:
+    """Return the smallest value, the bytes of each distance from it, and the distances."""
+    base, most = min(values), max(values)
+    if most == base:
+        return base, 0, b""
+    width = next(width for width in (1, 2, 4, 8) if (most - base) >> (8 * width) == 0 or width == 8)
+    return base, width, _little(array(_TYPES[width], [value - base for value in values])).tobytes()
+
+
+def _unpack_column(base: int, width: int, data: bytes, count: int) -> tuple[int, ...]:
+    if width == 0:
+        return (base,) * count
+    distances = array(_TYPES[width])
+    distances.frombytes(data)
+    return tuple([base + distance for distance in _little(distances)])
+
+
+def _little(values: "array[int]") -> "array[int]":
+    if sys.byteorder == "big":
+        values.byteswap()
+    return values

@@ -1,0 +1,314 @@
+"""The run store: one SQLite file for each run."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import astuple, replace
+from pathlib import Path
+from typing import Any
+
+from elastic.core.contracts.store import ChunkStore, Commit, ReceiptRow, RunStore, StepRecord
+from elastic.core.encoding import pack
+from elastic.core.errors import EncodingError, StoreError, UsageError
+from elastic.core.ledger.chunk_locations import Note
+from elastic.core.model.failure import DeadLetter
+from elastic.core.text import writable
+from elastic.persistence.chunk_store.registry import kind_name, make_chunk_store
+from elastic.persistence.disk_reserve import Ballast
+from elastic.persistence.durable_file import create_file, make_folder, store_error, sync_folder
+from elastic.persistence.home import RUN_FILE
+from elastic.persistence.run_store.dead_letter_table import LetterTable
+from elastic.persistence.run_store.in_flight_file import read_note, write_note
+from elastic.persistence.run_store.json_text import write_json
+from elastic.persistence.run_store.key import KEY_BYTES, read_key, write_key
+from elastic.persistence.run_store.lock import RunLock
+from elastic.persistence.run_store.progress_row import Progress, seal
+from elastic.persistence.run_store.receipt_codec import pack_row, unpack_row
+from elastic.persistence.run_store.sqlite_file import RunFile, check_place
+
+_PAGE = 256
+#: The most that SQLite keeps in one row is 1,000,000,000 bytes.
+MAX_PARTIAL = 999_999_000
+_REPLACE_PROGRESS = "REPLACE INTO progress VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SELECT_RECEIPTS = """
+SELECT first, count, attempt, node_id, worker_id, data, seal
+FROM receipt LEFT JOIN worker ON worker.id = receipt.worker
+WHERE step=? AND first>? AND receipt.rowid<=? ORDER BY first LIMIT ?
+"""
+
+
+class SqliteRunStore(RunStore):
+    """Keeps a run in `<run>/run.sqlite`, its key in `<run>/key`, its lock in `<run>/lock`.
+
+    Get one from `create`, `open` or `read`. The state of a step is the log of its partials, so that a commit costs
+    what is new and not what there is. Used by the thread that opened it.
+    """
+
+    def __init__(self, folder: Path, file: RunFile, lock: RunLock | None) -> None:
+        self._folder = folder
+        self._file = file
+        self._lock = lock
+        self._chunks: dict[int, ChunkStore] = {}
+        self._ballast = Ballast(folder / "ballast")
+        self._workers: dict[tuple[str, str], int] = {}
+        file.check_laid_out()
+        rows = file.rows("SELECT run_id, epoch, chunk_store, seal FROM run")
+        run_id, epoch, chunk_store, kept = rows[0] if len(rows) == 1 else ("", 0, "", None)
+        self.key = read_key(folder)
+        if kept != _run_seal(run_id, self.key, epoch, chunk_store):
+            raise file.damaged("its first row and its key do not belong together")
+        self.run_id = file.run_id = run_id
+        self._letters = LetterTable(file, run_id, self.key)
+        self.epoch = epoch
+        self._chunk_store = chunk_store
+
+    @property
+    def folder(self) -> Path:
+        """Where the run is kept."""
+        return self._folder
+
+    @classmethod
+    def create(cls, folder: Path, run_id: str, key: bytes, *, chunk_store: str = "segment") -> "SqliteRunStore":
+        """Make a run of epoch 1 in `folder`, which is made too, and lock it.
+
+        Raises:
+            UsageError: The key is not 32 bytes, or there is no such kind of chunk store.
+            StoreError: There is a run already, or it cannot be written.
+        """
+        if len(key) != KEY_BYTES:
+            raise UsageError(f"the key of a run is {KEY_BYTES} random bytes, not {len(key)}.")
+        chunk_store = kind_name(chunk_store)
+        try:
+            make_folder(folder)
+        except OSError as error:
+            raise store_error(error, folder) from error
+        with ExitStack() as undo:
+            lock = RunLock(folder, run_id)
+            undo.callback(lock.release)
+            write_key(folder, key)
+            _make_file(folder)
+            file = RunFile(folder)
+            undo.callback(file.close)
+            with file.transaction(None):
+                file.lay_out()
+                values = (run_id, 1, chunk_store, _run_seal(run_id, key, 1, chunk_store))
+                file.execute("INSERT INTO run VALUES (?, ?, ?, ?)", values)
+            store = cls(folder, file, lock)
+            undo.pop_all()
+        return store
+
+    @classmethod
+    def open(cls, folder: Path) -> "SqliteRunStore":
+        """Open a run to go on with it: lock it, check its file, and raise its epoch by one.
+
+        Raises:
+            UnknownRunError: There is no run in `folder`.
+            RunLockedError: Another master works on it.
+            CorruptStoreError: Its file is damaged.
+            StoreError: It cannot be opened, or a newer version made it.
+        """
+        check_place(folder)  # before the lock: its file must not appear where there is no run
+        with ExitStack() as undo:
+            lock = RunLock(folder, folder.name)
+            undo.callback(lock.release)
+            file = RunFile(folder)
+            undo.callback(file.close)
+            file.check_pages()
+            store = cls(folder, file, lock)
+            epoch = store.epoch + 1
+            sealed = _run_seal(store.run_id, store.key, epoch, store._chunk_store)
+            with file.transaction(store.epoch):
+                file.execute("UPDATE run SET epoch=?, seal=?", (epoch, sealed))
+            store.epoch = epoch
+            undo.pop_all()
+        return store
+
+    @classmethod
+    def read(cls, folder: Path) -> "SqliteRunStore":
+        """Open a run to look at it, also while a master works on it; its epoch is that of the last master.
+
+        Raises:
+            UnknownRunError: There is no run in `folder`.
+            StoreError: It cannot be read.
+        """
+        with ExitStack() as undo:
+            file = RunFile(folder, read_only=True)
+            undo.callback(file.close)
+            store = cls(folder, file, None)
+            undo.pop_all()
+        return store
+
+    def begin(self, step: int, name: str, manifest: dict[str, Any], started_at: float) -> None:
+        name, text = writable(name), write_json(manifest, f"the manifest of step {step}")
+        known = self._progress(step)
+        with self._file.transaction(self.epoch):
+            ordinal = 0 if known is None else known.begins
+            sealed = _step_seal(self.key, self.run_id, (step, ordinal), name, text, started_at)
+            values = (step, ordinal, name, text, started_at, sealed)
+            self._file.execute("INSERT INTO step VALUES (?, ?, ?, ?, ?, ?)", values)
+            if known is None:
+                self._write_progress(Progress(step, "in_progress"))
+            else:
+                again = replace(known, state="in_progress", ended_at=None, error=None, begins=ordinal + 1)
+                self._write_progress(again)
+
+    def commit(self, step: int, commit: Commit) -> None:
+        packed = [pack_row(row) for row in commit.receipts]
+        known = self._known(step)
+        columns = known.columns_of(commit)
+        if commit.partials and max(map(len, commit.partials)) > MAX_PARTIAL:
+            raise StoreError(
+                f"run {self.run_id}, step {step}: a state takes more than {MAX_PARTIAL:,} bytes, the most that is "
+                "kept; aggregate into fewer keys, or into a file."
+            )
+        with self._file.transaction(self.epoch):
+            for ordinal, partial in enumerate(commit.partials, known.partials):
+                sealed = seal("partial", self.key, self.run_id, (step, ordinal), partial)
+                self._file.execute("INSERT INTO partial VALUES (?, ?, ?, ?)", (step, ordinal, partial, sealed))
+            for row, data in zip(commit.receipts, packed, strict=True):
+                self._write_receipt(step, row, data)
+            for letter in commit.letters:
+                self._letters.insert(step, letter)
+            for key in commit.redriven:
+                self._letters.redrive(step, key)
+            self._write_progress(replace(known, **columns))
+
+    def end(self, step: int, state: str, ended_at: float, error: str | None = None) -> None:
+        known = self._known(step)
+        error = None if error is None else writable(error)
+        with self._file.transaction(self.epoch):
+            self._write_progress(replace(known, state=str(state), ended_at=ended_at, error=error))
+
+    def steps(self) -> list[StepRecord]:
+        found = self._file.rows("SELECT step FROM step UNION SELECT step FROM progress ORDER BY step")
+        return [self._record(step) for (step,) in found]
+
+    def partials(self, step: int) -> Iterator[bytes]:
+        for ordinal in range(self._known(step).partials):
+            rows = self._file.rows("SELECT data, seal FROM partial WHERE step=? AND ordinal=?", (step, ordinal))
+            if not rows:
+                raise self._file.damaged(f"step {step}: partial {ordinal} is missing")
+            data, kept = rows[0]
+            if not isinstance(data, bytes) or seal("partial", self.key, self.run_id, (step, ordinal), data) != kept:
+                raise self._file.damaged(f"step {step}: partial {ordinal} is not as it was written")
+            yield data
+
+    def receipts(self, step: int) -> Iterator[ReceiptRow]:
+        # One statement, so that a master's commit cannot come between; rows only ever join at the end.
+        statement = "SELECT receipts, (SELECT max(rowid) FROM receipt) FROM progress WHERE step=?"
+        expected, last = self._file.rows(statement, (self._known(step).step,))[0]
+        first, found = -1, 0
+        while rows := self._file.rows(_SELECT_RECEIPTS, (step, first, last, _PAGE)):
+            for row in rows:
+                yield self._receipt(step, row)
+            first, found = rows[-1][0], found + len(rows)
+        if found != expected:
+            raise self._file.damaged(f"step {step}: there are {found} of {expected} rows of receipts")
+
+    def letters(self, step: int) -> Iterator[DeadLetter]:
+        for place in self._letters.places(self._known(step).step):
+            yield self._letters.get(step, place)
+
+    def note(self, step: int, note: Note | None) -> None:
+        write_note(self._folder, self.key, step, note)
+
+    def noted(self, step: int) -> Note | None:
+        return read_note(self._folder, self.key, step)
+
+    def chunks(self, step: int) -> ChunkStore:
+        if step not in self._chunks:
+            is_reader = self._lock is None
+            ballast = None if is_reader else self._ballast
+            place = (self._folder, self.run_id, step)
+            self._chunks[step] = make_chunk_store(self._chunk_store, place, read_only=is_reader, ballast=ballast)
+        return self._chunks[step]
+
+    def close(self) -> None:
+        for chunks in self._chunks.values():
+            chunks.close()
+        if self._lock is not None:
+            self._ballast.give_up()
+        self._file.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    # Rows
+
+    def _record(self, step: int) -> StepRecord:
+        progress = self._progress(step)
+        # Only as many as there were then: a master that goes on may have added one since.
+        statement = "SELECT name, manifest, started_at, seal FROM step WHERE step=? AND ordinal<? ORDER BY ordinal"
+        rows = [] if progress is None else self._file.rows(statement, (step, progress.begins))
+        if progress is None or len(rows) != progress.begins:
+            raise self._file.damaged(f"step {step}: half of what is kept about it is missing")
+        for ordinal, (*fields, kept) in enumerate(rows):
+            if kept != _step_seal(self.key, self.run_id, (step, ordinal), *fields):
+                raise self._file.damaged(f"step {step}: the manifest is not as it was written")
+        name, _, started_at, _ = rows[0]
+        try:
+            return progress.record(name, [manifest for _, manifest, _, _ in rows], started_at)
+        except EncodingError as error:
+            raise self._file.damaged(f"step {step}: {error}") from error
+
+    def _progress(self, step: int) -> Progress | None:
+        rows = self._file.rows("SELECT * FROM progress WHERE step=?", (step,))
+        if not rows:
+            return None
+        *columns, kept = rows[0]
+        progress = Progress(*columns)
+        if progress.seal(self.key, self.run_id) != kept:
+            raise self._file.damaged(f"step {step}: the progress is not as it was written")
+        return progress
+
+    def _known(self, step: int) -> Progress:
+        progress = self._progress(step)
+        if progress is None:
+            raise StoreError(f"run {self.run_id} has no step {step}; begin it first.")
+        return progress
+
+    def _write_progress(self, progress: Progress) -> None:
+        values = (*astuple(progress), progress.seal(self.key, self.run_id))
+        self._file.execute(_REPLACE_PROGRESS, values)
+
+    def _write_receipt(self, step: int, row: ReceiptRow, data: bytes) -> None:
+        worker = (row.node_id, row.worker_id)
+        if worker not in self._workers:
+            self._file.execute("INSERT OR IGNORE INTO worker (node_id, worker_id) VALUES (?, ?)", worker)
+            found = self._file.execute("SELECT id FROM worker WHERE node_id=? AND worker_id=?", worker)
+            self._workers[worker] = found.fetchone()[0]
+        sealed = _receipt_seal(self.key, self.run_id, (step, row.first), (row.count, row.attempt, *worker), data)
+        values = (step, row.first, row.count, row.attempt, self._workers[worker], data, sealed)
+        self._file.execute("INSERT INTO receipt VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+
+    def _receipt(self, step: int, row: tuple[Any, ...]) -> ReceiptRow:
+        first, count, attempt, node_id, worker_id, data, kept = row
+        good = isinstance(data, bytes) and kept == _receipt_seal(
+            self.key, self.run_id, (step, first), (count, attempt, node_id, worker_id), data
+        )
+        if not good:
+            raise self._file.damaged(f"step {step}: the receipts of the batch at chunk {first} are not as written")
+        return unpack_row(first, count, attempt, (node_id, worker_id), data)
+
+
+def _make_file(folder: Path) -> None:
+    path = folder / RUN_FILE
+    try:
+        # Made here, so that its mode is right from the start; SQLite gives its journal the same.
+        os.close(create_file(path))
+        sync_folder(folder)
+    except FileExistsError as error:
+        raise StoreError(f"{path} exists already; a new run needs a new folder.") from error
+    except OSError as error:
+        raise store_error(error, path) from error
+
+
+def _run_seal(run_id: str, key: bytes, epoch: int, chunk_store: str) -> bytes:
+    return seal("run", key, run_id, (0, 0), pack([epoch, chunk_store]))
+
+
+def _step_seal(key: bytes, run_id: str, place: tuple[int, int], *columns: Any) -> bytes:
+    return seal("step", key, run_id, place, pack(list(columns)))
+
+
+def _receipt_seal(key: bytes, run_id: str, place: tuple[int, int], fields: tuple[Any, ...], data: bytes) -> bytes:
+    return seal("receipt", key, run_id, place, pack(list(fields)) + data)

@@ -1,0 +1,1 @@
+"""Ray: clusters, actors, nodes, and the transport that uses them."""

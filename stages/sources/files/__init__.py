@@ -1,0 +1,1 @@
+"""Files as sources: listing, opening, decoding and cutting them into chunks."""

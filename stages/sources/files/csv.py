@@ -1,0 +1,223 @@
+"""Rows of delimited text, one dict an entry."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from io import StringIO
+from typing import Any, Literal, Protocol
+
+from elastic.core.csv_field_limit import long_fields
+from elastic.core.errors import DecodingError, UsageError
+from elastic.stages.sources.files.block import Block
+from elastic.stages.sources.files.format import Format, raw_lines, split_lines, stream_lines
+from elastic.stages.sources.files.text_encoding import EncodedFormat, checked_encoding, decoded, is_recoded
+
+
+class _Rows(Protocol):
+    """What `csv.reader` returns."""
+
+    @property
+    def line_num(self) -> int: ...
+    def __iter__(self) -> "_Rows": ...
+    def __next__(self) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CsvRows(EncodedFormat):
+    r"""CSV files; an entry is a dict from field name to text, and an empty field is the empty text.
+
+    The first row of every file names the fields, unless they are given. Quotes are doubled inside quoted values
+    (RFC 4180). Blank lines are skipped; a row with more or fewer values than fields is an error.
+
+    Attributes:
+        fields: Names of the fields if the files have no header row.
+        delimiter: One ASCII character.
+        quotechar: One ASCII character, or None if nothing is quoted.
+        newlines_in_values: Quoted values may hold line ends. Then the master reads the files, because a file
+            cannot be cut at any line; without it such a value is an error.
+        encoding: Any; see `EncodedFormat`.
+        errors: `strict`, or `replace` to have U+FFFD in place of bytes that are not text.
+
+    Raises:
+        UsageError: A parameter is not as said here.
+    """
+
+    fields: Sequence[str] | None = None
+    delimiter: str = ","
+    quotechar: str | None = '"'
+    newlines_in_values: bool = False
+    encoding: str = "utf-8"
+    errors: str = "strict"
+    #: the names are known; None until a header has been read
+    names: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "encoding", checked_encoding(self.encoding, self.errors))
+        _check_character("delimiter", self.delimiter)
+        if self.quotechar is not None:
+            _check_character("quotechar", self.quotechar)
+        if self.delimiter == self.quotechar:
+            raise UsageError(f"delimiter and quotechar must differ, both are {self.delimiter!r}.")
+        if self.fields is not None:
+            object.__setattr__(self, "fields", _checked_fields(self.fields))
+            object.__setattr__(self, "names", self.fields)
+
+    @property
+    def headed(self) -> bool:
+        return self.fields is None
+
+    @property
+    def sequential(self) -> bool:
+        return self.newlines_in_values or is_recoded(self.encoding)
+
+    def parse(self, block: Block) -> list[Any]:
+        with long_fields():
+            return self._parse(block)
+
+    def _parse(self, block: Block) -> list[Any]:
+        lines = self._lines(decoded(block, self.encoding, self.errors))
+        reader, names = self._reader(lines), self.names or ()
+        try:
+            if self.headed and block.at == 0 and tuple(next(reader, names)) != names:
+                raise ValueError("the header is another one")
+            # One pass: lists that live only until they are dicts cost half of those that are kept.
+            entries = [dict(zip(names, row, strict=True)) for row in reader if row]
+            if isinstance(lines, list) and self._count(block, lines) != len(entries):
+                raise ValueError("a row has several lines")
+        except (csv.Error, ValueError):
+            return self._parse_slowly(block)
+        return entries
+
+    def starts(self, block: Block) -> Iterator[tuple[int, int]]:
+        with long_fields():
+            for at, line, row in self._scan(block):
+                if row and not (self.headed and block.at + at == 0):
+                    yield at, line
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "format": "csv",
+            "fields": None if self.fields is None else list(self.fields),
+            "delimiter": self.delimiter,
+            "quotechar": self.quotechar,
+            "newlines_in_values": self.newlines_in_values,
+            "encoding": self.encoding,
+            "errors": self.errors,
+        }
+
+    def records(self, path: str, at: int, plain: Iterable[bytes], chunk_bytes: int) -> Iterator[bytes]:
+        if not self.newlines_in_values:
+            yield from Format.records(self, path, at, plain, chunk_bytes)
+            return
+        begin = row_at = position = at
+        held: list[bytes] = []
+
+        def feed() -> Iterator[str]:
+            nonlocal position
+            for line in stream_lines(plain):
+                text = decoded(Block(path, position, line), self.encoding, self.errors)
+                held.append(line)
+                position += len(line)
+                yield text
+
+        try:
+            # The module takes no more lines than the row needs that it is asked for.
+            with long_fields():
+                for _ in self._reader(feed()):
+                    row_at = position
+                    if position - begin >= chunk_bytes:
+                        yield b"".join(held)
+                        held.clear()
+                        begin = position
+        except csv.Error as error:
+            raise self._failure(Block(path, row_at, b""), 0, error) from error
+        if held:
+            yield b"".join(held)
+
+    def fields_of(self, head: Block) -> tuple[str, ...]:
+        text = decoded(head, self.encoding, self.errors)
+        try:
+            with long_fields():
+                names: list[str] = next(self._reader(self._lines(text)), [])
+        except csv.Error as error:
+            raise self._failure(head, 0, error) from error
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled or (text and not names):
+            problem = (
+                f"the header names {', '.join(map(repr, doubled))} twice" if doubled else "the header row is empty"
+            )
+            raise head.error(0, problem, "correct the header, or pass fields= if the files have none")
+        return tuple(names)
+
+    def with_fields(self, fields: tuple[str, ...]) -> "CsvRows":
+        return replace(self, names=fields)
+
+    def _count(self, block: Block, lines: list[str]) -> int:
+        """Return the number of entries if each has one line."""
+        header = self.headed and block.at == 0 and bool(lines)
+        return len(lines) - lines.count("") - lines.count("\r") - header
+
+    def _parse_slowly(self, block: Block) -> list[Any]:
+        """Parse row by row, to name the first that is not as it should be."""
+        expected, entries = self.names or (), []
+        for at, _, row in self._scan(block):
+            if self.headed and block.at + at == 0:
+                if tuple(row) != expected:
+                    raise block.error(
+                        0,
+                        f"the header is {', '.join(row)} where that of the first file is {', '.join(expected)}",
+                        "read files with different fields by flows of their own",
+                    )
+            elif row:
+                if len(row) != len(expected):
+                    raise block.error(
+                        at,
+                        f"the row that begins here has {len(row)} values for {len(expected)} fields",
+                        "correct the row, or name the right delimiter= and fields=",
+                    )
+                entries.append(dict(zip(expected, row, strict=True)))
+        return entries
+
+    def _scan(self, block: Block) -> Iterator[tuple[int, int, list[str]]]:
+        """Yield each row with its first byte and the number of line ends before it, one by one: for messages."""
+        starts = [at for at, _ in raw_lines(block.data)]
+        reader = self._reader(self._lines(decoded(block, self.encoding, self.errors)))
+        line = 0
+        try:
+            for row in reader:
+                if reader.line_num - line > 1 and not self.newlines_in_values:
+                    raise csv.Error("a quoted value holds a line end")
+                yield starts[line], line, row
+                line = reader.line_num
+        except csv.Error as error:
+            raise self._failure(block, starts[line], error) from error
+
+    def _lines(self, text: str) -> Iterable[str]:
+        """Return the lines to give to the module: with their line ends where these may be data."""
+        return StringIO(text, newline="\n") if self.newlines_in_values else split_lines(text)
+
+    def _reader(self, lines: Iterable[str]) -> "_Rows":
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self.quotechar else csv.QUOTE_NONE
+        return csv.reader(lines, delimiter=self.delimiter, quotechar=self.quotechar, quoting=quoting, strict=True)
+
+    def _failure(self, block: Block, offset: int, error: csv.Error) -> DecodingError:
+        advice = "correct the file"
+        if not self.newlines_in_values:
+            advice += ", or pass newlines_in_values=True if quoted values hold line ends"
+        return block.error(offset, f"the row that begins here is not CSV ({error})", advice)
+
+
+def _check_character(name: str, value: Any) -> None:
+    if not isinstance(value, str) or len(value) != 1 or not value.isascii() or value in "\r\n\0":
+        raise UsageError(f"{name} must be one ASCII character that is not a line end, not {value!r}.")
+
+
+def _checked_fields(fields: Any) -> tuple[str, ...]:
+    if isinstance(fields, str) or not isinstance(fields, Sequence) or not fields:
+        raise UsageError(f"fields must be a list of names, not {fields!r}.")
+    for name in fields:
+        if not isinstance(name, str):
+            raise UsageError(f"fields must be names, not {name!r}.")
+        if fields.count(name) > 1:
+            raise UsageError(f"fields names {name!r} twice.")
+    return tuple(fields)

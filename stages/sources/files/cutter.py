@@ -1,0 +1,108 @@
+"""Cuts listed files into pieces, on the master."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from elastic.core.errors import DecodingError
+from elastic.core.model.chunk import Piece
+from elastic.stages.sources.files.block import Block, FileRange
+from elastic.stages.sources.files.compression import PLAIN, codec_of, plain_bytes, skipped
+from elastic.stages.sources.files.file_type import LOOKED_AT
+from elastic.stages.sources.files.format import Format
+from elastic.stages.sources.files.listing import FoundFile, Listing, is_url
+from elastic.stages.sources.files.opener import opened
+from elastic.stages.sources.files.reader import FileReader
+
+Mark = tuple[int, int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class FileCutter:
+    """Cuts the files of a listing, one after another.
+
+    Only files that must be read as a sequence are read; of the others at most the header, when their turn comes,
+    to see that it is that of the first file.
+    """
+
+    listing: Listing
+    format: Format
+    #: bytes of a chunk, or None for one file a chunk
+    chunk_bytes: int | None
+
+    def pieces(self, which: int, byte: int, line: int, by_value: FileReader | None) -> Iterator[Piece]:
+        """Yield pieces from a byte of a file on, which has `line` line ends before it.
+
+        With a reader in `by_value` the ranges are read here and travel as blocks.
+        """
+        mark, names = self.listing.mark, self.names()
+        for number in range(which, len(self.listing.files)):
+            file = self.listing.files[number]
+            codec = self._codec(file)
+            if names and not is_url(file.path):
+                self._check_header(file, codec, names)
+            if codec is None:
+                yield from self._ranges(file, (number, byte, mark), by_value)
+            else:
+                yield from self._sequence(file, codec, (number, byte, line, mark))
+            byte = line = 0
+
+    def names(self) -> tuple[str, ...]:
+        """Return the field names in the first file that has any, or nothing if files have no headers."""
+        if self.format.headed:
+            for file in self.listing.files:
+                if names := self._header(file, self._codec(file)):
+                    return names
+        return ()
+
+    def _ranges(self, file: FoundFile, begin: tuple[int, int, Mark], by_value: FileReader | None) -> Iterator[Piece]:
+        path, size, version = file
+        number, byte, mark = begin
+        step, stop = self.chunk_bytes or max(size, 1), size
+        if self.chunk_bytes is None:
+            stop = max(size, 1)  # an empty file is a chunk as well
+        if byte == 0 and size > step and not is_url(path):
+            # Before the workers: a smaller file is one range, and the worker that reads it looks.
+            with opened(_whole(file), self.listing.remotes) as stored:
+                self.format.check_head(path, stored.read(LOOKED_AT))
+        for start in range(byte, stop, step):
+            reference = (path, start, min(start + step, size), size, version)
+            block = by_value.read_block(reference) if by_value is not None else None
+            yield Piece((number, start, 0, mark), reference, None, block)
+
+    def _sequence(self, file: FoundFile, codec: str, begin: tuple[int, int, int, Mark]) -> Iterator[Piece]:
+        path, size, version = file
+        number, byte, line, mark = begin
+        with opened(_whole(file), self.listing.remotes) as stored:
+            plain = skipped(self.format.recoded(plain_bytes(stored, codec, path), path, codec), byte)
+            for block in self.format.records(path, byte, plain, self.chunk_bytes or sys.maxsize):
+                end = byte + len(block)
+                yield Piece((number, byte, line, mark), (path, byte, end, size, version, codec, line), None, block)
+                byte, line = end, line + block.count(b"\n")
+        if byte == 0 and self.chunk_bytes is None:
+            yield Piece((number, 0, 0, mark), (path, 0, 0, size, version, codec, 0), None, b"")
+
+    def _codec(self, file: FoundFile) -> str | None:
+        """Return how a file must be read as one sequence, or None if it can be cut into ranges."""
+        return codec_of(file.path) or (PLAIN if self.format.sequential else None)
+
+    def _header(self, file: FoundFile, codec: str | None) -> tuple[str, ...]:
+        with opened(_whole(file), self.listing.remotes) as stored:
+            codec = codec or PLAIN
+            plain = self.format.recoded(plain_bytes(stored, codec, file.path), file.path, codec)
+            head = next(self.format.records(file.path, 0, plain, 1), b"")
+        return self.format.fields_of(Block(file.path, 0, head))
+
+    def _check_header(self, file: FoundFile, codec: str | None, names: tuple[str, ...]) -> None:
+        found = self._header(file, codec)
+        if found and found != names:
+            raise DecodingError(
+                file.path,
+                0,
+                f"the header is {', '.join(found)} where that of the first file is {', '.join(names)}",
+                "read files with different fields by flows of their own",
+            )
+
+
+def _whole(file: FoundFile) -> FileRange:
+    return FileRange(file.path, 0, file.size, file.size, file.version)

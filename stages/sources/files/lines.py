@@ -1,0 +1,107 @@
+"""Text, one line an entry.
+
+The lines of a block of text, in one piece.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+from elastic.stages.sources.files.block import Block
+from elastic.stages.sources.files.format import raw_lines, split_lines
+from elastic.stages.sources.files.text_encoding import EncodedFormat, checked_encoding, decoded
+
+#: Bytes of a piece, or some more: a processor holds the words of so many near itself.
+_PIECE_BYTES = 1 << 16
+
+
+class TextBlock(Sequence[str]):
+    """Lines of text that are split when somebody looks at them.
+
+    Args:
+        data: Whole lines, in valid UTF-8.
+    """
+
+    __slots__ = ("_length", "_lines", "data")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._lines: list[str] | None = None
+        self._length: int | None = None
+
+    @property
+    def text(self) -> str:
+        return self.data.decode()
+
+    @property
+    def pieces(self) -> Iterator[bytes]:
+        """The data in pieces of whole lines."""
+        start = 0
+        while start < len(self.data):
+            stop = self.data.find(b"\n", start + _PIECE_BYTES - 1) + 1 or len(self.data)
+            yield self.data[start:stop]
+            start = stop
+
+    def __len__(self) -> int:
+        if self._length is None:
+            self._length = self.data.count(b"\n") + (not self.data.endswith(b"\n") and bool(self.data))
+        return self._length
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._split())
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "TextBlock": ...
+
+    def __getitem__(self, index: int | slice) -> "str | TextBlock":
+        if isinstance(index, int):
+            return self._split()[index]
+        if index.indices(len(self)) == (0, len(self), 1):
+            return self
+        return TextBlock("".join([f"{line}\n" for line in self._split()[index]]).encode())
+
+    def _split(self) -> list[str]:
+        if self._lines is None:
+            self._lines = split_lines(self.text)
+        return self._lines
+
+
+@dataclass(frozen=True, slots=True)
+class TextLines(EncodedFormat):
+    r"""Text files; an entry is one line as `str`, without its line end.
+
+    Only `\n` and `\r\n` end a line; blank lines are entries; a byte order mark at the start of a file is dropped.
+
+    Attributes:
+        encoding: Any; see `EncodedFormat`.
+        errors: `strict`, or `replace` to have U+FFFD in place of bytes that are not text.
+
+    Raises:
+        UsageError: The encoding is unknown.
+    """
+
+    encoding: str = "utf-8"
+    errors: str = "strict"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "encoding", checked_encoding(self.encoding, self.errors))
+
+    def parse(self, block: Block) -> list[Any]:
+        return split_lines(decoded(block, self.encoding, self.errors))
+
+    def columns(self, block: Block) -> TextBlock:
+        data = bytes(block.data)
+        if self.encoding != "utf-8" or not data.isascii():
+            # Bytes that are not text are found here, whoever splits them; no surrogate comes out of files.
+            data = decoded(block, self.encoding, self.errors).encode()
+        return TextBlock(data)
+
+    def starts(self, block: Block) -> Iterator[tuple[int, int]]:
+        for number, (at, _) in enumerate(raw_lines(block.data)):
+            yield at, number
+
+    def describe(self) -> dict[str, Any]:
+        return {"format": "text", "encoding": self.encoding, "errors": self.errors}

@@ -1,0 +1,169 @@
+"""Which files a source reads: paths, globs, folders and URLs become a list of files."""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from elastic.core.encoding import digest
+from elastic.core.errors import SourceChangedError, SourceError, SourceNotFoundError, UsageError
+from elastic.stages.sources.files.glob_expansion import SOCKET, Expansion, irregular, kind_of, state_of, unreadable
+from elastic.stages.sources.files.glob_pattern import ANY_DEPTH, divided, is_wild
+
+_LOCAL_SCHEMES = ("file", "local")
+
+
+class FoundFile(NamedTuple):
+    """A file that is to be read."""
+
+    path: str  #: absolute, or a URL
+    size: int  #: bytes
+    version: int | str  #: nanoseconds of the last change; of a remote file what its store tells instead
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The files of a source, in the order in which they are read."""
+
+    files: tuple[FoundFile, ...]
+    #: one file system of fsspec for each protocol among the files
+    remotes: dict[str, Any]
+
+    @property
+    def mark(self) -> tuple[int, int, bytes]:
+        """Number of files, bytes, and a digest of all paths, sizes and versions."""
+        text = "\0".join([f"{file.path}\0{file.size}\0{file.version}" for file in self.files])
+        size = sum([file.size for file in self.files])
+        return len(self.files), size, digest(text.encode("utf-8", "surrogatepass"))
+
+
+def path_texts(paths: Any) -> tuple[str, ...]:
+    """Return what the user gave, one path or several, as texts.
+
+    Raises:
+        UsageError: It is empty, or neither a text nor a `Path` nor a list of these.
+    """
+    given = [paths] if isinstance(paths, str | os.PathLike) else paths
+    if isinstance(given, bytes) or not isinstance(given, Iterable):
+        raise UsageError(f"paths must be a path or a list of paths, not {paths!r}.")
+    texts = []
+    for path in given:
+        text = os.fspath(path) if isinstance(path, str | os.PathLike) else path
+        if not isinstance(text, str) or not text or "\0" in text:
+            raise UsageError(f"{path!r} is not a path; give a file, a folder, a glob or a URL.")
+        texts.append(text)
+    if not texts:
+        raise UsageError("paths is an empty list; give at least one file, folder, glob or URL.")
+    return tuple(texts)
+
+
+def is_url(path: str) -> bool:
+    """Say whether a path is read through fsspec: `protocol://...`, but not `file://...`."""
+    scheme, separator, _ = path.partition("://")
+    return bool(separator) and scheme.replace("+", "").isalnum() and scheme not in _LOCAL_SCHEMES
+
+
+class LocalFiles:
+    """Lists local files, and tells which of their names lead to the same file."""
+
+    def __init__(self) -> None:
+        self._real: dict[str, str] = {}
+
+    def named_by(self, path: str) -> Iterator[tuple[str, FoundFile]]:
+        """Yield the files that a path, a glob or a folder names, sorted by path, each behind its real path.
+
+        A folder stands for what `**` stands for below it. The real path is that behind all links.
+
+        Raises:
+            SourceNotFoundError: Nothing is there.
+            SourceError: It is there but cannot be read.
+        """
+        if path.partition("://")[0] in _LOCAL_SCHEMES:
+            path = unquote(urlsplit(path).path)
+        # Workers may run in another folder.
+        path = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  # Path is ten times slower here
+        try:
+            state = Path(path).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            yield from self._of_glob(path)
+            return
+        except OSError as error:
+            raise unreadable(path, error) from error
+        if stat.S_ISDIR(state.st_mode):
+            yield from self._expanded(path, (ANY_DEPTH,), SourceNotFoundError(path, "is a folder without files"))
+        elif kind := kind_of(state):
+            raise irregular(path, kind)
+        else:
+            yield self._real_path(path, is_link=os.path.islink(path)), _readable(path, state)  # noqa: PTH114
+
+    def _of_glob(self, pattern: str) -> Iterator[tuple[str, FoundFile]]:
+        if os.path.islink(pattern):  # noqa: PTH114  # as above
+            state_of(pattern)
+        if not is_wild(pattern):
+            raise SourceNotFoundError(pattern)
+        folder, parts = divided(pattern)
+        nothing = SourceNotFoundError(pattern, "matches no file")
+        if not stat.S_ISDIR(_state_or(nothing, folder or "/").st_mode):
+            raise nothing
+        yield from self._expanded(folder, parts, nothing)
+
+    def _expanded(
+        self, folder: str, parts: tuple[str, ...], nothing: SourceNotFoundError
+    ) -> Iterator[tuple[str, FoundFile]]:
+        expansion = Expansion(folder, parts)
+        found = 0
+        for path, is_link in expansion.files():
+            state = state_of(path)
+            kind = kind_of(state)
+            if kind == SOCKET:
+                continue  # holds no data
+            if kind is not None:
+                raise irregular(path, kind)
+            found += 1
+            yield self._real_path(path, is_link=is_link), _readable(path, state)
+        if not found and not expansion.is_written:
+            raise nothing
+
+    def _real_path(self, path: str, *, is_link: bool) -> str:
+        if is_link:
+            return os.path.realpath(path)
+        folder, _, name = path.rpartition("/")
+        if folder not in self._real:
+            self._real[folder] = os.path.realpath(folder or "/")
+        return f"{self._real[folder]}/{name}"
+
+
+def _state_or(error: SourceNotFoundError, path: str) -> os.stat_result:
+    try:
+        return os.stat(path)  # noqa: PTH116  # for the same errors as elsewhere
+    except (FileNotFoundError, NotADirectoryError):
+        raise error from None
+    except OSError as refused:
+        raise unreadable(path, refused) from refused
+
+
+def _readable(path: str, state: os.stat_result) -> FoundFile:
+    if not os.access(path, os.R_OK):
+        raise SourceError(f"{path!r} cannot be read (Permission denied); check its permissions.")
+    if not state.st_size:
+        _check_empty(path)
+    return FoundFile(path, state.st_size, state.st_mtime_ns)
+
+
+def _check_empty(path: str) -> None:
+    """Refuse a file of the system, or of a drive, that has content and says that it has none."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123  # Path.open takes twice the time
+            has_content, size = bool(file.read(1)), os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if has_content and not size:
+        raise SourceError(
+            f"{path!r} says that it has 0 bytes, and has content; copy it to a regular file, or open it and read it "
+            "with from_iterable."
+        )
+    if size:
+        raise SourceChangedError(path, f"it had 0 bytes and has {size}")

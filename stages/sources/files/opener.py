@@ -1,0 +1,80 @@
+"""Opens the file of a range, local or remote, and checks that it is still the file that was cut."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+from elastic.core.errors import SourceChangedError, SourceError, SourceNotFoundError
+from elastic.stages.sources.files.block import FileRange
+from elastic.stages.sources.files.glob_expansion import unreadable
+from elastic.stages.sources.files.listing import is_url
+from elastic.stages.sources.files.remote import is_version, protocol_of, unreachable
+
+#: How far a remote file is read ahead of a range, to have the end of its last record in the same request (bytes).
+_REMOTE_AHEAD = 1 << 16
+
+
+@contextmanager
+def opened(part: FileRange, remotes: Mapping[str, Any]) -> Iterator[BinaryIO]:
+    """Open the file of a range for reading; when it is closed without an error, its size and version are checked.
+
+    The check comes last, so that it also covers what was read.
+
+    Raises:
+        SourceChangedError: The file is not the one that was cut.
+        SourceNotFoundError: It is gone, or this machine does not see it.
+        SourceError: It cannot be read.
+    """
+    if is_url(part.path):
+        with _opened_remote(part, remotes[protocol_of(part.path)]) as file:
+            yield file
+        return
+    try:
+        with open(part.path, "rb") as file:  # noqa: PTH123  # once per chunk; Path would add half of the time
+            yield file
+            state = os.fstat(file.fileno())
+            _verify(part, state.st_size, same=state.st_mtime_ns == part.version)
+    except SourceError:
+        raise
+    except FileNotFoundError as error:
+        raise SourceNotFoundError(part.path, "is gone or cannot be seen by the machine that reads it") from error
+    except OSError as error:
+        raise unreadable(part.path, error) from error
+
+
+@contextmanager
+def _opened_remote(part: FileRange, fs: Any) -> Iterator[BinaryIO]:
+    try:
+        fs.invalidate_cache()
+        info = fs.info(part.path)
+        _verify(part, info.get("size"), same=is_version(info, part.version))
+        with fs.open(part.path, "rb", cache_type="readahead", block_size=_REMOTE_AHEAD) as file:
+            yield file
+    except SourceError:
+        raise
+    except FileNotFoundError as error:
+        raise SourceNotFoundError(part.path, "is gone") from error
+    except Exception as error:
+        # Every store has errors of its own.
+        raise unreachable(part.path, error) from error
+
+
+def read_exactly(file: BinaryIO, part: FileRange, start: int, count: int) -> bytes:
+    """Return `count` bytes from `start` on.
+
+    Raises:
+        SourceChangedError: The file ends before that.
+    """
+    file.seek(start)
+    data = file.read(count)
+    if len(data) != count:
+        raise SourceChangedError(part.path, f"it ends before byte {start + count}")
+    return data
+
+
+def _verify(part: FileRange, size: int | None, *, same: bool) -> None:
+    if size != part.size:
+        raise SourceChangedError(part.path, f"it had {part.size} bytes and has {size}")
+    if not same:
+        raise SourceChangedError(part.path, "it was written again")

@@ -1,0 +1,155 @@
+"""Files, cut into ranges of bytes or read as a sequence of blocks."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from elastic.core.contracts.source import Source
+from elastic.core.errors import SourceChangedError, UsageError
+from elastic.core.model.chunk import Piece, Position
+from elastic.stages.sources.files.compression import codec_of
+from elastic.stages.sources.files.cutter import FileCutter
+from elastic.stages.sources.files.format import Format
+from elastic.stages.sources.files.listing import FoundFile, Listing, LocalFiles, is_url, path_texts
+from elastic.stages.sources.files.reader import FileReader
+from elastic.stages.sources.files.remote import connect, list_remote, masked, protocol_of
+from elastic.stages.sources.validation import one_of, positive_integer
+
+#: Bytes a chunk: some 10 ms of splitting lines, and some 100 ms of a user's function over them.
+DEFAULT_CHUNK_BYTES = 4 << 20
+
+
+class FileSource(Source):
+    """Files of records: text lines, JSON lines, CSV.
+
+    Files that are not compressed are cut into ranges of bytes without being read: a record belongs to the range
+    where its first byte lies, and workers read. Compressed files (`.gz`, `.bz2`, `.xz`, `.zst`), text that is not
+    compatible with ASCII, and formats in which a line end does not end a record, are read by the master, one sequence
+    a file, and travel by value. `docs/reading.md` has the rules.
+
+    A source only describes: files are looked for when `cut` is called, before its first piece. A file that several
+    of the paths name is read once. Files must not change until the run has ended.
+
+    Args:
+        paths: One or several files, globs (`**` for any depth), folders (as `folder/**`) or URLs (`s3://...`; needs
+            the extra `files`); read in this order, each sorted by path.
+        format: How records lie in the files: `TextLines`, `JsonLines`, `CsvRows`.
+        chunk_bytes: Bytes a chunk, before decompression where a file is not compressed, after where it is.
+        one_file_per_chunk: Each file is one chunk, whatever its size.
+        ship: Who reads ranges: `reference`, the workers; `value`, the master; `auto`, the workers that see
+            the file, and the master for the others. What fsspec keeps in memory only the master sees.
+        storage_options: Parameters of the remote file system; not kept in the run's manifest.
+
+    Raises:
+        UsageError: A parameter is not as said here.
+    """
+
+    def __init__(
+        self,
+        paths: "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]",
+        format: Format,
+        *,
+        chunk_bytes: int = DEFAULT_CHUNK_BYTES,
+        one_file_per_chunk: bool = False,
+        ship: str = "auto",
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not isinstance(format, Format):
+            raise UsageError(f"format must be TextLines, JsonLines, CsvRows or another Format, not {format!r}.")
+        self._paths = path_texts(paths)
+        self._format = format
+        self._chunk_bytes = positive_integer("chunk_bytes", chunk_bytes)
+        self._whole_files = bool(one_file_per_chunk)
+        self._ship = one_of("ship", ship, ("auto", "reference", "value"))
+        self._options = dict(storage_options or {})
+        #: what `cut` has found, and how many pieces that makes
+        self._listing: Listing | None = None
+        self._expected: int | None = None
+
+    def cut(self, position: Position | None = None) -> Iterator[Piece]:
+        """Yield pieces; a position is `(which file, byte, line ends before it, mark of the listing)`.
+
+        Looks for the files at once, again in every call.
+
+        Raises:
+            SourceNotFoundError: A path names nothing.
+            SourceError: A file cannot be read.
+            SourceChangedError: The files are not those from which `position` comes.
+            DecodingError: A compressed file is damaged, or a header is not that of the first file.
+        """
+        listing = self._look()
+        mark = listing.mark
+        which, byte, line, expected = position or (0, 0, 0, mark)
+        if tuple(expected) != mark:
+            raise SourceChangedError(self._shown, _difference(tuple(expected), mark))
+        cutter = FileCutter(listing, self._format, None if self._whole_files else self._chunk_bytes)
+        here = self._ship == "value" or (self._ship == "auto" and "memory" in listing.remotes)
+        return cutter.pieces(which, byte, line, self.reader() if here else None)
+
+    def reader(self) -> FileReader:
+        """Return the reader; the header of the first file is read for it, where files have headers.
+
+        Raises:
+            SourceError: As `cut` does.
+        """
+        format, remotes = self._format, dict[str, Any]()
+        if format.headed or any(map(is_url, self._paths)):
+            listing = self._listing or self._look()
+            remotes = listing.remotes
+            if format.headed:
+                format = format.with_fields(FileCutter(listing, format, None).names())
+        return FileReader(format, remotes, by_value_if_unseen=self._ship == "auto")
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "kind": "files",
+            "paths": [masked(path) for path in self._paths],
+            **self._format.describe(),
+            "chunk_bytes": None if self._whole_files else self._chunk_bytes,
+        }
+
+    def expected_chunks(self) -> int | None:
+        if self._listing is None:
+            self._look()
+        return self._expected
+
+    def _look(self) -> Listing:
+        """Look for the files, again in every call, and count the pieces."""
+        self._listing = listing = self._list()
+        if self._whole_files:
+            self._expected = len(listing.files)
+        elif self._format.sequential or any(codec_of(file.path) for file in listing.files):
+            self._expected = None
+        else:
+            self._expected = sum([-(-file.size // self._chunk_bytes) for file in listing.files])
+        return listing
+
+    def _list(self) -> Listing:
+        found: dict[str, FoundFile] = {}
+        remotes: dict[str, Any] = {}
+        local = LocalFiles()
+        for path in self._paths:
+            if not is_url(path):
+                for real_path, one in local.named_by(path):
+                    found.setdefault(real_path, one)
+                continue
+            fs, inside = connect(path, self._options)
+            for file in list_remote(fs, inside, path):
+                if remotes.setdefault(protocol_of(file.path), fs) is not fs:
+                    raise UsageError(
+                        f"{masked(path)!r} is on another host than an earlier path; read each by its own flow."
+                    )
+                found[file.path] = file
+        return Listing(tuple(found.values()), remotes)
+
+    @property
+    def _shown(self) -> str:
+        """The paths for a message, the first three of them."""
+        more = len(self._paths) - 3
+        return ", ".join(map(masked, self._paths[:3])) + (f" and {more} more" if more > 0 else "")
+
+
+def _difference(before: tuple[Any, ...], now: tuple[Any, ...]) -> str:
+    if before[:2] == now[:2]:
+        return f"the same {now[0]} files, but at least one was renamed or written again"
+    return f"there were {before[0]} files of {before[1]} bytes and there are {now[0]} of {now[1]}"

@@ -1,0 +1,1 @@
+"""Transports between master and workers: inline, with injected faults, and their parts."""

@@ -1,0 +1,216 @@
+"""The chaos transport: carries calls as another transport does, and lets spirits strike on the way."""
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from elastic.core.contracts.keyed_aggregator import ShardedAggregator
+from elastic.core.ledger.events import BatchLost
+from elastic.core.model.partial import Account, Partial
+from elastic.core.policies.chaos import Chaos, Dice, Moment, Spirit
+from elastic.core.program import Program
+from elastic.stages.messages import COLLECT, Call, Reply
+from elastic.stages.transport.process_faults import Harm, Pick
+from elastic.stages.transport.transport import Arrival, Transport
+
+#: Seconds by which an answer, or the second of two, is late at most.
+_LATEST = {Spirit.SLOW: 0.3, Spirit.DUPLICATE: 0.02}
+
+#: A result is not changed on its way any more when its chunks were sent so often: one day it must arrive.
+_SPARED_FROM = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Late:
+    """What arrives later than it did."""
+
+    due: float  #: monotonic seconds
+    arrival: Arrival
+    #: who made it late; counted when it arrives, because the step may end before
+    spirit: Spirit | None = None
+
+
+class ChaosTransport(Transport):
+    """Lets spirits strike between the master and the nodes.
+
+    What the master is told stays true: of a call that a spirit has taken it hears that nobody knows what became of it.
+
+    Args:
+        inner: Carries the calls, and belongs to this transport from now on.
+        chaos: Which spirits strike.
+        counters: Where their strikes are counted, by `Spirit.counter`.
+    """
+
+    def __init__(self, inner: Transport, chaos: Chaos, counters: Counter[str]) -> None:
+        self.node_id = inner.node_id
+        self._inner, self._harm = inner, inner.harm()
+        self._dice, self._counters, self._doom = Dice(chaos), counters, chaos.doom
+        self._late: list[_Late] = []
+        #: the result that the doom waits for has arrived
+        self._is_doomed = False
+        for spirit in chaos.spirits:
+            # Other threads read the counters, and must not find new names while they do.
+            counters.setdefault(spirit.counter, 0)
+
+    def open(self, program: Program) -> None:
+        self._inner.open(program)
+
+    def send(self, node_id: str, call: Call | None) -> None:
+        self._die_if(self._is_doomed)
+        if call is None:
+            self._inner.send(node_id, None)
+            return
+        self._die_if(self._is_met(Moment.SENT, call.first, call.first + len(call.references)))
+        reason = self._loss(node_id)
+        if reason is None:
+            self._inner.send(node_id, call)
+        else:
+            self._late.append(_Late(0.0, BatchLost(call.batch_id, reason, suspect=False)))
+
+    def poll(self, timeout: float) -> list[Arrival]:
+        self._die_if(self._is_doomed)
+        now = time.monotonic()
+        wait = min((late.due - now for late in self._late), default=timeout)
+        arrived = self._inner.poll(max(0.0, min(timeout, wait)))
+        for arrival in arrived:
+            self._await_doom(arrival)
+        told = [told for arrival in arrived for told in self._meddled(arrival)]
+        now = time.monotonic()
+        due = [late for late in self._late if late.due <= now]
+        self._late = [late for late in self._late if late.due > now]
+        for late in due:
+            if late.spirit is not None:
+                self._count(late.spirit)
+        return [*(late.arrival for late in due), *told]
+
+    def reduce(self, aggregator: ShardedAggregator, jobs: Sequence[bytes]) -> Iterator[tuple[int, bytes] | None]:
+        return self._inner.reduce(aggregator, jobs)
+
+    def close(self) -> None:
+        self._late = []
+        if self._harm is not None:
+            self._harm.close()
+        self._inner.close()
+
+    # -- on the way to a node
+
+    def _loss(self, node_id: str) -> str | None:
+        """Let spirits strike at a call; returns why it is lost, or None when it goes on its way."""
+        for part in ("sender", "receiver"):
+            if self._falls(Spirit.RAISE):
+                self._count(Spirit.RAISE)
+                return f"chaos: the {part} of its call raised"
+        harm = self._harm
+        if harm is None:
+            return None
+        self._strike_processes(harm, node_id)
+        if self._falls(Spirit.KILL_RECEIVER):
+            self._count(Spirit.KILL_RECEIVER)
+            if not harm.strike_station(node_id):
+                return f"chaos: the receiver of node {node_id} ended"
+        return None
+
+    def _strike_processes(self, harm: Harm, node_id: str) -> None:
+        for spirit, freeze in ((Spirit.KILL_WORKER, False), (Spirit.HANG, True)):
+            if self._falls(spirit) and harm.strike_worker(node_id, self._picker(spirit), freeze=freeze):
+                self._count(spirit)
+        if self._falls(Spirit.KILL_NODE) and harm.strike_node(node_id):
+            self._count(Spirit.KILL_NODE)
+
+    # -- on the way back
+
+    def _meddled(self, arrival: Arrival) -> Iterator[Arrival]:
+        # A failure ends the step, and word of a worker that is gone comes once: neither can be told otherwise.
+        if not isinstance(arrival, Reply) or arrival.failure is not None or arrival.lost:
+            yield arrival
+            return
+        reply = arrival
+        lost = self._lost_answer(reply)
+        if lost is not None:
+            yield lost
+            return
+        if reply.partial is not None and _attempts(reply.partial) < _SPARED_FROM and self._falls(Spirit.CORRUPT):
+            self._count(Spirit.CORRUPT)
+            reply = replace(reply, partial=self._changed(reply.partial))
+        if self._falls(Spirit.DUPLICATE):
+            self._delay(Spirit.DUPLICATE, reply)
+        if self._falls(Spirit.SLOW):
+            self._delay(Spirit.SLOW, reply)
+        else:
+            yield reply
+
+    def _lost_answer(self, reply: Reply) -> BatchLost | None:
+        """Return word of an answer to a batch that is lost with what it says, or None."""
+        if reply.batch_id == COLLECT:
+            return None
+        if self._falls(Spirit.DROP):
+            self._count(Spirit.DROP)
+            return BatchLost(reply.batch_id, "chaos: its answer was lost", suspect=False, held=True)
+        if self._harm is not None and self._falls(Spirit.KILL_SENDER):
+            self._count(Spirit.KILL_SENDER)
+            if not self._harm.strike_station(reply.node_id):
+                reason = f"chaos: the sender of node {reply.node_id} ended"
+                return BatchLost(reply.batch_id, reason, suspect=False, held=True)
+        return None
+
+    def _changed(self, result: Partial) -> Partial:
+        """Return a partial with one other byte, in a state or in the receipts of a batch."""
+        pick = self._picker(Spirit.CORRUPT)
+        if result.states and pick(2):
+            number = pick(len(result.states))
+            states = list(result.states)
+            states[number] = _flipped(states[number], pick(len(states[number])))
+            return replace(result, states=tuple(states))
+        accounts = list(result.accounts)
+        number = pick(len(accounts))
+        column = ("contents", "processed", "returned")[pick(3)]
+        accounts[number] = _with_flipped(accounts[number], column, pick(len(getattr(accounts[number], column))))
+        return replace(result, accounts=tuple(accounts))
+
+    def _delay(self, spirit: Spirit, reply: Reply) -> None:
+        self._late.append(_Late(time.monotonic() + self._dice.delay(spirit, _LATEST[spirit]), reply, spirit))
+
+    # -- dice and doom
+
+    def _falls(self, spirit: Spirit) -> bool:
+        return self._dice.falls(spirit)
+
+    def _picker(self, spirit: Spirit) -> Pick:
+        return partial(self._dice.below, spirit)
+
+    def _count(self, spirit: Spirit) -> None:
+        self._dice.struck[spirit] += 1
+        self._counters[spirit.counter] += 1
+
+    def _await_doom(self, arrival: Arrival) -> None:
+        if self._doom is None or not isinstance(arrival, Reply) or arrival.partial is None:
+            return
+        for account in arrival.partial.accounts:
+            self._die_if(self._is_met(Moment.RETURNED, account.first, account.stop))
+            self._is_doomed = self._is_doomed or self._is_met(Moment.FOLDED, account.first, account.stop)
+
+    def _is_met(self, moment: Moment, first: int, stop: int) -> bool:
+        doom = self._doom
+        return doom is not None and doom.moment is moment and first <= doom.chunk_id < stop
+
+    def _die_if(self, is_met: bool) -> None:
+        if is_met:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _attempts(result: Partial) -> int:
+    return max(account.attempt for account in result.accounts)
+
+
+def _flipped(data: bytes, index: int) -> bytes:
+    return data[:index] + bytes([data[index] ^ 0xFF]) + data[index + 1 :]
+
+
+def _with_flipped(account: Account, column: str, index: int) -> Account:
+    before: bytes = getattr(account, column)
+    changed: Account = replace(account, **{column: _flipped(before, index)})  # type: ignore[arg-type]
+    return changed

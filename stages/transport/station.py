@@ -1,0 +1,72 @@
+"""The station of a node: its receiver, its sender, and which of its workers gets the next call."""
+
+from dataclasses import dataclass, field
+
+from elastic.core.contracts.aggregator import AnyAggregator
+from elastic.core.program import Program
+from elastic.core.receipts.receipt import Seal
+from elastic.stages.messages import Call, Reply
+from elastic.stages.transport.receiver import NodeReceiver
+from elastic.stages.transport.sender import NodeSender
+
+#: Seconds to wait for all answers to one request, before what is there is sent without the others.
+GATHER_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Station:
+    """All data to and from a node passes here."""
+
+    node_id: str
+    receiver: NodeReceiver
+    sender: NodeSender
+    #: batches that each worker has not answered, in the order in which it works on them
+    calls: dict[str, list[int]] = field(default_factory=dict)
+
+    _suspects: set[int] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, program: Program, node_id: str, *, combine: bool) -> "Station":
+        """Return the station of a node; `combine` makes its sender merge what its workers held."""
+        seal = Seal(key=program.key, run_id=program.run_id, step=program.step)
+        aggregator: AnyAggregator | None = program.aggregator if combine else None
+        return cls(node_id, NodeReceiver(seal, node_id), NodeSender(seal, node_id, aggregator, program.frame))
+
+    def renew(self, other: "Station") -> None:
+        """Go on with the receiver and the sender of another station, as after their end."""
+        self.receiver, self.sender = other.receiver, other.sender
+
+    def add_worker(self, worker_id: str) -> None:
+        self.calls[worker_id] = []
+
+    def workers_to_collect(self) -> list[str]:
+        """Return the workers that can hand out what they hold at once; all, where every one of them is at work."""
+        idle = [worker_id for worker_id, calls in self.calls.items() if not calls]
+        return idle or list(self.calls)
+
+    def remove_worker(self, worker_id: str) -> None:
+        """Give a worker no more calls; which one it was at work on is still known."""
+        lost = self.calls.pop(worker_id, [])
+        self._suspects.update(lost[:1])
+
+    def is_suspect(self, batch_id: int) -> bool:
+        """Say whether a worker that is gone was at work on a batch."""
+        return batch_id in self._suspects
+
+    def take_in(self, call: Call) -> tuple[Call, str]:
+        """Receive a call, and choose the worker with the fewest calls for it.
+
+        Raises:
+            LookupError: The node has no worker.
+        """
+        if not self.calls:
+            raise LookupError(f"node {self.node_id} has no worker")
+        worker_id = min(self.calls, key=lambda worker: (len(self.calls[worker]), worker))
+        self.calls[worker_id].append(call.batch_id)
+        return self.receiver.receive(call), worker_id
+
+    def give_back(self, reply: Reply) -> Reply:
+        """Send a worker's answer to a batch on to the master."""
+        if reply.worker_id in self.calls:
+            self.calls[reply.worker_id].remove(reply.batch_id)
+        return self.sender.send([reply])

@@ -1,0 +1,1 @@
+"""What a worker does with a chunk: pipeline, isolation of failing entries, heartbeat."""

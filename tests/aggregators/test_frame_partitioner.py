@@ -1,0 +1,381 @@
+"""Frames with shards: what is left in the depot, and what becomes of that, is what the inner aggregator makes."""
+
+import datetime as dt
+import math
+import random
+import struct
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from elastic.aggregators import FrameCount, FrameGroupBy, FrameSum, FrameTopK
+from elastic.aggregators.frames.base import KeyedFrameAggregator, Pile
+from elastic.aggregators.sharded import frame_partitioner as divided_frame
+from elastic.aggregators.sharded.frame_partitioner import buckets_of_rows
+from elastic.aggregators.sharded.frame_result import WideFrame
+from elastic.aggregators.sharded.sharded_aggregator import Sharded
+from elastic.core.encoding import pack
+from elastic.core.errors import EncodingError, UsageError
+from elastic.core.frames import pack_frame
+from elastic.core.partitioning import bucket_of
+from elastic.persistence.result_files.spill_files import FileDepot
+
+ROWS = 3000
+FRAME = pl.DataFrame(
+    {
+        "word": [None if n % 11 == 0 else f"w\u00e9{n * n % 977}" for n in range(ROWS)],
+        "new": [f"new {n}" for n in range(ROWS)],
+        "number": [n % 50 - 25 for n in range(ROWS)],
+        "real": [(math.nan, 0.0, -0.0, n / 8, None)[n % 5] for n in range(ROWS)],
+        "huge": [2**63 - 1 - n for n in range(ROWS)],
+        "money": pl.Series([Decimal(n) / 100 for n in range(ROWS)], dtype=pl.Decimal(12, 2)),
+        "day": [dt.date(2026, 1, 1) + dt.timedelta(days=n % 400) for n in range(ROWS)],
+    }
+)
+CASES: dict[str, Callable[[], KeyedFrameAggregator]] = {
+    "count": lambda: FrameCount("word"),
+    "count-new": lambda: FrameCount("new"),
+    "count-several": lambda: FrameCount("number", "real", "day"),
+    "sum": lambda: FrameGroupBy("word", n="count", sum=("number", "sum"), cents=("money", "sum")),
+    "sum-beyond-64-bits": lambda: FrameGroupBy("number", sum=("huge", "sum")),
+    "sum-new": lambda: FrameGroupBy("new", sum=("huge", "sum"), least=("word", "min")),
+    "least": lambda: FrameGroupBy(["day"], least=("word", "min"), most=("real", "max")),
+    "several": lambda: FrameGroupBy(["word", "number"], n="count"),
+}
+
+
+@pytest.fixture
+def depot(tmp_path: Path) -> FileDepot:
+    made = FileDepot(tmp_path / "step-0000", 1)
+    made.prepare()
+    return made
+
+
+def rows(frame: pl.DataFrame) -> list[str]:
+    return sorted(map(repr, frame.rows()))
+
+
+def result_of(aggregator: Sharded, frames: list[pl.DataFrame], seed: int = 0) -> WideFrame:
+    """Return the result of frames that are folded by some workers, each of which is collected now and then."""
+    dice = random.Random(seed)
+    encoded, state = [], aggregator.create()
+    for frame in frames:
+        state = aggregator.spill(aggregator.merge(state, aggregator.add(aggregator.create(), frame)))
+        if dice.random() < 0.2:
+            encoded.append(aggregator.encode(state))
+            state = aggregator.create()
+    encoded.append(aggregator.encode(state))
+    dice.shuffle(encoded)
+    whole = aggregator.create()
+    for data in encoded:
+        whole = aggregator.merge(whole, aggregator.decode(data))
+    result = aggregator.finish(aggregator.decode(aggregator.encode(whole)))
+    assert isinstance(result, WideFrame)
+    return result
+
+
+@pytest.fixture(params=[None, 300], ids=["large", "small"])
+def limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit as it is, and so small that states are left all the time."""
+    if request.param is not None:
+        monkeypatch.setattr(divided_frame, "HELD_ROWS", request.param)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_result_is_that_of_the_inner_aggregator(
+    name: str, depot: FileDepot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = CASES[name]()
+    expected = inner.finish(inner.add(inner.create(), FRAME))
+    digests = set()
+    for seed, (shards, held) in enumerate(((1, divided_frame.HELD_ROWS), (3, 300), (256, 1000))):
+        monkeypatch.setattr(divided_frame, "HELD_ROWS", held)
+        result = result_of(Sharded(CASES[name](), shards, depot), list(FRAME.iter_slices(40 + 60 * seed)), seed)
+        assert rows(result.collect()) == rows(expected)
+        assert result.collect().columns == expected.columns
+        assert len(result) == sum(result.counts) == expected.height
+        assert len(result.counts) == shards
+        digests.add(result.digest)
+    assert len(digests) == 1
+
+
+@pytest.mark.usefixtures("limit")
+def test_rows_are_read_part_by_part_in_an_order_of_their_own(depot: FileDepot) -> None:
+    aggregator = Sharded(FrameCount("word"), 3, depot)
+    result = result_of(aggregator, list(FRAME.iter_slices(100)))
+    parts = list(result)
+    assert len(parts) > 100
+    assert all(part["word"].equals(part["word"].sort(nulls_last=True), null_equal=True) for part in parts)
+    assert list(result.iter_rows()) == [row for part in parts for row in part.rows()]
+    by_shard = [pl.concat(result.frames(shard)) for shard in range(3)]
+    assert [part.height for part in by_shard] == result.counts
+    assert pl.concat(by_shard).equals(result.collect())
+    assert list(result_of(aggregator, list(FRAME.iter_slices(70)), 1).iter_rows()) == list(result.iter_rows())
+
+
+class Watched(FrameCount):
+    """Notes how many rows are grouped, of chunks and of piles."""
+
+    def __init__(self, *columns: str) -> None:
+        super().__init__(*columns)
+        self.chunks: list[int] = []
+        self.piles: list[int] = []
+
+    def lift(self, frame: pl.DataFrame) -> pl.DataFrame | None:
+        lifted = super().lift(frame)
+        self.chunks += [] if lifted is None else [-frame.height]
+        return lifted
+
+    def group(self, frame: pl.DataFrame) -> pl.DataFrame:
+        self.piles.append(frame.height)
+        return super().group(frame)
+
+
+def new(name: str) -> pl.DataFrame:
+    return pl.DataFrame({"key": [f"{name}{n}" for n in range(1000)]})
+
+
+AGAIN = pl.DataFrame({"key": ["again", "other"] * 500})
+
+
+def test_rows_whose_keys_hardly_repeat_are_not_grouped(depot: FileDepot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(divided_frame, "HELD_ROWS", 3000)
+    inner = Watched("key")
+    aggregator = Sharded(inner, 2, depot)
+    state = aggregator.create()
+    for frame in (*map(new, "abcdef"), *[AGAIN] * 6):
+        state = aggregator.spill(aggregator.add(state, frame))
+    # Of three chunks the first is grouped, to see whether that pays; what is left of them is not.
+    assert inner.chunks == [-1000] * 4
+    assert inner.piles == []
+    assert len(state.pieces) == 2
+    result = aggregator.finish(aggregator.decode(aggregator.encode(state)))
+    assert isinstance(result, WideFrame)
+    once = {row: 1 for name in "abcdef" for row in new(name)["key"]}
+    assert dict(result.iter_rows()) == {**once, "again": 3000, "other": 3000}
+
+
+def test_a_pile_whose_keys_repeat_is_grouped_before_it_is_left(
+    depot: FileDepot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(divided_frame, "HELD_ROWS", 3000)
+    inner = Watched("key")
+    aggregator = Sharded(inner, 2, depot)
+    state = aggregator.create()
+    for _ in range(9):
+        # No key is twice in one chunk.
+        state = aggregator.spill(aggregator.add(state, new("same")))
+    assert inner.piles == [3000] * 4
+    assert state.pieces == []
+    result = aggregator.finish(aggregator.decode(aggregator.encode(state)))
+    assert isinstance(result, WideFrame)
+    assert dict(result.iter_rows()) == dict.fromkeys(new("same")["key"], 9)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_chunk_is_the_group_of_its_rows(name: str) -> None:
+    inner = CASES[name]()
+    for frame in (FRAME, FRAME.head(1), FRAME.clear()):
+        lifted = inner.lift(frame)
+        assert lifted is not None
+        assert lifted.height == frame.height
+        assert lifted.schema == inner.reduce(frame).schema
+        assert rows(inner.finish(inner.decode(inner.encode(pile_of(inner, lifted))))) == rows(
+            inner.finish(inner.add(inner.create(), frame))
+        )
+
+
+def pile_of(inner: KeyedFrameAggregator, frame: pl.DataFrame) -> Pile:
+    pile = inner.create()
+    for part in (frame, frame.clear()):
+        pile.put(inner.group(part), inner)
+    return pile
+
+
+class Added(FrameCount):
+    def add(self, state: Pile, entry: Any) -> Pile:
+        return super().add(super().add(state, entry), entry)
+
+
+class AllAdded(FrameCount):
+    def add_many(self, state: Pile, entries: Iterable[Any]) -> Pile:
+        return super().add_many(state, [*entries] * 2)
+
+
+class Reduced(FrameCount):
+    def reduce(self, frame: pl.DataFrame) -> pl.DataFrame:
+        return super().reduce(frame).with_columns(pl.col("count") * 2)
+
+
+@pytest.mark.parametrize("kind", [Added, AllAdded, Reduced])
+def test_an_aggregator_that_folds_in_its_own_way_is_asked_to(
+    kind: type[FrameCount], depot: FileDepot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(divided_frame, "HELD_ROWS", 300)
+    aggregator = Sharded(kind("new"), 2, depot)
+    state = aggregator.create()
+    for frame in FRAME.iter_slices(100):
+        state = aggregator.spill(aggregator.add_many(state, iter([frame])))
+    result = aggregator.finish(aggregator.decode(aggregator.encode(state)))
+    assert isinstance(result, WideFrame)
+    assert dict(result.iter_rows()) == dict.fromkeys(FRAME["new"], 2)
+
+
+def test_wide_rows_are_left_before_there_are_many(depot: FileDepot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(divided_frame, "HELD_BYTES", 1 << 20)
+    aggregator = Sharded(FrameCount("key"), 2, depot)
+    state = aggregator.create()
+    for number in range(20):
+        wide = pl.DataFrame({"key": [f"{number} {n} {'x' * 1000}" for n in range(100)]})
+        state = aggregator.spill(aggregator.add(state, wide))
+    assert len(state.pieces) == 1
+    assert not state.is_empty
+
+
+def test_a_bucket_is_that_of_the_key_wherever_it_is_computed() -> None:
+    texts, numbers = ["a", "\u00e9t\u00e9", "", None], [1, -(2**62), 0, None]
+    assert list(buckets_of_rows(pl.DataFrame({"k": texts}))) == list(map(bucket_of, texts))
+    assert list(buckets_of_rows(pl.DataFrame({"k": numbers}))) == list(map(bucket_of, numbers))
+    both = pl.DataFrame({"k": texts, "n": numbers})
+    assert list(buckets_of_rows(both)) == [buckets_of_rows(both[row])[0] for row in range(4)]
+
+
+def test_several_columns_that_are_equal_are_still_divided() -> None:
+    numbers = list(range(20_000))
+    buckets = buckets_of_rows(pl.DataFrame({"a": numbers, "b": numbers}))
+    assert len(set(buckets)) > 100
+    apart = buckets_of_rows(pl.DataFrame({"a": numbers, "b": numbers[::-1]}))
+    counts = sorted(apart.count(bucket) for bucket in range(256))
+    assert counts[0] > 30
+    assert counts[-1] < 150
+
+
+def test_one_of_many_nan_tells_nothing_of_who_was_first(depot: FileDepot) -> None:
+    nan = struct.unpack("<d", struct.pack("<Q", 0xFFF8_0000_0000_0001))[0]
+    digests = set()
+    for first, second in ((math.nan, nan), (nan, math.nan)):
+        frames = [pl.DataFrame({"k": [first, 1.0]}), pl.DataFrame({"k": [second, -0.0, 0.0]})]
+        result = result_of(Sharded(FrameCount("k"), 2, depot), frames)
+        assert sorted(count for _, count in result.iter_rows()) == [1, 2, 2]
+        digests.add(result.digest)
+    assert len(digests) == 1
+
+
+def test_nothing_gives_the_columns_of_the_result(depot: FileDepot) -> None:
+    aggregator = Sharded(FrameGroupBy("k", n="count"), 2, depot)
+    result = aggregator.finish(aggregator.decode(aggregator.encode(aggregator.create())))
+    assert isinstance(result, WideFrame)
+    assert (result.collect().columns, len(result), result.counts, list(result)) == (["k", "n"], 0, [0, 0], [])
+    assert repr(result) == "WideFrame(2 shards, not merged yet)"
+
+
+TEXTS, INTEGERS = pl.DataFrame({"k": ["a", "b"] * 200}), pl.DataFrame({"k": [1, 2] * 200})
+
+
+@pytest.mark.usefixtures("limit")
+def test_a_column_of_two_types_is_refused_though_no_key_is_in_one_bucket_with_another(depot: FileDepot) -> None:
+    aggregator = Sharded(FrameCount("k"), 256, depot)
+    said = "got 'k' as .* in a chunk and as .* in another; cast it to one type"
+    with pytest.raises(UsageError, match=said):
+        result_of(aggregator, [TEXTS, INTEGERS] * 10)
+    state = aggregator.create()
+    for frame in (TEXTS, INTEGERS):
+        left = aggregator.encode(aggregator.add(aggregator.create(), frame))
+        if frame is TEXTS:
+            state = aggregator.merge(state, aggregator.decode(left))
+    with pytest.raises(UsageError, match=said):
+        aggregator.merge(state, aggregator.decode(left))
+
+
+@pytest.mark.usefixtures("limit")
+def test_a_column_of_nothing_but_nulls_fits_every_type(depot: FileDepot) -> None:
+    nulls = pl.DataFrame({"k": [None, None]})
+    for frames, kind in (([nulls, TEXTS], pl.String), ([TEXTS, nulls], pl.String), ([nulls, INTEGERS], pl.Int64)):
+        result = result_of(Sharded(FrameCount("k"), 2, depot), frames * 3)
+        assert dict(result.iter_rows())[None] == 6
+        assert result.collect().schema["k"] == kind
+
+
+@pytest.mark.parametrize("key", [[[1], [2]], [{"a": 1}, {"a": 2}]], ids=["lists", "structs"])
+def test_a_key_that_cannot_be_divided_is_refused(key: list[Any], depot: FileDepot) -> None:
+    aggregator = Sharded(FrameCount("k"), 2, depot)
+    state = aggregator.add(aggregator.create(), pl.DataFrame({"k": key}))
+    with pytest.raises(UsageError, match=r"the values of 'k' are (List|Struct).*; make texts or numbers of them"):
+        aggregator.encode(state)
+
+
+def test_rows_without_columns_are_counted(depot: FileDepot) -> None:
+    result = result_of(Sharded(FrameCount(), 2, depot), [pl.DataFrame(height=3), pl.DataFrame(height=2)])
+    assert result.collect().rows() == [(5,)]
+
+
+FAR = pl.Series([1 << 60, -(1 << 60), None]).cast(pl.Datetime("ms"))
+NEAR = pl.Series([1_000_000_001, 1_000_000_002, None]).cast(pl.Datetime("ns"))
+LONG = pl.Series([1 << 62, 5, None]).cast(pl.Duration("ms"))
+
+
+@pytest.mark.parametrize("times", [FAR, NEAR, LONG, NEAR.cast(pl.Time)], ids=["far", "near", "long", "time"])
+def test_times_that_python_does_not_know_are_keys_and_values(times: pl.Series, depot: FileDepot) -> None:
+    frame = pl.DataFrame({"k": times, "one": [1, 1, 1]})
+    keys = result_of(Sharded(FrameCount("k"), 3, depot), [frame, frame]).collect()
+    assert keys.sort("k").equals(pl.DataFrame({"k": times, "count": [2, 2, 2]}).sort("k"))
+    digests = set()
+    for part in (frame[:1], frame[1:2]):
+        result = result_of(Sharded(FrameGroupBy("one", most=("k", "max")), 3, depot), [part, part])
+        assert result.collect()["most"].equals(part["k"].alias("most"))
+        digests.add(result.digest)
+    assert len(digests) == 2
+
+
+def test_decimals_that_add_up_to_too_many_digits_are_refused_before_they_are_left(
+    depot: FileDepot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(divided_frame, "HELD_ROWS", 10)
+    money = pl.DataFrame({"k": [1] * 60, "v": [9 * 10**36] * 60}, schema_overrides={"v": pl.Decimal(38, 0)})
+    with pytest.raises(UsageError, match="the Decimals of 'v' add up to more than 38 digits in a group"):
+        result_of(Sharded(FrameGroupBy("k", sum=("v", "sum")), 2, depot), list(money.iter_slices(3))).collect()
+
+
+class Top(FrameCount):
+    def result(self, frame: pl.DataFrame | None) -> Any:
+        return [] if frame is None else frame.rows()
+
+
+class Renamed(FrameGroupBy):
+    def result(self, frame: pl.DataFrame | None) -> Any:
+        return super().result(frame).rename({"k": "key"})
+
+
+@pytest.mark.parametrize("aggregator", [Top("k"), Renamed("k", n="count")], ids=["no frame", "no key"])
+def test_a_result_that_does_not_have_the_key_is_refused(aggregator: KeyedFrameAggregator, depot: FileDepot) -> None:
+    result = result_of(Sharded(aggregator, 2, depot), [pl.DataFrame({"k": ["a", "b"]})])
+    with pytest.raises(UsageError, match="must be a frame with the columns of its key; leave out shards"):
+        result.collect()
+
+
+@pytest.mark.parametrize("aggregator", [FrameSum("x"), FrameTopK(3, "x")], ids=str)
+def test_an_aggregator_without_keys_is_refused(aggregator: Any, depot: FileDepot) -> None:
+    with pytest.raises(UsageError, match=r"shards=2 divides a result by key, and Frame.* has no keys"):
+        Sharded(aggregator, 2, depot)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"\xc1",
+        pack_frame(pl.DataFrame({"other": [1]})),
+        pack_frame(pl.DataFrame({"other": [1]}).clear()),
+        pack_frame(pl.DataFrame({"k": [1], "s\0narrow": [1.5]})),
+        pack_frame(pl.DataFrame({"k": [1], "s\0narrow": ["1"]})),
+        pack_frame(pl.DataFrame({"k": [1], "s": [1], "s\0narrow": [1]})),
+    ],
+    ids=["no frame", "another state", "other columns", "no integer", "a text", "twice"],
+)
+def test_bytes_that_are_no_state_are_refused(rest: bytes, depot: FileDepot) -> None:
+    aggregator = Sharded(FrameGroupBy("k", s=("v", "sum")), 2, depot)
+    with pytest.raises(EncodingError):
+        aggregator.decode(pack([[], rest]))

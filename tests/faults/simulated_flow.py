@@ -1,0 +1,201 @@
+"""Small flows with real files and their answers, for masters that are killed or lose their power: layer B."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import elastic
+from elastic.aggregators import Collect, Count, Sum
+from elastic.core.errors import ElasticError
+from elastic.engine import master
+from elastic.engine.run import Run, home_at, run
+from elastic.recovery.resume import Resumption, unfinished_step
+from elastic.run_history import Archive
+
+ENTRIES = 60
+
+#: Every chunk has a call and a commit of its own, so that there are as many moments as possible.
+QUICK: dict[str, Any] = {
+    "cluster": "inline",
+    "commit_seconds": 1e-9,
+    "collect_seconds": 1e-9,
+    "call_seconds": 1e-9,
+    "look_ahead": 3,
+}
+
+#: What is said of a run whose master ended before anything was promised to anybody.
+_NOT_BEGUN = ("stopped while it was being made", "ended before its first step", "no run")
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def fragile(number: int) -> int:
+    if number % 20 == 7:
+        raise ValueError(f"bad {number}")
+    return number
+
+
+def _text(folder: Path) -> str:
+    """Return the path of the source, which is on another disk than the run."""
+    path = folder.parent / "words.txt"
+    if not path.exists():
+        path.write_text("".join(f"word{n} {n % 7}\n" for n in range(ENTRIES)))
+    return str(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Tale:
+    """A flow, and what must come of its first entries."""
+
+    flow: Callable[[Path], elastic.Flow]
+    #: the answer over the first `count` entries
+    answer: Callable[[int], Any]
+    #: the source can be read once, by the first master only
+    is_gone: bool = False
+    #: the source can be read once, and whoever goes on has the same entries again
+    rereads: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+    letters: tuple[str, ...] = ()
+
+    def step(self, folder: Path, *, later: bool = False) -> elastic.Step:
+        """Return the step; a later master of a source that is gone gets an empty one."""
+        flow = elastic.from_iterable(iter(()), chunk_size=6).map(double).aggregate(Sum()) if later else None
+        return (flow or self.flow(folder)).step(**QUICK, **self.options, home=folder / "home")
+
+
+def _once(_: Path) -> elastic.Flow:
+    return elastic.from_iterable(iter(range(ENTRIES)), chunk_size=6).map(double).aggregate(Sum())
+
+
+def _doubled(count: int) -> int:
+    return sum(2 * n for n in range(count))
+
+
+TALES: dict[str, Tale] = {
+    "range": Tale(lambda _: elastic.from_range(ENTRIES, chunk_size=6).map(double).aggregate(Sum()), _doubled),
+    "text": Tale(
+        lambda folder: elastic.read_text(_text(folder), chunk_bytes=45).flat_map(str.split).aggregate(Count()),
+        lambda count: dict(Counter(word for n in range(count) for word in (f"word{n}", str(n % 7)))),
+    ),
+    "once": Tale(_once, _doubled, rereads=True),
+    "gone": Tale(_once, _doubled, is_gone=True),
+    "directory": Tale(_once, _doubled, is_gone=True, options={"chunk_store": "directory"}),
+    "ordered": Tale(
+        lambda _: elastic.from_iterable(list(range(ENTRIES)), chunk_size=6).map(double).aggregate(Collect()),
+        lambda count: [2 * n for n in range(count)],
+    ),
+    "letters": Tale(
+        lambda _: elastic.from_range(ENTRIES, chunk_size=6).map(fragile).aggregate(Sum()),
+        lambda count: sum(n for n in range(count) if n % 20 != 7),
+        options={"on_error": "dead-letter"},
+        letters=tuple(f"number {n}" for n in range(7, ENTRIES, 20)),
+    ),
+}
+
+
+@dataclass(slots=True)
+class End:
+    """What became of a run that was gone on with."""
+
+    #: nothing had been promised when its master ended
+    not_begun: bool = False
+    seconds: float = 0.0
+    #: chunks that ran again
+    again: int = 0
+    entries: int = 0
+    low: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def patched(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Give something another value for a while."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+def _often() -> AbstractContextManager[None]:
+    """Let masters commit after every fold, however long a commit takes."""
+    return patched(master, "_COMMIT_SHARE", 0)
+
+
+def begin(name: str, folder: Path) -> None:
+    """Run a tale from its start."""
+    with _often():
+        run(TALES[name].step(folder))
+
+
+def go_on(name: str, folder: Path) -> tuple[elastic.Result, int]:
+    """Go on with the run in a folder; returns its result, whatever it is, and how many chunks ran again."""
+    tale = TALES[name]
+    again = Run.reopen(folder / "home", "last")
+    try:
+        number = unfinished_step(again.run_id, again.store.steps(), None)
+        step = tale.step(folder, later=tale.is_gone)
+        resumption = Resumption.of(again, number, step, reread_source=tale.rereads)
+        with _often():
+            return resumption.run(), resumption.again
+    finally:
+        again.close()
+
+
+def finish(name: str, folder: Path) -> End:
+    """Go on with the run in a folder, as a user would, and judge what there is then."""
+    tale, end, began = TALES[name], End(), time.perf_counter()
+    error: Exception | None = None
+    try:
+        result, end.again = go_on(name, folder)
+        error = result.error
+    except ElasticError as refused:
+        if any(text in str(refused) for text in _NOT_BEGUN):
+            end.not_begun = True
+            return end
+        error = refused
+    end.seconds = time.perf_counter() - began
+    if error is not None and not _is_expected(tale, error):
+        end.problems.append(f"{type(error).__name__}: {error}")
+    try:
+        end.problems += _judge(tale, folder, end)
+    except ElasticError as damage:
+        end.problems.append(f"{type(damage).__name__}: {damage}")
+    return end
+
+
+def _is_expected(tale: Tale, error: Exception) -> bool:
+    """Tell whether an error is what must be said: that all is done, or that a source that is gone had more."""
+    return "is complete" in str(error) or (tale.is_gone and "all that run" in str(error))
+
+
+def _judge(tale: Tale, folder: Path, end: End) -> list[str]:
+    """Return what is wrong with what is kept; sets how far it goes."""
+    archive = Archive(home_at(folder / "home"))
+    run_id = archive.find("last")
+    kept = archive.result(run_id, 0, tale.step(folder).aggregator)
+    end.entries, end.low = kept.entries, archive.record(run_id, 0).low
+    found = []
+    if kept.value != tale.answer(kept.entries):
+        found.append(f"the answer over {kept.entries} entries is {kept.value!r}")
+    if kept.entries != ENTRIES and not tale.is_gone:
+        found.append(f"{kept.entries} of {ENTRIES} entries are counted")
+    if set(kept.receipts.values()) != {kept.chunks}:
+        found.append(f"{kept.chunks} chunks have receipts {kept.receipts}")
+    chunks = [receipts[0].chunk_id for receipts in archive.journeys(run_id, 0)]
+    if chunks != list(range(kept.chunks)):
+        found.append(f"the receipts are of chunks {chunks}")
+    letters = tuple(letter.failure.place for letter in archive.letters(run_id, 0))
+    if letters != tale.letters:
+        found.append(f"dead letters are {letters}")
+    left = [path.name for path in folder.glob("home/runs/*/chunks/*/*")]
+    if left and kept.error is None:
+        found.append(f"{left} are left")
+    return found

@@ -1,0 +1,120 @@
+"""The depot in a folder: what is appended is there, whoever appends, and what nobody names is garbage."""
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from elastic.core.errors import CorruptStoreError, StoreError, StoreFullError
+from elastic.persistence.result_files.spill_files import FileDepot
+
+
+@pytest.fixture
+def depot(tmp_path: Path) -> FileDepot:
+    made = FileDepot(tmp_path / "run" / "shards", 3)
+    made.prepare()
+    return made
+
+
+def test_what_was_appended_is_read_at_its_place(depot: FileDepot) -> None:
+    places = [(depot.append(data), data) for data in (b"first", b"", b"second")]
+    for (name, start), data in places:
+        assert depot.read(name, start, len(data)) == data
+    assert {name for (name, _), _ in places} == {places[0][0][0]}
+    depot.close()
+
+
+def test_processes_append_to_files_of_their_own(depot: FileDepot) -> None:
+    name, _ = depot.append(b"parent")
+    child = os.fork()
+    if child == 0:
+        other, start = depot.append(b"child")
+        os._exit(0 if other != name and start == 0 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert depot.append(b" goes on") == (name, 6)
+    copy = pickle.loads(pickle.dumps(depot))
+    assert copy.append(b"a copy")[0] != name
+    for each in (depot, copy):
+        each.close()
+
+
+def test_a_folder_without_the_mark_of_the_master_is_another_one(depot: FileDepot, tmp_path: Path) -> None:
+    assert depot.readable
+    assert depot.writable
+    later = FileDepot(depot.folder, 4)
+    assert not later.readable
+    with pytest.raises(StoreError, match="is not the folder of the run here"):
+        later.append(b"data")
+    assert not FileDepot(tmp_path / "nowhere", 3).readable
+
+
+def test_a_file_that_is_missing_or_too_short_is_named(depot: FileDepot) -> None:
+    name, _ = depot.append(b"12345")
+    with pytest.raises(CorruptStoreError, match=f"{name} ends at byte 5"):
+        depot.read(name, 2, 10)
+    depot.path(name).unlink()
+    with pytest.raises(CorruptStoreError, match=f"{name} cannot be read"):
+        depot.read(name, 0, 5)
+    for strange in ("../../key", "piece-1-", "/etc/passwd"):
+        with pytest.raises(CorruptStoreError, match="is not the name of a file"):
+            depot.read(strange, 0, 1)
+    depot.close()
+
+
+def test_a_link_in_place_of_a_file_is_refused(depot: FileDepot, tmp_path: Path) -> None:
+    name, _ = depot.append(b"12345")
+    (tmp_path / "other").write_bytes(b"abcde")
+    depot.path(name).unlink()
+    depot.path(name).symlink_to(tmp_path / "other")
+    with pytest.raises(CorruptStoreError, match=f"{name} cannot be read"):
+        depot.read(name, 0, 5)
+    depot.close()
+
+
+def test_files_are_for_their_owner_only(depot: FileDepot) -> None:
+    name, _ = depot.append(b"data")
+    with depot.create("result") as file:
+        file.write(b"one")
+        file.write(b"two")
+    depot.write("manifest-3.json", b"{}")
+    assert depot.read(file.name, 0, 6) == b"onetwo"
+    assert depot.folder.stat().st_mode & 0o077 == 0
+    for path in (depot.path(name), depot.path(file.name), depot.folder / "manifest-3.json"):
+        assert path.stat().st_mode & 0o077 == 0
+    depot.close()
+
+
+def test_what_is_not_used_is_removed_but_not_what_a_later_master_has_left(depot: FileDepot) -> None:
+    used, unused = depot.append(b"used")[0], None
+    with depot.create("result") as file:
+        unused = file.name
+    later = FileDepot(depot.folder, 4)
+    later.prepare()
+    theirs = later.append(b"theirs")[0]
+    for epoch in (2, 3, 4):
+        depot.write(f"manifest-{epoch}.json", b"{}")
+    (depot.folder / "notes.txt").write_text("of somebody")
+    depot.clean({used})
+    left = {path.name for path in depot.folder.iterdir()}
+    assert left == {used, theirs, "mark-3", "mark-4", "manifest-3.json", "manifest-4.json", "notes.txt"}
+    assert unused not in left
+    for each in (depot, later):
+        each.close()
+
+
+def test_a_file_whose_writer_failed_is_removed_and_takes_nothing_more(depot: FileDepot, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="of the writer"), depot.create("result") as file:
+        file.write(b"one")
+        raise ValueError("of the writer")
+    assert not depot.path(file.name).exists()
+    other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        file.write(b"two")
+    assert os.fstat(other).st_size == 0
+    os.close(other)
+
+
+def test_a_full_disk_is_told_by_the_file_that_found_it_full(depot: FileDepot) -> None:
+    with pytest.raises(StoreFullError, match="no room"), depot.create("result"), depot.create("result"):
+        raise StoreFullError("no room")

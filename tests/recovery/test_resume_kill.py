@@ -1,0 +1,177 @@
+"""Whatever moment a master is killed at, the next ones come to the answer of a run that nobody disturbed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import resume_story
+from resume_samples import ENTRIES, go_on
+
+import elastic
+from elastic.core.errors import RunLockedError
+from elastic.engine.run import home_at
+from elastic.persistence.run_store.sqlite_store import SqliteRunStore
+from elastic.run_history import Archive
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+STARTS = ("stopped while it was being made", "ended before its first step", "is complete")
+LETTERS = [f"number {number}" for number in range(7, ENTRIES, 100)]
+WORDS = Counter(word for n in range(ENTRIES) for word in (f"word{n % 13}", "and", f"word{n % 7}"))
+ORACLE: dict[str, Any] = {
+    "sum": sum(range(ENTRIES)),
+    "words": dict(WORDS),
+    "wide": dict(WORDS),
+    "frames": dict(WORDS),
+    "wide-frames": dict(WORDS),
+    "once": sum(range(ENTRIES)),
+    "ordered": list(range(ENTRIES)),
+    "letters": sum(number for number in range(ENTRIES) if number % 100 != 7),
+}
+#: Stories that are told once by each process: Polars' threads are not in a child of it.
+FRAMES = {"frames", "wide-frames"}
+
+
+def child(*arguments: object) -> "subprocess.Popen[str]":
+    command = [sys.executable, *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}"}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def said(process: "subprocess.Popen[str]") -> Any:
+    with process:
+        output = process.communicate()[0]
+    assert process.returncode == 0, output
+    return json.loads(output)
+
+
+@pytest.mark.parametrize("how", ["callback", "call"])
+@pytest.mark.parametrize("story", sorted(ORACLE.keys() - FRAMES))
+def test_a_run_that_is_killed_twice_at_any_moment_ends_as_one_that_was_not(
+    story: str, how: str, tmp_path: Path
+) -> None:
+    told = said(child(HERE / "resume_story.py", story, how, 1, 23 if how == "callback" else 11, tmp_path))
+    ends = [end for end in told["ends"] if "value" in end]
+    assert told["kills"] >= 10
+    assert len(ends) >= 5
+    for end in told["ends"]:
+        assert end["refused"] is None or any(text in end["refused"] for text in STARTS), end
+    for end in ends:
+        assert_right(story, end)
+    assert any(end["again"] for end in ends)
+
+
+def assert_right(story: str, end: dict[str, Any]) -> None:
+    """Check the end of a run that came to one."""
+    assert end["value"] == ORACLE[story], end
+    assert end["entries"] == ENTRIES
+    assert set(end["receipts"].values()) == {end["chunks"]}
+    assert end["letters"] == (LETTERS if story == "letters" else [])
+    assert end["left"] == []
+    # At most what the worker had and what waited beside it.
+    assert end["again"] <= 40
+
+
+ONCE = """
+import json, sys
+from pathlib import Path
+from resume_samples import tell
+print(json.dumps(tell(sys.argv[1], "callback", int(sys.argv[2]), Path(sys.argv[3]))))
+"""
+
+
+@pytest.mark.parametrize("number", range(5, 110, 15))
+@pytest.mark.parametrize("story", sorted(FRAMES))
+def test_frames_that_are_made_ahead_and_encoded_beside_lose_nothing_with_a_killed_master(
+    story: str, number: int, tmp_path: Path
+) -> None:
+    kills, end = said(child("-c", ONCE, story, number, tmp_path))
+    assert kills == 2
+    assert_right(story, end)
+
+
+IN_A_ROW = """
+import json, sys
+from pathlib import Path
+from resume_samples import go_on, in_a_row, plain
+folder = Path(sys.argv[3])
+began_at = in_a_row(sys.argv[1], int(sys.argv[2]), folder)
+result, again = go_on(sys.argv[1], folder)
+print(json.dumps([began_at, plain(result.value), result.counters["resumes"]]))
+"""
+
+
+@pytest.mark.parametrize("story", sorted(ORACLE))
+def test_five_masters_are_killed_in_a_row_and_each_gets_further(story: str, tmp_path: Path) -> None:
+    # Soon after the first commit, which comes later where more calls are on their way.
+    number = {"frames": 80, "wide-frames": 110}.get(story, 30)
+    began_at, value, resumes = said(child("-c", IN_A_ROW, story, number, tmp_path))
+    assert value == ORACLE[story]
+    assert resumes == 5
+    assert began_at == sorted(set(began_at))
+
+
+FREEZE = """
+import os, signal, sys
+from pathlib import Path
+from resume_samples import Killer, begin
+class Freezer(Killer):
+    def _moment(self, *arguments):
+        self.number -= 1
+        if self.number == 0:
+            os.kill(os.getpid(), signal.SIGSTOP)
+    aggregated = _moment
+    send = receive = distributed = step_started = failed = task_complete = step_ended = lambda *arguments: None
+result = begin(sys.argv[1], Path(sys.argv[2]), interceptor=Freezer(12))
+"""
+
+
+@pytest.mark.parametrize("story", ["sum", "once"])
+def test_a_frozen_master_keeps_its_run_and_one_that_was_replaced_changes_nothing_when_it_wakes_up(
+    story: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", FREEZE, story, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}"}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as frozen:
+        try:
+            assert os.WIFSTOPPED(os.waitpid(frozen.pid, os.WUNTRACED)[1])
+            with pytest.raises(RunLockedError, match=f"is being worked on by process {frozen.pid} "):
+                go_on(story, tmp_path)
+            # What no lock of this machine can prevent on another host.
+            [lock] = (tmp_path / "home").glob("runs/*/lock")
+            lock.unlink()
+            result, _ = go_on(story, tmp_path)
+            assert result.value == ORACLE[story]
+        finally:
+            frozen.send_signal(signal.SIGCONT)
+        error = frozen.communicate()[1]
+        assert frozen.returncode == 1
+    assert "was taken over by a newer master (this one is of epoch 1)" in error
+    archive = Archive(home_at(tmp_path / "home"))
+    [record] = archive.steps(result.run_id)
+    assert record.state.startswith("complete")
+    kept = elastic.result_of("last", resume_story.step_of(story, tmp_path))
+    assert (kept.value, kept.entries, kept.chunks) == (ORACLE[story], ENTRIES, result.chunks)
+    assert sum(row.count for row in _rows(tmp_path)) == result.chunks
+
+
+def _rows(folder: Path) -> list[Any]:
+    [path] = (folder / "home" / "runs").iterdir()
+    store = SqliteRunStore.read(path)
+    try:
+        return list(store.receipts(0))
+    finally:
+        store.close()
+
+
+def test_the_receipts_of_all_masters_verify(tmp_path: Path) -> None:
+    said(child("-c", IN_A_ROW, "sum", 30, tmp_path))
+    archive = Archive(home_at(tmp_path / "home"))
+    journeys = list(archive.journeys(archive.find("last"), 0))
+    assert [receipts[0].chunk_id for receipts in journeys] == list(range(ENTRIES // 30))

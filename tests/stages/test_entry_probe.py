@@ -1,0 +1,69 @@
+"""A process of its own for a chunk whose entries end processes, with and without threads of libraries."""
+
+import os
+from typing import Any
+
+import polars
+import pytest
+from ray import cloudpickle
+from stage_samples import KEY
+
+from elastic.aggregators import Collect
+from elastic.core.contracts.source import EntriesReader
+from elastic.core.encoding import pack
+from elastic.core.policies.error_policy import OnError, Tolerance
+from elastic.core.program import Program
+from elastic.core.transform import Map, Transform
+from elastic.stages.worker.entry_probe import Cell
+from elastic.stages.worker.isolation import Isolation, RefusedError
+
+BAD, WORSE = 3, 5
+
+
+class Sorting:
+    """Sorts with Polars, which starts its threads when the program is loaded; a fork of that process has none."""
+
+    def __init__(self) -> None:
+        self.size = 50_000
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self(1)
+
+    def __call__(self, number: int) -> int:
+        frame = polars.DataFrame({"a": range(self.size)}).lazy().group_by("a").len().collect()
+        return number if frame.height == self.size else -1
+
+
+def end(number: int) -> int:
+    if number == BAD:
+        os._exit(3)
+    if number == WORSE:
+        os.abort()
+    return number
+
+
+def run(*transforms: Transform, block: bytes | None = None) -> tuple[Any, dict[int | None, str]]:
+    """Run a chunk of seven numbers in a cell; return what was folded, and the letters by index."""
+    tolerance = Tolerance(on_error=OnError.DEAD_LETTER)
+    program = Program(EntriesReader(), transforms, Collect(), tolerance, KEY, "run", 0)
+    entries = list(range(7))
+    cell = Cell(cloudpickle.dumps(program))
+    state, letters = cell.run(Isolation(program, 0, (0, 7)), entries, pack(entries) if block is None else block)
+    found = {letter.failure.index: letter.failure.message for letter in letters}
+    return program.aggregator.finish(program.aggregator.decode(state)), found
+
+
+@pytest.mark.parametrize("first", [Map(abs), Map(Sorting())], ids=["no threads", "threads of a library"])
+def test_entries_that_end_a_process_are_found_and_the_rest_is_folded(first: Transform) -> None:
+    folded, letters = run(first, Map(end))
+    assert folded == [0, 1, 2, 4, 6]
+    assert {index: message.split(" by ")[-1].split(" with ")[-1] for index, message in letters.items()} == {
+        BAD: "exit code 3",
+        WORSE: "SIGABRT",
+    }
+
+
+def test_a_chunk_that_cannot_be_read_is_refused() -> None:
+    with pytest.raises(RefusedError):
+        run(Map(abs), block=b"\xc1")
