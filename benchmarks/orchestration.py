@@ -30,10 +30,10 @@ from pathlib import Path
 
 from elastic.dag import DAG, DagBag
 from elastic.db import queries as reading
-from elastic.db.records import Instance
+from elastic.db.records import TaskInstanceRow
 from elastic.operators import PythonOperator
 from elastic.scheduler.commands.backfill import BackfillWishes, backfill
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.deployment import Deployment
 
 FIRST = datetime(2016, 2, 22, tzinfo=UTC)
 
@@ -134,7 +134,7 @@ def layers() -> DAG:
     return dag
 
 
-def run(site: Site, dag: DAG, date: datetime) -> tuple[float, float]:
+def run(site: Deployment, dag: DAG, date: datetime) -> tuple[float, float]:
     """Run a DAG for a date, check what came of it, and return what it took."""
     watch = Watch()
     backfill(site, dag, BackfillWishes(start=date, executor="local"), lambda line: None)
@@ -143,7 +143,7 @@ def run(site: Site, dag: DAG, date: datetime) -> tuple[float, float]:
     return measured
 
 
-def check(site: Site, dag: DAG, date: datetime) -> None:
+def check(site: Deployment, dag: DAG, date: datetime) -> None:
     made = reading.run_at(site.database, dag.dag_id, date)
     if made is None or made.state != "success":
         raise SystemExit(f"{dag.dag_id}: the run did not succeed")
@@ -161,11 +161,11 @@ def check(site: Site, dag: DAG, date: datetime) -> None:
                 raise SystemExit(f"{dag.dag_id}: {task.task_id} began before {upstream} had ended")
 
 
-def _ended(instance: Instance) -> datetime:
+def _ended(instance: TaskInstanceRow) -> datetime:
     return instance.ended_at or datetime.max.replace(tzinfo=UTC)
 
 
-def pace(site: Site, date: datetime) -> tuple[float, float]:
+def pace(site: Deployment, date: datetime) -> tuple[float, float]:
     """Return the seconds that the first and the second half of the layers took."""
     made = reading.run_at(site.database, "layers", date)
     instances = reading.instances(site.database, "layers", [made.run_id if made else ""])
@@ -205,7 +205,7 @@ def write_files(folder: Path, count: int) -> Path:
 
 
 def measure(home: Path, rounds: int, wanted: list[str]) -> None:
-    site, halves = Site.of(), []
+    site, halves = Deployment.of(), []
     files, listed = write_files(home / "files", FILES), write_files(home / "listed", LISTED)
     figures = {
         "chain": Figure(f"a chain of {CHAIN}", 1.0, CHAIN),

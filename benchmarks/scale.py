@@ -23,8 +23,8 @@ from elastic.core.ledger import events, instructions
 from elastic.core.ledger.events import Event
 from elastic.core.ledger.ledger import Ledger
 from elastic.core.model.chunk import UNREAD, Batch, Chunk
-from elastic.core.model.partial import Account, Partial
-from elastic.core.policies.engine_tuning import Settings
+from elastic.core.model.partial import BatchReport, Partial
+from elastic.core.policies.engine_tuning import EngineTuning
 from elastic.core.receipts.merkle import InputTree
 from elastic.engine.placement import placement_of
 from elastic.persistence.run_store.receipt_codec import pack_row
@@ -45,7 +45,7 @@ class SimulatedNode:
 
     node_id: str
     free_at: list[float] = field(default_factory=lambda: [0.0] * WORKERS_PER_NODE)
-    held: list[Account] = field(default_factory=list)
+    held: list[BatchReport] = field(default_factory=list)
 
 
 class SimulatedCluster:
@@ -74,7 +74,7 @@ class SimulatedCluster:
             begin = max(self.now + LATENCY, node.free_at[worker])
             node.free_at[worker] = begin + len(instruction.batch) * CHUNK_SECONDS
             self._come(node.free_at[worker], (node, instruction.batch, f"{node.node_id}/{worker}"))
-        elif isinstance(instruction, instructions.Collect):
+        elif isinstance(instruction, instructions.CollectNode):
             node = self._nodes[instruction.node_id]
             held, node.held = tuple(node.held), []
             partial = Partial(held, (), b"") if held else None
@@ -84,7 +84,7 @@ class SimulatedCluster:
     def arrived(self) -> list[Event]:
         """Let time pass to the next event, and return what arrives with it."""
         self.now = max(self.now, self._coming[0][0]) + POLL_SECONDS
-        happened: list[Event] = [events.Ticked(self.now)]
+        happened: list[Event] = [events.ClockTicked(self.now)]
         while self._coming and self._coming[0][0] <= self.now:
             _, _, what = heapq.heappop(self._coming)
             happened.append(self._processed(*what) if isinstance(what, tuple) else what)
@@ -93,7 +93,7 @@ class SimulatedCluster:
     def _processed(self, node: SimulatedNode, batch: Batch, worker_id: str) -> Event:
         count = len(batch)
         node.held.append(
-            Account(
+            BatchReport(
                 batch_id=batch.batch_id, attempt=1, first=batch.first, node_id=node.node_id, worker_id=worker_id,
                 conceived_at=(0,) * count, counted=False, entries=(1,) * count, contents=UNREAD * count,
                 processed=bytes(16),
@@ -135,7 +135,7 @@ class Journal:
 
 def run(nodes: int, chunks: int) -> None:
     cluster, journal = SimulatedCluster(nodes, chunks), Journal()
-    ledger = Ledger(settings=Settings(), placement=placement_of("round_robin"))
+    ledger = Ledger(settings=EngineTuning(), placement=placement_of("round_robin"))
     happened, told, seconds = cluster.joined(), 0, 0.0
     while not ledger.finished:
         todo = deque[instructions.Instruction]()

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from elastic.core.contracts.heartbeat import Heartbeat
     from elastic.core.contracts.interceptor import Interceptor
     from elastic.core.contracts.keyed_aggregator import KeyedAggregator
-    from elastic.core.contracts.placement import Candidate, Placement
+    from elastic.core.contracts.placement import NodeCandidate, Placement
     from elastic.core.contracts.source import Reader, Source
-    from elastic.core.contracts.store import ChunkStore, Kept
+    from elastic.core.contracts.store import ChunkStore, StoredChunk
     from elastic.core.errors import ElasticError
-    from elastic.core.model.chunk import Chunk, Piece
+    from elastic.core.model.chunk import Chunk, SourcePiece
     from elastic.core.model.step import Progress, StepState
     from elastic.core.policies.chaos import Chaos
     from elastic.core.receipts.receipt import Receipt
@@ -87,12 +87,12 @@ __all__ = [
     "Interceptor",
     "Heartbeat",
     "Placement",
-    "Candidate",
+    "NodeCandidate",
     "Source",
     "Reader",
-    "Piece",
+    "SourcePiece",
     "ChunkStore",
-    "Kept",
+    "StoredChunk",
     "Chunk",
     "ElasticError",
     "__version__",
@@ -102,17 +102,17 @@ __all__ = [
 _HOMES = {
     "elastic.core.contracts.aggregator": ("Aggregator",),
     "elastic.core.policies.chaos": ("Chaos",),
-    "elastic.core.model.chunk": ("Chunk", "Piece"),
+    "elastic.core.model.chunk": ("Chunk", "SourcePiece"),
     "elastic.core.errors": ("ElasticError",),
     "elastic.core.contracts.heartbeat": ("Heartbeat",),
     "elastic.core.contracts.interceptor": ("Interceptor",),
-    "elastic.core.contracts.placement": ("Candidate", "Placement"),
+    "elastic.core.contracts.placement": ("NodeCandidate", "Placement"),
     "elastic.core.receipts.receipt": ("Receipt",),
     "elastic.core.contracts.keyed_aggregator": ("KeyedAggregator",),
     "elastic.core.contracts.source": ("Reader", "Source"),
     "elastic.core.receipts.stage": ("Stage",),
     "elastic.core.model.step": ("Progress", "StepState"),
-    "elastic.core.contracts.store": ("ChunkStore", "Kept"),
+    "elastic.core.contracts.store": ("ChunkStore", "StoredChunk"),
     "elastic.dag.dag": ("DAG",),
     "elastic.flow.flow": ("Flow",),
     "elastic.engine.options": ("Options",),

@@ -6,7 +6,7 @@ from elastic.core.errors import ReceiptError, UsageError
 from elastic.core.receipts import receipt
 from elastic.core.receipts.receipt import TokenFields
 from elastic.engine.run import home_at
-from elastic.run_history import Archive
+from elastic.run_history import RunHistory
 
 
 def decode_token(
@@ -34,4 +34,4 @@ def decode_token(
         raise ReceiptError(f"{token!r} is not a receipt; a receipt is a text of about 40 letters and digits.")
     if key is not None and run_id is not None:
         return receipt.decode_token(token, key=key, run_id=run_id)
-    return Archive(home_at(home)).token(token)[1]
+    return RunHistory(home_at(home)).token(token)[1]

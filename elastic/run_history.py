@@ -12,13 +12,13 @@ from typing import Any
 from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.contracts.store import ReceiptRow, RunStore, StepRecord
 from elastic.core.errors import ElasticError, ReceiptError, UsageError
-from elastic.core.ledger.chunk_locations import Note, Whereabouts
-from elastic.core.model.chunk_id_set import Spans
+from elastic.core.ledger.chunk_locations import ChunkLocation, InFlightNote
+from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.failure import DeadLetter
 from elastic.core.model.step import StepState
 from elastic.core.receipts.merkle import InputTree
-from elastic.core.receipts.receipt import Seal, TokenFields, decode_token, run_tag, token_run_tag
-from elastic.core.receipts.receipt_chain import Journey, journeys
+from elastic.core.receipts.receipt import ReceiptSigner, TokenFields, decode_token, run_tag, token_run_tag
+from elastic.core.receipts.receipt_chain import ReceiptChain, journeys
 from elastic.core.receipts.stage import STAGES, Stage
 from elastic.engine.result import Result
 from elastic.engine.sharded_aggregation import kept_aggregation
@@ -27,13 +27,13 @@ from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
+class RunHistory:
     """Reads runs, also while a master works on them."""
 
     home: Home
 
     @classmethod
-    def of_environment(cls) -> "Archive":
+    def of_environment(cls) -> "RunHistory":
         """Return the archive at ELASTIC_HOME, or at `~/.elastic`."""
         return cls(Home.of(os.environ))
 
@@ -124,10 +124,10 @@ class Archive:
             "last commit."
         )
 
-    def journeys(self, run_id: str, step: int) -> Iterator[Journey]:
+    def journeys(self, run_id: str, step: int) -> Iterator[ReceiptChain]:
         """Yield the checked receipts of all aggregated chunks of a step."""
         with self._store(run_id) as store:
-            seal = Seal(key=store.key, run_id=run_id, step=step)
+            seal = ReceiptSigner(key=store.key, run_id=run_id, step=step)
             masters = nodes_of_masters(_record(store, step))
             for row in store.receipts(step):
                 yield from _journeys(seal, masters, row)
@@ -178,7 +178,7 @@ class Archive:
             state=StepState(record.state),
             value=aggregation.value(),
             entries=record.counters.get("entries", 0),
-            chunks=len(Spans.of(record.low, record.bitmap)),
+            chunks=len(ChunkIdSet.of(record.low, record.bitmap)),
             root=root,
             receipts={stage.value: record.counters.get(stage, 0) for stage in STAGES},
             counters={name: count for name, count in counters.items() if count},
@@ -229,7 +229,7 @@ def nodes_of_masters(record: StepRecord) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(manifest.get("node", "")) for manifest in (record.manifest, *record.resumed)))
 
 
-def _journeys(seal: Seal, masters: Sequence[str], row: ReceiptRow) -> list[Journey]:
+def _journeys(seal: ReceiptSigner, masters: Sequence[str], row: ReceiptRow) -> list[ReceiptChain]:
     """Return the checked receipts of a row, which one of the masters has made.
 
     Raises:
@@ -249,9 +249,9 @@ def _record(store: RunStore, step: int) -> StepRecord:
     return records[step]
 
 
-def _gaps(record: StepRecord, note: Note | None) -> Iterator[tuple[int, int]]:
+def _gaps(record: StepRecord, note: InFlightNote | None) -> Iterator[tuple[int, int]]:
     """Yield the spans of chunks that were sent, by the last commit or the last note, and are not folded."""
-    folded = Spans.of(record.low, record.bitmap)
+    folded = ChunkIdSet.of(record.low, record.bitmap)
     at = folded.low
     sent = max([record.counters.get(Stage.SENT, 0), *(where.stop for where in (note.whereabouts if note else ()))])
     for first, stop in folded.above:
@@ -261,7 +261,7 @@ def _gaps(record: StepRecord, note: Note | None) -> Iterator[tuple[int, int]]:
         yield at, sent
 
 
-def _found(record: StepRecord, note: Note | None) -> Iterator[tuple[int, int, Whereabouts | None]]:
+def _found(record: StepRecord, note: InFlightNote | None) -> Iterator[tuple[int, int, ChunkLocation | None]]:
     """Yield the spans of missing chunks with where each was last; None where the last note does not know."""
     known = () if note is None else note.whereabouts
     for first, stop in _gaps(record, note):
@@ -277,7 +277,7 @@ def _found(record: StepRecord, note: Note | None) -> Iterator[tuple[int, int, Wh
             yield at, stop, None
 
 
-def _shown(first: int, stop: int, where: Whereabouts | None) -> dict[str, Any]:
+def _shown(first: int, stop: int, where: ChunkLocation | None) -> dict[str, Any]:
     """Return the whereabouts of chunks `[first, stop)` as plain data."""
     return {
         "first": first,
@@ -291,7 +291,7 @@ def _shown(first: int, stop: int, where: Whereabouts | None) -> dict[str, Any]:
     }
 
 
-def _reached(chunk_id: int, where: Whereabouts | None, master: str) -> dict[str, Any]:
+def _reached(chunk_id: int, where: ChunkLocation | None, master: str) -> dict[str, Any]:
     """Return the node at each stage for a chunk that is missing; None at stages that are not known."""
     stages: dict[str, str | None] = dict.fromkeys(stage.value for stage in STAGES)
     if where is None:
@@ -302,5 +302,5 @@ def _reached(chunk_id: int, where: Whereabouts | None, master: str) -> dict[str,
     return {"entries": where.entries_of(chunk_id, chunk_id + 1), "attempt": where.attempt, **stages}
 
 
-def _noted_at(note: Note | None) -> str | None:
+def _noted_at(note: InFlightNote | None) -> str | None:
     return None if note is None else datetime.fromtimestamp(note.noted_at, UTC).isoformat(timespec="milliseconds")

@@ -17,7 +17,7 @@ from elastic.core.receipts.receipt import Receipt, decode_token
 from elastic.engine.master import Master
 from elastic.engine.options import Options
 from elastic.engine.result import Result
-from elastic.engine.run import Run
+from elastic.engine.run import FlowRun
 from elastic.engine.step import Step
 from elastic.flow.flow import Flow
 from elastic.recovery.resume import Resumption
@@ -65,7 +65,7 @@ class StepQueue:
         self, *, autoplay: bool = True, home: Any = None, chunk_store: str | type[ChunkStore] = "segment"
     ) -> None:
         given = Options().updated({"chunk_store": chunk_store} | ({} if home is None else {"home": home}))
-        self._run = Run.at(given.home, given.chunk_store)
+        self._run = FlowRun.at(given.home, given.chunk_store)
         self._autoplay = autoplay
         self._steps: list[_Queued] = []
         self._reports: Counter[str] = Counter()

@@ -13,7 +13,7 @@ BALLAST_BYTES = 4 << 20
 _PLENTY = 4
 
 
-class Ballast:
+class DiskReserve:
     """A file without meaning, beside the file of a run.
 
     Args:

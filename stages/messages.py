@@ -12,7 +12,7 @@ import msgpack
 from elastic.core.errors import EncodingError
 from elastic.core.model.chunk import Reference
 from elastic.core.model.failure import DeadLetter, Failure
-from elastic.core.model.partial import Account, Partial
+from elastic.core.model.partial import BatchReport, Partial
 
 #: A call that only asks for what the workers hold.
 COLLECT = -1
@@ -124,18 +124,18 @@ def decode_reply(data: bytes) -> Reply:
 
 
 def _partial(accounts: list[list[Any]], states: list[bytes], digest: bytes) -> Partial:
-    names = [field.name for field in fields(Account)]
+    names = [field.name for field in fields(BatchReport)]
     rebuilt = []
     for values in accounts:
         account = dict(zip(names, values, strict=True))
         account["conceived_at"] = tuple(account["conceived_at"])
         account["entries"] = tuple(account["entries"])
         account["letters"] = tuple(map(DeadLetter.of, account["letters"]))
-        rebuilt.append(Account(**account))
+        rebuilt.append(BatchReport(**account))
     return Partial(tuple(rebuilt), tuple(states), digest)
 
 
-def _fields_of_account(account: Account) -> tuple[Any, ...]:
+def _fields_of_account(account: BatchReport) -> tuple[Any, ...]:
     *others, letters, returned = fields_of(account)
     return (*others, [letter.plain() for letter in letters], returned)
 

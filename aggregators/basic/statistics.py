@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from elastic.aggregators.exact.exact_sum import Total
+from elastic.aggregators.exact.exact_sum import ExactSum
 from elastic.aggregators.exact.numbers import as_kind, root
 from elastic.aggregators.states.batching import batches
 from elastic.aggregators.states.validation import is_count, is_list, read_state
@@ -23,7 +23,7 @@ class Moments:
 
     __slots__ = ("size", "squares", "total")
 
-    def __init__(self, size: int, total: Total, squares: Total | None) -> None:
+    def __init__(self, size: int, total: ExactSum, squares: ExactSum | None) -> None:
         self.size, self.total, self.squares = size, total, squares
 
     def add(self, numbers: list[Any]) -> None:
@@ -52,7 +52,7 @@ class Mean(Aggregator[Any, Moments, Any]):
     _squares = False
 
     def create(self) -> Moments:
-        return Moments(0, Total(), Total() if self._squares else None)
+        return Moments(0, ExactSum(), ExactSum() if self._squares else None)
 
     def add(self, state: Moments, entry: Any) -> Moments:
         state.add([entry])
@@ -84,8 +84,8 @@ class Mean(Aggregator[Any, Moments, Any]):
     def decode(self, data: bytes) -> Moments:
         length = 3 if self._squares else 2
         size, *totals = read_state(data, self, lambda state: is_list(state, length) and is_count(state[0]))
-        total, squares = [*map(Total.of, totals), None][:2]
-        return Moments(size, total or Total(), squares)
+        total, squares = [*map(ExactSum.of, totals), None][:2]
+        return Moments(size, total or ExactSum(), squares)
 
 
 class Variance(Mean):
@@ -139,7 +139,7 @@ def _kind(state: Moments) -> type:
     return state.total.kind
 
 
-class Sum(Aggregator[Any, Total, Any]):
+class Sum(Aggregator[Any, ExactSum, Any]):
     """Adds numbers exactly and rounds once, at the end.
 
     Integers (bool counts as 0 and 1) give an int, floats (alone or with integers or Fractions) the float nearest to
@@ -150,31 +150,31 @@ class Sum(Aggregator[Any, Total, Any]):
         UsageError: An entry is no such number, or Decimals are mixed with floats or Fractions.
     """
 
-    def create(self) -> Total:
-        return Total()
+    def create(self) -> ExactSum:
+        return ExactSum()
 
-    def add(self, state: Total, entry: Any) -> Total:
+    def add(self, state: ExactSum, entry: Any) -> ExactSum:
         state.add([entry])
         return state
 
-    def add_many(self, state: Total, entries: Iterable[Any]) -> Total:
+    def add_many(self, state: ExactSum, entries: Iterable[Any]) -> ExactSum:
         for batch in batches(entries):
             state.add(batch)
         return state
 
-    def merge(self, state: Total, other: Total) -> Total:
+    def merge(self, state: ExactSum, other: ExactSum) -> ExactSum:
         state.merge(other)
         return state
 
-    def undo(self, state: Total, other: Total) -> Callable[[], Total]:
+    def undo(self, state: ExactSum, other: ExactSum) -> Callable[[], ExactSum]:
         before = copy(state)
         return lambda: before
 
-    def finish(self, state: Total) -> Any:
+    def finish(self, state: ExactSum) -> Any:
         return state.result
 
-    def encode(self, state: Total) -> bytes:
+    def encode(self, state: ExactSum) -> bytes:
         return pack(state.plain)
 
-    def decode(self, data: bytes) -> Total:
-        return Total.of(unpack(data))
+    def decode(self, data: bytes) -> ExactSum:
+        return ExactSum.of(unpack(data))

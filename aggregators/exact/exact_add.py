@@ -8,7 +8,7 @@ from itertools import repeat
 from operator import add
 from typing import Any, TypeVar
 
-from elastic.aggregators.exact.exact_sum import Total
+from elastic.aggregators.exact.exact_sum import ExactSum
 from elastic.aggregators.exact.nan import joined_by_nan, one_nan, with_one_nan
 from elastic.aggregators.states.batching import batches
 from elastic.aggregators.states.validation import KEYS_AT_ONCE, read_mapping
@@ -21,14 +21,14 @@ _ROUNDED_BY_PLUS = (float, Decimal)
 
 def plus(one: Any, other: Any) -> Any:
     """Return the sum of two values; it is a Total, which `settled` turns into a number, where `+` would round."""
-    if isinstance(one, Total):
+    if isinstance(one, ExactSum):
         total = one
-    elif isinstance(other, (*_ROUNDED_BY_PLUS, Total)) or isinstance(one, _ROUNDED_BY_PLUS):
-        total = Total()
+    elif isinstance(other, (*_ROUNDED_BY_PLUS, ExactSum)) or isinstance(one, _ROUNDED_BY_PLUS):
+        total = ExactSum()
         total.add([one])
     else:
         return one + other
-    if isinstance(other, Total):
+    if isinstance(other, ExactSum):
         total.merge(other)
     else:
         total.add([other])
@@ -127,7 +127,7 @@ def way_back(
 
 
 def _copied(value: Any) -> Any:
-    return copy(value) if isinstance(value, Total) else value
+    return copy(value) if isinstance(value, ExactSum) else value
 
 
 def with_one_nan_key(sums: dict[Any, Any], function: Callable[[Any, Any], Any] = plus) -> dict[Any, Any]:
@@ -138,7 +138,7 @@ def with_one_nan_key(sums: dict[Any, Any], function: Callable[[Any, Any], Any] =
 
 def settled(sums: dict[Any, Any]) -> dict[Any, Any]:
     """Return a mapping with numbers in place of Totals."""
-    return {key: value.result if isinstance(value, Total) else value for key, value in sums.items()}
+    return {key: value.result if isinstance(value, ExactSum) else value for key, value in sums.items()}
 
 
 def to_plain(sums: dict[Any, Any]) -> list[list[Any]]:
@@ -147,7 +147,7 @@ def to_plain(sums: dict[Any, Any]) -> list[list[Any]]:
     Keys are a list, because the keys of a dict that is read from bytes are interned by the reader and stay in memory.
     """
     values = [*sums.values()]
-    exact = {index: value.plain for index, value in enumerate(values) if isinstance(value, Total)}
+    exact = {index: value.plain for index, value in enumerate(values) if isinstance(value, ExactSum)}
     for index in exact:
         values[index] = None
     return [[*sums], values, [*exact], [*exact.values()]]
@@ -164,7 +164,7 @@ def from_plain(plain: Any, aggregator: object) -> dict[Any, Any]:
     keys, values, indexes, totals = plain
     try:
         for index, total in zip(indexes, totals, strict=True):
-            values[index] = Total.of(total)
+            values[index] = ExactSum.of(total)
     except (TypeError, ValueError, IndexError) as error:
         raise EncodingError(f"these bytes are not a state of {aggregator} ({error})") from error
     return read_mapping(keys, values, aggregator)

@@ -20,7 +20,7 @@ _MAX_PLACES = 2 * 1126
 _MAX_ROUNDS = 4
 
 
-class Total:
+class ExactSum:
     """The sum of the numbers that were added, or of their squares; each kind of number is kept on its own."""
 
     __slots__ = ("decimal", "floats", "fraction", "places", "special", "units", "whole")
@@ -66,7 +66,7 @@ class Total:
                 self.fraction = sum(map(mul, some, some), self.fraction or Fraction())
         self._check()
 
-    def merge(self, other: "Total") -> None:
+    def merge(self, other: "ExactSum") -> None:
         self.whole += other.whole
         self.floats |= other.floats
         self.special += other.special
@@ -122,7 +122,7 @@ class Total:
         return [self.whole, self.units >> spare, self.places - spare, self.floats, special, self.decimal, fraction]
 
     @classmethod
-    def of(cls, plain: Any) -> "Total":
+    def of(cls, plain: Any) -> "ExactSum":
         """Return the total of which this is the plain data.
 
         Raises:

@@ -37,7 +37,7 @@ _FIXED = frozenset({type(None), dt.timezone})
 
 
 @dataclass(frozen=True, order=True, slots=True)
-class Instant:
+class OrderedInstant:
     """The rank of a time with a zone."""
 
     microseconds: int
@@ -80,7 +80,7 @@ def _rank_of(key: Any, *, inside: bool = False) -> Any:
         ranks = [_rank_of(item, inside=True) for item in key]
         return NOWHERE if any(rank is NOWHERE for rank in ranks) else kind(ranks)
     if kind is dt.datetime and key.tzinfo is not None:
-        return Instant(instant_of(key))
+        return OrderedInstant(instant_of(key))
     if kind.__module__ == "numpy" and hasattr(key, "item") and type(key.item()) in ORDERED:
         return _rank_of(key.item())
     if kind in ORDERED or kind in (dt.datetime, dt.time) or (inside and key is None):

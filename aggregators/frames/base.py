@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _LEAST_ROWS = 2 << 20
 
 
-class Pile:
+class FrameBuffer:
     """States of chunks, as frames with the same columns; those without rows are left out."""
 
     __slots__ = ("frames", "grouped_rows", "rows")
@@ -51,7 +51,7 @@ class Pile:
         return self.rows > max(_LEAST_ROWS, 3 * self.grouped_rows)
 
 
-class FrameAggregator(Aggregator[Any, Pile, Any]):
+class FrameAggregator(Aggregator[Any, FrameBuffer, Any]):
     """Folds frames: an entry is the frame of a chunk, as `map_frames` and `words` make them.
 
     Rows of a state are grouped again when there are three times as many as the last time, so that each row is touched
@@ -92,35 +92,35 @@ class FrameAggregator(Aggregator[Any, Pile, Any]):
         """Return the frame of which `packed` made this one."""
         return frame
 
-    def create(self) -> Pile:
-        return Pile()
+    def create(self) -> FrameBuffer:
+        return FrameBuffer()
 
-    def add(self, state: Pile, entry: Any) -> Pile:
+    def add(self, state: FrameBuffer, entry: Any) -> FrameBuffer:
         frame = frame_of(entry)
         if frame.height:
             state.put(self.reduce(frame), self)
         return self._lowered(state)
 
-    def merge(self, state: Pile, other: Pile) -> Pile:
+    def merge(self, state: FrameBuffer, other: FrameBuffer) -> FrameBuffer:
         for frame in other.frames:
             state.put(frame, self)
         state.grouped_rows = max(state.grouped_rows, other.grouped_rows)
         return self._lowered(state)
 
-    def undo(self, state: Pile, other: Pile) -> Callable[[], Pile]:
+    def undo(self, state: FrameBuffer, other: FrameBuffer) -> Callable[[], FrameBuffer]:
         before = copy(state)
         before.frames = [*state.frames]
         return lambda: before
 
-    def finish(self, state: Pile) -> Any:
+    def finish(self, state: FrameBuffer) -> Any:
         return self.result(self.whole(state))
 
-    def encode(self, state: Pile) -> bytes:
+    def encode(self, state: FrameBuffer) -> bytes:
         whole = self.whole(state)
         return pack_frame(polars_module().DataFrame() if whole is None else self.packed(whole))
 
-    def decode(self, data: bytes) -> Pile:
-        frame, state = self.read(unpack_frame(data)), Pile()
+    def decode(self, data: bytes) -> FrameBuffer:
+        frame, state = self.read(unpack_frame(data)), FrameBuffer()
         state.put(frame, self)
         state.grouped_rows = frame.height
         return state
@@ -136,14 +136,14 @@ class FrameAggregator(Aggregator[Any, Pile, Any]):
             raise EncodingError(f"these bytes are not a state of {self}; was it saved by another aggregator?")
         return found
 
-    def whole(self, state: Pile) -> "Frame | None":
+    def whole(self, state: FrameBuffer) -> "Frame | None":
         """Group the pile, so that it is one frame that stands for the same; returns it, or None for no rows."""
         if len(state.frames) > 1:
             whole = self.group(polars_module().concat(state.frames, how="vertical_relaxed"))
             state.frames, state.rows, state.grouped_rows = [whole], whole.height, whole.height
         return state.frames[0] if state.frames else None
 
-    def _lowered(self, state: Pile) -> Pile:
+    def _lowered(self, state: FrameBuffer) -> FrameBuffer:
         if state.is_high:
             self.whole(state)
         return state
@@ -216,7 +216,7 @@ def one_zero(name: str, kind: "polars.DataType") -> "polars.Expr":
     return plain
 
 
-def _agreed(frame: "Frame", pile: Pile, aggregator: object) -> "Frame":
+def _agreed(frame: "Frame", pile: FrameBuffer, aggregator: object) -> "Frame":
     """Return a frame as it fits on a pile: a column of nothing but nulls has any type.
 
     Raises:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from elastic.aggregators.exact.exact_sum import Total
+from elastic.aggregators.exact.exact_sum import ExactSum
 from elastic.aggregators.frames.base import column
 from elastic.aggregators.states.validation import is_list, read_state
 from elastic.core.contracts.aggregator import Aggregator
@@ -15,7 +15,7 @@ from elastic.core.frames import frame_of, polars_module
 if TYPE_CHECKING:
     from elastic.core.frames import Frame
 
-Totals = list[Total]
+Totals = list[ExactSum]
 
 
 class FrameSum(Aggregator[Any, Totals, dict[str, Any]]):
@@ -40,7 +40,7 @@ class FrameSum(Aggregator[Any, Totals, dict[str, Any]]):
             raise UsageError(f"FrameSum got {self.columns!r}; pass the names of one or several columns, each once")
 
     def create(self) -> Totals:
-        return [Total() for _ in self.columns]
+        return [ExactSum() for _ in self.columns]
 
     def add(self, state: Totals, entry: Any) -> Totals:
         frame = frame_of(entry)
@@ -67,7 +67,7 @@ class FrameSum(Aggregator[Any, Totals, dict[str, Any]]):
 
     def decode(self, data: bytes) -> Totals:
         _, totals = read_state(data, self, self._fits)
-        return list(map(Total.of, totals))
+        return list(map(ExactSum.of, totals))
 
     def _fits(self, state: Any) -> bool:
         return is_list(state, 2) and state[0] == [*self.columns] and is_list(state[1], len(self.columns))

@@ -46,7 +46,7 @@ class GroupBy(KeyedAggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Ha
 
     def simplified(self) -> AnyAggregator:
         """Return an aggregator with the same result that takes less time, or this one."""
-        return SumOfGroups() if type(self.inner) is Sum else self
+        return GroupBySum() if type(self.inner) is Sum else self
 
     def create(self) -> dict[Hashable, Any]:
         return {}
@@ -101,7 +101,7 @@ class GroupBy(KeyedAggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Ha
         return f"GroupBy({self.inner})"
 
 
-class SumOfGroups(SumByKey):
+class GroupBySum(SumByKey):
     """What `GroupBy(Sum())` is when it runs: an integer for each key, and no aggregator."""
 
     def __str__(self) -> str:

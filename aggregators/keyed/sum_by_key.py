@@ -5,7 +5,7 @@ from functools import reduce
 from typing import Any
 
 from elastic.aggregators.exact.exact_add import add_read, added, from_plain, settled, to_plain, way_back
-from elastic.aggregators.exact.exact_sum import Total
+from elastic.aggregators.exact.exact_sum import ExactSum
 from elastic.aggregators.exact.nan import joined_by_nan
 from elastic.aggregators.keyed.pair import check_pairs, pairs_of
 from elastic.aggregators.states.columns import pack_columns, unpack_columns
@@ -57,8 +57,8 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
         kinds = type(one), type(other)
         if kinds == (int, int):
             return one + other
-        total = one if kinds[0] is Total else _total(one)
-        if kinds[1] is Total:
+        total = one if kinds[0] is ExactSum else _total(one)
+        if kinds[1] is ExactSum:
             total.merge(other)
         else:
             total.add([other])
@@ -107,7 +107,7 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
         if columns is not None:
             return read_mapping(*columns, self)
         sums = from_plain(unpack(data), self)
-        if not set(map(type, sums.values())) <= {int, Total}:
+        if not set(map(type, sums.values())) <= {int, ExactSum}:
             raise EncodingError(f"these bytes are not a state of {self} (a sum is no number)")
         return sums
 
@@ -122,7 +122,7 @@ def _are_integers(sums: Sums) -> bool:
     return set(map(type, sums.values())) <= _INT
 
 
-def _total(number: int) -> Total:
-    total = Total()
+def _total(number: int) -> ExactSum:
+    total = ExactSum()
     total.add([number])
     return total

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import xxhash
 
-from elastic.aggregators.frames.base import KeyedFrameAggregator, Pile
-from elastic.aggregators.sharded.frame_result import WideFrame
-from elastic.aggregators.sharded.partitioner import Division
-from elastic.aggregators.sharded.shard_state import WORTH, Packed, Piece, ShardState
+from elastic.aggregators.frames.base import FrameBuffer, KeyedFrameAggregator
+from elastic.aggregators.sharded.frame_result import ShardedFrame
+from elastic.aggregators.sharded.partitioner import StatePartitioner
+from elastic.aggregators.sharded.shard_state import MAX_KEPT_SHARE, Packed, Piece, ShardState
 from elastic.aggregators.sharded.sharded_result import Blocks
 from elastic.aggregators.states.batching import BATCH_SIZE
-from elastic.core.contracts.sink import PartWriter
+from elastic.core.contracts.sink import OutputFileWriter
 from elastic.core.encoding import digest, pack
 from elastic.core.errors import UsageError
 from elastic.core.frames import frame_of, is_frame, pack_frame, polars_module, unpack_frame
@@ -78,9 +78,9 @@ class FrameState(ShardState):
     """The state of the inner aggregator over what came last."""
 
     inner: KeyedFrameAggregator
-    pile: Pile
+    pile: FrameBuffer
     #: without rows: the columns of all that was left, and their types
-    kinds: Pile = field(default_factory=Pile)
+    kinds: FrameBuffer = field(default_factory=FrameBuffer)
     #: grouping the last chunk by itself was of no use, so that the rows of the next one go on the pile as they are
     lifts: bool = False
     pieces: list[Piece] = field(default_factory=list)
@@ -96,7 +96,7 @@ class FrameState(ShardState):
             if lifted is None:
                 before = self.pile.rows
                 self.pile = self.inner.add_many(self.pile, (frame,))
-                self.lifts = self.pile.rows - before > frame.height * WORTH
+                self.lifts = self.pile.rows - before > frame.height * MAX_KEPT_SHARE
             else:
                 self.pile.put(lifted, self.inner)
 
@@ -136,7 +136,7 @@ class FrameState(ShardState):
         sample = [frame.filter(frame.hash_rows() % _SAMPLED == 0) for frame in keys]
         rows = sum(frame.height for frame in sample)
         # Of none there may be few keys, each of them many times.
-        if not rows or pl.concat(sample, how="vertical_relaxed").n_unique() <= rows * WORTH:
+        if not rows or pl.concat(sample, how="vertical_relaxed").n_unique() <= rows * MAX_KEPT_SHARE:
             self.inner.whole(self.pile)
 
     def _packed(self) -> Iterator[Packed]:
@@ -161,7 +161,7 @@ class FrameState(ShardState):
         return frame
 
 
-class FrameDivision(Division["Frame"]):
+class FramePartitioner(StatePartitioner["Frame"]):
     """Divides the state of an aggregator of frames.
 
     Args:
@@ -175,8 +175,8 @@ class FrameDivision(Division["Frame"]):
         super().__init__(inner)
         self._kinds = kinds
 
-    def told(self, rest: bytes) -> "FrameDivision":
-        return FrameDivision(self.inner, self.decode(rest).kinds.frames)
+    def told(self, rest: bytes) -> "FramePartitioner":
+        return FramePartitioner(self.inner, self.decode(rest).kinds.frames)
 
     def create(self) -> FrameState:
         return FrameState(self.inner, self.inner.create())
@@ -190,7 +190,7 @@ class FrameDivision(Division["Frame"]):
             state.kinds.frames.append(self.inner.read(frame))
         return state
 
-    def gather(self, packed: Iterable[bytes]) -> Pile:
+    def gather(self, packed: Iterable[bytes]) -> FrameBuffer:
         pile = self.inner.create()
         pile.frames += self._kinds
         # Most often they are all alike, and what is done to one frame takes as long as with many rows.
@@ -201,7 +201,7 @@ class FrameDivision(Division["Frame"]):
             pile.frames = [self.inner.group(pile.frames[0])]
         return pile
 
-    def block(self, state: Pile) -> "Frame":
+    def block(self, state: FrameBuffer) -> "Frame":
         pl, frame = polars_module(), self.inner.finish(state)
         if not is_frame(frame) or not set(names := self.inner.key_names(frame)) <= set(frame.columns):
             raise UsageError(
@@ -226,11 +226,11 @@ class FrameDivision(Division["Frame"]):
         # Of the values, because how a library writes a frame may change from one version to the next.
         return digest(pack([[name, *_plain(block.get_column(name))] for name in block.columns]))
 
-    def write(self, block: "Frame", rows: PartWriter) -> None:
+    def write(self, block: "Frame", rows: OutputFileWriter) -> None:
         rows.write_frame(block)
 
-    def wide(self, blocks: Blocks["Frame"], shards: int) -> WideFrame:
-        return WideFrame(blocks, shards)
+    def wide(self, blocks: Blocks["Frame"], shards: int) -> ShardedFrame:
+        return ShardedFrame(blocks, shards)
 
 
 def _plain(column: "polars.Series") -> tuple[str, list[Any]]:

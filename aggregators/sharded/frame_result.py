@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from elastic.aggregators.sharded.sharded_result import WideResult
+from elastic.aggregators.sharded.sharded_result import ShardedResult
 from elastic.core.frames import polars_module
 
 if TYPE_CHECKING:
     from elastic.core.frames import Frame
 
 
-class WideFrame(WideResult["Frame"]):
+class ShardedFrame(ShardedResult["Frame"]):
     """The result of a step with `shards` whose aggregator is one of frames: rows that are not in memory.
 
     To iterate reads one part after another, and yields each as a Polars frame. Rows come in the same order in every

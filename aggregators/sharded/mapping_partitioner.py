@@ -6,14 +6,14 @@ from itertools import chain
 from typing import Any
 
 from elastic.aggregators.exact.nan import holds_nan, kinds_of, one_nan, with_one_nan
-from elastic.aggregators.sharded.mapping_result import WideMapping
-from elastic.aggregators.sharded.partitioner import Division
+from elastic.aggregators.sharded.mapping_result import ShardedMapping
+from elastic.aggregators.sharded.partitioner import StatePartitioner
 from elastic.aggregators.sharded.result_block import in_order, merged, opened
-from elastic.aggregators.sharded.shard_state import WORTH, Packed, Piece, ShardState
+from elastic.aggregators.sharded.shard_state import MAX_KEPT_SHARE, Packed, Piece, ShardState
 from elastic.aggregators.sharded.sharded_result import Blocks
 from elastic.aggregators.states.batching import batches
 from elastic.core.contracts.keyed_aggregator import AnyKeyed
-from elastic.core.contracts.sink import PartWriter
+from elastic.core.contracts.sink import OutputFileWriter
 from elastic.core.encoding import digest
 from elastic.core.partitioning import BUCKETS, buckets_of
 
@@ -32,7 +32,7 @@ Columns = tuple[list[Any], list[Any]]
 
 
 @dataclass(slots=True)
-class Held:
+class BucketBuffers:
     """Keys and what is kept of them, by bucket; a key may be there several times."""
 
     keys: list[list[Hashable]] = field(default_factory=lambda: [[] for _ in range(BUCKETS)])
@@ -49,7 +49,7 @@ class Held:
             own_values[bucket].append(value)
         self.count += len(keys)
 
-    def take_all(self, other: "Held") -> None:
+    def take_all(self, other: "BucketBuffers") -> None:
         """Take in what another one holds, behind what is here."""
         for mine, others in zip(self.keys + self.values, other.keys + other.values, strict=True):
             mine.extend(others)
@@ -59,14 +59,14 @@ class Held:
         """Join what is held of equal keys, if there seem to be enough of them for that to pay; says whether."""
         before, after = 0, 0
         for bucket in range(BUCKETS):
-            if bucket == _SAMPLE and after > before * WORTH:
+            if bucket == _SAMPLE and after > before * MAX_KEPT_SHARE:
                 break
             before += len(self.keys[bucket])
             state = inner.gather(inner.create(), self.keys[bucket], self.values[bucket])
             self.keys[bucket], self.values[bucket] = list(state), list(state.values())
             after += len(state)
         self.count -= before - after
-        return after <= before * WORTH
+        return after <= before * MAX_KEPT_SHARE
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ class MappingState(ShardState):
     #: keys have hardly repeated, so that what comes is divided without being folded first
     is_sparse: bool = False
     #: None until the window was full for the first time
-    held: Held | None = None
+    held: BucketBuffers | None = None
     pieces: list[Piece] = field(default_factory=list)
 
     @property
@@ -121,23 +121,23 @@ class MappingState(ShardState):
     def drain(self) -> Iterator[Packed]:
         return self._packed(self._joined())
 
-    def _divided(self) -> Held:
+    def _divided(self) -> BucketBuffers:
         """Divide the window, and return all that is held."""
         if self.held is None:
-            self.held = Held()
+            self.held = BucketBuffers()
         if self.window:
-            self.is_sparse = len(self.window) > self.entries * WORTH
+            self.is_sparse = len(self.window) > self.entries * MAX_KEPT_SHARE
             self.held.take(self.window.keys(), self.window.values())
             self.window, self.entries = self.inner.create(), 0
         return self.held
 
-    def _joined(self) -> Held:
+    def _joined(self) -> BucketBuffers:
         """Divide the window, and return all that is held with equal keys joined, unless hardly any seem to be equal."""
         held = self._divided()
         self.is_sparse = not held.join(self.inner)
         return held
 
-    def _packed(self, held: Held) -> Iterator[Packed]:
+    def _packed(self, held: BucketBuffers) -> Iterator[Packed]:
         self.held = None
         for bucket in range(BUCKETS):
             keys = held.keys[bucket]
@@ -147,7 +147,7 @@ class MappingState(ShardState):
                 yield bucket, len(keys), packed
 
 
-class MappingDivision(Division[Columns]):
+class MappingPartitioner(StatePartitioner[Columns]):
     """Divides the state of an aggregator that keeps a mapping.
 
     Args:
@@ -197,8 +197,8 @@ class MappingDivision(Division[Columns]):
     def content(self, block: Columns, data: bytes) -> bytes:
         return digest(data)
 
-    def write(self, block: Columns, rows: PartWriter) -> None:
+    def write(self, block: Columns, rows: OutputFileWriter) -> None:
         rows.write(*block)
 
-    def wide(self, blocks: Blocks[Columns], shards: int) -> WideMapping:
-        return WideMapping(blocks, shards)
+    def wide(self, blocks: Blocks[Columns], shards: int) -> ShardedMapping:
+        return ShardedMapping(blocks, shards)

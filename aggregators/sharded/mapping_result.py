@@ -4,12 +4,12 @@ from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from typing import Any
 
 from elastic.aggregators.exact.nan import one_nan
-from elastic.aggregators.sharded.sharded_result import Blocks, WideResult
+from elastic.aggregators.sharded.sharded_result import Blocks, ShardedResult
 from elastic.core.errors import EncodingError
 from elastic.core.partitioning import bucket_of, shard_of
 
 
-class WideMapping(WideResult[tuple[list[Any], list[Any]]], Mapping[Any, Any]):
+class ShardedMapping(ShardedResult[tuple[list[Any], list[Any]]], Mapping[Any, Any]):
     """The result of a step with `shards`: a mapping that is not in memory.
 
     To look up a key reads the part that has it; to iterate reads one part after another. `items()` is the fastest way
@@ -54,7 +54,7 @@ class WideMapping(WideResult[tuple[list[Any], list[Any]]], Mapping[Any, Any]):
 class WideValues(ValuesView[Any]):
     """Values of a wide result, without looking up each of them."""
 
-    _mapping: WideMapping
+    _mapping: ShardedMapping
 
     def __iter__(self) -> Iterator[Any]:
         return (value for _, value in self._mapping.pairs())
@@ -63,7 +63,7 @@ class WideValues(ValuesView[Any]):
 class WideItems(ItemsView[Any, Any]):
     """Keys and values of a wide result, without looking up each of them."""
 
-    _mapping: WideMapping
+    _mapping: ShardedMapping
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         return self._mapping.pairs()

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from elastic.aggregators.sharded.shard_state import ShardState
 from elastic.core.contracts.aggregator import AnyAggregator
-from elastic.core.contracts.sink import PartWriter
+from elastic.core.contracts.sink import OutputFileWriter
 
 if TYPE_CHECKING:
-    from elastic.aggregators.sharded.sharded_result import Blocks, WideResult
+    from elastic.aggregators.sharded.sharded_result import Blocks, ShardedResult
 
 BlockT = TypeVar("BlockT")
 
 
-class Division(ABC, Generic[BlockT]):
+class StatePartitioner(ABC, Generic[BlockT]):
     """Divides the states of one aggregator, and merges what belongs to a bucket.
 
     Args:
@@ -36,7 +36,7 @@ class Division(ABC, Generic[BlockT]):
             EncodingError: The bytes are not of this aggregator.
         """
 
-    def told(self, rest: bytes) -> "Division[BlockT]":
+    def told(self, rest: bytes) -> "StatePartitioner[BlockT]":
         """Return a division for a state that holds nothing, of which `ShardState.rest` gave this."""
         return self
 
@@ -73,13 +73,13 @@ class Division(ABC, Generic[BlockT]):
         """Return the digest of what is in a block, the same in every run; `data` is the block as bytes."""
 
     @abstractmethod
-    def write(self, block: BlockT, rows: PartWriter) -> None:
-        """Write the rows of a block to a file of an output. Raises as `PartWriter` does."""
+    def write(self, block: BlockT, rows: OutputFileWriter) -> None:
+        """Write the rows of a block to a file of an output. Raises as `OutputFileWriter` does."""
 
     @abstractmethod
-    def wide(self, blocks: "Blocks[BlockT]", shards: int) -> "WideResult[BlockT]":
+    def wide(self, blocks: "Blocks[BlockT]", shards: int) -> "ShardedResult[BlockT]":
         """Return the result that consists of these blocks."""
 
 
 #: Any of them, where it does not matter of what.
-AnyDivision = Division[Any]
+AnyDivision = StatePartitioner[Any]

@@ -5,15 +5,15 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
-from elastic.core.contracts.spill_store import Bundle, Depot, Index
+from elastic.core.contracts.spill_store import Index, SpillSegment, SpillStore
 from elastic.core.encoding import compress
 from elastic.core.partitioning import shard_of
 
 #: Joining what is held of equal keys pays if at most this share of it is left.
-WORTH = 0.75
+MAX_KEPT_SHARE = 0.75
 
 #: The pieces of one partial: a bundle a shard.
-Piece = tuple[Bundle, ...]
+Piece = tuple[SpillSegment, ...]
 
 #: Bucket, number of keys, and the bytes that stand for these and what is kept of them.
 Packed = tuple[int, int, bytes]
@@ -49,7 +49,7 @@ class ShardState(ABC):
     def drain(self) -> Iterable[Packed]:
         """Hold nothing any more, and return it by bucket, in their order, however little it is."""
 
-    def leave(self, packed: Iterable[Packed], depot: Depot, shards: int) -> None:
+    def leave(self, packed: Iterable[Packed], depot: SpillStore, shards: int) -> None:
         """Leave in the depot what was held, and remember where it is.
 
         Raises:

@@ -5,16 +5,16 @@ from contextlib import nullcontext
 from typing import Any
 
 from elastic.aggregators.frames.base import KeyedFrameAggregator
-from elastic.aggregators.sharded.frame_partitioner import FrameDivision
-from elastic.aggregators.sharded.mapping_partitioner import MappingDivision
+from elastic.aggregators.sharded.frame_partitioner import FramePartitioner
+from elastic.aggregators.sharded.mapping_partitioner import MappingPartitioner
 from elastic.aggregators.sharded.partitioner import AnyDivision
 from elastic.aggregators.sharded.shard_state import Piece, ShardState
-from elastic.aggregators.sharded.sharded_result import AnyWideResult, Merging, Stored
+from elastic.aggregators.sharded.sharded_result import AnyWideResult, MergedFiles, MergedOnRead
 from elastic.aggregators.states.validation import is_list, read_state
 from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.contracts.keyed_aggregator import KeyedAggregator, ShardedAggregator
-from elastic.core.contracts.sink import Output, Part
-from elastic.core.contracts.spill_store import Bundle, Depot, Index
+from elastic.core.contracts.sink import OutputFile, Sink
+from elastic.core.contracts.spill_store import Index, SpillSegment, SpillStore
 from elastic.core.encoding import compress, digest, pack, unpack
 from elastic.core.errors import EncodingError, UsageError
 from elastic.core.partitioning import shard_range
@@ -33,12 +33,12 @@ class Sharded(ShardedAggregator):
         UsageError: The state of `inner` cannot be divided.
     """
 
-    def __init__(self, inner: AnyAggregator, shards: int, depot: Depot, output: Output | None = None) -> None:
+    def __init__(self, inner: AnyAggregator, shards: int, depot: SpillStore, output: Sink | None = None) -> None:
         self.inner, self.shards, self.depot, self.output = inner, shards, depot, output
         self.ordered = inner.ordered
         self.division = division_of(inner, shards)
 
-    def at(self, depot: Depot) -> "Sharded":
+    def at(self, depot: SpillStore) -> "Sharded":
         return Sharded(self.inner, self.shards, depot, self.output)
 
     @property
@@ -73,7 +73,7 @@ class Sharded(ShardedAggregator):
     def finish(self, state: ShardState) -> AnyWideResult:
         division = self.division.told(_rest_of(state))
         by_shard = [[piece[shard] for piece in state.pieces] for shard in range(self.shards)]
-        return division.wide(Merging(division, self.depot, by_shard), self.shards)
+        return division.wide(MergedOnRead(division, self.depot, by_shard), self.shards)
 
     def encode(self, state: ShardState) -> bytes:
         if self.depot.writable:
@@ -114,14 +114,14 @@ class Sharded(ShardedAggregator):
         for bucket, block in self._blocks(job):
             yield bucket, division.size(block), division.content(block, division.pack(block))
 
-    def result_of(self, bundles: Sequence[Bundle]) -> AnyWideResult:
+    def result_of(self, bundles: Sequence[SpillSegment]) -> AnyWideResult:
         """Return the result that `reduce` has made of all shards."""
-        return self.division.wide(Stored(self.division, self.depot, bundles), self.shards)
+        return self.division.wide(MergedFiles(self.division, self.depot, bundles), self.shards)
 
     def _blocks(self, job: bytes) -> Iterator[tuple[int, Any]]:
         shard, plain, *told = unpack(job)
         division = self.division.told(told[0]) if told else self.division
-        merging = Merging(division, self.depot, {shard: [Bundle(*fields) for fields in plain]})
+        merging = MergedOnRead(division, self.depot, {shard: [SpillSegment(*fields) for fields in plain]})
         for bucket in shard_range(shard, self.shards):
             block = merging.block(shard, bucket)
             if self.division.size(block):
@@ -153,7 +153,9 @@ def division_of(aggregator: AnyAggregator, shards: int) -> AnyDivision:
         )
     if not aggregator.stored:
         raise UsageError(f"{aggregator} keeps nothing that shards={shards} could divide; leave out shards.")
-    return FrameDivision(aggregator) if isinstance(aggregator, KeyedFrameAggregator) else MappingDivision(aggregator)
+    return (
+        FramePartitioner(aggregator) if isinstance(aggregator, KeyedFrameAggregator) else MappingPartitioner(aggregator)
+    )
 
 
 def pieces_of(data: bytes, shards: int) -> list[Piece]:
@@ -163,13 +165,13 @@ def pieces_of(data: bytes, shards: int) -> list[Piece]:
         EncodingError: It is no state of an aggregator with so many shards.
     """
     pieces, _ = read_state(data, f"an aggregator with {shards} shards", lambda plain: _fits(plain, shards))
-    return [tuple(Bundle(*plain) for plain in piece) for piece in pieces]
+    return [tuple(SpillSegment(*plain) for plain in piece) for piece in pieces]
 
 
-def reduced_of(answer: bytes) -> tuple[Bundle, Part | None]:
+def reduced_of(answer: bytes) -> tuple[SpillSegment, OutputFile | None]:
     """Return what `Sharded.reduce` has made: the shard's part of the result, and of the output."""
     bundle, part = unpack(answer)
-    return Bundle(*bundle), None if part is None else Part(*part)
+    return SpillSegment(*bundle), None if part is None else OutputFile(*part)
 
 
 def jobs_of(pieces: list[Piece], shards: int, rest: bytes = b"") -> list[bytes]:

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from elastic.aggregators.sharded.partitioner import Division
+from elastic.aggregators.sharded.partitioner import StatePartitioner
 from elastic.aggregators.sharded.result_block import digest_of
-from elastic.core.contracts.spill_store import Block, Bundle, Depot
+from elastic.core.contracts.spill_store import SpillBlock, SpillSegment, SpillStore
 from elastic.core.encoding import decompress
 from elastic.core.errors import CorruptStoreError
 from elastic.core.partitioning import shard_range
@@ -18,7 +18,7 @@ BlockT = TypeVar("BlockT")
 class Blocks(ABC, Generic[BlockT]):
     """Where the parts of a wide result come from."""
 
-    def __init__(self, division: Division[BlockT], depot: Depot) -> None:
+    def __init__(self, division: StatePartitioner[BlockT], depot: SpillStore) -> None:
         self._division, self._depot = division, depot
 
     @abstractmethod
@@ -38,7 +38,7 @@ class Blocks(ABC, Generic[BlockT]):
         """Return the number of keys in a shard."""
 
 
-class Merging(Blocks[BlockT]):
+class MergedOnRead(Blocks[BlockT]):
     """The parts as they follow from what workers have left, merged whenever they are asked for.
 
     Args:
@@ -48,11 +48,14 @@ class Merging(Blocks[BlockT]):
     """
 
     def __init__(
-        self, division: Division[BlockT], depot: Depot, bundles: dict[int, list[Bundle]] | list[list[Bundle]]
+        self,
+        division: StatePartitioner[BlockT],
+        depot: SpillStore,
+        bundles: dict[int, list[SpillSegment]] | list[list[SpillSegment]],
     ) -> None:
         super().__init__(division, depot)
         self._bundles = bundles
-        self._indexes: dict[int, list[tuple[Bundle, dict[int, Block]]]] = {}
+        self._indexes: dict[int, list[tuple[SpillSegment, dict[int, SpillBlock]]]] = {}
 
     def block(self, shard: int, bucket: int) -> BlockT:
         return self._division.block(self._division.gather(self._packed(shard, bucket)))
@@ -73,7 +76,7 @@ class Merging(Blocks[BlockT]):
     def _buckets(self, shard: int) -> list[int]:
         return sorted({bucket for _, blocks in self._index(shard) for bucket in blocks})
 
-    def _index(self, shard: int) -> list[tuple[Bundle, dict[int, Block]]]:
+    def _index(self, shard: int) -> list[tuple[SpillSegment, dict[int, SpillBlock]]]:
         if shard not in self._indexes:
             self._indexes[shard] = [
                 (bundle, {block.bucket: block for block in bundle.blocks(self._depot)})
@@ -82,13 +85,13 @@ class Merging(Blocks[BlockT]):
         return self._indexes[shard]
 
 
-class Stored(Blocks[BlockT]):
+class MergedFiles(Blocks[BlockT]):
     """The parts as they were merged, one file a shard."""
 
-    def __init__(self, division: Division[BlockT], depot: Depot, bundles: Sequence[Bundle]) -> None:
+    def __init__(self, division: StatePartitioner[BlockT], depot: SpillStore, bundles: Sequence[SpillSegment]) -> None:
         super().__init__(division, depot)
         self._bundles = bundles
-        self._indexes: dict[int, dict[int, Block]] = {}
+        self._indexes: dict[int, dict[int, SpillBlock]] = {}
 
     def block(self, shard: int, bucket: int) -> BlockT:
         found = self._index(shard).get(bucket)
@@ -107,7 +110,7 @@ class Stored(Blocks[BlockT]):
     def count(self, shard: int) -> int:
         return self._bundles[shard].keys
 
-    def _index(self, shard: int) -> dict[int, Block]:
+    def _index(self, shard: int) -> dict[int, SpillBlock]:
         if shard not in self._indexes:
             bundle = self._bundles[shard]
             try:
@@ -117,7 +120,7 @@ class Stored(Blocks[BlockT]):
             self._indexes[shard] = {block.bucket: block for block in blocks}
         return self._indexes[shard]
 
-    def _told(self, bundle: Bundle, error: CorruptStoreError) -> CorruptStoreError:
+    def _told(self, bundle: SpillSegment, error: CorruptStoreError) -> CorruptStoreError:
         """Return what to tell of a file that cannot be read: a later master removes what it has made anew."""
         place = self._depot.place(bundle.name)
         if not isinstance(error.__cause__, FileNotFoundError) or not Path(place).parent.is_dir():
@@ -128,7 +131,7 @@ class Stored(Blocks[BlockT]):
         )
 
 
-class WideResult(Generic[BlockT]):
+class ShardedResult(Generic[BlockT]):
     """A result that is not in memory, divided by key into shards.
 
     It can be used as long as the folder of its run is there, and cannot be changed.
@@ -157,7 +160,7 @@ class WideResult(Generic[BlockT]):
 
     def __repr__(self) -> str:
         kind = type(self).__name__
-        if isinstance(self.blocks, Merging):
+        if isinstance(self.blocks, MergedOnRead):
             # To count keys would merge all of it.
             return f"{kind}({self.shards} shards, not merged yet)"
         return f"{kind}({len(self):,} keys in {self.shards} shards, digest {self.digest[:16]})"
@@ -171,4 +174,4 @@ class WideResult(Generic[BlockT]):
 
 
 #: Any of them, where it does not matter of what.
-AnyWideResult = WideResult[Any]
+AnyWideResult = ShardedResult[Any]

@@ -14,11 +14,11 @@ import threading
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from elastic.chaos.outcome import Answer, Outcome
+from elastic.chaos.outcome import ResultDigest, RunOutcome
 from elastic.core.errors import ElasticError
-from elastic.core.policies.chaos import Chaos, Doom
+from elastic.core.policies.chaos import Chaos, MasterKill
 from elastic.engine.options import GivenOptions
-from elastic.engine.run import Run
+from elastic.engine.run import FlowRun
 from elastic.engine.step import Step
 from elastic.flow.loader import step_at
 from elastic.recovery.resume import Resumption, record_of
@@ -28,7 +28,7 @@ _END_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Errand:
+class MasterJob:
     """What a master of its own is sent to do."""
 
     target: str
@@ -48,9 +48,9 @@ class Errand:
     def step(self) -> Step:
         """Return the step as a round runs it."""
         # Imported here because rounds of chaos import this module.
-        from elastic.chaos.rounds import disturbed
+        from elastic.chaos.rounds import with_chaos_options
 
-        return disturbed(step_at(self.target).with_options(**self.options), self.chaos)
+        return with_chaos_options(step_at(self.target).with_options(**self.options), self.chaos)
 
     def struck(self, low: int) -> Chaos | None:
         """Return the chaos of this master, of whose run the chunks below `low` are in the result."""
@@ -59,7 +59,7 @@ class Errand:
         chaos = None if self.chaos is None else replace(self.chaos, seed=seed)
         if not self.dies:
             return chaos
-        doom = Doom.drawn(f"{self.seed} doom {self.number}", low, self.chunks)
+        doom = MasterKill.drawn(f"{self.seed} doom {self.number}", low, self.chunks)
         return Chaos(spirits=(), doom=doom) if chaos is None else replace(chaos, doom=doom)
 
     def text(self) -> str:
@@ -67,14 +67,14 @@ class Errand:
         return json.dumps(asdict(self))
 
     @classmethod
-    def of(cls, text: str) -> "Errand":
+    def of(cls, text: str) -> "MasterJob":
         """Return the errand that `text` was made of."""
         given: dict[str, Any] = json.loads(text)
         chaos = given.pop("chaos")
         return cls(**given, chaos=None if chaos is None else Chaos(**chaos))
 
 
-def carry_out(errand: Errand) -> Outcome:
+def run_master(errand: MasterJob) -> RunOutcome:
     """Have an errand carried out by a process, and return how that ended; without answer and error if it was killed.
 
     The process ends with this one, and when this call is interrupted.
@@ -95,9 +95,9 @@ def carry_out(errand: Errand) -> Outcome:
     run_id = told.get("run_id", "")
     if "outcome" in told:
         answer = told["outcome"].pop("answer")
-        return Outcome(**told["outcome"], answer=None if answer is None else Answer(**answer))
+        return RunOutcome(**told["outcome"], answer=None if answer is None else ResultDigest(**answer))
     error = "" if status == -signal.SIGKILL and run_id else f"its master ended with {status}"
-    return Outcome(run_id=run_id, answer=None, counters={}, error=error)
+    return RunOutcome(run_id=run_id, answer=None, counters={}, error=error)
 
 
 def _end(master: "subprocess.Popen[bytes]") -> None:
@@ -119,29 +119,29 @@ def _end_with_sender() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def _work(errand: Errand, report: Any) -> Outcome:
+def _work(errand: MasterJob, report: Any) -> RunOutcome:
     step = errand.step()
     if errand.run_id is None:
-        run = Run.at(step.options.home, step.options.chunk_store)
+        run = FlowRun.at(step.options.home, step.options.chunk_store)
     else:
-        run = Run.reopen(step.options.home, errand.run_id)
+        run = FlowRun.reopen(step.options.home, errand.run_id)
     report(run_id=run.run_id)
     try:
         if errand.run_id is None:
             notes = {"target": errand.target, "folder": os.getcwd()}  # noqa: PTH109 - as text
-            return Outcome.of(run.master(0, step.with_options(chaos=errand.struck(0)), notes=notes).run())
+            return RunOutcome.of(run.master(0, step.with_options(chaos=errand.struck(0)), notes=notes).run())
         low = record_of(run, 0).low
         struck = step.with_options(chaos=errand.struck(low))
-        return Outcome.of(Resumption.of(run, 0, struck, reread_source=not step.source.replayable).run())
+        return RunOutcome.of(Resumption.of(run, 0, struck, reread_source=not step.source.replayable).run())
     except ElasticError as error:
-        return Outcome(run_id=run.run_id, answer=None, counters={}, error=str(error))
+        return RunOutcome(run_id=run.run_id, answer=None, counters={}, error=str(error))
     finally:
         run.close()
 
 
 def main() -> None:
     """Carry out the errand that the command line holds."""
-    errand, file = Errand.of(sys.argv[1]), int(sys.argv[2])
+    errand, file = MasterJob.of(sys.argv[1]), int(sys.argv[2])
 
     def report(**told: Any) -> None:
         os.write(file, json.dumps(told).encode() + b"\n")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from elastic.aggregators.sharded.frame_result import WideFrame
+from elastic.aggregators.sharded.frame_result import ShardedFrame
 from elastic.core.encoding import digest, pack
 from elastic.core.errors import EncodingError
 from elastic.core.frames import is_frame, pack_frame, sorted_rows
@@ -13,7 +13,7 @@ from elastic.engine.result import Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ResultDigest:
     """What a run came to, without what is of that run only."""
 
     #: digest of the value, in hexadecimal letters
@@ -26,7 +26,7 @@ class Answer:
     chunks: int
 
     @classmethod
-    def of(cls, result: Result) -> "Answer":
+    def of(cls, result: Result) -> "ResultDigest":
         """Return the answer of a step that is complete."""
         return cls(
             value=digest(_canonical(result.value)).hex(),
@@ -36,27 +36,27 @@ class Answer:
             chunks=result.chunks,
         )
 
-    def difference(self, other: "Answer") -> str:
+    def difference(self, other: "ResultDigest") -> str:
         """Return the names of what is not the same in another answer; an empty text when all is."""
         mine, theirs = asdict(self), asdict(other)
         return ", ".join(name for name in mine if mine[name] != theirs[name])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class RunOutcome:
     """How a run ended: its answer, or why there is none."""
 
     run_id: str
-    answer: Answer | None
+    answer: ResultDigest | None
     counters: dict[str, int]
     error: str = ""
 
     @classmethod
-    def of(cls, result: Result) -> "Outcome":
+    def of(cls, result: Result) -> "RunOutcome":
         """Return the outcome of a step, complete or not."""
         if result.error is not None:
             return cls(run_id=result.run_id, answer=None, counters=result.counters, error=str(result.error))
-        return cls(run_id=result.run_id, answer=Answer.of(result), counters=result.counters)
+        return cls(run_id=result.run_id, answer=ResultDigest.of(result), counters=result.counters)
 
 
 def _canonical(value: Any) -> bytes:
@@ -68,7 +68,7 @@ def _canonical(value: Any) -> bytes:
         return pack(["set", sorted(map(_canonical, value))])
     if isinstance(value, list | tuple):
         return pack(["several", [_canonical(item) for item in value]])
-    if isinstance(value, WideFrame):
+    if isinstance(value, ShardedFrame):
         value = value.collect()
     if is_frame(value):
         return pack_frame(sorted_rows(value))

@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from elastic.chaos.killable_master import Errand, carry_out
-from elastic.chaos.outcome import Answer, Outcome
+from elastic.chaos.killable_master import MasterJob, run_master
+from elastic.chaos.outcome import ResultDigest, RunOutcome
 from elastic.core.contracts.heartbeat import Heartbeat
 from elastic.core.errors import ElasticError, UsageError
-from elastic.core.policies.chaos import Chaos, Spirit
+from elastic.core.policies.chaos import Chaos, Fault
 from elastic.engine.cluster import address_of, check_chaos, cluster_of
 from elastic.engine.options import GivenOptions
-from elastic.engine.run import Run
+from elastic.engine.run import FlowRun
 from elastic.engine.step import Step
 
 #: Seconds after which a frozen process is found out in a round.
@@ -27,7 +27,7 @@ _MASTERS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
+class ChaosRound:
     """What spirits did to a run, and what came of it."""
 
     seed: int
@@ -55,7 +55,7 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class ChaosTest:
     """A flow that is run again and again while spirits strike.
 
     Raises:
@@ -76,7 +76,7 @@ class Trial:
         if others != self.chaos and self.target is None:
             raise UsageError("spirit kill-master needs the flow's target, because the master gets its own process.")
 
-    def clean(self) -> Answer:
+    def clean(self) -> ResultDigest:
         """Run the flow with nobody in its way.
 
         Raises:
@@ -87,20 +87,20 @@ class Trial:
             raise ElasticError(f"the flow comes to no answer by itself: {run.error}")
         return run.answer
 
-    def rounds(self, clean: Answer, count: int) -> Iterator[Round]:
+    def rounds(self, clean: ResultDigest, count: int) -> Iterator[ChaosRound]:
         """Yield rounds with the seed of the chaos and those that follow it; each is compared to the clean answer."""
         for seed in range(self.chaos.seed, self.chaos.seed + count):
             yield self._round(replace(self.chaos, seed=seed), clean)
 
-    def _round(self, chaos: Chaos, clean: Answer) -> Round:
+    def _round(self, chaos: Chaos, clean: ResultDigest) -> ChaosRound:
         began = time.monotonic()
         try:
             outcome = self._run(chaos) if self._without_master(chaos) == chaos else self._killed(chaos, clean)
         except ElasticError as error:
-            outcome = Outcome(run_id="", answer=None, counters={}, error=str(error))
+            outcome = RunOutcome(run_id="", answer=None, counters={}, error=str(error))
         answer = outcome.answer
         strikes = {spirit.value: outcome.counters.get(spirit.counter, 0) for spirit in chaos.spirits}
-        return Round(
+        return ChaosRound(
             seed=chaos.seed,
             run_id=outcome.run_id,
             strikes={spirit: count for spirit, count in strikes.items() if count},
@@ -111,20 +111,20 @@ class Trial:
             difference=f"no answer: {outcome.error}" if answer is None else clean.difference(answer),
         )
 
-    def _run(self, chaos: Chaos | None) -> Outcome:
+    def _run(self, chaos: Chaos | None) -> RunOutcome:
         """Run the flow in this process."""
-        step = disturbed(self.step().with_options(**self.options), chaos)
-        run = Run.at(step.options.home, step.options.chunk_store)
+        step = with_chaos_options(self.step().with_options(**self.options), chaos)
+        run = FlowRun.at(step.options.home, step.options.chunk_store)
         try:
-            return Outcome.of(run.master(0, step).run())
+            return RunOutcome.of(run.master(0, step).run())
         finally:
             run.close()
 
-    def _killed(self, chaos: Chaos, clean: Answer) -> Outcome:
+    def _killed(self, chaos: Chaos, clean: ResultDigest) -> RunOutcome:
         """Run the flow in processes of their own, of which all but the last are killed."""
         others = self._without_master(chaos)
         kills = random.Random(f"{chaos.seed} masters").randint(1, _MASTERS)  # noqa: S311 - no secret
-        errand = Errand(
+        errand = MasterJob(
             target=str(self.target),
             # Each of the masters meets them, so once is enough for what takes its time.
             chaos=others and replace(others, most=min(others.most, 1)),
@@ -134,11 +134,11 @@ class Trial:
         )
         killed, outcome = 0, None
         while outcome is None:
-            outcome = carry_out(replace(errand, number=errand.number, dies=killed < kills))
+            outcome = run_master(replace(errand, number=errand.number, dies=killed < kills))
             errand = replace(errand, number=errand.number + 1, run_id=outcome.run_id)
             if outcome.answer is None and not outcome.error:
                 killed, outcome = killed + 1, None
-        counters = {**outcome.counters, Spirit.KILL_MASTER.counter: killed}
+        counters = {**outcome.counters, Fault.KILL_MASTER.counter: killed}
         return replace(outcome, counters=counters)
 
     def _cluster(self) -> str:
@@ -147,11 +147,11 @@ class Trial:
     @staticmethod
     def _without_master(chaos: Chaos) -> Chaos | None:
         """Return what strikes inside a process; None for nothing."""
-        others = tuple(spirit for spirit in chaos.spirits if spirit is not Spirit.KILL_MASTER)
+        others = tuple(spirit for spirit in chaos.spirits if spirit is not Fault.KILL_MASTER)
         return replace(chaos, spirits=others) if others else None
 
 
-def disturbed(step: Step, chaos: Chaos | None) -> Step:
+def with_chaos_options(step: Step, chaos: Chaos | None) -> Step:
     """Return a step with chaos, and with times at which a round need not wait long."""
     step = step.with_options(chaos=chaos, collect_seconds=_COLLECT_SECONDS)
     heartbeat = step.options.heartbeat

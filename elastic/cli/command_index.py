@@ -11,7 +11,7 @@ from elastic.cli.printing.plain_values import lighten
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CommandEntry:
     """A command, or a group of commands."""
 
     #: below `elastic.cli`
@@ -27,36 +27,36 @@ class Entry:
 #: By name, in the order of the list of commands.
 INDEX = {
     # flows
-    "example": Entry("flows.example", "Things to try."),
-    "flow": Entry("flows.flow", "Run flows."),
-    "runs": Entry("flows.runs", "Show runs of flows."),
-    "receipts": Entry("flows.receipts", "Count the receipts of a run, or show them.", "receipts"),
-    "resume": Entry("flows.resume", "Go on with a run that was killed, stopped or failed.", "resume", "EXAMPLE"),
-    "replay": Entry("flows.resume", "Run exactly what is not in a run's result.", "replay", "REPLAY_EXAMPLE"),
-    "verify": Entry("flows.verify", "Check the receipts and counts of a run.", "verify", "EXAMPLE"),
-    "chaos": Entry("flows.chaos", "Run a flow while spirits strike it, and compare.", "chaos", "EXAMPLE"),
-    "dead-letters": Entry("flows.dead_letters", "Show and redrive entries that failed."),
+    "example": CommandEntry("flows.example", "Things to try."),
+    "flow": CommandEntry("flows.flow", "Run flows."),
+    "runs": CommandEntry("flows.runs", "Show runs of flows."),
+    "receipts": CommandEntry("flows.receipts", "Count the receipts of a run, or show them.", "receipts"),
+    "resume": CommandEntry("flows.resume", "Go on with a run that was killed, stopped or failed.", "resume", "EXAMPLE"),
+    "replay": CommandEntry("flows.resume", "Run exactly what is not in a run's result.", "replay", "REPLAY_EXAMPLE"),
+    "verify": CommandEntry("flows.verify", "Check the receipts and counts of a run.", "verify", "EXAMPLE"),
+    "chaos": CommandEntry("flows.chaos", "Run a flow while spirits strike it, and compare.", "chaos", "EXAMPLE"),
+    "dead-letters": CommandEntry("flows.dead_letters", "Show and redrive entries that failed."),
     # DAGs
-    "dags": Entry("dags.dags", "Show DAGs, try them, pause them, trigger them."),
-    "tasks": Entry("dags.tasks", "Show tasks, try them, and tell why one waits."),
-    "run": Entry("dags.run", "Run one task for one date.", "run", "EXAMPLE"),
-    "backfill": Entry("dags.backfill", "Run a DAG for a range of dates.", "backfill", "EXAMPLE"),
-    "clear": Entry("dags.clear", "Make task instances as if they had never run.", "clear", "EXAMPLE"),
-    "recover": Entry("dags.recover", "Go on with a run from its last successes.", "recover", "RECOVER_EXAMPLE"),
-    "run-one": Entry("dags.recover", "Run one task of a run again.", "run_one", "RUN_ONE_EXAMPLE"),
-    "run-from": Entry("dags.recover", "Run a task and all after it again.", "run_from", "RUN_FROM_EXAMPLE"),
-    "bundle": Entry("dags.bundle", "Pack and sign the source of DAGs."),
+    "dags": CommandEntry("dags.dags", "Show DAGs, try them, pause them, trigger them."),
+    "tasks": CommandEntry("dags.tasks", "Show tasks, try them, and tell why one waits."),
+    "run": CommandEntry("dags.run", "Run one task for one date.", "run", "EXAMPLE"),
+    "backfill": CommandEntry("dags.backfill", "Run a DAG for a range of dates.", "backfill", "EXAMPLE"),
+    "clear": CommandEntry("dags.clear", "Make task instances as if they had never run.", "clear", "EXAMPLE"),
+    "recover": CommandEntry("dags.recover", "Go on with a run from its last successes.", "recover", "RECOVER_EXAMPLE"),
+    "run-one": CommandEntry("dags.recover", "Run one task of a run again.", "run_one", "RUN_ONE_EXAMPLE"),
+    "run-from": CommandEntry("dags.recover", "Run a task and all after it again.", "run_from", "RUN_FROM_EXAMPLE"),
+    "bundle": CommandEntry("dags.bundle", "Pack and sign the source of DAGs."),
     # what they need
-    "connections": Entry("admin.connections", "Show, add and try connections to other systems."),
-    "variables": Entry("admin.variables", "Show and set values that DAGs read by name."),
-    "pools": Entry("admin.pools", "Show and set pools: slots that tasks share."),
-    "db": Entry("admin.db", "Care for the metadata database."),
-    "initdb": Entry("admin.db", "Ask, then make the metadata database anew.", "initdb", "INITDB_EXAMPLE"),
-    "config": Entry("admin.config", "Show settings and where they come from."),
+    "connections": CommandEntry("admin.connections", "Show, add and try connections to other systems."),
+    "variables": CommandEntry("admin.variables", "Show and set values that DAGs read by name."),
+    "pools": CommandEntry("admin.pools", "Show and set pools: slots that tasks share."),
+    "db": CommandEntry("admin.db", "Care for the metadata database."),
+    "initdb": CommandEntry("admin.db", "Ask, then make the metadata database anew.", "initdb", "INITDB_EXAMPLE"),
+    "config": CommandEntry("admin.config", "Show settings and where they come from."),
 }
 
 
-class Shelf(Mapping[str, Any]):
+class CommandGroup(Mapping[str, Any]):
     """The commands of the index by name, each made when it is taken."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Shelf(Mapping[str, Any]):
         return len(INDEX)
 
 
-def _made(name: str, entry: Entry) -> Any:
+def _made(name: str, entry: CommandEntry) -> Any:
     module = import_module(f"elastic.cli.{entry.module}")
     found = getattr(module, entry.attribute)
     holder = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, cast
 import typer
 from typer.core import TyperGroup
 
-from elastic.cli.command_index import INDEX, Shelf
+from elastic.cli.command_index import INDEX, CommandGroup
 from elastic.cli.printing.plain_values import lighten
 from elastic.core.errors import (
     EXIT_SUSPENDED,
@@ -33,7 +33,7 @@ class Commands(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands = cast("Any", Shelf())
+        self.commands = cast("Any", CommandGroup())
         lighten(self)
 
     def list_commands(self, ctx: Any) -> list[str]:

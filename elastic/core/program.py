@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.contracts.source import Reader
 from elastic.core.encoding import framer
-from elastic.core.policies.error_policy import Tolerance
+from elastic.core.policies.error_policy import ErrorPolicy
 from elastic.core.transform import Transform
 
 
@@ -17,7 +17,7 @@ class Program:
     reader: Reader
     transforms: tuple[Transform, ...]
     aggregator: AnyAggregator
-    tolerance: Tolerance
+    tolerance: ErrorPolicy
     #: what makes and checks receipts: the run's key, the run, the step
     key: bytes
     run_id: str

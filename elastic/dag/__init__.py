@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from elastic.dag.dag import DAG
     from elastic.dag.dependencies import chain
-    from elastic.dag.errors import TaskFailedForGood, TaskSkipped
+    from elastic.dag.errors import TaskFailedPermanently, TaskSkipped
     from elastic.dag.execution.action import Action
     from elastic.dag.execution.task_instance import TaskInstance
     from elastic.dag.files.dag_bag import DagBag
@@ -20,7 +20,7 @@ __all__ = [
     "Action",
     "BaseOperator",
     "DagBag",
-    "TaskFailedForGood",
+    "TaskFailedPermanently",
     "TaskGroup",
     "TaskInstance",
     "TaskSkipped",
@@ -34,7 +34,7 @@ _HOMES = {
     "elastic.dag.execution.action": ("Action",),
     "elastic.dag.files.dag_bag": ("DagBag",),
     "elastic.dag.dag": ("DAG",),
-    "elastic.dag.errors": ("TaskFailedForGood", "TaskSkipped"),
+    "elastic.dag.errors": ("TaskFailedPermanently", "TaskSkipped"),
     "elastic.dag.task_group": ("TaskGroup",),
     "elastic.dag.execution.task_instance": ("TaskInstance",),
     "elastic.dag.dependencies": ("chain",),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _HOME = "elastic.scheduler.api"
 
 
-class Port(Protocol):
+class SchedulerBackend(Protocol):
     """What `elastic.scheduler.api` offers: module-level functions of these names."""
 
     def run_dag(self, dag: "DAG", start_date: datetime | None, end_date: datetime | None, **options: Any) -> Any:
@@ -62,7 +62,7 @@ class Port(Protocol):
         """Set the state of an instance by hand."""
 
 
-def port(what: str) -> Port:
+def backend(what: str) -> SchedulerBackend:
     """Return what runs definitions.
 
     Args:
@@ -72,7 +72,7 @@ def port(what: str) -> Port:
         PortError: It is not installed.
     """
     try:
-        return cast("Port", import_module(_HOME))
+        return cast("SchedulerBackend", import_module(_HOME))
     except ModuleNotFoundError as error:
         if error.name is not None and _HOME.startswith(error.name):
             raise PortError(what) from None

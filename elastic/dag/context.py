@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from elastic.dag.errors import LookupFailedError
-from elastic.dag.execution.task_instance import Instance, TaskInstance
-from elastic.dag.execution.xcom import MemoryXCom, XComStore
+from elastic.dag.execution.task_instance import AttemptInfo, TaskInstance
+from elastic.dag.execution.xcom import InMemoryXCom, XComStore
 from elastic.dag.templating.macros import macros_with
 from elastic.dag.timetable.interval import DataInterval, LogicalDate
 from elastic.dag.timetable.schedule import Schedule
@@ -32,11 +32,11 @@ def _no_connection(conn_id: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
+class ContextServices:
     """How an attempt reaches what lies outside it."""
 
     #: where values are passed from task to task
-    xcoms: XComStore = field(default_factory=MemoryXCom)
+    xcoms: XComStore = field(default_factory=InMemoryXCom)
     #: returns a variable's text; raises LookupError if there is none
     variable: Callable[[str], str] = _no_variable
     #: returns a connection; raises LookupError if there is none
@@ -72,7 +72,7 @@ class Connections:
         return self._connection(conn_id)
 
 
-def build_context(task: "BaseOperator", instance: Instance, access: Access | None = None) -> Context:
+def build_context(task: "BaseOperator", instance: AttemptInfo, access: ContextServices | None = None) -> Context:
     """Return the context of an attempt.
 
     Args:
@@ -80,7 +80,7 @@ def build_context(task: "BaseOperator", instance: Instance, access: Access | Non
         instance: The facts of the attempt.
         access: How it reaches the rest; without one it has no database, and values are passed in memory.
     """
-    access = access or Access()
+    access = access or ContextServices()
     ti = TaskInstance(task, facts=instance, xcoms=access.xcoms)
     return {
         **_times(task.schedule, task.zone, instance.logical_date, instance.data_interval),

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 from zoneinfo import ZoneInfo
 
-from elastic.dag.backend import port
-from elastic.dag.definition_scope import collect, open_dags
+from elastic.dag.backend import backend
+from elastic.dag.definition_scope import open_dags, register
 from elastic.dag.errors import DefinitionError, DuplicateTaskError, ForeignTaskError, ScheduleError, UnknownTaskError
 from elastic.dag.execution.coroutines import refuse_generators
 from elastic.dag.files.helper_modules import HelperModules
@@ -281,32 +281,32 @@ class DAG:
     def run(self, start_date: When = None, end_date: When = None, **options: Any) -> Any:
         """Backfill the logical dates from `start_date` to `end_date`, both included, with the DAG's executor."""
         first, last = self._range(start_date, end_date)
-        return port("dag.run()").run_dag(self, first, last, **options)
+        return backend("dag.run()").run_dag(self, first, last, **options)
 
     def test(self, logical_date: When = None, **options: Any) -> Any:
         """Run all tasks once in this process, one after another, and keep nothing."""
-        return port("dag.test()").test_dag(self, self._instant(logical_date, "date"), **options)
+        return backend("dag.test()").test_dag(self, self._instant(logical_date, "date"), **options)
 
     def clear(self, start_date: When = None, end_date: When = None, **options: Any) -> int:
         """Clear the instances of all tasks in a range, as if they never ran, and return how many there were."""
         first, last = self._range(start_date, end_date)
-        return port("dag.clear()").clear_dag(self, first, last, **options)
+        return backend("dag.clear()").clear_dag(self, first, last, **options)
 
     def get_task_instances(
         self, start_date: When = None, end_date: When = None, state: str | None = None
     ) -> "Sequence[TaskInstance]":
         """Return the instances in a range, of one state or of any."""
         first, last = self._range(start_date, end_date)
-        return port("dag.get_task_instances()").task_instances(self, first, last, state)
+        return backend("dag.get_task_instances()").task_instances(self, first, last, state)
 
     @property
     def latest_execution_date(self) -> datetime | None:
         """The logical date of the latest run, None if there was none."""
-        return port("dag.latest_execution_date").latest_execution_date(self)
+        return backend("dag.latest_execution_date").latest_execution_date(self)
 
     def db_merge(self) -> None:
         """Store in the database what the DAG looks like now."""
-        port("dag.db_merge()").merge_dag(self)
+        backend("dag.db_merge()").merge_dag(self)
 
     def pickle(self) -> None:
         """Refuse: a pickle in a database runs whatever somebody wrote there.
@@ -326,7 +326,7 @@ class DAG:
     def __exit__(self, *raised: object) -> None:
         open_dags.reset(self._tokens.pop())
         # The block may have no `as`.
-        collect(self)
+        register(self)
 
     def __contains__(self, task_id: object) -> bool:
         return task_id in self.task_dict

@@ -30,7 +30,7 @@ def current_group() -> "TaskGroup | None":
 
 
 @contextmanager
-def collecting() -> "Iterator[list[DAG]]":
+def collect_dags() -> "Iterator[list[DAG]]":
     """Collect the DAGs that are made meanwhile and that no variable of the file may name."""
     found: list[DAG] = []
     token = _collected.set(found)
@@ -40,18 +40,18 @@ def collecting() -> "Iterator[list[DAG]]":
         _collected.reset(token)
 
 
-def collect(dag: "DAG") -> None:
+def register(dag: "DAG") -> None:
     """Note a DAG, if a file is being loaded."""
     found = _collected.get()
     if found is not None:
         found.append(dag)
 
 
-_detached: ContextVar[bool] = ContextVar("detached", default=False)
+_detached: ContextVar[bool] = ContextVar("without_registration", default=False)
 
 
 @contextmanager
-def detached() -> Iterator[None]:
+def without_registration() -> Iterator[None]:
     """Make tasks that know their DAG and that the DAG does not know: copies of a mapped task."""
     token = _detached.set(True)
     try:

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from elastic.dag.operator import BaseOperator
 
     #: What may stand on either side of an arrow.
-    Linked: TypeAlias = "Linkable | Sequence[Linkable]"
+    Linked: TypeAlias = "DependencyMixin | Sequence[DependencyMixin]"
 
 Other = TypeVar("Other")
 
 
-class Linkable:
+class DependencyMixin:
     """Something that arrows lead to and from: a task, a group of tasks, the output of a task.
 
     `a >> b` and `b << a` say that `b` comes after `a`; either side may be a list. The value of an arrow is its
@@ -40,7 +40,7 @@ class Linkable:
         for other in _each(others):
             for upstream in self.last_tasks():
                 for downstream in other.first_tasks():
-                    link(upstream, downstream)
+                    add_dependency(upstream, downstream)
 
     def set_upstream(self, others: "Linked") -> None:
         """Say that this comes after each of `others`.
@@ -60,11 +60,11 @@ class Linkable:
         self.set_upstream(cast("Linked", other))
         return other
 
-    def __rrshift__(self, other: "Linked") -> "Linkable":
+    def __rrshift__(self, other: "Linked") -> "DependencyMixin":
         self.set_upstream(other)
         return self
 
-    def __rlshift__(self, other: "Linked") -> "Linkable":
+    def __rlshift__(self, other: "Linked") -> "DependencyMixin":
         self.set_downstream(other)
         return self
 
@@ -88,7 +88,7 @@ def chain(*stations: "Linked") -> None:
                 one.set_downstream(other)
 
 
-def link(upstream: "BaseOperator", downstream: "BaseOperator", *, implied: bool = False) -> None:
+def add_dependency(upstream: "BaseOperator", downstream: "BaseOperator", *, implied: bool = False) -> None:
     """Say that one task comes directly after another.
 
     Args:
@@ -125,9 +125,11 @@ def reach(task: "BaseOperator", *, upstream: bool) -> "list[BaseOperator]":
     return list(found.values())
 
 
-def _each(linked: Any) -> "Iterable[Linkable]":
-    for one in [linked] if isinstance(linked, Linkable) else linked if isinstance(linked, Iterable) else [linked]:
-        if not isinstance(one, Linkable):
+def _each(linked: Any) -> "Iterable[DependencyMixin]":
+    for one in (
+        [linked] if isinstance(linked, DependencyMixin) else linked if isinstance(linked, Iterable) else [linked]
+    ):
+        if not isinstance(one, DependencyMixin):
             raise DefinitionError(f"{one!r} cannot be linked; an arrow leads to a task, a group or a list of tasks.")
         yield one
 

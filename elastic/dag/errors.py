@@ -201,7 +201,7 @@ class TaskSkipped(AttemptError):  # noqa: N818 - it is raised to say something, 
     """Raise it in a task to stop there and count as skipped."""
 
 
-class TaskFailedForGood(AttemptError):  # noqa: N818 - the same
+class TaskFailedPermanently(AttemptError):  # noqa: N818 - the same
     """Raise it in a task to fail without another try."""
 
 

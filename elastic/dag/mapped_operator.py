@@ -5,7 +5,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
-from elastic.dag.definition_scope import detached
+from elastic.dag.definition_scope import without_registration
 from elastic.dag.errors import MappingError
 from elastic.dag.operator import BaseOperator
 from elastic.dag.task_settings import NAMES
@@ -18,7 +18,7 @@ MOST_COPIES = 1024
 _SHARED = NAMES | {"task_id", "dag", "task_group"}
 
 
-class Partial:
+class PartialOperator:
     """An operator with the arguments that all its copies share; `expand` gives those that differ.
 
     Args:
@@ -86,7 +86,7 @@ class MappedOperator(BaseOperator):
         rows: What differs, by copy, where `lists` is empty.
     """
 
-    def __init__(self, partial: Partial, lists: Mapping[str, Any], rows: Any = ()) -> None:
+    def __init__(self, partial: PartialOperator, lists: Mapping[str, Any], rows: Any = ()) -> None:
         arguments = partial.arguments
         super().__init__(**{name: value for name, value in arguments.items() if name in _SHARED})
         self.kind, self.into = partial.kind, partial.into
@@ -150,7 +150,7 @@ class MappedOperator(BaseOperator):
         if values is None:
             raise MappingError(f"{self} has no copy {map_index}.")
         passed_on, written = self._parted(values)
-        with detached():
+        with without_registration():
             if self.into is not None:
                 values = {self.into: {**self.arguments.get(self.into, {}), **values}}
             copy = self.kind(**{**self.arguments, **values, "task_id": self.task_id, "dag": self._dag})

@@ -7,29 +7,29 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 from zoneinfo import ZoneInfo
 
-from elastic.dag.backend import port
+from elastic.dag.backend import backend
 from elastic.dag.context import Context
 from elastic.dag.definition_scope import current_dag, current_group, is_detached
-from elastic.dag.dependencies import Linkable, link, reach
+from elastic.dag.dependencies import DependencyMixin, add_dependency, reach
 from elastic.dag.errors import DefinitionError
 from elastic.dag.execution.action import Action
-from elastic.dag.execution.task_instance import Instance
+from elastic.dag.execution.task_instance import AttemptInfo
 from elastic.dag.files.helper_modules import HelperModules
 from elastic.dag.ids import check_key, run_id_of
 from elastic.dag.states.trigger_rule import TriggerRule
-from elastic.dag.task_settings import DEFAULTS, Callback, TaskSettings, check_names, settled
+from elastic.dag.task_settings import DEFAULTS, Callback, TaskSettings, check_names, resolve_settings
 from elastic.dag.timetable.interval import DataInterval, instant_of, zone_of
 from elastic.dag.timetable.schedule import Schedule, schedule_of
 from elastic.dag.xcom_arg import XComArg, named_in_text, references
 
 if TYPE_CHECKING:
     from elastic.dag.dag import DAG
-    from elastic.dag.mapped_operator import Partial
+    from elastic.dag.mapped_operator import PartialOperator
     from elastic.dag.task_group import TaskGroup
     from elastic.dag.templating.literals import ForeignTexts
 
 
-class BaseOperator(Linkable):
+class BaseOperator(DependencyMixin):
     """A task: derive it, keep your arguments in `__init__`, and do the work in `execute`.
 
     An object is a definition. It lives as long as its DAG file is loaded; each attempt works on a shallow copy whose
@@ -123,7 +123,7 @@ class BaseOperator(Linkable):
         self.owner = str(owner or self.default_args.get("owner") or (dag.owner if dag else "") or "elastic")
         #: names of the settings that the task or the DAG's default_args give
         self.__dict__["asked"] = frozenset(inherited) | given.keys()
-        for name, value in settled(title, {**inherited, **given}).items():
+        for name, value in resolve_settings(title, {**inherited, **given}).items():
             setattr(self, f"_{name}" if name in _DATES else name, value)
         #: tasks directly before and after, by id
         self.upstream: dict[str, BaseOperator] = {}
@@ -286,18 +286,18 @@ class BaseOperator(Linkable):
     last_tasks = first_tasks
 
     @classmethod
-    def partial(cls, task_id: str, **arguments: Any) -> "Partial":
+    def partial(cls, task_id: str, **arguments: Any) -> "PartialOperator":
         """Keep the arguments that all copies of a mapped task share; `expand` gives those that differ."""
-        from elastic.dag.mapped_operator import Partial
+        from elastic.dag.mapped_operator import PartialOperator
 
-        return Partial(cls, {"task_id": task_id, **arguments})
+        return PartialOperator(cls, {"task_id": task_id, **arguments})
 
-    def facts_of(self, execution_date: datetime | date | str | None, **facts: Any) -> Instance:
+    def facts_of(self, execution_date: datetime | date | str | None, **facts: Any) -> AttemptInfo:
         """Return the facts of an attempt for a logical date; what has no time zone is read in that of the DAG."""
         moment = instant_of(execution_date or self.start_date or datetime(1970, 1, 1, tzinfo=UTC), self.timezone)
         interval = self.schedule.interval_of(moment)
         given = {"run_id": run_id_of(moment), "data_interval": DataInterval(interval.start, interval.end), **facts}
-        return Instance(dag_id=self.dag_id, task_id=self.task_id, logical_date=moment, **given)
+        return AttemptInfo(dag_id=self.dag_id, task_id=self.task_id, logical_date=moment, **given)
 
     def run(
         self,
@@ -320,7 +320,7 @@ class BaseOperator(Linkable):
         first = instant_of(start_date, self.timezone) if start_date else self.start_date
         last = instant_of(end_date, self.timezone) if end_date else self.end_date or first
         options = {"ignore_dependencies": ignore_dependencies, "force": force, "mark_success": mark_success}
-        return port("task.run()").run_task(self, first, last, **options)
+        return backend("task.run()").run_task(self, first, last, **options)
 
     def _limit(self, name: str) -> datetime | None:
         own = self.__dict__[f"_{name}"]
@@ -332,12 +332,12 @@ class BaseOperator(Linkable):
         if self._is_detached:
             return
         for reference in references(value):
-            link(reference.task, self, implied=True)
+            add_dependency(reference.task, self, implied=True)
         for task_id in named_in_text(value) if self._dag else ():
             # Without the link the value might not be there yet, and the text would say `None`.
             task = self._dag.task_dict.get(task_id) if self._dag else None
             if task is not None and task is not self:
-                link(task, self, implied=True)
+                add_dependency(task, self, implied=True)
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)

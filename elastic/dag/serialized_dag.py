@@ -139,7 +139,7 @@ class DagStructure:
         return [task for task in self.tasks.values() if not task.downstream]
 
 
-def to_structure(dag: "DAG", source_digest: str = "") -> dict[str, Any]:
+def to_dict(dag: "DAG", source_digest: str = "") -> dict[str, Any]:
     """Return the structure of a DAG as JSON values; the same DAG gives the same structure.
 
     Args:

@@ -5,7 +5,7 @@ from contextvars import Token
 from typing import TYPE_CHECKING, Any, Self
 
 from elastic.dag.definition_scope import current_dag, current_group, open_groups
-from elastic.dag.dependencies import Linkable
+from elastic.dag.dependencies import DependencyMixin
 from elastic.dag.errors import DefinitionError, DuplicateTaskError
 from elastic.dag.ids import check_key
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from elastic.dag.operator import BaseOperator
 
 
-class TaskGroup(Linkable):
+class TaskGroup(DependencyMixin):
     """Tasks that belong together. Tasks made in its `with` block get its id and a dot before their own.
 
     An arrow to a group leads to those of its tasks that come after no other of them, and an arrow from it starts at

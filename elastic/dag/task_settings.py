@@ -119,7 +119,7 @@ def check_default_args(owner: str, given: Iterable[str]) -> None:
             raise UnknownSettingError(f"default_args of {owner}", name, near[0])
 
 
-def settled(owner: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_settings(owner: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return all settings, checked and in one form each: durations as timedelta, callbacks and actions as tuples.
 
     Args:

@@ -89,7 +89,7 @@ def part_of(dag: "DAG", task_ids: Iterable[str]) -> "DAG":
     return part
 
 
-class Walk:
+class TaskIterator:
     """Iterates over the tasks of a DAG as they become free. Tell it with `end` how each task ended.
 
         walk = Walk(dag)

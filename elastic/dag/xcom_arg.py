@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from elastic.dag.dependencies import Linkable
+from elastic.dag.dependencies import DependencyMixin
 from elastic.dag.errors import XComError
 from elastic.dag.execution.xcom import RETURN_VALUE
 
@@ -21,7 +21,7 @@ Pull = Callable[[str, str], Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class XComArg(Linkable):
+class XComArg(DependencyMixin):
     """What a task will pass on. The task that is given it comes after the other, and gets the value.
 
     `output["name"]` is that part of the value; of a mapped task the value is a list. As text it is the template that

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from elastic.db import sqlite
 from elastic.db.errors import DatabaseError
-from elastic.db.retryable_errors import Outage, outage_of, told
+from elastic.db.retryable_errors import RetryReason, retry_reason, user_error
 from elastic.db.url import read_url, shown
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
 _BEGIN = "elastic_begin"
 
 #: Connections of one process beyond the five that stay open: one for each thread that is writing.
-_MORE = 60
+_MAX_OVERFLOW_CONNECTIONS = 60
 
 
 class Database:
@@ -134,31 +134,33 @@ class Database:
                 with engine.begin() as connection:
                     return work(connection, unknown)
             except SQLAlchemyError as error:
-                outage = outage_of(error)
-                if outage is Outage.AWAY:
+                outage = retry_reason(error)
+                if outage is RetryReason.AWAY:
                     unknown = True
                 if not self._is_worth_waiting(outage, deadline):
-                    raise told(error, self._url, self._timeout) from error
+                    raise user_error(error, self._url, self._timeout) from error
                 _log.warning("the database %s is tried again (%s)", self.url, outage)
                 # Jitter, so that those who met once do not meet again.
                 time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - no secret depends on it
                 wait = min(2 * wait, _LONGEST_WAIT)
 
-    def _is_worth_waiting(self, outage: Outage | None, deadline: float) -> bool:
-        if outage is Outage.AWAY and not self._has_answered:
+    def _is_worth_waiting(self, outage: RetryReason | None, deadline: float) -> bool:
+        if outage is RetryReason.AWAY and not self._has_answered:
             return False  # the address or the password is wrong: waiting would only hide that
-        return outage in (Outage.AWAY, Outage.RACE) and time.monotonic() < deadline
+        return outage in (RetryReason.AWAY, RetryReason.RACE) and time.monotonic() < deadline
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
         try:
             yield
         except SQLAlchemyError as error:
-            raise told(error, self._url, self._timeout) from error
+            raise user_error(error, self._url, self._timeout) from error
 
     def _engine(self) -> Engine:
         if self._path is not None:
-            engine = create_engine(self._url, max_overflow=_MORE, connect_args={"timeout": self._timeout})
+            engine = create_engine(
+                self._url, max_overflow=_MAX_OVERFLOW_CONNECTIONS, connect_args={"timeout": self._timeout}
+            )
             event.listen(engine, "do_connect", self._before_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
         elif self._url.drivername.startswith("mysql"):
@@ -166,12 +168,14 @@ class Database:
                 self._url,
                 isolation_level="READ COMMITTED",
                 pool_pre_ping=True,
-                max_overflow=_MORE,
+                max_overflow=_MAX_OVERFLOW_CONNECTIONS,
                 connect_args={"init_command": f"SET innodb_lock_wait_timeout = {max(1, int(self._timeout))}"},
             )
         else:
             options = f"-c lock_timeout={int(self._timeout * 1000)}"
-            engine = create_engine(self._url, pool_pre_ping=True, max_overflow=_MORE, connect_args={"options": options})
+            engine = create_engine(
+                self._url, pool_pre_ping=True, max_overflow=_MAX_OVERFLOW_CONNECTIONS, connect_args={"options": options}
+            )
         event.listen(engine, "connect", self._after_connect)
         return engine
 
@@ -192,7 +196,7 @@ class Database:
 
     def _tell_sqlite(self, error: BaseException) -> None:
         if isinstance(error, sqlite3.OperationalError):
-            raise told(error, self._url, self._timeout) from error
+            raise user_error(error, self._url, self._timeout) from error
         if isinstance(error, sqlite3.DatabaseError):
             raise DatabaseError(
                 f"{self._path} is no database of Elastic ({error}); move it away or set database.url."

@@ -11,11 +11,11 @@ from elastic.db.database import Database
 from elastic.db.matching import key_bind, key_match
 from elastic.db.records import (
     Attempt,
+    DagRun,
     Event,
-    Instance,
     LogLine,
-    Run,
     RunAttempt,
+    TaskInstanceRow,
     attempt_of,
     event_of,
     instance_of,
@@ -40,29 +40,29 @@ def database_time(database: Database) -> dt.datetime:
     return time
 
 
-def run_of_id(database: Database, dag_id: str, run_id: str) -> Run | None:
+def run_of_id(database: Database, dag_id: str, run_id: str) -> DagRun | None:
     """Return a run by its id."""
     return _one_run(database, select(dag_run).where(_run.dag_id == dag_id, _run.run_id == run_id))
 
 
-def run_at(database: Database, dag_id: str, logical_date: dt.datetime) -> Run | None:
+def run_at(database: Database, dag_id: str, logical_date: dt.datetime) -> DagRun | None:
     """Return the run of a DAG for a logical date."""
     return _one_run(database, select(dag_run).where(_run.dag_id == dag_id, _run.logical_date == logical_date))
 
 
-def run_of_timeperiod(database: Database, dag_id: str, timeperiod: str) -> Run | None:
+def run_of_timeperiod(database: Database, dag_id: str, timeperiod: str) -> DagRun | None:
     """Return the run of a DAG for a timeperiod, the latest if there are several."""
     query = select(dag_run).where(_run.dag_id == dag_id, _run.timeperiod == timeperiod)
     return _one_run(database, query.order_by(_run.logical_date.desc()).limit(1))
 
 
-def run_before(database: Database, dag_id: str, logical_date: dt.datetime) -> Run | None:
+def run_before(database: Database, dag_id: str, logical_date: dt.datetime) -> DagRun | None:
     """Return the last run of a DAG before a logical date."""
     query = select(dag_run).where(_run.dag_id == dag_id, _run.logical_date < logical_date)
     return _one_run(database, query.order_by(_run.logical_date.desc()).limit(1))
 
 
-def latest_run(database: Database, dag_id: str) -> Run | None:
+def latest_run(database: Database, dag_id: str) -> DagRun | None:
     """Return the run of a DAG with the latest logical date."""
     query = select(dag_run).where(_run.dag_id == dag_id)
     return _one_run(database, query.order_by(_run.logical_date.desc()).limit(1))
@@ -76,7 +76,7 @@ def runs(
     end: dt.datetime | None = None,
     states: Collection[RunState] | None = None,
     limit: int | None = None,
-) -> list[Run]:
+) -> list[DagRun]:
     """Return runs in the order of their logical dates; with a limit, the latest ones.
 
     Args:
@@ -107,16 +107,16 @@ def run_attempts(database: Database, dag_id: str, run_id: str) -> list[RunAttemp
     return [run_attempt_of(row) for row in database.query(lambda connection: connection.execute(query).all())]
 
 
-def instance(database: Database, key: TaskKey) -> Instance | None:
+def instance(database: Database, key: TaskKey) -> TaskInstanceRow | None:
     """Return a task instance."""
     row = database.query(lambda connection: connection.execute(_INSTANCE, key_bind(key)).one_or_none())
     return None if row is None else instance_of(row)
 
 
-def instances(database: Database, dag_id: str, run_ids: Sequence[str]) -> list[Instance]:
+def instances(database: Database, dag_id: str, run_ids: Sequence[str]) -> list[TaskInstanceRow]:
     """Return the task instances of runs of a DAG, by run, task and map index."""
 
-    def work(connection: Connection) -> list[Instance]:
+    def work(connection: Connection) -> list[TaskInstanceRow]:
         found = []
         for at in range(0, len(run_ids), _BATCH):
             query = select(task_instance).where(_ti.dag_id == dag_id, _ti.run_id.in_(run_ids[at : at + _BATCH]))
@@ -139,7 +139,7 @@ def states(database: Database, dag_id: str, run_id: str) -> Mapping[TaskKey, Tas
 
 def active_instances(
     database: Database, dag_id: str | None = None, *, lease_owner: str | None = None
-) -> list[Instance]:
+) -> list[TaskInstanceRow]:
     """Return what is queued or running: all of it, or what is of a DAG or of the owner of a lease."""
     query = select(task_instance).where(_ti.state.in_((TaskState.QUEUED, TaskState.RUNNING)))
     query = query if dag_id is None else query.where(_ti.dag_id == dag_id)
@@ -238,6 +238,6 @@ def state_counts(database: Database, dag_id: str, run_ids: Sequence[str]) -> Map
     return counted
 
 
-def _one_run(database: Database, query: Select[tuple[object, ...]]) -> Run | None:
+def _one_run(database: Database, query: Select[tuple[object, ...]]) -> DagRun | None:
     row = database.query(lambda connection: connection.execute(query).one_or_none())
     return None if row is None else run_of(row)

@@ -33,7 +33,7 @@ class RunMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewRun:
+class NewDagRun:
     """A DAG run that is to be there."""
 
     dag_id: str
@@ -53,7 +53,7 @@ class NewRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class DagRun:
     """A DAG run."""
 
     dag_id: str
@@ -94,7 +94,7 @@ class RunAttempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewInstance:
+class NewTaskInstance:
     """A task instance that is to be there in a run."""
 
     task_id: str
@@ -111,7 +111,7 @@ class NewInstance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
+class TaskInstanceRow:
     """A task instance."""
 
     dag_id: str
@@ -185,7 +185,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ticket:
+class QueueRequest:
     """A task instance that is to be queued, under the attempt that is to count."""
 
     key: TaskKey
@@ -220,7 +220,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class AttemptResult:
     """How an attempt ended."""
 
     attempt_uuid: str
@@ -316,10 +316,10 @@ class LogLine:
     message: str
 
 
-def run_of(row: Any) -> Run:
+def run_of(row: Any) -> DagRun:
     """Return the value of a row of dag_run."""
     fields = dict(row._mapping)
-    return Run(
+    return DagRun(
         **{
             **fields,
             "run_type": RunType(row.run_type),
@@ -334,10 +334,10 @@ def run_attempt_of(row: Any) -> RunAttempt:
     return RunAttempt(**{**row._mapping, "mode": RunMode(row.mode), "state": RunState(row.state)})
 
 
-def instance_of(row: Any) -> Instance:
+def instance_of(row: Any) -> TaskInstanceRow:
     """Return the value of a row of task_instance."""
     state = row.state
-    return Instance(**{**row._mapping, "state": None if state is None else TaskState(state)})
+    return TaskInstanceRow(**{**row._mapping, "state": None if state is None else TaskState(state)})
 
 
 def attempt_of(row: Any) -> Attempt:

@@ -18,7 +18,7 @@ _LOCKED = {"55P03", 1205}
 _AWAY = {"57P01", "57P02", "57P03", "53300", 1040, 1053, 1927, 2002, 2003, 2006, 2013}
 
 
-class Outage(Enum):
+class RetryReason(Enum):
     """Why a transaction did not happen, or may not have happened."""
 
     #: others were faster: nothing was written
@@ -29,31 +29,31 @@ class Outage(Enum):
     AWAY = auto()
 
 
-def outage_of(error: BaseException) -> Outage | None:
+def retry_reason(error: BaseException) -> RetryReason | None:
     """Return why another try of the whole transaction may succeed, or None if it will not."""
     if isinstance(error, DisconnectionError):
-        return Outage.AWAY
+        return RetryReason.AWAY
     if isinstance(error, sqlite3.OperationalError):
-        return Outage.LOCKED if _is_busy(error) else None
+        return RetryReason.LOCKED if _is_busy(error) else None
     if not isinstance(error, DBAPIError):
         return None
     code = _code(error)
     if code in _LOST_RACE:
-        return Outage.RACE
+        return RetryReason.RACE
     if code in _LOCKED or _is_busy(error.orig):
-        return Outage.LOCKED
+        return RetryReason.LOCKED
     if error.connection_invalidated or code in _AWAY or _refused(error):
-        return Outage.AWAY
+        return RetryReason.AWAY
     return None
 
 
-def told(error: BaseException, url: URL, timeout: float) -> ElasticError:
+def user_error(error: BaseException, url: URL, timeout: float) -> ElasticError:
     """Return what a user is told about an error of the database; `timeout` is in seconds."""
-    outage = outage_of(error)
-    if outage in (Outage.LOCKED, Outage.RACE):
+    outage = retry_reason(error)
+    if outage in (RetryReason.LOCKED, RetryReason.RACE):
         return DatabaseBusyError(shown(url), timeout)
     reason = without_password(str(getattr(error, "orig", None) or error), url)
-    if outage is Outage.AWAY or isinstance(error, OperationalError | InterfaceError | sqlite3.OperationalError):
+    if outage is RetryReason.AWAY or isinstance(error, OperationalError | InterfaceError | sqlite3.OperationalError):
         return DatabaseUnavailableError(shown(url), reason)
     return DatabaseError(f"the database {shown(url)} refused a statement ({reason}); nothing of it was kept.")
 

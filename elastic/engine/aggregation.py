@@ -27,13 +27,13 @@ from elastic.stages.transport.transport import Transport
 _NEW_SHARE = 0.6
 
 
-def length_of(state: Any) -> int:
+def state_length(state: Any) -> int:
     """Return the number of elements of a state; 0 where it has none to count."""
     # Not of all that has a length: an array of no dimensions says that it has one, and raises.
     return len(state) if isinstance(state, Mapping | Set | Sequence) else 0
 
 
-class Growth:
+class GrowthTracker:
     """Follows the elements of a state, and the bytes of the encoded states that are merged into it.
 
     How many elements those have is told from their bytes, since they are not always decoded: as many to a byte as the
@@ -67,7 +67,7 @@ _MOST_WAITING = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergeStats:
     """What it took to merge a partial."""
 
     seconds: float
@@ -76,7 +76,7 @@ class Merged:
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
+class Uncommitted:
     """What is to be kept of partials that were folded."""
 
     states: tuple[bytes, ...]
@@ -98,9 +98,9 @@ class Aggregation:
         #: guards the state
         self._lock = threading.Lock()
         self._uncommitted: list[Partial] = []
-        self._growth = Growth()
+        self._growth = GrowthTracker()
         #: what was given to be merged and not told as merged
-        self._merges: deque[tuple[Partial, Future[Merged]]] = deque()
+        self._merges: deque[tuple[Partial, Future[MergeStats]]] = deque()
         self._thread = ThreadPoolExecutor(1, "aggregation")
         #: something was given to that thread
         self._is_large = False
@@ -139,7 +139,7 @@ class Aggregation:
         """True when all that was folded is in the state."""
         return all(future.done() and not future.exception() for _, future in self._merges)
 
-    def merged(self, *, block: bool = False) -> Iterator[tuple[Partial, Merged]]:
+    def merged(self, *, block: bool = False) -> Iterator[tuple[Partial, MergeStats]]:
         """Yield what was merged since the last call, and what it took.
 
         Args:
@@ -190,10 +190,10 @@ class Aggregation:
         """True when something was folded since the last commit."""
         return bool(self._uncommitted)
 
-    def commit(self) -> Folded:
+    def commit(self) -> Uncommitted:
         """Return what was folded since the last call, as it is kept."""
         folded, self._uncommitted = self._uncommitted, []
-        return Folded(
+        return Uncommitted(
             states=tuple(state for partial in folded for state in partial.states) if self._aggregator.stored else (),
             rows=tuple(row for partial in folded for row in partial.rows),
             letters=tuple(letter for partial in folded for letter in partial.letters),
@@ -210,7 +210,7 @@ class Aggregation:
         """Release what is open; may be called twice. A merge that nobody will ask for any more is not waited for."""
         self._thread.shutdown(wait=False, cancel_futures=self._result is None)
 
-    def _merge_all(self, states: Iterable[bytes], what: str, at_hand: Any = None) -> Merged:
+    def _merge_all(self, states: Iterable[bytes], what: str, at_hand: Any = None) -> MergeStats:
         """Merge states, or the one of them that is at hand, and return what it took."""
         began = time.perf_counter()
         try:
@@ -224,16 +224,16 @@ class Aggregation:
             if isinstance(error, ElasticError) and not isinstance(error, UsageError):
                 raise
             raise self._failure(self._method_of(error), what, error, hint_of(error)) from error
-        return Merged(time.perf_counter() - began, self._growth.take())
+        return MergeStats(time.perf_counter() - began, self._growth.take())
 
     def _merge(self, data: bytes) -> None:
-        elements = 0 if self._is_fresh else length_of(self._state)
+        elements = 0 if self._is_fresh else state_length(self._state)
         if self._is_first:
             self._state = self._aggregator.decode(data)
         else:
             self._state = self._aggregator.merge_encoded(self._so_far(), data)
         self._is_fresh = False
-        self._growth.note(len(data), elements, length_of(self._state))
+        self._growth.note(len(data), elements, state_length(self._state))
 
     def _merge_at_hand(self, state: Any) -> None:
         self._state = state if self._is_first else self._aggregator.merge(self._so_far(), state)

@@ -4,12 +4,12 @@ import logging
 from collections.abc import Callable
 
 from elastic.core.clock import Clock
-from elastic.core.contracts.store import ChunkStore, Kept, ReceiptRow
+from elastic.core.contracts.store import ChunkStore, ReceiptRow, StoredChunk
 from elastic.core.errors import StoreFullError
 from elastic.core.model.chunk import Chunk, Position
-from elastic.core.model.chunk_id_set import Spans
-from elastic.core.policies.engine_tuning import Settings
-from elastic.engine.chunker import Cutter
+from elastic.core.model.chunk_id_set import ChunkIdSet
+from elastic.core.policies.engine_tuning import EngineTuning
+from elastic.engine.chunker import Chunker
 
 _log = logging.getLogger("elastic.master")
 
@@ -17,7 +17,7 @@ _log = logging.getLogger("elastic.master")
 _RETRY_SECONDS = 0.25
 
 
-class Intake:
+class ChunkAdmission:
     """Takes chunks from a cutter and keeps them before anybody may send them.
 
     While the disk is full it takes nothing more: what is in flight comes back, is committed and deleted, and makes
@@ -33,11 +33,11 @@ class Intake:
 
     def __init__(
         self,
-        cutter: Cutter,
+        cutter: Chunker,
         kept: ChunkStore | None,
         *,
         clock: Clock,
-        settings: Settings,
+        settings: EngineTuning,
         token: Callable[[Chunk], str],
     ) -> None:
         self._cutter, self._kept, self._clock, self._token = cutter, kept, clock, token
@@ -56,7 +56,7 @@ class Intake:
         self.reached: Position | None = cutter.reached
         self.exhausted, self.chunks = cutter.exhausted, cutter.chunks
 
-    def cut(self, count: int, folded: Spans, *, idle: bool) -> tuple[list[Chunk], bool]:
+    def cut(self, count: int, folded: ChunkIdSet, *, idle: bool) -> tuple[list[Chunk], bool]:
         """Return about `count` more chunks that may be sent, and whether the source is exhausted; none on a full disk.
 
         Args:
@@ -66,7 +66,7 @@ class Intake:
 
         Raises:
             StoreFullError: The disk stayed full.
-            SourceError, EncodingError, StoreError: As for `Cutter.cut` and `ChunkStore.put`.
+            SourceError, EncodingError, StoreError: As for `Chunker.cut` and `ChunkStore.put`.
         """
         if not self._waiting:
             self._waiting, self._ended = self._cutter.cut(count, self._settings.call_bytes)
@@ -114,7 +114,7 @@ class Intake:
         count, full = len(wanted), None
         while count:
             try:
-                store.put([Kept(chunk, self._token(chunk)) for chunk in wanted[:count]])
+                store.put([StoredChunk(chunk, self._token(chunk)) for chunk in wanted[:count]])
                 break
             except StoreFullError as error:
                 full, count = error, count // 2

@@ -10,14 +10,14 @@ from elastic.core.clock import Clock
 from elastic.core.contracts.source import Source
 from elastic.core.encoding import compress, decompress, digest, pack, unpack
 from elastic.core.errors import ElasticError, EncodingError, SourceError, UsageError
-from elastic.core.model.chunk import Chunk, Piece, Position
+from elastic.core.model.chunk import Chunk, Position, SourcePiece
 from elastic.core.model.failure import DeadLetter
 from elastic.core.transform import name_of
 
 Trim = Callable[[list[Any]], list[Any]]
 
 
-class Cutter:
+class Chunker:
     """Cuts a source, never further than it is asked to.
 
     Args:
@@ -46,8 +46,8 @@ class Cutter:
         self._next_id, position = resume or (0, None)
         #: True when chunks are kept until they are folded, because the source cannot yield them again
         self.keeps = not source.replayable
-        with told_as_source_errors():
-            self._pieces: Iterator[Piece] = source.cut(position)
+        with wrap_source_errors():
+            self._pieces: Iterator[SourcePiece] = source.cut(position)
         #: `(chunk id, source position)` of the last chunk that was cut, by an earlier master if not by this one
         self.reached: Position | None = resume
         #: True when the source has nothing more
@@ -68,9 +68,9 @@ class Cutter:
         chunks: list[Chunk] = []
         conceived_at = int(self._clock.now() * 1e6)
         try:
-            with told_as_source_errors():
+            with wrap_source_errors():
                 for piece in islice(self._pieces, count):
-                    if not isinstance(piece, Piece):
+                    if not isinstance(piece, SourcePiece):
                         raise SourceError(
                             f"the source yielded {piece!r}; its cut must yield elastic.core.model.chunk.Piece."
                         )
@@ -100,19 +100,19 @@ class Cutter:
     def give_back(self, chunks: list[Chunk]) -> None:
         """Give the last chunks that were cut back to a one-shot source, which cannot yield them again by itself."""
         pieces = [
-            Piece(chunk.position, chunk.reference, unpack(decompress(chunk.payload)), is_trimmed=True)
+            SourcePiece(chunk.position, chunk.reference, unpack(decompress(chunk.payload)), is_trimmed=True)
             for chunk in chunks
             if chunk.payload is not None
         ]
-        with told_as_source_errors():
+        with wrap_source_errors():
             self._source.take_back(pieces)
 
     def close(self) -> None:
         """Close what the source holds open."""
         if hasattr(self._pieces, "close"):
-            cast("Generator[Piece]", self._pieces).close()
+            cast("Generator[SourcePiece]", self._pieces).close()
 
-    def _chunk(self, piece: Piece, conceived_at: int) -> Chunk:
+    def _chunk(self, piece: SourcePiece, conceived_at: int) -> Chunk:
         if piece.entries is None:
             if self._trim is not None:
                 raise UsageError(
@@ -152,7 +152,7 @@ class Cutter:
 
 
 @contextmanager
-def told_as_source_errors() -> Iterator[None]:
+def wrap_source_errors() -> Iterator[None]:
     """Tell whatever a source of the user raises in the block as a SourceError."""
     try:
         yield

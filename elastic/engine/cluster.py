@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from elastic.core.errors import UsageError
-from elastic.core.policies.chaos import CARRIED, Chaos, Spirit
+from elastic.core.policies.chaos import CARRIED, Chaos, Fault
 from elastic.stages.ray_backend.environment import prepare
 from elastic.stages.transport.chaos import ChaosTransport
 from elastic.stages.transport.inline import InlineTransport
@@ -56,23 +56,23 @@ def check_chaos(chaos: Chaos, cluster: str) -> None:
         UsageError: Names the first of them.
     """
     for spirit in chaos.spirits:
-        if spirit is Spirit.KILL_MASTER:
+        if spirit is Fault.KILL_MASTER:
             raise UsageError(
                 "spirit kill-master kills the process that runs the flow; `elastic chaos` gives it one of its own."
             )
         if spirit not in spirits_on(cluster):
-            needed = "other nodes" if spirit is Spirit.KILL_NODE else "worker processes"
+            needed = "other nodes" if spirit is Fault.KILL_NODE else "worker processes"
             raise UsageError(
                 f"spirit {spirit} needs {needed}, and cluster={cluster!r} has none; leave it out, or take another "
-                f"cluster ({'host:port' if spirit is Spirit.KILL_NODE else 'local'})."
+                f"cluster ({'host:port' if spirit is Fault.KILL_NODE else 'local'})."
             )
 
 
-def spirits_on(cluster: str) -> tuple[Spirit, ...]:
+def spirits_on(cluster: str) -> tuple[Fault, ...]:
     """Return the spirits that can strike on a cluster, whether there are other nodes at an address or not."""
     if cluster == "inline":
-        return (*CARRIED, Spirit.KILL_MASTER)
-    return tuple(spirit for spirit in Spirit if spirit is not Spirit.KILL_NODE or cluster != "local")
+        return (*CARRIED, Fault.KILL_MASTER)
+    return tuple(spirit for spirit in Fault if spirit is not Fault.KILL_NODE or cluster != "local")
 
 
 def with_chaos(transport: Transport, chaos: Chaos | None, counters: Counter[str]) -> Transport:

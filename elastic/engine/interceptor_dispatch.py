@@ -7,9 +7,9 @@ from typing import Any
 from elastic.core.callables import check_methods
 from elastic.core.contracts.interceptor import Interceptor
 from elastic.core.errors import UsageError
-from elastic.core.model.partial import Account, Partial
-from elastic.core.receipts.receipt import NO_STATE, Receipt, Seal
-from elastic.core.receipts.receipt_chain import Journey, Passage, chain, journeys_of
+from elastic.core.model.partial import BatchReport, Partial
+from elastic.core.receipts.receipt import NO_STATE, Receipt, ReceiptSigner
+from elastic.core.receipts.receipt_chain import Passage, ReceiptChain, chain, receipts_of
 from elastic.stages.messages import Call
 
 _log = logging.getLogger("elastic.interceptor")
@@ -46,10 +46,12 @@ def _made_of(kind: type[Interceptor]) -> Interceptor:
         ) from error
 
 
-class Observers:
+class InterceptorDispatch:
     """Calls the interceptors of a step, in their order; one that raises is reported and left out from then on."""
 
-    def __init__(self, interceptors: Sequence[Interceptor], seal: Seal, master_node: str, *, done: int = 0) -> None:
+    def __init__(
+        self, interceptors: Sequence[Interceptor], seal: ReceiptSigner, master_node: str, *, done: int = 0
+    ) -> None:
         self._active = list(interceptors)
         self._seal = seal
         self._master = master_node
@@ -113,8 +115,8 @@ class Observers:
             for name in (*_HOPS, "task_complete")
         )
 
-    def _journeys(self, passage: Passage) -> Iterator[Journey]:
-        return journeys_of(self._seal, chain(self._seal, self._master, passage), passage)
+    def _journeys(self, passage: Passage) -> Iterator[ReceiptChain]:
+        return receipts_of(self._seal, chain(self._seal, self._master, passage), passage)
 
 
 def _passage_of(call: Call, node_id: str) -> Passage:
@@ -123,6 +125,6 @@ def _passage_of(call: Call, node_id: str) -> Passage:
     return Passage(*columns, NO_STATE, node_id, "", counted=True)
 
 
-def _passage(account: Account, state: bytes) -> Passage:
+def _passage(account: BatchReport, state: bytes) -> Passage:
     columns = (account.first, account.attempt, account.conceived_at, account.entries, account.contents)
     return Passage(*columns, state, account.node_id, account.worker_id, account.counted)

@@ -35,12 +35,12 @@ from elastic.core.model.partial import Partial
 from elastic.core.model.step import Progress, StepState
 from elastic.core.policies.error_policy import OnError
 from elastic.core.receipts.merkle import InputTree
-from elastic.core.receipts.receipt import NO_LINK, Seal
+from elastic.core.receipts.receipt import NO_LINK, ReceiptSigner
 from elastic.core.receipts.stage import STAGES, Stage
-from elastic.engine.aggregation import Folded
-from elastic.engine.chunk_admission import Intake
-from elastic.engine.chunker import Cutter
-from elastic.engine.interceptor_dispatch import Observers
+from elastic.engine.aggregation import Uncommitted
+from elastic.engine.chunk_admission import ChunkAdmission
+from elastic.engine.chunker import Chunker
+from elastic.engine.interceptor_dispatch import InterceptorDispatch
 from elastic.engine.plan import Plan
 from elastic.engine.result import Result
 from elastic.engine.step_progress import FlightNotes, progress_of, unusual
@@ -54,7 +54,7 @@ _NOT_ITS_FAULT = (StoreError, ClusterLostError, NoWorkerError)
 _FOR_GOOD = (CorruptStoreError, FencedError)
 
 
-def ending_of(failed: ElasticError, run_id: str, *, is_durable: bool) -> tuple[StepState, ElasticError]:
+def final_state_for(failed: ElasticError, run_id: str, *, is_durable: bool) -> tuple[StepState, ElasticError]:
     """Return the state in which a step ends, and the error that tells why.
 
     Args:
@@ -71,7 +71,7 @@ def ending_of(failed: ElasticError, run_id: str, *, is_durable: bool) -> tuple[S
     return StepState.ERROR, failed
 
 
-def error_of(failed: Fail, run_id: str, cause: BaseException | None = None) -> StepFailedError:
+def error_for(failed: Fail, run_id: str, cause: BaseException | None = None) -> StepFailedError:
     """Return the error of a step that ends because entries failed.
 
     Args:
@@ -113,16 +113,23 @@ class Master:
     """Runs one step, in one thread; `value`, `progress` and `stop` may be called from others."""
 
     def __init__(
-        self, plan: Plan, *, cutter: Cutter, ledger: Ledger, transport: Transport, store: RunStore, observers: Observers
+        self,
+        plan: Plan,
+        *,
+        cutter: Chunker,
+        ledger: Ledger,
+        transport: Transport,
+        store: RunStore,
+        observers: InterceptorDispatch,
     ) -> None:
         program, clock = plan.program, plan.clock
         self.plan, self.ledger, self.transport, self.store = plan, ledger, transport, store
         self.observers, self.clock, self._cutter = observers, clock, cutter
-        seal = Seal(key=program.key, run_id=program.run_id, step=program.step)
+        seal = ReceiptSigner(key=program.key, run_id=program.run_id, step=program.step)
         self._seal = seal
         self._sender = MasterSender(seal, transport.node_id, program.reader, program.frame)
         self._receiver = MasterReceiver(seal, transport.node_id)
-        self._intake = Intake(
+        self._intake = ChunkAdmission(
             cutter,
             store.chunks(program.step) if cutter.keeps else None,
             clock=clock,
@@ -197,7 +204,7 @@ class Master:
             again = self.ledger.counters["chunks_sent_again"]
             self._outcome = StepState.COMPLETE_WITH_RETRIES if again else StepState.COMPLETE
         except ElasticError as failed:
-            self._outcome, error = ending_of(failed, program.run_id, is_durable=self.store.is_durable)
+            self._outcome, error = final_state_for(failed, program.run_id, is_durable=self.store.is_durable)
         except BaseException as unforeseen:
             self._outcome = StepState.INTERRUPTED if isinstance(unforeseen, KeyboardInterrupt) else StepState.ERROR
             self._end(repr(unforeseen))
@@ -222,7 +229,7 @@ class Master:
             if self._failed is not None:
                 if self._failed.excess is None:
                     self.observers.tell("failed", self._failed.failure)
-                raise error_of(self._failed, self.plan.program.run_id, self.transport.cause())
+                raise error_for(self._failed, self.plan.program.run_id, self.transport.cause())
             self._cutter.check()
             for _ in self._aggregation.conclude(self.transport):
                 self._check_wanted()
@@ -248,7 +255,7 @@ class Master:
             _log.warning("the end of step %s of run %s is not recorded: %s", program.step, program.run_id, unwritten)
             # After a commit that failed nothing more is written; then `error` is about that already.
             if error is None:
-                self._outcome, error = ending_of(unwritten, program.run_id, is_durable=self.store.is_durable)
+                self._outcome, error = final_state_for(unwritten, program.run_id, is_durable=self.store.is_durable)
                 text = str(error)
         if self._outcome.is_complete:
             self.observers.complete(self.ledger.counters["chunks_sent_again"])
@@ -259,7 +266,7 @@ class Master:
 
     def _tell(self, happened: Iterable[Event]) -> None:
         """Hand events to the ledger and carry out all that follows from them."""
-        now = events.Ticked(self.clock.monotonic())
+        now = events.ClockTicked(self.clock.monotonic())
         self._todo.extend(self._handle(now, *happened))
         while self._todo:
             instruction = self._todo.popleft()
@@ -341,7 +348,7 @@ class Master:
         self.observers.sent(call, instruction.node_id)
         return []
 
-    def _collect(self, instruction: instructions.Collect) -> list[Instruction]:
+    def _collect(self, instruction: instructions.CollectNode) -> list[Instruction]:
         self.transport.send(instruction.node_id, None)
         return []
 
@@ -409,7 +416,7 @@ class Master:
         pause = _COMMIT_SHARE * (ended - began)
         self._commit_due = ended + max(self.plan.settings.commit_seconds, pause)
 
-    def _commit_of(self, folded: Folded) -> Commit:
+    def _commit_of(self, folded: Uncommitted) -> Commit:
         ledger, cutter, intake = self.ledger, self._cutter, self._intake
         first = ledger.first_unfolded()
         letters = map(cutter.renewed, folded.letters) if self._keeps_letters else ()
@@ -452,7 +459,7 @@ class Master:
 _CARRY_OUT: dict[type, Callable[[Master, Any], list[Instruction]]] = {
     instructions.Cut: Master._cut,
     instructions.Send: Master._send,
-    instructions.Collect: Master._collect,
+    instructions.CollectNode: Master._collect,
     instructions.Fold: Master._fold,
     instructions.Drop: Master._nothing,
     instructions.Complete: Master._nothing,

@@ -16,8 +16,8 @@ from elastic.core.errors import UsageError
 from elastic.core.local_path import local_path
 from elastic.core.partitioning import BUCKETS
 from elastic.core.policies.chaos import Chaos, chaos_of, chaos_of_spirits
-from elastic.core.policies.engine_tuning import Settings
-from elastic.core.policies.error_policy import OnError, Tolerance
+from elastic.core.policies.engine_tuning import EngineTuning
+from elastic.core.policies.error_policy import ErrorPolicy, OnError
 from elastic.engine.chunker import Trim
 from elastic.engine.interceptor_dispatch import interceptors_of
 from elastic.engine.placement import placement_of
@@ -103,9 +103,9 @@ class Options:
     compress: bool = True
     #: where runs are kept; None for ELASTIC_HOME, and `~/.elastic` where that is not set
     home: Path | None = None
-    settings: Settings = field(default_factory=Settings)
+    settings: EngineTuning = field(default_factory=EngineTuning)
     #: what becomes of entries that user code fails on
-    tolerance: Tolerance = field(default_factory=Tolerance)
+    tolerance: ErrorPolicy = field(default_factory=ErrorPolicy)
     #: what strikes the step on purpose; given as a Chaos, as names of spirits (`drop,kill-worker`), or as ElasticFlow's
     #: `chaos_spirits`, which is a name of its own too
     chaos: Chaos | None = None
@@ -122,8 +122,8 @@ class Options:
         if "stages" in given:
             given = _without_stages(given)
         own = {name: getattr(self, name) for name in self.__slots__}
-        tuned = {name: getattr(self.settings, name) for name in Settings.__slots__}
-        borne = {name: getattr(self.tolerance, name) for name in Tolerance.__slots__}
+        tuned = {name: getattr(self.settings, name) for name in EngineTuning.__slots__}
+        borne = {name: getattr(self.tolerance, name) for name in ErrorPolicy.__slots__}
         for name, value in given.items():
             if name in borne:
                 borne[name] = _PREPARED.get(name, lambda same: same)(value)
@@ -141,7 +141,7 @@ class Options:
         own["home"] = None if own["home"] is None else _folder("home", own["home"])
         if own["write_to"] is not None:
             own["write_to"] = _folder("write_to", own["write_to"])
-        return Options(**{**own, "settings": Settings(**tuned), "tolerance": Tolerance(**borne)})
+        return Options(**{**own, "settings": EngineTuning(**tuned), "tolerance": ErrorPolicy(**borne)})
 
     def __post_init__(self) -> None:
         placement_of(self.placement)

@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from elastic.core.contracts.placement import Candidate, Placement
+from elastic.core.contracts.placement import NodeCandidate, Placement
 from elastic.core.errors import ElasticError, UsageError
 
 
@@ -15,7 +15,7 @@ class RoundRobin(Placement):
     def __init__(self) -> None:
         self._last = ""
 
-    def choose(self, candidates: Sequence[Candidate]) -> str | None:
+    def choose(self, candidates: Sequence[NodeCandidate]) -> str | None:
         following = bisect_right(candidates, self._last, key=_node_id)
         self._last = candidates[following % len(candidates)].node_id
         return self._last
@@ -24,7 +24,7 @@ class RoundRobin(Placement):
 class LeastOpenReceipts(Placement):
     """The node with the fewest chunks for each of its workers that have not come back."""
 
-    def choose(self, candidates: Sequence[Candidate]) -> str | None:
+    def choose(self, candidates: Sequence[NodeCandidate]) -> str | None:
         return min(candidates, key=lambda node: (node.open_receipts / node.workers, node.node_id)).node_id
 
 
@@ -34,7 +34,7 @@ class WorkersOnly(Placement):
     def __init__(self) -> None:
         self._others = RoundRobin()
 
-    def choose(self, candidates: Sequence[Candidate]) -> str | None:
+    def choose(self, candidates: Sequence[NodeCandidate]) -> str | None:
         others = [candidate for candidate in candidates if not candidate.on_master]
         return self._others.choose(others) if others else None
 
@@ -54,7 +54,7 @@ class GuardedPlacement(Placement):
         #: the last batch was let wait
         self.has_declined = False
 
-    def choose(self, candidates: Sequence[Candidate]) -> str | None:
+    def choose(self, candidates: Sequence[NodeCandidate]) -> str | None:
         try:
             node_id = self._placement.choose(candidates)
         except ElasticError:
@@ -76,11 +76,11 @@ class GuardedPlacement(Placement):
         return type(self._placement).__name__
 
 
-def _node_id(candidate: Candidate) -> str:
+def _node_id(candidate: NodeCandidate) -> str:
     return candidate.node_id
 
 
-def _is_among(node_id: Any, candidates: Sequence[Candidate]) -> bool:
+def _is_among(node_id: Any, candidates: Sequence[NodeCandidate]) -> bool:
     if not isinstance(node_id, str):
         return False
     at = bisect_left(candidates, node_id, key=_node_id)

@@ -6,7 +6,7 @@ from typing import Any
 
 from elastic.core.clock import Clock
 from elastic.core.contracts.source import Source
-from elastic.core.policies.engine_tuning import Settings
+from elastic.core.policies.engine_tuning import EngineTuning
 from elastic.core.program import Program
 from elastic.engine.aggregation import Aggregation
 from elastic.engine.placement import GuardedPlacement
@@ -19,7 +19,7 @@ class Plan:
     name: str
     source: Source
     program: Program
-    settings: Settings
+    settings: EngineTuning
     placement: GuardedPlacement
     clock: Clock
     #: plain data that describes the step, kept with the run

@@ -16,11 +16,11 @@ from elastic.core.ledger.resume_point import Start
 from elastic.core.local_path import local_path
 from elastic.core.program import Program
 from elastic.core.receipts.merkle import ROOT_VERSION
-from elastic.core.receipts.receipt import Seal
-from elastic.engine.chunker import Cutter, told_as_source_errors
+from elastic.core.receipts.receipt import ReceiptSigner
+from elastic.engine.chunker import Chunker, wrap_source_errors
 from elastic.engine.cluster import check_chaos, cluster_of, transport_of, with_chaos
 from elastic.engine.fingerprint.step_code import code_manifest
-from elastic.engine.interceptor_dispatch import Observers
+from elastic.engine.interceptor_dispatch import InterceptorDispatch
 from elastic.engine.master import Master
 from elastic.engine.placement import GuardedPlacement, placement_of
 from elastic.engine.plan import Plan
@@ -40,13 +40,13 @@ _KEY_BYTES = 32
 class Onward:
     """Where a step begins that an earlier master has left."""
 
-    cutter: Cutter
+    cutter: Chunker
     start: Start
     #: what was folded and committed, in its order
     states: Iterable[bytes] = field(default=())
 
 
-class Run:
+class FlowRun:
     """One run: its id, its key, and its folder, which is made when the first step is ready to begin.
 
     Get one from `at` or `reopen`.
@@ -61,7 +61,7 @@ class Run:
         self._store = store
 
     @classmethod
-    def at(cls, home: "str | os.PathLike[str] | None", chunk_store: str, *, durable: bool = True) -> "Run":
+    def at(cls, home: "str | os.PathLike[str] | None", chunk_store: str, *, durable: bool = True) -> "FlowRun":
         """Return a new run.
 
         Args:
@@ -75,7 +75,7 @@ class Run:
         return cls(home_at(home), run_id, key, chunk_store=chunk_store, store=store)
 
     @classmethod
-    def reopen(cls, home: "str | os.PathLike[str] | None", name: str) -> "Run":
+    def reopen(cls, home: "str | os.PathLike[str] | None", name: str) -> "FlowRun":
         """Return a run that was begun earlier, of which this process is the master from now on.
 
         Raises:
@@ -117,7 +117,7 @@ class Run:
         """
         options, source = step.options, step.source
         placement = GuardedPlacement(placement_of(options.placement))
-        with told_as_source_errors():
+        with wrap_source_errors():
             reader, described = step.reader(), step.manifest()
         if not isinstance(reader, Reader):
             raise SourceError(f"{type(source).__name__}.reader returned {reader!r}; it must return a Reader.")
@@ -127,14 +127,14 @@ class Run:
         program = Program(
             reader, step.transforms, aggregator, options.tolerance, self._key, self.run_id, number, options.compress
         )
-        onward = onward or Onward(Cutter(source, self.clock, trim=options.trim, frame=program.frame), Start())
+        onward = onward or Onward(Chunker(source, self.clock, trim=options.trim, frame=program.frame), Start())
         manifest = {**described, **code_manifest(step), "root": ROOT_VERSION, **(notes or {})}
         cluster = cluster_of(options.cluster, os.environ)
         if options.chaos is not None:
             check_chaos(options.chaos, cluster)
         transport = transport_of(cluster, Limits(options.workers, options.settings.start_timeout, options.heartbeat))
         try:
-            seal = Seal(key=program.key, run_id=program.run_id, step=program.step)
+            seal = ReceiptSigner(key=program.key, run_id=program.run_id, step=program.step)
             ledger = Ledger(
                 settings=options.settings,
                 placement=placement,
@@ -158,7 +158,9 @@ class Run:
                 ledger=ledger,
                 transport=with_chaos(transport, options.chaos, ledger.counters),
                 store=self.store,
-                observers=Observers(options.interceptors, seal, transport.node_id, done=len(onward.start.folded)),
+                observers=InterceptorDispatch(
+                    options.interceptors, seal, transport.node_id, done=len(onward.start.folded)
+                ),
             )
             aggregation.prepare()
             return master
@@ -184,7 +186,7 @@ def run(step: Step, *, notes: Mapping[str, Any] | None = None) -> Result:
         ElasticError: The step could not begin, or it did not complete.
     """
     options = step.options
-    whole = Run.at(options.home, options.chunk_store, durable=options.durability == "on")
+    whole = FlowRun.at(options.home, options.chunk_store, durable=options.durability == "on")
     try:
         return whole.master(0, step, notes=notes).run().check()
     finally:

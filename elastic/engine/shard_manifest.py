@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic.aggregators.sharded.sharded_aggregator import made_of
-from elastic.core.contracts.spill_store import Bundle
+from elastic.core.contracts.spill_store import SpillSegment
 from elastic.core.encoding import unpack
 from elastic.core.errors import CorruptStoreError
 from elastic.persistence.result_files.spill_files import FileDepot
@@ -31,7 +31,7 @@ class ShardManifest:
         self._run_id, self._step = place
         self._key = key
 
-    def write(self, jobs: Sequence[bytes], bundles: Sequence[Bundle], content: str) -> None:
+    def write(self, jobs: Sequence[bytes], bundles: Sequence[SpillSegment], content: str) -> None:
         """Keep where the result is, and remove what nobody needs any more.
 
         Args:
@@ -63,7 +63,7 @@ class ShardManifest:
         self.depot.write(f"manifest-{self.depot.epoch}.json", _text(told))
         self.depot.clean(_named(jobs) | {bundle.name for bundle in bundles})
 
-    def read(self, jobs: Sequence[bytes]) -> list[Bundle] | None:
+    def read(self, jobs: Sequence[bytes]) -> list[SpillSegment] | None:
         """Return the files of the result that was made of what `jobs` name, or None where there is none.
 
         Raises:
@@ -103,9 +103,9 @@ class ShardManifest:
         return seal("manifest", self._key, self._run_id, (self._step, 0), text).hex()
 
 
-def _bundle(told: dict[str, Any]) -> Bundle:
+def _bundle(told: dict[str, Any]) -> SpillSegment:
     mark = bytes.fromhex(told["digest"])
-    return Bundle(told["file"], 0, told["bytes"], told["index_bytes"], told["keys"], mark)
+    return SpillSegment(told["file"], 0, told["bytes"], told["index_bytes"], told["keys"], mark)
 
 
 def _text(told: dict[str, Any]) -> bytes:

@@ -7,8 +7,8 @@ from typing import Any
 from elastic.aggregators.sharded.sharded_aggregator import Sharded, reduced_of
 from elastic.aggregators.sharded.sharded_result import AnyWideResult
 from elastic.core.contracts.aggregator import AnyAggregator
-from elastic.core.contracts.sink import Part
-from elastic.core.contracts.spill_store import Bundle
+from elastic.core.contracts.sink import OutputFile
+from elastic.core.contracts.spill_store import SpillSegment
 from elastic.core.contracts.store import StepRecord
 from elastic.core.errors import UsageError
 from elastic.core.model.partial import Partial
@@ -54,7 +54,7 @@ class ShardedAggregation(Aggregation):
     def conclude(self, transport: Transport) -> Iterator[None]:
         aggregator = self._sharded
         jobs = self._jobs()
-        found: dict[int, tuple[Bundle, Part | None]] = {}
+        found: dict[int, tuple[SpillSegment, OutputFile | None]] = {}
         for answer in transport.reduce(aggregator, jobs):
             if answer is not None:
                 number, plain = answer

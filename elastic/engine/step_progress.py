@@ -2,7 +2,7 @@
 
 from elastic.core.clock import Clock
 from elastic.core.contracts.store import RunStore
-from elastic.core.ledger.chunk_locations import Note
+from elastic.core.ledger.chunk_locations import InFlightNote
 from elastic.core.ledger.ledger import Ledger
 from elastic.core.model.step import Progress, StepState
 from elastic.core.receipts.stage import Stage
@@ -56,8 +56,8 @@ class FlightNotes:
         """Keep what is left in flight when the step ends; of a step that completes only what it has lost."""
         note = self._note()
         if complete:
-            note = Note(note.noted_at, (), note.losses)
+            note = InFlightNote(note.noted_at, (), note.losses)
         self._store.note(self._step, note if note.whereabouts or note.losses else None)
 
-    def _note(self) -> Note:
-        return Note(self._clock.now(), tuple(self._ledger.whereabouts()), tuple(self._ledger.losses.list))
+    def _note(self) -> InFlightNote:
+        return InFlightNote(self._clock.now(), tuple(self._ledger.whereabouts()), tuple(self._ledger.losses.list))

@@ -4,13 +4,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from elastic.executors.executor import Command, Executor, ExecutorEvent
+    from elastic.executors.executor import Executor, ExecutorEvent, TaskCommand
     from elastic.executors.inline import InlineExecutor
     from elastic.executors.local import LocalExecutor, SequentialExecutor
     from elastic.executors.ray import RayExecutor
 
 __all__ = [
-    "Command",
+    "TaskCommand",
     "Executor",
     "ExecutorEvent",
     "InlineExecutor",
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "elastic.executors.executor": ("Command", "Executor", "ExecutorEvent"),
+    "elastic.executors.executor": ("TaskCommand", "Executor", "ExecutorEvent"),
     "elastic.executors.inline": ("InlineExecutor",),
     "elastic.executors.local": ("LocalExecutor", "SequentialExecutor"),
     "elastic.executors.ray": ("RayExecutor",),

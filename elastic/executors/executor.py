@@ -16,7 +16,7 @@ from elastic.dag.states.state import TaskState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class TaskCommand:
     """A program with its arguments, which runs one task instance and ends with 0 if that succeeded."""
 
     words: tuple[str, ...]
@@ -33,10 +33,10 @@ class Command:
 
 
 #: Runs a command in a process that has loaded the DAG already, and returns an account of it.
-Runner = Callable[[TaskKey, Command], Any]
+Runner = Callable[[TaskKey, TaskCommand], Any]
 
 #: How often an executor that cannot wait for its commands is asked about them, in seconds.
-_ASK = 0.05
+_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +70,9 @@ class Executor(ABC):
     def __init__(self, parallelism: int = 16) -> None:
         self.parallelism = parallelism
         #: what waits for a free slot
-        self.queued: deque[tuple[TaskKey, Command, str]] = deque()
+        self.queued: deque[tuple[TaskKey, TaskCommand, str]] = deque()
         #: what was started and has not ended
-        self.running: dict[TaskKey, Command] = {}
+        self.running: dict[TaskKey, TaskCommand] = {}
         self._events: dict[TaskKey, ExecutorEvent] = {}
 
     def start(self, runner: Runner | None = None) -> None:
@@ -82,12 +82,12 @@ class Executor(ABC):
             runner: Runs commands in processes of this executor, if it has some.
         """
 
-    def queue_command(self, key: TaskKey, command: Command, queue: str = "default") -> None:
+    def queue_command(self, key: TaskKey, command: TaskCommand, queue: str = "default") -> None:
         """Take a command; it is started by this or a later `heartbeat`."""
         self.queued.append((key, command, queue))
 
     @abstractmethod
-    def execute_async(self, key: TaskKey, command: Command, queue: str) -> None:
+    def execute_async(self, key: TaskKey, command: TaskCommand, queue: str) -> None:
         """Start a command. When it has ended, by the end of this call or later, `change_state` says how.
 
         Called once for each command. The command itself looks whether it may still run, so that nothing breaks if a
@@ -113,7 +113,7 @@ class Executor(ABC):
     def sync(self, timeout: float) -> None:
         """Look for commands that have ended, and call `change_state` for them; wait up to `timeout` seconds."""
         if timeout:
-            time.sleep(min(timeout, _ASK))
+            time.sleep(min(timeout, _POLL_SECONDS))
 
     def change_state(
         self,

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
-from elastic.executors.executor import Command, Executor, Runner
+from elastic.executors.executor import Executor, Runner, TaskCommand
 from elastic.executors.worker_process import ending_of, run_program
 
 
@@ -20,7 +20,7 @@ class InlineExecutor(Executor):
     def start(self, runner: Runner | None = None) -> None:
         self._runner = runner
 
-    def execute_async(self, key: TaskKey, command: Command, queue: str) -> None:
+    def execute_async(self, key: TaskKey, command: TaskCommand, queue: str) -> None:
         if self._runner is not None:
             self.change_state(key, TaskState.SUCCESS, account=self._runner(key, command))
             return

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from elastic.core.native_threads import has_native_threads
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
-from elastic.executors.executor import Command, Executor, Runner
+from elastic.executors.executor import Executor, Runner, TaskCommand
 from elastic.executors.worker_process import Birth, Surroundings, ending_of, serve
 
 #: Seconds that a process has to end after it was asked to.
@@ -76,7 +76,7 @@ class LocalExecutor(Executor):
         self._reserved = idle[:count]
         return [worker.pid for worker in self._reserved]
 
-    def execute_async(self, key: TaskKey, command: Command, queue: str) -> None:
+    def execute_async(self, key: TaskKey, command: TaskCommand, queue: str) -> None:
         worker = self._taken()
         worker.key = key
         try:

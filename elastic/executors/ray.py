@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
-from elastic.executors.executor import Command, Executor, Runner
+from elastic.executors.executor import Executor, Runner, TaskCommand
 from elastic.executors.worker_process import ending_of
 
 #: Variables that a command needs on a node to find the same database and settings.
@@ -48,7 +48,7 @@ class RayExecutor(Executor):
 
         self._remote = ray.remote(max_retries=0)(run_on_node)
 
-    def execute_async(self, key: TaskKey, command: Command, queue: str) -> None:
+    def execute_async(self, key: TaskKey, command: TaskCommand, queue: str) -> None:
         # As an argument and not as part of Ray's environment, which its state API shows to everybody.
         variables = {name: value for name, value in os.environ.items() if name.startswith(_PREFIX)}
         options = {**options_of(command.resources), "name": str(key)}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic.dag.ids import TaskKey
-from elastic.executors.executor import Command, Runner
+from elastic.executors.executor import Runner, TaskCommand
 
 #: What prctl is to do: send this process a signal when its parent ends. Linux only.
 _PR_SET_PDEATHSIG = 1
@@ -88,7 +88,7 @@ def serve(connection: Connection, runner: Runner | None, birth: Birth) -> None:
                 stream.flush()
 
 
-def run_program(key: TaskKey, command: Command) -> int:
+def run_program(key: TaskKey, command: TaskCommand) -> int:
     """Run a command as a program and return its exit code; less than 0 for the signal that ended it."""
     with subprocess.Popen(command.words, stdin=subprocess.DEVNULL) as process:  # noqa: S603 - it is what is asked for
         try:
@@ -108,7 +108,7 @@ def ending_of(exit_code: int) -> str:
         return f"signal {-exit_code}"
 
 
-def _run(runner: Runner | None, key: TaskKey, command: Command) -> tuple[bool, Any]:
+def _run(runner: Runner | None, key: TaskKey, command: TaskCommand) -> tuple[bool, Any]:
     try:
         return True, (runner or run_program)(key, command)
     except Stopped:

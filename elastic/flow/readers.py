@@ -10,13 +10,13 @@ from elastic.core.contracts.source import Source
 from elastic.core.errors import UsageError
 from elastic.flow.flow import Flow
 from elastic.stages.sources import (
-    CsvRows,
+    CsvRecordFormat,
     FileSource,
-    Format,
     IterableSource,
     IterablesSource,
-    JsonLines,
+    JsonLinesRecordFormat,
     RangeSource,
+    RecordFormat,
     SqlSource,
     TextLines,
     Window,
@@ -59,7 +59,7 @@ def read_text(paths: Paths, **files: Unpack[FileOptions]) -> Flow:
 
 def read_jsonl(paths: Paths, **files: Unpack[FileOptions]) -> Flow:
     """Return a flow over the values of JSON lines files; empty lines are passed over. See `read_text`."""
-    return _of_files(paths, JsonLines, files)
+    return _of_files(paths, JsonLinesRecordFormat, files)
 
 
 def read_csv(
@@ -87,7 +87,7 @@ def read_csv(
     if isinstance(fields, str) or not isinstance(fields, Iterable | None):
         raise UsageError(f"fields={fields!r} must be a list of names, or left out.")
     rows = partial(
-        CsvRows,
+        CsvRecordFormat,
         fields=None if fields is None else tuple(fields),
         delimiter=delimiter,
         quotechar=quotechar,
@@ -141,7 +141,7 @@ def from_source(source: Source) -> Flow:
     return Flow(source)
 
 
-def _of_files(paths: Paths, form: Callable[..., Format], files: FileOptions) -> Flow:
+def _of_files(paths: Paths, form: Callable[..., RecordFormat], files: FileOptions) -> Flow:
     known = FileOptions.__annotations__
     for name in files:
         if name not in known:

@@ -7,12 +7,12 @@ if TYPE_CHECKING:
     from elastic.hooks.connection import Connection
     from elastic.hooks.errors import ConnectionNotDefinedError, HookError
     from elastic.hooks.formats.csv import CsvFormat
-    from elastic.hooks.hook import Answer, Hook
+    from elastic.hooks.hook import ConnectionTest, Hook
     from elastic.hooks.sql.hook import SqlHook
     from elastic.hooks.sql.named_hooks import DuckDbHook, MySqlHook, PostgresHook, SqliteHook
 
 __all__ = [
-    "Answer",
+    "ConnectionTest",
     "Connection",
     "ConnectionNotDefinedError",
     "CsvFormat",
@@ -27,7 +27,7 @@ __all__ = [
 
 #: Where each name lives: imported when it is first used.
 _HOMES = {
-    "Answer": "hook",
+    "ConnectionTest": "hook",
     "Connection": "connection",
     "ConnectionNotDefinedError": "errors",
     "CsvFormat": "formats.csv",

@@ -8,7 +8,7 @@ from elastic.hooks.connection import Connection
 from elastic.hooks.connection_lookup import connection, hide_secrets
 
 
-class Answer(NamedTuple):
+class ConnectionTest(NamedTuple):
     """What a system said to a trial; true if it answered."""
 
     ok: bool
@@ -47,7 +47,7 @@ class Hook(ABC):
         return self._found
 
     @abstractmethod
-    def test_connection(self) -> Answer:
+    def test_connection(self) -> ConnectionTest:
         """Ask the system for a sign of life; must not raise because it is away, and must change nothing."""
 
     def __repr__(self) -> str:

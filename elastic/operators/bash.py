@@ -8,7 +8,7 @@ from elastic.dag.context import Context
 from elastic.dag.errors import CommandError, TaskSkipped, XComError
 from elastic.dag.execution.xcom import encode_xcom
 from elastic.dag.operator import BaseOperator
-from elastic.operators.shell_process import Command
+from elastic.operators.shell_process import ShellProcess
 
 #: Keys of the context that a command finds in its environment, as `ELASTIC_CTX_<KEY>`.
 _TOLD = ("run_id", "map_index", "try_number", "attempt_uuid", "ds", "ts", "timeperiod")
@@ -51,11 +51,11 @@ class BashOperator(BaseOperator):
         self.append_env = append_env
         self.cwd = None if cwd is None else str(cwd)
         self.skip_exit_code = skip_exit_code
-        self._command: Command | None = None
+        self._command: ShellProcess | None = None
 
     def execute(self, context: Context) -> str | None:
         self.log.info("Running command: %s", self.bash_command)
-        self._command = Command(
+        self._command = ShellProcess(
             ["bash", "-c", self.bash_command], self._environment(context), self.cwd, append_env=self.append_env
         )
         self.log.info("Command STDOUT:")

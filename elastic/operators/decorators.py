@@ -6,10 +6,10 @@ from typing import Any
 
 from elastic.core.callables import CallKind, call_kind
 from elastic.dag.dag import DAG
-from elastic.dag.definition_scope import collect, current_dag, current_group
+from elastic.dag.definition_scope import current_dag, current_group, register
 from elastic.dag.errors import DefinitionError
 from elastic.dag.execution.coroutines import name_of
-from elastic.dag.mapped_operator import Partial
+from elastic.dag.mapped_operator import PartialOperator
 from elastic.dag.xcom_arg import XComArg
 from elastic.operators.branch import BranchOperator, ShortCircuitOperator
 from elastic.operators.python import PythonOperator
@@ -74,10 +74,10 @@ class MappedFunction:
         """Make a task for each dict of arguments in a list, or in the output of a task."""
         return self._partial().expand_kwargs(rows).output
 
-    def _partial(self) -> Partial:
+    def _partial(self) -> PartialOperator:
         made_by = self.made_by
         arguments = {**made_by.settings, "task_id": made_by.task_id(), "python_callable": made_by.function}
-        return Partial(made_by.kind, {**arguments, "op_kwargs": self.shared}, into="op_kwargs")
+        return PartialOperator(made_by.kind, {**arguments, "op_kwargs": self.shared}, into="op_kwargs")
 
 
 class TaskDecorator:
@@ -131,7 +131,7 @@ def dag(function: Callable[..., Any] | None = None, **settings: Any) -> Any:
         found.fileloc = function.__code__.co_filename
         with found:
             function(*arguments, **named)
-        collect(found)
+        register(found)
         return found
 
     return made

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from elastic.core.errors import StoreError, UnknownRunError, UsageError
 from elastic.dag.context import Context
-from elastic.dag.execution.call_with_context import call_by_name
+from elastic.dag.execution.call_with_context import call_with_context
 from elastic.dag.execution.coroutines import refuse_generators
 from elastic.dag.operator import BaseOperator
 
@@ -58,7 +58,7 @@ class FlowOperator(BaseOperator):
         result = self._resumed(step, context) or self._begun(step, context)
         self.log.info("%s", result)
         if self.on_result is not None:
-            return call_by_name(self.on_result, {**context, "result": result})
+            return call_with_context(self.on_result, {**context, "result": result})
         return {name: getattr(result, name) for name in _FACTS}
 
     def _step(self, context: Context) -> "Step":
@@ -70,7 +70,7 @@ class FlowOperator(BaseOperator):
         if isinstance(found, str):
             found = step_at(found)
         elif callable(found) and not isinstance(found, Flow | Step):
-            found = call_by_name(found, context)
+            found = call_with_context(found, context)
         if isinstance(found, Flow):
             found = found.step()
         if not isinstance(found, Step):
@@ -82,10 +82,10 @@ class FlowOperator(BaseOperator):
 
     def _begun(self, step: "Step", context: Context) -> "Result":
         """Run the step as a run of its own, whose id is kept before anything of it is done."""
-        from elastic.engine.run import Run
+        from elastic.engine.run import FlowRun
 
         options = step.options
-        run = Run.at(options.home, options.chunk_store, durable=options.durability == "on")
+        run = FlowRun.at(options.home, options.chunk_store, durable=options.durability == "on")
         try:
             master = run.master(0, step, notes={"task": str(context["ti"].key)})
             if "flow_runs" in context and options.durability == "on":
@@ -97,16 +97,16 @@ class FlowOperator(BaseOperator):
 
     def _resumed(self, step: "Step", context: Context) -> "Result | None":
         """Go on with the run of an earlier try; None if there is nothing to go on with."""
-        from elastic.engine.run import Run, home_at
+        from elastic.engine.run import FlowRun, home_at
         from elastic.recovery.redrive import result_of
         from elastic.recovery.resume import Resumption
-        from elastic.run_history import Archive
+        from elastic.run_history import RunHistory
 
         earlier = context["flow_runs"].earlier if "flow_runs" in context else None
         if earlier is None:
             return None
         try:
-            record = Archive(home_at(step.options.home)).record(earlier, 0)
+            record = RunHistory(home_at(step.options.home)).record(earlier, 0)
         except UnknownRunError:
             self.log.info("the flow of the try before (%s) is not there any more; it begins anew", earlier)
             return None
@@ -116,7 +116,7 @@ class FlowOperator(BaseOperator):
         if _is_complete(record.state):
             self.log.info("the flow of the try before (%s) was complete", earlier)
             return result_of(earlier, step, home=step.options.home).check()
-        run = Run.reopen(step.options.home, earlier)
+        run = FlowRun.reopen(step.options.home, earlier)
         try:
             resumption = Resumption.of(run, 0, step, allow_code_change=self.allow_code_change)
             self.log.info("%s", resumption)

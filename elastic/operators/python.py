@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from elastic.dag.context import Context
 from elastic.dag.errors import DefinitionError
-from elastic.dag.execution.call_with_context import call_by_name
+from elastic.dag.execution.call_with_context import call_with_context
 from elastic.dag.execution.coroutines import refuse_generators
 from elastic.dag.operator import BaseOperator
 
@@ -51,7 +51,7 @@ class PythonOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         if self.templates_dict is not None:
             context = {**context, "templates_dict": self.templates_dict}
-        return call_by_name(self.python_callable, context, self.op_args, self.op_kwargs)
+        return call_with_context(self.python_callable, context, self.op_args, self.op_kwargs)
 
 
 class EmptyOperator(BaseOperator):

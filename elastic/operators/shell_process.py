@@ -25,7 +25,7 @@ _LEAST = frozenset({"PATH", "HOME"})
 _KEYS = frozenset(f"{option.variable}{how}" for option in OPTIONS if option.is_secret for how in ("", "_CMD", "_FILE"))
 
 
-class Command:
+class ShellProcess:
     """A running command.
 
     Args:

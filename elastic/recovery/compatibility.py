@@ -7,7 +7,7 @@ from typing import Any
 from elastic.core.contracts.store import RunStore, StepRecord
 from elastic.core.errors import SourceError, UsageError
 from elastic.core.receipts.merkle import ROOT_VERSION
-from elastic.engine.chunker import Cutter
+from elastic.engine.chunker import Chunker
 from elastic.engine.fingerprint.code_fingerprint import FINGERPRINT_VERSION, python_version
 from elastic.engine.fingerprint.step_code import parts_of, state_formats
 from elastic.engine.step import Step
@@ -85,7 +85,7 @@ def check_root_version(run_id: str, record: StepRecord) -> None:
         )
 
 
-def check_entries(store: RunStore, record: StepRecord, cutter: Cutter) -> None:
+def check_entries(store: RunStore, record: StepRecord, cutter: Chunker) -> None:
     """Refuse a sequence in memory whose entries are not those that the run has in its result.
 
     Args:

@@ -10,9 +10,9 @@ from elastic.core.clock import Clock
 from elastic.core.contracts.source import EntriesReader, Source
 from elastic.core.contracts.store import StepRecord
 from elastic.core.encoding import compress, digest, pack, unpack
-from elastic.core.model.chunk import Chunk, Piece, Position, Reference
+from elastic.core.model.chunk import Chunk, Position, Reference, SourcePiece
 from elastic.core.model.failure import DeadLetter
-from elastic.engine.chunker import Cutter
+from elastic.engine.chunker import Chunker
 
 
 class LetterReader(EntriesReader):
@@ -23,12 +23,12 @@ class LetterReader(EntriesReader):
 
 
 class LetterSource(Source):
-    """Stands for the source of a step whose dead letters are redriven; a `LetterCutter` cuts it."""
+    """Stands for the source of a step whose dead letters are redriven; a `DeadLetterChunker` cuts it."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
 
-    def cut(self, position: Position | None = None) -> Iterator[Piece]:
+    def cut(self, position: Position | None = None) -> Iterator[SourcePiece]:
         return iter(())
 
     def reader(self) -> LetterReader:
@@ -38,7 +38,7 @@ class LetterSource(Source):
         return self._source.describe()
 
 
-class LetterCutter(Cutter):
+class DeadLetterChunker(Chunker):
     """Makes chunks of dead letters, with ids that follow those of the source.
 
     Entries of one chunk are together again. All of them are committed at once, so that a master which dies before

@@ -10,33 +10,33 @@ from elastic.core.contracts.store import ChunkStore, RunStore, StepRecord
 from elastic.core.encoding import compress
 from elastic.core.errors import CorruptStoreError, SourceError
 from elastic.core.model.chunk import UNCOUNTED, UNREAD, Chunk, Position
-from elastic.core.model.chunk_id_set import Spans
-from elastic.engine.chunker import Cutter, Trim
+from elastic.core.model.chunk_id_set import ChunkIdSet
+from elastic.engine.chunker import Chunker, Trim
 
 #: Chunks that are read and left out at a time.
 _SKIPPED_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Remains:
+class StoredChunks:
     """What there is of the chunks of a one-shot step."""
 
     store: RunStore
     record: StepRecord
-    folded: Spans
+    folded: ChunkIdSet
     #: chunks `[folded.low, stop)` are folded or kept; the source yields the one at `stop` next
     stop: int
     #: ids of the kept ones
     kept: tuple[int, ...]
 
     @classmethod
-    def of(cls, store: RunStore, record: StepRecord) -> "Remains":
+    def of(cls, store: RunStore, record: StepRecord) -> "StoredChunks":
         """Look at what is kept, and forget what is not needed any more.
 
         Raises:
             CorruptStoreError: A chunk is neither in the result nor kept; names it.
         """
-        folded, chunks = Spans.of(record.low, record.bitmap), store.chunks(record.step)
+        folded, chunks = ChunkIdSet.of(record.low, record.bitmap), store.chunks(record.step)
         on_disk = list(chunks.unfinished())
         present = {chunk_id for chunk_id in on_disk if chunk_id not in folded}
         cut = max(record.counters.get("cut", 0), folded.low)
@@ -94,14 +94,14 @@ class Remains:
             yield content if next_id == chunk_id else self.chunks.get(chunk_id).content
 
 
-class Replay(Cutter):
+class StoredChunkReplay(Chunker):
     """Gives the kept chunks with the ids that they had, and goes on with the source if it can.
 
     Args:
         source: What was cut, as it is now.
-        clock: As for `Cutter`.
+        clock: As for `Chunker`.
         remains: What earlier masters have left.
-        trim, frame: As for `Cutter`.
+        trim, frame: As for `Chunker`.
         reread: The source yields the same entries again from its start; those that the run has are read, compared
             with what it has, and left out.
 
@@ -113,7 +113,7 @@ class Replay(Cutter):
         self,
         source: Source,
         clock: Clock,
-        remains: Remains,
+        remains: StoredChunks,
         *,
         trim: Trim | None = None,
         reread: bool = False,
@@ -121,7 +121,7 @@ class Replay(Cutter):
     ) -> None:
         self._remains = remains
         self._next_id = remains.folded.low
-        self._rest: Cutter | None = None
+        self._rest: Chunker | None = None
         #: entries that the run has had from the source, as far as they were counted
         self._entries = remains.record.counters.get("entries", 0)
         #: why the source does not go on
@@ -135,7 +135,7 @@ class Replay(Cutter):
         starts = [whole] if reread or not remains.stop else [remains.behind_last(source), remains.last_known()]
         for start in filter(None, starts):
             try:
-                self._rest = self._beginning(Cutter(source, clock, trim=trim, resume=start, frame=frame), start[0])
+                self._rest = self._beginning(Chunker(source, clock, trim=trim, resume=start, frame=frame), start[0])
                 return
             except SourceError as error:
                 if reread:
@@ -186,7 +186,7 @@ class Replay(Cutter):
         self._entries += chunk.entries if chunk.entries != UNCOUNTED else 0
         return chunk
 
-    def _beginning(self, rest: Cutter, first: int) -> Cutter:
+    def _beginning(self, rest: Chunker, first: int) -> Chunker:
         """Read and leave out the chunks that the run has, and return the cutter of what follows them.
 
         Raises:

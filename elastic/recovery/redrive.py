@@ -7,20 +7,20 @@ from typing import Unpack
 from elastic.core.contracts.store import StepRecord
 from elastic.core.errors import UsageError
 from elastic.core.ledger.resume_point import Start
-from elastic.core.model.chunk_id_set import Spans
+from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.failure import DeadLetter
 from elastic.core.policies.error_policy import OnError
 from elastic.engine.master import Master
 from elastic.engine.options import GivenOptions
 from elastic.engine.result import Result
-from elastic.engine.run import Onward, Run, home_at
+from elastic.engine.run import FlowRun, Onward, home_at
 from elastic.engine.sharded_aggregation import with_shards
 from elastic.engine.step import Step
 from elastic.flow.flow import Flow
 from elastic.recovery.compatibility import check_aggregator, check_root_version
-from elastic.recovery.dead_letter_source import LetterCutter, LetterSource
+from elastic.recovery.dead_letter_source import DeadLetterChunker, LetterSource
 from elastic.recovery.resume import counters_of, is_whole, record_of, step_of
-from elastic.run_history import Archive
+from elastic.run_history import RunHistory
 
 
 def redrive(run_id: str, step: Step | Flow, *, step_number: int = 0, **options: Unpack[GivenOptions]) -> Result:
@@ -43,7 +43,7 @@ def redrive(run_id: str, step: Step | Flow, *, step_number: int = 0, **options: 
         ElasticError: As for `Flow.run`.
     """
     given = step_of(step, options)
-    run = Run.reopen(given.options.home, run_id)
+    run = FlowRun.reopen(given.options.home, run_id)
     try:
         record = record_of(run, step_number)
         if options.get("cluster") is None and (cluster := record.manifest.get("cluster")) is not None:
@@ -53,7 +53,7 @@ def redrive(run_id: str, step: Step | Flow, *, step_number: int = 0, **options: 
         check_root_version(run.run_id, record)
         check_aggregator(run.run_id, record, given)
         if not letters:
-            return Archive(home_at(given.options.home)).result(run.run_id, step_number, given.aggregator)
+            return RunHistory(home_at(given.options.home)).result(run.run_id, step_number, given.aggregator)
         exact = [letter for letter in letters if letter.exact]
         if not exact:
             raise UsageError(
@@ -74,7 +74,7 @@ def dead_letters(
         UnknownRunError: There is no such run.
         UsageError: It has no such step.
     """
-    archive = Archive(home_at(home))
+    archive = RunHistory(home_at(home))
     return archive.letters(archive.find(run_id), step_number)
 
 
@@ -95,13 +95,13 @@ def result_of(
         CorruptStoreError: What is kept is damaged.
     """
     given = step_of(step, {})
-    archive = Archive(home_at(home if home is not None else given.options.home))
+    archive = RunHistory(home_at(home if home is not None else given.options.home))
     found = archive.find(run_id)
     check_aggregator(found, archive.record(found, step_number), given)
     return archive.result(found, step_number, given.aggregator)
 
 
-def _master(run: Run, record: StepRecord, step: Step, letters: list[DeadLetter]) -> Master:
+def _master(run: FlowRun, record: StepRecord, step: Step, letters: list[DeadLetter]) -> Master:
     if not is_whole(record):
         raise UsageError(
             f"run {run.run_id} is not complete; run `elastic resume {run.run_id}` before its dead letters are redriven."
@@ -119,8 +119,10 @@ def _master(run: Run, record: StepRecord, step: Step, letters: list[DeadLetter])
     for name in ("entries", "entries_failed"):
         counters[name] = counters.get(name, 0) - entries
     counters["resumes"] = record.counters.get("resumes", 0)
-    folded = Spans.of(record.low, record.bitmap)
+    folded = ChunkIdSet.of(record.low, record.bitmap)
     onward = Onward(
-        LetterCutter(run.clock, record, letters), Start(folded, record.low, counters), run.store.partials(record.step)
+        DeadLetterChunker(run.clock, record, letters),
+        Start(folded, record.low, counters),
+        run.store.partials(record.step),
     )
     return run.master(record.step, again, onward=onward, notes={"redriven": len(letters)})

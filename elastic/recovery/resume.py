@@ -8,14 +8,14 @@ from elastic.core.contracts.store import StepRecord
 from elastic.core.encoding import framer
 from elastic.core.errors import CorruptStoreError, UsageError
 from elastic.core.ledger.resume_point import Start
-from elastic.core.model.chunk_id_set import Spans
+from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.step import StepState
 from elastic.core.receipts.stage import STAGES, Stage
-from elastic.engine.chunker import Cutter
+from elastic.engine.chunker import Chunker
 from elastic.engine.master import Master
 from elastic.engine.options import GivenOptions
 from elastic.engine.result import Result
-from elastic.engine.run import Onward, Run
+from elastic.engine.run import FlowRun, Onward
 from elastic.engine.sharded_aggregation import with_shards
 from elastic.engine.step import Step
 from elastic.flow.flow import Flow
@@ -26,8 +26,8 @@ from elastic.recovery.compatibility import (
     check_root_version,
     check_source,
 )
-from elastic.recovery.dead_letter_source import LetterCutter
-from elastic.recovery.kept_chunks import Remains, Replay
+from elastic.recovery.dead_letter_source import DeadLetterChunker
+from elastic.recovery.kept_chunks import StoredChunkReplay, StoredChunks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Resumption:
 
     @classmethod
     def of(
-        cls, run: Run, number: int, step: Step, *, allow_code_change: bool = False, reread_source: bool = False
+        cls, run: FlowRun, number: int, step: Step, *, allow_code_change: bool = False, reread_source: bool = False
     ) -> "Resumption":
         """Get ready to go on with a step of a run of which this process is the master.
 
@@ -61,7 +61,7 @@ class Resumption:
         if not allow_code_change:
             check_code(run.run_id, record, step)
         _check_budget(run.run_id, record, step)
-        folded = Spans.of(record.low, record.bitmap)
+        folded = ChunkIdSet.of(record.low, record.bitmap)
         again = max(0, record.counters.get(Stage.SENT, 0) - len(folded))
         cutter, next_id = _cutter(run, record, step, reread=reread_source)
         onward = Onward(cutter, Start(folded, next_id, counters_of(record, again)), run.store.partials(number))
@@ -107,7 +107,7 @@ def resume(
         ElasticError: As for `Flow.run`.
     """
     given = step_of(step, options)
-    run = Run.reopen(given.options.home, run_id)
+    run = FlowRun.reopen(given.options.home, run_id)
     try:
         number = unfinished_step(run.run_id, run.store.steps(), step_number)
         changes = {"allow_code_change": allow_code_change, "reread_source": reread_source}
@@ -134,7 +134,7 @@ def unfinished_step(run_id: str, records: Sequence[StepRecord], wanted: int | No
     return unfinished[0]
 
 
-def record_of(run: Run, number: int) -> StepRecord:
+def record_of(run: FlowRun, number: int) -> StepRecord:
     """Return what is kept about a step; raises UsageError when there is none with this number."""
     records = run.store.steps()
     unfinished_step(run.run_id, records, number)
@@ -159,7 +159,7 @@ def counters_of(record: StepRecord, again: int) -> dict[str, int]:
     What was on its way is not, any more: at every stage there is what is in the result.
     """
     counters = {name: count for name, count in record.counters.items() if name != "cut"}
-    counters |= dict.fromkeys([stage.value for stage in STAGES], len(Spans.of(record.low, record.bitmap)))
+    counters |= dict.fromkeys([stage.value for stage in STAGES], len(ChunkIdSet.of(record.low, record.bitmap)))
     counters["chunks_sent_again"] = counters.get("chunks_sent_again", 0) + again
     # Not one more than at the last commit: a master may have ended before it committed anything.
     counters["resumes"] = len(record.resumed) + 1
@@ -171,16 +171,16 @@ def is_whole(record: StepRecord) -> bool:
     return record.exhausted and not record.bitmap.strip(b"\0") and record.low >= record.counters.get("cut", 0)
 
 
-def _cutter(run: Run, record: StepRecord, step: Step, *, reread: bool) -> tuple[Cutter, int]:
+def _cutter(run: FlowRun, record: StepRecord, step: Step, *, reread: bool) -> tuple[Chunker, int]:
     """Return what cuts the chunks that are not in the result, and the id of the first that it cuts."""
     if is_whole(record):
         # Its payloads are still there when its master ended right behind the last commit.
         run.store.chunks(record.step).clean()
-        return LetterCutter(run.clock, record, ()), record.low
+        return DeadLetterChunker(run.clock, record, ()), record.low
     if not record.manifest.get("replayable", True):
-        remains = Remains.of(run.store, record)
+        remains = StoredChunks.of(run.store, record)
         frame, trim = framer(compressed=step.options.compress), step.options.trim
-        return Replay(step.source, run.clock, remains, trim=trim, reread=reread, frame=frame), record.low
+        return StoredChunkReplay(step.source, run.clock, remains, trim=trim, reread=reread, frame=frame), record.low
     if reread:
         raise UsageError(f"run {run.run_id} goes on where it stood in its source; leave out --reread-source.")
     next_id = record.position[0] if record.position else 0
@@ -189,9 +189,9 @@ def _cutter(run: Run, record: StepRecord, step: Step, *, reread: bool) -> tuple[
             f"run {run.run_id}, step {record.step}: the position in the source is that of chunk {next_id}, and chunk "
             f"{record.low} is not in the result; begin a new run."
         )
-    check_entries(run.store, record, Cutter(step.source, run.clock, trim=step.options.trim))
+    check_entries(run.store, record, Chunker(step.source, run.clock, trim=step.options.trim))
     frame = framer(compressed=step.options.compress)
-    return Cutter(step.source, run.clock, trim=step.options.trim, resume=record.position, frame=frame), next_id
+    return Chunker(step.source, run.clock, trim=step.options.trim, resume=record.position, frame=frame), next_id
 
 
 def _check_budget(run_id: str, record: StepRecord, step: Step) -> None:

@@ -11,16 +11,24 @@ from elastic.dag.operator import BaseOperator
 from elastic.dag.states.state import TaskState, state_of_copies
 from elastic.db import queries as reading
 from elastic.db import transitions as transition
-from elastic.db.records import Instance, Run
+from elastic.db.records import DagRun, TaskInstanceRow
 from elastic.scheduler.attempts.attempt_request import facts_of
-from elastic.scheduler.catalog.dag_catalog import keep
+from elastic.scheduler.catalog.dag_catalog import store
+from elastic.scheduler.commands import test_dag as commands_test_dag
 from elastic.scheduler.commands.backfill import BackfillWishes, Summary, backfill
 from elastic.scheduler.commands.clear import ClearWishes, clear
 from elastic.scheduler.commands.mapped_tasks import states_at
-from elastic.scheduler.commands.run_task import TaskWishes, dates_of, run_at, run_here, run_range, run_seen, verdicts_of
-from elastic.scheduler.commands.test_dag import try_dag
+from elastic.scheduler.commands.run_task import (
+    TaskWishes,
+    dates_of,
+    preview_run,
+    run_at,
+    run_in_process,
+    run_range,
+    verdicts_of,
+)
 from elastic.scheduler.decisions.conditions import ROOM, Verdict
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.deployment import Deployment
 
 
 def run_dag(dag: DAG, start_date: datetime | None, end_date: datetime | None, **options: Any) -> Summary:
@@ -33,14 +41,14 @@ def run_dag(dag: DAG, start_date: datetime | None, end_date: datetime | None, **
         options: The other fields of `BackfillWishes`.
     """
     wishes = BackfillWishes(start=start_date, end=end_date, **options)
-    summary = backfill(Site.of(), dag, wishes, _print)
+    summary = backfill(Deployment.of(), dag, wishes, _print)
     _print(str(summary))
     return summary
 
 
 def test_dag(dag: DAG, logical_date: datetime | None, **options: Any) -> Summary:
     """Run all tasks once in this process, and print how it went."""
-    summary = try_dag(dag, logical_date, lambda line: None, **options)
+    summary = commands_test_dag.test_dag(dag, logical_date, lambda line: None, **options)
     _print(str(summary))
     return summary
 
@@ -51,7 +59,7 @@ test_dag.__test__ = False  # type: ignore[attr-defined]
 
 def clear_dag(dag: DAG, start_date: datetime | None, end_date: datetime | None, **options: Any) -> int:
     """Clear instances in a range, and return how many there were; options are the other fields of `ClearWishes`."""
-    return clear(Site.of().database, dag, ClearWishes(start=start_date, end=end_date, **options))
+    return clear(Deployment.of().database, dag, ClearWishes(start=start_date, end=end_date, **options))
 
 
 def run_task(
@@ -59,14 +67,14 @@ def run_task(
 ) -> dict[datetime, TaskState | None]:
     """Run one task for a range in this process, and return the state of each date."""
     wishes = TaskWishes(**options)
-    return run_range(Site.of(), task, dates_of(task, start_date, end_date), wishes, _print)
+    return run_range(Deployment.of(), task, dates_of(task, start_date, end_date), wishes, _print)
 
 
 def task_instances(
     dag: DAG, start_date: datetime | None, end_date: datetime | None, state: str | None = None
 ) -> Sequence[TaskInstance]:
     """Return the instances of a DAG's tasks in a range, of one state or of any."""
-    database = Site.of().database
+    database = Deployment.of().database
     runs = {run.run_id: run for run in reading.runs(database, dag.dag_id, start=start_date, end=end_date)}
     return [
         _instance(dag, runs[one.run_id], one)
@@ -77,18 +85,18 @@ def task_instances(
 
 def latest_execution_date(dag: DAG) -> datetime | None:
     """Return the logical date of the latest run."""
-    found = reading.latest_run(Site.of().database, dag.dag_id)
+    found = reading.latest_run(Deployment.of().database, dag.dag_id)
     return found.logical_date if found else None
 
 
 def merge_dag(dag: DAG) -> None:
     """Store what the DAG looks like now."""
-    keep(Site.of(), dag)
+    store(Deployment.of(), dag)
 
 
-def instance_facts(instance: TaskInstance) -> Instance | None:
+def instance_facts(instance: TaskInstance) -> TaskInstanceRow | None:
     """Return the row of an instance."""
-    database = Site.of().database
+    database = Deployment.of().database
     run = _run_of(instance)
     if run is None:
         return None
@@ -101,23 +109,23 @@ def instance_state(instance: TaskInstance) -> TaskState | None:
     run = _run_of(instance)
     if run is None:
         return None
-    return state_of_copies(states_at(Site.of().database, run, instance.task_id, instance.map_index))
+    return state_of_copies(states_at(Deployment.of().database, run, instance.task_id, instance.map_index))
 
 
 def instance_verdicts(instance: TaskInstance, **options: Any) -> list[Verdict]:
     """Return the reasons for and against running an instance now."""
-    site = Site.of()
+    site = Deployment.of()
     wishes = TaskWishes(map_index=instance.map_index, **options)
-    found = verdicts_of(site, instance.task, run_seen(site, instance.task, instance.facts.logical_date), wishes)
+    found = verdicts_of(site, instance.task, preview_run(site, instance.task, instance.facts.logical_date), wishes)
     return [one for one in found if one.condition not in ROOM]
 
 
 def run_instance(instance: TaskInstance, **options: Any) -> TaskState | None:
     """Run one instance in this process, and return the state that it is in then."""
-    site = Site.of()
+    site = Deployment.of()
     run = run_at(site, instance.task, instance.facts.logical_date)
     wishes = TaskWishes(map_index=instance.map_index, **options)
-    state, why = run_here(site, instance.task, run, wishes, terminal=sys.stdout)
+    state, why = run_in_process(site, instance.task, run, wishes, terminal=sys.stdout)
     if why:
         _print(f"{instance.task} for {instance.execution_date}: {why}")
     return state
@@ -130,14 +138,14 @@ def mark_instance(instance: TaskInstance, state: str) -> bool:
         return False
     key = facts_of(run, instance.task_id, instance.map_index).key
     expected = [None, *TaskState]
-    return transition.set_state(Site.of().database, key, TaskState(state), expected=expected, note="set by hand")
+    return transition.set_state(Deployment.of().database, key, TaskState(state), expected=expected, note="set by hand")
 
 
-def _run_of(instance: TaskInstance) -> Run | None:
-    return reading.run_at(Site.of().database, instance.dag_id, instance.facts.logical_date)
+def _run_of(instance: TaskInstance) -> DagRun | None:
+    return reading.run_at(Deployment.of().database, instance.dag_id, instance.facts.logical_date)
 
 
-def _instance(dag: DAG, run: Run, one: Instance) -> TaskInstance:
+def _instance(dag: DAG, run: DagRun, one: TaskInstanceRow) -> TaskInstance:
     facts = facts_of(
         run, one.task_id, one.map_index, try_number=max(1, one.try_number), attempt_uuid=one.attempt_uuid or ""
     )

@@ -11,7 +11,7 @@ from elastic.db.open_database import open_database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class Deployment:
     """Where runs happen."""
 
     database: Database
@@ -36,7 +36,7 @@ class Site:
     settings: Mapping[str, Any]
 
     @classmethod
-    def of(cls, settings: Settings | None = None) -> "Site":
+    def of(cls, settings: Settings | None = None) -> "Deployment":
         """Return the site of this process.
 
         Raises:

@@ -11,7 +11,7 @@ from typing import Any, Self
 TERMINATED = 143
 
 
-class Terminated(SystemExit):
+class TerminateRequested(SystemExit):
     """This process was asked to end. A task that ends with SystemExit has only failed."""
 
 
@@ -19,12 +19,12 @@ def why_ended(error: BaseException, what: str) -> str:
     """Say why attempts have no end of their own: `what` watched them, and was left by an error."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
-    if isinstance(error, Terminated):
+    if isinstance(error, TerminateRequested):
         return "terminated"
     return f"{what} ended ({type(error).__name__})"
 
 
-class Interruption:
+class DeferredSignals:
     """While it is entered, SIGINT and SIGTERM raise only where that is allowed, and otherwise wait until then.
 
     Out of the main thread, where no signal arrives, it does nothing.
@@ -67,4 +67,4 @@ class Interruption:
         if came is signal.SIGINT:
             raise KeyboardInterrupt
         if came is signal.SIGTERM:
-            raise Terminated(TERMINATED)
+            raise TerminateRequested(TERMINATED)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from elastic.core.model.chunk import named
+from elastic.core.model.chunk import describe_chunks
 from elastic.core.receipts.merkle import ROOT_VERSION, SHOWN
 
 
@@ -21,7 +21,7 @@ class Finding:
     def __str__(self) -> str:
         place = [] if self.step is None else [f"step {self.step}"]
         if self.first is not None and self.stop is not None:
-            place.append(named(self.first, self.stop))
+            place.append(describe_chunks(self.first, self.stop))
         return f"{', '.join(place)}: {self.what}" if place else self.what
 
 

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from elastic.core.contracts.store import ReceiptRow
 from elastic.core.model.failure import DeadLetter
 from elastic.core.model.partial import chunks_of
-from elastic.persistence.run_store.inspection import KeptState
+from elastic.persistence.run_store.inspection import StoredState
 from elastic.verification.finding import Findings
 
 #: When something is missing in the log, so many partials are looked at for the one that comes next in it.
@@ -26,7 +26,7 @@ ItemT = TypeVar("ItemT")
 
 
 @dataclass(slots=True)
-class Named:
+class ExpectedPartial:
     """A partial, as its receipts name it. No two have the same digest."""
 
     digest: bytes
@@ -55,33 +55,33 @@ class Named:
         return spans
 
 
-def named_partials(rows: Iterable[ReceiptRow], *, ordered: bool) -> Iterator[Named]:
+def named_partials(rows: Iterable[ReceiptRow], *, ordered: bool) -> Iterator[ExpectedPartial]:
     """Yield the partials that rows of receipts name.
 
     Args:
         rows: In the order in which they were folded.
         ordered: Each row is a partial of its own.
     """
-    named: Named | None = None
+    named: ExpectedPartial | None = None
     for row in rows:
         if named is None or ordered or not named.take(row):
             if named is not None:
                 yield named
-            named = Named(row.states)
+            named = ExpectedPartial(row.states)
             named.take(row)
     if named is not None:
         yield named
 
 
 @dataclass(frozen=True, slots=True)
-class Matched:
+class MatchedPartial:
     """A partial that was found in the log, and the numbers of its states there."""
 
-    named: Named
+    named: ExpectedPartial
     ordinals: tuple[int, ...]
 
 
-class StateLog:
+class PartialAudit:
     """Compares the log with the partials that receipts name.
 
     Args:
@@ -94,12 +94,12 @@ class StateLog:
 
     def __init__(
         self,
-        named: Iterable[Named],
-        states: Iterable[KeptState],
+        named: Iterable[ExpectedPartial],
+        states: Iterable[StoredState],
         letters_of: Callable[[int, int], list[DeadLetter] | None],
         findings: Findings,
     ) -> None:
-        self._named, self._states = _Ahead(named), _Ahead(states)
+        self._named, self._states = _PeekableIterator(named), _PeekableIterator(states)
         self._letters_of, self._findings = letters_of, findings
         #: the chunks of the partials that were found, by the digest of their states
         self._found: dict[bytes, list[tuple[int, int]]] = {}
@@ -108,7 +108,7 @@ class StateLog:
         #: states that may belong to those, besides one for each
         self._spare = 0
 
-    def matched(self) -> Iterator[Matched]:
+    def matched(self) -> Iterator[MatchedPartial]:
         """Compare all, and yield what is in both."""
         while self._named.peek(1):
             named = self._named.take()
@@ -117,7 +117,7 @@ class StateLog:
             if count:
                 states = [self._states.take() for _ in range(count)]
                 self._found[_digest(*states)] = named.spans
-                yield Matched(named, tuple(state.ordinal for state in states))
+                yield MatchedPartial(named, tuple(state.ordinal for state in states))
             elif count == 0:
                 self._pass_over(named)
             else:
@@ -125,7 +125,7 @@ class StateLog:
         while self._states.peek(1):
             self._tell_strange(self._states.take())
 
-    def _count(self, named: Named, at: int) -> int | None:
+    def _count(self, named: ExpectedPartial, at: int) -> int | None:
         """Return how many states from the one at `at` on are those of a partial.
 
         That is None when they are not, and 0 when it cannot be known.
@@ -142,21 +142,21 @@ class StateLog:
                 return count
         return None
 
-    def _is_strange(self, named: Named) -> bool:
+    def _is_strange(self, named: ExpectedPartial) -> bool:
         """Tell whether the next state is in the way of a partial that follows it."""
         ahead = range(1, len(self._states.peek(len(named.batches) + self._spare + 1)))
         return any(self._count(named, at) for at in ahead) and not any(
             self._count(other, 0) for other in self._named.peek(1)
         )
 
-    def _pass_over(self, named: Named) -> None:
+    def _pass_over(self, named: ExpectedPartial) -> None:
         """Leave out a partial that cannot be compared: it has one state, or one of each worker."""
         self.unproved += 1
         self._spare += len(named.batches) - 1
         if self._states.peek(1):
             self._states.take()
 
-    def _tell_missing(self, named: Named) -> None:
+    def _tell_missing(self, named: ExpectedPartial) -> None:
         """Tell of a partial that is not where it should be in the log; a state that was changed goes with it."""
         what = "the partial result that holds it is not in the log of states, or was changed"
         state = self._states.peek(1)
@@ -167,7 +167,7 @@ class StateLog:
         for first, stop in named.spans:
             self._findings.add(what, first, stop)
 
-    def _tell_strange(self, state: KeptState) -> None:
+    def _tell_strange(self, state: StoredState) -> None:
         for first, stop in self._repeats(state):
             what = f"the partial result that holds it is in the log twice, the second time as state {state.ordinal}"
             self._findings.add(what, first, stop)
@@ -176,11 +176,11 @@ class StateLog:
         elif not self._repeats(state):
             self._findings.add(state.damage or f"state {state.ordinal} of the log belongs to no receipts")
 
-    def _repeats(self, state: KeptState) -> list[tuple[int, int]]:
+    def _repeats(self, state: StoredState) -> list[tuple[int, int]]:
         """Return the chunks of an earlier partial of which a state is the whole."""
         return self._found.get(_digest(state), [])
 
-    def _behind(self, named: Named) -> bytes | None:
+    def _behind(self, named: ExpectedPartial) -> bytes | None:
         """Return what stands behind the states in the digest of a partial; None when that is not known."""
         letters: list[DeadLetter] = []
         for span in named.spans if named.failed else ():
@@ -192,14 +192,14 @@ class StateLog:
         return chunks_of(named.batches, letters) if failed == named.failed else None
 
 
-def _digest(*states: KeptState) -> bytes:
+def _digest(*states: StoredState) -> bytes:
     hasher = blake2b(digest_size=16)
     for state in states:
         hasher.update(state.data)
     return hasher.digest()
 
 
-class _Ahead(Generic[ItemT]):
+class _PeekableIterator(Generic[ItemT]):
     """An iterator that can be looked into."""
 
     def __init__(self, items: Iterable[ItemT]) -> None:

@@ -14,14 +14,14 @@ from elastic.aggregators.sharded.sharded_aggregator import can_divide
 from elastic.core.encoding import content_of, decompress, digest, pack
 from elastic.core.errors import ElasticError, UsageError
 from elastic.core.frames import is_frame, sorted_rows
-from elastic.core.model.chunk import Piece
+from elastic.core.model.chunk import SourcePiece
 from elastic.engine.step import Step
 from elastic.recovery.compatibility import check_aggregator, check_code, check_source
-from elastic.stages.worker.pipeline import Pass
+from elastic.stages.worker.pipeline import Pipeline
 from elastic.verification.finding import VerifiedStep
-from elastic.verification.partial_audit import Matched
-from elastic.verification.shard_audit import ShardExamination
-from elastic.verification.step_audit import Examination
+from elastic.verification.partial_audit import MatchedPartial
+from elastic.verification.shard_audit import ShardAudit
+from elastic.verification.step_audit import StepAudit
 
 #: What user code may raise and a verification survives.
 _RAISED = (Exception, SystemExit)
@@ -39,7 +39,7 @@ class _Kept:
 class _Rerun:
     """A partial that is computed again, chunk by chunk."""
 
-    matched: Matched
+    matched: MatchedPartial
     state: Any
     #: chunks that are still to come
     left: int
@@ -47,7 +47,7 @@ class _Rerun:
     failed: bool = False
 
 
-class Recomputation:
+class Recompute:
     """Recomputes one step that was examined, and found to be in order.
 
     Args:
@@ -59,7 +59,7 @@ class Recomputation:
         UsageError: The source can be read only once, or is not that of the run.
     """
 
-    def __init__(self, examination: Examination, step: Step, share: float) -> None:
+    def __init__(self, examination: StepAudit, step: Step, share: float) -> None:
         self._examination, self._step = examination, step
         record, run_id = examination.record, examination.store.run_id
         if not record.manifest.get("replayable", True):
@@ -106,7 +106,7 @@ class Recomputation:
                 if row.first + index < self._cut:
                     yield _Kept(entries, row.contents[16 * index : 16 * index + 16])
 
-    def _compare_chunk(self, chunk_id: int, piece: Piece, kept: _Kept) -> None:
+    def _compare_chunk(self, chunk_id: int, piece: SourcePiece, kept: _Kept) -> None:
         try:
             entries, content = self._read(piece)
         except ElasticError as error:
@@ -119,7 +119,7 @@ class Recomputation:
         else:
             self._run(chunk_id, entries)
 
-    def _read(self, piece: Piece) -> tuple[Any, bytes]:
+    def _read(self, piece: SourcePiece) -> tuple[Any, bytes]:
         """Return the entries of a piece and the digest of what they were read from, as cutter and worker make it."""
         if piece.entries is None:
             block = self._reader.read_block(piece.reference) if piece.block is None else piece.block
@@ -153,7 +153,7 @@ class Recomputation:
         rerun.left -= 1
         if not rerun.failed:
             try:
-                run = Pass(self._step.transforms, (entries,))
+                run = Pipeline(self._step.transforms, (entries,))
                 rerun.state = self._step.aggregator.add_many(rerun.state, iter(run))
                 run.check()
                 self._rerun_chunks += 1
@@ -167,7 +167,7 @@ class Recomputation:
     def _compare_result(self, rerun: _Rerun) -> None:
         aggregator, matched, examination = self._step.aggregator, rerun.matched, self._examination
         if examination.is_wide and can_divide(aggregator):
-            kept = ShardExamination(examination).state(aggregator, matched)
+            kept = ShardAudit(examination).state(aggregator, matched)
         else:
             log = (examination.store.state(examination.record.step, ordinal) for ordinal in matched.ordinals)
             frames = [decompress(state.data) for state in log]
@@ -189,7 +189,7 @@ class _Tiles:
         self._end = 0
         self._size: int | None = None
 
-    def take(self, piece: Piece) -> str | None:
+    def take(self, piece: SourcePiece) -> str | None:
         """Return what is wrong with where a piece begins, if anything is."""
         if not self._are_files:
             return None

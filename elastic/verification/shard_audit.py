@@ -6,25 +6,25 @@ from typing import Any
 from elastic.aggregators.sharded.shard_state import Piece
 from elastic.aggregators.sharded.sharded_aggregator import Sharded, can_divide, division_of, jobs_of, pieces_of
 from elastic.core.contracts.aggregator import AnyAggregator
-from elastic.core.contracts.spill_store import Bundle
+from elastic.core.contracts.spill_store import SpillSegment
 from elastic.core.encoding import decompress, digest
 from elastic.core.errors import CorruptStoreError, EncodingError
 from elastic.core.frames import is_packed_frame
 from elastic.engine.shard_manifest import ShardManifest
 from elastic.engine.sharded_aggregation import folder_of
 from elastic.persistence.result_files.spill_files import FileDepot
-from elastic.verification.partial_audit import Matched
-from elastic.verification.step_audit import Examination
+from elastic.verification.partial_audit import MatchedPartial
+from elastic.verification.step_audit import StepAudit
 
 
-class ShardExamination:
+class ShardAudit:
     """Examines what a step with `shards` has left in files. All bytes of them that the result is made of are read.
 
     Args:
         examination: Of the step, of which nothing else is wrong.
     """
 
-    def __init__(self, examination: Examination) -> None:
+    def __init__(self, examination: StepAudit) -> None:
         store, record = examination.store, examination.record
         self._examination, self._findings = examination, examination.findings
         self._shards: int = record.manifest["shards"]
@@ -59,28 +59,28 @@ class ShardExamination:
         if aggregator is not None and can_divide(aggregator) and not self._findings.list:
             self._check_merge(Sharded(aggregator, self._shards, self._depot), jobs, found)
 
-    def state(self, aggregator: AnyAggregator, matched: Matched) -> Any:
+    def state(self, aggregator: AnyAggregator, matched: MatchedPartial) -> Any:
         """Return the aggregator's state of a partial, as it lies in the files."""
         return division_of(aggregator, self._shards).gather(self._packed(matched))
 
-    def _packed(self, matched: Matched) -> Iterator[bytes]:
+    def _packed(self, matched: MatchedPartial) -> Iterator[bytes]:
         for piece in self._pieces(matched):
             for bundle in piece:
                 for block in bundle.blocks(self._depot):
                     yield decompress(bundle.read(self._depot, block))
 
-    def _pieces(self, matched: Matched) -> Iterator[Piece]:
+    def _pieces(self, matched: MatchedPartial) -> Iterator[Piece]:
         for ordinal in matched.ordinals:
             kept = self._examination.store.state(self._examination.record.step, ordinal)
             yield from pieces_of(decompress(kept.data), self._shards)
 
-    def _check_piece(self, matched: Matched, piece: Piece) -> None:
+    def _check_piece(self, matched: MatchedPartial, piece: Piece) -> None:
         for bundle in piece:
             for damage in bundle.check(self._depot):
                 for first, stop in matched.named.spans:
                     self._findings.add(f"the partial result that holds it is damaged: {_told(damage)}", first, stop)
 
-    def _check_result(self, bundle: Bundle) -> None:
+    def _check_result(self, bundle: SpillSegment) -> None:
         try:
             blocks = bundle.blocks(self._depot)
         except CorruptStoreError as damage:
@@ -100,7 +100,7 @@ class ShardExamination:
                 place = self._depot.place(bundle.name)
                 self._findings.add(f"bucket {block.bucket} in {place} is not what it should be")
 
-    def _check_merge(self, sharded: Sharded, jobs: list[bytes], bundles: list[Bundle]) -> None:
+    def _check_merge(self, sharded: Sharded, jobs: list[bytes], bundles: list[SpillSegment]) -> None:
         """Merge all pieces again, and compare what comes of it with the result."""
         for shard, job in enumerate(jobs):
             made = {bucket: (keys, content) for bucket, keys, content in sharded.contents(job)}

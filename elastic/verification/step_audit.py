@@ -11,19 +11,19 @@ from elastic.core.contracts.store import ReceiptRow, StepRecord
 from elastic.core.encoding import decompress, digest
 from elastic.core.errors import CorruptStoreError, EncodingError, LedgerError, ReceiptError, StoreError
 from elastic.core.model.chunk import UNREAD
-from elastic.core.model.chunk_id_set import Spans
+from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.failure import DeadLetter
 from elastic.core.model.step import StepState
 from elastic.core.policies.error_policy import OnError
 from elastic.core.receipts.merkle import ROOT_VERSION, InputTree, ReceiptTree
-from elastic.core.receipts.receipt import Seal, decode_token
+from elastic.core.receipts.receipt import ReceiptSigner, decode_token
 from elastic.core.receipts.receipt_chain import Passage, chain
 from elastic.core.receipts.stage import STAGES, Stage
-from elastic.persistence.run_store.inspection import KeptRow, RunInspection
+from elastic.persistence.run_store.inspection import RunReader, StoredRow
 from elastic.recovery.compatibility import root_version_of
 from elastic.run_history import nodes_of_masters
 from elastic.verification.finding import Findings, VerifiedStep
-from elastic.verification.partial_audit import Matched, StateLog, named_partials
+from elastic.verification.partial_audit import MatchedPartial, PartialAudit, named_partials
 
 
 class Chain:
@@ -34,7 +34,7 @@ class Chain:
         masters: Nodes on which masters of the step ran.
     """
 
-    def __init__(self, seal: Seal, masters: Sequence[str]) -> None:
+    def __init__(self, seal: ReceiptSigner, masters: Sequence[str]) -> None:
         self._seal = seal
         #: the node of the master, and whether chunks were counted as they were cut; what held last comes first
         self._ways = [(master, counted) for counted, master in product((True, False), masters)]
@@ -54,7 +54,7 @@ class Chain:
         return False
 
 
-class Examination:
+class StepAudit:
     """Examines one step.
 
     Args:
@@ -63,10 +63,10 @@ class Examination:
         findings: Where to tell what is wrong.
     """
 
-    def __init__(self, store: RunInspection, record: StepRecord, findings: Findings) -> None:
+    def __init__(self, store: RunReader, record: StepRecord, findings: Findings) -> None:
         self.store, self.record, self.findings = store, record, findings
         self.snapshot = store.snapshot(record.step)
-        self._seal = Seal(key=store.key, run_id=store.run_id, step=record.step)
+        self._seal = ReceiptSigner(key=store.key, run_id=store.run_id, step=record.step)
         self._chain = Chain(self._seal, nodes_of_masters(record))
         self._trees = InputTree(), ReceiptTree()
         self._total: Counter[str] = Counter()
@@ -132,7 +132,7 @@ class Examination:
             if kept.row is not None:
                 yield kept.row
 
-    def partials(self) -> Iterator[Matched]:
+    def partials(self) -> Iterator[MatchedPartial]:
         """Compare the log of states with the receipts, and yield the partials in it."""
         manifest = self.record.manifest
         if not manifest.get("stored", True):
@@ -141,7 +141,7 @@ class Examination:
         ordered = bool(manifest.get("ordered", False))
         named = named_partials(self.rows(as_folded=not ordered), ordered=ordered)
         states = self.store.states(self.record.step, self.snapshot)
-        log = StateLog(named, states, self._letters_of, self.findings)
+        log = PartialAudit(named, states, self._letters_of, self.findings)
         yield from log.matched()
         if log.unproved:
             self._notes.append(
@@ -152,7 +152,7 @@ class Examination:
     # -- receipts
 
     def _check_rows(self) -> None:
-        at, folded = 0, Spans.of(self.record.low, self.record.bitmap)
+        at, folded = 0, ChunkIdSet.of(self.record.low, self.record.bitmap)
         end = max([folded.low, *(stop for _, stop in folded.above)])
         for kept in self.store.receipt_rows(self.record.step, self.snapshot):
             if kept.first > at:
@@ -167,7 +167,7 @@ class Examination:
             at = max(at, kept.stop)
         self._check_gap(at, end, folded)
 
-    def _check_gap(self, first: int, stop: int, folded: Spans) -> None:
+    def _check_gap(self, first: int, stop: int, folded: ChunkIdSet) -> None:
         """Tell of chunks without receipts that should have some."""
         if first >= stop:
             return
@@ -176,7 +176,7 @@ class Examination:
             if max(first, begin) < min(stop, end):
                 self.findings.add("its receipts are missing", max(first, begin), min(stop, end))
 
-    def _check_row(self, kept: KeptRow) -> None:
+    def _check_row(self, kept: StoredRow) -> None:
         row = kept.row
         if row is None:
             self.findings.add(kept.damage, kept.first, kept.stop)
@@ -261,7 +261,7 @@ class Examination:
         """Check the chunks of a one-shot source that are kept because they are not in the result."""
         if self.record.manifest.get("replayable", True):
             return
-        chunks, folded = self.store.chunks(self.record.step), Spans.of(self.record.low, self.record.bitmap)
+        chunks, folded = self.store.chunks(self.record.step), ChunkIdSet.of(self.record.low, self.record.bitmap)
         try:
             kept = set(chunks.unfinished())
         except StoreError as error:

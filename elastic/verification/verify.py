@@ -8,13 +8,13 @@ from elastic.core.receipts.merkle import SHOWN
 from elastic.engine.run import home_at
 from elastic.engine.step import Step
 from elastic.flow.flow import Flow
-from elastic.persistence.run_store.inspection import RunInspection
+from elastic.persistence.run_store.inspection import RunReader
 from elastic.recovery.compatibility import check_root_version
 from elastic.recovery.resume import step_of
 from elastic.verification.finding import Finding, Findings, VerifiedStep
-from elastic.verification.recompute import Recomputation
-from elastic.verification.shard_audit import ShardExamination
-from elastic.verification.step_audit import Examination
+from elastic.verification.recompute import Recompute
+from elastic.verification.shard_audit import ShardAudit
+from elastic.verification.step_audit import StepAudit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ def verify(
         raise UsageError("to recompute, the flow is needed; give it as `step`.")
     folder = home_at(home).find(run_id)
     try:
-        store = RunInspection.read(folder)
+        store = RunReader.read(folder)
     except CorruptStoreError as error:
         return Verification(run_id=folder.name, steps=(), findings=(Finding(what=str(error)),))
     try:
@@ -80,7 +80,7 @@ def verify(
 
 
 def _verified(
-    store: RunInspection, given: Step | None, wanted: int | None, *, recompute: float, root: str | None
+    store: RunReader, given: Step | None, wanted: int | None, *, recompute: float, root: str | None
 ) -> Verification:
     whole = Findings(None)
     steps: list[VerifiedStep] = []
@@ -92,13 +92,13 @@ def _verified(
     for number in _numbers(store, wanted):
         found = Findings(number)
         try:
-            examination = Examination(store, store.record(number), found)
+            examination = StepAudit(store, store.record(number), found)
             verified = examination.examine()
             if examination.is_compared and examination.is_wide:
-                ShardExamination(examination).check(None if given is None or not recompute else given.aggregator)
+                ShardAudit(examination).check(None if given is None or not recompute else given.aggregator)
             if recompute and given is not None and not found.list:
                 check_root_version(store.run_id, examination.record)
-                verified = Recomputation(examination, given, recompute).compare(verified)
+                verified = Recompute(examination, given, recompute).compare(verified)
             steps.append(verified)
         except CorruptStoreError as error:
             found.add(str(error))
@@ -108,7 +108,7 @@ def _verified(
     return Verification(run_id=store.run_id, steps=tuple(steps), findings=(*whole.list, *findings))
 
 
-def _numbers(store: RunInspection, wanted: int | None) -> list[int]:
+def _numbers(store: RunReader, wanted: int | None) -> list[int]:
     numbers = store.numbers()
     if wanted is None:
         if not numbers:

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from elastic.core.contracts.store import ChunkStore, Kept
+from elastic.core.contracts.store import ChunkStore, StoredChunk
 from elastic.core.errors import CorruptStoreError, StoreError, StoreFullError, UsageError
 from elastic.core.model.chunk import Chunk
-from elastic.persistence.chunk_store.record_format import Head, check_owner, read_chunk, read_head, write_record
+from elastic.persistence.chunk_store.record_format import RecordHeader, check_owner, read_chunk, read_head, write_record
 from elastic.persistence.chunk_store.step_folder import StepFolder
-from elastic.persistence.disk_reserve import Ballast
+from elastic.persistence.disk_reserve import DiskReserve
 from elastic.persistence.durable_file import create_file, open_file, store_error, sync_file, sync_folder, write_at
 
 #: No dot and no slash, so that a token names a file in its folder and nothing else.
@@ -34,13 +34,13 @@ class DirectoryChunkStore(ChunkStore):
         step: int,
         *,
         read_only: bool = False,
-        ballast: Ballast | None = None,
+        ballast: DiskReserve | None = None,
     ) -> None:
         self._ballast = ballast
         self._folder = StepFolder(run_folder, run_id, step, read_only=read_only)
         self._tokens: dict[int, str] | None = None
 
-    def put(self, kept: Sequence[Kept]) -> None:
+    def put(self, kept: Sequence[StoredChunk]) -> None:
         self._folder.check_usable(writing=True)
         tokens = self._index()
         fresh: dict[int, tuple[str, bytes]] = {}
@@ -160,7 +160,7 @@ class DirectoryChunkStore(ChunkStore):
         tokens[chunk_id] = token
 
     @contextlib.contextmanager
-    def _opened(self, token: str) -> Iterator[tuple[int, Head]]:
+    def _opened(self, token: str) -> Iterator[tuple[int, RecordHeader]]:
         """Open a file and check all of it but the payload; damage that is found inside the block names it too."""
         path = self._folder.path / token
         try:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from elastic.core.contracts.store import Kept
+from elastic.core.contracts.store import StoredChunk
 from elastic.core.encoding import digest, pack, unpack
 from elastic.core.errors import CorruptStoreError, EncodingError, StoreError
 from elastic.core.model.chunk import Chunk
@@ -37,18 +37,18 @@ _FIELDS = (str, int, int, int, int, list, list, bytes, str)
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class RecordHeader:
     """All of a record but its payload."""
 
     run_id: str
     step: int
-    kept: Kept  #: the chunk without payload
+    kept: StoredChunk  #: the chunk without payload
     digest: bytes | None  #: of the payload; None when the chunk has none
     payload_at: int  #: where the payload begins in the file
     end: int  #: where the record ends in the file
 
 
-def write_record(run_id: str, step: int, kept: Kept) -> bytes:
+def write_record(run_id: str, step: int, kept: StoredChunk) -> bytes:
     """Return a chunk as one record.
 
     Raises:
@@ -66,7 +66,7 @@ def write_record(run_id: str, step: int, kept: Kept) -> bytes:
     return b"".join((prefix, body, _checksum(prefix, body), payload))
 
 
-def read_head(file: int, offset: int, size: int) -> Head | None:
+def read_head(file: int, offset: int, size: int) -> RecordHeader | None:
     """Return the head of the record at `offset` of a file of `size` bytes, or None when the file ends inside it.
 
     Raises:
@@ -95,7 +95,7 @@ def read_head(file: int, offset: int, size: int) -> Head | None:
     return _head(body, payload_at, payload_bytes)
 
 
-def read_chunk(file: int, head: Head) -> Chunk:
+def read_chunk(file: int, head: RecordHeader) -> Chunk:
     """Return the chunk of a record with its payload.
 
     Raises:
@@ -109,7 +109,7 @@ def read_chunk(file: int, head: Head) -> Chunk:
     return head.kept.chunk._replace(payload=payload)
 
 
-def check_owner(head: Head, run_id: str, step: int) -> None:
+def check_owner(head: RecordHeader, run_id: str, step: int) -> None:
     """Refuse a record of another run or step.
 
     Raises:
@@ -125,7 +125,7 @@ def _checksum(prefix: bytes, body: bytes) -> bytes:
     return blake2b(prefix + body, digest_size=_CHECKSUM).digest()
 
 
-def _head(body: bytes, payload_at: int, payload_bytes: int) -> Head:
+def _head(body: bytes, payload_at: int, payload_bytes: int) -> RecordHeader:
     try:
         fields: Any = unpack(body)
     except EncodingError as error:
@@ -134,7 +134,7 @@ def _head(body: bytes, payload_at: int, payload_bytes: int) -> Head:
         raise CorruptStoreError("the head of a record does not have the fields of one")
     run_id, step, chunk_id, entries, conceived_at, position, reference, content, token, seal = fields
     chunk = Chunk(chunk_id, tuple(position), conceived_at, tuple(reference), None, entries, content)
-    return Head(run_id, step, Kept(chunk, token), seal, payload_at, payload_at + payload_bytes)
+    return RecordHeader(run_id, step, StoredChunk(chunk, token), seal, payload_at, payload_at + payload_bytes)
 
 
 def _is_head(fields: Any) -> bool:

@@ -17,7 +17,7 @@ from elastic.core.contracts.store import ChunkStore
 from elastic.core.errors import UsageError
 from elastic.persistence.chunk_store.directory_store import DirectoryChunkStore
 from elastic.persistence.chunk_store.segment_store import SegmentChunkStore
-from elastic.persistence.disk_reserve import Ballast
+from elastic.persistence.disk_reserve import DiskReserve
 
 #: The stores of Elastic itself.
 OWN_KINDS: dict[str, type[SegmentChunkStore] | type[DirectoryChunkStore]] = {
@@ -83,7 +83,7 @@ def kind_at(kept: str) -> type[ChunkStore]:
 
 
 def make_chunk_store(
-    kept: str, place: tuple[Path, str, int], *, read_only: bool, ballast: Ballast | None
+    kept: str, place: tuple[Path, str, int], *, read_only: bool, ballast: DiskReserve | None
 ) -> ChunkStore:
     """Return the chunk store of a step; `place` is the run's folder, the run and the step.
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from elastic.core.contracts.store import ChunkStore, Kept
+from elastic.core.contracts.store import ChunkStore, StoredChunk
 from elastic.core.errors import CorruptStoreError, StoreError, StoreFullError
 from elastic.core.model.chunk import Chunk
-from elastic.persistence.chunk_store.record_format import Head, check_owner, read_chunk, read_head, write_record
+from elastic.persistence.chunk_store.record_format import RecordHeader, check_owner, read_chunk, read_head, write_record
 from elastic.persistence.chunk_store.step_folder import StepFolder
-from elastic.persistence.disk_reserve import Ballast
+from elastic.persistence.disk_reserve import DiskReserve
 from elastic.persistence.durable_file import (
     create_file,
     is_full,
@@ -71,7 +71,7 @@ class SegmentChunkStore(ChunkStore):
         *,
         segment_bytes: int = SEGMENT_BYTES,
         read_only: bool = False,
-        ballast: Ballast | None = None,
+        ballast: DiskReserve | None = None,
     ) -> None:
         self._folder = StepFolder(run_folder, run_id, step, read_only=read_only)
         self._ballast = ballast
@@ -82,7 +82,7 @@ class SegmentChunkStore(ChunkStore):
         self._next = 0
         self._tail: _Tail | None = None
 
-    def put(self, kept: Sequence[Kept]) -> None:
+    def put(self, kept: Sequence[StoredChunk]) -> None:
         self._folder.check_usable(writing=True)
         places = self._index()
         fresh: dict[int, bytes] = {}
@@ -269,7 +269,7 @@ class SegmentChunkStore(ChunkStore):
         finally:
             os.close(file)
 
-    def _records(self, file: int, path: Path, *, is_last: bool) -> Iterator[tuple[int, Head]]:
+    def _records(self, file: int, path: Path, *, is_last: bool) -> Iterator[tuple[int, RecordHeader]]:
         size, offset, before = os.fstat(file).st_size, 0, "the first chunk"
         while offset < size:
             try:

@@ -7,14 +7,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from elastic.core.contracts.sink import MANIFEST, MARKER, Output, Part
+from elastic.core.contracts.sink import MANIFEST, MARKER, OutputFile, Sink
 from elastic.core.errors import EncodingError, StoreError, UsageError
 from elastic.persistence.durable_file import create_file, make_folder, store_error, sync_file, sync_folder, write_at
 from elastic.persistence.result_files.row_writers import FORMATS, RowFile
 from elastic.persistence.result_files.spill_files import FileDepot
 
 
-class FolderOutput(Output):
+class FolderOutput(Sink):
     """Files named `part-00000.parquet` and so on, of the format that the folder is named after.
 
     They get these names when all shards are written, and the manifest comes last; it is gone while they change. A
@@ -61,7 +61,7 @@ class FolderOutput(Output):
                 file.discard()
                 raise
 
-    def publish(self, parts: Sequence[Part], about: dict[str, Any]) -> None:
+    def publish(self, parts: Sequence[OutputFile], about: dict[str, Any]) -> None:
         """Give the files the names that they keep, remove others of an earlier master, and write the manifest.
 
         Args:
@@ -167,7 +167,7 @@ class FolderOutput(Output):
                 f"{self._depot.epoch}); let that one go on."
             )
 
-    def _check_taken(self, parts: Sequence[Part]) -> None:
+    def _check_taken(self, parts: Sequence[OutputFile]) -> None:
         """Refuse to touch a folder that somebody else has taken since, and leave nothing of this master in it."""
         marker, manifest = self._told(MARKER), self._told(MANIFEST)
         try:
@@ -184,7 +184,7 @@ class FolderOutput(Output):
                 (self.folder / part.name).unlink(missing_ok=True)
             raise
 
-    def _check_parts(self, parts: Sequence[Part]) -> None:
+    def _check_parts(self, parts: Sequence[OutputFile]) -> None:
         """Find out that parts do not fit together before anything is removed that is whole."""
         try:
             _check_columns(parts)
@@ -219,7 +219,7 @@ def _text(told: dict[str, Any]) -> bytes:
     return json.dumps(told, indent=2).encode() + b"\n"
 
 
-def _check_columns(parts: Sequence[Part]) -> None:
+def _check_columns(parts: Sequence[OutputFile]) -> None:
     found = {part.columns: number for number, part in enumerate(parts) if part.rows}
     if len(found) > 1:
         (one, first), (other, second), *_ = found.items()

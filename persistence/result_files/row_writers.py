@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from elastic.core.contracts.sink import Part
-from elastic.core.contracts.spill_store import Growing
+from elastic.core.contracts.sink import OutputFile
+from elastic.core.contracts.spill_store import OpenSpillFile
 from elastic.core.errors import EncodingError
 from elastic.core.frames import arrow_module, polars_module
 from elastic.persistence.result_files.column_types import check_kinds, check_texts, fits
@@ -29,10 +29,10 @@ _SCALARS = frozenset({type(None), bool, int, float, str})
 _KEY, _VALUE = "key", "value"
 
 
-class Sink(io.RawIOBase):
+class HashingWriter(io.RawIOBase):
     """What a library writes to: passes bytes on, and knows how many there were and their digest."""
 
-    def __init__(self, file: Growing) -> None:
+    def __init__(self, file: OpenSpillFile) -> None:
         super().__init__()
         self._file = file
         self._sum = hashlib.sha256()
@@ -65,9 +65,9 @@ class Sink(io.RawIOBase):
 class RowFile(ABC):
     """A file that is written row by row, from its beginning to its end."""
 
-    def __init__(self, file: Growing) -> None:
-        self.part = Part(file.name)
-        self._sink = Sink(file)
+    def __init__(self, file: OpenSpillFile) -> None:
+        self.part = OutputFile(file.name)
+        self._sink = HashingWriter(file)
 
     def write(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
         """Write a row for each key. Raises as `PartWriter.write` does."""
@@ -104,7 +104,7 @@ class RowFile(ABC):
         """Close what writes to the sink."""
 
 
-class JsonLines(RowFile):
+class JsonLinesWriter(RowFile):
     """A JSON object a line, with the names `key` and `value`, or those of a frame's columns."""
 
     def _write(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
@@ -128,10 +128,10 @@ class JsonLines(RowFile):
         """Every line is written already."""
 
 
-class Columns(RowFile):
+class ArrowRows(RowFile):
     """Columns of Arrow, `key` and `value` or those of frames, whose types are those of the first rows."""
 
-    def __init__(self, file: Growing) -> None:
+    def __init__(self, file: OpenSpillFile) -> None:
         super().__init__(file)
         self._arrow = arrow_module()
         self._keys: list[Any] = []
@@ -214,7 +214,7 @@ class Columns(RowFile):
             raise TypeError(f"{kind} after {wanted} in the column {name}")
 
 
-class Parquet(Columns):
+class Parquet(ArrowRows):
     """A Parquet file, compressed by zstandard."""
 
     def _open(self, schema: Any) -> Any:
@@ -223,7 +223,7 @@ class Parquet(Columns):
         return parquet.ParquetWriter(self._sink, schema, compression="zstd")
 
 
-class ArrowFile(Columns):
+class ArrowFile(ArrowRows):
     """An Arrow IPC file, as it lies in memory."""
 
     def _open(self, schema: Any) -> Any:
@@ -249,4 +249,8 @@ def _check_names(values: Collection[Any]) -> None:
 
 
 #: How files are written, by the last part of their names.
-FORMATS: dict[str, Callable[[Growing], RowFile]] = {".jsonl": JsonLines, ".parquet": Parquet, ".arrow": ArrowFile}
+FORMATS: dict[str, Callable[[OpenSpillFile], RowFile]] = {
+    ".jsonl": JsonLinesWriter,
+    ".parquet": Parquet,
+    ".arrow": ArrowFile,
+}

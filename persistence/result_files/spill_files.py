@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from elastic.core.contracts.spill_store import Depot
+from elastic.core.contracts.spill_store import SpillStore
 from elastic.core.errors import CorruptStoreError, StoreError
 from elastic.persistence.durable_file import (
     create_file,
@@ -32,7 +32,7 @@ _NAME = re.compile(r"(piece|result)-(\d+)-[0-9a-f]{16}")
 _NAMED_BY_EPOCH = re.compile(r"(?:mark-|manifest-)(\d+)(?:\.json)?")
 
 
-class FileDepot(Depot):
+class FileDepot(SpillStore):
     """Files in one folder. Each process appends to files of its own, so none waits for another.
 
     Args:

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from elastic.core.errors import EncodingError
-from elastic.core.ledger.chunk_locations import Note
+from elastic.core.ledger.chunk_locations import InFlightNote
 from elastic.persistence.durable_file import create_file, open_file, read_at, write_at
 from elastic.persistence.run_store.json_text import read_json, write_json
 from elastic.persistence.run_store.progress_row import seal
@@ -18,7 +18,7 @@ from elastic.persistence.run_store.progress_row import seal
 _MAX_BYTES = 64 << 20
 
 
-def write_note(folder: Path, key: bytes, step: int, note: Note | None) -> None:
+def write_note(folder: Path, key: bytes, step: int, note: InFlightNote | None) -> None:
     """Replace the note of a step, or remove it. Whatever the disk says, the run goes on without one."""
     path = _path(folder, step)
     with contextlib.suppress(OSError, EncodingError):
@@ -36,7 +36,7 @@ def write_note(folder: Path, key: bytes, step: int, note: Note | None) -> None:
         fresh.replace(path)
 
 
-def read_note(folder: Path, key: bytes, step: int) -> Note | None:
+def read_note(folder: Path, key: bytes, step: int) -> InFlightNote | None:
     """Return the note of a step; None where there is none, or none that the run has written."""
     try:
         file = open_file(_path(folder, step))
@@ -44,7 +44,7 @@ def read_note(folder: Path, key: bytes, step: int) -> Note | None:
             sealed, _, data = read_at(file, _MAX_BYTES, 0).partition(b"\n")
         finally:
             os.close(file)
-        return Note.of(read_json(data.decode())) if sealed == _seal(folder, key, step, data) else None
+        return InFlightNote.of(read_json(data.decode())) if sealed == _seal(folder, key, step, data) else None
     except (OSError, EncodingError, ValueError, KeyError, TypeError):
         return None
 

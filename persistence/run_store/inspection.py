@@ -32,7 +32,7 @@ _UNREADABLE = (ElasticError, TypeError, ValueError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class RowCounts:
     """How many rows a step has by its own account."""
 
     partials: int
@@ -44,7 +44,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptRow:
+class StoredRow:
     """A row of receipts, or why it cannot be read."""
 
     #: rows were written in the order of this number
@@ -57,7 +57,7 @@ class KeptRow:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptState:
+class StoredState:
     """A state of the log, or why it cannot be read."""
 
     ordinal: int
@@ -66,7 +66,7 @@ class KeptState:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptLetter:
+class StoredDeadLetter:
     """A dead letter, or why it cannot be read."""
 
     chunk_id: int
@@ -75,12 +75,12 @@ class KeptLetter:
     damage: str = ""
 
 
-class RunInspection(SqliteRunStore):
+class RunReader(SqliteRunStore):
     """A run that is looked at. Get one from `read`."""
 
     @classmethod
-    def read(cls, folder: Path) -> "RunInspection":
-        return cast("RunInspection", super().read(folder))
+    def read(cls, folder: Path) -> "RunReader":
+        return cast("RunReader", super().read(folder))
 
     def check_pages(self) -> None:
         """Check all pages and indexes of the file.
@@ -101,11 +101,11 @@ class RunInspection(SqliteRunStore):
         """Return what is kept about a step; raises CorruptStoreError when it is damaged."""
         return self._record(step)
 
-    def snapshot(self, step: int) -> Snapshot:
+    def snapshot(self, step: int) -> RowCounts:
         """Return how many rows a step has."""
-        return Snapshot(*self._file.rows(_SNAPSHOT, (step,))[0])
+        return RowCounts(*self._file.rows(_SNAPSHOT, (step,))[0])
 
-    def miscounted(self, step: int, snapshot: Snapshot) -> Iterator[str]:
+    def miscounted(self, step: int, snapshot: RowCounts) -> Iterator[str]:
         """Yield a sentence for each table that has more or fewer rows than it should."""
         found = self._file.rows(_COUNTS, (step, snapshot.last))[0]
         expected = (snapshot.partials, snapshot.receipts, snapshot.letters, snapshot.redriven)
@@ -114,7 +114,7 @@ class RunInspection(SqliteRunStore):
             if count != wanted:
                 yield f"there are {count} of {wanted} {name}"
 
-    def receipt_rows(self, step: int, snapshot: Snapshot, *, as_folded: bool = False) -> Iterator[KeptRow]:
+    def receipt_rows(self, step: int, snapshot: RowCounts, *, as_folded: bool = False) -> Iterator[StoredRow]:
         """Yield the rows of receipts by ascending first chunk id, or in the order in which they were folded."""
         statement, key = (_AS_FOLDED, 0) if as_folded else (_RECEIPTS, 1)
         last = -1
@@ -122,35 +122,35 @@ class RunInspection(SqliteRunStore):
             yield from (self._kept_row(step, *row) for row in rows)
             last = rows[-1][key]
 
-    def states(self, step: int, snapshot: Snapshot) -> Iterator[KeptState]:
+    def states(self, step: int, snapshot: RowCounts) -> Iterator[StoredState]:
         """Yield the states of the log in the order in which they were folded."""
         return (self.state(step, ordinal) for ordinal in range(snapshot.partials))
 
-    def state(self, step: int, ordinal: int) -> KeptState:
+    def state(self, step: int, ordinal: int) -> StoredState:
         """Return one state of the log."""
         rows = self._file.rows("SELECT data, seal FROM partial WHERE step=? AND ordinal=?", (step, ordinal))
         data, kept = rows[0] if rows else (None, None)
         if not isinstance(data, bytes):
-            return KeptState(ordinal, b"", f"state {ordinal} of the log is missing")
+            return StoredState(ordinal, b"", f"state {ordinal} of the log is missing")
         if seal("partial", self.key, self.run_id, (step, ordinal), data) != kept:
-            return KeptState(ordinal, b"", f"state {ordinal} of the log is not as it was written")
-        return KeptState(ordinal, data)
+            return StoredState(ordinal, b"", f"state {ordinal} of the log is not as it was written")
+        return StoredState(ordinal, data)
 
-    def kept_letters(self, step: int, first: int = 0, stop: int = 1 << 62) -> Iterator[KeptLetter]:
+    def kept_letters(self, step: int, first: int = 0, stop: int = 1 << 62) -> Iterator[StoredDeadLetter]:
         """Yield the dead letters of chunks `[first, stop)`, redriven ones too, by ascending chunk id and index."""
         statement = "SELECT chunk, entry, redriven FROM letter WHERE step=? AND chunk>=? AND chunk<? ORDER BY 1, 2"
         for chunk_id, entry, redriven in self._file.rows(statement, (step, first, stop)):
             try:
-                yield KeptLetter(chunk_id, bool(redriven), self._letters.get(step, (chunk_id, entry)))
+                yield StoredDeadLetter(chunk_id, bool(redriven), self._letters.get(step, (chunk_id, entry)))
             except _UNREADABLE:
-                yield KeptLetter(chunk_id, bool(redriven), None, "a dead letter is not as it was written")
+                yield StoredDeadLetter(chunk_id, bool(redriven), None, "a dead letter is not as it was written")
 
-    def _kept_row(self, step: int, number: int, first: int, *columns: Any) -> KeptRow:
+    def _kept_row(self, step: int, number: int, first: int, *columns: Any) -> StoredRow:
         try:
             row = self._receipt(step, (first, *columns))
             if not isinstance(row.node_id, str) or not isinstance(row.worker_id, str):
                 raise ValueError("its worker is not known")
         except _UNREADABLE:
             count = columns[0] if isinstance(columns[0], int) else 1
-            return KeptRow(number, first, first + max(count, 1), None, "the row of receipts is not as it was written")
-        return KeptRow(number, row.first, row.first + row.count, row)
+            return StoredRow(number, first, first + max(count, 1), None, "the row of receipts is not as it was written")
+        return StoredRow(number, row.first, row.first + row.count, row)

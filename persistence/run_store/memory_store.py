@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from elastic.core.contracts.store import ChunkStore, Commit, Kept, ReceiptRow, RunStore, StepRecord
+from elastic.core.contracts.store import ChunkStore, Commit, ReceiptRow, RunStore, StepRecord, StoredChunk
 from elastic.core.errors import StoreError
-from elastic.core.ledger.chunk_locations import Note
+from elastic.core.ledger.chunk_locations import InFlightNote
 from elastic.core.model.chunk import Chunk
 from elastic.core.model.failure import DeadLetter
 from elastic.core.text import writable
@@ -22,7 +22,7 @@ class MemoryChunkStore(ChunkStore):
     def __init__(self) -> None:
         self._chunks: dict[int, Chunk] = {}
 
-    def put(self, kept: Sequence[Kept]) -> None:
+    def put(self, kept: Sequence[StoredChunk]) -> None:
         for one in kept:
             self._chunks.setdefault(one.chunk.chunk_id, one.chunk)
 
@@ -54,7 +54,7 @@ class MemoryRunStore(RunStore):
         #: by step, by chunk id and index; None where the letter is redriven
         self._letters: dict[int, dict[tuple[int, int | None], DeadLetter | None]] = defaultdict(dict)
         self._chunks: dict[int, MemoryChunkStore] = defaultdict(MemoryChunkStore)
-        self._notes: dict[int, Note] = {}
+        self._notes: dict[int, InFlightNote] = {}
 
     def begin(self, step: int, name: str, manifest: dict[str, Any], started_at: float) -> None:
         plain = read_json(write_json(manifest, f"the manifest of step {step}"))
@@ -101,13 +101,13 @@ class MemoryRunStore(RunStore):
         kept = self._letters[self._known(step).step].values()
         return iter(sorted((letter for letter in kept if letter is not None), key=place_of))
 
-    def note(self, step: int, note: Note | None) -> None:
+    def note(self, step: int, note: InFlightNote | None) -> None:
         if note is None:
             self._notes.pop(step, None)
         else:
             self._notes[step] = note
 
-    def noted(self, step: int) -> Note | None:
+    def noted(self, step: int) -> InFlightNote | None:
         return self._notes.get(step)
 
     def chunks(self, step: int) -> MemoryChunkStore:

@@ -25,7 +25,7 @@ def seal(kind: str, key: bytes, run_id: str, place: tuple[int, int], data: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ProgressRow:
     """One row of the table `progress`: its columns in their order and as they are kept."""
 
     step: int

@@ -59,7 +59,7 @@ class RunFile:
         self._path = folder / RUN_FILE
         self._read_only = read_only
         self._failure: StoreError | None = None
-        check_place(folder)
+        check_is_run_folder(folder)
         # A reader too is opened with mode=rw and then held to reading: after a master was killed in the middle of
         # a commit, whoever comes next must undo what it had begun to write.
         address = f"{self._path.absolute().as_uri()}?mode=rw"
@@ -191,7 +191,7 @@ class RunFile:
         return StoreError(f"{self._path} cannot be read ({error}); check the disk and the rights of the file.")
 
 
-def check_place(folder: Path) -> None:
+def check_is_run_folder(folder: Path) -> None:
     """Refuse a folder that holds no run.
 
     Raises:

@@ -10,11 +10,11 @@ from typing import Any
 from elastic.core.contracts.store import ChunkStore, Commit, ReceiptRow, RunStore, StepRecord
 from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError, StoreError, UsageError
-from elastic.core.ledger.chunk_locations import Note
+from elastic.core.ledger.chunk_locations import InFlightNote
 from elastic.core.model.failure import DeadLetter
 from elastic.core.text import writable
 from elastic.persistence.chunk_store.registry import kind_name, make_chunk_store
-from elastic.persistence.disk_reserve import Ballast
+from elastic.persistence.disk_reserve import DiskReserve
 from elastic.persistence.durable_file import create_file, make_folder, store_error, sync_folder
 from elastic.persistence.home import RUN_FILE
 from elastic.persistence.run_store.dead_letter_table import LetterTable
@@ -22,9 +22,9 @@ from elastic.persistence.run_store.in_flight_file import read_note, write_note
 from elastic.persistence.run_store.json_text import write_json
 from elastic.persistence.run_store.key import KEY_BYTES, read_key, write_key
 from elastic.persistence.run_store.lock import RunLock
-from elastic.persistence.run_store.progress_row import Progress, seal
+from elastic.persistence.run_store.progress_row import ProgressRow, seal
 from elastic.persistence.run_store.receipt_codec import pack_row, unpack_row
-from elastic.persistence.run_store.sqlite_file import RunFile, check_place
+from elastic.persistence.run_store.sqlite_file import RunFile, check_is_run_folder
 
 _PAGE = 256
 #: The most that SQLite keeps in one row is 1,000,000,000 bytes.
@@ -49,7 +49,7 @@ class SqliteRunStore(RunStore):
         self._file = file
         self._lock = lock
         self._chunks: dict[int, ChunkStore] = {}
-        self._ballast = Ballast(folder / "ballast")
+        self._ballast = DiskReserve(folder / "ballast")
         self._workers: dict[tuple[str, str], int] = {}
         file.check_laid_out()
         rows = file.rows("SELECT run_id, epoch, chunk_store, seal FROM run")
@@ -107,7 +107,7 @@ class SqliteRunStore(RunStore):
             CorruptStoreError: Its file is damaged.
             StoreError: It cannot be opened, or a newer version made it.
         """
-        check_place(folder)  # before the lock: its file must not appear where there is no run
+        check_is_run_folder(folder)  # before the lock: its file must not appear where there is no run
         with ExitStack() as undo:
             lock = RunLock(folder, folder.name)
             undo.callback(lock.release)
@@ -147,7 +147,7 @@ class SqliteRunStore(RunStore):
             values = (step, ordinal, name, text, started_at, sealed)
             self._file.execute("INSERT INTO step VALUES (?, ?, ?, ?, ?, ?)", values)
             if known is None:
-                self._write_progress(Progress(step, "in_progress"))
+                self._write_progress(ProgressRow(step, "in_progress"))
             else:
                 again = replace(known, state="in_progress", ended_at=None, error=None, begins=ordinal + 1)
                 self._write_progress(again)
@@ -209,10 +209,10 @@ class SqliteRunStore(RunStore):
         for place in self._letters.places(self._known(step).step):
             yield self._letters.get(step, place)
 
-    def note(self, step: int, note: Note | None) -> None:
+    def note(self, step: int, note: InFlightNote | None) -> None:
         write_note(self._folder, self.key, step, note)
 
-    def noted(self, step: int) -> Note | None:
+    def noted(self, step: int) -> InFlightNote | None:
         return read_note(self._folder, self.key, step)
 
     def chunks(self, step: int) -> ChunkStore:
@@ -250,23 +250,23 @@ class SqliteRunStore(RunStore):
         except EncodingError as error:
             raise self._file.damaged(f"step {step}: {error}") from error
 
-    def _progress(self, step: int) -> Progress | None:
+    def _progress(self, step: int) -> ProgressRow | None:
         rows = self._file.rows("SELECT * FROM progress WHERE step=?", (step,))
         if not rows:
             return None
         *columns, kept = rows[0]
-        progress = Progress(*columns)
+        progress = ProgressRow(*columns)
         if progress.seal(self.key, self.run_id) != kept:
             raise self._file.damaged(f"step {step}: the progress is not as it was written")
         return progress
 
-    def _known(self, step: int) -> Progress:
+    def _known(self, step: int) -> ProgressRow:
         progress = self._progress(step)
         if progress is None:
             raise StoreError(f"run {self.run_id} has no step {step}; begin it first.")
         return progress
 
-    def _write_progress(self, progress: Progress) -> None:
+    def _write_progress(self, progress: ProgressRow) -> None:
         values = (*astuple(progress), progress.seal(self.key, self.run_id))
         self._file.execute(_REPLACE_PROGRESS, values)
 

@@ -11,17 +11,17 @@ from elastic.core.errors import NodeRefusedError
 from elastic.core.policies.worker_starts import WorkerStarts
 from elastic.core.program import Program
 from elastic.stages.ray_backend.actors import versions
-from elastic.stages.ray_backend.code_shipping import Code
+from elastic.stages.ray_backend.code_shipping import DriverCode
 
 
 @dataclass(frozen=True, slots=True)
-class Shipment:
+class ActorPayload:
     """What every actor of a step is started with."""
 
     program: Program
     pickled: bytes
     #: the code beside the driver
-    code: Code
+    code: DriverCode
     heartbeat: Heartbeat
     #: decides when a worker may be started
     starts: WorkerStarts

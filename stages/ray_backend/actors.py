@@ -13,13 +13,13 @@ from ray import cloudpickle
 from elastic.core.errors import ClusterError
 from elastic.core.program import Program
 from elastic.stages.messages import COLLECT, Reply, decode_call, decode_reply, encode_call, encode_reply
-from elastic.stages.ray_backend.code_shipping import Code
-from elastic.stages.ray_backend.ray_errors import reason_of
-from elastic.stages.ray_backend.serializers import postpone, register_if_needed
-from elastic.stages.ray_backend.spill_store import placed, reduced
-from elastic.stages.transport.station import GATHER_SECONDS, Station
-from elastic.stages.worker.entry_probe import Cell
-from elastic.stages.worker.liveness import Health, start_pulse
+from elastic.stages.ray_backend.code_shipping import DriverCode
+from elastic.stages.ray_backend.ray_errors import describe_ray_error
+from elastic.stages.ray_backend.serializers import defer_serializer_imports, register_if_needed
+from elastic.stages.ray_backend.spill_store import reduced, with_spill_store
+from elastic.stages.transport.station import COLLECT_TIMEOUT, Station
+from elastic.stages.worker.entry_probe import EntryProbe
+from elastic.stages.worker.liveness import WorkerLiveness, start_heartbeat
 from elastic.stages.worker.worker import Worker
 from elastic.version import __version__
 
@@ -29,7 +29,7 @@ def versions() -> dict[str, str]:
     return {"Elastic": __version__, "Ray": ray.__version__, "Python": platform.python_version()}
 
 
-class Requests:
+class CollectRequests:
     """The requests for what an actor holds, by their numbers: each is answered once.
 
     What was handed out is held no more. When the answer is lost and the call is repeated, an empty answer would hide
@@ -54,16 +54,16 @@ class WorkerActor:
     """A worker in a process of its own."""
 
     def __init__(self) -> None:
-        postpone()
+        defer_serializer_imports()
 
     def hello(self) -> tuple[dict[str, str], int, str]:
         """Return the versions of this node, this process's id, and the file of its signs of life; called once.
 
         It gives them from now on: loading the program may take long, and a process may freeze at that too.
         """
-        return versions(), os.getpid(), start_pulse()
+        return versions(), os.getpid(), start_heartbeat()
 
-    def start(self, program: bytes, code: Code, place: tuple[str, str], depot: Any) -> None:
+    def start(self, program: bytes, code: DriverCode, place: tuple[str, str], depot: Any) -> None:
         """Load the program; called once.
 
         Args:
@@ -74,10 +74,10 @@ class WorkerActor:
         """
         code.install()
         node_id, worker_id = place
-        loaded: Program = placed(cloudpickle.loads(program), depot)
+        loaded: Program = with_spill_store(cloudpickle.loads(program), depot)
         register_if_needed()
-        self._worker = Worker(loaded, node_id=node_id, worker_id=worker_id, cell=Cell(program))
-        self._requests = Requests()
+        self._worker = Worker(loaded, node_id=node_id, worker_id=worker_id, cell=EntryProbe(program))
+        self._requests = CollectRequests()
 
     def work(self, call: bytes) -> bytes:
         return encode_reply(self._worker.work(decode_call(call)))
@@ -94,22 +94,22 @@ class StationActor:
     """The station of a node that is not the master's."""
 
     def __init__(self) -> None:
-        postpone()
+        defer_serializer_imports()
 
     def hello(self) -> tuple[dict[str, str], int, str]:
         """Return the versions of this node, and this process's id; its signs of life are its answers to `ping`."""
         return versions(), os.getpid(), ""
 
-    def start(self, program: bytes, code: Code, node_id: str, heartbeat: bytes) -> None:
+    def start(self, program: bytes, code: DriverCode, node_id: str, heartbeat: bytes) -> None:
         """Load the program; called once, before any worker is added."""
         code.install()
         self._station = Station.of(cloudpickle.loads(program), node_id, combine=True)
         register_if_needed()
         self._workers: dict[str, Any] = {}
-        self._health = Health(cloudpickle.loads(heartbeat))
+        self._health = WorkerLiveness(cloudpickle.loads(heartbeat))
         #: requests to workers that are not answered
         self._asked: set[asyncio.Future[Reply]] = set()
-        self._requests, self._numbers = Requests(), itertools.count(1)
+        self._requests, self._numbers = CollectRequests(), itertools.count(1)
 
     def listen(self, worker_id: str, process_id: int, pulse: str) -> None:
         """Look for signs of life of a worker that is being started."""
@@ -136,7 +136,7 @@ class StationActor:
         try:
             answer = await self._workers[worker_id].work.remote(encode_call(received))
         except ray.exceptions.RayError as error:
-            lost = self._lost(worker_id, decoded.batch_id, reason_of(error))
+            lost = self._lost(worker_id, decoded.batch_id, describe_ray_error(error))
             return encode_reply(replace(lost, suspect=self._station.is_suspect(decoded.batch_id)))
         return encode_reply(self._station.give_back(decode_reply(answer)))
 
@@ -150,7 +150,7 @@ class StationActor:
             self._asked.add(asyncio.ensure_future(self._answer_of(worker_id)))
         replies = [Reply(node_id=self._station.node_id, worker_id="", batch_id=COLLECT)]
         if self._asked:
-            answered, self._asked = await asyncio.wait(self._asked, timeout=GATHER_SECONDS)
+            answered, self._asked = await asyncio.wait(self._asked, timeout=COLLECT_TIMEOUT)
             replies += [task.result() for task in answered]
         return encode_reply(self._station.sender.send(replies))
 
@@ -158,7 +158,7 @@ class StationActor:
         try:
             return decode_reply(await self._workers[worker_id].collect.remote(next(self._numbers)))
         except ray.exceptions.RayError as error:
-            return self._lost(worker_id, COLLECT, reason_of(error))
+            return self._lost(worker_id, COLLECT, describe_ray_error(error))
 
     def _lost(self, worker_id: str, batch_id: int, reason: str) -> Reply:
         self._workers.pop(worker_id, None)

@@ -20,7 +20,7 @@ _SKIPPED = {"site-packages", "dist-packages", "node_modules", "venv", "env", "bu
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class DriverCode:
     """The modules beside the driver script, for one worker."""
 
     #: folders that the worker sees as the driver does

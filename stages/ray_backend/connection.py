@@ -17,7 +17,7 @@ import ray
 from ray._private.services import canonicalize_bootstrap_address
 
 from elastic.core.errors import ClusterError, UsageError
-from elastic.core.policies.engine_tuning import Settings
+from elastic.core.policies.engine_tuning import EngineTuning
 from elastic.stages.ray_backend.environment import connected_parent, private_folder
 from elastic.stages.ray_backend.permanent_thread import call_in_lasting_thread
 from elastic.stages.ray_backend.serializers import import_all
@@ -39,7 +39,7 @@ _lock = threading.Lock()
 _starts: "list[Future[None]]" = []
 
 
-def connect(cluster: str, *, cpus: int | None = None, start_timeout: float = Settings().start_timeout) -> None:
+def connect(cluster: str, *, cpus: int | None = None, start_timeout: float = EngineTuning().start_timeout) -> None:
     """Connect this process to Ray, unless it is connected already; may be called from any thread.
 
     An embedded Ray stays up for later runs of this process and ends with it. `ray_environment.prepare` comes first.

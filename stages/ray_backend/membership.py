@@ -22,7 +22,7 @@ _MOST_SILENCE = 40.0
 _END_SILENCE = 50.0
 
 
-class Roster:
+class ClusterMembership:
     """Asks for the nodes in a thread of its own, because a question to a head that is gone is not answered at all.
 
     Args:

@@ -16,12 +16,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from elastic.core.errors import NodeRefusedError
 from elastic.core.ledger.events import BatchLost, NodeLost, WorkerJoined, WorkerLost
 from elastic.stages.messages import COLLECT, Call, Reply, decode_reply, encode_call
-from elastic.stages.ray_backend.actor_start import Shipment, Starting, greeted, said_by
+from elastic.stages.ray_backend.actor_start import ActorPayload, Starting, greeted, said_by
 from elastic.stages.ray_backend.actors import StationActor, WorkerActor
-from elastic.stages.ray_backend.ray_errors import reason_of
-from elastic.stages.transport.station import GATHER_SECONDS, Station
+from elastic.stages.ray_backend.ray_errors import describe_ray_error
+from elastic.stages.transport.station import COLLECT_TIMEOUT, Station
 from elastic.stages.transport.transport import Arrival
-from elastic.stages.worker.liveness import Health
+from elastic.stages.worker.liveness import WorkerLiveness
 
 _log = logging.getLogger("elastic.cluster")
 
@@ -32,7 +32,7 @@ OnReady = Callable[[Any], list[Arrival]]
 
 
 @dataclass(slots=True)
-class Watch:
+class PendingCalls:
     """The answers that are waited for, and what to do with each."""
 
     pending: dict[Any, OnReady] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class RayNode(ABC):
 
     on_master: bool
 
-    def __init__(self, node_id: str, ray_id: str, shipment: Shipment, watch: Watch) -> None:
+    def __init__(self, node_id: str, ray_id: str, shipment: ActorPayload, watch: PendingCalls) -> None:
         self.node_id, self.ray_id = node_id, ray_id
         self.workers: dict[str, Any] = {}
         #: the process of each worker that was ready
@@ -180,7 +180,7 @@ class RayNode(ABC):
         if said is not None:
             self.refused = self.refused or NodeRefusedError(self.node_id, said)
             return False
-        reason = reason_of(error)
+        reason = describe_ray_error(error)
         pause = self._shipment.starts.failed(self.node_id, reason, began_at, time.monotonic())
         _log.info("a process of node %s did not start (%s); another try in %g s", self.node_id, reason, pause)
         return True
@@ -194,10 +194,10 @@ class LocalNode(RayNode):
 
     on_master = True
 
-    def __init__(self, node_id: str, ray_id: str, shipment: Shipment, watch: Watch) -> None:
+    def __init__(self, node_id: str, ray_id: str, shipment: ActorPayload, watch: PendingCalls) -> None:
         super().__init__(node_id, ray_id, shipment, watch)
         self._station = Station.of(shipment.program, node_id, combine=False)
-        self._health = Health(shipment.heartbeat)
+        self._health = WorkerLiveness(shipment.heartbeat)
         self._collections: list[_Collection] = []
 
     def check(self) -> None:
@@ -205,7 +205,7 @@ class LocalNode(RayNode):
         self._health.check()
         self._collections = [collection for collection in self._collections if not collection.is_sent]
         for collection in self._collections:
-            if time.monotonic() - collection.asked_at > GATHER_SECONDS:
+            if time.monotonic() - collection.asked_at > COLLECT_TIMEOUT:
                 self._watch.arrived.append(self._station.sender.send(collection.take()))
 
     def lose_station(self) -> None:
@@ -240,7 +240,7 @@ class LocalNode(RayNode):
             try:
                 collection.replies.append(decode_reply(ray.get(ref)))
             except ray.exceptions.RayError as error:
-                arrivals += self._on_death(worker_id, reason_of(error))
+                arrivals += self._on_death(worker_id, describe_ray_error(error))
             collection.expected -= 1
             if collection.expected and not collection.is_sent:
                 return arrivals
@@ -252,7 +252,7 @@ class LocalNode(RayNode):
         try:
             return [self._station.give_back(decode_reply(ray.get(ref)))]
         except ray.exceptions.RayError as error:
-            reason = reason_of(error)
+            reason = describe_ray_error(error)
             died = self._on_death(worker_id, reason)
             return [*died, BatchLost(batch_id, reason, suspect=self._station.is_suspect(batch_id))]
 
@@ -298,7 +298,7 @@ class RemoteNode(RayNode):
 
     on_master = False
 
-    def __init__(self, node_id: str, ray_id: str, shipment: Shipment, watch: Watch) -> None:
+    def __init__(self, node_id: str, ray_id: str, shipment: ActorPayload, watch: PendingCalls) -> None:
         super().__init__(node_id, ray_id, shipment, watch)
         #: monotonic seconds of the station's last sign of life; None before the first
         self._heard_at: float | None = None
@@ -369,7 +369,7 @@ class RemoteNode(RayNode):
 
     def _lost(self, error: BaseException) -> list[Arrival]:
         # What was asked before this node was given up tells nothing about the one that has taken its place.
-        reason = f"the station of node {self.node_id} is gone: {reason_of(error)}"
+        reason = f"the station of node {self.node_id} is gone: {describe_ray_error(error)}"
         return [] if self._closed else [NodeLost(self.node_id, reason)]
 
     def _listen(self, worker_id: str, process_id: int, pulse: str) -> None:

@@ -11,13 +11,13 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from elastic.stages.ray_backend.node import RayNode
-from elastic.stages.transport.process_faults import Harm, Pick
+from elastic.stages.transport.process_faults import Pick, ProcessFaults
 
 #: Seconds in which a signal must have reached a process of another node.
 _SIGNAL_SECONDS = 15.0
 
 
-class RayHarm(Harm):
+class RayProcessFaults(ProcessFaults):
     """Strikes the processes that a transport has started.
 
     Args:

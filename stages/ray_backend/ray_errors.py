@@ -1,7 +1,7 @@
 """Why a call to an actor had no answer."""
 
 
-def reason_of(error: BaseException) -> str:
+def describe_ray_error(error: BaseException) -> str:
     """Return why a call had no answer, in a few words."""
     kind = type(error).__name__.removesuffix("Error")
     words = {"ActorDied": "its process died", "ActorUnavailable": "its process did not answer"}

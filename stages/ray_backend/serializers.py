@@ -32,7 +32,7 @@ def import_all() -> None:
             import_module(name)
 
 
-def postpone() -> None:
+def defer_serializer_imports() -> None:
     """Have none registered when this process begins to serialize; to be called before that."""
     serialization_addons.apply = _waiting.append
 

@@ -7,8 +7,8 @@ from typing import Any
 import ray
 
 from elastic.core.errors import ElasticError, StoreError
-from elastic.stages.ray_backend.node import RayNode, Watch
-from elastic.stages.ray_backend.ray_errors import reason_of
+from elastic.stages.ray_backend.node import PendingCalls, RayNode
+from elastic.stages.ray_backend.ray_errors import describe_ray_error
 from elastic.stages.ray_backend.spill_store import BLIND, DONE
 
 #: Seconds to wait for an answer before it is looked for signs of life.
@@ -21,7 +21,7 @@ _DEPOT = "depot"
 _MOST_LOSSES = 4
 
 
-class RayReduction:
+class RayShardMerge:
     """Does jobs, on workers that see the folder of the run, one job at a time on each.
 
     Args:
@@ -31,7 +31,9 @@ class RayReduction:
         depot: The actor that does what no worker can; None where all nodes are the master's own.
     """
 
-    def __init__(self, nodes: Mapping[str, RayNode], watch: Watch, wait: Callable[[float], object], depot: Any) -> None:
+    def __init__(
+        self, nodes: Mapping[str, RayNode], watch: PendingCalls, wait: Callable[[float], object], depot: Any
+    ) -> None:
         self._nodes, self._watch, self._wait, self._depot = nodes, watch, wait, depot
         self._busy: set[str] = set()
         #: workers that do not see the folder
@@ -84,7 +86,8 @@ class RayReduction:
             self._losses[number] += 1
             if self._losses[number] >= _MOST_LOSSES:
                 raise StoreError(
-                    f"shard {number} of the result was lost {_MOST_LOSSES} times ({reason_of(error)}); resume the run."
+                    f"shard {number} of the result was lost {_MOST_LOSSES} times "
+                    f"({describe_ray_error(error)}); resume the run."
                 ) from error
             how, answer = BLIND, None
         if how == DONE:

@@ -7,17 +7,17 @@ import ray
 from ray import cloudpickle
 
 from elastic.core.contracts.keyed_aggregator import ShardedAggregator
-from elastic.core.contracts.spill_store import Depot
+from elastic.core.contracts.spill_store import SpillStore
 from elastic.core.errors import ElasticError, StoreError
 from elastic.core.program import Program
-from elastic.stages.ray_backend.code_shipping import Code
-from elastic.stages.ray_backend.ray_errors import reason_of
+from elastic.stages.ray_backend.code_shipping import DriverCode
+from elastic.stages.ray_backend.ray_errors import describe_ray_error
 
 #: How the answer to a job begins.
 DONE, BLIND, FAILED = "done", "blind", "failed"
 
 
-class RayDepot(Depot):
+class RayDepot(SpillStore):
     """Leaves in the depot of another node.
 
     Args:
@@ -37,7 +37,7 @@ class RayDepot(Depot):
             raise StoreError(str(error.cause)) from error
         except ray.exceptions.RayError as error:
             raise StoreError(
-                f"a part of the result could not be left on the master's node: {reason_of(error)}; resume the run."
+                f"a part of the result could not be left on the master's node ({describe_ray_error(error)}); resume it."
             ) from error
         return place
 
@@ -54,7 +54,7 @@ class RayDepot(Depot):
 class DepotActor:
     """Writes for nodes that do not see the folder of the run, and does what none of them can."""
 
-    def start(self, program: bytes, code: Code) -> None:
+    def start(self, program: bytes, code: DriverCode) -> None:
         """Load the program; called once."""
         code.install()
         loaded: Program = cloudpickle.loads(program)
@@ -72,7 +72,7 @@ class DepotActor:
         return reduced(self._program, job)
 
 
-def placed(program: Program, actor: Any) -> Program:
+def with_spill_store(program: Program, actor: Any) -> Program:
     """Return a program as a node has it: with another depot where the folder of the run is not seen.
 
     Args:

@@ -15,16 +15,16 @@ from elastic.core.ledger.events import NodeLost
 from elastic.core.policies.worker_starts import WorkerStarts
 from elastic.core.program import Program
 from elastic.stages.messages import Call
-from elastic.stages.ray_backend.actor_start import Shipment
-from elastic.stages.ray_backend.code_shipping import Code, archive_of, driver_folders
+from elastic.stages.ray_backend.actor_start import ActorPayload
+from elastic.stages.ray_backend.code_shipping import DriverCode, archive_of, driver_folders
 from elastic.stages.ray_backend.connection import connect
-from elastic.stages.ray_backend.membership import Roster, cpus_of
-from elastic.stages.ray_backend.node import NO_RETRIES, LocalNode, RayNode, RemoteNode, Watch
-from elastic.stages.ray_backend.process_faults import RayHarm
+from elastic.stages.ray_backend.membership import ClusterMembership, cpus_of
+from elastic.stages.ray_backend.node import NO_RETRIES, LocalNode, PendingCalls, RayNode, RemoteNode
+from elastic.stages.ray_backend.process_faults import RayProcessFaults
 from elastic.stages.ray_backend.program_pickle import can_pickle, pickled_program
-from elastic.stages.ray_backend.shard_merge import RayReduction
+from elastic.stages.ray_backend.shard_merge import RayShardMerge
 from elastic.stages.ray_backend.spill_store import DepotActor
-from elastic.stages.transport.process_faults import Harm
+from elastic.stages.transport.process_faults import ProcessFaults
 from elastic.stages.transport.transport import Arrival, Limits, Transport
 
 _log = logging.getLogger("elastic.cluster")
@@ -51,8 +51,8 @@ class RayTransport(Transport):
         self._refused: dict[str, str] = {}
         #: the nodes that the cluster had at the last look
         self._alive: Set[str] = frozenset()
-        self._watch = Watch()
-        self._roster = Roster(limits.heartbeat)
+        self._watch = PendingCalls()
+        self._roster = ClusterMembership(limits.heartbeat)
         self._looked_at = 0.0
         self.node_id = next(_name(node) for node in ray.nodes() if node["NodeID"] == self._own_ray_id)
 
@@ -80,7 +80,7 @@ class RayTransport(Transport):
 
     def reduce(self, aggregator: ShardedAggregator, jobs: Sequence[bytes]) -> Iterator[tuple[int, bytes] | None]:
         depot = self._depot if any(not node.on_master for node in self._nodes.values()) else None
-        return RayReduction(self._nodes, self._watch, self.poll, depot).run(jobs)
+        return RayShardMerge(self._nodes, self._watch, self.poll, depot).run(jobs)
 
     def close(self) -> None:
         if (depot := self.__dict__.pop("_depot", None)) is not None:
@@ -92,8 +92,8 @@ class RayTransport(Transport):
         self._watch.pending.clear()
         self._watch.arrived.clear()
 
-    def harm(self) -> Harm:
-        return RayHarm(self._nodes)
+    def harm(self) -> ProcessFaults:
+        return RayProcessFaults(self._nodes)
 
     def _look(self) -> None:
         """Look for signs of life, and start workers on nodes that have CPUs and no workers for them."""
@@ -119,10 +119,10 @@ class RayTransport(Transport):
         for chosen in _share([(node, cpus_of(facts) - node.size) for node, facts in known], self._left()):
             chosen.start_worker()
 
-    def _shipment(self, *, own: bool) -> Shipment:
+    def _shipment(self, *, own: bool) -> ActorPayload:
         needs_depot = isinstance(self._program.aggregator, ShardedAggregator) and not own
         code, depot = self._near if own else self._far, self._depot if needs_depot else None
-        return Shipment(self._program, self._pickled, code, self._limits.heartbeat, self._starts, depot)
+        return ActorPayload(self._program, self._pickled, code, self._limits.heartbeat, self._starts, depot)
 
     @cached_property
     def _depot(self) -> Any:
@@ -133,13 +133,13 @@ class RayTransport(Transport):
         return depot
 
     @cached_property
-    def _near(self) -> Code:
-        return Code(folders=tuple(map(str, driver_folders())))
+    def _near(self) -> DriverCode:
+        return DriverCode(folders=tuple(map(str, driver_folders())))
 
     @cached_property
-    def _far(self) -> Code:
+    def _far(self) -> DriverCode:
         folders = driver_folders()
-        return Code(archive=archive_of(folders[0]) if folders else b"")
+        return DriverCode(archive=archive_of(folders[0]) if folders else b"")
 
     def _left(self) -> int | None:
         if self._limits.workers is None:

@@ -1,8 +1,8 @@
 """Sources: what can be enumerated and cut into chunks."""
 
-from elastic.stages.sources.files.csv import CsvRows
-from elastic.stages.sources.files.format import Format
-from elastic.stages.sources.files.jsonl import JsonLines
+from elastic.stages.sources.files.csv import CsvRecordFormat
+from elastic.stages.sources.files.format import RecordFormat
+from elastic.stages.sources.files.jsonl import JsonLinesRecordFormat
 from elastic.stages.sources.files.lines import TextLines
 from elastic.stages.sources.files.source import DEFAULT_CHUNK_BYTES, FileSource
 from elastic.stages.sources.iterable import IterableSource, IterablesSource, Window
@@ -11,10 +11,10 @@ from elastic.stages.sources.sql import SqlSource
 
 __all__ = [
     "FileSource",
-    "Format",
+    "RecordFormat",
     "TextLines",
-    "JsonLines",
-    "CsvRows",
+    "JsonLinesRecordFormat",
+    "CsvRecordFormat",
     "RangeSource",
     "IterableSource",
     "IterablesSource",

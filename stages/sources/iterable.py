@@ -11,7 +11,7 @@ from typing import Any
 from elastic.core.callables import check_plain
 from elastic.core.contracts.source import EntriesReader, Source
 from elastic.core.errors import SourceError, UsageError
-from elastic.core.model.chunk import Piece, Position, Reference
+from elastic.core.model.chunk import Position, Reference, SourcePiece
 from elastic.core.transform import name_of
 from elastic.stages.sources.validation import positive_integer
 
@@ -48,9 +48,9 @@ class IterableSource(Source):
         self._iterator: Iterator[Any] | None = None
         self._taken = 0
         #: pieces that were given back; they lie right in front of where the iterator stands
-        self._returned: deque[Piece] = deque()
+        self._returned: deque[SourcePiece] = deque()
 
-    def cut(self, position: Position | None = None) -> Iterator[Piece]:
+    def cut(self, position: Position | None = None) -> Iterator[SourcePiece]:
         """Yield pieces; a position is `(index of the first entry, number of the chunk, length or None)`.
 
         A sequence starts at any position. Anything else goes on only where it stands, or from the start
@@ -80,7 +80,7 @@ class IterableSource(Source):
             )
         return self._onward(self._iterator, chunk)
 
-    def take_back(self, pieces: Sequence[Piece]) -> None:
+    def take_back(self, pieces: Sequence[SourcePiece]) -> None:
         self._returned.extendleft(reversed(pieces))
 
     def behind(self, position: Position, entries: int) -> Position:
@@ -114,14 +114,14 @@ class IterableSource(Source):
         except Exception as error:
             raise self._failure(0, error) from error
 
-    def _onward(self, iterator: Iterator[Any], chunk: int) -> Iterator[Piece]:
+    def _onward(self, iterator: Iterator[Any], chunk: int) -> Iterator[SourcePiece]:
         """Yield what was given back, and then what the iterator still has."""
         while self._returned:
             chunk += 1
             yield self._returned.popleft()
         yield from self._pieces(iterator, self._taken, chunk)
 
-    def _pieces(self, iterator: Iterator[Any], first: int, chunk: int) -> Iterator[Piece]:
+    def _pieces(self, iterator: Iterator[Any], first: int, chunk: int) -> Iterator[SourcePiece]:
         length = self._length()
         cause: Exception | None = None
         while cause is None:
@@ -135,7 +135,7 @@ class IterableSource(Source):
             count = len(entries)
             self._taken = first + count
             if entries:
-                yield Piece((first, chunk, length), (first, count), entries)
+                yield SourcePiece((first, chunk, length), (first, count), entries)
             first, chunk = first + count, chunk + 1
             if count < size and cause is None:
                 return
@@ -235,7 +235,7 @@ class IterablesSource(Source):
                 raise UsageError(f"iterable {which}: {error}") from error
         self.replayable = all(source.replayable for source in self._sources)
 
-    def cut(self, position: Position | None = None) -> Iterator[Piece]:
+    def cut(self, position: Position | None = None) -> Iterator[SourcePiece]:
         """Yield pieces; a position is that of `IterableSource` behind the number of the iterable."""
         which, *within = position or (0,)
         for number, source in enumerate(self._sources[which:], which):
@@ -243,7 +243,7 @@ class IterablesSource(Source):
                 yield piece._replace(position=(number, *piece.position), reference=(*piece.reference, number))
             within = []
 
-    def take_back(self, pieces: Sequence[Piece]) -> None:
+    def take_back(self, pieces: Sequence[SourcePiece]) -> None:
         for number, source in enumerate(self._sources):
             its_own = [piece for piece in pieces if piece.position[0] == number]
             source.take_back(

@@ -5,7 +5,7 @@ from typing import Any
 
 from elastic.core.contracts.source import Reader, Source
 from elastic.core.errors import UsageError
-from elastic.core.model.chunk import Piece, Position, Reference
+from elastic.core.model.chunk import Position, Reference, SourcePiece
 from elastic.stages.sources.validation import positive_integer
 
 
@@ -55,12 +55,12 @@ class RangeSource(Source):
         whole = self._whole
         return whole.index(whole[-1]) + 1 if whole else 0
 
-    def cut(self, position: Position | None = None) -> Iterator[Piece]:
+    def cut(self, position: Position | None = None) -> Iterator[SourcePiece]:
         """Yield pieces; a position is `(index of the first entry,)`."""
         (first,) = position or (0,)
         start, step, count, size = self._whole.start, self._whole.step, self._count, self._chunk_size
         for index in range(first, count, size):
-            yield Piece((index,), (start + index * step, start + min(index + size, count) * step, step))
+            yield SourcePiece((index,), (start + index * step, start + min(index + size, count) * step, step))
 
     def reader(self) -> RangeReader:
         return RangeReader()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from elastic.core.contracts.source import EntriesReader, Source
 from elastic.core.errors import SourceError, SourceNotFoundError, UsageError
-from elastic.core.model.chunk import Piece, Position
+from elastic.core.model.chunk import Position, SourcePiece
 from elastic.core.redaction import masked_url, problem_of
 from elastic.stages.sources.validation import positive_integer
 
@@ -51,10 +51,10 @@ class SqlSource(Source):
         self._query = _statement(query)
         self._engine()  # to name a missing driver here, where the URL is written
         #: None until the first cut
-        self._pieces: Iterator[Piece] | None = None
+        self._pieces: Iterator[SourcePiece] | None = None
         self._taken = 0
 
-    def cut(self, position: Position | None = None) -> Iterator[Piece]:
+    def cut(self, position: Position | None = None) -> Iterator[SourcePiece]:
         """Yield pieces; a position is `(index of the first row,)`, and only the one reached can be gone on from.
 
         Raises:
@@ -90,7 +90,7 @@ class SqlSource(Source):
         secret = {name: "***" for name in self._url.query if "password" in name.lower()}
         return self._url.update_query_dict(secret).render_as_string(hide_password=True)
 
-    def _read(self) -> Iterator[Piece]:
+    def _read(self) -> Iterator[SourcePiece]:
         from sqlalchemy.exc import SQLAlchemyError
 
         engine = self._engine()
@@ -107,7 +107,7 @@ class SqlSource(Source):
         finally:
             engine.dispose()
 
-    def _rows(self, result: "CursorResult[Any]") -> Iterator[Piece]:
+    def _rows(self, result: "CursorResult[Any]") -> Iterator[SourcePiece]:
         if not result.returns_rows:
             raise UsageError(f"the query on {self._shown} returns no rows; give a SELECT.")
         # Names of a statement of SQLAlchemy are of a class of its own, which does not travel.
@@ -121,7 +121,7 @@ class SqlSource(Source):
         for rows in result.partitions(self._chunk_size):
             first = self._taken
             self._taken += len(rows)
-            yield Piece((first,), (first, len(rows)), [dict(zip(names, row, strict=True)) for row in rows])
+            yield SourcePiece((first,), (first, len(rows)), [dict(zip(names, row, strict=True)) for row in rows])
 
     def _engine(self) -> "Engine":
         from sqlalchemy import create_engine

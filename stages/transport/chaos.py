@@ -10,15 +10,15 @@ from functools import partial
 
 from elastic.core.contracts.keyed_aggregator import ShardedAggregator
 from elastic.core.ledger.events import BatchLost
-from elastic.core.model.partial import Account, Partial
-from elastic.core.policies.chaos import Chaos, Dice, Moment, Spirit
+from elastic.core.model.partial import BatchReport, Partial
+from elastic.core.policies.chaos import Chaos, Fault, FaultRng, KillPoint
 from elastic.core.program import Program
 from elastic.stages.messages import COLLECT, Call, Reply
-from elastic.stages.transport.process_faults import Harm, Pick
+from elastic.stages.transport.process_faults import Pick, ProcessFaults
 from elastic.stages.transport.transport import Arrival, Transport
 
 #: Seconds by which an answer, or the second of two, is late at most.
-_LATEST = {Spirit.SLOW: 0.3, Spirit.DUPLICATE: 0.02}
+_LATEST = {Fault.SLOW: 0.3, Fault.DUPLICATE: 0.02}
 
 #: A result is not changed on its way any more when its chunks were sent so often: one day it must arrive.
 _SPARED_FROM = 4
@@ -31,7 +31,7 @@ class _Late:
     due: float  #: monotonic seconds
     arrival: Arrival
     #: who made it late; counted when it arrives, because the step may end before
-    spirit: Spirit | None = None
+    spirit: Fault | None = None
 
 
 class ChaosTransport(Transport):
@@ -42,13 +42,13 @@ class ChaosTransport(Transport):
     Args:
         inner: Carries the calls, and belongs to this transport from now on.
         chaos: Which spirits strike.
-        counters: Where their strikes are counted, by `Spirit.counter`.
+        counters: Where their strikes are counted, by `Fault.counter`.
     """
 
     def __init__(self, inner: Transport, chaos: Chaos, counters: Counter[str]) -> None:
         self.node_id = inner.node_id
         self._inner, self._harm = inner, inner.harm()
-        self._dice, self._counters, self._doom = Dice(chaos), counters, chaos.doom
+        self._dice, self._counters, self._doom = FaultRng(chaos), counters, chaos.doom
         self._late: list[_Late] = []
         #: the result that the doom waits for has arrived
         self._is_doomed = False
@@ -64,7 +64,7 @@ class ChaosTransport(Transport):
         if call is None:
             self._inner.send(node_id, None)
             return
-        self._die_if(self._is_met(Moment.SENT, call.first, call.first + len(call.references)))
+        self._die_if(self._is_met(KillPoint.SENT, call.first, call.first + len(call.references)))
         reason = self._loss(node_id)
         if reason is None:
             self._inner.send(node_id, call)
@@ -101,25 +101,25 @@ class ChaosTransport(Transport):
     def _loss(self, node_id: str) -> str | None:
         """Let spirits strike at a call; returns why it is lost, or None when it goes on its way."""
         for part in ("sender", "receiver"):
-            if self._falls(Spirit.RAISE):
-                self._count(Spirit.RAISE)
+            if self._falls(Fault.RAISE):
+                self._count(Fault.RAISE)
                 return f"chaos: the {part} of its call raised"
         harm = self._harm
         if harm is None:
             return None
         self._strike_processes(harm, node_id)
-        if self._falls(Spirit.KILL_RECEIVER):
-            self._count(Spirit.KILL_RECEIVER)
+        if self._falls(Fault.KILL_RECEIVER):
+            self._count(Fault.KILL_RECEIVER)
             if not harm.strike_station(node_id):
                 return f"chaos: the receiver of node {node_id} ended"
         return None
 
-    def _strike_processes(self, harm: Harm, node_id: str) -> None:
-        for spirit, freeze in ((Spirit.KILL_WORKER, False), (Spirit.HANG, True)):
+    def _strike_processes(self, harm: ProcessFaults, node_id: str) -> None:
+        for spirit, freeze in ((Fault.KILL_WORKER, False), (Fault.HANG, True)):
             if self._falls(spirit) and harm.strike_worker(node_id, self._picker(spirit), freeze=freeze):
                 self._count(spirit)
-        if self._falls(Spirit.KILL_NODE) and harm.strike_node(node_id):
-            self._count(Spirit.KILL_NODE)
+        if self._falls(Fault.KILL_NODE) and harm.strike_node(node_id):
+            self._count(Fault.KILL_NODE)
 
     # -- on the way back
 
@@ -133,13 +133,13 @@ class ChaosTransport(Transport):
         if lost is not None:
             yield lost
             return
-        if reply.partial is not None and _attempts(reply.partial) < _SPARED_FROM and self._falls(Spirit.CORRUPT):
-            self._count(Spirit.CORRUPT)
+        if reply.partial is not None and _attempts(reply.partial) < _SPARED_FROM and self._falls(Fault.CORRUPT):
+            self._count(Fault.CORRUPT)
             reply = replace(reply, partial=self._changed(reply.partial))
-        if self._falls(Spirit.DUPLICATE):
-            self._delay(Spirit.DUPLICATE, reply)
-        if self._falls(Spirit.SLOW):
-            self._delay(Spirit.SLOW, reply)
+        if self._falls(Fault.DUPLICATE):
+            self._delay(Fault.DUPLICATE, reply)
+        if self._falls(Fault.SLOW):
+            self._delay(Fault.SLOW, reply)
         else:
             yield reply
 
@@ -147,11 +147,11 @@ class ChaosTransport(Transport):
         """Return word of an answer to a batch that is lost with what it says, or None."""
         if reply.batch_id == COLLECT:
             return None
-        if self._falls(Spirit.DROP):
-            self._count(Spirit.DROP)
+        if self._falls(Fault.DROP):
+            self._count(Fault.DROP)
             return BatchLost(reply.batch_id, "chaos: its answer was lost", suspect=False, held=True)
-        if self._harm is not None and self._falls(Spirit.KILL_SENDER):
-            self._count(Spirit.KILL_SENDER)
+        if self._harm is not None and self._falls(Fault.KILL_SENDER):
+            self._count(Fault.KILL_SENDER)
             if not self._harm.strike_station(reply.node_id):
                 reason = f"chaos: the sender of node {reply.node_id} ended"
                 return BatchLost(reply.batch_id, reason, suspect=False, held=True)
@@ -159,7 +159,7 @@ class ChaosTransport(Transport):
 
     def _changed(self, result: Partial) -> Partial:
         """Return a partial with one other byte, in a state or in the receipts of a batch."""
-        pick = self._picker(Spirit.CORRUPT)
+        pick = self._picker(Fault.CORRUPT)
         if result.states and pick(2):
             number = pick(len(result.states))
             states = list(result.states)
@@ -171,18 +171,18 @@ class ChaosTransport(Transport):
         accounts[number] = _with_flipped(accounts[number], column, pick(len(getattr(accounts[number], column))))
         return replace(result, accounts=tuple(accounts))
 
-    def _delay(self, spirit: Spirit, reply: Reply) -> None:
+    def _delay(self, spirit: Fault, reply: Reply) -> None:
         self._late.append(_Late(time.monotonic() + self._dice.delay(spirit, _LATEST[spirit]), reply, spirit))
 
     # -- dice and doom
 
-    def _falls(self, spirit: Spirit) -> bool:
+    def _falls(self, spirit: Fault) -> bool:
         return self._dice.falls(spirit)
 
-    def _picker(self, spirit: Spirit) -> Pick:
+    def _picker(self, spirit: Fault) -> Pick:
         return partial(self._dice.below, spirit)
 
-    def _count(self, spirit: Spirit) -> None:
+    def _count(self, spirit: Fault) -> None:
         self._dice.struck[spirit] += 1
         self._counters[spirit.counter] += 1
 
@@ -190,10 +190,10 @@ class ChaosTransport(Transport):
         if self._doom is None or not isinstance(arrival, Reply) or arrival.partial is None:
             return
         for account in arrival.partial.accounts:
-            self._die_if(self._is_met(Moment.RETURNED, account.first, account.stop))
-            self._is_doomed = self._is_doomed or self._is_met(Moment.FOLDED, account.first, account.stop)
+            self._die_if(self._is_met(KillPoint.RETURNED, account.first, account.stop))
+            self._is_doomed = self._is_doomed or self._is_met(KillPoint.FOLDED, account.first, account.stop)
 
-    def _is_met(self, moment: Moment, first: int, stop: int) -> bool:
+    def _is_met(self, moment: KillPoint, first: int, stop: int) -> bool:
         doom = self._doom
         return doom is not None and doom.moment is moment and first <= doom.chunk_id < stop
 
@@ -210,7 +210,7 @@ def _flipped(data: bytes, index: int) -> bytes:
     return data[:index] + bytes([data[index] ^ 0xFF]) + data[index + 1 :]
 
 
-def _with_flipped(account: Account, column: str, index: int) -> Account:
+def _with_flipped(account: BatchReport, column: str, index: int) -> BatchReport:
     before: bytes = getattr(account, column)
-    changed: Account = replace(account, **{column: _flipped(before, index)})  # type: ignore[arg-type]
+    changed: BatchReport = replace(account, **{column: _flipped(before, index)})  # type: ignore[arg-type]
     return changed

@@ -10,7 +10,7 @@ from elastic.core.program import Program
 from elastic.stages.messages import Call, Reply, decode_call, decode_reply, encode_call, encode_reply
 from elastic.stages.transport.station import Station
 from elastic.stages.transport.transport import Arrival, Transport
-from elastic.stages.worker.prefetch import THREADS, ReadingAhead, pays
+from elastic.stages.worker.prefetch import THREADS, Prefetcher, pays
 from elastic.stages.worker.worker import Worker
 
 
@@ -28,13 +28,13 @@ class InlineTransport(Transport):
         self._calls: deque[Call | None] = deque()
         self._arrived: list[Arrival] = []
         # A program that leaves a CPU free is read ahead of, and what it has folded is encoded while it goes on.
-        self._ahead: ReadingAhead | None = None
+        self._ahead: Prefetcher | None = None
         self._encoder = ThreadPoolExecutor(1, "encoding")
         self._encoding: deque[Future[Reply]] = deque()
 
     def open(self, program: Program) -> None:
         if pays(program):
-            self._ahead = ReadingAhead(program)
+            self._ahead = Prefetcher(program)
             program = replace(program, reader=self._ahead)
         self._station = Station.of(program, self.node_id, combine=False)
         self._station.add_worker(self.worker_id)

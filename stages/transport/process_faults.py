@@ -7,7 +7,7 @@ from collections.abc import Callable
 Pick = Callable[[int], int]
 
 
-class Harm(ABC):
+class ProcessFaults(ABC):
     """Ends and freezes processes of a running step; every method says whether it found one."""
 
     @abstractmethod

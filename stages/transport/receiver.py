@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from elastic.core.contracts.store import ReceiptRow
 from elastic.core.errors import ReceiptError
-from elastic.core.model.chunk import named
-from elastic.core.model.partial import Account, Partial, digest_of
-from elastic.core.receipts.receipt import NO_STATE, Seal, what_of
+from elastic.core.model.chunk import describe_chunks
+from elastic.core.model.partial import BatchReport, Partial, digest_of
+from elastic.core.receipts.receipt import NO_STATE, ReceiptSigner, digest_input
 from elastic.core.receipts.receipt_chain import Passage, chain
 from elastic.core.receipts.stage import Stage
 from elastic.stages.messages import Call
@@ -16,7 +16,7 @@ from elastic.stages.messages import Call
 class NodeReceiver:
     """Takes in every call that reaches a node."""
 
-    def __init__(self, seal: Seal, node_id: str) -> None:
+    def __init__(self, seal: ReceiptSigner, node_id: str) -> None:
         self.node_id = node_id
         #: chunks that were received
         self.chunks = 0
@@ -24,7 +24,7 @@ class NodeReceiver:
 
     def receive(self, call: Call) -> Call:
         """Return the call with this stage's link."""
-        what = what_of(call.first, call.attempt, call.conceived_at, call.entries, call.contents)
+        what = digest_input(call.first, call.attempt, call.conceived_at, call.entries, call.contents)
         self.chunks += len(call.references)
         return replace(call, link=self._stamp.link(what, NO_STATE, call.link))
 
@@ -32,7 +32,7 @@ class NodeReceiver:
 class MasterReceiver:
     """Takes in every partial that reaches the master, and believes it only if its receipts verify."""
 
-    def __init__(self, seal: Seal, node_id: str) -> None:
+    def __init__(self, seal: ReceiptSigner, node_id: str) -> None:
         self.node_id = node_id
         self._seal = seal
 
@@ -51,7 +51,7 @@ class MasterReceiver:
             raise ReceiptError(f"the result of chunk {partial.first} and others was changed on its way.")
         return replace(partial, rows=tuple(self._row(account, partial.digest) for account in partial.accounts))
 
-    def _row(self, account: Account, state: bytes) -> ReceiptRow:
+    def _row(self, account: BatchReport, state: bytes) -> ReceiptRow:
         columns = (account.first, account.attempt, account.conceived_at, account.entries, account.contents)
         passage = Passage(*columns, state, account.node_id, account.worker_id, account.counted)
         *_, processed, returned, aggregated = chain(self._seal, self.node_id, passage)
@@ -60,7 +60,7 @@ class MasterReceiver:
             (returned, account.returned, f"node {account.node_id}"),
         ):
             if link.digest != came:
-                chunks = named(account.first, account.stop)
+                chunks = describe_chunks(account.first, account.stop)
                 raise ReceiptError(f"the receipts of {chunks} from {whose} do not verify.")
         return ReceiptRow(
             account.first, len(account), account.attempt, account.node_id, account.worker_id, account.conceived_at,
@@ -68,7 +68,7 @@ class MasterReceiver:
         )  # fmt: skip
 
 
-def _failed(account: Account) -> tuple[int, ...]:
+def _failed(account: BatchReport) -> tuple[int, ...]:
     """Return the number of failed entries of each chunk, or nothing where none failed."""
     if not account.letters:
         return ()
@@ -78,7 +78,7 @@ def _failed(account: Account) -> tuple[int, ...]:
     return tuple(failed[chunk_id] for chunk_id in range(account.first, account.stop))
 
 
-def _check_columns(account: Account) -> None:
+def _check_columns(account: BatchReport) -> None:
     """Refuse an account whose columns are not of one length, or hold what no receipt is made of."""
     count = len(account.entries)
     lengths = {len(account.conceived_at) * 16, len(account.contents)}

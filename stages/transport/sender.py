@@ -8,8 +8,8 @@ from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.contracts.source import Reader
 from elastic.core.encoding import compress, decompress
 from elastic.core.model.chunk import UNCOUNTED, Batch, Chunk
-from elastic.core.model.partial import Account, Partial, digest_of
-from elastic.core.receipts.receipt import NO_LINK, NO_STATE, Seal, what_of
+from elastic.core.model.partial import BatchReport, Partial, digest_of
+from elastic.core.receipts.receipt import NO_LINK, NO_STATE, ReceiptSigner, digest_input
 from elastic.core.receipts.stage import Stage
 from elastic.stages.failure_report import failure_of, hint_of
 from elastic.stages.messages import Call, Reply
@@ -21,7 +21,7 @@ Framer = Callable[[bytes], bytes]
 class MasterSender:
     """Makes a call of each batch that leaves the master."""
 
-    def __init__(self, seal: Seal, node_id: str, reader: Reader, frame: Framer = compress) -> None:
+    def __init__(self, seal: ReceiptSigner, node_id: str, reader: Reader, frame: Framer = compress) -> None:
         self.node_id = node_id
         self._frame = frame
         self.reader = reader
@@ -40,7 +40,7 @@ class MasterSender:
         conceived_at = tuple(chunk.conceived_at for chunk in chunks)
         entries = tuple(chunk.entries for chunk in chunks)
         contents = b"".join([chunk.content for chunk in chunks])
-        what = what_of(batch.first, batch.attempt, conceived_at, entries, contents)
+        what = digest_input(batch.first, batch.attempt, conceived_at, entries, contents)
         return Call(
             batch_id=batch.batch_id,
             attempt=batch.attempt,
@@ -79,7 +79,9 @@ class NodeSender:
             done twice.
     """
 
-    def __init__(self, seal: Seal, node_id: str, aggregator: AnyAggregator | None, frame: Framer = compress) -> None:
+    def __init__(
+        self, seal: ReceiptSigner, node_id: str, aggregator: AnyAggregator | None, frame: Framer = compress
+    ) -> None:
         self.node_id = node_id
         self._frame = frame
         self.aggregator = aggregator
@@ -128,6 +130,6 @@ class NodeSender:
             merged = aggregator.merge_encoded(merged, decompress(state))
         return self._frame(aggregator.encode(merged))
 
-    def _stamped(self, account: Account, state: bytes) -> Account:
-        what = what_of(account.first, account.attempt, account.conceived_at, account.entries, account.contents)
+    def _stamped(self, account: BatchReport, state: bytes) -> BatchReport:
+        what = digest_input(account.first, account.attempt, account.conceived_at, account.entries, account.contents)
         return replace(account, returned=self._stamp.link(what, state, account.processed))

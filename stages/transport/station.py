@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 
 from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.program import Program
-from elastic.core.receipts.receipt import Seal
+from elastic.core.receipts.receipt import ReceiptSigner
 from elastic.stages.messages import Call, Reply
 from elastic.stages.transport.receiver import NodeReceiver
 from elastic.stages.transport.sender import NodeSender
 
 #: Seconds to wait for all answers to one request, before what is there is sent without the others.
-GATHER_SECONDS = 1.0
+COLLECT_TIMEOUT = 1.0
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ class Station:
     @classmethod
     def of(cls, program: Program, node_id: str, *, combine: bool) -> "Station":
         """Return the station of a node; `combine` makes its sender merge what its workers held."""
-        seal = Seal(key=program.key, run_id=program.run_id, step=program.step)
+        seal = ReceiptSigner(key=program.key, run_id=program.run_id, step=program.step)
         aggregator: AnyAggregator | None = program.aggregator if combine else None
         return cls(node_id, NodeReceiver(seal, node_id), NodeSender(seal, node_id, aggregator, program.frame))
 

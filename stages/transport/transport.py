@@ -9,7 +9,7 @@ from elastic.core.contracts.keyed_aggregator import ShardedAggregator
 from elastic.core.ledger.events import BatchLost, NodeLost, WorkerJoined, WorkerLost
 from elastic.core.program import Program
 from elastic.stages.messages import Call, Reply
-from elastic.stages.transport.process_faults import Harm
+from elastic.stages.transport.process_faults import ProcessFaults
 
 #: What a transport reports.
 Arrival = Reply | WorkerJoined | WorkerLost | NodeLost | BatchLost
@@ -75,6 +75,6 @@ class Transport(ABC):
     def close(self) -> None:
         """End all workers and stations that this transport started; may be called at any time, and twice."""
 
-    def harm(self) -> Harm | None:
+    def harm(self) -> ProcessFaults | None:
         """Return what chaos can do to the processes behind this transport; None when there are none."""
         return None

@@ -7,14 +7,14 @@ from typing import Any
 from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.contracts.keyed_aggregator import ShardedAggregator
 from elastic.core.model.failure import DeadLetter
-from elastic.stages.worker.isolation import RAISED, Part, Sifted, fresh, halves
+from elastic.stages.worker.isolation import RAISED, BisectedChunk, ChunkPart, fresh, halves
 
 #: Takes outputs into a growing state; `True` says that they come before all that it holds. Raises what the
 #: aggregator raises, and leaves the state as it was then.
 Take = Callable[[Sequence[Any], bool], None]
 
 
-def fold(parts: Sequence[Part], aggregator: AnyAggregator) -> tuple[Any, list[DeadLetter]]:
+def fold(parts: Sequence[ChunkPart], aggregator: AnyAggregator) -> tuple[Any, list[DeadLetter]]:
     """Return the state of the entries that go together, and a letter for each that does not.
 
     Raises:
@@ -22,7 +22,7 @@ def fold(parts: Sequence[Part], aggregator: AnyAggregator) -> tuple[Any, list[De
         Exception: The aggregator fails in another way, on all of them.
     """
     try:
-        return aggregator.add_many(aggregator.create(), iter(Sifted([*parts], []).outputs)), []
+        return aggregator.add_many(aggregator.create(), iter(BisectedChunk([*parts], []).outputs)), []
     except RAISED:
         agreed = agreement(parts, aggregator) if parts else Agreed()
         sifted = agreed.sifted()
@@ -33,7 +33,7 @@ def fold(parts: Sequence[Part], aggregator: AnyAggregator) -> tuple[Any, list[De
         return aggregator.add_many(aggregator.create(), iter(sifted.outputs)), sifted.letters
 
 
-def agreement(parts: Sequence[Part], aggregator: AnyAggregator) -> "Agreed":
+def agreement(parts: Sequence[ChunkPart], aggregator: AnyAggregator) -> "Agreed":
     """Return the parts of chunks that can be folded into one state, and the entries that cannot.
 
     No part fails by itself, but an entry may not compare, or add, with the others. Those that come first are right,
@@ -51,7 +51,7 @@ def agreement(parts: Sequence[Part], aggregator: AnyAggregator) -> "Agreed":
     return found
 
 
-def _around(parts: Sequence[Part], right: int, aggregator: AnyAggregator, limit: int | None = None) -> "Agreed":
+def _around(parts: Sequence[ChunkPart], right: int, aggregator: AnyAggregator, limit: int | None = None) -> "Agreed":
     """Return what agrees with one of the parts."""
     growing = _Growing(aggregator)
     growing.take(parts[right].outputs, False)
@@ -70,9 +70,9 @@ def _around(parts: Sequence[Part], right: int, aggregator: AnyAggregator, limit:
 class Agreed:
     """The parts that a growing state has taken."""
 
-    parts: list[Part] = field(default_factory=list)
+    parts: list[ChunkPart] = field(default_factory=list)
     #: those that it has not, with what the aggregator raised
-    strays: list[tuple[Part, BaseException]] = field(default_factory=list)
+    strays: list[tuple[ChunkPart, BaseException]] = field(default_factory=list)
     #: entries that failed by themselves when they were run once more
     failed: list[DeadLetter] = field(default_factory=list)
     #: of the parts that were taken, encoded
@@ -84,13 +84,13 @@ class Agreed:
         """Entries that do not agree."""
         return sum(part.stop - part.first for part, _ in self.strays)
 
-    def sifted(self) -> Sifted:
+    def sifted(self) -> BisectedChunk:
         """Return the parts, and a letter for each stray. Raises RefusedError when entries must not fail."""
         letters = [part.isolation.stray(part.entries, part.first, part.stop, error) for part, error in self.strays]
-        return Sifted(self.parts, [*letters, *self.failed])
+        return BisectedChunk(self.parts, [*letters, *self.failed])
 
 
-def agreeing(parts: Sequence[Part], take: Take, *, before: bool = False, limit: int | None = None) -> Agreed:
+def agreeing(parts: Sequence[ChunkPart], take: Take, *, before: bool = False, limit: int | None = None) -> Agreed:
     """Return the parts that a growing state takes, in the order in which it took them.
 
     Args:

@@ -15,17 +15,17 @@ from elastic.core.encoding import pack, unpack
 from elastic.core.errors import EncodingError
 from elastic.core.model.failure import DeadLetter, Failure
 from elastic.stages.failure_report import failure_of
-from elastic.stages.worker.isolation import Isolation, RefusedError
+from elastic.stages.worker.isolation import FailureBisection, NotToleratedError
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class EntryProbe:
     """Starts the process for a chunk."""
 
     #: the program, pickled
     program: bytes
 
-    def run(self, isolation: Isolation, entries: Sequence[Any], block: bytes) -> tuple[bytes, list[DeadLetter]]:
+    def run(self, isolation: FailureBisection, entries: Sequence[Any], block: bytes) -> tuple[bytes, list[DeadLetter]]:
         """Return the encoded state of the entries that did not fail, and a letter for each that did.
 
         Raises:
@@ -39,7 +39,7 @@ class Cell:
         except EncodingError as error:
             place = f"chunk {isolation.chunk_id}"
             failure = failure_of(error, chunk_id=isolation.chunk_id, place=place, function="the cell of a chunk")
-            raise RefusedError(failure) from error
+            raise NotToleratedError(failure) from error
         if refusal is not None:
-            raise RefusedError(Failure(*refusal))
+            raise NotToleratedError(Failure(*refusal))
         return state, list(map(DeadLetter.of, letters))

@@ -19,7 +19,7 @@ from elastic.core.model.failure import DeadLetter
 from elastic.core.native_threads import has_native_threads
 from elastic.core.program import Program
 from elastic.stages.worker.entry_agreement import fold
-from elastic.stages.worker.isolation import Isolation, Part, RefusedError
+from elastic.stages.worker.isolation import ChunkPart, FailureBisection, NotToleratedError
 
 #: What is noted in shared memory: which unit is running, since when (monotonic seconds), and for how long it may.
 _NOTE = struct.Struct("qdd")
@@ -42,7 +42,7 @@ class EndedError(Exception):
 class _Loaded:
     """The program and the entries of the chunk."""
 
-    isolation: Isolation
+    isolation: FailureBisection
     entries: Sequence[Any]
 
     @classmethod
@@ -53,7 +53,7 @@ class _Loaded:
         paths, pickled, chunk_id, reference, block = unpack(order)
         sys.path[:] = paths
         program: Program = cloudpickle.loads(pickled)
-        isolation = Isolation(program, chunk_id, tuple(reference))
+        isolation = FailureBisection(program, chunk_id, tuple(reference))
         return cls(isolation, isolation.parse(block))
 
 
@@ -65,7 +65,7 @@ def main() -> None:
     order = sys.stdin.buffer.read()
     try:
         loaded = None if _CLEAN in sys.argv else _Loaded.of(order)
-    except RefusedError as refused:
+    except NotToleratedError as refused:
         told = _refusal(refused)
     else:
         if loaded and has_native_threads():
@@ -76,7 +76,7 @@ def main() -> None:
         file.write(told)
 
 
-def _refusal(refused: RefusedError) -> bytes:
+def _refusal(refused: NotToleratedError) -> bytes:
     return pack([b"", [], astuple(refused.failure)])
 
 
@@ -134,7 +134,7 @@ class _Tries:
             limit = isolation.program.tolerance.chunk_timeout
             self._take_note(_NONE)
             units, letters = self._left(loaded)
-            parts: list[Part] = []
+            parts: list[ChunkPart] = []
             for first, stop in units:
                 self._begin(first, limit)
                 sifted = isolation.sift(entries, first, stop)
@@ -145,7 +145,7 @@ class _Tries:
             aggregator = isolation.program.aggregator
             state, strays = fold(parts, aggregator)
             encoded = aggregator.encode(state)
-        except RefusedError as refused:
+        except NotToleratedError as refused:
             return _refusal(refused)
         letters = sorted([*letters, *strays], key=lambda letter: letter.failure.index or 0)
         return pack([encoded, [letter.plain() for letter in letters], None])
@@ -159,7 +159,7 @@ class _Tries:
             unit = next((unit for unit in units if unit[0] == running), None)
             if unit is None:
                 aggregator = f"aggregator {isolation.program.aggregator}"
-                raise RefusedError(isolation.failure(0, len(entries), aggregator, EndedError(reason)))
+                raise NotToleratedError(isolation.failure(0, len(entries), aggregator, EndedError(reason)))
             units.remove(unit)
             failure = isolation.failure(*unit, "the flow's functions", EndedError(reason))
             letters.append(isolation.letter(entries, *unit, failure, 1))

@@ -5,7 +5,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from elastic.core.frames import ENTRY, arrow_module, frame_of, frame_of_entries, is_frame, polars_module
-from elastic.stages.sources.files.lines import TextBlock
+from elastic.stages.sources.files.lines import LazyLines
 
 if TYPE_CHECKING:
     import polars
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from elastic.core.frames import Frame
 
 
-class FramedBlock(TextBlock):
+class FramedBlock(LazyLines):
     """Lines of text whose frame was made ahead of time, by the function that would be asked for it."""
 
     __slots__ = ("_frame",)
 
-    def __init__(self, lines: TextBlock, frame: "Frame") -> None:
+    def __init__(self, lines: LazyLines, frame: "Frame") -> None:
         super().__init__(lines.data)
         self._frame = frame
         # Polars counts lines in half of the time, and with all CPUs.
@@ -46,7 +46,7 @@ def frame_in(entries: Iterable[Any]) -> "Frame":
     if isinstance(entries, FramedBlock):
         return entries.frame
     # Polars takes a carriage return at the very end for half a line end; here it is a character of the last line.
-    if isinstance(entries, TextBlock) and not entries.data.endswith(b"\r"):
+    if isinstance(entries, LazyLines) and not entries.data.endswith(b"\r"):
         lines: Frame = column_of(entries.data, ENTRY).collect()
         return lines
     several: Any = entries if isinstance(entries, list | tuple | range) else list(entries)

@@ -16,14 +16,14 @@ from elastic.core.policies.error_policy import OnError
 from elastic.core.program import Program
 from elastic.core.transform import WHOLE_CHUNK
 from elastic.stages.failure_report import failure_of
-from elastic.stages.sources.files.lines import TextBlock
-from elastic.stages.worker.pipeline import Pass
+from elastic.stages.sources.files.lines import LazyLines
+from elastic.stages.worker.pipeline import Pipeline
 
 #: What user code may raise and a worker survives.
 RAISED = (Exception, SystemExit)
 
 
-class RefusedError(Exception):
+class NotToleratedError(Exception):
     """Something failed, and the tolerance does not bear it; never leaves the worker."""
 
     def __init__(self, failure: Failure) -> None:
@@ -48,10 +48,10 @@ _UNCHANGING = {
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ChunkPart:
     """Entries `[first, stop)` of a chunk that do not fail by themselves."""
 
-    isolation: "Isolation"
+    isolation: "FailureBisection"
     #: those of the whole chunk
     entries: Sequence[Any]
     first: int
@@ -66,10 +66,10 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Sifted:
+class BisectedChunk:
     """Parts of chunks that do not fail, in order, and a letter for each entry that does."""
 
-    parts: list[Part]
+    parts: list[ChunkPart]
     letters: list[DeadLetter]
 
     @property
@@ -78,7 +78,7 @@ class Sifted:
         return [output for part in self.parts for output in fresh(part.outputs)]
 
 
-class Isolation:
+class FailureBisection:
     """Sifts one chunk.
 
     Args:
@@ -98,30 +98,30 @@ class Isolation:
         """
         try:
             entries = self.program.reader.parse(self.reference, block)
-            return entries if isinstance(entries, TextBlock) else list(entries)
+            return entries if isinstance(entries, LazyLines) else list(entries)
         except RAISED as error:
             failure = failure_of(error, chunk_id=self.chunk_id, place=repr(self.reference), function="the reader")
-            raise RefusedError(failure) from error
+            raise NotToleratedError(failure) from error
 
-    def sift(self, entries: Sequence[Any], first: int = 0, stop: int | None = None) -> Sifted:
+    def sift(self, entries: Sequence[Any], first: int = 0, stop: int | None = None) -> BisectedChunk:
         """Run entries `[first, stop)` as a whole, in halves if that fails, and so on, down to single entries.
 
         Raises:
             RefusedError: An entry fails, and entries must not.
         """
-        sifted = Sifted([], [])
+        sifted = BisectedChunk([], [])
         spans = [(first, len(entries) if stop is None else stop)]
         while spans:
             first, stop = spans.pop()
             try:
-                sifted.parts.append(Part(self, entries, first, stop, self.run(entries[first:stop])))
+                sifted.parts.append(ChunkPart(self, entries, first, stop, self.run(entries[first:stop])))
             except RAISED as error:
                 if self.can_split(first, stop):
                     spans += reversed(halves(first, stop))
                     continue
                 outputs, letters = self.retry(entries, first, stop, error)
                 if not letters:
-                    sifted.parts.append(Part(self, entries, first, stop, outputs))
+                    sifted.parts.append(ChunkPart(self, entries, first, stop, outputs))
                 sifted.letters.extend(letters)
         return sifted
 
@@ -140,7 +140,7 @@ class Isolation:
 
         The entries stay as they are, whatever the functions do to those that they get: they are run again.
         """
-        run = Pass(self.program.transforms, (fresh(entries),))
+        run = Pipeline(self.program.transforms, (fresh(entries),))
         outputs = list(run)
         run.check()
         aggregator = self.program.aggregator
@@ -166,7 +166,7 @@ class Isolation:
         failure = self._failure(entries, first, stop, error)
         try:
             return [], [self.letter(entries, first, stop, failure, tries)]
-        except RefusedError as refused:
+        except NotToleratedError as refused:
             raise refused from error
 
     def letter(self, entries: Sequence[Any], first: int, stop: int, failure: Failure, tries: int) -> DeadLetter:
@@ -177,7 +177,7 @@ class Isolation:
         """
         mode = self.program.tolerance.on_error
         if mode is OnError.FAIL:
-            raise RefusedError(failure)
+            raise NotToleratedError(failure)
         letter = DeadLetter(failure, b"", entries=stop - first, attempts=tries)
         if mode is OnError.SKIP:
             return letter
@@ -193,7 +193,7 @@ class Isolation:
         function = f"aggregator {self.program.aggregator}, beside other entries,"
         try:
             return self.letter(entries, first, stop, self.failure(first, stop, function, error), 1)
-        except RefusedError as refused:
+        except NotToleratedError as refused:
             raise refused from error
 
     def failure(self, first: int, stop: int, function: str, error: BaseException) -> Failure:
@@ -223,7 +223,7 @@ class Isolation:
         """Return the name of the function that fails on entries: the first one that does so by itself."""
         outputs: Sequence[Any] = fresh(entries)
         for transform in self.program.transforms:
-            run = Pass((transform,), (outputs,))
+            run = Pipeline((transform,), (outputs,))
             try:
                 outputs = list(run)
                 run.check()
@@ -245,7 +245,7 @@ def halves(first: int, stop: int) -> list[tuple[int, int]]:
 
 def fresh(values: Sequence[Any]) -> Sequence[Any]:
     """Return values that user code may change: copies, so that the given ones stay as they are."""
-    if isinstance(values, TextBlock) or _UNCHANGING.issuperset(map(type, values)):
+    if isinstance(values, LazyLines) or _UNCHANGING.issuperset(map(type, values)):
         return values
     try:
         return copy.deepcopy(values)

@@ -26,7 +26,7 @@ _PERIOD = 1.0
 _OPENED = Path("/proc")
 
 
-def start_pulse() -> str:
+def start_heartbeat() -> str:
     """Leave a sign of life of this process once a second, in a new file; returns its path.
 
     The file stays open: a worker that is killed before anybody has looked at it must leave no file behind, so the file
@@ -56,7 +56,7 @@ def _beat(shared: mmap.mmap) -> None:
 
 
 @dataclass(slots=True)
-class Health:
+class WorkerLiveness:
     """Ends worker processes of this machine that give no sign of life; what follows from that is their actors' end."""
 
     heartbeat: Heartbeat

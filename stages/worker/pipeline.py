@@ -30,7 +30,7 @@ from elastic.stages.worker.frames import run_frames, run_tables
 from elastic.stages.worker.words import utf8_words, words
 
 
-def fused(program: Program) -> Program:
+def optimize(program: Program) -> Program:
     """Return a program whose encoded states are those of another one.
 
     Words of files that are aggregated as they are stay in UTF-8: a string takes half as much memory again as its
@@ -68,7 +68,7 @@ def apply(transform: Transform, entries: Iterable[Any]) -> Iterable[Any]:
     return _LINKS[type(transform)](transform.function, entries)
 
 
-class Pass:
+class Pipeline:
     """One pass over the entries of some chunks.
 
     A function that raises StopIteration makes `map` and its like end quietly, and entries would be missing without
@@ -86,9 +86,9 @@ class Pass:
 
     def __iter__(self) -> Iterator[Any]:
         """Return an iterator over what comes out of the last transform."""
-        whole, fused = _split(self._transforms)
+        whole, chained = _split(self._transforms)
         entries: Iterable[Any] = chain.from_iterable(self._draw(whole))
-        for transform in fused:
+        for transform in chained:
             entries = apply(transform, entries)
         return iter(entries)
 
@@ -112,7 +112,7 @@ def run_whole(transforms: tuple[Transform, ...], entries: Iterable[Any]) -> Iter
         if index == 0 and isinstance(transform, (Words, *OF_FRAMES)):
             return run_whole(transforms[1:], apply(transform, entries))  # in one piece, as they were read
         if isinstance(transform, WHOLE_CHUNK):
-            before = Pass(transforms[:index], (entries,))  # type: ignore[arg-type]
+            before = Pipeline(transforms[:index], (entries,))  # type: ignore[arg-type]
             drawn = list(before)
             before.check()
             entries = apply(transform, drawn)

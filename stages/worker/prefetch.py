@@ -10,7 +10,7 @@ from elastic.core.model.chunk import Reference
 from elastic.core.program import Program
 from elastic.core.transform import OF_FRAMES, FrameWords
 from elastic.stages.messages import Call
-from elastic.stages.sources.files.lines import TextBlock
+from elastic.stages.sources.files.lines import LazyLines
 from elastic.stages.sources.files.reader import FileReader
 from elastic.stages.worker.frames import FramedBlock, frame_in
 
@@ -33,22 +33,22 @@ def pays(program: Program) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ahead:
+class _PrefetchedChunk:
     """A chunk that is being read; errors are raised where somebody asks for the result."""
 
     block: "Future[bytes]"
     entries: "Future[Collection[Any]]"
 
 
-class ReadingAhead(Reader):
+class Prefetcher(Reader):
     """A program's reader, some of whose chunks are read by threads before they are asked for."""
 
     def __init__(self, program: Program) -> None:
         first = program.transforms[0]
         self._reader = program.reader
-        self._frame: Callable[[TextBlock], Frame] = first.function if isinstance(first, FrameWords) else frame_in
+        self._frame: Callable[[LazyLines], Frame] = first.function if isinstance(first, FrameWords) else frame_in
         self._threads = ThreadPoolExecutor(THREADS, "reading-ahead")
-        self._ahead: dict[Reference, _Ahead] = {}
+        self._ahead: dict[Reference, _PrefetchedChunk] = {}
         #: entries of the chunks of this call whose blocks were asked for
         self._entries: dict[Reference, Future[Collection[Any]]] = {}
 
@@ -87,9 +87,9 @@ class ReadingAhead(Reader):
         self._ahead, self._entries = {}, {}
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _begun(self, reference: Reference) -> _Ahead:
+    def _begun(self, reference: Reference) -> _PrefetchedChunk:
         block: Future[bytes] = Future()
-        return _Ahead(block, self._threads.submit(self._prepared, reference, block))
+        return _PrefetchedChunk(block, self._threads.submit(self._prepared, reference, block))
 
     def _prepared(self, reference: Reference, block: "Future[bytes]") -> Collection[Any]:
         try:
@@ -98,6 +98,6 @@ class ReadingAhead(Reader):
             block.set_exception(error)
             raise
         entries = self._reader.parse(reference, block.result())
-        if isinstance(entries, TextBlock):
+        if isinstance(entries, LazyLines):
             return FramedBlock(entries, self._frame(entries))
         return entries

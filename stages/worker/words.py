@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from elastic.core.frames import polars_module
-from elastic.stages.sources.files.lines import TextBlock
+from elastic.stages.sources.files.lines import LazyLines
 from elastic.stages.worker.frames import FramedBlock, column_of
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ _WIDE = re.compile(
 
 def words(entries: Iterable[str]) -> Iterable[str]:
     """Return the words of texts, in order."""
-    if isinstance(entries, TextBlock):
+    if isinstance(entries, LazyLines):
         return entries.text.split()
     return chain.from_iterable(map(str.split, entries))
 
 
-def utf8_words(entries: TextBlock) -> Iterable[bytes]:
+def utf8_words(entries: LazyLines) -> Iterable[bytes]:
     """Return the words of lines as their bytes in UTF-8, in order."""
     return chain.from_iterable(map(bytes.split, map(_splittable, entries.pieces)))
 
@@ -59,7 +59,7 @@ def word_frame(entries: Iterable[str]) -> "Frame":
     pl = polars_module()
     if isinstance(entries, FramedBlock):
         return entries.frame
-    if not isinstance(entries, TextBlock):
+    if not isinstance(entries, LazyLines):
         frame: Frame = pl.DataFrame({WORD: pl.Series(WORD, list(words(entries)), dtype=pl.String)})
         return frame
     lines = _without_wide(entries.data.translate(_ASCII))

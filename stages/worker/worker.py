@@ -8,24 +8,24 @@ from typing import Any
 from elastic.core.contracts.keyed_aggregator import ShardedAggregator
 from elastic.core.encoding import content_of, decompress, digest
 from elastic.core.errors import EncodingError, SourceError, StoreError
-from elastic.core.model.chunk import named
+from elastic.core.model.chunk import describe_chunks
 from elastic.core.model.failure import DeadLetter, Failure
-from elastic.core.model.partial import Account, Partial, digest_of
+from elastic.core.model.partial import BatchReport, Partial, digest_of
 from elastic.core.policies.error_policy import OnError
 from elastic.core.program import Program
-from elastic.core.receipts.receipt import NO_STATE, Seal, what_of
+from elastic.core.receipts.receipt import NO_STATE, ReceiptSigner, digest_input
 from elastic.core.receipts.stage import Stage
 from elastic.stages.failure_report import failure_of, hint_of
 from elastic.stages.messages import COLLECT, Call, Reply
 from elastic.stages.worker.entry_agreement import agreeing, fold
-from elastic.stages.worker.entry_probe import Cell
-from elastic.stages.worker.isolation import RAISED, Isolation, RefusedError, Sifted, fresh
+from elastic.stages.worker.entry_probe import EntryProbe
+from elastic.stages.worker.isolation import RAISED, BisectedChunk, FailureBisection, NotToleratedError, fresh
 from elastic.stages.worker.liveness import time_limit
-from elastic.stages.worker.pipeline import Pass, fused
+from elastic.stages.worker.pipeline import Pipeline, optimize
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
+class BatchState:
     """What became of a batch."""
 
     state: Any
@@ -51,19 +51,19 @@ class Worker:
             that ends the process ends it.
     """
 
-    def __init__(self, program: Program, *, node_id: str, worker_id: str, cell: Cell | None = None) -> None:
+    def __init__(self, program: Program, *, node_id: str, worker_id: str, cell: EntryProbe | None = None) -> None:
         #: as the user wrote it
         self.program = program
-        self._program = program = fused(program)
+        self._program = program = optimize(program)
         self.node_id = node_id
         self.worker_id = worker_id
         self._cell = cell
-        self._seal = Seal(key=program.key, run_id=program.run_id, step=program.step)
+        self._seal = ReceiptSigner(key=program.key, run_id=program.run_id, step=program.step)
         self._stamp = self._seal.stamp(Stage.PROCESSED, worker_id)
         # A batch that may fail in part is folded into a state of its own first.
         self._careful = program.tolerance.on_error is not OnError.FAIL or bool(program.tolerance.retries)
         self._state: Any = None
-        self._accounts: list[Account] = []
+        self._accounts: list[BatchReport] = []
         #: what user code raised where the last call failed; it need not be such that it can be sent
         self.cause: BaseException | None = None
         #: entries that were left out because they do not go with those that are held
@@ -86,7 +86,7 @@ class Worker:
         try:
             with time_limit(self._limit(call)):
                 folded = self._hold(call, blocks, self._fold(call, blocks))
-        except RefusedError as refused:
+        except NotToleratedError as refused:
             self.cause = refused.__cause__
             self._forget()
             return self._reply(call.batch_id, failure=refused.failure)
@@ -128,19 +128,19 @@ class Worker:
 
     # -- folding
 
-    def _fold(self, call: Call, blocks: list[bytes]) -> Folded:
+    def _fold(self, call: Call, blocks: list[bytes]) -> BatchState:
         """Fold a batch, into a state of its own where a part of it may fail."""
         if call.isolated and self._cell is not None:
             return self._fold_apart(call, blocks, self._cell)
         aggregator, counts = self._program.aggregator, list[int]()
-        entries = Pass(self._program.transforms, self._entries(call, blocks, counts))
+        entries = Pipeline(self._program.transforms, self._entries(call, blocks, counts))
         fresh = self._careful or not self._accounts
         try:
             state = aggregator.add_many(aggregator.create() if fresh else self._state, iter(entries))
             entries.check()
         except RAISED as error:
             return self._sift(call, blocks, error)
-        return Folded(state, counts, is_fresh=fresh)
+        return BatchState(state, counts, is_fresh=fresh)
 
     def _entries(self, call: Call, blocks: list[bytes], counts: list[int]) -> Iterator[Collection[Any]]:
         for reference, block in zip(call.references, blocks, strict=True):
@@ -148,7 +148,7 @@ class Worker:
             counts.append(len(entries))
             yield entries
 
-    def _hold(self, call: Call, blocks: list[bytes], folded: Folded) -> Folded:
+    def _hold(self, call: Call, blocks: list[bytes], folded: BatchState) -> BatchState:
         """Hold a state as well; returns what became of the batch.
 
         Raises:
@@ -177,7 +177,7 @@ class Worker:
             raise self._unjoined(call, error) from error
         return folded
 
-    def _hold_apart(self, call: Call, blocks: list[bytes], error: BaseException) -> Folded:
+    def _hold_apart(self, call: Call, blocks: list[bytes], error: BaseException) -> BatchState:
         """Join those parts of a batch to what is held that can be; entries of the others fail.
 
         Raises:
@@ -201,43 +201,43 @@ class Worker:
         if agreed.is_cut_short:
             raise self._unjoined(call, error) from error
         self._strays += agreed.size
-        return Folded(self._state, counts, [*sifted.letters, *agreed.sifted().letters], is_fresh=False)
+        return BatchState(self._state, counts, [*sifted.letters, *agreed.sifted().letters], is_fresh=False)
 
-    def _unjoined(self, call: Call, error: BaseException) -> RefusedError:
+    def _unjoined(self, call: Call, error: BaseException) -> NotToleratedError:
         """Return the refusal of a batch whose state cannot be joined to what is held."""
-        batch = named(call.first, call.first + len(call.references))
-        held = ", ".join(named(account.first, account.first + len(account)) for account in self._accounts[:3])
+        batch = describe_chunks(call.first, call.first + len(call.references))
+        held = ", ".join(describe_chunks(account.first, account.first + len(account)) for account in self._accounts[:3])
         more = ", ..." if len(self._accounts) > 3 else ""
         place = f"the state of {batch}, in merge with that of {held}{more}"
         function = f"aggregator {self._program.aggregator}"
         failure = failure_of(error, chunk_id=call.first, place=place, function=function)
-        return RefusedError(replace(failure, message=failure.message + hint_of(error)))
+        return NotToleratedError(replace(failure, message=failure.message + hint_of(error)))
 
-    def _sift(self, call: Call, blocks: list[bytes], error: BaseException) -> Folded:
+    def _sift(self, call: Call, blocks: list[bytes], error: BaseException) -> BatchState:
         """Fold what does not fail of a batch that failed with `error`."""
         sifted, counts = self._sifted(call, blocks)
         try:
             state, strays = fold(sifted.parts, self._program.aggregator)
             if not self._careful:
                 raise error
-        except RefusedError:
+        except NotToleratedError:
             raise
         except RAISED as again:
             first = call.first
             # Any of them may fail now and then, so none is accused alone.
             suspects = " or ".join([*map(str, self._program.transforms), f"aggregator {self._program.aggregator}"])
-            place = f"{named(first, first + len(blocks))} as a whole, but on none of the entries alone"
+            place = f"{describe_chunks(first, first + len(blocks))} as a whole, but on none of the entries alone"
             if self._accounts:
                 place += "; one may not go together with the entries of other chunks"
             failure = failure_of(again, chunk_id=first, place=place, function=suspects)
-            raise RefusedError(failure) from again
-        return Folded(state, counts, [*sifted.letters, *strays])
+            raise NotToleratedError(failure) from again
+        return BatchState(state, counts, [*sifted.letters, *strays])
 
-    def _sifted(self, call: Call, blocks: list[bytes]) -> tuple[Sifted, list[int]]:
+    def _sifted(self, call: Call, blocks: list[bytes]) -> tuple[BisectedChunk, list[int]]:
         """Return what does not fail by itself of a batch, and how many entries each chunk has."""
-        sifted, counts = Sifted([], []), list[int]()
+        sifted, counts = BisectedChunk([], []), list[int]()
         for index, (reference, block) in enumerate(zip(call.references, blocks, strict=True)):
-            isolation = Isolation(self._program, call.first + index, reference)
+            isolation = FailureBisection(self._program, call.first + index, reference)
             entries = isolation.parse(block)
             found = isolation.sift(entries)
             counts.append(len(entries))
@@ -245,20 +245,20 @@ class Worker:
             sifted.letters.extend(found.letters)
         return sifted, counts
 
-    def _fold_apart(self, call: Call, blocks: list[bytes], cell: Cell) -> Folded:
+    def _fold_apart(self, call: Call, blocks: list[bytes], cell: EntryProbe) -> BatchState:
         (reference,), (block,) = call.references, blocks
-        isolation = Isolation(self._program, call.first, reference)
+        isolation = FailureBisection(self._program, call.first, reference)
         entries = isolation.parse(block)
         state, letters = cell.run(isolation, entries, block)
-        return Folded(self._program.aggregator.decode(state), [len(entries)], letters)
+        return BatchState(self._program.aggregator.decode(state), [len(entries)], letters)
 
     # -- answers
 
-    def _account(self, call: Call, blocks: list[bytes], folded: Folded) -> Account:
+    def _account(self, call: Call, blocks: list[bytes], folded: BatchState) -> BatchReport:
         counts = folded.counts
         contents = call.contents if call.counted else b"".join(map(content_of, blocks))
-        what = what_of(call.first, call.attempt, call.conceived_at, counts, contents)
-        return Account(
+        what = digest_input(call.first, call.attempt, call.conceived_at, counts, contents)
+        return BatchReport(
             batch_id=call.batch_id,
             attempt=call.attempt,
             first=call.first,
@@ -280,13 +280,13 @@ class Worker:
         failure = replace(letter.failure, node_id=self.node_id, worker_id=self.worker_id)
         return replace(letter, failure=failure, receipt=receipt.token)
 
-    def _released(self) -> tuple[Any, tuple[Account, ...]]:
+    def _released(self) -> tuple[Any, tuple[BatchReport, ...]]:
         """Return what is held, and hold it no more."""
         held, accounts = self._state, tuple(self._accounts)
         self._forget()
         return held, accounts
 
-    def _encoded(self, held: Any, accounts: tuple[Account, ...]) -> dict[str, Any]:
+    def _encoded(self, held: Any, accounts: tuple[BatchReport, ...]) -> dict[str, Any]:
         """Return what was held as the part of a reply, or why it cannot be had."""
         try:
             state = self._program.frame(self._program.aggregator.encode(held))

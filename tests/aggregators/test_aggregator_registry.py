@@ -35,7 +35,7 @@ from elastic.aggregators import (
     TopK,
     aggregator_of,
 )
-from elastic.aggregators.keyed.group_by import SumOfGroups
+from elastic.aggregators.keyed.group_by import GroupBySum
 from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError, UnorderedKeyError, UsageError
@@ -324,7 +324,7 @@ class TestGroupBy:
     def test_groups_that_are_summed_become_sums_with_the_same_result(self, pairs: list[tuple[Any, Any]]) -> None:
         groups = GroupBy("sum")
         sums = aggregator_of(groups)
-        assert (str(sums), type(sums)) == (str(groups), SumOfGroups)
+        assert (str(sums), type(sums)) == (str(groups), GroupBySum)
         one, other = (repr(sorted(merged(each, pairs[::2], pairs[1::2]).items(), key=repr)) for each in (groups, sums))
         assert one == other
         assert run(GroupBy(GroupBy("sum")), [(1, pair) for pair in pairs]).keys() == ({1} if pairs else set())

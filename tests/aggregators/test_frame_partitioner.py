@@ -13,10 +13,10 @@ import polars as pl
 import pytest
 
 from elastic.aggregators import FrameCount, FrameGroupBy, FrameSum, FrameTopK
-from elastic.aggregators.frames.base import KeyedFrameAggregator, Pile
+from elastic.aggregators.frames.base import FrameBuffer, KeyedFrameAggregator
 from elastic.aggregators.sharded import frame_partitioner as divided_frame
 from elastic.aggregators.sharded.frame_partitioner import buckets_of_rows
-from elastic.aggregators.sharded.frame_result import WideFrame
+from elastic.aggregators.sharded.frame_result import ShardedFrame
 from elastic.aggregators.sharded.sharded_aggregator import Sharded
 from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError, UsageError
@@ -59,7 +59,7 @@ def rows(frame: pl.DataFrame) -> list[str]:
     return sorted(map(repr, frame.rows()))
 
 
-def result_of(aggregator: Sharded, frames: list[pl.DataFrame], seed: int = 0) -> WideFrame:
+def result_of(aggregator: Sharded, frames: list[pl.DataFrame], seed: int = 0) -> ShardedFrame:
     """Return the result of frames that are folded by some workers, each of which is collected now and then."""
     dice = random.Random(seed)
     encoded, state = [], aggregator.create()
@@ -74,7 +74,7 @@ def result_of(aggregator: Sharded, frames: list[pl.DataFrame], seed: int = 0) ->
     for data in encoded:
         whole = aggregator.merge(whole, aggregator.decode(data))
     result = aggregator.finish(aggregator.decode(aggregator.encode(whole)))
-    assert isinstance(result, WideFrame)
+    assert isinstance(result, ShardedFrame)
     return result
 
 
@@ -154,7 +154,7 @@ def test_rows_whose_keys_hardly_repeat_are_not_grouped(depot: FileDepot, monkeyp
     assert inner.piles == []
     assert len(state.pieces) == 2
     result = aggregator.finish(aggregator.decode(aggregator.encode(state)))
-    assert isinstance(result, WideFrame)
+    assert isinstance(result, ShardedFrame)
     once = {row: 1 for name in "abcdef" for row in new(name)["key"]}
     assert dict(result.iter_rows()) == {**once, "again": 3000, "other": 3000}
 
@@ -172,7 +172,7 @@ def test_a_pile_whose_keys_repeat_is_grouped_before_it_is_left(
     assert inner.piles == [3000] * 4
     assert state.pieces == []
     result = aggregator.finish(aggregator.decode(aggregator.encode(state)))
-    assert isinstance(result, WideFrame)
+    assert isinstance(result, ShardedFrame)
     assert dict(result.iter_rows()) == dict.fromkeys(new("same")["key"], 9)
 
 
@@ -189,7 +189,7 @@ def test_a_chunk_is_the_group_of_its_rows(name: str) -> None:
         )
 
 
-def pile_of(inner: KeyedFrameAggregator, frame: pl.DataFrame) -> Pile:
+def pile_of(inner: KeyedFrameAggregator, frame: pl.DataFrame) -> FrameBuffer:
     pile = inner.create()
     for part in (frame, frame.clear()):
         pile.put(inner.group(part), inner)
@@ -197,12 +197,12 @@ def pile_of(inner: KeyedFrameAggregator, frame: pl.DataFrame) -> Pile:
 
 
 class Added(FrameCount):
-    def add(self, state: Pile, entry: Any) -> Pile:
+    def add(self, state: FrameBuffer, entry: Any) -> FrameBuffer:
         return super().add(super().add(state, entry), entry)
 
 
 class AllAdded(FrameCount):
-    def add_many(self, state: Pile, entries: Iterable[Any]) -> Pile:
+    def add_many(self, state: FrameBuffer, entries: Iterable[Any]) -> FrameBuffer:
         return super().add_many(state, [*entries] * 2)
 
 
@@ -221,7 +221,7 @@ def test_an_aggregator_that_folds_in_its_own_way_is_asked_to(
     for frame in FRAME.iter_slices(100):
         state = aggregator.spill(aggregator.add_many(state, iter([frame])))
     result = aggregator.finish(aggregator.decode(aggregator.encode(state)))
-    assert isinstance(result, WideFrame)
+    assert isinstance(result, ShardedFrame)
     assert dict(result.iter_rows()) == dict.fromkeys(FRAME["new"], 2)
 
 
@@ -268,7 +268,7 @@ def test_one_of_many_nan_tells_nothing_of_who_was_first(depot: FileDepot) -> Non
 def test_nothing_gives_the_columns_of_the_result(depot: FileDepot) -> None:
     aggregator = Sharded(FrameGroupBy("k", n="count"), 2, depot)
     result = aggregator.finish(aggregator.decode(aggregator.encode(aggregator.create())))
-    assert isinstance(result, WideFrame)
+    assert isinstance(result, ShardedFrame)
     assert (result.collect().columns, len(result), result.counts, list(result)) == (["k", "n"], 0, [0, 0], [])
     assert repr(result) == "WideFrame(2 shards, not merged yet)"
 

@@ -11,7 +11,7 @@ import pytest
 
 import elastic
 from elastic.aggregators import Count, SumByKey
-from elastic.aggregators.sharded.mapping_result import WideMapping
+from elastic.aggregators.sharded.mapping_result import ShardedMapping
 from elastic.aggregators.sharded.result_block import merged, opened
 from elastic.aggregators.sharded.sharded_aggregator import Sharded
 from elastic.core.errors import CorruptStoreError
@@ -27,7 +27,7 @@ def value_of(entries: Iterable[Any], aggregator: Any = Count, **given: Any) -> A
     return elastic.from_iterable(list(entries)).aggregate(aggregator).run(cluster="inline", **given).value
 
 
-def unmerged(folder: Path, *states: list[Any]) -> WideMapping:
+def unmerged(folder: Path, *states: list[Any]) -> ShardedMapping:
     """Return the result of entries that were counted in several places."""
     depot = FileDepot(folder, 1)
     depot.prepare()

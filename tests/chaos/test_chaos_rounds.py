@@ -15,16 +15,16 @@ import pytest
 import elastic
 import elastic.engine.run
 from elastic.aggregators import Collect
-from elastic.chaos.outcome import Answer
-from elastic.chaos.rounds import Round, Trial
+from elastic.chaos.outcome import ResultDigest
+from elastic.chaos.rounds import ChaosRound, ChaosTest
 from elastic.core.errors import UsageError
 from elastic.core.ledger.ledger import Ledger
-from elastic.core.model.chunk_id_set import Spans
+from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.partial import Partial
-from elastic.core.policies.chaos import Chaos, Spirit
+from elastic.core.policies.chaos import Chaos, Fault
 from elastic.engine.aggregation import Aggregation
 from elastic.flow.loader import step_at
-from elastic.run_history import Archive
+from elastic.run_history import RunHistory
 from elastic.stages.transport.receiver import MasterReceiver
 
 FLOWS = """
@@ -66,12 +66,12 @@ def flows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def trial_of(step: Callable[[], elastic.Step], *spirits: str, rate: float = 0.2, **more: Any) -> Trial:
-    chaos = Chaos(spirits=tuple(map(Spirit, spirits)), rate=rate, seed=more.pop("seed", 1))
-    return Trial(step=step, chaos=chaos, options={"cluster": "inline"}, **more)
+def trial_of(step: Callable[[], elastic.Step], *spirits: str, rate: float = 0.2, **more: Any) -> ChaosTest:
+    chaos = Chaos(spirits=tuple(map(Fault, spirits)), rate=rate, seed=more.pop("seed", 1))
+    return ChaosTest(step=step, chaos=chaos, options={"cluster": "inline"}, **more)
 
 
-def rounds_of(trial: Trial, count: int) -> list[Round]:
+def rounds_of(trial: ChaosTest, count: int) -> list[ChaosRound]:
     return list(trial.rounds(trial.clean(), count))
 
 
@@ -100,7 +100,7 @@ def test_a_run_whose_masters_are_killed_comes_to_the_same_answer(name: str, flow
     rounds = rounds_of(trial, 2)
     assert {played.verdict for played in rounds} == {"same"}
     assert all(played.strikes["kill-master"] >= 1 for played in rounds)
-    archive = Archive.of_environment()
+    archive = RunHistory.of_environment()
     for played in rounds:
         record = archive.record(played.run_id, 0)
         assert record.counters["resumes"] == played.strikes["kill-master"]
@@ -133,7 +133,7 @@ def test_a_flow_that_fails_by_itself_is_no_measure() -> None:
 # -- the checker can fail
 
 
-class ForgivingSpans(Spans):
+class ForgivingSpans(ChunkIdSet):
     """A set that takes in again what it has."""
 
     def add(self, first: int, stop: int) -> None:
@@ -203,7 +203,7 @@ def test_a_master_that_believes_every_receipt_is_found_out(monkeypatch: pytest.M
 
 def test_answers_do_not_depend_on_the_order_of_keys() -> None:
     def answer(value: Any) -> str:
-        result = elastic.Result(
+        result = elastic.StatementResult(
             run_id="r",
             step=0,
             name="n",
@@ -213,7 +213,7 @@ def test_answers_do_not_depend_on_the_order_of_keys() -> None:
             chunks=1,
             receipts={},
         )
-        return Answer.of(result).value
+        return ResultDigest.of(result).value
 
     assert answer({"a": [1, {2, 3}], "b": 2}) == answer({"b": 2, "a": [1, {3, 2}]})
     assert answer(Counter("abca")) == answer(Counter("caba"))

@@ -6,7 +6,7 @@ import pytest
 
 import elastic
 from elastic.core.errors import UsageError
-from elastic.core.policies.chaos import CARRIED, Chaos, Spirit
+from elastic.core.policies.chaos import CARRIED, Chaos, Fault
 
 SUM = sum(range(2000))
 #: Many calls and many collections, so that there is something to strike.
@@ -17,9 +17,9 @@ def numbers(aggregator: str = "sum") -> elastic.Flow:
     return elastic.from_range(2000, chunk_size=20).map(lambda number: number).aggregate(aggregator)
 
 
-@pytest.mark.parametrize("spirit", [spirit for spirit in CARRIED if spirit is not Spirit.SLOW])
+@pytest.mark.parametrize("spirit", [spirit for spirit in CARRIED if spirit is not Fault.SLOW])
 @pytest.mark.parametrize("aggregator", ["sum", "collect"])
-def test_the_answer_is_the_same_whatever_strikes(spirit: Spirit, aggregator: str) -> None:
+def test_the_answer_is_the_same_whatever_strikes(spirit: Fault, aggregator: str) -> None:
     clean = numbers(aggregator).run(cluster="inline", **BUSY)
     result = numbers(aggregator).run(cluster="inline", chaos=Chaos(spirits=(spirit,), rate=0.3, seed=1), **BUSY)
     assert (result.value, result.root, result.entries) == (clean.value, clean.root, clean.entries)
@@ -28,14 +28,14 @@ def test_the_answer_is_the_same_whatever_strikes(spirit: Spirit, aggregator: str
 
 
 def test_answers_that_are_late_are_waited_for() -> None:
-    result = numbers().run(cluster="inline", chaos=Chaos(spirits=(Spirit.SLOW,), rate=0.15), **BUSY)
+    result = numbers().run(cluster="inline", chaos=Chaos(spirits=(Fault.SLOW,), rate=0.15), **BUSY)
     assert result.value == SUM
     assert result.counters["chaos_slow"] >= 1
     assert result.retries == 0
 
 
 def test_all_of_them_at_once() -> None:
-    chaos = Chaos(spirits=tuple(spirit for spirit in CARRIED if spirit is not Spirit.SLOW), rate=0.2, seed=5)
+    chaos = Chaos(spirits=tuple(spirit for spirit in CARRIED if spirit is not Fault.SLOW), rate=0.2, seed=5)
     result = numbers().run(cluster="inline", chaos=chaos, **BUSY)
     assert result.value == SUM
     assert all(result.counters[spirit.counter] for spirit in chaos.spirits)
@@ -45,7 +45,7 @@ def test_all_of_them_at_once() -> None:
 
 def test_lost_answers_do_not_drag_all_other_results_along() -> None:
     result = numbers().run(
-        cluster="inline", chaos=Chaos(spirits=(Spirit.DROP,), rate=0.5), call_seconds=1e-9, collect_seconds=1e9
+        cluster="inline", chaos=Chaos(spirits=(Fault.DROP,), rate=0.5), call_seconds=1e-9, collect_seconds=1e9
     )
     assert result.value == SUM
     assert result.counters["chaos_drop"] >= 20
@@ -93,7 +93,7 @@ def test_a_run_does_not_kill_its_own_process() -> None:
 
 def test_steps_of_a_queue_may_have_chaos() -> None:
     with elastic.StepQueue() as queue:
-        queue.add(numbers().step(cluster="inline", chaos=Chaos(spirits=(Spirit.DROP,), rate=0.5), **BUSY))
+        queue.add(numbers().step(cluster="inline", chaos=Chaos(spirits=(Fault.DROP,), rate=0.5), **BUSY))
         queue.add(numbers().step(cluster="inline", **BUSY))
         struck, calm = queue.wait()
     assert struck.value == calm.value == SUM

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from elastic.cli import main
-from elastic.run_history import Archive
+from elastic.run_history import RunHistory
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -55,4 +55,4 @@ def refused(said: Said, code: int, text: str) -> None:
 
 def nothing_begun() -> None:
     """Check that no run was made, not even half of one."""
-    assert not Archive.of_environment().folder.exists() or list(Archive.of_environment().folder.iterdir()) == []
+    assert not RunHistory.of_environment().folder.exists() or list(RunHistory.of_environment().folder.iterdir()) == []

@@ -9,7 +9,7 @@ import pytest
 from cli_samples import elastic, elastic_main, nothing_begun, refused
 
 from elastic.cli.printing.run_result import jsonable
-from elastic.run_history import Archive
+from elastic.run_history import RunHistory
 
 SCRIPT = """
 import elastic
@@ -102,7 +102,7 @@ def test_what_leads_to_no_run_is_told_in_a_sentence(target: str, text: str) -> N
 @pytest.mark.parametrize(("attribute", "error"), [("bad", "ZeroDivisionError"), ("leaving", "SystemExit: 0")])
 def test_a_function_that_raises_is_named_with_its_entry_and_the_run_is_kept(attribute: str, error: str) -> None:
     said = elastic("flow", "run", f"flows.py:{attribute}", "--cluster", "inline")
-    archive = Archive.of_environment()
+    archive = RunHistory.of_environment()
     (run_id,) = archive.runs()
     refused(said, 1, f"(run {run_id})")
     assert error in said.err

@@ -9,9 +9,9 @@ from cli_samples import elastic, said_lines
 from elastic.dag.files.dag_bag import DagBag
 from elastic.dag.ids import TaskKey
 from elastic.db import transitions as transition
-from elastic.db.records import NewInstance, NewRun, Ticket
+from elastic.db.records import NewDagRun, NewTaskInstance, QueueRequest
 from elastic.scheduler.commands.backfill import BackfillWishes, backfill
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.deployment import Deployment
 
 DAY = "2016-02-22"
 
@@ -34,9 +34,9 @@ def folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "dags" / "narrow.py").write_text(NARROW)
 
 
-def _run_of(dag_id: str) -> NewRun:
+def _run_of(dag_id: str) -> NewDagRun:
     start = datetime(2016, 2, 22, tzinfo=UTC)
-    return NewRun(
+    return NewDagRun(
         dag_id=dag_id,
         run_id="held",
         logical_date=start,
@@ -76,11 +76,11 @@ def test_a_task_that_its_pool_can_never_take_fails_in_a_sentence(slots: int | No
 
 def test_a_full_pool_is_told_and_waited_for(home: Path) -> None:
     elastic("pools", "set", "narrow", "3")
-    database = Site.of().database
+    database = Deployment.of().database
     run = transition.ensure_run(database, _run_of("other"))
-    transition.ensure_instances(database, run, [NewInstance(task_id="holder")])
+    transition.ensure_instances(database, run, [NewTaskInstance(task_id="holder")])
     holder = TaskKey("other", run.run_id, "holder")
-    transition.queue(database, Ticket(key=holder, attempt_uuid="held", pool="narrow", pool_slots=2))
+    transition.queue(database, QueueRequest(key=holder, attempt_uuid="held", pool="narrow", pool_slots=2))
     why = "pool 'narrow' is full: it needs 2 and 1 are free"
     assert f"pool no {why}" in said_lines(elastic("tasks", "why", "narrow", "load", DAY))
     said: list[str] = []
@@ -92,7 +92,7 @@ def test_a_full_pool_is_told_and_waited_for(home: Path) -> None:
             transition.clear(database, [holder])
 
     dag = DagBag(home / "dags" / "narrow.py").get_dag("narrow")
-    summary = backfill(Site.of(), dag, BackfillWishes(start=dag.start_date), hear)
+    summary = backfill(Deployment.of(), dag, BackfillWishes(start=dag.start_date), hear)
     assert summary.succeeded
     assert [line for line in said if line.startswith("Waiting")] == [f"Waiting: backfill_20160222T000000 load: {why}"]
 

@@ -11,7 +11,7 @@ from cli_samples import elastic, nothing_begun, refused
 from elastic import ElasticError, Interceptor, Receipt, StepQueue, decode_token, from_iterable, from_range
 from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 from elastic.recovery.redrive import result_of
-from elastic.run_history import Archive
+from elastic.run_history import RunHistory
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def told(*arguments: str) -> Any:
 def test_without_runs_the_list_says_where_it_looked_and_what_to_try() -> None:
     said = elastic("runs", "list")
     assert (said.code, said.err) == (0, "")
-    assert said.out == f"no runs in {Archive.of_environment().folder}; try: elastic example word-count\n"
+    assert said.out == f"no runs in {RunHistory.of_environment().folder}; try: elastic example word-count\n"
     assert told("runs", "list") == []
     nothing_begun()
 
@@ -55,7 +55,7 @@ def test_runs_are_listed_the_newest_first(run_id: str) -> None:
         from_iterable([0]).map(lambda n: 1 / n).run(cluster="inline", name="[bad]")
     rows = told("runs", "list")
     assert {row["name"]: row["state"] for row in rows} == {"numbers": "complete", "[bad]": "error"}
-    assert [row["run_id"] for row in rows] == Archive.of_environment().runs()
+    assert [row["run_id"] for row in rows] == RunHistory.of_environment().runs()
     whole = next(row for row in rows if row["run_id"] == run_id)
     assert (whole["step"], whole["chunks"], whole["entries"], whole["error"]) == (0, 4, 10, None)
     assert whole["seconds"] >= 0
@@ -79,7 +79,7 @@ def test_a_queue_is_listed_step_by_step() -> None:
 def test_a_run_is_shown_by_its_id_its_beginning_or_as_the_last(length: Any, run_id: str) -> None:
     name = "last" if length == "last" else run_id[:length]
     found = told("runs", "show", name)
-    assert (found["run_id"], found["folder"]) == (run_id, str(Archive.of_environment().run_folder(run_id)))
+    assert (found["run_id"], found["folder"]) == (run_id, str(RunHistory.of_environment().run_folder(run_id)))
     (step,) = found["steps"]
     assert (step["state"], step["name"], step["cluster"], step["aggregator"]) == (
         "complete", "numbers", "inline", "Sum",
@@ -100,7 +100,7 @@ def test_a_beginning_that_several_runs_have_is_refused_with_their_ids(run_id: st
 
 def test_a_run_that_cannot_be_read_hides_no_other(run_id: str) -> None:
     broken = from_range(3).run(cluster="inline").run_id
-    (Archive.of_environment().run_folder(broken) / "run.sqlite").write_bytes(b"no database at all" * 100)
+    (RunHistory.of_environment().run_folder(broken) / "run.sqlite").write_bytes(b"no database at all" * 100)
     states = {row["run_id"]: row["state"] for row in told("runs", "list")}
     assert states == {run_id: "complete", broken: "unreadable"}
     assert elastic("runs", "list").code == 0
@@ -180,7 +180,7 @@ def test_of_a_master_that_was_killed_the_chunks_in_flight_are_known_by_node() ->
 def test_a_note_that_the_run_did_not_write_is_not_believed() -> None:
     with pytest.raises(ElasticError):
         from_iterable(iter(range(40)), chunk_size=2).map(lambda n: 1 / (n - 30)).run(cluster="inline", look_ahead=4)
-    [path] = Archive.of_environment().run_folder(told("receipts", "last")["run_id"]).glob("flight-*")
+    [path] = RunHistory.of_environment().run_folder(told("receipts", "last")["run_id"]).glob("flight-*")
     path.write_bytes(path.read_bytes().replace(b'"inline"', b'"node-7"'))
     account = told("receipts", "last")
     assert {where["node"] for where in account["whereabouts"]} == {None}
@@ -251,7 +251,7 @@ def test_what_cannot_be_told_of_a_run_is_said(arguments: list[str], text: str, r
 
 
 def test_receipts_that_were_changed_on_disk_are_refused_with_the_chunk(run_id: str) -> None:
-    key = Archive.of_environment().run_folder(run_id) / "key"
+    key = RunHistory.of_environment().run_folder(run_id) / "key"
     key.chmod(0o600)
     key.write_bytes(bytes(len(key.read_bytes())))
     said = elastic("receipts", run_id, "--chunk", "0")
@@ -260,7 +260,7 @@ def test_receipts_that_were_changed_on_disk_are_refused_with_the_chunk(run_id: s
 
 
 def test_a_clock_that_was_set_back_gives_no_negative_seconds(run_id: str) -> None:
-    store = SqliteRunStore.open(Archive.of_environment().run_folder(run_id))
+    store = SqliteRunStore.open(RunHistory.of_environment().run_folder(run_id))
     [record] = store.steps()
     store.end(0, "complete", record.started_at - 3600)
     store.close()

@@ -7,7 +7,7 @@ import pytest
 from cluster_driver import RENDEZVOUS, printed_by, run_driver
 
 import elastic
-from elastic.core.policies.chaos import Chaos, Spirit
+from elastic.core.policies.chaos import Chaos, Fault
 from elastic.testing import RayCluster
 
 pytestmark = pytest.mark.cluster
@@ -19,8 +19,8 @@ def work(number: int) -> int:
     return number + sum(range(5000)) * 0
 
 
-def disturbed(*spirits: str, most: int = 2, **more: Any) -> elastic.Result:
-    chaos = Chaos(spirits=tuple(map(Spirit, spirits)), rate=0.3, seed=3, most=most)
+def disturbed(*spirits: str, most: int = 2, **more: Any) -> elastic.StatementResult:
+    chaos = Chaos(spirits=tuple(map(Fault, spirits)), rate=0.3, seed=3, most=most)
     flow = elastic.from_range(3000, chunk_size=10).map(work).aggregate("sum")
     return flow.run(cluster="local", chaos=chaos, call_seconds=0.005, collect_seconds=0.1, **more)
 

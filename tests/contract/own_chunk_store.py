@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from elastic.core.contracts.store import ChunkStore, Kept
+from elastic.core.contracts.store import ChunkStore, StoredChunk
 from elastic.core.encoding import pack, unpack
 from elastic.core.errors import StoreError
 from elastic.core.model.chunk import Chunk
@@ -18,7 +18,7 @@ class OwnChunkStore(ChunkStore):
         self.folder = folder / "own" / str(step)
         self.read_only = read_only
 
-    def put(self, kept: Sequence[Kept]) -> None:
+    def put(self, kept: Sequence[StoredChunk]) -> None:
         self.check()
         packed = {one.chunk.chunk_id: pack(tuple(one.chunk)) for one in kept}
         if packed:

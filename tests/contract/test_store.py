@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from elastic.core.contracts.store import ChunkStore, Kept
+from elastic.core.contracts.store import ChunkStore, StoredChunk
 from elastic.core.encoding import compress, digest, pack
 from elastic.core.errors import EncodingError, StoreError
 from elastic.core.model.chunk import Chunk
@@ -42,8 +42,8 @@ def chunk_of(chunk_id: int, entries: int = 3) -> Chunk:
     )
 
 
-def kept(*chunk_ids: int) -> list[Kept]:
-    return [Kept(chunk_of(chunk_id), f"token-{chunk_id}") for chunk_id in chunk_ids]
+def kept(*chunk_ids: int) -> list[StoredChunk]:
+    return [StoredChunk(chunk_of(chunk_id), f"token-{chunk_id}") for chunk_id in chunk_ids]
 
 
 @pytest.fixture(params=sorted(OPENERS))
@@ -61,7 +61,7 @@ class TestChunkStore:
     def test_all_that_a_chunk_may_hold_comes_back(self, chunks: ChunkStore) -> None:
         wide = Chunk(1 << 60, ("a", None, 2**80, ("b", 1.5)), -1, ("\udcff/ä", None, [1, 2]), b"", -1, bytes(16))
         without = Chunk(7, (), 0, ())
-        chunks.put([Kept(wide, "wide"), Kept(without, "without")])
+        chunks.put([StoredChunk(wide, "wide"), StoredChunk(without, "without")])
         assert chunks.get(1 << 60) == wide
         assert chunks.get(7) == without
 
@@ -124,7 +124,7 @@ class TestChunkStore:
         for name in ON_DISK:
             store = OPENERS[name](tmp_path / name)
             with pytest.raises(EncodingError, match="object"):
-                store.put([Kept(Chunk(1, (), 0, (object(),)), "token")])
+                store.put([StoredChunk(Chunk(1, (), 0, (object(),)), "token")])
             assert list(store.unfinished()) == []
 
 

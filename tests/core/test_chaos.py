@@ -7,11 +7,21 @@ import pytest
 
 from elastic.core.errors import UsageError
 from elastic.core.ledger import events
-from elastic.core.ledger.instructions import Collect, Instruction, Send
+from elastic.core.ledger.instructions import CollectNode, Instruction, Send
 from elastic.core.ledger.ledger import Ledger
 from elastic.core.model.chunk import Chunk
-from elastic.core.policies.chaos import CARRIED, COSTLY, Chaos, Dice, Doom, Moment, Spirit, chaos_of, chaos_of_spirits
-from elastic.core.policies.engine_tuning import Settings
+from elastic.core.policies.chaos import (
+    CARRIED,
+    COSTLY,
+    Chaos,
+    Fault,
+    FaultRng,
+    KillPoint,
+    MasterKill,
+    chaos_of,
+    chaos_of_spirits,
+)
+from elastic.core.policies.engine_tuning import EngineTuning
 from elastic.engine.placement import RoundRobin
 
 
@@ -19,7 +29,7 @@ from elastic.engine.placement import RoundRobin
 def test_a_number_of_elasticflow_says_how_likely_sender_and_receiver_raise(number: int, percent: float) -> None:
     chaos = chaos_of_spirits(number)
     assert chaos is not None
-    assert chaos.spirits == (Spirit.RAISE,)
+    assert chaos.spirits == (Fault.RAISE,)
     assert 100 * chaos.rate == pytest.approx(percent, abs=0.01)
 
 
@@ -36,8 +46,8 @@ def test_other_numbers_are_refused(number: Any) -> None:
 
 
 def test_names_of_spirits_become_chaos() -> None:
-    assert chaos_of("kill-worker, drop,drop") == Chaos(spirits=(Spirit.KILL_WORKER, Spirit.DROP))
-    assert Chaos(spirits=("slow",)).spirits == (Spirit.SLOW,)  # type: ignore[arg-type]
+    assert chaos_of("kill-worker, drop,drop") == Chaos(spirits=(Fault.KILL_WORKER, Fault.DROP))
+    assert Chaos(spirits=("slow",)).spirits == (Fault.SLOW,)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -57,26 +67,26 @@ def test_chaos_that_cannot_be_is_refused_in_a_sentence(given: dict[str, Any], te
         Chaos(**given)
 
 
-def thrown(chaos: Chaos, spirit: Spirit, times: int = 2000) -> list[bool]:
-    dice = Dice(chaos)
+def thrown(chaos: Chaos, spirit: Fault, times: int = 2000) -> list[bool]:
+    dice = FaultRng(chaos)
     return [dice.falls(spirit) for _ in range(times)]
 
 
 def test_the_same_seed_rolls_the_same_dice_whatever_other_spirits_there_are() -> None:
-    alone, among = Chaos(spirits=(Spirit.DROP,), seed=7), Chaos(spirits=CARRIED, seed=7)
-    assert thrown(alone, Spirit.DROP) == thrown(among, Spirit.DROP)
-    assert thrown(alone, Spirit.DROP) != thrown(Chaos(spirits=(Spirit.DROP,), seed=8), Spirit.DROP)
+    alone, among = Chaos(spirits=(Fault.DROP,), seed=7), Chaos(spirits=CARRIED, seed=7)
+    assert thrown(alone, Fault.DROP) == thrown(among, Fault.DROP)
+    assert thrown(alone, Fault.DROP) != thrown(Chaos(spirits=(Fault.DROP,), seed=8), Fault.DROP)
 
 
 def test_dice_fall_as_often_as_the_rate_says() -> None:
     for rate in (0.0, 0.05, 0.5, 1.0):
-        assert sum(thrown(Chaos(rate=rate), Spirit.RAISE)) == pytest.approx(2000 * rate, abs=80)
-    assert not any(thrown(Chaos(spirits=(Spirit.SLOW,), rate=1.0), Spirit.DROP))
+        assert sum(thrown(Chaos(rate=rate), Fault.RAISE)) == pytest.approx(2000 * rate, abs=80)
+    assert not any(thrown(Chaos(spirits=(Fault.SLOW,), rate=1.0), Fault.DROP))
 
 
 @pytest.mark.parametrize("spirit", COSTLY)
-def test_a_spirit_that_ends_processes_strikes_no_more_than_it_may(spirit: Spirit) -> None:
-    dice = Dice(Chaos(spirits=(spirit,), rate=1.0, most=2))
+def test_a_spirit_that_ends_processes_strikes_no_more_than_it_may(spirit: Fault) -> None:
+    dice = FaultRng(Chaos(spirits=(spirit,), rate=1.0, most=2))
     struck = 0
     while dice.falls(spirit):
         dice.struck[spirit] += 1
@@ -85,17 +95,17 @@ def test_a_spirit_that_ends_processes_strikes_no_more_than_it_may(spirit: Spirit
 
 
 def test_dooms_are_drawn_among_the_chunks_that_are_not_in_the_result() -> None:
-    dooms = [Doom.drawn(f"seed {number}", 5, 9) for number in range(200)]
+    dooms = [MasterKill.drawn(f"seed {number}", 5, 9) for number in range(200)]
     assert Counter(doom.chunk_id for doom in dooms).keys() == {5, 6, 7, 8}
-    assert {doom.moment for doom in dooms} == set(Moment)
-    assert Doom.drawn("seed", 9, 9).chunk_id == 9
+    assert {doom.moment for doom in dooms} == set(KillPoint)
+    assert MasterKill.drawn("seed", 9, 9).chunk_id == 9
 
 
 # -- an answer that was lost
 
 
 def started() -> tuple[Ledger, Send]:
-    ledger = Ledger(settings=Settings(), placement=RoundRobin())
+    ledger = Ledger(settings=EngineTuning(), placement=RoundRobin())
     ledger.handle(events.WorkerJoined("n", "n/0"))
     chunks = (Chunk(0, (0,), 1, (0, 1)),)
     (send, *_) = ledger.handle(events.ChunksCut(chunks), events.SourceExhausted())
@@ -110,7 +120,7 @@ def kinds(instructions: list[Instruction]) -> list[type]:
 def test_a_lost_answer_is_waited_for_in_what_its_node_holds_before_work_is_done_again() -> None:
     ledger, send = started()
     lost = events.BatchLost(send.batch.batch_id, "its answer was lost", suspect=False, held=True)
-    assert kinds(ledger.handle(lost)) == [Collect]
+    assert kinds(ledger.handle(lost)) == [CollectNode]
     assert ledger.counters["chunks_sent_again"] == 0
     assert kinds(ledger.handle(events.PartialReturned("n", None, collected=True))) == [Send]
     assert ledger.counters["chunks_sent_again"] == 1
@@ -120,14 +130,14 @@ def test_a_collection_that_was_asked_for_before_an_answer_was_lost_says_nothing_
     ledger, send = started()
     ledger.handle(events.ChunksCut(()))
     held = events.BatchLost(send.batch.batch_id, "its answer was lost", suspect=False, held=True)
-    assert kinds(ledger.handle(held)) == [Collect]
+    assert kinds(ledger.handle(held)) == [CollectNode]
     (again,) = ledger.handle(events.PartialReturned("n", None, collected=True))
     assert isinstance(again, Send)
     # Another collection is under way when this answer is lost: only the one after it can tell.
     node = ledger._flight.nodes["n"]
     node.collecting = True
     assert ledger.handle(events.BatchLost(again.batch.batch_id, "lost", suspect=False, held=True)) == []
-    assert kinds(ledger.handle(events.PartialReturned("n", None, collected=True))) == [Collect]
+    assert kinds(ledger.handle(events.PartialReturned("n", None, collected=True))) == [CollectNode]
     assert kinds(ledger.handle(events.PartialReturned("n", None, collected=True))) == [Send]
 
 

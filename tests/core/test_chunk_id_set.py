@@ -5,12 +5,12 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elastic.core.model.chunk_id_set import Spans
+from elastic.core.model.chunk_id_set import ChunkIdSet
 
 
 @given(st.sets(st.integers(0, 200)), st.randoms(use_true_random=False))
 def test_spans_hold_what_was_added_in_any_order(ids: set[int], dice: random.Random) -> None:
-    spans, order = Spans(), sorted(ids)
+    spans, order = ChunkIdSet(), sorted(ids)
     dice.shuffle(order)
     for chunk_id in order:
         assert chunk_id not in spans
@@ -22,22 +22,22 @@ def test_spans_hold_what_was_added_in_any_order(ids: set[int], dice: random.Rand
 
 @given(st.sets(st.integers(0, 500)))
 def test_a_bitmap_stands_for_the_same_set(ids: set[int]) -> None:
-    spans = Spans()
+    spans = ChunkIdSet()
     for chunk_id in ids:
         spans.add(chunk_id, chunk_id + 1)
-    assert Spans.of(spans.low, spans.bitmap()) == spans
+    assert ChunkIdSet.of(spans.low, spans.bitmap()) == spans
 
 
 def test_a_million_ids_in_a_row_take_no_more_room_than_one() -> None:
-    spans = Spans()
+    spans = ChunkIdSet()
     for first in range(0, 1_000_000, 10):
         spans.add(first, first + 10)
-    assert spans == Spans(low=1_000_000)
+    assert spans == ChunkIdSet(low=1_000_000)
     assert spans.bitmap() == b""
 
 
 def test_overlap_is_seen_at_both_ends() -> None:
-    spans = Spans(low=10)
+    spans = ChunkIdSet(low=10)
     spans.add(20, 30)
     assert [spans.overlaps(*span) for span in [(9, 10), (10, 20), (19, 21), (29, 31), (30, 40)]] == [
         True,

@@ -5,39 +5,39 @@ from typing import TypeVar
 
 import pytest
 
-from elastic.core.contracts.placement import Candidate, Placement
+from elastic.core.contracts.placement import NodeCandidate, Placement
 from elastic.core.errors import LedgerError
 from elastic.core.ledger import events
-from elastic.core.ledger.instructions import Collect, Complete, Cut, Drop, Fail, Fold, Instruction, Send
+from elastic.core.ledger.instructions import CollectNode, Complete, Cut, Drop, Fail, Fold, Instruction, Send
 from elastic.core.ledger.ledger import Ledger
 from elastic.core.ledger.resume_point import Start
-from elastic.core.model.chunk import UNREAD, Chunk, History
-from elastic.core.model.chunk_id_set import Spans
+from elastic.core.model.chunk import UNREAD, Chunk, DeliveryHistory
+from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.failure import DeadLetter, Failure
-from elastic.core.model.partial import Account, Partial
-from elastic.core.policies.engine_tuning import Settings
-from elastic.core.policies.error_policy import OnError, Tolerance
+from elastic.core.model.partial import BatchReport, Partial
+from elastic.core.policies.engine_tuning import EngineTuning
+from elastic.core.policies.error_policy import ErrorPolicy, OnError
 from elastic.core.receipts.stage import Stage
 
 T = TypeVar("T")
 
 
 class First(Placement):
-    def choose(self, candidates: list[Candidate]) -> str | None:
+    def choose(self, candidates: list[NodeCandidate]) -> str | None:
         return candidates[0].node_id
 
 
 def ledger(*, ordered: bool = False, start: Start | None = None, **settings: float) -> Ledger:
-    return Ledger(settings=Settings(**settings), placement=First(), ordered=ordered, start=start)
+    return Ledger(settings=EngineTuning(**settings), placement=First(), ordered=ordered, start=start)
 
 
 def chunks(first: int, stop: int) -> events.ChunksCut:
     return events.ChunksCut(tuple(Chunk(n, (n,), 1_000, (n, 1)) for n in range(first, stop)))
 
 
-def account(send: Send, worker: str = "a/0") -> Account:
+def account(send: Send, worker: str = "a/0") -> BatchReport:
     batch = send.batch
-    return Account(
+    return BatchReport(
         batch_id=batch.batch_id, attempt=batch.attempt, first=batch.first, node_id="a", worker_id=worker,
         conceived_at=(1_000,) * len(batch), counted=False, entries=(1,) * len(batch),
         contents=UNREAD * len(batch), processed=bytes(16),
@@ -55,14 +55,14 @@ def only(kind: type[T], instructions: list[Instruction]) -> list[T]:
 def started(subject: Ledger, count: int, *, workers: int = 1) -> list[Send]:
     """Let workers join, `count` chunks be cut and the source end; return what was sent."""
     joined = [events.WorkerJoined("a", f"a/{n}") for n in range(workers)]
-    subject.handle(events.Ticked(0.0), *joined)
+    subject.handle(events.ClockTicked(0.0), *joined)
     told = subject.handle(*([chunks(0, count)] if count else []), events.SourceExhausted())
     return only(Send, told)
 
 
 def test_a_source_is_cut_no_further_than_there_is_room_for_calls() -> None:
     subject = ledger(calls_per_worker=2)
-    assert subject.handle(events.Ticked(0.0)) == []
+    assert subject.handle(events.ClockTicked(0.0)) == []
     assert subject.handle(events.WorkerJoined("a", "a/0")) == [Cut(2)]
     assert only(Cut, subject.handle(chunks(0, 2))) == []
 
@@ -88,7 +88,7 @@ def test_results_are_collected_when_nothing_is_left_to_send() -> None:
     subject = ledger()
     first, second = started(subject, 2)
     assert subject.handle(events.BatchProcessed(first.batch.batch_id, "a/0", 0.01)) == []
-    assert subject.handle(events.BatchProcessed(second.batch.batch_id, "a/0", 0.01)) == [Collect("a")]
+    assert subject.handle(events.BatchProcessed(second.batch.batch_id, "a/0", 0.01)) == [CollectNode("a")]
     told = subject.handle(events.PartialReturned("a", partial(first, second), True))
     assert told == [Fold(partial(first, second)), Complete()]
     assert [subject.reached[stage] for stage in Stage] == [2] * 6
@@ -99,10 +99,10 @@ def test_results_are_collected_from_time_to_time() -> None:
     subject = ledger(collect_seconds=5)
     subject.handle(events.WorkerJoined("a", "a/0"))
     (sent,) = only(Send, subject.handle(chunks(0, 1)))
-    assert only(Collect, subject.handle(events.BatchProcessed(sent.batch.batch_id, "a/0", 0.01))) == []
-    assert only(Collect, subject.handle(events.Ticked(4.9))) == []
-    assert only(Collect, subject.handle(events.Ticked(5.0))) == [Collect("a")]
-    assert only(Collect, subject.handle(events.Ticked(99.0))) == [], "a collection is under way"
+    assert only(CollectNode, subject.handle(events.BatchProcessed(sent.batch.batch_id, "a/0", 0.01))) == []
+    assert only(CollectNode, subject.handle(events.ClockTicked(4.9))) == []
+    assert only(CollectNode, subject.handle(events.ClockTicked(5.0))) == [CollectNode("a")]
+    assert only(CollectNode, subject.handle(events.ClockTicked(99.0))) == [], "a collection is under way"
 
 
 @pytest.mark.parametrize(
@@ -115,15 +115,15 @@ def test_what_takes_long_to_collect_is_collected_less_often_unless_the_result_gr
     given: float, took: float, growing: bool, nodes: int, pause: float
 ) -> None:
     subject = ledger(collect_seconds=given)
-    subject.handle(events.Ticked(0.0), *(events.WorkerJoined(f"{n:02}", f"{n:02}/0") for n in range(nodes)))
+    subject.handle(events.ClockTicked(0.0), *(events.WorkerJoined(f"{n:02}", f"{n:02}/0") for n in range(nodes)))
     first, second = only(Send, subject.handle(chunks(0, 2)))[:2]
     subject.handle(events.BatchProcessed(first.batch.batch_id, "00/0", 0.01))
-    assert only(Collect, subject.handle(events.Ticked(given))) == [Collect("00")]
+    assert only(CollectNode, subject.handle(events.ClockTicked(given))) == [CollectNode("00")]
     subject.handle(events.BatchProcessed(second.batch.batch_id, "00/0", 0.01))
     subject.handle(events.PartialReturned("00", partial(first), True, took))
     subject.handle(events.PartialMerged("00", 1, took, growing), events.PartialMerged("gone", 1, took, growing))
-    assert only(Collect, subject.handle(events.Ticked(given + pause - 0.01))) == []
-    assert only(Collect, subject.handle(events.Ticked(given + pause))) == [Collect("00")]
+    assert only(CollectNode, subject.handle(events.ClockTicked(given + pause - 0.01))) == []
+    assert only(CollectNode, subject.handle(events.ClockTicked(given + pause))) == [CollectNode("00")]
 
 
 def test_a_batch_that_is_lost_is_sent_again_and_counted_once_as_distributed() -> None:
@@ -219,8 +219,8 @@ def test_the_budget_of_failed_entries_is_kept() -> None:
         return tuple(DeadLetter(Failure(0, n, f"line {n}", "map(f)", "ValueError", "bad"), b"") for n in range(count))
 
     for failed, outcome in ((2, Complete), (3, Fail)):
-        tolerance = Tolerance(on_error=OnError.SKIP, max_errors=2)
-        subject = Ledger(settings=Settings(), placement=First(), tolerance=tolerance)
+        tolerance = ErrorPolicy(on_error=OnError.SKIP, max_errors=2)
+        subject = Ledger(settings=EngineTuning(), placement=First(), tolerance=tolerance)
         (sent,) = started(subject, 1)
         spoiled = replace(account(sent), entries=(100,), letters=letters(failed))
         told = subject.handle(events.PartialReturned("a", Partial((spoiled,), (b"",), bytes(16)), False))
@@ -229,10 +229,10 @@ def test_the_budget_of_failed_entries_is_kept() -> None:
 
 
 def test_a_ratio_of_failed_entries_is_judged_at_the_end_or_when_there_are_enough() -> None:
-    tolerance = Tolerance(on_error=OnError.SKIP, max_error_ratio=0.01)
+    tolerance = ErrorPolicy(on_error=OnError.SKIP, max_error_ratio=0.01)
     letter = DeadLetter(Failure(0, 0, "line 0", "map(f)", "ValueError", "bad"), b"")
     for entries, outcome in ((100, Complete), (99, Fail)):
-        subject = Ledger(settings=Settings(), placement=First(), tolerance=tolerance)
+        subject = Ledger(settings=EngineTuning(), placement=First(), tolerance=tolerance)
         first, second = started(subject, 2)
         spoiled = replace(account(first), entries=(1,), letters=(letter,))
         told = subject.handle(events.PartialReturned("a", Partial((spoiled,), (b"",), bytes(16)), False))
@@ -255,7 +255,7 @@ def test_a_failure_of_user_code_ends_the_step() -> None:
     sent, _ = started(subject, 2)
     failure = Failure(0, 0, "line 1", "map(f)", "ValueError", "bad")
     assert subject.handle(events.BatchFailed(sent.batch.batch_id, "a/0", failure)) == [Fail(failure)]
-    assert subject.handle(events.Ticked(1.0)) == [], "nothing is decided any more"
+    assert subject.handle(events.ClockTicked(1.0)) == [], "nothing is decided any more"
 
 
 def test_ordered_results_are_folded_in_the_order_of_their_chunks() -> None:
@@ -275,7 +275,7 @@ def test_a_repeated_early_result_is_dropped() -> None:
 
 
 def test_chunks_that_an_earlier_master_folded_are_not_sent() -> None:
-    folded = Spans(low=2)
+    folded = ChunkIdSet(low=2)
     folded.add(3, 4)
     for next_id in (1, 2):
         subject = ledger(start=Start(folded, next_id, {"entries": 7, "sent": 3}))
@@ -310,10 +310,10 @@ def test_a_call_that_takes_too_long_is_given_to_a_second_worker_with_what_is_stu
     subject.handle(events.BatchProcessed(first.batch.batch_id, "a/0", 1.0))
     # The worker that holds chunk 0 is the one that is late with chunk 1, so its collection brings nothing.
     subject.handle(events.PartialReturned("a", None, True))
-    assert only(Send, subject.handle(events.Ticked(9.0))) == []
-    copies = only(Send, subject.handle(events.Ticked(11.0)))
+    assert only(Send, subject.handle(events.ClockTicked(9.0))) == []
+    copies = only(Send, subject.handle(events.ClockTicked(11.0)))
     assert [copy.batch.first for copy in copies] == [0, 1]
-    assert only(Send, subject.handle(events.Ticked(30.0))) == [], "the copies have twice the time"
+    assert only(Send, subject.handle(events.ClockTicked(30.0))) == [], "the copies have twice the time"
     assert subject.counters["chunks_speculated"] == 2
     told = subject.handle(events.PartialReturned("a", partial(*copies), True))
     assert [type(instruction) for instruction in told] == [Fold, Complete]
@@ -322,7 +322,7 @@ def test_a_call_that_takes_too_long_is_given_to_a_second_worker_with_what_is_stu
 def test_the_first_result_of_two_counts_and_the_second_is_dropped() -> None:
     subject = ledger(speculate_seconds=10)
     sent, other = started(subject, 2, workers=2)
-    (copy, *_) = only(Send, subject.handle(events.Ticked(11.0)))
+    (copy, *_) = only(Send, subject.handle(events.ClockTicked(11.0)))
     assert only(Fold, subject.handle(events.PartialReturned("a", partial(sent), True))) == [Fold(partial(sent))]
     assert only(Fold, subject.handle(events.PartialReturned("a", partial(copy), True))) == []
     assert subject.counters["duplicates_dropped"] == 1
@@ -332,7 +332,7 @@ def test_the_first_result_of_two_counts_and_the_second_is_dropped() -> None:
 def test_a_chunk_that_two_workers_had_is_sent_again_once_when_both_results_are_dropped() -> None:
     subject = ledger(speculate_seconds=10)
     sent, other = started(subject, 2, workers=2)
-    copies = only(Send, subject.handle(events.Ticked(11.0)))
+    copies = only(Send, subject.handle(events.ClockTicked(11.0)))
     assert [copy.batch.first for copy in copies] == [0, 1]
     # One worker did both, so what it holds counts chunk 0 twice, and chunk 1 is lost with it.
     told = subject.handle(events.PartialReturned("a", partial(sent, copies[0], copies[1]), True))
@@ -347,7 +347,7 @@ def test_a_chunk_that_two_workers_had_is_sent_again_once_when_both_results_are_d
 def test_a_copy_that_is_lost_is_not_sent_again_while_the_first_is_at_work() -> None:
     subject = ledger(speculate_seconds=10)
     (sent,) = started(subject, 1, workers=2)
-    (copy,) = only(Send, subject.handle(events.Ticked(11.0)))
+    (copy,) = only(Send, subject.handle(events.ClockTicked(11.0)))
     assert only(Send, subject.handle(events.BatchLost(copy.batch.batch_id, "gone"))) == []
     again = only(Send, subject.handle(events.BatchLost(sent.batch.batch_id, "gone as well")))
     assert [send.batch.first for send in again] == [0]
@@ -355,10 +355,10 @@ def test_a_copy_that_is_lost_is_not_sent_again_while_the_first_is_at_work() -> N
 
 def test_a_placement_that_waits_is_asked_again() -> None:
     class Never(Placement):
-        def choose(self, candidates: list[Candidate]) -> str | None:
+        def choose(self, candidates: list[NodeCandidate]) -> str | None:
             return None
 
-    subject = Ledger(settings=Settings(), placement=Never())
+    subject = Ledger(settings=EngineTuning(), placement=Never())
     subject.handle(events.WorkerJoined("a", "a/0"))
     assert only(Send, subject.handle(chunks(0, 1))) == []
 
@@ -395,6 +395,6 @@ def test_a_chunk_id_that_leaves_a_gap_is_a_bug_and_told_as_one(first: int) -> No
 def test_a_result_for_a_chunk_that_was_never_cut_is_a_bug() -> None:
     subject = ledger()
     (sent,) = started(subject, 1)
-    other = Send(type(sent.batch)(99, History(), (Chunk(7, (7,), 1, (7, 1)),)), "a", collect=False)
+    other = Send(type(sent.batch)(99, DeliveryHistory(), (Chunk(7, (7,), 1, (7, 1)),)), "a", collect=False)
     with pytest.raises(LedgerError, match="chunk 7"):
         subject.handle(events.PartialReturned("a", partial(other), False))

@@ -4,7 +4,7 @@ import pytest
 from test_ledger import chunks, ledger, only, partial
 
 from elastic.core.ledger import events
-from elastic.core.ledger.instructions import Collect, Send
+from elastic.core.ledger.instructions import CollectNode, Send
 from elastic.core.ledger.ledger import Ledger
 
 #: seconds that a worker takes for a chunk, and the master to merge what a worker made of it
@@ -15,12 +15,12 @@ def with_costs(*, expected: int | None, merge: float = MERGE) -> tuple[Ledger, l
     """Return a ledger that has seen what a chunk costs, at second 10, and the calls of four more chunks."""
     subject = ledger(collect_seconds=5.0, call_chunks=1, calls_per_worker=4)
     subject.expected = expected
-    subject.handle(events.Ticked(0.0), events.WorkerJoined("a", "a/0"))
+    subject.handle(events.ClockTicked(0.0), events.WorkerJoined("a", "a/0"))
     sent, *others = only(Send, subject.handle(chunks(0, 5)))
     others += only(Send, subject.handle(processed(sent)))
-    assert only(Collect, subject.handle(events.Ticked(9.0)))
+    assert only(CollectNode, subject.handle(events.ClockTicked(9.0)))
     subject.handle(events.PartialReturned("a", partial(sent), True, 4.0), events.PartialMerged("a", 1, merge))
-    subject.handle(events.Ticked(10.0))
+    subject.handle(events.ClockTicked(10.0))
     return subject, others
 
 
@@ -30,7 +30,7 @@ def processed(send: Send) -> events.BatchProcessed:
 
 def collected_after(subject: Ledger, sends: list[Send]) -> list[int]:
     """Let calls end one after another; return after which of them, counted from 1, the node was collected."""
-    return [n for n, send in enumerate(sends, 1) if only(Collect, subject.handle(processed(send)))]
+    return [n for n, send in enumerate(sends, 1) if only(CollectNode, subject.handle(processed(send)))]
 
 
 def test_what_is_held_is_collected_once_merging_it_takes_longer_than_the_work_that_is_left() -> None:
@@ -60,7 +60,7 @@ def test_it_is_not_done_again_before_what_was_held_can_be_merged() -> None:
     subject, sends = with_costs(expected=5, merge=9.0)
     first, second, *_ = sends
     subject.handle(processed(first))
-    assert only(Collect, subject.handle(processed(second))) == [], "it was asked for with the first one"
+    assert only(CollectNode, subject.handle(processed(second))) == [], "it was asked for with the first one"
     subject.handle(events.PartialReturned("a", partial(first), True, 4.0))
-    assert only(Collect, subject.handle(events.Ticked(18.9))) == []
-    assert only(Collect, subject.handle(events.Ticked(19.0))) == [Collect("a")]
+    assert only(CollectNode, subject.handle(events.ClockTicked(18.9))) == []
+    assert only(CollectNode, subject.handle(events.ClockTicked(19.0))) == [CollectNode("a")]

@@ -8,11 +8,11 @@ import pytest
 
 from elastic.core.ledger import events
 from elastic.core.ledger.events import Event
-from elastic.core.ledger.instructions import Collect, Complete, Cut, Drop, Fail, Fold, Instruction, Send
+from elastic.core.ledger.instructions import CollectNode, Complete, Cut, Drop, Fail, Fold, Instruction, Send
 from elastic.core.ledger.ledger import Ledger
 from elastic.core.model.chunk import UNREAD, Chunk
-from elastic.core.model.partial import Account, Partial
-from elastic.core.policies.engine_tuning import Settings
+from elastic.core.model.partial import BatchReport, Partial
+from elastic.core.policies.engine_tuning import EngineTuning
 from elastic.engine.placement import LeastOpenReceipts
 
 
@@ -28,11 +28,11 @@ class Cluster:
     cut: int = 0
     born: int = 0
     nodes: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    held: dict[str, list[Account]] = field(default_factory=lambda: defaultdict(list))
+    held: dict[str, list[BatchReport]] = field(default_factory=lambda: defaultdict(list))
     #: what will arrive, in no order
     coming: list[Event] = field(default_factory=list)
     #: calls that take long: when they end, and what is told then
-    slow: list[tuple[float, Account, list[Event]]] = field(default_factory=list)
+    slow: list[tuple[float, BatchReport, list[Event]]] = field(default_factory=list)
     folded: Counter[int] = field(default_factory=Counter)
     order: list[int] = field(default_factory=list)
     done: bool = False
@@ -53,7 +53,7 @@ class Cluster:
                 return [*told, events.SourceExhausted()] if stop == self.chunks else told
             case Send():
                 self.send(instruction)
-            case Collect(node_id):
+            case CollectNode(node_id):
                 self.collect(node_id)
             case Fold(partial):
                 for account in partial.accounts:
@@ -78,7 +78,7 @@ class Cluster:
                 return  # else the work is done all the same, and nobody knows
         worker_id = self.random.choice(workers)
         size = len(batch)
-        account = Account(
+        account = BatchReport(
             batch_id=batch.batch_id, attempt=batch.attempt, first=batch.first, node_id=send.node_id,
             worker_id=worker_id, conceived_at=(1,) * size, counted=False, entries=(1,) * size,
             contents=UNREAD * size, processed=bytes(16),
@@ -91,7 +91,7 @@ class Cluster:
         else:
             self.finish(account, told, collected=send.collect)
 
-    def finish(self, account: Account, told: list[Event], *, collected: bool) -> None:
+    def finish(self, account: BatchReport, told: list[Event], *, collected: bool) -> None:
         self.coming += told
         if not collected:
             self.held[account.worker_id].append(account)
@@ -134,13 +134,13 @@ class Cluster:
 def play(seed: int, *, ordered: bool, fault: float) -> Cluster:
     dice = random.Random(seed)
     cluster = Cluster(dice, chunks=dice.choice([0, 1, 2, 17, 300]), ordered=ordered, fault=fault)
-    settings = Settings(collect_seconds=0.5, look_ahead=dice.choice([8, 64, 65_536]), max_attempts=1_000_000)
+    settings = EngineTuning(collect_seconds=0.5, look_ahead=dice.choice([8, 64, 65_536]), max_attempts=1_000_000)
     ledger = Ledger(settings=settings, placement=LeastOpenReceipts(), ordered=ordered)
     # Nobody knows, or the source has guessed wrong.
     ledger.expected = dice.choice([None, cluster.chunks, cluster.chunks // 2, 2 * cluster.chunks])
     happened: list[Event] = [cluster.join(f"node{n}") for n in range(dice.randint(1, 3)) for _ in range(2)]
     for _ in range(50_000):
-        todo = ledger.handle(events.Ticked(cluster.now), *happened)
+        todo = ledger.handle(events.ClockTicked(cluster.now), *happened)
         while todo:
             todo.extend(ledger.handle(*cluster.carry_out(todo.pop(0))))
         if cluster.done:

@@ -4,7 +4,7 @@ import pytest
 from test_ledger import chunks, ledger, only, partial, started
 
 from elastic.core.ledger import events
-from elastic.core.ledger.instructions import Collect, Complete, Cut, Fail, Fold, Send
+from elastic.core.ledger.instructions import CollectNode, Complete, Cut, Fail, Fold, Send
 from elastic.core.model.failure import Failure
 
 
@@ -25,7 +25,7 @@ def test_a_failure_of_a_batch_that_was_given_up_does_not_end_the_step() -> None:
 def test_a_failure_of_a_batch_whose_chunks_are_in_the_result_does_not_end_the_step() -> None:
     subject = ledger(speculate_seconds=10)
     sent, other = started(subject, 2, workers=2)
-    (copy, *_) = only(Send, subject.handle(events.Ticked(11.0)))
+    (copy, *_) = only(Send, subject.handle(events.ClockTicked(11.0)))
     subject.handle(events.PartialReturned("a", partial(copy), True), events.PartialReturned("a", partial(sent), True))
     subject.handle(events.BatchFailed(copy.batch.batch_id, "a/1", failure_of_chunk_0()))
     assert not subject.finished
@@ -43,7 +43,7 @@ def test_a_failure_of_what_a_worker_held_ends_the_step_though_it_names_no_batch(
 def test_a_second_word_that_a_batch_is_processed_changes_nothing(second: str) -> None:
     once, twice = (ledger(calls_per_worker=2, collect_seconds=5, call_seconds=1) for _ in range(2))
     for subject in (once, twice):
-        subject.handle(events.Ticked(0.0), *(events.WorkerJoined("a", f"a/{n}") for n in range(2)))
+        subject.handle(events.ClockTicked(0.0), *(events.WorkerJoined("a", f"a/{n}") for n in range(2)))
         sent, *others = only(Send, subject.handle(chunks(0, 4)))
     first = events.BatchProcessed(sent.batch.batch_id, "a/0", 0.01)
     (cut,) = only(Cut, once.handle(first))
@@ -52,10 +52,10 @@ def test_a_second_word_that_a_batch_is_processed_changes_nothing(second: str) ->
         chunks(4, 4 + cut.count),
         events.WorkerLost("a", "a/1", "gone"),
         events.SourceExhausted(),
-        events.Ticked(5.0),
+        events.ClockTicked(5.0),
         events.PartialReturned("a", partial(sent), True),
         events.BatchProcessed(others[0].batch.batch_id, "a/0", 0.01),
-        events.Ticked(50.0),
+        events.ClockTicked(50.0),
     ):
         assert twice.handle(event) == once.handle(event)
         assert twice.missing() == once.missing()
@@ -63,7 +63,7 @@ def test_a_second_word_that_a_batch_is_processed_changes_nothing(second: str) ->
 
 def test_a_late_result_spares_its_waiting_chunks_a_second_sending() -> None:
     subject = ledger(calls_per_worker=1)
-    sent = only(Send, subject.handle(events.Ticked(0.0), events.WorkerJoined("a", "a/0"), chunks(0, 1)))[0]
+    sent = only(Send, subject.handle(events.ClockTicked(0.0), events.WorkerJoined("a", "a/0"), chunks(0, 1)))[0]
     subject.handle(events.WorkerLost("a", "a/0", "it is silent"))
     assert only(Send, subject.handle(events.BatchLost(sent.batch.batch_id, "it is silent"))) == [], "no worker is left"
     assert subject.handle(events.PartialReturned("a", partial(sent), False)) == [Fold(partial(sent))]
@@ -76,25 +76,25 @@ def test_what_comes_to_be_held_during_a_collection_is_collected_after_it() -> No
     subject = ledger()
     first, second = started(subject, 2)
     subject.handle(events.BatchProcessed(first.batch.batch_id, "a/0", 0.01))
-    assert only(Collect, subject.handle(events.Ticked(1.0))) == [Collect("a")]
-    assert only(Collect, subject.handle(events.BatchProcessed(second.batch.batch_id, "a/0", 0.01))) == []
+    assert only(CollectNode, subject.handle(events.ClockTicked(1.0))) == [CollectNode("a")]
+    assert only(CollectNode, subject.handle(events.BatchProcessed(second.batch.batch_id, "a/0", 0.01))) == []
     told = subject.handle(events.PartialReturned("a", partial(first), True))
-    assert told == [Fold(partial(first)), Collect("a")], "at once, because nothing else is left to do"
+    assert told == [Fold(partial(first)), CollectNode("a")], "at once, because nothing else is left to do"
     assert subject.handle(events.PartialReturned("a", partial(second), True)) == [Fold(partial(second)), Complete()]
 
 
 def test_what_comes_to_be_held_during_a_collection_is_collected_in_its_time_while_there_is_more_to_do() -> None:
     subject = ledger(collect_seconds=5, call_chunks=1)
-    subject.handle(events.Ticked(0.0), events.WorkerJoined("a", "a/0"))
+    subject.handle(events.ClockTicked(0.0), events.WorkerJoined("a", "a/0"))
     first, second = only(Send, subject.handle(chunks(0, 2)))
     subject.handle(events.BatchProcessed(first.batch.batch_id, "a/0", 0.01))
-    assert only(Collect, subject.handle(events.Ticked(5.0))) == [Collect("a")]
+    assert only(CollectNode, subject.handle(events.ClockTicked(5.0))) == [CollectNode("a")]
     subject.handle(events.BatchProcessed(second.batch.batch_id, "a/0", 0.01))
     # It would have been due at second 10; the collection took longer than that.
-    assert only(Collect, subject.handle(events.Ticked(11.0))) == []
+    assert only(CollectNode, subject.handle(events.ClockTicked(11.0))) == []
     subject.handle(events.PartialReturned("a", partial(first), True))
-    assert only(Collect, subject.handle(events.Ticked(15.9))) == []
-    assert only(Collect, subject.handle(events.Ticked(16.0))) == [Collect("a")]
+    assert only(CollectNode, subject.handle(events.ClockTicked(15.9))) == []
+    assert only(CollectNode, subject.handle(events.ClockTicked(16.0))) == [CollectNode("a")]
 
 
 def test_a_call_that_the_user_wants_again_goes_to_a_second_worker_before_new_chunks() -> None:
@@ -113,7 +113,7 @@ def test_a_result_that_a_busy_worker_holds_is_copied_when_the_user_wants_it_agai
     subject = ledger(calls_per_worker=1, speculate_seconds=1000)
     first, second = started(subject, 2, workers=2)
     told = subject.handle(events.BatchProcessed(first.batch.batch_id, "a/0", 0.01))
-    assert only(Collect, told) == [Collect("a")]
+    assert only(CollectNode, told) == [CollectNode("a")]
     assert only(Send, subject.handle(events.RetryRequested(frozenset({0})))) == [], "it may be on its way"
     # The collection brings nothing, so the worker that holds the result is at work on something else.
     (copy,) = only(Send, subject.handle(events.PartialReturned("a", None, True)))

@@ -11,17 +11,17 @@ from elastic.core.receipts.receipt import (
     NO_LINK,
     NO_STATE,
     Receipt,
-    Seal,
+    ReceiptSigner,
     decode_token,
+    digest_input,
     run_tag,
     token_run_tag,
-    what_of,
 )
-from elastic.core.receipts.receipt_chain import Passage, chain, journeys, journeys_of
+from elastic.core.receipts.receipt_chain import Passage, chain, journeys, receipts_of
 from elastic.core.receipts.stage import Stage
 
 KEY = bytes(range(32))
-SEAL = Seal(key=KEY, run_id="run-1", step=3)
+SEAL = ReceiptSigner(key=KEY, run_id="run-1", step=3)
 FIELDS = (70_000, 2, 1_790_000_000_123_456, 5_000)
 
 
@@ -75,7 +75,7 @@ def test_receipts_of_equal_chunks_in_the_same_microsecond_differ() -> None:
 def test_a_digest_depends_on_every_part_of_the_receipt() -> None:
     def digest(run: str = "r", step: int = 1, node: str = "n", stage: Stage = Stage.SENT, *rest: object) -> bytes:
         fields, content, previous = rest or ((1, 1, 1, 1), bytes(16), bytes(16))
-        return Seal(key=KEY, run_id=run, step=step).receipt(stage, node, fields, content, previous).digest  # type: ignore[arg-type]
+        return ReceiptSigner(key=KEY, run_id=run, step=step).receipt(stage, node, fields, content, previous).digest  # type: ignore[arg-type]
 
     base = ("r", 1, "n", Stage.SENT)
     one = b"1" * 16
@@ -106,17 +106,17 @@ def test_a_link_depends_on_every_part_of_the_batch() -> None:
         (4, 1, (10,), (11,), b"c" * 32),
     ]
     stamp, one = SEAL.stamp(Stage.SENT, "node-a"), b"1" * 16
-    links = [stamp.link(what_of(*batch), NO_STATE, NO_LINK) for batch in (columns, *others)]  # type: ignore[arg-type]
-    links += [stamp.link(what_of(*columns), one, NO_LINK), stamp.link(what_of(*columns), NO_STATE, one)]
-    links += [SEAL.stamp(Stage.SENT, "node-b").link(what_of(*columns), NO_STATE, NO_LINK)]
-    links += [SEAL.stamp(Stage.RECEIVED, "node-a").link(what_of(*columns), NO_STATE, NO_LINK)]
+    links = [stamp.link(digest_input(*batch), NO_STATE, NO_LINK) for batch in (columns, *others)]  # type: ignore[arg-type]
+    links += [stamp.link(digest_input(*columns), one, NO_LINK), stamp.link(digest_input(*columns), NO_STATE, one)]
+    links += [SEAL.stamp(Stage.SENT, "node-b").link(digest_input(*columns), NO_STATE, NO_LINK)]
+    links += [SEAL.stamp(Stage.RECEIVED, "node-a").link(digest_input(*columns), NO_STATE, NO_LINK)]
     assert len(set(links)) == len(links) == 11
 
 
 @pytest.mark.parametrize("number", [1 << 63, -(1 << 63) - 1])
 def test_numbers_that_no_receipt_can_hold_are_refused(number: int) -> None:
     with pytest.raises(ReceiptError, match="chunks from 4 on"):
-        what_of(4, 1, (number,), (5,), bytes(16))
+        digest_input(4, 1, (number,), (5,), bytes(16))
 
 
 def batch(*, counted: bool) -> Passage:
@@ -134,7 +134,7 @@ def row_of(passage: Passage, link: bytes) -> ReceiptRow:
 def test_journeys_are_computed_again_from_what_is_kept(*, counted: bool) -> None:
     passage = batch(counted=counted)
     links = chain(SEAL, "master", passage)
-    made = list(journeys_of(SEAL, links, passage))
+    made = list(receipts_of(SEAL, links, passage))
     assert list(journeys(SEAL, "master", row_of(passage, links[-1].digest))) == made
     assert [receipts[0].chunk_id for receipts in made] == [4, 5]
     assert [receipt.stage for receipt in made[0]] == list(Stage)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from elastic.dag.context import Access, build_context
+from elastic.dag.context import ContextServices, build_context
 from elastic.dag.dag import DAG
 from elastic.dag.execution.action import Action
-from elastic.dag.execution.execute import Outcome, execute
+from elastic.dag.execution.execute import TaskOutcome, execute
 from elastic.dag.operator import BaseOperator
 
 DAY = "2016-02-22"
@@ -47,7 +47,7 @@ def sample_dag(dag_id: str = "sample", **settings: Any) -> DAG:
     return DAG(dag_id, **{"start_date": DAY, "schedule": "@daily", **settings})
 
 
-def attempt(task: BaseOperator, *, day: str = DAY, access: Access | None = None, **facts: Any) -> Outcome:
+def attempt(task: BaseOperator, *, day: str = DAY, access: ContextServices | None = None, **facts: Any) -> TaskOutcome:
     """Run one attempt for a day."""
     return execute(task, build_context(task, task.facts_of(day, **facts), access))
 

@@ -7,7 +7,7 @@ import pytest
 from dag_samples import Echo
 
 from elastic.dag.context import build_context
-from elastic.dag.execution.callbacks import call_back
+from elastic.dag.execution.callbacks import run_callbacks
 
 LOG = logging.getLogger("elastic.task.sample")
 
@@ -33,7 +33,7 @@ def test_callbacks_get_the_context_however_they_are_written() -> None:
         lambda: told.append("2016-02-22"),
         Teller().tell,
     ]
-    assert call_back(callbacks, context, LOG) == 0
+    assert run_callbacks(callbacks, context, LOG) == 0
     assert told == ["2016-02-22"] * len(callbacks)
 
 
@@ -43,7 +43,7 @@ def test_a_callback_that_fails_is_logged_and_the_others_are_called(caplog: pytes
     def broken(context: dict[str, Any]) -> None:
         raise ValueError("no mail today")
 
-    assert call_back([broken, lambda context: told.append("called")], {}, LOG) == 1
+    assert run_callbacks([broken, lambda context: told.append("called")], {}, LOG) == 1
     assert told == ["called"]
     (record,) = caplog.records
     assert record.message.startswith("the callback test_a_callback")

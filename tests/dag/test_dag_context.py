@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from dag_samples import Echo, sample_dag
 
-from elastic.dag.backend import Port
-from elastic.dag.context import Access, build_context
+from elastic.dag.backend import SchedulerBackend
+from elastic.dag.context import ContextServices, build_context
 from elastic.dag.errors import ContextMissingError, LookupFailedError
 from elastic.dag.execution.action import Action
 from elastic.dag.execution.task_instance import TaskInstance
@@ -75,7 +75,7 @@ def test_params_of_the_task_win_over_those_of_the_dag_and_the_request_over_both(
 
 def test_what_lies_outside_is_looked_up_when_it_is_asked_for() -> None:
     task = Echo(task_id="t")
-    outside = Access(variable={"a": "1"}.__getitem__, connection={"db": "url"}.__getitem__, settings={"s": 1})
+    outside = ContextServices(variable={"a": "1"}.__getitem__, connection={"db": "url"}.__getitem__, settings={"s": 1})
     context = build_context(task, task.facts_of("2016-02-22"), outside)
     assert (context["var"]["a"], context["var"].get("b", 2), context["conn"]["db"]) == ("1", 2, "url")
     assert context["settings"] == {"s": 1}
@@ -141,4 +141,4 @@ def test_a_task_instance_asks_the_scheduler_what_it_does_not_know(monkeypatch: p
     ti.error()
     assert row.marked == "failed"
     assert ti.run(force=True) == {"force": True}
-    assert hasattr(Port, "instance_facts")
+    assert hasattr(SchedulerBackend, "instance_facts")

@@ -14,8 +14,8 @@ from dag_samples import Echo, attempt, rendered, sample_dag
 from elastic.dag.context import Context, build_context
 from elastic.dag.errors import AnswerError, DefinitionError, TaskTimeoutError
 from elastic.dag.execution.action import Action
-from elastic.dag.execution.callbacks import call_back
-from elastic.dag.execution.execute import Outcome, execute
+from elastic.dag.execution.callbacks import run_callbacks
+from elastic.dag.execution.execute import TaskOutcome, execute
 from elastic.dag.operator import BaseOperator
 from elastic.dag.timetable.schedule import NoSchedule
 from elastic.operators import BranchOperator, FlowOperator, PythonOperator, ShortCircuitOperator, dag, task
@@ -50,7 +50,9 @@ COROUTINES = [double, partial(double, 21), lambda: double(), nested, Doubler(), 
 GENERATORS = [numbers, async_numbers, partial(numbers), partial(async_numbers)]
 
 
-def result_of(function: Callable[..., Any], kind: type[PythonOperator] = PythonOperator, **settings: Any) -> Outcome:
+def result_of(
+    function: Callable[..., Any], kind: type[PythonOperator] = PythonOperator, **settings: Any
+) -> TaskOutcome:
     return attempt(kind(task_id="t", python_callable=function, dag=sample_dag(), **settings))
 
 
@@ -206,7 +208,7 @@ def test_callbacks_may_be_async() -> None:
         told.append(ctx["ds"])
 
     echo = Echo(task_id="t", dag=sample_dag())
-    assert call_back([by_name, by_position], build_context(echo, echo.facts_of("2016-02-22")), echo.log) == 0
+    assert run_callbacks([by_name, by_position], build_context(echo, echo.facts_of("2016-02-22")), echo.log) == 0
     assert told == ["2016-02-22", "2016-02-22"]
 
 

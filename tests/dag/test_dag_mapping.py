@@ -6,7 +6,7 @@ import pytest
 from dag_samples import Echo, attempt, sample_dag
 
 from elastic.dag import TaskGroup, literal
-from elastic.dag.context import Access, build_context
+from elastic.dag.context import ContextServices, build_context
 from elastic.dag.errors import DefinitionError, MappingError, TemplateError, UnknownSettingError
 from elastic.dag.execution.execute import execute
 from elastic.dag.mapped_operator import MOST_COPIES, MappedOperator
@@ -31,9 +31,9 @@ def nothing(task_id: str, key: str) -> Any:
     raise AssertionError("no task passed anything on")
 
 
-def copies(task: MappedOperator, access: Access | None = None) -> list[Any]:
+def copies(task: MappedOperator, access: ContextServices | None = None) -> list[Any]:
     """Run all copies and return what they returned."""
-    access = access or Access()
+    access = access or ContextServices()
     pull = build_context(task, task.facts_of("2016-02-22"), access)["ti"].xcom_pull
     return [attempt(task, access=access, map_index=index).result for index in range(task.count(pull))]
 
@@ -62,7 +62,7 @@ def test_a_dict_is_mapped_over_its_pairs_and_rows_over_their_names() -> None:
 
 
 def test_the_output_of_a_task_says_how_many_copies_there_are() -> None:
-    access = Access()
+    access = ContextServices()
     with sample_dag() as dag:
         numbers = Echo([5, 6, 7], task_id="numbers")
         task = Echo.partial(task_id="t").expand(text=numbers.output)
@@ -75,7 +75,7 @@ def test_the_output_of_a_task_says_how_many_copies_there_are() -> None:
 
 
 def test_rows_may_come_from_a_task() -> None:
-    access = Access()
+    access = ContextServices()
     with sample_dag():
         rows = Echo([{"text": "{{ ds }}"}, {"text": 2}], task_id="rows")
         task = Echo.partial(task_id="t").expand_kwargs(rows.output)
@@ -87,7 +87,7 @@ def test_rows_may_come_from_a_task() -> None:
     ("passed_on", "said"), [("text", "is str, not a list"), (7, "is int, not a list"), (None, "NoneType")]
 )
 def test_an_output_that_is_no_list_is_named(passed_on: Any, said: str) -> None:
-    access = Access()
+    access = ContextServices()
     with sample_dag():
         source = Echo(passed_on, task_id="source")
         task = Echo.partial(task_id="t").expand(text=source.output)
@@ -160,7 +160,7 @@ def test_what_another_task_passed_on_is_never_a_template_of_a_copy(value: Any) -
         rows = Pair.partial(task_id="b").expand(left=mixed, right=["{{ dag.dag_id }}"])
         many = Echo(literal([{"left": value, "right": "x"}]), task_id="many")
         keyed = Pair.partial(task_id="c").expand_kwargs(many.output)
-    access = Access()
+    access = ContextServices()
     for task in (before, many):
         attempt(task, access=access)
     assert copies(expanded, access) == [[value, "0", "none"]]
@@ -175,7 +175,7 @@ def test_a_text_that_a_class_puts_together_is_a_template_only_without_braces_of_
     with sample_dag():
         before = Echo(literal([value]), task_id="before")
         task = Composed.partial(task_id="t", right="{{ ti.map_index }}").expand(left=before.output)
-    access = Access()
+    access = ContextServices()
     attempt(before, access=access)
     if is_refused:
         with pytest.raises(TemplateError, match=r"field 'left'.* it may hold what another task passed on"):
@@ -208,7 +208,7 @@ def test_a_value_of_another_task_is_no_code_where_a_class_puts_it_between_braces
     with sample_dag():
         before = Echo(literal([value]), task_id="before")
         task = Inside.partial(task_id="t", right=1).expand(left=before.output)
-    access = Access()
+    access = ContextServices()
     attempt(before, access=access)
     if said:
         assert copies(task, access) == [[said, 1, "none"]]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from elastic.dag.dag import DAG
 from elastic.dag.errors import ScheduleError
 from elastic.dag.operator import BaseOperator
-from elastic.dag.serialized_dag import to_structure
+from elastic.dag.serialized_dag import to_dict
 from elastic.dag.timetable.interval import DataInterval, LogicalDate, instant_of, zone_of
 from elastic.dag.timetable.schedule import IntervalSchedule, NoSchedule, Schedule, schedule_of
 
@@ -263,7 +263,7 @@ def test_instants_of_other_libraries_are_the_plain_ones(start: datetime, value: 
     task = BaseOperator("t", dag=dag, retry_delay=Length(seconds=3), execution_timeout=pandas.Timedelta("2s"))
     assert (type(task.retry_delay), type(task.execution_timeout)) == (timedelta, timedelta)
     assert type(task.facts_of(start).logical_date) is datetime
-    assert json.dumps(to_structure(dag)) == json.dumps(to_structure(dag))
+    assert json.dumps(to_dict(dag)) == json.dumps(to_dict(dag))
 
 
 class Own(Schedule):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from dag_samples import DAY, Echo, attempt, rendered, sample_dag
 
-from elastic.dag.context import Access, build_context
+from elastic.dag.context import ContextServices, build_context
 from elastic.dag.errors import LookupFailedError, TemplateError
 from elastic.dag.execution.execute import execute, prepared
 
@@ -85,7 +85,9 @@ def test_users_add_macros_of_their_own() -> None:
 
 def test_variables_and_connections_are_looked_up_in_templates() -> None:
     connection = SimpleNamespace(conn_id="db", host="h", password="p", get_hook=lambda: None)
-    outside = Access(variable={"a": "1", "j": '{"k": [2]}'}.__getitem__, connection={"db": connection}.__getitem__)
+    outside = ContextServices(
+        variable={"a": "1", "j": '{"k": [2]}'}.__getitem__, connection={"db": connection}.__getitem__
+    )
 
     def look(text: str) -> Any:
         return attempt(Echo(text, task_id="t"), access=outside).result
@@ -104,11 +106,11 @@ def test_a_variable_that_cannot_be_looked_up_says_why() -> None:
         raise LookupFailedError(f"variable {name!r} needs a key")
 
     with pytest.raises(TemplateError, match="variable 'a' needs a key"):
-        attempt(Echo("{{ var.a }}", task_id="t"), access=Access(variable=locked))
+        attempt(Echo("{{ var.a }}", task_id="t"), access=ContextServices(variable=locked))
 
 
 def test_what_other_tasks_passed_on_is_there_for_templates() -> None:
-    dag, access = sample_dag(), Access()
+    dag, access = sample_dag(), ContextServices()
     attempt(Echo({"n": 3}, task_id="a", dag=dag), access=access)
     assert attempt(Echo("{{ ti.xcom_pull('a').n }}", task_id="b", dag=dag), access=access).result == "3"
 
@@ -310,7 +312,7 @@ def test_no_way_leads_out_of_the_sandbox(text: str) -> None:
     params = SimpleNamespace(secret_function=lambda: "out", module=random, kind=Path, numbers=[1], _hidden="out")
     dag = sample_dag(user_defined_macros={"twice": lambda n: 2 * n})
     task = Echo(text, task_id="t", dag=dag, params=params)
-    access = Access(settings={"password": "s3cret"}, variable={}.__getitem__, connection={}.__getitem__)
+    access = ContextServices(settings={"password": "s3cret"}, variable={}.__getitem__, connection={}.__getitem__)
     with pytest.raises(TemplateError):
         execute(task, build_context(task, task.facts_of("2016-02-22"), access))
     assert dag.task_ids == ["t"]
@@ -343,7 +345,7 @@ def test_a_value_of_any_kind_is_never_a_template(name: str) -> None:
     }  # fmt: skip
     connection = SimpleNamespace(conn_id="inside", password="hunter22", extra={"evil": SECRET})
     dag = sample_dag(user_defined_macros={"evil": lambda: SECRET})
-    access = Access(variable=lambda _: SECRET, connection=lambda _: connection)
+    access = ContextServices(variable=lambda _: SECRET, connection=lambda _: connection)
     before, task = Echo(SECRET, task_id="before", dag=dag), Echo(source[name], task_id="after", dag=dag)
     facts = task.facts_of(DAY, conf={"evil": SECRET})
     context = build_context(task, facts, access)

@@ -6,7 +6,7 @@ from dag_samples import sample_dag
 from elastic.dag.dag import DAG
 from elastic.dag.errors import UnknownTaskError
 from elastic.dag.states.state import TaskState
-from elastic.dag.traversal import Walk
+from elastic.dag.traversal import TaskIterator
 
 
 def unit_flow() -> DAG:
@@ -21,7 +21,7 @@ def names(*numbers: int) -> list[str]:
     return [f"step_{number}" for number in numbers]
 
 
-def visited(walk: Walk, failing: str = "") -> list[str]:
+def visited(walk: TaskIterator, failing: str = "") -> list[str]:
     found = []
     for task in walk:
         found.append(task.task_id)
@@ -30,11 +30,11 @@ def visited(walk: Walk, failing: str = "") -> list[str]:
 
 
 def test_the_eight_steps_come_in_order() -> None:
-    assert visited(Walk(unit_flow())) == names(*range(1, 9))
+    assert visited(TaskIterator(unit_flow())) == names(*range(1, 9))
 
 
 def test_the_walk_stops_after_the_step_that_failed() -> None:
-    walk = Walk(unit_flow())
+    walk = TaskIterator(unit_flow())
     assert visited(walk, failing="step_4") == names(1, 2, 3, 4)
     assert walk.is_failed("step_4")
     assert not walk.is_unblocked("step_5")
@@ -46,11 +46,11 @@ def test_a_failing_step_stops_free_steps_beside_it_as_well() -> None:
     for name in ("step_1", "step_2", "step_3"):
         dag.append(name)
     dag.append("step_4", ["step_1", "step_2"]).append("step_5", ["step_4"])
-    assert visited(Walk(dag), failing="step_2") == names(1, 2)
+    assert visited(TaskIterator(dag), failing="step_2") == names(1, 2)
 
 
 def test_dependants_are_found_on_every_level() -> None:
-    walk = Walk(unit_flow())
+    walk = TaskIterator(unit_flow())
     assert walk.dependants_of("step_6") == names(7, 8)
     assert walk.dependants_of("step_8") == []
     with pytest.raises(UnknownTaskError):
@@ -59,11 +59,11 @@ def test_dependants_are_found_on_every_level() -> None:
 
 def test_a_walk_goes_on_after_what_is_complete() -> None:
     done = {"step_1": TaskState.SUCCESS, "step_2": TaskState.SKIPPED, "step_3": TaskState.FAILED}
-    assert visited(Walk(unit_flow(), done)) == names(*range(3, 9))
+    assert visited(TaskIterator(unit_flow(), done)) == names(*range(3, 9))
 
 
 def test_a_skipped_step_counts_as_complete() -> None:
-    walk = Walk(unit_flow())
+    walk = TaskIterator(unit_flow())
     first = next(walk)
     assert not walk.is_unblocked("step_2")
     walk.end(first.task_id, TaskState.SKIPPED)
@@ -72,6 +72,6 @@ def test_a_skipped_step_counts_as_complete() -> None:
 
 
 def test_nobody_is_visited_while_what_is_before_runs() -> None:
-    walk = Walk(unit_flow())
+    walk = TaskIterator(unit_flow())
     next(walk)
     assert list(walk) == []

@@ -13,10 +13,10 @@ from dag_samples import Echo, attempt, sample_dag
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elastic.dag.context import Access
+from elastic.dag.context import ContextServices
 from elastic.dag.errors import XComError
 from elastic.dag.execution.task_instance import TaskInstance
-from elastic.dag.execution.xcom import LARGEST, MemoryXCom, decode_xcom, encode_xcom
+from elastic.dag.execution.xcom import LARGEST, InMemoryXCom, decode_xcom, encode_xcom
 from elastic.dag.xcom_arg import XComArg
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -75,7 +75,7 @@ def test_a_damaged_value_names_its_task() -> None:
 
 
 def test_what_a_task_returns_is_passed_on_unless_it_is_none_or_unwanted() -> None:
-    dag, access = sample_dag(), Access()
+    dag, access = sample_dag(), ContextServices()
     for name, value, settings in [("a", [1], {}), ("b", None, {}), ("c", 3, {"do_xcom_push": False})]:
         attempt(Echo(value, task_id=name, dag=dag, **settings), access=access)
     reader = Echo(task_id="reader", dag=dag)
@@ -85,7 +85,7 @@ def test_what_a_task_returns_is_passed_on_unless_it_is_none_or_unwanted() -> Non
 
 
 def test_values_of_other_runs_and_names_are_not_seen() -> None:
-    dag, xcoms = sample_dag(), MemoryXCom()
+    dag, xcoms = sample_dag(), InMemoryXCom()
     one = TaskInstance(Echo(task_id="a", dag=dag), "2016-02-22", xcoms=xcoms)
     one.xcom_push("rows", 1)
     one.xcom_push("rows", 2)
@@ -96,7 +96,7 @@ def test_values_of_other_runs_and_names_are_not_seen() -> None:
 
 
 def test_copies_of_a_mapped_task_are_read_in_order_or_by_number() -> None:
-    dag, xcoms = sample_dag(), MemoryXCom()
+    dag, xcoms = sample_dag(), InMemoryXCom()
     task = Echo(task_id="a", dag=dag)
     for index in (10, 2, 0):
         TaskInstance(task, facts=task.facts_of("2016-02-22", map_index=index), xcoms=xcoms).xcom_push(
@@ -122,7 +122,7 @@ def test_a_value_that_cannot_be_passed_on_fails_the_attempt() -> None:
 
 
 def test_a_part_of_an_output_reaches_the_next_task() -> None:
-    dag, access = sample_dag(), Access()
+    dag, access = sample_dag(), ContextServices()
     a = Echo({"rows": [7, 8]}, task_id="a", dag=dag)
     b = Echo([a.output["rows"][1], "{{ ds }}", ("x", a.output["rows"])], task_id="b", dag=dag)
     attempt(a, access=access)
@@ -243,7 +243,7 @@ def test_a_damaged_tag_names_its_task(stored: str) -> None:
     "make", ["echo {}".format, lambda output: f"echo {output}", lambda output: "echo " + str(output)]
 )
 def test_an_output_in_a_text_is_the_template_that_fetches_it(make: Any) -> None:
-    dag, access = sample_dag(), Access()
+    dag, access = sample_dag(), ContextServices()
     a = Echo({"it's \"}}": [{"x": 7}]}, task_id="a", dag=dag)
     b = Echo([make(a.output), {"k": make(a.output["it's \"}}"][0]["x"])}], task_id="b", dag=dag)
     assert list(b.upstream) == ["a"]
@@ -268,7 +268,7 @@ def test_an_output_in_a_text_links_once_and_an_arrow_may_say_so_too() -> None:
 
 @pytest.mark.parametrize("key", ["it's", '"', "a'b\"c", "back\\", "}}"])
 def test_an_output_with_any_key_in_a_text_links(key: str) -> None:
-    access = Access()
+    access = ContextServices()
     with sample_dag():
         a = Echo("x", task_id="a")
         b = Echo(f"{XComArg(a, key)}", task_id="b")

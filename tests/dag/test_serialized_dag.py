@@ -14,7 +14,7 @@ from elastic.core.errors import ElasticError
 from elastic.dag import TaskGroup
 from elastic.dag.dag import DAG
 from elastic.dag.errors import StructureError
-from elastic.dag.serialized_dag import from_structure, to_structure
+from elastic.dag.serialized_dag import from_structure, to_dict
 from elastic.dag.timetable.schedule import NoSchedule, Schedule
 
 
@@ -27,7 +27,7 @@ def wide_dag(**settings: Any) -> DAG:
     return dag
 
 
-STORED = json.loads(json.dumps(to_structure(wide_dag(), "abc")))
+STORED = json.loads(json.dumps(to_dict(wide_dag(), "abc")))
 
 
 def test_a_structure_is_json_and_tells_what_is_there_without_the_file() -> None:
@@ -46,7 +46,7 @@ def test_a_structure_is_json_and_tells_what_is_there_without_the_file() -> None:
 
 
 def test_the_same_dag_has_the_same_structure() -> None:
-    assert json.dumps(to_structure(wide_dag(), "abc")) == json.dumps(STORED)
+    assert json.dumps(to_dict(wide_dag(), "abc")) == json.dumps(STORED)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_the_same_dag_has_the_same_structure() -> None:
 )
 def test_a_stored_schedule_has_the_slots_of_the_dag(schedule: Any) -> None:
     dag = wide_dag(schedule=schedule)
-    found = from_structure(json.loads(json.dumps(to_structure(dag)))).schedule
+    found = from_structure(json.loads(json.dumps(to_dict(dag)))).schedule
     assert type(found) is type(dag.schedule)
     assert str(found) == str(dag.schedule)
     end = dag.instant("2016-04-30")
@@ -72,7 +72,7 @@ def test_a_schedule_of_a_users_own_class_is_shown_and_has_no_slots_without_the_f
         def __str__(self) -> str:
             return "each new moon"
 
-    stored = to_structure(wide_dag(schedule=Moon()))
+    stored = to_dict(wide_dag(schedule=Moon()))
     assert stored["schedule"]["text"] == "each new moon"
     assert isinstance(from_structure(stored).schedule, NoSchedule)
 

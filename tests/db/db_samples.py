@@ -7,12 +7,12 @@ from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
 from elastic.db import transitions as transition
 from elastic.db.database import Database
-from elastic.db.records import Claim, Ending, NewInstance, NewRun, Run, Ticket
+from elastic.db.records import AttemptResult, Claim, DagRun, NewDagRun, NewTaskInstance, QueueRequest
 
 DAY = dt.datetime(2016, 2, 22, tzinfo=dt.UTC)
 
 
-def new_run(dag_id: str = "etl", day: int = 0, **changes: Any) -> NewRun:
+def new_run(dag_id: str = "etl", day: int = 0, **changes: Any) -> NewDagRun:
     date = DAY + dt.timedelta(days=day)
     told: dict[str, Any] = {
         "dag_id": dag_id,
@@ -22,21 +22,21 @@ def new_run(dag_id: str = "etl", day: int = 0, **changes: Any) -> NewRun:
         "data_interval_end": date + dt.timedelta(days=1),
         "timeperiod": f"{date:%Y%m%d}",
     }
-    return NewRun(**{**told, **changes})
+    return NewDagRun(**{**told, **changes})
 
 
-def made_run(database: Database, *task_ids: str, dag_id: str = "etl", day: int = 0, **fields: Any) -> Run:
+def made_run(database: Database, *task_ids: str, dag_id: str = "etl", day: int = 0, **fields: Any) -> DagRun:
     run = transition.ensure_run(database, new_run(dag_id, day))
-    transition.ensure_instances(database, run, [NewInstance(task_id=task_id, **fields) for task_id in task_ids])
+    transition.ensure_instances(database, run, [NewTaskInstance(task_id=task_id, **fields) for task_id in task_ids])
     return run
 
 
-def key_of(run: Run, task_id: str) -> TaskKey:
+def key_of(run: DagRun, task_id: str) -> TaskKey:
     return TaskKey(run.dag_id, run.run_id, task_id)
 
 
 def queued(database: Database, key: TaskKey, uuid: str, **fields: Any) -> bool:
-    return transition.queue(database, Ticket(key=key, attempt_uuid=uuid, **fields))
+    return transition.queue(database, QueueRequest(key=key, attempt_uuid=uuid, **fields))
 
 
 def claimed(database: Database, key: TaskKey, uuid: str, *, pid: int = 1, lease: float = 60, owner: str = "me") -> bool:
@@ -50,4 +50,4 @@ def running(database: Database, key: TaskKey, uuid: str, *, lease: float = 60, *
 
 
 def finished(database: Database, uuid: str, state: TaskState = TaskState.SUCCESS, **fields: Any) -> bool:
-    return transition.finish(database, Ending(attempt_uuid=uuid, state=state, **fields))
+    return transition.finish(database, AttemptResult(attempt_uuid=uuid, state=state, **fields))

@@ -11,7 +11,7 @@ from elastic.db import queries as reading
 from elastic.db import transitions as transition
 from elastic.db.database import Database
 from elastic.db.errors import UnknownRowError
-from elastic.db.records import Ending, LogLine, NewInstance, Ticket
+from elastic.db.records import AttemptResult, LogLine, NewTaskInstance, QueueRequest
 from elastic.db.stores.pools import PoolStore
 from elastic.db.stores.xcoms import add_log_lines, push_xcoms
 
@@ -205,7 +205,7 @@ def test_leases_that_are_renewed_do_not_expire(database: Database) -> None:
 
 def test_a_running_instance_whose_lease_expired_is_tried_again_or_fails(database: Database) -> None:
     run = made_run(database, "again", max_tries=2)
-    transition.ensure_instances(database, run, [NewInstance(task_id="last", max_tries=1)])
+    transition.ensure_instances(database, run, [NewTaskInstance(task_id="last", max_tries=1)])
     again, last = key_of(run, "again"), key_of(run, "last")
     running(database, again, "a1", lease=-1)
     running(database, last, "a2", lease=-1)
@@ -273,7 +273,7 @@ def test_a_pool_gives_no_more_slots_than_it_has(database: Database) -> None:
     pools.put("narrow", 3, "two at a time")
     run = made_run(database, *"abcd", pool="narrow")
     tickets = [
-        Ticket(key=key_of(run, name), attempt_uuid=name, pool="narrow", pool_slots=slots)
+        QueueRequest(key=key_of(run, name), attempt_uuid=name, pool="narrow", pool_slots=slots)
         for name, slots in zip("abcd", (2, 2, 1, 1), strict=True)
     ]
     assert transition.queue_many(database, tickets) == {"a", "c"}
@@ -290,7 +290,7 @@ def test_a_dag_has_no_more_instances_than_its_concurrency_over_all_pools(databas
     run = made_run(database, *"abcdef")
     other = made_run(database, "a", dag_id="other")
     tickets = [
-        Ticket(key=key_of(run, name), attempt_uuid=name, concurrency=4, pool=("wide", "default")[number % 2])
+        QueueRequest(key=key_of(run, name), attempt_uuid=name, concurrency=4, pool=("wide", "default")[number % 2])
         for number, name in enumerate("abcdef")
     ]
     assert transition.queue_many(database, tickets) == set("abcd")
@@ -307,8 +307,8 @@ def test_an_attempt_ends_and_the_next_is_queued_in_one_transaction(database: Dat
     PoolStore(database).put("default", 1)
     run = made_run(database, "a", "b")
     running(database, key_of(run, "a"), "a1")
-    ending = Ending(attempt_uuid="a1", state=TaskState.SUCCESS)
-    ticket = Ticket(key=key_of(run, "b"), attempt_uuid="b1")
+    ending = AttemptResult(attempt_uuid="a1", state=TaskState.SUCCESS)
+    ticket = QueueRequest(key=key_of(run, "b"), attempt_uuid="b1")
     assert not transition.queue(database, ticket)
     assert transition.finish_and_queue(database, [ending], [ticket]) == ({"a1"}, {"b1"})
     assert transition.finish_and_queue(database, [ending], []) == (frozenset(), frozenset())
@@ -318,11 +318,11 @@ def test_an_attempt_ends_and_the_next_is_queued_in_one_transaction(database: Dat
 def test_many_are_queued_and_finished_in_one_transaction(database: Database) -> None:
     names = [f"t{number}" for number in range(60)]
     run = made_run(database, *names)
-    tickets = [Ticket(key=key_of(run, name), attempt_uuid=f"u-{name}") for name in names]
+    tickets = [QueueRequest(key=key_of(run, name), attempt_uuid=f"u-{name}") for name in names]
     assert len(transition.queue_many(database, tickets)) == 60
     for name in names[:3]:
         assert claimed(database, key_of(run, name), f"u-{name}")
-    endings = [Ending(attempt_uuid=f"u-{name}", state=TaskState.SUCCESS, xcoms={"k": "1"}) for name in names[:4]]
+    endings = [AttemptResult(attempt_uuid=f"u-{name}", state=TaskState.SUCCESS, xcoms={"k": "1"}) for name in names[:4]]
     assert transition.finish_many(database, endings) == {"u-t0", "u-t1", "u-t2"}
     counts = reading.state_counts(database, "etl", [run.run_id])
     assert counts == {TaskState.SUCCESS: 3, TaskState.QUEUED: 57}

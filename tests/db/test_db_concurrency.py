@@ -13,7 +13,7 @@ from elastic.db import queries as reading
 from elastic.db import transitions as transition
 from elastic.db.database import Database
 from elastic.db.errors import DatabaseBusyError
-from elastic.db.records import Ticket
+from elastic.db.records import QueueRequest
 from elastic.db.schema import pool as pool_table
 from elastic.db.stores.pools import PoolStore
 from elastic.db.transitions.queueing import queue_in
@@ -48,8 +48,8 @@ def test_two_who_fill_one_pool_or_one_dag_at_once_do_not_overfill_it(
     PoolStore(database).put("wide", 10)
     run = made_run(database, "first", "second")
 
-    def ticket(name: str) -> Ticket:
-        return Ticket(key=key_of(run, name), attempt_uuid=name, pool=pool, concurrency=concurrency)
+    def ticket(name: str) -> QueueRequest:
+        return QueueRequest(key=key_of(run, name), attempt_uuid=name, pool=pool, concurrency=concurrency)
 
     queued: list[bool] = []
     second = threading.Thread(target=lambda: queued.append(transition.queue(other, ticket("second"))))

@@ -22,7 +22,7 @@ from elastic.db import transitions as transition
 from elastic.db.database import Database
 from elastic.db.errors import DatabaseBusyError, DatabaseError, DatabaseUnavailableError
 from elastic.db.migration.upgrade import create
-from elastic.db.records import Run
+from elastic.db.records import DagRun
 from elastic.db.url import read_url, without_password
 from elastic.testing import MariaDbServer, PostgresServer
 
@@ -63,7 +63,7 @@ def _lose_next_commit(database: Database) -> Callable[[], int]:
     return lambda: len(lost)
 
 
-CHANGES: dict[str, Callable[[Database, Run], object]] = {
+CHANGES: dict[str, Callable[[Database, DagRun], object]] = {
     "queue": lambda database, run: queued(database, key_of(run, "new"), "n1"),
     "claim": lambda database, run: claimed(database, key_of(run, "queued"), "q1"),
     "finish": lambda database, run: finished(database, "r1", xcoms={"k": "1"}),

@@ -14,7 +14,7 @@ from elastic.db import queries as reading
 from elastic.db import transitions as transition
 from elastic.db.database import Database
 from elastic.db.errors import UnknownRowError
-from elastic.db.records import LogLine, NewInstance, RunMode, RunType
+from elastic.db.records import LogLine, NewTaskInstance, RunMode, RunType
 from elastic.db.stores.xcoms import add_log_lines, push_xcoms
 
 
@@ -133,9 +133,9 @@ def test_a_run_that_isnt_there_cannot_be_rerun(database: Database) -> None:
 def test_instances_are_made_once_and_stay_as_they_are(database: Database) -> None:
     run = made_run(database, "load", priority=7, queue="fast", operator="BashOperator")
     running(database, key_of(run, "load"), "a1")
-    mapped = [NewInstance(task_id="each", map_index=index) for index in range(3)]
-    removed = NewInstance(task_id="old", state=TaskState.REMOVED)
-    transition.ensure_instances(database, run, [NewInstance(task_id="load"), *mapped, removed])
+    mapped = [NewTaskInstance(task_id="each", map_index=index) for index in range(3)]
+    removed = NewTaskInstance(task_id="old", state=TaskState.REMOVED)
+    transition.ensure_instances(database, run, [NewTaskInstance(task_id="load"), *mapped, removed])
     transition.ensure_instances(database, run, [])
     found = reading.instances(database, "etl", [run.run_id])
     assert [(one.task_id, one.map_index) for one in found] == [
@@ -207,7 +207,7 @@ def test_cleared_instances_are_as_if_they_never_ran(database: Database) -> None:
 
 def test_clearing_one_copy_of_a_mapped_task_leaves_the_others(database: Database) -> None:
     run = made_run(database)
-    transition.ensure_instances(database, run, [NewInstance(task_id="each", map_index=index) for index in range(2)])
+    transition.ensure_instances(database, run, [NewTaskInstance(task_id="each", map_index=index) for index in range(2)])
     keys = [TaskKey("etl", run.run_id, "each", index) for index in range(2)]
     for key in keys:
         running(database, key, f"u{key.map_index}")

@@ -52,19 +52,19 @@ def test_a_job_is_alive_until_it_misses_its_heartbeats(database: Database) -> No
     job_id = job_store.start_job(database, "BackfillJob", dag_id="etl", executor="local")
     other = job_store.start_job(database, "BackfillJob")
     assert job_id != other
-    assert job_store.beat(database, job_id)
+    assert job_store.heartbeat(database, job_id)
     (latest, first) = job_store.jobs(database, heartbeat=5)
     assert (first.id, first.kind, first.dag_id, first.executor) == (job_id, "BackfillJob", "etl", "local")
     assert (first.pid, first.is_alive, latest.is_alive) == (os.getpid(), True, True)
-    assert job_store.bury_jobs(database, heartbeat=5) == 0
+    assert job_store.fail_dead_jobs(database, heartbeat=5) == 0
     with database.begin() as connection:
         old = reading.database_time(database) - dt.timedelta(seconds=11)
         connection.execute(job_store.table.update().values(heartbeat_at=old))
     assert [job.is_alive for job in job_store.jobs(database, heartbeat=5)] == [False, False]
     assert [job.is_alive for job in job_store.jobs(database, heartbeat=6)] == [True, True]
     assert job_store.end_job(database, other, job_store.SUCCESS)
-    assert job_store.bury_jobs(database, heartbeat=5) == 1
-    assert not job_store.beat(database, job_id)
+    assert job_store.fail_dead_jobs(database, heartbeat=5) == 1
+    assert not job_store.heartbeat(database, job_id)
     assert not job_store.end_job(database, job_id, job_store.SUCCESS)
     assert [job.state for job in job_store.jobs(database, heartbeat=5)] == ["success", "failed"]
     assert job_store.jobs(database, heartbeat=5, state="running") == []

@@ -100,14 +100,14 @@ def test_a_failing_aggregator_is_told_apart_from_a_failing_function() -> None:
 
 
 def test_a_dead_letter_keeps_the_entry_its_place_its_reason_and_its_receipt(tmp_path: Path) -> None:
-    from elastic.run_history import Archive
+    from elastic.run_history import RunHistory
 
     text = tmp_path / "numbers.txt"
     text.write_text("1\n2\nthree\n4\n")
     numbers = elastic.read_text(text).map(int).aggregate("sum")
     result = numbers.run(cluster="inline", on_error="dead-letter")
     assert result.value == 7
-    archive = Archive.of_environment()
+    archive = RunHistory.of_environment()
     with archive._store(result.run_id) as store:
         (letter,) = store.letters(0)
     assert unpack(letter.entry) == "three"
@@ -202,9 +202,9 @@ class OpaqueReader(elastic.Reader):
         return [1, Opaque(), 3]
 
 
-class OpaqueSource(elastic.Source):
+class OpaqueSource(elastic.DagFileSource):
     def cut(self, position: Any = None) -> Any:
-        yield elastic.Piece((0,), (0, 3))
+        yield elastic.SourcePiece((0,), (0, 3))
 
     def reader(self) -> OpaqueReader:
         return OpaqueReader()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import elastic
-from elastic.core.contracts.placement import Candidate, Placement
+from elastic.core.contracts.placement import NodeCandidate, Placement
 from elastic.core.errors import NoWorkerError, StepSuspendedError, UsageError
 from elastic.engine.placement import (
     PLACEMENTS,
@@ -17,12 +17,12 @@ from elastic.engine.placement import (
     placement_of,
 )
 
-A = Candidate("a", workers=1, open_receipts=9, on_master=True)
-B = Candidate("b", workers=4, open_receipts=12, on_master=False)
-C = Candidate("c", workers=1, open_receipts=4, on_master=False)
+A = NodeCandidate("a", workers=1, open_receipts=9, on_master=True)
+B = NodeCandidate("b", workers=4, open_receipts=12, on_master=False)
+C = NodeCandidate("c", workers=1, open_receipts=4, on_master=False)
 
 
-def chosen(placement: Placement, *turns: Sequence[Candidate]) -> list[str | None]:
+def chosen(placement: Placement, *turns: Sequence[NodeCandidate]) -> list[str | None]:
     return [placement.choose(turn) for turn in turns]
 
 
@@ -50,7 +50,7 @@ class First(Placement):
     def __init__(self, where: str = "") -> None:
         self.asked = 0
 
-    def choose(self, candidates: Sequence[Candidate]) -> str | None:
+    def choose(self, candidates: Sequence[NodeCandidate]) -> str | None:
         self.asked += 1
         return candidates[0].node_id
 
@@ -66,7 +66,7 @@ class Needy(Placement):
     def __init__(self, nodes: list[str]) -> None:
         self.nodes = nodes
 
-    def choose(self, candidates: Sequence[Candidate]) -> str | None:
+    def choose(self, candidates: Sequence[NodeCandidate]) -> str | None:
         return None
 
 
@@ -93,7 +93,7 @@ def test_what_is_no_placement_is_refused_at_once(placement: Any, text: str) -> N
 
 def answering(answer: Any) -> Placement:
     class Answering(Placement):
-        def choose(self, candidates: Sequence[Candidate]) -> str | None:
+        def choose(self, candidates: Sequence[NodeCandidate]) -> str | None:
             if isinstance(answer, BaseException):
                 raise answer
             return answer  # type: ignore[no-any-return]
@@ -130,7 +130,7 @@ def test_a_placement_that_never_chooses_suspends_the_step_with_a_sentence(placem
 
 def test_a_placement_that_declines_now_and_then_only_slows_the_step_down() -> None:
     class Lazy(First):
-        def choose(self, candidates: Sequence[Candidate]) -> str | None:
+        def choose(self, candidates: Sequence[NodeCandidate]) -> str | None:
             return super().choose(candidates) if self.asked % 2 else self._decline()
 
         def _decline(self) -> None:

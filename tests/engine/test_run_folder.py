@@ -10,7 +10,7 @@ import pytest
 import elastic
 from elastic.aggregators import Sum
 from elastic.core.errors import StepFailedError
-from elastic.run_history import Archive
+from elastic.run_history import RunHistory
 
 
 def numbers(count: int) -> Iterator[int]:
@@ -28,8 +28,8 @@ def test_a_clean_run_leaves_no_payload(store: str, home: Path, cluster: str) -> 
     result = flow.run(cluster=cluster, chunk_store=store)
     assert result.value == sum(range(200))
     assert set(left_in(home)) <= {"key", "lock", "run.sqlite", "run.sqlite-journal"}
-    assert not (Archive.of_environment().run_folder(result.run_id) / "chunks").exists()
-    (record,) = Archive.of_environment().steps(result.run_id)
+    assert not (RunHistory.of_environment().run_folder(result.run_id) / "chunks").exists()
+    (record,) = RunHistory.of_environment().steps(result.run_id)
     assert (record.state, record.error, record.exhausted, record.low) == ("complete", None, True, 20)
     assert record.counters["entries"] == 200
 
@@ -43,7 +43,7 @@ def test_a_failed_run_keeps_what_is_unfinished_and_says_why(store: str, home: Pa
     with pytest.raises(StepFailedError) as caught:
         # Collected after each call, so that some chunks are folded before the failure.
         flow.run(cluster="inline", chunk_store=store, look_ahead=4, call_chunks=1)
-    archive = Archive.of_environment()
+    archive = RunHistory.of_environment()
     (record,) = archive.steps(caught.value.run_id)
     assert record.state == "error"
     assert record.error == str(caught.value)
@@ -82,7 +82,7 @@ def test_a_home_that_is_a_file_is_told_in_a_sentence(tmp_path: Path) -> None:
 
 
 def test_two_runs_in_two_threads_do_not_meet(home: Path) -> None:
-    results: dict[int, elastic.Result] = {}
+    results: dict[int, elastic.StatementResult] = {}
     together = threading.Barrier(2)
 
     def run(factor: int) -> None:

@@ -13,8 +13,8 @@ import pytest
 import elastic
 from elastic.aggregators import Sum
 from elastic.engine.master import Master
-from elastic.engine.run import Run
-from elastic.run_history import Archive
+from elastic.engine.run import FlowRun
+from elastic.run_history import RunHistory
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -42,7 +42,7 @@ def test_a_partial_result_can_be_read_before_the_end(cluster: str) -> None:
 
 
 def test_a_master_that_is_stopped_counts_as_interrupted() -> None:
-    run = Run.at(None, "segment")
+    run = FlowRun.at(None, "segment")
     masters: list[Master] = []
 
     class Stop(elastic.Interceptor):
@@ -63,12 +63,12 @@ def test_a_master_that_is_stopped_counts_as_interrupted() -> None:
     assert str(result).startswith("interrupted: it was stopped before its end (run ")
     with pytest.raises(elastic.ElasticError, match="it was stopped before its end"):
         result.check()
-    (record,) = Archive.of_environment().steps(result.run_id)
+    (record,) = RunHistory.of_environment().steps(result.run_id)
     assert (record.state, record.error) == ("interrupted", str(result.error))
 
 
 def test_a_master_that_is_stopped_before_it_begins_does_not_run() -> None:
-    run = Run.at(None, "segment")
+    run = FlowRun.at(None, "segment")
     seen: list[int] = []
     master = run.master(0, elastic.from_range(5).map(seen.append).step(cluster="inline"))
     master.stop()
@@ -78,7 +78,7 @@ def test_a_master_that_is_stopped_before_it_begins_does_not_run() -> None:
 
 
 def test_progress_may_be_asked_for_from_many_threads() -> None:
-    run = Run.at(None, "segment")
+    run = FlowRun.at(None, "segment")
     flow = elastic.from_range(2_000, chunk_size=1).aggregate(Sum())
     master = run.master(0, flow.step(cluster="inline", look_ahead=10))
     over, errors = threading.Event(), list[BaseException]()
@@ -154,7 +154,7 @@ def test_ctrl_c_on_the_command_line_is_recorded_and_ends_with_130(home: Path, tm
 
 
 def assert_interrupted() -> str:
-    archive = Archive.of_environment()
+    archive = RunHistory.of_environment()
     (run_id,) = archive.runs()
     (record,) = archive.steps(run_id)
     assert (record.state, record.error) == ("interrupted", "KeyboardInterrupt()")

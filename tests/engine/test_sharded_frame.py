@@ -10,8 +10,8 @@ import pytest
 
 import elastic
 from elastic.aggregators import FrameCount, FrameGroupBy, FrameSum
-from elastic.aggregators.sharded.frame_result import WideFrame
-from elastic.chaos.outcome import Answer
+from elastic.aggregators.sharded.frame_result import ShardedFrame
+from elastic.chaos.outcome import ResultDigest
 from elastic.cli.printing.run_result import jsonable
 from elastic.core.errors import EncodingError, StepFailedError, UsageError
 
@@ -40,7 +40,7 @@ ROWS = sorted(pl.concat(map(sales, range(400))).group_by("key").agg(n=pl.len(), 
 
 
 def rows(value: Any) -> list[tuple[Any, ...]]:
-    assert isinstance(value, WideFrame)
+    assert isinstance(value, ShardedFrame)
     return sorted(value.iter_rows())
 
 
@@ -52,7 +52,7 @@ def test_the_answer_and_the_receipts_are_those_of_one_frame(cluster: str) -> Non
         assert rows(result.value) == sorted(whole.value.rows()) == ROWS
         assert result.value.collect().schema == whole.value.schema
         assert (result.root, result.receipts, result.entries) == (whole.root, whole.receipts, whole.entries)
-        assert Answer.of(result) == Answer.of(whole)
+        assert ResultDigest.of(result) == ResultDigest.of(whole)
         assert elastic.verify(result.run_id).ok
         assert elastic.verify(result.run_id, flow(), recompute=1.0).ok
         digests.add(result.value.digest)

@@ -13,7 +13,7 @@ import pytest
 
 import elastic
 from elastic.aggregators import GroupBy, SumByKey
-from elastic.core.contracts.sink import Part
+from elastic.core.contracts.sink import OutputFile
 from elastic.core.errors import StoreError, UsageError
 from elastic.interceptors import EventLog
 from elastic.persistence.result_files.output_folder import FolderOutput
@@ -231,9 +231,9 @@ def owned(folder: Path, run: str = "one", epoch: int = 1) -> FolderOutput:
     return FolderOutput(folder, epoch, (run, 0))
 
 
-def written(output: FolderOutput, rows: int = 3, parts: int = 1) -> list[Part]:
+def written(output: FolderOutput, rows: int = 3, parts: int = 1) -> list[OutputFile]:
     """Write files with so many rows each, and return what is known of them."""
-    found = list[Part]()
+    found = list[OutputFile]()
     for _ in range(parts):
         with output.open() as file:
             file.write([f"k{number}" for number in range(rows)], [*range(rows)])
@@ -305,7 +305,7 @@ def test_a_run_whose_folder_another_one_has_taken_leaves_it_alone(tmp_path: Path
 def test_a_master_that_was_frozen_does_not_touch_what_a_later_one_writes_or_has_written(tmp_path: Path) -> None:
     folder = tmp_path / "a.jsonl"
     outputs = [owned(folder, epoch=epoch) for epoch in (1, 2, 3)]
-    parts = list[list[Part]]()
+    parts = list[list[OutputFile]]()
     for output in outputs:
         output.prepare()
         parts.append(written(output, rows=len(parts) + 1))

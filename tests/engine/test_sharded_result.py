@@ -11,8 +11,8 @@ import pytest
 
 import elastic
 from elastic.aggregators import Collect, Count, GroupBy, Sum, SumByKey
-from elastic.aggregators.sharded.mapping_result import WideMapping
-from elastic.chaos.rounds import Trial
+from elastic.aggregators.sharded.mapping_result import ShardedMapping
+from elastic.chaos.rounds import ChaosTest
 from elastic.core.policies.chaos import chaos_of
 
 
@@ -44,7 +44,7 @@ for _number in range(400):
         SUMS[_key] += _value
 
 
-def files_of(result: elastic.Result, home: Path) -> list[Path]:
+def files_of(result: elastic.StatementResult, home: Path) -> list[Path]:
     folder = home / "runs" / result.run_id / "shards" / "step-0000"
     return sorted(path for path in folder.iterdir() if not path.name.startswith("mark-"))
 
@@ -55,7 +55,7 @@ def test_the_answer_and_the_receipts_are_those_of_one_dict(cluster: str) -> None
     digests = set()
     for shards in (1, 2, 5):
         result = flow().run(cluster=cluster, shards=shards)
-        assert isinstance(result.value, WideMapping)
+        assert isinstance(result.value, ShardedMapping)
         assert dict(result.value.items()) == SUMS
         assert len(result.value) == sum(result.value.counts) == len(SUMS)
         assert len(result.value.counts) == result.value.shards == shards
@@ -178,7 +178,7 @@ def test_spirits_change_nothing() -> None:
     def step() -> elastic.Step:
         return flow().step(cluster="inline", shards=2, call_seconds=1e-9)
 
-    trial = Trial(step=step, chaos=chaos_of("drop,duplicate,corrupt,raise"), options={})
+    trial = ChaosTest(step=step, chaos=chaos_of("drop,duplicate,corrupt,raise"), options={})
     clean = trial.clean()
     rounds = list(trial.rounds(clean, 2))
     assert [each.verdict for each in rounds] == ["same", "same"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from queue_samples import Held, adding, failing, hopeless
 
-from elastic.core.policies.chaos import Chaos, Spirit
+from elastic.core.policies.chaos import Chaos, Fault
 from elastic.step_queue import StepQueue
 
 #: Many calls, so that there is something to strike.
@@ -69,7 +69,7 @@ def test_each_state_of_a_step_can_be_seen(queue: StepQueue) -> None:
     queue.wait()
     seen += queue.states()
     # Calls are lost on their way, so the ledger sends their chunks again.
-    queue.add(adding(*range(50)).with_options(chaos=Chaos(spirits=(Spirit.RAISE,), rate=0.5, seed=1), **BUSY))
+    queue.add(adding(*range(50)).with_options(chaos=Chaos(spirits=(Fault.RAISE,), rate=0.5, seed=1), **BUSY))
     queue.play_step()
     queue.wait()
     seen += queue.states()

@@ -8,13 +8,13 @@ from typing import Any
 
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
-from elastic.executors import Command, Executor, ExecutorEvent
+from elastic.executors import Executor, ExecutorEvent, TaskCommand
 
 
 class PlainExecutor(Executor):
     """What a user writes: runs each command where it is, one at a time."""
 
-    def execute_async(self, key: TaskKey, command: Command, queue: str) -> None:
+    def execute_async(self, key: TaskKey, command: TaskCommand, queue: str) -> None:
         done = subprocess.run(command.words, check=False)
         self.change_state(key, "success" if done.returncode == 0 else "failed", exit_code=done.returncode)
 
@@ -23,8 +23,8 @@ def key_of(task_id: str) -> TaskKey:
     return TaskKey("etl", "run0", task_id)
 
 
-def python(source: str) -> Command:
-    return Command(words=(sys.executable, "-c", source))
+def python(source: str) -> TaskCommand:
+    return TaskCommand(words=(sys.executable, "-c", source))
 
 
 def events_of(executor: Executor, count: int, meanwhile: Callable[[], Any] = lambda: None) -> dict[str, ExecutorEvent]:

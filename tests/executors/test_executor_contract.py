@@ -15,7 +15,7 @@ from executor_samples import PlainExecutor, events_of, key_of, python, states_of
 from elastic.core.errors import UsageError
 from elastic.core.native_threads import has_native_threads
 from elastic.dag.states.state import TaskState
-from elastic.executors import Command, Executor, InlineExecutor, LocalExecutor, RayExecutor, SequentialExecutor
+from elastic.executors import Executor, InlineExecutor, LocalExecutor, RayExecutor, SequentialExecutor, TaskCommand
 from elastic.executors.ray import options_of
 from elastic.executors.registry import executor_of
 
@@ -70,7 +70,7 @@ def test_what_waits_is_ended_with_the_executor(executor: Executor, tmp_path: Pat
 
 
 def test_a_command_that_cannot_be_started_has_failed(executor: Executor) -> None:
-    executor.queue_command(key_of("nowhere"), Command(words=("/nowhere/at/all",)))
+    executor.queue_command(key_of("nowhere"), TaskCommand(words=("/nowhere/at/all",)))
     event = events_of(executor, 1)["nowhere"]
     assert event.state is TaskState.FAILED
     assert "/nowhere/at/all" in (event.error or "")
@@ -103,11 +103,11 @@ while not (here / "go").exists():
     assert {path.read_text() for path in tmp_path.glob("saw-*")} <= {"1", "2"}
 
 
-def _pid(key: object, command: Command) -> int:
+def _pid(key: object, command: TaskCommand) -> int:
     return os.getpid()
 
 
-def _parent(key: object, command: Command) -> int:
+def _parent(key: object, command: TaskCommand) -> int:
     return os.getppid()
 
 
@@ -123,7 +123,7 @@ def _native_thread() -> Iterator[None]:
 def test_a_process_with_threads_of_libraries_is_not_forked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     executor = LocalExecutor(1)
     executor.start(_parent)
-    executor.queue_command(key_of("one"), Command(words=()))
+    executor.queue_command(key_of("one"), TaskCommand(words=()))
     assert events_of(executor, 1)["one"].account != os.getpid()
     executor.end()
     monkeypatch.setenv("SURROUNDINGS", "new")
@@ -149,7 +149,7 @@ def test_threads_of_python_are_no_reason_not_to_fork() -> None:
     assert told.stdout == "False\n"
 
 
-def _obey(key: object, command: Command) -> Any:
+def _obey(key: object, command: TaskCommand) -> Any:
     if command.words == ("die",):
         os.kill(os.getpid(), signal.SIGKILL)
     if command.words == ("exit",):
@@ -165,7 +165,7 @@ def test_processes_stay_warm_and_are_promised_to_the_next_commands() -> None:
     seen = set()
     for number in range(6):
         promised = executor.reserve(1)
-        executor.queue_command(key_of(str(number)), Command(words=()))
+        executor.queue_command(key_of(str(number)), TaskCommand(words=()))
         account = events_of(executor, 1)[str(number)].account
         assert [account] == promised
         seen.add(account)
@@ -178,7 +178,7 @@ def test_the_crash_of_a_process_is_a_failure_with_its_signal_and_others_go_on() 
     executor = LocalExecutor(2)
     executor.start(_obey)
     for name in ("die", "exit", "raise", "live"):
-        executor.queue_command(key_of(name), Command(words=(name,)))
+        executor.queue_command(key_of(name), TaskCommand(words=(name,)))
     events = events_of(executor, 4)
     executor.end()
     assert events["live"].account == ["live"]

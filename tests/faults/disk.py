@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from elastic.core.contracts.store import ChunkStore, Commit, Kept, ReceiptRow, RunStore, StepRecord
+from elastic.core.contracts.store import ChunkStore, Commit, ReceiptRow, RunStore, StepRecord, StoredChunk
 from elastic.core.errors import FencedError, StoreError, StoreFullError
 from elastic.core.model.failure import DeadLetter
 from elastic.persistence.run_store.memory_store import MemoryChunkStore, MemoryRunStore
@@ -23,9 +23,9 @@ class Disk:
         #: epochs of the masters that wrote, in their order
         self.writers: list[int] = []
         #: chunks that were deleted, and may be there again after a failure
-        self.deleted: dict[int, Kept] = {}
+        self.deleted: dict[int, StoredChunk] = {}
         #: chunks that were written and not synced, in the order in which they were written
-        self.unsynced: list[Kept] = []
+        self.unsynced: list[StoredChunk] = []
 
     def fail(self, weather: Weather) -> None:
         """The machine of the disk fails: what was not synced may be gone, what was deleted may be back."""
@@ -42,7 +42,7 @@ class SimulatedChunkStore(ChunkStore):
     def __init__(self, disk: Disk, weather: Weather) -> None:
         self._disk, self._weather = disk, weather
 
-    def put(self, kept: Sequence[Kept]) -> None:
+    def put(self, kept: Sequence[StoredChunk]) -> None:
         if self._weather.refuses("disk full", 0.005):
             raise StoreFullError("the disk is full; make room and try again.")
         if kept and self._weather.ends_master("master killed in the middle of keeping chunks", 0.01):
@@ -51,7 +51,7 @@ class SimulatedChunkStore(ChunkStore):
         self.write(kept)
         self._weather.may_crash("after it kept chunks")
 
-    def write(self, kept: Sequence[Kept]) -> None:
+    def write(self, kept: Sequence[StoredChunk]) -> None:
         self._disk.chunks.put(kept)
 
     def get(self, chunk_id: int) -> Any:
@@ -61,7 +61,7 @@ class SimulatedChunkStore(ChunkStore):
         self._weather.may_crash("before it deleted chunks")
         for chunk_id in chunk_ids:
             if chunk_id in set(self._disk.chunks.unfinished()):
-                self._disk.deleted[chunk_id] = Kept(self._disk.chunks.get(chunk_id), "")
+                self._disk.deleted[chunk_id] = StoredChunk(self._disk.chunks.get(chunk_id), "")
                 self._disk.chunks.delete([chunk_id])
             self._weather.may_crash("between two deletions", 0.002)
 

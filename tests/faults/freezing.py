@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from elastic.engine.run import home_at
-from elastic.run_history import Archive
+from elastic.run_history import RunHistory
 from tests.faults.cluster_faults import SUSPENDED, Siege, members, pause, send
 
 #: Seconds of silence after which a process counts as lost, in these runs; and how long they are frozen.
@@ -94,7 +94,7 @@ def signalled(siege: Siege, number: signal.Signals) -> None:
     siege.driver.send_signal(number)
     siege.attacks.done[f"{number.name} to the master"] += 1
     code, _, _ = siege.ended()
-    home = Archive(home_at(siege.home))
+    home = RunHistory(home_at(siege.home))
     state = home.steps(home.find("last"))[0].state
     siege.attacks.counters[f"{number.name}: exit code {code}, {state}"] += 1
     gone = wait_for(lambda: not set(workers) & set(siege.busy()), 30)

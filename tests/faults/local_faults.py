@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 
 from elastic.core.errors import ElasticError
-from elastic.engine.run import Run, home_at
-from elastic.run_history import Archive
+from elastic.engine.run import FlowRun, home_at
+from elastic.run_history import RunHistory
 from tests.faults.cluster_faults import Attacks
 
 #: Half of a run, kept by the version that came before links for batches; its chunks are files.
@@ -57,8 +57,8 @@ def open_old_run(attacks: Attacks) -> None:
         before = _files(home)
         attacks.done["run of an older format"] += 1
         for name, act in (
-            ("resume", lambda: Run.reopen(home, "last")),
-            ("show", lambda: Archive(home_at(home)).steps(Archive(home_at(home)).find("last"))),
+            ("resume", lambda: FlowRun.reopen(home, "last")),
+            ("show", lambda: RunHistory(home_at(home)).steps(RunHistory(home_at(home)).find("last"))),
         ):
             try:
                 act()

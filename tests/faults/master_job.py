@@ -23,10 +23,10 @@ from elastic.db import queries as reading
 from elastic.db import transitions as transition
 from elastic.db.database import Database
 from elastic.db.migration.upgrade import create
-from elastic.db.records import NewInstance, NewRun, Ticket
+from elastic.db.records import NewDagRun, NewTaskInstance, QueueRequest
 from elastic.operators.python import PythonOperator
 from elastic.scheduler.commands import run_task
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.deployment import Deployment
 from tests.faults.fault_rng import Crash, Weather
 
 T = TypeVar("T")
@@ -137,13 +137,13 @@ class World:
         dag = DAG("errands", start_date="2016-02-22", schedule="@daily")
         run = transition.ensure_run(
             self.looker,
-            NewRun(
+            NewDagRun(
                 dag_id="errands", run_id="one", logical_date=_DAY, data_interval_start=_DAY,
                 data_interval_end=_DAY + dt.timedelta(days=1),
             ),
         )  # fmt: skip
         tasks = {f"t{number}": PythonOperator(self._work, task_id=f"t{number}", dag=dag) for number in range(count)}
-        transition.ensure_instances(self.looker, run, [NewInstance(task_id=name, max_tries=1000) for name in tasks])
+        transition.ensure_instances(self.looker, run, [NewTaskInstance(task_id=name, max_tries=1000) for name in tasks])
         return tasks
 
     # -- what happens
@@ -206,7 +206,7 @@ class World:
 
     def _queue(self, scheduler: Scheduler, key: TaskKey) -> None:
         attempt = f"{self.dice.getrandbits(128):032x}"
-        ticket = Ticket(key=key, attempt_uuid=attempt, lease_owner=scheduler.name, lease=_LEASE)
+        ticket = QueueRequest(key=key, attempt_uuid=attempt, lease_owner=scheduler.name, lease=_LEASE)
         if not transition.queue(scheduler.database, ticket):
             return
         self.counters["attempts"] += 1
@@ -229,13 +229,13 @@ class World:
             self._between()
 
         database.before, database.after = self._between, after
-        site = Site(
+        site = Deployment(
             database=database, dags_folder=self.folder, logs=self.folder / "logs", flow_logs=None,
             lines_in_database=False, level="CRITICAL", executor="simulated", parallelism=1, heartbeat=5.0,
             lease=_LEASE, settings={},
         )  # fmt: skip
         try:
-            state = run_task.run_queued(site, self.tasks[key.task_id], key, attempt)
+            state = run_task.run_queued_attempt(site, self.tasks[key.task_id], key, attempt)
         except Crash:
             return
         finally:

@@ -13,7 +13,7 @@ from sqlalchemy import update
 from elastic.core.contracts.store import Commit
 from elastic.core.ledger.instructions import Instruction
 from elastic.core.ledger.ledger import Ledger
-from elastic.core.model.chunk_id_set import Spans
+from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.partial import Partial
 from elastic.dag.operator import BaseOperator
 from elastic.db.matching import key_match
@@ -22,9 +22,9 @@ from elastic.db.transitions import attempts as attempt_transition
 from elastic.engine.master import Master
 from elastic.persistence.run_store.memory_store import MemoryRunStore
 from elastic.scheduler.attempts import lease as claiming
-from elastic.scheduler.attempts.attempt_request import Order, Report
+from elastic.scheduler.attempts.attempt_request import AttemptReport, AttemptRequest
 from elastic.scheduler.commands import run_task
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.deployment import Deployment
 from elastic.stages.transport.receiver import MasterReceiver
 from tests.faults.disk import SimulatedChunkStore, SimulatedRunStore
 from tests.faults.fault_rng import Crash
@@ -37,7 +37,7 @@ def _chunks(partial: Partial) -> list[int]:
     return [chunk_id for account in partial.accounts for chunk_id in range(account.first, account.stop)]
 
 
-class ForgivingSpans(Spans):
+class ForgivingSpans(ChunkIdSet):
     """A set that takes in again what it has, so that what a mutant does next is as if nothing had been noticed."""
 
     def add(self, first: int, stop: int) -> None:
@@ -231,9 +231,9 @@ SIMULATED = (
 
 def _running_first() -> AbstractContextManager[None]:
     """Run user code, and claim the attempt then."""
-    write_down = run_task.write_down
+    write_down = run_task.record_result
 
-    def late(site: Site, task: BaseOperator, order: Order, report: Report) -> Report:
+    def late(site: Deployment, task: BaseOperator, order: AttemptRequest, report: AttemptReport) -> AttemptReport:
         return write_down(site, task, order, report) if claiming.claim(site, order) else replace(report, ending=None)
 
     stack = ExitStack()

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from elastic.core.contracts.store import Commit, Kept
+from elastic.core.contracts.store import Commit, StoredChunk
 from elastic.core.errors import ElasticError
 from elastic.persistence import durable_file as disk
 from elastic.persistence.chunk_store import segment_store, step_folder
@@ -38,7 +38,7 @@ def _promising(stack: ExitStack) -> None:
     stack.enter_context(patched(SqliteRunStore, "commit", told_commit))
     for kind in (SegmentChunkStore, DirectoryChunkStore):
 
-        def told_put(self: Any, kept: Sequence[Kept], put: Any = kind.put) -> None:
+        def told_put(self: Any, kept: Sequence[StoredChunk], put: Any = kind.put) -> None:
             put(self, kept)
             for one in kept:
                 _say(f"put {one.chunk.chunk_id}")

@@ -12,9 +12,9 @@ import elastic
 from elastic.aggregators import Collect, Count, Sum
 from elastic.core.errors import ElasticError
 from elastic.engine import master
-from elastic.engine.run import Run, home_at, run
+from elastic.engine.run import FlowRun, home_at, run
 from elastic.recovery.resume import Resumption, unfinished_step
-from elastic.run_history import Archive
+from elastic.run_history import RunHistory
 
 ENTRIES = 60
 
@@ -135,10 +135,10 @@ def begin(name: str, folder: Path) -> None:
         run(TALES[name].step(folder))
 
 
-def go_on(name: str, folder: Path) -> tuple[elastic.Result, int]:
+def go_on(name: str, folder: Path) -> tuple[elastic.StatementResult, int]:
     """Go on with the run in a folder; returns its result, whatever it is, and how many chunks ran again."""
     tale = TALES[name]
-    again = Run.reopen(folder / "home", "last")
+    again = FlowRun.reopen(folder / "home", "last")
     try:
         number = unfinished_step(again.run_id, again.store.steps(), None)
         step = tale.step(folder, later=tale.is_gone)
@@ -178,7 +178,7 @@ def _is_expected(tale: Tale, error: Exception) -> bool:
 
 def _judge(tale: Tale, folder: Path, end: End) -> list[str]:
     """Return what is wrong with what is kept; sets how far it goes."""
-    archive = Archive(home_at(folder / "home"))
+    archive = RunHistory(home_at(folder / "home"))
     run_id = archive.find("last")
     kept = archive.result(run_id, 0, tale.step(folder).aggregator)
     end.entries, end.low = kept.entries, archive.record(run_id, 0).low

@@ -14,15 +14,15 @@ from elastic.core.encoding import unpack
 from elastic.core.errors import ElasticError
 from elastic.core.ledger.ledger import Ledger
 from elastic.core.ledger.resume_point import Start
-from elastic.core.model.chunk_id_set import Spans
+from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.step import StepState
-from elastic.core.policies.engine_tuning import Settings
+from elastic.core.policies.engine_tuning import EngineTuning
 from elastic.core.program import Program
-from elastic.core.receipts.receipt import Seal
+from elastic.core.receipts.receipt import ReceiptSigner
 from elastic.engine.aggregation import Aggregation
-from elastic.engine.chunker import Cutter
+from elastic.engine.chunker import Chunker
 from elastic.engine.fingerprint.step_code import code_manifest
-from elastic.engine.interceptor_dispatch import Observers
+from elastic.engine.interceptor_dispatch import InterceptorDispatch
 from elastic.engine.master import Master
 from elastic.engine.placement import GuardedPlacement, placement_of
 from elastic.engine.plan import Plan
@@ -81,7 +81,7 @@ class SimulatedRun:
         self, number: int, step: Step, *, onward: Onward | None = None, notes: Mapping[str, Any] | None = None
     ) -> Master:
         world, options = self._world, step.options
-        onward = onward or Onward(Cutter(step.source, self.clock), Start())
+        onward = onward or Onward(Chunker(step.source, self.clock), Start())
         program = Program(
             step.source.reader(), step.transforms, step.aggregator, options.tolerance, KEY, RUN_ID, number
         )
@@ -95,7 +95,7 @@ class SimulatedRun:
             ordered=step.aggregator.ordered,
             start=onward.start,
         )
-        seal = Seal(key=KEY, run_id=RUN_ID, step=number)
+        seal = ReceiptSigner(key=KEY, run_id=RUN_ID, step=number)
         world.ledgers.append((ledger, Counter(onward.start.counters)))
         return world.parts.master(
             Plan(
@@ -113,7 +113,7 @@ class SimulatedRun:
             ledger=ledger,
             transport=network,
             store=self.store,
-            observers=Observers((), seal, network.node_id, done=len(onward.start.folded)),
+            observers=InterceptorDispatch((), seal, network.node_id, done=len(onward.start.folded)),
         )
 
 
@@ -128,7 +128,7 @@ class World:
         self.clock, self.disk = SimulatedClock(), Disk(parts.kept)
         self.story = Story.of(dice)
         self.placement = dice.choice(["round_robin", "least_open_receipts"])
-        self.settings = Settings(
+        self.settings = EngineTuning(
             call_chunks=dice.choice([1, 4, 32]),
             look_ahead=dice.choice([8, 64, 65_536]),
             collect_seconds=dice.choice([0.2, 2.0]),
@@ -196,7 +196,7 @@ class World:
         aggregation.restore(kept.partials(0))
         found = [*self.problems, *difference(story.answer(), aggregation.value())]
         rows = list(kept.receipts(0))
-        spans = Spans()
+        spans = ChunkIdSet()
         for row in rows:
             if spans.overlaps(row.first, row.first + row.count):
                 found.append(f"the receipts of chunk {row.first} are kept twice")

@@ -11,7 +11,7 @@ import pytest
 import elastic
 from elastic.aggregators import Count, Emit, Max, MergeMappings, Reduce, Sum
 from elastic.core.errors import StepFailedError, UsageError
-from elastic.core.policies.engine_tuning import Settings
+from elastic.core.policies.engine_tuning import EngineTuning
 
 
 def flow() -> elastic.Flow:
@@ -38,7 +38,7 @@ def test_the_options_of_a_flow_hold_for_its_runs_and_can_be_overruled() -> None:
     named = flow().options(cluster="inline", name="first", look_ahead=10)
     assert named.run().name == "first"
     assert named.run(name="second").name == "second"
-    assert named.step().options.settings == Settings(look_ahead=10)
+    assert named.step().options.settings == EngineTuning(look_ahead=10)
 
 
 def test_interceptors_that_are_given_in_several_places_all_watch() -> None:

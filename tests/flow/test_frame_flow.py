@@ -15,7 +15,7 @@ import pytest
 
 import elastic
 from elastic.aggregators import Collect, Count, FrameCount, FrameGroupBy, FrameSum, FrameTopK
-from elastic.chaos.outcome import Answer
+from elastic.chaos.outcome import ResultDigest
 from elastic.cli.printing.run_result import jsonable
 from elastic.core.encoding import unpack
 from elastic.core.errors import DecodingError, StepFailedError, UsageError
@@ -207,7 +207,7 @@ def test_answers_are_the_same_whatever_the_order_of_rows(text: Path) -> None:
     answers = set()
     for chunk_bytes in (1 << 20, 300):
         flow = elastic.read_text(text, chunk_bytes=chunk_bytes).words().aggregate(FrameCount())
-        answers.add(Answer.of(flow.run(cluster="inline")).value)
+        answers.add(ResultDigest.of(flow.run(cluster="inline")).value)
     assert len(answers) == 1
 
 

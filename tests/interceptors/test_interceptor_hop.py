@@ -19,7 +19,7 @@ class Recorder(elastic.Interceptor):
     def __init__(self) -> None:
         self.calls: list[Told] = []
 
-    def step_started(self, progress: elastic.Progress) -> None:
+    def step_started(self, progress: elastic.ProgressRow) -> None:
         self.calls.append(("step_started", progress.state, progress.name))
 
     def send(self, host_node: str, to: str, action: str, receipt: elastic.Receipt) -> None:
@@ -43,7 +43,7 @@ class Recorder(elastic.Interceptor):
         told = None if receipt is None else shown(receipt)
         self.calls.append(("task_complete", told, distributed_count, aggregated_count, retry_count))
 
-    def step_ended(self, progress: elastic.Progress, error: str | None) -> None:
+    def step_ended(self, progress: elastic.ProgressRow, error: str | None) -> None:
         self.calls.append(("step_ended", progress.state, progress.aggregated_chunks, error))
 
     def of(self, name: str) -> list[Told]:
@@ -110,7 +110,7 @@ def test_a_chunk_s_hops_are_told_in_the_order_of_its_journey(cluster: str) -> No
 
 
 def test_receipts_that_are_shown_are_the_ones_that_are_kept() -> None:
-    from elastic.run_history import Archive
+    from elastic.run_history import RunHistory
 
     tokens: list[str] = []
 
@@ -119,7 +119,7 @@ def test_receipts_that_are_shown_are_the_ones_that_are_kept() -> None:
             tokens.append(str(receipt))
 
     run_id = elastic.from_range(9, chunk_size=2).run(cluster="inline", interceptor=Keep).run_id
-    kept = [journey[-1].token for journey in Archive.of_environment().journeys(run_id, 0)]
+    kept = [journey[-1].token for journey in RunHistory.of_environment().journeys(run_id, 0)]
     assert tokens == kept
     assert len(set(tokens)) == 5
 
@@ -170,15 +170,15 @@ def test_several_interceptors_are_told_in_their_order() -> None:
 
 def test_what_is_sent_again_is_not_counted_again() -> None:
     from elastic.core.contracts.source import EntriesReader
-    from elastic.core.model.chunk import Batch, Chunk, History
-    from elastic.core.receipts.receipt import Seal
-    from elastic.engine.interceptor_dispatch import Observers
+    from elastic.core.model.chunk import Batch, Chunk, DeliveryHistory
+    from elastic.core.receipts.receipt import ReceiptSigner
+    from elastic.engine.interceptor_dispatch import InterceptorDispatch
     from elastic.stages.transport.sender import MasterSender
 
-    seal, recorder = Seal(key=bytes(32), run_id="run", step=0), Recorder()
-    observers, sender = Observers([recorder], seal, "master"), MasterSender(seal, "master", EntriesReader())
+    seal, recorder = ReceiptSigner(key=bytes(32), run_id="run", step=0), Recorder()
+    observers, sender = InterceptorDispatch([recorder], seal, "master"), MasterSender(seal, "master", EntriesReader())
     chunks = tuple(Chunk(n, (n,), 1, (n, 1), b"", 1, bytes(16)) for n in range(3))
-    for number, history in enumerate((History(), History(attempts=1))):
+    for number, history in enumerate((DeliveryHistory(), DeliveryHistory(attempts=1))):
         observers.sent(sender.send(Batch(number, history, chunks), "node", collect=False), "node")
     assert [count for _, count in recorder.of("distributed")] == [1, 2, 3, 3, 3, 3]
     assert Counter(call[3][1] for call in recorder.of("send")) == {0: 2, 1: 2, 2: 2}

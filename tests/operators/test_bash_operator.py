@@ -12,10 +12,10 @@ import pytest
 from operator_samples import attempt, sample_dag
 
 from elastic.dag import literal
-from elastic.dag.context import Access
+from elastic.dag.context import ContextServices
 from elastic.dag.errors import CommandError, TaskSkipped, TaskTimeoutError, TemplateError
 from elastic.operators import BashOperator
-from elastic.operators.shell_process import Command
+from elastic.operators.shell_process import ShellProcess
 
 
 def run(command: str, **settings: Any) -> Any:
@@ -56,7 +56,7 @@ def test_another_exit_code_than_0_is_a_failure_that_names_code_and_last_line() -
 
 
 def test_the_output_of_a_task_in_a_command_is_its_value() -> None:
-    dag, access = sample_dag(), Access()
+    dag, access = sample_dag(), ContextServices()
     told = BashOperator("echo seven", task_id="told", dag=dag)
     after = BashOperator(f"echo got {told.output}", task_id="after", dag=dag)
     attempt(told, access=access)
@@ -152,7 +152,7 @@ def test_a_timeout_ends_all_processes_of_the_command(tmp_path: Path) -> None:
 
 
 def test_a_command_that_ends_when_asked_is_not_forced() -> None:
-    command = Command(["bash", "-c", "trap 'echo bye; exit 7' TERM; echo ready; sleep 600 & wait"], {}, None)
+    command = ShellProcess(["bash", "-c", "trap 'echo bye; exit 7' TERM; echo ready; sleep 600 & wait"], {}, None)
     lines = command.lines()
     assert next(lines) == "ready"
     command.kill()
@@ -199,7 +199,7 @@ def test_the_folder_of_a_command_is_never_the_name_of_a_file(tmp_path: Path) -> 
 def test_a_long_line_is_cut_between_characters(start: int, end: str) -> None:
     text = "x" * start + "\U0001f600" * 40_000
     script = f"import os; os.write(1, ('x' * {start} + chr(0x1f600) * 40_000 + {end!r}).encode())"
-    command = Command([sys.executable, "-c", script], {}, None)
+    command = ShellProcess([sys.executable, "-c", script], {}, None)
     lines = list(command.lines())
     assert command.exit_code() == 0
     assert "".join(lines) == text
@@ -207,7 +207,7 @@ def test_a_long_line_is_cut_between_characters(start: int, end: str) -> None:
 
 
 def test_what_is_not_utf_8_is_cut_all_the_same() -> None:
-    command = Command(["bash", "-c", "head -c 200000 /dev/zero | tr '\\0' '\\200'"], {}, None)
+    command = ShellProcess(["bash", "-c", "head -c 200000 /dev/zero | tr '\\0' '\\200'"], {}, None)
     assert "".join(command.lines()) == "\ufffd" * 200_000
     assert command.exit_code() == 0
 

@@ -7,7 +7,7 @@ import pytest
 from operator_samples import DAY, attempt, sample_dag
 
 from elastic.dag import TaskGroup
-from elastic.dag.context import Access
+from elastic.dag.context import ContextServices
 from elastic.dag.dag import DAG
 from elastic.dag.errors import MappingError
 from elastic.dag.files.dag_bag import DagBag
@@ -39,7 +39,7 @@ def report(times: int = 2) -> None:
 
 def run_all(found: DAG) -> Any:
     """Run all tasks of a DAG and return what the last one returned."""
-    access = Access()
+    access = ContextServices()
     result = None
     for one in found.topological():
         if isinstance(one, MappedOperator):

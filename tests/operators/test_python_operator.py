@@ -7,7 +7,7 @@ import pytest
 from operator_samples import attempt, sample_dag
 
 from elastic.dag import TaskGroup
-from elastic.dag.context import Access
+from elastic.dag.context import ContextServices
 from elastic.dag.errors import BranchError, CallError, DefinitionError
 from elastic.operators import (
     BranchOperator,
@@ -139,7 +139,7 @@ def test_a_short_circuit_skips_what_comes_after_something_false(
 
 
 def test_a_task_takes_the_output_of_another_as_an_argument() -> None:
-    access = Access()
+    access = ContextServices()
     with sample_dag():
         one = PythonOperator(lambda: {"n": 3}, task_id="one")
         two = PythonOperator(lambda n, ds: [n, ds], op_args=[one.output["n"]], task_id="two")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from persistence_samples import KEY, RUN, chunk_of, commit_of, kept, row_of
 
-from elastic.core.contracts.store import ChunkStore, Kept
+from elastic.core.contracts.store import ChunkStore, StoredChunk
 from elastic.core.errors import StoreError, StoreFullError
 from elastic.persistence.chunk_store.directory_store import DirectoryChunkStore
 from elastic.persistence.chunk_store.segment_store import SegmentChunkStore
@@ -55,7 +55,7 @@ def chunks(kind: type[SegmentChunkStore | DirectoryChunkStore], folder: Path, li
     store.put(kept(0, 1))
     before = files(folder)
     large = chunk_of(3)._replace(payload=os.urandom(LARGE))
-    group = [*kept(2), Kept(large, "token-3"), *kept(4)]
+    group = [*kept(2), StoredChunk(large, "token-3"), *kept(4)]
     with little_room(folder, limit):
         for _ in range(2):
             with pytest.raises(StoreFullError, match="make room and try again"):
@@ -105,7 +105,7 @@ def reserve(folder: Path, kind: str) -> None:
     assert set_aside.stat().st_blocks * 512 >= BALLAST_BYTES
     with little_room(folder, "ballast"):
         with pytest.raises(StoreFullError):
-            store.chunks(0).put([Kept(chunk_of(1)._replace(payload=os.urandom(LARGE)), "token-1")])
+            store.chunks(0).put([StoredChunk(chunk_of(1)._replace(payload=os.urandom(LARGE)), "token-1")])
         assert not set_aside.exists()
         # Far more than the disk had room for: it takes the room that was set aside.
         store.commit(0, commit_of(1, os.urandom(10 * LARGE), receipts=(row_of(0),)))

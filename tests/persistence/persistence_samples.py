@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from elastic.core.contracts.store import Commit, Kept, ReceiptRow
+from elastic.core.contracts.store import Commit, ReceiptRow, StoredChunk
 from elastic.core.encoding import compress, digest, pack
 from elastic.core.model.chunk import Chunk
 from elastic.core.model.failure import DeadLetter, Failure
@@ -22,8 +22,8 @@ def chunk_of(chunk_id: int, size: int = 10) -> Chunk:
     return Chunk(chunk_id, (0, chunk_id), 1_800_000_000_000_000, (chunk_id, 1), compress(plain), 1, digest(plain))
 
 
-def kept(*chunk_ids: int) -> list[Kept]:
-    return [Kept(chunk_of(chunk_id), f"token-{chunk_id}") for chunk_id in chunk_ids]
+def kept(*chunk_ids: int) -> list[StoredChunk]:
+    return [StoredChunk(chunk_of(chunk_id), f"token-{chunk_id}") for chunk_id in chunk_ids]
 
 
 def row_of(first: int, count: int = 1) -> ReceiptRow:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from persistence_samples import OTHER_RUN, RUN, chunk_of, kept
 
-from elastic.core.contracts.store import ChunkStore, Kept
+from elastic.core.contracts.store import ChunkStore, StoredChunk
 from elastic.core.errors import CorruptStoreError, StoreError, UsageError
 from elastic.persistence.chunk_store.directory_store import DirectoryChunkStore
 from elastic.persistence.chunk_store.segment_store import SegmentChunkStore
@@ -173,7 +173,7 @@ def test_a_renamed_or_copied_file_of_a_chunk_is_refused(tmp_path: Path) -> None:
 
 def test_two_files_of_one_chunk_are_refused(tmp_path: Path) -> None:
     directory(tmp_path).put(kept(1))
-    directory(tmp_path / "other").put([Kept(chunk_of(1), "second")])
+    directory(tmp_path / "other").put([StoredChunk(chunk_of(1), "second")])
     (tmp_path / "other" / STEP / "second").rename(tmp_path / STEP / "second")
     with pytest.raises(CorruptStoreError, match="files second and token-1 both hold chunk 1"):
         read_all(directory(tmp_path))
@@ -196,17 +196,17 @@ def test_files_are_named_by_their_tokens_and_what_cannot_be_a_token_is_passed_ov
 @pytest.mark.parametrize("token", ["", "../../escape", "a/b", ".", "..", "a\0b", "ä", "a\n", "x" * 129])
 def test_a_token_that_could_leave_its_folder_is_refused(token: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot name a file"):
-        directory(tmp_path).put([*kept(1), Kept(chunk_of(2), token)])
+        directory(tmp_path).put([*kept(1), StoredChunk(chunk_of(2), token)])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_two_chunks_with_one_token_are_refused(tmp_path: Path) -> None:
     store = directory(tmp_path)
     with pytest.raises(UsageError, match="same token"):
-        store.put([Kept(chunk_of(1), "t"), Kept(chunk_of(2), "t")])
-    store.put([Kept(chunk_of(1), "t")])
+        store.put([StoredChunk(chunk_of(1), "t"), StoredChunk(chunk_of(2), "t")])
+    store.put([StoredChunk(chunk_of(1), "t")])
     with pytest.raises(UsageError, match="same token"):
-        store.put([Kept(chunk_of(2), "t")])
+        store.put([StoredChunk(chunk_of(2), "t")])
     assert read_all(directory(tmp_path)) == [1]
 
 

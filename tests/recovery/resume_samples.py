@@ -20,13 +20,13 @@ from typing import Any
 
 import elastic
 from elastic.aggregators import Collect, Count, FrameCount, Sum
-from elastic.aggregators.sharded.frame_result import WideFrame
+from elastic.aggregators.sharded.frame_result import ShardedFrame
 from elastic.core.frames import is_frame
 from elastic.core.ledger import in_flight as flight
 from elastic.engine import master
-from elastic.engine.run import Run, home_at, run
+from elastic.engine.run import FlowRun, home_at, run
 from elastic.recovery.resume import Resumption, unfinished_step
-from elastic.run_history import Archive
+from elastic.run_history import RunHistory
 
 ENTRIES = 900
 SOON = 9
@@ -101,7 +101,7 @@ STORIES: dict[str, Callable[[Path], elastic.Flow]] = {
 
 def plain(value: Any) -> Any:
     """Return a result as JSON can tell it."""
-    if is_frame(value) or isinstance(value, WideFrame):
+    if is_frame(value) or isinstance(value, ShardedFrame):
         return dict(value.iter_rows())
     return dict(value) if isinstance(value, Mapping) else value
 
@@ -113,14 +113,14 @@ def step_of(story: str, folder: Path, **more: Any) -> elastic.Step:
     return STORIES[story](folder).step(**{**QUICK, "home": folder / "home", **more})
 
 
-def begin(story: str, folder: Path, **more: Any) -> elastic.Result:
+def begin(story: str, folder: Path, **more: Any) -> elastic.StatementResult:
     return run(step_of(story, folder, **more))
 
 
-def go_on(story: str, folder: Path, **more: Any) -> tuple[elastic.Result, int]:
+def go_on(story: str, folder: Path, **more: Any) -> tuple[elastic.StatementResult, int]:
     """Go on with the last run; returns its result, and how many chunks ran again."""
     step = step_of(story, folder, **more)
-    again = Run.reopen(folder / "home", "last")
+    again = FlowRun.reopen(folder / "home", "last")
     try:
         number = unfinished_step(again.run_id, again.store.steps(), None)
         resumption = Resumption.of(again, number, step, reread_source=story == "once")
@@ -181,7 +181,7 @@ def tell(story: str, how: str, number: int, folder: Path) -> tuple[int, dict[str
             return kills, {"number": number, "refused": refused}
         result, again = elastic.result_of("last", step_of(story, folder)), 0
     home = folder / "home"
-    [record] = Archive(home_at(home)).steps(result.run_id)
+    [record] = RunHistory(home_at(home)).steps(result.run_id)
     letters = elastic.dead_letters("last", home=home)
     return kills, {
         "number": number,
@@ -204,7 +204,7 @@ def in_a_row(story: str, number: int, folder: Path) -> list[int]:
     for act in (begin, go_on, go_on, go_on, go_on):
         if not is_killed(with_kill(lambda act=act, **more: act(story, folder, **more), "callback", number)):
             raise AssertionError("the story came to its end before it was killed")
-        archive = Archive(home_at(folder / "home"))
+        archive = RunHistory(home_at(folder / "home"))
         began_at.append(archive.record(archive.find("last"), 0).low)
     return began_at
 

@@ -14,7 +14,7 @@ from elastic.aggregators import Collect, Count, Nothing, Sum
 from elastic.core.encoding import unpack
 from elastic.core.errors import StepFailedError, UsageError
 from elastic.engine.run import run
-from elastic.run_history import Archive
+from elastic.run_history import RunHistory
 
 ROOT = Path(__file__).parents[2]
 QUICK: dict[str, Any] = {"cluster": "inline", "commit_seconds": 1e-9, "collect_seconds": 1e-9, "call_seconds": 1e-9}
@@ -41,7 +41,7 @@ def repair(monkeypatch: pytest.MonkeyPatch, up_to: int = 10_000) -> None:
 
 
 def record_of(run_id: str) -> Any:
-    return Archive.of_environment().record(run_id, 0)
+    return RunHistory.of_environment().record(run_id, 0)
 
 
 def test_a_repaired_flow_makes_the_result_whole(monkeypatch: pytest.MonkeyPatch) -> None:

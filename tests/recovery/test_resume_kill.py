@@ -17,7 +17,7 @@ import elastic
 from elastic.core.errors import RunLockedError
 from elastic.engine.run import home_at
 from elastic.persistence.run_store.sqlite_store import SqliteRunStore
-from elastic.run_history import Archive
+from elastic.run_history import RunHistory
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -153,7 +153,7 @@ def test_a_frozen_master_keeps_its_run_and_one_that_was_replaced_changes_nothing
         error = frozen.communicate()[1]
         assert frozen.returncode == 1
     assert "was taken over by a newer master (this one is of epoch 1)" in error
-    archive = Archive(home_at(tmp_path / "home"))
+    archive = RunHistory(home_at(tmp_path / "home"))
     [record] = archive.steps(result.run_id)
     assert record.state.startswith("complete")
     kept = elastic.result_of("last", resume_story.step_of(story, tmp_path))
@@ -172,6 +172,6 @@ def _rows(folder: Path) -> list[Any]:
 
 def test_the_receipts_of_all_masters_verify(tmp_path: Path) -> None:
     said(child("-c", IN_A_ROW, "sum", 30, tmp_path))
-    archive = Archive(home_at(tmp_path / "home"))
+    archive = RunHistory(home_at(tmp_path / "home"))
     journeys = list(archive.journeys(archive.find("last"), 0))
     assert [receipts[0].chunk_id for receipts in journeys] == list(range(ENTRIES // 30))

@@ -19,7 +19,7 @@ from elastic.core.errors import (
     UsageError,
 )
 from elastic.engine.run import run
-from elastic.run_history import Archive
+from elastic.run_history import RunHistory
 
 QUICK: dict[str, Any] = {
     "cluster": "inline", "commit_seconds": 1e-9, "collect_seconds": 1e-9, "call_seconds": 1e-9,
@@ -54,12 +54,12 @@ def mended(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def records() -> list[StepRecord]:
-    archive = Archive.of_environment()
+    archive = RunHistory.of_environment()
     return archive.steps(archive.find("last"))
 
 
 def folder_of(run_id: str) -> Path:
-    return Archive.of_environment().run_folder(run_id)
+    return RunHistory.of_environment().run_folder(run_id)
 
 
 def refused(kind: type[Exception], text: str, *arguments: Any, **options: Any) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 import elastic
-from elastic.core.contracts.store import Commit, Kept, ReceiptRow, RunStore
+from elastic.core.contracts.store import Commit, ReceiptRow, RunStore, StoredChunk
 from elastic.core.encoding import compress, digest, pack
 from elastic.core.errors import CorruptStoreError
 from elastic.core.model.chunk import Chunk
 from elastic.persistence.run_store.memory_store import MemoryRunStore
-from elastic.recovery.kept_chunks import Remains
+from elastic.recovery.kept_chunks import StoredChunks
 
 
 def content(chunk_id: int) -> bytes:
@@ -27,7 +27,7 @@ def store_of(*, low: int, bitmap: bytes, cut: int, kept: tuple[int, ...], positi
     chunks = [
         Chunk(n, (n, n, None), 0, (n, 1), compress(pack([n])), 1, content(n)) for n in kept
     ]  # fmt: skip
-    store.chunks(0).put([Kept(chunk, f"token-{chunk.chunk_id}") for chunk in chunks])
+    store.chunks(0).put([StoredChunk(chunk, f"token-{chunk.chunk_id}") for chunk in chunks])
     folded = [*range(low), *(low + bit for bit in range(8 * len(bitmap)) if bitmap[bit // 8] >> bit % 8 & 1)]
     rows = tuple(
         ReceiptRow(n, 1, 1, "node", "worker", (0,), (1,), content(n), bytes(16), bytes(16)) for n in folded
@@ -37,8 +37,8 @@ def store_of(*, low: int, bitmap: bytes, cut: int, kept: tuple[int, ...], positi
     return store
 
 
-def remains_of(store: RunStore) -> Remains:
-    return Remains.of(store, store.steps()[0])
+def remains_of(store: RunStore) -> StoredChunks:
+    return StoredChunks.of(store, store.steps()[0])
 
 
 def test_chunks_that_are_in_the_result_are_forgotten_and_the_others_are_kept() -> None:

@@ -16,7 +16,7 @@ from elastic.dag.states.state import TaskState
 from elastic.db import queries as reading
 from elastic.db.records import Attempt
 from elastic.scheduler.commands.backfill import BackfillWishes, Summary, backfill
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.deployment import Deployment
 
 #: While the file `hold` is there, a task that runs waits; four may run at the same time.
 SOURCE = """
@@ -106,7 +106,7 @@ def go_on(folder: Path, *, rerun_failed: bool = False) -> Summary:
     wishes = BackfillWishes(
         start=dag.start_date, end=dag.schedule.next(dag.start_date), rerun_failed=rerun_failed, executor="inline"
     )
-    return backfill(Site.of(), dag, wishes, lambda line: None)
+    return backfill(Deployment.of(), dag, wishes, lambda line: None)
 
 
 def ended(process: "subprocess.Popen[str]") -> str:
@@ -150,7 +150,7 @@ def kill(pid: int) -> None:
 
 def tries() -> dict[TaskKey, list[Attempt]]:
     """Return all attempts of each instance."""
-    database = Site.of().database
+    database = Deployment.of().database
     return {
         instance.key: reading.attempts(database, instance.key)
         for run in reading.runs(database, "killed")
@@ -168,7 +168,7 @@ def check_all_done_once(folder: Path) -> None:
     uuids = [line.split()[3] for line in (folder / "ran").read_text().splitlines()]
     assert len(uuids) == len(set(uuids))
     assert set(uuids) <= {one.attempt_uuid for made in found.values() for one in made}
-    assert not reading.active_instances(Site.of().database)
+    assert not reading.active_instances(Deployment.of().database)
     check_told_once(folder)
 
 

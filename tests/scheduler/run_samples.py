@@ -12,7 +12,7 @@ from elastic.db import queries as reading
 from elastic.db.records import Attempt
 from elastic.operators import PythonOperator
 from elastic.scheduler.commands.backfill import BackfillWishes, Summary, backfill
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.deployment import Deployment
 
 START = datetime(2016, 2, 22, tzinfo=UTC)
 
@@ -46,13 +46,13 @@ def ran(folder: Path) -> list[str]:
 
 def run(dag: DAG, days: int = 1, **wishes: Any) -> Summary:
     told = BackfillWishes(start=START, end=day(days - 1), **wishes)
-    return backfill(Site.of(), dag, told, lambda line: None)
+    return backfill(Deployment.of(), dag, told, lambda line: None)
 
 
 def said(dag: DAG, days: int = 1, **wishes: Any) -> list[str]:
     """Return what a backfill says."""
     lines: list[str] = []
-    backfill(Site.of(), dag, BackfillWishes(start=START, end=day(days - 1), **wishes), lines.append)
+    backfill(Deployment.of(), dag, BackfillWishes(start=START, end=day(days - 1), **wishes), lines.append)
     return lines
 
 
@@ -63,7 +63,7 @@ def states(summary: Summary) -> dict[str, str]:
 
 def attempts(dag: DAG, task_id: str, number: int = 0) -> list[Attempt]:
     """Return the attempts of a task on a day."""
-    database = Site.of().database
+    database = Deployment.of().database
     found = reading.run_at(database, dag.dag_id, day(number))
     assert found is not None
     return reading.attempts(database, TaskKey(dag.dag_id, found.run_id, task_id))
@@ -71,7 +71,7 @@ def attempts(dag: DAG, task_id: str, number: int = 0) -> list[Attempt]:
 
 def effective(dag: DAG) -> dict[TaskKey, int]:
     """Return how many attempts of each instance succeeded and count."""
-    database = Site.of().database
+    database = Deployment.of().database
     found: dict[TaskKey, int] = {}
     for one in reading.runs(database, dag.dag_id):
         for instance in reading.instances(database, dag.dag_id, [one.run_id]):

@@ -5,19 +5,19 @@ from typing import Any
 
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
-from elastic.scheduler.decisions.inputs import Allowances, Question, TaskFacts
-from elastic.scheduler.decisions.run_states import RunFacts
-from elastic.scheduler.decisions.run_tracker import Agenda
+from elastic.scheduler.decisions.inputs import DecisionInput, Overrides, TaskSpec
+from elastic.scheduler.decisions.run_states import RunSpec
+from elastic.scheduler.decisions.run_tracker import RunTracker
 
 DAY = dt.datetime(2016, 2, 22, tzinfo=dt.UTC)
 NOW = dt.datetime(2016, 3, 22, tzinfo=dt.UTC)
 
 
-def facts(task_id: str = "load", *upstream: str, **changes: Any) -> TaskFacts:
-    return TaskFacts(task_id=task_id, upstream=upstream, **changes)
+def facts(task_id: str = "load", *upstream: str, **changes: Any) -> TaskSpec:
+    return TaskSpec(task_id=task_id, upstream=upstream, **changes)
 
 
-def linked(*tasks: TaskFacts) -> list[TaskFacts]:
+def linked(*tasks: TaskSpec) -> list[TaskSpec]:
     """Return tasks that know what is downstream of them."""
     from dataclasses import replace
 
@@ -25,7 +25,7 @@ def linked(*tasks: TaskFacts) -> list[TaskFacts]:
     return [replace(task, downstream=after[task.task_id]) for task in tasks]
 
 
-def run_facts(day: int = 0, **changes: Any) -> RunFacts:
+def run_facts(day: int = 0, **changes: Any) -> RunSpec:
     date = DAY + dt.timedelta(days=day)
     told: dict[str, Any] = {
         "dag_id": "etl",
@@ -33,10 +33,10 @@ def run_facts(day: int = 0, **changes: Any) -> RunFacts:
         "logical_date": date,
         "interval_end": date + dt.timedelta(days=1),
     }
-    return RunFacts(**{**told, **changes})
+    return RunSpec(**{**told, **changes})
 
 
-def question(**changes: Any) -> Question:
+def question(**changes: Any) -> DecisionInput:
     told: dict[str, Any] = {
         "key": key_of("load"),
         "task": facts(),
@@ -45,22 +45,22 @@ def question(**changes: Any) -> Question:
         "interval_end": DAY + dt.timedelta(days=1),
         "now": NOW,
     }
-    return Question(**{**told, **changes})
+    return DecisionInput(**{**told, **changes})
 
 
 def key_of(task_id: str, day: int = 0, map_index: int = -1) -> TaskKey:
     return TaskKey("etl", f"run{day}", task_id, map_index)
 
 
-def agenda_of(*tasks: TaskFacts, days: int = 1, **allowances: bool) -> Agenda:
+def agenda_of(*tasks: TaskSpec, days: int = 1, **allowances: bool) -> RunTracker:
     runs = [run_facts(day, previous=f"run{day - 1}" if day else None) for day in range(days)]
-    agenda = Agenda(runs, linked(*tasks), Allowances(**allowances))
+    agenda = RunTracker(runs, linked(*tasks), Overrides(**allowances))
     for run in runs:
         agenda.begin(run.run_id)
     return agenda
 
 
-def ready(agenda: Agenda, now: dt.datetime = NOW) -> list[str]:
+def ready(agenda: RunTracker, now: dt.datetime = NOW) -> list[str]:
     """Return what is ready, after what is settled was noted."""
     while found := agenda.look(now).settled:
         for key, state, _ in found:
@@ -73,6 +73,6 @@ def _name(key: TaskKey) -> str:
     return f"{key.run_id}.{key.task_id}{copy}" if key.run_id != "run0" else f"{key.task_id}{copy}"
 
 
-def succeed(agenda: Agenda, *keys: TaskKey) -> None:
+def succeed(agenda: RunTracker, *keys: TaskKey) -> None:
     for key in keys:
         agenda.note(key, TaskState.SUCCESS)

@@ -12,14 +12,14 @@ import pytest
 from run_samples import START, attempts, dag_of, day, effective, meeting, noop, noted, ran, run, said, states
 
 from elastic.core.errors import UsageError
-from elastic.dag import DAG, Action, TaskFailedForGood, TaskSkipped
+from elastic.dag import DAG, Action, TaskFailedPermanently, TaskSkipped
 from elastic.dag.states.state import RunState, TaskState
 from elastic.db import queries as reading
 from elastic.db.stores.dags import source_of
 from elastic.db.stores.pools import PoolStore
 from elastic.operators import BashOperator, BranchOperator, EmptyOperator, PythonOperator, ShortCircuitOperator, task
 from elastic.scheduler.commands.backfill import BackfillWishes, backfill
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.deployment import Deployment
 
 
 def test_all_dates_of_a_range_run_in_order_and_what_succeeded_is_left_alone(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
         "Would add to queue: elastic run etl a 2016-02-22T00:00:00",
         "Would add to queue: elastic run etl a 2016-02-23T00:00:00",
     ]
-    assert reading.runs(Site.of().database) == []
+    assert reading.runs(Deployment.of().database) == []
 
 
 def test_the_latest_date_may_come_first(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_never_more_instances_run_at_once_than_the_dag_allows(tmp_path: Path) ->
 
 
 def test_pools_bound_what_runs_at_once(tmp_path: Path) -> None:
-    PoolStore(Site.of().database).put("narrow", 2)
+    PoolStore(Deployment.of().database).put("narrow", 2)
     dag = dag_of()
 
     def work(ds: str, task: Any) -> None:
@@ -170,7 +170,7 @@ def test_a_failing_task_is_tried_again_and_its_callbacks_are_called(tmp_path: Pa
     assert [(one.try_number, one.state) for one in tries] == [(number, TaskState.FAILED) for number in (1, 2, 3)]
     assert len({one.attempt_uuid for one in tries}) == 3
     assert all(one.error and "no such luck" in one.error for one in tries)
-    log = (Site.of().logs / "etl/bad/2016-02-22T00:00:00").read_text()
+    log = (Deployment.of().logs / "etl/bad/2016-02-22T00:00:00").read_text()
     assert log.count("New run starting @") == 1
     assert "Retry run 1 out of 2 starting @" in log
     assert "Retry run 2 out of 2 starting @" in log
@@ -178,7 +178,7 @@ def test_a_failing_task_is_tried_again_and_its_callbacks_are_called(tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("error", "state", "tries"),
-    [(TaskFailedForGood, "failed", 1), (TaskSkipped, "skipped", 1), (SystemExit, "failed", 3)],
+    [(TaskFailedPermanently, "failed", 1), (TaskSkipped, "skipped", 1), (SystemExit, "failed", 3)],
 )
 def test_user_code_may_say_how_it_ends(error: type[BaseException], state: str, tries: int) -> None:
     def work() -> None:
@@ -286,7 +286,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(wishes: dict[str, Any], probl
     dag = dag_of()
     EmptyOperator(task_id="only", dag=dag)
     with pytest.raises(UsageError, match=problem):
-        backfill(Site.of(), dag, BackfillWishes(**wishes), lambda line: None)
+        backfill(Deployment.of(), dag, BackfillWishes(**wishes), lambda line: None)
 
 
 def test_dates_whose_interval_has_not_passed_are_left_out() -> None:
@@ -294,7 +294,7 @@ def test_dates_whose_interval_has_not_passed_are_left_out() -> None:
     dag = DAG("etl", start_date=now - timedelta(hours=36), schedule=timedelta(days=1))
     EmptyOperator(task_id="only", dag=dag)
     lines: list[str] = []
-    summary = backfill(Site.of(), dag, BackfillWishes(end=now + timedelta(days=3)), lines.append)
+    summary = backfill(Deployment.of(), dag, BackfillWishes(end=now + timedelta(days=3)), lines.append)
     assert summary.counts == {"success": 1}
     assert lines[0] == "Left out: 4 dates whose intervals have not passed."
 
@@ -303,7 +303,7 @@ def test_every_change_of_a_state_leaves_a_row_and_the_run_shows_the_code_it_ran(
     dag = dag_of()
     EmptyOperator(task_id="only", dag=dag)
     run(dag)
-    database = Site.of().database
+    database = Deployment.of().database
     (made,) = reading.runs(database, "etl")
     told = [one.event for one in reading.events(database, dag_id="etl", run_id=made.run_id)]
     assert told == ["run created", "run running", "queued", "running", "success", "run success"]
@@ -324,7 +324,7 @@ def test_logs_lie_where_flux_and_synergy_put_them(monkeypatch: pytest.MonkeyPatc
 
     PythonOperator(task_id="load", python_callable=work, dag=dag, pre=[Copy("copy")])
     run(dag)
-    site = Site.of()
+    site = Deployment.of()
     lines = (site.logs / "etl/load/2016-02-22T00:00:00").read_text().splitlines()
     assert lines[1] == lines[3] == "-" * 80
     assert lines[2].startswith("New run starting @20")

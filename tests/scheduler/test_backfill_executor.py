@@ -15,10 +15,10 @@ from elastic.core.errors import UsageError
 from elastic.dag.files.dag_bag import DagBag
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
-from elastic.executors import Command, Executor, LocalExecutor, RayExecutor
+from elastic.executors import Executor, LocalExecutor, RayExecutor, TaskCommand
 from elastic.operators import PythonOperator
 from elastic.scheduler.commands.backfill import BackfillWishes, Summary, backfill
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.deployment import Deployment
 
 #: Each task tells its process, when that was started, and when the task is done, in seconds since the machine's start.
 SOURCE = """
@@ -50,7 +50,7 @@ def _backfill(folder: Path, tasks: str, executor: object) -> Summary:
     path = folder / "programs.py"
     path.write_text(SOURCE.format(here=str(folder), tasks=tasks.replace("\n", "\n    ")))
     wishes = BackfillWishes(start=START, executor=executor)
-    return backfill(Site.of(), DagBag(path).get_dag("programs"), wishes, lambda line: None)
+    return backfill(Deployment.of(), DagBag(path).get_dag("programs"), wishes, lambda line: None)
 
 
 class PopenExecutor(Executor):
@@ -61,7 +61,7 @@ class PopenExecutor(Executor):
         self.processes: dict[TaskKey, subprocess.Popen[bytes]] = {}
         self.twice: list[int] = []
 
-    def execute_async(self, key: TaskKey, command: Command, queue: str) -> None:
+    def execute_async(self, key: TaskKey, command: TaskCommand, queue: str) -> None:
         self.processes[key] = subprocess.Popen(command.words, stdout=subprocess.DEVNULL)
 
     def sync(self, timeout: float) -> None:
@@ -83,7 +83,7 @@ def test_an_executor_of_twenty_lines_works_and_what_it_starts_twice_runs_once(tm
     (good,), (bad,) = attempts(dag, "first"), attempts(dag, "bad")
     assert (good.state, good.pid) == (TaskState.SUCCESS, int((tmp_path / "first").read_text().split()[0]))
     assert good.pid != os.getpid()
-    log = Site.of().logs / "programs/first/2016-02-22T00:00:00"
+    log = Deployment.of().logs / "programs/first/2016-02-22T00:00:00"
     assert [line for line in log.read_text().splitlines() if line.endswith("INFO - at work")]
     assert (bad.state, bad.exit_code) == (TaskState.FAILED, -9)
 
@@ -91,7 +91,7 @@ def test_an_executor_of_twenty_lines_works_and_what_it_starts_twice_runs_once(tm
 class HugeExecutor(Executor):
     """Tells an exit code for one task that no database can keep, and nothing of how it came about."""
 
-    def execute_async(self, key: TaskKey, command: Command, queue: str) -> None:
+    def execute_async(self, key: TaskKey, command: TaskCommand, queue: str) -> None:
         if key.task_id == "huge":
             self.change_state(key, "failed", exit_code=2**80)
         else:
@@ -160,7 +160,7 @@ def test_each_dag_runs_with_the_helper_modules_of_its_own_file(executor: Callabl
     bag = DagBag(_folder_with_helpers(tmp_path, "inline"))
     for name in ("a", "b"):
         wishes = BackfillWishes(start=START, executor=executor())
-        assert backfill(Site.of(), bag.get_dag(name), wishes, lambda line: None).counts == {"success": 2}
+        assert backfill(Deployment.of(), bag.get_dag(name), wishes, lambda line: None).counts == {"success": 2}
     assert "conf" not in sys.modules
 
 
@@ -170,7 +170,7 @@ def test_workers_of_a_flow_have_the_helper_modules_of_its_dag(tmp_path: Path) ->
     bag = DagBag(_folder_with_helpers(tmp_path, "local"))
     for name in ("a", "b"):
         wishes = BackfillWishes(start=START, executor="inline")
-        assert backfill(Site.of(), bag.get_dag(name), wishes, lambda line: None).counts == {"success": 2}
+        assert backfill(Deployment.of(), bag.get_dag(name), wishes, lambda line: None).counts == {"success": 2}
 
 
 #: Polars hands work to threads of its own, which no fork of this program would have.

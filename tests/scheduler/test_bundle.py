@@ -25,7 +25,7 @@ from elastic.scheduler.catalog.signed_bundle import (
     read_keys,
     unpacked,
 )
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.deployment import Deployment
 
 SOURCE = """
 from elastic import DAG
@@ -56,13 +56,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _kept(digest: str) -> BundleRow:
-    found = bundle(Site.of().database, digest, largest=LARGEST)
+    found = bundle(Deployment.of().database, digest, largest=LARGEST)
     assert found is not None
     return found
 
 
 def test_a_process_without_the_files_runs_what_was_signed(folder: Path, home: Path, keys: dict[str, bytes]) -> None:
-    digest = create(Site.of().database, folder, "packed:dag", keys)
+    digest = create(Deployment.of().database, folder, "packed:dag", keys)
     for path in folder.glob("*.py"):
         path.unlink()
     command = [sys.executable, "-m", "elastic", "run", "packed", "only", "2016-02-22", "--bundle", digest]
@@ -83,7 +83,7 @@ def test_the_same_files_are_the_same_bundle(folder: Path) -> None:
 
 
 def test_what_was_changed_or_signed_by_others_is_refused(folder: Path, keys: dict[str, bytes], home: Path) -> None:
-    database = Site.of().database
+    database = Deployment.of().database
     row = _kept(create(database, folder, "packed:dag", keys))
     check(row, row.digest, keys)
     middle = len(row.content) // 2
@@ -107,7 +107,7 @@ def test_what_was_changed_or_signed_by_others_is_refused(folder: Path, keys: dic
 
 
 def test_a_bundle_can_be_signed_anew(folder: Path, keys: dict[str, bytes], home: Path) -> None:
-    database = Site.of().database
+    database = Deployment.of().database
     digest = create(database, folder, "packed:dag", keys)
     make_key(home / "new.key")
     new = read_keys(home / "new.key")
@@ -138,7 +138,7 @@ def test_what_would_leave_the_folder_is_refused_even_if_it_is_signed(
         info.external_attr = (kind | 0o600) << 16
         archive.writestr(info, "/etc/passwd")
     row = _signed(buffer.getvalue(), keys)
-    with pytest.raises(BundleError, match="may not be in one"), unpacked(Site.of().database, row.digest, keys):
+    with pytest.raises(BundleError, match="may not be in one"), unpacked(Deployment.of().database, row.digest, keys):
         pass
 
 
@@ -147,7 +147,7 @@ def test_what_would_fill_the_disk_is_refused(keys: dict[str, bytes]) -> None:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb.py", bytes(LARGEST + 1))
     row = _signed(buffer.getvalue(), keys)
-    with pytest.raises(BundleError, match="is not unpacked"), unpacked(Site.of().database, row.digest, keys):
+    with pytest.raises(BundleError, match="is not unpacked"), unpacked(Deployment.of().database, row.digest, keys):
         pass
 
 
@@ -156,12 +156,12 @@ def _signed(content: bytes, keys: dict[str, bytes]) -> BundleRow:
     digest = hashlib.sha256(content).hexdigest()
     signature = _signature(key, digest, "bomb:dag")
     row = BundleRow(digest=digest, signer=signer, signature=signature, entry_point="bomb:dag", content=content)
-    keep_bundle(Site.of().database, row)
+    keep_bundle(Deployment.of().database, row)
     return row
 
 
 def test_what_cannot_be_packed_is_refused(folder: Path, keys: dict[str, bytes]) -> None:
-    database = Site.of().database
+    database = Deployment.of().database
     with pytest.raises(UsageError, match=r"has no nope\.py"):
         create(database, folder, "nope:dag", keys)
     with pytest.raises(UsageError, match="is no entry point"):

@@ -15,7 +15,7 @@ from elastic.dag import DAG
 from elastic.dag.errors import DefinitionError
 from elastic.operators import PythonOperator
 from elastic.scheduler.commands.backfill import Summary
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.deployment import Deployment
 
 
 def fail() -> None:
@@ -32,7 +32,7 @@ def run(dag: DAG, **options: Any) -> Summary:
 
 
 def log_of(task_id: str) -> str:
-    return (Site.of().logs / f"etl/{task_id}/2016-02-22T00:00:00").read_text()
+    return (Deployment.of().logs / f"etl/{task_id}/2016-02-22T00:00:00").read_text()
 
 
 class Told:

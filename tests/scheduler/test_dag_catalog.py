@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from elastic.db.stores.dags import import_errors
-from elastic.scheduler.catalog.dag_catalog import Inventory, find, keep, take_inventory
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.catalog.dag_catalog import DagCatalog, find, scan, store
+from elastic.scheduler.deployment import Deployment
 
 
 @pytest.fixture
@@ -25,11 +25,11 @@ def define(folder: Path, name: str, *dag_ids: str) -> None:
     (folder / f"{name}.py").write_text("\n".join(lines))
 
 
-def found() -> Inventory:
-    return take_inventory(Site.of())
+def found() -> DagCatalog:
+    return scan(Deployment.of())
 
 
-def ids(inventory: Inventory) -> list[str]:
+def ids(inventory: DagCatalog) -> list[str]:
     return [row.dag_id for row in inventory.dags]
 
 
@@ -103,10 +103,10 @@ def test_a_file_that_cannot_be_loaded_is_told_until_it_is_mended(folder: Path) -
     inventory = found()
     assert ids(inventory) == ["a"]
     assert "dagger_that_is_not_there" in str(inventory.failures[str(folder / "broken.py")])
-    assert list(import_errors(Site.of().database)) == [str(folder / "broken.py")]
+    assert list(import_errors(Deployment.of().database)) == [str(folder / "broken.py")]
     define(folder, "broken", "c")
     assert (ids(found()), found().failures) == (["a", "c"], {})
-    assert import_errors(Site.of().database) == {}
+    assert import_errors(Deployment.of().database) == {}
 
 
 def test_of_two_files_with_one_id_the_one_that_is_known_counts(folder: Path) -> None:
@@ -121,14 +121,14 @@ def test_of_two_files_with_one_id_the_one_that_is_known_counts(folder: Path) -> 
 
 def test_a_dag_that_was_used_alone_does_not_hide_the_others_of_its_file(folder: Path) -> None:
     define(folder, "one", "a", "b")
-    site = Site.of()
-    keep(site, find(site, "a"))
+    site = Deployment.of()
+    store(site, find(site, "a"))
     assert ids(found()) == ["a", "b"]
     define(folder, "one", "a", "b", "c")
-    keep(site, find(site, "a"))
+    store(site, find(site, "a"))
     assert ids(found()) == ["a", "b", "c"]
     loaded(folder)
-    keep(site, find(site, "b"))
+    store(site, find(site, "b"))
     assert loaded(folder) == ["one"]
     assert (ids(found()), loaded(folder)) == (["a", "b", "c"], [])
 
@@ -143,5 +143,5 @@ def test_a_file_whose_name_is_no_text_ends_nothing(folder: Path) -> None:
         inventory = found()
         assert ids(inventory) == ["a", "odd"]
         assert len(inventory.failures) == 1
-    (error,) = import_errors(Site.of().database).values()
+    (error,) = import_errors(Deployment.of().database).values()
     assert "ValueError: x\\x00\\udce9" in error

@@ -12,7 +12,7 @@ from elastic.db import queries as reading
 from elastic.db.records import RunMode
 from elastic.operators import PythonOperator
 from elastic.scheduler.commands.recover import run_timeperiod
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.deployment import Deployment
 
 
 class Copy(Action):
@@ -56,7 +56,7 @@ def test_a_flow_that_fails_and_is_recovered_tells_its_story(flows: Path, tmp_pat
     dag = _flow(tmp_path)
     assert not run(dag).succeeded
     (tmp_path / "mended").touch()
-    site = Site.of()
+    site = Deployment.of()
     summary = run_timeperiod(site, dag, "20160222", lambda line: None, mode=RunMode.RECOVERY)
     assert summary.succeeded
     begins = "load INFO Executing <Task(PythonOperator): load> for 2016-02-22 00:00:00"
@@ -88,7 +88,7 @@ def test_the_database_tells_it_when_the_files_are_gone_one_attempt_apart_from_th
     dag = _flow(tmp_path)
     run(dag)
     (tmp_path / "mended").touch()
-    site = Site.of()
+    site = Deployment.of()
     run_timeperiod(site, dag, "20160222", lambda line: None, mode=RunMode.RUN_FROM, task_id="load")
     found = reading.run_at(site.database, "words", day(0))
     assert found is not None

@@ -9,7 +9,7 @@ from scheduler_samples import DAY, NOW, agenda_of, facts, key_of, question, read
 from elastic.dag.states.state import RunState, TaskState
 from elastic.dag.states.trigger_rule import Decision, TriggerRule
 from elastic.scheduler.decisions.decide import choose, decide, run_end, verdicts
-from elastic.scheduler.decisions.inputs import Allowances, Candidate, Past, Room
+from elastic.scheduler.decisions.inputs import FreeSlots, Overrides, PreviousRun, RunnableTask
 
 SUCCESS, FAILED, SKIPPED = TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPED
 
@@ -20,11 +20,11 @@ SUCCESS, FAILED, SKIPPED = TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPE
         ({}, Decision.RUN, "nothing stands against it"),
         ({"state": TaskState.SCHEDULED}, Decision.RUN, "nothing stands against it"),
         ({"state": SUCCESS}, Decision.WAIT, "it previously succeeded; --force runs it again"),
-        ({"state": SUCCESS, "allowances": Allowances(force=True)}, Decision.RUN, "nothing stands against it"),
+        ({"state": SUCCESS, "allowances": Overrides(force=True)}, Decision.RUN, "nothing stands against it"),
         ({"state": FAILED}, Decision.WAIT, "it is failed; clear it to run it again"),
-        ({"state": TaskState.RUNNING, "allowances": Allowances(force=True)}, Decision.WAIT, "it is running already"),
+        ({"state": TaskState.RUNNING, "allowances": Overrides(force=True)}, Decision.WAIT, "it is running already"),
         ({"now": DAY}, Decision.WAIT, "its interval ends on 2016-02-23 00:00:00 UTC"),
-        ({"now": DAY, "allowances": Allowances(ignore_interval=True)}, Decision.RUN, "nothing stands against it"),
+        ({"now": DAY, "allowances": Overrides(ignore_interval=True)}, Decision.RUN, "nothing stands against it"),
         ({"now": DAY + dt.timedelta(days=1)}, Decision.RUN, "nothing stands against it"),
         ({"upstream": {"get": SUCCESS}}, Decision.RUN, "nothing stands against it"),
         ({"upstream": {"get": None}}, Decision.WAIT, "waiting for 'get' (all_success)"),
@@ -32,7 +32,7 @@ SUCCESS, FAILED, SKIPPED = TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPE
         ({"upstream": {"get": SKIPPED}}, Decision.SKIP, "'get' skipped (all_success)"),
         ({"upstream": {"get": FAILED}, "now": DAY}, Decision.FAIL, "'get' failed (all_success)"),
         (
-            {"upstream": {"get": FAILED}, "allowances": Allowances(ignore_dependencies=True)},
+            {"upstream": {"get": FAILED}, "allowances": Overrides(ignore_dependencies=True)},
             Decision.RUN,
             "nothing stands against it",
         ),
@@ -78,16 +78,16 @@ def test_an_instance_runs_or_the_reason_is_a_sentence(changes: dict[str, Any], d
 def test_a_task_that_depends_on_its_past_waits_for_the_success_of_the_date_before(
     states: tuple[TaskState | None, ...] | None, decision: Decision, reason: str
 ) -> None:
-    past = None if states is None else Past(logical_date=DAY - dt.timedelta(days=1), states=states)
+    past = None if states is None else PreviousRun(logical_date=DAY - dt.timedelta(days=1), states=states)
     answer = decide(question(task=facts(depends_on_past=True), past=past))
     assert (answer.decision, answer.reason) == (decision, reason)
 
 
 def test_a_task_may_wait_for_the_tasks_after_it_on_the_date_before() -> None:
     task = facts(depends_on_past=True, wait_for_downstream=True)
-    past = Past(logical_date=DAY, states=(SUCCESS,), downstream={"report": None, "mail": SUCCESS})
+    past = PreviousRun(logical_date=DAY, states=(SUCCESS,), downstream={"report": None, "mail": SUCCESS})
     assert decide(question(task=task, past=past)).reason == "it waits for 'report' on 2016-02-22 00:00 UTC"
-    done = Past(logical_date=DAY, states=(SUCCESS,), downstream={"report": SUCCESS, "mail": SUCCESS})
+    done = PreviousRun(logical_date=DAY, states=(SUCCESS,), downstream={"report": SUCCESS, "mail": SUCCESS})
     assert decide(question(task=task, past=done)).decision is Decision.RUN
 
 
@@ -105,30 +105,30 @@ def test_every_condition_gives_its_sentence_whether_it_is_met_or_not() -> None:
     assert all(one.reason for one in told)
 
 
-def _candidate(task_id: str, day: int = 0, position: int = 0, **changes: Any) -> Candidate:
-    return Candidate(key_of(task_id, day), facts(task_id, **changes), DAY + dt.timedelta(days=day), position)
+def _candidate(task_id: str, day: int = 0, position: int = 0, **changes: Any) -> RunnableTask:
+    return RunnableTask(key_of(task_id, day), facts(task_id, **changes), DAY + dt.timedelta(days=day), position)
 
 
 def test_priority_comes_first_then_the_date_then_the_order_of_the_dag() -> None:
     given = [_candidate("a", 1), _candidate("b", 0, 1), _candidate("c", 0, 0), _candidate("d", 2, priority=5)]
-    assert [one.key.task_id for one in choose(given, Room())] == ["d", "c", "b", "a"]
+    assert [one.key.task_id for one in choose(given, FreeSlots())] == ["d", "c", "b", "a"]
 
 
 @pytest.mark.parametrize(
     ("room", "chosen"),
     [
-        (Room(), ["a", "b", "c"]),
-        (Room(executor=2), ["a", "b"]),
-        (Room(concurrency=1), ["a"]),
-        (Room(concurrency=0), []),
-        (Room(executor=0), []),
-        (Room(pools={"db": 0}), ["b"]),
-        (Room(pools={"db": 1}), ["b", "c"]),
-        (Room(pools={"db": 2}), ["a", "b"]),
-        (Room(pools={"other": 0}), ["a", "b", "c"]),
+        (FreeSlots(), ["a", "b", "c"]),
+        (FreeSlots(executor=2), ["a", "b"]),
+        (FreeSlots(concurrency=1), ["a"]),
+        (FreeSlots(concurrency=0), []),
+        (FreeSlots(executor=0), []),
+        (FreeSlots(pools={"db": 0}), ["b"]),
+        (FreeSlots(pools={"db": 1}), ["b", "c"]),
+        (FreeSlots(pools={"db": 2}), ["a", "b"]),
+        (FreeSlots(pools={"other": 0}), ["a", "b", "c"]),
     ],
 )
-def test_no_more_is_chosen_than_there_is_room_for(room: Room, chosen: list[str]) -> None:
+def test_no_more_is_chosen_than_there_is_room_for(room: FreeSlots, chosen: list[str]) -> None:
     given = [_candidate("a", pool="db", pool_slots=2), _candidate("b"), _candidate("c", pool="db")]
     assert [one.key.task_id for one in choose(given, room)] == chosen
 

@@ -24,7 +24,7 @@ from elastic.hooks.connection_lookup import connection
 from elastic.operators import BashOperator, PythonOperator
 from elastic.scheduler.catalog.signed_bundle import make_key
 from elastic.scheduler.commands.inspect import rendered
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.deployment import Deployment
 
 #: One for each place from which a task may have it.
 SECRETS = {place: f"canary/{place} of 'a' mine" for place in ("environment", "database", "variable", "setting")}
@@ -38,7 +38,7 @@ def _known(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ELASTIC__LOGS__FLOW_FOLDER", str(home / "flows"))
     settings = read_settings()
     add_key(key_path(settings))
-    site = Site.of()
+    site = Deployment.of()
     told = Connection(conn_id="inside", kind="mysql", host="h", login="me", password=SECRETS["database"])
     ConnectionStore(site.database, cipher_of(settings)).add(told)
     VariableStore(site.database, cipher_of(settings)).put("db_password", SECRETS["variable"])
@@ -97,7 +97,7 @@ def test_no_secret_is_left_behind_by_a_run(home: Path) -> None:
 
 
 def test_no_secret_is_shown_by_rendering() -> None:
-    fields = rendered(Site.of(), _telling().get_task("bash"), START)
+    fields = rendered(Deployment.of(), _telling().get_task("bash"), START)
     assert fields == {"bash_command": 'echo "*** *** *** ***"; exit 3'}
 
 
@@ -181,7 +181,7 @@ def test_what_a_task_has_not_looked_up_is_hidden_from_its_start(home: Path, monk
     monkeypatch.setenv("ELASTIC_CONN_WRITTEN", "postgresql://me:canary%2fwritte%6e@h/d")
     monkeypatch.setenv("SERVICE", json.dumps({"token": "canary-in-service"}))
     monkeypatch.setenv("DEPLOY", PRIVATE)
-    VariableStore(Site.of().database, cipher_of(settings)).put("private_key", PEM)
+    VariableStore(Deployment.of().database, cipher_of(settings)).put("private_key", PEM)
     secrets = ["canary%2fwritte%6e", "canary-in-service", PRIVATE.splitlines()[1]]
     secrets += [*SECRETS.values(), "canary-in-json", "canary-of-another", "canary/broken", *PEM.splitlines()[1:3], key]
     make_key(home / "bundle.key")

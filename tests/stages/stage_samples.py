@@ -7,21 +7,21 @@ from elastic.aggregators import Collect
 from elastic.core.contracts.aggregator import Aggregator, AnyAggregator
 from elastic.core.contracts.source import EntriesReader, Reader
 from elastic.core.encoding import compress, digest, pack
-from elastic.core.model.chunk import Batch, Chunk, History
-from elastic.core.policies.error_policy import Tolerance
+from elastic.core.model.chunk import Batch, Chunk, DeliveryHistory
+from elastic.core.policies.error_policy import ErrorPolicy
 from elastic.core.program import Program
-from elastic.core.receipts.receipt import Seal
+from elastic.core.receipts.receipt import ReceiptSigner
 from elastic.core.transform import Transform
 from elastic.stages.messages import Call
 from elastic.stages.transport.sender import MasterSender
 from elastic.stages.worker.worker import Worker
 
 KEY = bytes(range(32))
-SEAL = Seal(key=KEY, run_id="run", step=0)
+SEAL = ReceiptSigner(key=KEY, run_id="run", step=0)
 
 
 def program(*transforms: Transform, aggregator: AnyAggregator | None = None, reader: Reader | None = None) -> Program:
-    return Program(reader or EntriesReader(), transforms, aggregator or Collect(), Tolerance(), KEY, "run", 0)
+    return Program(reader or EntriesReader(), transforms, aggregator or Collect(), ErrorPolicy(), KEY, "run", 0)
 
 
 def worker(*transforms: Transform, aggregator: AnyAggregator | None = None, worker_id: str = "node/0") -> Worker:
@@ -38,7 +38,7 @@ def by_value(chunk_id: int, entries: Sequence[Any], *, first: int = 0) -> Chunk:
 def call_of(*chunks: Chunk, batch_id: int = 0, attempt: int = 1, collect: bool = False) -> Call:
     """Return a call as the master's sender makes it."""
     return MasterSender(SEAL, "master", EntriesReader()).send(
-        Batch(batch_id, History(attempt - 1), chunks), "node", collect=collect
+        Batch(batch_id, DeliveryHistory(attempt - 1), chunks), "node", collect=collect
     )
 
 

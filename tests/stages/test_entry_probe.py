@@ -11,11 +11,11 @@ from stage_samples import KEY
 from elastic.aggregators import Collect
 from elastic.core.contracts.source import EntriesReader
 from elastic.core.encoding import pack
-from elastic.core.policies.error_policy import OnError, Tolerance
+from elastic.core.policies.error_policy import ErrorPolicy, OnError
 from elastic.core.program import Program
 from elastic.core.transform import Map, Transform
-from elastic.stages.worker.entry_probe import Cell
-from elastic.stages.worker.isolation import Isolation, RefusedError
+from elastic.stages.worker.entry_probe import EntryProbe
+from elastic.stages.worker.isolation import FailureBisection, NotToleratedError
 
 BAD, WORSE = 3, 5
 
@@ -45,11 +45,11 @@ def end(number: int) -> int:
 
 def run(*transforms: Transform, block: bytes | None = None) -> tuple[Any, dict[int | None, str]]:
     """Run a chunk of seven numbers in a cell; return what was folded, and the letters by index."""
-    tolerance = Tolerance(on_error=OnError.DEAD_LETTER)
+    tolerance = ErrorPolicy(on_error=OnError.DEAD_LETTER)
     program = Program(EntriesReader(), transforms, Collect(), tolerance, KEY, "run", 0)
     entries = list(range(7))
-    cell = Cell(cloudpickle.dumps(program))
-    state, letters = cell.run(Isolation(program, 0, (0, 7)), entries, pack(entries) if block is None else block)
+    cell = EntryProbe(cloudpickle.dumps(program))
+    state, letters = cell.run(FailureBisection(program, 0, (0, 7)), entries, pack(entries) if block is None else block)
     found = {letter.failure.index: letter.failure.message for letter in letters}
     return program.aggregator.finish(program.aggregator.decode(state)), found
 
@@ -65,5 +65,5 @@ def test_entries_that_end_a_process_are_found_and_the_rest_is_folded(first: Tran
 
 
 def test_a_chunk_that_cannot_be_read_is_refused() -> None:
-    with pytest.raises(RefusedError):
+    with pytest.raises(NotToleratedError):
         run(Map(abs), block=b"\xc1")

@@ -79,7 +79,7 @@ def test_a_state_that_cannot_be_sent_ends_the_step_at_once(cluster: str) -> None
 
 
 def test_a_reader_of_the_user_that_fails_ends_the_step_at_once(cluster: str) -> None:
-    from elastic.core.model.chunk import Piece
+    from elastic.core.model.chunk import SourcePiece
 
     class Torn(elastic.Reader):
         def read_block(self, reference: Any) -> bytes:
@@ -88,9 +88,9 @@ def test_a_reader_of_the_user_that_fails_ends_the_step_at_once(cluster: str) -> 
         def parse(self, reference: Any, block: bytes) -> list[Any]:
             return []
 
-    class Pages(elastic.Source):
+    class Pages(elastic.DagFileSource):
         def cut(self, position: Any = None) -> Any:
-            yield Piece((0,), ("page", 1))
+            yield SourcePiece((0,), ("page", 1))
 
         def reader(self) -> elastic.Reader:
             return Torn()

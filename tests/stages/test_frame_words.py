@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elastic.stages.sources import FileSource, TextLines
-from elastic.stages.sources.files.block import Block
+from elastic.stages.sources.files.block import FileBlock
 from elastic.stages.sources.files.format import split_lines
-from elastic.stages.sources.files.lines import TextBlock
+from elastic.stages.sources.files.lines import LazyLines
 from elastic.stages.worker.frames import frame_in
 from elastic.stages.worker.words import utf8_words, word_frame, words
 
@@ -37,21 +37,21 @@ NASTY = [
 
 
 def column(text: str) -> list[Any]:
-    return word_frame(TextBlock(text.encode())).get_column("word").to_list()
+    return word_frame(LazyLines(text.encode())).get_column("word").to_list()
 
 
 def utf8(text: str) -> list[str]:
-    return [word.decode() for word in utf8_words(TextBlock(text.encode()))]
+    return [word.decode() for word in utf8_words(LazyLines(text.encode()))]
 
 
 @pytest.mark.parametrize(
     "text", [*NASTY, "word \u3000 " * 99_999 + "\nlast" * 99_999, WHITE, "x".join(WHITE), "\n".join(NASTY)]
 )
 def test_a_column_has_the_words_of_str_split(text: str) -> None:
-    assert column(text) == text.split() == list(words(TextBlock(text.encode()))) == list(words([text]))
+    assert column(text) == text.split() == list(words(LazyLines(text.encode()))) == list(words([text]))
     assert utf8(text) == text.split()
     assert word_frame([text]).get_column("word").to_list() == text.split()
-    assert frame_in(TextBlock(text.encode())).get_column("entry").to_list() == split_lines(text)
+    assert frame_in(LazyLines(text.encode())).get_column("entry").to_list() == split_lines(text)
 
 
 def test_every_character_splits_words_in_a_column_where_it_splits_them_in_python() -> None:
@@ -62,7 +62,7 @@ def test_every_character_splits_words_in_a_column_where_it_splits_them_in_python
 
 @given(text=st.text(st.one_of(st.sampled_from(WHITE + "ab\u00c2\u0160"), st.characters(exclude_categories=["Cs"]))))
 def test_any_text_has_the_same_words_and_lines_in_columns(text: str) -> None:
-    block, lines = TextBlock(text.encode()), split_lines(text)
+    block, lines = LazyLines(text.encode()), split_lines(text)
     assert column(text) == text.split() == utf8(text)
     assert (list(block), len(block)) == (lines, len(lines))
     assert frame_in(block).get_column("entry").to_list() == lines
@@ -76,14 +76,14 @@ def test_any_text_has_the_same_words_and_lines_in_columns(text: str) -> None:
 def test_a_block_in_columns_is_what_it_is_in_lines(encoding: str, errors: str) -> None:
     data = "\u00e9t\u00e9 na\u00efve\nand so\u00a0on\n".encode(encoding)
     form = TextLines(encoding=encoding, errors=errors)
-    assert list(form.columns(Block("a", 0, data))) == form.parse(Block("a", 0, data))
+    assert list(form.columns(FileBlock("a", 0, data))) == form.parse(FileBlock("a", 0, data))
     bom = b"\xef\xbb\xbfone\ntwo"
     for at in (0, 7):
-        assert list(TextLines().columns(Block("a", at, bom))) == TextLines().parse(Block("a", at, bom))
+        assert list(TextLines().columns(FileBlock("a", at, bom))) == TextLines().parse(FileBlock("a", at, bom))
 
 
 def test_bytes_that_are_no_text_are_told_in_the_same_words() -> None:
-    block = Block("file.txt", 10, b"fine\nnot \xff fine\n")
+    block = FileBlock("file.txt", 10, b"fine\nnot \xff fine\n")
     told = []
     for way in (TextLines().parse, TextLines().columns):
         with pytest.raises(ValueError, match=r"'file.txt', byte 19: not utf-8 text") as raised:

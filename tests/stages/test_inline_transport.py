@@ -8,13 +8,13 @@ import polars as pl
 import pytest
 
 from elastic.aggregators import FrameCount
-from elastic.aggregators.frames.base import Pile
+from elastic.aggregators.frames.base import FrameBuffer
 from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.encoding import decompress
 from elastic.core.ledger.events import WorkerJoined
 from elastic.core.model.chunk import Chunk
 from elastic.core.model.partial import Partial
-from elastic.core.policies.error_policy import Tolerance
+from elastic.core.policies.error_policy import ErrorPolicy
 from elastic.core.program import Program
 from elastic.core.transform import FrameWords, Transform
 from elastic.stages.messages import COLLECT, Call, Reply
@@ -37,14 +37,14 @@ class Slow(FrameCount):
         self.allowed = threading.Event()
         self.thread: threading.Thread | None = None
 
-    def encode(self, state: Pile) -> bytes:
+    def encode(self, state: FrameBuffer) -> bytes:
         self.thread = threading.current_thread()
         assert self.allowed.wait(LONG)
         return super().encode(state)
 
 
 class Failing(FrameCount):
-    def encode(self, state: Pile) -> bytes:
+    def encode(self, state: FrameBuffer) -> bytes:
         raise ValueError("no bytes for this")
 
 
@@ -55,7 +55,7 @@ def frames(folder: Path, aggregator: AnyAggregator, *, chunks: int) -> tuple[Pro
     pieces = list(source.cut())
     assert len(pieces) == chunks
     transforms: tuple[Transform, ...] = (FrameWords(word_frame),)
-    made = Program(source.reader().columnar(), transforms, aggregator, Tolerance(), KEY, "run", 0)
+    made = Program(source.reader().columnar(), transforms, aggregator, ErrorPolicy(), KEY, "run", 0)
     numbered = [Chunk(number, piece.position, 1_000, piece.reference) for number, piece in enumerate(pieces)]
     return made, [call_of(chunk, batch_id=chunk.chunk_id) for chunk in numbered]
 

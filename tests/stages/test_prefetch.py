@@ -20,7 +20,7 @@ from elastic.stages.messages import Call
 from elastic.stages.sources import FileSource, TextLines
 from elastic.stages.worker.frames import FramedBlock, as_frame
 from elastic.stages.worker.pipeline import apply
-from elastic.stages.worker.prefetch import ReadingAhead, pays
+from elastic.stages.worker.prefetch import Prefetcher, pays
 from elastic.stages.worker.words import word_frame
 from tests.stages.stage_samples import by_value, call_of, program
 
@@ -55,7 +55,7 @@ def noted() -> Noted:
 
 
 def test_a_foreseen_chunk_is_read_once_and_by_the_thread(noted: Noted) -> None:
-    ahead = ReadingAhead(program(Map(str), reader=noted))
+    ahead = Prefetcher(program(Map(str), reader=noted))
     ahead.foresee([referring(1, 2), referring(3)])
     ahead.foresee([referring(3)])
     block = ahead.read_block((3,))
@@ -65,7 +65,7 @@ def test_a_foreseen_chunk_is_read_once_and_by_the_thread(noted: Noted) -> None:
 
 
 def test_a_chunk_that_nobody_foresaw_is_read_all_the_same(noted: Noted) -> None:
-    ahead = ReadingAhead(program(Map(str), reader=noted))
+    ahead = Prefetcher(program(Map(str), reader=noted))
     ahead.foresee([referring(1)])
     ahead.foresee([referring(2)])
     ahead.close()
@@ -74,7 +74,7 @@ def test_a_chunk_that_nobody_foresaw_is_read_all_the_same(noted: Noted) -> None:
 
 
 def test_a_chunk_that_carries_its_payload_is_not_read_from_its_file(noted: Noted) -> None:
-    ahead = ReadingAhead(program(Map(str), reader=noted))
+    ahead = Prefetcher(program(Map(str), reader=noted))
     ahead.foresee([referring(3, payload=b"payload"), referring(2)])
     assert ahead.parse((3,), b"xy") == list(b"xy")
     assert ahead.read_block((2,)) == bytes(2)
@@ -83,7 +83,7 @@ def test_a_chunk_that_carries_its_payload_is_not_read_from_its_file(noted: Noted
 
 
 def test_who_parses_again_has_entries_of_his_own(noted: Noted) -> None:
-    ahead = ReadingAhead(program(Map(str), reader=noted))
+    ahead = Prefetcher(program(Map(str), reader=noted))
     ahead.foresee([referring(2)])
     block = ahead.read_block((2,))
     first = ahead.parse((2,), block)
@@ -93,7 +93,7 @@ def test_who_parses_again_has_entries_of_his_own(noted: Noted) -> None:
 
 
 def test_errors_are_raised_where_the_chunk_is_asked_for(noted: Noted) -> None:
-    ahead = ReadingAhead(program(Map(str), reader=noted))
+    ahead = Prefetcher(program(Map(str), reader=noted))
     ahead.foresee([referring(-1, 13)])
     with pytest.raises(SourceError, match="-1 is gone"):
         ahead.read_block((-1,))
@@ -106,7 +106,7 @@ def test_errors_are_raised_where_the_chunk_is_asked_for(noted: Noted) -> None:
 def test_a_chunk_that_could_not_be_read_is_read_again_when_it_is_sent_again(
     noted: Noted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ahead = ReadingAhead(program(Map(str), reader=noted))
+    ahead = Prefetcher(program(Map(str), reader=noted))
     ahead.foresee([referring(-1), referring(2)])
     with pytest.raises(SourceError):
         ahead.read_block((-1,))
@@ -122,7 +122,7 @@ def test_lines_of_text_are_made_a_frame_by_the_thread(tmp_path: Path, transform:
     (tmp_path / "text").write_text("one two\nthree\n")
     source = FileSource([tmp_path / "text"], TextLines())
     reader, (piece,) = source.reader().columnar(), source.cut()
-    ahead = ReadingAhead(program(transform, reader=reader))
+    ahead = Prefetcher(program(transform, reader=reader))
     ahead.foresee([replace(call_of(by_value(0, [])), references=(piece.reference,), payloads=(None,))])
     entries = ahead.parse(piece.reference, ahead.read_block(piece.reference))
     ahead.close()

@@ -11,9 +11,9 @@ from elastic.aggregators import Collect, Sum
 from elastic.core.contracts.source import EntriesReader
 from elastic.core.encoding import compress, decompress, digest
 from elastic.core.errors import ReceiptError
-from elastic.core.model.chunk import Batch, Chunk, History
-from elastic.core.model.partial import Account, Partial
-from elastic.core.receipts.receipt import Seal
+from elastic.core.model.chunk import Batch, Chunk, DeliveryHistory
+from elastic.core.model.partial import BatchReport, Partial
+from elastic.core.receipts.receipt import ReceiptSigner
 from elastic.core.receipts.receipt_chain import journeys
 from elastic.core.receipts.stage import STAGES
 from elastic.stages.messages import COLLECT, Call, Reply
@@ -40,7 +40,7 @@ def two_batches() -> Partial:
     return returned(call_of(*chunks[:2]), call_of(chunks[2], batch_id=1, attempt=2))
 
 
-def received(partial: Partial, *, seal: Seal = SEAL, master: str = "master") -> Partial:
+def received(partial: Partial, *, seal: ReceiptSigner = SEAL, master: str = "master") -> Partial:
     return MasterReceiver(seal, master).receive(partial)
 
 
@@ -133,13 +133,13 @@ def test_a_state_without_receipts_is_refused() -> None:
 @pytest.mark.parametrize(
     "seal",
     [
-        Seal(key=bytes(32), run_id="run", step=0),
-        Seal(key=KEY, run_id="other", step=0),
-        Seal(key=KEY, run_id="run", step=1),
+        ReceiptSigner(key=bytes(32), run_id="run", step=0),
+        ReceiptSigner(key=KEY, run_id="other", step=0),
+        ReceiptSigner(key=KEY, run_id="run", step=1),
     ],
     ids=["another key", "another run", "another step"],
 )
-def test_a_reply_of_another_run_or_step_is_refused(seal: Seal) -> None:
+def test_a_reply_of_another_run_or_step_is_refused(seal: ReceiptSigner) -> None:
     with pytest.raises(ReceiptError, match="chunks 0 to 1"):
         received(two_batches(), seal=seal)
 
@@ -230,13 +230,13 @@ def test_stations_count_what_passes_them_and_give_work_to_the_least_busy() -> No
 def test_a_batch_goes_out_with_a_link_made_on_the_master() -> None:
     sender = MasterSender(SEAL, "master", EntriesReader())
     first, second = by_value(5, [1]), by_value(6, [2, 3])
-    call = sender.send(Batch(9, History(1), (first, second)), "node", collect=True)
+    call = sender.send(Batch(9, DeliveryHistory(1), (first, second)), "node", collect=True)
     assert (call.batch_id, call.attempt, call.first, call.collect, call.counted) == (9, 2, 5, True, True)
     assert (call.entries, call.references) == ((1, 2), ((0, 1), (0, 2)))
     assert len(call.link) == 16
-    assert call.link != sender.send(Batch(9, History(2), (first, second)), "node", collect=True).link
+    assert call.link != sender.send(Batch(9, DeliveryHistory(2), (first, second)), "node", collect=True).link
 
 
 def test_an_account_knows_where_it_ends() -> None:
-    account: Account = two_batches().accounts[0]
+    account: BatchReport = two_batches().accounts[0]
     assert (account.stop, len(account)) == (2, 2)

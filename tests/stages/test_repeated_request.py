@@ -3,11 +3,11 @@
 import pytest
 
 from elastic.core.errors import ClusterError
-from elastic.stages.ray_backend.actors import Requests
+from elastic.stages.ray_backend.actors import CollectRequests
 
 
 def test_a_request_that_was_answered_before_is_an_error() -> None:
-    requests = Requests()
+    requests = CollectRequests()
     requests.admit(1)
     requests.admit(2)
     for number in (2, 1):

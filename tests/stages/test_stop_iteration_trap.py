@@ -10,7 +10,7 @@ import elastic
 from elastic.aggregators import Collect, Reduce
 from elastic.core.errors import EntryError, StepFailedError
 from elastic.core.transform import Map
-from elastic.stages.worker.pipeline import Pass
+from elastic.stages.worker.pipeline import Pipeline
 
 PRICES = [5, 20, 50, 200, 2000, 7, 3000]
 LIMITS = [10, 40, 100, 1000]
@@ -135,7 +135,7 @@ def test_an_aggregator_that_does_not_read_to_the_end_is_told_so() -> None:
 
 
 def test_a_pass_that_ended_early_does_not_count_as_finished() -> None:
-    run = Pass((Map(stopping(3)),), [[1, 2], [3], [4]])
+    run = Pipeline((Map(stopping(3)),), [[1, 2], [3], [4]])
     assert list(run) == [1, 2]
     assert not run.finished
     with pytest.raises(EntryError, match="StopIteration"):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from elastic.core.transform import Filter, FlatMap, KeyBy, Map, MapChunks, Task, Transform
-from elastic.stages.worker.pipeline import Pass
+from elastic.stages.worker.pipeline import Pipeline
 
 CHUNKS = [[1, 2, 3, 4], [], [5], [6, 7, 8]]
 
@@ -63,7 +63,7 @@ def test_every_order_of_transforms_gives_what_loops_give(length: int) -> None:
             for verb in verbs:
                 entries = as_loops(verb, entries)
             expected += entries
-        run = Pass(tuple(TRANSFORMS[verb] for verb in verbs), CHUNKS)
+        run = Pipeline(tuple(TRANSFORMS[verb] for verb in verbs), CHUNKS)
         assert list(run) == expected, verbs
         assert run.finished, verbs
         run.check()
@@ -72,12 +72,12 @@ def test_every_order_of_transforms_gives_what_loops_give(length: int) -> None:
 @pytest.mark.parametrize("verb", TRANSFORMS)
 def test_a_transform_may_stand_twice(verb: str) -> None:
     once = [entry for chunk in CHUNKS for entry in as_loops(verb, as_loops(verb, list(chunk)))]
-    assert list(Pass((TRANSFORMS[verb], TRANSFORMS[verb]), CHUNKS)) == once
+    assert list(Pipeline((TRANSFORMS[verb], TRANSFORMS[verb]), CHUNKS)) == once
 
 
 def test_a_task_sees_an_empty_chunk_and_a_map_does_not() -> None:
-    assert list(Pass((Task(len),), [[], [1, 2]])) == [0, 2]
-    assert list(Pass((Map(len),), [[], []])) == []
+    assert list(Pipeline((Task(len),), [[], [1, 2]])) == [0, 2]
+    assert list(Pipeline((Map(len),), [[], []])) == []
 
 
 def test_functions_that_see_a_whole_chunk_get_a_list_that_is_theirs() -> None:
@@ -87,7 +87,7 @@ def test_functions_that_see_a_whole_chunk_get_a_list_that_is_theirs() -> None:
         return entries
 
     chunk = [1, 2, 3]
-    assert list(Pass((MapChunks(shrink),), [chunk])) == [1, 2]
+    assert list(Pipeline((MapChunks(shrink),), [chunk])) == [1, 2]
     assert chunk == [1, 2, 3]
 
 
@@ -98,7 +98,7 @@ def test_nothing_is_computed_before_it_is_asked_for() -> None:
         seen.append(entry)
         return entry
 
-    outputs = iter(Pass((Map(see), Map(see)), [[1, 2], [3]]))
+    outputs = iter(Pipeline((Map(see), Map(see)), [[1, 2], [3]]))
     assert seen == []
     assert next(outputs) == 1
     assert seen == [1, 1]

@@ -8,7 +8,7 @@ from typing import Any
 
 from elastic.core.contracts.store import ReceiptRow
 from elastic.core.encoding import pack
-from elastic.persistence.run_store.progress_row import Progress, seal
+from elastic.persistence.run_store.progress_row import ProgressRow, seal
 from elastic.persistence.run_store.receipt_codec import pack_row, unpack_row
 from elastic.persistence.run_store.sqlite_store import _receipt_seal, _step_seal
 
@@ -111,4 +111,4 @@ def _seal_again(connection: sqlite3.Connection, key: bytes, run_id: str) -> None
     update("letter", [(seal("letter", key, run_id, (step, chunk), pack([entry, redriven, data])), row)
                       for row, step, chunk, entry, redriven, data in letters])  # fmt: skip
     progress = connection.execute("SELECT rowid, * FROM progress").fetchall()
-    update("progress", [(Progress(*columns).seal(key, run_id), row) for row, *columns, _ in progress])
+    update("progress", [(ProgressRow(*columns).seal(key, run_id), row) for row, *columns, _ in progress])

@@ -33,9 +33,9 @@ def create(
     """Pack a file or folder, sign it, keep it in the database, and print its digest."""
     from elastic.scheduler.catalog.signed_bundle import create as created
     from elastic.scheduler.catalog.signed_bundle import read_keys
-    from elastic.scheduler.deployment import Site
+    from elastic.scheduler.deployment import Deployment
 
-    say(created(Site.of().database, place, entry_point, read_keys(_key_path())))
+    say(created(Deployment.of().database, place, entry_point, read_keys(_key_path())))
 
 
 def _key_path() -> Path:

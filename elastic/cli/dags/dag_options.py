@@ -14,7 +14,7 @@ from elastic.core.errors import UsageError
 
 if TYPE_CHECKING:
     from elastic.dag.dag import DAG
-    from elastic.scheduler.deployment import Site
+    from elastic.scheduler.deployment import Deployment
 
 
 def read_date(text: str) -> dt.datetime:
@@ -52,7 +52,7 @@ TaskRegex = Annotated[
 MapIndex = Annotated[int, typer.Option("--map-index", min=-1, help="Which copy of a mapped task, from 0.")]
 
 
-def site_and_dag(dag_id: str, subdir: Path | None, root: Path | None = None) -> "tuple[Site, DAG]":
+def site_and_dag(dag_id: str, subdir: Path | None, root: Path | None = None) -> "tuple[Deployment, DAG]":
     """Return the site of this process, and a DAG from its file.
 
     Args:
@@ -65,13 +65,13 @@ def site_and_dag(dag_id: str, subdir: Path | None, root: Path | None = None) -> 
         BrokenDagError: Its file cannot be loaded.
     """
     from elastic.scheduler.catalog.dag_catalog import find
-    from elastic.scheduler.deployment import Site
+    from elastic.scheduler.deployment import Deployment
 
-    site = Site.of()
+    site = Deployment.of()
     return site, find(site, dag_id, subdir, root)
 
 
-def date_of(site: "Site", dag: "DAG", text: str) -> datetime:
+def date_of(site: "Deployment", dag: "DAG", text: str) -> datetime:
     """Return the logical date that a text names: that of the run with this id, or else the date itself.
 
     Raises:

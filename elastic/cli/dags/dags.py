@@ -42,15 +42,15 @@ def dag_commands() -> None:
 def list_dags(subdir: Subdir = None, output: ListOutput = ListFormat.TABLE) -> None:
     """List the DAGs of the folder of DAGs. Files that cannot be loaded are named, and stop nothing."""
     from elastic.dag.files.dag_bag import DagBag
-    from elastic.scheduler.catalog.dag_catalog import take_inventory, warnings_at
-    from elastic.scheduler.deployment import Site
+    from elastic.scheduler.catalog.dag_catalog import scan, warnings_at
+    from elastic.scheduler.deployment import Deployment
 
     if subdir is not None:
         bag = DagBag(subdir)
         rows, failures = [_row_of(dag) for dag in bag], bag.import_errors
         warnings = {dag.dag_id: warnings_at(dag) for dag in bag}
     else:
-        inventory = take_inventory(Site.of())
+        inventory = scan(Deployment.of())
         rows, failures = [_row(row) for row in inventory.dags], dict(inventory.failures)
         warnings = {dag_id: list(found) for dag_id, found in inventory.warnings.items()}
     print_list(_COLUMNS, sorted(rows, key=lambda row: str(row["dag_id"])), output, empty="no DAGs", numbers=("tasks",))
@@ -69,11 +69,11 @@ def list_runs(
 ) -> None:
     """List the runs of a DAG."""
     from elastic.db import queries as reading
-    from elastic.scheduler.deployment import Site
+    from elastic.scheduler.deployment import Deployment
 
     rows = [
         {**{name: getattr(run, name, None) for name in _RUN_COLUMNS}, "type": run.run_type}
-        for run in reading.runs(Site.of().database, dag_id, limit=limit)
+        for run in reading.runs(Deployment.of().database, dag_id, limit=limit)
     ]
     if not rows:
         # A DAG that there is not has no runs either, but that is another thing to say.
@@ -97,11 +97,11 @@ def show(dag_id: DagId, subdir: Subdir = None) -> None:
 def details(dag_id: DagId, subdir: Subdir = None) -> None:
     """Print the structure of a DAG as JSON."""
     from elastic.dag.files.dag_file import read_source
-    from elastic.dag.serialized_dag import to_structure
+    from elastic.dag.serialized_dag import to_dict
 
     _, dag = site_and_dag(dag_id, subdir)
     digest = read_source(Path(dag.fileloc)).digest
-    say(json_text(json.dumps(to_structure(dag, digest), indent=2, ensure_ascii=False)))
+    say(json_text(json.dumps(to_dict(dag, digest), indent=2, ensure_ascii=False)))
 
 
 @app.command("tree", epilog="For example: elastic dags tree example_2")
@@ -127,10 +127,10 @@ def graph(
 @app.command("test", epilog="For example: elastic dags test example_2 2014-09-01")
 def test(dag_id: DagId, date: OptionalDate = None, subdir: Subdir = None) -> None:
     """Run all tasks once in this process, one after another, without retries, and keep nothing."""
-    from elastic.scheduler.commands.test_dag import try_dag
+    from elastic.scheduler.commands.test_dag import test_dag
 
     _, dag = site_and_dag(dag_id, subdir)
-    summary = try_dag(dag, dag.instant(date) if date is not None else None, lambda line: None)
+    summary = test_dag(dag, dag.instant(date) if date is not None else None, lambda line: None)
     sys.stdout.flush()
     say(str(summary))
     if not summary.succeeded:
@@ -209,10 +209,10 @@ def _conf(text: str | None) -> dict[str, Any]:
 
 def _set_paused(dag_id: str, subdir: Any, *, paused: bool) -> None:
     from elastic.db.stores.dags import set_paused
-    from elastic.scheduler.catalog.dag_catalog import keep
+    from elastic.scheduler.catalog.dag_catalog import store
 
     site, dag = site_and_dag(dag_id, subdir)
-    keep(site, dag)
+    store(site, dag)
     set_paused(site.database, dag_id, paused=paused)
     say(f"DAG {dag_id!r} is {'paused' if paused else 'not paused'}")
 

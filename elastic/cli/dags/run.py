@@ -84,14 +84,14 @@ def _run_attempt(
     """Make an attempt that a scheduler queued; the exit code says whether it succeeded, or was not ours to make."""
     from elastic.dag.ids import TaskKey
     from elastic.db import queries as reading
-    from elastic.scheduler.commands.run_task import run_queued
+    from elastic.scheduler.commands.run_task import run_queued_attempt
 
     dag_id, task_id, date = named
     site, dag = site_and_dag(dag_id, *place)
     run = reading.run_at(site.database, dag_id, dag.instant(date))
     if run is None:
         raise UsageError(f"DAG {dag_id!r} has no run for {date}, so attempt {attempt} cannot be made.")
-    state = run_queued(site, dag.get_task(task_id), TaskKey(dag_id, run.run_id, task_id, map_index), attempt)
+    state = run_queued_attempt(site, dag.get_task(task_id), TaskKey(dag_id, run.run_id, task_id, map_index), attempt)
     if state is None:
         say(f"attempt {attempt} does not count any more, or another process makes it; nothing was run", err=True)
         return 1
@@ -105,14 +105,14 @@ def _run_bundle(digest: str, subdir: Path | None) -> int:
 
     from elastic.config.settings import read_settings
     from elastic.scheduler.catalog.signed_bundle import read_keys, unpacked
-    from elastic.scheduler.deployment import Site
+    from elastic.scheduler.deployment import Deployment
 
     if subdir is not None:
         raise UsageError("-sd and --bundle name two places of the DAG; give one of them.")
     settings = read_settings()
     keys = read_keys(Path(settings.text("bundle.signing_key_path")).expanduser())
     words = _without_bundle(sys.argv[1:])
-    with unpacked(Site.of(settings).database, digest, keys) as (folder, file):
+    with unpacked(Deployment.of(settings).database, digest, keys) as (folder, file):
         place = ["-sd", str(file), "--root", str(folder)]
         done = subprocess.run([sys.executable, "-m", "elastic", *words, *place], check=False)  # noqa: S603
     return done.returncode if done.returncode >= 0 else 1

@@ -13,8 +13,8 @@ from elastic.core.text import message
 
 if TYPE_CHECKING:
     from elastic.dag.operator import BaseOperator
-    from elastic.db.records import Run
-    from elastic.scheduler.deployment import Site
+    from elastic.db.records import DagRun
+    from elastic.scheduler.deployment import Deployment
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show tasks, try them, and tell why one waits.")
 
@@ -73,10 +73,10 @@ def state(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map
     A mapped task has the state of the copy that needs the most attention, unless --map-index names one.
     """
     from elastic.scheduler.commands.mapped_tasks import states_at, told
-    from elastic.scheduler.commands.run_task import run_seen
+    from elastic.scheduler.commands.run_task import preview_run
 
     site, dag = site_and_dag(dag_id, subdir)
-    run = run_seen(site, dag.get_task(task_id), date_of(site, dag, date))
+    run = preview_run(site, dag.get_task(task_id), date_of(site, dag, date))
     say(told(states_at(site.database, run, task_id, map_index)))
 
 
@@ -102,11 +102,11 @@ def why(
 ) -> None:
     """Tell why a task instance does not run, or that it could: what each condition says."""
     from elastic.scheduler.commands.mapped_tasks import spans
-    from elastic.scheduler.commands.run_task import TaskWishes, run_seen, verdicts_of, verdicts_of_copies
+    from elastic.scheduler.commands.run_task import TaskWishes, preview_run, verdicts_of, verdicts_of_copies
 
     site, dag = site_and_dag(dag_id, subdir)
     task = dag.get_task(task_id)
-    run, wishes = run_seen(site, task, date_of(site, dag, date)), TaskWishes(map_index=map_index)
+    run, wishes = preview_run(site, task, date_of(site, dag, date)), TaskWishes(map_index=map_index)
     of_all = task.is_mapped and map_index < 0
     found = (
         verdicts_of_copies(site, task, run, wishes)
@@ -127,11 +127,11 @@ def log(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map_i
     A mapped task has one log for each copy; all are printed unless --map-index names one.
     """
     from elastic.scheduler.commands.mapped_tasks import indexes_at
-    from elastic.scheduler.commands.run_task import run_seen
+    from elastic.scheduler.commands.run_task import preview_run
 
     site, dag = site_and_dag(dag_id, subdir)
     task = dag.get_task(task_id)
-    run = run_seen(site, task, date_of(site, dag, date))
+    run = preview_run(site, task, date_of(site, dag, date))
     indexes = indexes_at(site.database, task, run, map_index)
     for index in indexes:
         if len(indexes) > 1:
@@ -144,7 +144,7 @@ def log(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map_i
             say(str(error))
 
 
-def _log_text(site: "Site", task: "BaseOperator", run: "Run", map_index: int) -> str:
+def _log_text(site: "Deployment", task: "BaseOperator", run: "DagRun", map_index: int) -> str:
     from elastic.dag.execution.task_instance import TaskInstance
     from elastic.db import queries as reading
     from elastic.scheduler.attempts.attempt_log import log_path

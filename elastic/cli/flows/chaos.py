@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elastic.cli.flows.flow_of_run import Cluster, Workers
-from elastic.cli.printing.output import Format, Output, print_json, print_table, say
+from elastic.cli.printing.output import Output, OutputFormat, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from elastic.chaos.rounds import Round
+    from elastic.chaos.rounds import ChaosRound
 
 EXAMPLE = "For example: elastic chaos word_count.py:words --rounds 3 --spirits drop,corrupt,kill-worker"
 
@@ -35,7 +35,7 @@ def chaos(
     rate: Annotated[float, typer.Option(min=0, max=1, help="How likely a spirit strikes at each occasion.")] = 0.1,
     cluster: Cluster = None,
     workers: Workers = None,
-    output: Output = Format.TABLE,
+    output: Output = OutputFormat.TABLE,
 ) -> None:
     """Run a flow undisturbed, then in rounds while spirits strike; exit code 1 if any answer differs.
 
@@ -43,7 +43,7 @@ def chaos(
     """
     import os
 
-    from elastic.chaos.rounds import Trial
+    from elastic.chaos.rounds import ChaosTest
     from elastic.core.policies.chaos import CARRIED, Chaos, spirits_of
     from elastic.engine.cluster import cluster_of, spirits_on
     from elastic.engine.options import GivenOptions
@@ -58,7 +58,7 @@ def chaos(
         chosen = spirits_on(cluster_of(cluster or step_at(target).options.cluster, os.environ))
     else:
         chosen = CARRIED if spirits is None else spirits_of(spirits)
-    trial = Trial(
+    trial = ChaosTest(
         step=partial(step_at, target),
         chaos=Chaos(spirits=chosen, seed=seed, rate=rate),
         target=target,
@@ -80,9 +80,9 @@ def _tell(text: str) -> None:
         say(text, err=True)
 
 
-def _print(rounds: "Sequence[Round]", digest: str, output: Format) -> None:
+def _print(rounds: "Sequence[ChaosRound]", digest: str, output: OutputFormat) -> None:
     different = sum(bool(played.difference) for played in rounds)
-    if output is Format.JSON:
+    if output is OutputFormat.JSON:
         told = [{**asdict(played), "verdict": played.verdict} for played in rounds]
         print_json({"digest": digest, "different": different, "rounds": told})
         return
@@ -91,13 +91,13 @@ def _print(rounds: "Sequence[Round]", digest: str, output: Format) -> None:
     say(_sentence(rounds, different))
 
 
-def _row(played: "Round") -> Sequence[Any]:
+def _row(played: "ChaosRound") -> Sequence[Any]:
     struck = ", ".join(f"{spirit} {count}" for spirit, count in played.strikes.items())
     facts = (played.retries, played.duplicates_dropped, played.receipts_refused)
     return (played.seed, struck or "none", *facts, f"{played.seconds:.1f}", played.verdict)
 
 
-def _sentence(rounds: "Sequence[Round]", different: int) -> str:
+def _sentence(rounds: "Sequence[ChaosRound]", different: int) -> str:
     if different:
         return f"{different} of {len(rounds)} answers are DIFFERENT; `elastic chaos` with the same seed tries it again."
     struck, idle = sum(played.struck for played in rounds), sum(not played.struck for played in rounds)

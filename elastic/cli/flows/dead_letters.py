@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elastic.cli.flows.flow_of_run import Cluster, RunName, StepNumber, Target, Workers, options_of, step_of_run
-from elastic.cli.printing.output import Format, Output, print_facts, print_json, print_table, say
+from elastic.cli.printing.output import Output, OutputFormat, print_facts, print_json, print_table, say
 from elastic.cli.printing.run_result import jsonable, print_result
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ def letters() -> None:
 
 
 @app.command("list", epilog="For example: elastic dead-letters list last -o json")
-def list_letters(run: RunName = "last", step: StepNumber = 0, output: Output = Format.TABLE) -> None:
+def list_letters(run: RunName = "last", step: StepNumber = 0, output: Output = OutputFormat.TABLE) -> None:
     """List the entries of a run that failed and were not redriven."""
     facts = [_facts(letter) for letter in _letters(run, step)]
-    if output is Format.JSON:
+    if output is OutputFormat.JSON:
         print_json(facts)
     elif facts:
         shown = ["chunk", "index", "place", "error", "attempts"]
@@ -42,7 +42,7 @@ def show(
     step: StepNumber = 0,
     chunk: Annotated[int | None, typer.Option(min=0, help="Only those of this chunk.")] = None,
     index: Annotated[int | None, typer.Option(min=0, help="Only the one with this index in its chunk.")] = None,
-    output: Output = Format.TABLE,
+    output: Output = OutputFormat.TABLE,
 ) -> None:
     """Show entries that failed with all that is known: entry, place, traceback, node, receipt."""
     from elastic.core.errors import UsageError
@@ -55,7 +55,7 @@ def show(
     if not wanted and (chunk, index) != (None, None):
         raise UsageError(f"run {run} has no such dead letter; `elastic dead-letters list {run}` shows what there is.")
     facts = [{**_facts(letter), "entry": jsonable(_entry(letter)), **_origin(letter)} for letter in wanted]
-    if output is Format.JSON:
+    if output is OutputFormat.JSON:
         print_json(facts)
         return
     for fact in facts:
@@ -71,16 +71,16 @@ def redrive(
     step: StepNumber = 0,
     cluster: Cluster = None,
     workers: Workers = None,
-    output: Output = Format.TABLE,
+    output: Output = OutputFormat.TABLE,
 ) -> None:
     """Run the entries that failed through the repaired flow, join them to the stored result, and print it.
 
     What fails again stays a dead letter.
     """
     from elastic.recovery.redrive import redrive as redrive_run
-    from elastic.run_history import Archive
+    from elastic.run_history import RunHistory
 
-    archive = Archive.of_environment()
+    archive = RunHistory.of_environment()
     run_id = archive.find(run)
     found = step_of_run(run_id, archive.record(run_id, step), target)
     given = found.with_options(home=archive.folder)
@@ -88,14 +88,14 @@ def redrive(
     result = redrive_run(run_id, given, step_number=step, **options_of(cluster, workers))
     left = len(archive.letters(run_id, step))
     print_result(result, output, dead_letters=left)
-    if output is Format.TABLE:
+    if output is OutputFormat.TABLE:
         say(f"dead letters: {before:,} tried again, {left:,} left")
 
 
 def _letters(run: str, step: int) -> "list[DeadLetter]":
-    from elastic.run_history import Archive
+    from elastic.run_history import RunHistory
 
-    archive = Archive.of_environment()
+    archive = RunHistory.of_environment()
     return archive.letters(archive.find(run), step)
 
 

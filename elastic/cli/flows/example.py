@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from elastic.cli.printing.output import Format, Output, print_json, print_table, say
+from elastic.cli.printing.output import Output, OutputFormat, print_json, print_table, say
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -58,7 +58,7 @@ def word_count(
     engine: Annotated[
         Engine, typer.Option(help="plain: Python's own strings; frames: columns of Polars, which must be installed.")
     ] = Engine.PLAIN,
-    output: Output = Format.TABLE,
+    output: Output = OutputFormat.TABLE,
 ) -> None:
     """Count words, and account for every line."""
     # Imported here so that `elastic --help` answers at once.
@@ -80,7 +80,7 @@ def word_count(
     options: dict[str, Any] = {} if cluster is None else {"cluster": cluster}
     result = words.run(name="word-count", interceptor=ConsoleProgress(), **options)
     counted = _of_counter(result.value, top) if engine is Engine.PLAIN else _of_frame(result.value, top)
-    if output is Format.JSON:
+    if output is OutputFormat.JSON:
         print_json(
             {
                 "status": result.state,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from elastic.cli.flows.flow_of_run import Cluster, Workers, options_of
-from elastic.cli.printing.output import Format, Output
+from elastic.cli.printing.output import Output, OutputFormat
 from elastic.cli.printing.run_result import print_result
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run flows.")
@@ -27,7 +27,7 @@ def run(
         Path | None,
         typer.Option(help="With --shards: the folder that each part is written to, *.jsonl, *.parquet or *.arrow."),
     ] = None,
-    output: Output = Format.TABLE,
+    output: Output = OutputFormat.TABLE,
 ) -> None:
     """Run a flow and print its result."""
     from elastic.engine.run import run as run_step

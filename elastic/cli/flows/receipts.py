@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from elastic.cli.printing.output import Format, Output, print_facts, print_json, print_table, say
+from elastic.cli.printing.output import Output, OutputFormat, print_facts, print_json, print_table, say
 
 
 def receipts(
@@ -17,7 +17,7 @@ def receipts(
     every: Annotated[
         bool, typer.Option("--all", help="List every chunk: the stations that it reached, and on which node.")
     ] = False,
-    output: Output = Format.TABLE,
+    output: Output = OutputFormat.TABLE,
 ) -> None:
     """Count the receipts of a run, show those of a chunk, or decode one.
 
@@ -25,9 +25,9 @@ def receipts(
     `elastic receipts decode abc...`
     """
     from elastic.core.errors import UsageError
-    from elastic.run_history import Archive
+    from elastic.run_history import RunHistory
 
-    archive = Archive.of_environment()
+    archive = RunHistory.of_environment()
     if run == "decode":
         if token is None:
             raise UsageError("give the receipt to decode: elastic receipts decode TOKEN.")
@@ -46,23 +46,23 @@ def receipts(
         _print_account(archive.account(archive.find(run), step), output)
 
 
-def _print_one(facts: dict[str, Any], output: Format) -> None:
-    if output is Format.JSON:
+def _print_one(facts: dict[str, Any], output: OutputFormat) -> None:
+    if output is OutputFormat.JSON:
         print_json(facts)
     else:
         print_facts(facts)
 
 
-def _print_chunk(rows: list[dict[str, Any]], output: Format) -> None:
-    if output is Format.JSON:
+def _print_chunk(rows: list[dict[str, Any]], output: OutputFormat) -> None:
+    if output is OutputFormat.JSON:
         print_json(rows)
     else:
         columns = ["stage", "node", "entries", "attempt", "receipt"]
         print_table(columns, [[row[column] for column in columns] for row in rows], numbers=["entries", "attempt"])
 
 
-def _print_account(account: dict[str, Any], output: Format) -> None:
-    if output is Format.JSON:
+def _print_account(account: dict[str, Any], output: OutputFormat) -> None:
+    if output is OutputFormat.JSON:
         print_json(account)
         return
     print_table(["stage", "receipts"], account["receipts"].items(), numbers=["receipts"])
@@ -106,8 +106,8 @@ def _print_gaps(account: dict[str, Any]) -> None:
         say("Where the other missing chunks are is not known: the run goes on, or its master ended without a note.")
 
 
-def _print_missing(where: dict[str, Any], output: Format) -> None:
-    if output is Format.JSON:
+def _print_missing(where: dict[str, Any], output: OutputFormat) -> None:
+    if output is OutputFormat.JSON:
         print_json(where)
         return
     chunk = f"chunk {where['chunk']} is not aggregated"
@@ -121,8 +121,8 @@ def _print_missing(where: dict[str, Any], output: Format) -> None:
     say(f"{chunk}: {entries}, last {place} (as the master noted it at {where['noted_at']})")
 
 
-def _print_all(rows: list[dict[str, Any]], output: Format) -> None:
-    if output is Format.JSON:
+def _print_all(rows: list[dict[str, Any]], output: OutputFormat) -> None:
+    if output is OutputFormat.JSON:
         print_json(rows)
         return
     columns = list(rows[0]) if rows else ["chunk"]

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from elastic.cli.flows.flow_of_run import Cluster, RunName, Target, Workers, options_of, step_of_run
-from elastic.cli.printing.output import Format, Output, say
+from elastic.cli.printing.output import Output, OutputFormat, say
 from elastic.cli.printing.run_result import print_result
 
 EXAMPLE = "For example: elastic resume last --cluster local"
@@ -33,22 +33,22 @@ def resume(
             "--reread-source", help="A source for one reading yields the same entries again; compare and skip."
         ),
     ] = False,
-    output: Output = Format.TABLE,
+    output: Output = OutputFormat.TABLE,
 ) -> None:
     """Go on with a run that was killed, stopped or failed, on any cluster, and print its result.
 
     What is in the result stays there; what was on its way runs again and is counted once. A changed source and changed
     functions are refused.
     """
-    from elastic.engine.run import Run
+    from elastic.engine.run import FlowRun
     from elastic.recovery.resume import Resumption, unfinished_step
-    from elastic.run_history import Archive
+    from elastic.run_history import RunHistory
 
-    archive = Archive.of_environment()
+    archive = RunHistory.of_environment()
     run_id = archive.find(run)
     number = unfinished_step(run_id, archive.steps(run_id), step)
     found = step_of_run(run_id, archive.record(run_id, number), target)
-    opened = Run.reopen(archive.folder, run_id)
+    opened = FlowRun.reopen(archive.folder, run_id)
     try:
         given = found.with_options(**options_of(cluster, workers))
         changes = {"allow_code_change": allow_code_change, "reread_source": reread_source}
@@ -73,7 +73,7 @@ def replay(
     cluster: Cluster = None,
     workers: Workers = None,
     allow_code_change: AllowCodeChange = False,
-    output: Output = Format.TABLE,
+    output: Output = OutputFormat.TABLE,
 ) -> None:
     """Run exactly the chunks of a run that are not in its result, and print the result.
 

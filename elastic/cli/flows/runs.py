@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elastic.cli.flows.flow_of_run import RunName, StepNumber, Target, step_of_run
-from elastic.cli.printing.output import Format, Output, print_facts, print_json, print_table, say
+from elastic.cli.printing.output import Output, OutputFormat, print_facts, print_json, print_table, say
 from elastic.cli.printing.run_result import print_result
 
 if TYPE_CHECKING:
     from elastic.core.contracts.store import StepRecord
-    from elastic.run_history import Archive
+    from elastic.run_history import RunHistory
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show runs.")
 
@@ -28,14 +28,14 @@ def runs() -> None:
 @app.command("list", epilog="For example: elastic runs list -o json")
 def list_runs(
     limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
-    output: Output = Format.TABLE,
+    output: Output = OutputFormat.TABLE,
 ) -> None:
     """List runs, the newest first."""
-    from elastic.run_history import Archive
+    from elastic.run_history import RunHistory
 
-    archive = Archive.of_environment()
+    archive = RunHistory.of_environment()
     rows = [row for run_id in archive.runs()[:limit] for row in _rows(archive, run_id)]
-    if output is Format.JSON:
+    if output is OutputFormat.JSON:
         print_json(rows)
     elif rows:
         shown = ["run_id", "step", "name", "state", "seconds", "chunks", "entries"]
@@ -45,11 +45,11 @@ def list_runs(
 
 
 @app.command("show", epilog="For example: elastic runs show last")
-def show(run: RunName = "last", output: Output = Format.TABLE) -> None:
+def show(run: RunName = "last", output: Output = OutputFormat.TABLE) -> None:
     """Show all that is kept of a run."""
-    from elastic.run_history import Archive
+    from elastic.run_history import RunHistory
 
-    archive = Archive.of_environment()
+    archive = RunHistory.of_environment()
     run_id = archive.find(run)
     steps = [
         {
@@ -60,7 +60,7 @@ def show(run: RunName = "last", output: Output = Format.TABLE) -> None:
         }
         for record in archive.steps(run_id)
     ]
-    if output is Format.JSON:
+    if output is OutputFormat.JSON:
         print_json({"run_id": run_id, "folder": str(archive.run_folder(run_id)), "steps": steps})
         return
     print_facts({"run_id": run_id, "folder": archive.run_folder(run_id)})
@@ -71,18 +71,20 @@ def show(run: RunName = "last", output: Output = Format.TABLE) -> None:
 
 
 @app.command("value", epilog="For example: elastic runs value last -o json")
-def value(run: RunName = "last", target: Target = None, step: StepNumber = 0, output: Output = Format.TABLE) -> None:
+def value(
+    run: RunName = "last", target: Target = None, step: StepNumber = 0, output: Output = OutputFormat.TABLE
+) -> None:
     """Print the result of a run as it is kept, or what there is of it so far; nothing is run."""
     from elastic.recovery.redrive import result_of
-    from elastic.run_history import Archive
+    from elastic.run_history import RunHistory
 
-    archive = Archive.of_environment()
+    archive = RunHistory.of_environment()
     run_id = archive.find(run)
     found = step_of_run(run_id, archive.record(run_id, step), target)
     print_result(result_of(run_id, found, step_number=step, home=str(archive.folder)), output)
 
 
-def _rows(archive: "Archive", run_id: str) -> list[dict[str, Any]]:
+def _rows(archive: "RunHistory", run_id: str) -> list[dict[str, Any]]:
     from elastic.core.errors import StoreError
 
     try:

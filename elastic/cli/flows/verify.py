@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from elastic.cli.flows.flow_of_run import RunName, Target, step_of_run
-from elastic.cli.printing.output import Format, Output, print_json, say
+from elastic.cli.printing.output import Output, OutputFormat, print_json, say
 
 if TYPE_CHECKING:
     from elastic.verification.verify import Verification
@@ -24,16 +24,16 @@ def verify(
     root: Annotated[
         str | None, typer.Option(metavar="ROOT", help="The root that the run printed, to be compared.")
     ] = None,
-    output: Output = Format.TABLE,
+    output: Output = OutputFormat.TABLE,
 ) -> None:
     """Check the receipts, counts, partial results and dead letters of a run, and name every chunk that is not right.
 
     Ends with 0 when all is proved, and with 1 and one line for each finding when it is not.
     """
-    from elastic.run_history import Archive
+    from elastic.run_history import RunHistory
     from elastic.verification.verify import verify as verify_run
 
-    archive, share = Archive.of_environment(), _share(recompute)
+    archive, share = RunHistory.of_environment(), _share(recompute)
     run_id = archive.find(run)
     given = step_of_run(run_id, archive.record(run_id, step or 0), target) if share else None
     # With several steps the flow is that of one of them.
@@ -44,8 +44,8 @@ def verify(
         raise typer.Exit(1)
 
 
-def _print(verification: "Verification", output: Format) -> None:
-    if output is Format.JSON:
+def _print(verification: "Verification", output: OutputFormat) -> None:
+    if output is OutputFormat.JSON:
         print_json({"ok": verification.ok, **asdict(verification)})
         return
     say(str(verification))

@@ -12,7 +12,7 @@ import typer
 from elastic.core.text import json_text, lines, one_line
 
 
-class Format(StrEnum):
+class OutputFormat(StrEnum):
     """What `-o` takes."""
 
     TABLE = "table"
@@ -33,15 +33,15 @@ _WHOLE = {"run_id", "receipt"}
 _documents: list[TextIO] = []
 
 
-def _alone(value: Format) -> Format:
+def _alone(value: OutputFormat) -> OutputFormat:
     """Let a document for programs stand alone: what user code and Ray print meanwhile goes to the error output."""
-    if value is Format.JSON:
+    if value is OutputFormat.JSON:
         _documents[:] = [sys.stdout]
         sys.stdout = sys.stderr
     return value
 
 
-Output = Annotated[Format, typer.Option("-o", "--output", callback=_alone, help="How to print.")]
+Output = Annotated[OutputFormat, typer.Option("-o", "--output", callback=_alone, help="How to print.")]
 
 
 def print_json(value: Any) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from elastic.cli.printing.output import Format, print_facts, print_json, say
+from elastic.cli.printing.output import OutputFormat, print_facts, print_json, say
 from elastic.core.frames import is_frame
 
 if TYPE_CHECKING:
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 _SHOWN = 2000
 
 
-def print_result(result: "Result", output: Format, **more: Any) -> None:
+def print_result(result: "Result", output: OutputFormat, **more: Any) -> None:
     """Print a result with its value; `more` are facts for programs."""
-    if output is Format.JSON:
+    if output is OutputFormat.JSON:
         print_json(
             {
                 "status": result.state,
@@ -48,9 +48,9 @@ def jsonable(value: Any) -> Any:
     NaN and infinity become text as well, because JSON has no numbers for them.
     """
     # Imported here because help needs none of it.
-    from elastic.aggregators.sharded.frame_result import WideFrame
+    from elastic.aggregators.sharded.frame_result import ShardedFrame
 
-    if isinstance(value, WideFrame):
+    if isinstance(value, ShardedFrame):
         return [row for frame in value.frames() for row in jsonable(frame)]
     if is_frame(value):
         return [jsonable(row) for row in value.iter_rows(named=True)]

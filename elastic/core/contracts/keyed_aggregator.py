@@ -5,7 +5,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from elastic.core.contracts.aggregator import Aggregator, AnyAggregator, EntryT, ResultT, StateT
-from elastic.core.contracts.spill_store import Depot
+from elastic.core.contracts.spill_store import SpillStore
 
 
 class KeyedAggregator(Aggregator[EntryT, StateT, ResultT]):
@@ -63,10 +63,10 @@ class ShardedAggregator(Aggregator[Any, Any, Any]):
 
     #: the other aggregator
     inner: AnyAggregator
-    depot: Depot
+    depot: SpillStore
 
     @abstractmethod
-    def at(self, depot: Depot) -> "ShardedAggregator":
+    def at(self, depot: SpillStore) -> "ShardedAggregator":
         """Return this aggregator with another depot."""
 
     @property

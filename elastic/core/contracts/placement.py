@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class NodeCandidate:
     """A node that has room for a batch."""
 
     node_id: str
@@ -20,7 +20,7 @@ class Placement(ABC):
     """Chooses the node of a batch. One object serves one step."""
 
     @abstractmethod
-    def choose(self, candidates: Sequence[Candidate]) -> str | None:
+    def choose(self, candidates: Sequence[NodeCandidate]) -> str | None:
         """Return the node id of one of `candidates`, or None to let the batch wait.
 
         Called each time a batch can be sent; `candidates` is never empty and sorted by node id. With a thousand nodes

@@ -20,7 +20,7 @@ SUCCESS, STAGING = "_SUCCESS", "_staging"
 
 
 @dataclass(slots=True)
-class Part:
+class OutputFile:
     """What is known of a file of an output; complete when the file is."""
 
     name: str
@@ -31,14 +31,14 @@ class Part:
     columns: str = ""
 
     def plain(self) -> list[Any]:
-        """Return plain data, of which `Part(*plain)` makes the part again."""
+        """Return plain data, of which `OutputFile(*plain)` makes the part again."""
         return list(astuple(self))
 
 
-class PartWriter(Protocol):
+class OutputFileWriter(Protocol):
     """A file of an output that is being written."""
 
-    part: Part
+    part: OutputFile
 
     def write(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
         """Write a row for each key.
@@ -55,7 +55,7 @@ class PartWriter(Protocol):
         """
 
 
-class Output(ABC):
+class Sink(ABC):
     """Takes the rows of each shard."""
 
     @property
@@ -64,7 +64,7 @@ class Output(ABC):
         """True when this process sees where the files go."""
 
     @abstractmethod
-    def open(self) -> AbstractContextManager[PartWriter]:
+    def open(self) -> AbstractContextManager[OutputFileWriter]:
         """Return a new file, which has reached the disk when the block is left.
 
         Raises:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from elastic.core.encoding import unpack
-from elastic.core.model.chunk import Piece, Position, Reference
+from elastic.core.model.chunk import Position, Reference, SourcePiece
 
 
 class Reader(ABC):
@@ -67,7 +67,7 @@ class Source(ABC):
     replayable: bool = True
 
     @abstractmethod
-    def cut(self, position: Position | None = None) -> Iterator[Piece]:
+    def cut(self, position: Position | None = None) -> Iterator[SourcePiece]:
         """Yield the pieces from `position` on, or from the start.
 
         Called once per run, and read no further ahead than the window of what can be sent. A generator that
@@ -92,7 +92,7 @@ class Source(ABC):
         """
         return None
 
-    def take_back(self, pieces: Sequence[Piece]) -> None:
+    def take_back(self, pieces: Sequence[SourcePiece]) -> None:
         """Take back the last pieces that were cut, and yield them first when `cut` goes on at the first of them.
 
         Called when a run of a one-shot source ends and has pieces that its disk has refused. A source that does

@@ -10,7 +10,7 @@ from elastic.core.encoding import digest, pack, unpack
 from elastic.core.errors import CorruptStoreError, EncodingError
 
 
-class Growing(Protocol):
+class OpenSpillFile(Protocol):
     """A file that is being written."""
 
     name: str
@@ -19,7 +19,7 @@ class Growing(Protocol):
         """Write at the end."""
 
 
-class Depot(ABC):
+class SpillStore(ABC):
     """Keeps files of a step. What no committed row names does not count, so a file may be left half-written."""
 
     @property
@@ -64,7 +64,7 @@ class Depot(ABC):
         """Release files; may be called twice."""
 
     @abstractmethod
-    def create(self, kind: str) -> AbstractContextManager[Growing]:
+    def create(self, kind: str) -> AbstractContextManager[OpenSpillFile]:
         """Return a new file, which has reached the disk when the block is left.
 
         Raises:
@@ -73,7 +73,7 @@ class Depot(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class SpillBlock:
     """What a bundle holds of one bucket."""
 
     bucket: int
@@ -85,7 +85,7 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Bundle:
+class SpillSegment:
     """Blocks that follow each other in a file, and behind them an index of them, of which this holds the digest."""
 
     name: str
@@ -95,7 +95,7 @@ class Bundle:
     keys: int
     mark: bytes
 
-    def blocks(self, depot: Depot) -> list[Block]:
+    def blocks(self, depot: SpillStore) -> list[SpillBlock]:
         """Return what the index says.
 
         Raises:
@@ -106,18 +106,18 @@ class Bundle:
         if digest(index) != self.mark:
             raise self._damaged(depot, at, self.index_size)
         try:
-            return [Block(*fields) for fields in unpack(index)]
+            return [SpillBlock(*fields) for fields in unpack(index)]
         except (TypeError, EncodingError) as error:
             raise self._damaged(depot, at, self.index_size) from error
 
-    def read(self, depot: Depot, block: Block) -> bytes:
+    def read(self, depot: SpillStore, block: SpillBlock) -> bytes:
         """Return the bytes of a block. Raises as `blocks` does."""
         data = depot.read(self.name, self.start + block.start, block.size)
         if digest(data) != block.mark:
             raise self._damaged(depot, self.start + block.start, block.size)
         return data
 
-    def check(self, depot: Depot) -> Iterator[CorruptStoreError]:
+    def check(self, depot: SpillStore) -> Iterator[CorruptStoreError]:
         """Yield what is wrong with it."""
         try:
             blocks = self.blocks(depot)
@@ -130,12 +130,12 @@ class Bundle:
             except CorruptStoreError as error:
                 yield error
 
-    def _damaged(self, depot: Depot, start: int, size: int) -> CorruptStoreError:
+    def _damaged(self, depot: SpillStore, start: int, size: int) -> CorruptStoreError:
         place = f"bytes {start} to {start + size} of {depot.place(self.name)}"
         return CorruptStoreError(f"{place} are not as they were written; put back a good copy of the file.")
 
     def plain(self) -> list[object]:
-        """Return plain data, of which `Bundle(*plain)` makes the bundle again."""
+        """Return plain data, of which `SpillSegment(*plain)` makes the bundle again."""
         return [self.name, self.start, self.size, self.index_size, self.keys, self.mark]
 
 
@@ -143,13 +143,13 @@ class Bundle:
 class Index:
     """The index of a bundle that is being written."""
 
-    blocks: list[Block] = field(default_factory=list)
+    blocks: list[SpillBlock] = field(default_factory=list)
     size: int = 0
     keys: int = 0
 
     def add(self, bucket: int, keys: int, data: bytes, content: bytes = b"") -> None:
         """Take in a block that is written next."""
-        self.blocks.append(Block(bucket, keys, self.size, len(data), digest(data), content))
+        self.blocks.append(SpillBlock(bucket, keys, self.size, len(data), digest(data), content))
         self.size += len(data)
         self.keys += keys
 
@@ -157,7 +157,7 @@ class Index:
         """Return the bytes that are written behind the blocks."""
         return pack([[b.bucket, b.keys, b.start, b.size, b.mark, b.content] for b in self.blocks])
 
-    def bundle(self, name: str, start: int) -> Bundle:
+    def bundle(self, name: str, start: int) -> SpillSegment:
         """Return the bundle, as it lies in a file."""
         index = self.packed()
-        return Bundle(name, start, self.size + len(index), len(index), self.keys, digest(index))
+        return SpillSegment(name, start, self.size + len(index), len(index), self.keys, digest(index))

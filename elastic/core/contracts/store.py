@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from elastic.core.ledger.chunk_locations import Note
+from elastic.core.ledger.chunk_locations import InFlightNote
 from elastic.core.model.chunk import Chunk, Position
 from elastic.core.model.failure import DeadLetter
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredChunk:
     """A chunk by value as it is kept: the chunk and the token of its first receipt, which names it on disk."""
 
     chunk: Chunk
@@ -30,7 +30,7 @@ class ChunkStore(ABC):
     """
 
     @abstractmethod
-    def put(self, kept: Sequence[Kept]) -> None:
+    def put(self, kept: Sequence[StoredChunk]) -> None:
         """Keep chunks until `delete` is called for them.
 
         Called by the sender before the chunks leave the master, so that a crash at any later moment finds them
@@ -178,13 +178,13 @@ class RunStore(ABC):
     def receipts(self, step: int) -> Iterator[ReceiptRow]:
         """Yield the committed receipt rows of a step by ascending first chunk id."""
 
-    def note(self, step: int, note: Note | None) -> None:
+    def note(self, step: int, note: InFlightNote | None) -> None:
         """Keep what the master knows of chunks in flight, in place of the last note; None forgets it.
 
         It is for reports only: nothing is resumed from it, so it need not reach the disk, and never fails.
         """
 
-    def noted(self, step: int) -> Note | None:
+    def noted(self, step: int) -> InFlightNote | None:
         """Return the last note of a step; None where there is none that can be read."""
         return None
 

@@ -4,18 +4,18 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
-from elastic.core.model.chunk import Batch, Chunk, History
-from elastic.core.policies.engine_tuning import Settings
+from elastic.core.model.chunk import Batch, Chunk, DeliveryHistory
+from elastic.core.policies.engine_tuning import EngineTuning
 
 #: A call carries at most this many times the chunks of the calls before it, because the next chunks may be heavier.
 _GROWTH = 4
 
 
 @dataclass(slots=True)
-class Pace:
+class BatchSizer:
     """The size of the next call: big enough to hide what a call costs, small enough to spread."""
 
-    settings: Settings
+    settings: EngineTuning
     size: int = 1
     _seconds_per_chunk: float = 0.0
 
@@ -42,14 +42,14 @@ class Pace:
         self.size = max(1, min(wanted, chunks * _GROWTH, self.settings.call_chunks))
 
 
-_NEW = History()
+_NEW = DeliveryHistory()
 
 
 @dataclass(slots=True)
-class Waiting:
+class PendingChunks:
     """Chunks that can be sent, in order of their ids, with what happened to them before."""
 
-    _queue: deque[tuple[Chunk, History]] = field(default_factory=deque)
+    _queue: deque[tuple[Chunk, DeliveryHistory]] = field(default_factory=deque)
     bytes: int = 0
 
     def __len__(self) -> int:
@@ -60,7 +60,7 @@ class Waiting:
         self._queue.extend((chunk, _NEW) for chunk in chunks)
         self.bytes += sum(chunk.weight for chunk in chunks)
 
-    def put_back(self, chunks: Collection[Chunk], history: History) -> None:
+    def put_back(self, chunks: Collection[Chunk], history: DeliveryHistory) -> None:
         """Put chunks that were sent before where their ids belong."""
         entries = [*self._queue, *((chunk, history) for chunk in chunks)]
         entries.sort(key=lambda entry: entry[0].chunk_id)
@@ -90,6 +90,6 @@ class Waiting:
         self._queue = deque(entry for entry in self._queue if not is_needless(entry[0]))
         self.bytes = sum(chunk.weight for chunk, _ in self._queue)
 
-    def __iter__(self) -> Iterator[tuple[Chunk, History]]:
+    def __iter__(self) -> Iterator[tuple[Chunk, DeliveryHistory]]:
         """Yield chunks and what happened to each before."""
         return iter(self._queue)

@@ -6,9 +6,9 @@ from dataclasses import astuple, dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from elastic.core.ledger.in_flight import Sent
+from elastic.core.ledger.in_flight import InFlightBatch
 from elastic.core.model.chunk import UNCOUNTED, Batch
-from elastic.core.model.chunk_id_set import Spans
+from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.receipts.stage import Stage
 
 #: Losses that a step names; the counters have the number of all.
@@ -19,7 +19,7 @@ _MAX_LEFT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Whereabouts:
+class ChunkLocation:
     """Consecutive chunks that are not in the result, and where they were last."""
 
     first: int
@@ -66,14 +66,14 @@ class Loss:
         return f"{what}: {self.reason}; it had {self.chunks:,} chunks{entries}"
 
 
-class Losses:
+class LossRecord:
     """Remembers what was lost, for reports; decides nothing."""
 
     def __init__(self) -> None:
         self.list: deque[Loss] = deque(maxlen=MAX_LOSSES)
-        self._left: deque[Whereabouts] = deque(maxlen=_MAX_LEFT)
+        self._left: deque[ChunkLocation] = deque(maxlen=_MAX_LEFT)
 
-    def begin(self, losses: Iterable[Loss], left: Iterable[Whereabouts]) -> None:
+    def begin(self, losses: Iterable[Loss], left: Iterable[ChunkLocation]) -> None:
         """Take over what an earlier master knew."""
         self.list.extend(losses)
         self._left.extend(left)
@@ -92,7 +92,7 @@ class Losses:
             entries = None if more is None or last.entries is None else last.entries + more
             self.list[-1] = replace(last, chunks=last.chunks + len(batch), entries=entries)
 
-    def whereabouts(self, flight: Iterable[Sent], folded: Spans) -> list[Whereabouts]:
+    def whereabouts(self, flight: Iterable[InFlightBatch], folded: ChunkIdSet) -> list[ChunkLocation]:
         """Return where all chunks were last that were sent and are not in the result, by ascending chunk id.
 
         Args:
@@ -114,12 +114,12 @@ class Losses:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class InFlightNote:
     """What a master knew at one moment of chunks that are not in the result, and of what it has lost."""
 
     #: seconds since 1970
     noted_at: float
-    whereabouts: tuple[Whereabouts, ...]
+    whereabouts: tuple[ChunkLocation, ...]
     losses: tuple[Loss, ...]
 
     def plain(self) -> dict[str, Any]:
@@ -131,23 +131,23 @@ class Note:
         }
 
     @classmethod
-    def of(cls, plain: dict[str, Any]) -> "Note":
+    def of(cls, plain: dict[str, Any]) -> "InFlightNote":
         """Return the note that `plain` was made of."""
-        known: list[Whereabouts] = []
+        known: list[ChunkLocation] = []
         for first, stop, node_id, worker_id, stage, attempt, counts, lost in plain["whereabouts"]:
             runs = tuple((chunks, entries) for chunks, entries in counts)
-            known.append(Whereabouts(first, stop, node_id, worker_id, stage, attempt, runs, lost))
+            known.append(ChunkLocation(first, stop, node_id, worker_id, stage, attempt, runs, lost))
         return cls(float(plain["noted_at"]), tuple(known), tuple(Loss(*fields) for fields in plain["losses"]))
 
 
-def _whereabouts(node_id: str, worker_id: str | None, batch: Batch, lost: str = "") -> Whereabouts:
+def _whereabouts(node_id: str, worker_id: str | None, batch: Batch, lost: str = "") -> ChunkLocation:
     stage = Stage.SENT if worker_id is None else Stage.PROCESSED
     runs = groupby(chunk.entries for chunk in batch.chunks)
     counts = tuple((sum(1 for _ in run), entries) for entries, run in runs)
-    return Whereabouts(batch.first, batch.stop, node_id, worker_id, stage.value, batch.attempt, counts, lost)
+    return ChunkLocation(batch.first, batch.stop, node_id, worker_id, stage.value, batch.attempt, counts, lost)
 
 
-def _part(whole: Whereabouts, first: int, stop: int) -> Whereabouts:
+def _part(whole: ChunkLocation, first: int, stop: int) -> ChunkLocation:
     counts, at = [], whole.first
     for chunks, entries in whole.counts:
         inside = min(stop, at + chunks) - max(first, at)

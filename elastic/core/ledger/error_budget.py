@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from elastic.core.ledger.instructions import Fail
 from elastic.core.model.failure import Failure
-from elastic.core.policies.error_policy import Tolerance
+from elastic.core.policies.error_policy import ErrorPolicy
 
 #: Entries after which the share of those that failed says something.
 _RATIO_FROM = 1000
@@ -21,10 +21,10 @@ _EARLIER = Failure(
 )
 
 
-class Budget:
+class ErrorBudget:
     """Judges the failed entries of a step."""
 
-    def __init__(self, tolerance: Tolerance) -> None:
+    def __init__(self, tolerance: ErrorPolicy) -> None:
         self._tolerance = tolerance
         self._first: Failure | None = None
         self._last: Failure | None = None

@@ -8,7 +8,7 @@ from elastic.core.model.partial import Partial
 
 
 @dataclass(frozen=True, slots=True)
-class Ticked:
+class ClockTicked:
     """Time has passed."""
 
     now: float  #: monotonic seconds
@@ -124,7 +124,7 @@ class PartialRefused:
 
 
 Event = (
-    Ticked
+    ClockTicked
     | WorkerJoined
     | WorkerLost
     | NodeLost

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any
 
-from elastic.core.contracts.placement import Candidate
+from elastic.core.contracts.placement import NodeCandidate
 from elastic.core.model.chunk import Batch, Chunk
 from elastic.core.receipts.stage import Stage
 
@@ -22,7 +22,7 @@ _COLLECT_SHARE, _MOST_COLLECT_SECONDS = 10, 30.0
 
 
 @dataclass(slots=True)
-class Sent:
+class InFlightBatch:
     """A batch that was sent and is not folded."""
 
     batch: Batch
@@ -75,7 +75,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class UnfinishedChunks:
     """Consecutive chunks that are cut and not folded."""
 
     first: int
@@ -88,7 +88,7 @@ class Missing:
     attempt: int
 
 
-class Candidates(Sequence[Candidate]):
+class Candidates(Sequence[NodeCandidate]):
     """The nodes that take another call, sorted by id; each is made when it is looked at."""
 
     def __init__(self, nodes: dict[str, Node], open_ids: list[str]) -> None:
@@ -102,13 +102,13 @@ class Candidates(Sequence[Candidate]):
             return [self._of(node_id) for node_id in self._open_ids[index]]
         return self._of(self._open_ids[index])
 
-    def _of(self, node_id: str) -> Candidate:
+    def _of(self, node_id: str) -> NodeCandidate:
         node = self._nodes[node_id]
-        return Candidate(node_id, len(node.workers), node.chunks, node.on_master)
+        return NodeCandidate(node_id, len(node.workers), node.chunks, node.on_master)
 
 
 @dataclass(slots=True)
-class Flight:
+class InFlight:
     """Batches in flight, by id, and the nodes of the run.
 
     What is asked for with every event is kept, not counted: with a thousand nodes a look at each would be the master's
@@ -119,7 +119,7 @@ class Flight:
     #: seconds between two collections of a node, at least
     collect_seconds: float
     nodes: dict[str, Node] = field(default_factory=dict)
-    batches: dict[int, Sent] = field(default_factory=dict)
+    batches: dict[int, InFlightBatch] = field(default_factory=dict)
     #: bytes that the batches weigh
     weight: int = 0
     workers: int = 0
@@ -140,7 +140,7 @@ class Flight:
     #: monotonic seconds before which nodes are not hastened again
     _hasten_at: float = 0.0
     #: batches that the user wants again, by id
-    _wanted: dict[int, Sent] = field(default_factory=dict)
+    _wanted: dict[int, InFlightBatch] = field(default_factory=dict)
     #: of chunks that are not folded and were given to a second worker: how many batches have them beyond one
     _spare: Counter[int] = field(default_factory=Counter)
 
@@ -161,7 +161,7 @@ class Flight:
         self.workers -= 1
         self._count(node)
 
-    def lose(self, node_id: str) -> list[Sent]:
+    def lose(self, node_id: str) -> list[InFlightBatch]:
         """A node is gone; returns what was on it."""
         node = self.nodes[node_id]
         self.workers -= len(node.workers)
@@ -182,7 +182,7 @@ class Flight:
         node.room = room
 
     def send(self, batch: Batch, node_id: str, now: float) -> None:
-        sent = Sent(batch, node_id, now, sum([chunk.weight for chunk in batch.chunks]))
+        sent = InFlightBatch(batch, node_id, now, sum([chunk.weight for chunk in batch.chunks]))
         self.batches[batch.batch_id] = sent
         node = self.nodes[node_id]
         node.calls += 1
@@ -190,7 +190,7 @@ class Flight:
         self._count(node)
         self.weight += sent.weight
 
-    def answer(self, sent: Sent) -> None:
+    def answer(self, sent: InFlightBatch) -> None:
         """The call of a batch has ended; its node takes another one."""
         if not sent.answered:
             sent.answered = True
@@ -198,7 +198,7 @@ class Flight:
                 node.calls -= 1
                 self._count(node)
 
-    def hold(self, sent: Sent, worker_id: str, now: float) -> None:
+    def hold(self, sent: InFlightBatch, worker_id: str, now: float) -> None:
         """A worker holds the result of a batch."""
         sent.worker_id = worker_id
         node = self.nodes[sent.node_id]
@@ -209,7 +209,7 @@ class Flight:
         node.fresh = True
         self._fresh.add(node.node_id)
 
-    def close(self, sent: Sent) -> None:
+    def close(self, sent: InFlightBatch) -> None:
         """A batch is not in flight any more."""
         self.answer(sent)
         del self.batches[sent.batch.batch_id]
@@ -219,7 +219,7 @@ class Flight:
             node.chunks -= len(sent.batch)
             node.held -= sent.worker_id is not None
 
-    def doubt(self, sent: Sent) -> bool:
+    def doubt(self, sent: InFlightBatch) -> bool:
         """Wait with a batch whose answer was lost until its node has handed out what it holds; says whether it can.
 
         Done twice, its chunks would take all that is handed out with them along when the second result is dropped.
@@ -237,7 +237,7 @@ class Flight:
         node.asked, node.doubts = node.asked | node.doubts, set()
         self._fresh.discard(node.node_id)
 
-    def collected(self, node_id: str, now: float, seconds: float) -> list[Sent]:
+    def collected(self, node_id: str, now: float, seconds: float) -> list[InFlightBatch]:
         """A node has handed out what it held, which took it some seconds.
 
         Returns the batches in doubt whose results were not among it.
@@ -282,7 +282,7 @@ class Flight:
         node.due_at = due_at
         heappush(self._due, (due_at, node.node_id))
 
-    def stragglers(self, now: float, limit: Callable[[Batch], float]) -> list[Sent]:
+    def stragglers(self, now: float, limit: Callable[[Batch], float]) -> list[InFlightBatch]:
         """Return what is worth giving to a second worker, in the order of its chunks.
 
         That is calls that take longer than their limit, and what their workers may hold, because that comes only
@@ -303,7 +303,7 @@ class Flight:
             if sent.worker_id is not None and (node := self.nodes.get(sent.node_id)) is not None:
                 self._set_due(node, now)
 
-    def wanted(self) -> list[Sent]:
+    def wanted(self) -> list[InFlightBatch]:
         """Return what a second worker should do because the user wants it again.
 
         That is calls that have not ended, and results that a collection left behind, as their worker is busy.
@@ -313,11 +313,11 @@ class Flight:
         self._wanted = {n: sent for n, sent in self._wanted.items() if n in self.batches and not sent.copied}
         return [sent for sent in self._wanted.values() if not sent.answered or self._is_left_behind(sent)]
 
-    def _is_left_behind(self, sent: Sent) -> bool:
+    def _is_left_behind(self, sent: InFlightBatch) -> bool:
         node = self.nodes.get(sent.node_id)
         return sent.worker_id is not None and node is not None and not (node.collecting or node.fresh)
 
-    def copy(self, sent: Sent, batch_id: int) -> Batch:
+    def copy(self, sent: InFlightBatch, batch_id: int) -> Batch:
         """Return the batch that gives the chunks of another one to a second worker."""
         sent.copied = True
         self._spare.update(chunk.chunk_id for chunk in sent.batch.chunks)
@@ -341,7 +341,7 @@ class Flight:
             for chunk_id in range(first, stop):
                 self._spare.pop(chunk_id, None)
 
-    def held_by(self, worker_id: str) -> list[Sent]:
+    def held_by(self, worker_id: str) -> list[InFlightBatch]:
         return [sent for sent in self.batches.values() if sent.worker_id == worker_id]
 
     def collectable(self, now: float, *, fresh: bool) -> list[Node]:
@@ -361,10 +361,10 @@ class Flight:
                 return sent.batch.chunks[chunk_id - sent.batch.first]
         return None
 
-    def missing(self) -> list[Missing]:
+    def missing(self) -> list[UnfinishedChunks]:
         """Return the chunks in flight, with how far the master has word of them."""
         return [
-            Missing(
+            UnfinishedChunks(
                 sent.batch.first,
                 sent.batch.stop,
                 Stage.SENT if sent.worker_id is None else Stage.PROCESSED,
@@ -375,5 +375,5 @@ class Flight:
             for sent in self
         ]
 
-    def __iter__(self) -> Iterator[Sent]:
+    def __iter__(self) -> Iterator[InFlightBatch]:
         return iter(self.batches.values())

@@ -24,7 +24,7 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
-class Collect:
+class CollectNode:
     """Ask a node for what its workers hold."""
 
     node_id: str
@@ -59,4 +59,4 @@ class Fail:
     excess: str | None = None
 
 
-Instruction = Cut | Send | Collect | Fold | Drop | Complete | Fail
+Instruction = Cut | Send | CollectNode | Fold | Drop | Complete | Fail

@@ -15,23 +15,23 @@ from typing import Any
 from elastic.core.contracts.placement import Placement
 from elastic.core.errors import LedgerError
 from elastic.core.ledger import events
-from elastic.core.ledger.batching import Pace, Waiting
-from elastic.core.ledger.chunk_locations import Losses, Whereabouts
-from elastic.core.ledger.error_budget import Budget
+from elastic.core.ledger.batching import BatchSizer, PendingChunks
+from elastic.core.ledger.chunk_locations import ChunkLocation, LossRecord
+from elastic.core.ledger.error_budget import ErrorBudget
 from elastic.core.ledger.events import Event
-from elastic.core.ledger.in_flight import Flight, Missing, Node, Sent
-from elastic.core.ledger.instructions import Collect, Complete, Cut, Drop, Fail, Fold, Instruction, Send
+from elastic.core.ledger.in_flight import InFlight, InFlightBatch, Node, UnfinishedChunks
+from elastic.core.ledger.instructions import CollectNode, Complete, Cut, Drop, Fail, Fold, Instruction, Send
 from elastic.core.ledger.resume_point import Start
 from elastic.core.model.chunk import Chunk
-from elastic.core.model.chunk_id_set import Spans
-from elastic.core.model.failure import Failure, given_up
+from elastic.core.model.chunk_id_set import ChunkIdSet
+from elastic.core.model.failure import Failure, abandoned_failure
 from elastic.core.model.partial import Partial
-from elastic.core.policies.engine_tuning import Settings
-from elastic.core.policies.error_policy import Tolerance
+from elastic.core.policies.engine_tuning import EngineTuning
+from elastic.core.policies.error_policy import ErrorPolicy
 from elastic.core.receipts.stage import Stage
 
 
-class Story:
+class ChunkTrace:
     """Remembers the last events about chunks."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Story:
         ]
 
 
-_DEFAULT = Tolerance()
+_DEFAULT = ErrorPolicy()
 
 #: Looks for stragglers within the time after which a call may be one: each of them sees all calls.
 _LOOKS = 20
@@ -70,9 +70,9 @@ class Ledger:
     def __init__(
         self,
         *,
-        settings: Settings,
+        settings: EngineTuning,
         placement: Placement,
-        tolerance: Tolerance = _DEFAULT,
+        tolerance: ErrorPolicy = _DEFAULT,
         ordered: bool = False,
         start: Start | None = None,
     ) -> None:
@@ -96,16 +96,16 @@ class Ledger:
         self.counters: Counter[str] = Counter(
             {name: count for name, count in start.counters.items() if name not in self.reached}
         )
-        self.losses = Losses()
+        self.losses = LossRecord()
         self._now = self._speculate_at = 0.0
-        self._pace = Pace(settings)
-        self._waiting = Waiting()
-        self._flight = Flight(settings.calls_per_worker, settings.collect_seconds)
+        self._pace = BatchSizer(settings)
+        self._waiting = PendingChunks()
+        self._flight = InFlight(settings.calls_per_worker, settings.collect_seconds)
         #: ordered only: partials whose turn has not come, by first chunk id
         self._early: dict[int, Partial] = {}
         self._next_batch = 0
-        self._budget = Budget(tolerance)
-        self._story = Story()
+        self._budget = ErrorBudget(tolerance)
+        self._story = ChunkTrace()
 
     # -- the door, and what can be asked
 
@@ -123,16 +123,16 @@ class Ledger:
             instructions += self._plan()
         return instructions
 
-    def missing(self) -> list[Missing]:
+    def missing(self) -> list[UnfinishedChunks]:
         """Return what is cut and not folded, by ascending chunk id."""
         found = self._flight.missing()
         found += [
-            Missing(chunk.chunk_id, chunk.chunk_id + 1, None, None, None, history.attempts)
+            UnfinishedChunks(chunk.chunk_id, chunk.chunk_id + 1, None, None, None, history.attempts)
             for chunk, history in self._waiting
         ]
         return sorted(found, key=lambda missing: missing.first)
 
-    def whereabouts(self) -> list[Whereabouts]:
+    def whereabouts(self) -> list[ChunkLocation]:
         """Return where the chunks were last that were sent and are not folded."""
         return self.losses.whereabouts(self._flight, self.folded)
 
@@ -159,7 +159,7 @@ class Ledger:
 
     # -- events
 
-    def _on_ticked(self, event: events.Ticked) -> Iterable[Instruction]:
+    def _on_ticked(self, event: events.ClockTicked) -> Iterable[Instruction]:
         self._now = event.now
         return ()
 
@@ -277,7 +277,7 @@ class Ledger:
             yield excess
 
     def _counts_twice(self, partial: Partial) -> bool:
-        seen = Spans(low=-1)
+        seen = ChunkIdSet(low=-1)
         for account in partial.accounts:
             first, stop = account.first, account.stop
             if stop > self.next_id:
@@ -288,7 +288,7 @@ class Ledger:
             seen.add(first, stop)
         return False
 
-    def _answers(self, partial: Partial) -> list[Sent]:
+    def _answers(self, partial: Partial) -> list[InFlightBatch]:
         """Return the batches in flight that a partial answers: all, unless some had been given up."""
         batches = self._flight.batches
         named = {account.batch_id: account for account in partial.accounts}
@@ -300,7 +300,7 @@ class Ledger:
         lost = self._flight.collected(event.node_id, self._now, event.seconds) if event.collected else []
         return self._send_again(lost, "its answer was lost", suspect=False)
 
-    def _send_again(self, lost: list[Sent], reason: str, *, suspect: bool) -> list[Instruction]:
+    def _send_again(self, lost: list[InFlightBatch], reason: str, *, suspect: bool) -> list[Instruction]:
         """Let the chunks of lost batches wait again, or give up on those that may have ended their workers."""
         for sent in lost:
             batch = sent.batch
@@ -312,7 +312,7 @@ class Ledger:
             history = batch.history.after(chunks=len(batch), suspect=suspect)
             self._waiting.put_back(chunks, history)
             if chunks and history.losses >= self.settings.max_attempts:
-                return self._fail(given_up(chunks[0].chunk_id, history.losses, reason))
+                return self._fail(abandoned_failure(chunks[0].chunk_id, history.losses, reason))
         return []
 
     def _fail(self, failure: Failure) -> list[Instruction]:
@@ -333,7 +333,7 @@ class Ledger:
         for node in () if self.ordered else self._flight.collectable(self._now, fresh=self._is_dry):
             if self._collection_is_due(node):
                 self._flight.ask(node)
-                yield Collect(node.node_id)
+                yield CollectNode(node.node_id)
         if self.exhausted and self.folded.low == self.next_id:
             yield from self._check(self._budget.judge(self.counters, is_end=True))
             if not self.finished:
@@ -363,7 +363,7 @@ class Ledger:
         self._speculate_at = self._now + self.settings.speculate_seconds / _LOOKS
         yield from self._copies(self._flight.stragglers(self._now, self._pace.patience))
 
-    def _copies(self, wanted: list[Sent]) -> Iterator[Instruction]:
+    def _copies(self, wanted: list[InFlightBatch]) -> Iterator[Instruction]:
         for sent in wanted:
             candidates = self._flight.candidates()
             node_id = self.placement.choose(candidates) if candidates else None
@@ -418,7 +418,7 @@ class Ledger:
 
 #: The only place where an event meets its handler.
 _HANDLERS: dict[type, Callable[[Ledger, Any], Iterable[Instruction]]] = {
-    events.Ticked: Ledger._on_ticked,
+    events.ClockTicked: Ledger._on_ticked,
     events.RetryRequested: Ledger._on_retry_requested,
     events.WorkerJoined: Ledger._on_worker_joined,
     events.WorkerLost: Ledger._on_worker_lost,

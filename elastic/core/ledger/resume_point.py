@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from elastic.core.model.chunk_id_set import Spans
+from elastic.core.model.chunk_id_set import ChunkIdSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +11,7 @@ class Start:
     """Where a step goes on that an earlier master has begun."""
 
     #: chunks that are in the result
-    folded: Spans = field(default_factory=Spans)
+    folded: ChunkIdSet = field(default_factory=ChunkIdSet)
     #: the id of the next chunk that the source yields; smaller ids are folded, larger ones may be
     next_id: int = 0
     #: as they stood at the last commit

@@ -20,7 +20,7 @@ UNCOUNTED = -1
 
 # A piece and a chunk are named tuples because one of each is made for every chunk: a frozen dataclass takes three times
 # as long to make.
-class Piece(NamedTuple):
+class SourcePiece(NamedTuple):
     """What a source yields: the next part of it, not yet numbered.
 
     With neither `entries` nor `block` it travels by reference: the worker reads it itself.
@@ -66,12 +66,12 @@ class Chunk(NamedTuple):
         return f"chunk {self.chunk_id}"
 
 
-def named(first: int, stop: int) -> str:
+def describe_chunks(first: int, stop: int) -> str:
     """Return how messages name the chunks `[first, stop)`."""
     return f"chunk {first}" if stop - first == 1 else f"chunks {first} to {stop - 1}"
 
 
-class Care(IntEnum):
+class RetryIsolation(IntEnum):
     """How carefully chunks are sent whose worker was lost: ever fewer in one call, until the entry is found."""
 
     NONE = 0
@@ -84,18 +84,18 @@ class Care(IntEnum):
         """How many chunks one call may carry; None for any number."""
         return (None, _FEW, 1, 1)[self]
 
-    def next(self, chunks: int) -> "Care":
+    def next(self, chunks: int) -> "RetryIsolation":
         """Return the care to take after a call of so many chunks was lost."""
-        if chunks == 1 and self >= Care.ALONE:
-            return Care.ISOLATED
-        return Care.ALONE if chunks <= _FEW else Care.FEW
+        if chunks == 1 and self >= RetryIsolation.ALONE:
+            return RetryIsolation.ISOLATED
+        return RetryIsolation.ALONE if chunks <= _FEW else RetryIsolation.FEW
 
 
 _FEW = 16
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class DeliveryHistory:
     """What happened to a chunk when it was sent before."""
 
     #: how often it was sent
@@ -103,15 +103,15 @@ class History:
     #: how often its worker was lost while it may have been at work on this chunk
     losses: int = 0
     #: how carefully it is sent next
-    care: Care = Care.NONE
+    care: RetryIsolation = RetryIsolation.NONE
     #: how often a second worker got it because the first took too long
     copies: int = 0
 
-    def copied(self) -> "History":
+    def copied(self) -> "DeliveryHistory":
         """Return the history of a copy for a second worker."""
         return replace(self, attempts=self.attempts + 1, copies=self.copies + 1)
 
-    def after(self, *, chunks: int, suspect: bool) -> "History":
+    def after(self, *, chunks: int, suspect: bool) -> "DeliveryHistory":
         """Return the history after a batch of so many chunks was lost."""
         if not suspect:
             return replace(self, attempts=self.attempts + 1)
@@ -123,7 +123,7 @@ class Batch:
     """Chunks with consecutive ids and one history that travel to a worker in one call."""
 
     batch_id: int
-    history: History
+    history: DeliveryHistory
     chunks: tuple[Chunk, ...]
 
     @property
@@ -134,7 +134,7 @@ class Batch:
     @property
     def isolated(self) -> bool:
         """True: the worker runs it in a process of its own, to find the entry that ends its process."""
-        return self.history.care is Care.ISOLATED
+        return self.history.care is RetryIsolation.ISOLATED
 
     @property
     def first(self) -> int:

@@ -8,7 +8,7 @@ from elastic.core.model.chunk import Chunk
 
 
 @dataclass(slots=True)
-class Spans:
+class ChunkIdSet:
     """Sorted, disjoint spans `[first, stop)` of chunk ids above a watermark below which all ids are in the set.
 
     Memory grows with the number of gaps, which the window bounds, not with the number of chunks.
@@ -65,7 +65,7 @@ class Spans:
         return bits.to_bytes((bits.bit_length() + 7) // 8, "little")
 
     @classmethod
-    def of(cls, low: int, bitmap: bytes) -> "Spans":
+    def of(cls, low: int, bitmap: bytes) -> "ChunkIdSet":
         """Return the set that `bitmap` describes."""
         spans, bits = cls(low), int.from_bytes(bitmap, "little")
         for first, stop in _runs(bits):

@@ -29,7 +29,7 @@ class Failure:
         return one_line(f"{self.function} failed on {self.place} (chunk {self.chunk_id}): {what}")
 
 
-def given_up(chunk_id: int, losses: int, reason: str) -> Failure:
+def abandoned_failure(chunk_id: int, losses: int, reason: str) -> Failure:
     """Return the failure of a chunk that is not sent again."""
     return Failure(
         chunk_id=chunk_id,

@@ -10,7 +10,7 @@ from elastic.core.model.failure import DeadLetter
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class BatchReport:
     """What a worker says about one batch that it has processed, one element (or 16 bytes) a chunk."""
 
     batch_id: int
@@ -41,7 +41,7 @@ class Account:
 class Partial:
     """The folded result of an exact set of chunks: counted whole or not at all."""
 
-    accounts: tuple[Account, ...]
+    accounts: tuple[BatchReport, ...]
     #: encoded states; more than one when nobody on the way had a reason to merge them
     states: tuple[bytes, ...]
     #: see `digest_of`
@@ -68,7 +68,7 @@ class Partial:
         return sum(sum(account.entries) for account in self.accounts)
 
 
-def digest_of(states: tuple[bytes, ...], accounts: tuple[Account, ...]) -> bytes:
+def digest_of(states: tuple[bytes, ...], accounts: tuple[BatchReport, ...]) -> bytes:
     """Return BLAKE2b-128 over what a partial holds: its states, its chunks, and the entries that are missing from it.
 
     No two partials have the same digest, because no chunk is in two of them.

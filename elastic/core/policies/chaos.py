@@ -11,7 +11,7 @@ from typing import Any
 from elastic.core.errors import UsageError
 
 
-class Spirit(StrEnum):
+class Fault(StrEnum):
     """What can befall a run."""
 
     RAISE = "raise"  #: the sender, or the receiver of a node, raises: the call is lost before any work
@@ -33,17 +33,17 @@ class Spirit(StrEnum):
 
 
 #: Spirits that need nothing but calls and answers, so they strike on every transport.
-CARRIED = (Spirit.RAISE, Spirit.DROP, Spirit.DUPLICATE, Spirit.SLOW, Spirit.CORRUPT)
+CARRIED = (Fault.RAISE, Fault.DROP, Fault.DUPLICATE, Fault.SLOW, Fault.CORRUPT)
 
 #: Spirits after which processes must be found out about, ended or started, which takes seconds.
-COSTLY = (Spirit.HANG, Spirit.KILL_WORKER, Spirit.KILL_SENDER, Spirit.KILL_RECEIVER, Spirit.KILL_NODE)
+COSTLY = (Fault.HANG, Fault.KILL_WORKER, Fault.KILL_SENDER, Fault.KILL_RECEIVER, Fault.KILL_NODE)
 
 #: ElasticFlow's scale: from 1, where spirits are wild, to 45; 46 and they never come.
 _CALM = 46
 _SCALE = 100
 
 
-class Moment(StrEnum):
+class KillPoint(StrEnum):
     """When a master ends, on the way of a chunk."""
 
     SENT = "sent"  #: the chunk is about to leave the master
@@ -52,17 +52,17 @@ class Moment(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Doom:
+class MasterKill:
     """The moment at which a master's process is killed."""
 
     chunk_id: int
-    moment: Moment
+    moment: KillPoint
 
     @classmethod
-    def drawn(cls, seed: str, low: int, chunks: int) -> "Doom":
+    def drawn(cls, seed: str, low: int, chunks: int) -> "MasterKill":
         """Return a moment on the way of one of the chunks from `low` to below `chunks`, as the seed says."""
         dice = random.Random(seed)  # noqa: S311 - no secret
-        return cls(dice.randrange(low, max(chunks, low + 1)), dice.choice(list(Moment)))
+        return cls(dice.randrange(low, max(chunks, low + 1)), dice.choice(list(KillPoint)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class Chaos:
         UsageError: A spirit is unknown, or a number is out of its range.
     """
 
-    spirits: tuple[Spirit, ...] = CARRIED
+    spirits: tuple[Fault, ...] = CARRIED
     #: the same seed rolls the same dice, spirit by spirit; when calls and answers come is not in its hand
     seed: int = 0
     #: how likely a spirit strikes at each occasion, from 0 to 1
@@ -81,12 +81,12 @@ class Chaos:
     #: how often each spirit strikes at most that ends or freezes processes (`COSTLY`)
     most: int = 3
     #: when the master's own process is killed, which only rounds of chaos do; None for never
-    doom: Doom | None = None
+    doom: MasterKill | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "spirits", tuple(dict.fromkeys(map(_spirit, self.spirits))))
         if not self.spirits and self.doom is None:
-            raise UsageError(f"chaos needs a spirit at least; they are {_names(Spirit)}.")
+            raise UsageError(f"chaos needs a spirit at least; they are {_names(Fault)}.")
         if isinstance(self.rate, bool) or not isinstance(self.rate, int | float) or not 0 <= self.rate <= 1:
             raise UsageError(f"rate={self.rate!r} of chaos must be a number from 0 to 1.")
         for name in ("seed", "most"):
@@ -124,10 +124,10 @@ def chaos_of_spirits(number: Any) -> Chaos | None:
         )
     if number == _CALM:
         return None
-    return Chaos(spirits=(Spirit.RAISE,), rate=(_CALM - number) / (_SCALE - number))
+    return Chaos(spirits=(Fault.RAISE,), rate=(_CALM - number) / (_SCALE - number))
 
 
-def spirits_of(names: str) -> tuple[Spirit, ...]:
+def spirits_of(names: str) -> tuple[Fault, ...]:
     """Return the spirits of a text such as `raise,drop`.
 
     Raises:
@@ -136,7 +136,7 @@ def spirits_of(names: str) -> tuple[Spirit, ...]:
     return tuple(_spirit(name.strip()) for name in names.split(","))
 
 
-class Dice:
+class FaultRng:
     """Decides when spirits strike, and how; each spirit has dice of its own."""
 
     def __init__(self, chaos: Chaos) -> None:
@@ -144,31 +144,31 @@ class Dice:
         # Seeded with texts, whose dice are the same in every process.
         self._dice = {spirit: random.Random(f"{chaos.seed} {spirit}") for spirit in chaos.spirits}  # noqa: S311 - no secret
         #: how often each has struck; counted by whoever carried it out
-        self.struck: Counter[Spirit] = Counter()
+        self.struck: Counter[Fault] = Counter()
 
-    def falls(self, spirit: Spirit) -> bool:
+    def falls(self, spirit: Fault) -> bool:
         """Say whether a spirit strikes at this occasion of its."""
         dice = self._dice.get(spirit)
         if dice is None or (spirit in COSTLY and self.struck[spirit] >= self._chaos.most):
             return False
         return dice.random() < self._chaos.rate
 
-    def below(self, spirit: Spirit, count: int) -> int:
+    def below(self, spirit: Fault, count: int) -> int:
         """Return a number from 0 to below `count`: which of several it strikes."""
         return self._dice[spirit].randrange(count)
 
-    def delay(self, spirit: Spirit, longest: float) -> float:
+    def delay(self, spirit: Fault, longest: float) -> float:
         """Return seconds, up to `longest`, by which something is late."""
         return self._dice[spirit].uniform(0, longest)
 
 
-def _spirit(name: Any) -> Spirit:
-    if name in list(Spirit):
-        return Spirit(name)
-    near = difflib.get_close_matches(str(name), [spirit.value for spirit in Spirit], n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"they are {_names(Spirit)}."
+def _spirit(name: Any) -> Fault:
+    if name in list(Fault):
+        return Fault(name)
+    near = difflib.get_close_matches(str(name), [spirit.value for spirit in Fault], n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"they are {_names(Fault)}."
     raise UsageError(f"there is no spirit {name!r}; {hint}")
 
 
-def _names(spirits: Iterable[Spirit]) -> str:
+def _names(spirits: Iterable[Fault]) -> str:
     return ",".join(spirit.value for spirit in spirits)

@@ -7,7 +7,7 @@ from elastic.core.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class EngineTuning:
     """The settings of a run."""
 
     #: seconds of work that one call should carry; chunks are packed into calls accordingly

@@ -15,7 +15,7 @@ class OnError(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tolerance:
+class ErrorPolicy:
     """How user code's failures are borne."""
 
     on_error: OnError = OnError.FAIL

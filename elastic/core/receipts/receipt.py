@@ -70,7 +70,9 @@ class TokenFields:
     attempt: int
 
 
-def what_of(first: int, attempt: int, conceived_at: Sequence[int], entries: Sequence[int], contents: bytes) -> bytes:
+def digest_input(
+    first: int, attempt: int, conceived_at: Sequence[int], entries: Sequence[int], contents: bytes
+) -> bytes:
     """Return 16 bytes that stand for consecutive chunks in a link.
 
     Args:
@@ -91,7 +93,7 @@ def what_of(first: int, attempt: int, conceived_at: Sequence[int], entries: Sequ
     return digest(numbers + contents)
 
 
-class Stamp:
+class StageMac:
     """Makes the links and the receipts of one stage on one node."""
 
     __slots__ = ("_base",)
@@ -100,7 +102,7 @@ class Stamp:
         self._base = base
 
     def link(self, what: bytes, state: bytes, previous: bytes) -> bytes:
-        """Return the link of chunks: `what` they are (see `what_of`), their state, and the link before this one."""
+        """Return the link of chunks: `what` they are (`digest_input`), their state, and the link before this one."""
         return self._made_of(_LINK.pack(what, state, previous))
 
     def receipt(self, fields: tuple[int, int, int, int], content: bytes, link: bytes) -> bytes:
@@ -113,7 +115,7 @@ class Stamp:
         return hasher.digest()
 
 
-class Seal:
+class ReceiptSigner:
     """Makes and checks the receipts of one step of one run.
 
     Args:
@@ -126,9 +128,9 @@ class Seal:
 
     def __init__(self, *, key: bytes, run_id: str, step: int) -> None:
         self.key, self.run_id, self.step = key, run_id, step
-        self._stamps: dict[tuple[Stage, str], Stamp] = {}
+        self._stamps: dict[tuple[Stage, str], StageMac] = {}
 
-    def stamp(self, stage: Stage, node_id: str) -> Stamp:
+    def stamp(self, stage: Stage, node_id: str) -> StageMac:
         """Return what makes the digests of `stage` on `node_id`."""
         stamp = self._stamps.get((stage, node_id))
         if stamp is None:
@@ -136,7 +138,7 @@ class Seal:
             for part in (self.run_id.encode(), node_id.encode()):
                 hasher.update(struct.pack(">I", len(part)) + part)
             hasher.update(struct.pack(">I", self.step))
-            stamp = self._stamps[stage, node_id] = Stamp(hasher)
+            stamp = self._stamps[stage, node_id] = StageMac(hasher)
         return stamp
 
     def receipt(

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from elastic.core.contracts.store import ReceiptRow
 from elastic.core.errors import ReceiptError
-from elastic.core.model.chunk import UNCOUNTED, UNREAD, named
-from elastic.core.receipts.receipt import NO_LINK, NO_STATE, Receipt, Seal, what_of
+from elastic.core.model.chunk import UNCOUNTED, UNREAD, describe_chunks
+from elastic.core.receipts.receipt import NO_LINK, NO_STATE, Receipt, ReceiptSigner, digest_input
 from elastic.core.receipts.stage import Stage
 
 #: Receipts in the order of the stages.
-Journey = tuple[Receipt, ...]
+ReceiptChain = tuple[Receipt, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Link:
     digest: bytes
 
 
-def chain(seal: Seal, master: str, passage: Passage) -> tuple[Link, ...]:
+def chain(seal: ReceiptSigner, master: str, passage: Passage) -> tuple[Link, ...]:
     """Return the links of all stages; `master` is the node of the master.
 
     Raises:
@@ -69,13 +69,13 @@ def chain(seal: Seal, master: str, passage: Passage) -> tuple[Link, ...]:
         (Stage.RETURNED, passage.node_id, late, passage.state),
         (Stage.AGGREGATED, master, late, passage.state),
     ):
-        what = what_of(passage.first, passage.attempt, passage.conceived_at, *known)
+        what = digest_input(passage.first, passage.attempt, passage.conceived_at, *known)
         previous = links[-1].digest if links else NO_LINK
         links.append(Link(stage, node_id, *known, seal.stamp(stage, node_id).link(what, state, previous)))
     return tuple(links)
 
 
-def journeys_of(seal: Seal, links: tuple[Link, ...], passage: Passage) -> Iterator[Journey]:
+def receipts_of(seal: ReceiptSigner, links: tuple[Link, ...], passage: Passage) -> Iterator[ReceiptChain]:
     """Yield the receipts of each chunk of a passage whose links are known."""
     for index, conceived_at in enumerate(passage.conceived_at):
         span = slice(16 * index, 16 * index + 16)
@@ -86,7 +86,7 @@ def journeys_of(seal: Seal, links: tuple[Link, ...], passage: Passage) -> Iterat
         )
 
 
-def journeys(seal: Seal, master: str, row: ReceiptRow) -> Iterator[Journey]:
+def journeys(seal: ReceiptSigner, master: str, row: ReceiptRow) -> Iterator[ReceiptChain]:
     """Yield the journey of each chunk of a row that was kept.
 
     Raises:
@@ -96,6 +96,6 @@ def journeys(seal: Seal, master: str, row: ReceiptRow) -> Iterator[Journey]:
         passage = Passage.of(row, counted=counted)
         links = chain(seal, master, passage)
         if links[-1].digest == row.link:
-            yield from journeys_of(seal, links, passage)
+            yield from receipts_of(seal, links, passage)
             return
-    raise ReceiptError(f"the kept receipts of {named(row.first, row.first + row.count)} do not verify.")
+    raise ReceiptError(f"the kept receipts of {describe_chunks(row.first, row.first + row.count)} do not verify.")

@@ -11,7 +11,7 @@ from elastic.dag.errors import TaskSkipped
 from elastic.dag.states.synergy import ActionSetState, check_action_set_transition
 
 
-class Work(Protocol):
+class Compensable(Protocol):
     """A unit of work with a way back: an action with its context, or the main work of a task."""
 
     @property
@@ -33,11 +33,11 @@ Observer = Callable[[str, ActionSetState], None]
 
 
 @dataclass(slots=True)
-class ActionSet:
+class ActionSequence:
     """The pre actions, the main work, or the post actions of an attempt."""
 
     kind: str
-    works: Sequence[Work]
+    works: Sequence[Compensable]
     observe: Observer
     state: ActionSetState = field(default=ActionSetState.PENDING)
 
@@ -47,8 +47,8 @@ class ActionSet:
         self.observe(self.kind, state)
 
 
-def run_in_order(
-    sets: Sequence[ActionSet], log: logging.Logger, limit: AbstractContextManager[object]
+def run_with_rollback(
+    sets: Sequence[ActionSequence], log: logging.Logger, limit: AbstractContextManager[object]
 ) -> dict[str, Any]:
     """Run sets of actions one after another and return what the last work of each returned.
 
@@ -61,8 +61,8 @@ def run_in_order(
         log: Where failures of rollbacks and cleanups go.
         limit: Entered for the time of the work, not for the way back.
     """
-    begun: list[Work] = []
-    done: list[Work] = []
+    begun: list[Compensable] = []
+    done: list[Compensable] = []
     try:
         with limit:
             return {one.kind: _run(one, begun, done) for one in sets}
@@ -77,7 +77,7 @@ def run_in_order(
             _try(work.cleanup, f"cleanup of {work.name!r}", log)
 
 
-def _run(one: ActionSet, begun: list[Work], done: list[Work]) -> Any:
+def _run(one: ActionSequence, begun: list[Compensable], done: list[Compensable]) -> Any:
     one.become(ActionSetState.RUNNING)
     result = None
     try:

@@ -11,7 +11,7 @@ from elastic.dag.execution.coroutines import answered, name_of
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-def call_by_name(
+def call_with_context(
     function: Callable[..., Any],
     context: Context,
     arguments: Sequence[Any] = (),

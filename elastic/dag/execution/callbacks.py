@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable
 
 from elastic.dag.context import Context
-from elastic.dag.execution.call_with_context import call_by_name
+from elastic.dag.execution.call_with_context import call_with_context
 from elastic.dag.execution.coroutines import called
 from elastic.dag.task_settings import Callback
 
@@ -13,7 +13,7 @@ _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
 
 
-def call_back(callbacks: Iterable[Callback], context: Context, log: logging.Logger) -> int:
+def run_callbacks(callbacks: Iterable[Callback], context: Context, log: logging.Logger) -> int:
     """Call each callback, and return how many of them failed.
 
     One that fails is logged and changes nothing: neither how the attempt ended, nor whether the others are called.
@@ -51,8 +51,8 @@ def _call(callback: Callback, context: Context) -> None:
         if one.kind in _NAMED and one.name not in known and (one.default is one.empty or len(parameters) == 1)
     ]
     if parameters and parameters[0].kind in _BY_POSITION:
-        call_by_name(callback, context, [context])
+        call_with_context(callback, context, [context])
     elif len(nameless) == 1 and "context" not in {one.name for one in parameters}:
-        call_by_name(callback, context, named={nameless[0].name: context})
+        call_with_context(callback, context, named={nameless[0].name: context})
     else:
-        call_by_name(callback, context)
+        call_with_context(callback, context)

@@ -9,8 +9,8 @@ from typing import Any
 
 from elastic.dag.context import Context
 from elastic.dag.execution.action import Action
-from elastic.dag.execution.action_sequence import ActionSet, Observer, run_in_order
-from elastic.dag.execution.call_with_context import call_by_name
+from elastic.dag.execution.action_sequence import ActionSequence, Observer, run_with_rollback
+from elastic.dag.execution.call_with_context import call_with_context
 from elastic.dag.execution.coroutines import called
 from elastic.dag.execution.timeout import TimeLimit
 from elastic.dag.execution.xcom import RETURN_VALUE
@@ -21,7 +21,7 @@ from elastic.dag.templating.renderer import render_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class TaskOutcome:
     """What an attempt that did not fail came to."""
 
     #: what `execute` returned
@@ -32,7 +32,7 @@ class Outcome:
     is_noop: bool = False
 
 
-def execute(task: BaseOperator, context: Context, observe: Observer | None = None) -> Outcome:
+def execute(task: BaseOperator, context: Context, observe: Observer | None = None) -> TaskOutcome:
     """Run one attempt: render the templates, then pre actions, main work and post actions.
 
     The task itself is not changed: the attempt works on copies, deep ones of its actions. What `execute` returns is
@@ -51,22 +51,22 @@ def execute(task: BaseOperator, context: Context, observe: Observer | None = Non
     """
     if task.skip:
         task.log.info("%s is to be skipped; it counts as complete", task)
-        return Outcome(is_noop=True)
+        return TaskOutcome(is_noop=True)
     attempt, _ = prepared(task, context)
     context = {**context, "task": attempt}
     main = _Main(attempt, context)
     told = observe or _nobody
     sets = [
-        ActionSet("pre", [_Prepared(action, context) for action in task.pre], told),
-        ActionSet("main", [main], told),
-        ActionSet("post", [_Prepared(action, context) for action in task.post], told),
+        ActionSequence("pre", [_Prepared(action, context) for action in task.pre], told),
+        ActionSequence("main", [main], told),
+        ActionSequence("post", [_Prepared(action, context) for action in task.post], told),
     ]
     limit = TimeLimit(
         f"task {task.task_id!r}", task.execution_timeout.total_seconds() if task.execution_timeout else None
     )
     with _environment(attempt.env):
-        result = run_in_order(sets, attempt.log, limit)["main"]
-    return Outcome(result=result, skipped_task_ids=tuple(called(task.skipped_after, result)))
+        result = run_with_rollback(sets, attempt.log, limit)["main"]
+    return TaskOutcome(result=result, skipped_task_ids=tuple(called(task.skipped_after, result)))
 
 
 def prepared(task: BaseOperator, context: Context) -> tuple[BaseOperator, dict[str, str]]:
@@ -90,7 +90,7 @@ class _Main:
 
     def do(self) -> Any:
         try:
-            result = call_by_name(self.attempt.execute, self.context)
+            result = call_with_context(self.attempt.execute, self.context)
         except Exception:
             raise
         except BaseException:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from elastic.dag.backend import port
-from elastic.dag.execution.xcom import RETURN_VALUE, NoXCom, XComStore, decode_xcom, encode_xcom
+from elastic.dag.backend import backend
+from elastic.dag.execution.xcom import RETURN_VALUE, DetachedXCom, XComStore, decode_xcom, encode_xcom
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
 from elastic.dag.timetable.interval import DataInterval, LogicalDate, utc
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
+class AttemptInfo:
     """The facts of one attempt."""
 
     dag_id: str
@@ -57,12 +57,12 @@ class TaskInstance:
         task: "BaseOperator",
         execution_date: datetime | str | None = None,
         *,
-        facts: Instance | None = None,
+        facts: AttemptInfo | None = None,
         xcoms: XComStore | None = None,
     ) -> None:
         self.task = task
         self.facts = facts or task.facts_of(execution_date)
-        self._xcoms = xcoms or NoXCom()
+        self._xcoms = xcoms or DetachedXCom()
         #: how long the attempt took, once `set_duration` was called
         self.duration: timedelta | None = None
 
@@ -165,7 +165,7 @@ class TaskInstance:
 
         A mapped task without the number of a copy has the state of its copies taken together.
         """
-        found: TaskState | None = port("current_state()").instance_state(self)
+        found: TaskState | None = backend("current_state()").instance_state(self)
         return found
 
     @property
@@ -175,15 +175,15 @@ class TaskInstance:
 
     def refresh_from_db(self) -> Any:
         """Return the row that the database has, None if there is none."""
-        return port("refresh_from_db()").instance_facts(self)
+        return backend("refresh_from_db()").instance_facts(self)
 
     def error(self) -> None:
         """Mark the instance as failed."""
-        port("error()").mark_instance(self, TaskState.FAILED)
+        backend("error()").mark_instance(self, TaskState.FAILED)
 
     def are_dependencies_met(self, **options: Any) -> bool:
         """Say whether what must come before has come."""
-        return all(verdict.met for verdict in port("are_dependencies_met()").instance_verdicts(self, **options))
+        return all(verdict.met for verdict in backend("are_dependencies_met()").instance_verdicts(self, **options))
 
     def is_runnable(self, **options: Any) -> bool:
         """Say whether the instance could run now: dependencies, state, interval and retry delay."""
@@ -196,7 +196,7 @@ class TaskInstance:
 
     def run(self, **options: Any) -> Any:
         """Run the instance in this process, and keep how it went."""
-        return port("run()").run_instance(self, **options)
+        return backend("run()").run_instance(self, **options)
 
     def set_duration(self, started_at: datetime, ended_at: datetime | None) -> timedelta | None:
         """Set and return how long the attempt took; None while it has not ended."""

@@ -36,7 +36,7 @@ class XComStore(Protocol):
         """Return the values of a task by map index (-1 for a task that is not mapped)."""
 
 
-class MemoryXCom:
+class InMemoryXCom:
     """Keeps values in this process: for tests of DAGs, and for runs that are not kept."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class MemoryXCom:
         }
 
 
-class NoXCom:
+class DetachedXCom:
     """Stands where a task instance was made by hand: it has no run to pass values in."""
 
     def push(self, key: TaskKey, name: str, encoded: str) -> None:

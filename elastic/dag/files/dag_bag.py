@@ -8,8 +8,8 @@ from typing import Any
 from elastic.core.errors import UsageError
 from elastic.dag.dag import DAG
 from elastic.dag.errors import BrokenDagError, UnknownDagError
-from elastic.dag.files.dag_file import ImportFailure, Source, dag_files, load, read_source
-from elastic.dag.serialized_dag import to_structure
+from elastic.dag.files.dag_file import DagFileSource, ImportFailure, dag_files, load, read_source
+from elastic.dag.serialized_dag import to_dict
 
 
 class DagBag:
@@ -38,7 +38,7 @@ class DagBag:
         #: failures by path
         self.import_errors: dict[str, ImportFailure] = {}
         #: what the files held when they were loaded, by path
-        self.sources: dict[str, Source] = {}
+        self.sources: dict[str, DagFileSource] = {}
         if not self.place.exists():
             raise UsageError(f"there is no file or folder {str(place)!r} to load DAGs from; check the path.")
         self._root = Path(root).absolute() if root else self.place if self.place.is_dir() else self.place.parent
@@ -78,7 +78,7 @@ class DagBag:
         near = get_close_matches(str(dag_id), self.dags, n=1)
         raise UnknownDagError(str(dag_id), str(self.place), near[0] if near else "", len(self.import_errors))
 
-    def source_of(self, dag_id: str) -> Source:
+    def source_of(self, dag_id: str) -> DagFileSource:
         """Return what the file of a DAG held when it was loaded.
 
         Raises:
@@ -92,7 +92,7 @@ class DagBag:
         Raises:
             UnknownDagError: There is no such DAG.
         """
-        return to_structure(self.get_dag(dag_id), self.source_of(dag_id).digest)
+        return to_dict(self.get_dag(dag_id), self.source_of(dag_id).digest)
 
     def _take(self, dag: DAG) -> bool:
         first = self.dags.setdefault(dag.dag_id, dag)

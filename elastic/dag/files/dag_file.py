@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from elastic.dag.dag import DAG
-from elastic.dag.definition_scope import collecting
+from elastic.dag.definition_scope import collect_dags
 from elastic.dag.errors import TaskTimeoutError
 from elastic.dag.execution.timeout import TimeLimit
 from elastic.dag.files.helper_modules import HelperModules, shadowed_by
@@ -22,7 +22,7 @@ _OWN = str(Path(__file__).parent)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DagFileSource:
     """What a file held when it was read."""
 
     path: str
@@ -85,12 +85,12 @@ def _may_define_dags(path: Path) -> bool:
         return True
 
 
-def read_source(path: Path) -> Source:
+def read_source(path: Path) -> DagFileSource:
     """Return what a file holds."""
-    return Source(str(path), path.read_bytes().decode("utf-8", "surrogateescape"))
+    return DagFileSource(str(path), path.read_bytes().decode("utf-8", "surrogateescape"))
 
 
-def load(source: Source, folder: Path, seconds: float) -> list[DAG] | ImportFailure:
+def load(source: DagFileSource, folder: Path, seconds: float) -> list[DAG] | ImportFailure:
     """Run a DAG file and return its DAGs, or why it cannot be run. What it prints goes to stderr.
 
     Args:
@@ -104,7 +104,7 @@ def load(source: Source, folder: Path, seconds: float) -> list[DAG] | ImportFail
     helpers = HelperModules((path.parent, folder))
     try:
         limit = TimeLimit(f"loading {path}", seconds)
-        with helpers.installed(), collecting() as made, redirect_stdout(sys.stderr), limit:
+        with helpers.installed(), collect_dags() as made, redirect_stdout(sys.stderr), limit:
             module = _run(name, source)
             named = [value for value in vars(module).values() if isinstance(value, DAG)]
             dags = {id(dag): dag for dag in [*named, *made] if not _is_imported(dag, path)}
@@ -128,7 +128,7 @@ def _is_imported(dag: DAG, path: Path) -> bool:
     return any(value is dag for home in homes for value in vars(home).values())
 
 
-def _run(name: str, source: Source) -> ModuleType:
+def _run(name: str, source: DagFileSource) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, source.path)
     if spec is None:
         raise ImportError(f"{source.path} is not Python")

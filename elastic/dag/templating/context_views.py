@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from elastic.dag.context import Context
 from elastic.dag.templating.macros import macro
-from elastic.dag.templating.read_only import View, seen
+from elastic.dag.templating.read_only import ReadOnlyView, read_only
 
 if TYPE_CHECKING:
     from elastic.dag.dag import DAG
@@ -25,7 +25,7 @@ _INSTANCE = (
 _CONNECTION = ("conn_id", "kind", "host", "login", "password", "schema", "port", "extra")
 
 
-def scene_of(context: Context) -> Mapping[str, Any]:
+def template_context(context: Context) -> Mapping[str, Any]:
     """Return what a template sees, by name. Nothing in it leads to a live object."""
     dag, task = context["dag"], context["task"]
     own = dag.user_defined_macros if dag is not None else {}
@@ -39,28 +39,30 @@ def scene_of(context: Context) -> Mapping[str, Any]:
         "conn": _Looked("conn", lambda conn_id: connection_view(context["conn"][conn_id])),
     }
     # settings are for tasks and actions: what a template makes is shown in logs and on pages
-    shown = {name: seen(value, name) for name, value in context.items() if name not in {*live, "settings"}}
+    shown = {name: read_only(value, name) for name, value in context.items() if name not in {*live, "settings"}}
     return {**_callable(own), **shown, **live}
 
 
-def dag_view(dag: "DAG") -> View:
+def dag_view(dag: "DAG") -> ReadOnlyView:
     """Return the facts of a DAG."""
-    return View(str(dag), {**_facts(dag, _DAG), "schedule_interval": str(dag.schedule), "params": dag.params})
+    return ReadOnlyView(str(dag), {**_facts(dag, _DAG), "schedule_interval": str(dag.schedule), "params": dag.params})
 
 
-def task_view(task: "BaseOperator") -> View:
+def task_view(task: "BaseOperator") -> ReadOnlyView:
     """Return the facts of a task."""
-    return View(str(task), {**_facts(task, _TASK), "params": task.params})
+    return ReadOnlyView(str(task), {**_facts(task, _TASK), "params": task.params})
 
 
-def instance_view(ti: "TaskInstance") -> View:
+def instance_view(ti: "TaskInstance") -> ReadOnlyView:
     """Return the facts of a task instance, and what other tasks passed on."""
-    return View(str(ti), {**_facts(ti, _INSTANCE), "key": str(ti.key), "task": task_view(ti.task)})
+    return ReadOnlyView(str(ti), {**_facts(ti, _INSTANCE), "key": str(ti.key), "task": task_view(ti.task)})
 
 
-def connection_view(connection: Any) -> View:
+def connection_view(connection: Any) -> ReadOnlyView:
     """Return the facts of a connection."""
-    return View(str(connection), {name: getattr(connection, name) for name in _CONNECTION if hasattr(connection, name)})
+    return ReadOnlyView(
+        str(connection), {name: getattr(connection, name) for name in _CONNECTION if hasattr(connection, name)}
+    )
 
 
 def _facts(thing: Any, names: tuple[str, ...]) -> dict[str, Any]:
@@ -69,10 +71,10 @@ def _facts(thing: Any, names: tuple[str, ...]) -> dict[str, Any]:
 
 def _callable(own: Mapping[str, Any]) -> dict[str, Any]:
     """Return a user's macros: functions as they are, other values as views."""
-    return {name: macro(value) if callable(value) else seen(value, name) for name, value in own.items()}
+    return {name: macro(value) if callable(value) else read_only(value, name) for name, value in own.items()}
 
 
-class _Looked(View):
+class _Looked(ReadOnlyView):
     """Things that are looked up when they are asked for: `var.name`, `var["name"]`, `var.json.name`.
 
     Args:
@@ -92,7 +94,7 @@ class _Looked(View):
         if name in self._forms:
             form = self._forms[name]
             return _Looked(f"{self}.{name}", lambda one: form(self._lookup(one)) if form else self._lookup(one))
-        return seen(self._lookup(name), f"{self}.{name}")
+        return read_only(self._lookup(name), f"{self}.{name}")
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return what is found, or `default` if there is nothing."""

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from elastic.dag.execution.coroutines import answered
-from elastic.dag.templating.read_only import View
+from elastic.dag.templating.read_only import ReadOnlyView
 from elastic.dag.timetable.interval import LogicalDate
 
 
@@ -60,7 +60,7 @@ def _random_number() -> float:
     return _random.random()  # noqa: S311 - not for secrets
 
 
-class _Datetime(View):
+class _Datetime(ReadOnlyView):
     """Instants: `macros.datetime(2016, 2, 22)`, `macros.datetime.now()`."""
 
     __slots__ = ()
@@ -97,16 +97,16 @@ BUILT_IN: Mapping[str, Any] = {
     "timedelta": lambda *arguments, **named: timedelta(*arguments, **named),
     "date": lambda *arguments, **named: date(*arguments, **named),
     "time": _time.time,
-    "dates": View("macros.dates", _DATES),
-    "uuid": View("macros.uuid", _UUID),
+    "dates": ReadOnlyView("macros.dates", _DATES),
+    "uuid": ReadOnlyView("macros.uuid", _UUID),
     "ds_add": ds_add,
     "ds_format": ds_format,
 }
 
 
-def macros_with(own: Mapping[str, Any] | None = None) -> View:
+def macros_with(own: Mapping[str, Any] | None = None) -> ReadOnlyView:
     """Return the macros of a DAG: the built-in ones and its own, which win."""
-    return View("macros", {**BUILT_IN, **{name: _function(value) for name, value in (own or {}).items()}})
+    return ReadOnlyView("macros", {**BUILT_IN, **{name: _function(value) for name, value in (own or {}).items()}})
 
 
 def macro(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -116,6 +116,6 @@ def macro(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _function(value: Any) -> Any:
     """Return something that can be called as a function, which is what views let through."""
-    if not callable(value) or isinstance(value, View):
+    if not callable(value) or isinstance(value, ReadOnlyView):
         return value
     return macro(value)

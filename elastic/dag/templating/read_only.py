@@ -18,7 +18,7 @@ _PLAIN = (
 )  # fmt: skip
 
 
-class View:
+class ReadOnlyView:
     """Named facts, as `view.name` or `view["name"]`; nothing else is there.
 
     Args:
@@ -41,7 +41,7 @@ class View:
 
     def __getitem__(self, name: str) -> Any:
         value = self._facts[name]
-        return value if inspect.isroutine(value) else seen(value, f"{self._name}.{name}")
+        return value if inspect.isroutine(value) else read_only(value, f"{self._name}.{name}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{self._name} cannot be changed by a template")
@@ -77,7 +77,7 @@ class View:
     __repr__ = __str__
 
 
-class _Object(View):
+class _Object(ReadOnlyView):
     """Public attributes of an object or a module, read when they are asked for."""
 
     __slots__ = ()
@@ -111,15 +111,15 @@ class _Attributes(Mapping[str, Any]):
         return sum(1 for _ in self)
 
 
-def seen(value: Any, name: str) -> Any:
+def read_only(value: Any, name: str) -> Any:
     """Return a value as a template may see it: plain values as they are, collections as copies, the rest as views."""
-    if isinstance(value, View) or type(value) in _PLAIN or isinstance(value, datetime | timedelta | tzinfo):
+    if isinstance(value, ReadOnlyView) or type(value) in _PLAIN or isinstance(value, datetime | timedelta | tzinfo):
         return value
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
-        return {key: seen(one, f"{name}.{key}") for key, one in value.items()}
+        return {key: read_only(one, f"{name}.{key}") for key, one in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        copied = [seen(one, f"{name}[{index}]") for index, one in enumerate(value)]
+        copied = [read_only(one, f"{name}[{index}]") for index, one in enumerate(value)]
         return tuple(copied) if isinstance(value, tuple) else copied
     return value if isinstance(value, _PLAIN) else _Object(name, value)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from elastic.dag.context import Context
 from elastic.dag.errors import TaskTimeoutError, TemplateError
 from elastic.dag.execution.timeout import TimeLimit
-from elastic.dag.templating.context_views import scene_of
+from elastic.dag.templating.context_views import template_context
 from elastic.dag.templating.literals import Literal
-from elastic.dag.templating.size_limits import Allowance, TooLongError
+from elastic.dag.templating.size_limits import Allowance, TemplateOutputTooLongError
 from elastic.dag.xcom_arg import XComArg
 
 if TYPE_CHECKING:
@@ -130,13 +130,13 @@ class Renderer:
 
     def _generated(self, load: Callable[[], Any]) -> str:
         if self._scene is None:
-            self._scene = scene_of(self.context)
+            self._scene = template_context(self.context)
         parts, length = [], 0
         for part in load().generate(**self._scene):
             parts.append(part)
             length += len(part)
             if length > LONGEST:
-                raise TooLongError(f"it becomes longer than {LONGEST:,} characters")
+                raise TemplateOutputTooLongError(f"it becomes longer than {LONGEST:,} characters")
         return "".join(parts)
 
     def _of_text(self, text: str) -> Any:

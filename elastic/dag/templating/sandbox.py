@@ -14,8 +14,8 @@ from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
 
 from elastic.dag.errors import LookupFailedError
-from elastic.dag.templating.read_only import View
-from elastic.dag.templating.size_limits import Allowance, TooLongError
+from elastic.dag.templating.read_only import ReadOnlyView
+from elastic.dag.templating.size_limits import Allowance, TemplateOutputTooLongError
 
 #: What methods of these make is allowed for before it is made.
 _PLAIN = (str, bytes, int, list, tuple)
@@ -102,7 +102,7 @@ class _Namespace(jinja2.utils.Namespace):
         return "<namespace>"
 
 
-class Missing(jinja2.StrictUndefined):
+class UndefinedVariable(jinja2.StrictUndefined):
     """A name that is not there; any use of it is an error, to print it in a list as well."""
 
     def __repr__(self) -> str:
@@ -110,7 +110,7 @@ class Missing(jinja2.StrictUndefined):
 
     @property
     def _undefined_message(self) -> str:
-        if isinstance(self._undefined_obj, View) and not self._undefined_hint:
+        if isinstance(self._undefined_obj, ReadOnlyView) and not self._undefined_hint:
             return f"{self._undefined_obj} has no {self._undefined_name!r}"
         return str(super()._undefined_message)
 
@@ -120,7 +120,7 @@ def environment(folders: Sequence[Path], allowance: Allowance) -> Sandbox:
     sandbox = Sandbox(
         allowance,
         loader=jinja2.FileSystemLoader([os.fspath(folder) for folder in folders]),
-        undefined=Missing,
+        undefined=UndefinedVariable,
         keep_trailing_newline=True,
         auto_reload=False,
     )
@@ -151,7 +151,7 @@ def _place(filename: str | None, line: int | None) -> str:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, jinja2.TemplateError | TooLongError | LookupFailedError):
+    if isinstance(error, jinja2.TemplateError | TemplateOutputTooLongError | LookupFailedError):
         return str(error).rstrip(".")
     return f"{type(error).__name__}: {error}".rstrip(".")
 

@@ -19,7 +19,7 @@ _NUMBERS = re.compile(r"\d+")
 _NESTED_FORMAT = re.compile(r"\{[^{}]*\{")
 
 
-class TooLongError(ValueError):
+class TemplateOutputTooLongError(ValueError):
     """A template makes more than anybody wants to have."""
 
 
@@ -46,10 +46,10 @@ class Allowance:
             TooLongError: It is too large, or too much was made before.
         """
         if size > LARGEST:
-            raise TooLongError("the text or list becomes too long")
+            raise TemplateOutputTooLongError("the text or list becomes too long")
         self._left -= size
         if self._left < 0:
-            raise TooLongError("the templates of the attempt make too much altogether")
+            raise TemplateOutputTooLongError("the templates of the attempt make too much altogether")
 
     def joined(self, parts: Iterable[Any], between: str = "") -> str:
         """Join the texts of values."""
@@ -58,20 +58,20 @@ class Allowance:
             texts.append(part if isinstance(part, str) else str(part))
             size += len(texts[-1]) + len(between)
             if size > LARGEST + len(between):
-                raise TooLongError("the text becomes too long")
+                raise TemplateOutputTooLongError("the text becomes too long")
         self.take(size)
         return between.join(texts)
 
     def operation(self, operator: str, left: Any, right: Any) -> None:
         """Allow for the result of an operator."""
         if operator == "**" and _bits(left) * abs(_number(right)) > LARGEST:
-            raise TooLongError("the power is too large")
+            raise TemplateOutputTooLongError("the power is too large")
         if operator == "*":
             if _bits(left) + _bits(right) > LARGEST:
-                raise TooLongError("the product is too large")
+                raise TemplateOutputTooLongError("the product is too large")
             size = max(_size(left) * abs(_number(right)), _size(right) * abs(_number(left)))
             if size > LARGEST:
-                raise TooLongError("the repetition is too long")
+                raise TemplateOutputTooLongError("the repetition is too long")
             self.take(size)
         if operator == "+":
             self.take(_size(left) + _size(right))
@@ -79,7 +79,7 @@ class Allowance:
     def method(self, name: str, value: Any, given: list[Any]) -> None:
         """Allow for the result of a method of a text, a number or a list."""
         if name in _COUNTING and any(abs(_number(one)) > LARGEST for one in given):
-            raise TooLongError("the text or list becomes too long")
+            raise TemplateOutputTooLongError("the text or list becomes too long")
         bound = _BOUNDS.get(name)
         if bound is not None:
             self.take(bound(value, *given))
@@ -87,15 +87,15 @@ class Allowance:
     def filter(self, name: str, value: Any, given: list[Any]) -> None:
         """Allow for the result of a filter."""
         if name in ("round", "tojson") and any(abs(_number(one)) > _SMALL for one in given):
-            raise TooLongError(f"{name} takes numbers up to {_SMALL}")
+            raise TemplateOutputTooLongError(f"{name} takes numbers up to {_SMALL}")
         if name == "sum" and any(not isinstance(one, int | float | str | None) for one in given):
-            raise TooLongError("sum adds up numbers only")
+            raise TemplateOutputTooLongError("sum adds up numbers only")
         self.method(name, value, given)
 
     def formatted(self, text: str, given: list[Any]) -> None:
         """Allow for the result of `format`, or of the filter of this name."""
         if _NESTED_FORMAT.search(text.replace("{{", "").replace("}}", "")):
-            raise TooLongError("the widths of a format are numbers in its text")
+            raise TemplateOutputTooLongError("the widths of a format are numbers in its text")
         fields = _FIELDS.findall(text)
         widths = sum(min(int(number[:9]), LARGEST + 1) for field in fields for number in _NUMBERS.findall(field))
         stars = sum(field.count("*") for field in fields if field.startswith("%"))

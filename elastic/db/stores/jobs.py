@@ -38,7 +38,7 @@ def start_job(database: Database, kind: str, *, dag_id: str | None = None, execu
     return database.write(work)
 
 
-def beat(database: Database, job_id: int) -> bool:
+def heartbeat(database: Database, job_id: int) -> bool:
     """Give a sign of life; say whether the job is still taken for running."""
     change = update(table).where(table.c.id == job_id, table.c.state == RUNNING).values(heartbeat_at=now())
     return database.write(lambda connection, _: connection.execute(change).rowcount == 1)
@@ -57,7 +57,7 @@ def end_job(database: Database, job_id: int, state: str) -> bool:
     return database.write(work)
 
 
-def bury_jobs(database: Database, heartbeat: float) -> int:
+def fail_dead_jobs(database: Database, heartbeat: float) -> int:
     """Write down as failed the jobs that gave no sign of life for 2.1 heartbeats (seconds); return how many."""
     dead = (table.c.state == RUNNING) & (Seconds(table.c.heartbeat_at, now()) > MISSED * heartbeat)
     change = update(table).where(dead).values(state=FAILED, ended_at=now())

@@ -7,7 +7,7 @@ A task instance:  none -> scheduled -> queued -> running -> success | failed | s
 from collections.abc import Sequence
 
 from elastic.db.database import Database
-from elastic.db.records import Ending, Ticket
+from elastic.db.records import AttemptResult, QueueRequest
 from elastic.db.transitions.attempts import (
     claim,
     expire,
@@ -46,7 +46,7 @@ __all__ = [
 
 
 def finish_and_queue(
-    database: Database, endings: Sequence[Ending], tickets: Sequence[Ticket]
+    database: Database, endings: Sequence[AttemptResult], tickets: Sequence[QueueRequest]
 ) -> tuple[frozenset[str], frozenset[str]]:
     """End attempts and queue what comes after them, in one transaction: a third less to sync in a chain of tasks.
 

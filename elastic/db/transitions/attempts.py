@@ -11,7 +11,7 @@ from elastic.dag.states.state import TaskState
 from elastic.db import audit
 from elastic.db.database import Database
 from elastic.db.matching import key_bind, key_match
-from elastic.db.records import Claim, Ending
+from elastic.db.records import AttemptResult, Claim
 from elastic.db.schema import task_attempt, task_instance, xcom
 from elastic.db.schema.types import Digest, Label, Prose, Word
 from elastic.db.sql_clock import Seconds, now
@@ -116,12 +116,12 @@ def claim_in(connection: Connection, wanted: Claim, *, again: bool = False) -> b
     return True
 
 
-def finish(database: Database, ending: Ending) -> bool:
+def finish(database: Database, ending: AttemptResult) -> bool:
     """End an attempt; say whether it still counted. One that does not count any more changes nothing."""
     return ending.attempt_uuid in finish_many(database, [ending])
 
 
-def finish_many(database: Database, endings: Sequence[Ending]) -> frozenset[str]:
+def finish_many(database: Database, endings: Sequence[AttemptResult]) -> frozenset[str]:
     """End attempts in one transaction, and keep their XComs.
 
     Returns:
@@ -135,7 +135,7 @@ def finish_many(database: Database, endings: Sequence[Ending]) -> frozenset[str]
     return database.write(lambda connection, again: finish_in(connection, endings, again=again))
 
 
-def finish_in(connection: Connection, endings: Sequence[Ending], *, again: bool = False) -> frozenset[str]:
+def finish_in(connection: Connection, endings: Sequence[AttemptResult], *, again: bool = False) -> frozenset[str]:
     """Do what `finish_many` does, within a transaction."""
     for ending in endings:
         if ending.state not in _ENDED:
@@ -228,7 +228,7 @@ def _is_mine(connection: Connection, wanted: Claim) -> bool:
     return row is not None and tuple(row) == (TaskState.RUNNING, wanted.host, wanted.pid, wanted.lease_owner)
 
 
-def _finished(connection: Connection, ending: Ending, *, again: bool) -> bool:
+def _finished(connection: Connection, ending: AttemptResult, *, again: bool) -> bool:
     row = connection.execute(_KEY, {"p_uuid": ending.attempt_uuid}).one_or_none()
     if row is None:
         return False
@@ -251,12 +251,12 @@ def _finished(connection: Connection, ending: Ending, *, again: bool) -> bool:
     return True
 
 
-def _has_ended(connection: Connection, key: TaskKey, ending: Ending) -> bool:
+def _has_ended(connection: Connection, key: TaskKey, ending: AttemptResult) -> bool:
     found = connection.execute(_HELD, {**key_bind(key), "p_uuid": ending.attempt_uuid}).one_or_none()
     return found is not None and found.state == ending.state
 
 
-def _close(connection: Connection, ending: Ending) -> None:
+def _close(connection: Connection, ending: AttemptResult) -> None:
     bound: dict[str, Any] = {
         "p_uuid": ending.attempt_uuid,
         # what follows is the instance's matter: the attempt itself has failed
@@ -296,6 +296,8 @@ def _expired(connection: Connection, row: Any, retry_in: float, *, gives_up: boo
     if not connection.execute(change.values(state=state, **values), key_bind(key)).rowcount:
         return None
     callback = None if was_queued else state
-    _close(connection, Ending(attempt_uuid=row.attempt_uuid, state=TaskState.FAILED, error=why, callback=callback))
+    _close(
+        connection, AttemptResult(attempt_uuid=row.attempt_uuid, state=TaskState.FAILED, error=why, callback=callback)
+    )
     audit.note_instances(connection, "expired", [key], why)
     return key

@@ -10,7 +10,7 @@ from elastic.dag.states.state import TaskState
 from elastic.db import audit
 from elastic.db.database import Database
 from elastic.db.matching import insert_if_absent, key_bind, key_match
-from elastic.db.records import Instance, NewInstance, Run, instance_of
+from elastic.db.records import DagRun, NewTaskInstance, TaskInstanceRow, instance_of
 from elastic.db.schema import task_attempt, task_instance, xcom
 from elastic.db.sql_clock import Seconds, now
 from elastic.db.transitions.runs import reopen
@@ -54,7 +54,7 @@ _MARK = (
 )
 
 
-def ensure_instances(database: Database, run: Run, tasks: Sequence[NewInstance]) -> None:
+def ensure_instances(database: Database, run: DagRun, tasks: Sequence[NewTaskInstance]) -> None:
     """Make the task instances of a run that are not there yet; those that are there stay as they are."""
     for task in tasks:
         check_key("task_id", task.task_id)
@@ -62,7 +62,7 @@ def ensure_instances(database: Database, run: Run, tasks: Sequence[NewInstance])
         database.write(lambda connection, _: ensure_in(connection, run, tasks))
 
 
-def ensure_in(connection: Connection, run: Run, tasks: Sequence[NewInstance]) -> None:
+def ensure_in(connection: Connection, run: DagRun, tasks: Sequence[NewTaskInstance]) -> None:
     """Do what `ensure_instances` does, within a transaction."""
     rows = [
         {
@@ -142,7 +142,7 @@ def set_states_in(
     return changed + mine
 
 
-def clear(database: Database, keys: Iterable[TaskKey]) -> list[Instance]:
+def clear(database: Database, keys: Iterable[TaskKey]) -> list[TaskInstanceRow]:
     """Make task instances as if they never ran. Their attempts are kept, marked as cleared; their XComs are not.
 
     A run that had ended is queued again. One that is running now is fenced: its end changes nothing.
@@ -152,7 +152,7 @@ def clear(database: Database, keys: Iterable[TaskKey]) -> list[Instance]:
     """
     wanted = list(keys)
 
-    def work(connection: Connection, _: bool) -> list[Instance]:
+    def work(connection: Connection, _: bool) -> list[TaskInstanceRow]:
         before = [instance for key in wanted if (instance := _cleared(connection, key))]
         for dag_id, run_id in sorted({(key.dag_id, key.run_id) for key in wanted}):
             reopen(connection, dag_id, run_id)
@@ -179,12 +179,12 @@ def mark_success(database: Database, keys: Iterable[TaskKey]) -> list[TaskKey]:
     return database.write(work)
 
 
-def _read(connection: Connection, key: TaskKey) -> Instance | None:
+def _read(connection: Connection, key: TaskKey) -> TaskInstanceRow | None:
     row = connection.execute(_READ, key_bind(key)).one_or_none()
     return None if row is None else instance_of(row)
 
 
-def _move(connection: Connection, before: Instance, state: TaskState | None, note: str | None) -> bool:
+def _move(connection: Connection, before: TaskInstanceRow, state: TaskState | None, note: str | None) -> bool:
     values: dict[str, Any] = {"state": state, "version": _ti.version + 1}
     if note is not None:
         values["note"] = note
@@ -200,7 +200,7 @@ def _move(connection: Connection, before: Instance, state: TaskState | None, not
     return True
 
 
-def _cleared(connection: Connection, key: TaskKey) -> Instance | None:
+def _cleared(connection: Connection, key: TaskKey) -> TaskInstanceRow | None:
     before = _read(connection, key)
     if before is None or before.state is None:
         return None
@@ -214,7 +214,7 @@ def _cleared(connection: Connection, key: TaskKey) -> Instance | None:
     return before
 
 
-def _end_attempt(connection: Connection, before: Instance, why: str) -> None:
+def _end_attempt(connection: Connection, before: TaskInstanceRow, why: str) -> None:
     change = update(task_attempt).where(_attempt.attempt_uuid == before.attempt_uuid)
     ended = {"ended_at": now(), "duration": Seconds(_attempt.started_at, now())}
     connection.execute(change.values(state=TaskState.FAILED, error=why, **ended))

@@ -11,7 +11,7 @@ from elastic.db import audit
 from elastic.db.database import Database
 from elastic.db.errors import UnknownRowError
 from elastic.db.matching import key_bind, key_match
-from elastic.db.records import Ticket
+from elastic.db.records import QueueRequest
 from elastic.db.schema import dag_run, pool, task_attempt, task_instance
 from elastic.db.schema.jobs import DEFAULT_POOL
 from elastic.db.schema.types import Digest, Key, LongText, Serial
@@ -97,12 +97,12 @@ _ACTIVE = (
 )
 
 
-def queue(database: Database, ticket: Ticket) -> bool:
+def queue(database: Database, ticket: QueueRequest) -> bool:
     """Queue one task instance; say whether it was done."""
     return ticket.attempt_uuid in queue_many(database, [ticket])
 
 
-def queue_many(database: Database, tickets: Sequence[Ticket]) -> frozenset[str]:
+def queue_many(database: Database, tickets: Sequence[QueueRequest]) -> frozenset[str]:
     """Queue task instances, in their order, as long as their pools and DAGs have room: in one transaction.
 
     Left out are those that somebody else queued, that ended meanwhile, or for which there is no room.
@@ -118,7 +118,7 @@ def queue_many(database: Database, tickets: Sequence[Ticket]) -> frozenset[str]:
     return database.write(lambda connection, again: queue_in(connection, tickets, again=again))
 
 
-def queue_in(connection: Connection, tickets: Sequence[Ticket], *, again: bool = False) -> frozenset[str]:
+def queue_in(connection: Connection, tickets: Sequence[QueueRequest], *, again: bool = False) -> frozenset[str]:
     """Do what `queue_many` does, within a transaction."""
     room = _Room(connection, tickets)
     queued = []
@@ -137,7 +137,7 @@ def queue_in(connection: Connection, tickets: Sequence[Ticket], *, again: bool =
     return frozenset(mine.union(ticket.attempt_uuid for ticket in queued))
 
 
-def _values(ticket: Ticket) -> dict[str, Any]:
+def _values(ticket: QueueRequest) -> dict[str, Any]:
     return {
         "p_version": -1 if ticket.version is None else ticket.version,
         "p_uuid": ticket.attempt_uuid,
@@ -152,7 +152,7 @@ def _values(ticket: Ticket) -> dict[str, Any]:
 class _Room:
     """What pools and DAGs have left, counted while nobody else can queue."""
 
-    def __init__(self, connection: Connection, tickets: Sequence[Ticket]) -> None:
+    def __init__(self, connection: Connection, tickets: Sequence[QueueRequest]) -> None:
         wanted = {ticket.pool for ticket in tickets}
         # The default pool is locked by all who queue, so that the limits of DAGs hold over several pools as well.
         found = connection.execute(_POOLS, {"p_pools": sorted({DEFAULT_POOL, *wanted})})
@@ -166,12 +166,12 @@ class _Room:
                 self._used[row.pool] += int(row.slots)
                 self._active[row.dag_id] += row.instances
 
-    def is_enough_for(self, ticket: Ticket) -> bool:
+    def is_enough_for(self, ticket: QueueRequest) -> bool:
         slots = self._slots[ticket.pool]
         if slots >= 0 and self._used[ticket.pool] + ticket.pool_slots > slots:
             return False
         return not ticket.concurrency or self._active[ticket.key.dag_id] < ticket.concurrency
 
-    def take(self, ticket: Ticket) -> None:
+    def take(self, ticket: QueueRequest) -> None:
         self._used[ticket.pool] += ticket.pool_slots
         self._active[ticket.key.dag_id] += 1

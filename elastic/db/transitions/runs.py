@@ -13,7 +13,7 @@ from elastic.db import audit
 from elastic.db.database import Database
 from elastic.db.errors import UnknownRowError
 from elastic.db.matching import insert_if_absent
-from elastic.db.records import NewRun, Run, RunMode, run_of
+from elastic.db.records import DagRun, NewDagRun, RunMode, run_of
 from elastic.db.schema import dag_run, dag_run_attempt, pool
 from elastic.db.sql_clock import now
 
@@ -23,7 +23,7 @@ _READ = select(dag_run).where(_run.dag_id == bindparam("dag"), _run.run_id == bi
 _AT = select(dag_run).where(_run.dag_id == bindparam("dag"), _run.logical_date == bindparam("date"))
 
 
-def ensure_run(database: Database, new: NewRun) -> Run:
+def ensure_run(database: Database, new: NewDagRun) -> DagRun:
     """Return the run of a DAG for a logical date, which is made if there is none.
 
     Whoever comes second gets the run of the first, with the first one's id and conf.
@@ -75,14 +75,14 @@ def set_run_state(
 
 def rerun(
     database: Database, dag_id: str, run_id: str, *, mode: RunMode = RunMode.NOMINAL, task_id: str | None = None
-) -> Run:
+) -> DagRun:
     """Begin another attempt at a run, which is queued then. The attempts before it are kept.
 
     Raises:
         UnknownRowError: There is no such run.
     """
 
-    def work(connection: Connection, _: bool) -> Run:
+    def work(connection: Connection, _: bool) -> DagRun:
         version = update(dag_run).where(_run.dag_id == dag_id, _run.run_id == run_id)
         values = {"attempt": _run.attempt + 1, "version": _run.version + 1, "state": RunState.QUEUED}
         if not connection.execute(version.values(**values, started_at=None, ended_at=None)).rowcount:
@@ -100,7 +100,7 @@ def reopen(connection: Connection, dag_id: str, run_id: str) -> None:
     _changed(connection, dag_id, run_id, RunState.QUEUED, (RunState.SUCCESS, RunState.FAILED))
 
 
-def _ensured(connection: Connection, new: NewRun, conf: str) -> Run:
+def _ensured(connection: Connection, new: NewDagRun, conf: str) -> DagRun:
     row = {
         "dag_id": new.dag_id,
         "run_id": new.run_id,
@@ -131,7 +131,7 @@ def _ensured(connection: Connection, new: NewRun, conf: str) -> Run:
     return run
 
 
-def _begin_attempt(connection: Connection, run: Run, mode: RunMode, task_id: str | None) -> None:
+def _begin_attempt(connection: Connection, run: DagRun, mode: RunMode, task_id: str | None) -> None:
     row = {
         "dag_id": run.dag_id,
         "run_id": run.run_id,
@@ -168,5 +168,5 @@ def _state(connection: Connection, dag_id: str, run_id: str) -> RunState | None:
     return None if found is None else RunState(found.state)
 
 
-def _read(connection: Connection, dag_id: str, run_id: str) -> Run:
+def _read(connection: Connection, dag_id: str, run_id: str) -> DagRun:
     return run_of(connection.execute(_READ, {"dag": dag_id, "run": run_id}).one())

@@ -40,7 +40,7 @@ FINGERPRINT_VERSION = 2
 
 #: Elastic's classes, functions and parameters that have another name today: the name of today, such as `GroupBy` or
 #: `GroupBy.inner`, and the one by which fingerprints know them for good. A module may be renamed without an entry.
-PUBLIC_NAMES: dict[str, str] = {}
+PUBLIC_NAMES: dict[str, str] = {"GroupBySum": "SumOfGroups"}
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis))
 _LISTED = (str, int, float, bytes)

@@ -4,7 +4,7 @@ from dataclasses import astuple, dataclass
 from functools import partial
 from typing import Any
 
-from elastic.aggregators.keyed.group_by import SumOfGroups
+from elastic.aggregators.keyed.group_by import GroupBySum
 from elastic.core.contracts.aggregator import Aggregator, AnyAggregator
 from elastic.engine.fingerprint.code_fingerprint import FINGERPRINT_VERSION, fingerprint, public_name, python_version
 from elastic.engine.fingerprint.object_content import is_elastic
@@ -12,7 +12,7 @@ from elastic.engine.step import Step
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class CodePart:
     """A function, or an aggregator, of a step."""
 
     #: what it is for and what it is called, such as `map(parse)`
@@ -21,15 +21,15 @@ class Part:
     digest: str
 
 
-def parts_of(step: Step) -> tuple[Part, ...]:
+def parts_of(step: Step) -> tuple[CodePart, ...]:
     """Return the fingerprints of all code of a step: its transforms in order, its aggregator, its other functions."""
     parts = [
-        Part(f"{transform.verb}({_label(transform.function)})", fingerprint(transform.function))
+        CodePart(f"{transform.verb}({_label(transform.function)})", fingerprint(transform.function))
         for transform in step.transforms
     ]
-    parts.append(Part(f"aggregate({_kind(step.aggregator)})", fingerprint(step.aggregator)))
+    parts.append(CodePart(f"aggregate({_kind(step.aggregator)})", fingerprint(step.aggregator)))
     others = {"trim": step.options.trim, "window": getattr(step.source, "window", None)}
-    parts += [Part(f"{name}({_label(given)})", fingerprint(given)) for name, given in others.items() if given]
+    parts += [CodePart(f"{name}({_label(given)})", fingerprint(given)) for name, given in others.items() if given]
     return tuple(parts)
 
 
@@ -54,7 +54,7 @@ def state_formats(aggregator: AnyAggregator) -> dict[str, int]:
 
 def _kind(aggregator: AnyAggregator) -> str:
     # The user wrote a GroupBy.
-    return str(aggregator) if isinstance(aggregator, SumOfGroups) else public_name(type(aggregator))
+    return str(aggregator) if isinstance(aggregator, GroupBySum) else public_name(type(aggregator))
 
 
 def _label(function: Any) -> str:

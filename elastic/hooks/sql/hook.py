@@ -10,11 +10,11 @@ from elastic.hooks.connection import Connection
 from elastic.hooks.formats.csv import COMMAS, CsvFormat, CsvReader, CsvWriter, opened, replaced
 from elastic.hooks.formats.dataframes import pandas_frame, polars_frame
 from elastic.hooks.formats.json import json_array
-from elastic.hooks.hook import Answer, Hook
+from elastic.hooks.hook import ConnectionTest, Hook
 from elastic.hooks.sql.backends.backend import Backend
 from elastic.hooks.sql.backends.identifiers import column_names, table_parts
 from elastic.hooks.sql.rows import checked, split_records
-from elastic.hooks.sql.session import Result, SqlSession
+from elastic.hooks.sql.session import SqlSession, StatementResult
 from elastic.hooks.sql.statements import statements
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class SqlHook(Hook):
         return changed
 
     @contextmanager
-    def stream(self, sql: "str | Executable", parameters: Parameters = None) -> Iterator[Result]:
+    def stream(self, sql: "str | Executable", parameters: Parameters = None) -> Iterator[StatementResult]:
         """Give the rows of a query as they come, `columns` first; the database is let go when the block ends.
 
         with hook.stream("select * from words") as result:
@@ -236,13 +236,13 @@ class SqlHook(Hook):
         with self._open().transaction(f"upserting into {table}") as transaction:
             return self._backend.upsert(transaction.connection, table, names, parts, checked(values, len(names)))
 
-    def test_connection(self) -> Answer:
+    def test_connection(self) -> ConnectionTest:
         """Ask the database for a 1."""
         try:
             self.get_first("select 1")
         except Exception as error:  # whatever is wrong is the answer
-            return Answer(False, self._masked(str(error)))
-        return Answer(True, f"{self.connection} answers.")
+            return ConnectionTest(False, self._masked(str(error)))
+        return ConnectionTest(True, f"{self.connection} answers.")
 
     def get_conn(self) -> Any:
         """Return a connection of the driver (DB-API), which the caller closes."""
@@ -271,7 +271,7 @@ class SqlHook(Hook):
             return self._backend.insert(transaction.connection, table, columns, checked(rows, len(columns)))
 
     @contextmanager
-    def _run_query(self, sql: "str | Executable", parameters: Parameters) -> Iterator[Result]:
+    def _run_query(self, sql: "str | Executable", parameters: Parameters) -> Iterator[StatementResult]:
         with (
             self._open().transaction("the query") as transaction,
             transaction.execute(sql, parameters) as result,

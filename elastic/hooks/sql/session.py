@@ -19,7 +19,7 @@ _SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class StatementResult:
     """What a statement gave."""
 
     cursor: "sa.CursorResult[Any]"
@@ -50,7 +50,7 @@ class Result:
             # Told here, because the rows may be on their way into another database's transaction.
             raise self.session.refusal(f"the query {self.shown!r}", error) from self.session.harmless(error)
 
-    def of_query(self) -> "Result":
+    def of_query(self) -> "StatementResult":
         """Return itself.
 
         Raises:
@@ -72,14 +72,14 @@ class SqlTransaction:
         self.shown = ""
 
     @contextmanager
-    def execute(self, statement: Any, parameters: Mapping[str, Any] | None) -> Iterator[Result]:
+    def execute(self, statement: Any, parameters: Mapping[str, Any] | None) -> Iterator[StatementResult]:
         """Run one statement; its result is closed when the block ends."""
         if parameters is not None and not isinstance(parameters, Mapping):
             raise UsageError(f"parameters must be a dict from name to value, not {type(parameters).__name__}.")
         self.shown = _shortened(statement)
         cursor = self._sent(statement, parameters)
         try:
-            yield Result(cursor, self.shown, self._session)
+            yield StatementResult(cursor, self.shown, self._session)
         finally:
             cursor.close()
 

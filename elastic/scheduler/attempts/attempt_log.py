@@ -17,7 +17,7 @@ from elastic.dag.operator import BaseOperator
 from elastic.db.known_secrets import hide_known_secrets
 from elastic.db.records import LogLine
 from elastic.db.stores.xcoms import add_log_lines
-from elastic.scheduler.attempts.attempt_request import Order
+from elastic.scheduler.attempts.attempt_request import AttemptRequest
 from elastic.scheduler.attempts.log_format import (
     RULE,
     TASK_FORMAT,
@@ -27,13 +27,13 @@ from elastic.scheduler.attempts.log_format import (
     log_file,
     step_of,
 )
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.deployment import Deployment
 
 #: Lines that are kept in memory, at most, and for how many seconds, before they go to the database.
 _MANY, _LONG = 500, 5.0
 
 
-def log_path(site: Site, instance: TaskInstance) -> Path:
+def log_path(site: Deployment, instance: TaskInstance) -> Path:
     """Return the file of an instance's log: `<logs>/<dag>/<task>/<iso date>`, and behind it the number of a copy."""
     copy = f".{instance.map_index}" if instance.map_index >= 0 else ""
     return site.logs / (instance.log_filepath + copy)
@@ -42,7 +42,7 @@ def log_path(site: Site, instance: TaskInstance) -> Path:
 class Lines(logging.Handler):
     """Collects the lines of an attempt for the database. Many, or old ones, go there at once; the rest is asked for."""
 
-    def __init__(self, site: Site, order: Order) -> None:
+    def __init__(self, site: Deployment, order: AttemptRequest) -> None:
         super().__init__()
         self.addFilter(is_line)
         self._site, self._order = site, order
@@ -76,9 +76,9 @@ class Lines(logging.Handler):
 
 @contextmanager
 def attempt_log(
-    site: Site,
+    site: Deployment,
     task: BaseOperator,
-    order: Order,
+    order: AttemptRequest,
     *,
     terminal: TextIO | None = None,
     capture: bool = False,
@@ -117,7 +117,9 @@ def attempt_log(
                 handler.close()
 
 
-def _handlers(site: Site, task: BaseOperator, instance: TaskInstance, terminal: TextIO | None) -> list[logging.Handler]:
+def _handlers(
+    site: Deployment, task: BaseOperator, instance: TaskInstance, terminal: TextIO | None
+) -> list[logging.Handler]:
     of_task = log_file(log_path(site, instance))
     of_task.setFormatter(MessageFormatter(TASK_FORMAT))
     handlers: list[logging.Handler] = [of_task]
@@ -135,7 +137,7 @@ def _handlers(site: Site, task: BaseOperator, instance: TaskInstance, terminal: 
     return handlers
 
 
-def _header(task: BaseOperator, instance: TaskInstance, order: Order) -> None:
+def _header(task: BaseOperator, instance: TaskInstance, order: AttemptRequest) -> None:
     """Log Flux's header."""
     tries = order.facts.try_number
     what = "New run" if tries == 1 else f"Retry run {tries - 1} out of {max(order.max_tries - 1, tries - 1)}"

@@ -8,16 +8,18 @@ What a process is told about an attempt, and what it tells when the attempt has 
 import sys
 from dataclasses import dataclass
 
-from elastic.dag.execution.task_instance import Instance, TaskInstance
+from elastic.dag.execution.task_instance import AttemptInfo, TaskInstance
 from elastic.dag.operator import BaseOperator
 from elastic.dag.timetable.interval import DataInterval
-from elastic.db.records import Ending, LogLine, NewInstance, Run
-from elastic.executors.executor import Command
+from elastic.db.records import AttemptResult, DagRun, LogLine, NewTaskInstance
+from elastic.executors.executor import TaskCommand
 
 
-def facts_of(run: Run, task_id: str, map_index: int = -1, *, try_number: int = 1, attempt_uuid: str = "") -> Instance:
+def facts_of(
+    run: DagRun, task_id: str, map_index: int = -1, *, try_number: int = 1, attempt_uuid: str = ""
+) -> AttemptInfo:
     """Return the facts of an attempt of a task in a run."""
-    return Instance(
+    return AttemptInfo(
         dag_id=run.dag_id,
         run_id=run.run_id,
         task_id=task_id,
@@ -31,10 +33,10 @@ def facts_of(run: Run, task_id: str, map_index: int = -1, *, try_number: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class AttemptRequest:
     """An attempt that is to be made."""
 
-    facts: Instance
+    facts: AttemptInfo
     #: how often the instance may be tried
     max_tries: int
     #: which rerun of the run it belongs to
@@ -48,20 +50,20 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class AttemptReport:
     """How an attempt ended."""
 
     #: None for one that did not begin, because it does not count any more
-    ending: Ending | None
+    ending: AttemptResult | None
     #: tasks that are skipped because of what it returned
     skipped: tuple[str, ...] = ()
     #: lines of its log that are not in the database yet
     lines: tuple[LogLine, ...] = ()
 
 
-def new_instance(task: BaseOperator, map_index: int = -1) -> NewInstance:
+def new_instance(task: BaseOperator, map_index: int = -1) -> NewTaskInstance:
     """Return the row of an instance that is to be there."""
-    return NewInstance(
+    return NewTaskInstance(
         task_id=task.task_id,
         map_index=map_index,
         max_tries=task.retries + 1,
@@ -73,7 +75,7 @@ def new_instance(task: BaseOperator, map_index: int = -1) -> NewInstance:
     )
 
 
-def command_of(task: BaseOperator, order: Order) -> Command:
+def command_of(task: BaseOperator, order: AttemptRequest) -> TaskCommand:
     """Return the command that makes an attempt which is queued."""
     instance = TaskInstance(task, facts=order.facts)
     place = ["--subdir", task.dag.fileloc, "--root", str(task.dag.root)] if task.has_dag else []
@@ -81,10 +83,10 @@ def command_of(task: BaseOperator, order: Order) -> Command:
     words = [sys.executable, "-m", "elastic", "run", instance.dag_id, instance.task_id]
     date = instance.execution_date.isoformat()
     attempt = ["--attempt", order.facts.attempt_uuid]
-    return Command(words=(*words, date, *place, *copy, *attempt), order=order, resources=task.resources)
+    return TaskCommand(words=(*words, date, *place, *copy, *attempt), order=order, resources=task.resources)
 
 
-def shown_command(task: BaseOperator, order: Order) -> str:
+def shown_command(task: BaseOperator, order: AttemptRequest) -> str:
     """Return what a person would type to run the instance."""
     instance = TaskInstance(task, facts=order.facts)
     copy = f" --map-index {instance.map_index}" if instance.map_index >= 0 else ""

@@ -9,11 +9,11 @@ from elastic.core.errors import UsageError
 from elastic.dag.dag import DAG
 from elastic.dag.files.dag_bag import DagBag
 from elastic.dag.ids import TaskKey
-from elastic.executors.executor import Command
-from elastic.scheduler.attempts.attempt_request import Order, Report
-from elastic.scheduler.attempts.lease import claim, kept
+from elastic.executors.executor import TaskCommand
+from elastic.scheduler.attempts.attempt_request import AttemptReport, AttemptRequest
+from elastic.scheduler.attempts.lease import claim, renewing_lease
 from elastic.scheduler.attempts.run_attempt import run_attempt
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.deployment import Deployment
 
 
 class AttemptRunner:
@@ -28,23 +28,23 @@ class AttemptRunner:
         terminal: Where the logs go as well; what is printed stays what it is then, and is else part of the log.
     """
 
-    def __init__(self, dag: DAG, site: Site, terminal: TextIO | None = None) -> None:
+    def __init__(self, dag: DAG, site: Deployment, terminal: TextIO | None = None) -> None:
         self._terminal = terminal
         self._dag: DAG | None = dag
         self._dag_id, self._place, self._root = dag.dag_id, dag.fileloc, dag.root
-        self._site: Site | None = site
+        self._site: Deployment | None = site
         self._packed: bytes | None = None
         self._home = os.getpid()
 
-    def __call__(self, key: TaskKey, command: Command) -> Any:
+    def __call__(self, key: TaskKey, command: TaskCommand) -> Any:
         """Run an attempt, and return its report."""
         site, dag = self._ready()
-        order: Order = command.order
+        order: AttemptRequest = command.order
         if not order.is_claimed and not claim(site, order):
-            return Report(ending=None)
+            return AttemptReport(ending=None)
         task, terminal = dag.get_task(key.task_id), self._terminal
         # In the supervisor's own process nobody else can renew the lease now.
-        with kept(site, order) if os.getpid() == self._home else contextlib.nullcontext():
+        with renewing_lease(site, order) if os.getpid() == self._home else contextlib.nullcontext():
             return run_attempt(task, order, site, terminal=terminal, capture=terminal is None)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -52,9 +52,9 @@ class AttemptRunner:
             self._packed = _packed(self._dag)
         return {**self.__dict__, "_dag": None, "_site": None, "_terminal": None}
 
-    def _ready(self) -> tuple[Site, DAG]:
+    def _ready(self) -> tuple[Deployment, DAG]:
         if self._site is None:
-            self._site = Site.of()
+            self._site = Deployment.of()
         if self._dag is None:
             self._dag = self._found()
         return self._site, self._dag

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from elastic.core.errors import ElasticError
 from elastic.db import transitions as transition
 from elastic.db.records import Claim
-from elastic.scheduler.attempts.attempt_request import Order
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.attempts.attempt_request import AttemptRequest
+from elastic.scheduler.deployment import Deployment
 
 
-def claim(site: Site, order: Order) -> bool:
+def claim(site: Deployment, order: AttemptRequest) -> bool:
     """Claim an attempt that is queued; False if it does not count any more, or another process has it."""
     wanted = Claim(
         key=order.facts.key,
@@ -30,7 +30,7 @@ def claim(site: Site, order: Order) -> bool:
 
 
 @contextlib.contextmanager
-def kept(site: Site, order: Order) -> Iterator[None]:
+def renewing_lease(site: Deployment, order: AttemptRequest) -> Iterator[None]:
     """Renew the lease of an attempt while the block runs, from a thread beside it."""
     done = threading.Event()
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from elastic.db import queries as reading
 from elastic.db import transitions as transition
 from elastic.db.database import Database
-from elastic.db.records import Instance
+from elastic.db.records import TaskInstanceRow
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class ProcessIdentity:
     """A process that holds leases."""
 
     #: names the machine since it was started, and the processes that can be seen from one another
@@ -24,12 +24,12 @@ class Holder:
     started: int
 
     @classmethod
-    def of_this_process(cls) -> "Holder":
+    def of_this_process(cls) -> "ProcessIdentity":
         """Return this process."""
         return cls(_place(), os.getpid(), _started(os.getpid()) or 0)
 
     @classmethod
-    def read(cls, text: str | None) -> "Holder | None":
+    def read(cls, text: str | None) -> "ProcessIdentity | None":
         """Return the holder that a text names, or None if it names none."""
         parts = (text or "").split("/")
         if len(parts) < 3 or not (parts[1].isdigit() and parts[2].isdigit()):
@@ -45,26 +45,26 @@ class Holder:
         return f"{self.place}/{self.pid}/{self.started}"
 
 
-def release_lost(database: Database, dag_id: str) -> None:
+def release_leases_of_dead_processes(database: Database, dag_id: str) -> None:
     """End the leases of processes of this machine that are gone, so that nobody waits for them to run out.
 
     A task that outlived the process that held its lease keeps it: it is on its way to an end of its own.
     """
     for owner, held in _by_owner(reading.active_instances(database, dag_id)).items():
-        holder = Holder.read(owner)
+        holder = ProcessIdentity.read(owner)
         if holder is not None and holder.is_gone and not any(_lives(instance) for instance in held):
             transition.renew(database, owner, -1.0)
 
 
-def _by_owner(instances: list[Instance]) -> dict[str, list[Instance]]:
-    found: dict[str, list[Instance]] = {}
+def _by_owner(instances: list[TaskInstanceRow]) -> dict[str, list[TaskInstanceRow]]:
+    found: dict[str, list[TaskInstanceRow]] = {}
     for instance in instances:
         if instance.lease_owner:
             found.setdefault(instance.lease_owner, []).append(instance)
     return found
 
 
-def _lives(instance: Instance) -> bool:
+def _lives(instance: TaskInstanceRow) -> bool:
     return bool(instance.pid) and instance.host == socket.gethostname() and _started(instance.pid or 0) is not None
 
 

@@ -7,9 +7,9 @@ from typing import Any, TextIO
 from elastic.config.secret_mask import masked
 from elastic.core.errors import ElasticError
 from elastic.core.text import error_text, traceback_text, writable
-from elastic.dag.context import Access, Context, build_context
-from elastic.dag.errors import LookupFailedError, TaskFailedForGood, TaskSkipped
-from elastic.dag.execution.callbacks import call_back
+from elastic.dag.context import Context, ContextServices, build_context
+from elastic.dag.errors import LookupFailedError, TaskFailedPermanently, TaskSkipped
+from elastic.dag.execution.callbacks import run_callbacks
 from elastic.dag.execution.execute import execute
 from elastic.dag.execution.retry import delay_before
 from elastic.dag.ids import TaskKey
@@ -19,11 +19,11 @@ from elastic.dag.states.state import TaskState
 from elastic.dag.task_settings import Callback
 from elastic.db import queries as reading
 from elastic.db import transitions as transition
-from elastic.db.records import Ending
+from elastic.db.records import AttemptResult
 from elastic.scheduler.attempts.attempt_log import attempt_log
-from elastic.scheduler.attempts.attempt_request import Order, Report
-from elastic.scheduler.deployment import Site
-from elastic.scheduler.signals import Terminated
+from elastic.scheduler.attempts.attempt_request import AttemptReport, AttemptRequest
+from elastic.scheduler.deployment import Deployment
+from elastic.scheduler.signals import TerminateRequested
 
 #: Characters of an error that are kept.
 _LONGEST_ERROR = 64 * 1024
@@ -33,7 +33,7 @@ _LONGEST_ERROR = 64 * 1024
 class FlowRuns:
     """The data flow that the tries of an instance run: `flow_runs` in the context."""
 
-    site: Site
+    site: Deployment
     attempt_uuid: str
     #: of an earlier try
     earlier: str | None = None
@@ -48,7 +48,7 @@ class FlowRuns:
 class AttemptXCom:
     """Values of the run as one attempt sees them. What it pushes itself is kept when, and only if, its end counts."""
 
-    site: Site
+    site: Deployment
     key: TaskKey
     pushed: dict[str, str] = field(default_factory=dict)
 
@@ -63,8 +63,13 @@ class AttemptXCom:
 
 
 def run_attempt(
-    task: BaseOperator, order: Order, site: Site, *, terminal: TextIO | None = None, capture: bool = False
-) -> Report:
+    task: BaseOperator,
+    order: AttemptRequest,
+    site: Deployment,
+    *,
+    terminal: TextIO | None = None,
+    capture: bool = False,
+) -> AttemptReport:
     """Run an attempt in this process, and return how it ended; nothing is written down.
 
     Args:
@@ -86,42 +91,44 @@ def run_attempt(
         except TaskSkipped as skip:
             task.log.info("skipped: %s", error_text(skip))
             ending = _ended(order, TaskState.SKIPPED, error_text(skip))
-        except Terminated:
+        except TerminateRequested:
             raise
         except (Exception, SystemExit) as error:
             task.log.exception("%s failed", task)
             ending = failure_of(task, order, error)
         else:
-            ending = Ending(attempt_uuid=order.facts.attempt_uuid, state=TaskState.SUCCESS, xcoms=dict(xcoms.pushed))
+            ending = AttemptResult(
+                attempt_uuid=order.facts.attempt_uuid, state=TaskState.SUCCESS, xcoms=dict(xcoms.pushed)
+            )
             skipped = outcome.skipped_task_ids
             task.log.info("Task succeeded")
         _call_back(task, context, ending, site)
-        return Report(ending=ending, skipped=skipped, lines=lines.taken() if lines else ())
+        return AttemptReport(ending=ending, skipped=skipped, lines=lines.taken() if lines else ())
 
 
-def context_of(task: BaseOperator, order: Order, site: Site, xcoms: AttemptXCom) -> Context:
+def context_of(task: BaseOperator, order: AttemptRequest, site: Deployment, xcoms: AttemptXCom) -> Context:
     """Return the context of an attempt."""
-    access = Access(xcoms=xcoms, variable=_variable, connection=_connection, settings=site.settings)
+    access = ContextServices(xcoms=xcoms, variable=_variable, connection=_connection, settings=site.settings)
     context = build_context(task, order.facts, access)
     context["flow_runs"] = FlowRuns(site, order.facts.attempt_uuid, order.flow_run_id)
     return context
 
 
-def failure_of(task: BaseOperator, order: Order, error: BaseException) -> Ending:
+def failure_of(task: BaseOperator, order: AttemptRequest, error: BaseException) -> AttemptResult:
     """Return how an attempt ends that raised an error: tried again, unless that was its last try."""
     text = writable(masked(traceback_text(error)), _LONGEST_ERROR)
-    if isinstance(error, TaskFailedForGood):
+    if isinstance(error, TaskFailedPermanently):
         return _ended(order, TaskState.FAILED, text)
     return retry_or_fail(task, order, text)
 
 
-def retry_or_fail(task: BaseOperator, order: Order, error: str, exit_code: int | None = None) -> Ending:
+def retry_or_fail(task: BaseOperator, order: AttemptRequest, error: str, exit_code: int | None = None) -> AttemptResult:
     """Return how an attempt ends that failed."""
     tries = order.facts.try_number
     if tries >= order.max_tries:
         return _ended(order, TaskState.FAILED, error, exit_code)
     delay = delay_before(tries + 1, task, str(order.facts.key)).total_seconds()
-    return Ending(
+    return AttemptResult(
         attempt_uuid=order.facts.attempt_uuid,
         state=TaskState.UP_FOR_RETRY,
         error=error,
@@ -140,7 +147,7 @@ def callbacks_of(task: BaseOperator, state: TaskState | str) -> tuple[Callback, 
     return callbacks.get(state, ())
 
 
-def _call_back(task: BaseOperator, context: Context, ending: Ending, site: Site) -> None:
+def _call_back(task: BaseOperator, context: Context, ending: AttemptResult, site: Deployment) -> None:
     """Call the callbacks of an attempt in its own process, unless it does not count any more."""
     callbacks = callbacks_of(task, ending.state)
     if not callbacks:
@@ -151,13 +158,13 @@ def _call_back(task: BaseOperator, context: Context, ending: Ending, site: Site)
         task.log.error("its callbacks are not called: %s", error)
         return
     if is_ours:
-        call_back(callbacks, {**context, "state": ending.state, "exception": ending.error}, task.log)
+        run_callbacks(callbacks, {**context, "state": ending.state, "exception": ending.error}, task.log)
     else:
         task.log.warning("its callbacks are not called: the attempt does not count any more")
 
 
-def _ended(order: Order, state: TaskState, why: str, exit_code: int | None = None) -> Ending:
-    return Ending(attempt_uuid=order.facts.attempt_uuid, state=state, error=masked(why), exit_code=exit_code)
+def _ended(order: AttemptRequest, state: TaskState, why: str, exit_code: int | None = None) -> AttemptResult:
+    return AttemptResult(attempt_uuid=order.facts.attempt_uuid, state=state, error=masked(why), exit_code=exit_code)
 
 
 def _variable(name: str) -> str:

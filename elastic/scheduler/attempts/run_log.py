@@ -4,19 +4,19 @@ import datetime as dt
 import logging
 
 from elastic.config.secret_mask import masked
-from elastic.db.records import LogLine, Run
+from elastic.db.records import DagRun, LogLine
 from elastic.scheduler.attempts.log_format import StepFormatter, log_file
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.deployment import Deployment
 
 
 class FlowLog:
     """Lines of the runs of a DAG: `<flow>/<flow>.log`, `flow LEVEL message`."""
 
-    def __init__(self, site: Site, dag_id: str) -> None:
+    def __init__(self, site: Deployment, dag_id: str) -> None:
         self._site, self._dag_id = site, dag_id
         self._lines: list[LogLine] = []
 
-    def say(self, run: Run, message: str, level: int = logging.INFO) -> None:
+    def say(self, run: DagRun, message: str, level: int = logging.INFO) -> None:
         """Write a line to the file, and keep it for the database."""
         text = masked(message)
         record = logging.LogRecord(self._dag_id, level, "", 0, f"{run.timeperiod or run.run_id}: {text}", None, None)

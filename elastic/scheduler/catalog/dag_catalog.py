@@ -13,9 +13,9 @@ from elastic.dag.dag import DAG
 from elastic.dag.files.dag_bag import DagBag
 from elastic.dag.files.dag_file import ImportFailure, dag_files, read_source
 from elastic.dag.ignored_settings import shown
-from elastic.dag.serialized_dag import to_structure
+from elastic.dag.serialized_dag import to_dict
 from elastic.dag.task_settings import DEFAULTS
-from elastic.db.records import NewRun
+from elastic.db.records import NewDagRun
 from elastic.db.stores.dags import (
     DagRow,
     FoundDag,
@@ -28,7 +28,7 @@ from elastic.db.stores.dags import (
 )
 from elastic.executors.executor import Executor
 from elastic.executors.registry import executor_of
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.deployment import Deployment
 
 #: DAGs that are kept in one transaction: a commit each would take longer than all the rest, and others wait meanwhile.
 _AT_ONCE = 100
@@ -41,12 +41,12 @@ class Digests:
     source: str | None
     structure: str
 
-    def noted_in(self, run: NewRun) -> NewRun:
+    def noted_in(self, run: NewDagRun) -> NewDagRun:
         """Return a run that is to be made, with what it will run."""
         return replace(run, source_digest=self.source, structure_digest=self.structure)
 
 
-def keep(site: Site, dag: DAG) -> Digests:
+def store(site: Deployment, dag: DAG) -> Digests:
     """Keep a DAG as it is now."""
     found = _found(dag)
     keep_dag(site.database, found.row, source=found.source, structure=found.structure)
@@ -55,7 +55,7 @@ def keep(site: Site, dag: DAG) -> Digests:
 
 def _found(dag: DAG) -> FoundDag:
     text, digest = _source(dag)
-    structure = json.dumps(to_structure(dag, digest or ""), sort_keys=True)
+    structure = json.dumps(to_dict(dag, digest or ""), sort_keys=True)
     row = DagRow(
         dag_id=dag.dag_id,
         fileloc=dag.fileloc,
@@ -84,7 +84,7 @@ def _source(dag: DAG) -> tuple[str, str | None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Inventory:
+class DagCatalog:
     """What DAG files there are, as far as it is known without running those that did not change."""
 
     dags: tuple[DagRow, ...]
@@ -94,7 +94,7 @@ class Inventory:
     warnings: Mapping[str, Sequence[str]]
 
 
-def find(site: Site, dag_id: str, place: Path | None = None, root: Path | None = None) -> DAG:
+def find(site: Deployment, dag_id: str, place: Path | None = None, root: Path | None = None) -> DAG:
     """Return a DAG from its file.
 
     Args:
@@ -120,7 +120,7 @@ def find(site: Site, dag_id: str, place: Path | None = None, root: Path | None =
     return DagBag(place or folder_of(site), root=root).get_dag(dag_id)
 
 
-def folder_of(site: Site) -> Path:
+def folder_of(site: Deployment) -> Path:
     """Return the folder of DAG files.
 
     Raises:
@@ -133,7 +133,7 @@ def folder_of(site: Site) -> Path:
     return site.dags_folder
 
 
-def take_inventory(site: Site) -> Inventory:
+def scan(site: Deployment) -> DagCatalog:
     """Bring what the database knows of DAG files up to date; only files that are new or changed are run."""
     folder, before = folder_of(site), dags(site.database)
     by_file: dict[str, list[DagRow]] = {}
@@ -161,7 +161,7 @@ def take_inventory(site: Site) -> Inventory:
     _note(site, [row.dag_id for row in before if row.dag_id not in known], known, failures)
     rows = dags(site.database) if len(bag) else sorted(kept, key=lambda row: row.dag_id)
     warnings = {dag.dag_id: found for dag in bag if (found := warnings_at(dag))}
-    return Inventory(tuple(row for row in rows if row.dag_id in known), failures, warnings)
+    return DagCatalog(tuple(row for row in rows if row.dag_id in known), failures, warnings)
 
 
 def warnings_at(dag: DAG) -> list[str]:
@@ -183,7 +183,7 @@ def unheeded(dag: DAG, executor: Executor) -> list[str]:
     return found
 
 
-def _note(site: Site, gone: Sequence[str], known: set[str], failures: Mapping[str, ImportFailure]) -> None:
+def _note(site: Deployment, gone: Sequence[str], known: set[str], failures: Mapping[str, ImportFailure]) -> None:
     """Write down what is gone and what cannot be loaded, where that is new: a list alone changes nothing."""
     if gone:
         forget_missing(site.database, sorted(known))

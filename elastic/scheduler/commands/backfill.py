@@ -15,16 +15,16 @@ from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState, TaskState
 from elastic.db import queries as reading
 from elastic.db import transitions as transition
-from elastic.db.records import NewRun, Run, RunType
+from elastic.db.records import DagRun, NewDagRun, RunType
 from elastic.executors.registry import executor_of
-from elastic.scheduler.attempts.attempt_request import Order, facts_of, shown_command
-from elastic.scheduler.catalog.dag_catalog import keep, unheeded
+from elastic.scheduler.attempts.attempt_request import AttemptRequest, facts_of, shown_command
+from elastic.scheduler.catalog.dag_catalog import store, unheeded
 from elastic.scheduler.commands.failure_reasons import reasons_of
 from elastic.scheduler.commands.planning import agenda_of, intervals_of, make_instances, new_run
-from elastic.scheduler.decisions.inputs import Allowances
-from elastic.scheduler.decisions.run_tracker import Agenda
-from elastic.scheduler.deployment import Site
-from elastic.scheduler.supervisor.supervisor import Assignment, Supervisor
+from elastic.scheduler.decisions.inputs import Overrides
+from elastic.scheduler.decisions.run_tracker import RunTracker
+from elastic.scheduler.deployment import Deployment
+from elastic.scheduler.supervisor.supervisor import Supervisor, SupervisorJob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ class BackfillWishes:
     executor: Any = None
 
 
-def backfill(site: Site, dag: DAG, wishes: BackfillWishes, say: Say) -> Summary:
+def backfill(site: Deployment, dag: DAG, wishes: BackfillWishes, say: Say) -> Summary:
     """Run what has not succeeded yet in a range.
 
     Raises:
@@ -111,11 +111,11 @@ def backfill(site: Site, dag: DAG, wishes: BackfillWishes, say: Say) -> Summary:
     made = [] if named else _made(dag, wishes, say)
     if wishes.dry_run:
         return _told(site, part, named or made, say)
-    digests = keep(site, dag)
+    digests = store(site, dag)
     runs = named or [transition.ensure_run(site.database, digests.noted_in(one)) for one in made]
     if wishes.reverse:
         runs.reverse()
-    agenda = agenda_of(site.database, part.tasks, runs, Allowances(ignore_interval=bool(named)))
+    agenda = agenda_of(site.database, part.tasks, runs, Overrides(ignore_interval=bool(named)))
     make_instances(site.database, part.tasks, runs, agenda)
     if wishes.rerun_failed:
         _clear_failed(site, part, runs)
@@ -124,13 +124,13 @@ def backfill(site: Site, dag: DAG, wishes: BackfillWishes, say: Say) -> Summary:
     return carry_out(site, part, runs, agenda, wishes, say)
 
 
-def _made(dag: DAG, wishes: BackfillWishes, say: Say) -> list[NewRun]:
+def _made(dag: DAG, wishes: BackfillWishes, say: Say) -> list[NewDagRun]:
     """Return the runs of a range."""
     intervals = intervals_of(dag, wishes.start, wishes.end, dt.datetime.now(dt.UTC), say)
     return [new_run(dag.dag_id, dag, one, RunType.BACKFILL) for one in intervals]
 
 
-def _named(site: Site, dag: DAG, wishes: BackfillWishes) -> list[Run]:
+def _named(site: Deployment, dag: DAG, wishes: BackfillWishes) -> list[DagRun]:
     """Return the runs that are wanted by id, in the order of their dates.
 
     Raises:
@@ -147,12 +147,14 @@ def _named(site: Site, dag: DAG, wishes: BackfillWishes) -> list[Run]:
     return sorted((run for run in found.values() if run), key=lambda run: run.logical_date)
 
 
-def carry_out(site: Site, part: DAG, runs: list[Run], agenda: Agenda, wishes: BackfillWishes, say: Say) -> Summary:
+def carry_out(
+    site: Deployment, part: DAG, runs: list[DagRun], agenda: RunTracker, wishes: BackfillWishes, say: Say
+) -> Summary:
     """Run what is to be done in runs, and return what came of it."""
     executor = executor_of(wishes.executor or part.executor or site.executor, site.parallelism)
     for warning in unheeded(part, executor):
         say(f"warning: {warning}")
-    assignment = Assignment(
+    assignment = SupervisorJob(
         dag=part,
         runs=tuple(runs),
         agenda=agenda,
@@ -187,12 +189,12 @@ def part_of(dag: DAG, wishes: BackfillWishes) -> DAG:
     return part
 
 
-def _clear_failed(site: Site, part: DAG, runs: list[Run]) -> None:
+def _clear_failed(site: Deployment, part: DAG, runs: list[DagRun]) -> None:
     found = reading.instances(site.database, part.dag_id, [run.run_id for run in runs])
     transition.clear(site.database, [one.key for one in found if one.state in _FAILED and one.task_id in part])
 
 
-def _marked(site: Site, part: DAG, runs: list[Run], say: Say) -> Summary:
+def _marked(site: Deployment, part: DAG, runs: list[DagRun], say: Say) -> Summary:
     ids = [run.run_id for run in runs]
     found = [one for one in reading.instances(site.database, part.dag_id, ids) if one.task_id in part]
     marked = transition.mark_success(site.database, [one.key for one in found])
@@ -208,7 +210,7 @@ def _marked(site: Site, part: DAG, runs: list[Run], say: Say) -> Summary:
     return Summary(dag_id=part.dag_id, runs=ended, states=states)
 
 
-def _told(site: Site, part: DAG, made: list[Any], say: Say) -> Summary:
+def _told(site: Deployment, part: DAG, made: list[Any], say: Say) -> Summary:
     """Say what would be queued."""
     states: dict[TaskKey, TaskState | None] = {}
     for new in made:
@@ -218,6 +220,6 @@ def _told(site: Site, part: DAG, made: list[Any], say: Say) -> Summary:
             key = TaskKey(new.dag_id, run.run_id if run else new.run_id, task.task_id)
             states[key] = known.get(key)
             if states[key] is not TaskState.SUCCESS:
-                order = Order(facts=facts_of(run or new, task.task_id), max_tries=1)
+                order = AttemptRequest(facts=facts_of(run or new, task.task_id), max_tries=1)
                 say(f"Would add to queue: {shown_command(task, order)}")
     return Summary(dag_id=part.dag_id, runs={}, states=states)

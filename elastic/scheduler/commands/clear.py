@@ -8,7 +8,7 @@ from elastic.dag.dag import DAG
 from elastic.db import queries as reading
 from elastic.db import transitions as transition
 from elastic.db.database import Database
-from elastic.db.records import Instance
+from elastic.db.records import TaskInstanceRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class ClearWishes:
     only_failed: bool = False
 
 
-def to_clear(database: Database, dag: DAG, wishes: ClearWishes) -> list[Instance]:
+def to_clear(database: Database, dag: DAG, wishes: ClearWishes) -> list[TaskInstanceRow]:
     """Return the instances that a clear would touch: those that have a state.
 
     Raises:

@@ -11,10 +11,10 @@ from elastic.dag.dag import DAG
 from elastic.dag.execution.execute import prepared
 from elastic.dag.operator import BaseOperator
 from elastic.db.known_secrets import hide_known_secrets
-from elastic.scheduler.attempts.attempt_request import Order, facts_of
+from elastic.scheduler.attempts.attempt_request import AttemptRequest, facts_of
 from elastic.scheduler.attempts.run_attempt import AttemptXCom, context_of
-from elastic.scheduler.commands.run_task import run_seen
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.commands.run_task import preview_run
+from elastic.scheduler.deployment import Deployment
 
 
 def dot(dag: DAG) -> str:
@@ -39,15 +39,15 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '\\"') + '"'
 
 
-def rendered(site: Site, task: BaseOperator, date: dt.datetime, map_index: int = -1) -> Mapping[str, str]:
+def rendered(site: Deployment, task: BaseOperator, date: dt.datetime, map_index: int = -1) -> Mapping[str, str]:
     """Return the template fields by name, without secrets that are known.
 
     Raises:
         TemplateError: One of them cannot be rendered.
     """
     hide_known_secrets()
-    facts = facts_of(run_seen(site, task, date), task.task_id, map_index)
-    context = context_of(task, Order(facts=facts, max_tries=1), site, AttemptXCom(site, facts.key))
+    facts = facts_of(preview_run(site, task, date), task.task_id, map_index)
+    context = context_of(task, AttemptRequest(facts=facts, max_tries=1), site, AttemptXCom(site, facts.key))
     with task.helpers.installed():
         _, fields = prepared(task, context)
     return {name: masked(text) for name, text in fields.items()}

@@ -8,10 +8,10 @@ from elastic.dag.operator import BaseOperator
 from elastic.dag.states.state import TaskState, state_of_copies
 from elastic.db import queries as reading
 from elastic.db.database import Database
-from elastic.db.records import Run
+from elastic.db.records import DagRun
 
 
-def indexes_at(database: Database, task: BaseOperator, run: Run, map_index: int) -> list[int]:
+def indexes_at(database: Database, task: BaseOperator, run: DagRun, map_index: int) -> list[int]:
     """Return the map indexes that a command is about: the one that it names, else those of all copies."""
     if map_index >= 0 or not task.is_mapped:
         return [map_index]
@@ -20,7 +20,7 @@ def indexes_at(database: Database, task: BaseOperator, run: Run, map_index: int)
     return sorted(found) or [map_index]
 
 
-def states_at(database: Database, run: Run, task_id: str, map_index: int) -> list[TaskState | None]:
+def states_at(database: Database, run: DagRun, task_id: str, map_index: int) -> list[TaskState | None]:
     """Return the state of one instance, or of all copies of a mapped task if no copy is named."""
     found = {
         key.map_index: state

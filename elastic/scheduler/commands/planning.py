@@ -15,11 +15,11 @@ from elastic.dag.timetable.timeperiod import timeperiod_of
 from elastic.db import queries as reading
 from elastic.db import transitions as transition
 from elastic.db.database import Database
-from elastic.db.records import NewRun, Run, RunType
+from elastic.db.records import DagRun, NewDagRun, RunType
 from elastic.scheduler.attempts.attempt_request import new_instance
-from elastic.scheduler.decisions.inputs import Allowances, Past, TaskFacts
-from elastic.scheduler.decisions.run_states import RunFacts
-from elastic.scheduler.decisions.run_tracker import Agenda
+from elastic.scheduler.decisions.inputs import Overrides, PreviousRun, TaskSpec
+from elastic.scheduler.decisions.run_states import RunSpec
+from elastic.scheduler.decisions.run_tracker import RunTracker
 
 #: Runs that a range may have.
 _MOST = 100_000
@@ -62,9 +62,9 @@ def intervals_of(
     return passed
 
 
-def new_run(dag_id: str, schedule_owner: "DAG | BaseOperator", interval: DataInterval, run_type: RunType) -> NewRun:
+def new_run(dag_id: str, schedule_owner: "DAG | BaseOperator", interval: DataInterval, run_type: RunType) -> NewDagRun:
     """Return the run of a DAG for an interval, as it is made if it is not there."""
-    return NewRun(
+    return NewDagRun(
         dag_id=dag_id,
         run_id=run_id_of(interval.start, run_type),
         logical_date=interval.start,
@@ -75,18 +75,20 @@ def new_run(dag_id: str, schedule_owner: "DAG | BaseOperator", interval: DataInt
     )
 
 
-def agenda_of(database: Database, tasks: Sequence[BaseOperator], runs: Sequence[Run], allowances: Allowances) -> Agenda:
+def agenda_of(
+    database: Database, tasks: Sequence[BaseOperator], runs: Sequence[DagRun], allowances: Overrides
+) -> RunTracker:
     """Return the agenda of some tasks in runs, which are in their order.
 
     The run before each is the one before it by date: of these runs, or for the first of them of the database.
     """
-    facts = [TaskFacts.of(task) for task in tasks]
+    facts = [TaskSpec.of(task) for task in tasks]
     by_date = sorted(runs, key=lambda run: run.logical_date)
     before = {run.run_id: earlier.run_id for earlier, run in pairwise(by_date)}
     first = by_date[0] if by_date and any(one.depends_on_past for one in facts) else None
     past = _past(database, first, facts) if first else None
     run_facts = [
-        RunFacts(
+        RunSpec(
             dag_id=run.dag_id,
             run_id=run.run_id,
             logical_date=run.logical_date,
@@ -96,10 +98,12 @@ def agenda_of(database: Database, tasks: Sequence[BaseOperator], runs: Sequence[
         )
         for run in runs
     ]
-    return Agenda(run_facts, facts, allowances)
+    return RunTracker(run_facts, facts, allowances)
 
 
-def make_instances(database: Database, tasks: Sequence[BaseOperator], runs: Sequence[Run], agenda: Agenda) -> None:
+def make_instances(
+    database: Database, tasks: Sequence[BaseOperator], runs: Sequence[DagRun], agenda: RunTracker
+) -> None:
     """Make the rows of all instances that are known; copies whose number a task will tell are made later."""
     by_id = {task.task_id: task for task in tasks}
     for run in runs:
@@ -126,7 +130,7 @@ def _intervals(dag: DAG, first: dt.datetime, last: dt.datetime) -> list[DataInte
     return found
 
 
-def _past(database: Database, first: Run, tasks: Sequence[TaskFacts]) -> dict[str, Past] | None:
+def _past(database: Database, first: DagRun, tasks: Sequence[TaskSpec]) -> dict[str, PreviousRun] | None:
     """Return how the run before the first one stands, by task; None if there is none."""
     before = reading.run_before(database, first.dag_id, first.logical_date)
     if before is None:
@@ -139,7 +143,7 @@ def _past(database: Database, first: Run, tasks: Sequence[TaskFacts]) -> dict[st
         if task.task_id not in states:
             continue
         after = {task_id: state for task_id in task.downstream for state in states.get(task_id, ())}
-        found[task.task_id] = Past(
+        found[task.task_id] = PreviousRun(
             logical_date=before.logical_date,
             states=tuple(states[task.task_id]),
             downstream=after,

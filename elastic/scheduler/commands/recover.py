@@ -10,13 +10,13 @@ from elastic.dag.timetable.timeperiod import logical_date_of
 from elastic.dag.traversal import part_of
 from elastic.db import queries as reading
 from elastic.db import transitions as transition
-from elastic.db.records import Instance, Run, RunMode, RunType
-from elastic.scheduler.attempts.process_identity import release_lost
-from elastic.scheduler.catalog.dag_catalog import keep
+from elastic.db.records import DagRun, RunMode, RunType, TaskInstanceRow
+from elastic.scheduler.attempts.process_identity import release_leases_of_dead_processes
+from elastic.scheduler.catalog.dag_catalog import store
 from elastic.scheduler.commands.backfill import BackfillWishes, Summary, carry_out
 from elastic.scheduler.commands.planning import agenda_of, make_instances, new_run
-from elastic.scheduler.decisions.inputs import Allowances
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.decisions.inputs import Overrides
+from elastic.scheduler.deployment import Deployment
 
 #: Who says how a run begins, the first that says anything wins.
 PRECEDENCE = ("request", "run", "process")
@@ -40,7 +40,7 @@ def mode_of(
 
 
 def run_timeperiod(
-    site: Site,
+    site: Deployment,
     dag: DAG,
     timeperiod: str,
     say: Callable[[str], None],
@@ -68,7 +68,7 @@ def run_timeperiod(
     states = _states(site, run) if run else {}
     part, cleared = _part(dag, mode, task_id, states)
     if run is None:
-        digests = keep(site, dag)
+        digests = store(site, dag)
         made = new_run(dag.dag_id, dag, dag.schedule.interval_of(date), RunType.MANUAL)
         run = transition.ensure_run(site.database, digests.noted_in(made))
     else:
@@ -76,12 +76,12 @@ def run_timeperiod(
         run = transition.rerun(site.database, run.dag_id, run.run_id, mode=mode, task_id=task_id)
         found = reading.instances(site.database, run.dag_id, [run.run_id])
         transition.clear(site.database, [one.key for one in found if one.task_id in cleared])
-    agenda = agenda_of(site.database, part.tasks, [run], Allowances(ignore_interval=True))
+    agenda = agenda_of(site.database, part.tasks, [run], Overrides(ignore_interval=True))
     make_instances(site.database, part.tasks, [run], agenda)
     return carry_out(site, part, [run], agenda, BackfillWishes(), say)
 
 
-def _wanted(site: Site, dag: DAG, text: str) -> tuple[Run | None, datetime]:
+def _wanted(site: Deployment, dag: DAG, text: str) -> tuple[DagRun | None, datetime]:
     """Return the run that an id or a timeperiod names, None if it was never begun, and its logical date."""
     run = reading.run_of_id(site.database, dag.dag_id, text)
     # A run that was asked for at a moment of its own has a timeperiod that names no slot.
@@ -113,7 +113,7 @@ def _part(
     return dag, after
 
 
-def _states(site: Site, run: Run) -> dict[str, set[TaskState | None]]:
+def _states(site: Deployment, run: DagRun) -> dict[str, set[TaskState | None]]:
     found: dict[str, set[TaskState | None]] = {}
     for one in reading.instances(site.database, run.dag_id, [run.run_id]):
         found.setdefault(one.task_id, set()).add(one.state)
@@ -125,10 +125,10 @@ def _is_done(states: Iterable[TaskState | None] | None) -> bool:
     return bool(found) and all(state is not None and state.is_success for state in found)
 
 
-def _check_free(site: Site, run: Run, timeperiod: str) -> None:
-    release_lost(site.database, run.dag_id)
+def _check_free(site: Deployment, run: DagRun, timeperiod: str) -> None:
+    release_leases_of_dead_processes(site.database, run.dag_id)
     transition.expire(site.database, dag_id=run.dag_id, gives_up=False)
-    active: list[Instance] = [
+    active: list[TaskInstanceRow] = [
         one for one in reading.active_instances(site.database, run.dag_id) if one.run_id == run.run_id
     ]
     if active:

@@ -21,24 +21,24 @@ from elastic.dag.timetable.interval import DataInterval
 from elastic.dag.timetable.schedule import NoSchedule
 from elastic.db import queries as reading
 from elastic.db import transitions as transition
-from elastic.db.records import Ending, Instance, Run, RunType, Ticket
+from elastic.db.records import AttemptResult, DagRun, QueueRequest, RunType, TaskInstanceRow
 from elastic.executors.local import SequentialExecutor
 from elastic.scheduler.attempts.attempt_log import log_path
-from elastic.scheduler.attempts.attempt_request import Order, Report, facts_of, new_instance
-from elastic.scheduler.attempts.lease import claim, kept
-from elastic.scheduler.attempts.process_identity import Holder, release_lost
+from elastic.scheduler.attempts.attempt_request import AttemptReport, AttemptRequest, facts_of, new_instance
+from elastic.scheduler.attempts.lease import claim, renewing_lease
+from elastic.scheduler.attempts.process_identity import ProcessIdentity, release_leases_of_dead_processes
 from elastic.scheduler.attempts.run_attempt import run_attempt
 from elastic.scheduler.commands.failure_reasons import reason_of
 from elastic.scheduler.commands.planning import agenda_of, make_instances, new_run
 from elastic.scheduler.decisions.conditions import ROOM, Verdict, room_verdicts
 from elastic.scheduler.decisions.decide import verdicts
-from elastic.scheduler.decisions.inputs import Allowances, Candidate, Room
-from elastic.scheduler.decisions.run_tracker import Agenda
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.decisions.inputs import FreeSlots, Overrides, RunnableTask
+from elastic.scheduler.decisions.run_tracker import RunTracker
+from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.signals import why_ended
 from elastic.scheduler.supervisor.free_slots import room_in
-from elastic.scheduler.supervisor.state_changes import OUTAGES, Settled, Turn, write, write_each
-from elastic.scheduler.supervisor.supervisor import Assignment, Supervisor
+from elastic.scheduler.supervisor.state_changes import OUTAGES, ResolvedWithoutRun, StateChanges, apply, write_each
+from elastic.scheduler.supervisor.supervisor import Supervisor, SupervisorJob
 
 Say = Callable[[str], None]
 
@@ -61,28 +61,28 @@ class TaskWishes:
     map_index: int = -1
 
     @property
-    def allowances(self) -> Allowances:
+    def allowances(self) -> Overrides:
         """The same, as decisions want it."""
-        return Allowances(
+        return Overrides(
             ignore_dependencies=self.ignore_dependencies, force=self.force, ignore_interval=self.ignore_interval
         )
 
 
-def run_at(site: Site, task: BaseOperator, logical_date: dt.datetime) -> Run:
+def run_at(site: Deployment, task: BaseOperator, logical_date: dt.datetime) -> DagRun:
     """Return the run of a task's DAG for a logical date, which is made if there is none."""
     interval = task.schedule.interval_of(logical_date)
     made = new_run(task.dag_id, task, DataInterval(interval.start, interval.end), RunType.MANUAL)
     return transition.ensure_run(site.database, made)
 
 
-def run_seen(site: Site, task: BaseOperator, logical_date: dt.datetime) -> Run:
+def preview_run(site: Deployment, task: BaseOperator, logical_date: dt.datetime) -> DagRun:
     """Return the run of a task's DAG for a logical date, as it is or as it would be; nothing is made."""
     found = reading.run_at(site.database, task.dag_id, logical_date)
     if found is not None:
         return found
     interval = task.schedule.interval_of(logical_date)
     made = new_run(task.dag_id, task, DataInterval(interval.start, interval.end), RunType.MANUAL)
-    return Run(
+    return DagRun(
         dag_id=made.dag_id,
         run_id=made.run_id,
         logical_date=made.logical_date,
@@ -107,7 +107,7 @@ def siblings(task: BaseOperator) -> list[BaseOperator]:
     return list(task.dag.topological()) if task.has_dag else [task]
 
 
-def agenda_at(site: Site, task: BaseOperator, run: Run, allowances: Allowances) -> Agenda:
+def agenda_at(site: Deployment, task: BaseOperator, run: DagRun, allowances: Overrides) -> RunTracker:
     """Return the agenda of the run that a task instance is in, as the database has it; nothing is made.
 
     A run that was asked for at a moment of its own waits for the end of no interval.
@@ -121,7 +121,7 @@ def agenda_at(site: Site, task: BaseOperator, run: Run, allowances: Allowances) 
     return agenda
 
 
-def verdicts_of(site: Site, task: BaseOperator, run: Run, wishes: TaskWishes) -> list[Verdict]:
+def verdicts_of(site: Deployment, task: BaseOperator, run: DagRun, wishes: TaskWishes) -> list[Verdict]:
     """Return what each condition says about a task instance now, and whether there is room for it.
 
     Raises:
@@ -131,7 +131,9 @@ def verdicts_of(site: Site, task: BaseOperator, run: Run, wishes: TaskWishes) ->
     return _judged(agenda, checked_key(task, run, agenda, wishes.map_index), _room(site, task))
 
 
-def verdicts_of_copies(site: Site, task: BaseOperator, run: Run, wishes: TaskWishes) -> dict[Verdict, list[int]]:
+def verdicts_of_copies(
+    site: Deployment, task: BaseOperator, run: DagRun, wishes: TaskWishes
+) -> dict[Verdict, list[int]]:
     """Return what each condition says about all copies of a mapped task now, and of which copies it says so.
 
     Raises:
@@ -148,12 +150,12 @@ def verdicts_of_copies(site: Site, task: BaseOperator, run: Run, wishes: TaskWis
     return dict(sorted(found.items(), key=lambda item: order[item[0].condition]))
 
 
-def _judged(agenda: Agenda, key: TaskKey, room: Room) -> list[Verdict]:
+def _judged(agenda: RunTracker, key: TaskKey, room: FreeSlots) -> list[Verdict]:
     question = agenda.question(key, dt.datetime.now(dt.UTC))
-    return [*verdicts(question), *room_verdicts(Candidate(key, question.task, question.logical_date), room)]
+    return [*verdicts(question), *room_verdicts(RunnableTask(key, question.task, question.logical_date), room)]
 
 
-def _room(site: Site, task: BaseOperator) -> Room:
+def _room(site: Deployment, task: BaseOperator) -> FreeSlots:
     return room_in(site.database, task.dag_id, _concurrency(task))
 
 
@@ -161,7 +163,7 @@ def _concurrency(task: BaseOperator) -> int:
     return task.dag.concurrency if task.has_dag else 0
 
 
-def checked_key(task: BaseOperator, run: Run, agenda: Agenda, map_index: int) -> TaskKey:
+def checked_key(task: BaseOperator, run: DagRun, agenda: RunTracker, map_index: int) -> TaskKey:
     """Return the key of an instance that is there.
 
     Raises:
@@ -187,12 +189,14 @@ def checked_key(task: BaseOperator, run: Run, agenda: Agenda, map_index: int) ->
     )
 
 
-def prepare(site: Site, task: BaseOperator, run: Run, wishes: TaskWishes) -> tuple[TaskKey, list[Verdict]]:
+def prepare_instance(
+    site: Deployment, task: BaseOperator, run: DagRun, wishes: TaskWishes
+) -> tuple[TaskKey, list[Verdict]]:
     """Get an instance ready to run: cleared if that is wanted. Return it with what stands against it.
 
     Room that is missing only now does not stand against it: it is waited for.
     """
-    release_lost(site.database, run.dag_id)
+    release_leases_of_dead_processes(site.database, run.dag_id)
     transition.expire(site.database, dag_id=run.dag_id, gives_up=False)
     agenda = agenda_at(site, task, run, wishes.allowances)
     make_instances(site.database, siblings(task), [run], agenda)
@@ -204,23 +208,23 @@ def prepare(site: Site, task: BaseOperator, run: Run, wishes: TaskWishes) -> tup
     return key, [one for one in found if not one.met and (one.is_lasting or one.condition not in ROOM)]
 
 
-def run_here(
-    site: Site, task: BaseOperator, run: Run, wishes: TaskWishes, *, terminal: TextIO | None = None
+def run_in_process(
+    site: Deployment, task: BaseOperator, run: DagRun, wishes: TaskWishes, *, terminal: TextIO | None = None
 ) -> tuple[TaskState | None, str]:
     """Run one instance in this process, unless something stands against it.
 
     Returns:
         The state that it is in now, and why it was not run; empty if it was.
     """
-    key, unmet = prepare(site, task, run, wishes)
+    key, unmet = prepare_instance(site, task, run, wishes)
     if wishes.mark_success:
         marked = transition.mark_success(site.database, [key])
         return TaskState.SUCCESS, "" if marked else "it previously succeeded"
     before = reading.instance(site.database, key)
     if unmet or before is None:
         return before.state if before else None, unmet[0].reason if unmet else "it is not there"
-    owner = f"{Holder.of_this_process()}/{uuid.uuid4().hex[:8]}"
-    order = Order(
+    owner = f"{ProcessIdentity.of_this_process()}/{uuid.uuid4().hex[:8]}"
+    order = AttemptRequest(
         facts=facts_of(
             run, key.task_id, key.map_index, try_number=before.try_number + 1, attempt_uuid=uuid.uuid4().hex
         ),
@@ -234,36 +238,38 @@ def run_here(
         return _state(
             site, key
         ), f"pool {task.pool!r}, or the concurrency of the DAG, has no room, or another process has it"
-    report = attempt_here(site, task, order, terminal=terminal)
+    report = execute_claimed_attempt(site, task, order, terminal=terminal)
     return report.ending.state if report.ending else _state(site, key), ""
 
 
-def attempt_here(site: Site, task: BaseOperator, order: Order, *, terminal: TextIO | None = None) -> Report:
+def execute_claimed_attempt(
+    site: Deployment, task: BaseOperator, order: AttemptRequest, *, terminal: TextIO | None = None
+) -> AttemptReport:
     """Make an attempt that this process has claimed, keep its lease meanwhile, and write down how it ended.
 
     Raises:
         KeyboardInterrupt: It was interrupted, and has been marked as failed.
     """
     try:
-        with kept(site, order):
+        with renewing_lease(site, order):
             report = run_attempt(task, order, site, terminal=terminal)
     except BaseException as error:
         why = why_ended(error, "its process")
-        ending = Ending(attempt_uuid=order.facts.attempt_uuid, state=TaskState.FAILED, error=why)
+        ending = AttemptResult(attempt_uuid=order.facts.attempt_uuid, state=TaskState.FAILED, error=why)
         transition.finish(site.database, ending)
         raise
-    return write_down(site, task, order, report)
+    return record_result(site, task, order, report)
 
 
-def write_down(site: Site, task: BaseOperator, order: Order, report: Report) -> Report:
+def record_result(site: Deployment, task: BaseOperator, order: AttemptRequest, report: AttemptReport) -> AttemptReport:
     """Write down how an attempt ended, with what follows from it at once; None as its end if it did not count."""
     if report.ending is None:
         return report
     run = reading.run_of_id(site.database, order.facts.dag_id, order.facts.run_id)
     skipped = _skipped(site, task, run, report) if run else []
-    turn = Turn(endings=[report.ending], settled=skipped, lines=report.lines)
+    turn = StateChanges(endings=[report.ending], settled=skipped, lines=report.lines)
     try:
-        counted = write(site.database, turn).counted
+        counted = apply(site.database, turn).counted
     except OUTAGES:
         raise
     except Exception:
@@ -271,7 +277,7 @@ def write_down(site: Site, task: BaseOperator, order: Order, report: Report) -> 
     return report if report.ending.attempt_uuid in counted else replace(report, ending=None)
 
 
-def run_queued(site: Site, task: BaseOperator, key: TaskKey, attempt_uuid: str) -> TaskState | None:
+def run_queued_attempt(site: Deployment, task: BaseOperator, key: TaskKey, attempt_uuid: str) -> TaskState | None:
     """Make an attempt that somebody queued: what an executor's command does. Return how it ended.
 
     None means that it does not count: somebody else has it, or it was given up.
@@ -280,7 +286,7 @@ def run_queued(site: Site, task: BaseOperator, key: TaskKey, attempt_uuid: str) 
     before = reading.instance(site.database, key)
     if run is None or before is None or before.attempt_uuid != attempt_uuid:
         return None
-    order = Order(
+    order = AttemptRequest(
         facts=facts_of(run, key.task_id, key.map_index, try_number=before.try_number, attempt_uuid=attempt_uuid),
         max_tries=before.max_tries,
         run_attempt=run.attempt,
@@ -290,9 +296,9 @@ def run_queued(site: Site, task: BaseOperator, key: TaskKey, attempt_uuid: str) 
     if not claim(site, order):
         return None
     # Whoever queued it may be held up by its executor, and renew nothing meanwhile.
-    with kept(site, order):
+    with renewing_lease(site, order):
         report = run_attempt(task, order, site, terminal=sys.stdout, capture=True)
-    report = write_down(site, task, order, report)
+    report = record_result(site, task, order, report)
     return report.ending.state if report.ending else None
 
 
@@ -315,13 +321,13 @@ def dates_of(task: BaseOperator, start: dt.datetime | None, end: dt.datetime | N
 
 
 def run_range(
-    site: Site, task: BaseOperator, dates: list[dt.datetime], wishes: TaskWishes, say: Say
+    site: Deployment, task: BaseOperator, dates: list[dt.datetime], wishes: TaskWishes, say: Say
 ) -> dict[dt.datetime, TaskState | None]:
     """Run a task for several dates, one after another, and say what was left out and why."""
     found = {}
     for date in dates:
         run = run_at(site, task, date)
-        state, why = run_here(site, task, run, wishes, terminal=sys.stdout)
+        state, why = run_in_process(site, task, run, wishes, terminal=sys.stdout)
         found[date] = state
         if why:
             said = "previously succeeded" if state is TaskState.SUCCESS else why
@@ -329,13 +335,13 @@ def run_range(
     return found
 
 
-def _state(site: Site, key: TaskKey) -> TaskState | None:
+def _state(site: Deployment, key: TaskKey) -> TaskState | None:
     found = reading.instance(site.database, key)
     return found.state if found else None
 
 
-def _ticket(site: Site, task: BaseOperator, order: Order, before: Instance) -> Ticket:
-    return Ticket(
+def _ticket(site: Deployment, task: BaseOperator, order: AttemptRequest, before: TaskInstanceRow) -> QueueRequest:
+    return QueueRequest(
         key=order.facts.key,
         attempt_uuid=order.facts.attempt_uuid,
         version=before.version,
@@ -347,13 +353,13 @@ def _ticket(site: Site, task: BaseOperator, order: Order, before: Instance) -> T
     )
 
 
-def _skipped(site: Site, task: BaseOperator, run: Run, report: Report) -> list[Settled]:
+def _skipped(site: Deployment, task: BaseOperator, run: DagRun, report: AttemptReport) -> list[ResolvedWithoutRun]:
     if not report.skipped:
         return []
     wanted = set(report.skipped)
     found = reading.instances(site.database, run.dag_id, [run.run_id])
     return [
-        Settled(
+        ResolvedWithoutRun(
             run,
             new_instance(task.dag.get_task(one.task_id), one.map_index),
             TaskState.SKIPPED,
@@ -377,7 +383,7 @@ class SingleResult:
 
 
 def run_single(
-    site: Site, dag: DAG, task_id: str, date: dt.datetime, wishes: TaskWishes, say: Callable[[str], None]
+    site: Deployment, dag: DAG, task_id: str, date: dt.datetime, wishes: TaskWishes, say: Callable[[str], None]
 ) -> SingleResult:
     """Run one instance, unless something stands against it.
 
@@ -395,7 +401,7 @@ def run_single(
     task = dag.get_task(task_id)
     run = run_at(site, task, date)
     log = log_path(site, TaskInstance(task, facts=facts_of(run, task_id, wishes.map_index)))
-    key, unmet = prepare(site, task, run, wishes)
+    key, unmet = prepare_instance(site, task, run, wishes)
     if wishes.mark_success:
         marked = transition.mark_success(site.database, [key])
         reason = "" if marked else "it previously succeeded"
@@ -407,12 +413,12 @@ def run_single(
     return _watched(site, dag, run, key.map_index, task_id, log)
 
 
-def _watched(site: Site, dag: DAG, run: Run, map_index: int, task_id: str, log: Path) -> SingleResult:
+def _watched(site: Deployment, dag: DAG, run: DagRun, map_index: int, task_id: str, log: Path) -> SingleResult:
     key = facts_of(run, task_id, map_index).key
     agenda = agenda_of(
-        site.database, list(dag.topological()), [run], Allowances(ignore_dependencies=True, ignore_interval=True)
+        site.database, list(dag.topological()), [run], Overrides(ignore_dependencies=True, ignore_interval=True)
     )
-    assignment = Assignment(
+    assignment = SupervisorJob(
         dag=dag,
         runs=(run,),
         agenda=agenda,

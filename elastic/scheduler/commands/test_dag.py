@@ -19,12 +19,12 @@ from elastic.executors.inline import InlineExecutor
 from elastic.scheduler.commands.backfill import Summary
 from elastic.scheduler.commands.failure_reasons import reasons_of
 from elastic.scheduler.commands.planning import agenda_of, make_instances, new_run
-from elastic.scheduler.decisions.inputs import Allowances
-from elastic.scheduler.deployment import Site
-from elastic.scheduler.supervisor.supervisor import Assignment, Supervisor
+from elastic.scheduler.decisions.inputs import Overrides
+from elastic.scheduler.deployment import Deployment
+from elastic.scheduler.supervisor.supervisor import Supervisor, SupervisorJob
 
 
-def try_dag(dag: DAG, logical_date: datetime | None, say: Callable[[str], None]) -> Summary:
+def test_dag(dag: DAG, logical_date: datetime | None, say: Callable[[str], None]) -> Summary:
     """Run all tasks of a DAG once for a date; its interval need not have passed.
 
     There are no retries: a task that fails has failed, and what follows from that is seen at once.
@@ -47,18 +47,18 @@ def try_task(dag: DAG, task_id: str, logical_date: datetime | None, say: Callabl
     Raises:
         UnknownTaskError: There is no such task.
     """
-    return try_dag(part_of(dag, [dag.get_task(task_id).task_id]), logical_date, say)
+    return test_dag(part_of(dag, [dag.get_task(task_id).task_id]), logical_date, say)
 
 
-def _tried(site: Site, dag: DAG, date: datetime, say: Callable[[str], None]) -> Summary:
+def _tried(site: Deployment, dag: DAG, date: datetime, say: Callable[[str], None]) -> Summary:
     run = transition.ensure_run(site.database, new_run(dag.dag_id, dag, dag.schedule.interval_of(date), RunType.MANUAL))
     tasks = list(dag.topological())
     for pool in {task.pool for task in tasks}:
         # Tasks run one after another, whatever room their pools have where they run in earnest.
         PoolStore(site.database).put(pool, -1)
-    agenda = agenda_of(site.database, tasks, [run], Allowances(ignore_interval=True))
+    agenda = agenda_of(site.database, tasks, [run], Overrides(ignore_interval=True))
     make_instances(site.database, tasks, [run], agenda)
-    assignment = Assignment(
+    assignment = SupervisorJob(
         dag=dag,
         runs=(run,),
         agenda=agenda,
@@ -75,5 +75,5 @@ def _tried(site: Site, dag: DAG, date: datetime, say: Callable[[str], None]) -> 
     return Summary(dag_id=dag.dag_id, runs={run.run_id: end}, states=states, reasons=reasons)
 
 
-def _site(database: Database, folder: Path) -> Site:
-    return replace(Site.of(), database=database, logs=folder / "logs", flow_logs=None, lines_in_database=False)
+def _site(database: Database, folder: Path) -> Deployment:
+    return replace(Deployment.of(), database=database, logs=folder / "logs", flow_logs=None, lines_in_database=False)

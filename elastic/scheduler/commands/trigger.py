@@ -9,14 +9,16 @@ from elastic.core.errors import UsageError
 from elastic.dag.dag import DAG
 from elastic.db import queries as reading
 from elastic.db import transitions as transition
-from elastic.db.records import Run, RunType
-from elastic.scheduler.catalog.dag_catalog import keep
+from elastic.db.records import DagRun, RunType
+from elastic.scheduler.catalog.dag_catalog import store
 from elastic.scheduler.commands.planning import agenda_of, make_instances, new_run
-from elastic.scheduler.decisions.inputs import Allowances
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.decisions.inputs import Overrides
+from elastic.scheduler.deployment import Deployment
 
 
-def trigger_run(site: Site, dag: DAG, date: dt.datetime | None, run_id: str | None, conf: Mapping[str, Any]) -> Run:
+def trigger_run(
+    site: Deployment, dag: DAG, date: dt.datetime | None, run_id: str | None, conf: Mapping[str, Any]
+) -> DagRun:
     """Queue a run of a DAG with its instances.
 
     Args:
@@ -34,8 +36,8 @@ def trigger_run(site: Site, dag: DAG, date: dt.datetime | None, run_id: str | No
         raise UsageError(
             f"DAG {dag.dag_id!r} has a run for {moment:%Y-%m-%d %H:%M:%S} already; clear it, or give another date."
         )
-    made = keep(site, dag).noted_in(new_run(dag.dag_id, dag, dag.schedule.interval_of(moment), RunType.MANUAL))
+    made = store(site, dag).noted_in(new_run(dag.dag_id, dag, dag.schedule.interval_of(moment), RunType.MANUAL))
     run = transition.ensure_run(site.database, replace(made, conf=conf, run_id=run_id or made.run_id))
     tasks = list(dag.topological())
-    make_instances(site.database, tasks, [run], agenda_of(site.database, tasks, [run], Allowances()))
+    make_instances(site.database, tasks, [run], agenda_of(site.database, tasks, [run], Overrides()))
     return run

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from elastic.dag.states.state import TaskState
 from elastic.dag.states.trigger_rule import Decision, verdict_of
-from elastic.scheduler.decisions.inputs import Candidate, Question, Room
+from elastic.scheduler.decisions.inputs import DecisionInput, FreeSlots, RunnableTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Condition(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def judge(self, question: Question) -> Verdict:
+    def judge(self, question: DecisionInput) -> Verdict:
         """Say whether the condition is met, and why."""
 
     def met(self, reason: str) -> Verdict:
@@ -54,7 +54,7 @@ class NotDone(Condition):
 
     name = "state"
 
-    def judge(self, question: Question) -> Verdict:
+    def judge(self, question: DecisionInput) -> Verdict:
         state = question.state
         if state is None or state in (TaskState.SCHEDULED, TaskState.UP_FOR_RETRY):
             return self.met("it is not done yet")
@@ -72,7 +72,7 @@ class InDates(Condition):
 
     name = "dates"
 
-    def judge(self, question: Question) -> Verdict:
+    def judge(self, question: DecisionInput) -> Verdict:
         task, date = question.task, question.logical_date
         if task.start_date is not None and date < task.start_date:
             return self.unmet(f"the task starts on {task.start_date:%Y-%m-%d %H:%M} UTC, later than this run")
@@ -86,7 +86,7 @@ class IntervalPassed(Condition):
 
     name = "interval"
 
-    def judge(self, question: Question) -> Verdict:
+    def judge(self, question: DecisionInput) -> Verdict:
         end = question.interval_end
         if question.now >= end:
             return self.met("its interval has passed")
@@ -100,7 +100,7 @@ class RetryDelayPassed(Condition):
 
     name = "retry delay"
 
-    def judge(self, question: Question) -> Verdict:
+    def judge(self, question: DecisionInput) -> Verdict:
         if question.state is not TaskState.UP_FOR_RETRY or question.next_retry_at is None:
             return self.met("no delay before a retry is due")
         if question.now >= question.next_retry_at:
@@ -113,7 +113,7 @@ class Triggered(Condition):
 
     name = "trigger rule"
 
-    def judge(self, question: Question) -> Verdict:
+    def judge(self, question: DecisionInput) -> Verdict:
         if question.allowances.ignore_dependencies:
             return self.met("the tasks before it are ignored because that was asked for")
         found = verdict_of(question.task.trigger_rule, question.upstream)
@@ -128,7 +128,7 @@ class PastSucceeded(Condition):
 
     name = "depends on past"
 
-    def judge(self, question: Question) -> Verdict:
+    def judge(self, question: DecisionInput) -> Verdict:
         past = question.past
         if not question.task.depends_on_past:
             return self.met("it does not depend on the date before")
@@ -148,7 +148,7 @@ class DownstreamSucceeded(Condition):
 
     name = "downstream of past"
 
-    def judge(self, question: Question) -> Verdict:
+    def judge(self, question: DecisionInput) -> Verdict:
         past = question.past
         if not question.task.wait_for_downstream or past is None or question.allowances.ignore_dependencies:
             return self.met("it need not wait for tasks after it on the date before")
@@ -174,7 +174,7 @@ CONDITIONS: tuple[Condition, ...] = (
 ROOM = ("parallelism", "concurrency", "pool")
 
 
-def room_verdicts(candidate: Candidate, room: Room) -> list[Verdict]:
+def room_verdicts(candidate: RunnableTask, room: FreeSlots) -> list[Verdict]:
     """Say whether there is room for one more: with the executor, in the DAG, and in the pool."""
     task = candidate.task
     found = [] if room.executor is None else [_room("parallelism", room.executor, 1, "the executor")]
@@ -182,7 +182,7 @@ def room_verdicts(candidate: Candidate, room: Room) -> list[Verdict]:
     return [*found, concurrency, _pool_verdict(task.pool, task.pool_slots, room)]
 
 
-def _pool_verdict(pool: str, needed: int, room: Room) -> Verdict:
+def _pool_verdict(pool: str, needed: int, room: FreeSlots) -> Verdict:
     slots = -1 if room.sizes is None else room.sizes.get(pool)
     if slots is None:
         why = f"pool {pool!r} isn't defined; add it with `elastic pools set {pool} SLOTS`"

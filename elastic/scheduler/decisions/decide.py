@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from elastic.dag.states.state import RunState, TaskState
 from elastic.dag.states.trigger_rule import Decision
 from elastic.scheduler.decisions.conditions import CONDITIONS, Condition, Verdict, room_verdicts
-from elastic.scheduler.decisions.inputs import Candidate, Question, Room
+from elastic.scheduler.decisions.inputs import DecisionInput, FreeSlots, RunnableTask
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Decided:
     """What is to become of a task instance, and why."""
 
     decision: Decision
@@ -18,12 +18,12 @@ class Answer:
     reason: str
 
 
-def verdicts(question: Question, conditions: Sequence[Condition] = CONDITIONS) -> list[Verdict]:
+def verdicts(question: DecisionInput, conditions: Sequence[Condition] = CONDITIONS) -> list[Verdict]:
     """Return what each condition says."""
     return [condition.judge(question) for condition in conditions]
 
 
-def decide(question: Question, conditions: Sequence[Condition] = CONDITIONS) -> Answer:
+def decide(question: DecisionInput, conditions: Sequence[Condition] = CONDITIONS) -> Decided:
     """Decide about one task instance. What is skipped or fails does so whatever else it would have to wait for."""
     wait: Verdict | None = None
     for condition in conditions:
@@ -31,16 +31,16 @@ def decide(question: Question, conditions: Sequence[Condition] = CONDITIONS) -> 
         if verdict.met:
             continue
         if condition.name == "state":
-            return Answer(Decision.WAIT, verdict.reason)
+            return Decided(Decision.WAIT, verdict.reason)
         if verdict.decision is not Decision.WAIT:
-            return Answer(verdict.decision, verdict.reason)
+            return Decided(verdict.decision, verdict.reason)
         wait = wait or verdict
     if wait is not None:
-        return Answer(Decision.WAIT, wait.reason)
-    return Answer(Decision.RUN, "nothing stands against it")
+        return Decided(Decision.WAIT, wait.reason)
+    return Decided(Decision.RUN, "nothing stands against it")
 
 
-def choose(candidates: Iterable[Candidate], room: Room) -> list[Candidate]:
+def choose(candidates: Iterable[RunnableTask], room: FreeSlots) -> list[RunnableTask]:
     """Return which candidates run now: those of greater priority first, then earlier dates, then the DAG's order.
 
     One that needs more of its pool than is free does not hold up those behind it.
@@ -51,7 +51,7 @@ def choose(candidates: Iterable[Candidate], room: Room) -> list[Candidate]:
     for one in ordered:
         if executor == 0 or concurrency == 0:
             break
-        left = Room(executor=executor, pools=pools, sizes=room.sizes)
+        left = FreeSlots(executor=executor, pools=pools, sizes=room.sizes)
         if not all(verdict.met for verdict in room_verdicts(one, left)):
             continue
         chosen.append(one)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskFacts:
+class TaskSpec:
     """A task as decisions see it."""
 
     task_id: str
@@ -34,7 +34,7 @@ class TaskFacts:
     is_mapped: bool = False
 
     @classmethod
-    def of(cls, task: "BaseOperator") -> "TaskFacts":
+    def of(cls, task: "BaseOperator") -> "TaskSpec":
         """Return the facts of a task."""
         return cls(
             task_id=task.task_id,
@@ -54,7 +54,7 @@ class TaskFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
+class PreviousRun:
     """How the run before stands, for a task that depends on it."""
 
     #: the logical date of the run before
@@ -66,7 +66,7 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Allowances:
+class Overrides:
     """What somebody said need not be so."""
 
     #: wait neither for tasks before nor for dates before
@@ -78,11 +78,11 @@ class Allowances:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class DecisionInput:
     """May this task instance run now?"""
 
     key: TaskKey
-    task: TaskFacts
+    task: TaskSpec
     state: TaskState | None
     logical_date: datetime
     #: when the interval of the run ends
@@ -91,13 +91,13 @@ class Question:
     #: the state of each instance directly before it, by name
     upstream: Mapping[str, TaskState | None] = field(default_factory=dict)
     #: None where there is no run before
-    past: Past | None = None
+    past: PreviousRun | None = None
     next_retry_at: datetime | None = None
-    allowances: Allowances = Allowances()
+    allowances: Overrides = Overrides()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class FreeSlots:
     """How much more may run at the same time; None for any number."""
 
     #: instances that the executor still takes
@@ -111,11 +111,11 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class RunnableTask:
     """A task instance that nothing but room stands against."""
 
     key: TaskKey
-    task: TaskFacts
+    task: TaskSpec
     logical_date: datetime
     #: where the task comes in the order of the DAG
     position: int = 0

@@ -8,14 +8,14 @@ from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState, TaskState
 from elastic.dag.states.trigger_rule import TriggerRule
 from elastic.scheduler.decisions.decide import run_end
-from elastic.scheduler.decisions.inputs import Past, TaskFacts
+from elastic.scheduler.decisions.inputs import PreviousRun, TaskSpec
 
 #: Rules that may decide before all tasks before it have ended well.
 _EARLY = (TriggerRule.ONE_SUCCESS, TriggerRule.ONE_FAILED, TriggerRule.ALWAYS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunFacts:
+class RunSpec:
     """A run as decisions see it."""
 
     dag_id: str
@@ -25,10 +25,10 @@ class RunFacts:
     #: the run before, if decisions are made about that one too
     previous: str | None = None
     #: how the run before stands, if no decisions are made about it; by task
-    past: Mapping[str, Past] | None = None
+    past: Mapping[str, PreviousRun] | None = None
 
 
-class Board:
+class RunStates:
     """One run: instances by task, each with its state.
 
     Args:
@@ -36,7 +36,7 @@ class Board:
         tasks: In the order of the DAG.
     """
 
-    def __init__(self, facts: RunFacts, tasks: Sequence[TaskFacts]) -> None:
+    def __init__(self, facts: RunSpec, tasks: Sequence[TaskSpec]) -> None:
         self.facts = facts
         self.tasks = _present(tasks, facts.logical_date)
         self.position = {task_id: number for number, task_id in enumerate(self.tasks)}
@@ -105,15 +105,15 @@ class Board:
                 found += self._keys[task_id]
         return found
 
-    def upstream_of(self, task: TaskFacts) -> dict[str, TaskState | None]:
+    def upstream_of(self, task: TaskSpec) -> dict[str, TaskState | None]:
         """Return the state of each instance directly before a task, by name."""
         return {name_of(key): self.states[key] for task_id in task.upstream for key in self._keys.get(task_id, ())}
 
-    def past_for(self, task: TaskFacts) -> Past:
+    def past_for(self, task: TaskSpec) -> PreviousRun:
         """Return how this run stands, for the same task in the run after it."""
         after = {name_of(key): self.states[key] for one in task.downstream for key in self._keys[one]}
         states = tuple(self.states[key] for key in self._keys[task.task_id])
-        return Past(logical_date=self.facts.logical_date, states=states, downstream=after)
+        return PreviousRun(logical_date=self.facts.logical_date, states=states, downstream=after)
 
     @property
     def end(self) -> RunState | None:
@@ -145,7 +145,7 @@ class Board:
             self._waits[one] += 1 if now else -1
 
 
-def _present(tasks: Sequence[TaskFacts], date: datetime) -> dict[str, TaskFacts]:
+def _present(tasks: Sequence[TaskSpec], date: datetime) -> dict[str, TaskSpec]:
     """Return the tasks that are there on a date, linked among themselves."""
     there = {task.task_id for task in tasks if (task.start_date or date) <= date <= (task.end_date or date)}
     if len(there) == len(tasks):

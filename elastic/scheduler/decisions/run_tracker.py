@@ -7,19 +7,19 @@ from datetime import datetime
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState, TaskState
 from elastic.dag.states.trigger_rule import Decision
-from elastic.scheduler.decisions.decide import Answer, decide
-from elastic.scheduler.decisions.inputs import Allowances, Candidate, Past, Question, TaskFacts
-from elastic.scheduler.decisions.run_states import Board, RunFacts, name_of
+from elastic.scheduler.decisions.decide import Decided, decide
+from elastic.scheduler.decisions.inputs import DecisionInput, Overrides, PreviousRun, RunnableTask, TaskSpec
+from elastic.scheduler.decisions.run_states import RunSpec, RunStates, name_of
 
-__all__ = ["Agenda", "Findings", "RunFacts", "name_of"]
+__all__ = ["RunTracker", "Changes", "RunSpec", "name_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
+class Changes:
     """What follows from the states as they are."""
 
     #: what may run, if there is room
-    ready: tuple[Candidate, ...] = ()
+    ready: tuple[RunnableTask, ...] = ()
     #: what takes a state without running, with the reason
     settled: tuple[tuple[TaskKey, TaskState, str], ...] = ()
     #: mapped tasks whose copies are to be counted now
@@ -34,7 +34,7 @@ class _Pending:
     later: dict[TaskKey, datetime] = field(default_factory=dict)
 
 
-class Agenda:
+class RunTracker:
     """What is still to be done in runs of one DAG.
 
     Tell it what a database has with `load`, which runs have begun with `begin`, and every change of a state with
@@ -47,13 +47,13 @@ class Agenda:
         allowances: What need not be so.
     """
 
-    def __init__(self, runs: Sequence[RunFacts], tasks: Sequence[TaskFacts], allowances: Allowances) -> None:
-        self.boards = {run.run_id: Board(run, tasks) for run in runs}
+    def __init__(self, runs: Sequence[RunSpec], tasks: Sequence[TaskSpec], allowances: Overrides) -> None:
+        self.boards = {run.run_id: RunStates(run, tasks) for run in runs}
         self.allowances = allowances
         self._next = {run.previous: run.run_id for run in runs if run.previous in self.boards}
         self._begun: set[str] = set()
         self._pending = _Pending()
-        self._ready: dict[TaskKey, Candidate] = {}
+        self._ready: dict[TaskKey, RunnableTask] = {}
         self._expandable: dict[TaskKey, None] = {}
 
     def begin(self, run_id: str) -> None:
@@ -96,7 +96,7 @@ class Agenda:
             self._touch(one)
         return keys
 
-    def look(self, now: datetime) -> Findings:
+    def look(self, now: datetime) -> Changes:
         """Return what may follow now. What is ready is named again until a state of it is noted."""
         pending = self._pending
         for key in [key for key, at in pending.later.items() if at <= now]:
@@ -117,17 +117,17 @@ class Agenda:
             elif wake := self._wake(board, key, now):
                 pending.later[key] = wake
         expandable, self._expandable = tuple(self._expandable), {}
-        return Findings(ready=tuple(self._ready.values()), settled=tuple(settled), expandable=expandable)
+        return Changes(ready=tuple(self._ready.values()), settled=tuple(settled), expandable=expandable)
 
-    def answer(self, key: TaskKey, now: datetime) -> Answer:
+    def answer(self, key: TaskKey, now: datetime) -> Decided:
         """Return what is to become of an instance, and why."""
         return decide(self.question(key, now))
 
-    def question(self, key: TaskKey, now: datetime) -> Question:
+    def question(self, key: TaskKey, now: datetime) -> DecisionInput:
         """Return all that is known for a decision about an instance."""
         board = self.boards[key.run_id]
         task = board.tasks[key.task_id]
-        return Question(
+        return DecisionInput(
             key=key,
             task=task,
             state=board.states[key],
@@ -152,16 +152,16 @@ class Agenda:
         """Return the states of all instances."""
         return {key: state for board in self.boards.values() for key, state in board.states.items()}
 
-    def _admit(self, board: Board, key: TaskKey, settled: list[tuple[TaskKey, TaskState, str]]) -> None:
+    def _admit(self, board: RunStates, key: TaskKey, settled: list[tuple[TaskKey, TaskState, str]]) -> None:
         task = board.tasks[key.task_id]
         if not task.is_mapped or key.map_index >= 0:
-            self._ready[key] = Candidate(key, task, board.facts.logical_date, board.position[key.task_id])
+            self._ready[key] = RunnableTask(key, task, board.facts.logical_date, board.position[key.task_id])
         elif task.copies == 0:
             settled.append((key, TaskState.SKIPPED, "it is mapped over nothing"))
         else:
             self._expandable[key] = None
 
-    def _spread(self, board: Board, key: TaskKey) -> None:
+    def _spread(self, board: RunStates, key: TaskKey) -> None:
         """Have everything looked at that the state of an instance may touch."""
         self._touch(key)
         for one in board.moved_by(key):
@@ -179,14 +179,14 @@ class Agenda:
         self._pending.later.pop(key, None)
         self._pending.now[key] = None
 
-    def _wake(self, board: Board, key: TaskKey, now: datetime) -> datetime | None:
+    def _wake(self, board: RunStates, key: TaskKey, now: datetime) -> datetime | None:
         state = board.states[key]
         if state is not None and state not in (TaskState.SCHEDULED, TaskState.UP_FOR_RETRY):
             return None
         times = [board.facts.interval_end, board.retry_at.get(key)]
         return min((at for at in times if at is not None and at > now), default=None)
 
-    def _past(self, board: Board, task: TaskFacts) -> Past | None:
+    def _past(self, board: RunStates, task: TaskSpec) -> PreviousRun | None:
         before = self.boards.get(board.facts.previous or "")
         if before is not None:
             return before.past_for(task) if task.task_id in before.tasks else None

@@ -6,29 +6,29 @@ import time
 from collections.abc import Container, Mapping, Sequence
 
 from elastic.dag.dag import DAG
-from elastic.dag.execution.callbacks import call_back
+from elastic.dag.execution.callbacks import run_callbacks
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState
 from elastic.db import queries as reading
 from elastic.db import transitions as transition
-from elastic.db.records import Run
+from elastic.db.records import DagRun
 from elastic.db.stores.jobs import RUNNING, jobs
-from elastic.scheduler.attempts.attempt_request import Order, facts_of
+from elastic.scheduler.attempts.attempt_request import AttemptRequest, facts_of
 from elastic.scheduler.attempts.run_attempt import AttemptXCom, context_of
 from elastic.scheduler.attempts.run_log import FlowLog
-from elastic.scheduler.decisions.run_tracker import Agenda, name_of
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.decisions.run_tracker import RunTracker, name_of
+from elastic.scheduler.deployment import Deployment
 
 _log = logging.getLogger("elastic.scheduler")
 
 #: Seconds between tries to begin a run while others have as many going as there may be.
-_ASK = 0.5
+_POLL_SECONDS = 0.5
 
 _FINAL = (RunState.SUCCESS, RunState.FAILED)
 _UNFINISHED = (RunState.QUEUED, RunState.RUNNING)
 
 
-class RunKeeper:
+class ActiveRuns:
     """Begins runs, as many as may go on at the same time, and ends them.
 
     Args:
@@ -39,7 +39,7 @@ class RunKeeper:
         most: How many may go on at the same time; 0 leaves their states alone.
     """
 
-    def __init__(self, site: Site, dag: DAG, runs: Sequence[Run], agenda: Agenda, most: int) -> None:
+    def __init__(self, site: Deployment, dag: DAG, runs: Sequence[DagRun], agenda: RunTracker, most: int) -> None:
         self._site, self._dag, self._agenda, self._most = site, dag, agenda, most
         self.by_id = {run.run_id: run for run in runs}
         self._waiting = [run.run_id for run in runs]
@@ -74,7 +74,7 @@ class RunKeeper:
             run_id = self._waiting[0]
             self.is_refused = not self._started(run_id)
             if self.is_refused:
-                self._asks_at = time.monotonic() + _ASK
+                self._asks_at = time.monotonic() + _POLL_SECONDS
                 break
             self._going.append(self._waiting.pop(0))
             self._agenda.begin(run_id)
@@ -142,26 +142,26 @@ class RunKeeper:
             self.log.say(run, message or f"ended: {state}", level)
             self._call_back(run, state)
 
-    def _has_failed_beside(self, run: Run) -> bool:
+    def _has_failed_beside(self, run: DagRun) -> bool:
         """Say whether a task failed that the whole DAG has, and the part of it that is run here has not."""
         left_out = self._dag.left_out
         found = reading.states(self._site.database, run.dag_id, run.run_id) if left_out else {}
         return any(key.task_id in left_out and state is not None and state.is_failure for key, state in found.items())
 
-    def _call_back(self, run: Run, state: RunState) -> None:
+    def _call_back(self, run: DagRun, state: RunState) -> None:
         callbacks = self._dag.on_success_callback if state is RunState.SUCCESS else self._dag.on_failure_callback
         if not callbacks or not self._dag.tasks:
             return
         task = self._dag.tasks[-1]
-        order = Order(facts=facts_of(run, task.task_id), max_tries=1)
+        order = AttemptRequest(facts=facts_of(run, task.task_id), max_tries=1)
         with self._dag.helpers.installed():
             context = context_of(task, order, self._site, AttemptXCom(self._site, order.facts.key))
-            failed = call_back(callbacks, {**context, "state": state}, _log)
+            failed = run_callbacks(callbacks, {**context, "state": state}, _log)
         if failed:
             self.log.say(run, f"{failed} of its callbacks failed", logging.ERROR)
 
 
-def release_runs(site: Site, dag_id: str, ours: Container[str], job_id: int) -> None:
+def requeue_orphaned_runs(site: Deployment, dag_id: str, ours: Container[str], job_id: int) -> None:
     """Queue again what is called running and is not: runs of a DAG that no living job may be seeing to.
 
     Args:

@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 from elastic.dag.dag import DAG
 from elastic.dag.ids import TaskKey
-from elastic.db.records import Claim, Run, Ticket
+from elastic.db.records import Claim, DagRun, QueueRequest
 from elastic.db.stores.pools import PoolStore
 from elastic.executors.executor import Executor
-from elastic.scheduler.attempts.attempt_request import Order, facts_of
+from elastic.scheduler.attempts.attempt_request import AttemptRequest, facts_of
 from elastic.scheduler.decisions.conditions import room_verdicts
 from elastic.scheduler.decisions.decide import choose
-from elastic.scheduler.decisions.inputs import Candidate, Room
-from elastic.scheduler.deployment import Site
-from elastic.scheduler.supervisor.running_attempts import Hand, Hands
+from elastic.scheduler.decisions.inputs import FreeSlots, RunnableTask
+from elastic.scheduler.deployment import Deployment
+from elastic.scheduler.supervisor.running_attempts import RunningAttempt, RunningAttempts
 
 
 @dataclass(frozen=True, slots=True)
-class Pick:
+class Dispatch:
     """An instance that is to run now, under a new attempt."""
 
     key: TaskKey
-    hand: Hand
-    ticket: Ticket
+    hand: RunningAttempt
+    ticket: QueueRequest
     #: where a process waits for it
     claim: Claim | None
 
@@ -40,7 +40,7 @@ class Dispatcher:
         owner: Who holds their leases.
     """
 
-    def __init__(self, site: Site, dag: DAG, runs: dict[str, Run], executor: Executor, owner: str) -> None:
+    def __init__(self, site: Deployment, dag: DAG, runs: dict[str, DagRun], executor: Executor, owner: str) -> None:
         self._site, self._dag, self._runs = site, dag, runs
         self._executor, self._owner = executor, owner
         self._host = socket.gethostname()
@@ -53,7 +53,7 @@ class Dispatcher:
         #: of the job that queues them
         self.job_id = 0
 
-    def picks(self, ready: Sequence[Candidate], hands: Hands) -> list[Pick]:
+    def picks(self, ready: Sequence[RunnableTask], hands: RunningAttempts) -> list[Dispatch]:
         """Return what is to run now, out of what is ready."""
         free, self.has_more = self._executor.free, False
         if not free or not ready:
@@ -71,12 +71,12 @@ class Dispatcher:
         """Look up how many slots the pools have."""
         self._sizes = {pool.pool: pool.slots for pool in PoolStore(self._site.database).all()}
 
-    def lack(self, one: Candidate) -> str:
+    def lack(self, one: RunnableTask) -> str:
         """Return why an instance can never run with the pools as they are; empty if it can."""
-        found = room_verdicts(one, Room(sizes=self._sizes))
+        found = room_verdicts(one, FreeSlots(sizes=self._sizes))
         return next((verdict.reason for verdict in found if verdict.is_lasting), "")
 
-    def _room(self, free: int, hands: Hands) -> Room:
+    def _room(self, free: int, hands: RunningAttempts) -> FreeSlots:
         """Return what is left, as far as is known here: the database has the last word."""
         pools = {name: slots for name, slots in self._sizes.items() if slots >= 0}
         for key in hands.held:
@@ -84,13 +84,13 @@ class Dispatcher:
             if task.pool in pools:
                 pools[task.pool] -= task.pool_slots
         concurrency = self._dag.concurrency - len(hands.held) if self._dag.concurrency else None
-        return Room(executor=free, concurrency=concurrency, pools=pools, sizes=self._sizes)
+        return FreeSlots(executor=free, concurrency=concurrency, pools=pools, sizes=self._sizes)
 
-    def _pick(self, one: Candidate, hands: Hands, pid: int | None) -> Pick:
+    def _pick(self, one: RunnableTask, hands: RunningAttempts, pid: int | None) -> Dispatch:
         key, task, row = one.key, self._dag.get_task(one.key.task_id), hands.rows[one.key]
         run, attempt = self._runs[key.run_id], uuid.uuid4().hex
         facts = facts_of(run, key.task_id, key.map_index, try_number=row.try_number + 1, attempt_uuid=attempt)
-        order = Order(
+        order = AttemptRequest(
             facts=facts,
             max_tries=0 if self.tries_once else row.max_tries,
             run_attempt=run.attempt,
@@ -98,7 +98,7 @@ class Dispatcher:
             is_claimed=pid is not None,
             lease_owner=self._owner,
         )
-        ticket = Ticket(
+        ticket = QueueRequest(
             key=key,
             attempt_uuid=attempt,
             version=row.version,
@@ -120,4 +120,4 @@ class Dispatcher:
                 lease=self._site.lease,
             )
         limit = task.execution_timeout.total_seconds() if task.execution_timeout else None
-        return Pick(key, Hand.of(order, limit), ticket, claim)
+        return Dispatch(key, RunningAttempt.of(order, limit), ticket, claim)

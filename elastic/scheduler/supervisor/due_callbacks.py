@@ -5,19 +5,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from elastic.dag.dag import DAG
-from elastic.dag.execution.callbacks import call_back
+from elastic.dag.execution.callbacks import run_callbacks
 from elastic.dag.ids import TaskKey
 from elastic.db import queries as reading
 from elastic.db import transitions as transition
-from elastic.db.records import Attempt, Run
+from elastic.db.records import Attempt, DagRun
 from elastic.db.stores.xcoms import add_log_lines
-from elastic.executors.executor import Command
+from elastic.executors.executor import TaskCommand
 from elastic.executors.local import LocalExecutor
 from elastic.scheduler.attempts.attempt_log import attempt_log
-from elastic.scheduler.attempts.attempt_request import Order, facts_of
+from elastic.scheduler.attempts.attempt_request import AttemptRequest, facts_of
 from elastic.scheduler.attempts.attempt_runner import AttemptRunner
 from elastic.scheduler.attempts.run_attempt import AttemptXCom, callbacks_of, context_of
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.deployment import Deployment
 
 #: Seconds that the callbacks of an attempt may take.
 _LONGEST = 300.0
@@ -27,7 +27,7 @@ _LONGEST = 300.0
 class _Due:
     """Callbacks that are to be called."""
 
-    order: Order
+    order: AttemptRequest
     state: str
     error: str | None
 
@@ -35,7 +35,7 @@ class _Due:
 class CallbackRunner(AttemptRunner):
     """Calls the callbacks of attempts in a process of its own; of several that want to, one does."""
 
-    def __call__(self, key: TaskKey, command: Command) -> None:
+    def __call__(self, key: TaskKey, command: TaskCommand) -> None:
         """Call what is due, and write into the log of the attempt."""
         site, dag = self._ready()
         due: _Due = command.order
@@ -45,7 +45,9 @@ class CallbackRunner(AttemptRunner):
         with task.helpers.installed(), attempt_log(site, task, order, capture=True, goes_on=True) as lines:
             task.log.info("its process ended before it called the callbacks for %s; this one does", due.state)
             context = context_of(task, order, site, AttemptXCom(site, key))
-            call_back(callbacks_of(task, due.state), {**context, "state": due.state, "exception": due.error}, task.log)
+            run_callbacks(
+                callbacks_of(task, due.state), {**context, "state": due.state, "exception": due.error}, task.log
+            )
             if lines:
                 add_log_lines(site.database, lines.taken())
 
@@ -60,7 +62,7 @@ class DueCallbacks:
         say: Is told which callbacks did not come to an end.
     """
 
-    def __init__(self, site: Site, dag: DAG, runs: Mapping[str, Run], say: Callable[[str], None]) -> None:
+    def __init__(self, site: Deployment, dag: DAG, runs: Mapping[str, DagRun], say: Callable[[str], None]) -> None:
         self._site, self._dag, self._runs, self._say = site, dag, runs, say
         self._executor: LocalExecutor | None = None
         self._asked: set[str] = set()
@@ -113,7 +115,7 @@ class DueCallbacks:
             try_number=attempt.try_number,
             attempt_uuid=attempt.attempt_uuid,
         )
-        order = Order(facts=facts, max_tries=attempt.try_number, run_attempt=attempt.run_attempt)
+        order = AttemptRequest(facts=facts, max_tries=attempt.try_number, run_attempt=attempt.run_attempt)
         self._deadlines[attempt.key] = time.monotonic() + _LONGEST
         due = _Due(order, attempt.callback or "", attempt.error)
-        self._executor.queue_command(attempt.key, Command(words=(), order=due))
+        self._executor.queue_command(attempt.key, TaskCommand(words=(), order=due))

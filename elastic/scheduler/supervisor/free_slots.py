@@ -7,15 +7,15 @@ from elastic.db import queries as reading
 from elastic.db.database import Database
 from elastic.db.stores.pools import PoolStore
 from elastic.scheduler.decisions.conditions import room_verdicts
-from elastic.scheduler.decisions.inputs import Candidate, Room
+from elastic.scheduler.decisions.inputs import FreeSlots, RunnableTask
 from elastic.scheduler.decisions.run_states import name_of
 
 
-def room_in(database: Database, dag_id: str, concurrency: int) -> Room:
+def room_in(database: Database, dag_id: str, concurrency: int) -> FreeSlots:
     """Return how many more instances of a DAG may run now; `concurrency` 0 is any number."""
     pools = PoolStore(database).all()
     active = len(reading.active_instances(database, dag_id)) if concurrency else 0
-    return Room(
+    return FreeSlots(
         concurrency=concurrency - active if concurrency else None,
         pools={one.pool: one.slots - one.queued - one.running for one in pools if one.slots >= 0},
         sizes={one.pool: one.slots for one in pools},
@@ -35,7 +35,7 @@ class WaitingNotice:
         self._database, self._dag, self._say = database, dag, say
         self._said: set[str] = set()
 
-    def tell(self, ready: Sequence[Candidate]) -> None:
+    def tell(self, ready: Sequence[RunnableTask]) -> None:
         """Say what room is missing, each reason once, with the first instance that waits for it."""
         room = room_in(self._database, self._dag.dag_id, self._dag.concurrency)
         for one in ready:

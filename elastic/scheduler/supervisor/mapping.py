@@ -6,13 +6,13 @@ from elastic.dag.execution.task_instance import TaskInstance
 from elastic.dag.ids import TaskKey
 from elastic.dag.mapped_operator import MappedOperator
 from elastic.dag.operator import BaseOperator
-from elastic.db.records import Run
+from elastic.db.records import DagRun
 from elastic.scheduler.attempts.attempt_request import facts_of
 from elastic.scheduler.attempts.run_attempt import AttemptXCom
-from elastic.scheduler.deployment import Site
+from elastic.scheduler.deployment import Deployment
 
 
-def count_of(site: Site, task: BaseOperator, run: Run) -> int:
+def mapped_count(site: Deployment, task: BaseOperator, run: DagRun) -> int:
     """Return how many copies of a mapped task a run has.
 
     Raises:

@@ -5,15 +5,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from elastic.dag.ids import TaskKey
-from elastic.db.records import Instance
-from elastic.scheduler.attempts.attempt_request import Order
+from elastic.db.records import TaskInstanceRow
+from elastic.scheduler.attempts.attempt_request import AttemptRequest
 
 #: Seconds that an attempt may take longer than its time limit, which it watches itself, before it is killed.
-_OVERTIME = 30.0
+_KILL_GRACE_SECONDS = 30.0
 
 
 @dataclass(slots=True)
-class Row:
+class RowVersion:
     """What is known of the row of an instance."""
 
     version: int
@@ -22,23 +22,23 @@ class Row:
     flow_run_id: str | None
 
     @classmethod
-    def of(cls, instance: Instance) -> "Row":
+    def of(cls, instance: TaskInstanceRow) -> "RowVersion":
         """Return what a row says."""
         return cls(instance.version, instance.try_number, instance.max_tries, instance.flow_run_id)
 
 
 @dataclass(frozen=True, slots=True)
-class Hand:
+class RunningAttempt:
     """An attempt that the executor has."""
 
-    order: Order
+    order: AttemptRequest
     #: when it has to be killed, by the clock of `time.monotonic`; None for never
     deadline: float | None = None
 
     @classmethod
-    def of(cls, order: Order, time_limit: float | None) -> "Hand":
+    def of(cls, order: AttemptRequest, time_limit: float | None) -> "RunningAttempt":
         """Return an attempt that is about to begin; `time_limit` is in seconds."""
-        return cls(order, None if time_limit is None else time.monotonic() + time_limit + _OVERTIME)
+        return cls(order, None if time_limit is None else time.monotonic() + time_limit + _KILL_GRACE_SECONDS)
 
     @property
     def is_overdue(self) -> bool:
@@ -52,15 +52,15 @@ class Hand:
 
 
 @dataclass(slots=True)
-class Hands:
+class RunningAttempts:
     """All attempts that the executor has, and all rows that are known."""
 
-    held: dict[TaskKey, Hand] = field(default_factory=dict)
-    rows: dict[TaskKey, Row] = field(default_factory=dict)
+    held: dict[TaskKey, RunningAttempt] = field(default_factory=dict)
+    rows: dict[TaskKey, RowVersion] = field(default_factory=dict)
     #: keys that were refused, and until when they are not asked for again, by the clock of `time.monotonic`
     _refused: dict[TaskKey, float] = field(default_factory=dict)
 
-    def take(self, key: TaskKey, hand: Hand) -> None:
+    def take(self, key: TaskKey, hand: RunningAttempt) -> None:
         """Note that an attempt was queued, and claimed if a process was named."""
         self.held[key] = hand
         row = self.rows[key]

@@ -10,7 +10,7 @@ from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
 from elastic.db.database import Database
 from elastic.db.errors import DatabaseBusyError, DatabaseUnavailableError
-from elastic.db.records import Claim, Ending, LogLine, NewInstance, Run, Ticket
+from elastic.db.records import AttemptResult, Claim, DagRun, LogLine, NewTaskInstance, QueueRequest
 from elastic.db.schema import log_line
 from elastic.db.transitions.attempts import claim_in, finish_in
 from elastic.db.transitions.instances import ensure_in, set_states_in
@@ -24,12 +24,12 @@ _UNQUEUED = (None, TaskState.SCHEDULED, TaskState.UP_FOR_RETRY)
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class ResolvedWithoutRun:
     """A task instance that takes a state without running."""
 
-    run: Run
+    run: DagRun
     #: for the case that it has no row yet
-    instance: NewInstance
+    instance: NewTaskInstance
     state: TaskState
     reason: str
 
@@ -40,19 +40,19 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class StateChanges:
     """Everything that follows from what was heard since the turn before."""
 
-    endings: Sequence[Ending] = ()
-    settled: Sequence[Settled] = ()
-    tickets: Sequence[Ticket] = ()
+    endings: Sequence[AttemptResult] = ()
+    settled: Sequence[ResolvedWithoutRun] = ()
+    tickets: Sequence[QueueRequest] = ()
     #: for those tickets whose process is known already
     claims: Sequence[Claim] = ()
     lines: Sequence[LogLine] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class AppliedChanges:
     """What of it came true."""
 
     #: attempts whose ends counted
@@ -66,27 +66,27 @@ class Written:
 OUTAGES = (DatabaseBusyError, DatabaseUnavailableError)
 
 
-def write(database: Database, turn: Turn) -> Written:
+def apply(database: Database, turn: StateChanges) -> AppliedChanges:
     """Write a turn down. If an ending does not count, nothing that was to follow from it happens."""
 
-    def work(connection: Connection, again: bool) -> Written:
+    def work(connection: Connection, again: bool) -> AppliedChanges:
         counted = finish_in(connection, turn.endings, again=again) if turn.endings else frozenset[str]()
         if turn.lines:
             connection.execute(insert(log_line), [{name: getattr(line, name) for name in _LINE} for line in turn.lines])
         if len(counted) < len(turn.endings):
-            return Written(counted=counted)
+            return AppliedChanges(counted=counted)
         for one in turn.settled:
             ensure_in(connection, one.run, [one.instance])
             set_states_in(connection, [one.key], one.state, expected=_UNQUEUED, note=one.reason, again=again)
         queued = queue_in(connection, turn.tickets, again=again) if turn.tickets else frozenset[str]()
         wanted = [claim for claim in turn.claims if claim.attempt_uuid in queued]
         claimed = frozenset(one.attempt_uuid for one in wanted if claim_in(connection, one, again=again))
-        return Written(counted=counted, queued=queued, claimed=claimed)
+        return AppliedChanges(counted=counted, queued=queued, claimed=claimed)
 
     return database.write(work)
 
 
-def write_each(database: Database, endings: Sequence[Ending]) -> frozenset[str]:
+def write_each(database: Database, endings: Sequence[AttemptResult]) -> frozenset[str]:
     """Write endings down one by one. One that the database refuses fails that attempt alone, with the reason.
 
     Returns:
@@ -95,19 +95,19 @@ def write_each(database: Database, endings: Sequence[Ending]) -> frozenset[str]:
     counted = frozenset[str]()
     for ending in endings:
         try:
-            counted |= write(database, Turn(endings=[ending])).counted
+            counted |= apply(database, StateChanges(endings=[ending])).counted
         except OUTAGES:
             raise
         except Exception as error:
-            counted |= write(database, Turn(endings=[_plain(ending, error)])).counted
+            counted |= apply(database, StateChanges(endings=[_plain(ending, error)])).counted
     return counted
 
 
-def _plain(ending: Ending, error: Exception) -> Ending:
+def _plain(ending: AttemptResult, error: Exception) -> AttemptResult:
     """Return an ending that says no more than that another one could not be written down."""
     state = ending.state if ending.state in (TaskState.FAILED, TaskState.UP_FOR_RETRY) else TaskState.FAILED
     why = f"it ended as {ending.state}, which the database refused: {error_text(error)}"
-    return Ending(
+    return AttemptResult(
         attempt_uuid=ending.attempt_uuid,
         state=state,
         expected=ending.expected,

@@ -18,24 +18,24 @@ from elastic.db import queries as reading
 from elastic.db import transitions as transition
 from elastic.db.errors import DatabaseError
 from elastic.db.known_secrets import hide_known_secrets
-from elastic.db.records import Ending, LogLine, Run
-from elastic.db.stores.jobs import beat, end_job, start_job
+from elastic.db.records import AttemptResult, DagRun, LogLine
+from elastic.db.stores.jobs import end_job, heartbeat, start_job
 from elastic.executors.executor import Executor, ExecutorEvent
-from elastic.scheduler.attempts.attempt_request import Report, command_of, new_instance, shown_command
+from elastic.scheduler.attempts.attempt_request import AttemptReport, command_of, new_instance, shown_command
 from elastic.scheduler.attempts.attempt_runner import AttemptRunner
-from elastic.scheduler.attempts.process_identity import Holder, release_lost
+from elastic.scheduler.attempts.process_identity import ProcessIdentity, release_leases_of_dead_processes
 from elastic.scheduler.attempts.run_attempt import retry_or_fail
-from elastic.scheduler.decisions.inputs import Candidate
-from elastic.scheduler.decisions.run_tracker import Agenda
-from elastic.scheduler.deployment import Site
-from elastic.scheduler.signals import Interruption, why_ended
-from elastic.scheduler.supervisor.active_runs import RunKeeper, release_runs
-from elastic.scheduler.supervisor.dispatcher import Dispatcher, Pick
+from elastic.scheduler.decisions.inputs import RunnableTask
+from elastic.scheduler.decisions.run_tracker import RunTracker
+from elastic.scheduler.deployment import Deployment
+from elastic.scheduler.signals import DeferredSignals, why_ended
+from elastic.scheduler.supervisor.active_runs import ActiveRuns, requeue_orphaned_runs
+from elastic.scheduler.supervisor.dispatcher import Dispatch, Dispatcher
 from elastic.scheduler.supervisor.due_callbacks import DueCallbacks
 from elastic.scheduler.supervisor.free_slots import WaitingNotice
-from elastic.scheduler.supervisor.mapping import count_of
-from elastic.scheduler.supervisor.running_attempts import Hands, Row
-from elastic.scheduler.supervisor.state_changes import OUTAGES, Settled, Turn, write, write_each
+from elastic.scheduler.supervisor.mapping import mapped_count
+from elastic.scheduler.supervisor.running_attempts import RowVersion, RunningAttempts
+from elastic.scheduler.supervisor.state_changes import OUTAGES, ResolvedWithoutRun, StateChanges, apply, write_each
 
 #: Seconds between looks at what others do: at first, and at most.
 _POLL, _SLOWEST_POLL = 0.1, 2.0
@@ -44,13 +44,13 @@ _HELD = (TaskState.QUEUED, TaskState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class SupervisorJob:
     """What a supervisor is to see to."""
 
     dag: DAG
     #: in the order in which they are to run
-    runs: tuple[Run, ...]
-    agenda: Agenda
+    runs: tuple[DagRun, ...]
+    agenda: RunTracker
     executor: Executor
     #: runs that may go on at the same time; 0 leaves the states of runs alone, and makes one try of each instance
     max_active_runs: int
@@ -69,8 +69,8 @@ class _Heard:
     """An attempt that ended, as far as we know."""
 
     key: TaskKey
-    report: Report
-    ending: Ending
+    report: AttemptReport
+    ending: AttemptResult
 
 
 class Supervisor:
@@ -86,15 +86,15 @@ class Supervisor:
         say: Told what happens, a line at a time.
     """
 
-    def __init__(self, site: Site, assignment: Assignment, say: Callable[[str], None]) -> None:
+    def __init__(self, site: Deployment, assignment: SupervisorJob, say: Callable[[str], None]) -> None:
         # Processes that are forked from this one know them too.
         hide_known_secrets()
         self.site, self.say, self.dag = site, say, assignment.dag
         self.agenda, self.executor, self._kind = assignment.agenda, assignment.executor, assignment.kind
-        self.owner = f"{Holder.of_this_process()}/{uuid.uuid4().hex[:8]}"
-        self._interruption = Interruption()
-        self.hands = Hands()
-        self.runs = RunKeeper(site, self.dag, assignment.runs, self.agenda, assignment.max_active_runs)
+        self.owner = f"{ProcessIdentity.of_this_process()}/{uuid.uuid4().hex[:8]}"
+        self._interruption = DeferredSignals()
+        self.hands = RunningAttempts()
+        self.runs = ActiveRuns(site, self.dag, assignment.runs, self.agenda, assignment.max_active_runs)
         self.dispatcher = Dispatcher(site, self.dag, self.runs.by_id, self.executor, self.owner)
         self.dispatcher.tries_once = assignment.tries_once
         self._callbacks = DueCallbacks(site, self.dag, self.runs.by_id, say)
@@ -143,7 +143,7 @@ class Supervisor:
                 self.executor.heartbeat(self._patience())
             self._care(job_id, ready)
         self._callbacks.end()
-        write(self.site.database, Turn(lines=self.runs.log.taken()))
+        apply(self.site.database, StateChanges(lines=self.runs.log.taken()))
 
     @property
     def _heartbeat(self) -> float:
@@ -155,14 +155,14 @@ class Supervisor:
             self.runs.reopen(begun)
             self.runs.end()
 
-    def _turn(self) -> Sequence[Candidate]:
+    def _turn(self) -> Sequence[RunnableTask]:
         """Hear, decide, write down, and hand over to the executor; return what could run as well."""
         heard = [found for event in self.executor.get_event_buffer().values() if (found := self._heard(event))]
         settled = [one for each in heard for one in self._noted(each)]
         ready = self._found(settled)
         picks = self.dispatcher.picks(ready, self.hands)
         lines, self._unwritten = (*self._unwritten, *self.runs.log.taken()), ()
-        turn = Turn(
+        turn = StateChanges(
             endings=[each.ending for each in heard],
             settled=settled,
             tickets=[pick.ticket for pick in picks],
@@ -172,7 +172,7 @@ class Supervisor:
         if not (turn.endings or turn.settled or turn.tickets or turn.lines):
             return ready
         try:
-            written = write(self.site.database, turn)
+            written = apply(self.site.database, turn)
         except OUTAGES:
             raise
         except Exception as error:
@@ -189,13 +189,15 @@ class Supervisor:
             self._refresh()
         return ready
 
-    def _turn_after(self, heard: Sequence[_Heard], lines: Sequence[LogLine], error: Exception) -> Sequence[Candidate]:
+    def _turn_after(
+        self, heard: Sequence[_Heard], lines: Sequence[LogLine], error: Exception
+    ) -> Sequence[RunnableTask]:
         """Take the turn again when the database refused it: each ending alone, then what follows from them."""
         self.say(f"Written one by one: what {len(heard)} attempts came to was refused as a whole ({error_text(error)})")
         write_each(self.site.database, [each.ending for each in heard])
         for line in (*lines, *(line for each in heard for line in each.report.lines)):
             with contextlib.suppress(DatabaseError, ValueError, OverflowError):
-                write(self.site.database, Turn(lines=[line]))
+                apply(self.site.database, StateChanges(lines=[line]))
         self._callbacks.look()
         self._refresh()
         return self._turn()
@@ -206,7 +208,7 @@ class Supervisor:
         if hand is None:
             return None
         self._tried.add(event.key)
-        if isinstance(event.account, Report):
+        if isinstance(event.account, AttemptReport):
             ending = event.account.ending
             if ending is not None:
                 return _Heard(event.key, event.account, ending)
@@ -221,9 +223,9 @@ class Supervisor:
             why = f"it took longer than its execution_timeout, and did not hear that; {why}"
         failed = retry_or_fail(self.dag.get_task(event.key.task_id), hand.order, why, event.exit_code)
         ending = replace(failed, expected=row.state, callback=failed.state)
-        return _Heard(event.key, Report(ending=ending), ending)
+        return _Heard(event.key, AttemptReport(ending=ending), ending)
 
-    def _noted(self, heard: _Heard) -> list[Settled]:
+    def _noted(self, heard: _Heard) -> list[ResolvedWithoutRun]:
         """Tell the agenda how an attempt ended; return what is skipped because of what it returned."""
         key, board = heard.key, self.agenda.boards[heard.key.run_id]
         settled = []
@@ -236,7 +238,7 @@ class Supervisor:
         self.agenda.note(key, ending.state, retry_at)
         return settled
 
-    def _found(self, settled: list[Settled]) -> Sequence[Candidate]:
+    def _found(self, settled: list[ResolvedWithoutRun]) -> Sequence[RunnableTask]:
         """Ask the agenda until nothing more follows; return what may run."""
         while True:
             found = self.agenda.look(self._now())
@@ -247,26 +249,26 @@ class Supervisor:
             if not found.settled:
                 return [one for one in found.ready if not (self._is_single and one.key in self._tried)]
 
-    def _settled(self, key: TaskKey, state: TaskState, reason: str) -> Settled:
+    def _settled(self, key: TaskKey, state: TaskState, reason: str) -> ResolvedWithoutRun:
         self.agenda.note(key, state)
         row = new_instance(self.dag.get_task(key.task_id), key.map_index)
-        return Settled(self.runs.by_id[key.run_id], row, state, reason)
+        return ResolvedWithoutRun(self.runs.by_id[key.run_id], row, state, reason)
 
     def _expand(self, key: TaskKey) -> None:
         """Count the copies of a mapped task, and make their rows."""
         task, run, database = self.dag.get_task(key.task_id), self.runs.by_id[key.run_id], self.site.database
         try:
-            count, state, why = count_of(self.site, task, run), TaskState.SKIPPED, "it is mapped over nothing"
+            count, state, why = mapped_count(self.site, task, run), TaskState.SKIPPED, "it is mapped over nothing"
         except ElasticError as error:
             count, state, why = 0, TaskState.FAILED, masked(str(error))
         if not count:
-            write(database, Turn(settled=[self._settled(key, state, why)]))
+            apply(database, StateChanges(settled=[self._settled(key, state, why)]))
             return
         transition.ensure_instances(database, run, [new_instance(task, index) for index in range(count)])
         self.agenda.expand(key, count)
         self._refresh([key.run_id])
 
-    def _hand_over(self, picks: Sequence[Pick], queued: frozenset[str]) -> None:
+    def _hand_over(self, picks: Sequence[Dispatch], queued: frozenset[str]) -> None:
         for pick in picks:
             if pick.ticket.attempt_uuid not in queued:
                 self.hands.refuse([pick.key], self._poll)
@@ -286,22 +288,22 @@ class Supervisor:
             retry_at = {one.key: one.next_retry_at for one in rows if one.next_retry_at is not None}
             if self.agenda.load(run_id, {one.key: one.state for one in rows}, retry_at):
                 self._poll = _POLL
-        self.hands.rows.update({one.key: Row.of(one) for one in found})
+        self.hands.rows.update({one.key: RowVersion.of(one) for one in found})
 
     def _take_over(self) -> None:
         """End what nobody holds any more, so that it runs again."""
-        release_lost(self.site.database, self.dag.dag_id)
+        release_leases_of_dead_processes(self.site.database, self.dag.dag_id)
         transition.expire(self.site.database, dag_id=self.dag.dag_id, gives_up=False)
         self._callbacks.look()
 
-    def _care(self, job_id: int, ready: Sequence[Candidate]) -> None:
+    def _care(self, job_id: int, ready: Sequence[RunnableTask]) -> None:
         """Give signs of life, look at what others do, and say why nothing goes on."""
         self._callbacks.care()
         now = time.monotonic()
         if now >= self._beats_at:
             self._beats_at = now + self._heartbeat
             held = transition.renew(self.site.database, self.owner, self.site.lease)
-            beat(self.site.database, job_id)
+            heartbeat(self.site.database, job_id)
             lost = [key for key, hand in self.hands.held.items() if hand.attempt_uuid not in held]
             for key in lost:
                 # What is not ours any more must not go on, unless it ended a moment ago and says so by itself.
@@ -336,7 +338,7 @@ class Supervisor:
             waits.append((wakes_at - self._now()).total_seconds())
         return max(0.0, min(waits))
 
-    def _is_done(self, ready: Sequence[Candidate], job_id: int) -> bool:
+    def _is_done(self, ready: Sequence[RunnableTask], job_id: int) -> bool:
         if self.hands.held or self.executor.running or self.executor.queued:
             return False
         if self.runs.is_done:
@@ -348,7 +350,7 @@ class Supervisor:
         if may_go_on or self.agenda.wakes_at() is not None:
             return False
         if not self.runs.going:
-            release_runs(self.site, self.dag.dag_id, self.runs.by_id, job_id)
+            requeue_orphaned_runs(self.site, self.dag.dag_id, self.runs.by_id, job_id)
             if self.runs.is_refused:
                 self._waiting.tell_of_runs()
             return False
@@ -361,7 +363,7 @@ class Supervisor:
         try:
             for key, hand in self.hands.held.items():
                 failed = TaskState.FAILED
-                ending = Ending(attempt_uuid=hand.attempt_uuid, state=failed, error=why, callback=failed)
+                ending = AttemptResult(attempt_uuid=hand.attempt_uuid, state=failed, error=why, callback=failed)
                 if not transition.finish(self.site.database, ending):
                     transition.set_state(self.site.database, key, None, expected=(TaskState.QUEUED,), note=why)
             self.runs.interrupt(why)

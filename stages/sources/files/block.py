@@ -6,7 +6,7 @@ from typing import NamedTuple
 from elastic.core.errors import DecodingError
 
 
-class FileRange(NamedTuple):
+class ByteRange(NamedTuple):
     """A reference to a part of a file; it travels as a plain tuple.
 
     Without a codec the range is cut blindly: the records whose first byte lies in it belong to it. With a codec
@@ -29,7 +29,7 @@ class FileRange(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class FileBlock:
     """Whole records of a file, as bytes."""
 
     path: str
@@ -42,11 +42,11 @@ class Block:
         return DecodingError(self.path, self.at + offset, problem, advice)
 
 
-def aligned(part: FileRange, data: bytes) -> Block:
+def aligned(part: ByteRange, data: bytes) -> FileBlock:
     """Return the whole records in what was read for a range, without copying them.
 
     A range that does not begin its file is read from one byte before it, and the records begin behind the
     first line end.
     """
     skip = data.find(b"\n") + 1 if part.codec is None and part.start else 0
-    return Block(part.path, part.base + skip, memoryview(data)[skip:])
+    return FileBlock(part.path, part.base + skip, memoryview(data)[skip:])

@@ -8,8 +8,8 @@ from typing import Any, Literal, Protocol
 
 from elastic.core.csv_field_limit import long_fields
 from elastic.core.errors import DecodingError, UsageError
-from elastic.stages.sources.files.block import Block
-from elastic.stages.sources.files.format import Format, raw_lines, split_lines, stream_lines
+from elastic.stages.sources.files.block import FileBlock
+from elastic.stages.sources.files.format import RecordFormat, raw_lines, split_lines, stream_lines
 from elastic.stages.sources.files.text_encoding import EncodedFormat, checked_encoding, decoded, is_recoded
 
 
@@ -23,7 +23,7 @@ class _Rows(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class CsvRows(EncodedFormat):
+class CsvRecordFormat(EncodedFormat):
     r"""CSV files; an entry is a dict from field name to text, and an empty field is the empty text.
 
     The first row of every file names the fields, unless they are given. Quotes are doubled inside quoted values
@@ -70,11 +70,11 @@ class CsvRows(EncodedFormat):
     def sequential(self) -> bool:
         return self.newlines_in_values or is_recoded(self.encoding)
 
-    def parse(self, block: Block) -> list[Any]:
+    def parse(self, block: FileBlock) -> list[Any]:
         with long_fields():
             return self._parse(block)
 
-    def _parse(self, block: Block) -> list[Any]:
+    def _parse(self, block: FileBlock) -> list[Any]:
         lines = self._lines(decoded(block, self.encoding, self.errors))
         reader, names = self._reader(lines), self.names or ()
         try:
@@ -88,7 +88,7 @@ class CsvRows(EncodedFormat):
             return self._parse_slowly(block)
         return entries
 
-    def starts(self, block: Block) -> Iterator[tuple[int, int]]:
+    def starts(self, block: FileBlock) -> Iterator[tuple[int, int]]:
         with long_fields():
             for at, line, row in self._scan(block):
                 if row and not (self.headed and block.at + at == 0):
@@ -107,7 +107,7 @@ class CsvRows(EncodedFormat):
 
     def records(self, path: str, at: int, plain: Iterable[bytes], chunk_bytes: int) -> Iterator[bytes]:
         if not self.newlines_in_values:
-            yield from Format.records(self, path, at, plain, chunk_bytes)
+            yield from RecordFormat.records(self, path, at, plain, chunk_bytes)
             return
         begin = row_at = position = at
         held: list[bytes] = []
@@ -115,7 +115,7 @@ class CsvRows(EncodedFormat):
         def feed() -> Iterator[str]:
             nonlocal position
             for line in stream_lines(plain):
-                text = decoded(Block(path, position, line), self.encoding, self.errors)
+                text = decoded(FileBlock(path, position, line), self.encoding, self.errors)
                 held.append(line)
                 position += len(line)
                 yield text
@@ -130,11 +130,11 @@ class CsvRows(EncodedFormat):
                         held.clear()
                         begin = position
         except csv.Error as error:
-            raise self._failure(Block(path, row_at, b""), 0, error) from error
+            raise self._failure(FileBlock(path, row_at, b""), 0, error) from error
         if held:
             yield b"".join(held)
 
-    def fields_of(self, head: Block) -> tuple[str, ...]:
+    def fields_of(self, head: FileBlock) -> tuple[str, ...]:
         text = decoded(head, self.encoding, self.errors)
         try:
             with long_fields():
@@ -149,15 +149,15 @@ class CsvRows(EncodedFormat):
             raise head.error(0, problem, "correct the header, or pass fields= if the files have none")
         return tuple(names)
 
-    def with_fields(self, fields: tuple[str, ...]) -> "CsvRows":
+    def with_fields(self, fields: tuple[str, ...]) -> "CsvRecordFormat":
         return replace(self, names=fields)
 
-    def _count(self, block: Block, lines: list[str]) -> int:
+    def _count(self, block: FileBlock, lines: list[str]) -> int:
         """Return the number of entries if each has one line."""
         header = self.headed and block.at == 0 and bool(lines)
         return len(lines) - lines.count("") - lines.count("\r") - header
 
-    def _parse_slowly(self, block: Block) -> list[Any]:
+    def _parse_slowly(self, block: FileBlock) -> list[Any]:
         """Parse row by row, to name the first that is not as it should be."""
         expected, entries = self.names or (), []
         for at, _, row in self._scan(block):
@@ -178,7 +178,7 @@ class CsvRows(EncodedFormat):
                 entries.append(dict(zip(expected, row, strict=True)))
         return entries
 
-    def _scan(self, block: Block) -> Iterator[tuple[int, int, list[str]]]:
+    def _scan(self, block: FileBlock) -> Iterator[tuple[int, int, list[str]]]:
         """Yield each row with its first byte and the number of line ends before it, one by one: for messages."""
         starts = [at for at, _ in raw_lines(block.data)]
         reader = self._reader(self._lines(decoded(block, self.encoding, self.errors)))
@@ -200,7 +200,7 @@ class CsvRows(EncodedFormat):
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self.quotechar else csv.QUOTE_NONE
         return csv.reader(lines, delimiter=self.delimiter, quotechar=self.quotechar, quoting=quoting, strict=True)
 
-    def _failure(self, block: Block, offset: int, error: csv.Error) -> DecodingError:
+    def _failure(self, block: FileBlock, offset: int, error: csv.Error) -> DecodingError:
         advice = "correct the file"
         if not self.newlines_in_values:
             advice += ", or pass newlines_in_values=True if quoted values hold line ends"

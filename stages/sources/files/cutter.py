@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from elastic.core.errors import DecodingError
-from elastic.core.model.chunk import Piece
-from elastic.stages.sources.files.block import Block, FileRange
+from elastic.core.model.chunk import SourcePiece
+from elastic.stages.sources.files.block import ByteRange, FileBlock
 from elastic.stages.sources.files.compression import PLAIN, codec_of, plain_bytes, skipped
 from elastic.stages.sources.files.file_type import LOOKED_AT
-from elastic.stages.sources.files.format import Format
-from elastic.stages.sources.files.listing import FoundFile, Listing, is_url
+from elastic.stages.sources.files.format import RecordFormat
+from elastic.stages.sources.files.listing import FileListing, FoundFile, is_url
 from elastic.stages.sources.files.opener import opened
 from elastic.stages.sources.files.reader import FileReader
 
@@ -25,12 +25,12 @@ class FileCutter:
     to see that it is that of the first file.
     """
 
-    listing: Listing
-    format: Format
+    listing: FileListing
+    format: RecordFormat
     #: bytes of a chunk, or None for one file a chunk
     chunk_bytes: int | None
 
-    def pieces(self, which: int, byte: int, line: int, by_value: FileReader | None) -> Iterator[Piece]:
+    def pieces(self, which: int, byte: int, line: int, by_value: FileReader | None) -> Iterator[SourcePiece]:
         """Yield pieces from a byte of a file on, which has `line` line ends before it.
 
         With a reader in `by_value` the ranges are read here and travel as blocks.
@@ -55,7 +55,9 @@ class FileCutter:
                     return names
         return ()
 
-    def _ranges(self, file: FoundFile, begin: tuple[int, int, Mark], by_value: FileReader | None) -> Iterator[Piece]:
+    def _ranges(
+        self, file: FoundFile, begin: tuple[int, int, Mark], by_value: FileReader | None
+    ) -> Iterator[SourcePiece]:
         path, size, version = file
         number, byte, mark = begin
         step, stop = self.chunk_bytes or max(size, 1), size
@@ -68,19 +70,21 @@ class FileCutter:
         for start in range(byte, stop, step):
             reference = (path, start, min(start + step, size), size, version)
             block = by_value.read_block(reference) if by_value is not None else None
-            yield Piece((number, start, 0, mark), reference, None, block)
+            yield SourcePiece((number, start, 0, mark), reference, None, block)
 
-    def _sequence(self, file: FoundFile, codec: str, begin: tuple[int, int, int, Mark]) -> Iterator[Piece]:
+    def _sequence(self, file: FoundFile, codec: str, begin: tuple[int, int, int, Mark]) -> Iterator[SourcePiece]:
         path, size, version = file
         number, byte, line, mark = begin
         with opened(_whole(file), self.listing.remotes) as stored:
             plain = skipped(self.format.recoded(plain_bytes(stored, codec, path), path, codec), byte)
             for block in self.format.records(path, byte, plain, self.chunk_bytes or sys.maxsize):
                 end = byte + len(block)
-                yield Piece((number, byte, line, mark), (path, byte, end, size, version, codec, line), None, block)
+                yield SourcePiece(
+                    (number, byte, line, mark), (path, byte, end, size, version, codec, line), None, block
+                )
                 byte, line = end, line + block.count(b"\n")
         if byte == 0 and self.chunk_bytes is None:
-            yield Piece((number, 0, 0, mark), (path, 0, 0, size, version, codec, 0), None, b"")
+            yield SourcePiece((number, 0, 0, mark), (path, 0, 0, size, version, codec, 0), None, b"")
 
     def _codec(self, file: FoundFile) -> str | None:
         """Return how a file must be read as one sequence, or None if it can be cut into ranges."""
@@ -91,7 +95,7 @@ class FileCutter:
             codec = codec or PLAIN
             plain = self.format.recoded(plain_bytes(stored, codec, file.path), file.path, codec)
             head = next(self.format.records(file.path, 0, plain, 1), b"")
-        return self.format.fields_of(Block(file.path, 0, head))
+        return self.format.fields_of(FileBlock(file.path, 0, head))
 
     def _check_header(self, file: FoundFile, codec: str | None, names: tuple[str, ...]) -> None:
         found = self._header(file, codec)
@@ -104,5 +108,5 @@ class FileCutter:
             )
 
 
-def _whole(file: FoundFile) -> FileRange:
-    return FileRange(file.path, 0, file.size, file.size, file.version)
+def _whole(file: FoundFile) -> ByteRange:
+    return ByteRange(file.path, 0, file.size, file.size, file.version)

@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from elastic.stages.sources.files.block import Block
+from elastic.stages.sources.files.block import FileBlock
 
 
-class Format(ABC):
+class RecordFormat(ABC):
     """Turns bytes into entries; a value that holds parameters and is copied to the workers.
 
     A record ends with a line feed (byte 10) or with its file; a carriage return in front of the line feed
@@ -50,14 +50,14 @@ class Format(ABC):
         return plain
 
     @abstractmethod
-    def parse(self, block: Block) -> list[Any]:
+    def parse(self, block: FileBlock) -> list[Any]:
         """Return the entries of whole records, in order. The hot path.
 
         Raises:
             DecodingError: Names the file and the byte.
         """
 
-    def columns(self, block: Block) -> Collection[Any]:
+    def columns(self, block: FileBlock) -> Collection[Any]:
         """Return the entries as `parse` does, but perhaps in one piece that is taken apart when it is iterated.
 
         Raises:
@@ -66,7 +66,7 @@ class Format(ABC):
         return self.parse(block)
 
     @abstractmethod
-    def starts(self, block: Block) -> Iterator[tuple[int, int]]:
+    def starts(self, block: FileBlock) -> Iterator[tuple[int, int]]:
         """Yield for each entry where it begins: the byte within the block and the number of line ends before it.
 
         Only for messages; the block has not necessarily been parsed.
@@ -93,11 +93,11 @@ class Format(ABC):
         if held:
             yield bytes(held)
 
-    def fields_of(self, head: Block) -> tuple[str, ...]:
+    def fields_of(self, head: FileBlock) -> tuple[str, ...]:
         """Return the names in the first record of a file. Only called if `headed`."""
         return ()
 
-    def with_fields(self, fields: tuple[str, ...]) -> "Format":
+    def with_fields(self, fields: tuple[str, ...]) -> "RecordFormat":
         """Return this format with the names that the files give. Only called if `headed`."""
         return self
 

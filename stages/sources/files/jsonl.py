@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from elastic.core.errors import DecodingError
-from elastic.stages.sources.files.block import Block
+from elastic.stages.sources.files.block import FileBlock
 from elastic.stages.sources.files.format import raw_lines, split_lines
 from elastic.stages.sources.files.text_encoding import EncodedFormat, checked_encoding, decoded
 
@@ -14,7 +14,7 @@ _decode = json.JSONDecoder().decode
 
 
 @dataclass(frozen=True, slots=True)
-class JsonLines(EncodedFormat):
+class JsonLinesRecordFormat(EncodedFormat):
     """Files with one JSON value a line (https://jsonlines.org); an entry is the value.
 
     Lines of nothing but white space are skipped. A line that is not JSON is an error that names its byte; to keep
@@ -34,14 +34,14 @@ class JsonLines(EncodedFormat):
     def __post_init__(self) -> None:
         object.__setattr__(self, "encoding", checked_encoding(self.encoding, self.errors))
 
-    def parse(self, block: Block) -> list[Any]:
+    def parse(self, block: FileBlock) -> list[Any]:
         lines = split_lines(decoded(block, self.encoding, self.errors))
         try:
             return [_decode(line) for line in lines if line]
         except (ValueError, RecursionError):
             return self._parse_slowly(block, lines)
 
-    def starts(self, block: Block) -> Iterator[tuple[int, int]]:
+    def starts(self, block: FileBlock) -> Iterator[tuple[int, int]]:
         for number, (at, line) in enumerate(raw_lines(block.data)):
             if line.strip():
                 yield at, number
@@ -49,7 +49,7 @@ class JsonLines(EncodedFormat):
     def describe(self) -> dict[str, Any]:
         return {"format": "jsonl", "encoding": self.encoding, "errors": self.errors}
 
-    def _parse_slowly(self, block: Block, lines: list[str]) -> list[Any]:
+    def _parse_slowly(self, block: FileBlock, lines: list[str]) -> list[Any]:
         """Parse with lines of white space in it, or find the line that is not JSON."""
         entries = []
         for number, line in enumerate(lines):
@@ -61,7 +61,7 @@ class JsonLines(EncodedFormat):
                 raise self._failure(block, number, error) from error
         return entries
 
-    def _failure(self, block: Block, number: int, error: Exception) -> DecodingError:
+    def _failure(self, block: FileBlock, number: int, error: Exception) -> DecodingError:
         at = next(at for index, (at, _) in enumerate(raw_lines(block.data)) if index == number)
         if isinstance(error, json.JSONDecodeError):
             problem = f"the line that begins here is not JSON ({error.msg} at its character {error.pos})"

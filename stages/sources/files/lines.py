@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
-from elastic.stages.sources.files.block import Block
+from elastic.stages.sources.files.block import FileBlock
 from elastic.stages.sources.files.format import raw_lines, split_lines
 from elastic.stages.sources.files.text_encoding import EncodedFormat, checked_encoding, decoded
 
@@ -15,7 +15,7 @@ from elastic.stages.sources.files.text_encoding import EncodedFormat, checked_en
 _PIECE_BYTES = 1 << 16
 
 
-class TextBlock(Sequence[str]):
+class LazyLines(Sequence[str]):
     """Lines of text that are split when somebody looks at them.
 
     Args:
@@ -54,14 +54,14 @@ class TextBlock(Sequence[str]):
     def __getitem__(self, index: int) -> str: ...
 
     @overload
-    def __getitem__(self, index: slice) -> "TextBlock": ...
+    def __getitem__(self, index: slice) -> "LazyLines": ...
 
-    def __getitem__(self, index: int | slice) -> "str | TextBlock":
+    def __getitem__(self, index: int | slice) -> "str | LazyLines":
         if isinstance(index, int):
             return self._split()[index]
         if index.indices(len(self)) == (0, len(self), 1):
             return self
-        return TextBlock("".join([f"{line}\n" for line in self._split()[index]]).encode())
+        return LazyLines("".join([f"{line}\n" for line in self._split()[index]]).encode())
 
     def _split(self) -> list[str]:
         if self._lines is None:
@@ -89,17 +89,17 @@ class TextLines(EncodedFormat):
     def __post_init__(self) -> None:
         object.__setattr__(self, "encoding", checked_encoding(self.encoding, self.errors))
 
-    def parse(self, block: Block) -> list[Any]:
+    def parse(self, block: FileBlock) -> list[Any]:
         return split_lines(decoded(block, self.encoding, self.errors))
 
-    def columns(self, block: Block) -> TextBlock:
+    def columns(self, block: FileBlock) -> LazyLines:
         data = bytes(block.data)
         if self.encoding != "utf-8" or not data.isascii():
             # Bytes that are not text are found here, whoever splits them; no surrogate comes out of files.
             data = decoded(block, self.encoding, self.errors).encode()
-        return TextBlock(data)
+        return LazyLines(data)
 
-    def starts(self, block: Block) -> Iterator[tuple[int, int]]:
+    def starts(self, block: FileBlock) -> Iterator[tuple[int, int]]:
         for number, (at, _) in enumerate(raw_lines(block.data)):
             yield at, number
 

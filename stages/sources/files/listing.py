@@ -25,7 +25,7 @@ class FoundFile(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class FileListing:
     """The files of a source, in the order in which they are read."""
 
     files: tuple[FoundFile, ...]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 from elastic.core.errors import SourceChangedError, SourceError, SourceNotFoundError
-from elastic.stages.sources.files.block import FileRange
+from elastic.stages.sources.files.block import ByteRange
 from elastic.stages.sources.files.glob_expansion import unreadable
 from elastic.stages.sources.files.listing import is_url
 from elastic.stages.sources.files.remote import is_version, protocol_of, unreachable
@@ -16,7 +16,7 @@ _REMOTE_AHEAD = 1 << 16
 
 
 @contextmanager
-def opened(part: FileRange, remotes: Mapping[str, Any]) -> Iterator[BinaryIO]:
+def opened(part: ByteRange, remotes: Mapping[str, Any]) -> Iterator[BinaryIO]:
     """Open the file of a range for reading; when it is closed without an error, its size and version are checked.
 
     The check comes last, so that it also covers what was read.
@@ -44,7 +44,7 @@ def opened(part: FileRange, remotes: Mapping[str, Any]) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _opened_remote(part: FileRange, fs: Any) -> Iterator[BinaryIO]:
+def _opened_remote(part: ByteRange, fs: Any) -> Iterator[BinaryIO]:
     try:
         fs.invalidate_cache()
         info = fs.info(part.path)
@@ -60,7 +60,7 @@ def _opened_remote(part: FileRange, fs: Any) -> Iterator[BinaryIO]:
         raise unreachable(part.path, error) from error
 
 
-def read_exactly(file: BinaryIO, part: FileRange, start: int, count: int) -> bytes:
+def read_exactly(file: BinaryIO, part: ByteRange, start: int, count: int) -> bytes:
     """Return `count` bytes from `start` on.
 
     Raises:
@@ -73,7 +73,7 @@ def read_exactly(file: BinaryIO, part: FileRange, start: int, count: int) -> byt
     return data
 
 
-def _verify(part: FileRange, size: int | None, *, same: bool) -> None:
+def _verify(part: ByteRange, size: int | None, *, same: bool) -> None:
     if size != part.size:
         raise SourceChangedError(part.path, f"it had {part.size} bytes and has {size}")
     if not same:

@@ -8,10 +8,10 @@ from typing import Any, BinaryIO
 from elastic.core.contracts.source import Reader
 from elastic.core.errors import SourceError
 from elastic.core.model.chunk import Reference
-from elastic.stages.sources.files.block import Block, FileRange, aligned
+from elastic.stages.sources.files.block import ByteRange, FileBlock, aligned
 from elastic.stages.sources.files.compression import PLAIN, plain_bytes, skipped
 from elastic.stages.sources.files.file_type import LOOKED_AT
-from elastic.stages.sources.files.format import Format
+from elastic.stages.sources.files.format import RecordFormat
 from elastic.stages.sources.files.lines import TextLines
 from elastic.stages.sources.files.listing import is_url
 from elastic.stages.sources.files.opener import opened, read_exactly
@@ -25,7 +25,7 @@ _SEARCH_BYTES = 64 << 20
 
 
 class FileReader(Reader):
-    """Reads parts of files; a reference is a `FileRange`.
+    """Reads parts of files; a reference is a `ByteRange`.
 
     Args:
         format: How records lie in the files; its field names are known.
@@ -33,7 +33,7 @@ class FileReader(Reader):
         by_value_if_unseen: A node that does not see a local file gets its bytes from the master.
     """
 
-    def __init__(self, format: Format, remotes: Mapping[str, Any], *, by_value_if_unseen: bool) -> None:
+    def __init__(self, format: RecordFormat, remotes: Mapping[str, Any], *, by_value_if_unseen: bool) -> None:
         self.format = format
         self.remotes = dict(remotes)
         self.by_value_if_unseen = by_value_if_unseen
@@ -51,7 +51,7 @@ class FileReader(Reader):
 
     def read_block(self, reference: Reference) -> bytes:
         """Return the records of a range; in front of them what `aligned` takes off again."""
-        part = FileRange(*reference)
+        part = ByteRange(*reference)
         with opened(part, self.remotes) as file:
             if part.codec is not None:
                 return self._sequence(file, part, part.codec)
@@ -62,11 +62,11 @@ class FileReader(Reader):
 
     def parse(self, reference: Reference, block: bytes) -> Collection[Any]:
         if self._in_columns:
-            return self.format.columns(aligned(FileRange(*reference), block))
-        return self.format.parse(aligned(FileRange(*reference), block)) if block else []
+            return self.format.columns(aligned(ByteRange(*reference), block))
+        return self.format.parse(aligned(ByteRange(*reference), block)) if block else []
 
     def locate(self, reference: Reference, index: int) -> str:
-        part = FileRange(*reference)
+        part = ByteRange(*reference)
         around = f"entry {index} of the chunk from byte {part.start} of {part.path!r}"
         if part.codec not in (None, PLAIN) and part.start > _SEARCH_BYTES:
             return around
@@ -84,7 +84,7 @@ class FileReader(Reader):
         return path if self.by_value_if_unseen and not is_url(path) else None
 
     @staticmethod
-    def _range(file: BinaryIO, part: FileRange) -> bytes:
+    def _range(file: BinaryIO, part: ByteRange) -> bytes:
         count = part.end - part.base
         data = read_exactly(file, part, part.base, count + _overhang(file, part))
         if part.start and data.find(b"\n", 0, count - 1) < 0:
@@ -93,7 +93,7 @@ class FileReader(Reader):
             return data
         return b"".join([data, *_tail(file, part)])
 
-    def _sequence(self, file: BinaryIO, part: FileRange, codec: str) -> bytes:
+    def _sequence(self, file: BinaryIO, part: ByteRange, codec: str) -> bytes:
         """Return a range of the plain text of a file that can only be read from its start."""
         count = part.end - part.start
         parts: list[bytes] = []
@@ -105,7 +105,7 @@ class FileReader(Reader):
                 break
         return b"".join(parts)
 
-    def _lines_before(self, part: FileRange, block: Block) -> int | None:
+    def _lines_before(self, part: ByteRange, block: FileBlock) -> int | None:
         """Return the number of line ends before a block, or None if counting them would take too long."""
         if part.codec is not None:
             return part.line
@@ -115,7 +115,7 @@ class FileReader(Reader):
             return read_exactly(file, part, 0, block.at).count(b"\n")
 
 
-def _overhang(file: BinaryIO, part: FileRange) -> int:
+def _overhang(file: BinaryIO, part: ByteRange) -> int:
     """Return how many bytes of a range's last record lie behind the range, or 0 where that is not seen at once.
 
     Then the range and they are read in one piece, which would have to be copied to be joined. What comes from far away
@@ -127,7 +127,7 @@ def _overhang(file: BinaryIO, part: FileRange) -> int:
     return max(near.find(b"\n"), 0)
 
 
-def _tail(file: BinaryIO, part: FileRange) -> list[bytes]:
+def _tail(file: BinaryIO, part: ByteRange) -> list[bytes]:
     """Return what lies between the end of a range and the end of its last record."""
     found: list[bytes] = []
     at, step = part.end, _TAIL_BYTES

@@ -6,11 +6,11 @@ from typing import Any
 
 from elastic.core.contracts.source import Source
 from elastic.core.errors import SourceChangedError, UsageError
-from elastic.core.model.chunk import Piece, Position
+from elastic.core.model.chunk import Position, SourcePiece
 from elastic.stages.sources.files.compression import codec_of
 from elastic.stages.sources.files.cutter import FileCutter
-from elastic.stages.sources.files.format import Format
-from elastic.stages.sources.files.listing import FoundFile, Listing, LocalFiles, is_url, path_texts
+from elastic.stages.sources.files.format import RecordFormat
+from elastic.stages.sources.files.listing import FileListing, FoundFile, LocalFiles, is_url, path_texts
 from elastic.stages.sources.files.reader import FileReader
 from elastic.stages.sources.files.remote import connect, list_remote, masked, protocol_of
 from elastic.stages.sources.validation import one_of, positive_integer
@@ -47,14 +47,14 @@ class FileSource(Source):
     def __init__(
         self,
         paths: "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]",
-        format: Format,
+        format: RecordFormat,
         *,
         chunk_bytes: int = DEFAULT_CHUNK_BYTES,
         one_file_per_chunk: bool = False,
         ship: str = "auto",
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
-        if not isinstance(format, Format):
+        if not isinstance(format, RecordFormat):
             raise UsageError(f"format must be TextLines, JsonLines, CsvRows or another Format, not {format!r}.")
         self._paths = path_texts(paths)
         self._format = format
@@ -63,10 +63,10 @@ class FileSource(Source):
         self._ship = one_of("ship", ship, ("auto", "reference", "value"))
         self._options = dict(storage_options or {})
         #: what `cut` has found, and how many pieces that makes
-        self._listing: Listing | None = None
+        self._listing: FileListing | None = None
         self._expected: int | None = None
 
-    def cut(self, position: Position | None = None) -> Iterator[Piece]:
+    def cut(self, position: Position | None = None) -> Iterator[SourcePiece]:
         """Yield pieces; a position is `(which file, byte, line ends before it, mark of the listing)`.
 
         Looks for the files at once, again in every call.
@@ -113,7 +113,7 @@ class FileSource(Source):
             self._look()
         return self._expected
 
-    def _look(self) -> Listing:
+    def _look(self) -> FileListing:
         """Look for the files, again in every call, and count the pieces."""
         self._listing = listing = self._list()
         if self._whole_files:
@@ -124,7 +124,7 @@ class FileSource(Source):
             self._expected = sum([-(-file.size // self._chunk_bytes) for file in listing.files])
         return listing
 
-    def _list(self) -> Listing:
+    def _list(self) -> FileListing:
         found: dict[str, FoundFile] = {}
         remotes: dict[str, Any] = {}
         local = LocalFiles()
@@ -140,7 +140,7 @@ class FileSource(Source):
                         f"{masked(path)!r} is on another host than an earlier path; read each by its own flow."
                     )
                 found[file.path] = file
-        return Listing(tuple(found.values()), remotes)
+        return FileListing(tuple(found.values()), remotes)
 
     @property
     def _shown(self) -> str:

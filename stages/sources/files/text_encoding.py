@@ -7,10 +7,10 @@ from functools import lru_cache
 from typing import Any
 
 from elastic.core.errors import DecodingError, UsageError
-from elastic.stages.sources.files.block import Block
+from elastic.stages.sources.files.block import FileBlock
 from elastic.stages.sources.files.compression import PLAIN
 from elastic.stages.sources.files.file_type import check_text, looked_at
-from elastic.stages.sources.files.format import Format
+from elastic.stages.sources.files.format import RecordFormat
 from elastic.stages.sources.validation import one_of
 
 #: What every encoding that can be cut by line reads as ASCII: backslash escapes, what switches to another
@@ -24,7 +24,7 @@ _NO_FILES = ("idna", "punycode", "raw_unicode_escape", "undefined", "unicode_esc
 _ADVICE = 'name the right encoding=, or pass errors="replace" to go on with U+FFFD in its place'
 
 
-class EncodedFormat(Format):
+class EncodedFormat(RecordFormat):
     """A format of text, in any encoding.
 
     In an encoding that is compatible with ASCII the byte 10, and only it, ends a line, so that files are cut into
@@ -90,7 +90,7 @@ def is_recoded(encoding: str) -> bool:
         return True
 
 
-def decoded(block: Block, encoding: str, errors: str) -> str:
+def decoded(block: FileBlock, encoding: str, errors: str) -> str:
     """Return the text of a block, without the byte order mark of its file.
 
     Raises:

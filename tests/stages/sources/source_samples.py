@@ -9,7 +9,7 @@ from typing import Any
 
 from elastic.core.contracts.source import Reader, Source
 from elastic.core.encoding import pack, unpack
-from elastic.core.model.chunk import Piece, Position, Reference
+from elastic.core.model.chunk import Position, Reference, SourcePiece
 
 BOM = b"\xef\xbb\xbf"
 DATA = Path(__file__).parents[3] / "shared/data"
@@ -40,7 +40,7 @@ def as_sent(value: Any) -> Any:
     return unpack(pack(value))
 
 
-def entries_of(reader: Reader, piece: Piece) -> list[Any]:
+def entries_of(reader: Reader, piece: SourcePiece) -> list[Any]:
     """Return the entries of a piece as a worker sees them."""
     reference: Reference = as_sent(piece.reference)
     if piece.entries is not None:

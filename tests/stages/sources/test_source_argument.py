@@ -7,11 +7,11 @@ import pytest
 
 from elastic.core.errors import UsageError
 from elastic.stages.sources import (
-    CsvRows,
+    CsvRecordFormat,
     FileSource,
     IterableSource,
     IterablesSource,
-    JsonLines,
+    JsonLinesRecordFormat,
     RangeSource,
     SqlSource,
     TextLines,
@@ -45,7 +45,7 @@ def test_ship_is_one_of_three_words(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", ["x", "ignore", None, True])
-@pytest.mark.parametrize("format", [TextLines, JsonLines, CsvRows])
+@pytest.mark.parametrize("format", [TextLines, JsonLinesRecordFormat, CsvRecordFormat])
 def test_errors_are_strict_or_replaced(format: Callable[..., object], value: Any) -> None:
     with pytest.raises(UsageError, match=rf"errors must be one of 'strict', 'replace', not {value!r}\."):
         format(errors=value)
@@ -66,7 +66,7 @@ def test_errors_are_strict_or_replaced(format: Callable[..., object], value: Any
         ("rot13", "'rot13' is not a known text encoding"),
     ],
 )
-@pytest.mark.parametrize("format", [TextLines, JsonLines, CsvRows])
+@pytest.mark.parametrize("format", [TextLines, JsonLinesRecordFormat, CsvRecordFormat])
 def test_an_encoding_must_be_one_that_files_are_in(format: Callable[..., object], encoding: Any, problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
         format(encoding=encoding)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from source_samples import TEXTS, as_sent, assert_goes_on_anywhere, chunks, entries, lines_of
 
 from elastic.core.errors import DecodingError
-from elastic.stages.sources import CsvRows, FileSource, JsonLines, TextLines
+from elastic.stages.sources import CsvRecordFormat, FileSource, JsonLinesRecordFormat, TextLines
 
 Compress = Callable[[bytes], bytes]
 
@@ -160,12 +160,12 @@ def test_formats_and_kinds_of_files_can_be_mixed(tmp_path: Path) -> None:
     (tmp_path / "2.csv.gz").write_bytes(gzip.compress(b"a,b\n3,4\n"))
     rows = [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]
     for chunk_bytes in (1, 5, 100):
-        assert entries(FileSource(tmp_path, CsvRows(), chunk_bytes=chunk_bytes)) == rows
+        assert entries(FileSource(tmp_path, CsvRecordFormat(), chunk_bytes=chunk_bytes)) == rows
     (tmp_path / "2.csv.gz").write_bytes(gzip.compress(b"b,a\n3,4\n"))
     with pytest.raises(DecodingError, match="header is b, a"):
-        entries(FileSource(tmp_path, CsvRows()))
+        entries(FileSource(tmp_path, CsvRecordFormat()))
     (tmp_path / "lines.jsonl.zst").write_bytes(CODECS["zst"](b'{"a": 1}\n\n[2]'))
-    assert entries(FileSource(tmp_path / "lines.jsonl.zst", JsonLines(), chunk_bytes=3)) == [{"a": 1}, [2]]
+    assert entries(FileSource(tmp_path / "lines.jsonl.zst", JsonLinesRecordFormat(), chunk_bytes=3)) == [{"a": 1}, [2]]
 
 
 def test_how_many_chunks_a_compressed_file_gives_is_not_known_before(tmp_path: Path) -> None:

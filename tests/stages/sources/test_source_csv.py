@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from source_samples import BOM, assert_goes_on_anywhere, chunks, entries
 
 from elastic.core.errors import DecodingError, UsageError
-from elastic.stages.sources import CsvRows, FileSource
+from elastic.stages.sources import CsvRecordFormat, FileSource
 
 
 def written(folder: Path, data: bytes, name: str = "file.csv") -> Path:
@@ -42,7 +42,7 @@ def test_rows_are_the_same_wherever_the_file_is_cut(
     path = written(tmp_path, data)
     for chunk_bytes in range(1, len(data) + 3):
         for multiline in (False, True):
-            source = FileSource(path, CsvRows(newlines_in_values=multiline), chunk_bytes=chunk_bytes)
+            source = FileSource(path, CsvRecordFormat(newlines_in_values=multiline), chunk_bytes=chunk_bytes)
             assert entries(source) == expected, (chunk_bytes, multiline)
 
 
@@ -53,16 +53,16 @@ MULTILINE_ROWS = [{"a": "one\r\ntwo", "b": "2"}, {"a": "\n\n", "b": ""}, {"a": "
 def test_quoted_values_may_hold_line_ends_if_asked_for(tmp_path: Path) -> None:
     path = written(tmp_path, MULTILINE)
     for chunk_bytes in range(1, len(MULTILINE) + 3):
-        source = FileSource(path, CsvRows(newlines_in_values=True), chunk_bytes=chunk_bytes)
+        source = FileSource(path, CsvRecordFormat(newlines_in_values=True), chunk_bytes=chunk_bytes)
         assert entries(source) == MULTILINE_ROWS, chunk_bytes
-    assert len(chunks(FileSource(path, CsvRows(newlines_in_values=True), chunk_bytes=1))) > 3
+    assert len(chunks(FileSource(path, CsvRecordFormat(newlines_in_values=True), chunk_bytes=1))) > 3
 
 
 def test_a_file_with_line_ends_in_values_can_be_cut_again_at_any_piece(tmp_path: Path) -> None:
     path = written(tmp_path, MULTILINE * 3, "a.csv")
     written(tmp_path, b"a,b\n5,6\n", "b.csv")
     for chunk_bytes in (1, 10, 20):
-        rows = CsvRows(fields=["a", "b"], newlines_in_values=True)
+        rows = CsvRecordFormat(fields=["a", "b"], newlines_in_values=True)
         sources = [FileSource([tmp_path, path], rows, chunk_bytes=chunk_bytes) for _ in "ab"]
         assert_goes_on_anywhere(*sources)
 
@@ -72,7 +72,7 @@ def test_a_line_end_in_a_value_is_an_error_that_names_the_row_otherwise(tmp_path
     path = written(tmp_path, data)
     for chunk_bytes in range(1, len(data) + 1):
         with pytest.raises(DecodingError) as caught:
-            entries(FileSource(path, CsvRows(), chunk_bytes=chunk_bytes))
+            entries(FileSource(path, CsvRecordFormat(), chunk_bytes=chunk_bytes))
         assert (caught.value.path, caught.value.byte) == (str(path), 8)
     assert "newlines_in_values=True" in str(caught.value)
 
@@ -80,7 +80,7 @@ def test_a_line_end_in_a_value_is_an_error_that_names_the_row_otherwise(tmp_path
 def test_a_value_of_two_lines_whose_halves_look_like_rows_is_not_read_as_one_row(tmp_path: Path) -> None:
     path = written(tmp_path, b'a,b\n"x\ny",2\n')
     with pytest.raises(DecodingError, match="line end") as caught:
-        entries(FileSource(path, CsvRows()))
+        entries(FileSource(path, CsvRecordFormat()))
     assert caught.value.byte == 4
 
 
@@ -104,7 +104,7 @@ def test_a_bad_row_is_named_by_its_byte(tmp_path: Path, data: bytes, byte: int, 
     path = written(tmp_path, data)
     for chunk_bytes in (1, 3, 100):
         with pytest.raises(DecodingError, match=problem) as caught:
-            entries(FileSource(path, CsvRows(newlines_in_values=multiline), chunk_bytes=chunk_bytes))
+            entries(FileSource(path, CsvRecordFormat(newlines_in_values=multiline), chunk_bytes=chunk_bytes))
         assert (caught.value.path, caught.value.byte) == (str(path), byte)
 
 
@@ -112,7 +112,7 @@ def test_every_file_has_a_header_which_must_be_that_of_the_first(tmp_path: Path)
     written(tmp_path, b"", "0.csv")
     written(tmp_path, b"a,b\n1,2\n", "1.csv")
     written(tmp_path, b"a,b\n3,4\n", "2.csv")
-    source = FileSource(tmp_path, CsvRows(), chunk_bytes=3)
+    source = FileSource(tmp_path, CsvRecordFormat(), chunk_bytes=3)
     assert entries(source) == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]
     other = written(tmp_path, b"b,a\n5,6\n", "3.csv")
     with pytest.raises(DecodingError, match="header is b, a where that of the first file is a, b") as caught:
@@ -122,9 +122,9 @@ def test_every_file_has_a_header_which_must_be_that_of_the_first(tmp_path: Path)
 
 def test_a_header_that_changes_after_the_names_were_read_is_noticed_by_the_reader(tmp_path: Path) -> None:
     path = written(tmp_path, b"a,b\n1,2\n")
-    reader = FileSource(path, CsvRows()).reader()
+    reader = FileSource(path, CsvRecordFormat()).reader()
     path.write_bytes(b"b,a\n1,2\n")
-    (piece,) = FileSource(path, CsvRows()).cut()
+    (piece,) = FileSource(path, CsvRecordFormat()).cut()
     with pytest.raises(DecodingError, match="header is b, a"):
         reader.parse(piece.reference, reader.read_block(piece.reference))
 
@@ -132,13 +132,13 @@ def test_a_header_that_changes_after_the_names_were_read_is_noticed_by_the_reade
 def test_names_can_be_given_when_files_have_no_header(tmp_path: Path) -> None:
     path = written(tmp_path, b"1;2\n3;4\n")
     for chunk_bytes in (1, 2, 100):
-        source = FileSource(path, CsvRows(fields=["x", "y"], delimiter=";"), chunk_bytes=chunk_bytes)
+        source = FileSource(path, CsvRecordFormat(fields=["x", "y"], delimiter=";"), chunk_bytes=chunk_bytes)
         assert entries(source) == [{"x": "1", "y": "2"}, {"x": "3", "y": "4"}]
 
 
 def test_quotes_are_data_if_nothing_is_quoted(tmp_path: Path) -> None:
     path = written(tmp_path, b'a\tb\n"1\t2"\n')
-    assert entries(FileSource(path, CsvRows(delimiter="\t", quotechar=None))) == [{"a": '"1', "b": '2"'}]
+    assert entries(FileSource(path, CsvRecordFormat(delimiter="\t", quotechar=None))) == [{"a": '"1', "b": '2"'}]
 
 
 @pytest.mark.parametrize("limit", [1000, 131_072, 1 << 31])
@@ -149,7 +149,7 @@ def test_long_fields_are_read_and_the_limit_of_the_csv_module_stays_what_it_was(
     path = written(tmp_path, b"a" * 200_000 + b"\n" + b"x" * 200_000 + b"\n")
     before = csv.field_size_limit(limit)
     try:
-        source = FileSource(path, CsvRows(newlines_in_values=multiline))
+        source = FileSource(path, CsvRecordFormat(newlines_in_values=multiline))
         assert entries(source) == [{"a" * 200_000: "x" * 200_000}]
         assert source.reader().locate(next(source.cut()).reference, 0).startswith("line 2 of ")
         assert csv.field_size_limit() == limit
@@ -161,7 +161,7 @@ def test_a_limit_that_the_program_sets_while_a_file_is_read_stays(tmp_path: Path
     path = written(tmp_path, b"a\n" + b"1\n" * 100)
     before = csv.field_size_limit()
     try:
-        pieces = FileSource(path, CsvRows(newlines_in_values=True), chunk_bytes=20).cut()
+        pieces = FileSource(path, CsvRecordFormat(newlines_in_values=True), chunk_bytes=20).cut()
         next(pieces)
         csv.field_size_limit(5000)
         assert len(list(pieces)) > 3
@@ -175,7 +175,7 @@ def test_rows_are_located_by_line_and_byte(tmp_path: Path, multiline: bool) -> N
     data = b'a,b\n"1",2\n\n3,4\n'
     path = written(tmp_path, data)
     for chunk_bytes in (1, 6, 100):
-        source = FileSource(path, CsvRows(newlines_in_values=multiline), chunk_bytes=chunk_bytes)
+        source = FileSource(path, CsvRecordFormat(newlines_in_values=multiline), chunk_bytes=chunk_bytes)
         reader, located = source.reader(), []
         for piece in source.cut():
             count = len(reader.parse(piece.reference, reader.read_block(piece.reference)))
@@ -186,7 +186,7 @@ def test_rows_are_located_by_line_and_byte(tmp_path: Path, multiline: bool) -> N
 def test_rows_behind_values_of_several_lines_are_located(tmp_path: Path) -> None:
     path = written(tmp_path, b'a\n"x\n\ny"\nz\n')
     for chunk_bytes in (1, 100):
-        source = FileSource(path, CsvRows(newlines_in_values=True), chunk_bytes=chunk_bytes)
+        source = FileSource(path, CsvRecordFormat(newlines_in_values=True), chunk_bytes=chunk_bytes)
         last = list(source.cut())[-1]
         reader = source.reader()
         rows = reader.parse(last.reference, reader.read_block(last.reference))
@@ -204,7 +204,7 @@ def test_any_rows_come_back_as_the_csv_module_wrote_them(
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator=end, quoting=csv.QUOTE_ALL).writerows([("a", "b"), *rows])
     path = written(tmp_path_factory.mktemp("any"), text.getvalue().encode())
-    source = FileSource(path, CsvRows(newlines_in_values=True), chunk_bytes=chunk_bytes)
+    source = FileSource(path, CsvRecordFormat(newlines_in_values=True), chunk_bytes=chunk_bytes)
     assert entries(source) == [{"a": a, "b": b} for a, b in rows]
 
 
@@ -228,13 +228,13 @@ def test_any_rows_come_back_as_the_csv_module_wrote_them(
 )
 def test_parameters_that_cannot_be_are_named(arguments: dict[str, object], problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
-        CsvRows(**arguments)  # type: ignore[arg-type]
+        CsvRecordFormat(**arguments)  # type: ignore[arg-type]
 
 
 def test_no_range_of_a_file_with_another_header_is_given_to_a_worker(tmp_path: Path) -> None:
     written(tmp_path, b"a,b\n1,2\n", "1.csv")
     written(tmp_path, b"b,a\n3,4\n5,6\n", "2.csv")
-    pieces = FileSource(tmp_path, CsvRows(), chunk_bytes=1000).cut()
+    pieces = FileSource(tmp_path, CsvRecordFormat(), chunk_bytes=1000).cut()
     assert next(pieces).reference[0] == str(tmp_path / "1.csv")
     with pytest.raises(DecodingError, match="header is b, a"):
         next(pieces)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from source_samples import DATA, chunks, entries
 
-from elastic.stages.sources import CsvRows, FileSource, JsonLines, TextLines
+from elastic.stages.sources import CsvRecordFormat, FileSource, JsonLinesRecordFormat, TextLines
 
 EVENTS, TABLES = DATA / "events", DATA / "organisations"
 
@@ -22,7 +22,7 @@ def test_every_event_is_read_once(chunk_bytes: int) -> None:
     for path in sorted(EVENTS.iterdir()):
         expected += [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     assert len(expected) == 44_130  # thirty of the files do not end with a line end
-    source = FileSource(EVENTS, JsonLines(), chunk_bytes=chunk_bytes)
+    source = FileSource(EVENTS, JsonLinesRecordFormat(), chunk_bytes=chunk_bytes)
     assert entries(source) == expected
     assert source.expected_chunks() == len(list(source.cut()))
 
@@ -52,6 +52,6 @@ def test_a_table_is_read_as_by_the_csv_module(path: Path) -> None:
         expected = list(csv.DictReader(file))
     assert expected
     for multiline in (False, True):
-        source = FileSource(path, CsvRows(newlines_in_values=multiline), chunk_bytes=101)
+        source = FileSource(path, CsvRecordFormat(newlines_in_values=multiline), chunk_bytes=101)
         assert entries(source) == expected
         assert Counter(map(len, expected)) == Counter(map(len, entries(source)))

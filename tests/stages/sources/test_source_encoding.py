@@ -11,7 +11,7 @@ from source_samples import assert_goes_on_anywhere, entries
 
 import elastic
 from elastic.core.errors import DecodingError
-from elastic.stages.sources import CsvRows, FileSource, Format, JsonLines, TextLines
+from elastic.stages.sources import CsvRecordFormat, FileSource, JsonLinesRecordFormat, RecordFormat, TextLines
 
 #: Encodings, and text that each of them has: two-byte characters whose bytes are line ends in the wide ones, among it.
 ENCODINGS = {
@@ -74,7 +74,7 @@ def test_rows_are_the_same_in_every_encoding(tmp_path: Path, encoding: str, mult
     header, *rows = [line.split(",") for line in lines(ENCODINGS[encoding]) if line]
     path = written(tmp_path, ENCODINGS[encoding].encode(encoding))
     for chunk_bytes in (1, 5, 1000):
-        form = CsvRows(encoding=encoding, newlines_in_values=multiline)
+        form = CsvRecordFormat(encoding=encoding, newlines_in_values=multiline)
         source = FileSource(path, form, chunk_bytes=chunk_bytes)
         assert entries(source) == [dict(zip(header, row, strict=True)) for row in rows]
 
@@ -85,9 +85,11 @@ def test_values_of_json_lines_are_the_same_in_every_encoding(tmp_path: Path, enc
     text = "".join(f"{json.dumps(value, ensure_ascii=False)}\n" for value in values)
     path = written(tmp_path, text.encode(encoding))
     for chunk_bytes in (1, 7, 1000):
-        source = FileSource(path, JsonLines(encoding=encoding), chunk_bytes=chunk_bytes)
+        source = FileSource(path, JsonLinesRecordFormat(encoding=encoding), chunk_bytes=chunk_bytes)
         assert entries(source) == values
-        assert_goes_on_anywhere(source, FileSource(path, JsonLines(encoding=encoding), chunk_bytes=chunk_bytes))
+        assert_goes_on_anywhere(
+            source, FileSource(path, JsonLinesRecordFormat(encoding=encoding), chunk_bytes=chunk_bytes)
+        )
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le"])
@@ -129,7 +131,7 @@ def test_the_order_of_bytes_is_not_guessed(tmp_path: Path, encoding: str) -> Non
 def test_a_bad_row_behind_recoded_text_is_named(tmp_path: Path) -> None:
     path = written(tmp_path, "a,b\n\u20ac,2\n3\n".encode("utf-16"))
     with pytest.raises(DecodingError, match="has 1 values for 2 fields") as caught:
-        entries(FileSource(path, CsvRows(encoding="utf-16")))
+        entries(FileSource(path, CsvRecordFormat(encoding="utf-16")))
     assert caught.value.byte == len("a,b\n\u20ac,2\n".encode())
     reader = FileSource(path, TextLines(encoding="utf-16")).reader()
     (piece,) = FileSource(path, TextLines(encoding="utf-16")).cut()
@@ -148,7 +150,7 @@ def test_every_reader_takes_the_encoding_that_its_error_names(tmp_path: Path, en
 
 
 def test_a_format_of_ones_own_gets_the_bytes_as_they_are(tmp_path: Path) -> None:
-    class Lengths(Format):
+    class Lengths(RecordFormat):
         def parse(self, block: Any) -> list[Any]:
             return [len(line) for line in bytes(block.data).splitlines()]
 
@@ -162,6 +164,6 @@ def test_a_format_of_ones_own_gets_the_bytes_as_they_are(tmp_path: Path) -> None
     assert [entry for piece in FileSource(path, Lengths()).cut() for entry in _parsed(path, Lengths(), piece)] == [3, 4]
 
 
-def _parsed(path: Path, form: Format, piece: Any) -> list[Any]:
+def _parsed(path: Path, form: RecordFormat, piece: Any) -> list[Any]:
     reader = FileSource(path, form).reader()
     return list(reader.parse(piece.reference, reader.read_block(piece.reference)))

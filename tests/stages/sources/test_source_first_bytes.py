@@ -18,7 +18,7 @@ from source_samples import chunks, entries
 
 import elastic
 from elastic.core.errors import SourceError
-from elastic.stages.sources import CsvRows, FileSource, JsonLines, TextLines
+from elastic.stages.sources import CsvRecordFormat, FileSource, JsonLinesRecordFormat, TextLines
 
 TEXT = b"one,two\n" * 200
 
@@ -135,7 +135,7 @@ def test_a_compressed_file_that_holds_no_text_is_named(tmp_path: Path, data: byt
     path = tmp_path / "file.gz"
     path.write_bytes(gzip.compress(data))
     advice = "decompress it" if "ending" in advice else advice
-    for form in (TextLines(), JsonLines(), CsvRows(), CsvRows(newlines_in_values=True)):
+    for form in (TextLines(), JsonLinesRecordFormat(), CsvRecordFormat(), CsvRecordFormat(newlines_in_values=True)):
         with pytest.raises(SourceError, match=f"is gzip data that holds {what} ") as caught:
             entries(FileSource(path, form))
         assert advice in str(caught.value)

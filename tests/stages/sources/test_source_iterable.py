@@ -13,8 +13,8 @@ from elastic.core.clock import SystemClock
 from elastic.core.contracts.source import Source
 from elastic.core.encoding import decompress, unpack
 from elastic.core.errors import SourceError, UsageError
-from elastic.core.model.chunk import Piece
-from elastic.engine.chunker import Cutter
+from elastic.core.model.chunk import SourcePiece
+from elastic.engine.chunker import Chunker
 from elastic.stages.sources import IterableSource, IterablesSource
 
 
@@ -293,7 +293,7 @@ def test_the_manifest_of_an_iterable_says_what_is_read() -> None:
     assert "pair_size" in described["iterables"][0]["chunk_size"]
 
 
-def drawn(source: Source, count: int, position: Any = None) -> list[Piece]:
+def drawn(source: Source, count: int, position: Any = None) -> list[SourcePiece]:
     return list(islice(source.cut(position), count))
 
 
@@ -326,10 +326,10 @@ def test_entries_that_are_given_back_are_not_trimmed_twice() -> None:
         return [entry[:-1] for entry in entries]
 
     source = IterableSource((f"{number}xy" for number in range(6)), chunk_size=2)
-    cutter = Cutter(source, SystemClock(), trim=without_last)
+    cutter = Chunker(source, SystemClock(), trim=without_last)
     chunks, _ = cutter.cut(2)
     cutter.give_back(chunks)
     cutter.close()
-    again, _ = Cutter(source, SystemClock(), trim=without_last, resume=(0, chunks[0].position)).cut(9)
+    again, _ = Chunker(source, SystemClock(), trim=without_last, resume=(0, chunks[0].position)).cut(9)
     assert [unpack(decompress(chunk.payload or b"")) for chunk in again] == [["0x", "1x"], ["2x", "3x"], ["4x", "5x"]]
     assert [chunk.content for chunk in again[:2]] == [chunk.content for chunk in chunks]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from source_samples import BOM, chunks, entries
 
 from elastic.core.errors import DecodingError
-from elastic.stages.sources import FileSource, JsonLines
+from elastic.stages.sources import FileSource, JsonLinesRecordFormat
 
 
 def written(folder: Path, data: bytes) -> Path:
@@ -35,7 +35,7 @@ def written(folder: Path, data: bytes) -> Path:
 def test_values_are_the_same_wherever_the_file_is_cut(tmp_path: Path, data: bytes, expected: list[object]) -> None:
     path = written(tmp_path, data)
     for chunk_bytes in range(1, len(data) + 3):
-        assert entries(FileSource(path, JsonLines(), chunk_bytes=chunk_bytes)) == expected, chunk_bytes
+        assert entries(FileSource(path, JsonLinesRecordFormat(), chunk_bytes=chunk_bytes)) == expected, chunk_bytes
 
 
 values = st.recursive(
@@ -52,7 +52,7 @@ def test_any_values_come_back_as_they_were_written(
 ) -> None:
     text = "\n".join(json.dumps(record, ensure_ascii=plain) for record in records)
     path = written(tmp_path_factory.mktemp("any"), text.encode("utf-8", "surrogatepass"))
-    assert entries(FileSource(path, JsonLines(), chunk_bytes=chunk_bytes)) == records
+    assert entries(FileSource(path, JsonLinesRecordFormat(), chunk_bytes=chunk_bytes)) == records
 
 
 @pytest.mark.parametrize(
@@ -73,14 +73,14 @@ def test_a_line_that_is_not_json_is_named_by_its_byte(tmp_path: Path, data: byte
     path = written(tmp_path, data)
     for chunk_bytes in (1, 2, 3, 7, len(data)):
         with pytest.raises(DecodingError, match=problem) as caught:
-            list(chunks(FileSource(path, JsonLines(), chunk_bytes=chunk_bytes * (1 + len(data) // 100))))
+            list(chunks(FileSource(path, JsonLinesRecordFormat(), chunk_bytes=chunk_bytes * (1 + len(data) // 100))))
         assert (caught.value.path, caught.value.byte) == (str(path), byte)
 
 
 def test_the_message_says_what_to_do_with_bad_lines(tmp_path: Path) -> None:
     path = written(tmp_path, b'{"a" 1}\n')
     with pytest.raises(DecodingError) as caught:
-        entries(FileSource(path, JsonLines()))
+        entries(FileSource(path, JsonLinesRecordFormat()))
     assert str(caught.value) == (
         f"{str(path)!r}, byte 0: the line that begins here is not JSON (Expecting ':' delimiter at its character 5); "
         "correct the line, or read_text and map json.loads to keep bad lines apart."
@@ -90,7 +90,7 @@ def test_the_message_says_what_to_do_with_bad_lines(tmp_path: Path) -> None:
 def test_values_are_located_past_blank_lines(tmp_path: Path) -> None:
     path = written(tmp_path, b'"one"\n\n \n"two"\n')
     for chunk_bytes in (1, 4, 100):
-        source = FileSource(path, JsonLines(), chunk_bytes=chunk_bytes)
+        source = FileSource(path, JsonLinesRecordFormat(), chunk_bytes=chunk_bytes)
         reader, located = source.reader(), []
         for piece in source.cut():
             count = len(reader.parse(piece.reference, reader.read_block(piece.reference)))
@@ -100,4 +100,4 @@ def test_values_are_located_past_blank_lines(tmp_path: Path) -> None:
 
 def test_characters_that_are_not_text_are_replaced_if_asked_for(tmp_path: Path) -> None:
     path = written(tmp_path, b'"a\xff"\n')
-    assert entries(FileSource(path, JsonLines(errors="replace"))) == ["a\ufffd"]
+    assert entries(FileSource(path, JsonLinesRecordFormat(errors="replace"))) == ["a\ufffd"]

@@ -11,7 +11,7 @@ import pytest
 from source_samples import entries, without_privileges
 
 from elastic.core.errors import SourceError, SourceNotFoundError, UsageError
-from elastic.stages.sources import FileSource, JsonLines, TextLines
+from elastic.stages.sources import FileSource, JsonLinesRecordFormat, TextLines
 from elastic.stages.sources.files.glob_pattern import is_path_match
 
 
@@ -360,7 +360,7 @@ def test_a_source_of_files_that_do_not_exist_yet_can_be_described(tmp_path: Path
 
 def test_a_source_that_is_used_again_looks_for_its_files_again(tmp_path: Path) -> None:
     (tmp_path / "1").write_text("[1]\n")
-    source = FileSource(tmp_path, JsonLines())
+    source = FileSource(tmp_path, JsonLinesRecordFormat())
     assert entries(source) == [[1]]
     (tmp_path / "2").write_text("[2]\n")
     assert entries(source) == [[1], [2]]

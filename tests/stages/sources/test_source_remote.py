@@ -15,7 +15,7 @@ import pytest
 from source_samples import TEXTS, as_sent, assert_goes_on_anywhere, entries, lines_of
 
 from elastic.core.errors import DecodingError, SourceChangedError, SourceError, SourceNotFoundError, UsageError
-from elastic.stages.sources import CsvRows, FileSource, TextLines
+from elastic.stages.sources import CsvRecordFormat, FileSource, TextLines
 from elastic.stages.sources.files.remote import masked
 
 fsspec = pytest.importorskip("fsspec", reason="the extra `files` is not installed")
@@ -93,10 +93,10 @@ def test_local_and_remote_files_can_be_mixed(memory: Any, tmp_path: Path) -> Non
 def test_remote_tables_have_the_header_of_the_first(memory: Any) -> None:
     memory.pipe("/t/1.csv", b"a,b\n1,2\n3,4\n")
     memory.pipe("/t/2.csv", b"a,b\n5,6\n")
-    assert [row["b"] for row in entries(FileSource("memory://t", CsvRows(), chunk_bytes=5))] == ["2", "4", "6"]
+    assert [row["b"] for row in entries(FileSource("memory://t", CsvRecordFormat(), chunk_bytes=5))] == ["2", "4", "6"]
     memory.pipe("/t/3.csv", b"b,a\n7,8\n")
     with pytest.raises(DecodingError, match="header is b, a") as caught:
-        entries(FileSource("memory://t", CsvRows(), chunk_bytes=5))
+        entries(FileSource("memory://t", CsvRecordFormat(), chunk_bytes=5))
     assert caught.value.path == "memory:///t/3.csv"
 
 

@@ -11,11 +11,11 @@ from source_samples import TEXTS, as_sent, assert_goes_on_anywhere, chunks
 from elastic.core.contracts.source import Source
 from elastic.core.errors import SourceChangedError, SourceNotFoundError
 from elastic.stages.sources import (
-    CsvRows,
+    CsvRecordFormat,
     FileSource,
     IterableSource,
     IterablesSource,
-    JsonLines,
+    JsonLinesRecordFormat,
     RangeSource,
     TextLines,
 )
@@ -148,8 +148,8 @@ def test_readers_hold_no_open_file_and_say_the_same_after_a_journey(tmp_path: Pa
     (folder / "table.csv").write_bytes(b"a\n1\n")
     for source in (
         FileSource(folder / "03", TextLines(errors="replace"), chunk_bytes=4),
-        FileSource(folder / "00", JsonLines()),
-        FileSource(folder / "table.csv", CsvRows(delimiter=";")),
+        FileSource(folder / "00", JsonLinesRecordFormat()),
+        FileSource(folder / "table.csv", CsvRecordFormat(delimiter=";")),
         RangeSource(0, 5, chunk_size=2),
         IterableSource([1, 2, 3], chunk_size=2),
         IterablesSource([[1], [2, 3]]),
@@ -166,7 +166,7 @@ def test_readers_hold_no_open_file_and_say_the_same_after_a_journey(tmp_path: Pa
 
 def test_closing_a_cut_closes_the_file_that_it_reads(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"a\n" + b"1\n" * 100_000)
-    pieces = FileSource(tmp_path / "a.csv", CsvRows(newlines_in_values=True), chunk_bytes=10).cut()
+    pieces = FileSource(tmp_path / "a.csv", CsvRecordFormat(newlines_in_values=True), chunk_bytes=10).cut()
     next(pieces)
     if not Path("/proc/self/fd").exists():
         pytest.skip("this system does not list the open files of a process")

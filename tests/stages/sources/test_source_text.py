@@ -10,7 +10,7 @@ from source_samples import BOM, TEXTS, chunks, entries, lines_of
 from elastic.core.errors import DecodingError
 from elastic.stages.sources import FileSource, TextLines
 from elastic.stages.sources.files import reader as file_reader
-from elastic.stages.sources.files.block import FileRange
+from elastic.stages.sources.files.block import ByteRange
 
 NASTY = pytest.mark.parametrize("data", TEXTS.values(), ids=TEXTS)
 
@@ -42,7 +42,7 @@ def test_a_line_belongs_to_the_range_where_its_first_byte_lies(tmp_path: Path, d
     lines = lines_of(data)
     for chunk_bytes in range(1, len(data) + 3):
         source = FileSource(path, TextLines(), chunk_bytes=chunk_bytes)
-        ranges = [FileRange(*piece.reference) for piece in source.cut()]
+        ranges = [ByteRange(*piece.reference) for piece in source.cut()]
         assert [(part.start, part.end) for part in ranges] == [
             (start, min(start + chunk_bytes, len(data))) for start in range(0, len(data), chunk_bytes)
         ]
