@@ -9,6 +9,7 @@ from elastic.dag.dag import DAG
 from elastic.dag.execution.task_instance import TaskInstance
 from elastic.dag.operator import BaseOperator
 from elastic.dag.states.state import TaskState, state_of_copies
+from elastic.dag.states.verdict import Verdict
 from elastic.db import queries as reading
 from elastic.db import transitions as transition
 from elastic.db.records import DagRun, TaskInstanceRow
@@ -27,7 +28,7 @@ from elastic.scheduler.commands.run_task import (
     run_range,
     verdicts_of,
 )
-from elastic.scheduler.decisions.conditions import ROOM, Verdict
+from elastic.scheduler.decisions.conditions import ROOM
 from elastic.scheduler.deployment import Deployment
 
 

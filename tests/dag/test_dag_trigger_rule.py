@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from elastic.dag.execution.retry import LONGEST_DELAY, delay_before
 from elastic.dag.states.state import TaskState
-from elastic.dag.states.trigger_rule import Decision, TriggerRule, verdict_of
+from elastic.dag.states.trigger_rule import TriggerRule, evaluate_trigger_rule
+from elastic.dag.states.verdict import Decision
 
 LETTERS = {
     "s": TaskState.SUCCESS, "f": TaskState.FAILED, "u": TaskState.UPSTREAM_FAILED, "k": TaskState.SKIPPED,
@@ -36,17 +37,17 @@ STORIES = {
 )
 def test_a_rule_decides_by_the_states_before(rule: str, states: str, decision: str) -> None:
     before = {f"task_{number}": LETTERS[letter] for number, letter in enumerate(states)}
-    assert verdict_of(TriggerRule(rule), before).decision == decision
+    assert evaluate_trigger_rule(TriggerRule(rule), before).decision == decision
 
 
 @pytest.mark.parametrize("rule", TriggerRule)
 def test_a_task_that_nothing_comes_before_runs(rule: TriggerRule) -> None:
-    assert verdict_of(rule, {}).decision is Decision.RUN
+    assert evaluate_trigger_rule(rule, {}).decision is Decision.RUN
 
 
 @given(st.sampled_from(TriggerRule), st.dictionaries(st.text(min_size=1), st.sampled_from(list(LETTERS.values()))))
 def test_when_all_before_is_done_nobody_waits(rule: TriggerRule, before: dict[str, TaskState | None]) -> None:
-    verdict = verdict_of(rule, before)
+    verdict = evaluate_trigger_rule(rule, before)
     if all(state is not None and state.is_final for state in before.values()):
         assert verdict.decision is not Decision.WAIT
     assert verdict.reason
@@ -54,11 +55,11 @@ def test_when_all_before_is_done_nobody_waits(rule: TriggerRule, before: dict[st
 
 def test_a_verdict_says_who_is_to_blame_and_which_state_follows() -> None:
     before = {"load": TaskState.FAILED, "sensor": None}
-    failed = verdict_of(TriggerRule.ALL_SUCCESS, before)
+    failed = evaluate_trigger_rule(TriggerRule.ALL_SUCCESS, before)
     assert (failed.reason, failed.decision.state) == ("'load' failed", TaskState.UPSTREAM_FAILED)
-    waiting = verdict_of(TriggerRule.ALL_DONE, dict.fromkeys("abcde"))
+    waiting = evaluate_trigger_rule(TriggerRule.ALL_DONE, dict.fromkeys("abcde"))
     assert (waiting.reason, waiting.decision.state) == ("waiting for 'a', 'b', 'c' and 2 more", None)
-    assert verdict_of(TriggerRule.ALL_SUCCESS, {"b": TaskState.SKIPPED}).decision.state is TaskState.SKIPPED
+    assert evaluate_trigger_rule(TriggerRule.ALL_SUCCESS, {"b": TaskState.SKIPPED}).decision.state is TaskState.SKIPPED
 
 
 def delays(**settings: object) -> list[float]:

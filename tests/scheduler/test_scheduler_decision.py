@@ -7,7 +7,8 @@ import pytest
 from scheduler_samples import DAY, NOW, agenda_of, facts, key_of, question, ready, succeed
 
 from elastic.dag.states.state import RunState, TaskState
-from elastic.dag.states.trigger_rule import Decision, TriggerRule
+from elastic.dag.states.trigger_rule import TriggerRule
+from elastic.dag.states.verdict import Decision
 from elastic.scheduler.decisions.decide import choose, decide, run_end, verdicts
 from elastic.scheduler.decisions.inputs import FreeSlots, Overrides, PreviousRun, RunnableTask
 
@@ -17,16 +18,16 @@ SUCCESS, FAILED, SKIPPED = TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPE
 @pytest.mark.parametrize(
     ("changes", "decision", "reason"),
     [
-        ({}, Decision.RUN, "nothing stands against it"),
-        ({"state": TaskState.SCHEDULED}, Decision.RUN, "nothing stands against it"),
+        ({}, Decision.RUN, "all conditions are met"),
+        ({"state": TaskState.SCHEDULED}, Decision.RUN, "all conditions are met"),
         ({"state": SUCCESS}, Decision.WAIT, "it previously succeeded; --force runs it again"),
-        ({"state": SUCCESS, "allowances": Overrides(force=True)}, Decision.RUN, "nothing stands against it"),
+        ({"state": SUCCESS, "allowances": Overrides(force=True)}, Decision.RUN, "all conditions are met"),
         ({"state": FAILED}, Decision.WAIT, "it is failed; clear it to run it again"),
         ({"state": TaskState.RUNNING, "allowances": Overrides(force=True)}, Decision.WAIT, "it is running already"),
         ({"now": DAY}, Decision.WAIT, "its interval ends on 2016-02-23 00:00:00 UTC"),
-        ({"now": DAY, "allowances": Overrides(ignore_interval=True)}, Decision.RUN, "nothing stands against it"),
-        ({"now": DAY + dt.timedelta(days=1)}, Decision.RUN, "nothing stands against it"),
-        ({"upstream": {"get": SUCCESS}}, Decision.RUN, "nothing stands against it"),
+        ({"now": DAY, "allowances": Overrides(ignore_interval=True)}, Decision.RUN, "all conditions are met"),
+        ({"now": DAY + dt.timedelta(days=1)}, Decision.RUN, "all conditions are met"),
+        ({"upstream": {"get": SUCCESS}}, Decision.RUN, "all conditions are met"),
         ({"upstream": {"get": None}}, Decision.WAIT, "waiting for 'get' (all_success)"),
         ({"upstream": {"get": FAILED}}, Decision.FAIL, "'get' failed (all_success)"),
         ({"upstream": {"get": SKIPPED}}, Decision.SKIP, "'get' skipped (all_success)"),
@@ -34,14 +35,14 @@ SUCCESS, FAILED, SKIPPED = TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPE
         (
             {"upstream": {"get": FAILED}, "allowances": Overrides(ignore_dependencies=True)},
             Decision.RUN,
-            "nothing stands against it",
+            "all conditions are met",
         ),
         (
             {"state": TaskState.UP_FOR_RETRY, "next_retry_at": NOW + dt.timedelta(seconds=5)},
             Decision.WAIT,
             "it is tried again on 2016-03-22 00:00:05 UTC",
         ),
-        ({"state": TaskState.UP_FOR_RETRY, "next_retry_at": NOW}, Decision.RUN, "nothing stands against it"),
+        ({"state": TaskState.UP_FOR_RETRY, "next_retry_at": NOW}, Decision.RUN, "all conditions are met"),
         (
             {"task": facts(start_date=DAY + dt.timedelta(days=1))},
             Decision.WAIT,
@@ -62,9 +63,9 @@ def test_an_instance_runs_or_the_reason_is_a_sentence(changes: dict[str, Any], d
 @pytest.mark.parametrize(
     ("states", "decision", "reason"),
     [
-        (None, Decision.RUN, "nothing stands against it"),
-        ((SUCCESS,), Decision.RUN, "nothing stands against it"),
-        ((SKIPPED,), Decision.RUN, "nothing stands against it"),
+        (None, Decision.RUN, "all conditions are met"),
+        ((SUCCESS,), Decision.RUN, "all conditions are met"),
+        ((SKIPPED,), Decision.RUN, "all conditions are met"),
         ((FAILED,), Decision.WAIT, "it depends on its run on 2016-02-21 00:00 UTC, which is failed"),
         ((None,), Decision.WAIT, "it depends on its run on 2016-02-21 00:00 UTC, which is not done"),
         ((), Decision.WAIT, "it depends on its run on 2016-02-21 00:00 UTC, which is not there"),

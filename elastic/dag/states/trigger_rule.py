@@ -1,14 +1,15 @@
-"""Trigger rules: what the tasks before a task mean for it."""
+"""Trigger rules: decide from the states of its upstream tasks whether a task may start."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from elastic.dag.states.state import TaskState
+from elastic.dag.states.verdict import Decision, Verdict
 
 
 class TriggerRule(StrEnum):
-    """When a task may start, by the states of the tasks directly before it."""
+    """When a task may start, by the states of its direct upstream tasks."""
 
     ALL_SUCCESS = "all_success"
     ALL_FAILED = "all_failed"
@@ -21,32 +22,13 @@ class TriggerRule(StrEnum):
     ALWAYS = "always"
 
 
-class Decision(StrEnum):
-    """What follows for the task."""
-
-    RUN = "run"
-    WAIT = "wait"
-    SKIP = "skip"
-    #: a task before it failed, so that it never runs
-    FAIL = "fail"
-
-    @property
-    def state(self) -> TaskState | None:
-        """The state that the task takes without having run, if it takes one."""
-        return {Decision.SKIP: TaskState.SKIPPED, Decision.FAIL: TaskState.UPSTREAM_FAILED}.get(self)
-
-
-@dataclass(frozen=True, slots=True)
-class TriggerVerdict:
-    """A decision and the sentence that says why."""
-
-    decision: Decision
-    reason: str
+#: The name of the condition that a trigger rule is.
+CONDITION = "trigger rule"
 
 
 @dataclass(frozen=True, slots=True)
 class _Tally:
-    """Names of the tasks before a task, by how they ended."""
+    """Names of the upstream tasks, grouped by outcome."""
 
     succeeded: list[str]
     failed: list[str]
@@ -54,19 +36,19 @@ class _Tally:
     unfinished: list[str]
 
 
-def verdict_of(rule: TriggerRule, upstream_states: Mapping[str, TaskState | None]) -> TriggerVerdict:
-    """Decide whether a task runs, waits, is skipped or fails, from the states of the tasks directly before it.
+def evaluate_trigger_rule(rule: TriggerRule, upstream_states: Mapping[str, TaskState | None]) -> Verdict:
+    """Decide from the states of its direct upstream tasks whether a task runs, waits, is skipped or fails.
 
     Args:
         rule: The trigger rule of the task.
-        upstream_states: The state of each task instance before it by name; None where it has none yet. A removed
-            one counts for nothing.
+        upstream_states: The state of each upstream task instance by name; None before it is first evaluated.
+            Removed instances do not count.
     """
     if rule is TriggerRule.ALWAYS:
-        return TriggerVerdict(Decision.RUN, "the task runs whatever is before it")
+        return _run("the task runs regardless of its upstream tasks")
     tally = _tally(upstream_states)
     if not any((tally.succeeded, tally.failed, tally.skipped, tally.unfinished)):
-        return TriggerVerdict(Decision.RUN, "no task is before it")
+        return _run("the task has no upstream tasks")
     return _RULES[rule](tally)
 
 
@@ -89,79 +71,79 @@ def _names(names: list[str]) -> str:
     return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
 
 
-def _run(reason: str) -> TriggerVerdict:
-    return TriggerVerdict(Decision.RUN, reason)
+def _run(reason: str) -> Verdict:
+    return Verdict(CONDITION, Decision.RUN, reason)
 
 
-def _wait(names: list[str]) -> TriggerVerdict:
-    return TriggerVerdict(Decision.WAIT, f"waiting for {_names(names)}")
+def _wait(names: list[str]) -> Verdict:
+    return Verdict(CONDITION, Decision.WAIT, f"waiting for {_names(names)}")
 
 
-def _skip(what: str, names: list[str]) -> TriggerVerdict:
-    return TriggerVerdict(Decision.SKIP, f"{_names(names)} {what}" if names else what)
+def _skip(reason: str) -> Verdict:
+    return Verdict(CONDITION, Decision.SKIP, reason)
 
 
-def _fail(names: list[str]) -> TriggerVerdict:
-    return TriggerVerdict(Decision.FAIL, f"{_names(names)} failed")
+def _fail(names: list[str]) -> Verdict:
+    return Verdict(CONDITION, Decision.FAIL, f"{_names(names)} failed")
 
 
-def _all_success(tally: _Tally) -> TriggerVerdict:
+def _all_success(tally: _Tally) -> Verdict:
     if tally.failed:
         return _fail(tally.failed)
     if tally.skipped:
-        return _skip("skipped", tally.skipped)
-    return _wait(tally.unfinished) if tally.unfinished else _run("every task before it succeeded")
+        return _skip(f"{_names(tally.skipped)} skipped")
+    return _wait(tally.unfinished) if tally.unfinished else _run("all upstream tasks succeeded")
 
 
-def _all_failed(tally: _Tally) -> TriggerVerdict:
+def _all_failed(tally: _Tally) -> Verdict:
     if tally.succeeded:
-        return _skip("succeeded, and all should fail", tally.succeeded)
+        return _skip(f"{_names(tally.succeeded)} succeeded, but all must fail")
     if tally.skipped:
-        return _skip("skipped, and all should fail", tally.skipped)
-    return _wait(tally.unfinished) if tally.unfinished else _run("every task before it failed")
+        return _skip(f"{_names(tally.skipped)} skipped, but all must fail")
+    return _wait(tally.unfinished) if tally.unfinished else _run("all upstream tasks failed")
 
 
-def _all_done(tally: _Tally) -> TriggerVerdict:
-    return _wait(tally.unfinished) if tally.unfinished else _run("every task before it is done")
+def _all_done(tally: _Tally) -> Verdict:
+    return _wait(tally.unfinished) if tally.unfinished else _run("all upstream tasks are done")
 
 
-def _one_success(tally: _Tally) -> TriggerVerdict:
+def _one_success(tally: _Tally) -> Verdict:
     if tally.succeeded:
         return _run(f"{_names(tally.succeeded[:1])} succeeded")
     if tally.unfinished:
         return _wait(tally.unfinished)
-    return _fail(tally.failed) if tally.failed else _skip("no task before it succeeded", [])
+    return _fail(tally.failed) if tally.failed else _skip("no upstream task succeeded")
 
 
-def _one_failed(tally: _Tally) -> TriggerVerdict:
+def _one_failed(tally: _Tally) -> Verdict:
     if tally.failed:
         return _run(f"{_names(tally.failed[:1])} failed")
-    return _wait(tally.unfinished) if tally.unfinished else _skip("no task before it failed", [])
+    return _wait(tally.unfinished) if tally.unfinished else _skip("no upstream task failed")
 
 
-def _none_failed(tally: _Tally) -> TriggerVerdict:
+def _none_failed(tally: _Tally) -> Verdict:
     if tally.failed:
         return _fail(tally.failed)
-    return _wait(tally.unfinished) if tally.unfinished else _run("no task before it failed")
+    return _wait(tally.unfinished) if tally.unfinished else _run("no upstream task failed")
 
 
-def _none_skipped(tally: _Tally) -> TriggerVerdict:
+def _none_skipped(tally: _Tally) -> Verdict:
     if tally.skipped:
-        return _skip("skipped", tally.skipped)
-    return _wait(tally.unfinished) if tally.unfinished else _run("no task before it was skipped")
+        return _skip(f"{_names(tally.skipped)} skipped")
+    return _wait(tally.unfinished) if tally.unfinished else _run("no upstream task was skipped")
 
 
-def _none_failed_min_one_success(tally: _Tally) -> TriggerVerdict:
+def _none_failed_min_one_success(tally: _Tally) -> Verdict:
     if tally.failed:
         return _fail(tally.failed)
     if tally.unfinished:
         return _wait(tally.unfinished)
     if tally.succeeded:
-        return _run("no task before it failed, and one succeeded")
-    return _skip("no task before it succeeded", [])
+        return _run("no upstream task failed and at least one succeeded")
+    return _skip("no upstream task succeeded")
 
 
-_RULES: dict[TriggerRule, Callable[[_Tally], TriggerVerdict]] = {
+_RULES: dict[TriggerRule, Callable[[_Tally], Verdict]] = {
     TriggerRule.ALL_SUCCESS: _all_success,
     TriggerRule.ALL_FAILED: _all_failed,
     TriggerRule.ALL_DONE: _all_done,

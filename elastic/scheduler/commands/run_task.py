@@ -17,6 +17,7 @@ from elastic.dag.execution.task_instance import TaskInstance
 from elastic.dag.ids import TaskKey
 from elastic.dag.operator import BaseOperator
 from elastic.dag.states.state import TaskState
+from elastic.dag.states.verdict import Verdict
 from elastic.dag.timetable.interval import DataInterval
 from elastic.dag.timetable.schedule import NoSchedule
 from elastic.db import queries as reading
@@ -30,7 +31,7 @@ from elastic.scheduler.attempts.process_identity import ProcessIdentity, release
 from elastic.scheduler.attempts.run_attempt import run_attempt
 from elastic.scheduler.commands.failure_reasons import reason_of
 from elastic.scheduler.commands.planning import agenda_of, make_instances, new_run
-from elastic.scheduler.decisions.conditions import ROOM, Verdict, room_verdicts
+from elastic.scheduler.decisions.conditions import ROOM, room_verdicts
 from elastic.scheduler.decisions.decide import verdicts
 from elastic.scheduler.decisions.inputs import FreeSlots, Overrides, RunnableTask
 from elastic.scheduler.decisions.run_tracker import RunTracker

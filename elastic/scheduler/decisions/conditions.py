@@ -4,30 +4,13 @@ Answers to one question: may this task instance run now?
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import ClassVar
 
 from elastic.dag.states.state import TaskState
-from elastic.dag.states.trigger_rule import Decision, verdict_of
+from elastic.dag.states.trigger_rule import CONDITION, evaluate_trigger_rule
+from elastic.dag.states.verdict import Decision, Verdict
 from elastic.scheduler.decisions.inputs import DecisionInput, FreeSlots, RunnableTask
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one condition says."""
-
-    #: the name of the condition
-    condition: str
-    met: bool
-    #: one sentence
-    reason: str
-    #: what follows if it is not met: most conditions may be met later
-    decision: Decision = Decision.WAIT
-    #: no other task can meet it: it stays unmet until a user changes a setting
-    is_lasting: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.condition}: {self.reason}"
 
 
 class Condition(ABC):
@@ -42,11 +25,11 @@ class Condition(ABC):
 
     def met(self, reason: str) -> Verdict:
         """Return the verdict that nothing stands against it."""
-        return Verdict(self.name, True, reason, Decision.RUN)
+        return Verdict(self.name, Decision.RUN, reason)
 
     def unmet(self, reason: str, decision: Decision = Decision.WAIT) -> Verdict:
         """Return the verdict that it may not run, and what follows."""
-        return Verdict(self.name, False, reason, decision)
+        return Verdict(self.name, decision, reason)
 
 
 class NotDone(Condition):
@@ -111,16 +94,13 @@ class RetryDelayPassed(Condition):
 class Triggered(Condition):
     """The tasks directly before it ended as its trigger rule wants."""
 
-    name = "trigger rule"
+    name = CONDITION
 
     def judge(self, question: DecisionInput) -> Verdict:
         if question.allowances.ignore_dependencies:
             return self.met("the tasks before it are ignored because that was asked for")
-        found = verdict_of(question.task.trigger_rule, question.upstream)
-        reason = f"{found.reason} ({question.task.trigger_rule})"
-        if found.decision is Decision.RUN:
-            return self.met(reason)
-        return self.unmet(reason, found.decision)
+        verdict = evaluate_trigger_rule(question.task.trigger_rule, question.upstream)
+        return replace(verdict, reason=f"{verdict.reason} ({question.task.trigger_rule})")
 
 
 class PastSucceeded(Condition):
@@ -191,7 +171,7 @@ def _pool_verdict(pool: str, needed: int, room: FreeSlots) -> Verdict:
         why = f"{has}; give it more with `elastic pools set {pool} {needed}`"
     else:
         return _room("pool", room.pools.get(pool), needed, f"pool {pool!r}")
-    return Verdict("pool", False, why, is_lasting=True)
+    return Verdict("pool", Decision.WAIT, why, is_lasting=True)
 
 
 def _slots(count: int) -> str:
@@ -200,5 +180,5 @@ def _slots(count: int) -> str:
 
 def _room(name: str, free: int | None, needed: int, what: str) -> Verdict:
     if free is None or free >= needed:
-        return Verdict(name, True, f"{what} has room", Decision.RUN)
-    return Verdict(name, False, f"{what} is full: it needs {needed} and {max(free, 0)} are free")
+        return Verdict(name, Decision.RUN, f"{what} has room")
+    return Verdict(name, Decision.WAIT, f"{what} is full: it needs {needed} and {max(free, 0)} are free")

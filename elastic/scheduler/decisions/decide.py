@@ -1,21 +1,14 @@
 """Decisions about task instances and runs: from facts to what is to be done, without I/O."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from elastic.dag.states.state import RunState, TaskState
-from elastic.dag.states.trigger_rule import Decision
-from elastic.scheduler.decisions.conditions import CONDITIONS, Condition, Verdict, room_verdicts
+from elastic.dag.states.verdict import Decision, Verdict
+from elastic.scheduler.decisions.conditions import CONDITIONS, Condition, NotDone, room_verdicts
 from elastic.scheduler.decisions.inputs import DecisionInput, FreeSlots, RunnableTask
 
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What is to become of a task instance, and why."""
-
-    decision: Decision
-    #: of the first condition that is not met, else that it may run
-    reason: str
+#: The verdict on an instance that meets all conditions.
+_RUN = Verdict("conditions", Decision.RUN, "all conditions are met")
 
 
 def verdicts(question: DecisionInput, conditions: Sequence[Condition] = CONDITIONS) -> list[Verdict]:
@@ -23,21 +16,21 @@ def verdicts(question: DecisionInput, conditions: Sequence[Condition] = CONDITIO
     return [condition.judge(question) for condition in conditions]
 
 
-def decide(question: DecisionInput, conditions: Sequence[Condition] = CONDITIONS) -> Decided:
-    """Decide about one task instance. What is skipped or fails does so whatever else it would have to wait for."""
-    wait: Verdict | None = None
+def decide(question: DecisionInput, conditions: Sequence[Condition] = CONDITIONS) -> Verdict:
+    """Return the verdict that decides about a task instance.
+
+    An instance that is done or active waits. Otherwise skipping and failing take precedence over waiting, and the
+    first condition that is not met gives the reason.
+    """
+    waiting: Verdict | None = None
     for condition in conditions:
         verdict = condition.judge(question)
         if verdict.met:
             continue
-        if condition.name == "state":
-            return Decided(Decision.WAIT, verdict.reason)
-        if verdict.decision is not Decision.WAIT:
-            return Decided(verdict.decision, verdict.reason)
-        wait = wait or verdict
-    if wait is not None:
-        return Decided(Decision.WAIT, wait.reason)
-    return Decided(Decision.RUN, "nothing stands against it")
+        if isinstance(condition, NotDone) or verdict.decision is not Decision.WAIT:
+            return verdict
+        waiting = waiting or verdict
+    return waiting or _RUN
 
 
 def choose(candidates: Iterable[RunnableTask], room: FreeSlots) -> list[RunnableTask]:

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState, TaskState
-from elastic.dag.states.trigger_rule import Decision
-from elastic.scheduler.decisions.decide import Decided, decide
+from elastic.dag.states.verdict import Decision, Verdict
+from elastic.scheduler.decisions.decide import decide
 from elastic.scheduler.decisions.inputs import DecisionInput, Overrides, PreviousRun, RunnableTask, TaskSpec
 from elastic.scheduler.decisions.run_states import RunSpec, RunStates, name_of
 
@@ -119,7 +119,7 @@ class RunTracker:
         expandable, self._expandable = tuple(self._expandable), {}
         return Changes(ready=tuple(self._ready.values()), settled=tuple(settled), expandable=expandable)
 
-    def answer(self, key: TaskKey, now: datetime) -> Decided:
+    def answer(self, key: TaskKey, now: datetime) -> Verdict:
         """Return what is to become of an instance, and why."""
         return decide(self.question(key, now))
 
