@@ -56,11 +56,11 @@ class Reply:
     partial: Partial | None = None
     failure: Failure | None = None
     #: the failure is that this node could not read the source
-    unread: bool = False
+    source_unreadable: bool = False
     #: the failure is that the disk, or the way to it, did not take what the worker has
-    unkept: bool = False
+    spill_failed: bool = False
     #: workers that were found dead on the way: (worker id, reason)
-    lost: tuple[tuple[str, str], ...] = ()
+    dead_workers: tuple[tuple[str, str], ...] = ()
     #: the batch was the one that a dead worker was at work on
     suspect: bool = False
 
@@ -94,9 +94,9 @@ def encode_reply(reply: Reply) -> bytes:
             if partial is None
             else ([_fields_of_account(account) for account in partial.accounts], partial.states, partial.digest),
             None if reply.failure is None else fields_of(reply.failure),
-            reply.unread,
-            reply.unkept,
-            reply.lost,
+            reply.source_unreadable,
+            reply.spill_failed,
+            reply.dead_workers,
             reply.suspect,
         )
     )
@@ -106,7 +106,7 @@ def decode_reply(data: bytes) -> Reply:
     """Return the reply that `encode_reply` was given; raises EncodingError for anything else."""
     values = _unpack(data)
     try:
-        node_id, worker_id, batch_id, seconds, partial, failure, unread, unkept, lost, suspect = values
+        node_id, worker_id, batch_id, seconds, partial, failure, unreadable, spill_failed, dead, suspect = values
         return Reply(
             node_id=node_id,
             worker_id=worker_id,
@@ -114,9 +114,9 @@ def decode_reply(data: bytes) -> Reply:
             seconds=seconds,
             partial=None if partial is None else _partial(*partial),
             failure=None if failure is None else Failure(*failure),
-            unread=unread,
-            unkept=unkept,
-            lost=tuple((worker, reason) for worker, reason in lost),
+            source_unreadable=unreadable,
+            spill_failed=spill_failed,
+            dead_workers=tuple((worker, reason) for worker, reason in dead),
             suspect=suspect,
         )
     except (TypeError, ValueError) as error:

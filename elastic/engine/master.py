@@ -294,7 +294,7 @@ class Master:
 
     def _of_reply(self, reply: Reply) -> Iterable[Event]:
         collected = reply.batch_id == COLLECT
-        for worker_id, reason in reply.lost:
+        for worker_id, reason in reply.dead_workers:
             yield events.WorkerLost(reply.node_id, worker_id, reason)
             if not collected:
                 yield events.BatchLost(reply.batch_id, reason, suspect=reply.suspect)
@@ -302,7 +302,7 @@ class Master:
             failure = replace(reply.failure, node_id=reply.node_id, worker_id=reply.worker_id)
             yield self._of_failure(reply, failure)
             return
-        if not collected and not reply.lost:
+        if not collected and not reply.dead_workers:
             yield events.BatchProcessed(reply.batch_id, reply.worker_id, reply.seconds)
         if reply.partial is not None:
             yield self._of_partial(reply, reply.partial, collected=collected)
@@ -310,9 +310,9 @@ class Master:
             yield events.PartialReturned(reply.node_id, None, collected, reply.seconds)
 
     def _of_failure(self, reply: Reply, failure: Failure) -> Event:
-        if reply.unkept:
+        if reply.spill_failed:
             raise StoreError(failure.message)
-        if reply.unread:
+        if reply.source_unreadable:
             chunk = self.ledger.chunk(failure.chunk_id)
             if chunk is not None and self._sender.can_read_for(reply.node_id, chunk):
                 reason = f"node {reply.node_id} does not see the file; it gets it by value from now on"

@@ -76,8 +76,8 @@ class StoredChunks:
             entries = next((row.entries[number - row.first] for row in rows if 0 <= number - row.first < row.count), -1)
         else:
             entries = self.chunks.get(number).entries
-        behind = source.behind(position, entries) if entries >= 0 else None
-        return None if behind is None else (self.stop, behind)
+        after = source.position_after(position, entries) if entries >= 0 else None
+        return None if after is None else (self.stop, after)
 
     def contents(self, first: int) -> Iterator[bytes]:
         """Yield the digests of the chunks `[first, stop)`; UNREAD for those that nobody had read as they were cut."""

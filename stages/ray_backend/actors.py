@@ -39,7 +39,7 @@ class CollectRequests:
     def __init__(self) -> None:
         self._last = 0
 
-    def admit(self, number: int) -> None:
+    def check_not_repeated(self, number: int) -> None:
         """Take in the next request.
 
         Raises:
@@ -83,7 +83,7 @@ class WorkerActor:
         return encode_reply(self._worker.work(decode_call(call)))
 
     def collect(self, number: int) -> bytes:
-        self._requests.admit(number)
+        self._requests.check_not_repeated(number)
         return encode_reply(self._worker.collect())
 
     def reduce(self, job: bytes) -> tuple[str, Any]:
@@ -130,7 +130,7 @@ class StationActor:
         """Have a call done by one of this node's workers."""
         decoded = decode_call(call)
         try:
-            received, worker_id = self._station.take_in(decoded)
+            received, worker_id = self._station.receive_call(decoded)
         except LookupError as error:
             return encode_reply(self._lost("", decoded.batch_id, str(error)))
         try:
@@ -138,14 +138,14 @@ class StationActor:
         except ray.exceptions.RayError as error:
             lost = self._lost(worker_id, decoded.batch_id, describe_ray_error(error))
             return encode_reply(replace(lost, suspect=self._station.is_suspect(decoded.batch_id)))
-        return encode_reply(self._station.give_back(decode_reply(answer)))
+        return encode_reply(self._station.return_reply(decode_reply(answer)))
 
     async def collect(self, number: int) -> bytes:
         """Return what the workers of this node hold, merged into one partial.
 
         A worker that does not answer in time is not waited for; what it says then is in the next answer.
         """
-        self._requests.admit(number)
+        self._requests.check_not_repeated(number)
         for worker_id in self._station.workers_to_collect():
             self._asked.add(asyncio.ensure_future(self._answer_of(worker_id)))
         replies = [Reply(node_id=self._station.node_id, worker_id="", batch_id=COLLECT)]
@@ -164,4 +164,6 @@ class StationActor:
         self._workers.pop(worker_id, None)
         self._station.remove_worker(worker_id)
         self._health.forget(worker_id)
-        return Reply(node_id=self._station.node_id, worker_id=worker_id, batch_id=batch_id, lost=((worker_id, reason),))
+        return Reply(
+            node_id=self._station.node_id, worker_id=worker_id, batch_id=batch_id, dead_workers=((worker_id, reason),)
+        )

@@ -120,7 +120,7 @@ class RayNode(ABC):
                 self._shipment.starts.abandoned(self.node_id)
 
     @abstractmethod
-    def lose_station(self) -> None:
+    def kill_station(self) -> None:
         """Let the station end, as chaos does."""
 
     @abstractmethod
@@ -208,15 +208,15 @@ class LocalNode(RayNode):
             if time.monotonic() - collection.asked_at > COLLECT_TIMEOUT:
                 self._watch.arrived.append(self._station.sender.send(collection.take()))
 
-    def lose_station(self) -> None:
-        self._station.renew(Station.of(self._shipment.program, self.node_id, combine=False))
+    def kill_station(self) -> None:
+        self._station.replace_endpoints(Station.of(self._shipment.program, self.node_id, combine=False))
 
     def send(self, call: Call | None) -> None:
         if call is None:
             self._collect()
             return
         try:
-            received, worker_id = self._station.take_in(call)
+            received, worker_id = self._station.receive_call(call)
         except LookupError as error:
             self._watch.arrived.append(BatchLost(call.batch_id, str(error), suspect=False))
             return
@@ -250,7 +250,7 @@ class LocalNode(RayNode):
 
     def _on_answer(self, batch_id: int, worker_id: str, ref: Any) -> list[Arrival]:
         try:
-            return [self._station.give_back(decode_reply(ray.get(ref)))]
+            return [self._station.return_reply(decode_reply(ray.get(ref)))]
         except ray.exceptions.RayError as error:
             reason = describe_ray_error(error)
             died = self._on_death(worker_id, reason)
@@ -321,7 +321,7 @@ class RemoteNode(RayNode):
         self._closed = True
         ray.kill(self._station)
 
-    def lose_station(self) -> None:
+    def kill_station(self) -> None:
         ray.kill(self._station)
 
     def check(self) -> None:
@@ -363,7 +363,7 @@ class RemoteNode(RayNode):
             reply = decode_reply(ray.get(ref))
         except ray.exceptions.RayError as error:
             return self._lost(error)
-        for worker_id, _ in reply.lost:
+        for worker_id, _ in reply.dead_workers:
             self.workers.pop(worker_id, None)
         return [reply]
 

@@ -29,7 +29,7 @@ class RayProcessFaults(ProcessFaults):
         #: Ray's node, unless it is the master's own, and process id of every worker that was frozen
         self._frozen: list[tuple[str | None, int]] = []
 
-    def strike_worker(self, node_id: str, pick: Pick, *, freeze: bool) -> bool:
+    def kill_or_freeze_worker(self, node_id: str, pick: Pick, *, freeze: bool) -> bool:
         node = self._nodes.get(node_id)
         if node is None or not node.workers:
             return False
@@ -43,18 +43,18 @@ class RayProcessFaults(ProcessFaults):
             self._frozen.append(spot)
         return _signal(*spot, signal.SIGSTOP if freeze else signal.SIGKILL)
 
-    def strike_station(self, node_id: str) -> bool:
+    def kill_station(self, node_id: str) -> bool:
         node = self._nodes.get(node_id)
         if node is None:
             return False
-        node.lose_station()
+        node.kill_station()
         return not node.on_master
 
-    def strike_node(self, node_id: str) -> bool:
+    def kill_node(self, node_id: str) -> bool:
         node = self._nodes.get(node_id)
         if node is None or node.on_master:
             return False
-        node.lose_station()
+        node.kill_station()
         for worker in node.all_workers():
             ray.kill(worker)
         return True

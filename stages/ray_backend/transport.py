@@ -92,7 +92,7 @@ class RayTransport(Transport):
         self._watch.pending.clear()
         self._watch.arrived.clear()
 
-    def harm(self) -> ProcessFaults:
+    def process_faults(self) -> ProcessFaults:
         return RayProcessFaults(self._nodes)
 
     def _look(self) -> None:

@@ -83,7 +83,7 @@ class IterableSource(Source):
     def take_back(self, pieces: Sequence[SourcePiece]) -> None:
         self._returned.extendleft(reversed(pieces))
 
-    def behind(self, position: Position, entries: int) -> Position:
+    def position_after(self, position: Position, entries: int) -> Position:
         first, chunk, length = position
         return (first + entries, chunk + 1, length)
 
@@ -250,9 +250,9 @@ class IterablesSource(Source):
                 [each._replace(position=each.position[1:], reference=each.reference[:-1]) for each in its_own]
             )
 
-    def behind(self, position: Position, entries: int) -> Position:
+    def position_after(self, position: Position, entries: int) -> Position:
         which, *within = position
-        return (which, *self._sources[which].behind(tuple(within), entries))
+        return (which, *self._sources[which].position_after(tuple(within), entries))
 
     def reader(self) -> IterablesReader:
         return IterablesReader()

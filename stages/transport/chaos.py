@@ -47,7 +47,7 @@ class ChaosTransport(Transport):
 
     def __init__(self, inner: Transport, chaos: Chaos, counters: Counter[str]) -> None:
         self.node_id = inner.node_id
-        self._inner, self._harm = inner, inner.harm()
+        self._inner, self._harm = inner, inner.process_faults()
         self._dice, self._counters, self._doom = FaultRng(chaos), counters, chaos.doom
         self._late: list[_Late] = []
         #: the result that the doom waits for has arrived
@@ -110,22 +110,22 @@ class ChaosTransport(Transport):
         self._strike_processes(harm, node_id)
         if self._falls(Fault.KILL_RECEIVER):
             self._count(Fault.KILL_RECEIVER)
-            if not harm.strike_station(node_id):
+            if not harm.kill_station(node_id):
                 return f"chaos: the receiver of node {node_id} ended"
         return None
 
     def _strike_processes(self, harm: ProcessFaults, node_id: str) -> None:
         for spirit, freeze in ((Fault.KILL_WORKER, False), (Fault.HANG, True)):
-            if self._falls(spirit) and harm.strike_worker(node_id, self._picker(spirit), freeze=freeze):
+            if self._falls(spirit) and harm.kill_or_freeze_worker(node_id, self._picker(spirit), freeze=freeze):
                 self._count(spirit)
-        if self._falls(Fault.KILL_NODE) and harm.strike_node(node_id):
+        if self._falls(Fault.KILL_NODE) and harm.kill_node(node_id):
             self._count(Fault.KILL_NODE)
 
     # -- on the way back
 
     def _meddled(self, arrival: Arrival) -> Iterator[Arrival]:
         # A failure ends the step, and word of a worker that is gone comes once: neither can be told otherwise.
-        if not isinstance(arrival, Reply) or arrival.failure is not None or arrival.lost:
+        if not isinstance(arrival, Reply) or arrival.failure is not None or arrival.dead_workers:
             yield arrival
             return
         reply = arrival
@@ -152,7 +152,7 @@ class ChaosTransport(Transport):
             return BatchLost(reply.batch_id, "chaos: its answer was lost", suspect=False, held=True)
         if self._harm is not None and self._falls(Fault.KILL_SENDER):
             self._count(Fault.KILL_SENDER)
-            if not self._harm.strike_station(reply.node_id):
+            if not self._harm.kill_station(reply.node_id):
                 reason = f"chaos: the sender of node {reply.node_id} ended"
                 return BatchLost(reply.batch_id, reason, suspect=False, held=True)
         return None

@@ -72,8 +72,8 @@ class InlineTransport(Transport):
         if self._ahead is not None:
             self._ahead.foresee(filter(None, (call, *self._calls)))
         if call is not None:
-            received, _ = self._station.take_in(decode_call(encode_call(call)))
-            self._answer(self._station.give_back(self._worker.work(received)))
+            received, _ = self._station.receive_call(decode_call(encode_call(call)))
+            self._answer(self._station.return_reply(self._worker.work(received)))
         elif self._ahead is None:
             self._answer(self._station.sender.send([self._worker.collect()]))
         else:

@@ -11,11 +11,11 @@ class ProcessFaults(ABC):
     """Ends and freezes processes of a running step; every method says whether it found one."""
 
     @abstractmethod
-    def strike_worker(self, node_id: str, pick: Pick, *, freeze: bool) -> bool:
+    def kill_or_freeze_worker(self, node_id: str, pick: Pick, *, freeze: bool) -> bool:
         """Kill or freeze a worker of a node; `pick` chooses which one of those that are ready."""
 
     @abstractmethod
-    def strike_station(self, node_id: str) -> bool:
+    def kill_station(self, node_id: str) -> bool:
         """Kill the station of a node.
 
         Returns:
@@ -24,7 +24,7 @@ class ProcessFaults(ABC):
         """
 
     @abstractmethod
-    def strike_node(self, node_id: str) -> bool:
+    def kill_node(self, node_id: str) -> bool:
         """Kill all processes of a node at once; never those of the master's own node."""
 
     @abstractmethod

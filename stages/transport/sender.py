@@ -96,21 +96,21 @@ class NodeSender:
         among them is the answer for all, since the step ends with it.
         """
         partials = [reply.partial for reply in replies if reply.partial is not None]
-        lost = tuple(loss for reply in replies for loss in reply.lost)
+        lost = tuple(loss for reply in replies for loss in reply.dead_workers)
         failed = next((reply for reply in replies if reply.failure is not None), None)
         if failed is not None:
-            return replace(failed, partial=None, lost=lost)
+            return replace(failed, partial=None, dead_workers=lost)
         started = time.perf_counter()
         try:
             combined = self._combine(partials)
             seconds = max(reply.seconds for reply in replies) + time.perf_counter() - started
-            return replace(replies[0], partial=combined, lost=lost, seconds=seconds)
+            return replace(replies[0], partial=combined, dead_workers=lost, seconds=seconds)
         except (Exception, SystemExit) as error:
             account = partials[0].accounts[0]
             place, function = "the results of this node's workers", f"aggregator {self.aggregator}"
             failure = failure_of(error, chunk_id=account.first, place=place, function=function)
             failure = replace(failure, message=failure.message + hint_of(error))
-            return replace(replies[0], failure=failure, lost=lost)
+            return replace(replies[0], failure=failure, dead_workers=lost)
 
     def _combine(self, partials: list[Partial]) -> Partial | None:
         if not partials:

@@ -32,7 +32,7 @@ class Station:
         aggregator: AnyAggregator | None = program.aggregator if combine else None
         return cls(node_id, NodeReceiver(seal, node_id), NodeSender(seal, node_id, aggregator, program.frame))
 
-    def renew(self, other: "Station") -> None:
+    def replace_endpoints(self, other: "Station") -> None:
         """Go on with the receiver and the sender of another station, as after their end."""
         self.receiver, self.sender = other.receiver, other.sender
 
@@ -53,7 +53,7 @@ class Station:
         """Say whether a worker that is gone was at work on a batch."""
         return batch_id in self._suspects
 
-    def take_in(self, call: Call) -> tuple[Call, str]:
+    def receive_call(self, call: Call) -> tuple[Call, str]:
         """Receive a call, and choose the worker with the fewest calls for it.
 
         Raises:
@@ -65,7 +65,7 @@ class Station:
         self.calls[worker_id].append(call.batch_id)
         return self.receiver.receive(call), worker_id
 
-    def give_back(self, reply: Reply) -> Reply:
+    def return_reply(self, reply: Reply) -> Reply:
         """Send a worker's answer to a batch on to the master."""
         if reply.worker_id in self.calls:
             self.calls[reply.worker_id].remove(reply.batch_id)

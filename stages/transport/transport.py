@@ -75,6 +75,6 @@ class Transport(ABC):
     def close(self) -> None:
         """End all workers and stations that this transport started; may be called at any time, and twice."""
 
-    def harm(self) -> ProcessFaults | None:
+    def process_faults(self) -> ProcessFaults | None:
         """Return what chaos can do to the processes behind this transport; None when there are none."""
         return None

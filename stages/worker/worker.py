@@ -82,7 +82,7 @@ class Worker:
                 blocks.append(self._block(call, index))
         except RAISED as error:
             failure = failure_of(error, chunk_id=call.first + len(blocks), place="the source", function="the reader")
-            return self._reply(call.batch_id, failure=failure, unread=isinstance(error, SourceError))
+            return self._reply(call.batch_id, failure=failure, source_unreadable=isinstance(error, SourceError))
         try:
             with time_limit(self._limit(call)):
                 folded = self._hold(call, blocks, self._fold(call, blocks))
@@ -92,7 +92,7 @@ class Worker:
             return self._reply(call.batch_id, failure=refused.failure)
         except StoreError as error:
             self._forget()
-            return self._reply(call.batch_id, failure=self._unkept(error, call.first), unkept=True)
+            return self._reply(call.batch_id, failure=self._unkept(error, call.first), spill_failed=True)
         self._accounts.append(self._account(call, blocks, folded))
         answer = self._encoded(*self._released()) if call.collect else {}
         return self._reply(call.batch_id, seconds=time.perf_counter() - started, **answer)

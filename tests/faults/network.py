@@ -160,7 +160,7 @@ class Network(Transport):
             return told + [BatchLost(n, reason, suspect=place.station.is_suspect(n)) for n in calls]
         gone = ((worker_id, reason),)
         return [
-            Reply(node_id=place.node_id, worker_id=worker_id, batch_id=batch_id, lost=gone,
+            Reply(node_id=place.node_id, worker_id=worker_id, batch_id=batch_id, dead_workers=gone,
                   suspect=batch_id != COLLECT and place.station.is_suspect(batch_id))
             for batch_id in calls or [COLLECT]
         ]  # fmt: skip
@@ -185,7 +185,7 @@ class Network(Transport):
         if place.is_dead:
             return []
         try:
-            received, worker_id = place.station.take_in(call)
+            received, worker_id = place.station.receive_call(call)
         except LookupError as error:
             return [BatchLost(call.batch_id, str(error), suspect=False)]
         process = place.workers[worker_id]
@@ -201,7 +201,7 @@ class Network(Transport):
         reply = process.worker.work(call)
         # How long the worker was busy is told by the die, so that a seed replays.
         reply = replace(reply, seconds=self._weather.dice.uniform(1e-4, self._busy))
-        back = place.station.sender.send([reply]) if again else place.station.give_back(reply)
+        back = place.station.sender.send([reply]) if again else place.station.return_reply(reply)
         return self._deliver(place, back)
 
     def _gather(self, place: Place) -> list[Arrival]:

@@ -45,9 +45,9 @@ def test_a_call_comes_out_as_it_went_in(call: Call) -> None:
     "reply",
     [
         Reply(node_id="node", worker_id="node/0", batch_id=COLLECT),
-        Reply(node_id="node", worker_id="", batch_id=4, seconds=0.25, lost=(("node/1", "its process died"),)),
-        Reply(node_id="node", worker_id="node/0", batch_id=4, failure=FAILURE, unread=True),
-        Reply(node_id="node", worker_id="node/0", batch_id=4, failure=FAILURE, unkept=True),
+        Reply(node_id="node", worker_id="", batch_id=4, seconds=0.25, dead_workers=(("node/1", "its process died"),)),
+        Reply(node_id="node", worker_id="node/0", batch_id=4, failure=FAILURE, source_unreadable=True),
+        Reply(node_id="node", worker_id="node/0", batch_id=4, failure=FAILURE, spill_failed=True),
         whole_reply(),
     ],
     ids=["nothing", "loss", "unread", "unkept", "partial"],

@@ -203,24 +203,24 @@ def test_the_sender_on_the_master_s_node_leaves_the_merging_to_the_master() -> N
     assert received(partial).chunks == 6
 
 
-def test_a_node_that_holds_nothing_sends_no_partial_and_tells_whom_it_lost() -> None:
-    lost = Reply(node_id="node", worker_id="node/1", batch_id=COLLECT, lost=(("node/1", "its process died"),))
+def test_a_node_that_holds_nothing_sends_no_partial_but_reports_its_dead_workers() -> None:
+    dead = Reply(node_id="node", worker_id="node/1", batch_id=COLLECT, dead_workers=(("node/1", "its process died"),))
     nothing = Reply(node_id="node", worker_id="", batch_id=COLLECT)
-    reply = NodeSender(SEAL, "node", Sum()).send([nothing, worker().collect(), lost])
-    assert (reply.partial, reply.lost, reply.batch_id) == (None, (("node/1", "its process died"),), COLLECT)
+    reply = NodeSender(SEAL, "node", Sum()).send([nothing, worker().collect(), dead])
+    assert (reply.partial, reply.dead_workers, reply.batch_id) == (None, (("node/1", "its process died"),), COLLECT)
 
 
 def test_stations_count_what_passes_them_and_give_work_to_the_least_busy() -> None:
     station = Station.of(program(aggregator=Sum()), "node", combine=True)
     with pytest.raises(LookupError, match="node has no worker"):
-        station.take_in(call_of(by_value(0, [1])))
+        station.receive_call(call_of(by_value(0, [1])))
     for name in ("node/0", "node/1"):
         station.add_worker(name)
     workers = {name: Worker(program(aggregator=Sum()), node_id="node", worker_id=name) for name in station.calls}
-    taken = [station.take_in(call_of(by_value(n, [n]), batch_id=n)) for n in range(3)]
+    taken = [station.receive_call(call_of(by_value(n, [n]), batch_id=n)) for n in range(3)]
     assert [name for _, name in taken] == ["node/0", "node/1", "node/0"]
     for call, name in taken:
-        station.give_back(workers[name].work(call))
+        station.return_reply(workers[name].work(call))
     assert not any(station.calls.values())
     assert station.receiver.chunks == 3
     station.sender.send([one.collect() for one in workers.values()])

@@ -8,9 +8,9 @@ from elastic.stages.ray_backend.actors import CollectRequests
 
 def test_a_request_that_was_answered_before_is_an_error() -> None:
     requests = CollectRequests()
-    requests.admit(1)
-    requests.admit(2)
+    requests.check_not_repeated(1)
+    requests.check_not_repeated(2)
     for number in (2, 1):
         with pytest.raises(ClusterError, match=f"request {number} was answered before"):
-            requests.admit(number)
-    requests.admit(3)
+            requests.check_not_repeated(number)
+    requests.check_not_repeated(3)

@@ -244,14 +244,14 @@ def by_reference(*names: str) -> Any:
 def test_a_reader_that_fails_is_a_failure_of_the_chunk_it_failed_on(error: Exception, unread: bool) -> None:
     reply = read_by(Reading(raising(error), list)).work(by_reference("good", "bad"))
     assert reply.failure is not None
-    assert (reply.unread, reply.failure.chunk_id, reply.failure.function) == (unread, 1, "the reader")
+    assert (reply.source_unreadable, reply.failure.chunk_id, reply.failure.function) == (unread, 1, "the reader")
     assert str(reply.failure).endswith(f"{type(error).__name__}: {error}")
 
 
 def test_a_reader_that_cannot_parse_is_a_failure_that_names_the_reference() -> None:
     reply = read_by(Reading(lambda: b"", raising(ValueError("torn")))).work(by_reference("good", "bad"))
     assert reply.failure is not None
-    assert not reply.unread
+    assert not reply.source_unreadable
     assert str(reply.failure) == "the reader failed on ('bad',) (chunk 1): ValueError: torn"
 
 
@@ -261,5 +261,5 @@ def test_a_payload_that_was_changed_is_refused_with_its_chunk() -> None:
     assert good.payload is not None
     reply = worker().work(replace(call, payloads=(good.payload, good.payload)))
     assert reply.failure is not None
-    assert (reply.failure.chunk_id, reply.unread) == (4, False)
+    assert (reply.failure.chunk_id, reply.source_unreadable) == (4, False)
     assert "chunk 4 was changed on its way" in reply.failure.message

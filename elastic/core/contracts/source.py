@@ -85,7 +85,7 @@ class Source(ABC):
     def describe(self) -> dict[str, Any]:
         """Return plain data that says what is read, for the manifest of the run."""
 
-    def behind(self, position: Position, entries: int) -> Position | None:
+    def position_after(self, position: Position, entries: int) -> Position | None:
         """Return the position behind a piece that began at `position` and had so many entries, where that is known.
 
         So one that can be read once only goes on where it stands, when it is still the object that was read.

@@ -306,8 +306,8 @@ def test_pieces_that_are_given_back_come_first_when_the_same_source_goes_on(give
         pieces = drawn(source, 3)
         source.take_back(pieces[given_back:])
         # The run may have kept more than it knew.
-        behind = source.behind(pieces[2].position, len(pieces[2].entries or ()))
-        position = pieces[kept].position if kept < 3 else behind
+        after = source.position_after(pieces[2].position, len(pieces[2].entries or ()))
+        position = pieces[kept].position if kept < 3 else after
         source.take_back(drawn(source, 2, position))
         found = drawn(source, 9, as_sent(position))
         assert ["".join(piece.entries or ()) for piece in found] == whole[kept:]
