@@ -156,7 +156,7 @@ class StepQueue:
             raise UsageError("no step is in progress; retry_step() goes on with a step that ended before its end.")
         if master is None:  # it is being made, so it has sent nothing
             return 0
-        key = master.plan.program.key
+        key = master.context.program.key
         named = [decode_token(one, key=key, run_id=self.run_id) if isinstance(one, str) else one for one in receipts]
         strange = next((one for one in named if one.step != number), None)
         if strange is not None:

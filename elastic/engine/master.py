@@ -41,8 +41,8 @@ from elastic.engine.aggregation import Uncommitted
 from elastic.engine.chunk_admission import ChunkAdmission
 from elastic.engine.chunker import Chunker
 from elastic.engine.interceptor_dispatch import InterceptorDispatch
-from elastic.engine.plan import Plan
 from elastic.engine.result import Result
+from elastic.engine.step_context import StepContext
 from elastic.engine.step_progress import FlightNotes, progress_of, unusual
 from elastic.stages.messages import COLLECT, Reply
 from elastic.stages.transport.receiver import MasterReceiver
@@ -114,7 +114,7 @@ class Master:
 
     def __init__(
         self,
-        plan: Plan,
+        context: StepContext,
         *,
         cutter: Chunker,
         ledger: Ledger,
@@ -122,8 +122,8 @@ class Master:
         store: RunStore,
         observers: InterceptorDispatch,
     ) -> None:
-        program, clock = plan.program, plan.clock
-        self.plan, self.ledger, self.transport, self.store = plan, ledger, transport, store
+        program, clock = context.program, context.clock
+        self.context, self.ledger, self.transport, self.store = context, ledger, transport, store
         self.observers, self.clock, self._cutter = observers, clock, cutter
         seal = ReceiptSigner(key=program.key, run_id=program.run_id, step=program.step)
         self._seal = seal
@@ -133,11 +133,10 @@ class Master:
             cutter,
             store.chunks(program.step) if cutter.keeps else None,
             clock=clock,
-            settings=plan.settings,
+            settings=context.settings,
             token=self._token,
         )
-        self._aggregation = plan.aggregation
-        self._aggregation.restore(plan.states)
+        self._aggregation = context.aggregation
         self._keeps_letters = program.tolerance.on_error is OnError.DEAD_LETTER
         self._tree = InputTree()
         for row in store.receipts(program.step) if len(ledger.folded) else ():
@@ -165,7 +164,7 @@ class Master:
     def progress(self) -> Progress:
         """Return how far the step has come."""
         with self._lock:
-            return progress_of(self.plan, self.ledger, self._outcome, self.clock.monotonic() - self._began)
+            return progress_of(self.context, self.ledger, self._outcome, self.clock.monotonic() - self._began)
 
     def losses(self) -> list[Loss]:
         """Return the workers and nodes that were lost so far."""
@@ -191,8 +190,8 @@ class Master:
         An error of user code, of the source or of the cluster is told in the result; anything else, Ctrl-C among it,
         is recorded and raised.
         """
-        program = self.plan.program
-        self.store.begin(program.step, self.plan.name, self.plan.manifest, self.clock.now())
+        program = self.context.program
+        self.store.begin(program.step, self.context.name, self.context.manifest, self.clock.now())
         self.ledger.expected = (started := self.progress()).expected_chunks
         self.observers.tell("step_started", started)
         value: Any = None
@@ -210,14 +209,14 @@ class Master:
             self._end(repr(unforeseen))
             if self.store.is_durable:
                 then = ", and redrive its dead letters again" if self._cutter.redriven else ""
-                target = "" if self.plan.manifest.get("target") else " TARGET"
+                target = "" if self.context.manifest.get("target") else " TARGET"
                 unforeseen.add_note(f"go on with `elastic resume {program.run_id}{target}`{then}")
             raise
         return self._result(value, self._end(error))
 
     def _carry_through(self) -> None:
         try:
-            self.transport.open(self.plan.program)
+            self.transport.open(self.context.program)
             self._tell(())
             while not self.ledger.finished:
                 self._check_wanted()
@@ -229,7 +228,7 @@ class Master:
             if self._failed is not None:
                 if self._failed.excess is None:
                     self.observers.tell("failed", self._failed.failure)
-                raise error_for(self._failed, self.plan.program.run_id, self.transport.cause())
+                raise error_for(self._failed, self.context.program.run_id, self.transport.cause())
             self._cutter.check()
             for _ in self._aggregation.conclude(self.transport):
                 self._check_wanted()
@@ -242,11 +241,11 @@ class Master:
 
     def _check_wanted(self) -> None:
         if self._stopped:
-            raise StepInterruptedError(self.plan.program.run_id)
+            raise StepInterruptedError(self.context.program.run_id)
 
     def _end(self, error: ElasticError | str | None) -> Any:
         """Record how the step ended and tell of it; returns the error that it ended with, which may be a new one."""
-        program = self.plan.program
+        program = self.context.program
         text = None if error is None else str(error)
         self._notes.end(complete=self._outcome.is_complete)
         try:
@@ -391,7 +390,7 @@ class Master:
 
     def _check_placed(self, now: float) -> None:
         """Refuse to wait for ever for a placement that gives no node anything to do."""
-        placement, patience = self.plan.placement, self.plan.settings.start_timeout
+        placement, patience = self.context.placement, self.context.settings.start_timeout
         if not placement.has_declined or any(missing.stage is not None for missing in self.ledger.missing()):
             self._moved_at = now
         elif now - self._moved_at > patience:
@@ -408,13 +407,13 @@ class Master:
         if self._aggregation.is_dirty or is_news or last:
             self._told_sent, self._committed_at = sent, began
             folded = self._aggregation.commit()
-            self.store.commit(self.plan.program.step, self._commit_of(folded))
+            self.store.commit(self.context.program.step, self._commit_of(folded))
             self._intake.committed(folded.rows)
             self._notes.keep()
         ended = self.clock.monotonic()
         # On a slow disk less often, so that most of the master's time is left for other things.
         pause = _COMMIT_SHARE * (ended - began)
-        self._commit_due = ended + max(self.plan.settings.commit_seconds, pause)
+        self._commit_due = ended + max(self.context.settings.commit_seconds, pause)
 
     def _commit_of(self, folded: Uncommitted) -> Commit:
         ledger, cutter, intake = self.ledger, self._cutter, self._intake
@@ -439,9 +438,9 @@ class Master:
     def _result(self, value: Any, error: ElasticError | None) -> Result:
         ledger = self.ledger
         return Result(
-            run_id=self.plan.program.run_id,
-            step=self.plan.program.step,
-            name=self.plan.name,
+            run_id=self.context.program.run_id,
+            step=self.context.program.step,
+            name=self.context.name,
             state=self._outcome,
             value=value,
             entries=ledger.counters["entries"],

@@ -2,8 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from elastic.core.contracts.source import Reader
 from elastic.core.contracts.store import RunStore
 from elastic.core.errors import ElasticError, SourceError
 from elastic.core.ledger.ledger import Ledger
-from elastic.core.ledger.resume_point import Start
+from elastic.core.ledger.resume_point import ResumePoint
 from elastic.core.local_path import local_path
 from elastic.core.program import Program
 from elastic.core.receipts.merkle import ROOT_VERSION
@@ -23,10 +22,10 @@ from elastic.engine.fingerprint.step_code import code_manifest
 from elastic.engine.interceptor_dispatch import InterceptorDispatch
 from elastic.engine.master import Master
 from elastic.engine.placement import GuardedPlacement, placement_of
-from elastic.engine.plan import Plan
 from elastic.engine.result import Result
 from elastic.engine.sharded_aggregation import aggregation_of
 from elastic.engine.step import Step
+from elastic.engine.step_context import StepContext
 from elastic.persistence.home import RANDOM_BYTES, Home, new_run_id
 from elastic.persistence.run_store.memory_store import MemoryRunStore
 from elastic.persistence.run_store.sqlite_store import SqliteRunStore
@@ -34,16 +33,6 @@ from elastic.stages.transport.transport import Limits
 
 #: Bytes of a run's key.
 _KEY_BYTES = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Onward:
-    """Where a step begins that an earlier master has left."""
-
-    cutter: Chunker
-    start: Start
-    #: what was folded and committed, in its order
-    states: Iterable[bytes] = field(default=())
 
 
 class FlowRun:
@@ -100,7 +89,13 @@ class FlowRun:
         return self._store
 
     def master(
-        self, number: int, step: Step, *, onward: Onward | None = None, notes: Mapping[str, Any] | None = None
+        self,
+        number: int,
+        step: Step,
+        *,
+        resume_point: ResumePoint | None = None,
+        cutter: Chunker | None = None,
+        notes: Mapping[str, Any] | None = None,
     ) -> Master:
         """Return a master that is ready to run a step.
 
@@ -109,7 +104,8 @@ class FlowRun:
         Args:
             number: Which step of the run it is.
             step: What is run.
-            onward: Where it begins, if an earlier master has left it.
+            resume_point: Committed progress to continue from; None for a new step.
+            cutter: Yields the chunks that are not committed; None cuts the source from its beginning.
             notes: Plain data to keep in its manifest.
 
         Raises:
@@ -127,7 +123,8 @@ class FlowRun:
         program = Program(
             reader, step.transforms, aggregator, options.tolerance, self._key, self.run_id, number, options.compress
         )
-        onward = onward or Onward(Chunker(source, self.clock, trim=options.trim, frame=program.frame), Start())
+        resume_point = resume_point or ResumePoint()
+        cutter = cutter or Chunker(source, self.clock, trim=options.trim, frame=program.frame)
         manifest = {**described, **code_manifest(step), "root": ROOT_VERSION, **(notes or {})}
         cluster = cluster_of(options.cluster, os.environ)
         if options.chaos is not None:
@@ -140,10 +137,10 @@ class FlowRun:
                 placement=placement,
                 tolerance=options.tolerance,
                 ordered=step.aggregator.ordered,
-                start=onward.start,
+                resume_point=resume_point,
             )
             master = Master(
-                Plan(
+                StepContext(
                     name=step.name,
                     source=source,
                     program=program,
@@ -152,16 +149,16 @@ class FlowRun:
                     clock=self.clock,
                     manifest={**manifest, "cluster": cluster, "node": transport.node_id},
                     aggregation=aggregation,
-                    states=onward.states,
                 ),
-                cutter=onward.cutter,
+                cutter=cutter,
                 ledger=ledger,
                 transport=with_chaos(transport, options.chaos, ledger.counters),
                 store=self.store,
                 observers=InterceptorDispatch(
-                    options.interceptors, seal, transport.node_id, done=len(onward.start.folded)
+                    options.interceptors, seal, transport.node_id, done=len(resume_point.folded)
                 ),
             )
+            aggregation.restore(resume_point.states)
             aggregation.prepare()
             return master
         except ElasticError:

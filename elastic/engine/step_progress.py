@@ -6,20 +6,20 @@ from elastic.core.ledger.chunk_locations import InFlightNote
 from elastic.core.ledger.ledger import Ledger
 from elastic.core.model.step import Progress, StepState
 from elastic.core.receipts.stage import Stage
-from elastic.engine.plan import Plan
+from elastic.engine.step_context import StepContext
 
 #: Seconds between two notes of what is in flight.
 _NOTE_SECONDS = 0.5
 
 
-def progress_of(plan: Plan, ledger: Ledger, outcome: StepState, seconds: float) -> Progress:
+def progress_of(context: StepContext, ledger: Ledger, outcome: StepState, seconds: float) -> Progress:
     """Return how far a step has come `seconds` after it began."""
     return Progress(
-        run_id=plan.program.run_id,
-        step=plan.program.step,
-        name=plan.name,
+        run_id=context.program.run_id,
+        step=context.program.step,
+        name=context.name,
         state=outcome,
-        expected_chunks=ledger.next_id if ledger.exhausted else plan.source.expected_chunks(),
+        expected_chunks=ledger.next_id if ledger.exhausted else context.source.expected_chunks(),
         cut_chunks=ledger.next_id,
         distributed_chunks=ledger.reached[Stage.DISTRIBUTED],
         aggregated_chunks=ledger.reached[Stage.AGGREGATED],

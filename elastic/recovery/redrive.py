@@ -6,14 +6,14 @@ from typing import Unpack
 
 from elastic.core.contracts.store import StepRecord
 from elastic.core.errors import UsageError
-from elastic.core.ledger.resume_point import Start
+from elastic.core.ledger.resume_point import ResumePoint
 from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.failure import DeadLetter
 from elastic.core.policies.error_policy import OnError
 from elastic.engine.master import Master
 from elastic.engine.options import GivenOptions
 from elastic.engine.result import Result
-from elastic.engine.run import FlowRun, Onward, home_at
+from elastic.engine.run import FlowRun, home_at
 from elastic.engine.sharded_aggregation import with_shards
 from elastic.engine.step import Step
 from elastic.flow.flow import Flow
@@ -120,9 +120,12 @@ def _master(run: FlowRun, record: StepRecord, step: Step, letters: list[DeadLett
         counters[name] = counters.get(name, 0) - entries
     counters["resumes"] = record.counters.get("resumes", 0)
     folded = ChunkIdSet.of(record.low, record.bitmap)
-    onward = Onward(
-        DeadLetterChunker(run.clock, record, letters),
-        Start(folded, record.low, counters),
-        run.store.partials(record.step),
+    return run.master(
+        record.step,
+        again,
+        resume_point=ResumePoint(
+            next_id=record.low, folded=folded, counters=counters, states=run.store.partials(record.step)
+        ),
+        cutter=DeadLetterChunker(run.clock, record, letters),
+        notes={"redriven": len(letters)},
     )
-    return run.master(record.step, again, onward=onward, notes={"redriven": len(letters)})

@@ -7,7 +7,7 @@ from typing import Unpack
 from elastic.core.contracts.store import StepRecord
 from elastic.core.encoding import framer
 from elastic.core.errors import CorruptStoreError, UsageError
-from elastic.core.ledger.resume_point import Start
+from elastic.core.ledger.resume_point import ResumePoint
 from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.step import StepState
 from elastic.core.receipts.stage import STAGES, Stage
@@ -15,7 +15,7 @@ from elastic.engine.chunker import Chunker
 from elastic.engine.master import Master
 from elastic.engine.options import GivenOptions
 from elastic.engine.result import Result
-from elastic.engine.run import FlowRun, Onward
+from elastic.engine.run import FlowRun
 from elastic.engine.sharded_aggregation import with_shards
 from elastic.engine.step import Step
 from elastic.flow.flow import Flow
@@ -64,9 +64,15 @@ class Resumption:
         folded = ChunkIdSet.of(record.low, record.bitmap)
         again = max(0, record.counters.get(Stage.SENT, 0) - len(folded))
         cutter, next_id = _cutter(run, record, step, reread=reread_source)
-        onward = Onward(cutter, Start(folded, next_id, counters_of(record, again)), run.store.partials(number))
+        resume_point = ResumePoint(
+            next_id=next_id,
+            folded=folded,
+            counters=counters_of(record, again),
+            states=run.store.partials(number),
+        )
         notes = {name: value for name, value in record.manifest.items() if name in ("target", "folder")}
-        return cls(master=run.master(number, step, onward=onward, notes=notes), at=record.low, again=again)
+        master = run.master(number, step, resume_point=resume_point, cutter=cutter, notes=notes)
+        return cls(master=master, at=record.low, again=again)
 
     def run(self) -> Result:
         """Run the step to its end, whatever that is."""

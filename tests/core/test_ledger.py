@@ -10,7 +10,7 @@ from elastic.core.errors import LedgerError
 from elastic.core.ledger import events
 from elastic.core.ledger.instructions import CollectNode, Complete, Cut, Drop, Fail, Fold, Instruction, Send
 from elastic.core.ledger.ledger import Ledger
-from elastic.core.ledger.resume_point import Start
+from elastic.core.ledger.resume_point import ResumePoint
 from elastic.core.model.chunk import UNREAD, Chunk, DeliveryHistory
 from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.failure import DeadLetter, Failure
@@ -27,8 +27,8 @@ class First(Placement):
         return candidates[0].node_id
 
 
-def ledger(*, ordered: bool = False, start: Start | None = None, **settings: float) -> Ledger:
-    return Ledger(settings=EngineTuning(**settings), placement=First(), ordered=ordered, start=start)
+def ledger(*, ordered: bool = False, resume_point: ResumePoint | None = None, **settings: float) -> Ledger:
+    return Ledger(settings=EngineTuning(**settings), placement=First(), ordered=ordered, resume_point=resume_point)
 
 
 def chunks(first: int, stop: int) -> events.ChunksCut:
@@ -278,7 +278,7 @@ def test_chunks_that_an_earlier_master_folded_are_not_sent() -> None:
     folded = ChunkIdSet(low=2)
     folded.add(3, 4)
     for next_id in (1, 2):
-        subject = ledger(start=Start(folded, next_id, {"entries": 7, "sent": 3}))
+        subject = ledger(resume_point=ResumePoint(next_id=next_id, folded=folded, counters={"entries": 7, "sent": 3}))
         subject.handle(events.WorkerJoined("a", "a/0"))
         sent = only(Send, subject.handle(chunks(next_id, 5), events.SourceExhausted()))
         assert [send.batch.first for send in sent] == [2, 4]

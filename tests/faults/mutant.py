@@ -190,8 +190,8 @@ class Trusting(MasterReceiver):
 
 
 class WithoutDigest(Master):
-    def __init__(self, plan: Any, **given: Any) -> None:
-        super().__init__(plan, **given)
+    def __init__(self, context: Any, **given: Any) -> None:
+        super().__init__(context, **given)
         self._receiver = Trusting(self._seal, self.transport.node_id)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from elastic.core.encoding import unpack
 from elastic.core.errors import ElasticError
 from elastic.core.ledger.ledger import Ledger
-from elastic.core.ledger.resume_point import Start
+from elastic.core.ledger.resume_point import ResumePoint
 from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.step import StepState
 from elastic.core.policies.engine_tuning import EngineTuning
@@ -25,10 +25,9 @@ from elastic.engine.fingerprint.step_code import code_manifest
 from elastic.engine.interceptor_dispatch import InterceptorDispatch
 from elastic.engine.master import Master
 from elastic.engine.placement import GuardedPlacement, placement_of
-from elastic.engine.plan import Plan
 from elastic.engine.result import Result
-from elastic.engine.run import Onward
 from elastic.engine.step import Step
+from elastic.engine.step_context import StepContext
 from elastic.persistence.run_store.memory_store import MemoryRunStore
 from elastic.recovery.resume import Resumption
 from tests.faults.disk import KEY, RUN_ID, Disk, SimulatedRunStore
@@ -78,10 +77,17 @@ class SimulatedRun:
         self._world = world
 
     def master(
-        self, number: int, step: Step, *, onward: Onward | None = None, notes: Mapping[str, Any] | None = None
+        self,
+        number: int,
+        step: Step,
+        *,
+        resume_point: ResumePoint | None = None,
+        cutter: Chunker | None = None,
+        notes: Mapping[str, Any] | None = None,
     ) -> Master:
         world, options = self._world, step.options
-        onward = onward or Onward(Chunker(step.source, self.clock), Start())
+        resume_point = resume_point or ResumePoint()
+        cutter = cutter or Chunker(step.source, self.clock)
         program = Program(
             step.source.reader(), step.transforms, step.aggregator, options.tolerance, KEY, RUN_ID, number
         )
@@ -93,12 +99,14 @@ class SimulatedRun:
             placement=placement,
             tolerance=options.tolerance,
             ordered=step.aggregator.ordered,
-            start=onward.start,
+            resume_point=resume_point,
         )
         seal = ReceiptSigner(key=KEY, run_id=RUN_ID, step=number)
-        world.ledgers.append((ledger, Counter(onward.start.counters)))
+        world.ledgers.append((ledger, Counter(resume_point.counters)))
+        aggregation = Aggregation(program.aggregator, program.run_id)
+        aggregation.restore(resume_point.states)
         return world.parts.master(
-            Plan(
+            StepContext(
                 name="simulated",
                 source=step.source,
                 program=program,
@@ -106,14 +114,13 @@ class SimulatedRun:
                 placement=placement,
                 clock=self.clock,
                 manifest={**manifest, "node": network.node_id},
-                aggregation=Aggregation(program.aggregator, program.run_id),
-                states=onward.states,
+                aggregation=aggregation,
             ),
-            cutter=onward.cutter,
+            cutter=cutter,
             ledger=ledger,
             transport=network,
             store=self.store,
-            observers=InterceptorDispatch((), seal, network.node_id, done=len(onward.start.folded)),
+            observers=InterceptorDispatch((), seal, network.node_id, done=len(resume_point.folded)),
         )
 
 

@@ -21,7 +21,7 @@ from elastic.core.ledger.error_budget import ErrorBudget
 from elastic.core.ledger.events import Event
 from elastic.core.ledger.in_flight import InFlight, InFlightBatch, Node, UnfinishedChunks
 from elastic.core.ledger.instructions import CollectNode, Complete, Cut, Drop, Fail, Fold, Instruction, Send
-from elastic.core.ledger.resume_point import Start
+from elastic.core.ledger.resume_point import ResumePoint
 from elastic.core.model.chunk import Chunk
 from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.failure import Failure, abandoned_failure
@@ -64,7 +64,7 @@ class Ledger:
         placement: Chooses the node of a batch.
         tolerance: How many entries may fail.
         ordered: True when partials must be folded in the order of their chunks.
-        start: What earlier masters of this step have done.
+        resume_point: Committed progress of earlier masters of this step.
     """
 
     def __init__(
@@ -74,16 +74,16 @@ class Ledger:
         placement: Placement,
         tolerance: ErrorPolicy = _DEFAULT,
         ordered: bool = False,
-        start: Start | None = None,
+        resume_point: ResumePoint | None = None,
     ) -> None:
-        start = start or Start()
+        resume_point = resume_point or ResumePoint()
         self.settings = settings
         self.placement = placement
         self.ordered = ordered
         #: chunks that are in the result
-        self.folded = start.folded
+        self.folded = resume_point.folded
         #: the id that the next chunk gets; every smaller id is waiting, in flight, early or folded
-        self.next_id = start.next_id
+        self.next_id = resume_point.next_id
         #: True when the source has nothing more to yield
         self.exhausted = False
         #: how many chunks there will be, where that is known before; decides nothing but when results are collected
@@ -91,10 +91,10 @@ class Ledger:
         #: True when `Complete` or `Fail` was given; nothing is decided any more
         self.finished = False
         #: how many chunks reached a stage; a chunk that is sent again is counted once
-        self.reached: Counter[Stage] = Counter({stage: start.counters.get(stage, 0) for stage in Stage})
+        self.reached: Counter[Stage] = Counter({stage: resume_point.counters.get(stage, 0) for stage in Stage})
         #: `entries` that were folded, and by name what happened that should not
         self.counters: Counter[str] = Counter(
-            {name: count for name, count in start.counters.items() if name not in self.reached}
+            {name: count for name, count in resume_point.counters.items() if name not in self.reached}
         )
         self.losses = LossRecord()
         self._now = self._speculate_at = 0.0

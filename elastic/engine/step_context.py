@@ -1,6 +1,5 @@
-"""The plan: what a master needs to know about its step."""
+"""Step context: the parts and settings with which a master runs its step."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +12,8 @@ from elastic.engine.placement import GuardedPlacement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a master needs to know about its step."""
+class StepContext:
+    """Parts and settings with which a master runs one step."""
 
     name: str
     source: Source
@@ -22,8 +21,6 @@ class Plan:
     settings: EngineTuning
     placement: GuardedPlacement
     clock: Clock
-    #: plain data that describes the step, kept with the run
+    #: Plain data that describes the step; the run store keeps it.
     manifest: dict[str, Any]
     aggregation: Aggregation
-    #: what earlier masters have folded, in their order
-    states: Iterable[bytes] = ()
