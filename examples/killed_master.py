@@ -24,7 +24,7 @@ FLOW = elastic.from_range(ENTRIES, chunk_size=500).map(root).aggregate("sum")
 class KillAtHalf(elastic.Interceptor):
     """Ends this process as a power cut does, when half of the chunks are in the result."""
 
-    def step_started(self, progress: elastic.ProgressRow) -> None:
+    def step_started(self, progress: elastic.Progress) -> None:
         print("run", progress.run_id, flush=True)
 
     def aggregated(self, receipt: elastic.Receipt, task_count: int) -> None:

@@ -203,7 +203,7 @@ def test_a_master_that_believes_every_receipt_is_found_out(monkeypatch: pytest.M
 
 def test_answers_do_not_depend_on_the_order_of_keys() -> None:
     def answer(value: Any) -> str:
-        result = elastic.StatementResult(
+        result = elastic.Result(
             run_id="r",
             step=0,
             name="n",

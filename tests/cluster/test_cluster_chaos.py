@@ -19,7 +19,7 @@ def work(number: int) -> int:
     return number + sum(range(5000)) * 0
 
 
-def disturbed(*spirits: str, most: int = 2, **more: Any) -> elastic.StatementResult:
+def disturbed(*spirits: str, most: int = 2, **more: Any) -> elastic.Result:
     chaos = Chaos(spirits=tuple(map(Fault, spirits)), rate=0.3, seed=3, most=most)
     flow = elastic.from_range(3000, chunk_size=10).map(work).aggregate("sum")
     return flow.run(cluster="local", chaos=chaos, call_seconds=0.005, collect_seconds=0.1, **more)

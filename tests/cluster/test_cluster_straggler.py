@@ -25,7 +25,7 @@ class Release(elastic.Interceptor):
     def __init__(self, flag: Path) -> None:
         self.flag = flag
 
-    def step_ended(self, progress: elastic.ProgressRow, error: str | None) -> None:
+    def step_ended(self, progress: elastic.Progress, error: str | None) -> None:
         self.flag.unlink()
 
 

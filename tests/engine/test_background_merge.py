@@ -207,7 +207,7 @@ def test_the_result_so_far_is_that_of_all_that_was_folded(monkeypatch: pytest.Mo
     queue = elastic.StepQueue()
 
     class Look(elastic.Interceptor):
-        def progressed(self, progress: elastic.ProgressRow) -> None:
+        def progressed(self, progress: elastic.Progress) -> None:
             seen.append((10 * progress.aggregated_chunks, queue.value().total()))
 
     GO_ON.clear()

@@ -202,7 +202,7 @@ class OpaqueReader(elastic.Reader):
         return [1, Opaque(), 3]
 
 
-class OpaqueSource(elastic.DagFileSource):
+class OpaqueSource(elastic.Source):
     def cut(self, position: Any = None) -> Any:
         yield elastic.SourcePiece((0,), (0, 3))
 

@@ -82,7 +82,7 @@ def test_a_home_that_is_a_file_is_told_in_a_sentence(tmp_path: Path) -> None:
 
 
 def test_two_runs_in_two_threads_do_not_meet(home: Path) -> None:
-    results: dict[int, elastic.StatementResult] = {}
+    results: dict[int, elastic.Result] = {}
     together = threading.Barrier(2)
 
     def run(factor: int) -> None:

@@ -44,7 +44,7 @@ for _number in range(400):
         SUMS[_key] += _value
 
 
-def files_of(result: elastic.StatementResult, home: Path) -> list[Path]:
+def files_of(result: elastic.Result, home: Path) -> list[Path]:
     folder = home / "runs" / result.run_id / "shards" / "step-0000"
     return sorted(path for path in folder.iterdir() if not path.name.startswith("mark-"))
 

@@ -15,10 +15,10 @@ def test_three_steps_run_in_order_without_overlap_and_without_a_hand(cluster: st
     told: list[tuple[str, int]] = []
 
     class Tell(elastic.Interceptor):
-        def step_started(self, progress: elastic.ProgressRow) -> None:
+        def step_started(self, progress: elastic.Progress) -> None:
             told.append(("started", progress.step))
 
-        def step_ended(self, progress: elastic.ProgressRow, error: str | None) -> None:
+        def step_ended(self, progress: elastic.Progress, error: str | None) -> None:
             told.append(("ended", progress.step))
 
     with elastic.StepQueue() as queue:
@@ -52,7 +52,7 @@ def test_the_first_step_starts_at_once_and_the_next_ones_wait() -> None:
 def test_a_step_is_in_progress_as_soon_as_it_is_said_to_have_started() -> None:
     making, go_on = threading.Event(), threading.Event()
 
-    class Slow(elastic.DagFileSource):
+    class Slow(elastic.Source):
         """A source whose master is not made before `go_on`, as with a cluster that starts slowly."""
 
         def cut(self, position: Any = None) -> Any:
@@ -107,7 +107,7 @@ def test_a_step_that_fails_does_not_hold_up_those_behind_it(first: Any) -> None:
 @pytest.mark.parametrize("error", [SystemExit(3), ZeroDivisionError("own"), GeneratorExit()], ids=repr)
 @pytest.mark.parametrize("late", [False, True], ids=["before it begins", "in its middle"])
 def test_nothing_that_a_source_raises_leaves_the_queue_waiting_for_ever(error: BaseException, late: bool) -> None:
-    class Rude(elastic.DagFileSource):
+    class Rude(elastic.Source):
         def cut(self, position: Any = None) -> Any:
             if late:
                 return self._fail()
@@ -214,7 +214,7 @@ def test_a_step_that_is_stopped_while_it_is_being_made_does_not_run() -> None:
     making, go_on = threading.Event(), threading.Event()
     processed: list[int] = []
 
-    class Slow(elastic.DagFileSource):
+    class Slow(elastic.Source):
         def cut(self, position: Any = None) -> Any:
             making.set()
             go_on.wait(60)

@@ -135,7 +135,7 @@ def begin(name: str, folder: Path) -> None:
         run(TALES[name].step(folder))
 
 
-def go_on(name: str, folder: Path) -> tuple[elastic.StatementResult, int]:
+def go_on(name: str, folder: Path) -> tuple[elastic.Result, int]:
     """Go on with the run in a folder; returns its result, whatever it is, and how many chunks ran again."""
     tale = TALES[name]
     again = FlowRun.reopen(folder / "home", "last")

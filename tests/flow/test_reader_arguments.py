@@ -47,7 +47,7 @@ def test_a_bad_argument_is_named_in_one_sentence(what: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-class Broken(elastic.DagFileSource):
+class Broken(elastic.Source):
     """A user's source of which one method fails or returns what it should not."""
 
     def __init__(self, **answers: Callable[[], Any]) -> None:
@@ -87,7 +87,7 @@ def failing_late() -> Any:
     ],
     ids=["cut", "cut late", "no piece", "reader", "no reader", "describe"],
 )
-def test_a_source_of_the_user_that_fails_is_told_in_a_sentence(source: elastic.DagFileSource, text: str) -> None:
+def test_a_source_of_the_user_that_fails_is_told_in_a_sentence(source: elastic.Source, text: str) -> None:
     with pytest.raises(SourceError, match=text):
         elastic.from_source(source).run(cluster="inline")
 

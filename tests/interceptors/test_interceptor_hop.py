@@ -19,7 +19,7 @@ class Recorder(elastic.Interceptor):
     def __init__(self) -> None:
         self.calls: list[Told] = []
 
-    def step_started(self, progress: elastic.ProgressRow) -> None:
+    def step_started(self, progress: elastic.Progress) -> None:
         self.calls.append(("step_started", progress.state, progress.name))
 
     def send(self, host_node: str, to: str, action: str, receipt: elastic.Receipt) -> None:
@@ -43,7 +43,7 @@ class Recorder(elastic.Interceptor):
         told = None if receipt is None else shown(receipt)
         self.calls.append(("task_complete", told, distributed_count, aggregated_count, retry_count))
 
-    def step_ended(self, progress: elastic.ProgressRow, error: str | None) -> None:
+    def step_ended(self, progress: elastic.Progress, error: str | None) -> None:
         self.calls.append(("step_ended", progress.state, progress.aggregated_chunks, error))
 
     def of(self, name: str) -> list[Told]:

@@ -113,11 +113,11 @@ def step_of(story: str, folder: Path, **more: Any) -> elastic.Step:
     return STORIES[story](folder).step(**{**QUICK, "home": folder / "home", **more})
 
 
-def begin(story: str, folder: Path, **more: Any) -> elastic.StatementResult:
+def begin(story: str, folder: Path, **more: Any) -> elastic.Result:
     return run(step_of(story, folder, **more))
 
 
-def go_on(story: str, folder: Path, **more: Any) -> tuple[elastic.StatementResult, int]:
+def go_on(story: str, folder: Path, **more: Any) -> tuple[elastic.Result, int]:
     """Go on with the last run; returns its result, and how many chunks ran again."""
     step = step_of(story, folder, **more)
     again = FlowRun.reopen(folder / "home", "last")

@@ -88,7 +88,7 @@ def test_a_reader_of_the_user_that_fails_ends_the_step_at_once(cluster: str) -> 
         def parse(self, reference: Any, block: bytes) -> list[Any]:
             return []
 
-    class Pages(elastic.DagFileSource):
+    class Pages(elastic.Source):
         def cut(self, position: Any = None) -> Any:
             yield SourcePiece((0,), ("page", 1))
 

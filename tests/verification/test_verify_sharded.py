@@ -25,11 +25,11 @@ def flow() -> elastic.Flow:
     return elastic.from_range(200, chunk_size=10).flat_map(pairs).aggregate(SumByKey)
 
 
-def folder_of(result: elastic.StatementResult, home: Path) -> Path:
+def folder_of(result: elastic.Result, home: Path) -> Path:
     return home / "runs" / result.run_id / "shards" / "step-0000"
 
 
-def findings(result: elastic.StatementResult, recompute: float = 0.0) -> str:
+def findings(result: elastic.Result, recompute: float = 0.0) -> str:
     return str(elastic.verify(result.run_id, flow(), recompute=recompute))
 
 
