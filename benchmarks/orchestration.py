@@ -29,10 +29,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from elastic.dag import DAG, DagBag
-from elastic.db import queries as reading
+from elastic.db import queries
 from elastic.db.records import TaskInstanceRow
 from elastic.operators import PythonOperator
-from elastic.scheduler.commands.backfill import BackfillWishes, backfill
+from elastic.scheduler.commands.backfill import BackfillOptions, backfill
 from elastic.scheduler.deployment import Deployment
 
 FIRST = datetime(2016, 2, 22, tzinfo=UTC)
@@ -134,22 +134,22 @@ def layers() -> DAG:
     return dag
 
 
-def run(site: Deployment, dag: DAG, date: datetime) -> tuple[float, float]:
+def run(deployment: Deployment, dag: DAG, date: datetime) -> tuple[float, float]:
     """Run a DAG for a date, check what came of it, and return what it took."""
     watch = Watch()
-    backfill(site, dag, BackfillWishes(start=date, executor="local"), lambda line: None)
+    backfill(deployment, dag, BackfillOptions(start=date, executor="local"), lambda line: None)
     measured = watch.read()
-    check(site, dag, date)
+    check(deployment, dag, date)
     return measured
 
 
-def check(site: Deployment, dag: DAG, date: datetime) -> None:
-    made = reading.run_at(site.database, dag.dag_id, date)
+def check(deployment: Deployment, dag: DAG, date: datetime) -> None:
+    made = queries.run_at(deployment.database, dag.dag_id, date)
     if made is None or made.state != "success":
         raise SystemExit(f"{dag.dag_id}: the run did not succeed")
-    instances = {one.task_id: one for one in reading.instances(site.database, dag.dag_id, [made.run_id])}
+    instances = {one.task_id: one for one in queries.instances(deployment.database, dag.dag_id, [made.run_id])}
     count = len(dag.tasks)
-    told = reading.events(site.database, dag_id=dag.dag_id, run_id=made.run_id, limit=10 * count)
+    told = queries.events(deployment.database, dag_id=dag.dag_id, run_id=made.run_id, limit=10 * count)
     events = Counter(one.event for one in told)
     if len(instances) != count or any(one.state != "success" or one.try_number != 1 for one in instances.values()):
         raise SystemExit(f"{dag.dag_id}: not every task succeeded at its first try")
@@ -165,10 +165,10 @@ def _ended(instance: TaskInstanceRow) -> datetime:
     return instance.ended_at or datetime.max.replace(tzinfo=UTC)
 
 
-def pace(site: Deployment, date: datetime) -> tuple[float, float]:
+def pace(deployment: Deployment, date: datetime) -> tuple[float, float]:
     """Return the seconds that the first and the second half of the layers took."""
-    made = reading.run_at(site.database, "layers", date)
-    instances = reading.instances(site.database, "layers", [made.run_id if made else ""])
+    made = queries.run_at(deployment.database, "layers", date)
+    instances = queries.instances(deployment.database, "layers", [made.run_id if made else ""])
     began = min(one.started_at for one in instances if one.started_at)
     half = max(_ended(one) for one in instances if int(one.task_id[1:].split("_")[0]) < LAYERS // 2)
     end = max(map(_ended, instances))
@@ -205,7 +205,7 @@ def write_files(folder: Path, count: int) -> Path:
 
 
 def measure(home: Path, rounds: int, wanted: list[str]) -> None:
-    site, halves = Deployment.of(), []
+    deployment, halves = Deployment.of(), []
     files, listed = write_files(home / "files", FILES), write_files(home / "listed", LISTED)
     figures = {
         "chain": Figure(f"a chain of {CHAIN}", 1.0, CHAIN),
@@ -220,11 +220,11 @@ def measure(home: Path, rounds: int, wanted: list[str]) -> None:
         date = FIRST + timedelta(days=number)
         for name in wanted:
             if name in dags:
-                figures[name].add(run(site, dags[name](), date))
+                figures[name].add(run(deployment, dags[name](), date))
             else:
                 figures[name].add(parse(files) if name == "parse" else list_dags(listed))
         if "layers" in wanted:
-            halves.append(pace(site, date))
+            halves.append(pace(deployment, date))
     print("\n".join(report([figures[name] for name in wanted], halves, first)))
 
 

@@ -10,17 +10,16 @@ from elastic.dag.execution.task_instance import TaskInstance
 from elastic.dag.operator import BaseOperator
 from elastic.dag.states.state import TaskState, state_of_copies
 from elastic.dag.states.verdict import Verdict
-from elastic.db import queries as reading
-from elastic.db import transitions as transition
+from elastic.db import queries, transitions
 from elastic.db.records import DagRun, TaskInstanceRow
 from elastic.scheduler.attempts.attempt_request import facts_of
 from elastic.scheduler.catalog.dag_catalog import store
 from elastic.scheduler.commands import test_dag as commands_test_dag
-from elastic.scheduler.commands.backfill import BackfillWishes, Summary, backfill
-from elastic.scheduler.commands.clear import ClearWishes, clear
+from elastic.scheduler.commands.backfill import BackfillOptions, Summary, backfill
+from elastic.scheduler.commands.clear import ClearOptions, clear
 from elastic.scheduler.commands.mapped_tasks import states_at
 from elastic.scheduler.commands.run_task import (
-    TaskWishes,
+    TaskRunOptions,
     dates_of,
     preview_run,
     run_at,
@@ -39,10 +38,10 @@ def run_dag(dag: DAG, start_date: datetime | None, end_date: datetime | None, **
         dag: The DAG.
         start_date: The first logical date; None for that of the DAG.
         end_date: The last one, which is included; None for the first.
-        options: The other fields of `BackfillWishes`.
+        options: The other fields of `BackfillOptions`.
     """
-    wishes = BackfillWishes(start=start_date, end=end_date, **options)
-    summary = backfill(Deployment.of(), dag, wishes, _print)
+    backfill_options = BackfillOptions(start=start_date, end=end_date, **options)
+    summary = backfill(Deployment.of(), dag, backfill_options, _print)
     _print(str(summary))
     return summary
 
@@ -59,16 +58,16 @@ test_dag.__test__ = False  # type: ignore[attr-defined]
 
 
 def clear_dag(dag: DAG, start_date: datetime | None, end_date: datetime | None, **options: Any) -> int:
-    """Clear instances in a range, and return how many there were; options are the other fields of `ClearWishes`."""
-    return clear(Deployment.of().database, dag, ClearWishes(start=start_date, end=end_date, **options))
+    """Clear instances in a range, and return how many there were; options are the other fields of `ClearOptions`."""
+    return clear(Deployment.of().database, dag, ClearOptions(start=start_date, end=end_date, **options))
 
 
 def run_task(
     task: BaseOperator, start_date: datetime | None, end_date: datetime | None, **options: Any
 ) -> dict[datetime, TaskState | None]:
     """Run one task for a range in this process, and return the state of each date."""
-    wishes = TaskWishes(**options)
-    return run_range(Deployment.of(), task, dates_of(task, start_date, end_date), wishes, _print)
+    run_options = TaskRunOptions(**options)
+    return run_range(Deployment.of(), task, dates_of(task, start_date, end_date), run_options, _print)
 
 
 def task_instances(
@@ -76,17 +75,17 @@ def task_instances(
 ) -> Sequence[TaskInstance]:
     """Return the instances of a DAG's tasks in a range, of one state or of any."""
     database = Deployment.of().database
-    runs = {run.run_id: run for run in reading.runs(database, dag.dag_id, start=start_date, end=end_date)}
+    runs = {run.run_id: run for run in queries.runs(database, dag.dag_id, start=start_date, end=end_date)}
     return [
         _instance(dag, runs[one.run_id], one)
-        for one in reading.instances(database, dag.dag_id, list(runs))
+        for one in queries.instances(database, dag.dag_id, list(runs))
         if one.task_id in dag and (state is None or one.state == state)
     ]
 
 
 def latest_execution_date(dag: DAG) -> datetime | None:
     """Return the logical date of the latest run."""
-    found = reading.latest_run(Deployment.of().database, dag.dag_id)
+    found = queries.latest_run(Deployment.of().database, dag.dag_id)
     return found.logical_date if found else None
 
 
@@ -102,7 +101,7 @@ def instance_facts(instance: TaskInstance) -> TaskInstanceRow | None:
     if run is None:
         return None
     facts = facts_of(run, instance.task_id, instance.map_index)
-    return reading.instance(database, facts.key)
+    return queries.instance(database, facts.key)
 
 
 def instance_state(instance: TaskInstance) -> TaskState | None:
@@ -115,18 +114,20 @@ def instance_state(instance: TaskInstance) -> TaskState | None:
 
 def instance_verdicts(instance: TaskInstance, **options: Any) -> list[Verdict]:
     """Return the reasons for and against running an instance now."""
-    site = Deployment.of()
-    wishes = TaskWishes(map_index=instance.map_index, **options)
-    found = verdicts_of(site, instance.task, preview_run(site, instance.task, instance.facts.logical_date), wishes)
+    deployment = Deployment.of()
+    run_options = TaskRunOptions(map_index=instance.map_index, **options)
+    found = verdicts_of(
+        deployment, instance.task, preview_run(deployment, instance.task, instance.facts.logical_date), run_options
+    )
     return [one for one in found if one.condition not in ROOM]
 
 
 def run_instance(instance: TaskInstance, **options: Any) -> TaskState | None:
     """Run one instance in this process, and return the state that it is in then."""
-    site = Deployment.of()
-    run = run_at(site, instance.task, instance.facts.logical_date)
-    wishes = TaskWishes(map_index=instance.map_index, **options)
-    state, why = run_in_process(site, instance.task, run, wishes, terminal=sys.stdout)
+    deployment = Deployment.of()
+    run = run_at(deployment, instance.task, instance.facts.logical_date)
+    run_options = TaskRunOptions(map_index=instance.map_index, **options)
+    state, why = run_in_process(deployment, instance.task, run, run_options, terminal=sys.stdout)
     if why:
         _print(f"{instance.task} for {instance.execution_date}: {why}")
     return state
@@ -139,11 +140,11 @@ def mark_instance(instance: TaskInstance, state: str) -> bool:
         return False
     key = facts_of(run, instance.task_id, instance.map_index).key
     expected = [None, *TaskState]
-    return transition.set_state(Deployment.of().database, key, TaskState(state), expected=expected, note="set by hand")
+    return transitions.set_state(Deployment.of().database, key, TaskState(state), expected=expected, note="set by hand")
 
 
 def _run_of(instance: TaskInstance) -> DagRun | None:
-    return reading.run_at(Deployment.of().database, instance.dag_id, instance.facts.logical_date)
+    return queries.run_at(Deployment.of().database, instance.dag_id, instance.facts.logical_date)
 
 
 def _instance(dag: DAG, run: DagRun, one: TaskInstanceRow) -> TaskInstance:

@@ -8,9 +8,9 @@ from cli_samples import elastic, said_lines
 
 from elastic.dag.files.dag_bag import DagBag
 from elastic.dag.ids import TaskKey
-from elastic.db import transitions as transition
+from elastic.db import transitions
 from elastic.db.records import NewDagRun, NewTaskInstance, QueueRequest
-from elastic.scheduler.commands.backfill import BackfillWishes, backfill
+from elastic.scheduler.commands.backfill import BackfillOptions, backfill
 from elastic.scheduler.deployment import Deployment
 
 DAY = "2016-02-22"
@@ -77,10 +77,10 @@ def test_a_task_that_its_pool_can_never_take_fails_in_a_sentence(slots: int | No
 def test_a_full_pool_is_told_and_waited_for(home: Path) -> None:
     elastic("pools", "set", "narrow", "3")
     database = Deployment.of().database
-    run = transition.ensure_run(database, _run_of("other"))
-    transition.ensure_instances(database, run, [NewTaskInstance(task_id="holder")])
+    run = transitions.ensure_run(database, _run_of("other"))
+    transitions.ensure_instances(database, run, [NewTaskInstance(task_id="holder")])
     holder = TaskKey("other", run.run_id, "holder")
-    transition.queue(database, QueueRequest(key=holder, attempt_uuid="held", pool="narrow", pool_slots=2))
+    transitions.queue(database, QueueRequest(key=holder, attempt_uuid="held", pool="narrow", pool_slots=2))
     why = "pool 'narrow' is full: it needs 2 and 1 are free"
     assert f"pool no {why}" in said_lines(elastic("tasks", "why", "narrow", "load", DAY))
     said: list[str] = []
@@ -89,10 +89,10 @@ def test_a_full_pool_is_told_and_waited_for(home: Path) -> None:
         said.append(line)
         if line.startswith("Waiting"):
             # the other one ends as soon as it is known that it is waited for
-            transition.clear(database, [holder])
+            transitions.clear(database, [holder])
 
     dag = DagBag(home / "dags" / "narrow.py").get_dag("narrow")
-    summary = backfill(Deployment.of(), dag, BackfillWishes(start=dag.start_date), hear)
+    summary = backfill(Deployment.of(), dag, BackfillOptions(start=dag.start_date), hear)
     assert summary.succeeded
     assert [line for line in said if line.startswith("Waiting")] == [f"Waiting: backfill_20160222T000000 load: {why}"]
 

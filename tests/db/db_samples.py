@@ -5,7 +5,7 @@ from typing import Any
 
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
-from elastic.db import transitions as transition
+from elastic.db import transitions
 from elastic.db.database import Database
 from elastic.db.records import AttemptResult, Claim, DagRun, NewDagRun, NewTaskInstance, QueueRequest
 
@@ -26,8 +26,8 @@ def new_run(dag_id: str = "etl", day: int = 0, **changes: Any) -> NewDagRun:
 
 
 def made_run(database: Database, *task_ids: str, dag_id: str = "etl", day: int = 0, **fields: Any) -> DagRun:
-    run = transition.ensure_run(database, new_run(dag_id, day))
-    transition.ensure_instances(database, run, [NewTaskInstance(task_id=task_id, **fields) for task_id in task_ids])
+    run = transitions.ensure_run(database, new_run(dag_id, day))
+    transitions.ensure_instances(database, run, [NewTaskInstance(task_id=task_id, **fields) for task_id in task_ids])
     return run
 
 
@@ -36,12 +36,12 @@ def key_of(run: DagRun, task_id: str) -> TaskKey:
 
 
 def queued(database: Database, key: TaskKey, uuid: str, **fields: Any) -> bool:
-    return transition.queue(database, QueueRequest(key=key, attempt_uuid=uuid, **fields))
+    return transitions.queue(database, QueueRequest(key=key, attempt_uuid=uuid, **fields))
 
 
 def claimed(database: Database, key: TaskKey, uuid: str, *, pid: int = 1, lease: float = 60, owner: str = "me") -> bool:
     wanted = Claim(key=key, attempt_uuid=uuid, host="here", pid=pid, lease_owner=owner, lease=lease)
-    return transition.claim(database, wanted)
+    return transitions.claim(database, wanted)
 
 
 def running(database: Database, key: TaskKey, uuid: str, *, lease: float = 60, **fields: Any) -> None:
@@ -50,4 +50,4 @@ def running(database: Database, key: TaskKey, uuid: str, *, lease: float = 60, *
 
 
 def finished(database: Database, uuid: str, state: TaskState = TaskState.SUCCESS, **fields: Any) -> bool:
-    return transition.finish(database, AttemptResult(attempt_uuid=uuid, state=state, **fields))
+    return transitions.finish(database, AttemptResult(attempt_uuid=uuid, state=state, **fields))

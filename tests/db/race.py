@@ -6,8 +6,7 @@ import uuid
 from db_samples import DAY, claimed, finished, made_run, queued
 
 from elastic.dag.ids import TaskKey
-from elastic.db import queries as reading
-from elastic.db import transitions as transition
+from elastic.db import queries, transitions
 from elastic.db.database import Database
 
 COUNT = 25
@@ -20,7 +19,7 @@ def tell(line: str) -> None:
 
 def main() -> None:
     database = Database(sys.argv[1])
-    reading.database_time(database)
+    queries.database_time(database)
     tell("ready")
     sys.stdin.readline()
     run = made_run(database, *(f"t{number}" for number in range(COUNT)))
@@ -29,7 +28,7 @@ def main() -> None:
         key, attempt = TaskKey("etl", run.run_id, f"t{number}"), uuid.uuid4().hex
         if queued(database, key, attempt) and claimed(database, key, attempt) and finished(database, attempt):
             ran.append(attempt)
-        transition.renew(database, "me", 60)
+        transitions.renew(database, "me", 60)
     assert run.logical_date == DAY
     tell(" ".join(ran))
 

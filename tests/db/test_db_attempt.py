@@ -7,8 +7,7 @@ from db_samples import claimed, finished, key_of, made_run, queued, running
 
 from elastic.core.errors import UsageError
 from elastic.dag.states.state import TaskState
-from elastic.db import queries as reading
-from elastic.db import transitions as transition
+from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.errors import UnknownRowError
 from elastic.db.records import AttemptResult, LogLine, NewTaskInstance, QueueRequest
@@ -19,22 +18,22 @@ from elastic.db.stores.xcoms import add_log_lines, push_xcoms
 def test_an_attempt_is_queued_claimed_and_finished(database: Database) -> None:
     key = key_of(made_run(database, "load", operator="BashOperator", max_tries=3), "load")
     assert queued(database, key, "a1", job_id=None, log_path="/logs/1")
-    waiting = reading.instance(database, key)
+    waiting = queries.instance(database, key)
     assert waiting is not None
     assert (waiting.state, waiting.try_number, waiting.attempt_uuid) == (TaskState.QUEUED, 1, "a1")
     assert claimed(database, key, "a1", pid=77)
     assert finished(database, "a1", exit_code=0, flow_run_id="20261120-231512-4f9a2c1b7d3e", note="done")
-    done = reading.instance(database, key)
+    done = queries.instance(database, key)
     assert done is not None
     assert (done.state, done.host, done.pid, done.note) == (TaskState.SUCCESS, "here", 77, "done")
     assert done.started_at is not None
     assert done.ended_at is not None
     assert done.duration == pytest.approx((done.ended_at - done.started_at).total_seconds(), abs=0.002)
     assert (done.lease_owner, done.lease_expires_at) == (None, None)
-    (attempt,) = reading.attempts(database, key)
+    (attempt,) = queries.attempts(database, key)
     assert (attempt.state, attempt.try_number, attempt.run_attempt, attempt.exit_code) == (TaskState.SUCCESS, 1, 1, 0)
     assert (attempt.log_path, attempt.flow_run_id) == ("/logs/1", "20261120-231512-4f9a2c1b7d3e")
-    assert attempt == reading.attempt(database, "a1")
+    assert attempt == queries.attempt(database, "a1")
 
 
 @pytest.mark.parametrize(
@@ -59,16 +58,16 @@ def test_no_text_of_an_error_keeps_an_attempt_from_ending(database: Database, te
     )
     add_log_lines(database, [line])
     assert finished(database, "a1", state=TaskState.FAILED, error=f"ValueError: {text}", note=text)
-    (attempt,) = reading.attempts(database, key)
+    (attempt,) = queries.attempts(database, key)
     assert (attempt.state, attempt.error, attempt.log_path) == (
         TaskState.FAILED,
         f"ValueError: {kept}",
         f"/logs/{kept}",
     )
-    row = reading.instance(database, key)
+    row = queries.instance(database, key)
     assert row is not None
     assert row.note == kept
-    (read,) = reading.log_lines(database, key.dag_id, key.run_id)
+    (read,) = queries.log_lines(database, key.dag_id, key.run_id)
     assert read.message == kept
     assert len(read.logger) <= 500
 
@@ -77,18 +76,18 @@ def test_an_error_that_is_too_long_for_a_statement_keeps_its_beginning_and_its_e
     key = key_of(made_run(database, "load"), "load")
     running(database, key, "a1")
     assert finished(database, "a1", state=TaskState.FAILED, error="begin" + "\u00fc" * 20_000_000 + "end")
-    (attempt,) = reading.attempts(database, key)
+    (attempt,) = queries.attempts(database, key)
     assert attempt.error is not None
     assert (attempt.error[:5], attempt.error[-3:], len(attempt.error)) == ("begin", "end", 65_536)
 
 
 def test_times_are_those_of_the_database_and_aware(database: Database) -> None:
     key = key_of(made_run(database, "load"), "load")
-    before = reading.database_time(database)
+    before = queries.database_time(database)
     running(database, key, "a1")
     finished(database, "a1")
-    after = reading.database_time(database)
-    row = reading.instance(database, key)
+    after = queries.database_time(database)
+    row = queries.instance(database, key)
     assert row is not None
     assert row.queued_at is not None
     assert row.ended_at is not None
@@ -101,17 +100,17 @@ def test_of_two_who_queue_an_instance_one_does(database: Database) -> None:
     key = key_of(made_run(database, "load"), "load")
     assert queued(database, key, "a1")
     assert not queued(database, key, "a2")
-    assert reading.attempt(database, "a2") is None
+    assert queries.attempt(database, "a2") is None
 
 
 def test_what_was_decided_on_an_older_version_is_not_queued(database: Database) -> None:
     key = key_of(made_run(database, "load", max_tries=9), "load")
-    seen = reading.instance(database, key)
+    seen = queries.instance(database, key)
     assert seen is not None
     running(database, key, "a1")
     finished(database, "a1", TaskState.UP_FOR_RETRY, retry_in=3600)
     assert not queued(database, key, "a2", version=seen.version)
-    now = reading.instance(database, key)
+    now = queries.instance(database, key)
     assert now is not None
     assert queued(database, key, "a3", version=now.version)
 
@@ -124,7 +123,7 @@ def test_only_the_attempt_that_counts_is_claimed_and_only_once(database: Databas
     assert claimed(database, key, "a1", pid=1)
     assert not claimed(database, key, "a1", pid=2)
     assert not claimed(database, key, "a1", pid=1)
-    row = reading.instance(database, key)
+    row = queries.instance(database, key)
     assert row is not None
     assert row.pid == 1
 
@@ -132,13 +131,13 @@ def test_only_the_attempt_that_counts_is_claimed_and_only_once(database: Databas
 def test_a_zombies_late_success_changes_nothing(database: Database) -> None:
     key = key_of(made_run(database, "load", max_tries=2), "load")
     running(database, key, "a1", lease=-1)
-    assert transition.expire(database) == [key]
+    assert transitions.expire(database) == [key]
     running(database, key, "a2")
-    before = reading.instance(database, key)
+    before = queries.instance(database, key)
     assert not finished(database, "a1", xcoms={"return_value": "1"})
-    assert reading.instance(database, key) == before
-    assert reading.xcoms(database, key.dag_id, key.run_id, ["load"], "return_value") == []
-    assert [attempt.state for attempt in reading.attempts(database, key)] == [TaskState.FAILED, TaskState.RUNNING]
+    assert queries.instance(database, key) == before
+    assert queries.xcoms(database, key.dag_id, key.run_id, ["load"], "return_value") == []
+    assert [attempt.state for attempt in queries.attempts(database, key)] == [TaskState.FAILED, TaskState.RUNNING]
 
 
 def test_an_attempt_that_nobody_knows_ends_nowhere(database: Database) -> None:
@@ -150,7 +149,7 @@ def test_an_attempt_ends_once(database: Database) -> None:
     running(database, key, "a1")
     assert finished(database, "a1", TaskState.FAILED, error="boom", exit_code=-9)
     assert not finished(database, "a1", TaskState.SUCCESS)
-    (attempt,) = reading.attempts(database, key)
+    (attempt,) = queries.attempts(database, key)
     assert (attempt.state, attempt.error, attempt.exit_code) == (TaskState.FAILED, "boom", -9)
 
 
@@ -172,20 +171,20 @@ def test_a_retry_waits_and_counts(database: Database) -> None:
     key = key_of(made_run(database, "load", max_tries=3), "load")
     running(database, key, "a1")
     assert finished(database, "a1", TaskState.UP_FOR_RETRY, error="boom", retry_in=3600)
-    assert reading.due_retries(database) == []
-    row = reading.instance(database, key)
+    assert queries.due_retries(database) == []
+    row = queries.instance(database, key)
     assert row is not None
     assert row.next_retry_at is not None
-    assert row.next_retry_at > reading.database_time(database) + dt.timedelta(minutes=50)
+    assert row.next_retry_at > queries.database_time(database) + dt.timedelta(minutes=50)
     running(database, key, "a2")
     assert finished(database, "a2", TaskState.UP_FOR_RETRY, retry_in=0)
-    assert reading.due_retries(database, "etl") == [key]
-    assert reading.due_retries(database, "other") == []
+    assert queries.due_retries(database, "etl") == [key]
+    assert queries.due_retries(database, "other") == []
     running(database, key, "a3")
-    row = reading.instance(database, key)
+    row = queries.instance(database, key)
     assert row is not None
     assert (row.try_number, row.next_retry_at) == (3, None)
-    assert [attempt.try_number for attempt in reading.attempts(database, key)] == [1, 2, 3]
+    assert [attempt.try_number for attempt in queries.attempts(database, key)] == [1, 2, 3]
 
 
 def test_leases_that_are_renewed_do_not_expire(database: Database) -> None:
@@ -193,27 +192,27 @@ def test_leases_that_are_renewed_do_not_expire(database: Database) -> None:
     one, two = key_of(run, "one"), key_of(run, "two")
     running(database, one, "a1", lease=-1)
     assert queued(database, two, "a2", lease_owner="me", lease=-1)
-    assert transition.renew(database, "me", 60) == {"a1", "a2"}
-    assert transition.expire(database) == []
-    assert transition.renew(database, "somebody", -60) == frozenset()
-    assert {row.key for row in reading.active_instances(database, lease_owner="me")} == {one, two}
-    assert reading.active_instances(database, lease_owner="somebody") == []
-    transition.renew(database, "me", -60)
-    assert set(transition.expire(database)) == {one, two}
-    assert transition.renew(database, "me", 60) == frozenset()
+    assert transitions.renew(database, "me", 60) == {"a1", "a2"}
+    assert transitions.expire(database) == []
+    assert transitions.renew(database, "somebody", -60) == frozenset()
+    assert {row.key for row in queries.active_instances(database, lease_owner="me")} == {one, two}
+    assert queries.active_instances(database, lease_owner="somebody") == []
+    transitions.renew(database, "me", -60)
+    assert set(transitions.expire(database)) == {one, two}
+    assert transitions.renew(database, "me", 60) == frozenset()
 
 
 def test_a_running_instance_whose_lease_expired_is_tried_again_or_fails(database: Database) -> None:
     run = made_run(database, "again", max_tries=2)
-    transition.ensure_instances(database, run, [NewTaskInstance(task_id="last", max_tries=1)])
+    transitions.ensure_instances(database, run, [NewTaskInstance(task_id="last", max_tries=1)])
     again, last = key_of(run, "again"), key_of(run, "last")
     running(database, again, "a1", lease=-1)
     running(database, last, "a2", lease=-1)
-    assert set(transition.expire(database, dag_id="etl", retry_in=0)) == {again, last}
-    assert transition.expire(database) == []
-    states = reading.states(database, "etl", run.run_id)
+    assert set(transitions.expire(database, dag_id="etl", retry_in=0)) == {again, last}
+    assert transitions.expire(database) == []
+    states = queries.states(database, "etl", run.run_id)
     assert states == {again: TaskState.UP_FOR_RETRY, last: TaskState.FAILED}
-    (attempt,) = reading.attempts(database, last)
+    (attempt,) = queries.attempts(database, last)
     assert attempt.state is TaskState.FAILED
     assert attempt.error is not None
     assert "lease" in attempt.error
@@ -222,8 +221,8 @@ def test_a_running_instance_whose_lease_expired_is_tried_again_or_fails(database
 def test_what_was_lost_in_its_last_try_may_be_tried_again_if_asked(database: Database) -> None:
     key = key_of(made_run(database, "load", max_tries=1), "load")
     running(database, key, "a1", lease=-1)
-    assert transition.expire(database, gives_up=False) == [key]
-    assert reading.due_retries(database) == [key]
+    assert transitions.expire(database, gives_up=False) == [key]
+    assert queries.due_retries(database) == [key]
     running(database, key, "a2")
 
 
@@ -232,11 +231,11 @@ def test_a_queued_instance_that_nobody_claimed_is_scheduled_again_and_the_try_do
 ) -> None:
     key = key_of(made_run(database, "load"), "load")
     assert queued(database, key, "a1", lease=-1)
-    assert transition.expire(database, dag_id="other") == []
-    assert transition.expire(database) == [key]
+    assert transitions.expire(database, dag_id="other") == []
+    assert transitions.expire(database) == [key]
     assert not claimed(database, key, "a1")
     running(database, key, "a2")
-    row = reading.instance(database, key)
+    row = queries.instance(database, key)
     assert row is not None
     assert row.try_number == 1
 
@@ -250,20 +249,20 @@ def test_xcoms_are_kept_with_the_end_and_replace_each_other(database: Database) 
     assert finished(database, "a1", xcoms={"return_value": '{"ä": 1}'})
     assert not push_xcoms(database, key, "a1", {"rows": "8"})
     tasks = ["load", "other"]
-    assert reading.xcoms(database, "etl", run.run_id, tasks, "return_value") == [("load", -1, '{"ä": 1}')]
-    assert reading.xcoms(database, "etl", run.run_id, tasks, "rows", [-1]) == [("load", -1, "7")]
-    assert reading.xcoms(database, "etl", run.run_id, tasks, "rows", [0]) == []
+    assert queries.xcoms(database, "etl", run.run_id, tasks, "return_value") == [("load", -1, '{"ä": 1}')]
+    assert queries.xcoms(database, "etl", run.run_id, tasks, "rows", [-1]) == [("load", -1, "7")]
+    assert queries.xcoms(database, "etl", run.run_id, tasks, "rows", [0]) == []
 
 
 def test_a_data_flow_stays_with_the_instance_for_the_next_try(database: Database) -> None:
     key = key_of(made_run(database, "load", max_tries=2), "load")
-    assert not transition.set_flow_run(database, "a1", "run 1")
+    assert not transitions.set_flow_run(database, "a1", "run 1")
     running(database, key, "a1")
-    assert transition.set_flow_run(database, "a1", "run 1")
+    assert transitions.set_flow_run(database, "a1", "run 1")
     finished(database, "a1", TaskState.UP_FOR_RETRY)
-    assert not transition.set_flow_run(database, "a1", "run 2")
+    assert not transitions.set_flow_run(database, "a1", "run 2")
     running(database, key, "a2")
-    row = reading.instance(database, key)
+    row = queries.instance(database, key)
     assert row is not None
     assert row.flow_run_id == "run 1"
 
@@ -276,13 +275,13 @@ def test_a_pool_gives_no_more_slots_than_it_has(database: Database) -> None:
         QueueRequest(key=key_of(run, name), attempt_uuid=name, pool="narrow", pool_slots=slots)
         for name, slots in zip("abcd", (2, 2, 1, 1), strict=True)
     ]
-    assert transition.queue_many(database, tickets) == {"a", "c"}
+    assert transitions.queue_many(database, tickets) == {"a", "c"}
     assert claimed(database, key_of(run, "a"), "a")
     (narrow,) = [pool for pool in pools.all() if pool.pool == "narrow"]
     assert (narrow.slots, narrow.queued, narrow.running, narrow.description) == (3, 1, 2, "two at a time")
-    assert transition.queue_many(database, tickets) == frozenset()
+    assert transitions.queue_many(database, tickets) == frozenset()
     finished(database, "a")
-    assert transition.queue_many(database, tickets) == {"b"}
+    assert transitions.queue_many(database, tickets) == {"b"}
 
 
 def test_a_dag_has_no_more_instances_than_its_concurrency_over_all_pools(database: Database) -> None:
@@ -293,7 +292,7 @@ def test_a_dag_has_no_more_instances_than_its_concurrency_over_all_pools(databas
         QueueRequest(key=key_of(run, name), attempt_uuid=name, concurrency=4, pool=("wide", "default")[number % 2])
         for number, name in enumerate("abcdef")
     ]
-    assert transition.queue_many(database, tickets) == set("abcd")
+    assert transitions.queue_many(database, tickets) == set("abcd")
     assert queued(database, key_of(other, "a"), "o", concurrency=1)
 
 
@@ -309,25 +308,25 @@ def test_an_attempt_ends_and_the_next_is_queued_in_one_transaction(database: Dat
     running(database, key_of(run, "a"), "a1")
     ending = AttemptResult(attempt_uuid="a1", state=TaskState.SUCCESS)
     ticket = QueueRequest(key=key_of(run, "b"), attempt_uuid="b1")
-    assert not transition.queue(database, ticket)
-    assert transition.finish_and_queue(database, [ending], [ticket]) == ({"a1"}, {"b1"})
-    assert transition.finish_and_queue(database, [ending], []) == (frozenset(), frozenset())
-    assert list(reading.states(database, "etl", run.run_id).values()) == [TaskState.SUCCESS, TaskState.QUEUED]
+    assert not transitions.queue(database, ticket)
+    assert transitions.finish_and_queue(database, [ending], [ticket]) == ({"a1"}, {"b1"})
+    assert transitions.finish_and_queue(database, [ending], []) == (frozenset(), frozenset())
+    assert list(queries.states(database, "etl", run.run_id).values()) == [TaskState.SUCCESS, TaskState.QUEUED]
 
 
 def test_many_are_queued_and_finished_in_one_transaction(database: Database) -> None:
     names = [f"t{number}" for number in range(60)]
     run = made_run(database, *names)
     tickets = [QueueRequest(key=key_of(run, name), attempt_uuid=f"u-{name}") for name in names]
-    assert len(transition.queue_many(database, tickets)) == 60
+    assert len(transitions.queue_many(database, tickets)) == 60
     for name in names[:3]:
         assert claimed(database, key_of(run, name), f"u-{name}")
     endings = [AttemptResult(attempt_uuid=f"u-{name}", state=TaskState.SUCCESS, xcoms={"k": "1"}) for name in names[:4]]
-    assert transition.finish_many(database, endings) == {"u-t0", "u-t1", "u-t2"}
-    counts = reading.state_counts(database, "etl", [run.run_id])
+    assert transitions.finish_many(database, endings) == {"u-t0", "u-t1", "u-t2"}
+    counts = queries.state_counts(database, "etl", [run.run_id])
     assert counts == {TaskState.SUCCESS: 3, TaskState.QUEUED: 57}
-    assert len(reading.active_instances(database)) == 57
-    assert transition.queue_many(database, []) == transition.finish_many(database, []) == frozenset()
+    assert len(queries.active_instances(database)) == 57
+    assert transitions.queue_many(database, []) == transitions.finish_many(database, []) == frozenset()
 
 
 def test_the_callbacks_of_an_attempt_are_taken_once(database: Database) -> None:
@@ -335,16 +334,16 @@ def test_the_callbacks_of_an_attempt_are_taken_once(database: Database) -> None:
     for name in ("own", "lost", "expired", "begun"):
         running(database, key_of(run, name), name, lease=-1 if name == "expired" else 60)
         # nothing is due before the end of the attempt
-        assert not transition.take_callbacks(database, name, is_own=False)
-    assert [transition.take_callbacks(database, name, is_own=True) for name in ("own", "own", "begun")] == [1, 0, 1]
+        assert not transitions.take_callbacks(database, name, is_own=False)
+    assert [transitions.take_callbacks(database, name, is_own=True) for name in ("own", "own", "begun")] == [1, 0, 1]
     assert finished(database, "own")
     for name in ("lost", "begun"):
         assert finished(database, name, TaskState.FAILED, callback=TaskState.FAILED)
-    assert transition.expire(database) == [key_of(run, "expired")]
+    assert transitions.expire(database) == [key_of(run, "expired")]
     # a process that comes late, and one that has begun to call them, leave them alone
-    assert not transition.take_callbacks(database, "lost", is_own=True)
-    due = {one.attempt_uuid: one.callback for one in reading.due_callbacks(database, "etl")}
+    assert not transitions.take_callbacks(database, "lost", is_own=True)
+    due = {one.attempt_uuid: one.callback for one in queries.due_callbacks(database, "etl")}
     assert due == {"lost": "failed", "expired": "up_for_retry"}
     for name in due:
-        assert [transition.take_callbacks(database, name, is_own=False) for _ in range(2)] == [True, False]
-    assert reading.due_callbacks(database, "etl") == []
+        assert [transitions.take_callbacks(database, name, is_own=False) for _ in range(2)] == [True, False]
+    assert queries.due_callbacks(database, "etl") == []

@@ -9,8 +9,7 @@ from db_samples import key_of, made_run, running
 from sqlalchemy import event, text
 
 from elastic.dag.states.state import TaskState
-from elastic.db import queries as reading
-from elastic.db import transitions as transition
+from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.errors import DatabaseBusyError
 from elastic.db.records import QueueRequest
@@ -52,7 +51,7 @@ def test_two_who_fill_one_pool_or_one_dag_at_once_do_not_overfill_it(
         return QueueRequest(key=key_of(run, name), attempt_uuid=name, pool=pool, concurrency=concurrency)
 
     queued: list[bool] = []
-    second = threading.Thread(target=lambda: queued.append(transition.queue(other, ticket("second"))))
+    second = threading.Thread(target=lambda: queued.append(transitions.queue(other, ticket("second"))))
     with database.begin() as connection:
         assert queue_in(connection, [ticket("first")]) == {"first"}
         second.start()
@@ -60,7 +59,7 @@ def test_two_who_fill_one_pool_or_one_dag_at_once_do_not_overfill_it(
         _until(database, second)
     second.join(60)
     assert queued == [False]
-    assert [one.key.task_id for one in reading.active_instances(database)] == ["first"]
+    assert [one.key.task_id for one in queries.active_instances(database)] == ["first"]
 
 
 def test_a_lease_that_is_renewed_while_others_look_is_not_taken_away(database: Database, other: Database) -> None:
@@ -69,11 +68,11 @@ def test_a_lease_that_is_renewed_while_others_look_is_not_taken_away(database: D
         running(database, key_of(run, name), name, lease=-1)
 
     def renew() -> None:
-        transition.renew(other, "me", 60, attempt_uuid="kept")
+        transitions.renew(other, "me", 60, attempt_uuid="kept")
 
     with _before_the_change(database, renew):
-        assert transition.expire(database) == [key_of(run, "lost")]
-    row = reading.instance(database, key_of(run, "kept"))
+        assert transitions.expire(database) == [key_of(run, "lost")]
+    row = queries.instance(database, key_of(run, "kept"))
     assert row is not None
     assert (row.state, row.attempt_uuid) == (TaskState.RUNNING, "kept")
 

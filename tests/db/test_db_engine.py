@@ -16,9 +16,7 @@ from sqlalchemy import event, text
 
 from elastic.core.errors import ElasticError, StoreError, UsageError
 from elastic.dag.states.state import RunState, TaskState
-from elastic.db import queries as reading
-from elastic.db import sqlite
-from elastic.db import transitions as transition
+from elastic.db import queries, sqlite, transitions
 from elastic.db.database import Database
 from elastic.db.errors import DatabaseBusyError, DatabaseError, DatabaseUnavailableError
 from elastic.db.migration.upgrade import create
@@ -39,13 +37,13 @@ def test_processes_that_want_the_same_instances_run_each_of_them_once(database: 
     told = [runner.communicate("go\n", timeout=120)[0].split() for runner in runners]
     assert [runner.returncode for runner in runners] == [0, 0, 0]
     ran = [attempt for attempts in told for attempt in attempts]
-    (run,) = reading.runs(database, "etl")
-    assert reading.state_counts(database, "etl", [run.run_id]) == {TaskState.SUCCESS: race.COUNT}
+    (run,) = queries.runs(database, "etl")
+    assert queries.state_counts(database, "etl", [run.run_id]) == {TaskState.SUCCESS: race.COUNT}
     count = "SELECT count(*), count(DISTINCT attempt_uuid), count(DISTINCT task_id) FROM task_attempt"
     rows = database.query(lambda connection: tuple(connection.execute(text(count)).one()))
     assert rows == (race.COUNT, race.COUNT, race.COUNT)
     assert len(set(ran)) == len(ran) == race.COUNT
-    assert len(reading.run_attempts(database, "etl", run.run_id)) == 1
+    assert len(queries.run_attempts(database, "etl", run.run_id)) == 1
 
 
 def _lose_next_commit(database: Database) -> Callable[[], int]:
@@ -67,10 +65,12 @@ CHANGES: dict[str, Callable[[Database, DagRun], object]] = {
     "queue": lambda database, run: queued(database, key_of(run, "new"), "n1"),
     "claim": lambda database, run: claimed(database, key_of(run, "queued"), "q1"),
     "finish": lambda database, run: finished(database, "r1", xcoms={"k": "1"}),
-    "set": lambda database, run: transition.set_state(database, key_of(run, "new"), TaskState.SKIPPED, expected=[None]),
-    "mark": lambda database, run: transition.mark_success(database, [key_of(run, "new")]) == [key_of(run, "new")],
-    "start": lambda database, run: transition.start_run(database, "etl", run.run_id),
-    "end": lambda database, run: transition.set_run_state(database, "etl", run.run_id, RunState.FAILED),
+    "set": lambda database, run: transitions.set_state(
+        database, key_of(run, "new"), TaskState.SKIPPED, expected=[None]
+    ),
+    "mark": lambda database, run: transitions.mark_success(database, [key_of(run, "new")]) == [key_of(run, "new")],
+    "start": lambda database, run: transitions.start_run(database, "etl", run.run_id),
+    "end": lambda database, run: transitions.set_run_state(database, "etl", run.run_id, RunState.FAILED),
 }
 
 
@@ -81,13 +81,13 @@ def test_a_change_whose_commit_was_not_answered_is_known_to_be_ours(
     run = made_run(database, "new", "queued", "running")
     queued(database, key_of(run, "queued"), "q1")
     running(database, key_of(run, "running"), "r1")
-    count = len(reading.events(database))
+    count = len(queries.events(database))
     unlucky = Database(metadata_url)
-    reading.database_time(unlucky)
+    queries.database_time(unlucky)
     times_lost = _lose_next_commit(unlucky)
     assert CHANGES[change](unlucky, run) is True
     assert times_lost() == 1
-    assert len(reading.events(database)) == count + 1
+    assert len(queries.events(database)) == count + 1
     unlucky.close()
 
 
@@ -108,13 +108,13 @@ def test_a_change_waits_for_a_server_that_is_killed_and_started_again(
         server.start()
         waiting.join(60)
         assert answers == [True]
-        row = reading.instance(database, key)
+        row = queries.instance(database, key)
         assert row is not None
         assert row.state is TaskState.SUCCESS
         server.stop()
         impatient = Database(server.url, patience=0.0)
         with pytest.raises(DatabaseUnavailableError) as told:
-            reading.instance(impatient, key)
+            queries.instance(impatient, key)
         database.close()
     assert server.password not in str(told.value)
     assert str(told.value).count("\n") == 0
@@ -125,7 +125,7 @@ def test_a_wrong_password_is_told_at_once_and_not_shown(kind: str, request: pyte
     server = request.getfixturevalue("postgres_server" if kind == "postgresql" else "mariadb_server")
     database = Database(server.url.replace(server.password, "hunter2-wrong"))
     with pytest.raises(DatabaseUnavailableError, match=r"elastic:\*\*\*@127.0.0.1") as told:
-        reading.database_time(database)
+        queries.database_time(database)
     assert "hunter2" not in str(told.value)
     assert "hunter2" not in repr(database)
     assert "\n" not in str(told.value)
@@ -143,7 +143,7 @@ def test_a_wrong_password_is_told_at_once_and_not_shown(kind: str, request: pyte
 )
 def test_a_database_that_cannot_be_used_is_told_in_a_sentence_without_the_password(url: str, words: str) -> None:
     with pytest.raises(ElasticError, match=words) as told:
-        reading.database_time(Database(url))
+        queries.database_time(Database(url))
     assert "hunter2" not in str(told.value)
     assert "\n" not in str(told.value)
 
@@ -166,8 +166,8 @@ def test_a_statement_that_is_refused_leaves_nothing_of_its_transaction(database:
 
     with pytest.raises(DatabaseError):
         database.write(work)
-    (run,) = reading.runs(database)
-    assert len(reading.instances(database, "etl", [run.run_id])) == 1
+    (run,) = queries.runs(database)
+    assert len(queries.instances(database, "etl", [run.run_id])) == 1
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # Python 3.12 warns where there are threads
@@ -188,7 +188,7 @@ def test_processes_that_fork_use_the_database_at_the_same_time(database: Databas
             os._exit(code)
     assert work("parent")
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert reading.state_counts(database, "etl", [run.run_id]) == {TaskState.RUNNING: 60}
+    assert queries.state_counts(database, "etl", [run.run_id]) == {TaskState.RUNNING: 60}
 
 
 def test_what_a_driver_says_is_told_on_one_line_without_the_password() -> None:
@@ -242,7 +242,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "elastic.db"
     path.write_text("words, words, words\n" * 100)
     with pytest.raises(ElasticError, match=r"elastic.db is no database"):
-        reading.database_time(Database(f"sqlite:///{path}"))
+        queries.database_time(Database(f"sqlite:///{path}"))
     assert path.read_text().startswith("words")
 
 

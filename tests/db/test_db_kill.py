@@ -11,8 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from elastic.dag.states.state import TaskState
-from elastic.db import queries as reading
-from elastic.db import transitions as transition
+from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.schema import dag_run
 
@@ -45,30 +44,30 @@ def test_what_a_killed_process_wrote_is_whole_and_what_it_ran_runs_again_once(
     if database.path is not None:
         with database.read() as connection:
             assert connection.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"
-    known = [uuid for uuid in begun if reading.attempt(database, uuid) is not None]
+    known = [uuid for uuid in begun if queries.attempt(database, uuid) is not None]
     assert len(known) >= len(begun) - 3  # the last one of each process may not have been queued
-    transition.expire(database)
-    assert reading.active_instances(database) == []
-    for run in reading.runs(database, "etl"):
+    transitions.expire(database)
+    assert queries.active_instances(database) == []
+    for run in queries.runs(database, "etl"):
         key = key_of(run, "load")
-        row = reading.instance(database, key)
+        row = queries.instance(database, key)
         if row is None or row.state is TaskState.SUCCESS:
             continue
         again = f"again-{run.run_id}"
         if row.state is TaskState.FAILED:  # killed while it ran, and that was its only try
-            transition.clear(database, [key])
+            transitions.clear(database, [key])
         assert queued(database, key, again)
         assert claimed(database, key, again)
         assert finished(database, again)
-        assert [one.state for one in reading.attempts(database, key)].count(TaskState.SUCCESS) == 1
+        assert [one.state for one in queries.attempts(database, key)].count(TaskState.SUCCESS) == 1
 
 
 def test_the_tables_refuse_two_runs_of_one_date(database: Database) -> None:
     from db_samples import new_run
 
-    run = transition.ensure_run(database, new_run())
+    run = transitions.ensure_run(database, new_run())
     with database.read() as connection:
         row = dict(connection.execute(dag_run.select()).one()._mapping)
     with pytest.raises(IntegrityError), database.engine.begin() as connection:
         connection.execute(dag_run.insert(), {**row, "run_id": "another"})
-    assert reading.runs(database) == [run]
+    assert queries.runs(database) == [run]

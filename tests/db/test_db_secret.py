@@ -11,8 +11,7 @@ from elastic.config.secret_mask import masked
 from elastic.config.settings import read_settings
 from elastic.core.errors import UsageError
 from elastic.dag.errors import InvalidKeyError
-from elastic.db import lookup as port
-from elastic.db import queries as reading
+from elastic.db import lookup, queries
 from elastic.db.database import Database
 from elastic.db.encryption import Cipher, add_key, cipher_of, keep_first_key, key_path, new_key
 from elastic.db.errors import MissingKeyError, RowExistsError, SecretError, UnknownRowError, WrongKeyError
@@ -157,7 +156,7 @@ def test_what_is_done_with_secrets_is_logged_without_them(sqlite_database: Datab
     store.delete("warehouse")
     VariableStore(sqlite_database, cipher).put("bucket", "data")
     VariableStore(sqlite_database, cipher).delete("bucket")
-    assert [(event.event, event.detail) for event in reading.events(sqlite_database)] == [
+    assert [(event.event, event.detail) for event in queries.events(sqlite_database)] == [
         ("connection set", "warehouse"),
         ("connection deleted", "warehouse"),
         ("variable set", "bucket"),
@@ -253,9 +252,9 @@ class TestKeyFile:
         ConnectionStore(open_database(settings), cipher_of(settings)).add(WAREHOUSE)
         VariableStore(open_database(settings), cipher_of(settings)).put("my.bucket", "data")
         assert connection("warehouse") == WAREHOUSE
-        assert (port.variable("my.bucket"), port.variable("nothing")) == ("data", None)
+        assert (lookup.variable("my.bucket"), lookup.variable("nothing")) == ("data", None)
         monkeypatch.setenv("ELASTIC_VAR_MY_BUCKET", "other")
-        assert port.variable("my.bucket") == "other"
+        assert lookup.variable("my.bucket") == "other"
         with pytest.raises(ConnectionNotDefinedError, match="connection 'nothing' isn't defined"):
             connection("nothing")
 

@@ -9,9 +9,7 @@ from sqlalchemy import text
 
 from elastic.core.errors import UsageError
 from elastic.dag.states.state import RunState
-from elastic.db import queries as reading
-from elastic.db import retention as cleaning
-from elastic.db import transitions as transition
+from elastic.db import queries, retention, transitions
 from elastic.db.database import Database
 from elastic.db.errors import UnknownRowError
 from elastic.db.shell import shell_of
@@ -58,7 +56,7 @@ def test_a_job_is_alive_until_it_misses_its_heartbeats(database: Database) -> No
     assert (first.pid, first.is_alive, latest.is_alive) == (os.getpid(), True, True)
     assert job_store.fail_dead_jobs(database, heartbeat=5) == 0
     with database.begin() as connection:
-        old = reading.database_time(database) - dt.timedelta(seconds=11)
+        old = queries.database_time(database) - dt.timedelta(seconds=11)
         connection.execute(job_store.table.update().values(heartbeat_at=old))
     assert [job.is_alive for job in job_store.jobs(database, heartbeat=5)] == [False, False]
     assert [job.is_alive for job in job_store.jobs(database, heartbeat=6)] == [True, True]
@@ -134,8 +132,8 @@ def test_runs_that_ended_long_ago_are_removed_with_all_that_hangs_on_them(databa
         running(database, key_of(run, "load"), f"u{day}")
         finished(database, f"u{day}", xcoms={"k": "1"})
         if day != 1:
-            transition.set_run_state(database, "etl", run.run_id, RunState.SUCCESS)
-    counts = cleaning.countable(database, DAY + dt.timedelta(days=2))
+            transitions.set_run_state(database, "etl", run.run_id, RunState.SUCCESS)
+    counts = retention.countable(database, DAY + dt.timedelta(days=2))
     assert {name: count for name, count in counts.items() if count} == {
         "xcom": 1,
         "log": 5,
@@ -144,11 +142,11 @@ def test_runs_that_ended_long_ago_are_removed_with_all_that_hangs_on_them(databa
         "dag_run_attempt": 1,
         "dag_run": 1,
     }
-    assert cleaning.clean(database, DAY + dt.timedelta(days=2)) == counts
-    assert not any(cleaning.countable(database, DAY + dt.timedelta(days=2)).values())
-    left = reading.runs(database, "etl")
+    assert retention.clean(database, DAY + dt.timedelta(days=2)) == counts
+    assert not any(retention.countable(database, DAY + dt.timedelta(days=2)).values())
+    left = queries.runs(database, "etl")
     assert [run.logical_date for run in left] == [DAY + dt.timedelta(days=1), DAY + dt.timedelta(days=2)]
-    assert len(reading.instances(database, "etl", [run.run_id for run in left])) == 2
+    assert len(queries.instances(database, "etl", [run.run_id for run in left])) == 2
     with database.read() as connection:
         for table in ("xcom", "task_attempt", "dag_run_attempt"):
             assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() == 2

@@ -10,7 +10,7 @@ from db_samples import made_run
 from sqlalchemy import inspect, text
 
 from elastic.core.errors import UsageError
-from elastic.db import queries as reading
+from elastic.db import queries
 from elastic.db.database import Database
 from elastic.db.errors import DatabaseVersionError
 from elastic.db.migration import upgrade
@@ -70,7 +70,7 @@ def test_a_database_goes_down_to_nothing_and_up_again(empty: Database) -> None:
     with pytest.raises(DatabaseVersionError, match=r"has no tables yet.*run `elastic db migrate`"):
         upgrade.check(empty)
     assert upgrade.migrate(empty) is None
-    assert reading.runs(empty) == []
+    assert queries.runs(empty) == []
     upgrade.check(empty)
 
 
@@ -79,7 +79,7 @@ def test_reset_forgets_everything(empty: Database) -> None:
     made_run(empty, "load")
     PoolStore(empty).put("narrow", 1)
     upgrade.reset(empty)
-    assert reading.runs(empty) == []
+    assert queries.runs(empty) == []
     assert [pool.pool for pool in PoolStore(empty).all()] == ["default"]
 
 

@@ -19,8 +19,7 @@ from sqlalchemy import event
 from elastic.dag.dag import DAG
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
-from elastic.db import queries as reading
-from elastic.db import transitions as transition
+from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.migration.upgrade import create
 from elastic.db.records import NewDagRun, NewTaskInstance, QueueRequest
@@ -135,7 +134,7 @@ class World:
 
     def _tasks(self, count: int) -> dict[str, PythonOperator]:
         dag = DAG("errands", start_date="2016-02-22", schedule="@daily")
-        run = transition.ensure_run(
+        run = transitions.ensure_run(
             self.looker,
             NewDagRun(
                 dag_id="errands", run_id="one", logical_date=_DAY, data_interval_start=_DAY,
@@ -143,7 +142,9 @@ class World:
             ),
         )  # fmt: skip
         tasks = {f"t{number}": PythonOperator(self._work, task_id=f"t{number}", dag=dag) for number in range(count)}
-        transition.ensure_instances(self.looker, run, [NewTaskInstance(task_id=name, max_tries=1000) for name in tasks])
+        transitions.ensure_instances(
+            self.looker, run, [NewTaskInstance(task_id=name, max_tries=1000) for name in tasks]
+        )
         return tasks
 
     # -- what happens
@@ -177,7 +178,7 @@ class World:
         if self.weather.strikes("scheduler killed", 0.05):
             self._replace(scheduler)
             return
-        for held in transition.renew(scheduler.database, scheduler.name, _LEASE):
+        for held in transitions.renew(scheduler.database, scheduler.name, _LEASE):
             self.leased_at[held] = self.seconds
         self._expire(scheduler)
         for one in self._instances():
@@ -193,7 +194,7 @@ class World:
 
     def _expire(self, scheduler: Scheduler) -> None:
         held = {one.key: one.attempt_uuid for one in self._instances() if one.attempt_uuid}
-        for key in transition.expire(scheduler.database):
+        for key in transitions.expire(scheduler.database):
             self.counters["leases_expired"] += 1
             waited = self.seconds - self.leased_at[held[key]]
             if waited < _LEASE - 0.01:
@@ -207,7 +208,7 @@ class World:
     def _queue(self, scheduler: Scheduler, key: TaskKey) -> None:
         attempt = f"{self.dice.getrandbits(128):032x}"
         ticket = QueueRequest(key=key, attempt_uuid=attempt, lease_owner=scheduler.name, lease=_LEASE)
-        if not transition.queue(scheduler.database, ticket):
+        if not transitions.queue(scheduler.database, ticket):
             return
         self.counters["attempts"] += 1
         self.leased_at[attempt] = self.seconds
@@ -229,13 +230,13 @@ class World:
             self._between()
 
         database.before, database.after = self._between, after
-        site = Deployment(
+        deployment = Deployment(
             database=database, dags_folder=self.folder, logs=self.folder / "logs", flow_logs=None,
             lines_in_database=False, level="CRITICAL", executor="simulated", parallelism=1, heartbeat=5.0,
             lease=_LEASE, settings={},
         )  # fmt: skip
         try:
-            state = run_task.run_queued_attempt(site, self.tasks[key.task_id], key, attempt)
+            state = run_task.run_queued_attempt(deployment, self.tasks[key.task_id], key, attempt)
         except Crash:
             return
         finally:
@@ -269,11 +270,11 @@ class World:
         """Return what is wrong with what is kept, when all is over."""
         found = [f"attempt {attempt} ran {times} times" for attempt, times in self.begun.items() if times > 1]
         values = {
-            name: [text for _, _, text in reading.xcoms(self.looker, "errands", "one", [name], "return_value")]
+            name: [text for _, _, text in queries.xcoms(self.looker, "errands", "one", [name], "return_value")]
             for name in self.tasks
         }
         for one in self._instances():
-            kept = reading.attempts(self.looker, one.key)
+            kept = queries.attempts(self.looker, one.key)
             won = [attempt.attempt_uuid for attempt in kept if attempt.state is TaskState.SUCCESS]
             if won != [one.attempt_uuid]:
                 found.append(f"{one.key} has {len(won)} attempts that succeeded, or another one than it says")
@@ -284,7 +285,7 @@ class World:
         return [*self.problems, *found]
 
     def _instances(self) -> list[Any]:
-        return reading.instances(self.looker, "errands", ["one"])
+        return queries.instances(self.looker, "errands", ["one"])
 
 
 def run_errands(seed: int, mutation: Mutation = nullcontext, *, by_host_clock: bool = False) -> Errands:

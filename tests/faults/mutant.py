@@ -233,8 +233,12 @@ def _running_first() -> AbstractContextManager[None]:
     """Run user code, and claim the attempt then."""
     write_down = run_task.record_result
 
-    def late(site: Deployment, task: BaseOperator, order: AttemptRequest, report: AttemptReport) -> AttemptReport:
-        return write_down(site, task, order, report) if claiming.claim(site, order) else replace(report, ending=None)
+    def late(deployment: Deployment, task: BaseOperator, order: AttemptRequest, report: AttemptReport) -> AttemptReport:
+        return (
+            write_down(deployment, task, order, report)
+            if claiming.claim(deployment, order)
+            else replace(report, ending=None)
+        )
 
     stack = ExitStack()
     stack.enter_context(patched(run_task, "claim", lambda *_: True))

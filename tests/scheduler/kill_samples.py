@@ -13,9 +13,9 @@ from pathlib import Path
 from elastic.dag.files.dag_bag import DagBag
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
-from elastic.db import queries as reading
+from elastic.db import queries
 from elastic.db.records import Attempt
-from elastic.scheduler.commands.backfill import BackfillWishes, Summary, backfill
+from elastic.scheduler.commands.backfill import BackfillOptions, Summary, backfill
 from elastic.scheduler.deployment import Deployment
 
 #: While the file `hold` is there, a task that runs waits; four may run at the same time.
@@ -103,10 +103,10 @@ def backfill_until_held(folder: Path, *words: str, at_once: int = AT_ONCE) -> "s
 def go_on(folder: Path, *, rerun_failed: bool = False) -> Summary:
     """Run the range in this process, with what is left of it."""
     dag = DagBag(folder / "killed.py").get_dag("killed")
-    wishes = BackfillWishes(
+    options = BackfillOptions(
         start=dag.start_date, end=dag.schedule.next(dag.start_date), rerun_failed=rerun_failed, executor="inline"
     )
-    return backfill(Deployment.of(), dag, wishes, lambda line: None)
+    return backfill(Deployment.of(), dag, options, lambda line: None)
 
 
 def ended(process: "subprocess.Popen[str]") -> str:
@@ -152,9 +152,9 @@ def tries() -> dict[TaskKey, list[Attempt]]:
     """Return all attempts of each instance."""
     database = Deployment.of().database
     return {
-        instance.key: reading.attempts(database, instance.key)
-        for run in reading.runs(database, "killed")
-        for instance in reading.instances(database, "killed", [run.run_id])
+        instance.key: queries.attempts(database, instance.key)
+        for run in queries.runs(database, "killed")
+        for instance in queries.instances(database, "killed", [run.run_id])
     }
 
 
@@ -168,7 +168,7 @@ def check_all_done_once(folder: Path) -> None:
     uuids = [line.split()[3] for line in (folder / "ran").read_text().splitlines()]
     assert len(uuids) == len(set(uuids))
     assert set(uuids) <= {one.attempt_uuid for made in found.values() for one in made}
-    assert not reading.active_instances(Deployment.of().database)
+    assert not queries.active_instances(Deployment.of().database)
     check_told_once(folder)
 
 

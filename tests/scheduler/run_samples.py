@@ -8,10 +8,10 @@ from typing import Any
 from elastic.dag import DAG
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
-from elastic.db import queries as reading
+from elastic.db import queries
 from elastic.db.records import Attempt
 from elastic.operators import PythonOperator
-from elastic.scheduler.commands.backfill import BackfillWishes, Summary, backfill
+from elastic.scheduler.commands.backfill import BackfillOptions, Summary, backfill
 from elastic.scheduler.deployment import Deployment
 
 START = datetime(2016, 2, 22, tzinfo=UTC)
@@ -44,15 +44,15 @@ def ran(folder: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def run(dag: DAG, days: int = 1, **wishes: Any) -> Summary:
-    told = BackfillWishes(start=START, end=day(days - 1), **wishes)
+def run(dag: DAG, days: int = 1, **options: Any) -> Summary:
+    told = BackfillOptions(start=START, end=day(days - 1), **options)
     return backfill(Deployment.of(), dag, told, lambda line: None)
 
 
-def said(dag: DAG, days: int = 1, **wishes: Any) -> list[str]:
+def said(dag: DAG, days: int = 1, **options: Any) -> list[str]:
     """Return what a backfill says."""
     lines: list[str] = []
-    backfill(Deployment.of(), dag, BackfillWishes(start=START, end=day(days - 1), **wishes), lines.append)
+    backfill(Deployment.of(), dag, BackfillOptions(start=START, end=day(days - 1), **options), lines.append)
     return lines
 
 
@@ -64,18 +64,18 @@ def states(summary: Summary) -> dict[str, str]:
 def attempts(dag: DAG, task_id: str, number: int = 0) -> list[Attempt]:
     """Return the attempts of a task on a day."""
     database = Deployment.of().database
-    found = reading.run_at(database, dag.dag_id, day(number))
+    found = queries.run_at(database, dag.dag_id, day(number))
     assert found is not None
-    return reading.attempts(database, TaskKey(dag.dag_id, found.run_id, task_id))
+    return queries.attempts(database, TaskKey(dag.dag_id, found.run_id, task_id))
 
 
 def effective(dag: DAG) -> dict[TaskKey, int]:
     """Return how many attempts of each instance succeeded and count."""
     database = Deployment.of().database
     found: dict[TaskKey, int] = {}
-    for one in reading.runs(database, dag.dag_id):
-        for instance in reading.instances(database, dag.dag_id, [one.run_id]):
-            tries = reading.attempts(database, instance.key, with_cleared=False)
+    for one in queries.runs(database, dag.dag_id):
+        for instance in queries.instances(database, dag.dag_id, [one.run_id]):
+            tries = queries.attempts(database, instance.key, with_cleared=False)
             found[instance.key] = sum(1 for attempt in tries if attempt.state is TaskState.SUCCESS)
     return found
 

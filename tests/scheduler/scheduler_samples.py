@@ -54,18 +54,18 @@ def key_of(task_id: str, day: int = 0, map_index: int = -1) -> TaskKey:
 
 def agenda_of(*tasks: TaskSpec, days: int = 1, **allowances: bool) -> RunTracker:
     runs = [run_facts(day, previous=f"run{day - 1}" if day else None) for day in range(days)]
-    agenda = RunTracker(runs, linked(*tasks), Overrides(**allowances))
+    tracker = RunTracker(runs, linked(*tasks), Overrides(**allowances))
     for run in runs:
-        agenda.begin(run.run_id)
-    return agenda
+        tracker.begin(run.run_id)
+    return tracker
 
 
-def ready(agenda: RunTracker, now: dt.datetime = NOW) -> list[str]:
+def ready(tracker: RunTracker, now: dt.datetime = NOW) -> list[str]:
     """Return what is ready, after what is settled was noted."""
-    while found := agenda.look(now).settled:
+    while found := tracker.next_changes(now).settled:
         for key, state, _ in found:
-            agenda.note(key, state)
-    return [_name(one.key) for one in agenda.look(now).ready]
+            tracker.set_state(key, state)
+    return [_name(one.key) for one in tracker.next_changes(now).ready]
 
 
 def _name(key: TaskKey) -> str:
@@ -73,6 +73,6 @@ def _name(key: TaskKey) -> str:
     return f"{key.run_id}.{key.task_id}{copy}" if key.run_id != "run0" else f"{key.task_id}{copy}"
 
 
-def succeed(agenda: RunTracker, *keys: TaskKey) -> None:
+def succeed(tracker: RunTracker, *keys: TaskKey) -> None:
     for key in keys:
-        agenda.note(key, TaskState.SUCCESS)
+        tracker.set_state(key, TaskState.SUCCESS)

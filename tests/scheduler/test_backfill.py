@@ -14,11 +14,11 @@ from run_samples import START, attempts, dag_of, day, effective, meeting, noop, 
 from elastic.core.errors import UsageError
 from elastic.dag import DAG, Action, TaskFailedPermanently, TaskSkipped
 from elastic.dag.states.state import RunState, TaskState
-from elastic.db import queries as reading
+from elastic.db import queries
 from elastic.db.stores.dags import source_of
 from elastic.db.stores.pools import PoolStore
 from elastic.operators import BashOperator, BranchOperator, EmptyOperator, PythonOperator, ShortCircuitOperator, task
-from elastic.scheduler.commands.backfill import BackfillWishes, backfill
+from elastic.scheduler.commands.backfill import BackfillOptions, backfill
 from elastic.scheduler.deployment import Deployment
 
 
@@ -71,7 +71,7 @@ def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
         "Would add to queue: elastic run etl a 2016-02-22T00:00:00",
         "Would add to queue: elastic run etl a 2016-02-23T00:00:00",
     ]
-    assert reading.runs(Deployment.of().database) == []
+    assert queries.runs(Deployment.of().database) == []
 
 
 def test_the_latest_date_may_come_first(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_what_runs_too_long_is_stopped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wishes", "problem"),
+    ("options", "problem"),
     [
         ({"start": day(2), "end": START}, "ends .* before it starts"),
         ({"start": START.replace(year=2300), "end": START.replace(year=2300)}, "has passed yet"),
@@ -282,11 +282,11 @@ def test_what_runs_too_long_is_stopped() -> None:
         ({"start": START, "executor": "celery"}, "there is no executor 'celery'"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_sentence(wishes: dict[str, Any], problem: str) -> None:
+def test_what_cannot_be_is_refused_in_one_sentence(options: dict[str, Any], problem: str) -> None:
     dag = dag_of()
     EmptyOperator(task_id="only", dag=dag)
     with pytest.raises(UsageError, match=problem):
-        backfill(Deployment.of(), dag, BackfillWishes(**wishes), lambda line: None)
+        backfill(Deployment.of(), dag, BackfillOptions(**options), lambda line: None)
 
 
 def test_dates_whose_interval_has_not_passed_are_left_out() -> None:
@@ -294,7 +294,7 @@ def test_dates_whose_interval_has_not_passed_are_left_out() -> None:
     dag = DAG("etl", start_date=now - timedelta(hours=36), schedule=timedelta(days=1))
     EmptyOperator(task_id="only", dag=dag)
     lines: list[str] = []
-    summary = backfill(Deployment.of(), dag, BackfillWishes(end=now + timedelta(days=3)), lines.append)
+    summary = backfill(Deployment.of(), dag, BackfillOptions(end=now + timedelta(days=3)), lines.append)
     assert summary.counts == {"success": 1}
     assert lines[0] == "Left out: 4 dates whose intervals have not passed."
 
@@ -304,8 +304,8 @@ def test_every_change_of_a_state_leaves_a_row_and_the_run_shows_the_code_it_ran(
     EmptyOperator(task_id="only", dag=dag)
     run(dag)
     database = Deployment.of().database
-    (made,) = reading.runs(database, "etl")
-    told = [one.event for one in reading.events(database, dag_id="etl", run_id=made.run_id)]
+    (made,) = queries.runs(database, "etl")
+    told = [one.event for one in queries.events(database, dag_id="etl", run_id=made.run_id)]
     assert told == ["run created", "run running", "queued", "running", "success", "run success"]
     assert made.source_digest is not None
     assert source_of(database, made.source_digest) == Path(dag.fileloc).read_text()
@@ -324,8 +324,8 @@ def test_logs_lie_where_flux_and_synergy_put_them(monkeypatch: pytest.MonkeyPatc
 
     PythonOperator(task_id="load", python_callable=work, dag=dag, pre=[Copy("copy")])
     run(dag)
-    site = Deployment.of()
-    lines = (site.logs / "etl/load/2016-02-22T00:00:00").read_text().splitlines()
+    deployment = Deployment.of()
+    lines = (deployment.logs / "etl/load/2016-02-22T00:00:00").read_text().splitlines()
     assert lines[1] == lines[3] == "-" * 80
     assert lines[2].startswith("New run starting @20")
     shape = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\] \{\w+\.py:\d+\} INFO - (.*)")
@@ -347,10 +347,10 @@ def test_logs_lie_where_flux_and_synergy_put_them(monkeypatch: pytest.MonkeyPatc
         "etl INFO 20160222: begins",
         "etl INFO 20160222: ended: success",
     ]
-    (made,) = reading.runs(site.database, "etl")
-    of_step = reading.log_lines(site.database, "etl", made.run_id, task_id="load")
+    (made,) = queries.runs(deployment.database, "etl")
+    of_step = queries.log_lines(deployment.database, "etl", made.run_id, task_id="load")
     assert [f"{one.logger} {one.level} {one.message}" for one in of_step] == (
         (tmp_path / "flows/etl/load.log").read_text().splitlines()
     )
-    assert len(reading.log_lines(site.database, "etl", made.run_id)) == 2
-    assert (site.logs / "etl/load/2016-02-22T00:00:00").stat().st_mode & 0o777 == 0o600
+    assert len(queries.log_lines(deployment.database, "etl", made.run_id)) == 2
+    assert (deployment.logs / "etl/load/2016-02-22T00:00:00").stat().st_mode & 0o777 == 0o600

@@ -17,7 +17,7 @@ from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
 from elastic.executors import Executor, LocalExecutor, RayExecutor, TaskCommand
 from elastic.operators import PythonOperator
-from elastic.scheduler.commands.backfill import BackfillWishes, Summary, backfill
+from elastic.scheduler.commands.backfill import BackfillOptions, Summary, backfill
 from elastic.scheduler.deployment import Deployment
 
 #: Each task tells its process, when that was started, and when the task is done, in seconds since the machine's start.
@@ -49,8 +49,8 @@ with DAG("programs", start_date="2016-02-22") as dag:
 def _backfill(folder: Path, tasks: str, executor: object) -> Summary:
     path = folder / "programs.py"
     path.write_text(SOURCE.format(here=str(folder), tasks=tasks.replace("\n", "\n    ")))
-    wishes = BackfillWishes(start=START, executor=executor)
-    return backfill(Deployment.of(), DagBag(path).get_dag("programs"), wishes, lambda line: None)
+    options = BackfillOptions(start=START, executor=executor)
+    return backfill(Deployment.of(), DagBag(path).get_dag("programs"), options, lambda line: None)
 
 
 class PopenExecutor(Executor):
@@ -159,8 +159,8 @@ def _folder_with_helpers(folder: Path, cluster: str) -> Path:
 def test_each_dag_runs_with_the_helper_modules_of_its_own_file(executor: Callable[[], object], tmp_path: Path) -> None:
     bag = DagBag(_folder_with_helpers(tmp_path, "inline"))
     for name in ("a", "b"):
-        wishes = BackfillWishes(start=START, executor=executor())
-        assert backfill(Deployment.of(), bag.get_dag(name), wishes, lambda line: None).counts == {"success": 2}
+        options = BackfillOptions(start=START, executor=executor())
+        assert backfill(Deployment.of(), bag.get_dag(name), options, lambda line: None).counts == {"success": 2}
     assert "conf" not in sys.modules
 
 
@@ -169,8 +169,8 @@ def test_each_dag_runs_with_the_helper_modules_of_its_own_file(executor: Callabl
 def test_workers_of_a_flow_have_the_helper_modules_of_its_dag(tmp_path: Path) -> None:
     bag = DagBag(_folder_with_helpers(tmp_path, "local"))
     for name in ("a", "b"):
-        wishes = BackfillWishes(start=START, executor="inline")
-        assert backfill(Deployment.of(), bag.get_dag(name), wishes, lambda line: None).counts == {"success": 2}
+        options = BackfillOptions(start=START, executor="inline")
+        assert backfill(Deployment.of(), bag.get_dag(name), options, lambda line: None).counts == {"success": 2}
 
 
 #: Polars hands work to threads of its own, which no fork of this program would have.

@@ -28,14 +28,13 @@ from kill_samples import (
 from run_samples import START, dag_of, noop, run
 
 from elastic.dag.states.state import TaskState
-from elastic.db import queries as reading
-from elastic.db import transitions as transition
+from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.migration.upgrade import create
 from elastic.db.records import AttemptResult, Claim, NewDagRun, NewTaskInstance, QueueRequest
 from elastic.operators import EmptyOperator, PythonOperator
 from elastic.scheduler.attempts.attempt_request import AttemptReport, AttemptRequest, facts_of
-from elastic.scheduler.commands.run_task import TaskWishes, record_result, run_at, run_in_process
+from elastic.scheduler.commands.run_task import TaskRunOptions, record_result, run_at, run_in_process
 from elastic.scheduler.deployment import Deployment
 from elastic.testing import PostgresServer
 
@@ -78,7 +77,7 @@ def test_a_backfill_that_is_killed_is_gone_on_with(tmp_path: Path) -> None:
 def test_a_task_process_that_is_killed_costs_a_try(tmp_path: Path) -> None:
     backfill = backfill_until_held(tmp_path)
     victim = pids(tmp_path)[0]
-    (killed,) = [one.key for one in reading.active_instances(Deployment.of().database) if one.pid == victim]
+    (killed,) = [one.key for one in queries.active_instances(Deployment.of().database) if one.pid == victim]
     kill(victim)
     release(tmp_path)
     printed = ended(backfill)
@@ -124,7 +123,7 @@ def test_what_is_interrupted_is_marked_as_failed_and_ends(tmp_path: Path, number
     assert [one.state for one in made] == [TaskState.FAILED] * AT_ONCE
     assert {one.error for one in made} == {"interrupted" if number is signal.SIGINT else "terminated"}
     check_told_once(tmp_path)
-    assert not reading.active_instances(Deployment.of().database)
+    assert not queries.active_instances(Deployment.of().database)
     release(tmp_path)
     assert not go_on(tmp_path).succeeded
     assert go_on(tmp_path, rerun_failed=True).succeeded
@@ -138,16 +137,16 @@ def test_a_lease_is_renewed_while_the_executor_can_do_nothing_else(
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1] / "executors"))
     backfill = backfill_until_held(tmp_path, "--executor", executor, "-t", "t0_0", "--max-active-runs", "1", at_once=1)
     database = Deployment.of().database
-    (first,) = reading.active_instances(database)
+    (first,) = queries.active_instances(database)
 
     def is_renewed() -> bool:
-        (now,) = reading.active_instances(database)
+        (now,) = queries.active_instances(database)
         assert now.lease_expires_at is not None
         assert first.lease_expires_at is not None
         return (now.lease_expires_at - first.lease_expires_at).total_seconds() > 0.5
 
     until(is_renewed, backfill)
-    assert transition.expire(database) == []
+    assert transitions.expire(database) == []
     release(tmp_path)
     printed = ended(backfill)
     assert backfill.returncode == 0, printed
@@ -162,7 +161,7 @@ def test_an_interruption_reaches_a_task_in_the_same_process(tmp_path: Path, numb
     assert (backfill.returncode, "Traceback" in printed) == (code, False), printed
     (made,) = [one for tried in tries().values() for one in tried]
     assert (made.state, made.error) == (TaskState.FAILED, "interrupted" if code == 130 else "terminated")
-    assert not reading.active_instances(Deployment.of().database)
+    assert not queries.active_instances(Deployment.of().database)
 
 
 @pytest.mark.usefixtures("metadata")
@@ -179,27 +178,27 @@ def test_two_backfills_of_one_range_run_nothing_twice_and_both_end(tmp_path: Pat
 def test_a_zombie_changes_nothing_when_it_comes_back() -> None:
     dag = dag_of("zombie")
     task = EmptyOperator(task_id="only", dag=dag)
-    site = Deployment.of()
-    run = run_at(site, task, START)
+    deployment = Deployment.of()
+    run = run_at(deployment, task, START)
     facts = facts_of(run, "only", attempt_uuid="old")
     order = AttemptRequest(facts=facts, max_tries=1, lease_owner="nobody")
-    transition.ensure_instances(site.database, run, [NewTaskInstance(task_id="only")])
-    assert transition.queue(site.database, QueueRequest(key=facts.key, attempt_uuid="old", lease_owner="nobody"))
+    transitions.ensure_instances(deployment.database, run, [NewTaskInstance(task_id="only")])
+    assert transitions.queue(deployment.database, QueueRequest(key=facts.key, attempt_uuid="old", lease_owner="nobody"))
     claim = Claim(key=facts.key, attempt_uuid="old", host="gone", pid=1, lease_owner="nobody", lease=-1.0)
-    assert transition.claim(site.database, claim)
+    assert transitions.claim(deployment.database, claim)
     # its lease is over, so another process takes the instance over
-    assert run_in_process(site, task, run, TaskWishes()) == (TaskState.SUCCESS, "")
-    before = reading.instance(site.database, facts.key)
+    assert run_in_process(deployment, task, run, TaskRunOptions()) == (TaskState.SUCCESS, "")
+    before = queries.instance(deployment.database, facts.key)
     for state in (TaskState.FAILED, TaskState.SUCCESS):
         late = AttemptReport(
             ending=AttemptResult(attempt_uuid="old", state=state, error="too late", xcoms={"return_value": "1"})
         )
-        assert record_result(site, task, order, late).ending is None
-    found = reading.instance(site.database, facts.key)
+        assert record_result(deployment, task, order, late).ending is None
+    found = queries.instance(deployment.database, facts.key)
     assert found == before
     assert found is not None
     assert (found.state, found.try_number) == (TaskState.SUCCESS, 2)
-    assert list(reading.xcoms(site.database, "zombie", run.run_id, ["only"], "return_value")) == []
+    assert list(queries.xcoms(deployment.database, "zombie", run.run_id, ["only"], "return_value")) == []
 
 
 def test_runs_that_nobody_sees_to_do_not_stand_in_the_way() -> None:
@@ -211,6 +210,6 @@ def test_runs_that_nobody_sees_to_do_not_stand_in_the_way() -> None:
     made = NewDagRun(
         dag_id="stuck", run_id="left", logical_date=before, data_interval_start=before, data_interval_end=before
     )
-    transition.ensure_run(database, made)
-    transition.start_run(database, "stuck", "left")
+    transitions.ensure_run(database, made)
+    transitions.start_run(database, "stuck", "left")
     assert run(dag).succeeded

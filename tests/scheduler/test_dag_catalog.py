@@ -121,14 +121,14 @@ def test_of_two_files_with_one_id_the_one_that_is_known_counts(folder: Path) -> 
 
 def test_a_dag_that_was_used_alone_does_not_hide_the_others_of_its_file(folder: Path) -> None:
     define(folder, "one", "a", "b")
-    site = Deployment.of()
-    store(site, find(site, "a"))
+    deployment = Deployment.of()
+    store(deployment, find(deployment, "a"))
     assert ids(found()) == ["a", "b"]
     define(folder, "one", "a", "b", "c")
-    store(site, find(site, "a"))
+    store(deployment, find(deployment, "a"))
     assert ids(found()) == ["a", "b", "c"]
     loaded(folder)
-    store(site, find(site, "b"))
+    store(deployment, find(deployment, "b"))
     assert loaded(folder) == ["one"]
     assert (ids(found()), loaded(folder)) == (["a", "b", "c"], [])
 

@@ -8,7 +8,7 @@ from run_samples import dag_of, day, noted, run
 from elastic.core.errors import ElasticError
 from elastic.dag import DAG, Action
 from elastic.dag.states.state import RunState
-from elastic.db import queries as reading
+from elastic.db import queries
 from elastic.db.records import RunMode
 from elastic.operators import PythonOperator
 from elastic.scheduler.commands.recover import run_timeperiod
@@ -56,8 +56,8 @@ def test_a_flow_that_fails_and_is_recovered_tells_its_story(flows: Path, tmp_pat
     dag = _flow(tmp_path)
     assert not run(dag).succeeded
     (tmp_path / "mended").touch()
-    site = Deployment.of()
-    summary = run_timeperiod(site, dag, "20160222", lambda line: None, mode=RunMode.RECOVERY)
+    deployment = Deployment.of()
+    summary = run_timeperiod(deployment, dag, "20160222", lambda line: None, mode=RunMode.RECOVERY)
     assert summary.succeeded
     begins = "load INFO Executing <Task(PythonOperator): load> for 2016-02-22 00:00:00"
     assert _lines(flows / "words/load.log") == [
@@ -88,19 +88,19 @@ def test_the_database_tells_it_when_the_files_are_gone_one_attempt_apart_from_th
     dag = _flow(tmp_path)
     run(dag)
     (tmp_path / "mended").touch()
-    site = Deployment.of()
-    run_timeperiod(site, dag, "20160222", lambda line: None, mode=RunMode.RUN_FROM, task_id="load")
-    found = reading.run_at(site.database, "words", day(0))
+    deployment = Deployment.of()
+    run_timeperiod(deployment, dag, "20160222", lambda line: None, mode=RunMode.RUN_FROM, task_id="load")
+    found = queries.run_at(deployment.database, "words", day(0))
     assert found is not None
     assert (found.attempt, found.state) == (2, RunState.SUCCESS)
-    of_flow = reading.log_lines(site.database, "words", found.run_id)
+    of_flow = queries.log_lines(deployment.database, "words", found.run_id)
     assert [(one.run_attempt, one.logger, one.level, one.message) for one in of_flow] == [
         (1, "words", "INFO", "begins"),
         (1, "words", "ERROR", "ended: failed"),
         (2, "words", "INFO", "begins, attempt 2"),
         (2, "words", "INFO", "ended: success"),
     ]
-    of_step = reading.log_lines(site.database, "words", found.run_id, task_id="load")
+    of_step = queries.log_lines(deployment.database, "words", found.run_id, task_id="load")
     assert [one.message for one in of_step if one.run_attempt == 2] == [
         "Executing <Task(PythonOperator): load> for 2016-02-22 00:00:00",
         "copied 20160222",
@@ -109,5 +109,7 @@ def test_the_database_tells_it_when_the_files_are_gone_one_attempt_apart_from_th
     ]
     (failure,) = [one for one in of_step if one.level == "ERROR"]
     assert failure.message.splitlines()[-1] == "elastic.core.errors.ElasticError: no such luck."
-    (reads,) = {one.run_attempt for one in reading.log_lines(site.database, "words", found.run_id, task_id="read")}
+    (reads,) = {
+        one.run_attempt for one in queries.log_lines(deployment.database, "words", found.run_id, task_id="read")
+    }
     assert reads == 1

@@ -152,42 +152,42 @@ def test_a_run_ends_as_its_last_tasks_did(
 
 
 def test_tasks_become_ready_as_those_before_them_succeed() -> None:
-    agenda = agenda_of(facts("a"), facts("b", "a"), facts("c", "a"), facts("d", "b", "c"))
-    assert ready(agenda) == ["a"]
-    agenda.note(key_of("a"), TaskState.RUNNING)
-    assert ready(agenda) == []
-    succeed(agenda, key_of("a"))
-    assert ready(agenda) == ["b", "c"]
-    succeed(agenda, key_of("b"))
-    assert ready(agenda) == ["c"]
-    assert agenda.end_of("run0") is None
-    succeed(agenda, key_of("c"))
-    assert ready(agenda) == ["d"]
-    succeed(agenda, key_of("d"))
-    assert ready(agenda) == []
-    assert agenda.end_of("run0") is RunState.SUCCESS
+    tracker = agenda_of(facts("a"), facts("b", "a"), facts("c", "a"), facts("d", "b", "c"))
+    assert ready(tracker) == ["a"]
+    tracker.set_state(key_of("a"), TaskState.RUNNING)
+    assert ready(tracker) == []
+    succeed(tracker, key_of("a"))
+    assert ready(tracker) == ["b", "c"]
+    succeed(tracker, key_of("b"))
+    assert ready(tracker) == ["c"]
+    assert tracker.end_of("run0") is None
+    succeed(tracker, key_of("c"))
+    assert ready(tracker) == ["d"]
+    succeed(tracker, key_of("d"))
+    assert ready(tracker) == []
+    assert tracker.end_of("run0") is RunState.SUCCESS
 
 
 def test_a_failure_settles_all_that_comes_after_it() -> None:
-    agenda = agenda_of(
+    tracker = agenda_of(
         facts("a"), facts("b", "a"), facts("c", "b"), facts("mend", "a", trigger_rule=TriggerRule.ONE_FAILED)
     )
-    ready(agenda)
-    agenda.note(key_of("a"), FAILED)
-    assert ready(agenda) == ["mend"]
-    states = {key.task_id: state for key, state in agenda.states().items()}
+    ready(tracker)
+    tracker.set_state(key_of("a"), FAILED)
+    assert ready(tracker) == ["mend"]
+    states = {key.task_id: state for key, state in tracker.states().items()}
     assert states == {"a": FAILED, "b": TaskState.UPSTREAM_FAILED, "c": TaskState.UPSTREAM_FAILED, "mend": None}
 
 
 def test_a_skip_spreads_and_stops_where_a_rule_wants_only_one_success() -> None:
     join = facts("join", "left", "right", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
-    agenda = agenda_of(facts("branch"), facts("left", "branch"), facts("right", "branch"), join)
-    ready(agenda)
-    agenda.note(key_of("left"), SKIPPED)
-    succeed(agenda, key_of("branch"))
-    assert ready(agenda) == ["right"]
-    succeed(agenda, key_of("right"))
-    assert ready(agenda) == ["join"]
+    tracker = agenda_of(facts("branch"), facts("left", "branch"), facts("right", "branch"), join)
+    ready(tracker)
+    tracker.set_state(key_of("left"), SKIPPED)
+    succeed(tracker, key_of("branch"))
+    assert ready(tracker) == ["right"]
+    succeed(tracker, key_of("right"))
+    assert ready(tracker) == ["join"]
 
 
 @pytest.mark.parametrize(
@@ -195,112 +195,112 @@ def test_a_skip_spreads_and_stops_where_a_rule_wants_only_one_success() -> None:
     [(TriggerRule.ONE_SUCCESS, SUCCESS), (TriggerRule.ONE_FAILED, FAILED), (TriggerRule.ONE_SUCCESS, None)],
 )
 def test_a_task_that_wants_one_starts_while_others_before_it_run(rule: TriggerRule, first: TaskState | None) -> None:
-    agenda = agenda_of(
+    tracker = agenda_of(
         facts("a"), facts("b"), facts("copies", is_mapped=True), facts("join", "a", "b", "copies", trigger_rule=rule)
     )
-    assert ready(agenda) == ["a", "b"]
-    agenda.expand(key_of("copies"), 3)
+    assert ready(tracker) == ["a", "b"]
+    tracker.expand(key_of("copies"), 3)
     for key in (key_of("a"), key_of("b"), key_of("copies", map_index=1)):
-        agenda.note(key, TaskState.RUNNING)
-    assert "join" not in ready(agenda)
+        tracker.set_state(key, TaskState.RUNNING)
+    assert "join" not in ready(tracker)
     # The first that ends is a task, or one copy of a mapped task.
-    agenda.note(key_of("a") if first else key_of("copies", map_index=1), first or SUCCESS)
-    assert "join" in ready(agenda)
-    assert agenda.states()[key_of("b")] is TaskState.RUNNING
+    tracker.set_state(key_of("a") if first else key_of("copies", map_index=1), first or SUCCESS)
+    assert "join" in ready(tracker)
+    assert tracker.states()[key_of("b")] is TaskState.RUNNING
 
 
 def test_a_task_that_always_runs_starts_at_once_and_again_while_others_before_it_run() -> None:
-    agenda = agenda_of(facts("a"), facts("b", "a"), facts("last", "a", "b", trigger_rule=TriggerRule.ALWAYS))
-    assert ready(agenda) == ["a", "last"]
-    agenda.note(key_of("a"), TaskState.RUNNING)
-    agenda.note(key_of("last"), TaskState.RUNNING)
-    assert ready(agenda) == []
-    agenda.note(key_of("last"), TaskState.UP_FOR_RETRY, NOW)
-    assert ready(agenda) == ["last"]
-    agenda.note(key_of("last"), FAILED)
-    agenda.load("run0", {key_of("a"): TaskState.RUNNING, key_of("b"): None, key_of("last"): None}, {})
-    assert ready(agenda) == ["last"], "it was cleared"
+    tracker = agenda_of(facts("a"), facts("b", "a"), facts("last", "a", "b", trigger_rule=TriggerRule.ALWAYS))
+    assert ready(tracker) == ["a", "last"]
+    tracker.set_state(key_of("a"), TaskState.RUNNING)
+    tracker.set_state(key_of("last"), TaskState.RUNNING)
+    assert ready(tracker) == []
+    tracker.set_state(key_of("last"), TaskState.UP_FOR_RETRY, NOW)
+    assert ready(tracker) == ["last"]
+    tracker.set_state(key_of("last"), FAILED)
+    tracker.sync("run0", {key_of("a"): TaskState.RUNNING, key_of("b"): None, key_of("last"): None}, {})
+    assert ready(tracker) == ["last"], "it was cleared"
 
 
 def test_a_date_waits_for_the_date_before_and_only_where_the_task_says_so() -> None:
-    agenda = agenda_of(facts("a"), facts("b", "a", depends_on_past=True), days=2)
-    assert ready(agenda) == ["a", "run1.a"]
-    succeed(agenda, key_of("a", 1))
-    assert ready(agenda) == ["a"]
-    succeed(agenda, key_of("a"))
-    assert ready(agenda) == ["b"]
-    succeed(agenda, key_of("b"))
-    assert ready(agenda) == ["run1.b"]
+    tracker = agenda_of(facts("a"), facts("b", "a", depends_on_past=True), days=2)
+    assert ready(tracker) == ["a", "run1.a"]
+    succeed(tracker, key_of("a", 1))
+    assert ready(tracker) == ["a"]
+    succeed(tracker, key_of("a"))
+    assert ready(tracker) == ["b"]
+    succeed(tracker, key_of("b"))
+    assert ready(tracker) == ["run1.b"]
 
 
 def test_a_retry_is_looked_at_again_when_its_delay_is_over() -> None:
-    agenda = agenda_of(facts("a"))
+    tracker = agenda_of(facts("a"))
     later = NOW + dt.timedelta(seconds=10)
-    ready(agenda)
-    agenda.note(key_of("a"), TaskState.UP_FOR_RETRY, later)
-    assert ready(agenda) == []
-    assert agenda.wakes_at() == later
-    assert ready(agenda, later) == ["a"]
+    ready(tracker)
+    tracker.set_state(key_of("a"), TaskState.UP_FOR_RETRY, later)
+    assert ready(tracker) == []
+    assert tracker.wakes_at() == later
+    assert ready(tracker, later) == ["a"]
 
 
 def test_an_instance_of_tomorrow_is_looked_at_again_when_its_interval_has_passed() -> None:
-    agenda = agenda_of(facts("a"))
+    tracker = agenda_of(facts("a"))
     end = DAY + dt.timedelta(days=1)
-    assert ready(agenda, DAY) == []
-    assert agenda.wakes_at() == end
-    assert ready(agenda, end) == ["a"]
+    assert ready(tracker, DAY) == []
+    assert tracker.wakes_at() == end
+    assert ready(tracker, end) == ["a"]
 
 
 def test_a_mapped_task_is_counted_when_the_tasks_before_it_are_done() -> None:
-    agenda = agenda_of(facts("list"), facts("each", "list", is_mapped=True), facts("join", "each"))
-    assert ready(agenda) == ["list"]
-    succeed(agenda, key_of("list"))
-    assert agenda.look(NOW).expandable == (key_of("each"),)
-    agenda.expand(key_of("each"), 2)
-    assert ready(agenda) == ["each[0]", "each[1]"]
-    succeed(agenda, key_of("each", map_index=0))
-    assert ready(agenda) == ["each[1]"]
-    succeed(agenda, key_of("each", map_index=1))
-    assert ready(agenda) == ["join"]
+    tracker = agenda_of(facts("list"), facts("each", "list", is_mapped=True), facts("join", "each"))
+    assert ready(tracker) == ["list"]
+    succeed(tracker, key_of("list"))
+    assert tracker.next_changes(NOW).expandable == (key_of("each"),)
+    tracker.expand(key_of("each"), 2)
+    assert ready(tracker) == ["each[0]", "each[1]"]
+    succeed(tracker, key_of("each", map_index=0))
+    assert ready(tracker) == ["each[1]"]
+    succeed(tracker, key_of("each", map_index=1))
+    assert ready(tracker) == ["join"]
 
 
 def test_a_task_that_is_mapped_over_nothing_is_skipped() -> None:
-    agenda = agenda_of(facts("each", is_mapped=True, copies=0))
-    assert ready(agenda) == []
-    assert agenda.states() == {key_of("each"): SKIPPED}
+    tracker = agenda_of(facts("each", is_mapped=True, copies=0))
+    assert ready(tracker) == []
+    assert tracker.states() == {key_of("each"): SKIPPED}
 
 
 def test_what_a_database_says_replaces_what_was_known() -> None:
-    agenda = agenda_of(facts("a"), facts("each", "a", is_mapped=True), facts("b", "each"))
-    ready(agenda)
+    tracker = agenda_of(facts("a"), facts("each", "a", is_mapped=True), facts("b", "each"))
+    ready(tracker)
     found = {key_of("a"): SUCCESS, key_of("each", map_index=0): SUCCESS, key_of("each", map_index=1): None}
-    agenda.load("run0", found, {})
-    assert ready(agenda) == ["each[1]"]
-    agenda.load("run0", {**found, key_of("each", map_index=1): TaskState.RUNNING}, {})
-    assert ready(agenda) == []
-    agenda.load("run0", {**found, key_of("each", map_index=1): SUCCESS}, {})
-    assert ready(agenda) == ["b"]
-    agenda.load("run0", {**found, key_of("a"): None}, {})
-    assert ready(agenda) == ["a"]
+    tracker.sync("run0", found, {})
+    assert ready(tracker) == ["each[1]"]
+    tracker.sync("run0", {**found, key_of("each", map_index=1): TaskState.RUNNING}, {})
+    assert ready(tracker) == []
+    tracker.sync("run0", {**found, key_of("each", map_index=1): SUCCESS}, {})
+    assert ready(tracker) == ["b"]
+    tracker.sync("run0", {**found, key_of("a"): None}, {})
+    assert ready(tracker) == ["a"]
 
 
 def test_a_look_costs_no_more_in_a_great_dag() -> None:
     """Each look after a change asks only about what the change may have touched."""
     layers = [[f"t{layer}_{number}" for number in range(30)] for layer in range(5)]
     tasks = [facts(one, *(layers[level - 1] if level else ())) for level, layer in enumerate(layers) for one in layer]
-    agenda = agenda_of(*tasks)
+    tracker = agenda_of(*tasks)
     asked = 0
-    answer = agenda.answer
+    answer = tracker.answer
 
     def counted(*arguments: Any) -> Any:
         nonlocal asked
         asked += 1
         return answer(*arguments)
 
-    agenda.answer = counted  # type: ignore[method-assign]
-    while names := ready(agenda):
+    tracker.answer = counted  # type: ignore[method-assign]
+    while names := ready(tracker):
         for name in names:
-            agenda.note(key_of(name), SUCCESS)
-            agenda.look(NOW)
-    assert agenda.end_of("run0") is RunState.SUCCESS
+            tracker.set_state(key_of(name), SUCCESS)
+            tracker.next_changes(NOW)
+    assert tracker.end_of("run0") is RunState.SUCCESS
     assert asked < 4 * len(tasks)

@@ -38,10 +38,10 @@ def _known(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ELASTIC__LOGS__FLOW_FOLDER", str(home / "flows"))
     settings = read_settings()
     add_key(key_path(settings))
-    site = Deployment.of()
+    deployment = Deployment.of()
     told = Connection(conn_id="inside", kind="mysql", host="h", login="me", password=SECRETS["database"])
-    ConnectionStore(site.database, cipher_of(settings)).add(told)
-    VariableStore(site.database, cipher_of(settings)).put("db_password", SECRETS["variable"])
+    ConnectionStore(deployment.database, cipher_of(settings)).add(told)
+    VariableStore(deployment.database, cipher_of(settings)).put("db_password", SECRETS["variable"])
 
 
 def _leaks(folder: Path) -> Iterator[str]:

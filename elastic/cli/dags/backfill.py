@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from elastic.cli.dags.dag_options import DagId, EndDate, StartDate, Subdir, TaskRegex, site_and_dag
+from elastic.cli.dags.dag_options import DagId, EndDate, StartDate, Subdir, TaskRegex, deployment_and_dag
 from elastic.cli.printing.output import say
 
 EXAMPLE = "For example: elastic backfill example_2 -s 2014-09-01 -e 2014-09-07"
@@ -42,11 +42,11 @@ def backfill(
     ] = None,
 ) -> None:
     """Run all tasks of a range of dates in their order, but for what succeeded already. Both ends are included."""
-    from elastic.scheduler.commands.backfill import BackfillWishes
+    from elastic.scheduler.commands.backfill import BackfillOptions
     from elastic.scheduler.commands.backfill import backfill as run_range
 
-    site, dag = site_and_dag(dag_id, subdir)
-    wishes = BackfillWishes(
+    deployment, dag = deployment_and_dag(dag_id, subdir)
+    options = BackfillOptions(
         start=dag.instant(start_date) if start_date is not None else None,
         end=dag.instant(end_date) if end_date is not None else None,
         task_regex=task_regex,
@@ -59,7 +59,7 @@ def backfill(
         runs=tuple(runs or ()),
         executor=executor,
     )
-    summary = run_range(site, dag, wishes, say)
+    summary = run_range(deployment, dag, options, say)
     if dry_run:
         return
     say(str(summary))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from elastic.cli.dags.dag_options import DagId, EndDate, StartDate, Subdir, TaskRegex, site_and_dag
+from elastic.cli.dags.dag_options import DagId, EndDate, StartDate, Subdir, TaskRegex, deployment_and_dag
 from elastic.cli.printing.listing import Yes, confirm
 from elastic.cli.printing.output import say
 
@@ -24,11 +24,11 @@ def clear(
     yes: Yes = False,
 ) -> None:
     """Clear task instances: as if they had never run. What they left in their logs and attempts stays."""
-    from elastic.db import transitions as transition
-    from elastic.scheduler.commands.clear import ClearWishes, to_clear
+    from elastic.db import transitions
+    from elastic.scheduler.commands.clear import ClearOptions, to_clear
 
-    site, dag = site_and_dag(dag_id, subdir)
-    wishes = ClearWishes(
+    deployment, dag = deployment_and_dag(dag_id, subdir)
+    options = ClearOptions(
         start=dag.instant(start_date) if start_date is not None else None,
         end=dag.instant(end_date) if end_date is not None else None,
         task_regex=task_regex,
@@ -36,7 +36,7 @@ def clear(
         downstream=downstream,
         only_failed=only_failed,
     )
-    found = to_clear(site.database, dag, wishes)
+    found = to_clear(deployment.database, dag, options)
     if dry_run:
         for one in found:
             say(f"{one.key} ({one.state})")
@@ -44,5 +44,5 @@ def clear(
         return
     if found:
         confirm(f"Clear {len(found)} task instances of DAG {dag_id!r}?", yes=yes)
-    cleared = transition.clear(site.database, [one.key for one in found])
+    cleared = transitions.clear(deployment.database, [one.key for one in found])
     say(f"{len(cleared)} task instances have been cleared")

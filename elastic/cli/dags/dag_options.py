@@ -52,7 +52,7 @@ TaskRegex = Annotated[
 MapIndex = Annotated[int, typer.Option("--map-index", min=-1, help="Which copy of a mapped task, from 0.")]
 
 
-def site_and_dag(dag_id: str, subdir: Path | None, root: Path | None = None) -> "tuple[Deployment, DAG]":
+def deployment_and_dag(dag_id: str, subdir: Path | None, root: Path | None = None) -> "tuple[Deployment, DAG]":
     """Return the site of this process, and a DAG from its file.
 
     Args:
@@ -67,18 +67,18 @@ def site_and_dag(dag_id: str, subdir: Path | None, root: Path | None = None) -> 
     from elastic.scheduler.catalog.dag_catalog import find
     from elastic.scheduler.deployment import Deployment
 
-    site = Deployment.of()
-    return site, find(site, dag_id, subdir, root)
+    deployment = Deployment.of()
+    return deployment, find(deployment, dag_id, subdir, root)
 
 
-def date_of(site: "Deployment", dag: "DAG", text: str) -> datetime:
+def date_of(deployment: "Deployment", dag: "DAG", text: str) -> datetime:
     """Return the logical date that a text names: that of the run with this id, or else the date itself.
 
     Raises:
         UsageError: It is neither.
     """
-    from elastic.db import queries as reading
+    from elastic.db import queries
 
     # An id of a run may look like anything, also like a date.
-    found = reading.run_of_id(site.database, dag.dag_id, text)
+    found = queries.run_of_id(deployment.database, dag.dag_id, text)
     return found.logical_date if found else dag.instant(text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from elastic.cli.dags.dag_options import DagId, Subdir, site_and_dag
+from elastic.cli.dags.dag_options import DagId, Subdir, deployment_and_dag
 from elastic.cli.printing.listing import ListFormat, ListOutput, print_list
 from elastic.cli.printing.output import print_facts, say
 from elastic.core.errors import UsageError
@@ -68,28 +68,28 @@ def list_runs(
     output: ListOutput = ListFormat.TABLE,
 ) -> None:
     """List the runs of a DAG."""
-    from elastic.db import queries as reading
+    from elastic.db import queries
     from elastic.scheduler.deployment import Deployment
 
     rows = [
         {**{name: getattr(run, name, None) for name in _RUN_COLUMNS}, "type": run.run_type}
-        for run in reading.runs(Deployment.of().database, dag_id, limit=limit)
+        for run in queries.runs(Deployment.of().database, dag_id, limit=limit)
     ]
     if not rows:
         # A DAG that there is not has no runs either, but that is another thing to say.
-        site_and_dag(dag_id, None)
+        deployment_and_dag(dag_id, None)
     print_list(_RUN_COLUMNS, rows, output, empty=f"DAG {dag_id!r} has no runs")
 
 
 @app.command("show", epilog="For example: elastic dags show example_2")
 def show(dag_id: DagId, subdir: Subdir = None) -> None:
     """Show a DAG: its settings, its tasks, its latest runs."""
-    from elastic.db import queries as reading
+    from elastic.db import queries
 
-    site, dag = site_and_dag(dag_id, subdir)
+    deployment, dag = deployment_and_dag(dag_id, subdir)
     print_facts(_facts(dag))
     say("\n" + dag.tree())
-    for run in reading.runs(site.database, dag_id, limit=5):
+    for run in queries.runs(deployment.database, dag_id, limit=5):
         say(f"{run.logical_date:%Y-%m-%d %H:%M}  {run.state}  {run.run_id}")
 
 
@@ -99,7 +99,7 @@ def details(dag_id: DagId, subdir: Subdir = None) -> None:
     from elastic.dag.files.dag_file import read_source
     from elastic.dag.serialized_dag import to_dict
 
-    _, dag = site_and_dag(dag_id, subdir)
+    _, dag = deployment_and_dag(dag_id, subdir)
     digest = read_source(Path(dag.fileloc)).digest
     say(json_text(json.dumps(to_dict(dag, digest), indent=2, ensure_ascii=False)))
 
@@ -107,7 +107,7 @@ def details(dag_id: DagId, subdir: Subdir = None) -> None:
 @app.command("tree", epilog="For example: elastic dags tree example_2")
 def tree(dag_id: DagId, subdir: Subdir = None) -> None:
     """Print the tasks as a tree: last ones first, below each those before it."""
-    _, dag = site_and_dag(dag_id, subdir)
+    _, dag = deployment_and_dag(dag_id, subdir)
     say(dag.tree())
 
 
@@ -120,7 +120,7 @@ def graph(
     """Print the graph of a DAG for a program that draws it."""
     from elastic.scheduler.commands import inspect as drawings
 
-    _, dag = site_and_dag(dag_id, subdir)
+    _, dag = deployment_and_dag(dag_id, subdir)
     say(drawings.dot(dag) if drawing is Drawing.DOT else drawings.mermaid(dag))
 
 
@@ -129,7 +129,7 @@ def test(dag_id: DagId, date: OptionalDate = None, subdir: Subdir = None) -> Non
     """Run all tasks once in this process, one after another, without retries, and keep nothing."""
     from elastic.scheduler.commands.test_dag import test_dag
 
-    _, dag = site_and_dag(dag_id, subdir)
+    _, dag = deployment_and_dag(dag_id, subdir)
     summary = test_dag(dag, dag.instant(date) if date is not None else None, lambda line: None)
     sys.stdout.flush()
     say(str(summary))
@@ -144,10 +144,10 @@ def next_dates(
     count: Annotated[int, typer.Option("-n", "--num-runs", min=1, help="How many dates.")] = 1,
 ) -> None:
     """Print the next logical dates of a DAG, and when their runs start."""
-    from elastic.db import queries as reading
+    from elastic.db import queries
 
-    site, dag = site_and_dag(dag_id, subdir)
-    latest = reading.latest_run(site.database, dag_id)
+    deployment, dag = deployment_and_dag(dag_id, subdir)
+    latest = queries.latest_run(deployment.database, dag_id)
     after = latest.logical_date if latest else None
     printed = 0
     while printed < count:
@@ -184,15 +184,15 @@ def trigger(
     is_run: Annotated[bool, typer.Option("--run", help="Run it here and now.")] = False,
 ) -> None:
     """Queue a run of a DAG; `elastic backfill DAG --runs RUN` runs it, or --run at once. Its interval may go on."""
-    from elastic.scheduler.commands.backfill import BackfillWishes, backfill
+    from elastic.scheduler.commands.backfill import BackfillOptions, backfill
     from elastic.scheduler.commands.trigger import trigger_run
 
-    site, dag = site_and_dag(dag_id, subdir)
-    run = trigger_run(site, dag, dag.instant(exec_date) if exec_date is not None else None, run_id, _conf(conf))
+    deployment, dag = deployment_and_dag(dag_id, subdir)
+    run = trigger_run(deployment, dag, dag.instant(exec_date) if exec_date is not None else None, run_id, _conf(conf))
     then = "" if is_run else f"; `elastic backfill {dag_id} --runs {run.run_id}` runs it"
     say(f"run {run.run_id} of DAG {dag_id!r} is {run.state}{then}")
     if is_run:
-        summary = backfill(site, dag, BackfillWishes(runs=(run.run_id,)), say)
+        summary = backfill(deployment, dag, BackfillOptions(runs=(run.run_id,)), say)
         say(str(summary))
         raise typer.Exit(0 if summary.succeeded else 1)
 
@@ -211,9 +211,9 @@ def _set_paused(dag_id: str, subdir: Any, *, paused: bool) -> None:
     from elastic.db.stores.dags import set_paused
     from elastic.scheduler.catalog.dag_catalog import store
 
-    site, dag = site_and_dag(dag_id, subdir)
-    store(site, dag)
-    set_paused(site.database, dag_id, paused=paused)
+    deployment, dag = deployment_and_dag(dag_id, subdir)
+    store(deployment, dag)
+    set_paused(deployment.database, dag_id, paused=paused)
     say(f"DAG {dag_id!r} is {'paused' if paused else 'not paused'}")
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from elastic.cli.dags.dag_options import DagId, Subdir, TaskId, Timeperiod, site_and_dag
+from elastic.cli.dags.dag_options import DagId, Subdir, TaskId, Timeperiod, deployment_and_dag
 from elastic.cli.printing.output import say
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def run_from(dag_id: DagId, timeperiod: Timeperiod, task_id: TaskId, subdir: Sub
 def _run(dag_id: str, timeperiod: str, subdir: Path | None, mode: "RunMode", task_id: str | None = None) -> None:
     from elastic.scheduler.commands.recover import run_timeperiod
 
-    site, dag = site_and_dag(dag_id, subdir)
-    summary = run_timeperiod(site, dag, timeperiod, say, mode=mode, task_id=task_id)
+    deployment, dag = deployment_and_dag(dag_id, subdir)
+    summary = run_timeperiod(deployment, dag, timeperiod, say, mode=mode, task_id=task_id)
     say(str(summary))
     if not summary.succeeded:
         raise typer.Exit(1)

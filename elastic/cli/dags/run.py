@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from elastic.cli.dags.dag_options import DagId, Date, MapIndex, Subdir, TaskId, date_of, site_and_dag
+from elastic.cli.dags.dag_options import DagId, Date, MapIndex, Subdir, TaskId, date_of, deployment_and_dag
 from elastic.cli.printing.output import say
 from elastic.core.errors import UsageError
 
@@ -54,19 +54,19 @@ def run(
         raise typer.Exit(_run_bundle(bundle, subdir))
     if attempt is not None:
         raise typer.Exit(_run_attempt((dag_id, task_id, date), (subdir, root), map_index, attempt))
-    from elastic.db import queries as reading
-    from elastic.scheduler.commands.run_task import TaskWishes, run_single
+    from elastic.db import queries
+    from elastic.scheduler.commands.run_task import TaskRunOptions, run_single
 
-    site, dag = site_and_dag(dag_id, subdir, root)
-    wishes = TaskWishes(
+    deployment, dag = deployment_and_dag(dag_id, subdir, root)
+    options = TaskRunOptions(
         ignore_dependencies=ignore_dependencies,
         force=force,
         mark_success=mark_success,
         map_index=map_index,
         # Whoever names a run by its id wants just that one.
-        ignore_interval=reading.run_of_id(site.database, dag_id, date) is not None,
+        ignore_interval=queries.run_of_id(deployment.database, dag_id, date) is not None,
     )
-    result = run_single(site, dag, task_id, date_of(site, dag, date), wishes, say)
+    result = run_single(deployment, dag, task_id, date_of(deployment, dag, date), options, say)
     is_done = result.state is not None and result.state.is_success
     if result.reason:
         said = "was not run" if not is_done else "is done"
@@ -83,15 +83,17 @@ def _run_attempt(
 ) -> int:
     """Make an attempt that a scheduler queued; the exit code says whether it succeeded, or was not ours to make."""
     from elastic.dag.ids import TaskKey
-    from elastic.db import queries as reading
+    from elastic.db import queries
     from elastic.scheduler.commands.run_task import run_queued_attempt
 
     dag_id, task_id, date = named
-    site, dag = site_and_dag(dag_id, *place)
-    run = reading.run_at(site.database, dag_id, dag.instant(date))
+    deployment, dag = deployment_and_dag(dag_id, *place)
+    run = queries.run_at(deployment.database, dag_id, dag.instant(date))
     if run is None:
         raise UsageError(f"DAG {dag_id!r} has no run for {date}, so attempt {attempt} cannot be made.")
-    state = run_queued_attempt(site, dag.get_task(task_id), TaskKey(dag_id, run.run_id, task_id, map_index), attempt)
+    state = run_queued_attempt(
+        deployment, dag.get_task(task_id), TaskKey(dag_id, run.run_id, task_id, map_index), attempt
+    )
     if state is None:
         say(f"attempt {attempt} does not count any more, or another process makes it; nothing was run", err=True)
         return 1

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from elastic.cli.dags.dag_options import DagId, Date, MapIndex, Subdir, TaskId, date_of, site_and_dag
+from elastic.cli.dags.dag_options import DagId, Date, MapIndex, Subdir, TaskId, date_of, deployment_and_dag
 from elastic.cli.printing.listing import ListFormat, ListOutput, print_list
 from elastic.cli.printing.output import say
 from elastic.core.errors import ElasticError
@@ -36,7 +36,7 @@ def list_tasks(
     output: ListOutput = ListFormat.TABLE,
 ) -> None:
     """List the tasks of a DAG in an order in which they may run."""
-    _, dag = site_and_dag(dag_id, subdir)
+    _, dag = deployment_and_dag(dag_id, subdir)
     if tree:
         say(dag.tree())
         return
@@ -59,7 +59,7 @@ def test(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None) -> N
     """Run one task once in this process, whatever stands before it, and keep nothing."""
     from elastic.scheduler.commands.test_dag import try_task
 
-    _, dag = site_and_dag(dag_id, subdir)
+    _, dag = deployment_and_dag(dag_id, subdir)
     summary = try_task(dag, task_id, dag.instant(date), lambda line: None)
     sys.stdout.flush()
     if not summary.succeeded:
@@ -75,9 +75,9 @@ def state(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map
     from elastic.scheduler.commands.mapped_tasks import states_at, told
     from elastic.scheduler.commands.run_task import preview_run
 
-    site, dag = site_and_dag(dag_id, subdir)
-    run = preview_run(site, dag.get_task(task_id), date_of(site, dag, date))
-    say(told(states_at(site.database, run, task_id, map_index)))
+    deployment, dag = deployment_and_dag(dag_id, subdir)
+    run = preview_run(deployment, dag.get_task(task_id), date_of(deployment, dag, date))
+    say(told(states_at(deployment.database, run, task_id, map_index)))
 
 
 @app.command("render", epilog="For example: elastic tasks render example_2 runme_1 2014-09-01")
@@ -85,8 +85,8 @@ def render(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, ma
     """Print the template fields of a task as an attempt would see them. Nothing is run."""
     from elastic.scheduler.commands.inspect import rendered
 
-    site, dag = site_and_dag(dag_id, subdir)
-    fields = rendered(site, dag.get_task(task_id), date_of(site, dag, date), map_index)
+    deployment, dag = deployment_and_dag(dag_id, subdir)
+    fields = rendered(deployment, dag.get_task(task_id), date_of(deployment, dag, date), map_index)
     for name, text in fields.items():
         say(f"# {name}\n{text}")
 
@@ -102,16 +102,16 @@ def why(
 ) -> None:
     """Tell why a task instance does not run, or that it could: what each condition says."""
     from elastic.scheduler.commands.mapped_tasks import spans
-    from elastic.scheduler.commands.run_task import TaskWishes, preview_run, verdicts_of, verdicts_of_copies
+    from elastic.scheduler.commands.run_task import TaskRunOptions, preview_run, verdicts_of, verdicts_of_copies
 
-    site, dag = site_and_dag(dag_id, subdir)
+    deployment, dag = deployment_and_dag(dag_id, subdir)
     task = dag.get_task(task_id)
-    run, wishes = preview_run(site, task, date_of(site, dag, date)), TaskWishes(map_index=map_index)
+    run, options = preview_run(deployment, task, date_of(deployment, dag, date)), TaskRunOptions(map_index=map_index)
     of_all = task.is_mapped and map_index < 0
     found = (
-        verdicts_of_copies(site, task, run, wishes)
+        verdicts_of_copies(deployment, task, run, options)
         if of_all
-        else {one: [map_index] for one in verdicts_of(site, task, run, wishes)}
+        else {one: [map_index] for one in verdicts_of(deployment, task, run, options)}
     )
     rows = [
         {"condition": one.condition, "copies": spans(at), "met": "yes" if one.met else "no", "reason": one.reason}
@@ -129,31 +129,31 @@ def log(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map_i
     from elastic.scheduler.commands.mapped_tasks import indexes_at
     from elastic.scheduler.commands.run_task import preview_run
 
-    site, dag = site_and_dag(dag_id, subdir)
+    deployment, dag = deployment_and_dag(dag_id, subdir)
     task = dag.get_task(task_id)
-    run = preview_run(site, task, date_of(site, dag, date))
-    indexes = indexes_at(site.database, task, run, map_index)
+    run = preview_run(deployment, task, date_of(deployment, dag, date))
+    indexes = indexes_at(deployment.database, task, run, map_index)
     for index in indexes:
         if len(indexes) > 1:
             say(f"==> {task_id}[{index}] <==")
         try:
-            say(_log_text(site, task, run, index), nl=False)
+            say(_log_text(deployment, task, run, index), nl=False)
         except ElasticError as error:
             if len(indexes) == 1:
                 raise
             say(str(error))
 
 
-def _log_text(site: "Deployment", task: "BaseOperator", run: "DagRun", map_index: int) -> str:
+def _log_text(deployment: "Deployment", task: "BaseOperator", run: "DagRun", map_index: int) -> str:
     from elastic.dag.execution.task_instance import TaskInstance
-    from elastic.db import queries as reading
+    from elastic.db import queries
     from elastic.scheduler.attempts.attempt_log import log_path
     from elastic.scheduler.attempts.attempt_request import facts_of
 
-    path = log_path(site, TaskInstance(task, facts=facts_of(run, task.task_id, map_index)))
+    path = log_path(deployment, TaskInstance(task, facts=facts_of(run, task.task_id, map_index)))
     if path.is_file():
         return path.read_text(encoding="utf-8", errors="replace")
-    kept = reading.log_lines(site.database, run.dag_id, run.run_id, task_id=task.task_id)
+    kept = queries.log_lines(deployment.database, run.dag_id, run.run_id, task_id=task.task_id)
     lines = [line for line in kept if line.map_index == map_index]
     if not lines:
         raise ElasticError(f"Log file is missing: {path}, and the database has no lines of it either.")

@@ -33,19 +33,19 @@ from elastic.scheduler.deployment import Deployment
 _MANY, _LONG = 500, 5.0
 
 
-def log_path(site: Deployment, instance: TaskInstance) -> Path:
+def log_path(deployment: Deployment, instance: TaskInstance) -> Path:
     """Return the file of an instance's log: `<logs>/<dag>/<task>/<iso date>`, and behind it the number of a copy."""
     copy = f".{instance.map_index}" if instance.map_index >= 0 else ""
-    return site.logs / (instance.log_filepath + copy)
+    return deployment.logs / (instance.log_filepath + copy)
 
 
 class Lines(logging.Handler):
     """Collects the lines of an attempt for the database. Many, or old ones, go there at once; the rest is asked for."""
 
-    def __init__(self, site: Deployment, order: AttemptRequest) -> None:
+    def __init__(self, deployment: Deployment, order: AttemptRequest) -> None:
         super().__init__()
         self.addFilter(is_line)
-        self._site, self._order = site, order
+        self._deployment, self._order = deployment, order
         self._lines: list[LogLine] = []
         self._since = time.monotonic()
 
@@ -65,7 +65,7 @@ class Lines(logging.Handler):
         )
         self._lines.append(line)
         if len(self._lines) >= _MANY or time.monotonic() - self._since > _LONG:
-            add_log_lines(self._site.database, self.taken())
+            add_log_lines(self._deployment.database, self.taken())
 
     def taken(self) -> tuple[LogLine, ...]:
         """Return the lines that are not in the database, and forget them."""
@@ -76,7 +76,7 @@ class Lines(logging.Handler):
 
 @contextmanager
 def attempt_log(
-    site: Deployment,
+    deployment: Deployment,
     task: BaseOperator,
     order: AttemptRequest,
     *,
@@ -87,7 +87,7 @@ def attempt_log(
     """Log an attempt while the block runs, and begin with Flux's header.
 
     Args:
-        site: Where logs lie.
+        deployment: Where logs lie.
         task: What is tried.
         order: The facts of the attempt.
         terminal: Where lines go as well.
@@ -97,13 +97,13 @@ def attempt_log(
     hide_known_secrets()
     root = logging.getLogger()
     instance = TaskInstance(task, facts=order.facts)
-    lines = Lines(site, order) if site.lines_in_database else None
-    handlers = _handlers(site, task, instance, terminal) + ([lines] if lines else [])
+    lines = Lines(deployment, order) if deployment.lines_in_database else None
+    handlers = _handlers(deployment, task, instance, terminal) + ([lines] if lines else [])
     for handler in handlers:
         protect(handler)
         root.addHandler(handler)
     before = root.level
-    root.setLevel(min(before, logging.getLevelName(site.level)) if before else site.level)
+    root.setLevel(min(before, logging.getLevelName(deployment.level)) if before else deployment.level)
     try:
         with _captured(task.log) if capture else contextlib.nullcontext():
             if not goes_on:
@@ -118,13 +118,13 @@ def attempt_log(
 
 
 def _handlers(
-    site: Deployment, task: BaseOperator, instance: TaskInstance, terminal: TextIO | None
+    deployment: Deployment, task: BaseOperator, instance: TaskInstance, terminal: TextIO | None
 ) -> list[logging.Handler]:
-    of_task = log_file(log_path(site, instance))
+    of_task = log_file(log_path(deployment, instance))
     of_task.setFormatter(MessageFormatter(TASK_FORMAT))
     handlers: list[logging.Handler] = [of_task]
-    if site.flow_logs is not None:
-        of_step = log_file(site.flow_logs / instance.dag_id / f"{instance.task_id}.log")
+    if deployment.flow_logs is not None:
+        of_step = log_file(deployment.flow_logs / instance.dag_id / f"{instance.task_id}.log")
         of_step.setFormatter(StepFormatter(instance.task_id))
         of_step.addFilter(is_line)
         handlers.append(of_step)
@@ -133,7 +133,7 @@ def _handlers(
         shown.setFormatter(MessageFormatter(TASK_FORMAT))
         handlers.append(shown)
     for handler in handlers:
-        handler.setLevel(site.level)
+        handler.setLevel(deployment.level)
     return handlers
 
 

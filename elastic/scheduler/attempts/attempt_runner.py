@@ -24,40 +24,40 @@ class AttemptRunner:
 
     Args:
         dag: The DAG.
-        site: Where it happens.
+        deployment: Where it happens.
         terminal: Where the logs go as well; what is printed stays what it is then, and is else part of the log.
     """
 
-    def __init__(self, dag: DAG, site: Deployment, terminal: TextIO | None = None) -> None:
+    def __init__(self, dag: DAG, deployment: Deployment, terminal: TextIO | None = None) -> None:
         self._terminal = terminal
         self._dag: DAG | None = dag
         self._dag_id, self._place, self._root = dag.dag_id, dag.fileloc, dag.root
-        self._site: Deployment | None = site
+        self._deployment: Deployment | None = deployment
         self._packed: bytes | None = None
         self._home = os.getpid()
 
     def __call__(self, key: TaskKey, command: TaskCommand) -> Any:
         """Run an attempt, and return its report."""
-        site, dag = self._ready()
+        deployment, dag = self._ready()
         order: AttemptRequest = command.order
-        if not order.is_claimed and not claim(site, order):
+        if not order.is_claimed and not claim(deployment, order):
             return AttemptReport(ending=None)
         task, terminal = dag.get_task(key.task_id), self._terminal
         # In the supervisor's own process nobody else can renew the lease now.
-        with renewing_lease(site, order) if os.getpid() == self._home else contextlib.nullcontext():
-            return run_attempt(task, order, site, terminal=terminal, capture=terminal is None)
+        with renewing_lease(deployment, order) if os.getpid() == self._home else contextlib.nullcontext():
+            return run_attempt(task, order, deployment, terminal=terminal, capture=terminal is None)
 
     def __getstate__(self) -> dict[str, Any]:
         if self._packed is None and self._dag is not None and not self._dag.is_of_file:
             self._packed = _packed(self._dag)
-        return {**self.__dict__, "_dag": None, "_site": None, "_terminal": None}
+        return {**self.__dict__, "_dag": None, "_deployment": None, "_terminal": None}
 
     def _ready(self) -> tuple[Deployment, DAG]:
-        if self._site is None:
-            self._site = Deployment.of()
+        if self._deployment is None:
+            self._deployment = Deployment.of()
         if self._dag is None:
             self._dag = self._found()
-        return self._site, self._dag
+        return self._deployment, self._dag
 
     def _found(self) -> DAG:
         if self._packed is not None:

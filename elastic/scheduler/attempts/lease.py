@@ -10,13 +10,13 @@ import threading
 from collections.abc import Iterator
 
 from elastic.core.errors import ElasticError
-from elastic.db import transitions as transition
+from elastic.db import transitions
 from elastic.db.records import Claim
 from elastic.scheduler.attempts.attempt_request import AttemptRequest
 from elastic.scheduler.deployment import Deployment
 
 
-def claim(site: Deployment, order: AttemptRequest) -> bool:
+def claim(deployment: Deployment, order: AttemptRequest) -> bool:
     """Claim an attempt that is queued; False if it does not count any more, or another process has it."""
     wanted = Claim(
         key=order.facts.key,
@@ -24,20 +24,22 @@ def claim(site: Deployment, order: AttemptRequest) -> bool:
         host=socket.gethostname(),
         pid=os.getpid(),
         lease_owner=order.lease_owner,
-        lease=site.lease,
+        lease=deployment.lease,
     )
-    return transition.claim(site.database, wanted)
+    return transitions.claim(deployment.database, wanted)
 
 
 @contextlib.contextmanager
-def renewing_lease(site: Deployment, order: AttemptRequest) -> Iterator[None]:
+def renewing_lease(deployment: Deployment, order: AttemptRequest) -> Iterator[None]:
     """Renew the lease of an attempt while the block runs, from a thread beside it."""
     done = threading.Event()
 
     def renew() -> None:
-        while not done.wait(site.lease / 3):
+        while not done.wait(deployment.lease / 3):
             with contextlib.suppress(ElasticError):
-                transition.renew(site.database, order.lease_owner, site.lease, attempt_uuid=order.facts.attempt_uuid)
+                transitions.renew(
+                    deployment.database, order.lease_owner, deployment.lease, attempt_uuid=order.facts.attempt_uuid
+                )
 
     thread = threading.Thread(target=renew, name="elastic-lease", daemon=True)
     thread.start()

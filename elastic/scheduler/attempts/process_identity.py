@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from elastic.db import queries as reading
-from elastic.db import transitions as transition
+from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.records import TaskInstanceRow
 
@@ -50,10 +49,10 @@ def release_leases_of_dead_processes(database: Database, dag_id: str) -> None:
 
     A task that outlived the process that held its lease keeps it: it is on its way to an end of its own.
     """
-    for owner, held in _by_owner(reading.active_instances(database, dag_id)).items():
+    for owner, held in _by_owner(queries.active_instances(database, dag_id)).items():
         holder = ProcessIdentity.read(owner)
         if holder is not None and holder.is_gone and not any(_lives(instance) for instance in held):
-            transition.renew(database, owner, -1.0)
+            transitions.renew(database, owner, -1.0)
 
 
 def _by_owner(instances: list[TaskInstanceRow]) -> dict[str, list[TaskInstanceRow]]:

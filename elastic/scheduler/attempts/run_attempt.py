@@ -17,8 +17,7 @@ from elastic.dag.ignored_settings import settings_without_effect
 from elastic.dag.operator import BaseOperator
 from elastic.dag.states.state import TaskState
 from elastic.dag.task_settings import Callback
-from elastic.db import queries as reading
-from elastic.db import transitions as transition
+from elastic.db import queries, transitions
 from elastic.db.records import AttemptResult
 from elastic.scheduler.attempts.attempt_log import attempt_log
 from elastic.scheduler.attempts.attempt_request import AttemptReport, AttemptRequest
@@ -33,14 +32,14 @@ _LONGEST_ERROR = 64 * 1024
 class FlowRuns:
     """The data flow that the tries of an instance run: `flow_runs` in the context."""
 
-    site: Deployment
+    deployment: Deployment
     attempt_uuid: str
     #: of an earlier try
     earlier: str | None = None
 
     def keep(self, flow_run_id: str) -> None:
         """Keep the id of the flow's run, so that the next try resumes it."""
-        transition.set_flow_run(self.site.database, self.attempt_uuid, flow_run_id)
+        transitions.set_flow_run(self.deployment.database, self.attempt_uuid, flow_run_id)
         self.earlier = flow_run_id
 
 
@@ -48,7 +47,7 @@ class FlowRuns:
 class AttemptXCom:
     """Values of the run as one attempt sees them. What it pushes itself is kept when, and only if, its end counts."""
 
-    site: Deployment
+    deployment: Deployment
     key: TaskKey
     pushed: dict[str, str] = field(default_factory=dict)
 
@@ -56,7 +55,9 @@ class AttemptXCom:
         self.pushed[name] = encoded
 
     def pull(self, dag_id: str, run_id: str, task_id: str, name: str) -> Mapping[int, str]:
-        found = {index: text for _, index, text in reading.xcoms(self.site.database, dag_id, run_id, [task_id], name)}
+        found = {
+            index: text for _, index, text in queries.xcoms(self.deployment.database, dag_id, run_id, [task_id], name)
+        }
         if TaskKey(dag_id, run_id, task_id, self.key.map_index) == self.key and name in self.pushed:
             found[self.key.map_index] = self.pushed[name]
         return found
@@ -65,7 +66,7 @@ class AttemptXCom:
 def run_attempt(
     task: BaseOperator,
     order: AttemptRequest,
-    site: Deployment,
+    deployment: Deployment,
     *,
     terminal: TextIO | None = None,
     capture: bool = False,
@@ -75,17 +76,17 @@ def run_attempt(
     Args:
         task: As it is defined.
         order: The facts of the attempt.
-        site: Where it happens.
+        deployment: Where it happens.
         terminal: Where its log goes as well.
         capture: What it prints becomes part of its log.
     """
-    xcoms = AttemptXCom(site, order.facts.key)
+    xcoms = AttemptXCom(deployment, order.facts.key)
     skipped: tuple[str, ...] = ()
-    log = attempt_log(site, task, order, terminal=terminal, capture=capture)
+    log = attempt_log(deployment, task, order, terminal=terminal, capture=capture)
     with task.helpers.installed(), log as lines:
         for name, why in settings_without_effect(task).items():
             task.log.warning("%s has no effect: %s", name, why)
-        context = context_of(task, order, site, xcoms)
+        context = context_of(task, order, deployment, xcoms)
         try:
             outcome = execute(task, context)
         except TaskSkipped as skip:
@@ -102,15 +103,15 @@ def run_attempt(
             )
             skipped = outcome.skipped_task_ids
             task.log.info("Task succeeded")
-        _call_back(task, context, ending, site)
+        _call_back(task, context, ending, deployment)
         return AttemptReport(ending=ending, skipped=skipped, lines=lines.taken() if lines else ())
 
 
-def context_of(task: BaseOperator, order: AttemptRequest, site: Deployment, xcoms: AttemptXCom) -> Context:
+def context_of(task: BaseOperator, order: AttemptRequest, deployment: Deployment, xcoms: AttemptXCom) -> Context:
     """Return the context of an attempt."""
-    access = ContextServices(xcoms=xcoms, variable=_variable, connection=_connection, settings=site.settings)
+    access = ContextServices(xcoms=xcoms, variable=_variable, connection=_connection, settings=deployment.settings)
     context = build_context(task, order.facts, access)
-    context["flow_runs"] = FlowRuns(site, order.facts.attempt_uuid, order.flow_run_id)
+    context["flow_runs"] = FlowRuns(deployment, order.facts.attempt_uuid, order.flow_run_id)
     return context
 
 
@@ -147,13 +148,13 @@ def callbacks_of(task: BaseOperator, state: TaskState | str) -> tuple[Callback, 
     return callbacks.get(state, ())
 
 
-def _call_back(task: BaseOperator, context: Context, ending: AttemptResult, site: Deployment) -> None:
+def _call_back(task: BaseOperator, context: Context, ending: AttemptResult, deployment: Deployment) -> None:
     """Call the callbacks of an attempt in its own process, unless it does not count any more."""
     callbacks = callbacks_of(task, ending.state)
     if not callbacks:
         return
     try:
-        is_ours = transition.take_callbacks(site.database, ending.attempt_uuid, is_own=True)
+        is_ours = transitions.take_callbacks(deployment.database, ending.attempt_uuid, is_own=True)
     except ElasticError as error:
         task.log.error("its callbacks are not called: %s", error)
         return

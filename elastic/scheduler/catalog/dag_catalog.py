@@ -46,10 +46,10 @@ class Digests:
         return replace(run, source_digest=self.source, structure_digest=self.structure)
 
 
-def store(site: Deployment, dag: DAG) -> Digests:
+def store(deployment: Deployment, dag: DAG) -> Digests:
     """Keep a DAG as it is now."""
     found = _found(dag)
-    keep_dag(site.database, found.row, source=found.source, structure=found.structure)
+    keep_dag(deployment.database, found.row, source=found.source, structure=found.structure)
     return Digests(found.row.source_digest, str(found.row.structure_digest))
 
 
@@ -94,11 +94,11 @@ class DagCatalog:
     warnings: Mapping[str, Sequence[str]]
 
 
-def find(site: Deployment, dag_id: str, place: Path | None = None, root: Path | None = None) -> DAG:
+def find(deployment: Deployment, dag_id: str, place: Path | None = None, root: Path | None = None) -> DAG:
     """Return a DAG from its file.
 
     Args:
-        site: Where DAG files lie, and which were found earlier.
+        deployment: Where DAG files lie, and which were found earlier.
         dag_id: Which.
         place: A file or folder to look in; None for the folder of the installation.
         root: The folder of all DAGs, where helper modules are looked for too; None for the place, or for the folder of
@@ -110,32 +110,37 @@ def find(site: Deployment, dag_id: str, place: Path | None = None, root: Path | 
         UsageError: There is no such place.
     """
     if place is None:
-        known = next((row for row in dags(site.database) if row.dag_id == dag_id), None)
-        if known is not None and Path(known.fileloc).is_file() and Path(known.fileloc).is_relative_to(site.dags_folder):
-            bag = DagBag(known.fileloc, root=site.dags_folder)
+        known = next((row for row in dags(deployment.database) if row.dag_id == dag_id), None)
+        if (
+            known is not None
+            and Path(known.fileloc).is_file()
+            and Path(known.fileloc).is_relative_to(deployment.dags_folder)
+        ):
+            bag = DagBag(known.fileloc, root=deployment.dags_folder)
             if dag_id in bag.dags or bag.import_errors:
                 return bag.get_dag(dag_id)
-    if place is not None and root is None and place.absolute().is_relative_to(site.dags_folder.absolute()):
-        root = site.dags_folder
-    return DagBag(place or folder_of(site), root=root).get_dag(dag_id)
+    if place is not None and root is None and place.absolute().is_relative_to(deployment.dags_folder.absolute()):
+        root = deployment.dags_folder
+    return DagBag(place or folder_of(deployment), root=root).get_dag(dag_id)
 
 
-def folder_of(site: Deployment) -> Path:
+def folder_of(deployment: Deployment) -> Path:
     """Return the folder of DAG files.
 
     Raises:
         UsageError: It is not there.
     """
-    if not site.dags_folder.is_dir():
+    if not deployment.dags_folder.is_dir():
         raise UsageError(
-            f"there is no folder {str(site.dags_folder)!r} of DAG files; make it, or set core.dags_folder, or use -sd."
+            f"there is no folder {str(deployment.dags_folder)!r} of DAG files; make it, or set core.dags_folder, "
+            "or use -sd."
         )
-    return site.dags_folder
+    return deployment.dags_folder
 
 
-def scan(site: Deployment) -> DagCatalog:
+def scan(deployment: Deployment) -> DagCatalog:
     """Bring what the database knows of DAG files up to date; only files that are new or changed are run."""
-    folder, before = folder_of(site), dags(site.database)
+    folder, before = folder_of(deployment), dags(deployment.database)
     by_file: dict[str, list[DagRow]] = {}
     for row in before:
         by_file.setdefault(row.fileloc, []).append(row)
@@ -156,10 +161,10 @@ def scan(site: Deployment) -> DagCatalog:
         else:
             fresh.append(_found(dag))
     for at in range(0, len(fresh), _AT_ONCE):
-        keep_dags(site.database, fresh[at : at + _AT_ONCE])
+        keep_dags(deployment.database, fresh[at : at + _AT_ONCE])
     known = {*homes, *bag.dags}
-    _note(site, [row.dag_id for row in before if row.dag_id not in known], known, failures)
-    rows = dags(site.database) if len(bag) else sorted(kept, key=lambda row: row.dag_id)
+    _note(deployment, [row.dag_id for row in before if row.dag_id not in known], known, failures)
+    rows = dags(deployment.database) if len(bag) else sorted(kept, key=lambda row: row.dag_id)
     warnings = {dag.dag_id: found for dag in bag if (found := warnings_at(dag))}
     return DagCatalog(tuple(row for row in rows if row.dag_id in known), failures, warnings)
 
@@ -183,13 +188,13 @@ def unheeded(dag: DAG, executor: Executor) -> list[str]:
     return found
 
 
-def _note(site: Deployment, gone: Sequence[str], known: set[str], failures: Mapping[str, ImportFailure]) -> None:
+def _note(deployment: Deployment, gone: Sequence[str], known: set[str], failures: Mapping[str, ImportFailure]) -> None:
     """Write down what is gone and what cannot be loaded, where that is new: a list alone changes nothing."""
     if gone:
-        forget_missing(site.database, sorted(known))
+        forget_missing(deployment.database, sorted(known))
     told = {path: one.traceback or one.reason for path, one in failures.items()}
-    if told != import_errors(site.database):
-        set_import_errors(site.database, told)
+    if told != import_errors(deployment.database):
+        set_import_errors(deployment.database, told)
 
 
 def _is_unchanged(path: Path, rows: Sequence[DagRow]) -> bool:

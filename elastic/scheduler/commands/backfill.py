@@ -13,14 +13,13 @@ from elastic.core.errors import UsageError
 from elastic.dag.dag import DAG
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState, TaskState
-from elastic.db import queries as reading
-from elastic.db import transitions as transition
+from elastic.db import queries, transitions
 from elastic.db.records import DagRun, NewDagRun, RunType
 from elastic.executors.registry import executor_of
 from elastic.scheduler.attempts.attempt_request import AttemptRequest, facts_of, shown_command
 from elastic.scheduler.catalog.dag_catalog import store, unheeded
 from elastic.scheduler.commands.failure_reasons import reasons_of
-from elastic.scheduler.commands.planning import agenda_of, intervals_of, make_instances, new_run
+from elastic.scheduler.commands.planning import build_tracker, intervals_of, make_instances, new_run
 from elastic.scheduler.decisions.inputs import Overrides
 from elastic.scheduler.decisions.run_tracker import RunTracker
 from elastic.scheduler.deployment import Deployment
@@ -76,7 +75,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BackfillWishes:
+class BackfillOptions:
     """What is to be done in a range, and how."""
 
     #: logical dates, both included; None for those of the DAG
@@ -98,47 +97,47 @@ class BackfillWishes:
     executor: Any = None
 
 
-def backfill(site: Deployment, dag: DAG, wishes: BackfillWishes, say: Say) -> Summary:
+def backfill(deployment: Deployment, dag: DAG, options: BackfillOptions, say: Say) -> Summary:
     """Run what has not succeeded yet in a range.
 
     Raises:
         UsageError: The range or the wishes cannot be.
     """
-    part = part_of(dag, wishes)
-    if wishes.reverse and any(task.depends_on_past or task.wait_for_downstream for task in part.tasks):
+    part = part_of(dag, options)
+    if options.reverse and any(task.depends_on_past or task.wait_for_downstream for task in part.tasks):
         raise UsageError(f"DAG {dag.dag_id!r} has tasks that depend on the date before; it cannot run in reverse.")
-    named = _named(site, dag, wishes)
-    made = [] if named else _made(dag, wishes, say)
-    if wishes.dry_run:
-        return _told(site, part, named or made, say)
-    digests = store(site, dag)
-    runs = named or [transition.ensure_run(site.database, digests.noted_in(one)) for one in made]
-    if wishes.reverse:
+    named = _named(deployment, dag, options)
+    made = [] if named else _made(dag, options, say)
+    if options.dry_run:
+        return _told(deployment, part, named or made, say)
+    digests = store(deployment, dag)
+    runs = named or [transitions.ensure_run(deployment.database, digests.noted_in(one)) for one in made]
+    if options.reverse:
         runs.reverse()
-    agenda = agenda_of(site.database, part.tasks, runs, Overrides(ignore_interval=bool(named)))
-    make_instances(site.database, part.tasks, runs, agenda)
-    if wishes.rerun_failed:
-        _clear_failed(site, part, runs)
-    if wishes.mark_success:
-        return _marked(site, part, runs, say)
-    return carry_out(site, part, runs, agenda, wishes, say)
+    tracker = build_tracker(deployment.database, part.tasks, runs, Overrides(ignore_interval=bool(named)))
+    make_instances(deployment.database, part.tasks, runs, tracker)
+    if options.rerun_failed:
+        _clear_failed(deployment, part, runs)
+    if options.mark_success:
+        return _marked(deployment, part, runs, say)
+    return carry_out(deployment, part, runs, tracker, options, say)
 
 
-def _made(dag: DAG, wishes: BackfillWishes, say: Say) -> list[NewDagRun]:
+def _made(dag: DAG, options: BackfillOptions, say: Say) -> list[NewDagRun]:
     """Return the runs of a range."""
-    intervals = intervals_of(dag, wishes.start, wishes.end, dt.datetime.now(dt.UTC), say)
+    intervals = intervals_of(dag, options.start, options.end, dt.datetime.now(dt.UTC), say)
     return [new_run(dag.dag_id, dag, one, RunType.BACKFILL) for one in intervals]
 
 
-def _named(site: Deployment, dag: DAG, wishes: BackfillWishes) -> list[DagRun]:
+def _named(deployment: Deployment, dag: DAG, options: BackfillOptions) -> list[DagRun]:
     """Return the runs that are wanted by id, in the order of their dates.
 
     Raises:
         UsageError: There is no such run, or a range is wanted as well.
     """
-    if wishes.runs and (wishes.start or wishes.end):
+    if options.runs and (options.start or options.end):
         raise UsageError("a range of dates and --runs name runs in two ways; give one of them.")
-    found = {run_id: reading.run_of_id(site.database, dag.dag_id, run_id) for run_id in wishes.runs}
+    found = {run_id: queries.run_of_id(deployment.database, dag.dag_id, run_id) for run_id in options.runs}
     for run_id, run in found.items():
         if run is None:
             raise UsageError(
@@ -148,74 +147,74 @@ def _named(site: Deployment, dag: DAG, wishes: BackfillWishes) -> list[DagRun]:
 
 
 def carry_out(
-    site: Deployment, part: DAG, runs: list[DagRun], agenda: RunTracker, wishes: BackfillWishes, say: Say
+    deployment: Deployment, part: DAG, runs: list[DagRun], tracker: RunTracker, options: BackfillOptions, say: Say
 ) -> Summary:
     """Run what is to be done in runs, and return what came of it."""
-    executor = executor_of(wishes.executor or part.executor or site.executor, site.parallelism)
+    executor = executor_of(options.executor or part.executor or deployment.executor, deployment.parallelism)
     for warning in unheeded(part, executor):
         say(f"warning: {warning}")
     assignment = SupervisorJob(
         dag=part,
         runs=tuple(runs),
-        agenda=agenda,
+        tracker=tracker,
         executor=executor,
-        max_active_runs=wishes.max_active_runs or part.max_active_runs,
+        max_active_runs=options.max_active_runs or part.max_active_runs,
     )
-    supervisor = Supervisor(site, assignment, say)
+    supervisor = Supervisor(deployment, assignment, say)
     supervisor.run()
-    states = agenda.states()
+    states = tracker.states()
     return Summary(
         dag_id=part.dag_id,
         runs=supervisor.runs.ended,
         states=states,
-        reasons=reasons_of(site.database, states),
+        reasons=reasons_of(deployment.database, states),
         stuck=tuple(supervisor.stuck),
     )
 
 
-def part_of(dag: DAG, wishes: BackfillWishes) -> DAG:
+def part_of(dag: DAG, options: BackfillOptions) -> DAG:
     """Return the tasks that are meant, as a DAG.
 
     Raises:
         UsageError: There is none.
     """
-    if wishes.task_regex is None:
+    if options.task_regex is None:
         part = dag
     else:
-        part = dag.sub_dag(wishes.task_regex, include_upstream=not wishes.ignore_dependencies)
+        part = dag.sub_dag(options.task_regex, include_upstream=not options.ignore_dependencies)
     if not part.tasks:
-        what = f"no task that matches {wishes.task_regex!r}" if wishes.task_regex else "no tasks"
+        what = f"no task that matches {options.task_regex!r}" if options.task_regex else "no tasks"
         raise UsageError(f"DAG {dag.dag_id!r} has {what}; `elastic tasks list {dag.dag_id}` shows what there is.")
     return part
 
 
-def _clear_failed(site: Deployment, part: DAG, runs: list[DagRun]) -> None:
-    found = reading.instances(site.database, part.dag_id, [run.run_id for run in runs])
-    transition.clear(site.database, [one.key for one in found if one.state in _FAILED and one.task_id in part])
+def _clear_failed(deployment: Deployment, part: DAG, runs: list[DagRun]) -> None:
+    found = queries.instances(deployment.database, part.dag_id, [run.run_id for run in runs])
+    transitions.clear(deployment.database, [one.key for one in found if one.state in _FAILED and one.task_id in part])
 
 
-def _marked(site: Deployment, part: DAG, runs: list[DagRun], say: Say) -> Summary:
+def _marked(deployment: Deployment, part: DAG, runs: list[DagRun], say: Say) -> Summary:
     ids = [run.run_id for run in runs]
-    found = [one for one in reading.instances(site.database, part.dag_id, ids) if one.task_id in part]
-    marked = transition.mark_success(site.database, [one.key for one in found])
+    found = [one for one in queries.instances(deployment.database, part.dag_id, ids) if one.task_id in part]
+    marked = transitions.mark_success(deployment.database, [one.key for one in found])
     for key in marked:
         say(f"Marked as success: {key}")
     states: dict[TaskKey, TaskState | None] = {}
     ended = {}
     for run in runs:
-        states |= (now := reading.states(site.database, run.dag_id, run.run_id))
+        states |= (now := queries.states(deployment.database, run.dag_id, run.run_id))
         if all(state is not None and state.is_final for state in now.values()):
-            transition.set_run_state(site.database, run.dag_id, run.run_id, RunState.SUCCESS)
+            transitions.set_run_state(deployment.database, run.dag_id, run.run_id, RunState.SUCCESS)
             ended[run.run_id] = RunState.SUCCESS
     return Summary(dag_id=part.dag_id, runs=ended, states=states)
 
 
-def _told(site: Deployment, part: DAG, made: list[Any], say: Say) -> Summary:
+def _told(deployment: Deployment, part: DAG, made: list[Any], say: Say) -> Summary:
     """Say what would be queued."""
     states: dict[TaskKey, TaskState | None] = {}
     for new in made:
-        run = reading.run_at(site.database, new.dag_id, new.logical_date)
-        known = reading.states(site.database, run.dag_id, run.run_id) if run else {}
+        run = queries.run_at(deployment.database, new.dag_id, new.logical_date)
+        known = queries.states(deployment.database, run.dag_id, run.run_id) if run else {}
         for task in part.topological():
             key = TaskKey(new.dag_id, run.run_id if run else new.run_id, task.task_id)
             states[key] = known.get(key)

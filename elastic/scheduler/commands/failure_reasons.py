@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
-from elastic.db import queries as reading
+from elastic.db import queries
 from elastic.db.database import Database
 
 #: Instances of which a summary tells the reason, at most.
@@ -13,8 +13,8 @@ _MOST = 20
 
 def reason_of(database: Database, key: TaskKey) -> str:
     """Return the last line of the error of an instance's last attempt, else its note; empty if it has neither."""
-    row = reading.instance(database, key)
-    attempt = reading.attempt(database, row.attempt_uuid) if row and row.attempt_uuid else None
+    row = queries.instance(database, key)
+    attempt = queries.attempt(database, row.attempt_uuid) if row and row.attempt_uuid else None
     text = (attempt.error if attempt else row.note if row else None) or ""
     return (text.strip().splitlines() or [""])[-1]
 

@@ -39,15 +39,15 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '\\"') + '"'
 
 
-def rendered(site: Deployment, task: BaseOperator, date: dt.datetime, map_index: int = -1) -> Mapping[str, str]:
+def rendered(deployment: Deployment, task: BaseOperator, date: dt.datetime, map_index: int = -1) -> Mapping[str, str]:
     """Return the template fields by name, without secrets that are known.
 
     Raises:
         TemplateError: One of them cannot be rendered.
     """
     hide_known_secrets()
-    facts = facts_of(preview_run(site, task, date), task.task_id, map_index)
-    context = context_of(task, AttemptRequest(facts=facts, max_tries=1), site, AttemptXCom(site, facts.key))
+    facts = facts_of(preview_run(deployment, task, date), task.task_id, map_index)
+    context = context_of(task, AttemptRequest(facts=facts, max_tries=1), deployment, AttemptXCom(deployment, facts.key))
     with task.helpers.installed():
         _, fields = prepared(task, context)
     return {name: masked(text) for name, text in fields.items()}

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from elastic.dag.operator import BaseOperator
 from elastic.dag.states.state import TaskState, state_of_copies
-from elastic.db import queries as reading
+from elastic.db import queries
 from elastic.db.database import Database
 from elastic.db.records import DagRun
 
@@ -15,7 +15,7 @@ def indexes_at(database: Database, task: BaseOperator, run: DagRun, map_index: i
     """Return the map indexes that a command is about: the one that it names, else those of all copies."""
     if map_index >= 0 or not task.is_mapped:
         return [map_index]
-    keys = reading.states(database, run.dag_id, run.run_id).items()
+    keys = queries.states(database, run.dag_id, run.run_id).items()
     found = [key.map_index for key, state in keys if key.task_id == task.task_id and state is not TaskState.REMOVED]
     return sorted(found) or [map_index]
 
@@ -24,7 +24,7 @@ def states_at(database: Database, run: DagRun, task_id: str, map_index: int) -> 
     """Return the state of one instance, or of all copies of a mapped task if no copy is named."""
     found = {
         key.map_index: state
-        for key, state in reading.states(database, run.dag_id, run.run_id).items()
+        for key, state in queries.states(database, run.dag_id, run.run_id).items()
         if key.task_id == task_id
     }
     return [found[map_index]] if map_index in found else list(found.values()) if map_index < 0 else []

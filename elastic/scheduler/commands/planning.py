@@ -12,8 +12,7 @@ from elastic.dag.states.state import TaskState
 from elastic.dag.timetable.interval import DataInterval
 from elastic.dag.timetable.schedule import NoSchedule
 from elastic.dag.timetable.timeperiod import timeperiod_of
-from elastic.db import queries as reading
-from elastic.db import transitions as transition
+from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.records import DagRun, NewDagRun, RunType
 from elastic.scheduler.attempts.attempt_request import new_instance
@@ -75,7 +74,7 @@ def new_run(dag_id: str, schedule_owner: "DAG | BaseOperator", interval: DataInt
     )
 
 
-def agenda_of(
+def build_tracker(
     database: Database, tasks: Sequence[BaseOperator], runs: Sequence[DagRun], allowances: Overrides
 ) -> RunTracker:
     """Return the agenda of some tasks in runs, which are in their order.
@@ -102,13 +101,13 @@ def agenda_of(
 
 
 def make_instances(
-    database: Database, tasks: Sequence[BaseOperator], runs: Sequence[DagRun], agenda: RunTracker
+    database: Database, tasks: Sequence[BaseOperator], runs: Sequence[DagRun], tracker: RunTracker
 ) -> None:
     """Make the rows of all instances that are known; copies whose number a task will tell are made later."""
     by_id = {task.task_id: task for task in tasks}
     for run in runs:
-        keys = [key for key in agenda.boards[run.run_id].states if not _is_open(by_id[key.task_id], key)]
-        transition.ensure_instances(database, run, [new_instance(by_id[key.task_id], key.map_index) for key in keys])
+        keys = [key for key in tracker.run_states[run.run_id].states if not _is_open(by_id[key.task_id], key)]
+        transitions.ensure_instances(database, run, [new_instance(by_id[key.task_id], key.map_index) for key in keys])
 
 
 def _is_open(task: BaseOperator, key: TaskKey) -> bool:
@@ -132,11 +131,11 @@ def _intervals(dag: DAG, first: dt.datetime, last: dt.datetime) -> list[DataInte
 
 def _past(database: Database, first: DagRun, tasks: Sequence[TaskSpec]) -> dict[str, PreviousRun] | None:
     """Return how the run before the first one stands, by task; None if there is none."""
-    before = reading.run_before(database, first.dag_id, first.logical_date)
+    before = queries.run_before(database, first.dag_id, first.logical_date)
     if before is None:
         return None
     states: dict[str, list[TaskState | None]] = {}
-    for one in reading.instances(database, before.dag_id, [before.run_id]):
+    for one in queries.instances(database, before.dag_id, [before.run_id]):
         states.setdefault(one.task_id, []).append(one.state)
     found = {}
     for task in tasks:

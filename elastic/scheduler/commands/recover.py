@@ -8,13 +8,12 @@ from elastic.dag.dag import DAG
 from elastic.dag.states.state import TaskState
 from elastic.dag.timetable.timeperiod import logical_date_of
 from elastic.dag.traversal import part_of
-from elastic.db import queries as reading
-from elastic.db import transitions as transition
+from elastic.db import queries, transitions
 from elastic.db.records import DagRun, RunMode, RunType, TaskInstanceRow
 from elastic.scheduler.attempts.process_identity import release_leases_of_dead_processes
 from elastic.scheduler.catalog.dag_catalog import store
-from elastic.scheduler.commands.backfill import BackfillWishes, Summary, carry_out
-from elastic.scheduler.commands.planning import agenda_of, make_instances, new_run
+from elastic.scheduler.commands.backfill import BackfillOptions, Summary, carry_out
+from elastic.scheduler.commands.planning import build_tracker, make_instances, new_run
 from elastic.scheduler.decisions.inputs import Overrides
 from elastic.scheduler.deployment import Deployment
 
@@ -40,7 +39,7 @@ def mode_of(
 
 
 def run_timeperiod(
-    site: Deployment,
+    deployment: Deployment,
     dag: DAG,
     timeperiod: str,
     say: Callable[[str], None],
@@ -51,7 +50,7 @@ def run_timeperiod(
     """Run a DAG for a timeperiod, as another attempt at its run if it was run before.
 
     Args:
-        site: Where.
+        deployment: Where.
         dag: The DAG.
         timeperiod: Such as `20160222`.
         say: Told what happens.
@@ -62,34 +61,34 @@ def run_timeperiod(
     Raises:
         UsageError: The run goes on, was never begun, or the task's turn has not come.
     """
-    run, date = _wanted(site, dag, timeperiod)
+    run, date = _wanted(deployment, dag, timeperiod)
     if run is None and mode is not RunMode.NOMINAL:
         raise UsageError(f"DAG {dag.dag_id!r} was never run for {timeperiod!r}; `elastic backfill` runs it.")
-    states = _states(site, run) if run else {}
+    states = _states(deployment, run) if run else {}
     part, cleared = _part(dag, mode, task_id, states)
     if run is None:
-        digests = store(site, dag)
+        digests = store(deployment, dag)
         made = new_run(dag.dag_id, dag, dag.schedule.interval_of(date), RunType.MANUAL)
-        run = transition.ensure_run(site.database, digests.noted_in(made))
+        run = transitions.ensure_run(deployment.database, digests.noted_in(made))
     else:
-        _check_free(site, run, timeperiod)
-        run = transition.rerun(site.database, run.dag_id, run.run_id, mode=mode, task_id=task_id)
-        found = reading.instances(site.database, run.dag_id, [run.run_id])
-        transition.clear(site.database, [one.key for one in found if one.task_id in cleared])
-    agenda = agenda_of(site.database, part.tasks, [run], Overrides(ignore_interval=True))
-    make_instances(site.database, part.tasks, [run], agenda)
-    return carry_out(site, part, [run], agenda, BackfillWishes(), say)
+        _check_free(deployment, run, timeperiod)
+        run = transitions.rerun(deployment.database, run.dag_id, run.run_id, mode=mode, task_id=task_id)
+        found = queries.instances(deployment.database, run.dag_id, [run.run_id])
+        transitions.clear(deployment.database, [one.key for one in found if one.task_id in cleared])
+    tracker = build_tracker(deployment.database, part.tasks, [run], Overrides(ignore_interval=True))
+    make_instances(deployment.database, part.tasks, [run], tracker)
+    return carry_out(deployment, part, [run], tracker, BackfillOptions(), say)
 
 
-def _wanted(site: Deployment, dag: DAG, text: str) -> tuple[DagRun | None, datetime]:
+def _wanted(deployment: Deployment, dag: DAG, text: str) -> tuple[DagRun | None, datetime]:
     """Return the run that an id or a timeperiod names, None if it was never begun, and its logical date."""
-    run = reading.run_of_id(site.database, dag.dag_id, text)
+    run = queries.run_of_id(deployment.database, dag.dag_id, text)
     # A run that was asked for at a moment of its own has a timeperiod that names no slot.
-    run = run or reading.run_of_timeperiod(site.database, dag.dag_id, text)
+    run = run or queries.run_of_timeperiod(deployment.database, dag.dag_id, text)
     if run is not None and (run.run_id == text or not dag.schedule.is_slot(run.logical_date)):
         return run, run.logical_date
     date = logical_date_of(text, dag.schedule)
-    return reading.run_at(site.database, dag.dag_id, date), date
+    return queries.run_at(deployment.database, dag.dag_id, date), date
 
 
 def _part(
@@ -113,9 +112,9 @@ def _part(
     return dag, after
 
 
-def _states(site: Deployment, run: DagRun) -> dict[str, set[TaskState | None]]:
+def _states(deployment: Deployment, run: DagRun) -> dict[str, set[TaskState | None]]:
     found: dict[str, set[TaskState | None]] = {}
-    for one in reading.instances(site.database, run.dag_id, [run.run_id]):
+    for one in queries.instances(deployment.database, run.dag_id, [run.run_id]):
         found.setdefault(one.task_id, set()).add(one.state)
     return found
 
@@ -125,11 +124,11 @@ def _is_done(states: Iterable[TaskState | None] | None) -> bool:
     return bool(found) and all(state is not None and state.is_success for state in found)
 
 
-def _check_free(site: Deployment, run: DagRun, timeperiod: str) -> None:
-    release_leases_of_dead_processes(site.database, run.dag_id)
-    transition.expire(site.database, dag_id=run.dag_id, gives_up=False)
+def _check_free(deployment: Deployment, run: DagRun, timeperiod: str) -> None:
+    release_leases_of_dead_processes(deployment.database, run.dag_id)
+    transitions.expire(deployment.database, dag_id=run.dag_id, gives_up=False)
     active: list[TaskInstanceRow] = [
-        one for one in reading.active_instances(site.database, run.dag_id) if one.run_id == run.run_id
+        one for one in queries.active_instances(deployment.database, run.dag_id) if one.run_id == run.run_id
     ]
     if active:
         raise ElasticError(

@@ -20,8 +20,7 @@ from elastic.dag.states.state import TaskState
 from elastic.dag.states.verdict import Verdict
 from elastic.dag.timetable.interval import DataInterval
 from elastic.dag.timetable.schedule import NoSchedule
-from elastic.db import queries as reading
-from elastic.db import transitions as transition
+from elastic.db import queries, transitions
 from elastic.db.records import AttemptResult, DagRun, QueueRequest, RunType, TaskInstanceRow
 from elastic.executors.local import SequentialExecutor
 from elastic.scheduler.attempts.attempt_log import log_path
@@ -30,7 +29,7 @@ from elastic.scheduler.attempts.lease import claim, renewing_lease
 from elastic.scheduler.attempts.process_identity import ProcessIdentity, release_leases_of_dead_processes
 from elastic.scheduler.attempts.run_attempt import run_attempt
 from elastic.scheduler.commands.failure_reasons import reason_of
-from elastic.scheduler.commands.planning import agenda_of, make_instances, new_run
+from elastic.scheduler.commands.planning import build_tracker, make_instances, new_run
 from elastic.scheduler.decisions.conditions import ROOM, room_verdicts
 from elastic.scheduler.decisions.decide import verdicts
 from elastic.scheduler.decisions.inputs import FreeSlots, Overrides, RunnableTask
@@ -48,7 +47,7 @@ _DONE = (TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPED, TaskState.UPSTR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskWishes:
+class TaskRunOptions:
     """How single instances are to be run."""
 
     #: wait neither for tasks before nor for dates before
@@ -69,16 +68,16 @@ class TaskWishes:
         )
 
 
-def run_at(site: Deployment, task: BaseOperator, logical_date: dt.datetime) -> DagRun:
+def run_at(deployment: Deployment, task: BaseOperator, logical_date: dt.datetime) -> DagRun:
     """Return the run of a task's DAG for a logical date, which is made if there is none."""
     interval = task.schedule.interval_of(logical_date)
     made = new_run(task.dag_id, task, DataInterval(interval.start, interval.end), RunType.MANUAL)
-    return transition.ensure_run(site.database, made)
+    return transitions.ensure_run(deployment.database, made)
 
 
-def preview_run(site: Deployment, task: BaseOperator, logical_date: dt.datetime) -> DagRun:
+def preview_run(deployment: Deployment, task: BaseOperator, logical_date: dt.datetime) -> DagRun:
     """Return the run of a task's DAG for a logical date, as it is or as it would be; nothing is made."""
-    found = reading.run_at(site.database, task.dag_id, logical_date)
+    found = queries.run_at(deployment.database, task.dag_id, logical_date)
     if found is not None:
         return found
     interval = task.schedule.interval_of(logical_date)
@@ -108,77 +107,77 @@ def siblings(task: BaseOperator) -> list[BaseOperator]:
     return list(task.dag.topological()) if task.has_dag else [task]
 
 
-def agenda_at(site: Deployment, task: BaseOperator, run: DagRun, allowances: Overrides) -> RunTracker:
+def tracker_at(deployment: Deployment, task: BaseOperator, run: DagRun, allowances: Overrides) -> RunTracker:
     """Return the agenda of the run that a task instance is in, as the database has it; nothing is made.
 
     A run that was asked for at a moment of its own waits for the end of no interval.
     """
     if not task.schedule.is_slot(run.logical_date):
         allowances = replace(allowances, ignore_interval=True)
-    agenda = agenda_of(site.database, siblings(task), [run], allowances)
-    found = reading.instances(site.database, run.dag_id, [run.run_id])
+    tracker = build_tracker(deployment.database, siblings(task), [run], allowances)
+    found = queries.instances(deployment.database, run.dag_id, [run.run_id])
     retry_at = {one.key: one.next_retry_at for one in found if one.next_retry_at is not None}
-    agenda.load(run.run_id, {one.key: one.state for one in found}, retry_at)
-    return agenda
+    tracker.sync(run.run_id, {one.key: one.state for one in found}, retry_at)
+    return tracker
 
 
-def verdicts_of(site: Deployment, task: BaseOperator, run: DagRun, wishes: TaskWishes) -> list[Verdict]:
+def verdicts_of(deployment: Deployment, task: BaseOperator, run: DagRun, options: TaskRunOptions) -> list[Verdict]:
     """Return what each condition says about a task instance now, and whether there is room for it.
 
     Raises:
         UsageError: There is no such instance.
     """
-    agenda = agenda_at(site, task, run, wishes.allowances)
-    return _judged(agenda, checked_key(task, run, agenda, wishes.map_index), _room(site, task))
+    tracker = tracker_at(deployment, task, run, options.allowances)
+    return _judged(tracker, checked_key(task, run, tracker, options.map_index), _room(deployment, task))
 
 
 def verdicts_of_copies(
-    site: Deployment, task: BaseOperator, run: DagRun, wishes: TaskWishes
+    deployment: Deployment, task: BaseOperator, run: DagRun, options: TaskRunOptions
 ) -> dict[Verdict, list[int]]:
     """Return what each condition says about all copies of a mapped task now, and of which copies it says so.
 
     Raises:
         UsageError: The task is not there on this date.
     """
-    agenda = agenda_at(site, task, run, wishes.allowances)
-    board = agenda.boards[run.run_id]
-    keys = board.keys_of(task.task_id) if task.task_id in board.tasks else ()
-    room, found, order = _room(site, task), dict[Verdict, list[int]](), dict[str, int]()
-    for key in keys or [checked_key(task, run, agenda, wishes.map_index)]:
-        for verdict in _judged(agenda, key, room):
+    tracker = tracker_at(deployment, task, run, options.allowances)
+    run_states = tracker.run_states[run.run_id]
+    keys = run_states.keys_of(task.task_id) if task.task_id in run_states.tasks else ()
+    room, found, order = _room(deployment, task), dict[Verdict, list[int]](), dict[str, int]()
+    for key in keys or [checked_key(task, run, tracker, options.map_index)]:
+        for verdict in _judged(tracker, key, room):
             order.setdefault(verdict.condition, len(order))
             found.setdefault(verdict, []).append(key.map_index)
     return dict(sorted(found.items(), key=lambda item: order[item[0].condition]))
 
 
-def _judged(agenda: RunTracker, key: TaskKey, room: FreeSlots) -> list[Verdict]:
-    question = agenda.question(key, dt.datetime.now(dt.UTC))
+def _judged(tracker: RunTracker, key: TaskKey, room: FreeSlots) -> list[Verdict]:
+    question = tracker.question(key, dt.datetime.now(dt.UTC))
     return [*verdicts(question), *room_verdicts(RunnableTask(key, question.task, question.logical_date), room)]
 
 
-def _room(site: Deployment, task: BaseOperator) -> FreeSlots:
-    return room_in(site.database, task.dag_id, _concurrency(task))
+def _room(deployment: Deployment, task: BaseOperator) -> FreeSlots:
+    return room_in(deployment.database, task.dag_id, _concurrency(task))
 
 
 def _concurrency(task: BaseOperator) -> int:
     return task.dag.concurrency if task.has_dag else 0
 
 
-def checked_key(task: BaseOperator, run: DagRun, agenda: RunTracker, map_index: int) -> TaskKey:
+def checked_key(task: BaseOperator, run: DagRun, tracker: RunTracker, map_index: int) -> TaskKey:
     """Return the key of an instance that is there.
 
     Raises:
         UsageError: There is no such instance.
     """
     key = TaskKey(run.dag_id, run.run_id, task.task_id, map_index)
-    board = agenda.boards[run.run_id]
-    if key in board.states:
+    run_states = tracker.run_states[run.run_id]
+    if key in run_states.states:
         return key
-    if task.task_id not in board.tasks:
+    if task.task_id not in run_states.tasks:
         raise UsageError(
             f"task {task.task_id!r} is not there on {run.logical_date:%Y-%m-%d %H:%M}; see its start and end."
         )
-    copies = [one.map_index for one in board.keys_of(task.task_id)]
+    copies = [one.map_index for one in run_states.keys_of(task.task_id)]
     if copies != [-1] and map_index < 0:
         raise UsageError(
             f"task {task.task_id!r} has {len(copies)} copies; give --map-index {copies[0]} to {copies[-1]} for one."
@@ -191,37 +190,37 @@ def checked_key(task: BaseOperator, run: DagRun, agenda: RunTracker, map_index: 
 
 
 def prepare_instance(
-    site: Deployment, task: BaseOperator, run: DagRun, wishes: TaskWishes
+    deployment: Deployment, task: BaseOperator, run: DagRun, options: TaskRunOptions
 ) -> tuple[TaskKey, list[Verdict]]:
     """Get an instance ready to run: cleared if that is wanted. Return it with what stands against it.
 
     Room that is missing only now does not stand against it: it is waited for.
     """
-    release_leases_of_dead_processes(site.database, run.dag_id)
-    transition.expire(site.database, dag_id=run.dag_id, gives_up=False)
-    agenda = agenda_at(site, task, run, wishes.allowances)
-    make_instances(site.database, siblings(task), [run], agenda)
-    key = checked_key(task, run, agenda, wishes.map_index)
-    if wishes.force and agenda.boards[run.run_id].states[key] in _DONE:
-        transition.clear(site.database, [key])
-        agenda.note(key, None)
-    found = _judged(agenda, key, _room(site, task))
+    release_leases_of_dead_processes(deployment.database, run.dag_id)
+    transitions.expire(deployment.database, dag_id=run.dag_id, gives_up=False)
+    tracker = tracker_at(deployment, task, run, options.allowances)
+    make_instances(deployment.database, siblings(task), [run], tracker)
+    key = checked_key(task, run, tracker, options.map_index)
+    if options.force and tracker.run_states[run.run_id].states[key] in _DONE:
+        transitions.clear(deployment.database, [key])
+        tracker.set_state(key, None)
+    found = _judged(tracker, key, _room(deployment, task))
     return key, [one for one in found if not one.met and (one.is_lasting or one.condition not in ROOM)]
 
 
 def run_in_process(
-    site: Deployment, task: BaseOperator, run: DagRun, wishes: TaskWishes, *, terminal: TextIO | None = None
+    deployment: Deployment, task: BaseOperator, run: DagRun, options: TaskRunOptions, *, terminal: TextIO | None = None
 ) -> tuple[TaskState | None, str]:
     """Run one instance in this process, unless something stands against it.
 
     Returns:
         The state that it is in now, and why it was not run; empty if it was.
     """
-    key, unmet = prepare_instance(site, task, run, wishes)
-    if wishes.mark_success:
-        marked = transition.mark_success(site.database, [key])
+    key, unmet = prepare_instance(deployment, task, run, options)
+    if options.mark_success:
+        marked = transitions.mark_success(deployment.database, [key])
         return TaskState.SUCCESS, "" if marked else "it previously succeeded"
-    before = reading.instance(site.database, key)
+    before = queries.instance(deployment.database, key)
     if unmet or before is None:
         return before.state if before else None, unmet[0].reason if unmet else "it is not there"
     owner = f"{ProcessIdentity.of_this_process()}/{uuid.uuid4().hex[:8]}"
@@ -234,17 +233,17 @@ def run_in_process(
         flow_run_id=before.flow_run_id,
         lease_owner=owner,
     )
-    ticket = _ticket(site, task, order, before)
-    if not transition.queue(site.database, ticket) or not claim(site, order):
+    ticket = _ticket(deployment, task, order, before)
+    if not transitions.queue(deployment.database, ticket) or not claim(deployment, order):
         return _state(
-            site, key
+            deployment, key
         ), f"pool {task.pool!r}, or the concurrency of the DAG, has no room, or another process has it"
-    report = execute_claimed_attempt(site, task, order, terminal=terminal)
-    return report.ending.state if report.ending else _state(site, key), ""
+    report = execute_claimed_attempt(deployment, task, order, terminal=terminal)
+    return report.ending.state if report.ending else _state(deployment, key), ""
 
 
 def execute_claimed_attempt(
-    site: Deployment, task: BaseOperator, order: AttemptRequest, *, terminal: TextIO | None = None
+    deployment: Deployment, task: BaseOperator, order: AttemptRequest, *, terminal: TextIO | None = None
 ) -> AttemptReport:
     """Make an attempt that this process has claimed, keep its lease meanwhile, and write down how it ended.
 
@@ -252,39 +251,41 @@ def execute_claimed_attempt(
         KeyboardInterrupt: It was interrupted, and has been marked as failed.
     """
     try:
-        with renewing_lease(site, order):
-            report = run_attempt(task, order, site, terminal=terminal)
+        with renewing_lease(deployment, order):
+            report = run_attempt(task, order, deployment, terminal=terminal)
     except BaseException as error:
         why = why_ended(error, "its process")
         ending = AttemptResult(attempt_uuid=order.facts.attempt_uuid, state=TaskState.FAILED, error=why)
-        transition.finish(site.database, ending)
+        transitions.finish(deployment.database, ending)
         raise
-    return record_result(site, task, order, report)
+    return record_result(deployment, task, order, report)
 
 
-def record_result(site: Deployment, task: BaseOperator, order: AttemptRequest, report: AttemptReport) -> AttemptReport:
+def record_result(
+    deployment: Deployment, task: BaseOperator, order: AttemptRequest, report: AttemptReport
+) -> AttemptReport:
     """Write down how an attempt ended, with what follows from it at once; None as its end if it did not count."""
     if report.ending is None:
         return report
-    run = reading.run_of_id(site.database, order.facts.dag_id, order.facts.run_id)
-    skipped = _skipped(site, task, run, report) if run else []
+    run = queries.run_of_id(deployment.database, order.facts.dag_id, order.facts.run_id)
+    skipped = _skipped(deployment, task, run, report) if run else []
     turn = StateChanges(endings=[report.ending], settled=skipped, lines=report.lines)
     try:
-        counted = apply(site.database, turn).counted
+        counted = apply(deployment.database, turn).counted
     except OUTAGES:
         raise
     except Exception:
-        counted = write_each(site.database, [report.ending])
+        counted = write_each(deployment.database, [report.ending])
     return report if report.ending.attempt_uuid in counted else replace(report, ending=None)
 
 
-def run_queued_attempt(site: Deployment, task: BaseOperator, key: TaskKey, attempt_uuid: str) -> TaskState | None:
+def run_queued_attempt(deployment: Deployment, task: BaseOperator, key: TaskKey, attempt_uuid: str) -> TaskState | None:
     """Make an attempt that somebody queued: what an executor's command does. Return how it ended.
 
     None means that it does not count: somebody else has it, or it was given up.
     """
-    run = reading.run_of_id(site.database, key.dag_id, key.run_id)
-    before = reading.instance(site.database, key)
+    run = queries.run_of_id(deployment.database, key.dag_id, key.run_id)
+    before = queries.instance(deployment.database, key)
     if run is None or before is None or before.attempt_uuid != attempt_uuid:
         return None
     order = AttemptRequest(
@@ -294,12 +295,12 @@ def run_queued_attempt(site: Deployment, task: BaseOperator, key: TaskKey, attem
         flow_run_id=before.flow_run_id,
         lease_owner=before.lease_owner or "",
     )
-    if not claim(site, order):
+    if not claim(deployment, order):
         return None
     # Whoever queued it may be held up by its executor, and renew nothing meanwhile.
-    with renewing_lease(site, order):
-        report = run_attempt(task, order, site, terminal=sys.stdout, capture=True)
-    report = record_result(site, task, order, report)
+    with renewing_lease(deployment, order):
+        report = run_attempt(task, order, deployment, terminal=sys.stdout, capture=True)
+    report = record_result(deployment, task, order, report)
     return report.ending.state if report.ending else None
 
 
@@ -322,13 +323,13 @@ def dates_of(task: BaseOperator, start: dt.datetime | None, end: dt.datetime | N
 
 
 def run_range(
-    site: Deployment, task: BaseOperator, dates: list[dt.datetime], wishes: TaskWishes, say: Say
+    deployment: Deployment, task: BaseOperator, dates: list[dt.datetime], options: TaskRunOptions, say: Say
 ) -> dict[dt.datetime, TaskState | None]:
     """Run a task for several dates, one after another, and say what was left out and why."""
     found = {}
     for date in dates:
-        run = run_at(site, task, date)
-        state, why = run_in_process(site, task, run, wishes, terminal=sys.stdout)
+        run = run_at(deployment, task, date)
+        state, why = run_in_process(deployment, task, run, options, terminal=sys.stdout)
         found[date] = state
         if why:
             said = "previously succeeded" if state is TaskState.SUCCESS else why
@@ -336,29 +337,31 @@ def run_range(
     return found
 
 
-def _state(site: Deployment, key: TaskKey) -> TaskState | None:
-    found = reading.instance(site.database, key)
+def _state(deployment: Deployment, key: TaskKey) -> TaskState | None:
+    found = queries.instance(deployment.database, key)
     return found.state if found else None
 
 
-def _ticket(site: Deployment, task: BaseOperator, order: AttemptRequest, before: TaskInstanceRow) -> QueueRequest:
+def _ticket(deployment: Deployment, task: BaseOperator, order: AttemptRequest, before: TaskInstanceRow) -> QueueRequest:
     return QueueRequest(
         key=order.facts.key,
         attempt_uuid=order.facts.attempt_uuid,
         version=before.version,
         lease_owner=order.lease_owner,
-        lease=site.lease,
+        lease=deployment.lease,
         pool=task.pool,
         pool_slots=task.pool_slots,
         concurrency=_concurrency(task),
     )
 
 
-def _skipped(site: Deployment, task: BaseOperator, run: DagRun, report: AttemptReport) -> list[ResolvedWithoutRun]:
+def _skipped(
+    deployment: Deployment, task: BaseOperator, run: DagRun, report: AttemptReport
+) -> list[ResolvedWithoutRun]:
     if not report.skipped:
         return []
     wanted = set(report.skipped)
-    found = reading.instances(site.database, run.dag_id, [run.run_id])
+    found = queries.instances(deployment.database, run.dag_id, [run.run_id])
     return [
         ResolvedWithoutRun(
             run,
@@ -384,50 +387,55 @@ class SingleResult:
 
 
 def run_single(
-    site: Deployment, dag: DAG, task_id: str, date: dt.datetime, wishes: TaskWishes, say: Callable[[str], None]
+    deployment: Deployment,
+    dag: DAG,
+    task_id: str,
+    date: dt.datetime,
+    options: TaskRunOptions,
+    say: Callable[[str], None],
 ) -> SingleResult:
     """Run one instance, unless something stands against it.
 
     Args:
-        site: Where.
+        deployment: Where.
         dag: The DAG.
         task_id: The task.
         date: The logical date.
-        wishes: What need not be so.
+        options: What need not be so.
         say: Told where the log is.
 
     Raises:
         UsageError: There is no such task or copy.
     """
     task = dag.get_task(task_id)
-    run = run_at(site, task, date)
-    log = log_path(site, TaskInstance(task, facts=facts_of(run, task_id, wishes.map_index)))
-    key, unmet = prepare_instance(site, task, run, wishes)
-    if wishes.mark_success:
-        marked = transition.mark_success(site.database, [key])
+    run = run_at(deployment, task, date)
+    log = log_path(deployment, TaskInstance(task, facts=facts_of(run, task_id, options.map_index)))
+    key, unmet = prepare_instance(deployment, task, run, options)
+    if options.mark_success:
+        marked = transitions.mark_success(deployment.database, [key])
         reason = "" if marked else "it previously succeeded"
         return SingleResult(state=TaskState.SUCCESS, log=log, reason=reason)
     if unmet:
-        found = reading.instance(site.database, key)
+        found = queries.instance(deployment.database, key)
         return SingleResult(state=found.state if found else None, log=log, reason=unmet[0].reason)
     say(f"Logging into: {log}")
-    return _watched(site, dag, run, key.map_index, task_id, log)
+    return _watched(deployment, dag, run, key.map_index, task_id, log)
 
 
-def _watched(site: Deployment, dag: DAG, run: DagRun, map_index: int, task_id: str, log: Path) -> SingleResult:
+def _watched(deployment: Deployment, dag: DAG, run: DagRun, map_index: int, task_id: str, log: Path) -> SingleResult:
     key = facts_of(run, task_id, map_index).key
-    agenda = agenda_of(
-        site.database, list(dag.topological()), [run], Overrides(ignore_dependencies=True, ignore_interval=True)
+    tracker = build_tracker(
+        deployment.database, list(dag.topological()), [run], Overrides(ignore_dependencies=True, ignore_interval=True)
     )
     assignment = SupervisorJob(
         dag=dag,
         runs=(run,),
-        agenda=agenda,
+        tracker=tracker,
         executor=SequentialExecutor(),
         max_active_runs=0,
         only=frozenset({key}),
         kind="RunJob",
     )
-    Supervisor(site, assignment, lambda line: None).run()
-    found = reading.instance(site.database, key)
-    return SingleResult(state=found.state if found else None, log=log, error=reason_of(site.database, key))
+    Supervisor(deployment, assignment, lambda line: None).run()
+    found = queries.instance(deployment.database, key)
+    return SingleResult(state=found.state if found else None, log=log, error=reason_of(deployment.database, key))

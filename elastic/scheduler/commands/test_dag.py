@@ -10,7 +10,7 @@ from pathlib import Path
 from elastic.dag.dag import DAG
 from elastic.dag.states.state import RunState
 from elastic.dag.traversal import part_of
-from elastic.db import transitions as transition
+from elastic.db import transitions
 from elastic.db.database import Database
 from elastic.db.migration.upgrade import create
 from elastic.db.records import RunType
@@ -18,7 +18,7 @@ from elastic.db.stores.pools import PoolStore
 from elastic.executors.inline import InlineExecutor
 from elastic.scheduler.commands.backfill import Summary
 from elastic.scheduler.commands.failure_reasons import reasons_of
-from elastic.scheduler.commands.planning import agenda_of, make_instances, new_run
+from elastic.scheduler.commands.planning import build_tracker, make_instances, new_run
 from elastic.scheduler.decisions.inputs import Overrides
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.supervisor.supervisor import Supervisor, SupervisorJob
@@ -36,7 +36,7 @@ def test_dag(dag: DAG, logical_date: datetime | None, say: Callable[[str], None]
         database = Database(f"sqlite:///{folder}/trial.db")
         create(database)
         try:
-            return _tried(_site(database, Path(folder)), dag, date, say)
+            return _tried(_deployment(database, Path(folder)), dag, date, say)
         finally:
             database.close()
 
@@ -50,30 +50,32 @@ def try_task(dag: DAG, task_id: str, logical_date: datetime | None, say: Callabl
     return test_dag(part_of(dag, [dag.get_task(task_id).task_id]), logical_date, say)
 
 
-def _tried(site: Deployment, dag: DAG, date: datetime, say: Callable[[str], None]) -> Summary:
-    run = transition.ensure_run(site.database, new_run(dag.dag_id, dag, dag.schedule.interval_of(date), RunType.MANUAL))
+def _tried(deployment: Deployment, dag: DAG, date: datetime, say: Callable[[str], None]) -> Summary:
+    run = transitions.ensure_run(
+        deployment.database, new_run(dag.dag_id, dag, dag.schedule.interval_of(date), RunType.MANUAL)
+    )
     tasks = list(dag.topological())
     for pool in {task.pool for task in tasks}:
         # Tasks run one after another, whatever room their pools have where they run in earnest.
-        PoolStore(site.database).put(pool, -1)
-    agenda = agenda_of(site.database, tasks, [run], Overrides(ignore_interval=True))
-    make_instances(site.database, tasks, [run], agenda)
+        PoolStore(deployment.database).put(pool, -1)
+    tracker = build_tracker(deployment.database, tasks, [run], Overrides(ignore_interval=True))
+    make_instances(deployment.database, tasks, [run], tracker)
     assignment = SupervisorJob(
         dag=dag,
         runs=(run,),
-        agenda=agenda,
+        tracker=tracker,
         executor=InlineExecutor(),
         max_active_runs=0,
         tries_once=True,
         terminal=sys.stdout,
         kind="TrialJob",
     )
-    Supervisor(site, assignment, say).run()
-    end = agenda.end_of(run.run_id) or RunState.FAILED
-    states = agenda.states()
-    reasons = reasons_of(site.database, states)
+    Supervisor(deployment, assignment, say).run()
+    end = tracker.end_of(run.run_id) or RunState.FAILED
+    states = tracker.states()
+    reasons = reasons_of(deployment.database, states)
     return Summary(dag_id=dag.dag_id, runs={run.run_id: end}, states=states, reasons=reasons)
 
 
-def _site(database: Database, folder: Path) -> Deployment:
+def _deployment(database: Database, folder: Path) -> Deployment:
     return replace(Deployment.of(), database=database, logs=folder / "logs", flow_logs=None, lines_in_database=False)

@@ -7,22 +7,21 @@ from typing import Any
 
 from elastic.core.errors import UsageError
 from elastic.dag.dag import DAG
-from elastic.db import queries as reading
-from elastic.db import transitions as transition
+from elastic.db import queries, transitions
 from elastic.db.records import DagRun, RunType
 from elastic.scheduler.catalog.dag_catalog import store
-from elastic.scheduler.commands.planning import agenda_of, make_instances, new_run
+from elastic.scheduler.commands.planning import build_tracker, make_instances, new_run
 from elastic.scheduler.decisions.inputs import Overrides
 from elastic.scheduler.deployment import Deployment
 
 
 def trigger_run(
-    site: Deployment, dag: DAG, date: dt.datetime | None, run_id: str | None, conf: Mapping[str, Any]
+    deployment: Deployment, dag: DAG, date: dt.datetime | None, run_id: str | None, conf: Mapping[str, Any]
 ) -> DagRun:
     """Queue a run of a DAG with its instances.
 
     Args:
-        site: Where.
+        deployment: Where.
         dag: The DAG.
         date: Its logical date; None for now.
         run_id: Its id; None for one that names the date.
@@ -32,12 +31,12 @@ def trigger_run(
         UsageError: There is a run for that date.
     """
     moment = date or dt.datetime.now(dt.UTC)
-    if reading.run_at(site.database, dag.dag_id, moment) is not None:
+    if queries.run_at(deployment.database, dag.dag_id, moment) is not None:
         raise UsageError(
             f"DAG {dag.dag_id!r} has a run for {moment:%Y-%m-%d %H:%M:%S} already; clear it, or give another date."
         )
-    made = store(site, dag).noted_in(new_run(dag.dag_id, dag, dag.schedule.interval_of(moment), RunType.MANUAL))
-    run = transition.ensure_run(site.database, replace(made, conf=conf, run_id=run_id or made.run_id))
+    made = store(deployment, dag).noted_in(new_run(dag.dag_id, dag, dag.schedule.interval_of(moment), RunType.MANUAL))
+    run = transitions.ensure_run(deployment.database, replace(made, conf=conf, run_id=run_id or made.run_id))
     tasks = list(dag.topological())
-    make_instances(site.database, tasks, [run], agenda_of(site.database, tasks, [run], Overrides()))
+    make_instances(deployment.database, tasks, [run], build_tracker(deployment.database, tasks, [run], Overrides()))
     return run

@@ -55,7 +55,7 @@ class RunStates:
         """Return the instances of a task."""
         return self._keys[task_id]
 
-    def load(self, found: Mapping[TaskKey, TaskState | None], retry_at: Mapping[TaskKey, datetime]) -> list[TaskKey]:
+    def sync(self, found: Mapping[TaskKey, TaskState | None], retry_at: Mapping[TaskKey, datetime]) -> list[TaskKey]:
         """Take over what a database has, and return the instances that differ from what was known."""
         by_task: dict[str, list[int]] = {}
         for key, state in found.items():
@@ -94,7 +94,7 @@ class RunStates:
             self.retry_at[key] = retry_at
         self._passed_on(key.task_id, before=before)
 
-    def moved_by(self, key: TaskKey) -> list[TaskKey]:
+    def affected_by(self, key: TaskKey) -> list[TaskKey]:
         """Return the instances directly after one about which its present state may decide something."""
         state = self.states[key]
         is_plain = state is TaskState.SUCCESS or (state is not None and not state.is_final)
@@ -109,7 +109,7 @@ class RunStates:
         """Return the state of each instance directly before a task, by name."""
         return {name_of(key): self.states[key] for task_id in task.upstream for key in self._keys.get(task_id, ())}
 
-    def past_for(self, task: TaskSpec) -> PreviousRun:
+    def previous_run_for(self, task: TaskSpec) -> PreviousRun:
         """Return how this run stands, for the same task in the run after it."""
         after = {name_of(key): self.states[key] for one in task.downstream for key in self._keys[one]}
         states = tuple(self.states[key] for key in self._keys[task.task_id])
@@ -162,5 +162,5 @@ def _present(tasks: Sequence[TaskSpec], date: datetime) -> dict[str, TaskSpec]:
 
 
 def name_of(key: TaskKey) -> str:
-    """Return what an instance is called within its run: `load`, `load[3]`."""
+    """Return what an instance is called within its run: `sync`, `load[3]`."""
     return key.task_id if key.map_index < 0 else f"{key.task_id}[{key.map_index}]"

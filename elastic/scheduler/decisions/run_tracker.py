@@ -37,9 +37,9 @@ class _Pending:
 class RunTracker:
     """What is still to be done in runs of one DAG.
 
-    Tell it what a database has with `load`, which runs have begun with `begin`, and every change of a state with
-    `note`; ask it with `look` what may follow. It looks only at instances that a change may have touched, so that a
-    look costs no more in a great DAG than in a small one.
+    `sync` copies states from the database, `begin` opens a run for decisions, and `set_state` records a change.
+    `next_changes` returns the consequences. It examines only instances that a change may affect, so its cost does not
+    grow with the size of the DAG.
 
     Args:
         runs: In the order in which they are to run.
@@ -48,9 +48,9 @@ class RunTracker:
     """
 
     def __init__(self, runs: Sequence[RunSpec], tasks: Sequence[TaskSpec], allowances: Overrides) -> None:
-        self.boards = {run.run_id: RunStates(run, tasks) for run in runs}
+        self.run_states = {run.run_id: RunStates(run, tasks) for run in runs}
         self.allowances = allowances
-        self._next = {run.previous: run.run_id for run in runs if run.previous in self.boards}
+        self._next = {run.previous: run.run_id for run in runs if run.previous in self.run_states}
         self._begun: set[str] = set()
         self._pending = _Pending()
         self._ready: dict[TaskKey, RunnableTask] = {}
@@ -59,44 +59,44 @@ class RunTracker:
     def begin(self, run_id: str) -> None:
         """Let the instances of a run be decided about."""
         self._begun.add(run_id)
-        board = self.boards[run_id]
-        for key in board.states:
+        run_states = self.run_states[run_id]
+        for key in run_states.states:
             self._touch(key)
 
     def has_begun(self, run_id: str) -> bool:
         """Say whether `begin` was called for a run."""
         return run_id in self._begun
 
-    def load(
+    def sync(
         self, run_id: str, found: Mapping[TaskKey, TaskState | None], retry_at: Mapping[TaskKey, datetime]
     ) -> list[TaskKey]:
         """Take over what a database has of a run; return what differs from what was known."""
-        board = self.boards[run_id]
-        changed = board.load(found, retry_at)
+        run_states = self.run_states[run_id]
+        changed = run_states.sync(found, retry_at)
         for key in changed:
-            self._spread(board, key)
+            self._spread(run_states, key)
         for key in list(self._ready):
-            if key.run_id == run_id and key not in board.states:
+            if key.run_id == run_id and key not in run_states.states:
                 del self._ready[key]
         return changed
 
-    def note(self, key: TaskKey, state: TaskState | None, retry_at: datetime | None = None) -> None:
+    def set_state(self, key: TaskKey, state: TaskState | None, retry_at: datetime | None = None) -> None:
         """Take note of a state."""
-        board = self.boards[key.run_id]
-        if key not in board.states:
+        run_states = self.run_states[key.run_id]
+        if key not in run_states.states:
             return
-        board.change(key, state, retry_at)
-        self._spread(board, key)
+        run_states.change(key, state, retry_at)
+        self._spread(run_states, key)
 
     def expand(self, key: TaskKey, count: int) -> list[TaskKey]:
         """Say how many copies a mapped task has; at least one."""
-        board = self.boards[key.run_id]
-        keys = board.expand(key.task_id, range(count))
+        run_states = self.run_states[key.run_id]
+        keys = run_states.expand(key.task_id, range(count))
         for one in keys:
             self._touch(one)
         return keys
 
-    def look(self, now: datetime) -> Changes:
+    def next_changes(self, now: datetime) -> Changes:
         """Return what may follow now. What is ready is named again until a state of it is noted."""
         pending = self._pending
         for key in [key for key, at in pending.later.items() if at <= now]:
@@ -105,16 +105,16 @@ class RunTracker:
         settled = []
         touched, pending.now = pending.now, {}
         for key in touched:
-            board = self.boards[key.run_id]
-            if key not in board.states or key.run_id not in self._begun:
+            run_states = self.run_states[key.run_id]
+            if key not in run_states.states or key.run_id not in self._begun:
                 continue
             answer = self.answer(key, now)
             state = answer.decision.state
             if state is not None:
                 settled.append((key, state, answer.reason))
             elif answer.decision is Decision.RUN:
-                self._admit(board, key, settled)
-            elif wake := self._wake(board, key, now):
+                self._admit(run_states, key, settled)
+            elif wake := self._wake(run_states, key, now):
                 pending.later[key] = wake
         expandable, self._expandable = tuple(self._expandable), {}
         return Changes(ready=tuple(self._ready.values()), settled=tuple(settled), expandable=expandable)
@@ -125,18 +125,18 @@ class RunTracker:
 
     def question(self, key: TaskKey, now: datetime) -> DecisionInput:
         """Return all that is known for a decision about an instance."""
-        board = self.boards[key.run_id]
-        task = board.tasks[key.task_id]
+        run_states = self.run_states[key.run_id]
+        task = run_states.tasks[key.task_id]
         return DecisionInput(
             key=key,
             task=task,
-            state=board.states[key],
-            logical_date=board.facts.logical_date,
-            interval_end=board.facts.interval_end,
+            state=run_states.states[key],
+            logical_date=run_states.facts.logical_date,
+            interval_end=run_states.facts.interval_end,
             now=now,
-            upstream=board.upstream_of(task),
-            past=self._past(board, task) if task.depends_on_past else None,
-            next_retry_at=board.retry_at.get(key),
+            upstream=run_states.upstream_of(task),
+            past=self._past(run_states, task) if task.depends_on_past else None,
+            next_retry_at=run_states.retry_at.get(key),
             allowances=self.allowances,
         )
 
@@ -146,29 +146,29 @@ class RunTracker:
 
     def end_of(self, run_id: str) -> RunState | None:
         """Return how a run ended, None while it goes on."""
-        return self.boards[run_id].end
+        return self.run_states[run_id].end
 
     def states(self) -> dict[TaskKey, TaskState | None]:
         """Return the states of all instances."""
-        return {key: state for board in self.boards.values() for key, state in board.states.items()}
+        return {key: state for run_states in self.run_states.values() for key, state in run_states.states.items()}
 
-    def _admit(self, board: RunStates, key: TaskKey, settled: list[tuple[TaskKey, TaskState, str]]) -> None:
-        task = board.tasks[key.task_id]
+    def _admit(self, run_states: RunStates, key: TaskKey, settled: list[tuple[TaskKey, TaskState, str]]) -> None:
+        task = run_states.tasks[key.task_id]
         if not task.is_mapped or key.map_index >= 0:
-            self._ready[key] = RunnableTask(key, task, board.facts.logical_date, board.position[key.task_id])
+            self._ready[key] = RunnableTask(key, task, run_states.facts.logical_date, run_states.position[key.task_id])
         elif task.copies == 0:
             settled.append((key, TaskState.SKIPPED, "it is mapped over nothing"))
         else:
             self._expandable[key] = None
 
-    def _spread(self, board: RunStates, key: TaskKey) -> None:
+    def _spread(self, run_states: RunStates, key: TaskKey) -> None:
         """Have everything looked at that the state of an instance may touch."""
         self._touch(key)
-        for one in board.moved_by(key):
+        for one in run_states.affected_by(key):
             self._touch(one)
-        after = self.boards.get(self._next.get(key.run_id, ""))
+        after = self.run_states.get(self._next.get(key.run_id, ""))
         if after is not None:
-            task = board.tasks[key.task_id]
+            task = run_states.tasks[key.task_id]
             for task_id in (key.task_id, *task.upstream):
                 if task_id in after.tasks and after.tasks[task_id].depends_on_past:
                     for one in after.keys_of(task_id):
@@ -179,15 +179,15 @@ class RunTracker:
         self._pending.later.pop(key, None)
         self._pending.now[key] = None
 
-    def _wake(self, board: RunStates, key: TaskKey, now: datetime) -> datetime | None:
-        state = board.states[key]
+    def _wake(self, run_states: RunStates, key: TaskKey, now: datetime) -> datetime | None:
+        state = run_states.states[key]
         if state is not None and state not in (TaskState.SCHEDULED, TaskState.UP_FOR_RETRY):
             return None
-        times = [board.facts.interval_end, board.retry_at.get(key)]
+        times = [run_states.facts.interval_end, run_states.retry_at.get(key)]
         return min((at for at in times if at is not None and at > now), default=None)
 
-    def _past(self, board: RunStates, task: TaskSpec) -> PreviousRun | None:
-        before = self.boards.get(board.facts.previous or "")
+    def _past(self, run_states: RunStates, task: TaskSpec) -> PreviousRun | None:
+        before = self.run_states.get(run_states.facts.previous or "")
         if before is not None:
-            return before.past_for(task) if task.task_id in before.tasks else None
-        return (board.facts.past or {}).get(task.task_id)
+            return before.previous_run_for(task) if task.task_id in before.tasks else None
+        return (run_states.facts.past or {}).get(task.task_id)

@@ -9,8 +9,7 @@ from elastic.dag.dag import DAG
 from elastic.dag.execution.callbacks import run_callbacks
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState
-from elastic.db import queries as reading
-from elastic.db import transitions as transition
+from elastic.db import queries, transitions
 from elastic.db.records import DagRun
 from elastic.db.stores.jobs import RUNNING, jobs
 from elastic.scheduler.attempts.attempt_request import AttemptRequest, facts_of
@@ -32,15 +31,17 @@ class ActiveRuns:
     """Begins runs, as many as may go on at the same time, and ends them.
 
     Args:
-        site: Where it happens.
+        deployment: Where it happens.
         dag: The DAG.
         runs: In the order in which they are to run.
-        agenda: What is to be done in them.
+        tracker: What is to be done in them.
         most: How many may go on at the same time; 0 leaves their states alone.
     """
 
-    def __init__(self, site: Deployment, dag: DAG, runs: Sequence[DagRun], agenda: RunTracker, most: int) -> None:
-        self._site, self._dag, self._agenda, self._most = site, dag, agenda, most
+    def __init__(
+        self, deployment: Deployment, dag: DAG, runs: Sequence[DagRun], tracker: RunTracker, most: int
+    ) -> None:
+        self._deployment, self._dag, self._tracker, self._most = deployment, dag, tracker, most
         self.by_id = {run.run_id: run for run in runs}
         self._waiting = [run.run_id for run in runs]
         self._going: list[str] = []
@@ -48,7 +49,7 @@ class ActiveRuns:
         #: the last run that should begin could not, because others have as many going as there may be
         self.is_refused = False
         self.ended: dict[str, RunState] = {}
-        self.log = FlowLog(site, dag.dag_id)
+        self.log = FlowLog(deployment, dag.dag_id)
 
     @property
     def going(self) -> list[str]:
@@ -77,7 +78,7 @@ class ActiveRuns:
                 self._asks_at = time.monotonic() + _POLL_SECONDS
                 break
             self._going.append(self._waiting.pop(0))
-            self._agenda.begin(run_id)
+            self._tracker.begin(run_id)
             begun.append(run_id)
         return begun
 
@@ -85,14 +86,16 @@ class ActiveRuns:
         """Make runs running that had ended, and in which there is something to do after all."""
         for run_id in run_ids if self._most else ():
             run = self.by_id[run_id]
-            if self._agenda.end_of(run_id) is None:
+            if self._tracker.end_of(run_id) is None:
                 # A task was added to the DAG, or the run was ended while it was not complete.
-                transition.set_run_state(self._site.database, run.dag_id, run_id, RunState.RUNNING, expected=_FINAL)
+                transitions.set_run_state(
+                    self._deployment.database, run.dag_id, run_id, RunState.RUNNING, expected=_FINAL
+                )
 
     def end(self) -> None:
         """End the runs in which nothing is left to do."""
         for run_id in self.going:
-            state = self._agenda.end_of(run_id)
+            state = self._tracker.end_of(run_id)
             if state is not None:
                 self._end(run_id, state)
 
@@ -106,9 +109,9 @@ class ActiveRuns:
         reasons: list[str] = []
         for run_id in self.going:
             waits = []
-            for key, state in self._agenda.boards[run_id].states.items():
+            for key, state in self._tracker.run_states[run_id].states.items():
                 if state is None or not state.is_final:
-                    waits.append(f"{run_id} {name_of(key)}: {lacks.get(key) or self._agenda.answer(key, now).reason}")
+                    waits.append(f"{run_id} {name_of(key)}: {lacks.get(key) or self._tracker.answer(key, now).reason}")
             self._end(run_id, RunState.FAILED, "cannot go on: " + "; ".join(waits[:3]))
             reasons += waits
         return reasons
@@ -123,10 +126,10 @@ class ActiveRuns:
         run = self.by_id[run_id]
         if not self._most:
             return True
-        if transition.start_run(self._site.database, run.dag_id, run_id, max_active_runs=self._most):
+        if transitions.start_run(self._deployment.database, run.dag_id, run_id, max_active_runs=self._most):
             self.log.say(run, "begins" if run.attempt == 1 else f"begins, attempt {run.attempt}")
             return True
-        found = reading.run_of_id(self._site.database, run.dag_id, run_id)
+        found = queries.run_of_id(self._deployment.database, run.dag_id, run_id)
         return found is not None and found.state is not RunState.QUEUED
 
     def _end(self, run_id: str, state: RunState, message: str = "") -> None:
@@ -137,7 +140,7 @@ class ActiveRuns:
             return
         if state is RunState.SUCCESS and self._has_failed_beside(run):
             state = RunState.FAILED
-        if transition.set_run_state(self._site.database, run.dag_id, run_id, state, expected=_UNFINISHED):
+        if transitions.set_run_state(self._deployment.database, run.dag_id, run_id, state, expected=_UNFINISHED):
             level = logging.INFO if state is RunState.SUCCESS else logging.ERROR
             self.log.say(run, message or f"ended: {state}", level)
             self._call_back(run, state)
@@ -145,7 +148,7 @@ class ActiveRuns:
     def _has_failed_beside(self, run: DagRun) -> bool:
         """Say whether a task failed that the whole DAG has, and the part of it that is run here has not."""
         left_out = self._dag.left_out
-        found = reading.states(self._site.database, run.dag_id, run.run_id) if left_out else {}
+        found = queries.states(self._deployment.database, run.dag_id, run.run_id) if left_out else {}
         return any(key.task_id in left_out and state is not None and state.is_failure for key, state in found.items())
 
     def _call_back(self, run: DagRun, state: RunState) -> None:
@@ -155,24 +158,30 @@ class ActiveRuns:
         task = self._dag.tasks[-1]
         order = AttemptRequest(facts=facts_of(run, task.task_id), max_tries=1)
         with self._dag.helpers.installed():
-            context = context_of(task, order, self._site, AttemptXCom(self._site, order.facts.key))
+            context = context_of(task, order, self._deployment, AttemptXCom(self._deployment, order.facts.key))
             failed = run_callbacks(callbacks, {**context, "state": state}, _log)
         if failed:
             self.log.say(run, f"{failed} of its callbacks failed", logging.ERROR)
 
 
-def requeue_orphaned_runs(site: Deployment, dag_id: str, ours: Container[str], job_id: int) -> None:
+def requeue_orphaned_runs(deployment: Deployment, dag_id: str, ours: Container[str], job_id: int) -> None:
     """Queue again what is called running and is not: runs of a DAG that no living job may be seeing to.
 
     Args:
-        site: Where.
+        deployment: Where.
         dag_id: The DAG.
         ours: The ids of runs that are left alone.
         job_id: The job that asks.
     """
-    living = [one for one in jobs(site.database, site.heartbeat, state=RUNNING) if one.is_alive and one.id != job_id]
+    living = [
+        one
+        for one in jobs(deployment.database, deployment.heartbeat, state=RUNNING)
+        if one.is_alive and one.id != job_id
+    ]
     if any(one.dag_id == dag_id for one in living):
         return
-    for run in reading.runs(site.database, dag_id, states=[RunState.RUNNING]):
+    for run in queries.runs(deployment.database, dag_id, states=[RunState.RUNNING]):
         if run.run_id not in ours:
-            transition.set_run_state(site.database, dag_id, run.run_id, RunState.QUEUED, expected=(RunState.RUNNING,))
+            transitions.set_run_state(
+                deployment.database, dag_id, run.run_id, RunState.QUEUED, expected=(RunState.RUNNING,)
+            )

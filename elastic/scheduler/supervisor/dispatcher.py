@@ -33,15 +33,17 @@ class Dispatcher:
     """Chooses what runs now, and makes out its attempts.
 
     Args:
-        site: Where it happens.
+        deployment: Where it happens.
         dag: The DAG.
         runs: By id.
         executor: What runs them.
         owner: Who holds their leases.
     """
 
-    def __init__(self, site: Deployment, dag: DAG, runs: dict[str, DagRun], executor: Executor, owner: str) -> None:
-        self._site, self._dag, self._runs = site, dag, runs
+    def __init__(
+        self, deployment: Deployment, dag: DAG, runs: dict[str, DagRun], executor: Executor, owner: str
+    ) -> None:
+        self._deployment, self._dag, self._runs = deployment, dag, runs
         self._executor, self._owner = executor, owner
         self._host = socket.gethostname()
         #: slots by pool, -1 for any number
@@ -69,7 +71,7 @@ class Dispatcher:
 
     def read_pools(self) -> None:
         """Look up how many slots the pools have."""
-        self._sizes = {pool.pool: pool.slots for pool in PoolStore(self._site.database).all()}
+        self._sizes = {pool.pool: pool.slots for pool in PoolStore(self._deployment.database).all()}
 
     def lack(self, one: RunnableTask) -> str:
         """Return why an instance can never run with the pools as they are; empty if it can."""
@@ -103,7 +105,7 @@ class Dispatcher:
             attempt_uuid=attempt,
             version=row.version,
             lease_owner=self._owner,
-            lease=self._site.lease,
+            lease=self._deployment.lease,
             pool=task.pool,
             pool_slots=task.pool_slots,
             concurrency=self._dag.concurrency,
@@ -117,7 +119,7 @@ class Dispatcher:
                 host=self._host,
                 pid=pid,
                 lease_owner=self._owner,
-                lease=self._site.lease,
+                lease=self._deployment.lease,
             )
         limit = task.execution_timeout.total_seconds() if task.execution_timeout else None
         return Dispatch(key, RunningAttempt.of(order, limit), ticket, claim)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from elastic.dag.dag import DAG
 from elastic.dag.execution.callbacks import run_callbacks
 from elastic.dag.ids import TaskKey
-from elastic.db import queries as reading
-from elastic.db import transitions as transition
+from elastic.db import queries, transitions
 from elastic.db.records import Attempt, DagRun
 from elastic.db.stores.xcoms import add_log_lines
 from elastic.executors.executor import TaskCommand
@@ -37,40 +36,42 @@ class CallbackRunner(AttemptRunner):
 
     def __call__(self, key: TaskKey, command: TaskCommand) -> None:
         """Call what is due, and write into the log of the attempt."""
-        site, dag = self._ready()
+        deployment, dag = self._ready()
         due: _Due = command.order
         task, order = dag.get_task(key.task_id), due.order
-        if not transition.take_callbacks(site.database, order.facts.attempt_uuid, is_own=False):
+        if not transitions.take_callbacks(deployment.database, order.facts.attempt_uuid, is_own=False):
             return
-        with task.helpers.installed(), attempt_log(site, task, order, capture=True, goes_on=True) as lines:
+        with task.helpers.installed(), attempt_log(deployment, task, order, capture=True, goes_on=True) as lines:
             task.log.info("its process ended before it called the callbacks for %s; this one does", due.state)
-            context = context_of(task, order, site, AttemptXCom(site, key))
+            context = context_of(task, order, deployment, AttemptXCom(deployment, key))
             run_callbacks(
                 callbacks_of(task, due.state), {**context, "state": due.state, "exception": due.error}, task.log
             )
             if lines:
-                add_log_lines(site.database, lines.taken())
+                add_log_lines(deployment.database, lines.taken())
 
 
 class DueCallbacks:
     """Has callbacks called that are due, one attempt after another.
 
     Args:
-        site: Where it happens.
+        deployment: Where it happens.
         dag: The DAG.
         runs: By id; callbacks of other runs are left to others.
         say: Is told which callbacks did not come to an end.
     """
 
-    def __init__(self, site: Deployment, dag: DAG, runs: Mapping[str, DagRun], say: Callable[[str], None]) -> None:
-        self._site, self._dag, self._runs, self._say = site, dag, runs, say
+    def __init__(
+        self, deployment: Deployment, dag: DAG, runs: Mapping[str, DagRun], say: Callable[[str], None]
+    ) -> None:
+        self._deployment, self._dag, self._runs, self._say = deployment, dag, runs, say
         self._executor: LocalExecutor | None = None
         self._asked: set[str] = set()
         self._deadlines: dict[TaskKey, float] = {}
 
     def look(self) -> None:
         """Begin what is due by now."""
-        for attempt in reading.due_callbacks(self._site.database, self._dag.dag_id):
+        for attempt in queries.due_callbacks(self._deployment.database, self._dag.dag_id):
             if attempt.attempt_uuid in self._asked or attempt.key in self._deadlines:
                 continue
             if attempt.run_id not in self._runs or attempt.task_id not in self._dag:
@@ -79,7 +80,7 @@ class DueCallbacks:
             if callbacks_of(self._dag.get_task(attempt.task_id), attempt.callback or ""):
                 self._begin(attempt)
             else:
-                transition.take_callbacks(self._site.database, attempt.attempt_uuid, is_own=False)
+                transitions.take_callbacks(self._deployment.database, attempt.attempt_uuid, is_own=False)
 
     def care(self, timeout: float = 0.0) -> None:
         """Start the next, and tell how others ended; wait up to `timeout` seconds for one to end."""
@@ -107,7 +108,7 @@ class DueCallbacks:
     def _begin(self, attempt: Attempt) -> None:
         if self._executor is None:
             self._executor = LocalExecutor(1)
-            self._executor.start(CallbackRunner(self._dag, self._site))
+            self._executor.start(CallbackRunner(self._dag, self._deployment))
         facts = facts_of(
             self._runs[attempt.run_id],
             attempt.task_id,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from elastic.dag.dag import DAG
-from elastic.db import queries as reading
+from elastic.db import queries
 from elastic.db.database import Database
 from elastic.db.stores.pools import PoolStore
 from elastic.scheduler.decisions.conditions import room_verdicts
@@ -14,7 +14,7 @@ from elastic.scheduler.decisions.run_states import name_of
 def room_in(database: Database, dag_id: str, concurrency: int) -> FreeSlots:
     """Return how many more instances of a DAG may run now; `concurrency` 0 is any number."""
     pools = PoolStore(database).all()
-    active = len(reading.active_instances(database, dag_id)) if concurrency else 0
+    active = len(queries.active_instances(database, dag_id)) if concurrency else 0
     return FreeSlots(
         concurrency=concurrency - active if concurrency else None,
         pools={one.pool: one.slots - one.queued - one.running for one in pools if one.slots >= 0},

@@ -12,7 +12,7 @@ from elastic.scheduler.attempts.run_attempt import AttemptXCom
 from elastic.scheduler.deployment import Deployment
 
 
-def mapped_count(site: Deployment, task: BaseOperator, run: DagRun) -> int:
+def mapped_count(deployment: Deployment, task: BaseOperator, run: DagRun) -> int:
     """Return how many copies of a mapped task a run has.
 
     Raises:
@@ -21,6 +21,6 @@ def mapped_count(site: Deployment, task: BaseOperator, run: DagRun) -> int:
     """
     mapped = cast("MappedOperator", task)
     key = TaskKey(run.dag_id, run.run_id, task.task_id)
-    instance = TaskInstance(task, facts=facts_of(run, task.task_id), xcoms=AttemptXCom(site, key))
+    instance = TaskInstance(task, facts=facts_of(run, task.task_id), xcoms=AttemptXCom(deployment, key))
     with task.helpers.installed():
         return mapped.count(instance.xcom_pull)

@@ -14,8 +14,7 @@ from elastic.core.text import error_text
 from elastic.dag.dag import DAG
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
-from elastic.db import queries as reading
-from elastic.db import transitions as transition
+from elastic.db import queries, transitions
 from elastic.db.errors import DatabaseError
 from elastic.db.known_secrets import hide_known_secrets
 from elastic.db.records import AttemptResult, DagRun, LogLine
@@ -50,7 +49,7 @@ class SupervisorJob:
     dag: DAG
     #: in the order in which they are to run
     runs: tuple[DagRun, ...]
-    agenda: RunTracker
+    tracker: RunTracker
     executor: Executor
     #: runs that may go on at the same time; 0 leaves the states of runs alone, and makes one try of each instance
     max_active_runs: int
@@ -81,27 +80,27 @@ class Supervisor:
     the leases of what it has in hand, and looks at what others do in the same runs.
 
     Args:
-        site: Where it happens.
+        deployment: Where it happens.
         assignment: What is to be done.
         say: Told what happens, a line at a time.
     """
 
-    def __init__(self, site: Deployment, assignment: SupervisorJob, say: Callable[[str], None]) -> None:
+    def __init__(self, deployment: Deployment, assignment: SupervisorJob, say: Callable[[str], None]) -> None:
         # Processes that are forked from this one know them too.
         hide_known_secrets()
-        self.site, self.say, self.dag = site, say, assignment.dag
-        self.agenda, self.executor, self._kind = assignment.agenda, assignment.executor, assignment.kind
+        self.deployment, self.say, self.dag = deployment, say, assignment.dag
+        self.tracker, self.executor, self._kind = assignment.tracker, assignment.executor, assignment.kind
         self.owner = f"{ProcessIdentity.of_this_process()}/{uuid.uuid4().hex[:8]}"
         self._interruption = DeferredSignals()
         self.hands = RunningAttempts()
-        self.runs = ActiveRuns(site, self.dag, assignment.runs, self.agenda, assignment.max_active_runs)
-        self.dispatcher = Dispatcher(site, self.dag, self.runs.by_id, self.executor, self.owner)
+        self.runs = ActiveRuns(deployment, self.dag, assignment.runs, self.tracker, assignment.max_active_runs)
+        self.dispatcher = Dispatcher(deployment, self.dag, self.runs.by_id, self.executor, self.owner)
         self.dispatcher.tries_once = assignment.tries_once
-        self._callbacks = DueCallbacks(site, self.dag, self.runs.by_id, say)
-        self._waiting = WaitingNotice(site.database, self.dag, say)
+        self._callbacks = DueCallbacks(deployment, self.dag, self.runs.by_id, say)
+        self._waiting = WaitingNotice(deployment.database, self.dag, say)
         #: why some instances wait for what will never come
         self.stuck: list[str] = []
-        self._runner = AttemptRunner(self.dag, site, assignment.terminal)
+        self._runner = AttemptRunner(self.dag, deployment, assignment.terminal)
         self._only = assignment.only
         self._is_single = not assignment.max_active_runs
         self._tried: set[TaskKey] = set()
@@ -113,7 +112,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Do it. When it is interrupted, or fails itself, what is running is marked as failed and ended."""
-        database = self.site.database
+        database = self.deployment.database
         job_id = start_job(database, self._kind, dag_id=self.dag.dag_id, executor=type(self.executor).__name__)
         self.dispatcher.job_id = job_id
         with self._interruption:
@@ -143,11 +142,11 @@ class Supervisor:
                 self.executor.heartbeat(self._patience())
             self._care(job_id, ready)
         self._callbacks.end()
-        apply(self.site.database, StateChanges(lines=self.runs.log.taken()))
+        apply(self.deployment.database, StateChanges(lines=self.runs.log.taken()))
 
     @property
     def _heartbeat(self) -> float:
-        return min(self.site.heartbeat, self.site.lease / 3)
+        return min(self.deployment.heartbeat, self.deployment.lease / 3)
 
     def _begin(self) -> None:
         while begun := self.runs.begin():
@@ -172,7 +171,7 @@ class Supervisor:
         if not (turn.endings or turn.settled or turn.tickets or turn.lines):
             return ready
         try:
-            written = apply(self.site.database, turn)
+            written = apply(self.deployment.database, turn)
         except OUTAGES:
             raise
         except Exception as error:
@@ -194,10 +193,10 @@ class Supervisor:
     ) -> Sequence[RunnableTask]:
         """Take the turn again when the database refused it: each ending alone, then what follows from them."""
         self.say(f"Written one by one: what {len(heard)} attempts came to was refused as a whole ({error_text(error)})")
-        write_each(self.site.database, [each.ending for each in heard])
+        write_each(self.deployment.database, [each.ending for each in heard])
         for line in (*lines, *(line for each in heard for line in each.report.lines)):
             with contextlib.suppress(DatabaseError, ValueError, OverflowError):
-                apply(self.site.database, StateChanges(lines=[line]))
+                apply(self.deployment.database, StateChanges(lines=[line]))
         self._callbacks.look()
         self._refresh()
         return self._turn()
@@ -214,7 +213,7 @@ class Supervisor:
                 return _Heard(event.key, event.account, ending)
             self._refresh()
             return None
-        row = reading.instance(self.site.database, event.key)
+        row = queries.instance(self.deployment.database, event.key)
         if row is None or row.attempt_uuid != hand.attempt_uuid or row.state not in _HELD:
             self._refresh()
             return None
@@ -227,21 +226,21 @@ class Supervisor:
 
     def _noted(self, heard: _Heard) -> list[ResolvedWithoutRun]:
         """Tell the agenda how an attempt ended; return what is skipped because of what it returned."""
-        key, board = heard.key, self.agenda.boards[heard.key.run_id]
+        key, run_states = heard.key, self.tracker.run_states[heard.key.run_id]
         settled = []
         for task_id in heard.report.skipped:
-            for one in board.keys_of(task_id) if task_id in board.tasks else ():
-                if board.states[one] in (None, TaskState.SCHEDULED):
+            for one in run_states.keys_of(task_id) if task_id in run_states.tasks else ():
+                if run_states.states[one] in (None, TaskState.SCHEDULED):
                     settled.append(self._settled(one, TaskState.SKIPPED, f"{key.task_id!r} chose so"))
         ending = heard.ending
         retry_at = self._now() + dt.timedelta(seconds=ending.retry_in) if ending.retry_in is not None else None
-        self.agenda.note(key, ending.state, retry_at)
+        self.tracker.set_state(key, ending.state, retry_at)
         return settled
 
     def _found(self, settled: list[ResolvedWithoutRun]) -> Sequence[RunnableTask]:
         """Ask the agenda until nothing more follows; return what may run."""
         while True:
-            found = self.agenda.look(self._now())
+            found = self.tracker.next_changes(self._now())
             if self._only is not None:
                 return [one for one in found.ready if one.key in self._only and one.key not in self._tried]
             settled += [self._settled(key, state, reason) for key, state, reason in found.settled]
@@ -250,22 +249,22 @@ class Supervisor:
                 return [one for one in found.ready if not (self._is_single and one.key in self._tried)]
 
     def _settled(self, key: TaskKey, state: TaskState, reason: str) -> ResolvedWithoutRun:
-        self.agenda.note(key, state)
+        self.tracker.set_state(key, state)
         row = new_instance(self.dag.get_task(key.task_id), key.map_index)
         return ResolvedWithoutRun(self.runs.by_id[key.run_id], row, state, reason)
 
     def _expand(self, key: TaskKey) -> None:
         """Count the copies of a mapped task, and make their rows."""
-        task, run, database = self.dag.get_task(key.task_id), self.runs.by_id[key.run_id], self.site.database
+        task, run, database = self.dag.get_task(key.task_id), self.runs.by_id[key.run_id], self.deployment.database
         try:
-            count, state, why = mapped_count(self.site, task, run), TaskState.SKIPPED, "it is mapped over nothing"
+            count, state, why = mapped_count(self.deployment, task, run), TaskState.SKIPPED, "it is mapped over nothing"
         except ElasticError as error:
             count, state, why = 0, TaskState.FAILED, masked(str(error))
         if not count:
             apply(database, StateChanges(settled=[self._settled(key, state, why)]))
             return
-        transition.ensure_instances(database, run, [new_instance(task, index) for index in range(count)])
-        self.agenda.expand(key, count)
+        transitions.ensure_instances(database, run, [new_instance(task, index) for index in range(count)])
+        self.tracker.expand(key, count)
         self._refresh([key.run_id])
 
     def _hand_over(self, picks: Sequence[Dispatch], queued: frozenset[str]) -> None:
@@ -275,25 +274,25 @@ class Supervisor:
                 continue
             order, task = pick.hand.order, self.dag.get_task(pick.key.task_id)
             self.hands.take(pick.key, pick.hand)
-            self.agenda.note(pick.key, TaskState.RUNNING if order.is_claimed else TaskState.QUEUED)
+            self.tracker.set_state(pick.key, TaskState.RUNNING if order.is_claimed else TaskState.QUEUED)
             self.say(f"Adding to queue: {shown_command(task, order)}")
             self.executor.queue_command(pick.key, command_of(task, order), task.queue)
 
     def _refresh(self, run_ids: Sequence[str] | None = None) -> None:
         """Take over what the database has of runs."""
         wanted = self.runs.going if run_ids is None else list(run_ids)
-        found = reading.instances(self.site.database, self.dag.dag_id, wanted) if wanted else []
+        found = queries.instances(self.deployment.database, self.dag.dag_id, wanted) if wanted else []
         for run_id in wanted:
             rows = [one for one in found if one.run_id == run_id]
             retry_at = {one.key: one.next_retry_at for one in rows if one.next_retry_at is not None}
-            if self.agenda.load(run_id, {one.key: one.state for one in rows}, retry_at):
+            if self.tracker.sync(run_id, {one.key: one.state for one in rows}, retry_at):
                 self._poll = _POLL
         self.hands.rows.update({one.key: RowVersion.of(one) for one in found})
 
     def _take_over(self) -> None:
         """End what nobody holds any more, so that it runs again."""
-        release_leases_of_dead_processes(self.site.database, self.dag.dag_id)
-        transition.expire(self.site.database, dag_id=self.dag.dag_id, gives_up=False)
+        release_leases_of_dead_processes(self.deployment.database, self.dag.dag_id)
+        transitions.expire(self.deployment.database, dag_id=self.dag.dag_id, gives_up=False)
         self._callbacks.look()
 
     def _care(self, job_id: int, ready: Sequence[RunnableTask]) -> None:
@@ -302,8 +301,8 @@ class Supervisor:
         now = time.monotonic()
         if now >= self._beats_at:
             self._beats_at = now + self._heartbeat
-            held = transition.renew(self.site.database, self.owner, self.site.lease)
-            heartbeat(self.site.database, job_id)
+            held = transitions.renew(self.deployment.database, self.owner, self.deployment.lease)
+            heartbeat(self.deployment.database, job_id)
             lost = [key for key, hand in self.hands.held.items() if hand.attempt_uuid not in held]
             for key in lost:
                 # What is not ours any more must not go on, unless it ended a moment ago and says so by itself.
@@ -325,7 +324,7 @@ class Supervisor:
     def _others(self) -> bool:
         """Whether somebody else runs something that we wait for."""
         going = set(self.runs.going)
-        active = (key for key, state in self.agenda.states().items() if state is not None and state.is_active)
+        active = (key for key, state in self.tracker.states().items() if state is not None and state.is_active)
         return any(key not in self.hands.held for key in active if key.run_id in going)
 
     def _patience(self) -> float:
@@ -333,7 +332,7 @@ class Supervisor:
         if self.dispatcher.has_more:
             return 0.0
         waits = [self._beats_at - time.monotonic(), self._polls_at - time.monotonic()]
-        wakes_at = self.agenda.wakes_at()
+        wakes_at = self.tracker.wakes_at()
         if wakes_at is not None:
             waits.append((wakes_at - self._now()).total_seconds())
         return max(0.0, min(waits))
@@ -347,10 +346,10 @@ class Supervisor:
         may_go_on = len(lacks) < len(ready) or self._others
         if self._is_single:
             return not may_go_on
-        if may_go_on or self.agenda.wakes_at() is not None:
+        if may_go_on or self.tracker.wakes_at() is not None:
             return False
         if not self.runs.going:
-            requeue_orphaned_runs(self.site, self.dag.dag_id, self.runs.by_id, job_id)
+            requeue_orphaned_runs(self.deployment, self.dag.dag_id, self.runs.by_id, job_id)
             if self.runs.is_refused:
                 self._waiting.tell_of_runs()
             return False
@@ -364,10 +363,10 @@ class Supervisor:
             for key, hand in self.hands.held.items():
                 failed = TaskState.FAILED
                 ending = AttemptResult(attempt_uuid=hand.attempt_uuid, state=failed, error=why, callback=failed)
-                if not transition.finish(self.site.database, ending):
-                    transition.set_state(self.site.database, key, None, expected=(TaskState.QUEUED,), note=why)
+                if not transitions.finish(self.deployment.database, ending):
+                    transitions.set_state(self.deployment.database, key, None, expected=(TaskState.QUEUED,), note=why)
             self.runs.interrupt(why)
-            end_job(self.site.database, job_id, "failed")
+            end_job(self.deployment.database, job_id, "failed")
         finally:
             self.executor.terminate()
         self._callbacks.end()
