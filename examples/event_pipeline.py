@@ -1,6 +1,6 @@
-"""A week of events into tables and statistics, twice, by a DAG whose first task is a data flow.
+"""Load a week of events into tables and statistics, twice, with a DAG whose first task is a flow.
 
-python examples/event_pipeline.py       # dags/event_pipeline.py says how it is run from the shell
+python examples/event_pipeline.py       # dags/event_pipeline.py shows the shell commands
 """
 
 import json
@@ -36,7 +36,7 @@ def event_of(number: int, day: datetime) -> dict[str, Any]:
 def write_events(folder: Path) -> None:
     for day in (FIRST + timedelta(days=number) for number in range((LAST - FIRST).days + 1)):
         events = [json.dumps(event_of(at, day)) + "\n" for at in range(500)]
-        Path(folder, f"{day:%Y-%m-%d}.jsonl").write_text("".join(events) * 2)  # each of them twice
+        Path(folder, f"{day:%Y-%m-%d}.jsonl").write_text("".join(events) * 2)  # each event twice
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
     for _ in range(2):
         bag.get_dag("event_pipeline").clear(FIRST, LAST)
         bag.get_dag("event_pipeline").run(FIRST, LAST)
-        print("events of users, of organisations, unknown ones; statistics:", hook.get_first(COUNTS))
+        print("events of users, organizations, unknown; statistics:", hook.get_first(COUNTS))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Work on whole chunks as frames of Polars: the words of Python's help, and how long the lines are that hold them.
+"""Process chunks as Polars frames: count the words of Python's help, and find the longest line per first word.
 
 python examples/frames.py [CLUSTER]
 
-CLUSTER is inline, local, auto or host:port; without one, this machine's CPUs are used. Needs the extra `polars`.
+CLUSTER is inline, local (the default), auto or host:port. Needs the extra `polars`.
 """
 
 import sys
@@ -19,7 +19,7 @@ cluster = sys.argv[1] if len(sys.argv) > 1 else "local"
 
 
 def starts(lines: pl.DataFrame) -> pl.DataFrame:
-    """Return the first word and the length of each line that has any; `entry` is the column of lines."""
+    """Return the first word and the length of each line that has one; `entry` is the column of lines."""
     text = pl.col("entry")
     return lines.select(first=text.str.extract(r"(\w+)"), size=text.str.len_chars()).drop_nulls()
 
@@ -32,7 +32,7 @@ with tempfile.TemporaryDirectory() as folder:
     sizes = lines.map_frames(starts).aggregate(FrameGroupBy("first", lines="count", longest=("size", "max")))
     grouped = sizes.run(cluster=cluster)
 
-# Results are frames; their rows come in any order.
+# Results are frames; the order of their rows is undefined.
 for word, count in words.value.top_k(3, by="count").sort("count", descending=True).iter_rows():
     print(f"{count:6,}  {word}")
 print(grouped.value.sort("lines", "first", descending=[True, False]).head(3).to_dicts())

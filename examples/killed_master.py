@@ -1,4 +1,4 @@
-"""The master is killed at half; another process goes on, and the answer is the same to the last bit.
+"""Kill the master halfway, resume in another process, and compare the results bit for bit.
 
 python examples/killed_master.py [CLUSTER]
 """
@@ -22,7 +22,7 @@ FLOW = elastic.from_range(ENTRIES, chunk_size=500).map(root).aggregate("sum")
 
 
 class KillAtHalf(elastic.Interceptor):
-    """Ends this process as a power cut does, when half of the chunks are in the result."""
+    """Interceptor that kills this process when half of the chunks are in the result."""
 
     def step_started(self, progress: elastic.Progress) -> None:
         print("run", progress.run_id, flush=True)
@@ -48,7 +48,7 @@ def main(cluster: str = "inline") -> None:
     print(f"the master of run {run_id} ended by signal {-killed.returncode}")
     resumed = elastic.resume(run_id, FLOW, cluster=cluster)
     print(resumed)
-    print(f"the same answer: {resumed.value == clean.value}")
+    print(f"same result: {resumed.value == clean.value}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Mean and slowest response of each page, from a log with one JSON object a line.
+"""Compute the mean and slowest response time of each page from a log of JSON lines.
 
 python examples/log_statistics.py [CLUSTER]
 """
@@ -17,7 +17,7 @@ cluster = sys.argv[1] if len(sys.argv) > 1 else "local"
 
 
 def write_log(path: Path, requests: int) -> None:
-    """Make a log to read; the same one each time."""
+    """Write a log of random requests; the seed is fixed."""
     dice = random.Random(7)
     pages = ["/", "/search", "/basket", "/pay"]
     with path.open("w", encoding="utf-8") as log:

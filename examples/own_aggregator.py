@@ -1,4 +1,4 @@
-"""Make an index of Python's help with an aggregator of your own: which topics mention a word?
+"""Index Python's help with a custom aggregator: which topics mention a word?
 
 python examples/own_aggregator.py [CLUSTER]
 """
@@ -15,10 +15,10 @@ Mention = tuple[str, str]
 
 
 class Index(elastic.Aggregator[Mention, dict[str, set[str]], dict[str, list[str]]]):
-    """Maps each word to the topics that mention it.
+    """Aggregator that maps each word to the topics that mention it.
 
-    Workers fold mentions into a state with `create` and `add`; `merge` joins the states of all workers, in whatever
-    order they arrive; `finish` makes of the last state what the user wants to see.
+    Workers build a state with `create` and `add`. `merge` combines the states of all workers, in any order.
+    `finish` converts the final state into the result.
     """
 
     def create(self) -> dict[str, set[str]]:
@@ -39,7 +39,7 @@ class Index(elastic.Aggregator[Mention, dict[str, set[str]], dict[str, list[str]
 
 
 def mentions(page: tuple[str, str]) -> Iterator[Mention]:
-    """Return each word of a page, with the topic that the page is about."""
+    """Return each word of a page with the topic of the page."""
     topic, text = page
     return ((word, topic) for word in text.split())
 

@@ -1,9 +1,9 @@
-"""Three poison entries among many: found, kept, redriven after the fix, and the whole verified.
+"""Find three poison entries among many, keep them, redrive them after the fix, and verify the run.
 
     python examples/poison_entries.py [CLUSTER] [ENTRIES]
 
-One entry raises, one ends its process, one never comes back; the last two need workers in processes of their own,
-so they stay healthy on `inline`.
+One entry raises, one exits its process, one loops forever. The last two need worker processes, so they are healthy
+on `inline`.
 """
 
 import os
@@ -39,7 +39,7 @@ def main(cluster: str = "local", entries: int = 1_000_000) -> None:
 
     mended = numbers.map(repaired).aggregate("sum")
     result = elastic.redrive(result.run_id, mended, cluster="inline")
-    print(f"sum of squares: {result.value}, as it should be: {result.value == sum(n * n for n in range(entries))}")
+    print(f"sum of squares: {result.value}, as expected: {result.value == sum(n * n for n in range(entries))}")
     print(elastic.verify(result.run_id))
 
 

@@ -1,6 +1,6 @@
-"""Run on a Ray cluster of several machines, and see what each of them did.
+"""Run on a Ray cluster of several machines and print the share of each node.
 
-Make a token, and start Ray with it on the first machine:
+Generate a token and start Ray with it on the first machine:
 
     ray get-auth-token --generate        # writes ~/.ray/auth_token
     export RAY_AUTH_MODE=token
@@ -11,7 +11,7 @@ Copy ~/.ray/auth_token to the other machines, and on each of them:
     export RAY_AUTH_MODE=token
     ray start --address=FIRST_MACHINE:6379
 
-Every machine needs the same versions of Python, Ray and Elastic; this script only has to be where you run it:
+Every machine needs the same versions of Python, Ray and Elastic. Only the machine that runs this script needs it:
 
     export RAY_ADDRESS=FIRST_MACHINE:6379
     python examples/ray_cluster.py
@@ -27,7 +27,7 @@ cluster = sys.argv[1] if len(sys.argv) > 1 else "auto"
 
 
 def smallest_factor(number: int) -> int:
-    """Return the smallest prime factor of a number; functions of this script travel to the workers by themselves."""
+    """Return the smallest prime factor of a number. Elastic ships the functions of this script to the workers."""
     factor = 2
     while factor * factor <= number and number % factor:
         factor += 1

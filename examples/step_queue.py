@@ -1,4 +1,4 @@
-"""Queue three steps: they run one after another, and the one that fails holds up nobody.
+"""Queue three steps; they run one after another, and one that fails does not stop the others.
 
 python examples/step_queue.py [CLUSTER]
 """
@@ -12,7 +12,7 @@ cluster = sys.argv[1] if len(sys.argv) > 1 else "local"
 
 
 def collatz(number: int) -> int:
-    """Return how many steps it takes from a number to 1."""
+    """Return the number of Collatz steps from a number to 1."""
     steps = 0
     while number != 1:
         number = number // 2 if number % 2 == 0 else 3 * number + 1

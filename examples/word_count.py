@@ -1,8 +1,8 @@
-"""Count the words of Python's own help, and see that every line was counted once.
+"""Count the words of Python's own help and print the summary of the run.
 
 python examples/word_count.py [CLUSTER]
 
-CLUSTER is inline, local, auto or host:port; without one, this machine's CPUs are used.
+CLUSTER is inline, local (the default), auto or host:port.
 """
 
 import sys

@@ -1,10 +1,10 @@
-"""Events of a product, in JSON lines files by day: into tables, and from there to statistics of organisations.
+"""Load the events of a product from daily JSON lines files into tables, and compute statistics per organization.
 
 export ELASTIC_VAR_EVENTS=events ELASTIC_CONN_WAREHOUSE=sqlite:///warehouse.db
 elastic run event_tables create 2016-02-21 -sd examples/dags
 elastic backfill event_pipeline -s 2016-02-21 -e 2016-03-21 -sd examples/dags
 
-Rows are found again by their keys, so a date may run as often as it likes.
+Rows are upserted by key, so running a date again leaves the same rows.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from elastic.aggregators import Collect, GroupBy
 from elastic.hooks import SqlHook
 from elastic.operators import FlowOperator, PythonOperator, SqlOperator
 
-#: What an event has beside id, timestamp and event, by its table: the first one for which nothing is missing.
+#: Columns of an event beside id, timestamp and event, by table. An event belongs to the first table that fits.
 KINDS: dict[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]] = {
     "user_event": lambda event, extra: {
         "user_id": event["user_id"],
@@ -34,7 +34,7 @@ KINDS: dict[str, Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]] = {
     "organization_event": lambda event, extra: {"organization_id": event["organization_id"]},
 }
 
-#: Of the users of each organisation: logins, and messages by network; in the last week and ten weeks, and the first.
+#: Per organization: logins, and messages by network, of the last week and the last ten weeks; and the first event.
 OF_USERS = """
     select o.organization_id, case when e.event = 'message_sent' then e.social_network_type end,
         sum(case when e.timestamp >= :week then 1 else 0 end),
@@ -54,7 +54,7 @@ SUPPORT_TICKETS = """
 
 
 def row_of(event: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the table of an event, and its row there."""
+    """Return the table of an event and its row in that table."""
     for table, own in KINDS.items():
         try:
             row = {"id": event["event_id"], "timestamp": event["timestamp"], "event": event["event"]}
@@ -66,12 +66,12 @@ def row_of(event: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def events_of_day(ds: str, var: Any) -> Flow:
-    """Return the flow that sorts the events of a day by table."""
+    """Return the flow that groups the events of a day by table."""
     return elastic.read_jsonl(f"{var['events']}/{ds}*").map(row_of).aggregate(GroupBy(Collect()))
 
 
 def save(result: Result, ds: str) -> dict[str, int]:
-    """Write the rows of a day, and return how many there were for each table."""
+    """Write the rows of a day and return the number of rows per table."""
     hook, tables = SqlHook("warehouse"), result.value
     for row in tables.get("unknown_event", ()):
         row["read_on"] = ds
@@ -105,7 +105,7 @@ def statistics_of(day: date, hook: SqlHook) -> Iterator[tuple[int, str, float]]:
 
 
 def count_day(ds: str) -> int:
-    """Write the statistics of a day, and return how many there are."""
+    """Write the statistics of a day and return their number."""
     hook = SqlHook("warehouse")
     rows = [(one, ds, name, value) for one, name, value in statistics_of(date.fromisoformat(ds), hook)]
     key = ("organization_id", "day", "statistic")

@@ -1,4 +1,4 @@
-"""Two commands, one after the other, each day.
+"""Run three tasks in a row, each day.
 
 elastic backfill example_1 -s 2014-09-01 -e 2014-09-03 -sd examples/dags
 """
@@ -15,7 +15,7 @@ default_args = {
     "retry_delay": timedelta(seconds=10),
 }
 
-dag = DAG("example_1", default_args=default_args, doc="The first and the last thing of a day.")
+dag = DAG("example_1", default_args=default_args, doc="Prints the date between an empty first and an empty last task.")
 
 begin = EmptyOperator(task_id="begin", dag=dag)
 print_date = BashOperator(task_id="print_date", bash_command="echo it is {{ ds }}", dag=dag)

@@ -216,4 +216,4 @@ def test_the_example_script_loads_its_own_events_twice_to_the_same_rows() -> Non
     )
     assert (done.returncode, done.stderr) == (0, "")
     told = [line for line in done.stdout.splitlines() if line.startswith("events of users")]
-    assert Counter(told) == {"events of users, of organisations, unknown ones; statistics: (2800, 350, 350, 147)": 2}
+    assert Counter(told) == {"events of users, organizations, unknown; statistics: (2800, 350, 350, 147)": 2}

@@ -43,7 +43,7 @@ def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         server: MariaDbServer = request.getfixturevalue("mariadb_server")
         url = server.create_database()
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(ROOT / "examples/flux_tutorial.py")],
+        [sys.executable, "-W", "error", str(ROOT / "examples/ancestors/flux_tutorial.py")],
         env={
             **{name: value for name, value in os.environ.items() if name != "ELASTIC_HOME"},
             "PYTHONPATH": str(ROOT),
@@ -164,7 +164,7 @@ def test_an_operator_of_a_dozen_lines_is_run_like_any_other(tutorial: tuple[str,
     _, printed = tutorial
     told = [line for line in printed if " on 2014-" in line]
     assert told == [f"[(2,)] on {day} 00:00:00" for day in DAYS]
-    lines = (ROOT / "examples/flux_tutorial.py").read_text().splitlines()
+    lines = (ROOT / "examples/ancestors/flux_tutorial.py").read_text().splitlines()
     begins = lines.index("class CountOperator(BaseOperator):")
     ends = next(at for at, line in enumerate(lines) if line.startswith("def main("))
     assert len([line for line in lines[begins:ends] if line]) <= 12

@@ -1,6 +1,6 @@
-"""Write a step as ElasticFlow does: a task, an aggregate function, and an interceptor that sees each hop.
+"""Step in the style of ElasticFlow: a task, an aggregate function, and an interceptor that sees each hop.
 
-python examples/elasticflow_style.py [CLUSTER]
+python examples/ancestors/elasticflow_style.py [CLUSTER]
 """
 
 import sys
@@ -13,17 +13,17 @@ lines = ["to be or not to be", "that is the question", "to sleep perchance to dr
 
 
 def count_words(chunk: list[str]) -> dict[str, int]:
-    """The task: gets a chunk, a list of entries, on a worker."""
+    """Count the words of a chunk, a list of entries; the task runs on a worker."""
     return Counter(word for line in chunk for word in line.split())
 
 
 def add_counts(new: dict[str, int], previous: dict[str, int] | None) -> dict[str, int]:
-    """The aggregate function: gets what each task returned, in the order of the chunks, on the master."""
+    """Add the counts of one chunk to the previous ones; runs on the master, in the order of the chunks."""
     return Counter(previous or {}) + Counter(new)
 
 
 class Narrator(elastic.Interceptor):
-    """Prints one line for each action."""
+    """Interceptor that prints one line for each action."""
 
     def distributed(self, receipt: elastic.Receipt, task_count: int) -> None:
         print(f"chunk {receipt.chunk_id}  distributed  {task_count} so far")

@@ -1,8 +1,8 @@
-"""The tutorial of Flux, the first Airflow: a hook, an operator over dates, a DAG, templates, an operator of your own.
+"""Tutorial of Flux, which became Airflow: a hook, an operator over dates, a DAG, templates, a custom operator.
 
-python examples/flux_tutorial.py
+python examples/ancestors/flux_tutorial.py
 
-Tables are in SQLite, unless ELASTIC_CONN_LOCAL_MYSQL says where else, as in mysql://login:password@localhost/test.
+The tables are in SQLite. Set ELASTIC_CONN_LOCAL_MYSQL to use MySQL: mysql://login:password@localhost/test.
 """
 
 import os
@@ -25,7 +25,7 @@ TEMPLATES = [
 
 
 class CountOperator(BaseOperator):
-    """Prints the number that a query gives."""
+    """Operator that prints the rows of a query."""
 
     template_fields = ("sql",)
 
@@ -43,7 +43,7 @@ def main(db: str, start: datetime, end: datetime) -> None:
     print(hook.get_records("select page, number from visits order by page"))
     task = MySqlOperator(task_id="test_task3", sql=INSERT, mysql_dbid=db, owner="max")
     task.run(start_date=start, end_date=end)
-    task.run(start_date=start, end_date=end)  # what has succeeded is left alone
+    task.run(start_date=start, end_date=end)  # skips dates that have succeeded
     dag = DAG("mysql_example", start_date=start, default_args={"mysql_dbid": db, "params": {"table": "visits"}})
     mysql_first = MySqlOperator(task_id="mysql_first", sql="delete from visits where number = 3", dag=dag)
     mysql_second = MySqlOperator(task_id="mysql_second", sql=TEMPLATES, dag=dag)
