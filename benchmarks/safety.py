@@ -2,7 +2,7 @@
 
     python -m benchmarks.safety [--megabytes 512] [--chunks 100000] [--rounds 5]
 
-Word count over text, and chunks of one entry; `durability` off and on take turns within a round, and every answer is
+Word count over text, and chunks of one entry; `persist` off and on take turns within a round, and every answer is
 compared. Receipts are made and checked in both; what is measured is the store: commits, syncs and receipt rows. Every
 receipt is kept by default, so there is no fuller audit to compare with.
 """
@@ -32,7 +32,7 @@ def main() -> None:
         write_python(text, options.megabytes << 20)
         words = elastic.read_text(text).flat_map(str.split).aggregate(Count())
         chunks = elastic.from_range(options.chunks, chunk_size=1).aggregate("sum")
-        print("| work | durability off | on | ratio | CPU off | on | ratio |")
+        print("| work | persist off | on | ratio | CPU off | on | ratio |")
         print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
         for name, flow, answer in (
             (f"word count, {options.megabytes} MiB", words, count_lines([text])),
@@ -44,12 +44,12 @@ def main() -> None:
 
 
 def compare(flow: elastic.Flow, answer: Any, rounds: int, **options: Any) -> tuple[Spent, Spent]:
-    """Return what it takes without and with durability."""
+    """Return what it takes without and with a run on the disk."""
 
-    def run(durability: str) -> Callable[[], Any]:
-        return lambda: flow.run(durability=durability, **options).value
+    def run(*, persist: bool) -> Callable[[], Any]:
+        return lambda: flow.run(persist=persist, **options).value
 
-    median = medians({durability: (run(durability), answer) for durability in ("off", "on")}, rounds)
+    median = medians({name: (run(persist=name == "on"), answer) for name in ("off", "on")}, rounds)
     return median["off"], median["on"]
 
 

@@ -34,7 +34,7 @@ class KillAtHalf(elastic.Interceptor):
 
 def main(cluster: str = "inline") -> None:
     if os.environ.get("KILL_AT_HALF"):
-        FLOW.run(cluster=cluster, interceptor=KillAtHalf, call_chunks=10, collect_seconds=0.05)
+        FLOW.run(cluster=cluster, interceptor=KillAtHalf, max_chunks_per_call=10, collect_interval=0.05)
         return
     clean = FLOW.run(cluster=cluster)
     killed = subprocess.run(  # noqa: S603 - this file, by this Python

@@ -153,7 +153,7 @@ class ChaosTest:
 
 def with_chaos_options(step: Step, chaos: Chaos | None) -> Step:
     """Return a step with chaos, and with times at which a round need not wait long."""
-    step = step.with_options(chaos=chaos, collect_seconds=_COLLECT_SECONDS)
+    step = step.with_options(chaos=chaos, collect_interval=_COLLECT_SECONDS)
     heartbeat = step.options.heartbeat
     # One of the user's own class knows better.
     is_patient = type(heartbeat) is Heartbeat and heartbeat.timeout > _HEARTBEAT

@@ -69,7 +69,7 @@ class ChunkAdmission:
             SourceError, EncodingError, StoreError: As for `Chunker.cut` and `ChunkStore.put`.
         """
         if not self._waiting:
-            self._waiting, self._ended = self._cutter.cut(count, self._settings.call_bytes)
+            self._waiting, self._ended = self._cutter.cut(count, self._settings.max_bytes_per_call)
         elif self._clock.monotonic() < self._again_at:
             return [], False
         if self._kept is None:
@@ -131,6 +131,6 @@ class ChunkAdmission:
             _log.warning("the disk is full, so nothing more is read until there is room: %s", full)
         if not idle or not self._again_at:
             self._hoped_at = now
-        elif now - self._hoped_at > self._settings.full_disk_seconds:
+        elif now - self._hoped_at > self._settings.disk_full_timeout:
             raise full
         self._again_at = now + _RETRY_SECONDS

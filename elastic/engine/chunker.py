@@ -14,7 +14,8 @@ from elastic.core.model.chunk import Chunk, Position, SourcePiece
 from elastic.core.model.failure import DeadLetter
 from elastic.core.transform import name_of
 
-Trim = Callable[[list[Any]], list[Any]]
+#: The user's function of the option `project`.
+Projection = Callable[[list[Any]], list[Any]]
 
 
 class Chunker:
@@ -23,8 +24,8 @@ class Chunker:
     Args:
         source: What is cut.
         clock: Tells when a chunk was conceived.
-        trim: The user's function that leaves out of a chunk's entries what the workers do not need; applied to
-            entries that travel by value.
+        project: The user's function that drops the parts of a chunk's entries that the workers do not need. It is
+            applied to entries that travel by value.
         resume: `(chunk id, position)` to go on from.
         frame: Makes a frame of what travels by value.
     """
@@ -37,11 +38,11 @@ class Chunker:
         source: Source,
         clock: Clock,
         *,
-        trim: Trim | None = None,
+        project: Projection | None = None,
         resume: Position | None = None,
         frame: Callable[[bytes], bytes] = compress,
     ) -> None:
-        self._clock, self._trim, self._frame, self._source = clock, trim, frame, source
+        self._clock, self._project, self._frame, self._source = clock, project, frame, source
         self._next_id: int
         self._next_id, position = resume or (0, None)
         #: True when chunks are kept until they are folded, because the source cannot yield them again
@@ -100,7 +101,7 @@ class Chunker:
     def give_back(self, chunks: list[Chunk]) -> None:
         """Give the last chunks that were cut back to a one-shot source, which cannot yield them again by itself."""
         pieces = [
-            SourcePiece(chunk.position, chunk.reference, unpack(decompress(chunk.payload)), is_trimmed=True)
+            SourcePiece(chunk.position, chunk.reference, unpack(decompress(chunk.payload)), is_projected=True)
             for chunk in chunks
             if chunk.payload is not None
         ]
@@ -114,14 +115,14 @@ class Chunker:
 
     def _chunk(self, piece: SourcePiece, conceived_at: int) -> Chunk:
         if piece.entries is None:
-            if self._trim is not None:
+            if self._project is not None:
                 raise UsageError(
-                    f"trim={name_of(self._trim)} cannot be used, because the workers read this source themselves; "
-                    "leave out what is not needed with map."
+                    f"project={name_of(self._project)} cannot be used, because the workers read this source "
+                    "themselves; drop the parts that you do not need with map."
                 )
             payload = None if piece.block is None else self._frame(piece.block)
             return Chunk(self._next_id, piece.position, conceived_at, piece.reference, payload)
-        entries = piece.entries if self._trim is None or piece.is_trimmed else self._trimmed(piece.entries)
+        entries = piece.entries if self._project is None or piece.is_projected else self._projected(piece.entries)
         try:
             plain = pack(entries)
         except EncodingError as error:
@@ -136,19 +137,19 @@ class Chunker:
             digest(plain),
         )
 
-    def _trimmed(self, entries: list[Any]) -> list[Any]:
-        assert self._trim is not None  # noqa: S101 - for the type checker; `_chunk` has looked
+    def _projected(self, entries: list[Any]) -> list[Any]:
+        assert self._project is not None  # noqa: S101 - for the type checker; `_chunk` has looked
         count = len(entries)
         try:
-            trimmed = self._trim(entries)
+            projected = self._project(entries)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            raise UsageError(f"trim={name_of(self._trim)} failed on chunk {self._next_id} ({reason}).") from error
-        if not isinstance(trimmed, list) or len(trimmed) != count:
+            raise UsageError(f"project={name_of(self._project)} failed on chunk {self._next_id} ({reason}).") from error
+        if not isinstance(projected, list) or len(projected) != count:
             raise UsageError(
-                f"trim={name_of(self._trim)} must return a list with one element for each of the {count} entries."
+                f"project={name_of(self._project)} must return a list with one element for each of the {count} entries."
             )
-        return trimmed
+        return projected
 
 
 @contextmanager

@@ -413,7 +413,7 @@ class Master:
         ended = self.clock.monotonic()
         # On a slow disk less often, so that most of the master's time is left for other things.
         pause = _COMMIT_SHARE * (ended - began)
-        self._commit_due = ended + max(self.context.settings.commit_seconds, pause)
+        self._commit_due = ended + max(self.context.settings.commit_interval, pause)
 
     def _commit_of(self, folded: Uncommitted) -> Commit:
         ledger, cutter, intake = self.ledger, self._cutter, self._intake

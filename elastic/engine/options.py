@@ -1,4 +1,8 @@
-"""Options: how a step is carried out, given by name and checked at once."""
+"""Options of a step: given by name, checked at once.
+
+Each option is a field of `Options`, of `EngineTuning` or of `ErrorPolicy`, where its default and meaning stand. Only
+`GivenOptions` names them again, because the type checker cannot derive it; a test compares the two.
+"""
 
 import difflib
 import os
@@ -18,20 +22,18 @@ from elastic.core.partitioning import BUCKETS
 from elastic.core.policies.chaos import Chaos, chaos_of, chaos_of_spirits
 from elastic.core.policies.engine_tuning import EngineTuning
 from elastic.core.policies.error_policy import ErrorPolicy, OnError
-from elastic.engine.chunker import Trim
+from elastic.engine.chunker import Projection
 from elastic.engine.interceptor_dispatch import interceptors_of
 from elastic.engine.placement import placement_of
 from elastic.persistence.chunk_store.registry import kind_name
 from elastic.persistence.result_files.row_writers import FORMATS
 
-#: Seconds between collections of a step with shards, where none are given.
-_SHARDED_COLLECT_SECONDS = 10.0
-
-_DURABILITIES = ("on", "off")
+#: Seconds between collections of a step with shards, unless the user gives `collect_interval`.
+_SHARDED_COLLECT_INTERVAL = 10.0
 
 
 class GivenOptions(TypedDict, total=False):
-    """The names under which options are given to `run`, for the type checker; `Options` says what they mean."""
+    """Keyword arguments of `run`, for the type checker; `Options` documents them."""
 
     name: str
     cluster: str | None
@@ -41,30 +43,30 @@ class GivenOptions(TypedDict, total=False):
     write_to: str | os.PathLike[str] | None
     placement: str | Placement | type[Placement]
     interceptor: Interceptor | type[Interceptor] | Sequence[Interceptor | type[Interceptor]]
-    trim: Trim
+    project: Projection
     chunk_store: str | type[ChunkStore]
-    durability: str
+    persist: bool
     compress: bool
     home: str | os.PathLike[str]
-    call_seconds: float
-    call_chunks: int
-    call_bytes: int
+    target_call_seconds: float
+    max_chunks_per_call: int
+    max_bytes_per_call: int
     calls_per_worker: int
-    look_ahead: int
-    look_ahead_bytes: int
-    collect_seconds: float
-    commit_seconds: float
+    max_chunks_in_flight: int
+    max_bytes_in_flight: int
+    collect_interval: float
+    commit_interval: float
     start_timeout: float
-    speculate_seconds: float
-    full_disk_seconds: float
-    max_attempts: int
+    speculation_timeout: float
+    disk_full_timeout: float
+    max_worker_losses: int
     on_error: str
     max_errors: int
     max_error_ratio: float
     retries: Mapping[type[BaseException], int] | int
     retry_delay: float
     chunk_timeout: float
-    splittable: bool
+    whole_chunks: bool
     heartbeat: Heartbeat
     chaos: Chaos | str | int | None
     chaos_spirits: int
@@ -72,76 +74,73 @@ class GivenOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a step is carried out."""
+    """Options of a step."""
 
-    #: names the step in messages and in the run store; None for what the flow suggests
+    #: name of the step in messages and in the run store; None for the name that the flow suggests
     name: str | None = None
     #: `inline` (this process, one thread), `local` (embedded Ray), `auto` or `host:port` (a Ray cluster); None for the
-    #: cluster at RAY_ADDRESS, and `local` where that is not set
+    #: cluster at RAY_ADDRESS, or `local` if that is not set
     cluster: str | None = None
-    #: workers at most; None for one per CPU. ElasticFlow's `stages` is another name for it
+    #: maximum number of workers; None for one per CPU. ElasticFlow's `stages` is an alias
     workers: int | None = None
-    #: the result is divided by key in so many parts, which stay in files; None keeps it whole, in memory
+    #: number of shards into which the result is partitioned by key, each in a file; None for one result in memory
     shards: int | None = None
-    #: with shards: a folder where each of them writes a file as well, `.jsonl`, `.parquet` or `.arrow` as its name ends
+    #: with shards: folder in which each shard also writes a file; its suffix selects `.jsonl`, `.parquet` or `.arrow`
     write_to: Path | None = None
-    #: which node gets the next chunks: a name, a class or an object
+    #: policy that chooses the node of the next chunks: a name, a class or an object
     placement: str | Placement | type[Placement] = "round_robin"
-    #: what watches the step
+    #: observers of the step; given as `interceptor`
     interceptors: tuple[Interceptor, ...] = ()
     #: when a silent process counts as lost
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
-    #: leaves out of a chunk's entries what the workers do not need, before it is sent; for sources read by the master
-    trim: Trim | None = None
-    #: how payloads of one-shot sources are kept: `segment` (few files), `directory` (one file a chunk), or a class that
-    #: derives from `elastic.ChunkStore`, or `module:Class`, by which the run keeps it
+    #: function that drops the parts of a chunk's entries that workers do not need, before the master sends them; only
+    #: for sources that the master reads
+    project: Projection | None = None
+    #: store for payloads of one-shot sources: `segment` (few files), `directory` (one file per chunk), or a class
+    #: derived from `elastic.ChunkStore`, which the run records as `module:Class`
     chunk_store: str = "segment"
-    #: `on`: the run is kept in its folder and can be resumed, verified and redriven; `off`: it is gone with this
-    #: process
-    durability: str = "on"
-    #: payloads, the states that come back and the chunks that are kept are compressed; a run can be resumed with either
+    #: True: the run stays in its folder and can be resumed, verified and redriven; False: it ends with this process
+    persist: bool = True
+    #: whether payloads, returned states and stored chunks are compressed; a resume may change it
     compress: bool = True
-    #: where runs are kept; None for ELASTIC_HOME, and `~/.elastic` where that is not set
+    #: folder of runs; None for ELASTIC_HOME, or `~/.elastic` if that is not set
     home: Path | None = None
-    settings: EngineTuning = field(default_factory=EngineTuning)
-    #: what becomes of entries that user code fails on
-    tolerance: ErrorPolicy = field(default_factory=ErrorPolicy)
-    #: what strikes the step on purpose; given as a Chaos, as names of spirits (`drop,kill-worker`), or as ElasticFlow's
-    #: `chaos_spirits`, which is a name of its own too
+    #: sizes, intervals and timeouts; its fields are options too
+    tuning: EngineTuning = field(default_factory=EngineTuning)
+    #: treatment of entries on which user functions fail; its fields are options too
+    error_policy: ErrorPolicy = field(default_factory=ErrorPolicy)
+    #: faults to inject; given as a Chaos, as names of faults (`drop,kill-worker`), or as ElasticFlow's `chaos_spirits`
     chaos: Chaos | None = None
 
     def updated(self, given: Mapping[str, Any]) -> "Options":
-        """Return these options with others in their place.
+        """Return these options with the given ones replaced.
 
         Raises:
-            UsageError: A name is unknown (the nearest one is told), or a value is not what the option takes.
+            UsageError: A name is unknown (the message suggests the nearest one), or a value is invalid.
         """
-        unknown = set(given) - set(GivenOptions.__annotations__)
+        unknown = set(given) - OPTION_NAMES
         if unknown:
-            raise UsageError(_unknown(min(unknown)))
+            raise UsageError(_explain_unknown(min(unknown)))
         if "stages" in given:
             given = _without_stages(given)
         own = {name: getattr(self, name) for name in self.__slots__}
-        tuned = {name: getattr(self.settings, name) for name in EngineTuning.__slots__}
-        borne = {name: getattr(self.tolerance, name) for name in ErrorPolicy.__slots__}
+        tuning = {name: getattr(self.tuning, name) for name in EngineTuning.__slots__}
+        policy = {name: getattr(self.error_policy, name) for name in ErrorPolicy.__slots__}
         for name, value in given.items():
-            if name in borne:
-                borne[name] = _PREPARED.get(name, lambda same: same)(value)
-            elif name in tuned:
-                tuned[name] = value
-            elif name == "interceptor":
+            if name == "interceptor":
                 own["interceptors"] = (*self.interceptors, *interceptors_of(value))
             elif name in _CHAOS:
                 own["chaos"] = _CHAOS[name](value)
             else:
-                own[name] = _PREPARED.get(name, lambda same: same)(value)
-        if given.get("shards") is not None and "collect_seconds" not in given and self.shards is None:
-            # What is collected later is combined more, and it is the exchange that takes the time.
-            tuned["collect_seconds"] = max(_SHARDED_COLLECT_SECONDS, self.settings.collect_seconds)
+                section = policy if name in policy else tuning if name in tuning else own
+                section[name] = _CONVERTERS[name](value) if name in _CONVERTERS else value
+        if given.get("shards") is not None and "collect_interval" not in given and self.shards is None:
+            # States that are collected later combine more entries, and the exchange is the expensive part.
+            tuning["collect_interval"] = max(_SHARDED_COLLECT_INTERVAL, self.tuning.collect_interval)
         own["home"] = None if own["home"] is None else _folder("home", own["home"])
         if own["write_to"] is not None:
             own["write_to"] = _folder("write_to", own["write_to"])
-        return Options(**{**own, "settings": EngineTuning(**tuned), "tolerance": ErrorPolicy(**borne)})
+        return Options(**{**own, "tuning": EngineTuning(**tuning), "error_policy": ErrorPolicy(**policy)})
 
     def __post_init__(self) -> None:
         placement_of(self.placement)
@@ -151,27 +150,26 @@ class Options:
             self._check_shards(self.shards)
         if self.write_to is not None:
             self._check_write_to(self.write_to)
-        if self.durability not in _DURABILITIES:
-            raise UsageError(f"durability={self.durability!r} must be one of {', '.join(_DURABILITIES)}.")
-        if not isinstance(self.compress, bool):
-            raise UsageError(f"compress={self.compress!r} must be True or False.")
+        for name in ("persist", "compress"):
+            if not isinstance(getattr(self, name), bool):
+                raise UsageError(f"{name}={getattr(self, name)!r} must be True or False.")
         for name in ("name", "cluster"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value):
-                raise UsageError(f"{name}={value!r} must be a text.")
+                raise UsageError(f"{name}={value!r} must be a non-empty string.")
         if not isinstance(self.heartbeat, Heartbeat):
             raise UsageError(
                 f"heartbeat={self.heartbeat!r} must be a Heartbeat, such as elastic.Heartbeat(timeout=10)."
             )
-        if self.trim is not None and not callable(self.trim):
-            raise UsageError(f"trim={self.trim!r} must be a function of a list of entries.")
-        check_plain("trim", self.trim)
+        if self.project is not None and not callable(self.project):
+            raise UsageError(f"project={self.project!r} must be a function of a list of entries.")
+        check_plain("project", self.project)
 
     def _check_shards(self, shards: Any) -> None:
         if type(shards) is not int or not 1 <= shards <= BUCKETS:
             raise UsageError(f"shards={shards!r} must be a whole number from 1 to {BUCKETS}, or left out.")
-        if self.durability == "off":
-            raise UsageError(f"shards={shards} keeps the result in files, and durability='off' nothing; leave out one.")
+        if not self.persist:
+            raise UsageError(f"shards={shards} stores the result in files, persist=False stores none; leave out one.")
 
     def _check_write_to(self, folder: Path) -> None:
         if self.shards is None:
@@ -187,42 +185,73 @@ def _on_error(value: Any) -> OnError:
 
 
 def _retries(value: Any) -> tuple[tuple[type[BaseException], int], ...]:
-    """Return retries by exception class; a number alone is for every exception."""
+    """Return retries by exception class; a plain number applies to every exception."""
     by_class = value if isinstance(value, Mapping) else {Exception: value}
     for kind, times in by_class.items():
         if not (isinstance(kind, type) and issubclass(kind, BaseException)) or type(times) is not int or times < 0:
-            raise UsageError(f"retries={value!r} must be a number of times, or a dict from exception class to one.")
-    # The most special class first: it is the one that counts.
+            raise UsageError(f"retries={value!r} must be a count, or a dict from exception class to count.")
+    # The most specific class comes first, because the first match applies.
     return tuple(sorted(by_class.items(), key=lambda item: -len(item[0].__mro__)))
 
 
-#: The names under which chaos is given.
+#: Options that set `Options.chaos`.
 _CHAOS = {"chaos": chaos_of, "chaos_spirits": chaos_of_spirits}
 
-_BY_HASH = (
-    "chunks are not dealt out by a hash: each goes to a worker that is free, so a slow one holds up nothing; give "
-    "shards= for a result that is divided by key, or placement= to choose nodes"
+#: Fields of `Options` that are not options of this name: two values of fields, and one given in the singular.
+_NO_OPTIONS = {"tuning", "error_policy", "interceptors"}
+
+#: All names that `updated` takes.
+OPTION_NAMES = (
+    {*Options.__slots__, *EngineTuning.__slots__, *ErrorPolicy.__slots__} - _NO_OPTIONS
+    | {"interceptor", "stages"}
+    | set(_CHAOS)
 )
 
-#: Names of ElasticFlow's `distribute_options` that mean nothing here, and why.
-_OF_ELASTICFLOW = dict.fromkeys(("hash", "partition", "partition_hash"), _BY_HASH)
+#: Former names of options, with the spelling that replaces each.
+_RENAMED = {
+    "trim": "project",
+    "look_ahead": "max_chunks_in_flight",
+    "look_ahead_bytes": "max_bytes_in_flight",
+    "call_seconds": "target_call_seconds",
+    "call_chunks": "max_chunks_per_call",
+    "call_bytes": "max_bytes_per_call",
+    "collect_seconds": "collect_interval",
+    "commit_seconds": "commit_interval",
+    "speculate_seconds": "speculation_timeout",
+    "full_disk_seconds": "disk_full_timeout",
+    "max_attempts": "max_worker_losses",
+}
 
-#: Options that are given in another form than they are kept in.
-_PREPARED: dict[str, Callable[[Any], Any]] = {"on_error": _on_error, "retries": _retries, "chunk_store": kind_name}
+#: Former options whose values changed too, with advice.
+_REPLACED = {
+    "splittable": "give whole_chunks=True in place of splittable=False",
+    "durability": "give persist=False in place of durability='off'",
+}
+
+_NO_HASH = (
+    "chunks are not assigned by a hash: each goes to a free worker, so a slow worker delays none; give shards= to "
+    "partition the result by key, or placement= to choose nodes"
+)
+
+#: Names of ElasticFlow's `distribute_options` without a meaning here, with the reason.
+_OF_ELASTICFLOW = dict.fromkeys(("hash", "partition", "partition_hash"), _NO_HASH)
+
+#: Options that the user gives in another form than `Options` stores.
+_CONVERTERS: dict[str, Callable[[Any], Any]] = {"on_error": _on_error, "retries": _retries, "chunk_store": kind_name}
 
 
 def _folder(name: str, value: Any) -> Path:
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         raise UsageError(f"{name}={value!r} must be the path of a folder.")
     try:
-        # Now: a later change of the working folder does not move it, and workers have other ones.
+        # Resolved now, because the working folder may change later and differs on workers.
         return local_path(name, value).expanduser().absolute()
     except RuntimeError as error:
-        raise UsageError(f"{name}={value!r} leads nowhere ({error}); give the path of a folder.") from error
+        raise UsageError(f"{name}={value!r} cannot be resolved ({error}); give the path of a folder.") from error
 
 
 def _without_stages(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options with `workers` in the place of ElasticFlow's `stages`."""
+    """Return options with `workers` in place of ElasticFlow's `stages`."""
     others = {name: value for name, value in given.items() if name != "stages"}
     stages = given["stages"]
     if stages is not None and (type(stages) is not int or stages < 1):
@@ -232,7 +261,11 @@ def _without_stages(given: Mapping[str, Any]) -> dict[str, Any]:
     return others | {"workers": stages}
 
 
-def _unknown(name: str) -> str:
+def _explain_unknown(name: str) -> str:
+    if name in _RENAMED:
+        return f"option {name!r} was renamed; use {_RENAMED[name]!r}."
+    if name in _REPLACED:
+        return f"option {name!r} was replaced; {_REPLACED[name]}."
     if name in _OF_ELASTICFLOW:
         return f"there is no option {name!r}, because {_OF_ELASTICFLOW[name]}."
     near = difflib.get_close_matches(name, GivenOptions.__annotations__, n=1)

@@ -50,17 +50,17 @@ class FlowRun:
         self._store = store
 
     @classmethod
-    def at(cls, home: "str | os.PathLike[str] | None", chunk_store: str, *, durable: bool = True) -> "FlowRun":
+    def at(cls, home: "str | os.PathLike[str] | None", chunk_store: str, *, persist: bool = True) -> "FlowRun":
         """Return a new run.
 
         Args:
             home: Where runs are kept; None for where the environment says.
             chunk_store: How payloads of one-shot sources are kept, see `Options`.
-            durable: False keeps it in the memory of this process.
+            persist: False keeps it in the memory of this process.
         """
         run_id = new_run_id(SystemClock().now(), secrets.token_bytes(RANDOM_BYTES))
         key = secrets.token_bytes(_KEY_BYTES)
-        store = None if durable else MemoryRunStore(run_id, key)
+        store = None if persist else MemoryRunStore(run_id, key)
         return cls(home_at(home), run_id, key, chunk_store=chunk_store, store=store)
 
     @classmethod
@@ -121,21 +121,21 @@ class FlowRun:
         place = (self.run_id, number, epoch)
         aggregator, aggregation = aggregation_of(step, self.folder, place, self._key)
         program = Program(
-            reader, step.transforms, aggregator, options.tolerance, self._key, self.run_id, number, options.compress
+            reader, step.transforms, aggregator, options.error_policy, self._key, self.run_id, number, options.compress
         )
         resume_point = resume_point or ResumePoint()
-        cutter = cutter or Chunker(source, self.clock, trim=options.trim, frame=program.frame)
+        cutter = cutter or Chunker(source, self.clock, project=options.project, frame=program.frame)
         manifest = {**described, **code_manifest(step), "root": ROOT_VERSION, **(notes or {})}
         cluster = cluster_of(options.cluster, os.environ)
         if options.chaos is not None:
             check_chaos(options.chaos, cluster)
-        transport = transport_of(cluster, Limits(options.workers, options.settings.start_timeout, options.heartbeat))
+        transport = transport_of(cluster, Limits(options.workers, options.tuning.start_timeout, options.heartbeat))
         try:
             seal = ReceiptSigner(key=program.key, run_id=program.run_id, step=program.step)
             ledger = Ledger(
-                settings=options.settings,
+                settings=options.tuning,
                 placement=placement,
-                tolerance=options.tolerance,
+                tolerance=options.error_policy,
                 ordered=step.aggregator.ordered,
                 resume_point=resume_point,
             )
@@ -144,7 +144,7 @@ class FlowRun:
                     name=step.name,
                     source=source,
                     program=program,
-                    settings=options.settings,
+                    settings=options.tuning,
                     placement=placement,
                     clock=self.clock,
                     manifest={**manifest, "cluster": cluster, "node": transport.node_id},
@@ -183,7 +183,7 @@ def run(step: Step, *, notes: Mapping[str, Any] | None = None) -> Result:
         ElasticError: The step could not begin, or it did not complete.
     """
     options = step.options
-    whole = FlowRun.at(options.home, options.chunk_store, durable=options.durability == "on")
+    whole = FlowRun.at(options.home, options.chunk_store, persist=options.persist)
     try:
         return whole.master(0, step, notes=notes).run().check()
     finally:

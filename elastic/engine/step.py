@@ -100,7 +100,7 @@ class Step:
             "stored": self.aggregator.stored,
             "shards": self.options.shards,
             "write_to": None if self.options.write_to is None else str(self.options.write_to),
-            "on_error": self.options.tolerance.on_error,
+            "on_error": self.options.error_policy.on_error,
         }
 
     def __repr__(self) -> str:

@@ -85,10 +85,10 @@ class FlowOperator(BaseOperator):
         from elastic.engine.run import FlowRun
 
         options = step.options
-        run = FlowRun.at(options.home, options.chunk_store, durable=options.durability == "on")
+        run = FlowRun.at(options.home, options.chunk_store, persist=options.persist)
         try:
             master = run.master(0, step, notes={"task": str(context["ti"].key)})
-            if "flow_runs" in context and options.durability == "on":
+            if "flow_runs" in context and options.persist:
                 context["flow_runs"].keep(run.run_id)
             self.log.info("the flow runs as %s", run.run_id)
             return master.run().check()

@@ -11,7 +11,7 @@ from elastic.core.encoding import compress
 from elastic.core.errors import CorruptStoreError, SourceError
 from elastic.core.model.chunk import UNCOUNTED, UNREAD, Chunk, Position
 from elastic.core.model.chunk_id_set import ChunkIdSet
-from elastic.engine.chunker import Chunker, Trim
+from elastic.engine.chunker import Chunker, Projection
 
 #: Chunks that are read and left out at a time.
 _SKIPPED_AT_ONCE = 64
@@ -101,7 +101,7 @@ class StoredChunkReplay(Chunker):
         source: What was cut, as it is now.
         clock: As for `Chunker`.
         remains: What earlier masters have left.
-        trim, frame: As for `Chunker`.
+        project, frame: As for `Chunker`.
         reread: The source yields the same entries again from its start; those that the run has are read, compared
             with what it has, and left out.
 
@@ -115,7 +115,7 @@ class StoredChunkReplay(Chunker):
         clock: Clock,
         remains: StoredChunks,
         *,
-        trim: Trim | None = None,
+        project: Projection | None = None,
         reread: bool = False,
         frame: Callable[[bytes], bytes] = compress,
     ) -> None:
@@ -135,7 +135,9 @@ class StoredChunkReplay(Chunker):
         starts = [whole] if reread or not remains.stop else [remains.behind_last(source), remains.last_known()]
         for start in filter(None, starts):
             try:
-                self._rest = self._beginning(Chunker(source, clock, trim=trim, resume=start, frame=frame), start[0])
+                self._rest = self._beginning(
+                    Chunker(source, clock, project=project, resume=start, frame=frame), start[0]
+                )
                 return
             except SourceError as error:
                 if reread:

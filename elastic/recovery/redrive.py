@@ -111,8 +111,8 @@ def _master(run: FlowRun, record: StepRecord, step: Step, letters: list[DeadLett
             f"{step.aggregator} depends on the order of entries, and those of dead letters would come last; run the "
             "repaired flow as a new run."
         )
-    tolerance = replace(step.options.tolerance, on_error=OnError.DEAD_LETTER, max_errors=None, max_error_ratio=None)
-    options = replace(step.options, tolerance=tolerance, trim=None)
+    policy = replace(step.options.error_policy, on_error=OnError.DEAD_LETTER, max_errors=None, max_error_ratio=None)
+    options = replace(step.options, error_policy=policy, project=None)
     again = Step.of(LetterSource(step.source), step.transforms, step.aggregator, options)
     counters, entries = counters_of(record, 0), sum(letter.entries for letter in letters)
     # Their entries are counted once more when their new chunks are folded, those that fail again as failed.

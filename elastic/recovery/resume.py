@@ -185,8 +185,10 @@ def _cutter(run: FlowRun, record: StepRecord, step: Step, *, reread: bool) -> tu
         return DeadLetterChunker(run.clock, record, ()), record.low
     if not record.manifest.get("replayable", True):
         remains = StoredChunks.of(run.store, record)
-        frame, trim = framer(compressed=step.options.compress), step.options.trim
-        return StoredChunkReplay(step.source, run.clock, remains, trim=trim, reread=reread, frame=frame), record.low
+        frame, project = framer(compressed=step.options.compress), step.options.project
+        return StoredChunkReplay(
+            step.source, run.clock, remains, project=project, reread=reread, frame=frame
+        ), record.low
     if reread:
         raise UsageError(f"run {run.run_id} goes on where it stood in its source; leave out --reread-source.")
     next_id = record.position[0] if record.position else 0
@@ -195,14 +197,14 @@ def _cutter(run: FlowRun, record: StepRecord, step: Step, *, reread: bool) -> tu
             f"run {run.run_id}, step {record.step}: the position in the source is that of chunk {next_id}, and chunk "
             f"{record.low} is not in the result; begin a new run."
         )
-    check_entries(run.store, record, Chunker(step.source, run.clock, trim=step.options.trim))
+    check_entries(run.store, record, Chunker(step.source, run.clock, project=step.options.project))
     frame = framer(compressed=step.options.compress)
-    return Chunker(step.source, run.clock, trim=step.options.trim, resume=record.position, frame=frame), next_id
+    return Chunker(step.source, run.clock, project=step.options.project, resume=record.position, frame=frame), next_id
 
 
 def _check_budget(run_id: str, record: StepRecord, step: Step) -> None:
     failed, entries = record.counters.get("entries_failed", 0), record.counters.get("entries", 0)
-    excess = step.options.tolerance.exceeded(failed, entries)
+    excess = step.options.error_policy.exceeded(failed, entries)
     if excess is not None and record.state == StepState.ERROR:
         raise UsageError(f"in run {run_id} {excess}; give a larger budget, or none, to go on with it.")
 

@@ -124,8 +124,8 @@ class Recompute:
         if piece.entries is None:
             block = self._reader.read_block(piece.reference) if piece.block is None else piece.block
             return self._reader.parse(piece.reference, block), content_of(block)
-        trim = self._step.options.trim
-        plain = pack(piece.entries if trim is None else trim(piece.entries))
+        project = self._step.options.project
+        plain = pack(piece.entries if project is None else project(piece.entries))
         return self._reader.parse(piece.reference, plain), digest(plain)
 
     # -- results

@@ -234,7 +234,7 @@ class FailureBisection:
     @property
     def _splittable(self) -> bool:
         whole = any(isinstance(transform, WHOLE_CHUNK) for transform in self.program.transforms)
-        return self.program.tolerance.splittable or not whole
+        return not self.program.tolerance.whole_chunks or not whole
 
 
 def halves(first: int, stop: int) -> list[tuple[int, int]]:

@@ -30,7 +30,7 @@ from elastic.stages.transport.receiver import MasterReceiver
 FLOWS = """
 import elastic
 
-QUICK = {"call_seconds": 1e-9, "commit_seconds": 1e-9}
+QUICK = {"target_call_seconds": 1e-9, "commit_interval": 1e-9}
 
 def work(number):
     return number + sum(range(500)) * 0
@@ -76,7 +76,7 @@ def rounds_of(trial: ChaosTest, count: int) -> list[ChaosRound]:
 
 
 def summing() -> elastic.Step:
-    return elastic.from_range(900, chunk_size=10).map(abs).aggregate("sum").step(call_seconds=1e-9)
+    return elastic.from_range(900, chunk_size=10).map(abs).aggregate("sum").step(target_call_seconds=1e-9)
 
 
 def test_rounds_tell_what_struck_and_that_the_answer_is_the_same() -> None:
@@ -158,7 +158,7 @@ def test_a_ledger_that_folds_duplicates_is_found_out(monkeypatch: pytest.MonkeyP
         return number + sum(range(20_000)) * 0
 
     def summing_long() -> elastic.Step:
-        return elastic.from_range(2000, chunk_size=10).map(busy).aggregate("sum").step(call_seconds=1e-9)
+        return elastic.from_range(2000, chunk_size=10).map(busy).aggregate("sum").step(target_call_seconds=1e-9)
 
     trial = trial_of(summing_long, "duplicate", rate=1.0)
     clean = trial.clean()
@@ -186,7 +186,7 @@ def test_an_aggregation_that_folds_twice_gives_another_value(monkeypatch: pytest
 
 def test_a_master_that_believes_every_receipt_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def collecting() -> elastic.Step:
-        return elastic.from_range(900, chunk_size=10).map(abs).aggregate(Collect()).step(call_seconds=1e-9)
+        return elastic.from_range(900, chunk_size=10).map(abs).aggregate(Collect()).step(target_call_seconds=1e-9)
 
     def believe(self: MasterReceiver, partial: Partial) -> Partial:
         return partial

@@ -10,7 +10,7 @@ from elastic.core.policies.chaos import CARRIED, Chaos, Fault
 
 SUM = sum(range(2000))
 #: Many calls and many collections, so that there is something to strike.
-BUSY: dict[str, Any] = {"call_seconds": 1e-9, "collect_seconds": 1e-3}
+BUSY: dict[str, Any] = {"target_call_seconds": 1e-9, "collect_interval": 1e-3}
 
 
 def numbers(aggregator: str = "sum") -> elastic.Flow:
@@ -45,7 +45,7 @@ def test_all_of_them_at_once() -> None:
 
 def test_lost_answers_do_not_drag_all_other_results_along() -> None:
     result = numbers().run(
-        cluster="inline", chaos=Chaos(spirits=(Fault.DROP,), rate=0.5), call_seconds=1e-9, collect_seconds=1e9
+        cluster="inline", chaos=Chaos(spirits=(Fault.DROP,), rate=0.5), target_call_seconds=1e-9, collect_interval=1e9
     )
     assert result.value == SUM
     assert result.counters["chaos_drop"] >= 20

@@ -16,7 +16,7 @@ import elastic
 def work(number):
     return number + sum(range(500)) * 0
 
-numbers = elastic.from_range(900, chunk_size=10).map(work).aggregate("sum").options(call_seconds=1e-9)
+numbers = elastic.from_range(900, chunk_size=10).map(work).aggregate("sum").options(target_call_seconds=1e-9)
 made = []
 
 def fickle():

@@ -123,7 +123,7 @@ def test_receipts_are_counted_by_stage_and_node(run_id: str) -> None:
 def test_chunks_that_are_missing_are_named() -> None:
     flow = from_iterable(iter(range(40)), chunk_size=2).map(lambda n: 1 / (n - 30))
     with pytest.raises(ElasticError):
-        flow.run(cluster="inline", look_ahead=4, call_chunks=1)
+        flow.run(cluster="inline", max_chunks_in_flight=4, max_chunks_per_call=1)
     account = told("receipts", "last")
     ((first, stop),) = account["missing"]
     assert first <= 15 < stop
@@ -151,7 +151,7 @@ def test_all_chunks_are_listed_with_the_node_at_each_station(run_id: str) -> Non
 def test_the_list_of_all_chunks_names_missing_ones_and_how_far_they_came() -> None:
     flow = from_iterable(iter(range(40)), chunk_size=2).map(lambda n: 1 / (n - 30))
     with pytest.raises(ElasticError):
-        flow.run(cluster="inline", look_ahead=4, call_chunks=1)
+        flow.run(cluster="inline", max_chunks_in_flight=4, max_chunks_per_call=1)
     rows = {row["chunk"]: row for row in told("receipts", "last", "--all")}
     assert (rows[15]["sent"], rows[15]["aggregated"], rows[15]["entries"]) == ("inline", None, 2)
     assert rows[0]["aggregated"] == "inline"
@@ -165,7 +165,7 @@ def test_of_a_master_that_was_killed_the_chunks_in_flight_are_known_by_node() ->
 
     child = os.fork()
     if child == 0:
-        quick = {"call_chunks": 2, "commit_seconds": 1e-9, "collect_seconds": 1e-9}
+        quick = {"max_chunks_per_call": 2, "commit_interval": 1e-9, "collect_interval": 1e-9}
         from_range(300, chunk_size=10).aggregate("sum").run(cluster="inline", interceptor=Killer, **quick)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
@@ -179,7 +179,9 @@ def test_of_a_master_that_was_killed_the_chunks_in_flight_are_known_by_node() ->
 
 def test_a_note_that_the_run_did_not_write_is_not_believed() -> None:
     with pytest.raises(ElasticError):
-        from_iterable(iter(range(40)), chunk_size=2).map(lambda n: 1 / (n - 30)).run(cluster="inline", look_ahead=4)
+        from_iterable(iter(range(40)), chunk_size=2).map(lambda n: 1 / (n - 30)).run(
+            cluster="inline", max_chunks_in_flight=4
+        )
     [path] = RunHistory.of_environment().run_folder(told("receipts", "last")["run_id"]).glob("flight-*")
     path.write_bytes(path.read_bytes().replace(b'"inline"', b'"node-7"'))
     account = told("receipts", "last")

@@ -13,7 +13,7 @@ FLOW = """
 import elastic
 
 counted = elastic.from_range(20000, chunk_size=10).map(lambda number: number % 7).aggregate("count")
-flow = counted.step(commit_seconds=0.001, collect_seconds=0.001)
+flow = counted.step(commit_interval=0.001, collect_interval=0.001)
 """
 
 

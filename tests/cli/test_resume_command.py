@@ -28,7 +28,7 @@ def deadly(number):
         os.kill(os.getpid(), signal.SIGKILL)
     return number
 
-QUICK = {"cluster": "inline", "commit_seconds": 1e-9, "collect_seconds": 1e-9, "call_seconds": 1e-9}
+QUICK = {"cluster": "inline", "commit_interval": 1e-9, "collect_interval": 1e-9, "target_call_seconds": 1e-9}
 lines = elastic.read_text("numbers.txt", chunk_bytes=500).map(int).map(deadly).aggregate(Sum()).options(**QUICK)
 letters = elastic.read_text("numbers.txt").map(int).map(fragile).aggregate(Sum()).options(
     on_error="dead-letter", **QUICK)

@@ -22,7 +22,7 @@ def work(number: int) -> int:
 def disturbed(*spirits: str, most: int = 2, **more: Any) -> elastic.Result:
     chaos = Chaos(spirits=tuple(map(Fault, spirits)), rate=0.3, seed=3, most=most)
     flow = elastic.from_range(3000, chunk_size=10).map(work).aggregate("sum")
-    return flow.run(cluster="local", chaos=chaos, call_seconds=0.005, collect_seconds=0.1, **more)
+    return flow.run(cluster="local", chaos=chaos, target_call_seconds=0.005, collect_interval=0.1, **more)
 
 
 def test_workers_that_are_killed_are_replaced(embedded_ray: None) -> None:
@@ -48,7 +48,7 @@ def _is_frozen_worker(stat: Path) -> bool:
 
 
 def test_a_worker_that_hangs_when_the_step_ends_is_ended_with_it(embedded_ray: None) -> None:
-    result = disturbed("hang", most=1, heartbeat=elastic.Heartbeat(timeout=600), speculate_seconds=0.5)
+    result = disturbed("hang", most=1, heartbeat=elastic.Heartbeat(timeout=600), speculation_timeout=0.5)
     assert result.value == SUM
     assert result.counters["chaos_hang"] == 1
     assert not [path for path in Path("/proc").glob("[0-9]*/stat") if _is_frozen_worker(path)]
@@ -82,7 +82,8 @@ def work(number):
 chaos = Chaos(spirits=tuple(map(Spirit, sys.argv[1].split(","))), rate=0.2, seed=2, most=1)
 flow = elastic.from_range(6000, chunk_size=10).map(work).aggregate("sum")
 result = flow.run(
-    chaos=chaos, call_seconds=0.005, collect_seconds=0.1, heartbeat=elastic.Heartbeat(timeout=4), call_chunks=8
+    chaos=chaos, target_call_seconds=0.005, collect_interval=0.1, heartbeat=elastic.Heartbeat(timeout=4),
+    max_chunks_per_call=8
 )
 print(json.dumps({"value": result.value, "counters": result.counters}))
 """

@@ -31,7 +31,7 @@ def work(number):
             threading.Event().wait(0.05)
     return number
 
-options = {"heartbeat": elastic.Heartbeat(timeout=3), "collect_seconds": 0.1, "call_chunks": 2}
+options = {"heartbeat": elastic.Heartbeat(timeout=3), "collect_interval": 0.1, "max_chunks_per_call": 2}
 step = elastic.from_range(2000, chunk_size=10).map(work).aggregate("sum").step(**options)
 """
 

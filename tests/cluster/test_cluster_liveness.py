@@ -102,7 +102,7 @@ def work(number):
     return number
 
 flow = elastic.from_range(1000, chunk_size=10).map(work).aggregate("sum")
-result = flow.run(heartbeat=elastic.Heartbeat(timeout=5), call_chunks=2)
+result = flow.run(heartbeat=elastic.Heartbeat(timeout=5), max_chunks_per_call=2)
 print(json.dumps({"value": result.value, "counters": result.counters}))
 with contextlib.suppress(ProcessLookupError):
     os.kill(int(flag.read_text()), signal.SIGKILL)

@@ -48,7 +48,7 @@ def test_words_are_counted_on_both_nodes(ray_nodes: RayCluster, tmp_path: Path) 
 
         counters = Counters()
         flow = elastic.read_text(sys.argv[1], chunk_bytes=500).flat_map(split).aggregate(Count())
-        result = flow.run(interceptor=counters, call_chunks=4)
+        result = flow.run(interceptor=counters, max_chunks_per_call=4)
         print(json.dumps({"value": result.value, "nodes": counters.entries, "state": result.state,
                           "receipts": result.receipts, "chunks": result.chunks}))
         """, str(tmp_path / "text.txt"),
@@ -116,7 +116,8 @@ def test_modules_beside_the_script_are_taken_along(ray_nodes: RayCluster) -> Non
 
         counters, twice = Counters(), functools.partial(beside.twice, beside.hold())
         flow = elastic.from_iterable(["a"] * 400, chunk_size=1).map(twice).aggregate("count")
-        print(json.dumps({"value": flow.run(interceptor=counters, call_chunks=2).value, "nodes": counters.entries}))
+        value = flow.run(interceptor=counters, max_chunks_per_call=2).value
+        print(json.dumps({"value": value, "nodes": counters.entries}))
         """,
     )  # fmt: skip
     assert told["value"] == {"AA": 400}
@@ -142,7 +143,7 @@ def test_a_file_that_only_the_master_sees_travels_by_value(ray_nodes: RayCluster
         counters = Counters()
         flow = elastic.read_text(sys.argv[1], chunk_bytes=500, ship=sys.argv[2]).flat_map(split).aggregate("count")
         try:
-            result = flow.run(interceptor=counters, call_chunks=4)
+            result = flow.run(interceptor=counters, max_chunks_per_call=4)
             print(json.dumps({"value": result.value, "nodes": counters.entries}))
         except elastic.ElasticError as error:
             print(json.dumps({"error": str(error)}))

@@ -29,9 +29,9 @@ def rows(numbers):
 
 counters = Counters()
 flow = elastic.from_range(2000, chunk_size=5).flat_map(keys).aggregate("count")
-result = flow.run(shards=3, home=sys.argv[1], interceptor=counters, call_chunks=4)
+result = flow.run(shards=3, home=sys.argv[1], interceptor=counters, max_chunks_per_call=4)
 frames = elastic.from_range(2000, chunk_size=5).map_frames(rows).aggregate(FrameCount())
-framed = frames.run(shards=3, home=sys.argv[1], call_chunks=4)
+framed = frames.run(shards=3, home=sys.argv[1], max_chunks_per_call=4)
 ok = all(elastic.verify(each.run_id, home=sys.argv[1]).ok for each in (result, framed))
 print(json.dumps({"value": dict(result.value), "nodes": counters.entries, "digest": result.value.digest,
                   "rows": dict(framed.value.iter_rows()), "ok": ok, "retries": result.retries}))

@@ -32,7 +32,7 @@ class Release(elastic.Interceptor):
 def test_the_second_copy_of_a_straggling_chunk_counts(tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     flow = elastic.from_range(200, chunk_size=10).map(partial(wait_once, str(flag))).aggregate("sum")
-    result = flow.run(cluster="local", speculate_seconds=2, interceptor=Release(flag))
+    result = flow.run(cluster="local", speculation_timeout=2, interceptor=Release(flag))
     assert result.value == sum(range(200))
     assert result.counters["chunks_speculated"] > 0
 
@@ -48,7 +48,7 @@ def test_receipts_of_a_running_step_are_retried_by_a_second_worker(tmp_path: Pat
     flag, seen = tmp_path / "flag", Receipts()
     flow = elastic.from_range(200, chunk_size=10).map(partial(wait_once, str(flag))).aggregate("sum")
     with elastic.StepQueue() as queue:
-        queue.add(flow.options(cluster="local", speculate_seconds=1000, interceptor=[seen, Release(flag)]))
+        queue.add(flow.options(cluster="local", speculation_timeout=1000, interceptor=[seen, Release(flag)]))
         while not flag.exists():  # until the straggler has begun
             with pytest.raises(TimeoutError):
                 queue.wait(0.1)

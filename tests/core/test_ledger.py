@@ -96,7 +96,7 @@ def test_results_are_collected_when_nothing_is_left_to_send() -> None:
 
 
 def test_results_are_collected_from_time_to_time() -> None:
-    subject = ledger(collect_seconds=5)
+    subject = ledger(collect_interval=5)
     subject.handle(events.WorkerJoined("a", "a/0"))
     (sent,) = only(Send, subject.handle(chunks(0, 1)))
     assert only(CollectNode, subject.handle(events.BatchProcessed(sent.batch.batch_id, "a/0", 0.01))) == []
@@ -114,7 +114,7 @@ def test_results_are_collected_from_time_to_time() -> None:
 def test_what_takes_long_to_collect_is_collected_less_often_unless_the_result_grows_with_it(
     given: float, took: float, growing: bool, nodes: int, pause: float
 ) -> None:
-    subject = ledger(collect_seconds=given)
+    subject = ledger(collect_interval=given)
     subject.handle(events.ClockTicked(0.0), *(events.WorkerJoined(f"{n:02}", f"{n:02}/0") for n in range(nodes)))
     first, second = only(Send, subject.handle(chunks(0, 2)))[:2]
     subject.handle(events.BatchProcessed(first.batch.batch_id, "00/0", 0.01))
@@ -186,7 +186,7 @@ def test_a_partial_with_a_false_receipt_is_dropped_and_its_chunks_are_sent_again
 
 
 def test_a_chunk_that_is_lost_again_and_again_fails_the_step() -> None:
-    subject = ledger(max_attempts=3)
+    subject = ledger(max_worker_losses=3)
     (sent,) = started(subject, 1)
     for isolated in (False, True):
         (sent,) = only(Send, subject.handle(events.BatchLost(sent.batch.batch_id, "its process died")))
@@ -199,7 +199,7 @@ def test_a_chunk_that_is_lost_again_and_again_fails_the_step() -> None:
 
 
 def test_chunks_that_may_have_ended_a_worker_are_sent_ever_fewer_at_a_time() -> None:
-    subject = ledger(call_seconds=1)
+    subject = ledger(target_call_seconds=1)
     subject.handle(events.WorkerJoined("a", "a/0"))
     (first, _) = only(Send, subject.handle(chunks(0, 2)))
     for count in (4, 16, 64):
@@ -243,7 +243,7 @@ def test_a_ratio_of_failed_entries_is_judged_at_the_end_or_when_there_are_enough
 
 
 def test_a_loss_that_has_nothing_to_do_with_the_chunk_can_repeat_for_ever() -> None:
-    subject = ledger(max_attempts=2)
+    subject = ledger(max_worker_losses=2)
     (sent,) = started(subject, 1)
     for _ in range(10):
         (sent,) = only(Send, subject.handle(events.BatchLost(sent.batch.batch_id, "blind", suspect=False)))
@@ -286,7 +286,7 @@ def test_chunks_that_an_earlier_master_folded_are_not_sent() -> None:
 
 
 def test_calls_carry_more_chunks_when_chunks_turn_out_to_be_quick() -> None:
-    subject = ledger(call_seconds=0.05)
+    subject = ledger(target_call_seconds=0.05)
     subject.handle(events.WorkerJoined("a", "a/0"))
     sent = only(Send, subject.handle(chunks(0, 2)))
     (cut,) = only(Cut, subject.handle(events.BatchProcessed(sent[0].batch.batch_id, "a/0", 0.0001)))
@@ -295,7 +295,7 @@ def test_calls_carry_more_chunks_when_chunks_turn_out_to_be_quick() -> None:
 
 
 def test_the_last_chunks_are_spread_over_all_workers() -> None:
-    subject = ledger(call_seconds=1, calls_per_worker=2)
+    subject = ledger(target_call_seconds=1, calls_per_worker=2)
     subject.handle(events.WorkerJoined("a", "a/0"), events.WorkerJoined("b", "b/0"))
     sent = only(Send, subject.handle(chunks(0, 4)))
     for send in sent[:2]:
@@ -305,7 +305,7 @@ def test_the_last_chunks_are_spread_over_all_workers() -> None:
 
 
 def test_a_call_that_takes_too_long_is_given_to_a_second_worker_with_what_is_stuck_behind_it() -> None:
-    subject = ledger(speculate_seconds=10, collect_seconds=1000)
+    subject = ledger(speculation_timeout=10, collect_interval=1000)
     first, _second, *_ = started(subject, 2, workers=2)
     subject.handle(events.BatchProcessed(first.batch.batch_id, "a/0", 1.0))
     # The worker that holds chunk 0 is the one that is late with chunk 1, so its collection brings nothing.
@@ -320,7 +320,7 @@ def test_a_call_that_takes_too_long_is_given_to_a_second_worker_with_what_is_stu
 
 
 def test_the_first_result_of_two_counts_and_the_second_is_dropped() -> None:
-    subject = ledger(speculate_seconds=10)
+    subject = ledger(speculation_timeout=10)
     sent, other = started(subject, 2, workers=2)
     (copy, *_) = only(Send, subject.handle(events.ClockTicked(11.0)))
     assert only(Fold, subject.handle(events.PartialReturned("a", partial(sent), True))) == [Fold(partial(sent))]
@@ -330,7 +330,7 @@ def test_the_first_result_of_two_counts_and_the_second_is_dropped() -> None:
 
 
 def test_a_chunk_that_two_workers_had_is_sent_again_once_when_both_results_are_dropped() -> None:
-    subject = ledger(speculate_seconds=10)
+    subject = ledger(speculation_timeout=10)
     sent, other = started(subject, 2, workers=2)
     copies = only(Send, subject.handle(events.ClockTicked(11.0)))
     assert [copy.batch.first for copy in copies] == [0, 1]
@@ -345,7 +345,7 @@ def test_a_chunk_that_two_workers_had_is_sent_again_once_when_both_results_are_d
 
 
 def test_a_copy_that_is_lost_is_not_sent_again_while_the_first_is_at_work() -> None:
-    subject = ledger(speculate_seconds=10)
+    subject = ledger(speculation_timeout=10)
     (sent,) = started(subject, 1, workers=2)
     (copy,) = only(Send, subject.handle(events.ClockTicked(11.0)))
     assert only(Send, subject.handle(events.BatchLost(copy.batch.batch_id, "gone"))) == []

@@ -13,7 +13,7 @@ WORK, MERGE = 2.0, 1.0
 
 def with_costs(*, expected: int | None, merge: float = MERGE) -> tuple[Ledger, list[Send]]:
     """Return a ledger that has seen what a chunk costs, at second 10, and the calls of four more chunks."""
-    subject = ledger(collect_seconds=5.0, call_chunks=1, calls_per_worker=4)
+    subject = ledger(collect_interval=5.0, max_chunks_per_call=1, calls_per_worker=4)
     subject.expected = expected
     subject.handle(events.ClockTicked(0.0), events.WorkerJoined("a", "a/0"))
     sent, *others = only(Send, subject.handle(chunks(0, 5)))

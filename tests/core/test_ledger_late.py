@@ -23,7 +23,7 @@ def test_a_failure_of_a_batch_that_was_given_up_does_not_end_the_step() -> None:
 
 
 def test_a_failure_of_a_batch_whose_chunks_are_in_the_result_does_not_end_the_step() -> None:
-    subject = ledger(speculate_seconds=10)
+    subject = ledger(speculation_timeout=10)
     sent, other = started(subject, 2, workers=2)
     (copy, *_) = only(Send, subject.handle(events.ClockTicked(11.0)))
     subject.handle(events.PartialReturned("a", partial(copy), True), events.PartialReturned("a", partial(sent), True))
@@ -41,7 +41,7 @@ def test_a_failure_of_what_a_worker_held_ends_the_step_though_it_names_no_batch(
 
 @pytest.mark.parametrize("second", ["a/0", "a/1"])
 def test_a_second_word_that_a_batch_is_processed_changes_nothing(second: str) -> None:
-    once, twice = (ledger(calls_per_worker=2, collect_seconds=5, call_seconds=1) for _ in range(2))
+    once, twice = (ledger(calls_per_worker=2, collect_interval=5, target_call_seconds=1) for _ in range(2))
     for subject in (once, twice):
         subject.handle(events.ClockTicked(0.0), *(events.WorkerJoined("a", f"a/{n}") for n in range(2)))
         sent, *others = only(Send, subject.handle(chunks(0, 4)))
@@ -84,7 +84,7 @@ def test_what_comes_to_be_held_during_a_collection_is_collected_after_it() -> No
 
 
 def test_what_comes_to_be_held_during_a_collection_is_collected_in_its_time_while_there_is_more_to_do() -> None:
-    subject = ledger(collect_seconds=5, call_chunks=1)
+    subject = ledger(collect_interval=5, max_chunks_per_call=1)
     subject.handle(events.ClockTicked(0.0), events.WorkerJoined("a", "a/0"))
     first, second = only(Send, subject.handle(chunks(0, 2)))
     subject.handle(events.BatchProcessed(first.batch.batch_id, "a/0", 0.01))
@@ -98,7 +98,7 @@ def test_what_comes_to_be_held_during_a_collection_is_collected_in_its_time_whil
 
 
 def test_a_call_that_the_user_wants_again_goes_to_a_second_worker_before_new_chunks() -> None:
-    subject = ledger(calls_per_worker=1, speculate_seconds=1000)
+    subject = ledger(calls_per_worker=1, speculation_timeout=1000)
     sent, other = started(subject, 2, workers=2)
     subject.handle(events.BatchProcessed(other.batch.batch_id, "a/1", 0.01))
     assert subject.in_flight([0, 1, 7]) == {0, 1}
@@ -110,7 +110,7 @@ def test_a_call_that_the_user_wants_again_goes_to_a_second_worker_before_new_chu
 
 
 def test_a_result_that_a_busy_worker_holds_is_copied_when_the_user_wants_it_again() -> None:
-    subject = ledger(calls_per_worker=1, speculate_seconds=1000)
+    subject = ledger(calls_per_worker=1, speculation_timeout=1000)
     first, second = started(subject, 2, workers=2)
     told = subject.handle(events.BatchProcessed(first.batch.batch_id, "a/0", 0.01))
     assert only(CollectNode, told) == [CollectNode("a")]

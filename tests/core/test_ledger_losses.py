@@ -7,7 +7,7 @@ from elastic.core.ledger.instructions import Send
 
 
 def test_chunks_of_a_lost_node_are_named_until_they_are_folded() -> None:
-    subject = ledger(call_chunks=2, calls_per_worker=2)
+    subject = ledger(max_chunks_per_call=2, calls_per_worker=2)
     sends = started(subject, 4)
     subject.handle(events.BatchProcessed(sends[0].batch.batch_id, "a/0", 0.1))
     known = subject.whereabouts()

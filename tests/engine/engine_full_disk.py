@@ -75,10 +75,10 @@ def main(folder: Path, how: str) -> None:
         fills.thread.start()
     if how == "waits":
         threading.Timer(2.0, fills.make_room).start()
-    options = {"cluster": "inline", "home": folder / "home", "collect_seconds": 0.01, "look_ahead_bytes": 4 << 20}
+    options = {"cluster": "inline", "home": folder / "home", "collect_interval": 0.01, "max_bytes_in_flight": 4 << 20}
     try:
         patience = 0.5 if gives_up else 60.0
-        result = flow.run(**options, full_disk_seconds=patience, interceptor=fills)
+        result = flow.run(**options, disk_full_timeout=patience, interceptor=fills)
     except elastic.ElasticError as error:
         sys.stdout.write(f"{type(error).__name__}: {error}\n")
         fills.make_room()

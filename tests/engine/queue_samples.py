@@ -38,4 +38,4 @@ class Held:
                 yield 0
 
         flow = elastic.from_iterable(numbers(), chunk_size=1).aggregate(Sum())
-        return flow.step(cluster="inline", name="held", look_ahead=3)
+        return flow.step(cluster="inline", name="held", max_chunks_in_flight=3)

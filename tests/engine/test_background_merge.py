@@ -16,10 +16,10 @@ from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 
 ALL_OF_IT: dict[str, Any] = {
     "cluster": "inline",
-    "collect_seconds": 1e-9,
-    "call_seconds": 1e-9,
-    "commit_seconds": 1e-9,
-    "look_ahead": 4,
+    "collect_interval": 1e-9,
+    "target_call_seconds": 1e-9,
+    "commit_interval": 1e-9,
+    "max_chunks_in_flight": 4,
 }
 
 
@@ -97,7 +97,7 @@ def test_a_run_that_is_stopped_while_much_is_merged_goes_on(tmp_path: Path) -> N
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        begin("words", tmp_path, interceptor=Stop, look_ahead=4)
+        begin("words", tmp_path, interceptor=Stop, max_chunks_in_flight=4)
     result, again = go_on("words", tmp_path)
     assert again > 0
     assert plain(result.value) == plain(STORIES["words"](tmp_path).run(cluster="inline").value)
@@ -162,7 +162,7 @@ def test_the_result_is_made_while_the_last_commit_is_written(tmp_path: Path, mon
 
     monkeypatch.setattr(SqliteRunStore, "commit", late)
     # One commit, at the end: others would wait for a result that is not begun.
-    assert FINISHED.run(**ALL_OF_IT | {"commit_seconds": 3600}, home=tmp_path).value == ANSWER
+    assert FINISHED.run(**ALL_OF_IT | {"commit_interval": 3600}, home=tmp_path).value == ANSWER
     assert waited == [True]
     assert THREADS == ["aggregation_0"]
     assert elastic.verify("last", home=tmp_path).ok

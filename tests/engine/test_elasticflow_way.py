@@ -94,7 +94,7 @@ def test_without_aggregation_there_is_one_event_a_chunk_and_no_result() -> None:
     assert (result.value, result.receipts["aggregated"]) == (None, 5)
 
 
-def test_entries_are_trimmed_before_they_leave_the_master() -> None:
+def test_entries_are_projected_before_they_leave_the_master() -> None:
     rows = [{"id": number, "note": f"{number}" * 1_000} for number in range(50)]
     received: list[Any] = []
 
@@ -102,20 +102,20 @@ def test_entries_are_trimmed_before_they_leave_the_master() -> None:
         received.extend(chunk)
         return sum(chunk)
 
-    assert run(rows, task=ids, trim=lambda chunk: [row["id"] for row in chunk]).value == sum(range(50))
+    assert run(rows, task=ids, project=lambda chunk: [row["id"] for row in chunk]).value == sum(range(50))
     assert received == list(range(50))
 
 
 @pytest.mark.parametrize(
-    ("source", "trim", "text"),
+    ("source", "project", "text"),
     [
         ([1, 2], lambda chunk: chunk[:1], r"must return a list with one element for each of the 2 entries"),
         ([1, 2], lambda chunk: tuple(chunk), r"must return a list"),
-        ([1, 2], lambda chunk: next(iter(())), r"trim=.* failed on chunk 0 \(StopIteration"),
-        (elastic.from_range(5)._source, list, "trim=list cannot be used, because the workers read this source"),
+        ([1, 2], lambda chunk: next(iter(())), r"project=.* failed on chunk 0 \(StopIteration"),
+        (elastic.from_range(5)._source, list, "project=list cannot be used, because the workers read this source"),
     ],
     ids=["too few", "no list", "raises", "by reference"],
 )
-def test_a_trim_that_cannot_be_is_told_in_a_sentence(source: Any, trim: Any, text: str) -> None:
+def test_an_invalid_projection_is_explained(source: Any, project: Any, text: str) -> None:
     with pytest.raises(UsageError, match=text):
-        run(source, task=len, trim=trim)
+        run(source, task=len, project=project)

@@ -162,13 +162,13 @@ def test_an_entry_is_tried_again_as_often_as_its_exception_allows() -> None:
         elastic.from_range(6).map(shaky).aggregate("sum").run(cluster="inline", retries={OSError: 2}, retry_delay=0.001)
 
 
-@pytest.mark.parametrize(("splittable", "left_out"), [(True, 5), (False, 1500)])
-def test_a_function_of_a_whole_chunk_sees_parts_of_it_only_if_it_may(left_out: int, *, splittable: bool) -> None:
+@pytest.mark.parametrize(("whole_chunks", "left_out"), [(False, 5), (True, 1500)])
+def test_a_function_of_a_whole_chunk_sees_parts_of_it_only_if_it_may(left_out: int, *, whole_chunks: bool) -> None:
     def task(numbers: list[int]) -> list[int]:
         return [fragile(number) for number in numbers]
 
     chunks = elastic.from_range(10_000, chunk_size=500).map_chunks(task).aggregate("size")
-    result = chunks.run(cluster="inline", on_error="dead-letter", splittable=splittable)
+    result = chunks.run(cluster="inline", on_error="dead-letter", whole_chunks=whole_chunks)
     assert (result.value, result.errors) == (10_000 - left_out, left_out)
 
 
@@ -253,7 +253,7 @@ def test_a_merge_that_fails_in_the_middle_is_not_tried_again(options: dict[str, 
     MERGED.clear()
     gathered = elastic.from_range(100, chunk_size=5).aggregate(Gathering())
     with pytest.raises(StepFailedError, match=r"aggregator Gathering failed on the state of chunk \d+, in merge"):
-        gathered.run(cluster="inline", call_chunks=1, **options)
+        gathered.run(cluster="inline", max_chunks_per_call=1, **options)
     assert elastic.resume("last", gathered, allow_code_change=True, cluster="inline").value == list(range(100))
 
 

@@ -125,7 +125,7 @@ def test_a_placement_that_never_chooses_suspends_the_step_with_a_sentence(placem
         elastic.from_range(5).run(cluster="inline", placement=placement, start_timeout=0.5)
     assert isinstance(suspended.value.__cause__, NoWorkerError)
     with pytest.raises(NoWorkerError, match=expected):
-        elastic.from_range(5).run(cluster="inline", placement=placement, start_timeout=0.5, durability="off")
+        elastic.from_range(5).run(cluster="inline", placement=placement, start_timeout=0.5, persist=False)
 
 
 def test_a_placement_that_declines_now_and_then_only_slows_the_step_down() -> None:
@@ -136,7 +136,9 @@ def test_a_placement_that_declines_now_and_then_only_slows_the_step_down() -> No
         def _decline(self) -> None:
             self.asked += 1
 
-    result = elastic.from_range(40, chunk_size=1).run(cluster="inline", placement=Lazy, call_chunks=1, start_timeout=5)
+    result = elastic.from_range(40, chunk_size=1).run(
+        cluster="inline", placement=Lazy, max_chunks_per_call=1, start_timeout=5
+    )
     assert result.chunks == 40
 
 

@@ -42,7 +42,7 @@ def test_a_failed_run_keeps_what_is_unfinished_and_says_why(store: str, home: Pa
     flow = elastic.from_iterable(numbers(200), chunk_size=10).map(bad).aggregate(Sum())
     with pytest.raises(StepFailedError) as caught:
         # Collected after each call, so that some chunks are folded before the failure.
-        flow.run(cluster="inline", chunk_store=store, look_ahead=4, call_chunks=1)
+        flow.run(cluster="inline", chunk_store=store, max_chunks_in_flight=4, max_chunks_per_call=1)
     archive = RunHistory.of_environment()
     (record,) = archive.steps(caught.value.run_id)
     assert record.state == "error"

@@ -32,7 +32,7 @@ def peak_of(chunks: int) -> int:
     flow = elastic.from_range(chunks, chunk_size=1).aggregate(Nothing())
     tracemalloc.start()
     try:
-        assert flow.run(cluster="inline", look_ahead=1_000).chunks == chunks
+        assert flow.run(cluster="inline", max_chunks_in_flight=1_000).chunks == chunks
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -58,7 +58,9 @@ def test_a_generator_is_read_no_further_than_the_look_ahead() -> None:
             nonlocal done
             done = task_count
 
-    result = elastic.from_iterable(numbers(), chunk_size=1).run(cluster="inline", look_ahead=50, interceptor=Watch())
+    result = elastic.from_iterable(numbers(), chunk_size=1).run(
+        cluster="inline", max_chunks_in_flight=50, interceptor=Watch()
+    )
     assert (result.chunks, read) == (2_000, 2_000)
     # One more than the look-ahead: the entry that shows whether there is another.
     assert 1 < most <= 51

@@ -34,7 +34,7 @@ def test_a_partial_result_can_be_read_before_the_end(cluster: str) -> None:
 
     with queue:
         flow = elastic.from_range(1, 101, chunk_size=1).aggregate(Sum())
-        queue.add(flow.step(cluster=cluster, interceptor=Look, look_ahead=4, call_chunks=1))
+        queue.add(flow.step(cluster=cluster, interceptor=Look, max_chunks_in_flight=4, max_chunks_per_call=1))
         assert queue.wait()[0].check().value == 5050
     assert len(values) == 1
     assert 0 < values[0] < 5050
@@ -55,7 +55,9 @@ def test_a_master_that_is_stopped_counts_as_interrupted() -> None:
             yield number
             number += 1
 
-    step = elastic.from_iterable(numbers(), chunk_size=1).step(cluster="inline", interceptor=Stop, look_ahead=10)
+    step = elastic.from_iterable(numbers(), chunk_size=1).step(
+        cluster="inline", interceptor=Stop, max_chunks_in_flight=10
+    )
     masters.append(run.master(0, step))
     result = masters[0].run()
     run.close()
@@ -80,7 +82,7 @@ def test_a_master_that_is_stopped_before_it_begins_does_not_run() -> None:
 def test_progress_may_be_asked_for_from_many_threads() -> None:
     run = FlowRun.at(None, "segment")
     flow = elastic.from_range(2_000, chunk_size=1).aggregate(Sum())
-    master = run.master(0, flow.step(cluster="inline", look_ahead=10))
+    master = run.master(0, flow.step(cluster="inline", max_chunks_in_flight=10))
     over, errors = threading.Event(), list[BaseException]()
 
     def look() -> None:
@@ -116,7 +118,7 @@ class Ready(elastic.Interceptor):
             print("ready", flush=True)
 
 endless = elastic.from_iterable(itertools.count(), chunk_size=1).options(
-    cluster="inline", look_ahead=10, interceptor=Ready
+    cluster="inline", max_chunks_in_flight=10, interceptor=Ready
 )
 if __name__ == "__main__":
     endless.run()

@@ -60,7 +60,7 @@ def test_a_piece_that_is_not_left_once_is_not_missing_in_the_result(
     with monkeypatch.context() as context:
         fail_once(context, at, error)
         with pytest.raises(ending):
-            flow().run(cluster="inline", shards=2, call_chunks=1, **options)
+            flow().run(cluster="inline", shards=2, max_chunks_per_call=1, **options)
     resumed = elastic.resume("last", flow(), cluster="inline")
     assert dict(resumed.value) == Counter(number % KEYS for number in range(2000))
     assert elastic.verify(resumed.run_id, flow(), recompute=1.0).ok
@@ -84,7 +84,7 @@ def test_a_run_that_fails_leaves_no_file_open() -> None:
     for _ in range(3):
         with pytest.raises(StepFailedError):
             elastic.from_range(2000, chunk_size=40).map(fragile).aggregate(Count()).run(
-                cluster="inline", shards=2, collect_seconds=1e-9
+                cluster="inline", shards=2, collect_interval=1e-9
             )
     assert open_files() == before
 

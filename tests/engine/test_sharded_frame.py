@@ -16,7 +16,7 @@ from elastic.cli.printing.run_result import jsonable
 from elastic.core.errors import EncodingError, StepFailedError, UsageError
 
 READERS = {".jsonl": pl.read_ndjson, ".parquet": pl.read_parquet, ".arrow": pl.read_ipc}
-QUICK: dict[str, Any] = {"cluster": "inline", "call_seconds": 1e-9, "collect_seconds": 1e-9}
+QUICK: dict[str, Any] = {"cluster": "inline", "target_call_seconds": 1e-9, "collect_interval": 1e-9}
 
 
 def sales(number: int) -> pl.DataFrame:

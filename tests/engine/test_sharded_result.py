@@ -74,7 +74,7 @@ def test_words_are_counted(aggregator: Any) -> None:
 
 @pytest.mark.parametrize("inner", [Sum, Collect], ids=["unordered", "ordered"])
 def test_groups_are_divided_and_those_in_order_stay_so(inner: Any) -> None:
-    result = flow(GroupBy(inner())).run(cluster="inline", shards=3, call_seconds=1e-9)
+    result = flow(GroupBy(inner())).run(cluster="inline", shards=3, target_call_seconds=1e-9)
     assert dict(result.value) == flow(GroupBy(inner())).run(cluster="inline").value
     assert elastic.verify(result.run_id, flow(GroupBy(inner())), recompute=1.0).ok
 
@@ -95,12 +95,12 @@ def unsound(number: int) -> Any:
     ],
     ids=["count", "sum-by-key", "group-by", "merge-mappings", "by-type"],
 )
-@pytest.mark.parametrize("collect_seconds", [1e-9, 60.0], ids=["collected often", "collected once"])
+@pytest.mark.parametrize("collect_interval", [1e-9, 60.0], ids=["collected often", "collected once"])
 def test_keys_that_hold_nan_are_one_however_often_they_are_collected(
-    aggregator: Any, of_each: Any, collect_seconds: float
+    aggregator: Any, of_each: Any, collect_interval: float
 ) -> None:
     flow = elastic.from_range(120, chunk_size=3).map(of_each).aggregate(aggregator)
-    options: dict[str, Any] = {"cluster": "inline", "call_seconds": 1e-9, "collect_seconds": collect_seconds}
+    options: dict[str, Any] = {"cluster": "inline", "target_call_seconds": 1e-9, "collect_interval": collect_interval}
     whole = flow.run(**options).value
     assert sorted(whole.values()) == [20] * 6
     assert whole[("DE", math.nan)] == whole[math.nan] == 20
@@ -148,7 +148,12 @@ def test_a_kept_result_is_read_by_a_later_process() -> None:
 def test_what_there_is_so_far_can_be_read(home: Path) -> None:
     with pytest.raises(elastic.ElasticError):
         flow(function=fragile_at_the_end).run(
-            cluster="inline", shards=2, call_seconds=1e-9, look_ahead=4, collect_seconds=1e-9, commit_seconds=1e-9
+            cluster="inline",
+            shards=2,
+            target_call_seconds=1e-9,
+            max_chunks_in_flight=4,
+            collect_interval=1e-9,
+            commit_interval=1e-9,
         )
     so_far = elastic.result_of("last", flow(function=fragile_at_the_end))
     assert so_far.value
@@ -176,7 +181,7 @@ def test_dead_letters_are_redriven_into_the_files() -> None:
 
 def test_spirits_change_nothing() -> None:
     def step() -> elastic.Step:
-        return flow().step(cluster="inline", shards=2, call_seconds=1e-9)
+        return flow().step(cluster="inline", shards=2, target_call_seconds=1e-9)
 
     trial = ChaosTest(step=step, chaos=chaos_of("drop,duplicate,corrupt,raise"), options={})
     clean = trial.clean()
@@ -198,7 +203,7 @@ def test_steps_of_a_queue_have_folders_of_their_own() -> None:
     [
         (lambda: flow().run(shards=0), "shards=0 must be a whole number from 1 to 256"),
         (lambda: flow().run(shards=True), "shards=True must be a whole number"),
-        (lambda: flow().run(shards=2, durability="off"), "leave out one"),
+        (lambda: flow().run(shards=2, persist=False), "leave out one"),
         (lambda: flow(Sum).run(cluster="inline", shards=2), "shards=2 divides a result by key, and Sum has no keys"),
     ],
     ids=["zero", "boolean", "not durable", "one number"],

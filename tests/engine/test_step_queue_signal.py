@@ -10,7 +10,7 @@ from elastic.core.policies.chaos import Chaos, Fault
 from elastic.step_queue import StepQueue
 
 #: Many calls, so that there is something to strike.
-BUSY: dict[str, Any] = {"call_seconds": 1e-9, "collect_seconds": 1e-3}
+BUSY: dict[str, Any] = {"target_call_seconds": 1e-9, "collect_interval": 1e-3}
 
 
 @pytest.fixture

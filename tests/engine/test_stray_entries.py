@@ -55,9 +55,9 @@ def test_an_entry_that_does_not_go_with_the_others_is_found_wherever_it_is(what:
     if at == 700 and aggregator_of(aggregator).ordered:
         # Of a result in order a worker holds nothing from before.
         with pytest.raises(StepFailedError, match=r"in merge on chunk 10: .*map all to one type"):
-            strays.run(cluster="inline", on_error="dead-letter", call_chunks=1)
+            strays.run(cluster="inline", on_error="dead-letter", max_chunks_per_call=1)
         return
-    result = strays.run(cluster="inline", on_error="dead-letter", collect_seconds=1e6)
+    result = strays.run(cluster="inline", on_error="dead-letter", collect_interval=1e6)
     (letter,) = elastic.dead_letters(result.run_id)
     if at == 700:
         # Alone in its chunk, so that only what is held from before can show it.
@@ -84,7 +84,7 @@ def test_frames_of_other_types_are_left_out_with_the_entries_that_made_them() ->
         (FrameGroupBy("n", top=("n", "max")), None),
         (FrameSum("n"), {"n": 4950 - 35}),
     ]:
-        result = rows.aggregate(aggregator).run(cluster="inline", on_error="skip", call_chunks=1)
+        result = rows.aggregate(aggregator).run(cluster="inline", on_error="skip", max_chunks_per_call=1)
         assert result.errors == 1
         found = result.value if isinstance(result.value, dict) else result.value.to_dict(as_series=False)
         assert value in (None, found)
@@ -100,12 +100,12 @@ def test_what_does_not_go_with_a_smaller_number_of_entries_before_it_ends_the_st
     """One stray entry in a chunk of its own, before all others, must not have them all left out."""
     strays = elastic.from_iterable(["0", *range(100)], chunk_size=1).aggregate("max")
     with pytest.raises(StepFailedError, match=r"aggregator Max failed .* map all to one type"):
-        strays.run(cluster="inline", on_error="skip", call_chunks=1)
+        strays.run(cluster="inline", on_error="skip", max_chunks_per_call=1)
 
 
 def test_what_has_no_order_is_left_out_though_it_came_before_all_others() -> None:
     nothing = elastic.from_iterable([None, *range(100)], chunk_size=1).aggregate("max")
-    result = nothing.run(cluster="inline", on_error="skip", call_chunks=1)
+    result = nothing.run(cluster="inline", on_error="skip", max_chunks_per_call=1)
     assert (result.value, result.errors) == (99, 1)
 
 
@@ -128,10 +128,10 @@ def test_an_aggregator_without_a_way_back_ends_the_step_and_loses_no_entry() -> 
     def flow(entries: list[Any]) -> elastic.Flow:
         return elastic.from_iterable(entries, chunk_size=10).aggregate(Longest())
 
-    result = flow(among(NUMBERS, None, 15)).run(cluster="inline", on_error="skip", call_chunks=1)
+    result = flow(among(NUMBERS, None, 15)).run(cluster="inline", on_error="skip", max_chunks_per_call=1)
     assert (result.value, result.errors) == (699, 1)
     with pytest.raises(StepFailedError, match=r"in merge with that of chunk 0, .* map all to one type"):
-        flow([*NUMBERS[:100], None]).run(cluster="inline", on_error="skip", call_chunks=1)
+        flow([*NUMBERS[:100], None]).run(cluster="inline", on_error="skip", max_chunks_per_call=1)
 
 
 def raised(row: dict[str, int]) -> int:

@@ -21,7 +21,7 @@ def path(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"on_error": "skip"}, {"retries": 1}, {"collect_seconds": 1e-9}, {"shards": 3}]
+    "options", [{}, {"on_error": "skip"}, {"retries": 1}, {"collect_interval": 1e-9}, {"shards": 3}]
 )
 def test_the_counts_are_those_of_texts(path: str, options: dict[str, Any], cluster: str) -> None:
     flow = elastic.read_text(path, chunk_bytes=300).words().aggregate(Count())

@@ -89,7 +89,7 @@ def main():
     (home / "busy").mkdir(parents=True, exist_ok=True)
     flow = elastic.from_range(order["entries"], chunk_size=5).map(work).aggregate(Tally())
     # Workers are killed at their first chunk, again and again; that says nothing about the chunk.
-    options = {"home": home, "collect_seconds": 0.5, "cluster": "auto", "max_attempts": 1000, **order["options"]}
+    options = {"home": home, "collect_interval": 0.5, "cluster": "auto", "max_worker_losses": 1000, **order["options"]}
     if "heartbeat" in options:
         options["heartbeat"] = elastic.Heartbeat(options["heartbeat"])
     if "retries" in order:

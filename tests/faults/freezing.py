@@ -14,7 +14,7 @@ _FROZEN = 3 * HEARTBEAT
 _WAKING = 5
 
 #: What a straggler's run is to be: a second copy is made of calls that take so long.
-STRAGGLING = {"speculate_seconds": 1, "collect_seconds": 0.2}
+STRAGGLING = {"speculation_timeout": 1, "collect_interval": 0.2}
 
 
 def freeze(siege: Siege, until: float) -> None:

@@ -82,13 +82,13 @@ def main(folder: Path, seed: int) -> None:
     size = dice.choice((50, 100, 150)) if way == 0 else dice.choice((200, 400, 800))
     flow = elastic.from_iterable(_entries(), chunk_size=size).map(_number).aggregate("sum")
     filler = Filler(folder, dice.randrange(1, 6), keeps=way == 2)
-    options = {"cluster": "inline", "home": folder / "home", "collect_seconds": 0.01, "look_ahead_bytes": 1 << 20}
+    options = {"cluster": "inline", "home": folder / "home", "collect_interval": 0.01, "max_bytes_in_flight": 1 << 20}
     options["chunk_store"] = dice.choice(("segment", "directory"))
     if way == 1:
         threading.Timer(2.0, filler.make_room).start()
     befell = _WAYS[way]
     try:
-        result = flow.run(**options, full_disk_seconds=0.5 if way == 2 else 60.0, interceptor=filler)
+        result = flow.run(**options, disk_full_timeout=0.5 if way == 2 else 60.0, interceptor=filler)
         befell = befell if way != 2 else "disk full, and not suspended"
     except StepSuspendedError:
         filler.make_room()

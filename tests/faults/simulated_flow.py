@@ -21,10 +21,10 @@ ENTRIES = 60
 #: Every chunk has a call and a commit of its own, so that there are as many moments as possible.
 QUICK: dict[str, Any] = {
     "cluster": "inline",
-    "commit_seconds": 1e-9,
-    "collect_seconds": 1e-9,
-    "call_seconds": 1e-9,
-    "look_ahead": 3,
+    "commit_interval": 1e-9,
+    "collect_interval": 1e-9,
+    "target_call_seconds": 1e-9,
+    "max_chunks_in_flight": 3,
 }
 
 #: What is said of a run whose master ended before anything was promised to anybody.

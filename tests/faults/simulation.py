@@ -89,7 +89,7 @@ class SimulatedRun:
         resume_point = resume_point or ResumePoint()
         cutter = cutter or Chunker(step.source, self.clock)
         program = Program(
-            step.source.reader(), step.transforms, step.aggregator, options.tolerance, KEY, RUN_ID, number
+            step.source.reader(), step.transforms, step.aggregator, options.error_policy, KEY, RUN_ID, number
         )
         placement = GuardedPlacement(placement_of(world.placement))
         network = world.network(f"m{self.store.epoch}")
@@ -97,7 +97,7 @@ class SimulatedRun:
         ledger = world.parts.ledger(
             settings=world.settings,
             placement=placement,
-            tolerance=options.tolerance,
+            tolerance=options.error_policy,
             ordered=step.aggregator.ordered,
             resume_point=resume_point,
         )
@@ -136,12 +136,12 @@ class World:
         self.story = Story.of(dice)
         self.placement = dice.choice(["round_robin", "least_open_receipts"])
         self.settings = EngineTuning(
-            call_chunks=dice.choice([1, 4, 32]),
-            look_ahead=dice.choice([8, 64, 65_536]),
-            collect_seconds=dice.choice([0.2, 2.0]),
-            commit_seconds=dice.choice([1e-9, 0.05, 1.0]),
-            speculate_seconds=dice.choice([1.0, 10.0]),
-            max_attempts=1_000_000,
+            max_chunks_per_call=dice.choice([1, 4, 32]),
+            max_chunks_in_flight=dice.choice([8, 64, 65_536]),
+            collect_interval=dice.choice([0.2, 2.0]),
+            commit_interval=dice.choice([1e-9, 0.05, 1.0]),
+            speculation_timeout=dice.choice([1.0, 10.0]),
+            max_worker_losses=1_000_000,
         )
         self.ledgers: list[tuple[Ledger, Counter[str]]] = []
         self.problems: list[str] = []

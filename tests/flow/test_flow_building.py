@@ -12,6 +12,7 @@ import elastic
 from elastic.aggregators import Count, Emit, Max, MergeMappings, Reduce, Sum
 from elastic.core.errors import StepFailedError, UsageError
 from elastic.core.policies.engine_tuning import EngineTuning
+from elastic.engine.options import OPTION_NAMES, GivenOptions
 
 
 def flow() -> elastic.Flow:
@@ -35,10 +36,10 @@ def test_a_flow_and_a_step_show_what_they_are_made_of() -> None:
 
 
 def test_the_options_of_a_flow_hold_for_its_runs_and_can_be_overruled() -> None:
-    named = flow().options(cluster="inline", name="first", look_ahead=10)
+    named = flow().options(cluster="inline", name="first", max_chunks_in_flight=10)
     assert named.run().name == "first"
     assert named.run(name="second").name == "second"
-    assert named.step().options.settings == EngineTuning(look_ahead=10)
+    assert named.step().options.tuning == EngineTuning(max_chunks_in_flight=10)
 
 
 def test_interceptors_that_are_given_in_several_places_all_watch() -> None:
@@ -98,10 +99,10 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "workers as a float": (lambda: flow().options(workers=2.0), "workers=2.0"),
     "workers as a truth": (lambda: flow().options(workers=True), "workers=True"),
     "cluster": (lambda: flow().run(cluster="nowhere"), "cluster 'nowhere' is not inline, local, auto or host:port"),
-    "cluster as a number": (lambda: flow().options(cluster=6379), "cluster=6379 must be a text"),
-    "empty cluster": (lambda: flow().options(cluster=""), "cluster='' must be a text"),
+    "cluster as a number": (lambda: flow().options(cluster=6379), "cluster=6379 must be a non-empty string"),
+    "empty cluster": (lambda: flow().options(cluster=""), "cluster='' must be a non-empty string"),
     "port": (lambda: flow().run(cluster="host:99999"), "cluster 'host:99999' is not"),
-    "name": (lambda: flow().options(name=5), "name=5 must be a text"),
+    "name": (lambda: flow().options(name=5), "name=5 must be a non-empty string"),
     "home": (lambda: flow().options(home=5), "home=5 must be the path of a folder"),
     "empty home": (lambda: flow().options(home=""), "home='' must be the path of a folder"),
     "chunk_store": (
@@ -119,19 +120,59 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "stages and workers": (lambda: flow().options(stages=2, workers=3), "stages=2 and workers=3 mean the same"),
     "hash": (
         lambda: flow().options(hash=len),
-        "chunks are not dealt out by a hash: each goes to a worker",
+        "chunks are not assigned by a hash: each goes to a free worker",
     ),
-    "partition": (lambda: flow().options(partition=len), "give shards= for a result that is divided by key"),
+    "partition": (lambda: flow().options(partition=len), "give shards= to partition the result by key"),
     "compress": (lambda: flow().options(compress=1), "compress=1 must be True or False"),
-    "trim": (lambda: flow().options(trim=3), "trim=3 must be a function"),
+    "project": (lambda: flow().options(project=3), "project=3 must be a function"),
     "placement": (lambda: flow().options(placement="round_robbin"), "did you mean 'round_robin'"),
     "interceptor": (lambda: flow().options(interceptor=print), "is not an Interceptor"),
-    "look_ahead": (lambda: flow().options(look_ahead=0), "look_ahead=0 must be a whole number above 0"),
-    "call_seconds": (lambda: flow().options(call_seconds="1"), "call_seconds='1' must be a number above 0"),
-    "max_attempts": (lambda: flow().options(max_attempts=1.5), "max_attempts=1.5 must be a whole number"),
+    "persist": (lambda: flow().options(persist="off"), "persist='off' must be True or False"),
+    "whole_chunks": (lambda: flow().options(whole_chunks=1), "whole_chunks=1 must be True or False"),
+    "max_chunks_in_flight": (
+        lambda: flow().options(max_chunks_in_flight=0),
+        "max_chunks_in_flight=0 must be a whole number above 0",
+    ),
+    "target_call_seconds": (
+        lambda: flow().options(target_call_seconds="1"),
+        "target_call_seconds='1' must be a number above 0",
+    ),
+    "max_worker_losses": (
+        lambda: flow().options(max_worker_losses=1.5),
+        "max_worker_losses=1.5 must be a whole number",
+    ),
     "queue's home": (lambda: elastic.StepQueue(home=7), "home=7"),
     "queue's chunk_store": (lambda: elastic.StepQueue(chunk_store="disk"), "chunk_store='disk'"),
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("trim", "option 'trim' was renamed; use 'project'."),
+        ("look_ahead", "option 'look_ahead' was renamed; use 'max_chunks_in_flight'."),
+        ("look_ahead_bytes", "option 'look_ahead_bytes' was renamed; use 'max_bytes_in_flight'."),
+        ("call_seconds", "option 'call_seconds' was renamed; use 'target_call_seconds'."),
+        ("call_chunks", "option 'call_chunks' was renamed; use 'max_chunks_per_call'."),
+        ("call_bytes", "option 'call_bytes' was renamed; use 'max_bytes_per_call'."),
+        ("collect_seconds", "option 'collect_seconds' was renamed; use 'collect_interval'."),
+        ("commit_seconds", "option 'commit_seconds' was renamed; use 'commit_interval'."),
+        ("speculate_seconds", "option 'speculate_seconds' was renamed; use 'speculation_timeout'."),
+        ("full_disk_seconds", "option 'full_disk_seconds' was renamed; use 'disk_full_timeout'."),
+        ("max_attempts", "option 'max_attempts' was renamed; use 'max_worker_losses'."),
+        ("splittable", "give whole_chunks=True in place of splittable=False."),
+        ("durability", "give persist=False in place of durability='off'."),
+    ],
+)
+def test_a_former_name_of_an_option_is_refused_with_its_new_name(name: str, advice: str) -> None:
+    given: dict[str, Any] = {name: 1}
+    for refused in (flow().options, flow().run, lambda **options: elastic.Step([1], task=len, **options)):
+        with pytest.raises(UsageError, match=re.escape(advice)):
+            refused(**given)
+
+
+def test_every_option_is_declared_for_the_type_checker() -> None:
+    assert set(GivenOptions.__annotations__) == OPTION_NAMES
 
 
 async def later(entry: Any, other: Any = None) -> Any:
@@ -183,7 +224,7 @@ ROLES: dict[str, Callable[[Any], Any]] = {
     "Emit": Emit,
     "Max(key=)": Max,
     "window": lambda function: elastic.Step([1], task=len, window=function),
-    "trim": lambda function: flow().options(trim=function),
+    "project": lambda function: flow().options(project=function),
 }
 #: Where the elements of a generator are what is wanted.
 ITERATING = ("flat_map", "map_chunks")

@@ -21,7 +21,12 @@ from elastic.core.encoding import unpack
 from elastic.core.errors import DecodingError, StepFailedError, UsageError
 
 ROOT = Path(__file__).parents[2]
-QUICK: dict[str, Any] = {"cluster": "inline", "commit_seconds": 1e-9, "collect_seconds": 1e-9, "call_seconds": 1e-9}
+QUICK: dict[str, Any] = {
+    "cluster": "inline",
+    "commit_interval": 1e-9,
+    "collect_interval": 1e-9,
+    "target_call_seconds": 1e-9,
+}
 TEXT = "".join(
     f"line {n} \u00e9t\u00e9\u00a0{n % 7}\tor\x1cnot\x85 to be\u2003{'x' * (n % 40)}  \r\n" if n % 5 else "\n"
     for n in range(900)
@@ -168,7 +173,7 @@ def test_a_frame_that_must_not_be_taken_apart_fails_as_a_whole() -> None:
         return frame
 
     flow = elastic.from_range(30, chunk_size=10).map_frames(steady).aggregate(FrameSum("entry"))
-    result = flow.run(cluster="inline", on_error="dead-letter", splittable=False)
+    result = flow.run(cluster="inline", on_error="dead-letter", whole_chunks=True)
     assert (result.value, result.errors) == ({"entry": sum(range(10)) + sum(range(20, 30))}, 10)
     assert flow.run(cluster="inline", on_error="skip").value == {"entry": sum(range(30)) - 13}
 

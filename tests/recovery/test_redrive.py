@@ -17,7 +17,12 @@ from elastic.engine.run import run
 from elastic.run_history import RunHistory
 
 ROOT = Path(__file__).parents[2]
-QUICK: dict[str, Any] = {"cluster": "inline", "commit_seconds": 1e-9, "collect_seconds": 1e-9, "call_seconds": 1e-9}
+QUICK: dict[str, Any] = {
+    "cluster": "inline",
+    "commit_interval": 1e-9,
+    "collect_interval": 1e-9,
+    "target_call_seconds": 1e-9,
+}
 BAD = [n for n in range(1000) if n % 90 == 7]
 
 
@@ -138,7 +143,7 @@ def test_whole_chunks_that_failed_are_redriven_as_whole_chunks(monkeypatch: pyte
     def total(entries: list[int]) -> int:
         return sum(map(failing, entries))
 
-    step = elastic.Step(list(range(1000)), task=total, aggregator=Sum, chunk_size=45, splittable=False)
+    step = elastic.Step(list(range(1000)), task=total, aggregator=Sum, chunk_size=45, whole_chunks=True)
     run_id = run(step.with_options(on_error="dead-letter", **QUICK)).run_id
     letters = elastic.dead_letters(run_id)
     assert [letter.failure.index for letter in letters] == [None] * len(BAD)

@@ -275,7 +275,7 @@ def fragile(number):
     return number % 3, number
 
 flow = elastic.from_range(900, chunk_size=30).map(fragile).aggregate(GroupBy("max"))
-flow = flow.options(cluster="inline", commit_seconds=1e-9, collect_seconds=1e-9, call_seconds=1e-9)
+flow = flow.options(cluster="inline", commit_interval=1e-9, collect_interval=1e-9, target_call_seconds=1e-9)
 """
 
 

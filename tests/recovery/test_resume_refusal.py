@@ -22,7 +22,7 @@ from elastic.engine.run import run
 from elastic.run_history import RunHistory
 
 QUICK: dict[str, Any] = {
-    "cluster": "inline", "commit_seconds": 1e-9, "collect_seconds": 1e-9, "call_seconds": 1e-9,
+    "cluster": "inline", "commit_interval": 1e-9, "collect_interval": 1e-9, "target_call_seconds": 1e-9,
 }  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def test_a_step_that_failed_goes_on_when_the_reason_is_gone(monkeypatch: pytest.
 def test_a_step_goes_on_with_another_name_of_its_run_and_other_options(monkeypatch: pytest.MonkeyPatch) -> None:
     run_id = left_behind(numbers())
     mended(monkeypatch)
-    result = elastic.resume(run_id[:-3], numbers().options(on_error="skip"), **{**QUICK, "call_seconds": 1.0})
+    result = elastic.resume(run_id[:-3], numbers().options(on_error="skip"), **{**QUICK, "target_call_seconds": 1.0})
     assert result.value == sum(range(1000))
 
 
@@ -273,7 +273,9 @@ class TestSourcesOfOneReading:
             yield from (number for number in range(1000) if number != 777)
             yield 777
 
-        run_id = left_behind(self.flow(entries()).options(call_seconds=10.0, call_chunks=1, calls_per_worker=100))
+        run_id = left_behind(
+            self.flow(entries()).options(target_call_seconds=10.0, max_chunks_per_call=1, calls_per_worker=100)
+        )
         mended(monkeypatch)
         assert records()[0].exhausted
         assert elastic.resume(run_id, self.flow(iter(())), **QUICK).value == sum(range(1000))
@@ -357,7 +359,7 @@ def test_payloads_and_states_are_compressed_or_not_and_a_resume_takes_either(
     mended(monkeypatch)
     result = elastic.resume("last", flow(), reread_source=True, **QUICK, compress=then)
     assert result.value == [(number, "sparrow" * 20) for number in range(900)]
-    root = flow().run(**QUICK, durability="off", compress=compress).root
+    root = flow().run(**QUICK, persist=False, compress=compress).root
     assert result.root == root
     assert elastic.verify(result.run_id).ok
 

@@ -56,7 +56,7 @@ def test_whatever_fails_of_an_aggregator_is_told_in_a_sentence(
     # Two nodes' worth of results, so that there is something to merge.
     flow = elastic.from_iterable(range(100), chunk_size=1).aggregate(aggregator)
     with pytest.raises(StepFailedError, match=rf"^{text}.*{type(error).__name__}: {error}") as caught:
-        flow.run(cluster="inline", call_chunks=1, look_ahead=4)
+        flow.run(cluster="inline", max_chunks_per_call=1, max_chunks_in_flight=4)
     assert caught.value.traceback or caught.value.__cause__ is error
 
 

@@ -106,7 +106,8 @@ def test_a_clean_run_is_the_same_when_it_is_recomputed(name: str, aggregator: An
 
 
 @pytest.mark.parametrize(
-    "options", [{"call_chunks": 1}, {"call_chunks": 7}, {"call_seconds": 9.0}, {"collect_seconds": 1e-6}]
+    "options",
+    [{"max_chunks_per_call": 1}, {"max_chunks_per_call": 7}, {"target_call_seconds": 9.0}, {"collect_interval": 1e-6}],
 )
 def test_the_root_does_not_depend_on_how_a_run_was_carried_out(options: dict[str, Any], tmp_path: Path) -> None:
     flow = text(tmp_path)
@@ -120,7 +121,7 @@ def test_the_root_does_not_depend_on_how_a_run_was_carried_out(options: dict[str
 @pytest.mark.parametrize("aggregator", ["size", "max", None])
 def test_partials_with_equal_states_are_told_apart(aggregator: str | None) -> None:
     flow = elastic.from_range(500, chunk_size=1).map(lambda number: 1).aggregate(aggregator)
-    result = flow.run(cluster="inline", collect_seconds=1e-9, call_chunks=5)
+    result = flow.run(cluster="inline", collect_interval=1e-9, max_chunks_per_call=5)
     assert elastic.verify(result.run_id).findings == ()
 
 
@@ -199,7 +200,12 @@ def test_a_run_that_was_resumed_verifies_with_the_root_of_a_clean_one(*, one_sho
         return elastic.from_iterable(iter(range(5_000)) if one_shot else list(range(5_000)), chunk_size=50)
 
     clean = numbers().aggregate("sum").run(cluster="inline")
-    options: dict[str, Any] = {"cluster": "inline", "call_chunks": 4, "commit_seconds": 1e-9, "collect_seconds": 1e-9}
+    options: dict[str, Any] = {
+        "cluster": "inline",
+        "max_chunks_per_call": 4,
+        "commit_interval": 1e-9,
+        "collect_interval": 1e-9,
+    }
     with pytest.raises(StepFailedError) as raised:
         numbers().map(lambda number: 1 // (number - 3_000) and number).aggregate("sum").run(**options)
     run_id = raised.value.run_id
@@ -215,7 +221,7 @@ def test_a_run_that_was_resumed_verifies_with_the_root_of_a_clean_one(*, one_sho
 def test_a_chunk_that_waits_on_the_disk_is_checked(home: Path) -> None:
     source = elastic.from_iterable(iter(range(5_000)), chunk_size=50)
     with pytest.raises(StepFailedError) as raised:
-        source.map(lambda number: 1 // (number - 3_000)).aggregate("sum").run(cluster="inline", call_chunks=4)
+        source.map(lambda number: 1 // (number - 3_000)).aggregate("sum").run(cluster="inline", max_chunks_per_call=4)
     folder = home / "runs" / raised.value.run_id / "chunks" / "step-0000"
     for segment in folder.iterdir():
         data = bytearray(segment.read_bytes())

@@ -35,7 +35,7 @@ def findings(result: elastic.Result, recompute: float = 0.0) -> str:
 
 @pytest.mark.parametrize("kind", ["piece", "result", "manifest"])
 def test_one_byte_that_was_changed_names_its_file(kind: str, home: Path) -> None:
-    result = flow().run(cluster="inline", shards=2, call_chunks=5, collect_seconds=1e-9)
+    result = flow().run(cluster="inline", shards=2, max_chunks_per_call=5, collect_interval=1e-9)
     dice = random.Random(kind)
     paths = [path for path in folder_of(result, home).iterdir() if path.name.startswith(kind)]
     for path in paths:
@@ -110,7 +110,7 @@ def test_a_result_that_was_made_up_does_not_have_the_seal(home: Path) -> None:
 
 
 def test_recomputing_merges_the_pieces_again(home: Path) -> None:
-    result = flow().run(cluster="inline", shards=2, call_chunks=5, collect_seconds=1e-9)
+    result = flow().run(cluster="inline", shards=2, max_chunks_per_call=5, collect_interval=1e-9)
     told = findings(result, recompute=1.0)
     assert "20 chunks read again, 20 of them run again" in told
     assert told.startswith("verified")

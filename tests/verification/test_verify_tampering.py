@@ -45,7 +45,7 @@ def flow(aggregator: Any) -> elastic.Flow:
 
 def run(**options: Any) -> Result:
     """Twenty chunks, of which each is a batch, and a partial with the number of the chunk."""
-    given: dict[str, Any] = {"cluster": "inline", "call_chunks": 1, "on_error": "dead-letter", **options}
+    given: dict[str, Any] = {"cluster": "inline", "max_chunks_per_call": 1, "on_error": "dead-letter", **options}
     return flow(Collect()).run(**given)
 
 
@@ -188,7 +188,7 @@ def turned(digests: bytes) -> bytes:
 @pytest.mark.parametrize("sealed", [False, True], ids=["as it is", "sealed again"])
 @pytest.mark.parametrize("name", OF_BATCHES)
 def test_an_edit_of_a_batch_of_many_chunks_is_found(name: str, home: Path, *, sealed: bool) -> None:
-    result = elastic.from_range(2_000, chunk_size=2).aggregate("sum").run(cluster="inline", collect_seconds=60.0)
+    result = elastic.from_range(2_000, chunk_size=2).aggregate("sum").run(cluster="inline", collect_interval=60.0)
     folder = folder_of(home, result.run_id)
     with closing(sqlite3.connect(folder / "run.sqlite")) as connection:
         row = largest(connection)
@@ -238,7 +238,7 @@ def test_a_run_that_somebody_shortened_altogether_is_found_by_its_root(home: Pat
 def _shortened(home: Path) -> Result:
     """Take the last batch out of a run, with its partial, and correct what tells of it."""
     plain = elastic.from_range(200, chunk_size=10).aggregate(Collect())
-    result = plain.run(cluster="inline", call_chunks=1)
+    result = plain.run(cluster="inline", max_chunks_per_call=1)
     counters = "json_set(counters, '$.entries', 190, '$.cut', 19" + "".join(
         f", '$.{stage.value}', 19" for stage in elastic.Stage
     )

@@ -30,7 +30,7 @@ class BatchSizer:
     def patience(self, batch: Batch) -> float:
         """Return after how many seconds a call is given to a second worker as well."""
         # Doubled each time, so that a call that is slow everywhere does not take all workers at once.
-        patience = max(self.settings.speculate_seconds, 3 * self.seconds_for(len(batch)))
+        patience = max(self.settings.speculation_timeout, 3 * self.seconds_for(len(batch)))
         return patience * 2.0 ** min(batch.history.copies, 16)
 
     def observe(self, chunks: int, seconds: float) -> None:
@@ -38,8 +38,8 @@ class BatchSizer:
         observed = max(seconds, 1e-7) / chunks
         known = self._seconds_per_chunk
         self._seconds_per_chunk = observed if not known else (known + observed) / 2
-        wanted = int(self.settings.call_seconds / self._seconds_per_chunk)
-        self.size = max(1, min(wanted, chunks * _GROWTH, self.settings.call_chunks))
+        wanted = int(self.settings.target_call_seconds / self._seconds_per_chunk)
+        self.size = max(1, min(wanted, chunks * _GROWTH, self.settings.max_chunks_per_call))
 
 
 _NEW = DeliveryHistory()

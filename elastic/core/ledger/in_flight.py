@@ -117,7 +117,7 @@ class InFlight:
 
     calls_per_worker: int
     #: seconds between two collections of a node, at least
-    collect_seconds: float
+    collect_interval: float
     nodes: dict[str, Node] = field(default_factory=dict)
     batches: dict[int, InFlightBatch] = field(default_factory=dict)
     #: bytes that the batches weigh
@@ -150,7 +150,7 @@ class InFlight:
 
     def join(self, node_id: str, worker_id: str, *, on_master: bool, ahead: int) -> None:
         """A worker takes part."""
-        node = self.nodes.setdefault(node_id, Node(node_id, on_master, ahead, pause=self.collect_seconds))
+        node = self.nodes.setdefault(node_id, Node(node_id, on_master, ahead, pause=self.collect_interval))
         self.workers += worker_id not in node.workers
         node.workers.add(worker_id)
         self._count(node)
@@ -259,7 +259,7 @@ class InFlight:
         """
         seconds = self.held_chunks * self._merge_seconds
         if now >= self._hasten_at and 0 < seconds_left < seconds:
-            self._hasten_at = now + max(self.collect_seconds, seconds)
+            self._hasten_at = now + max(self.collect_interval, seconds)
             for node in self.nodes.values():
                 if node.held:
                     self._set_due(node, now)
@@ -276,7 +276,7 @@ class InFlight:
 
     def _pause(self, node: Node) -> float:
         share = max(len(self.nodes), 1 if node.growing else _COLLECT_SHARE)
-        return max(self.collect_seconds, min(share * node.seconds, _MOST_COLLECT_SECONDS))
+        return max(self.collect_interval, min(share * node.seconds, _MOST_COLLECT_SECONDS))
 
     def _set_due(self, node: Node, due_at: float) -> None:
         node.due_at = due_at

@@ -100,7 +100,7 @@ class Ledger:
         self._now = self._speculate_at = 0.0
         self._pace = BatchSizer(settings)
         self._waiting = PendingChunks()
-        self._flight = InFlight(settings.calls_per_worker, settings.collect_seconds)
+        self._flight = InFlight(settings.calls_per_worker, settings.collect_interval)
         #: ordered only: partials whose turn has not come, by first chunk id
         self._early: dict[int, Partial] = {}
         self._next_batch = 0
@@ -311,7 +311,7 @@ class Ledger:
             self.counters["chunks_sent_again"] += len(chunks)
             history = batch.history.after(chunks=len(batch), suspect=suspect)
             self._waiting.put_back(chunks, history)
-            if chunks and history.losses >= self.settings.max_attempts:
+            if chunks and history.losses >= self.settings.max_worker_losses:
                 return self._fail(abandoned_failure(chunks[0].chunk_id, history.losses, reason))
         return []
 
@@ -347,7 +347,7 @@ class Ledger:
                 return
             waiting, workers = len(self._waiting), self._flight.workers
             size = self._pace.last_size(waiting, workers) if self.exhausted else self._pace.size
-            batch = self._waiting.take(self._next_batch, size, self.settings.call_bytes)
+            batch = self._waiting.take(self._next_batch, size, self.settings.max_bytes_per_call)
             self._next_batch += 1
             self._flight.send(batch, node_id, self._now)
             if batch.attempt == 1:
@@ -360,7 +360,7 @@ class Ledger:
         """Give the chunks of calls that take too long to a second worker: the first result counts."""
         if self._now < self._speculate_at:
             return
-        self._speculate_at = self._now + self.settings.speculate_seconds / _LOOKS
+        self._speculate_at = self._now + self.settings.speculation_timeout / _LOOKS
         yield from self._copies(self._flight.stragglers(self._now, self._pace.patience))
 
     def _copies(self, wanted: list[InFlightBatch]) -> Iterator[Instruction]:
@@ -384,8 +384,8 @@ class Ledger:
     @property
     def _is_full(self) -> bool:
         return (
-            self.next_id - len(self.folded) >= self.settings.look_ahead
-            or self._flight.weight + self._waiting.bytes >= self.settings.look_ahead_bytes
+            self.next_id - len(self.folded) >= self.settings.max_chunks_in_flight
+            or self._flight.weight + self._waiting.bytes >= self.settings.max_bytes_in_flight
         )
 
     def _seconds_left(self) -> float:
@@ -401,11 +401,11 @@ class Ledger:
         unfolded_bytes = self._flight.weight + self._waiting.bytes
         if (
             self.exhausted
-            or self._waiting.bytes >= self.settings.call_bytes
-            or unfolded_bytes >= self.settings.look_ahead_bytes
+            or self._waiting.bytes >= self.settings.max_bytes_per_call
+            or unfolded_bytes >= self.settings.max_bytes_in_flight
         ):
             return 0
-        room = self.settings.look_ahead - (self.next_id - len(self.folded))
+        room = self.settings.max_chunks_in_flight - (self.next_id - len(self.folded))
         return min(self._flight.credits * self._pace.size - len(self._waiting), room)
 
     def _collection_is_due(self, node: Node) -> bool:

@@ -34,8 +34,8 @@ class SourcePiece(NamedTuple):
     entries: list[Any] | None = None
     #: by value: the bytes that `reference` names, read by the master and not yet parsed
     block: bytes | None = None
-    #: the entries come from a chunk that was given back, and have been trimmed
-    is_trimmed: bool = False
+    #: the entries come from a chunk that was given back, and have been projected
+    is_projected: bool = False
 
 
 class Chunk(NamedTuple):

@@ -11,32 +11,32 @@ class EngineTuning:
     """The settings of a run."""
 
     #: seconds of work that one call should carry; chunks are packed into calls accordingly
-    call_seconds: float = 0.05
+    target_call_seconds: float = 0.05
     #: chunks in one call, at most
-    call_chunks: int = 4096
+    max_chunks_per_call: int = 4096
     #: bytes of payload in one call, and of chunks waiting to be sent, at most
-    call_bytes: int = 8 << 20
+    max_bytes_per_call: int = 8 << 20
     #: calls given to a worker before it has answered the first: one works, the next one waits beside it
     calls_per_worker: int = 2
     #: chunks that have been cut and not yet folded, at most
-    look_ahead: int = 65_536
+    max_chunks_in_flight: int = 65_536
     #: bytes of payload of chunks that have been cut and not yet folded, at most
-    look_ahead_bytes: int = 256 << 20
+    max_bytes_in_flight: int = 256 << 20
     #: seconds after which a worker's state is collected, so that the result and the commit move on; more, up to 30,
     #: where a collection takes long
-    collect_seconds: float = 1.0
+    collect_interval: float = 1.0
     #: seconds between commits
-    commit_seconds: float = 0.05
+    commit_interval: float = 0.05
     #: seconds to wait for the first worker
     start_timeout: float = 30.0
     #: seconds after which a call that takes three times as long as others is given to a second worker as well, once
     #: there is nothing else to do; the first result counts
-    speculate_seconds: float = 10.0
+    speculation_timeout: float = 10.0
     #: seconds to wait for room on a full disk once nothing is left in flight that could make some; then the run is
     #: suspended
-    full_disk_seconds: float = 60.0
+    disk_full_timeout: float = 60.0
     #: times that a chunk may be lost with its worker before the step fails
-    max_attempts: int = 8
+    max_worker_losses: int = 8
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

@@ -29,12 +29,14 @@ class ErrorPolicy:
     retry_delay: float = 0.1
     #: seconds that one chunk may take, before its worker is ended as hung; None for any time
     chunk_timeout: float | None = None
-    #: False: the user's functions must see chunks as they were cut, so a chunk that fails is given up as a whole
-    splittable: bool = True
+    #: True: the user's functions need chunks exactly as they were cut, so a chunk that fails is dropped as a whole
+    whole_chunks: bool = False
 
     def __post_init__(self) -> None:
         if self.max_errors is not None and (type(self.max_errors) is not int or self.max_errors < 0):
             raise UsageError(f"max_errors={self.max_errors!r} must be a whole number from 0, or left out.")
+        if not isinstance(self.whole_chunks, bool):
+            raise UsageError(f"whole_chunks={self.whole_chunks!r} must be True or False.")
         ratio = self.max_error_ratio
         if ratio is not None and not (isinstance(ratio, int | float) and 0 <= ratio <= 1):
             raise UsageError(f"max_error_ratio={ratio!r} must be a number from 0 to 1, or left out.")

@@ -28,7 +28,8 @@ def parts_of(step: Step) -> tuple[CodePart, ...]:
         for transform in step.transforms
     ]
     parts.append(CodePart(f"aggregate({_kind(step.aggregator)})", fingerprint(step.aggregator)))
-    others = {"trim": step.options.trim, "window": getattr(step.source, "window", None)}
+    # Runs keep the label `trim`, the first name of the option `project`.
+    others = {"trim": step.options.project, "window": getattr(step.source, "window", None)}
     parts += [CodePart(f"{name}({_label(given)})", fingerprint(given)) for name, given in others.items() if given]
     return tuple(parts)
 
