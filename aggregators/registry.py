@@ -1,6 +1,5 @@
 """Which aggregator a user means: by an instance, a class, a function or a name."""
 
-import difflib
 import inspect
 import operator
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Any
 from elastic.core.callables import check_methods, check_plain
 from elastic.core.contracts.aggregator import Aggregator, AnyAggregator
 from elastic.core.errors import UsageError
+from elastic.core.suggest import did_you_mean
 from elastic.core.transform import name_of
 
 #: Names for `aggregator_of`, and the classes in `elastic.aggregators` that they stand for.
@@ -87,8 +87,7 @@ def _built_in(name: str) -> AnyAggregator:
     key = name.strip().lower()
     if key in NAMES:
         return _made_of(getattr(aggregators, NAMES[key]))
-    near = difflib.get_close_matches(key, NAMES, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {', '.join(NAMES)}."
+    hint = did_you_mean(key, NAMES, f"there are {', '.join(NAMES)}.", max_names=3)
     raise UsageError(f"there is no aggregator {name!r}; {hint}")
 
 

@@ -4,11 +4,11 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from elastic.core.errors import UsageError
 from elastic.core.local_path import local_path
+from elastic.core.suggest import closest_name
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
@@ -221,7 +221,7 @@ SECTIONS = tuple(dict.fromkeys(option.section for option in OPTIONS))
 
 def hint(name: str) -> str:
     """Return what to do about a key that is not there."""
-    # Without the section, where it was left out.
+    # The user may have left out the section.
     by_key = {option.key: option.name for option in OPTIONS}
-    close = get_close_matches(name, BY_NAME, 1) or [by_key[key] for key in get_close_matches(name, by_key, 1)]
-    return f"did you mean {close[0]!r}?" if close else "`elastic config list` shows what there is."
+    close = closest_name(name, BY_NAME) or by_key.get(closest_name(name, by_key), "")
+    return f"did you mean {close!r}?" if close else "`elastic config list` shows all settings."

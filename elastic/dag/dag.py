@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Token
 from datetime import date, datetime, timedelta, tzinfo
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 from zoneinfo import ZoneInfo
 
+from elastic.core.suggest import closest_name
 from elastic.dag.backend import backend
 from elastic.dag.definition_scope import open_dags, register
 from elastic.dag.errors import DefinitionError, DuplicateTaskError, ForeignTaskError, ScheduleError, UnknownTaskError
@@ -202,8 +202,7 @@ class DAG:
         """
         if task_id in self.task_dict:
             return self.task_dict[task_id]
-        near = get_close_matches(str(task_id), self.task_dict, n=1)
-        raise UnknownTaskError(self.dag_id, str(task_id), near[0] if near else "")
+        raise UnknownTaskError(self.dag_id, str(task_id), closest_name(str(task_id), self.task_dict))
 
     def has_task(self, task_id: str) -> bool:
         """Say whether there is a task of this id."""

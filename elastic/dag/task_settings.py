@@ -1,10 +1,10 @@
 """The settings that every operator has: their defaults, and what they may be."""
 
-import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from elastic.core.suggest import closest_name
 from elastic.dag.errors import DefinitionError, UnknownSettingError
 from elastic.dag.execution.action import Action
 from elastic.dag.execution.coroutines import answers
@@ -103,8 +103,7 @@ def check_names(owner: str, given: Iterable[str], known: Collection[str] = NAMES
     """
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, sorted(known), n=1)
-            raise UnknownSettingError(owner, name, near[0] if near else "")
+            raise UnknownSettingError(owner, name, closest_name(name, sorted(known)))
 
 
 def check_default_args(owner: str, given: Iterable[str]) -> None:
@@ -114,9 +113,9 @@ def check_default_args(owner: str, given: Iterable[str]) -> None:
         UnknownSettingError: A name is almost that of a setting.
     """
     for name in given:
-        near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.85)
+        near = closest_name(name, NAMES, cutoff=0.85)
         if name not in NAMES and near:
-            raise UnknownSettingError(f"default_args of {owner}", name, near[0])
+            raise UnknownSettingError(f"default_args of {owner}", name, near)
 
 
 def resolve_settings(owner: str, given: Mapping[str, Any]) -> dict[str, Any]:

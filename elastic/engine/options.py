@@ -4,7 +4,6 @@ Each option is a field of `Options`, of `EngineTuning` or of `ErrorPolicy`, wher
 `GivenOptions` names them again, because the type checker cannot derive it; a test compares the two.
 """
 
-import difflib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from elastic.core.partitioning import BUCKETS
 from elastic.core.policies.chaos import Chaos, chaos_of, chaos_of_spirits
 from elastic.core.policies.engine_tuning import EngineTuning
 from elastic.core.policies.error_policy import ErrorPolicy, OnError
+from elastic.core.suggest import did_you_mean
 from elastic.engine.chunker import Projection
 from elastic.engine.interceptor_dispatch import interceptors_of
 from elastic.engine.placement import placement_of
@@ -268,6 +268,6 @@ def _explain_unknown(name: str) -> str:
         return f"option {name!r} was replaced; {_REPLACED[name]}."
     if name in _OF_ELASTICFLOW:
         return f"there is no option {name!r}, because {_OF_ELASTICFLOW[name]}."
-    near = difflib.get_close_matches(name, GivenOptions.__annotations__, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"options are {', '.join(GivenOptions.__annotations__)}."
+    known = GivenOptions.__annotations__
+    hint = did_you_mean(name, known, f"options are {', '.join(known)}.")
     return f"there is no option {name!r}; {hint}"

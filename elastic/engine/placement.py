@@ -1,12 +1,12 @@
 """Placements: ways to choose the node of a batch."""
 
-import difflib
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Any
 
 from elastic.core.contracts.placement import NodeCandidate, Placement
 from elastic.core.errors import ElasticError, UsageError
+from elastic.core.suggest import did_you_mean
 
 
 class RoundRobin(Placement):
@@ -102,6 +102,5 @@ def placement_of(value: str | Placement | type[Placement]) -> Placement:
             raise UsageError(f"placement {value.__name__} cannot be made ({error}); pass an object of it.") from error
     if isinstance(value, str) and value in PLACEMENTS:
         return PLACEMENTS[value]()
-    near = difflib.get_close_matches(str(value), PLACEMENTS, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"give one of {', '.join(PLACEMENTS)}, or a class of your own."
+    hint = did_you_mean(str(value), PLACEMENTS, f"give one of {', '.join(PLACEMENTS)}, or a class of your own.")
     raise UsageError(f"there is no placement {value!r}; {hint}")

@@ -1,6 +1,5 @@
 """Targets: `module:attr` or `file.py:attr`, and the step that is there."""
 
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -10,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from elastic.core.errors import ElasticError, FlowTargetError
+from elastic.core.suggest import did_you_mean
 from elastic.engine.step import Step
 from elastic.flow.flow import Flow
 
@@ -67,8 +67,7 @@ def _attribute(module: ModuleType, where: str, attribute: str) -> Any:
     found = getattr(module, attribute, missing)
     if found is missing:
         flows = [name for name, value in vars(module).items() if isinstance(value, Flow | Step)]
-        near = difflib.get_close_matches(attribute, flows, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"its flows are {', '.join(flows) or '(none)'}."
+        hint = did_you_mean(attribute, flows, f"its flows are {', '.join(flows) or '(none)'}.")
         raise FlowTargetError(f"{where!r} has no {attribute!r}; {hint}")
     return found
 

@@ -1,6 +1,5 @@
 """Where a flow begins: one function for each kind of source."""
 
-import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from elastic.core.contracts.source import Source
 from elastic.core.errors import UsageError
+from elastic.core.suggest import did_you_mean
 from elastic.flow.flow import Flow
 from elastic.stages.sources import (
     CsvRecordFormat,
@@ -145,8 +145,7 @@ def _of_files(paths: Paths, form: Callable[..., RecordFormat], files: FileOption
     known = FileOptions.__annotations__
     for name in files:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
+            hint = did_you_mean(name, known, f"there are {', '.join(known)}.")
             raise UsageError(f"files are not read with an argument {name!r}; {hint}")
     given: dict[str, Any] = dict(files)
     text = {name: given.pop(name) for name in ("encoding", "errors") if name in given}

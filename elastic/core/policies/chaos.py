@@ -1,6 +1,5 @@
 """Chaos: spirits that strike a run on purpose, by seeded dice. What they do is in `elastic.stages.transport.chaos`."""
 
-import difflib
 import random
 from collections import Counter
 from collections.abc import Iterable
@@ -9,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from elastic.core.errors import UsageError
+from elastic.core.suggest import did_you_mean
 
 
 class Fault(StrEnum):
@@ -165,8 +165,7 @@ class FaultRng:
 def _spirit(name: Any) -> Fault:
     if name in list(Fault):
         return Fault(name)
-    near = difflib.get_close_matches(str(name), [spirit.value for spirit in Fault], n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"they are {_names(Fault)}."
+    hint = did_you_mean(str(name), Fault, f"they are {_names(Fault)}.")
     raise UsageError(f"there is no spirit {name!r}; {hint}")
 
 

@@ -1,11 +1,11 @@
 """The DAG bag: all DAGs of a folder or file."""
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from elastic.core.errors import UsageError
+from elastic.core.suggest import closest_name
 from elastic.dag.dag import DAG
 from elastic.dag.errors import BrokenDagError, UnknownDagError
 from elastic.dag.files.dag_file import DagFileSource, ImportFailure, dag_files, load, read_source
@@ -75,8 +75,8 @@ class DagBag:
         if not self.place.is_dir() and self.import_errors:
             (failure,) = self.import_errors.values()
             raise BrokenDagError(failure.path, failure.reason, failure.traceback)
-        near = get_close_matches(str(dag_id), self.dags, n=1)
-        raise UnknownDagError(str(dag_id), str(self.place), near[0] if near else "", len(self.import_errors))
+        near = closest_name(str(dag_id), self.dags)
+        raise UnknownDagError(str(dag_id), str(self.place), near, len(self.import_errors))
 
     def source_of(self, dag_id: str) -> DagFileSource:
         """Return what the file of a DAG held when it was loaded.
