@@ -18,6 +18,7 @@ from ray._private.services import canonicalize_bootstrap_address
 
 from elastic.core.errors import ClusterError, UsageError
 from elastic.core.policies.engine_tuning import EngineTuning
+from elastic.core.process_stat import read_process_stat
 from elastic.stages.ray_backend.environment import connected_parent, private_folder
 from elastic.stages.ray_backend.permanent_thread import call_in_lasting_thread
 from elastic.stages.ray_backend.serializers import import_all
@@ -209,9 +210,8 @@ def _children_of(folder: Path) -> Iterator[int]:
     """Yield the processes that this one has started and whose commands name a folder (Linux)."""
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            # The parent is the second field behind the name, which is in brackets and may hold anything.
-            parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
-            if int(parent) == os.getpid() and bytes(folder) in (entry / "cmdline").read_bytes():
+            parent_id = read_process_stat(int(entry.name)).parent_id
+            if parent_id == os.getpid() and bytes(folder) in (entry / "cmdline").read_bytes():
                 yield int(entry.name)
 
 

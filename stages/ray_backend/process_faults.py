@@ -10,6 +10,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from elastic.core.process_stat import read_process_stat
 from elastic.stages.ray_backend.node import RayNode
 from elastic.stages.transport.process_faults import Pick, ProcessFaults
 
@@ -88,8 +89,7 @@ def send_signal(process_id: int, number: int, *, only_frozen: bool) -> bool:
         number: The signal.
         only_frozen: Leave it alone unless it is stopped, because its number may be another's by now.
     """
-    stat = Path(f"/proc/{process_id}/stat")
-    if only_frozen and stat.parent.parent.is_dir() and not _is_stopped(stat):
+    if only_frozen and Path("/proc").is_dir() and not _is_stopped(process_id):
         return False
     with contextlib.suppress(ProcessLookupError):
         os.kill(process_id, number)
@@ -97,9 +97,8 @@ def send_signal(process_id: int, number: int, *, only_frozen: bool) -> bool:
     return False
 
 
-def _is_stopped(stat: Path) -> bool:
+def _is_stopped(process_id: int) -> bool:
     try:
-        # The state is the first field behind the name, which is in brackets and may hold anything.
-        return stat.read_text().rpartition(")")[2].split()[0] in ("T", "t")
+        return read_process_stat(process_id).is_stopped
     except OSError:
         return False

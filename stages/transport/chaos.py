@@ -107,14 +107,14 @@ class ChaosTransport(Transport):
         harm = self._harm
         if harm is None:
             return None
-        self._strike_processes(harm, node_id)
+        self._kill_processes(harm, node_id)
         if self._falls(Fault.KILL_RECEIVER):
             self._count(Fault.KILL_RECEIVER)
             if not harm.kill_station(node_id):
                 return f"chaos: the receiver of node {node_id} ended"
         return None
 
-    def _strike_processes(self, harm: ProcessFaults, node_id: str) -> None:
+    def _kill_processes(self, harm: ProcessFaults, node_id: str) -> None:
         for spirit, freeze in ((Fault.KILL_WORKER, False), (Fault.HANG, True)):
             if self._falls(spirit) and harm.kill_or_freeze_worker(node_id, self._picker(spirit), freeze=freeze):
                 self._count(spirit)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from elastic.core.process_stat import read_process_stat
 from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.records import TaskInstanceRow
@@ -82,12 +83,12 @@ def _place() -> str:
 def _started(pid: int) -> int | None:
     """Return when a process was started, None if there is none of this number (or none that is not a zombie)."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        stat = read_process_stat(pid)
     except FileNotFoundError:
         return None if Path("/proc/self").exists() else _answers(pid)
     except OSError:
         return 0
-    return None if fields[0] == "Z" else int(fields[19])
+    return None if stat.is_zombie else stat.started
 
 
 def _answers(pid: int) -> int | None:
