@@ -33,46 +33,33 @@ class RunMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewDagRun:
-    """A DAG run that is to be there."""
+class DagRun:
+    """Execution of a DAG for one logical date: a row of dag_run, or the values of a row to insert.
+
+    The database sets `attempt`, `version` and the times; a run that is not stored has their defaults.
+    """
 
     dag_id: str
     run_id: str
-    #: aware, and of no other run of the DAG
+    #: aware; no two runs of a DAG share one
     logical_date: dt.datetime
     data_interval_start: dt.datetime
     data_interval_end: dt.datetime
     timeperiod: str | None = None
     run_type: RunType = RunType.MANUAL
     state: RunState = RunState.QUEUED
-    #: what JSON knows
+    #: JSON values
     conf: Mapping[str, Any] = field(default_factory=dict)
-    mode: RunMode = RunMode.NOMINAL
+    #: 1 for the first execution; each rerun adds 1
+    attempt: int = 1
+    #: incremented by every change; 0 before the run is stored
+    version: int = 0
     source_digest: str | None = None
     structure_digest: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DagRun:
-    """A DAG run."""
-
-    dag_id: str
-    run_id: str
-    logical_date: dt.datetime
-    data_interval_start: dt.datetime
-    data_interval_end: dt.datetime
-    timeperiod: str | None
-    run_type: RunType
-    state: RunState
-    conf: Mapping[str, Any]
-    #: 1, and one more with every rerun
-    attempt: int
-    version: int
-    source_digest: str | None
-    structure_digest: str | None
-    created_at: dt.datetime
-    started_at: dt.datetime | None
-    ended_at: dt.datetime | None
+    #: None before the run is stored
+    created_at: dt.datetime | None = None
+    started_at: dt.datetime | None = None
+    ended_at: dt.datetime | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "conf", MappingProxyType(dict(self.conf)))
@@ -94,53 +81,45 @@ class RunAttempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewTaskInstance:
-    """A task instance that is to be there in a run."""
+class TaskInstanceRow:
+    """Row of task_instance, or the values of a row to insert.
 
+    A row to insert needs the ids, the limits and the pool; the database sets the rest.
+    """
+
+    dag_id: str
+    run_id: str
     task_id: str
+    #: -1 if the task is not mapped
     map_index: int = -1
-    #: how often it may be tried
+    #: None before the first decision; REMOVED excludes the instance from decisions
+    state: TaskState | None = None
+    #: tries since the instance was created or cleared
+    try_number: int = 0
+    #: tries before the instance fails for good
     max_tries: int = 1
+    #: incremented by every change; 0 before the row is stored
+    version: int = 0
+    #: the current attempt; updates by other attempts have no effect
+    attempt_uuid: str | None = None
+    lease_owner: str | None = None
+    lease_expires_at: dt.datetime | None = None
+    queued_at: dt.datetime | None = None
+    started_at: dt.datetime | None = None
+    ended_at: dt.datetime | None = None
+    #: seconds
+    duration: float | None = None
+    next_retry_at: dt.datetime | None = None
     operator: str | None = None
     pool: str = "default"
     pool_slots: int = 1
     priority: int = 1
     queue: str = "default"
-    #: null or `removed`, for one that is not to be decided about
-    state: TaskState | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskInstanceRow:
-    """A task instance."""
-
-    dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int
-    state: TaskState | None
-    try_number: int
-    max_tries: int
-    version: int
-    attempt_uuid: str | None
-    lease_owner: str | None
-    lease_expires_at: dt.datetime | None
-    queued_at: dt.datetime | None
-    started_at: dt.datetime | None
-    ended_at: dt.datetime | None
-    #: seconds
-    duration: float | None
-    next_retry_at: dt.datetime | None
-    operator: str | None
-    pool: str
-    pool_slots: int
-    priority: int
-    queue: str
-    host: str | None
-    pid: int | None
-    job_id: int | None
-    flow_run_id: str | None
-    note: str | None
+    host: str | None = None
+    pid: int | None = None
+    job_id: int | None = None
+    flow_run_id: str | None = None
+    note: str | None = None
 
     @property
     def key(self) -> TaskKey:

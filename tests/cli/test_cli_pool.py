@@ -9,7 +9,7 @@ from cli_samples import elastic, said_lines
 from elastic.dag.files.dag_bag import DagBag
 from elastic.dag.ids import TaskKey
 from elastic.db import transitions
-from elastic.db.records import NewDagRun, NewTaskInstance, QueueRequest
+from elastic.db.records import DagRun, QueueRequest, TaskInstanceRow
 from elastic.scheduler.commands.backfill import BackfillOptions, backfill
 from elastic.scheduler.deployment import Deployment
 
@@ -34,9 +34,9 @@ def folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "dags" / "narrow.py").write_text(NARROW)
 
 
-def _run_of(dag_id: str) -> NewDagRun:
+def _run_of(dag_id: str) -> DagRun:
     start = datetime(2016, 2, 22, tzinfo=UTC)
-    return NewDagRun(
+    return DagRun(
         dag_id=dag_id,
         run_id="held",
         logical_date=start,
@@ -78,7 +78,7 @@ def test_a_full_pool_is_told_and_waited_for(home: Path) -> None:
     elastic("pools", "set", "narrow", "3")
     database = Deployment.of().database
     run = transitions.ensure_run(database, _run_of("other"))
-    transitions.ensure_instances(database, run, [NewTaskInstance(task_id="holder")])
+    transitions.ensure_instances(database, [TaskInstanceRow(dag_id="other", run_id=run.run_id, task_id="holder")])
     holder = TaskKey("other", run.run_id, "holder")
     transitions.queue(database, QueueRequest(key=holder, attempt_uuid="held", pool="narrow", pool_slots=2))
     why = "pool 'narrow' is full: it needs 2 and 1 are free"

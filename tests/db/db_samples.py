@@ -7,12 +7,12 @@ from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
 from elastic.db import transitions
 from elastic.db.database import Database
-from elastic.db.records import AttemptResult, Claim, DagRun, NewDagRun, NewTaskInstance, QueueRequest
+from elastic.db.records import AttemptResult, Claim, DagRun, QueueRequest, TaskInstanceRow
 
 DAY = dt.datetime(2016, 2, 22, tzinfo=dt.UTC)
 
 
-def new_run(dag_id: str = "etl", day: int = 0, **changes: Any) -> NewDagRun:
+def new_run(dag_id: str = "etl", day: int = 0, **changes: Any) -> DagRun:
     date = DAY + dt.timedelta(days=day)
     told: dict[str, Any] = {
         "dag_id": dag_id,
@@ -22,13 +22,17 @@ def new_run(dag_id: str = "etl", day: int = 0, **changes: Any) -> NewDagRun:
         "data_interval_end": date + dt.timedelta(days=1),
         "timeperiod": f"{date:%Y%m%d}",
     }
-    return NewDagRun(**{**told, **changes})
+    return DagRun(**{**told, **changes})
 
 
 def made_run(database: Database, *task_ids: str, dag_id: str = "etl", day: int = 0, **fields: Any) -> DagRun:
     run = transitions.ensure_run(database, new_run(dag_id, day))
-    transitions.ensure_instances(database, run, [NewTaskInstance(task_id=task_id, **fields) for task_id in task_ids])
+    transitions.ensure_instances(database, [new_instance(run, task_id, **fields) for task_id in task_ids])
     return run
+
+
+def new_instance(run: DagRun, task_id: str, **fields: Any) -> TaskInstanceRow:
+    return TaskInstanceRow(dag_id=run.dag_id, run_id=run.run_id, task_id=task_id, **fields)
 
 
 def key_of(run: DagRun, task_id: str) -> TaskKey:

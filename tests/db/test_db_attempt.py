@@ -3,14 +3,14 @@
 import datetime as dt
 
 import pytest
-from db_samples import claimed, finished, key_of, made_run, queued, running
+from db_samples import claimed, finished, key_of, made_run, new_instance, queued, running
 
 from elastic.core.errors import UsageError
 from elastic.dag.states.state import TaskState
 from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.errors import UnknownRowError
-from elastic.db.records import AttemptResult, LogLine, NewTaskInstance, QueueRequest
+from elastic.db.records import AttemptResult, LogLine, QueueRequest
 from elastic.db.stores.pools import PoolStore
 from elastic.db.stores.xcoms import add_log_lines, push_xcoms
 
@@ -204,7 +204,7 @@ def test_leases_that_are_renewed_do_not_expire(database: Database) -> None:
 
 def test_a_running_instance_whose_lease_expired_is_tried_again_or_fails(database: Database) -> None:
     run = made_run(database, "again", max_tries=2)
-    transitions.ensure_instances(database, run, [NewTaskInstance(task_id="last", max_tries=1)])
+    transitions.ensure_instances(database, [new_instance(run, "last", max_tries=1)])
     again, last = key_of(run, "again"), key_of(run, "last")
     running(database, again, "a1", lease=-1)
     running(database, last, "a2", lease=-1)

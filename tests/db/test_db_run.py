@@ -4,7 +4,7 @@ import dataclasses
 import datetime as dt
 
 import pytest
-from db_samples import DAY, claimed, finished, key_of, made_run, new_run, queued, running
+from db_samples import DAY, claimed, finished, key_of, made_run, new_instance, new_run, queued, running
 
 from elastic.core.errors import UsageError
 from elastic.dag.errors import InvalidKeyError
@@ -13,7 +13,7 @@ from elastic.dag.states.state import RunState, TaskState
 from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.errors import UnknownRowError
-from elastic.db.records import LogLine, NewTaskInstance, RunMode, RunType
+from elastic.db.records import LogLine, RunMode, RunType
 from elastic.db.stores.xcoms import add_log_lines, push_xcoms
 
 
@@ -132,10 +132,10 @@ def test_a_run_that_isnt_there_cannot_be_rerun(database: Database) -> None:
 def test_instances_are_made_once_and_stay_as_they_are(database: Database) -> None:
     run = made_run(database, "load", priority=7, queue="fast", operator="BashOperator")
     running(database, key_of(run, "load"), "a1")
-    mapped = [NewTaskInstance(task_id="each", map_index=index) for index in range(3)]
-    removed = NewTaskInstance(task_id="old", state=TaskState.REMOVED)
-    transitions.ensure_instances(database, run, [NewTaskInstance(task_id="load"), *mapped, removed])
-    transitions.ensure_instances(database, run, [])
+    mapped = [new_instance(run, "each", map_index=index) for index in range(3)]
+    removed = new_instance(run, "old", state=TaskState.REMOVED)
+    transitions.ensure_instances(database, [new_instance(run, "load"), *mapped, removed])
+    transitions.ensure_instances(database, [])
     found = queries.instances(database, "etl", [run.run_id])
     assert [(one.task_id, one.map_index) for one in found] == [
         ("each", 0),
@@ -206,9 +206,7 @@ def test_cleared_instances_are_as_if_they_never_ran(database: Database) -> None:
 
 def test_clearing_one_copy_of_a_mapped_task_leaves_the_others(database: Database) -> None:
     run = made_run(database)
-    transitions.ensure_instances(
-        database, run, [NewTaskInstance(task_id="each", map_index=index) for index in range(2)]
-    )
+    transitions.ensure_instances(database, [new_instance(run, "each", map_index=index) for index in range(2)])
     keys = [TaskKey("etl", run.run_id, "each", index) for index in range(2)]
     for key in keys:
         running(database, key, f"u{key.map_index}")

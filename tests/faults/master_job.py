@@ -22,7 +22,7 @@ from elastic.dag.states.state import TaskState
 from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.migration.upgrade import create
-from elastic.db.records import NewDagRun, NewTaskInstance, QueueRequest
+from elastic.db.records import DagRun, QueueRequest, TaskInstanceRow
 from elastic.operators.python import PythonOperator
 from elastic.scheduler.commands import run_task
 from elastic.scheduler.deployment import Deployment
@@ -136,14 +136,15 @@ class World:
         dag = DAG("errands", start_date="2016-02-22", schedule="@daily")
         run = transitions.ensure_run(
             self.looker,
-            NewDagRun(
+            DagRun(
                 dag_id="errands", run_id="one", logical_date=_DAY, data_interval_start=_DAY,
                 data_interval_end=_DAY + dt.timedelta(days=1),
             ),
         )  # fmt: skip
         tasks = {f"t{number}": PythonOperator(self._work, task_id=f"t{number}", dag=dag) for number in range(count)}
         transitions.ensure_instances(
-            self.looker, run, [NewTaskInstance(task_id=name, max_tries=1000) for name in tasks]
+            self.looker,
+            [TaskInstanceRow(dag_id=run.dag_id, run_id=run.run_id, task_id=name, max_tries=1000) for name in tasks],
         )
         return tasks
 

@@ -31,9 +31,9 @@ from elastic.dag.states.state import TaskState
 from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.migration.upgrade import create
-from elastic.db.records import AttemptResult, Claim, NewDagRun, NewTaskInstance, QueueRequest
+from elastic.db.records import AttemptResult, Claim, DagRun, QueueRequest
 from elastic.operators import EmptyOperator, PythonOperator
-from elastic.scheduler.attempts.attempt_request import AttemptReport, AttemptRequest, facts_of
+from elastic.scheduler.attempts.attempt_request import AttemptReport, AttemptRequest, facts_of, new_instance
 from elastic.scheduler.commands.run_task import TaskRunOptions, record_result, run_at, run_in_process
 from elastic.scheduler.deployment import Deployment
 from elastic.testing import PostgresServer
@@ -182,7 +182,7 @@ def test_a_zombie_changes_nothing_when_it_comes_back() -> None:
     run = run_at(deployment, task, START)
     facts = facts_of(run, "only", attempt_uuid="old")
     order = AttemptRequest(facts=facts, max_tries=1, lease_owner="nobody")
-    transitions.ensure_instances(deployment.database, run, [NewTaskInstance(task_id="only")])
+    transitions.ensure_instances(deployment.database, [new_instance(run, task)])
     assert transitions.queue(deployment.database, QueueRequest(key=facts.key, attempt_uuid="old", lease_owner="nobody"))
     claim = Claim(key=facts.key, attempt_uuid="old", host="gone", pid=1, lease_owner="nobody", lease=-1.0)
     assert transitions.claim(deployment.database, claim)
@@ -207,7 +207,7 @@ def test_runs_that_nobody_sees_to_do_not_stand_in_the_way() -> None:
     PythonOperator(task_id="only", python_callable=noop, dag=dag)
     database = Deployment.of().database
     before = START.replace(year=2015)
-    made = NewDagRun(
+    made = DagRun(
         dag_id="stuck", run_id="left", logical_date=before, data_interval_start=before, data_interval_end=before
     )
     transitions.ensure_run(database, made)

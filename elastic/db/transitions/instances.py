@@ -10,7 +10,7 @@ from elastic.dag.states.state import TaskState
 from elastic.db import audit
 from elastic.db.database import Database
 from elastic.db.matching import insert_if_absent, key_bind, key_match
-from elastic.db.records import DagRun, NewTaskInstance, TaskInstanceRow, instance_of
+from elastic.db.records import TaskInstanceRow, instance_of
 from elastic.db.schema import task_attempt, task_instance, xcom
 from elastic.db.sql_clock import Seconds, now
 from elastic.db.transitions.runs import reopen
@@ -54,33 +54,33 @@ _MARK = (
 )
 
 
-def ensure_instances(database: Database, run: DagRun, tasks: Sequence[NewTaskInstance]) -> None:
-    """Make the task instances of a run that are not there yet; those that are there stay as they are."""
-    for task in tasks:
-        check_key("task_id", task.task_id)
-    if tasks:
-        database.write(lambda connection, _: ensure_in(connection, run, tasks))
+def ensure_instances(database: Database, instances: Sequence[TaskInstanceRow]) -> None:
+    """Insert the task instances that are missing; existing rows stay unchanged."""
+    for instance in instances:
+        check_key("task_id", instance.task_id)
+    if instances:
+        database.write(lambda connection, _: ensure_in(connection, instances))
 
 
-def ensure_in(connection: Connection, run: DagRun, tasks: Sequence[NewTaskInstance]) -> None:
-    """Do what `ensure_instances` does, within a transaction."""
+def ensure_in(connection: Connection, instances: Sequence[TaskInstanceRow]) -> None:
+    """Run `ensure_instances` within a transaction."""
     rows = [
         {
-            "dag_id": run.dag_id,
-            "run_id": run.run_id,
-            "task_id": task.task_id,
-            "map_index": task.map_index,
-            "state": task.state,
+            "dag_id": instance.dag_id,
+            "run_id": instance.run_id,
+            "task_id": instance.task_id,
+            "map_index": instance.map_index,
+            "state": instance.state,
             "try_number": 0,
-            "max_tries": task.max_tries,
+            "max_tries": instance.max_tries,
             "version": 1,
-            "operator": task.operator,
-            "pool": task.pool,
-            "pool_slots": task.pool_slots,
-            "priority": task.priority,
-            "queue": task.queue,
+            "operator": instance.operator,
+            "pool": instance.pool,
+            "pool_slots": instance.pool_slots,
+            "priority": instance.priority,
+            "queue": instance.queue,
         }
-        for task in tasks
+        for instance in instances
     ]
     connection.execute(insert_if_absent(connection, task_instance), rows)
 

@@ -13,7 +13,7 @@ from elastic.db import audit
 from elastic.db.database import Database
 from elastic.db.errors import UnknownRowError
 from elastic.db.matching import insert_if_absent
-from elastic.db.records import DagRun, NewDagRun, RunMode, run_of
+from elastic.db.records import DagRun, RunMode, run_of
 from elastic.db.schema import dag_run, dag_run_attempt, pool
 from elastic.db.sql_clock import now
 
@@ -23,7 +23,7 @@ _READ = select(dag_run).where(_run.dag_id == bindparam("dag"), _run.run_id == bi
 _AT = select(dag_run).where(_run.dag_id == bindparam("dag"), _run.logical_date == bindparam("date"))
 
 
-def ensure_run(database: Database, new: NewDagRun) -> DagRun:
+def ensure_run(database: Database, new: DagRun) -> DagRun:
     """Return the run of a DAG for a logical date, which is made if there is none.
 
     Whoever comes second gets the run of the first, with the first one's id and conf.
@@ -100,7 +100,7 @@ def reopen(connection: Connection, dag_id: str, run_id: str) -> None:
     _changed(connection, dag_id, run_id, RunState.QUEUED, (RunState.SUCCESS, RunState.FAILED))
 
 
-def _ensured(connection: Connection, new: NewDagRun, conf: str) -> DagRun:
+def _ensured(connection: Connection, new: DagRun, conf: str) -> DagRun:
     row = {
         "dag_id": new.dag_id,
         "run_id": new.run_id,
@@ -126,7 +126,7 @@ def _ensured(connection: Connection, new: NewDagRun, conf: str) -> DagRun:
         )
     run = run_of(found)
     if is_new:
-        _begin_attempt(connection, run, new.mode, None)
+        _begin_attempt(connection, run, RunMode.NOMINAL, None)
         audit.note_run(connection, "run created", run.dag_id, run.run_id, new.run_type)
     return run
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from elastic.dag.execution.task_instance import AttemptInfo, TaskInstance
 from elastic.dag.operator import BaseOperator
 from elastic.dag.timetable.interval import DataInterval
-from elastic.db.records import AttemptResult, DagRun, LogLine, NewTaskInstance
+from elastic.db.records import AttemptResult, DagRun, LogLine, TaskInstanceRow
 from elastic.executors.executor import TaskCommand
 
 
@@ -61,9 +61,11 @@ class AttemptReport:
     lines: tuple[LogLine, ...] = ()
 
 
-def new_instance(task: BaseOperator, map_index: int = -1) -> NewTaskInstance:
-    """Return the row of an instance that is to be there."""
-    return NewTaskInstance(
+def new_instance(run: DagRun, task: BaseOperator, map_index: int = -1) -> TaskInstanceRow:
+    """Return the row of a task instance to insert."""
+    return TaskInstanceRow(
+        dag_id=run.dag_id,
+        run_id=run.run_id,
         task_id=task.task_id,
         map_index=map_index,
         max_tries=task.retries + 1,

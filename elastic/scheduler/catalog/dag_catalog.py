@@ -15,7 +15,7 @@ from elastic.dag.files.dag_file import ImportFailure, dag_files, read_source
 from elastic.dag.ignored_settings import shown
 from elastic.dag.serialized_dag import to_dict
 from elastic.dag.task_settings import DEFAULTS
-from elastic.db.records import NewDagRun
+from elastic.db.records import DagRun
 from elastic.db.stores.dags import (
     DagRow,
     FoundDag,
@@ -41,7 +41,7 @@ class Digests:
     source: str | None
     structure: str
 
-    def noted_in(self, run: NewDagRun) -> NewDagRun:
+    def noted_in(self, run: DagRun) -> DagRun:
         """Return a run that is to be made, with what it will run."""
         return replace(run, source_digest=self.source, structure_digest=self.structure)
 

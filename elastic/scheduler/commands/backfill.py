@@ -14,7 +14,7 @@ from elastic.dag.dag import DAG
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState, TaskState
 from elastic.db import queries, transitions
-from elastic.db.records import DagRun, NewDagRun, RunType
+from elastic.db.records import DagRun, RunType
 from elastic.executors.registry import executor_of
 from elastic.scheduler.attempts.attempt_request import AttemptRequest, facts_of, shown_command
 from elastic.scheduler.catalog.dag_catalog import store, unheeded
@@ -123,7 +123,7 @@ def backfill(deployment: Deployment, dag: DAG, options: BackfillOptions, say: Sa
     return carry_out(deployment, part, runs, tracker, options, say)
 
 
-def _made(dag: DAG, options: BackfillOptions, say: Say) -> list[NewDagRun]:
+def _made(dag: DAG, options: BackfillOptions, say: Say) -> list[DagRun]:
     """Return the runs of a range."""
     intervals = intervals_of(dag, options.start, options.end, dt.datetime.now(dt.UTC), say)
     return [new_run(dag.dag_id, dag, one, RunType.BACKFILL) for one in intervals]

@@ -14,7 +14,7 @@ from elastic.dag.timetable.schedule import NoSchedule
 from elastic.dag.timetable.timeperiod import timeperiod_of
 from elastic.db import queries, transitions
 from elastic.db.database import Database
-from elastic.db.records import DagRun, NewDagRun, RunType
+from elastic.db.records import DagRun, RunType
 from elastic.scheduler.attempts.attempt_request import new_instance
 from elastic.scheduler.decisions.inputs import Overrides, PreviousRun, TaskSpec
 from elastic.scheduler.decisions.run_states import RunSpec
@@ -61,9 +61,9 @@ def intervals_of(
     return passed
 
 
-def new_run(dag_id: str, schedule_owner: "DAG | BaseOperator", interval: DataInterval, run_type: RunType) -> NewDagRun:
+def new_run(dag_id: str, schedule_owner: "DAG | BaseOperator", interval: DataInterval, run_type: RunType) -> DagRun:
     """Return the run of a DAG for an interval, as it is made if it is not there."""
-    return NewDagRun(
+    return DagRun(
         dag_id=dag_id,
         run_id=run_id_of(interval.start, run_type),
         logical_date=interval.start,
@@ -107,7 +107,7 @@ def make_instances(
     by_id = {task.task_id: task for task in tasks}
     for run in runs:
         keys = [key for key in tracker.run_states[run.run_id].states if not _is_open(by_id[key.task_id], key)]
-        transitions.ensure_instances(database, run, [new_instance(by_id[key.task_id], key.map_index) for key in keys])
+        transitions.ensure_instances(database, [new_instance(run, by_id[key.task_id], key.map_index) for key in keys])
 
 
 def _is_open(task: BaseOperator, key: TaskKey) -> bool:

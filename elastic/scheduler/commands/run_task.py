@@ -18,7 +18,6 @@ from elastic.dag.ids import TaskKey
 from elastic.dag.operator import BaseOperator
 from elastic.dag.states.state import TaskState
 from elastic.dag.states.verdict import Verdict
-from elastic.dag.timetable.interval import DataInterval
 from elastic.dag.timetable.schedule import NoSchedule
 from elastic.db import queries, transitions
 from elastic.db.records import AttemptResult, DagRun, QueueRequest, RunType, TaskInstanceRow
@@ -69,37 +68,18 @@ class TaskRunOptions:
 
 
 def run_at(deployment: Deployment, task: BaseOperator, logical_date: dt.datetime) -> DagRun:
-    """Return the run of a task's DAG for a logical date, which is made if there is none."""
-    interval = task.schedule.interval_of(logical_date)
-    made = new_run(task.dag_id, task, DataInterval(interval.start, interval.end), RunType.MANUAL)
-    return transitions.ensure_run(deployment.database, made)
+    """Return the run of a task's DAG for a logical date; create it if it is missing."""
+    return transitions.ensure_run(deployment.database, _new_run_at(task, logical_date))
 
 
 def preview_run(deployment: Deployment, task: BaseOperator, logical_date: dt.datetime) -> DagRun:
-    """Return the run of a task's DAG for a logical date, as it is or as it would be; nothing is made."""
+    """Return the stored run of a task's DAG for a logical date, else the one that `run_at` would create."""
     found = queries.run_at(deployment.database, task.dag_id, logical_date)
-    if found is not None:
-        return found
-    interval = task.schedule.interval_of(logical_date)
-    made = new_run(task.dag_id, task, DataInterval(interval.start, interval.end), RunType.MANUAL)
-    return DagRun(
-        dag_id=made.dag_id,
-        run_id=made.run_id,
-        logical_date=made.logical_date,
-        data_interval_start=made.data_interval_start,
-        data_interval_end=made.data_interval_end,
-        timeperiod=made.timeperiod,
-        run_type=made.run_type,
-        state=made.state,
-        conf=made.conf,
-        attempt=1,
-        version=0,
-        source_digest=None,
-        structure_digest=None,
-        created_at=made.logical_date,
-        started_at=None,
-        ended_at=None,
-    )
+    return found or _new_run_at(task, logical_date)
+
+
+def _new_run_at(task: BaseOperator, logical_date: dt.datetime) -> DagRun:
+    return new_run(task.dag_id, task, task.schedule.interval_of(logical_date), RunType.MANUAL)
 
 
 def siblings(task: BaseOperator) -> list[BaseOperator]:
@@ -364,8 +344,7 @@ def _skipped(
     found = queries.instances(deployment.database, run.dag_id, [run.run_id])
     return [
         ResolvedWithoutRun(
-            run,
-            new_instance(task.dag.get_task(one.task_id), one.map_index),
+            new_instance(run, task.dag.get_task(one.task_id), one.map_index),
             TaskState.SKIPPED,
             f"{task.task_id!r} chose so",
         )

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field, fields
 from sqlalchemy import Connection, insert
 
 from elastic.core.text import error_text
-from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
 from elastic.db.database import Database
 from elastic.db.errors import DatabaseBusyError, DatabaseUnavailableError
-from elastic.db.records import AttemptResult, Claim, DagRun, LogLine, NewTaskInstance, QueueRequest
+from elastic.db.records import AttemptResult, Claim, LogLine, QueueRequest, TaskInstanceRow
 from elastic.db.schema import log_line
 from elastic.db.transitions.attempts import claim_in, finish_in
 from elastic.db.transitions.instances import ensure_in, set_states_in
@@ -27,16 +26,10 @@ _UNQUEUED = (None, TaskState.SCHEDULED, TaskState.UP_FOR_RETRY)
 class ResolvedWithoutRun:
     """A task instance that takes a state without running."""
 
-    run: DagRun
-    #: for the case that it has no row yet
-    instance: NewTaskInstance
+    #: inserted if it has no row yet
+    instance: TaskInstanceRow
     state: TaskState
     reason: str
-
-    @property
-    def key(self) -> TaskKey:
-        """Which."""
-        return TaskKey(self.run.dag_id, self.run.run_id, self.instance.task_id, self.instance.map_index)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +69,8 @@ def apply(database: Database, turn: StateChanges) -> AppliedChanges:
         if len(counted) < len(turn.endings):
             return AppliedChanges(counted=counted)
         for one in turn.settled:
-            ensure_in(connection, one.run, [one.instance])
-            set_states_in(connection, [one.key], one.state, expected=_UNQUEUED, note=one.reason, again=again)
+            ensure_in(connection, [one.instance])
+            set_states_in(connection, [one.instance.key], one.state, expected=_UNQUEUED, note=one.reason, again=again)
         queued = queue_in(connection, turn.tickets, again=again) if turn.tickets else frozenset[str]()
         wanted = [claim for claim in turn.claims if claim.attempt_uuid in queued]
         claimed = frozenset(one.attempt_uuid for one in wanted if claim_in(connection, one, again=again))

@@ -250,8 +250,8 @@ class Supervisor:
 
     def _settled(self, key: TaskKey, state: TaskState, reason: str) -> ResolvedWithoutRun:
         self.tracker.set_state(key, state)
-        row = new_instance(self.dag.get_task(key.task_id), key.map_index)
-        return ResolvedWithoutRun(self.runs.by_id[key.run_id], row, state, reason)
+        row = new_instance(self.runs.by_id[key.run_id], self.dag.get_task(key.task_id), key.map_index)
+        return ResolvedWithoutRun(row, state, reason)
 
     def _expand(self, key: TaskKey) -> None:
         """Count the copies of a mapped task, and make their rows."""
@@ -263,7 +263,7 @@ class Supervisor:
         if not count:
             apply(database, StateChanges(settled=[self._settled(key, state, why)]))
             return
-        transitions.ensure_instances(database, run, [new_instance(task, index) for index in range(count)])
+        transitions.ensure_instances(database, [new_instance(run, task, index) for index in range(count)])
         self.tracker.expand(key, count)
         self._refresh([key.run_id])
 
