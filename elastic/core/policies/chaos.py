@@ -165,7 +165,7 @@ class FaultRng:
 def _spirit(name: Any) -> Fault:
     if name in list(Fault):
         return Fault(name)
-    hint = did_you_mean(str(name), Fault, f"they are {_names(Fault)}.")
+    hint = did_you_mean(str(name), [fault.value for fault in Fault], f"they are {_names(Fault)}.")
     raise UsageError(f"there is no spirit {name!r}; {hint}")
 
 
