@@ -8,9 +8,9 @@ result = words.run()
 print(result.value.most_common(10))
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from elastic._lazy import attach
 from elastic.version import __version__
 
 if TYPE_CHECKING:
@@ -135,13 +135,4 @@ _HOMES = {
     "elastic.verification.verify": ("Verification", "verify"),
 }
 
-
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(home), name)
-    raise AttributeError(f"module 'elastic' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = attach(__name__, _HOMES)

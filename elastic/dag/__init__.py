@@ -1,7 +1,8 @@
 """DAGs: what users define tasks and their order with."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from elastic._lazy import attach
 
 if TYPE_CHECKING:
     from elastic.dag.dag import DAG
@@ -43,13 +44,4 @@ _HOMES = {
     "elastic.dag.states.trigger_rule": ("TriggerRule",),
 }
 
-
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(home), name)
-    raise AttributeError(f"module 'elastic.dag' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = attach(__name__, _HOMES)

@@ -1,7 +1,8 @@
 """Executors: what runs task instances. They know commands, not DAGs, and no database."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from elastic._lazy import attach
 
 if TYPE_CHECKING:
     from elastic.executors.executor import Executor, ExecutorEvent, TaskCommand
@@ -26,13 +27,4 @@ _HOMES = {
     "elastic.executors.ray": ("RayExecutor",),
 }
 
-
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(home), name)
-    raise AttributeError(f"module 'elastic.executors' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = attach(__name__, _HOMES)

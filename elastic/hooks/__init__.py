@@ -1,7 +1,8 @@
 """Hooks talk to other systems: each is made of the id of a connection, and opens nothing before it is used."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from elastic._lazy import attach
 
 if TYPE_CHECKING:
     from elastic.hooks.connection import Connection
@@ -27,25 +28,12 @@ __all__ = [
 
 #: Where each name lives: imported when it is first used.
 _HOMES = {
-    "ConnectionTest": "hook",
-    "Connection": "connection",
-    "ConnectionNotDefinedError": "errors",
-    "CsvFormat": "formats.csv",
-    "DuckDbHook": "sql.named_hooks",
-    "Hook": "hook",
-    "HookError": "errors",
-    "MySqlHook": "sql.named_hooks",
-    "PostgresHook": "sql.named_hooks",
-    "SqlHook": "sql.hook",
-    "SqliteHook": "sql.named_hooks",
+    "elastic.hooks.connection": ("Connection",),
+    "elastic.hooks.errors": ("ConnectionNotDefinedError", "HookError"),
+    "elastic.hooks.formats.csv": ("CsvFormat",),
+    "elastic.hooks.hook": ("ConnectionTest", "Hook"),
+    "elastic.hooks.sql.hook": ("SqlHook",),
+    "elastic.hooks.sql.named_hooks": ("DuckDbHook", "MySqlHook", "PostgresHook", "SqliteHook"),
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"elastic.hooks.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'elastic.hooks' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = attach(__name__, _HOMES)

@@ -1,7 +1,8 @@
 """Operators: the kinds of tasks."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from elastic._lazy import attach
 
 if TYPE_CHECKING:
     from elastic.dag.operator import BaseOperator
@@ -50,18 +51,7 @@ _HOMES = {
     "elastic.operators.transfer": ("SqlToSqlOperator", "SqlToFileOperator", "FileToTableOperator"),
 }
 
-
-#: The older names of some.
+#: Names of earlier frameworks.
 _ALIASES = {"DummyOperator": "EmptyOperator", "BranchPythonOperator": "BranchOperator"}
 
-
-def __getattr__(name: str) -> Any:
-    name = _ALIASES.get(name, name)
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(home), name)
-    raise AttributeError(f"module 'elastic.operators' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = attach(__name__, _HOMES, _ALIASES)
