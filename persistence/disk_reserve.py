@@ -1,4 +1,4 @@
-"""Ballast: room that a run sets aside, and gives up when the disk is full so that its commits still fit."""
+"""Reserved disk space, released when the disk is full so that the commits of a run still fit."""
 
 import contextlib
 import os
@@ -6,42 +6,42 @@ from pathlib import Path
 
 from elastic.persistence.durable_file import create_file
 
-#: Bytes that are set aside: more than a few commits take.
-BALLAST_BYTES = 4 << 20
+#: Reserved bytes: more than a few commits need.
+RESERVE_BYTES = 4 << 20
 
-#: It is set aside again when so many times as much is free.
-_PLENTY = 4
+#: Free space that an acquisition requires, as a multiple of `RESERVE_BYTES`.
+_MIN_FREE_SHARE = 4
 
 
 class DiskReserve:
-    """A file without meaning, beside the file of a run.
+    """File of zeros beside the file of a run, whose blocks are the reserve.
 
     Args:
-        path: Where it lies.
+        path: Name of the file.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._is_held = False
+        self._is_acquired = False
 
-    def hold(self) -> None:
-        """Set room aside, if it is not and if there is plenty; a disk that has none is no error here."""
-        if self._is_held:
+    def acquire(self) -> None:
+        """Reserve the space, unless it is reserved already or the disk is nearly full. Never raises OSError."""
+        if self._is_acquired:
             return
         with contextlib.suppress(OSError):
             system = os.statvfs(self._path.parent)
-            if system.f_bavail * system.f_frsize < _PLENTY * BALLAST_BYTES:
+            if system.f_bavail * system.f_frsize < _MIN_FREE_SHARE * RESERVE_BYTES:
                 return
-            self._path.unlink(missing_ok=True)  # a process that was killed may have left one
+            self._path.unlink(missing_ok=True)  # a killed process may have left one
             file = create_file(self._path)
-            self._is_held = True
+            self._is_acquired = True
             try:
-                os.posix_fallocate(file, 0, BALLAST_BYTES)
+                os.posix_fallocate(file, 0, RESERVE_BYTES)
             finally:
                 os.close(file)
 
-    def give_up(self) -> None:
-        """Free the room."""
-        self._is_held = False
+    def release(self) -> None:
+        """Free the space."""
+        self._is_acquired = False
         with contextlib.suppress(OSError):
             self._path.unlink()

@@ -1,22 +1,28 @@
-"""Files and folders that survive a crash: private to their owner, never through a link, synced with their folder."""
+"""Files and folders that survive a crash: private to their owner, opened through no link, synced with their folder."""
 
 import errno
 import os
+import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from elastic.core.errors import StoreError, StoreFullError
 
-#: What the system says when there is no room: disk, quota, or a limit on the size of files.
+#: Error numbers of a full disk, an exhausted quota and an exceeded limit on file sizes.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
-#: Flush a file's data, and as much of its inode as is needed to read them again.
+#: Flush a file's data, and the part of its inode that reading needs.
 sync_file: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 
 def make_folder(path: Path, *, is_durable: bool = True) -> None:
-    """Create a folder and its missing parents, all of mode 0700, each synced into the one above it if it is durable."""
+    """Create a folder and its missing parents with mode 0700.
+
+    If `is_durable`, sync the name of each new folder into its parent.
+    """
     if path.is_dir():
         return
     make_folder(path.parent, is_durable=is_durable)
@@ -42,7 +48,7 @@ def create_file(path: Path) -> int:
     """Return the descriptor of a new file of mode 0600.
 
     Raises:
-        FileExistsError: Something has this name already, be it a link that leads nowhere.
+        FileExistsError: The name is in use, possibly by a dangling link.
     """
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
@@ -51,9 +57,9 @@ def open_file(path: Path) -> int:
     """Return the descriptor of an existing regular file, for reading.
 
     Raises:
-        OSError: There is none, or the name is a link, a pipe or a device.
+        OSError: The file is missing, or the name belongs to a link, a pipe or a device.
     """
-    # Without O_NONBLOCK a pipe with this name would hold the process for ever.
+    # Without O_NONBLOCK, opening a pipe of this name would block for ever.
     file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
@@ -62,15 +68,15 @@ def open_file(path: Path) -> int:
 
 
 def write_at(file: int, data: bytes, offset: int) -> None:
-    """Write all of `data` at `offset`, with one call unless the system takes less."""
-    rest = memoryview(data)
-    while rest:
-        written = os.pwrite(file, rest, offset)
-        rest, offset = rest[written:], offset + written
+    """Write all of `data` at `offset`, in one call unless the system writes less."""
+    remaining = memoryview(data)
+    while remaining:
+        written = os.pwrite(file, remaining, offset)
+        remaining, offset = remaining[written:], offset + written
 
 
 def read_at(file: int, length: int, offset: int) -> bytes:
-    """Return `length` bytes at `offset`, or fewer where the file ends."""
+    """Return `length` bytes at `offset`, or fewer if the file ends before."""
     parts: list[bytes] = []
     while length > 0 and (part := os.pread(file, length, offset)):
         parts.append(part)
@@ -78,13 +84,52 @@ def read_at(file: int, length: int, offset: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+@contextmanager
+def replacing(
+    path: Path, *, mode: int = 0o600, is_durable: bool = True, beside: Path | None = None
+) -> Iterator[BinaryIO]:
+    """Yield a new file that takes the name `path` when the block ends, and that vanishes when the block raises.
+
+    A reader of `path` sees the old content or the new one, never a part. After a crash the same holds if `is_durable`:
+    the content is synced before the name changes, and the name is synced before this returns.
+
+    Args:
+        path: Name of the file to create or replace.
+        mode: Permission bits of the new file, less those of the process's umask.
+        is_durable: Sync the file and its folder.
+        beside: Name of the file while it is incomplete, in the same folder. A file that a killed process left under
+            this name is removed. By default the name is hidden and random.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    if beside is None:
+        beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    else:
+        beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            if is_durable:
+                sync_file(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink()
+        raise
+    if is_durable:
+        sync_folder(path.parent)
+
+
 def is_full(error: OSError) -> bool:
-    """Tell whether an error says that there is no room."""
+    """Return whether an error means that the disk, the quota or the file size limit is exhausted."""
     return error.errno in _FULL
 
 
 def store_error(error: OSError, path: Path) -> StoreError:
-    """Return the error to raise for what the system said about `path`."""
+    """Return the StoreError to raise for a system error about `path`."""
     if is_full(error):
-        return StoreFullError(f"{path} cannot be written ({error.strerror}); make room and try again.")
-    return StoreError(f"{path} cannot be used ({error.strerror}); check the disk and the rights of the file.")
+        return StoreFullError(f"{path} cannot be written ({error.strerror}); free some space and try again.")
+    return StoreError(f"{path} cannot be used ({error.strerror}); check the disk and the permissions of the file.")

@@ -416,7 +416,7 @@ def digest(data: bytes | memoryview) -> bytes:
     return blake2b(data, digest_size=16).digest()
 
 
-def content_of(block: bytes) -> bytes:
+def content_digest(block: bytes) -> bytes:
     """Return XXH3-128 of a block (https://github.com/Cyan4973/xxHash).
 
     It shows that a source gave other bytes the second time; it does not withstand somebody who makes collisions.

@@ -13,7 +13,7 @@ from elastic.config.secret_mask import hide_all
 from elastic.config.settings import Settings
 from elastic.core.errors import UsageError
 from elastic.db.errors import MissingKeyError, SecretError, WrongKeyError
-from elastic.persistence.durable_file import make_folder
+from elastic.persistence.durable_file import make_folder, replacing
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet, MultiFernet
@@ -130,15 +130,10 @@ def keep_first_key(path: Path) -> None:
 
 
 def _write_keys(path: Path, keys: Sequence[str]) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         make_folder(path.parent, is_durable=False)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-        with os.fdopen(os.open(beside, flags, 0o600), "w") as file:
-            file.write("".join(f"{key}\n" for key in keys))
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        with replacing(path) as file:
+            file.write("".join(f"{key}\n" for key in keys).encode("ascii"))
     except OSError as error:
         raise UsageError(f"the key file {path} cannot be written ({error.strerror}).") from error
 

@@ -11,7 +11,7 @@ from math import ceil
 from typing import Any
 
 from elastic.aggregators.sharded.sharded_aggregator import can_divide
-from elastic.core.encoding import content_of, decompress, digest, pack
+from elastic.core.encoding import content_digest, decompress, digest, pack
 from elastic.core.errors import ElasticError, UsageError
 from elastic.core.frames import is_frame, sorted_rows
 from elastic.core.model.chunk import SourcePiece
@@ -123,7 +123,7 @@ class Recompute:
         """Return the entries of a piece and the digest of what they were read from, as cutter and worker make it."""
         if piece.entries is None:
             block = self._reader.read_block(piece.reference) if piece.block is None else piece.block
-            return self._reader.parse(piece.reference, block), content_of(block)
+            return self._reader.parse(piece.reference, block), content_digest(block)
         project = self._step.options.project
         plain = pack(piece.entries if project is None else project(piece.entries))
         return self._reader.parse(piece.reference, plain), digest(plain)

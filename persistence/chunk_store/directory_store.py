@@ -34,9 +34,9 @@ class DirectoryChunkStore(ChunkStore):
         step: int,
         *,
         read_only: bool = False,
-        ballast: DiskReserve | None = None,
+        reserve: DiskReserve | None = None,
     ) -> None:
-        self._ballast = ballast
+        self._reserve = reserve
         self._folder = StepFolder(run_folder, run_id, step, read_only=read_only)
         self._tokens: dict[int, str] | None = None
 
@@ -56,11 +56,11 @@ class DirectoryChunkStore(ChunkStore):
             try:
                 self._write(dict(fresh.values()))
             except StoreFullError:
-                if self._ballast is not None:
-                    self._ballast.give_up()
+                if self._reserve is not None:
+                    self._reserve.release()
                 raise
-            if self._ballast is not None:
-                self._ballast.hold()
+            if self._reserve is not None:
+                self._reserve.acquire()
             tokens.update((chunk_id, token) for chunk_id, (token, _) in fresh.items())
 
     def get(self, chunk_id: int) -> Chunk:

@@ -15,7 +15,6 @@ anything is decoded. The digest is of the frame, not of what it opens to, so tha
 import struct
 import zlib
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
 from elastic.core.contracts.store import StoredChunk
@@ -63,7 +62,7 @@ def write_record(run_id: str, step: int, kept: StoredChunk) -> bytes:
     payload = chunk.payload or b""
     prefix = struct.pack(">4sHIQ", _MAGIC, _VERSION, len(body), len(payload))
     prefix += struct.pack(">I", zlib.crc32(prefix))
-    return b"".join((prefix, body, _checksum(prefix, body), payload))
+    return b"".join((prefix, body, digest(prefix + body), payload))
 
 
 def read_head(file: int, offset: int, size: int) -> RecordHeader | None:
@@ -90,7 +89,7 @@ def read_head(file: int, offset: int, size: int) -> RecordHeader | None:
         return None
     data += read_at(file, payload_at - offset - len(data), offset + len(data))
     prefix, body = data[: _PREFIX.size], data[_PREFIX.size : _PREFIX.size + body_bytes]
-    if data[_PREFIX.size + body_bytes : payload_at - offset] != _checksum(prefix, body):
+    if data[_PREFIX.size + body_bytes : payload_at - offset] != digest(prefix + body):
         raise CorruptStoreError("the head of a record is damaged")
     return _head(body, payload_at, payload_bytes)
 
@@ -119,10 +118,6 @@ def check_owner(head: RecordHeader, run_id: str, step: int) -> None:
         raise CorruptStoreError(
             f"{head.kept.chunk} of run {head.run_id}, step {head.step} lies among those of run {run_id}, step {step}"
         )
-
-
-def _checksum(prefix: bytes, body: bytes) -> bytes:
-    return blake2b(prefix + body, digest_size=_CHECKSUM).digest()
 
 
 def _head(body: bytes, payload_at: int, payload_bytes: int) -> RecordHeader:

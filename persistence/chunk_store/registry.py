@@ -83,7 +83,7 @@ def kind_at(kept: str) -> type[ChunkStore]:
 
 
 def make_chunk_store(
-    kept: str, place: tuple[Path, str, int], *, read_only: bool, ballast: DiskReserve | None
+    kept: str, place: tuple[Path, str, int], *, read_only: bool, reserve: DiskReserve | None
 ) -> ChunkStore:
     """Return the chunk store of a step; `place` is the run's folder, the run and the step.
 
@@ -92,7 +92,7 @@ def make_chunk_store(
     """
     own = OWN_KINDS.get(kept)
     if own is not None:
-        return own(*place, read_only=read_only, ballast=ballast)
+        return own(*place, read_only=read_only, reserve=reserve)
     kind: Callable[..., ChunkStore] = kind_at(kept)
     try:
         return kind(*place, read_only=read_only)

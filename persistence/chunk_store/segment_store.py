@@ -60,7 +60,7 @@ class SegmentChunkStore(ChunkStore):
         step: The step.
         segment_bytes: A segment that has reached this size is not appended to any more.
         read_only: Refuses to write.
-        ballast: Room to give up when the disk is full; None for none.
+        reserve: Room to give up when the disk is full; None for none.
     """
 
     def __init__(
@@ -71,10 +71,10 @@ class SegmentChunkStore(ChunkStore):
         *,
         segment_bytes: int = SEGMENT_BYTES,
         read_only: bool = False,
-        ballast: DiskReserve | None = None,
+        reserve: DiskReserve | None = None,
     ) -> None:
         self._folder = StepFolder(run_folder, run_id, step, read_only=read_only)
-        self._ballast = ballast
+        self._reserve = reserve
         self._segment_bytes = segment_bytes
         self._places: dict[int, tuple[int, int]] | None = None  # chunk id -> segment number, offset
         self._kept: Counter[int] = Counter()  # segment number -> chunks kept in it
@@ -98,8 +98,8 @@ class SegmentChunkStore(ChunkStore):
         except StoreFullError:
             self._make_room()
             raise
-        if self._ballast is not None:
-            self._ballast.hold()
+        if self._reserve is not None:
+            self._reserve.acquire()
         for chunk_id, record in fresh.items():
             places[chunk_id] = (tail.number, tail.size)
             tail.size += len(record)
@@ -212,9 +212,9 @@ class SegmentChunkStore(ChunkStore):
             raise self._folder.fail(f"{tail.path} did not reach the disk ({error.strerror}); check it.") from error
 
     def _make_room(self) -> None:
-        """Give up the ballast, and append no more to a segment that could be removed if it were not the last."""
-        if self._ballast is not None:
-            self._ballast.give_up()
+        """Give up the reserve, and append no more to a segment that could be removed if it were not the last."""
+        if self._reserve is not None:
+            self._reserve.release()
         if self._tail is not None:
             number = self._tail.number
             self.close()

@@ -15,6 +15,7 @@ from elastic.persistence.durable_file import (
     make_folder,
     open_file,
     read_at,
+    replacing,
     store_error,
     sync_file,
     sync_folder,
@@ -150,16 +151,10 @@ class FileDepot(SpillStore):
         Raises:
             StoreError: It cannot be written.
         """
-        path, unfinished = self.folder / name, self.folder / self._new_name("result")
+        path = self.folder / name
         try:
-            file = create_file(unfinished)
-            try:
-                write_at(file, data, 0)
-                sync_file(file)
-            finally:
-                os.close(file)
-            unfinished.replace(path)
-            sync_folder(self.folder)
+            with replacing(path, beside=self.folder / self._new_name("result")) as file:
+                file.write(data)
         except OSError as error:
             raise store_error(error, path) from error
 

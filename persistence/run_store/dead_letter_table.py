@@ -4,7 +4,7 @@ from elastic.core.encoding import pack, unpack
 from elastic.core.errors import CorruptStoreError, EncodingError, StoreError
 from elastic.core.model.failure import DeadLetter
 from elastic.persistence.run_store.progress_row import seal
-from elastic.persistence.run_store.sqlite_file import RunFile
+from elastic.persistence.run_store.sqlite_file import SqliteFile
 
 #: Stands for the index of a letter that is a whole chunk; no entry has it.
 _WHOLE = -1
@@ -22,10 +22,10 @@ WHERE progress.step=? ORDER BY letter.chunk, letter.entry
 Key = tuple[int, int | None]
 
 
-class LetterTable:
+class DeadLetterTable:
     """The dead letters of a run, in its file; what writes here is part of a transaction of the run store."""
 
-    def __init__(self, file: RunFile, run_id: str, key: bytes) -> None:
+    def __init__(self, file: SqliteFile, run_id: str, key: bytes) -> None:
         self._file = file
         self._run_id = run_id
         self._key = key

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from elastic.core.errors import EncodingError
 from elastic.core.ledger.chunk_locations import InFlightNote
-from elastic.persistence.durable_file import create_file, open_file, read_at, write_at
+from elastic.persistence.durable_file import open_file, read_at, replacing
 from elastic.persistence.run_store.json_text import read_json, write_json
 from elastic.persistence.run_store.progress_row import seal
 
@@ -26,14 +26,8 @@ def write_note(folder: Path, key: bytes, step: int, note: InFlightNote | None) -
             path.unlink(missing_ok=True)
             return
         data = write_json(note.plain(), "the note").encode()
-        fresh = path.with_suffix(".new")
-        fresh.unlink(missing_ok=True)  # a process that was killed may have left one
-        file = create_file(fresh)
-        try:
-            write_at(file, _seal(folder, key, step, data) + b"\n" + data, 0)
-        finally:
-            os.close(file)
-        fresh.replace(path)
+        with replacing(path, is_durable=False, beside=path.with_suffix(".new")) as file:
+            file.write(_seal(folder, key, step, data) + b"\n" + data)
 
 
 def read_note(folder: Path, key: bytes, step: int) -> InFlightNote | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from elastic.core.errors import CorruptStoreError, StoreError
 from elastic.persistence.durable_file import create_file, open_file, read_at, store_error, sync_file, write_at
 
-KEY_BYTES = 32
+RUN_KEY_BYTES = 32
 
 
 def write_key(folder: Path, key: bytes) -> None:
@@ -46,9 +46,9 @@ def read_key(folder: Path) -> bytes:
     except OSError as error:
         raise store_error(error, path) from error
     try:
-        key = read_at(file, KEY_BYTES + 1, 0)
+        key = read_at(file, RUN_KEY_BYTES + 1, 0)
     finally:
         os.close(file)
-    if len(key) != KEY_BYTES:
-        raise CorruptStoreError(f"{path} does not hold {KEY_BYTES} bytes; put back the file of this run.")
+    if len(key) != RUN_KEY_BYTES:
+        raise CorruptStoreError(f"{path} does not hold {RUN_KEY_BYTES} bytes; put back the file of this run.")
     return key

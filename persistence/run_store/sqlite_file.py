@@ -1,12 +1,6 @@
-"""The SQLite file of a run: how it is made, opened, written in whole transactions, and what its errors mean.
+"""The SQLite file of a run: its tables, its transactions, and the errors that its damage causes.
 
-`journal_mode=TRUNCATE`, not WAL, for four reasons. A commit is as durable (`synchronous=FULL` syncs journal, file
-and the journal's end), and takes 0.7 ms instead of 0.2, twenty times a second. WAL below SQLite 3.51.3 can damage a
-file that two connections write (https://sqlite.org/wal.html, "The WAL-Reset Bug"), and two is what there are when a
-master that was thought dead wakes up. WAL needs memory shared by all processes, so the epoch would protect nothing
-on a network file system. And a large partial is written once, because pages that are new need no journal.
-The price: a commit waits for a reader that is in the middle of a SELECT. So readers fetch small pages and hold no
-lock while their caller works.
+`elastic/persistence/sqlite.py` gives the reasons for its journal mode, `TRUNCATE`.
 """
 
 import sqlite3
@@ -19,9 +13,11 @@ from typing import Any
 from elastic.core.errors import CorruptStoreError, FencedError, StoreError, StoreFullError, UnknownRunError
 from elastic.persistence.durable_file import store_error
 from elastic.persistence.home import RUN_FILE
+from elastic.persistence.sqlite import use_journal
 
-#: Of this file. 1: a receipt of each chunk; 2: a link for those that came together.
+#: Format of the file. 1: a receipt for each chunk; 2: one link for the receipts of a batch.
 FORMAT = 2
+#: Seconds to wait for another connection's lock.
 _BUSY_SECONDS = 30.0
 _SCHEMA = """
 CREATE TABLE run (run_id TEXT, epoch INTEGER, chunk_store TEXT, seal BLOB);
@@ -43,15 +39,15 @@ CREATE TABLE letter (
     step INTEGER, chunk INTEGER, entry INTEGER, data BLOB, redriven INTEGER, seal BLOB, UNIQUE (step, chunk, entry)
 );
 """
-_LAID_OUT = [(statement.strip(),) for statement in _SCHEMA.split(";") if statement.strip()]
+_SCHEMA_SQL = [(statement.strip(),) for statement in _SCHEMA.split(";") if statement.strip()]
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 
 
-class RunFile:
-    """One connection to `<run>/run.sqlite`, used by the thread that opened it.
+class SqliteFile:
+    """One connection to `<run>/run.sqlite`, used by one thread at a time.
 
-    After a transaction has failed it takes no more: what reached the disk is only known to the next process that
-    opens the file. It can still be read.
+    After a failed transaction it refuses further ones: only the next process that opens the file finds out what
+    reached the disk. It can still be read.
     """
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
@@ -60,11 +56,11 @@ class RunFile:
         self._read_only = read_only
         self._failure: StoreError | None = None
         check_is_run_folder(folder)
-        # A reader too is opened with mode=rw and then held to reading: after a master was killed in the middle of
-        # a commit, whoever comes next must undo what it had begun to write.
+        # A reader is opened with mode=rw too, and then restricted to reading. After a master was killed in the middle
+        # of a commit, the next process that opens the file must roll the commit back.
         address = f"{self._path.absolute().as_uri()}?mode=rw"
         try:
-            # One thread uses it at a time, but not always the same: a queue's steps follow each other.
+            # One thread uses it at a time, but not always the same one: a queue runs its steps one after the other.
             self._connection = sqlite3.connect(
                 address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
@@ -80,8 +76,8 @@ class RunFile:
         version = self.rows("PRAGMA user_version")[0][0]
         if version not in (0, FORMAT):
             raise StoreError(
-                f"run {self.run_id} has format {version} and this version of Elastic reads format {FORMAT}; "
-                "use the version that made it."
+                f"run {self.run_id} has format {version}, and this version of Elastic reads format {FORMAT}; "
+                "use the version that created the run."
             )
         self._is_empty = version == 0
         self.rows("PRAGMA trusted_schema=OFF")
@@ -89,35 +85,35 @@ class RunFile:
         if self._read_only:
             self.rows("PRAGMA query_only=ON")
         else:
-            self.rows("PRAGMA journal_mode=TRUNCATE")
-            self.rows("PRAGMA synchronous=FULL")
-        # Also against what would run by itself: a trigger that somebody put there.
-        if not self._is_empty and self.rows("SELECT sql FROM sqlite_master WHERE sql NOT NULL") != _LAID_OUT:
-            raise CorruptStoreError(f"{self._path} has other tables than a run has; put back a good copy of it.")
+            try:
+                use_journal(self._connection, "TRUNCATE")
+            except sqlite3.Error as error:
+                raise self._read_error(error) from error
+        # This also refuses a trigger that was added to the file, which SQLite would run by itself.
+        if not self._is_empty and self.rows("SELECT sql FROM sqlite_master WHERE sql NOT NULL") != _SCHEMA_SQL:
+            raise CorruptStoreError(f"{self._path} does not have the tables of a run; put back a good copy of it.")
 
-    def lay_out(self) -> None:
-        """Make the tables of a file that is still empty; part of the first transaction."""
-        for (statement,) in _LAID_OUT:
+    def create_tables(self) -> None:
+        """Create the tables of an empty file, as part of the first transaction."""
+        for (statement,) in _SCHEMA_SQL:
             self.execute(statement)
         self.execute(f"PRAGMA user_version={FORMAT}")
         self._is_empty = False
 
-    def check_laid_out(self) -> None:
+    def check_tables(self) -> None:
         """Refuse a file whose process ended before the first transaction.
 
         Raises:
-            StoreError: It is such a file.
+            StoreError: The file has no tables.
         """
         if self._is_empty:
-            raise StoreError(
-                f"run {self.run_id} was stopped while it was being made and holds nothing; begin a new one."
-            )
+            raise StoreError(f"run {self.run_id} was stopped while it was created, and is empty; begin a new run.")
 
     def check_pages(self) -> None:
-        """Check that the file is a sound database.
+        """Check that the file is an intact database.
 
         Raises:
-            CorruptStoreError: It is not; says what was found first.
+            CorruptStoreError: It is damaged. The message has the first damage that SQLite found.
         """
         found = self.rows("PRAGMA quick_check(1)")
         if found != [("ok",)]:
@@ -125,10 +121,13 @@ class RunFile:
 
     @contextmanager
     def transaction(self, epoch: int | None) -> Iterator[None]:
-        """Make the statements of the block durable, all or none, if `epoch` is still the run's.
+        """Make all statements of the block durable, or none, if the run still has this epoch.
+
+        Args:
+            epoch: Epoch of the caller; None skips the check.
 
         Raises:
-            FencedError: It is not; nothing was written.
+            FencedError: A later master has raised the epoch; nothing was written.
             StoreError: The transaction failed.
         """
         if self._read_only:
@@ -136,20 +135,20 @@ class RunFile:
         if self._failure is not None:
             raise self._failure
         try:
-            # IMMEDIATE: from here to the commit nobody else writes, so the epoch that is read now still holds then.
+            # IMMEDIATE: no other connection writes until the commit, so the epoch that is read here still holds then.
             self.execute("BEGIN IMMEDIATE")
             if epoch is not None and self.execute("SELECT epoch FROM run").fetchall() != [(epoch,)]:
                 raise FencedError(self.run_id, epoch)
             yield
             self.execute("COMMIT")
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            self._give_up(self._write_error(error))
+            self._fail(self._write_error(error))
             raise self._write_error(error) from error
         except StoreError as error:
-            self._give_up(error)
+            self._fail(error)
             raise
         except BaseException as error:
-            self._give_up(StoreError(f"run {self.run_id} was interrupted in a commit ({type(error).__name__})."))
+            self._fail(StoreError(f"run {self.run_id} was interrupted in a commit ({type(error).__name__})."))
             raise
 
     def execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
@@ -157,46 +156,46 @@ class RunFile:
         return self._connection.execute(statement, values)
 
     def rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        """Return all rows of a SELECT; no lock is held afterwards.
+        """Return all rows of a SELECT, and hold no lock afterwards.
 
         Raises:
             StoreError: The file cannot be read.
         """
         try:
             return self._connection.execute(statement, values).fetchall()
-        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter when a message quotes damaged text
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter if the message quotes damaged text
             raise self._read_error(error) from error
 
     def close(self) -> None:
         self._connection.close()
 
     def damaged(self, what: str) -> CorruptStoreError:
-        """Return the error for a row that is not as it was written."""
+        """Return the error for a row that differs from the one that was written; `what` names the row."""
         return CorruptStoreError(f"run {self.run_id}, {what} in {self._path}; put back a good copy of the file.")
 
-    def _give_up(self, failure: StoreError) -> None:
+    def _fail(self, failure: StoreError) -> None:
         self._failure = failure
         with suppress(sqlite3.Error):
             self._connection.rollback()
 
     def _write_error(self, error: Exception) -> StoreError:
         name = getattr(error, "sqlite_errorname", type(error).__name__)
-        text = f"run {self.run_id} could not be written ({error}, {name}); earlier commits are safe"
-        return StoreFullError(text) if name == "SQLITE_FULL" else StoreError(text)
+        message = f"run {self.run_id} could not be written ({error}, {name}); earlier commits are safe"
+        return StoreFullError(message) if name == "SQLITE_FULL" else StoreError(message)
 
     def _read_error(self, error: Exception) -> StoreError:
         is_undecodable = isinstance(error, UnicodeDecodeError) or "decode to UTF-8" in str(error)
         if is_undecodable or getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT:
             return CorruptStoreError(f"{self._path} is damaged ({error}); put back a good copy of it.")
-        return StoreError(f"{self._path} cannot be read ({error}); check the disk and the rights of the file.")
+        return StoreError(f"{self._path} cannot be read ({error}); check the disk and the permissions of the file.")
 
 
 def check_is_run_folder(folder: Path) -> None:
-    """Refuse a folder that holds no run.
+    """Refuse a folder that contains no run.
 
     Raises:
-        UnknownRunError: There is no file of a run.
-        StoreError: There is something else under its name, or it cannot be looked at.
+        UnknownRunError: The file of the run is missing.
+        StoreError: The name belongs to a link or a folder, or cannot be inspected.
     """
     path = folder / RUN_FILE
     try:
@@ -206,4 +205,4 @@ def check_is_run_folder(folder: Path) -> None:
     except OSError as error:
         raise store_error(error, path) from error
     if not stat.S_ISREG(mode):
-        raise StoreError(f"{path} is a link or no file; the file of a run is never one.")
+        raise StoreError(f"{path} is not a regular file; replace it by the file of the run.")

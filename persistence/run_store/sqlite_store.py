@@ -17,14 +17,14 @@ from elastic.persistence.chunk_store.registry import kind_name, make_chunk_store
 from elastic.persistence.disk_reserve import DiskReserve
 from elastic.persistence.durable_file import create_file, make_folder, store_error, sync_folder
 from elastic.persistence.home import RUN_FILE
-from elastic.persistence.run_store.dead_letter_table import LetterTable
+from elastic.persistence.run_store.dead_letter_table import DeadLetterTable
 from elastic.persistence.run_store.in_flight_file import read_note, write_note
 from elastic.persistence.run_store.json_text import write_json
-from elastic.persistence.run_store.key import KEY_BYTES, read_key, write_key
+from elastic.persistence.run_store.key import RUN_KEY_BYTES, read_key, write_key
 from elastic.persistence.run_store.lock import RunLock
 from elastic.persistence.run_store.progress_row import ProgressRow, seal
 from elastic.persistence.run_store.receipt_codec import pack_row, unpack_row
-from elastic.persistence.run_store.sqlite_file import RunFile, check_is_run_folder
+from elastic.persistence.run_store.sqlite_file import SqliteFile, check_is_run_folder
 
 _PAGE = 256
 #: The most that SQLite keeps in one row is 1,000,000,000 bytes.
@@ -44,21 +44,21 @@ class SqliteRunStore(RunStore):
     what is new and not what there is. Used by the thread that opened it.
     """
 
-    def __init__(self, folder: Path, file: RunFile, lock: RunLock | None) -> None:
+    def __init__(self, folder: Path, file: SqliteFile, lock: RunLock | None) -> None:
         self._folder = folder
         self._file = file
         self._lock = lock
         self._chunks: dict[int, ChunkStore] = {}
-        self._ballast = DiskReserve(folder / "ballast")
+        self._reserve = DiskReserve(folder / "ballast")
         self._workers: dict[tuple[str, str], int] = {}
-        file.check_laid_out()
+        file.check_tables()
         rows = file.rows("SELECT run_id, epoch, chunk_store, seal FROM run")
         run_id, epoch, chunk_store, kept = rows[0] if len(rows) == 1 else ("", 0, "", None)
         self.key = read_key(folder)
         if kept != _run_seal(run_id, self.key, epoch, chunk_store):
             raise file.damaged("its first row and its key do not belong together")
         self.run_id = file.run_id = run_id
-        self._letters = LetterTable(file, run_id, self.key)
+        self._letters = DeadLetterTable(file, run_id, self.key)
         self.epoch = epoch
         self._chunk_store = chunk_store
 
@@ -75,8 +75,8 @@ class SqliteRunStore(RunStore):
             UsageError: The key is not 32 bytes, or there is no such kind of chunk store.
             StoreError: There is a run already, or it cannot be written.
         """
-        if len(key) != KEY_BYTES:
-            raise UsageError(f"the key of a run is {KEY_BYTES} random bytes, not {len(key)}.")
+        if len(key) != RUN_KEY_BYTES:
+            raise UsageError(f"the key of a run is {RUN_KEY_BYTES} random bytes, not {len(key)}.")
         chunk_store = kind_name(chunk_store)
         try:
             make_folder(folder)
@@ -87,10 +87,10 @@ class SqliteRunStore(RunStore):
             undo.callback(lock.release)
             write_key(folder, key)
             _make_file(folder)
-            file = RunFile(folder)
+            file = SqliteFile(folder)
             undo.callback(file.close)
             with file.transaction(None):
-                file.lay_out()
+                file.create_tables()
                 values = (run_id, 1, chunk_store, _run_seal(run_id, key, 1, chunk_store))
                 file.execute("INSERT INTO run VALUES (?, ?, ?, ?)", values)
             store = cls(folder, file, lock)
@@ -111,7 +111,7 @@ class SqliteRunStore(RunStore):
         with ExitStack() as undo:
             lock = RunLock(folder, folder.name)
             undo.callback(lock.release)
-            file = RunFile(folder)
+            file = SqliteFile(folder)
             undo.callback(file.close)
             file.check_pages()
             store = cls(folder, file, lock)
@@ -132,7 +132,7 @@ class SqliteRunStore(RunStore):
             StoreError: It cannot be read.
         """
         with ExitStack() as undo:
-            file = RunFile(folder, read_only=True)
+            file = SqliteFile(folder, read_only=True)
             undo.callback(file.close)
             store = cls(folder, file, None)
             undo.pop_all()
@@ -218,16 +218,16 @@ class SqliteRunStore(RunStore):
     def chunks(self, step: int) -> ChunkStore:
         if step not in self._chunks:
             is_reader = self._lock is None
-            ballast = None if is_reader else self._ballast
+            reserve = None if is_reader else self._reserve
             place = (self._folder, self.run_id, step)
-            self._chunks[step] = make_chunk_store(self._chunk_store, place, read_only=is_reader, ballast=ballast)
+            self._chunks[step] = make_chunk_store(self._chunk_store, place, read_only=is_reader, reserve=reserve)
         return self._chunks[step]
 
     def close(self) -> None:
         for chunks in self._chunks.values():
             chunks.close()
         if self._lock is not None:
-            self._ballast.give_up()
+            self._reserve.release()
         self._file.close()
         if self._lock is not None:
             self._lock.release()

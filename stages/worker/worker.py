@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from elastic.core.contracts.keyed_aggregator import ShardedAggregator
-from elastic.core.encoding import content_of, decompress, digest
+from elastic.core.encoding import content_digest, decompress, digest
 from elastic.core.errors import EncodingError, SourceError, StoreError
 from elastic.core.model.chunk import describe_chunks
 from elastic.core.model.failure import DeadLetter, Failure
@@ -256,7 +256,7 @@ class Worker:
 
     def _account(self, call: Call, blocks: list[bytes], folded: BatchState) -> BatchReport:
         counts = folded.counts
-        contents = call.contents if call.counted else b"".join(map(content_of, blocks))
+        contents = call.contents if call.counted else b"".join(map(content_digest, blocks))
         what = digest_input(call.first, call.attempt, call.conceived_at, counts, contents)
         return BatchReport(
             batch_id=call.batch_id,

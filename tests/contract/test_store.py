@@ -30,7 +30,7 @@ OPENERS: dict[str, Opener] = {
     "small-segments": lambda folder: SegmentChunkStore(folder, RUN, 0, segment_bytes=300),
     "directory": lambda folder: DirectoryChunkStore(folder, RUN, 0),
     # As a run makes a class that the user has given.
-    "own": lambda folder: make_chunk_store(OWN, (folder, RUN, 0), read_only=False, ballast=None),
+    "own": lambda folder: make_chunk_store(OWN, (folder, RUN, 0), read_only=False, reserve=None),
 }
 ON_DISK = sorted(OPENERS.keys() - {"memory"})
 

@@ -44,7 +44,7 @@ class SimulatedChunkStore(ChunkStore):
 
     def put(self, kept: Sequence[StoredChunk]) -> None:
         if self._weather.refuses("disk full", 0.005):
-            raise StoreFullError("the disk is full; make room and try again.")
+            raise StoreFullError("the disk is full; free some space and try again.")
         if kept and self._weather.ends_master("master killed in the middle of keeping chunks", 0.01):
             self._disk.chunks.put(kept[: self._weather.dice.randrange(len(kept))])
             raise Crash("put")

@@ -18,7 +18,7 @@ from elastic.persistence.chunk_store import segment_store, step_folder
 from elastic.persistence.chunk_store.directory_store import DirectoryChunkStore
 from elastic.persistence.chunk_store.segment_store import SegmentChunkStore
 from elastic.persistence.run_store import sqlite_store
-from elastic.persistence.run_store.sqlite_file import RunFile
+from elastic.persistence.run_store.sqlite_file import SqliteFile
 from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 from tests.faults.simulated_flow import begin, patched
 
@@ -63,13 +63,13 @@ def _without_sync(stack: ExitStack) -> None:
 
 
 def _without_database_sync(stack: ExitStack) -> None:
-    prepare = RunFile._prepare
+    prepare = SqliteFile._prepare
 
-    def careless(self: RunFile) -> None:
+    def careless(self: SqliteFile) -> None:
         prepare(self)
         self.rows("PRAGMA synchronous=OFF")
 
-    stack.enter_context(patched(RunFile, "_prepare", careless))
+    stack.enter_context(patched(SqliteFile, "_prepare", careless))
 
 
 def _sync_again(stack: ExitStack) -> None:

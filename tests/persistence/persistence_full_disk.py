@@ -19,7 +19,7 @@ from elastic.core.contracts.store import ChunkStore, StoredChunk
 from elastic.core.errors import StoreError, StoreFullError
 from elastic.persistence.chunk_store.directory_store import DirectoryChunkStore
 from elastic.persistence.chunk_store.segment_store import SegmentChunkStore
-from elastic.persistence.disk_reserve import BALLAST_BYTES
+from elastic.persistence.disk_reserve import RESERVE_BYTES
 from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 
 ROOM = 60_000
@@ -58,7 +58,7 @@ def chunks(kind: type[SegmentChunkStore | DirectoryChunkStore], folder: Path, li
     group = [*kept(2), StoredChunk(large, "token-3"), *kept(4)]
     with little_room(folder, limit):
         for _ in range(2):
-            with pytest.raises(StoreFullError, match="make room and try again"):
+            with pytest.raises(StoreFullError, match="free some space and try again"):
                 store.put(group)
             assert list(store.unfinished()) == [0, 1]
             assert files(folder) == before
@@ -102,7 +102,7 @@ def reserve(folder: Path, kind: str) -> None:
     set_aside = place / "ballast"
     assert not set_aside.exists()
     store.chunks(0).put(kept(0))
-    assert set_aside.stat().st_blocks * 512 >= BALLAST_BYTES
+    assert set_aside.stat().st_blocks * 512 >= RESERVE_BYTES
     with little_room(folder, "ballast"):
         with pytest.raises(StoreFullError):
             store.chunks(0).put([StoredChunk(chunk_of(1)._replace(payload=os.urandom(LARGE)), "token-1")])
@@ -112,7 +112,7 @@ def reserve(folder: Path, kind: str) -> None:
         store.chunks(0).put(kept(2))
         assert not set_aside.exists()
     store.chunks(0).put(kept(3))
-    assert set_aside.stat().st_blocks * 512 >= BALLAST_BYTES
+    assert set_aside.stat().st_blocks * 512 >= RESERVE_BYTES
     store.close()
     assert not set_aside.exists()
 

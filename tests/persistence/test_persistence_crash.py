@@ -73,7 +73,7 @@ def test_a_run_whose_process_is_killed_while_it_is_made_is_there_or_says_so(tmp_
         except UnknownRunError:
             outcomes.add("unknown")
         except StoreError as error:
-            assert "stopped while it was being made" in str(error)
+            assert "stopped while it was created" in str(error)
             outcomes.add("half")
         else:
             assert (store.run_id, store.key, store.epoch, store.steps()) == (RUN, KEY, 2, [])

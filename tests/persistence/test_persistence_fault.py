@@ -13,7 +13,7 @@ from persistence_samples import KEY, ROOT, RUN, chunk_of, commit_of, kept, row_o
 
 from elastic.persistence.chunk_store.directory_store import DirectoryChunkStore
 from elastic.persistence.chunk_store.segment_store import SegmentChunkStore
-from elastic.persistence.disk_reserve import BALLAST_BYTES, DiskReserve
+from elastic.persistence.disk_reserve import RESERVE_BYTES, DiskReserve
 from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 
 START = """
@@ -182,14 +182,14 @@ def test_a_commit_killed_inside_sqlite_is_there_whole_or_not_at_all(
 def test_room_that_a_killed_process_has_set_aside_is_set_aside_anew_and_given_up(tmp_path: Path) -> None:
     left = tmp_path / "ballast"
     left.write_bytes(b"left")
-    ballast = DiskReserve(left)
-    ballast.hold()
-    assert left.stat().st_size == BALLAST_BYTES
+    reserve = DiskReserve(left)
+    reserve.acquire()
+    assert left.stat().st_size == RESERVE_BYTES
     inode = left.stat().st_ino
-    ballast.hold()
+    reserve.acquire()
     assert left.stat().st_ino == inode, "once is enough"
     for _ in range(2):
-        ballast.give_up()
+        reserve.release()
         assert not left.exists()
-    ballast.hold()
-    assert left.stat().st_size == BALLAST_BYTES
+    reserve.acquire()
+    assert left.stat().st_size == RESERVE_BYTES

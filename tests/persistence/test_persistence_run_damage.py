@@ -60,7 +60,7 @@ def test_a_link_in_the_place_of_the_file_is_not_followed(
 ) -> None:
     (folder / "run.sqlite").rename(folder / "elsewhere")
     (folder / "run.sqlite").symlink_to("elsewhere")
-    with pytest.raises(StoreError, match="is a link or no file"):
+    with pytest.raises(StoreError, match="is not a regular file"):
         opener(folder)
 
 
@@ -97,7 +97,7 @@ def test_a_file_with_other_tables_is_refused(
     opener: Callable[[Path], SqliteRunStore], statement: str, folder: Path
 ) -> None:
     change(folder, statement)
-    with pytest.raises(CorruptStoreError, match="other tables than a run has"):
+    with pytest.raises(CorruptStoreError, match="does not have the tables of a run"):
         opener(folder)
 
 

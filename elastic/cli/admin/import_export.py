@@ -1,13 +1,13 @@
 """Files of connections and variables: JSON or YAML, read with care and written for their owner only."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from elastic.core.errors import UsageError
 from elastic.core.local_path import local_path
 from elastic.core.text import json_text
+from elastic.persistence.durable_file import replacing
 
 #: Bytes of a file that is imported, at most.
 _LARGEST = 8 << 20
@@ -47,14 +47,10 @@ def write_document(path: Path, content: dict[str, Any]) -> None:
         text = str(yaml.safe_dump(content, sort_keys=True, allow_unicode=True))
     else:
         text = json_text(json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True)) + "\n"
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-        with os.fdopen(os.open(beside, flags, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        beside.replace(path)
+        with replacing(path) as file:
+            file.write(text.encode())
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise UsageError(f"{path} cannot be written ({error.strerror}).") from error
 
 

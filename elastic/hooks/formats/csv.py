@@ -5,12 +5,11 @@ empty text and NULL survive the way out and back.
 """
 
 import codecs
-import contextlib
 import csv
 import datetime as dt
+import io
 import os
 import re
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from elastic.core.csv_field_limit import long_fields
 from elastic.core.errors import ElasticError, UsageError
 from elastic.core.local_path import local_path
 from elastic.hooks.errors import FileAccessError, RowError
+from elastic.persistence.durable_file import replacing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,13 +160,12 @@ def replaced(path: str | os.PathLike[str], encoding: str) -> Iterator[TextIO]:
     target = local_path("the path of a CSV file", path)
     if target.is_dir():
         raise FileAccessError(os.fspath(path), "written", "it is a folder")
-    new = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
     try:
-        with new.open("x", encoding=encoding, newline="") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(target)
+        # The mode that any program would give a file of the user: a CSV file is no secret of Elastic.
+        with replacing(target, mode=0o666) as file:
+            text = io.TextIOWrapper(file, encoding, newline="")
+            yield text
+            text.flush()
     except UnicodeEncodeError as error:
         reason = f"{encoding} has no {error.object[error.start]!r}"
         raise FileAccessError(os.fspath(path), "written", reason) from error
@@ -174,9 +173,6 @@ def replaced(path: str | os.PathLike[str], encoding: str) -> Iterator[TextIO]:
         if isinstance(error, ElasticError):
             raise
         raise FileAccessError(os.fspath(path), "written", error.strerror or str(error)) from error
-    finally:
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
 
 
 @contextmanager
