@@ -1,4 +1,4 @@
-"""A chunk store that a person can look into: one file for each chunk, named by its receipt."""
+"""Chunk store that people can inspect: one file per chunk, named by its receipt token."""
 
 import contextlib
 import os
@@ -9,22 +9,28 @@ from pathlib import Path
 from elastic.core.contracts.store import ChunkStore, StoredChunk
 from elastic.core.errors import CorruptStoreError, StoreError, StoreFullError, UsageError
 from elastic.core.model.chunk import Chunk
-from elastic.persistence.chunk_store.record_format import RecordHeader, check_owner, read_chunk, read_head, write_record
+from elastic.persistence.chunk_store.record_format import (
+    RecordHeader,
+    check_owner,
+    read_chunk,
+    read_header,
+    write_record,
+)
 from elastic.persistence.chunk_store.step_folder import StepFolder
 from elastic.persistence.disk_reserve import DiskReserve
 from elastic.persistence.durable_file import create_file, open_file, store_error, sync_file, sync_folder, write_at
 
-#: No dot and no slash, so that a token names a file in its folder and nothing else.
+#: Without dots and slashes, a token can only name a file of its folder.
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 _UNFINISHED_FILE = ".new"
 
 
 class DirectoryChunkStore(ChunkStore):
-    """Keeps each chunk in `<run>/chunks/step-0000/<token>`, a file that appears whole or not at all.
+    """Chunk store of one file per chunk: `<run>/chunks/step-0000/<token>`, which appears whole or not at all.
 
-    What lies there is exactly what is unfinished, in any process. It costs three syncs a chunk where
-    `SegmentChunkStore` costs one a group, so it is for few and precious chunks. A file whose name cannot be
-    a token was not put here and is passed over.
+    Every process sees exactly the unfinished chunks in the folder. A chunk costs three syncs, where
+    `SegmentChunkStore` needs one per group, so this store suits few, valuable chunks. It ignores a file whose name
+    cannot be a token.
     """
 
     def __init__(
@@ -43,38 +49,38 @@ class DirectoryChunkStore(ChunkStore):
     def put(self, kept: Sequence[StoredChunk]) -> None:
         self._folder.check_usable(writing=True)
         tokens = self._index()
-        fresh: dict[int, tuple[str, bytes]] = {}
-        for one in kept:
-            chunk_id = one.chunk.chunk_id
-            if chunk_id not in tokens and chunk_id not in fresh:
-                record = write_record(self._folder.run_id, self._folder.step, one)
-                fresh[chunk_id] = (_checked(one.token), record)
-        names = {token for token, _ in fresh.values()}
-        if len(names) < len(fresh) or not names.isdisjoint(tokens.values()):
+        new: dict[int, tuple[str, bytes]] = {}
+        for stored in kept:
+            chunk_id = stored.chunk.chunk_id
+            if chunk_id not in tokens and chunk_id not in new:
+                record = write_record(self._folder.run_id, self._folder.step, stored)
+                new[chunk_id] = (_valid_token(stored.token), record)
+        names = {token for token, _ in new.values()}
+        if len(names) < len(new) or not names.isdisjoint(tokens.values()):
             raise UsageError(f"two chunks of run {self._folder.run_id} have the same token; each needs its own.")
-        if fresh:
+        if new:
             try:
-                self._write(dict(fresh.values()))
+                self._write(dict(new.values()))
             except StoreFullError:
                 if self._reserve is not None:
                     self._reserve.release()
                 raise
             if self._reserve is not None:
                 self._reserve.acquire()
-            tokens.update((chunk_id, token) for chunk_id, (token, _) in fresh.items())
+            tokens.update((chunk_id, token) for chunk_id, (token, _) in new.items())
 
     def get(self, chunk_id: int) -> Chunk:
         self._folder.check_usable(writing=False)
         token = self._index().get(chunk_id)
         if token is None:
-            raise LookupError(f"chunk {chunk_id} is not kept in {self._folder.path}")
+            raise LookupError(f"chunk {chunk_id} is not stored in {self._folder.path}")
         try:
-            with self._opened(token) as (file, head):
-                if head.kept.chunk.chunk_id != chunk_id:
-                    raise CorruptStoreError(f"it holds {head.kept.chunk}, not chunk {chunk_id}")
-                return read_chunk(file, head)
+            with self._opened(token) as (file, header):
+                if header.stored.chunk.chunk_id != chunk_id:
+                    raise CorruptStoreError(f"it holds {header.stored.chunk}, expected chunk {chunk_id}")
+                return read_chunk(file, header)
         except FileNotFoundError as error:
-            raise CorruptStoreError(f"{self._folder.path / token}, which held chunk {chunk_id}, is gone.") from error
+            raise CorruptStoreError(f"{self._folder.path / token}, which held chunk {chunk_id}, is missing.") from error
 
     def delete(self, chunk_ids: Iterable[int]) -> None:
         self._folder.check_usable(writing=True)
@@ -100,7 +106,7 @@ class DirectoryChunkStore(ChunkStore):
     # Writing
 
     def _write(self, records: dict[str, bytes]) -> None:
-        """Write all files, then name all of them, so that a full disk leaves none."""
+        """Write all files, and rename them only then, so that a full disk leaves none behind."""
         folder = self._folder.path
         try:
             self._folder.make()
@@ -118,69 +124,78 @@ class DirectoryChunkStore(ChunkStore):
                 (folder / (token + _UNFINISHED_FILE)).rename(folder / token)
             sync_folder(folder)
         except OSError as error:
-            raise self._folder.fail(f"{folder} did not reach the disk ({error.strerror}); check it.") from error
+            raise self._folder.fail(
+                f"{folder} was not synced to the disk ({error.strerror}); check the disk."
+            ) from error
 
     def _write_new(self, path: Path, record: bytes) -> None:
-        path.unlink(missing_ok=True)  # a process that was killed may have left one
+        path.unlink(missing_ok=True)  # a killed process may have left one
         file = create_file(path)
         try:
             write_at(file, record, 0)
             try:
                 sync_file(file)
             except OSError as error:
-                raise self._folder.fail(f"{path} did not reach the disk ({error.strerror}); check it.") from error
+                raise self._folder.fail(
+                    f"{path} was not synced to the disk ({error.strerror}); check the disk."
+                ) from error
         finally:
             os.close(file)
 
-    # Reading what is there
+    # Reading
 
     def _index(self) -> dict[int, str]:
-        """Return the file of each chunk, read from the disk at the first use."""
+        """Return the token of each chunk; the first call reads the folder."""
         if self._tokens is None:
             tokens: dict[int, str] = {}
             for name in self._folder.names():
                 if _TOKEN.fullmatch(name):
-                    self._enter(name, tokens)
+                    self._add_to_index(name, tokens)
             if tokens:
-                self._folder.settle()
+                self._folder.sync()
             self._tokens = tokens
         return self._tokens
 
-    def _enter(self, token: str, tokens: dict[int, str]) -> None:
+    def _add_to_index(self, token: str, tokens: dict[int, str]) -> None:
         try:
-            with self._opened(token) as (_, head):
-                chunk_id = head.kept.chunk.chunk_id
+            with self._opened(token) as (_, header):
+                chunk_id = header.stored.chunk.chunk_id
         except FileNotFoundError:
-            return  # a master has removed it since its name was read
+            return  # a master removed it after the folder was listed
         if chunk_id in tokens:
             raise CorruptStoreError(
                 f"{self._folder.path}: files {tokens[chunk_id]} and {token} both hold chunk {chunk_id}; "
-                "remove the one that does not belong there."
+                "remove the wrong one."
             )
         tokens[chunk_id] = token
 
     @contextlib.contextmanager
     def _opened(self, token: str) -> Iterator[tuple[int, RecordHeader]]:
-        """Open a file and check all of it but the payload; damage that is found inside the block names it too."""
+        """Yield a file and its header, with all but the payload checked.
+
+        An error about damage that is raised inside the block gets the name of the file.
+        """
         path = self._folder.path / token
         try:
             file = open_file(path)
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise CorruptStoreError(f"{path} is not the file of a chunk: {error.strerror}.") from error
+            raise CorruptStoreError(
+                f"{path} is not the file of a chunk ({error.strerror}); restore the file or remove it."
+            ) from error
         try:
             size = os.fstat(file).st_size
-            head = read_head(file, 0, size) if size else None
-            if head is None or head.end != size:
+            header = read_header(file, 0, size) if size else None
+            if header is None or header.end != size:
                 raise CorruptStoreError("the file does not end where its record ends")
-            if head.kept.token != token:
-                raise CorruptStoreError(f"it was put under the name {head.kept.token}")
-            check_owner(head, self._folder.run_id, self._folder.step)
-            yield file, head
+            if header.stored.token != token:
+                raise CorruptStoreError(f"its record belongs to the name {header.stored.token}")
+            check_owner(header, self._folder.run_id, self._folder.step)
+            yield file, header
         except CorruptStoreError as error:
             raise CorruptStoreError(
-                f"{path}: {error}; its entries are lost here, so put back a good copy of the file or begin a new run."
+                f"{path}: {error}; its entries cannot be read; restore a good copy of the file or begin a new run."
             ) from error
         except StoreError as error:
             raise StoreError(f"{path}: {error}; use the version that wrote it.") from error
@@ -188,7 +203,7 @@ class DirectoryChunkStore(ChunkStore):
             os.close(file)
 
 
-def _checked(token: str) -> str:
+def _valid_token(token: str) -> str:
     if _TOKEN.fullmatch(token) is None:
-        raise UsageError(f"{token!r} cannot name a file; a token is 1 to 128 letters, digits, '-' or '_'.")
+        raise UsageError(f"invalid token {token!r}; a token must be 1 to 128 ASCII letters, digits, '-' or '_'.")
     return token

@@ -1,4 +1,4 @@
-"""How a chunk is written to a file, in segments and in files of its own.
+"""Record format of a stored chunk, in segments and in files of single chunks.
 
 A record is, with integers big-endian:
 
@@ -8,8 +8,8 @@ A record is, with integers big-endian:
     checksum  16 BLAKE2b-128 of prefix and body
     payload   a zstd frame with its own checksum
 
-The CRC lets a record that a crash cut short be told from one whose length was damaged. All checks come before
-anything is decoded. The digest is of the frame, not of what it opens to, so that checking opens nothing.
+The CRC distinguishes a record that a crash cut short from one with a damaged length. Everything is checked before
+anything is decoded. The digest covers the compressed frame, so that a check decompresses nothing.
 """
 
 import struct
@@ -28,51 +28,55 @@ _VERSION = 1
 _PREFIX = struct.Struct(">4sHIQI")
 _UNCHECKED = _PREFIX.size - 4
 _CHECKSUM = 16
-#: A head that takes more than this is not written (bytes); a position and a reference name a place, no data.
+#: Maximum size of a body (bytes). Position and reference name a place in the source; they hold no data.
 MAX_BODY = 1 << 20
-#: One read takes the whole head of nearly every record.
-_GUESS = 512
+#: Bytes of the first read, which gets the whole header of nearly every record.
+_FIRST_READ_BYTES = 512
 _FIELDS = (str, int, int, int, int, list, list, bytes, str)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordHeader:
-    """All of a record but its payload."""
+    """A record without its payload."""
 
     run_id: str
     step: int
-    kept: StoredChunk  #: the chunk without payload
-    digest: bytes | None  #: of the payload; None when the chunk has none
-    payload_at: int  #: where the payload begins in the file
-    end: int  #: where the record ends in the file
+    stored: StoredChunk  #: chunk without payload
+    digest: bytes | None  #: digest of the payload; None if the chunk has none
+    payload_at: int  #: offset of the payload in the file (bytes)
+    end: int  #: offset of the end of the record in the file (bytes)
 
 
-def write_record(run_id: str, step: int, kept: StoredChunk) -> bytes:
-    """Return a chunk as one record.
+def write_record(run_id: str, step: int, stored: StoredChunk) -> bytes:
+    """Return the record of a chunk.
 
     Raises:
         EncodingError: Position or reference are not plain data, or take more than `MAX_BODY` bytes.
     """
-    chunk = kept.chunk
-    seal = None if chunk.payload is None else digest(chunk.payload)
+    chunk = stored.chunk
+    payload_digest = None if chunk.payload is None else digest(chunk.payload)
     numbers = (step, chunk.chunk_id, chunk.entries, chunk.conceived_at)
-    body = pack([run_id, *numbers, list(chunk.position), list(chunk.reference), chunk.content, kept.token, seal])
+    body = pack(
+        [run_id, *numbers, list(chunk.position), list(chunk.reference), chunk.content, stored.token, payload_digest]
+    )
     if len(body) > MAX_BODY:
-        raise EncodingError(f"{chunk}: position and reference take {len(body)} bytes; at most {MAX_BODY} are kept.")
+        raise EncodingError(
+            f"{chunk}: position and reference take {len(body)} bytes; at most {MAX_BODY} can be stored."
+        )
     payload = chunk.payload or b""
     prefix = struct.pack(">4sHIQ", _MAGIC, _VERSION, len(body), len(payload))
     prefix += struct.pack(">I", zlib.crc32(prefix))
     return b"".join((prefix, body, digest(prefix + body), payload))
 
 
-def read_head(file: int, offset: int, size: int) -> RecordHeader | None:
-    """Return the head of the record at `offset` of a file of `size` bytes, or None when the file ends inside it.
+def read_header(file: int, offset: int, size: int) -> RecordHeader | None:
+    """Return the header of the record at `offset` of a file of `size` bytes, or None if the file ends inside it.
 
     Raises:
-        CorruptStoreError: What lies there is not a record as it was written; says why, without naming the place.
-        StoreError: The record was written by a newer version.
+        CorruptStoreError: The bytes are no intact record. The message gives the reason, but not the place.
+        StoreError: A newer version wrote the record.
     """
-    data = read_at(file, min(_GUESS, size - offset), offset)
+    data = read_at(file, min(_FIRST_READ_BYTES, size - offset), offset)
     if not data.startswith(_MAGIC[: len(data)]):
         raise CorruptStoreError("no record begins here")
     if len(data) < _PREFIX.size:
@@ -83,57 +87,57 @@ def read_head(file: int, offset: int, size: int) -> RecordHeader | None:
     if version != _VERSION:
         raise StoreError(f"a record has format {version}, this version reads format {_VERSION}")
     if body_bytes > MAX_BODY:
-        raise CorruptStoreError(f"a record claims a head of {body_bytes} bytes")
+        raise CorruptStoreError(f"a record claims a body of {body_bytes} bytes")
     payload_at = offset + _PREFIX.size + body_bytes + _CHECKSUM
     if payload_at + payload_bytes > size:
         return None
     data += read_at(file, payload_at - offset - len(data), offset + len(data))
     prefix, body = data[: _PREFIX.size], data[_PREFIX.size : _PREFIX.size + body_bytes]
     if data[_PREFIX.size + body_bytes : payload_at - offset] != digest(prefix + body):
-        raise CorruptStoreError("the head of a record is damaged")
-    return _head(body, payload_at, payload_bytes)
+        raise CorruptStoreError("the header of a record is damaged")
+    return _parse_body(body, payload_at, payload_bytes)
 
 
-def read_chunk(file: int, head: RecordHeader) -> Chunk:
+def read_chunk(file: int, header: RecordHeader) -> Chunk:
     """Return the chunk of a record with its payload.
 
     Raises:
-        CorruptStoreError: The payload is not the one that was put; says so, without naming the place.
+        CorruptStoreError: The payload differs from the stored one. The message does not name the place.
     """
-    if head.digest is None:
-        return head.kept.chunk
-    payload = read_at(file, head.end - head.payload_at, head.payload_at)
-    if digest(payload) != head.digest:
-        raise CorruptStoreError(f"the payload of {head.kept.chunk} is damaged")
-    return head.kept.chunk._replace(payload=payload)
+    if header.digest is None:
+        return header.stored.chunk
+    payload = read_at(file, header.end - header.payload_at, header.payload_at)
+    if digest(payload) != header.digest:
+        raise CorruptStoreError(f"the payload of {header.stored.chunk} is damaged")
+    return header.stored.chunk._replace(payload=payload)
 
 
-def check_owner(head: RecordHeader, run_id: str, step: int) -> None:
+def check_owner(header: RecordHeader, run_id: str, step: int) -> None:
     """Refuse a record of another run or step.
 
     Raises:
-        CorruptStoreError: It is; says whose it is.
+        CorruptStoreError: The record belongs to another run or step, which the message names.
     """
-    if (head.run_id, head.step) != (run_id, step):
+    if (header.run_id, header.step) != (run_id, step):
         raise CorruptStoreError(
-            f"{head.kept.chunk} of run {head.run_id}, step {head.step} lies among those of run {run_id}, step {step}"
+            f"expected run {run_id}, step {step}, got {header.stored.chunk} of run {header.run_id}, step {header.step}"
         )
 
 
-def _head(body: bytes, payload_at: int, payload_bytes: int) -> RecordHeader:
+def _parse_body(body: bytes, payload_at: int, payload_bytes: int) -> RecordHeader:
     try:
         fields: Any = unpack(body)
     except EncodingError as error:
-        raise CorruptStoreError(f"the head of a record cannot be read ({error})") from error
-    if not _is_head(fields) or (fields[-1] is None and payload_bytes):
-        raise CorruptStoreError("the head of a record does not have the fields of one")
-    run_id, step, chunk_id, entries, conceived_at, position, reference, content, token, seal = fields
+        raise CorruptStoreError(f"the header of a record cannot be read ({error})") from error
+    if not _has_field_types(fields) or (fields[-1] is None and payload_bytes):
+        raise CorruptStoreError("the header of a record has invalid fields")
+    run_id, step, chunk_id, entries, conceived_at, position, reference, content, token, payload_digest = fields
     chunk = Chunk(chunk_id, tuple(position), conceived_at, tuple(reference), None, entries, content)
-    return RecordHeader(run_id, step, StoredChunk(chunk, token), seal, payload_at, payload_at + payload_bytes)
+    return RecordHeader(run_id, step, StoredChunk(chunk, token), payload_digest, payload_at, payload_at + payload_bytes)
 
 
-def _is_head(fields: Any) -> bool:
-    """Tell whether fields have the types of a head; the checksum says they were written, not by whom."""
+def _has_field_types(fields: Any) -> bool:
+    """Return whether fields have the types of a body; the checksum proves their integrity, not their author."""
     return (
         isinstance(fields, list)
         and len(fields) == len(_FIELDS) + 1

@@ -1,7 +1,7 @@
-"""Kinds of chunk stores by name: the two that are part of Elastic, and classes of the user.
+"""Chunk stores by name: the two of Elastic, and classes of the user.
 
-A user's class is kept with the run as `module:Class`, or as `/path/file.py:Class` where its module is a lone file.
-So the process that goes on with the run finds it again.
+The run records a user's class as `module:Class`, or as `/path/file.py:Class` if its module belongs to no package. A
+process that resumes the run imports it from there.
 """
 
 import importlib
@@ -19,27 +19,27 @@ from elastic.persistence.chunk_store.directory_store import DirectoryChunkStore
 from elastic.persistence.chunk_store.segment_store import SegmentChunkStore
 from elastic.persistence.disk_reserve import DiskReserve
 
-#: The stores of Elastic itself.
+#: Chunk stores of Elastic by name.
 OWN_KINDS: dict[str, type[SegmentChunkStore] | type[DirectoryChunkStore]] = {
     "segment": SegmentChunkStore,
     "directory": DirectoryChunkStore,
 }
 
-#: Classes that this process was given or has found, by the name that a run keeps.
-_found: dict[str, type[ChunkStore]] = {}
+#: User classes that this process got or imported, by their recorded names.
+_user_kinds: dict[str, type[ChunkStore]] = {}
 
-#: Files that are being loaded to find a class.
+#: Files that are being loaded to import a class.
 _loading: set[str] = set()
 
 
 def kind_name(given: Any) -> str:
-    """Return the name by which a run keeps its kind of chunk store.
+    """Return the name under which a run records its kind of chunk store.
 
     Args:
-        given: `segment`, `directory`, a class that derives from `ChunkStore`, or `module:Class` or `file.py:Class`.
+        given: `segment`, `directory`, a subclass of `ChunkStore`, or `module:Class` or `file.py:Class`.
 
     Raises:
-        UsageError: It is none of these, or not found, or does not meet the contract.
+        UsageError: The value is none of these, or the class is missing or does not implement the contract.
     """
     if isinstance(given, str) and given in OWN_KINDS:
         return given
@@ -47,27 +47,27 @@ def kind_name(given: Any) -> str:
         where, _, name = given.rpartition(":")
         path = str(Path(where).expanduser().absolute()) if where.endswith(".py") else where
         kept = f"{path}:{name}"
-        if path not in _loading:  # else it is the file itself that names a class of its own
+        if path not in _loading:  # else the file that is being loaded names a class of its own
             kind_at(kept)
         return kept
     if not isinstance(given, type):
         raise UsageError(
-            f"chunk_store={given!r} must be one of {', '.join(OWN_KINDS)}, a class that derives from "
-            "elastic.ChunkStore, or module:Class."
+            f"chunk_store={given!r} must be one of {', '.join(OWN_KINDS)}, a subclass of elastic.ChunkStore, "
+            "or module:Class."
         )
     _check(given)
     kept = f"{_place(given)}:{given.__qualname__}"
-    _found[kept] = given
+    _user_kinds[kept] = given
     return kept
 
 
 def kind_at(kept: str) -> type[ChunkStore]:
-    """Return the user's class that a run has kept the name of.
+    """Return the user's class with a recorded name.
 
     Raises:
-        UsageError: It cannot be found, or does not meet the contract.
+        UsageError: The class is missing, or does not implement the contract.
     """
-    if kept not in _found:
+    if kept not in _user_kinds:
         where, _, name = kept.rpartition(":")
         try:
             kind: Any = _load_file(where) if where.endswith(".py") else importlib.import_module(where)
@@ -75,20 +75,26 @@ def kind_at(kept: str) -> type[ChunkStore]:
                 kind = getattr(kind, part)
         except (Exception, SystemExit) as error:
             raise UsageError(
-                f"the chunk store {kept} is not found ({type(error).__name__}: {error}); put the class back there."
+                f"the chunk store {kept} is missing ({type(error).__name__}: {error}); restore the class there."
             ) from error
         _check(kind)
-        _found[kept] = kind
-    return _found[kept]
+        _user_kinds[kept] = kind
+    return _user_kinds[kept]
 
 
 def make_chunk_store(
     kept: str, place: tuple[Path, str, int], *, read_only: bool, reserve: DiskReserve | None
 ) -> ChunkStore:
-    """Return the chunk store of a step; `place` is the run's folder, the run and the step.
+    """Return the chunk store of a step.
+
+    Args:
+        kept: Name of the kind, as `kind_name` returned it.
+        place: Folder of the run, id of the run, number of the step.
+        read_only: Whether the store refuses to write.
+        reserve: Space that a store of Elastic releases when the disk is full.
 
     Raises:
-        UsageError: A user's class is not found or cannot be made; says why.
+        UsageError: A user's class is missing, or its constructor raised.
     """
     own = OWN_KINDS.get(kept)
     if own is not None:
@@ -97,27 +103,28 @@ def make_chunk_store(
     try:
         return kind(*place, read_only=read_only)
     except Exception as error:
-        raise UsageError(f"the chunk store {kept} cannot be made ({type(error).__name__}: {error}).") from error
+        raise UsageError(
+            f"the chunk store {kept} cannot be created ({type(error).__name__}: {error}); correct its constructor."
+        ) from error
 
 
 def _check(kind: Any) -> None:
     if not (isinstance(kind, type) and issubclass(kind, ChunkStore)):
-        raise UsageError(f"chunk_store={kind!r} must derive from elastic.ChunkStore.")
+        raise UsageError(f"chunk_store={kind!r} must be a subclass of elastic.ChunkStore.")
     if missing := sorted(getattr(kind, "__abstractmethods__", ())):
         raise UsageError(
-            f"chunk_store={kind.__qualname__} lacks {', '.join(missing)}; define all that ChunkStore asks for."
+            f"chunk_store={kind.__qualname__} lacks {', '.join(missing)}; define all abstract methods of ChunkStore."
         )
     try:
         inspect.signature(kind).bind(Path(), "", 0, read_only=False)
     except TypeError as error:
         raise UsageError(
-            f"chunk_store={kind.__qualname__} is made with (folder, run_id, step, read_only=...), and its constructor "
-            f"does not take that ({error})."
+            f"chunk_store={kind.__qualname__} must have a constructor for (folder, run_id, step, read_only=...): {error}."
         ) from error
 
 
 def _place(kind: type[ChunkStore]) -> str:
-    """Return the module or the file in which another process finds a class."""
+    """Return the module or the file from which another process imports a class."""
     if "<locals>" in kind.__qualname__:
         raise UsageError(f"chunk_store={kind.__qualname__} is a class inside a function; define it in a module.")
     spec = None if kind.__module__ == "__main__" else _spec(kind.__module__)
@@ -129,7 +136,9 @@ def _place(kind: type[ChunkStore]) -> str:
         return str(Path(file).absolute())
     if spec is not None:
         return kind.__module__
-    raise UsageError(f"chunk_store={kind.__qualname__} is in no file that another process finds; put it into a module.")
+    raise UsageError(
+        f"chunk_store={kind.__qualname__} is in no file that another process can import; move it into a module."
+    )
 
 
 def _spec(module: str) -> Any:
@@ -143,7 +152,7 @@ def _load_file(path: str) -> ModuleType:
     main = sys.modules.get("__main__")
     if main is not None and str(Path(getattr(main, "__file__", None) or "-").absolute()) == path:
         return main
-    # A name that nothing else has: the module stays under it, so that its classes and their errors can be pickled.
+    # The module stays in sys.modules under this unique name, so that its classes and their errors can be pickled.
     name = f"__elastic_chunk_store_{Path(path).stem}__"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

@@ -1,4 +1,4 @@
-"""The folder of a step's chunks, and whether it may still be used."""
+"""The folder of a step's stored chunks, which refuses further use after a failure."""
 
 import contextlib
 from pathlib import Path
@@ -8,7 +8,7 @@ from elastic.persistence.durable_file import make_folder, sync_file, sync_folder
 
 
 class StepFolder:
-    """`<run>/chunks/step-0000`: made when the first chunk is put, removed when the step is cleaned."""
+    """Folder `<run>/chunks/step-0000`, created for the first chunk and removed by the clean-up of the step."""
 
     def __init__(self, run_folder: Path, run_id: str, step: int, *, read_only: bool = False) -> None:
         self.path = run_folder / "chunks" / f"step-{step:04}"
@@ -21,7 +21,7 @@ class StepFolder:
         make_folder(self.path)
 
     def names(self) -> list[str]:
-        """Return the names in the folder in order; none when it was never made.
+        """Return the names in the folder in ascending order; an empty list if the folder does not exist.
 
         Raises:
             StoreError: The folder cannot be read.
@@ -31,27 +31,29 @@ class StepFolder:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise StoreError(f"{self.path} cannot be read ({error.strerror}); check its rights.") from error
+            raise StoreError(f"{self.path} cannot be read ({error.strerror}); check its permissions.") from error
 
     def remove_file(self, name: str) -> None:
-        """Remove a file; one that is gone already is passed over.
+        """Remove a file, if it exists.
 
         Raises:
-            StoreError: It cannot be removed.
+            StoreError: The file cannot be removed.
         """
         try:
             (self.path / name).unlink(missing_ok=True)
         except OSError as error:
-            raise StoreError(f"{self.path / name} cannot be removed ({error.strerror}); check its rights.") from error
+            raise StoreError(
+                f"{self.path / name} cannot be removed ({error.strerror}); check its permissions."
+            ) from error
 
-    def settle(self, file: int | None = None) -> None:
-        """Make durable what an earlier process left: the names in the folder, and what is written in `file`.
+    def sync(self, file: int | None = None) -> None:
+        """Sync the names in the folder, and the content of `file`, which an earlier process may have left unsynced.
 
-        A process that was killed between a write and its sync leaves what can be read, but would be lost with the
-        power after somebody has built on it. A reader builds on nothing, so for it nothing is done.
+        After a process is killed between a write and its sync, the data can be read. A power cut could still lose it,
+        after this process has based a commit on it. A reader commits nothing, so it syncs nothing.
 
         Raises:
-            StoreError: It did not reach the disk.
+            StoreError: The sync failed.
         """
         if self._read_only:
             return
@@ -60,10 +62,10 @@ class StepFolder:
                 sync_file(file)
             sync_folder(self.path)
         except OSError as error:
-            raise self.fail(f"{self.path} did not reach the disk ({error.strerror}); check it.") from error
+            raise self.fail(f"{self.path} was not synced to the disk ({error.strerror}); check the disk.") from error
 
     def remove_if_empty(self) -> None:
-        """Remove the folder and the one above it, unless something else lies there."""
+        """Remove the folder and its parent, each only if it is empty."""
         with contextlib.suppress(OSError):
             self.path.rmdir()
             self.path.parent.rmdir()
@@ -71,19 +73,19 @@ class StepFolder:
     def fail(self, message: str) -> StoreError:
         """Refuse all further use, and return the error to raise.
 
-        After a failed sync the system may say "written" about data that it has dropped; nothing read or written
-        here can be believed any more.
+        After a failed sync the system may report data as written that it has dropped, so no later read or write of
+        this folder can be trusted.
         """
         self._failure = message
         return StoreError(message)
 
     def check_usable(self, *, writing: bool) -> None:
-        """Refuse use after a failure, and writing where only reading was asked for.
+        """Refuse any use after a failure, and writing to a folder that was opened for reading.
 
         Raises:
-            StoreError: As said.
+            StoreError: Either is the case.
         """
         if self._failure is not None:
-            raise StoreError(f"the chunks of run {self.run_id} are not used after a failure: {self._failure}")
+            raise StoreError(f"the chunk store of run {self.run_id} is closed after a failure: {self._failure}")
         if writing and self._read_only:
             raise StoreError(f"run {self.run_id} was opened for reading; open it as a master to change its chunks.")

@@ -115,11 +115,11 @@ def check_of(problem: str) -> str:
 
 def _lenient(file: int, offset: int, size: int) -> Any:
     """Read a record that the file ends inside, as if it were whole."""
-    return kept_record.read_head(file, offset, 1 << 60)
+    return kept_record.read_header(file, offset, 1 << 60)
 
 
 def _torn() -> AbstractContextManager[None]:
-    return patched(segment_store, "read_head", _lenient)
+    return patched(segment_store, "read_header", _lenient)
 
 
 #: mutants on disk: what a failure does to them, and how the next master is changed

@@ -28,7 +28,7 @@ QUICK: dict[str, Any] = {
 }
 
 #: What is said of a run whose master ended before anything was promised to anybody.
-_NOT_BEGUN = ("stopped while it was being made", "ended before its first step", "no run")
+_NOT_BEGUN = ("stopped while it was created", "ended before its first step", "no run")
 
 
 def double(number: int) -> int:

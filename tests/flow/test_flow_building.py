@@ -114,7 +114,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: flow().options(chunk_store=elastic.ChunkStore),
         "lacks delete, get, put",
     ),
-    "no chunk_store": (lambda: flow().options(chunk_store="no_module_of_this_name:Store"), "is not found"),
+    "no chunk_store": (lambda: flow().options(chunk_store="no_module_of_this_name:Store"), "is missing"),
     "chunk_store without a class": (lambda: flow().options(chunk_store="json:dumps"), "must derive from"),
     "stages": (lambda: flow().options(stages=0), "stages=0 must be a whole number above 0"),
     "stages and workers": (lambda: flow().options(stages=2, workers=3), "stages=2 and workers=3 mean the same"),

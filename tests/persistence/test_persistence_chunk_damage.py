@@ -144,7 +144,7 @@ def test_a_record_of_another_run_or_step_is_refused(
     [foreign] = [path for path in (tmp_path / "there").rglob("*") if path.is_file()]
     (tmp_path / name).parent.mkdir(parents=True)
     foreign.rename(tmp_path / name)
-    with pytest.raises(CorruptStoreError, match=f"chunk 1 of run {owner[0]}, step {owner[1]} lies among"):
+    with pytest.raises(CorruptStoreError, match=f"got chunk 1 of run {owner[0]}, step {owner[1]}"):
         read_all(store(tmp_path))
 
 
@@ -165,9 +165,9 @@ def test_a_renamed_or_copied_file_of_a_chunk_is_refused(tmp_path: Path) -> None:
     store.put(kept(1))
     path = tmp_path / STEP / "token-1"
     path.rename(tmp_path / STEP / "token-9")
-    with pytest.raises(CorruptStoreError, match="put under the name token-1"):
+    with pytest.raises(CorruptStoreError, match="its record belongs to the name token-1"):
         read_all(directory(tmp_path))
-    with pytest.raises(CorruptStoreError, match="is gone"):
+    with pytest.raises(CorruptStoreError, match="is missing"):
         store.get(1)
 
 
@@ -195,7 +195,7 @@ def test_files_are_named_by_their_tokens_and_what_cannot_be_a_token_is_passed_ov
 
 @pytest.mark.parametrize("token", ["", "../../escape", "a/b", ".", "..", "a\0b", "ä", "a\n", "x" * 129])
 def test_a_token_that_could_leave_its_folder_is_refused(token: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot name a file"):
+    with pytest.raises(UsageError, match="invalid token"):
         directory(tmp_path).put([*kept(1), StoredChunk(chunk_of(2), token)])
     assert list(tmp_path.iterdir()) == []
 
@@ -312,5 +312,5 @@ def test_a_head_that_was_made_up_is_refused(body: bytes, tmp_path: Path) -> None
     prefix += struct.pack(">I", zlib.crc32(prefix))
     (tmp_path / STEP).mkdir(parents=True)
     (tmp_path / FIRST).write_bytes(prefix + body + blake2b(prefix + body, digest_size=16).digest())
-    with pytest.raises(CorruptStoreError, match=rf"{FIRST}, byte 0 .*the head of a record"):
+    with pytest.raises(CorruptStoreError, match=rf"{FIRST}, byte 0 .*the header of a record"):
         read_all(segments(tmp_path))

@@ -106,8 +106,8 @@ def test_a_chunk_store_is_not_used_after_a_failed_sync(fault: str, tmp_path: Pat
     done = strace(inject, PUT, tmp_path, name)
     put, again, get, delete = done.stdout.splitlines()
     assert put.startswith("StoreError"), done.stderr
-    assert "did not reach the disk (Input/output error)" in put
-    assert all("not used after a failure" in line for line in (again, get, delete))
+    assert "was not synced to the disk (Input/output error)" in put
+    assert all("closed after a failure" in line for line in (again, get, delete))
     store = KINDS[name](tmp_path, RUN, 0)
     ids = list(store.unfinished())
     assert ids in ([0, 1], [0, 1, 2])

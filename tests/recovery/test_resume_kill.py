@@ -21,7 +21,7 @@ from elastic.run_history import RunHistory
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-STARTS = ("stopped while it was being made", "ended before its first step", "is complete")
+STARTS = ("stopped while it was created", "ended before its first step", "is complete")
 LETTERS = [f"number {number}" for number in range(7, ENTRIES, 100)]
 WORDS = Counter(word for n in range(ENTRIES) for word in (f"word{n % 13}", "and", f"word{n % 7}"))
 ORACLE: dict[str, Any] = {
