@@ -10,7 +10,7 @@ from elastic.core.contracts.spill_store import SpillSegment
 from elastic.core.encoding import unpack
 from elastic.core.errors import CorruptStoreError
 from elastic.persistence.result_files.spill_files import FileDepot
-from elastic.persistence.run_store.progress_row import seal
+from elastic.persistence.run_store.progress_row import row_mac
 
 
 class ShardManifest:
@@ -100,7 +100,7 @@ class ShardManifest:
 
     def _seal(self, told: dict[str, Any]) -> str:
         text = json.dumps(told, sort_keys=True).encode()
-        return seal("manifest", self._key, self._run_id, (self._step, 0), text).hex()
+        return row_mac("manifest", self._key, self._run_id, (self._step, 0), text).hex()
 
 
 def _bundle(told: dict[str, Any]) -> SpillSegment:

@@ -200,8 +200,8 @@ class StepAudit:
         return all(manifest.get("on_error") == OnError.DEAD_LETTER for manifest in manifests)
 
     def _check_letters(self) -> None:
-        for kept in self.store.kept_letters(self.record.step):
-            letter = kept.letter
+        for kept in self.store.stored_dead_letters(self.record.step):
+            letter = kept.dead_letter
             if letter is None or letter.failure.chunk_id != kept.chunk_id:
                 self.findings.add(kept.damage or "a dead letter of another chunk lies there", kept.chunk_id)
                 continue
@@ -229,8 +229,8 @@ class StepAudit:
         """Return the dead letters of chunks as they came back with them; None where they were changed since."""
         if stop > self.record.counters.get("cut", 0):
             return None  # of redriven chunks: the attempts of earlier times were added to them
-        found = self.store.kept_letters(self.record.step, first, stop)
-        return [kept.letter for kept in found if kept.letter is not None]
+        found = self.store.stored_dead_letters(self.record.step, first, stop)
+        return [kept.dead_letter for kept in found if kept.dead_letter is not None]
 
     # -- the whole
 

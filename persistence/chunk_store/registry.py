@@ -52,7 +52,7 @@ def kind_name(given: Any) -> str:
         return kept
     if not isinstance(given, type):
         raise UsageError(
-            f"chunk_store={given!r} must be one of {', '.join(OWN_KINDS)}, a subclass of elastic.ChunkStore, "
+            f"chunk_store={given!r} must be one of {', '.join(OWN_KINDS)}, a class that derives from ChunkStore, "
             "or module:Class."
         )
     _check(given)
@@ -110,7 +110,7 @@ def make_chunk_store(
 
 def _check(kind: Any) -> None:
     if not (isinstance(kind, type) and issubclass(kind, ChunkStore)):
-        raise UsageError(f"chunk_store={kind!r} must be a subclass of elastic.ChunkStore.")
+        raise UsageError(f"chunk_store={kind!r} must derive from elastic.ChunkStore.")
     if missing := sorted(getattr(kind, "__abstractmethods__", ())):
         raise UsageError(
             f"chunk_store={kind.__qualname__} lacks {', '.join(missing)}; define all abstract methods of ChunkStore."
@@ -119,7 +119,7 @@ def _check(kind: Any) -> None:
         inspect.signature(kind).bind(Path(), "", 0, read_only=False)
     except TypeError as error:
         raise UsageError(
-            f"chunk_store={kind.__qualname__} must have a constructor for (folder, run_id, step, read_only=...): {error}."
+            f"chunk_store={kind.__qualname__} must take (folder, run_id, step, read_only=...): {error}."
         ) from error
 
 

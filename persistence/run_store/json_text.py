@@ -1,4 +1,4 @@
-"""Text for what a person may want to read in a database: plain data as JSON, and messages."""
+"""JSON for the columns of a database that people may want to read."""
 
 import json
 from typing import Any
@@ -7,30 +7,30 @@ from elastic.core.errors import EncodingError
 
 
 def write_json(value: dict[str, Any], what: str) -> str:
-    """Return a dict as JSON text; tuples become lists and keys become strings.
+    """Return a dict as JSON; tuples become lists and keys become strings.
 
     Raises:
-        EncodingError: It holds something that JSON does not have; names `what` it is.
+        EncodingError: JSON cannot represent a value. The message begins with `what`.
     """
     try:
-        # Text outside ASCII is escaped: a file name may hold half a surrogate pair, which SQLite refuses.
+        # json.dumps escapes all but ASCII: a file name may contain half a surrogate pair, which SQLite refuses.
         return json.dumps(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise EncodingError(
-            f"{what} cannot be kept as JSON ({error}); use numbers, strings, lists and dicts."
+            f"{what} cannot be written as JSON ({error}); use numbers, strings, lists and dicts."
         ) from error
 
 
 def read_json(text: str) -> dict[str, Any]:
-    """Return the dict of a text that `write_json` made.
+    """Return the dict that `write_json` wrote.
 
     Raises:
-        EncodingError: The text is not JSON, or not a dict.
+        EncodingError: The string is invalid JSON, or no dict.
     """
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise EncodingError(f"the text is not JSON ({error})") from error
+        raise EncodingError(f"invalid JSON ({error})") from error
     if not isinstance(value, dict):
-        raise EncodingError("the text is JSON, but not a dict")
+        raise EncodingError(f"expected a dict in JSON, got {type(value).__name__}")
     return value

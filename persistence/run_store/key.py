@@ -1,4 +1,4 @@
-"""The key of a run's receipts: a file of its own, so that a copy of the database does not carry it along."""
+"""The key of a run's receipts, in a separate file so that a copy of the database does not contain it."""
 
 import os
 from pathlib import Path
@@ -6,14 +6,15 @@ from pathlib import Path
 from elastic.core.errors import CorruptStoreError, StoreError
 from elastic.persistence.durable_file import create_file, open_file, read_at, store_error, sync_file, write_at
 
+#: Length of a key (bytes).
 RUN_KEY_BYTES = 32
 
 
 def write_key(folder: Path, key: bytes) -> None:
-    """Keep a key in `<folder>/key`, which must not exist; the caller syncs the folder.
+    """Write a key to the new file `<folder>/key`; the caller syncs the folder.
 
     Raises:
-        StoreError: There is a file, or it cannot be written.
+        StoreError: The file exists, or cannot be written.
     """
     path = folder / "key"
     try:
@@ -35,14 +36,16 @@ def read_key(folder: Path) -> bytes:
     """Return the key of a run.
 
     Raises:
-        CorruptStoreError: It is not there, or not 32 bytes.
-        StoreError: It cannot be read.
+        CorruptStoreError: The file is missing, or not 32 bytes long.
+        StoreError: The file cannot be read.
     """
     path = folder / "key"
     try:
         file = open_file(path)
     except FileNotFoundError as error:
-        raise CorruptStoreError(f"{path} is missing; without it no receipt of the run can be checked.") from error
+        raise CorruptStoreError(
+            f"{path} is missing, and no receipt of the run can be checked without it; restore the file."
+        ) from error
     except OSError as error:
         raise store_error(error, path) from error
     try:
@@ -50,5 +53,5 @@ def read_key(folder: Path) -> bytes:
     finally:
         os.close(file)
     if len(key) != RUN_KEY_BYTES:
-        raise CorruptStoreError(f"{path} does not hold {RUN_KEY_BYTES} bytes; put back the file of this run.")
+        raise CorruptStoreError(f"{path} must be {RUN_KEY_BYTES} bytes long; restore the file of this run.")
     return key

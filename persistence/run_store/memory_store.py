@@ -1,4 +1,4 @@
-"""Stores that keep nothing on disk: for runs in one process that nobody will resume."""
+"""Stores in memory, for runs in one process that need no resume."""
 
 import copy
 from collections import defaultdict
@@ -12,23 +12,23 @@ from elastic.core.ledger.chunk_locations import InFlightNote
 from elastic.core.model.chunk import Chunk
 from elastic.core.model.failure import DeadLetter
 from elastic.core.text import writable
-from elastic.persistence.run_store.dead_letter_table import not_open, place_of
+from elastic.persistence.run_store.dead_letter_table import DeadLetterKey, not_open, place_of
 from elastic.persistence.run_store.json_text import read_json, write_json
 
 
 class MemoryChunkStore(ChunkStore):
-    """Keeps chunks in a dict."""
+    """Chunk store in a dict."""
 
     def __init__(self) -> None:
         self._chunks: dict[int, Chunk] = {}
 
     def put(self, kept: Sequence[StoredChunk]) -> None:
-        for one in kept:
-            self._chunks.setdefault(one.chunk.chunk_id, one.chunk)
+        for stored in kept:
+            self._chunks.setdefault(stored.chunk.chunk_id, stored.chunk)
 
     def get(self, chunk_id: int) -> Chunk:
         if chunk_id not in self._chunks:
-            raise LookupError(f"chunk {chunk_id} is not kept")
+            raise LookupError(f"chunk {chunk_id} is not stored")
         return self._chunks[chunk_id]
 
     def delete(self, chunk_ids: Iterable[int]) -> None:
@@ -40,7 +40,7 @@ class MemoryChunkStore(ChunkStore):
 
 
 class MemoryRunStore(RunStore):
-    """Keeps the progress of a run for as long as the object lives; its epoch is always 1."""
+    """Run store in the memory of one process; its epoch is always 1."""
 
     is_durable = False
 
@@ -51,8 +51,8 @@ class MemoryRunStore(RunStore):
         self._steps: dict[int, StepRecord] = {}
         self._partials: dict[int, list[bytes]] = defaultdict(list)
         self._receipts: dict[int, dict[int, ReceiptRow]] = defaultdict(dict)
-        #: by step, by chunk id and index; None where the letter is redriven
-        self._letters: dict[int, dict[tuple[int, int | None], DeadLetter | None]] = defaultdict(dict)
+        #: by step, then by chunk id and index; None for a redriven dead letter
+        self._dead_letters: dict[int, dict[DeadLetterKey, DeadLetter | None]] = defaultdict(dict)
         self._chunks: dict[int, MemoryChunkStore] = defaultdict(MemoryChunkStore)
         self._notes: dict[int, InFlightNote] = {}
 
@@ -69,8 +69,8 @@ class MemoryRunStore(RunStore):
         record = self._known(step)
         firsts = [row.first for row in commit.receipts]
         if len(set(firsts)) < len(firsts) or not self._receipts[step].keys().isdisjoint(firsts):
-            raise StoreError(f"run {self.run_id}, step {step}: a batch was to be committed twice.")
-        letters = self._changed_letters(step, commit)
+            raise StoreError(f"run {self.run_id}, step {step}: a batch must not be committed twice.")
+        dead_letters = self._changed_dead_letters(step, commit)
         self._steps[step] = replace(
             record,
             low=commit.low,
@@ -81,7 +81,7 @@ class MemoryRunStore(RunStore):
         )
         self._partials[step].extend(commit.partials)
         self._receipts[step].update((row.first, row) for row in commit.receipts)
-        self._letters[step] = letters
+        self._dead_letters[step] = dead_letters
 
     def end(self, step: int, state: str, ended_at: float, error: str | None = None) -> None:
         error = None if error is None else writable(error)
@@ -98,8 +98,8 @@ class MemoryRunStore(RunStore):
         return iter([rows[first] for first in sorted(rows)])
 
     def letters(self, step: int) -> Iterator[DeadLetter]:
-        kept = self._letters[self._known(step).step].values()
-        return iter(sorted((letter for letter in kept if letter is not None), key=place_of))
+        found = self._dead_letters[self._known(step).step].values()
+        return iter(sorted((dead_letter for dead_letter in found if dead_letter is not None), key=place_of))
 
     def note(self, step: int, note: InFlightNote | None) -> None:
         if note is None:
@@ -113,18 +113,18 @@ class MemoryRunStore(RunStore):
     def chunks(self, step: int) -> MemoryChunkStore:
         return self._chunks[step]
 
-    def _changed_letters(self, step: int, commit: Commit) -> dict[tuple[int, int | None], DeadLetter | None]:
-        letters = dict(self._letters[step])
-        for letter in commit.letters:
-            key = (letter.failure.chunk_id, letter.failure.index)
-            if key in letters:
-                raise StoreError(f"run {self.run_id}, step {step}: a dead letter was to be committed twice.")
-            letters[key] = letter
+    def _changed_dead_letters(self, step: int, commit: Commit) -> dict[DeadLetterKey, DeadLetter | None]:
+        dead_letters = dict(self._dead_letters[step])
+        for dead_letter in commit.letters:
+            key = (dead_letter.failure.chunk_id, dead_letter.failure.index)
+            if key in dead_letters:
+                raise StoreError(f"run {self.run_id}, step {step}: a dead letter must not be committed twice.")
+            dead_letters[key] = dead_letter
         for key in commit.redriven:
-            if letters.get(key) is None:
+            if dead_letters.get(key) is None:
                 raise not_open(self.run_id, step, key)
-            letters[key] = None
-        return letters
+            dead_letters[key] = None
+        return dead_letters
 
     def _known(self, step: int) -> StepRecord:
         if step not in self._steps:

@@ -1,4 +1,4 @@
-"""The row that says how far a step came, and the seal that every kept row carries."""
+"""The row with the progress of a step, and the MAC of every stored row."""
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -11,49 +11,54 @@ from elastic.core.errors import EncodingError
 from elastic.persistence.run_store.json_text import read_json, write_json
 
 
-def seal(kind: str, key: bytes, run_id: str, place: tuple[int, int], data: bytes) -> bytes:
-    """Return BLAKE2b-128, keyed with the run's key, over a row and where it belongs.
+def row_mac(kind: str, key: bytes, run_id: str, place: tuple[int, int], data: bytes) -> bytes:
+    """Return the MAC of a row: BLAKE2b-128 over its data and its place, with the key of the run.
 
-    So damage and a row out of place both show, and who does not have the key cannot make a row.
+    The MAC detects damage and a row in the wrong place, and only the owner of the key can write a valid row.
 
-    `kind` has at most 16 letters; `place` is the step and a number within it.
+    Args:
+        kind: Table of the row, at most 16 bytes.
+        key: Key of the run.
+        run_id: Id of the run.
+        place: Number of the step, and a number within it.
+        data: Content of the row.
     """
-    summed = blake2b(digest_size=16, key=key, person=kind.encode())
-    summed.update(pack([run_id, *place]))
-    summed.update(data)
-    return summed.digest()
+    hasher = blake2b(digest_size=16, key=key, person=kind.encode())
+    hasher.update(pack([run_id, *place]))
+    hasher.update(data)
+    return hasher.digest()
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressRow:
-    """One row of the table `progress`: its columns in their order and as they are kept."""
+    """Row of the table `progress`: its columns in their order, with the types of the database."""
 
     step: int
     state: str
     low: int = 0
     bitmap: bytes = b""
-    position: bytes | None = None  #: packed
+    position: bytes | None = None  #: in msgpack
     exhausted: int = 0
-    counters: str = "{}"  #: JSON
+    counters: str = "{}"  #: in JSON
     ended_at: float | None = None
     error: str | None = None
-    partials: int = 0  #: how many partials the step has
-    receipts: int = 0  #: how many receipt rows
-    letters: int = 0  #: how many dead letters, those that are redriven among them
-    redriven: int = 0  #: how many of them are redriven
-    begins: int = 1  #: how many masters have begun the step or gone on with it
+    partials: int = 0  #: number of partials of the step
+    receipts: int = 0  #: number of rows of receipts
+    letters: int = 0  #: number of dead letters, including redriven ones
+    redriven: int = 0  #: number of redriven dead letters
+    begins: int = 1  #: number of masters that began or resumed the step
 
-    def seal(self, key: bytes, run_id: str) -> bytes:
-        return seal("progress", key, run_id, (self.step, 0), pack(list(astuple(self))))
+    def mac(self, key: bytes, run_id: str) -> bytes:
+        return row_mac("progress", key, run_id, (self.step, 0), pack(list(astuple(self))))
 
     def columns_of(self, commit: Commit) -> dict[str, Any]:
         """Return the columns that a commit changes.
 
         Raises:
-            EncodingError: The commit holds something that cannot be kept.
+            EncodingError: A value of the commit cannot be stored.
         """
         if type(commit.low) is not int or not 0 <= commit.low < 1 << 63:
-            raise EncodingError(f"{commit.low!r} is not the id of a chunk.")
+            raise EncodingError(f"invalid chunk id {commit.low!r}; it must be an int from 0 to 2**63 - 1.")
         return {
             "low": commit.low,
             "bitmap": bytes(commit.bitmap),
@@ -67,14 +72,14 @@ class ProgressRow:
         }
 
     def record(self, name: str, manifests: Sequence[str], started_at: float) -> StepRecord:
-        """Return what the contract shows of a step; `manifests` are those of all its masters, in order.
+        """Return the record of the step; `manifests` are those of all its masters, in order.
 
         Raises:
-            EncodingError: A column does not hold what it should.
+            EncodingError: A column has an invalid value.
         """
         position = None if self.position is None else unpack(self.position)
         if not isinstance(position, tuple | None):
-            raise EncodingError(f"the position of step {self.step} is not a tuple")
+            raise EncodingError(f"the position of step {self.step} must be a tuple, got {type(position).__name__}")
         return StepRecord(
             step=self.step,
             name=name,

@@ -1,8 +1,8 @@
-"""Receipt rows as bytes: a batch is kept as columns, in 16 to 34 bytes a chunk.
+"""Receipt rows as bytes: the columns of a batch, in 16 to 34 bytes per chunk.
 
-`conceived_at`, `entries` and, where entries failed, `failed` are kept as their smallest value and, for each chunk, the
-distance from it in as few bytes as the largest distance takes (frame of reference coding); a column of equal values
-takes no bytes at all.
+Frame of reference coding stores `conceived_at`, `entries` and, if entries failed, `failed`: the minimum of the column,
+and for each chunk its distance from the minimum. Distances have the width of the largest one. A column of equal values
+needs no bytes.
 """
 
 import struct
@@ -16,22 +16,24 @@ from elastic.core.errors import CorruptStoreError, EncodingError
 
 _DIGEST = 16
 _HEAD = struct.Struct("<qBqB")
-#: In the width of `entries`: behind the head comes a second one, of the column `failed`.
+#: Flag in the width of `entries`: the head of the column `failed` follows.
 _HAS_FAILED = 0x80
 _FAILED_HEAD = struct.Struct("<qB")
 _TYPES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
 def pack_row(row: ReceiptRow) -> bytes:
-    """Return the parts of a row that have a value for each chunk, `states` and `link`.
+    """Return the columns of a row, its `states` and its `link` as bytes.
 
     Raises:
-        EncodingError: A column does not have `count` values, or one that is no 64-bit integer.
+        EncodingError: A column does not have `count` values, or a value is no 64-bit integer.
     """
     lengths = [len(row.conceived_at), len(row.entries), len(row.contents) / _DIGEST]
     lengths += [len(row.failed)] if row.failed else []
     if row.count < 1 or any(length != row.count for length in lengths) or len(row.states + row.link) != 2 * _DIGEST:
-        raise EncodingError(f"the receipts of the batch at chunk {row.first} do not have {row.count} values a column.")
+        raise EncodingError(
+            f"the receipts of the batch at chunk {row.first} must have {row.count} values in each column."
+        )
     try:
         conceived_at, conceived_width, conceived = _pack_column(row.conceived_at)
         entries, entries_width, counts = _pack_column(row.entries)
@@ -42,15 +44,15 @@ def pack_row(row: ReceiptRow) -> bytes:
             failed, failed_width, failures = _pack_column(row.failed)
             head += _FAILED_HEAD.pack(failed, failed_width)
     except (struct.error, TypeError, OverflowError) as error:
-        raise EncodingError(f"the receipts of the batch at chunk {row.first} cannot be kept ({error}).") from error
+        raise EncodingError(f"the receipts of the batch at chunk {row.first} cannot be stored ({error}).") from error
     return b"".join((head, row.states, conceived, counts, failures, row.contents, row.link))
 
 
 def unpack_row(first: int, count: int, attempt: int, worker: tuple[str, str], data: bytes) -> ReceiptRow:
-    """Return the row that `pack_row` was given; `worker` is node id and worker id.
+    """Return the row that `pack_row` packed; `worker` is node id and worker id.
 
     Raises:
-        CorruptStoreError: The bytes are not a row of `count` chunks.
+        CorruptStoreError: The bytes are no row of `count` chunks.
     """
     try:
         conceived_at, conceived_width, entries, entries_width = _HEAD.unpack_from(data)
@@ -60,7 +62,7 @@ def unpack_row(first: int, count: int, attempt: int, worker: tuple[str, str], da
         widths = (conceived_width, entries_width, failed_width, _DIGEST)
         ends = list(accumulate([start, _DIGEST, *(count * width for width in widths), _DIGEST]))
         if count < 1 or ends[-1] != len(data):
-            raise ValueError("its length does not fit")
+            raise ValueError(f"expected {ends[-1]} bytes, got {len(data)}")
         states, conceived, counts, failures, contents, link = (data[begin:end] for begin, end in pairwise(ends))
         return ReceiptRow(
             first,
@@ -79,12 +81,12 @@ def unpack_row(first: int, count: int, attempt: int, worker: tuple[str, str], da
 
 
 def _pack_column(values: Sequence[int]) -> tuple[int, int, bytes]:
-    """Return the smallest value, the bytes of each distance from it, and the distances."""
-    base, most = min(values), max(values)
-    if most == base:
+    """Return the minimum, the width of a distance (bytes), and the distances."""
+    base, largest = min(values), max(values)
+    if largest == base:
         return base, 0, b""
-    width = next(width for width in (1, 2, 4, 8) if (most - base) >> (8 * width) == 0 or width == 8)
-    return base, width, _little(array(_TYPES[width], [value - base for value in values])).tobytes()
+    width = next(width for width in (1, 2, 4, 8) if (largest - base) >> (8 * width) == 0 or width == 8)
+    return base, width, _little_endian(array(_TYPES[width], [value - base for value in values])).tobytes()
 
 
 def _unpack_column(base: int, width: int, data: bytes, count: int) -> tuple[int, ...]:
@@ -92,10 +94,10 @@ def _unpack_column(base: int, width: int, data: bytes, count: int) -> tuple[int,
         return (base,) * count
     distances = array(_TYPES[width])
     distances.frombytes(data)
-    return tuple([base + distance for distance in _little(distances)])
+    return tuple([base + distance for distance in _little_endian(distances)])
 
 
-def _little(values: "array[int]") -> "array[int]":
+def _little_endian(values: "array[int]") -> "array[int]":
     if sys.byteorder == "big":
         values.byteswap()
     return values

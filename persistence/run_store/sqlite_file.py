@@ -91,7 +91,7 @@ class SqliteFile:
                 raise self._read_error(error) from error
         # This also refuses a trigger that was added to the file, which SQLite would run by itself.
         if not self._is_empty and self.rows("SELECT sql FROM sqlite_master WHERE sql NOT NULL") != _SCHEMA_SQL:
-            raise CorruptStoreError(f"{self._path} does not have the tables of a run; put back a good copy of it.")
+            raise CorruptStoreError(f"{self._path} does not have the tables of a run; restore a good copy of it.")
 
     def create_tables(self) -> None:
         """Create the tables of an empty file, as part of the first transaction."""
@@ -117,7 +117,7 @@ class SqliteFile:
         """
         found = self.rows("PRAGMA quick_check(1)")
         if found != [("ok",)]:
-            raise CorruptStoreError(f"{self._path} is damaged ({found[0][0]}); put back a good copy of it.")
+            raise CorruptStoreError(f"{self._path} is damaged ({found[0][0]}); restore a good copy of it.")
 
     @contextmanager
     def transaction(self, epoch: int | None) -> Iterator[None]:
@@ -171,7 +171,7 @@ class SqliteFile:
 
     def damaged(self, what: str) -> CorruptStoreError:
         """Return the error for a row that differs from the one that was written; `what` names the row."""
-        return CorruptStoreError(f"run {self.run_id}, {what} in {self._path}; put back a good copy of the file.")
+        return CorruptStoreError(f"run {self.run_id}, {what} in {self._path}; restore a good copy of the file.")
 
     def _fail(self, failure: StoreError) -> None:
         self._failure = failure
@@ -186,7 +186,7 @@ class SqliteFile:
     def _read_error(self, error: Exception) -> StoreError:
         is_undecodable = isinstance(error, UnicodeDecodeError) or "decode to UTF-8" in str(error)
         if is_undecodable or getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT:
-            return CorruptStoreError(f"{self._path} is damaged ({error}); put back a good copy of it.")
+            return CorruptStoreError(f"{self._path} is damaged ({error}); restore a good copy of it.")
         return StoreError(f"{self._path} cannot be read ({error}); check the disk and the permissions of the file.")
 
 

@@ -1,4 +1,4 @@
-"""The run store: one SQLite file for each run."""
+"""The run store in a SQLite file, one for each run."""
 
 import os
 from collections.abc import Iterator
@@ -22,12 +22,13 @@ from elastic.persistence.run_store.in_flight_file import read_note, write_note
 from elastic.persistence.run_store.json_text import write_json
 from elastic.persistence.run_store.key import RUN_KEY_BYTES, read_key, write_key
 from elastic.persistence.run_store.lock import RunLock
-from elastic.persistence.run_store.progress_row import ProgressRow, seal
+from elastic.persistence.run_store.progress_row import ProgressRow, row_mac
 from elastic.persistence.run_store.receipt_codec import pack_row, unpack_row
 from elastic.persistence.run_store.sqlite_file import SqliteFile, check_is_run_folder
 
-_PAGE = 256
-#: The most that SQLite keeps in one row is 1,000,000,000 bytes.
+#: Rows per SELECT of receipts.
+_PAGE_ROWS = 256
+#: Maximum size of a partial (bytes); a row of SQLite holds at most 1,000,000,000.
 MAX_PARTIAL = 999_999_000
 _REPLACE_PROGRESS = "REPLACE INTO progress VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SELECT_RECEIPTS = """
@@ -38,10 +39,10 @@ WHERE step=? AND first>? AND receipt.rowid<=? ORDER BY first LIMIT ?
 
 
 class SqliteRunStore(RunStore):
-    """Keeps a run in `<run>/run.sqlite`, its key in `<run>/key`, its lock in `<run>/lock`.
+    """Run store in `<run>/run.sqlite`, with its key in `<run>/key` and its lock in `<run>/lock`.
 
-    Get one from `create`, `open` or `read`. The state of a step is the log of its partials, so that a commit costs
-    what is new and not what there is. Used by the thread that opened it.
+    `create`, `open` and `read` return one. The state of a step is the log of its partials, so a commit writes only new
+    partials. Only the thread that opened the store may use it.
     """
 
     def __init__(self, folder: Path, file: SqliteFile, lock: RunLock | None) -> None:
@@ -53,30 +54,30 @@ class SqliteRunStore(RunStore):
         self._workers: dict[tuple[str, str], int] = {}
         file.check_tables()
         rows = file.rows("SELECT run_id, epoch, chunk_store, seal FROM run")
-        run_id, epoch, chunk_store, kept = rows[0] if len(rows) == 1 else ("", 0, "", None)
+        run_id, epoch, chunk_store, mac = rows[0] if len(rows) == 1 else ("", 0, "", None)
         self.key = read_key(folder)
-        if kept != _run_seal(run_id, self.key, epoch, chunk_store):
-            raise file.damaged("its first row and its key do not belong together")
+        if mac != _run_mac(run_id, self.key, epoch, chunk_store):
+            raise file.damaged("the first row does not match the key")
         self.run_id = file.run_id = run_id
-        self._letters = DeadLetterTable(file, run_id, self.key)
+        self._dead_letters = DeadLetterTable(file, run_id, self.key)
         self.epoch = epoch
         self._chunk_store = chunk_store
 
     @property
     def folder(self) -> Path:
-        """Where the run is kept."""
+        """Folder of the run."""
         return self._folder
 
     @classmethod
     def create(cls, folder: Path, run_id: str, key: bytes, *, chunk_store: str = "segment") -> "SqliteRunStore":
-        """Make a run of epoch 1 in `folder`, which is made too, and lock it.
+        """Create the folder of a run and a run of epoch 1 in it, and lock the run.
 
         Raises:
-            UsageError: The key is not 32 bytes, or there is no such kind of chunk store.
-            StoreError: There is a run already, or it cannot be written.
+            UsageError: The key is not 32 bytes long, or the kind of chunk store is unknown.
+            StoreError: The folder has a run already, or cannot be written.
         """
         if len(key) != RUN_KEY_BYTES:
-            raise UsageError(f"the key of a run is {RUN_KEY_BYTES} random bytes, not {len(key)}.")
+            raise UsageError(f"the key of a run must be {RUN_KEY_BYTES} random bytes, got {len(key)}.")
         chunk_store = kind_name(chunk_store)
         try:
             make_folder(folder)
@@ -86,12 +87,12 @@ class SqliteRunStore(RunStore):
             lock = RunLock(folder, run_id)
             undo.callback(lock.release)
             write_key(folder, key)
-            _make_file(folder)
+            _create_file(folder)
             file = SqliteFile(folder)
             undo.callback(file.close)
             with file.transaction(None):
                 file.create_tables()
-                values = (run_id, 1, chunk_store, _run_seal(run_id, key, 1, chunk_store))
+                values = (run_id, 1, chunk_store, _run_mac(run_id, key, 1, chunk_store))
                 file.execute("INSERT INTO run VALUES (?, ?, ?, ?)", values)
             store = cls(folder, file, lock)
             undo.pop_all()
@@ -99,15 +100,15 @@ class SqliteRunStore(RunStore):
 
     @classmethod
     def open(cls, folder: Path) -> "SqliteRunStore":
-        """Open a run to go on with it: lock it, check its file, and raise its epoch by one.
+        """Open a run to resume it: lock it, check its file, and raise its epoch by one.
 
         Raises:
-            UnknownRunError: There is no run in `folder`.
-            RunLockedError: Another master works on it.
-            CorruptStoreError: Its file is damaged.
-            StoreError: It cannot be opened, or a newer version made it.
+            UnknownRunError: `folder` contains no run.
+            RunLockedError: Another master works on the run.
+            CorruptStoreError: The file of the run is damaged.
+            StoreError: The file cannot be opened, or a newer version created it.
         """
-        check_is_run_folder(folder)  # before the lock: its file must not appear where there is no run
+        check_is_run_folder(folder)  # before the lock, which creates a file
         with ExitStack() as undo:
             lock = RunLock(folder, folder.name)
             undo.callback(lock.release)
@@ -116,20 +117,20 @@ class SqliteRunStore(RunStore):
             file.check_pages()
             store = cls(folder, file, lock)
             epoch = store.epoch + 1
-            sealed = _run_seal(store.run_id, store.key, epoch, store._chunk_store)
+            mac = _run_mac(store.run_id, store.key, epoch, store._chunk_store)
             with file.transaction(store.epoch):
-                file.execute("UPDATE run SET epoch=?, seal=?", (epoch, sealed))
+                file.execute("UPDATE run SET epoch=?, seal=?", (epoch, mac))
             store.epoch = epoch
             undo.pop_all()
         return store
 
     @classmethod
     def read(cls, folder: Path) -> "SqliteRunStore":
-        """Open a run to look at it, also while a master works on it; its epoch is that of the last master.
+        """Open a run for reading, possibly while a master works on it. Its epoch is that of the last master.
 
         Raises:
-            UnknownRunError: There is no run in `folder`.
-            StoreError: It cannot be read.
+            UnknownRunError: `folder` contains no run.
+            StoreError: The file cannot be read.
         """
         with ExitStack() as undo:
             file = SqliteFile(folder, read_only=True)
@@ -139,18 +140,18 @@ class SqliteRunStore(RunStore):
         return store
 
     def begin(self, step: int, name: str, manifest: dict[str, Any], started_at: float) -> None:
-        name, text = writable(name), write_json(manifest, f"the manifest of step {step}")
+        name, manifest_json = writable(name), write_json(manifest, f"the manifest of step {step}")
         known = self._progress(step)
         with self._file.transaction(self.epoch):
             ordinal = 0 if known is None else known.begins
-            sealed = _step_seal(self.key, self.run_id, (step, ordinal), name, text, started_at)
-            values = (step, ordinal, name, text, started_at, sealed)
+            mac = _step_mac(self.key, self.run_id, (step, ordinal), name, manifest_json, started_at)
+            values = (step, ordinal, name, manifest_json, started_at, mac)
             self._file.execute("INSERT INTO step VALUES (?, ?, ?, ?, ?, ?)", values)
             if known is None:
                 self._write_progress(ProgressRow(step, "in_progress"))
             else:
-                again = replace(known, state="in_progress", ended_at=None, error=None, begins=ordinal + 1)
-                self._write_progress(again)
+                resumed = replace(known, state="in_progress", ended_at=None, error=None, begins=ordinal + 1)
+                self._write_progress(resumed)
 
     def commit(self, step: int, commit: Commit) -> None:
         packed = [pack_row(row) for row in commit.receipts]
@@ -158,19 +159,19 @@ class SqliteRunStore(RunStore):
         columns = known.columns_of(commit)
         if commit.partials and max(map(len, commit.partials)) > MAX_PARTIAL:
             raise StoreError(
-                f"run {self.run_id}, step {step}: a state takes more than {MAX_PARTIAL:,} bytes, the most that is "
-                "kept; aggregate into fewer keys, or into a file."
+                f"run {self.run_id}, step {step}: a state takes more than {MAX_PARTIAL:,} bytes, the maximum; "
+                "aggregate into fewer keys, or into a file."
             )
         with self._file.transaction(self.epoch):
             for ordinal, partial in enumerate(commit.partials, known.partials):
-                sealed = seal("partial", self.key, self.run_id, (step, ordinal), partial)
-                self._file.execute("INSERT INTO partial VALUES (?, ?, ?, ?)", (step, ordinal, partial, sealed))
+                mac = row_mac("partial", self.key, self.run_id, (step, ordinal), partial)
+                self._file.execute("INSERT INTO partial VALUES (?, ?, ?, ?)", (step, ordinal, partial, mac))
             for row, data in zip(commit.receipts, packed, strict=True):
                 self._write_receipt(step, row, data)
-            for letter in commit.letters:
-                self._letters.insert(step, letter)
+            for dead_letter in commit.letters:
+                self._dead_letters.insert(step, dead_letter)
             for key in commit.redriven:
-                self._letters.redrive(step, key)
+                self._dead_letters.redrive(step, key)
             self._write_progress(replace(known, **columns))
 
     def end(self, step: int, state: str, ended_at: float, error: str | None = None) -> None:
@@ -188,26 +189,26 @@ class SqliteRunStore(RunStore):
             rows = self._file.rows("SELECT data, seal FROM partial WHERE step=? AND ordinal=?", (step, ordinal))
             if not rows:
                 raise self._file.damaged(f"step {step}: partial {ordinal} is missing")
-            data, kept = rows[0]
-            if not isinstance(data, bytes) or seal("partial", self.key, self.run_id, (step, ordinal), data) != kept:
-                raise self._file.damaged(f"step {step}: partial {ordinal} is not as it was written")
+            data, mac = rows[0]
+            if not isinstance(data, bytes) or row_mac("partial", self.key, self.run_id, (step, ordinal), data) != mac:
+                raise self._file.damaged(f"step {step}: partial {ordinal} is damaged")
             yield data
 
     def receipts(self, step: int) -> Iterator[ReceiptRow]:
-        # One statement, so that a master's commit cannot come between; rows only ever join at the end.
+        # One statement, so that no commit of a master comes between. Later rows have larger rowids.
         statement = "SELECT receipts, (SELECT max(rowid) FROM receipt) FROM progress WHERE step=?"
         expected, last = self._file.rows(statement, (self._known(step).step,))[0]
         first, found = -1, 0
-        while rows := self._file.rows(_SELECT_RECEIPTS, (step, first, last, _PAGE)):
+        while rows := self._file.rows(_SELECT_RECEIPTS, (step, first, last, _PAGE_ROWS)):
             for row in rows:
                 yield self._receipt(step, row)
             first, found = rows[-1][0], found + len(rows)
         if found != expected:
-            raise self._file.damaged(f"step {step}: there are {found} of {expected} rows of receipts")
+            raise self._file.damaged(f"step {step}: expected {expected} rows of receipts, got {found}")
 
     def letters(self, step: int) -> Iterator[DeadLetter]:
-        for place in self._letters.places(self._known(step).step):
-            yield self._letters.get(step, place)
+        for place in self._dead_letters.places(self._known(step).step):
+            yield self._dead_letters.get(step, place)
 
     def note(self, step: int, note: InFlightNote | None) -> None:
         write_note(self._folder, self.key, step, note)
@@ -236,14 +237,14 @@ class SqliteRunStore(RunStore):
 
     def _record(self, step: int) -> StepRecord:
         progress = self._progress(step)
-        # Only as many as there were then: a master that goes on may have added one since.
+        # A master that resumed the step after the first SELECT may have added rows.
         statement = "SELECT name, manifest, started_at, seal FROM step WHERE step=? AND ordinal<? ORDER BY ordinal"
         rows = [] if progress is None else self._file.rows(statement, (step, progress.begins))
         if progress is None or len(rows) != progress.begins:
-            raise self._file.damaged(f"step {step}: half of what is kept about it is missing")
-        for ordinal, (*fields, kept) in enumerate(rows):
-            if kept != _step_seal(self.key, self.run_id, (step, ordinal), *fields):
-                raise self._file.damaged(f"step {step}: the manifest is not as it was written")
+            raise self._file.damaged(f"step {step}: a row of the step is missing")
+        for ordinal, (*fields, mac) in enumerate(rows):
+            if mac != _step_mac(self.key, self.run_id, (step, ordinal), *fields):
+                raise self._file.damaged(f"step {step}: the manifest is damaged")
         name, _, started_at, _ = rows[0]
         try:
             return progress.record(name, [manifest for _, manifest, _, _ in rows], started_at)
@@ -254,10 +255,10 @@ class SqliteRunStore(RunStore):
         rows = self._file.rows("SELECT * FROM progress WHERE step=?", (step,))
         if not rows:
             return None
-        *columns, kept = rows[0]
+        *columns, mac = rows[0]
         progress = ProgressRow(*columns)
-        if progress.seal(self.key, self.run_id) != kept:
-            raise self._file.damaged(f"step {step}: the progress is not as it was written")
+        if progress.mac(self.key, self.run_id) != mac:
+            raise self._file.damaged(f"step {step}: the progress is damaged")
         return progress
 
     def _known(self, step: int) -> ProgressRow:
@@ -267,7 +268,7 @@ class SqliteRunStore(RunStore):
         return progress
 
     def _write_progress(self, progress: ProgressRow) -> None:
-        values = (*astuple(progress), progress.seal(self.key, self.run_id))
+        values = (*astuple(progress), progress.mac(self.key, self.run_id))
         self._file.execute(_REPLACE_PROGRESS, values)
 
     def _write_receipt(self, step: int, row: ReceiptRow, data: bytes) -> None:
@@ -276,24 +277,24 @@ class SqliteRunStore(RunStore):
             self._file.execute("INSERT OR IGNORE INTO worker (node_id, worker_id) VALUES (?, ?)", worker)
             found = self._file.execute("SELECT id FROM worker WHERE node_id=? AND worker_id=?", worker)
             self._workers[worker] = found.fetchone()[0]
-        sealed = _receipt_seal(self.key, self.run_id, (step, row.first), (row.count, row.attempt, *worker), data)
-        values = (step, row.first, row.count, row.attempt, self._workers[worker], data, sealed)
+        mac = _receipt_mac(self.key, self.run_id, (step, row.first), (row.count, row.attempt, *worker), data)
+        values = (step, row.first, row.count, row.attempt, self._workers[worker], data, mac)
         self._file.execute("INSERT INTO receipt VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
     def _receipt(self, step: int, row: tuple[Any, ...]) -> ReceiptRow:
-        first, count, attempt, node_id, worker_id, data, kept = row
-        good = isinstance(data, bytes) and kept == _receipt_seal(
+        first, count, attempt, node_id, worker_id, data, mac = row
+        is_intact = isinstance(data, bytes) and mac == _receipt_mac(
             self.key, self.run_id, (step, first), (count, attempt, node_id, worker_id), data
         )
-        if not good:
-            raise self._file.damaged(f"step {step}: the receipts of the batch at chunk {first} are not as written")
+        if not is_intact:
+            raise self._file.damaged(f"step {step}: the receipts of the batch at chunk {first} are damaged")
         return unpack_row(first, count, attempt, (node_id, worker_id), data)
 
 
-def _make_file(folder: Path) -> None:
+def _create_file(folder: Path) -> None:
     path = folder / RUN_FILE
     try:
-        # Made here, so that its mode is right from the start; SQLite gives its journal the same.
+        # create_file sets the mode from the start, and SQLite copies it to the journal.
         os.close(create_file(path))
         sync_folder(folder)
     except FileExistsError as error:
@@ -302,13 +303,13 @@ def _make_file(folder: Path) -> None:
         raise store_error(error, path) from error
 
 
-def _run_seal(run_id: str, key: bytes, epoch: int, chunk_store: str) -> bytes:
-    return seal("run", key, run_id, (0, 0), pack([epoch, chunk_store]))
+def _run_mac(run_id: str, key: bytes, epoch: int, chunk_store: str) -> bytes:
+    return row_mac("run", key, run_id, (0, 0), pack([epoch, chunk_store]))
 
 
-def _step_seal(key: bytes, run_id: str, place: tuple[int, int], *columns: Any) -> bytes:
-    return seal("step", key, run_id, place, pack(list(columns)))
+def _step_mac(key: bytes, run_id: str, place: tuple[int, int], *columns: Any) -> bytes:
+    return row_mac("step", key, run_id, place, pack(list(columns)))
 
 
-def _receipt_seal(key: bytes, run_id: str, place: tuple[int, int], fields: tuple[Any, ...], data: bytes) -> bytes:
-    return seal("receipt", key, run_id, place, pack(list(fields)) + data)
+def _receipt_mac(key: bytes, run_id: str, place: tuple[int, int], fields: tuple[Any, ...], data: bytes) -> bytes:
+    return row_mac("receipt", key, run_id, place, pack(list(fields)) + data)

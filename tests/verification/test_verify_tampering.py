@@ -141,11 +141,11 @@ def test_an_edit_behind_the_back_of_a_run_is_found(
     verification = elastic.verify(run_id, home=tmp_path)
     assert not verification.ok
     told = str(verification)
-    if chunk < 0 or (not sealed and "step 0: the progress is not as it was written" in told):
+    if chunk < 0 or (not sealed and "step 0: the progress is damaged" in told):
         return
     named = [finding for finding in verification.findings if finding.first is not None and finding.stop is not None]
     is_named = any(finding.first <= chunk < finding.stop for finding in named)
-    assert is_named or "step 0: the manifest is not as it was written" in told, told
+    assert is_named or "step 0: the manifest is damaged" in told, told
     assert all(finding.stop - finding.first <= CHUNKS for finding in named)
 
 
@@ -199,7 +199,7 @@ def test_an_edit_of_a_batch_of_many_chunks_is_found(name: str, home: Path, *, se
     assert not verification.ok
     if "partial" in name:
         stated = [(finding.first, finding.stop) for finding in verification.findings]
-        assert (0, 1000) in stated or "the progress is not as it was written" in str(verification)
+        assert (0, 1000) in stated or "the progress is damaged" in str(verification)
         return
     (finding,) = verification.findings
     assert (finding.first, finding.stop) == (row.first, row.first + row.count)

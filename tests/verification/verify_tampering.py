@@ -8,9 +8,9 @@ from typing import Any
 
 from elastic.core.contracts.store import ReceiptRow
 from elastic.core.encoding import pack
-from elastic.persistence.run_store.progress_row import ProgressRow, seal
+from elastic.persistence.run_store.progress_row import ProgressRow, row_mac
 from elastic.persistence.run_store.receipt_codec import pack_row, unpack_row
-from elastic.persistence.run_store.sqlite_store import _receipt_seal, _step_seal
+from elastic.persistence.run_store.sqlite_store import _receipt_mac, _step_mac
 
 Edit = Callable[[sqlite3.Connection], object]
 
@@ -98,17 +98,17 @@ def _seal_again(connection: sqlite3.Connection, key: bytes, run_id: str) -> None
         return connection.execute(f"SELECT {columns} FROM {table}").fetchall()
 
     partials = read("rowid, step, ordinal, data", "partial")
-    update("partial", [(seal("partial", key, run_id, (step, at), data), row) for row, step, at, data in partials])
+    update("partial", [(row_mac("partial", key, run_id, (step, at), data), row) for row, step, at, data in partials])
     receipts = read(
         "receipt.rowid, step, first, count, attempt, node_id, worker_id, data",
         "receipt LEFT JOIN worker ON worker.id = receipt.worker",
     )
-    update("receipt", [(_receipt_seal(key, run_id, (step, first), tuple(fields), data), row)
+    update("receipt", [(_receipt_mac(key, run_id, (step, first), tuple(fields), data), row)
                        for row, step, first, *fields, data in receipts])  # fmt: skip
     steps = read("rowid, step, ordinal, name, manifest, started_at", "step")
-    update("step", [(_step_seal(key, run_id, (step, at), *fields), row) for row, step, at, *fields in steps])
+    update("step", [(_step_mac(key, run_id, (step, at), *fields), row) for row, step, at, *fields in steps])
     letters = read("rowid, step, chunk, entry, redriven, data", "letter")
-    update("letter", [(seal("letter", key, run_id, (step, chunk), pack([entry, redriven, data])), row)
+    update("letter", [(row_mac("letter", key, run_id, (step, chunk), pack([entry, redriven, data])), row)
                       for row, step, chunk, entry, redriven, data in letters])  # fmt: skip
     progress = connection.execute("SELECT rowid, * FROM progress").fetchall()
-    update("progress", [(ProgressRow(*columns).seal(key, run_id), row) for row, *columns, _ in progress])
+    update("progress", [(ProgressRow(*columns).mac(key, run_id), row) for row, *columns, _ in progress])
