@@ -9,7 +9,7 @@ from elastic.aggregators.sharded.sharded_aggregator import made_of
 from elastic.core.contracts.spill_store import SpillSegment
 from elastic.core.encoding import unpack
 from elastic.core.errors import CorruptStoreError
-from elastic.persistence.result_files.spill_files import FileDepot
+from elastic.persistence.result_files.spill_files import FileSpillStore
 from elastic.persistence.run_store.progress_row import row_mac
 
 
@@ -26,7 +26,7 @@ class ShardManifest:
         key: The run's key.
     """
 
-    def __init__(self, depot: FileDepot, shards: int, place: tuple[str, int], key: bytes) -> None:
+    def __init__(self, depot: FileSpillStore, shards: int, place: tuple[str, int], key: bytes) -> None:
         self.depot, self.shards = depot, shards
         self._run_id, self._step = place
         self._key = key

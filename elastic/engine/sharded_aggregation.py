@@ -16,8 +16,8 @@ from elastic.engine.aggregation import Aggregation
 from elastic.engine.options import GivenOptions
 from elastic.engine.shard_manifest import ShardManifest
 from elastic.engine.step import Step
-from elastic.persistence.result_files.output_folder import FolderOutput
-from elastic.persistence.result_files.spill_files import FileDepot
+from elastic.persistence.result_files.output_folder import FolderSink
+from elastic.persistence.result_files.spill_files import FileSpillStore
 from elastic.stages.transport.transport import Transport
 
 
@@ -25,7 +25,7 @@ class ShardedAggregation(Aggregation):
     """Folds where the parts of a wide result are; `conclude` has them merged."""
 
     def __init__(
-        self, aggregator: Sharded, run_id: str, manifest: ShardManifest, output: FolderOutput | None = None
+        self, aggregator: Sharded, run_id: str, manifest: ShardManifest, output: FolderSink | None = None
     ) -> None:
         super().__init__(aggregator, run_id)
         self._sharded, self._manifest, self._output = aggregator, manifest, output
@@ -101,8 +101,8 @@ def aggregation_of(
     shards, (run_id, number, epoch) = step.options.shards, place
     if shards is None:
         return step.aggregator, Aggregation(step.aggregator, run_id)
-    depot, folder = FileDepot(folder_of(run_folder, number), epoch), step.options.write_to
-    output = None if folder is None else FolderOutput(folder, epoch, (run_id, number))
+    depot, folder = FileSpillStore(folder_of(run_folder, number), epoch), step.options.write_to
+    output = None if folder is None else FolderSink(folder, epoch, (run_id, number))
     sharded = Sharded(step.aggregator, shards, depot, output)
     return sharded, ShardedAggregation(sharded, run_id, ShardManifest(depot, shards, (run_id, number), key), output)
 
@@ -112,7 +112,7 @@ def kept_aggregation(aggregator: AnyAggregator, record: StepRecord, run_folder: 
     run_id, shards = run_folder.name, record.manifest.get("shards")
     if shards is None:
         return Aggregation(aggregator, run_id)
-    depot = FileDepot(folder_of(run_folder, record.step), 0)
+    depot = FileSpillStore(folder_of(run_folder, record.step), 0)
     manifest = ShardManifest(depot, shards, (run_id, record.step), key)
     return ShardedAggregation(Sharded(aggregator, shards, depot), run_id, manifest)
 

@@ -12,7 +12,7 @@ from elastic.core.errors import CorruptStoreError, EncodingError
 from elastic.core.frames import is_packed_frame
 from elastic.engine.shard_manifest import ShardManifest
 from elastic.engine.sharded_aggregation import folder_of
-from elastic.persistence.result_files.spill_files import FileDepot
+from elastic.persistence.result_files.spill_files import FileSpillStore
 from elastic.verification.partial_audit import MatchedPartial
 from elastic.verification.step_audit import StepAudit
 
@@ -28,7 +28,7 @@ class ShardAudit:
         store, record = examination.store, examination.record
         self._examination, self._findings = examination, examination.findings
         self._shards: int = record.manifest["shards"]
-        self._depot = FileDepot(folder_of(store.folder, record.step), 0)
+        self._depot = FileSpillStore(folder_of(store.folder, record.step), 0)
         place = store.run_id, record.step
         self._manifest = ShardManifest(self._depot, self._shards, place, store.key)
 

@@ -1,1 +1,1 @@
-"""Stores of chunks that are not yet in the result."""
+"""Stores of chunks that the result does not contain yet."""

@@ -1,4 +1,4 @@
-"""The types of columns: what may stand in one of them so that it comes back equal."""
+"""Type checks for columns: values that Arrow would change must not share a column."""
 
 import datetime as dt
 from collections.abc import Collection
@@ -7,10 +7,10 @@ from itertools import chain
 from numbers import Integral, Real
 from typing import Any
 
-#: What may stand in one column: Arrow makes one of them without loss, or raises.
-_JOINED: tuple[frozenset[type], ...] = (frozenset({int, float}), frozenset({int, Decimal}))
+#: Types that may share a column: Arrow converts them without loss, or raises.
+_COMPATIBLE: tuple[frozenset[type], ...] = (frozenset({int, float}), frozenset({int, Decimal}))
 
-#: The kinds of values, each before those that it is one of as well.
+#: Base types and the kind of their values; subclasses come before their bases.
 _KINDS: tuple[tuple[type, type], ...] = (
     (bool, bool),
     (Integral, int),
@@ -27,9 +27,9 @@ _KINDS: tuple[tuple[type, type], ...] = (
 
 
 def check_kinds(column: Collection[Any]) -> None:
-    """Raise TypeError for values of which Arrow would silently make others, at any depth."""
+    """Raise TypeError for values that Arrow would silently change, at any depth."""
     kinds = {_kind_of(each) for each in set(map(type, column)) if each is not type(None)}
-    if len(kinds) > 1 and not any(kinds <= joined for joined in _JOINED):
+    if len(kinds) > 1 and not any(kinds <= compatible for compatible in _COMPATIBLE):
         raise TypeError(f"{' and '.join(sorted(kind.__name__ for kind in kinds))} in one column")
     if dt.time in kinds and any(value is not None and value.tzinfo is not None for value in column):
         raise TypeError("times of a day with a time zone")
@@ -40,7 +40,7 @@ def check_kinds(column: Collection[Any]) -> None:
     if dict in kinds:
         by_name: dict[str, list[Any]] = {}
         for value in column:
-            check_texts(value or ())
+            check_keys(value or ())
             for name, each in (value or {}).items():
                 by_name.setdefault(name, []).append(each)
         for each in by_name.values():
@@ -48,28 +48,34 @@ def check_kinds(column: Collection[Any]) -> None:
 
 
 def _kind_of(kind: type) -> type:
-    return next((told for base, told in _KINDS if issubclass(kind, base)), kind)
+    return next((found for base, found in _KINDS if issubclass(kind, base)), kind)
 
 
-def fits(types: Any, kind: Any, wanted: Any) -> bool:
-    """Tell whether values of one type of Arrow can be of another, so that they are equal to what they were."""
+def can_convert(types: Any, kind: Any, wanted: Any) -> bool:
+    """Return whether values of the Arrow type `kind` stay equal when they are converted to `wanted`.
+
+    Args:
+        types: The module `pyarrow.types`.
+        kind: Type of the values.
+        wanted: Type of the column.
+    """
     if kind.equals(wanted) or types.is_null(kind):
         return True
     if types.is_list(kind) and types.is_list(wanted):
-        return fits(types, kind.value_type, wanted.value_type)
+        return can_convert(types, kind.value_type, wanted.value_type)
     if types.is_struct(kind) and types.is_struct(wanted):
-        # A dict that lacks a key has None there, as it has beside others in one group.
+        # A dict without a key gets None for it, as it does beside dicts with the key in one group of rows.
         fields = {field.name: field.type for field in wanted}
-        return all(field.name in fields and fits(types, field.type, fields[field.name]) for field in kind)
+        return all(field.name in fields and can_convert(types, field.type, fields[field.name]) for field in kind)
     if types.is_timestamp(kind) and types.is_timestamp(wanted):
         return bool((kind.tz is None) == (wanted.tz is None))
-    # Arrow itself refuses a number that would be rounded.
+    # Arrow raises for a number that it would round.
     if types.is_integer(kind):
         return bool(types.is_float64(wanted) or types.is_decimal(wanted))
     return bool(types.is_decimal(kind) and types.is_decimal(wanted))
 
 
-def check_texts(names: Collection[Any]) -> None:
+def check_keys(names: Collection[Any]) -> None:
     for name in names:
         if not isinstance(name, str):
-            raise TypeError(f"{name!r} is the key of a dict and no text")
+            raise TypeError(f"the keys of a dict must be strings, got {name!r}")

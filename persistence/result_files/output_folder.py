@@ -1,4 +1,4 @@
-"""An output that is a folder: a file for each shard, and a manifest that names them."""
+"""Sink that writes a folder: one file for each shard, and a manifest that lists them."""
 
 import json
 import os
@@ -11,40 +11,42 @@ from elastic.core.contracts.sink import MANIFEST, MARKER, OutputFile, Sink
 from elastic.core.errors import EncodingError, StoreError, UsageError
 from elastic.persistence.durable_file import create_file, make_folder, store_error, sync_file, sync_folder, write_at
 from elastic.persistence.result_files.row_writers import FORMATS, RowFile
-from elastic.persistence.result_files.spill_files import FileDepot
+from elastic.persistence.result_files.spill_files import FileSpillStore
 
 
-class FolderOutput(Sink):
-    """Files named `part-00000.parquet` and so on, of the format that the folder is named after.
+class FolderSink(Sink):
+    """Sink of files `part-00000.parquet` and so on, in the format that the suffix of the folder gives.
 
-    They get these names when all shards are written, and the manifest comes last; it is gone while they change. A
-    folder belongs to the step whose marker or manifest is in it, and of its masters to the one with the last epoch.
+    The files get these names when all shards are written. The manifest comes last, and is missing while names change.
+    A folder belongs to the step in its marker or manifest, and to the step's master with the highest epoch.
 
     Args:
-        folder: A path that ends in `.jsonl`, `.parquet` or `.arrow`.
-        epoch: Of the master whose workers write.
-        owner: The run, and the number of the step.
+        folder: Path that ends in `.jsonl`, `.parquet` or `.arrow`.
+        epoch: Epoch of the master whose workers write.
+        owner: Id of the run, and number of the step.
     """
 
     def __init__(self, folder: Path, epoch: int, owner: tuple[str, int]) -> None:
         self.folder, self.owner = folder, owner
-        self._depot = FileDepot(folder, epoch)
+        self._depot = FileSpillStore(folder, epoch)
 
     def prepare(self) -> None:
-        """Make the folder and take it, before anybody is sent here.
+        """Create the folder and claim it, before the master sends its path to workers.
 
         Raises:
-            UsageError: Something else lies there.
-            StoreError: It cannot be made, or a later master has it.
+            UsageError: The folder belongs to another run, or is not empty.
+            StoreError: The folder cannot be created, or a later master has claimed it.
         """
         try:
             make_folder(self.folder)
-            is_new = self._take()
+            is_new = self._claim()
         except OSError as error:
-            raise StoreError(f"write_to={str(self.folder)!r} cannot be used ({error.strerror}).") from error
+            raise StoreError(
+                f"write_to={str(self.folder)!r} cannot be used ({error.strerror}); name another folder."
+            ) from error
         self._depot.prepare()
         if not is_new:
-            self._depot.write(MARKER, _text(self._mine()))
+            self._depot.write(MARKER, _to_json(self._identity()))
 
     @property
     def writable(self) -> bool:
@@ -52,8 +54,8 @@ class FolderOutput(Sink):
 
     @contextmanager
     def open(self) -> Iterator[RowFile]:
-        with self._depot.create("result") as growing:
-            file = FORMATS[self.folder.suffix](growing)
+        with self._depot.create("result") as unfinished:
+            file = FORMATS[self.folder.suffix](unfinished)
             try:
                 yield file
                 file.finish()
@@ -62,20 +64,20 @@ class FolderOutput(Sink):
                 raise
 
     def publish(self, parts: Sequence[OutputFile], about: dict[str, Any]) -> None:
-        """Give the files the names that they keep, remove others of an earlier master, and write the manifest.
+        """Give the files their final names, remove those of an earlier master, and write the manifest.
 
         Args:
             parts: The file of each shard.
-            about: What else the manifest says.
+            about: Further entries of the manifest.
 
         Raises:
-            EncodingError: The columns of one file are not those of another.
-            StoreError: It does not reach the disk, a file is gone, or the folder belongs to another master by now.
+            EncodingError: Two files have different columns.
+            StoreError: The disk failed, a file is missing, or the folder belongs to a later master.
         """
         names = [f"part-{number:05}{self.folder.suffix}" for number in range(len(parts))]
         written = [(part, name) for part, name in zip(parts, names, strict=True) if part.rows]
         try:
-            self._check_taken(parts)
+            self._check_claim(parts)
             self._check_parts(parts)
             (self.folder / MANIFEST).unlink(missing_ok=True)
             sync_folder(self.folder)
@@ -86,21 +88,21 @@ class FolderOutput(Sink):
             sync_folder(self.folder)
         except OSError as error:
             raise store_error(error, self.folder) from error
-        told = {
-            **self._mine(),
+        manifest = {
+            **self._identity(),
             **about,
             "columns": next((part.columns for part in parts if part.columns), None),
             "files": [
                 {"file": name, "rows": part.rows, "bytes": part.size, "sha256": part.sha256} for part, name in written
             ],
         }
-        self._depot.write(MANIFEST, _text(told))
+        self._depot.write(MANIFEST, _to_json(manifest))
         self.close()
 
     def close(self) -> None:
-        """Remove what is unfinished, so that others may have a folder that is empty then; may be called twice."""
+        """Remove unfinished files, and the marker of a folder without results. A second call does nothing."""
         with suppress(OSError):
-            if self._told(MARKER) != self._mine():
+            if self._read(MARKER) != self._identity():
                 return
             self._depot.clean(set())
             self._depot.unmark()
@@ -108,76 +110,76 @@ class FolderOutput(Sink):
             if is_whole or not any(self.folder.glob(f"part-*{self.folder.suffix}")):
                 (self.folder / MARKER).unlink(missing_ok=True)
 
-    def _take(self) -> bool:
-        """Mark the folder; False where an earlier master of this step has done so. Raises as `prepare` does."""
-        marker = self._told(MARKER)
+    def _claim(self) -> bool:
+        """Mark the folder, and return False if an earlier master of this step marked it. Raise as `prepare` does."""
+        marker = self._read(MARKER)
         if marker is None:
-            self._check_rest()
+            self._check_content()
             with suppress(FileExistsError):
                 self._mark(create_file(self.folder / MARKER))
                 return True
-            marker = self._told(MARKER)
+            marker = self._read(MARKER)
         self._check_marker(marker or {})
         return False
 
     def _mark(self, file: int) -> None:
         try:
             try:
-                write_at(file, _text(self._mine()), 0)
+                write_at(file, _to_json(self._identity()), 0)
                 sync_file(file)
             finally:
                 os.close(file)
             sync_folder(self.folder)
-            # Another run may have had the folder, and ended, since the first look.
-            self._check_rest()
+            # After the first check, another run may have claimed the folder, and ended.
+            self._check_content()
         except BaseException:
             (self.folder / MARKER).unlink()
             raise
 
-    def _check_rest(self) -> None:
-        """Refuse a folder in which there is more than what this step has written."""
-        manifest = self._told(MANIFEST)
+    def _check_content(self) -> None:
+        """Refuse a folder with files that this step did not write."""
+        manifest = self._read(MANIFEST)
         if manifest is not None and self._is_mine(manifest):
             self._check_epoch(manifest)
         elif manifest is not None and "run_id" in manifest:
             raise UsageError(
-                f"write_to={str(self.folder)!r} is not empty, it holds what run {manifest['run_id']} has written; name "
-                "a folder that is not there yet, or move this one away."
+                f"write_to={str(self.folder)!r} is not empty: run {manifest['run_id']} wrote it; name a folder "
+                "that does not exist, or move this one away."
             )
         elif any(path.name != MARKER for path in self.folder.iterdir()):
-            raise UsageError(f"write_to={str(self.folder)!r} is not empty; name a folder that is not there yet.")
+            raise UsageError(f"write_to={str(self.folder)!r} is not empty; name a folder that does not exist.")
 
     def _check_marker(self, marker: dict[str, Any]) -> None:
         if not marker:
             raise UsageError(
-                f"write_to={str(self.folder)!r} is marked by a run that {MARKER} does not name; name a folder that is "
-                "not there yet, or remove this one."
+                f"write_to={str(self.folder)!r} has a damaged {MARKER}, and its run is unknown; name a folder "
+                "that does not exist, or remove this one."
             )
         if not self._is_mine(marker):
             raise UsageError(
-                f"write_to={str(self.folder)!r} is where run {marker['run_id']} writes, which is not complete; resume "
-                f"that by `elastic resume {marker['run_id']}`, remove the folder, or name another one."
+                f"write_to={str(self.folder)!r} belongs to run {marker['run_id']}, which is not complete; resume it "
+                f"with `elastic resume {marker['run_id']}`, remove the folder, or name another one."
             )
         self._check_epoch(marker)
 
-    def _check_epoch(self, told: dict[str, Any]) -> None:
-        if told["epoch"] > self._depot.epoch:
+    def _check_epoch(self, found: dict[str, Any]) -> None:
+        if found["epoch"] > self._depot.epoch:
             raise StoreError(
-                f"{self.folder} belongs to a later master of run {self.owner[0]} (epoch {told['epoch']}, this one has "
-                f"{self._depot.epoch}); let that one go on."
+                f"{self.folder} belongs to a later master of run {self.owner[0]} (epoch {found['epoch']}, this one has "
+                f"{self._depot.epoch}); wait for that master."
             )
 
-    def _check_taken(self, parts: Sequence[OutputFile]) -> None:
-        """Refuse to touch a folder that somebody else has taken since, and leave nothing of this master in it."""
-        marker, manifest = self._told(MARKER), self._told(MANIFEST)
+    def _check_claim(self, parts: Sequence[OutputFile]) -> None:
+        """Refuse a folder that another master has claimed since, and remove the files of this one."""
+        marker, manifest = self._read(MARKER), self._read(MANIFEST)
         try:
-            for told in (marker, manifest):
-                if told is not None and self._is_mine(told):
-                    self._check_epoch(told)
+            for found in (marker, manifest):
+                if found is not None and self._is_mine(found):
+                    self._check_epoch(found)
             if marker is None or not self._is_mine(marker):
                 raise StoreError(
-                    f"{self.folder} is not marked as the folder of run {self.owner[0]} any more; move away what is "
-                    "there, and resume the run."
+                    f"{self.folder} is no longer marked as the folder of run {self.owner[0]}; move its files away, and "
+                    "resume the run."
                 )
         except StoreError:
             for part in parts:
@@ -185,38 +187,38 @@ class FolderOutput(Sink):
             raise
 
     def _check_parts(self, parts: Sequence[OutputFile]) -> None:
-        """Find out that parts do not fit together before anything is removed that is whole."""
+        """Refuse parts that do not fit together, before any file of an earlier result is removed."""
         try:
             _check_columns(parts)
             for part in parts:
                 path = self.folder / part.name
                 if not path.is_file() or path.stat().st_size != part.size:
-                    raise StoreError(f"{path} is gone or not as it was written; resume the run, which writes it again.")
+                    raise StoreError(f"{path} is missing or damaged; resume the run, which writes it again.")
         except (EncodingError, StoreError):
             self.close()
             raise
 
-    def _mine(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, Any]:
         run_id, step = self.owner
         return {"run_id": run_id, "step": step, "epoch": self._depot.epoch}
 
-    def _is_mine(self, told: dict[str, Any]) -> bool:
-        return (told.get("run_id"), told.get("step")) == self.owner
+    def _is_mine(self, found: dict[str, Any]) -> bool:
+        return (found.get("run_id"), found.get("step")) == self.owner
 
-    def _told(self, name: str) -> dict[str, Any] | None:
-        """Return what the marker or the manifest says; None where it is not there, nothing if it says nothing."""
+    def _read(self, name: str) -> dict[str, Any] | None:
+        """Return the content of the marker or the manifest; None if the file is missing, {} if it is damaged."""
         try:
-            told = json.loads((self.folder / name).read_bytes())
+            found = json.loads((self.folder / name).read_bytes())
         except FileNotFoundError:
             return None
         except ValueError:
             return {}
-        is_whole = isinstance(told, dict) and isinstance(told.get("run_id"), str) and type(told.get("epoch")) is int
-        return told if is_whole else {}
+        is_whole = isinstance(found, dict) and isinstance(found.get("run_id"), str) and type(found.get("epoch")) is int
+        return found if is_whole else {}
 
 
-def _text(told: dict[str, Any]) -> bytes:
-    return json.dumps(told, indent=2).encode() + b"\n"
+def _to_json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, indent=2).encode() + b"\n"
 
 
 def _check_columns(parts: Sequence[OutputFile]) -> None:

@@ -1,4 +1,4 @@
-"""Files of rows: JSON lines, Arrow and Parquet. They have a key and a value, or the columns of frames."""
+"""Writers of rows to JSON lines, Arrow and Parquet. A row has a key and a value, or the columns of a frame."""
 
 import hashlib
 import io
@@ -12,58 +12,58 @@ from elastic.core.contracts.sink import OutputFile
 from elastic.core.contracts.spill_store import OpenSpillFile
 from elastic.core.errors import EncodingError
 from elastic.core.frames import arrow_module, polars_module
-from elastic.persistence.result_files.column_types import check_kinds, check_texts, fits
+from elastic.persistence.result_files.column_types import can_convert, check_keys, check_kinds
 
 if TYPE_CHECKING:
     from elastic.core.frames import Frame
 
-#: Rows that are written at once where the format has groups of rows.
+#: Rows per row group, in formats that have row groups.
 _GROUP_ROWS = 1 << 17
 
-#: Rows that are held back while all values are None, because a later one tells the type of the column.
+#: Maximum number of buffered rows while all values are None: a later value gives the type of the column.
 _UNTYPED_ROWS = 1 << 20
 
-#: What JSON has of its own, without names in it.
+#: Types of JSON without nested names.
 _SCALARS = frozenset({type(None), bool, int, float, str})
 
 _KEY, _VALUE = "key", "value"
 
 
 class HashingWriter(io.RawIOBase):
-    """What a library writes to: passes bytes on, and knows how many there were and their digest."""
+    """Writable stream for a library: forwards the bytes, counts them and hashes them."""
 
     def __init__(self, file: OpenSpillFile) -> None:
         super().__init__()
         self._file = file
-        self._sum = hashlib.sha256()
-        self._is_dropped = False
+        self._hasher = hashlib.sha256()
+        self._is_closed_for_writes = False
         self.size = 0
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
-        taken = bytes(data)
-        if not self._is_dropped:
-            self._file.write(taken)
-            self._sum.update(taken)
-            self.size += len(taken)
-        return len(taken)
+        copied = bytes(data)
+        if not self._is_closed_for_writes:
+            self._file.write(copied)
+            self._hasher.update(copied)
+            self.size += len(copied)
+        return len(copied)
 
     def drop(self) -> None:
-        """Write nothing more."""
-        self._is_dropped = True
+        """Ignore all later writes."""
+        self._is_closed_for_writes = True
 
     def tell(self) -> int:
         return self.size
 
     @property
     def sha256(self) -> str:
-        return self._sum.hexdigest()
+        return self._hasher.hexdigest()
 
 
 class RowFile(ABC):
-    """A file that is written row by row, from its beginning to its end."""
+    """Writer of one file of rows, from its beginning to its end."""
 
     def __init__(self, file: OpenSpillFile) -> None:
         self.part = OutputFile(file.name)
@@ -80,14 +80,14 @@ class RowFile(ABC):
         self.part.rows += frame.height
 
     def finish(self) -> None:
-        """Write what is left to write; then `part` is complete."""
+        """Write the buffered rows, and complete `part`."""
         self._finish()
         self.part.size, self.part.sha256 = self._sink.size, self._sink.sha256
 
     def discard(self) -> None:
-        """Release what a library holds; nothing is written any more, now or when it is collected."""
+        """Close the library's writer and write nothing, neither now nor when it is garbage-collected."""
         self._sink.drop()
-        # What went wrong before may do so once more.
+        # The error that led here may occur again.
         with suppress(Exception):
             self._close()
 
@@ -101,11 +101,11 @@ class RowFile(ABC):
     def _finish(self) -> None: ...
 
     def _close(self) -> None:
-        """Close what writes to the sink."""
+        """Close the library's writer."""
 
 
 class JsonLinesWriter(RowFile):
-    """A JSON object a line, with the names `key` and `value`, or those of a frame's columns."""
+    """Writer of one JSON object per line, with the names `key` and `value`, or those of a frame's columns."""
 
     def _write(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
         self._write_lines(_rows(keys, values))
@@ -119,17 +119,17 @@ class JsonLinesWriter(RowFile):
             data = "\n".join([*lines, ""]).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise EncodingError(
-                f"a row cannot be written as JSON ({error}); make texts and numbers of its values, or write to a "
+                f"a row cannot be written as JSON ({error}); convert its values to strings and numbers, or write to a "
                 "folder named *.parquet."
             ) from error
         self._sink.write(data)
 
     def _finish(self) -> None:
-        """Every line is written already."""
+        """Do nothing: every line is written already."""
 
 
 class ArrowRows(RowFile):
-    """Columns of Arrow, `key` and `value` or those of frames, whose types are those of the first rows."""
+    """Writer of Arrow columns: `key` and `value`, or those of frames. The first rows give the types."""
 
     def __init__(self, file: OpenSpillFile) -> None:
         super().__init__(file)
@@ -142,7 +142,7 @@ class ArrowRows(RowFile):
 
     @abstractmethod
     def _open(self, schema: Any) -> Any:
-        """Return what writes record batches to the sink."""
+        """Return a writer of record batches to the sink."""
 
     def _write(self, keys: Sequence[Any], values: Sequence[Any]) -> None:
         self._keys += keys
@@ -153,7 +153,7 @@ class ArrowRows(RowFile):
 
     def _write_frame(self, frame: "Frame") -> None:
         pl = polars_module()
-        # Frames of one result differ in nothing but columns of nulls, and in the width of sums.
+        # Frames of one result differ only in columns of nulls and in the width of sums.
         self._frame = frame if self._frame is None else pl.concat([self._frame, frame], how="vertical_relaxed")
         is_typed = self._schema is not None or pl.Null not in self._frame.dtypes
         if self._frame.height >= (_GROUP_ROWS if is_typed else _UNTYPED_ROWS):
@@ -169,7 +169,7 @@ class ArrowRows(RowFile):
             self._writer.close()
 
     def _flush(self) -> None:
-        """Write what is held."""
+        """Write the buffered rows."""
         try:
             table = self._table() if self._frame is None else self._table_of(self._frame)
             if self._schema is None:
@@ -200,7 +200,7 @@ class ArrowRows(RowFile):
         return table.cast(self._schema)
 
     def _array(self, name: str, column: list[Any]) -> Any:
-        """Return a group of a column, of the type that the column has in the file."""
+        """Return the values of one row group, with the type of the column in the file."""
         array = self._arrow.array(column)
         check_kinds(column)
         if self._schema is None or array.type.equals(self._schema.field(name).type):
@@ -210,12 +210,12 @@ class ArrowRows(RowFile):
         return self._arrow.array(column, wanted)
 
     def _check_fits(self, name: str, kind: Any, wanted: Any) -> None:
-        if not fits(self._arrow.types, kind, wanted):
+        if not can_convert(self._arrow.types, kind, wanted):
             raise TypeError(f"{kind} after {wanted} in the column {name}")
 
 
 class Parquet(ArrowRows):
-    """A Parquet file, compressed by zstandard."""
+    """Writer of a Parquet file with Zstandard compression."""
 
     def _open(self, schema: Any) -> Any:
         from pyarrow import parquet
@@ -224,7 +224,7 @@ class Parquet(ArrowRows):
 
 
 class ArrowFile(ArrowRows):
-    """An Arrow IPC file, as it lies in memory."""
+    """Writer of an uncompressed Arrow IPC file."""
 
     def _open(self, schema: Any) -> Any:
         return self._arrow.ipc.new_file(self._sink, schema)
@@ -237,18 +237,18 @@ def _rows(keys: Sequence[Any], values: Sequence[Any]) -> Iterator[dict[str, Any]
 
 
 def _check_names(values: Collection[Any]) -> None:
-    """Raise TypeError for a dict in which JSON would make texts of what is none: two keys could become one."""
+    """Raise TypeError for a dict with keys that JSON would convert to strings: two keys could become one."""
     if set(map(type, values)) <= _SCALARS:
         return
     for value in values:
         if isinstance(value, dict):
-            check_texts(value)
+            check_keys(value)
             _check_names(value.values())
         elif isinstance(value, list | tuple):
             _check_names(value)
 
 
-#: How files are written, by the last part of their names.
+#: Writer by the suffix of the file name.
 FORMATS: dict[str, Callable[[OpenSpillFile], RowFile]] = {
     ".jsonl": JsonLinesWriter,
     ".parquet": Parquet,

@@ -1,4 +1,4 @@
-"""A depot in a folder of the run, for all processes that see it."""
+"""Spill store in a folder of the run, shared by all processes that see the folder."""
 
 import os
 import re
@@ -22,42 +22,43 @@ from elastic.persistence.durable_file import (
     write_at,
 )
 
-#: A file that is appended to is not made longer than this.
-_FILE_BYTES = 256 << 20
+#: Maximum length of a file that a process appends to (bytes).
+_MAX_FILE_BYTES = 256 << 20
 
 _RANDOM_BYTES = 8
 
-#: What the files are called: kind, epoch of the master, random number.
+#: Name of a file: kind, epoch of the master, random number.
 _NAME = re.compile(r"(piece|result)-(\d+)-[0-9a-f]{16}")
 
+#: Name of a file that each master has once, with its epoch.
 _NAMED_BY_EPOCH = re.compile(r"(?:mark-|manifest-)(\d+)(?:\.json)?")
 
 
-class FileDepot(SpillStore):
-    """Files in one folder. Each process appends to files of its own, so none waits for another.
+class FileSpillStore(SpillStore):
+    """Spill store of files in one folder. Each process appends to its own files, so no process waits for another.
 
     Args:
-        folder: The folder.
-        epoch: Of the master whose workers write.
+        folder: Folder of the files.
+        epoch: Epoch of the master whose workers write.
     """
 
     def __init__(self, folder: Path, epoch: int) -> None:
         self.folder, self.epoch = folder, epoch
-        #: what a process finds in the folder if it is the same one
+        #: content of the mark file; a process that reads it sees the same folder
         self._mark = secrets.token_hex(_RANDOM_BYTES)
-        self._forget()
+        self._reset()
 
-    def _forget(self) -> None:
-        self._seen: bool | None = None
+    def _reset(self) -> None:
+        self._is_visible: bool | None = None
         self._failure: StoreError | None = None
-        #: the file that is appended to, its name, its length, and the process that made it
+        #: the file that this process appends to: descriptor, name, length, and id of the process that created it
         self._file, self._name, self._size, self._owner = -1, "", 0, 0
 
     def prepare(self) -> None:
-        """Make the folder, before anybody is sent here.
+        """Create the folder, before the master sends its path to workers.
 
         Raises:
-            StoreError: It cannot be made.
+            StoreError: The folder cannot be created.
         """
         path = self.folder / f"mark-{self.epoch}"
         try:
@@ -66,10 +67,10 @@ class FileDepot(SpillStore):
             path.write_text(self._mark)
         except OSError as error:
             raise store_error(error, path) from error
-        self._seen = True
+        self._is_visible = True
 
     def unmark(self) -> None:
-        """Leave nothing but files that somebody has named, when all is done."""
+        """Remove the mark when all files have their final names."""
         (self.folder / f"mark-{self.epoch}").unlink(missing_ok=True)
 
     @property
@@ -78,19 +79,19 @@ class FileDepot(SpillStore):
 
     @property
     def readable(self) -> bool:
-        if self._seen is None:
+        if self._is_visible is None:
             try:
-                self._seen = (self.folder / f"mark-{self.epoch}").read_text() == self._mark
+                self._is_visible = (self.folder / f"mark-{self.epoch}").read_text() == self._mark
             except OSError:
-                self._seen = False
-        return self._seen
+                self._is_visible = False
+        return self._is_visible
 
     def append(self, data: bytes) -> tuple[str, int]:
         if self._failure is not None:
             raise self._failure
         try:
-            if self._owner != os.getpid() or self._size + len(data) > _FILE_BYTES:
-                self._begin()
+            if self._owner != os.getpid() or self._size + len(data) > _MAX_FILE_BYTES:
+                self._begin_file()
             start = self._size
             write_at(self._file, data, start)
             self._size += len(data)
@@ -113,7 +114,7 @@ class FileDepot(SpillStore):
         try:
             file = open_file(path)
         except OSError as error:
-            raise CorruptStoreError(f"{path} cannot be read ({error.strerror}); put back a good copy of it.") from error
+            raise CorruptStoreError(f"{path} cannot be read ({error.strerror}); restore a good copy of it.") from error
         try:
             data = read_at(file, size, start)
         except OSError as error:
@@ -121,35 +122,37 @@ class FileDepot(SpillStore):
         finally:
             os.close(file)
         if len(data) < size:
-            raise CorruptStoreError(f"{path} ends at byte {start + len(data)}; put back a good copy of it.")
+            raise CorruptStoreError(
+                f"{path} ends at byte {start + len(data)}, expected {start + size} bytes or more; restore a good copy of it."
+            )
         return data
 
     @contextmanager
-    def create(self, kind: str) -> "Iterator[GrowingFile]":
+    def create(self, kind: str) -> "Iterator[AppendOnlyFile]":
         name = self._new_name(kind)
         path = self.folder / name
         try:
-            growing = GrowingFile(name, create_file(path))
+            file = AppendOnlyFile(name, create_file(path))
             try:
-                yield growing
-                sync_file(growing.file)
+                yield file
+                sync_file(file.descriptor)
             except BaseException:
                 with suppress(OSError):
                     path.unlink()
                 raise
             finally:
-                growing.close()
+                file.close()
             sync_folder(self.folder)
         except StoreError:
-            raise  # also where it is an OSError, which is about another file then
+            raise  # a StoreError that is an OSError too is about another file
         except OSError as error:
             raise store_error(error, path) from error
 
     def write(self, name: str, data: bytes) -> None:
-        """Keep a whole file under a name of its own; it is there as it should be, or not at all.
+        """Write a file under its own name, whole or not at all.
 
         Raises:
-            StoreError: It cannot be written.
+            StoreError: The file cannot be written.
         """
         path = self.folder / name
         try:
@@ -167,33 +170,33 @@ class FileDepot(SpillStore):
         self._owner = 0
 
     def path(self, name: str) -> Path:
-        """Return where a file lies.
+        """Return the path of a file.
 
         Raises:
-            CorruptStoreError: No file here has such a name.
+            CorruptStoreError: The name is invalid.
         """
         if not _NAME.fullmatch(name):
-            raise CorruptStoreError(f"{name!r} is not the name of a file in {self.folder}.")
+            raise CorruptStoreError(f"invalid name {name!r} of a file in {self.folder}; restore the manifest.")
         return self.folder / name
 
     def clean(self, used: set[str]) -> None:
-        """Remove what this master and those before it have left, besides files that are used, and its own manifest."""
+        """Remove the files of this master and of earlier ones, except `used` ones and this master's own manifest."""
         with suppress(OSError):
             for path in self.folder.iterdir():
-                found = _NAME.fullmatch(path.name)
-                # Those of later masters are not known to this one, which may have been frozen.
+                match = _NAME.fullmatch(path.name)
+                # This master may have been suspended, and does not know the files of a later one.
                 older = _NAMED_BY_EPOCH.fullmatch(path.name)
-                is_unused = found and int(found[2]) <= self.epoch and path.name not in used
+                is_unused = match and int(match[2]) <= self.epoch and path.name not in used
                 if is_unused or (older and int(older[1]) < self.epoch):
                     path.unlink(missing_ok=True)
 
     def _fail(self, error: OSError) -> StoreError:
-        """Refuse all further use: what was appended before may be named, and not be on the disk."""
+        """Refuse all further use: blocks that were appended and named before may not be on the disk."""
         self._failure = store_error(error, self.folder / self._name)
         return self._failure
 
-    def _begin(self) -> None:
-        """Begin a new file; one of a process from which this one was forked is that one's."""
+    def _begin_file(self) -> None:
+        """Begin a new file; the current one may belong to the parent from which this process was forked."""
         self.settle()
         self.close()
         self._name = self._new_name("piece")
@@ -203,7 +206,7 @@ class FileDepot(SpillStore):
 
     def _new_name(self, kind: str) -> str:
         if not self.writable:
-            raise StoreError(f"{self.folder} is not the folder of the run here.")
+            raise StoreError(f"{self.folder} is not the folder of the run on this host; share it between the hosts.")
         return f"{kind}-{self.epoch}-{secrets.token_hex(_RANDOM_BYTES)}"
 
     def __getstate__(self) -> dict[str, Any]:
@@ -211,26 +214,26 @@ class FileDepot(SpillStore):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._forget()
+        self._reset()
 
 
-class GrowingFile:
-    """A file that is written from its beginning to its end."""
+class AppendOnlyFile:
+    """File that is written from its beginning to its end."""
 
-    def __init__(self, name: str, file: int) -> None:
-        self.name, self.file = name, file
+    def __init__(self, name: str, descriptor: int) -> None:
+        self.name, self.descriptor = name, descriptor
         self._size = 0
 
     def write(self, data: bytes) -> None:
-        """Write at the end.
+        """Append bytes.
 
         Raises:
-            OSError: It cannot be written, or is closed.
+            OSError: The file cannot be written, or is closed.
         """
-        write_at(self.file, data, self._size)
+        write_at(self.descriptor, data, self._size)
         self._size += len(data)
 
     def close(self) -> None:
-        # The next file that somebody opens has the same number.
-        file, self.file = self.file, -1
-        os.close(file)
+        # The system gives the same number to the next file that is opened.
+        descriptor, self.descriptor = self.descriptor, -1
+        os.close(descriptor)

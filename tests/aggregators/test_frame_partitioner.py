@@ -22,7 +22,7 @@ from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError, UsageError
 from elastic.core.frames import pack_frame
 from elastic.core.partitioning import bucket_of
-from elastic.persistence.result_files.spill_files import FileDepot
+from elastic.persistence.result_files.spill_files import FileSpillStore
 
 ROWS = 3000
 FRAME = pl.DataFrame(
@@ -49,8 +49,8 @@ CASES: dict[str, Callable[[], KeyedFrameAggregator]] = {
 
 
 @pytest.fixture
-def depot(tmp_path: Path) -> FileDepot:
-    made = FileDepot(tmp_path / "step-0000", 1)
+def depot(tmp_path: Path) -> FileSpillStore:
+    made = FileSpillStore(tmp_path / "step-0000", 1)
     made.prepare()
     return made
 
@@ -87,7 +87,7 @@ def limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_result_is_that_of_the_inner_aggregator(
-    name: str, depot: FileDepot, monkeypatch: pytest.MonkeyPatch
+    name: str, depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inner = CASES[name]()
     expected = inner.finish(inner.add(inner.create(), FRAME))
@@ -104,7 +104,7 @@ def test_the_result_is_that_of_the_inner_aggregator(
 
 
 @pytest.mark.usefixtures("limit")
-def test_rows_are_read_part_by_part_in_an_order_of_their_own(depot: FileDepot) -> None:
+def test_rows_are_read_part_by_part_in_an_order_of_their_own(depot: FileSpillStore) -> None:
     aggregator = Sharded(FrameCount("word"), 3, depot)
     result = result_of(aggregator, list(FRAME.iter_slices(100)))
     parts = list(result)
@@ -142,7 +142,7 @@ def new(name: str) -> pl.DataFrame:
 AGAIN = pl.DataFrame({"key": ["again", "other"] * 500})
 
 
-def test_rows_whose_keys_hardly_repeat_are_not_grouped(depot: FileDepot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_whose_keys_hardly_repeat_are_not_grouped(depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(divided_frame, "HELD_ROWS", 3000)
     inner = Watched("key")
     aggregator = Sharded(inner, 2, depot)
@@ -160,7 +160,7 @@ def test_rows_whose_keys_hardly_repeat_are_not_grouped(depot: FileDepot, monkeyp
 
 
 def test_a_pile_whose_keys_repeat_is_grouped_before_it_is_left(
-    depot: FileDepot, monkeypatch: pytest.MonkeyPatch
+    depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(divided_frame, "HELD_ROWS", 3000)
     inner = Watched("key")
@@ -213,7 +213,7 @@ class Reduced(FrameCount):
 
 @pytest.mark.parametrize("kind", [Added, AllAdded, Reduced])
 def test_an_aggregator_that_folds_in_its_own_way_is_asked_to(
-    kind: type[FrameCount], depot: FileDepot, monkeypatch: pytest.MonkeyPatch
+    kind: type[FrameCount], depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(divided_frame, "HELD_ROWS", 300)
     aggregator = Sharded(kind("new"), 2, depot)
@@ -225,7 +225,7 @@ def test_an_aggregator_that_folds_in_its_own_way_is_asked_to(
     assert dict(result.iter_rows()) == dict.fromkeys(FRAME["new"], 2)
 
 
-def test_wide_rows_are_left_before_there_are_many(depot: FileDepot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wide_rows_are_left_before_there_are_many(depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(divided_frame, "HELD_BYTES", 1 << 20)
     aggregator = Sharded(FrameCount("key"), 2, depot)
     state = aggregator.create()
@@ -254,7 +254,7 @@ def test_several_columns_that_are_equal_are_still_divided() -> None:
     assert counts[-1] < 150
 
 
-def test_one_of_many_nan_tells_nothing_of_who_was_first(depot: FileDepot) -> None:
+def test_one_of_many_nan_tells_nothing_of_who_was_first(depot: FileSpillStore) -> None:
     nan = struct.unpack("<d", struct.pack("<Q", 0xFFF8_0000_0000_0001))[0]
     digests = set()
     for first, second in ((math.nan, nan), (nan, math.nan)):
@@ -265,7 +265,7 @@ def test_one_of_many_nan_tells_nothing_of_who_was_first(depot: FileDepot) -> Non
     assert len(digests) == 1
 
 
-def test_nothing_gives_the_columns_of_the_result(depot: FileDepot) -> None:
+def test_nothing_gives_the_columns_of_the_result(depot: FileSpillStore) -> None:
     aggregator = Sharded(FrameGroupBy("k", n="count"), 2, depot)
     result = aggregator.finish(aggregator.decode(aggregator.encode(aggregator.create())))
     assert isinstance(result, ShardedFrame)
@@ -277,7 +277,7 @@ TEXTS, INTEGERS = pl.DataFrame({"k": ["a", "b"] * 200}), pl.DataFrame({"k": [1, 
 
 
 @pytest.mark.usefixtures("limit")
-def test_a_column_of_two_types_is_refused_though_no_key_is_in_one_bucket_with_another(depot: FileDepot) -> None:
+def test_a_column_of_two_types_is_refused_though_no_key_is_in_one_bucket_with_another(depot: FileSpillStore) -> None:
     aggregator = Sharded(FrameCount("k"), 256, depot)
     said = "got 'k' as .* in a chunk and as .* in another; cast it to one type"
     with pytest.raises(UsageError, match=said):
@@ -292,7 +292,7 @@ def test_a_column_of_two_types_is_refused_though_no_key_is_in_one_bucket_with_an
 
 
 @pytest.mark.usefixtures("limit")
-def test_a_column_of_nothing_but_nulls_fits_every_type(depot: FileDepot) -> None:
+def test_a_column_of_nothing_but_nulls_fits_every_type(depot: FileSpillStore) -> None:
     nulls = pl.DataFrame({"k": [None, None]})
     for frames, kind in (([nulls, TEXTS], pl.String), ([TEXTS, nulls], pl.String), ([nulls, INTEGERS], pl.Int64)):
         result = result_of(Sharded(FrameCount("k"), 2, depot), frames * 3)
@@ -301,14 +301,14 @@ def test_a_column_of_nothing_but_nulls_fits_every_type(depot: FileDepot) -> None
 
 
 @pytest.mark.parametrize("key", [[[1], [2]], [{"a": 1}, {"a": 2}]], ids=["lists", "structs"])
-def test_a_key_that_cannot_be_divided_is_refused(key: list[Any], depot: FileDepot) -> None:
+def test_a_key_that_cannot_be_divided_is_refused(key: list[Any], depot: FileSpillStore) -> None:
     aggregator = Sharded(FrameCount("k"), 2, depot)
     state = aggregator.add(aggregator.create(), pl.DataFrame({"k": key}))
     with pytest.raises(UsageError, match=r"the values of 'k' are (List|Struct).*; make texts or numbers of them"):
         aggregator.encode(state)
 
 
-def test_rows_without_columns_are_counted(depot: FileDepot) -> None:
+def test_rows_without_columns_are_counted(depot: FileSpillStore) -> None:
     result = result_of(Sharded(FrameCount(), 2, depot), [pl.DataFrame(height=3), pl.DataFrame(height=2)])
     assert result.collect().rows() == [(5,)]
 
@@ -319,7 +319,7 @@ LONG = pl.Series([1 << 62, 5, None]).cast(pl.Duration("ms"))
 
 
 @pytest.mark.parametrize("times", [FAR, NEAR, LONG, NEAR.cast(pl.Time)], ids=["far", "near", "long", "time"])
-def test_times_that_python_does_not_know_are_keys_and_values(times: pl.Series, depot: FileDepot) -> None:
+def test_times_that_python_does_not_know_are_keys_and_values(times: pl.Series, depot: FileSpillStore) -> None:
     frame = pl.DataFrame({"k": times, "one": [1, 1, 1]})
     keys = result_of(Sharded(FrameCount("k"), 3, depot), [frame, frame]).collect()
     assert keys.sort("k").equals(pl.DataFrame({"k": times, "count": [2, 2, 2]}).sort("k"))
@@ -332,7 +332,7 @@ def test_times_that_python_does_not_know_are_keys_and_values(times: pl.Series, d
 
 
 def test_decimals_that_add_up_to_too_many_digits_are_refused_before_they_are_left(
-    depot: FileDepot, monkeypatch: pytest.MonkeyPatch
+    depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(divided_frame, "HELD_ROWS", 10)
     money = pl.DataFrame({"k": [1] * 60, "v": [9 * 10**36] * 60}, schema_overrides={"v": pl.Decimal(38, 0)})
@@ -351,14 +351,16 @@ class Renamed(FrameGroupBy):
 
 
 @pytest.mark.parametrize("aggregator", [Top("k"), Renamed("k", n="count")], ids=["no frame", "no key"])
-def test_a_result_that_does_not_have_the_key_is_refused(aggregator: KeyedFrameAggregator, depot: FileDepot) -> None:
+def test_a_result_that_does_not_have_the_key_is_refused(
+    aggregator: KeyedFrameAggregator, depot: FileSpillStore
+) -> None:
     result = result_of(Sharded(aggregator, 2, depot), [pl.DataFrame({"k": ["a", "b"]})])
     with pytest.raises(UsageError, match="must be a frame with the columns of its key; leave out shards"):
         result.collect()
 
 
 @pytest.mark.parametrize("aggregator", [FrameSum("x"), FrameTopK(3, "x")], ids=str)
-def test_an_aggregator_without_keys_is_refused(aggregator: Any, depot: FileDepot) -> None:
+def test_an_aggregator_without_keys_is_refused(aggregator: Any, depot: FileSpillStore) -> None:
     with pytest.raises(UsageError, match=r"shards=2 divides a result by key, and Frame.* has no keys"):
         Sharded(aggregator, 2, depot)
 
@@ -375,7 +377,7 @@ def test_an_aggregator_without_keys_is_refused(aggregator: Any, depot: FileDepot
     ],
     ids=["no frame", "another state", "other columns", "no integer", "a text", "twice"],
 )
-def test_bytes_that_are_no_state_are_refused(rest: bytes, depot: FileDepot) -> None:
+def test_bytes_that_are_no_state_are_refused(rest: bytes, depot: FileSpillStore) -> None:
     aggregator = Sharded(FrameGroupBy("k", s=("v", "sum")), 2, depot)
     with pytest.raises(EncodingError):
         aggregator.decode(pack([[], rest]))

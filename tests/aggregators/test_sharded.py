@@ -15,7 +15,7 @@ from elastic.aggregators.sharded.sharded_aggregator import Sharded, reduced_of
 from elastic.core.contracts.keyed_aggregator import AnyKeyed
 from elastic.core.encoding import pack
 from elastic.core.errors import CorruptStoreError, EncodingError, UsageError
-from elastic.persistence.result_files.spill_files import FileDepot
+from elastic.persistence.result_files.spill_files import FileSpillStore
 
 PAIRS = [(f"k{n * n % 977}", n) for n in range(4000)]
 MIXED = [((n % 7, "x"), n / 8) if n % 3 else (n % 50 - 25, n) for n in range(3000)]
@@ -31,8 +31,8 @@ CASES: dict[str, tuple[Callable[[], AnyKeyed], list[Any]]] = {
 
 
 @pytest.fixture
-def depot(tmp_path: Path) -> FileDepot:
-    made = FileDepot(tmp_path / "step-0000", 1)
+def depot(tmp_path: Path) -> FileSpillStore:
+    made = FileSpillStore(tmp_path / "step-0000", 1)
     made.prepare()
     return made
 
@@ -93,7 +93,7 @@ NEW = [(f"new{n}", n) for n in range(2000)]
     ],
 )
 def test_entries_whose_keys_hardly_repeat_are_not_folded_first(
-    entries: list[Any], single: list[Any] | None, depot: FileDepot, monkeypatch: pytest.MonkeyPatch
+    entries: list[Any], single: list[Any] | None, depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(divided_mapping, "WINDOW_KEYS", 50)
     monkeypatch.setattr(divided_mapping, "HELD_KEYS", 200)
@@ -112,7 +112,9 @@ def test_entries_whose_keys_hardly_repeat_are_not_folded_first(
         assert 0 < len(inner.single) < len(entries)
 
 
-def test_an_aggregator_that_adds_in_its_own_way_is_asked_to(depot: FileDepot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_aggregator_that_adds_in_its_own_way_is_asked_to(
+    depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Doubled(SumByKey):
         def add_many(self, state: Any, entries: Iterable[Any]) -> Any:
             return super().add_many(state, [(key, 2 * number) for key, number in entries])
@@ -128,7 +130,7 @@ def test_an_aggregator_that_adds_in_its_own_way_is_asked_to(depot: FileDepot, mo
 @pytest.mark.usefixtures("limits")
 @pytest.mark.parametrize("shards", [1, 2, 5, 256])
 @pytest.mark.parametrize("name", CASES)
-def test_the_result_is_that_of_the_inner_aggregator(name: str, shards: int, depot: FileDepot) -> None:
+def test_the_result_is_that_of_the_inner_aggregator(name: str, shards: int, depot: FileSpillStore) -> None:
     make, entries = CASES[name]
     inner = make()
     expected = inner.finish(inner.add_many(inner.create(), iter(entries)))
@@ -147,7 +149,7 @@ def test_the_result_is_that_of_the_inner_aggregator(name: str, shards: int, depo
     depot.close()
 
 
-def test_what_is_reduced_is_what_is_merged_when_it_is_read(depot: FileDepot) -> None:
+def test_what_is_reduced_is_what_is_merged_when_it_is_read(depot: FileSpillStore) -> None:
     aggregator = Sharded(SumByKey(), 3, depot)
     state = merged(aggregator, partials(aggregator, MIXED, 1))
     jobs = aggregator.jobs(state)
@@ -160,7 +162,7 @@ def test_what_is_reduced_is_what_is_merged_when_it_is_read(depot: FileDepot) -> 
     depot.close()
 
 
-def test_equal_keys_are_joined_before_they_are_left(depot: FileDepot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_keys_are_joined_before_they_are_left(depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(divided_mapping, "WINDOW_KEYS", 10)
     monkeypatch.setattr(divided_mapping, "HELD_KEYS", 400)
     aggregator = Sharded(Count(), 2, depot)
@@ -173,8 +175,8 @@ def test_equal_keys_are_joined_before_they_are_left(depot: FileDepot, monkeypatc
     depot.close()
 
 
-def test_a_process_that_does_not_see_the_folder_sends_its_state_along(depot: FileDepot, tmp_path: Path) -> None:
-    blind = Sharded(Count(), 2, FileDepot(tmp_path / "elsewhere", 1))
+def test_a_process_that_does_not_see_the_folder_sends_its_state_along(depot: FileSpillStore, tmp_path: Path) -> None:
+    blind = Sharded(Count(), 2, FileSpillStore(tmp_path / "elsewhere", 1))
     data = blind.encode(blind.add_many(blind.create(), iter("abca")))
     seeing = blind.at(depot)
     state = seeing.decode(data)
@@ -184,7 +186,7 @@ def test_a_process_that_does_not_see_the_folder_sends_its_state_along(depot: Fil
     depot.close()
 
 
-def test_the_state_of_another_number_of_shards_is_refused(depot: FileDepot) -> None:
+def test_the_state_of_another_number_of_shards_is_refused(depot: FileSpillStore) -> None:
     two, three = Sharded(Count(), 2, depot), Sharded(Count(), 3, depot)
     data = two.encode(two.add_many(two.create(), iter("abca")))
     with pytest.raises(EncodingError, match="not a state of"):
@@ -192,7 +194,7 @@ def test_the_state_of_another_number_of_shards_is_refused(depot: FileDepot) -> N
     depot.close()
 
 
-def test_a_result_is_looked_up_by_equal_keys_and_tells_when_there_is_none(depot: FileDepot) -> None:
+def test_a_result_is_looked_up_by_equal_keys_and_tells_when_there_is_none(depot: FileSpillStore) -> None:
     aggregator = Sharded(Count(), 4, depot)
     result = aggregator.finish(aggregator.decode(aggregator.encode(aggregator.add_many(aggregator.create(), [1, "a"]))))
     assert result[1.0] == result[True] == result["a"] == 1
@@ -203,7 +205,7 @@ def test_a_result_is_looked_up_by_equal_keys_and_tells_when_there_is_none(depot:
     depot.close()
 
 
-def test_every_byte_of_a_piece_counts(depot: FileDepot) -> None:
+def test_every_byte_of_a_piece_counts(depot: FileSpillStore) -> None:
     aggregator = Sharded(SumByKey(), 2, depot)
     state = aggregator.decode(aggregator.encode(aggregator.add_many(aggregator.create(), PAIRS[:40])))
     ((first, _),) = state.pieces

@@ -15,7 +15,7 @@ from elastic.aggregators.sharded.mapping_result import ShardedMapping
 from elastic.aggregators.sharded.result_block import merged, opened
 from elastic.aggregators.sharded.sharded_aggregator import Sharded
 from elastic.core.errors import CorruptStoreError
-from elastic.persistence.result_files.spill_files import FileDepot
+from elastic.persistence.result_files.spill_files import FileSpillStore
 
 
 class Point(NamedTuple):
@@ -29,7 +29,7 @@ def value_of(entries: Iterable[Any], aggregator: Any = Count, **given: Any) -> A
 
 def unmerged(folder: Path, *states: list[Any]) -> ShardedMapping:
     """Return the result of entries that were counted in several places."""
-    depot = FileDepot(folder, 1)
+    depot = FileSpillStore(folder, 1)
     depot.prepare()
     sharded, whole = Sharded(Count(), 2, depot), None
     for entries in states:

@@ -11,7 +11,7 @@ import elastic
 from elastic.aggregators import Count
 from elastic.aggregators.sharded import mapping_partitioner as divided_mapping
 from elastic.core.errors import ElasticError, StepFailedError, StepSuspendedError, StoreError
-from elastic.persistence.result_files.spill_files import FileDepot
+from elastic.persistence.result_files.spill_files import FileSpillStore
 
 KEYS = 500
 
@@ -36,15 +36,15 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fail_once(monkeypatch: pytest.MonkeyPatch, at: int, error: Exception) -> None:
-    append, calls = FileDepot.append, list[int]()
+    append, calls = FileSpillStore.append, list[int]()
 
-    def failing(self: FileDepot, data: bytes) -> tuple[str, int]:
+    def failing(self: FileSpillStore, data: bytes) -> tuple[str, int]:
         calls.append(len(data))
         if len(calls) == at:
             raise error
         return append(self, data)
 
-    monkeypatch.setattr(FileDepot, "append", failing)
+    monkeypatch.setattr(FileSpillStore, "append", failing)
 
 
 @pytest.mark.parametrize("options", [{}, {"on_error": "skip"}, {"retries": 2}], ids=str)

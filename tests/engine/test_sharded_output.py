@@ -16,7 +16,7 @@ from elastic.aggregators import GroupBy, SumByKey
 from elastic.core.contracts.sink import OutputFile
 from elastic.core.errors import StoreError, UsageError
 from elastic.interceptors import EventLog
-from elastic.persistence.result_files.output_folder import FolderOutput
+from elastic.persistence.result_files.output_folder import FolderSink
 
 READERS = {".jsonl": pl.read_ndjson, ".parquet": pl.read_parquet, ".arrow": pl.read_ipc}
 
@@ -217,7 +217,7 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "sums.jsonl"
     folder.mkdir()
     (folder / "mine.txt").write_text("mine")
-    with pytest.raises(elastic.ElasticError, match=r"sums.jsonl' is not empty; name a folder that is not there yet"):
+    with pytest.raises(elastic.ElasticError, match=r"sums.jsonl' is not empty; name a folder that does not exist"):
         flow().run(cluster="inline", shards=2, write_to=folder)
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]
     file = tmp_path / "file.jsonl"
@@ -227,11 +227,11 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     assert file.read_text() == "mine"
 
 
-def owned(folder: Path, run: str = "one", epoch: int = 1) -> FolderOutput:
-    return FolderOutput(folder, epoch, (run, 0))
+def owned(folder: Path, run: str = "one", epoch: int = 1) -> FolderSink:
+    return FolderSink(folder, epoch, (run, 0))
 
 
-def written(output: FolderOutput, rows: int = 3, parts: int = 1) -> list[OutputFile]:
+def written(output: FolderSink, rows: int = 3, parts: int = 1) -> list[OutputFile]:
     """Write files with so many rows each, and return what is known of them."""
     found = list[OutputFile]()
     for _ in range(parts):
@@ -241,7 +241,7 @@ def written(output: FolderOutput, rows: int = 3, parts: int = 1) -> list[OutputF
     return found
 
 
-def publish(output: FolderOutput, rows: int = 3, parts: int = 1) -> None:
+def publish(output: FolderSink, rows: int = 3, parts: int = 1) -> None:
     output.publish(written(output, rows, parts), {"keys": rows * parts})
 
 
@@ -254,20 +254,20 @@ def test_a_folder_belongs_to_a_run_from_its_beginning(tmp_path: Path) -> None:
     first = owned(folder)
     first.prepare()
     assert json.loads((folder / "_unfinished.json").read_text()) == {"run_id": "one", "step": 0, "epoch": 1}
-    for other in (owned(folder, "two"), owned(folder, "two", epoch=2), FolderOutput(folder, 2, ("one", 1))):
+    for other in (owned(folder, "two"), owned(folder, "two", epoch=2), FolderSink(folder, 2, ("one", 1))):
         with pytest.raises(UsageError, match=r"where run one writes, .*`elastic resume one`, remove the folder"):
             other.prepare()
     publish(first)
     assert names(folder) == {"part-00000.jsonl", "_manifest.json"}
     manifest = json.loads((folder / "_manifest.json").read_text())
     assert (manifest["run_id"], manifest["step"], manifest["epoch"]) == ("one", 0, 1)
-    for other in (owned(folder, "two"), owned(folder, "two", epoch=2), FolderOutput(folder, 2, ("one", 1))):
-        with pytest.raises(UsageError, match="is not empty, it holds what run one has written"):
+    for other in (owned(folder, "two"), owned(folder, "two", epoch=2), FolderSink(folder, 2, ("one", 1))):
+        with pytest.raises(UsageError, match="is not empty: run one wrote it"):
             other.prepare()
     assert len(read(folder)) == 3
 
 
-class Slow(FolderOutput):
+class Slow(FolderSink):
     """Looks at the folder, and does not go on before another run has written there."""
 
     def _check_rest(self) -> None:
@@ -338,7 +338,7 @@ def test_what_was_whole_stays_so_if_a_new_file_is_gone_or_cut_short(tmp_path: Pa
         output.prepare()
         parts = written(output, rows=5, parts=2)
         damage(folder / parts[1].name)
-        with pytest.raises(StoreError, match=f"{parts[1].name} is gone or not as it was written; resume the run"):
+        with pytest.raises(StoreError, match=f"{parts[1].name} is missing or damaged; resume the run"):
             output.publish(parts, {"keys": 10})
         assert len(read(folder)) == 3
 
@@ -372,7 +372,7 @@ def test_a_marker_that_names_nobody_is_told(tmp_path: Path) -> None:
     folder.mkdir()
     for text in ("", "[]", "{}"):
         (folder / "_unfinished.json").write_text(text)
-        with pytest.raises(UsageError, match=r"marked by a run that _unfinished\.json does not name"):
+        with pytest.raises(UsageError, match=r"has a damaged _unfinished\.json"):
             owned(folder).prepare()
 
 
@@ -382,7 +382,7 @@ def test_two_runs_at_once_do_not_mix(tmp_path: Path) -> None:
 
     def second(number: int) -> list[tuple[str, int]]:
         if number == 0 and not refused:
-            with pytest.raises(elastic.ElasticError, match=r"is where run .* writes") as caught:
+            with pytest.raises(elastic.ElasticError, match=r"belongs to run .*, which is not complete") as caught:
                 flow().run(cluster="inline", shards=4, write_to=folder)
             refused.append(caught.value)
         return pairs(number)

@@ -14,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from elastic.core.errors import EncodingError, StoreError
-from elastic.persistence.result_files.output_folder import FolderOutput
+from elastic.persistence.result_files.output_folder import FolderSink
 
 #: Rows that fill a group.
 GROUP = 1 << 17
@@ -23,8 +23,8 @@ DAY, AWARE = dt.date(2026, 1, 1), dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
 NOON, EAST = AWARE.replace(tzinfo=None), dt.timezone(dt.timedelta(hours=3))
 
 
-def output(folder: Path) -> FolderOutput:
-    made = FolderOutput(folder, 1, ("a run", 0))
+def output(folder: Path) -> FolderSink:
+    made = FolderSink(folder, 1, ("a run", 0))
     made.prepare()
     return made
 
@@ -144,7 +144,7 @@ def test_a_file_that_was_refused_writes_nothing_into_another_one(suffix: str, tm
 
 def test_names_that_are_no_texts_are_refused_in_lines(tmp_path: Path) -> None:
     for value in ({1: 1, "1": 2}, [{"a": ({None: 1},)}], {"a": {True: 1}}):
-        with pytest.raises(EncodingError, match=r"is the key of a dict and no text\).*named \*\.parquet"):
+        with pytest.raises(EncodingError, match=r"the keys of a dict must be strings, got .*\).*named \*\.parquet"):
             write(tmp_path / "a.jsonl", [value])
     plain = [{"a": [{"b": 1}]}, [1, "a"], None]
     assert write(tmp_path / "a.jsonl", plain) == plain

@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from elastic.core.errors import CorruptStoreError, StoreError, StoreFullError
-from elastic.persistence.result_files.spill_files import FileDepot
+from elastic.persistence.result_files.spill_files import FileSpillStore
 
 
 @pytest.fixture
-def depot(tmp_path: Path) -> FileDepot:
-    made = FileDepot(tmp_path / "run" / "shards", 3)
+def depot(tmp_path: Path) -> FileSpillStore:
+    made = FileSpillStore(tmp_path / "run" / "shards", 3)
     made.prepare()
     return made
 
 
-def test_what_was_appended_is_read_at_its_place(depot: FileDepot) -> None:
+def test_what_was_appended_is_read_at_its_place(depot: FileSpillStore) -> None:
     places = [(depot.append(data), data) for data in (b"first", b"", b"second")]
     for (name, start), data in places:
         assert depot.read(name, start, len(data)) == data
@@ -25,7 +25,7 @@ def test_what_was_appended_is_read_at_its_place(depot: FileDepot) -> None:
     depot.close()
 
 
-def test_processes_append_to_files_of_their_own(depot: FileDepot) -> None:
+def test_processes_append_to_files_of_their_own(depot: FileSpillStore) -> None:
     name, _ = depot.append(b"parent")
     child = os.fork()
     if child == 0:
@@ -39,17 +39,17 @@ def test_processes_append_to_files_of_their_own(depot: FileDepot) -> None:
         each.close()
 
 
-def test_a_folder_without_the_mark_of_the_master_is_another_one(depot: FileDepot, tmp_path: Path) -> None:
+def test_a_folder_without_the_mark_of_the_master_is_another_one(depot: FileSpillStore, tmp_path: Path) -> None:
     assert depot.readable
     assert depot.writable
-    later = FileDepot(depot.folder, 4)
+    later = FileSpillStore(depot.folder, 4)
     assert not later.readable
     with pytest.raises(StoreError, match="is not the folder of the run here"):
         later.append(b"data")
-    assert not FileDepot(tmp_path / "nowhere", 3).readable
+    assert not FileSpillStore(tmp_path / "nowhere", 3).readable
 
 
-def test_a_file_that_is_missing_or_too_short_is_named(depot: FileDepot) -> None:
+def test_a_file_that_is_missing_or_too_short_is_named(depot: FileSpillStore) -> None:
     name, _ = depot.append(b"12345")
     with pytest.raises(CorruptStoreError, match=f"{name} ends at byte 5"):
         depot.read(name, 2, 10)
@@ -62,7 +62,7 @@ def test_a_file_that_is_missing_or_too_short_is_named(depot: FileDepot) -> None:
     depot.close()
 
 
-def test_a_link_in_place_of_a_file_is_refused(depot: FileDepot, tmp_path: Path) -> None:
+def test_a_link_in_place_of_a_file_is_refused(depot: FileSpillStore, tmp_path: Path) -> None:
     name, _ = depot.append(b"12345")
     (tmp_path / "other").write_bytes(b"abcde")
     depot.path(name).unlink()
@@ -72,7 +72,7 @@ def test_a_link_in_place_of_a_file_is_refused(depot: FileDepot, tmp_path: Path) 
     depot.close()
 
 
-def test_files_are_for_their_owner_only(depot: FileDepot) -> None:
+def test_files_are_for_their_owner_only(depot: FileSpillStore) -> None:
     name, _ = depot.append(b"data")
     with depot.create("result") as file:
         file.write(b"one")
@@ -85,11 +85,11 @@ def test_files_are_for_their_owner_only(depot: FileDepot) -> None:
     depot.close()
 
 
-def test_what_is_not_used_is_removed_but_not_what_a_later_master_has_left(depot: FileDepot) -> None:
+def test_what_is_not_used_is_removed_but_not_what_a_later_master_has_left(depot: FileSpillStore) -> None:
     used, unused = depot.append(b"used")[0], None
     with depot.create("result") as file:
         unused = file.name
-    later = FileDepot(depot.folder, 4)
+    later = FileSpillStore(depot.folder, 4)
     later.prepare()
     theirs = later.append(b"theirs")[0]
     for epoch in (2, 3, 4):
@@ -103,7 +103,7 @@ def test_what_is_not_used_is_removed_but_not_what_a_later_master_has_left(depot:
         each.close()
 
 
-def test_a_file_whose_writer_failed_is_removed_and_takes_nothing_more(depot: FileDepot, tmp_path: Path) -> None:
+def test_a_file_whose_writer_failed_is_removed_and_takes_nothing_more(depot: FileSpillStore, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="of the writer"), depot.create("result") as file:
         file.write(b"one")
         raise ValueError("of the writer")
@@ -115,6 +115,6 @@ def test_a_file_whose_writer_failed_is_removed_and_takes_nothing_more(depot: Fil
     os.close(other)
 
 
-def test_a_full_disk_is_told_by_the_file_that_found_it_full(depot: FileDepot) -> None:
+def test_a_full_disk_is_told_by_the_file_that_found_it_full(depot: FileSpillStore) -> None:
     with pytest.raises(StoreFullError, match="no room"), depot.create("result"), depot.create("result"):
         raise StoreFullError("no room")
