@@ -123,7 +123,7 @@ class FileSpillStore(SpillStore):
             os.close(file)
         if len(data) < size:
             raise CorruptStoreError(
-                f"{path} ends at byte {start + len(data)}, expected {start + size} bytes or more; restore a good copy of it."
+                f"{path} ends at byte {start + len(data)}, expected {start + size}; restore a good copy of it."
             )
         return data
 

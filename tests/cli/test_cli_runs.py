@@ -39,7 +39,7 @@ def test_without_runs_the_list_says_where_it_looked_and_what_to_try() -> None:
     [
         (["runs", "show"], "no run 'last' in"),
         (["runs", "show", "2026"], "no run '2026' in"),
-        (["runs", "show", ""], "a run is named by its id"),
+        (["runs", "show", ""], "the name of a run is missing"),
         (["receipts", "last"], "no run 'last' in"),
         (["receipts", "../../etc"], "no run '../../etc' in"),
     ],
@@ -93,7 +93,7 @@ def test_a_run_is_shown_by_its_id_its_beginning_or_as_the_last(length: Any, run_
 def test_a_beginning_that_several_runs_have_is_refused_with_their_ids(run_id: str) -> None:
     other = from_range(3).run(cluster="inline").run_id
     said = elastic("runs", "show", run_id[:2])
-    refused(said, 2, f"{run_id[:2]!r} may be run ")
+    refused(said, 2, f"{run_id[:2]!r} matches the runs ")
     assert run_id in said.err
     assert other in said.err
 
