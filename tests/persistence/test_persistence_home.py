@@ -33,7 +33,7 @@ def test_run_ids_sort_as_the_runs_began() -> None:
 
 @pytest.mark.parametrize("now", [float("nan"), float("inf"), 1e18, -1e18])
 def test_a_time_that_is_none_is_refused(now: float) -> None:
-    with pytest.raises(UsageError, match="not a time"):
+    with pytest.raises(UsageError, match="invalid time"):
         new_run_id(now, bytes(4))
 
 
@@ -122,7 +122,7 @@ def test_an_empty_name_is_refused(tmp_path: Path) -> None:
     "run_id", ["", "..", "../../etc", "20261120-231512-AAAAAAAAAAAA", "20261120-231512-aaaaaaaaaaaa\n"]
 )
 def test_what_is_not_a_run_id_has_no_folder(tmp_path: Path, run_id: str) -> None:
-    with pytest.raises(UsageError, match="not a run id"):
+    with pytest.raises(UsageError, match="invalid run id"):
         Home(tmp_path).run_folder(run_id)
 
 

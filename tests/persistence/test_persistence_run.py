@@ -191,7 +191,7 @@ def test_a_run_is_not_made_where_one_is(folder: Path) -> None:
 
 
 def test_a_key_of_another_length_and_a_store_that_is_none_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="32 random bytes, not 31"):
+    with pytest.raises(UsageError, match="32 random bytes, got 31"):
         SqliteRunStore.create(tmp_path / RUN, RUN, bytes(31))
     with pytest.raises(UsageError, match="chunk_store='tape' must be one of"):
         SqliteRunStore.create(tmp_path / RUN, RUN, KEY, chunk_store="tape")

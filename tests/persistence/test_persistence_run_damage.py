@@ -47,7 +47,7 @@ def test_a_run_of_another_format_is_refused_and_stays_as_it_is(
     change(folder, f"PRAGMA user_version={version}")
     before = (folder / "run.sqlite").read_bytes()
     with pytest.raises(
-        StoreError, match=f"has format {version} and this version of Elastic reads format 2; use the version"
+        StoreError, match=f"has format {version}, and this version of Elastic reads format 2; use the version"
     ) as raised:
         opener(folder)
     assert not isinstance(raised.value, CorruptStoreError)
