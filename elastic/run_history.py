@@ -62,7 +62,7 @@ class RunHistory:
         with self._store(run_id) as store:
             return _record(store, step)
 
-    def account(self, run_id: str, step: int) -> dict[str, Any]:
+    def receipt_counts(self, run_id: str, step: int) -> dict[str, Any]:
         """Return plain data: receipts by stage, chunks and entries by node, missing chunks, and what was lost.
 
         `missing` are the chunks `[first, stop)` that were sent and are not aggregated, `whereabouts` where they were
@@ -93,7 +93,7 @@ class RunHistory:
         Raises:
             ReceiptError: What is kept was changed.
         """
-        for receipts in self.journeys(run_id, step):
+        for receipts in self.receipts(run_id, step):
             if receipts[0].chunk_id == chunk_id:
                 return [
                     {
@@ -124,20 +124,20 @@ class RunHistory:
             "last commit."
         )
 
-    def journeys(self, run_id: str, step: int) -> Iterator[ReceiptChain]:
+    def receipts(self, run_id: str, step: int) -> Iterator[ReceiptChain]:
         """Yield the checked receipts of all aggregated chunks of a step."""
         with self._store(run_id) as store:
-            seal = ReceiptSigner(key=store.key, run_id=run_id, step=step)
+            signer = ReceiptSigner(key=store.key, run_id=run_id, step=step)
             masters = nodes_of_masters(_record(store, step))
             for row in store.receipts(step):
-                yield from _journeys(seal, masters, row)
+                yield from _journeys(signer, masters, row)
 
     def stations(self, run_id: str, step: int) -> Iterator[dict[str, Any]]:
         """Yield plain data for each chunk by ascending id: the node at each stage that it reached, and its entries.
 
         Missing chunks follow behind the aggregated ones, with the stages and the node that the last note knows.
         """
-        for receipts in self.journeys(run_id, step):
+        for receipts in self.receipts(run_id, step):
             last = receipts[-1]
             yield {
                 "chunk": last.chunk_id,
@@ -229,7 +229,7 @@ def nodes_of_masters(record: StepRecord) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(manifest.get("node", "")) for manifest in (record.manifest, *record.resumed)))
 
 
-def _journeys(seal: ReceiptSigner, masters: Sequence[str], row: ReceiptRow) -> list[ReceiptChain]:
+def _journeys(signer: ReceiptSigner, masters: Sequence[str], row: ReceiptRow) -> list[ReceiptChain]:
     """Return the checked receipts of a row, which one of the masters has made.
 
     Raises:
@@ -238,8 +238,8 @@ def _journeys(seal: ReceiptSigner, masters: Sequence[str], row: ReceiptRow) -> l
     *others, last = masters
     for master in others:
         with suppress(ReceiptError):
-            return list(journeys(seal, master, row))
-    return list(journeys(seal, last, row))
+            return list(journeys(signer, master, row))
+    return list(journeys(signer, last, row))
 
 
 def _record(store: RunStore, step: int) -> StepRecord:

@@ -65,7 +65,7 @@ class StepQueue:
         self, *, autoplay: bool = True, home: Any = None, chunk_store: str | type[ChunkStore] = "segment"
     ) -> None:
         given = Options().updated({"chunk_store": chunk_store} | ({} if home is None else {"home": home}))
-        self._run = FlowRun.at(given.home, given.chunk_store)
+        self._run = FlowRun.create(given.home, given.chunk_store)
         self._autoplay = autoplay
         self._steps: list[_Queued] = []
         self._reports: Counter[str] = Counter()
@@ -319,7 +319,7 @@ class StepQueue:
         while number is not None:
             master = self._begin(number)
             if master is not None:
-                self._carry_through(number, master)
+                self._run_step(number, master)
             with self._changed:
                 number = self._take()
                 if number is None:
@@ -327,7 +327,7 @@ class StepQueue:
                     self._changed.notify_all()
 
     def _play_one(self, number: int, master: Master) -> None:
-        self._carry_through(number, master)
+        self._run_step(number, master)
         with self._changed:
             self._thread = None
             self._changed.notify_all()
@@ -353,7 +353,7 @@ class StepQueue:
                 master.stop()
         return master
 
-    def _carry_through(self, number: int, master: Master) -> None:
+    def _run_step(self, number: int, master: Master) -> None:
         queued = self._steps[number]
         result, error = None, None
         try:

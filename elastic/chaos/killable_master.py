@@ -122,14 +122,14 @@ def _end_with_sender() -> None:
 def _work(errand: MasterJob, report: Any) -> RunOutcome:
     step = errand.step()
     if errand.run_id is None:
-        run = FlowRun.at(step.options.home, step.options.chunk_store)
+        run = FlowRun.create(step.options.home, step.options.chunk_store)
     else:
-        run = FlowRun.reopen(step.options.home, errand.run_id)
+        run = FlowRun.open(step.options.home, errand.run_id)
     report(run_id=run.run_id)
     try:
         if errand.run_id is None:
-            notes = {"target": errand.target, "folder": os.getcwd()}  # noqa: PTH109 - as text
-            return RunOutcome.of(run.master(0, step.with_options(chaos=errand.struck(0)), notes=notes).run())
+            metadata = {"target": errand.target, "folder": os.getcwd()}  # noqa: PTH109 - as text
+            return RunOutcome.of(run.master(0, step.with_options(chaos=errand.struck(0)), metadata=metadata).run())
         low = record_of(run, 0).low
         struck = step.with_options(chaos=errand.struck(low))
         return RunOutcome.of(Resumption.of(run, 0, struck, reread_source=not step.source.replayable).run())

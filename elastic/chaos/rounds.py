@@ -114,7 +114,7 @@ class ChaosTest:
     def _run(self, chaos: Chaos | None) -> RunOutcome:
         """Run the flow in this process."""
         step = with_chaos_options(self.step().with_options(**self.options), chaos)
-        run = FlowRun.at(step.options.home, step.options.chunk_store)
+        run = FlowRun.create(step.options.home, step.options.chunk_store)
         try:
             return RunOutcome.of(run.master(0, step).run())
         finally:

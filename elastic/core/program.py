@@ -7,6 +7,7 @@ from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.contracts.source import Reader
 from elastic.core.encoding import framer
 from elastic.core.policies.error_policy import ErrorPolicy
+from elastic.core.receipts.receipt import ReceiptSigner
 from elastic.core.transform import Transform
 
 
@@ -24,6 +25,11 @@ class Program:
     step: int
     #: states are compressed before they are sent and kept
     compressed: bool = True
+
+    @property
+    def signer(self) -> ReceiptSigner:
+        """Signer of the receipts of this step."""
+        return ReceiptSigner(key=self.key, run_id=self.run_id, step=self.step)
 
     @property
     def frame(self) -> Callable[[bytes], bytes]:

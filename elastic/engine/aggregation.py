@@ -24,16 +24,16 @@ from elastic.stages.transport.transport import Transport
 
 #: A state grows while so much of what is merged into it was not there before. Of the Linux kernel's sources, where
 #: words stay new to the end, two workers bring four fifths new words at first; of texts that repeat each other, half.
-_NEW_SHARE = 0.6
+_MIN_NEW_SHARE = 0.6
 
 
-def state_length(state: Any) -> int:
+def _state_length(state: Any) -> int:
     """Return the number of elements of a state; 0 where it has none to count."""
     # Not of all that has a length: an array of no dimensions says that it has one, and raises.
     return len(state) if isinstance(state, Mapping | Set | Sequence) else 0
 
 
-class GrowthTracker:
+class _GrowthTracker:
     """Follows the elements of a state, and the bytes of the encoded states that are merged into it.
 
     How many elements those have is told from their bytes, since they are not always decoded: as many to a byte as the
@@ -55,19 +55,19 @@ class GrowthTracker:
     def take(self) -> bool:
         """Say whether what was noted since the last call made the state grow."""
         came, new, self._came, self._new = self._came, self._new, 0.0, 0.0
-        return new > 0 and new >= _NEW_SHARE * came
+        return new > 0 and new >= _MIN_NEW_SHARE * came
 
 
 #: Encoded states of so many bytes are merged in a thread of their own, so that workers are not kept waiting meanwhile;
 #: of them the result is made there as well.
-_BESIDE_BYTES = 1 << 20
+_BACKGROUND_MERGE_BYTES = 1 << 20
 
 #: Partials that are given to that thread and not merged, at most.
-_MOST_WAITING = 2
+_MAX_PENDING_MERGES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class MergeStats:
+class _MergeStats:
     """What it took to merge a partial."""
 
     seconds: float
@@ -98,9 +98,9 @@ class Aggregation:
         #: guards the state
         self._lock = threading.Lock()
         self._uncommitted: list[Partial] = []
-        self._growth = GrowthTracker()
+        self._growth = _GrowthTracker()
         #: what was given to be merged and not told as merged
-        self._merges: deque[tuple[Partial, Future[MergeStats]]] = deque()
+        self._merges: deque[tuple[Partial, Future[_MergeStats]]] = deque()
         self._thread = ThreadPoolExecutor(1, "aggregation")
         #: something was given to that thread
         self._is_large = False
@@ -123,8 +123,8 @@ class Aggregation:
         others = f" and {partial.chunks - 1} others" if partial.chunks > 1 else ""
         merge = bound(self._merge_all, partial.states, f"chunk {partial.first}{others}", partial.at_hand)
         waiting = [future for _, future in self._merges if not future.done()]
-        if waiting or (self._may_be_beside and sum(map(len, partial.states)) >= _BESIDE_BYTES):
-            if len(waiting) >= _MOST_WAITING:
+        if waiting or (self._may_be_beside and sum(map(len, partial.states)) >= _BACKGROUND_MERGE_BYTES):
+            if len(waiting) >= _MAX_PENDING_MERGES:
                 waiting[0].exception()  # returns when it is done; `merged` raises it
             merged = self._thread.submit(merge)
             self._is_large = True
@@ -139,7 +139,7 @@ class Aggregation:
         """True when all that was folded is in the state."""
         return all(future.done() and not future.exception() for _, future in self._merges)
 
-    def merged(self, *, block: bool = False) -> Iterator[tuple[Partial, MergeStats]]:
+    def merged(self, *, block: bool = False) -> Iterator[tuple[Partial, _MergeStats]]:
         """Yield what was merged since the last call, and what it took.
 
         Args:
@@ -186,7 +186,7 @@ class Aggregation:
         return self.value() if self._result is None else self._result.result()
 
     @property
-    def is_dirty(self) -> bool:
+    def has_uncommitted(self) -> bool:
         """True when something was folded since the last commit."""
         return bool(self._uncommitted)
 
@@ -199,10 +199,10 @@ class Aggregation:
             letters=tuple(letter for partial in folded for letter in partial.letters),
         )
 
-    def prepare(self) -> None:
+    def open(self) -> None:
         """Do what is needed before workers start."""
 
-    def conclude(self, transport: Transport) -> Iterator[None]:
+    def finalize(self, transport: Transport) -> Iterator[None]:
         """Do what is left to do when all is folded; yields now and then, so that it can be stopped."""
         return iter(())
 
@@ -210,7 +210,7 @@ class Aggregation:
         """Release what is open; may be called twice. A merge that nobody will ask for any more is not waited for."""
         self._thread.shutdown(wait=False, cancel_futures=self._result is None)
 
-    def _merge_all(self, states: Iterable[bytes], what: str, at_hand: Any = None) -> MergeStats:
+    def _merge_all(self, states: Iterable[bytes], what: str, at_hand: Any = None) -> _MergeStats:
         """Merge states, or the one of them that is at hand, and return what it took."""
         began = time.perf_counter()
         try:
@@ -224,16 +224,16 @@ class Aggregation:
             if isinstance(error, ElasticError) and not isinstance(error, UsageError):
                 raise
             raise self._failure(self._method_of(error), what, error, hint_of(error)) from error
-        return MergeStats(time.perf_counter() - began, self._growth.take())
+        return _MergeStats(time.perf_counter() - began, self._growth.take())
 
     def _merge(self, data: bytes) -> None:
-        elements = 0 if self._is_fresh else state_length(self._state)
+        elements = 0 if self._is_fresh else _state_length(self._state)
         if self._is_first:
             self._state = self._aggregator.decode(data)
         else:
             self._state = self._aggregator.merge_encoded(self._so_far(), data)
         self._is_fresh = False
-        self._growth.note(len(data), elements, state_length(self._state))
+        self._growth.note(len(data), elements, _state_length(self._state))
 
     def _merge_at_hand(self, state: Any) -> None:
         self._state = state if self._is_first else self._aggregator.merge(self._so_far(), state)

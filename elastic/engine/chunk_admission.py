@@ -18,13 +18,13 @@ _RETRY_SECONDS = 0.25
 
 
 class ChunkAdmission:
-    """Takes chunks from a cutter and keeps them before anybody may send them.
+    """Takes chunks from a chunker and keeps them before anybody may send them.
 
     While the disk is full it takes nothing more: what is in flight comes back, is committed and deleted, and makes
     room. What was cut and could not be kept waits here, and counts as not cut.
 
     Args:
-        cutter: Where chunks come from.
+        chunker: Where chunks come from.
         kept: Where they are kept; None when the source can be cut again.
         clock: Tells when to try again.
         settings: How much to cut at once, and how long to wait for room when nothing is left that could make some.
@@ -33,14 +33,14 @@ class ChunkAdmission:
 
     def __init__(
         self,
-        cutter: Chunker,
+        chunker: Chunker,
         kept: ChunkStore | None,
         *,
         clock: Clock,
         settings: EngineTuning,
         token: Callable[[Chunk], str],
     ) -> None:
-        self._cutter, self._kept, self._clock, self._token = cutter, kept, clock, token
+        self._chunker, self._kept, self._clock, self._token = chunker, kept, clock, token
         self._settings = settings
         self._waiting: list[Chunk] = []
         self._ended = False
@@ -50,11 +50,11 @@ class ChunkAdmission:
         self._advance()
 
     def _advance(self) -> None:
-        cutter = self._cutter
+        chunker = self._chunker
         #: how far the source was read, as a commit may say it: `(chunk id, position)`, whether that is its end, and
         #: the number of chunks
-        self.reached: Position | None = cutter.reached
-        self.exhausted, self.chunks = cutter.exhausted, cutter.chunks
+        self.reached: Position | None = chunker.reached
+        self.exhausted, self.chunks = chunker.exhausted, chunker.chunks
 
     def cut(self, count: int, folded: ChunkIdSet, *, idle: bool) -> tuple[list[Chunk], bool]:
         """Return about `count` more chunks that may be sent, and whether the source is exhausted; none on a full disk.
@@ -69,7 +69,7 @@ class ChunkAdmission:
             SourceError, EncodingError, StoreError: As for `Chunker.cut` and `ChunkStore.put`.
         """
         if not self._waiting:
-            self._waiting, self._ended = self._cutter.cut(count, self._settings.max_bytes_per_call)
+            self._waiting, self._ended = self._chunker.cut(count, self._settings.max_bytes_per_call)
         elif self._clock.monotonic() < self._again_at:
             return [], False
         if self._kept is None:
@@ -106,7 +106,7 @@ class ChunkAdmission:
     def close(self) -> None:
         """Give back what was cut and could not be kept, so that the same source can go on in this process."""
         if self._kept is not None and self._waiting:
-            self._cutter.give_back(self._waiting)
+            self._chunker.give_back(self._waiting)
             self._waiting = []
 
     def _keep(self, wanted: list[Chunk], store: ChunkStore, *, idle: bool) -> list[Chunk]:

@@ -1,4 +1,4 @@
-"""The cutter: draws pieces from a source and makes numbered chunks of them."""
+"""The chunker: draws pieces from a source and makes numbered chunks of them."""
 
 import sys
 from collections.abc import Callable, Generator, Iterator

@@ -1,4 +1,4 @@
-"""The observers of a step: calls its interceptors, and survives them."""
+"""The interceptors of a step: calls its interceptors, and survives them."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -50,10 +50,10 @@ class InterceptorDispatch:
     """Calls the interceptors of a step, in their order; one that raises is reported and left out from then on."""
 
     def __init__(
-        self, interceptors: Sequence[Interceptor], seal: ReceiptSigner, master_node: str, *, done: int = 0
+        self, interceptors: Sequence[Interceptor], signer: ReceiptSigner, master_node: str, *, done: int = 0
     ) -> None:
         self._active = list(interceptors)
-        self._seal = seal
+        self._signer = signer
         self._master = master_node
         #: chunks so far; `done` of them by earlier masters
         self._distributed = self._aggregated = done
@@ -61,7 +61,7 @@ class InterceptorDispatch:
         #: what interceptors raised
         self.errors: list[str] = []
 
-    def tell(self, callback: str, *arguments: Any) -> None:
+    def notify(self, callback: str, *arguments: Any) -> None:
         """Call `callback` of every interceptor."""
         for interceptor in tuple(self._active):
             try:
@@ -83,14 +83,14 @@ class InterceptorDispatch:
         count = self._distributed - len(call.references) * (call.attempt == 1)
         for distributed, sent, *_ in self._journeys(_passage_of(call, node_id)):
             count += call.attempt == 1
-            self.tell("distributed", distributed, count)
-            self.tell("send", self._master, f"receiver_{node_id}", "receive_new_parcel", sent)
+            self.notify("distributed", distributed, count)
+            self.notify("send", self._master, f"receiver_{node_id}", "receive_new_parcel", sent)
 
     def folded(self, partial: Partial) -> None:
         """A partial was merged into the result."""
         self._aggregated += partial.chunks
         for letter in partial.letters:
-            self.tell("failed", letter.failure)
+            self.notify("failed", letter.failure)
         if not self._wants_hops():
             return
         count = self._aggregated - partial.chunks
@@ -98,15 +98,15 @@ class InterceptorDispatch:
             for _, _, received, _, returned, aggregated in self._journeys(_passage(account, partial.digest)):
                 node = account.node_id
                 count += 1
-                self.tell("receive", node, f"sender_{node}", "send_parcel_to_master", received)
-                self.tell("send", node, f"receiver_{self._master}", "receive_return_parcel", returned)
-                self.tell("receive", self._master, "aggregator", "merge_processed_result", returned)
-                self.tell("aggregated", aggregated, count)
+                self.notify("receive", node, f"sender_{node}", "send_parcel_to_master", received)
+                self.notify("send", node, f"receiver_{self._master}", "receive_return_parcel", returned)
+                self.notify("receive", self._master, "aggregator", "merge_processed_result", returned)
+                self.notify("aggregated", aggregated, count)
                 self._last = aggregated
 
     def complete(self, retries: int) -> None:
         """Every chunk is aggregated."""
-        self.tell("step_update", self._last, self._distributed, self._aggregated, retries)
+        self.notify("step_update", self._last, self._distributed, self._aggregated, retries)
 
     def _wants_hops(self) -> bool:
         return any(
@@ -116,7 +116,7 @@ class InterceptorDispatch:
         )
 
     def _journeys(self, passage: Passage) -> Iterator[ReceiptChain]:
-        return receipts_of(self._seal, chain(self._seal, self._master, passage), passage)
+        return receipts_of(self._signer, chain(self._signer, self._master, passage), passage)
 
 
 def _passage_of(call: Call, node_id: str) -> Passage:

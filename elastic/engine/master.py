@@ -35,7 +35,7 @@ from elastic.core.model.partial import Partial
 from elastic.core.model.step import Progress, StepState
 from elastic.core.policies.error_policy import OnError
 from elastic.core.receipts.merkle import InputTree
-from elastic.core.receipts.receipt import NO_LINK, ReceiptSigner
+from elastic.core.receipts.receipt import NO_LINK
 from elastic.core.receipts.stage import STAGES, Stage
 from elastic.engine.aggregation import Uncommitted
 from elastic.engine.chunk_admission import ChunkAdmission
@@ -94,19 +94,19 @@ def error_for(failed: Fail, run_id: str, cause: BaseException | None = None) -> 
 _log = logging.getLogger("elastic.master")
 
 #: The pause after a commit is at least so many times as long as the commit took.
-_COMMIT_SHARE = 10
+_COMMIT_PAUSE_RATIO = 10
 
 #: Seconds after which a commit tells what was sent though nothing came back: who resumes says how much runs again.
-_SENT_SECONDS = 0.5
+_SENT_COMMIT_INTERVAL = 0.5
 
 #: Seconds between two looks whether what was folded is merged, so that it can be kept.
-_MERGE_SECONDS = 0.05
+_MERGE_POLL_SECONDS = 0.05
 
 #: A commit is due for so many seconds before what is being merged is waited for.
-_MOST_LATE = 5.0
+_MAX_COMMIT_DELAY = 5.0
 
 #: Seconds between two words of progress.
-_PROGRESS_SECONDS = 0.25
+_PROGRESS_INTERVAL = 0.25
 
 
 class Master:
@@ -116,22 +116,21 @@ class Master:
         self,
         context: StepContext,
         *,
-        cutter: Chunker,
+        chunker: Chunker,
         ledger: Ledger,
         transport: Transport,
         store: RunStore,
-        observers: InterceptorDispatch,
+        interceptors: InterceptorDispatch,
     ) -> None:
         program, clock = context.program, context.clock
         self.context, self.ledger, self.transport, self.store = context, ledger, transport, store
-        self.observers, self.clock, self._cutter = observers, clock, cutter
-        seal = ReceiptSigner(key=program.key, run_id=program.run_id, step=program.step)
-        self._seal = seal
-        self._sender = MasterSender(seal, transport.node_id, program.reader, program.frame)
-        self._receiver = MasterReceiver(seal, transport.node_id)
-        self._intake = ChunkAdmission(
-            cutter,
-            store.chunks(program.step) if cutter.keeps else None,
+        self.interceptors, self.clock, self._chunker = interceptors, clock, chunker
+        self._signer = signer = program.signer
+        self._sender = MasterSender(signer, transport.node_id, program.reader, program.frame)
+        self._receiver = MasterReceiver(signer, transport.node_id)
+        self._admission = ChunkAdmission(
+            chunker,
+            store.chunks(program.step) if chunker.keeps else None,
             clock=clock,
             settings=context.settings,
             token=self._token,
@@ -142,16 +141,16 @@ class Master:
         for row in store.receipts(program.step) if len(ledger.folded) else ():
             self._tree.fold(row)
         self._root = ""
-        self._todo: deque[Instruction] = deque()
+        self._pending: deque[Instruction] = deque()
         self._failed: instructions.Fail | None = None
         self._stopped = False
         #: chunks that the user wants again, until the ledger gets the request
-        self._wanted_again: frozenset[int] = frozenset()
+        self._retry_requests: frozenset[int] = frozenset()
         self._outcome = StepState.IN_PROGRESS
-        self._told_at = self._began = self._commit_due = self._moved_at = self._committed_at = clock.monotonic()
+        self._notified_at = self._began = self._commit_due = self._moved_at = self._committed_at = clock.monotonic()
         self._notes = FlightNotes(store, program.step, ledger, clock)
         #: chunks that were sent, as the last commit tells
-        self._told_sent = 0
+        self._committed_sent = 0
         #: guards the ledger, whose progress other threads ask for
         self._lock = threading.Lock()
 
@@ -175,7 +174,7 @@ class Master:
         """Send chunks again that were sent and are not in the result; returns which of them are."""
         with self._lock:
             found = self.ledger.in_flight(chunk_ids)
-            self._wanted_again |= found
+            self._retry_requests |= found
         return found
 
     def stop(self) -> None:
@@ -193,11 +192,11 @@ class Master:
         program = self.context.program
         self.store.begin(program.step, self.context.name, self.context.manifest, self.clock.now())
         self.ledger.expected = (started := self.progress()).expected_chunks
-        self.observers.tell("step_started", started)
+        self.interceptors.notify("step_started", started)
         value: Any = None
         error: ElasticError | None = None
         try:
-            self._carry_through()
+            self._run_until_finished()
             value = self._aggregation.result()
             self._root = self._tree.root(self.ledger.next_id).hex()
             again = self.ledger.counters["chunks_sent_again"]
@@ -208,38 +207,38 @@ class Master:
             self._outcome = StepState.INTERRUPTED if isinstance(unforeseen, KeyboardInterrupt) else StepState.ERROR
             self._end(repr(unforeseen))
             if self.store.is_durable:
-                then = ", and redrive its dead letters again" if self._cutter.redriven else ""
+                then = ", and redrive its dead letters again" if self._chunker.redriven else ""
                 target = "" if self.context.manifest.get("target") else " TARGET"
                 unforeseen.add_note(f"go on with `elastic resume {program.run_id}{target}`{then}")
             raise
         return self._result(value, self._end(error))
 
-    def _carry_through(self) -> None:
+    def _run_until_finished(self) -> None:
         try:
             self.transport.open(self.context.program)
-            self._tell(())
+            self._apply(())
             while not self.ledger.finished:
-                self._check_wanted()
-                self._tell(self._events(self.transport.poll(self._patience())))
-                self._keep_up()
+                self._check_stopped()
+                self._apply(self._events(self.transport.poll(self._poll_timeout())))
+                self._commit_if_due()
             self._aggregation.finish(wanted=self._failed is None)
-            if self._failed is None or not self._cutter.redriven:
+            if self._failed is None or not self._chunker.redriven:
                 self._commit(last=True)
             if self._failed is not None:
                 if self._failed.excess is None:
-                    self.observers.tell("failed", self._failed.failure)
+                    self.interceptors.notify("failed", self._failed.failure)
                 raise error_for(self._failed, self.context.program.run_id, self.transport.cause())
-            self._cutter.check()
-            for _ in self._aggregation.conclude(self.transport):
-                self._check_wanted()
-            self._intake.clean()
+            self._chunker.check()
+            for _ in self._aggregation.finalize(self.transport):
+                self._check_stopped()
+            self._admission.clean()
         finally:
             self.transport.close()
-            self._cutter.close()
+            self._chunker.close()
             self._aggregation.close()
-            self._intake.close()
+            self._admission.close()
 
-    def _check_wanted(self) -> None:
+    def _check_stopped(self) -> None:
         if self._stopped:
             raise StepInterruptedError(self.context.program.run_id)
 
@@ -257,19 +256,19 @@ class Master:
                 self._outcome, error = final_state_for(unwritten, program.run_id, is_durable=self.store.is_durable)
                 text = str(error)
         if self._outcome.is_complete:
-            self.observers.complete(self.ledger.counters["chunks_sent_again"])
-        self.observers.tell("step_ended", self.progress(), text)
+            self.interceptors.complete(self.ledger.counters["chunks_sent_again"])
+        self.interceptors.notify("step_ended", self.progress(), text)
         return error
 
     # -- events in
 
-    def _tell(self, happened: Iterable[Event]) -> None:
+    def _apply(self, happened: Iterable[Event]) -> None:
         """Hand events to the ledger and carry out all that follows from them."""
         now = events.ClockTicked(self.clock.monotonic())
-        self._todo.extend(self._handle(now, *happened))
-        while self._todo:
-            instruction = self._todo.popleft()
-            self._todo.extend(_CARRY_OUT[type(instruction)](self, instruction))
+        self._pending.extend(self._handle(now, *happened))
+        while self._pending:
+            instruction = self._pending.popleft()
+            self._pending.extend(_CARRY_OUT[type(instruction)](self, instruction))
 
     def _handle(self, *happened: Event) -> list[Instruction]:
         with self._lock:
@@ -278,7 +277,7 @@ class Master:
     def _events(self, arrivals: list[Arrival]) -> Iterable[Event]:
         yield from self._merged()
         with self._lock:
-            wanted, self._wanted_again = self._wanted_again, frozenset()
+            wanted, self._retry_requests = self._retry_requests, frozenset()
         if wanted:
             yield events.RetryRequested(wanted)
         for arrival in arrivals:
@@ -329,8 +328,8 @@ class Master:
 
     def _cut(self, instruction: instructions.Cut) -> list[Instruction]:
         folded = self.ledger.folded
-        idle = folded.low == self.ledger.next_id and not self._aggregation.is_dirty
-        chunks, exhausted = self._intake.cut(instruction.count, folded, idle=idle)
+        idle = folded.low == self.ledger.next_id and not self._aggregation.has_uncommitted
+        chunks, exhausted = self._admission.cut(instruction.count, folded, idle=idle)
         happened: list[Event] = [events.ChunksCut(tuple(chunks))] if chunks else []
         if exhausted:
             happened.append(events.SourceExhausted())
@@ -339,12 +338,12 @@ class Master:
 
     def _token(self, chunk: Chunk) -> str:
         fields = (chunk.chunk_id, 1, chunk.conceived_at, chunk.entries)
-        return self._seal.receipt(Stage.DISTRIBUTED, self.transport.node_id, fields, chunk.content, NO_LINK).token
+        return self._signer.receipt(Stage.DISTRIBUTED, self.transport.node_id, fields, chunk.content, NO_LINK).token
 
     def _send(self, instruction: instructions.Send) -> list[Instruction]:
         call = self._sender.send(instruction.batch, instruction.node_id, collect=instruction.collect)
         self.transport.send(instruction.node_id, call)
-        self.observers.sent(call, instruction.node_id)
+        self.interceptors.sent(call, instruction.node_id)
         return []
 
     def _collect(self, instruction: instructions.CollectNode) -> list[Instruction]:
@@ -355,10 +354,10 @@ class Master:
         self._aggregation.fold(instruction.partial)
         for row in instruction.partial.rows:
             self._tree.fold(row)
-        self.observers.folded(instruction.partial)
+        self.interceptors.folded(instruction.partial)
         return []
 
-    def _nothing(self, instruction: Instruction) -> list[Instruction]:
+    def _ignore(self, instruction: Instruction) -> list[Instruction]:
         return []
 
     def _fail(self, instruction: instructions.Fail) -> list[Instruction]:
@@ -367,31 +366,31 @@ class Master:
 
     # -- keeping up
 
-    def _patience(self) -> float:
+    def _poll_timeout(self) -> float:
         """Return how long to wait for something to arrive: less when a commit is due."""
-        if not self._aggregation.is_dirty or self._cutter.redriven:
-            return _PROGRESS_SECONDS
+        if not self._aggregation.has_uncommitted or self._chunker.redriven:
+            return _PROGRESS_INTERVAL
         if not self._aggregation.is_merged:
-            return _MERGE_SECONDS
-        return min(max(self._commit_due - self.clock.monotonic(), 0.0), _PROGRESS_SECONDS)
+            return _MERGE_POLL_SECONDS
+        return min(max(self._commit_due - self.clock.monotonic(), 0.0), _PROGRESS_INTERVAL)
 
-    def _keep_up(self) -> None:
+    def _commit_if_due(self) -> None:
         now = self.clock.monotonic()
-        if now >= self._commit_due and not self._cutter.redriven:
-            if now - self._commit_due >= _MOST_LATE:
+        if now >= self._commit_due and not self._chunker.redriven:
+            if now - self._commit_due >= _MAX_COMMIT_DELAY:
                 # Partials come as fast as they are merged: there would be no moment in which nothing is left to merge.
-                self._tell(self._merged(block=True))
+                self._apply(self._merged(block=True))
             if self._aggregation.is_merged:
                 self._commit()
-        if now - self._told_at >= _PROGRESS_SECONDS:
-            self._told_at = now
-            self._check_placed(now)
-            self.observers.tell("progressed", self.progress())
+        if now - self._notified_at >= _PROGRESS_INTERVAL:
+            self._notified_at = now
+            self._check_placement_stall(now)
+            self.interceptors.notify("progressed", self.progress())
 
-    def _check_placed(self, now: float) -> None:
+    def _check_placement_stall(self, now: float) -> None:
         """Refuse to wait for ever for a placement that gives no node anything to do."""
         placement, patience = self.context.placement, self.context.settings.start_timeout
-        if not placement.has_declined or any(missing.stage is not None for missing in self.ledger.missing()):
+        if not placement.left_chunks_waiting or any(missing.stage is not None for missing in self.ledger.missing()):
             self._moved_at = now
         elif now - self._moved_at > patience:
             nodes = ", ".join(self.ledger.workers())
@@ -403,35 +402,35 @@ class Master:
     def _commit(self, *, last: bool = False) -> None:
         began = self.clock.monotonic()
         sent = self.ledger.reached[Stage.SENT]
-        is_news = sent != self._told_sent and began - self._committed_at >= _SENT_SECONDS
-        if self._aggregation.is_dirty or is_news or last:
-            self._told_sent, self._committed_at = sent, began
+        is_news = sent != self._committed_sent and began - self._committed_at >= _SENT_COMMIT_INTERVAL
+        if self._aggregation.has_uncommitted or is_news or last:
+            self._committed_sent, self._committed_at = sent, began
             folded = self._aggregation.commit()
             self.store.commit(self.context.program.step, self._commit_of(folded))
-            self._intake.committed(folded.rows)
+            self._admission.committed(folded.rows)
             self._notes.keep()
         ended = self.clock.monotonic()
         # On a slow disk less often, so that most of the master's time is left for other things.
-        pause = _COMMIT_SHARE * (ended - began)
+        pause = _COMMIT_PAUSE_RATIO * (ended - began)
         self._commit_due = ended + max(self.context.settings.commit_interval, pause)
 
     def _commit_of(self, folded: Uncommitted) -> Commit:
-        ledger, cutter, intake = self.ledger, self._cutter, self._intake
+        ledger, chunker, admission = self.ledger, self._chunker, self._admission
         first = ledger.first_unfolded()
-        letters = map(cutter.renewed, folded.letters) if self._keeps_letters else ()
+        letters = map(chunker.renewed, folded.letters) if self._keeps_letters else ()
         return Commit(
             low=ledger.folded.low,
             bitmap=ledger.folded.bitmap(),
-            position=intake.reached if first is None else (first.chunk_id, first.position),
-            exhausted=intake.exhausted,
+            position=admission.reached if first is None else (first.chunk_id, first.position),
+            exhausted=admission.exhausted,
             partials=folded.states,
             receipts=folded.rows,
             letters=tuple(letters),
-            redriven=cutter.redriven,
+            redriven=chunker.redriven,
             counters={
                 **ledger.counters,
                 **{stage.value: ledger.reached[stage] for stage in STAGES},
-                "cut": intake.chunks,
+                "cut": admission.chunks,
             },
         )
 
@@ -451,7 +450,7 @@ class Master:
             losses=tuple(ledger.losses.list),
             seconds=self.clock.monotonic() - self._began,
             error=error,
-            interceptor_errors=tuple(self.observers.errors),
+            interceptor_errors=tuple(self.interceptors.errors),
         )
 
 
@@ -460,7 +459,7 @@ _CARRY_OUT: dict[type, Callable[[Master, Any], list[Instruction]]] = {
     instructions.Send: Master._send,
     instructions.CollectNode: Master._collect,
     instructions.Fold: Master._fold,
-    instructions.Drop: Master._nothing,
-    instructions.Complete: Master._nothing,
+    instructions.Drop: Master._ignore,
+    instructions.Complete: Master._ignore,
     instructions.Fail: Master._fail,
 }

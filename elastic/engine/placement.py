@@ -46,13 +46,13 @@ PLACEMENTS: dict[str, type[Placement]] = {
 }
 
 
-class GuardedPlacement(Placement):
+class CheckedPlacement(Placement):
     """Asks another placement, and tells in a sentence when that does what it must not."""
 
     def __init__(self, placement: Placement) -> None:
         self._placement = placement
         #: the last batch was let wait
-        self.has_declined = False
+        self.left_chunks_waiting = False
 
     def choose(self, candidates: Sequence[NodeCandidate]) -> str | None:
         try:
@@ -69,7 +69,7 @@ class GuardedPlacement(Placement):
                 f"placement {self} chose {node_id!r}, which is none of its candidates ({', '.join(nodes)}); "
                 "return the node_id of one of them, or None to let the batch wait."
             )
-        self.has_declined = node_id is None
+        self.left_chunks_waiting = node_id is None
         return node_id
 
     def __str__(self) -> str:

@@ -15,13 +15,12 @@ from elastic.core.ledger.resume_point import ResumePoint
 from elastic.core.local_path import local_path
 from elastic.core.program import Program
 from elastic.core.receipts.merkle import ROOT_VERSION
-from elastic.core.receipts.receipt import ReceiptSigner
 from elastic.engine.chunker import Chunker, wrap_source_errors
 from elastic.engine.cluster import check_chaos, cluster_of, transport_of, with_chaos
 from elastic.engine.fingerprint.step_code import code_manifest
 from elastic.engine.interceptor_dispatch import InterceptorDispatch
 from elastic.engine.master import Master
-from elastic.engine.placement import GuardedPlacement, placement_of
+from elastic.engine.placement import CheckedPlacement, placement_of
 from elastic.engine.result import Result
 from elastic.engine.sharded_aggregation import aggregation_of
 from elastic.engine.step import Step
@@ -38,7 +37,7 @@ _KEY_BYTES = 32
 class FlowRun:
     """One run: its id, its key, and its folder, which is made when the first step is ready to begin.
 
-    Get one from `at` or `reopen`.
+    Get one from `create` or `open`.
     """
 
     def __init__(self, home: Home, run_id: str, key: bytes, *, chunk_store: str, store: RunStore | None) -> None:
@@ -50,7 +49,7 @@ class FlowRun:
         self._store = store
 
     @classmethod
-    def at(cls, home: "str | os.PathLike[str] | None", chunk_store: str, *, persist: bool = True) -> "FlowRun":
+    def create(cls, home: "str | os.PathLike[str] | None", chunk_store: str, *, persist: bool = True) -> "FlowRun":
         """Return a new run.
 
         Args:
@@ -64,7 +63,7 @@ class FlowRun:
         return cls(home_at(home), run_id, key, chunk_store=chunk_store, store=store)
 
     @classmethod
-    def reopen(cls, home: "str | os.PathLike[str] | None", name: str) -> "FlowRun":
+    def open(cls, home: "str | os.PathLike[str] | None", name: str) -> "FlowRun":
         """Return a run that was begun earlier, of which this process is the master from now on.
 
         Raises:
@@ -94,8 +93,8 @@ class FlowRun:
         step: Step,
         *,
         resume_point: ResumePoint | None = None,
-        cutter: Chunker | None = None,
-        notes: Mapping[str, Any] | None = None,
+        chunker: Chunker | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> Master:
         """Return a master that is ready to run a step.
 
@@ -105,14 +104,14 @@ class FlowRun:
             number: Which step of the run it is.
             step: What is run.
             resume_point: Committed progress to continue from; None for a new step.
-            cutter: Yields the chunks that are not committed; None cuts the source from its beginning.
-            notes: Plain data to keep in its manifest.
+            chunker: Yields the chunks that are not committed; None cuts the source from its beginning.
+            metadata: Plain data to keep in its manifest.
 
         Raises:
             ElasticError: The source, the cluster or the run folder cannot be used.
         """
         options, source = step.options, step.source
-        placement = GuardedPlacement(placement_of(options.placement))
+        placement = CheckedPlacement(placement_of(options.placement))
         with wrap_source_errors():
             reader, described = step.reader(), step.manifest()
         if not isinstance(reader, Reader):
@@ -124,14 +123,13 @@ class FlowRun:
             reader, step.transforms, aggregator, options.error_policy, self._key, self.run_id, number, options.compress
         )
         resume_point = resume_point or ResumePoint()
-        cutter = cutter or Chunker(source, self.clock, project=options.project, frame=program.frame)
-        manifest = {**described, **code_manifest(step), "root": ROOT_VERSION, **(notes or {})}
+        chunker = chunker or Chunker(source, self.clock, project=options.project, frame=program.frame)
+        manifest = {**described, **code_manifest(step), "root": ROOT_VERSION, **(metadata or {})}
         cluster = cluster_of(options.cluster, os.environ)
         if options.chaos is not None:
             check_chaos(options.chaos, cluster)
         transport = transport_of(cluster, Limits(options.workers, options.tuning.start_timeout, options.heartbeat))
         try:
-            seal = ReceiptSigner(key=program.key, run_id=program.run_id, step=program.step)
             ledger = Ledger(
                 settings=options.tuning,
                 placement=placement,
@@ -150,16 +148,16 @@ class FlowRun:
                     manifest={**manifest, "cluster": cluster, "node": transport.node_id},
                     aggregation=aggregation,
                 ),
-                cutter=cutter,
+                chunker=chunker,
                 ledger=ledger,
                 transport=with_chaos(transport, options.chaos, ledger.counters),
                 store=self.store,
-                observers=InterceptorDispatch(
-                    options.interceptors, seal, transport.node_id, done=len(resume_point.folded)
+                interceptors=InterceptorDispatch(
+                    options.interceptors, program.signer, transport.node_id, done=len(resume_point.folded)
                 ),
             )
             aggregation.restore(resume_point.states)
-            aggregation.prepare()
+            aggregation.open()
             return master
         except ElasticError:
             transport.close()
@@ -172,20 +170,20 @@ class FlowRun:
             self._store = None
 
 
-def run(step: Step, *, notes: Mapping[str, Any] | None = None) -> Result:
+def run(step: Step, *, metadata: Mapping[str, Any] | None = None) -> Result:
     """Run one step as a run of its own.
 
     Args:
         step: What is run.
-        notes: Plain data to keep in the manifest of the step.
+        metadata: Plain data to keep in the manifest of the step.
 
     Raises:
         ElasticError: The step could not begin, or it did not complete.
     """
     options = step.options
-    whole = FlowRun.at(options.home, options.chunk_store, persist=options.persist)
+    whole = FlowRun.create(options.home, options.chunk_store, persist=options.persist)
     try:
-        return whole.master(0, step, notes=notes).run().check()
+        return whole.master(0, step, metadata=metadata).run().check()
     finally:
         whole.close()
 

@@ -22,7 +22,7 @@ from elastic.stages.transport.transport import Transport
 
 
 class ShardedAggregation(Aggregation):
-    """Folds where the parts of a wide result are; `conclude` has them merged."""
+    """Folds where the parts of a wide result are; `finalize` has them merged."""
 
     def __init__(
         self, aggregator: Sharded, run_id: str, manifest: ShardManifest, output: FolderSink | None = None
@@ -31,7 +31,7 @@ class ShardedAggregation(Aggregation):
         self._sharded, self._manifest, self._output = aggregator, manifest, output
         self._concluded: AnyWideResult | None = None
 
-    def prepare(self) -> None:
+    def open(self) -> None:
         if self._output is not None:
             self._output.prepare()
         self._manifest.depot.prepare()
@@ -44,14 +44,14 @@ class ShardedAggregation(Aggregation):
         return super().value() if self._concluded is None else self._concluded
 
     def finish(self, *, wanted: bool) -> None:
-        # It is `conclude` that makes the result.
+        # It is `finalize` that makes the result.
         super().finish(wanted=False)
 
     def fold(self, partial: Partial) -> None:
         self._concluded = None
         super().fold(partial)
 
-    def conclude(self, transport: Transport) -> Iterator[None]:
+    def finalize(self, transport: Transport) -> Iterator[None]:
         aggregator = self._sharded
         jobs = self._jobs()
         found: dict[int, tuple[SpillSegment, OutputFile | None]] = {}

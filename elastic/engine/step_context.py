@@ -8,7 +8,7 @@ from elastic.core.contracts.source import Source
 from elastic.core.policies.engine_tuning import EngineTuning
 from elastic.core.program import Program
 from elastic.engine.aggregation import Aggregation
-from elastic.engine.placement import GuardedPlacement
+from elastic.engine.placement import CheckedPlacement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class StepContext:
     source: Source
     program: Program
     settings: EngineTuning
-    placement: GuardedPlacement
+    placement: CheckedPlacement
     clock: Clock
     #: Plain data that describes the step; the run store keeps it.
     manifest: dict[str, Any]

@@ -85,9 +85,9 @@ class FlowOperator(BaseOperator):
         from elastic.engine.run import FlowRun
 
         options = step.options
-        run = FlowRun.at(options.home, options.chunk_store, persist=options.persist)
+        run = FlowRun.create(options.home, options.chunk_store, persist=options.persist)
         try:
-            master = run.master(0, step, notes={"task": str(context["ti"].key)})
+            master = run.master(0, step, metadata={"task": str(context["ti"].key)})
             if "flow_runs" in context and options.persist:
                 context["flow_runs"].keep(run.run_id)
             self.log.info("the flow runs as %s", run.run_id)
@@ -116,7 +116,7 @@ class FlowOperator(BaseOperator):
         if _is_complete(record.state):
             self.log.info("the flow of the try before (%s) was complete", earlier)
             return result_of(earlier, step, home=step.options.home).check()
-        run = FlowRun.reopen(step.options.home, earlier)
+        run = FlowRun.open(step.options.home, earlier)
         try:
             resumption = Resumption.of(run, 0, step, allow_code_change=self.allow_code_change)
             self.log.info("%s", resumption)

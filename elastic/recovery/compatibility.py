@@ -27,7 +27,7 @@ _FIRST_KEPT_ROOT = 2
 _AGGREGATE = "aggregate("
 
 
-def check_aggregator(run_id: str, record: StepRecord, step: Step) -> None:
+def check_aggregator_unchanged(run_id: str, record: StepRecord, step: Step) -> None:
     """Refuse a step whose aggregator is of another kind than the one that made what is kept.
 
     Raises:
@@ -49,7 +49,7 @@ def check_aggregator(run_id: str, record: StepRecord, step: Step) -> None:
             )
 
 
-def check_source(run_id: str, record: StepRecord, step: Step) -> None:
+def check_source_unchanged(run_id: str, record: StepRecord, step: Step) -> None:
     """Refuse a step whose source is described in other words than that of the run.
 
     Raises:
@@ -71,7 +71,7 @@ def root_version_of(record: StepRecord) -> int:
     return int(record.manifest.get("root", _FIRST_KEPT_ROOT))
 
 
-def check_root_version(run_id: str, record: StepRecord) -> None:
+def check_root_version_unchanged(run_id: str, record: StepRecord) -> None:
     """Refuse a step whose digests of what was read cannot be compared with those of today.
 
     Raises:
@@ -85,13 +85,13 @@ def check_root_version(run_id: str, record: StepRecord) -> None:
         )
 
 
-def check_entries(store: RunStore, record: StepRecord, cutter: Chunker) -> None:
+def check_entries_unchanged(store: RunStore, record: StepRecord, chunker: Chunker) -> None:
     """Refuse a sequence in memory whose entries are not those that the run has in its result.
 
     Args:
         store: What is kept of the run.
         record: What is kept of its step.
-        cutter: Cuts the sequence from its start; it is read as far as the result goes.
+        chunker: Cuts the sequence from its start; it is read as far as the result goes.
 
     Raises:
         SourceError: They are not; names the first chunk that differs.
@@ -104,7 +104,7 @@ def check_entries(store: RunStore, record: StepRecord, cutter: Chunker) -> None:
         for index in range(row.count)
     }
     for _ in range(max(contents, default=-1) + 1):
-        for chunk in cutter.cut(1)[0]:
+        for chunk in chunker.cut(1)[0]:
             if contents.get(chunk.chunk_id, chunk.content) != chunk.content:
                 raise SourceError(
                     f"the entries of chunk {chunk.chunk_id} are not those that run {store.run_id} has in its result; "
@@ -112,7 +112,7 @@ def check_entries(store: RunStore, record: StepRecord, cutter: Chunker) -> None:
                 )
 
 
-def check_code(run_id: str, record: StepRecord, step: Step) -> None:
+def check_code_unchanged(run_id: str, record: StepRecord, step: Step) -> None:
     """Refuse a step whose functions are not those that the run began with, or went on with.
 
     Raises:

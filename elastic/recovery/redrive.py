@@ -17,7 +17,7 @@ from elastic.engine.run import FlowRun, home_at
 from elastic.engine.sharded_aggregation import with_shards
 from elastic.engine.step import Step
 from elastic.flow.flow import Flow
-from elastic.recovery.compatibility import check_aggregator, check_root_version
+from elastic.recovery.compatibility import check_aggregator_unchanged, check_root_version_unchanged
 from elastic.recovery.dead_letter_source import DeadLetterChunker, LetterSource
 from elastic.recovery.resume import counters_of, is_whole, record_of, step_of
 from elastic.run_history import RunHistory
@@ -43,15 +43,15 @@ def redrive(run_id: str, step: Step | Flow, *, step_number: int = 0, **options: 
         ElasticError: As for `Flow.run`.
     """
     given = step_of(step, options)
-    run = FlowRun.reopen(given.options.home, run_id)
+    run = FlowRun.open(given.options.home, run_id)
     try:
         record = record_of(run, step_number)
         if options.get("cluster") is None and (cluster := record.manifest.get("cluster")) is not None:
             given = given.with_options(cluster=cluster)
         letters = list(run.store.letters(step_number))
         given = with_shards(run.run_id, record, given)
-        check_root_version(run.run_id, record)
-        check_aggregator(run.run_id, record, given)
+        check_root_version_unchanged(run.run_id, record)
+        check_aggregator_unchanged(run.run_id, record, given)
         if not letters:
             return RunHistory(home_at(given.options.home)).result(run.run_id, step_number, given.aggregator)
         exact = [letter for letter in letters if letter.exact]
@@ -97,7 +97,7 @@ def result_of(
     given = step_of(step, {})
     archive = RunHistory(home_at(home if home is not None else given.options.home))
     found = archive.find(run_id)
-    check_aggregator(found, archive.record(found, step_number), given)
+    check_aggregator_unchanged(found, archive.record(found, step_number), given)
     return archive.result(found, step_number, given.aggregator)
 
 
@@ -126,6 +126,6 @@ def _master(run: FlowRun, record: StepRecord, step: Step, letters: list[DeadLett
         resume_point=ResumePoint(
             next_id=record.low, folded=folded, counters=counters, states=run.store.partials(record.step)
         ),
-        cutter=DeadLetterChunker(run.clock, record, letters),
-        notes={"redriven": len(letters)},
+        chunker=DeadLetterChunker(run.clock, record, letters),
+        metadata={"redriven": len(letters)},
     )

@@ -20,14 +20,14 @@ from elastic.engine.sharded_aggregation import with_shards
 from elastic.engine.step import Step
 from elastic.flow.flow import Flow
 from elastic.recovery.compatibility import (
-    check_aggregator,
-    check_code,
-    check_entries,
-    check_root_version,
-    check_source,
+    check_aggregator_unchanged,
+    check_code_unchanged,
+    check_entries_unchanged,
+    check_root_version_unchanged,
+    check_source_unchanged,
 )
 from elastic.recovery.dead_letter_source import DeadLetterChunker
-from elastic.recovery.kept_chunks import StoredChunkReplay, StoredChunks
+from elastic.recovery.stored_chunks import StoredChunkReplay, StoredChunks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,23 +55,23 @@ class Resumption:
         if StepState(record.state).is_complete:
             raise _complete(run.run_id, number)
         step = with_shards(run.run_id, record, step)
-        check_aggregator(run.run_id, record, step)
-        check_root_version(run.run_id, record)
-        check_source(run.run_id, record, step)
+        check_aggregator_unchanged(run.run_id, record, step)
+        check_root_version_unchanged(run.run_id, record)
+        check_source_unchanged(run.run_id, record, step)
         if not allow_code_change:
-            check_code(run.run_id, record, step)
+            check_code_unchanged(run.run_id, record, step)
         _check_budget(run.run_id, record, step)
         folded = ChunkIdSet.of(record.low, record.bitmap)
         again = max(0, record.counters.get(Stage.SENT, 0) - len(folded))
-        cutter, next_id = _cutter(run, record, step, reread=reread_source)
+        chunker, next_id = _chunker(run, record, step, reread=reread_source)
         resume_point = ResumePoint(
             next_id=next_id,
             folded=folded,
             counters=counters_of(record, again),
             states=run.store.partials(number),
         )
-        notes = {name: value for name, value in record.manifest.items() if name in ("target", "folder")}
-        master = run.master(number, step, resume_point=resume_point, cutter=cutter, notes=notes)
+        metadata = {name: value for name, value in record.manifest.items() if name in ("target", "folder")}
+        master = run.master(number, step, resume_point=resume_point, chunker=chunker, metadata=metadata)
         return cls(master=master, at=record.low, again=again)
 
     def run(self) -> Result:
@@ -113,7 +113,7 @@ def resume(
         ElasticError: As for `Flow.run`.
     """
     given = step_of(step, options)
-    run = FlowRun.reopen(given.options.home, run_id)
+    run = FlowRun.open(given.options.home, run_id)
     try:
         number = unfinished_step(run.run_id, run.store.steps(), step_number)
         changes = {"allow_code_change": allow_code_change, "reread_source": reread_source}
@@ -177,7 +177,7 @@ def is_whole(record: StepRecord) -> bool:
     return record.exhausted and not record.bitmap.strip(b"\0") and record.low >= record.counters.get("cut", 0)
 
 
-def _cutter(run: FlowRun, record: StepRecord, step: Step, *, reread: bool) -> tuple[Chunker, int]:
+def _chunker(run: FlowRun, record: StepRecord, step: Step, *, reread: bool) -> tuple[Chunker, int]:
     """Return what cuts the chunks that are not in the result, and the id of the first that it cuts."""
     if is_whole(record):
         # Its payloads are still there when its master ended right behind the last commit.
@@ -197,7 +197,7 @@ def _cutter(run: FlowRun, record: StepRecord, step: Step, *, reread: bool) -> tu
             f"run {run.run_id}, step {record.step}: the position in the source is that of chunk {next_id}, and chunk "
             f"{record.low} is not in the result; begin a new run."
         )
-    check_entries(run.store, record, Chunker(step.source, run.clock, project=step.options.project))
+    check_entries_unchanged(run.store, record, Chunker(step.source, run.clock, project=step.options.project))
     frame = framer(compressed=step.options.compress)
     return Chunker(step.source, run.clock, project=step.options.project, resume=record.position, frame=frame), next_id
 

@@ -16,7 +16,7 @@ from elastic.core.errors import ElasticError, UsageError
 from elastic.core.frames import is_frame, sorted_rows
 from elastic.core.model.chunk import SourcePiece
 from elastic.engine.step import Step
-from elastic.recovery.compatibility import check_aggregator, check_code, check_source
+from elastic.recovery.compatibility import check_aggregator_unchanged, check_code_unchanged, check_source_unchanged
 from elastic.stages.worker.pipeline import Pipeline
 from elastic.verification.finding import VerifiedStep
 from elastic.verification.partial_audit import MatchedPartial
@@ -64,8 +64,8 @@ class Recompute:
         record, run_id = examination.record, examination.store.run_id
         if not record.manifest.get("replayable", True):
             raise UsageError(f"run {run_id} had a source that can be read only once; leave out --recompute.")
-        check_source(run_id, record, step)
-        check_aggregator(run_id, record, step)
+        check_source_unchanged(run_id, record, step)
+        check_aggregator_unchanged(run_id, record, step)
         self._findings = examination.findings
         #: chunks that were cut from the source
         self._cut = record.counters.get("cut", 0)
@@ -120,7 +120,7 @@ class Recompute:
             self._run(chunk_id, entries)
 
     def _read(self, piece: SourcePiece) -> tuple[Any, bytes]:
-        """Return the entries of a piece and the digest of what they were read from, as cutter and worker make it."""
+        """Return the entries of a piece and the digest of what they were read from, as chunker and worker make it."""
         if piece.entries is None:
             block = self._reader.read_block(piece.reference) if piece.block is None else piece.block
             return self._reader.parse(piece.reference, block), content_digest(block)
@@ -134,7 +134,7 @@ class Recompute:
         """Return the partials that can be computed again, by each of their chunks: all of these are in the sample."""
         examination, reruns = self._examination, dict[int, _Rerun]()
         try:
-            check_code(examination.store.run_id, examination.record, self._step)
+            check_code_unchanged(examination.store.run_id, examination.record, self._step)
         except UsageError as error:
             self._notes.append(f"partial results were not computed again: {error}")
             return reruns

@@ -30,12 +30,12 @@ class Chain:
     """Computes the links of all six stages again.
 
     Args:
-        seal: Of the step.
+        signer: Of the step.
         masters: Nodes on which masters of the step ran.
     """
 
-    def __init__(self, seal: ReceiptSigner, masters: Sequence[str]) -> None:
-        self._seal = seal
+    def __init__(self, signer: ReceiptSigner, masters: Sequence[str]) -> None:
+        self._signer = signer
         #: the node of the master, and whether chunks were counted as they were cut; what held last comes first
         self._ways = [(master, counted) for counted, master in product((True, False), masters)]
 
@@ -44,7 +44,7 @@ class Chain:
         for way in tuple(self._ways):
             master, counted = way
             try:
-                links = chain(self._seal, master, Passage.of(row, counted=counted))
+                links = chain(self._signer, master, Passage.of(row, counted=counted))
             except ReceiptError:
                 return False
             if links[-1].digest == row.link:
@@ -66,8 +66,8 @@ class StepAudit:
     def __init__(self, store: RunReader, record: StepRecord, findings: Findings) -> None:
         self.store, self.record, self.findings = store, record, findings
         self.snapshot = store.snapshot(record.step)
-        self._seal = ReceiptSigner(key=store.key, run_id=store.run_id, step=record.step)
-        self._chain = Chain(self._seal, nodes_of_masters(record))
+        self._signer = ReceiptSigner(key=store.key, run_id=store.run_id, step=record.step)
+        self._chain = Chain(self._signer, nodes_of_masters(record))
         self._trees = InputTree(), ReceiptTree()
         self._total: Counter[str] = Counter()
         #: dead letters by chunk, as entries: all of them, and those that were redriven

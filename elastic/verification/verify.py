@@ -9,7 +9,7 @@ from elastic.engine.run import home_at
 from elastic.engine.step import Step
 from elastic.flow.flow import Flow
 from elastic.persistence.run_store.inspection import RunReader
-from elastic.recovery.compatibility import check_root_version
+from elastic.recovery.compatibility import check_root_version_unchanged
 from elastic.recovery.resume import step_of
 from elastic.verification.finding import Finding, Findings, VerifiedStep
 from elastic.verification.recompute import Recompute
@@ -97,7 +97,7 @@ def _verified(
             if examination.is_compared and examination.is_wide:
                 ShardAudit(examination).check(None if given is None or not recompute else given.aggregator)
             if recompute and given is not None and not found.list:
-                check_root_version(store.run_id, examination.record)
+                check_root_version_unchanged(store.run_id, examination.record)
                 verified = Recompute(examination, given, recompute).compare(verified)
             steps.append(verified)
         except CorruptStoreError as error:

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.program import Program
-from elastic.core.receipts.receipt import ReceiptSigner
 from elastic.stages.messages import Call, Reply
 from elastic.stages.transport.receiver import NodeReceiver
 from elastic.stages.transport.sender import NodeSender
@@ -28,7 +27,7 @@ class Station:
     @classmethod
     def of(cls, program: Program, node_id: str, *, combine: bool) -> "Station":
         """Return the station of a node; `combine` makes its sender merge what its workers held."""
-        seal = ReceiptSigner(key=program.key, run_id=program.run_id, step=program.step)
+        seal = program.signer
         aggregator: AnyAggregator | None = program.aggregator if combine else None
         return cls(node_id, NodeReceiver(seal, node_id), NodeSender(seal, node_id, aggregator, program.frame))
 

@@ -13,7 +13,7 @@ from elastic.core.model.failure import DeadLetter, Failure
 from elastic.core.model.partial import BatchReport, Partial, digest_of
 from elastic.core.policies.error_policy import OnError
 from elastic.core.program import Program
-from elastic.core.receipts.receipt import NO_STATE, ReceiptSigner, digest_input
+from elastic.core.receipts.receipt import NO_STATE, digest_input
 from elastic.core.receipts.stage import Stage
 from elastic.stages.failure_report import failure_of, hint_of
 from elastic.stages.messages import COLLECT, Call, Reply
@@ -58,7 +58,7 @@ class Worker:
         self.node_id = node_id
         self.worker_id = worker_id
         self._cell = cell
-        self._seal = ReceiptSigner(key=program.key, run_id=program.run_id, step=program.step)
+        self._seal = program.signer
         self._stamp = self._seal.stamp(Stage.PROCESSED, worker_id)
         # A batch that may fail in part is folded into a state of its own first.
         self._careful = program.tolerance.on_error is not OnError.FAIL or bool(program.tolerance.retries)

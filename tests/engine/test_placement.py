@@ -10,7 +10,7 @@ from elastic.core.contracts.placement import NodeCandidate, Placement
 from elastic.core.errors import NoWorkerError, StepSuspendedError, UsageError
 from elastic.engine.placement import (
     PLACEMENTS,
-    GuardedPlacement,
+    CheckedPlacement,
     LeastOpenReceipts,
     RoundRobin,
     WorkersOnly,
@@ -143,7 +143,7 @@ def test_a_placement_that_declines_now_and_then_only_slows_the_step_down() -> No
 
 
 def test_a_guarded_placement_remembers_whether_it_declined() -> None:
-    guarded = GuardedPlacement(WorkersOnly())
-    assert not guarded.has_declined
-    assert (guarded.choose([A]), guarded.has_declined) == (None, True)
-    assert (guarded.choose([A, B]), guarded.has_declined) == ("b", False)
+    guarded = CheckedPlacement(WorkersOnly())
+    assert not guarded.left_chunks_waiting
+    assert (guarded.choose([A]), guarded.left_chunks_waiting) == (None, True)
+    assert (guarded.choose([A, B]), guarded.left_chunks_waiting) == ("b", False)

@@ -42,7 +42,7 @@ def test_a_partial_result_can_be_read_before_the_end(cluster: str) -> None:
 
 
 def test_a_master_that_is_stopped_counts_as_interrupted() -> None:
-    run = FlowRun.at(None, "segment")
+    run = FlowRun.create(None, "segment")
     masters: list[Master] = []
 
     class Stop(elastic.Interceptor):
@@ -70,7 +70,7 @@ def test_a_master_that_is_stopped_counts_as_interrupted() -> None:
 
 
 def test_a_master_that_is_stopped_before_it_begins_does_not_run() -> None:
-    run = FlowRun.at(None, "segment")
+    run = FlowRun.create(None, "segment")
     seen: list[int] = []
     master = run.master(0, elastic.from_range(5).map(seen.append).step(cluster="inline"))
     master.stop()
@@ -80,7 +80,7 @@ def test_a_master_that_is_stopped_before_it_begins_does_not_run() -> None:
 
 
 def test_progress_may_be_asked_for_from_many_threads() -> None:
-    run = FlowRun.at(None, "segment")
+    run = FlowRun.create(None, "segment")
     flow = elastic.from_range(2_000, chunk_size=1).aggregate(Sum())
     master = run.master(0, flow.step(cluster="inline", max_chunks_in_flight=10))
     over, errors = threading.Event(), list[BaseException]()

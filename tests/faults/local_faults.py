@@ -57,7 +57,7 @@ def open_old_run(attacks: Attacks) -> None:
         before = _files(home)
         attacks.done["run of an older format"] += 1
         for name, act in (
-            ("resume", lambda: FlowRun.reopen(home, "last")),
+            ("resume", lambda: FlowRun.open(home, "last")),
             ("show", lambda: RunHistory(home_at(home)).steps(RunHistory(home_at(home)).find("last"))),
         ):
             try:

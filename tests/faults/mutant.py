@@ -165,7 +165,7 @@ class DeletingFirst(Master):
 
     def _commit(self, *, last: bool = False) -> None:
         for partial in self._aggregation._uncommitted:
-            self._intake.committed(partial.rows)
+            self._admission.committed(partial.rows)
         super()._commit(last=last)
 
 
@@ -192,7 +192,7 @@ class Trusting(MasterReceiver):
 class WithoutDigest(Master):
     def __init__(self, context: Any, **given: Any) -> None:
         super().__init__(context, **given)
-        self._receiver = Trusting(self._seal, self.transport.node_id)
+        self._receiver = Trusting(self._signer, self.transport.node_id)
 
 
 class Unguarded(MemoryRunStore):

@@ -126,7 +126,7 @@ def patched(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 def _often() -> AbstractContextManager[None]:
     """Let masters commit after every fold, however long a commit takes."""
-    return patched(master, "_COMMIT_SHARE", 0)
+    return patched(master, "_COMMIT_PAUSE_RATIO", 0)
 
 
 def begin(name: str, folder: Path) -> None:
@@ -138,7 +138,7 @@ def begin(name: str, folder: Path) -> None:
 def go_on(name: str, folder: Path) -> tuple[elastic.Result, int]:
     """Go on with the run in a folder; returns its result, whatever it is, and how many chunks ran again."""
     tale = TALES[name]
-    again = FlowRun.reopen(folder / "home", "last")
+    again = FlowRun.open(folder / "home", "last")
     try:
         number = unfinished_step(again.run_id, again.store.steps(), None)
         step = tale.step(folder, later=tale.is_gone)
@@ -189,7 +189,7 @@ def _judge(tale: Tale, folder: Path, end: End) -> list[str]:
         found.append(f"{kept.entries} of {ENTRIES} entries are counted")
     if set(kept.receipts.values()) != {kept.chunks}:
         found.append(f"{kept.chunks} chunks have receipts {kept.receipts}")
-    chunks = [receipts[0].chunk_id for receipts in archive.journeys(run_id, 0)]
+    chunks = [receipts[0].chunk_id for receipts in archive.receipts(run_id, 0)]
     if chunks != list(range(kept.chunks)):
         found.append(f"the receipts are of chunks {chunks}")
     letters = tuple(letter.failure.place for letter in archive.letters(run_id, 0))

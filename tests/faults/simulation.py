@@ -18,13 +18,12 @@ from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.step import StepState
 from elastic.core.policies.engine_tuning import EngineTuning
 from elastic.core.program import Program
-from elastic.core.receipts.receipt import ReceiptSigner
 from elastic.engine.aggregation import Aggregation
 from elastic.engine.chunker import Chunker
 from elastic.engine.fingerprint.step_code import code_manifest
 from elastic.engine.interceptor_dispatch import InterceptorDispatch
 from elastic.engine.master import Master
-from elastic.engine.placement import GuardedPlacement, placement_of
+from elastic.engine.placement import CheckedPlacement, placement_of
 from elastic.engine.result import Result
 from elastic.engine.step import Step
 from elastic.engine.step_context import StepContext
@@ -82,16 +81,16 @@ class SimulatedRun:
         step: Step,
         *,
         resume_point: ResumePoint | None = None,
-        cutter: Chunker | None = None,
-        notes: Mapping[str, Any] | None = None,
+        chunker: Chunker | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> Master:
         world, options = self._world, step.options
         resume_point = resume_point or ResumePoint()
-        cutter = cutter or Chunker(step.source, self.clock)
+        chunker = chunker or Chunker(step.source, self.clock)
         program = Program(
             step.source.reader(), step.transforms, step.aggregator, options.error_policy, KEY, RUN_ID, number
         )
-        placement = GuardedPlacement(placement_of(world.placement))
+        placement = CheckedPlacement(placement_of(world.placement))
         network = world.network(f"m{self.store.epoch}")
         manifest = {**step.manifest(), **code_manifest(step)}
         ledger = world.parts.ledger(
@@ -101,7 +100,6 @@ class SimulatedRun:
             ordered=step.aggregator.ordered,
             resume_point=resume_point,
         )
-        seal = ReceiptSigner(key=KEY, run_id=RUN_ID, step=number)
         world.ledgers.append((ledger, Counter(resume_point.counters)))
         aggregation = Aggregation(program.aggregator, program.run_id)
         aggregation.restore(resume_point.states)
@@ -116,11 +114,11 @@ class SimulatedRun:
                 manifest={**manifest, "node": network.node_id},
                 aggregation=aggregation,
             ),
-            cutter=cutter,
+            chunker=chunker,
             ledger=ledger,
             transport=network,
             store=self.store,
-            observers=InterceptorDispatch((), seal, network.node_id, done=len(resume_point.folded)),
+            interceptors=InterceptorDispatch((), program.signer, network.node_id, done=len(resume_point.folded)),
         )
 
 

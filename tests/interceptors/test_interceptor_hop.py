@@ -119,7 +119,7 @@ def test_receipts_that_are_shown_are_the_ones_that_are_kept() -> None:
             tokens.append(str(receipt))
 
     run_id = elastic.from_range(9, chunk_size=2).run(cluster="inline", interceptor=Keep).run_id
-    kept = [journey[-1].token for journey in RunHistory.of_environment().journeys(run_id, 0)]
+    kept = [journey[-1].token for journey in RunHistory.of_environment().receipts(run_id, 0)]
     assert tokens == kept
     assert len(set(tokens)) == 5
 
@@ -175,11 +175,12 @@ def test_what_is_sent_again_is_not_counted_again() -> None:
     from elastic.engine.interceptor_dispatch import InterceptorDispatch
     from elastic.stages.transport.sender import MasterSender
 
-    seal, recorder = ReceiptSigner(key=bytes(32), run_id="run", step=0), Recorder()
-    observers, sender = InterceptorDispatch([recorder], seal, "master"), MasterSender(seal, "master", EntriesReader())
+    signer, recorder = ReceiptSigner(key=bytes(32), run_id="run", step=0), Recorder()
+    interceptors = InterceptorDispatch([recorder], signer, "master")
+    sender = MasterSender(signer, "master", EntriesReader())
     chunks = tuple(Chunk(n, (n,), 1, (n, 1), b"", 1, bytes(16)) for n in range(3))
     for number, history in enumerate((DeliveryHistory(), DeliveryHistory(attempts=1))):
-        observers.sent(sender.send(Batch(number, history, chunks), "node", collect=False), "node")
+        interceptors.sent(sender.send(Batch(number, history, chunks), "node", collect=False), "node")
     assert [count for _, count in recorder.of("distributed")] == [1, 2, 3, 3, 3, 3]
     assert Counter(call[3][1] for call in recorder.of("send")) == {0: 2, 1: 2, 2: 2}
     assert {call[1] for call in recorder.of("send")} == {"receiver_node"}

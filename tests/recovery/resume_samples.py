@@ -120,7 +120,7 @@ def begin(story: str, folder: Path, **more: Any) -> elastic.Result:
 def go_on(story: str, folder: Path, **more: Any) -> tuple[elastic.Result, int]:
     """Go on with the last run; returns its result, and how many chunks ran again."""
     step = step_of(story, folder, **more)
-    again = FlowRun.reopen(folder / "home", "last")
+    again = FlowRun.open(folder / "home", "last")
     try:
         number = unfinished_step(again.run_id, again.store.steps(), None)
         resumption = Resumption.of(again, number, step, reread_source=story == "once")
@@ -135,7 +135,7 @@ def is_killed(act: Callable[[], object]) -> bool:
     if child == 0:
         status = 1
         # What is killed soon gets further only if it commits before: also when the disk was slow the last time.
-        master._COMMIT_SHARE, flight._MOST_COLLECT_SECONDS = 0, 0.0
+        master._COMMIT_PAUSE_RATIO, flight._MOST_COLLECT_SECONDS = 0, 0.0
         try:
             with contextlib.suppress(elastic.ElasticError):  # told again by whoever comes next
                 act()

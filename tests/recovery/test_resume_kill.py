@@ -173,5 +173,5 @@ def _rows(folder: Path) -> list[Any]:
 def test_the_receipts_of_all_masters_verify(tmp_path: Path) -> None:
     said(child("-c", IN_A_ROW, "sum", 30, tmp_path))
     archive = RunHistory(home_at(tmp_path / "home"))
-    journeys = list(archive.journeys(archive.find("last"), 0))
+    journeys = list(archive.receipts(archive.find("last"), 0))
     assert [receipts[0].chunk_id for receipts in journeys] == list(range(ENTRIES // 30))

@@ -13,7 +13,7 @@ from elastic.core.encoding import compress, digest, pack
 from elastic.core.errors import CorruptStoreError
 from elastic.core.model.chunk import Chunk
 from elastic.persistence.run_store.memory_store import MemoryRunStore
-from elastic.recovery.kept_chunks import StoredChunks
+from elastic.recovery.stored_chunks import StoredChunks
 
 
 def content(chunk_id: int) -> bytes:

@@ -278,7 +278,7 @@ def test_a_run_that_is_not_there_is_unknown() -> None:
 
 def test_a_run_whose_root_has_another_definition_says_so_and_is_compared_with_nothing_of_today() -> None:
     step = elastic.from_range(100, chunk_size=10).aggregate("sum").step(cluster="inline")
-    run_id = run(step, notes={"root": 1}).run_id
+    run_id = run(step, metadata={"root": 1}).run_id
     verified = elastic.verify(run_id)
     [seen] = verified.steps
     assert verified.ok

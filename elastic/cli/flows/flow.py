@@ -33,6 +33,6 @@ def run(
     from elastic.engine.run import run as run_step
     from elastic.flow.loader import step_at
 
-    notes = {"target": target, "folder": str(Path.cwd())}
+    metadata = {"target": target, "folder": str(Path.cwd())}
     step = step_at(target).with_options(**options_of(cluster, workers, shards=shards, write_to=write_to))
-    print_result(run_step(step, notes=notes), output)
+    print_result(run_step(step, metadata=metadata), output)

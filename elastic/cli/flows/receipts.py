@@ -43,7 +43,7 @@ def receipts(
     elif every:
         _print_all(list(archive.stations(archive.find(run), step)), output)
     else:
-        _print_account(archive.account(archive.find(run), step), output)
+        _print_account(archive.receipt_counts(archive.find(run), step), output)
 
 
 def _print_one(facts: dict[str, Any], output: OutputFormat) -> None:

@@ -48,7 +48,7 @@ def resume(
     run_id = archive.find(run)
     number = unfinished_step(run_id, archive.steps(run_id), step)
     found = step_of_run(run_id, archive.record(run_id, number), target)
-    opened = FlowRun.reopen(archive.folder, run_id)
+    opened = FlowRun.open(archive.folder, run_id)
     try:
         given = found.with_options(**options_of(cluster, workers))
         changes = {"allow_code_change": allow_code_change, "reread_source": reread_source}

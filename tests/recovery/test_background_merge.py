@@ -25,7 +25,7 @@ ALL_OF_IT: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def beside(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aggregation, "_BESIDE_BYTES", 1)
+    monkeypatch.setattr(aggregation, "_BACKGROUND_MERGE_BYTES", 1)
 
 
 class Watched(Count):
@@ -48,7 +48,7 @@ ANSWER = dict.fromkeys(map(str, range(2_000)), 1)
 @pytest.mark.parametrize("story", sorted(STORIES))
 def test_the_answers_are_the_same(story: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     beside = begin(story, tmp_path)
-    monkeypatch.setattr(aggregation, "_BESIDE_BYTES", 1 << 30)
+    monkeypatch.setattr(aggregation, "_BACKGROUND_MERGE_BYTES", 1 << 30)
     at_once = begin(story, tmp_path)
     assert plain(beside.value) == plain(at_once.value)
     assert (beside.root, beside.receipts, beside.entries) == (at_once.root, at_once.receipts, at_once.entries)
@@ -186,9 +186,9 @@ def test_a_result_that_cannot_be_made_is_told_when_all_is_kept(error: BaseExcept
 
 
 def test_what_comes_as_fast_as_it_is_merged_is_committed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(master, "_MOST_LATE", 0.05)
+    monkeypatch.setattr(master, "_MAX_COMMIT_DELAY", 0.05)
     # A disk that is slow once would make the pause after that commit as long as many merges.
-    monkeypatch.setattr(master, "_COMMIT_SHARE", 0)
+    monkeypatch.setattr(master, "_COMMIT_PAUSE_RATIO", 0)
     monkeypatch.setitem(SECONDS, "merge", 0.02)
     GO_ON.clear()
     kept: list[int] = []
@@ -202,7 +202,7 @@ def test_what_comes_as_fast_as_it_is_merged_is_committed_all_the_same(monkeypatc
 
 
 def test_the_result_so_far_is_that_of_all_that_was_folded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(master, "_PROGRESS_SECONDS", 0.01)
+    monkeypatch.setattr(master, "_PROGRESS_INTERVAL", 0.01)
     seen: list[tuple[int, int]] = []
     queue = elastic.StepQueue()
 

@@ -66,7 +66,7 @@ class StoredChunks:
             return self.kept[-1], self.chunks.get(self.kept[-1]).position
         return known
 
-    def behind_last(self, source: Source) -> Position | None:
+    def position_after_last(self, source: Source) -> Position | None:
         """Return `(chunk id, source position)` of the chunk that follows the last one, if the source can tell."""
         number, position = self.last_known()
         if position is None or number != self.stop - 1:
@@ -132,7 +132,7 @@ class StoredChunkReplay(Chunker):
         if self.exhausted:
             return
         whole: Position = (0, None)
-        starts = [whole] if reread or not remains.stop else [remains.behind_last(source), remains.last_known()]
+        starts = [whole] if reread or not remains.stop else [remains.position_after_last(source), remains.last_known()]
         for start in filter(None, starts):
             try:
                 self._rest = self._beginning(
@@ -189,7 +189,7 @@ class StoredChunkReplay(Chunker):
         return chunk
 
     def _beginning(self, rest: Chunker, first: int) -> Chunker:
-        """Read and leave out the chunks that the run has, and return the cutter of what follows them.
+        """Read and leave out the chunks that the run has, and return the chunker of what follows them.
 
         Raises:
             SourceError: They are not the same chunks, or there are fewer.
