@@ -1,9 +1,9 @@
 """Flows that are killed with SIGKILL at a chosen moment and gone on with by the next process, until they are done.
 
-Run as `resume_story.py STORY HOW FIRST STRIDE FOLDER`: for k = FIRST, FIRST + STRIDE, ... the story is begun by a child
-that is killed at its k-th moment, gone on with by one that is killed soon after, and then by one that lives, until a
-first child comes to its end alive. HOW is `callback` (a moment is a call of an interceptor) or `call` (a call to the
-system or to SQLite). Prints one JSON document; whether the answers are right is for the test to judge.
+Run as `resume_samples.py STORY HOW FIRST STRIDE FOLDER`. For k = FIRST, FIRST + STRIDE, ... a first child begins the
+story and is killed at its k-th moment, a second one resumes it and is killed soon after, and a third one completes it,
+until a first child completes it by itself. HOW is `callback` (a moment is a call of an interceptor) or `call` (a call
+to the system or to SQLite). Prints one JSON document; the test judges whether the answers are right.
 """
 
 import contextlib

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import resume_story
+import resume_samples
 from resume_samples import ENTRIES, go_on
 
 import elastic
@@ -56,7 +56,7 @@ def said(process: "subprocess.Popen[str]") -> Any:
 def test_a_run_that_is_killed_twice_at_any_moment_ends_as_one_that_was_not(
     story: str, how: str, tmp_path: Path
 ) -> None:
-    told = said(child(HERE / "resume_story.py", story, how, 1, 23 if how == "callback" else 11, tmp_path))
+    told = said(child(HERE / "resume_samples.py", story, how, 1, 23 if how == "callback" else 11, tmp_path))
     ends = [end for end in told["ends"] if "value" in end]
     assert told["kills"] >= 10
     assert len(ends) >= 5
@@ -156,7 +156,7 @@ def test_a_frozen_master_keeps_its_run_and_one_that_was_replaced_changes_nothing
     archive = RunHistory(home_at(tmp_path / "home"))
     [record] = archive.steps(result.run_id)
     assert record.state.startswith("complete")
-    kept = elastic.result_of("last", resume_story.step_of(story, tmp_path))
+    kept = elastic.result_of("last", resume_samples.step_of(story, tmp_path))
     assert (kept.value, kept.entries, kept.chunks) == (ORACLE[story], ENTRIES, result.chunks)
     assert sum(row.count for row in _rows(tmp_path)) == result.chunks
 
