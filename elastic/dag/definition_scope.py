@@ -1,38 +1,35 @@
-"""The DAG, the group and the file that are being defined right now."""
+"""Context variables of a definition: the DAG, the group and the DAG file that are being defined."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from elastic.dag.dag import DAG
-    from elastic.dag.task_group import TaskGroup
+from elastic.dag.protocols import DagLike, GroupLike
 
-#: The DAGs whose `with` blocks are open, the innermost last.
-open_dags: "ContextVar[tuple[DAG, ...]]" = ContextVar("open_dags", default=())
-#: The groups whose `with` blocks are open, the innermost last.
-open_groups: "ContextVar[tuple[TaskGroup, ...]]" = ContextVar("open_groups", default=())
-#: Where DAGs that have a block, or a decorated function, are noted while a file is being loaded.
-_collected: "ContextVar[list[DAG] | None]" = ContextVar("collected", default=None)
+#: DAGs with an open `with` block, the innermost last.
+open_dags: ContextVar[tuple[DagLike, ...]] = ContextVar("open_dags", default=())
+#: Groups with an open `with` block, the innermost last.
+open_groups: ContextVar[tuple[GroupLike, ...]] = ContextVar("open_groups", default=())
+#: DAGs registered while a DAG file is loaded; None outside.
+_collected: ContextVar[list[DagLike] | None] = ContextVar("collected", default=None)
 
 
-def current_dag() -> "DAG | None":
-    """Return the DAG whose `with` block is open, the innermost."""
+def current_dag() -> DagLike | None:
+    """Return the DAG of the innermost open `with` block."""
     dags = open_dags.get()
     return dags[-1] if dags else None
 
 
-def current_group() -> "TaskGroup | None":
-    """Return the group whose `with` block is open, the innermost."""
+def current_group() -> GroupLike | None:
+    """Return the group of the innermost open `with` block."""
     groups = open_groups.get()
     return groups[-1] if groups else None
 
 
 @contextmanager
-def collect_dags() -> "Iterator[list[DAG]]":
-    """Collect the DAGs that are made meanwhile and that no variable of the file may name."""
-    found: list[DAG] = []
+def collect_dags() -> Iterator[list[DagLike]]:
+    """Collect the DAGs that are registered in the block: those that no variable of the file may name."""
+    found: list[DagLike] = []
     token = _collected.set(found)
     try:
         yield found
@@ -40,8 +37,8 @@ def collect_dags() -> "Iterator[list[DAG]]":
         _collected.reset(token)
 
 
-def register(dag: "DAG") -> None:
-    """Note a DAG, if a file is being loaded."""
+def register(dag: DagLike) -> None:
+    """Add a DAG to the file that is being loaded, if any."""
     found = _collected.get()
     if found is not None:
         found.append(dag)
@@ -52,7 +49,7 @@ _detached: ContextVar[bool] = ContextVar("without_registration", default=False)
 
 @contextmanager
 def without_registration() -> Iterator[None]:
-    """Make tasks that know their DAG and that the DAG does not know: copies of a mapped task."""
+    """Create tasks that refer to their DAG but are not added to it: copies of a mapped task."""
     token = _detached.set(True)
     try:
         yield
@@ -61,5 +58,5 @@ def without_registration() -> Iterator[None]:
 
 
 def is_detached() -> bool:
-    """Say whether tasks are being made that no DAG is to know."""
+    """Return whether new tasks stay out of their DAG."""
     return _detached.get()

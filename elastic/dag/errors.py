@@ -1,33 +1,33 @@
-"""Every error of DAGs: what is wrong with a definition, and how an attempt ends that does not succeed.
+"""Every error of DAGs: invalid definitions, and attempts that do not succeed.
 
 ElasticError
 ├── DagError
-│   ├── DefinitionError (UsageError)     a DAG file says something that cannot be
-│   │   ├── InvalidKeyError              a name has characters that names may not have
-│   │   ├── UnknownSettingError          a keyword that an operator or a DAG does not have
-│   │   ├── DuplicateTaskError           two tasks of a DAG have one id
-│   │   ├── DuplicateLinkError           "Dependency already registered"
-│   │   ├── CycleError                   a task would come before itself
+│   ├── DefinitionError (UsageError)     a DAG file contains an invalid definition
+│   │   ├── InvalidKeyError              a name has an invalid length or characters
+│   │   ├── UnknownSettingError          an operator or a DAG got an unknown keyword
+│   │   ├── DuplicateTaskError           two tasks of a DAG have the same id
+│   │   ├── DuplicateDependencyError     "Dependency already registered"
+│   │   ├── CycleError                   a task would depend on itself
 │   │   ├── UnknownTaskError (LookupError)
 │   │   ├── ForeignTaskError             two tasks belong to different DAGs
-│   │   ├── ScheduleError                a schedule, date or time zone cannot be understood
-│   │   └── MappingError                 a task cannot be mapped as it is written
+│   │   ├── ScheduleError                a schedule, date or time zone is invalid
+│   │   └── MappingError                 a task cannot be mapped
 │   ├── UnknownDagError (UsageError, LookupError)
-│   ├── BrokenDagError                   a DAG file that was needed cannot be loaded
-│   ├── StructureError (ValueError)      a stored structure is not what a structure looks like
-│   ├── TransitionError                  a state that cannot follow the present one
-│   └── PortError                        what is asked for needs a part that is not installed
+│   ├── BrokenDagError                   a required DAG file cannot be loaded
+│   ├── SerializedDagError (ValueError)  a stored DAG has an invalid format
+│   ├── TransitionError                  a state transition is not allowed
+│   └── SchedulerNotInstalledError       a method needs elastic.scheduler
 └── AttemptError
-    ├── TaskSkipped                      raised by user code: do no more, count as skipped
-    ├── TaskFailedForGood                raised by user code: fail, and do not try again
-    ├── TaskTimeoutError (TimeoutError)  an attempt took longer than its limit
+    ├── TaskSkipped                      raised by user code: stop, and count as skipped
+    ├── TaskFailedPermanently            raised by user code: fail without a retry
+    ├── TaskTimeoutError (TimeoutError)  an attempt exceeded its time limit
     ├── TemplateError                    a template cannot be rendered; nothing was executed
-    ├── CommandError                     a command ended with another exit code than 0
-    ├── BranchError (ValueError)         a branch was chosen that is not there
+    ├── CommandError                     a command ended with a non-zero exit code
+    ├── BranchError (ValueError)         the chosen branch does not exist
     ├── XComError (ValueError)           a value cannot be passed to other tasks
-    ├── LookupFailedError (LookupError)  a variable or connection cannot be found
-    ├── CallError (TypeError)            a function asks for what the context does not have
-    ├── AnswerError (TypeError)          a function returned a generator, of which nothing has run
+    ├── LookupFailedError (LookupError)  a variable or connection was not found
+    ├── CallError (TypeError)            a parameter of a function has no value
+    ├── UserFunctionError (TypeError)    a function returned a generator, so nothing has run
     └── ContextMissingError              an action was used before its context was set
 """
 
@@ -35,15 +35,15 @@ from elastic.core.errors import ElasticError, UsageError
 
 
 class DagError(ElasticError):
-    """Something is wrong with a DAG."""
+    """Base class of errors about DAGs."""
 
 
 class DefinitionError(DagError, UsageError):
-    """A DAG file says something that cannot be."""
+    """A DAG file contains an invalid definition."""
 
 
 class InvalidKeyError(DefinitionError):
-    """A name has characters, or a length, that names may not have."""
+    """A name has an invalid length or invalid characters."""
 
     def __init__(self, kind: str, key: str) -> None:
         super().__init__(kind, key)
@@ -52,13 +52,13 @@ class InvalidKeyError(DefinitionError):
     def __str__(self) -> str:
         shown = self.key if len(str(self.key)) <= 60 else f"{self.key[:57]}..."
         return (
-            f"{shown!r} cannot be a {self.kind}; use 1 to 250 letters, digits, '_', '-' and '.', "
-            "and neither '.' nor '..' alone."
+            f"invalid {self.kind} {shown!r}. Use 1 to 250 ASCII letters, digits, '_', '-' and '.', "
+            "but neither '.' nor '..' alone."
         )
 
 
 class UnknownSettingError(DefinitionError):
-    """A keyword was given that the thing does not have."""
+    """An operator or a DAG got an unknown keyword."""
 
     def __init__(self, owner: str, name: str, hint: str = "") -> None:
         super().__init__(owner, name, hint)
@@ -70,18 +70,18 @@ class UnknownSettingError(DefinitionError):
 
 
 class DuplicateTaskError(DefinitionError):
-    """Two tasks of a DAG have one id."""
+    """Two tasks of a DAG have the same id."""
 
     def __init__(self, dag_id: str, task_id: str) -> None:
         super().__init__(dag_id, task_id)
         self.dag_id, self.task_id = dag_id, task_id
 
     def __str__(self) -> str:
-        return f"DAG {self.dag_id!r} already has a task or group {self.task_id!r}; give this one another id."
+        return f"DAG {self.dag_id!r} already has a task or group {self.task_id!r}. Choose another id."
 
 
-class DuplicateLinkError(DefinitionError):
-    """A task already depends on the other."""
+class DuplicateDependencyError(DefinitionError):
+    """The dependency between two tasks already exists."""
 
     def __init__(self, upstream_id: str, downstream_id: str) -> None:
         super().__init__(upstream_id, downstream_id)
@@ -89,13 +89,13 @@ class DuplicateLinkError(DefinitionError):
 
     def __str__(self) -> str:
         return (
-            f"Dependency already registered: {self.upstream_id!r} -> {self.downstream_id!r}; "
-            "remove one of the two lines that say so."
+            f"Dependency already registered: {self.upstream_id!r} -> {self.downstream_id!r}. "
+            "Remove one of the two definitions."
         )
 
 
 class CycleError(DefinitionError):
-    """A task would have to come before itself."""
+    """A task would depend on itself."""
 
     def __init__(self, task_id: str, path: str) -> None:
         super().__init__(task_id, path)
@@ -103,23 +103,23 @@ class CycleError(DefinitionError):
         self.task_id, self.path = task_id, path
 
     def __str__(self) -> str:
-        return f"task {self.task_id!r} would come before itself ({self.path}); remove one of these links."
+        return f"task {self.task_id!r} would depend on itself: {self.path}. Remove one of these dependencies."
 
 
 class UnknownTaskError(DefinitionError, LookupError):
-    """No task of the DAG has this id."""
+    """The DAG has no task with this id."""
 
     def __init__(self, dag_id: str, task_id: str, hint: str = "") -> None:
         super().__init__(dag_id, task_id, hint)
         self.dag_id, self.task_id, self.hint = dag_id, task_id, hint
 
     def __str__(self) -> str:
-        advice = f"did you mean {self.hint!r}?" if self.hint else "`elastic tasks list` shows what there is."
+        advice = f"did you mean {self.hint!r}?" if self.hint else "run `elastic tasks list` for all tasks."
         return f"DAG {self.dag_id!r} has no task {self.task_id!r}; {advice}"
 
 
 class ForeignTaskError(DefinitionError):
-    """Two tasks belong to different DAGs and cannot be linked, or a task is given to a second DAG."""
+    """A dependency connects two DAGs, or a task is added to a second DAG."""
 
     def __init__(self, task_id: str, dag_id: str, other_dag_id: str) -> None:
         super().__init__(task_id, dag_id, other_dag_id)
@@ -127,37 +127,37 @@ class ForeignTaskError(DefinitionError):
 
     def __str__(self) -> str:
         return (
-            f"task {self.task_id!r} belongs to DAG {self.dag_id!r}, not to {self.other_dag_id!r}; "
-            "a task and its neighbours belong to one DAG."
+            f"task {self.task_id!r} belongs to DAG {self.dag_id!r}, not to {self.other_dag_id!r}. "
+            "Connect only tasks of the same DAG."
         )
 
 
 class ScheduleError(DefinitionError):
-    """A schedule, a date or a time zone cannot be understood."""
+    """A schedule, a date or a time zone is invalid."""
 
 
 class MappingError(DefinitionError):
-    """A task cannot be mapped as it is written."""
+    """The arguments of a mapped task are invalid."""
 
 
 class UnknownDagError(DagError, UsageError, LookupError):
-    """No DAG has this id."""
+    """There is no DAG with this id."""
 
     def __init__(self, dag_id: str, place: str, hint: str = "", broken: int = 0) -> None:
         super().__init__(dag_id, place, hint, broken)
-        #: `broken` files of the place cannot be loaded, and may define it
+        #: `broken` counts the files that cannot be loaded and may define the DAG
         self.dag_id, self.place, self.hint, self.broken = dag_id, place, hint, broken
 
     def __str__(self) -> str:
-        advice = f"did you mean {self.hint!r}?" if self.hint else "`elastic dags list` shows what there is."
+        advice = f"did you mean {self.hint!r}?" if self.hint else "run `elastic dags list` for all DAGs."
         if self.broken and not self.hint:
-            files = "a file" if self.broken == 1 else f"{self.broken} files"
-            advice = f"{files} there cannot be loaded: `elastic dags list` names what is wrong."
+            files = "1 file" if self.broken == 1 else f"{self.broken} files"
+            advice = f"{files} there cannot be loaded: run `elastic dags list` for the reasons."
         return f"there is no DAG {self.dag_id!r} in {self.place}; {advice}"
 
 
 class BrokenDagError(DagError):
-    """A DAG file that was needed cannot be loaded."""
+    """A required DAG file cannot be loaded."""
 
     def __init__(self, path: str, reason: str, traceback: str = "") -> None:
         super().__init__(path, reason, traceback)
@@ -167,46 +167,47 @@ class BrokenDagError(DagError):
         return f"{self.path} cannot be loaded: {self.reason}"
 
 
-class StructureError(DagError, ValueError):
-    """A stored structure is not what a structure looks like."""
+class SerializedDagError(DagError, ValueError):
+    """A stored DAG has an invalid format."""
 
 
 class TransitionError(DagError):
-    """A state cannot follow the present one."""
+    """A state transition is not allowed."""
 
     def __init__(self, kind: str, old: str, new: str) -> None:
         super().__init__(kind, old, new)
         self.kind, self.old, self.new = kind, old, new
 
     def __str__(self) -> str:
-        return f"a {self.kind} that is {self.old} cannot become {self.new}."
+        return f"a {self.kind} cannot change from {self.old} to {self.new}."
 
 
-class PortError(DagError):
-    """What is asked for needs a part of Elastic that is not there."""
+class SchedulerNotInstalledError(DagError):
+    """A method needs the scheduler, which is not installed."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(what)
-        self.what = what
+    def __init__(self, caller: str) -> None:
+        super().__init__(caller)
+        #: the called method, as `dag.run()`
+        self.caller = caller
 
     def __str__(self) -> str:
-        return f"{self.what} needs the scheduler (elastic.scheduler), which is not installed; reinstall Elastic."
+        return f"{self.caller} needs the scheduler (elastic.scheduler), which is not installed. Reinstall Elastic."
 
 
 class AttemptError(ElasticError):
-    """How an attempt of a task ends that does not succeed."""
+    """Base class of errors that end an attempt."""
 
 
-class TaskSkipped(AttemptError):  # noqa: N818 - it is raised to say something, not because something is wrong
-    """Raise it in a task to stop there and count as skipped."""
+class TaskSkipped(AttemptError):  # noqa: N818 - a request of user code, not an error
+    """Raise it in a task to stop the attempt and mark the task as skipped."""
 
 
 class TaskFailedPermanently(AttemptError):  # noqa: N818 - the same
-    """Raise it in a task to fail without another try."""
+    """Raise it in a task to fail without a retry."""
 
 
 class TaskTimeoutError(AttemptError, TimeoutError):
-    """An attempt took longer than its limit."""
+    """An attempt exceeded its time limit."""
 
     def __init__(self, what: str, seconds: float) -> None:
         super().__init__(what, seconds)
@@ -225,24 +226,24 @@ class TemplateError(AttemptError):
         self.field, self.place, self.reason = field, place, reason
 
     def __str__(self) -> str:
-        return f"the template of {self.field} ({self.place}) cannot be rendered: {self.reason}; nothing was executed."
+        return f"the template of {self.field} ({self.place}) cannot be rendered: {self.reason}. Nothing was executed."
 
 
 class CommandError(AttemptError):
-    """A command ended with another exit code than 0."""
+    """A command ended with a non-zero exit code."""
 
-    def __init__(self, task_id: str, ending: str, last_line: str = "") -> None:
-        super().__init__(task_id, ending, last_line)
-        #: `ending` reads `exit code 3` or `signal SIGKILL`
-        self.task_id, self.ending, self.last_line = task_id, ending, last_line
+    def __init__(self, task_id: str, exit_status: str, last_line: str = "") -> None:
+        super().__init__(task_id, exit_status, last_line)
+        #: `exit_status` reads `exit code 3` or `signal SIGKILL`
+        self.task_id, self.exit_status, self.last_line = task_id, exit_status, last_line
 
     def __str__(self) -> str:
-        said = f"; its last line was {self.last_line!r}" if self.last_line else ""
-        return f"the command of task {self.task_id!r} ended with {self.ending}{said}."
+        output = f"; its last line was {self.last_line!r}" if self.last_line else ""
+        return f"the command of task {self.task_id!r} ended with {self.exit_status}{output}."
 
 
 class BranchError(AttemptError, ValueError):
-    """A branch was chosen that is not there."""
+    """The chosen branch does not exist."""
 
     def __init__(self, task_id: str, chosen: str, possible: str) -> None:
         super().__init__(task_id, chosen, possible)
@@ -250,8 +251,8 @@ class BranchError(AttemptError, ValueError):
 
     def __str__(self) -> str:
         return (
-            f"task {self.task_id!r} chose {self.chosen}, which is not directly downstream of it; "
-            f"return one or several of {self.possible or '(none)'}, or None."
+            f"task {self.task_id!r} chose {self.chosen}, which is not directly downstream of it. "
+            f"Return one or several of {self.possible or '(none)'}, or None."
         )
 
 
@@ -267,11 +268,11 @@ class XComError(AttemptError, ValueError):
 
 
 class LookupFailedError(AttemptError, LookupError):
-    """A variable or a connection cannot be found."""
+    """A variable or a connection was not found."""
 
 
 class CallError(AttemptError, TypeError):
-    """A function asks for something that the context does not have."""
+    """A parameter of a function has no value in the context."""
 
     def __init__(self, function: str, missing: str) -> None:
         super().__init__(function, missing)
@@ -279,13 +280,13 @@ class CallError(AttemptError, TypeError):
 
     def __str__(self) -> str:
         return (
-            f"{self.function} asks for {self.missing}, which neither its arguments nor the context have; "
-            "give it a default, or take `context` or `**context` to see what there is."
+            f"{self.function} needs {self.missing}, which is neither an argument nor in the context. "
+            "Give it a default, or take `context` or `**context` to see all values."
         )
 
 
-class AnswerError(AttemptError, TypeError):
-    """A user's function returned a generator, of which nothing has run, or its coroutine cancelled itself."""
+class UserFunctionError(AttemptError, TypeError):
+    """A user function returned a generator, so nothing has run, or its coroutine cancelled itself."""
 
     def __init__(self, function: str, reason: str) -> None:
         super().__init__(function, reason)
@@ -303,4 +304,4 @@ class ContextMissingError(AttemptError):
         self.name = name
 
     def __str__(self) -> str:
-        return f"action {self.name!r} has no context yet; call set_context(context) first."
+        return f"action {self.name!r} has no context. Call set_context(context) first."

@@ -1,63 +1,72 @@
-"""Settings that are accepted and have no effect: a definition that asks for one gets a warning."""
+"""Warnings about settings that are accepted but have no effect."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Sequence
+from typing import Any
 
+from elastic.dag.operator import BaseOperator
 from elastic.dag.task_settings import NAMES
 
-if TYPE_CHECKING:
-    from elastic.dag.dag import DAG
-    from elastic.dag.operator import BaseOperator
-
-_MAIL = "Elastic doesn't send mail yet; use on_failure_callback or on_retry_callback"
-_SERVICE = "only a scheduler that runs as a service would heed it, and there is none yet"
+_NO_MAIL = "Elastic does not send mail yet. Use on_failure_callback or on_retry_callback"
+_NO_SERVICE = "only a scheduler service would apply it, and there is none yet"
 
 
 class DefaultArgs(dict[str, Any]):
-    """The default arguments of a DAG, which know the names that tasks have asked for."""
+    """Default arguments of a DAG that record which names the tasks read."""
 
     def __init__(self, given: dict[str, Any]) -> None:
         super().__init__(given)
-        self.asked: set[str] = set()
+        self.used_names: set[str] = set()
 
     def get(self, name: str, otherwise: Any = None) -> Any:
-        self.asked.add(name)
+        self.used_names.add(name)
         return super().get(name, otherwise)
 
     def __getitem__(self, name: str) -> Any:
-        self.asked.add(name)
+        self.used_names.add(name)
         return super().__getitem__(name)
 
 
-def settings_without_effect(task: "BaseOperator") -> dict[str, str]:
-    """Return why settings of a task have no effect, by the names of the settings."""
+def settings_without_effect(task: BaseOperator) -> dict[str, str]:
+    """Return the settings of a task that have no effect, each with the reason."""
     found: dict[str, str] = {}
     if task.email and (task.email_on_failure or task.email_on_retry):
-        found["email"] = _MAIL
+        found["email"] = _NO_MAIL
     else:
-        wanted = [name for name in ("email_on_failure", "email_on_retry") if name in task.asked and getattr(task, name)]
-        found.update(dict.fromkeys(wanted, _MAIL))
-    if task.has_dag and "schedule_interval" in task.asked and task.own_schedule_interval != task.schedule_interval:
-        found["schedule_interval"] = "the schedule of the DAG counts"
+        flags = ("email_on_failure", "email_on_retry")
+        found.update({name: _NO_MAIL for name in flags if name in task.given_names and getattr(task, name)})
+    is_overridden = task.has_dag and task.own_schedule_interval != task.schedule_interval
+    if is_overridden and "schedule_interval" in task.given_names:
+        found["schedule_interval"] = "the schedule of the DAG takes precedence"
     return found
 
 
-def warnings_of(dag: "DAG") -> list[str]:
-    """Return a sentence for each setting of a DAG, or of tasks in it, that has no effect."""
+def ignored_settings(
+    tasks: Sequence[BaseOperator], default_args: DefaultArgs, given_names: Collection[str]
+) -> list[str]:
+    """Return a sentence for each setting of a DAG, or of its tasks, that has no effect.
+
+    Args:
+        tasks: All tasks of the DAG.
+        default_args: The default arguments of the DAG.
+        given_names: Names of the settings that the DAG was given.
+    """
     tasks_of: dict[tuple[str, str], list[str]] = {}
-    for task in dag.tasks:
-        for name, why in settings_without_effect(task).items():
-            tasks_of.setdefault((name, why), []).append(task.task_id)
-    found = [f"{name} of {shown(tasks)} has no effect: {why}." for (name, why), tasks in tasks_of.items()]
-    found += [
-        f"{name} has no effect: {_SERVICE}." for name in sorted(dag.asked & {"catchup", "is_paused_upon_creation"})
+    for task in tasks:
+        for name, reason in settings_without_effect(task).items():
+            tasks_of.setdefault((name, reason), []).append(task.task_id)
+    found = [
+        f"{name} of {shown_task_ids(task_ids)} has no effect: {reason}."
+        for (name, reason), task_ids in tasks_of.items()
     ]
-    unused = sorted(dag.default_args.keys() - dag.default_args.asked - NAMES) if dag.tasks else []
-    found += [f"default_args[{name!r}] has no effect: no task of the DAG asks for it." for name in unused]
+    service_settings = sorted({"catchup", "is_paused_upon_creation"} & set(given_names))
+    found += [f"{name} has no effect: {_NO_SERVICE}." for name in service_settings]
+    unused = sorted(default_args.keys() - default_args.used_names - NAMES) if tasks else []
+    found += [f"default_args[{name!r}] has no effect: no task of the DAG reads it." for name in unused]
     return found
 
 
-def shown(task_ids: list[str]) -> str:
-    """Return the first few ids of tasks, and how many more there are."""
-    few = ", ".join(map(repr, task_ids[:3]))
+def shown_task_ids(task_ids: list[str]) -> str:
+    """Return the first three ids, and the number of the others."""
+    first = ", ".join(map(repr, task_ids[:3]))
     more = f" and {len(task_ids) - 3} more" if len(task_ids) > 3 else ""
-    return f"{'task' if len(task_ids) == 1 else 'tasks'} {few}{more}"
+    return f"{'task' if len(task_ids) == 1 else 'tasks'} {first}{more}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from elastic.dag.errors import StructureError
+from elastic.dag.errors import SerializedDagError
 from elastic.dag.ids import check_key
 from elastic.dag.timetable.interval import instant_of
 from elastic.dag.timetable.schedule import (
@@ -88,7 +88,7 @@ _KINDS = ("cron", "preset", "interval", "once", "none", "own")
 
 
 @dataclass(frozen=True, slots=True)
-class TaskStructure:
+class SerializedTask:
     """A task as it was stored."""
 
     #: every key of a stored task
@@ -111,13 +111,13 @@ class TaskStructure:
 
 
 @dataclass(frozen=True, slots=True)
-class DagStructure:
+class SerializedDag:
     """A DAG as it was stored."""
 
     #: every key of a stored DAG but its tasks
     facts: Mapping[str, Any]
     #: by id, in order
-    tasks: Mapping[str, TaskStructure]
+    tasks: Mapping[str, SerializedTask]
     schedule: Schedule
 
     @property
@@ -129,12 +129,12 @@ class DagStructure:
         return str(self.facts["source_digest"])
 
     @property
-    def roots(self) -> list[TaskStructure]:
+    def roots(self) -> list[SerializedTask]:
         """The tasks that come after no other."""
         return [task for task in self.tasks.values() if not task.upstream]
 
     @property
-    def leaves(self) -> list[TaskStructure]:
+    def leaves(self) -> list[SerializedTask]:
         """The tasks that no other comes after."""
         return [task for task in self.tasks.values() if not task.downstream]
 
@@ -167,7 +167,7 @@ def to_dict(dag: "DAG", source_digest: str = "") -> dict[str, Any]:
     }
 
 
-def from_structure(stored: Any) -> DagStructure:
+def from_dict(stored: Any) -> SerializedDag:
     """Return what a structure says.
 
     Raises:
@@ -176,7 +176,9 @@ def from_structure(stored: Any) -> DagStructure:
     """
     _check(stored, _DAG, "the DAG")
     if stored["schema"] != SCHEMA:
-        raise StructureError(f"a structure of schema {stored['schema']} cannot be read; this Elastic reads {SCHEMA}.")
+        raise SerializedDagError(
+            f"a structure of schema {stored['schema']} cannot be read; this Elastic reads {SCHEMA}."
+        )
     check_key("dag_id", stored["dag_id"])
     _texts(stored["tags"], "tags of the DAG")
     _texts(stored["groups"], "groups of the DAG")
@@ -186,7 +188,7 @@ def from_structure(stored: Any) -> DagStructure:
         _check(task, _TASK, "a task")
         check_key("task_id", task["task_id"])
         if task["task_id"] in facts:
-            raise StructureError(f"task {task['task_id']!r} is there twice.")
+            raise SerializedDagError(f"task {task['task_id']!r} is there twice.")
         _dates(task)
         for name in ("upstream", "pre", "post"):
             _texts(task[name], f"{name} of task {task['task_id']!r}")
@@ -195,11 +197,11 @@ def from_structure(stored: Any) -> DagStructure:
     for task_id, task in facts.items():
         for one in task["upstream"]:
             if one not in downstream:
-                raise StructureError(f"task {task_id!r} comes after {one!r}, which is not there.")
+                raise SerializedDagError(f"task {task_id!r} comes after {one!r}, which is not there.")
             downstream[one].append(task_id)
-    tasks = {task_id: TaskStructure(task, tuple(downstream[task_id])) for task_id, task in facts.items()}
+    tasks = {task_id: SerializedTask(task, tuple(downstream[task_id])) for task_id, task in facts.items()}
     own = {name: value for name, value in stored.items() if name != "tasks"}
-    return DagStructure(own, tasks, _schedule(stored["schedule"], stored["timezone"]))
+    return SerializedDag(own, tasks, _schedule(stored["schedule"], stored["timezone"]))
 
 
 def _task_facts(task: "BaseOperator") -> dict[str, Any]:
@@ -246,11 +248,11 @@ def _schedule(stored: Any, timezone: str) -> Schedule:
     _check(stored, _SCHEDULE, "the schedule")
     kind, text = stored["kind"], stored["text"]
     if kind not in _KINDS:
-        raise StructureError(f"there is no kind of schedule {kind!r}; there are {', '.join(_KINDS)}.")
+        raise SerializedDagError(f"there is no kind of schedule {kind!r}; there are {', '.join(_KINDS)}.")
     anchor = instant_of(stored["anchor"]) if stored["anchor"] is not None else None
     needed = text if kind in ("cron", "preset") else stored["seconds"] if kind == "interval" else kind
     if needed is None:
-        raise StructureError(f"the schedule of kind {kind!r} says nothing.")
+        raise SerializedDagError(f"the schedule of kind {kind!r} says nothing.")
     match kind:
         case "cron":
             return CronSchedule(str(text), timezone)
@@ -265,18 +267,18 @@ def _schedule(stored: Any, timezone: str) -> Schedule:
 
 def _check(value: Any, wanted: Mapping[str, tuple[type, ...]], what: str) -> None:
     if not isinstance(value, dict):
-        raise StructureError(f"{what} is {type(value).__name__}, not an object.")
+        raise SerializedDagError(f"{what} is {type(value).__name__}, not an object.")
     odd = sorted(str(name) for name in value.keys() ^ wanted.keys())
     if odd:
-        raise StructureError(f"{what} {'has the key' if odd[0] in value else 'lacks the key'} {odd[0]!r}.")
+        raise SerializedDagError(f"{what} {'has the key' if odd[0] in value else 'lacks the key'} {odd[0]!r}.")
     for name, types in wanted.items():
         if type(value[name]) not in types:
-            raise StructureError(f"{name!r} of {what} is {type(value[name]).__name__}.")
+            raise SerializedDagError(f"{name!r} of {what} is {type(value[name]).__name__}.")
 
 
 def _texts(values: Sequence[Any], what: str) -> None:
     if not all(type(value) is str for value in values):
-        raise StructureError(f"{what} are not all text.")
+        raise SerializedDagError(f"{what} are not all text.")
 
 
 def _dates(stored: Mapping[str, Any]) -> None:

@@ -1,30 +1,27 @@
-"""The settings that every operator has: their defaults, and what they may be."""
+"""Settings of all operators: names, defaults and validation."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
 
 from elastic.core.suggest import closest_name
 from elastic.dag.errors import DefinitionError, UnknownSettingError
 from elastic.dag.execution.action import Action
-from elastic.dag.execution.coroutines import answers
+from elastic.dag.execution.coroutines import runs_when_called
 from elastic.dag.ids import check_key
+from elastic.dag.protocols import DagLike, GroupLike
 from elastic.dag.states.trigger_rule import TriggerRule
 from elastic.dag.timetable.interval import plain_length
-
-if TYPE_CHECKING:
-    from elastic.dag.dag import DAG
-    from elastic.dag.task_group import TaskGroup
 
 Callback = Callable[..., Any]
 Seconds = timedelta | float
 
 
 class TaskSettings(TypedDict, total=False):
-    """The keywords of every operator; `BaseOperator` says what each means."""
+    """Keyword arguments of all operators; `BaseOperator` documents them."""
 
-    dag: "DAG | None"
-    task_group: "TaskGroup | None"
+    dag: DagLike | None
+    task_group: GroupLike | None
     start_date: datetime | date | str | None
     end_date: datetime | date | str | None
     schedule_interval: Any
@@ -57,7 +54,7 @@ class TaskSettings(TypedDict, total=False):
     do_xcom_push: bool
 
 
-#: The default of each setting that is kept on the task as it is named.
+#: Default of each setting that is stored on the task under its name.
 DEFAULTS: Mapping[str, Any] = {
     "start_date": None,
     "end_date": None,
@@ -91,15 +88,15 @@ DEFAULTS: Mapping[str, Any] = {
     "do_xcom_push": True,
 }
 
-#: What `default_args` may name besides.
+#: Names that `default_args` may contain besides settings of operators' own.
 NAMES = frozenset(DEFAULTS) | {"owner"}
 
 
 def check_names(owner: str, given: Iterable[str], known: Collection[str] = NAMES) -> None:
-    """Refuse keywords that nobody knows.
+    """Check that all given settings exist.
 
     Raises:
-        UnknownSettingError: It names the first of them and the known one that is most like it.
+        UnknownSettingError: A setting is unknown; the error names the most similar one.
     """
     for name in given:
         if name not in known:
@@ -107,10 +104,10 @@ def check_names(owner: str, given: Iterable[str], known: Collection[str] = NAMES
 
 
 def check_default_args(owner: str, given: Iterable[str]) -> None:
-    """Refuse misspelt settings among default arguments; what only some operators know is let through.
+    """Check default arguments for misspelt settings. Other names may be settings of operators' own.
 
     Raises:
-        UnknownSettingError: A name is almost that of a setting.
+        UnknownSettingError: A name is very similar to that of a setting.
     """
     for name in given:
         near = closest_name(name, NAMES, cutoff=0.85)
@@ -119,14 +116,14 @@ def check_default_args(owner: str, given: Iterable[str]) -> None:
 
 
 def resolve_settings(owner: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all settings, checked and in one form each: durations as timedelta, callbacks and actions as tuples.
+    """Return all settings, validated and normalized: durations as timedelta, callbacks and actions as tuples.
 
     Args:
-        owner: What has the settings, for the text of errors.
-        given: Those that differ from the defaults.
+        owner: The task, for error messages.
+        given: The settings that override defaults.
 
     Raises:
-        DefinitionError: A value cannot be what it should be.
+        DefinitionError: A value is invalid.
     """
     settings = {**DEFAULTS, **given}
     for name, check in _CHECKS.items():
@@ -135,20 +132,20 @@ def resolve_settings(owner: str, given: Mapping[str, Any]) -> dict[str, Any]:
         except (TypeError, ValueError) as error:
             if isinstance(error, DefinitionError):
                 raise
-            raise DefinitionError(f"{owner}: {name}={settings[name]!r} cannot be; give {error}.") from None
+            raise DefinitionError(f"{owner}: {name} must be {error}, got {settings[name]!r}.") from None
     return settings
 
 
 def callbacks_of(owner: str, name: str, value: Any) -> tuple[Callback, ...]:
-    """Return one callback, a list of them or None as a tuple.
+    """Return one callback, a list of callbacks or None as a tuple.
 
     Raises:
-        DefinitionError: It holds something that cannot be called.
+        DefinitionError: A callback is not callable, or a generator function.
     """
     try:
         return _callbacks(value)
     except TypeError as error:
-        raise DefinitionError(f"{owner}: {name}={value!r} cannot be; give {error}.") from None
+        raise DefinitionError(f"{owner}: {name} must be {error}, got {value!r}.") from None
 
 
 def duration_of(value: Any) -> timedelta:
@@ -160,7 +157,7 @@ def duration_of(value: Any) -> timedelta:
     else:
         raise TypeError("a timedelta or a number of seconds")
     if found < timedelta(0):
-        raise ValueError("a timedelta or a number of seconds, not negative")
+        raise ValueError("a timedelta or a number of seconds >= 0")
     return found
 
 
@@ -168,35 +165,35 @@ def _optional_duration(value: Any) -> timedelta | None:
     return None if value is None else duration_of(value)
 
 
-def _limit(value: Any) -> timedelta | None:
+def _timeout(value: Any) -> timedelta | None:
     found = _optional_duration(value)
     if found == timedelta(0):
         raise ValueError("more than 0 seconds, or None for no limit")
     return found
 
 
-def _count(smallest: int) -> Callable[[Any], int]:
+def _count(minimum: int) -> Callable[[Any], int]:
     def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
-            raise ValueError(f"a whole number from {smallest}")
+        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+            raise ValueError(f"a whole number >= {minimum}")
         return value
 
     return check
 
 
-def _whole(value: Any) -> int:
+def _integer(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError("a whole number")
     return value
 
 
-def _share(value: Any) -> float:
+def _fraction(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ValueError("a number from 0 to 1")
     return float(value)
 
 
-def _truth(value: Any) -> bool:
+def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError("True or False")
     return value
@@ -217,8 +214,8 @@ def _callbacks(value: Any) -> tuple[Callback, ...]:
     found = () if value is None else value if isinstance(value, list | tuple) else (value,)
     if not all(callable(one) for one in found):
         raise TypeError("a function of the context, or a list of such functions")
-    if any(not answers(one) for one in found):
-        raise TypeError("a function that is no generator, whose body would never run")
+    if any(not runs_when_called(one) for one in found):
+        raise TypeError("a plain or async function, not a generator function, whose body would never run")
     return tuple(found)
 
 
@@ -228,7 +225,7 @@ def _actions(value: Any) -> tuple[Action, ...]:
         raise TypeError("an Action or a list of Actions")
     names = [action.name for action in found]
     if len(set(names)) < len(names):
-        raise ValueError(f"actions of different names (they are {', '.join(names)})")
+        raise ValueError(f"actions with unique names (they have {', '.join(names)})")
     return found
 
 
@@ -240,45 +237,45 @@ def _addresses(value: Any) -> tuple[str, ...]:
 
 
 def _resources(value: Any) -> dict[str, Any]:
-    """Return CPUs, memory in bytes, and numbers of resources by names of the user's own."""
+    """Return CPUs, memory in bytes, and amounts of custom resources."""
     if not isinstance(value, Mapping) or not set(value) <= {"cpus", "memory", "custom"}:
         raise TypeError("a dict with 'cpus', 'memory' (bytes) and 'custom' (a dict of numbers)")
     numbers = [*(value[name] for name in ("cpus", "memory") if name in value), *value.get("custom", {}).values()]
     if any(isinstance(one, bool) or not isinstance(one, int | float) or one < 0 for one in numbers):
-        raise ValueError("numbers that are not negative")
+        raise ValueError("a dict of numbers >= 0")
     return dict(value)
 
 
 def _environment(value: Any) -> dict[str, Any] | None:
     if value is not None and not (isinstance(value, Mapping) and all(isinstance(name, str) for name in value)):
-        raise TypeError("a dict of names and values, or None")
+        raise TypeError("a dict of variables by name, or None")
     return None if value is None else dict(value)
 
 
 _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "retries": _count(0),
     "retry_delay": duration_of,
-    "retry_exponential_backoff": _truth,
+    "retry_exponential_backoff": _boolean,
     "max_retry_delay": _optional_duration,
-    "retry_jitter": _share,
-    "execution_timeout": _limit,
+    "retry_jitter": _fraction,
+    "execution_timeout": _timeout,
     "trigger_rule": _rule,
-    "depends_on_past": _truth,
-    "wait_for_downstream": _truth,
+    "depends_on_past": _boolean,
+    "wait_for_downstream": _boolean,
     "pool": _key("pool"),
     "pool_slots": _count(1),
-    "priority_weight": _whole,
+    "priority_weight": _integer,
     "queue": _key("queue"),
     "on_success_callback": _callbacks,
     "on_failure_callback": _callbacks,
     "on_retry_callback": _callbacks,
     "pre": _actions,
     "post": _actions,
-    "skip": _truth,
+    "skip": _boolean,
     "email": _addresses,
-    "email_on_failure": _truth,
-    "email_on_retry": _truth,
+    "email_on_failure": _boolean,
+    "email_on_retry": _boolean,
     "resources": _resources,
     "env": _environment,
-    "do_xcom_push": _truth,
+    "do_xcom_push": _boolean,
 }

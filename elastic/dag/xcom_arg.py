@@ -1,34 +1,33 @@
-"""The output of a task as an argument of another."""
+"""Outputs of tasks as arguments of other tasks."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from elastic.dag.dependencies import DependencyMixin
 from elastic.dag.errors import XComError
 from elastic.dag.execution.xcom import RETURN_VALUE
+from elastic.dag.protocols import OperatorLike
 
-if TYPE_CHECKING:
-    from elastic.dag.operator import BaseOperator
+#: First characters of the template that stands for an output in a string.
+_TEMPLATE_START = "{{ ti.xcom_pull(key="
+#: The same template with its task id; task ids contain no quotes.
+_TEMPLATE = re.compile(r"""\{\{ ti\.xcom_pull\(key=(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"), task_ids='([^']+)'\)""")
 
-#: How an output begins that is written into a text, and the task in it; ids of tasks hold no quotes.
-_WRITTEN = "{{ ti.xcom_pull(key="
-_WRITTEN_TASK = re.compile(r"""\{\{ ti\.xcom_pull\(key=(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"), task_ids='([^']+)'\)""")
-
-#: Looks up what a task of the same run passed on: `pull(task_id, key)`.
+#: Returns a value that a task of the same run pushed: `pull(task_id, key)`.
 Pull = Callable[[str, str], Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class XComArg(DependencyMixin):
-    """What a task will pass on. The task that is given it comes after the other, and gets the value.
+    """Reference to the future output of a task. A task that takes it depends on the other, and receives the value.
 
-    `output["name"]` is that part of the value; of a mapped task the value is a list. As text it is the template that
-    fetches the value: `bash_command=f"echo {a.output}"`.
+    `output["name"]` refers to a part of the value; the output of a mapped task is a list. `str(output)` is a template
+    that pulls the value: `bash_command=f"echo {a.output}"`.
     """
 
-    task: "BaseOperator"
+    task: OperatorLike
     key: str = RETURN_VALUE
     path: tuple[str | int, ...] = ()
 
@@ -36,30 +35,30 @@ class XComArg(DependencyMixin):
         return XComArg(self.task, self.key, (*self.path, part))
 
     def __iter__(self) -> Iterator[Any]:
-        raise TypeError(f"{self!r} has no value while DAGs are defined; give it to a task, or use expand().")
+        raise TypeError(f"{self!r} has no value while the DAG is defined. Pass it to a task, or use expand().")
 
-    def first_tasks(self) -> "Sequence[BaseOperator]":
+    def first_tasks(self) -> Sequence[OperatorLike]:
         return [self.task]
 
-    def last_tasks(self) -> "Sequence[BaseOperator]":
+    def last_tasks(self) -> Sequence[OperatorLike]:
         return [self.task]
 
     def resolve(self, pull: Pull) -> Any:
         """Return the value in a run.
 
         Raises:
-            XComError: The task passed on something that has no such part.
+            XComError: The pushed value has no such part.
         """
         value = pull(self.task.task_id, self.key)
         for part in self.path:
             try:
                 value = value[part]
             except (LookupError, TypeError) as error:
-                raise XComError(self.task.task_id, self.key, f"what it returned has no {part!r}") from error
+                raise XComError(self.task.task_id, self.key, f"the pushed value has no {part!r}") from error
         return value
 
     def __str__(self) -> str:
-        """Return the template that fetches the value, for a text that is rendered: `f"echo {a.output}"`."""
+        """Return a template that pulls the value, for use in a rendered string: `f"echo {a.output}"`."""
         path = "".join(f"[{part!r}]" for part in self.path)
         return f"{{{{ ti.xcom_pull(key={self.key!r}, task_ids={self.task.task_id!r}){path} }}}}"
 
@@ -68,7 +67,7 @@ class XComArg(DependencyMixin):
 
 
 def references(value: Any) -> Iterator[XComArg]:
-    """Yield the outputs of tasks that lie in a value: itself, or in its lists, tuples and dicts."""
+    """Yield all outputs in a value, also in nested lists, tuples, sets and dicts."""
     if isinstance(value, XComArg):
         yield value
     elif isinstance(value, Mapping):
@@ -79,25 +78,14 @@ def references(value: Any) -> Iterator[XComArg]:
             yield from references(one)
 
 
-def named_in_text(value: Any) -> Iterator[str]:
-    """Yield the ids of tasks whose outputs were written into texts, in a value or in its lists, tuples and dicts."""
+def formatted_task_ids(value: Any) -> Iterator[str]:
+    """Yield the ids of tasks whose outputs were formatted into strings of a value, nested ones included."""
     if isinstance(value, str):
-        if _WRITTEN in value:
-            yield from _WRITTEN_TASK.findall(value)
+        if _TEMPLATE_START in value:
+            yield from _TEMPLATE.findall(value)
     elif isinstance(value, Mapping):
         for one in value.values():
-            yield from named_in_text(one)
+            yield from formatted_task_ids(one)
     elif isinstance(value, list | tuple | set | frozenset):
         for one in value:
-            yield from named_in_text(one)
-
-
-def resolved(value: Any, pull: Pull) -> Any:
-    """Return a value with what tasks passed on in place of their outputs."""
-    if isinstance(value, XComArg):
-        return value.resolve(pull)
-    if not any(True for _ in references(value)):
-        return value
-    if isinstance(value, Mapping):
-        return {name: resolved(one, pull) for name, one in value.items()}
-    return type(value)(resolved(one, pull) for one in value)
+            yield from formatted_task_ids(one)

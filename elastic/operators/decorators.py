@@ -8,8 +8,8 @@ from elastic.core.callables import CallKind, call_kind
 from elastic.dag.dag import DAG
 from elastic.dag.definition_scope import current_dag, current_group, register
 from elastic.dag.errors import DefinitionError
-from elastic.dag.execution.coroutines import name_of
-from elastic.dag.mapped_operator import PartialOperator
+from elastic.dag.execution.coroutines import function_name
+from elastic.dag.operator import PartialOperator
 from elastic.dag.xcom_arg import XComArg
 from elastic.operators.branch import BranchOperator, ShortCircuitOperator
 from elastic.operators.python import PythonOperator
@@ -120,7 +120,7 @@ def dag(function: Callable[..., Any] | None = None, **settings: Any) -> Any:
 
     if call_kind(function) is not CallKind.ANSWER:
         raise DefinitionError(
-            f"{name_of(function)} defines a DAG and is {call_kind(function)}, whose body would never run; "
+            f"{function_name(function)} defines a DAG and is {call_kind(function)}, whose body would never run; "
             "write a plain function."
         )
 

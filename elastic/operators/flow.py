@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from elastic.core.errors import StoreError, UnknownRunError, UsageError
 from elastic.dag.context import Context
 from elastic.dag.execution.call_with_context import call_with_context
-from elastic.dag.execution.coroutines import refuse_generators
+from elastic.dag.execution.coroutines import check_not_generator
 from elastic.dag.operator import BaseOperator
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class FlowOperator(BaseOperator):
     ) -> None:
         super().__init__(**settings)
         for setting, function in (("flow", flow), ("on_result", on_result)):
-            refuse_generators(f"task {self.task_id!r}", setting, function)
+            check_not_generator(f"task {self.task_id!r}", setting, function)
         self.flow = flow
         self.on_result = on_result
         self.options = dict(options or {})

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from elastic.dag.context import Context
 from elastic.dag.errors import DefinitionError
 from elastic.dag.execution.call_with_context import call_with_context
-from elastic.dag.execution.coroutines import refuse_generators
+from elastic.dag.execution.coroutines import check_not_generator
 from elastic.dag.operator import BaseOperator
 
 
@@ -42,7 +42,7 @@ class PythonOperator(BaseOperator):
         super().__init__(**settings)
         if not callable(python_callable):
             raise DefinitionError(f"task {self.task_id!r}: python_callable={python_callable!r} cannot be called.")
-        refuse_generators(f"task {self.task_id!r}", "python_callable", python_callable)
+        check_not_generator(f"task {self.task_id!r}", "python_callable", python_callable)
         self.python_callable = python_callable
         self.op_args = tuple(op_args)
         self.op_kwargs = dict(op_kwargs or {})

@@ -117,7 +117,7 @@ def instance_verdicts(instance: TaskInstance, **options: Any) -> list[Verdict]:
     deployment = Deployment.of()
     run_options = TaskRunOptions(map_index=instance.map_index, **options)
     found = verdicts_of(
-        deployment, instance.task, preview_run(deployment, instance.task, instance.facts.logical_date), run_options
+        deployment, instance.task, preview_run(deployment, instance.task, instance.attempt.logical_date), run_options
     )
     return [one for one in found if one.condition not in ROOM]
 
@@ -125,7 +125,7 @@ def instance_verdicts(instance: TaskInstance, **options: Any) -> list[Verdict]:
 def run_instance(instance: TaskInstance, **options: Any) -> TaskState | None:
     """Run one instance in this process, and return the state that it is in then."""
     deployment = Deployment.of()
-    run = run_at(deployment, instance.task, instance.facts.logical_date)
+    run = run_at(deployment, instance.task, instance.attempt.logical_date)
     run_options = TaskRunOptions(map_index=instance.map_index, **options)
     state, why = run_in_process(deployment, instance.task, run, run_options, terminal=sys.stdout)
     if why:
@@ -144,14 +144,14 @@ def mark_instance(instance: TaskInstance, state: str) -> bool:
 
 
 def _run_of(instance: TaskInstance) -> DagRun | None:
-    return queries.run_at(Deployment.of().database, instance.dag_id, instance.facts.logical_date)
+    return queries.run_at(Deployment.of().database, instance.dag_id, instance.attempt.logical_date)
 
 
 def _instance(dag: DAG, run: DagRun, one: TaskInstanceRow) -> TaskInstance:
     facts = facts_of(
         run, one.task_id, one.map_index, try_number=max(1, one.try_number), attempt_uuid=one.attempt_uuid or ""
     )
-    return TaskInstance(dag.get_task(one.task_id), facts=facts)
+    return TaskInstance(dag.get_task(one.task_id), attempt=facts)
 
 
 def _print(line: str) -> None:

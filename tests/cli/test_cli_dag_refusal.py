@@ -67,7 +67,7 @@ def test_any_way_to_be_broken(error: str, folder: Path) -> None:
     refused(elastic("dags", "show", "x", "-sd", str(path)), 1, f"{path} cannot be loaded: ")
     said = elastic("dags", "list")
     assert (said.code, len(said.err.splitlines())) == (0, 1)
-    refused(elastic("dags", "show", "x"), 2, "a file there cannot be loaded: `elastic dags list` names what is wrong")
+    refused(elastic("dags", "show", "x"), 2, "1 file there cannot be loaded: run `elastic dags list` for the reasons")
 
 
 @pytest.mark.parametrize("date", ["2016-02-30", "yesterday", "20160222T99", ""])

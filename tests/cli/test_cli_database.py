@@ -290,7 +290,7 @@ class TestPools:
         assert elastic("pools", "list", "-o", "xml").code == 2
 
     def test_what_cannot_be_is_refused(self) -> None:
-        refused(elastic("pools", "set", "a/b", "1"), 2, "'a/b' cannot be a pool")
+        refused(elastic("pools", "set", "a/b", "1"), 2, "invalid pool 'a/b'")
         refused(elastic("pools", "set", "narrow", "-7"), 2, "cannot have -7 slots")
         refused(elastic("pools", "delete", "default", "-y"), 2, "cannot be deleted")
         refused(elastic("pools", "delete", "nope", "-y"), 2, "pool 'nope' isn't defined")

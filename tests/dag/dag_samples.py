@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from elastic.dag.context import ContextServices, build_context
+from elastic.dag.context import ContextServices
 from elastic.dag.dag import DAG
 from elastic.dag.execution.action import Action
+from elastic.dag.execution.build_context import build_context
 from elastic.dag.execution.execute import TaskOutcome, execute
 from elastic.dag.operator import BaseOperator
 
@@ -49,7 +50,7 @@ def sample_dag(dag_id: str = "sample", **settings: Any) -> DAG:
 
 def attempt(task: BaseOperator, *, day: str = DAY, access: ContextServices | None = None, **facts: Any) -> TaskOutcome:
     """Run one attempt for a day."""
-    return execute(task, build_context(task, task.facts_of(day, **facts), access))
+    return execute(task, build_context(task, task.attempt_info(day, **facts), access))
 
 
 def rendered(text: Any, *, day: str = DAY, dag: DAG | None = None, conf: Any = None, **settings: Any) -> Any:

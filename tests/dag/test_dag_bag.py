@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from elastic.core.errors import UsageError
-from elastic.dag.context import build_context
 from elastic.dag.errors import BrokenDagError, UnknownDagError
+from elastic.dag.execution.build_context import build_context
 from elastic.dag.files.dag_bag import DagBag
-from elastic.dag.serialized_dag import from_structure
+from elastic.dag.serialized_dag import from_dict
 
 HEAD = "from elastic import DAG\nfrom elastic.operators import EmptyOperator\n"
 
@@ -57,7 +57,7 @@ def test_a_broken_file_is_a_value_and_stops_nothing(folder: Path, capsys: pytest
     assert reasons == {
         "broken.py": "ZeroDivisionError: division by zero",
         "leaving.py": "SystemExit: 3",
-        "cyclic.py": "CycleError: task 'a' would come before itself (a -> a); remove one of these links.",
+        "cyclic.py": "CycleError: task 'a' would depend on itself: a -> a. Remove one of these dependencies.",
         "missing.py": "ModuleNotFoundError: No module named 'a_module_that_is_not_there'",
     }
     told = capsys.readouterr()
@@ -124,7 +124,7 @@ def test_a_loaded_dag_has_its_source_with_a_digest(tmp_path: Path) -> None:
     assert bag.source_of("good").text == text
     digest = hashlib.sha256(text.encode()).hexdigest()
     assert bag.source_of("good").digest == digest
-    assert from_structure(json.loads(json.dumps(bag.structure_of("good")))).source_digest == digest
+    assert from_dict(json.loads(json.dumps(bag.structure_of("good")))).source_digest == digest
 
 
 def test_a_file_that_takes_for_ever_is_a_failure(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ import pickle
 from conf import TABLE, Row, table
 import parts.first
 import bare.second
-from elastic.dag.context import build_context
+from elastic.dag.execution.build_context import build_context
 
 def found():
     import late
@@ -190,7 +190,7 @@ def told(bag: DagBag, dag_id: str) -> set[str]:
     """Return the names that the modules of a DAG's task tell, in an attempt of it."""
     task = bag.get_dag(dag_id).get_task("only")
     with task.helpers.installed():
-        return set(task.execute(build_context(task, task.facts_of("2016-02-22"))))
+        return set(task.execute(build_context(task, task.attempt_info("2016-02-22"))))
 
 
 def test_each_dag_file_has_its_own_helper_modules(tmp_path: Path) -> None:

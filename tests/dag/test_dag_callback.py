@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from dag_samples import Echo
 
-from elastic.dag.context import build_context
+from elastic.dag.execution.build_context import build_context
 from elastic.dag.execution.callbacks import run_callbacks
 
 LOG = logging.getLogger("elastic.task.sample")
@@ -14,7 +14,7 @@ LOG = logging.getLogger("elastic.task.sample")
 
 def test_callbacks_get_the_context_however_they_are_written() -> None:
     task = Echo(task_id="t")
-    context = build_context(task, task.facts_of("2016-02-22"))
+    context = build_context(task, task.attempt_info("2016-02-22"))
     told: list[Any] = []
 
     class Teller:

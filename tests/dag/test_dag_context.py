@@ -7,16 +7,17 @@ import pytest
 from dag_samples import Echo, sample_dag
 
 from elastic.dag.backend import SchedulerBackend
-from elastic.dag.context import ContextServices, build_context
+from elastic.dag.context import ContextServices
 from elastic.dag.errors import ContextMissingError, LookupFailedError
 from elastic.dag.execution.action import Action
+from elastic.dag.execution.build_context import build_context
 from elastic.dag.execution.task_instance import TaskInstance
 from elastic.dag.states.state import TaskState
 
 
 def context_of(day: str, **settings: Any) -> dict[str, Any]:
     task = Echo(task_id="t", dag=sample_dag(**settings))
-    return build_context(task, task.facts_of(day, conf={"x": 1}, attempt_uuid="abc", try_number=2))
+    return build_context(task, task.attempt_info(day, conf={"x": 1}, attempt_uuid="abc", try_number=2))
 
 
 def test_a_daily_run_knows_its_day_and_the_days_around_it() -> None:
@@ -48,7 +49,7 @@ def test_days_are_those_of_the_dags_clock() -> None:
 def test_the_two_equal_hours_of_autumn_have_contexts_of_their_own() -> None:
     task = Echo(task_id="t", dag=sample_dag(timezone="Europe/Berlin", schedule="@hourly"))
     hours = [datetime(2016, 10, 30, 2, tzinfo=task.zone, fold=fold) for fold in (0, 1)]
-    found = [build_context(task, task.facts_of(hour)) for hour in hours]
+    found = [build_context(task, task.attempt_info(hour)) for hour in hours]
     assert [context["timeperiod"] for context in found] == ["2016103002", "2016103002b"]
     assert [context["ts"] for context in found] == ["2016-10-30T02:00:00+02:00", "2016-10-30T02:00:00+01:00"]
     assert found[0]["run_id"] != found[1]["run_id"]
@@ -63,26 +64,28 @@ def test_a_dag_without_a_schedule_has_no_days_before_or_after() -> None:
 @pytest.mark.parametrize("day", ["0001-01-02", "9999-12-30"])
 def test_the_first_and_last_days_of_the_calendar_have_a_context(day: str) -> None:
     task = Echo(task_id="t", dag=sample_dag(start_date=None))
-    assert build_context(task, task.facts_of(day))["ds"] == day
+    assert build_context(task, task.attempt_info(day))["ds"] == day
 
 
 def test_params_of_the_task_win_over_those_of_the_dag_and_the_request_over_both() -> None:
     task = Echo(task_id="t", dag=sample_dag(params={"a": 1, "b": 1, "c": 1}), params={"b": 2, "c": 2})
-    assert build_context(task, task.facts_of("2016-02-22", conf={"c": 3}))["params"] == {"a": 1, "b": 2, "c": 3}
+    assert build_context(task, task.attempt_info("2016-02-22", conf={"c": 3}))["params"] == {"a": 1, "b": 2, "c": 3}
     whole = Echo(task_id="u", dag=task.dag, params=datetime)
-    assert build_context(whole, whole.facts_of("2016-02-22", conf={"c": 3}))["params"] is datetime
+    assert build_context(whole, whole.attempt_info("2016-02-22", conf={"c": 3}))["params"] is datetime
 
 
 def test_what_lies_outside_is_looked_up_when_it_is_asked_for() -> None:
     task = Echo(task_id="t")
-    outside = ContextServices(variable={"a": "1"}.__getitem__, connection={"db": "url"}.__getitem__, settings={"s": 1})
-    context = build_context(task, task.facts_of("2016-02-22"), outside)
+    outside = ContextServices(
+        get_variable={"a": "1"}.__getitem__, get_connection={"db": "url"}.__getitem__, settings={"s": 1}
+    )
+    context = build_context(task, task.attempt_info("2016-02-22"), outside)
     assert (context["var"]["a"], context["var"].get("b", 2), context["conn"]["db"]) == ("1", 2, "url")
     assert context["settings"] == {"s": 1}
-    alone = build_context(task, task.facts_of("2016-02-22"))
-    with pytest.raises(LookupFailedError, match="variable 'a' cannot be looked up here"):
+    alone = build_context(task, task.attempt_info("2016-02-22"))
+    with pytest.raises(LookupFailedError, match="variable 'a' is not available: this attempt has no database"):
         _ = alone["var"]["a"]
-    with pytest.raises(LookupFailedError, match="connection 'db' cannot be looked up here"):
+    with pytest.raises(LookupFailedError, match="connection 'db' is not available: this attempt has no database"):
         _ = alone["conn"]["db"]
     assert alone["var"].get("a", 3) == 3
 
@@ -91,7 +94,7 @@ def test_an_action_without_a_context_says_so() -> None:
     action = Action("copy", source="a", target="b")
     assert (action.source, action.arguments["target"], str(action)) == ("a", "b", "Action(copy)")
     for use in (action.do, lambda: action.context):
-        with pytest.raises(ContextMissingError, match="action 'copy' has no context yet; call set_context"):
+        with pytest.raises(ContextMissingError, match=r"action 'copy' has no context\. Call set_context"):
             use()
     with pytest.raises(AttributeError, match="action 'copy' has no argument or attribute 'nothing'"):
         _ = action.nothing
@@ -131,7 +134,7 @@ def test_a_task_instance_asks_the_scheduler_what_it_does_not_know(monkeypatch: p
     home.mark_instance = lambda ti, state: setattr(row, "marked", state)
     home.run_instance = lambda ti, **options: options
     monkeypatch.setitem(sys.modules, "some_scheduler", home)
-    monkeypatch.setattr("elastic.dag.backend._HOME", "some_scheduler")
+    monkeypatch.setattr("elastic.dag.backend._BACKEND_MODULE", "some_scheduler")
     ti = TaskInstance(Echo(task_id="t"), "2016-02-22")
     assert ti.current_state() is ti.state is TaskState.UP_FOR_RETRY
     assert ti.refresh_from_db() is row

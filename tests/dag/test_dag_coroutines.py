@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from dag_samples import Echo, attempt, rendered, sample_dag
 
-from elastic.dag.context import Context, build_context
-from elastic.dag.errors import AnswerError, DefinitionError, TaskTimeoutError
+from elastic.dag.context import Context
+from elastic.dag.errors import DefinitionError, TaskTimeoutError, UserFunctionError
 from elastic.dag.execution.action import Action
+from elastic.dag.execution.build_context import build_context
 from elastic.dag.execution.callbacks import run_callbacks
 from elastic.dag.execution.execute import TaskOutcome, execute
 from elastic.dag.operator import BaseOperator
@@ -93,7 +94,7 @@ def test_a_generator_function_is_refused_when_the_task_is_defined(function: Call
     ):
         with pytest.raises(DefinitionError, match=said):
             make()
-    with pytest.raises(DefinitionError, match="give a function that is no generator, whose body would never run"):
+    with pytest.raises(DefinitionError, match="not a generator function, whose body would never run"):
         Echo(task_id="t", on_failure_callback=function)
     with pytest.raises(DefinitionError, match=r"DAG 'sample': on_success_callback=.* whose body would never run"):
         sample_dag(on_success_callback=function)
@@ -112,7 +113,8 @@ def test_a_generator_that_is_returned_is_refused(made: Callable[[], Any]) -> Non
 
     for function in (lambda: made(), later):
         with pytest.raises(
-            AnswerError, match=r"\(\) returned an? .*(generator|map|filter), of which nothing has run; return a list"
+            UserFunctionError,
+            match=r"\(\) returned an? .*(generator|map|filter), of which nothing has run; return a list",
         ):
             result_of(function, do_xcom_push=False)
 
@@ -194,7 +196,7 @@ def test_an_action_that_is_a_generator_is_refused() -> None:
         def run(self) -> Iterator[int]:
             yield 1
 
-    with pytest.raises(AnswerError, match=r"Lazy\.run\(\) returned a generator, of which nothing has run"):
+    with pytest.raises(UserFunctionError, match=r"Lazy\.run\(\) returned a generator, of which nothing has run"):
         attempt(Echo(task_id="t", pre=Lazy("lazy"), dag=sample_dag()))
 
 
@@ -208,7 +210,7 @@ def test_callbacks_may_be_async() -> None:
         told.append(ctx["ds"])
 
     echo = Echo(task_id="t", dag=sample_dag())
-    assert run_callbacks([by_name, by_position], build_context(echo, echo.facts_of("2016-02-22")), echo.log) == 0
+    assert run_callbacks([by_name, by_position], build_context(echo, echo.attempt_info("2016-02-22")), echo.log) == 0
     assert told == ["2016-02-22", "2016-02-22"]
 
 
@@ -232,7 +234,7 @@ def test_a_schedule_may_be_async_but_no_generator() -> None:
 
     made = sample_dag(schedule=Later())
     assert made.schedule.interval_of(made.instant("2016-02-22")).length == timedelta(hours=1)
-    with pytest.raises(AnswerError, match=r"Lazy\.next\(\) returned a generator"):
+    with pytest.raises(UserFunctionError, match=r"Lazy\.next\(\) returned a generator"):
         Lazy().interval_of(made.instant("2016-02-22"))
 
 
@@ -311,7 +313,7 @@ def test_a_coroutine_that_cancels_itself_fails_the_attempt() -> None:
     async def cancelled() -> None:
         raise asyncio.CancelledError
 
-    with pytest.raises(AnswerError, match=r"cancelled\(\) was cancelled by its own code"):
+    with pytest.raises(UserFunctionError, match=r"cancelled\(\) was cancelled by its own code"):
         result_of(cancelled)
 
 
@@ -324,7 +326,7 @@ def test_what_a_coroutine_raises_is_raised() -> None:
     operator = PythonOperator(failing, task_id="t", dag=sample_dag())
 
     async def notebook() -> None:
-        execute(operator, build_context(operator, operator.facts_of("2016-02-22")))
+        execute(operator, build_context(operator, operator.attempt_info("2016-02-22")))
 
     with pytest.raises(ValueError, match="no such luck"):
         asyncio.run(notebook())

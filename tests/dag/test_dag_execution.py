@@ -11,8 +11,8 @@ import pytest
 from dag_samples import Echo, Noted, attempt, sample_dag
 
 from elastic.dag import Action
-from elastic.dag.context import build_context
 from elastic.dag.errors import DefinitionError, TaskSkipped, TaskTimeoutError, UnknownTaskError
+from elastic.dag.execution.build_context import build_context
 from elastic.dag.execution.execute import execute
 from elastic.dag.execution.timeout import TimeLimit
 from elastic.dag.operator import BaseOperator
@@ -52,7 +52,7 @@ def story(pre: Any = (), main: Any = None, post: Any = ()) -> tuple[str, list[st
     notes: list[str] = []
     told: list[str] = []
     task = Noting(main, task_id="t", pre=pre, post=post, params={"notes": notes})
-    context = build_context(task, task.facts_of("2016-02-22"))
+    context = build_context(task, task.attempt_info("2016-02-22"))
     context["params"] = task.params
     try:
         ended = str(execute(task, context, lambda kind, state: told.append(f"{kind} {state}")).result)
@@ -149,7 +149,7 @@ def test_steps_are_appended_in_a_chain_and_depend_on_steps_that_are_there() -> N
     with pytest.raises(UnknownTaskError, match="DAG 'sample' has no task 'z'"):
         dag.append("d", ["z"])
     for name in ("start", "finish"):
-        with pytest.raises(DefinitionError, match=f"'{name}' is the name of an end of the graph"):
+        with pytest.raises(DefinitionError, match=f"step name '{name}' is reserved"):
             dag.append(name)
     assert dag.task_ids == ["a", "b", "c"]
 
@@ -207,7 +207,7 @@ def test_work_that_takes_too_long_is_stopped_rolled_back_and_named(in_main_threa
         for_ever if in_main_thread else spin,
         task_id="slow", execution_timeout=0.2, pre=Noted("a"), params={"notes": notes},
     )  # fmt: skip
-    context = {**build_context(task, task.facts_of("2016-02-22")), "params": task.params}
+    context = {**build_context(task, task.attempt_info("2016-02-22")), "params": task.params}
     with ThreadPoolExecutor(1) as pool, pytest.raises(TaskTimeoutError, match=r"task 'slow' took longer than 0\.2 s"):
         if in_main_thread:
             execute(task, context)
@@ -250,7 +250,7 @@ def test_ctrl_c_stops_what_the_task_started_and_rolls_back() -> None:
     notes: list[str] = []
     task = Noting(stop, task_id="t", pre=Noted("a"), params={"notes": notes})
     with pytest.raises(KeyboardInterrupt):
-        execute(task, {**build_context(task, task.facts_of("2016-02-22")), "params": task.params})
+        execute(task, {**build_context(task, task.attempt_info("2016-02-22")), "params": task.params})
     assert notes == ["a run", "main run", "main killed", "a rollback", "main cleanup", "a cleanup"]
 
 

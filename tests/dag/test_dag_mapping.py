@@ -6,11 +6,12 @@ import pytest
 from dag_samples import Echo, attempt, sample_dag
 
 from elastic.dag import TaskGroup, literal
-from elastic.dag.context import ContextServices, build_context
+from elastic.dag.context import ContextServices
 from elastic.dag.errors import DefinitionError, MappingError, TemplateError, UnknownSettingError
+from elastic.dag.execution.build_context import build_context
 from elastic.dag.execution.execute import execute
-from elastic.dag.mapped_operator import MOST_COPIES, MappedOperator
-from elastic.dag.operator import BaseOperator
+from elastic.dag.expansion import MAX_COPIES
+from elastic.dag.operator import BaseOperator, MappedOperator
 
 
 class Pair(BaseOperator):
@@ -34,7 +35,7 @@ def nothing(task_id: str, key: str) -> Any:
 def copies(task: MappedOperator, access: ContextServices | None = None) -> list[Any]:
     """Run all copies and return what they returned."""
     access = access or ContextServices()
-    pull = build_context(task, task.facts_of("2016-02-22"), access)["ti"].xcom_pull
+    pull = build_context(task, task.attempt_info("2016-02-22"), access)["ti"].xcom_pull
     return [attempt(task, access=access, map_index=index).result for index in range(task.count(pull))]
 
 
@@ -67,7 +68,7 @@ def test_the_output_of_a_task_says_how_many_copies_there_are() -> None:
         numbers = Echo([5, 6, 7], task_id="numbers")
         task = Echo.partial(task_id="t").expand(text=numbers.output)
         total = Echo(task.output, task_id="total")
-    assert (task.known_count, task.mapped_over, list(task.upstream)) == (None, ["numbers"], ["numbers"])
+    assert (task.known_count, list(task.upstream)) == (None, ["numbers"])
     attempt(numbers, access=access)
     assert copies(task, access) == [5, 6, 7]
     assert attempt(total, access=access).result == [5, 6, 7]
@@ -84,7 +85,8 @@ def test_rows_may_come_from_a_task() -> None:
 
 
 @pytest.mark.parametrize(
-    ("passed_on", "said"), [("text", "is str, not a list"), (7, "is int, not a list"), (None, "NoneType")]
+    ("passed_on", "said"),
+    [("text", "got str"), (7, "got int"), (None, "got NoneType")],
 )
 def test_an_output_that_is_no_list_is_named(passed_on: Any, said: str) -> None:
     access = ContextServices()
@@ -92,7 +94,9 @@ def test_an_output_that_is_no_list_is_named(passed_on: Any, said: str) -> None:
         source = Echo(passed_on, task_id="source")
         task = Echo.partial(task_id="t").expand(text=source.output)
     attempt(source, access=access)
-    with pytest.raises(MappingError, match=f"<Task\\(Echo\\): t>: output of 'source' .*{said}"):
+    with pytest.raises(
+        MappingError, match=f"<Task\\(Echo\\): t> cannot be mapped: output of 'source' must be a list, {said}"
+    ):
         copies(task, access)
 
 
@@ -106,15 +110,18 @@ def test_an_empty_list_makes_no_copies() -> None:
 @pytest.mark.parametrize(
     ("expand", "said"),
     [
-        (lambda p: p.expand(left="abc"), r"expand\(left=...\) is str; give a list, a dict or the output of a task"),
-        (lambda p: p.expand(left={1, 2}), r"expand\(left=...\) is set"),
+        (lambda p: p.expand(left="abc"), r"expand\(left=...\) must be a list, a dict or the output of a task, got str"),
+        (lambda p: p.expand(left={1, 2}), r"expand\(left=...\) must be .*, got set"),
         (lambda p: p.expand(), "nothing to expand"),
-        (lambda p: p.expand(right=[1]), "'right' is given both shared and to expand"),
-        (lambda p: p.expand(left=[1], retries=[2]), r"'retries' is one for all copies; give it to partial\(\)"),
-        (lambda p: p.expand_kwargs([1]), "takes a list of dicts"),
-        (lambda p: p.expand_kwargs("x"), "takes a list of dicts"),
-        (lambda p: p.expand_kwargs([{"task_id": "x"}]), "'task_id' is given both|'task_id' is one for all"),
-        (lambda p: p.expand(left=range(MOST_COPIES + 1)), "would have 1,025 copies, and 1,024 are allowed"),
+        (lambda p: p.expand(right=[1]), "'right' is both shared and expanded"),
+        (
+            lambda p: p.expand(left=[1], retries=[2]),
+            r"'retries' must be the same for all copies.",
+        ),
+        (lambda p: p.expand_kwargs([1]), "must get a list of dicts"),
+        (lambda p: p.expand_kwargs("x"), "must get a list of dicts"),
+        (lambda p: p.expand_kwargs([{"task_id": "x"}]), "'task_id' is both shared|'task_id' must be the same"),
+        (lambda p: p.expand(left=range(MAX_COPIES + 1)), "has too many copies: 1,025 of at most 1,024"),
         (lambda p: p.expand(left=[1], wrong=[2]), "Pair 't' has no setting 'wrong'"),
     ],
 )
@@ -137,7 +144,7 @@ def test_a_mapped_task_can_be_in_a_group_and_have_arrows() -> None:
     copy = task.copy_at(0, nothing)
     assert (copy.task_id, list(copy.downstream), copy.dag) == ("g.t", ["last"], dag)
     part = dag.sub_dag("g").get_task("g.t")
-    assert execute(part, build_context(part, part.facts_of("2016-02-22", map_index=0))).result == 1
+    assert execute(part, build_context(part, part.attempt_info("2016-02-22", map_index=0))).result == 1
 
 
 EVIL = "{{ ds }}"

@@ -262,7 +262,7 @@ def test_instants_of_other_libraries_are_the_plain_ones(start: datetime, value: 
     assert dag.timeperiod(start) == same.timeperiod(ordinary)
     task = BaseOperator("t", dag=dag, retry_delay=Length(seconds=3), execution_timeout=pandas.Timedelta("2s"))
     assert (type(task.retry_delay), type(task.execution_timeout)) == (timedelta, timedelta)
-    assert type(task.facts_of(start).logical_date) is datetime
+    assert type(task.attempt_info(start).logical_date) is datetime
     assert json.dumps(to_dict(dag)) == json.dumps(to_dict(dag))
 
 
@@ -332,9 +332,9 @@ def test_an_offset_names_no_zone_and_the_dag_says_so(start: Any) -> None:
     (warning,) = dag.warnings
     assert (
         warning
-        == "the zone of its start_date (UTC+01:00) has no name, so the DAG runs by UTC; name one with timezone=."
+        == "the time zone of start_date (UTC+01:00) has no name, so the DAG uses UTC. Pass a named one as timezone=."
     )
-    with pytest.raises(ScheduleError, match="has no name; write one like 'UTC' or 'Europe/Berlin'"):
+    with pytest.raises(ScheduleError, match=r"has no name\. Use a name like 'UTC' or 'Europe/Berlin'"):
         DAG("d", timezone=timezone(timedelta(hours=1)))
 
 

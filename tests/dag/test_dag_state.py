@@ -62,7 +62,7 @@ def test_a_flow_goes_only_where_synergy_lets_it() -> None:
         try:
             allowed.append((str(old), str(check_flow_transition(old, new))))
         except TransitionError as error:
-            assert str(error) == f"a flow or step that is {old} cannot become {new}."
+            assert str(error) == f"a flow or step cannot change from {old} to {new}."
     assert ("embryo", "in_progress") in allowed
     assert ("in_progress", "processed") in allowed
     assert ("processed", "in_progress") in allowed
@@ -76,7 +76,7 @@ def test_a_set_of_actions_runs_once() -> None:
     assert check_action_set_transition(state, ActionSetState.COMPLETE) == "complete"
     assert check_action_set_transition(state, ActionSetState.FAILED) == "failed"
     for old, new in [("pending", "complete"), ("complete", "running"), ("failed", "running"), ("running", "pending")]:
-        with pytest.raises(TransitionError, match=f"{old} cannot become {new}"):
+        with pytest.raises(TransitionError, match=f"cannot change from {old} to {new}"):
             check_action_set_transition(ActionSetState(old), ActionSetState(new))
 
 
@@ -89,7 +89,7 @@ def test_a_key_may_have_letters_digits_and_three_signs(key: str) -> None:
     "key", ["", ".", "..", "a b", "a/b", "../x", "é", "a\n", "a" * 251, "a:b", "%2e%2e", "a\0", None, 7]
 )
 def test_a_key_that_could_lead_elsewhere_is_refused_by_name(key: str) -> None:
-    with pytest.raises(InvalidKeyError, match="cannot be a task_id; use 1 to 250 letters") as caught:
+    with pytest.raises(InvalidKeyError, match=r"invalid task_id .*\. Use 1 to 250 ASCII letters") as caught:
         check_key("task_id", key)
     assert str(key)[:50] in str(caught.value).replace("\\n", "\n").replace("\\x00", "\0")
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from dag_samples import DAY, Echo, attempt, rendered, sample_dag
 
-from elastic.dag.context import ContextServices, build_context
+from elastic.dag.context import ContextServices
 from elastic.dag.errors import LookupFailedError, TemplateError
+from elastic.dag.execution.build_context import build_context
 from elastic.dag.execution.execute import execute, prepared
 
 
@@ -86,7 +87,7 @@ def test_users_add_macros_of_their_own() -> None:
 def test_variables_and_connections_are_looked_up_in_templates() -> None:
     connection = SimpleNamespace(conn_id="db", host="h", password="p", get_hook=lambda: None)
     outside = ContextServices(
-        variable={"a": "1", "j": '{"k": [2]}'}.__getitem__, connection={"db": connection}.__getitem__
+        get_variable={"a": "1", "j": '{"k": [2]}'}.__getitem__, get_connection={"db": connection}.__getitem__
     )
 
     def look(text: str) -> Any:
@@ -106,7 +107,7 @@ def test_a_variable_that_cannot_be_looked_up_says_why() -> None:
         raise LookupFailedError(f"variable {name!r} needs a key")
 
     with pytest.raises(TemplateError, match="variable 'a' needs a key"):
-        attempt(Echo("{{ var.a }}", task_id="t"), access=ContextServices(variable=locked))
+        attempt(Echo("{{ var.a }}", task_id="t"), access=ContextServices(get_variable=locked))
 
 
 def test_what_other_tasks_passed_on_is_there_for_templates() -> None:
@@ -200,7 +201,7 @@ def test_nothing_is_executed_after_a_template_error() -> None:
 def test_what_was_rendered_is_told() -> None:
     for text, told in ((["{{ ds }}", 1], {"text": "['2016-02-22', 1]"}), ("{{ ds }}", {"text": DAY}), (None, {})):
         task = Echo(text, task_id="t")
-        _, fields = prepared(task, build_context(task, task.facts_of(DAY)))
+        _, fields = prepared(task, build_context(task, task.attempt_info(DAY)))
         assert fields == told
 
 
@@ -312,9 +313,11 @@ def test_no_way_leads_out_of_the_sandbox(text: str) -> None:
     params = SimpleNamespace(secret_function=lambda: "out", module=random, kind=Path, numbers=[1], _hidden="out")
     dag = sample_dag(user_defined_macros={"twice": lambda n: 2 * n})
     task = Echo(text, task_id="t", dag=dag, params=params)
-    access = ContextServices(settings={"password": "s3cret"}, variable={}.__getitem__, connection={}.__getitem__)
+    access = ContextServices(
+        settings={"password": "s3cret"}, get_variable={}.__getitem__, get_connection={}.__getitem__
+    )
     with pytest.raises(TemplateError):
-        execute(task, build_context(task, task.facts_of("2016-02-22"), access))
+        execute(task, build_context(task, task.attempt_info("2016-02-22"), access))
     assert dag.task_ids == ["t"]
     assert params.numbers == [1]
 
@@ -345,11 +348,11 @@ def test_a_value_of_any_kind_is_never_a_template(name: str) -> None:
     }  # fmt: skip
     connection = SimpleNamespace(conn_id="inside", password="hunter22", extra={"evil": SECRET})
     dag = sample_dag(user_defined_macros={"evil": lambda: SECRET})
-    access = ContextServices(variable=lambda _: SECRET, connection=lambda _: connection)
+    access = ContextServices(get_variable=lambda _: SECRET, get_connection=lambda _: connection)
     before, task = Echo(SECRET, task_id="before", dag=dag), Echo(source[name], task_id="after", dag=dag)
-    facts = task.facts_of(DAY, conf={"evil": SECRET})
+    facts = task.attempt_info(DAY, conf={"evil": SECRET})
     context = build_context(task, facts, access)
-    build_context(before, before.facts_of(DAY), access)["ti"].xcom_push("return_value", SECRET)
+    build_context(before, before.attempt_info(DAY), access)["ti"].xcom_push("return_value", SECRET)
     shown = execute(task, context).result
     assert shown.replace(SECRET, "") == ""
     assert shown

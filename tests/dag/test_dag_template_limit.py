@@ -96,5 +96,5 @@ def test_a_namespace_does_not_show_what_it_holds() -> None:
 def test_a_template_that_does_not_end_is_stopped() -> None:
     text = "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}"
     task = Echo(text, task_id="slow", dag=sample_dag(), execution_timeout=0.05)
-    with pytest.raises(TemplateError, match=r"field 'text'.* it takes longer than 0.05 s; nothing was executed"):
+    with pytest.raises(TemplateError, match=r"field 'text'.* it takes longer than 0.05 s. Nothing was executed"):
         attempt(task)

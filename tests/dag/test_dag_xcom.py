@@ -99,7 +99,7 @@ def test_copies_of_a_mapped_task_are_read_in_order_or_by_number() -> None:
     dag, xcoms = sample_dag(), InMemoryXCom()
     task = Echo(task_id="a", dag=dag)
     for index in (10, 2, 0):
-        TaskInstance(task, facts=task.facts_of("2016-02-22", map_index=index), xcoms=xcoms).xcom_push(
+        TaskInstance(task, attempt=task.attempt_info("2016-02-22", map_index=index), xcoms=xcoms).xcom_push(
             "return_value", index
         )
     ti = TaskInstance(task, "2016-02-22", xcoms=xcoms)
@@ -128,7 +128,7 @@ def test_a_part_of_an_output_reaches_the_next_task() -> None:
     attempt(a, access=access)
     assert attempt(b, access=access).result == [8, "2016-02-22", ("x", [7, 8])]
     wrong = Echo(a.output["columns"], task_id="c", dag=dag)
-    with pytest.raises(XComError, match="task 'a' cannot pass on 'return_value': what it returned has no 'columns'"):
+    with pytest.raises(XComError, match="task 'a' cannot pass on 'return_value': the pushed value has no 'columns'"):
         attempt(wrong, access=access)
 
 
@@ -262,7 +262,7 @@ def test_an_output_in_a_text_links_once_and_an_arrow_may_say_so_too() -> None:
     assert (list(b.upstream), sorted(c.upstream)) == (["a"], ["a", "b"])
     other = Echo(f"{a.output} {Echo(task_id='far').output}", task_id="a", dag=sample_dag("other"))
     assert list(other.upstream) == []
-    with pytest.raises(TypeError, match=r"output of 'a' has no value while DAGs are defined"):
+    with pytest.raises(TypeError, match=r"output of 'a' has no value while the DAG is defined"):
         list(a.output)
 
 
@@ -273,5 +273,5 @@ def test_an_output_with_any_key_in_a_text_links(key: str) -> None:
         a = Echo("x", task_id="a")
         b = Echo(f"{XComArg(a, key)}", task_id="b")
     assert list(b.upstream) == ["a"]
-    access.xcoms.push(a.facts_of("2016-02-22").key, key, '"found"')
+    access.xcoms.push(a.attempt_info("2016-02-22").key, key, '"found"')
     assert attempt(b, access=access).result == "found"

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from elastic.dag.context import ContextServices, build_context
+from elastic.dag.context import ContextServices
 from elastic.dag.dag import DAG
+from elastic.dag.execution.build_context import build_context
 from elastic.dag.execution.execute import TaskOutcome, execute
 from elastic.dag.operator import BaseOperator
 
@@ -16,4 +17,4 @@ def sample_dag(dag_id: str = "sample", **settings: Any) -> DAG:
 
 def attempt(task: BaseOperator, *, access: ContextServices | None = None, **facts: Any) -> TaskOutcome:
     """Run one attempt for the sample day."""
-    return execute(task, build_context(task, task.facts_of(DAY, **facts), access))
+    return execute(task, build_context(task, task.attempt_info(DAY, **facts), access))

@@ -11,7 +11,7 @@ from elastic.dag.context import ContextServices
 from elastic.dag.dag import DAG
 from elastic.dag.errors import MappingError
 from elastic.dag.files.dag_bag import DagBag
-from elastic.dag.mapped_operator import MappedOperator
+from elastic.dag.operator import MappedOperator
 from elastic.operators import dag, task
 
 
@@ -106,7 +106,7 @@ def test_a_function_can_be_mapped_over_rows() -> None:
 
 
 def test_a_shared_argument_cannot_be_expanded_too() -> None:
-    with sample_dag(), pytest.raises(MappingError, match="'number' is given both shared and to expand"):
+    with sample_dag(), pytest.raises(MappingError, match="'number' is both shared and expanded"):
         twice.partial(number=1).expand(number=[1])
 
 

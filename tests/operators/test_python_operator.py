@@ -61,8 +61,8 @@ def test_texts_for_the_function_are_rendered() -> None:
 @pytest.mark.parametrize(
     ("function", "settings", "said"),
     [
-        (lambda when: when, {}, r"asks for 'when', which neither its arguments nor the context have"),
-        (lambda a: a, {"op_args": [1, 2]}, r"asks for other arguments \(too many positional arguments\)"),
+        (lambda when: when, {}, r"needs 'when', which is neither an argument nor in the context"),
+        (lambda a: a, {"op_args": [1, 2]}, r"needs other arguments \(too many positional arguments\)"),
         (lambda a: a, {"op_args": [1], "op_kwargs": {"a": 2}}, r"other arguments \(multiple values for argument 'a'\)"),
         (lambda a: a, {"op_kwargs": {"a": 1, "b": 2}}, r"other arguments \(got an unexpected keyword argument 'b'\)"),
     ],

@@ -10,8 +10,8 @@ import pytest
 import elastic.operators
 from elastic.core.errors import UsageError
 from elastic.dag import DAG
-from elastic.dag.context import build_context
 from elastic.dag.errors import DefinitionError, TemplateError
+from elastic.dag.execution.build_context import build_context
 from elastic.dag.execution.execute import execute
 from elastic.dag.operator import BaseOperator
 from elastic.hooks import MySqlHook, PostgresHook, SqlHook
@@ -157,7 +157,7 @@ def test_a_dag_names_the_connection_of_its_tasks() -> None:
 
 
 def attempt(task: BaseOperator, day: str) -> Any:
-    return execute(task, build_context(task, task.facts_of(day))).result
+    return execute(task, build_context(task, task.attempt_info(day))).result
 
 
 @pytest.mark.usefixtures("there")

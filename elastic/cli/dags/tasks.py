@@ -150,7 +150,7 @@ def _log_text(deployment: "Deployment", task: "BaseOperator", run: "DagRun", map
     from elastic.scheduler.attempts.attempt_log import log_path
     from elastic.scheduler.attempts.attempt_request import facts_of
 
-    path = log_path(deployment, TaskInstance(task, facts=facts_of(run, task.task_id, map_index)))
+    path = log_path(deployment, TaskInstance(task, attempt=facts_of(run, task.task_id, map_index)))
     if path.is_file():
         return path.read_text(encoding="utf-8", errors="replace")
     kept = queries.log_lines(deployment.database, run.dag_id, run.run_id, task_id=task.task_id)

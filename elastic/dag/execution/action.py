@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from elastic.dag.context import Context
 from elastic.dag.errors import ContextMissingError
-from elastic.dag.execution.coroutines import called
+from elastic.dag.execution.coroutines import call_user_function
 from elastic.dag.ids import check_key
 
 
@@ -63,7 +63,7 @@ class Action:
         if self.skip:
             self.log.info("skipped")
             return None
-        return called(self.run)
+        return call_user_function(self.run)
 
     def run(self) -> Any:
         """Do the work. An exception is a failure; nothing after it is done, and what was done is rolled back."""

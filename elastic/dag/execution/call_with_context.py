@@ -6,7 +6,7 @@ from typing import Any
 
 from elastic.dag.context import Context
 from elastic.dag.errors import CallError
-from elastic.dag.execution.coroutines import answered, name_of
+from elastic.dag.execution.coroutines import function_name, resolve_result
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -35,11 +35,11 @@ def call_with_context(
         signature = inspect.signature(function)
     except (TypeError, ValueError):
         # some functions written in C do not say what they take
-        return answered(function(*arguments, **given), function)
+        return resolve_result(function(*arguments, **given), function)
     try:
         bound = signature.bind_partial(*arguments, **given)
     except TypeError as error:
-        raise CallError(name_of(function), f"other arguments ({error})") from error
+        raise CallError(function_name(function), f"other arguments ({error})") from error
     for parameter in signature.parameters.values():
         if parameter.name in bound.arguments:
             continue
@@ -48,7 +48,7 @@ def call_with_context(
         elif parameter.kind in _NAMED and parameter.name in context:
             given[parameter.name] = context[parameter.name]
         elif parameter.kind in _NAMED and parameter.default is parameter.empty:
-            raise CallError(name_of(function), repr(parameter.name))
+            raise CallError(function_name(function), repr(parameter.name))
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values()):
         given = {**{name: value for name, value in context.items() if name not in bound.arguments}, **given}
-    return answered(function(*arguments, **given), function)
+    return resolve_result(function(*arguments, **given), function)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from elastic.dag.context import Context
 from elastic.dag.execution.call_with_context import call_with_context
-from elastic.dag.execution.coroutines import called
+from elastic.dag.execution.coroutines import call_user_function
 from elastic.dag.task_settings import Callback
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -41,7 +41,7 @@ def _call(callback: Callback, context: Context) -> None:
         parameters = list(inspect.signature(callback).parameters.values())
     except (TypeError, ValueError):
         # Some functions written in C do not say what they take.
-        called(callback, context)
+        call_user_function(callback, context)
         return
     known = {"context", *context}
     # Many callbacks are written `def tell(ctx)`.

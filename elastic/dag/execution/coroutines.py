@@ -8,7 +8,7 @@ from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from elastic.core.callables import CallKind, call_kind
-from elastic.dag.errors import AnswerError, DefinitionError
+from elastic.dag.errors import DefinitionError, UserFunctionError
 from elastic.dag.execution.timeout import GRACE, cancelled_by
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _LAZY = (Generator, map, filter, starmap)
 _LOOK = 0.1
 
 
-def answered(value: Any, function: Callable[..., Any], *, lists: bool = False) -> Any:
+def resolve_result(value: Any, function: Callable[..., Any], *, lists: bool = False) -> Any:
     """Return what a call of a user's function gave; if that is a coroutine, run it and return its answer.
 
     A time limit around this cancels the coroutine. Where an event loop runs in this thread already, as in a notebook,
@@ -36,44 +36,46 @@ def answered(value: Any, function: Callable[..., Any], *, lists: bool = False) -
         AnswerError: It is a generator or its like, of which nothing has run, or a coroutine that cancelled itself.
     """
     while isinstance(value, Coroutine):
-        value = _Job(value, function).answer()
+        value = _CoroutineRun(value, function).answer()
     if isinstance(value, _LAZY) and lists:
         return list(value)
     if isinstance(value, (*_LAZY, AsyncGenerator)):
         kind = f"a {type(value).__name__}" if isinstance(value, _LAZY) else "an async generator"
-        raise AnswerError(name_of(function), f"returned {kind}, of which nothing has run; return a list instead")
+        raise UserFunctionError(
+            function_name(function), f"returned {kind}, of which nothing has run; return a list instead"
+        )
     return value
 
 
-def called(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a user's function and return its answer; see `answered`."""
-    return answered(function(*arguments), function)
+def call_user_function(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a user's function and return its answer; see `resolve_result`."""
+    return resolve_result(function(*arguments), function)
 
 
-def refuse_generators(owner: str, setting: str, function: Any) -> None:
+def check_not_generator(owner: str, setting: str, function: Any) -> None:
     """Refuse a function whose body would never run.
 
     Raises:
         DefinitionError: It is a generator function, async or not.
     """
-    if function is not None and not answers(function):
+    if function is not None and not runs_when_called(function):
         raise DefinitionError(
-            f"{owner}: {setting}={name_of(function)} is {call_kind(function)}, whose body would never run; "
+            f"{owner}: {setting}={function_name(function)} is {call_kind(function)}, whose body would never run; "
             "return a list instead."
         )
 
 
-def answers(function: Any) -> bool:
+def runs_when_called(function: Any) -> bool:
     """Return whether a call of a function does something, as far as the function shows: a generator does not."""
     return call_kind(function) not in (CallKind.GENERATOR, CallKind.ASYNC_GENERATOR)
 
 
-def name_of(function: Any) -> str:
+def function_name(function: Any) -> str:
     """Return a function as errors name it."""
     return f"{getattr(function, '__qualname__', None) or type(function).__qualname__}()"
 
 
-class _Job:
+class _CoroutineRun:
     """A coroutine and its run."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], function: Callable[..., Any]) -> None:
@@ -111,7 +113,7 @@ class _Job:
                 return self._loop.run_until_complete(self._task)
         except asyncio.CancelledError as error:
             # No Exception: it would pass by all that sees to the end of an attempt.
-            raise AnswerError(name_of(self._function), "was cancelled by its own code") from error
+            raise UserFunctionError(function_name(self._function), "was cancelled by its own code") from error
 
     def _beside(self) -> Any:
         """Run it in another thread, and wait."""

@@ -11,11 +11,10 @@ from elastic.dag.context import Context
 from elastic.dag.execution.action import Action
 from elastic.dag.execution.action_sequence import ActionSequence, Observer, run_with_rollback
 from elastic.dag.execution.call_with_context import call_with_context
-from elastic.dag.execution.coroutines import called
+from elastic.dag.execution.coroutines import call_user_function
 from elastic.dag.execution.timeout import TimeLimit
 from elastic.dag.execution.xcom import RETURN_VALUE
-from elastic.dag.mapped_operator import MappedOperator
-from elastic.dag.operator import BaseOperator
+from elastic.dag.operator import BaseOperator, MappedOperator
 from elastic.dag.states.synergy import ActionSetState
 from elastic.dag.templating.renderer import render_fields
 
@@ -66,7 +65,7 @@ def execute(task: BaseOperator, context: Context, observe: Observer | None = Non
     )
     with _environment(attempt.env):
         result = run_with_rollback(sets, attempt.log, limit)["main"]
-    return TaskOutcome(result=result, skipped_task_ids=tuple(called(task.skipped_after, result)))
+    return TaskOutcome(result=result, skipped_task_ids=tuple(call_user_function(task.skipped_after, result)))
 
 
 def prepared(task: BaseOperator, context: Context) -> tuple[BaseOperator, dict[str, str]]:
@@ -95,17 +94,17 @@ class _Main:
             raise
         except BaseException:
             # Stopped from outside: out of time, Ctrl-C, or told to exit.
-            called(self.attempt.on_kill)
+            call_user_function(self.attempt.on_kill)
             raise
         if self.attempt.do_xcom_push and result is not None:
             self.context["ti"].xcom_push(RETURN_VALUE, result)
         return result
 
     def rollback(self) -> None:
-        called(self.attempt.rollback, self.context)
+        call_user_function(self.attempt.rollback, self.context)
 
     def cleanup(self) -> None:
-        called(self.attempt.cleanup, self.context)
+        call_user_function(self.attempt.cleanup, self.context)
 
 
 class _Prepared:
@@ -120,10 +119,10 @@ class _Prepared:
 
     def rollback(self) -> None:
         if not self._action.skip:
-            called(self._action.rollback)
+            call_user_function(self._action.rollback)
 
     def cleanup(self) -> None:
-        called(self._action.cleanup)
+        call_user_function(self._action.cleanup)
 
 
 def _nobody(kind: str, state: ActionSetState) -> None:

@@ -1,117 +1,91 @@
-"""One attempt of a task instance: the facts, and what user code may do with them."""
+"""Task instance: the object that user code sees as `ti`."""
 
-from dataclasses import dataclass, field
+import shlex
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from elastic.dag.backend import backend
+from elastic.dag.execution.attempt_info import AttemptInfo
 from elastic.dag.execution.xcom import RETURN_VALUE, DetachedXCom, XComStore, decode_xcom, encode_xcom
 from elastic.dag.ids import TaskKey
+from elastic.dag.operator import BaseOperator
 from elastic.dag.states.state import TaskState
-from elastic.dag.timetable.interval import DataInterval, LogicalDate, utc
-
-if TYPE_CHECKING:
-    from elastic.dag.operator import BaseOperator
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptInfo:
-    """The facts of one attempt."""
-
-    dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int = -1
-    #: the first try is 1
-    try_number: int = 1
-    #: tells this attempt from every other; hand it to other systems as a fencing token
-    attempt_uuid: str = ""
-    #: aware; kept in UTC
-    logical_date: datetime
-    data_interval: DataInterval
-    #: what the run was asked to know
-    conf: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        # In UTC, because two instants of the hour that autumn repeats are equal on one clock.
-        object.__setattr__(self, "logical_date", utc(self.logical_date))
-
-    @property
-    def key(self) -> TaskKey:
-        """Which task instance this is an attempt of."""
-        return TaskKey(self.dag_id, self.run_id, self.task_id, self.map_index)
+from elastic.dag.timetable.interval import LogicalDate
 
 
 class TaskInstance:
-    """A task for a logical date: `ti` in the context of an attempt, or made by hand to ask about one.
+    """A task on a logical date, for user code: passes XComs, and queries or changes the stored instance.
+
+    `ti` in the context of an attempt; users may also create one to query an instance. Ids and dates come from its
+    `AttemptInfo`.
 
     Args:
         task: The task.
-        execution_date: The logical date; what has no time zone is read in that of the DAG.
-        facts: The facts of an attempt. Without them those of the scheduled run are used.
-        xcoms: Where values are passed from task to task.
+        execution_date: The logical date. A date without a time zone is in the time zone of the DAG.
+        attempt: Ids, dates and conf of the attempt; by default those of the scheduled run of `execution_date`.
+        xcoms: Passes values between tasks. Without it, XComs raise an error.
     """
 
     def __init__(
         self,
-        task: "BaseOperator",
+        task: BaseOperator,
         execution_date: datetime | str | None = None,
         *,
-        facts: AttemptInfo | None = None,
+        attempt: AttemptInfo | None = None,
         xcoms: XComStore | None = None,
     ) -> None:
         self.task = task
-        self.facts = facts or task.facts_of(execution_date)
+        self.attempt = attempt or task.attempt_info(execution_date)
         self._xcoms = xcoms or DetachedXCom()
-        #: how long the attempt took, once `set_duration` was called
+        #: run time of the attempt, after `set_duration`
         self.duration: timedelta | None = None
 
     @property
     def dag_id(self) -> str:
-        return self.facts.dag_id
+        return self.attempt.dag_id
 
     @property
     def task_id(self) -> str:
-        return self.facts.task_id
+        return self.attempt.task_id
 
     @property
     def run_id(self) -> str:
-        return self.facts.run_id
+        return self.attempt.run_id
 
     @property
     def map_index(self) -> int:
-        return self.facts.map_index
+        return self.attempt.map_index
 
     @property
     def try_number(self) -> int:
-        return self.facts.try_number
+        return self.attempt.try_number
 
     @property
     def attempt_uuid(self) -> str:
-        return self.facts.attempt_uuid
+        return self.attempt.attempt_uuid
 
     @property
     def execution_date(self) -> LogicalDate:
         """The logical date, in the time zone of the DAG."""
-        return LogicalDate.of(self.facts.logical_date, self.task.zone)
+        return LogicalDate.of(self.attempt.logical_date, self.task.zone)
 
     logical_date = execution_date
 
     @property
     def key(self) -> TaskKey:
-        """Which task instance this is."""
-        return self.facts.key
+        """Key of the task instance."""
+        return self.attempt.key
 
     @property
     def log_filepath(self) -> str:
-        """The path of the log below the folder of logs: `<dag>/<task>/<iso date>`."""
+        """Path of the log relative to the log folder: `<dag>/<task>/<iso date>`."""
         return f"{self.dag_id}/{self.task_id}/{self.execution_date.replace(tzinfo=None).isoformat()}"
 
     def xcom_push(self, key: str, value: Any) -> None:
-        """Pass a value on to later tasks of the run; a second one of the same key takes its place.
+        """Pass a value to later tasks of the run; a second push with the same key replaces it.
 
         Raises:
-            XComError: The value is no JSON, or larger than 48 KiB.
+            XComError: The value has no JSON form, or is larger than 48 KiB.
         """
         self._xcoms.push(self.key, key, encode_xcom(value, task_id=self.task_id, key=key))
 
@@ -123,13 +97,13 @@ class TaskInstance:
         map_indexes: int | list[int] | None = None,
         default: Any = None,
     ) -> Any:
-        """Return what tasks of the same run passed on.
+        """Return values that other tasks of the run pushed.
 
         Args:
-            task_ids: One id gives one value; a list gives a list.
-            key: Under which name it was pushed; the default is what the task returned.
-            map_indexes: Of a mapped task, which copies; None gives a list of all that returned something, in order.
-            default: What stands for a value that is not there.
+            task_ids: One id for one value, or a list of ids for a list of values.
+            key: The key of the push; by default that of the task's return value.
+            map_indexes: Copies of a mapped task. None returns a list of all pushed values in the order of the copies.
+            default: The value to return for a missing value.
         """
         if not isinstance(task_ids, str):
             return [self.xcom_pull(one, key, map_indexes=map_indexes, default=default) for one in task_ids]
@@ -151,55 +125,53 @@ class TaskInstance:
         ignore_dependencies: bool = False,
         subdir: str | None = None,
     ) -> str:
-        """Return the command that runs this instance, for a shell."""
-        from shlex import join
-
+        """Return the shell command that runs this instance."""
         when = self.execution_date.replace(tzinfo=None).isoformat()
         words = ["elastic", "run", self.dag_id, self.task_id, when]
         flags = {"--mark_success": mark_success, "--force": force, "--ignore_dependencies": ignore_dependencies}
         words += [flag for flag, given in flags.items() if given]
-        return join([*words, "--subdir", subdir] if subdir else words)
+        return shlex.join([*words, "--subdir", subdir] if subdir else words)
 
     def current_state(self) -> TaskState | None:
-        """Return the state that the database has, None if it has none.
+        """Return the stored state; None if there is none.
 
-        A mapped task without the number of a copy has the state of its copies taken together.
+        For a mapped task without a map index, return the combined state of its copies.
         """
         found: TaskState | None = backend("current_state()").instance_state(self)
         return found
 
     @property
     def state(self) -> TaskState | None:
-        """The state that the database has, None if it has none."""
+        """The stored state; None if there is none."""
         return self.current_state()
 
     def refresh_from_db(self) -> Any:
-        """Return the row that the database has, None if there is none."""
+        """Return the stored row; None if there is none."""
         return backend("refresh_from_db()").instance_facts(self)
 
     def error(self) -> None:
-        """Mark the instance as failed."""
+        """Mark the stored instance as failed."""
         backend("error()").mark_instance(self, TaskState.FAILED)
 
     def are_dependencies_met(self, **options: Any) -> bool:
-        """Say whether what must come before has come."""
+        """Return whether all conditions of the instance are met."""
         return all(verdict.met for verdict in backend("are_dependencies_met()").instance_verdicts(self, **options))
 
     def is_runnable(self, **options: Any) -> bool:
-        """Say whether the instance could run now: dependencies, state, interval and retry delay."""
+        """Return whether the instance could run now: dependencies, state, interval and retry delay."""
         return self.are_dependencies_met(**options)
 
     def ready_for_retry(self) -> bool:
-        """Say whether the instance failed, may be tried again, and has waited long enough."""
+        """Return whether the instance waits for a retry and its retry delay has passed."""
         state = self.current_state()
         return state is TaskState.UP_FOR_RETRY and self.are_dependencies_met()
 
     def run(self, **options: Any) -> Any:
-        """Run the instance in this process, and keep how it went."""
+        """Run the instance in this process, and store the result."""
         return backend("run()").run_instance(self, **options)
 
     def set_duration(self, started_at: datetime, ended_at: datetime | None) -> timedelta | None:
-        """Set and return how long the attempt took; None while it has not ended."""
+        """Set and return the run time of the attempt; None while it is running."""
         self.duration = None if ended_at is None else max(ended_at - started_at, timedelta())
         return self.duration
 

@@ -19,7 +19,7 @@ _AGAIN = 1.0
 GRACE = 5.0
 
 
-class _OutOfTime(BaseException):
+class _TimeLimitReached(BaseException):
     """Raised inside the block. No Exception, so that `except Exception` in user code does not hold it up."""
 
 
@@ -57,11 +57,11 @@ def cancelled_by(cancel: Callable[[], None]) -> Iterator[None]:
         yield
     except BaseException:
         if block.asked_at is not None:
-            raise _OutOfTime from None
+            raise _TimeLimitReached from None
         raise
     else:
         if block.asked_at is not None:
-            raise _OutOfTime
+            raise _TimeLimitReached
     finally:
         block.has_ended.set()
         if around is None:
@@ -104,13 +104,13 @@ class TimeLimit:
     ) -> None:
         if self.seconds is None:
             return
-        if kind is _OutOfTime:
+        if kind is _TimeLimitReached:
             self._is_struck = False
         try:
             self._disarm()
-        except _OutOfTime:
-            kind = _OutOfTime
-        if kind is _OutOfTime:
+        except _TimeLimitReached:
+            kind = _TimeLimitReached
+        if kind is _TimeLimitReached:
             raise TaskTimeoutError(self.what, self.seconds) from None
 
     def _disarm(self) -> None:
@@ -131,7 +131,7 @@ class TimeLimit:
             signal.setitimer(signal.ITIMER_REAL, 0)
         elif block.ask():
             return
-        raise _OutOfTime
+        raise _TimeLimitReached
 
     def _strike(self, thread_id: int) -> None:
         block = _blocks.get(thread_id)
@@ -142,4 +142,6 @@ class TimeLimit:
         with self._lock:
             if not self._is_over:
                 self._is_struck = True
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(_OutOfTime))
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(thread_id), ctypes.py_object(_TimeLimitReached)
+                )

@@ -106,8 +106,8 @@ def load(source: DagFileSource, folder: Path, seconds: float) -> list[DAG] | Imp
         limit = TimeLimit(f"loading {path}", seconds)
         with helpers.installed(), collect_dags() as made, redirect_stdout(sys.stderr), limit:
             module = _run(name, source)
-            named = [value for value in vars(module).values() if isinstance(value, DAG)]
-            dags = {id(dag): dag for dag in [*named, *made] if not _is_imported(dag, path)}
+            found = [value for value in [*vars(module).values(), *made] if isinstance(value, DAG)]
+            dags = {id(dag): dag for dag in found if not _is_imported(dag, path)}
     except KeyboardInterrupt:
         raise
     except BaseException as error:

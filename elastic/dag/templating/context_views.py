@@ -35,8 +35,8 @@ def template_context(context: Context) -> Mapping[str, Any]:
         "ti": instance_view(context["ti"]),
         "task_instance": instance_view(context["ti"]),
         "macros": context["macros"],
-        "var": _Looked("var", context["var"].__getitem__, value=None, json=json.loads),
-        "conn": _Looked("conn", lambda conn_id: connection_view(context["conn"][conn_id])),
+        "var": _LazyLookup("var", context["var"].__getitem__, value=None, json=json.loads),
+        "conn": _LazyLookup("conn", lambda conn_id: connection_view(context["conn"][conn_id])),
     }
     # settings are for tasks and actions: what a template makes is shown in logs and on pages
     shown = {name: read_only(value, name) for name, value in context.items() if name not in {*live, "settings"}}
@@ -74,7 +74,7 @@ def _callable(own: Mapping[str, Any]) -> dict[str, Any]:
     return {name: macro(value) if callable(value) else read_only(value, name) for name, value in own.items()}
 
 
-class _Looked(ReadOnlyView):
+class _LazyLookup(ReadOnlyView):
     """Things that are looked up when they are asked for: `var.name`, `var["name"]`, `var.json.name`.
 
     Args:
@@ -93,7 +93,7 @@ class _Looked(ReadOnlyView):
     def __getitem__(self, name: str) -> Any:
         if name in self._forms:
             form = self._forms[name]
-            return _Looked(f"{self}.{name}", lambda one: form(self._lookup(one)) if form else self._lookup(one))
+            return _LazyLookup(f"{self}.{name}", lambda one: form(self._lookup(one)) if form else self._lookup(one))
         return read_only(self._lookup(name), f"{self}.{name}")
 
     def get(self, name: str, default: Any = None) -> Any:

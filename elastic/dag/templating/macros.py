@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from elastic.dag.execution.coroutines import answered
+from elastic.dag.execution.coroutines import resolve_result
 from elastic.dag.templating.read_only import ReadOnlyView
 from elastic.dag.timetable.interval import LogicalDate
 
@@ -111,7 +111,7 @@ def macros_with(own: Mapping[str, Any] | None = None) -> ReadOnlyView:
 
 def macro(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a user's function for templates: a coroutine is run to its end, a generator becomes a list."""
-    return lambda *arguments, **named: answered(function(*arguments, **named), function, lists=True)
+    return lambda *arguments, **named: resolve_result(function(*arguments, **named), function, lists=True)
 
 
 def _function(value: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from cronsim import CronSim, CronSimError
 
 from elastic.dag.errors import ScheduleError
-from elastic.dag.execution.coroutines import called
+from elastic.dag.execution.coroutines import call_user_function
 from elastic.dag.timetable.interval import DataInterval, instant_of, plain, plain_length, utc, zone_of
 
 _DAY = timedelta(days=1)
@@ -46,15 +46,15 @@ class Schedule(ABC):
         Raises:
             ScheduleError: It is neither an aware instant nor None.
         """
-        return self._checked(called(self.next, logical_date), "next")
+        return self._checked(call_user_function(self.next, logical_date), "next")
 
     def previous_slot(self, logical_date: datetime) -> datetime | None:
         """Return what `previous` says, checked and in UTC; raise ScheduleError if it is no slot."""
-        return self._checked(called(self.previous, logical_date), "previous")
+        return self._checked(call_user_function(self.previous, logical_date), "previous")
 
     def first_slot(self, start: datetime) -> datetime | None:
         """Return what `first` says, checked and in UTC; raise ScheduleError if it is no slot."""
-        return self._checked(called(self.first, start), "first")
+        return self._checked(call_user_function(self.first, start), "first")
 
     def _checked(self, found: Any, method: str) -> datetime | None:
         if found is None:

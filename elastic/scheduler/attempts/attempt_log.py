@@ -96,7 +96,7 @@ def attempt_log(
     """
     hide_known_secrets()
     root = logging.getLogger()
-    instance = TaskInstance(task, facts=order.facts)
+    instance = TaskInstance(task, attempt=order.facts)
     lines = Lines(deployment, order) if deployment.lines_in_database else None
     handlers = _handlers(deployment, task, instance, terminal) + ([lines] if lines else [])
     for handler in handlers:

@@ -8,7 +8,8 @@ What a process is told about an attempt, and what it tells when the attempt has 
 import sys
 from dataclasses import dataclass
 
-from elastic.dag.execution.task_instance import AttemptInfo, TaskInstance
+from elastic.dag.execution.attempt_info import AttemptInfo
+from elastic.dag.execution.task_instance import TaskInstance
 from elastic.dag.operator import BaseOperator
 from elastic.dag.timetable.interval import DataInterval
 from elastic.db.records import AttemptResult, DagRun, LogLine, TaskInstanceRow
@@ -79,7 +80,7 @@ def new_instance(run: DagRun, task: BaseOperator, map_index: int = -1) -> TaskIn
 
 def command_of(task: BaseOperator, order: AttemptRequest) -> TaskCommand:
     """Return the command that makes an attempt which is queued."""
-    instance = TaskInstance(task, facts=order.facts)
+    instance = TaskInstance(task, attempt=order.facts)
     place = ["--subdir", task.dag.fileloc, "--root", str(task.dag.root)] if task.has_dag else []
     copy = ["--map-index", str(instance.map_index)] if instance.map_index >= 0 else []
     words = [sys.executable, "-m", "elastic", "run", instance.dag_id, instance.task_id]
@@ -90,6 +91,6 @@ def command_of(task: BaseOperator, order: AttemptRequest) -> TaskCommand:
 
 def shown_command(task: BaseOperator, order: AttemptRequest) -> str:
     """Return what a person would type to run the instance."""
-    instance = TaskInstance(task, facts=order.facts)
+    instance = TaskInstance(task, attempt=order.facts)
     copy = f" --map-index {instance.map_index}" if instance.map_index >= 0 else ""
     return instance.command() + copy

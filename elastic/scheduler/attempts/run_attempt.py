@@ -7,8 +7,9 @@ from typing import Any, TextIO
 from elastic.config.secret_mask import masked
 from elastic.core.errors import ElasticError
 from elastic.core.text import error_text, traceback_text, writable
-from elastic.dag.context import Context, ContextServices, build_context
+from elastic.dag.context import Context, ContextServices
 from elastic.dag.errors import LookupFailedError, TaskFailedPermanently, TaskSkipped
+from elastic.dag.execution.build_context import build_context
 from elastic.dag.execution.callbacks import run_callbacks
 from elastic.dag.execution.execute import execute
 from elastic.dag.execution.retry import delay_before
@@ -109,7 +110,9 @@ def run_attempt(
 
 def context_of(task: BaseOperator, order: AttemptRequest, deployment: Deployment, xcoms: AttemptXCom) -> Context:
     """Return the context of an attempt."""
-    access = ContextServices(xcoms=xcoms, variable=_variable, connection=_connection, settings=deployment.settings)
+    access = ContextServices(
+        xcoms=xcoms, get_variable=_variable, get_connection=_connection, settings=deployment.settings
+    )
     context = build_context(task, order.facts, access)
     context["flow_runs"] = FlowRuns(deployment, order.facts.attempt_uuid, order.flow_run_id)
     return context

@@ -12,7 +12,7 @@ from elastic.core.errors import ElasticError, UsageError
 from elastic.dag.dag import DAG
 from elastic.dag.files.dag_bag import DagBag
 from elastic.dag.files.dag_file import ImportFailure, dag_files, read_source
-from elastic.dag.ignored_settings import shown
+from elastic.dag.ignored_settings import shown_task_ids
 from elastic.dag.serialized_dag import to_dict
 from elastic.dag.task_settings import DEFAULTS
 from elastic.db.records import DagRun
@@ -184,7 +184,9 @@ def unheeded(dag: DAG, executor: Executor) -> list[str]:
     for name in ("queue", "resources"):
         tasks = [task.task_id for task in dag.tasks if getattr(task, name) != DEFAULTS[name]]
         if tasks and name not in executor.heeds:
-            found.append(f"{name} of {shown(tasks)} has no effect: {type(executor).__name__} does not heed it.")
+            found.append(
+                f"{name} of {shown_task_ids(tasks)} has no effect: {type(executor).__name__} does not heed it."
+            )
     return found
 
 

@@ -7,7 +7,6 @@ from elastic.core.errors import ElasticError, UsageError
 from elastic.dag.dag import DAG
 from elastic.dag.states.state import TaskState
 from elastic.dag.timetable.timeperiod import logical_date_of
-from elastic.dag.traversal import part_of
 from elastic.db import queries, transitions
 from elastic.db.records import DagRun, RunMode, RunType, TaskInstanceRow
 from elastic.scheduler.attempts.process_identity import release_leases_of_dead_processes
@@ -107,7 +106,7 @@ def _part(
             f"{'is' if len(before) == 1 else 'are'} not done; run {'it' if len(before) == 1 else 'them'} first."
         )
     if mode is RunMode.RUN_ONE:
-        return part_of(dag, [task.task_id]), {task.task_id}
+        return dag.subset([task.task_id]), {task.task_id}
     after = {task.task_id, *(one.task_id for one in task.get_flat_relatives(upstream=False))}
     return dag, after
 

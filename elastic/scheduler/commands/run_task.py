@@ -388,7 +388,7 @@ def run_single(
     """
     task = dag.get_task(task_id)
     run = run_at(deployment, task, date)
-    log = log_path(deployment, TaskInstance(task, facts=facts_of(run, task_id, options.map_index)))
+    log = log_path(deployment, TaskInstance(task, attempt=facts_of(run, task_id, options.map_index)))
     key, unmet = prepare_instance(deployment, task, run, options)
     if options.mark_success:
         marked = transitions.mark_success(deployment.database, [key])

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from elastic.dag.dag import DAG
 from elastic.dag.states.state import RunState
-from elastic.dag.traversal import part_of
 from elastic.db import transitions
 from elastic.db.database import Database
 from elastic.db.migration.upgrade import create
@@ -47,7 +46,7 @@ def try_task(dag: DAG, task_id: str, logical_date: datetime | None, say: Callabl
     Raises:
         UnknownTaskError: There is no such task.
     """
-    return test_dag(part_of(dag, [dag.get_task(task_id).task_id]), logical_date, say)
+    return test_dag(dag.subset([dag.get_task(task_id).task_id]), logical_date, say)
 
 
 def _tried(deployment: Deployment, dag: DAG, date: datetime, say: Callable[[str], None]) -> Summary:

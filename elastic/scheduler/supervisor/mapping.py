@@ -4,8 +4,7 @@ from typing import cast
 
 from elastic.dag.execution.task_instance import TaskInstance
 from elastic.dag.ids import TaskKey
-from elastic.dag.mapped_operator import MappedOperator
-from elastic.dag.operator import BaseOperator
+from elastic.dag.operator import BaseOperator, MappedOperator
 from elastic.db.records import DagRun
 from elastic.scheduler.attempts.attempt_request import facts_of
 from elastic.scheduler.attempts.run_attempt import AttemptXCom
@@ -21,6 +20,6 @@ def mapped_count(deployment: Deployment, task: BaseOperator, run: DagRun) -> int
     """
     mapped = cast("MappedOperator", task)
     key = TaskKey(run.dag_id, run.run_id, task.task_id)
-    instance = TaskInstance(task, facts=facts_of(run, task.task_id), xcoms=AttemptXCom(deployment, key))
+    instance = TaskInstance(task, attempt=facts_of(run, task.task_id), xcoms=AttemptXCom(deployment, key))
     with task.helpers.installed():
         return mapped.count(instance.xcom_pull)
