@@ -220,7 +220,7 @@ def _callbacks(value: Any) -> tuple[Callback, ...]:
 
 
 def _actions(value: Any) -> tuple[Action, ...]:
-    found = (value,) if isinstance(value, Action) else tuple(value)
+    found = tuple(value) if isinstance(value, list | tuple) else (value,)
     if not all(isinstance(one, Action) for one in found):
         raise TypeError("an Action or a list of Actions")
     names = [action.name for action in found]
@@ -230,7 +230,7 @@ def _actions(value: Any) -> tuple[Action, ...]:
 
 
 def _addresses(value: Any) -> tuple[str, ...]:
-    found = () if value is None else (value,) if isinstance(value, str) else tuple(value)
+    found = () if value is None else tuple(value) if isinstance(value, list | tuple | set | frozenset) else (value,)
     if not all(isinstance(one, str) for one in found):
         raise TypeError("an e-mail address or a list of them")
     return found

@@ -170,7 +170,7 @@ def test_an_unknown_task_is_named_with_the_one_that_is_like_it() -> None:
     Echo(task_id="load_events", dag=dag)
     with pytest.raises(UnknownTaskError, match="DAG 'sample' has no task 'load_event'; did you mean 'load_events'"):
         dag.get_task("load_event")
-    with pytest.raises(UnknownTaskError, match="no task 'x'; `elastic tasks list`"):
+    with pytest.raises(UnknownTaskError, match="no task 'x'; run `elastic tasks list`"):
         dag.set_dependency("x", "load_events")
     assert dag.has_task("load_events")
     assert "x" not in dag

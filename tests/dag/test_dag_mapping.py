@@ -94,9 +94,7 @@ def test_an_output_that_is_no_list_is_named(passed_on: Any, said: str) -> None:
         source = Echo(passed_on, task_id="source")
         task = Echo.partial(task_id="t").expand(text=source.output)
     attempt(source, access=access)
-    with pytest.raises(
-        MappingError, match=f"<Task\\(Echo\\): t> cannot be mapped: output of 'source' must be a list, {said}"
-    ):
+    with pytest.raises(MappingError, match=f"t> cannot be mapped: output of 'source' must be a list, {said}"):
         copies(task, access)
 
 

@@ -110,10 +110,10 @@ def run_attempt(
 
 def context_of(task: BaseOperator, order: AttemptRequest, deployment: Deployment, xcoms: AttemptXCom) -> Context:
     """Return the context of an attempt."""
-    access = ContextServices(
+    services = ContextServices(
         xcoms=xcoms, get_variable=_variable, get_connection=_connection, settings=deployment.settings
     )
-    context = build_context(task, order.facts, access)
+    context = build_context(task, order.facts, services)
     context["flow_runs"] = FlowRuns(deployment, order.facts.attempt_uuid, order.flow_run_id)
     return context
 
