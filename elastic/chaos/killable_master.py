@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from elastic.chaos.outcome import ResultDigest, RunOutcome
+from elastic.core.contracts.heartbeat import Heartbeat
 from elastic.core.errors import ElasticError
 from elastic.core.policies.chaos import Chaos, MasterKill
 from elastic.engine.options import GivenOptions
@@ -22,6 +23,12 @@ from elastic.engine.run import FlowRun
 from elastic.engine.step import Step
 from elastic.flow.loader import step_at
 from elastic.recovery.resume import Resumption, record_of
+
+#: Seconds between collections in a round: often, so that there are results to strike.
+_COLLECT_SECONDS = 0.1
+
+#: Seconds after which a frozen process is found out in a round.
+_HEARTBEAT = 3.0
 
 #: Seconds in which a master that is asked to end has ended its workers.
 _END_SECONDS = 15.0
@@ -47,9 +54,6 @@ class MasterJob:
 
     def step(self) -> Step:
         """Return the step as a round runs it."""
-        # Imported here because rounds of chaos import this module.
-        from elastic.chaos.rounds import with_chaos_options
-
         return with_chaos_options(step_at(self.target).with_options(**self.options), self.chaos)
 
     def struck(self, low: int) -> Chaos | None:
@@ -117,6 +121,15 @@ def _end_with_sender() -> None:
     while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGINT)
+
+
+def with_chaos_options(step: Step, chaos: Chaos | None) -> Step:
+    """Return a step with chaos, and with times at which a round need not wait long."""
+    step = step.with_options(chaos=chaos, collect_interval=_COLLECT_SECONDS)
+    heartbeat = step.options.heartbeat
+    # One of the user's own class knows better.
+    is_patient = type(heartbeat) is Heartbeat and heartbeat.timeout > _HEARTBEAT
+    return step.with_options(heartbeat=Heartbeat(_HEARTBEAT)) if is_patient else step
 
 
 def _work(errand: MasterJob, report: Any) -> RunOutcome:

@@ -6,21 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from elastic.chaos.killable_master import MasterJob, run_master
+from elastic.chaos.killable_master import MasterJob, run_master, with_chaos_options
 from elastic.chaos.outcome import ResultDigest, RunOutcome
-from elastic.core.contracts.heartbeat import Heartbeat
 from elastic.core.errors import ElasticError, UsageError
 from elastic.core.policies.chaos import Chaos, Fault
 from elastic.engine.cluster import address_of, check_chaos, cluster_of
 from elastic.engine.options import GivenOptions
 from elastic.engine.run import FlowRun
 from elastic.engine.step import Step
-
-#: Seconds after which a frozen process is found out in a round.
-_HEARTBEAT = 3.0
-
-#: Seconds between collections in a round: often, so that there are results to strike.
-_COLLECT_SECONDS = 0.1
 
 #: Masters that a round kills at most, one after another.
 _MASTERS = 3
@@ -149,12 +142,3 @@ class ChaosTest:
         """Return what strikes inside a process; None for nothing."""
         others = tuple(spirit for spirit in chaos.spirits if spirit is not Fault.KILL_MASTER)
         return replace(chaos, spirits=others) if others else None
-
-
-def with_chaos_options(step: Step, chaos: Chaos | None) -> Step:
-    """Return a step with chaos, and with times at which a round need not wait long."""
-    step = step.with_options(chaos=chaos, collect_interval=_COLLECT_SECONDS)
-    heartbeat = step.options.heartbeat
-    # One of the user's own class knows better.
-    is_patient = type(heartbeat) is Heartbeat and heartbeat.timeout > _HEARTBEAT
-    return step.with_options(heartbeat=Heartbeat(_HEARTBEAT)) if is_patient else step

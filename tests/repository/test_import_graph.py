@@ -45,7 +45,9 @@ def imports(tree: ast.AST, known: Mapping[str, object]) -> Iterator[str]:
 
 
 def import_graph(files: Mapping[str, Path]) -> dict[str, set[str]]:
-    return {name: set(imports(ast.parse(path.read_bytes()), files)) - {name} for name, path in files.items()}
+    """Return the imports of each module, without those of packages, which only offer names of their members."""
+    modules = {name: path for name, path in files.items() if path.name != "__init__.py"}
+    return {name: set(imports(ast.parse(path.read_bytes()), modules)) - {name} for name, path in modules.items()}
 
 
 def circle_in(graph: Mapping[str, set[str]]) -> list[str]:
