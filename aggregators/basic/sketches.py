@@ -6,7 +6,6 @@ The sketch library: an extra, imported where a sketch is made.
 """
 
 import datetime as dt
-import importlib
 import math
 from array import array
 from collections.abc import Iterable, Sequence
@@ -19,6 +18,7 @@ from elastic.aggregators.states.batching import batches
 from elastic.core.contracts.aggregator import Aggregator
 from elastic.core.encoding import digest, pack
 from elastic.core.errors import EncodingError, UsageError
+from elastic.core.optional import require
 from elastic.core.time_encoding import instant_of
 
 _DIGEST_BYTES = 16
@@ -30,11 +30,7 @@ def sketch_library(user: object) -> Any:
     Raises:
         UsageError: It is not installed here.
     """
-    try:
-        return importlib.import_module("datasketches")
-    except ImportError as error:
-        name = type(user).__name__
-        raise UsageError(f"{name} needs datasketches: pip install 'elastic-dataflow[sketches]'") from error
+    return require("datasketches", extra="sketches", user=type(user).__name__)
 
 
 def sealed(sketch: bytes) -> bytes:

@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import xxhash
 
 from elastic.core.errors import EncodingError, UsageError
+from elastic.core.optional import require
 
 if TYPE_CHECKING:
     import polars
@@ -29,22 +29,12 @@ def polars_module() -> Any:
     Raises:
         UsageError: It is not installed; names the extra.
     """
-    return _module("polars", "polars")
+    return require("polars", extra="polars", user="a function of frames")
 
 
 def arrow_module() -> Any:
     """Return pyarrow. Raises as `polars_module` does."""
-    return _module("pyarrow", "arrow")
-
-
-def _module(name: str, extra: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise UsageError(
-            f"frames need {name}, which is not installed here ({error}); "
-            f"run `pip install 'elastic-dataflow[{extra}]'` where the flow runs."
-        ) from error
+    return require("pyarrow", extra="arrow", user="a function of Arrow tables")
 
 
 def is_frame(value: Any) -> bool:

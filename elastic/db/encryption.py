@@ -7,11 +7,12 @@ import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from elastic.config.secret_mask import hide_all
 from elastic.config.settings import Settings
 from elastic.core.errors import UsageError
+from elastic.core.optional import require
 from elastic.db.errors import MissingKeyError, SecretError, WrongKeyError
 from elastic.persistence.durable_file import make_folder, replacing
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 #: What is encrypted comes back as it was, half a surrogate pair too.
 _LOSSLESS = "surrogatepass"
-
-_NOT_INSTALLED = "secrets need the package 'cryptography'; install it with pip install 'elastic-dataflow[secrets]'."
 
 
 class Cipher:
@@ -106,11 +105,8 @@ def key_path(settings: Settings) -> Path:
 
 def new_key() -> str:
     """Return a key that nobody has."""
-    try:
-        from cryptography.fernet import Fernet
-    except ModuleNotFoundError:
-        raise UsageError(_NOT_INSTALLED) from None
-    return Fernet.generate_key().decode()
+    key: bytes = _fernet_module().Fernet.generate_key()
+    return key.decode()
 
 
 def add_key(path: Path) -> int:
@@ -152,13 +148,13 @@ def _read_keys(path: Path) -> list[str]:
     return lines
 
 
+def _fernet_module() -> Any:
+    return require("cryptography.fernet", extra="secrets", user="the encryption of secrets")
+
+
 def _fernet_of(key: str, number: int) -> "Fernet":
     try:
-        from cryptography.fernet import Fernet
-    except ModuleNotFoundError:
-        raise UsageError(_NOT_INSTALLED) from None
-    try:
-        return Fernet(key)
+        return cast("Fernet", _fernet_module().Fernet(key))
     except ValueError:
         raise UsageError(
             f"Fernet key {number} is none (32 bytes in url-safe base64); make one with `elastic db make-key`."

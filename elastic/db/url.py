@@ -6,6 +6,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from elastic.core.errors import UsageError
+from elastic.core.optional import missing_package
 from elastic.core.redaction import masked_url, problem_of
 
 _ADVICE = "write it like sqlite:////path/elastic.db or postgresql://login:password@host/name"
@@ -43,8 +44,7 @@ def read_url(text: str) -> URL:
         raise UsageError(f"database.url names {url.drivername!r}, which Elastic does not keep its state in; {_ADVICE}.")
     driver, module, extra = known
     if find_spec(module) is None:
-        hint = f"pip install 'elastic-dataflow[{extra}]'"
-        raise UsageError(f"the database {shown(url)} needs the package {module!r}; install it with {hint}.")
+        raise UsageError(missing_package(f"the database {shown(url)}", module, extra))
     return url.set(drivername=driver)
 
 

@@ -12,6 +12,7 @@ No text holds a password: what is shown of a URL is its masked form.
 """
 
 from elastic.core.errors import ElasticError
+from elastic.core.optional import missing_package
 
 
 class HookError(ElasticError):
@@ -79,10 +80,9 @@ class RowError(HookError, ValueError):
 class MissingPackageError(HookError, ImportError):
     """An optional package is not installed."""
 
-    def __init__(self, what: str, package: str, extra: str) -> None:
-        super().__init__(what, package, extra)
-        self.what, self.package, self.extra = what, package, extra
+    def __init__(self, user: str, package: str, extra: str) -> None:
+        super().__init__(user, package, extra)
+        self.user, self.package, self.extra = user, package, extra
 
     def __str__(self) -> str:
-        hint = f"elastic-dataflow[{self.extra}]" if self.extra else self.package
-        return f"{self.what} needs the package {self.package!r}; install it with pip install '{hint}'."
+        return missing_package(self.user, self.package, self.extra)

@@ -248,5 +248,5 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 
 def test_a_missing_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("elastic.db.url.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"'psycopg'; install it with pip install 'elastic-dataflow\[postgres\]'"):
+    with pytest.raises(UsageError, match=r"'psycopg', which .* `pip install 'elastic-dataflow\[postgres\]'`"):
         Database("postgresql://me:hunter2@host/db")

@@ -264,7 +264,7 @@ def test_nobody_waits_for_a_library_of_frames_who_does_not_use_it() -> None:
 def test_a_missing_library_is_one_sentence_that_names_the_extra(missing: str, extra: str, use: str) -> None:
     code = f"import sys; sys.modules[{missing!r}] = None; import elastic, elastic.aggregators; {use}"
     last = python(code).splitlines()[-1]
-    assert f"frames need {missing}, which is not installed here" in last
+    assert f"needs the package {missing!r}, which is not installed here" in last
     assert f"pip install 'elastic-dataflow[{extra}]'" in last
 
 

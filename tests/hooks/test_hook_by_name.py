@@ -133,11 +133,11 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatc
         monkeypatch.setitem(sys.modules, name, None)
     hook = SqlHook(url="sqlite://")
     for name, method in (("pandas", hook.get_pandas_df), ("polars", hook.get_polars_df)):
-        with pytest.raises(MissingPackageError, match=rf"needs the package '{name}'; .* 'elastic-dataflow\[{name}\]'"):
+        with pytest.raises(MissingPackageError, match=rf"needs the package '{name}'.* 'elastic-dataflow\[{name}\]'"):
             method("select 1 as one")
     drivers = {"postgresql": ("psycopg", "postgres"), "mysql": ("pymysql", "mysql"), "duckdb": ("duckdb", "duckdb")}
     for kind, (package, extra) in drivers.items():
-        with pytest.raises(MissingPackageError, match=rf"'{package}'; .*\[{extra}\]") as caught:
+        with pytest.raises(MissingPackageError, match=rf"'{package}', .*\[{extra}\]") as caught:
             SqlHook(url=f"{kind}://ada:canary@h/d").get_first("select 1")
         assert isinstance(caught.value, ImportError)
         assert "canary" not in str(caught.value)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from elastic.core.errors import SourceError, SourceNotFoundError, UsageError
+from elastic.core.optional import require
 from elastic.stages.sources.files.glob_pattern import ANY_DEPTH, divided, is_looked_through, is_path_match, is_wild
 from elastic.stages.sources.files.listing import FoundFile
 from elastic.stages.sources.files.written_folder import NamedFile, Read, check_size, missing_file, written_files
@@ -34,14 +35,9 @@ def connect(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
         SourceError: The store refuses.
     """
     shown = masked(url)
+    fsspec = require("fsspec.core", extra="files", user=f"reading {shown!r}")
     try:
-        from fsspec.core import url_to_fs
-    except ImportError as error:
-        raise UsageError(
-            f"reading {shown!r} needs fsspec; install it with `pip install 'elastic-dataflow[files]'`."
-        ) from error
-    try:
-        fs, path = url_to_fs(url, **options)
+        fs, path = fsspec.url_to_fs(url, **options)
     except ImportError as error:
         raise UsageError(f"reading {shown!r} needs another package on every node ({error}).") from error
     except (ValueError, TypeError) as error:

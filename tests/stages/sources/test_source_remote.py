@@ -193,7 +193,7 @@ def test_without_the_extra_a_url_is_refused_and_local_files_are_read(tmp_path: P
         "    print(type(error).__name__, error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("UsageError reading 's3://bucket/key' needs fsspec; install it with"), done.stderr
+    assert done.stdout.startswith("UsageError reading 's3://bucket/key' needs the package 'fsspec'"), done.stderr
     assert "elastic-dataflow[files]" in done.stdout
 
 
