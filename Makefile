@@ -1,38 +1,54 @@
-# What a newcomer needs: make run, make test. What a change needs: make check as well.
+# The commands of a contributor; `make` lists them.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check faults mutants bench
+.DEFAULT_GOAL := help
+.PHONY: help run test test-fast format check docs faults mutants bench
 
-run: .venv/installed
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+run: .venv/installed  ## install Elastic in .venv and run an example
 	$(BIN)/elastic example word-count
 
-# One Ray cluster at a time; what needs none, in two processes.
-test: .venv/installed-test
+# Only one Ray cluster runs at a time; the tests without a cluster use two processes.
+test: .venv/installed-test  ## run all tests
 	$(BIN)/pytest -m "not cluster" --numprocesses 2 --dist loadfile
 	$(BIN)/pytest -m cluster
 
-check: .venv/installed-dev
+test-fast: .venv/installed-test  ## run the tests that need no cluster, database or worker process
+	$(BIN)/pytest -m "not cluster and not slow" --hypothesis-profile fast --numprocesses 2 --dist worksteal \
+		tests/core tests/dag tests/config tests/contract tests/repository
+
+format: .venv/installed-dev  ## format the code and fix what the linter can fix
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+check: .venv/installed-dev  ## lint, check format, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Kills, loses and doubles what it can, and counts entries; see docs/reliability.md.
-faults: .venv/installed-test
+docs: .venv/installed-docs  ## build the site in build/docs; a warning is an error
+	$(BIN)/python docs/generate.py
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
+	@echo "open build/docs/index.html"
+
+# Simulated faults, crash points and mutants; see docs/internals/reliability.md.
+faults: .venv/installed-test  ## run the fault-injection campaign (the short one)
 	$(BIN)/python -m tests.faults
 
-# Changes modules in small ways and counts the changes that tests notice; ARGUMENTS="ledger --amount 200" asks for more.
-mutants: .venv/installed-test
+# ARGUMENTS="ledger --amount 200" chooses a module and a number of mutants.
+mutants: .venv/installed-test  ## change modules in small ways and count the changes that tests catch
 	$(BIN)/python -m tests.mutants.count $(ARGUMENTS)
 
-# Hours of a machine that has nothing else to do; WORKLOADS='W4 W6' and ROUNDS=3 make it shorter, ARGUMENTS=--quick only
-# sees whether all is right. See docs/performance.md.
-bench: .venv/installed-bench
+# Takes hours on an idle machine. WORKLOADS='W4 W6' and ROUNDS=3 make it shorter; ARGUMENTS=--quick only checks results.
+bench: .venv/installed-bench  ## run the benchmarks and update docs/internals/performance.md
 	$(BIN)/python -m benchmarks $(WORKLOADS) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGUMENTS)
 
-# Each of these files says that an installation is as new as pyproject.toml.
+# Each of these files marks an installation that is as new as pyproject.toml.
 .venv/installed: pyproject.toml | .venv
 	$(BIN)/pip install --quiet -e .
 	touch $@

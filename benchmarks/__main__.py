@@ -1,4 +1,4 @@
-"""All benchmarks: `python -m benchmarks [W1 W4 ...] [--quick]`; see docs/performance.md.
+"""All benchmarks: `python -m benchmarks [W1 W4 ...] [--quick]`; see docs/internals/performance.md.
 
 Run from the root of a checkout. Ends with 1 when an answer is not the plain loop's, or when one of ours fails.
 """
@@ -20,7 +20,7 @@ from benchmarks.workloads import WORKLOADS
 #: MiB of text; the sizes of all other work go with it.
 FULL_MEGABYTES, QUICK_MEGABYTES = 512, 4
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "internals" / "performance.md"
 
 
 def main() -> int:
@@ -82,7 +82,7 @@ def _given() -> argparse.Namespace:
     )
     parser.add_argument("--cache", type=Path, default=_cache(), help="where the text is kept; ELASTIC_BENCHMARK_CACHE")
     parser.add_argument("--text", choices=("kernel", "python"), help="whose words; kernel, or python if --quick")
-    parser.add_argument("--page", type=Path, help="where the tables are put; docs/performance.md, but not of --quick")
+    parser.add_argument("--page", type=Path, help="page for the tables; docs/internals/performance.md by default")
     parser.add_argument("--json", type=Path, help="where every single measurement is added, one a line")
     given = parser.parse_args()
     unknown = [key for key in given.workloads if key not in WORKLOADS]

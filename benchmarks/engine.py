@@ -40,7 +40,7 @@ class Engine:
 @contextmanager
 def _elastic_local() -> Iterator[None]:
     """Open the Ray that a run with `cluster="local"` would start by itself."""
-    # As docs/frames.md advises: workers that have a CPU each keep out of each other's way.
+    # As docs/how-to/frames.md advises: workers that have a CPU each keep out of each other's way.
     os.environ["POLARS_MAX_THREADS"] = "1"
     from elastic.stages.ray_backend.environment import prepare
 

@@ -62,7 +62,7 @@ def _commit() -> str:
     git = ["git", "-C", str(ROOT)]
     commit = _first_line([*git, "describe", "--always"])
     # The page changes with every table that is written.
-    same = [*git, "diff", "--quiet", "HEAD", "--", ".", ":!docs/performance.md"]
+    same = [*git, "diff", "--quiet", "HEAD", "--", ".", ":!docs/internals/performance.md"]
     changed = commit and subprocess.run(same, check=False, stdout=subprocess.DEVNULL).returncode
     return f"{commit}, changed" if changed else commit
 

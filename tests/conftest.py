@@ -27,8 +27,9 @@ prepare("local")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long an example takes says nothing here: the machine may be busy.
+# Without a deadline, because the machine may be busy; `make test-fast` uses fewer examples.
 hypothesis.settings.register_profile("elastic", deadline=None)
+hypothesis.settings.register_profile("fast", deadline=None, max_examples=20)
 hypothesis.settings.load_profile("elastic")
 
 

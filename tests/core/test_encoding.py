@@ -284,6 +284,7 @@ def test_lists_and_dicts_alone_nest_deeper() -> None:
     assert pack(unpack(pack(value))) == pack(value)
 
 
+@pytest.mark.slow
 def test_a_small_stack_is_enough_to_write_read_and_refuse_what_nests_deep() -> None:
     command = [sys.executable, "-c", SMALL_STACK]
     told = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent, check=False)

@@ -158,6 +158,7 @@ def play(seed: int, *, ordered: bool, fault: float) -> Cluster:
 
 @pytest.mark.parametrize("ordered", [False, True])
 @pytest.mark.parametrize("fault", [0.0, 0.05, 0.3])
+@pytest.mark.slow
 def test_every_chunk_is_folded_exactly_once_whatever_happens(fault: float, *, ordered: bool) -> None:
     for seed in range(60):
         cluster = play(seed, ordered=ordered, fault=fault)

@@ -287,6 +287,7 @@ def test_a_link_that_leads_nowhere_is_a_failure_that_is_seen(tmp_path: Path) -> 
     assert bag.import_errors[str(tmp_path / "gone.py")].reason == "it cannot be read (No such file or directory)"
 
 
+@pytest.mark.slow
 def test_five_hundred_files_are_loaded_and_each_gives_its_dag(tmp_path: Path) -> None:
     body = "    tasks = [EmptyOperator(task_id=f't{n}') for n in range(10)]\n"
     for number in range(500):

@@ -59,6 +59,7 @@ from elastic.dag.errors import TemplateError
         "{% set n = namespace(t='x') %}{% for i in range(40) %}{% set n.t = twice(n.t) %}{% endfor %}",
     ],
 )
+@pytest.mark.slow
 def test_a_template_that_makes_too_much_is_refused_before_it_does(text: str) -> None:
     with pytest.raises(TemplateError, match=r"too long|too large|too much|up to|numbers|not open"):
         rendered(text)

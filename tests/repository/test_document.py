@@ -1,4 +1,4 @@
-"""The documents: their code runs and prints what they say, their commands work, their links lead somewhere."""
+"""The pages: their code runs and prints the expected output, their commands work, their links resolve."""
 
 import json
 import os
@@ -20,12 +20,11 @@ import elastic
 from elastic.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [
-    ROOT / "README.md",
-    ROOT / "CHANGELOG.md",
-    ROOT / "examples" / "README.md",
-    *sorted(ROOT.glob("docs/*.md")),
-]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), ROOT / "examples" / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+TUTORIAL = ROOT / "docs/tutorial/flow.md"
+RESUME = ROOT / "docs/how-to/resume.md"
+BAD_ENTRIES = ROOT / "docs/how-to/bad-entries.md"
+VERIFY = ROOT / "docs/how-to/verify.md"
 
 
 def blocks_of(document: Path, language: str) -> list[str]:
@@ -41,19 +40,21 @@ def run(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param("README.md", marks=pytest.mark.cluster),
-        "docs/dags.md",
-        "docs/extending.md",
-        "docs/frames.md",
-        "docs/reading.md",
-        "docs/sql.md",
-        "docs/wide-results.md",
+        "docs/tutorial/flow.md",
+        "docs/tutorial/dag.md",
+        "docs/how-to/bad-entries.md",
+        "docs/how-to/extend.md",
+        "docs/how-to/files.md",
+        "docs/how-to/frames.md",
+        "docs/how-to/sharded-results.md",
+        "docs/how-to/sql.md",
     ],
 )
-def test_the_code_of_a_document_prints_what_the_document_says(name: str, tmp_path: Path) -> None:
+def test_the_code_of_a_page_prints_the_expected_output(name: str, tmp_path: Path) -> None:
     script = tmp_path / "document.py"
     script.write_text("\n".join(blocks_of(ROOT / name, "python")), encoding="utf-8")
     expected = re.findall(r"^ *print\(.*\) {2,}# (.*)$", script.read_text(encoding="utf-8"), re.MULTILINE)
@@ -62,7 +63,7 @@ def test_the_code_of_a_document_prints_what_the_document_says(name: str, tmp_pat
     assert [line for line in printed if line in expected] == expected
 
 
-#: What a document prints at the end of a run: entries, chunks and root.
+#: What a page prints at the end of a run: entries, chunks and root.
 ENDED = re.compile(r"([\d,]+) entries in ([\d,]+) chunks? aggregated exactly once.* root ([0-9a-f]{16})")
 
 #: What differs from run to run.
@@ -78,7 +79,7 @@ def module_at(path: Path) -> ModuleType:
     return module
 
 
-def told(*arguments: str) -> str:
+def output_of(*arguments: str) -> str:
     done = CliRunner().invoke(app, list(arguments))
     assert done.exit_code == 0, done.output
     return done.stdout
@@ -88,20 +89,20 @@ def printed_in(documents: Iterable[Path]) -> set[tuple[str, ...]]:
     return {ended for document in documents for ended in ENDED.findall(document.read_text(encoding="utf-8"))}
 
 
-def script_of(document: str, place: int, folder: Path, name: str) -> Path:
-    """Write a block of Python of a document to a file, without the waiting in it."""
+def script_of(document: Path, place: int, folder: Path, name: str) -> Path:
+    """Write a Python block of a page to a file, without the waiting in it."""
     path = folder / name
-    text = blocks_of(ROOT / document, "python")[place]
+    text = blocks_of(document, "python")[place]
     path.write_text(re.sub(r"\n *time\.sleep.*", "", text), encoding="utf-8")
     return path
 
 
-def test_every_root_that_a_document_prints_is_that_of_its_flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_every_root_that_a_page_prints_is_that_of_its_flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     flows = [
-        module_at(script_of("docs/resume.md", 0, tmp_path, "roots.py")).flow,
-        module_at(script_of("docs/resume.md", 1, tmp_path, "prices.py")).flow,
-        module_at(ROOT / "examples" / "killed_master.py").FLOW,
+        module_at(script_of(RESUME, 0, tmp_path, "roots.py")).flow,
+        module_at(script_of(BAD_ENTRIES, 1, tmp_path, "prices.py")).flow,
     ]
     ran = {ended for flow in flows for ended in ENDED.findall(str(flow.run(cluster="inline")))}
     assert len(ran) == len(flows)
@@ -110,33 +111,33 @@ def test_every_root_that_a_document_prints_is_that_of_its_flow(tmp_path: Path, m
         (tmp_path / "help.txt").write_text("\n".join(topics.values()), encoding="utf-8")
         words = elastic.read_text("help.txt").flat_map(str.split).aggregate("count")
         ran |= set(ENDED.findall(str(words.run(cluster="inline"))))
-        example = told("example", "word-count", "--top", "5", "--cluster", "inline")
+        example = output_of("example", "word-count", "--top", "5", "--cluster", "inline")
         ran |= set(ENDED.findall(example))
         for line in example.splitlines()[:-1]:
-            assert f"    {line}\n" in (ROOT / "README.md").read_text(encoding="utf-8")
+            assert f"    {line}\n" in TUTORIAL.read_text(encoding="utf-8")
         assert printed_in(DOCUMENTS) - redriven == ran
     else:
         assert ran <= printed_in(DOCUMENTS)
 
 
-def test_the_redrive_of_the_document_prints_what_the_document_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_redrive_of_the_page_prints_the_expected_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    path = script_of("docs/resume.md", 1, tmp_path, "prices.py")
-    document = (ROOT / "docs/resume.md").read_text(encoding="utf-8")
+    path = script_of(BAD_ENTRIES, 1, tmp_path, "prices.py")
+    document = BAD_ENTRIES.read_text(encoding="utf-8")
     session = document[document.index("    $ elastic flow run prices.py") :].split("\n\n")[0]
     for command, expected in re.findall(r"    \$ elastic (.*)\n((?:    [^$].*\n?)*)", session):
         if "redrive" in command:
             text = path.read_text(encoding="utf-8")
             path.write_text(text.replace("return int(text)", 'return 0 if text == "free" else int(text)'))
-        shown = told(*command.split())
+        shown = output_of(*command.split())
         assert OF_ONE_RUN.sub(" ", shown).split() == OF_ONE_RUN.sub(" ", expected).split()
 
 
-def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_commands_about_runs_work(tmp_path: Path) -> None:
     command_line = [sys.executable, "-m", "elastic"]
-    lines = [line for block in blocks_of(ROOT / "README.md", "sh") for line in block.splitlines()]
+    blocks = [block for page in (RESUME, VERIFY) for block in blocks_of(page, "sh")]
+    lines = [line for block in blocks for line in block.splitlines()]
     commands = [line.partition("#")[0].split()[1:] for line in lines if line.startswith("elastic ")]
     assert ["receipts", "decode", "TOKEN"] in commands
     run([*command_line, "example", "word-count", str(ROOT / "README.md"), "--cluster", "inline"], tmp_path)
@@ -147,14 +148,29 @@ def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-def test_make_knows_what_the_readme_tells_to_make() -> None:
-    targets = set(re.findall(r"^make (\w+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
-    assert targets == {"run", "test", "check"}
-    for target in sorted(targets):
+def test_make_has_the_targets_that_the_pages_name() -> None:
+    pattern = re.compile(r"^make ([\w-]+)|`make ([\w-]+)`", re.MULTILINE)
+    found = {a or b for page in DOCUMENTS for a, b in pattern.findall(page.read_text(encoding="utf-8"))}
+    assert {"run", "test", "test-fast", "check", "docs", "faults", "mutants", "bench"} <= found
+    listed = set(re.findall(r"^make ([\w-]+)", run(["make", "help"], ROOT), re.MULTILINE))
+    assert found <= listed
+    for target in sorted(listed):
         assert run(["make", "--dry-run", target], ROOT)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_links_of_a_document_lead_to_files(document: Path) -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8"))
-    assert [link for link in links if not (document.parent / link).exists()] == []
+def test_the_links_of_a_page_lead_to_files_and_headings(document: Path) -> None:
+    text = re.sub(r"^```(?!\{).*?^```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    broken = []
+    for path, anchor in re.findall(r"\]\(([^)#:\s]*)(#[^)\s]+)?\)", text):
+        target = (document.parent / path).resolve() if path else document
+        if not target.exists() or (anchor and anchor[1:] not in anchors_of(target)):
+            broken.append(path + anchor)
+    assert broken == []
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Return the anchors of the headings of a page, as GitHub and the site make them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

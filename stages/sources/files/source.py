@@ -25,7 +25,7 @@ class FileSource(Source):
     Files that are not compressed are cut into ranges of bytes without being read: a record belongs to the range
     where its first byte lies, and workers read. Compressed files (`.gz`, `.bz2`, `.xz`, `.zst`), text that is not
     compatible with ASCII, and formats in which a line end does not end a record, are read by the master, one sequence
-    a file, and travel by value. `docs/reading.md` has the rules.
+    a file, and travel by value. `docs/how-to/files.md` has the rules.
 
     A source only describes: files are looked for when `cut` is called, before its first piece. A file that several
     of the paths name is read once. Files must not change until the run has ended.
