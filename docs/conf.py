@@ -7,7 +7,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from elastic.version import __version__  # noqa: E402 - the checkout comes first, installed or not
+# The checkout comes first, whether Elastic is installed or not.
+from elastic.version import __version__
 
 project = "Elastic"
 version = release = __version__

@@ -35,6 +35,55 @@ ALIASES = {
 }
 
 
+_OPTIONS_INTRO = """\
+# Options of a flow
+
+`Flow.run(...)`, `Flow.options(...)`, `elastic.Step(...)`, `elastic.resume(...)` and `elastic.redrive(...)` take these
+keywords. An empty default means that the option is unset. An unknown name or an invalid value raises `UsageError`.
+
+| option | default | meaning |
+| --- | --- | --- |"""
+
+_CONFIGURATION_INTRO = """\
+# Configuration
+
+Elastic reads settings from four places. A later place overrides an earlier one:
+
+1. the defaults below
+2. `$ELASTIC_HOME/elastic.toml`; `ELASTIC_HOME` is `~/.elastic` if it is not set
+3. `./elastic.toml`, which may set only the keys marked *local*
+4. environment variables such as `ELASTIC__CORE__PARALLELISM=8`
+
+`elastic config list --sources` prints each value and its source. `elastic config lint` reports every error. An unknown
+key is an error. `{home}` stands for `ELASTIC_HOME`. A *secret* key can also be set with `<key>_cmd` (the output of a
+command) or `<key>_file` (the content of a file)."""
+
+_COMMAND_LINE_INTRO = """\
+# Command line
+
+Every command prints its help with `--help`. Lists and results take `-o json`. An error is one sentence on the standard
+error; `elastic --debug COMMAND ...` adds the traceback.
+
+| exit code | meaning |
+| --- | --- |
+| 0 | success |
+| 1 | the command, the flow or the verification failed |
+| 2 | the command is invalid as written |
+| 75 | the run is suspended by its disk or its cluster; `elastic resume` continues it |
+| 130 | interrupted |
+
+| command | purpose |
+| --- | --- |"""
+
+_ERRORS_INTRO = """\
+# Errors
+
+Every error that Elastic raises on purpose derives from `ElasticError`. Its message says what happened, names the ids,
+and says what to do. An error that crosses processes keeps its fields as attributes. A class in parentheses is a
+built-in base class.
+"""
+
+
 def comments_of(owner: type) -> dict[str, str]:
     """Return the `#:` comment above each field of a class."""
     lines = inspect.getsource(owner).splitlines()
@@ -92,39 +141,12 @@ def options_page() -> str:
         default, comment = known.get(name, ("", ""))
         comment = comment or ALIASES[name]
         rows.append(f"| `{name}` | {default} | {sentence(comment)} |")
-    return "\n".join(
-        [
-            "# Options of a flow",
-            "",
-            "`Flow.run(...)`, `Flow.options(...)`, `elastic.Step(...)`, `elastic.resume(...)` and `elastic.redrive(...)` "
-            "take these",
-            "keywords. An empty default means that the option is unset. An unknown name or an invalid value raises "
-            "`UsageError`.",
-            "",
-            "| option | default | meaning |",
-            "| --- | --- | --- |",
-            *rows,
-            "",
-        ]
-    )
+    return "\n".join([_OPTIONS_INTRO, *rows])
 
 
 def configuration_page() -> str:
     """Return the page of the settings of an installation."""
-    lines = [
-        "# Configuration",
-        "",
-        "Elastic reads settings from four places. A later place overrides an earlier one:",
-        "",
-        "1. the defaults below",
-        "2. `$ELASTIC_HOME/elastic.toml`; `ELASTIC_HOME` is `~/.elastic` if it is not set",
-        "3. `./elastic.toml`, which may set only the keys marked *local*",
-        "4. environment variables such as `ELASTIC__CORE__PARALLELISM=8`",
-        "",
-        "`elastic config list --sources` prints each value and its source. `elastic config lint` reports every error. An",
-        "unknown key is an error. `{home}` stands for `ELASTIC_HOME`. A *secret* key can also be set with `<key>_cmd` (the",
-        "output of a command) or `<key>_file` (the content of a file).",
-    ]
+    lines = [_CONFIGURATION_INTRO]
     for section in SECTIONS:
         lines += ["", f"## [{section}]", "", "| key | type | default | meaning |", "| --- | --- | --- | --- |"]
         for option in OPTIONS:
@@ -141,21 +163,7 @@ def command_line_page() -> str:
     root: Any = typer.main.get_command(app)
     context = root.context_class(root, info_name="elastic")
     lines = [
-        "# Command line",
-        "",
-        "Every command prints its help with `--help`. Lists and results take `-o json`. An error is one sentence on the",
-        "standard error; `elastic --debug COMMAND ...` adds the traceback.",
-        "",
-        "| exit code | meaning |",
-        "| --- | --- |",
-        "| 0 | success |",
-        "| 1 | the command, the flow or the verification failed |",
-        "| 2 | the command is invalid as written |",
-        "| 75 | the run is suspended by its disk or its cluster; `elastic resume` continues it |",
-        "| 130 | interrupted |",
-        "",
-        "| command | purpose |",
-        "| --- | --- |",
+        _COMMAND_LINE_INTRO,
         *(f"| [`elastic {name}`](#elastic-{name}) | {sentence(entry.summary)} |" for name, entry in INDEX.items()),
     ]
     for name in INDEX:
@@ -199,18 +207,7 @@ def errors_page() -> str:
     for module in pkgutil.walk_packages(elastic.__path__, "elastic."):
         if module.name.rpartition(".")[2] == "errors":
             importlib.import_module(module.name)
-    return "\n".join(
-        [
-            "# Errors",
-            "",
-            "Every error that Elastic raises on purpose derives from `ElasticError`. Its message says what happened, names the ids,",
-            "and says what to do. An error that crosses processes keeps its fields as attributes. A class in parentheses is a",
-            "built-in base class.",
-            "",
-            *error_rows(ElasticError, depth=0),
-            "",
-        ]
-    )
+    return "\n".join([_ERRORS_INTRO, *error_rows(ElasticError, depth=0)])
 
 
 def error_rows(error: type[Exception], *, depth: int) -> Iterator[str]:
