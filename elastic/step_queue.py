@@ -14,6 +14,7 @@ from elastic.core.errors import ElasticError, StepFailedError, StepInterruptedEr
 from elastic.core.ledger.chunk_locations import Loss
 from elastic.core.model.step import Progress, StepState
 from elastic.core.receipts.receipt import Receipt, decode_token
+from elastic.engine.flow_defaults import flow_defaults
 from elastic.engine.master import Master
 from elastic.engine.options import Options
 from elastic.engine.result import Result
@@ -58,14 +59,16 @@ class StepQueue:
     Args:
         autoplay: False: a step starts only when `play_step` is called.
         home: Where runs are kept, see `Options`.
-        chunk_store: How payloads of one-shot sources are kept, see `Options`.
+        chunk_store: Store for payloads of one-shot sources, see `Options`; None for that of the settings.
     """
 
     def __init__(
-        self, *, autoplay: bool = True, home: Any = None, chunk_store: str | type[ChunkStore] = "segment"
+        self, *, autoplay: bool = True, home: Any = None, chunk_store: str | type[ChunkStore] | None = None
     ) -> None:
-        given = Options().updated({"chunk_store": chunk_store} | ({} if home is None else {"home": home}))
-        self._run = FlowRun.create(given.home, given.chunk_store)
+        named = {"home": home, "chunk_store": chunk_store}
+        given = {name: value for name, value in named.items() if value is not None}
+        options = Options().updated(given).with_defaults(flow_defaults())
+        self._run = FlowRun.create(options.home, options.chunk_store)
         self._autoplay = autoplay
         self._steps: list[_Queued] = []
         self._reports: Counter[str] = Counter()

@@ -8,6 +8,8 @@ from typing import Any
 
 from elastic.core.errors import UsageError
 from elastic.core.local_path import local_path
+from elastic.core.policies.engine_tuning import EngineTuning
+from elastic.core.policies.error_policy import ErrorPolicy
 from elastic.core.suggest import closest_name
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -96,6 +98,98 @@ def _text(value: Any) -> str | None:
 
 _READERS: dict[type, Callable[[Any], Any]] = {bool: _bool, int: _number(int), float: _number(float), str: _text}
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+#: Sizes, intervals and timeouts of flows, with one sentence for each; their defaults are those of the engine.
+_FLOW_TUNING = {
+    "target_call_seconds": "Seconds of work that one call to a worker should carry.",
+    "max_chunks_per_call": "Maximum number of chunks in one call.",
+    "max_bytes_per_call": "Maximum bytes of payload in one call.",
+    "calls_per_worker": "Calls that a worker has at a time: one in work, the others queued.",
+    "max_chunks_in_flight": "Maximum number of chunks that are cut and not yet in the result.",
+    "max_bytes_in_flight": "Maximum bytes of payload that are cut and not yet in the result.",
+    "collect_interval": "Seconds between collections of a worker's state; at least 10 with shards.",
+    "commit_interval": "Seconds between commits.",
+    "start_timeout": "Seconds to wait for the first worker.",
+    "speculation_timeout": "Seconds after which a slow call is also given to a second worker.",
+    "disk_full_timeout": "Seconds to wait for space on a full disk before the run is suspended.",
+    "max_worker_losses": "Losses of a chunk with its worker after which the step fails.",
+}
+
+#: Defaults of the options of flows, under the options' names. What becomes of failed entries (`on_error` and its
+#: limits) is left to each flow: a result must not depend on the machine's settings.
+_FLOW_OPTIONS: tuple[Option, ...] = (
+    Option(
+        section="flow",
+        key="cluster",
+        kind=str,
+        default="",
+        doc="Cluster: inline, local, auto or host:port; empty for RAY_ADDRESS, or local.",
+    ),
+    Option(
+        section="flow",
+        key="workers",
+        kind=int,
+        default=0,
+        least=0,
+        is_local=True,
+        doc="Maximum number of workers; 0 for one per CPU.",
+    ),
+    Option(
+        section="flow",
+        key="placement",
+        kind=str,
+        default="round_robin",
+        is_local=True,
+        words=("ROUND_ROBIN", "LEAST_OPEN_RECEIPTS", "WORKERS_ONLY"),
+        doc="Policy that chooses the node of the next chunks.",
+    ),
+    Option(
+        section="flow",
+        key="chunk_store",
+        kind=str,
+        default="segment",
+        doc="Store for payloads of one-shot sources: segment, directory or module:Class.",
+    ),
+    Option(
+        section="flow",
+        key="compress",
+        kind=bool,
+        default=True,
+        is_local=True,
+        doc="Compress payloads, states and stored chunks.",
+    ),
+    *(
+        Option(
+            section="flow",
+            key=name,
+            kind=type(default),
+            default=default,
+            least=1 if isinstance(default, int) else 1e-9,
+            is_local=True,
+            doc=doc,
+        )
+        for name, doc in _FLOW_TUNING.items()
+        for default in (getattr(EngineTuning(), name),)
+    ),
+    Option(
+        section="flow",
+        key="retry_delay",
+        kind=float,
+        default=ErrorPolicy().retry_delay,
+        least=1e-9,
+        is_local=True,
+        doc="Seconds before the first retry of an entry; each further pause is twice as long.",
+    ),
+    Option(
+        section="flow",
+        key="chunk_timeout",
+        kind=float,
+        default=0.0,
+        least=0,
+        is_local=True,
+        doc="Seconds that one chunk may take before its worker is killed as hung; 0 for no limit.",
+    ),
+)
 
 #: `{home}` stands for ELASTIC_HOME.
 OPTIONS: tuple[Option, ...] = (
@@ -213,6 +307,7 @@ OPTIONS: tuple[Option, ...] = (
         is_path=True,
         doc="The key that bundles are signed with.",
     ),
+    *_FLOW_OPTIONS,
 )
 
 BY_NAME = {option.name: option for option in OPTIONS}

@@ -111,6 +111,8 @@ class Options:
     error_policy: ErrorPolicy = field(default_factory=ErrorPolicy)
     #: faults to inject; given as a Chaos, as names of faults (`drop,kill-worker`), or as ElasticFlow's `chaos_spirits`
     chaos: Chaos | None = None
+    #: names of the options that the user has given; the settings change none of them
+    given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
     def updated(self, given: Mapping[str, Any]) -> "Options":
         """Return these options with the given ones replaced.
@@ -137,10 +139,22 @@ class Options:
         if given.get("shards") is not None and "collect_interval" not in given and self.shards is None:
             # States that are collected later combine more entries, and the exchange is the expensive part.
             tuning["collect_interval"] = max(_SHARDED_COLLECT_INTERVAL, self.tuning.collect_interval)
+        own["given"] = self.given | set(given)
         own["home"] = None if own["home"] is None else _folder("home", own["home"])
         if own["write_to"] is not None:
             own["write_to"] = _folder("write_to", own["write_to"])
         return Options(**{**own, "tuning": EngineTuning(**tuning), "error_policy": ErrorPolicy(**policy)})
+
+    def with_defaults(self, defaults: Mapping[str, Any]) -> "Options":
+        """Return these options with `defaults` for those that the user has not given.
+
+        Raises:
+            UsageError: A default is invalid.
+        """
+        missing = {name: value for name, value in defaults.items() if name not in self.given}
+        if self.shards is not None and "collect_interval" in missing:
+            missing["collect_interval"] = max(_SHARDED_COLLECT_INTERVAL, missing["collect_interval"])
+        return self.updated(missing) if missing else self
 
     def __post_init__(self) -> None:
         placement_of(self.placement)
@@ -197,8 +211,8 @@ def _retries(value: Any) -> tuple[tuple[type[BaseException], int], ...]:
 #: Options that set `Options.chaos`.
 _CHAOS = {"chaos": chaos_of, "chaos_spirits": chaos_of_spirits}
 
-#: Fields of `Options` that are not options of this name: two values of fields, and one given in the singular.
-_NO_OPTIONS = {"tuning", "error_policy", "interceptors"}
+#: Fields of `Options` that are not options themselves.
+_NO_OPTIONS = {"tuning", "error_policy", "interceptors", "given"}
 
 #: All names that `updated` takes.
 OPTION_NAMES = (

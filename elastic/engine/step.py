@@ -9,6 +9,7 @@ from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.contracts.source import Reader, Source
 from elastic.core.errors import UsageError
 from elastic.core.transform import OF_FRAMES, Task, Transform, Words
+from elastic.engine.flow_defaults import flow_defaults
 from elastic.engine.options import GivenOptions, Options
 from elastic.stages.sources import IterableSource, IterablesSource, Window
 
@@ -58,7 +59,7 @@ class Step:
         self.source = source_of(source, chunk_size=chunk_size, window=window)
         self.transforms: tuple[Transform, ...] = (Task(task),)
         self.aggregator = aggregator_of(aggregator)
-        self.options = Options().updated(options)
+        self.options = Options().updated(options).with_defaults(flow_defaults())
 
     @classmethod
     def of(

@@ -24,6 +24,7 @@ from elastic.core.transform import (
     Transform,
     Words,
 )
+from elastic.engine.flow_defaults import flow_defaults
 from elastic.engine.options import GivenOptions, Options
 from elastic.engine.result import Result
 from elastic.engine.run import run
@@ -130,7 +131,8 @@ class Flow:
 
     def step(self, **options: Unpack[GivenOptions]) -> Step:
         """Return this flow as a step, for a `StepQueue`."""
-        return Step.of(self._source, self._transforms, self._aggregator or Nothing(), self._options.updated(options))
+        given = self._options.updated(options).with_defaults(flow_defaults())
+        return Step.of(self._source, self._transforms, self._aggregator or Nothing(), given)
 
     def run(self, **options: Unpack[GivenOptions]) -> Result:
         """Run this flow to its end and return its result.

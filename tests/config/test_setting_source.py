@@ -143,6 +143,23 @@ HARMLESS = {
     "logs.in_database",
     "scheduler.heartbeat",
     "scheduler.lease",
+    "flow.workers",
+    "flow.placement",
+    "flow.compress",
+    "flow.target_call_seconds",
+    "flow.max_chunks_per_call",
+    "flow.max_bytes_per_call",
+    "flow.calls_per_worker",
+    "flow.max_chunks_in_flight",
+    "flow.max_bytes_in_flight",
+    "flow.collect_interval",
+    "flow.commit_interval",
+    "flow.start_timeout",
+    "flow.speculation_timeout",
+    "flow.disk_full_timeout",
+    "flow.max_worker_losses",
+    "flow.retry_delay",
+    "flow.chunk_timeout",
 }
 
 

@@ -105,7 +105,7 @@ def answering(answer: Any) -> Placement:
     ("answer", "text"),
     [
         ("mars", r"placement Answering chose 'mars', which is none of its candidates \("),
-        (A, "placement Answering chose Candidate"),
+        (A, "placement Answering chose NodeCandidate"),
         (ZeroDivisionError("own fault"), r"placement Answering failed \(ZeroDivisionError: own fault\)"),
         (StopIteration(), r"placement Answering failed \(StopIteration"),
     ],
