@@ -18,12 +18,13 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-from elastic.core.contracts.store import ReceiptRow
 from elastic.core.ledger import events, instructions
 from elastic.core.ledger.events import Event
 from elastic.core.ledger.ledger import Ledger
 from elastic.core.model.chunk import UNREAD, Batch, Chunk
+from elastic.core.model.chunk_columns import ChunkColumns
 from elastic.core.model.partial import BatchReport, Partial
+from elastic.core.model.receipt_row import ReceiptRow
 from elastic.core.policies.engine_tuning import EngineTuning
 from elastic.core.receipts.merkle import InputTree
 from elastic.engine.placement import placement_of
@@ -94,9 +95,9 @@ class SimulatedCluster:
         count = len(batch)
         node.held.append(
             BatchReport(
-                batch_id=batch.batch_id, attempt=1, first=batch.first, node_id=node.node_id, worker_id=worker_id,
-                conceived_at=(0,) * count, counted=False, entries=(1,) * count, contents=UNREAD * count,
-                processed=bytes(16),
+                batch_id=batch.batch_id, node_id=node.node_id, worker_id=worker_id,
+                columns=ChunkColumns(batch.first, 1, (0,) * count, (1,) * count, UNREAD * count),
+                counted=False, processed=bytes(16),
             )
         )  # fmt: skip
         return events.BatchProcessed(batch.batch_id, worker_id, count * CHUNK_SECONDS)
@@ -124,10 +125,7 @@ class Journal:
     def fold(self, partial: Partial) -> None:
         began = time.perf_counter()
         for account in partial.accounts:
-            row = ReceiptRow(
-                account.first, len(account), 1, account.node_id, account.worker_id, account.conceived_at,
-                account.entries, account.contents, bytes(16), bytes(16),
-            )  # fmt: skip
+            row = ReceiptRow(account.columns, account.node_id, account.worker_id, bytes(16), bytes(16))
             self.tree.fold(row)
             self.bytes += len(pack_row(row))
         self.seconds += time.perf_counter() - began

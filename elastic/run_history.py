@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from elastic.core.contracts.aggregator import AnyAggregator
-from elastic.core.contracts.store import ReceiptRow, RunStore, StepRecord
+from elastic.core.contracts.store import RunStore, StepRecord
 from elastic.core.errors import ElasticError, ReceiptError, UsageError
 from elastic.core.ledger.chunk_locations import ChunkLocation, InFlightNote
 from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.failure import DeadLetter
+from elastic.core.model.receipt_row import ReceiptRow
 from elastic.core.model.step import StepState
 from elastic.core.receipts.merkle import InputTree
 from elastic.core.receipts.receipt import ReceiptSigner, TokenFields, decode_token, run_tag, token_run_tag
-from elastic.core.receipts.receipt_chain import ReceiptChain, journeys
+from elastic.core.receipts.receipt_chain import ReceiptChain, receipts_of_row
 from elastic.core.receipts.stage import STAGES, Stage
 from elastic.engine.result import Result
 from elastic.engine.sharded_aggregation import kept_aggregation
@@ -72,7 +73,7 @@ class RunHistory:
             record, note = _record(store, step), store.noted(step)
             nodes: dict[str, Counter[str]] = {}
             for row in store.receipts(step):
-                nodes.setdefault(row.node_id, Counter()).update(chunks=row.count, entries=sum(row.entries))
+                nodes.setdefault(row.node_id, Counter()).update(chunks=row.count, entries=sum(row.columns.entries))
         return {
             "run_id": run_id,
             "step": step,
@@ -130,7 +131,7 @@ class RunHistory:
             signer = ReceiptSigner(key=store.key, run_id=run_id, step=step)
             masters = nodes_of_masters(_record(store, step))
             for row in store.receipts(step):
-                yield from _journeys(signer, masters, row)
+                yield from _receipts_of_row(signer, masters, row)
 
     def stations(self, run_id: str, step: int) -> Iterator[dict[str, Any]]:
         """Yield plain data for each chunk by ascending id: the node at each stage that it reached, and its entries.
@@ -229,7 +230,7 @@ def nodes_of_masters(record: StepRecord) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(manifest.get("node", "")) for manifest in (record.manifest, *record.resumed)))
 
 
-def _journeys(signer: ReceiptSigner, masters: Sequence[str], row: ReceiptRow) -> list[ReceiptChain]:
+def _receipts_of_row(signer: ReceiptSigner, masters: Sequence[str], row: ReceiptRow) -> list[ReceiptChain]:
     """Return the checked receipts of a row, which one of the masters has made.
 
     Raises:
@@ -238,8 +239,8 @@ def _journeys(signer: ReceiptSigner, masters: Sequence[str], row: ReceiptRow) ->
     *others, last = masters
     for master in others:
         with suppress(ReceiptError):
-            return list(journeys(signer, master, row))
-    return list(journeys(signer, last, row))
+            return list(receipts_of_row(signer, master, row))
+    return list(receipts_of_row(signer, last, row))
 
 
 def _record(store: RunStore, step: int) -> StepRecord:

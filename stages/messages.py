@@ -11,6 +11,7 @@ import msgpack
 
 from elastic.core.errors import EncodingError
 from elastic.core.model.chunk import Reference
+from elastic.core.model.chunk_columns import ChunkColumns
 from elastic.core.model.failure import DeadLetter, Failure
 from elastic.core.model.partial import BatchReport, Partial
 
@@ -26,21 +27,27 @@ class Call:
     """A batch on its way to a worker."""
 
     batch_id: int
-    attempt: int
-    first: int
     #: the worker answers with its state
     collect: bool
     #: the worker runs it in a process of its own, because it may end its process
     isolated: bool
     #: chunks were counted and digested when they were cut
     counted: bool
-    conceived_at: tuple[int, ...]
-    entries: tuple[int, ...]
-    contents: bytes
+    columns: ChunkColumns
     references: tuple[Reference, ...]
     payloads: tuple[bytes | None, ...]
     #: the link of the last stage that the call passed
     link: bytes
+
+    @property
+    def first(self) -> int:
+        """Id of the first chunk."""
+        return self.columns.first
+
+    @property
+    def stop(self) -> int:
+        """One past the last chunk id."""
+        return self.columns.stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +73,7 @@ class Reply:
 
 
 def encode_call(call: Call) -> bytes:
-    return _pack(fields_of(call))
+    return _pack(_with_columns(fields_of(call)))
 
 
 def decode_call(data: bytes) -> Call:
@@ -74,8 +81,8 @@ def decode_call(data: bytes) -> Call:
     values = _unpack(data)
     try:
         call = dict(zip((field.name for field in fields(Call)), values, strict=True))
-        for name in ("conceived_at", "entries", "payloads"):
-            call[name] = tuple(call[name])
+        call["columns"] = _columns(*call["columns"])
+        call["payloads"] = tuple(call["payloads"])
         call["references"] = tuple(map(tuple, call["references"]))
     except (TypeError, ValueError) as error:
         raise EncodingError(f"a message is no call ({error})") from error
@@ -128,8 +135,7 @@ def _partial(accounts: list[list[Any]], states: list[bytes], digest: bytes) -> P
     rebuilt = []
     for values in accounts:
         account = dict(zip(names, values, strict=True))
-        account["conceived_at"] = tuple(account["conceived_at"])
-        account["entries"] = tuple(account["entries"])
+        account["columns"] = _columns(*account["columns"])
         account["letters"] = tuple(map(DeadLetter.of, account["letters"]))
         rebuilt.append(BatchReport(**account))
     return Partial(tuple(rebuilt), tuple(states), digest)
@@ -137,7 +143,15 @@ def _partial(accounts: list[list[Any]], states: list[bytes], digest: bytes) -> P
 
 def _fields_of_account(account: BatchReport) -> tuple[Any, ...]:
     *others, letters, returned = fields_of(account)
-    return (*others, [letter.plain() for letter in letters], returned)
+    return (*_with_columns(tuple(others)), [letter.plain() for letter in letters], returned)
+
+
+def _with_columns(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(fields_of(value) if isinstance(value, ChunkColumns) else value for value in values)
+
+
+def _columns(first: int, attempt: int, cut_at: list[int], entries: list[int], contents: bytes) -> ChunkColumns:
+    return ChunkColumns(first, attempt, tuple(cut_at), tuple(entries), contents)
 
 
 def fields_of(value: Any) -> tuple[Any, ...]:

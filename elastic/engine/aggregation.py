@@ -14,11 +14,11 @@ from functools import partial as bound
 from typing import Any
 
 from elastic.core.contracts.aggregator import Aggregator, AnyAggregator
-from elastic.core.contracts.store import ReceiptRow
 from elastic.core.encoding import decompress
 from elastic.core.errors import ElasticError, StepFailedError, UsageError
 from elastic.core.model.failure import DeadLetter
 from elastic.core.model.partial import Partial
+from elastic.core.model.receipt_row import ReceiptRow
 from elastic.stages.failure_report import failure_of, hint_of
 from elastic.stages.transport.transport import Transport
 

@@ -4,10 +4,11 @@ import logging
 from collections.abc import Callable
 
 from elastic.core.clock import Clock
-from elastic.core.contracts.store import ChunkStore, ReceiptRow, StoredChunk
+from elastic.core.contracts.store import ChunkStore, StoredChunk
 from elastic.core.errors import StoreFullError
 from elastic.core.model.chunk import Chunk, Position
 from elastic.core.model.chunk_id_set import ChunkIdSet
+from elastic.core.model.receipt_row import ReceiptRow
 from elastic.core.policies.engine_tuning import EngineTuning
 from elastic.engine.chunker import Chunker
 
@@ -96,7 +97,7 @@ class ChunkAdmission:
     def committed(self, rows: tuple[ReceiptRow, ...]) -> None:
         """Delete the chunks that a commit covers."""
         if self._kept is not None:
-            self._kept.delete(chunk for row in rows for chunk in range(row.first, row.first + row.count))
+            self._kept.delete(chunk for row in rows for chunk in range(row.first, row.stop))
 
     def clean(self) -> None:
         """Forget everything that was kept; called when all of it is in the result."""

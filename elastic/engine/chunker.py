@@ -67,7 +67,7 @@ class Chunker:
             EncodingError: An entry cannot be sent.
         """
         chunks: list[Chunk] = []
-        conceived_at = int(self._clock.now() * 1e6)
+        cut_at = int(self._clock.now() * 1e6)
         try:
             with wrap_source_errors():
                 for piece in islice(self._pieces, count):
@@ -75,7 +75,7 @@ class Chunker:
                         raise SourceError(
                             f"the source yielded {piece!r}; its cut must yield elastic.core.model.chunk.Piece."
                         )
-                    chunk = self._chunk(piece, conceived_at)
+                    chunk = self._chunk(piece, cut_at)
                     chunks.append(chunk)
                     self._next_id += 1
                     max_bytes -= chunk.weight
@@ -113,7 +113,7 @@ class Chunker:
         if hasattr(self._pieces, "close"):
             cast("Generator[SourcePiece]", self._pieces).close()
 
-    def _chunk(self, piece: SourcePiece, conceived_at: int) -> Chunk:
+    def _chunk(self, piece: SourcePiece, cut_at: int) -> Chunk:
         if piece.entries is None:
             if self._project is not None:
                 raise UsageError(
@@ -121,7 +121,7 @@ class Chunker:
                     "themselves; drop the parts that you do not need with map."
                 )
             payload = None if piece.block is None else self._frame(piece.block)
-            return Chunk(self._next_id, piece.position, conceived_at, piece.reference, payload)
+            return Chunk(self._next_id, piece.position, cut_at, piece.reference, payload)
         entries = piece.entries if self._project is None or piece.is_projected else self._projected(piece.entries)
         try:
             plain = pack(entries)
@@ -130,7 +130,7 @@ class Chunker:
         return Chunk(
             self._next_id,
             piece.position,
-            conceived_at,
+            cut_at,
             piece.reference,
             self._frame(plain),
             len(entries),

@@ -7,9 +7,10 @@ from typing import Any
 from elastic.core.callables import check_methods
 from elastic.core.contracts.interceptor import Interceptor
 from elastic.core.errors import UsageError
+from elastic.core.model.chunk_columns import ChunkColumns
 from elastic.core.model.partial import BatchReport, Partial
 from elastic.core.receipts.receipt import NO_STATE, Receipt, ReceiptSigner
-from elastic.core.receipts.receipt_chain import Passage, ReceiptChain, chain, receipts_of
+from elastic.core.receipts.receipt_chain import ReceiptChain, Route, chain, receipts_of
 from elastic.stages.messages import Call
 
 _log = logging.getLogger("elastic.interceptor")
@@ -76,13 +77,13 @@ class InterceptorDispatch:
 
     def sent(self, call: Call, node_id: str) -> None:
         """A call left the master."""
-        if call.attempt == 1:
+        if call.columns.attempt == 1:
             self._distributed += len(call.references)
         if not self._wants_hops():
             return
-        count = self._distributed - len(call.references) * (call.attempt == 1)
-        for distributed, sent, *_ in self._journeys(_passage_of(call, node_id)):
-            count += call.attempt == 1
+        count = self._distributed - len(call.references) * (call.columns.attempt == 1)
+        for distributed, sent, *_ in self._receipts(call.columns, self._route_of_call(node_id)):
+            count += call.columns.attempt == 1
             self.notify("distributed", distributed, count)
             self.notify("send", self._master, f"receiver_{node_id}", "receive_new_parcel", sent)
 
@@ -95,7 +96,8 @@ class InterceptorDispatch:
             return
         count = self._aggregated - partial.chunks
         for account in partial.accounts:
-            for _, _, received, _, returned, aggregated in self._journeys(_passage(account, partial.digest)):
+            route = self._route(account, partial.digest)
+            for _, _, received, _, returned, aggregated in self._receipts(account.columns, route):
                 node = account.node_id
                 count += 1
                 self.notify("receive", node, f"sender_{node}", "send_parcel_to_master", received)
@@ -115,16 +117,18 @@ class InterceptorDispatch:
             for name in (*_HOPS, "task_complete")
         )
 
-    def _journeys(self, passage: Passage) -> Iterator[ReceiptChain]:
-        return receipts_of(self._signer, chain(self._signer, self._master, passage), passage)
+    def _receipts(self, columns: ChunkColumns, route: Route) -> Iterator[ReceiptChain]:
+        return receipts_of(self._signer, chain(self._signer, columns, route))
 
+    def _route_of_call(self, node_id: str) -> Route:
+        """Return a route of which only the first two stages are valid: the batch has not been processed yet."""
+        return Route(master=self._master, node_id=node_id, worker_id="", state=NO_STATE, counted=True)
 
-def _passage_of(call: Call, node_id: str) -> Passage:
-    """Return a passage of which the first two stages are those of a call; the others have not been."""
-    columns = (call.first, call.attempt, call.conceived_at, call.entries, call.contents)
-    return Passage(*columns, NO_STATE, node_id, "", counted=True)
-
-
-def _passage(account: BatchReport, state: bytes) -> Passage:
-    columns = (account.first, account.attempt, account.conceived_at, account.entries, account.contents)
-    return Passage(*columns, state, account.node_id, account.worker_id, account.counted)
+    def _route(self, report: BatchReport, state: bytes) -> Route:
+        return Route(
+            master=self._master,
+            node_id=report.node_id,
+            worker_id=report.worker_id,
+            state=state,
+            counted=report.counted,
+        )

@@ -337,7 +337,7 @@ class Master:
         return self._handle(*happened) if happened else []
 
     def _token(self, chunk: Chunk) -> str:
-        fields = (chunk.chunk_id, 1, chunk.conceived_at, chunk.entries)
+        fields = (chunk.chunk_id, 1, chunk.cut_at, chunk.entries)
         return self._signer.receipt(Stage.DISTRIBUTED, self.transport.node_id, fields, chunk.content, NO_LINK).token
 
     def _send(self, instruction: instructions.Send) -> list[Instruction]:

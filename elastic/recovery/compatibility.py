@@ -99,7 +99,7 @@ def check_entries_unchanged(store: RunStore, record: StepRecord, chunker: Chunke
     if record.manifest.get("source", {}).get("kind") not in _IN_MEMORY:
         return
     contents = {
-        row.first + index: row.contents[16 * index : 16 * index + 16]
+        row.first + index: row.columns.content(index)
         for row in store.receipts(record.step)
         for index in range(row.count)
     }

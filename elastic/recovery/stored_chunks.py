@@ -73,7 +73,8 @@ class StoredChunks:
             return None
         if number in self.folded:
             rows = self.store.receipts(self.record.step)
-            entries = next((row.entries[number - row.first] for row in rows if 0 <= number - row.first < row.count), -1)
+            row = next((row for row in rows if row.first <= number < row.stop), None)
+            entries = -1 if row is None else row.columns.entries[number - row.first]
         else:
             entries = self.chunks.get(number).entries
         after = source.position_after(position, entries) if entries >= 0 else None
@@ -82,11 +83,7 @@ class StoredChunks:
     def contents(self, first: int) -> Iterator[bytes]:
         """Yield the digests of the chunks `[first, stop)`; UNREAD for those that nobody had read as they were cut."""
         rows = self.store.receipts(self.record.step)
-        folded = (
-            (row.first + index, row.contents[16 * index : 16 * index + 16])
-            for row in rows
-            for index in range(row.count)
-        )
+        folded = ((row.first + index, row.columns.content(index)) for row in rows for index in range(row.count))
         next_id, content = next(folded, (self.stop, UNREAD))
         for chunk_id in range(first, self.stop):
             while next_id < chunk_id:

@@ -10,9 +10,9 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Generic, TypeVar
 
-from elastic.core.contracts.store import ReceiptRow
 from elastic.core.model.failure import DeadLetter
 from elastic.core.model.partial import chunks_of
+from elastic.core.model.receipt_row import ReceiptRow
 from elastic.persistence.run_store.inspection import StoredState
 from elastic.verification.finding import Findings
 
@@ -39,7 +39,7 @@ class ExpectedPartial:
         """Take in the next row of receipts, if it belongs to this partial."""
         if row.states != self.digest:
             return False
-        self.batches.append((row.first, row.first + row.count))
+        self.batches.append((row.first, row.stop))
         self.failed += sum(row.failed)
         return True
 

@@ -102,9 +102,9 @@ class Recompute:
 
     def _kept(self) -> Iterator[_Kept]:
         for row in self._examination.rows():
-            for index, entries in enumerate(row.entries):
+            for index, entries in enumerate(row.columns.entries):
                 if row.first + index < self._cut:
-                    yield _Kept(entries, row.contents[16 * index : 16 * index + 16])
+                    yield _Kept(entries, row.columns.content(index))
 
     def _compare_chunk(self, chunk_id: int, piece: SourcePiece, kept: _Kept) -> None:
         try:

@@ -7,17 +7,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import product
 
-from elastic.core.contracts.store import ReceiptRow, StepRecord
+from elastic.core.contracts.store import StepRecord
 from elastic.core.encoding import decompress, digest
 from elastic.core.errors import CorruptStoreError, EncodingError, LedgerError, ReceiptError, StoreError
 from elastic.core.model.chunk import UNREAD
 from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.failure import DeadLetter
+from elastic.core.model.receipt_row import ReceiptRow
 from elastic.core.model.step import StepState
 from elastic.core.policies.error_policy import OnError
 from elastic.core.receipts.merkle import ROOT_VERSION, InputTree, ReceiptTree
 from elastic.core.receipts.receipt import ReceiptSigner, decode_token
-from elastic.core.receipts.receipt_chain import Passage, chain
+from elastic.core.receipts.receipt_chain import chain_of_row
 from elastic.core.receipts.stage import STAGES, Stage
 from elastic.persistence.run_store.inspection import RunReader, StoredRow
 from elastic.recovery.compatibility import root_version_of
@@ -44,7 +45,7 @@ class Chain:
         for way in tuple(self._ways):
             master, counted = way
             try:
-                links = chain(self._signer, master, Passage.of(row, counted=counted))
+                links = chain_of_row(self._signer, row, master, counted=counted)
             except ReceiptError:
                 return False
             if links[-1].digest == row.link:
@@ -185,9 +186,9 @@ class StepAudit:
             self.findings.add("its receipts do not verify", kept.first, kept.stop)
             return
         failed = row.failed or (0,) * row.count
-        for chunk_id, count, entries in zip(range(row.first, kept.stop), failed, row.entries, strict=True):
+        for chunk_id, count, entries in zip(range(row.first, kept.stop), failed, row.columns.entries, strict=True):
             self._check_failed(chunk_id, count, entries)
-        self._total.update(entries=sum(row.entries), chunks=row.count, failed=sum(failed))
+        self._total.update(entries=sum(row.columns.entries), chunks=row.count, failed=sum(failed))
         for tree in self._trees:
             tree.fold(row)
 

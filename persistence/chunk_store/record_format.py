@@ -55,7 +55,7 @@ def write_record(run_id: str, step: int, stored: StoredChunk) -> bytes:
     """
     chunk = stored.chunk
     payload_digest = None if chunk.payload is None else digest(chunk.payload)
-    numbers = (step, chunk.chunk_id, chunk.entries, chunk.conceived_at)
+    numbers = (step, chunk.chunk_id, chunk.entries, chunk.cut_at)
     body = pack(
         [run_id, *numbers, list(chunk.position), list(chunk.reference), chunk.content, stored.token, payload_digest]
     )

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from elastic.core.contracts.store import ReceiptRow, StepRecord
+from elastic.core.contracts.store import StepRecord
 from elastic.core.errors import ElasticError
 from elastic.core.model.failure import DeadLetter
+from elastic.core.model.receipt_row import ReceiptRow
 from elastic.persistence.run_store.progress_row import row_mac
 from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 
@@ -160,4 +161,4 @@ class RunReader(SqliteRunStore):
         except _ROW_ERRORS:
             count = columns[0] if isinstance(columns[0], int) else 1
             return StoredRow(number, first, first + max(count, 1), None, "the row of receipts is damaged")
-        return StoredRow(number, row.first, row.first + row.count, row)
+        return StoredRow(number, row.first, row.stop, row)

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from elastic.core.contracts.store import ChunkStore, Commit, ReceiptRow, RunStore, StepRecord, StoredChunk
+from elastic.core.contracts.store import ChunkStore, Commit, RunStore, StepRecord, StoredChunk
 from elastic.core.errors import StoreError
 from elastic.core.ledger.chunk_locations import InFlightNote
 from elastic.core.model.chunk import Chunk
 from elastic.core.model.failure import DeadLetter
+from elastic.core.model.receipt_row import ReceiptRow
 from elastic.core.text import writable
 from elastic.persistence.run_store.dead_letter_table import DeadLetterKey, not_open, place_of
 from elastic.persistence.run_store.json_text import read_json, write_json

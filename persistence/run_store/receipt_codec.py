@@ -11,8 +11,9 @@ from array import array
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
-from elastic.core.contracts.store import ReceiptRow
 from elastic.core.errors import CorruptStoreError, EncodingError
+from elastic.core.model.chunk_columns import ChunkColumns
+from elastic.core.model.receipt_row import ReceiptRow
 
 _DIGEST = 16
 _HEAD = struct.Struct("<qBqB")
@@ -28,15 +29,16 @@ def pack_row(row: ReceiptRow) -> bytes:
     Raises:
         EncodingError: A column does not have `count` values, or a value is no 64-bit integer.
     """
-    lengths = [len(row.conceived_at), len(row.entries), len(row.contents) / _DIGEST]
+    columns = row.columns
+    lengths = [len(columns.cut_at), len(columns.contents) / _DIGEST]
     lengths += [len(row.failed)] if row.failed else []
     if row.count < 1 or any(length != row.count for length in lengths) or len(row.states + row.link) != 2 * _DIGEST:
         raise EncodingError(
             f"the receipts of the batch at chunk {row.first} must have {row.count} values in each column."
         )
     try:
-        conceived_at, conceived_width, conceived = _pack_column(row.conceived_at)
-        entries, entries_width, counts = _pack_column(row.entries)
+        conceived_at, conceived_width, conceived = _pack_column(columns.cut_at)
+        entries, entries_width, counts = _pack_column(columns.entries)
         flag = _HAS_FAILED if row.failed else 0
         head = _HEAD.pack(conceived_at, conceived_width, entries, entries_width | flag)
         failures = b""
@@ -45,7 +47,7 @@ def pack_row(row: ReceiptRow) -> bytes:
             head += _FAILED_HEAD.pack(failed, failed_width)
     except (struct.error, TypeError, OverflowError) as error:
         raise EncodingError(f"the receipts of the batch at chunk {row.first} cannot be stored ({error}).") from error
-    return b"".join((head, row.states, conceived, counts, failures, row.contents, row.link))
+    return b"".join((head, row.states, conceived, counts, failures, columns.contents, row.link))
 
 
 def unpack_row(first: int, count: int, attempt: int, worker: tuple[str, str], data: bytes) -> ReceiptRow:
@@ -65,13 +67,14 @@ def unpack_row(first: int, count: int, attempt: int, worker: tuple[str, str], da
             raise ValueError(f"expected {ends[-1]} bytes, got {len(data)}")
         states, conceived, counts, failures, contents, link = (data[begin:end] for begin, end in pairwise(ends))
         return ReceiptRow(
-            first,
-            count,
-            attempt,
+            ChunkColumns(
+                first,
+                attempt,
+                cut_at=_unpack_column(conceived_at, conceived_width, conceived, count),
+                entries=_unpack_column(entries, entries_width, counts, count),
+                contents=contents,
+            ),
             *worker,
-            _unpack_column(conceived_at, conceived_width, conceived, count),
-            _unpack_column(entries, entries_width, counts, count),
-            contents,
             states,
             link,
             _unpack_column(failed, failed_width, failures, count) if has_failed else (),

@@ -7,11 +7,12 @@ from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
-from elastic.core.contracts.store import ChunkStore, Commit, ReceiptRow, RunStore, StepRecord
+from elastic.core.contracts.store import ChunkStore, Commit, RunStore, StepRecord
 from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError, StoreError, UsageError
 from elastic.core.ledger.chunk_locations import InFlightNote
 from elastic.core.model.failure import DeadLetter
+from elastic.core.model.receipt_row import ReceiptRow
 from elastic.core.text import writable
 from elastic.persistence.chunk_store.registry import kind_name, make_chunk_store
 from elastic.persistence.disk_reserve import DiskReserve
@@ -277,8 +278,9 @@ class SqliteRunStore(RunStore):
             self._file.execute("INSERT OR IGNORE INTO worker (node_id, worker_id) VALUES (?, ?)", worker)
             found = self._file.execute("SELECT id FROM worker WHERE node_id=? AND worker_id=?", worker)
             self._workers[worker] = found.fetchone()[0]
-        mac = _receipt_mac(self.key, self.run_id, (step, row.first), (row.count, row.attempt, *worker), data)
-        values = (step, row.first, row.count, row.attempt, self._workers[worker], data, mac)
+        attempt = row.columns.attempt
+        mac = _receipt_mac(self.key, self.run_id, (step, row.first), (row.count, attempt, *worker), data)
+        values = (step, row.first, row.count, attempt, self._workers[worker], data, mac)
         self._file.execute("INSERT INTO receipt VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
     def _receipt(self, step: int, row: tuple[Any, ...]) -> ReceiptRow:

@@ -64,7 +64,7 @@ class ChaosTransport(Transport):
         if call is None:
             self._inner.send(node_id, None)
             return
-        self._die_if(self._is_met(KillPoint.SENT, call.first, call.first + len(call.references)))
+        self._die_if(self._is_met(KillPoint.SENT, call.first, call.stop))
         reason = self._loss(node_id)
         if reason is None:
             self._inner.send(node_id, call)
@@ -167,8 +167,7 @@ class ChaosTransport(Transport):
             return replace(result, states=tuple(states))
         accounts = list(result.accounts)
         number = pick(len(accounts))
-        column = ("contents", "processed", "returned")[pick(3)]
-        accounts[number] = _with_flipped(accounts[number], column, pick(len(getattr(accounts[number], column))))
+        accounts[number] = _with_flipped_bit(accounts[number], pick)
         return replace(result, accounts=tuple(accounts))
 
     def _delay(self, spirit: Fault, reply: Reply) -> None:
@@ -203,14 +202,19 @@ class ChaosTransport(Transport):
 
 
 def _attempts(result: Partial) -> int:
-    return max(account.attempt for account in result.accounts)
+    return max(account.columns.attempt for account in result.accounts)
 
 
 def _flipped(data: bytes, index: int) -> bytes:
     return data[:index] + bytes([data[index] ^ 0xFF]) + data[index + 1 :]
 
 
-def _with_flipped(account: BatchReport, column: str, index: int) -> BatchReport:
-    before: bytes = getattr(account, column)
-    changed: BatchReport = replace(account, **{column: _flipped(before, index)})  # type: ignore[arg-type]
-    return changed
+def _with_flipped_bit(report: BatchReport, pick: Pick) -> BatchReport:
+    """Return a report with one bit changed in its contents or in one of its links."""
+    choice = pick(3)
+    if choice == 0:
+        contents = report.columns.contents
+        return replace(report, columns=replace(report.columns, contents=_flipped(contents, pick(len(contents)))))
+    if choice == 1:
+        return replace(report, processed=_flipped(report.processed, pick(len(report.processed))))
+    return replace(report, returned=_flipped(report.returned, pick(len(report.returned))))

@@ -3,12 +3,12 @@
 from collections import Counter
 from dataclasses import replace
 
-from elastic.core.contracts.store import ReceiptRow
 from elastic.core.errors import ReceiptError
 from elastic.core.model.chunk import describe_chunks
 from elastic.core.model.partial import BatchReport, Partial, digest_of
-from elastic.core.receipts.receipt import NO_STATE, ReceiptSigner, digest_input
-from elastic.core.receipts.receipt_chain import Passage, chain
+from elastic.core.model.receipt_row import ReceiptRow
+from elastic.core.receipts.receipt import NO_STATE, ReceiptSigner
+from elastic.core.receipts.receipt_chain import Route, chain
 from elastic.core.receipts.stage import Stage
 from elastic.stages.messages import Call
 
@@ -20,13 +20,12 @@ class NodeReceiver:
         self.node_id = node_id
         #: chunks that were received
         self.chunks = 0
-        self._stamp = seal.stamp(Stage.RECEIVED, node_id)
+        self._mac = seal.mac(Stage.RECEIVED, node_id)
 
     def receive(self, call: Call) -> Call:
         """Return the call with this stage's link."""
-        what = digest_input(call.first, call.attempt, call.conceived_at, call.entries, call.contents)
         self.chunks += len(call.references)
-        return replace(call, link=self._stamp.link(what, NO_STATE, call.link))
+        return replace(call, link=self._mac.link(call.columns.digest_input(), NO_STATE, call.link))
 
 
 class MasterReceiver:
@@ -52,20 +51,17 @@ class MasterReceiver:
         return replace(partial, rows=tuple(self._row(account, partial.digest) for account in partial.accounts))
 
     def _row(self, account: BatchReport, state: bytes) -> ReceiptRow:
-        columns = (account.first, account.attempt, account.conceived_at, account.entries, account.contents)
-        passage = Passage(*columns, state, account.node_id, account.worker_id, account.counted)
-        *_, processed, returned, aggregated = chain(self._seal, self.node_id, passage)
+        node_id, worker_id = account.node_id, account.worker_id
+        route = Route(master=self.node_id, node_id=node_id, worker_id=worker_id, state=state, counted=account.counted)
+        *_, processed, returned, aggregated = chain(self._seal, account.columns, route)
         for link, came, whose in (
-            (processed, account.processed, f"worker {account.worker_id}"),
-            (returned, account.returned, f"node {account.node_id}"),
+            (processed, account.processed, f"worker {worker_id}"),
+            (returned, account.returned, f"node {node_id}"),
         ):
             if link.digest != came:
                 chunks = describe_chunks(account.first, account.stop)
                 raise ReceiptError(f"the receipts of {chunks} from {whose} do not verify.")
-        return ReceiptRow(
-            account.first, len(account), account.attempt, account.node_id, account.worker_id, account.conceived_at,
-            account.entries, account.contents, state, aggregated.digest, _failed(account),
-        )  # fmt: skip
+        return ReceiptRow(account.columns, node_id, worker_id, state, aggregated.digest, _failed(account))
 
 
 def _failed(account: BatchReport) -> tuple[int, ...]:
@@ -80,10 +76,10 @@ def _failed(account: BatchReport) -> tuple[int, ...]:
 
 def _check_columns(account: BatchReport) -> None:
     """Refuse an account whose columns are not of one length, or hold what no receipt is made of."""
-    count = len(account.entries)
-    lengths = {len(account.conceived_at) * 16, len(account.contents)}
-    numbers = (account.first, *account.entries, *account.conceived_at)
+    columns, count = account.columns, len(account)
+    lengths = {len(columns.cut_at) * 16, len(columns.contents)}
+    numbers = (columns.first, *columns.entries, *columns.cut_at)
     is_whole = set(map(type, numbers)) == {int} and min(numbers) >= 0 and max(numbers) < 1 << 63
     links = {len(account.processed), len(account.returned)}
-    if not count or (lengths, links) != ({16 * count}, {16}) or not is_whole or not 0 < account.attempt < 1 << 32:
+    if not count or (lengths, links) != ({16 * count}, {16}) or not is_whole or not 0 < columns.attempt < 1 << 32:
         raise ReceiptError(f"the receipts of chunk {account.first} from worker {account.worker_id} are damaged.")

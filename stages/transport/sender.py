@@ -8,8 +8,9 @@ from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.contracts.source import Reader
 from elastic.core.encoding import compress, decompress
 from elastic.core.model.chunk import UNCOUNTED, Batch, Chunk
+from elastic.core.model.chunk_columns import ChunkColumns
 from elastic.core.model.partial import BatchReport, Partial, digest_of
-from elastic.core.receipts.receipt import NO_LINK, NO_STATE, ReceiptSigner, digest_input
+from elastic.core.receipts.receipt import NO_LINK, NO_STATE, ReceiptSigner
 from elastic.core.receipts.stage import Stage
 from elastic.stages.failure_report import failure_of, hint_of
 from elastic.stages.messages import Call, Reply
@@ -27,8 +28,8 @@ class MasterSender:
         self.reader = reader
         #: nodes that do not see the files that the master sees; they get them by value
         self.blind: set[str] = set()
-        self._distributed = seal.stamp(Stage.DISTRIBUTED, node_id)
-        self._sent = seal.stamp(Stage.SENT, node_id)
+        self._distributed = seal.mac(Stage.DISTRIBUTED, node_id)
+        self._sent = seal.mac(Stage.SENT, node_id)
 
     def send(self, batch: Batch, node_id: str, *, collect: bool) -> Call:
         """Return the call that carries a batch to a node.
@@ -37,23 +38,23 @@ class MasterSender:
             SourceError: The node cannot read the source itself, and the master cannot either.
         """
         chunks = batch.chunks
-        conceived_at = tuple(chunk.conceived_at for chunk in chunks)
-        entries = tuple(chunk.entries for chunk in chunks)
-        contents = b"".join([chunk.content for chunk in chunks])
-        what = digest_input(batch.first, batch.attempt, conceived_at, entries, contents)
+        columns = ChunkColumns(
+            batch.first,
+            batch.attempt,
+            cut_at=tuple(chunk.cut_at for chunk in chunks),
+            entries=tuple(chunk.entries for chunk in chunks),
+            contents=b"".join([chunk.content for chunk in chunks]),
+        )
+        signed = columns.digest_input()
         return Call(
             batch_id=batch.batch_id,
-            attempt=batch.attempt,
-            first=batch.first,
             collect=collect,
             isolated=batch.isolated,
             counted=chunks[0].entries != UNCOUNTED,
-            conceived_at=conceived_at,
-            entries=entries,
-            contents=contents,
+            columns=columns,
             references=tuple(chunk.reference for chunk in chunks),
             payloads=tuple(self._payload(chunk, node_id) for chunk in chunks),
-            link=self._sent.link(what, NO_STATE, self._distributed.link(what, NO_STATE, NO_LINK)),
+            link=self._sent.link(signed, NO_STATE, self._distributed.link(signed, NO_STATE, NO_LINK)),
         )
 
     def can_read_for(self, node_id: str, chunk: Chunk) -> bool:
@@ -87,7 +88,7 @@ class NodeSender:
         self.aggregator = aggregator
         #: chunks whose results were sent
         self.chunks = 0
-        self._stamp = seal.stamp(Stage.RETURNED, node_id)
+        self._mac = seal.mac(Stage.RETURNED, node_id)
 
     def send(self, replies: Sequence[Reply]) -> Reply:
         """Return one reply for several, with receipts on everything that is in it.
@@ -131,5 +132,5 @@ class NodeSender:
         return self._frame(aggregator.encode(merged))
 
     def _stamped(self, account: BatchReport, state: bytes) -> BatchReport:
-        what = digest_input(account.first, account.attempt, account.conceived_at, account.entries, account.contents)
-        return replace(account, returned=self._stamp.link(what, state, account.processed))
+        signed = account.columns.digest_input()
+        return replace(account, returned=self._mac.link(signed, state, account.processed))

@@ -13,7 +13,7 @@ from elastic.core.model.failure import DeadLetter, Failure
 from elastic.core.model.partial import BatchReport, Partial, digest_of
 from elastic.core.policies.error_policy import OnError
 from elastic.core.program import Program
-from elastic.core.receipts.receipt import NO_STATE, digest_input
+from elastic.core.receipts.receipt import NO_STATE
 from elastic.core.receipts.stage import Stage
 from elastic.stages.failure_report import failure_of, hint_of
 from elastic.stages.messages import COLLECT, Call, Reply
@@ -59,7 +59,7 @@ class Worker:
         self.worker_id = worker_id
         self._cell = cell
         self._seal = program.signer
-        self._stamp = self._seal.stamp(Stage.PROCESSED, worker_id)
+        self._mac = self._seal.mac(Stage.PROCESSED, worker_id)
         # A batch that may fail in part is folded into a state of its own first.
         self._careful = program.tolerance.on_error is not OnError.FAIL or bool(program.tolerance.retries)
         self._state: Any = None
@@ -122,7 +122,7 @@ class Worker:
         if payload is None:
             return self._program.reader.read_block(call.references[index])
         block = decompress(payload)
-        if call.counted and digest(block) != call.contents[16 * index : 16 * index + 16]:
+        if call.counted and digest(block) != call.columns.content(index):
             raise EncodingError(f"chunk {call.first + index} was changed on its way")
         return block
 
@@ -194,7 +194,7 @@ class Worker:
                 self._state = undo() if undo is not None else self._state
                 raise
 
-        entries = sum(sum(account.entries) for account in self._accounts)
+        entries = sum(sum(account.columns.entries) for account in self._accounts)
         held = entries - sum(letter.entries for account in self._accounts for letter in account.letters)
         sifted, counts = self._sifted(call, blocks)
         agreed = agreeing(sifted.parts, take, limit=held - self._strays)
@@ -205,7 +205,7 @@ class Worker:
 
     def _unjoined(self, call: Call, error: BaseException) -> NotToleratedError:
         """Return the refusal of a batch whose state cannot be joined to what is held."""
-        batch = describe_chunks(call.first, call.first + len(call.references))
+        batch = describe_chunks(call.first, call.stop)
         held = ", ".join(describe_chunks(account.first, account.first + len(account)) for account in self._accounts[:3])
         more = ", ..." if len(self._accounts) > 3 else ""
         place = f"the state of {batch}, in merge with that of {held}{more}"
@@ -256,26 +256,22 @@ class Worker:
 
     def _account(self, call: Call, blocks: list[bytes], folded: BatchState) -> BatchReport:
         counts = folded.counts
-        contents = call.contents if call.counted else b"".join(map(content_digest, blocks))
-        what = digest_input(call.first, call.attempt, call.conceived_at, counts, contents)
+        contents = call.columns.contents if call.counted else b"".join(map(content_digest, blocks))
+        columns = replace(call.columns, entries=tuple(counts), contents=contents)
         return BatchReport(
             batch_id=call.batch_id,
-            attempt=call.attempt,
-            first=call.first,
             node_id=self.node_id,
             worker_id=self.worker_id,
-            conceived_at=call.conceived_at,
+            columns=columns,
             counted=call.counted,
-            entries=tuple(counts),
-            contents=contents,
-            processed=self._stamp.link(what, NO_STATE, call.link),
+            processed=self._mac.link(columns.digest_input(), NO_STATE, call.link),
             letters=tuple(self._addressed(call, counts, letter) for letter in folded.letters),
         )
 
     def _addressed(self, call: Call, counts: list[int], letter: DeadLetter) -> DeadLetter:
         """Return a letter that names this worker, and the receipt of its chunk."""
         index = letter.failure.chunk_id - call.first
-        fields = (letter.failure.chunk_id, call.attempt, call.conceived_at[index], counts[index])
+        fields = (letter.failure.chunk_id, call.columns.attempt, call.columns.cut_at[index], counts[index])
         receipt = self._seal.receipt(Stage.PROCESSED, self.worker_id, fields, b"", b"")
         failure = replace(letter.failure, node_id=self.node_id, worker_id=self.worker_id)
         return replace(letter, failure=failure, receipt=receipt.token)

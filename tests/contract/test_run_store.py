@@ -8,29 +8,27 @@ from typing import Any
 import pytest
 from test_store import RUN, kept
 
-from elastic.core.contracts.store import Commit, ReceiptRow, RunStore
+from elastic.core.contracts.store import Commit, RunStore
 from elastic.core.errors import EncodingError, StoreError
+from elastic.core.model.chunk_columns import ChunkColumns
 from elastic.core.model.failure import DeadLetter, Failure
+from elastic.core.model.receipt_row import ReceiptRow
 from elastic.persistence.run_store.memory_store import MemoryRunStore
 from elastic.persistence.run_store.sqlite_store import SqliteRunStore
+from tests.core.column_samples import with_changes
 
 KEY = bytes(range(32))
 
 
 def row_of(first: int, count: int = 2, **changes: Any) -> ReceiptRow:
-    row = {
-        "first": first,
-        "count": count,
-        "attempt": 0,
-        "node_id": "node-a",
-        "worker_id": "worker-1",
-        "conceived_at": tuple(1_800_000_000_000_000 + n for n in range(count)),
-        "entries": tuple(range(first, first + count)),
-        "contents": bytes(range(16)) * count,
-        "states": b"s" * 16,
-        "link": b"l" * 16,
-    }
-    return ReceiptRow(**{**row, **changes})
+    columns = ChunkColumns(
+        first,
+        attempt=0,
+        cut_at=tuple(1_800_000_000_000_000 + n for n in range(count)),
+        entries=tuple(range(first, first + count)),
+        contents=bytes(range(16)) * count,
+    )
+    return with_changes(ReceiptRow(columns, "node-a", "worker-1", b"s" * 16, b"l" * 16), **changes)
 
 
 def letter_of(chunk_id: int, index: int | None, **changes: Any) -> DeadLetter:

@@ -1,6 +1,5 @@
 """The ledger's decisions, told as short stories."""
 
-from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -11,13 +10,14 @@ from elastic.core.ledger import events
 from elastic.core.ledger.instructions import CollectNode, Complete, Cut, Drop, Fail, Fold, Instruction, Send
 from elastic.core.ledger.ledger import Ledger
 from elastic.core.ledger.resume_point import ResumePoint
-from elastic.core.model.chunk import UNREAD, Chunk, DeliveryHistory
+from elastic.core.model.chunk import Chunk, DeliveryHistory
 from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.failure import DeadLetter, Failure
 from elastic.core.model.partial import BatchReport, Partial
 from elastic.core.policies.engine_tuning import EngineTuning
 from elastic.core.policies.error_policy import ErrorPolicy, OnError
 from elastic.core.receipts.stage import Stage
+from tests.core.column_samples import columns_of, with_changes
 
 T = TypeVar("T")
 
@@ -38,9 +38,8 @@ def chunks(first: int, stop: int) -> events.ChunksCut:
 def account(send: Send, worker: str = "a/0") -> BatchReport:
     batch = send.batch
     return BatchReport(
-        batch_id=batch.batch_id, attempt=batch.attempt, first=batch.first, node_id="a", worker_id=worker,
-        conceived_at=(1_000,) * len(batch), counted=False, entries=(1,) * len(batch),
-        contents=UNREAD * len(batch), processed=bytes(16),
+        batch_id=batch.batch_id, node_id="a", worker_id=worker, columns=columns_of(batch), counted=False,
+        processed=bytes(16),
     )  # fmt: skip
 
 
@@ -222,7 +221,7 @@ def test_the_budget_of_failed_entries_is_kept() -> None:
         tolerance = ErrorPolicy(on_error=OnError.SKIP, max_errors=2)
         subject = Ledger(settings=EngineTuning(), placement=First(), tolerance=tolerance)
         (sent,) = started(subject, 1)
-        spoiled = replace(account(sent), entries=(100,), letters=letters(failed))
+        spoiled = with_changes(account(sent), entries=(100,), letters=letters(failed))
         told = subject.handle(events.PartialReturned("a", Partial((spoiled,), (b"",), bytes(16)), False))
         assert [type(instruction) for instruction in told] == [Fold, outcome]
         assert subject.counters["entries_failed"] == failed
@@ -234,10 +233,10 @@ def test_a_ratio_of_failed_entries_is_judged_at_the_end_or_when_there_are_enough
     for entries, outcome in ((100, Complete), (99, Fail)):
         subject = Ledger(settings=EngineTuning(), placement=First(), tolerance=tolerance)
         first, second = started(subject, 2)
-        spoiled = replace(account(first), entries=(1,), letters=(letter,))
+        spoiled = with_changes(account(first), entries=(1,), letters=(letter,))
         told = subject.handle(events.PartialReturned("a", Partial((spoiled,), (b"",), bytes(16)), False))
         assert only(Fail, told) == [], "one of one is no share yet"
-        rest = replace(account(second), entries=(entries - 1,))
+        rest = with_changes(account(second), entries=(entries - 1,))
         told = subject.handle(events.PartialReturned("a", Partial((rest,), (b"",), bytes(16)), False))
         assert [type(instruction) for instruction in told] == [Fold, outcome]
 

@@ -10,10 +10,11 @@ from elastic.core.ledger import events
 from elastic.core.ledger.events import Event
 from elastic.core.ledger.instructions import CollectNode, Complete, Cut, Drop, Fail, Fold, Instruction, Send
 from elastic.core.ledger.ledger import Ledger
-from elastic.core.model.chunk import UNREAD, Chunk
+from elastic.core.model.chunk import Chunk
 from elastic.core.model.partial import BatchReport, Partial
 from elastic.core.policies.engine_tuning import EngineTuning
 from elastic.engine.placement import LeastOpenReceipts
+from tests.core.column_samples import columns_of
 
 
 @dataclass
@@ -77,11 +78,9 @@ class Cluster:
             if not workers or self.random.random() < 0.5:
                 return  # else the work is done all the same, and nobody knows
         worker_id = self.random.choice(workers)
-        size = len(batch)
         account = BatchReport(
-            batch_id=batch.batch_id, attempt=batch.attempt, first=batch.first, node_id=send.node_id,
-            worker_id=worker_id, conceived_at=(1,) * size, counted=False, entries=(1,) * size,
-            contents=UNREAD * size, processed=bytes(16),
+            batch_id=batch.batch_id, node_id=send.node_id, worker_id=worker_id, columns=columns_of(batch),
+            counted=False, processed=bytes(16),
         )  # fmt: skip
         told: list[Event] = [events.BatchProcessed(batch.batch_id, worker_id, self.random.uniform(1e-4, 0.1))]
         if send.collect:

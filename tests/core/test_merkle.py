@@ -1,15 +1,16 @@
 """Merkle trees: the root of RFC 9162, in whatever order leaves come."""
 
-from dataclasses import replace
 from hashlib import blake2b
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elastic.core.contracts.store import ReceiptRow
 from elastic.core.errors import LedgerError
+from elastic.core.model.chunk_columns import ChunkColumns
+from elastic.core.model.receipt_row import ReceiptRow
 from elastic.core.receipts.merkle import InputTree, MerkleTree, ReceiptTree
+from tests.core.column_samples import with_changes
 
 
 def hashed(data: bytes) -> bytes:
@@ -31,7 +32,7 @@ def root_of(leaves: list[bytes]) -> bytes:
 def row(first: int, count: int) -> ReceiptRow:
     numbers = range(first, first + count)
     contents = b"".join(number.to_bytes(16, "big") for number in numbers)
-    return ReceiptRow(first, count, 1, "n", "w", (1,) * count, tuple(numbers), contents, bytes(16), b"l" * 16)
+    return ReceiptRow(ChunkColumns(first, 1, (1,) * count, tuple(numbers), contents), "n", "w", bytes(16), b"l" * 16)
 
 
 @st.composite
@@ -98,11 +99,11 @@ def test_a_leaf_and_a_pair_of_nodes_are_never_the_same() -> None:
         ({"attempt": 2}, False),
         ({"states": b"s" * 16}, False),
         ({"link": bytes(16)}, False),
-        ({"worker_id": "other", "conceived_at": (2,) * 4}, None),
+        ({"worker_id": "other", "cut_at": (2,) * 4}, None),
     ],
 )
 def test_a_root_depends_on_what_it_stands_for(changes: dict[str, object], *, in_input: bool | None) -> None:
-    changed = replace(row(0, 4), **changes)  # type: ignore[arg-type]
+    changed = with_changes(row(0, 4), **changes)
     differs = []
     for kind in (InputTree, ReceiptTree):
         before, after = kind(), kind()

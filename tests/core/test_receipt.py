@@ -1,24 +1,23 @@
 """Receipts and their tokens."""
 
-from dataclasses import replace
-
 import pytest
 
-from elastic.core.contracts.store import ReceiptRow
 from elastic.core.errors import ReceiptError
 from elastic.core.model.chunk import UNCOUNTED
+from elastic.core.model.chunk_columns import ChunkColumns
+from elastic.core.model.receipt_row import ReceiptRow
 from elastic.core.receipts.receipt import (
     NO_LINK,
     NO_STATE,
     Receipt,
     ReceiptSigner,
     decode_token,
-    digest_input,
     run_tag,
     token_run_tag,
 )
-from elastic.core.receipts.receipt_chain import Passage, chain, journeys, receipts_of
+from elastic.core.receipts.receipt_chain import Route, chain, receipts_of, receipts_of_row
 from elastic.core.receipts.stage import Stage
+from tests.core.column_samples import with_changes
 
 KEY = bytes(range(32))
 SEAL = ReceiptSigner(key=KEY, run_id="run-1", step=3)
@@ -96,54 +95,52 @@ def test_a_digest_depends_on_every_part_of_the_receipt() -> None:
 
 
 def test_a_link_depends_on_every_part_of_the_batch() -> None:
-    columns = (4, 1, (10, 11), (5, 6), b"c" * 32)
+    columns = ChunkColumns(4, 1, (10, 11), (5, 6), b"c" * 32)
     others = [
-        (3, 1, (10, 11), (5, 6), b"c" * 32),
-        (4, 2, (10, 11), (5, 6), b"c" * 32),
-        (4, 1, (11, 10), (5, 6), b"c" * 32),
-        (4, 1, (10, 11), (6, 5), b"c" * 32),
-        (4, 1, (10, 11), (5, 6), b"c" * 31 + b"d"),
-        (4, 1, (10,), (11,), b"c" * 32),
+        ChunkColumns(3, 1, (10, 11), (5, 6), b"c" * 32),
+        ChunkColumns(4, 2, (10, 11), (5, 6), b"c" * 32),
+        ChunkColumns(4, 1, (11, 10), (5, 6), b"c" * 32),
+        ChunkColumns(4, 1, (10, 11), (6, 5), b"c" * 32),
+        ChunkColumns(4, 1, (10, 11), (5, 6), b"c" * 31 + b"d"),
+        ChunkColumns(4, 1, (10,), (11,), b"c" * 32),
     ]
-    stamp, one = SEAL.stamp(Stage.SENT, "node-a"), b"1" * 16
-    links = [stamp.link(digest_input(*batch), NO_STATE, NO_LINK) for batch in (columns, *others)]  # type: ignore[arg-type]
-    links += [stamp.link(digest_input(*columns), one, NO_LINK), stamp.link(digest_input(*columns), NO_STATE, one)]
-    links += [SEAL.stamp(Stage.SENT, "node-b").link(digest_input(*columns), NO_STATE, NO_LINK)]
-    links += [SEAL.stamp(Stage.RECEIVED, "node-a").link(digest_input(*columns), NO_STATE, NO_LINK)]
+    mac, one, signed = SEAL.mac(Stage.SENT, "node-a"), b"1" * 16, columns.digest_input()
+    links = [mac.link(batch.digest_input(), NO_STATE, NO_LINK) for batch in (columns, *others)]
+    links += [mac.link(signed, one, NO_LINK), mac.link(signed, NO_STATE, one)]
+    links += [SEAL.mac(Stage.SENT, "node-b").link(signed, NO_STATE, NO_LINK)]
+    links += [SEAL.mac(Stage.RECEIVED, "node-a").link(signed, NO_STATE, NO_LINK)]
     assert len(set(links)) == len(links) == 11
 
 
 @pytest.mark.parametrize("number", [1 << 63, -(1 << 63) - 1])
 def test_numbers_that_no_receipt_can_hold_are_refused(number: int) -> None:
-    with pytest.raises(ReceiptError, match="chunks from 4 on"):
-        digest_input(4, 1, (number,), (5,), bytes(16))
+    with pytest.raises(ReceiptError, match="chunk 4 and following"):
+        ChunkColumns(4, 1, (number,), (5,), bytes(16)).digest_input()
 
 
-def batch(*, counted: bool) -> Passage:
-    contents = bytes([4]) * 16 + bytes([5]) * 16
-    return Passage(4, 1, (14, 15), (5, 6), contents, b"s" * 16, "node", "node/0", counted)
+COLUMNS = ChunkColumns(4, 1, (14, 15), (5, 6), bytes([4]) * 16 + bytes([5]) * 16)
 
 
-def row_of(passage: Passage, link: bytes) -> ReceiptRow:
-    return ReceiptRow(
-        4, 2, 1, "node", "node/0", passage.conceived_at, passage.entries, passage.contents, passage.state, link
-    )
+def route(*, counted: bool) -> Route:
+    return Route(master="master", node_id="node", worker_id="node/0", state=b"s" * 16, counted=counted)
+
+
+def row_of(link: bytes) -> ReceiptRow:
+    return ReceiptRow(COLUMNS, "node", "node/0", b"s" * 16, link)
 
 
 @pytest.mark.parametrize("counted", [True, False])
-def test_journeys_are_computed_again_from_what_is_kept(*, counted: bool) -> None:
-    passage = batch(counted=counted)
-    links = chain(SEAL, "master", passage)
-    made = list(receipts_of(SEAL, links, passage))
-    assert list(journeys(SEAL, "master", row_of(passage, links[-1].digest))) == made
+def test_the_receipts_of_a_stored_row_are_computed_again(*, counted: bool) -> None:
+    links = chain(SEAL, COLUMNS, route(counted=counted))
+    made = list(receipts_of(SEAL, links))
+    assert list(receipts_of_row(SEAL, "master", row_of(links[-1].digest))) == made
     assert [receipts[0].chunk_id for receipts in made] == [4, 5]
     assert [receipt.stage for receipt in made[0]] == list(Stage)
     assert [receipt.entries for receipt in made[1]] == [6 if counted else UNCOUNTED] * 3 + [6] * 3
     assert len({receipt.digest for receipts in made for receipt in receipts}) == 12
 
 
-def test_a_kept_row_that_was_changed_is_refused_by_name() -> None:
-    passage = batch(counted=True)
-    link = chain(SEAL, "master", passage)[-1].digest
+def test_a_stored_row_that_was_changed_is_refused_by_name() -> None:
+    link = chain(SEAL, COLUMNS, route(counted=True))[-1].digest
     with pytest.raises(ReceiptError, match="chunks 4 to 5"):
-        list(journeys(SEAL, "master", replace(row_of(passage, link), entries=(5, 5))))
+        list(receipts_of_row(SEAL, "master", with_changes(row_of(link), entries=(5, 5))))

@@ -9,14 +9,15 @@ from elastic.aggregators import Collect, Count, Sum, TopK
 from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.encoding import compress
 from elastic.core.model.chunk import UNREAD
+from elastic.core.model.chunk_columns import ChunkColumns
 from elastic.core.model.partial import BatchReport, Partial
 from elastic.engine.aggregation import Aggregation
 
 
 def partial(aggregator: AnyAggregator, *states: object) -> Partial:
     account = BatchReport(
-        batch_id=0, attempt=1, first=0, node_id="a", worker_id="a/0", conceived_at=(0,), counted=False, entries=(1,),
-        contents=UNREAD, processed=bytes(16),
+        batch_id=0, node_id="a", worker_id="a/0", columns=ChunkColumns(0, 1, (0,), (1,), UNREAD), counted=False,
+        processed=bytes(16),
     )  # fmt: skip
     return Partial((account,), tuple(compress(aggregator.encode(state)) for state in states), bytes(16))
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from elastic.core.contracts.store import ChunkStore, Commit, ReceiptRow, RunStore, StepRecord, StoredChunk
+from elastic.core.contracts.store import ChunkStore, Commit, RunStore, StepRecord, StoredChunk
 from elastic.core.errors import FencedError, StoreError, StoreFullError
 from elastic.core.model.failure import DeadLetter
+from elastic.core.model.receipt_row import ReceiptRow
 from elastic.persistence.run_store.memory_store import MemoryChunkStore, MemoryRunStore
 from tests.faults.fault_rng import Crash, Weather
 

@@ -67,9 +67,7 @@ class ByContent(Ledger):
         self._contents: set[bytes] = set()
 
     def _fold(self, partial: Partial) -> Iterator[Instruction]:
-        contents = {
-            account.contents[n : n + 16] for account in partial.accounts for n in range(0, len(account.contents), 16)
-        }
+        contents = {account.columns.content(n) for account in partial.accounts for n in range(len(account))}
         if not contents <= self._contents:
             self._contents |= contents
             yield from super()._fold(partial)
@@ -89,7 +87,9 @@ class ByAttempt(ForgivingLedger):
         self._seen: set[tuple[int, int]] = set()
 
     def _counts_twice(self, partial: Partial) -> bool:
-        keys = [(n, account.attempt) for account in partial.accounts for n in range(account.first, account.stop)]
+        keys = [
+            (n, account.columns.attempt) for account in partial.accounts for n in range(account.first, account.stop)
+        ]
         if not self._seen.isdisjoint(keys):
             return True
         self._seen.update(keys)

@@ -12,6 +12,7 @@ from elastic.stages.messages import COLLECT, Call, Reply, decode_call, decode_re
 from elastic.stages.transport.station import Station
 from elastic.stages.transport.transport import Arrival, Transport
 from elastic.stages.worker.worker import Worker
+from tests.core.column_samples import with_changes
 from tests.faults.fault_rng import SimulatedClock, Weather
 
 Act = Callable[[], list[Arrival]]
@@ -296,12 +297,13 @@ class Network(Transport):
                 partial, accounts=(replace(first, processed=_flipped(first.processed, self._weather)), *others)
             )
         if chosen == 2:
-            return replace(partial, accounts=(replace(first, contents=first.contents[:-1]), *others))
+            return replace(partial, accounts=(with_changes(first, contents=first.columns.contents[:-1]), *others))
         if chosen == 3:
-            return replace(partial, accounts=(replace(first, entries=(first.entries[0] + 1, *first.entries[1:])),))
+            entries = first.columns.entries
+            return replace(partial, accounts=(with_changes(first, entries=(entries[0] + 1, *entries[1:])),))
         if chosen == 4:
             return replace(partial, digest=_flipped(partial.digest, self._weather))
-        return replace(partial, accounts=(replace(first, first=first.first + 1), *others))
+        return replace(partial, accounts=(with_changes(first, first=first.first + 1), *others))
 
     # -- time
 

@@ -209,7 +209,7 @@ class World:
                 spans.add(row.first, row.first + row.count)
         if spans.above or spans.low != record.low or record.bitmap.strip(b"\0"):
             found.append(f"receipts cover chunks up to {spans.low}, the record says {record.low}")
-        entries = sum(sum(row.entries) for row in rows)
+        entries = sum(sum(row.columns.entries) for row in rows)
         if {entries, record.counters.get("entries", 0)} != {story.count}:
             found.append(f"{entries} entries have receipts, {record.counters.get('entries', 0)} counted")
         if self.disk.writers != sorted(self.disk.writers):

@@ -5,10 +5,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from elastic.core.contracts.store import Commit, ReceiptRow, StoredChunk
+from elastic.core.contracts.store import Commit, StoredChunk
 from elastic.core.encoding import compress, digest, pack
 from elastic.core.model.chunk import Chunk
+from elastic.core.model.chunk_columns import ChunkColumns
 from elastic.core.model.failure import DeadLetter, Failure
+from elastic.core.model.receipt_row import ReceiptRow
 from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +30,9 @@ def kept(*chunk_ids: int) -> list[StoredChunk]:
 
 def row_of(first: int, count: int = 1) -> ReceiptRow:
     numbers = tuple(range(first, first + count))
-    return ReceiptRow(first, count, 0, "node", "worker", numbers, numbers, bytes(16 * count), bytes(16), bytes(16))
+    return ReceiptRow(
+        ChunkColumns(first, 0, numbers, numbers, bytes(16 * count)), "node", "worker", bytes(16), bytes(16)
+    )
 
 
 def letter_of(chunk_id: int, index: int | None) -> DeadLetter:

@@ -6,7 +6,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from elastic.core.errors import (
 from elastic.persistence.chunk_store.directory_store import DirectoryChunkStore
 from elastic.persistence.chunk_store.segment_store import SegmentChunkStore
 from elastic.persistence.run_store.sqlite_store import MAX_PARTIAL, SqliteRunStore
+from tests.core.column_samples import with_changes
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ def test_what_cannot_be_kept_is_refused_and_the_run_goes_on(folder: Path) -> Non
         commit_of(-1),
         commit_of(1 << 63),
         commit_of(4, counters={"n": object()}),
-        commit_of(4, receipts=(row_of(4), replace(row_of(5), entries=()))),
+        commit_of(4, receipts=(row_of(4), with_changes(row_of(5), entries=()))),
     ):
         with pytest.raises(EncodingError):
             store.commit(0, bad)

@@ -1,6 +1,5 @@
 """Receipt rows become bytes and come back, and bytes that are no row are refused."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,15 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from persistence_samples import row_of
 
-from elastic.core.contracts.store import ReceiptRow
 from elastic.core.errors import CorruptStoreError, EncodingError
+from elastic.core.model.chunk_columns import ChunkColumns
+from elastic.core.model.receipt_row import ReceiptRow
 from elastic.persistence.run_store.receipt_codec import pack_row, unpack_row
+from tests.core.column_samples import with_changes
 
 NUMBERS = st.integers(-(1 << 63), (1 << 63) - 1)
 
 
 def unpacked(row: ReceiptRow, data: bytes) -> ReceiptRow:
-    return unpack_row(row.first, row.count, row.attempt, (row.node_id, row.worker_id), data)
+    return unpack_row(row.first, row.count, row.columns.attempt, (row.node_id, row.worker_id), data)
 
 
 @st.composite
@@ -26,9 +27,8 @@ def rows(draw: st.DrawFn) -> ReceiptRow:
     failed = draw(st.just(()) | numbers)
     digests = st.binary(min_size=16 * count, max_size=16 * count)
     states, link = draw(st.binary(min_size=16, max_size=16)), draw(st.binary(min_size=16, max_size=16))
-    return ReceiptRow(
-        draw(NUMBERS), count, 1, "n", "w", draw(numbers), draw(numbers), draw(digests), states, link, failed
-    )
+    columns = ChunkColumns(draw(NUMBERS), 1, draw(numbers), draw(numbers), draw(digests))
+    return ReceiptRow(columns, "n", "w", states, link, failed)
 
 
 @given(rows())
@@ -38,7 +38,7 @@ def test_a_row_comes_back_as_it_was(row: ReceiptRow) -> None:
 
 @pytest.mark.parametrize(("spread", "width"), [(0, 0), (255, 1), (256, 2), (65535, 2), (65536, 4), (1 << 32, 8)])
 def test_a_column_takes_as_many_bytes_as_its_spread_needs(spread: int, width: int) -> None:
-    row = replace(row_of(0, 4), entries=(7, 7, 7, 7), conceived_at=(10**15, 10**15, 10**15 + spread, 10**15))
+    row = with_changes(row_of(0, 4), entries=(7, 7, 7, 7), cut_at=(10**15, 10**15, 10**15 + spread, 10**15))
     assert len(pack_row(row)) == 18 + 16 + 16 + 4 * (width + 16)
     assert unpacked(row, pack_row(row)) == row
 
@@ -46,9 +46,9 @@ def test_a_column_takes_as_many_bytes_as_its_spread_needs(spread: int, width: in
 @pytest.mark.parametrize(
     "change",
     [
-        {"count": 3},
-        {"count": 0, "conceived_at": (), "entries": (), "contents": b""},
-        {"conceived_at": (1,)},
+        {"entries": (1, 2, 3), "cut_at": (1, 2, 3)},
+        {"cut_at": (), "entries": (), "contents": b""},
+        {"cut_at": (1,)},
         {"entries": (1, 2, 3)},
         {"contents": bytes(31)},
         {"link": bytes(32)},
@@ -59,21 +59,21 @@ def test_a_column_takes_as_many_bytes_as_its_spread_needs(spread: int, width: in
         {"failed": (1,)},
         {"failed": (1, 2, 3)},
         {"failed": (1, "a")},
-        {"conceived_at": ("a", "b")},
+        {"cut_at": ("a", "b")},
     ],
 )
 def test_a_row_whose_columns_do_not_fit_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(EncodingError, match="batch at chunk 0"):
-        pack_row(replace(row_of(0, 2), **change))
+        pack_row(with_changes(row_of(0, 2), **change))
 
 
 @pytest.mark.parametrize("failed", [(), (0, 1)])
 def test_bytes_of_another_length_are_refused(failed: tuple[int, ...]) -> None:
-    row = replace(row_of(3, 2), entries=(5, 300), failed=failed)
+    row = with_changes(row_of(3, 2), entries=(5, 300), failed=failed)
     data = pack_row(row)
     for bad in (*(data[:length] for length in range(len(data))), data + b"\0"):
         with pytest.raises(CorruptStoreError, match="batch at chunk 3"):
             unpacked(row, bad)
     for count in (0, 1, 3, -1):
         with pytest.raises(CorruptStoreError):
-            unpacked(replace(row, count=count), data)
+            unpack_row(row.first, count, row.columns.attempt, (row.node_id, row.worker_id), data)

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 import elastic
-from elastic.core.contracts.store import Commit, ReceiptRow, RunStore, StoredChunk
+from elastic.core.contracts.store import Commit, RunStore, StoredChunk
 from elastic.core.encoding import compress, digest, pack
 from elastic.core.errors import CorruptStoreError
 from elastic.core.model.chunk import Chunk
+from elastic.core.model.chunk_columns import ChunkColumns
+from elastic.core.model.receipt_row import ReceiptRow
 from elastic.persistence.run_store.memory_store import MemoryRunStore
 from elastic.recovery.stored_chunks import StoredChunks
 
@@ -30,7 +32,7 @@ def store_of(*, low: int, bitmap: bytes, cut: int, kept: tuple[int, ...], positi
     store.chunks(0).put([StoredChunk(chunk, f"token-{chunk.chunk_id}") for chunk in chunks])
     folded = [*range(low), *(low + bit for bit in range(8 * len(bitmap)) if bitmap[bit // 8] >> bit % 8 & 1)]
     rows = tuple(
-        ReceiptRow(n, 1, 1, "node", "worker", (0,), (1,), content(n), bytes(16), bytes(16)) for n in folded
+        ReceiptRow(ChunkColumns(n, 1, (0,), (1,), content(n)), "node", "worker", bytes(16), bytes(16)) for n in folded
     )  # fmt: skip
     where = (position, (position, position, None))
     store.commit(0, Commit(low, bitmap, where, exhausted=False, receipts=rows, counters={"cut": cut}))

@@ -14,13 +14,14 @@ from elastic.core.errors import ReceiptError
 from elastic.core.model.chunk import Batch, Chunk, DeliveryHistory
 from elastic.core.model.partial import BatchReport, Partial
 from elastic.core.receipts.receipt import ReceiptSigner
-from elastic.core.receipts.receipt_chain import journeys
+from elastic.core.receipts.receipt_chain import receipts_of_row
 from elastic.core.receipts.stage import STAGES
 from elastic.stages.messages import COLLECT, Call, Reply
 from elastic.stages.transport.receiver import MasterReceiver, NodeReceiver
 from elastic.stages.transport.sender import MasterSender, NodeSender
 from elastic.stages.transport.station import Station
 from elastic.stages.worker.worker import Worker
+from tests.core.column_samples import with_changes
 
 
 def returned(*calls: Call, aggregator: Any = None) -> Partial:
@@ -46,11 +47,11 @@ def received(partial: Partial, *, seal: ReceiptSigner = SEAL, master: str = "mas
 
 def test_what_comes_back_unchanged_is_believed_and_its_rows_give_all_receipts_again() -> None:
     partial = received(two_batches())
-    assert [(row.first, row.count, row.attempt, row.node_id, row.worker_id) for row in partial.rows] == [
+    assert [(row.first, row.count, row.columns.attempt, row.node_id, row.worker_id) for row in partial.rows] == [
         (0, 2, 1, "node", "node/0"),
         (2, 1, 2, "node", "node/0"),
     ]
-    found = [receipts for row in partial.rows for receipts in journeys(SEAL, "master", row)]
+    found = [receipts for row in partial.rows for receipts in receipts_of_row(SEAL, "master", row)]
     assert [receipts[0].chunk_id for receipts in found] == [0, 1, 2]
     for receipts in found:
         assert tuple(receipt.stage for receipt in receipts) == STAGES
@@ -61,7 +62,7 @@ def test_what_comes_back_unchanged_is_believed_and_its_rows_give_all_receipts_ag
 def change(partial: Partial, number: int, **fields: Any) -> Partial:
     """Return a partial of which one account says something else."""
     accounts = list(partial.accounts)
-    accounts[number] = replace(accounts[number], **fields)
+    accounts[number] = with_changes(accounts[number], **fields)
     return replace(partial, accounts=tuple(accounts))
 
 
@@ -73,10 +74,10 @@ def flipped(data: bytes, at: int) -> bytes:
 TAMPERINGS: dict[str, tuple[Callable[[Partial], Partial], str]] = {
     "entries": (lambda p: change(p, 0, entries=(1, 3)), "chunks 0 to 1"),
     "entries that trade places": (lambda p: change(p, 0, entries=(2, 1)), "chunks 0 to 1"),
-    "content digest": (lambda p: change(p, 0, contents=flipped(p.accounts[0].contents, 20)), "chunks 0 to 1"),
+    "content digest": (lambda p: change(p, 0, contents=flipped(p.accounts[0].columns.contents, 20)), "chunks 0 to 1"),
     "processed": (lambda p: change(p, 0, processed=flipped(p.accounts[0].processed, 15)), "chunks 0 to 1"),
     "returned": (lambda p: change(p, 0, returned=flipped(p.accounts[0].returned, 0)), "chunks 0 to 1"),
-    "conceived_at": (lambda p: change(p, 1, conceived_at=(5,)), "chunk 2"),
+    "cut_at": (lambda p: change(p, 1, cut_at=(5,)), "chunk 2"),
     "attempt": (lambda p: change(p, 1, attempt=1), "chunk 2"),
     "node": (lambda p: change(p, 1, node_id="other"), "chunk 2"),
     "worker": (lambda p: change(p, 1, worker_id="node/1"), "chunk 2"),
@@ -109,8 +110,8 @@ def test_a_reply_of_which_anything_was_changed_is_refused_with_the_chunks(what: 
         {"entries": (1, -2)},
         {"entries": (1, 2.5)},
         {"entries": (1, 1 << 70)},
-        {"conceived_at": (1, 2, 3)},
-        {"conceived_at": ()},
+        {"cut_at": (1, 2, 3)},
+        {"cut_at": ()},
         {"contents": b"short"},
         {"processed": b""},
         {"returned": bytes(48)},
@@ -152,8 +153,8 @@ def test_a_reply_to_another_master_is_refused() -> None:
 def test_chunks_that_workers_count_first_have_receipts_too() -> None:
     chunk = Chunk(0, (0,), 1_000, (0, 2), payload=by_value(0, [1, 2]).payload)
     partial = received(returned(call_of(chunk)))
-    assert partial.accounts[0].entries == (2,)
-    receipts = next(journeys(SEAL, "master", partial.rows[0]))
+    assert partial.accounts[0].columns.entries == (2,)
+    receipts = next(receipts_of_row(SEAL, "master", partial.rows[0]))
     assert [receipt.entries for receipt in receipts] == [-1, -1, -1, 2, 2, 2]
 
 
@@ -231,8 +232,8 @@ def test_a_batch_goes_out_with_a_link_made_on_the_master() -> None:
     sender = MasterSender(SEAL, "master", EntriesReader())
     first, second = by_value(5, [1]), by_value(6, [2, 3])
     call = sender.send(Batch(9, DeliveryHistory(1), (first, second)), "node", collect=True)
-    assert (call.batch_id, call.attempt, call.first, call.collect, call.counted) == (9, 2, 5, True, True)
-    assert (call.entries, call.references) == ((1, 2), ((0, 1), (0, 2)))
+    assert (call.batch_id, call.columns.attempt, call.first, call.collect, call.counted) == (9, 2, 5, True, True)
+    assert (call.columns.entries, call.references) == ((1, 2), ((0, 1), (0, 2)))
     assert len(call.link) == 16
     assert call.link != sender.send(Batch(9, DeliveryHistory(2), (first, second)), "node", collect=True).link
 

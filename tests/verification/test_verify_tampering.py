@@ -25,9 +25,10 @@ from verify_tampering import (
 
 import elastic
 from elastic.aggregators import Collect, Count
-from elastic.core.contracts.store import ReceiptRow
 from elastic.core.encoding import compress, pack
+from elastic.core.model.receipt_row import ReceiptRow
 from elastic.engine.result import Result
+from tests.core.column_samples import with_changes
 
 FORGED = compress(pack(1_000_000))
 CHUNKS = 20
@@ -53,9 +54,9 @@ def of_chunk(chunk_id: int, column: str, change: Callable[[int], int]) -> Edit:
     """Return an edit of a column of numbers, for one chunk."""
 
     def changed(row: ReceiptRow) -> ReceiptRow:
-        values = list(getattr(row, column) or (0,) * row.count)
+        values = list((row.failed if column == "failed" else getattr(row.columns, column)) or (0,) * row.count)
         values[chunk_id - row.first] = change(values[chunk_id - row.first])
-        return replace(row, **{column: tuple(values)})
+        return with_changes(row, **{column: tuple(values)})
 
     return of_row(chunk_id, changed)
 
@@ -64,9 +65,9 @@ def of_digest(chunk_id: int, column: str) -> Edit:
     """Return an edit of a column of digests, for one chunk."""
 
     def changed(row: ReceiptRow) -> ReceiptRow:
-        values, at = bytearray(getattr(row, column)), 16 * (chunk_id - row.first)
+        values, at = bytearray(getattr(row.columns, column)), 16 * (chunk_id - row.first)
         values[at] ^= 1
-        return replace(row, **{column: bytes(values)})
+        return with_changes(row, **{column: bytes(values)})
 
     return of_row(chunk_id, changed)
 
@@ -84,7 +85,7 @@ EDITS: dict[str, tuple[Edit, int]] = {
     "a row deleted": (without_row(5), 5),
     "a row deleted, and the count of them": (both(without_row(5), count("receipts", -1)), 5),
     "entries": (of_chunk(5, "entries", lambda entries: entries + 1), 5),
-    "time of conception": (of_chunk(5, "conceived_at", lambda at: at + 1), 5),
+    "time of conception": (of_chunk(5, "cut_at", lambda at: at + 1), 5),
     "failed entries added": (of_chunk(6, "failed", lambda failed: failed + 1), 6),
     "failed entries taken away": (of_chunk(5, "failed", lambda failed: 0), 5),
     "content": (of_digest(5, "contents"), 5),
@@ -160,10 +161,10 @@ def test_a_finding_says_where_and_what(home: Path) -> None:
 OF_BATCHES: dict[str, Edit] = {
     "deleted": lambda connection: connection.execute("DELETE FROM receipt WHERE first=?", (largest(connection).first,)),
     "two chunks swapped": lambda connection: of_row(
-        largest(connection).first, lambda row: replace(row, contents=turned(row.contents))
+        largest(connection).first, lambda row: with_changes(row, contents=turned(row.columns.contents))
     )(connection),
     "another link": lambda connection: of_row(
-        largest(connection).first, lambda row: replace(row, link=row.contents[:16])
+        largest(connection).first, lambda row: replace(row, link=row.columns.contents[:16])
     )(connection),
     "a partial changed": statement("UPDATE partial SET data=? WHERE ordinal=0", FORGED),
     "a partial deleted": statement("DELETE FROM partial"),

@@ -6,8 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from elastic.core.contracts.store import ReceiptRow
 from elastic.core.encoding import pack
+from elastic.core.model.receipt_row import ReceiptRow
 from elastic.persistence.run_store.progress_row import ProgressRow, row_mac
 from elastic.persistence.run_store.receipt_codec import pack_row, unpack_row
 from elastic.persistence.run_store.sqlite_store import _receipt_mac, _step_mac

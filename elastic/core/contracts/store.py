@@ -8,6 +8,7 @@ from typing import Any
 from elastic.core.ledger.chunk_locations import InFlightNote
 from elastic.core.model.chunk import Chunk, Position
 from elastic.core.model.failure import DeadLetter
+from elastic.core.model.receipt_row import ReceiptRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +64,6 @@ class ChunkStore(ABC):
 
     def close(self) -> None:
         """Release files; the store is not used afterwards."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiptRow:
-    """The receipts of the consecutive chunks of one batch, as they are kept when the batch is aggregated.
-
-    From these and the run's key every receipt of the six stages can be computed again; `link` is the last of the
-    chain, so a changed, missing or doubled row shows.
-    """
-
-    first: int  #: the first chunk id
-    count: int  #: number of chunks
-    attempt: int
-    node_id: str
-    worker_id: str
-    conceived_at: tuple[int, ...]  #: microseconds since 1970, one a chunk
-    entries: tuple[int, ...]  #: number of entries, one a chunk
-    contents: bytes  #: 16 bytes a chunk: digest of what the worker read
-    states: bytes  #: 16 bytes: digest of the partial that the batch came back in
-    link: bytes  #: 16 bytes: the link of stage AGGREGATED
-    #: number of entries that user code failed on, one a chunk; empty where it failed on none
-    failed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

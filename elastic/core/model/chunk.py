@@ -48,7 +48,7 @@ class Chunk(NamedTuple):
     #: the source's position before this chunk
     position: Position
     #: microseconds since 1970, when the chunk was cut
-    conceived_at: int
+    cut_at: int
     reference: Reference
     #: by value: a zstd frame (`encoding.compress`) of the block that the source's reader parses
     payload: bytes | None = None

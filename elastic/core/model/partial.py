@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from elastic.core.contracts.store import ReceiptRow
 from elastic.core.encoding import digest, pack
+from elastic.core.model.chunk_columns import ChunkColumns
 from elastic.core.model.failure import DeadLetter
+from elastic.core.model.receipt_row import ReceiptRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,27 +15,28 @@ class BatchReport:
     """What a worker says about one batch that it has processed, one element (or 16 bytes) a chunk."""
 
     batch_id: int
-    attempt: int
-    first: int  #: the first chunk id
     node_id: str
     worker_id: str
-    conceived_at: tuple[int, ...]  #: microseconds since 1970
-    #: True when the chunks were counted and digested as they were cut, False when the worker did it first
+    columns: ChunkColumns
+    #: True if the chunks were counted and digested when they were cut, False if the worker did so first.
     counted: bool
-    entries: tuple[int, ...]  #: number of entries read
-    contents: bytes  #: digests of what was read
     processed: bytes  #: the link of stage PROCESSED, 16 bytes
     #: entries that user code failed on; they are not in the state
     letters: tuple[DeadLetter, ...] = ()
     returned: bytes = b""  #: the link of stage RETURNED, put on by the node's sender
 
     @property
+    def first(self) -> int:
+        """Id of the first chunk."""
+        return self.columns.first
+
+    @property
     def stop(self) -> int:
         """One past the last chunk id."""
-        return self.first + len(self.entries)
+        return self.columns.stop
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return len(self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Partial:
 
     @property
     def entries(self) -> int:
-        return sum(sum(account.entries) for account in self.accounts)
+        return sum(sum(account.columns.entries) for account in self.accounts)
 
 
 def digest_of(states: tuple[bytes, ...], accounts: tuple[BatchReport, ...]) -> bytes:

@@ -9,8 +9,8 @@ import struct
 from collections.abc import Iterable
 from hashlib import blake2b
 
-from elastic.core.contracts.store import ReceiptRow
 from elastic.core.errors import LedgerError
+from elastic.core.model.receipt_row import ReceiptRow
 
 _BASE = blake2b(digest_size=32, person=b"elastic chunks")
 _LEAF, _NODE = _BASE.copy(), _BASE.copy()
@@ -116,15 +116,15 @@ class ReceiptTree(MerkleTree):
 
     def fold(self, row: ReceiptRow) -> None:
         """Add the chunks of a row."""
-        passage = _PASSAGE.pack(row.attempt, row.states, row.link)
+        passage = _PASSAGE.pack(row.columns.attempt, row.states, row.link)
         self.add(row.first, [chunk + passage for chunk in _chunks(row)])
 
 
 def _chunks(row: ReceiptRow) -> list[bytes]:
     failed = row.failed or (0,) * row.count
-    contents = (row.contents[at : at + 16] for at in range(0, 16 * row.count, 16))
-    ids = range(row.first, row.first + row.count)
-    return list(map(_CHUNK.pack, ids, row.entries, failed, contents))
+    columns = row.columns
+    contents = map(columns.content, range(row.count))
+    return list(map(_CHUNK.pack, range(row.first, row.stop), columns.entries, failed, contents))
 
 
 def _leaf(data: bytes) -> bytes:

@@ -9,13 +9,11 @@ chunk is made, in the same way, of its own fields and the link that it hangs on,
 import base64
 import binascii
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from hmac import compare_digest
 
-from elastic.core.encoding import digest
 from elastic.core.errors import ReceiptError
 from elastic.core.model.chunk import UNCOUNTED
 from elastic.core.receipts.stage import STAGES, Stage
@@ -41,7 +39,7 @@ class Receipt:
     stage: Stage
     node_id: str
     #: microseconds since 1970, when the chunk was cut
-    conceived_at: int
+    cut_at: int
     #: number of entries, or UNCOUNTED at stages that nobody has counted at yet
     entries: int
     digest: bytes  #: 16 bytes
@@ -51,7 +49,7 @@ class Receipt:
     @property
     def time(self) -> datetime:
         """The time of conception, in UTC."""
-        return datetime.fromtimestamp(self.conceived_at / 1e6, UTC)
+        return datetime.fromtimestamp(self.cut_at / 1e6, UTC)
 
     def __str__(self) -> str:
         return self.token
@@ -68,29 +66,6 @@ class TokenFields:
     step: int
     chunk_id: int
     attempt: int
-
-
-def digest_input(
-    first: int, attempt: int, conceived_at: Sequence[int], entries: Sequence[int], contents: bytes
-) -> bytes:
-    """Return 16 bytes that stand for consecutive chunks in a link.
-
-    Args:
-        first: The first chunk id.
-        attempt: How often they were sent.
-        conceived_at: Microseconds since 1970, one a chunk.
-        entries: Numbers of entries, one a chunk.
-        contents: Digests of what was read, 16 bytes a chunk.
-
-    Raises:
-        ReceiptError: A number is none that a receipt can hold.
-    """
-    count = len(entries)
-    try:
-        numbers = struct.pack(f">QII{2 * count}q", first, attempt, count, *conceived_at, *entries)
-    except struct.error as error:
-        raise ReceiptError(f"the chunks from {first} on cannot have receipts ({error}).") from error
-    return digest(numbers + contents)
 
 
 class StageMac:
@@ -124,38 +99,38 @@ class ReceiptSigner:
         step: The step's index in the run.
     """
 
-    __slots__ = ("_stamps", "key", "run_id", "step")
+    __slots__ = ("_macs", "key", "run_id", "step")
 
     def __init__(self, *, key: bytes, run_id: str, step: int) -> None:
         self.key, self.run_id, self.step = key, run_id, step
-        self._stamps: dict[tuple[Stage, str], StageMac] = {}
+        self._macs: dict[tuple[Stage, str], StageMac] = {}
 
-    def stamp(self, stage: Stage, node_id: str) -> StageMac:
-        """Return what makes the digests of `stage` on `node_id`."""
-        stamp = self._stamps.get((stage, node_id))
-        if stamp is None:
+    def mac(self, stage: Stage, node_id: str) -> StageMac:
+        """Return the MAC of `stage` on `node_id`."""
+        mac = self._macs.get((stage, node_id))
+        if mac is None:
             hasher = blake2b(digest_size=16, key=self.key, person=stage.encode())
             for part in (self.run_id.encode(), node_id.encode()):
                 hasher.update(struct.pack(">I", len(part)) + part)
             hasher.update(struct.pack(">I", self.step))
-            stamp = self._stamps[stage, node_id] = StageMac(hasher)
-        return stamp
+            mac = self._macs[stage, node_id] = StageMac(hasher)
+        return mac
 
     def receipt(
         self, stage: Stage, node_id: str, fields: tuple[int, int, int, int], content: bytes, link: bytes
     ) -> Receipt:
         """Return a whole receipt; `fields` are chunk id, attempt, time of conception and entries."""
-        chunk_id, attempt, conceived_at, entries = fields
+        chunk_id, attempt, cut_at, entries = fields
         return Receipt(
-            self.step, chunk_id, attempt, stage, node_id, conceived_at, entries,
-            digest=self.stamp(stage, node_id).receipt(fields, content, link),
+            self.step, chunk_id, attempt, stage, node_id, cut_at, entries,
+            digest=self.mac(stage, node_id).receipt(fields, content, link),
             token=self._token(stage, fields),
         )  # fmt: skip
 
     def _token(self, stage: Stage, fields: tuple[int, int, int, int]) -> str:
-        chunk_id, attempt, conceived_at, entries = fields
+        chunk_id, attempt, cut_at, entries = fields
         numbers = (self.step, chunk_id, attempt, entries + 1)
-        body = _TOKEN.pack(run_tag(self.run_id), _TOKEN_VERSION << 4 | stage.ordinal, conceived_at)
+        body = _TOKEN.pack(run_tag(self.run_id), _TOKEN_VERSION << 4 | stage.ordinal, cut_at)
         body += b"".join(map(_varint, numbers))
         return base64.b32encode(body + _token_seal(self.key, self.run_id, body)).decode().rstrip("=").lower()
 
@@ -184,10 +159,10 @@ def decode_token(token: str, *, key: bytes, run_id: str) -> TokenFields:
     body, seal = data[:-_TOKEN_SEAL_BYTES], data[-_TOKEN_SEAL_BYTES:]
     if not compare_digest(seal, _token_seal(key, run_id, body)):
         raise ReceiptError(f"receipt {_short(token)} was not made by run {run_id}, or was changed.")
-    _, kind, conceived_at = _TOKEN.unpack_from(body)
+    _, kind, cut_at = _TOKEN.unpack_from(body)
     step, chunk_id, attempt, entries = _varints(body[_TOKEN.size :])
     return TokenFields(
-        time=datetime.fromtimestamp(conceived_at / 1e6, UTC),
+        time=datetime.fromtimestamp(cut_at / 1e6, UTC),
         stage=STAGES[kind & 0xF],
         entries=None if entries - 1 == UNCOUNTED else entries - 1,
         step=step,

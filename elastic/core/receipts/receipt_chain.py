@@ -1,101 +1,103 @@
-"""Journeys: the six receipts of chunks, computed again from what is kept of them."""
+"""Receipt chains: the six receipts of a chunk, recomputed from its stored row."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from elastic.core.contracts.store import ReceiptRow
 from elastic.core.errors import ReceiptError
-from elastic.core.model.chunk import UNCOUNTED, UNREAD, describe_chunks
-from elastic.core.receipts.receipt import NO_LINK, NO_STATE, Receipt, ReceiptSigner, digest_input
+from elastic.core.model.chunk import describe_chunks
+from elastic.core.model.chunk_columns import ChunkColumns
+from elastic.core.model.receipt_row import ReceiptRow
+from elastic.core.receipts.receipt import NO_LINK, NO_STATE, Receipt, ReceiptSigner
 from elastic.core.receipts.stage import Stage
 
-#: Receipts in the order of the stages.
+#: Receipts of one chunk, in the order of the stages.
 ReceiptChain = tuple[Receipt, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """What is known of the consecutive chunks of a batch that is aggregated, one element (or 16 bytes) a chunk."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Nodes and worker through which a batch went, and the partial that it came back in."""
 
-    first: int
-    attempt: int
-    conceived_at: tuple[int, ...]
-    entries: tuple[int, ...]
-    #: digests of what the worker read
-    contents: bytes
-    #: digest of the partial that the chunks came back in
-    state: bytes
+    #: Node of the master.
+    master: str
     node_id: str
     worker_id: str
-    #: they were counted and digested as they were cut, not by the worker first
+    #: Digest of the partial, 16 bytes.
+    state: bytes
+    #: True if the chunks were counted and digested when they were cut, False if the worker did so first.
     counted: bool
-
-    @classmethod
-    def of(cls, row: ReceiptRow, *, counted: bool) -> "Passage":
-        """Return the passage of a row that was kept."""
-        return cls(
-            row.first, row.attempt, row.conceived_at, row.entries, row.contents, row.states, row.node_id,
-            row.worker_id, counted,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The link of one stage, and what it was made of."""
+    """Link of one stage, with the data that it signs."""
 
     stage: Stage
     node_id: str
-    entries: tuple[int, ...]
-    #: 16 bytes a chunk: digests of what was read
-    contents: bytes
+    #: Columns as this stage knows them.
+    columns: ChunkColumns
+    #: 16 bytes.
     digest: bytes
 
 
-def chain(seal: ReceiptSigner, master: str, passage: Passage) -> tuple[Link, ...]:
-    """Return the links of all stages; `master` is the node of the master.
+def chain(signer: ReceiptSigner, columns: ChunkColumns, route: Route) -> tuple[Link, ...]:
+    """Return the links of all stages of a batch.
 
     Raises:
-        ReceiptError: The passage holds a number that no receipt can hold.
+        ReceiptError: A number does not fit into a receipt.
     """
-    late = passage.entries, passage.contents
-    count = len(passage.entries)
-    early = late if passage.counted else ((UNCOUNTED,) * count, UNREAD * count)
+    early = columns if route.counted else columns.uncounted()
     links: list[Link] = []
     for stage, node_id, known, state in (
-        (Stage.DISTRIBUTED, master, early, NO_STATE),
-        (Stage.SENT, master, early, NO_STATE),
-        (Stage.RECEIVED, passage.node_id, early, NO_STATE),
-        (Stage.PROCESSED, passage.worker_id, late, NO_STATE),
-        (Stage.RETURNED, passage.node_id, late, passage.state),
-        (Stage.AGGREGATED, master, late, passage.state),
+        (Stage.DISTRIBUTED, route.master, early, NO_STATE),
+        (Stage.SENT, route.master, early, NO_STATE),
+        (Stage.RECEIVED, route.node_id, early, NO_STATE),
+        (Stage.PROCESSED, route.worker_id, columns, NO_STATE),
+        (Stage.RETURNED, route.node_id, columns, route.state),
+        (Stage.AGGREGATED, route.master, columns, route.state),
     ):
-        what = digest_input(passage.first, passage.attempt, passage.conceived_at, *known)
         previous = links[-1].digest if links else NO_LINK
-        links.append(Link(stage, node_id, *known, seal.stamp(stage, node_id).link(what, state, previous)))
+        mac = signer.mac(stage, node_id)
+        links.append(Link(stage, node_id, known, mac.link(known.digest_input(), state, previous)))
     return tuple(links)
 
 
-def receipts_of(seal: ReceiptSigner, links: tuple[Link, ...], passage: Passage) -> Iterator[ReceiptChain]:
-    """Yield the receipts of each chunk of a passage whose links are known."""
-    for index, conceived_at in enumerate(passage.conceived_at):
-        span = slice(16 * index, 16 * index + 16)
-        chunk = (passage.first + index, passage.attempt, conceived_at)
+def chain_of_row(signer: ReceiptSigner, row: ReceiptRow, master: str, *, counted: bool) -> tuple[Link, ...]:
+    """Return the links of a stored row, if the chunks were counted when they were cut, or were not.
+
+    Raises:
+        ReceiptError: A number does not fit into a receipt.
+    """
+    route = Route(master=master, node_id=row.node_id, worker_id=row.worker_id, state=row.states, counted=counted)
+    return chain(signer, row.columns, route)
+
+
+def receipts_of(signer: ReceiptSigner, links: tuple[Link, ...]) -> Iterator[ReceiptChain]:
+    """Yield the receipts of each chunk of a batch whose links are known."""
+    columns = links[0].columns
+    for index, cut_at in enumerate(columns.cut_at):
+        chunk = (columns.first + index, columns.attempt, cut_at)
         yield tuple(
-            seal.receipt(link.stage, link.node_id, (*chunk, link.entries[index]), link.contents[span], link.digest)
+            signer.receipt(
+                link.stage,
+                link.node_id,
+                (*chunk, link.columns.entries[index]),
+                link.columns.content(index),
+                link.digest,
+            )
             for link in links
         )
 
 
-def journeys(seal: ReceiptSigner, master: str, row: ReceiptRow) -> Iterator[ReceiptChain]:
-    """Yield the journey of each chunk of a row that was kept.
+def receipts_of_row(signer: ReceiptSigner, master: str, row: ReceiptRow) -> Iterator[ReceiptChain]:
+    """Yield the receipts of each chunk of a stored row.
 
     Raises:
-        ReceiptError: The row is not what the run wrote; names its chunks.
+        ReceiptError: The row is not the one that the run wrote; names its chunks.
     """
     for counted in (False, True):
-        passage = Passage.of(row, counted=counted)
-        links = chain(seal, master, passage)
+        links = chain_of_row(signer, row, master, counted=counted)
         if links[-1].digest == row.link:
-            yield from receipts_of(seal, links, passage)
+            yield from receipts_of(signer, links)
             return
-    raise ReceiptError(f"the kept receipts of {describe_chunks(row.first, row.first + row.count)} do not verify.")
+    raise ReceiptError(f"the stored receipts of {describe_chunks(row.first, row.stop)} do not verify.")
