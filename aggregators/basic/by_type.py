@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from numbers import Integral
 from typing import Any
 
-from elastic.aggregators.exact.exact_add import fold, from_plain, settled, to_plain, with_one_nan_key
+from elastic.aggregators.exact.exact_add import fold, from_plain, to_plain, with_one_nan_key, with_results
 from elastic.aggregators.states.batching import batches
-from elastic.aggregators.states.validation import is_list, read_state
+from elastic.aggregators.states.validation import ANY, ListOf, read_state
 from elastic.core.contracts.aggregator import Aggregator
 from elastic.core.encoding import pack
 from elastic.core.errors import UsageError
@@ -17,6 +17,19 @@ Typed = tuple[str, Any]
 _MAPPINGS = ("mapping", "pairs")
 #: kinds whose value is a list that grows
 _LISTS = ("list", "text", "bytes", "collected")
+
+#: Shapes of a state as plain data.
+_SAVED_SHAPES: tuple[list[Any], ...] = (
+    [],
+    ["mapping", ANY],
+    ["pairs", ANY],
+    ["list", list],
+    ["text", ListOf(str)],
+    ["bytes", ListOf(bytes)],
+    ["collected", list],
+    ["integer", int],
+    ["latest", ANY],
+)
 
 
 class ByType(Aggregator[Any, "Typed | None", Any]):
@@ -68,7 +81,7 @@ class ByType(Aggregator[Any, "Typed | None", Any]):
             return None
         kind, value = state
         if kind in _MAPPINGS:
-            sums = settled(with_one_nan_key(value))
+            sums = with_results(with_one_nan_key(value))
             return sums if kind == "mapping" else list(sums.items())
         if kind in ("text", "bytes"):
             return ("" if kind == "text" else b"").join(value)
@@ -81,7 +94,7 @@ class ByType(Aggregator[Any, "Typed | None", Any]):
         return pack([kind, to_plain(with_one_nan_key(value)) if kind in _MAPPINGS else value])
 
     def decode(self, data: bytes) -> Typed | None:
-        saved = read_state(data, self, _fits)
+        saved = read_state(data, _SAVED_SHAPES, self)
         if not saved:
             return None
         kind, value = saved
@@ -135,16 +148,3 @@ def _join(state: Typed | None, other: Typed) -> Typed:
     else:
         return other
     return state
-
-
-def _fits(state: Any) -> bool:
-    if not is_list(state, 0, 2):
-        return False
-    if not state:
-        return True
-    kind, value = state
-    if kind in ("text", "bytes"):
-        return is_list(value) and set(map(type, value)) <= {str if kind == "text" else bytes}
-    if kind in ("list", "collected"):
-        return is_list(value)
-    return kind in ("latest", *_MAPPINGS) or (kind == "integer" and type(value) is int)

@@ -11,7 +11,7 @@ from typing import Any
 
 from elastic.aggregators.basic.ranking import Max, Ranked
 from elastic.aggregators.exact.nan import with_one_nan
-from elastic.aggregators.states.validation import is_list, read_state
+from elastic.aggregators.states.validation import read_state
 from elastic.core.contracts.aggregator import Aggregator
 from elastic.core.encoding import pack
 
@@ -40,7 +40,7 @@ class Collect(Aggregator[Any, list[Any], list[Any]]):
         return state.copy()
 
     def decode(self, data: bytes) -> list[Any]:
-        entries: list[Any] = read_state(data, self, is_list)
+        entries: list[Any] = read_state(data, list, self)
         return entries
 
 
@@ -75,10 +75,10 @@ class Distinct(Aggregator[Hashable, set[Hashable], set[Hashable]]):
         return pack(list(self.finish(state)))
 
     def decode(self, data: bytes) -> set[Hashable]:
-        return set(read_state(data, self, _fits))
+        return set(read_state(data, _is_list_without_repeats, self))
 
 
-def _fits(state: object) -> bool:
+def _is_list_without_repeats(state: object) -> bool:
     try:
         return type(state) is list and len(set(state)) == len(state)
     except TypeError:

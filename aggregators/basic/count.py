@@ -8,10 +8,10 @@ from collections.abc import Collection, Hashable, Iterable, Sequence
 from itertools import count
 from typing import Any, cast
 
-from elastic.aggregators.exact.exact_add import add_read, added
+from elastic.aggregators.exact.exact_add import add_decoded, add_integers
 from elastic.aggregators.exact.nan import joined_by_nan
 from elastic.aggregators.states.columns import pack_columns, pack_utf8, unpack_columns
-from elastic.aggregators.states.validation import is_count, is_list, read_mapping, read_state
+from elastic.aggregators.states.validation import ListOf, is_count, read_mapping, read_state
 from elastic.core.contracts.aggregator import Aggregator
 from elastic.core.contracts.keyed_aggregator import KeyedAggregator
 from elastic.core.encoding import pack
@@ -42,7 +42,7 @@ class Count(KeyedAggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"])
     def merge(self, state: "Counter[Hashable]", other: "Counter[Hashable]") -> "Counter[Hashable]":
         if len(state) < len(other):
             state, other = other, state
-        return added(state, other.keys(), other.values())
+        return add_integers(state, other.keys(), other.values())
 
     def merge_encoded(self, state: "Counter[Hashable]", data: bytes) -> "Counter[Hashable]":
         if type(self).merge is not Count.merge or type(self).decode is not Count.decode:
@@ -50,7 +50,7 @@ class Count(KeyedAggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"])
         keys, counts = self.unpack_columns(data)
         if len(state) < len(keys):
             return self.merge(state, Counter(read_mapping(keys, counts, self)))
-        return add_read(state, keys, counts, self)
+        return add_decoded(state, keys, counts, self)
 
     def join(self, one: int, other: int) -> int:
         return one + other
@@ -58,13 +58,13 @@ class Count(KeyedAggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"])
     def gather(
         self, state: "Counter[Hashable]", keys: Sequence[Hashable], values: Sequence[int]
     ) -> "Counter[Hashable]":
-        return added(state, keys, values)
+        return add_integers(state, keys, values)
 
     def pack_columns(self, keys: Collection[Hashable], values: Collection[int]) -> bytes:
         return pack_columns(keys, values) or pack([list(keys), list(values)])
 
     def unpack_columns(self, data: bytes) -> tuple[Sequence[Hashable], Sequence[int]]:
-        keys, counts = unpack_columns(data) or read_state(data, self, _fits)
+        keys, counts = unpack_columns(data) or read_state(data, [list, ListOf(int)], self)
         return keys, counts
 
     def finish(self, state: "Counter[Hashable]") -> "Counter[Hashable]":
@@ -108,10 +108,6 @@ def _with_one_nan(counts: "Counter[Hashable]") -> "Counter[Hashable] | None":
     return None if joined is None else Counter(joined)
 
 
-def _fits(state: Any) -> bool:
-    return is_list(state, 2) and is_list(state[0]) and is_list(state[1]) and set(map(type, state[1])) <= {int}
-
-
 class Size(Aggregator[Any, int, int]):
     """Counts entries, whatever they are."""
 
@@ -134,5 +130,5 @@ class Size(Aggregator[Any, int, int]):
         return state
 
     def decode(self, data: bytes) -> int:
-        number: int = read_state(data, self, is_count)
+        number: int = read_state(data, is_count, self)
         return number

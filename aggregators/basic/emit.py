@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from elastic.aggregators.states.validation import is_list, read_state
+from elastic.aggregators.states.validation import read_state
 from elastic.core.callables import check_plain
 from elastic.core.contracts.aggregator import Aggregator
 from elastic.core.encoding import pack
@@ -73,7 +73,7 @@ class Emit(Aggregator[Any, "list[Any] | None", None]):
         return pack(state)
 
     def decode(self, data: bytes) -> list[Any] | None:
-        waiting: list[Any] | None = read_state(data, self, lambda state: state is None or is_list(state))
+        waiting: list[Any] | None = read_state(data, (None, list), self)
         return waiting
 
     def __getstate__(self) -> dict[str, Any]:
@@ -103,4 +103,4 @@ class Nothing(Aggregator[Any, None, None]):
         return None
 
     def decode(self, data: bytes) -> None:
-        read_state(data, self, lambda state: state is None)
+        read_state(data, None, self)

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from elastic.aggregators.states.validation import is_list, read_state
+from elastic.aggregators.states.validation import ANY, read_state
 from elastic.core.callables import check_plain
 from elastic.core.contracts.aggregator import Aggregator
 from elastic.core.encoding import pack
@@ -16,7 +16,7 @@ from elastic.core.errors import LedgerError, UsageError
 from elastic.core.transform import name_of
 
 
-class Folding:
+class FoldState:
     """What the function returned last, and the entries that it has not seen yet."""
 
     __slots__ = ("has_begun", "pending", "previous")
@@ -44,7 +44,7 @@ class Folding:
             ) from error
 
 
-class FunctionAggregator(Aggregator[Any, Folding, Any]):
+class FunctionAggregator(Aggregator[Any, FoldState, Any]):
     """Folds entries on the master, one after another in the order of the source, with the user's function.
 
     Workers only gather entries, so this is for results that are much smaller than their chunks. What a function
@@ -65,18 +65,18 @@ class FunctionAggregator(Aggregator[Any, Folding, Any]):
             raise UsageError(f"{aggregate!r} cannot aggregate; pass a function aggregate(new, previous)")
         self.aggregate = aggregate
 
-    def create(self) -> Folding:
-        return Folding([])
+    def create(self) -> FoldState:
+        return FoldState([])
 
-    def add(self, state: Folding, entry: Any) -> Folding:
+    def add(self, state: FoldState, entry: Any) -> FoldState:
         state.pending.append(entry)
         return state
 
-    def add_many(self, state: Folding, entries: Iterable[Any]) -> Folding:
+    def add_many(self, state: FoldState, entries: Iterable[Any]) -> FoldState:
         state.pending.extend(entries)
         return state
 
-    def merge(self, state: Folding, other: Folding) -> Folding:
+    def merge(self, state: FoldState, other: FoldState) -> FoldState:
         if other.is_empty:
             return state
         if state.is_empty:
@@ -87,26 +87,22 @@ class FunctionAggregator(Aggregator[Any, Folding, Any]):
         state.go_on(self.aggregate)
         return state
 
-    def finish(self, state: Folding) -> Any:
+    def finish(self, state: FoldState) -> Any:
         # The function may change what it is given, and the user what they get: neither may reach the state.
         previous, pending = copy.deepcopy((state.previous, state.pending))
-        result = Folding(pending, previous, has_begun=state.has_begun)
+        result = FoldState(pending, previous, has_begun=state.has_begun)
         result.go_on(self.aggregate)
         return result.previous
 
-    def encode(self, state: Folding) -> bytes:
+    def encode(self, state: FoldState) -> bytes:
         return pack([state.pending, state.previous, state.has_begun])
 
-    def decode(self, data: bytes) -> Folding:
-        pending, previous, has_begun = read_state(data, self, _fits)
-        return Folding(pending, previous, has_begun=has_begun)
+    def decode(self, data: bytes) -> FoldState:
+        pending, previous, has_begun = read_state(data, [list, ANY, bool], self)
+        return FoldState(pending, previous, has_begun=has_begun)
 
     def __str__(self) -> str:
         return f"FunctionAggregator({name_of(self.aggregate)})"
-
-
-def _fits(state: Any) -> bool:
-    return is_list(state, 3) and is_list(state[0]) and type(state[2]) is bool
 
 
 class Reduce(Aggregator[Any, list[Any], Any]):
@@ -158,5 +154,5 @@ class Reduce(Aggregator[Any, list[Any], Any]):
         return self.function(initial, folded[0]) if folded else initial
 
     def decode(self, data: bytes) -> list[Any]:
-        folded: list[Any] = read_state(data, self, lambda state: is_list(state, 0, 1))
+        folded: list[Any] = read_state(data, ([], [ANY]), self)
         return folded

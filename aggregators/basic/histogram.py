@@ -9,7 +9,7 @@ from operator import add, ne
 from typing import Any
 
 from elastic.aggregators.states.batching import batches
-from elastic.aggregators.states.validation import is_count, is_list, read_state
+from elastic.aggregators.states.validation import is_count, read_state
 from elastic.core.contracts.aggregator import Aggregator
 from elastic.core.errors import UsageError
 
@@ -57,8 +57,7 @@ class Histogram(Aggregator[Any, list[int], dict[str, Any]]):
         return {"edges": list(self.edges), "counts": counts, "below": below, "above": above, "nan": nan}
 
     def decode(self, data: bytes) -> list[int]:
-        length = len(self.edges) + 2
-        counts: list[int] = read_state(data, self, lambda state: is_list(state, length) and all(map(is_count, state)))
+        counts: list[int] = read_state(data, [is_count] * (len(self.edges) + 2), self)
         return counts
 
     def __str__(self) -> str:

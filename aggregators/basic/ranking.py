@@ -11,9 +11,9 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from elastic.aggregators.exact.total_order import NOWHERE, ORDERED, is_ordered, ranks_of
+from elastic.aggregators.exact.total_order import ORDERED, UNORDERED, is_ordered, ranks_of
 from elastic.aggregators.states.batching import batches
-from elastic.aggregators.states.validation import is_list, read_state
+from elastic.aggregators.states.validation import ANY, ListOf, read_state
 from elastic.core.callables import check_plain
 from elastic.core.contracts.aggregator import Aggregator
 from elastic.core.encoding import pack
@@ -26,7 +26,7 @@ Ranked = tuple[Any, Any]
 key_of = itemgetter(0)
 
 
-def by_bytes(ranked: Ranked) -> bytes:
+def encoded_order(ranked: Ranked) -> bytes:
     """Return what ties are sorted by: the encoded entry, then the encoded key, which tells 1 from 1.0."""
     key, entry = ranked
     return pack([entry, key])
@@ -34,7 +34,7 @@ def by_bytes(ranked: Ranked) -> bytes:
 
 def first_of(ties: list[Ranked]) -> Ranked:
     """Return the one that comes first; they are encoded only if there are several."""
-    return ties[0] if len(ties) == 1 else min(ties, key=by_bytes)
+    return ties[0] if len(ties) == 1 else min(ties, key=encoded_order)
 
 
 class Max(Aggregator[Any, "Ranked | None", Any]):
@@ -83,13 +83,13 @@ class Max(Aggregator[Any, "Ranked | None", Any]):
         return pack([] if state is None else list(state))
 
     def decode(self, data: bytes) -> Ranked | None:
-        saved = read_state(data, self, lambda state: is_list(state, 0, 2))
+        saved = read_state(data, ([], [ANY, ANY]), self)
         return (saved[0], saved[1]) if saved else None
 
     def _best(self, state: Ranked | None, batch: list[Any]) -> Ranked:
         keys = batch if self.key is None else list(map(self.key, batch))
         extreme = self._python_extreme(keys)
-        if extreme is NOWHERE:
+        if extreme is UNORDERED:
             ranked = list(zip(keys, batch, strict=True))
         elif keys.count(extreme) == 1:
             ranked = [(extreme, batch[keys.index(extreme)])]
@@ -101,20 +101,20 @@ class Max(Aggregator[Any, "Ranked | None", Any]):
         """Return the best of at least one; what has no place in the order counts only when there is nothing else."""
         keys = [key for key, _ in ranked]
         ranks = ranks_of(keys)
-        sound = keys if ranks is keys else [rank for rank in ranks if rank is not NOWHERE]
+        sound = keys if ranks is keys else [rank for rank in ranks if rank is not UNORDERED]
         if not sound:
             return first_of(ranked)
         extreme = self._extreme(sound)
         return first_of([one for rank, one in zip(ranks, ranked, strict=True) if rank == extreme])
 
     def _python_extreme(self, keys: list[Any]) -> Any:
-        """Return the extreme that Python finds, or NOWHERE if it may depend on the order of keys."""
+        """Return the extreme that Python finds, or UNORDERED if it may depend on the order of keys."""
         try:
             extreme = self._extreme(keys)
         except ArithmeticError:  # Decimals, and one of them is NaN
-            return NOWHERE
+            return UNORDERED
         is_total = type(extreme) in ORDERED or is_ordered(keys)
-        return extreme if is_total and extreme == extreme else NOWHERE
+        return extreme if is_total and extreme == extreme else UNORDERED
 
 
 class Min(Max):
@@ -177,10 +177,8 @@ class TopK(Aggregator[Any, list[Ranked], list[Any]]):
         return pack([list(ranked) for ranked in state])
 
     def decode(self, data: bytes) -> list[Ranked]:
-        return [(key, entry) for key, entry in read_state(data, self, self._fits)]
-
-    def _fits(self, state: Any) -> bool:
-        return is_list(state) and len(state) <= self.k and all(is_list(ranked, 2) for ranked in state)
+        shape = ListOf([ANY, ANY], max_length=self.k)
+        return [(key, entry) for key, entry in read_state(data, shape, self)]
 
     def _join(self, state: list[Ranked], batch: list[Any]) -> list[Ranked]:
         keys = batch if self.key is None else list(map(self.key, batch))
@@ -191,15 +189,17 @@ class TopK(Aggregator[Any, list[Ranked], list[Any]]):
         keys = [key for key, _ in ranked]
         ranks = ranks_of(keys)
         rank_at = ranks.__getitem__
-        places = range(len(keys)) if ranks is keys else [at for at in range(len(keys)) if rank_at(at) is not NOWHERE]
+        places = range(len(keys)) if ranks is keys else [at for at in range(len(keys)) if rank_at(at) is not UNORDERED]
         best: list[Ranked] = []
         for _, group in groupby(sorted(places, key=rank_at, reverse=True), rank_at):
             if len(best) >= self.k:
                 break
             ties = [ranked[at] for at in group]
-            best += ties if len(ties) == 1 else sorted(ties, key=by_bytes)
+            best += ties if len(ties) == 1 else sorted(ties, key=encoded_order)
         if len(best) < self.k and len(places) < len(ranked):
-            best += sorted((one for rank, one in zip(ranks, ranked, strict=True) if rank is NOWHERE), key=by_bytes)
+            best += sorted(
+                (one for rank, one in zip(ranks, ranked, strict=True) if rank is UNORDERED), key=encoded_order
+            )
         return best[: self.k]
 
     def __str__(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from elastic.aggregators.exact.exact_sum import ExactSum
 from elastic.aggregators.exact.numbers import as_kind, root
 from elastic.aggregators.states.batching import batches
-from elastic.aggregators.states.validation import is_count, is_list, read_state
+from elastic.aggregators.states.validation import ANY, is_count, read_state
 from elastic.core.contracts.aggregator import Aggregator
 from elastic.core.encoding import pack, unpack
 from elastic.core.errors import UsageError
@@ -82,8 +82,8 @@ class Mean(Aggregator[Any, Moments, Any]):
         return pack([state.size, state.total.plain, *squares])
 
     def decode(self, data: bytes) -> Moments:
-        length = 3 if self._squares else 2
-        size, *totals = read_state(data, self, lambda state: is_list(state, length) and is_count(state[0]))
+        shape = [is_count, ANY, ANY] if self._squares else [is_count, ANY]
+        size, *totals = read_state(data, shape, self)
         total, squares = [*map(ExactSum.of, totals), None][:2]
         return Moments(size, total or ExactSum(), squares)
 

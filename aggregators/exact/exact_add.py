@@ -20,7 +20,7 @@ _ROUNDED_BY_PLUS = (float, Decimal)
 
 
 def plus(one: Any, other: Any) -> Any:
-    """Return the sum of two values; it is a Total, which `settled` turns into a number, where `+` would round."""
+    """Return the sum of two values; it is a Total, which `with_results` turns into a number, where `+` would round."""
     if isinstance(one, ExactSum):
         total = one
     elif isinstance(other, (*_ROUNDED_BY_PLUS, ExactSum)) or isinstance(one, _ROUNDED_BY_PLUS):
@@ -63,7 +63,7 @@ def _add_up(into: dict[Any, Any], items: Iterable[tuple[Any, Any]]) -> None:
             into[key] = plus(held, value)
 
 
-def added(into: SumsT, keys: Collection[Any], numbers: Collection[int]) -> SumsT:
+def add_integers(into: SumsT, keys: Collection[Any], numbers: Collection[int]) -> SumsT:
     """Add integers to those of a mapping, and return it.
 
     Raises:
@@ -87,20 +87,20 @@ def added(into: SumsT, keys: Collection[Any], numbers: Collection[int]) -> SumsT
     return into
 
 
-def add_read(into: SumsT, keys: Collection[Any], numbers: Collection[int], aggregator: object) -> SumsT:
-    """Add integers that were read from bytes, as `added` does.
+def add_decoded(into: SumsT, keys: Collection[Any], numbers: Collection[int], aggregator: object) -> SumsT:
+    """Add integers that were read from bytes, as `add_integers` does.
 
     Raises:
         EncodingError: A key is not hashable, or there are not as many numbers. What was in the mapping is not known
             then.
     """
     try:
-        return added(into, keys, numbers)
+        return add_integers(into, keys, numbers)
     except (TypeError, ValueError) as error:
         raise EncodingError(f"these bytes are not a state of {aggregator} ({error})") from error
 
 
-def way_back(
+def undo_fold(
     into: SumsT, others: Collection[Any], held: dict[Any, Callable[[], Any]] | None = None
 ) -> Callable[[], SumsT]:
     """Return a function that gives a mapping as it is now, after others were folded into it, or some of them.
@@ -114,10 +114,10 @@ def way_back(
     ours = with_one_nan(others)
     keys = others if ours is others else [*others, *ours]
     plain = {key: _copied(into[key]) for key in keys if key in into} if held is None else {}
-    added = [key for key in keys if key not in into]
+    add_integers = [key for key in keys if key not in into]
 
     def back() -> SumsT:
-        for key in added:
+        for key in add_integers:
             into.pop(key, None)
         into.update(plain)
         into.update({key: value() for key, value in before.items()})
@@ -136,7 +136,7 @@ def with_one_nan_key(sums: dict[Any, Any], function: Callable[[Any, Any], Any] =
     return sums if joined is None else joined
 
 
-def settled(sums: dict[Any, Any]) -> dict[Any, Any]:
+def with_results(sums: dict[Any, Any]) -> dict[Any, Any]:
     """Return a mapping with numbers in place of Totals."""
     return {key: value.result if isinstance(value, ExactSum) else value for key, value in sums.items()}
 

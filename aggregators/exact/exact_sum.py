@@ -9,6 +9,7 @@ from operator import mul
 from typing import Any
 
 from elastic.aggregators.exact.numbers import as_kind, ratio_to_float, split, square_decimals, sum_decimals
+from elastic.aggregators.states.validation import has_shape, is_count
 from elastic.core.errors import EncodingError, UsageError
 
 _MANTISSA_BITS = 53
@@ -128,7 +129,7 @@ class ExactSum:
         Raises:
             EncodingError: It is not the plain data of one.
         """
-        if not _fits(plain):
+        if not has_shape(plain, _PLAIN_SHAPE):
             raise EncodingError("these bytes are not an exact sum")
         total = cls()
         total.whole, total.units, total.places, total.floats, total.special, total.decimal = plain[:6]
@@ -197,21 +198,13 @@ def _parts(numbers: list[float]) -> list[float] | None:
     return None
 
 
-def _fits(plain: Any) -> bool:
-    if type(plain) is not list or len(plain) != 7:
-        return False
-    whole, units, places, floats, special, number, fraction = plain
-    return (
-        type(whole) is int
-        and type(units) is int
-        and type(places) is int
-        and 0 <= places <= _MAX_PLACES
-        and type(floats) is bool
-        and type(special) is float
-        and (number is None or type(number) is Decimal)
-        and (fraction is None or _is_fraction(fraction))
-    )
+def _is_place(number: Any) -> bool:
+    return is_count(number) and number <= _MAX_PLACES
 
 
-def _is_fraction(plain: Any) -> bool:
-    return type(plain) is list and list(map(type, plain)) == [int, int] and plain[1] > 0
+def _is_denominator(number: Any) -> bool:
+    return is_count(number) and number > 0
+
+
+#: Shape of `ExactSum.plain`: integers, units, places, floats, special, decimal, numerator and denominator.
+_PLAIN_SHAPE = [int, int, _is_place, bool, float, (None, Decimal), (None, [int, _is_denominator])]

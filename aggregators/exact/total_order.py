@@ -23,7 +23,7 @@ from elastic.core.time_encoding import instant_of
 ORDERED = frozenset({str, bytes, int, bool, float, Fraction, dt.date, dt.timedelta, uuid.UUID})
 
 #: The rank of a key that is NaN, or holds one: it comes behind all others.
-NOWHERE = object()
+UNORDERED = object()
 
 _MAY_BE_NAN = frozenset({float, Decimal})
 _SOUND = ORDERED - _MAY_BE_NAN
@@ -75,10 +75,10 @@ def ranks_of(keys: list[Any]) -> list[Any]:
 def _rank_of(key: Any, *, inside: bool = False) -> Any:
     kind = type(key)
     if kind in _MAY_BE_NAN:
-        return key if key == key else NOWHERE
+        return key if key == key else UNORDERED
     if kind in _ITEMS:
         ranks = [_rank_of(item, inside=True) for item in key]
-        return NOWHERE if any(rank is NOWHERE for rank in ranks) else kind(ranks)
+        return UNORDERED if any(rank is UNORDERED for rank in ranks) else kind(ranks)
     if kind is dt.datetime and key.tzinfo is not None:
         return OrderedInstant(instant_of(key))
     if kind.__module__ == "numpy" and hasattr(key, "item") and type(key.item()) in ORDERED:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from elastic.aggregators.exact.exact_sum import ExactSum
 from elastic.aggregators.frames.base import column
-from elastic.aggregators.states.validation import is_list, read_state
+from elastic.aggregators.states.validation import ANY, read_state
 from elastic.core.contracts.aggregator import Aggregator
 from elastic.core.encoding import pack
 from elastic.core.errors import UsageError
@@ -66,11 +66,8 @@ class FrameSum(Aggregator[Any, Totals, dict[str, Any]]):
         return pack([[*self.columns], [total.plain for total in state]])
 
     def decode(self, data: bytes) -> Totals:
-        _, totals = read_state(data, self, self._fits)
+        _, totals = read_state(data, [[*self.columns], [ANY] * len(self.columns)], self)
         return list(map(ExactSum.of, totals))
-
-    def _fits(self, state: Any) -> bool:
-        return is_list(state, 2) and state[0] == [*self.columns] and is_list(state[1], len(self.columns))
 
     def _numbers(self, frame: "Frame", name: str) -> list[Any]:
         """Return numbers with the sum of a column: itself, or one integer."""

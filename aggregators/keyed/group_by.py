@@ -7,13 +7,13 @@ from typing import Any
 
 from elastic.aggregators.basic.emit import Emit
 from elastic.aggregators.basic.statistics import Sum
-from elastic.aggregators.exact.exact_add import way_back
+from elastic.aggregators.exact.exact_add import undo_fold
 from elastic.aggregators.exact.nan import holds_nan, joined_by_nan, one_nan
 from elastic.aggregators.keyed.pair import check_pairs
 from elastic.aggregators.keyed.sum_by_key import SumByKey
 from elastic.aggregators.registry import aggregator_of
 from elastic.aggregators.states.batching import batches
-from elastic.aggregators.states.validation import is_list, read_mapping, read_state
+from elastic.aggregators.states.validation import ListOf, read_mapping, read_state
 from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.contracts.keyed_aggregator import KeyedAggregator
 from elastic.core.encoding import pack
@@ -69,7 +69,7 @@ class GroupBy(KeyedAggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Ha
     def undo(self, state: dict[Hashable, Any], other: dict[Hashable, Any]) -> Callable[[], dict[Hashable, Any]] | None:
         undos = {key: self.inner.undo(state[key], group) for key, group in other.items() if key in state}
         held = {key: undo for key, undo in undos.items() if undo is not None}
-        return way_back(state, other, held) if len(held) == len(undos) else None
+        return undo_fold(state, other, held) if len(held) == len(undos) else None
 
     def join(self, one: Any, other: Any) -> Any:
         return self.inner.merge(one, other)
@@ -81,7 +81,7 @@ class GroupBy(KeyedAggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Ha
         return pack([list(state), list(map(self.inner.encode, state.values()))])
 
     def decode(self, data: bytes) -> dict[Hashable, Any]:
-        keys, groups = read_state(data, self, _fits)
+        keys, groups = read_state(data, [list, ListOf(bytes)], self)
         states = read_mapping(keys, map(self.inner.decode, groups), self)
         joined = joined_by_nan(states, lambda some: reduce(self.inner.merge, some))
         return states if joined is None else joined
@@ -113,13 +113,3 @@ def _grouped(batch: list[Any]) -> dict[Hashable, list[Any]]:
     for key, value in batch:
         values[key].append(value)
     return values
-
-
-def _fits(state: Any) -> bool:
-    return (
-        is_list(state, 2)
-        and is_list(state[0])
-        and is_list(state[1])
-        and len(state[0]) == len(state[1])
-        and set(map(type, state[1])) <= {bytes}
-    )

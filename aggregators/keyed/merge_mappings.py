@@ -8,10 +8,10 @@ from elastic.aggregators.exact.exact_add import (
     fold,
     from_plain,
     plus,
-    settled,
     to_plain,
-    way_back,
+    undo_fold,
     with_one_nan_key,
+    with_results,
 )
 from elastic.core.callables import check_plain
 from elastic.core.contracts.keyed_aggregator import KeyedAggregator
@@ -61,13 +61,13 @@ class MergeMappings(KeyedAggregator[Mapping[Any, Any], dict[Any, Any], dict[Any,
         return state
 
     def undo(self, state: dict[Any, Any], other: dict[Any, Any]) -> Callable[[], dict[Any, Any]]:
-        return way_back(state, other)
+        return undo_fold(state, other)
 
     def join(self, one: Any, other: Any) -> Any:
         return self._join(one, other)
 
     def finish(self, state: dict[Any, Any]) -> dict[Any, Any]:
-        return settled(with_one_nan_key(state, self._join))
+        return with_results(with_one_nan_key(state, self._join))
 
     def encode(self, state: dict[Any, Any]) -> bytes:
         return pack(to_plain(with_one_nan_key(state, self._join)))

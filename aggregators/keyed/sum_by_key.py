@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import reduce
 from typing import Any
 
-from elastic.aggregators.exact.exact_add import add_read, added, from_plain, settled, to_plain, way_back
+from elastic.aggregators.exact.exact_add import add_decoded, add_integers, from_plain, to_plain, undo_fold, with_results
 from elastic.aggregators.exact.exact_sum import ExactSum
 from elastic.aggregators.exact.nan import joined_by_nan
 from elastic.aggregators.keyed.pair import check_pairs, pairs_of
@@ -66,7 +66,7 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
 
     def gather(self, state: Sums, keys: Sequence[Hashable], values: Sequence[Any]) -> Sums:
         if _are_integers(state) and set(map(type, values)) <= _INT:
-            return added(state, keys, values)
+            return add_integers(state, keys, values)
         return super().gather(state, keys, values)
 
     def pack_columns(self, keys: Sequence[Hashable], values: Sequence[Any]) -> bytes:
@@ -79,24 +79,24 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
         if len(state) < len(other):
             state, other = other, state
         if _are_integers(state) and _are_integers(other):
-            return added(state, other.keys(), other.values())
+            return add_integers(state, other.keys(), other.values())
         for key, value in other.items():
             state[key] = self.join(state[key], value) if key in state else value
         return state
 
     def undo(self, state: Sums, other: Sums) -> Callable[[], Sums]:
-        return way_back(state, other)
+        return undo_fold(state, other)
 
     def merge_encoded(self, state: Sums, data: bytes) -> Sums:
         is_own = type(self).merge is SumByKey.merge and type(self).decode is SumByKey.decode
         columns = unpack_columns(data) if is_own and _are_integers(state) else None
         if columns is None or len(state) < len(columns[0]):
             return super().merge_encoded(state, data)
-        return add_read(state, *columns, self)
+        return add_decoded(state, *columns, self)
 
     def finish(self, state: Sums) -> Sums:
         sums = self._with_one_nan(state)
-        return sums if _are_integers(sums) else settled(sums)
+        return sums if _are_integers(sums) else with_results(sums)
 
     def encode(self, state: Sums) -> bytes:
         state = self._with_one_nan(state)

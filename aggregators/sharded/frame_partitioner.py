@@ -12,7 +12,7 @@ from elastic.aggregators.frames.base import FrameBuffer, KeyedFrameAggregator
 from elastic.aggregators.sharded.frame_result import ShardedFrame
 from elastic.aggregators.sharded.partitioner import StatePartitioner
 from elastic.aggregators.sharded.shard_state import MAX_KEPT_SHARE, Packed, Piece, ShardState
-from elastic.aggregators.sharded.sharded_result import Blocks
+from elastic.aggregators.sharded.sharded_result import ResultBlocks
 from elastic.aggregators.states.batching import BATCH_SIZE
 from elastic.core.contracts.sink import OutputFileWriter
 from elastic.core.encoding import digest, pack
@@ -229,7 +229,7 @@ class FramePartitioner(StatePartitioner["Frame"]):
     def write(self, block: "Frame", rows: OutputFileWriter) -> None:
         rows.write_frame(block)
 
-    def wide(self, blocks: Blocks["Frame"], shards: int) -> ShardedFrame:
+    def wide(self, blocks: ResultBlocks["Frame"], shards: int) -> ShardedFrame:
         return ShardedFrame(blocks, shards)
 
 

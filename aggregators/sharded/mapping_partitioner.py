@@ -10,7 +10,7 @@ from elastic.aggregators.sharded.mapping_result import ShardedMapping
 from elastic.aggregators.sharded.partitioner import StatePartitioner
 from elastic.aggregators.sharded.result_block import in_order, merged, opened
 from elastic.aggregators.sharded.shard_state import MAX_KEPT_SHARE, Packed, Piece, ShardState
-from elastic.aggregators.sharded.sharded_result import Blocks
+from elastic.aggregators.sharded.sharded_result import ResultBlocks
 from elastic.aggregators.states.batching import batches
 from elastic.core.contracts.keyed_aggregator import AnyKeyed
 from elastic.core.contracts.sink import OutputFileWriter
@@ -200,5 +200,5 @@ class MappingPartitioner(StatePartitioner[Columns]):
     def write(self, block: Columns, rows: OutputFileWriter) -> None:
         rows.write(*block)
 
-    def wide(self, blocks: Blocks[Columns], shards: int) -> ShardedMapping:
+    def wide(self, blocks: ResultBlocks[Columns], shards: int) -> ShardedMapping:
         return ShardedMapping(blocks, shards)

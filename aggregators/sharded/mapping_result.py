@@ -4,7 +4,7 @@ from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from typing import Any
 
 from elastic.aggregators.exact.nan import one_nan
-from elastic.aggregators.sharded.sharded_result import Blocks, ShardedResult
+from elastic.aggregators.sharded.sharded_result import ResultBlocks, ShardedResult
 from elastic.core.errors import EncodingError
 from elastic.core.partitioning import bucket_of, shard_of
 
@@ -17,7 +17,7 @@ class ShardedMapping(ShardedResult[tuple[list[Any], list[Any]]], Mapping[Any, An
     long as the folder of its run is there, and cannot be changed.
     """
 
-    def __init__(self, blocks: Blocks[tuple[list[Any], list[Any]]], shards: int) -> None:
+    def __init__(self, blocks: ResultBlocks[tuple[list[Any], list[Any]]], shards: int) -> None:
         super().__init__(blocks, shards)
         #: the bucket that was looked into last
         self._last: tuple[int, dict[Any, Any]] | None = None
@@ -27,11 +27,11 @@ class ShardedMapping(ShardedResult[tuple[list[Any], list[Any]]], Mapping[Any, An
         for of_shard, bucket in self._places(shard):
             yield from zip(*self.blocks.block(of_shard, bucket), strict=True)
 
-    def items(self) -> "WideItems":
-        return WideItems(self)
+    def items(self) -> "ShardedItems":
+        return ShardedItems(self)
 
-    def values(self) -> "WideValues":
-        return WideValues(self)
+    def values(self) -> "ShardedValues":
+        return ShardedValues(self)
 
     def __getitem__(self, key: Any) -> Any:
         hash(key)  # raises TypeError as that of a dict does
@@ -51,7 +51,7 @@ class ShardedMapping(ShardedResult[tuple[list[Any], list[Any]]], Mapping[Any, An
             yield from self.blocks.block(shard, bucket)[0]
 
 
-class WideValues(ValuesView[Any]):
+class ShardedValues(ValuesView[Any]):
     """Values of a wide result, without looking up each of them."""
 
     _mapping: ShardedMapping
@@ -60,7 +60,7 @@ class WideValues(ValuesView[Any]):
         return (value for _, value in self._mapping.pairs())
 
 
-class WideItems(ItemsView[Any, Any]):
+class ShardedItems(ItemsView[Any, Any]):
     """Keys and values of a wide result, without looking up each of them."""
 
     _mapping: ShardedMapping

@@ -9,7 +9,7 @@ from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.contracts.sink import OutputFileWriter
 
 if TYPE_CHECKING:
-    from elastic.aggregators.sharded.sharded_result import Blocks, ShardedResult
+    from elastic.aggregators.sharded.sharded_result import ResultBlocks, ShardedResult
 
 BlockT = TypeVar("BlockT")
 
@@ -77,9 +77,9 @@ class StatePartitioner(ABC, Generic[BlockT]):
         """Write the rows of a block to a file of an output. Raises as `OutputFileWriter` does."""
 
     @abstractmethod
-    def wide(self, blocks: "Blocks[BlockT]", shards: int) -> "ShardedResult[BlockT]":
+    def wide(self, blocks: "ResultBlocks[BlockT]", shards: int) -> "ShardedResult[BlockT]":
         """Return the result that consists of these blocks."""
 
 
 #: Any of them, where it does not matter of what.
-AnyDivision = StatePartitioner[Any]
+AnyPartitioner = StatePartitioner[Any]

@@ -7,10 +7,10 @@ from typing import Any
 from elastic.aggregators.frames.base import KeyedFrameAggregator
 from elastic.aggregators.sharded.frame_partitioner import FramePartitioner
 from elastic.aggregators.sharded.mapping_partitioner import MappingPartitioner
-from elastic.aggregators.sharded.partitioner import AnyDivision
+from elastic.aggregators.sharded.partitioner import AnyPartitioner
 from elastic.aggregators.sharded.shard_state import Piece, ShardState
-from elastic.aggregators.sharded.sharded_result import AnyWideResult, MergedFiles, MergedOnRead
-from elastic.aggregators.states.validation import is_list, read_state
+from elastic.aggregators.sharded.sharded_result import AnyShardedResult, MergedFiles, MergedOnRead
+from elastic.aggregators.states.validation import ListOf, read_state
 from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.contracts.keyed_aggregator import KeyedAggregator, ShardedAggregator
 from elastic.core.contracts.sink import OutputFile, Sink
@@ -36,7 +36,7 @@ class Sharded(ShardedAggregator):
     def __init__(self, inner: AnyAggregator, shards: int, depot: SpillStore, output: Sink | None = None) -> None:
         self.inner, self.shards, self.depot, self.output = inner, shards, depot, output
         self.ordered = inner.ordered
-        self.division = division_of(inner, shards)
+        self.division = partitioner_for(inner, shards)
 
     def at(self, depot: SpillStore) -> "Sharded":
         return Sharded(self.inner, self.shards, depot, self.output)
@@ -70,7 +70,7 @@ class Sharded(ShardedAggregator):
             state.leave(packed, self.depot, self.shards)
         return state
 
-    def finish(self, state: ShardState) -> AnyWideResult:
+    def finish(self, state: ShardState) -> AnyShardedResult:
         division = self.division.told(_rest_of(state))
         by_shard = [[piece[shard] for piece in state.pieces] for shard in range(self.shards)]
         return division.wide(MergedOnRead(division, self.depot, by_shard), self.shards)
@@ -85,7 +85,7 @@ class Sharded(ShardedAggregator):
         return pack([[[bundle.plain() for bundle in piece] for piece in state.pieces], state.rest()])
 
     def decode(self, data: bytes) -> ShardState:
-        _, rest = read_state(data, self, lambda plain: _fits(plain, self.shards))
+        _, rest = read_state(data, _saved_shape(self.shards), self)
         state = self.division.decode(rest)
         state.pieces = pieces_of(data, self.shards)
         return state
@@ -114,7 +114,7 @@ class Sharded(ShardedAggregator):
         for bucket, block in self._blocks(job):
             yield bucket, division.size(block), division.content(block, division.pack(block))
 
-    def result_of(self, bundles: Sequence[SpillSegment]) -> AnyWideResult:
+    def result_of(self, bundles: Sequence[SpillSegment]) -> AnyShardedResult:
         """Return the result that `reduce` has made of all shards."""
         return self.division.wide(MergedFiles(self.division, self.depot, bundles), self.shards)
 
@@ -135,18 +135,18 @@ class Sharded(ShardedAggregator):
         return str(self.inner)
 
 
-def can_divide(aggregator: AnyAggregator) -> bool:
+def can_shard(aggregator: AnyAggregator) -> bool:
     """Tell whether the states of an aggregator can be divided by key."""
     return isinstance(aggregator, KeyedAggregator | KeyedFrameAggregator)
 
 
-def division_of(aggregator: AnyAggregator, shards: int) -> AnyDivision:
+def partitioner_for(aggregator: AnyAggregator, shards: int) -> AnyPartitioner:
     """Return what divides the states of an aggregator.
 
     Raises:
         UsageError: Nothing does.
     """
-    if not can_divide(aggregator):
+    if not can_shard(aggregator):
         raise UsageError(
             f"shards={shards} divides a result by key, and {aggregator} has no keys; leave out shards, or aggregate by "
             "Count, SumByKey, GroupBy, MergeMappings, FrameCount, FrameGroupBy or a KeyedAggregator of your own."
@@ -164,7 +164,7 @@ def pieces_of(data: bytes, shards: int) -> list[Piece]:
     Raises:
         EncodingError: It is no state of an aggregator with so many shards.
     """
-    pieces, _ = read_state(data, f"an aggregator with {shards} shards", lambda plain: _fits(plain, shards))
+    pieces, _ = read_state(data, _saved_shape(shards), f"an aggregator with {shards} shards")
     return [tuple(SpillSegment(*plain) for plain in piece) for piece in pieces]
 
 
@@ -200,14 +200,10 @@ def _rest_of(state: ShardState) -> bytes:
     return state.rest()
 
 
-def _fits(plain: Any, shards: int) -> bool:
-    return (
-        is_list(plain, 2)
-        and is_list(plain[0])
-        and type(plain[1]) is bytes
-        and all(is_list(piece, shards) and all(map(_is_bundle, piece)) for piece in plain[0])
-    )
+def _saved_shape(shards: int) -> list[Any]:
+    """Return the shape of a state: segments of each piece by shard, and the remainder."""
+    return [ListOf([_SEGMENT_SHAPE] * shards), bytes]
 
 
-def _is_bundle(plain: Any) -> bool:
-    return is_list(plain, 6) and list(map(type, plain)) == [str, int, int, int, int, bytes]
+#: Shape of `SpillSegment.plain`.
+_SEGMENT_SHAPE = [str, int, int, int, int, bytes]

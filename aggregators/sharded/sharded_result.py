@@ -15,7 +15,7 @@ from elastic.core.partitioning import shard_range
 BlockT = TypeVar("BlockT")
 
 
-class Blocks(ABC, Generic[BlockT]):
+class ResultBlocks(ABC, Generic[BlockT]):
     """Where the parts of a wide result come from."""
 
     def __init__(self, division: StatePartitioner[BlockT], depot: SpillStore) -> None:
@@ -38,7 +38,7 @@ class Blocks(ABC, Generic[BlockT]):
         """Return the number of keys in a shard."""
 
 
-class MergedOnRead(Blocks[BlockT]):
+class MergedOnRead(ResultBlocks[BlockT]):
     """The parts as they follow from what workers have left, merged whenever they are asked for.
 
     Args:
@@ -85,7 +85,7 @@ class MergedOnRead(Blocks[BlockT]):
         return self._indexes[shard]
 
 
-class MergedFiles(Blocks[BlockT]):
+class MergedFiles(ResultBlocks[BlockT]):
     """The parts as they were merged, one file a shard."""
 
     def __init__(self, division: StatePartitioner[BlockT], depot: SpillStore, bundles: Sequence[SpillSegment]) -> None:
@@ -137,7 +137,7 @@ class ShardedResult(Generic[BlockT]):
     It can be used as long as the folder of its run is there, and cannot be changed.
     """
 
-    def __init__(self, blocks: Blocks[BlockT], shards: int) -> None:
+    def __init__(self, blocks: ResultBlocks[BlockT], shards: int) -> None:
         self.blocks = blocks
         self.shards = shards
         self._counts: list[int] | None = None
@@ -174,4 +174,4 @@ class ShardedResult(Generic[BlockT]):
 
 
 #: Any of them, where it does not matter of what.
-AnyWideResult = ShardedResult[Any]
+AnyShardedResult = ShardedResult[Any]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic.aggregators.sharded.sharded_aggregator import Sharded, reduced_of
-from elastic.aggregators.sharded.sharded_result import AnyWideResult
+from elastic.aggregators.sharded.sharded_result import AnyShardedResult
 from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.contracts.sink import OutputFile
 from elastic.core.contracts.spill_store import SpillSegment
@@ -29,7 +29,7 @@ class ShardedAggregation(Aggregation):
     ) -> None:
         super().__init__(aggregator, run_id)
         self._sharded, self._manifest, self._output = aggregator, manifest, output
-        self._concluded: AnyWideResult | None = None
+        self._concluded: AnyShardedResult | None = None
 
     def open(self) -> None:
         if self._output is not None:

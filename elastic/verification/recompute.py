@@ -10,7 +10,7 @@ from functools import reduce
 from math import ceil
 from typing import Any
 
-from elastic.aggregators.sharded.sharded_aggregator import can_divide
+from elastic.aggregators.sharded.sharded_aggregator import can_shard
 from elastic.core.encoding import content_digest, decompress, digest, pack
 from elastic.core.errors import ElasticError, UsageError
 from elastic.core.frames import is_frame, sorted_rows
@@ -166,7 +166,7 @@ class Recompute:
 
     def _compare_result(self, rerun: _Rerun) -> None:
         aggregator, matched, examination = self._step.aggregator, rerun.matched, self._examination
-        if examination.is_wide and can_divide(aggregator):
+        if examination.is_wide and can_shard(aggregator):
             kept = ShardAudit(examination).state(aggregator, matched)
         else:
             log = (examination.store.state(examination.record.step, ordinal) for ordinal in matched.ordinals)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from elastic.aggregators.sharded.shard_state import Piece
-from elastic.aggregators.sharded.sharded_aggregator import Sharded, can_divide, division_of, jobs_of, pieces_of
+from elastic.aggregators.sharded.sharded_aggregator import Sharded, can_shard, jobs_of, partitioner_for, pieces_of
 from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.contracts.spill_store import SpillSegment
 from elastic.core.encoding import decompress, digest
@@ -56,12 +56,12 @@ class ShardAudit:
             return
         for bundle in found:
             self._check_result(bundle)
-        if aggregator is not None and can_divide(aggregator) and not self._findings.list:
+        if aggregator is not None and can_shard(aggregator) and not self._findings.list:
             self._check_merge(Sharded(aggregator, self._shards, self._depot), jobs, found)
 
     def state(self, aggregator: AnyAggregator, matched: MatchedPartial) -> Any:
         """Return the aggregator's state of a partial, as it lies in the files."""
-        return division_of(aggregator, self._shards).gather(self._packed(matched))
+        return partitioner_for(aggregator, self._shards).gather(self._packed(matched))
 
     def _packed(self, matched: MatchedPartial) -> Iterator[bytes]:
         for piece in self._pieces(matched):

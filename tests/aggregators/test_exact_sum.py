@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from elastic.aggregators.exact.exact_add import add_read, added
+from elastic.aggregators.exact.exact_add import add_decoded, add_integers
 from elastic.aggregators.states.validation import KEYS_AT_ONCE
 from elastic.core.errors import EncodingError
 
@@ -20,7 +20,7 @@ def test_a_key_may_come_several_times(kind: type[dict[str, int]], held: dict[str
     for key, number in zip(keys, numbers, strict=True):
         expected[key] = expected.get(key, 0) + number
     into = kind(held)
-    assert added(into, keys, numbers) is into
+    assert add_integers(into, keys, numbers) is into
     assert into == expected
 
 
@@ -31,13 +31,13 @@ def test_columns_may_be_longer_than_what_is_added_at_once(held: dict[int, int], 
     expected = dict(held)
     for key, number in zip(keys, numbers, strict=True):
         expected[key] = expected.get(key, 0) + number
-    assert added(dict(held), keys, numbers) == expected
+    assert add_integers(dict(held), keys, numbers) == expected
 
 
 @MAPPINGS
 def test_a_mapping_may_give_its_keys_and_numbers(kind: type[dict[str, int]]) -> None:
     other = {"b": 1 << 70, "a": -1}
-    assert added(kind({"a": 1}), other.keys(), other.values()) == {"a": 0, "b": 1 << 70}
+    assert add_integers(kind({"a": 1}), other.keys(), other.values()) == {"a": 0, "b": 1 << 70}
 
 
 @pytest.mark.parametrize("held", [{}, {"a": 1}])
@@ -47,7 +47,7 @@ def test_columns_of_different_lengths_are_refused_before_anything_is_added(
 ) -> None:
     into: dict[Any, int] = dict(held)
     with pytest.raises(ValueError, match=f"{len(keys)} keys and {len(numbers)} numbers"):
-        added(into, keys, numbers)
+        add_integers(into, keys, numbers)
     assert into == held
     with pytest.raises(EncodingError, match="not a state of Sums"):
-        add_read(into, keys, numbers, "Sums")
+        add_decoded(into, keys, numbers, "Sums")

@@ -270,7 +270,7 @@ def test_nothing_gives_the_columns_of_the_result(depot: FileSpillStore) -> None:
     result = aggregator.finish(aggregator.decode(aggregator.encode(aggregator.create())))
     assert isinstance(result, ShardedFrame)
     assert (result.collect().columns, len(result), result.counts, list(result)) == (["k", "n"], 0, [0, 0], [])
-    assert repr(result) == "WideFrame(2 shards, not merged yet)"
+    assert repr(result) == "ShardedFrame(2 shards, not merged yet)"
 
 
 TEXTS, INTEGERS = pl.DataFrame({"k": ["a", "b"] * 200}), pl.DataFrame({"k": [1, 2] * 200})

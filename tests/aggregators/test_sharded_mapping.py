@@ -105,7 +105,7 @@ def test_a_result_that_is_not_merged_yet_is_shown_without_merging_it(tmp_path: P
     result = unmerged(tmp_path / "shards", ["a", "b"])
     for path in (tmp_path / "shards").glob("piece-*"):
         path.unlink()
-    assert repr(result) == "WideMapping(2 shards, not merged yet)"
+    assert repr(result) == "ShardedMapping(2 shards, not merged yet)"
 
 
 def test_a_result_from_before_a_redrive_says_that_it_was_made_anew(home: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_kept_result_is_read_by_a_later_process() -> None:
     kept = elastic.result_of(result.run_id, flow())
     assert rows(kept.value) == ROWS
     assert kept.value.digest == result.value.digest
-    assert repr(kept.value).startswith("WideFrame(500 keys in 3 shards, digest ")
+    assert repr(kept.value).startswith("ShardedFrame(500 keys in 3 shards, digest ")
 
 
 def late(number: int) -> pl.DataFrame:

@@ -255,7 +255,7 @@ def test_a_folder_belongs_to_a_run_from_its_beginning(tmp_path: Path) -> None:
     first.prepare()
     assert json.loads((folder / "_unfinished.json").read_text()) == {"run_id": "one", "step": 0, "epoch": 1}
     for other in (owned(folder, "two"), owned(folder, "two", epoch=2), FolderSink(folder, 2, ("one", 1))):
-        with pytest.raises(UsageError, match=r"where run one writes, .*`elastic resume one`, remove the folder"):
+        with pytest.raises(UsageError, match=r"belongs to run one, .*`elastic resume one`, remove the folder"):
             other.prepare()
     publish(first)
     assert names(folder) == {"part-00000.jsonl", "_manifest.json"}
@@ -270,8 +270,8 @@ def test_a_folder_belongs_to_a_run_from_its_beginning(tmp_path: Path) -> None:
 class Slow(FolderSink):
     """Looks at the folder, and does not go on before another run has written there."""
 
-    def _check_rest(self) -> None:
-        super()._check_rest()
+    def _check_content(self) -> None:
+        super()._check_content()
         if not (self.folder / "_unfinished.json").exists():
             other = owned(self.folder, "fast")
             other.prepare()
@@ -280,7 +280,7 @@ class Slow(FolderSink):
 
 def test_a_run_that_had_the_folder_since_the_first_look_is_seen(tmp_path: Path) -> None:
     folder = tmp_path / "a.jsonl"
-    with pytest.raises(UsageError, match="holds what run fast has written"):
+    with pytest.raises(UsageError, match="run fast wrote it"):
         Slow(folder, 1, ("slow", 0)).prepare()
     assert len(read(folder)) == 3
 
@@ -293,12 +293,12 @@ def test_a_run_whose_folder_another_one_has_taken_leaves_it_alone(tmp_path: Path
     (folder / "mark-1").unlink()
     second.prepare()
     parts = written(first, rows=5)
-    with pytest.raises(StoreError, match=r"not marked as the folder of run one any more"):
+    with pytest.raises(StoreError, match=r"no longer marked as the folder of run one"):
         first.publish(parts, {"keys": 5})
     first.close()
     publish(second)
     assert len(read(folder)) == 3
-    with pytest.raises(UsageError, match="holds what run two has written"):
+    with pytest.raises(UsageError, match="run two wrote it"):
         owned(folder, epoch=2).prepare()
 
 
@@ -359,7 +359,7 @@ def test_a_folder_of_files_without_a_manifest_stays_that_of_its_run(tmp_path: Pa
     # As far as a master comes that is stopped while it gives the files their names.
     (folder / "part-00000.jsonl").write_text("{}\n")
     first.close()
-    with pytest.raises(UsageError, match="where run one writes"):
+    with pytest.raises(UsageError, match="belongs to run one"):
         owned(folder, "two").prepare()
     second = owned(folder, epoch=2)
     second.prepare()
