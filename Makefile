@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Another installer of packages, such as "uv pip install --quiet --python .venv/bin/python".
+INSTALL ?= $(BIN)/pip install --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast format check docs faults mutants bench
@@ -12,10 +14,11 @@ help:  ## list these commands
 run: .venv/installed  ## install Elastic in .venv and run an example
 	$(BIN)/elastic example word-count
 
-# Only one Ray cluster runs at a time; the tests without a cluster use two processes.
+# The tests that start Ray run one after another beside the others: they mostly wait for processes.
 test: .venv/installed-test  ## run all tests
-	$(BIN)/pytest -m "not cluster" --numprocesses 2 --dist loadfile
-	$(BIN)/pytest -m cluster
+	@$(BIN)/pytest -m cluster >.venv/cluster.log 2>&1 & cluster=$$!; \
+	$(BIN)/pytest -m "not cluster" --numprocesses 2 --dist loadfile; plain=$$?; \
+	wait $$cluster; status=$$?; cat .venv/cluster.log; exit $$((plain ? plain : status))
 
 test-fast: .venv/installed-test  ## run the tests that need no cluster, database or worker process
 	$(BIN)/pytest -m "not cluster and not slow" --hypothesis-profile fast --numprocesses 2 --dist worksteal \
@@ -50,11 +53,11 @@ bench: .venv/installed-bench  ## run the benchmarks and update docs/internals/pe
 
 # Each of these files marks an installation that is as new as pyproject.toml.
 .venv/installed: pyproject.toml | .venv
-	$(BIN)/pip install --quiet -e .
+	$(INSTALL) -e .
 	touch $@
 
 .venv/installed-%: pyproject.toml | .venv
-	$(BIN)/pip install --quiet -e '.[$*]'
+	$(INSTALL) -e '.[$*]'
 	touch $@
 
 .venv:

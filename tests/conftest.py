@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -31,6 +32,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 hypothesis.settings.register_profile("elastic", deadline=None)
 hypothesis.settings.register_profile("fast", deadline=None, max_examples=20)
 hypothesis.settings.load_profile("elastic")
+
+
+#: What a test file says that starts Ray: the marker, or a fixture that carries it.
+_STARTS_RAY = re.compile(rb"mark\.cluster|\bcluster: str\b|\bembedded_ray\b|\bray_nodes\b")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no test file in vain: `-m cluster` wants few of them, and importing all takes as long as starting Ray."""
+    if config.option.markexpr != "cluster" or collection_path.suffix != ".py":
+        return None
+    return True if _STARTS_RAY.search(collection_path.read_bytes()) is None else None
 
 
 @pytest.fixture(autouse=True)
