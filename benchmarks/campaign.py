@@ -1,4 +1,4 @@
-"""Which attempts are made, in which order."""
+"""Order of the attempts."""
 
 import importlib.util
 import time
@@ -16,22 +16,22 @@ from benchmarks.workload import Contender, Workload
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campaign:
-    """What is measured, and how often."""
+    """Plan of a measurement: workloads, engines and rounds."""
 
     workloads: tuple[Workload, ...]
     engines: tuple[str, ...]
-    #: of the full sizes
+    #: share of the full sizes
     share: float
-    #: everything once, each engine opened once: is all right?
+    #: run everything once and open each engine once, to check the results
     quick: bool
     rounds: int
-    #: seconds after which an attempt is ended
+    #: seconds after which an attempt is stopped
     limit: float
-    #: seconds that a peer's attempt may take if it is to have more rounds than one
+    #: maximum seconds of an attempt for more than one round; not for Elastic
     patience: float
     text: Text
     say: Callable[[str], None]
-    #: called with each report as soon as it is complete
+    #: called with each complete report
     done: Callable[[Report], None]
 
     def carry_out(self) -> None:
@@ -51,7 +51,7 @@ class Campaign:
 
     def _report(self, workload: Workload) -> Report:
         wanted = [one for one in workload.contenders if one.engine in self.engines]
-        # What others are compared with takes part in any case.
+        # Baselines always take part.
         baselines = {workload.contenders[0].baseline, *(one.baseline for one in wanted)}
         wanted = [one for one in workload.contenders if one in wanted or one.label in baselines]
         lacking = {one.label: lacks for one in wanted if (lacks := _missing(one))}
@@ -65,7 +65,7 @@ class Campaign:
         )
 
     def _quickly(self, reports: list[Report]) -> None:
-        """Open each engine once, for all workloads, and look at time and memory at once."""
+        """Open each engine once for all workloads, and measure time and memory together."""
         for report in reports:
             report.rounds.append({})
         for commands in (False, True):
@@ -81,17 +81,17 @@ class Campaign:
                         report.rounds[0][measured.contender] = report.watched[measured.contender] = measured
 
     def _thoroughly(self, report: Report) -> None:
-        """Give each attempt a process of its own, in turn; look at the memory in a last round."""
+        """Run each attempt in its own process, interleaved; sample the memory in a last round."""
         contenders = report.contenders
         for number in range(self.rounds):
             report.rounds.append(self._round(report, contenders, number, watched=False))
             contenders = [one for one in contenders if self._has_another(one, report.rounds[-1][one.label])]
-        # What has failed once would take its time again.
+        # A contender that failed once would waste its time again.
         contenders = [one for one in report.contenders if not any(told.error for told in report.of(one))]
         report.watched = self._round(report, contenders, self.rounds, watched=True)
 
     def _round(self, report: Report, contenders: list[Contender], number: int, *, watched: bool) -> dict[str, Measured]:
-        # Who comes after whom must not always be the same.
+        # The order of contenders changes from round to round.
         turn = number % max(len(contenders), 1)
         inturn = contenders[turn:] + contenders[:turn]
         return {one.label: self._measured([(report, one)], watched=watched)[0] for one in inturn}
@@ -116,6 +116,6 @@ class Campaign:
 
 
 def _missing(contender: Contender) -> str:
-    """Say what a contender lacks; empty when it has all."""
+    """Return the missing requirement of a contender; empty if all are installed."""
     absent = [name for name in contender.modules if importlib.util.find_spec(name) is None]
     return ", ".join(filter(None, [ENGINES[contender.engine].missing(), *absent]))

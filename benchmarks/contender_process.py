@@ -1,6 +1,6 @@
-"""A process in which contenders of one engine make their attempts: `python -m benchmarks.contender_process ORDER`.
+"""Process that runs the attempts of one engine: `python -m benchmarks.contender_process ORDER`.
 
-The order is a JSON object (see `Order`); for each attempt a line is printed that begins with `ANSWERED`.
+The order is a JSON object (see `Order`). Each attempt prints a line that begins with `ANSWERED`.
 """
 
 import importlib
@@ -19,19 +19,19 @@ from benchmarks.sample_text import Text
 from benchmarks.workload import Attempt, Contender
 from benchmarks.workloads import WORKLOADS
 
-#: The line that is printed when a contender's work is done; a line is waited for then.
+#: Line printed after the work of a contender; the process then waits for a line.
 WORKED = "attempt worked"
 ANSWERED = "attempt answered: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """Which attempts a process makes."""
+    """Attempts of one process."""
 
     engine: str
     #: (key of a workload, label of a contender)
     contenders: list[tuple[str, str]]
-    #: of the full sizes
+    #: share of the full sizes
     share: float
     #: see `Text`
     text: tuple[str, str, str, str]
@@ -41,8 +41,8 @@ class Order:
 
 
 def carry_out(order: Order) -> None:
-    """Make all attempts; one that fails says so and does not stop the others."""
-    # Commands start what they need by themselves.
+    """Run all attempts; a failing one reports its error and does not stop the others."""
+    # Commands start their own engine.
     commands = all(WORKLOADS[key].of_commands for key, _ in order.contenders)
     began = time.perf_counter()
     with nullcontext() if commands else ENGINES[order.engine].opened() as session:
@@ -56,7 +56,7 @@ def carry_out(order: Order) -> None:
 
 
 def _imported(contender: Contender) -> float:
-    """Import what a contender needs beside its engine, as engines do with what they need; returns the seconds."""
+    """Import the modules that a contender needs beside its engine, and return the seconds."""
     began = time.perf_counter()
     for name in contender.modules:
         importlib.import_module(name)
@@ -78,7 +78,7 @@ def _attempt(contender: Contender, key: str, order: Order, session: Any) -> dict
 
 
 def _worked() -> None:
-    """Let who watches look at the memory before the answer is looked at."""
+    """Let the parent sample the memory before the result is read."""
     print(f"\n{WORKED}", flush=True)
     sys.stdin.readline()
 

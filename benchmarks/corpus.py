@@ -1,4 +1,4 @@
-"""Files whose words are counted, and the loop over them that every program written by hand shares."""
+"""Files whose words are counted, and the loop that all programs written by hand share."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,16 +7,16 @@ from pathlib import Path
 
 from benchmarks.sample_text import Text
 
-#: Bytes that a hand-written loop reads at once: the fastest of those that were tried.
+#: Bytes per read of a hand-written loop: the fastest of several sizes.
 BLOCK_BYTES = 64 << 10
 
-#: Lines that begin from one byte of a file on and before another one.
+#: Lines of a file that begin at or after one byte and before another.
 Range = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Files whose words are counted, and what a hand-written program takes as one piece of work."""
+    """Files whose words are counted, and their division into pieces for programs written by hand."""
 
     #: a folder of `Text`
     folder: str
@@ -46,7 +46,7 @@ class Corpus:
 
 
 def count(piece: list[Range], counts: Counter[bytes] | None = None) -> Counter[bytes]:
-    """Count the words of a piece of work, a block at a time, into a table that is there or a new one."""
+    """Count the words of a piece block by block, into the given table or a new one."""
     counts = Counter() if counts is None else counts
     for path, start, stop in piece:
         for block in _blocks(path, start, stop):
@@ -55,7 +55,7 @@ def count(piece: list[Range], counts: Counter[bytes] | None = None) -> Counter[b
 
 
 def count_text(piece: list[Range]) -> Counter[str]:
-    """Count the words of a piece of work, a block at a time, as strings."""
+    """Count the words of a piece block by block, as strings."""
     counts: Counter[str] = Counter()
     for path, start, stop in piece:
         for block in _blocks(path, start, stop):
@@ -64,7 +64,7 @@ def count_text(piece: list[Range]) -> Counter[str]:
 
 
 def _blocks(path: str, start: int, stop: int) -> Iterator[bytes]:
-    """Yield blocks of whole lines: of those that begin from `start` on and before `stop`."""
+    """Yield blocks of whole lines that begin at or after `start` and before `stop`."""
     with Path(path).open("rb") as file:
         if start:
             file.seek(start - 1)

@@ -1,6 +1,6 @@
-"""What contenders run on: how each is opened, and closed again, and what has to be installed for it.
+"""Engines of the contenders: how each is opened and closed, and its requirements.
 
-Opening is the start that the tables show by itself. All get two workers, or as many as there are CPUs.
+The tables show the opening as the start. Each engine gets one worker per CPU, at least two.
 """
 
 import importlib.util
@@ -15,23 +15,23 @@ from itertools import islice
 from multiprocessing import get_context
 from typing import Any
 
-#: Workers of everything that has workers.
+#: Workers of each engine that has workers.
 WORKERS = os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """What contenders run on."""
+    """Engine of contenders."""
 
-    #: opens it; what the block gets is the session of its contenders
+    #: context manager that opens it and yields the session of its contenders
     opened: Callable[[], AbstractContextManager[Any]]
-    #: modules that must be installed
+    #: required modules
     modules: tuple[str, ...] = ()
-    #: programs that must be installed
+    #: required programs
     programs: tuple[str, ...] = ()
 
     def missing(self) -> str:
-        """Say what is not installed; empty when all is."""
+        """Return the missing requirement; empty if all are installed."""
         absent = [name for name in self.modules if importlib.util.find_spec(name) is None]
         absent += [name for name in self.programs if shutil.which(name) is None]
         return ", ".join(absent)
@@ -39,8 +39,8 @@ class Engine:
 
 @contextmanager
 def _elastic_local() -> Iterator[None]:
-    """Open the Ray that a run with `cluster="local"` would start by itself."""
-    # As docs/how-to/frames.md advises: workers that have a CPU each keep out of each other's way.
+    """Open the Ray that a run with `cluster="local"` would start."""
+    # As docs/how-to/frames.md advises for workers with one CPU each.
     os.environ["POLARS_MAX_THREADS"] = "1"
     from elastic.stages.ray_backend.environment import prepare
 
@@ -56,7 +56,7 @@ def _elastic_local() -> Iterator[None]:
 
 @contextmanager
 def _pool() -> Iterator[Any]:
-    # Forked, as the pools of most programs on Linux are: nothing to import in the workers.
+    # Forked, as most pools on Linux, so that workers import nothing.
     with get_context("fork").Pool(WORKERS) as pool:
         pool.map(abs, range(2 * WORKERS))
         yield pool
@@ -64,7 +64,7 @@ def _pool() -> Iterator[Any]:
 
 @contextmanager
 def _ray() -> Iterator[Any]:
-    # The same private Ray as ours.
+    # The same private Ray as Elastic's.
     with _elastic_local():
         import ray
 
@@ -110,7 +110,7 @@ def _spark() -> Iterator[Any]:
     spark.stop()
 
 
-#: Memory for all of the data in one process, nothing that listens beyond the machine, few partitions for few CPUs.
+#: Memory for all data in one process, no listener beyond the machine, few partitions for few CPUs.
 _SPARK = {
     "spark.driver.memory": "8g",
     "spark.driver.host": "127.0.0.1",
@@ -139,11 +139,11 @@ def _duckdb() -> Iterator[Any]:
 
 
 def _nothing() -> None:
-    """Do what a worker does before it is warm."""
+    """Run one task, so that a worker is warm."""
 
 
 def actors_of(ray: Any, kind: type) -> list[Any]:
-    """Return as many Ray actors of a class as there are workers, ready."""
+    """Return one ready Ray actor of a class per worker."""
     actors = [ray.remote(kind).remote() for _ in range(WORKERS)]
     ray.get([actor.__ray_ready__.remote() for actor in actors])
     return actors
@@ -152,14 +152,14 @@ def actors_of(ray: Any, kind: type) -> list[Any]:
 def feed(
     ray: Any, actors: list[Any], pieces: Iterable[Any], call: Callable[[Any, Any], Any], depth: int = 2
 ) -> list[Any]:
-    """Give pieces of work to Ray actors, the next one to who has done one; return the answers.
+    """Distribute pieces of work to Ray actors, each next one to an idle actor, and return the results.
 
     Args:
         ray: The module.
-        actors: Who works.
-        pieces: What is done.
-        call: Calls an actor with a piece.
-        depth: Pieces that an actor has at once.
+        actors: The actors.
+        pieces: The pieces of work.
+        call: Function that calls an actor with a piece.
+        depth: Pieces in flight per actor.
     """
     remaining, answers, pending = iter(pieces), [], {}
     for actor in actors * depth:
@@ -172,7 +172,7 @@ def feed(
     return answers
 
 
-#: In the order in which the tables show them.
+#: In the order of the tables.
 ENGINES = {
     "python": Engine(opened=nullcontext),
     "elastic inline": Engine(opened=nullcontext),

@@ -1,4 +1,4 @@
-"""W7: entries of a generator, which travel by value and are kept on the disk before they are sent."""
+"""W7: entries of a generator, which travel by value and are stored on the disk before they are sent."""
 
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -11,7 +11,7 @@ from benchmarks.workload import Attempt, Check, Contender, Workload
 
 PLAIN = "python: loop"
 
-#: Entries that are handed over at once by the programs written by hand; a chunk of ours has as many.
+#: Entries per message of the programs written by hand, and per chunk of Elastic.
 _AT_ONCE = 3000
 
 
@@ -33,7 +33,7 @@ def _batches(size: int) -> Iterator[list[str]]:
 
 
 def letters(batch: Iterable[str]) -> int:
-    """Return the length of all strings together."""
+    """Return the total length of the strings."""
     return sum(map(len, batch))
 
 
@@ -87,7 +87,7 @@ def pool(attempt: Attempt) -> Check:
 
 
 class Measuring:
-    """An actor that measures strings."""
+    """Actor that measures strings."""
 
     def letters(self, batch: list[str]) -> int:
         return letters(batch)

@@ -1,11 +1,11 @@
-"""Growth: the time and the memory of a run against the number of its chunks, which are those of W3."""
+"""Growth: time and memory of a run against the number of its chunks, which are those of W3."""
 
 from functools import partial
 
 from benchmarks.tiny_chunk import PLAIN, ours, plain, pool
 from benchmarks.workload import Contender, Workload
 
-#: Parts of the work that ours does, and what they are called.
+#: Fractions of the work that Elastic does, and their names.
 _PARTS = ((1000, "a thousandth"), (100, "a hundredth"), (10, "a tenth"), (1, "all"))
 
 

@@ -1,4 +1,4 @@
-"""Records with many different keys, the same for everybody: in Python one after another, or as columns of numpy."""
+"""Records with many different keys, the same for all contenders: as Python tuples or as numpy columns."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -6,12 +6,12 @@ from typing import Any
 
 CHUNKS = 200
 
-#: Of a generator that gives each number below a modulus, whose primes are 2 and 5, once before it repeats itself.
+#: Constants of a linear congruential generator with full period; the prime factors of its modulus are 2 and 5.
 _FACTOR, _SUMMAND, _FIRST = 1_234_561, 987_651, 42
 
 
 def records(size: int, chunk: int) -> Iterator[tuple[str, int]]:
-    """Yield the (key, value) records of a chunk; in all chunks there are `size`, and each key comes twice."""
+    """Yield the (key, value) records of a chunk; all chunks have `size` records, and each key occurs twice."""
     keys, each = size // 2, size // CHUNKS
     key = _key(chunk * each, keys)
     for number in range(each):
@@ -20,7 +20,7 @@ def records(size: int, chunk: int) -> Iterator[tuple[str, int]]:
 
 
 def columns(size: int, chunk: int) -> tuple[Any, Any]:
-    """Return the same records as two numpy columns: the numbers in the keys, and values."""
+    """Return the same records as two numpy columns: the numbers of the keys, and the values."""
     import numpy
 
     keys, each = size // 2, size // CHUNKS
@@ -35,7 +35,7 @@ def _key(number: int, keys: int) -> int:
 
 
 def _jump(steps: int, keys: int) -> tuple[int, int]:
-    """Return the factor and the summand of that many steps in one."""
+    """Return the multiplier and the increment of several steps combined."""
     factor, summand, all_factor, all_summand = _FACTOR, _SUMMAND, 1, 0
     while steps:
         if steps & 1:

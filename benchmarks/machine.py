@@ -1,4 +1,4 @@
-"""What figures depend on: the machine, and the versions of what was measured."""
+"""Conditions of a measurement: the machine, and the versions of the measured packages."""
 
 import os
 import platform
@@ -12,31 +12,31 @@ from benchmarks.engine import ENGINES
 
 ROOT = Path(__file__).resolve().parents[1]
 
-#: Distributions beside those that an engine's modules are named like.
+#: Distributions of an engine whose names differ from those of its modules.
 _ALSO = {"elastic local": ("ray",), "ray": ("ray",), "ray data": ("ray",), "pyspark": ("py4j",)}
 
 
 def machine() -> str:
-    """Say what this machine is."""
+    """Describe this machine."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     parts = [f"{os.cpu_count()} x {_processor()}", f"{memory:.0f} GiB", _system()]
     return ", ".join(parts)
 
 
 def versions(engines: Iterable[str]) -> str:
-    """Say which versions of Python, of ours and of the engines' packages there are."""
-    told = [f"CPython {platform.python_version()}", f"Elastic {_commit() or version('elastic-dataflow')}"]
+    """Describe the versions of Python, Elastic and the packages of the engines."""
+    found = [f"CPython {platform.python_version()}", f"Elastic {_commit() or version('elastic-dataflow')}"]
     names = dict.fromkeys(name for key in engines for name in (*_ALSO.get(key, ()), *ENGINES[key].modules))
     for name in names:
         with suppress(PackageNotFoundError):
-            told.append(f"{name} {version(name)}")
+            found.append(f"{name} {version(name)}")
     if "pyspark" in names:
-        told.append(f"Java {_java()}")
-    return ", ".join(told)
+        found.append(f"Java {_java()}")
+    return ", ".join(found)
 
 
 def load() -> tuple[float, float]:
-    """Return the processes that want a CPU (mean of a minute), and the seconds that a host has kept CPUs for itself."""
+    """Return the load average of the last minute, and the seconds of CPU that the host has stolen."""
     stolen = 0.0
     with suppress(OSError, IndexError):
         stolen = int(Path("/proc/stat").read_text().split()[8]) / os.sysconf("SC_CLK_TCK")

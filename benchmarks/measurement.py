@@ -1,4 +1,4 @@
-"""Attempts in processes of their own: how long, how much memory, and how fast the machine was meanwhile."""
+"""Runs attempts in their own processes and measures time, memory and the speed of the machine."""
 
 import json
 import os
@@ -20,36 +20,36 @@ from benchmarks.process_tree import ProcessTree
 
 ROOT = Path(__file__).resolve().parents[1]
 
-#: Seconds between two looks at the memory: so many times as long as a look takes, within these bounds.
-_LOOK_PAUSE, _LOOK_SECONDS = 10, (0.1, 1.0)
+#: Pause between two memory samples as a multiple of the duration of a sample, and its bounds (seconds).
+_SAMPLE_PAUSE_FACTOR, _SAMPLE_INTERVAL_BOUNDS = 10, (0.1, 1.0)
 
-#: Seconds between two looks at nothing but which processes there are.
-_SEEN_SECONDS = 5.0
+#: Seconds between two listings of the processes, if their memory is not sampled.
+_LISTING_INTERVAL = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What one attempt gave."""
+    """Measurement of one attempt."""
 
     workload: str
     contender: str
-    #: of the work alone
+    #: seconds of the work alone
     seconds: float | None = None
-    #: of opening what it runs on
+    #: seconds of opening the engine
     start: float = 0.0
     check: dict[str, Any] | None = None
-    #: bytes of all its processes at their peak; None when nobody looked
+    #: peak bytes of all its processes; None if not sampled
     memory: int | None = None
     #: seconds of the canary before and after it
     canary: tuple[float, float] = (0.0, 0.0)
-    #: why there is no answer
+    #: reason of a missing result
     error: str = ""
 
 
 def canary() -> float:
-    """Return the seconds of a small job of one CPU that is always the same: how fast the machine is just now.
+    """Return the seconds of a fixed single-CPU job, which shows how fast the machine is now.
 
-    Its table is larger than the caches that a CPU has for itself, so that it notices those who use the memory.
+    Its table exceeds the private caches of a CPU, so that it notices other users of the memory.
     """
     began = time.perf_counter()
     table = dict.fromkeys(range(200_000), 0)
@@ -61,12 +61,12 @@ def canary() -> float:
 
 
 def measure(order: Order, *, watched: bool, limit: float) -> list[Measured]:
-    """Return what the attempts of one process gave.
+    """Run the attempts of one process and return their measurements.
 
     Args:
-        order: Which attempts.
-        watched: Their memory is looked at too, which takes some of the CPUs' time.
-        limit: Seconds until the process is ended, with all that it has started.
+        order: The attempts.
+        watched: Whether to sample their memory, which costs CPU time.
+        limit: Seconds until the process and its descendants are killed.
     """
     before = canary()
     with tempfile.TemporaryDirectory(prefix="benchmark-home-") as home, tempfile.TemporaryFile("w+") as complaints:
@@ -106,26 +106,26 @@ def _answers(process: "subprocess.Popen[str]", watch: "_Watch") -> Iterator[dict
     for line in process.stdout:
         if line.startswith(WORKED):
             peak = watch.peak()
-            # It may have been ended just now.
+            # The process may have been killed just now.
             with suppress(BrokenPipeError):
                 process.stdin.write("\n")
                 process.stdin.flush()
         elif line.startswith(ANSWERED):
             yield {**json.loads(line.removeprefix(ANSWERED)), "memory": peak}
-            # What looking at the answer took is nobody's.
+            # Reset the peak: memory for reading the answer does not count.
             watch.peak()
 
 
 def _close(process: "subprocess.Popen[str]") -> None:
     for pipe in (process.stdin, process.stdout):
-        # What was written last may have found nobody.
+        # The process may have ended before it read the last line.
         with suppress(BrokenPipeError):
             if pipe:
                 pipe.close()
 
 
 class _Watch:
-    """A thread that looks at a process and all it has started, and ends it when its time is over."""
+    """Thread that samples a process and its descendants, and kills them at the time limit."""
 
     def __init__(self, process: "subprocess.Popen[str]", limit: float, *, watched: bool) -> None:
         self._process, self._watched = process, watched
@@ -135,12 +135,12 @@ class _Watch:
         self._peak = 0
         self._over = threading.Event()
         self.reason = ""
-        self._thread = threading.Thread(target=self._look)
+        self._thread = threading.Thread(target=self._sample_until_stopped)
         self._thread.start()
 
     def peak(self) -> int | None:
-        """Return the peak since this was asked before; None when nobody looks."""
-        # Whom a contender has started is still there now, and is remembered for the end.
+        """Return the peak since the last call; None if the memory is not sampled."""
+        # Descendants of a contender still exist now; remember them, to kill them at the end.
         if not self._watched:
             self._tree.look()
             return None
@@ -148,7 +148,7 @@ class _Watch:
         return peak
 
     def stop(self, *, wait: bool) -> None:
-        """Look no more; what is left of the processes ends, at once or after some seconds."""
+        """Stop sampling and kill the remaining processes, after a grace period if `wait` is set."""
         self._over.set()
         self._thread.join()
         self._tree.look()
@@ -157,29 +157,29 @@ class _Watch:
         self._tree.kill()
         self._process.wait()
 
-    def _look(self) -> None:
+    def _sample_until_stopped(self) -> None:
         pause = 0.0
         while not self._over.wait(min(pause, max(self._deadline - time.monotonic(), 0.0))):
             if time.monotonic() >= self._deadline:
                 self.reason = f"not done after {self._limit:,.0f} s"
                 self._tree.kill()
                 return
-            pause = self._looked()
+            pause = self._sample()
 
-    def _looked(self) -> float:
-        """Look, and return the seconds until the next time."""
+    def _sample(self) -> float:
+        """Take a sample and return the seconds until the next one."""
         if not self._watched:
             self._tree.look()
-            return _SEEN_SECONDS
+            return _LISTING_INTERVAL
         began = time.perf_counter()
         self._peak = max(self._peak, self._tree.memory())
-        least, most = _LOOK_SECONDS
-        return min(most, max(least, _LOOK_PAUSE * (time.perf_counter() - began)))
+        minimum, maximum = _SAMPLE_INTERVAL_BOUNDS
+        return min(maximum, max(minimum, _SAMPLE_PAUSE_FACTOR * (time.perf_counter() - began)))
 
 
 def _environment(home: str) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    # Workers of all engines import the functions from here.
+    # Workers of all engines import the functions from the checkout.
     own = {"PYTHONPATH": str(ROOT), "ELASTIC_HOME": home, "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     return {**environment, **own}
 
@@ -190,18 +190,18 @@ def _last_line(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Median seconds of the clock, and of the CPU for this process, which the load of the machine changes less."""
+    """Median wall-clock seconds, and CPU seconds of this process, which depend less on the load of the machine."""
 
     seconds: float
     cpu: float
 
 
 def medians(variants: Mapping[str, tuple[Callable[[], Any], Any]], rounds: int) -> dict[str, Spent]:
-    """Return what each variant took in this process; they take turns within a round, the first one another each time.
+    """Measure variants in this process, interleaved; each round starts with another one.
 
     Args:
-        variants: By name, what is called, and what it must return.
-        rounds: How often.
+        variants: By name, a function and its expected result.
+        rounds: Number of rounds.
     """
     names = deque(variants)
     clocks = (time.perf_counter, time.process_time)
@@ -213,6 +213,6 @@ def medians(variants: Mapping[str, tuple[Callable[[], Any], Any]], rounds: int) 
             found = run()
             spent[name].append([clock() - start for clock, start in zip(clocks, began, strict=True)])
             if found != answer:
-                raise SystemExit(f"{name}: the answer is wrong")
+                raise SystemExit(f"{name}: wrong result")
         names.rotate()
     return {name: Spent(*map(statistics.median, zip(*times, strict=True))) for name, times in spent.items()}

@@ -1,9 +1,9 @@
-"""The master's memory against the number of chunks: it must not grow with it.
+"""Memory of the master against the number of chunks, with which it must not grow.
 
     python -m benchmarks.memory
 
-Each size runs in a process of its own; the figure is that process's peak resident set. The same run proves the
-answer: the sum over a range that is cut into chunks of one entry.
+Each size runs in its own process; the figure is the peak resident set of that process. The run also checks the
+result: the sum over a range that is cut into chunks of one entry.
 """
 
 import resource
@@ -28,7 +28,7 @@ def run(chunks: int) -> None:
     with tempfile.TemporaryDirectory() as home:
         result = elastic.from_range(chunks, chunk_size=1).aggregate("sum").run(cluster="inline", home=home)
     if result.value != chunks * (chunks - 1) // 2 or result.chunks != chunks:
-        raise SystemExit(f"{chunks} chunks: the answer is wrong")
+        raise SystemExit(f"{chunks} chunks: wrong result")
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 

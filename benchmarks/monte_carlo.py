@@ -1,4 +1,4 @@
-"""W4: the number pi by chance, in pure Python: work for the CPU and nothing else."""
+"""W4: Monte Carlo estimate of pi in pure Python: CPU-bound work."""
 
 import random
 from functools import partial
@@ -13,7 +13,7 @@ CHUNKS = 64
 
 
 def hits(points: int, seed: int) -> int:
-    """Return how many of some points in the square lie in the circle."""
+    """Return the number of random points of the square that are within the circle."""
     number = random.Random(seed).random
     inside = 0
     for _ in range(points):
@@ -58,7 +58,7 @@ def ray_tasks(attempt: Attempt) -> Check:
 
 
 class Throwing:
-    """An actor that throws points."""
+    """Actor that counts random points."""
 
     def hits(self, points: int, seed: int) -> int:
         return hits(points, seed)
@@ -113,5 +113,5 @@ MONTE_CARLO = Workload(
     contenders=tuple(
         Contender(name=name, engine=engine, carry_out=carry_out, baseline=PLAIN) for engine, name, carry_out in _ROWS
     ),
-    notes=("The first run of a process starts its workers; Ray itself runs already.",),
+    notes=("The first run of a process starts its workers; Ray itself already runs.",),
 )

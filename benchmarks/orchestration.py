@@ -1,15 +1,15 @@
-"""DAGs of tasks that do nothing: what it costs to schedule them, and to know what DAGs there are.
+"""Cost of scheduling DAGs of empty tasks, and of listing DAGs.
 
     python benchmarks/orchestration.py [--rounds 5] [--only chain,fan,layers,parse,list]
 
-Tasks are Python functions, run by the local executor; every change of a state is committed to SQLite, synced, with a
-row in the log of events. Worker processes are forked when they are first needed and stay for the run: starting and
-ending them is in the figures, importing is not. Workloads take turns within a round, each on a date of its own in one
-database that grows, and each answer is checked: states, order, one attempt for each instance, three events for each.
+Tasks are Python functions, run by the local executor. Each state change is committed to SQLite and synced, with a row
+in the log. Worker processes are forked at the first use and live as long as the run; the figures include starting and
+stopping them, but not imports. Workloads are interleaved, each round on its own date in one growing database. Each
+result is checked: states, order, one attempt per instance, three events per attempt.
 
-Seconds depend on what else the machine does; the CPU time of all our processes, beside them, does so much less.
-Figures of others stand below ours as they were measured on a machine of two cores, each in its own default local
-configuration: they differ in what they isolate and record, so it is not equal work.
+Seconds depend on the load of the machine; CPU time of all processes depends on it much less. The figures of other
+tools were measured on a machine with two cores, each in its default local configuration. They isolate and record
+different things, so the work is not equal.
 """
 
 import argparse
@@ -40,7 +40,7 @@ FIRST = datetime(2016, 2, 22, tzinfo=UTC)
 CHAIN, FAN, LAYERS, WIDTH = 50, 200, 10, 100
 FILES, LISTED = 500, 1_000
 
-#: Seconds, the median of each; of the chain and of the fan.
+#: Median seconds of the chain and of the fan.
 PEERS = {
     "Luigi, local scheduler, 2 workers, no record but files": (0.24, 0.79),
     "Luigi with luigid, 2 workers": (0.41, 1.41),
@@ -64,16 +64,16 @@ with DAG("dag_{number:04}", start_date=datetime(2016, 2, 22), schedule="@daily",
 
 @dataclass
 class Figure:
-    """What was measured of a workload, and what it may take."""
+    """Measurements of a workload, and its target."""
 
     name: str
     #: seconds
     bar: float | None
-    #: tasks, files or DAGs
+    #: number of tasks, files or DAGs
     size: int
-    #: of each round, from beginning to end
+    #: wall-clock seconds per round
     seconds: list[float] = field(default_factory=list)
-    #: of each round, of all processes
+    #: CPU seconds of all processes per round
     cpu_seconds: list[float] = field(default_factory=list)
 
     def add(self, measured: tuple[float, float]) -> None:
@@ -88,7 +88,7 @@ class Figure:
 
 
 class Watch:
-    """What passes from its making on: seconds, and CPU seconds of this process and of those that it waited for."""
+    """Stopwatch: wall-clock seconds, and CPU seconds of this process and its ended children, since its creation."""
 
     def __init__(self) -> None:
         self._began, self._cpu = time.perf_counter(), self._spent()
@@ -123,7 +123,7 @@ def fan() -> DAG:
 
 
 def layers() -> DAG:
-    """Return layers of tasks, each of which waits for two of the layer before."""
+    """Return layers of tasks; each task depends on two of the previous layer."""
     before: list[PythonOperator] = []
     with DAG("layers", start_date=FIRST, concurrency=0) as dag:
         for layer in range(LAYERS):
@@ -135,7 +135,7 @@ def layers() -> DAG:
 
 
 def run(deployment: Deployment, dag: DAG, date: datetime) -> tuple[float, float]:
-    """Run a DAG for a date, check what came of it, and return what it took."""
+    """Run a DAG for a date, check the result, and return the time."""
     watch = Watch()
     backfill(deployment, dag, BackfillOptions(start=date, executor="local"), lambda line: None)
     measured = watch.read()
@@ -154,7 +154,7 @@ def check(deployment: Deployment, dag: DAG, date: datetime) -> None:
     if len(instances) != count or any(one.state != "success" or one.try_number != 1 for one in instances.values()):
         raise SystemExit(f"{dag.dag_id}: not every task succeeded at its first try")
     if any(events[name] != count for name in ("queued", "running", "success")):
-        raise SystemExit(f"{dag.dag_id}: changes of states are missing in the log: {dict(events)}")
+        raise SystemExit(f"{dag.dag_id}: state changes are missing in the log: {dict(events)}")
     for task in dag.tasks:
         for upstream in task.upstream:
             if _ended(instances[upstream]) > (instances[task.task_id].started_at or FIRST):
@@ -166,7 +166,7 @@ def _ended(instance: TaskInstanceRow) -> datetime:
 
 
 def pace(deployment: Deployment, date: datetime) -> tuple[float, float]:
-    """Return the seconds that the first and the second half of the layers took."""
+    """Return the seconds of the first and of the second half of the layers."""
     made = queries.run_at(deployment.database, "layers", date)
     instances = queries.instances(deployment.database, "layers", [made.run_id if made else ""])
     began = min(one.started_at for one in instances if one.started_at)
@@ -185,7 +185,7 @@ def parse(folder: Path) -> tuple[float, float]:
 
 
 def list_dags(folder: Path) -> tuple[float, float]:
-    """Run `elastic dags list` as a user would, and return what its process took."""
+    """Run `elastic dags list` in its own process and return the time."""
     environment = {**os.environ, "ELASTIC__CORE__DAGS_FOLDER": str(folder)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [str(Path(sys.executable).with_name("elastic")), "dags", "list"]
@@ -233,7 +233,7 @@ def report(
 ) -> Iterator[str]:
     yield f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} CPUs, load {_load()}"
     yield ""
-    yield "| tasks that do nothing | bar, s | median, s (min..max; rounds) | each | CPU, s |"
+    yield "| empty tasks | target, s | median, s (min..max; rounds) | each | CPU, s |"
     yield "| --- | ---: | ---: | ---: | ---: |"
     yield from map(str, figures)
     yield ""
@@ -241,7 +241,7 @@ def report(
         early, late = (statistics.median(half) for half in zip(*halves, strict=True))
         yield f"The first half of the layers took {early:.2f} s, the second {late:.2f} s (medians)."
     if first:
-        yield f"The first list, which has to load all files and to keep what is in them, took {first[0]:.1f} s."
+        yield f"The first list, which loads and stores all files, took {first[0]:.1f} s."
     yield ""
     yield f"| measured of others, in seconds | chain of {CHAIN} | {FAN} and a join |"
     yield "| --- | ---: | ---: |"

@@ -1,9 +1,9 @@
-"""Where time goes: start-up, per chunk, per entry, next to a plain Counter loop in the same run.
+"""Overhead of a run: start-up, per chunk and per entry, beside a plain Counter loop in the same process.
 
     python -m benchmarks.overhead [--megabytes 64] [--rounds 5]
 
-Every figure is the median over the rounds; the variants take turns within a round, so that a slow moment of the
-machine hits all of them. Every answer is compared with the plain loop's.
+Every figure is the median over the rounds. The variants are interleaved, so that a slow moment of the machine affects
+all of them. Every result is compared with that of the plain loop.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""A process and all that it has started: their memory, and their end. Linux only; elsewhere nothing is known."""
+"""Memory and end of a process and its descendants. Linux only; elsewhere it has no members."""
 
 import contextlib
 import os
@@ -8,25 +8,25 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 
-#: Seconds in which what a contender has started must end by itself after it.
+#: Seconds that the descendants of a contender have to exit after it.
 _END_SECONDS = 10.0
 
 
 class ProcessTree:
-    """All processes below one.
+    """Descendants of a process.
 
-    What was seen once stays a member, also when its parent has ended and it hangs elsewhere.
+    A process that was seen once remains a member after its parent has ended.
 
     Args:
         root: The id of a process.
     """
 
     def __init__(self, root: int) -> None:
-        #: by process id, when it began: an id alone might be another process's by now
+        #: start time by process id: the id may belong to another process by now
         self._members: dict[int, str] = {root: _began_at(root)}
 
     def look(self) -> list[int]:
-        """Look for new members, and return the ids of all that are alive."""
+        """Find new members and return the ids of all living ones."""
         parents = {int(path.name): _facts(int(path.name)) for path in _PROC.glob("[0-9]*")}
         children: dict[int, list[int]] = {}
         for pid, (parent, _) in parents.items():
@@ -40,11 +40,11 @@ class ProcessTree:
         return alive
 
     def memory(self) -> int:
-        """Return the bytes that all members take together; what several share counts once, where the kernel tells."""
+        """Return the bytes of all members; shared pages count once if the kernel reports them."""
         return sum(map(_bytes_of, self.look()))
 
     def end(self) -> None:
-        """Wait some seconds for all members to end."""
+        """Wait a few seconds for all members to exit."""
         deadline = time.monotonic() + _END_SECONDS
         while self.look() and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -57,14 +57,14 @@ class ProcessTree:
 
 
 def tells_shared_memory() -> bool:
-    """Return whether the kernel tells each process's share of the memory that several of them use."""
+    """Return whether the kernel reports the proportional share of memory of a process."""
     return (_PROC / "self" / "smaps_rollup").is_file()
 
 
 def _facts(pid: int) -> tuple[int, str]:
-    """Return a process's parent and when it began; (0, "") for one that has ended."""
+    """Return parent and start time of a process; (0, "") if it has ended."""
     try:
-        # The name, in brackets, may hold anything.
+        # The name, in parentheses, may contain any character.
         fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0, ""

@@ -1,4 +1,4 @@
-"""What was measured, as tables, and the page that keeps them."""
+"""Measurements as tables, and the page that contains them."""
 
 import re
 from collections.abc import Iterable
@@ -13,35 +13,35 @@ from benchmarks.process_tree import tells_shared_memory
 from benchmarks.sample_text import Text
 from benchmarks.workload import Check, Contender, Workload
 
-#: From here on the machine was not the same for all: its canary took so many times as long at its worst.
+#: Ratio of the slowest to the fastest canary above which the machine was busy.
 _UNEVEN = 1.25
 
 
 @dataclass(slots=True)
 class Report:
-    """The figures of one workload."""
+    """Figures of one workload."""
 
     workload: Workload
-    #: those of the workload that are measured
+    #: measured contenders of the workload
     contenders: list[Contender]
     size: int
     text: Text
     measured_on: date
-    #: by the label of a contender that is not measured, what it lacks
+    #: missing requirement by the label of a skipped contender
     skipped: dict[str, str] = field(default_factory=dict)
-    #: rounds in order; each holds what its contenders gave, by label
+    #: rounds in order; measurements by label
     rounds: list[dict[str, Measured]] = field(default_factory=list)
-    #: the round whose memory was looked at; its times do not count when there are others
+    #: the round with memory samples; its times count only if there are no others
     watched: dict[str, Measured] = field(default_factory=dict)
 
     @property
     def measured(self) -> list[Measured]:
-        """All that was measured."""
+        """All measurements."""
         return [measured for one in (*self.rounds, self.watched) for measured in one.values()]
 
     @property
     def problems(self) -> list[str]:
-        """Say what is wrong: answers that are not the plain loop's, and contenders of ours that failed."""
+        """Return results that differ from the plain loop's, and failures of Elastic."""
         expected = self._expected()
         found = []
         for measured in self.measured:
@@ -52,13 +52,13 @@ class Report:
         return list(dict.fromkeys(found))
 
     def ratio(self, contender: Contender) -> float | None:
-        """Return how many times as fast as its baseline a contender is, by the medians over rounds."""
+        """Return the speed of a contender relative to its baseline, by the medians over rounds."""
         speeds = {one.label: self._units(one) / median(times) for one in self.contenders if (times := self._times(one))}
         mine, its = speeds.get(contender.label), speeds.get(contender.baseline)
         return mine / its if mine and its else None
 
     def of(self, contender: Contender) -> list[Measured]:
-        """Return what a contender gave, round by round."""
+        """Return the measurements of a contender, round by round."""
         return [one[contender.label] for one in self.rounds if contender.label in one]
 
     def __str__(self) -> str:
@@ -95,7 +95,7 @@ class Report:
         return f"| {name} | {' | '.join(cells)} |"
 
     def _words(self) -> Iterable[str]:
-        """Say what the figures depend on, and how far they can be trusted."""
+        """Yield the conditions of the figures and their reliability."""
         fractions = [f"{one.label}, one in {one.fraction:,}" for one in self.contenders if one.fraction > 1]
         if fractions:
             yield f"Parts of the work: {'; '.join(fractions)}.\n"
@@ -116,7 +116,7 @@ class Report:
         yield f"Versions: {versions(engines)}."
 
     def _expected(self) -> Check | None:
-        """Return what the plain loop found."""
+        """Return the result of the plain loop."""
         first = self.workload.contenders[0].baseline
         return next((one.check for one in self.measured if one.contender == first and not one.error), None)
 
@@ -134,12 +134,12 @@ _HEAD = (
 
 
 def of_memory() -> str:
-    """Say what the memory of several processes is."""
-    return "Pss" if tells_shared_memory() else "resident memory: what processes share counts several times"
+    """Describe how the memory of several processes is added."""
+    return "Pss" if tells_shared_memory() else "resident memory: shared pages count once per process"
 
 
 def write(page: Path, report: Report) -> None:
-    """Put a table into the page: between the marks of its workload, and all else stays."""
+    """Write a table into the page, between the marks of its workload."""
     text = page.read_text(encoding="utf-8") if page.exists() else ""
     key = report.workload.key
     between = re.compile(rf"(<!-- measured: {key} -->\n).*?(<!-- /measured: {key} -->)", re.DOTALL)

@@ -1,10 +1,10 @@
-"""What safety costs: the same work with and without a run that is kept on disk.
+"""Cost of persistence: the same work with and without a run on the disk.
 
     python -m benchmarks.safety [--megabytes 512] [--chunks 100000] [--rounds 5]
 
-Word count over text, and chunks of one entry; `persist` off and on take turns within a round, and every answer is
-compared. Receipts are made and checked in both; what is measured is the store: commits, syncs and receipt rows. Every
-receipt is kept by default, so there is no fuller audit to compare with.
+The work is a word count over text, and chunks of one entry. `persist` off and on are interleaved, and every result is
+compared. Both make and check receipts, so the difference is the store: commits, syncs and receipt rows. Every receipt
+is stored by default, so there is no fuller audit to compare with.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def compare(flow: elastic.Flow, answer: Any, rounds: int, **options: Any) -> tuple[Spent, Spent]:
-    """Return what it takes without and with a run on the disk."""
+    """Return the times without and with a run on the disk."""
 
     def run(*, persist: bool) -> Callable[[], Any]:
         return lambda: flow.run(persist=persist, **options).value

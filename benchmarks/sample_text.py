@@ -1,8 +1,8 @@
-"""The text that is counted: made once, into a cache folder.
+"""Text of the benchmarks, created once in a cache folder.
 
-The sources of the Linux kernel as Debian packs them (C sources and headers in the order of their paths, and the
-documentation over and over), downloaded with apt. Where that cannot be had, Python's own sources and help take their
-place: less of it, and with fewer distinct words.
+The text is that of the Linux kernel as packaged by Debian, downloaded with apt: C sources and headers in the order of
+their paths, and the documentation, repeated. If it is unavailable, Python's own sources and help replace it, with less
+text and fewer distinct words.
 """
 
 import shutil
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
-#: Debian 12's; the figures of other kernels differ.
+#: Package of Debian 12; figures of other kernels differ.
 PACKAGE = "linux-source-6.1"
 
-#: Files that a set of text is cut into.
+#: Number of files of a set of text.
 PARTS = 8
 
-#: What is left of a byte: printable ASCII, tabs and line ends. All languages then agree on what a word is.
+#: Kept bytes: printable ASCII, tabs and line ends, so that all tools agree on what a word is.
 _KEPT = bytes(
     byte if 32 <= byte < 127 or byte in b"\t\n" else ord(" ") if byte in b"\r\v\f" else ord("?") for byte in range(256)
 )
@@ -29,7 +29,7 @@ _KEPT = bytes(
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text file of the origin, with plain bytes."""
+    """Text file of the origin."""
 
     name: str
     data: bytes
@@ -37,9 +37,9 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The three sets of text, as folders of files."""
+    """Folders of the three sets of text."""
 
-    #: where the text comes from, for the report
+    #: origin of the text, for the report
     origin: str
     #: many distinct words
     sources: Path
@@ -49,18 +49,18 @@ class Text:
     small: Path
 
 
-#: For work on something else.
+#: For workloads without text.
 NO_TEXT = Text("nowhere", Path(), Path(), Path())
 
 
 def text_of(cache: Path, size: int, small_files: int, *, kernel: bool) -> Text:
-    """Return the sets of text, each of about `size` bytes; makes what the cache folder does not hold.
+    """Return the sets of text, each of about `size` bytes; create the missing ones in the cache folder.
 
     Args:
-        cache: Kept from run to run.
-        size: Bytes of `sources` and of `documentation`; less where the origin has less sources.
-        small_files: How many small files.
-        kernel: Take the kernel's, if it can be had; else Python's at once.
+        cache: Folder that is kept between runs.
+        size: Bytes of `sources` and of `documentation`; fewer if the origin has fewer sources.
+        small_files: Number of small files.
+        kernel: Use the kernel's text if available; otherwise Python's.
     """
     amount = f"{size}-{small_files}"
     folder = cache / f"kernel-{amount}"
@@ -78,7 +78,7 @@ def text_of(cache: Path, size: int, small_files: int, *, kernel: bool) -> Text:
     return Text((folder / _MADE).read_text(), folder / "sources", folder / "documentation", folder / "small")
 
 
-#: A file that is written last, and so says that the others are there; it holds the text's origin.
+#: File that is written last and marks the set as complete; it contains the origin of the text.
 _MADE = "origin"
 
 
@@ -89,7 +89,7 @@ def _is_made(folder: Path) -> bool:
 def _write(
     folder: Path, sources: Iterable[Document], documentation: Iterable[Document], size: int, small_files: int
 ) -> None:
-    # What is there was not finished.
+    # The existing files are incomplete.
     shutil.rmtree(folder, ignore_errors=True)
     for name in ("sources", "documentation", "small"):
         (folder / name).mkdir(parents=True)
@@ -105,10 +105,10 @@ def _write(
 
 
 def _with_copies(documents: Iterable[Document], folder: Path, wanted: int) -> Iterator[Document]:
-    """Yield documents, and write the first ones to files of their own as well."""
+    """Yield documents, and also write the first ones to small files."""
     for number, document in enumerate(documents):
         if number < wanted:
-            # A hundred to a folder. Numbers are names that no program passes over, as some do with a leading dot.
+            # A hundred per folder, named by numbers, because some tools skip names with a leading dot.
             place = folder / f"{number // 100:03}"
             place.mkdir(exist_ok=True)
             (place / f"{number:05}.txt").write_bytes(document.data)
@@ -116,7 +116,7 @@ def _with_copies(documents: Iterable[Document], folder: Path, wanted: int) -> It
 
 
 def _write_parts(folder: Path, documents: Iterable[Document], size: int) -> None:
-    """Write whole documents to files of an eighth of the size each, or a little more."""
+    """Write whole documents to files of slightly more than an eighth of the size each."""
     remaining = iter(documents)
     for part in range(PARTS):
         with (folder / f"part{part}.txt").open("wb") as file:
@@ -127,7 +127,7 @@ def _write_parts(folder: Path, documents: Iterable[Document], size: int) -> None
 
 
 def _package(cache: Path) -> Path | None:
-    """Return the package, downloaded if need be; None, and a word about it, where it cannot be had."""
+    """Return the package, downloaded if necessary; print the reason and return None if it is unavailable."""
     cache.mkdir(parents=True, exist_ok=True)
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         _say_without("this is no Debian", cache)
@@ -145,15 +145,15 @@ def _package(cache: Path) -> Path | None:
 
 def _say_without(reason: str, cache: Path) -> None:
     print(
-        f"no {PACKAGE} ({reason}); Python's own sources take its place, and are smaller. With dpkg-deb and the package "
+        f"no {PACKAGE} ({reason}); Python's own sources replace it, and are smaller. To use the package, put it "
         f"(on Debian 12 `apt-get download {PACKAGE}`) in {cache}, it is taken from there.",
         file=sys.stderr,
     )
 
 
 def _kernel(package: Path) -> Iterator[Document]:
-    """Yield the kernel's files in the order of the archive, which is that of their paths; nothing is unpacked."""
-    # Who wants no more of it closes the pipe, and dpkg-deb complains.
+    """Yield the files of the kernel in the order of their paths, without unpacking the archive."""
+    # A consumer that stops early closes the pipe, and dpkg-deb reports an error.
     command = ["dpkg-deb", "--fsys-tarfile", str(package)]
     with (
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as unpacking,
@@ -167,7 +167,7 @@ def _kernel(package: Path) -> Iterator[Document]:
 
 
 def write_python(path: Path, size: int) -> None:
-    """Write about `size` bytes of Python's own sources, over and over."""
+    """Write about `size` bytes of Python's own sources, repeated."""
     library = Path(sysconfig.get_paths()["stdlib"])
     sources = sorted([*library.glob("*.py"), *library.glob("pydoc_data/*.py")])
     block = b"".join(source.read_bytes().replace(b"\r", b"") for source in sources)

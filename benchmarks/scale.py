@@ -1,12 +1,11 @@
-"""One master and a cluster that is not there: what the ledger costs with 1,000 nodes and 10,000,000 chunks.
+"""Cost of the ledger with a simulated cluster of 1,000 nodes and 10,000,000 chunks.
 
     python benchmarks/scale.py                                     # nodes 10, 100, 1,000; chunks 10^5 to 10^7
     python benchmarks/scale.py --nodes 1000 --chunks 1000000
 
-The ledger that runs every step is driven by a simulated cluster: calls, answers, collections and partial results with
-their accounts arrive when they would, and no time passes but that of the master's own work. That is measured: the
-ledger's, and that of the Merkle tree and of the rows of receipts that a commit writes. Workers, states and the wire
-are not. At the end every chunk must have been folded once.
+A simulated cluster drives the real ledger: calls, replies, collections and partial results arrive at simulated times,
+and only the work of the master takes real time. The figures cover the ledger, the Merkle tree and the receipt rows of
+a commit, but not workers, states and messages. At the end, every chunk must have been merged once.
 """
 
 import argparse
@@ -30,19 +29,19 @@ from elastic.core.receipts.merkle import InputTree
 from elastic.engine.placement import placement_of
 from elastic.persistence.run_store.receipt_codec import pack_row
 
-#: Seconds that a message takes, and that a worker takes for a chunk.
+#: Seconds per message, and per chunk on a worker.
 LATENCY = 0.001
 CHUNK_SECONDS = 0.001
 
 WORKERS_PER_NODE = 8
 
-#: What has arrived within so many seconds is told to the ledger together, as a poll returns it.
+#: Seconds within which arrivals form one batch of events, as in a poll.
 POLL_SECONDS = 0.001
 
 
 @dataclass(slots=True)
 class SimulatedNode:
-    """Workers that are busy until some moment, and the accounts of what they hold."""
+    """Simulated node: busy workers, and the reports of the batches that they hold."""
 
     node_id: str
     free_at: list[float] = field(default_factory=lambda: [0.0] * WORKERS_PER_NODE)
@@ -50,7 +49,7 @@ class SimulatedNode:
 
 
 class SimulatedCluster:
-    """Carries out instructions, and says when which event comes of them."""
+    """Simulated cluster that executes instructions and schedules the resulting events."""
 
     def __init__(self, nodes: int, chunks: int) -> None:
         self.now = 0.0
@@ -66,7 +65,7 @@ class SimulatedCluster:
         ]
 
     def carry_out(self, instruction: instructions.Instruction) -> list[Event]:
-        """Return what is known at once; the rest comes later."""
+        """Execute an instruction and return its immediate events."""
         if isinstance(instruction, instructions.Cut):
             return self._cut_chunks(instruction.count)
         if isinstance(instruction, instructions.Send):
@@ -83,7 +82,7 @@ class SimulatedCluster:
         return []
 
     def arrived(self) -> list[Event]:
-        """Let time pass to the next event, and return what arrives with it."""
+        """Advance the time to the next event and return all events that arrive then."""
         self.now = max(self.now, self._coming[0][0]) + POLL_SECONDS
         happened: list[Event] = [events.ClockTicked(self.now)]
         while self._coming and self._coming[0][0] <= self.now:
@@ -116,7 +115,7 @@ class SimulatedCluster:
 
 @dataclass(slots=True)
 class Journal:
-    """What a commit would write of folded partials."""
+    """Rows that a commit would write for merged partial results."""
 
     tree: InputTree = field(default_factory=InputTree)
     bytes: int = 0
@@ -153,7 +152,7 @@ def run(nodes: int, chunks: int) -> None:
         if not ledger.finished:
             happened = cluster.arrived()
     if len(ledger.folded) != chunks or len(journal.tree.root(chunks)) != 32:
-        raise SystemExit(f"{len(ledger.folded)} of {chunks} chunks were folded")
+        raise SystemExit(f"{len(ledger.folded)} of {chunks} chunks were merged")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     figures = (
         f"{nodes:,}", f"{chunks:,}", f"{told / seconds:,.0f}", f"{seconds / chunks * 1e6:.2f}",
@@ -179,7 +178,7 @@ def main() -> None:
     print(" peak memory | journal, bytes a chunk |\n" + "| ---: " * 8 + "|")
     for nodes in given.nodes:
         for chunks in given.chunks:
-            # A process of its own, so that its memory is its own.
+            # A separate process, so that its memory can be measured.
             command = [sys.executable, __file__, "--alone", "--nodes", str(nodes), "--chunks", str(chunks)]
             subprocess.run(command, check=True)
 

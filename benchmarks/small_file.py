@@ -14,5 +14,5 @@ SMALL_FILES = Workload(
     full=10_000,
     units=lambda size, text: len(_SMALL.paths(text)),
     contenders=contenders(_SMALL, one_file_per_chunk=True),
-    notes=("Ours gets one file per chunk; the programs written by hand take a hundred files as one piece of work.",),
+    notes=("Elastic gets one file per chunk; the programs written by hand take a hundred files as one piece of work.",),
 )

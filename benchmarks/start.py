@@ -64,7 +64,7 @@ if __name__ == "__main__":
         print(sum(map(Counter, pool.imap(str.split, lines)), Counter())["three"])
 """
 
-#: As ours starts it, and with nothing to do; what is printed is not its work.
+#: Ray as Elastic starts it, without any work; the printed result is a constant.
 _RAY_ALONE = """
 from benchmarks.engine import ENGINES
 with ENGINES["elastic local"].opened():

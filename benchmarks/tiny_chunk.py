@@ -1,4 +1,4 @@
-"""W3: chunks of one integer, squared and added: what a chunk costs."""
+"""W3: cost of a chunk, with chunks of one integer that is squared and added."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +15,7 @@ def square(number: int) -> int:
 
 
 def check(size: int, total: int) -> Check:
-    """Describe a sum so that all sizes describe theirs in the same way: by how far it is off."""
+    """Describe a sum by its difference from the expected one, so that all sizes compare."""
     return {"off by": int(total) - (size - 1) * size * (2 * size - 1) // 6}
 
 
@@ -41,7 +41,7 @@ def pool(at_once: int, attempt: Attempt) -> Check:
 
 
 class Squaring:
-    """An actor that works on one integer, or on several at once."""
+    """Actor that processes one integer or several."""
 
     def square(self, number: int) -> int:
         return square(number)

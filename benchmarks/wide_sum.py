@@ -13,12 +13,12 @@ from elastic.aggregators import FrameGroupBy, GroupBy, MergeMappings, SumByKey
 
 PLAIN = "python: dict"
 
-#: Keys whose sums are compared one by one.
+#: Keys whose sums are compared individually.
 _PROBES = ("k0", "k1234", "k9999")
 
 
 def sums_of(size: int, chunks: Iterable[int], sums: dict[str, int] | None = None) -> dict[str, int]:
-    """Return the sums by key of some chunks; those of `sums`, and in it, if it is given."""
+    """Return the sums by key of some chunks; add to `sums` if it is given."""
     sums = {} if sums is None else sums
     get = sums.get
     for chunk in chunks:
@@ -33,7 +33,7 @@ def sums_of_chunk(size: int, chunk: int) -> dict[str, int]:
 
 
 def merge(sums: dict[str, int], others: Iterable[dict[str, int]]) -> dict[str, int]:
-    """Add the sums of others to the first ones."""
+    """Add other sums to the first ones."""
     get = sums.get
     for other in others:
         for key, value in other.items():
@@ -47,7 +47,7 @@ def check(sums: Mapping[str, int]) -> Check:
 
 
 def check_of(keys: int, total: int, squares: int, probes: Mapping[str, int]) -> Check:
-    """Describe sums that stay where they are; `probes` holds at least those of `_PROBES`."""
+    """Describe sums without copying them; `probes` has at least the sums of `_PROBES`."""
     probed = [int(probes[key]) for key in _PROBES]
     return {"keys": int(keys), "total": int(total), "squares": int(squares), "probes": probed}
 
@@ -80,7 +80,7 @@ def ours_by_key(cluster: str, options: dict[str, Any], attempt: Attempt) -> Chec
 
 
 def frame_of_chunk(size: int, chunk: int) -> Any:
-    """Return the records of one chunk as a frame; they are generated in Python, one after another."""
+    """Return the records of one chunk, generated in Python, as a frame."""
     import polars
 
     pairs = list(records(size, chunk))
@@ -109,7 +109,7 @@ def pool_by_worker(attempt: Attempt) -> Check:
 
 
 class Summing:
-    """An actor that returns the sums of a chunk, or adds them to a table of its own."""
+    """Actor that returns the sums of a chunk or adds them to its own table."""
 
     def __init__(self) -> None:
         self.sums: dict[str, int] = {}
@@ -139,7 +139,7 @@ def ray_by_worker(attempt: Attempt) -> Check:
     actors = actors_of(ray, Summing)
     with attempt.timed():
         feed(ray, actors, range(CHUNKS), lambda actor, chunk: actor.add.remote(attempt.size, chunk))
-        # One after another, so that no more of them than one are in the memory twice.
+        # One after another, so that at most one is in memory twice.
         sums = merge({}, (ray.get(actor.result.remote()) for actor in actors))
     return check(sums)
 

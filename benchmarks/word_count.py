@@ -26,7 +26,7 @@ _NOTES = (
 def _of_words(
     key: str, title: str, corpus: Corpus, contenders: Callable[[Corpus], tuple[Contender, ...]], *notes: str
 ) -> Workload:
-    """Return a workload whose contenders count the words of a corpus."""
+    """Return a workload that counts the words of a corpus."""
     return Workload(
         key=key,
         title=title,

@@ -1,4 +1,4 @@
-"""Ways to count the words of files, for all workloads that do that."""
+"""Contenders that count the words of files."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -18,7 +18,7 @@ LINES, BLOCKS = "python: by line", "python: by block"
 
 
 class Counting:
-    """An actor that keeps one table of words."""
+    """Actor with one table of words."""
 
     def __init__(self) -> None:
         self.counts: Counter[bytes] = Counter()
@@ -34,7 +34,7 @@ class Counting:
 
 
 def count_lines(paths: Iterable[str | Path]) -> Counter[str]:
-    """Count the words of text files, a line at a time: the loop that everybody writes first."""
+    """Count the words of text files line by line: the plain loop."""
     counts: Counter[str] = Counter()
     for path in paths:
         with Path(path).open(encoding="utf-8", newline="\n") as file:
@@ -149,7 +149,7 @@ def _count_batch(batch: dict[str, Any]) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     for line in batch["text"]:
         counts.update(line.split())
-    # With no words at all numpy could not tell what they are.
+    # Without any word, numpy could not infer the type.
     return {
         "word": numpy.array(list(counts), dtype=object),
         "count": numpy.fromiter(counts.values(), dtype=numpy.int64),
@@ -227,7 +227,7 @@ def contenders(corpus: Corpus, **files: Any) -> tuple[Contender, ...]:
     """Return all contenders for the words of a corpus.
 
     Args:
-        corpus: What is counted.
+        corpus: The files.
         files: Arguments of `elastic.read_text`.
     """
     rows: list[tuple[str, str, Callable[..., Check], str]] = [

@@ -1,4 +1,4 @@
-"""What counting by chunk takes on one CPU: the parts of a run, one chunk after another, with nothing around them."""
+"""Cost of the parts of a word count on one CPU, chunk by chunk, without the rest of a run."""
 
 import time
 from functools import partial
@@ -13,15 +13,15 @@ from elastic.core.encoding import compress, decompress
 from elastic.stages.sources import FileSource, TextLines
 from elastic.stages.worker.words import utf8_words
 
-#: The parts, in order; each contender's seconds are those of its part and of all before it.
+#: Parts in order; the seconds of a contender include all earlier parts.
 _PARTS = ("counted", "encoded", "merged")
 
-#: Who has the whole work in the table too.
+#: Contenders for the whole work in the same table.
 _WHOLE = (BLOCKS, "elastic inline: by block", "elastic local: by block")
 
 
 def parts(many: int, corpus: Corpus, attempt: Attempt) -> Check:
-    """Do all parts, as workers and the master do them, and have the first so many measured."""
+    """Run all parts as workers and the master do, and measure the first `many`."""
     source = FileSource(corpus.root(attempt.text), TextLines())
     reader = source.reader().columnar()
     worker, master = Utf8Count(), Count()
@@ -42,7 +42,7 @@ def parts(many: int, corpus: Corpus, attempt: Attempt) -> Check:
 
 
 def part_contenders(corpus: Corpus) -> tuple[Contender, ...]:
-    """Return the parts of counting the words of a corpus, and the whole."""
+    """Return the contenders for the parts of a word count, and for the whole."""
     whole = [one for one in contenders(corpus) if one.label in _WHOLE]
     return (
         *whole,

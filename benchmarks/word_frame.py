@@ -1,4 +1,4 @@
-"""Ways to count words by frames."""
+"""Contenders that count words with frames."""
 
 from collections.abc import Callable
 from functools import partial
@@ -24,7 +24,7 @@ def ours(cluster: str, corpus: Corpus, attempt: Attempt) -> Check:
 
 
 def parts(corpus: Corpus, attempt: Attempt) -> Check:
-    """Read and count one chunk after another, as a run does, with nothing around it."""
+    """Read and count chunk by chunk, as a run does, without the rest of a run."""
     source, counter = FileSource(corpus.root(attempt.text), TextLines(), chunk_bytes=CHUNK_BYTES), FrameCount()
     reader = source.reader().columnar()
     with attempt.timed():
@@ -37,7 +37,7 @@ def parts(corpus: Corpus, attempt: Attempt) -> Check:
 
 
 def frame_contenders(corpus: Corpus) -> tuple[Contender, ...]:
-    """Return the contenders for the words of a corpus by frames."""
+    """Return the contenders that count the words of a corpus with frames."""
     rows: list[tuple[str, str, Callable[..., Check], str]] = [
         ("by block", "python", plain_by_block, BLOCKS),
         ("frames", "elastic inline", partial(ours, "inline"), _POLARS),

@@ -1,4 +1,4 @@
-"""What is measured: workloads, and the contenders that carry each of them out."""
+"""Workloads, and the contenders that run each of them."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -9,28 +9,28 @@ from typing import Any
 
 from benchmarks.sample_text import Text
 
-#: What every contender of a workload must find equally: plain data.
+#: Result that all contenders of a workload must agree on: plain data.
 Check = dict[str, Any]
 
 
 @dataclass(slots=True)
 class Attempt:
-    """One try of one contender, as its function sees it."""
+    """One attempt of a contender, as its function sees it."""
 
-    #: how much work; what of, the workload says
+    #: amount of work, in the units of the workload
     size: int
     text: Text
-    #: what the engine's `opened` gave
+    #: session that the engine's `opened` yielded
     session: Any
     #: an empty folder, for files that a contender needs
     folder: Path
-    #: called when the work is done, and before its answer is looked at
+    #: called after the work and before the result is read
     worked: Callable[[], None] = lambda: None
     seconds: float | None = None
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Measure the block: what is before it belongs to the start, what is after it to nobody."""
+        """Measure the block. Time before it belongs to the start; time after it does not count."""
         began = time.perf_counter()
         yield
         self.seconds = time.perf_counter() - began
@@ -42,20 +42,20 @@ class Contender:
     """One way to do the work of a workload."""
 
     name: str
-    #: what it runs on, a name of `benchmarks.engine.ENGINES`
+    #: its engine, a name of `benchmarks.engine.ENGINES`
     engine: str
-    #: does the work within `attempt.timed()`, and returns what it found
+    #: does the work within `attempt.timed()` and returns the result
     carry_out: Callable[[Attempt], Check]
-    #: label of the contender whose speed its own is compared with: the plain loop of the same idiom, if there is one
+    #: label of the contender with which its speed is compared: the plain loop of the same idiom, if any
     baseline: str
-    #: it does one part in so many of the work, because it would take minutes
+    #: does only 1/fraction of the work, because all of it would take minutes
     fraction: int = 1
     #: modules that must be installed beside those of its engine; importing them is part of the start
     modules: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
-        """What it is called, as no other contender of the workload."""
+        """Unique label within the workload."""
         return f"{self.engine}: {self.name}"
 
 
@@ -65,23 +65,23 @@ class Workload:
 
     key: str
     title: str
-    #: what rates are in, and how many of them a size is
+    #: unit of the rates
     unit: str
     full: int
     contenders: tuple[Contender, ...]
-    #: what a reader of the figures must know
+    #: notes for readers of the figures
     notes: tuple[str, ...] = ()
-    #: the smallest size that its answers can be compared at
+    #: minimum size at which results can be compared
     least: int = 1
-    #: how many units a size is
+    #: number of units of a size
     units: Callable[[int, Text], float] = field(default=lambda size, text: size)
-    #: it is done on the text, which then has to be made
+    #: whether it needs the text, which must be created first
     of_text: bool = False
-    #: contenders are commands, and what they run on is part of what is measured
+    #: whether contenders are commands, whose engine is part of the measurement
     of_commands: bool = False
 
     def size(self, share: float) -> int:
-        """Return the size of a share of the full work: 1, 2 or 5 and noughts, which divides well, unless it is full."""
+        """Return the size of a share of the full work: 1, 2 or 5 times a power of ten, unless it is full."""
         wanted = self.full * share
         if wanted == self.full:
             return self.full
@@ -92,7 +92,7 @@ class Workload:
 def words_check(counts: Mapping[Any, int]) -> Check:
     """Describe a table of words; the words may be bytes."""
     common = sorted(counts.items(), key=lambda item: -item[1])
-    # Who is tenth must not depend on an order that nobody gave.
+    # Include ties of the tenth word, because the order of equal counts is undefined.
     common = [item for item in common if item[1] >= common[9][1]] if len(common) > 9 else common
     top = sorted((-count, word.decode() if isinstance(word, bytes) else word) for word, count in common)[:10]
     return words_check_of(
@@ -105,14 +105,14 @@ def words_check(counts: Mapping[Any, int]) -> Check:
 
 
 def words_check_of(*, total: int, distinct: int, squares: int, letters: int, top: list[tuple[str, int]]) -> Check:
-    """Describe a table of words that stays where it is.
+    """Describe a table of words by its figures, without copying it.
 
     Args:
-        total: How many words, each as often as it comes.
-        distinct: How many different words.
-        squares: The sum of the squares of all counts.
-        letters: The sum of the lengths of the different words.
-        top: The ten most common with their counts; equally common ones by themselves.
+        total: Number of words.
+        distinct: Number of different words.
+        squares: Sum of the squared counts.
+        letters: Sum of the lengths of the different words.
+        top: The ten most common words with their counts; ties in the order of the words.
     """
     return {
         "total": int(total),

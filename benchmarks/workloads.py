@@ -1,4 +1,4 @@
-"""All workloads, by their keys."""
+"""All workloads by key."""
 
 from benchmarks.generator_entries import BY_VALUE
 from benchmarks.growth import GROWTH

@@ -35,25 +35,28 @@ napoleon_numpy_docstring = False
 _CODE = re.compile(r"(`+[^`]*`+)")
 
 
-def _to_rst(app: Any, what: str, name: str, item: Any, options: Any, lines: list[str]) -> None:
-    """Convert a docstring from Markdown's `code` to reStructuredText, and escape what has a meaning there.
+def _convert_code(app: Any, what: str, name: str, item: Any, options: Any, lines: list[str]) -> None:
+    """Convert Markdown's `code` to reStructuredText, before napoleon looks for colons outside of code."""
+    lines[:] = [
+        "".join(f"``{part.strip('`')}``" if part.strip("`") != part else part for part in _CODE.split(line))
+        for line in lines
+    ]
 
-    An indented block below a line of text is a literal block; sections of Google's style are converted before.
-    """
+
+def _escape(app: Any, what: str, name: str, item: Any, options: Any, lines: list[str]) -> None:
+    """Escape characters with a meaning in reStructuredText, and separate indented blocks, after napoleon."""
     converted: list[str] = []
     for line in lines:
         previous = converted[-1] if converted else ""
         is_field = previous.lstrip().startswith((":", ".. ", "* ", "- "))
         if _indent(line) > _indent(previous) and previous.strip() and not is_field and not _in_field(converted):
             converted.append("")
-        converted.append("".join(_part(part) for part in _CODE.split(line)))
+        converted.append("".join(part if part.startswith("`") else _escaped(part) for part in _CODE.split(line)))
     lines[:] = converted
 
 
-def _part(part: str) -> str:
-    if part.startswith("`"):
-        return f"``{part.strip('`')}``" if part.strip("`") else part
-    return re.sub(r"(?<!\\)([*|]|(?<=\w)_(?!\w))", r"\\\1", part)
+def _escaped(text: str) -> str:
+    return re.sub(r"(?<!\\)([*|]|(?<=\w)_(?!\w))", r"\\\1", text)
 
 
 def _indent(line: str) -> int:
@@ -71,5 +74,6 @@ def _in_field(lines: list[str]) -> bool:
 
 
 def setup(app: Any) -> None:
-    """Register the conversion; it runs after napoleon has read the sections."""
-    app.connect("autodoc-process-docstring", _to_rst, priority=900)
+    """Register the conversions around napoleon, whose priority is 500."""
+    app.connect("autodoc-process-docstring", _convert_code, priority=100)
+    app.connect("autodoc-process-docstring", _escape, priority=900)
