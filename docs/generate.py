@@ -40,6 +40,7 @@ _OPTIONS_INTRO = """\
 
 `Flow.run(...)`, `Flow.options(...)`, `elastic.Step(...)`, `elastic.resume(...)` and `elastic.redrive(...)` take these
 keywords. An empty default means that the option is unset. An unknown name or an invalid value raises `UsageError`.
+The section `[flow]` of [the configuration](configuration.md#flow) sets other defaults for an installation.
 
 | option | default | meaning |
 | --- | --- | --- |"""
