@@ -21,7 +21,7 @@ class TaskCommand:
 
     words: tuple[str, ...]
     #: the same for a process that has loaded the DAG already; an executor without such processes ignores it
-    order: Any = field(default=None, repr=False)
+    request: Any = field(default=None, repr=False)
     #: what the task says it needs: `cpus`, `memory` in bytes, `custom` resources by name
     resources: Mapping[str, Any] = field(default_factory=dict)
 

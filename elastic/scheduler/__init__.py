@@ -1,1 +1,1 @@
-"""What decides which task instances run, and sees to it that they do."""
+"""Scheduler: decides which task instances run, and runs them."""

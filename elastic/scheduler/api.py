@@ -1,4 +1,4 @@
-"""What definitions ask for: `DAG.run`, `DAG.test`, `task.run` and the like look this module up when they are called."""
+"""Functions behind `DAG.run`, `DAG.test`, `task.run` and the like, which import this module when they are called."""
 
 import sys
 from collections.abc import Sequence
@@ -7,12 +7,13 @@ from typing import Any
 
 from elastic.dag.dag import DAG
 from elastic.dag.execution.task_instance import TaskInstance
+from elastic.dag.ids import TaskKey
 from elastic.dag.operator import BaseOperator
 from elastic.dag.states.state import TaskState, state_of_copies
 from elastic.dag.states.verdict import Verdict
 from elastic.db import queries, transitions
 from elastic.db.records import DagRun, TaskInstanceRow
-from elastic.scheduler.attempts.attempt_request import facts_of
+from elastic.scheduler.attempts.attempt_request import attempt_info_of
 from elastic.scheduler.catalog.dag_catalog import store
 from elastic.scheduler.commands import test_dag as commands_test_dag
 from elastic.scheduler.commands.backfill import BackfillOptions, Summary, backfill
@@ -32,13 +33,13 @@ from elastic.scheduler.deployment import Deployment
 
 
 def run_dag(dag: DAG, start_date: datetime | None, end_date: datetime | None, **options: Any) -> Summary:
-    """Backfill a range, and print what is queued and what came of it.
+    """Backfill a range, and print the queued commands and a summary.
 
     Args:
         dag: The DAG.
-        start_date: The first logical date; None for that of the DAG.
-        end_date: The last one, which is included; None for the first.
-        options: The other fields of `BackfillOptions`.
+        start_date: First logical date; None for that of the DAG.
+        end_date: Last logical date, included; None for the first.
+        options: Other fields of `BackfillOptions`.
     """
     backfill_options = BackfillOptions(start=start_date, end=end_date, **options)
     summary = backfill(Deployment.of(), dag, backfill_options, _print)
@@ -47,25 +48,25 @@ def run_dag(dag: DAG, start_date: datetime | None, end_date: datetime | None, **
 
 
 def test_dag(dag: DAG, logical_date: datetime | None, **options: Any) -> Summary:
-    """Run all tasks once in this process, and print how it went."""
+    """Run all tasks once in this process, and print a summary."""
     summary = commands_test_dag.test_dag(dag, logical_date, lambda line: None, **options)
     _print(str(summary))
     return summary
 
 
-#: A runner of tests may take it for a test.
+#: Keeps test runners from collecting this function.
 test_dag.__test__ = False  # type: ignore[attr-defined]
 
 
 def clear_dag(dag: DAG, start_date: datetime | None, end_date: datetime | None, **options: Any) -> int:
-    """Clear instances in a range, and return how many there were; options are the other fields of `ClearOptions`."""
+    """Clear instances in a range and return their number; `options` are the other fields of `ClearOptions`."""
     return clear(Deployment.of().database, dag, ClearOptions(start=start_date, end=end_date, **options))
 
 
 def run_task(
     task: BaseOperator, start_date: datetime | None, end_date: datetime | None, **options: Any
 ) -> dict[datetime, TaskState | None]:
-    """Run one task for a range in this process, and return the state of each date."""
+    """Run one task for a range in this process and return its state for each date."""
     run_options = TaskRunOptions(**options)
     return run_range(Deployment.of(), task, dates_of(task, start_date, end_date), run_options, _print)
 
@@ -73,7 +74,7 @@ def run_task(
 def task_instances(
     dag: DAG, start_date: datetime | None, end_date: datetime | None, state: str | None = None
 ) -> Sequence[TaskInstance]:
-    """Return the instances of a DAG's tasks in a range, of one state or of any."""
+    """Return the task instances of a DAG in a range, in one state or in any state."""
     database = Deployment.of().database
     runs = {run.run_id: run for run in queries.runs(database, dag.dag_id, start=start_date, end=end_date)}
     return [
@@ -90,22 +91,21 @@ def latest_execution_date(dag: DAG) -> datetime | None:
 
 
 def merge_dag(dag: DAG) -> None:
-    """Store what the DAG looks like now."""
+    """Store the present source and structure of a DAG."""
     store(Deployment.of(), dag)
 
 
 def instance_facts(instance: TaskInstance) -> TaskInstanceRow | None:
-    """Return the row of an instance."""
+    """Return the row of an instance, or None if it has none."""
     database = Deployment.of().database
     run = _run_of(instance)
     if run is None:
         return None
-    facts = facts_of(run, instance.task_id, instance.map_index)
-    return queries.instance(database, facts.key)
+    return queries.instance(database, _key(run, instance))
 
 
 def instance_state(instance: TaskInstance) -> TaskState | None:
-    """Return the state of an instance; of a mapped task without the number of a copy, that of its copies."""
+    """Return the state of an instance; for a mapped task without a map index, the combined state."""
     run = _run_of(instance)
     if run is None:
         return None
@@ -113,7 +113,7 @@ def instance_state(instance: TaskInstance) -> TaskState | None:
 
 
 def instance_verdicts(instance: TaskInstance, **options: Any) -> list[Verdict]:
-    """Return the reasons for and against running an instance now."""
+    """Return the verdicts on running an instance now, without those on free slots."""
     deployment = Deployment.of()
     run_options = TaskRunOptions(map_index=instance.map_index, **options)
     found = verdicts_of(
@@ -123,24 +123,28 @@ def instance_verdicts(instance: TaskInstance, **options: Any) -> list[Verdict]:
 
 
 def run_instance(instance: TaskInstance, **options: Any) -> TaskState | None:
-    """Run one instance in this process, and return the state that it is in then."""
+    """Run one instance in this process and return its state."""
     deployment = Deployment.of()
     run = run_at(deployment, instance.task, instance.attempt.logical_date)
     run_options = TaskRunOptions(map_index=instance.map_index, **options)
-    state, why = run_in_process(deployment, instance.task, run, run_options, terminal=sys.stdout)
-    if why:
-        _print(f"{instance.task} for {instance.execution_date}: {why}")
-    return state
+    result = run_in_process(deployment, instance.task, run, run_options, terminal=sys.stdout)
+    if result.reason:
+        _print(f"{instance.task} for {instance.execution_date}: {result.reason}")
+    return result.state
 
 
 def mark_instance(instance: TaskInstance, state: str) -> bool:
-    """Set the state of an instance by hand."""
+    """Set the state of an instance."""
     run = _run_of(instance)
     if run is None:
         return False
-    key = facts_of(run, instance.task_id, instance.map_index).key
+    key = _key(run, instance)
     expected = [None, *TaskState]
     return transitions.set_state(Deployment.of().database, key, TaskState(state), expected=expected, note="set by hand")
+
+
+def _key(run: DagRun, instance: TaskInstance) -> TaskKey:
+    return TaskKey(run.dag_id, run.run_id, instance.task_id, instance.map_index)
 
 
 def _run_of(instance: TaskInstance) -> DagRun | None:
@@ -148,10 +152,10 @@ def _run_of(instance: TaskInstance) -> DagRun | None:
 
 
 def _instance(dag: DAG, run: DagRun, one: TaskInstanceRow) -> TaskInstance:
-    facts = facts_of(
+    info = attempt_info_of(
         run, one.task_id, one.map_index, try_number=max(1, one.try_number), attempt_uuid=one.attempt_uuid or ""
     )
-    return TaskInstance(dag.get_task(one.task_id), attempt=facts)
+    return TaskInstance(dag.get_task(one.task_id), attempt=info)
 
 
 def _print(line: str) -> None:

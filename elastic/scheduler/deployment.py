@@ -1,4 +1,4 @@
-"""The site: the database, folders and limits that an installation runs with."""
+"""Deployment: the database, folders and limits of an installation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,35 +12,36 @@ from elastic.db.open_database import open_database
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """Where runs happen."""
+    """Settings of the scheduler, resolved from the configuration."""
 
     database: Database
-    #: of DAG files
+    #: folder of DAG files
     dags_folder: Path
-    #: of task logs: `<dag>/<task>/<iso date>`
+    #: folder of task logs: `<dag>/<task>/<iso date>`
     logs: Path
-    #: of flow logs: `<flow>/<flow>.log`, `<flow>/<step>.log`; None for none
+    #: folder of flow logs: `<flow>/<flow>.log`, `<flow>/<step>.log`; None if disabled
     flow_logs: Path | None
-    #: lines of flows and steps are kept in the database too
+    #: True if log lines of flows and steps are stored in the database too
     lines_in_database: bool
-    #: the least level that is written
+    #: minimum log level
     level: str
-    #: the name of the executor
+    #: name of the executor
     executor: str
+    #: attempts that the executor runs at the same time
     parallelism: int
-    #: seconds between signs of life
+    #: seconds between heartbeats of a job
     heartbeat: float
-    #: seconds after which a process that gives no sign of life is taken for dead
+    #: seconds after which a lease expires unless its owner renews it
     lease: float
-    #: what actions and tasks may read; no secrets
+    #: settings that actions and tasks may read, without secrets
     settings: Mapping[str, Any]
 
     @classmethod
     def of(cls, settings: Settings | None = None) -> "Deployment":
-        """Return the site of this process.
+        """Return the deployment that settings describe; by default, those of this process.
 
         Raises:
-            UsageError: The settings cannot stand as they are.
+            UsageError: The settings are invalid.
             DatabaseError: The database cannot be used.
         """
         found = settings or read_settings()

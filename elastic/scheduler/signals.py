@@ -1,4 +1,4 @@
-"""Ctrl-C and the request to end, at moments when nothing is half done."""
+"""Deferred SIGINT and SIGTERM: a signal raises only where the program allows it."""
 
 import signal
 import threading
@@ -7,64 +7,64 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
-#: What a shell calls the exit of a program that was asked to end.
+#: Exit code of a process that SIGTERM ended, by the convention of shells.
 TERMINATED = 143
 
 
 class TerminateRequested(SystemExit):
-    """This process was asked to end. A task that ends with SystemExit has only failed."""
+    """SIGTERM arrived. A SystemExit of a task, in contrast, only fails the task."""
 
 
-def why_ended(error: BaseException, what: str) -> str:
-    """Say why attempts have no end of their own: `what` watched them, and was left by an error."""
+def why_ended(error: BaseException, watcher: str) -> str:
+    """Return why attempts ended without a result; `watcher` names the process that the error ended."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     if isinstance(error, TerminateRequested):
         return "terminated"
-    return f"{what} ended ({type(error).__name__})"
+    return f"{watcher} ended ({type(error).__name__})"
 
 
 class DeferredSignals:
-    """While it is entered, SIGINT and SIGTERM raise only where that is allowed, and otherwise wait until then.
+    """Context manager that delays SIGINT and SIGTERM until a `deliver` block runs.
 
-    Out of the main thread, where no signal arrives, it does nothing.
+    Outside the main thread, which receives no signals, it has no effect.
     """
 
     def __init__(self) -> None:
-        self._before: dict[signal.Signals, Any] = {}
-        self._came: signal.Signals | None = None
-        self._is_allowed = False
+        self._previous_handlers: dict[signal.Signals, Any] = {}
+        self._pending: signal.Signals | None = None
+        self._is_delivering = False
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
+                self._previous_handlers[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *raised: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
-        self._before.clear()
+        self._previous_handlers.clear()
 
     @contextmanager
-    def allowed(self) -> Iterator[None]:
-        """Let signals raise in this block, one that came before as well."""
-        self._is_allowed = True
+    def deliver(self) -> Iterator[None]:
+        """Let signals raise in this block, including a signal that arrived before it."""
+        self._is_delivering = True
         try:
-            self._raise()
+            self._raise_pending()
             yield
         finally:
-            self._is_allowed = False
+            self._is_delivering = False
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self._came = signal.Signals(number)
-        if self._is_allowed:
-            self._is_allowed = False
-            self._raise()
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self._pending = signal.Signals(number)
+        if self._is_delivering:
+            self._is_delivering = False
+            self._raise_pending()
 
-    def _raise(self) -> None:
-        came, self._came = self._came, None
-        if came is signal.SIGINT:
+    def _raise_pending(self) -> None:
+        pending, self._pending = self._pending, None
+        if pending is signal.SIGINT:
             raise KeyboardInterrupt
-        if came is signal.SIGTERM:
+        if pending is signal.SIGTERM:
             raise TerminateRequested(TERMINATED)

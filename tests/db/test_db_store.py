@@ -14,7 +14,7 @@ from elastic.db.database import Database
 from elastic.db.errors import UnknownRowError
 from elastic.db.shell import shell_of
 from elastic.db.stores import jobs as job_store
-from elastic.db.stores.bundles import BundleRow, bundle, keep_bundle
+from elastic.db.stores.bundles import BundleRow, bundle, store_bundle
 from elastic.db.stores.dags import (
     DagRow,
     dags,
@@ -118,11 +118,11 @@ def test_a_bundle_is_kept_once_under_its_digest_and_a_large_one_is_not_read(data
     first = BundleRow(
         digest="d1", signer="me", signature="s", entry_point="dags.etl:dag", content=bytes(range(256)) * 4000
     )
-    keep_bundle(database, first)
-    keep_bundle(database, BundleRow(digest="d1", signer="evil", signature="x", entry_point="x:y", content=b"other"))
-    assert bundle(database, "d1", largest=2_000_000) == first
-    assert bundle(database, "d1", largest=1000) is None
-    assert bundle(database, "d2", largest=1000) is None
+    store_bundle(database, first)
+    store_bundle(database, BundleRow(digest="d1", signer="evil", signature="x", entry_point="x:y", content=b"other"))
+    assert bundle(database, "d1", max_bytes=2_000_000) == first
+    assert bundle(database, "d1", max_bytes=1000) is None
+    assert bundle(database, "d2", max_bytes=1000) is None
     assert "content" not in repr(first)
 
 

@@ -17,12 +17,13 @@ from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.partial import Partial
 from elastic.dag.operator import BaseOperator
 from elastic.db.matching import key_match
+from elastic.db.records import AttemptResult
 from elastic.db.schema import task_instance
 from elastic.db.transitions import attempts as attempt_transition
 from elastic.engine.master import Master
 from elastic.persistence.run_store.memory_store import MemoryRunStore
-from elastic.scheduler.attempts import lease as claiming
-from elastic.scheduler.attempts.attempt_request import AttemptReport, AttemptRequest
+from elastic.scheduler.attempts import lease
+from elastic.scheduler.attempts.attempt_request import AttemptRequest
 from elastic.scheduler.commands import run_task
 from elastic.scheduler.deployment import Deployment
 from elastic.stages.transport.receiver import MasterReceiver
@@ -231,18 +232,16 @@ SIMULATED = (
 
 def _running_first() -> AbstractContextManager[None]:
     """Run user code, and claim the attempt then."""
-    write_down = run_task.record_result
+    record_result = run_task.record_result
 
-    def late(deployment: Deployment, task: BaseOperator, order: AttemptRequest, report: AttemptReport) -> AttemptReport:
-        return (
-            write_down(deployment, task, order, report)
-            if claiming.claim(deployment, order)
-            else replace(report, ending=None)
-        )
+    def late(
+        deployment: Deployment, task: BaseOperator, request: AttemptRequest, result: AttemptResult
+    ) -> AttemptResult | None:
+        return record_result(deployment, task, request, result) if lease.claim(deployment, request) else None
 
     stack = ExitStack()
     stack.enter_context(patched(run_task, "claim", lambda *_: True))
-    stack.enter_context(patched(run_task, "write_down", late))
+    stack.enter_context(patched(run_task, "record_result", late))
     return stack
 
 

@@ -213,7 +213,7 @@ def test_a_dag_that_cannot_be_given_to_task_processes_is_refused_in_a_sentence(t
 
 
 def test_a_task_that_does_not_hear_its_time_limit_is_ended_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("elastic.scheduler.supervisor.running_attempts._OVERTIME", 0.0)
+    monkeypatch.setattr("elastic.scheduler.supervisor.running_attempts._KILL_GRACE_SECONDS", 0.0)
 
     def deaf() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})

@@ -33,8 +33,8 @@ from elastic.db.database import Database
 from elastic.db.migration.upgrade import create
 from elastic.db.records import AttemptResult, Claim, DagRun, QueueRequest
 from elastic.operators import EmptyOperator, PythonOperator
-from elastic.scheduler.attempts.attempt_request import AttemptReport, AttemptRequest, facts_of, new_instance
-from elastic.scheduler.commands.run_task import TaskRunOptions, record_result, run_at, run_in_process
+from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_info_of, new_instance
+from elastic.scheduler.commands.run_task import SingleResult, TaskRunOptions, record_result, run_at, run_in_process
 from elastic.scheduler.deployment import Deployment
 from elastic.testing import PostgresServer
 
@@ -180,21 +180,19 @@ def test_a_zombie_changes_nothing_when_it_comes_back() -> None:
     task = EmptyOperator(task_id="only", dag=dag)
     deployment = Deployment.of()
     run = run_at(deployment, task, START)
-    facts = facts_of(run, "only", attempt_uuid="old")
-    order = AttemptRequest(facts=facts, max_tries=1, lease_owner="nobody")
+    info = attempt_info_of(run, "only", attempt_uuid="old")
+    request = AttemptRequest(info=info, max_tries=1, lease_owner="nobody")
     transitions.ensure_instances(deployment.database, [new_instance(run, task)])
-    assert transitions.queue(deployment.database, QueueRequest(key=facts.key, attempt_uuid="old", lease_owner="nobody"))
-    claim = Claim(key=facts.key, attempt_uuid="old", host="gone", pid=1, lease_owner="nobody", lease=-1.0)
+    assert transitions.queue(deployment.database, QueueRequest(key=info.key, attempt_uuid="old", lease_owner="nobody"))
+    claim = Claim(key=info.key, attempt_uuid="old", host="gone", pid=1, lease_owner="nobody", lease=-1.0)
     assert transitions.claim(deployment.database, claim)
     # its lease is over, so another process takes the instance over
-    assert run_in_process(deployment, task, run, TaskRunOptions()) == (TaskState.SUCCESS, "")
-    before = queries.instance(deployment.database, facts.key)
+    assert run_in_process(deployment, task, run, TaskRunOptions()) == SingleResult(state=TaskState.SUCCESS)
+    before = queries.instance(deployment.database, info.key)
     for state in (TaskState.FAILED, TaskState.SUCCESS):
-        late = AttemptReport(
-            ending=AttemptResult(attempt_uuid="old", state=state, error="too late", xcoms={"return_value": "1"})
-        )
-        assert record_result(deployment, task, order, late).ending is None
-    found = queries.instance(deployment.database, facts.key)
+        late = AttemptResult(attempt_uuid="old", state=state, error="too late", xcoms={"return_value": "1"})
+        assert record_result(deployment, task, request, late) is None
+    found = queries.instance(deployment.database, info.key)
     assert found == before
     assert found is not None
     assert (found.state, found.try_number) == (TaskState.SUCCESS, 2)

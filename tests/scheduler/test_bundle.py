@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from elastic.core.errors import UsageError
-from elastic.db.stores.bundles import BundleRow, bundle, keep_bundle
+from elastic.db.stores.bundles import BundleRow, bundle, store_bundle
 from elastic.scheduler.catalog.signed_bundle import (
-    LARGEST,
+    MAX_BYTES,
     BundleError,
     _signature,
     check,
@@ -56,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _kept(digest: str) -> BundleRow:
-    found = bundle(Deployment.of().database, digest, largest=LARGEST)
+    found = bundle(Deployment.of().database, digest, max_bytes=MAX_BYTES)
     assert found is not None
     return found
 
@@ -145,7 +145,7 @@ def test_what_would_leave_the_folder_is_refused_even_if_it_is_signed(
 def test_what_would_fill_the_disk_is_refused(keys: dict[str, bytes]) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("bomb.py", bytes(LARGEST + 1))
+        archive.writestr("bomb.py", bytes(MAX_BYTES + 1))
     row = _signed(buffer.getvalue(), keys)
     with pytest.raises(BundleError, match="is not unpacked"), unpacked(Deployment.of().database, row.digest, keys):
         pass
@@ -156,7 +156,7 @@ def _signed(content: bytes, keys: dict[str, bytes]) -> BundleRow:
     digest = hashlib.sha256(content).hexdigest()
     signature = _signature(key, digest, "bomb:dag")
     row = BundleRow(digest=digest, signer=signer, signature=signature, entry_point="bomb:dag", content=content)
-    keep_bundle(Deployment.of().database, row)
+    store_bundle(Deployment.of().database, row)
     return row
 
 
@@ -166,7 +166,7 @@ def test_what_cannot_be_packed_is_refused(folder: Path, keys: dict[str, bytes]) 
         create(database, folder, "nope:dag", keys)
     with pytest.raises(UsageError, match="is no entry point"):
         create(database, folder, "packed", keys)
-    (folder / "large.bin").write_bytes(bytes(LARGEST))
+    (folder / "large.bin").write_bytes(bytes(MAX_BYTES))
     with pytest.raises(UsageError, match="is too large for a bundle"):
         create(database, folder, "packed:dag", keys)
     (folder / "large.bin").unlink()

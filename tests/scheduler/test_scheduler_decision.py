@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from scheduler_samples import DAY, NOW, agenda_of, facts, key_of, question, ready, succeed
+from scheduler_samples import DAY, NOW, key_of, question, ready, succeed, task_spec, tracker_of
 
 from elastic.dag.states.state import RunState, TaskState
 from elastic.dag.states.trigger_rule import TriggerRule
@@ -21,11 +21,11 @@ SUCCESS, FAILED, SKIPPED = TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPE
         ({}, Decision.RUN, "all conditions are met"),
         ({"state": TaskState.SCHEDULED}, Decision.RUN, "all conditions are met"),
         ({"state": SUCCESS}, Decision.WAIT, "it previously succeeded; --force runs it again"),
-        ({"state": SUCCESS, "allowances": Overrides(force=True)}, Decision.RUN, "all conditions are met"),
+        ({"state": SUCCESS, "overrides": Overrides(force=True)}, Decision.RUN, "all conditions are met"),
         ({"state": FAILED}, Decision.WAIT, "it is failed; clear it to run it again"),
-        ({"state": TaskState.RUNNING, "allowances": Overrides(force=True)}, Decision.WAIT, "it is running already"),
+        ({"state": TaskState.RUNNING, "overrides": Overrides(force=True)}, Decision.WAIT, "it is running already"),
         ({"now": DAY}, Decision.WAIT, "its interval ends on 2016-02-23 00:00:00 UTC"),
-        ({"now": DAY, "allowances": Overrides(ignore_interval=True)}, Decision.RUN, "all conditions are met"),
+        ({"now": DAY, "overrides": Overrides(ignore_interval=True)}, Decision.RUN, "all conditions are met"),
         ({"now": DAY + dt.timedelta(days=1)}, Decision.RUN, "all conditions are met"),
         ({"upstream": {"get": SUCCESS}}, Decision.RUN, "all conditions are met"),
         ({"upstream": {"get": None}}, Decision.WAIT, "waiting for 'get' (all_success)"),
@@ -33,7 +33,7 @@ SUCCESS, FAILED, SKIPPED = TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPE
         ({"upstream": {"get": SKIPPED}}, Decision.SKIP, "'get' skipped (all_success)"),
         ({"upstream": {"get": FAILED}, "now": DAY}, Decision.FAIL, "'get' failed (all_success)"),
         (
-            {"upstream": {"get": FAILED}, "allowances": Overrides(ignore_dependencies=True)},
+            {"upstream": {"get": FAILED}, "overrides": Overrides(ignore_dependencies=True)},
             Decision.RUN,
             "all conditions are met",
         ),
@@ -44,12 +44,12 @@ SUCCESS, FAILED, SKIPPED = TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPE
         ),
         ({"state": TaskState.UP_FOR_RETRY, "next_retry_at": NOW}, Decision.RUN, "all conditions are met"),
         (
-            {"task": facts(start_date=DAY + dt.timedelta(days=1))},
+            {"task": task_spec(start_date=DAY + dt.timedelta(days=1))},
             Decision.WAIT,
             "the task starts on 2016-02-23 00:00 UTC, later than this run",
         ),
         (
-            {"task": facts(end_date=DAY - dt.timedelta(days=1))},
+            {"task": task_spec(end_date=DAY - dt.timedelta(days=1))},
             Decision.WAIT,
             "the task ended on 2016-02-21 00:00 UTC, earlier than this run",
         ),
@@ -79,17 +79,17 @@ def test_an_instance_runs_or_the_reason_is_a_sentence(changes: dict[str, Any], d
 def test_a_task_that_depends_on_its_past_waits_for_the_success_of_the_date_before(
     states: tuple[TaskState | None, ...] | None, decision: Decision, reason: str
 ) -> None:
-    past = None if states is None else PreviousRun(logical_date=DAY - dt.timedelta(days=1), states=states)
-    answer = decide(question(task=facts(depends_on_past=True), past=past))
+    previous = None if states is None else PreviousRun(logical_date=DAY - dt.timedelta(days=1), states=states)
+    answer = decide(question(task=task_spec(depends_on_past=True), previous_run=previous))
     assert (answer.decision, answer.reason) == (decision, reason)
 
 
 def test_a_task_may_wait_for_the_tasks_after_it_on_the_date_before() -> None:
-    task = facts(depends_on_past=True, wait_for_downstream=True)
-    past = PreviousRun(logical_date=DAY, states=(SUCCESS,), downstream={"report": None, "mail": SUCCESS})
-    assert decide(question(task=task, past=past)).reason == "it waits for 'report' on 2016-02-22 00:00 UTC"
+    task = task_spec(depends_on_past=True, wait_for_downstream=True)
+    previous = PreviousRun(logical_date=DAY, states=(SUCCESS,), downstream={"report": None, "mail": SUCCESS})
+    assert decide(question(task=task, previous_run=previous)).reason == "it waits for 'report' on 2016-02-22 00:00 UTC"
     done = PreviousRun(logical_date=DAY, states=(SUCCESS,), downstream={"report": SUCCESS, "mail": SUCCESS})
-    assert decide(question(task=task, past=done)).decision is Decision.RUN
+    assert decide(question(task=task, previous_run=done)).decision is Decision.RUN
 
 
 def test_every_condition_gives_its_sentence_whether_it_is_met_or_not() -> None:
@@ -107,7 +107,7 @@ def test_every_condition_gives_its_sentence_whether_it_is_met_or_not() -> None:
 
 
 def _candidate(task_id: str, day: int = 0, position: int = 0, **changes: Any) -> RunnableTask:
-    return RunnableTask(key_of(task_id, day), facts(task_id, **changes), DAY + dt.timedelta(days=day), position)
+    return RunnableTask(key_of(task_id, day), task_spec(task_id, **changes), DAY + dt.timedelta(days=day), position)
 
 
 def test_priority_comes_first_then_the_date_then_the_order_of_the_dag() -> None:
@@ -152,7 +152,7 @@ def test_a_run_ends_as_its_last_tasks_did(
 
 
 def test_tasks_become_ready_as_those_before_them_succeed() -> None:
-    tracker = agenda_of(facts("a"), facts("b", "a"), facts("c", "a"), facts("d", "b", "c"))
+    tracker = tracker_of(task_spec("a"), task_spec("b", "a"), task_spec("c", "a"), task_spec("d", "b", "c"))
     assert ready(tracker) == ["a"]
     tracker.set_state(key_of("a"), TaskState.RUNNING)
     assert ready(tracker) == []
@@ -169,8 +169,11 @@ def test_tasks_become_ready_as_those_before_them_succeed() -> None:
 
 
 def test_a_failure_settles_all_that_comes_after_it() -> None:
-    tracker = agenda_of(
-        facts("a"), facts("b", "a"), facts("c", "b"), facts("mend", "a", trigger_rule=TriggerRule.ONE_FAILED)
+    tracker = tracker_of(
+        task_spec("a"),
+        task_spec("b", "a"),
+        task_spec("c", "b"),
+        task_spec("mend", "a", trigger_rule=TriggerRule.ONE_FAILED),
     )
     ready(tracker)
     tracker.set_state(key_of("a"), FAILED)
@@ -180,8 +183,8 @@ def test_a_failure_settles_all_that_comes_after_it() -> None:
 
 
 def test_a_skip_spreads_and_stops_where_a_rule_wants_only_one_success() -> None:
-    join = facts("join", "left", "right", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
-    tracker = agenda_of(facts("branch"), facts("left", "branch"), facts("right", "branch"), join)
+    join = task_spec("join", "left", "right", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
+    tracker = tracker_of(task_spec("branch"), task_spec("left", "branch"), task_spec("right", "branch"), join)
     ready(tracker)
     tracker.set_state(key_of("left"), SKIPPED)
     succeed(tracker, key_of("branch"))
@@ -195,8 +198,11 @@ def test_a_skip_spreads_and_stops_where_a_rule_wants_only_one_success() -> None:
     [(TriggerRule.ONE_SUCCESS, SUCCESS), (TriggerRule.ONE_FAILED, FAILED), (TriggerRule.ONE_SUCCESS, None)],
 )
 def test_a_task_that_wants_one_starts_while_others_before_it_run(rule: TriggerRule, first: TaskState | None) -> None:
-    tracker = agenda_of(
-        facts("a"), facts("b"), facts("copies", is_mapped=True), facts("join", "a", "b", "copies", trigger_rule=rule)
+    tracker = tracker_of(
+        task_spec("a"),
+        task_spec("b"),
+        task_spec("copies", is_mapped=True),
+        task_spec("join", "a", "b", "copies", trigger_rule=rule),
     )
     assert ready(tracker) == ["a", "b"]
     tracker.expand(key_of("copies"), 3)
@@ -210,7 +216,9 @@ def test_a_task_that_wants_one_starts_while_others_before_it_run(rule: TriggerRu
 
 
 def test_a_task_that_always_runs_starts_at_once_and_again_while_others_before_it_run() -> None:
-    tracker = agenda_of(facts("a"), facts("b", "a"), facts("last", "a", "b", trigger_rule=TriggerRule.ALWAYS))
+    tracker = tracker_of(
+        task_spec("a"), task_spec("b", "a"), task_spec("last", "a", "b", trigger_rule=TriggerRule.ALWAYS)
+    )
     assert ready(tracker) == ["a", "last"]
     tracker.set_state(key_of("a"), TaskState.RUNNING)
     tracker.set_state(key_of("last"), TaskState.RUNNING)
@@ -223,7 +231,7 @@ def test_a_task_that_always_runs_starts_at_once_and_again_while_others_before_it
 
 
 def test_a_date_waits_for_the_date_before_and_only_where_the_task_says_so() -> None:
-    tracker = agenda_of(facts("a"), facts("b", "a", depends_on_past=True), days=2)
+    tracker = tracker_of(task_spec("a"), task_spec("b", "a", depends_on_past=True), days=2)
     assert ready(tracker) == ["a", "run1.a"]
     succeed(tracker, key_of("a", 1))
     assert ready(tracker) == ["a"]
@@ -234,7 +242,7 @@ def test_a_date_waits_for_the_date_before_and_only_where_the_task_says_so() -> N
 
 
 def test_a_retry_is_looked_at_again_when_its_delay_is_over() -> None:
-    tracker = agenda_of(facts("a"))
+    tracker = tracker_of(task_spec("a"))
     later = NOW + dt.timedelta(seconds=10)
     ready(tracker)
     tracker.set_state(key_of("a"), TaskState.UP_FOR_RETRY, later)
@@ -244,7 +252,7 @@ def test_a_retry_is_looked_at_again_when_its_delay_is_over() -> None:
 
 
 def test_an_instance_of_tomorrow_is_looked_at_again_when_its_interval_has_passed() -> None:
-    tracker = agenda_of(facts("a"))
+    tracker = tracker_of(task_spec("a"))
     end = DAY + dt.timedelta(days=1)
     assert ready(tracker, DAY) == []
     assert tracker.wakes_at() == end
@@ -252,7 +260,7 @@ def test_an_instance_of_tomorrow_is_looked_at_again_when_its_interval_has_passed
 
 
 def test_a_mapped_task_is_counted_when_the_tasks_before_it_are_done() -> None:
-    tracker = agenda_of(facts("list"), facts("each", "list", is_mapped=True), facts("join", "each"))
+    tracker = tracker_of(task_spec("list"), task_spec("each", "list", is_mapped=True), task_spec("join", "each"))
     assert ready(tracker) == ["list"]
     succeed(tracker, key_of("list"))
     assert tracker.next_changes(NOW).expandable == (key_of("each"),)
@@ -265,13 +273,13 @@ def test_a_mapped_task_is_counted_when_the_tasks_before_it_are_done() -> None:
 
 
 def test_a_task_that_is_mapped_over_nothing_is_skipped() -> None:
-    tracker = agenda_of(facts("each", is_mapped=True, copies=0))
+    tracker = tracker_of(task_spec("each", is_mapped=True, copies=0))
     assert ready(tracker) == []
     assert tracker.states() == {key_of("each"): SKIPPED}
 
 
 def test_what_a_database_says_replaces_what_was_known() -> None:
-    tracker = agenda_of(facts("a"), facts("each", "a", is_mapped=True), facts("b", "each"))
+    tracker = tracker_of(task_spec("a"), task_spec("each", "a", is_mapped=True), task_spec("b", "each"))
     ready(tracker)
     found = {key_of("a"): SUCCESS, key_of("each", map_index=0): SUCCESS, key_of("each", map_index=1): None}
     tracker.sync("run0", found, {})
@@ -287,17 +295,19 @@ def test_what_a_database_says_replaces_what_was_known() -> None:
 def test_a_look_costs_no_more_in_a_great_dag() -> None:
     """Each look after a change asks only about what the change may have touched."""
     layers = [[f"t{layer}_{number}" for number in range(30)] for layer in range(5)]
-    tasks = [facts(one, *(layers[level - 1] if level else ())) for level, layer in enumerate(layers) for one in layer]
-    tracker = agenda_of(*tasks)
+    tasks = [
+        task_spec(one, *(layers[level - 1] if level else ())) for level, layer in enumerate(layers) for one in layer
+    ]
+    tracker = tracker_of(*tasks)
     asked = 0
-    answer = tracker.answer
+    verdict = tracker.verdict
 
     def counted(*arguments: Any) -> Any:
         nonlocal asked
         asked += 1
-        return answer(*arguments)
+        return verdict(*arguments)
 
-    tracker.answer = counted  # type: ignore[method-assign]
+    tracker.verdict = counted  # type: ignore[method-assign]
     while names := ready(tracker):
         for name in names:
             tracker.set_state(key_of(name), SUCCESS)

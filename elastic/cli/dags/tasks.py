@@ -72,12 +72,12 @@ def state(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map
 
     A mapped task has the state of the copy that needs the most attention, unless --map-index names one.
     """
-    from elastic.scheduler.commands.mapped_tasks import states_at, told
+    from elastic.scheduler.commands.mapped_tasks import states_at, states_summary
     from elastic.scheduler.commands.run_task import preview_run
 
     deployment, dag = deployment_and_dag(dag_id, subdir)
     run = preview_run(deployment, dag.get_task(task_id), date_of(deployment, dag, date))
-    say(told(states_at(deployment.database, run, task_id, map_index)))
+    say(states_summary(states_at(deployment.database, run, task_id, map_index)))
 
 
 @app.command("render", epilog="For example: elastic tasks render example_2 runme_1 2014-09-01")
@@ -101,7 +101,7 @@ def why(
     output: ListOutput = ListFormat.TABLE,
 ) -> None:
     """Tell why a task instance does not run, or that it could: what each condition says."""
-    from elastic.scheduler.commands.mapped_tasks import spans
+    from elastic.scheduler.commands.mapped_tasks import index_ranges
     from elastic.scheduler.commands.run_task import TaskRunOptions, preview_run, verdicts_of, verdicts_of_copies
 
     deployment, dag = deployment_and_dag(dag_id, subdir)
@@ -114,7 +114,12 @@ def why(
         else {one: [map_index] for one in verdicts_of(deployment, task, run, options)}
     )
     rows = [
-        {"condition": one.condition, "copies": spans(at), "met": "yes" if one.met else "no", "reason": one.reason}
+        {
+            "condition": one.condition,
+            "copies": index_ranges(at),
+            "met": "yes" if one.met else "no",
+            "reason": one.reason,
+        }
         for one, at in found.items()
     ]
     print_list(_WHY_COLUMNS if not of_all else _WHY_OF_COPIES, rows, output)
@@ -148,9 +153,9 @@ def _log_text(deployment: "Deployment", task: "BaseOperator", run: "DagRun", map
     from elastic.dag.execution.task_instance import TaskInstance
     from elastic.db import queries
     from elastic.scheduler.attempts.attempt_log import log_path
-    from elastic.scheduler.attempts.attempt_request import facts_of
+    from elastic.scheduler.attempts.attempt_request import attempt_info_of
 
-    path = log_path(deployment, TaskInstance(task, attempt=facts_of(run, task.task_id, map_index)))
+    path = log_path(deployment, TaskInstance(task, attempt=attempt_info_of(run, task.task_id, map_index)))
     if path.is_file():
         return path.read_text(encoding="utf-8", errors="replace")
     kept = queries.log_lines(deployment.database, run.dag_id, run.run_id, task_id=task.task_id)

@@ -1,4 +1,4 @@
-"""Signed archives of source by their digest. What they hold is not looked at here: whoever runs one checks it first."""
+"""Store of signed bundles by digest. The store does not verify them; the scheduler does before it runs one."""
 
 from dataclasses import dataclass, field
 
@@ -13,11 +13,11 @@ from elastic.db.sql_clock import now
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleRow:
-    """An archive of source, with the signature that somebody gave it."""
+    """Archive of source code with its signature."""
 
     #: SHA-256 of the content, in hexadecimal digits
     digest: str
-    #: the name of the key that signed it
+    #: name of the key that signed it
     signer: str
     signature: str
     #: `module:attribute`
@@ -25,25 +25,25 @@ class BundleRow:
     content: bytes = field(repr=False)
 
 
-def keep_bundle(database: Database, found: BundleRow, *, sign_again: bool = False) -> None:
-    """Keep a bundle; one of the same digest stays as it is, or takes over the new signature and entry point."""
-    row = {name: getattr(found, name) for name in found.__dataclass_fields__}
+def store_bundle(database: Database, row: BundleRow, *, sign_again: bool = False) -> None:
+    """Insert a bundle. If the digest exists, keep the old row, or replace its signature and entry point."""
+    values = {name: getattr(row, name) for name in row.__dataclass_fields__}
 
     def work(connection: Connection, _: bool) -> None:
         insertion = insert_if_absent(connection, table).values(created_at=now())
-        if connection.execute(insertion, {**row, "size": len(found.content)}).rowcount == 1:
-            audit.note(connection, "bundle kept", found.digest)
+        if connection.execute(insertion, {**values, "size": len(row.content)}).rowcount == 1:
+            audit.note(connection, "bundle kept", row.digest)
         elif sign_again:
-            signed = {name: row[name] for name in ("signer", "signature", "entry_point")}
-            connection.execute(update(table).where(table.c.digest == found.digest).values(signed))
-            audit.note(connection, "bundle signed again", found.digest)
+            signed = {name: values[name] for name in ("signer", "signature", "entry_point")}
+            connection.execute(update(table).where(table.c.digest == row.digest).values(signed))
+            audit.note(connection, "bundle signed again", row.digest)
 
     database.write(work)
 
 
-def bundle(database: Database, digest: str, *, largest: int) -> BundleRow | None:
-    """Return a bundle that is no larger than so many bytes, or None; a larger one is not even read."""
+def bundle(database: Database, digest: str, *, max_bytes: int) -> BundleRow | None:
+    """Return a bundle of at most `max_bytes`, or None; the content of a larger bundle is not read."""
     names = BundleRow.__dataclass_fields__
-    query = select(*(table.c[name] for name in names)).where(table.c.digest == digest, table.c.size <= largest)
+    query = select(*(table.c[name] for name in names)).where(table.c.digest == digest, table.c.size <= max_bytes)
     row = database.query(lambda connection: connection.execute(query).one_or_none())
     return None if row is None else BundleRow(**row._mapping)

@@ -1,1 +1,1 @@
-"""One attempt of a task instance, in the process that runs it."""
+"""Attempts of task instances, in the processes that run them."""

@@ -1,4 +1,4 @@
-"""Where the lines of one attempt go: its file, the log of its step, the database, and perhaps the terminal."""
+"""Log of one attempt: to its file, to the log of its step, to the database and, on request, to the terminal."""
 
 import contextlib
 import datetime as dt
@@ -29,46 +29,52 @@ from elastic.scheduler.attempts.log_format import (
 )
 from elastic.scheduler.deployment import Deployment
 
-#: Lines that are kept in memory, at most, and for how many seconds, before they go to the database.
-_MANY, _LONG = 500, 5.0
+#: Lines that are buffered before they are written to the database.
+_MAX_BUFFERED_LINES = 500
+
+#: Seconds between writes to the database.
+_FLUSH_INTERVAL = 5.0
 
 
 def log_path(deployment: Deployment, instance: TaskInstance) -> Path:
-    """Return the file of an instance's log: `<logs>/<dag>/<task>/<iso date>`, and behind it the number of a copy."""
+    """Return the log file of an instance: `<logs>/<dag>/<task>/<iso date>`, plus `.<map index>` if it is mapped."""
     copy = f".{instance.map_index}" if instance.map_index >= 0 else ""
     return deployment.logs / (instance.log_filepath + copy)
 
 
-class Lines(logging.Handler):
-    """Collects the lines of an attempt for the database. Many, or old ones, go there at once; the rest is asked for."""
+class LogLineBuffer(logging.Handler):
+    """Handler that buffers the lines of an attempt for the database.
 
-    def __init__(self, deployment: Deployment, order: AttemptRequest) -> None:
+    It writes the buffer when it is full or old; the caller takes the remaining lines.
+    """
+
+    def __init__(self, deployment: Deployment, request: AttemptRequest) -> None:
         super().__init__()
         self.addFilter(is_line)
-        self._deployment, self._order = deployment, order
+        self._deployment, self._request = deployment, request
         self._lines: list[LogLine] = []
         self._since = time.monotonic()
 
     def emit(self, record: logging.LogRecord) -> None:
-        facts = self._order.facts
+        info = self._request.info
         line = LogLine(
-            dag_id=facts.dag_id,
-            run_id=facts.run_id,
-            run_attempt=self._order.run_attempt,
-            task_id=facts.task_id,
-            map_index=facts.map_index,
-            attempt_uuid=facts.attempt_uuid,
+            dag_id=info.dag_id,
+            run_id=info.run_id,
+            run_attempt=self._request.run_attempt,
+            task_id=info.task_id,
+            map_index=info.map_index,
+            attempt_uuid=info.attempt_uuid,
             at=dt.datetime.fromtimestamp(record.created, dt.UTC),
-            logger=step_of(record, facts.task_id),
+            logger=step_of(record, info.task_id),
             level=record.levelname,
             message=self.format(record),
         )
         self._lines.append(line)
-        if len(self._lines) >= _MANY or time.monotonic() - self._since > _LONG:
-            add_log_lines(self._deployment.database, self.taken())
+        if len(self._lines) >= _MAX_BUFFERED_LINES or time.monotonic() - self._since > _FLUSH_INTERVAL:
+            add_log_lines(self._deployment.database, self.take())
 
-    def taken(self) -> tuple[LogLine, ...]:
-        """Return the lines that are not in the database, and forget them."""
+    def take(self) -> tuple[LogLine, ...]:
+        """Return the buffered lines and clear the buffer."""
         lines, self._lines = tuple(self._lines), []
         self._since = time.monotonic()
         return lines
@@ -78,26 +84,26 @@ class Lines(logging.Handler):
 def attempt_log(
     deployment: Deployment,
     task: BaseOperator,
-    order: AttemptRequest,
+    request: AttemptRequest,
     *,
     terminal: TextIO | None = None,
     capture: bool = False,
-    goes_on: bool = False,
-) -> Iterator[Lines | None]:
-    """Log an attempt while the block runs, and begin with Flux's header.
+    continues: bool = False,
+) -> Iterator[LogLineBuffer | None]:
+    """Log an attempt while the block runs, beginning with Flux's header.
 
     Args:
-        deployment: Where logs lie.
-        task: What is tried.
-        order: The facts of the attempt.
-        terminal: Where lines go as well.
-        capture: What is printed becomes lines of the log.
-        goes_on: The log has begun in another process, so it gets no header.
+        deployment: Folders and level of the logs.
+        task: The task.
+        request: The attempt.
+        terminal: Second destination of the lines.
+        capture: Make printed output part of the log.
+        continues: Continue a log that another process began, without a header.
     """
     hide_known_secrets()
     root = logging.getLogger()
-    instance = TaskInstance(task, attempt=order.facts)
-    lines = Lines(deployment, order) if deployment.lines_in_database else None
+    instance = TaskInstance(task, attempt=request.info)
+    lines = LogLineBuffer(deployment, request) if deployment.lines_in_database else None
     handlers = _handlers(deployment, task, instance, terminal) + ([lines] if lines else [])
     for handler in handlers:
         protect(handler)
@@ -106,8 +112,8 @@ def attempt_log(
     root.setLevel(min(before, logging.getLevelName(deployment.level)) if before else deployment.level)
     try:
         with _captured(task.log) if capture else contextlib.nullcontext():
-            if not goes_on:
-                _header(task, instance, order)
+            if not continues:
+                _header(task, instance, request)
             yield lines
     finally:
         root.setLevel(before)
@@ -137,11 +143,11 @@ def _handlers(
     return handlers
 
 
-def _header(task: BaseOperator, instance: TaskInstance, order: AttemptRequest) -> None:
+def _header(task: BaseOperator, instance: TaskInstance, request: AttemptRequest) -> None:
     """Log Flux's header."""
-    tries = order.facts.try_number
-    what = "New run" if tries == 1 else f"Retry run {tries - 1} out of {max(order.max_tries - 1, tries - 1)}"
-    now = dt.datetime.now().isoformat()  # noqa: DTZ005 - by the clock of the lines around it
+    tries = request.info.try_number
+    what = "New run" if tries == 1 else f"Retry run {tries - 1} out of {max(request.max_tries - 1, tries - 1)}"
+    now = dt.datetime.now().isoformat()  # noqa: DTZ005 - local time, as in the lines around it
     task.log.info("\n%s\n%s starting @%s\n%s", RULE, what, now, RULE, extra={"is_header": True})
     date = instance.execution_date
     task.log.info("Executing %s for %s", task, date)
@@ -149,8 +155,8 @@ def _header(task: BaseOperator, instance: TaskInstance, order: AttemptRequest) -
 
 @contextmanager
 def _captured(log: logging.Logger) -> Iterator[None]:
-    """Log what is printed."""
-    out, err = _Printed(log, sys.stdout), _Printed(log, sys.stderr)
+    """Log printed output while the block runs."""
+    out, err = _PrintedLines(log, sys.stdout), _PrintedLines(log, sys.stderr)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             yield
@@ -159,8 +165,8 @@ def _captured(log: logging.Logger) -> Iterator[None]:
             err.close_line()
 
 
-class _Printed(io.TextIOBase):
-    """Takes what is printed, and logs it line by line."""
+class _PrintedLines(io.TextIOBase):
+    """Stream that logs printed output line by line."""
 
     def __init__(self, log: logging.Logger, stream: TextIO) -> None:
         self._log, self._pending, self._stream = log, "", stream
@@ -178,6 +184,6 @@ class _Printed(io.TextIOBase):
         return self._stream.fileno()
 
     def close_line(self) -> None:
-        """Log what was printed without an end of line."""
+        """Log printed output that has no end of line."""
         if self._pending:
             self.write("\n")

@@ -1,25 +1,41 @@
-"""The facts of an attempt, from the run that it belongs to.
-
-Task instances as others need them: as rows, and as commands.
-
-What a process is told about an attempt, and what it tells when the attempt has ended.
-"""
+"""Attempt requests: the values that a process needs to run one attempt, and the rows and commands built from them."""
 
 import sys
 from dataclasses import dataclass
+from typing import Final
 
 from elastic.dag.execution.attempt_info import AttemptInfo
 from elastic.dag.execution.task_instance import TaskInstance
 from elastic.dag.operator import BaseOperator
 from elastic.dag.timetable.interval import DataInterval
-from elastic.db.records import AttemptResult, DagRun, LogLine, TaskInstanceRow
+from elastic.db.records import DagRun, TaskInstanceRow
 from elastic.executors.executor import TaskCommand
 
+#: Returned by a worker process instead of an `AttemptResult` if it could not claim the attempt.
+NOT_CLAIMED: Final = "not claimed"
 
-def facts_of(
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRequest:
+    """Request to run one attempt of a task instance."""
+
+    info: AttemptInfo
+    #: tries before the instance fails for good
+    max_tries: int
+    #: number of the rerun of the DAG run
+    run_attempt: int = 1
+    #: data flow of an earlier try, which this try resumes
+    flow_run_id: str | None = None
+    #: True if the attempt is claimed for the process that receives it; otherwise that process must claim it first
+    is_claimed: bool = True
+    #: process that renews the lease
+    lease_owner: str = ""
+
+
+def attempt_info_of(
     run: DagRun, task_id: str, map_index: int = -1, *, try_number: int = 1, attempt_uuid: str = ""
 ) -> AttemptInfo:
-    """Return the facts of an attempt of a task in a run."""
+    """Return the info of an attempt of a task in a run."""
     return AttemptInfo(
         dag_id=run.dag_id,
         run_id=run.run_id,
@@ -31,35 +47,6 @@ def facts_of(
         data_interval=DataInterval(run.data_interval_start, run.data_interval_end),
         conf=dict(run.conf),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptRequest:
-    """An attempt that is to be made."""
-
-    facts: AttemptInfo
-    #: how often the instance may be tried
-    max_tries: int
-    #: which rerun of the run it belongs to
-    run_attempt: int = 1
-    #: the flow that an earlier try ran, which this one resumes
-    flow_run_id: str | None = None
-    #: it was claimed for the process that gets it; otherwise that one has to claim it before it does anything else
-    is_claimed: bool = True
-    #: who renews the lease
-    lease_owner: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptReport:
-    """How an attempt ended."""
-
-    #: None for one that did not begin, because it does not count any more
-    ending: AttemptResult | None
-    #: tasks that are skipped because of what it returned
-    skipped: tuple[str, ...] = ()
-    #: lines of its log that are not in the database yet
-    lines: tuple[LogLine, ...] = ()
 
 
 def new_instance(run: DagRun, task: BaseOperator, map_index: int = -1) -> TaskInstanceRow:
@@ -78,19 +65,19 @@ def new_instance(run: DagRun, task: BaseOperator, map_index: int = -1) -> TaskIn
     )
 
 
-def command_of(task: BaseOperator, order: AttemptRequest) -> TaskCommand:
-    """Return the command that makes an attempt which is queued."""
-    instance = TaskInstance(task, attempt=order.facts)
-    place = ["--subdir", task.dag.fileloc, "--root", str(task.dag.root)] if task.has_dag else []
+def command_of(task: BaseOperator, request: AttemptRequest) -> TaskCommand:
+    """Return the command that runs a queued attempt."""
+    instance = TaskInstance(task, attempt=request.info)
+    location = ["--subdir", task.dag.fileloc, "--root", str(task.dag.root)] if task.has_dag else []
     copy = ["--map-index", str(instance.map_index)] if instance.map_index >= 0 else []
     words = [sys.executable, "-m", "elastic", "run", instance.dag_id, instance.task_id]
     date = instance.execution_date.isoformat()
-    attempt = ["--attempt", order.facts.attempt_uuid]
-    return TaskCommand(words=(*words, date, *place, *copy, *attempt), order=order, resources=task.resources)
+    attempt = ["--attempt", request.info.attempt_uuid]
+    return TaskCommand(words=(*words, date, *location, *copy, *attempt), request=request, resources=task.resources)
 
 
-def shown_command(task: BaseOperator, order: AttemptRequest) -> str:
-    """Return what a person would type to run the instance."""
-    instance = TaskInstance(task, attempt=order.facts)
+def shown_command(task: BaseOperator, request: AttemptRequest) -> str:
+    """Return the command line that a user would type to run the instance."""
+    instance = TaskInstance(task, attempt=request.info)
     copy = f" --map-index {instance.map_index}" if instance.map_index >= 0 else ""
     return instance.command() + copy

@@ -1,4 +1,4 @@
-"""What a worker process does with a command: it knows the DAG already, and runs the attempt that is ordered."""
+"""Attempt runner: executes commands in a worker process that has already loaded the DAG."""
 
 import contextlib
 import os
@@ -10,79 +10,80 @@ from elastic.dag.dag import DAG
 from elastic.dag.files.dag_bag import DagBag
 from elastic.dag.ids import TaskKey
 from elastic.executors.executor import TaskCommand
-from elastic.scheduler.attempts.attempt_request import AttemptReport, AttemptRequest
+from elastic.scheduler.attempts.attempt_request import NOT_CLAIMED, AttemptRequest
 from elastic.scheduler.attempts.lease import claim, renewing_lease
 from elastic.scheduler.attempts.run_attempt import run_attempt
 from elastic.scheduler.deployment import Deployment
 
 
 class AttemptRunner:
-    """Runs attempts of tasks of one DAG.
+    """Runner of the attempts of one DAG.
 
-    A process that was forked has the DAG; one that was not loads it from its file, or is given it where it was made in
-    a notebook or a script.
+    A forked process inherits the DAG. Any other process loads the DAG from its file, or unpickles a DAG that was
+    defined in a notebook or a script.
 
     Args:
         dag: The DAG.
-        deployment: Where it happens.
-        terminal: Where the logs go as well; what is printed stays what it is then, and is else part of the log.
+        deployment: Database, folders and limits.
+        terminal: Second destination of the logs. Without a terminal, printed output becomes part of the log.
     """
 
     def __init__(self, dag: DAG, deployment: Deployment, terminal: TextIO | None = None) -> None:
         self._terminal = terminal
         self._dag: DAG | None = dag
-        self._dag_id, self._place, self._root = dag.dag_id, dag.fileloc, dag.root
+        self._dag_id, self._fileloc, self._root = dag.dag_id, dag.fileloc, dag.root
         self._deployment: Deployment | None = deployment
-        self._packed: bytes | None = None
-        self._home = os.getpid()
+        self._pickled_dag: bytes | None = None
+        self._supervisor_pid = os.getpid()
 
     def __call__(self, key: TaskKey, command: TaskCommand) -> Any:
-        """Run an attempt, and return its report."""
-        deployment, dag = self._ready()
-        order: AttemptRequest = command.order
-        if not order.is_claimed and not claim(deployment, order):
-            return AttemptReport(ending=None)
+        """Run an attempt; return its `AttemptResult`, or NOT_CLAIMED."""
+        deployment, dag = self._load()
+        request: AttemptRequest = command.request
+        if not request.is_claimed and not claim(deployment, request):
+            return NOT_CLAIMED
         task, terminal = dag.get_task(key.task_id), self._terminal
-        # In the supervisor's own process nobody else can renew the lease now.
-        with renewing_lease(deployment, order) if os.getpid() == self._home else contextlib.nullcontext():
-            return run_attempt(task, order, deployment, terminal=terminal, capture=terminal is None)
+        # In the supervisor's own process, the attempt blocks the loop that renews leases.
+        is_inline = os.getpid() == self._supervisor_pid
+        with renewing_lease(deployment, request) if is_inline else contextlib.nullcontext():
+            return run_attempt(task, request, deployment, terminal=terminal, capture=terminal is None)
 
     def __getstate__(self) -> dict[str, Any]:
-        if self._packed is None and self._dag is not None and not self._dag.is_of_file:
-            self._packed = _packed(self._dag)
+        if self._pickled_dag is None and self._dag is not None and not self._dag.is_of_file:
+            self._pickled_dag = _pickle_dag(self._dag)
         return {**self.__dict__, "_dag": None, "_deployment": None, "_terminal": None}
 
-    def _ready(self) -> tuple[Deployment, DAG]:
+    def _load(self) -> tuple[Deployment, DAG]:
         if self._deployment is None:
             self._deployment = Deployment.of()
         if self._dag is None:
-            self._dag = self._found()
+            self._dag = self._load_dag()
         return self._deployment, self._dag
 
-    def _found(self) -> DAG:
-        if self._packed is not None:
+    def _load_dag(self) -> DAG:
+        if self._pickled_dag is not None:
             from ray import cloudpickle
 
-            # From the process that started this one, through a pipe that nobody else has.
-            given: DAG = cloudpickle.loads(self._packed)
-            return given
-        return DagBag(Path(self._place), root=self._root).get_dag(self._dag_id)
+            # The bytes come from the parent process, through a pipe that no other process can write to.
+            dag: DAG = cloudpickle.loads(self._pickled_dag)
+            return dag
+        return DagBag(Path(self._fileloc), root=self._root).get_dag(self._dag_id)
 
 
-def _packed(dag: DAG) -> bytes:
-    """Return a DAG that is in no file of DAGs as bytes.
+def _pickle_dag(dag: DAG) -> bytes:
+    """Return a DAG without a file as bytes.
 
     Raises:
-        UsageError: It holds something that cannot be given to another process.
+        UsageError: The DAG holds an object that cannot be pickled.
     """
-    # Only processes that are not forked are given a DAG so, and Ray takes a while to import.
+    # Imported here because Ray is slow to import and forked processes do not need it.
     from ray import cloudpickle
 
     try:
-        found: bytes = cloudpickle.dumps(dag)  # type: ignore[no-untyped-call]
+        pickled: bytes = cloudpickle.dumps(dag)  # type: ignore[no-untyped-call]
     except Exception as error:
         raise UsageError(
             f"DAG {dag.dag_id!r} was made in this program and cannot be given to the processes of its tasks ({error}); "
             "define it in a file of its own, or run it with executor='inline'."
         ) from error
-    return found
+    return pickled

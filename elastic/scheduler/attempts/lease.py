@@ -1,7 +1,4 @@
-"""The claim of a process that wants to make an attempt: without it nothing is run.
-
-Leases of attempts that are made in this process, which has no time to renew them in between.
-"""
+"""Claims and leases of attempts: a process claims an attempt before it runs user code, then renews its lease."""
 
 import contextlib
 import os
@@ -16,29 +13,36 @@ from elastic.scheduler.attempts.attempt_request import AttemptRequest
 from elastic.scheduler.deployment import Deployment
 
 
-def claim(deployment: Deployment, order: AttemptRequest) -> bool:
-    """Claim an attempt that is queued; False if it does not count any more, or another process has it."""
+def claim(deployment: Deployment, request: AttemptRequest) -> bool:
+    """Claim a queued attempt for this process; return False if it is stale or another process claimed it."""
     wanted = Claim(
-        key=order.facts.key,
-        attempt_uuid=order.facts.attempt_uuid,
+        key=request.info.key,
+        attempt_uuid=request.info.attempt_uuid,
         host=socket.gethostname(),
         pid=os.getpid(),
-        lease_owner=order.lease_owner,
+        lease_owner=request.lease_owner,
         lease=deployment.lease,
     )
     return transitions.claim(deployment.database, wanted)
 
 
 @contextlib.contextmanager
-def renewing_lease(deployment: Deployment, order: AttemptRequest) -> Iterator[None]:
-    """Renew the lease of an attempt while the block runs, from a thread beside it."""
+def renewing_lease(deployment: Deployment, request: AttemptRequest) -> Iterator[None]:
+    """Renew the lease of an attempt from a background thread while the block runs.
+
+    A supervisor renews the leases of all its attempts in its own loop. This thread is for attempts that block the loop,
+    or that run without a supervisor.
+    """
     done = threading.Event()
 
     def renew() -> None:
         while not done.wait(deployment.lease / 3):
             with contextlib.suppress(ElasticError):
                 transitions.renew(
-                    deployment.database, order.lease_owner, deployment.lease, attempt_uuid=order.facts.attempt_uuid
+                    deployment.database,
+                    request.lease_owner,
+                    deployment.lease,
+                    attempt_uuid=request.info.attempt_uuid,
                 )
 
     thread = threading.Thread(target=renew, name="elastic-lease", daemon=True)

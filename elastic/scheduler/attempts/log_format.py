@@ -1,4 +1,4 @@
-"""How lines of logs look: Flux's for tasks, Synergy's for flows and steps."""
+"""Formats of log lines: Flux's format for tasks, Synergy's format for flows and steps."""
 
 import logging
 import os
@@ -8,18 +8,18 @@ from typing import TextIO
 from elastic.core.text import message
 from elastic.persistence.durable_file import make_folder
 
-#: The loggers of tasks and of their actions begin so.
+#: Prefix of the logger names of tasks and of their actions.
 TASK_PREFIX = "elastic.task."
 
 #: `[time] {file:line} LEVEL - message`
 TASK_FORMAT = "[%(asctime)s] {%(filename)s:%(lineno)d} %(levelname)s - %(message)s"
 
-#: Between a run's lines and the next one's.
+#: Separator between the lines of two runs.
 RULE = "-" * 80
 
 
 class MessageFormatter(logging.Formatter):
-    """Formats a record so that data in it cannot pass for another record, or command the terminal that shows it."""
+    """Formatter that escapes a record, so that data in it cannot forge another record or control the terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
@@ -27,7 +27,7 @@ class MessageFormatter(logging.Formatter):
 
 
 class StepFormatter(MessageFormatter):
-    """`step LEVEL message` and `step.action LEVEL message`."""
+    """Formatter of `step LEVEL message` and `step.action LEVEL message`."""
 
     def __init__(self, step: str) -> None:
         super().__init__("%(step)s %(levelname)s %(message)s")
@@ -39,29 +39,29 @@ class StepFormatter(MessageFormatter):
 
 
 def is_line(record: logging.LogRecord) -> bool:
-    """Say whether a record is a line of Synergy's logs: Flux's header is none."""
+    """Return whether a record is a line of Synergy's logs; Flux's header is not."""
     return not getattr(record, "is_header", False)
 
 
 def step_of(record: logging.LogRecord, step: str) -> str:
-    """Return who speaks in a line: the step, or one of its actions; code that is neither speaks for the step."""
+    """Return the name that a line shows: the action that logged it, else the step."""
     name = record.name.removeprefix(TASK_PREFIX)
     return name if name == step or name.startswith(f"{step}.") else step
 
 
 def log_file(path: Path) -> logging.StreamHandler[TextIO]:
-    """Return a handler that adds lines to a file, which is made for its owner only, with its folders.
+    """Return a handler that appends to a file; create the file and its folders with access for the owner only.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The file cannot be created.
     """
     make_folder(path.parent, is_durable=False)
-    # Opened here and not by logging, which would let others read it.
+    # Opened here because logging would create a file that other users can read.
     return _File(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
 
 
 class _File(logging.StreamHandler[TextIO]):
-    """A handler that closes its file."""
+    """Handler that closes its file."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace"))

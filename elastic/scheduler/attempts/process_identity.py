@@ -1,4 +1,4 @@
-"""Who holds leases: a process, named so that others on its machine can tell whether it still lives."""
+"""Identity of a lease owner (boot, pid, start time), so that processes on the same host can detect that it exited."""
 
 import hashlib
 import os
@@ -15,44 +15,44 @@ from elastic.db.records import TaskInstanceRow
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """A process that holds leases."""
+    """Identity of a process that owns leases."""
 
-    #: names the machine since it was started, and the processes that can be seen from one another
-    place: str
+    #: digest of the host, its boot and its pid namespace
+    boot_id: str
     pid: int
-    #: when the process was started, in ticks of the machine's clock: a number may be given to another process later
+    #: start time in clock ticks, because the kernel reuses pids; 0 if unknown
     started: int
 
     @classmethod
-    def of_this_process(cls) -> "ProcessIdentity":
-        """Return this process."""
-        return cls(_place(), os.getpid(), _started(os.getpid()) or 0)
+    def current(cls) -> "ProcessIdentity":
+        """Return the identity of this process."""
+        return cls(_boot_id(), os.getpid(), _start_ticks(os.getpid()) or 0)
 
     @classmethod
-    def read(cls, text: str | None) -> "ProcessIdentity | None":
-        """Return the holder that a text names, or None if it names none."""
+    def parse(cls, text: str | None) -> "ProcessIdentity | None":
+        """Return the identity that a lease owner names, or None if it names no process."""
         parts = (text or "").split("/")
         if len(parts) < 3 or not (parts[1].isdigit() and parts[2].isdigit()):
             return None
         return cls(parts[0], int(parts[1]), int(parts[2]))
 
     @property
-    def is_gone(self) -> bool:
-        """Whether the process is known to have ended: it would have to be seen from here."""
-        return self.place == _place() and self.started != 0 and _started(self.pid) != self.started
+    def has_exited(self) -> bool:
+        """Whether the process is known to have exited; False if this process could not see it."""
+        return self.boot_id == _boot_id() and self.started != 0 and _start_ticks(self.pid) != self.started
 
     def __str__(self) -> str:
-        return f"{self.place}/{self.pid}/{self.started}"
+        return f"{self.boot_id}/{self.pid}/{self.started}"
 
 
 def release_leases_of_dead_processes(database: Database, dag_id: str) -> None:
-    """End the leases of processes of this machine that are gone, so that nobody waits for them to run out.
+    """Expire the leases of processes on this host that have exited, so that waiting for the expiry is unnecessary.
 
-    A task that outlived the process that held its lease keeps it: it is on its way to an end of its own.
+    A task that outlived the owner of its lease keeps the lease, because it may still finish by itself.
     """
-    for owner, held in _by_owner(queries.active_instances(database, dag_id)).items():
-        holder = ProcessIdentity.read(owner)
-        if holder is not None and holder.is_gone and not any(_lives(instance) for instance in held):
+    for owner, instances in _by_owner(queries.active_instances(database, dag_id)).items():
+        identity = ProcessIdentity.parse(owner)
+        if identity is not None and identity.has_exited and not any(_is_running(one) for one in instances):
             transitions.renew(database, owner, -1.0)
 
 
@@ -64,35 +64,36 @@ def _by_owner(instances: list[TaskInstanceRow]) -> dict[str, list[TaskInstanceRo
     return found
 
 
-def _lives(instance: TaskInstanceRow) -> bool:
-    return bool(instance.pid) and instance.host == socket.gethostname() and _started(instance.pid or 0) is not None
+def _is_running(instance: TaskInstanceRow) -> bool:
+    is_local = bool(instance.pid) and instance.host == socket.gethostname()
+    return is_local and _start_ticks(instance.pid or 0) is not None
 
 
 @cache
-def _place() -> str:
-    """Return what tells machines, their starts and their containers apart."""
-    facts = [socket.gethostname()]
+def _boot_id() -> str:
+    """Return a digest that differs between hosts, between boots of a host, and between containers."""
+    parts = [socket.gethostname()]
     for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
         try:
-            facts.append(str(Path(path).readlink()) if path.endswith("pid") else Path(path).read_text())
+            parts.append(str(Path(path).readlink()) if path.endswith("pid") else Path(path).read_text())
         except OSError:
-            facts.append("")
-    return hashlib.blake2b("\n".join(facts).encode(), digest_size=8).hexdigest()
+            parts.append("")
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
 
 
-def _started(pid: int) -> int | None:
-    """Return when a process was started, None if there is none of this number (or none that is not a zombie)."""
+def _start_ticks(pid: int) -> int | None:
+    """Return the start time of a process in clock ticks; None if it does not exist or is a zombie; 0 if unknown."""
     try:
-        stat = read_process_stat(pid)
+        found = read_process_stat(pid)
     except FileNotFoundError:
-        return None if Path("/proc/self").exists() else _answers(pid)
+        return None if Path("/proc/self").exists() else _probe(pid)
     except OSError:
         return 0
-    return None if stat.is_zombie else stat.started
+    return None if found.is_zombie else found.started
 
 
-def _answers(pid: int) -> int | None:
-    """Say whether there is a process, where the machine tells no more of it."""
+def _probe(pid: int) -> int | None:
+    """Return None if a process does not exist, else 0: for systems without /proc."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

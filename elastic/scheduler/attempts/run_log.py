@@ -1,4 +1,4 @@
-"""What a run as a whole has to say: into the flow's own log, and into the database."""
+"""Log of DAG runs: messages about a run as a whole, written to the flow's log file and to the database."""
 
 import datetime as dt
 import logging
@@ -10,14 +10,14 @@ from elastic.scheduler.deployment import Deployment
 
 
 class FlowLog:
-    """Lines of the runs of a DAG: `<flow>/<flow>.log`, `flow LEVEL message`."""
+    """Log of the runs of one DAG: lines `flow LEVEL message` in `<flow>/<flow>.log`."""
 
     def __init__(self, deployment: Deployment, dag_id: str) -> None:
         self._deployment, self._dag_id = deployment, dag_id
         self._lines: list[LogLine] = []
 
-    def say(self, run: DagRun, message: str, level: int = logging.INFO) -> None:
-        """Write a line to the file, and keep it for the database."""
+    def write(self, run: DagRun, message: str, level: int = logging.INFO) -> None:
+        """Write a message to the file, and buffer it for the database."""
         text = masked(message)
         record = logging.LogRecord(self._dag_id, level, "", 0, f"{run.timeperiod or run.run_id}: {text}", None, None)
         if self._deployment.flow_logs is not None:
@@ -37,7 +37,7 @@ class FlowLog:
             )
             self._lines.append(line)
 
-    def taken(self) -> tuple[LogLine, ...]:
-        """Return the lines that are not in the database, and forget them."""
+    def take(self) -> tuple[LogLine, ...]:
+        """Return the buffered lines and clear the buffer."""
         lines, self._lines = tuple(self._lines), []
         return lines

@@ -1,1 +1,1 @@
-"""The catalog of DAGs that the database knows, and signed bundles of their source."""
+"""Catalog of the DAGs in the database, and signed bundles of their source."""

@@ -1,4 +1,4 @@
-"""What DAGs look like, kept in the database so that others can show and decide without their files."""
+"""DAG catalog: serialized DAGs in the database, so that other processes can show them without their files."""
 
 import hashlib
 import json
@@ -30,24 +30,24 @@ from elastic.executors.executor import Executor
 from elastic.executors.registry import executor_of
 from elastic.scheduler.deployment import Deployment
 
-#: DAGs that are kept in one transaction: a commit each would take longer than all the rest, and others wait meanwhile.
-_AT_ONCE = 100
+#: DAGs that one transaction stores. A commit for each DAG would take longer than all other work.
+_BATCH_SIZE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """Which source and which structure a DAG has."""
+    """Digests of the source and of the structure of a DAG."""
 
     source: str | None
     structure: str
 
-    def noted_in(self, run: DagRun) -> DagRun:
-        """Return a run that is to be made, with what it will run."""
+    def set_in(self, run: DagRun) -> DagRun:
+        """Return a copy of a run with these digests."""
         return replace(run, source_digest=self.source, structure_digest=self.structure)
 
 
 def store(deployment: Deployment, dag: DAG) -> Digests:
-    """Keep a DAG as it is now."""
+    """Store the present source and structure of a DAG."""
     found = _found(dag)
     keep_dag(deployment.database, found.row, source=found.source, structure=found.structure)
     return Digests(found.row.source_digest, str(found.row.structure_digest))
@@ -74,7 +74,7 @@ def _found(dag: DAG) -> FoundDag:
 
 
 def _source(dag: DAG) -> tuple[str, str | None]:
-    """Return the source of a DAG with its digest; nothing for one that was made in a notebook."""
+    """Return the source of a DAG and its digest; an empty string and None if the DAG has no file."""
     try:
         source = read_source(Path(dag.fileloc))
     except OSError:
@@ -85,12 +85,12 @@ def _source(dag: DAG) -> tuple[str, str | None]:
 
 @dataclass(frozen=True, slots=True)
 class DagCatalog:
-    """What DAG files there are, as far as it is known without running those that did not change."""
+    """Result of a scan of the DAG folder."""
 
     dags: tuple[DagRow, ...]
-    #: why files cannot be loaded, by path
+    #: import failures by path
     failures: Mapping[str, ImportFailure]
-    #: of DAGs that ask for what they do not get, by id
+    #: warnings about settings without effect, by DAG id
     warnings: Mapping[str, Sequence[str]]
 
 
@@ -98,16 +98,16 @@ def find(deployment: Deployment, dag_id: str, place: Path | None = None, root: P
     """Return a DAG from its file.
 
     Args:
-        deployment: Where DAG files lie, and which were found earlier.
-        dag_id: Which.
-        place: A file or folder to look in; None for the folder of the installation.
-        root: The folder of all DAGs, where helper modules are looked for too; None for the place, or for the folder of
-            the installation if the place is in it.
+        deployment: DAG folder, and the database of earlier scans.
+        dag_id: The DAG.
+        place: File or folder to search; None for the DAG folder.
+        root: Folder of all DAGs, which may hold helper modules; None for `place`, or for the DAG folder if `place` is
+            inside it.
 
     Raises:
-        UnknownDagError: It is not there.
+        UnknownDagError: The DAG does not exist.
         BrokenDagError: The file cannot be loaded.
-        UsageError: There is no such place.
+        UsageError: `place` does not exist.
     """
     if place is None:
         known = next((row for row in dags(deployment.database) if row.dag_id == dag_id), None)
@@ -128,7 +128,7 @@ def folder_of(deployment: Deployment) -> Path:
     """Return the folder of DAG files.
 
     Raises:
-        UsageError: It is not there.
+        UsageError: The folder does not exist.
     """
     if not deployment.dags_folder.is_dir():
         raise UsageError(
@@ -139,7 +139,7 @@ def folder_of(deployment: Deployment) -> Path:
 
 
 def scan(deployment: Deployment) -> DagCatalog:
-    """Bring what the database knows of DAG files up to date; only files that are new or changed are run."""
+    """Update the catalog from the DAG folder; execute only new and changed files."""
     folder, before = folder_of(deployment), dags(deployment.database)
     by_file: dict[str, list[DagRow]] = {}
     for row in before:
@@ -160,26 +160,26 @@ def scan(deployment: Deployment) -> DagCatalog:
             failures[dag.fileloc] = ImportFailure(dag.fileloc, reason)
         else:
             fresh.append(_found(dag))
-    for at in range(0, len(fresh), _AT_ONCE):
-        keep_dags(deployment.database, fresh[at : at + _AT_ONCE])
+    for at in range(0, len(fresh), _BATCH_SIZE):
+        keep_dags(deployment.database, fresh[at : at + _BATCH_SIZE])
     known = {*homes, *bag.dags}
-    _note(deployment, [row.dag_id for row in before if row.dag_id not in known], known, failures)
+    _store_failures(deployment, [row.dag_id for row in before if row.dag_id not in known], known, failures)
     rows = dags(deployment.database) if len(bag) else sorted(kept, key=lambda row: row.dag_id)
     warnings = {dag.dag_id: found for dag in bag if (found := warnings_at(dag))}
     return DagCatalog(tuple(row for row in rows if row.dag_id in known), failures, warnings)
 
 
 def warnings_at(dag: DAG) -> list[str]:
-    """Return the warnings of a DAG, with those that follow from the executor that runs it in this installation."""
+    """Return the warnings of a DAG, including those about its executor in this deployment."""
     found = dag.warnings
     if any(task.queue != DEFAULTS["queue"] or task.resources for task in dag.tasks):
         with suppress(ElasticError):
-            found += unheeded(dag, executor_of(dag.executor or read_settings().text("core.executor")))
+            found += ignored_settings(dag, executor_of(dag.executor or read_settings().text("core.executor")))
     return found
 
 
-def unheeded(dag: DAG, executor: Executor) -> list[str]:
-    """Return a sentence for each setting of tasks that an executor does not heed."""
+def ignored_settings(dag: DAG, executor: Executor) -> list[str]:
+    """Return a sentence for each task setting that an executor ignores."""
     found = []
     for name in ("queue", "resources"):
         tasks = [task.task_id for task in dag.tasks if getattr(task, name) != DEFAULTS[name]]
@@ -190,13 +190,15 @@ def unheeded(dag: DAG, executor: Executor) -> list[str]:
     return found
 
 
-def _note(deployment: Deployment, gone: Sequence[str], known: set[str], failures: Mapping[str, ImportFailure]) -> None:
-    """Write down what is gone and what cannot be loaded, where that is new: a list alone changes nothing."""
+def _store_failures(
+    deployment: Deployment, gone: Sequence[str], known: set[str], failures: Mapping[str, ImportFailure]
+) -> None:
+    """Store missing DAGs and import failures if they changed, so that a plain list writes nothing."""
     if gone:
         forget_missing(deployment.database, sorted(known))
-    told = {path: one.traceback or one.reason for path, one in failures.items()}
-    if told != import_errors(deployment.database):
-        set_import_errors(deployment.database, told)
+    tracebacks = {path: one.traceback or one.reason for path, one in failures.items()}
+    if tracebacks != import_errors(deployment.database):
+        set_import_errors(deployment.database, tracebacks)
 
 
 def _is_unchanged(path: Path, rows: Sequence[DagRow]) -> bool:

@@ -1,8 +1,8 @@
-"""Bundles: signed archives of source, for processes that have no DAG files.
+"""Bundles: signed archives of source code for processes without DAG files.
 
-A bundle is a zip of plain files, the same bytes for the same files, named by the SHA-256 of its content and signed with
-a key that lies outside the database. Nothing in it is looked at before digest and signature were found right, and its
-code runs in a process of its own. So whoever can write to the database cannot run code.
+A bundle is a reproducible zip of plain files, named by the SHA-256 of its content and signed with a key outside the
+database. `unpacked` verifies digest and signature before it reads the archive, and its code runs in a process of its
+own. So write access to the database does not suffice to run code.
 """
 
 import hashlib
@@ -19,27 +19,29 @@ from pathlib import Path, PurePosixPath
 
 from elastic.core.errors import ElasticError, UsageError
 from elastic.db.database import Database
-from elastic.db.stores.bundles import BundleRow, bundle, keep_bundle
+from elastic.db.stores.bundles import BundleRow, bundle, store_bundle
 from elastic.persistence.durable_file import make_folder
 
-#: Bytes of an archive, and of all that is in it, and how many files.
-LARGEST, _MOST_FILES = 16 * 2**20, 2_000
+#: Maximum size of an archive, and of its unpacked files (bytes).
+MAX_BYTES = 16 * 2**20
 
-#: The time of every file in a bundle: the first that a zip knows.
+_MAX_FILES = 2_000
+
+#: Time of every file in a bundle: the earliest that a zip can express.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 _KEY_BYTES = 32
 
 
 class BundleError(ElasticError):
-    """A bundle is not what somebody signed, or holds what a bundle may not hold. Nothing of it was run."""
+    """A bundle has an invalid signature or invalid content. None of its code was run."""
 
 
 def make_key(path: Path) -> None:
-    """Make a key that bundles are signed with, in a file that only its owner may read.
+    """Create a signing key in a file that only its owner may read.
 
     Raises:
-        UsageError: There is one, or the file cannot be made.
+        UsageError: The file exists or cannot be created.
     """
     try:
         make_folder(path.parent, is_durable=False)
@@ -53,10 +55,10 @@ def make_key(path: Path) -> None:
 
 
 def read_keys(path: Path) -> dict[str, bytes]:
-    """Return the keys of a file by the names of their signers, one a line: the first one signs, all are trusted.
+    """Return the keys of a file by signer, one key per line. The first key signs; all keys verify.
 
     Raises:
-        UsageError: There is none, or others than its owner may read it.
+        UsageError: The file is missing, invalid, or readable by other users.
     """
     try:
         with path.open(encoding="ascii") as file:
@@ -77,16 +79,16 @@ def read_keys(path: Path) -> dict[str, bytes]:
 
 
 def create(database: Database, place: Path, entry_point: str, keys: dict[str, bytes]) -> str:
-    """Pack a file or a folder, sign it, keep it, and return its digest.
+    """Pack a file or a folder, sign the archive, store it, and return its digest.
 
     Args:
-        database: Where it is kept.
-        place: What is packed. Hidden files and `__pycache__` are left out.
-        entry_point: `module:attribute` of the DAG; the module as a path from the folder, with dots.
-        keys: The first one signs.
+        database: The metadata database.
+        place: File or folder to pack; hidden files and `__pycache__` are left out.
+        entry_point: `module:attribute` of the DAG, with the dotted path of the module from the folder.
+        keys: Keys by signer; the first one signs.
 
     Raises:
-        UsageError: There is a link in it, it is too large, or the module is not in it.
+        UsageError: A file is a link, the archive is too large, or the module is missing.
     """
     content = packed(place)
     module = _module_path(entry_point)
@@ -96,25 +98,27 @@ def create(database: Database, place: Path, entry_point: str, keys: dict[str, by
     signer, key = next(iter(keys.items()))
     digest = hashlib.sha256(content).hexdigest()
     signature = _signature(key, digest, entry_point)
-    made = BundleRow(digest=digest, signer=signer, signature=signature, entry_point=entry_point, content=content)
-    before = bundle(database, digest, largest=LARGEST)
-    is_fine = before is not None and before.entry_point == entry_point and before.signer in keys
-    keep_bundle(database, made, sign_again=not is_fine)
+    row = BundleRow(digest=digest, signer=signer, signature=signature, entry_point=entry_point, content=content)
+    before = bundle(database, digest, max_bytes=MAX_BYTES)
+    is_valid = before is not None and before.entry_point == entry_point and before.signer in keys
+    store_bundle(database, row, sign_again=not is_valid)
     return digest
 
 
 def packed(place: Path) -> bytes:
-    """Return a file or a folder as a zip: the same bytes for the same files.
+    """Return a file or a folder as a reproducible zip.
 
     Raises:
-        UsageError: There is a link in it, or it is too large.
+        UsageError: A file is a link, or the archive is too large.
     """
     root = place if place.is_dir() else place.parent
     paths = sorted(_files(place)) if place.is_dir() else [place]
     if not paths or not place.exists():
         raise UsageError(f"there is nothing to pack in {place}; name a DAG file or a folder of them.")
-    if len(paths) > _MOST_FILES or sum(path.stat().st_size for path in paths) > LARGEST:
-        raise UsageError(f"{place} is too large for a bundle: {_MOST_FILES:,} files and {LARGEST:,} bytes are allowed.")
+    if len(paths) > _MAX_FILES or sum(path.stat().st_size for path in paths) > MAX_BYTES:
+        raise UsageError(
+            f"{place} is too large for a bundle: {_MAX_FILES:,} files and {MAX_BYTES:,} bytes are allowed."
+        )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for path in paths:
@@ -122,19 +126,19 @@ def packed(place: Path) -> bytes:
                 raise UsageError(f"{path} is a link, which a bundle may not hold; put the file itself there.")
             info = zipfile.ZipInfo(path.relative_to(root).as_posix(), _EPOCH)
             info.external_attr = (stat.S_IFREG | 0o600) << 16
-            info.create_system = 3  # the same on every system
+            info.create_system = 3  # the same value on every system
             archive.writestr(info, path.read_bytes())
     return buffer.getvalue()
 
 
 @contextmanager
 def unpacked(database: Database, digest: str, keys: dict[str, bytes]) -> Iterator[tuple[Path, Path]]:
-    """Check a bundle, unpack it into a new folder, and yield that and the file of its DAG; both go with the block.
+    """Verify a bundle, unpack it into a temporary folder, and yield the folder and the file of the DAG.
 
     Raises:
-        BundleError: It is not there, was changed, was signed by somebody else, or holds what it may not.
+        BundleError: The bundle is missing, was changed, has an untrusted signer, or has invalid content.
     """
-    found = bundle(database, digest, largest=LARGEST)
+    found = bundle(database, digest, max_bytes=MAX_BYTES)
     if found is None:
         raise BundleError(f"there is no bundle {digest!r} in the database; `elastic bundle create` prints a digest.")
     check(found, digest, keys)
@@ -144,10 +148,10 @@ def unpacked(database: Database, digest: str, keys: dict[str, bytes]) -> Iterato
 
 
 def check(found: BundleRow, digest: str, keys: dict[str, bytes]) -> None:
-    """See to it that a bundle is what somebody signed whom we trust.
+    """Verify the digest and the signature of a bundle.
 
     Raises:
-        BundleError: It is not.
+        BundleError: One of them is invalid, or no key of the signer is trusted.
     """
     if not hmac.compare_digest(hashlib.sha256(found.content).hexdigest(), digest):
         raise BundleError(f"bundle {digest[:12]} was changed: its content has another digest; it is not run.")
@@ -164,17 +168,17 @@ def _unpack(content: bytes, folder: Path) -> None:
     total = 0
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         infos = archive.infolist()
-        if len(infos) > _MOST_FILES:
+        if len(infos) > _MAX_FILES:
             raise BundleError(f"a bundle of {len(infos):,} files is not unpacked.")
         for info in infos:
             path = _checked_path(info)
             total += info.file_size
-            if total > LARGEST:
-                raise BundleError(f"a bundle of more than {LARGEST:,} bytes is not unpacked.")
+            if total > MAX_BYTES:
+                raise BundleError(f"a bundle of more than {MAX_BYTES:,} bytes is not unpacked.")
             target = folder / path
             make_folder(target.parent, is_durable=False)
             with archive.open(info) as source, target.open("xb") as file:
-                file.write(source.read(LARGEST))
+                file.write(source.read(MAX_BYTES))
 
 
 def _checked_path(info: zipfile.ZipInfo) -> PurePosixPath:

@@ -1,1 +1,1 @@
-"""What the command line and the API ask of the scheduler: backfill, clear, recover, run."""
+"""Commands of the scheduler behind the command line and the API: backfill, clear, recover, run."""

@@ -1,7 +1,4 @@
-"""Backfill: run a DAG for a range of logical dates.
-
-What came of a range of runs.
-"""
+"""Backfill: run a DAG for a range of logical dates, and summarize the result."""
 
 import datetime as dt
 from collections import Counter
@@ -16,8 +13,8 @@ from elastic.dag.states.state import RunState, TaskState
 from elastic.db import queries, transitions
 from elastic.db.records import DagRun, RunType
 from elastic.executors.registry import executor_of
-from elastic.scheduler.attempts.attempt_request import AttemptRequest, facts_of, shown_command
-from elastic.scheduler.catalog.dag_catalog import store, unheeded
+from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_info_of, shown_command
+from elastic.scheduler.catalog.dag_catalog import ignored_settings, store
 from elastic.scheduler.commands.failure_reasons import reasons_of
 from elastic.scheduler.commands.planning import build_tracker, intervals_of, make_instances, new_run
 from elastic.scheduler.decisions.inputs import Overrides
@@ -25,36 +22,37 @@ from elastic.scheduler.decisions.run_tracker import RunTracker
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.supervisor.supervisor import Supervisor, SupervisorJob
 
+#: Failed and stuck instances that a summary lists.
+_MAX_LINES = 20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """How many task instances are in which state, and how the runs ended."""
+    """Summary of runs: the states of their task instances and their final states."""
 
     dag_id: str
-    #: by run id
+    #: final states by run id
     runs: Mapping[str, RunState]
     states: Mapping[TaskKey, TaskState | None]
-    #: why instances failed, in a line each, for the first of them
+    #: error lines of the first failed instances
     reasons: Mapping[TaskKey, str] = field(default_factory=dict)
-    #: attempts that were made
-    attempts: int = 0
-    #: what waits for what will never come, in sentences
+    #: sentences about instances that wait for conditions that can never be met
     stuck: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
-        """Instances by state; `none` for those that nothing was decided about."""
+        """Number of instances by state; `none` for instances without a state."""
         counted = Counter("none" if state is None else str(state) for state in self.states.values())
         return dict(sorted(counted.items()))
 
     @property
     def succeeded(self) -> bool:
-        """All runs ended well."""
+        """Whether all runs succeeded."""
         return all(state is RunState.SUCCESS for state in self.runs.values())
 
     @property
     def failed(self) -> list[TaskKey]:
-        """What failed by itself."""
+        """The instances that failed themselves, without those downstream of them."""
         return [key for key, state in self.states.items() if state is TaskState.FAILED]
 
     def __str__(self) -> str:
@@ -62,10 +60,10 @@ class Summary:
         lines += [f"  {state}: {count}" for state, count in self.counts.items()]
         ended = Counter(map(str, self.runs.values()))
         lines.append(f"  runs: {', '.join(f'{count} {state}' for state, count in sorted(ended.items())) or 'none'}")
-        for key in self.failed[:20]:
+        for key in self.failed[:_MAX_LINES]:
             reason = self.reasons.get(key)
             lines.append(f"  failed: {key}" + (f": {reason}" if reason else ""))
-        lines += [f"  waits: {reason}" for reason in self.stuck[:20]]
+        lines += [f"  waits: {reason}" for reason in self.stuck[:_MAX_LINES]]
         return "\n".join(lines)
 
 
@@ -76,42 +74,42 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillOptions:
-    """What is to be done in a range, and how."""
+    """Options of a backfill."""
 
-    #: logical dates, both included; None for those of the DAG
+    #: first and last logical date, both included; None for those of the DAG
     start: dt.datetime | None = None
     end: dt.datetime | None = None
-    #: instead of a range: the ids of runs that are there, such as triggered ones; their intervals need not have passed
+    #: ids of existing runs instead of a range, such as triggered runs; their intervals need not have passed
     runs: tuple[str, ...] = ()
-    #: only tasks whose ids match, and those before them
+    #: run only the tasks whose ids match, and their upstream tasks
     task_regex: str | None = None
-    #: with a regex: leave out those before them
+    #: with a regex: leave out the upstream tasks
     ignore_dependencies: bool = False
     mark_success: bool = False
     dry_run: bool = False
     rerun_failed: bool = False
-    #: the latest date first
+    #: start with the latest date
     reverse: bool = False
     max_active_runs: int | None = None
-    #: an executor, or its name
+    #: an executor, its class or its name
     executor: Any = None
 
 
 def backfill(deployment: Deployment, dag: DAG, options: BackfillOptions, say: Say) -> Summary:
-    """Run what has not succeeded yet in a range.
+    """Run the task instances of a range that have not succeeded.
 
     Raises:
-        UsageError: The range or the wishes cannot be.
+        UsageError: The range or the options are invalid.
     """
     part = part_of(dag, options)
     if options.reverse and any(task.depends_on_past or task.wait_for_downstream for task in part.tasks):
         raise UsageError(f"DAG {dag.dag_id!r} has tasks that depend on the date before; it cannot run in reverse.")
-    named = _named(deployment, dag, options)
-    made = [] if named else _made(dag, options, say)
+    named = _named_runs(deployment, dag, options)
+    new = [] if named else _new_runs(dag, options, say)
     if options.dry_run:
-        return _told(deployment, part, named or made, say)
+        return _dry_run(deployment, part, named or new, say)
     digests = store(deployment, dag)
-    runs = named or [transitions.ensure_run(deployment.database, digests.noted_in(one)) for one in made]
+    runs = named or [transitions.ensure_run(deployment.database, digests.set_in(one)) for one in new]
     if options.reverse:
         runs.reverse()
     tracker = build_tracker(deployment.database, part.tasks, runs, Overrides(ignore_interval=bool(named)))
@@ -119,21 +117,21 @@ def backfill(deployment: Deployment, dag: DAG, options: BackfillOptions, say: Sa
     if options.rerun_failed:
         _clear_failed(deployment, part, runs)
     if options.mark_success:
-        return _marked(deployment, part, runs, say)
-    return carry_out(deployment, part, runs, tracker, options, say)
+        return _mark_success(deployment, part, runs, say)
+    return supervise(deployment, part, runs, tracker, options, say)
 
 
-def _made(dag: DAG, options: BackfillOptions, say: Say) -> list[DagRun]:
-    """Return the runs of a range."""
+def _new_runs(dag: DAG, options: BackfillOptions, say: Say) -> list[DagRun]:
+    """Return the runs of a range, to be stored."""
     intervals = intervals_of(dag, options.start, options.end, dt.datetime.now(dt.UTC), say)
     return [new_run(dag.dag_id, dag, one, RunType.BACKFILL) for one in intervals]
 
 
-def _named(deployment: Deployment, dag: DAG, options: BackfillOptions) -> list[DagRun]:
-    """Return the runs that are wanted by id, in the order of their dates.
+def _named_runs(deployment: Deployment, dag: DAG, options: BackfillOptions) -> list[DagRun]:
+    """Return the runs with the given ids, by date.
 
     Raises:
-        UsageError: There is no such run, or a range is wanted as well.
+        UsageError: A run does not exist, or the options have a range as well.
     """
     if options.runs and (options.start or options.end):
         raise UsageError("a range of dates and --runs name runs in two ways; give one of them.")
@@ -146,21 +144,21 @@ def _named(deployment: Deployment, dag: DAG, options: BackfillOptions) -> list[D
     return sorted((run for run in found.values() if run), key=lambda run: run.logical_date)
 
 
-def carry_out(
+def supervise(
     deployment: Deployment, part: DAG, runs: list[DagRun], tracker: RunTracker, options: BackfillOptions, say: Say
 ) -> Summary:
-    """Run what is to be done in runs, and return what came of it."""
+    """Run the unfinished instances of runs under a supervisor, and return a summary."""
     executor = executor_of(options.executor or part.executor or deployment.executor, deployment.parallelism)
-    for warning in unheeded(part, executor):
+    for warning in ignored_settings(part, executor):
         say(f"warning: {warning}")
-    assignment = SupervisorJob(
+    job = SupervisorJob(
         dag=part,
         runs=tuple(runs),
         tracker=tracker,
         executor=executor,
         max_active_runs=options.max_active_runs or part.max_active_runs,
     )
-    supervisor = Supervisor(deployment, assignment, say)
+    supervisor = Supervisor(deployment, job, say)
     supervisor.run()
     states = tracker.states()
     return Summary(
@@ -173,10 +171,10 @@ def carry_out(
 
 
 def part_of(dag: DAG, options: BackfillOptions) -> DAG:
-    """Return the tasks that are meant, as a DAG.
+    """Return the selected tasks as a DAG.
 
     Raises:
-        UsageError: There is none.
+        UsageError: No task is selected.
     """
     if options.task_regex is None:
         part = dag
@@ -193,7 +191,7 @@ def _clear_failed(deployment: Deployment, part: DAG, runs: list[DagRun]) -> None
     transitions.clear(deployment.database, [one.key for one in found if one.state in _FAILED and one.task_id in part])
 
 
-def _marked(deployment: Deployment, part: DAG, runs: list[DagRun], say: Say) -> Summary:
+def _mark_success(deployment: Deployment, part: DAG, runs: list[DagRun], say: Say) -> Summary:
     ids = [run.run_id for run in runs]
     found = [one for one in queries.instances(deployment.database, part.dag_id, ids) if one.task_id in part]
     marked = transitions.mark_success(deployment.database, [one.key for one in found])
@@ -209,16 +207,16 @@ def _marked(deployment: Deployment, part: DAG, runs: list[DagRun], say: Say) -> 
     return Summary(dag_id=part.dag_id, runs=ended, states=states)
 
 
-def _told(deployment: Deployment, part: DAG, made: list[Any], say: Say) -> Summary:
-    """Say what would be queued."""
+def _dry_run(deployment: Deployment, part: DAG, runs: list[DagRun], say: Say) -> Summary:
+    """Report the commands that a backfill would queue."""
     states: dict[TaskKey, TaskState | None] = {}
-    for new in made:
+    for new in runs:
         run = queries.run_at(deployment.database, new.dag_id, new.logical_date)
         known = queries.states(deployment.database, run.dag_id, run.run_id) if run else {}
         for task in part.topological():
             key = TaskKey(new.dag_id, run.run_id if run else new.run_id, task.task_id)
             states[key] = known.get(key)
             if states[key] is not TaskState.SUCCESS:
-                order = AttemptRequest(facts=facts_of(run or new, task.task_id), max_tries=1)
-                say(f"Would add to queue: {shown_command(task, order)}")
+                request = AttemptRequest(info=attempt_info_of(run or new, task.task_id), max_tries=1)
+                say(f"Would add to queue: {shown_command(task, request)}")
     return Summary(dag_id=part.dag_id, runs={}, states=states)

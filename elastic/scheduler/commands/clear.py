@@ -1,4 +1,4 @@
-"""Clear: make task instances as if they had never run."""
+"""Clear: reset task instances so that they run again."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ from elastic.db.records import TaskInstanceRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClearOptions:
-    """Which instances are meant."""
+    """Selection of the instances to clear."""
 
-    #: logical dates, both included; None for no limit
+    #: first and last logical date, both included; None for no limit
     start: dt.datetime | None = None
     end: dt.datetime | None = None
-    #: tasks whose ids match; None for all
+    #: clear the tasks whose ids match; None for all
     task_regex: str | None = None
-    #: those before them and after them too
+    #: clear their upstream and downstream tasks too
     upstream: bool = False
     downstream: bool = False
-    #: only those that failed, or after a failure
+    #: clear only instances in state failed or upstream_failed
     only_failed: bool = False
 
 
 def to_clear(database: Database, dag: DAG, options: ClearOptions) -> list[TaskInstanceRow]:
-    """Return the instances that a clear would touch: those that have a state.
+    """Return the instances that `clear` would reset: the selected instances that have a state.
 
     Raises:
-        UsageError: The range or the regex cannot be.
+        UsageError: The range is invalid, or no task matches the regex.
     """
     if options.start and options.end and options.end < options.start:
         raise UsageError(
@@ -56,5 +56,5 @@ def to_clear(database: Database, dag: DAG, options: ClearOptions) -> list[TaskIn
 
 
 def clear(database: Database, dag: DAG, options: ClearOptions) -> int:
-    """Clear instances and return how many there were."""
+    """Clear the selected instances and return their number."""
     return len(transitions.clear(database, [one.key for one in to_clear(database, dag, options)]))

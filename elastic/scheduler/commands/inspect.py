@@ -1,7 +1,4 @@
-"""Graphs of DAGs as texts that other programs draw.
-
-The template fields of a task as an attempt would see them; nothing is run.
-"""
+"""Inspect DAGs without running them: graphs as Graphviz and Mermaid source, and rendered template fields."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -11,14 +8,14 @@ from elastic.dag.dag import DAG
 from elastic.dag.execution.execute import prepared
 from elastic.dag.operator import BaseOperator
 from elastic.db.known_secrets import hide_known_secrets
-from elastic.scheduler.attempts.attempt_request import AttemptRequest, facts_of
+from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_info_of
 from elastic.scheduler.attempts.run_attempt import AttemptXCom, context_of
 from elastic.scheduler.commands.run_task import preview_run
 from elastic.scheduler.deployment import Deployment
 
 
 def dot(dag: DAG) -> str:
-    """Return the graph in the language of Graphviz."""
+    """Return the graph as Graphviz source."""
     lines = [f"digraph {_quoted(dag.dag_id)} {{", "  rankdir=LR;", "  node [shape=box, style=filled];"]
     for task in dag.tasks:
         label = f"{task.task_id}\\n{task.operator_type}"
@@ -28,7 +25,7 @@ def dot(dag: DAG) -> str:
 
 
 def mermaid(dag: DAG) -> str:
-    """Return the graph in the language of Mermaid, which pages of Markdown draw."""
+    """Return the graph as Mermaid source, which Markdown renderers draw."""
     names = {task.task_id: f"t{number}" for number, task in enumerate(dag.tasks)}
     lines = ["graph LR", *(f'  {name}["{task_id}"]' for task_id, name in names.items())]
     lines += [f"  {names[task.task_id]} --> {names[one]}" for task in dag.tasks for one in task.downstream]
@@ -40,14 +37,14 @@ def _quoted(text: str) -> str:
 
 
 def rendered(deployment: Deployment, task: BaseOperator, date: dt.datetime, map_index: int = -1) -> Mapping[str, str]:
-    """Return the template fields by name, without secrets that are known.
+    """Return the template fields by name as an attempt would see them, with known secrets masked.
 
     Raises:
-        TemplateError: One of them cannot be rendered.
+        TemplateError: A field cannot be rendered.
     """
     hide_known_secrets()
-    facts = facts_of(preview_run(deployment, task, date), task.task_id, map_index)
-    context = context_of(task, AttemptRequest(facts=facts, max_tries=1), deployment, AttemptXCom(deployment, facts.key))
+    info = attempt_info_of(preview_run(deployment, task, date), task.task_id, map_index)
+    context = context_of(task, AttemptRequest(info=info, max_tries=1), deployment, AttemptXCom(deployment, info.key))
     with task.helpers.installed():
         _, fields = prepared(task, context)
     return {name: masked(text) for name, text in fields.items()}

@@ -1,4 +1,4 @@
-"""From a range of dates to runs with their instances, and to an agenda of what is to be done in them."""
+"""Planning: turns a range of dates into runs, their task instances, and a run tracker."""
 
 import datetime as dt
 from collections.abc import Callable, Sequence
@@ -20,24 +20,24 @@ from elastic.scheduler.decisions.inputs import Overrides, PreviousRun, TaskSpec
 from elastic.scheduler.decisions.run_states import RunSpec
 from elastic.scheduler.decisions.run_tracker import RunTracker
 
-#: Runs that a range may have.
-_MOST = 100_000
+#: Maximum number of runs of a range.
+_MAX_RUNS = 100_000
 
 
 def intervals_of(
     dag: DAG, start: dt.datetime | None, end: dt.datetime | None, now: dt.datetime, say: Callable[[str], None]
 ) -> list[DataInterval]:
-    """Return the intervals whose logical dates lie in a range, both ends included, and that have passed.
+    """Return the data intervals that have passed and whose logical dates are in a range, both ends included.
 
     Args:
-        dag: The DAG; it says where the range begins or ends if nobody else does.
-        start: The first logical date; None for the first of the DAG.
-        end: The last logical date; None for the start.
+        dag: The DAG, which has the default range.
+        start: First logical date; None for the first date of the DAG.
+        end: Last logical date; None for `start`.
         now: The time.
-        say: Told what is left out.
+        say: Receives the number of dates that are left out.
 
     Raises:
-        UsageError: There is none, or the range cannot be.
+        UsageError: No interval of the range has passed, or the range is invalid.
     """
     first = start or dag.start_date
     if first is None:
@@ -62,7 +62,7 @@ def intervals_of(
 
 
 def new_run(dag_id: str, schedule_owner: "DAG | BaseOperator", interval: DataInterval, run_type: RunType) -> DagRun:
-    """Return the run of a DAG for an interval, as it is made if it is not there."""
+    """Return the run of a DAG for an interval, to be stored by `ensure_run`."""
     return DagRun(
         dag_id=dag_id,
         run_id=run_id_of(interval.start, run_type),
@@ -75,42 +75,42 @@ def new_run(dag_id: str, schedule_owner: "DAG | BaseOperator", interval: DataInt
 
 
 def build_tracker(
-    database: Database, tasks: Sequence[BaseOperator], runs: Sequence[DagRun], allowances: Overrides
+    database: Database, tasks: Sequence[BaseOperator], runs: Sequence[DagRun], overrides: Overrides
 ) -> RunTracker:
-    """Return the agenda of some tasks in runs, which are in their order.
+    """Return the tracker of some tasks in runs, given in the order in which they start.
 
-    The run before each is the one before it by date: of these runs, or for the first of them of the database.
+    The previous run of each run is the one before it by date. For the first of these runs the database has it.
     """
-    facts = [TaskSpec.of(task) for task in tasks]
+    task_specs = [TaskSpec.of(task) for task in tasks]
     by_date = sorted(runs, key=lambda run: run.logical_date)
     before = {run.run_id: earlier.run_id for earlier, run in pairwise(by_date)}
-    first = by_date[0] if by_date and any(one.depends_on_past for one in facts) else None
-    past = _past(database, first, facts) if first else None
-    run_facts = [
+    first = by_date[0] if by_date and any(one.depends_on_past for one in task_specs) else None
+    previous_states = _previous_states(database, first, task_specs) if first else None
+    run_specs = [
         RunSpec(
             dag_id=run.dag_id,
             run_id=run.run_id,
             logical_date=run.logical_date,
             interval_end=run.data_interval_end,
             previous=before.get(run.run_id),
-            past=past if run is first else None,
+            previous_states=previous_states if run is first else None,
         )
         for run in runs
     ]
-    return RunTracker(run_facts, facts, allowances)
+    return RunTracker(run_specs, task_specs, overrides)
 
 
 def make_instances(
     database: Database, tasks: Sequence[BaseOperator], runs: Sequence[DagRun], tracker: RunTracker
 ) -> None:
-    """Make the rows of all instances that are known; copies whose number a task will tell are made later."""
+    """Insert the rows of all known instances; the supervisor inserts those of mapped tasks that it expands later."""
     by_id = {task.task_id: task for task in tasks}
     for run in runs:
-        keys = [key for key in tracker.run_states[run.run_id].states if not _is_open(by_id[key.task_id], key)]
+        keys = [key for key in tracker.run_states[run.run_id].states if not _is_unexpanded(by_id[key.task_id], key)]
         transitions.ensure_instances(database, [new_instance(run, by_id[key.task_id], key.map_index) for key in keys])
 
 
-def _is_open(task: BaseOperator, key: TaskKey) -> bool:
+def _is_unexpanded(task: BaseOperator, key: TaskKey) -> bool:
     return task.is_mapped and key.map_index < 0
 
 
@@ -124,13 +124,13 @@ def _intervals(dag: DAG, first: dt.datetime, last: dt.datetime) -> list[DataInte
     found = []
     for interval in dag.schedule.intervals(begin, end) if begin <= end else ():
         found.append(interval)
-        if len(found) > _MOST:
-            raise UsageError(f"the range has more than {_MOST:,} dates; give a shorter one.")
+        if len(found) > _MAX_RUNS:
+            raise UsageError(f"the range has more than {_MAX_RUNS:,} dates; give a shorter one.")
     return found
 
 
-def _past(database: Database, first: DagRun, tasks: Sequence[TaskSpec]) -> dict[str, PreviousRun] | None:
-    """Return how the run before the first one stands, by task; None if there is none."""
+def _previous_states(database: Database, first: DagRun, tasks: Sequence[TaskSpec]) -> dict[str, PreviousRun] | None:
+    """Return the states of the run before the first one, by task; None if there is no such run."""
     before = queries.run_before(database, first.dag_id, first.logical_date)
     if before is None:
         return None

@@ -1,4 +1,4 @@
-"""Synergy's modes: run a timeperiod from the start, from where it failed, one step of it, or from a step on."""
+"""Recovery in Synergy's run modes: run a timeperiod again from the start, from its failures, or from one task."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -11,22 +11,22 @@ from elastic.db import queries, transitions
 from elastic.db.records import DagRun, RunMode, RunType, TaskInstanceRow
 from elastic.scheduler.attempts.process_identity import release_leases_of_dead_processes
 from elastic.scheduler.catalog.dag_catalog import store
-from elastic.scheduler.commands.backfill import BackfillOptions, Summary, carry_out
+from elastic.scheduler.commands.backfill import BackfillOptions, Summary, supervise
 from elastic.scheduler.commands.planning import build_tracker, make_instances, new_run
 from elastic.scheduler.decisions.inputs import Overrides
 from elastic.scheduler.deployment import Deployment
 
-#: Who says how a run begins, the first that says anything wins.
+#: Sources of the run mode, highest precedence first.
 PRECEDENCE = ("request", "run", "process")
 
 
 def mode_of(
     request: RunMode | str | None = None, run: RunMode | str | None = None, process: RunMode | str | None = None
 ) -> RunMode:
-    """Return how a run begins: as was requested, else as its record says, else as the process does, else nominal.
+    """Return the run mode: that of the request, else of the run's record, else of the process, else nominal.
 
     Raises:
-        UsageError: There is no such mode.
+        UsageError: The mode is unknown.
     """
     for wanted in (request, run, process):
         if wanted:
@@ -46,21 +46,21 @@ def run_timeperiod(
     mode: RunMode = RunMode.NOMINAL,
     task_id: str | None = None,
 ) -> Summary:
-    """Run a DAG for a timeperiod, as another attempt at its run if it was run before.
+    """Run a DAG for a timeperiod; if it ran before, execute the same run again.
 
     Args:
-        deployment: Where.
+        deployment: Database, folders and limits.
         dag: The DAG.
-        timeperiod: Such as `20160222`.
-        say: Told what happens.
-        mode: nominal runs everything again; recovery what did not succeed; run_one one task; run_from a task and all
-            after it.
-        task_id: For the last two.
+        timeperiod: A timeperiod such as `20160222`.
+        say: Receives progress messages.
+        mode: nominal runs all tasks again; recovery the unfinished ones; run_one one task; run_from a task and
+            its downstream tasks.
+        task_id: The task of run_one and run_from.
 
     Raises:
-        UsageError: The run goes on, was never begun, or the task's turn has not come.
+        UsageError: The run is still active, never started, or an upstream task is not done.
     """
-    run, date = _wanted(deployment, dag, timeperiod)
+    run, date = _find_run(deployment, dag, timeperiod)
     if run is None and mode is not RunMode.NOMINAL:
         raise UsageError(f"DAG {dag.dag_id!r} was never run for {timeperiod!r}; `elastic backfill` runs it.")
     states = _states(deployment, run) if run else {}
@@ -68,21 +68,21 @@ def run_timeperiod(
     if run is None:
         digests = store(deployment, dag)
         made = new_run(dag.dag_id, dag, dag.schedule.interval_of(date), RunType.MANUAL)
-        run = transitions.ensure_run(deployment.database, digests.noted_in(made))
+        run = transitions.ensure_run(deployment.database, digests.set_in(made))
     else:
-        _check_free(deployment, run, timeperiod)
+        _check_inactive(deployment, run, timeperiod)
         run = transitions.rerun(deployment.database, run.dag_id, run.run_id, mode=mode, task_id=task_id)
         found = queries.instances(deployment.database, run.dag_id, [run.run_id])
         transitions.clear(deployment.database, [one.key for one in found if one.task_id in cleared])
     tracker = build_tracker(deployment.database, part.tasks, [run], Overrides(ignore_interval=True))
     make_instances(deployment.database, part.tasks, [run], tracker)
-    return carry_out(deployment, part, [run], tracker, BackfillOptions(), say)
+    return supervise(deployment, part, [run], tracker, BackfillOptions(), say)
 
 
-def _wanted(deployment: Deployment, dag: DAG, text: str) -> tuple[DagRun | None, datetime]:
-    """Return the run that an id or a timeperiod names, None if it was never begun, and its logical date."""
+def _find_run(deployment: Deployment, dag: DAG, text: str) -> tuple[DagRun | None, datetime]:
+    """Return the run that an id or a timeperiod names, or None if it never started, and its logical date."""
     run = queries.run_of_id(deployment.database, dag.dag_id, text)
-    # A run that was asked for at a moment of its own has a timeperiod that names no slot.
+    # A run outside the schedule has a timeperiod that names no slot.
     run = run or queries.run_of_timeperiod(deployment.database, dag.dag_id, text)
     if run is not None and (run.run_id == text or not dag.schedule.is_slot(run.logical_date)):
         return run, run.logical_date
@@ -93,7 +93,7 @@ def _wanted(deployment: Deployment, dag: DAG, text: str) -> tuple[DagRun | None,
 def _part(
     dag: DAG, mode: RunMode, task_id: str | None, states: Mapping[str, set[TaskState | None]]
 ) -> tuple[DAG, set[str]]:
-    """Return the tasks that are to run, as a DAG, and those that are cleared before."""
+    """Return the tasks to run, as a DAG, and the ids of the tasks to clear before."""
     if mode is RunMode.NOMINAL:
         return dag, set(dag.task_ids)
     if mode is RunMode.RECOVERY:
@@ -123,7 +123,7 @@ def _is_done(states: Iterable[TaskState | None] | None) -> bool:
     return bool(found) and all(state is not None and state.is_success for state in found)
 
 
-def _check_free(deployment: Deployment, run: DagRun, timeperiod: str) -> None:
+def _check_inactive(deployment: Deployment, run: DagRun, timeperiod: str) -> None:
     release_leases_of_dead_processes(deployment.database, run.dag_id)
     transitions.expire(deployment.database, dag_id=run.dag_id, gives_up=False)
     active: list[TaskInstanceRow] = [

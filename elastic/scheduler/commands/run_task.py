@@ -1,6 +1,6 @@
-"""One instance in a process beside this one, which watches it: what `elastic run` does.
+"""Run single task instances: in this process (`task.run`), under a supervisor (`elastic run`), or for an executor.
 
-Single instances: run in this process, or in one beside it, or begun by an executor elsewhere.
+All three prepare, claim, execute and record an attempt with the same functions.
 """
 
 import datetime as dt
@@ -8,7 +8,6 @@ import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TextIO
 
 from elastic.core.errors import UsageError
@@ -23,7 +22,7 @@ from elastic.db import queries, transitions
 from elastic.db.records import AttemptResult, DagRun, QueueRequest, RunType, TaskInstanceRow
 from elastic.executors.local import SequentialExecutor
 from elastic.scheduler.attempts.attempt_log import log_path
-from elastic.scheduler.attempts.attempt_request import AttemptReport, AttemptRequest, facts_of, new_instance
+from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_info_of, new_instance
 from elastic.scheduler.attempts.lease import claim, renewing_lease
 from elastic.scheduler.attempts.process_identity import ProcessIdentity, release_leases_of_dead_processes
 from elastic.scheduler.attempts.run_attempt import run_attempt
@@ -35,36 +34,47 @@ from elastic.scheduler.decisions.inputs import FreeSlots, Overrides, RunnableTas
 from elastic.scheduler.decisions.run_tracker import RunTracker
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.signals import why_ended
-from elastic.scheduler.supervisor.free_slots import room_in
-from elastic.scheduler.supervisor.state_changes import OUTAGES, ResolvedWithoutRun, StateChanges, apply, write_each
+from elastic.scheduler.supervisor.free_slots import free_slots_of
+from elastic.scheduler.supervisor.state_changes import OUTAGES, ResolvedWithoutRun, StateChanges, apply, finish_each
 from elastic.scheduler.supervisor.supervisor import Supervisor, SupervisorJob
 
 Say = Callable[[str], None]
 
-#: States that a task instance leaves when it is run again on purpose.
-_DONE = (TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPED, TaskState.UPSTREAM_FAILED, TaskState.REMOVED)
+#: States that `force` clears before it runs an instance again.
+_FINISHED = (TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPED, TaskState.UPSTREAM_FAILED, TaskState.REMOVED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRunOptions:
-    """How single instances are to be run."""
+    """Options of a run of a single task instance."""
 
-    #: wait neither for tasks before nor for dates before
+    #: wait neither for upstream tasks nor for earlier dates
     ignore_dependencies: bool = False
-    #: run again what is done
+    #: run a finished instance again
     force: bool = False
-    #: do not run, only say that it succeeded
+    #: set the state to success without running the task
     mark_success: bool = False
-    #: the interval need not have passed
+    #: run before the end of the data interval
     ignore_interval: bool = False
     map_index: int = -1
 
     @property
-    def allowances(self) -> Overrides:
-        """The same, as decisions want it."""
+    def overrides(self) -> Overrides:
+        """The checks to skip, as the input of decisions."""
         return Overrides(
             ignore_dependencies=self.ignore_dependencies, force=self.force, ignore_interval=self.ignore_interval
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SingleResult:
+    """Result of the run of a single task instance."""
+
+    state: TaskState | None
+    #: why the instance did not run; empty if it ran
+    reason: str = ""
+    #: why the instance failed, in one line
+    error: str = ""
 
 
 def run_at(deployment: Deployment, task: BaseOperator, logical_date: dt.datetime) -> DagRun:
@@ -82,19 +92,19 @@ def _new_run_at(task: BaseOperator, logical_date: dt.datetime) -> DagRun:
     return new_run(task.dag_id, task, task.schedule.interval_of(logical_date), RunType.MANUAL)
 
 
-def siblings(task: BaseOperator) -> list[BaseOperator]:
-    """Return the tasks of a task's DAG in order; the task alone if it has none."""
+def tasks_beside(task: BaseOperator) -> list[BaseOperator]:
+    """Return all tasks of a task's DAG in topological order; the task alone if it has no DAG."""
     return list(task.dag.topological()) if task.has_dag else [task]
 
 
-def tracker_at(deployment: Deployment, task: BaseOperator, run: DagRun, allowances: Overrides) -> RunTracker:
-    """Return the agenda of the run that a task instance is in, as the database has it; nothing is made.
+def tracker_at(deployment: Deployment, task: BaseOperator, run: DagRun, overrides: Overrides) -> RunTracker:
+    """Return the tracker of a task's run with the states from the database; nothing is stored.
 
-    A run that was asked for at a moment of its own waits for the end of no interval.
+    A run outside the schedule does not wait for the end of its data interval.
     """
     if not task.schedule.is_slot(run.logical_date):
-        allowances = replace(allowances, ignore_interval=True)
-    tracker = build_tracker(deployment.database, siblings(task), [run], allowances)
+        overrides = replace(overrides, ignore_interval=True)
+    tracker = build_tracker(deployment.database, tasks_beside(task), [run], overrides)
     found = queries.instances(deployment.database, run.dag_id, [run.run_id])
     retry_at = {one.key: one.next_retry_at for one in found if one.next_retry_at is not None}
     tracker.sync(run.run_id, {one.key: one.state for one in found}, retry_at)
@@ -102,41 +112,41 @@ def tracker_at(deployment: Deployment, task: BaseOperator, run: DagRun, allowanc
 
 
 def verdicts_of(deployment: Deployment, task: BaseOperator, run: DagRun, options: TaskRunOptions) -> list[Verdict]:
-    """Return what each condition says about a task instance now, and whether there is room for it.
+    """Return the present verdict of each condition on a task instance, free slots included.
 
     Raises:
-        UsageError: There is no such instance.
+        UsageError: The run has no such instance.
     """
-    tracker = tracker_at(deployment, task, run, options.allowances)
-    return _judged(tracker, checked_key(task, run, tracker, options.map_index), _room(deployment, task))
+    tracker = tracker_at(deployment, task, run, options.overrides)
+    return _verdicts(tracker, checked_key(task, run, tracker, options.map_index), _free_slots(deployment, task))
 
 
 def verdicts_of_copies(
     deployment: Deployment, task: BaseOperator, run: DagRun, options: TaskRunOptions
 ) -> dict[Verdict, list[int]]:
-    """Return what each condition says about all copies of a mapped task now, and of which copies it says so.
+    """Return the present verdicts on all instances of a mapped task, each with the map indexes that it applies to.
 
     Raises:
-        UsageError: The task is not there on this date.
+        UsageError: The run does not have the task.
     """
-    tracker = tracker_at(deployment, task, run, options.allowances)
-    run_states = tracker.run_states[run.run_id]
-    keys = run_states.keys_of(task.task_id) if task.task_id in run_states.tasks else ()
-    room, found, order = _room(deployment, task), dict[Verdict, list[int]](), dict[str, int]()
+    tracker = tracker_at(deployment, task, run, options.overrides)
+    states = tracker.run_states[run.run_id]
+    keys = states.keys_of(task.task_id) if task.task_id in states.tasks else ()
+    free_slots, found, order = _free_slots(deployment, task), dict[Verdict, list[int]](), dict[str, int]()
     for key in keys or [checked_key(task, run, tracker, options.map_index)]:
-        for verdict in _judged(tracker, key, room):
+        for verdict in _verdicts(tracker, key, free_slots):
             order.setdefault(verdict.condition, len(order))
             found.setdefault(verdict, []).append(key.map_index)
     return dict(sorted(found.items(), key=lambda item: order[item[0].condition]))
 
 
-def _judged(tracker: RunTracker, key: TaskKey, room: FreeSlots) -> list[Verdict]:
+def _verdicts(tracker: RunTracker, key: TaskKey, free_slots: FreeSlots) -> list[Verdict]:
     question = tracker.question(key, dt.datetime.now(dt.UTC))
-    return [*verdicts(question), *room_verdicts(RunnableTask(key, question.task, question.logical_date), room)]
+    return [*verdicts(question), *room_verdicts(RunnableTask(key, question.task, question.logical_date), free_slots)]
 
 
-def _room(deployment: Deployment, task: BaseOperator) -> FreeSlots:
-    return room_in(deployment.database, task.dag_id, _concurrency(task))
+def _free_slots(deployment: Deployment, task: BaseOperator) -> FreeSlots:
+    return free_slots_of(deployment.database, task.dag_id, _concurrency(task))
 
 
 def _concurrency(task: BaseOperator) -> int:
@@ -144,20 +154,20 @@ def _concurrency(task: BaseOperator) -> int:
 
 
 def checked_key(task: BaseOperator, run: DagRun, tracker: RunTracker, map_index: int) -> TaskKey:
-    """Return the key of an instance that is there.
+    """Return the key of an instance of a run.
 
     Raises:
-        UsageError: There is no such instance.
+        UsageError: The run has no such instance.
     """
     key = TaskKey(run.dag_id, run.run_id, task.task_id, map_index)
-    run_states = tracker.run_states[run.run_id]
-    if key in run_states.states:
+    states = tracker.run_states[run.run_id]
+    if key in states.states:
         return key
-    if task.task_id not in run_states.tasks:
+    if task.task_id not in states.tasks:
         raise UsageError(
             f"task {task.task_id!r} is not there on {run.logical_date:%Y-%m-%d %H:%M}; see its start and end."
         )
-    copies = [one.map_index for one in run_states.keys_of(task.task_id)]
+    copies = [one.map_index for one in states.keys_of(task.task_id)]
     if copies != [-1] and map_index < 0:
         raise UsageError(
             f"task {task.task_id!r} has {len(copies)} copies; give --map-index {copies[0]} to {copies[-1]} for one."
@@ -172,123 +182,145 @@ def checked_key(task: BaseOperator, run: DagRun, tracker: RunTracker, map_index:
 def prepare_instance(
     deployment: Deployment, task: BaseOperator, run: DagRun, options: TaskRunOptions
 ) -> tuple[TaskKey, list[Verdict]]:
-    """Get an instance ready to run: cleared if that is wanted. Return it with what stands against it.
+    """Insert the instances of a run, and return a task's key with the verdicts that prevent it from running.
 
-    Room that is missing only now does not stand against it: it is waited for.
+    A lack of free slots is included only if waiting cannot help.
     """
     release_leases_of_dead_processes(deployment.database, run.dag_id)
     transitions.expire(deployment.database, dag_id=run.dag_id, gives_up=False)
-    tracker = tracker_at(deployment, task, run, options.allowances)
-    make_instances(deployment.database, siblings(task), [run], tracker)
+    tracker = tracker_at(deployment, task, run, options.overrides)
+    make_instances(deployment.database, tasks_beside(task), [run], tracker)
     key = checked_key(task, run, tracker, options.map_index)
-    if options.force and tracker.run_states[run.run_id].states[key] in _DONE:
+    if options.force and tracker.run_states[run.run_id].states[key] in _FINISHED:
         transitions.clear(deployment.database, [key])
         tracker.set_state(key, None)
-    found = _judged(tracker, key, _room(deployment, task))
+    found = _verdicts(tracker, key, _free_slots(deployment, task))
     return key, [one for one in found if not one.met and (one.is_lasting or one.condition not in ROOM)]
 
 
-def run_in_process(
-    deployment: Deployment, task: BaseOperator, run: DagRun, options: TaskRunOptions, *, terminal: TextIO | None = None
-) -> tuple[TaskState | None, str]:
-    """Run one instance in this process, unless something stands against it.
-
-    Returns:
-        The state that it is in now, and why it was not run; empty if it was.
-    """
+def _prepare(
+    deployment: Deployment, task: BaseOperator, run: DagRun, options: TaskRunOptions
+) -> tuple[TaskKey, SingleResult | None]:
+    """Prepare an instance; return its key, and its result if it is not to run."""
     key, unmet = prepare_instance(deployment, task, run, options)
     if options.mark_success:
         marked = transitions.mark_success(deployment.database, [key])
-        return TaskState.SUCCESS, "" if marked else "it previously succeeded"
+        return key, SingleResult(state=TaskState.SUCCESS, reason="" if marked else "it previously succeeded")
+    if unmet:
+        return key, SingleResult(state=_state(deployment, key), reason=unmet[0].reason)
+    return key, None
+
+
+def run_in_process(
+    deployment: Deployment,
+    task: BaseOperator,
+    run: DagRun,
+    options: TaskRunOptions,
+    *,
+    terminal: TextIO | None = None,
+) -> SingleResult:
+    """Run one instance in this process, unless a condition is not met.
+
+    There is no supervisor: a full pool is a reason not to run, and a task without a DAG can run.
+
+    Raises:
+        KeyboardInterrupt: The attempt was interrupted and has been marked as failed.
+    """
+    key, skipped = _prepare(deployment, task, run, options)
+    if skipped is not None:
+        return skipped
     before = queries.instance(deployment.database, key)
-    if unmet or before is None:
-        return before.state if before else None, unmet[0].reason if unmet else "it is not there"
-    owner = f"{ProcessIdentity.of_this_process()}/{uuid.uuid4().hex[:8]}"
-    order = AttemptRequest(
-        facts=facts_of(
+    if before is None:
+        return SingleResult(state=None, reason="it is not there")
+    request = AttemptRequest(
+        info=attempt_info_of(
             run, key.task_id, key.map_index, try_number=before.try_number + 1, attempt_uuid=uuid.uuid4().hex
         ),
         max_tries=before.max_tries,
         run_attempt=run.attempt,
         flow_run_id=before.flow_run_id,
-        lease_owner=owner,
+        lease_owner=f"{ProcessIdentity.current()}/{uuid.uuid4().hex[:8]}",
     )
-    ticket = _ticket(deployment, task, order, before)
-    if not transitions.queue(deployment.database, ticket) or not claim(deployment, order):
-        return _state(
-            deployment, key
-        ), f"pool {task.pool!r}, or the concurrency of the DAG, has no room, or another process has it"
-    report = execute_claimed_attempt(deployment, task, order, terminal=terminal)
-    return report.ending.state if report.ending else _state(deployment, key), ""
-
-
-def execute_claimed_attempt(
-    deployment: Deployment, task: BaseOperator, order: AttemptRequest, *, terminal: TextIO | None = None
-) -> AttemptReport:
-    """Make an attempt that this process has claimed, keep its lease meanwhile, and write down how it ended.
-
-    Raises:
-        KeyboardInterrupt: It was interrupted, and has been marked as failed.
-    """
-    try:
-        with renewing_lease(deployment, order):
-            report = run_attempt(task, order, deployment, terminal=terminal)
-    except BaseException as error:
-        why = why_ended(error, "its process")
-        ending = AttemptResult(attempt_uuid=order.facts.attempt_uuid, state=TaskState.FAILED, error=why)
-        transitions.finish(deployment.database, ending)
-        raise
-    return record_result(deployment, task, order, report)
-
-
-def record_result(
-    deployment: Deployment, task: BaseOperator, order: AttemptRequest, report: AttemptReport
-) -> AttemptReport:
-    """Write down how an attempt ended, with what follows from it at once; None as its end if it did not count."""
-    if report.ending is None:
-        return report
-    run = queries.run_of_id(deployment.database, order.facts.dag_id, order.facts.run_id)
-    skipped = _skipped(deployment, task, run, report) if run else []
-    turn = StateChanges(endings=[report.ending], settled=skipped, lines=report.lines)
-    try:
-        counted = apply(deployment.database, turn).counted
-    except OUTAGES:
-        raise
-    except Exception:
-        counted = write_each(deployment.database, [report.ending])
-    return report if report.ending.attempt_uuid in counted else replace(report, ending=None)
+    queue_request = _queue_request(deployment, task, request, before)
+    if not transitions.queue(deployment.database, queue_request) or not claim(deployment, request):
+        reason = f"pool {task.pool!r}, or the concurrency of the DAG, has no room, or another process has it"
+        return SingleResult(state=_state(deployment, key), reason=reason)
+    result = execute_claimed_attempt(deployment, task, request, terminal=terminal, is_supervised=False)
+    return SingleResult(state=result.state if result else _state(deployment, key))
 
 
 def run_queued_attempt(deployment: Deployment, task: BaseOperator, key: TaskKey, attempt_uuid: str) -> TaskState | None:
-    """Make an attempt that somebody queued: what an executor's command does. Return how it ended.
+    """Run an attempt that a supervisor queued: the command of an executor without worker processes.
 
-    None means that it does not count: somebody else has it, or it was given up.
+    Returns:
+        The state after the attempt; None if the attempt is stale or another process claimed it.
     """
     run = queries.run_of_id(deployment.database, key.dag_id, key.run_id)
     before = queries.instance(deployment.database, key)
     if run is None or before is None or before.attempt_uuid != attempt_uuid:
         return None
-    order = AttemptRequest(
-        facts=facts_of(run, key.task_id, key.map_index, try_number=before.try_number, attempt_uuid=attempt_uuid),
+    request = AttemptRequest(
+        info=attempt_info_of(run, key.task_id, key.map_index, try_number=before.try_number, attempt_uuid=attempt_uuid),
         max_tries=before.max_tries,
         run_attempt=run.attempt,
         flow_run_id=before.flow_run_id,
         lease_owner=before.lease_owner or "",
     )
-    if not claim(deployment, order):
+    if not claim(deployment, request):
         return None
-    # Whoever queued it may be held up by its executor, and renew nothing meanwhile.
-    with renewing_lease(deployment, order):
-        report = run_attempt(task, order, deployment, terminal=sys.stdout, capture=True)
-    report = record_result(deployment, task, order, report)
-    return report.ending.state if report.ending else None
+    result = execute_claimed_attempt(deployment, task, request, terminal=sys.stdout, capture=True, is_supervised=True)
+    return result.state if result else None
+
+
+def execute_claimed_attempt(
+    deployment: Deployment,
+    task: BaseOperator,
+    request: AttemptRequest,
+    *,
+    terminal: TextIO | None = None,
+    capture: bool = False,
+    is_supervised: bool,
+) -> AttemptResult | None:
+    """Run an attempt that this process claimed, renew its lease meanwhile, and record its result.
+
+    If an interrupt ends the attempt, its supervisor fails it; without a supervisor, this function does.
+
+    Returns:
+        The result; None if the attempt became stale.
+    """
+    try:
+        with renewing_lease(deployment, request):
+            result = run_attempt(task, request, deployment, terminal=terminal, capture=capture)
+    except BaseException as error:
+        if not is_supervised:
+            why = why_ended(error, "its process")
+            failed = AttemptResult(attempt_uuid=request.info.attempt_uuid, state=TaskState.FAILED, error=why)
+            transitions.finish(deployment.database, failed)
+        raise
+    return record_result(deployment, task, request, result)
+
+
+def record_result(
+    deployment: Deployment, task: BaseOperator, request: AttemptRequest, result: AttemptResult
+) -> AttemptResult | None:
+    """Record the result of an attempt and skip the tasks that it skips; return None if the attempt is stale."""
+    run = queries.run_of_id(deployment.database, request.info.dag_id, request.info.run_id)
+    resolved = _skipped(deployment, task, run, result) if run else []
+    changes = StateChanges(results=[result], resolved=resolved, log_lines=result.log_lines)
+    try:
+        finished = apply(deployment.database, changes).finished
+    except OUTAGES:
+        raise
+    except Exception:
+        finished = finish_each(deployment.database, [result])
+    return result if result.attempt_uuid in finished else None
 
 
 def dates_of(task: BaseOperator, start: dt.datetime | None, end: dt.datetime | None) -> list[dt.datetime]:
     """Return the logical dates of a task in a range, both ends included.
 
     Raises:
-        UsageError: There is none.
+        UsageError: The task has no start date, or the range is empty.
     """
     first = start or task.start_date
     if first is None:
@@ -305,64 +337,16 @@ def dates_of(task: BaseOperator, start: dt.datetime | None, end: dt.datetime | N
 def run_range(
     deployment: Deployment, task: BaseOperator, dates: list[dt.datetime], options: TaskRunOptions, say: Say
 ) -> dict[dt.datetime, TaskState | None]:
-    """Run a task for several dates, one after another, and say what was left out and why."""
+    """Run a task for several dates in sequence, and report the dates that did not run."""
     found = {}
     for date in dates:
-        run = run_at(deployment, task, date)
-        state, why = run_in_process(deployment, task, run, options, terminal=sys.stdout)
-        found[date] = state
-        if why:
-            said = "previously succeeded" if state is TaskState.SUCCESS else why
-            say(f"{task} for {date:%Y-%m-%d %H:%M:%S} {said if state is TaskState.SUCCESS else f'was not run: {why}'}")
+        result = run_in_process(deployment, task, run_at(deployment, task, date), options, terminal=sys.stdout)
+        found[date] = result.state
+        if result.reason:
+            has_succeeded = result.state is TaskState.SUCCESS
+            report = "previously succeeded" if has_succeeded else f"was not run: {result.reason}"
+            say(f"{task} for {date:%Y-%m-%d %H:%M:%S} {report}")
     return found
-
-
-def _state(deployment: Deployment, key: TaskKey) -> TaskState | None:
-    found = queries.instance(deployment.database, key)
-    return found.state if found else None
-
-
-def _ticket(deployment: Deployment, task: BaseOperator, order: AttemptRequest, before: TaskInstanceRow) -> QueueRequest:
-    return QueueRequest(
-        key=order.facts.key,
-        attempt_uuid=order.facts.attempt_uuid,
-        version=before.version,
-        lease_owner=order.lease_owner,
-        lease=deployment.lease,
-        pool=task.pool,
-        pool_slots=task.pool_slots,
-        concurrency=_concurrency(task),
-    )
-
-
-def _skipped(
-    deployment: Deployment, task: BaseOperator, run: DagRun, report: AttemptReport
-) -> list[ResolvedWithoutRun]:
-    if not report.skipped:
-        return []
-    wanted = set(report.skipped)
-    found = queries.instances(deployment.database, run.dag_id, [run.run_id])
-    return [
-        ResolvedWithoutRun(
-            new_instance(run, task.dag.get_task(one.task_id), one.map_index),
-            TaskState.SKIPPED,
-            f"{task.task_id!r} chose so",
-        )
-        for one in found
-        if one.task_id in wanted and one.state in (None, TaskState.SCHEDULED) and one.task_id in task.dag
-    ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SingleResult:
-    """What came of one instance."""
-
-    state: TaskState | None
-    log: Path
-    #: why it was not run; empty if it was
-    reason: str = ""
-    #: why it failed, in one line
-    error: str = ""
 
 
 def run_single(
@@ -373,48 +357,77 @@ def run_single(
     options: TaskRunOptions,
     say: Callable[[str], None],
 ) -> SingleResult:
-    """Run one instance, unless something stands against it.
+    """Run one instance in a process of its own under a supervisor, unless a condition is not met: `elastic run`.
 
     Args:
-        deployment: Where.
+        deployment: Database, folders and limits.
         dag: The DAG.
         task_id: The task.
         date: The logical date.
-        options: What need not be so.
-        say: Told where the log is.
+        options: Checks to skip, and the instance of a mapped task.
+        say: Receives the path of the log.
 
     Raises:
-        UsageError: There is no such task or copy.
+        UsageError: The run has no such task or instance.
     """
     task = dag.get_task(task_id)
     run = run_at(deployment, task, date)
-    log = log_path(deployment, TaskInstance(task, attempt=facts_of(run, task_id, options.map_index)))
-    key, unmet = prepare_instance(deployment, task, run, options)
-    if options.mark_success:
-        marked = transitions.mark_success(deployment.database, [key])
-        reason = "" if marked else "it previously succeeded"
-        return SingleResult(state=TaskState.SUCCESS, log=log, reason=reason)
-    if unmet:
-        found = queries.instance(deployment.database, key)
-        return SingleResult(state=found.state if found else None, log=log, reason=unmet[0].reason)
+    log = log_path(deployment, TaskInstance(task, attempt=attempt_info_of(run, task_id, options.map_index)))
+    key, skipped = _prepare(deployment, task, run, options)
+    if skipped is not None:
+        return skipped
     say(f"Logging into: {log}")
-    return _watched(deployment, dag, run, key.map_index, task_id, log)
+    _supervise(deployment, dag, run, key)
+    return SingleResult(state=_state(deployment, key), error=reason_of(deployment.database, key))
 
 
-def _watched(deployment: Deployment, dag: DAG, run: DagRun, map_index: int, task_id: str, log: Path) -> SingleResult:
-    key = facts_of(run, task_id, map_index).key
-    tracker = build_tracker(
-        deployment.database, list(dag.topological()), [run], Overrides(ignore_dependencies=True, ignore_interval=True)
-    )
-    assignment = SupervisorJob(
+def _supervise(deployment: Deployment, dag: DAG, run: DagRun, key: TaskKey) -> None:
+    overrides = Overrides(ignore_dependencies=True, ignore_interval=True)
+    job = SupervisorJob(
         dag=dag,
         runs=(run,),
-        tracker=tracker,
+        tracker=build_tracker(deployment.database, list(dag.topological()), [run], overrides),
         executor=SequentialExecutor(),
         max_active_runs=0,
         only=frozenset({key}),
         kind="RunJob",
     )
-    Supervisor(deployment, assignment, lambda line: None).run()
+    Supervisor(deployment, job, lambda line: None).run()
+
+
+def _state(deployment: Deployment, key: TaskKey) -> TaskState | None:
     found = queries.instance(deployment.database, key)
-    return SingleResult(state=found.state if found else None, log=log, error=reason_of(deployment.database, key))
+    return found.state if found else None
+
+
+def _queue_request(
+    deployment: Deployment, task: BaseOperator, request: AttemptRequest, before: TaskInstanceRow
+) -> QueueRequest:
+    return QueueRequest(
+        key=request.info.key,
+        attempt_uuid=request.info.attempt_uuid,
+        version=before.version,
+        lease_owner=request.lease_owner,
+        lease=deployment.lease,
+        pool=task.pool,
+        pool_slots=task.pool_slots,
+        concurrency=_concurrency(task),
+    )
+
+
+def _skipped(
+    deployment: Deployment, task: BaseOperator, run: DagRun, result: AttemptResult
+) -> list[ResolvedWithoutRun]:
+    if not result.skipped_task_ids:
+        return []
+    wanted = set(result.skipped_task_ids)
+    found = queries.instances(deployment.database, run.dag_id, [run.run_id])
+    return [
+        ResolvedWithoutRun(
+            new_instance(run, task.dag.get_task(one.task_id), one.map_index),
+            TaskState.SKIPPED,
+            f"{task.task_id!r} chose so",
+        )
+        for one in found
+        if one.task_id in wanted and one.state in (None, TaskState.SCHEDULED) and one.task_id in task.dag
+    ]

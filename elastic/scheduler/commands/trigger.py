@@ -1,4 +1,4 @@
-"""Runs that somebody asks for."""
+"""Trigger: queue a run of a DAG on request."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -18,24 +18,24 @@ from elastic.scheduler.deployment import Deployment
 def trigger_run(
     deployment: Deployment, dag: DAG, date: dt.datetime | None, run_id: str | None, conf: Mapping[str, Any]
 ) -> DagRun:
-    """Queue a run of a DAG with its instances.
+    """Queue a run of a DAG and insert its task instances.
 
     Args:
-        deployment: Where.
+        deployment: Database, folders and limits.
         dag: The DAG.
-        date: Its logical date; None for now.
-        run_id: Its id; None for one that names the date.
-        conf: What its tasks are to know.
+        date: Logical date; None for now.
+        run_id: Id of the run; None for an id made from the date.
+        conf: Parameters for the tasks.
 
     Raises:
-        UsageError: There is a run for that date.
+        UsageError: A run for the date exists.
     """
     moment = date or dt.datetime.now(dt.UTC)
     if queries.run_at(deployment.database, dag.dag_id, moment) is not None:
         raise UsageError(
             f"DAG {dag.dag_id!r} has a run for {moment:%Y-%m-%d %H:%M:%S} already; clear it, or give another date."
         )
-    made = store(deployment, dag).noted_in(new_run(dag.dag_id, dag, dag.schedule.interval_of(moment), RunType.MANUAL))
+    made = store(deployment, dag).set_in(new_run(dag.dag_id, dag, dag.schedule.interval_of(moment), RunType.MANUAL))
     run = transitions.ensure_run(deployment.database, replace(made, conf=conf, run_id=run_id or made.run_id))
     tasks = list(dag.topological())
     make_instances(deployment.database, tasks, [run], build_tracker(deployment.database, tasks, [run], Overrides()))

@@ -1,1 +1,1 @@
-"""Decisions of the scheduler as pure code: what may run, and why something waits."""
+"""Decisions of the scheduler as pure code: which instances may run, and why others wait."""

@@ -1,7 +1,4 @@
-"""Conditions: one small class for each reason why a task instance may not run now.
-
-Answers to one question: may this task instance run now?
-"""
+"""Conditions: one small class for each reason why a task instance may not run now."""
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -14,26 +11,26 @@ from elastic.scheduler.decisions.inputs import DecisionInput, FreeSlots, Runnabl
 
 
 class Condition(ABC):
-    """A reason why a task instance may not run now. It looks at facts only, and gives its reason either way."""
+    """Condition that a task instance must meet to run. It is a pure function that always gives a reason."""
 
-    #: what a verdict of it is called
+    #: name of the condition in its verdicts
     name: ClassVar[str]
 
     @abstractmethod
     def judge(self, question: DecisionInput) -> Verdict:
-        """Say whether the condition is met, and why."""
+        """Return whether the condition is met, and why."""
 
     def met(self, reason: str) -> Verdict:
-        """Return the verdict that nothing stands against it."""
+        """Return the verdict that the condition is met."""
         return Verdict(self.name, Decision.RUN, reason)
 
     def unmet(self, reason: str, decision: Decision = Decision.WAIT) -> Verdict:
-        """Return the verdict that it may not run, and what follows."""
+        """Return the verdict that the condition is not met, with the decision that follows."""
         return Verdict(self.name, decision, reason)
 
 
 class NotDone(Condition):
-    """What is done is not done again, and what is being done not twice."""
+    """The instance is neither finished nor active."""
 
     name = "state"
 
@@ -43,7 +40,7 @@ class NotDone(Condition):
             return self.met("it is not done yet")
         if state.is_active:
             return self.unmet(f"it is {state} already")
-        if question.allowances.force:
+        if question.overrides.force:
             return self.met(f"it is {state}, and runs again because that was asked for")
         if state is TaskState.SUCCESS:
             return self.unmet("it previously succeeded; --force runs it again")
@@ -65,7 +62,7 @@ class InDates(Condition):
 
 
 class IntervalPassed(Condition):
-    """The data of an interval is complete only when the interval has passed."""
+    """The data interval has passed, so its data is complete."""
 
     name = "interval"
 
@@ -73,13 +70,13 @@ class IntervalPassed(Condition):
         end = question.interval_end
         if question.now >= end:
             return self.met("its interval has passed")
-        if question.allowances.ignore_interval:
+        if question.overrides.ignore_interval:
             return self.met("its interval has not passed, and need not have")
         return self.unmet(f"its interval ends on {end:%Y-%m-%d %H:%M:%S} UTC")
 
 
 class RetryDelayPassed(Condition):
-    """A failed try is followed by another one only after a while."""
+    """The delay before a retry has passed."""
 
     name = "retry delay"
 
@@ -92,53 +89,53 @@ class RetryDelayPassed(Condition):
 
 
 class Triggered(Condition):
-    """The tasks directly before it ended as its trigger rule wants."""
+    """The upstream tasks ended as the trigger rule requires."""
 
     name = CONDITION
 
     def judge(self, question: DecisionInput) -> Verdict:
-        if question.allowances.ignore_dependencies:
+        if question.overrides.ignore_dependencies:
             return self.met("the tasks before it are ignored because that was asked for")
         verdict = evaluate_trigger_rule(question.task.trigger_rule, question.upstream)
         return replace(verdict, reason=f"{verdict.reason} ({question.task.trigger_rule})")
 
 
 class PastSucceeded(Condition):
-    """The same task succeeded on the date before, if it depends on that."""
+    """The same task succeeded in the previous run, if the task depends on it."""
 
     name = "depends on past"
 
     def judge(self, question: DecisionInput) -> Verdict:
-        past = question.past
+        previous = question.previous_run
         if not question.task.depends_on_past:
             return self.met("it does not depend on the date before")
-        if question.allowances.ignore_dependencies:
+        if question.overrides.ignore_dependencies:
             return self.met("the date before is ignored because that was asked for")
-        if past is None:
+        if previous is None:
             return self.met("there is no run before")
-        before = f"on {past.logical_date:%Y-%m-%d %H:%M} UTC"
-        if past.states and all(state is not None and state.is_success for state in past.states):
+        before = f"on {previous.logical_date:%Y-%m-%d %H:%M} UTC"
+        if previous.states and all(state is not None and state.is_success for state in previous.states):
             return self.met(f"it succeeded {before}")
-        standing = next((str(state) for state in past.states if state is None or not state.is_success), "not there")
+        standing = next((str(state) for state in previous.states if state is None or not state.is_success), "not there")
         return self.unmet(f"it depends on its run {before}, which is {'not done' if standing == 'None' else standing}")
 
 
 class DownstreamSucceeded(Condition):
-    """The tasks directly after it succeeded on the date before, if it waits for them."""
+    """The downstream tasks succeeded in the previous run, if the task waits for them."""
 
     name = "downstream of past"
 
     def judge(self, question: DecisionInput) -> Verdict:
-        past = question.past
-        if not question.task.wait_for_downstream or past is None or question.allowances.ignore_dependencies:
+        previous = question.previous_run
+        if not question.task.wait_for_downstream or previous is None or question.overrides.ignore_dependencies:
             return self.met("it need not wait for tasks after it on the date before")
-        for name, state in past.downstream.items():
+        for name, state in previous.downstream.items():
             if state is None or not state.is_success:
-                return self.unmet(f"it waits for {name!r} on {past.logical_date:%Y-%m-%d %H:%M} UTC")
+                return self.unmet(f"it waits for {name!r} on {previous.logical_date:%Y-%m-%d %H:%M} UTC")
         return self.met("the tasks after it succeeded on the date before")
 
 
-#: In the order in which a user wants to hear of them.
+#: In the order in which users see them.
 CONDITIONS: tuple[Condition, ...] = (
     NotDone(),
     InDates(),
@@ -150,12 +147,12 @@ CONDITIONS: tuple[Condition, ...] = (
 )
 
 
-#: The names of the verdicts about room.
+#: Names of the conditions on free slots.
 ROOM = ("parallelism", "concurrency", "pool")
 
 
 def room_verdicts(candidate: RunnableTask, room: FreeSlots) -> list[Verdict]:
-    """Say whether there is room for one more: with the executor, in the DAG, and in the pool."""
+    """Return the verdicts on free slots for one more instance: of the executor, the DAG and the pool."""
     task = candidate.task
     found = [] if room.executor is None else [_room("parallelism", room.executor, 1, "the executor")]
     concurrency = _room("concurrency", room.concurrency, 1, f"the concurrency of DAG {candidate.key.dag_id!r}")

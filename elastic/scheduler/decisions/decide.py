@@ -1,4 +1,4 @@
-"""Decisions about task instances and runs: from facts to what is to be done, without I/O."""
+"""Decisions about task instances and runs, as pure functions."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,7 +12,7 @@ _RUN = Verdict("conditions", Decision.RUN, "all conditions are met")
 
 
 def verdicts(question: DecisionInput, conditions: Sequence[Condition] = CONDITIONS) -> list[Verdict]:
-    """Return what each condition says."""
+    """Return the verdict of each condition."""
     return [condition.judge(question) for condition in conditions]
 
 
@@ -34,9 +34,9 @@ def decide(question: DecisionInput, conditions: Sequence[Condition] = CONDITIONS
 
 
 def choose(candidates: Iterable[RunnableTask], room: FreeSlots) -> list[RunnableTask]:
-    """Return which candidates run now: those of greater priority first, then earlier dates, then the DAG's order.
+    """Return the candidates that run now, by priority (highest first), date, and order in the DAG.
 
-    One that needs more of its pool than is free does not hold up those behind it.
+    A candidate that does not fit into its pool does not block the candidates behind it.
     """
     ordered = sorted(candidates, key=lambda one: (-one.task.priority, one.logical_date, one.position, one.key))
     chosen = []
@@ -56,14 +56,13 @@ def choose(candidates: Iterable[RunnableTask], room: FreeSlots) -> list[Runnable
 
 
 def run_end(states: Iterable[TaskState | None], leaves: Iterable[TaskState | None]) -> RunState | None:
-    """Return how a run ended, None while it goes on.
+    """Return the final state of a run, or None while it is active.
 
-    A run is successful if no task failed after which nothing came to mend it: what counts is how its last tasks
-    ended.
+    The leaves decide: a failure upstream of a leaf that succeeded does not fail the run.
 
     Args:
-        states: Of all instances.
-        leaves: Of those that no other comes after.
+        states: States of all instances.
+        leaves: States of the instances without downstream tasks.
     """
     if any(state is None or not state.is_final for state in states):
         return None

@@ -1,4 +1,4 @@
-"""What is known when it is decided about task instances: plain values, without a database or a clock."""
+"""Inputs of decisions about task instances: plain values, without a database or a clock."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSpec:
-    """A task as decisions see it."""
+    """Task as the input of decisions."""
 
     task_id: str
     upstream: tuple[str, ...] = ()
@@ -26,16 +26,16 @@ class TaskSpec:
     pool: str = "default"
     pool_slots: int = 1
     priority: int = 1
-    #: the first and the last logical date
+    #: first and last logical date
     start_date: datetime | None = None
     end_date: datetime | None = None
-    #: how many copies it has: None where the output of a task before it says so, and for a task that is not mapped
+    #: number of mapped instances; None if an upstream result determines it, or if the task is not mapped
     copies: int | None = None
     is_mapped: bool = False
 
     @classmethod
     def of(cls, task: "BaseOperator") -> "TaskSpec":
-        """Return the facts of a task."""
+        """Return the spec of a task."""
         return cls(
             task_id=task.task_id,
             upstream=tuple(task.upstream),
@@ -55,67 +55,67 @@ class TaskSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviousRun:
-    """How the run before stands, for a task that depends on it."""
+    """States of the previous run, for a task that depends on them."""
 
-    #: the logical date of the run before
+    #: logical date of the previous run
     logical_date: datetime
-    #: states of the same task there, one for each instance; empty where it has none
+    #: states of the same task, one for each instance; empty if it has none
     states: tuple[TaskState | None, ...] = ()
-    #: states of the tasks directly after it there, by name
+    #: states of its downstream tasks, by name
     downstream: Mapping[str, TaskState | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overrides:
-    """What somebody said need not be so."""
+    """Checks that the user chose to skip (`--force`, `--ignore-dependencies`)."""
 
-    #: wait neither for tasks before nor for dates before
+    #: wait neither for upstream tasks nor for earlier dates
     ignore_dependencies: bool = False
-    #: run again what succeeded
+    #: run finished instances again
     force: bool = False
-    #: the interval need not have passed
+    #: run before the end of the data interval
     ignore_interval: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionInput:
-    """May this task instance run now?"""
+    """Input of the decision whether a task instance may run now."""
 
     key: TaskKey
     task: TaskSpec
     state: TaskState | None
     logical_date: datetime
-    #: when the interval of the run ends
+    #: end of the data interval of the run
     interval_end: datetime
     now: datetime
-    #: the state of each instance directly before it, by name
+    #: states of the upstream instances, by name
     upstream: Mapping[str, TaskState | None] = field(default_factory=dict)
-    #: None where there is no run before
-    past: PreviousRun | None = None
+    #: None if the run is the first
+    previous_run: PreviousRun | None = None
     next_retry_at: datetime | None = None
-    allowances: Overrides = Overrides()
+    overrides: Overrides = Overrides()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreeSlots:
-    """How much more may run at the same time; None for any number."""
+    """Free slots; None for no limit."""
 
-    #: instances that the executor still takes
+    #: instances that the executor accepts
     executor: int | None = None
-    #: of the DAG
+    #: instances that the DAG's concurrency allows
     concurrency: int | None = None
-    #: free slots by pool; a pool that is not named has any number
+    #: free slots by pool; a pool that is missing has no limit
     pools: Mapping[str, int] = field(default_factory=dict)
-    #: all slots by pool, -1 for any number; None where nothing is known of pools
+    #: all slots by pool, -1 for no limit; None if the pools are unknown
     sizes: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunnableTask:
-    """A task instance that nothing but room stands against."""
+    """Task instance that runs as soon as slots are free."""
 
     key: TaskKey
     task: TaskSpec
     logical_date: datetime
-    #: where the task comes in the order of the DAG
+    #: position of the task in the order of the DAG
     position: int = 0

@@ -1,1 +1,1 @@
-"""The loop that runs task instances: it decides, queues, dispatches and records."""
+"""Supervisor loop: decides, queues, dispatches and records task instances."""

@@ -1,43 +1,30 @@
-"""From what may run to attempts that are ordered: each gets its uuid before anything is started."""
+"""Dispatcher: turns runnable instances into attempts. Each attempt gets its uuid before a process starts."""
 
 import socket
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from elastic.dag.dag import DAG
-from elastic.dag.ids import TaskKey
 from elastic.db.records import Claim, DagRun, QueueRequest
 from elastic.db.stores.pools import PoolStore
 from elastic.executors.executor import Executor
-from elastic.scheduler.attempts.attempt_request import AttemptRequest, facts_of
+from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_info_of
 from elastic.scheduler.decisions.conditions import room_verdicts
 from elastic.scheduler.decisions.decide import choose
 from elastic.scheduler.decisions.inputs import FreeSlots, RunnableTask
 from elastic.scheduler.deployment import Deployment
-from elastic.scheduler.supervisor.running_attempts import RunningAttempt, RunningAttempts
-
-
-@dataclass(frozen=True, slots=True)
-class Dispatch:
-    """An instance that is to run now, under a new attempt."""
-
-    key: TaskKey
-    hand: RunningAttempt
-    ticket: QueueRequest
-    #: where a process waits for it
-    claim: Claim | None
+from elastic.scheduler.supervisor.running_attempts import RunningAttempt, RunningAttempts, deadline_after
 
 
 class Dispatcher:
-    """Chooses what runs now, and makes out its attempts.
+    """Chooses the instances that run now and creates their attempts.
 
     Args:
-        deployment: Where it happens.
+        deployment: Database, folders and limits.
         dag: The DAG.
-        runs: By id.
-        executor: What runs them.
-        owner: Who holds their leases.
+        runs: Runs by id.
+        executor: Executor of the attempts.
+        owner: Owner of their leases.
     """
 
     def __init__(
@@ -46,63 +33,65 @@ class Dispatcher:
         self._deployment, self._dag, self._runs = deployment, dag, runs
         self._executor, self._owner = executor, owner
         self._host = socket.gethostname()
-        #: slots by pool, -1 for any number
-        self._sizes: dict[str, int] = {}
-        #: there was room for more than the executor could take at once
+        #: slots by pool; -1 for no limit
+        self._pool_sizes: dict[str, int] = {}
+        #: True if more attempts were chosen than the executor had processes for
         self.has_more = False
-        #: no instance is tried again
+        #: True if failed instances are not retried
         self.tries_once = False
-        #: of the job that queues them
+        #: id of the supervisor's job; 0 before the job starts
         self.job_id = 0
 
-    def picks(self, ready: Sequence[RunnableTask], hands: RunningAttempts) -> list[Dispatch]:
-        """Return what is to run now, out of what is ready."""
+    def next_attempts(self, ready: Sequence[RunnableTask], attempts: RunningAttempts) -> list[RunningAttempt]:
+        """Return the attempts to start now, chosen from the instances that are ready."""
         free, self.has_more = self._executor.free, False
         if not free or not ready:
             return []
-        asked = [one for one in ready if one.key not in self._executor.running and hands.may_ask(one.key)]
-        chosen = choose(asked, self._room(free, hands))
-        # An executor that keeps processes takes as many as there are; more of them are there the next time.
+        candidates = [one for one in ready if one.key not in self._executor.running and attempts.may_retry_now(one.key)]
+        chosen = choose(candidates, self._free_slots(free, attempts))
+        # An executor with worker processes takes one attempt for each process; more processes are ready next time.
         pids = self._executor.reserve(len(chosen)) if chosen else []
         if pids:
             self.has_more = len(pids) < len(chosen)
             chosen = chosen[: len(pids)]
-        return [self._pick(one, hands, pids[number] if pids else None) for number, one in enumerate(chosen)]
+        return [self._attempt(one, attempts, pids[number] if pids else None) for number, one in enumerate(chosen)]
 
     def read_pools(self) -> None:
-        """Look up how many slots the pools have."""
-        self._sizes = {pool.pool: pool.slots for pool in PoolStore(self._deployment.database).all()}
+        """Read the sizes of the pools from the database."""
+        self._pool_sizes = {pool.pool: pool.slots for pool in PoolStore(self._deployment.database).all()}
 
-    def lack(self, one: RunnableTask) -> str:
-        """Return why an instance can never run with the pools as they are; empty if it can."""
-        found = room_verdicts(one, FreeSlots(sizes=self._sizes))
+    def lasting_obstacle(self, one: RunnableTask) -> str:
+        """Return why an instance can never run with the present pools; empty if it can."""
+        found = room_verdicts(one, FreeSlots(sizes=self._pool_sizes))
         return next((verdict.reason for verdict in found if verdict.is_lasting), "")
 
-    def _room(self, free: int, hands: RunningAttempts) -> FreeSlots:
-        """Return what is left, as far as is known here: the database has the last word."""
-        pools = {name: slots for name, slots in self._sizes.items() if slots >= 0}
-        for key in hands.held:
+    def _free_slots(self, free: int, attempts: RunningAttempts) -> FreeSlots:
+        """Return the free slots as far as this process knows; the database checks them again."""
+        pools = {name: slots for name, slots in self._pool_sizes.items() if slots >= 0}
+        for key in attempts.running:
             task = self._dag.get_task(key.task_id)
             if task.pool in pools:
                 pools[task.pool] -= task.pool_slots
-        concurrency = self._dag.concurrency - len(hands.held) if self._dag.concurrency else None
-        return FreeSlots(executor=free, concurrency=concurrency, pools=pools, sizes=self._sizes)
+        concurrency = self._dag.concurrency - len(attempts.running) if self._dag.concurrency else None
+        return FreeSlots(executor=free, concurrency=concurrency, pools=pools, sizes=self._pool_sizes)
 
-    def _pick(self, one: RunnableTask, hands: RunningAttempts, pid: int | None) -> Dispatch:
-        key, task, row = one.key, self._dag.get_task(one.key.task_id), hands.rows[one.key]
-        run, attempt = self._runs[key.run_id], uuid.uuid4().hex
-        facts = facts_of(run, key.task_id, key.map_index, try_number=row.try_number + 1, attempt_uuid=attempt)
-        order = AttemptRequest(
-            facts=facts,
+    def _attempt(self, one: RunnableTask, attempts: RunningAttempts, pid: int | None) -> RunningAttempt:
+        key, task, row = one.key, self._dag.get_task(one.key.task_id), attempts.rows[one.key]
+        run, attempt_uuid = self._runs[key.run_id], uuid.uuid4().hex
+        info = attempt_info_of(
+            run, key.task_id, key.map_index, try_number=row.try_number + 1, attempt_uuid=attempt_uuid
+        )
+        request = AttemptRequest(
+            info=info,
             max_tries=0 if self.tries_once else row.max_tries,
             run_attempt=run.attempt,
             flow_run_id=row.flow_run_id,
             is_claimed=pid is not None,
             lease_owner=self._owner,
         )
-        ticket = QueueRequest(
+        queue_request = QueueRequest(
             key=key,
-            attempt_uuid=attempt,
+            attempt_uuid=attempt_uuid,
             version=row.version,
             lease_owner=self._owner,
             lease=self._deployment.lease,
@@ -115,11 +104,11 @@ class Dispatcher:
         if pid is not None:
             claim = Claim(
                 key=key,
-                attempt_uuid=attempt,
+                attempt_uuid=attempt_uuid,
                 host=self._host,
                 pid=pid,
                 lease_owner=self._owner,
                 lease=self._deployment.lease,
             )
         limit = task.execution_timeout.total_seconds() if task.execution_timeout else None
-        return Dispatch(key, RunningAttempt.of(order, limit), ticket, claim)
+        return RunningAttempt(request=request, queue_request=queue_request, claim=claim, deadline=deadline_after(limit))

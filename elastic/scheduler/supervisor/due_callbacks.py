@@ -1,4 +1,4 @@
-"""Callbacks that are due: the processes of their attempts ended before they called them."""
+"""Due callbacks: callbacks of attempts whose processes ended before they called them."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -13,52 +13,53 @@ from elastic.db.stores.xcoms import add_log_lines
 from elastic.executors.executor import TaskCommand
 from elastic.executors.local import LocalExecutor
 from elastic.scheduler.attempts.attempt_log import attempt_log
-from elastic.scheduler.attempts.attempt_request import AttemptRequest, facts_of
+from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_info_of
 from elastic.scheduler.attempts.attempt_runner import AttemptRunner
 from elastic.scheduler.attempts.run_attempt import AttemptXCom, callbacks_of, context_of
 from elastic.scheduler.deployment import Deployment
 
 #: Seconds that the callbacks of an attempt may take.
-_LONGEST = 300.0
+_CALLBACK_TIMEOUT = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Due:
-    """Callbacks that are to be called."""
+class _CallbackRequest:
+    """Request to call the callbacks of one attempt."""
 
-    order: AttemptRequest
+    attempt: AttemptRequest
     state: str
     error: str | None
 
 
 class CallbackRunner(AttemptRunner):
-    """Calls the callbacks of attempts in a process of its own; of several that want to, one does."""
+    """Runner of callbacks in a process of its own. If several runners want the same callbacks, one of them wins."""
 
     def __call__(self, key: TaskKey, command: TaskCommand) -> None:
-        """Call what is due, and write into the log of the attempt."""
-        deployment, dag = self._ready()
-        due: _Due = command.order
-        task, order = dag.get_task(key.task_id), due.order
-        if not transitions.take_callbacks(deployment.database, order.facts.attempt_uuid, is_own=False):
+        """Call due callbacks and log to the log of their attempt."""
+        deployment, dag = self._load()
+        due: _CallbackRequest = command.request
+        task, request = dag.get_task(key.task_id), due.attempt
+        if not transitions.take_callbacks(deployment.database, request.info.attempt_uuid, is_own=False):
             return
-        with task.helpers.installed(), attempt_log(deployment, task, order, capture=True, goes_on=True) as lines:
+        log = attempt_log(deployment, task, request, capture=True, continues=True)
+        with task.helpers.installed(), log as lines:
             task.log.info("its process ended before it called the callbacks for %s; this one does", due.state)
-            context = context_of(task, order, deployment, AttemptXCom(deployment, key))
+            context = context_of(task, request, deployment, AttemptXCom(deployment, key))
             run_callbacks(
                 callbacks_of(task, due.state), {**context, "state": due.state, "exception": due.error}, task.log
             )
             if lines:
-                add_log_lines(deployment.database, lines.taken())
+                add_log_lines(deployment.database, lines.take())
 
 
 class DueCallbacks:
-    """Has callbacks called that are due, one attempt after another.
+    """Queue of due callbacks, called one attempt after another.
 
     Args:
-        deployment: Where it happens.
+        deployment: Database, folders and limits.
         dag: The DAG.
-        runs: By id; callbacks of other runs are left to others.
-        say: Is told which callbacks did not come to an end.
+        runs: Runs by id; the callbacks of other runs are left to other processes.
+        say: Receives a message for each set of callbacks that failed or timed out.
     """
 
     def __init__(
@@ -66,24 +67,24 @@ class DueCallbacks:
     ) -> None:
         self._deployment, self._dag, self._runs, self._say = deployment, dag, runs, say
         self._executor: LocalExecutor | None = None
-        self._asked: set[str] = set()
+        self._seen: set[str] = set()
         self._deadlines: dict[TaskKey, float] = {}
 
-    def look(self) -> None:
-        """Begin what is due by now."""
+    def queue_due(self) -> None:
+        """Queue the callbacks that are due now."""
         for attempt in queries.due_callbacks(self._deployment.database, self._dag.dag_id):
-            if attempt.attempt_uuid in self._asked or attempt.key in self._deadlines:
+            if attempt.attempt_uuid in self._seen or attempt.key in self._deadlines:
                 continue
             if attempt.run_id not in self._runs or attempt.task_id not in self._dag:
                 continue
-            self._asked.add(attempt.attempt_uuid)
+            self._seen.add(attempt.attempt_uuid)
             if callbacks_of(self._dag.get_task(attempt.task_id), attempt.callback or ""):
-                self._begin(attempt)
+                self._queue(attempt)
             else:
                 transitions.take_callbacks(self._deployment.database, attempt.attempt_uuid, is_own=False)
 
-    def care(self, timeout: float = 0.0) -> None:
-        """Start the next, and tell how others ended; wait up to `timeout` seconds for one to end."""
+    def poll(self, timeout: float = 0.0) -> None:
+        """Start queued callbacks and report failures; wait up to `timeout` seconds for callbacks to finish."""
         if self._executor is None or not self._deadlines:
             return
         self._executor.heartbeat(timeout)
@@ -95,28 +96,28 @@ class DueCallbacks:
         for key in [key for key in self._executor.running if self._deadlines.get(key, now) < now]:
             self._executor.kill(key)
 
-    def end(self) -> None:
-        """Begin what is due, and wait until all that was begun has ended."""
-        self.look()
+    def finish(self) -> None:
+        """Call all due callbacks and wait until they have finished."""
+        self.queue_due()
         while self._deadlines:
-            self.care(timeout=1.0)
-            self.look()
+            self.poll(timeout=1.0)
+            self.queue_due()
         if self._executor is not None:
             self._executor.end()
             self._executor = None
 
-    def _begin(self, attempt: Attempt) -> None:
+    def _queue(self, attempt: Attempt) -> None:
         if self._executor is None:
             self._executor = LocalExecutor(1)
             self._executor.start(CallbackRunner(self._dag, self._deployment))
-        facts = facts_of(
+        info = attempt_info_of(
             self._runs[attempt.run_id],
             attempt.task_id,
             attempt.map_index,
             try_number=attempt.try_number,
             attempt_uuid=attempt.attempt_uuid,
         )
-        order = AttemptRequest(facts=facts, max_tries=attempt.try_number, run_attempt=attempt.run_attempt)
-        self._deadlines[attempt.key] = time.monotonic() + _LONGEST
-        due = _Due(order, attempt.callback or "", attempt.error)
-        self._executor.queue_command(attempt.key, TaskCommand(words=(), order=due))
+        request = AttemptRequest(info=info, max_tries=attempt.try_number, run_attempt=attempt.run_attempt)
+        self._deadlines[attempt.key] = time.monotonic() + _CALLBACK_TIMEOUT
+        due = _CallbackRequest(request, attempt.callback or "", attempt.error)
+        self._executor.queue_command(attempt.key, TaskCommand(words=(), request=due))

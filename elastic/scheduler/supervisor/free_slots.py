@@ -1,4 +1,4 @@
-"""Room for task instances, as the database has it: why one that nothing else stands against does not run."""
+"""Free slots by the database's count, and the notice that explains why a runnable instance waits."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,8 +11,8 @@ from elastic.scheduler.decisions.inputs import FreeSlots, RunnableTask
 from elastic.scheduler.decisions.run_states import name_of
 
 
-def room_in(database: Database, dag_id: str, concurrency: int) -> FreeSlots:
-    """Return how many more instances of a DAG may run now; `concurrency` 0 is any number."""
+def free_slots_of(database: Database, dag_id: str, concurrency: int) -> FreeSlots:
+    """Return the slots that instances of a DAG may take now; `concurrency` 0 means no limit."""
     pools = PoolStore(database).all()
     active = len(queries.active_instances(database, dag_id)) if concurrency else 0
     return FreeSlots(
@@ -23,31 +23,32 @@ def room_in(database: Database, dag_id: str, concurrency: int) -> FreeSlots:
 
 
 class WaitingNotice:
-    """Tells a user once why instances wait that are ready to run.
+    """Reports to the user, once per reason, why runnable instances wait.
 
     Args:
-        database: Where room is counted.
+        database: Database that counts the free slots.
         dag: The DAG.
-        say: Is given each sentence.
+        say: Receives each sentence.
     """
 
     def __init__(self, database: Database, dag: DAG, say: Callable[[str], None]) -> None:
         self._database, self._dag, self._say = database, dag, say
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
 
-    def tell(self, ready: Sequence[RunnableTask]) -> None:
-        """Say what room is missing, each reason once, with the first instance that waits for it."""
-        room = room_in(self._database, self._dag.dag_id, self._dag.concurrency)
+    def report_full(self, ready: Sequence[RunnableTask]) -> None:
+        """Report each exhausted limit with the first instance that waits for it."""
+        free_slots = free_slots_of(self._database, self._dag.dag_id, self._dag.concurrency)
         for one in ready:
-            for verdict in room_verdicts(one, room):
+            for verdict in room_verdicts(one, free_slots):
                 if not verdict.met:
-                    self._once(verdict.reason, f"{one.key.run_id} {name_of(one.key)}")
+                    self._report_once(verdict.reason, f"{one.key.run_id} {name_of(one.key)}")
 
-    def tell_of_runs(self) -> None:
-        """Say that no run can begin because others have as many going as the DAG allows."""
-        self._once(f"other processes have as many runs of DAG {self._dag.dag_id!r} going as it allows", "the next run")
+    def report_max_active_runs(self) -> None:
+        """Report that no run can start because other processes run as many as the DAG allows."""
+        reason = f"other processes have as many runs of DAG {self._dag.dag_id!r} going as it allows"
+        self._report_once(reason, "the next run")
 
-    def _once(self, reason: str, what: str) -> None:
-        if reason not in self._said:
-            self._said.add(reason)
-            self._say(f"Waiting: {what}: {reason}")
+    def _report_once(self, reason: str, subject: str) -> None:
+        if reason not in self._reported:
+            self._reported.add(reason)
+            self._say(f"Waiting: {subject}: {reason}")

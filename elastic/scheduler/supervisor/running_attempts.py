@@ -1,89 +1,88 @@
-"""What a supervisor has in hand: the attempts that its executor runs, and what it knows of the rows of all others."""
+"""Attempts that run on the executor, and the last known row of every task instance."""
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from elastic.dag.ids import TaskKey
-from elastic.db.records import TaskInstanceRow
+from elastic.db.records import Claim, QueueRequest, TaskInstanceRow
 from elastic.scheduler.attempts.attempt_request import AttemptRequest
 
-#: Seconds that an attempt may take longer than its time limit, which it watches itself, before it is killed.
+#: Seconds that an attempt may exceed its own time limit before the supervisor kills it.
 _KILL_GRACE_SECONDS = 30.0
 
 
-@dataclass(slots=True)
-class RowVersion:
-    """What is known of the row of an instance."""
-
-    version: int
-    try_number: int
-    max_tries: int
-    flow_run_id: str | None
-
-    @classmethod
-    def of(cls, instance: TaskInstanceRow) -> "RowVersion":
-        """Return what a row says."""
-        return cls(instance.version, instance.try_number, instance.max_tries, instance.flow_run_id)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunningAttempt:
-    """An attempt that the executor has."""
+    """Attempt that the supervisor queues and then starts on the executor."""
 
-    order: AttemptRequest
-    #: when it has to be killed, by the clock of `time.monotonic`; None for never
+    request: AttemptRequest
+    queue_request: QueueRequest
+    #: None unless the executor reserved a process for the attempt
+    claim: Claim | None = None
+    #: time of the kill on the clock of `time.monotonic`; None without a time limit
     deadline: float | None = None
 
-    @classmethod
-    def of(cls, order: AttemptRequest, time_limit: float | None) -> "RunningAttempt":
-        """Return an attempt that is about to begin; `time_limit` is in seconds."""
-        return cls(order, None if time_limit is None else time.monotonic() + time_limit + _KILL_GRACE_SECONDS)
-
     @property
-    def is_overdue(self) -> bool:
-        """Whether it has to be killed because it takes too long."""
-        return self.deadline is not None and self.deadline < time.monotonic()
+    def key(self) -> TaskKey:
+        """The key of the task instance."""
+        return self.request.info.key
 
     @property
     def attempt_uuid(self) -> str:
-        """The attempt."""
-        return self.order.facts.attempt_uuid
+        """The id of the attempt."""
+        return self.request.info.attempt_uuid
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the supervisor must kill the attempt."""
+        return self.deadline is not None and self.deadline < time.monotonic()
+
+
+def deadline_after(time_limit: float | None) -> float | None:
+    """Return when to kill an attempt that starts now; `time_limit` is in seconds, None for no limit."""
+    return None if time_limit is None else time.monotonic() + time_limit + _KILL_GRACE_SECONDS
 
 
 @dataclass(slots=True)
 class RunningAttempts:
-    """All attempts that the executor has, and all rows that are known."""
+    """Attempts on the executor, known rows, and instances that wait before their next queue request."""
 
-    held: dict[TaskKey, RunningAttempt] = field(default_factory=dict)
-    rows: dict[TaskKey, RowVersion] = field(default_factory=dict)
-    #: keys that were refused, and until when they are not asked for again, by the clock of `time.monotonic`
-    _refused: dict[TaskKey, float] = field(default_factory=dict)
+    running: dict[TaskKey, RunningAttempt] = field(default_factory=dict)
+    rows: dict[TaskKey, TaskInstanceRow] = field(default_factory=dict)
+    #: end of the back-off of instances that the database refused to queue, on the clock of `time.monotonic`
+    _retry_at: dict[TaskKey, float] = field(default_factory=dict)
 
-    def take(self, key: TaskKey, hand: RunningAttempt) -> None:
-        """Note that an attempt was queued, and claimed if a process was named."""
-        self.held[key] = hand
+    def add(self, attempt: RunningAttempt) -> None:
+        """Record that the database queued an attempt, and claimed it if a process is reserved."""
+        key = attempt.key
+        self.running[key] = attempt
         row = self.rows[key]
-        row.version += 2 if hand.order.is_claimed else 1
-        row.try_number += 1
+        changes = 2 if attempt.request.is_claimed else 1
+        self.rows[key] = replace(row, version=row.version + changes, try_number=row.try_number + 1)
+
+    def record_finish(self, key: TaskKey) -> None:
+        """Record that the database accepted the result of an attempt."""
+        row = self.rows[key]
+        self.rows[key] = replace(row, version=row.version + 1)
 
     def overdue(self) -> list[TaskKey]:
-        """Return what has to be killed because it takes too long."""
-        return [key for key, hand in self.held.items() if hand.is_overdue]
+        """Return the instances whose attempts exceed their time limit."""
+        return [key for key, attempt in self.running.items() if attempt.is_overdue]
 
-    def refuse(self, keys: Iterable[TaskKey], seconds: float) -> None:
-        """Do not ask for some instances for a while."""
-        self._refused.update(dict.fromkeys(keys, time.monotonic() + seconds))
+    def back_off(self, keys: Iterable[TaskKey], seconds: float) -> None:
+        """Send no queue request for some instances for a while."""
+        self._retry_at.update(dict.fromkeys(keys, time.monotonic() + seconds))
 
-    def may_ask(self, key: TaskKey) -> bool:
-        """Say whether an instance may be asked for."""
-        if self._refused.get(key, 0.0) > time.monotonic():
+    def may_retry_now(self, key: TaskKey) -> bool:
+        """Return whether a queue request may be sent for an instance."""
+        if self._retry_at.get(key, 0.0) > time.monotonic():
             return False
-        self._refused.pop(key, None)
+        self._retry_at.pop(key, None)
         return True
 
     @property
-    def waits(self) -> bool:
-        """Whether there is something that was refused a moment ago."""
+    def is_backing_off(self) -> bool:
+        """Whether an instance waits before its next queue request."""
         now = time.monotonic()
-        return any(until > now for until in self._refused.values())
+        return any(until > now for until in self._retry_at.values())

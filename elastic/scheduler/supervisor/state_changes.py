@@ -1,4 +1,4 @@
-"""What one turn of a supervisor writes down, in one transaction."""
+"""State changes of one supervisor step, applied in one transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -15,16 +15,16 @@ from elastic.db.transitions.attempts import claim_in, finish_in
 from elastic.db.transitions.instances import ensure_in, set_states_in
 from elastic.db.transitions.queueing import queue_in
 
-#: Read one by one: `asdict` would copy each value, for a twentieth of all the time that a turn takes.
-_LINE = tuple(one.name for one in fields(LogLine))
+#: Columns of a log line. `asdict` would copy each value, which takes a twentieth of the time of a step.
+_LOG_LINE_COLUMNS = tuple(one.name for one in fields(LogLine))
 
-#: What is settled without running has not been queued.
-_UNQUEUED = (None, TaskState.SCHEDULED, TaskState.UP_FOR_RETRY)
+#: States in which an instance may be resolved without running.
+_NOT_QUEUED = (None, TaskState.SCHEDULED, TaskState.UP_FOR_RETRY)
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedWithoutRun:
-    """A task instance that takes a state without running."""
+    """Task instance that takes a final state without running."""
 
     #: inserted if it has no row yet
     instance: TaskInstanceRow
@@ -34,77 +34,78 @@ class ResolvedWithoutRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateChanges:
-    """Everything that follows from what was heard since the turn before."""
+    """State changes that follow from the events of one supervisor step."""
 
-    endings: Sequence[AttemptResult] = ()
-    settled: Sequence[ResolvedWithoutRun] = ()
-    tickets: Sequence[QueueRequest] = ()
-    #: for those tickets whose process is known already
+    results: Sequence[AttemptResult] = ()
+    resolved: Sequence[ResolvedWithoutRun] = ()
+    queue_requests: Sequence[QueueRequest] = ()
+    #: for queue requests whose process is already known
     claims: Sequence[Claim] = ()
-    lines: Sequence[LogLine] = ()
+    log_lines: Sequence[LogLine] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppliedChanges:
-    """What of it came true."""
+    """Attempt uuids of the changes that took effect."""
 
-    #: attempts whose ends counted
-    counted: frozenset[str] = frozenset()
+    #: attempts whose results were accepted
+    finished: frozenset[str] = frozenset()
     #: attempts that are queued, or running if they were claimed as well
     queued: frozenset[str] = field(default=frozenset())
     claimed: frozenset[str] = field(default=frozenset())
 
 
-#: After these nothing is wrong with what was to be written.
+#: Errors after which the same changes may be applied again.
 OUTAGES = (DatabaseBusyError, DatabaseUnavailableError)
 
 
-def apply(database: Database, turn: StateChanges) -> AppliedChanges:
-    """Write a turn down. If an ending does not count, nothing that was to follow from it happens."""
+def apply(database: Database, changes: StateChanges) -> AppliedChanges:
+    """Apply state changes in one transaction; if a result is stale, apply none of the changes that follow from it."""
 
     def work(connection: Connection, again: bool) -> AppliedChanges:
-        counted = finish_in(connection, turn.endings, again=again) if turn.endings else frozenset[str]()
-        if turn.lines:
-            connection.execute(insert(log_line), [{name: getattr(line, name) for name in _LINE} for line in turn.lines])
-        if len(counted) < len(turn.endings):
-            return AppliedChanges(counted=counted)
-        for one in turn.settled:
+        finished = finish_in(connection, changes.results, again=again) if changes.results else frozenset[str]()
+        if changes.log_lines:
+            rows = [{name: getattr(line, name) for name in _LOG_LINE_COLUMNS} for line in changes.log_lines]
+            connection.execute(insert(log_line), rows)
+        if len(finished) < len(changes.results):
+            return AppliedChanges(finished=finished)
+        for one in changes.resolved:
             ensure_in(connection, [one.instance])
-            set_states_in(connection, [one.instance.key], one.state, expected=_UNQUEUED, note=one.reason, again=again)
-        queued = queue_in(connection, turn.tickets, again=again) if turn.tickets else frozenset[str]()
-        wanted = [claim for claim in turn.claims if claim.attempt_uuid in queued]
+            set_states_in(connection, [one.instance.key], one.state, expected=_NOT_QUEUED, note=one.reason, again=again)
+        queued = queue_in(connection, changes.queue_requests, again=again) if changes.queue_requests else frozenset()
+        wanted = [claim for claim in changes.claims if claim.attempt_uuid in queued]
         claimed = frozenset(one.attempt_uuid for one in wanted if claim_in(connection, one, again=again))
-        return AppliedChanges(counted=counted, queued=queued, claimed=claimed)
+        return AppliedChanges(finished=finished, queued=queued, claimed=claimed)
 
     return database.write(work)
 
 
-def write_each(database: Database, endings: Sequence[AttemptResult]) -> frozenset[str]:
-    """Write endings down one by one. One that the database refuses fails that attempt alone, with the reason.
+def finish_each(database: Database, results: Sequence[AttemptResult]) -> frozenset[str]:
+    """Record results one by one. A result that the database refuses fails its own attempt, with the reason.
 
     Returns:
-        The attempts whose ends counted.
+        The attempts whose results were accepted.
     """
-    counted = frozenset[str]()
-    for ending in endings:
+    finished = frozenset[str]()
+    for result in results:
         try:
-            counted |= apply(database, StateChanges(endings=[ending])).counted
+            finished |= apply(database, StateChanges(results=[result])).finished
         except OUTAGES:
             raise
         except Exception as error:
-            counted |= apply(database, StateChanges(endings=[_plain(ending, error)])).counted
-    return counted
+            finished |= apply(database, StateChanges(results=[_refused(result, error)])).finished
+    return finished
 
 
-def _plain(ending: AttemptResult, error: Exception) -> AttemptResult:
-    """Return an ending that says no more than that another one could not be written down."""
-    state = ending.state if ending.state in (TaskState.FAILED, TaskState.UP_FOR_RETRY) else TaskState.FAILED
-    why = f"it ended as {ending.state}, which the database refused: {error_text(error)}"
+def _refused(result: AttemptResult, error: Exception) -> AttemptResult:
+    """Return the result of an attempt whose own result the database refused."""
+    state = result.state if result.state in (TaskState.FAILED, TaskState.UP_FOR_RETRY) else TaskState.FAILED
+    why = f"it ended as {result.state}, which the database refused: {error_text(error)}"
     return AttemptResult(
-        attempt_uuid=ending.attempt_uuid,
+        attempt_uuid=result.attempt_uuid,
         state=state,
-        expected=ending.expected,
+        expected=result.expected,
         error=why,
-        retry_in=ending.retry_in,
+        retry_in=result.retry_in,
         callback=state,
     )
