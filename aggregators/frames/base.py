@@ -1,4 +1,4 @@
-"""What aggregators of frames share: states are frames that are put on a pile, and grouped when the pile is high."""
+"""Base of the aggregators of frames: states are frames in a buffer, which is grouped when it is full."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -14,55 +14,55 @@ if TYPE_CHECKING:
 
     from elastic.core.frames import Frame
 
-#: Rows that may lie on a pile before it is grouped, however few are left of them.
-_LEAST_ROWS = 2 << 20
+#: Minimum number of rows in a buffer before it is grouped.
+_MIN_ROWS = 2 << 20
 
 
 class FrameBuffer:
-    """States of chunks, as frames with the same columns; those without rows are left out."""
+    """Buffer of frames with the same columns, the states of chunks. Frames without rows are dropped."""
 
     __slots__ = ("frames", "grouped_rows", "rows")
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []
-        #: rows of all frames, and how many there were when they were last grouped
+        #: number of rows now, and after the last grouping
         self.rows = self.grouped_rows = 0
 
     def put(self, frame: "Frame", aggregator: object) -> None:
-        """Put a frame on the pile.
+        """Append a frame.
 
         Raises:
-            UsageError: Its columns, or their types, are not those of the frames before.
+            UsageError: Its columns or their types differ from those of earlier frames.
         """
         if frame.height:
-            frame = self.fitted(frame, aggregator)
+            frame = self.with_schema(frame, aggregator)
             self.frames.append(frame)
             self.rows += frame.height
 
-    def fitted(self, frame: "Frame", aggregator: object) -> "Frame":
-        """Return a frame with the types of the frames on the pile. Raises as `put` does."""
+    def with_schema(self, frame: "Frame", aggregator: object) -> "Frame":
+        """Return a frame with the types of the buffered frames. Raise as `put` does."""
         if self.frames and frame.schema != self.frames[0].schema:
-            frame = _agreed(frame, self, aggregator)
+            frame = _with_common_schema(frame, self, aggregator)
         return frame
 
     @property
-    def is_high(self) -> bool:
-        """True when there are so many rows that grouping them pays."""
-        return self.rows > max(_LEAST_ROWS, 3 * self.grouped_rows)
+    def is_full(self) -> bool:
+        """Whether there are enough new rows for grouping to be worth its time."""
+        return self.rows > max(_MIN_ROWS, 3 * self.grouped_rows)
 
 
 class FrameAggregator(Aggregator[Any, FrameBuffer, Any]):
-    """Folds frames: an entry is the frame of a chunk, as `map_frames` and `words` make them.
+    """Base class of aggregators of frames: an entry is the frame of a chunk, from `map_frames` or `words`.
 
-    Rows of a state are grouped again when there are three times as many as the last time, so that each row is touched
-    a few times however many chunks there are. Results are Polars frames; their rows come in an order that is not said,
-    unless a class says so. Columns and their types must be the same in all chunks.
+    A state groups its rows again when their number has tripled, so each row is grouped a few times, however many
+    chunks there are. Results are Polars frames; their rows have no defined order, unless a class defines one. Columns
+    and their types must be the same in all chunks.
 
     Raises:
-        UsageError: Polars is not installed, or a frame does not have the columns that are needed.
+        UsageError: Polars is missing, or a frame lacks a column.
     """
 
-    #: A state of many keys takes as long to be read as it took to be written.
+    #: Decoding a state with many keys takes as long as encoding it.
     by_reference = True
 
     def __init__(self) -> None:
@@ -74,22 +74,22 @@ class FrameAggregator(Aggregator[Any, FrameBuffer, Any]):
 
     @abstractmethod
     def group(self, frame: "Frame") -> "Frame":
-        """Return the state of the chunks whose states are the rows of `frame`."""
+        """Return the state of several chunks; `frame` has the rows of their states."""
 
     @abstractmethod
     def result(self, frame: "Frame | None") -> Any:
-        """Return the result of a state that is grouped, or of no entries."""
+        """Return the result of a grouped state, or of no entries if `frame` is None."""
 
     @abstractmethod
     def fits(self, frame: "Frame") -> bool:
-        """Tell whether a frame from the disk has the columns of a state."""
+        """Return whether a decoded frame has the columns of a state."""
 
     def packed(self, frame: "Frame") -> "Frame":
-        """Return the frame of a state as it becomes bytes: override it, and `unpacked`, where that can be smaller."""
+        """Return the frame to encode for a state. Override it, together with `unpacked`, to make it smaller."""
         return frame
 
     def unpacked(self, frame: "Frame") -> "Frame":
-        """Return the frame of which `packed` made this one."""
+        """Return the frame of a state from a decoded one, which `packed` returned."""
         return frame
 
     def create(self) -> FrameBuffer:
@@ -99,13 +99,13 @@ class FrameAggregator(Aggregator[Any, FrameBuffer, Any]):
         frame = frame_of(entry)
         if frame.height:
             state.put(self.reduce(frame), self)
-        return self._lowered(state)
+        return self._grouped(state)
 
     def merge(self, state: FrameBuffer, other: FrameBuffer) -> FrameBuffer:
         for frame in other.frames:
             state.put(frame, self)
         state.grouped_rows = max(state.grouped_rows, other.grouped_rows)
-        return self._lowered(state)
+        return self._grouped(state)
 
     def undo(self, state: FrameBuffer, other: FrameBuffer) -> Callable[[], FrameBuffer]:
         before = copy(state)
@@ -126,10 +126,10 @@ class FrameAggregator(Aggregator[Any, FrameBuffer, Any]):
         return state
 
     def read(self, frame: "Frame") -> "Frame":
-        """Return the frame of which `packed` made this one, which is not trusted.
+        """Return the frame of a state from a decoded one, which is not trusted.
 
         Raises:
-            EncodingError: It is not the state of this aggregator.
+            EncodingError: The frame is no state of this aggregator.
         """
         found = self.unpacked(frame)
         if found.width and not self.fits(found):
@@ -137,46 +137,47 @@ class FrameAggregator(Aggregator[Any, FrameBuffer, Any]):
         return found
 
     def whole(self, state: FrameBuffer) -> "Frame | None":
-        """Group the pile, so that it is one frame that stands for the same; returns it, or None for no rows."""
+        """Group the buffer into one frame and return it, or None if there are no rows."""
         if len(state.frames) > 1:
             whole = self.group(polars_module().concat(state.frames, how="vertical_relaxed"))
             state.frames, state.rows, state.grouped_rows = [whole], whole.height, whole.height
         return state.frames[0] if state.frames else None
 
-    def _lowered(self, state: FrameBuffer) -> FrameBuffer:
-        if state.is_high:
+    def _grouped(self, state: FrameBuffer) -> FrameBuffer:
+        if state.is_full:
             self.whole(state)
         return state
 
 
 class KeyedFrameAggregator(FrameAggregator):
-    """An aggregator of frames whose state and result have a row for each key, so that `shards` can divide them.
+    """Base class of aggregators of frames with one row per key in state and result, which `shards` can partition.
 
-    What the result says of a key depends on the rows of that key only, and its columns have the names of the state's.
+    The row of a key in the result depends only on the rows of this key. Key columns of the result have the names of
+    those of the state.
     """
 
     def lift(self, frame: "Frame") -> "Frame | None":
-        """Return the rows of a chunk, each of them as the state of that row alone; None where there is no such thing.
+        """Return each row of a chunk as the state of that row alone, or None if the class cannot.
 
-        Rows whose keys hardly repeat are not grouped then before they are divided.
+        A sharded step uses it to partition rows without grouping them first, while their keys hardly repeat.
         """
         return None
 
     def folds_as(self, kind: "type[KeyedFrameAggregator]") -> bool:
-        """Tell whether chunks are folded as a class does, and not in a way of a class that was derived from it."""
+        """Return whether this class folds chunks as `kind` does; a subclass may override how."""
         own = type(self)
         return (own.reduce, own.add, own.add_many) == (kind.reduce, kind.add, kind.add_many)
 
     @abstractmethod
     def key_names(self, frame: "Frame") -> list[str]:
-        """Return the names of the columns of a state, or of a result, that are the key."""
+        """Return the names of the key columns of a state or a result."""
 
 
 def column(frame: "Frame", name: str, aggregator: object) -> "polars.Series":
-    """Return a column that an aggregator needs.
+    """Return a column of a frame.
 
     Raises:
-        UsageError: There is none of this name.
+        UsageError: The frame has no column of this name.
     """
     if name not in frame.columns:
         raise UsageError(
@@ -186,16 +187,16 @@ def column(frame: "Frame", name: str, aggregator: object) -> "polars.Series":
 
 
 def grouped(frame: "Frame", by: Any, measures: "list[polars.Expr]") -> "Frame":
-    """Return a frame with a row for each key, and what is computed of its rows."""
-    # Polars' streaming engine takes two thirds of the time of the other one, and half when there are many keys.
+    """Return a frame with a row for each key: the key, and the measures of its rows."""
+    # Polars' streaming engine takes two thirds of the time of the in-memory engine, and half with many keys.
     found: Frame = frame.lazy().group_by(by).agg(measures).collect(engine="streaming")
     return found
 
 
 def keys(frame: "Frame", names: "tuple[str, ...]", aggregator: object) -> "list[polars.Expr]":
-    """Return what columns are grouped by, so that it is the same in every chunk.
+    """Return expressions of the key columns whose values are the same in every chunk.
 
-    Texts of a closed list are numbered by each chunk on its own.
+    Categorical and Enum values become strings, because each chunk numbers its categories on its own.
     """
     pl = polars_module()
     found = []
@@ -209,29 +210,29 @@ def keys(frame: "Frame", names: "tuple[str, ...]", aggregator: object) -> "list[
 
 
 def one_zero(name: str, kind: "polars.DataType") -> "polars.Expr":
-    """Return a column of floats without the negative zero, which is equal to the other one and not the same."""
+    """Return a column of floats with 0.0 in place of -0.0, which is equal but has other bytes."""
     pl = polars_module()
-    # Polars takes the addition of 0.0 for nothing to do, and leaves it out.
+    # Polars optimizes an addition of 0.0 away.
     plain: polars.Expr = pl.when(pl.col(name) == 0).then(pl.lit(0.0, dtype=kind)).otherwise(pl.col(name)).alias(name)
     return plain
 
 
-def _agreed(frame: "Frame", pile: FrameBuffer, aggregator: object) -> "Frame":
-    """Return a frame as it fits on a pile: a column of nothing but nulls has any type.
+def _with_common_schema(frame: "Frame", buffer: FrameBuffer, aggregator: object) -> "Frame":
+    """Return a frame with the schema of a buffer; a column of nulls takes any type, in the frame and in the buffer.
 
     Raises:
-        UsageError: It does not fit.
+        UsageError: The schemas differ.
     """
     pl = polars_module()
-    before, now = dict(pile.frames[0].schema), dict(frame.schema)
+    before, now = dict(buffer.frames[0].schema), dict(frame.schema)
     if list(before) != list(now):
         raise UsageError(
-            f"{aggregator} got a chunk with the columns {_shown(now)} and another with {_shown(before)}; "
+            f"{aggregator} got a chunk with the columns {_quoted(now)} and another with {_quoted(before)}; "
             "select the same ones in map_frames"
         )
     for name in now:
         if before[name] == pl.Null:
-            pile.frames = [one.with_columns(pl.col(name).cast(now[name])) for one in pile.frames]
+            buffer.frames = [one.with_columns(pl.col(name).cast(now[name])) for one in buffer.frames]
         elif now[name] == pl.Null:
             frame = frame.with_columns(pl.col(name).cast(before[name]))
         elif before[name] != now[name]:
@@ -242,5 +243,5 @@ def _agreed(frame: "Frame", pile: FrameBuffer, aggregator: object) -> "Frame":
     return frame
 
 
-def _shown(names: Any) -> str:
+def _quoted(names: Any) -> str:
     return ", ".join(map(repr, names))

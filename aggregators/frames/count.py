@@ -1,4 +1,4 @@
-"""FrameCount: how often each row occurs."""
+"""FrameCount: counts equal rows."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +11,18 @@ if TYPE_CHECKING:
 
     from elastic.core.frames import Frame
 
-#: The column of counts.
+#: Name of the column of counts.
 COUNT = "count"
 
 
 class FrameCount(KeyedFrameAggregator):
-    """Counts how often each row of the frames occurs; the result is a frame with a column `count`.
+    """Aggregator that counts equal rows of frames; the result is a frame with a column `count`.
 
-    `dict(result.value.iter_rows())` is the same for one column as a Counter. All float NaN are one, and so are nulls.
+    With one column, `dict(result.value.iter_rows())` equals the Counter of its values. All float NaN are equal, and
+    all nulls are.
 
     Args:
-        columns: Names of the columns that tell rows apart; all of them when none is named.
+        columns: Names of the columns to compare; all columns by default.
 
     Raises:
         UsageError: As `FrameAggregator`, or a column is named `count`.
@@ -31,7 +32,7 @@ class FrameCount(KeyedFrameAggregator):
         super().__init__()
         self.columns = columns
         if COUNT in columns or not all(isinstance(name, str) for name in columns):
-            raise UsageError(f"FrameCount got {columns!r}; pass names of columns, none of them {COUNT!r}")
+            raise UsageError(f"FrameCount got {columns!r}; pass names of columns other than {COUNT!r}")
 
     def reduce(self, frame: "Frame") -> "Frame":
         pl = polars_module()
@@ -65,7 +66,9 @@ class FrameCount(KeyedFrameAggregator):
     def _keys(self, frame: "Frame") -> "list[polars.Expr]":
         names = self.columns or tuple(frame.columns)
         if COUNT in names:
-            raise UsageError(f"{self} got a frame with a column {COUNT!r}, which the result has as well; rename it")
+            raise UsageError(
+                f"{self} got a frame with a column {COUNT!r}, which the result adds; rename it in map_frames"
+            )
         return keys(frame, names, self)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""FrameGroupBy: numbers for each key."""
+"""FrameGroupBy: counts, sums, minima and maxima per key."""
 
 from collections.abc import Iterable
 from functools import reduce
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 
 class FrameGroupBy(KeyedFrameAggregator):
-    """Groups the rows of frames by one or several columns; the result is a frame with a row for each key.
+    """Aggregator that groups the rows of frames by key columns; the result is a frame with a row for each key.
 
     For example `FrameGroupBy("user", requests="count", traffic=("bytes", "sum"), last=("at", "max"))`. Sums are exact:
-    of integers and booleans (Int64, or Int128 where that does not suffice) and of Decimals up to 38 digits; floats are
-    refused. Nulls are left out of sums, minima and maxima, and are a key like any other; NaN is left out of minima and
-    maxima, and all NaN are one key.
+    Int64 for integers and booleans, or Int128 if a sum exceeds Int64; Decimal of up to 38 digits for Decimals. Floats
+    cannot be summed. Sums, minima and maxima ignore nulls, and minima and maxima ignore NaN. Null is a key like any
+    other, and all NaN are one key.
 
     Args:
-        keys: The name of a column, or several.
-        measures: For each column of the result `"count"`, for the number of rows, or a pair of a column's name and
+        keys: Name of a column, or several.
+        measures: For each column of the result, `"count"` for the number of rows, or a pair of a column's name and
             `"sum"`, `"min"` or `"max"`.
 
     Raises:
-        UsageError: As `FrameAggregator`; a measure is unknown, or has the name of a key.
+        UsageError: As `FrameAggregator`, or a measure is unknown or has the name of a key.
     """
 
     def __init__(self, keys: str | Iterable[str], **measures: Any) -> None:
@@ -36,8 +36,8 @@ class FrameGroupBy(KeyedFrameAggregator):
         self.measures = tuple(measure_of(name, given) for name, given in measures.items())
         if not self.keys or not self.measures or not measures.keys().isdisjoint(self.keys):
             raise UsageError(
-                f"FrameGroupBy got keys={keys!r} and {', '.join(measures) or 'nothing to compute'}; pass at least one "
-                "key, and measures with other names"
+                f"FrameGroupBy got keys={keys!r} and {', '.join(measures) or 'no measures'}; pass at least one key, "
+                "and measures with other names"
             )
 
     def reduce(self, frame: "Frame") -> "Frame":

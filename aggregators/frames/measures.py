@@ -1,4 +1,4 @@
-"""What FrameGroupBy computes of each group: how many rows, or the sum, least or greatest value of a column."""
+"""Measures of FrameGroupBy: the number of rows, or the sum, minimum or maximum of a column."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,48 +12,49 @@ if TYPE_CHECKING:
 
     from elastic.core.frames import Frame
 
+#: Kinds of measures.
 KINDS = ("count", "sum", "min", "max")
 
-#: Polars adds Decimals of a group in 128 bits and says nothing when they do not suffice. The sum of the magnitudes is
-#: kept as a float beside them; up to here, in units of the last place, nothing was lost.
-_MOST_UNITS = 1e38
+#: Polars sums Decimals in 128 bits and overflows silently. A float column beside the sum has the sum of the magnitudes,
+#: in units of the last decimal place; below this value, no overflow can have occurred.
+_MAX_UNITS = 1e38
 
-#: Ends the names of those columns.
+#: Suffix of the names of those columns.
 _MAGNITUDE = "\0magnitude"
 
-#: Of sums of integers, while they are added.
+#: Width of sums of integers in a state (bits).
 _BITS = 128
 
-#: Ends the names of such columns where they have become bytes, in as few bits as do.
+#: Suffix of the names of sums in encoded states, which have the smallest sufficient width.
 _NARROW = "\0narrow"
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A column of the result."""
+    """Measure in one column of the result."""
 
     name: str
     kind: str
-    #: what is measured; nothing is needed to count
+    #: name of the measured column; empty for a count
     column: str = ""
 
     @property
     def magnitude(self) -> str:
-        """The name of the column that watches over a sum of Decimals."""
+        """Name of the column that detects the overflow of a sum of Decimals."""
         return self.name + _MAGNITUDE
 
     def of_rows(self, frame: "Frame", aggregator: object) -> "list[polars.Expr]":
-        """Return what is computed of the rows of a group. Raises as `of_each` does."""
+        """Return the expressions over the rows of a group. Raise as `of_each` does."""
         pl = polars_module()
         if self.kind == "count":
             return [pl.len().cast(pl.Int64).alias(self.name)]
         return [getattr(each, self.kind)() for each in self.of_each(frame, aggregator)]
 
     def of_each(self, frame: "Frame", aggregator: object) -> "list[polars.Expr]":
-        """Return what is computed of each row, so that it is the state of that row alone.
+        """Return the expressions for each row, whose values are the state of that row alone.
 
         Raises:
-            UsageError: The column is missing, or its type cannot be measured so.
+            UsageError: The column is missing, or its type does not support the measure.
         """
         pl = polars_module()
         if self.kind == "count":
@@ -66,18 +67,18 @@ class Measure:
         if kind in (pl.Categorical, pl.Enum):
             values = values.cast(pl.String)
         if kind.is_float():
-            values = one_zero(self.column, kind)  # which of two zeros is greater is not said
+            values = one_zero(self.column, kind)  # the order of -0.0 and 0.0 is undefined
         return [values.alias(self.name)]
 
     def of_states(self, frame: "Frame") -> "list[polars.Expr]":
-        """Return what is computed of the states of a group."""
+        """Return the expressions over the states of a group."""
         pl = polars_module()
         if self.kind in ("min", "max"):
             return [getattr(pl.col(self.name), self.kind)()]
         return [pl.col(name).sum() for name in (self.name, self.magnitude) if name in frame.columns]
 
     def result(self, frame: "Frame", aggregator: object) -> "Frame":
-        """Return a grouped state with this column as the user sees it.
+        """Return a grouped state with this column as the result shows it.
 
         Raises:
             UsageError: A sum of Decimals has too many digits.
@@ -92,7 +93,7 @@ class Measure:
         return frame if is_wide else frame.with_columns(pl.col(self.name).cast(pl.Int64))
 
     def packed(self, frame: "Frame", aggregator: object) -> "Frame":
-        """Return a state with this column as it becomes bytes. Raises as `result` does."""
+        """Return a state with this column as it is encoded. Raise as `result` does."""
         if self.magnitude in frame.columns:
             self._check_magnitude(frame, aggregator)
             return frame
@@ -103,14 +104,14 @@ class Measure:
         return frame.with_columns(narrow).rename({self.name: self.name + _NARROW})
 
     def unpacked(self, frame: "Frame") -> "Frame":
-        """Return the state of which `packed` made this one."""
+        """Return the state from a decoded one, which `packed` returned."""
         pl, narrow = polars_module(), self.name + _NARROW
         if frame.schema.get(narrow) not in (pl.Int16, pl.Int32, pl.Int64) or self.name in frame.columns:
             return frame
         return frame.rename({narrow: self.name}).with_columns(pl.col(self.name).cast(pl.Int128))
 
     def fits(self, frame: "Frame") -> bool:
-        """Tell whether a state has the columns of this measure."""
+        """Return whether a state has the columns of this measure."""
         pl, kind = polars_module(), frame.schema.get(self.name)
         found: bool
         if self.kind == "sum":
@@ -120,20 +121,20 @@ class Measure:
         return found
 
     def _check_magnitude(self, frame: "Frame", aggregator: object) -> None:
-        most: Any = frame.get_column(self.magnitude).max()
-        if most is not None and most >= _MOST_UNITS:
+        largest: Any = frame.get_column(self.magnitude).max()
+        if largest is not None and largest >= _MAX_UNITS:
             raise UsageError(
                 f"{aggregator}: the Decimals of {self.column!r} add up to more than 38 digits in a group; "
                 "cast them to fewer decimal places in map_frames"
             )
 
     def _bits(self, frame: "Frame") -> int:
-        """Return into how many bits sums of integers fit."""
+        """Return the width that all sums of integers need (bits)."""
         sums = frame.get_column(self.name)
-        least: Any = sums.min()
-        most: Any = sums.max()
+        low: Any = sums.min()
+        high: Any = sums.max()
         return next(
-            bits for bits in (16, 32, 64, _BITS) if -(1 << bits - 1) <= (least or 0) <= (most or 0) < 1 << bits - 1
+            bits for bits in (16, 32, 64, _BITS) if -(1 << bits - 1) <= (low or 0) <= (high or 0) < 1 << bits - 1
         )
 
     def _sum(self, kind: "polars.DataType", values: "polars.Expr", aggregator: object) -> "list[polars.Expr]":
@@ -143,10 +144,10 @@ class Measure:
             exact = values.cast(pl.Decimal(38, getattr(kind, "scale", 0)))
             return [exact.alias(self.name), units.alias(self.magnitude)]
         if kind == pl.Null or kind == pl.Boolean or (kind.is_integer() and not str(kind).endswith("128")):
-            return [values.cast(pl.Int128).alias(self.name)]  # 64 bits would overflow without a word
+            return [values.cast(pl.Int128).alias(self.name)]  # 64 bits would overflow silently
         if kind.is_float():
             raise UsageError(
-                f"{aggregator} does not add floats, whose sum would depend on their order; cast {self.column!r} to "
+                f"{aggregator} cannot add floats, whose sum depends on their order; cast {self.column!r} to "
                 "Decimal or integers in map_frames, or use FrameSum, or GroupBy(Sum()) on rows"
             )
         raise UsageError(f"{aggregator} cannot add {self.column!r}, which is {kind}; cast it to a number in map_frames")
@@ -156,10 +157,10 @@ class Measure:
 
 
 def measure_of(name: str, given: Any) -> Measure:
-    """Return the measure that a user means by `"count"` or `("column", "sum")`.
+    """Return the measure for `"count"` or `("column", "sum")`.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: The value is neither.
     """
     if given == "count":
         return Measure(name, "count")

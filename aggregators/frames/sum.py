@@ -1,4 +1,4 @@
-"""FrameSum: exact sums of whole columns."""
+"""FrameSum: exact sums of columns."""
 
 from collections.abc import Callable
 from copy import copy
@@ -19,25 +19,25 @@ Totals = list[ExactSum]
 
 
 class FrameSum(Aggregator[Any, Totals, dict[str, Any]]):
-    """Adds the numbers of columns exactly; the result is a dict from column to number.
+    """Aggregator of exact sums of columns; the result is a dict from column to number.
 
-    As `Sum` does it: integers give an int of any size, floats the float nearest to the exact sum, Decimals a Decimal
-    with all its digits. Nulls are left out, true counts as 1. Integers are added by Polars; floats and Decimals pass
-    through Python, which takes some 0.1 s a million.
+    It adds as `Sum` does: integers give an int of any size, floats the float nearest to the exact sum, Decimals a
+    Decimal with all its digits. Nulls are ignored, and true counts as 1. Polars adds integers; floats and Decimals pass
+    through Python, which takes about 0.1 s per million.
 
     Args:
-        column: The name of a column.
-        columns: More of them.
+        column: Name of a column.
+        columns: Names of further columns.
 
     Raises:
-        UsageError: Polars is not installed, a column is named twice, or is missing or holds no numbers.
+        UsageError: Polars is missing, a name is repeated, or a column is missing or not numeric.
     """
 
     def __init__(self, column: str, *columns: str) -> None:
         polars_module()
         self.columns = (column, *columns)
         if len(set(self.columns)) <= len(columns) or not all(isinstance(name, str) for name in self.columns):
-            raise UsageError(f"FrameSum got {self.columns!r}; pass the names of one or several columns, each once")
+            raise UsageError(f"FrameSum got {self.columns!r}; pass the names of one or more columns, without repeats")
 
     def create(self) -> Totals:
         return [ExactSum() for _ in self.columns]
@@ -70,14 +70,14 @@ class FrameSum(Aggregator[Any, Totals, dict[str, Any]]):
         return list(map(ExactSum.of, totals))
 
     def _numbers(self, frame: "Frame", name: str) -> list[Any]:
-        """Return numbers with the sum of a column: itself, or one integer."""
+        """Return numbers with the same sum as a column: its values, or one integer."""
         pl = polars_module()
         numbers = column(frame, name, self)
         kind = numbers.dtype
         if kind == pl.Null:
             return []
         if (kind.is_integer() and kind not in _wide(pl)) or kind == pl.Boolean:
-            return [numbers.cast(pl.Int128).sum()]  # 64 bits would overflow without a word
+            return [numbers.cast(pl.Int128).sum()]  # 64 bits would overflow silently
         if kind.is_numeric():
             return numbers.drop_nulls().to_list()
         raise UsageError(f"{self} cannot add the column {name!r} of type {kind}; cast it to a number in map_frames")
@@ -87,5 +87,5 @@ class FrameSum(Aggregator[Any, Totals, dict[str, Any]]):
 
 
 def _wide(pl: Any) -> set[Any]:
-    """Return the types whose sums may not fit into 128 bits."""
+    """Return the types whose sums may exceed 128 bits."""
     return {getattr(pl, name) for name in ("Int128", "UInt128") if hasattr(pl, name)}

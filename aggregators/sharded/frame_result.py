@@ -1,4 +1,4 @@
-"""A wide result that is a frame."""
+"""Sharded result of an aggregator of frames."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
 
 
 class ShardedFrame(ShardedResult["Frame"]):
-    """The result of a step with `shards` whose aggregator is one of frames: rows that are not in memory.
+    """Result of a step with `shards` and an aggregator of frames: rows on disk.
 
-    To iterate reads one part after another, and yields each as a Polars frame. Rows come in the same order in every
-    run: by shard, in it by a stable hash of the key, and then by key. Parts have the same columns, of the same
-    types, but that sums are Int64 where those of the part fit, though those of another part are Int128.
+    Iteration reads one part after another, and yields each as a Polars frame. Rows have the same order in every run: by
+    shard, then by a stable hash of the key, then by key. All parts have the same columns and types, with one
+    exception: a sum is Int64 in a part where it fits, and Int128 elsewhere.
     """
 
     def frames(self, shard: int | None = None) -> Iterator["Frame"]:
-        """Yield the parts that have rows, of one shard or of all."""
+        """Yield the parts with rows, of one shard or of all."""
         for of_shard, bucket in self._places(shard):
             frame = self.blocks.block(of_shard, bucket)
             if frame.height:
                 yield frame
 
     def iter_rows(self) -> Iterator[tuple[Any, ...]]:
-        """Yield each row."""
+        """Yield each row as a tuple."""
         for frame in self.frames():
             yield from frame.iter_rows()
 
@@ -34,7 +34,7 @@ class ShardedFrame(ShardedResult["Frame"]):
         """Return all rows as one frame in memory."""
         frames = list(self.frames())
         if not frames:
-            # A bucket without rows is a frame with the columns that the result has.
+            # The frame of an empty bucket has the columns of the result.
             return self.blocks.block(0, 0)
         found: Frame = polars_module().concat(frames, how="vertical_relaxed")
         return found

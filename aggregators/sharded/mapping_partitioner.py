@@ -1,4 +1,4 @@
-"""Mappings that are divided by key: their states on the workers, and the blocks of their results."""
+"""Hash partitioning of mappings: their states on the workers, and the blocks of their results."""
 
 from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,14 +17,14 @@ from elastic.core.contracts.sink import OutputFileWriter
 from elastic.core.encoding import digest
 from elastic.core.partitioning import BUCKETS, buckets_of
 
-#: Keys in the window. So many are looked up in what a processor holds near itself; the whole would not be.
+#: Maximum number of keys in the window. Lookups among this many keys stay in the CPU's caches.
 WINDOW_KEYS = 1 << 16
 
-#: Buckets whose keys are joined to see whether that pays.
-_SAMPLE = 8
+#: Buckets whose equal keys are joined to estimate whether joining is worth its time.
+_SAMPLE_BUCKETS = 8
 
-#: Keys that are held divided by bucket, before they are joined, and left in the depot unless that made them few. More
-#: would be joined more, but packing texts that lie far from each other in memory takes a third longer.
+#: Number of partitioned keys in memory at which a state joins equal ones. It spills them unless few remain. More keys
+#: would have more equal ones, but packing strings that are far apart in memory takes a third longer.
 HELD_KEYS = 1 << 18
 
 #: The keys of a bucket in order, and their values.
@@ -33,14 +33,14 @@ Columns = tuple[list[Any], list[Any]]
 
 @dataclass(slots=True)
 class BucketBuffers:
-    """Keys and what is kept of them, by bucket; a key may be there several times."""
+    """Buffers of keys and values by bucket; a key may occur several times."""
 
     keys: list[list[Hashable]] = field(default_factory=lambda: [[] for _ in range(BUCKETS)])
     values: list[list[Any]] = field(default_factory=lambda: [[] for _ in range(BUCKETS)])
     count: int = 0
 
-    def take(self, keys: Collection[Hashable], values: Collection[Any]) -> None:
-        """Divide keys, and what is kept of them."""
+    def add(self, keys: Collection[Hashable], values: Collection[Any]) -> None:
+        """Partition keys and their values."""
         own_keys, own_values = self.keys, self.values
         kinds = kinds_of(keys)
         keys = with_one_nan(keys, kinds)
@@ -49,17 +49,17 @@ class BucketBuffers:
             own_values[bucket].append(value)
         self.count += len(keys)
 
-    def take_all(self, other: "BucketBuffers") -> None:
-        """Take in what another one holds, behind what is here."""
+    def extend(self, other: "BucketBuffers") -> None:
+        """Append the keys and values of another one."""
         for mine, others in zip(self.keys + self.values, other.keys + other.values, strict=True):
             mine.extend(others)
         self.count += other.count
 
     def join(self, inner: AnyKeyed) -> bool:
-        """Join what is held of equal keys, if there seem to be enough of them for that to pay; says whether."""
+        """Join the values of equal keys, and return True; return False early if a sample has too few equal keys."""
         before, after = 0, 0
         for bucket in range(BUCKETS):
-            if bucket == _SAMPLE and after > before * MAX_KEPT_SHARE:
+            if bucket == _SAMPLE_BUCKETS and after > before * MAX_KEPT_SHARE:
                 break
             before += len(self.keys[bucket])
             state = inner.gather(inner.create(), self.keys[bucket], self.values[bucket])
@@ -71,22 +71,22 @@ class BucketBuffers:
 
 @dataclass(slots=True)
 class MappingState(ShardState):
-    """The state over what came last, and behind it what is divided by bucket."""
+    """In-memory state: a window of unpartitioned entries, and buffers of partitioned ones that came before."""
 
     inner: AnyKeyed
-    #: the state of the inner aggregator over what came last
+    #: state of the inner aggregator over the latest entries
     window: dict[Hashable, Any]
-    #: entries that were folded into the window
+    #: number of entries that were folded into the window
     entries: int = 0
-    #: keys have hardly repeated, so that what comes is divided without being folded first
+    #: whether keys have hardly repeated, so new entries are partitioned without being folded first
     is_sparse: bool = False
-    #: None until the window was full for the first time
-    held: BucketBuffers | None = None
+    #: None until the window is full for the first time
+    buffers: BucketBuffers | None = None
     pieces: list[Piece] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
-        return not self.window and (self.held is None or not self.held.count)
+        return not self.window and (self.buffers is None or not self.buffers.count)
 
     def fold(self, entries: Iterable[Any]) -> None:
         for batch in batches(entries):
@@ -95,60 +95,60 @@ class MappingState(ShardState):
                 self.window = self.inner.add_many(self.window, iter(batch))
                 self.entries += len(batch)
             else:
-                self._divided().take(*columns)
+                self._partitioned().add(*columns)
 
     def join(self, other: "MappingState") -> None:
-        if other.held is not None:
-            self._divided().take_all(other.held)
+        if other.buffers is not None:
+            self._partitioned().extend(other.buffers)
         self.window = self.inner.merge(self.window, other.window)
         self.entries += other.entries
 
-    def rest(self) -> bytes:
+    def encode_remainder(self) -> bytes:
         if self.is_empty:
             return b""
-        held, self.held = self._divided(), None
-        keys, values = list(chain.from_iterable(held.keys)), list(chain.from_iterable(held.values))
+        buffers, self.buffers = self._partitioned(), None
+        keys, values = list(chain.from_iterable(buffers.keys)), list(chain.from_iterable(buffers.values))
         return self.inner.encode(self.inner.gather(self.inner.create(), keys, values))
 
-    def spill(self) -> Iterator[Packed] | None:
+    def take_if_large(self) -> Iterator[Packed] | None:
         if len(self.window) >= WINDOW_KEYS:
-            self._divided()
-        if self.held is None or self.held.count < HELD_KEYS:
+            self._partitioned()
+        if self.buffers is None or self.buffers.count < HELD_KEYS:
             return None
-        held = self._joined()
-        return None if held.count < HELD_KEYS // 2 else self._packed(held)
+        buffers = self._joined()
+        return None if buffers.count < HELD_KEYS // 2 else self._packed(buffers)
 
-    def drain(self) -> Iterator[Packed]:
+    def take_all(self) -> Iterator[Packed]:
         return self._packed(self._joined())
 
-    def _divided(self) -> BucketBuffers:
-        """Divide the window, and return all that is held."""
-        if self.held is None:
-            self.held = BucketBuffers()
+    def _partitioned(self) -> BucketBuffers:
+        """Partition the window, and return the buffers of all entries in memory."""
+        if self.buffers is None:
+            self.buffers = BucketBuffers()
         if self.window:
             self.is_sparse = len(self.window) > self.entries * MAX_KEPT_SHARE
-            self.held.take(self.window.keys(), self.window.values())
+            self.buffers.add(self.window.keys(), self.window.values())
             self.window, self.entries = self.inner.create(), 0
-        return self.held
+        return self.buffers
 
     def _joined(self) -> BucketBuffers:
-        """Divide the window, and return all that is held with equal keys joined, unless hardly any seem to be equal."""
-        held = self._divided()
-        self.is_sparse = not held.join(self.inner)
-        return held
+        """Partition the window, and return the buffers, with equal keys joined if that is worth its time."""
+        buffers = self._partitioned()
+        self.is_sparse = not buffers.join(self.inner)
+        return buffers
 
-    def _packed(self, held: BucketBuffers) -> Iterator[Packed]:
-        self.held = None
+    def _packed(self, buffers: BucketBuffers) -> Iterator[Packed]:
+        self.buffers = None
         for bucket in range(BUCKETS):
-            keys = held.keys[bucket]
+            keys = buffers.keys[bucket]
             if keys:
-                packed = self.inner.pack_columns(keys, held.values[bucket])
-                held.keys[bucket], held.values[bucket] = [], []  # what is packed takes no memory twice
+                packed = self.inner.pack_columns(keys, buffers.values[bucket])
+                buffers.keys[bucket], buffers.values[bucket] = [], []  # free the memory of packed keys at once
                 yield bucket, len(keys), packed
 
 
 class MappingPartitioner(StatePartitioner[Columns]):
-    """Divides the state of an aggregator that keeps a mapping.
+    """Hash partitioner of the states of an aggregator of keys and values.
 
     Args:
         inner: The aggregator.
@@ -159,8 +159,8 @@ class MappingPartitioner(StatePartitioner[Columns]):
     def create(self) -> MappingState:
         return MappingState(self.inner, self.inner.create())
 
-    def decode(self, rest: bytes) -> MappingState:
-        return MappingState(self.inner, self.inner.decode(rest)) if rest else self.create()
+    def decode(self, remainder: bytes) -> MappingState:
+        return MappingState(self.inner, self.inner.decode(remainder)) if remainder else self.create()
 
     def gather(self, packed: Iterable[bytes]) -> dict[Hashable, Any]:
         state: dict[Hashable, Any] | None = None
@@ -168,7 +168,7 @@ class MappingPartitioner(StatePartitioner[Columns]):
         for data in packed:
             columns = self.inner.unpack_columns(data)
             if state is None:
-                # By itself, because its keys are often all different, and then it takes no more than a dict takes.
+                # The first one alone, because its keys are often all different, which makes it as fast as a dict.
                 state = self.inner.gather(self.inner.create(), *columns)
             else:
                 keys += columns[0]
@@ -181,7 +181,7 @@ class MappingPartitioner(StatePartitioner[Columns]):
 
     def block(self, state: dict[Hashable, Any]) -> Columns:
         if holds_nan(state):
-            # Of each piece that was read there may be one.
+            # Each piece may have added a NaN key of its own.
             state = self.inner.gather(self.inner.create(), list(map(one_nan, state)), list(state.values()))
         return in_order(self.inner.finish(state))
 
@@ -200,5 +200,5 @@ class MappingPartitioner(StatePartitioner[Columns]):
     def write(self, block: Columns, rows: OutputFileWriter) -> None:
         rows.write(*block)
 
-    def wide(self, blocks: ResultBlocks[Columns], shards: int) -> ShardedMapping:
+    def open_result(self, blocks: ResultBlocks[Columns], shards: int) -> ShardedMapping:
         return ShardedMapping(blocks, shards)

@@ -1,4 +1,4 @@
-"""A wide result that is a mapping."""
+"""Sharded result of an aggregator of keys and values."""
 
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from typing import Any
@@ -10,16 +10,16 @@ from elastic.core.partitioning import bucket_of, shard_of
 
 
 class ShardedMapping(ShardedResult[tuple[list[Any], list[Any]]], Mapping[Any, Any]):
-    """The result of a step with `shards`: a mapping that is not in memory.
+    """Result of a step with `shards`: a read-only mapping on disk.
 
-    To look up a key reads the part that has it; to iterate reads one part after another. `items()` is the fastest way
-    to see all of it. Keys come in the same order in every run, which is not that of the source. It can be used as
-    long as the folder of its run is there, and cannot be changed.
+    A lookup reads the part with the key, and iteration reads one part after another. `items()` is the fastest way to
+    read everything. Keys have the same order in every run, which differs from the order of the source. The mapping is
+    valid as long as the folder of its run exists.
     """
 
     def __init__(self, blocks: ResultBlocks[tuple[list[Any], list[Any]]], shards: int) -> None:
         super().__init__(blocks, shards)
-        #: the bucket that was looked into last
+        #: bucket of the last lookup, and its content
         self._last: tuple[int, dict[Any, Any]] | None = None
 
     def pairs(self, shard: int | None = None) -> Iterator[tuple[Any, Any]]:
@@ -34,7 +34,7 @@ class ShardedMapping(ShardedResult[tuple[list[Any], list[Any]]], Mapping[Any, An
         return ShardedValues(self)
 
     def __getitem__(self, key: Any) -> Any:
-        hash(key)  # raises TypeError as that of a dict does
+        hash(key)  # raises TypeError, as a dict does
         key = one_nan(key)
         try:
             bucket = bucket_of(key)
@@ -52,7 +52,7 @@ class ShardedMapping(ShardedResult[tuple[list[Any], list[Any]]], Mapping[Any, An
 
 
 class ShardedValues(ValuesView[Any]):
-    """Values of a wide result, without looking up each of them."""
+    """Values view that reads whole parts instead of looking up each key."""
 
     _mapping: ShardedMapping
 
@@ -61,7 +61,7 @@ class ShardedValues(ValuesView[Any]):
 
 
 class ShardedItems(ItemsView[Any, Any]):
-    """Keys and values of a wide result, without looking up each of them."""
+    """Items view that reads whole parts instead of looking up each key."""
 
     _mapping: ShardedMapping
 

@@ -1,4 +1,4 @@
-"""Division: how the states of an aggregator are divided by key, and what the result of a bucket is."""
+"""Contract of hash partitioning: divides the states of an aggregator by key, and merges those of a bucket."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ BlockT = TypeVar("BlockT")
 
 
 class StatePartitioner(ABC, Generic[BlockT]):
-    """Divides the states of one aggregator, and merges what belongs to a bucket.
+    """Hash partitioner of the states of one aggregator, which also merges the parts of a bucket.
 
     Args:
         inner: The aggregator.
@@ -26,31 +26,31 @@ class StatePartitioner(ABC, Generic[BlockT]):
 
     @abstractmethod
     def create(self) -> ShardState:
-        """Return a state that holds nothing."""
+        """Return the state of no entries."""
 
     @abstractmethod
-    def decode(self, rest: bytes) -> ShardState:
-        """Return a state with what `ShardState.rest` gave.
+    def decode(self, remainder: bytes) -> ShardState:
+        """Return a state from the bytes of `ShardState.encode_remainder`.
 
         Raises:
-            EncodingError: The bytes are not of this aggregator.
+            EncodingError: The bytes are not from this aggregator.
         """
 
-    def told(self, rest: bytes) -> "StatePartitioner[BlockT]":
-        """Return a division for a state that holds nothing, of which `ShardState.rest` gave this."""
+    def with_schema_of(self, remainder: bytes) -> "StatePartitioner[BlockT]":
+        """Return a partitioner with the schema in the remainder of a state without entries in memory."""
         return self
 
     @abstractmethod
     def gather(self, packed: Iterable[bytes]) -> Any:
-        """Return the state of the inner aggregator that stands for what was packed by states, in its order.
+        """Return the inner aggregator's state of packed buckets, merged in their order.
 
         Raises:
-            EncodingError: The bytes are not of this aggregator.
+            EncodingError: The bytes are not from this aggregator.
         """
 
     @abstractmethod
     def block(self, state: Any) -> BlockT:
-        """Return the result of a state, with its keys in an order that only depends on them."""
+        """Return the result of a state, in an order that depends only on the keys."""
 
     @abstractmethod
     def size(self, block: BlockT) -> int:
@@ -62,24 +62,24 @@ class StatePartitioner(ABC, Generic[BlockT]):
 
     @abstractmethod
     def open(self, data: bytes) -> BlockT:
-        """Return the block that `pack` was given.
+        """Return the block that `pack` packed.
 
         Raises:
-            EncodingError: It is none.
+            EncodingError: The bytes are no block.
         """
 
     @abstractmethod
     def content(self, block: BlockT, data: bytes) -> bytes:
-        """Return the digest of what is in a block, the same in every run; `data` is the block as bytes."""
+        """Return the digest of the content of a block, the same in every run; `data` is the packed block."""
 
     @abstractmethod
     def write(self, block: BlockT, rows: OutputFileWriter) -> None:
-        """Write the rows of a block to a file of an output. Raises as `OutputFileWriter` does."""
+        """Write the rows of a block to a file of the sink. Raise as `OutputFileWriter` does."""
 
     @abstractmethod
-    def wide(self, blocks: "ResultBlocks[BlockT]", shards: int) -> "ShardedResult[BlockT]":
-        """Return the result that consists of these blocks."""
+    def open_result(self, blocks: "ResultBlocks[BlockT]", shards: int) -> "ShardedResult[BlockT]":
+        """Return the result that reads its parts from `blocks`."""
 
 
-#: Any of them, where it does not matter of what.
+#: Partitioner of any aggregator.
 AnyPartitioner = StatePartitioner[Any]

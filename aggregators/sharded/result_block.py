@@ -1,4 +1,4 @@
-"""A block of a wide result: the keys of a bucket in order, and the value of each."""
+"""Block of a sharded mapping: the keys of one bucket in order, and their values."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
@@ -12,14 +12,14 @@ _SORTABLE = ({str}, {int})
 
 
 def in_order(result: Mapping[Hashable, Any]) -> tuple[list[Any], list[Any]]:
-    """Return keys and values in the order of the keys: that of texts or integers, or else of their bytes."""
+    """Return keys and values, sorted by key; keys that are neither all str nor all int sort by their bytes."""
     keys: list[Any] = list(result)
     keys.sort(key=None if set(map(type, keys)) in _SORTABLE else pack)
     return keys, list(map(result.__getitem__, keys))
 
 
 def merged(keys: list[Any], values: list[Any]) -> bytes:
-    """Return the bytes of a block: the same for equal keys and values.
+    """Return a block as bytes, which are the same for equal keys and values.
 
     Raises:
         EncodingError: A value is not plain data.
@@ -33,18 +33,19 @@ def opened(data: bytes) -> tuple[list[Any], list[Any]]:
     """Return keys and values of a block.
 
     Raises:
-        EncodingError: It is none.
+        EncodingError: The bytes are no block.
     """
     keys, values = unpack(data)
     if len(keys) != len(values):
-        raise EncodingError("a block of a wide result has not as many values as keys")
-    ours = with_one_nan(keys)
-    # An earlier version kept several apart, each with its value.
-    return (keys if ours is keys or len(set(ours)) < len(keys) else list(ours)), values
+        raise EncodingError(f"a block of a sharded result has {len(keys)} keys and {len(values)} values")
+    normalized = with_one_nan(keys)
+    # An earlier version kept several NaN keys apart, each with its value.
+    is_kept = normalized is keys or len(set(normalized)) < len(keys)
+    return (keys if is_kept else list(normalized)), values
 
 
 def digest_of(contents: Iterable[tuple[int, bytes]]) -> str:
-    """Return the digest of a wide result, in hexadecimal letters.
+    """Return the digest of a sharded result in hexadecimal.
 
     Args:
         contents: Bucket and digest of each block, in the order of buckets.
@@ -53,10 +54,10 @@ def digest_of(contents: Iterable[tuple[int, bytes]]) -> str:
 
 
 def _canonical(value: Any) -> Any:
-    """Return what is kept of a value, with its mappings in order."""
+    """Return a value as plain data, with sorted keys in its mappings."""
     if isinstance(value, dict):
         items = {key: _canonical(value[key]) for key in sorted(value, key=pack)}
-        # Others are kept as plain dicts; their classes want to be called in ways of their own.
+        # Other mappings become plain dicts, because their classes have different constructors.
         return Counter(items) if type(value) is Counter else items
     if isinstance(value, list):
         return list(map(_canonical, value))

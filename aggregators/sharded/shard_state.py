@@ -1,4 +1,4 @@
-"""The state of a sharded aggregator: what is held, and where the pieces are that were left in the depot."""
+"""State of a sharded aggregator: entries in memory, and the segments that were spilled before."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -9,51 +9,51 @@ from elastic.core.contracts.spill_store import Index, SpillSegment, SpillStore
 from elastic.core.encoding import compress
 from elastic.core.partitioning import shard_of
 
-#: Joining what is held of equal keys pays if at most this share of it is left.
+#: Maximum share of the keys that remains after equal ones are joined; above it, joining is not worth its time.
 MAX_KEPT_SHARE = 0.75
 
-#: The pieces of one partial: a bundle a shard.
+#: Segments of one partial result, one for each shard.
 Piece = tuple[SpillSegment, ...]
 
-#: Bucket, number of keys, and the bytes that stand for these and what is kept of them.
+#: Bucket, number of keys, and the keys with their values as bytes.
 Packed = tuple[int, int, bytes]
 
 
 class ShardState(ABC):
-    """What is held, which is all that is not in `pieces`."""
+    """State of the entries in memory. `pieces` has the segments of all others."""
 
     pieces: list[Piece]
 
     @property
     @abstractmethod
     def is_empty(self) -> bool:
-        """True when nothing is held."""
+        """Whether no entries are in memory."""
 
     @abstractmethod
     def fold(self, entries: Iterable[Any]) -> None:
-        """Fold entries into what is held."""
+        """Fold entries into the state in memory."""
 
     @abstractmethod
     def join(self, other: Any) -> None:
-        """Take in what another one holds, behind what is held here; not its pieces."""
+        """Merge the in-memory state of `other`, whose entries follow those of this one; ignore its pieces."""
 
     @abstractmethod
-    def rest(self) -> bytes:
-        """Hold nothing any more, and return it, with all else that is not in `pieces`, as bytes; empty for nothing."""
+    def encode_remainder(self) -> bytes:
+        """Empty the state in memory, and return it and the schema as bytes; empty bytes if there is neither."""
 
     @abstractmethod
-    def spill(self) -> Iterable[Packed] | None:
-        """Hold nothing any more, and return it by bucket, in their order; None, if it is too little to be left."""
+    def take_if_large(self) -> Iterable[Packed] | None:
+        """Empty the state in memory and return it by ascending bucket, or return None if it is too small to spill."""
 
     @abstractmethod
-    def drain(self) -> Iterable[Packed]:
-        """Hold nothing any more, and return it by bucket, in their order, however little it is."""
+    def take_all(self) -> Iterable[Packed]:
+        """Empty the state in memory and return it by ascending bucket, however small it is."""
 
-    def leave(self, packed: Iterable[Packed], depot: SpillStore, shards: int) -> None:
-        """Leave in the depot what was held, and remember where it is.
+    def write(self, packed: Iterable[Packed], depot: SpillStore, shards: int) -> None:
+        """Spill buckets to the store, and add their segments to `pieces`.
 
         Raises:
-            StoreError: It cannot be written.
+            StoreError: The store cannot write.
         """
         indexes = [Index() for _ in range(shards)]
         parts: list[list[bytes]] = [[] for _ in range(shards)]

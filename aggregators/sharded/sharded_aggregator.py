@@ -1,4 +1,4 @@
-"""Sharded: an aggregator whose state is divided by key, and is never whole in one process."""
+"""Sharded aggregation: the state is partitioned by key, and no process has all of it in memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -21,22 +21,22 @@ from elastic.core.partitioning import shard_range
 
 
 class Sharded(ShardedAggregator):
-    """Folds entries as `inner` does. What goes to the master says only where its state is, and how much of it.
+    """Sharded aggregator that folds entries as `inner` does. The master gets only the places and sizes of its states.
 
     Args:
-        inner: What the entries are folded by.
-        shards: In how many parts the result is made.
-        depot: Where the parts of the state are left.
-        output: Where the result is written to as well; None for nowhere.
+        inner: Folds the entries.
+        shards: Number of parts of the result.
+        depot: Store of the spilled states.
+        output: Sink that gets the result as well; None for none.
 
     Raises:
-        UsageError: The state of `inner` cannot be divided.
+        UsageError: The state of `inner` cannot be partitioned.
     """
 
     def __init__(self, inner: AnyAggregator, shards: int, depot: SpillStore, output: Sink | None = None) -> None:
         self.inner, self.shards, self.depot, self.output = inner, shards, depot, output
         self.ordered = inner.ordered
-        self.division = partitioner_for(inner, shards)
+        self.partitioner = partitioner_for(inner, shards)
 
     def at(self, depot: SpillStore) -> "Sharded":
         return Sharded(self.inner, self.shards, depot, self.output)
@@ -46,7 +46,7 @@ class Sharded(ShardedAggregator):
         return self.depot.readable and (self.output is None or self.output.writable)
 
     def create(self) -> ShardState:
-        return self.division.create()
+        return self.partitioner.create()
 
     def add(self, state: ShardState, entry: Any) -> ShardState:
         state.fold((entry,))
@@ -57,74 +57,74 @@ class Sharded(ShardedAggregator):
         return state
 
     def merge(self, state: ShardState, other: ShardState) -> ShardState:
-        # In their order: what is held is behind what was left.
+        # Order matters: the entries in memory follow those in the pieces.
         if self.ordered and other.pieces and not state.is_empty:
-            state.leave(state.drain(), self.depot, self.shards)
+            state.write(state.take_all(), self.depot, self.shards)
         state.pieces += other.pieces
         state.join(other)
         return state
 
     def spill(self, state: ShardState) -> ShardState:
-        packed = state.spill() if self.depot.writable else None
+        packed = state.take_if_large() if self.depot.writable else None
         if packed is not None:
-            state.leave(packed, self.depot, self.shards)
+            state.write(packed, self.depot, self.shards)
         return state
 
     def finish(self, state: ShardState) -> AnyShardedResult:
-        division = self.division.told(_rest_of(state))
+        partitioner = self.partitioner.with_schema_of(_remainder_of(state))
         by_shard = [[piece[shard] for piece in state.pieces] for shard in range(self.shards)]
-        return division.wide(MergedOnRead(division, self.depot, by_shard), self.shards)
+        return partitioner.open_result(MergedOnRead(partitioner, self.depot, by_shard), self.shards)
 
     def encode(self, state: ShardState) -> bytes:
         if self.depot.writable:
             if not state.is_empty:
-                state.leave(state.drain(), self.depot, self.shards)
+                state.write(state.take_all(), self.depot, self.shards)
             self.depot.settle()
-        # Something is still held in a process for one chunk, on a node that does not see the folder: its worker has
-        # another way.
-        return pack([[[bundle.plain() for bundle in piece] for piece in state.pieces], state.rest()])
+        # Entries stay in memory only on a node that does not see the folder, in a process for one chunk: its worker
+        # sends them in another way.
+        return pack([[[segment.plain() for segment in piece] for piece in state.pieces], state.encode_remainder()])
 
     def decode(self, data: bytes) -> ShardState:
-        _, rest = read_state(data, _saved_shape(self.shards), self)
-        state = self.division.decode(rest)
+        _, remainder = read_state(data, _saved_shape(self.shards), self)
+        state = self.partitioner.decode(remainder)
         state.pieces = pieces_of(data, self.shards)
         return state
 
     def jobs(self, state: ShardState) -> list[bytes]:
-        """Return what there is to do for `reduce`, a job a shard."""
-        return jobs_of(state.pieces, self.shards, _rest_of(state))
+        """Return the jobs for `reduce`, one for each shard."""
+        return jobs_of(state.pieces, self.shards, _remainder_of(state))
 
     def reduce(self, job: bytes) -> bytes:
-        division, index = self.division, Index()
-        written = nullcontext() if self.output is None else self.output.open()
-        with written as rows, self.depot.create("result") as file:
+        partitioner, index = self.partitioner, Index()
+        opened = nullcontext() if self.output is None else self.output.open()
+        with opened as rows, self.depot.create("result") as file:
             for bucket, block in self._blocks(job):
-                data = division.pack(block)
+                data = partitioner.pack(block)
                 packed = compress(data)
-                index.add(bucket, division.size(block), packed, division.content(block, data))
+                index.add(bucket, partitioner.size(block), packed, partitioner.content(block, data))
                 file.write(packed)
                 if rows is not None:
-                    division.write(block, rows)
+                    partitioner.write(block, rows)
             file.write(index.packed())
         return pack([index.bundle(file.name, 0).plain(), None if rows is None else rows.part.plain()])
 
     def contents(self, job: bytes) -> Iterator[tuple[int, int, bytes]]:
-        """Yield bucket, keys and digest of what `reduce` makes of each, without leaving anything."""
-        division = self.division
+        """Yield bucket, number of keys and digest of each block that `reduce` makes, without writing anything."""
+        partitioner = self.partitioner
         for bucket, block in self._blocks(job):
-            yield bucket, division.size(block), division.content(block, division.pack(block))
+            yield bucket, partitioner.size(block), partitioner.content(block, partitioner.pack(block))
 
     def result_of(self, bundles: Sequence[SpillSegment]) -> AnyShardedResult:
-        """Return the result that `reduce` has made of all shards."""
-        return self.division.wide(MergedFiles(self.division, self.depot, bundles), self.shards)
+        """Return the result in the segments that `reduce` wrote for all shards."""
+        return self.partitioner.open_result(MergedFiles(self.partitioner, self.depot, bundles), self.shards)
 
     def _blocks(self, job: bytes) -> Iterator[tuple[int, Any]]:
-        shard, plain, *told = unpack(job)
-        division = self.division.told(told[0]) if told else self.division
-        merging = MergedOnRead(division, self.depot, {shard: [SpillSegment(*fields) for fields in plain]})
+        shard, plain, *remainder = unpack(job)
+        partitioner = self.partitioner.with_schema_of(remainder[0]) if remainder else self.partitioner
+        blocks = MergedOnRead(partitioner, self.depot, {shard: [SpillSegment(*fields) for fields in plain]})
         for bucket in shard_range(shard, self.shards):
-            block = merging.block(shard, bucket)
-            if self.division.size(block):
+            block = blocks.block(shard, bucket)
+            if self.partitioner.size(block):
                 yield bucket, block
 
     def of_utf8(self) -> "Sharded | None":
@@ -136,68 +136,69 @@ class Sharded(ShardedAggregator):
 
 
 def can_shard(aggregator: AnyAggregator) -> bool:
-    """Tell whether the states of an aggregator can be divided by key."""
+    """Return whether the states of an aggregator can be partitioned by key."""
     return isinstance(aggregator, KeyedAggregator | KeyedFrameAggregator)
 
 
 def partitioner_for(aggregator: AnyAggregator, shards: int) -> AnyPartitioner:
-    """Return what divides the states of an aggregator.
+    """Return the partitioner for the states of an aggregator.
 
     Raises:
-        UsageError: Nothing does.
+        UsageError: The states cannot be partitioned.
     """
     if not can_shard(aggregator):
         raise UsageError(
-            f"shards={shards} divides a result by key, and {aggregator} has no keys; leave out shards, or aggregate by "
+            f"shards={shards} partitions a result by key, and {aggregator} has no keys; omit shards, or aggregate with "
             "Count, SumByKey, GroupBy, MergeMappings, FrameCount, FrameGroupBy or a KeyedAggregator of your own."
         )
     if not aggregator.stored:
-        raise UsageError(f"{aggregator} keeps nothing that shards={shards} could divide; leave out shards.")
+        raise UsageError(f"{aggregator} has no state that shards={shards} could partition; omit shards.")
     return (
         FramePartitioner(aggregator) if isinstance(aggregator, KeyedFrameAggregator) else MappingPartitioner(aggregator)
     )
 
 
 def pieces_of(data: bytes, shards: int) -> list[Piece]:
-    """Return where the parts of an encoded state are.
+    """Return the pieces of an encoded state.
 
     Raises:
-        EncodingError: It is no state of an aggregator with so many shards.
+        EncodingError: The bytes are no state of an aggregator with this number of shards.
     """
     pieces, _ = read_state(data, _saved_shape(shards), f"an aggregator with {shards} shards")
     return [tuple(SpillSegment(*plain) for plain in piece) for piece in pieces]
 
 
-def reduced_of(answer: bytes) -> tuple[SpillSegment, OutputFile | None]:
-    """Return what `Sharded.reduce` has made: the shard's part of the result, and of the output."""
-    bundle, part = unpack(answer)
-    return SpillSegment(*bundle), None if part is None else OutputFile(*part)
+def reduced_of(reply: bytes) -> tuple[SpillSegment, OutputFile | None]:
+    """Return the segment and the output file that `Sharded.reduce` wrote for a shard."""
+    segment, part = unpack(reply)
+    return SpillSegment(*segment), None if part is None else OutputFile(*part)
 
 
-def jobs_of(pieces: list[Piece], shards: int, rest: bytes = b"") -> list[bytes]:
-    """Return what there is to do for `Sharded.reduce`, a job a shard.
+def jobs_of(pieces: list[Piece], shards: int, remainder: bytes = b"") -> list[bytes]:
+    """Return the jobs for `Sharded.reduce`, one for each shard.
 
     Args:
-        pieces: What the result is made of.
-        shards: How many there are.
-        rest: What else the state says.
+        pieces: Pieces of the result.
+        shards: Number of shards.
+        remainder: Schema of the state, from `ShardState.encode_remainder`.
     """
-    told = [rest] if rest else []
+    schema = [remainder] if remainder else []
     return [
-        pack([shard, [piece[shard].plain() for piece in pieces if piece[shard].keys], *told]) for shard in range(shards)
+        pack([shard, [piece[shard].plain() for piece in pieces if piece[shard].keys], *schema])
+        for shard in range(shards)
     ]
 
 
 def made_of(jobs: Sequence[bytes]) -> str:
-    """Return the digest of the pieces that jobs name, in hexadecimal letters."""
+    """Return the digest of the pieces in jobs, in hexadecimal."""
     return digest(pack([pack(unpack(job)[:2]) for job in jobs])).hex()
 
 
-def _rest_of(state: ShardState) -> bytes:
-    """Return what a state says besides its pieces, in which all must be that is held."""
+def _remainder_of(state: ShardState) -> bytes:
+    """Return the schema of a state that has all its entries in `pieces`."""
     if not state.is_empty:
-        raise EncodingError("a part of a wide result is not in the folder of its run.")
-    return state.rest()
+        raise EncodingError("a part of the sharded state is not in the folder of its run.")
+    return state.encode_remainder()
 
 
 def _saved_shape(shards: int) -> list[Any]:

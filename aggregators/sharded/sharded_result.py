@@ -1,4 +1,4 @@
-"""A wide result: it lies in files, of which one part at a time is read."""
+"""Sharded results: they stay in files, and readers load one part at a time."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -16,22 +16,22 @@ BlockT = TypeVar("BlockT")
 
 
 class ResultBlocks(ABC, Generic[BlockT]):
-    """Where the parts of a wide result come from."""
+    """Source of the parts of a sharded result."""
 
-    def __init__(self, division: StatePartitioner[BlockT], depot: SpillStore) -> None:
-        self._division, self._depot = division, depot
+    def __init__(self, partitioner: StatePartitioner[BlockT], depot: SpillStore) -> None:
+        self._partitioner, self._depot = partitioner, depot
 
     @abstractmethod
     def block(self, shard: int, bucket: int) -> BlockT:
         """Return the result of a bucket.
 
         Raises:
-            CorruptStoreError: A file is not as it was written; names it.
+            CorruptStoreError: A file is damaged or missing. The message names it.
         """
 
     @abstractmethod
     def content(self, shard: int, bucket: int) -> bytes:
-        """Return the digest of what is in a bucket; empty where nothing is."""
+        """Return the digest of a bucket; empty bytes for an empty bucket."""
 
     @abstractmethod
     def count(self, shard: int) -> int:
@@ -39,39 +39,39 @@ class ResultBlocks(ABC, Generic[BlockT]):
 
 
 class MergedOnRead(ResultBlocks[BlockT]):
-    """The parts as they follow from what workers have left, merged whenever they are asked for.
+    """Parts that are merged from the workers' segments at each read.
 
     Args:
-        division: Merges them.
-        depot: Where they lie.
-        bundles: Those of each shard; or, where only some shards are asked for, of these.
+        partitioner: Merges the segments of a bucket.
+        depot: Store of the segments.
+        segments: Segments of each shard, or of some shards by number.
     """
 
     def __init__(
         self,
-        division: StatePartitioner[BlockT],
+        partitioner: StatePartitioner[BlockT],
         depot: SpillStore,
-        bundles: dict[int, list[SpillSegment]] | list[list[SpillSegment]],
+        segments: dict[int, list[SpillSegment]] | list[list[SpillSegment]],
     ) -> None:
-        super().__init__(division, depot)
-        self._bundles = bundles
+        super().__init__(partitioner, depot)
+        self._segments = segments
         self._indexes: dict[int, list[tuple[SpillSegment, dict[int, SpillBlock]]]] = {}
 
     def block(self, shard: int, bucket: int) -> BlockT:
-        return self._division.block(self._division.gather(self._packed(shard, bucket)))
+        return self._partitioner.block(self._partitioner.gather(self._packed(shard, bucket)))
 
     def content(self, shard: int, bucket: int) -> bytes:
-        division, block = self._division, self.block(shard, bucket)
-        return division.content(block, division.pack(block)) if division.size(block) else b""
+        partitioner, block = self._partitioner, self.block(shard, bucket)
+        return partitioner.content(block, partitioner.pack(block)) if partitioner.size(block) else b""
 
     def count(self, shard: int) -> int:
-        # Not of the state: NaN become one in the result.
-        return sum(self._division.size(self.block(shard, bucket)) for bucket in self._buckets(shard))
+        # The state may have several NaN keys, which are one in the result.
+        return sum(self._partitioner.size(self.block(shard, bucket)) for bucket in self._buckets(shard))
 
     def _packed(self, shard: int, bucket: int) -> Iterator[bytes]:
-        for bundle, blocks in self._index(shard):
+        for segment, blocks in self._index(shard):
             if (block := blocks.get(bucket)) is not None:
-                yield decompress(bundle.read(self._depot, block))
+                yield decompress(segment.read(self._depot, block))
 
     def _buckets(self, shard: int) -> list[int]:
         return sorted({bucket for _, blocks in self._index(shard) for bucket in blocks})
@@ -79,63 +79,62 @@ class MergedOnRead(ResultBlocks[BlockT]):
     def _index(self, shard: int) -> list[tuple[SpillSegment, dict[int, SpillBlock]]]:
         if shard not in self._indexes:
             self._indexes[shard] = [
-                (bundle, {block.bucket: block for block in bundle.blocks(self._depot)})
-                for bundle in self._bundles[shard]
+                (segment, {block.bucket: block for block in segment.blocks(self._depot)})
+                for segment in self._segments[shard]
             ]
         return self._indexes[shard]
 
 
 class MergedFiles(ResultBlocks[BlockT]):
-    """The parts as they were merged, one file a shard."""
+    """Parts in files of merged shards, one file for each shard."""
 
-    def __init__(self, division: StatePartitioner[BlockT], depot: SpillStore, bundles: Sequence[SpillSegment]) -> None:
-        super().__init__(division, depot)
-        self._bundles = bundles
+    def __init__(
+        self, partitioner: StatePartitioner[BlockT], depot: SpillStore, segments: Sequence[SpillSegment]
+    ) -> None:
+        super().__init__(partitioner, depot)
+        self._segments = segments
         self._indexes: dict[int, dict[int, SpillBlock]] = {}
 
     def block(self, shard: int, bucket: int) -> BlockT:
         found = self._index(shard).get(bucket)
         if found is None:
-            return self._division.block(self._division.gather(()))
-        bundle = self._bundles[shard]
+            return self._partitioner.block(self._partitioner.gather(()))
+        segment = self._segments[shard]
         try:
-            return self._division.open(decompress(bundle.read(self._depot, found)))
+            return self._partitioner.open(decompress(segment.read(self._depot, found)))
         except CorruptStoreError as error:
-            raise self._told(bundle, error) from error
+            raise self._read_error(segment, error) from error
 
     def content(self, shard: int, bucket: int) -> bytes:
         found = self._index(shard).get(bucket)
         return b"" if found is None else found.content
 
     def count(self, shard: int) -> int:
-        return self._bundles[shard].keys
+        return self._segments[shard].keys
 
     def _index(self, shard: int) -> dict[int, SpillBlock]:
         if shard not in self._indexes:
-            bundle = self._bundles[shard]
+            segment = self._segments[shard]
             try:
-                blocks = bundle.blocks(self._depot)
+                blocks = segment.blocks(self._depot)
             except CorruptStoreError as error:
-                raise self._told(bundle, error) from error
+                raise self._read_error(segment, error) from error
             self._indexes[shard] = {block.bucket: block for block in blocks}
         return self._indexes[shard]
 
-    def _told(self, bundle: SpillSegment, error: CorruptStoreError) -> CorruptStoreError:
-        """Return what to tell of a file that cannot be read: a later master removes what it has made anew."""
-        place = self._depot.place(bundle.name)
+    def _read_error(self, segment: SpillSegment, error: CorruptStoreError) -> CorruptStoreError:
+        """Return the error of an unreadable file: a later master removes the files that it has written again."""
+        place = self._depot.place(segment.name)
         if not isinstance(error.__cause__, FileNotFoundError) or not Path(place).parent.is_dir():
             return error
         return CorruptStoreError(
-            f"{place} is gone, because the result was made anew (or the file was lost, which `elastic verify` tells); "
-            "read the result again by elastic.result_of."
+            f"{place} is missing: a resumed run has written the result again, or the file was lost, which "
+            "`elastic verify` shows; read the result again with elastic.result_of."
         )
 
 
 class ShardedResult(Generic[BlockT]):
-    """A result that is not in memory, divided by key into shards.
-
-    It can be used as long as the folder of its run is there, and cannot be changed.
-    """
+    """Read-only result on disk, partitioned by key into shards; valid as long as the folder of its run exists."""
 
     def __init__(self, blocks: ResultBlocks[BlockT], shards: int) -> None:
         self.blocks = blocks
@@ -144,14 +143,14 @@ class ShardedResult(Generic[BlockT]):
 
     @property
     def counts(self) -> list[int]:
-        """The number of keys in each shard."""
+        """Number of keys in each shard."""
         if self._counts is None:
             self._counts = list(map(self.blocks.count, range(self.shards)))
         return [*self._counts]
 
     @property
     def digest(self) -> str:
-        """BLAKE2b-128 over all keys and values: the same for any number of shards and workers."""
+        """BLAKE2b-128 of all keys and values in hexadecimal; the same for any number of shards and workers."""
         buckets = ((bucket, self.blocks.content(shard, bucket)) for shard, bucket in self._places())
         return digest_of((bucket, content) for bucket, content in buckets if content)
 
@@ -161,17 +160,17 @@ class ShardedResult(Generic[BlockT]):
     def __repr__(self) -> str:
         kind = type(self).__name__
         if isinstance(self.blocks, MergedOnRead):
-            # To count keys would merge all of it.
+            # Counting the keys would merge the whole result.
             return f"{kind}({self.shards} shards, not merged yet)"
         return f"{kind}({len(self):,} keys in {self.shards} shards, digest {self.digest[:16]})"
 
     def _places(self, shard: int | None = None) -> Iterator[tuple[int, int]]:
-        """Yield shard and bucket of each part, of one shard or of all, in the order in which they are read."""
+        """Yield shard and bucket of each part, of one shard or of all, in reading order."""
         for each in range(self.shards):
             if shard is None or shard == each:
                 for bucket in shard_range(each, self.shards):
                     yield each, bucket
 
 
-#: Any of them, where it does not matter of what.
+#: Sharded result of any aggregator.
 AnyShardedResult = ShardedResult[Any]

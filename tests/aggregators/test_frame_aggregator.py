@@ -138,7 +138,7 @@ class Heap(FrameCount):
 
 
 def test_rows_are_grouped_a_few_times_however_many_chunks_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("elastic.aggregators.frames.base._LEAST_ROWS", 50)
+    monkeypatch.setattr("elastic.aggregators.frames.base._MIN_ROWS", 50)
     aggregator, chunks, Heap.rows = Heap("n"), 400, 0
     state = aggregator.create()
     for chunk in range(chunks):
@@ -154,7 +154,7 @@ def test_rows_are_grouped_a_few_times_however_many_chunks_there_are(monkeypatch:
 
 FRAME = pl.DataFrame({"k": ["a"], "real": [0.5], "list": [[1]], "count": [1]})
 REFUSED: dict[str, AnyAggregator] = {
-    "FrameGroupBy(k: sum of real) does not add floats, whose sum would depend on their order; cast 'real' to": (
+    "FrameGroupBy(k: sum of real) cannot add floats, whose sum depends on their order; cast 'real' to": (
         FrameGroupBy("k", x=("real", "sum"))
     ),
     "cannot add 'k', which is String; cast it to a number in map_frames": FrameGroupBy("list", x=("k", "sum")),
@@ -162,7 +162,7 @@ REFUSED: dict[str, AnyAggregator] = {
     "needs the column 'no', and the frame has 'k', 'real', 'list', 'count'": FrameGroupBy("no", n="count"),
     "FrameSum(k) cannot add the column 'k' of type String": FrameSum("k"),
     "FrameTopK(2, list) cannot order the column 'list' of type List(Int64)": FrameTopK(2, "list"),
-    "FrameCount() got a frame with a column 'count', which the result has as well": FrameCount(),
+    "FrameCount() got a frame with a column 'count', which the result adds": FrameCount(),
 }
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from elastic.aggregators import FrameCount, FrameGroupBy, FrameSum, FrameTopK
 from elastic.aggregators.frames.base import FrameBuffer, KeyedFrameAggregator
-from elastic.aggregators.sharded import frame_partitioner as divided_frame
+from elastic.aggregators.sharded import frame_partitioner as frame_partitioner
 from elastic.aggregators.sharded.frame_partitioner import buckets_of_rows
 from elastic.aggregators.sharded.frame_result import ShardedFrame
 from elastic.aggregators.sharded.sharded_aggregator import Sharded
@@ -82,7 +82,7 @@ def result_of(aggregator: Sharded, frames: list[pl.DataFrame], seed: int = 0) ->
 def limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit as it is, and so small that states are left all the time."""
     if request.param is not None:
-        monkeypatch.setattr(divided_frame, "HELD_ROWS", request.param)
+        monkeypatch.setattr(frame_partitioner, "HELD_ROWS", request.param)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -92,8 +92,8 @@ def test_the_result_is_that_of_the_inner_aggregator(
     inner = CASES[name]()
     expected = inner.finish(inner.add(inner.create(), FRAME))
     digests = set()
-    for seed, (shards, held) in enumerate(((1, divided_frame.HELD_ROWS), (3, 300), (256, 1000))):
-        monkeypatch.setattr(divided_frame, "HELD_ROWS", held)
+    for seed, (shards, held) in enumerate(((1, frame_partitioner.HELD_ROWS), (3, 300), (256, 1000))):
+        monkeypatch.setattr(frame_partitioner, "HELD_ROWS", held)
         result = result_of(Sharded(CASES[name](), shards, depot), list(FRAME.iter_slices(40 + 60 * seed)), seed)
         assert rows(result.collect()) == rows(expected)
         assert result.collect().columns == expected.columns
@@ -143,7 +143,7 @@ AGAIN = pl.DataFrame({"key": ["again", "other"] * 500})
 
 
 def test_rows_whose_keys_hardly_repeat_are_not_grouped(depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(divided_frame, "HELD_ROWS", 3000)
+    monkeypatch.setattr(frame_partitioner, "HELD_ROWS", 3000)
     inner = Watched("key")
     aggregator = Sharded(inner, 2, depot)
     state = aggregator.create()
@@ -162,7 +162,7 @@ def test_rows_whose_keys_hardly_repeat_are_not_grouped(depot: FileSpillStore, mo
 def test_a_pile_whose_keys_repeat_is_grouped_before_it_is_left(
     depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(divided_frame, "HELD_ROWS", 3000)
+    monkeypatch.setattr(frame_partitioner, "HELD_ROWS", 3000)
     inner = Watched("key")
     aggregator = Sharded(inner, 2, depot)
     state = aggregator.create()
@@ -215,7 +215,7 @@ class Reduced(FrameCount):
 def test_an_aggregator_that_folds_in_its_own_way_is_asked_to(
     kind: type[FrameCount], depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(divided_frame, "HELD_ROWS", 300)
+    monkeypatch.setattr(frame_partitioner, "HELD_ROWS", 300)
     aggregator = Sharded(kind("new"), 2, depot)
     state = aggregator.create()
     for frame in FRAME.iter_slices(100):
@@ -226,7 +226,7 @@ def test_an_aggregator_that_folds_in_its_own_way_is_asked_to(
 
 
 def test_wide_rows_are_left_before_there_are_many(depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(divided_frame, "HELD_BYTES", 1 << 20)
+    monkeypatch.setattr(frame_partitioner, "HELD_BYTES", 1 << 20)
     aggregator = Sharded(FrameCount("key"), 2, depot)
     state = aggregator.create()
     for number in range(20):
@@ -304,7 +304,7 @@ def test_a_column_of_nothing_but_nulls_fits_every_type(depot: FileSpillStore) ->
 def test_a_key_that_cannot_be_divided_is_refused(key: list[Any], depot: FileSpillStore) -> None:
     aggregator = Sharded(FrameCount("k"), 2, depot)
     state = aggregator.add(aggregator.create(), pl.DataFrame({"k": key}))
-    with pytest.raises(UsageError, match=r"the values of 'k' are (List|Struct).*; make texts or numbers of them"):
+    with pytest.raises(UsageError, match=r"the values of 'k' are (List|Struct).*; convert them to strings or numbers"):
         aggregator.encode(state)
 
 
@@ -334,7 +334,7 @@ def test_times_that_python_does_not_know_are_keys_and_values(times: pl.Series, d
 def test_decimals_that_add_up_to_too_many_digits_are_refused_before_they_are_left(
     depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(divided_frame, "HELD_ROWS", 10)
+    monkeypatch.setattr(frame_partitioner, "HELD_ROWS", 10)
     money = pl.DataFrame({"k": [1] * 60, "v": [9 * 10**36] * 60}, schema_overrides={"v": pl.Decimal(38, 0)})
     with pytest.raises(UsageError, match="the Decimals of 'v' add up to more than 38 digits in a group"):
         result_of(Sharded(FrameGroupBy("k", sum=("v", "sum")), 2, depot), list(money.iter_slices(3))).collect()
@@ -355,13 +355,13 @@ def test_a_result_that_does_not_have_the_key_is_refused(
     aggregator: KeyedFrameAggregator, depot: FileSpillStore
 ) -> None:
     result = result_of(Sharded(aggregator, 2, depot), [pl.DataFrame({"k": ["a", "b"]})])
-    with pytest.raises(UsageError, match="must be a frame with the columns of its key; leave out shards"):
+    with pytest.raises(UsageError, match="must be a frame with the columns of its key; omit shards"):
         result.collect()
 
 
 @pytest.mark.parametrize("aggregator", [FrameSum("x"), FrameTopK(3, "x")], ids=str)
 def test_an_aggregator_without_keys_is_refused(aggregator: Any, depot: FileSpillStore) -> None:
-    with pytest.raises(UsageError, match=r"shards=2 divides a result by key, and Frame.* has no keys"):
+    with pytest.raises(UsageError, match=r"shards=2 partitions a result by key, and Frame.* has no keys"):
         Sharded(aggregator, 2, depot)
 
 

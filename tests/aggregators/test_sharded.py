@@ -10,7 +10,7 @@ import pytest
 
 from elastic.aggregators import Collect, Count, GroupBy, MergeMappings, Sum, SumByKey, TopK
 from elastic.aggregators.exact.nan import NAN
-from elastic.aggregators.sharded import mapping_partitioner as divided_mapping
+from elastic.aggregators.sharded import mapping_partitioner as mapping_partitioner
 from elastic.aggregators.sharded.sharded_aggregator import Sharded, reduced_of
 from elastic.core.contracts.keyed_aggregator import AnyKeyed
 from elastic.core.encoding import pack
@@ -41,8 +41,8 @@ def depot(tmp_path: Path) -> FileSpillStore:
 def limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits as they are, and so small that states are divided and left all the time."""
     if request.param is not None:
-        monkeypatch.setattr(divided_mapping, "WINDOW_KEYS", request.param)
-        monkeypatch.setattr(divided_mapping, "HELD_KEYS", 4 * request.param)
+        monkeypatch.setattr(mapping_partitioner, "WINDOW_KEYS", request.param)
+        monkeypatch.setattr(mapping_partitioner, "HELD_KEYS", 4 * request.param)
 
 
 def partials(aggregator: Sharded, entries: list[Any], seed: int) -> list[bytes]:
@@ -95,8 +95,8 @@ NEW = [(f"new{n}", n) for n in range(2000)]
 def test_entries_whose_keys_hardly_repeat_are_not_folded_first(
     entries: list[Any], single: list[Any] | None, depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(divided_mapping, "WINDOW_KEYS", 50)
-    monkeypatch.setattr(divided_mapping, "HELD_KEYS", 200)
+    monkeypatch.setattr(mapping_partitioner, "WINDOW_KEYS", 50)
+    monkeypatch.setattr(mapping_partitioner, "HELD_KEYS", 200)
     inner = Watched()
     aggregator = Sharded(inner, 3, depot)
     state = aggregator.create()
@@ -119,7 +119,7 @@ def test_an_aggregator_that_adds_in_its_own_way_is_asked_to(
         def add_many(self, state: Any, entries: Iterable[Any]) -> Any:
             return super().add_many(state, [(key, 2 * number) for key, number in entries])
 
-    monkeypatch.setattr(divided_mapping, "WINDOW_KEYS", 50)
+    monkeypatch.setattr(mapping_partitioner, "WINDOW_KEYS", 50)
     aggregator = Sharded(Doubled(), 3, depot)
     state = aggregator.create()
     for at in range(0, len(NEW), 50):
@@ -163,8 +163,8 @@ def test_what_is_reduced_is_what_is_merged_when_it_is_read(depot: FileSpillStore
 
 
 def test_equal_keys_are_joined_before_they_are_left(depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(divided_mapping, "WINDOW_KEYS", 10)
-    monkeypatch.setattr(divided_mapping, "HELD_KEYS", 400)
+    monkeypatch.setattr(mapping_partitioner, "WINDOW_KEYS", 10)
+    monkeypatch.setattr(mapping_partitioner, "HELD_KEYS", 400)
     aggregator = Sharded(Count(), 2, depot)
     state = aggregator.create()
     for _ in range(1000):

@@ -118,9 +118,11 @@ def test_a_result_from_before_a_redrive_says_that_it_was_made_anew(home: Path) -
     failed = flow.run(cluster="inline", shards=2, on_error="dead-letter")
     mended = elastic.from_range(100).map(lambda number: (f"k{number}", number)).aggregate(SumByKey())
     redriven = elastic.redrive(failed.run_id, mended, cluster="inline")
-    with pytest.raises(CorruptStoreError, match=r"made anew .*read the result again by elastic\.result_of"):
+    with pytest.raises(
+        CorruptStoreError, match=r"has written the result again.*read the result again with elastic\.result_of"
+    ):
         failed.value["k1"]
-    with pytest.raises(CorruptStoreError, match="made anew"):
+    with pytest.raises(CorruptStoreError, match="has written the result again"):
         list(failed.value)
     assert len(redriven.value) == len(elastic.result_of(failed.run_id, mended).value) == 100
     for path in (home / "runs" / failed.run_id / "shards" / "step-0000").iterdir():

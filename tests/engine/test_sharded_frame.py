@@ -191,5 +191,5 @@ def test_pieces_that_make_another_result_are_found() -> None:
 
 
 def test_frames_without_keys_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"shards=2 divides a result by key, and FrameSum.* has no keys"):
+    with pytest.raises(UsageError, match=r"shards=2 partitions a result by key, and FrameSum.* has no keys"):
         flow(aggregator=FrameSum("value")).run(cluster="inline", shards=2)

@@ -204,7 +204,7 @@ def test_steps_of_a_queue_have_folders_of_their_own() -> None:
         (lambda: flow().run(shards=0), "shards=0 must be a whole number from 1 to 256"),
         (lambda: flow().run(shards=True), "shards=True must be a whole number"),
         (lambda: flow().run(shards=2, persist=False), "leave out one"),
-        (lambda: flow(Sum).run(cluster="inline", shards=2), "shards=2 divides a result by key, and Sum has no keys"),
+        (lambda: flow(Sum).run(cluster="inline", shards=2), "shards=2 partitions a result by key, and Sum has no keys"),
     ],
     ids=["zero", "boolean", "not durable", "one number"],
 )
