@@ -1,4 +1,4 @@
-"""The commands that there are, and where each lives: one that is not called is not imported."""
+"""Index of the commands and their modules, so that a call imports only the command it runs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,58 +14,58 @@ from elastic.cli.printing.plain_values import lighten
 class CommandEntry:
     """A command, or a group of commands."""
 
-    #: below `elastic.cli`
+    #: dotted name below `elastic.cli`
     module: str
-    #: what the list of commands says about it
+    #: line in the list of commands
     summary: str
-    #: of the module; an application of typer is a group
+    #: name in the module; a `typer.Typer` there makes a group
     attribute: str = "app"
-    #: the name of the module's text that stands below the help
+    #: name of the module's string printed below the help
     epilog: str = ""
 
 
-#: By name, in the order of the list of commands.
+#: Entries by command name, in the order of the help page.
 INDEX = {
     # flows
-    "example": CommandEntry("flows.example", "Things to try."),
-    "flow": CommandEntry("flows.flow", "Run flows."),
-    "runs": CommandEntry("flows.runs", "Show runs of flows."),
-    "receipts": CommandEntry("flows.receipts", "Count the receipts of a run, or show them.", "receipts"),
-    "resume": CommandEntry("flows.resume", "Go on with a run that was killed, stopped or failed.", "resume", "EXAMPLE"),
-    "replay": CommandEntry("flows.resume", "Run exactly what is not in a run's result.", "replay", "REPLAY_EXAMPLE"),
+    "example": CommandEntry("flows.example", "Try Elastic without any input of your own."),
+    "flow": CommandEntry("flows.flow", "Run flows defined in Python."),
+    "runs": CommandEntry("flows.runs", "List flow runs and show their results."),
+    "receipts": CommandEntry("flows.receipts", "Count, show or decode the receipts of a run.", "receipts"),
+    "resume": CommandEntry("flows.resume", "Resume a run that was killed, stopped or failed.", "resume", "EXAMPLE"),
+    "replay": CommandEntry("flows.resume", "Run the chunks missing from a run's result.", "replay", "REPLAY_EXAMPLE"),
     "verify": CommandEntry("flows.verify", "Check the receipts and counts of a run.", "verify", "EXAMPLE"),
-    "chaos": CommandEntry("flows.chaos", "Run a flow while spirits strike it, and compare.", "chaos", "EXAMPLE"),
-    "dead-letters": CommandEntry("flows.dead_letters", "Show and redrive entries that failed."),
+    "chaos": CommandEntry("flows.chaos", "Run a flow under injected faults and compare results.", "chaos", "EXAMPLE"),
+    "dead-letters": CommandEntry("flows.dead_letters", "List, show and redrive failed entries."),
     # DAGs
-    "dags": CommandEntry("dags.dags", "Show DAGs, try them, pause them, trigger them."),
-    "tasks": CommandEntry("dags.tasks", "Show tasks, try them, and tell why one waits."),
-    "run": CommandEntry("dags.run", "Run one task for one date.", "run", "EXAMPLE"),
+    "dags": CommandEntry("dags.dags", "List, show, test, pause and trigger DAGs."),
+    "tasks": CommandEntry("dags.tasks", "List, run and test tasks, and explain why one is waiting."),
+    "run": CommandEntry("dags.run", "Run one task for one date (same as `tasks run`).", "run", "EXAMPLE"),
     "backfill": CommandEntry("dags.backfill", "Run a DAG for a range of dates.", "backfill", "EXAMPLE"),
-    "clear": CommandEntry("dags.clear", "Make task instances as if they had never run.", "clear", "EXAMPLE"),
-    "recover": CommandEntry("dags.recover", "Go on with a run from its last successes.", "recover", "RECOVER_EXAMPLE"),
-    "run-one": CommandEntry("dags.recover", "Run one task of a run again.", "run_one", "RUN_ONE_EXAMPLE"),
-    "run-from": CommandEntry("dags.recover", "Run a task and all after it again.", "run_from", "RUN_FROM_EXAMPLE"),
-    "bundle": CommandEntry("dags.bundle", "Pack and sign the source of DAGs."),
-    # what they need
-    "connections": CommandEntry("admin.connections", "Show, add and try connections to other systems."),
-    "variables": CommandEntry("admin.variables", "Show and set values that DAGs read by name."),
-    "pools": CommandEntry("admin.pools", "Show and set pools: slots that tasks share."),
-    "db": CommandEntry("admin.db", "Care for the metadata database."),
-    "initdb": CommandEntry("admin.db", "Ask, then make the metadata database anew.", "initdb", "INITDB_EXAMPLE"),
-    "config": CommandEntry("admin.config", "Show settings and where they come from."),
+    "clear": CommandEntry("dags.clear", "Reset task instances so that they run again.", "clear", "EXAMPLE"),
+    "recover": CommandEntry("dags.recover", "Rerun the failed part of a DAG run.", "recover", "RECOVER_EXAMPLE"),
+    "run-one": CommandEntry("dags.recover", "Rerun one task of a DAG run.", "run_one", "RUN_ONE_EXAMPLE"),
+    "run-from": CommandEntry("dags.recover", "Rerun a task and all downstream tasks.", "run_from", "RUN_FROM_EXAMPLE"),
+    "bundle": CommandEntry("dags.bundle", "Pack and sign the source code of DAGs."),
+    # administration
+    "connections": CommandEntry("admin.connections", "Manage and test connections to other systems."),
+    "variables": CommandEntry("admin.variables", "Manage variables that DAGs read by name."),
+    "pools": CommandEntry("admin.pools", "Manage pools: slots that limit parallel tasks."),
+    "db": CommandEntry("admin.db", "Manage the metadata database."),
+    "initdb": CommandEntry("admin.db", "Reset the metadata database, after asking.", "initdb", "INITDB_EXAMPLE"),
+    "config": CommandEntry("admin.config", "Show and check settings and their sources."),
 }
 
 
 class CommandGroup(Mapping[str, Any]):
-    """The commands of the index by name, each made when it is taken."""
+    """Mapping from names to commands, which builds a command when it is first looked up."""
 
     def __init__(self) -> None:
-        self._made: dict[str, Any] = {}
+        self._built: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self._made:
-            self._made[name] = _made(name, INDEX[name])
-        return self._made[name]
+        if name not in self._built:
+            self._built[name] = _build(name, INDEX[name])
+        return self._built[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(INDEX)
@@ -74,12 +74,12 @@ class CommandGroup(Mapping[str, Any]):
         return len(INDEX)
 
 
-def _made(name: str, entry: CommandEntry) -> Any:
+def _build(name: str, entry: CommandEntry) -> Any:
     module = import_module(f"elastic.cli.{entry.module}")
     found = getattr(module, entry.attribute)
     holder = typer.Typer(add_completion=False, rich_markup_mode=None)
-    # Without a callback, one command alone would not be called by its name.
-    holder.callback()(_nothing)
+    # Without a callback, typer would drop the name of a single command.
+    holder.callback()(_no_options)
     if isinstance(found, typer.Typer):
         holder.add_typer(found, name=name)
     else:
@@ -91,5 +91,5 @@ def _made(name: str, entry: CommandEntry) -> Any:
     return command
 
 
-def _nothing() -> None:
-    """Do nothing."""
+def _no_options() -> None:
+    """Accept no options."""

@@ -1,4 +1,4 @@
-"""The command `elastic`: groups of commands, and how errors are told."""
+"""The command `elastic`: its options, its exit codes, and the printing of errors."""
 
 import sys
 from io import TextIOWrapper
@@ -21,7 +21,7 @@ from elastic.core.errors import (
 from elastic.core.text import error_text, lines, message, traceback_text
 from elastic.version import __version__
 
-#: Errors that the user mends by writing the command differently: exit code 2; all others: 1.
+#: Errors that a different command line avoids: exit code 2. All others: 1.
 _USAGE = (UsageError, SourceNotFoundError, UnknownRunError)
 
 _INTERRUPTED = 130
@@ -29,7 +29,7 @@ _DEBUG = "--debug"
 
 
 class Commands(TyperGroup):
-    """Tells errors in one sentence, with a traceback only when asked. Its commands are those of the index."""
+    """Command group that prints an error as one sentence, and its traceback with `--debug`."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -48,7 +48,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except ElasticError as error:
-            _tell(error, debug=debug)
+            _report(error, debug=debug)
             raise typer.Exit(_exit_code(error)) from error
         except KeyboardInterrupt as error:
             _say("; ".join(["interrupted", *getattr(error, "__notes__", [])]))
@@ -60,8 +60,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode=None,  # plain help: importing what draws it would take longer than all the rest
-    help="Run Python functions over more data than one process can take, and count every entry exactly once.",
+    rich_markup_mode=None,  # plain help: importing rich takes longer than everything else together
+    help="Run Python functions over more data than one process can handle, and count every entry exactly once.",
     epilog="Try: elastic example word-count",
 )
 
@@ -74,24 +74,24 @@ def _print_version(value: bool) -> None:
 
 @app.callback()
 def options(
-    debug: Annotated[bool, typer.Option(_DEBUG, help="Show tracebacks of errors; may stand anywhere.")] = False,
+    debug: Annotated[bool, typer.Option(_DEBUG, help="Show tracebacks of errors; valid anywhere on the line.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Options of all commands."""
+    """Accept the options of all commands."""
 
 
 def main() -> None:
-    """Run the command line; the entry point of the distribution."""
+    """Run the command line. This is the entry point of the distribution."""
     arguments = sys.argv[1:]
     end = arguments.index("--") if "--" in arguments else len(arguments)
     if _DEBUG in arguments[:end]:
-        # An option of the whole command is accepted behind a subcommand as well, where people write it.
-        ours = [argument for argument in arguments[:end] if argument != _DEBUG]
-        arguments = [_DEBUG, *ours, *arguments[end:]]
+        # Users write --debug behind the subcommand, where click does not accept it.
+        others = [argument for argument in arguments[:end] if argument != _DEBUG]
+        arguments = [_DEBUG, *others, *arguments[end:]]
     for stream in (sys.stdout, sys.stderr):
-        # Words of the data that a terminal cannot show are printed as escapes: better than an error at the end.
+        # Print characters that the terminal's encoding lacks as escapes instead of failing.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     app(arguments, prog_name="elastic")
@@ -103,7 +103,7 @@ def _exit_code(error: ElasticError) -> int:
     return 2 if isinstance(error, _USAGE) else 1
 
 
-def _tell(error: ElasticError, *, debug: bool) -> None:
+def _report(error: ElasticError, *, debug: bool) -> None:
     _say(message(f"error: {error_text(error)}"))
     if debug:
         if isinstance(error, StepFailedError) and error.traceback:

@@ -1,4 +1,4 @@
-"""`elastic config`: what is set, and where."""
+"""`elastic config`: settings and their sources."""
 
 from typing import Annotated, Any
 
@@ -7,20 +7,23 @@ import typer
 from elastic.cli.printing.listing import ListFormat, ListOutput, print_list
 from elastic.cli.printing.output import print_value, say
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show settings and where they come from.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show and check settings and their sources.")
 
 
 @app.callback()
 def config_commands() -> None:
-    """Show settings. Later places win: defaults, $ELASTIC_HOME/elastic.toml, ./elastic.toml, ELASTIC__SECTION__KEY."""
+    """Show and check settings.
+
+    Later sources override earlier ones: defaults, $ELASTIC_HOME/elastic.toml, ./elastic.toml, ELASTIC__SECTION__KEY.
+    """
 
 
 @app.command("list", epilog="For example: elastic config list --sources")
 def list_settings(
-    sources: Annotated[bool, typer.Option("--sources", help="Show which place each value comes from.")] = False,
+    sources: Annotated[bool, typer.Option("--sources", help="Show the source of each value.")] = False,
     output: ListOutput = ListFormat.TABLE,
 ) -> None:
-    """List all settings with their values; secrets are not shown."""
+    """List all settings with their values; secrets are masked."""
     from elastic.config.settings import read_settings
 
     settings = read_settings()
@@ -39,9 +42,9 @@ def list_settings(
 
 @app.command("get-value", epilog="For example: elastic config get-value core.parallelism")
 def get_value(
-    name: Annotated[str, typer.Argument(help="section.key, or the section.")],
-    key: Annotated[str, typer.Argument(help="The key, if the section stands apart.")] = "",
-    show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Show a secret in clear.")] = False,
+    name: Annotated[str, typer.Argument(help="section.key, or only the section.")],
+    key: Annotated[str, typer.Argument(help="The key, if NAME is a section.")] = "",
+    show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Print a secret in plain text.")] = False,
 ) -> None:
     """Print one setting."""
     from elastic.config.settings import read_settings
@@ -54,7 +57,7 @@ def get_value(
 
 @app.command("lint", epilog="For example: elastic config lint")
 def lint() -> None:
-    """Tell everything that is wrong with the settings; exit code 1 if there is something."""
+    """Print every problem of the settings; exit with 1 if there is one."""
     from elastic.config.settings import problems, read_settings
     from elastic.core.errors import UsageError
     from elastic.db.encryption import cipher_of
@@ -72,4 +75,4 @@ def lint() -> None:
         say(text)
     if found:
         raise typer.Exit(1)
-    say("nothing is wrong with the settings")
+    say("all settings are valid")

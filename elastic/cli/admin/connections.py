@@ -1,4 +1,4 @@
-"""`elastic connections`: how other systems are reached."""
+"""`elastic connections`: addresses and credentials of other systems."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from elastic.db.stores.connections import ConnectionStore
     from elastic.hooks.connection import Connection
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show, add and try connections to other systems.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Manage and test connections to other systems.")
 
 _COLUMNS = ("conn_id", "kind", "host", "port", "login", "schema", "source")
 
@@ -26,7 +26,10 @@ ConnId = Annotated[str, typer.Argument(help="The id of the connection.")]
 
 @app.callback()
 def connection_commands() -> None:
-    """Show, add and try connections to other systems. Those of ELASTIC_CONN_<ID> go before those of the database."""
+    """Manage and test connections to other systems.
+
+    A variable ELASTIC_CONN_<ID> overrides the connection of the same id in the database.
+    """
 
 
 @app.command("list", epilog="For example: elastic connections list -o json")
@@ -40,7 +43,7 @@ def list_connections(output: ListOutput = ListFormat.TABLE) -> None:
 @app.command("get", epilog="For example: elastic connections get warehouse --show-secrets")
 def get(
     conn_id: ConnId,
-    show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Show the password in clear.")] = False,
+    show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Print the password in plain text.")] = False,
 ) -> None:
     """Show the URL of a connection."""
     connection = _found(conn_id)
@@ -50,30 +53,30 @@ def get(
 @app.command("add", epilog="For example: elastic connections add warehouse --url - < warehouse.url")
 def add(
     conn_id: ConnId,
-    url: Annotated[str, typer.Option("--url", help="kind://login:password@host:port/schema; - reads it.")] = "",
+    url: Annotated[str, typer.Option("--url", help="kind://login:password@host:port/schema; - for stdin.")] = "",
     kind: Annotated[str, typer.Option("--kind", help="postgresql, mysql, sqlite, duckdb and so on.")] = "",
-    host: Annotated[str, typer.Option("--host", help="Where it is.")] = "",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Its port; 0 for the usual one.")] = 0,
-    login: Annotated[str, typer.Option("--login", help="Who we are there.")] = "",
-    schema: Annotated[str, typer.Option("--schema", help="The name of the database, or the path of its file.")] = "",
-    extra: Annotated[str, typer.Option("--extra", help="More settings: a JSON object.")] = "",
+    host: Annotated[str, typer.Option("--host", help="Host name or address.")] = "",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 for the default of the kind.")] = 0,
+    login: Annotated[str, typer.Option("--login", help="User name.")] = "",
+    schema: Annotated[str, typer.Option("--schema", help="Name of the database, or path of its file.")] = "",
+    extra: Annotated[str, typer.Option("--extra", help="Further settings, as a JSON object.")] = "",
     ask_password: Annotated[bool, typer.Option("--ask-password", help="Ask for the password.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="In place of one that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing connection.")] = False,
 ) -> None:
-    """Keep a connection, with its password encrypted.
+    """Store a connection, with its password encrypted.
 
-    Others on this machine can read what stands on a command line: give a password with `--url -` or `--ask-password`.
+    Other users of this machine can read command lines: pass a password with `--url -` or `--ask-password`.
     """
     from dataclasses import replace
 
     from elastic.hooks.connection import Connection
 
     if bool(url) == bool(kind):
-        raise UsageError(f"connection {conn_id!r} needs a --url or a --kind, and not both.")
+        raise UsageError(f"connection {conn_id!r} needs either --url or --kind; give one of them.")
     if url:
-        told = Connection.of_url(sys.stdin.readline().strip() if url == "-" else url, conn_id)
+        given = Connection.of_url(sys.stdin.readline().strip() if url == "-" else url, conn_id)
     else:
-        told = Connection(
+        given = Connection(
             conn_id=conn_id,
             kind=kind,
             host=host or None,
@@ -83,23 +86,23 @@ def add(
             extra=_extra(extra),
         )
     if ask_password:
-        told = replace(told, password=typer.prompt("Password", hide_input=True, err=True))
-    _store().add(told, overwrite=overwrite)
-    say(f"connection {told} is kept")
+        given = replace(given, password=typer.prompt("Password", hide_input=True, err=True))
+    _store().add(given, overwrite=overwrite)
+    say(f"connection {given} is stored")
 
 
 @app.command("delete", epilog="For example: elastic connections delete warehouse -y")
 def delete(conn_id: ConnId, yes: Yes = False) -> None:
-    """Forget a connection."""
+    """Delete a connection."""
     store = _store()
-    confirm(f"Forget connection {conn_id!r}?", yes=yes)
+    confirm(f"Delete connection {conn_id!r}?", yes=yes)
     store.delete(conn_id)
-    say(f"connection {conn_id!r} is forgotten")
+    say(f"connection {conn_id!r} was deleted")
 
 
 @app.command("test", epilog="For example: elastic connections test warehouse")
 def test(conn_id: ConnId) -> None:
-    """Ask the system at the other end for a sign of life; exit code 1 if it gives none."""
+    """Test whether the other system answers; exit with 1 if it does not."""
     from elastic.hooks import SqlHook
 
     answer = SqlHook(_found(conn_id)).test_connection()
@@ -108,27 +111,27 @@ def test(conn_id: ConnId) -> None:
 
 
 @app.command("export", epilog="For example: elastic connections export connections.json")
-def export(path: Annotated[Path, typer.Argument(help="A .json or .yaml file, which only you may read.")]) -> None:
-    """Write all connections of the database to a file, with their passwords in clear."""
+def export(path: Annotated[Path, typer.Argument(help="A .json or .yaml file, readable only by you.")]) -> None:
+    """Write all connections of the database to a file, with their passwords in plain text."""
     from elastic.cli.admin.import_export import write_document
 
     store = _store()
     urls = {connection.conn_id: store.get(connection.conn_id).url for connection in store.all()}
     write_document(path, urls)
-    say(f"{len(urls)} connections are in {path}, with their passwords: keep it safe or delete it")
+    say(f"{len(urls)} connections are in {path}, with their passwords in plain text: keep it safe or delete it")
 
 
 @app.command("import", epilog="For example: elastic connections import connections.json --overwrite")
 def import_connections(
-    path: Annotated[Path, typer.Argument(help="A .json or .yaml file: ids and URLs, or ids and their fields.")],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="In place of those that are there.")] = False,
+    path: Annotated[Path, typer.Argument(help="A .json or .yaml file that maps ids to URLs or to fields.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing connections.")] = False,
 ) -> None:
-    """Keep all connections of a file, or none."""
+    """Import all connections of a file, or none if one is invalid."""
     from elastic.cli.admin.import_export import read_document
 
     read = [_read(conn_id, value, path) for conn_id, value in read_document(path).items()]
     _store().add_all(read, overwrite=overwrite)
-    say(f"{len(read)} connections are kept")
+    say(f"{len(read)} connections are stored")
 
 
 def _store() -> "ConnectionStore":
@@ -170,7 +173,7 @@ def _extra(text: str) -> dict[str, Any]:
     except ValueError:
         read = None
     if not isinstance(read, dict):
-        raise UsageError('--extra is no JSON object; write it like {"sslmode": "require"}.')
+        raise UsageError('--extra must be a JSON object, such as {"sslmode": "require"}.')
     return read
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from elastic.config.settings import Settings
     from elastic.db.database import Database
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Care for the metadata database.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Manage the metadata database.")
 
 
 INITDB_EXAMPLE = "For example: elastic initdb"
@@ -21,71 +21,74 @@ INITDB_EXAMPLE = "For example: elastic initdb"
 
 @app.callback()
 def database_commands() -> None:
-    """Care for the metadata database, and for the keys of its secrets."""
+    """Manage the metadata database and the keys that encrypt its secrets."""
 
 
 @app.command("migrate", epilog="For example: elastic db migrate")
 def migrate() -> None:
-    """Make the tables, or bring them to this version."""
+    """Create the tables, or upgrade them to this version."""
     from elastic.db.migration.revisions import HEAD
     from elastic.db.migration.upgrade import migrate as migrated
 
     with closing(_database()) as database:
         before = migrated(database)
     if before == HEAD:
-        say(f"{database.url} is of version {HEAD} already")
+        say(f"{database.url} already has version {HEAD}")
     else:
-        say(f"{database.url} is now of version {HEAD} (it was {before or 'empty'})")
+        say(f"{database.url} now has version {HEAD} (before: {before or 'empty'})")
 
 
 @app.command("check", epilog="For example: elastic db check")
 def check() -> None:
-    """See whether the database answers and is of this version."""
+    """Check that the database answers and has this version."""
     from elastic.db.migration.revisions import HEAD
     from elastic.db.migration.upgrade import check as checked
 
     with closing(_database()) as database:
         checked(database)
-    say(f"{database.url} answers and is of version {HEAD}")
+    say(f"{database.url} answers and has version {HEAD}")
 
 
 @app.command("reset", epilog="For example: elastic db reset -y")
 def reset(yes: Yes = False) -> None:
-    """Remove all tables and make them anew: all runs, connections and variables are gone."""
+    """Drop and recreate all tables. This deletes all runs, connections and variables."""
     from elastic.db.migration.upgrade import reset as reset_all
 
     with closing(_database()) as database:
-        confirm(f"Remove everything in {database.url}?", yes=yes)
+        confirm(f"Delete everything in {database.url}?", yes=yes)
         reset_all(database)
     say(f"{database.url} is empty")
 
 
 def initdb(yes: Yes = False) -> None:
-    """Ask, then make the tables of the metadata database anew; the same as `elastic db reset`."""
+    """Drop and recreate all tables of the metadata database, after asking; the same as `elastic db reset`."""
     reset(yes)
 
 
 @app.command("downgrade", epilog="For example: elastic db downgrade --to-revision base -y")
 def downgrade(
-    revision: Annotated[str, typer.Option("-r", "--to-revision", help="The version; `base` removes all tables.")],
+    revision: Annotated[str, typer.Option("-r", "--to-revision", help="Target version; `base` drops all tables.")],
     yes: Yes = False,
 ) -> None:
-    """Bring the tables back to an older version."""
+    """Downgrade the tables to an older version."""
     from elastic.db.migration.upgrade import downgrade as downgraded
 
     with closing(_database()) as database:
-        confirm(f"Bring {database.url} back to version {revision}, and lose what that one has no place for?", yes=yes)
+        confirm(
+            f"Downgrade {database.url} to version {revision}, and delete data that it cannot hold?",
+            yes=yes,
+        )
         downgraded(database, revision)
-    say(f"{database.url} is now of version {revision}")
+    say(f"{database.url} now has version {revision}")
 
 
 @app.command("clean", epilog="For example: elastic db clean --before 2026-01-01 --dry-run")
 def clean(
-    before: Annotated[str, typer.Option("--before", help="Runs of logical dates before this one: YYYY-MM-DD, UTC.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many rows there are.")] = False,
+    before: Annotated[str, typer.Option("--before", help="Delete runs of earlier logical dates: YYYY-MM-DD, UTC.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the rows.")] = False,
     yes: Yes = False,
 ) -> None:
-    """Remove runs that ended long ago, with all that was kept of them."""
+    """Delete old finished runs and all their data."""
     from elastic.cli.dags.dag_options import read_date
     from elastic.db.open_database import open_database
     from elastic.db.retention import clean as cleaned
@@ -95,8 +98,8 @@ def clean(
     database = open_database()
     counts = countable(database, date)
     if not dry_run and any(counts.values()):
-        told = ", ".join(f"{count} of {table}" for table, count in counts.items() if count)
-        confirm(f"Remove from {database.url}: {told}?", yes=yes)
+        listed = ", ".join(f"{count} of {table}" for table, count in counts.items() if count)
+        confirm(f"Remove from {database.url}: {listed}?", yes=yes)
         counts = cleaned(database, date)
     for table, count in counts.items():
         say(f"{table:<16}  {count}")
@@ -104,7 +107,7 @@ def clean(
 
 @app.command("shell", epilog="For example: elastic db shell")
 def shell() -> None:
-    """Open the database's own program: sqlite3, psql or mariadb."""
+    """Open the shell of the database: sqlite3, psql or mariadb."""
     from elastic.db.shell import open_shell
 
     open_shell(_settings().text("database.url"))
@@ -112,18 +115,18 @@ def shell() -> None:
 
 @app.command("make-key", epilog="For example: elastic db make-key")
 def make_key() -> None:
-    """Put a new key before those in the key file; the older ones are kept, to read what they encrypted."""
+    """Add a new key at the head of the key file. Older keys stay, to decrypt existing secrets."""
     from elastic.db.encryption import add_key
 
     path = _key_file(_settings())
     count = add_key(path)
-    told = "" if count == 1 else "; run `elastic db rotate-key` to encrypt with it what is there"
-    say(f"{path} holds {count} {'key' if count == 1 else 'keys'}{told}")
+    advice = "" if count == 1 else "; run `elastic db rotate-key` to encrypt existing secrets with the new one"
+    say(f"{path} holds {count} {'key' if count == 1 else 'keys'}{advice}")
 
 
 @app.command("rotate-key", epilog="For example: elastic db rotate-key --drop-old")
 def rotate_key(
-    drop_old: Annotated[bool, typer.Option("--drop-old", help="Remove the older keys from the key file then.")] = False,
+    drop_old: Annotated[bool, typer.Option("--drop-old", help="Then remove the older keys from the key file.")] = False,
 ) -> None:
     """Encrypt all connections and variables with the newest key."""
     from elastic.db.encryption import cipher_of, keep_first_key
@@ -137,7 +140,7 @@ def rotate_key(
     variables = VariableStore(database, cipher).rotate()
     if drop_old:
         keep_first_key(_key_file(settings))
-    say(f"{connections} connections and {variables} variables are encrypted with the newest key")
+    say(f"{connections} connections and {variables} variables are now encrypted with the newest key")
 
 
 def _settings() -> "Settings":
@@ -147,7 +150,7 @@ def _settings() -> "Settings":
 
 
 def _database() -> "Database":
-    """Return the database as it is: these commands are for one that is of another version, too."""
+    """Return the database without a version check, because these commands also work on other versions."""
     from elastic.db.open_database import database_of
 
     return database_of(_settings())
@@ -159,5 +162,5 @@ def _key_file(settings: "Settings") -> Path:
 
     if settings.text("secrets.fernet_key"):
         source = settings.source("secrets.fernet_key")
-        raise UsageError(f"the keys are those of {source}, and no file is written; put the new key there yourself.")
+        raise UsageError(f"the keys come from {source}, not from a key file. Put the new key there yourself.")
     return key_path(settings)

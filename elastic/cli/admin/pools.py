@@ -1,4 +1,4 @@
-"""`elastic pools`: how many tasks may use the same system at once."""
+"""`elastic pools`: limits on the tasks that use a system at the same time."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,45 +10,45 @@ from elastic.cli.printing.output import say
 if TYPE_CHECKING:
     from elastic.db.stores.pools import PoolStore
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show and set pools: slots that tasks share.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Manage pools: slots that limit parallel tasks.")
 
 _COLUMNS = ("pool", "slots", "queued", "running", "description")
 
 
 @app.callback()
 def pool_commands() -> None:
-    """Show and set pools: slots that tasks share, so that not too many use the same system at once."""
+    """Manage pools: slots that limit how many tasks use a system at the same time."""
 
 
 @app.command("list", epilog="For example: elastic pools list -o yaml")
 def list_pools(output: ListOutput = ListFormat.TABLE) -> None:
-    """List the pools with the slots that are taken; -1 slots are any number."""
+    """List the pools with their used slots; -1 means unlimited."""
     rows = [{name: getattr(pool, name) for name in _COLUMNS} for pool in _store().all()]
     print_list(_COLUMNS, rows, output, numbers=("slots", "queued", "running"))
 
 
 @app.command(
     "set",
-    epilog="For example: elastic pools set warehouse 4 --description 'not more than the warehouse bears'",
+    epilog="For example: elastic pools set warehouse 4 --description 'connections to the warehouse'",
     context_settings={"ignore_unknown_options": True},
 )
 def set_pool(
     pool: Annotated[str, typer.Argument(help="The name of the pool.")],
-    slots: Annotated[int, typer.Argument(help="Its slots; -1 for any number.")],
-    description: Annotated[str | None, typer.Option("--description", help="What it is for.")] = None,
+    slots: Annotated[int, typer.Argument(help="Number of slots; -1 for unlimited.")],
+    description: Annotated[str | None, typer.Option("--description", help="Purpose of the pool.")] = None,
 ) -> None:
-    """Make a pool, or change the one of this name."""
+    """Create or change a pool."""
     _store().put(pool, slots, description)
-    say(f"pool {pool!r} has {'any number of' if slots < 0 else slots} slots")
+    say(f"pool {pool!r} has {'unlimited' if slots < 0 else slots} slots")
 
 
 @app.command("delete", epilog="For example: elastic pools delete warehouse -y")
 def delete(pool: Annotated[str, typer.Argument(help="The name of the pool.")], yes: Yes = False) -> None:
-    """Forget a pool."""
+    """Delete a pool."""
     store = _store()
-    confirm(f"Forget pool {pool!r}?", yes=yes)
+    confirm(f"Delete pool {pool!r}?", yes=yes)
     store.delete(pool)
-    say(f"pool {pool!r} is forgotten")
+    say(f"pool {pool!r} was deleted")
 
 
 def _store() -> "PoolStore":

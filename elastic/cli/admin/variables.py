@@ -14,19 +14,22 @@ from elastic.core.errors import UsageError
 if TYPE_CHECKING:
     from elastic.db.stores.variables import VariableStore
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show and set values that DAGs read by name.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Manage variables that DAGs read by name.")
 
 VariableKey = Annotated[str, typer.Argument(help="The name of the variable.")]
 
 
 @app.callback()
 def variable_commands() -> None:
-    """Show and set values that DAGs read by name. Those of ELASTIC_VAR_<KEY> go before those of the database."""
+    """Manage variables that DAGs read by name.
+
+    A variable ELASTIC_VAR_<KEY> of the environment overrides the one in the database.
+    """
 
 
 @app.command("list", epilog="For example: elastic variables list -o plain")
 def list_variables(output: ListOutput = ListFormat.TABLE) -> None:
-    """List the names of the variables; `get` shows a value."""
+    """List the names of the variables; `get` prints a value."""
     rows = [{"key": key, "description": description} for key, description in _store().keys()]  # noqa: SIM118 - no dict
     print_list(("key", "description"), rows, output, empty="no variables")
 
@@ -34,7 +37,7 @@ def list_variables(output: ListOutput = ListFormat.TABLE) -> None:
 @app.command("get", epilog="For example: elastic variables get bucket --default data")
 def get(
     key: VariableKey,
-    default: Annotated[str | None, typer.Option("--default", help="What to print if there is none.")] = None,
+    default: Annotated[str | None, typer.Option("--default", help="Value to print if the variable is missing.")] = None,
 ) -> None:
     """Print the value of a variable."""
     from elastic.db.lookup import variable_of_environment
@@ -46,39 +49,41 @@ def get(
     print_value(_store().get(key).value if value is None else value)
 
 
-@app.command("set", epilog="For example: elastic variables set bucket data --description 'where the events are'")
+@app.command("set", epilog="For example: elastic variables set bucket data --description 'bucket of the event files'")
 def set_variable(
     key: VariableKey,
-    value: Annotated[str, typer.Argument(help="The value; - reads it, so that it stands on no command line.")],
-    description: Annotated[str | None, typer.Option("--description", help="What it is for.")] = None,
+    value: Annotated[str, typer.Argument(help="The value; - reads it from stdin, so that it is on no command line.")],
+    description: Annotated[str | None, typer.Option("--description", help="Purpose of the variable.")] = None,
 ) -> None:
-    """Keep a variable, encrypted."""
+    """Store a variable, encrypted."""
     _store().put(key, sys.stdin.read().rstrip("\r\n") if value == "-" else value, description)
-    say(f"variable {key!r} is kept")
+    say(f"variable {key!r} is stored")
 
 
 @app.command("delete", epilog="For example: elastic variables delete bucket -y")
 def delete(key: VariableKey, yes: Yes = False) -> None:
-    """Forget a variable."""
+    """Delete a variable."""
     store = _store()
-    confirm(f"Forget variable {key!r}?", yes=yes)
+    confirm(f"Delete variable {key!r}?", yes=yes)
     store.delete(key)
-    say(f"variable {key!r} is forgotten")
+    say(f"variable {key!r} was deleted")
 
 
 @app.command("export", epilog="For example: elastic variables export variables.json")
-def export(path: Annotated[Path, typer.Argument(help="A .json or .yaml file, which only you may read.")]) -> None:
-    """Write all variables of the database to a file, in clear."""
+def export(path: Annotated[Path, typer.Argument(help="A .json or .yaml file, readable only by you.")]) -> None:
+    """Write all variables of the database to a file, in plain text."""
     from elastic.cli.admin.import_export import write_document
 
     found = {variable.key: variable.value for variable in _store().all()}
     write_document(path, found)
-    say(f"{len(found)} variables are in {path}, in clear: keep it safe or delete it")
+    say(f"{len(found)} variables are in {path}, in plain text: keep it safe or delete it")
 
 
 @app.command("import", epilog="For example: elastic variables import variables.json")
-def import_variables(path: Annotated[Path, typer.Argument(help="A .json or .yaml file: names and values.")]) -> None:
-    """Keep all variables of a file, or none; a value that is no text is kept as JSON."""
+def import_variables(
+    path: Annotated[Path, typer.Argument(help="A .json or .yaml file: a mapping of names.")],
+) -> None:
+    """Import all variables of a file, or none if one is invalid. Values that are not strings are stored as JSON."""
     from elastic.cli.admin.import_export import read_document
 
     try:
@@ -86,9 +91,9 @@ def import_variables(path: Annotated[Path, typer.Argument(help="A .json or .yaml
             key: value if isinstance(value, str) else json.dumps(value) for key, value in read_document(path).items()
         }
     except TypeError as error:
-        raise UsageError(f"{path} holds a value that is neither a text nor JSON ({error}).") from error
+        raise UsageError(f"{path} holds a value that is neither a string nor JSON ({error}).") from error
     _store().put_all(values)
-    say(f"{len(values)} variables are kept")
+    say(f"{len(values)} variables are stored")
 
 
 def _store() -> "VariableStore":

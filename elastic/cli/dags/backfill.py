@@ -16,32 +16,36 @@ def backfill(
     start_date: StartDate = None,
     end_date: EndDate = None,
     mark_success: Annotated[
-        bool, typer.Option("-m", "--mark-success", "--mark_success", help="Do not run, only say that it succeeded.")
+        bool,
+        typer.Option("-m", "--mark-success", "--mark_success", help="Mark tasks as successful without running them."),
     ] = False,
     subdir: Subdir = None,
     ignore_dependencies: Annotated[
         bool,
         typer.Option(
-            "-i", "--ignore-dependencies", "--ignore_dependencies", help="With -t: leave out the tasks before them."
+            "-i", "--ignore-dependencies", "--ignore_dependencies", help="With -t: do not run their upstream tasks."
         ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be queued.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the tasks that would be queued.")] = False,
     rerun_failed: Annotated[
-        bool, typer.Option("--rerun-failed", help="Run what failed again; otherwise it stays failed.")
+        bool, typer.Option("--rerun-failed", help="Also rerun failed tasks; by default they stay failed.")
     ] = False,
-    reverse: Annotated[bool, typer.Option("--reverse", help="Begin with the latest date.")] = False,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Start with the latest date.")] = False,
     max_active_runs: Annotated[
-        int | None, typer.Option("--max-active-runs", min=1, help="Dates that run at the same time, at most.")
+        int | None, typer.Option("--max-active-runs", min=1, help="Maximum number of dates that run in parallel.")
     ] = None,
     runs: Annotated[
         list[str] | None,
-        typer.Option("--runs", metavar="RUN", help="Instead of a range: a run by its id, once or several times."),
+        typer.Option("--runs", metavar="RUN", help="Run ids to run instead of a range; repeatable."),
     ] = None,
     executor: Annotated[
         str | None, typer.Option("--executor", help="local, sequential, inline, ray, or module:Class.")
     ] = None,
 ) -> None:
-    """Run all tasks of a range of dates in their order, but for what succeeded already. Both ends are included."""
+    """Run a DAG for a range of dates, both ends included. Tasks that succeeded before are skipped.
+
+    Without -s, the range starts at the DAG's start date. Without -e, it ends at the date of -s, or at the DAG's end date.
+    """
     from elastic.scheduler.commands.backfill import BackfillOptions
     from elastic.scheduler.commands.backfill import backfill as run_range
 
@@ -65,5 +69,5 @@ def backfill(
     say(str(summary))
     if not summary.succeeded:
         if summary.failed and not rerun_failed:
-            say("`--rerun-failed` runs again what failed", err=True)
+            say("use `--rerun-failed` to rerun the failed tasks", err=True)
         raise typer.Exit(1)

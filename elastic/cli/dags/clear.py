@@ -1,4 +1,4 @@
-"""`elastic clear`: make task instances as if they had never run."""
+"""`elastic clear`: reset task instances so that they run again."""
 
 from typing import Annotated
 
@@ -17,13 +17,15 @@ def clear(
     start_date: StartDate = None,
     end_date: EndDate = None,
     subdir: Subdir = None,
-    upstream: Annotated[bool, typer.Option("-u", "--upstream", help="With -t: the tasks before them too.")] = False,
-    downstream: Annotated[bool, typer.Option("-d", "--downstream", help="With -t: the tasks after them too.")] = False,
-    only_failed: Annotated[bool, typer.Option("--only-failed", help="Only what failed.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be cleared.")] = False,
+    upstream: Annotated[bool, typer.Option("-u", "--upstream", help="With -t: clear upstream tasks too.")] = False,
+    downstream: Annotated[
+        bool, typer.Option("-d", "--downstream", help="With -t: clear downstream tasks too.")
+    ] = False,
+    only_failed: Annotated[bool, typer.Option("--only-failed", help="Clear only failed instances.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the instances that would be cleared.")] = False,
     yes: Yes = False,
 ) -> None:
-    """Clear task instances: as if they had never run. What they left in their logs and attempts stays."""
+    """Reset task instances so that they run again. Their logs and past attempts are kept."""
     from elastic.db import transitions
     from elastic.scheduler.commands.clear import ClearOptions, to_clear
 
@@ -45,4 +47,4 @@ def clear(
     if found:
         confirm(f"Clear {len(found)} task instances of DAG {dag_id!r}?", yes=yes)
     cleared = transitions.clear(deployment.database, [one.key for one in found])
-    say(f"{len(cleared)} task instances have been cleared")
+    say(f"{len(cleared)} task instances were cleared")

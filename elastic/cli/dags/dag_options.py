@@ -1,7 +1,4 @@
-"""Dates as people write them on the command line.
-
-Options that commands of DAGs share, and the way from them to a DAG.
-"""
+"""Arguments and options that DAG commands share, and the lookup of the DAG they name."""
 
 import datetime as dt
 from datetime import datetime
@@ -18,51 +15,53 @@ if TYPE_CHECKING:
 
 
 def read_date(text: str) -> dt.datetime:
-    """Return an aware time from `2016-02-22`, `2016-02-22T14:00` or a full ISO 8601 time; without a zone it is UTC.
+    """Return an aware instant from `2016-02-22`, `2016-02-22T14:00` or any ISO 8601 time; the default zone is UTC.
 
     Raises:
-        UsageError: It is none.
+        UsageError: The string is not a date.
     """
     try:
         read = dt.datetime.fromisoformat(text.strip())
     except ValueError:
-        raise UsageError(f"{text!r} is no date; write it as YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS.") from None
+        raise UsageError(f"{text!r} is not a date; write YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS.") from None
     return read if read.tzinfo else read.replace(tzinfo=dt.UTC)
 
 
 DagId = Annotated[str, typer.Argument(metavar="DAG", help="The id of the DAG.")]
 TaskId = Annotated[str, typer.Argument(metavar="TASK", help="The id of the task.")]
 Date = Annotated[
-    str, typer.Argument(metavar="DATE", help="The logical date, YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS, or a run's id.")
+    str, typer.Argument(metavar="DATE", help="Logical date, YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS, or a run id.")
 ]
-Timeperiod = Annotated[str, typer.Argument(metavar="TIMEPERIOD", help="Such as 201602, 20160222 or 2016022214.")]
+Timeperiod = Annotated[
+    str,
+    typer.Argument(metavar="TIMEPERIOD", help="Such as 201602, 20160222 or 2016022214."),
+]
 Subdir = Annotated[
     Path | None,
-    typer.Option("-sd", "--subdir", help="The file or folder that defines the DAG; by default the folder of DAGs."),
+    typer.Option("-sd", "--subdir", help="File or folder that defines the DAG; default: the DAG folder."),
 ]
 StartDate = Annotated[
-    str | None, typer.Option("-s", "--start-date", "--start_date", help="The first logical date, YYYY-MM-DD.")
+    str | None, typer.Option("-s", "--start-date", "--start_date", help="First logical date, YYYY-MM-DD.")
 ]
-EndDate = Annotated[
-    str | None, typer.Option("-e", "--end-date", "--end_date", help="The last logical date, which is included.")
-]
+EndDate = Annotated[str | None, typer.Option("-e", "--end-date", "--end_date", help="Last logical date, inclusive.")]
 TaskRegex = Annotated[
-    str | None, typer.Option("-t", "--task-regex", "--task_regex", help="Only tasks whose ids match it somewhere.")
+    str | None,
+    typer.Option("-t", "--task-regex", "--task_regex", help="Only tasks whose ids match this pattern anywhere."),
 ]
-MapIndex = Annotated[int, typer.Option("--map-index", min=-1, help="Which copy of a mapped task, from 0.")]
+MapIndex = Annotated[int, typer.Option("--map-index", min=-1, help="Index of one copy of a mapped task, from 0.")]
 
 
 def deployment_and_dag(dag_id: str, subdir: Path | None, root: Path | None = None) -> "tuple[Deployment, DAG]":
-    """Return the site of this process, and a DAG from its file.
+    """Return the deployment of this process, and a DAG loaded from its file.
 
     Args:
         dag_id: The id of the DAG.
-        subdir: A file or folder to look in; None for the folder of DAGs.
-        root: The folder of all DAGs, where helper modules are looked for too; None where the place itself says it.
+        subdir: File or folder to search; None for the DAG folder.
+        root: Folder of all DAGs, which is also searched for helper modules; None to derive it from `subdir`.
 
     Raises:
-        UnknownDagError: There is no such DAG.
-        BrokenDagError: Its file cannot be loaded.
+        UnknownDagError: No file defines the DAG.
+        BrokenDagError: The file of the DAG cannot be loaded.
     """
     from elastic.scheduler.catalog.dag_catalog import find
     from elastic.scheduler.deployment import Deployment
@@ -72,13 +71,13 @@ def deployment_and_dag(dag_id: str, subdir: Path | None, root: Path | None = Non
 
 
 def date_of(deployment: "Deployment", dag: "DAG", text: str) -> datetime:
-    """Return the logical date that a text names: that of the run with this id, or else the date itself.
+    """Return the logical date of the run with this id, or else parse the string as a date.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: The string is neither a run id nor a date.
     """
     from elastic.db import queries
 
-    # An id of a run may look like anything, also like a date.
+    # A run id may look like a date, so it comes first.
     found = queries.run_of_id(deployment.database, dag.dag_id, text)
     return found.logical_date if found else dag.instant(text)

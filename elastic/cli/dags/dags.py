@@ -1,4 +1,4 @@
-"""`elastic dags`: what DAGs there are, and what is in them."""
+"""`elastic dags`: the DAGs, their structure and their runs."""
 
 import json
 import sys
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from elastic.dag.dag import DAG
     from elastic.db.stores.dags import DagRow
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show DAGs, try them, pause them, trigger them.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show, test, pause and trigger DAGs.")
 
 _COLUMNS = ("dag_id", "schedule", "owner", "tasks", "paused", "file")
 _RUN_COLUMNS = ("run_id", "logical_date", "timeperiod", "type", "state", "attempt", "started_at", "ended_at")
 
-OptionalDate = Annotated[str | None, typer.Argument(metavar="[DATE]", help="The logical date; else the DAG's first.")]
+OptionalDate = Annotated[str | None, typer.Argument(metavar="[DATE]", help="Logical date; default: the DAG's first.")]
 
 
 class Drawing(StrEnum):
-    """What a graph is written in."""
+    """Language of a printed graph."""
 
     DOT = "dot"
     MERMAID = "mermaid"
@@ -35,12 +35,12 @@ class Drawing(StrEnum):
 
 @app.callback()
 def dag_commands() -> None:
-    """Show DAGs, try them, pause them, trigger them."""
+    """List, show, test, pause and trigger DAGs."""
 
 
 @app.command("list", epilog="For example: elastic dags list -o json")
 def list_dags(subdir: Subdir = None, output: ListOutput = ListFormat.TABLE) -> None:
-    """List the DAGs of the folder of DAGs. Files that cannot be loaded are named, and stop nothing."""
+    """List the DAGs of the DAG folder, and the files that cannot be loaded."""
     from elastic.dag.files.dag_bag import DagBag
     from elastic.scheduler.catalog.dag_catalog import scan, warnings_at
     from elastic.scheduler.deployment import Deployment
@@ -64,7 +64,7 @@ def list_dags(subdir: Subdir = None, output: ListOutput = ListFormat.TABLE) -> N
 @app.command("list-runs", epilog="For example: elastic dags list-runs daily_etls")
 def list_runs(
     dag_id: DagId,
-    limit: Annotated[int, typer.Option(min=1, help="How many, the latest ones.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Number of runs to list, latest first.")] = 20,
     output: ListOutput = ListFormat.TABLE,
 ) -> None:
     """List the runs of a DAG."""
@@ -76,14 +76,14 @@ def list_runs(
         for run in queries.runs(Deployment.of().database, dag_id, limit=limit)
     ]
     if not rows:
-        # A DAG that there is not has no runs either, but that is another thing to say.
+        # Raise an error if the DAG does not exist at all.
         deployment_and_dag(dag_id, None)
     print_list(_RUN_COLUMNS, rows, output, empty=f"DAG {dag_id!r} has no runs")
 
 
 @app.command("show", epilog="For example: elastic dags show example_2")
 def show(dag_id: DagId, subdir: Subdir = None) -> None:
-    """Show a DAG: its settings, its tasks, its latest runs."""
+    """Show the settings, tasks and latest runs of a DAG."""
     from elastic.db import queries
 
     deployment, dag = deployment_and_dag(dag_id, subdir)
@@ -106,7 +106,7 @@ def details(dag_id: DagId, subdir: Subdir = None) -> None:
 
 @app.command("tree", epilog="For example: elastic dags tree example_2")
 def tree(dag_id: DagId, subdir: Subdir = None) -> None:
-    """Print the tasks as a tree: last ones first, below each those before it."""
+    """Print the tasks as a tree, from the last tasks to their upstream tasks."""
     _, dag = deployment_and_dag(dag_id, subdir)
     say(dag.tree())
 
@@ -115,9 +115,11 @@ def tree(dag_id: DagId, subdir: Subdir = None) -> None:
 def graph(
     dag_id: DagId,
     subdir: Subdir = None,
-    drawing: Annotated[Drawing, typer.Option("-f", "--format", help="For Graphviz or for Markdown.")] = Drawing.DOT,
+    drawing: Annotated[
+        Drawing, typer.Option("-f", "--format", help="dot (Graphviz) or mermaid (Markdown).")
+    ] = Drawing.DOT,
 ) -> None:
-    """Print the graph of a DAG for a program that draws it."""
+    """Print the graph of a DAG in the language of Graphviz or Mermaid."""
     from elastic.scheduler.commands import inspect as drawings
 
     _, dag = deployment_and_dag(dag_id, subdir)
@@ -126,7 +128,7 @@ def graph(
 
 @app.command("test", epilog="For example: elastic dags test example_2 2014-09-01")
 def test(dag_id: DagId, date: OptionalDate = None, subdir: Subdir = None) -> None:
-    """Run all tasks once in this process, one after another, without retries, and keep nothing."""
+    """Run all tasks once in this process, one after another, without retries or stored results."""
     from elastic.scheduler.commands.test_dag import test_dag
 
     _, dag = deployment_and_dag(dag_id, subdir)
@@ -141,9 +143,9 @@ def test(dag_id: DagId, date: OptionalDate = None, subdir: Subdir = None) -> Non
 def next_dates(
     dag_id: DagId,
     subdir: Subdir = None,
-    count: Annotated[int, typer.Option("-n", "--num-runs", min=1, help="How many dates.")] = 1,
+    count: Annotated[int, typer.Option("-n", "--num-runs", min=1, help="Number of dates.")] = 1,
 ) -> None:
-    """Print the next logical dates of a DAG, and when their runs start."""
+    """Print the next logical dates of a DAG and the start times of their runs."""
     from elastic.db import queries
 
     deployment, dag = deployment_and_dag(dag_id, subdir)
@@ -162,13 +164,13 @@ def next_dates(
 
 @app.command("pause", epilog="For example: elastic dags pause daily_etls")
 def pause(dag_id: DagId, subdir: Subdir = None) -> None:
-    """Let a scheduler start no new runs of a DAG."""
+    """Stop a scheduler from starting new runs of a DAG."""
     _set_paused(dag_id, subdir, paused=True)
 
 
 @app.command("unpause", epilog="For example: elastic dags unpause daily_etls")
 def unpause(dag_id: DagId, subdir: Subdir = None) -> None:
-    """Let a scheduler start runs of a DAG again."""
+    """Allow a scheduler to start runs of a DAG again."""
     _set_paused(dag_id, subdir, paused=False)
 
 
@@ -176,21 +178,22 @@ def unpause(dag_id: DagId, subdir: Subdir = None) -> None:
 def trigger(
     dag_id: DagId,
     subdir: Subdir = None,
-    exec_date: Annotated[
-        str | None, typer.Option("-e", "--exec-date", help="The logical date; now if it is left out.")
-    ] = None,
-    run_id: Annotated[str | None, typer.Option("-r", "--run-id", help="The id of the run.")] = None,
-    conf: Annotated[str | None, typer.Option("-c", "--conf", help="What tasks find in `conf`: a JSON object.")] = None,
-    is_run: Annotated[bool, typer.Option("--run", help="Run it here and now.")] = False,
+    exec_date: Annotated[str | None, typer.Option("-e", "--exec-date", help="Logical date; default: now.")] = None,
+    run_id: Annotated[str | None, typer.Option("-r", "--run-id", help="Id of the new run.")] = None,
+    conf: Annotated[str | None, typer.Option("-c", "--conf", help="A JSON object: `conf` of the tasks.")] = None,
+    is_run: Annotated[bool, typer.Option("--run", help="Run it in this process at once.")] = False,
 ) -> None:
-    """Queue a run of a DAG; `elastic backfill DAG --runs RUN` runs it, or --run at once. Its interval may go on."""
+    """Queue a run of a DAG, even if its interval has not ended yet.
+
+    Run it with `elastic backfill DAG --runs RUN`, or at once with --run.
+    """
     from elastic.scheduler.commands.backfill import BackfillOptions, backfill
     from elastic.scheduler.commands.trigger import trigger_run
 
     deployment, dag = deployment_and_dag(dag_id, subdir)
     run = trigger_run(deployment, dag, dag.instant(exec_date) if exec_date is not None else None, run_id, _conf(conf))
-    then = "" if is_run else f"; `elastic backfill {dag_id} --runs {run.run_id}` runs it"
-    say(f"run {run.run_id} of DAG {dag_id!r} is {run.state}{then}")
+    advice = "" if is_run else f"; run it with `elastic backfill {dag_id} --runs {run.run_id}`"
+    say(f"run {run.run_id} of DAG {dag_id!r} is {run.state}{advice}")
     if is_run:
         summary = backfill(deployment, dag, BackfillOptions(runs=(run.run_id,)), say)
         say(str(summary))
@@ -201,9 +204,9 @@ def _conf(text: str | None) -> dict[str, Any]:
     try:
         found = json.loads(text) if text else {}
     except ValueError as error:
-        raise UsageError(f"--conf is no JSON ({error}).") from None
+        raise UsageError(f"--conf must be valid JSON ({error}).") from None
     if not isinstance(found, dict):
-        raise UsageError("--conf is no JSON object; write it like '{\"full\": true}'.")
+        raise UsageError("--conf must be a JSON object, such as '{\"full\": true}'.")
     return found
 
 

@@ -1,4 +1,4 @@
-"""`elastic recover`, `run-one`, `run-from`: a timeperiod of a DAG again, or what is left of it."""
+"""`elastic recover`, `run-one`, `run-from`: rerun all or part of a DAG run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,21 +17,21 @@ RUN_FROM_EXAMPLE = "For example: elastic run-from daily_etls 20160222 event_load
 
 
 def recover(dag_id: DagId, timeperiod: Timeperiod, subdir: Subdir = None) -> None:
-    """Go on with a run from its last successes: what failed, and what comes after it, runs again."""
+    """Rerun the failed tasks of a run and all their downstream tasks. Successful tasks are kept."""
     from elastic.db.records import RunMode
 
     _run(dag_id, timeperiod, subdir, RunMode.RECOVERY)
 
 
 def run_one(dag_id: DagId, timeperiod: Timeperiod, task_id: TaskId, subdir: Subdir = None) -> None:
-    """Run one task of a run again. Refused if those before it are not done."""
+    """Rerun one task of a run. Its upstream tasks must be done."""
     from elastic.db.records import RunMode
 
     _run(dag_id, timeperiod, subdir, RunMode.RUN_ONE, task_id)
 
 
 def run_from(dag_id: DagId, timeperiod: Timeperiod, task_id: TaskId, subdir: Subdir = None) -> None:
-    """Run a task and all that come after it again. Refused if those before it are not done."""
+    """Rerun a task and all its downstream tasks. Its upstream tasks must be done."""
     from elastic.db.records import RunMode
 
     _run(dag_id, timeperiod, subdir, RunMode.RUN_FROM, task_id)

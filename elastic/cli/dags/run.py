@@ -1,4 +1,4 @@
-"""`elastic run`: run one task for one date."""
+"""`elastic tasks run`, also `elastic run`: run one task for one date."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +10,7 @@ from elastic.cli.printing.output import say
 from elastic.core.errors import UsageError
 
 EXAMPLE = "For example: elastic run example_2 runme_1 2014-09-01"
+TASKS_EXAMPLE = "For example: elastic tasks run example_2 runme_1 2014-09-01"
 
 
 def run(
@@ -18,37 +19,39 @@ def run(
     date: Date,
     subdir: Subdir = None,
     mark_success: Annotated[
-        bool, typer.Option("-m", "--mark-success", "--mark_success", help="Do not run it, only say that it succeeded.")
+        bool,
+        typer.Option("-m", "--mark-success", "--mark_success", help="Mark it as successful without running it."),
     ] = False,
-    force: Annotated[bool, typer.Option("-f", "--force", help="Run it again though it is done.")] = False,
+    force: Annotated[bool, typer.Option("-f", "--force", help="Run the task again if it is done.")] = False,
     ignore_dependencies: Annotated[
         bool,
         typer.Option(
             "-i",
             "--ignore-dependencies",
             "--ignore_dependencies",
-            help="Wait neither for the tasks before it nor for the date before.",
+            help="Ignore the upstream tasks and the previous date.",
         ),
     ] = False,
     pickle: Annotated[
-        str | None, typer.Option("-p", "--pickle", help="Refused, because a pickle may run anything; use --bundle.")
+        str | None,
+        typer.Option("-p", "--pickle", help="Refused, because a pickle can run any code; use --bundle."),
     ] = None,
     bundle: Annotated[
         str | None,
-        typer.Option("--bundle", help="Run it from signed source, by the digest of `elastic bundle create`."),
+        typer.Option("--bundle", help="Digest of signed source code to run, from `elastic bundle create`."),
     ] = None,
     map_index: MapIndex = -1,
     attempt: Annotated[str | None, typer.Option("--attempt", hidden=True)] = None,
     root: Annotated[Path | None, typer.Option("--root", hidden=True)] = None,
 ) -> None:
-    """Run one task for one date, unless it previously succeeded or something stands against it.
+    """Run one task for one date, unless it succeeded before or one of its conditions is not met.
 
-    The exit code is 0 if it is done, else 1.
+    The exit code is 0 if the task is done, else 1.
     """
     if pickle is not None:
         raise UsageError(
-            f"DAGs are not run from pickles ({pickle!r}): whoever can write to the database could run code with one; "
-            "pack signed source with `elastic bundle create` and run it with --bundle DIGEST."
+            f"DAGs cannot run from pickles ({pickle!r}): anyone with write access to the database could run any code. "
+            "Pack signed source code with `elastic bundle create` and run it with --bundle DIGEST."
         )
     if bundle is not None:
         raise typer.Exit(_run_bundle(bundle, subdir))
@@ -63,16 +66,16 @@ def run(
         force=force,
         mark_success=mark_success,
         map_index=map_index,
-        # Whoever names a run by its id wants just that one.
+        # A run id names one run, whose interval may still be open.
         ignore_interval=queries.run_of_id(deployment.database, dag_id, date) is not None,
     )
     result = run_single(deployment, dag, task_id, date_of(deployment, dag, date), options, say)
     is_done = result.state is not None and result.state.is_success
     if result.reason:
-        said = "was not run" if not is_done else "is done"
-        say(f"{dag.get_task(task_id)} for {date} {said}: {result.reason}", err=not is_done)
+        outcome = "was not run" if not is_done else "is done"
+        say(f"{dag.get_task(task_id)} for {date} {outcome}: {result.reason}", err=not is_done)
     elif mark_success:
-        say(f"{dag.get_task(task_id)} for {date} is marked as success")
+        say(f"{dag.get_task(task_id)} for {date} is marked as successful")
     elif not is_done:
         say(f"error: {dag.get_task(task_id)} for {date} is {result.state}: {result.error}", err=True)
     raise typer.Exit(0 if is_done else 1)
@@ -81,7 +84,7 @@ def run(
 def _run_attempt(
     named: tuple[str, str, str], place: tuple[Path | None, Path | None], map_index: int, attempt: str
 ) -> int:
-    """Make an attempt that a scheduler queued; the exit code says whether it succeeded, or was not ours to make."""
+    """Run a queued attempt of a scheduler and return the exit code: 0 only if the attempt ran here and succeeded."""
     from elastic.dag.ids import TaskKey
     from elastic.db import queries
     from elastic.scheduler.commands.run_task import run_queued_attempt
@@ -90,18 +93,18 @@ def _run_attempt(
     deployment, dag = deployment_and_dag(dag_id, *place)
     run = queries.run_at(deployment.database, dag_id, dag.instant(date))
     if run is None:
-        raise UsageError(f"DAG {dag_id!r} has no run for {date}, so attempt {attempt} cannot be made.")
+        raise UsageError(f"DAG {dag_id!r} has no run for {date}, so attempt {attempt} cannot run.")
     state = run_queued_attempt(
         deployment, dag.get_task(task_id), TaskKey(dag_id, run.run_id, task_id, map_index), attempt
     )
     if state is None:
-        say(f"attempt {attempt} does not count any more, or another process makes it; nothing was run", err=True)
+        say(f"attempt {attempt} is superseded or runs in another process; nothing was run", err=True)
         return 1
     return 0 if state.is_success else 1
 
 
 def _run_bundle(digest: str, subdir: Path | None) -> int:
-    """Run this command again, in a process of its own that has the files of a bundle."""
+    """Run this command again in a child process that has the files of a bundle. Return its exit code."""
     import subprocess
     import sys
 
@@ -110,7 +113,7 @@ def _run_bundle(digest: str, subdir: Path | None) -> int:
     from elastic.scheduler.deployment import Deployment
 
     if subdir is not None:
-        raise UsageError("-sd and --bundle name two places of the DAG; give one of them.")
+        raise UsageError("-sd and --bundle exclude each other; give one of them.")
     settings = read_settings()
     keys = read_keys(Path(settings.text("bundle.signing_key_path")).expanduser())
     words = _without_bundle(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""`elastic tasks`: the tasks of a DAG, and what is known of their instances."""
+"""`elastic tasks`: the tasks of a DAG, their instances, states and logs."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from elastic.cli.dags.dag_options import DagId, Date, MapIndex, Subdir, TaskId, date_of, deployment_and_dag
+from elastic.cli.dags.run import TASKS_EXAMPLE, run
 from elastic.cli.printing.listing import ListFormat, ListOutput, print_list
 from elastic.cli.printing.output import say
 from elastic.core.errors import ElasticError
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from elastic.db.records import DagRun
     from elastic.scheduler.deployment import Deployment
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show tasks, try them, and tell why one waits.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="List, run and test tasks, and explain why one is waiting."
+)
 
 _COLUMNS = ("task_id", "operator", "upstream", "trigger_rule", "retries", "pool")
 _WHY_COLUMNS = ("condition", "met", "reason")
@@ -25,17 +28,17 @@ _WHY_OF_COPIES = ("condition", "copies", "met", "reason")
 
 @app.callback()
 def task_commands() -> None:
-    """Show tasks, try them, and tell why one waits."""
+    """List, run and test tasks, and explain why one is waiting."""
 
 
 @app.command("list", epilog="For example: elastic tasks list example_2 --tree")
 def list_tasks(
     dag_id: DagId,
     subdir: Subdir = None,
-    tree: Annotated[bool, typer.Option("--tree", help="As a tree: below each task those before it.")] = False,
+    tree: Annotated[bool, typer.Option("--tree", help="Print a tree, with upstream tasks below each task.")] = False,
     output: ListOutput = ListFormat.TABLE,
 ) -> None:
-    """List the tasks of a DAG in an order in which they may run."""
+    """List the tasks of a DAG in topological order."""
     _, dag = deployment_and_dag(dag_id, subdir)
     if tree:
         say(dag.tree())
@@ -54,9 +57,12 @@ def list_tasks(
     print_list(_COLUMNS, rows, output, empty=f"DAG {dag_id!r} has no tasks", numbers=("retries",))
 
 
+app.command("run", epilog=TASKS_EXAMPLE)(run)
+
+
 @app.command("test", epilog="For example: elastic tasks test example_2 runme_1 2014-09-01")
 def test(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None) -> None:
-    """Run one task once in this process, whatever stands before it, and keep nothing."""
+    """Run one task once in this process, without its conditions, retries or stored results."""
     from elastic.scheduler.commands.test_dag import try_task
 
     _, dag = deployment_and_dag(dag_id, subdir)
@@ -68,9 +74,9 @@ def test(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None) -> N
 
 @app.command("state", epilog="For example: elastic tasks state example_2 runme_1 2014-09-01")
 def state(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map_index: MapIndex = -1) -> None:
-    """Print the state of a task instance; `none` if nothing was decided about it.
+    """Print the state of a task instance; `none` before the scheduler has evaluated it.
 
-    A mapped task has the state of the copy that needs the most attention, unless --map-index names one.
+    For a mapped task without --map-index, print the state of the copy that needs the most attention.
     """
     from elastic.scheduler.commands.mapped_tasks import states_at, states_summary
     from elastic.scheduler.commands.run_task import preview_run
@@ -82,7 +88,7 @@ def state(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map
 
 @app.command("render", epilog="For example: elastic tasks render example_2 runme_1 2014-09-01")
 def render(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map_index: MapIndex = -1) -> None:
-    """Print the template fields of a task as an attempt would see them. Nothing is run."""
+    """Print the rendered template fields of a task, without running it."""
     from elastic.scheduler.commands.inspect import rendered
 
     deployment, dag = deployment_and_dag(dag_id, subdir)
@@ -100,7 +106,7 @@ def why(
     map_index: MapIndex = -1,
     output: ListOutput = ListFormat.TABLE,
 ) -> None:
-    """Tell why a task instance does not run, or that it could: what each condition says."""
+    """Explain why a task instance is waiting: print the verdict of each condition."""
     from elastic.scheduler.commands.mapped_tasks import index_ranges
     from elastic.scheduler.commands.run_task import TaskRunOptions, preview_run, verdicts_of, verdicts_of_copies
 
@@ -127,9 +133,9 @@ def why(
 
 @app.command("log", epilog="For example: elastic tasks log example_2 runme_1 2014-09-01")
 def log(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map_index: MapIndex = -1) -> None:
-    """Print the log of a task instance: its file, or what the database kept of it.
+    """Print the log of a task instance, from its file or from the database.
 
-    A mapped task has one log for each copy; all are printed unless --map-index names one.
+    For a mapped task without --map-index, print the logs of all copies.
     """
     from elastic.scheduler.commands.mapped_tasks import indexes_at
     from elastic.scheduler.commands.run_task import preview_run
@@ -161,5 +167,5 @@ def _log_text(deployment: "Deployment", task: "BaseOperator", run: "DagRun", map
     kept = queries.log_lines(deployment.database, run.dag_id, run.run_id, task_id=task.task_id)
     lines = [line for line in kept if line.map_index == map_index]
     if not lines:
-        raise ElasticError(f"Log file is missing: {path}, and the database has no lines of it either.")
+        raise ElasticError(f"log file is missing: {path}; the database has no lines of it either.")
     return "".join(message(f"{line.logger} {line.level} {line.message}") + "\n" for line in lines)

@@ -1,4 +1,4 @@
-"""How commands print lists: a table for people, a document for programs, plain lines for the shell."""
+"""Lists on the command line: a table for people, a document for programs, plain lines for the shell."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from elastic.core.text import json_text, lines, one_line
 
 
 class ListFormat(StrEnum):
-    """What `-o` takes where a command lists something."""
+    """Values of `-o` of commands that list something."""
 
     TABLE = "table"
     JSON = "json"
@@ -21,24 +21,29 @@ class ListFormat(StrEnum):
     PLAIN = "plain"
 
 
-#: Where what is listed goes, while everything else that is printed goes to the error output.
-_lists: list[TextIO] = []
+#: The original standard output, while other output is redirected to stderr; empty without a redirection.
+_list_streams: list[TextIO] = []
 
 
-def _alone(value: ListFormat) -> ListFormat:
-    """Let a list for programs stand alone: what DAG files print meanwhile goes to the error output."""
+def _redirect_other_output(value: ListFormat) -> ListFormat:
+    """Reserve standard output for a list that programs read: send the output of DAG files to stderr."""
     if value is not ListFormat.TABLE:
-        _lists[:] = [sys.stdout]
+        _list_streams[:] = [sys.stdout]
         sys.stdout = sys.stderr
     return value
 
 
 ListOutput = Annotated[
     ListFormat,
-    typer.Option("-o", "--output", callback=_alone, help="How to print; plain is a line each, columns apart by tabs."),
+    typer.Option(
+        "-o",
+        "--output",
+        callback=_redirect_other_output,
+        help="Format; plain has a line per row, columns split by tabs.",
+    ),
 ]
 
-Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask for confirmation.")]
 
 
 def print_list(
@@ -49,14 +54,14 @@ def print_list(
     empty: str = "nothing",
     numbers: Iterable[str] = (),
 ) -> None:
-    """Print rows as `-o` says: columns that a row does not have are empty.
+    """Print rows in the format of `-o`. Missing columns of a row are empty.
 
     Args:
-        columns: What is shown, in its order.
-        rows: What there is.
-        output: How.
-        empty: What a table says that has no rows.
-        numbers: The columns of a table that are aligned to the right.
+        columns: Names of the printed columns, in order.
+        rows: The rows, by column name.
+        output: The format.
+        empty: Text to print instead of a table without rows.
+        numbers: Columns to align to the right in a table.
     """
     listed = [{column: row.get(column) for column in columns} for row in rows]
     if output is ListFormat.TABLE:
@@ -65,35 +70,35 @@ def print_list(
         else:
             typer.echo(empty)
         return
-    stream = _lists[0] if _lists else sys.stdout
-    typer.echo(_written(listed, output), file=stream, nl=output is not ListFormat.YAML)
+    stream = _list_streams[0] if _list_streams else sys.stdout
+    typer.echo(_format(listed, output), file=stream, nl=output is not ListFormat.YAML)
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask before something is destroyed, unless it was said already.
+    """Ask for confirmation before a destructive action, unless `yes` is given.
 
     Raises:
-        Abort: The answer is no, or there is nobody to ask.
+        Abort: The answer is no, or standard input is closed.
     """
     if not yes:
         typer.confirm(question, abort=True)
 
 
-def _written(rows: list[dict[str, Any]], output: ListFormat) -> str:
+def _format(rows: list[dict[str, Any]], output: ListFormat) -> str:
     if output is ListFormat.JSON:
         return json_text(json.dumps(rows, default=str, indent=2))
     if output is ListFormat.YAML:
         import yaml
 
         plain = json.loads(json.dumps(rows, default=str))
-        # YAML escapes in ASCII whatever a terminal would obey.
+        # Without allow_unicode, YAML escapes all control characters of a terminal.
         text = str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
         return text if lines(text) == text else str(yaml.safe_dump(plain, sort_keys=False))
     return "\n".join("\t".join(_cell(value) for value in row.values()) for row in rows)
 
 
 def _cell(value: Any) -> str:
-    """Return a value on one line and without tabs, which stand between columns."""
+    """Return a value as one line without tabs, which separate the columns."""
     if value is None:
         return ""
     if isinstance(value, bool):

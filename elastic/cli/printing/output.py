@@ -1,4 +1,4 @@
-"""How commands print: tables for people, JSON for programs."""
+"""Output of commands: tables for people, JSON for programs."""
 
 import json
 import sys
@@ -13,72 +13,71 @@ from elastic.core.text import json_text, lines, one_line
 
 
 class OutputFormat(StrEnum):
-    """What `-o` takes."""
+    """Values of `-o`."""
 
     TABLE = "table"
     JSON = "json"
 
 
-#: Wider than any table.
-_UNBROKEN = 10_000
+#: Console width, in columns, that folds no line.
+_UNLIMITED_WIDTH = 10_000
 
-#: Blanks between columns.
+#: Spaces between columns.
 _GAP = 3
 
-#: Columns of texts that people copy, and which are not broken even where the terminal is narrow.
-_WHOLE = {"run_id", "receipt"}
+#: Columns that are never wrapped, because users copy their values.
+_UNWRAPPED = {"run_id", "receipt"}
+
+#: The original standard output, while other output is redirected to stderr; empty without a redirection.
+_json_streams: list[TextIO] = []
 
 
-#: Where the one document goes that a command prints for programs.
-_documents: list[TextIO] = []
-
-
-def _alone(value: OutputFormat) -> OutputFormat:
-    """Let a document for programs stand alone: what user code and Ray print meanwhile goes to the error output."""
+def _redirect_other_output(value: OutputFormat) -> OutputFormat:
+    """Reserve standard output for a JSON document: send the output of user code and Ray to stderr."""
     if value is OutputFormat.JSON:
-        _documents[:] = [sys.stdout]
+        _json_streams[:] = [sys.stdout]
         sys.stdout = sys.stderr
     return value
 
 
-Output = Annotated[OutputFormat, typer.Option("-o", "--output", callback=_alone, help="How to print.")]
+Output = Annotated[OutputFormat, typer.Option("-o", "--output", callback=_redirect_other_output, help="Output format.")]
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document; values that JSON does not know are printed as text."""
-    document = _documents[0] if _documents else sys.stdout
+    """Print one JSON document. Values of other types are printed as strings."""
+    document = _json_streams[0] if _json_streams else sys.stdout
     text = json_text(json.dumps(value, ensure_ascii=False, default=str, indent=2))
     try:
         text.encode(document.encoding or "utf-8")
     except UnicodeEncodeError:
-        # JSON itself can escape what the output has no character for.
+        # JSON can escape the characters that the output encoding lacks.
         text = json.dumps(value, default=str, indent=2)
     typer.echo(text, file=document)
 
 
 def say(text: object = "", *, err: bool = False, nl: bool = True) -> None:
-    """Print lines of text for people; what came from data commands no terminal."""
+    """Print text for people, with terminal control characters escaped."""
     typer.echo(lines(str(text)), err=err, nl=nl)
 
 
 def print_value(text: str) -> None:
-    """Print a value: as it is for a program that reads it, and without what a terminal would obey for people."""
-    # Without `color`, click takes the control sequences out of what goes to a program.
+    """Print a value: unchanged into a pipe or file, with control characters escaped on a terminal."""
+    # Without `color`, click strips control sequences from output that is not a terminal.
     typer.echo(lines(text) if sys.stdout.isatty() else text, color=True)
 
 
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Iterable[str] = (), ids: Iterable[str] = ()
 ) -> None:
-    """Print rows under their columns.
+    """Print rows as a table.
 
-    Lines that are too long for a terminal are folded; those that go into a pipe or a file are not.
+    Long lines are folded on a terminal, but not in a pipe or a file.
 
     Args:
         columns: The names of the columns.
-        rows: Their cells.
-        numbers: Columns of amounts: aligned to the right, with separators between thousands.
-        ids: Columns of numbers that name something, such as a chunk: aligned to the right, as people type them.
+        rows: The cells of each row.
+        numbers: Columns of amounts: aligned to the right, with thousands separators.
+        ids: Columns of numeric ids, such as chunk ids: aligned to the right, without separators.
     """
     amounts = set(numbers)
     shown = [[_shown(cell, name in amounts) for name, cell in zip(columns, row, strict=True)] for row in rows]
@@ -88,14 +87,14 @@ def print_table(
 
 
 def _print_lines(columns: Sequence[str], rows: list[list[str]], right: set[str]) -> bool:
-    """Print a table of which each row is a line; say whether it is one.
+    """Print a table if each row fits on a line; return False, and print nothing, if one does not.
 
-    Rich would take a millisecond for each row, because it is ready for much more than that.
+    This avoids rich, which takes a millisecond for each row.
     """
     from rich.cells import cell_len
 
     table = [list(columns), *rows]
-    if not (_speaks_utf() and all(cell.isprintable() for row in table for cell in row)):
+    if not (_is_utf() and all(cell.isprintable() for row in table for cell in row)):
         return False
     widths = [max(map(cell_len, cells)) for cells in zip(*table, strict=True)]
     total = sum(widths) + _GAP * (len(widths) - 1)
@@ -111,12 +110,12 @@ def _print_lines(columns: Sequence[str], rows: list[list[str]], right: set[str])
     return True
 
 
-def _speaks_utf() -> bool:
+def _is_utf() -> bool:
     return (sys.stdout.encoding or "").lower().startswith("utf")
 
 
 def _print_folded(columns: Sequence[str], rows: list[list[str]], right: set[str]) -> None:
-    # Imported here because few commands come to this, and rich takes time to import.
+    # Imported here because rich imports slowly and few commands need it.
     from rich import box
     from rich.console import Console, JustifyMethod
     from rich.table import Table
@@ -125,23 +124,23 @@ def _print_folded(columns: Sequence[str], rows: list[list[str]], right: set[str]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         justify: JustifyMethod = "right" if column in right else "left"
-        table.add_column(column, justify=justify, overflow="fold", no_wrap=column in _WHOLE)
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=column in _UNWRAPPED)
     for row in rows:
-        # Text, so that brackets in the data are not taken for rich's own marks.
+        # Text, so that rich does not read brackets in the data as markup.
         table.add_row(*map(Text, row))
     console = Console()
-    (console if console.is_terminal else Console(width=_UNBROKEN)).print(table, crop=False)
+    (console if console.is_terminal else Console(width=_UNLIMITED_WIDTH)).print(table, crop=False)
 
 
 def print_facts(facts: Mapping[str, Any], *, amounts: Collection[str] = ()) -> None:
-    """Print names and values, one pair a line; those named in `amounts` get separators between thousands."""
+    """Print names and values, one pair per line. Values named in `amounts` get thousands separators."""
     width = max(map(len, facts), default=0)
     for name, value in facts.items():
         typer.echo(f"{name:<{width}}  {_shown(value, name in amounts)}")
 
 
 def _shown(value: Any, is_amount: bool = False) -> str:
-    """Return a value as text. A number that is no amount stays as people type it: a port, an id, a seed."""
+    """Return a value as a string. Only amounts get thousands separators, not ports, ids or seeds."""
     if value is None:
         return "-"
     if isinstance(value, Mapping):

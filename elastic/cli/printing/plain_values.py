@@ -1,17 +1,17 @@
-"""Values that a command takes as they stand: texts that shall be texts, defaults, and what was left out.
+"""Fast path for plain parameter values: strings, defaults and omitted options.
 
-Typer has pydantic look at every value, which takes longer to import than all that a short command does.
+Typer validates every value with pydantic, whose import takes longer than a whole short command.
 """
 
 from typing import Any
 
 
 def lighten(command: Any) -> None:
-    """Let the parameters of a command ask for typer's own processing only where a value needs it."""
+    """Make a command call typer's own processing only for values that need it."""
     parse = command.parse_args
 
     def parse_args(ctx: Any, args: list[str]) -> Any:
-        # The option for help is made when it is asked for.
+        # click creates the help option lazily, so the parameters are wrapped here.
         for parameter in command.get_params(ctx):
             if not isinstance(parameter.process_value, _Processing):
                 parameter.process_value = _Processing(parameter)
@@ -21,26 +21,26 @@ def lighten(command: Any) -> None:
 
 
 class _Processing:
-    """Processes the values of a parameter."""
+    """Callable that processes the values of one parameter."""
 
     def __init__(self, parameter: Any) -> None:
         self._parameter = parameter
-        self._otherwise = parameter.process_value
-        # A typer that tells the type in another way does all of it by itself.
+        self._original = parameter.process_value
+        # Without this attribute (other versions of typer), typer processes every value.
         self._type = getattr(getattr(parameter, "type_descriptor", None), "annotation", None)
-        self._is_several = parameter.multiple or parameter.nargs != 1
+        self._is_multiple = parameter.multiple or parameter.nargs != 1
 
     def __call__(self, ctx: Any, value: Any) -> Any:
-        if not self._stands(value):
-            return self._otherwise(ctx, value)
-        if self._is_several:
+        if not self._is_plain(value):
+            return self._original(ctx, value)
+        if self._is_multiple:
             value = list(value) if value else ()
         callback = self._parameter.callback
         return value if callback is None else callback(ctx, self._parameter, value)
 
-    def _stands(self, value: Any) -> bool:
+    def _is_plain(self, value: Any) -> bool:
         if value is None:
             return not self._parameter.required
-        if self._is_several:
+        if self._is_multiple:
             return self._type == list[str] and isinstance(value, list | tuple) and bool(value)
         return value is self._parameter.default or (self._type is str and isinstance(value, str))

@@ -1,4 +1,4 @@
-"""How commands print the result of a run."""
+"""Printing of run results."""
 
 import math
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from elastic.core.frames import is_frame
 if TYPE_CHECKING:
     from elastic.engine.result import Result
 
-#: Characters of a result that are shown in a table.
-_SHOWN = 2000
+#: Maximum number of characters of a result in a table.
+_MAX_SHOWN = 2000
 
 
 def print_result(result: "Result", output: OutputFormat, **more: Any) -> None:
-    """Print a result with its value; `more` are facts for programs."""
+    """Print a result with its value. `more` adds keys to the JSON document."""
     if output is OutputFormat.JSON:
         print_json(
             {
@@ -37,17 +37,17 @@ def print_result(result: "Result", output: OutputFormat, **more: Any) -> None:
         return
     shown = repr(result.value)
     name = "value" if result.error is None else "value so far"
-    print_facts({name: shown if len(shown) <= _SHOWN else shown[:_SHOWN] + " ... (more with -o json)"})
+    print_facts({name: shown if len(shown) <= _MAX_SHOWN else shown[:_MAX_SHOWN] + " ... (more with -o json)"})
     if result.error is None:
         say(str(result))
 
 
 def jsonable(value: Any) -> Any:
-    """Return a value as JSON knows it: mappings whose keys are not text become lists of pairs, the unknown text.
+    """Convert a value to JSON types: mappings with keys other than strings become lists of pairs.
 
-    NaN and infinity become text as well, because JSON has no numbers for them.
+    Values of unknown types, NaN and infinity become strings, because JSON cannot hold them.
     """
-    # Imported here because help needs none of it.
+    # Imported here to keep `--help` fast.
     from elastic.aggregators.sharded.frame_result import ShardedFrame
 
     if isinstance(value, ShardedFrame):

@@ -124,6 +124,10 @@ def backfill(deployment: Deployment, dag: DAG, options: BackfillOptions, say: Sa
 def _new_runs(dag: DAG, options: BackfillOptions, say: Say) -> list[DagRun]:
     """Return the runs of a range, to be stored."""
     intervals = intervals_of(dag, options.start, options.end, dt.datetime.now(dt.UTC), say)
+    if options.start is None and options.end is None:
+        first, last = (f"{one.start:%Y-%m-%d %H:%M}" for one in (intervals[0], intervals[-1]))
+        dates = first if first == last else f"{first} to {last}"
+        say(f"No dates given, running {dates}; choose others with -s and -e.")
     return [new_run(dag.dag_id, dag, one, RunType.BACKFILL) for one in intervals]
 
 
