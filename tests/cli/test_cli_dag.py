@@ -128,7 +128,7 @@ class TestDags:
     def test_a_run_is_triggered_and_listed(self) -> None:
         said = elastic("dags", "trigger", "etl", "-e", DAY, "--conf", '{"full": true}')
         run_id = "manual_20160222T000000"
-        assert said.out == f"run {run_id} of DAG 'etl' is queued; `elastic backfill etl --runs {run_id}` runs it\n"
+        assert said.out == f"run {run_id} of DAG 'etl' is queued; run it with `elastic backfill etl --runs {run_id}`\n"
         refused(elastic("dags", "trigger", "etl", "-e", DAY), 2, "has a run for 2016-02-22 00:00:00 already")
         (row,) = json.loads(elastic("dags", "list-runs", "etl", "-o", "json").out)
         assert (row["run_id"], row["timeperiod"], row["state"], row["attempt"]) == (
@@ -217,7 +217,7 @@ class TestTasks:
         lines = elastic("tasks", "log", *EXTRACT).out.splitlines()
         assert lines[0] == "extract INFO Executing <Task(BashOperator): extract> for 2016-02-22 00:00:00"
         assert "extract INFO 2016-02-22 7" in lines
-        refused(elastic("tasks", "log", "etl", "load", DAY), 1, "Log file is missing")
+        refused(elastic("tasks", "log", "etl", "load", DAY), 1, "log file is missing")
 
     def test_each_copy_of_a_mapped_task_has_a_state_and_a_log(self, home: Path) -> None:
         assert elastic("backfill", "copies", "-s", DAY).code == 0
@@ -278,7 +278,7 @@ class TestRun:
         mend(folder)
         assert elastic("run", "etl", "check", DAY, "-f").code == 0
         said = elastic("run", "etl", "report", DAY, "--mark_success")
-        assert (said.code, said.out) == (0, "<Task(PythonOperator): report> for 2016-02-22 is marked as success\n")
+        assert (said.code, said.out) == (0, "<Task(PythonOperator): report> for 2016-02-22 is marked as successful\n")
         assert not (home / "logs/etl/report").exists()
         assert state_of("report") == "success"
 
@@ -310,7 +310,7 @@ class TestBackfill:
         assert len(dry) == 4
         said = elastic("backfill", "etl", "-s", DAY)
         assert said.code == 1
-        assert said.err == "`--rerun-failed` runs again what failed\n"
+        assert said.err == "use `--rerun-failed` to rerun the failed tasks\n"
         queued = [line.replace("Adding", "Would add") for line in said.out.splitlines() if line.startswith("Adding")]
         assert sorted(queued) == sorted(dry)
         mend(folder)
@@ -338,13 +338,11 @@ class TestBackfill:
         ]
         assert elastic("clear", "etl", "-t", "load", "-d", "-e", DAY).code == 1
         assert state_of("load") == "success"
-        assert (
-            elastic("clear", "etl", "-t", "load", "-d", "-e", DAY, "-y").out == "2 task instances have been cleared\n"
-        )
+        assert elastic("clear", "etl", "-t", "load", "-d", "-e", DAY, "-y").out == "2 task instances were cleared\n"
         assert [state_of(name) for name in ("extract", "load", "report")] == ["success", "none", "none"]
         assert state_of("load", "2016-02-23") == "success"
-        assert elastic("clear", "etl", "--only-failed", "-y").out == "0 task instances have been cleared\n"
-        assert elastic("clear", "etl", "-t", "report", "-u", "-y").out == "4 task instances have been cleared\n"
+        assert elastic("clear", "etl", "--only-failed", "-y").out == "0 task instances were cleared\n"
+        assert elastic("clear", "etl", "-t", "report", "-u", "-y").out == "4 task instances were cleared\n"
 
 
 class TestModes:

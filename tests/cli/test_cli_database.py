@@ -45,9 +45,9 @@ class TestDatabase:
 
     def test_it_is_made_checked_and_emptied(self, home: Path) -> None:
         refused(elastic("db", "check"), 1, "has no tables yet")
-        assert "is now of version 0002 (it was empty)" in elastic("db", "migrate").out
-        assert "is of version 0002 already" in elastic("db", "migrate").out
-        assert elastic("db", "check").out == f"sqlite:///{home}/elastic.db answers and is of version 0002\n"
+        assert "now has version 0002 (before: empty)" in elastic("db", "migrate").out
+        assert "already has version 0002" in elastic("db", "migrate").out
+        assert elastic("db", "check").out == f"sqlite:///{home}/elastic.db answers and has version 0002\n"
         assert elastic("pools", "set", "narrow", "1").code == 0
         assert elastic("db", "reset", "-y").code == 0
         assert "narrow" not in elastic("pools", "list").out
@@ -78,7 +78,7 @@ class TestDatabase:
     def test_cleaning_says_first_what_it_would_remove(self) -> None:
         said = elastic("db", "clean", "--before", "2026-01-01", "--dry-run")
         assert said.out.splitlines()[-2].split() == ["dag_run", "0"]
-        refused(elastic("db", "clean", "--before", "tomorrow"), 2, "'tomorrow' is no date; write it as YYYY-MM-DD")
+        refused(elastic("db", "clean", "--before", "tomorrow"), 2, "'tomorrow' is not a date; write YYYY-MM-DD")
 
     def test_a_password_in_its_url_is_never_shown(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ELASTIC__DATABASE__URL", "postgresql://me:hunter2@127.0.0.1:1/db")
@@ -165,11 +165,11 @@ class TestConnections:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            ([], "needs a --url or a --kind"),
+            ([], "needs either --url or --kind"),
             (["--url", "sqlite:///x", "--kind", "sqlite"], "and not both"),
             (["--url", "me:hunter2@host"], "cannot be read"),
-            (["--kind", "mysql", "--extra", "[1]"], "--extra is no JSON object"),
-            (["--kind", "mysql", "--extra", "{"], "--extra is no JSON object"),
+            (["--kind", "mysql", "--extra", "[1]"], "--extra must be a JSON object"),
+            (["--kind", "mysql", "--extra", "{"], "--extra must be a JSON object"),
         ],
     )
     def test_what_is_no_connection_is_refused(self, key: str, arguments: list[str], words: str) -> None:
@@ -207,20 +207,20 @@ class TestConnections:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         refused(elastic("connections", "import", str(path)), 2, "exists already")
         elastic("connections", "delete", "a", "-y")
-        assert elastic("connections", "import", str(path), "--overwrite").out == "2 connections are kept\n"
+        assert elastic("connections", "import", str(path), "--overwrite").out == "2 connections are stored\n"
         assert elastic("connections", "get", "a", "--show-secrets").out.strip() == self.URL
 
     @pytest.mark.parametrize(
         ("name", "content", "words"),
         [
-            ("x.json", "{", "line 1: this is no JSON"),
-            ("x.json", "[]", "must map names"),
+            ("x.json", "{", "line 1: invalid JSON"),
+            ("x.json", "[]", "must hold a mapping"),
             ("x.json", '{"a": {"kind": "mysql", "psw": "hunter2"}}', "connection 'a' must be a URL, or fields among"),
-            ("x.yaml", "a: [", "this is no YAML"),
+            ("x.yaml", "a: [", "invalid YAML"),
             ("x.yaml", "a: &b [x]\nc: *b\n", "has aliases"),
-            ("x.yaml", "a: !!python/object/apply:os.system ['true']\n", "this is no YAML"),
+            ("x.yaml", "a: !!python/object/apply:os.system ['true']\n", "invalid YAML"),
             ("x.yaml", "[" * 5000, "more than 32 deep"),
-            ("x.json", "[" * 100_000, "this is no JSON"),
+            ("x.json", "[" * 100_000, "invalid JSON"),
         ],
     )
     def test_a_file_that_holds_no_connections_is_refused(
@@ -258,7 +258,7 @@ class TestVariables:
         path = tmp_path / "all.json"
         elastic("variables", "export", str(path))
         path.write_text(json.dumps({**json.loads(path.read_text()), "b": {"x": [1]}}))
-        assert elastic("variables", "import", str(path)).out == "2 variables are kept\n"
+        assert elastic("variables", "import", str(path)).out == "2 variables are stored\n"
         assert elastic("variables", "get", "b").out == '{"x": [1]}\n'
 
     def test_without_a_key_nothing_is_kept(self) -> None:
@@ -313,7 +313,7 @@ class TestConfig:
         refused(elastic("config", "get-value", "core.nope"), 2, "no setting 'core.nope'")
 
     def test_lint_tells_all_that_is_wrong(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        assert elastic("config", "lint").out == "nothing is wrong with the settings\n"
+        assert elastic("config", "lint").out == "all settings are valid\n"
         monkeypatch.setenv("ELASTIC__DATABASE__URL", "oracle://me:hunter2@h/d")
         monkeypatch.setenv("ELASTIC__SECRETS__FERNET_KEY", "hunter2")
         said = elastic("config", "lint")

@@ -24,7 +24,7 @@ def run_id(folder: Path) -> str:
     (row,) = json.loads(elastic("dags", "list-runs", "etl", "-o", "json").out)
     assert (
         said.out
-        == f"run {row['run_id']} of DAG 'etl' is queued; `elastic backfill etl --runs {row['run_id']}` runs it\n"
+        == f"run {row['run_id']} of DAG 'etl' is queued; run it with `elastic backfill etl --runs {row['run_id']}`\n"
     )
     return str(row["run_id"])
 

@@ -44,7 +44,8 @@ def backfill(
 ) -> None:
     """Run a DAG for a range of dates, both ends included. Tasks that succeeded before are skipped.
 
-    Without -s, the range starts at the DAG's start date. Without -e, it ends at the date of -s, or at the DAG's end date.
+    Without -s, the range starts at the start date of the DAG. Without -e, it ends at the date of -s, or else at the end
+    date of the DAG.
     """
     from elastic.scheduler.commands.backfill import BackfillOptions
     from elastic.scheduler.commands.backfill import backfill as run_range
