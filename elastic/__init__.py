@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from elastic.core.receipts.receipt import Receipt
     from elastic.core.receipts.stage import Stage
     from elastic.dag.dag import DAG
+    from elastic.dag.dependencies import chain
+    from elastic.dag.operator import BaseOperator
     from elastic.engine.options import Options
     from elastic.engine.result import Result
     from elastic.engine.step import Step
@@ -42,16 +44,21 @@ if TYPE_CHECKING:
         read_sql,
         read_text,
     )
+    from elastic.operators.decorators import task
     from elastic.receipt_token import decode_token
     from elastic.recovery.redrive import dead_letters, redrive, result_of
     from elastic.recovery.resume import resume
+    from elastic.run_history import RunHistory, runs
     from elastic.step_queue import StepQueue
     from elastic.verification.verify import Verification, verify
 
 __all__ = [
     # tasks in order
     "DAG",
-    # where a flow begins
+    "BaseOperator",
+    "chain",
+    "task",
+    # sources of a flow
     "read_text",
     "read_jsonl",
     "read_csv",
@@ -60,7 +67,7 @@ __all__ = [
     "from_iterables",
     "from_range",
     "from_source",
-    # what is run, and what comes of it
+    # flows, steps and their results
     "Flow",
     "Step",
     "StepQueue",
@@ -68,20 +75,22 @@ __all__ = [
     "Options",
     "Result",
     "Progress",
-    # what is done to a run afterwards
+    # runs of the past
+    "runs",
+    "RunHistory",
     "resume",
     "dead_letters",
     "redrive",
     "result_of",
     "verify",
     "Verification",
-    # what strikes a run on purpose
+    # fault injection
     "Chaos",
     # receipts
     "Receipt",
     "Stage",
     "decode_token",
-    # what users derive from
+    # base classes and the values that they handle
     "Aggregator",
     "KeyedAggregator",
     "Interceptor",
@@ -98,7 +107,7 @@ __all__ = [
     "__version__",
 ]
 
-#: Where each name lives: imported when it is first used, so that the command line and the workers start quickly.
+#: Module of each public name. It is imported on first use, so that the command line and the workers start quickly.
 _HOMES = {
     "elastic.core.contracts.aggregator": ("Aggregator",),
     "elastic.core.policies.chaos": ("Chaos",),
@@ -114,6 +123,8 @@ _HOMES = {
     "elastic.core.model.step": ("Progress", "StepState"),
     "elastic.core.contracts.store": ("ChunkStore", "StoredChunk"),
     "elastic.dag.dag": ("DAG",),
+    "elastic.dag.dependencies": ("chain",),
+    "elastic.dag.operator": ("BaseOperator",),
     "elastic.flow.flow": ("Flow",),
     "elastic.engine.options": ("Options",),
     "elastic.flow.readers": (
@@ -126,10 +137,12 @@ _HOMES = {
         "read_sql",
         "read_text",
     ),
+    "elastic.operators.decorators": ("task",),
     "elastic.recovery.redrive": ("dead_letters", "redrive", "result_of"),
     "elastic.engine.result": ("Result",),
     "elastic.recovery.resume": ("resume",),
     "elastic.engine.step": ("Step",),
+    "elastic.run_history": ("RunHistory", "runs"),
     "elastic.step_queue": ("StepQueue",),
     "elastic.receipt_token": ("decode_token",),
     "elastic.verification.verify": ("Verification", "verify"),

@@ -1,4 +1,4 @@
-"""Tokens: what a receipt says, read with the key of the run that made it."""
+"""Receipt tokens: decoded with the key of the run that made them."""
 
 import os
 
@@ -16,22 +16,22 @@ def decode_token(
     run_id: str | None = None,
     home: "str | os.PathLike[str] | None" = None,
 ) -> TokenFields:
-    """Return what a receipt says, if one of the runs that are kept here made it.
+    """Return the fields of a receipt token that one of the stored runs made.
 
     Args:
-        token: The receipt, as `elastic receipts` and `str(receipt)` show it.
-        key: The key of its run; None finds the run among those that are kept.
-        run_id: The run; only with `key`.
-        home: Where runs are kept; None for where the environment says.
+        token: The receipt, as printed by `elastic receipts` and `str(receipt)`.
+        key: The key of its run; None searches the stored runs.
+        run_id: The id of its run; required with `key`.
+        home: Folder of runs; None for that of the environment.
 
     Raises:
-        ReceiptError: It is no receipt, was changed, or its run is not here.
-        UsageError: Only one of `key` and `run_id` is given.
+        ReceiptError: The token is invalid or was changed, or its run is not stored here.
+        UsageError: Only one of `key` and `run_id` was given.
     """
     if (key is None) != (run_id is None):
-        raise UsageError("decode_token takes key and run_id together, or neither of them.")
+        raise UsageError("decode_token needs both key and run_id, or neither.")
     if not isinstance(token, str):
-        raise ReceiptError(f"{token!r} is not a receipt; a receipt is a text of about 40 letters and digits.")
+        raise ReceiptError(f"{token!r} is not a receipt; expected a string of about 40 letters and digits.")
     if key is not None and run_id is not None:
         return receipt.decode_token(token, key=key, run_id=run_id)
     return RunHistory(home_at(home)).token(token)[1]

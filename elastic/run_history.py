@@ -1,4 +1,4 @@
-"""The archive: what runs have left behind, for reading."""
+"""Run history: read access to stored runs, their results and their receipts."""
 
 import os
 from collections import Counter
@@ -22,6 +22,7 @@ from elastic.core.receipts.receipt import ReceiptSigner, TokenFields, decode_tok
 from elastic.core.receipts.receipt_chain import ReceiptChain, receipts_of_row
 from elastic.core.receipts.stage import STAGES, Stage
 from elastic.engine.result import Result
+from elastic.engine.run import home_at
 from elastic.engine.sharded_aggregation import kept_aggregation
 from elastic.persistence.home import Home
 from elastic.persistence.run_store.sqlite_store import SqliteRunStore
@@ -29,13 +30,13 @@ from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 
 @dataclass(frozen=True, slots=True)
 class RunHistory:
-    """Reads runs, also while a master works on them."""
+    """Reader of the runs in a home folder; a master may be at work on them meanwhile."""
 
     home: Home
 
     @classmethod
     def of_environment(cls) -> "RunHistory":
-        """Return the archive at ELASTIC_HOME, or at `~/.elastic`."""
+        """Return the history at ELASTIC_HOME, or at `~/.elastic` if that is not set."""
         return cls(Home.of(os.environ))
 
     @property
@@ -43,31 +44,39 @@ class RunHistory:
         return self.home.folder
 
     def runs(self) -> list[str]:
-        """Return the ids of all runs, the newest first."""
+        """Return the ids of all runs, newest first."""
         return self.home.runs()
 
     def find(self, name: str) -> str:
-        """Return the id of the run that a name stands for; raises UnknownRunError."""
+        """Return the id of the run that a name denotes: an id, the beginning of one, or `last`.
+
+        Raises:
+            UnknownRunError: There is no such run, or several ids begin so.
+        """
         return self.home.find(name).name
 
     def run_folder(self, run_id: str) -> Path:
         return self.home.run_folder(run_id)
 
     def steps(self, run_id: str) -> list[StepRecord]:
-        """Return what is kept about the steps of a run."""
+        """Return the records of all steps of a run."""
         with self._store(run_id) as store:
             return store.steps()
 
     def record(self, run_id: str, step: int) -> StepRecord:
-        """Return what is kept about a step; raises UsageError when the run has none with this number."""
+        """Return the record of a step.
+
+        Raises:
+            UsageError: The run has no step of this number.
+        """
         with self._store(run_id) as store:
             return _record(store, step)
 
     def receipt_counts(self, run_id: str, step: int) -> dict[str, Any]:
-        """Return plain data: receipts by stage, chunks and entries by node, missing chunks, and what was lost.
+        """Return plain data: receipts by stage, chunks and entries by node, missing chunks, and losses.
 
-        `missing` are the chunks `[first, stop)` that were sent and are not aggregated, `whereabouts` where they were
-        when the master noted it last (`noted_at`), and `losses` the workers and nodes that the run has lost.
+        `missing` has the chunks `[first, stop)` that were sent and are not aggregated, and `whereabouts` their last
+        known places, as the master noted them at `noted_at`. `losses` has the workers and nodes that the run lost.
         """
         with self._store(run_id) as store:
             record, note = _record(store, step), store.noted(step)
@@ -81,18 +90,18 @@ class RunHistory:
             "receipts": {stage.value: record.counters.get(stage, 0) for stage in Stage},
             "nodes": {node: dict(counts) for node, counts in sorted(nodes.items())},
             "missing": list(_gaps(record, note)),
-            "whereabouts": [_shown(first, stop, where) for first, stop, where in _found(record, note)],
+            "whereabouts": [_location_row(first, stop, where) for first, stop, where in _located(record, note)],
             "noted_at": _noted_at(note),
             "losses": [asdict(loss) for loss in ([] if note is None else note.losses)],
         }
 
     def chunk(self, run_id: str, step: int, chunk_id: int) -> list[dict[str, Any]]:
-        """Return the receipts of an aggregated chunk as plain data, in the order of the stages; they are checked.
+        """Return the checked receipts of an aggregated chunk as plain data, in the order of the stages.
 
-        None are there for a chunk that is not aggregated: see `whereabouts`.
+        The list is empty for a chunk that is not aggregated; `whereabouts` finds that one.
 
         Raises:
-            ReceiptError: What is kept was changed.
+            ReceiptError: A stored receipt was changed.
         """
         for receipts in self.receipts(run_id, step):
             if receipts[0].chunk_id == chunk_id:
@@ -109,20 +118,20 @@ class RunHistory:
         return []
 
     def whereabouts(self, run_id: str, step: int, chunk_id: int) -> dict[str, Any]:
-        """Return plain data that says where a chunk was last that was sent and is not aggregated.
+        """Return the last known place of a chunk that was sent and is not aggregated, as plain data.
 
         Raises:
-            UsageError: The chunk was not sent, as far as the run has kept it.
+            UsageError: No record of the run says that the chunk was sent.
         """
         with self._store(run_id) as store:
             record, note = _record(store, step), store.noted(step)
-        for first, stop, where in _found(record, note):
+        for first, stop, where in _located(record, note):
             if first <= chunk_id < stop:
-                return {"chunk": chunk_id, **_shown(chunk_id, chunk_id + 1, where), "noted_at": _noted_at(note)}
+                return {"chunk": chunk_id, **_location_row(chunk_id, chunk_id + 1, where), "noted_at": _noted_at(note)}
         sent = record.counters.get(Stage.SENT, 0)
         raise UsageError(
-            f"step {step} of run {run_id} has no chunk {chunk_id}: it had sent {sent:,} chunks, counted from 0, at its "
-            "last commit."
+            f"step {step} of run {run_id} has no chunk {chunk_id}: at its last commit it had sent {sent:,} chunks, "
+            "counted from 0."
         )
 
     def receipts(self, run_id: str, step: int) -> Iterator[ReceiptChain]:
@@ -131,12 +140,12 @@ class RunHistory:
             signer = ReceiptSigner(key=store.key, run_id=run_id, step=step)
             masters = nodes_of_masters(_record(store, step))
             for row in store.receipts(step):
-                yield from _receipts_of_row(signer, masters, row)
+                yield from _checked_chains(signer, masters, row)
 
     def stations(self, run_id: str, step: int) -> Iterator[dict[str, Any]]:
         """Yield plain data for each chunk by ascending id: the node at each stage that it reached, and its entries.
 
-        Missing chunks follow behind the aggregated ones, with the stages and the node that the last note knows.
+        Missing chunks come last, with the stages and the node that the last note of the master has.
         """
         for receipts in self.receipts(run_id, step):
             last = receipts[-1]
@@ -149,9 +158,9 @@ class RunHistory:
         with self._store(run_id) as store:
             record, note = _record(store, step), store.noted(step)
         masters = nodes_of_masters(record)
-        for first, stop, where in _found(record, note):
+        for first, stop, where in _located(record, note):
             for chunk_id in range(first, stop):
-                yield {"chunk": chunk_id, **_reached(chunk_id, where, masters[-1])}
+                yield {"chunk": chunk_id, **_stage_row(chunk_id, where, masters[-1])}
 
     def letters(self, run_id: str, step: int) -> list[DeadLetter]:
         """Return the dead letters of a step that are not redriven, by ascending chunk id and index."""
@@ -160,10 +169,10 @@ class RunHistory:
             return list(store.letters(step))
 
     def result(self, run_id: str, step: int, aggregator: AnyAggregator) -> Result:
-        """Return the result of a step, or what there is of it so far, as it is kept.
+        """Return the stored result of a step; that of an unfinished step covers its committed chunks.
 
         Raises:
-            EncodingError: What is kept was made by another aggregator.
+            EncodingError: Another aggregator made the stored states.
             StepFailedError: The aggregator failed.
         """
         with self._store(run_id) as store:
@@ -189,22 +198,24 @@ class RunHistory:
         )
 
     def decode(self, token: str) -> dict[str, Any]:
-        """Return what a receipt says, as plain data, if one of the runs here made it.
+        """Return the fields of a receipt token as plain data.
 
         Raises:
-            ReceiptError: It is no receipt, was changed, or its run is not here.
+            ReceiptError: The token is invalid or was changed, or its run is not stored here.
         """
         run_id, said = self.token(token)
         return {"run_id": run_id, **asdict(said), "time": said.time.isoformat(), "stage": said.stage.value}
 
     def token(self, token: str) -> tuple[str, TokenFields]:
-        """Return the run that made a receipt, and what the receipt says. Raises as `decode` does."""
+        """Return the run that made a receipt token, and the token's fields. Raises as `decode` does."""
         tag = token_run_tag(token)
         for run_id in self.runs():
             if run_tag(run_id) == tag:
                 with self._store(run_id) as store:
                     return run_id, decode_token(token, key=store.key, run_id=run_id)
-        raise ReceiptError(f"no run in {self.folder} made this receipt, or it was changed.")
+        raise ReceiptError(
+            f"no run in {self.folder} made this receipt, or it was changed; check ELASTIC_HOME and the token."
+        )
 
     @contextmanager
     def _store(self, run_id: str) -> Iterator[RunStore]:
@@ -216,7 +227,7 @@ class RunHistory:
 
 
 def _root(store: RunStore, record: StepRecord) -> str:
-    """Return the Merkle root over the chunks of a step that is complete, as `Result` has it."""
+    """Return the Merkle root over the chunks of a complete step, as in `Result`; empty for another step."""
     if not StepState(record.state).is_complete:
         return ""
     tree = InputTree()
@@ -226,15 +237,15 @@ def _root(store: RunStore, record: StepRecord) -> str:
 
 
 def nodes_of_masters(record: StepRecord) -> tuple[str, ...]:
-    """Return the nodes on which masters of a step ran: one of them stands in the receipts of each chunk."""
+    """Return the nodes of all masters of a step; the receipts of each chunk name one of them."""
     return tuple(dict.fromkeys(str(manifest.get("node", "")) for manifest in (record.manifest, *record.resumed)))
 
 
-def _receipts_of_row(signer: ReceiptSigner, masters: Sequence[str], row: ReceiptRow) -> list[ReceiptChain]:
-    """Return the checked receipts of a row, which one of the masters has made.
+def _checked_chains(signer: ReceiptSigner, masters: Sequence[str], row: ReceiptRow) -> list[ReceiptChain]:
+    """Return the checked receipts of a row.
 
     Raises:
-        ReceiptError: None of them has.
+        ReceiptError: None of the masters made them.
     """
     *others, last = masters
     for master in others:
@@ -251,7 +262,7 @@ def _record(store: RunStore, step: int) -> StepRecord:
 
 
 def _gaps(record: StepRecord, note: InFlightNote | None) -> Iterator[tuple[int, int]]:
-    """Yield the spans of chunks that were sent, by the last commit or the last note, and are not folded."""
+    """Yield the spans of chunks that the last commit or the last note has as sent, and that are not folded."""
     folded = ChunkIdSet.of(record.low, record.bitmap)
     at = folded.low
     sent = max([record.counters.get(Stage.SENT, 0), *(where.stop for where in (note.whereabouts if note else ()))])
@@ -262,8 +273,8 @@ def _gaps(record: StepRecord, note: InFlightNote | None) -> Iterator[tuple[int, 
         yield at, sent
 
 
-def _found(record: StepRecord, note: InFlightNote | None) -> Iterator[tuple[int, int, ChunkLocation | None]]:
-    """Yield the spans of missing chunks with where each was last; None where the last note does not know."""
+def _located(record: StepRecord, note: InFlightNote | None) -> Iterator[tuple[int, int, ChunkLocation | None]]:
+    """Yield the spans of missing chunks with their last known place; None where the last note has none."""
     known = () if note is None else note.whereabouts
     for first, stop in _gaps(record, note):
         at = first
@@ -278,8 +289,8 @@ def _found(record: StepRecord, note: InFlightNote | None) -> Iterator[tuple[int,
             yield at, stop, None
 
 
-def _shown(first: int, stop: int, where: ChunkLocation | None) -> dict[str, Any]:
-    """Return the whereabouts of chunks `[first, stop)` as plain data."""
+def _location_row(first: int, stop: int, where: ChunkLocation | None) -> dict[str, Any]:
+    """Return the last known place of chunks `[first, stop)` as plain data."""
     return {
         "first": first,
         "stop": stop,
@@ -292,8 +303,8 @@ def _shown(first: int, stop: int, where: ChunkLocation | None) -> dict[str, Any]
     }
 
 
-def _reached(chunk_id: int, where: ChunkLocation | None, master: str) -> dict[str, Any]:
-    """Return the node at each stage for a chunk that is missing; None at stages that are not known."""
+def _stage_row(chunk_id: int, where: ChunkLocation | None, master: str) -> dict[str, Any]:
+    """Return the node at each stage of a missing chunk; None for stages without a record."""
     stages: dict[str, str | None] = dict.fromkeys(stage.value for stage in STAGES)
     if where is None:
         return {"entries": None, "attempt": None, **stages}
@@ -305,3 +316,12 @@ def _reached(chunk_id: int, where: ChunkLocation | None, master: str) -> dict[st
 
 def _noted_at(note: InFlightNote | None) -> str | None:
     return None if note is None else datetime.fromtimestamp(note.noted_at, UTC).isoformat(timespec="milliseconds")
+
+
+def runs(*, home: "str | os.PathLike[str] | None" = None) -> list[str]:
+    """Return the ids of all stored runs, newest first; `RunHistory` reads them.
+
+    Args:
+        home: Folder of runs; None for that of the environment.
+    """
+    return RunHistory(home_at(home)).runs()

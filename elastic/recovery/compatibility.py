@@ -1,4 +1,4 @@
-"""Sameness: whether a step is the one that a run began with."""
+"""Compatibility: checks that a step matches the one that a run began with."""
 
 import json
 import re
@@ -12,89 +12,89 @@ from elastic.engine.fingerprint.code_fingerprint import FINGERPRINT_VERSION, pyt
 from elastic.engine.fingerprint.step_code import parts_of, state_formats
 from elastic.engine.step import Step
 
-#: In descriptions, how `name_of` writes a function: its module and its line may change.
+#: A function in a description, as `name_of` writes it; its module and line may change.
 _FUNCTION = re.compile(r"(?:[\w<>]+\.)*([\w<>]+) \(line \d+\)")
 
-#: What is told of an iterable and is not the same of a generator and of a list of what it yields.
-_OF_ITERABLES = ("type", "entries")
+#: Fields of a description that differ between a generator and a list of its entries.
+_ITERABLE_FIELDS = ("type", "entries")
 
-#: Kinds of sources whose entries cost nothing to read again.
+#: Kinds of sources that are cheap to read again, because they are in memory.
 _IN_MEMORY = ("iterable", "iterables")
 
-#: The definition of the roots of runs that do not say which.
-_FIRST_KEPT_ROOT = 2
+#: Version of the root definition of runs that record none.
+_UNRECORDED_ROOT_VERSION = 2
 
 _AGGREGATE = "aggregate("
 
 
 def check_aggregator_unchanged(run_id: str, record: StepRecord, step: Step) -> None:
-    """Refuse a step whose aggregator is of another kind than the one that made what is kept.
+    """Check that a step's aggregator can merge the stored states.
 
     Raises:
-        UsageError: It is, or its states have another form; names both.
+        UsageError: Its kind or its state format differs; the message names both.
     """
     before = [label for label, _ in record.manifest.get("code", ()) if label.startswith(_AGGREGATE)]
     now = [part.label for part in parts_of(step) if part.label.startswith(_AGGREGATE)]
     if before != now:
         raise UsageError(
-            f"run {run_id} aggregates by {_inside(before)} and the flow given by {_inside(now)}; give the flow that "
+            f"run {run_id} aggregates by {_inside(before)}, but the given flow by {_inside(now)}; give the flow that "
             "the run began with."
         )
-    kept = record.manifest.get("states", {})
+    stored = record.manifest.get("states", {})
     for name, number in state_formats(step.aggregator).items():
-        if kept.get(name, 1) != number:
+        if stored.get(name, 1) != number:
             raise UsageError(
-                f"run {run_id} keeps states of {name} in form {kept.get(name, 1)} and this version merges form "
-                f"{number}; go on with the version that the run began with, or start a new run."
+                f"run {run_id} has states of {name} in format {stored.get(name, 1)}, but this version merges format "
+                f"{number}; resume with the version that the run began with, or start a new run."
             )
 
 
 def check_source_unchanged(run_id: str, record: StepRecord, step: Step) -> None:
-    """Refuse a step whose source is described in other words than that of the run.
+    """Check that a step's source has the description of the run's source.
 
     Raises:
-        UsageError: It is; names what differs.
+        UsageError: The descriptions differ; the message names the first differing field.
     """
     before, now = _description(record.manifest.get("source")), _description(step.source.describe())
-    left_out = () if record.manifest.get("replayable", True) else _OF_ITERABLES
-    differing = [name for name in {**before, **now} if name not in left_out and before.get(name) != now.get(name)]
+    ignored = () if record.manifest.get("replayable", True) else _ITERABLE_FIELDS
+    differing = [name for name in {**before, **now} if name not in ignored and before.get(name) != now.get(name)]
     if differing:
         name = differing[0]
         raise UsageError(
-            f"run {run_id} reads a source with {name}={before.get(name)!r} and that of the flow given has "
+            f"run {run_id} reads a source with {name}={before.get(name)!r}, but the given flow's source has "
             f"{name}={now.get(name)!r}; give the flow that the run began with, or start a new run."
         )
 
 
 def root_version_of(record: StepRecord) -> int:
-    """Return the number of the definition of roots, and of digests of what was read, that a step began with."""
-    return int(record.manifest.get("root", _FIRST_KEPT_ROOT))
+    """Return the version of the definition of roots and input digests that a step began with."""
+    return int(record.manifest.get("root", _UNRECORDED_ROOT_VERSION))
 
 
 def check_root_version_unchanged(run_id: str, record: StepRecord) -> None:
-    """Refuse a step whose digests of what was read cannot be compared with those of today.
+    """Check that a step's input digests have the definition of this version.
 
     Raises:
-        UsageError: They cannot; names both definitions.
+        UsageError: They have another one; the message names both versions.
     """
     version = root_version_of(record)
     if version != ROOT_VERSION:
         raise UsageError(
-            f"run {run_id} has digests of its input by definition {version} and this version of Elastic makes those of "
-            f"definition {ROOT_VERSION}; use the version that the run began with, or start a new run."
+            f"run {run_id} has input digests of definition {version}, but this version of Elastic computes definition "
+            f"{ROOT_VERSION}; use the version that the run began with, or start a new run."
         )
 
 
 def check_entries_unchanged(store: RunStore, record: StepRecord, chunker: Chunker) -> None:
-    """Refuse a sequence in memory whose entries are not those that the run has in its result.
+    """Check that a sequence in memory has the entries that are in the run's result.
 
     Args:
-        store: What is kept of the run.
-        record: What is kept of its step.
-        chunker: Cuts the sequence from its start; it is read as far as the result goes.
+        store: Store of the run.
+        record: Record of the step.
+        chunker: Cuts the sequence from its start, as far as the result goes.
 
     Raises:
-        SourceError: They are not; names the first chunk that differs.
+        SourceError: Entries differ; the message names the first differing chunk.
     """
     if record.manifest.get("source", {}).get("kind") not in _IN_MEMORY:
         return
@@ -107,38 +107,38 @@ def check_entries_unchanged(store: RunStore, record: StepRecord, chunker: Chunke
         for chunk in chunker.cut(1)[0]:
             if contents.get(chunk.chunk_id, chunk.content) != chunk.content:
                 raise SourceError(
-                    f"the entries of chunk {chunk.chunk_id} are not those that run {store.run_id} has in its result; "
+                    f"the entries of chunk {chunk.chunk_id} differ from those in the result of run {store.run_id}; "
                     "give the same entries, or start a new run."
                 )
 
 
 def check_code_unchanged(run_id: str, record: StepRecord, step: Step) -> None:
-    """Refuse a step whose functions are not those that the run began with, or went on with.
+    """Check that a step has the functions with which the run began, or was last resumed.
 
     Raises:
-        UsageError: They are not; names the first that differs.
+        UsageError: A function differs; the message names the first one.
     """
     last = (record.manifest, *record.resumed)[-1]
-    advice = "allow it with --allow-code-change (allow_code_change=True), or start a new run."
+    advice = "pass --allow-code-change (allow_code_change=True) to resume anyway, or start a new run."
     if last.get("python") != python_version():
         raise UsageError(
-            f"run {run_id} was begun by Python {last.get('python')} and this is {python_version()}, so its code cannot "
-            f"be compared; {advice}"
+            f"run {run_id} began with Python {last.get('python')} and this is Python {python_version()}, so its code "
+            f"cannot be compared; {advice}"
         )
     before = [tuple(part) for part in last.get("code", ())]
     now = [(part.label, part.digest) for part in parts_of(step)]
     if last.get("fingerprint", 1) != FINGERPRINT_VERSION:
         raise UsageError(
-            f"Elastic's own way to compare code changed (from {last.get('fingerprint', 1)} to {FINGERPRINT_VERSION}) "
-            f"since run {run_id} began, so your functions cannot be compared and may well be the same; if they are, go "
-            "on with --allow-code-change (allow_code_change=True)."
+            f"Elastic's own fingerprint of code changed (from version {last.get('fingerprint', 1)} to "
+            f"{FINGERPRINT_VERSION}) since run {run_id} began, so your functions cannot be compared. "
+            "If they are unchanged, resume with --allow-code-change (allow_code_change=True)."
         )
     if before == now:
         return
     changed = [label for label, digest in now if (label, digest) not in before]
     gone = [label for label, digest in before if (label, digest) not in now]
-    what = f"{changed[0]} is not what it was" if changed else f"{gone[0]} is gone" if gone else "their order is another"
-    raise UsageError(f"the code of run {run_id} changed since it began: {what}; {advice}")
+    change = f"{changed[0]} changed" if changed else f"{gone[0]} is missing" if gone else "the functions were reordered"
+    raise UsageError(f"run {run_id} cannot resume: {change} since the run began; {advice}")
 
 
 def _inside(labels: list[str]) -> str:
@@ -146,6 +146,6 @@ def _inside(labels: list[str]) -> str:
 
 
 def _description(value: Any) -> dict[str, Any]:
-    """Return a source's description as it comes back from a manifest, without what may change in it."""
+    """Return a source's description as a manifest stores it, without the parts that may change."""
     plain = json.loads(_FUNCTION.sub(r"\1", json.dumps(value)))
     return plain if isinstance(plain, dict) else {}

@@ -1,4 +1,4 @@
-"""Dead letters as a source: the chunks that are made of them when they are redriven."""
+"""Dead letters as a source: a redrive makes chunks of them."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,15 +15,15 @@ from elastic.core.model.failure import DeadLetter
 from elastic.engine.chunker import Chunker
 
 
-class LetterReader(EntriesReader):
-    """Reads chunks made of dead letters; a reference holds the place in the source of each entry."""
+class DeadLetterReader(EntriesReader):
+    """Reader of chunks made of dead letters; a reference holds the place of each entry in the original source."""
 
     def locate(self, reference: Reference, index: int) -> str:
         return str(reference[index])
 
 
-class LetterSource(Source):
-    """Stands for the source of a step whose dead letters are redriven; a `DeadLetterChunker` cuts it."""
+class DeadLetterSource(Source):
+    """Placeholder for the source of a redriven step; a `DeadLetterChunker` makes the chunks."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -31,35 +31,35 @@ class LetterSource(Source):
     def cut(self, position: Position | None = None) -> Iterator[SourcePiece]:
         return iter(())
 
-    def reader(self) -> LetterReader:
-        return LetterReader()
+    def reader(self) -> DeadLetterReader:
+        return DeadLetterReader()
 
     def describe(self) -> dict[str, Any]:
         return self._source.describe()
 
 
 class DeadLetterChunker(Chunker):
-    """Makes chunks of dead letters, with ids that follow those of the source.
+    """Chunker of dead letters; its chunk ids follow those of the source.
 
-    Entries of one chunk are together again. All of them are committed at once, so that a master which dies before
-    that leaves the letters as they were.
+    Entries of one original chunk share a chunk again. The master commits all of them at once, so that the dead letters
+    stay unchanged if it dies before.
 
     Args:
-        clock: Tells when a chunk was conceived.
-        record: What is kept about the step; all chunks of its source are folded.
-        letters: By ascending chunk id.
+        clock: Clock for the times at which chunks are cut.
+        record: Record of the step; all chunks of its source are folded.
+        dead_letters: Dead letters by ascending chunk id.
     """
 
-    def __init__(self, clock: Clock, record: StepRecord, letters: Sequence[DeadLetter]) -> None:
+    def __init__(self, clock: Clock, record: StepRecord, dead_letters: Sequence[DeadLetter]) -> None:
         self.keeps = False
         self.reached = record.position
         self.exhausted = True
         self._clock, self._record = clock, record
-        self.redriven = tuple((letter.failure.chunk_id, letter.failure.index) for letter in letters)
-        #: the letters that each chunk is made of, and whether it is one letter for a whole chunk
-        self._groups = list(enumerate(_groups(letters), record.low))
-        self._letters = dict(self._groups)
-        self._left = iter(self._groups)
+        self.redriven = tuple((letter.failure.chunk_id, letter.failure.index) for letter in dead_letters)
+        #: pairs of chunk id and the dead letters that make up the chunk
+        self._groups = list(enumerate(_groups(dead_letters), record.low))
+        self._dead_letters = dict(self._groups)
+        self._rest = iter(self._groups)
 
     @property
     def chunks(self) -> int:
@@ -67,19 +67,19 @@ class DeadLetterChunker(Chunker):
 
     def cut(self, count: int, max_bytes: int = sys.maxsize) -> tuple[list[Chunk], bool]:
         chunks: list[Chunk] = []
-        for number, letters in islice(self._left, count):
-            chunks.append(self._chunk_of(number, letters))
+        for number, group in islice(self._rest, count):
+            chunks.append(self._chunk_of(number, group))
             max_bytes -= chunks[-1].weight
             if max_bytes <= 0:
                 return chunks, False
         return chunks, len(chunks) < count
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: dead letters are in memory."""
 
     def renewed(self, letter: DeadLetter) -> DeadLetter:
-        """Return a letter that failed again, with all the times that it was tried."""
-        before = self._letters[letter.failure.chunk_id]
+        """Return a dead letter that failed again, with the attempts of earlier runs added."""
+        before = self._dead_letters[letter.failure.chunk_id]
         first = before[0] if letter.failure.index is None or len(before) == 1 else before[letter.failure.index]
         return replace(letter, attempts=first.attempts + letter.attempts)
 
@@ -96,7 +96,7 @@ class DeadLetterChunker(Chunker):
 
 
 def _groups(letters: Sequence[DeadLetter]) -> Iterator[list[DeadLetter]]:
-    """Yield letters that make a chunk: the entries of one chunk, or one that stands for a chunk."""
+    """Yield the dead letters of each new chunk: all entries of one old chunk, or one that stands for a chunk."""
     for (_, whole), group in groupby(
         letters, key=lambda letter: (letter.failure.chunk_id, letter.failure.index is None)
     ):

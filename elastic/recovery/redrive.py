@@ -1,4 +1,4 @@
-"""Redrive: runs dead letters again through a repaired flow, and joins what comes of them to the stored result."""
+"""Redrive: runs dead letters through a repaired flow, and merges their results into the stored result."""
 
 import os
 from dataclasses import replace
@@ -18,28 +18,28 @@ from elastic.engine.sharded_aggregation import with_shards
 from elastic.engine.step import Step
 from elastic.flow.flow import Flow
 from elastic.recovery.compatibility import check_aggregator_unchanged, check_root_version_unchanged
-from elastic.recovery.dead_letter_source import DeadLetterChunker, LetterSource
+from elastic.recovery.dead_letter_source import DeadLetterChunker, DeadLetterSource
 from elastic.recovery.resume import counters_of, is_whole, record_of, step_of
 from elastic.run_history import RunHistory
 
 
 def redrive(run_id: str, step: Step | Flow, *, step_number: int = 0, **options: Unpack[GivenOptions]) -> Result:
-    """Run the dead letters of a run again, join what comes of them to its result, and return that.
+    """Run the dead letters of a run again, merge them into its result, and return the result.
 
-    They become chunks of their own behind those of the source. What fails again stays a dead letter, and so do
-    entries of which only a text could be kept. All of it is committed at once: a redrive that is killed has done
-    nothing, and one that is done twice counts once.
+    They become chunks of their own after those of the source. Entries that fail again stay dead letters, and so do
+    entries of which the run could store only the `repr`. The master commits all of them at once: a redrive that is
+    killed changes nothing, and a second redrive counts nothing twice.
 
     Args:
         run_id: The run, the beginning of its id, or `last`.
-        step: The flow, or the step, repaired; its source is not read, and its aggregator must be that of the run.
-        step_number: Which step of the run.
-        options: As for `Flow.run`; without `cluster` it is the one that the run had.
+        step: The repaired flow or step. Its source is not read; its aggregator must be that of the run.
+        step_number: Number of the step.
+        options: As for `Flow.run`; `cluster` defaults to that of the run.
 
     Raises:
         UnknownRunError: There is no such run.
-        RunLockedError: Another process works on it.
-        UsageError: The step is not complete, aggregates by something else, or in order.
+        RunLockedError: Another process works on the run.
+        UsageError: The step is not complete, has another aggregator, or depends on the order of entries.
         ElasticError: As for `Flow.run`.
     """
     given = step_of(step, options)
@@ -57,8 +57,8 @@ def redrive(run_id: str, step: Step | Flow, *, step_number: int = 0, **options: 
         exact = [letter for letter in letters if letter.exact]
         if not exact:
             raise UsageError(
-                f"the dead letters of run {run.run_id} are entries that are not plain data, of which only a text was "
-                "kept; let the source yield numbers, texts, lists or dicts, and run it again."
+                f"the dead letters of run {run.run_id} are not plain data, so only their repr was stored; let the "
+                "source yield numbers, strings, lists or dicts, and run the flow again."
             )
         return _master(run, record, given, exact).run().check()
     finally:
@@ -68,54 +68,54 @@ def redrive(run_id: str, step: Step | Flow, *, step_number: int = 0, **options: 
 def dead_letters(
     run_id: str, *, step_number: int = 0, home: "str | os.PathLike[str] | None" = None
 ) -> list[DeadLetter]:
-    """Return the entries of a run that could not be processed and were not redriven, in the order of the source.
+    """Return the failed entries of a run that were not redriven, in the order of the source.
 
     Raises:
         UnknownRunError: There is no such run.
-        UsageError: It has no such step.
+        UsageError: The run has no such step.
     """
-    archive = RunHistory(home_at(home))
-    return archive.letters(archive.find(run_id), step_number)
+    history = RunHistory(home_at(home))
+    return history.letters(history.find(run_id), step_number)
 
 
 def result_of(
     run_id: str, step: Step | Flow, *, step_number: int = 0, home: "str | os.PathLike[str] | None" = None
 ) -> Result:
-    """Return the result of a run as it is kept, or what there is of it so far; nothing is run.
+    """Return the stored result of a run, without running anything; that of an unfinished run is partial.
 
     Args:
         run_id: The run, the beginning of its id, or `last`.
-        step: The flow, or the step, whose aggregator made the result.
-        step_number: Which step of the run.
-        home: Where runs are kept; None for where the environment says.
+        step: The flow or step whose aggregator made the result.
+        step_number: Number of the step.
+        home: Folder of runs; None for that of the environment.
 
     Raises:
         UnknownRunError: There is no such run.
-        UsageError: It has no such step, or aggregates by something else.
-        CorruptStoreError: What is kept is damaged.
+        UsageError: The run has no such step, or has another aggregator.
+        CorruptStoreError: The stored result is damaged.
     """
     given = step_of(step, {})
-    archive = RunHistory(home_at(home if home is not None else given.options.home))
-    found = archive.find(run_id)
-    check_aggregator_unchanged(found, archive.record(found, step_number), given)
-    return archive.result(found, step_number, given.aggregator)
+    history = RunHistory(home_at(home if home is not None else given.options.home))
+    found = history.find(run_id)
+    check_aggregator_unchanged(found, history.record(found, step_number), given)
+    return history.result(found, step_number, given.aggregator)
 
 
 def _master(run: FlowRun, record: StepRecord, step: Step, letters: list[DeadLetter]) -> Master:
     if not is_whole(record):
         raise UsageError(
-            f"run {run.run_id} is not complete; run `elastic resume {run.run_id}` before its dead letters are redriven."
+            f"run {run.run_id} is not complete; run `elastic resume {run.run_id}` before you redrive its dead letters."
         )
     if step.aggregator.ordered:
         raise UsageError(
-            f"{step.aggregator} depends on the order of entries, and those of dead letters would come last; run the "
-            "repaired flow as a new run."
+            f"{step.aggregator} depends on the order of entries, but those of dead letters would come last; run "
+            "the repaired flow as a new run."
         )
     policy = replace(step.options.error_policy, on_error=OnError.DEAD_LETTER, max_errors=None, max_error_ratio=None)
     options = replace(step.options, error_policy=policy, project=None)
-    again = Step.of(LetterSource(step.source), step.transforms, step.aggregator, options)
+    again = Step.of(DeadLetterSource(step.source), step.transforms, step.aggregator, options)
     counters, entries = counters_of(record, 0), sum(letter.entries for letter in letters)
-    # Their entries are counted once more when their new chunks are folded, those that fail again as failed.
+    # Folding the new chunks counts these entries again, and those that fail again as failed.
     for name in ("entries", "entries_failed"):
         counters[name] = counters.get(name, 0) - entries
     counters["resumes"] = record.counters.get("resumes", 0)

@@ -1,4 +1,4 @@
-"""Resume: goes on with a step whose master has ended before the step did."""
+"""Resume: continues a step whose master ended before the step did."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,24 +32,24 @@ from elastic.recovery.stored_chunks import StoredChunkReplay, StoredChunks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumption:
-    """A step that is ready to go on."""
+    """Step that is ready to continue."""
 
     master: Master
-    #: chunks with smaller ids are all in the result
+    #: all chunks with smaller ids are in the result
     at: int
-    #: chunks that had been sent by the last commit and are not in the result
+    #: number of chunks that were sent before the last commit and are not in the result
     again: int
 
     @classmethod
     def of(
         cls, run: FlowRun, number: int, step: Step, *, allow_code_change: bool = False, reread_source: bool = False
     ) -> "Resumption":
-        """Get ready to go on with a step of a run of which this process is the master.
+        """Prepare to continue a step of a run whose master is this process.
 
         Raises:
-            UsageError: The step is complete, or the one given is not the one that the run began with.
-            SourceError: The source is not what it was.
-            CorruptStoreError: Something that is needed is missing or damaged.
+            UsageError: The step is complete, or differs from the one that the run began with.
+            SourceError: The source has changed.
+            CorruptStoreError: Stored data is missing or damaged.
         """
         record = record_of(run, number)
         if StepState(record.state).is_complete:
@@ -75,11 +75,11 @@ class Resumption:
         return cls(master=master, at=record.low, again=again)
 
     def run(self) -> Result:
-        """Run the step to its end, whatever that is."""
+        """Run the step until it completes, fails or is interrupted."""
         return self.master.run()
 
     def __str__(self) -> str:
-        return f"resumed at chunk {self.at}: {self.again:,} chunks that were on their way run again"
+        return f"resumed at chunk {self.at}: {self.again:,} chunks that were in flight run again"
 
 
 def resume(
@@ -91,25 +91,25 @@ def resume(
     reread_source: bool = False,
     **options: Unpack[GivenOptions],
 ) -> Result:
-    """Go on with a run whose process ended before the run did, and return its result.
+    """Continue a run whose process ended before the run did, and return its result.
 
-    What is in the result already stays there; what was on its way runs again, and is counted once.
+    Chunks in the result stay there. Chunks in flight run again, and count once.
 
     Args:
         run_id: The run, the beginning of its id, or `last`.
-        step: The flow, or the step, that the run began with.
-        step_number: Which step of the run; None for the first one that is not complete.
-        allow_code_change: Go on although the functions are not those that the run began with.
-        reread_source: For a source that can be read once only, and had not been read to its end: the one given yields
-            the same entries again from the start. Those that the run has are compared and left out.
-        options: As for `Flow.run`; the cluster and the number of workers may be others than before.
+        step: The flow or step that the run began with.
+        step_number: Number of the step; None for the first one that is not complete.
+        allow_code_change: Resume even if functions differ from those that the run began with.
+        reread_source: For a one-shot source that was not read to its end: the given source yields the same entries
+            again from its start. Elastic compares those that the run has, and skips them.
+        options: As for `Flow.run`; the cluster and the number of workers may differ from those before.
 
     Raises:
         UnknownRunError: There is no such run.
-        RunLockedError: Another process works on it.
-        UsageError: It is complete, or began with another flow or other code.
-        SourceError: The source is not what it was, or cannot go on where the run has read it to; then what was kept
-            is in the result, see `result_of`.
+        RunLockedError: Another process works on the run.
+        UsageError: The run is complete, or began with another flow or other code.
+        SourceError: The source has changed, or cannot continue where the run stopped reading. In the second case the
+            stored chunks are in the result, see `result_of`.
         ElasticError: As for `Flow.run`.
     """
     given = step_of(step, options)
@@ -123,10 +123,10 @@ def resume(
 
 
 def unfinished_step(run_id: str, records: Sequence[StepRecord], wanted: int | None) -> int:
-    """Return the number of the step to go on with: the one that is wanted, else the first that is not complete.
+    """Return the number of the step to continue: `wanted`, or the first that is not complete.
 
     Raises:
-        UsageError: There is no such step, or all are complete.
+        UsageError: The run has no such step, or all are complete.
     """
     if not records:
         raise UsageError(f"run {run_id} ended before its first step began; start a new run.")
@@ -141,17 +141,21 @@ def unfinished_step(run_id: str, records: Sequence[StepRecord], wanted: int | No
 
 
 def record_of(run: FlowRun, number: int) -> StepRecord:
-    """Return what is kept about a step; raises UsageError when there is none with this number."""
+    """Return the record of a step.
+
+    Raises:
+        UsageError: The run has no step of this number.
+    """
     records = run.store.steps()
     unfinished_step(run.run_id, records, number)
     return next(record for record in records if record.step == number)
 
 
 def step_of(step: Step | Flow, options: GivenOptions) -> Step:
-    """Return a step, with other options.
+    """Return the step of a step or flow, with other options.
 
     Raises:
-        UsageError: It is no step, or an option is not as it should be.
+        UsageError: It is neither, or an option is invalid.
     """
     found = step.step() if isinstance(step, Flow) else step
     if not isinstance(found, Step):
@@ -160,27 +164,27 @@ def step_of(step: Step | Flow, options: GivenOptions) -> Step:
 
 
 def counters_of(record: StepRecord, again: int) -> dict[str, int]:
-    """Return the counters that a master begins with who goes on with a step.
+    """Return the counters with which the next master of a step begins.
 
-    What was on its way is not, any more: at every stage there is what is in the result.
+    Chunks in flight were lost with the last master, so each stage counts just the chunks in the result.
     """
     counters = {name: count for name, count in record.counters.items() if name != "cut"}
     counters |= dict.fromkeys([stage.value for stage in STAGES], len(ChunkIdSet.of(record.low, record.bitmap)))
     counters["chunks_sent_again"] = counters.get("chunks_sent_again", 0) + again
-    # Not one more than at the last commit: a master may have ended before it committed anything.
+    # Not the committed counter plus 1: a master may have ended before its first commit.
     counters["resumes"] = len(record.resumed) + 1
     return counters
 
 
 def is_whole(record: StepRecord) -> bool:
-    """Tell whether every chunk of a step is in its result, whatever its state says."""
+    """Return whether every chunk of a step is in its result, whatever its recorded state."""
     return record.exhausted and not record.bitmap.strip(b"\0") and record.low >= record.counters.get("cut", 0)
 
 
 def _chunker(run: FlowRun, record: StepRecord, step: Step, *, reread: bool) -> tuple[Chunker, int]:
-    """Return what cuts the chunks that are not in the result, and the id of the first that it cuts."""
+    """Return the chunker of the chunks that are not in the result, and the id of the first one that it yields."""
     if is_whole(record):
-        # Its payloads are still there when its master ended right behind the last commit.
+        # Payloads are left over if the master ended right after the last commit.
         run.store.chunks(record.step).clean()
         return DeadLetterChunker(run.clock, record, ()), record.low
     if not record.manifest.get("replayable", True):
@@ -190,12 +194,12 @@ def _chunker(run: FlowRun, record: StepRecord, step: Step, *, reread: bool) -> t
             step.source, run.clock, remains, project=project, reread=reread, frame=frame
         ), record.low
     if reread:
-        raise UsageError(f"run {run.run_id} goes on where it stood in its source; leave out --reread-source.")
+        raise UsageError(f"run {run.run_id} continues where it stopped reading its source; leave out --reread-source.")
     next_id = record.position[0] if record.position else 0
     if next_id > record.low:
         raise CorruptStoreError(
-            f"run {run.run_id}, step {record.step}: the position in the source is that of chunk {next_id}, and chunk "
-            f"{record.low} is not in the result; begin a new run."
+            f"run {run.run_id}, step {record.step}: the stored position in the source is that of chunk {next_id}, "
+            f"but chunk {record.low} is not in the result; start a new run."
         )
     check_entries_unchanged(run.store, record, Chunker(step.source, run.clock, project=step.options.project))
     frame = framer(compressed=step.options.compress)
@@ -206,7 +210,7 @@ def _check_budget(run_id: str, record: StepRecord, step: Step) -> None:
     failed, entries = record.counters.get("entries_failed", 0), record.counters.get("entries", 0)
     excess = step.options.error_policy.exceeded(failed, entries)
     if excess is not None and record.state == StepState.ERROR:
-        raise UsageError(f"in run {run_id} {excess}; give a larger budget, or none, to go on with it.")
+        raise UsageError(f"run {run_id} cannot resume: {excess}; give a larger budget, or none.")
 
 
 def _complete(run_id: str, number: int) -> UsageError:

@@ -1,4 +1,4 @@
-"""Replay: what an earlier master of a one-shot step has kept on disk, and then what is left in the source."""
+"""Replay of stored chunks: those that an earlier master left on disk, then the rest of the one-shot source."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -13,28 +13,28 @@ from elastic.core.model.chunk import UNCOUNTED, UNREAD, Chunk, Position
 from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.engine.chunker import Chunker, Projection
 
-#: Chunks that are read and left out at a time.
-_SKIPPED_AT_ONCE = 64
+#: Number of chunks that are read and skipped at a time.
+_SKIP_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
 class StoredChunks:
-    """What there is of the chunks of a one-shot step."""
+    """Inventory of the stored chunks of a step with a one-shot source."""
 
     store: RunStore
     record: StepRecord
     folded: ChunkIdSet
-    #: chunks `[folded.low, stop)` are folded or kept; the source yields the one at `stop` next
+    #: all chunks of `[folded.low, stop)` are folded or stored; the source yields chunk `stop` next
     stop: int
-    #: ids of the kept ones
-    kept: tuple[int, ...]
+    #: ids of the stored chunks
+    stored: tuple[int, ...]
 
     @classmethod
     def of(cls, store: RunStore, record: StepRecord) -> "StoredChunks":
-        """Look at what is kept, and forget what is not needed any more.
+        """Return the inventory of a step, and delete stored chunks that it does not need.
 
         Raises:
-            CorruptStoreError: A chunk is neither in the result nor kept; names it.
+            CorruptStoreError: A chunk is neither in the result nor stored; the message names it.
         """
         folded, chunks = ChunkIdSet.of(record.low, record.bitmap), store.chunks(record.step)
         on_disk = list(chunks.unfinished())
@@ -44,16 +44,15 @@ class StoredChunks:
         if lost:
             raise CorruptStoreError(
                 f"run {store.run_id}, step {record.step}: chunk {lost[0]} was cut and is neither in the result nor "
-                f"among the kept ones ({len(lost)} such chunks); put back the folder `chunks` of the run, or begin a "
-                "new one."
+                f"stored ({len(lost)} such chunks); restore the folder `chunks` of the run, or start a new run."
             )
         stop = cut
         while stop in present:
             stop += 1
-        # What lies behind a gap was being kept when the process ended, and was not sent.
-        kept = tuple(sorted(chunk_id for chunk_id in present if chunk_id < stop))
-        chunks.delete(set(on_disk).difference(kept))
-        return cls(store, record, folded, stop, kept)
+        # Chunks after a gap were being written when the process ended, and were not sent.
+        stored = tuple(sorted(chunk_id for chunk_id in present if chunk_id < stop))
+        chunks.delete(set(on_disk).difference(stored))
+        return cls(store, record, folded, stop, stored)
 
     @property
     def chunks(self) -> ChunkStore:
@@ -62,12 +61,12 @@ class StoredChunks:
     def last_known(self) -> Position:
         """Return `(chunk id, source position)` of the last chunk whose position is known."""
         known = self.record.position or (0, None)
-        if self.kept and self.kept[-1] >= known[0]:
-            return self.kept[-1], self.chunks.get(self.kept[-1]).position
+        if self.stored and self.stored[-1] >= known[0]:
+            return self.stored[-1], self.chunks.get(self.stored[-1]).position
         return known
 
     def position_after_last(self, source: Source) -> Position | None:
-        """Return `(chunk id, source position)` of the chunk that follows the last one, if the source can tell."""
+        """Return `(chunk id, source position)` of the chunk after the last one; None if the source does not know it."""
         number, position = self.last_known()
         if position is None or number != self.stop - 1:
             return None
@@ -81,7 +80,7 @@ class StoredChunks:
         return None if after is None else (self.stop, after)
 
     def contents(self, first: int) -> Iterator[bytes]:
-        """Yield the digests of the chunks `[first, stop)`; UNREAD for those that nobody had read as they were cut."""
+        """Yield the digests of the chunks `[first, stop)`; UNREAD for chunks that the master did not read."""
         rows = self.store.receipts(self.record.step)
         folded = ((row.first + index, row.columns.content(index)) for row in rows for index in range(row.count))
         next_id, content = next(folded, (self.stop, UNREAD))
@@ -92,15 +91,15 @@ class StoredChunks:
 
 
 class StoredChunkReplay(Chunker):
-    """Gives the kept chunks with the ids that they had, and goes on with the source if it can.
+    """Chunker that yields the stored chunks under their ids, then continues with the source if it can.
 
     Args:
-        source: What was cut, as it is now.
+        source: The source of the run, as it is now.
         clock: As for `Chunker`.
-        remains: What earlier masters have left.
+        remains: Chunks that earlier masters left.
         project, frame: As for `Chunker`.
-        reread: The source yields the same entries again from its start; those that the run has are read, compared
-            with what it has, and left out.
+        reread: The source yields the same entries again from its start. The replay reads the known chunks, compares
+            them with the run and skips them.
 
     Raises:
         SourceError: With `reread`: the source cannot be read, or yields other entries.
@@ -119,27 +118,29 @@ class StoredChunkReplay(Chunker):
         self._remains = remains
         self._next_id = remains.folded.low
         self._rest: Chunker | None = None
-        #: entries that the run has had from the source, as far as they were counted
+        #: number of entries that the run got from the source, as far as it counted them
         self._entries = remains.record.counters.get("entries", 0)
-        #: why the source does not go on
-        self._lack: str | None = None
+        #: reason why the source cannot continue
+        self._source_failure: str | None = None
         self.keeps = True
         self.reached = remains.record.position
         self.exhausted = remains.record.exhausted
         if self.exhausted:
             return
         whole: Position = (0, None)
-        starts = [whole] if reread or not remains.stop else [remains.position_after_last(source), remains.last_known()]
-        for start in filter(None, starts):
+        positions = (
+            [whole] if reread or not remains.stop else [remains.position_after_last(source), remains.last_known()]
+        )
+        for start in filter(None, positions):
             try:
-                self._rest = self._beginning(
+                self._rest = self._skip_known(
                     Chunker(source, clock, project=project, resume=start, frame=frame), start[0]
                 )
                 return
             except SourceError as error:
                 if reread:
                     raise
-                self._lack = self._lack or str(error)
+                self._source_failure = self._source_failure or str(error)
 
     @property
     def chunks(self) -> int:
@@ -148,7 +149,7 @@ class StoredChunkReplay(Chunker):
     def cut(self, count: int, max_bytes: int = sys.maxsize) -> tuple[list[Chunk], bool]:
         chunks: list[Chunk] = []
         while len(chunks) < count and max_bytes > 0 and self._next_id < self._remains.stop:
-            chunks.append(self._kept(self._next_id))
+            chunks.append(self._stored(self._next_id))
             self._next_id += 1
             max_bytes -= chunks[-1].weight
         if len(chunks) == count or max_bytes <= 0:
@@ -160,11 +161,11 @@ class StoredChunkReplay(Chunker):
         return chunks + more, ended
 
     def check(self) -> None:
-        if self._rest is None and self._lack is not None:
+        if self._rest is None and self._source_failure is not None:
             run_id = self._remains.store.run_id
             raise SourceError(
-                f"all that run {run_id} had kept is in the result, but what its source yields from entry "
-                f"{self._entries:,} on is not ({self._lack.rstrip('.')}); if it yields the same entries again, run "
+                f"all stored chunks of run {run_id} are in the result, but not the entries of its source from "
+                f"{self._entries:,} on ({self._source_failure.rstrip('.')}); if it yields the same entries again, run "
                 f"`elastic resume {run_id} --reread-source`."
             )
 
@@ -177,34 +178,34 @@ class StoredChunkReplay(Chunker):
         if self._rest is not None:
             self._rest.close()
 
-    def _kept(self, chunk_id: int) -> Chunk:
+    def _stored(self, chunk_id: int) -> Chunk:
         if chunk_id in self._remains.folded:
-            return Chunk(chunk_id, (), 0, ())  # to keep the ids dense; the ledger leaves it out
+            return Chunk(chunk_id, (), 0, ())  # keeps the ids dense; the ledger ignores it
         chunk = self._remains.chunks.get(chunk_id)
         self.reached = (chunk_id, chunk.position)
         self._entries += chunk.entries if chunk.entries != UNCOUNTED else 0
         return chunk
 
-    def _beginning(self, rest: Chunker, first: int) -> Chunker:
-        """Read and leave out the chunks that the run has, and return the chunker of what follows them.
+    def _skip_known(self, rest: Chunker, first: int) -> Chunker:
+        """Read and skip the chunks that the run has, and return the chunker, which then yields new ones.
 
         Raises:
-            SourceError: They are not the same chunks, or there are fewer.
+            SourceError: The chunks differ, or there are fewer.
         """
         stop = self._remains.stop
         expected, at = self._remains.contents(first), first
         while at < stop:
-            chunks, ended = rest.cut(min(stop - at, _SKIPPED_AT_ONCE))
+            chunks, ended = rest.cut(min(stop - at, _SKIP_BATCH))
             for chunk, content in zip(chunks, expected, strict=False):
                 if UNREAD not in (chunk.content, content) and chunk.content != content:
-                    raise self._other(f"other entries in chunk {chunk.chunk_id}")
+                    raise self._mismatch(f"other entries in chunk {chunk.chunk_id}")
             at += len(chunks)
             if ended and at < stop:
-                raise self._other(f"{at} chunks where there were {stop} or more")
+                raise self._mismatch(f"{at} chunks where there were {stop} or more")
         return rest
 
-    def _other(self, what: str) -> SourceError:
+    def _mismatch(self, difference: str) -> SourceError:
         return SourceError(
-            f"the source yields {what} than it did for run {self._remains.store.run_id}; give the same source, or "
-            "start a new run."
+            f"the source yields {difference} than it did for run {self._remains.store.run_id}; give the same source, "
+            "or start a new run."
         )

@@ -1,4 +1,4 @@
-"""Findings: what a verification has found, and what it has seen of a step."""
+"""Findings of a verification, and its summary of each step."""
 
 from dataclasses import dataclass, replace
 
@@ -8,13 +8,13 @@ from elastic.core.receipts.merkle import ROOT_VERSION, SHOWN
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something that is not as the run wrote it, or that cannot be."""
+    """Defect that a verification found in the stored data of a run."""
 
-    #: one sentence, without the place
+    #: one sentence, without step and chunks
     what: str
-    #: the step; None where it is about the whole run
+    #: number of the step; None for the whole run
     step: int | None = None
-    #: chunks `[first, stop)`; None where it is about no chunk in particular
+    #: chunks `[first, stop)`; None if no chunk in particular is concerned
     first: int | None = None
     stop: int | None = None
 
@@ -26,7 +26,7 @@ class Finding:
 
 
 class Findings:
-    """Collects what is found in a step; neighbouring chunks with the same finding become one."""
+    """Collector of the findings of one step; it merges equal findings of neighbouring chunks."""
 
     def __init__(self, step: int | None) -> None:
         self.step = step
@@ -45,27 +45,28 @@ class Findings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedStep:
-    """What a verification has seen of a step."""
+    """Summary of a verified step."""
 
     step: int
     name: str
     state: str
-    #: read from the source, and in the result unless they failed
+    #: entries read from the source; all but the failed ones are in the result
     entries: int
     chunks: int
-    #: entries that user code failed on, and which are not in the result
+    #: entries on which user functions failed; they are not in the result
     errors: int
-    #: of chunk ids, entries, failed entries and what was read: as the run printed it; empty where chunks are missing
+    #: Merkle root over chunk ids, entries, failed entries and input digests, as the run printed it; empty if chunks
+    #: are missing
     root: str
-    #: of all that and the receipts as well: no other run has it
+    #: Merkle root over the same and the receipts: it is unique to the run
     receipts_root: str
-    #: the number of the definition of the roots, see `elastic.core.receipts.merkle`
+    #: version of the definition of the roots, see `elastic.core.receipts.merkle`
     root_version: int = ROOT_VERSION
-    #: chunks that were read again and compared
+    #: number of chunks that were read again and compared
     chunks_recomputed: int = 0
-    #: chunks whose partial results were computed again and compared
+    #: number of chunks whose partial results were recomputed and compared
     chunks_rerun: int = 0
-    #: what could not be checked, in sentences
+    #: checks that were impossible, one sentence each
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:

@@ -1,6 +1,6 @@
-"""Recomputation: reads a sample of a step's chunks from its source again, and runs again what can be compared.
+"""Recomputation: reads a sample of a step's chunks from its source again, and reruns the comparable partials.
 
-What is held is the numbers of the chunks of the sample and the states of partials that are under way, no chunks.
+Memory holds the ids of the sampled chunks and the states of unfinished partials, but no chunks.
 """
 
 import random
@@ -23,13 +23,13 @@ from elastic.verification.partial_audit import MatchedPartial
 from elastic.verification.shard_audit import ShardAudit
 from elastic.verification.step_audit import StepAudit
 
-#: What user code may raise and a verification survives.
-_RAISED = (Exception, SystemExit)
+#: Exceptions of user functions that a verification survives.
+_USER_ERRORS = (Exception, SystemExit)
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """What the receipts say of a chunk."""
+class _ChunkRecord:
+    """Number of entries and input digest of a chunk, from its receipts."""
 
     entries: int
     content: bytes
@@ -37,37 +37,37 @@ class _Kept:
 
 @dataclass(slots=True)
 class _Rerun:
-    """A partial that is computed again, chunk by chunk."""
+    """Partial result that is being recomputed, chunk by chunk."""
 
     matched: MatchedPartial
     state: Any
-    #: chunks that are still to come
+    #: number of chunks still missing
     left: int
-    #: user code raised; nothing is compared
+    #: a user function raised, so the partial is not compared
     failed: bool = False
 
 
 class Recompute:
-    """Recomputes one step that was examined, and found to be in order.
+    """Recomputation of one step whose audit found no defect.
 
     Args:
-        examination: Of the step.
+        audit: Audit of the step.
         step: The step that the run began with.
-        share: Of the chunks, from 0 to 1.
+        share: Share of the chunks to recompute, from 0 to 1.
 
     Raises:
-        UsageError: The source can be read only once, or is not that of the run.
+        UsageError: The source can be read only once, or differs from that of the run.
     """
 
-    def __init__(self, examination: StepAudit, step: Step, share: float) -> None:
-        self._examination, self._step = examination, step
-        record, run_id = examination.record, examination.store.run_id
+    def __init__(self, audit: StepAudit, step: Step, share: float) -> None:
+        self._audit, self._step = audit, step
+        record, run_id = audit.record, audit.store.run_id
         if not record.manifest.get("replayable", True):
             raise UsageError(f"run {run_id} had a source that can be read only once; leave out --recompute.")
         check_source_unchanged(run_id, record, step)
         check_aggregator_unchanged(run_id, record, step)
-        self._findings = examination.findings
-        #: chunks that were cut from the source
+        self._findings = audit.findings
+        #: number of chunks that the run cut from the source
         self._cut = record.counters.get("cut", 0)
         self._sample = _sample(self._cut, share)
         self._reader = step.reader()
@@ -76,15 +76,15 @@ class Recompute:
         self._rerun_chunks = 0
 
     def compare(self, verified: VerifiedStep) -> VerifiedStep:
-        """Tell what differs, and return what was verified with what was recomputed."""
-        kept, pieces, cut = self._kept(), self._step.source.cut(), 0
-        tiles = _Tiles(self._step.source.describe().get("kind") == "files")
+        """Report the differences, and return the summary with the numbers of recomputed chunks."""
+        records, pieces, cut = self._chunk_records(), self._step.source.cut(), 0
+        ranges = _RangeCheck(self._step.source.describe().get("kind") == "files")
         for piece in pieces:
-            known = next(kept, None)
+            known = next(records, None)
             if known is None:
                 self._findings.add("the source has more chunks now than the run cut", cut)
                 break
-            if broken := tiles.take(piece):
+            if broken := ranges.check(piece):
                 self._findings.add(broken, cut)
             if cut in self._sample:
                 self._compare_chunk(cut, piece, known)
@@ -100,27 +100,27 @@ class Recompute:
 
     # -- content
 
-    def _kept(self) -> Iterator[_Kept]:
-        for row in self._examination.rows():
+    def _chunk_records(self) -> Iterator[_ChunkRecord]:
+        for row in self._audit.rows():
             for index, entries in enumerate(row.columns.entries):
                 if row.first + index < self._cut:
-                    yield _Kept(entries, row.columns.content(index))
+                    yield _ChunkRecord(entries, row.columns.content(index))
 
-    def _compare_chunk(self, chunk_id: int, piece: SourcePiece, kept: _Kept) -> None:
+    def _compare_chunk(self, chunk_id: int, piece: SourcePiece, record: _ChunkRecord) -> None:
         try:
             entries, content = self._read(piece)
         except ElasticError as error:
             self._findings.add(f"it cannot be read from the source now ({error})", chunk_id)
             return
-        if content != kept.content:
+        if content != record.content:
             self._findings.add("the source gives other bytes for it now than the run read", chunk_id)
-        elif len(entries) != kept.entries:
-            self._findings.add(f"it has {len(entries)} entries now and had {kept.entries}", chunk_id)
+        elif len(entries) != record.entries:
+            self._findings.add(f"it has {len(entries)} entries now and had {record.entries}", chunk_id)
         else:
             self._run(chunk_id, entries)
 
     def _read(self, piece: SourcePiece) -> tuple[Any, bytes]:
-        """Return the entries of a piece and the digest of what they were read from, as chunker and worker make it."""
+        """Return the entries of a piece and the digest of its input, computed as the chunker or the worker does."""
         if piece.entries is None:
             block = self._reader.read_block(piece.reference) if piece.block is None else piece.block
             return self._reader.parse(piece.reference, block), content_digest(block)
@@ -131,14 +131,14 @@ class Recompute:
     # -- results
 
     def _open_reruns(self) -> dict[int, _Rerun]:
-        """Return the partials that can be computed again, by each of their chunks: all of these are in the sample."""
-        examination, reruns = self._examination, dict[int, _Rerun]()
+        """Return the partials that can be recomputed, by chunk id: all of their chunks are in the sample."""
+        audit, reruns = self._audit, dict[int, _Rerun]()
         try:
-            check_code_unchanged(examination.store.run_id, examination.record, self._step)
+            check_code_unchanged(audit.store.run_id, audit.record, self._step)
         except UsageError as error:
-            self._notes.append(f"partial results were not computed again: {error}")
+            self._notes.append(f"partial results were not recomputed: {error}")
             return reruns
-        for matched in examination.partials():
+        for matched in audit.partials():
             named = matched.named
             chunks = [chunk_id for first, stop in named.spans for chunk_id in range(first, stop)]
             if not named.failed and all(chunk_id in self._sample for chunk_id in chunks):
@@ -159,17 +159,17 @@ class Recompute:
                 self._rerun_chunks += 1
                 if not rerun.left:
                     self._compare_result(rerun)
-            except _RAISED as error:
+            except _USER_ERRORS as error:
                 rerun.failed = True
                 what = f"the flow fails on it now ({type(error).__name__}: {error}) and did not when the run was made"
                 self._findings.add(what, chunk_id)
 
     def _compare_result(self, rerun: _Rerun) -> None:
-        aggregator, matched, examination = self._step.aggregator, rerun.matched, self._examination
-        if examination.is_wide and can_shard(aggregator):
-            kept = ShardAudit(examination).state(aggregator, matched)
+        aggregator, matched, audit = self._step.aggregator, rerun.matched, self._audit
+        if audit.is_sharded and can_shard(aggregator):
+            kept = ShardAudit(audit).state(aggregator, matched)
         else:
-            log = (examination.store.state(examination.record.step, ordinal) for ordinal in matched.ordinals)
+            log = (audit.store.state(audit.record.step, ordinal) for ordinal in matched.ordinals)
             frames = [decompress(state.data) for state in log]
             if [aggregator.encode(rerun.state)] == frames:
                 return
@@ -180,8 +180,8 @@ class Recompute:
                 self._findings.add("the flow makes another partial result of it now than the run kept", first, stop)
 
 
-class _Tiles:
-    """Whether ranges of files follow each other from the first byte to the last."""
+class _RangeCheck:
+    """Check that byte ranges cover each file from its first byte to its last without gaps."""
 
     def __init__(self, are_files: bool) -> None:
         self._are_files = are_files
@@ -189,8 +189,8 @@ class _Tiles:
         self._end = 0
         self._size: int | None = None
 
-    def take(self, piece: SourcePiece) -> str | None:
-        """Return what is wrong with where a piece begins, if anything is."""
+    def check(self, piece: SourcePiece) -> str | None:
+        """Return a sentence if a piece does not begin where the one before it ends, else None."""
         if not self._are_files:
             return None
         path, start, end, size, _, *coded = piece.reference
@@ -206,16 +206,16 @@ class _Tiles:
 
 
 def _sample(count: int, share: float) -> range | set[int]:
-    """Return the numbers of chunks that nobody can foresee; at least one."""
+    """Return the ids of at least one chunk, unpredictable for the author of a run."""
     wanted = min(count, ceil(count * share))
     return range(count) if wanted == count else set(random.SystemRandom().sample(range(count), wanted))
 
 
 def _same(before: Any, now: Any) -> bool:
-    """Tell whether results are equal; those that cannot be compared are, when they look the same."""
+    """Return whether two results are equal; results without a usable `==` are compared by their `repr`."""
     if is_frame(before) and is_frame(now):
         return sorted_rows(before).equals(sorted_rows(now))
     try:
         return bool(before == now) or repr(before) == repr(now)
-    except _RAISED:
+    except _USER_ERRORS:
         return repr(before) == repr(now)

@@ -1,4 +1,4 @@
-"""The examination of a wide result: its files, against the log of states and the manifest."""
+"""Shard audit: checks the files of a sharded result against the log of states and the manifest."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,38 +18,38 @@ from elastic.verification.step_audit import StepAudit
 
 
 class ShardAudit:
-    """Examines what a step with `shards` has left in files. All bytes of them that the result is made of are read.
+    """Audit of the files of a step with `shards`. It reads every byte that belongs to the result.
 
     Args:
-        examination: Of the step, of which nothing else is wrong.
+        audit: Audit of the step, without findings.
     """
 
-    def __init__(self, examination: StepAudit) -> None:
-        store, record = examination.store, examination.record
-        self._examination, self._findings = examination, examination.findings
+    def __init__(self, audit: StepAudit) -> None:
+        store, record = audit.store, audit.record
+        self._audit, self._findings = audit, audit.findings
         self._shards: int = record.manifest["shards"]
         self._depot = FileSpillStore(folder_of(store.folder, record.step), 0)
         place = store.run_id, record.step
         self._manifest = ShardManifest(self._depot, self._shards, place, store.key)
 
     def check(self, aggregator: AnyAggregator | None) -> None:
-        """Tell what is wrong.
+        """Report all defects.
 
         Args:
-            aggregator: Merges the pieces again, and compares what comes of it with the result; None for not.
+            aggregator: Merges the pieces again, to compare their result with the stored one; None to skip that.
         """
         pieces: list[Piece] = []
-        for matched in self._examination.partials():
+        for matched in self._audit.partials():
             for piece in self._pieces(matched):
                 pieces.append(piece)
                 self._check_piece(matched, piece)
-        if self._findings.list or not self._examination.is_complete:
+        if self._findings.list or not self._audit.is_complete:
             return
         jobs = jobs_of(pieces, self._shards)
         try:
             found = self._manifest.read(jobs)
         except CorruptStoreError as error:
-            self._findings.add(_told(error))
+            self._findings.add(_clause(error))
             return
         if found is None:
             self._findings.add("the manifest of its result is missing")
@@ -60,7 +60,7 @@ class ShardAudit:
             self._check_merge(Sharded(aggregator, self._shards, self._depot), jobs, found)
 
     def state(self, aggregator: AnyAggregator, matched: MatchedPartial) -> Any:
-        """Return the aggregator's state of a partial, as it lies in the files."""
+        """Return the aggregator's state of a partial, read from its files."""
         return partitioner_for(aggregator, self._shards).gather(self._packed(matched))
 
     def _packed(self, matched: MatchedPartial) -> Iterator[bytes]:
@@ -71,44 +71,44 @@ class ShardAudit:
 
     def _pieces(self, matched: MatchedPartial) -> Iterator[Piece]:
         for ordinal in matched.ordinals:
-            kept = self._examination.store.state(self._examination.record.step, ordinal)
+            kept = self._audit.store.state(self._audit.record.step, ordinal)
             yield from pieces_of(decompress(kept.data), self._shards)
 
     def _check_piece(self, matched: MatchedPartial, piece: Piece) -> None:
         for bundle in piece:
             for damage in bundle.check(self._depot):
                 for first, stop in matched.named.spans:
-                    self._findings.add(f"the partial result that holds it is damaged: {_told(damage)}", first, stop)
+                    self._findings.add(f"the partial result that holds it is damaged: {_clause(damage)}", first, stop)
 
     def _check_result(self, bundle: SpillSegment) -> None:
         try:
             blocks = bundle.blocks(self._depot)
         except CorruptStoreError as damage:
-            self._findings.add(_told(damage))
+            self._findings.add(_clause(damage))
             return
         for block in blocks:
             try:
                 data = decompress(bundle.read(self._depot, block))
-                # What is in a frame only Polars can tell; its bytes had their own digest when they were read.
+                # Only Polars could compare the content of a frame; reading it has verified the digest of its bytes.
                 is_same = is_packed_frame(data) or digest(data) == block.content
             except CorruptStoreError as damage:
-                self._findings.add(_told(damage))
+                self._findings.add(_clause(damage))
                 continue
             except EncodingError:
                 is_same = False
             if not is_same:
                 place = self._depot.place(bundle.name)
-                self._findings.add(f"bucket {block.bucket} in {place} is not what it should be")
+                self._findings.add(f"bucket {block.bucket} in {place} does not match its digest")
 
     def _check_merge(self, sharded: Sharded, jobs: list[bytes], bundles: list[SpillSegment]) -> None:
-        """Merge all pieces again, and compare what comes of it with the result."""
+        """Merge all pieces again, and compare the result with the stored one."""
         for shard, job in enumerate(jobs):
             made = {bucket: (keys, content) for bucket, keys, content in sharded.contents(job)}
             kept = {block.bucket: (block.keys, block.content) for block in bundles[shard].blocks(self._depot)}
             if made != kept:
-                self._findings.add(f"shard {shard} of the result is not what its pieces make when they are merged")
+                self._findings.add(f"shard {shard} of the result differs from its merged pieces")
 
 
-def _told(damage: CorruptStoreError) -> str:
-    """Return what is wrong, as a part of a sentence."""
+def _clause(damage: CorruptStoreError) -> str:
+    """Return the message of an error without its full stop, for use inside a sentence."""
     return str(damage).rstrip(".")

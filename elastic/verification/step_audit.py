@@ -1,7 +1,4 @@
-"""The chain: whether the receipts of a batch follow from the run's key.
-
-Examination: checks all that is kept of one step against its receipts, and the receipts against the run's key.
-"""
+"""Step audit: checks the stored data of one step against its receipts, and the receipts against the run's key."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,55 +24,55 @@ from elastic.verification.finding import Findings, VerifiedStep
 from elastic.verification.partial_audit import MatchedPartial, PartialAudit, named_partials
 
 
-class Chain:
-    """Computes the links of all six stages again.
+class ChainCheck:
+    """Check of receipt chains: it recomputes the links of all six stages.
 
     Args:
-        signer: Of the step.
+        signer: Signer of the step's receipts.
         masters: Nodes on which masters of the step ran.
     """
 
     def __init__(self, signer: ReceiptSigner, masters: Sequence[str]) -> None:
         self._signer = signer
-        #: the node of the master, and whether chunks were counted as they were cut; what held last comes first
-        self._ways = [(master, counted) for counted, master in product((True, False), masters)]
+        #: pairs of the master's node and whether it counted chunks when it cut them; the last match comes first
+        self._candidates = [(master, counted) for counted, master in product((True, False), masters)]
 
     def holds(self, row: ReceiptRow) -> bool:
-        """Say whether the receipts of the row's chunks follow from the key."""
-        for way in tuple(self._ways):
-            master, counted = way
+        """Return whether the receipts of a row follow from the run's key."""
+        for candidate in tuple(self._candidates):
+            master, counted = candidate
             try:
                 links = chain_of_row(self._signer, row, master, counted=counted)
             except ReceiptError:
                 return False
             if links[-1].digest == row.link:
-                self._ways.remove(way)
-                self._ways.insert(0, way)
+                self._candidates.remove(candidate)
+                self._candidates.insert(0, candidate)
                 return True
         return False
 
 
 class StepAudit:
-    """Examines one step.
+    """Audit of one step.
 
     Args:
-        store: The run.
-        record: What is kept about the step.
-        findings: Where to tell what is wrong.
+        store: Reader of the run.
+        record: Record of the step.
+        findings: Collects the defects.
     """
 
     def __init__(self, store: RunReader, record: StepRecord, findings: Findings) -> None:
         self.store, self.record, self.findings = store, record, findings
         self.snapshot = store.snapshot(record.step)
         self._signer = ReceiptSigner(key=store.key, run_id=store.run_id, step=record.step)
-        self._chain = Chain(self._signer, nodes_of_masters(record))
+        self._chain = ChainCheck(self._signer, nodes_of_masters(record))
         self._trees = InputTree(), ReceiptTree()
         self._total: Counter[str] = Counter()
-        #: dead letters by chunk, as entries: all of them, and those that were redriven
-        self._letters: Counter[int] = Counter()
+        #: entries that are dead letters, by chunk; and the total of those that were redriven
+        self._dead_letters: Counter[int] = Counter()
         self._redriven = 0
         self._notes: list[str] = []
-        #: the partial results are those that the receipts name
+        #: True once the partial results match those that the receipts name
         self.is_compared = False
 
     @property
@@ -84,21 +81,21 @@ class StepAudit:
 
     @property
     def root_version(self) -> int:
-        """The number of the definition of its roots."""
+        """Version of the definition of its roots."""
         return root_version_of(self.record)
 
     @property
-    def is_wide(self) -> bool:
-        """True when the result was divided by key, and its states lie in files."""
+    def is_sharded(self) -> bool:
+        """True if the result is partitioned by key, with its states in files."""
         return self.record.manifest.get("shards") is not None
 
-    def examine(self) -> VerifiedStep:
-        """Check everything, and return what was seen."""
+    def run(self) -> VerifiedStep:
+        """Check everything, and return a summary of the step."""
         record = self.record
-        self._check_letters()
+        self._check_dead_letters()
         self._check_rows()
         if self.findings.list:
-            self._notes.append("the partial results were not compared, because receipts are wrong")
+            self._notes.append("the partial results were not compared, because receipts are invalid")
         else:
             for _ in self.partials():
                 pass
@@ -110,7 +107,7 @@ class StepAudit:
                 f"{ROOT_VERSION}; a run over the same input has another root today"
             )
         if not self.is_complete:
-            self._check_kept_chunks()
+            self._check_stored_chunks()
         for miscount in self.store.miscounted(record.step, self.snapshot):
             if not self.findings.list:
                 self.findings.add(miscount)
@@ -128,26 +125,26 @@ class StepAudit:
         )
 
     def rows(self, *, as_folded: bool = False) -> Iterator[ReceiptRow]:
-        """Yield the rows of receipts that can be read, in the order of their chunks or of their folding."""
+        """Yield the readable rows of receipts, by chunk id or in the order in which the master folded them."""
         for kept in self.store.receipt_rows(self.record.step, self.snapshot, as_folded=as_folded):
             if kept.row is not None:
                 yield kept.row
 
     def partials(self) -> Iterator[MatchedPartial]:
-        """Compare the log of states with the receipts, and yield the partials in it."""
+        """Compare the log of states with the receipts, and yield the matched partials."""
         manifest = self.record.manifest
         if not manifest.get("stored", True):
-            self._notes.append(f"partial results are not kept by {manifest.get('aggregator')}")
+            self._notes.append(f"{manifest.get('aggregator')} stores no partial results")
             return
         ordered = bool(manifest.get("ordered", False))
         named = named_partials(self.rows(as_folded=not ordered), ordered=ordered)
         states = self.store.states(self.record.step, self.snapshot)
-        log = PartialAudit(named, states, self._letters_of, self.findings)
+        log = PartialAudit(named, states, self._dead_letters_of, self.findings)
         yield from log.matched()
         if log.unproved:
             self._notes.append(
-                f"{log.unproved} partial results were not compared, because entries failed whose dead letters are not "
-                "kept as they were"
+                f"{log.unproved} partial results were not compared, because the original dead letters of their "
+                "failed entries are missing"
             )
 
     # -- receipts
@@ -169,7 +166,7 @@ class StepAudit:
         self._check_gap(at, end, folded)
 
     def _check_gap(self, first: int, stop: int, folded: ChunkIdSet) -> None:
-        """Tell of chunks without receipts that should have some."""
+        """Report chunks whose receipts are missing."""
         if first >= stop:
             return
         covered = [(0, folded.low), *folded.above]
@@ -195,20 +192,20 @@ class StepAudit:
     # -- dead letters
 
     @property
-    def _keeps_letters(self) -> bool:
-        """True when every entry that failed is a dead letter, whoever was the master."""
+    def _keeps_dead_letters(self) -> bool:
+        """True if all masters of the step stored each failed entry as a dead letter."""
         manifests = (self.record.manifest, *self.record.resumed)
         return all(manifest.get("on_error") == OnError.DEAD_LETTER for manifest in manifests)
 
-    def _check_letters(self) -> None:
+    def _check_dead_letters(self) -> None:
         for kept in self.store.stored_dead_letters(self.record.step):
             letter = kept.dead_letter
             if letter is None or letter.failure.chunk_id != kept.chunk_id:
-                self.findings.add(kept.damage or "a dead letter of another chunk lies there", kept.chunk_id)
+                self.findings.add(kept.damage or "its row holds a dead letter of another chunk", kept.chunk_id)
                 continue
             if not self._is_ours(letter):
                 self.findings.add("a dead letter has a receipt of another chunk, or none", kept.chunk_id)
-            self._letters[kept.chunk_id] += letter.entries
+            self._dead_letters[kept.chunk_id] += letter.entries
             self._redriven += letter.entries if kept.is_redriven else 0
 
     def _is_ours(self, letter: DeadLetter) -> bool:
@@ -220,24 +217,24 @@ class StepAudit:
         return (fields.step, fields.chunk_id, fields.stage) == known
 
     def _check_failed(self, chunk_id: int, failed: int, entries: int) -> None:
-        letters = self._letters.pop(chunk_id, 0)
+        letters = self._dead_letters.pop(chunk_id, 0)
         if failed > entries:
             self.findings.add(f"{failed} of its {entries} entries failed", chunk_id)
-        elif letters > failed or (letters < failed and self._keeps_letters):
+        elif letters > failed or (letters < failed and self._keeps_dead_letters):
             self.findings.add(f"{failed} of its entries failed and {letters} of them are dead letters", chunk_id)
 
-    def _letters_of(self, first: int, stop: int) -> list[DeadLetter] | None:
-        """Return the dead letters of chunks as they came back with them; None where they were changed since."""
+    def _dead_letters_of(self, first: int, stop: int) -> list[DeadLetter] | None:
+        """Return the dead letters of chunks as workers returned them; None if they were changed since."""
         if stop > self.record.counters.get("cut", 0):
-            return None  # of redriven chunks: the attempts of earlier times were added to them
+            return None  # chunks of a redrive: their dead letters include the attempts of earlier runs
         found = self.store.stored_dead_letters(self.record.step, first, stop)
         return [kept.dead_letter for kept in found if kept.dead_letter is not None]
 
-    # -- the whole
+    # -- totals
 
     def _check_totals(self) -> None:
         record, counters = self.record, self.record.counters
-        for chunk_id in sorted(self._letters):
+        for chunk_id in sorted(self._dead_letters):
             self.findings.add("it has dead letters and no receipts", chunk_id)
         if not self.is_complete:
             going = "if no process works on it, " if record.state == StepState.IN_PROGRESS else ""
@@ -248,7 +245,7 @@ class StepAudit:
         if not record.exhausted or record.bitmap.strip(b"\0") or record.low < cut:
             self.findings.add(f"it is {record.state}, but {cut} chunks were cut and {record.low} are in the result")
         if self.findings.list:
-            return  # what is wrong with a chunk is wrong with the sums as well
+            return  # a defect of a chunk makes the sums wrong too
         expected = {
             "entries": self._total["entries"] - self._redriven,
             "entries_failed": self._total["failed"] - self._redriven,
@@ -258,8 +255,8 @@ class StepAudit:
             if counters.get(name, 0) != count:
                 self.findings.add(f"the counter {name} says {counters.get(name, 0)} and the receipts say {count}")
 
-    def _check_kept_chunks(self) -> None:
-        """Check the chunks of a one-shot source that are kept because they are not in the result."""
+    def _check_stored_chunks(self) -> None:
+        """Check the stored chunks of a one-shot source, which are not in the result yet."""
         if self.record.manifest.get("replayable", True):
             return
         chunks, folded = self.store.chunks(self.record.step), ChunkIdSet.of(self.record.low, self.record.bitmap)
@@ -272,14 +269,14 @@ class StepAudit:
             if chunk_id in folded:
                 continue
             if chunk_id not in kept:
-                self.findings.add("it is neither in the result nor kept", chunk_id)
+                self.findings.add("it is neither in the result nor stored", chunk_id)
                 continue
             try:
                 chunk = chunks.get(chunk_id)
                 if chunk.content != UNREAD and digest(decompress(chunk.payload or b"")) != chunk.content:
-                    self.findings.add("what is kept of it is not what was cut", chunk_id)
+                    self.findings.add("its stored payload differs from the chunk that was cut", chunk_id)
             except (CorruptStoreError, EncodingError) as error:
-                self.findings.add(f"it is kept, but not as it was cut: {error}", chunk_id)
+                self.findings.add(f"its stored payload is damaged: {error}", chunk_id)
 
 
 def _root(tree: InputTree | ReceiptTree) -> str:

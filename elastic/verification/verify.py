@@ -1,4 +1,4 @@
-"""Verification: what can be proved of a run from what it has left behind."""
+"""Verification: proves the result of a run from its stored data."""
 
 import os
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ from elastic.verification.step_audit import StepAudit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What was found when a run was verified."""
+    """Outcome of the verification of a run."""
 
     run_id: str
     steps: tuple[VerifiedStep, ...]
-    #: what is wrong with the run, and with its steps; nothing where all is proved
+    #: defects of the run and of its steps; empty if everything is proved
     findings: tuple[Finding, ...]
 
     @property
     def ok(self) -> bool:
-        """True when nothing is wrong."""
+        """True if there are no findings."""
         return not self.findings
 
     def __str__(self) -> str:
@@ -45,28 +45,28 @@ def verify(
     root: str | None = None,
     home: "str | os.PathLike[str] | None" = None,
 ) -> Verification:
-    """Check all that is kept of a run: its files, receipts, counts, partial results and dead letters.
+    """Check the stored data of a run: its files, receipts, counts, partial results and dead letters.
 
-    Nothing is changed, and nothing is run unless `recompute` says so.
+    It changes nothing, and runs user functions only with `recompute`.
 
     Args:
         run_id: The run, the beginning of its id, or `last`.
-        step: The flow, or the step, of the run; only needed to recompute.
-        step_number: Which step of the run; None for all.
-        recompute: The share of chunks, from 0 to 1, that are cut and read again from the source and compared. A
-            partial result whose chunks are all among them is computed again as well, by the functions of `step`.
-        root: The root that the run printed when it ended, or the first 8 or more letters of it.
-        home: Where runs are kept; None for where the environment says.
+        step: The flow or step of the run; required only for `recompute`.
+        step_number: Number of the step; None for all steps.
+        recompute: Share of the chunks, from 0 to 1, to read again from the source and compare. If all chunks of a
+            partial result are among them, the functions of `step` recompute it too.
+        root: The root that the run printed at its end, or its first 8 or more digits.
+        home: Folder of runs; None for that of the environment.
 
     Raises:
         UnknownRunError: There is no such run.
-        UsageError: It has no such step, or cannot be recomputed.
-        SourceError: The source cannot be read any more, or has changed.
+        UsageError: The run has no such step, or cannot be recomputed.
+        SourceError: The source cannot be read, or has changed.
     """
     if not 0 <= recompute <= 1:
         raise UsageError(f"recompute={recompute!r} must be a share from 0 to 1.")
     if recompute and step is None:
-        raise UsageError("to recompute, the flow is needed; give it as `step`.")
+        raise UsageError("recompute needs the flow; give it as `step`.")
     folder = home_at(home).find(run_id)
     try:
         store = RunReader.read(folder)
@@ -92,13 +92,13 @@ def _verified(
     for number in _numbers(store, wanted):
         found = Findings(number)
         try:
-            examination = StepAudit(store, store.record(number), found)
-            verified = examination.examine()
-            if examination.is_compared and examination.is_wide:
-                ShardAudit(examination).check(None if given is None or not recompute else given.aggregator)
+            audit = StepAudit(store, store.record(number), found)
+            verified = audit.run()
+            if audit.is_compared and audit.is_sharded:
+                ShardAudit(audit).check(None if given is None or not recompute else given.aggregator)
             if recompute and given is not None and not found.list:
-                check_root_version_unchanged(store.run_id, examination.record)
-                verified = Recompute(examination, given, recompute).compare(verified)
+                check_root_version_unchanged(store.run_id, audit.record)
+                verified = Recompute(audit, given, recompute).compare(verified)
             steps.append(verified)
         except CorruptStoreError as error:
             found.add(str(error))
@@ -122,8 +122,8 @@ def _numbers(store: RunReader, wanted: int | None) -> list[int]:
 def _check_root(findings: Findings, root: str, steps: list[VerifiedStep]) -> None:
     wanted = root.strip().lower()
     if len(wanted) < SHOWN // 2 or set(wanted) - set("0123456789abcdef"):
-        raise UsageError(f"{root!r} is no root; one is the {SHOWN} hexadecimal letters that a run prints.")
+        raise UsageError(f"{root!r} is not a root; expected the {SHOWN} hexadecimal digits that a run prints.")
     known = [each for step in steps for each in (step.root, step.receipts_root) if each]
     if known and not any(each.startswith(wanted) for each in known):
         shown = ", ".join(each[: max(SHOWN, len(wanted))] for each in known[::2])
-        findings.add(f"the root is {shown} and not {wanted}: other chunks are in the result than there were")
+        findings.add(f"the root is {shown}, not {wanted}: the result has other chunks than it had")

@@ -243,7 +243,7 @@ def test_a_receipt_that_was_not_made_here_is_refused(make: Any, text: str, run_i
         (["decode"], "give the receipt to decode: elastic receipts decode TOKEN"),
         (["last", "more"], "what is 'more' for?"),
         (["last", "--step", "3"], "has no step 3; it has 1, counted from 0"),
-        (["last", "--chunk", "4"], "has no chunk 4: it had sent 4 chunks, counted from 0, at its last commit"),
+        (["last", "--chunk", "4"], "has no chunk 4: at its last commit it had sent 4 chunks, counted from 0"),
         (["zzz"], "no run 'zzz' in"),
     ],
     ids=str,

@@ -120,7 +120,7 @@ def test_refusals_are_one_sentence_and_leave_the_run_as_it_is(folder: Path) -> N
     changed = FLOW.replace("return number\n\nQUICK", "return -number\n\nQUICK")
     (folder / "changed.py").write_text(changed)
     sentence = refusal(elastic(folder, "resume", run_id, "changed.py:lines"))
-    assert "map(deadly) is not what it was; allow it with --allow-code-change" in sentence
+    assert "map(deadly) changed since the run began; pass --allow-code-change" in sentence
     assert "reads a source with kind='files'" in refusal(elastic(folder, "resume", run_id, "flows.py:once"))
     home = Path(os.environ["ELASTIC_HOME"])
     lock = RunLock(home / "runs" / run_id, run_id)

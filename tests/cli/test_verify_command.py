@@ -103,7 +103,7 @@ def test_another_function_is_found_or_its_results_are_not_compared(
     (tmp_path / "other.py").write_text(FLOW.replace(".aggregate", ".filter(bool).aggregate"))
     done = CliRunner().invoke(app, ["verify", run_id, "other.py:lines", "--recompute", "100%"])
     assert done.exit_code == 0
-    assert "partial results were not computed again: the code of run" in done.stderr
+    assert "partial results were not recomputed: the code of run" in done.stderr
 
 
 @pytest.mark.parametrize("fits", [True, False])
@@ -119,7 +119,7 @@ def test_the_root_that_was_printed_is_compared(run_id: str, *, fits: bool) -> No
         (["last", "--step", "3"], "has no step 3"),
         (["last", "--recompute", "many"], "is no share"),
         (["last", "--recompute", "101%"], "is no share"),
-        (["last", "--root", "xyz"], "is no root"),
+        (["last", "--root", "xyz"], "is not a root"),
         (["last", "flow.py:nothing", "--recompute", "1%"], "has no 'nothing'"),
     ],
 )

@@ -187,7 +187,7 @@ def test_pieces_that_make_another_result_are_found() -> None:
     other = FrameGroupBy("key", n="count", sum=("value", "sum"))
     other.finish = lambda state: FrameGroupBy.finish(other, state).head(1)  # type: ignore[method-assign]
     found = elastic.verify(result.run_id, flow(aggregator=other), recompute=1.0)
-    assert "shard 0 of the result is not what its pieces make when they are merged" in str(found)
+    assert "shard 0 of the result differs from its merged pieces" in str(found)
 
 
 def test_frames_without_keys_are_refused() -> None:

@@ -182,7 +182,7 @@ def test_an_order_that_cannot_be_kept_is_refused(monkeypatch: pytest.MonkeyPatch
 def test_another_aggregator_and_a_step_that_is_not_complete_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     run_id = numbers().run(**QUICK).run_id
     other = elastic.from_range(1000, chunk_size=300).map(failing).aggregate(Nothing())
-    with pytest.raises(UsageError, match="aggregates by Sum and the flow given by Nothing"):
+    with pytest.raises(UsageError, match="aggregates by Sum, but the given flow by Nothing"):
         elastic.redrive(run_id, other, **QUICK)
     monkeypatch.setenv("BAD_FROM", "500")
     small = elastic.from_range(1_000_000, chunk_size=100).map(failing).aggregate(Sum())

@@ -338,7 +338,7 @@ def test_states_of_another_form_are_not_merged_even_with_other_code(
 ) -> None:
     other_elastic.replace(r"state_format: ClassVar\[int\] = 1", "state_format: ClassVar[int] = 2")
     other_elastic.begin(tmp_path / "flow.py")
-    with pytest.raises(UsageError, match="keeps states of GroupBy in form 2 and this version merges form 1"):
+    with pytest.raises(UsageError, match="has states of GroupBy in format 2, but this version merges format 1"):
         elastic.resume("last", step_at(f"{tmp_path / 'flow.py'}:flow"), allow_code_change=True)
 
 

@@ -123,7 +123,7 @@ def test_a_run_and_a_step_that_are_not_there_are_named() -> None:
 def test_a_changed_function_is_named_and_can_be_allowed() -> None:
     run_id = left_behind(numbers())
     changed = elastic.from_range(1000, chunk_size=50).map(other).aggregate(Sum())
-    refused(UsageError, rf"code of run {run_id} changed since it began: map\(other\)", run_id, changed)
+    refused(UsageError, rf"run {run_id} cannot resume: map\(other\) changed since the run began", run_id, changed)
     refused(UsageError, "--allow-code-change", run_id, changed)
     began_at = elastic.result_of(run_id, numbers()).entries
     result = elastic.resume(run_id, changed, allow_code_change=True, **QUICK)
@@ -144,15 +144,15 @@ def test_an_allowed_change_is_what_the_next_one_is_compared_with(monkeypatch: py
 def test_another_aggregator_is_refused_whatever_is_allowed() -> None:
     run_id = left_behind(numbers())
     counted = elastic.from_range(1000, chunk_size=50).map(fragile).aggregate(Count())
-    refused(UsageError, "aggregates by Sum and the flow given by Count", run_id, counted, allow_code_change=True)
-    with pytest.raises(UsageError, match="aggregates by Sum and the flow given by Count"):
+    refused(UsageError, "aggregates by Sum, but the given flow by Count", run_id, counted, allow_code_change=True)
+    with pytest.raises(UsageError, match="aggregates by Sum, but the given flow by Count"):
         elastic.result_of(run_id, counted)
 
 
 def test_a_sum_by_groups_is_called_what_it_was_written_as() -> None:
     pairs = elastic.from_range(100).key_by(abs)
     run_id = pairs.aggregate(GroupBy("sum")).run(cluster="inline").run_id
-    with pytest.raises(UsageError, match=r"aggregates by GroupBy\(Sum\) and the flow given by GroupBy;"):
+    with pytest.raises(UsageError, match=r"aggregates by GroupBy\(Sum\), but the given flow by GroupBy;"):
         elastic.result_of(run_id, pairs.aggregate(GroupBy("mean")))
 
 
@@ -216,7 +216,7 @@ def test_a_list_with_another_entry_in_the_result_is_refused() -> None:
         return elastic.from_iterable([first, *range(1, 1000)], chunk_size=50).map(fragile).aggregate(Sum())
 
     run_id = left_behind(flow(0))
-    refused(SourceError, "the entries of chunk 0 are not those that run", run_id, flow(7))
+    refused(SourceError, "the entries of chunk 0 differ from those in the result of run", run_id, flow(7))
 
 
 class TestSourcesOfOneReading:

@@ -230,7 +230,7 @@ def test_a_chunk_that_waits_on_the_disk_is_checked(home: Path) -> None:
     findings = elastic.verify(raised.value.run_id).findings
     assert [finding.what.partition(":")[0] for finding in findings] == [
         "it is error and not complete; run `elastic resume " + raised.value.run_id + "`",
-        "it is kept, but not as it was cut",
+        "its stored payload is damaged",
     ]
     assert findings[1].first is not None
 
@@ -251,8 +251,8 @@ def test_all_steps_of_a_queue_are_verified_or_one_of_them() -> None:
         ((), {"step_number": 7}, "has no step 7"),
         ((), {"recompute": 0.5}, "the flow is needed"),
         ((), {"recompute": 2}, "must be a share from 0 to 1"),
-        ((), {"root": "abc"}, "is no root"),
-        ((), {"root": "not hexadecimal"}, "is no root"),
+        ((), {"root": "abc"}, "is not a root"),
+        ((), {"root": "not hexadecimal"}, "is not a root"),
         ((elastic.from_range(11).aggregate("sum"),), {"recompute": 1.0}, "give the flow that the run began with"),
         ((elastic.from_range(10).aggregate("size"),), {"recompute": 1.0}, "aggregates by"),
         ((7,), {"recompute": 1.0}, "neither a Step nor a Flow"),
