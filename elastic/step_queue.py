@@ -1,4 +1,4 @@
-"""The queue of steps: in order, one at a time, and the next starts by itself."""
+"""Step queue: runs steps in order, one at a time; the next one starts by itself."""
 
 import os
 import socket
@@ -23,42 +23,42 @@ from elastic.engine.step import Step
 from elastic.flow.flow import Flow
 from elastic.recovery.resume import Resumption
 
-#: What happens to a node or a process that a step noticed.
-_LOSSES = ("workers_lost", "nodes_lost")
+#: Counters of the nodes and processes that a step lost.
+_LOSS_COUNTERS = ("workers_lost", "nodes_lost")
 
 
 @dataclass(slots=True)
 class _Queued:
-    """A step of the queue and what became of it."""
+    """Step of the queue, with its state and result."""
 
     step: Step
     state: StepState = StepState.QUEUED
     master: Master | None = None
     result: Result | None = None
-    #: why it ended, when it ended without a result
+    #: reason for the end of a step without a result
     error: BaseException | None = None
-    #: somebody wants it to end: in this state
+    #: state in which a caller asked the step to end
     ending: StepState | None = None
-    #: nodes and processes that it lost
+    #: number of nodes and processes that the step lost
     losses: int = 0
 
     def end(self, state: StepState) -> None:
-        """Ask the step to end, also when its master is still being made."""
+        """Ask the step to end, even while its master is being created."""
         self.ending = self.ending or state
         if self.master is not None:
             self.master.stop()
 
 
 class StepQueue:
-    """Runs steps in the order in which they were added, one at a time, in a thread of its own.
+    """Queue that runs steps in the order of their addition, one at a time, in its own thread.
 
-    Each step has a result, an aggregation and receipts of its own; a step that fails does not hold up those behind
-    it. All steps of a queue are one run. Methods may be called from any thread. As a context manager it waits for
-    all steps at the end of the block, or stops them when the block raises.
+    Each step has its own result, aggregation and receipts; a failed step does not block the next ones. All steps of a
+    queue are one run. Any thread may call the methods. As a context manager, the queue waits for all steps at the end
+    of the block, or stops them if the block raises.
 
     Args:
-        autoplay: False: a step starts only when `play_step` is called.
-        home: Where runs are kept, see `Options`.
+        autoplay: True: steps start by themselves; False: `play_step` starts each one.
+        home: Folder of runs, see `Options`.
         chunk_store: Store for payloads of one-shot sources, see `Options`; None for that of the settings.
     """
 
@@ -73,31 +73,31 @@ class StepQueue:
         self._steps: list[_Queued] = []
         self._reports: Counter[str] = Counter()
         self._closed = False
-        #: guards everything here, and tells when a step has ended
+        #: guards all attributes, and is notified at the end of a step
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
     @property
     def run_id(self) -> str:
-        """The run that all steps of this queue belong to."""
+        """Id of the run of all steps of this queue."""
         return self._run.run_id
 
     # -- steps in
 
     def add(self, step: Step | Flow) -> Literal["started", "step_added"]:
-        """Add a step; returns `started` when it starts at once, `step_added` when it waits.
+        """Add a step; return `started` if it starts at once, `step_added` if it waits.
 
         Raises:
-            UsageError: It is no step, or the queue is closed.
+            UsageError: It is not a step, or the queue is closed.
         """
         step = step.step() if isinstance(step, Flow) else step
         if not isinstance(step, Step):
             raise UsageError(f"{step!r} is neither a Step nor a Flow.")
         if step.options.home is not None:
-            raise UsageError(f"step {step.name!r} has a home of its own; give home to the StepQueue instead.")
+            raise UsageError(f"step {step.name!r} has its own home; give home to the StepQueue instead.")
         with self._changed:
             if self._closed:
-                raise UsageError("the queue is closed; make a new one.")
+                raise UsageError("the queue is closed; create a new one.")
             self._steps.append(_Queued(step))
             if not self._autoplay or self._thread is not None:
                 return "step_added"
@@ -105,10 +105,10 @@ class StepQueue:
             return "started"
 
     def play_step(self) -> Literal["ok", "step_already_in_progress", "no_steps", "error_distribution_flow"]:
-        """Start the next step and say how that went.
+        """Start the next step and return the outcome.
 
-        `error_distribution_flow` means that it could not begin: its state is `error`, `errors` says why, and the
-        steps behind it are untouched.
+        `error_distribution_flow` means that the step could not start: its state is `error`, `errors` has the reason,
+        and later steps are unchanged.
         """
         with self._changed:
             if self._thread is not None:
@@ -123,7 +123,7 @@ class StepQueue:
             return "ok"
 
     def retry_step(self) -> Literal["ok", "step_already_in_progress", "no_steps", "error_distribution_flow"]:
-        """Go on with the first step that ended before its end: send again what was sent and is not in its result."""
+        """Resume the first step that did not complete: resend the chunks that were sent and are not in its result."""
         with self._changed:
             if self._thread is not None:
                 return "step_already_in_progress"
@@ -140,42 +140,42 @@ class StepQueue:
             return "ok"
 
     def retry_distribution(self, receipts: Iterable[Receipt | str]) -> int:
-        """Send the chunks of some receipts of the step in progress again, and return how many chunks that are.
+        """Resend the chunks of receipts of the step in progress, and return the number of resent chunks.
 
-        Chunks that are in the result already, or wait to be sent, are left alone. The first result of a chunk counts,
-        so the answer stays the same. A step that has ended goes on by `retry_step`.
+        Chunks that are in the result, or wait to be sent, are left alone. The first result of a chunk counts, so the
+        answer stays the same. `retry_step` resumes a step that has ended.
 
         Args:
-            receipts: Receipts as interceptors are given them, or their tokens.
+            receipts: Receipts, as interceptors get them, or their tokens.
 
         Raises:
-            UsageError: No step is in progress, or a receipt is of another step.
-            ReceiptError: A token was made up, changed, or is of another run.
+            UsageError: No step is in progress, or a receipt belongs to another step.
+            ReceiptError: A token is invalid, was changed, or belongs to another run.
         """
         with self._changed:
             number = self.current_step_id
             master = None if number is None else self._steps[number].master
         if number is None:
-            raise UsageError("no step is in progress; retry_step() goes on with a step that ended before its end.")
-        if master is None:  # it is being made, so it has sent nothing
+            raise UsageError("no step is in progress; retry_step() resumes a step that did not complete.")
+        if master is None:  # it is being created, so it has sent no chunk
             return 0
         key = master.context.program.key
         named = [decode_token(one, key=key, run_id=self.run_id) if isinstance(one, str) else one for one in receipts]
-        strange = next((one for one in named if one.step != number), None)
-        if strange is not None:
-            raise UsageError(f"a receipt is of step {strange.step}, and step {number} is in progress; leave it out.")
+        other = next((one for one in named if one.step != number), None)
+        if other is not None:
+            raise UsageError(f"a receipt belongs to step {other.step}, but step {number} is in progress; leave it out.")
         return len(master.retry(one.chunk_id for one in named))
 
     # -- steps out
 
     def wait(self, timeout: float | None = None) -> list[Result]:
-        """Wait until no step is in progress or about to start; returns `results("all")`.
+        """Wait until no step is in progress or about to start; return `results("all")`.
 
         Args:
-            timeout: Seconds to wait at most; None for ever.
+            timeout: Maximum number of seconds to wait; None for no limit.
 
         Raises:
-            TimeoutError: The steps did not end in time; they go on.
+            TimeoutError: The steps did not end in time; they continue.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._thread is None, timeout):
@@ -184,31 +184,31 @@ class StepQueue:
             return [queued.result for queued in self._steps if queued.result is not None]
 
     def results(self, which: Literal["all", "first"] = "all") -> Any:
-        """Return the results of the steps that ran, in their order; with `first` that of the first one, or None.
+        """Return the results of the steps that ran, in order; with `first` the first result, or None.
 
         Raises:
-            UsageError: `which` is neither.
+            UsageError: `which` is invalid.
         """
         if which not in ("all", "first"):
-            raise UsageError(f"results({which!r}): ask for 'all' or 'first'.")
+            raise UsageError(f"results({which!r}): expected 'all' or 'first'.")
         with self._changed:
             found = [queued.result for queued in self._steps if queued.result is not None]
         return found if which == "all" else (found[0] if found else None)
 
     def states(self) -> list[StepState]:
-        """Return the state of each step, in their order."""
+        """Return the states of all steps, in order."""
         with self._changed:
             return [queued.state for queued in self._steps]
 
     def errors(self) -> list[str | None]:
-        """Return why each step failed, in one sentence; None for steps that did not."""
+        """Return the reason for each failure, one sentence per step; None for steps that did not fail."""
         with self._changed:
             return [None if queued.error is None else _sentence(queued.error) for queued in self._steps]
 
     def progress(self) -> Progress | None:
-        """Return how far the step in progress has come; None when there is none.
+        """Return the progress of the step in progress; None if there is none.
 
-        A step is in progress as soon as `add` has said `started`, also while its cluster is being started.
+        A step is in progress as soon as `add` returns `started`, even while its cluster starts.
         """
         with self._changed:
             number = self.current_step_id
@@ -216,10 +216,10 @@ class StepQueue:
                 return None
             queued = self._steps[number]
             master = queued.master
-        return self._before(number, queued.step) if master is None else master.progress()
+        return self._initial_progress(number, queued.step) if master is None else master.progress()
 
     def value(self) -> Any:
-        """Return what the step in progress has aggregated so far; None when there is none."""
+        """Return the result so far of the step in progress; None if there is none."""
         with self._changed:
             number = self.current_step_id
             master = None if number is None else self._steps[number].master
@@ -227,7 +227,7 @@ class StepQueue:
 
     @property
     def current_step_id(self) -> int | None:
-        """The number of the step in progress, from 0; None when there is none."""
+        """Number of the step in progress, counted from 0; None if there is none."""
         in_progress = (n for n, queued in enumerate(self._steps) if queued.state is StepState.IN_PROGRESS)
         return next(in_progress, None)
 
@@ -235,7 +235,7 @@ class StepQueue:
 
     @property
     def error_count(self) -> int:
-        """Steps that failed, nodes and processes that were lost, and what was reported."""
+        """Number of failed steps, lost nodes and processes, and reported errors."""
         with self._changed:
             failed = sum(queued.state is StepState.ERROR for queued in self._steps)
             lost = sum(queued.losses for queued in self._steps)
@@ -244,10 +244,10 @@ class StepQueue:
         return failed + lost + reported + (0 if progress is None else _losses(progress.counters))
 
     def increment_error_count(self, process: str | None = None) -> int:
-        """Report an error that the queue cannot see; returns the new count.
+        """Report an error that the queue cannot detect; return the new count.
 
         Args:
-            process: Names the process that reports it; None for this one.
+            process: Name of the reporting process; None for this one.
         """
         name = process or f"process {os.getpid()} on {socket.gethostname()}"
         with self._changed:
@@ -255,12 +255,12 @@ class StepQueue:
         return self.error_count
 
     def error_reports(self) -> dict[str, int]:
-        """Return how many errors each process has reported, by its name."""
+        """Return the number of reported errors by process name."""
         with self._changed:
             return dict(self._reports)
 
     def losses(self) -> list[Loss]:
-        """Return the workers and nodes that steps have lost, by name, in the order of the steps."""
+        """Return the workers and nodes that steps lost, in the order of the steps."""
         with self._changed:
             steps = [(queued.result, queued.master) for queued in self._steps]
         return [
@@ -270,10 +270,10 @@ class StepQueue:
         ]
 
     def signal_step(self, status: str) -> Literal["ok", "invalid_status_update"]:
-        """Tell how the step in progress ends.
+        """Signal the end of the step in progress.
 
-        `error` stops it. `complete` and `complete_with_retries` are believed only of a step of which every chunk is
-        aggregated, and then say what is known already; anything else is an `invalid_status_update`.
+        `error` stops the step. `complete` and `complete_with_retries` are accepted only if the last step has ended in
+        that state, and change nothing. Every other signal returns `invalid_status_update`.
         """
         with self._changed:
             number = self.current_step_id
@@ -286,7 +286,7 @@ class StepQueue:
             return "ok" if is_known and current is None else "invalid_status_update"
 
     def stop(self) -> None:
-        """Stop the step in progress and leave out those that wait; returns when it has ended."""
+        """Stop the step in progress and drop the waiting ones; return when it has ended."""
         with self._changed:
             for queued in self._steps:
                 if queued.state is StepState.QUEUED:
@@ -296,7 +296,7 @@ class StepQueue:
         self.wait()
 
     def close(self) -> None:
-        """Wait for all steps and release the run; no step can be added any more."""
+        """Wait for all steps and release the run; the queue then accepts no steps."""
         with self._changed:
             self._closed = True
         self.wait()
@@ -314,7 +314,7 @@ class StepQueue:
     # -- in the queue's thread
 
     def _start_thread(self, target: Any, *arguments: Any) -> None:
-        # Not a daemon: steps that were added end, also when the script's last line has run.
+        # Not a daemon thread: added steps complete even after the last line of the script.
         self._thread = threading.Thread(target=target, args=arguments, name=f"elastic-{self.run_id}")
         self._thread.start()
 
@@ -344,7 +344,7 @@ class StepQueue:
             else:
                 master = self._run.master(number, queued.step)
         except BaseException as error:
-            # Whatever it is, Ctrl-C aside: whoever waits for the queue must not wait for ever.
+            # Every error, Ctrl-C aside: callers that wait for the queue must not wait forever.
             with self._changed:
                 queued.state, queued.error = StepState.ERROR, error
             if isinstance(error, KeyboardInterrupt):
@@ -361,8 +361,8 @@ class StepQueue:
         result, error = None, None
         try:
             result = master.run()
-        except BaseException as unforeseen:
-            error = unforeseen
+        except BaseException as unexpected:
+            error = unexpected
         with self._changed:
             queued.result, queued.master = result, None
             queued.losses = _losses(master.progress().counters)
@@ -373,7 +373,7 @@ class StepQueue:
                 queued.error = StepFailedError(self.run_id, "it was signalled as failed")
 
     def _take(self) -> int | None:
-        """Return the next step, which is in progress from now on, also while its master is being made."""
+        """Return the number of the next step and mark it as in progress, before its master exists."""
         number = self._next()
         if number is not None:
             self._steps[number].state = StepState.IN_PROGRESS
@@ -383,8 +383,8 @@ class StepQueue:
         waiting = (number for number, queued in enumerate(self._steps) if queued.state is StepState.QUEUED)
         return next(waiting, None)
 
-    def _before(self, number: int, step: Step) -> Progress:
-        """Return the progress of a step whose master is being made."""
+    def _initial_progress(self, number: int, step: Step) -> Progress:
+        """Return the progress of a step whose master is being created."""
         return Progress(
             run_id=self.run_id, step=number, name=step.name, state=StepState.IN_PROGRESS, expected_chunks=None,
             cut_chunks=0, distributed_chunks=0, aggregated_chunks=0, entries=0, retries=0, counters={}, nodes={},
@@ -393,7 +393,7 @@ class StepQueue:
 
 
 def _losses(counters: dict[str, int]) -> int:
-    return sum(counters.get(name, 0) for name in _LOSSES)
+    return sum(counters.get(name, 0) for name in _LOSS_COUNTERS)
 
 
 def _sentence(error: BaseException) -> str:

@@ -1,7 +1,7 @@
-"""A master in a process of its own, which may be killed on its way: what rounds of chaos need to kill one.
+"""Killable master: runs a flow in a separate process, which a chaos round may kill and replace.
 
-Run as `python -m elastic.chaos.killable_master ERRAND FILE`. FILE is the number of an open file that it reports to: one
-JSON document a line, first the id of its run, and at its end the outcome.
+Run as `python -m elastic.chaos.killable_master JOB FILE`. FILE is the number of an open file for its reports: one JSON
+document per line, first the id of its run, and at its end the outcome.
 """
 
 import contextlib
@@ -24,128 +24,128 @@ from elastic.engine.step import Step
 from elastic.flow.loader import step_at
 from elastic.recovery.resume import Resumption, record_of
 
-#: Seconds between collections in a round: often, so that there are results to strike.
-_COLLECT_SECONDS = 0.1
+#: Seconds between collections in a round; short, so that there are results to corrupt.
+_COLLECT_INTERVAL = 0.1
 
-#: Seconds after which a frozen process is found out in a round.
-_HEARTBEAT = 3.0
+#: Seconds after which a frozen process counts as lost in a round.
+_HEARTBEAT_TIMEOUT = 3.0
 
-#: Seconds in which a master that is asked to end has ended its workers.
-_END_SECONDS = 15.0
+#: Seconds that a master may take to end its workers before it is killed.
+_END_TIMEOUT = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MasterJob:
-    """What a master of its own is sent to do."""
+    """Job of one master process, serialized as JSON."""
 
     target: str
-    #: spirits that strike while it is at work
+    #: faults to inject while the master works
     chaos: Chaos | None
     seed: int
-    #: chunks that the flow has
+    #: number of chunks of the flow
     chunks: int
     options: GivenOptions
-    #: how many masters came before
+    #: number of earlier masters
     number: int = 0
-    #: the run to go on with; None to begin one
+    #: id of the run to resume; None to begin one
     run_id: str | None = None
-    #: it is killed on its way
-    dies: bool = False
+    #: True: the master is killed before its end
+    is_killed: bool = False
 
     def step(self) -> Step:
-        """Return the step as a round runs it."""
+        """Return the step with the options of a round."""
         return with_chaos_options(step_at(self.target).with_options(**self.options), self.chaos)
 
-    def struck(self, low: int) -> Chaos | None:
-        """Return the chaos of this master, of whose run the chunks below `low` are in the result."""
-        # Other dice than those of the master before, or the same would befall both.
+    def chaos_for(self, low: int) -> Chaos | None:
+        """Return the chaos of this master, whose run has all chunks below `low` in its result."""
+        # Another seed than that of the master before, or both would meet the same faults.
         seed = self.seed + (self.number << 32)
         chaos = None if self.chaos is None else replace(self.chaos, seed=seed)
-        if not self.dies:
+        if not self.is_killed:
             return chaos
         doom = MasterKill.drawn(f"{self.seed} doom {self.number}", low, self.chunks)
         return Chaos(spirits=(), doom=doom) if chaos is None else replace(chaos, doom=doom)
 
     def text(self) -> str:
-        """Return this errand as JSON."""
+        """Return this job as JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def of(cls, text: str) -> "MasterJob":
-        """Return the errand that `text` was made of."""
+        """Return the job of a JSON text that `text` made."""
         given: dict[str, Any] = json.loads(text)
         chaos = given.pop("chaos")
         return cls(**given, chaos=None if chaos is None else Chaos(**chaos))
 
 
-def run_master(errand: MasterJob) -> RunOutcome:
-    """Have an errand carried out by a process, and return how that ended; without answer and error if it was killed.
+def run_master(job: MasterJob) -> RunOutcome:
+    """Run a job in another process and return its outcome; a killed master has neither an answer nor an error.
 
-    The process ends with this one, and when this call is interrupted.
+    The process ends when this one ends or this call is interrupted.
     """
     reads, writes = os.pipe()
-    command = [sys.executable, "-m", __name__, errand.text(), str(writes)]
-    # What the flow prints goes where messages go, because results for programs are printed to the standard output.
+    command = [sys.executable, "-m", __name__, job.text(), str(writes)]
+    # The flow prints to the standard error, because the standard output is for results that programs read.
     master = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=2, pass_fds=(writes,))  # noqa: S603 - our own
     os.close(writes)
     try:
         with os.fdopen(reads) as reports:
-            told: dict[str, Any] = {}
+            report: dict[str, Any] = {}
             for line in reports:
-                told |= json.loads(line)
+                report |= json.loads(line)
         status = master.wait()
     finally:
         _end(master)
-    run_id = told.get("run_id", "")
-    if "outcome" in told:
-        answer = told["outcome"].pop("answer")
-        return RunOutcome(**told["outcome"], answer=None if answer is None else ResultDigest(**answer))
+    run_id = report.get("run_id", "")
+    if "outcome" in report:
+        answer = report["outcome"].pop("answer")
+        return RunOutcome(**report["outcome"], answer=None if answer is None else ResultDigest(**answer))
     error = "" if status == -signal.SIGKILL and run_id else f"its master ended with {status}"
     return RunOutcome(run_id=run_id, answer=None, counters={}, error=error)
 
 
 def _end(master: "subprocess.Popen[bytes]") -> None:
-    """End a master that is still at work, and its workers with it."""
+    """End a master that still works, together with its workers."""
     if master.stdin is not None:
-        # It takes the end of its input for the end of whoever sent it.
+        # The master ends at the end of its input.
         master.stdin.close()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        master.wait(_END_SECONDS)
+        master.wait(_END_TIMEOUT)
     if master.poll() is None:
         master.kill()
         master.wait()
 
 
-def _end_with_sender() -> None:
-    """Interrupt this process when the one that has sent it ends or loses interest."""
+def _end_with_parent() -> None:
+    """Interrupt this process when its parent ends or closes the pipe."""
     while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGINT)
 
 
 def with_chaos_options(step: Step, chaos: Chaos | None) -> Step:
-    """Return a step with chaos, and with times at which a round need not wait long."""
-    step = step.with_options(chaos=chaos, collect_interval=_COLLECT_SECONDS)
+    """Return a step with chaos, and with short intervals, so that a round is quick."""
+    step = step.with_options(chaos=chaos, collect_interval=_COLLECT_INTERVAL)
     heartbeat = step.options.heartbeat
-    # One of the user's own class knows better.
-    is_patient = type(heartbeat) is Heartbeat and heartbeat.timeout > _HEARTBEAT
-    return step.with_options(heartbeat=Heartbeat(_HEARTBEAT)) if is_patient else step
+    # A heartbeat of a user's class stays as it is.
+    is_slow = type(heartbeat) is Heartbeat and heartbeat.timeout > _HEARTBEAT_TIMEOUT
+    return step.with_options(heartbeat=Heartbeat(_HEARTBEAT_TIMEOUT)) if is_slow else step
 
 
-def _work(errand: MasterJob, report: Any) -> RunOutcome:
-    step = errand.step()
-    if errand.run_id is None:
+def _work(job: MasterJob, report: Any) -> RunOutcome:
+    step = job.step()
+    if job.run_id is None:
         run = FlowRun.create(step.options.home, step.options.chunk_store)
     else:
-        run = FlowRun.open(step.options.home, errand.run_id)
+        run = FlowRun.open(step.options.home, job.run_id)
     report(run_id=run.run_id)
     try:
-        if errand.run_id is None:
-            metadata = {"target": errand.target, "folder": os.getcwd()}  # noqa: PTH109 - as text
-            return RunOutcome.of(run.master(0, step.with_options(chaos=errand.struck(0)), metadata=metadata).run())
+        if job.run_id is None:
+            metadata = {"target": job.target, "folder": os.getcwd()}  # noqa: PTH109 - as text
+            return RunOutcome.of(run.master(0, step.with_options(chaos=job.chaos_for(0)), metadata=metadata).run())
         low = record_of(run, 0).low
-        struck = step.with_options(chaos=errand.struck(low))
-        return RunOutcome.of(Resumption.of(run, 0, struck, reread_source=not step.source.replayable).run())
+        disturbed = step.with_options(chaos=job.chaos_for(low))
+        return RunOutcome.of(Resumption.of(run, 0, disturbed, reread_source=not step.source.replayable).run())
     except ElasticError as error:
         return RunOutcome(run_id=run.run_id, answer=None, counters={}, error=str(error))
     finally:
@@ -153,15 +153,15 @@ def _work(errand: MasterJob, report: Any) -> RunOutcome:
 
 
 def main() -> None:
-    """Carry out the errand that the command line holds."""
-    errand, file = MasterJob.of(sys.argv[1]), int(sys.argv[2])
+    """Run the job of the command line."""
+    job, file = MasterJob.of(sys.argv[1]), int(sys.argv[2])
 
     def report(**told: Any) -> None:
         os.write(file, json.dumps(told).encode() + b"\n")
 
-    threading.Thread(target=_end_with_sender, daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt):
-        report(outcome=asdict(_work(errand, report)))
+        report(outcome=asdict(_work(job, report)))
 
 
 if __name__ == "__main__":

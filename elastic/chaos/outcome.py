@@ -1,4 +1,4 @@
-"""Answers: what a run came to, so that two runs of one flow can be compared."""
+"""Outcomes of runs, in a form that two runs of one flow can be compared by."""
 
 import pickle
 from collections.abc import Mapping
@@ -14,20 +14,20 @@ from elastic.engine.result import Result
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultDigest:
-    """What a run came to, without what is of that run only."""
+    """Digest of a result, without the parts that are unique to its run."""
 
-    #: digest of the value, in hexadecimal letters
+    #: digest of the value, as hexadecimal digits
     value: str
     #: Merkle root over the chunks
     root: str
     entries: int
-    #: entries that user code failed on
+    #: number of entries on which user functions failed
     errors: int
     chunks: int
 
     @classmethod
     def of(cls, result: Result) -> "ResultDigest":
-        """Return the answer of a step that is complete."""
+        """Return the digest of a complete step's result."""
         return cls(
             value=digest(_canonical(result.value)).hex(),
             root=result.root,
@@ -37,14 +37,14 @@ class ResultDigest:
         )
 
     def difference(self, other: "ResultDigest") -> str:
-        """Return the names of what is not the same in another answer; an empty text when all is."""
+        """Return the names of the fields that differ from another digest; empty if none does."""
         mine, theirs = asdict(self), asdict(other)
         return ", ".join(name for name in mine if mine[name] != theirs[name])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOutcome:
-    """How a run ended: its answer, or why there is none."""
+    """Outcome of a run: the digest of its result, or the error that prevented one."""
 
     run_id: str
     answer: ResultDigest | None
@@ -53,14 +53,14 @@ class RunOutcome:
 
     @classmethod
     def of(cls, result: Result) -> "RunOutcome":
-        """Return the outcome of a step, complete or not."""
+        """Return the outcome of a step, whether it completed or not."""
         if result.error is not None:
             return cls(run_id=result.run_id, answer=None, counters=result.counters, error=str(result.error))
         return cls(run_id=result.run_id, answer=ResultDigest.of(result), counters=result.counters)
 
 
 def _canonical(value: Any) -> bytes:
-    """Return bytes that are equal for equal values, in whatever order their keys came."""
+    """Return bytes that are equal for equal values, independent of the order of keys."""
     if isinstance(value, Mapping):
         pairs = sorted((_canonical(key), _canonical(item)) for key, item in value.items())
         return pack(["mapping", pairs])
@@ -75,5 +75,5 @@ def _canonical(value: Any) -> bytes:
     try:
         return pack(value)
     except EncodingError:
-        # What is no plain data is told apart by its fields; nobody reads these bytes back.
+        # Pickle distinguishes other objects by their fields; these bytes are never read back.
         return pickle.dumps(value)

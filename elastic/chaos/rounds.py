@@ -1,4 +1,4 @@
-"""Rounds of chaos: a flow that nobody disturbs, then the same with spirits, and whether the answers are the same."""
+"""Chaos rounds: run a flow without faults, then with faults, and compare the results."""
 
 import os
 import random
@@ -15,33 +15,33 @@ from elastic.engine.options import GivenOptions
 from elastic.engine.run import FlowRun
 from elastic.engine.step import Step
 
-#: Masters that a round kills at most, one after another.
-_MASTERS = 3
+#: Maximum number of masters that a round kills, one after another.
+_MAX_MASTER_KILLS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChaosRound:
-    """What spirits did to a run, and what came of it."""
+    """Result of one round: the injected faults, and how the run differs from the clean one."""
 
     seed: int
     run_id: str
-    #: how often each spirit struck; without those that did not
+    #: number of injections per fault, without zeros
     strikes: dict[str, int]
     retries: int
     duplicates_dropped: int
     receipts_refused: int
     seconds: float
-    #: what is not as in the answer of the clean run; an empty text when all is
+    #: names of the fields that differ from the clean run; empty if none does
     difference: str
 
     @property
     def struck(self) -> int:
-        """How often any spirit struck; a round of 0 proves nothing."""
+        """Number of injected faults; a round with 0 proves nothing."""
         return sum(self.strikes.values())
 
     @property
     def verdict(self) -> str:
-        """`same` or `DIFFERENT`, with what there is to say about it."""
+        """`same` or `DIFFERENT`, with the reason in parentheses."""
         if self.difference:
             return f"DIFFERENT ({self.difference})"
         return "same" if self.struck else "same (nothing struck)"
@@ -49,16 +49,16 @@ class ChaosRound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChaosTest:
-    """A flow that is run again and again while spirits strike.
+    """Test that runs a flow repeatedly under injected faults.
 
     Raises:
-        UsageError: A spirit cannot strike on the cluster.
+        UsageError: The cluster does not support a fault.
     """
 
-    #: returns the step, anew each time, because a source may be read once only
+    #: returns a new step for each run, because some sources can be read only once
     step: Callable[[], Step]
     chaos: Chaos
-    #: where a process of its own finds the flow; without it no master can be killed
+    #: target at which another process finds the flow; required for `kill-master`
     target: str | None = None
     options: GivenOptions = field(default_factory=GivenOptions)
 
@@ -67,21 +67,21 @@ class ChaosTest:
         if others is not None:
             check_chaos(others, self._cluster())
         if others != self.chaos and self.target is None:
-            raise UsageError("spirit kill-master needs the flow's target, because the master gets its own process.")
+            raise UsageError("fault kill-master needs the flow's target, because the master runs in another process.")
 
     def clean(self) -> ResultDigest:
-        """Run the flow with nobody in its way.
+        """Run the flow without faults.
 
         Raises:
-            ElasticError: It comes to no answer.
+            ElasticError: The run fails.
         """
         run = self._run(None)
         if run.answer is None:
-            raise ElasticError(f"the flow comes to no answer by itself: {run.error}")
+            raise ElasticError(f"the flow fails without any fault: {run.error}")
         return run.answer
 
     def rounds(self, clean: ResultDigest, count: int) -> Iterator[ChaosRound]:
-        """Yield rounds with the seed of the chaos and those that follow it; each is compared to the clean answer."""
+        """Yield rounds with consecutive seeds, from that of the chaos; each is compared with the clean run."""
         for seed in range(self.chaos.seed, self.chaos.seed + count):
             yield self._round(replace(self.chaos, seed=seed), clean)
 
@@ -101,7 +101,7 @@ class ChaosTest:
             duplicates_dropped=outcome.counters.get("duplicates_dropped", 0),
             receipts_refused=outcome.counters.get("receipts_refused", 0),
             seconds=time.monotonic() - began,
-            difference=f"no answer: {outcome.error}" if answer is None else clean.difference(answer),
+            difference=f"no result: {outcome.error}" if answer is None else clean.difference(answer),
         )
 
     def _run(self, chaos: Chaos | None) -> RunOutcome:
@@ -114,12 +114,12 @@ class ChaosTest:
             run.close()
 
     def _killed(self, chaos: Chaos, clean: ResultDigest) -> RunOutcome:
-        """Run the flow in processes of their own, of which all but the last are killed."""
+        """Run the flow in a sequence of processes, and kill all but the last."""
         others = self._without_master(chaos)
-        kills = random.Random(f"{chaos.seed} masters").randint(1, _MASTERS)  # noqa: S311 - no secret
-        errand = MasterJob(
+        kills = random.Random(f"{chaos.seed} masters").randint(1, _MAX_MASTER_KILLS)  # noqa: S311 - no secret
+        job = MasterJob(
             target=str(self.target),
-            # Each of the masters meets them, so once is enough for what takes its time.
+            # Each master meets these faults, so one of the slow kind is enough.
             chaos=others and replace(others, most=min(others.most, 1)),
             seed=chaos.seed,
             chunks=clean.chunks,
@@ -127,8 +127,8 @@ class ChaosTest:
         )
         killed, outcome = 0, None
         while outcome is None:
-            outcome = run_master(replace(errand, number=errand.number, dies=killed < kills))
-            errand = replace(errand, number=errand.number + 1, run_id=outcome.run_id)
+            outcome = run_master(replace(job, number=job.number, is_killed=killed < kills))
+            job = replace(job, number=job.number + 1, run_id=outcome.run_id)
             if outcome.answer is None and not outcome.error:
                 killed, outcome = killed + 1, None
         counters = {**outcome.counters, Fault.KILL_MASTER.counter: killed}
@@ -139,6 +139,6 @@ class ChaosTest:
 
     @staticmethod
     def _without_master(chaos: Chaos) -> Chaos | None:
-        """Return what strikes inside a process; None for nothing."""
+        """Return the faults that a process injects itself; None if there are none."""
         others = tuple(spirit for spirit in chaos.spirits if spirit is not Fault.KILL_MASTER)
         return replace(chaos, spirits=others) if others else None

@@ -1,1 +1,1 @@
-"""What users write: flows, the readers that begin them, and the loader of `module:flow`."""
+"""Flows, the readers that begin them, and the loader of `module:flow`."""

@@ -1,4 +1,4 @@
-"""Flow: a data program, written as a chain. Every link is a new flow; nothing runs before `run`."""
+"""Flow: a data program, written as a chain of calls. Each call returns a new flow; only `run` runs it."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Unpack
@@ -33,11 +33,11 @@ from elastic.stages.worker.frames import as_frame
 from elastic.stages.worker.words import word_frame, words
 
 #: Aggregators whose entries are frames.
-_OF_FRAMES = (FrameAggregator, FrameSum)
+_FRAME_AGGREGATORS = (FrameAggregator, FrameSum)
 
 
 class Flow:
-    """A source, transforms and an aggregator. Made by `elastic.read_text` and its like."""
+    """Immutable pipeline of a source, transforms and an aggregator; `elastic.read_text` and other readers make it."""
 
     __slots__ = ("_aggregator", "_options", "_source", "_transforms")
 
@@ -54,39 +54,39 @@ class Flow:
         self._aggregator, self._options = aggregator, options or Options()
 
     def map(self, function: Callable[[Any], Any]) -> "Flow":
-        """Return a flow in which `function(entry)` takes the place of each entry.
+        """Return a flow in which `function(entry)` replaces each entry.
 
-        A class is a function as well: its objects take the place of entries, until you make them plain data again.
+        A class works as a function too: its objects replace the entries, until you make them plain data again.
         """
         return self._with(Map, function)
 
     def filter(self, function: Callable[[Any], Any]) -> "Flow":
-        """Return a flow with only those entries for which `function(entry)` is true."""
+        """Return a flow with the entries for which `function(entry)` is true."""
         return self._with(Filter, function)
 
     def flat_map(self, function: Callable[[Any], Iterable[Any]]) -> "Flow":
-        """Return a flow in which all elements of `function(entry)` take the place of each entry."""
+        """Return a flow in which the elements of `function(entry)` replace each entry."""
         return self._with(FlatMap, function)
 
     def map_chunks(self, function: Callable[[list[Any]], Iterable[Any]]) -> "Flow":
-        """Return a flow in which all elements of `function(entries)` take the place of each chunk's entries.
+        """Return a flow in which the elements of `function(entries)` replace the entries of each chunk.
 
-        `function` gets a whole chunk as a list of entries, for work that is better done on many at a time.
+        `function` gets a whole chunk as a list of entries, for work that is faster on many entries at a time.
         """
         return self._with(MapChunks, function)
 
     def map_frames(self, function: Callable[[Any], Any], *, library: str = "polars") -> "Flow":
-        """Return a flow in which the frame `function(frame)` takes the place of each chunk's entries.
+        """Return a flow in which the frame `function(frame)` replaces the entries of each chunk.
 
-        Entries that are mappings are columns by key, all others the column `entry`, words the column `word`. What
-        follows sees a frame as one entry; aggregators of frames (`FrameCount` and its like) take it as it is.
+        Entries that are mappings become columns by key, all others the column `entry`, words the column `word`. Later
+        functions see a frame as one entry; aggregators of frames, such as `FrameCount`, take frames as they are.
 
         Args:
             function: Gets a chunk as a Polars frame and returns a frame, a lazy frame, a series or an Arrow table.
-            library: `arrow`: the function gets an Arrow table instead.
+            library: `polars`, or `arrow` for a function that takes an Arrow table.
 
         Raises:
-            UsageError: The library is not installed, or is neither of these.
+            UsageError: The library is unknown or not installed.
         """
         if library not in ("polars", "arrow"):
             raise UsageError(f"map_frames(library={library!r}) must be 'polars' or 'arrow'.")
@@ -96,37 +96,37 @@ class Flow:
         return self._of_frames()._with(MapFrames if library == "polars" else MapTables, function)
 
     def words(self) -> "Flow":
-        """Return a flow of the words of each text, as `str.split` finds them.
+        """Return a flow of the words of each string, as `str.split` finds them.
 
-        They are texts, or one column `word` where a function or an aggregator of frames follows.
+        Words are strings, or one column `word` if a function or an aggregator of frames follows.
         """
         return self._with(Words, words)
 
     def key_by(self, function: Callable[[Any], Any]) -> "Flow":
-        """Return a flow of pairs `(function(entry), entry)`, as `GroupBy` takes them."""
+        """Return a flow of pairs `(function(entry), entry)`, the input of `GroupBy`."""
         return self._with(KeyBy, function)
 
     def aggregate(self, aggregator: AggregatorLike) -> "Flow":
-        """Return a flow whose entries are folded into one result.
+        """Return a flow that aggregates its entries into one result.
 
         Args:
-            aggregator: An aggregator, its class or name, a function `aggregate(new, previous)`, or None to count
-                completion only, which is also what a flow does that was given none.
+            aggregator: An aggregator, its class or name, a function `aggregate(new, previous)`, or None to track
+                completion only. A flow without `aggregate` does the same as with None.
 
         Raises:
-            UsageError: It is none of these, or the flow has an aggregator already.
+            UsageError: The aggregator is invalid, or the flow has one already.
         """
         if self._aggregator is not None:
-            raise UsageError(f"the flow aggregates by {self._aggregator} already; a flow has one aggregator.")
+            raise UsageError(f"the flow already aggregates by {self._aggregator}; a flow has one aggregator.")
         found, flow = aggregator_of(aggregator), self
-        if isinstance(found, _OF_FRAMES):
+        if isinstance(found, _FRAME_AGGREGATORS):
             flow = self._of_frames()
             if not (flow._transforms and isinstance(flow._transforms[-1], OF_FRAMES)):
                 flow = flow._with(MapFrames, as_frame)
         return Flow(flow._source, flow._transforms, found, flow._options)
 
     def options(self, **options: Unpack[GivenOptions]) -> "Flow":
-        """Return a flow with other options for its runs, see `Options`."""
+        """Return a flow with other options, see `Options`."""
         return Flow(self._source, self._transforms, self._aggregator, self._options.updated(options))
 
     def step(self, **options: Unpack[GivenOptions]) -> Step:
@@ -135,30 +135,30 @@ class Flow:
         return Step.of(self._source, self._transforms, self._aggregator or Nothing(), given)
 
     def run(self, **options: Unpack[GivenOptions]) -> Result:
-        """Run this flow to its end and return its result.
+        """Run this flow and return its result.
 
         Args:
             options: `cluster`, `workers`, `interceptor` and others, see `Options`.
 
         Raises:
-            UsageError: An option is unknown or not what it should be.
-            SourceError: There is nothing to read, or it cannot be read.
+            UsageError: An option is unknown or invalid.
+            SourceError: The source is missing or cannot be read.
             ClusterError: The cluster cannot be reached or used.
-            StepFailedError: The user's function failed; names the entry.
+            StepFailedError: A user function failed; the message names the entry.
         """
         return run(self.step(**options))
 
     def _of_frames(self) -> "Flow":
-        """Return this flow with its words, if they come last, as a column."""
+        """Return this flow with its words as a column, if `words` is its last transform."""
         if not (self._transforms and isinstance(self._transforms[-1], Words)):
             return self
         return Flow(self._source, self._transforms[:-1], self._aggregator, self._options)._with(FrameWords, word_frame)
 
     def _with(self, kind: type[Transform], function: Callable[..., Any]) -> "Flow":
         if not callable(function):
-            raise UsageError(f"{kind.verb}({function!r}): a function is needed.")
+            raise UsageError(f"{kind.verb}({function!r}): expected a function.")
         if self._aggregator is not None:
-            raise UsageError(f"{kind.verb} cannot follow aggregate; put it before.")
+            raise UsageError(f"{kind.verb} cannot follow aggregate; put it before aggregate.")
         check_plain(kind.verb, function, generators=kind in (FlatMap, MapChunks))
         if isinstance(function, type):
             _check_class(kind, function)
@@ -172,13 +172,15 @@ class Flow:
 
 
 def _check_class(kind: type[Transform], given: type) -> None:
-    """Refuse a class in place of a function, where its objects make no sense.
+    """Check that objects of a class can replace the results of a function.
 
     Raises:
-        UsageError: They are functions, they are always true for `filter`, or they cannot be iterated.
+        UsageError: The objects are functions, are always true (for `filter`), or are not iterable.
     """
     check_class(kind.verb, given)
     if kind is Filter and not any(hasattr(given, name) for name in ("__bool__", "__len__")):
-        raise UsageError(f"filter got the class {given.__name__}, whose objects are all true; pass a function.")
+        raise UsageError(f"filter got the class {given.__name__}, whose objects are always true; pass a function.")
     if kind in (FlatMap, MapChunks) and not any(hasattr(given, name) for name in ("__iter__", "__getitem__")):
-        raise UsageError(f"{kind.verb} got the class {given.__name__}, whose objects yield nothing; pass a function.")
+        raise UsageError(
+            f"{kind.verb} got the class {given.__name__}, whose objects are not iterable; pass a function."
+        )

@@ -1,4 +1,4 @@
-"""Where a flow begins: one function for each kind of source."""
+"""Readers: one function for each kind of source, each of which begins a flow."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,7 +30,7 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 class FileOptions(TypedDict, total=False):
-    """How files are decoded and cut, and who reads them."""
+    """Keyword arguments for the decoding, cutting and shipping of files."""
 
     encoding: str
     errors: str
@@ -41,24 +41,24 @@ class FileOptions(TypedDict, total=False):
 
 
 def read_text(paths: Paths, **files: Unpack[FileOptions]) -> Flow:
-    r"""Return a flow over the lines of text files, without their ends (`\n` or `\r\n`).
+    r"""Return a flow over the lines of text files, without line ends (`\n` or `\r\n`).
 
     Args:
-        paths: Files, globs, folders or URLs, one or several; gzip, bz2, xz and zstd files are opened.
-        files: `encoding`: that of the files, UTF-8 if left out; the master itself reads files in UTF-16, UTF-32 and
-            others that are not compatible with ASCII; `errors`: with `strict` bytes that are not in the encoding are
-            an error, with `replace` they become U+FFFD; `chunk_bytes`: bytes a chunk; `one_file_per_chunk`; `ship`:
-            who reads, `reference` the workers, `value` the master, `auto` the workers that see the files;
-            `storage_options` of a remote file system.
+        paths: One or several files, globs, folders or URLs; gzip, bz2, xz and zstd files are decompressed.
+        files: `encoding` of the files, UTF-8 by default; the master reads files in UTF-16, UTF-32 and other encodings
+            that are not compatible with ASCII. `errors`: `strict` raises on invalid bytes, `replace` turns them into
+            U+FFFD. `chunk_bytes`: bytes per chunk. `one_file_per_chunk`. `ship` selects the reader: `reference` the
+            workers, `value` the master, `auto` the workers that see the files. `storage_options` of a remote file
+            system.
 
     Raises:
-        UsageError: An argument is not as said here. Whether the files are there shows when the flow runs.
+        UsageError: An argument is invalid. Missing files raise an error when the flow runs.
     """
     return _of_files(paths, TextLines, files)
 
 
 def read_jsonl(paths: Paths, **files: Unpack[FileOptions]) -> Flow:
-    """Return a flow over the values of JSON lines files; empty lines are passed over. See `read_text`."""
+    """Return a flow over the values of JSON lines files; empty lines are skipped. See `read_text`."""
     return _of_files(paths, JsonLinesRecordFormat, files)
 
 
@@ -71,18 +71,18 @@ def read_csv(
     newlines_in_values: bool = False,
     **files: Unpack[FileOptions],
 ) -> Flow:
-    """Return a flow over the rows of CSV files, each a dict from column name to text.
+    """Return a flow over the rows of CSV files, each a dict from column name to string.
 
     Args:
         paths: As for `read_text`.
-        fields: Names of the columns, for files without a header; None when the first row of each file names them.
+        fields: Names of the columns, for files without a header; None if the first row of each file has them.
         delimiter: One character.
-        quotechar: One character; None when nothing is quoted.
-        newlines_in_values: Quoted values may hold line ends; then the master reads the files, one after another.
+        quotechar: One character; None if no values are quoted.
+        newlines_in_values: True if quoted values may contain line ends; then the master reads the files one by one.
         files: As for `read_text`.
 
     Raises:
-        UsageError: An argument is not as said here.
+        UsageError: An argument is invalid.
     """
     if isinstance(fields, str) or not isinstance(fields, Iterable | None):
         raise UsageError(f"fields={fields!r} must be a list of names, or left out.")
@@ -103,12 +103,12 @@ def from_range(start: int, stop: int | None = None, step: int = 1, *, chunk_size
 
 
 def from_iterable(iterable: Iterable[Any], *, chunk_size: int = 3000, window: Window | None = None) -> Flow:
-    """Return a flow over the elements of a list, a generator, an open file or anything else that can be iterated.
+    """Return a flow over the elements of a list, a generator, an open file or another iterable.
 
     Args:
-        iterable: Read by the master, once, and no further ahead than what can be sent.
-        chunk_size: Entries a chunk.
-        window: A function of a chunk's number, from 0, that returns how many entries it may hold.
+        iterable: The master reads it once, and never ahead of the chunks that it can send.
+        chunk_size: Entries per chunk.
+        window: Function from a chunk's number, counted from 0, to its maximum number of entries.
     """
     return Flow(IterableSource(iterable, chunk_size=chunk_size, window=window))
 
@@ -129,15 +129,15 @@ def read_sql(
 
     Args:
         query: SQL text with `:name` for parameters, or a SQLAlchemy statement.
-        url: Where the database is, as SQLAlchemy writes it.
+        url: SQLAlchemy URL of the database.
         parameters: Values of the query's parameters.
-        chunk_size: Rows a chunk.
+        chunk_size: Rows per chunk.
     """
     return Flow(SqlSource(query, url, chunk_size=chunk_size, parameters=parameters))
 
 
 def from_source(source: Source) -> Flow:
-    """Return a flow over a source of your own."""
+    """Return a flow over a user-defined source."""
     return Flow(source)
 
 
@@ -146,7 +146,7 @@ def _of_files(paths: Paths, form: Callable[..., RecordFormat], files: FileOption
     for name in files:
         if name not in known:
             hint = did_you_mean(name, known, f"there are {', '.join(known)}.")
-            raise UsageError(f"files are not read with an argument {name!r}; {hint}")
+            raise UsageError(f"there is no argument {name!r} for files; {hint}")
     given: dict[str, Any] = dict(files)
     text = {name: given.pop(name) for name in ("encoding", "errors") if name in given}
     return Flow(FileSource(paths, form(**text), **given))

@@ -145,7 +145,7 @@ def test_results_of_one_step_never_leak_into_the_next() -> None:
 def test_results_are_asked_for_by_name() -> None:
     with elastic.StepQueue() as queue:
         assert (queue.results("first"), queue.results("all")) == (None, [])
-        with pytest.raises(UsageError, match="ask for 'all' or 'first'"):
+        with pytest.raises(UsageError, match="expected 'all' or 'first'"):
             queue.results("last")  # type: ignore[arg-type]
 
 
@@ -179,7 +179,7 @@ def test_no_step_is_added_to_a_queue_that_is_closed() -> None:
     queue = elastic.StepQueue()
     queue.close()
     queue.close()
-    with pytest.raises(UsageError, match="the queue is closed; make a new one"):
+    with pytest.raises(UsageError, match="the queue is closed; create a new one"):
         queue.add(adding(1))
 
 

@@ -66,9 +66,9 @@ def test_aggregators_have_names(name: str, kind: str | None) -> None:
 
 NO_FLOW: Any = None
 BAD: dict[str, tuple[Callable[[], Any], str]] = {
-    "map": (lambda: flow().map(5), r"map\(5\): a function is needed"),
-    "filter": (lambda: flow().filter(None), r"filter\(None\): a function is needed"),
-    "flat_map": (lambda: flow().flat_map("split"), r"flat_map\('split'\): a function is needed"),
+    "map": (lambda: flow().map(5), r"map\(5\): expected a function"),
+    "filter": (lambda: flow().filter(None), r"filter\(None\): expected a function"),
+    "flat_map": (lambda: flow().flat_map("split"), r"flat_map\('split'\): expected a function"),
     "map_chunks": (lambda: flow().map_chunks([]), "map_chunks"),
     "key_by": (lambda: flow().key_by("name"), "key_by"),
     "two aggregators": (lambda: flow().aggregate("sum").aggregate("sum"), "one aggregator"),
@@ -273,10 +273,10 @@ def test_a_class_is_a_function_only_where_its_objects_make_sense() -> None:
     for verb in ("map", "filter", "flat_map", "map_chunks", "key_by"):
         with pytest.raises(UsageError, match=rf"{verb} got the class Call, whose objects are called; pass Call\("):
             getattr(flow(), verb)(Call)
-    with pytest.raises(UsageError, match="filter got the class Plain, whose objects are all true"):
+    with pytest.raises(UsageError, match="filter got the class Plain, whose objects are always true"):
         flow().filter(Plain)
     for verb in ("flat_map", "map_chunks"):
-        with pytest.raises(UsageError, match=rf"{verb} got the class Plain, whose objects yield nothing"):
+        with pytest.raises(UsageError, match=rf"{verb} got the class Plain, whose objects are not iterable"):
             getattr(flow(), verb)(Plain)
     assert flow().map(str).map_chunks(Yielding).map(int).filter(int).run(cluster="inline").entries
     assert flow().map(Plain).map(lambda one: one.entry).aggregate("collect").run(cluster="inline").value
