@@ -23,7 +23,7 @@ from elastic.core.receipts.receipt_chain import ReceiptChain, receipts_of_row
 from elastic.core.receipts.stage import STAGES, Stage
 from elastic.engine.result import Result
 from elastic.engine.run import home_at
-from elastic.engine.sharded_aggregation import kept_aggregation
+from elastic.engine.sharded_aggregation import stored_aggregation
 from elastic.persistence.home import Home
 from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 
@@ -177,7 +177,7 @@ class RunHistory:
         """
         with self._store(run_id) as store:
             record = _record(store, step)
-            aggregation = kept_aggregation(aggregator, record, self.run_folder(run_id), store.key)
+            aggregation = stored_aggregation(aggregator, record, self.run_folder(run_id), store.key)
             aggregation.restore(store.partials(step))
             root, note = _root(store, record), store.noted(step)
         counters = {name: count for name, count in record.counters.items() if name not in (*STAGES, "cut", "entries")}

@@ -1,7 +1,4 @@
-"""The aggregation of a step: the master's state, and what was folded into it since the last commit.
-
-Whether a state still grows with what is merged into it.
-"""
+"""Aggregation of a step: the master's state, and the partials folded into it since the last commit."""
 
 import threading
 import time
@@ -22,62 +19,62 @@ from elastic.core.model.receipt_row import ReceiptRow
 from elastic.stages.failure_report import failure_of, hint_of
 from elastic.stages.transport.transport import Transport
 
-#: A state grows while so much of what is merged into it was not there before. Of the Linux kernel's sources, where
-#: words stay new to the end, two workers bring four fifths new words at first; of texts that repeat each other, half.
+#: A state counts as growing while at least this share of merged keys is new. With two workers, the share of new words
+#: begins at four fifths for the Linux kernel's sources, where it stays high, and at one half for repetitive texts.
 _MIN_NEW_SHARE = 0.6
 
 
 def _state_length(state: Any) -> int:
-    """Return the number of elements of a state; 0 where it has none to count."""
-    # Not of all that has a length: an array of no dimensions says that it has one, and raises.
+    """Return the number of elements of a state; 0 if it is not a collection."""
+    # Checks types, not `__len__`: an array without dimensions has that method, but it raises.
     return len(state) if isinstance(state, Mapping | Set | Sequence) else 0
 
 
 class _GrowthTracker:
-    """Follows the elements of a state, and the bytes of the encoded states that are merged into it.
+    """Estimator of a state's growth from its elements and the bytes of the states merged into it.
 
-    How many elements those have is told from their bytes, since they are not always decoded: as many to a byte as the
-    first one had, of which the state consisted alone.
+    Merged states are not always decoded. The tracker estimates their elements from their bytes, with the density of the
+    first merged state, whose elements it knows.
     """
 
     def __init__(self) -> None:
         self._density = 0.0
-        self._came = self._new = 0.0
+        self._merged = self._new = 0.0
 
-    def note(self, size: int, before: int, after: int) -> None:
-        """A state of `size` bytes was merged, and there are `after` elements instead of `before`."""
+    def record(self, size: int, before: int, after: int) -> None:
+        """Record the merge of a state of `size` bytes that changed the number of elements from `before` to `after`."""
         if not before:
             self._density = after / max(size, 1)
         else:
-            self._came += self._density * size
+            self._merged += self._density * size
             self._new += after - before
 
     def take(self) -> bool:
-        """Say whether what was noted since the last call made the state grow."""
-        came, new, self._came, self._new = self._came, self._new, 0.0, 0.0
-        return new > 0 and new >= _MIN_NEW_SHARE * came
+        """Return whether the merges since the last call made the state grow."""
+        merged, new, self._merged, self._new = self._merged, self._new, 0.0, 0.0
+        return new > 0 and new >= _MIN_NEW_SHARE * merged
 
 
-#: Encoded states of so many bytes are merged in a thread of their own, so that workers are not kept waiting meanwhile;
-#: of them the result is made there as well.
+#: Minimum bytes of encoded states that a background thread merges, so that workers need not wait. That thread then also
+#: computes the result.
 _BACKGROUND_MERGE_BYTES = 1 << 20
 
-#: Partials that are given to that thread and not merged, at most.
+#: Maximum number of partials that wait for the background thread.
 _MAX_PENDING_MERGES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class _MergeStats:
-    """What it took to merge a partial."""
+    """Duration and effect of the merge of a partial."""
 
     seconds: float
-    #: the state grew with it
+    #: True if the merge made the state grow
     growing: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Uncommitted:
-    """What is to be kept of partials that were folded."""
+    """Data of folded partials that the next commit stores."""
 
     states: tuple[bytes, ...]
     rows: tuple[ReceiptRow, ...]
@@ -85,9 +82,9 @@ class Uncommitted:
 
 
 class Aggregation:
-    """Folds partials into one state; `value` may be asked from any thread, the rest belongs to the master's.
+    """Accumulator of partials in one state; any thread may call `value`, only the master's thread the rest.
 
-    Whoever keeps what was folded, or asks for the result, waits until all of it is merged.
+    Committing or reading the result blocks until all pending merges are done.
     """
 
     def __init__(self, aggregator: AnyAggregator, run_id: str) -> None:
@@ -99,33 +96,33 @@ class Aggregation:
         self._lock = threading.Lock()
         self._uncommitted: list[Partial] = []
         self._growth = _GrowthTracker()
-        #: what was given to be merged and not told as merged
+        #: partials that are being merged, or whose merge was not reported yet
         self._merges: deque[tuple[Partial, Future[_MergeStats]]] = deque()
         self._thread = ThreadPoolExecutor(1, "aggregation")
-        #: something was given to that thread
+        #: True once the background thread was used
         self._is_large = False
-        #: the result, where that thread makes it
+        #: the result, if the background thread computes it
         self._result: Future[Any] | None = None
-        # What acts when it is merged, or takes results in order, may hold what belongs to the thread that made it.
-        self._may_be_beside = aggregator.stored and not aggregator.ordered
+        # Aggregators that act while merging, or need an order, may hold objects that belong to this thread.
+        self._may_use_thread = aggregator.stored and not aggregator.ordered
 
     def restore(self, states: Iterable[bytes]) -> None:
-        """Merge what earlier masters have folded and committed, in their order.
+        """Merge the states that earlier masters committed, in their order.
 
         Raises:
             StepFailedError: The aggregator failed.
-            EncodingError: It is no state of this aggregator.
+            EncodingError: A state belongs to another aggregator.
         """
-        self._merge_all(states, "what was kept of it")
+        self._merge_all(states, "the stored states")
 
     def fold(self, partial: Partial) -> None:
-        """Merge a partial into the state, at once or soon."""
+        """Merge a partial into the state, now or in the background."""
         others = f" and {partial.chunks - 1} others" if partial.chunks > 1 else ""
         merge = bound(self._merge_all, partial.states, f"chunk {partial.first}{others}", partial.at_hand)
         waiting = [future for _, future in self._merges if not future.done()]
-        if waiting or (self._may_be_beside and sum(map(len, partial.states)) >= _BACKGROUND_MERGE_BYTES):
+        if waiting or (self._may_use_thread and sum(map(len, partial.states)) >= _BACKGROUND_MERGE_BYTES):
             if len(waiting) >= _MAX_PENDING_MERGES:
-                waiting[0].exception()  # returns when it is done; `merged` raises it
+                waiting[0].exception()  # blocks until it is done; `merged` raises its error
             merged = self._thread.submit(merge)
             self._is_large = True
         else:
@@ -136,18 +133,18 @@ class Aggregation:
 
     @property
     def is_merged(self) -> bool:
-        """True when all that was folded is in the state."""
+        """True if no merge is pending."""
         return all(future.done() and not future.exception() for _, future in self._merges)
 
     def merged(self, *, block: bool = False) -> Iterator[tuple[Partial, _MergeStats]]:
-        """Yield what was merged since the last call, and what it took.
+        """Yield the partials merged since the last call, with the statistics of each merge.
 
         Args:
-            block: Wait until all is.
+            block: True to wait for all pending merges.
 
         Raises:
-            StepFailedError: The aggregator failed; the step cannot go on, since the state may hold a part.
-            EncodingError: A partial holds no state of this aggregator.
+            StepFailedError: The aggregator failed; the step must end, because the state may hold half a partial.
+            EncodingError: A partial holds a state of another aggregator.
         """
         while self._merges and (block or self._merges[0][1].done()):
             partial, future = self._merges[0]
@@ -156,7 +153,7 @@ class Aggregation:
             yield partial, merged
 
     def value(self) -> Any:
-        """Return the aggregator's result over what has been folded so far.
+        """Return the aggregator's result over all partials folded so far.
 
         Raises:
             StepFailedError: The aggregator failed.
@@ -169,9 +166,9 @@ class Aggregation:
             raise self._failure("finish", "the result", error) from error
 
     def finish(self, *, wanted: bool) -> None:
-        """Wait until all is merged; if the result is wanted, and may take long, begin to make it.
+        """Wait for all pending merges; start to compute a wanted result in the background if it is large.
 
-        Raises what `merged` raises.
+        Raises the errors of `merged`.
         """
         for _ in self.merged(block=True):
             pass
@@ -179,19 +176,19 @@ class Aggregation:
             self._result = self._thread.submit(self.value)
 
     def result(self) -> Any:
-        """Return the value of all, once: what `finish` has begun to make is not made again.
+        """Return the final value; reuse the computation that `finish` started.
 
-        Raises what `value` raises.
+        Raises the errors of `value`.
         """
         return self.value() if self._result is None else self._result.result()
 
     @property
     def has_uncommitted(self) -> bool:
-        """True when something was folded since the last commit."""
+        """True if partials were folded since the last commit."""
         return bool(self._uncommitted)
 
     def commit(self) -> Uncommitted:
-        """Return what was folded since the last call, as it is kept."""
+        """Return the partials folded since the last call, in the form in which the run store keeps them."""
         folded, self._uncommitted = self._uncommitted, []
         return Uncommitted(
             states=tuple(state for partial in folded for state in partial.states) if self._aggregator.stored else (),
@@ -200,18 +197,18 @@ class Aggregation:
         )
 
     def open(self) -> None:
-        """Do what is needed before workers start."""
+        """Prepare the folders of the result; called before workers start."""
 
     def finalize(self, transport: Transport) -> Iterator[None]:
-        """Do what is left to do when all is folded; yields now and then, so that it can be stopped."""
+        """Finish the result after the last fold; yield regularly, so that the master can stop it."""
         return iter(())
 
     def close(self) -> None:
-        """Release what is open; may be called twice. A merge that nobody will ask for any more is not waited for."""
+        """Release the thread and the files, without waiting for pending merges; may be called twice."""
         self._thread.shutdown(wait=False, cancel_futures=self._result is None)
 
     def _merge_all(self, states: Iterable[bytes], what: str, at_hand: Any = None) -> _MergeStats:
-        """Merge states, or the one of them that is at hand, and return what it took."""
+        """Merge encoded states, or the one live state in their place, and return the statistics."""
         began = time.perf_counter()
         try:
             with self._lock:
@@ -233,7 +230,7 @@ class Aggregation:
         else:
             self._state = self._aggregator.merge_encoded(self._so_far(), data)
         self._is_fresh = False
-        self._growth.note(len(data), elements, _state_length(self._state))
+        self._growth.record(len(data), elements, _state_length(self._state))
 
     def _merge_at_hand(self, state: Any) -> None:
         self._state = state if self._is_first else self._aggregator.merge(self._so_far(), state)
@@ -241,7 +238,7 @@ class Aggregation:
 
     @property
     def _is_first(self) -> bool:
-        """True when the next state needs no merging; what is not stored acts when it is merged, so all of it is."""
+        """True if the next state can be taken as it is; aggregators that act while merging must merge it."""
         return self._is_fresh and self._aggregator.stored
 
     def _so_far(self) -> Any:
@@ -253,7 +250,7 @@ class Aggregation:
         return StepFailedError(self._run_id, f"{failed.function} failed in {method} on {what}: {cause}{hint}")
 
     def _method_of(self, error: BaseException) -> str:
-        """Return the method of the aggregator that an error came from."""
+        """Return the name of the aggregator's method that raised an error."""
         names = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
         is_own = type(self._aggregator).merge_encoded is not Aggregator.merge_encoded
         return next((name for name in names if name in ("decode", "merge")), "merge_encoded" if is_own else "merge")

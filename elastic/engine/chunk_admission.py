@@ -1,4 +1,4 @@
-"""The intake: chunks that are cut, and on the disk where the source cannot yield them again."""
+"""Chunk admission: cuts chunks, and stores those of a one-shot source before the master may send them."""
 
 import logging
 from collections.abc import Callable
@@ -14,104 +14,104 @@ from elastic.engine.chunker import Chunker
 
 _log = logging.getLogger("elastic.master")
 
-#: Seconds between two tries to keep chunks on a disk that is full.
-_RETRY_SECONDS = 0.25
+#: Seconds between attempts to store chunks on a full disk.
+_RETRY_INTERVAL = 0.25
 
 
 class ChunkAdmission:
-    """Takes chunks from a chunker and keeps them before anybody may send them.
+    """Gate between the chunker and the ledger: it stores chunks before the master may send them.
 
-    While the disk is full it takes nothing more: what is in flight comes back, is committed and deleted, and makes
-    room. What was cut and could not be kept waits here, and counts as not cut.
+    While the disk is full, it admits no chunks: those in flight return, are committed and deleted, and free space.
+    Chunks that were cut but not stored wait here, and count as not cut.
 
     Args:
-        chunker: Where chunks come from.
-        kept: Where they are kept; None when the source can be cut again.
-        clock: Tells when to try again.
-        settings: How much to cut at once, and how long to wait for room when nothing is left that could make some.
-        token: Returns what names a chunk on the disk.
+        chunker: Cuts the chunks.
+        store: Stores the chunks; None for a source that can be cut again.
+        clock: Clock for the retries.
+        settings: Maximum bytes to cut at once, and the timeout for a full disk.
+        token: Returns the token that names a chunk in the store.
     """
 
     def __init__(
         self,
         chunker: Chunker,
-        kept: ChunkStore | None,
+        store: ChunkStore | None,
         *,
         clock: Clock,
         settings: EngineTuning,
         token: Callable[[Chunk], str],
     ) -> None:
-        self._chunker, self._kept, self._clock, self._token = chunker, kept, clock, token
+        self._chunker, self._store, self._clock, self._token = chunker, store, clock, token
         self._settings = settings
         self._waiting: list[Chunk] = []
         self._ended = False
-        #: monotonic seconds of the next try, and of the last moment when room could still be hoped for
-        self._again_at, self._hoped_at = 0.0, 0.0
-        self._is_told = False
+        #: monotonic seconds of the next attempt, and of the last moment when chunks in flight could still free space
+        self._retry_at, self._waited_since = 0.0, 0.0
+        self._has_warned = False
         self._advance()
 
     def _advance(self) -> None:
         chunker = self._chunker
-        #: how far the source was read, as a commit may say it: `(chunk id, position)`, whether that is its end, and
-        #: the number of chunks
+        #: progress in the source for a commit: `(chunk id, position)`, whether that is the end, and the number of
+        #: chunks
         self.reached: Position | None = chunker.reached
         self.exhausted, self.chunks = chunker.exhausted, chunker.chunks
 
     def cut(self, count: int, folded: ChunkIdSet, *, idle: bool) -> tuple[list[Chunk], bool]:
-        """Return about `count` more chunks that may be sent, and whether the source is exhausted; none on a full disk.
+        """Return about `count` more chunks to send, and whether the source is exhausted; no chunks on a full disk.
 
         Args:
-            count: How many are wanted.
-            folded: Chunks that are in the result, which nobody needs to keep.
-            idle: Nothing is in flight and nothing is to be committed, so no room will come from that.
+            count: Wanted number of chunks.
+            folded: Chunks that are in the result, and need no storing.
+            idle: True if no chunk is in flight or uncommitted, so that no commit can free space.
 
         Raises:
-            StoreFullError: The disk stayed full.
+            StoreFullError: The disk stayed full for `disk_full_timeout`.
             SourceError, EncodingError, StoreError: As for `Chunker.cut` and `ChunkStore.put`.
         """
         if not self._waiting:
             self._waiting, self._ended = self._chunker.cut(count, self._settings.max_bytes_per_call)
-        elif self._clock.monotonic() < self._again_at:
+        elif self._clock.monotonic() < self._retry_at:
             return [], False
-        if self._kept is None:
-            kept = wanted = self._waiting
+        if self._store is None:
+            stored = wanted = self._waiting
         else:
             wanted = folded.without(self._waiting)
-            kept = self._keep(wanted, self._kept, idle=idle)
-        if len(kept) < len(wanted):
-            return self._take(kept), False
+            stored = self._put(wanted, self._store, idle=idle)
+        if len(stored) < len(wanted):
+            return self._take(stored), False
         chunks, self._waiting = self._waiting, []
         self._advance()
         return chunks, self._ended
 
-    def _take(self, kept: list[Chunk]) -> list[Chunk]:
-        """Return what waits up to the last of the chunks that found room."""
-        if not kept:
+    def _take(self, stored: list[Chunk]) -> list[Chunk]:
+        """Return the waiting chunks up to the last one that was stored."""
+        if not stored:
             return []
-        last = kept[-1]
+        last = stored[-1]
         count = last.chunk_id + 1 - self._waiting[0].chunk_id
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
         self.reached, self.chunks = (last.chunk_id, last.position), max(self.chunks, last.chunk_id + 1)
         return taken
 
     def committed(self, rows: tuple[ReceiptRow, ...]) -> None:
-        """Delete the chunks that a commit covers."""
-        if self._kept is not None:
-            self._kept.delete(chunk for row in rows for chunk in range(row.first, row.stop))
+        """Delete the stored chunks that a commit covers."""
+        if self._store is not None:
+            self._store.delete(chunk for row in rows for chunk in range(row.first, row.stop))
 
     def clean(self) -> None:
-        """Forget everything that was kept; called when all of it is in the result."""
-        if self._kept is not None:
-            self._kept.clean()
+        """Delete all stored chunks; the master calls this when all are in the result."""
+        if self._store is not None:
+            self._store.clean()
 
     def close(self) -> None:
-        """Give back what was cut and could not be kept, so that the same source can go on in this process."""
-        if self._kept is not None and self._waiting:
+        """Return chunks that could not be stored to the source, so that it can continue in this process."""
+        if self._store is not None and self._waiting:
             self._chunker.give_back(self._waiting)
             self._waiting = []
 
-    def _keep(self, wanted: list[Chunk], store: ChunkStore, *, idle: bool) -> list[Chunk]:
-        """Keep as many chunks as there is room for; returns them."""
+    def _put(self, wanted: list[Chunk], store: ChunkStore, *, idle: bool) -> list[Chunk]:
+        """Store as many chunks as fit on the disk; return them."""
         count, full = len(wanted), None
         while count:
             try:
@@ -120,18 +120,18 @@ class ChunkAdmission:
             except StoreFullError as error:
                 full, count = error, count // 2
         if full is None:
-            self._again_at = 0.0
+            self._retry_at = 0.0
         else:
             self._wait(full, idle=idle and not count)
         return wanted[:count]
 
     def _wait(self, full: StoreFullError, *, idle: bool) -> None:
         now = self._clock.monotonic()
-        if not self._is_told:
-            self._is_told = True
-            _log.warning("the disk is full, so nothing more is read until there is room: %s", full)
-        if not idle or not self._again_at:
-            self._hoped_at = now
-        elif now - self._hoped_at > self._settings.disk_full_timeout:
+        if not self._has_warned:
+            self._has_warned = True
+            _log.warning("the disk is full, so the source is not read until there is space: %s", full)
+        if not idle or not self._retry_at:
+            self._waited_since = now
+        elif now - self._waited_since > self._settings.disk_full_timeout:
             raise full
-        self._again_at = now + _RETRY_SECONDS
+        self._retry_at = now + _RETRY_INTERVAL

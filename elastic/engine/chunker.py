@@ -1,4 +1,4 @@
-"""The chunker: draws pieces from a source and makes numbered chunks of them."""
+"""Chunker: cuts a source into numbered chunks."""
 
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -19,18 +19,18 @@ Projection = Callable[[list[Any]], list[Any]]
 
 
 class Chunker:
-    """Cuts a source, never further than it is asked to.
+    """Iterator over the chunks of a source; it reads only as far as the caller asks.
 
     Args:
-        source: What is cut.
-        clock: Tells when a chunk was conceived.
+        source: The source to cut.
+        clock: Clock for the times at which chunks are cut.
         project: The user's function that drops the parts of a chunk's entries that the workers do not need. It is
             applied to entries that travel by value.
-        resume: `(chunk id, position)` to go on from.
-        frame: Makes a frame of what travels by value.
+        resume: `(chunk id, position)` to continue from; None for the beginning.
+        frame: Encodes payloads that travel by value.
     """
 
-    #: keys of the dead letters that the chunks are made of; their chunks are committed together, at the end
+    #: keys of the dead letters in the chunks of a redrive; the master commits those chunks together, at the end
     redriven: tuple[tuple[int, int | None], ...] = ()
 
     def __init__(
@@ -45,22 +45,22 @@ class Chunker:
         self._clock, self._project, self._frame, self._source = clock, project, frame, source
         self._next_id: int
         self._next_id, position = resume or (0, None)
-        #: True when chunks are kept until they are folded, because the source cannot yield them again
+        #: True if chunks must be stored until they are folded, because the source cannot yield them again
         self.keeps = not source.replayable
         with wrap_source_errors():
             self._pieces: Iterator[SourcePiece] = source.cut(position)
-        #: `(chunk id, source position)` of the last chunk that was cut, by an earlier master if not by this one
+        #: `(chunk id, source position)` of the last chunk that this or an earlier master cut
         self.reached: Position | None = resume
-        #: True when the source has nothing more
+        #: True once the source is exhausted
         self.exhausted = False
 
     @property
     def chunks(self) -> int:
-        """How many chunks were cut from the source, those of earlier masters among them."""
+        """Number of chunks cut from the source, including those of earlier masters."""
         return self._next_id
 
     def cut(self, count: int, max_bytes: int = sys.maxsize) -> tuple[list[Chunk], bool]:
-        """Return up to `count` more chunks, no more once they have `max_bytes`, and whether the source is exhausted.
+        """Return up to `count` more chunks of about `max_bytes` in total, and whether the source is exhausted.
 
         Raises:
             SourceError: The source cannot be read.
@@ -72,9 +72,7 @@ class Chunker:
             with wrap_source_errors():
                 for piece in islice(self._pieces, count):
                     if not isinstance(piece, SourcePiece):
-                        raise SourceError(
-                            f"the source yielded {piece!r}; its cut must yield elastic.core.model.chunk.Piece."
-                        )
+                        raise SourceError(f"the source yielded {piece!r}; its cut must yield elastic.SourcePiece.")
                     chunk = self._chunk(piece, cut_at)
                     chunks.append(chunk)
                     self._next_id += 1
@@ -88,18 +86,18 @@ class Chunker:
         return chunks, self.exhausted
 
     def check(self) -> None:
-        """Called when all chunks are folded.
+        """Check that the source was read to its end; the master calls this when all chunks are folded.
 
         Raises:
-            SourceError: The source has more, which could not be cut.
+            SourceError: The source has more entries, but cannot continue.
         """
 
     def renewed(self, letter: DeadLetter) -> DeadLetter:
-        """Return a dead letter of one of the chunks as it is kept."""
+        """Return a dead letter of one of the chunks in the form in which it is stored."""
         return letter
 
     def give_back(self, chunks: list[Chunk]) -> None:
-        """Give the last chunks that were cut back to a one-shot source, which cannot yield them again by itself."""
+        """Return the last chunks to a one-shot source, which cannot yield them again by itself."""
         pieces = [
             SourcePiece(chunk.position, chunk.reference, unpack(decompress(chunk.payload)), is_projected=True)
             for chunk in chunks
@@ -109,7 +107,7 @@ class Chunker:
             self._source.take_back(pieces)
 
     def close(self) -> None:
-        """Close what the source holds open."""
+        """Close the files and connections of the source."""
         if hasattr(self._pieces, "close"):
             cast("Generator[SourcePiece]", self._pieces).close()
 
@@ -138,7 +136,7 @@ class Chunker:
         )
 
     def _projected(self, entries: list[Any]) -> list[Any]:
-        assert self._project is not None  # noqa: S101 - for the type checker; `_chunk` has looked
+        assert self._project is not None  # noqa: S101 - for the type checker; `_chunk` checked it
         count = len(entries)
         try:
             projected = self._project(entries)
@@ -154,7 +152,7 @@ class Chunker:
 
 @contextmanager
 def wrap_source_errors() -> Iterator[None]:
-    """Tell whatever a source of the user raises in the block as a SourceError."""
+    """Convert exceptions of a user-defined source in the block to SourceError."""
     try:
         yield
     except ElasticError:

@@ -1,4 +1,4 @@
-"""Which cluster a step runs on, and the transport that leads there."""
+"""Cluster selection: the cluster of a step, its transport, and the faults that it supports."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,16 +12,16 @@ from elastic.stages.transport.transport import Limits, Transport
 
 
 def cluster_of(named: str | None, environment: Mapping[str, str]) -> str:
-    """Return the cluster to use: the one that was named, else the one at RAY_ADDRESS, else `local`."""
+    """Return the cluster to use: `named`, else that at RAY_ADDRESS, else `local`."""
     return named or environment.get("RAY_ADDRESS") or "local"
 
 
 def transport_of(cluster: str, limits: Limits) -> Transport:
-    """Return a transport to a cluster; connects to it.
+    """Connect to a cluster and return the transport.
 
     Raises:
         UsageError: `cluster` is neither `inline`, `local`, `auto` nor `host:port`.
-        ClusterError: It cannot be reached.
+        ClusterError: The cluster cannot be reached.
     """
     if cluster == "inline":
         return InlineTransport()
@@ -35,10 +35,10 @@ def transport_of(cluster: str, limits: Limits) -> Transport:
 
 
 def address_of(cluster: str) -> str:
-    """Return the name under which another process of this machine finds a cluster; starts an embedded Ray if need be.
+    """Return the address of a cluster for other processes of this machine; start an embedded Ray for `local`.
 
     Raises:
-        ClusterError: It cannot be started.
+        ClusterError: Ray cannot be started.
     """
     if cluster != "local":
         return cluster
@@ -50,10 +50,10 @@ def address_of(cluster: str) -> str:
 
 
 def check_chaos(chaos: Chaos, cluster: str) -> None:
-    """Refuse spirits that cannot strike a run of this process on a cluster.
+    """Check that a run of this process on a cluster supports all faults of a chaos.
 
     Raises:
-        UsageError: Names the first of them.
+        UsageError: A fault is not supported; the message names the first one.
     """
     for spirit in chaos.spirits:
         if spirit is Fault.KILL_MASTER:
@@ -69,14 +69,14 @@ def check_chaos(chaos: Chaos, cluster: str) -> None:
 
 
 def spirits_on(cluster: str) -> tuple[Fault, ...]:
-    """Return the spirits that can strike on a cluster, whether there are other nodes at an address or not."""
+    """Return the faults that a kind of cluster supports, whether or not it has other nodes."""
     if cluster == "inline":
         return (*CARRIED, Fault.KILL_MASTER)
     return tuple(spirit for spirit in Fault if spirit is not Fault.KILL_NODE or cluster != "local")
 
 
 def with_chaos(transport: Transport, chaos: Chaos | None, counters: Counter[str]) -> Transport:
-    """Return a transport on which spirits strike; their strikes are counted among `counters`."""
+    """Return a transport that injects faults, and counts them in `counters`."""
     return transport if chaos is None else ChaosTransport(transport, chaos, counters)
 
 

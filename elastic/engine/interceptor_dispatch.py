@@ -1,4 +1,4 @@
-"""The interceptors of a step: calls its interceptors, and survives them."""
+"""Interceptor dispatch: calls the interceptors of a step, and isolates the step from their errors."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -15,20 +15,20 @@ from elastic.stages.messages import Call
 
 _log = logging.getLogger("elastic.interceptor")
 
-#: The callbacks that get a receipt for each chunk: whole receipts are only made for whoever wants them.
-_HOPS = ("send", "receive", "distributed", "aggregated")
+#: Callbacks that get a receipt of each chunk. Receipts are built only if an interceptor overrides one of them.
+_RECEIPT_CALLBACKS = ("send", "receive", "distributed", "aggregated")
 
 
 def interceptors_of(value: Any) -> tuple[Interceptor, ...]:
     """Return interceptors for None, an Interceptor class or object, or several of them.
 
     Raises:
-        UsageError: Something else was given, or a class that overrides `step_update`.
+        UsageError: A value is not an interceptor, or its class overrides `step_update`.
     """
     values = value if isinstance(value, list | tuple) else () if value is None else (value,)
     found = []
     for item in values:
-        interceptor = _made_of(item) if isinstance(item, type) and issubclass(item, Interceptor) else item
+        interceptor = _instance_of(item) if isinstance(item, type) and issubclass(item, Interceptor) else item
         if not isinstance(interceptor, Interceptor):
             raise UsageError(f"interceptor {item!r} is not an Interceptor; derive a class from elastic.Interceptor.")
         if type(interceptor).step_update is not Interceptor.step_update:
@@ -38,17 +38,17 @@ def interceptors_of(value: Any) -> tuple[Interceptor, ...]:
     return tuple(found)
 
 
-def _made_of(kind: type[Interceptor]) -> Interceptor:
+def _instance_of(kind: type[Interceptor]) -> Interceptor:
     try:
         return kind()
     except Exception as error:
         raise UsageError(
-            f"interceptor {kind.__name__} cannot be made without arguments ({error}); pass an object of it."
+            f"interceptor {kind.__name__} cannot be created without arguments ({error}); pass an instance."
         ) from error
 
 
 class InterceptorDispatch:
-    """Calls the interceptors of a step, in their order; one that raises is reported and left out from then on."""
+    """Dispatcher of callbacks to interceptors, in order; it reports an interceptor that raises, and drops it."""
 
     def __init__(
         self, interceptors: Sequence[Interceptor], signer: ReceiptSigner, master_node: str, *, done: int = 0
@@ -56,14 +56,14 @@ class InterceptorDispatch:
         self._active = list(interceptors)
         self._signer = signer
         self._master = master_node
-        #: chunks so far; `done` of them by earlier masters
+        #: numbers of chunks so far, including `done` chunks of earlier masters
         self._distributed = self._aggregated = done
         self._last: Receipt | None = None
-        #: what interceptors raised
+        #: errors of interceptors, one sentence each
         self.errors: list[str] = []
 
     def notify(self, callback: str, *arguments: Any) -> None:
-        """Call `callback` of every interceptor."""
+        """Call the method `callback` of every interceptor."""
         for interceptor in tuple(self._active):
             try:
                 getattr(interceptor, callback)(*arguments)
@@ -73,13 +73,13 @@ class InterceptorDispatch:
                 name = "task_complete" if callback == "step_update" else callback
                 text = f"interceptor {type(interceptor).__name__}.{name} raised {type(error).__name__}: {error}"
                 self.errors.append(text)
-                _log.warning("%s; it is left out from now on.", text, exc_info=True)
+                _log.warning("%s; it gets no further callbacks.", text, exc_info=True)
 
     def sent(self, call: Call, node_id: str) -> None:
-        """A call left the master."""
+        """Notify interceptors of a call that the master sent."""
         if call.columns.attempt == 1:
             self._distributed += len(call.references)
-        if not self._wants_hops():
+        if not self._wants_receipts():
             return
         count = self._distributed - len(call.references) * (call.columns.attempt == 1)
         for distributed, sent, *_ in self._receipts(call.columns, self._route_of_call(node_id)):
@@ -88,11 +88,11 @@ class InterceptorDispatch:
             self.notify("send", self._master, f"receiver_{node_id}", "receive_new_parcel", sent)
 
     def folded(self, partial: Partial) -> None:
-        """A partial was merged into the result."""
+        """Notify interceptors of a partial that is in the result."""
         self._aggregated += partial.chunks
         for letter in partial.letters:
             self.notify("failed", letter.failure)
-        if not self._wants_hops():
+        if not self._wants_receipts():
             return
         count = self._aggregated - partial.chunks
         for account in partial.accounts:
@@ -107,14 +107,14 @@ class InterceptorDispatch:
                 self._last = aggregated
 
     def complete(self, retries: int) -> None:
-        """Every chunk is aggregated."""
+        """Notify interceptors that all chunks are in the result."""
         self.notify("step_update", self._last, self._distributed, self._aggregated, retries)
 
-    def _wants_hops(self) -> bool:
+    def _wants_receipts(self) -> bool:
         return any(
             getattr(type(interceptor), name) is not getattr(Interceptor, name)
             for interceptor in self._active
-            for name in (*_HOPS, "task_complete")
+            for name in (*_RECEIPT_CALLBACKS, "task_complete")
         )
 
     def _receipts(self, columns: ChunkColumns, route: Route) -> Iterator[ReceiptChain]:

@@ -1,7 +1,4 @@
-"""The master: carries out what the ledger decides, for one step.
-
-How a step ends that fails.
-"""
+"""Master: executes the instructions of the ledger for one step, and ends the step in its final state."""
 
 import logging
 import threading
@@ -49,22 +46,22 @@ from elastic.stages.transport.receiver import MasterReceiver
 from elastic.stages.transport.sender import MasterSender
 from elastic.stages.transport.transport import Arrival, Transport
 
-#: Errors of the disk and of the cluster, and those among them after which the step cannot go on.
-_NOT_ITS_FAULT = (StoreError, ClusterLostError, NoWorkerError)
-_FOR_GOOD = (CorruptStoreError, FencedError)
+#: Errors of the disk and of the cluster, and those among them that no resume can overcome.
+_INFRASTRUCTURE_ERRORS = (StoreError, ClusterLostError, NoWorkerError)
+_PERMANENT_ERRORS = (CorruptStoreError, FencedError)
 
 
 def final_state_for(failed: ElasticError, run_id: str, *, is_durable: bool) -> tuple[StepState, ElasticError]:
-    """Return the state in which a step ends, and the error that tells why.
+    """Return the final state of a failed step, and the error for the user.
 
     Args:
-        failed: What happened.
+        failed: The error that ended the step.
         run_id: The run.
-        is_durable: What the run has committed is there after this process, so that it can be resumed.
+        is_durable: True if commits of the run outlive this process, so that the run can be resumed.
     """
     if isinstance(failed, StepInterruptedError):
         return StepState.INTERRUPTED, failed
-    if is_durable and isinstance(failed, _NOT_ITS_FAULT) and not isinstance(failed, _FOR_GOOD):
+    if is_durable and isinstance(failed, _INFRASTRUCTURE_ERRORS) and not isinstance(failed, _PERMANENT_ERRORS):
         suspended = StepSuspendedError(run_id, str(failed).rstrip("."))
         suspended.__cause__ = failed
         return StepState.SUSPENDED, suspended
@@ -75,15 +72,16 @@ def error_for(failed: Fail, run_id: str, cause: BaseException | None = None) -> 
     """Return the error of a step that ends because entries failed.
 
     Args:
-        failed: Why the step ends.
+        failed: The instruction that ends the step.
         run_id: The run.
-        cause: What user code raised, where it was in this process; else an `EntryError` with its text is the cause.
+        cause: Exception of the user function, if it was raised in this process; else an `EntryError` with its text
+            becomes the cause.
     """
     failure = failed.failure
     reason = str(failure) if failed.excess is None else f"{failed.excess}: {failure}"
     error = StepFailedError(run_id, reason, failure.traceback)
     if failed.excess is not None:
-        cause = None  # of another entry, which was left out
+        cause = None  # the exception of another entry, which was skipped
     if cause is None and failure.traceback:
         cause = EntryError(f"{failure.error_type}: {failure.message}")
         cause.add_note(failure.traceback)
@@ -93,24 +91,28 @@ def error_for(failed: Fail, run_id: str, cause: BaseException | None = None) -> 
 
 _log = logging.getLogger("elastic.master")
 
-#: The pause after a commit is at least so many times as long as the commit took.
+#: Minimum pause between commits, as a multiple of the last commit's duration.
 _COMMIT_PAUSE_RATIO = 10
 
-#: Seconds after which a commit tells what was sent though nothing came back: who resumes says how much runs again.
+#: Seconds after which the number of sent chunks is committed even if no result arrived, so that a resume can report how
+#: many chunks run again.
 _SENT_COMMIT_INTERVAL = 0.5
 
-#: Seconds between two looks whether what was folded is merged, so that it can be kept.
+#: Seconds between checks whether pending merges are done, so that they can be committed.
 _MERGE_POLL_SECONDS = 0.05
 
-#: A commit is due for so many seconds before what is being merged is waited for.
+#: Seconds a commit may be overdue before the master blocks until pending merges finish.
 _MAX_COMMIT_DELAY = 5.0
 
-#: Seconds between two words of progress.
+#: Seconds between progress notifications.
 _PROGRESS_INTERVAL = 0.25
 
 
 class Master:
-    """Runs one step, in one thread; `value`, `progress` and `stop` may be called from others."""
+    """Event loop of one step, in one thread.
+
+    Other threads may call `value`, `progress`, `losses`, `retry` and `stop`.
+    """
 
     def __init__(
         self,
@@ -144,50 +146,50 @@ class Master:
         self._pending: deque[Instruction] = deque()
         self._failed: instructions.Fail | None = None
         self._stopped = False
-        #: chunks that the user wants again, until the ledger gets the request
+        #: chunks that the user asked to resend, until the ledger gets the request
         self._retry_requests: frozenset[int] = frozenset()
         self._outcome = StepState.IN_PROGRESS
         self._notified_at = self._began = self._commit_due = self._moved_at = self._committed_at = clock.monotonic()
         self._notes = FlightNotes(store, program.step, ledger, clock)
-        #: chunks that were sent, as the last commit tells
+        #: number of sent chunks in the last commit
         self._committed_sent = 0
-        #: guards the ledger, whose progress other threads ask for
+        #: guards the ledger, because other threads read its progress
         self._lock = threading.Lock()
 
     # -- from any thread
 
     def value(self) -> Any:
-        """Return the aggregator's result over what has been folded so far."""
+        """Return the aggregator's result over all chunks folded so far."""
         return self._aggregation.value()
 
     def progress(self) -> Progress:
-        """Return how far the step has come."""
+        """Return the progress of the step."""
         with self._lock:
             return progress_of(self.context, self.ledger, self._outcome, self.clock.monotonic() - self._began)
 
     def losses(self) -> list[Loss]:
-        """Return the workers and nodes that were lost so far."""
+        """Return the workers and nodes lost so far."""
         with self._lock:
             return list(self.ledger.losses.list)
 
     def retry(self, chunk_ids: Iterable[int]) -> frozenset[int]:
-        """Send chunks again that were sent and are not in the result; returns which of them are."""
+        """Resend chunks that are in flight; return the ids of those that are."""
         with self._lock:
             found = self.ledger.in_flight(chunk_ids)
             self._retry_requests |= found
         return found
 
     def stop(self) -> None:
-        """Ask the step to end where it stands; it then counts as interrupted."""
+        """Ask the step to end at once; its state is then `interrupted`."""
         self._stopped = True
 
     # -- the run
 
     def run(self) -> Result:
-        """Run the step to its end, whatever that is.
+        """Run the step until it completes, fails or is interrupted.
 
-        An error of user code, of the source or of the cluster is told in the result; anything else, Ctrl-C among it,
-        is recorded and raised.
+        The result holds errors of user code, of the source and of the cluster. All other exceptions, including Ctrl-C,
+        are recorded and raised.
         """
         program = self.context.program
         self.store.begin(program.step, self.context.name, self.context.manifest, self.clock.now())
@@ -203,13 +205,13 @@ class Master:
             self._outcome = StepState.COMPLETE_WITH_RETRIES if again else StepState.COMPLETE
         except ElasticError as failed:
             self._outcome, error = final_state_for(failed, program.run_id, is_durable=self.store.is_durable)
-        except BaseException as unforeseen:
-            self._outcome = StepState.INTERRUPTED if isinstance(unforeseen, KeyboardInterrupt) else StepState.ERROR
-            self._end(repr(unforeseen))
+        except BaseException as unexpected:
+            self._outcome = StepState.INTERRUPTED if isinstance(unexpected, KeyboardInterrupt) else StepState.ERROR
+            self._end(repr(unexpected))
             if self.store.is_durable:
                 then = ", and redrive its dead letters again" if self._chunker.redriven else ""
                 target = "" if self.context.manifest.get("target") else " TARGET"
-                unforeseen.add_note(f"go on with `elastic resume {program.run_id}{target}`{then}")
+                unexpected.add_note(f"resume with `elastic resume {program.run_id}{target}`{then}")
             raise
         return self._result(value, self._end(error))
 
@@ -243,17 +245,17 @@ class Master:
             raise StepInterruptedError(self.context.program.run_id)
 
     def _end(self, error: ElasticError | str | None) -> Any:
-        """Record how the step ended and tell of it; returns the error that it ended with, which may be a new one."""
+        """Record the end of the step and notify interceptors; return its error, which may be a new one."""
         program = self.context.program
         text = None if error is None else str(error)
         self._notes.end(complete=self._outcome.is_complete)
         try:
             self.store.end(program.step, self._outcome, self.clock.now(), text)
-        except StoreError as unwritten:
-            _log.warning("the end of step %s of run %s is not recorded: %s", program.step, program.run_id, unwritten)
-            # After a commit that failed nothing more is written; then `error` is about that already.
+        except StoreError as unrecorded:
+            _log.warning("the end of step %s of run %s is not recorded: %s", program.step, program.run_id, unrecorded)
+            # After a failed commit the store refuses all writes, and `error` already reports that commit.
             if error is None:
-                self._outcome, error = final_state_for(unwritten, program.run_id, is_durable=self.store.is_durable)
+                self._outcome, error = final_state_for(unrecorded, program.run_id, is_durable=self.store.is_durable)
                 text = str(error)
         if self._outcome.is_complete:
             self.interceptors.complete(self.ledger.counters["chunks_sent_again"])
@@ -262,17 +264,17 @@ class Master:
 
     # -- events in
 
-    def _apply(self, happened: Iterable[Event]) -> None:
-        """Hand events to the ledger and carry out all that follows from them."""
+    def _apply(self, occurred: Iterable[Event]) -> None:
+        """Pass events to the ledger and execute the instructions that follow from them."""
         now = events.ClockTicked(self.clock.monotonic())
-        self._pending.extend(self._handle(now, *happened))
+        self._pending.extend(self._handle(now, *occurred))
         while self._pending:
             instruction = self._pending.popleft()
-            self._pending.extend(_CARRY_OUT[type(instruction)](self, instruction))
+            self._pending.extend(_EXECUTE[type(instruction)](self, instruction))
 
-    def _handle(self, *happened: Event) -> list[Instruction]:
+    def _handle(self, *occurred: Event) -> list[Instruction]:
         with self._lock:
-            return self.ledger.handle(*happened)
+            return self.ledger.handle(*occurred)
 
     def _events(self, arrivals: list[Arrival]) -> Iterable[Event]:
         yield from self._merged()
@@ -282,7 +284,7 @@ class Master:
             yield events.RetryRequested(wanted)
         for arrival in arrivals:
             if isinstance(arrival, Reply):
-                yield from self._of_reply(arrival)
+                yield from self._reply_events(arrival)
             else:
                 yield arrival
 
@@ -290,7 +292,7 @@ class Master:
         for partial, merged in self._aggregation.merged(block=block):
             yield events.PartialMerged(partial.accounts[0].node_id, partial.chunks, merged.seconds, merged.growing)
 
-    def _of_reply(self, reply: Reply) -> Iterable[Event]:
+    def _reply_events(self, reply: Reply) -> Iterable[Event]:
         collected = reply.batch_id == COLLECT
         for worker_id, reason in reply.dead_workers:
             yield events.WorkerLost(reply.node_id, worker_id, reason)
@@ -298,26 +300,26 @@ class Master:
                 yield events.BatchLost(reply.batch_id, reason, suspect=reply.suspect)
         if reply.failure is not None:
             failure = replace(reply.failure, node_id=reply.node_id, worker_id=reply.worker_id)
-            yield self._of_failure(reply, failure)
+            yield self._failure_event(reply, failure)
             return
         if not collected and not reply.dead_workers:
             yield events.BatchProcessed(reply.batch_id, reply.worker_id, reply.seconds)
         if reply.partial is not None:
-            yield self._of_partial(reply, reply.partial, collected=collected)
+            yield self._partial_event(reply, reply.partial, collected=collected)
         elif collected:
             yield events.PartialReturned(reply.node_id, None, collected, reply.seconds)
 
-    def _of_failure(self, reply: Reply, failure: Failure) -> Event:
+    def _failure_event(self, reply: Reply, failure: Failure) -> Event:
         if reply.spill_failed:
             raise StoreError(failure.message)
         if reply.source_unreadable:
             chunk = self.ledger.chunk(failure.chunk_id)
             if chunk is not None and self._sender.can_read_for(reply.node_id, chunk):
-                reason = f"node {reply.node_id} does not see the file; it gets it by value from now on"
+                reason = f"node {reply.node_id} does not see the file; the master sends it by value from now on"
                 return events.BatchLost(reply.batch_id, reason, suspect=False)
         return events.BatchFailed(None if reply.batch_id == COLLECT else reply.batch_id, reply.worker_id, failure)
 
-    def _of_partial(self, reply: Reply, partial: Partial, *, collected: bool) -> Event:
+    def _partial_event(self, reply: Reply, partial: Partial, *, collected: bool) -> Event:
         node_id, seconds = reply.node_id, reply.seconds
         try:
             return events.PartialReturned(node_id, self._receiver.receive(partial), collected, seconds)
@@ -330,11 +332,11 @@ class Master:
         folded = self.ledger.folded
         idle = folded.low == self.ledger.next_id and not self._aggregation.has_uncommitted
         chunks, exhausted = self._admission.cut(instruction.count, folded, idle=idle)
-        happened: list[Event] = [events.ChunksCut(tuple(chunks))] if chunks else []
+        occurred: list[Event] = [events.ChunksCut(tuple(chunks))] if chunks else []
         if exhausted:
-            happened.append(events.SourceExhausted())
-        # Without an event the ledger would ask for the same again; it does so with the next tick.
-        return self._handle(*happened) if happened else []
+            occurred.append(events.SourceExhausted())
+        # The ledger asks again at the next tick; without an event it would do so at once.
+        return self._handle(*occurred) if occurred else []
 
     def _token(self, chunk: Chunk) -> str:
         fields = (chunk.chunk_id, 1, chunk.cut_at, chunk.entries)
@@ -364,10 +366,10 @@ class Master:
         self._failed = instruction
         return []
 
-    # -- keeping up
+    # -- commits and progress
 
     def _poll_timeout(self) -> float:
-        """Return how long to wait for something to arrive: less when a commit is due."""
+        """Return the seconds to wait for arrivals; fewer if a commit is due."""
         if not self._aggregation.has_uncommitted or self._chunker.redriven:
             return _PROGRESS_INTERVAL
         if not self._aggregation.is_merged:
@@ -378,7 +380,7 @@ class Master:
         now = self.clock.monotonic()
         if now >= self._commit_due and not self._chunker.redriven:
             if now - self._commit_due >= _MAX_COMMIT_DELAY:
-                # Partials come as fast as they are merged: there would be no moment in which nothing is left to merge.
+                # Partials arrive as fast as they are merged, so there might never be a moment without pending merges.
                 self._apply(self._merged(block=True))
             if self._aggregation.is_merged:
                 self._commit()
@@ -388,33 +390,33 @@ class Master:
             self.interceptors.notify("progressed", self.progress())
 
     def _check_placement_stall(self, now: float) -> None:
-        """Refuse to wait for ever for a placement that gives no node anything to do."""
-        placement, patience = self.context.placement, self.context.settings.start_timeout
+        """Raise NoWorkerError if the placement has left all chunks waiting for the start timeout."""
+        placement, timeout = self.context.placement, self.context.settings.start_timeout
         if not placement.left_chunks_waiting or any(missing.stage is not None for missing in self.ledger.missing()):
             self._moved_at = now
-        elif now - self._moved_at > patience:
+        elif now - self._moved_at > timeout:
             nodes = ", ".join(self.ledger.workers())
             raise NoWorkerError(
-                f"placement {placement} let all chunks wait for {patience:g} s and the only nodes are {nodes}; "
-                "add a node that it accepts, or take another placement."
+                f"placement {placement} left all chunks waiting for {timeout:g} s, and the only nodes are {nodes}; "
+                "add a node that it accepts, or use another placement."
             )
 
     def _commit(self, *, last: bool = False) -> None:
         began = self.clock.monotonic()
         sent = self.ledger.reached[Stage.SENT]
-        is_news = sent != self._committed_sent and began - self._committed_at >= _SENT_COMMIT_INTERVAL
-        if self._aggregation.has_uncommitted or is_news or last:
+        is_overdue = sent != self._committed_sent and began - self._committed_at >= _SENT_COMMIT_INTERVAL
+        if self._aggregation.has_uncommitted or is_overdue or last:
             self._committed_sent, self._committed_at = sent, began
             folded = self._aggregation.commit()
-            self.store.commit(self.context.program.step, self._commit_of(folded))
+            self.store.commit(self.context.program.step, self._commit_record(folded))
             self._admission.committed(folded.rows)
-            self._notes.keep()
+            self._notes.record()
         ended = self.clock.monotonic()
-        # On a slow disk less often, so that most of the master's time is left for other things.
+        # Commits on a slow disk are less frequent, so that most of the master's time remains for other work.
         pause = _COMMIT_PAUSE_RATIO * (ended - began)
         self._commit_due = ended + max(self.context.settings.commit_interval, pause)
 
-    def _commit_of(self, folded: Uncommitted) -> Commit:
+    def _commit_record(self, folded: Uncommitted) -> Commit:
         ledger, chunker, admission = self.ledger, self._chunker, self._admission
         first = ledger.first_unfolded()
         letters = map(chunker.renewed, folded.letters) if self._keeps_letters else ()
@@ -454,7 +456,7 @@ class Master:
         )
 
 
-_CARRY_OUT: dict[type, Callable[[Master, Any], list[Instruction]]] = {
+_EXECUTE: dict[type, Callable[[Master, Any], list[Instruction]]] = {
     instructions.Cut: Master._cut,
     instructions.Send: Master._send,
     instructions.CollectNode: Master._collect,

@@ -1,4 +1,4 @@
-"""Placements: ways to choose the node of a batch."""
+"""Placements: policies that choose the node of a batch."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from elastic.core.suggest import did_you_mean
 
 
 class RoundRobin(Placement):
-    """Each node in turn, the master's own included."""
+    """Policy that takes each node in turn, including the master's own."""
 
     def __init__(self) -> None:
         self._last = ""
@@ -22,21 +22,21 @@ class RoundRobin(Placement):
 
 
 class LeastOpenReceipts(Placement):
-    """The node with the fewest chunks for each of its workers that have not come back."""
+    """Policy that takes the node with the fewest chunks in flight per worker."""
 
     def choose(self, candidates: Sequence[NodeCandidate]) -> str | None:
         return min(candidates, key=lambda node: (node.open_receipts / node.workers, node.node_id)).node_id
 
 
 class WorkersOnly(Placement):
-    """Each node in turn, but never the master's own."""
+    """Policy that takes each node in turn, except the master's own."""
 
     def __init__(self) -> None:
-        self._others = RoundRobin()
+        self._round_robin = RoundRobin()
 
     def choose(self, candidates: Sequence[NodeCandidate]) -> str | None:
         others = [candidate for candidate in candidates if not candidate.on_master]
-        return self._others.choose(others) if others else None
+        return self._round_robin.choose(others) if others else None
 
 
 PLACEMENTS: dict[str, type[Placement]] = {
@@ -47,11 +47,11 @@ PLACEMENTS: dict[str, type[Placement]] = {
 
 
 class CheckedPlacement(Placement):
-    """Asks another placement, and tells in a sentence when that does what it must not."""
+    """Wrapper of another placement that checks its choices."""
 
     def __init__(self, placement: Placement) -> None:
         self._placement = placement
-        #: the last batch was let wait
+        #: True if the placement chose no node for the last batch, which then waits
         self.left_chunks_waiting = False
 
     def choose(self, candidates: Sequence[NodeCandidate]) -> str | None:
@@ -61,12 +61,12 @@ class CheckedPlacement(Placement):
             raise
         except Exception as error:
             raise UsageError(
-                f"placement {self} failed ({type(error).__name__}: {error}); correct its choose."
+                f"placement {self} failed ({type(error).__name__}: {error}); correct its method choose."
             ) from error
         if node_id is not None and not _is_among(node_id, candidates):
             nodes = map(_node_id, candidates)
             raise UsageError(
-                f"placement {self} chose {node_id!r}, which is none of its candidates ({', '.join(nodes)}); "
+                f"placement {self} chose {node_id!r}, which is not one of its candidates ({', '.join(nodes)}); "
                 "return the node_id of one of them, or None to let the batch wait."
             )
         self.left_chunks_waiting = node_id is None
@@ -88,10 +88,10 @@ def _is_among(node_id: Any, candidates: Sequence[NodeCandidate]) -> bool:
 
 
 def placement_of(value: str | Placement | type[Placement]) -> Placement:
-    """Return a fresh placement for a name, a class, or an object of the user's own.
+    """Return the placement for a name, a class or an object; a name or class gives a new one.
 
     Raises:
-        UsageError: It is none of these.
+        UsageError: There is no such placement.
     """
     if isinstance(value, Placement):
         return value
@@ -99,7 +99,7 @@ def placement_of(value: str | Placement | type[Placement]) -> Placement:
         try:
             return value()
         except TypeError as error:
-            raise UsageError(f"placement {value.__name__} cannot be made ({error}); pass an object of it.") from error
+            raise UsageError(f"placement {value.__name__} cannot be created ({error}); pass an instance.") from error
     if isinstance(value, str) and value in PLACEMENTS:
         return PLACEMENTS[value]()
     hint = did_you_mean(str(value), PLACEMENTS, f"give one of {', '.join(PLACEMENTS)}, or a class of your own.")

@@ -1,4 +1,4 @@
-"""The result of a run, and how it prints."""
+"""Result of a step, and its text form."""
 
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -8,52 +8,52 @@ from elastic.core.ledger.chunk_locations import Loss
 from elastic.core.model.step import StepState
 from elastic.core.receipts.merkle import SHOWN
 
-#: Nodes that a result names when it is printed.
-_SHOWN = 5
+#: Maximum number of nodes that a printed result names.
+_MAX_SHOWN_NODES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a step gives: the aggregator's result, and the account of how it came about."""
+    """Result of a step: the aggregated value, with counters, receipts and losses."""
 
     run_id: str
     step: int
     name: str
     state: StepState
-    #: what the aggregator's `finish` returned; None when the step did not complete
+    #: value from the aggregator's `finish`; None if the step did not complete
     value: Any
-    #: entries read from the source
+    #: number of entries read from the source
     entries: int
     chunks: int
-    #: Merkle root over the chunks in hexadecimal (`elastic.core.receipts.merkle`); empty when the run did not complete
+    #: Merkle root over the chunks in hexadecimal (`elastic.core.receipts.merkle`); empty if the run did not complete
     root: str = ""
-    #: number of chunks that left a receipt, by stage
+    #: number of chunks with a receipt, by stage
     receipts: dict[str, int]
-    #: what happened that should not, by name: chunks_sent_again, duplicates_dropped, workers_lost, ...
+    #: numbers of unusual events by name: chunks_sent_again, duplicates_dropped, workers_lost, ...
     counters: dict[str, int] = field(default_factory=dict)
-    #: workers and nodes that were lost, by name
+    #: lost workers and nodes
     losses: tuple[Loss, ...] = ()
-    #: seconds from the start of the step to its end
+    #: duration of the step in seconds
     seconds: float = 0.0
-    #: why the step did not complete; None when it did
+    #: reason why the step did not complete; None if it did
     error: ElasticError | None = None
-    #: what interceptors raised
+    #: errors that interceptors raised, one sentence each
     interceptor_errors: tuple[str, ...] = ()
 
     def check(self) -> Self:
-        """Return this result if its step completed, else raise its error."""
+        """Return this result, or raise the error of a step that did not complete."""
         if self.error is not None:
             raise self.error
         return self
 
     @property
     def retries(self) -> int:
-        """Chunks that were sent again."""
+        """Number of chunks that were sent again."""
         return self.counters.get("chunks_sent_again", 0)
 
     @property
     def errors(self) -> int:
-        """Entries that user code failed on, and which are not in the value."""
+        """Number of entries on which user functions failed; they are not in the value."""
         return self.counters.get("entries_failed", 0)
 
     def __str__(self) -> str:
@@ -70,12 +70,12 @@ class Result:
 
     @property
     def _lost(self) -> str:
-        """The nodes that were lost, or lost workers, by name."""
+        """Clause with the number of losses and the nodes on which they happened; empty if there were none."""
         nodes = list(dict.fromkeys(loss.node_id for loss in self.losses))
         if not nodes:
             return ""
-        more = f" and {len(nodes) - _SHOWN} more" if len(nodes) > _SHOWN else ""
-        return f", {_many(len(self.losses), 'loss', 'losses')} on {', '.join(nodes[:_SHOWN])}{more}"
+        more = f" and {len(nodes) - _MAX_SHOWN_NODES} more" if len(nodes) > _MAX_SHOWN_NODES else ""
+        return f", {_many(len(self.losses), 'loss', 'losses')} on {', '.join(nodes[:_MAX_SHOWN_NODES])}{more}"
 
     @property
     def _errors(self) -> str:

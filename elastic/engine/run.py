@@ -1,4 +1,4 @@
-"""Run: composes a master out of a step, and keeps what its steps leave behind in one folder."""
+"""Flow run: builds the master of each step, and stores the steps of a run in one folder."""
 
 import os
 import secrets
@@ -35,9 +35,9 @@ _KEY_BYTES = 32
 
 
 class FlowRun:
-    """One run: its id, its key, and its folder, which is made when the first step is ready to begin.
+    """Run of one or more steps, with an id, a key and a folder, which is created when the first step is ready.
 
-    Get one from `create` or `open`.
+    Create one with `create` or `open`.
     """
 
     def __init__(self, home: Home, run_id: str, key: bytes, *, chunk_store: str, store: RunStore | None) -> None:
@@ -53,9 +53,9 @@ class FlowRun:
         """Return a new run.
 
         Args:
-            home: Where runs are kept; None for where the environment says.
-            chunk_store: How payloads of one-shot sources are kept, see `Options`.
-            persist: False keeps it in the memory of this process.
+            home: Folder of runs; None for that of the environment.
+            chunk_store: Store for payloads of one-shot sources, see `Options`.
+            persist: False keeps the run in the memory of this process.
         """
         run_id = new_run_id(SystemClock().now(), secrets.token_bytes(RANDOM_BYTES))
         key = secrets.token_bytes(_KEY_BYTES)
@@ -64,12 +64,12 @@ class FlowRun:
 
     @classmethod
     def open(cls, home: "str | os.PathLike[str] | None", name: str) -> "FlowRun":
-        """Return a run that was begun earlier, of which this process is the master from now on.
+        """Open an existing run and take its lock, which makes this process its master.
 
         Raises:
-            UnknownRunError: There is none with this id.
-            RunLockedError: Another process works on it.
-            StoreError: It cannot be opened, or is damaged.
+            UnknownRunError: There is no such run.
+            RunLockedError: Another process works on the run.
+            StoreError: The run cannot be opened, or is damaged.
         """
         where = home_at(home)
         store = SqliteRunStore.open(where.find(name))
@@ -77,12 +77,12 @@ class FlowRun:
 
     @property
     def folder(self) -> Path:
-        """Where this run is kept."""
+        """Folder of this run."""
         return self._home.run_folder(self.run_id)
 
     @property
     def store(self) -> RunStore:
-        """What is kept of this run; made when it is first asked for."""
+        """Store of this run, created on first access."""
         if self._store is None:
             self._store = SqliteRunStore.create(self.folder, self.run_id, self._key, chunk_store=self._chunk_store)
         return self._store
@@ -98,14 +98,14 @@ class FlowRun:
     ) -> Master:
         """Return a master that is ready to run a step.
 
-        What can be known to fail is found out here, before anything is written.
+        It checks all preconditions before it writes to the disk.
 
         Args:
-            number: Which step of the run it is.
-            step: What is run.
+            number: Number of the step in the run.
+            step: The step to run.
             resume_point: Committed progress to continue from; None for a new step.
             chunker: Yields the chunks that are not committed; None cuts the source from its beginning.
-            metadata: Plain data to keep in its manifest.
+            metadata: Plain data to store in the manifest of the step.
 
         Raises:
             ElasticError: The source, the cluster or the run folder cannot be used.
@@ -171,23 +171,23 @@ class FlowRun:
 
 
 def run(step: Step, *, metadata: Mapping[str, Any] | None = None) -> Result:
-    """Run one step as a run of its own.
+    """Run one step as a separate run.
 
     Args:
-        step: What is run.
-        metadata: Plain data to keep in the manifest of the step.
+        step: The step to run.
+        metadata: Plain data to store in the manifest of the step.
 
     Raises:
-        ElasticError: The step could not begin, or it did not complete.
+        ElasticError: The step could not start, or did not complete.
     """
     options = step.options
-    whole = FlowRun.create(options.home, options.chunk_store, persist=options.persist)
+    flow_run = FlowRun.create(options.home, options.chunk_store, persist=options.persist)
     try:
-        return whole.master(0, step, metadata=metadata).run().check()
+        return flow_run.master(0, step, metadata=metadata).run().check()
     finally:
-        whole.close()
+        flow_run.close()
 
 
 def home_at(home: "str | os.PathLike[str] | None") -> Home:
-    """Return the home in a folder, or the one that the environment names."""
+    """Return the home in a folder; None for that of the environment."""
     return Home.of(os.environ) if home is None else Home(local_path("home", home).expanduser().absolute())

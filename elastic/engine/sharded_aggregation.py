@@ -1,4 +1,4 @@
-"""Wide results: how a step with `shards` is put together, and how its result is made once all is folded."""
+"""Sharded aggregation: parts of a step with `shards`, and the merge of its result after the last fold."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ from elastic.stages.transport.transport import Transport
 
 
 class ShardedAggregation(Aggregation):
-    """Folds where the parts of a wide result are; `finalize` has them merged."""
+    """Accumulator of the places of a sharded result's parts; `finalize` merges the parts."""
 
     def __init__(
         self, aggregator: Sharded, run_id: str, manifest: ShardManifest, output: FolderSink | None = None
@@ -37,14 +37,14 @@ class ShardedAggregation(Aggregation):
         self._manifest.depot.prepare()
 
     def value(self) -> Any:
-        """Return the result; before it is merged, one that is merged whenever it is read."""
+        """Return the result; before `finalize`, one that merges its parts on each read."""
         if self._concluded is None:
             bundles = self._manifest.read(self._jobs())
             self._concluded = None if bundles is None else self._sharded.result_of(bundles)
         return super().value() if self._concluded is None else self._concluded
 
     def finish(self, *, wanted: bool) -> None:
-        # It is `finalize` that makes the result.
+        # `finalize` makes the result.
         super().finish(wanted=False)
 
     def fold(self, partial: Partial) -> None:
@@ -80,23 +80,23 @@ class ShardedAggregation(Aggregation):
 
 
 def folder_of(run_folder: Path, step: int) -> Path:
-    """Return where the parts of a step's result lie."""
+    """Return the folder with the parts of a step's result."""
     return run_folder / "shards" / f"step-{step:04}"
 
 
 def aggregation_of(
     step: Step, run_folder: Path, place: tuple[str, int, int], key: bytes
 ) -> tuple[AnyAggregator, Aggregation]:
-    """Return what a step is aggregated by on the workers, and on the master.
+    """Return the aggregator of a step for the workers, and its aggregation on the master.
 
     Args:
         step: The step.
         run_folder: The folder of the run.
-        place: The run, the number of the step, and the epoch of the master.
+        place: The id of the run, the number of the step, and the epoch of the master.
         key: The run's key.
 
     Raises:
-        UsageError: The aggregator's state cannot be divided.
+        UsageError: The aggregator's state cannot be partitioned.
     """
     shards, (run_id, number, epoch) = step.options.shards, place
     if shards is None:
@@ -107,8 +107,8 @@ def aggregation_of(
     return sharded, ShardedAggregation(sharded, run_id, ShardManifest(depot, shards, (run_id, number), key), output)
 
 
-def kept_aggregation(aggregator: AnyAggregator, record: StepRecord, run_folder: Path, key: bytes) -> Aggregation:
-    """Return what the kept result of a step is read by. Raises as `aggregation_of` does."""
+def stored_aggregation(aggregator: AnyAggregator, record: StepRecord, run_folder: Path, key: bytes) -> Aggregation:
+    """Return the aggregation that reads the stored result of a step. Raises as `aggregation_of` does."""
     run_id, shards = run_folder.name, record.manifest.get("shards")
     if shards is None:
         return Aggregation(aggregator, run_id)
@@ -118,10 +118,10 @@ def kept_aggregation(aggregator: AnyAggregator, record: StepRecord, run_folder: 
 
 
 def with_shards(run_id: str, record: StepRecord, step: Step) -> Step:
-    """Return a step with as many shards as the run began with, which writes to where that one did.
+    """Return a step with the `shards` and `write_to` with which the run began.
 
     Raises:
-        UsageError: It has another number of them, or writes elsewhere.
+        UsageError: The step was given other ones.
     """
     kept, given = record.manifest.get("shards"), step.options.shards
     if given not in (None, kept):

@@ -1,4 +1,4 @@
-"""Step: one run of a data program, as a value."""
+"""Step: a data program with its options, as a value."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Unpack
@@ -13,28 +13,28 @@ from elastic.engine.flow_defaults import flow_defaults
 from elastic.engine.options import GivenOptions, Options
 from elastic.stages.sources import IterableSource, IterablesSource, Window
 
-#: What a step's aggregator may be given as: an aggregator, its class, its name, a function, or None.
+#: Forms in which users give an aggregator: an object, its class, its name, a function, or None.
 AggregatorLike = AnyAggregator | type[AnyAggregator] | Callable[[Any, Any], Any] | str | None
 
 
 class Step:
-    """What is run: a source, what is done to its entries, and how results become one.
+    """Data program with one task, in the style of ElasticFlow.
 
-    Written in ElasticFlow's way here: one plain function gets a chunk, as a list of entries, and its results are
-    aggregated one by one in the order of the chunks. `Flow.step` makes a step of a chain of transforms.
+    The task gets each chunk as a list of entries, and the aggregator takes its results one by one, in the order of the
+    chunks. `Flow.step` makes a step of a chain of transforms instead.
 
     Args:
-        source: A `Source`, or anything that can be iterated. A list whose elements are all iterables, but not texts,
-            tuples or mappings, is read as several iterables, one after another, as ElasticFlow does.
-        task: A function of a list of entries; what it returns is handed to the aggregator.
-        aggregator: An aggregator, its class or name, a function `aggregate(new, previous)`, or None to count
-            completion only. By default results are joined by their type, see `elastic.aggregators.ByType`.
-        chunk_size: Entries a chunk.
-        window: A function of a chunk's number, from 0, that returns how many entries it may hold.
+        source: A `Source` or an iterable. A list whose elements are all iterables, but not strings, tuples or
+            mappings, is read as several iterables, one after another, as in ElasticFlow.
+        task: Function of a list of entries; the aggregator gets its result.
+        aggregator: An aggregator, its class or name, a function `aggregate(new, previous)`, or None to track
+            completion only. The default joins results by their type, see `elastic.aggregators.ByType`.
+        chunk_size: Entries per chunk.
+        window: Function from a chunk's number, counted from 0, to its maximum number of entries.
         options: `interceptor`, `cluster`, `name` and others, see `Options`.
 
     Raises:
-        UsageError: Something is missing or not what it should be.
+        UsageError: An argument is missing or invalid.
     """
 
     __slots__ = ("aggregator", "options", "source", "transforms")
@@ -65,7 +65,7 @@ class Step:
     def of(
         cls, source: Source, transforms: tuple[Transform, ...], aggregator: AnyAggregator, options: Options
     ) -> "Step":
-        """Return a step of parts that are checked already."""
+        """Return a step of parts that were checked before."""
         step = cls.__new__(cls)
         step.source, step.transforms, step.aggregator, step.options = source, transforms, aggregator, options
         return step
@@ -75,23 +75,26 @@ class Step:
         return Step.of(self.source, self.transforms, self.aggregator, self.options.updated(options))
 
     def reader(self) -> Reader:
-        """Return the reader of the source, as the first transform wants it. Raises as that of the source does."""
+        """Return the reader of the source, in columns if the first transform takes those.
+
+        Raises the errors of `Source.reader`.
+        """
         reader = self.source.reader()
         first = self.transforms[0] if self.transforms else None
         return reader.columnar() if isinstance(reader, Reader) and isinstance(first, (Words, *OF_FRAMES)) else reader
 
     @property
     def name(self) -> str:
-        """The name that was given, else that of the last function."""
+        """Name of the step: the option `name`, or the name of the last function."""
         if self.options.name is not None:
             return self.options.name
         functions = [transform.function for transform in self.transforms]
         name = getattr(functions[-1], "__name__", "") if functions else str(self.aggregator)
-        # A lambda's name says nothing.
+        # The name of a lambda is not an identifier.
         return name if name.isidentifier() else str(self.aggregator)
 
     def manifest(self) -> dict[str, Any]:
-        """Return plain data that says what is run."""
+        """Return plain data that describes the step."""
         return {
             "source": self.source.describe(),
             "transforms": [str(transform) for transform in self.transforms],
@@ -109,17 +112,17 @@ class Step:
 
 
 def source_of(value: Any, *, chunk_size: int | None = None, window: Window | None = None) -> Source:
-    """Return a source for a source or anything that can be iterated.
+    """Return the source of a source or an iterable.
 
     Raises:
-        UsageError: It cannot be a source, or `chunk_size` is given for a source that has its own.
+        UsageError: The value is not iterable, or `chunk_size` or `window` was given with a source.
     """
     given: dict[str, Any] = {} if chunk_size is None else {"chunk_size": chunk_size}
     if window is not None:
         given["window"] = window
     if isinstance(value, Source):
         if given:
-            raise UsageError(f"{' and '.join(given)} cannot be given for a source that is made already; set it there.")
+            raise UsageError(f"{' and '.join(given)} cannot be given with a Source; set it on the source.")
         return value
     if isinstance(value, list) and value and all(map(_is_several, value)):
         return IterablesSource(value, **given)

@@ -1,4 +1,4 @@
-"""The progress of a step: what its ledger says of it, as a value and as notes that are kept with the run."""
+"""Progress of a step, taken from its ledger: as a value, and as notes in the run store."""
 
 from elastic.core.clock import Clock
 from elastic.core.contracts.store import RunStore
@@ -8,12 +8,12 @@ from elastic.core.model.step import Progress, StepState
 from elastic.core.receipts.stage import Stage
 from elastic.engine.step_context import StepContext
 
-#: Seconds between two notes of what is in flight.
-_NOTE_SECONDS = 0.5
+#: Seconds between notes of the chunks in flight.
+_NOTE_INTERVAL = 0.5
 
 
 def progress_of(context: StepContext, ledger: Ledger, outcome: StepState, seconds: float) -> Progress:
-    """Return how far a step has come `seconds` after it began."""
+    """Return the progress of a step `seconds` after its start."""
     return Progress(
         run_id=context.program.run_id,
         step=context.program.step,
@@ -32,12 +32,12 @@ def progress_of(context: StepContext, ledger: Ledger, outcome: StepState, second
 
 
 def unusual(ledger: Ledger) -> dict[str, int]:
-    """Return the counters of what should not happen, without those that are 0."""
+    """Return the counters of unusual events that are not 0."""
     return {name: count for name, count in ledger.counters.items() if name != "entries" and count}
 
 
 class FlightNotes:
-    """Keeps with the run where its chunks in flight are, so that a report can say where missing ones were."""
+    """Recorder of the places of chunks in flight, so that a report can locate missing ones."""
 
     def __init__(self, store: RunStore, step: int, ledger: Ledger, clock: Clock) -> None:
         self._store, self._step, self._ledger, self._clock = store, step, ledger, clock
@@ -45,15 +45,15 @@ class FlightNotes:
         if (known := store.noted(step)) is not None:
             ledger.losses.begin(known.losses, known.whereabouts)
 
-    def keep(self) -> None:
-        """Keep what is in flight, if the last note is old enough."""
+    def record(self) -> None:
+        """Record the chunks in flight, at most once per interval."""
         now = self._clock.monotonic()
         if now >= self._due:
-            self._due = now + _NOTE_SECONDS
+            self._due = now + _NOTE_INTERVAL
             self._store.note(self._step, self._note())
 
     def end(self, *, complete: bool) -> None:
-        """Keep what is left in flight when the step ends; of a step that completes only what it has lost."""
+        """Record the chunks left in flight at the end of a step, or only the losses of a complete one."""
         note = self._note()
         if complete:
             note = InFlightNote(note.noted_at, (), note.losses)

@@ -1,4 +1,4 @@
-"""Targets: `module:attr` or `file.py:attr`, and the step that is there."""
+"""Loader of targets: `module:attr` or `file.py:attr` names a flow, a step or a function that returns one."""
 
 import importlib
 import importlib.util
@@ -15,17 +15,16 @@ from elastic.flow.flow import Flow
 
 
 def step_at(target: str) -> Step:
-    """Return the step of the flow, step, or function without arguments that returns one, at a target.
+    """Return the step of a target: a flow, a step, or a function without arguments that returns one.
 
-    The folder of a file, or the working folder for a module, becomes the one from which the flow's own modules are
-    imported, on the workers as well.
+    The folder of a file, or the working folder for a module, is added to the import path, on the workers too.
 
     Raises:
-        FlowTargetError: The target leads nowhere, or to something else.
+        FlowTargetError: The target is invalid, missing, or something else.
     """
     where, separator, attribute = target.rpartition(":")
     if not separator or not where or not attribute:
-        raise FlowTargetError(f"{target!r} is not a target; write module:attr or file.py:attr.")
+        raise FlowTargetError(f"{target!r} is not a target; expected module:attr or file.py:attr.")
     module = _load_file(Path(where)) if where.endswith(".py") else _load_module(where)
     return _step(_attribute(module, where, attribute), target)
 
@@ -34,7 +33,7 @@ def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise FlowTargetError(f"there is no file {str(path)!r}; write file.py:attr or module:attr.")
     sys.path.insert(0, str(path.resolve().parent))
-    # A name under which nobody finds it: so its functions travel by value, whatever the file is called.
+    # Workers cannot import this name, so its functions travel by value, whatever the name of the file.
     name = f"__elastic_flow_{path.stem}__"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

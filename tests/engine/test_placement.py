@@ -81,8 +81,8 @@ class Unfinished(Placement):
         ("random", "give one of round_robin, least_open_receipts, workers_only"),
         (7, "there is no placement 7"),
         (dict, "there is no placement"),
-        (Needy, r"placement Needy cannot be made \(.*missing 1 required"),
-        (Unfinished, "placement Unfinished cannot be made"),
+        (Needy, r"placement Needy cannot be created \(.*missing 1 required"),
+        (Unfinished, "placement Unfinished cannot be created"),
     ],
     ids=str,
 )
@@ -104,7 +104,7 @@ def answering(answer: Any) -> Placement:
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        ("mars", r"placement Answering chose 'mars', which is none of its candidates \("),
+        ("mars", r"placement Answering chose 'mars', which is not one of its candidates \("),
         (A, "placement Answering chose NodeCandidate"),
         (ZeroDivisionError("own fault"), r"placement Answering failed \(ZeroDivisionError: own fault\)"),
         (StopIteration(), r"placement Answering failed \(StopIteration"),
@@ -120,7 +120,7 @@ def test_a_placement_that_does_what_it_must_not_ends_the_step_with_a_sentence(
 
 @pytest.mark.parametrize("placement", ["workers_only", answering(None)], ids=["workers_only", "none for ever"])
 def test_a_placement_that_never_chooses_suspends_the_step_with_a_sentence(placement: Any) -> None:
-    expected = r"placement \w+ let all chunks wait for 0\.5 s and the only nodes are inline; add a node"
+    expected = r"placement \w+ left all chunks waiting for 0\.5 s, and the only nodes are inline; add a node"
     with pytest.raises(StepSuspendedError, match=expected) as suspended:
         elastic.from_range(5).run(cluster="inline", placement=placement, start_timeout=0.5)
     assert isinstance(suspended.value.__cause__, NoWorkerError)

@@ -32,7 +32,7 @@ def small_disk(tmp_path_factory: pytest.TempPathFactory) -> None:
 def test_a_full_disk_is_waited_for(how: str, tmp_path: Path) -> None:
     done = told(tmp_path, how)
     assert done.stdout.splitlines() == ["True 8000", "True"], done.stderr
-    assert done.stderr.count("the disk is full, so nothing more is read until there is room") == 1
+    assert done.stderr.count("the disk is full, so the source is not read until there is space") == 1
 
 
 @pytest.mark.parametrize("how", ["gives_up", "goes_on"])

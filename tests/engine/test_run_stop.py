@@ -152,7 +152,7 @@ def test_ctrl_c_on_the_command_line_is_recorded_and_ends_with_130(home: Path, tm
     script.write_text(ENDLESS)
     code, said = interrupted(home, "-m", "elastic", "flow", "run", f"{script}:endless")
     run_id = assert_interrupted()
-    assert (code, said) == (130, f"interrupted; go on with `elastic resume {run_id}`\n")
+    assert (code, said) == (130, f"interrupted; resume with `elastic resume {run_id}`\n")
 
 
 def assert_interrupted() -> str:

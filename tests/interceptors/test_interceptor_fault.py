@@ -45,7 +45,7 @@ def test_it_is_reported_once_and_left_out(
     assert calls == [callback]
     assert seen == [1, 2, 3, 4, 5]
     sentence = f"interceptor Raising.{callback} raised {type(error).__name__}: {error}"
-    assert [record.getMessage() for record in caplog.records] == [f"{sentence}; it is left out from now on."]
+    assert [record.getMessage() for record in caplog.records] == [f"{sentence}; it gets no further callbacks."]
     if callback != "step_ended":
         assert result.interceptor_errors == (sentence,)
 

@@ -200,6 +200,6 @@ def test_an_interceptor_that_cannot_be_made_is_refused() -> None:
         def __init__(self, path: str) -> None:
             self.path = path
 
-    with pytest.raises(UsageError, match=r"interceptor Needy cannot be made without arguments .*pass an object of it"):
+    with pytest.raises(UsageError, match=r"interceptor Needy cannot be created without arguments .*pass an instance"):
         elastic.from_range(3).options(interceptor=Needy)
     assert elastic.from_range(3).options(interceptor=Needy("x")).run(cluster="inline").entries == 3

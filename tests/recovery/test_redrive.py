@@ -113,7 +113,7 @@ def test_ctrl_c_says_how_a_redrive_goes_on(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(KeyboardInterrupt) as interrupted:
         elastic.redrive(first.run_id, numbers(), **QUICK, interceptor=Stop)
     assert interrupted.value.__notes__ == [
-        f"go on with `elastic resume {first.run_id} TARGET`, and redrive its dead letters again"
+        f"resume with `elastic resume {first.run_id} TARGET`, and redrive its dead letters again"
     ]
 
 

@@ -1,1 +1,1 @@
-"""Fingerprints of user code, which tell a resumed run whether the code has changed."""
+"""Fingerprints of user code, by which a resume detects changed code."""

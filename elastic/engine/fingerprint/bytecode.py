@@ -1,4 +1,4 @@
-"""The instructions of Python code, without what is no code of the user: places, docstrings and unused constants."""
+"""Bytecode of user code, without locations, docstrings and unused constants."""
 
 import dis
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from types import CodeType
 from typing import Any
 
-# See the module `dis`. The index of a name is shifted where low bits say something else.
+# See the module `dis`. Some operations shift the index of a name, because the low bits are a flag.
 _CONSTANT, _NAMED = frozenset(dis.hasconst), frozenset(dis.hasname)
 _EXTENDED, _CACHE = dis.opmap["EXTENDED_ARG"], dis.opmap["CACHE"]
 _SHIFTS = {"LOAD_GLOBAL": 1}
@@ -16,14 +16,14 @@ _NAME_SHIFT = {dis.opmap[name]: shift for name, shift in _SHIFTS.items() if name
 _GLOBAL = frozenset(dis.opmap[name] for name in ("LOAD_GLOBAL", "LOAD_NAME"))
 _STORED = frozenset(dis.opmap[name] for name in ("STORE_GLOBAL", "DELETE_GLOBAL"))
 _STORE_NAME = dis.opmap["STORE_NAME"]
-#: What the body of a class begins and ends with, and is no code of the user.
-_BODY_NOISE = {"__doc__", "__qualname__", "__firstlineno__", "__static_attributes__"}
-#: Arguments of every kind, generators and coroutines; not: docstrings, nesting, future statements.
+#: Names that Python itself stores in the body of a class.
+_IMPLICIT_CLASS_NAMES = {"__doc__", "__qualname__", "__firstlineno__", "__static_attributes__"}
+#: Flags of argument kinds, generators and coroutines; not of docstrings, nesting and future statements.
 FLAGS = 0x0F | 0x20 | 0x80 | 0x100 | 0x200
 
 
 class Instructions:
-    """The instructions of a code object, with constants and names in the order in which they are first used."""
+    """Instructions of a code object, with constants and names in the order of their first use."""
 
     def __init__(self, code: CodeType) -> None:
         #: operation and argument of each instruction
@@ -40,7 +40,11 @@ class Instructions:
         for (operation, argument), following in zip(found, [*found[1:], (_CACHE, 0)], strict=True):
             if skipped:
                 skipped = False
-            elif operation in _CONSTANT and following[0] == _STORE_NAME and code.co_names[following[1]] in _BODY_NOISE:
+            elif (
+                operation in _CONSTANT
+                and following[0] == _STORE_NAME
+                and code.co_names[following[1]] in _IMPLICIT_CLASS_NAMES
+            ):
                 skipped = True
             elif operation in _CONSTANT:
                 if argument not in constants:
@@ -76,7 +80,7 @@ def _instructions(raw: bytes) -> Iterator[tuple[int, int]]:
 
 
 def codes_in(code: CodeType) -> Iterator[CodeType]:
-    """Yield code and all code that is nested in it."""
+    """Yield a code object and all code nested in it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

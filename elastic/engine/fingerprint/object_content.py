@@ -1,4 +1,4 @@
-"""What an object and a class consist of, without what Python itself puts there; and whose they are."""
+"""Content of objects and classes without the parts that Python adds, and their owner: Elastic, a library, the user."""
 
 import functools
 import re
@@ -13,28 +13,30 @@ from typing import Any
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 _PACKAGES = {"site-packages", "dist-packages"}
 
-#: What Python puts into a class for its own use as a function or a descriptor; plain data in such names counts as
-#: Python's as well.
-_NOISE = re.compile(r"__(dict|weakref|annotate\w*|annotations\w*|subclasshook|class_getitem|dataclass\w+)__|_abc_\w+")
+#: Names of functions and descriptors that Python adds to a class. Plain data under a dunder name counts as Python's
+#: too.
+_IMPLICIT = re.compile(
+    r"__(dict|weakref|annotate\w*|annotations\w*|subclasshook|class_getitem|dataclass\w+)__|_abc_\w+"
+)
 _DUNDER = re.compile(r"__\w+__")
-#: Names of an enumeration's own bookkeeping: composite flags join there when they are first used.
-_ENUM_NOISE = re.compile(r"_[a-z0-9]\w*_|__new__|__new_member__")
+#: Names that an enumeration adds for itself; it registers composite flags at their first use.
+_ENUM_IMPLICIT = re.compile(r"_[a-z0-9]\w*_|__new__|__new_member__")
 
-#: Modules whose objects keep their state where it cannot be listed, or among caches, but are rebuilt from plain data.
+#: Modules whose objects hide their state, or mix it with caches, but can be rebuilt from plain data.
 REBUILT = (
     "operator", "datetime", "decimal", "fractions", "uuid", "zoneinfo", "pathlib", "logging", "array", "ipaddress",
     "numpy",
 )  # fmt: skip
 
 
-def is_pythons(kind: type, name: str, value: Any) -> bool:
-    """Tell whether Python, and not the user, has put something into a class."""
-    if _NOISE.fullmatch(name):
+def is_implicit(kind: type, name: str, value: Any) -> bool:
+    """Return whether Python, and not the user, added an attribute to a class."""
+    if _IMPLICIT.fullmatch(name):
         return True
     if _DUNDER.fullmatch(name):
         if not callable(value) and not hasattr(value, "__get__"):
             return True
-        # `typing.Protocol` puts an `__init__` there, and takes it away when the first object is made.
+        # `typing.Protocol` adds an `__init__`, and removes it when the first object is created.
         if getattr(value, "__module__", None) == "typing":
             return True
         inherited = [vars(base)[name] for base in kind.__mro__[1:] if name in vars(base)]
@@ -43,16 +45,16 @@ def is_pythons(kind: type, name: str, value: Any) -> bool:
 
 
 def is_bookkeeping(kind: type, name: str, value: Any) -> bool:
-    """Tell whether something in an enumeration is a member, or there to find members."""
+    """Return whether an attribute of an enumeration is a member or serves to find members."""
     if not issubclass(kind, Enum):
         return False
     if isinstance(value, FunctionType | classmethod | staticmethod) and name != "__new__":
         return name == "_generate_next_value_"
-    return bool(_ENUM_NOISE.fullmatch(name)) or name in kind.__members__
+    return bool(_ENUM_IMPLICIT.fullmatch(name)) or name in kind.__members__
 
 
-def held(value: Any) -> dict[str, Any]:
-    """Return what an object holds in its attributes, without what it keeps of its own properties."""
+def attributes_of(value: Any) -> dict[str, Any]:
+    """Return the attributes of an object, without values cached by `functools.cached_property`."""
     found = dict(getattr(value, "__dict__", {}))
     for kind in type(value).__mro__:
         slots = vars(kind).get("__slots__", ())
@@ -66,21 +68,21 @@ def held(value: Any) -> dict[str, Any]:
     }
 
 
-def sent(value: Any) -> Any:
-    """Return what an object is when it is sent: what it holds, or what its own `__getstate__` makes of that."""
+def state_of(value: Any) -> Any:
+    """Return the state in which an object is sent: that of its own `__getstate__`, or its attributes."""
     kind = type(value)
     if not is_library(kind) and getattr(kind, "__getstate__", None) is not getattr(object, "__getstate__", None):
         try:
             return value.__getstate__()
-        except Exception:  # whatever it is, sending the object will tell
-            return held(value)
-    return held(value)
+        except Exception:  # sending the object will raise the same error
+            return attributes_of(value)
+    return attributes_of(value)
 
 
 def reduced(value: Any) -> tuple[Any, ...] | None:
     try:
         reduced = value.__reduce_ex__(4)
-    except Exception:  # it cannot be rebuilt
+    except Exception:  # the object cannot be rebuilt
         return None
     return tuple(reduced[1:]) if isinstance(reduced, tuple) else (str(reduced),)
 
@@ -94,11 +96,11 @@ def is_elastic(value: Any) -> bool:
 
 
 def is_library(value: Any) -> bool:
-    """Tell whether something comes with Python or with an installed package."""
+    """Return whether an object comes with Python or with an installed package."""
     name = _module_name(value)
     if name.partition(".")[0] == "builtins":
         return True
-    # A module that was taken out of the list is one that was loaded from a file.
+    # A module that is not in `sys.modules` was loaded from a file of the user.
     path = getattr(sys.modules.get(name), "__file__", None)
     return name in sys.builtin_module_names if path is None else is_of_packages(Path(path))
 

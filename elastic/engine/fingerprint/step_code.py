@@ -1,4 +1,4 @@
-"""The code of a step: the parts that it consists of, each with its fingerprint."""
+"""Code of a step: its functions and its aggregator, each with its fingerprint."""
 
 from dataclasses import astuple, dataclass
 from functools import partial
@@ -13,16 +13,16 @@ from elastic.engine.step import Step
 
 @dataclass(frozen=True, slots=True)
 class CodePart:
-    """A function, or an aggregator, of a step."""
+    """Function or aggregator of a step, with its fingerprint."""
 
-    #: what it is for and what it is called, such as `map(parse)`
+    #: role and name, such as `map(parse)`
     label: str
-    #: 16 bytes as hex
+    #: fingerprint of 16 bytes, as hexadecimal digits
     digest: str
 
 
 def parts_of(step: Step) -> tuple[CodePart, ...]:
-    """Return the fingerprints of all code of a step: its transforms in order, its aggregator, its other functions."""
+    """Return the code of a step: its transforms in order, its aggregator and its other functions."""
     parts = [
         CodePart(f"{transform.verb}({_label(transform.function)})", fingerprint(transform.function))
         for transform in step.transforms
@@ -35,7 +35,7 @@ def parts_of(step: Step) -> tuple[CodePart, ...]:
 
 
 def code_manifest(step: Step) -> dict[str, Any]:
-    """Return plain data that tells the code of a step from other code, to keep with a run."""
+    """Return plain data that identifies the code of a step, for the manifest of a run."""
     return {
         "code": [astuple(part) for part in parts_of(step)],
         "python": python_version(),
@@ -45,21 +45,21 @@ def code_manifest(step: Step) -> dict[str, Any]:
 
 
 def state_formats(aggregator: AnyAggregator) -> dict[str, int]:
-    """Return the number of the form of an aggregator's states, and of those that it holds, by public name."""
+    """Return the state format of an aggregator, and of the aggregators inside it, by public name."""
     found = {public_name(type(aggregator)): aggregator.state_format}
-    for held in getattr(aggregator, "__dict__", {}).values():
-        if isinstance(held, Aggregator):
-            found |= state_formats(held)
+    for inner in getattr(aggregator, "__dict__", {}).values():
+        if isinstance(inner, Aggregator):
+            found |= state_formats(inner)
     return found
 
 
 def _kind(aggregator: AnyAggregator) -> str:
-    # The user wrote a GroupBy.
+    # Users write `GroupBy`; `GroupBySum` is the form in which it runs.
     return str(aggregator) if isinstance(aggregator, GroupBySum) else public_name(type(aggregator))
 
 
 def _label(function: Any) -> str:
-    """Return the name of a function without its module and line, which may change."""
+    """Return the name of a function, without its module and line, because those may change."""
     while isinstance(function, partial):
         function = function.func
     named = function if getattr(function, "__qualname__", None) else type(function)
