@@ -1,1 +1,1 @@
-"""The metadata database: what runs, what ran, and how other systems are reached."""
+"""Metadata database: DAG runs, task instances, connections, variables and pools."""

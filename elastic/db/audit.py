@@ -1,4 +1,4 @@
-"""The log of what happened: written in the transaction of the change that it tells of."""
+"""Audit log: a row for each change, written in the transaction of the change."""
 
 import getpass
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from elastic.db.sql_clock import now
 
 _ti = task_instance.c
 
-_OF_INSTANCE = insert(log).from_select(
+_INSERT_FOR_INSTANCE = insert(log).from_select(
     ["at", "event", "dag_id", "run_id", "task_id", "map_index", "try_number", "attempt_uuid", "owner", "detail"],
     select(
         now(),
@@ -30,12 +30,12 @@ _OF_INSTANCE = insert(log).from_select(
         bindparam("detail", type_=Prose),
     ).where(key_match(_ti)),
 )
-_OF_ANYTHING = insert(log).values(at=now())
+_INSERT = insert(log).values(at=now())
 
 
 @cache
 def owner() -> str:
-    """Return who the user of this process is."""
+    """Return the name of the user of this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -43,24 +43,24 @@ def owner() -> str:
 
 
 def note_instances(connection: Connection, event: str, keys: Iterable[TaskKey], detail: str | None = None) -> None:
-    """Write a row for each task instance, as it stands now."""
+    """Log an event of task instances, with their present values."""
     rows = [{**key_bind(key), "event": event, "owner": owner(), "detail": detail} for key in keys]
     if rows:
-        connection.execute(_OF_INSTANCE, rows if len(rows) > 1 else rows[0])
+        connection.execute(_INSERT_FOR_INSTANCE, rows if len(rows) > 1 else rows[0])
 
 
 def note_run(connection: Connection, event: str, dag_id: str, run_id: str, detail: str | None = None) -> None:
-    """Write a row for a DAG run."""
+    """Log an event of a DAG run."""
     connection.execute(
-        _OF_ANYTHING, {"event": event, "dag_id": dag_id, "run_id": run_id, "owner": owner(), "detail": detail}
+        _INSERT, {"event": event, "dag_id": dag_id, "run_id": run_id, "owner": owner(), "detail": detail}
     )
 
 
 def note(connection: Connection, event: str, detail: str, dag_id: str | None = None) -> None:
-    """Write a row for what somebody did; `detail` names the thing and holds no secret."""
-    connection.execute(_OF_ANYTHING, {"event": event, "dag_id": dag_id, "owner": owner(), "detail": detail})
+    """Log an action of a user; `detail` names its object and must not contain secrets."""
+    connection.execute(_INSERT, {"event": event, "dag_id": dag_id, "owner": owner(), "detail": detail})
 
 
 def record(database: Database, event: str, detail: str, *, dag_id: str | None = None) -> None:
-    """Write a row for what somebody did, in a transaction of its own."""
+    """Log an action of a user in a transaction of its own."""
     database.write(lambda connection, _: note(connection, event, detail, dag_id))

@@ -1,4 +1,4 @@
-"""The metadata database as its users see it: whole transactions, tried again where that is safe."""
+"""Metadata database: runs whole transactions, and retries them where that is safe."""
 
 import logging
 import os
@@ -23,140 +23,140 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-#: Seconds before the second try, and between tries at most.
-_FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0
+#: Seconds before the first retry, and between retries at most.
+_MIN_BACKOFF, _MAX_BACKOFF = 0.05, 2.0
 
 _BEGIN = "elastic_begin"
 
-#: Connections of one process beyond the five that stay open: one for each thread that is writing.
+#: Connections of one process beyond the five that stay open: one for each writing thread.
 _MAX_OVERFLOW_CONNECTIONS = 60
 
 
 class Database:
-    """A metadata database. It opens nothing until it is used, may be used by several threads, and survives a fork.
+    """Connection pool of a metadata database. It connects on first use, is thread-safe, and survives a fork.
 
-    Transactions are functions of a connection, given to `write` or `query` and run as a whole: again if the database
-    refused them because of others, or went away meanwhile.
+    Transactions are functions of a connection, passed to `write` or `query`. The database runs them as a whole, and
+    again after a conflict with other transactions or a lost connection.
     """
 
     def __init__(self, url: str, *, timeout: float = 30.0, patience: float = 30.0) -> None:
-        """Name a database.
+        """Create a database object without connecting.
 
         Args:
-            url: Such as `sqlite:////path/elastic.db` or `postgresql://login:password@host/name`.
-            timeout: Seconds to wait for a lock that others hold.
-            patience: Seconds to try again while a database that once answered is away.
+            url: A URL such as `sqlite:////path/elastic.db` or `postgresql://login:password@host/name`.
+            timeout: Seconds to wait for a lock of another transaction.
+            patience: Seconds of retries while a database that once answered is unavailable.
 
         Raises:
-            UsageError: The URL cannot be read, or its driver is not installed.
+            UsageError: The URL is invalid, or its driver is not installed.
         """
         self._url = read_url(url)
         self._timeout, self._patience = timeout, patience
         self._has_answered = False
-        #: pools of a parent process, kept so that nobody closes what the parent still uses
+        #: pools of a parent process, kept so that this process does not close the parent's connections
         self._inherited: list[Pool] = []
         self._path = Path(self._url.database or "").absolute() if self._url.drivername == "sqlite" else None
-        self.engine: Engine = self._engine()
+        self.engine: Engine = self._create_engine()
         self._writer = self.engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
         _databases.add(self)
 
     @property
     def url(self) -> str:
-        """The URL as it may be shown."""
+        """The URL without its password."""
         return shown(self._url)
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether the database is a file of SQLite."""
+        """Whether the database is a SQLite file."""
         return self._path is not None
 
     @property
     def path(self) -> Path | None:
-        """The file, if it is SQLite."""
+        """The SQLite file; None for other databases."""
         return self._path
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """Open a transaction that writes; what fails is rolled back and not tried again.
+        """Open a write transaction; an error rolls it back without a retry.
 
         Raises:
-            DatabaseError: The database is away, locked, or refused a statement.
+            DatabaseError: The database is unavailable or locked, or refused a statement.
         """
-        with self._telling(), self._writer.begin() as connection:
+        with self._user_errors(), self._writer.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a transaction that only reads.
+        """Open a read-only transaction.
 
         Raises:
-            DatabaseError: The database is away, locked, or refused a statement.
+            DatabaseError: The database is unavailable or locked, or refused a statement.
         """
-        with self._telling(), self.engine.begin() as connection:
+        with self._user_errors(), self.engine.begin() as connection:
             yield connection
 
     def write(self, work: Callable[[Connection, bool], T]) -> T:
-        """Run a whole transaction that writes, again if need be.
+        """Run a write transaction, with retries.
 
         Args:
-            work: Is given the connection, and whether an earlier try of it may have been committed without our
-                knowing: then it must look for its own traces before it says that others were faster.
+            work: Receives the connection, and whether an earlier try may have been committed although its reply was
+                lost. In that case it must look for its own changes before it reports that another process won.
 
         Raises:
-            DatabaseError: The database stayed away or locked; nothing was written, as far as is known.
+            DatabaseError: The database stayed unavailable or locked. As far as is known, nothing was written.
         """
-        return self._tried(self._writer, work)
+        return self._with_retries(self._writer, work)
 
     def query(self, work: Callable[[Connection], T]) -> T:
-        """Run a whole transaction that only reads, again if need be.
+        """Run a read-only transaction, with retries.
 
         Raises:
-            DatabaseError: The database stayed away or locked.
+            DatabaseError: The database stayed unavailable or locked.
         """
-        return self._tried(self.engine, lambda connection, _: work(connection))
+        return self._with_retries(self.engine, lambda connection, _: work(connection))
 
     def close(self) -> None:
-        """Close all connections. The database may be used again."""
+        """Close all connections. The object may be used again."""
         self.engine.dispose()
 
     def leave_to_parent(self) -> None:
-        """Forget the connections of the parent, in a process that was just forked."""
+        """Drop the inherited connections without closing them, in a process that was just forked."""
         self._inherited.append(self.engine.pool)
         self.engine.dispose(close=False)
 
     def __repr__(self) -> str:
         return f"<Database {self.url}>"
 
-    def _tried(self, engine: Engine, work: Callable[[Connection, bool], T]) -> T:
-        deadline, wait, unknown = time.monotonic() + self._patience, _FIRST_WAIT, False
+    def _with_retries(self, engine: Engine, work: Callable[[Connection, bool], T]) -> T:
+        deadline, wait, is_uncertain = time.monotonic() + self._patience, _MIN_BACKOFF, False
         while True:
             try:
                 with engine.begin() as connection:
-                    return work(connection, unknown)
+                    return work(connection, is_uncertain)
             except SQLAlchemyError as error:
-                outage = retry_reason(error)
-                if outage is RetryReason.AWAY:
-                    unknown = True
-                if not self._is_worth_waiting(outage, deadline):
+                reason = retry_reason(error)
+                if reason is RetryReason.AWAY:
+                    is_uncertain = True
+                if not self._may_retry(reason, deadline):
                     raise user_error(error, self._url, self._timeout) from error
-                _log.warning("the database %s is tried again (%s)", self.url, outage)
-                # Jitter, so that those who met once do not meet again.
+                _log.warning("the database %s is tried again (%s)", self.url, reason)
+                # Jitter keeps transactions that collided once from colliding again.
                 time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - no secret depends on it
-                wait = min(2 * wait, _LONGEST_WAIT)
+                wait = min(2 * wait, _MAX_BACKOFF)
 
-    def _is_worth_waiting(self, outage: RetryReason | None, deadline: float) -> bool:
-        if outage is RetryReason.AWAY and not self._has_answered:
-            return False  # the address or the password is wrong: waiting would only hide that
-        return outage in (RetryReason.AWAY, RetryReason.RACE) and time.monotonic() < deadline
+    def _may_retry(self, reason: RetryReason | None, deadline: float) -> bool:
+        if reason is RetryReason.AWAY and not self._has_answered:
+            return False  # the address or the password is wrong, so a retry cannot help
+        return reason in (RetryReason.AWAY, RetryReason.RACE) and time.monotonic() < deadline
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
+    def _user_errors(self) -> Iterator[None]:
         try:
             yield
         except SQLAlchemyError as error:
             raise user_error(error, self._url, self._timeout) from error
 
-    def _engine(self) -> Engine:
+    def _create_engine(self) -> Engine:
         if self._path is not None:
             engine = create_engine(
                 self._url, max_overflow=_MAX_OVERFLOW_CONNECTIONS, connect_args={"timeout": self._timeout}
@@ -180,7 +180,7 @@ class Database:
         return engine
 
     def _before_sqlite(self, *_: Any) -> None:
-        assert self._path is not None  # noqa: S101 - listened to for SQLite only
+        assert self._path is not None  # noqa: S101 - the listener is registered for SQLite only
         sqlite.prepare_file(self._path)
 
     def _after_connect(self, connection: Any, _: Any) -> None:
@@ -188,13 +188,13 @@ class Database:
             try:
                 sqlite.set_up(connection, sqlite.journal_mode(self._path), self._timeout)
             except BaseException as error:
-                # SQLAlchemy 2.0 forgets a connection that cannot be set up, which goes on to hold the file.
+                # SQLAlchemy 2.0 drops a connection whose setup failed without closing it, which keeps the file open.
                 connection.close()
-                self._tell_sqlite(error)
+                self._raise_user_error(error)
                 raise
         self._has_answered = True
 
-    def _tell_sqlite(self, error: BaseException) -> None:
+    def _raise_user_error(self, error: BaseException) -> None:
         if isinstance(error, sqlite3.OperationalError):
             raise user_error(error, self._url, self._timeout) from error
         if isinstance(error, sqlite3.DatabaseError):

@@ -1,6 +1,6 @@
-"""Encryption of what must not be read from a copy of the database: Fernet, with keys that may be replaced.
+"""Encryption of secrets in the database: Fernet, with rotating keys.
 
-Without a key nothing is written and nothing is read: a secret is never kept in clear for want of one.
+Without a key, secrets are neither written nor read. They are never stored in clear text.
 """
 
 import os
@@ -19,41 +19,41 @@ from elastic.persistence.durable_file import make_folder, replacing
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet, MultiFernet
 
-#: What is encrypted comes back as it was, half a surrogate pair too.
+#: Error handler that keeps half a surrogate pair through encryption and decryption.
 _LOSSLESS = "surrogatepass"
 
 
 class Cipher:
-    """Encrypts texts with the first of its keys, and reads those of all of them.
+    """Cipher that encrypts strings with its first key and decrypts with any of its keys.
 
-    What is encrypted knows what it is: a password that somebody copies into another row is refused there.
+    The encrypted value contains the name of the secret. A password copied into another row is refused there.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
-        """Take the keys, the newest first.
+        """Create a cipher from its keys, the newest first.
 
         Raises:
-            UsageError: One of them is no Fernet key; it is not shown.
+            UsageError: A key is no valid Fernet key; the message does not show it.
         """
         self._keys = [key.strip() for key in keys if key.strip()]
         for number, key in enumerate(self._keys, 1):
             _fernet_of(key, number)
 
     def encrypt(self, what: str, text: str) -> str:
-        """Return a text in a form that only the keys can read; `what` names it, such as "the password of 'mysql'".
+        """Return an encrypted string; `what` is the name of the secret, such as "the password of 'mysql'".
 
         Raises:
-            MissingKeyError: There is no key. Nothing may be kept then.
+            MissingKeyError: There is no key; the caller must not store the secret.
         """
         return self._fernet(what).encrypt(f"{what}\n{text}".encode("utf-8", _LOSSLESS)).decode()
 
     def decrypt(self, what: str, token: str) -> str:
-        """Return the text again.
+        """Return the decrypted string.
 
         Raises:
             MissingKeyError: There is no key.
-            WrongKeyError: None of the keys can read it.
-            SecretError: It was written as something else.
+            WrongKeyError: No key can decrypt it.
+            SecretError: The value is another secret than `what`.
         """
         from cryptography.fernet import InvalidToken
 
@@ -78,19 +78,19 @@ class Cipher:
 
 
 def cipher_of(settings: Settings) -> Cipher:
-    """Return the cipher with the keys that settings name: those of `secrets.fernet_key`, else those of the key file.
+    """Return a cipher with the keys from `secrets.fernet_key`, else from the key file.
 
     Raises:
-        UsageError: A key is no Fernet key, or the file may be read by others than its owner.
+        UsageError: A key is no Fernet key, or other users can read the key file.
     """
     return Cipher(keys_of(settings))
 
 
 def keys_of(settings: Settings) -> list[str]:
-    """Return the keys that settings name, which logs will not show.
+    """Return the keys that the settings name, and mask them in logs.
 
     Raises:
-        UsageError: The key file cannot be read, or may be read by others than its owner.
+        UsageError: The key file cannot be read, or other users can read it.
     """
     given = settings.text("secrets.fernet_key")
     keys = given.split(",") if given else _read_keys(key_path(settings))
@@ -99,21 +99,21 @@ def keys_of(settings: Settings) -> list[str]:
 
 
 def key_path(settings: Settings) -> Path:
-    """Return where the key file is or will be."""
+    """Return the path of the key file, which may not exist."""
     return Path(settings.text("secrets.fernet_key_path")).expanduser()
 
 
 def new_key() -> str:
-    """Return a key that nobody has."""
+    """Return a new random key."""
     key: bytes = _fernet_module().Fernet.generate_key()
     return key.decode()
 
 
 def add_key(path: Path) -> int:
-    """Put a new key before those of a key file, which is made if there is none; return how many there are.
+    """Insert a new key at the top of a key file, create the file if needed, and return the number of keys.
 
     Raises:
-        UsageError: The file may be read by others than its owner, or cannot be written.
+        UsageError: Other users can read the file, or it cannot be written.
     """
     keys = [new_key(), *_read_keys(path)]
     _write_keys(path, keys)
@@ -121,7 +121,7 @@ def add_key(path: Path) -> int:
 
 
 def keep_first_key(path: Path) -> None:
-    """Remove all keys of a key file but the newest."""
+    """Remove all keys except the newest from a key file."""
     _write_keys(path, _read_keys(path)[:1])
 
 

@@ -1,16 +1,16 @@
-"""What goes wrong with the metadata database and with what it keeps.
+"""Errors of the metadata database.
 
     DatabaseError (ElasticError)
-    ├── DatabaseUnavailableError (ConnectionError)  it does not answer, or refuses the login
-    ├── DatabaseBusyError (TimeoutError)            others kept it locked for too long
-    ├── DatabaseVersionError                        it was made by another version of Elastic
-    └── SecretError (ValueError)                    what is encrypted cannot be read or written
+    ├── DatabaseUnavailableError (ConnectionError)  the server does not answer, or refuses the login
+    ├── DatabaseBusyError (TimeoutError)            other processes held a lock for too long
+    ├── DatabaseVersionError                        the tables belong to another version of Elastic
+    └── SecretError (ValueError)                    a secret cannot be read or written
         ├── MissingKeyError                         there is no Fernet key
-        └── WrongKeyError                           the Fernet key is not the one that was used
+        └── WrongKeyError                           the secret was encrypted with another Fernet key
     UnknownRowError (UsageError, LookupError)       no DAG run, connection, variable or pool has this name
     RowExistsError (UsageError)                     the name is taken
 
-No text holds a password: what is shown of a URL is its masked form.
+No message contains a password: URLs are shown in masked form.
 """
 
 from elastic.core.errors import ElasticError, UsageError
@@ -25,7 +25,7 @@ class DatabaseUnavailableError(DatabaseError, ConnectionError):
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(url, reason)
-        #: the URL as it may be shown
+        #: the URL without its password
         self.url, self.reason = url, reason
 
     def __str__(self) -> str:
@@ -47,7 +47,7 @@ class DatabaseBusyError(DatabaseError, TimeoutError):
 
 
 class DatabaseVersionError(DatabaseError):
-    """The tables of the database are those of another version of Elastic."""
+    """The tables of the database belong to another version of Elastic."""
 
     def __init__(self, url: str, found: str, wanted: str, advice: str) -> None:
         super().__init__(url, found, wanted, advice)
@@ -58,11 +58,11 @@ class DatabaseVersionError(DatabaseError):
 
 
 class SecretError(DatabaseError, ValueError):
-    """What is kept encrypted cannot be read or written."""
+    """A secret cannot be read or written."""
 
 
 class MissingKeyError(SecretError):
-    """There is no Fernet key, and without one no secret is kept or read."""
+    """There is no Fernet key, so secrets can be neither stored nor read."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -76,7 +76,7 @@ class MissingKeyError(SecretError):
 
 
 class WrongKeyError(SecretError):
-    """The Fernet key is not the one that the secret was encrypted with."""
+    """The secret was encrypted with another Fernet key."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -90,7 +90,7 @@ class WrongKeyError(SecretError):
 
 
 class UnknownRowError(UsageError, LookupError):
-    """Nothing in the database has this name."""
+    """No row in the database has this name."""
 
     def __init__(self, kind: str, name: str, advice: str) -> None:
         super().__init__(kind, name, advice)
@@ -101,7 +101,7 @@ class UnknownRowError(UsageError, LookupError):
 
 
 class RowExistsError(UsageError):
-    """Something in the database has this name already."""
+    """A row in the database has this name already."""
 
     def __init__(self, kind: str, name: str, advice: str) -> None:
         super().__init__(kind, name, advice)

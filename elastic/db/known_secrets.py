@@ -1,4 +1,4 @@
-"""The secrets that a process can come by: all are masked before user code runs, not only those that it looked up."""
+"""Secrets that a process can access. All of them are masked before user code runs, including those never used."""
 
 import os
 import re
@@ -17,19 +17,20 @@ from elastic.hooks.connection_lookup import secrets_of_url
 
 _CONNECTION, _VARIABLE = "ELASTIC_CONN_", "ELASTIC_VAR_"
 
-#: Variables of other programs whose names leave no doubt. `auth` or `key` alone would hide paths and words.
-_SURE = re.compile(
+#: Names of environment variables of other programs that certainly hold secrets. `auth` or `key` alone would also match
+#: variables that hold paths and words.
+_SECRET_NAME = re.compile(
     r"(PASSWORD|PASSWD|PASSPHRASE)$|(^|_)(SECRET|TOKEN|CREDENTIALS?|(API|ACCESS|SECRET|PRIVATE)_?KEY)$", re.IGNORECASE
 )
-#: What such a variable holds that only says whether or how.
-_WORDS = frozenset(("true", "false", "none", "null", "token", "password"))
+#: Values of such variables that are no secrets.
+_PLAIN_VALUES = frozenset(("true", "false", "none", "null", "token", "password"))
 
 
 def hide_known_secrets() -> None:
-    """Take all secrets that this process can come by out of what it logs.
+    """Mask all secrets that this process can access: from the environment, the key file and the database.
 
-    Those of the environment, the key file and the database. It is done once for each environment: a process that is
-    forked later knows them too. What cannot be read is left out, because no other code in the process can read it.
+    The work is done once per environment, and forked processes inherit it. Unreadable secrets are left out, because
+    no other code in the process can read them either.
     """
     _hide(frozenset(os.environ.items()))
 
@@ -44,12 +45,12 @@ def _hide(environment: frozenset[tuple[str, str]]) -> None:
         hide_all(_lines_of(Path(settings.text("bundle.signing_key_path"))))
         hide_all(secrets_of_url(settings.text("database.url")))
         if keys:
-            _hide_kept(settings, Cipher(keys))
+            _hide_stored(settings, Cipher(keys))
     except ElasticError:
         return
 
 
-def _hide_kept(settings: Settings, cipher: Cipher) -> None:
+def _hide_stored(settings: Settings, cipher: Cipher) -> None:
     database = open_database(settings)
     hide_all([secret for one in ConnectionStore(database, cipher).readable() for secret in one.secrets])
     hide_all(
@@ -68,7 +69,7 @@ def _of_variable(name: str, value: str) -> list[str]:
         return secrets_of_url(value)
     if setting is not None:
         return value.split(",") if setting.is_secret else []
-    if _SURE.search(name) and value.lower() not in _WORDS and not _is_path(value):
+    if _SECRET_NAME.search(name) and value.lower() not in _PLAIN_VALUES and not _is_path(value):
         return [value]
     return secrets_in(value, "")
 

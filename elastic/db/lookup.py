@@ -1,4 +1,4 @@
-"""What hooks and templates ask the metadata database for. They look this module up when they need it."""
+"""Lookup of connections and variables for hooks and templates, which import this module on first use."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from elastic.hooks.connection import Connection
 
 
 def connection(conn_id: str) -> Connection | None:
-    """Return a connection with its password in clear, which logs will not show, or None if there is none of this id.
+    """Return a connection with its decrypted password, which logs mask, or None if the id is unknown.
 
     Raises:
         DatabaseError: The database cannot be used, or the secret cannot be decrypted.
@@ -23,14 +23,14 @@ def connection(conn_id: str) -> Connection | None:
 
 
 def variable_of_environment(key: str) -> str | None:
-    """Return the value of ELASTIC_VAR_<KEY>, if it is set. Logs will not show what sounds like a secret."""
+    """Return the value of ELASTIC_VAR_<KEY>, or None if it is not set. Logs mask it if its name suggests a secret."""
     found = os.environ.get("ELASTIC_VAR_" + re.sub(r"\W", "_", key, flags=re.ASCII).upper())
     hide_all(secrets_in(found, key))
     return found
 
 
 def variable(key: str) -> str | None:
-    """Return the value of a variable, of the environment or else of the database, or None if there is none.
+    """Return the value of a variable from the environment, else from the database, or None if it is not set.
 
     Raises:
         DatabaseError: The database cannot be used, or the value cannot be decrypted.

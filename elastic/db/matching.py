@@ -1,4 +1,4 @@
-"""Pieces of statements that many of them need."""
+"""Shared parts of SQL statements: matching of task instances, and inserts that skip existing rows."""
 
 from typing import Any
 
@@ -19,12 +19,12 @@ def key_match(columns: Any) -> ColumnElement[bool]:
 
 
 def key_bind(key: TaskKey) -> dict[str, Any]:
-    """Return the values that `key_match` compares with."""
+    """Return the parameters of `key_match`."""
     return {"k_dag": key.dag_id, "k_run": key.run_id, "k_task": key.task_id, "k_map": key.map_index}
 
 
 def insert_if_absent(connection: Connection, table: Table) -> Insert:
-    """Return an INSERT that leaves rows alone whose key is taken; its row count says how many were new."""
+    """Return an INSERT that skips rows whose key exists; its row count is the number of new rows."""
     return _ignoring(connection.dialect.name, table).execution_options(preserve_rowcount=True)
 
 
@@ -34,7 +34,7 @@ def _ignoring(dialect: str, table: Table) -> Insert:
 
         return sqlite.insert(table).on_conflict_do_nothing()
     if dialect == "postgresql":
-        # imported here because who uses SQLite need not wait for it
+        # imported here to keep start-up fast for users of SQLite
         from sqlalchemy.dialects import postgresql
 
         return postgresql.insert(table).on_conflict_do_nothing()

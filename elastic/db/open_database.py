@@ -1,4 +1,4 @@
-"""From settings to the database that they name."""
+"""Open the database that the settings name."""
 
 from functools import cache
 
@@ -8,26 +8,26 @@ from elastic.db.migration.upgrade import create_or_check
 
 
 def database_of(settings: Settings) -> Database:
-    """Return the database that settings name. Nothing is opened.
+    """Return the database that settings name without connecting.
 
     Raises:
-        UsageError: Its URL cannot be read, or its driver is not installed.
+        UsageError: The URL is invalid, or its driver is not installed.
     """
     timeout, patience = settings.get("database.timeout"), settings.get("database.patience")
     return Database(settings.text("database.url"), timeout=timeout, patience=patience)
 
 
 def open_database(settings: Settings | None = None) -> Database:
-    """Return the database that settings name, ready for use: SQLite's is made if there is none.
+    """Return the database that settings name, ready for use; create a missing SQLite database.
 
-    A process has one for each URL, with one set of connections.
+    A process has one `Database` for each URL.
 
     Args:
-        settings: Those of this process by default.
+        settings: Settings; by default, those of this process.
 
     Raises:
-        DatabaseError: It is away, locked, of another version, or has no tables.
-        UsageError: The settings cannot stand as they are.
+        DatabaseError: The database is unavailable or locked, has another version, or has no tables.
+        UsageError: The settings are invalid.
     """
     settings = settings or read_settings()
     return _opened(settings.text("database.url"), settings.get("database.timeout"), settings.get("database.patience"))

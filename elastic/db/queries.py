@@ -1,4 +1,4 @@
-"""What the database holds, read as values. Nothing here changes anything."""
+"""Read-only queries of the database, which return records."""
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
@@ -24,46 +24,40 @@ from elastic.db.records import (
     run_of,
 )
 from elastic.db.schema import dag_run, dag_run_attempt, log, log_line, task_attempt, task_instance, xcom
-from elastic.db.sql_clock import Now, now
+from elastic.db.sql_clock import now
 
 _run, _ti, _attempt = dag_run.c, task_instance.c, task_attempt.c
 
 _INSTANCE = select(task_instance).where(key_match(_ti))
 
-#: Ids in one statement, at most.
-_BATCH = 500
-
-
-def database_time(database: Database) -> dt.datetime:
-    """Return the time by the clock of the database."""
-    time: dt.datetime = database.query(lambda connection: connection.execute(select(Now())).scalar_one())
-    return time
+#: Maximum number of ids in one statement.
+_BATCH_SIZE = 500
 
 
 def run_of_id(database: Database, dag_id: str, run_id: str) -> DagRun | None:
-    """Return a run by its id."""
+    """Return a run by its id, or None."""
     return _one_run(database, select(dag_run).where(_run.dag_id == dag_id, _run.run_id == run_id))
 
 
 def run_at(database: Database, dag_id: str, logical_date: dt.datetime) -> DagRun | None:
-    """Return the run of a DAG for a logical date."""
+    """Return the run of a DAG for a logical date, or None."""
     return _one_run(database, select(dag_run).where(_run.dag_id == dag_id, _run.logical_date == logical_date))
 
 
 def run_of_timeperiod(database: Database, dag_id: str, timeperiod: str) -> DagRun | None:
-    """Return the run of a DAG for a timeperiod, the latest if there are several."""
+    """Return the latest run of a DAG for a timeperiod, or None."""
     query = select(dag_run).where(_run.dag_id == dag_id, _run.timeperiod == timeperiod)
     return _one_run(database, query.order_by(_run.logical_date.desc()).limit(1))
 
 
 def run_before(database: Database, dag_id: str, logical_date: dt.datetime) -> DagRun | None:
-    """Return the last run of a DAG before a logical date."""
+    """Return the last run of a DAG before a logical date, or None."""
     query = select(dag_run).where(_run.dag_id == dag_id, _run.logical_date < logical_date)
     return _one_run(database, query.order_by(_run.logical_date.desc()).limit(1))
 
 
 def latest_run(database: Database, dag_id: str) -> DagRun | None:
-    """Return the run of a DAG with the latest logical date."""
+    """Return the run of a DAG with the latest logical date, or None."""
     query = select(dag_run).where(_run.dag_id == dag_id)
     return _one_run(database, query.order_by(_run.logical_date.desc()).limit(1))
 
@@ -80,12 +74,12 @@ def runs(
     """Return runs in the order of their logical dates; with a limit, the latest ones.
 
     Args:
-        database: Where.
-        dag_id: Only of this DAG.
-        start: The first logical date.
-        end: The last logical date, which is included.
-        states: Only those in one of these states.
-        limit: So many, at most.
+        database: The database.
+        dag_id: Only runs of this DAG.
+        start: First logical date.
+        end: Last logical date, included.
+        states: Only runs in one of these states.
+        limit: Maximum number of runs.
     """
     query = select(dag_run)
     conditions = [
@@ -101,14 +95,14 @@ def runs(
 
 
 def run_attempts(database: Database, dag_id: str, run_id: str) -> list[RunAttempt]:
-    """Return the times that a run was run, in their order."""
+    """Return the executions of a run in their order."""
     table = dag_run_attempt.c
     query = select(dag_run_attempt).where(table.dag_id == dag_id, table.run_id == run_id).order_by(table.attempt)
     return [run_attempt_of(row) for row in database.query(lambda connection: connection.execute(query).all())]
 
 
 def instance(database: Database, key: TaskKey) -> TaskInstanceRow | None:
-    """Return a task instance."""
+    """Return a task instance, or None."""
     row = database.query(lambda connection: connection.execute(_INSTANCE, key_bind(key)).one_or_none())
     return None if row is None else instance_of(row)
 
@@ -118,8 +112,8 @@ def instances(database: Database, dag_id: str, run_ids: Sequence[str]) -> list[T
 
     def work(connection: Connection) -> list[TaskInstanceRow]:
         found = []
-        for at in range(0, len(run_ids), _BATCH):
-            query = select(task_instance).where(_ti.dag_id == dag_id, _ti.run_id.in_(run_ids[at : at + _BATCH]))
+        for at in range(0, len(run_ids), _BATCH_SIZE):
+            query = select(task_instance).where(_ti.dag_id == dag_id, _ti.run_id.in_(run_ids[at : at + _BATCH_SIZE]))
             query = query.order_by(_ti.run_id, _ti.task_id, _ti.map_index)
             found += [instance_of(row) for row in connection.execute(query)]
         return found
@@ -128,7 +122,7 @@ def instances(database: Database, dag_id: str, run_ids: Sequence[str]) -> list[T
 
 
 def states(database: Database, dag_id: str, run_id: str) -> Mapping[TaskKey, TaskState | None]:
-    """Return the state of each task instance of a run: what a scheduler looks at most often."""
+    """Return the state of each task instance of a run: the most frequent query of the scheduler."""
     query = select(_ti.task_id, _ti.map_index, _ti.state).where(_ti.dag_id == dag_id, _ti.run_id == run_id)
     found = database.query(lambda connection: connection.execute(query).all())
     return {
@@ -140,7 +134,7 @@ def states(database: Database, dag_id: str, run_id: str) -> Mapping[TaskKey, Tas
 def active_instances(
     database: Database, dag_id: str | None = None, *, lease_owner: str | None = None
 ) -> list[TaskInstanceRow]:
-    """Return what is queued or running: all of it, or what is of a DAG or of the owner of a lease."""
+    """Return the queued and running instances, optionally of one DAG or of one lease owner."""
     query = select(task_instance).where(_ti.state.in_((TaskState.QUEUED, TaskState.RUNNING)))
     query = query if dag_id is None else query.where(_ti.dag_id == dag_id)
     query = query if lease_owner is None else query.where(_ti.lease_owner == lease_owner)
@@ -148,7 +142,7 @@ def active_instances(
 
 
 def due_retries(database: Database, dag_id: str | None = None) -> list[TaskKey]:
-    """Return what waited for another try and need not wait any more, by the clock of the database."""
+    """Return the instances whose retry delay is over by the clock of the database."""
     due = and_(_ti.state == TaskState.UP_FOR_RETRY, (_ti.next_retry_at.is_(None)) | (_ti.next_retry_at <= now()))
     query = select(_ti.dag_id, _ti.run_id, _ti.task_id, _ti.map_index).where(due)
     query = query if dag_id is None else query.where(_ti.dag_id == dag_id)
@@ -156,7 +150,7 @@ def due_retries(database: Database, dag_id: str | None = None) -> list[TaskKey]:
 
 
 def attempt(database: Database, attempt_uuid: str) -> Attempt | None:
-    """Return an attempt."""
+    """Return an attempt, or None."""
     query = select(task_attempt).where(_attempt.attempt_uuid == attempt_uuid)
     row = database.query(lambda connection: connection.execute(query).one_or_none())
     return None if row is None else attempt_of(row)
@@ -186,7 +180,7 @@ def xcoms(
     key: str,
     map_indexes: Sequence[int] | None = None,
 ) -> list[tuple[str, int, str]]:
-    """Return what tasks of a run passed on under a key: task id, map index and JSON text, in that order."""
+    """Return the XComs of tasks of a run for a key: tuples of task id, map index and JSON, in that order."""
     column = xcom.c
     query = select(column.task_id, column.map_index, column.value)
     query = query.where(column.dag_id == dag_id, column.run_id == run_id, column.key == key)
@@ -205,7 +199,7 @@ def events(
     task_id: str | None = None,
     limit: int = 1000,
 ) -> list[Event]:
-    """Return what happened, in its order; the latest of it if there is more than the limit."""
+    """Return the latest events up to the limit, oldest first."""
     wanted = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id}
     query = select(log).where(*(log.c[name] == value for name, value in wanted.items() if value is not None))
     query = query.order_by(log.c.id.desc()).limit(limit)
@@ -213,7 +207,7 @@ def events(
 
 
 def log_lines(database: Database, dag_id: str, run_id: str, *, task_id: str | None = None) -> list[LogLine]:
-    """Return the lines of a flow's log, or of one of its steps', in their order."""
+    """Return the log lines of a flow, or of one of its steps, in their order."""
     column = log_line.c
     query = select(log_line).where(column.dag_id == dag_id, column.run_id == run_id)
     query = query.where(column.task_id.is_(None) if task_id is None else column.task_id == task_id)
@@ -222,14 +216,14 @@ def log_lines(database: Database, dag_id: str, run_id: str, *, task_id: str | No
 
 
 def state_counts(database: Database, dag_id: str, run_ids: Sequence[str]) -> Mapping[TaskState | None, int]:
-    """Return how many task instances of runs are in which state."""
+    """Return the number of task instances of runs by state."""
     counted: dict[TaskState | None, int] = {}
 
     def work(connection: Connection) -> None:
         counted.clear()
-        for at in range(0, len(run_ids), _BATCH):
+        for at in range(0, len(run_ids), _BATCH_SIZE):
             query = select(_ti.state, func.count()).where(_ti.dag_id == dag_id)
-            query = query.where(_ti.run_id.in_(run_ids[at : at + _BATCH])).group_by(_ti.state)
+            query = query.where(_ti.run_id.in_(run_ids[at : at + _BATCH_SIZE])).group_by(_ti.state)
             for state, count in connection.execute(query):
                 known = None if state is None else TaskState(state)
                 counted[known] = counted.get(known, 0) + count

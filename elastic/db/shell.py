@@ -1,4 +1,4 @@
-"""The programs that databases bring for people who want to look at their tables."""
+"""Interactive SQL shells of the databases."""
 
 import os
 import shutil
@@ -10,17 +10,17 @@ _PROGRAMS = {"sqlite": ("sqlite3",), "postgresql": ("psql",), "mysql": ("mariadb
 
 
 def open_shell(text: str) -> None:
-    """Become the program of a database, given by its URL. The password goes through the environment.
+    """Replace this process by the SQL shell of a database URL. The password is passed in the environment.
 
     Raises:
         UsageError: The program is not installed.
     """
     program, arguments, environment = shell_of(text)
-    os.execvpe(program, [program, *arguments], {**os.environ, **environment})  # noqa: S606 - it is what was asked for
+    os.execvpe(program, [program, *arguments], {**os.environ, **environment})  # noqa: S606 - the user asked for this program
 
 
 def shell_of(text: str) -> tuple[str, list[str], dict[str, str]]:
-    """Return the program, its arguments, and what it finds in its environment.
+    """Return the program, its arguments, and its environment variables.
 
     Raises:
         UsageError: The program is not installed.
@@ -35,7 +35,13 @@ def shell_of(text: str) -> tuple[str, list[str], dict[str, str]]:
     if kind == "sqlite":
         return program, [name], {}
     if kind == "postgresql":
-        told = {"PGHOST": host, "PGUSER": login, "PGDATABASE": name, "PGPASSWORD": password, "PGPORT": str(port or "")}
-        return program, [], {key: value for key, value in told.items() if value}
-    place = [f"--host={host}", f"--user={login}", *([f"--port={port}"] if port else [])]
-    return program, [*place, name], {"MYSQL_PWD": password}
+        variables = {
+            "PGHOST": host,
+            "PGUSER": login,
+            "PGDATABASE": name,
+            "PGPASSWORD": password,
+            "PGPORT": str(port or ""),
+        }
+        return program, [], {key: value for key, value in variables.items() if value}
+    options = [f"--host={host}", f"--user={login}", *([f"--port={port}"] if port else [])]
+    return program, [*options, name], {"MYSQL_PWD": password}

@@ -1,4 +1,4 @@
-"""Time by the clock of the database: hosts do not agree on theirs, and leases must not depend on who looks."""
+"""Time by the clock of the database. The clocks of hosts differ, and leases must not depend on them."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from elastic.db.schema.types import Instant
 
 
 class Now(FunctionElement[Any]):
-    """The time now or, with an argument, so many seconds later."""
+    """SQL expression for the current time, plus an optional number of seconds."""
 
     name = "elastic_now"
     inherit_cache = True
@@ -19,7 +19,7 @@ class Now(FunctionElement[Any]):
 
 
 class Seconds(FunctionElement[float]):
-    """The seconds between its arguments: null if one of them is, and 0 if the clock was set back between."""
+    """SQL expression for the seconds between two times: NULL if one is NULL, 0 if the clock was set back."""
 
     name = "elastic_seconds"
     inherit_cache = True
@@ -27,7 +27,7 @@ class Seconds(FunctionElement[float]):
 
 
 def now(seconds: ColumnElement[float] | float | None = None) -> ColumnElement[Any]:
-    """Return the time now, or `seconds` later."""
+    """Return an expression for the current time plus `seconds`."""
     if seconds is None:
         return Now()
     return Now(literal(seconds, Float()) if isinstance(seconds, int | float) else cast(seconds, Float()))
@@ -35,14 +35,14 @@ def now(seconds: ColumnElement[float] | float | None = None) -> ColumnElement[An
 
 @compiles(Now)
 def _now(element: Now, compiler: Any, **options: Any) -> str:
-    # not now(): that is the time at which the transaction began
+    # not now(), which is the start of the transaction
     later = [compiler.process(clause, **options) for clause in element.clauses]
     return f"(clock_timestamp() + make_interval(secs => {later[0]}))" if later else "clock_timestamp()"
 
 
 @compiles(Now, "sqlite")
 def _now_sqlite(element: Now, compiler: Any, **options: Any) -> str:
-    # the text that SQLAlchemy writes for a time, so that both compare as texts
+    # the format in which SQLAlchemy writes times, so that both compare as strings
     later = [f", {compiler.process(clause, **options)} || ' seconds'" for clause in element.clauses]
     return f"strftime('%Y-%m-%d %H:%M:%f000', 'now'{''.join(later)})"
 
@@ -74,5 +74,5 @@ def _seconds_mysql(element: Seconds, compiler: Any, **options: Any) -> str:
 
 
 def _not_negative(seconds: str) -> str:
-    # Not GREATEST: PostgreSQL passes over a null there.
+    # Not GREATEST, which ignores NULL on PostgreSQL.
     return f"(CASE WHEN {seconds} < 0 THEN 0 ELSE {seconds} END)"

@@ -1,4 +1,4 @@
-"""SQLite, opened so that several processes neither corrupt the file nor lock each other out."""
+"""SQLite settings with which several processes neither corrupt the file nor block each other."""
 
 import os
 import sqlite3
@@ -16,14 +16,14 @@ def journal_mode(path: Path, version: tuple[int, ...] = sqlite3.sqlite_version_i
 
 
 def prepare_file(path: Path) -> None:
-    """Make the folder and the file of a database for its owner only, unless they are there.
+    """Create the folder and the file of a database, if missing, with access for the owner only.
 
     Raises:
-        StoreError: They cannot be made.
+        StoreError: They cannot be created.
     """
     try:
         make_folder(path.parent, is_durable=False)
-        # Made here and not by SQLite, which would let others read it.
+        # Created here because SQLite would let other users read it.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise StoreError(
@@ -33,12 +33,12 @@ def prepare_file(path: Path) -> None:
 
 
 def set_up(connection: Any, mode: str, timeout: float) -> None:
-    """Set what holds for a connection (of `sqlite3`) as long as it is open; `timeout` is in seconds.
+    """Configure a connection of `sqlite3`; `timeout` is in seconds.
 
     Raises:
-        StoreError: The database is in WAL mode, which cannot be shared by this version of SQLite.
+        StoreError: The database is in WAL mode, which is unsafe with this version of SQLite.
     """
-    # Transactions are begun by the one who knows whether they write: sqlite3 itself begins them too late.
+    # `Database` begins transactions, because it knows whether they write; sqlite3 would begin them too late.
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout = {int(timeout * 1000)}")
     connection.execute("PRAGMA foreign_keys = ON")

@@ -1,4 +1,4 @@
-"""URLs of databases: drivers by name, and what may be shown of one."""
+"""Database URLs: drivers by name, and masked forms for messages."""
 
 from importlib.util import find_spec
 
@@ -11,7 +11,7 @@ from elastic.core.redaction import masked_url, problem_of
 
 _ADVICE = "write it like sqlite:////path/elastic.db or postgresql://login:password@host/name"
 
-#: By the name before `://`: the driver that is used, its module, and the extra that brings it.
+#: SQLAlchemy driver, its module, and the extra that installs it, by URL scheme.
 _DRIVERS = {
     "postgres": ("postgresql+psycopg", "psycopg", "postgres"),
     "postgresql": ("postgresql+psycopg", "psycopg", "postgres"),
@@ -28,8 +28,8 @@ def read_url(text: str) -> URL:
     """Return the URL of a database with the driver that Elastic uses.
 
     Raises:
-        UsageError: It cannot be read, names another kind of database, or its driver is not installed. The text
-            shows it without a password.
+        UsageError: The URL is invalid, names an unsupported database, or its driver is not installed. The message
+            shows it without its password.
     """
     problem = problem_of(text)
     if problem:
@@ -37,7 +37,7 @@ def read_url(text: str) -> URL:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        # not shown: what cannot be read may hold a password anywhere
+        # The message omits the URL, because an invalid URL may contain a password anywhere.
         raise UsageError(f"database.url cannot be read; {_ADVICE}.") from None
     known = _DRIVERS.get(url.drivername)
     if known is None:
@@ -49,12 +49,12 @@ def read_url(text: str) -> URL:
 
 
 def shown(url: URL) -> str:
-    """Return a URL as it may stand in a log: without its password and without its settings."""
+    """Return a URL without its password and its query, for logs and messages."""
     return url.set(query={}).render_as_string(hide_password=True)
 
 
 def without_password(text: str, url: URL) -> str:
-    """Take the password of a URL out of what a driver says about it."""
+    """Return a driver's message as one line, with the password of the URL masked."""
     line = " ".join(text.split())
     secret = url.password
     return line.replace(str(secret), "***") if secret else line

@@ -1,4 +1,4 @@
-"""Executors: what runs task instances. They know commands, not DAGs, and no database."""
+"""Executors: run the commands of task instances. They do not know DAGs or the database."""
 
 from typing import TYPE_CHECKING
 

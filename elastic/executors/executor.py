@@ -1,7 +1,4 @@
-"""The executor contract: what runs task instances, and tells how they ended.
-
-What an executor is given to run.
-"""
+"""Executor contract: runs the commands of task instances and reports how they ended."""
 
 import shlex
 import time
@@ -17,12 +14,12 @@ from elastic.dag.states.state import TaskState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskCommand:
-    """A program with its arguments, which runs one task instance and ends with 0 if that succeeded."""
+    """Command line that runs one task instance and exits with 0 on success."""
 
     words: tuple[str, ...]
-    #: the same for a process that has loaded the DAG already; an executor without such processes ignores it
+    #: request for a runner in a worker process; executors without a runner ignore it
     request: Any = field(default=None, repr=False)
-    #: what the task says it needs: `cpus`, `memory` in bytes, `custom` resources by name
+    #: resources of the task: `cpus`, `memory` in bytes, `custom` resources by name
     resources: Mapping[str, Any] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[str]:
@@ -32,73 +29,73 @@ class TaskCommand:
         return shlex.join(self.words)
 
 
-#: Runs a command in a process that has loaded the DAG already, and returns an account of it.
+#: Runs a command in a process that has loaded the DAG, and returns its result.
 Runner = Callable[[TaskKey, TaskCommand], Any]
 
-#: How often an executor that cannot wait for its commands is asked about them, in seconds.
+#: Seconds between polls of an executor that cannot wait for its commands.
 _POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorEvent:
-    """How a command ended."""
+    """Event: a command has ended."""
 
     key: TaskKey
-    #: success or failed
+    #: SUCCESS or FAILED
     state: TaskState
-    #: what the runner returned, where one ran it
+    #: return value of the runner; None if no runner ran the command
     account: Any = None
-    #: of the process; less than 0 for the signal that ended it
+    #: exit code of the process; negative for the signal that ended it
     exit_code: int | None = None
-    #: why it failed, where the command itself could not say so; one sentence
+    #: why the command failed, if it could not report that itself; one sentence
     error: str | None = None
 
 
 class Executor(ABC):
-    """Runs commands. Derive it, and override `execute_async`; the rest has a body.
+    """Base class of executors. Subclasses must implement `execute_async`; all other methods have a body.
 
-    All is called by one thread of one process: `start` once, then `queue_command`, `heartbeat` and
-    `get_event_buffer` in turns, and `end` or `terminate` last.
+    One thread of one process calls all methods: `start` once, then `queue_command`, `heartbeat` and
+    `get_event_buffer` repeatedly, and finally `end` or `terminate`.
 
     Args:
-        parallelism: How many commands may run at the same time.
+        parallelism: Maximum number of commands that run at the same time.
     """
 
-    #: settings of tasks that it heeds; Elastic's own executors have one kind of workers, and only Ray gives resources
+    #: task settings that the executor supports; of Elastic's own executors, only Ray's supports `resources`
     heeds: ClassVar[frozenset[str]] = frozenset(("queue", "resources"))
 
     def __init__(self, parallelism: int = 16) -> None:
         self.parallelism = parallelism
-        #: what waits for a free slot
+        #: commands that wait for a free slot
         self.queued: deque[tuple[TaskKey, TaskCommand, str]] = deque()
-        #: what was started and has not ended
+        #: commands that have started and not ended
         self.running: dict[TaskKey, TaskCommand] = {}
         self._events: dict[TaskKey, ExecutorEvent] = {}
 
     def start(self, runner: Runner | None = None) -> None:
-        """Get ready; nothing is run yet.
+        """Prepare the executor. No command runs yet.
 
         Args:
-            runner: Runs commands in processes of this executor, if it has some.
+            runner: Runs commands in worker processes, if the executor has them.
         """
 
     def queue_command(self, key: TaskKey, command: TaskCommand, queue: str = "default") -> None:
-        """Take a command; it is started by this or a later `heartbeat`."""
+        """Queue a command; a later `heartbeat` starts it."""
         self.queued.append((key, command, queue))
 
     @abstractmethod
     def execute_async(self, key: TaskKey, command: TaskCommand, queue: str) -> None:
-        """Start a command. When it has ended, by the end of this call or later, `change_state` says how.
+        """Start a command; call `change_state` when it has ended, during this call or later.
 
-        Called once for each command. The command itself looks whether it may still run, so that nothing breaks if a
-        process is started twice or comes late. An exception here means that it was not started.
+        Called once for each command. The command checks whether it may still run, so a process that is started twice
+        or late does no harm. An exception means that the command was not started.
         """
 
     def heartbeat(self, timeout: float = 0.0) -> None:
-        """Start what is queued while there are free slots, and look for what has ended.
+        """Start queued commands while slots are free, and collect the commands that have ended.
 
         Args:
-            timeout: How long to wait for something to end, in seconds, if nothing has yet.
+            timeout: Maximum wait for a command to end, if none has ended yet (seconds).
         """
         while self.queued and len(self.running) < self.parallelism:
             key, command, queue = self.queued.popleft()
@@ -106,12 +103,12 @@ class Executor(ABC):
             try:
                 self.execute_async(key, command, queue)
             except Exception as error:
-                said = f"{type(self).__name__} could not start it ({type(error).__name__}: {error})"
-                self.change_state(key, TaskState.FAILED, error=said)
+                why = f"{type(self).__name__} could not start it ({type(error).__name__}: {error})"
+                self.change_state(key, TaskState.FAILED, error=why)
         self.sync(0.0 if self._events else timeout)
 
     def sync(self, timeout: float) -> None:
-        """Look for commands that have ended, and call `change_state` for them; wait up to `timeout` seconds."""
+        """Call `change_state` for the commands that have ended; wait up to `timeout` seconds."""
         if timeout:
             time.sleep(min(timeout, _POLL_SECONDS))
 
@@ -124,39 +121,39 @@ class Executor(ABC):
         exit_code: int | None = None,
         error: str | None = None,
     ) -> None:
-        """Note that a command has ended, as `success` or `failed`."""
+        """Record that a command has ended, as SUCCESS or FAILED."""
         self.running.pop(key, None)
         self._events[key] = ExecutorEvent(
             key=key, state=TaskState(state), account=account, exit_code=exit_code, error=error
         )
 
     def get_event_buffer(self) -> dict[TaskKey, ExecutorEvent]:
-        """Return how commands ended since this was asked last."""
+        """Return the events since the last call."""
         events, self._events = self._events, {}
         return events
 
     @property
     def free(self) -> int:
-        """How many more commands would start at once."""
+        """Number of commands that would start immediately."""
         return max(0, self.parallelism - len(self.running) - len(self.queued))
 
     def reserve(self, count: int) -> list[int]:
-        """Return the ids of processes that wait for work: the next commands run in them, in this order.
+        """Return the ids of idle worker processes; the next commands run in them, in this order.
 
-        An executor without such processes returns an empty list.
+        An executor without worker processes returns an empty list.
         """
         return []
 
     def kill(self, key: TaskKey) -> None:
-        """End a command that must not go on. What comes of it does not count; by default it is left alone."""
+        """Kill a command whose result no longer matters. The default implementation does nothing."""
 
     def end(self) -> None:
-        """Wait for what runs, and let go of everything."""
+        """Wait for all commands and release all resources."""
         while self.queued or self.running:
             self.heartbeat(timeout=1.0)
 
     def terminate(self) -> None:
-        """End what runs, and let go of everything."""
+        """Kill all commands and release all resources."""
         self.queued.clear()
         for key in list(self.running):
             self.kill(key)

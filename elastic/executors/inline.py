@@ -1,15 +1,15 @@
-"""Commands in this process, one at a time: for trials, and for a debugger."""
+"""Inline executor: runs commands in this process, one at a time, for test runs and debugging."""
 
 from typing import ClassVar
 
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
 from elastic.executors.executor import Executor, Runner, TaskCommand
-from elastic.executors.worker_process import ending_of, run_program
+from elastic.executors.worker_process import exit_description, run_program
 
 
 class InlineExecutor(Executor):
-    """Runs one command at a time in this process. A crash of a task is a crash of everything."""
+    """Executor that runs one command at a time in this process. A crash of a task crashes the process."""
 
     heeds: ClassVar[frozenset[str]] = frozenset()
 
@@ -28,4 +28,5 @@ class InlineExecutor(Executor):
         if code == 0:
             self.change_state(key, TaskState.SUCCESS, exit_code=0)
         else:
-            self.change_state(key, TaskState.FAILED, exit_code=code, error=f"the command ended with {ending_of(code)}")
+            why = f"the command ended with {exit_description(code)}"
+            self.change_state(key, TaskState.FAILED, exit_code=code, error=why)

@@ -1,7 +1,4 @@
-"""Commands in processes of this machine, which are started once and take one command after another.
-
-One command at a time.
-"""
+"""Local executors: run commands in reusable worker processes on this machine."""
 
 import contextlib
 import multiprocessing
@@ -20,18 +17,18 @@ from elastic.core.native_threads import has_native_threads
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
 from elastic.executors.executor import Executor, Runner, TaskCommand
-from elastic.executors.worker_process import Birth, Surroundings, ending_of, serve
+from elastic.executors.worker_process import ProcessSettings, WorkerSetup, exit_description, serve
 
-#: Seconds that a process has to end after it was asked to.
-GRACE = 10.0
+#: Seconds between SIGTERM and SIGKILL of a worker process.
+KILL_GRACE_SECONDS = 10.0
 
-#: How many processes are started at a time, at most: those that are there may be free again before the next ones are.
-_AT_ONCE = 4
+#: Maximum number of processes started at a time. Busy processes may be idle again before more would be ready.
+_MAX_STARTS = 4
 
 
 @dataclass(slots=True)
 class _Worker:
-    """A process, and what it runs."""
+    """Worker process with its current command."""
 
     process: BaseProcess
     connection: Connection
@@ -44,16 +41,16 @@ class _Worker:
 
 
 class LocalExecutor(Executor):
-    """Runs commands in processes of this machine, up to `parallelism` at the same time.
+    """Executor that runs commands in worker processes on this machine, up to `parallelism` at the same time.
 
-    Processes are started when they are first needed, and stay. One that crashes takes one command with it, whose
-    failure names the signal; another process takes its place.
+    A process starts when it is first needed, and is reused. If it crashes, its command fails with the name of the
+    signal, and another process replaces it.
 
     Args:
-        parallelism: How many processes there may be.
-        start_method: `fork`, `spawn` or `forkserver`. By default processes are forked where that is safe. Where this
-            process has threads that Python did not start, a clean server process forks them: a copy of this one
-            might wait for ever for locks and threads that it does not have.
+        parallelism: Maximum number of processes.
+        start_method: `fork`, `spawn` or `forkserver`. By default, processes are forked. If this process has threads
+            that Python did not start, a clean server process forks them instead: a fork of this process could wait
+            forever for locks of threads that it does not have.
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset()
@@ -63,7 +60,7 @@ class LocalExecutor(Executor):
         self._start_method = start_method
         self._runner: Runner | None = None
         self._workers: list[_Worker] = []
-        #: idle ones that the next commands were promised to
+        #: idle workers reserved for the next commands
         self._reserved: list[_Worker] = []
 
     def start(self, runner: Runner | None = None) -> None:
@@ -71,18 +68,18 @@ class LocalExecutor(Executor):
 
     def reserve(self, count: int) -> list[int]:
         idle = [worker for worker in self._workers if worker.key is None and worker.process.is_alive()]
-        missing = min(count - len(idle), self.parallelism - len(self._workers), _AT_ONCE)
-        idle += [self._started() for _ in range(missing)]
+        missing = min(count - len(idle), self.parallelism - len(self._workers), _MAX_STARTS)
+        idle += [self._start_worker() for _ in range(missing)]
         self._reserved = idle[:count]
         return [worker.pid for worker in self._reserved]
 
     def execute_async(self, key: TaskKey, command: TaskCommand, queue: str) -> None:
-        worker = self._taken()
+        worker = self._next_worker()
         worker.key = key
         try:
             worker.connection.send((key, command))
         except OSError:
-            # It is dead: `sync` finds that out, and tells how it came about.
+            # The process is dead; `sync` detects that and reports how it ended.
             return
 
     def sync(self, timeout: float) -> None:
@@ -91,7 +88,7 @@ class LocalExecutor(Executor):
             return
         ready = wait([worker.connection for worker in self._workers], timeout)
         for worker in [worker for worker in self._workers if worker.connection in ready]:
-            self._listen(worker)
+            self._receive(worker)
 
     def kill(self, key: TaskKey) -> None:
         for worker in self._workers:
@@ -112,25 +109,25 @@ class LocalExecutor(Executor):
         self._stop(self._workers, ask=True)
         self._workers = []
 
-    def _taken(self) -> _Worker:
+    def _next_worker(self) -> _Worker:
         while self._reserved:
             worker = self._reserved.pop(0)
             if worker.key is None:
                 return worker
-        return next((worker for worker in self._workers if worker.key is None), None) or self._started()
+        return next((worker for worker in self._workers if worker.key is None), None) or self._start_worker()
 
-    def _started(self) -> _Worker:
+    def _start_worker(self) -> _Worker:
         method = self._start_method or _start_method()
         context: Any = multiprocessing.get_context(method)
         ours, theirs = context.Pipe()
         others = [ours, *(worker.connection for worker in self._workers)] if method == "fork" else []
-        birth = Birth(
+        setup = WorkerSetup(
             parent=None if method == "forkserver" else os.getpid(),
             others=others,
-            # The server keeps the surroundings that it was started in.
-            surroundings=None if method == "fork" else Surroundings.of_this_process(),
+            # The fork server keeps the environment that it was started with.
+            settings=None if method == "fork" else ProcessSettings.current(),
         )
-        process = context.Process(target=serve, args=(theirs, self._runner, birth), name="elastic-worker")
+        process = context.Process(target=serve, args=(theirs, self._runner, setup), name="elastic-worker")
         with _signals_blocked(), contextlib.nullcontext() if method == "fork" else self._clean(method):
             process.start()
         theirs.close()
@@ -140,9 +137,9 @@ class LocalExecutor(Executor):
 
     @contextlib.contextmanager
     def _clean(self, method: str) -> Iterator[None]:
-        """Start processes that do not run the user's program again, as multiprocessing would have them do."""
+        """Keep new processes from running the user's main program again, as multiprocessing otherwise does."""
         if method == "forkserver":
-            # Without effect once the server is there.
+            # This has no effect once the server runs.
             multiprocessing.set_forkserver_preload([serve.__module__, type(self._runner).__module__])
         program, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
         try:
@@ -150,11 +147,11 @@ class LocalExecutor(Executor):
         finally:
             sys.modules["__main__"] = program
 
-    def _listen(self, worker: _Worker) -> None:
+    def _receive(self, worker: _Worker) -> None:
         try:
             is_done, account = worker.connection.recv()
         except (EOFError, OSError):
-            self._bury(worker)
+            self._remove(worker)
             return
         key, worker.key = worker.key, None
         if key is None:
@@ -170,10 +167,11 @@ class LocalExecutor(Executor):
         if code == 0:
             self.change_state(key, TaskState.SUCCESS, exit_code=0)
         else:
-            self.change_state(key, TaskState.FAILED, exit_code=code, error=f"the command ended with {ending_of(code)}")
+            why = f"the command ended with {exit_description(code)}"
+            self.change_state(key, TaskState.FAILED, exit_code=code, error=why)
 
-    def _bury(self, worker: _Worker) -> None:
-        worker.process.join(GRACE)
+    def _remove(self, worker: _Worker) -> None:
+        worker.process.join(KILL_GRACE_SECONDS)
         worker.connection.close()
         self._workers.remove(worker)
         code = worker.process.exitcode
@@ -181,19 +179,19 @@ class LocalExecutor(Executor):
             how = (
                 "in an unknown way"
                 if code is None
-                else f"by {ending_of(code)}"
+                else f"by {exit_description(code)}"
                 if code < 0
-                else f"with {ending_of(code)}"
+                else f"with {exit_description(code)}"
             )
             self.change_state(worker.key, TaskState.FAILED, exit_code=code, error=f"its process was ended {how}")
 
     @staticmethod
     def _stop(workers: list[_Worker], *, ask: bool) -> None:
-        """See to it that processes end: first ask, after `GRACE` seconds force."""
+        """Stop processes: wait up to `KILL_GRACE_SECONDS`, then kill; `ask` sends SIGTERM first."""
         for worker in workers:
             if ask:
                 worker.process.terminate()
-        deadline = time.monotonic() + GRACE
+        deadline = time.monotonic() + KILL_GRACE_SECONDS
         for worker in workers:
             worker.process.join(max(0.0, deadline - time.monotonic()))
             if worker.process.is_alive():
@@ -207,7 +205,7 @@ def _start_method() -> str:
 
 @contextlib.contextmanager
 def _signals_blocked() -> Any:
-    """Let no signal come to a new process before it knows what to do with it."""
+    """Block signals until a new process has installed its handlers."""
     signals = {signal.SIGINT, signal.SIGTERM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
@@ -217,7 +215,7 @@ def _signals_blocked() -> Any:
 
 
 class SequentialExecutor(LocalExecutor):
-    """Runs one command at a time, in a process beside this one."""
+    """Executor that runs one command at a time in a separate process."""
 
     def __init__(self, start_method: str | None = None) -> None:
         super().__init__(1, start_method)

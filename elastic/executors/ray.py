@@ -1,4 +1,4 @@
-"""Commands on a Ray cluster, each with the CPUs, memory and custom resources that its task asks for."""
+"""Ray executor: runs commands on a Ray cluster with the CPUs, memory and custom resources of their tasks."""
 
 import os
 import subprocess
@@ -8,24 +8,24 @@ from typing import Any, ClassVar
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
 from elastic.executors.executor import Executor, Runner, TaskCommand
-from elastic.executors.worker_process import ending_of
+from elastic.executors.worker_process import exit_description
 
-#: Variables that a command needs on a node to find the same database and settings.
-_PREFIX = "ELASTIC_"
+#: Prefix of the environment variables that a command needs on a node to find the database and the settings.
+_VARIABLE_PREFIX = "ELASTIC_"
 
-#: What a shell returns for a program that is not there.
+#: Exit code of a shell for a missing program.
 _NOT_FOUND = 127
 
 
 class RayExecutor(Executor):
-    """Runs each command as a program on a node of a Ray cluster.
+    """Executor that runs each command as a program on a node of a Ray cluster.
 
-    A node needs Elastic, the DAG file (at the same path, or as a bundle), and a way to the metadata database, which
-    cannot be a file of this machine where there are several nodes. Ray's own retries are off: whether a task is tried
-    again is the scheduler's matter.
+    A node needs Elastic, the DAG file (at the same path, or as a bundle), and access to the metadata database. With
+    several nodes, the database cannot be a SQLite file. Ray's own retries are off, because the scheduler decides
+    about retries.
 
     Args:
-        parallelism: How many commands are given to the cluster at the same time; those it has no room for wait there.
+        parallelism: Maximum number of commands submitted to the cluster; Ray queues those that do not fit.
         cluster: `local` for an embedded Ray, `auto`, or `host:port`; by default `RAY_ADDRESS`, else embedded.
     """
 
@@ -49,8 +49,8 @@ class RayExecutor(Executor):
         self._remote = ray.remote(max_retries=0)(run_on_node)
 
     def execute_async(self, key: TaskKey, command: TaskCommand, queue: str) -> None:
-        # As an argument and not as part of Ray's environment, which its state API shows to everybody.
-        variables = {name: value for name, value in os.environ.items() if name.startswith(_PREFIX)}
+        # Passed as an argument, because Ray's state API shows the environment of a task to all users.
+        variables = {name: value for name, value in os.environ.items() if name.startswith(_VARIABLE_PREFIX)}
         options = {**options_of(command.resources), "name": str(key)}
         self._refs[self._remote.options(**options).remote(command.words, variables)] = key
 
@@ -63,7 +63,7 @@ class RayExecutor(Executor):
         ended, _ = ray.wait(list(self._refs), num_returns=1, timeout=timeout)
         more, _ = ray.wait(list(self._refs), num_returns=len(self._refs), timeout=0)
         for ref in {*ended, *more}:
-            self._take(ref)
+            self._collect(ref)
 
     def kill(self, key: TaskKey) -> None:
         import ray
@@ -75,26 +75,26 @@ class RayExecutor(Executor):
         super().terminate()
         self._refs.clear()
 
-    def _take(self, ref: Any) -> None:
+    def _collect(self, ref: Any) -> None:
         import ray
 
         key = self._refs.pop(ref)
         try:
-            code, said = ray.get(ref, timeout=60)
+            code, why = ray.get(ref, timeout=60)
         except ray.exceptions.RayError as error:
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            said = f"its process on the cluster was lost ({type(error).__name__}: {first})"
-            self.change_state(key, TaskState.FAILED, error=said)
+            why = f"its process on the cluster was lost ({type(error).__name__}: {first})"
+            self.change_state(key, TaskState.FAILED, error=why)
             return
         if code == 0:
             self.change_state(key, TaskState.SUCCESS, exit_code=0)
         else:
-            said = said or f"its process was ended with {ending_of(code)}"
-            self.change_state(key, TaskState.FAILED, exit_code=code, error=said)
+            why = why or f"its process was ended with {exit_description(code)}"
+            self.change_state(key, TaskState.FAILED, exit_code=code, error=why)
 
 
 def options_of(resources: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what Ray is asked for: a CPU where the task does not say."""
+    """Return Ray's resource options; by default, one CPU."""
     options: dict[str, Any] = {"num_cpus": resources.get("cpus", 1)}
     if resources.get("memory"):
         options["memory"] = resources["memory"]
@@ -104,7 +104,7 @@ def options_of(resources: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_on_node(words: tuple[str, ...], variables: Mapping[str, str]) -> tuple[int, str]:
-    """Run a command on the node where this is called; return its exit code, and why it did not start at all."""
+    """Run a command on this node; return its exit code, and why it did not start."""
     environment = {**os.environ, **variables}
     try:
         done = subprocess.run(words, env=environment, stdin=subprocess.DEVNULL, check=False)  # noqa: S603

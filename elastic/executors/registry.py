@@ -1,4 +1,4 @@
-"""Executors by name."""
+"""Registry of executors by name."""
 
 import importlib
 from collections.abc import Callable
@@ -14,11 +14,11 @@ def executor_of(wanted: Any, parallelism: int = 16) -> Executor:
     """Return an executor.
 
     Args:
-        wanted: One, its class, or its name: `local`, `sequential`, `inline`, `ray`, or `module:Class` of a user's own.
-        parallelism: How many commands may run at the same time, where it has no number of its own.
+        wanted: An executor, its class, or its name: `local`, `sequential`, `inline`, `ray`, or `module:Class`.
+        parallelism: Maximum number of parallel commands, if the executor does not define it.
 
     Raises:
-        UsageError: There is none of this name.
+        UsageError: The name is unknown.
     """
     if isinstance(wanted, Executor):
         return wanted

@@ -1,4 +1,4 @@
-"""A process that runs commands one after another: started once, and warm from then on."""
+"""Worker process of a local executor: runs one command after another."""
 
 import atexit
 import contextlib
@@ -17,28 +17,28 @@ from typing import Any
 from elastic.dag.ids import TaskKey
 from elastic.executors.executor import Runner, TaskCommand
 
-#: What prctl is to do: send this process a signal when its parent ends. Linux only.
+#: Option of prctl: send this process a signal when its parent ends. Linux only.
 _PR_SET_PDEATHSIG = 1
 
 
 class Stopped(BaseException):
-    """Raised in a process that is told to end. No Exception, so that user code does not hold it up."""
+    """Raised by SIGTERM in a worker process. It is no Exception, so that user code does not catch it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What a process inherits by a fork, for one that was not forked from the process that wants it."""
+class ProcessSettings:
+    """Environment and working folder that a fork would inherit, for processes that are not forked."""
 
     environment: Mapping[str, str]
     folder: Path
 
     @classmethod
-    def of_this_process(cls) -> "Surroundings":
-        """Return those of this process."""
+    def current(cls) -> "ProcessSettings":
+        """Return the settings of this process."""
         return cls(environment=dict(os.environ), folder=Path.cwd())
 
-    def enter(self) -> None:
-        """Make them those of this process."""
+    def apply(self) -> None:
+        """Apply the settings to this process."""
         os.environ.clear()
         os.environ.update(self.environment)
         with contextlib.suppress(OSError):
@@ -46,34 +46,34 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Birth:
-    """How a process came into being."""
+class WorkerSetup:
+    """Parameters of the start of a worker process."""
 
-    #: the process that must still be its parent; None for the server that forks, which ends with the one that asked
+    #: expected parent process; None under a fork server, which ends with the executor's process
     parent: int | None
-    #: ends of connections that belong to the parent, and came along with a fork
+    #: connections of the parent that a fork inherited, to be closed
     others: Sequence[Connection] = ()
-    #: None for those that it was born with
-    surroundings: Surroundings | None = None
+    #: None for inherited settings
+    settings: ProcessSettings | None = None
 
 
-def serve(connection: Connection, runner: Runner | None, birth: Birth) -> None:
-    """Run commands that come through a connection, until the process at its other end closes it.
+def serve(connection: Connection, runner: Runner | None, setup: WorkerSetup) -> None:
+    """Run commands from a connection until the executor closes it.
 
     Args:
-        connection: Brings `(key, command)` or None, and takes `(is_done, account or what went wrong)`.
+        connection: Receives `(key, command)` or None, and sends `(is_done, result or traceback)`.
         runner: Runs a command; None runs it as a program.
-        birth: How this process came into being.
+        setup: Parameters of the start.
     """
-    for other in birth.others:
+    for other in setup.others:
         with contextlib.suppress(OSError):
             os.close(other.fileno())
-    if birth.surroundings is not None:
-        birth.surroundings.enter()
-    # What the parent wants done at its end is not for this process to do.
+    if setup.settings is not None:
+        setup.settings.apply()
+    # The exit handlers of the parent must not run in this process.
     atexit._clear()
     try:
-        _become_own_group(birth.parent)
+        _become_own_group(setup.parent)
         while (wanted := connection.recv()) is not None:
             key, command = wanted
             answer = _run(runner, key, command)
@@ -81,7 +81,7 @@ def serve(connection: Connection, runner: Runner | None, birth: Birth) -> None:
     except (EOFError, OSError, Stopped):
         pass
     finally:
-        # A process of multiprocessing ends without what was registered in it, which lets go of an embedded Ray.
+        # multiprocessing skips exit handlers, one of which stops an embedded Ray.
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
@@ -90,7 +90,7 @@ def serve(connection: Connection, runner: Runner | None, birth: Birth) -> None:
 
 def run_program(key: TaskKey, command: TaskCommand) -> int:
     """Run a command as a program and return its exit code; less than 0 for the signal that ended it."""
-    with subprocess.Popen(command.words, stdin=subprocess.DEVNULL) as process:  # noqa: S603 - it is what is asked for
+    with subprocess.Popen(command.words, stdin=subprocess.DEVNULL) as process:  # noqa: S603 - the command comes from the scheduler
         try:
             return process.wait()
         except BaseException:
@@ -98,8 +98,8 @@ def run_program(key: TaskKey, command: TaskCommand) -> int:
             raise
 
 
-def ending_of(exit_code: int) -> str:
-    """Say how a process ended: `exit code 3`, `signal SIGKILL`."""
+def exit_description(exit_code: int) -> str:
+    """Return how a process ended: `exit code 3`, `signal SIGKILL`."""
     if exit_code >= 0:
         return f"exit code {exit_code}"
     try:
@@ -114,17 +114,17 @@ def _run(runner: Runner | None, key: TaskKey, command: TaskCommand) -> tuple[boo
     except Stopped:
         raise
     except BaseException:
-        # A runner answers for failures of tasks itself, so this is one of ours.
+        # A runner handles failures of tasks itself, so this error is internal.
         return False, traceback.format_exc()
 
 
 def _become_own_group(parent: int | None) -> None:
-    """Leave the group of the parent, so that a terminal's Ctrl-C is for the parent alone, and end with it."""
+    """Leave the parent's process group, so that Ctrl-C reaches only the parent, and end with the parent."""
     with contextlib.suppress(OSError):
         os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
-    # They were blocked while this process came into being.
+    # The parent blocked them during the start.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
@@ -133,6 +133,6 @@ def _become_own_group(parent: int | None) -> None:
 
 
 def _stop(number: int, frame: Any) -> None:
-    # Once is enough: a second signal must not break into the way back.
+    # A second signal must not interrupt the cleanup.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Stopped

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from elastic.db.database import Database
-from elastic.db.migration.upgrade import create, fill
+from elastic.db.migration.upgrade import create, insert_default_rows
 from elastic.db.schema import metadata
 
 DATABASES = ("sqlite", "postgresql", "mariadb")
@@ -37,7 +37,7 @@ def database(_made: Database) -> Database:
     with _made.begin() as connection:
         for table in metadata.sorted_tables:
             connection.execute(table.delete())
-        fill(connection)
+        insert_default_rows(connection)
     return _made
 
 

@@ -3,18 +3,21 @@
 import datetime as dt
 from typing import Any
 
+from sqlalchemy import select
+
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
 from elastic.db import transitions
 from elastic.db.database import Database
 from elastic.db.records import AttemptResult, Claim, DagRun, QueueRequest, TaskInstanceRow
+from elastic.db.sql_clock import Now
 
 DAY = dt.datetime(2016, 2, 22, tzinfo=dt.UTC)
 
 
 def new_run(dag_id: str = "etl", day: int = 0, **changes: Any) -> DagRun:
     date = DAY + dt.timedelta(days=day)
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "dag_id": dag_id,
         "run_id": f"backfill_{date:%Y%m%d}",
         "logical_date": date,
@@ -22,7 +25,7 @@ def new_run(dag_id: str = "etl", day: int = 0, **changes: Any) -> DagRun:
         "data_interval_end": date + dt.timedelta(days=1),
         "timeperiod": f"{date:%Y%m%d}",
     }
-    return DagRun(**{**told, **changes})
+    return DagRun(**{**values, **changes})
 
 
 def made_run(database: Database, *task_ids: str, dag_id: str = "etl", day: int = 0, **fields: Any) -> DagRun:
@@ -33,6 +36,12 @@ def made_run(database: Database, *task_ids: str, dag_id: str = "etl", day: int =
 
 def new_instance(run: DagRun, task_id: str, **fields: Any) -> TaskInstanceRow:
     return TaskInstanceRow(dag_id=run.dag_id, run_id=run.run_id, task_id=task_id, **fields)
+
+
+def database_time(database: Database) -> dt.datetime:
+    """Return the time by the clock of the database."""
+    time: dt.datetime = database.query(lambda connection: connection.execute(select(Now())).scalar_one())
+    return time
 
 
 def key_of(run: DagRun, task_id: str) -> TaskKey:

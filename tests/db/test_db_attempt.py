@@ -3,7 +3,7 @@
 import datetime as dt
 
 import pytest
-from db_samples import claimed, finished, key_of, made_run, new_instance, queued, running
+from db_samples import claimed, database_time, finished, key_of, made_run, new_instance, queued, running
 
 from elastic.core.errors import UsageError
 from elastic.dag.states.state import TaskState
@@ -13,6 +13,7 @@ from elastic.db.errors import UnknownRowError
 from elastic.db.records import AttemptResult, LogLine, QueueRequest
 from elastic.db.stores.pools import PoolStore
 from elastic.db.stores.xcoms import add_log_lines, push_xcoms
+from elastic.scheduler.supervisor.state_changes import AppliedChanges, StateChanges, apply
 
 
 def test_an_attempt_is_queued_claimed_and_finished(database: Database) -> None:
@@ -83,10 +84,10 @@ def test_an_error_that_is_too_long_for_a_statement_keeps_its_beginning_and_its_e
 
 def test_times_are_those_of_the_database_and_aware(database: Database) -> None:
     key = key_of(made_run(database, "load"), "load")
-    before = queries.database_time(database)
+    before = database_time(database)
     running(database, key, "a1")
     finished(database, "a1")
-    after = queries.database_time(database)
+    after = database_time(database)
     row = queries.instance(database, key)
     assert row is not None
     assert row.queued_at is not None
@@ -175,7 +176,7 @@ def test_a_retry_waits_and_counts(database: Database) -> None:
     row = queries.instance(database, key)
     assert row is not None
     assert row.next_retry_at is not None
-    assert row.next_retry_at > queries.database_time(database) + dt.timedelta(minutes=50)
+    assert row.next_retry_at > database_time(database) + dt.timedelta(minutes=50)
     running(database, key, "a2")
     assert finished(database, "a2", TaskState.UP_FOR_RETRY, retry_in=0)
     assert queries.due_retries(database, "etl") == [key]
@@ -306,11 +307,12 @@ def test_an_attempt_ends_and_the_next_is_queued_in_one_transaction(database: Dat
     PoolStore(database).put("default", 1)
     run = made_run(database, "a", "b")
     running(database, key_of(run, "a"), "a1")
-    ending = AttemptResult(attempt_uuid="a1", state=TaskState.SUCCESS)
-    ticket = QueueRequest(key=key_of(run, "b"), attempt_uuid="b1")
-    assert not transitions.queue(database, ticket)
-    assert transitions.finish_and_queue(database, [ending], [ticket]) == ({"a1"}, {"b1"})
-    assert transitions.finish_and_queue(database, [ending], []) == (frozenset(), frozenset())
+    result = AttemptResult(attempt_uuid="a1", state=TaskState.SUCCESS)
+    request = QueueRequest(key=key_of(run, "b"), attempt_uuid="b1")
+    assert not transitions.queue(database, request)
+    applied = apply(database, StateChanges(results=[result], queue_requests=[request]))
+    assert (applied.finished, applied.queued) == ({"a1"}, {"b1"})
+    assert apply(database, StateChanges(results=[result])) == AppliedChanges()
     assert list(queries.states(database, "etl", run.run_id).values()) == [TaskState.SUCCESS, TaskState.QUEUED]
 
 

@@ -20,10 +20,10 @@ from elastic.db.stores.dags import (
     dags,
     forget_missing,
     import_errors,
-    keep_dag,
     set_import_errors,
     set_paused,
     source_of,
+    store_dag,
     structure_of,
 )
 from elastic.db.stores.pools import PoolStore
@@ -81,11 +81,11 @@ def test_a_dag_is_kept_with_the_source_and_structure_that_it_had(database: Datab
         source_digest="s1",
         structure_digest="t1",
     )
-    keep_dag(database, first, source="one \N{SNOWMAN}" * 30_000, structure="{}")
+    store_dag(database, first, source="one \N{SNOWMAN}" * 30_000, structure="{}")
     assert dags(database) == [first]
     set_paused(database, "etl", paused=False)
     second = DagRow(dag_id="etl", fileloc="/dags/new.py", is_paused=True, source_digest="s2", structure_digest="t1")
-    keep_dag(database, second, source="two", structure="{}")
+    store_dag(database, second, source="two", structure="{}")
     (found,) = dags(database)
     assert (found.fileloc, found.is_paused, found.source_digest) == ("/dags/new.py", False, "s2")
     assert source_of(database, "s1") == "one \N{SNOWMAN}" * 30_000
@@ -95,11 +95,11 @@ def test_a_dag_is_kept_with_the_source_and_structure_that_it_had(database: Datab
 
 def test_dags_that_are_gone_are_kept_but_not_listed(database: Database) -> None:
     for name in ("a", "b"):
-        keep_dag(database, DagRow(dag_id=name, fileloc=f"/{name}.py"))
+        store_dag(database, DagRow(dag_id=name, fileloc=f"/{name}.py"))
     forget_missing(database, ["b"])
     assert [row.dag_id for row in dags(database)] == ["b"]
     assert [(row.dag_id, row.is_active) for row in dags(database, active_only=False)] == [("a", False), ("b", True)]
-    keep_dag(database, DagRow(dag_id="a", fileloc="/a.py"))
+    store_dag(database, DagRow(dag_id="a", fileloc="/a.py"))
     assert [row.dag_id for row in dags(database)] == ["a", "b"]
     with pytest.raises(UnknownRowError, match="DAG 'c' isn't defined"):
         set_paused(database, "c", paused=True)

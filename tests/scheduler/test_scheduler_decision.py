@@ -292,8 +292,8 @@ def test_what_a_database_says_replaces_what_was_known() -> None:
     assert ready(tracker) == ["a"]
 
 
-def test_a_look_costs_no_more_in_a_great_dag() -> None:
-    """Each look after a change asks only about what the change may have touched."""
+def test_an_evaluation_costs_no_more_in_a_large_dag() -> None:
+    """After a change, the tracker evaluates only the instances that the change may affect."""
     layers = [[f"t{layer}_{number}" for number in range(30)] for layer in range(5)]
     tasks = [
         task_spec(one, *(layers[level - 1] if level else ())) for level, layer in enumerate(layers) for one in layer

@@ -1,4 +1,4 @@
-"""Run by Alembic: it hands over the connection, within the transaction of whoever called it."""
+"""Environment of Alembic: runs migrations on the caller's connection, within the caller's transaction."""
 
 from alembic import context
 
@@ -7,7 +7,7 @@ from elastic.db.schema import metadata
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
-    # SQLite cannot change columns: tables are copied instead
+    # SQLite cannot alter columns, so Alembic copies the tables
     render_as_batch=True,
 )
 context.run_migrations()

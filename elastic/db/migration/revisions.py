@@ -1,6 +1,6 @@
-"""Versions of the tables, oldest first: known here so that nobody imports Alembic to look at a number."""
+"""Versions of the tables, oldest first. This list makes importing Alembic unnecessary for version checks."""
 
 REVISIONS = ("0001", "0002")
 
-#: What this program works with.
+#: Version that this program requires.
 HEAD = REVISIONS[-1]

@@ -1,4 +1,4 @@
-"""The tables themselves: made, checked, moved to another version, emptied."""
+"""Create, check, migrate and reset the tables."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from elastic.db.schema.jobs import DEFAULT_POOL, DEFAULT_SLOTS
 
 _version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 
-#: Any number: all versions of Elastic must agree on it.
+#: Id of the advisory lock; all versions of Elastic must use the same number.
 _LOCK = 5_041_962
 
 
@@ -25,10 +25,10 @@ def version_of(database: Database) -> str | None:
 
 
 def create_or_check(database: Database) -> None:
-    """Make the tables of a SQLite database that has none; else see to it that they are of this version.
+    """Create the tables of an empty SQLite database; otherwise check their version.
 
     Raises:
-        DatabaseVersionError: The tables are missing, older or newer; the text says what to do.
+        DatabaseVersionError: The tables are missing, older or newer; the message says what to do.
     """
     found = version_of(database)
     if found is None and database.is_sqlite:
@@ -38,16 +38,16 @@ def create_or_check(database: Database) -> None:
 
 
 def check(database: Database) -> None:
-    """See to it that the tables are of this version.
+    """Check that the tables have the required version.
 
     Raises:
-        DatabaseVersionError: They are not; the text says what to do.
+        DatabaseVersionError: They have another version; the message says what to do.
     """
     check_version(database, version_of(database))
 
 
 def check_version(database: Database, found: str | None) -> None:
-    """Do what `check` does, with a version that was read before."""
+    """Check a version that was read before, like `check`."""
     if found == HEAD:
         return
     if found is None:
@@ -65,17 +65,17 @@ def check_version(database: Database, found: str | None) -> None:
 
 
 def create(database: Database) -> None:
-    """Make all tables at once, unless they are there: what `migrate` comes to in an empty database, but faster."""
-    with database.begin() as connection, _alone(connection):
+    """Create all tables unless they exist. In an empty database this equals `migrate`, but is faster."""
+    with database.begin() as connection, _exclusive(connection):
         if _found(connection) is None:
             metadata.create_all(connection)
             _version.create(connection, checkfirst=True)
             connection.execute(_version.insert().values(version_num=HEAD))
-            fill(connection)
+            insert_default_rows(connection)
 
 
-def fill(connection: Connection) -> None:
-    """Write the rows that every database has."""
+def insert_default_rows(connection: Connection) -> None:
+    """Insert the rows that every database has."""
     if connection.execute(select(pool.c.pool).where(pool.c.pool == DEFAULT_POOL)).one_or_none() is None:
         connection.execute(
             pool.insert().values(pool=DEFAULT_POOL, slots=DEFAULT_SLOTS, description="of tasks that name none")
@@ -83,10 +83,10 @@ def fill(connection: Connection) -> None:
 
 
 def migrate(database: Database) -> str | None:
-    """Bring the tables to this version, and return the version they had.
+    """Migrate the tables to the required version and return their old version.
 
     Raises:
-        DatabaseVersionError: They are of a newer version.
+        DatabaseVersionError: The tables have a newer version.
     """
     found = version_of(database)
     if found is None:
@@ -99,11 +99,11 @@ def migrate(database: Database) -> str | None:
 
 
 def downgrade(database: Database, revision: str) -> None:
-    """Bring the tables back to an older version; `base` removes them.
+    """Migrate the tables to an older version; `base` removes them.
 
     Raises:
-        UsageError: There is no such version.
-        DatabaseVersionError: The tables are of a newer version than this program knows.
+        UsageError: The version is unknown.
+        DatabaseVersionError: The tables have a newer version than this program knows.
     """
     if revision not in (*REVISIONS, "base"):
         raise UsageError(f"there is no version {revision!r}; choose one of base, {', '.join(REVISIONS)}.")
@@ -115,8 +115,8 @@ def downgrade(database: Database, revision: str) -> None:
 
 
 def reset(database: Database) -> None:
-    """Remove all tables of Elastic and make them anew, empty."""
-    with database.begin() as connection, _alone(connection):
+    """Drop all tables of Elastic and create them again."""
+    with database.begin() as connection, _exclusive(connection):
         metadata.drop_all(connection)
         _version.drop(connection, checkfirst=True)
     create(database)
@@ -129,8 +129,8 @@ def _found(connection: Connection) -> str | None:
 
 
 @contextmanager
-def _alone(connection: Connection) -> Iterator[None]:
-    """Let one process at a time change tables; SQLite's transactions see to that themselves."""
+def _exclusive(connection: Connection) -> Iterator[None]:
+    """Hold a lock so that one process at a time changes tables; SQLite's transactions are exclusive anyway."""
     name = connection.dialect.name
     if name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -148,12 +148,12 @@ def _alone(connection: Connection) -> Iterator[None]:
 def _alembic(database: Database, command: str, revision: str) -> None:
     from alembic import command as commands
 
-    with database.begin() as connection, _alone(connection):
+    with database.begin() as connection, _exclusive(connection):
         getattr(commands, command)(configuration(connection), revision)
 
 
 def configuration(connection: Connection) -> Any:
-    """Return what Alembic's commands need to work on a connection."""
+    """Return the configuration with which Alembic's commands use a connection."""
     from alembic.config import Config
 
     configuration = Config()

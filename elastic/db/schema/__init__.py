@@ -1,4 +1,4 @@
-"""The tables of the metadata database. Importing this package defines all of them."""
+"""Tables of the metadata database. Importing this package defines all of them."""
 
 from elastic.db.schema.dags import bundle, dag, dag_code, dag_structure, import_error
 from elastic.db.schema.jobs import job, pool

@@ -1,12 +1,10 @@
-"""Signed archives of source, for workers that have no DAG files.
+"""Tables of DAGs.
 
-The DAGs that were found in files.
-
-The source of DAG files, so that a run can show the code that it ran.
-
-The structure of DAGs as JSON: what may be shown without importing anybody's code.
-
-Files that could not be imported.
+- bundle: signed archives of source code, for workers without DAG files
+- dag: DAGs from DAG files
+- dag_code: source of DAG files, so that a run can show the code that it ran
+- dag_structure: structure of DAGs as JSON, which can be shown without importing user code
+- import_error: files that could not be imported
 """
 
 from sqlalchemy import Boolean, Column, Integer, String, Table, false, true
@@ -18,7 +16,7 @@ bundle = Table(
     metadata,
     #: SHA-256 of the content
     Column("digest", Digest, primary_key=True),
-    #: the name of the key that signed it
+    #: name of the key that signed it
     Column("signer", String(250), nullable=False),
     Column("signature", LongText, nullable=False),
     #: `module:attribute`
@@ -35,22 +33,22 @@ dag = Table(
     "dag",
     metadata,
     Column("dag_id", Key, primary_key=True),
-    #: the file that defines it
+    #: file that defines the DAG
     Column("fileloc", LongText),
     Column("is_paused", Boolean, nullable=False, server_default=false()),
-    #: false once its file no longer defines it
+    #: false after its file stopped defining it
     Column("is_active", Boolean, nullable=False, server_default=true()),
     Column("owner", Label),
     Column("description", Prose),
     Column("schedule", Label),
     Column("tags", LongText),
     Column("task_count", Integer, nullable=False, server_default="0"),
-    #: task instances that may be queued or running at the same time; 0 for any number
+    #: maximum number of queued and running task instances; 0 for no limit
     Column("concurrency", Integer, nullable=False, server_default="0"),
-    #: of the rows of dag_code and dag_structure that hold what was read last
+    #: keys of the latest rows of dag_code and dag_structure
     Column("source_digest", Digest),
     Column("structure_digest", Digest),
-    #: when its whole file was read; none if only this DAG of it was noted since the file changed
+    #: time of the last scan of its whole file; null if only this DAG was stored since the file changed
     Column("parsed_at", Instant),
     **OPTIONS,
 )
@@ -81,7 +79,7 @@ dag_structure = Table(
 import_error = Table(
     "import_error",
     metadata,
-    #: of the file's path, because MySQL indexes no text of any length
+    #: digest of the path, because MySQL cannot index strings of unlimited length
     Column("path_digest", Digest, primary_key=True),
     Column("path", LongText, nullable=False),
     Column("traceback", Prose, nullable=False),

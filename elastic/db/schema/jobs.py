@@ -1,7 +1,4 @@
-"""Processes that run task instances, with their heartbeat.
-
-Slots that task instances share, so that not too many use the same system at once.
-"""
+"""Tables of jobs (processes that run task instances) and of pools (slots that task instances share)."""
 
 from sqlalchemy import Column, Index, Integer, String, Table
 
@@ -11,7 +8,7 @@ job = Table(
     "job",
     metadata,
     Column("id", Serial, primary_key=True, autoincrement=True),
-    #: such as BackfillJob
+    #: for example BackfillJob
     Column("kind", String(64), nullable=False),
     Column("state", Word, nullable=False),
     Column("dag_id", Key),
@@ -28,16 +25,16 @@ job = Table(
 )
 
 
-#: The pool of tasks that name none.
+#: Pool of tasks without a pool setting.
 DEFAULT_POOL = "default"
-#: Its slots, until somebody sets others.
+#: Slots of the default pool until a user changes them.
 DEFAULT_SLOTS = 128
 
 pool = Table(
     "pool",
     metadata,
     Column("pool", Key, primary_key=True),
-    #: -1 for any number
+    #: -1 for no limit
     Column("slots", Integer, nullable=False),
     Column("description", LongText),
     **OPTIONS,

@@ -1,7 +1,4 @@
-"""What happened: a row for every change of a state, and for what people do on the command line.
-
-Lines of the logs of flows and steps, readable after their files are gone.
-"""
+"""Tables of the audit log (state changes and user actions) and of log lines of flows and steps."""
 
 from sqlalchemy import Column, Index, Integer, Table
 
@@ -19,7 +16,7 @@ log = Table(
     Column("map_index", Integer),
     Column("try_number", Integer),
     Column("attempt_uuid", Digest),
-    #: the user whose process it was
+    #: user of the process
     Column("owner", Label),
     Column("detail", Prose),
     Index("ix_log_key", "dag_id", "run_id"),
@@ -39,7 +36,7 @@ log_line = Table(
     Column("map_index", Integer, nullable=False),
     Column("attempt_uuid", Digest),
     Column("at", Instant, nullable=False),
-    #: the step, or `step.action`
+    #: `step` or `step.action`
     Column("logger", Writable(500), nullable=False),
     Column("level", Word, nullable=False),
     Column("message", Prose, nullable=False),

@@ -1,7 +1,4 @@
-"""Executions of a DAG, one for a logical date.
-
-Reruns of a DAG run, kept apart: what was asked for, by whom, and how it ended.
-"""
+"""Tables of DAG runs, one for each logical date, and of their executions: mode, user and final state."""
 
 from sqlalchemy import Column, Index, Integer, Table, UniqueConstraint
 
@@ -18,9 +15,9 @@ dag_run = Table(
     Column("timeperiod", Word),
     Column("run_type", Word, nullable=False),
     Column("state", Word, nullable=False),
-    #: JSON: what `dags trigger --conf` was given
+    #: JSON value of `dags trigger --conf`
     Column("conf", LongText, nullable=False),
-    #: 1, and one more with every rerun
+    #: 1 for the first execution; each rerun adds 1
     Column("attempt", Integer, nullable=False),
     Column("version", Integer, nullable=False),
     Column("source_digest", Digest),
@@ -44,7 +41,7 @@ dag_run_attempt = Table(
     Column("attempt", Integer, primary_key=True),
     #: nominal, recovery, run_one, run_from
     Column("mode", Word, nullable=False),
-    #: the task that run_one and run_from begin at
+    #: first task of run_one and run_from
     Column("task_id", Key),
     Column("owner", Label),
     Column("state", Word, nullable=False),

@@ -1,8 +1,6 @@
-"""How other systems are reached. The password and the extra settings are encrypted.
+"""Tables of connections (encrypted password and extra settings), users, and variables.
 
-People who may use the web pages.
-
-Values that DAGs read by name. Encrypted, since nobody says which of them are secrets.
+All values of variables are encrypted, because nothing marks those that are secrets.
 """
 
 from sqlalchemy import Boolean, Column, Integer, String, Table, true
@@ -17,7 +15,7 @@ connection = Table(
     Column("host", String(500)),
     Column("login", String(500)),
     Column("password", LongText),
-    #: the name of the database, or the path of its file
+    #: name of the database, or path of its file
     Column("schema", LongText),
     Column("port", Integer),
     Column("extra", LongText),
@@ -32,7 +30,7 @@ user = Table(
     Column("username", Key, primary_key=True),
     Column("role", Word, nullable=False),
     Column("email", String(250)),
-    #: scrypt, never the password
+    #: scrypt hash
     Column("password_hash", LongText),
     Column("is_active", Boolean, nullable=False, server_default=true()),
     Column("created_at", Instant, nullable=False),

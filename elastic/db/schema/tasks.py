@@ -1,8 +1,6 @@
-"""Tries of a task instance. They stay when the instance is cleared.
+"""Tables of task instances (one per task and run, and per element of a mapped task), attempts, and XComs (JSON).
 
-Executions of a task, one in a DAG run; a mapped task has one for each element.
-
-Values that tasks pass to each other, as JSON.
+Attempts stay when their instance is cleared.
 """
 
 from sqlalchemy import Boolean, Column, Float, Index, Integer, String, Table, false
@@ -17,7 +15,7 @@ task_attempt = Table(
     Column("run_id", Key, nullable=False),
     Column("task_id", Key, nullable=False),
     Column("map_index", Integer, nullable=False),
-    #: the rerun of the DAG run that it belongs to
+    #: number of the rerun of the DAG run
     Column("run_attempt", Integer, nullable=False),
     Column("try_number", Integer, nullable=False),
     Column("state", Word, nullable=False),
@@ -28,15 +26,15 @@ task_attempt = Table(
     Column("host", Label),
     Column("pid", Integer),
     Column("job_id", Serial),
-    #: of the process; less than 0 for the signal that ended it
+    #: exit code of the process; negative for the signal that ended it
     Column("exit_code", Integer),
     Column("error", Prose),
     Column("log_path", LongText),
     Column("flow_run_id", String(250)),
-    #: true once its instance was cleared: it no longer says anything about the instance
+    #: true once the instance was cleared, after which the attempt no longer matters to it
     Column("is_cleared", Boolean, nullable=False, server_default=false()),
-    #: the state whose callbacks are due, because the process ended before it called them; `taken` once a process calls
-    #: them, which is at most once
+    #: state whose callbacks are due, because the process ended before it called them; `taken` after a process took
+    #: them, which happens at most once
     Column("callback", Word),
     Index("ix_task_attempt_key", "dag_id", "run_id", "task_id"),
     **OPTIONS,
@@ -49,17 +47,17 @@ task_instance = Table(
     Column("dag_id", Key, primary_key=True),
     Column("run_id", Key, primary_key=True),
     Column("task_id", Key, primary_key=True),
-    #: -1 where the task is not mapped
+    #: -1 if the task is not mapped
     Column("map_index", Integer, primary_key=True, autoincrement=False),
-    #: null until something was decided about it
+    #: null before the first decision
     Column("state", Word),
-    #: how often it was queued since it was made or cleared
+    #: times the instance was queued since it was created or cleared
     Column("try_number", Integer, nullable=False),
     #: tries before it fails for good
     Column("max_tries", Integer, nullable=False),
-    #: one more with every change
+    #: incremented by every change
     Column("version", Integer, nullable=False),
-    #: the attempt that counts; whoever holds another one changes nothing
+    #: current attempt; updates by other attempts have no effect
     Column("attempt_uuid", Digest),
     Column("lease_owner", String(64)),
     #: by the clock of the database
@@ -78,10 +76,10 @@ task_instance = Table(
     Column("host", Label),
     Column("pid", Integer),
     Column("job_id", Serial),
-    #: the data flow that it ran; a retry resumes it
+    #: data flow that the instance ran, which a retry resumes
     Column("flow_run_id", String(250)),
     Column("note", Prose),
-    #: what is active, answered from the index alone
+    #: covering index for active instances
     Index("ix_task_instance_active", "state", "pool", "dag_id", "pool_slots"),
     sqlite_with_rowid=False,
     **OPTIONS,

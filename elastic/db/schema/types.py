@@ -1,4 +1,4 @@
-"""What all tables share: the names of their constraints, and types that mean the same in every database."""
+"""Shared parts of all tables: names of constraints, and column types that are equivalent in every database."""
 
 import datetime as dt
 from typing import Any
@@ -19,37 +19,37 @@ metadata = MetaData(
     }
 )
 
-#: Characters of an id of a DAG, a run or a task, at most.
+#: Maximum length of an id of a DAG, a run or a task (characters).
 KEY_LENGTH = 250
 
-#: Keys are ASCII and differ by case. MySQL would otherwise hold "A" and "a" for one key, and refuse a primary key of
-#: three such columns as too long.
+#: Case-sensitive ASCII key. By default, MySQL would treat "A" and "a" as equal, and reject a primary key of three such
+#: columns as too long.
 Key = String(KEY_LENGTH).with_variant(
     mysql.VARCHAR(KEY_LENGTH, charset="ascii", collation="ascii_bin"), "mysql", "mariadb"
 )
-#: Names of a closed list: states, kinds, modes.
+#: Value of a closed list: a state, a kind or a mode.
 Word = String(32).with_variant(mysql.VARCHAR(32, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
-#: A uuid or a digest in hexadecimal digits.
+#: UUID or digest in hexadecimal digits.
 Digest = String(64).with_variant(mysql.VARCHAR(64, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
 
 
 class Writable(TypeDecorator[str]):
-    """Text that came from data: what a database would refuse of it is escaped, and what is too long is shortened.
+    """String type for user data: escapes characters that a database rejects, and truncates long values.
 
-    Not for keys and not for what programs read back by value: they must be refused instead of changed.
+    It is not for keys or for values that programs read back, which must be rejected instead of changed.
 
     Args:
-        length: The characters of the column; None for text of any length.
-        longest: The most characters that are kept.
+        length: Length of the column (characters); None for no limit.
+        max_length: Maximum number of characters to store.
     """
 
     impl = String
     cache_ok = True
 
-    def __init__(self, length: int | None = None, longest: int | None = None) -> None:
+    def __init__(self, length: int | None = None, max_length: int | None = None) -> None:
         super().__init__(length)
         self.length = length
-        self.longest = length if longest is None else longest
+        self.max_length = length if max_length is None else max_length
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         if self.length is not None:
@@ -58,23 +58,23 @@ class Writable(TypeDecorator[str]):
         return dialect.type_descriptor(mysql.LONGTEXT() if dialect.name in ("mysql", "mariadb") else Text())
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        return None if value is None else writable(value, self.longest)
+        return None if value is None else writable(value, self.max_length)
 
 
-#: Text of any length.
+#: String of any length.
 LongText = Writable()
-#: What happened, as people read it. MySQL takes no statement of more than 16 MiB.
-Prose = Writable(longest=64 * 1024)
-#: A name that is shown and decides nothing.
+#: Message for people. It is limited because MySQL accepts statements up to 16 MiB.
+Prose = Writable(max_length=64 * 1024)
+#: Name for display only.
 Label = Writable(250)
 #: Bytes of any length.
 LongBytes = LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
-#: A number that counts rows; SQLite numbers rows by itself only where the type is INTEGER.
+#: Row number. SQLite generates row numbers only for the type INTEGER.
 Serial = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class Instant(TypeDecorator[dt.datetime]):
-    """An aware time, kept in UTC to the microsecond; only PostgreSQL keeps time zones itself."""
+    """Aware time in UTC with microseconds. Only PostgreSQL stores time zones itself."""
 
     impl = _DateTime
     cache_ok = True
@@ -96,7 +96,7 @@ class Instant(TypeDecorator[dt.datetime]):
         return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
 
 
-#: Of every table: MySQL's own default may be a character set that has no place for most of the world's letters.
+#: Options of every table. MySQL's default character set may not cover Unicode.
 OPTIONS: dict[str, Any] = {
     "mysql_engine": "InnoDB",
     "mysql_charset": "utf8mb4",

@@ -1,1 +1,1 @@
-"""Stores of the metadata database, one for each kind of row that users see."""
+"""Stores of the metadata database, one for each kind of row that users manage."""

@@ -1,4 +1,4 @@
-"""Connections by id. Their passwords and extra settings are encrypted before they are written."""
+"""Store of connections by id, with encrypted passwords and extra settings."""
 
 import json
 from collections.abc import Iterator
@@ -24,16 +24,16 @@ _PLAIN = ("kind", "host", "login", "schema", "port")
 
 
 class ConnectionStore:
-    """The connections of a metadata database."""
+    """Store of the connections of a metadata database."""
 
     def __init__(self, database: Database, cipher: Cipher) -> None:
         self._database, self._cipher = database, cipher
 
     def find(self, conn_id: str) -> Connection | None:
-        """Return a connection with its secrets in clear, which logs will not show, or None if there is none.
+        """Return a connection with its decrypted secrets, which logs mask, or None if the id is unknown.
 
         Raises:
-            SecretError: It cannot be decrypted.
+            SecretError: A secret cannot be decrypted.
         """
         query = select(table).where(table.c.conn_id == conn_id)
         row = self._database.query(lambda connection: connection.execute(query).one_or_none())
@@ -44,11 +44,11 @@ class ConnectionStore:
         return found
 
     def get(self, conn_id: str) -> Connection:
-        """Return a connection with its secrets in clear.
+        """Return a connection with its decrypted secrets.
 
         Raises:
-            UnknownRowError: There is none of this id.
-            SecretError: It cannot be decrypted.
+            UnknownRowError: The id is unknown.
+            SecretError: A secret cannot be decrypted.
         """
         found = self.find(conn_id)
         if found is None:
@@ -56,29 +56,29 @@ class ConnectionStore:
         return found
 
     def all(self) -> list[Connection]:
-        """Return all connections without their secrets: no key is needed."""
+        """Return all connections without their secrets. No key is needed."""
         query = select(table).order_by(table.c.conn_id)
         rows = self._database.query(lambda connection: connection.execute(query).all())
         return [Connection(conn_id=row.conn_id, **{name: getattr(row, name) for name in _PLAIN}) for row in rows]
 
     def readable(self) -> Iterator[Connection]:
-        """Yield the connections that have secrets and can be decrypted, in clear."""
+        """Yield the connections whose secrets can be decrypted."""
         query = select(table).where(or_(table.c.password.is_not(None), table.c.extra.is_not(None)))
         for row in self._database.query(lambda connection: connection.execute(query).all()):
             with suppress(SecretError):
                 yield self._read(row)
 
     def add(self, connection: Connection, *, overwrite: bool = False) -> None:
-        """Keep a connection.
+        """Store a connection.
 
         Raises:
-            RowExistsError: The id is taken, and it is not to be overwritten.
-            MissingKeyError: It has secrets, and there is no key. Nothing was kept.
+            RowExistsError: The id exists and `overwrite` is False.
+            MissingKeyError: The connection has secrets and there is no key. Nothing was stored.
         """
         self.add_all([connection], overwrite=overwrite)
 
     def add_all(self, connections: list[Connection], *, overwrite: bool = False) -> None:
-        """Keep connections, all or none."""
+        """Store connections, all or none."""
         rows = [self._row(connection) for connection in connections]
 
         def work(transaction: Any, again: bool) -> None:
@@ -96,10 +96,10 @@ class ConnectionStore:
         self._database.write(work)
 
     def delete(self, conn_id: str) -> None:
-        """Forget a connection.
+        """Delete a connection.
 
         Raises:
-            UnknownRowError: There is none of this id.
+            UnknownRowError: The id is unknown.
         """
 
         def work(transaction: Any, again: bool) -> None:
@@ -110,10 +110,10 @@ class ConnectionStore:
         self._database.write(work)
 
     def rotate(self) -> int:
-        """Encrypt all secrets with the newest key, all or none; return how many connections there are.
+        """Encrypt all secrets with the newest key, all or none; return the number of connections.
 
         Raises:
-            SecretError: One of them cannot be decrypted. Nothing was changed.
+            SecretError: A secret cannot be decrypted. Nothing was changed.
         """
 
         def work(transaction: Any, _: bool) -> int:

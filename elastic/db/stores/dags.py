@@ -1,4 +1,4 @@
-"""What was found in DAG files: kept so that others can show it without importing anybody's code."""
+"""Store of DAGs from DAG files, so that other processes can show them without importing user code."""
 
 import hashlib
 import os
@@ -18,14 +18,14 @@ from elastic.db.sql_clock import now
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DagRow:
-    """A DAG as it was found."""
+    """Row of a DAG from a DAG file."""
 
     dag_id: str
     fileloc: str
     owner: str | None = None
     description: str | None = None
     schedule: str | None = None
-    #: separated by commas
+    #: tags separated by commas
     tags: str = ""
     task_count: int = 0
     concurrency: int = 0
@@ -33,7 +33,7 @@ class DagRow:
     is_active: bool = True
     source_digest: str | None = None
     structure_digest: str | None = None
-    #: all DAGs of its file were kept when this one was, and the file has not changed since then
+    #: True if all DAGs of the file were stored together and the file has not changed since
     is_whole_file: bool = False
 
 
@@ -42,40 +42,40 @@ _COLUMNS = tuple(name for name in DagRow.__dataclass_fields__ if name != "is_who
 
 @dataclass(frozen=True, slots=True)
 class FoundDag:
-    """A DAG with its source and its structure (JSON), which are kept under their digests."""
+    """DAG with its source and its structure (JSON), both stored by digest."""
 
     row: DagRow
     source: str = ""
     structure: str = ""
-    #: its file is to be loaded again each time that DAGs are listed
+    #: True if every scan must load the file again
     is_reread: bool = False
 
 
-def keep_dag(database: Database, found: DagRow, *, source: str = "", structure: str = "") -> None:
-    """Keep one DAG of a file, which may have others; see `keep_dags`."""
-    _keep_all(database, [FoundDag(found, source, structure)], whole_files=False)
+def store_dag(database: Database, found: DagRow, *, source: str = "", structure: str = "") -> None:
+    """Store one DAG of a file that may define others; see `store_dags`."""
+    _store_all(database, [FoundDag(found, source, structure)], whole_files=False)
 
 
-def keep_dags(database: Database, found: Sequence[FoundDag]) -> None:
-    """Keep DAGs, all those of their files, and all or none.
+def store_dags(database: Database, found: Sequence[FoundDag]) -> None:
+    """Store all DAGs of some files, all or none.
 
-    Whether one is paused is taken only from the first time: after that it is for people to say.
+    `is_paused` is stored only with the first version of a DAG; later only users change it.
     """
-    _keep_all(database, found, whole_files=True)
+    _store_all(database, found, whole_files=True)
 
 
-def _keep_all(database: Database, found: Sequence[FoundDag], *, whole_files: bool) -> None:
+def _store_all(database: Database, found: Sequence[FoundDag], *, whole_files: bool) -> None:
     def work(connection: Connection, _: bool) -> None:
         for one in found:
             if not whole_files:
-                _note_change(connection, one.row)
-            _keep(connection, one, {"parsed_at": None if one.is_reread else now()} if whole_files else {})
+                _mark_changed(connection, one.row)
+            _store(connection, one, {"parsed_at": None if one.is_reread else now()} if whole_files else {})
 
     database.write(work)
 
 
-def _note_change(connection: Connection, found: DagRow) -> None:
-    """Forget that the whole file was read, if it is another one, or another text, than was read then."""
+def _mark_changed(connection: Connection, found: DagRow) -> None:
+    """Clear `parsed_at` if the path or the source of the DAG's file has changed."""
     before = connection.execute(
         select(dag.c.fileloc, dag.c.source_digest).where(dag.c.dag_id == found.dag_id)
     ).one_or_none()
@@ -83,7 +83,7 @@ def _note_change(connection: Connection, found: DagRow) -> None:
         connection.execute(update(dag).where(dag.c.dag_id == found.dag_id).values(parsed_at=None))
 
 
-def _keep(connection: Connection, found: FoundDag, more: Mapping[str, Any]) -> None:
+def _store(connection: Connection, found: FoundDag, more: Mapping[str, Any]) -> None:
     row = {name: getattr(found.row, name) for name in _COLUMNS}
     fresh = {name: value for name, value in row.items() if name not in ("dag_id", "is_paused")}
     if found.source and found.row.source_digest:
@@ -97,7 +97,7 @@ def _keep(connection: Connection, found: FoundDag, more: Mapping[str, Any]) -> N
 
 
 def dags(database: Database, *, active_only: bool = True) -> list[DagRow]:
-    """Return the DAGs that were found, by id."""
+    """Return the stored DAGs by id."""
     query = select(dag).order_by(dag.c.dag_id)
     query = query.where(dag.c.is_active.is_(True)) if active_only else query
     rows = database.query(lambda connection: connection.execute(query).all())
@@ -108,7 +108,7 @@ def dags(database: Database, *, active_only: bool = True) -> list[DagRow]:
 
 
 def forget_missing(database: Database, dag_ids: Sequence[str]) -> None:
-    """Mark as gone all DAGs but these. What they ran is kept."""
+    """Mark all DAGs except these as inactive; their runs stay."""
     known = set(dag_ids)
 
     def work(connection: Connection, _: bool) -> None:
@@ -149,7 +149,7 @@ def structure_of(database: Database, digest: str) -> str | None:
 
 
 def set_import_errors(database: Database, tracebacks: Mapping[str, str]) -> None:
-    """Keep which files cannot be imported, by path, in place of what was known before."""
+    """Replace the stored import failures: tracebacks by path."""
     rows: list[dict[str, Any]] = [
         {"path_digest": hashlib.sha256(os.fsencode(path)).hexdigest(), "path": path, "traceback": traceback}
         for path, traceback in tracebacks.items()

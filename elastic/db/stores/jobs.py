@@ -1,4 +1,4 @@
-"""Jobs: processes that run task instances and give signs of life."""
+"""Store of jobs: processes that run task instances and send heartbeats."""
 
 import os
 import socket
@@ -12,14 +12,14 @@ from elastic.db.records import Job
 from elastic.db.schema import job as table
 from elastic.db.sql_clock import Seconds, now
 
-#: A job is taken for dead after so many heartbeats without a sign of life.
-MISSED = 2.1
+#: Heartbeat intervals without a heartbeat after which a job counts as dead.
+MAX_MISSED_HEARTBEATS = 2.1
 
 RUNNING, SUCCESS, FAILED = "running", "success", "failed"
 
 
 def start_job(database: Database, kind: str, *, dag_id: str | None = None, executor: str | None = None) -> int:
-    """Write down that this process begins a job, such as a `BackfillJob`; return its id."""
+    """Insert a running job of this process, such as a `BackfillJob`; return its id."""
     row = {
         "kind": kind,
         "state": RUNNING,
@@ -39,13 +39,13 @@ def start_job(database: Database, kind: str, *, dag_id: str | None = None, execu
 
 
 def heartbeat(database: Database, job_id: int) -> bool:
-    """Give a sign of life; say whether the job is still taken for running."""
+    """Record a heartbeat; return whether the job still counts as running."""
     change = update(table).where(table.c.id == job_id, table.c.state == RUNNING).values(heartbeat_at=now())
     return database.write(lambda connection, _: connection.execute(change).rowcount == 1)
 
 
 def end_job(database: Database, job_id: int, state: str) -> bool:
-    """Write down how a running job ended: `success` or `failed`."""
+    """Record the final state of a running job, `success` or `failed`; return whether it was running."""
     change = update(table).where(table.c.id == job_id, table.c.state == RUNNING).values(state=state, ended_at=now())
 
     def work(connection: Connection, _: bool) -> bool:
@@ -58,8 +58,8 @@ def end_job(database: Database, job_id: int, state: str) -> bool:
 
 
 def fail_dead_jobs(database: Database, heartbeat: float) -> int:
-    """Write down as failed the jobs that gave no sign of life for 2.1 heartbeats (seconds); return how many."""
-    dead = (table.c.state == RUNNING) & (Seconds(table.c.heartbeat_at, now()) > MISSED * heartbeat)
+    """Fail the jobs without a heartbeat for 2.1 intervals of `heartbeat` seconds; return their number."""
+    dead = (table.c.state == RUNNING) & (Seconds(table.c.heartbeat_at, now()) > MAX_MISSED_HEARTBEATS * heartbeat)
     change = update(table).where(dead).values(state=FAILED, ended_at=now())
 
     def work(connection: Connection, _: bool) -> int:
@@ -72,9 +72,9 @@ def fail_dead_jobs(database: Database, heartbeat: float) -> int:
 
 
 def jobs(database: Database, heartbeat: float, *, state: str | None = None, limit: int = 100) -> list[Job]:
-    """Return the latest jobs; `heartbeat` is the seconds between their signs of life."""
+    """Return the latest jobs; `heartbeat` is the interval of their heartbeats in seconds."""
     age = func.coalesce(Seconds(table.c.heartbeat_at, now()), 0.0)
-    alive = case(((table.c.state == RUNNING) & (age <= MISSED * heartbeat), 1), else_=0)
+    alive = case(((table.c.state == RUNNING) & (age <= MAX_MISSED_HEARTBEATS * heartbeat), 1), else_=0)
     query = select(table, alive.label("is_alive")).order_by(table.c.id.desc()).limit(limit)
     query = query if state is None else query.where(table.c.state == state)
     return [_job(row) for row in database.query(lambda connection: connection.execute(query).all())]

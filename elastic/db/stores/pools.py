@@ -1,4 +1,4 @@
-"""Pools by name."""
+"""Store of pools by name."""
 
 from typing import Any
 
@@ -20,13 +20,13 @@ _ti = task_instance.c
 
 
 class PoolStore:
-    """The pools of a metadata database."""
+    """Store of the pools of a metadata database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def all(self) -> list[Pool]:
-        """Return all pools, with the slots that are taken."""
+        """Return all pools with their used slots."""
         queued = func.sum(case((_ti.state == TaskState.QUEUED, _ti.pool_slots), else_=0))
         running = func.sum(case((_ti.state == TaskState.RUNNING, _ti.pool_slots), else_=0))
         active = _ti.state.in_((TaskState.QUEUED, TaskState.RUNNING))
@@ -49,7 +49,7 @@ class PoolStore:
         ]
 
     def put(self, name: str, slots: int, description: str | None = None) -> None:
-        """Make a pool, or change the one of this name; -1 slots are any number.
+        """Create or change a pool; -1 slots means no limit.
 
         Raises:
             UsageError: The number of slots is below -1.
@@ -67,11 +67,11 @@ class PoolStore:
         self._database.write(work)
 
     def delete(self, name: str) -> None:
-        """Forget a pool.
+        """Delete a pool.
 
         Raises:
-            UsageError: It is the default pool.
-            UnknownRowError: There is none of this name.
+            UsageError: The pool is the default pool.
+            UnknownRowError: The name is unknown.
         """
         if name == DEFAULT_POOL:
             raise UsageError(

@@ -1,4 +1,4 @@
-"""Variables by key. Their values are encrypted before they are written."""
+"""Store of variables by key, with encrypted values."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -18,16 +18,16 @@ from elastic.db.schema import variable as table
 
 
 class VariableStore:
-    """The variables of a metadata database."""
+    """Store of the variables of a metadata database."""
 
     def __init__(self, database: Database, cipher: Cipher) -> None:
         self._database, self._cipher = database, cipher
 
     def find(self, key: str) -> Variable | None:
-        """Return a variable, or None if there is none. Logs will not show what sounds like a secret.
+        """Return a variable, or None if the key is unknown. Logs mask its value if its name suggests a secret.
 
         Raises:
-            SecretError: It cannot be decrypted.
+            SecretError: The value cannot be decrypted.
         """
         query = select(table).where(table.c.key == key)
         row = self._database.query(lambda connection: connection.execute(query).one_or_none())
@@ -41,8 +41,8 @@ class VariableStore:
         """Return a variable.
 
         Raises:
-            UnknownRowError: There is none of this key.
-            SecretError: It cannot be decrypted.
+            UnknownRowError: The key is unknown.
+            SecretError: The value cannot be decrypted.
         """
         found = self.find(key)
         if found is None:
@@ -50,52 +50,52 @@ class VariableStore:
         return found
 
     def keys(self) -> list[tuple[str, str | None]]:
-        """Return all keys with their descriptions: no Fernet key is needed."""
+        """Return all keys with their descriptions. No Fernet key is needed."""
         query = select(table.c.key, table.c.description).order_by(table.c.key)
         return [tuple(row) for row in self._database.query(lambda connection: connection.execute(query).all())]
 
     def all(self) -> list[Variable]:
-        """Return all variables with their values in clear."""
+        """Return all variables with their decrypted values."""
         query = select(table).order_by(table.c.key)
         return [self._read(row) for row in self._database.query(lambda connection: connection.execute(query).all())]
 
     def readable(self) -> Iterator[Variable]:
-        """Yield the variables that can be decrypted, in clear."""
+        """Yield the variables whose values can be decrypted."""
         query = select(table)
         for row in self._database.query(lambda connection: connection.execute(query).all()):
             with suppress(SecretError):
                 yield self._read(row)
 
     def put(self, key: str, value: str, description: str | None = None) -> None:
-        """Keep a variable in place of what it was.
+        """Store a variable, replacing its old value.
 
         Raises:
-            MissingKeyError: There is no Fernet key. Nothing was kept.
+            MissingKeyError: There is no Fernet key. Nothing was stored.
         """
         self.put_all({key: value}, description)
 
     def put_all(self, values: Mapping[str, str], description: str | None = None) -> None:
-        """Keep variables, all or none. A description of None leaves the one that is there."""
+        """Store variables, all or none. A description of None keeps the old description."""
         rows = [
             {"key": check_key("variable", key), "value": self._cipher.encrypt(_value(key), value)}
             for key, value in values.items()
         ]
-        told = {} if description is None else {"description": description}
+        optional = {} if description is None else {"description": description}
 
         def work(connection: Any, _: bool) -> None:
             for row in rows:
-                if connection.execute(insert_if_absent(connection, table), {**row, **told}).rowcount != 1:
+                if connection.execute(insert_if_absent(connection, table), {**row, **optional}).rowcount != 1:
                     change = update(table).where(table.c.key == row["key"])
-                    connection.execute(change.values(value=row["value"], **told))
+                    connection.execute(change.values(value=row["value"], **optional))
                 audit.note(connection, "variable set", row["key"])
 
         self._database.write(work)
 
     def delete(self, key: str) -> None:
-        """Forget a variable.
+        """Delete a variable.
 
         Raises:
-            UnknownRowError: There is none of this key.
+            UnknownRowError: The key is unknown.
         """
 
         def work(connection: Any, again: bool) -> None:
@@ -106,10 +106,10 @@ class VariableStore:
         self._database.write(work)
 
     def rotate(self) -> int:
-        """Encrypt all values with the newest key, all or none; return how many there are.
+        """Encrypt all values with the newest key, all or none; return their number.
 
         Raises:
-            SecretError: One of them cannot be decrypted. Nothing was changed.
+            SecretError: A value cannot be decrypted. Nothing was changed.
         """
 
         def work(connection: Any, _: bool) -> int:

@@ -1,4 +1,4 @@
-"""Attempts from their start to their end. Whoever does not hold the attempt that counts changes nothing."""
+"""Attempt transitions. Each update is a compare-and-set on the attempt uuid, so a stale process cannot change a row."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -78,9 +78,9 @@ _FINISHED = (
         flow_run_id=func.coalesce(_FLOW, _attempt.flow_run_id),
     )
 )
-#: Stands in place of a state once a process calls the callbacks.
+#: Value of `callback` after a process has taken the callbacks.
 _TAKEN = "taken"
-#: The process of an attempt takes them while the attempt counts, any other one once they are due.
+#: The attempt's own process may take its callbacks while the attempt runs, any other process once they are due.
 _MAY_TAKE = {
     True: and_(_attempt.callback.is_(None), _attempt.state == TaskState.RUNNING),
     False: and_(_attempt.callback.is_not(None), _attempt.callback != _TAKEN),
@@ -97,58 +97,58 @@ _EXPIRED = (
 
 
 def claim(database: Database, wanted: Claim) -> bool:
-    """Make a queued task instance running, in the process that will run it, before any user code.
+    """Set a queued attempt to running for the process that runs it, before any user code.
 
     Returns:
-        False if the attempt no longer counts, or another process has it: then nothing may be run.
+        False if the attempt is stale or another process claimed it. The caller must not run it then.
     """
     return database.write(lambda connection, again: claim_in(connection, wanted, again=again))
 
 
 def claim_in(connection: Connection, wanted: Claim, *, again: bool = False) -> bool:
-    """Do what `claim` does, within a transaction."""
+    """Run `claim` within a transaction."""
     bound = {**key_bind(wanted.key), "p_uuid": wanted.attempt_uuid, "p_host": wanted.host, "p_pid": wanted.pid}
     lease = {"p_owner": wanted.lease_owner, "p_lease": wanted.lease}
     if not connection.execute(_CLAIM, {**bound, **lease}).rowcount:
-        return again and _is_mine(connection, wanted)
+        return again and _is_claimed_by(connection, wanted)
     connection.execute(_CLAIMED, {name: bound[name] for name in ("p_uuid", "p_host", "p_pid")})
     audit.note_instances(connection, TaskState.RUNNING, [wanted.key])
     return True
 
 
-def finish(database: Database, ending: AttemptResult) -> bool:
-    """End an attempt; say whether it still counted. One that does not count any more changes nothing."""
-    return ending.attempt_uuid in finish_many(database, [ending])
+def finish(database: Database, result: AttemptResult) -> bool:
+    """Record the result of an attempt; return False, without a change, if the attempt is stale."""
+    return result.attempt_uuid in finish_many(database, [result])
 
 
-def finish_many(database: Database, endings: Sequence[AttemptResult]) -> frozenset[str]:
-    """End attempts in one transaction, and keep their XComs.
+def finish_many(database: Database, results: Sequence[AttemptResult]) -> frozenset[str]:
+    """Record the results of attempts with their XComs in one transaction.
 
     Returns:
-        The attempts that counted.
+        The attempts whose results were accepted.
 
     Raises:
-        UsageError: An attempt cannot end in such a state.
+        UsageError: A state is not valid for a result.
     """
-    if not endings:
+    if not results:
         return frozenset()
-    return database.write(lambda connection, again: finish_in(connection, endings, again=again))
+    return database.write(lambda connection, again: finish_in(connection, results, again=again))
 
 
-def finish_in(connection: Connection, endings: Sequence[AttemptResult], *, again: bool = False) -> frozenset[str]:
-    """Do what `finish_many` does, within a transaction."""
-    for ending in endings:
-        if ending.state not in _ENDED:
-            raise UsageError(f"attempt {ending.attempt_uuid} cannot end as {ending.state}; use {', '.join(_ENDED)}.")
-    counted = (ending.attempt_uuid for ending in endings if _finished(connection, ending, again=again))
+def finish_in(connection: Connection, results: Sequence[AttemptResult], *, again: bool = False) -> frozenset[str]:
+    """Run `finish_many` within a transaction."""
+    for result in results:
+        if result.state not in _ENDED:
+            raise UsageError(f"attempt {result.attempt_uuid} cannot end as {result.state}; use {', '.join(_ENDED)}.")
+    counted = (result.attempt_uuid for result in results if _finish(connection, result, again=again))
     return frozenset(counted)
 
 
 def renew(database: Database, lease_owner: str, seconds: float, *, attempt_uuid: str | None = None) -> frozenset[str]:
-    """Renew the leases of an owner by the clock of the database, all of them or that of one attempt.
+    """Renew all leases of an owner, or that of one attempt, by the clock of the database.
 
     Returns:
-        The attempts that the owner still holds. The process of any other one must be ended.
+        The attempts that the owner still holds. It must stop the processes of all others.
     """
     held = and_(_ti.state.in_(_ACTIVE), _ti.lease_owner == lease_owner)
     if attempt_uuid is not None:
@@ -164,38 +164,38 @@ def renew(database: Database, lease_owner: str, seconds: float, *, attempt_uuid:
 def expire(
     database: Database, *, dag_id: str | None = None, retry_in: float = 0.0, gives_up: bool = True
 ) -> list[TaskKey]:
-    """End what no living process holds: leases that were not renewed in time, by the clock of the database.
+    """Expire the attempts whose leases were not renewed in time, by the clock of the database.
 
-    A running instance becomes `up_for_retry`, or `failed` if that was its last try. A queued one that nobody claimed
-    becomes `scheduled`, and the try does not count. Whoever claims or ends the old attempt later changes nothing.
+    A running instance becomes `up_for_retry`, or `failed` after its last try. A queued instance that no process claimed
+    becomes `scheduled`, and the try does not count. Later claims and results of the old attempt have no effect.
 
     Args:
-        database: Where.
-        dag_id: Only this DAG's.
+        database: The database.
+        dag_id: Only attempts of this DAG.
         retry_in: Seconds until the next try.
-        gives_up: False lets it be tried again even if that was its last try: what was lost is not what failed.
+        gives_up: False allows another try even after the last one, because a lost attempt is not a failed one.
     """
 
     def work(connection: Connection, _: bool) -> list[TaskKey]:
         query = _EXPIRED if dag_id is None else _EXPIRED.where(_ti.dag_id == dag_id)
-        # read first, then changed one by one, each only if it still is as it was read
+        # The rows are read first, then each is updated only if it is unchanged.
         found = connection.execute(query).all()
-        return [key for row in found if (key := _expired(connection, row, retry_in, gives_up=gives_up))]
+        return [key for row in found if (key := _expire(connection, row, retry_in, gives_up=gives_up))]
 
     return database.write(work)
 
 
 def take_callbacks(database: Database, attempt_uuid: str, *, is_own: bool) -> bool:
-    """Take the callbacks of an attempt, before any of them is called: at most one process may call them.
+    """Take the callbacks of an attempt before calling them, so that at most one process calls them.
 
     Args:
-        database: Where.
+        database: The database.
         attempt_uuid: The attempt.
-        is_own: This is the process of the attempt, which takes them before the attempt ends. Any other process takes
+        is_own: True in the process of the attempt, which takes them before the attempt ends. Any other process takes
             them when they are due.
 
     Returns:
-        False if another process has them, or if the attempt does not count any more: then none may be called.
+        False if another process took them or the attempt is stale. The caller must not call them then.
     """
     change = update(task_attempt).where(_attempt.attempt_uuid == attempt_uuid, _MAY_TAKE[is_own])
 
@@ -206,7 +206,7 @@ def take_callbacks(database: Database, attempt_uuid: str, *, is_own: bool) -> bo
 
 
 def set_flow_run(database: Database, attempt_uuid: str, flow_run_id: str) -> bool:
-    """Keep the id of the data flow that a running attempt runs, so that a retry resumes it."""
+    """Store the id of the data flow that an attempt runs, so that a retry resumes it; return False if it is stale."""
     instance = and_(_ti.attempt_uuid == attempt_uuid, _ti.state == TaskState.RUNNING)
 
     def work(connection: Connection, _: bool) -> bool:
@@ -223,54 +223,54 @@ def set_flow_run(database: Database, attempt_uuid: str, flow_run_id: str) -> boo
     return database.write(work)
 
 
-def _is_mine(connection: Connection, wanted: Claim) -> bool:
+def _is_claimed_by(connection: Connection, wanted: Claim) -> bool:
     row = connection.execute(_HELD, {**key_bind(wanted.key), "p_uuid": wanted.attempt_uuid}).one_or_none()
     return row is not None and tuple(row) == (TaskState.RUNNING, wanted.host, wanted.pid, wanted.lease_owner)
 
 
-def _finished(connection: Connection, ending: AttemptResult, *, again: bool) -> bool:
-    row = connection.execute(_KEY, {"p_uuid": ending.attempt_uuid}).one_or_none()
+def _finish(connection: Connection, result: AttemptResult, *, again: bool) -> bool:
+    row = connection.execute(_KEY, {"p_uuid": result.attempt_uuid}).one_or_none()
     if row is None:
         return False
     key = TaskKey(*row)
     bound = {
         **key_bind(key),
-        "p_uuid": ending.attempt_uuid,
-        "p_expected": ending.expected,
-        "p_state": ending.state,
-        "p_retry": ending.retry_in or 0.0,
-        "p_flow": ending.flow_run_id,
-        "p_note": ending.note,
+        "p_uuid": result.attempt_uuid,
+        "p_expected": result.expected,
+        "p_state": result.state,
+        "p_retry": result.retry_in or 0.0,
+        "p_flow": result.flow_run_id,
+        "p_note": result.note,
     }
     if not connection.execute(_FINISH, bound).rowcount:
-        return again and _has_ended(connection, key, ending)
-    _close(connection, ending)
-    if ending.xcoms:
-        keep_xcoms(connection, key, ending.xcoms)
-    audit.note_instances(connection, ending.state, [key], ending.error and ending.error.strip().splitlines()[-1])
+        return again and _has_ended(connection, key, result)
+    _close(connection, result)
+    if result.xcoms:
+        store_xcoms(connection, key, result.xcoms)
+    audit.note_instances(connection, result.state, [key], result.error and result.error.strip().splitlines()[-1])
     return True
 
 
-def _has_ended(connection: Connection, key: TaskKey, ending: AttemptResult) -> bool:
-    found = connection.execute(_HELD, {**key_bind(key), "p_uuid": ending.attempt_uuid}).one_or_none()
-    return found is not None and found.state == ending.state
+def _has_ended(connection: Connection, key: TaskKey, result: AttemptResult) -> bool:
+    found = connection.execute(_HELD, {**key_bind(key), "p_uuid": result.attempt_uuid}).one_or_none()
+    return found is not None and found.state == result.state
 
 
-def _close(connection: Connection, ending: AttemptResult) -> None:
+def _close(connection: Connection, result: AttemptResult) -> None:
     bound: dict[str, Any] = {
-        "p_uuid": ending.attempt_uuid,
-        # what follows is the instance's matter: the attempt itself has failed
-        "p_attempt_state": TaskState.FAILED if ending.state is TaskState.UP_FOR_RETRY else ending.state,
-        "p_exit": ending.exit_code,
-        "p_error": ending.error,
-        "p_callback": ending.callback,
-        "p_flow": ending.flow_run_id,
+        "p_uuid": result.attempt_uuid,
+        # An instance that is retried has a failed attempt.
+        "p_attempt_state": TaskState.FAILED if result.state is TaskState.UP_FOR_RETRY else result.state,
+        "p_exit": result.exit_code,
+        "p_error": result.error,
+        "p_callback": result.callback,
+        "p_flow": result.flow_run_id,
     }
     connection.execute(_FINISHED, bound)
 
 
-def keep_xcoms(connection: Connection, key: TaskKey, values: Any) -> None:
-    """Keep values (JSON texts by key) of a task instance; those of the same keys are replaced."""
+def store_xcoms(connection: Connection, key: TaskKey, values: Any) -> None:
+    """Store XComs (JSON by key) of a task instance, replacing those with the same keys."""
     columns = {"dag_id": key.dag_id, "run_id": key.run_id, "task_id": key.task_id, "map_index": key.map_index}
     of_instance = and_(*(xcom.c[name] == value for name, value in columns.items()))
     connection.execute(delete(xcom).where(of_instance, xcom.c.key.in_(list(values))))
@@ -278,10 +278,10 @@ def keep_xcoms(connection: Connection, key: TaskKey, values: Any) -> None:
     connection.execute(insert(xcom).values(at=now()), rows)
 
 
-def _expired(connection: Connection, row: Any, retry_in: float, *, gives_up: bool) -> TaskKey | None:
+def _expire(connection: Connection, row: Any, retry_in: float, *, gives_up: bool) -> TaskKey | None:
     key = TaskKey(row.dag_id, row.run_id, row.task_id, row.map_index)
     was_queued = row.state == TaskState.QUEUED
-    still = and_(key_match(_ti), _ti.attempt_uuid == row.attempt_uuid, _ti.state == row.state)
+    is_unchanged = and_(key_match(_ti), _ti.attempt_uuid == row.attempt_uuid, _ti.state == row.state)
     values: dict[str, Any] = {"version": _ti.version + 1, "lease_owner": None, "lease_expires_at": None}
     if was_queued:
         state = TaskState.SCHEDULED
@@ -291,8 +291,8 @@ def _expired(connection: Connection, row: Any, retry_in: float, *, gives_up: boo
         state = TaskState.UP_FOR_RETRY if may_retry else TaskState.FAILED
         values |= {"ended_at": now(), "duration": Seconds(_ti.started_at, now())}
         values |= {"next_retry_at": now(retry_in)} if state is TaskState.UP_FOR_RETRY else {}
-    change = update(task_instance).where(still, _ti.lease_expires_at < now())
-    why = "nobody claimed it in time" if was_queued else "its lease expired: the process or its host is gone"
+    change = update(task_instance).where(is_unchanged, _ti.lease_expires_at < now())
+    why = "no process claimed it in time" if was_queued else "its lease expired: the process or its host is gone"
     if not connection.execute(change.values(state=state, **values), key_bind(key)).rowcount:
         return None
     callback = None if was_queued else state

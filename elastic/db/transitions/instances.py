@@ -1,4 +1,4 @@
-"""Task instances that are made, decided about, cleared, or marked."""
+"""Task instance transitions: insert, resolve without a run, clear, and mark as successful."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -20,8 +20,8 @@ _ti, _attempt = task_instance.c, task_attempt.c
 _READ = select(task_instance).where(key_match(_ti))
 _ACTIVE = (TaskState.QUEUED, TaskState.RUNNING)
 
-#: What an instance is like that never ran.
-_UNTOUCHED: dict[str, Any] = dict.fromkeys(
+#: Columns that `clear` resets to NULL.
+_CLEARED_COLUMNS: dict[str, Any] = dict.fromkeys(
     [
         "attempt_uuid",
         "lease_owner",
@@ -43,10 +43,10 @@ _UNTOUCHED: dict[str, Any] = dict.fromkeys(
 _CLEAR = (
     update(task_instance)
     .where(key_match(_ti), _ti.version == bindparam("p_version", type_=Integer()))
-    .values(state=None, try_number=0, version=_ti.version + 1, **_UNTOUCHED)
+    .values(state=None, try_number=0, version=_ti.version + 1, **_CLEARED_COLUMNS)
 )
 _CLEAR_ATTEMPTS = update(task_attempt).where(key_match(_attempt)).values(is_cleared=True)
-_FORGET = delete(xcom).where(key_match(xcom.c))
+_DELETE_XCOMS = delete(xcom).where(key_match(xcom.c))
 _MARK = (
     update(task_instance)
     .where(key_match(_ti), or_(_ti.state.is_(None), _ti.state.not_in((*_ACTIVE, TaskState.SUCCESS))))
@@ -93,7 +93,7 @@ def set_state(
     expected: Collection[TaskState | None],
     note: str | None = None,
 ) -> bool:
-    """Change the state of a task instance that is in one of the expected states; say whether that was so."""
+    """Set the state of a task instance if it is in an expected state; return whether it was."""
     return bool(set_states(database, [key], state, expected=expected, note=note))
 
 
@@ -105,12 +105,12 @@ def set_states(
     expected: Collection[TaskState | None],
     note: str | None = None,
 ) -> list[TaskKey]:
-    """Change the states of task instances that are in one of the expected states: in one transaction.
+    """Set the states of the task instances that are in an expected state, in one transaction.
 
-    An attempt that was queued or running is ended: whoever holds it changes nothing any more.
+    A queued or running attempt is ended, and later updates by its process have no effect.
 
     Returns:
-        Those that are in the new state now because of this call.
+        The instances that this call changed.
     """
     if not keys:
         return []
@@ -130,30 +130,30 @@ def set_states_in(
     note: str | None = None,
     again: bool = False,
 ) -> list[TaskKey]:
-    """Do what `set_states` does, within a transaction."""
+    """Run `set_states` within a transaction."""
     changed, mine = [], []
     for key in keys:
         before = _read(connection, key)
         if again and before is not None and before.state is state:
             mine.append(key)
-        elif before is not None and before.state in expected and _move(connection, before, state, note):
+        elif before is not None and before.state in expected and _change_state(connection, before, state, note):
             changed.append(key)
     audit.note_instances(connection, state or "none", changed, note)
     return changed + mine
 
 
 def clear(database: Database, keys: Iterable[TaskKey]) -> list[TaskInstanceRow]:
-    """Make task instances as if they never ran. Their attempts are kept, marked as cleared; their XComs are not.
+    """Reset task instances so that they run again. Their attempts stay, marked as cleared; their XComs are deleted.
 
-    A run that had ended is queued again. One that is running now is fenced: its end changes nothing.
+    A finished run is queued again. An attempt that is running is fenced: its result has no effect.
 
     Returns:
-        The instances that had a state, as they were.
+        The instances that had a state, with their values before the change.
     """
     wanted = list(keys)
 
     def work(connection: Connection, _: bool) -> list[TaskInstanceRow]:
-        before = [instance for key in wanted if (instance := _cleared(connection, key))]
+        before = [instance for key in wanted if (instance := _clear(connection, key))]
         for dag_id, run_id in sorted({(key.dag_id, key.run_id) for key in wanted}):
             reopen(connection, dag_id, run_id)
         audit.note_instances(connection, "cleared", [instance.key for instance in before])
@@ -163,7 +163,7 @@ def clear(database: Database, keys: Iterable[TaskKey]) -> list[TaskInstanceRow]:
 
 
 def mark_success(database: Database, keys: Iterable[TaskKey]) -> list[TaskKey]:
-    """Make task instances successful without running them, unless they are queued or running, or are so already."""
+    """Set task instances to success without a run, except active and successful ones; return the changed ones."""
     wanted = list(keys)
 
     def work(connection: Connection, again: bool) -> list[TaskKey]:
@@ -184,7 +184,7 @@ def _read(connection: Connection, key: TaskKey) -> TaskInstanceRow | None:
     return None if row is None else instance_of(row)
 
 
-def _move(connection: Connection, before: TaskInstanceRow, state: TaskState | None, note: str | None) -> bool:
+def _change_state(connection: Connection, before: TaskInstanceRow, state: TaskState | None, note: str | None) -> bool:
     values: dict[str, Any] = {"state": state, "version": _ti.version + 1}
     if note is not None:
         values["note"] = note
@@ -200,7 +200,7 @@ def _move(connection: Connection, before: TaskInstanceRow, state: TaskState | No
     return True
 
 
-def _cleared(connection: Connection, key: TaskKey) -> TaskInstanceRow | None:
+def _clear(connection: Connection, key: TaskKey) -> TaskInstanceRow | None:
     before = _read(connection, key)
     if before is None or before.state is None:
         return None
@@ -210,7 +210,7 @@ def _cleared(connection: Connection, key: TaskKey) -> TaskInstanceRow | None:
     if before.state in _ACTIVE:
         _end_attempt(connection, before, "cleared")
     connection.execute(_CLEAR_ATTEMPTS, bound)
-    connection.execute(_FORGET, bound)
+    connection.execute(_DELETE_XCOMS, bound)
     return before
 
 

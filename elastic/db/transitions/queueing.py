@@ -1,4 +1,4 @@
-"""Task instances on their way to an executor: each under the attempt that is to count, within pools and limits."""
+"""Queueing of task instances under new attempts, within the limits of pools and DAGs."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -88,7 +88,7 @@ _POOLS = (
     .with_for_update()
 )
 
-_MINE = select(_ti.attempt_uuid).where(key_match(_ti))
+_CURRENT_ATTEMPT = select(_ti.attempt_uuid).where(key_match(_ti))
 
 _ACTIVE = (
     select(_ti.pool, _ti.dag_id, func.sum(_ti.pool_slots).label("slots"), func.count().label("instances"))
@@ -97,81 +97,81 @@ _ACTIVE = (
 )
 
 
-def queue(database: Database, ticket: QueueRequest) -> bool:
-    """Queue one task instance; say whether it was done."""
-    return ticket.attempt_uuid in queue_many(database, [ticket])
+def queue(database: Database, request: QueueRequest) -> bool:
+    """Queue one task instance; return whether it was queued."""
+    return request.attempt_uuid in queue_many(database, [request])
 
 
-def queue_many(database: Database, tickets: Sequence[QueueRequest]) -> frozenset[str]:
-    """Queue task instances, in their order, as long as their pools and DAGs have room: in one transaction.
+def queue_many(database: Database, requests: Sequence[QueueRequest]) -> frozenset[str]:
+    """Queue task instances in their order, within the limits of their pools and DAGs, in one transaction.
 
-    Left out are those that somebody else queued, that ended meanwhile, or for which there is no room.
+    Instances are left out if another process queued them, if they have finished, or if no slots are free.
 
     Returns:
-        The attempts that count now. Nothing may be started for the others.
+        The attempts that were queued. The caller must not start the others.
 
     Raises:
         UnknownRowError: A pool isn't defined.
     """
-    if not tickets:
+    if not requests:
         return frozenset()
-    return database.write(lambda connection, again: queue_in(connection, tickets, again=again))
+    return database.write(lambda connection, again: queue_in(connection, requests, again=again))
 
 
-def queue_in(connection: Connection, tickets: Sequence[QueueRequest], *, again: bool = False) -> frozenset[str]:
-    """Do what `queue_many` does, within a transaction."""
-    room = _Room(connection, tickets)
+def queue_in(connection: Connection, requests: Sequence[QueueRequest], *, again: bool = False) -> frozenset[str]:
+    """Run `queue_many` within a transaction."""
+    free_slots = _FreeSlots(connection, requests)
     queued = []
-    mine = set()
-    for ticket in tickets:
-        bound = key_bind(ticket.key)
-        if again and connection.execute(_MINE, bound).scalar() == ticket.attempt_uuid:
-            mine.add(ticket.attempt_uuid)  # an earlier try of this transaction was committed after all
-        elif room.is_enough_for(ticket) and connection.execute(_QUEUE, {**bound, **_values(ticket)}).rowcount:
-            room.take(ticket)
-            queued.append(ticket)
+    already_queued = set()
+    for request in requests:
+        bound = key_bind(request.key)
+        if again and connection.execute(_CURRENT_ATTEMPT, bound).scalar() == request.attempt_uuid:
+            already_queued.add(request.attempt_uuid)  # an earlier try of this transaction was committed
+        elif free_slots.has_room_for(request) and connection.execute(_QUEUE, {**bound, **_values(request)}).rowcount:
+            free_slots.take(request)
+            queued.append(request)
     if queued:
-        rows = [{**key_bind(ticket.key), "p_path": ticket.log_path} for ticket in queued]
+        rows = [{**key_bind(request.key), "p_path": request.log_path} for request in queued]
         connection.execute(_ATTEMPT, rows if len(rows) > 1 else rows[0])
-        audit.note_instances(connection, TaskState.QUEUED, [ticket.key for ticket in queued])
-    return frozenset(mine.union(ticket.attempt_uuid for ticket in queued))
+        audit.note_instances(connection, TaskState.QUEUED, [request.key for request in queued])
+    return frozenset(already_queued.union(request.attempt_uuid for request in queued))
 
 
-def _values(ticket: QueueRequest) -> dict[str, Any]:
+def _values(request: QueueRequest) -> dict[str, Any]:
     return {
-        "p_version": -1 if ticket.version is None else ticket.version,
-        "p_uuid": ticket.attempt_uuid,
-        "p_owner": ticket.lease_owner,
-        "p_lease": ticket.lease,
-        "p_job": ticket.job_id,
-        "p_pool": ticket.pool,
-        "p_slots": ticket.pool_slots,
+        "p_version": -1 if request.version is None else request.version,
+        "p_uuid": request.attempt_uuid,
+        "p_owner": request.lease_owner,
+        "p_lease": request.lease,
+        "p_job": request.job_id,
+        "p_pool": request.pool,
+        "p_slots": request.pool_slots,
     }
 
 
-class _Room:
-    """What pools and DAGs have left, counted while nobody else can queue."""
+class _FreeSlots:
+    """Free slots of pools and DAGs, counted while no other process can queue."""
 
-    def __init__(self, connection: Connection, tickets: Sequence[QueueRequest]) -> None:
-        wanted = {ticket.pool for ticket in tickets}
-        # The default pool is locked by all who queue, so that the limits of DAGs hold over several pools as well.
+    def __init__(self, connection: Connection, requests: Sequence[QueueRequest]) -> None:
+        wanted = {request.pool for request in requests}
+        # Every transaction that queues locks the default pool, so that the limits of DAGs hold across pools.
         found = connection.execute(_POOLS, {"p_pools": sorted({DEFAULT_POOL, *wanted})})
         self._slots = {row.pool: row.slots for row in found}
         for name in sorted(wanted - self._slots.keys()):
             raise UnknownRowError("pool", name, f"add it with `elastic pools set {name} SLOTS`")
         self._used: Counter[str] = Counter()
         self._active: Counter[str] = Counter()
-        if any(ticket.concurrency for ticket in tickets) or any(self._slots[name] >= 0 for name in wanted):
+        if any(request.concurrency for request in requests) or any(self._slots[name] >= 0 for name in wanted):
             for row in connection.execute(_ACTIVE):
                 self._used[row.pool] += int(row.slots)
                 self._active[row.dag_id] += row.instances
 
-    def is_enough_for(self, ticket: QueueRequest) -> bool:
-        slots = self._slots[ticket.pool]
-        if slots >= 0 and self._used[ticket.pool] + ticket.pool_slots > slots:
+    def has_room_for(self, request: QueueRequest) -> bool:
+        slots = self._slots[request.pool]
+        if slots >= 0 and self._used[request.pool] + request.pool_slots > slots:
             return False
-        return not ticket.concurrency or self._active[ticket.key.dag_id] < ticket.concurrency
+        return not request.concurrency or self._active[request.key.dag_id] < request.concurrency
 
-    def take(self, ticket: QueueRequest) -> None:
-        self._used[ticket.pool] += ticket.pool_slots
-        self._active[ticket.key.dag_id] += 1
+    def take(self, request: QueueRequest) -> None:
+        self._used[request.pool] += request.pool_slots
+        self._active[request.key.dag_id] += 1

@@ -1,4 +1,4 @@
-"""Changes of DAG runs: every one is made only if the row is as expected, and leaves a row in the log."""
+"""DAG run transitions: each is a compare-and-set, logged in the audit log."""
 
 import json
 from collections.abc import Collection
@@ -24,14 +24,14 @@ _AT = select(dag_run).where(_run.dag_id == bindparam("dag"), _run.logical_date =
 
 
 def ensure_run(database: Database, new: DagRun) -> DagRun:
-    """Return the run of a DAG for a logical date, which is made if there is none.
+    """Return the run of a DAG for a logical date; insert it if it is missing.
 
-    Whoever comes second gets the run of the first, with the first one's id and conf.
+    If two processes insert a run for the same date, both get the first one, with its id and conf.
 
     Raises:
-        UsageError: The run id belongs to a run of another logical date, the date has no zone, or JSON has no word for
-            something in the conf.
-        InvalidKeyError: An id has characters that ids may not have.
+        UsageError: The run id belongs to another logical date, the date has no time zone, or the conf is not valid
+            JSON.
+        InvalidKeyError: An id contains invalid characters.
     """
     check_key("dag_id", new.dag_id)
     check_key("run_id", new.run_id)
@@ -41,21 +41,21 @@ def ensure_run(database: Database, new: DagRun) -> DagRun:
         conf = json.dumps(dict(new.conf))
     except (TypeError, ValueError) as error:
         raise UsageError(f"the conf of run {new.run_id!r} is not what JSON knows ({error}).") from error
-    return database.write(lambda connection, _: _ensured(connection, new, conf))
+    return database.write(lambda connection, _: _ensure(connection, new, conf))
 
 
 def start_run(database: Database, dag_id: str, run_id: str, *, max_active_runs: int = 0) -> bool:
-    """Make a queued run running, unless so many runs of the DAG are running already; 0 is for any number."""
+    """Set a queued run to running unless `max_active_runs` of the DAG are running; 0 means no limit."""
 
     def work(connection: Connection, again: bool) -> bool:
         if max_active_runs:
-            # one at a time counts and starts
+            # The lock lets one process at a time count and start runs.
             connection.execute(select(pool.c.pool).where(pool.c.pool == "default").with_for_update())
             query = select(func.count()).select_from(dag_run)
             active = connection.execute(query.where(_run.dag_id == dag_id, _run.state == RunState.RUNNING)).scalar_one()
             if active >= max_active_runs:
                 return again and _state(connection, dag_id, run_id) is RunState.RUNNING
-        done = _changed(connection, dag_id, run_id, RunState.RUNNING, (RunState.QUEUED,))
+        done = _change_state(connection, dag_id, run_id, RunState.RUNNING, (RunState.QUEUED,))
         return done or (again and _state(connection, dag_id, run_id) is RunState.RUNNING)
 
     return database.write(work)
@@ -64,10 +64,10 @@ def start_run(database: Database, dag_id: str, run_id: str, *, max_active_runs: 
 def set_run_state(
     database: Database, dag_id: str, run_id: str, state: RunState, *, expected: Collection[RunState] = tuple(RunState)
 ) -> bool:
-    """Change the state of a run that is in one of the expected states; say whether that was so."""
+    """Set the state of a run if it is in an expected state; return whether it was."""
 
     def work(connection: Connection, again: bool) -> bool:
-        done = _changed(connection, dag_id, run_id, state, [old for old in expected if old is not state])
+        done = _change_state(connection, dag_id, run_id, state, [old for old in expected if old is not state])
         return done or (again and _state(connection, dag_id, run_id) is state)
 
     return database.write(work)
@@ -76,10 +76,10 @@ def set_run_state(
 def rerun(
     database: Database, dag_id: str, run_id: str, *, mode: RunMode = RunMode.NOMINAL, task_id: str | None = None
 ) -> DagRun:
-    """Begin another attempt at a run, which is queued then. The attempts before it are kept.
+    """Queue another execution of a run and keep the earlier ones.
 
     Raises:
-        UnknownRowError: There is no such run.
+        UnknownRowError: The run does not exist.
     """
 
     def work(connection: Connection, _: bool) -> DagRun:
@@ -88,7 +88,7 @@ def rerun(
         if not connection.execute(version.values(**values, started_at=None, ended_at=None)).rowcount:
             raise UnknownRowError("run", f"{dag_id} {run_id}", "`elastic dags list-runs` shows what there is")
         run = _read(connection, dag_id, run_id)
-        _begin_attempt(connection, run, mode, task_id)
+        _insert_execution(connection, run, mode, task_id)
         audit.note_run(connection, "rerun", dag_id, run_id, f"attempt {run.attempt}, {mode}")
         return run
 
@@ -96,11 +96,11 @@ def rerun(
 
 
 def reopen(connection: Connection, dag_id: str, run_id: str) -> None:
-    """Queue a run again that had ended, because something in it is to be done again."""
-    _changed(connection, dag_id, run_id, RunState.QUEUED, (RunState.SUCCESS, RunState.FAILED))
+    """Queue a finished run again, because some of its instances run again."""
+    _change_state(connection, dag_id, run_id, RunState.QUEUED, (RunState.SUCCESS, RunState.FAILED))
 
 
-def _ensured(connection: Connection, new: DagRun, conf: str) -> DagRun:
+def _ensure(connection: Connection, new: DagRun, conf: str) -> DagRun:
     row = {
         "dag_id": new.dag_id,
         "run_id": new.run_id,
@@ -126,12 +126,12 @@ def _ensured(connection: Connection, new: DagRun, conf: str) -> DagRun:
         )
     run = run_of(found)
     if is_new:
-        _begin_attempt(connection, run, RunMode.NOMINAL, None)
+        _insert_execution(connection, run, RunMode.NOMINAL, None)
         audit.note_run(connection, "run created", run.dag_id, run.run_id, new.run_type)
     return run
 
 
-def _begin_attempt(connection: Connection, run: DagRun, mode: RunMode, task_id: str | None) -> None:
+def _insert_execution(connection: Connection, run: DagRun, mode: RunMode, task_id: str | None) -> None:
     row = {
         "dag_id": run.dag_id,
         "run_id": run.run_id,
@@ -144,7 +144,9 @@ def _begin_attempt(connection: Connection, run: DagRun, mode: RunMode, task_id: 
     connection.execute(dag_run_attempt.insert().values(started_at=now()), row)
 
 
-def _changed(connection: Connection, dag_id: str, run_id: str, state: RunState, expected: Collection[RunState]) -> bool:
+def _change_state(
+    connection: Connection, dag_id: str, run_id: str, state: RunState, expected: Collection[RunState]
+) -> bool:
     values: dict[str, Any] = {
         "state": state,
         "version": _run.version + 1,

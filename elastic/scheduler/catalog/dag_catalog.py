@@ -22,9 +22,9 @@ from elastic.db.stores.dags import (
     dags,
     forget_missing,
     import_errors,
-    keep_dag,
-    keep_dags,
     set_import_errors,
+    store_dag,
+    store_dags,
 )
 from elastic.executors.executor import Executor
 from elastic.executors.registry import executor_of
@@ -49,7 +49,7 @@ class Digests:
 def store(deployment: Deployment, dag: DAG) -> Digests:
     """Store the present source and structure of a DAG."""
     found = _found(dag)
-    keep_dag(deployment.database, found.row, source=found.source, structure=found.structure)
+    store_dag(deployment.database, found.row, source=found.source, structure=found.structure)
     return Digests(found.row.source_digest, str(found.row.structure_digest))
 
 
@@ -161,7 +161,7 @@ def scan(deployment: Deployment) -> DagCatalog:
         else:
             fresh.append(_found(dag))
     for at in range(0, len(fresh), _BATCH_SIZE):
-        keep_dags(deployment.database, fresh[at : at + _BATCH_SIZE])
+        store_dags(deployment.database, fresh[at : at + _BATCH_SIZE])
     known = {*homes, *bag.dags}
     _store_failures(deployment, [row.dag_id for row in before if row.dag_id not in known], known, failures)
     rows = dags(deployment.database) if len(bag) else sorted(kept, key=lambda row: row.dag_id)

@@ -83,7 +83,7 @@ def run_at(deployment: Deployment, task: BaseOperator, logical_date: dt.datetime
 
 
 def preview_run(deployment: Deployment, task: BaseOperator, logical_date: dt.datetime) -> DagRun:
-    """Return the stored run of a task's DAG for a logical date, else the one that `run_at` would create."""
+    """Return the stored run of a task's DAG for a logical date, else the run that `run_at` would create."""
     found = queries.run_at(deployment.database, task.dag_id, logical_date)
     return found or _new_run_at(task, logical_date)
 

@@ -48,7 +48,7 @@ class NotDone(Condition):
 
 
 class InDates(Condition):
-    """The logical date lies between the start and the end of the task."""
+    """The logical date is between the start and the end of the task."""
 
     name = "dates"
 

@@ -1,9 +1,9 @@
-"""All tables as they were at first."""
+"""Initial tables."""
 
 import sqlalchemy as sa
 from alembic import op
 
-from elastic.db.migration.upgrade import fill
+from elastic.db.migration.upgrade import insert_default_rows
 from elastic.db.schema.types import OPTIONS, Digest, Instant, Key, LongBytes, LongText, Serial, Word
 
 revision = "0001"
@@ -293,7 +293,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
         **OPTIONS,
     )
-    fill(op.get_bind())
+    insert_default_rows(op.get_bind())
 
 
 def downgrade() -> None:

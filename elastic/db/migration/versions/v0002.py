@@ -1,4 +1,4 @@
-"""Attempts know whether their callbacks are due."""
+"""Add the column `callback` to task_attempt."""
 
 import sqlalchemy as sa
 from alembic import op
