@@ -39,7 +39,7 @@ def test_every_page_is_in_the_index() -> None:
 
 def names_in(page: Path) -> list[str]:
     """Return the names in code font of a page, without its code blocks."""
-    text = re.sub(r"^```.*?^```|^    .*$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^```.*?^```|^    [^\n]*$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     return re.findall(r"`([^`\n]+)`", text)
 
 
