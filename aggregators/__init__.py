@@ -1,4 +1,4 @@
-"""Aggregators: how the results of chunks become one result, one family a file."""
+"""Aggregators, which combine the results of chunks into one result."""
 
 if __name__ == "aggregators":
     raise ImportError("import elastic.aggregators, not aggregators: one file must not become two modules")
@@ -22,7 +22,7 @@ from elastic.aggregators.keyed.sum_by_key import SumByKey
 from elastic.aggregators.registry import aggregator_of
 
 __all__ = [
-    # how many
+    # numbers of entries
     "Count",
     "Size",
     "Distinct",
@@ -54,6 +54,6 @@ __all__ = [
     "FunctionAggregator",
     "Emit",
     "Nothing",
-    # whichever is meant
+    # by value or name
     "aggregator_of",
 ]

@@ -1,4 +1,4 @@
-"""Which aggregator a user means: by an instance, a class, a function or a name."""
+"""Registry of aggregators, for which a user may pass an instance, a class, a function or a name."""
 
 import inspect
 import operator
@@ -12,7 +12,7 @@ from elastic.core.errors import UsageError
 from elastic.core.suggest import did_you_mean
 from elastic.core.transform import name_of
 
-#: Names for `aggregator_of`, and the classes in `elastic.aggregators` that they stand for.
+#: Classes of `elastic.aggregators` by their names for `aggregator_of`.
 NAMES = {
     "approximate_distinct": "ApproximateDistinct",
     "by_type": "ByType",
@@ -42,21 +42,22 @@ NAMES = {
     "variance": "Variance",
 }
 
-#: Functions of Python that are no `aggregate(new, previous)`, and the names of the aggregators that do as they say.
-_NAMED: dict[Any, str] = {max: "max", min: "min", sum: "sum", operator.add: "sum"}
+#: Built-in functions that cannot be called as `aggregate(new, previous)`, and the aggregators that replace them.
+_REPLACEMENTS: dict[Any, str] = {max: "max", min: "min", sum: "sum", operator.add: "sum"}
 
 _ACCEPTED = "an aggregator, its class, its name, a function aggregate(new, previous), or None for no result"
 
 
 def aggregator_of(value: Any) -> AnyAggregator:
-    """Return the aggregator that `value` means.
+    """Return the aggregator for a value.
 
-    An instance is meant itself, or what gives the same result in less time; a class is called without arguments; a
-    string is the name of one that is built in (`"count"`, `"merge_mappings"`); a function is called as
-    `aggregate(new, previous)`; None means that only completion is tracked.
+    Args:
+        value: An aggregator, which may be replaced by a faster one with the same result; a class, which is called
+            without arguments; the name of a built-in one, such as `"count"` or `"merge_mappings"`; a function, which is
+            called as `aggregate(new, previous)`; or None to track only completion.
 
     Raises:
-        UsageError: It means none; says why, and what is accepted.
+        UsageError: The value is none of these. The message lists the accepted values.
     """
     if isinstance(value, Aggregator):
         check_methods(f"aggregator {value}", value, Aggregator)
@@ -66,9 +67,9 @@ def aggregator_of(value: Any) -> AnyAggregator:
     if isinstance(value, str):
         return _built_in(value)
     if isinstance(value, type):
-        made = _made_of(value)
-        check_methods(f"aggregator {made}", made, Aggregator)
-        return made
+        aggregator = _instance_of(value)
+        check_methods(f"aggregator {aggregator}", aggregator, Aggregator)
+        return aggregator
     if callable(value):
         return _of_function(value)
     raise UsageError(f"{_shown(value)} is no aggregator; pass {_ACCEPTED}")
@@ -81,22 +82,22 @@ def _simplest(aggregator: AnyAggregator) -> AnyAggregator:
 
 
 def _built_in(name: str) -> AnyAggregator:
-    # Inside the function: some aggregators hold others, and find them through this module.
+    # Imported late: some aggregators have an inner one, which they get through this module.
     from elastic import aggregators
 
     key = name.strip().lower()
     if key in NAMES:
-        return _made_of(getattr(aggregators, NAMES[key]))
+        return _instance_of(getattr(aggregators, NAMES[key]))
     hint = did_you_mean(key, NAMES, f"there are {', '.join(NAMES)}.", max_names=3)
     raise UsageError(f"there is no aggregator {name!r}; {hint}")
 
 
-def _made_of(kind: type) -> AnyAggregator:
+def _instance_of(kind: type) -> AnyAggregator:
     if not issubclass(kind, Aggregator):
         raise UsageError(f"class {kind.__name__} is no aggregator; pass {_ACCEPTED}")
     if inspect.isabstract(kind):
         missing = ", ".join(sorted(kind.__abstractmethods__))
-        raise UsageError(f"aggregator {kind.__name__} is not complete; write its methods {missing}")
+        raise UsageError(f"aggregator {kind.__name__} is not complete; define its methods {missing}")
     needed = [one.name for one in inspect.signature(kind).parameters.values() if _is_needed(one)]
     if needed:
         raise UsageError(f"aggregator {kind.__name__} needs arguments; pass {kind.__name__}({', '.join(needed)})")
@@ -111,10 +112,10 @@ def _is_needed(parameter: inspect.Parameter) -> bool:
 def _of_function(function: Callable[..., Any]) -> AnyAggregator:
     from elastic.aggregators import FunctionAggregator
 
-    if isinstance(function, BuiltinFunctionType) and function in _NAMED:
+    if isinstance(function, BuiltinFunctionType) and function in _REPLACEMENTS:
         raise UsageError(
             f"aggregate({name_of(function)}) is called as {name_of(function)}(new, previous), and previous is None for "
-            f"the first entry; write aggregate({_NAMED[function]!r})."
+            f"the first entry; write aggregate({_REPLACEMENTS[function]!r})."
         )
     check_plain("aggregate", function)
     try:
@@ -125,7 +126,7 @@ def _of_function(function: Callable[..., Any]) -> AnyAggregator:
             "write it as aggregate(new, previous)"
         ) from error
     except ValueError:
-        # Written in C without a signature: only a call can tell.
+        # A function in C without a signature: only a call shows whether it fits.
         pass
     return FunctionAggregator(function)
 

@@ -1,4 +1,4 @@
-"""ByType: results are joined in the way that their type suggests."""
+"""ByType: joins entries according to their type."""
 
 from collections.abc import Iterable, Mapping
 from numbers import Integral
@@ -33,24 +33,24 @@ _SAVED_SHAPES: tuple[list[Any], ...] = (
 
 
 class ByType(Aggregator[Any, "Typed | None", Any]):
-    """Joins entries in the order of the source, by their type; None when there are none.
+    """Aggregator that joins entries in the order of the source, according to their type; None without entries.
 
     =====================================  ===========================================================
     dict                                   merged, the values of a key are added (floats exactly)
-    list of pairs `(str, value)`           the same; the result is a list of pairs again
+    list of pairs `(str, value)`           the same; the result is a list of pairs
     other list                             concatenated
     int                                    added
     str, bytes                             concatenated
     tuple, bool                            collected in a list
-    function, or another callable          asked for its value, which is joined by its own type
+    function, or another callable          called; its value is joined according to its type
     anything else                          the latest one
     =====================================  ===========================================================
 
-    All entries of a run are of one row of this table; an empty list goes with lists of both kinds. A callable is
-    called without arguments where it was made, on the worker, since it cannot travel.
+    All entries of a run must belong to one row of this table; an empty list belongs to both rows of lists. The worker
+    that made a callable calls it, without arguments, because it cannot be sent.
 
     Raises:
-        UsageError: Entries are of different rows.
+        UsageError: Entries belong to different rows.
     """
 
     ordered = True
@@ -102,7 +102,7 @@ class ByType(Aggregator[Any, "Typed | None", Any]):
 
 
 def _typed(entry: Any) -> Typed:
-    """Return the kind of an entry, and a value of that kind which is not shared with anybody."""
+    """Return the kind of an entry, and a value of that kind that shares no list or dict with the entry."""
     if isinstance(entry, bool | tuple):
         return "collected", [entry]
     if isinstance(entry, Integral):

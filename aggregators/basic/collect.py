@@ -2,7 +2,7 @@
 
 Distinct: the set of different entries.
 
-Latest: the last entry, in the order of the source or by a time that entries carry.
+Latest: the last entry, in the order of the source or by a key such as its time.
 """
 
 from collections import deque
@@ -17,7 +17,7 @@ from elastic.core.encoding import pack
 
 
 class Collect(Aggregator[Any, list[Any], list[Any]]):
-    """Lists all entries in the order of the source; they must fit into the master's memory."""
+    """Aggregator that lists all entries in the order of the source; they must fit into the master's memory."""
 
     ordered = True
 
@@ -45,10 +45,10 @@ class Collect(Aggregator[Any, list[Any], list[Any]]):
 
 
 class Distinct(Aggregator[Hashable, set[Hashable], set[Hashable]]):
-    """Gathers the different entries in a set, exactly.
+    """Aggregator of the set of different entries, exact.
 
-    Entries are hashable plain data. Entries that are equal are one (`1`, `1.0` and `True`, and which of them is shown
-    is not said); all NaN of a type are one, inside tuples and frozensets too.
+    Entries are hashable plain data. Equal entries are one: of `1`, `1.0` and `True` the result has any one. All NaN of
+    a type are one, also inside tuples and frozensets.
     """
 
     def create(self) -> set[Hashable]:
@@ -86,15 +86,15 @@ def _is_list_without_repeats(state: object) -> bool:
 
 
 class Latest(Max):
-    """The entry that comes last; None when there are no entries.
+    """Aggregator of the last entry; None without entries.
 
-    Without `by` it is the last entry of the source, which makes this aggregator `ordered`. With `by` it is the entry
-    for which `by(entry)` is greatest, for example its time; order does not matter then, and ties are settled as in
+    Without `by` it is the last entry of the source, and the aggregator is `ordered`. With `by` it is the entry with the
+    largest `by(entry)`, for example its time. The order of entries does not matter then, and ties are resolved as in
     `Max`.
 
     Raises:
-        UsageError: `by` cannot be called.
-        UnorderedKeyError: What `by` gives has no order, as with `Max`.
+        UsageError: `by` is not callable.
+        UnorderedKeyError: A value of `by` has no order, as with `Max`.
     """
 
     def __init__(self, by: Callable[[Any], Any] | None = None) -> None:

@@ -1,6 +1,6 @@
-"""Count: how often each entry occurs.
+"""Count: counts equal entries.
 
-Size: how many entries there are.
+Size: counts all entries.
 """
 
 from collections import Counter, deque
@@ -19,12 +19,12 @@ from elastic.core.errors import EncodingError
 
 
 class Count(KeyedAggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"]):
-    """Counts how often each entry occurs; the result is a `collections.Counter`.
+    """Aggregator that counts equal entries; the result is a `collections.Counter`.
 
-    Entries are hashable plain data. Entries that are equal are one, as in any Counter (`1`, `1.0` and `True`, and
-    which of them is shown is not said); all NaN of a type are one, inside tuples and frozensets too. The Counter is the
-    same for every order of merges, the order in which it lists its elements is not: sort `items()` where ties must
-    come out the same in each run.
+    Entries are hashable plain data. Equal entries are one, as in any Counter: `1`, `1.0` and `True` count together, and
+    the result has any one of them. All NaN of a type are one, also inside tuples and frozensets. The counts do not
+    depend on the order of merges, but the order of elements does: sort `items()` if ties must have the same order in
+    each run.
     """
 
     def create(self) -> "Counter[Hashable]":
@@ -35,7 +35,7 @@ class Count(KeyedAggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"])
         return state
 
     def add_many(self, state: "Counter[Hashable]", entries: Iterable[Hashable]) -> "Counter[Hashable]":
-        # An iterator, because `update` takes a mapping for counts and a Counter for nothing to iterate over.
+        # An iterator, because `update` would take a mapping as counts instead of iterating over its keys.
         state.update(iter(entries))
         return state
 
@@ -82,7 +82,7 @@ class Count(KeyedAggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"])
 
 
 class Utf8Count(Count):
-    """Counts texts that are given as their bytes in UTF-8; encoded, its state is one of `Count`."""
+    """Aggregator that counts strings, given as UTF-8; its encoded state is one of `Count`."""
 
     def encode(self, state: "Counter[Hashable]") -> bytes:
         return self.pack_columns(state.keys(), state.values())
@@ -96,20 +96,20 @@ class Utf8Count(Count):
         try:
             return [str.encode(cast("str", text)) for text in texts], counts
         except (TypeError, UnicodeEncodeError) as error:
-            raise EncodingError(f"these bytes are not a state of texts ({error})") from error
+            raise EncodingError(f"these bytes are not a state of strings ({error})") from error
 
     def __str__(self) -> str:
         return Count.__name__
 
 
 def _with_one_nan(counts: "Counter[Hashable]") -> "Counter[Hashable] | None":
-    """Return counts with one key for all NaN; None if there are none."""
+    """Return counts with one key for all NaN of a type; None if there is no NaN."""
     joined = joined_by_nan(counts, sum)
     return None if joined is None else Counter(joined)
 
 
 class Size(Aggregator[Any, int, int]):
-    """Counts entries, whatever they are."""
+    """Aggregator that counts all entries."""
 
     def create(self) -> int:
         return 0
@@ -119,7 +119,7 @@ class Size(Aggregator[Any, int, int]):
 
     def add_many(self, state: int, entries: Iterable[Any]) -> int:
         counter = count(state)
-        # The entry is drawn first: at the end of the entries the counter has not moved on.
+        # zip draws the entry first, so the counter does not advance at the end of the entries.
         deque(zip(entries, counter, strict=False), maxlen=0)
         return next(counter)
 

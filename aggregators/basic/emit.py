@@ -1,6 +1,6 @@
-"""Emit: results are handed on as they arrive, and nothing is kept.
+"""Emit: passes results to a function as they arrive, and stores nothing.
 
-Nothing: no result, only completion.
+Nothing: tracks completion without a result.
 """
 
 from collections import deque
@@ -15,21 +15,21 @@ from elastic.core.errors import UsageError
 
 
 class Emit(Aggregator[Any, "list[Any] | None", None]):
-    """Hands entries to a function in the master's process; the result of the flow is None.
+    """Aggregator that passes entries to a function in the master's process; the result of the flow is None.
 
-    A worker gathers the entries of some chunks, and when these arrive `receive` is called with the list of them,
-    once, in the thread that runs the flow; it is not called for an empty list. After a crash of the master the
-    entries that arrived since its last commit are received again.
+    A worker collects the entries of some chunks. When they arrive, the thread that runs the flow calls `receive` once
+    with the list of them, but not with an empty list. After a crash of the master, `receive` gets the entries since the
+    last commit again.
 
-    The function stays in the process where the flow was made and is not sent to workers, so it may use what cannot
+    The function stays in the process that made the flow and is not sent to workers, so it may use objects that cannot
     be sent, such as an open file.
 
     Args:
-        receive: Gets a list of entries. What it raises ends the step.
-        ordered: Receive entries in the order of the source, instead of as they come.
+        receive: Gets a list of entries. An exception ends the step.
+        ordered: Receive entries in the order of the source instead of as they arrive.
 
     Raises:
-        UsageError: `receive` cannot be called.
+        UsageError: `receive` is not callable.
     """
 
     stored = False
@@ -42,9 +42,9 @@ class Emit(Aggregator[Any, "list[Any] | None", None]):
         self.ordered = ordered
 
     def create(self) -> list[Any] | None:
-        """Return None, the state that receives; a list of entries, even if it is empty, is one that waits.
+        """Return None, the state that passes entries on; a list, even an empty one, is a state that only collects.
 
-        So a node can join what its workers hold without receiving it.
+        So a node can merge the entries of its workers without calling `receive`.
         """
         return None
 
@@ -81,11 +81,11 @@ class Emit(Aggregator[Any, "list[Any] | None", None]):
 
 
 def _not_here(entries: list[Any]) -> None:
-    raise UsageError("the function of Emit stayed in another process; make the flow in the process that runs it")
+    raise UsageError("the function of Emit stayed in another process; create the flow in the process that runs it")
 
 
 class Nothing(Aggregator[Any, None, None]):
-    """Aggregates nothing: all entries are processed, completion is tracked, the result is None."""
+    """Aggregator without a result: all entries are processed and completion is tracked; the result is None."""
 
     def create(self) -> None:
         return None

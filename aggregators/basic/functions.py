@@ -1,6 +1,8 @@
-"""A plain function as aggregator: `aggregate(new, previous)`.
+"""Aggregators of user functions.
 
-Reduce: a function of two folds all entries into one.
+FunctionAggregator: folds entries on the master with `aggregate(new, previous)`.
+
+Reduce: folds entries anywhere with an associative function of two entries.
 """
 
 import copy
@@ -17,7 +19,7 @@ from elastic.core.transform import name_of
 
 
 class FoldState:
-    """What the function returned last, and the entries that it has not seen yet."""
+    """State of a fold: the latest return value of the function, and the entries that it has not seen yet."""
 
     __slots__ = ("has_begun", "pending", "previous")
 
@@ -28,8 +30,8 @@ class FoldState:
     def is_empty(self) -> bool:
         return not self.pending and not self.has_begun
 
-    def go_on(self, aggregate: Callable[[Any, Any], Any]) -> None:
-        """Call the function for all entries that it has not seen yet."""
+    def fold_pending(self, aggregate: Callable[[Any, Any], Any]) -> None:
+        """Call the function for all pending entries."""
         pending, self.pending = self.pending, []
         try:
             for new in pending:
@@ -40,22 +42,22 @@ class FoldState:
                 raise
             raise UsageError(
                 f"{name_of(aggregate)}(new, previous) failed on the first entry, for which previous is None "
-                f"({type(error).__name__}: {error}); begin it with `if previous is None: return new`"
+                f"({type(error).__name__}: {error}); begin the function with `if previous is None: return new`"
             ) from error
 
 
 class FunctionAggregator(Aggregator[Any, FoldState, Any]):
-    """Folds entries on the master, one after another in the order of the source, with the user's function.
+    """Aggregator that folds entries on the master, one after another in the order of the source, with a user function.
 
-    Workers only gather entries, so this is for results that are much smaller than their chunks. What a function
-    returns need not be plain data.
+    Workers only collect entries, so use it for entries that are much smaller than their chunks. The return value of
+    the function need not be plain data.
 
     Args:
-        aggregate: Called as `aggregate(new, previous)`, where `previous` is what the last call returned; None the
-            first time. It may change `previous` and return it.
+        aggregate: Called as `aggregate(new, previous)`, where `previous` is the return value of the last call, and None
+            in the first call. It may change `previous` and return it.
 
     Raises:
-        UsageError: `aggregate` cannot be called.
+        UsageError: `aggregate` is not callable.
     """
 
     ordered = True
@@ -82,16 +84,16 @@ class FunctionAggregator(Aggregator[Any, FoldState, Any]):
         if state.is_empty:
             return other
         if other.has_begun:
-            raise LedgerError(f"{self} was to merge entries that it had folded already, out of order")
+            raise LedgerError(f"{self} must not merge entries that are folded already; they arrived out of order")
         state.pending += other.pending
-        state.go_on(self.aggregate)
+        state.fold_pending(self.aggregate)
         return state
 
     def finish(self, state: FoldState) -> Any:
-        # The function may change what it is given, and the user what they get: neither may reach the state.
+        # Neither the function, which may change its arguments, nor the user may change the state.
         previous, pending = copy.deepcopy((state.previous, state.pending))
         result = FoldState(pending, previous, has_begun=state.has_begun)
-        result.go_on(self.aggregate)
+        result.fold_pending(self.aggregate)
         return result.previous
 
     def encode(self, state: FoldState) -> bytes:
@@ -106,21 +108,22 @@ class FunctionAggregator(Aggregator[Any, FoldState, Any]):
 
 
 class Reduce(Aggregator[Any, list[Any], Any]):
-    """Folds entries by `function(one, other)`, which must be associative: `f(f(a, b), c)` equals `f(a, f(b, c))`.
+    """Aggregator that folds entries by `function(one, other)`.
 
-    What it returns is given to it again, as either argument. It may change its first argument and return that; then it
-    changes an entry, as with `functools.reduce`. Mind that adding floats is not quite associative: the
-    last digits depend on how entries were grouped (`Sum` is exact). When the two arguments are of different kinds,
-    as in `lambda size, line: size + len(line)`, map the entries first or write an aggregator.
+    The function must be associative: `f(f(a, b), c)` equals `f(a, f(b, c))`. Its return values are passed to it again,
+    as either argument. It may change its first argument and return that, which changes an entry, as with
+    `functools.reduce`. Addition of floats is not quite associative: the last digits depend on the grouping of entries
+    (`Sum` is exact). If the arguments have different types, as in `lambda size, line: size + len(line)`, map the
+    entries first or write an aggregator.
 
     Args:
-        function: Folds two into one.
-        initial: Comes before the first entry, once, and is the result when there are no entries; None is left out.
-        commutative: True says that `f(a, b)` equals `f(b, a)`, and entries are folded as they come, which is faster.
-            Otherwise order is kept.
+        function: Folds two values into one.
+        initial: Value before the first entry, used once, and the result without entries; None for no such value.
+        commutative: Whether `f(a, b)` equals `f(b, a)`. If so, entries are folded as they arrive, which is faster.
+            Otherwise they are folded in order.
 
     Raises:
-        UsageError: `function` cannot be called.
+        UsageError: `function` is not callable.
     """
 
     def __init__(self, function: Callable[[Any, Any], Any], initial: Any = None, *, commutative: bool = False) -> None:
@@ -147,7 +150,7 @@ class Reduce(Aggregator[Any, list[Any], Any]):
         return self.add(state, other[0]) if other else state
 
     def finish(self, state: list[Any]) -> Any:
-        # The function may change what it is given, and the user what they get: neither may reach the state.
+        # Neither the function, which may change its arguments, nor the user may change the state.
         initial, folded = copy.deepcopy((self.initial, state))
         if initial is None:
             return folded[0] if folded else None

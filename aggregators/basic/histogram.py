@@ -1,4 +1,4 @@
-"""Histogram: how many entries lie between given edges."""
+"""Histogram: counts entries between given edges."""
 
 import math
 from bisect import bisect_right
@@ -15,21 +15,21 @@ from elastic.core.errors import UsageError
 
 
 class Histogram(Aggregator[Any, list[int], dict[str, Any]]):
-    """Counts entries between edges; exact, whatever the order.
+    """Aggregator that counts entries between edges, exact in any order.
 
-    The result is a dict: `edges` (floats), `counts` (one less than edges), `below`, `above` and `nan`. A bin holds the
-    entries from its left edge on up to its right edge, which belongs to the next bin; the last bin has both.
+    The result is a dict: `edges` (floats), `counts` (one fewer than edges), `below`, `above` and `nan`. A bin contains
+    its left edge, but not its right edge; the last bin contains both.
 
     Args:
-        edges: At least two finite numbers, ascending.
+        edges: At least two finite numbers in ascending order.
 
     Raises:
-        UsageError: The edges are not that.
+        UsageError: The edges are invalid.
     """
 
     def __init__(self, edges: Sequence[float]) -> None:
-        self.edges = _checked(edges)
-        # What is not less than this lies above the last bin, to which its right edge belongs.
+        self.edges = _valid_edges(edges)
+        # The last border is just above the last edge, because that edge belongs to the last bin.
         self._borders = (*self.edges[:-1], math.nextafter(self.edges[-1], math.inf))
 
     def create(self) -> list[int]:
@@ -43,7 +43,7 @@ class Histogram(Aggregator[Any, list[int], dict[str, Any]]):
         for batch in batches(entries):
             for index, count in Counter(map(bisect_right, repeat(self._borders), batch)).items():
                 state[index] += count
-            # NaN is not less than any edge, so it was counted as above.
+            # NaN is not less than any edge, so bisect counted it as above.
             nans = sum(map(ne, batch, batch))
             state[-2] -= nans
             state[-1] += nans
@@ -64,12 +64,12 @@ class Histogram(Aggregator[Any, list[int], dict[str, Any]]):
         return f"Histogram({len(self.edges) - 1} bins)"
 
 
-def _checked(edges: Sequence[float]) -> tuple[float, ...]:
+def _valid_edges(edges: Sequence[float]) -> tuple[float, ...]:
     try:
         numbers = tuple(map(float, edges))
     except (TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"Histogram got the edges {edges!r}; pass numbers, such as [0, 10, 20]") from error
-    ascending = all(left < right for left, right in pairwise(numbers))
-    if len(numbers) < 2 or not ascending or not all(map(math.isfinite, numbers)):
+    is_ascending = all(left < right for left, right in pairwise(numbers))
+    if len(numbers) < 2 or not is_ascending or not all(map(math.isfinite, numbers)):
         raise UsageError(f"Histogram got the edges {edges!r}; pass at least two finite numbers in ascending order")
     return numbers

@@ -1,8 +1,8 @@
-"""Min and Max: the entry with the smallest or the greatest key.
+"""Min and Max: the entry with the smallest or the largest key.
 
-Ties: which of several entries with equal keys comes first must not depend on the order in which they came.
+TopK: the entries with the largest keys.
 
-TopK: the entries with the greatest keys.
+Entries with equal keys are ordered by their encoded bytes, so a result does not depend on the order of entries.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,44 +19,43 @@ from elastic.core.contracts.aggregator import Aggregator
 from elastic.core.encoding import pack
 from elastic.core.errors import UsageError
 
-#: `(key, entry)`: the key is kept with its entry, so that the user's function is called once for each entry, on the
-#: worker that has made it.
+#: `(key, entry)`. The state has the key, so that the user's function is called once for each entry, on its worker.
 Ranked = tuple[Any, Any]
 
 key_of = itemgetter(0)
 
 
 def encoded_order(ranked: Ranked) -> bytes:
-    """Return what ties are sorted by: the encoded entry, then the encoded key, which tells 1 from 1.0."""
+    """Return the sort key of ties: the encoded entry and the encoded key, which differs for 1 and 1.0."""
     key, entry = ranked
     return pack([entry, key])
 
 
 def first_of(ties: list[Ranked]) -> Ranked:
-    """Return the one that comes first; they are encoded only if there are several."""
+    """Return the first of several ties, without encoding a single one."""
     return ties[0] if len(ties) == 1 else min(ties, key=encoded_order)
 
 
 class Max(Aggregator[Any, "Ranked | None", Any]):
-    """The entry with the greatest key; None when there are no entries.
+    """Aggregator of the entry with the largest key; None without entries.
 
-    Of several entries with equal keys it is the one whose encoded bytes come first, so the order of entries does not
-    matter. A key that is NaN, or a tuple or list that holds NaN, counts only when there is no other. Times with a zone
-    are compared by their instant.
+    Of several entries with equal keys it is the one with the smallest encoded bytes, so the order of entries does not
+    matter. A key that is NaN, or a tuple or list with NaN, counts only if there is no other. Times with a zone are
+    compared by their instant.
 
     Args:
-        key: Gives the key of an entry; without it the entry is its own. Keys are numbers, texts, bytes, times, UUIDs,
-            or tuples or lists of these.
+        key: Returns the key of an entry; by default the entry is its own key. Keys are numbers, strings, bytes, times,
+            UUIDs, or tuples or lists of these.
 
     Raises:
-        UsageError: `key` cannot be called.
-        UnorderedKeyError: A key is something else: None, a set, a dict, a complex number ...
+        UsageError: `key` is not callable.
+        UnorderedKeyError: A key has another type, such as None, a set, a dict or a complex number.
     """
 
     _extreme: Callable[..., Any] = staticmethod(max)
 
     def __init__(self, key: Callable[[Any], Any] | None = None) -> None:
-        self.key = checked_key(self, key)
+        self.key = valid_key(self, key)
 
     def create(self) -> Ranked | None:
         return None
@@ -98,17 +97,17 @@ class Max(Aggregator[Any, "Ranked | None", Any]):
         return self._choose(ranked if state is None else [state, *ranked])
 
     def _choose(self, ranked: list[Ranked]) -> Ranked:
-        """Return the best of at least one; what has no place in the order counts only when there is nothing else."""
+        """Return the best of at least one entry; unordered keys count only if there are no others."""
         keys = [key for key, _ in ranked]
         ranks = ranks_of(keys)
-        sound = keys if ranks is keys else [rank for rank in ranks if rank is not UNORDERED]
-        if not sound:
+        ordered = keys if ranks is keys else [rank for rank in ranks if rank is not UNORDERED]
+        if not ordered:
             return first_of(ranked)
-        extreme = self._extreme(sound)
+        extreme = self._extreme(ordered)
         return first_of([one for rank, one in zip(ranks, ranked, strict=True) if rank == extreme])
 
     def _python_extreme(self, keys: list[Any]) -> Any:
-        """Return the extreme that Python finds, or UNORDERED if it may depend on the order of keys."""
+        """Return the extreme from Python's min or max, or UNORDERED if it may depend on the order of keys."""
         try:
             extreme = self._extreme(keys)
         except ArithmeticError:  # Decimals, and one of them is NaN
@@ -118,13 +117,13 @@ class Max(Aggregator[Any, "Ranked | None", Any]):
 
 
 class Min(Max):
-    """The entry with the smallest key; None when there are no entries. Ties, NaN, args and errors are as in `Max`."""
+    """Aggregator of the entry with the smallest key; None without entries. The rest is as in `Max`."""
 
     _extreme = staticmethod(min)
 
 
-def checked_key(aggregator: object, key: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
-    """Return `key` if it is None or can be called."""
+def valid_key(aggregator: object, key: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
+    """Return `key`, which must be None or callable."""
     if key is not None and not callable(key):
         raise UsageError(f"{type(aggregator).__name__} got the key {key!r}; pass a function of one entry, or none")
     check_plain(f"{type(aggregator).__name__}(key=)", key)
@@ -132,18 +131,17 @@ def checked_key(aggregator: object, key: Callable[[Any], Any] | None) -> Callabl
 
 
 class TopK(Aggregator[Any, list[Ranked], list[Any]]):
-    """The `k` entries with the greatest keys as a list, greatest first; fewer when there are fewer entries.
+    """Aggregator of the `k` entries with the largest keys as a list, in descending order; fewer if there are fewer.
 
-    Entries with equal keys are listed in the order of their encoded bytes, so the order of entries does not matter.
-    Entries whose key is NaN, or a tuple or list that holds NaN, come last. Times with a zone are compared by their
-    instant.
+    Entries with equal keys are sorted by their encoded bytes, so the order of entries does not matter. Entries with a
+    key that is NaN, or a tuple or list with NaN, come last. Times with a zone are compared by their instant.
 
     Args:
-        k: How many entries, at least 1.
-        key: Gives the key of an entry; without it the entry is its own. Keys are as those of `Max`.
+        k: Number of entries, at least 1.
+        key: Returns the key of an entry; by default the entry is its own key. Keys are as those of `Max`.
 
     Raises:
-        UsageError: `k` is not a whole number from 1 on, or `key` cannot be called.
+        UsageError: `k` is no whole number from 1 on, or `key` is not callable.
         UnorderedKeyError: A key has no order, as with `Max`.
     """
 
@@ -151,7 +149,7 @@ class TopK(Aggregator[Any, list[Ranked], list[Any]]):
         if type(k) is not int or k < 1:
             raise UsageError(f"TopK got k={k!r}; pass a whole number from 1 on")
         self.k = k
-        self.key = checked_key(self, key)
+        self.key = valid_key(self, key)
 
     def create(self) -> list[Ranked]:
         return []
@@ -206,10 +204,10 @@ class TopK(Aggregator[Any, list[Ranked], list[Any]]):
         return f"TopK({self.k})"
 
 
-def _not_below(least: Any, keys: list[Any], batch: list[Any]) -> list[Ranked]:
-    """Return the entries whose keys are not less than another; all of them if Python's comparison may not tell."""
-    if least == least and (type(least) in ORDERED or is_ordered([least, *keys])):
-        # Of Decimals one may be NaN.
+def _not_below(bound: Any, keys: list[Any], batch: list[Any]) -> list[Ranked]:
+    """Return the entries whose keys are at least `bound`; all entries if Python's comparison is unreliable."""
+    if bound == bound and (type(bound) in ORDERED or is_ordered([bound, *keys])):
+        # A Decimal may be NaN.
         with suppress(ArithmeticError):
-            return [(key, entry) for key, entry in zip(keys, batch, strict=True) if key >= least]
+            return [(key, entry) for key, entry in zip(keys, batch, strict=True) if key >= bound]
     return list(zip(keys, batch, strict=True))

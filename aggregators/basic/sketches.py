@@ -1,8 +1,10 @@
-"""ApproximateDistinct: how many different entries there are, roughly, in little memory.
+"""Sketches: estimates in little memory.
 
-Quantiles: the median and its like, roughly, in little memory.
+ApproximateDistinct: the number of different entries.
 
-The sketch library: an extra, imported where a sketch is made.
+Quantiles: the median and other quantiles.
+
+The sketch library belongs to the extra `sketches`, and is imported when a sketch is created.
 """
 
 import datetime as dt
@@ -21,6 +23,7 @@ from elastic.core.errors import EncodingError, UsageError
 from elastic.core.optional import require
 from elastic.core.time_encoding import instant_of
 
+#: Length of the digest before an encoded sketch (bytes).
 _DIGEST_BYTES = 16
 
 
@@ -28,21 +31,21 @@ def sketch_library(user: object) -> Any:
     """Return the module `datasketches`.
 
     Raises:
-        UsageError: It is not installed here.
+        UsageError: The package is missing.
     """
     return require("datasketches", extra="sketches", user=type(user).__name__)
 
 
-def sealed(sketch: bytes) -> bytes:
-    """Return the bytes of a sketch behind their digest: the library may crash on damaged ones."""
+def with_digest(sketch: bytes) -> bytes:
+    """Return the bytes of a sketch after their digest: the library may crash on damaged bytes."""
     return digest(sketch) + sketch
 
 
-def unsealed(data: bytes) -> bytes:
-    """Return the bytes that `sealed` was given.
+def without_digest(data: bytes) -> bytes:
+    """Return the bytes of a sketch from those of `with_digest`.
 
     Raises:
-        EncodingError: They are damaged.
+        EncodingError: The bytes are damaged.
     """
     sketch = bytes(data[_DIGEST_BYTES:])
     if digest(sketch) != data[:_DIGEST_BYTES]:
@@ -50,12 +53,12 @@ def unsealed(data: bytes) -> bytes:
     return sketch
 
 
-#: Integers from here on, and below its negative, are taken for floats by the library.
+#: Limit of integers: the library takes those from here on, and those below its negative, for floats.
 _INT64 = 2**63
 
 
 class Sketch:
-    """A sketch that grows, and one of what was merged; each may be missing."""
+    """State of ApproximateDistinct: a sketch of added entries, and one of merged states; each may be None."""
 
     __slots__ = ("growing", "merged")
 
@@ -64,18 +67,18 @@ class Sketch:
 
 
 class ApproximateDistinct(Aggregator[Any, Sketch, int]):
-    """Estimates how many different entries there are; exact up to `2**precision` of them.
+    """Aggregator that estimates the number of different entries; exact up to `2**precision` of them.
 
-    A theta sketch, which keeps the `2**precision` smallest hashes: the same entries give the same estimate, byte for
-    byte, in any order and grouping. Entries are hashable plain data; equal numbers are one entry, whatever their
-    type, but inside tuples types count. All NaN of a type are one entry.
+    A theta sketch, which stores the `2**precision` smallest hashes. The same entries give the same estimate, byte for
+    byte, in any order and grouping. Entries are hashable plain data. Equal numbers are one entry, whatever their type,
+    but inside tuples the type matters. All NaN of a type are one entry.
 
     Args:
-        precision: From 5 to 26. The estimate is within `2 * error` of the truth in 95 of 100 cases; a state takes at
-            most `8 * 2**precision` bytes when it travels.
+        precision: From 5 to 26. The estimate is within `2 * error` of the exact number in 95 of 100 cases. An encoded
+            state has at most `8 * 2**precision` bytes.
 
     Raises:
-        UsageError: `precision` is out of range, or `datasketches` (extra `sketches`) is not installed.
+        UsageError: `precision` is out of range, or `datasketches` (extra `sketches`) is missing.
     """
 
     def __init__(self, precision: int = 12) -> None:
@@ -86,7 +89,7 @@ class ApproximateDistinct(Aggregator[Any, Sketch, int]):
 
     @property
     def error(self) -> float:
-        """The relative standard error of the estimate."""
+        """Relative standard error of the estimate."""
         return 1 / math.sqrt(2**self.precision)
 
     def create(self) -> Sketch:
@@ -101,7 +104,7 @@ class ApproximateDistinct(Aggregator[Any, Sketch, int]):
         update = state.growing.update
         for batch in batches(entries):
             for entry in set(batch):
-                # An empty string would not be counted, and the library refuses lone surrogates.
+                # The library ignores empty strings, and refuses lone surrogates.
                 try:
                     update(entry if type(entry) is str and entry else _hashable(entry))
                 except TypeError:
@@ -116,10 +119,10 @@ class ApproximateDistinct(Aggregator[Any, Sketch, int]):
         return round(estimate)
 
     def encode(self, state: Sketch) -> bytes:
-        return sealed(self._union(state.growing, state.merged).serialize())
+        return with_digest(self._union(state.growing, state.merged).serialize())
 
     def decode(self, data: bytes) -> Sketch:
-        sketch = unsealed(data)
+        sketch = without_digest(data)
         try:
             return Sketch(merged=sketch_library(self).compact_theta_sketch.deserialize(sketch))
         except (RuntimeError, ValueError, IndexError) as error:
@@ -134,7 +137,7 @@ class ApproximateDistinct(Aggregator[Any, Sketch, int]):
 
 
 def _hashable(entry: Any) -> Any:
-    """Return a number or string that the library tells apart from others."""
+    """Return a number or string that the library distinguishes from those of other entries."""
     if isinstance(entry, Decimal | Fraction) and entry == entry and abs(entry) != math.inf:
         exact = Fraction(entry)
         number = exact.numerator / exact.denominator if abs(exact) < 2**1023 else 0.0
@@ -150,11 +153,11 @@ def _hashable(entry: Any) -> Any:
 
 
 def _plain(entry: Any) -> Any:
-    """Return what an entry is counted as, which is itself for most."""
+    """Return the value that an entry counts as, mostly the entry itself."""
     if type(entry).__module__ == "numpy" and hasattr(entry, "item"):
         return entry.item()
     if isinstance(entry, dt.datetime) and entry.tzinfo is not None:
-        # Two that are equal are one instant, in whatever zones.
+        # Equal times are one instant, whatever their zones.
         return ("instant", instant_of(entry.replace(fold=0)))
     return one_nan(entry)
 
@@ -164,30 +167,31 @@ def _hash(entry: Any) -> str:
 
 
 class Quantiles(Aggregator[Any, Any, dict[float, "float | None"]]):
-    """Estimates quantiles of numbers; the result is a dict of numbers (None without entries) by rank.
+    """Aggregator that estimates quantiles of numbers; the result is a dict from rank to number (None without entries).
 
-    A KLL sketch. Beyond about `k` entries it throws dice: **two runs over the same data may differ**, and so may two
-    groupings, always within `rank_error`. Up to then, and for the ranks 0 and 1 (smallest, greatest) always, it is
-    exact. Where the same bytes must come out of each run, use `Histogram`. NaN entries are left out.
+    A KLL sketch. Beyond about `k` entries it is randomized: **two runs over the same data may differ**, and so may two
+    groupings, always within `rank_error`. Below, and always for the ranks 0 and 1 (minimum, maximum), it is exact. If
+    each run must give the same bytes, use `Histogram`. NaN entries are ignored.
 
     Args:
-        ranks: Which quantiles, from 0 to 1; 0.5 is the median.
-        k: Greater is more exact and takes more memory, from 8 to 65535; 200 keeps a few thousand bytes.
+        ranks: Ranks of the quantiles, from 0 to 1; 0.5 is the median.
+        k: Size of the sketch, from 8 to 65535: larger is more accurate and needs more memory. 200 needs a few thousand
+            bytes.
 
     Raises:
-        UsageError: `ranks` or `k` is out of range, or `datasketches` (extra `sketches`) is not installed.
+        UsageError: `ranks` or `k` is out of range, or `datasketches` (extra `sketches`) is missing.
     """
 
     def __init__(self, ranks: Sequence[float] = (0.25, 0.5, 0.75), k: int = 200) -> None:
         if type(k) is not int or not 8 <= k <= 65535:
             raise UsageError(f"Quantiles got k={k!r}; pass a whole number from 8 to 65535")
         self.k = k
-        self.ranks = _checked(ranks)
+        self.ranks = _valid_ranks(ranks)
         sketch_library(self)
 
     @property
     def rank_error(self) -> float:
-        """How far the rank of an estimate is from the one asked for, at most, in 99 of 100 cases."""
+        """Maximum distance between the rank of an estimate and the requested rank, in 99 of 100 cases."""
         error: float = sketch_library(self).kll_doubles_sketch.get_normalized_rank_error(self.k, False)
         return error
 
@@ -211,22 +215,22 @@ class Quantiles(Aggregator[Any, Any, dict[float, "float | None"]]):
         if state.is_empty():
             return dict.fromkeys(self.ranks)
         quantiles = dict(zip(self.ranks, state.get_quantiles(self.ranks, inclusive=True), strict=True))
-        # The smallest and the greatest are known, but the library estimates these as well.
+        # The sketch knows minimum and maximum, but the library estimates these as well.
         known = {0.0: state.get_min_value(), 1.0: state.get_max_value()}
         return {rank: known.get(rank, quantile) for rank, quantile in quantiles.items()}
 
     def encode(self, state: Any) -> bytes:
-        return sealed(state.serialize())
+        return with_digest(state.serialize())
 
     def decode(self, data: bytes) -> Any:
-        sketch = unsealed(data)
+        sketch = without_digest(data)
         try:
             return sketch_library(self).kll_doubles_sketch.deserialize(sketch)
         except (RuntimeError, ValueError, IndexError) as error:
             raise EncodingError(f"these bytes are not a state of {self} ({error})") from error
 
 
-def _checked(ranks: Sequence[float]) -> list[float]:
+def _valid_ranks(ranks: Sequence[float]) -> list[float]:
     try:
         numbers = list(map(float, ranks))
     except (TypeError, ValueError) as error:

@@ -1,6 +1,6 @@
-"""Mean, variance and standard deviation: from exact sums, rounded once.
+"""Sum, mean, variance and standard deviation, from exact sums that are rounded once.
 
-Sum: exact, so that the order of entries cannot show in the last digits.
+So the last digits do not depend on the order of entries.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ from elastic.core.errors import UsageError
 
 
 class Moments:
-    """How many numbers there are, their exact sum, and that of their squares if it is wanted."""
+    """State of Mean and Variance: the number of entries, their exact sum, and for Variance the sum of their squares."""
 
     __slots__ = ("size", "squares", "total")
 
@@ -40,10 +40,10 @@ class Moments:
 
 
 class Mean(Aggregator[Any, Moments, Any]):
-    """The arithmetic mean, exact and rounded once; None when there are no entries.
+    """Aggregator of the arithmetic mean, exact and rounded once; None without entries.
 
-    Numbers are added as `Sum` does. Integers and floats give a float, Decimals a Decimal of 28 digits, Fractions a
-    Fraction. NaN or infinities of both signs give NaN, infinities of one sign that infinity.
+    Integers and floats give a float, Decimals a Decimal of 28 digits, Fractions a Fraction. NaN, or infinities of both
+    signs, give NaN; infinities of one sign give that infinity.
 
     Raises:
         UsageError: An entry is no number that can be added exactly.
@@ -89,17 +89,16 @@ class Mean(Aggregator[Any, Moments, Any]):
 
 
 class Variance(Mean):
-    """The variance, exact and rounded once; None when there are not more than `ddof` entries.
+    """Aggregator of the variance, exact and rounded once; None if there are at most `ddof` entries.
 
-    Numbers are taken and given as by `Mean`; with NaN or infinite entries the variance is NaN. A variance beyond the
-    largest float is infinite.
+    The types are those of `Mean`. NaN or infinite entries give NaN. A variance beyond the largest float is infinite.
 
     Args:
-        ddof: What is taken off the number of entries: 1 for the variance of a population of which the entries are
-            a sample, 0 when they are the population.
+        ddof: Number to subtract from the number of entries: 1 if the entries are a sample of a population, 0 if they
+            are the population.
 
     Raises:
-        UsageError: `ddof` is not a whole number from 0 on, or an entry is no number that can be added exactly.
+        UsageError: `ddof` is no whole number from 0 on, or an entry is no number that can be added exactly.
     """
 
     _squares = True
@@ -114,7 +113,7 @@ class Variance(Mean):
         return as_kind(exact, _kind(state)) if isinstance(exact, Fraction) else exact
 
     def _exact(self, state: Moments) -> Any:
-        """Return the variance as a Fraction; else None, or a NaN."""
+        """Return the variance as a Fraction, or None or NaN if it is undefined."""
         if state.size <= self.ddof or state.squares is None:
             return None
         infinite = state.total.infinite
@@ -125,9 +124,9 @@ class Variance(Mean):
 
 
 class Stdev(Variance):
-    """The standard deviation: the square root of `Variance`, rounded once.
+    """Aggregator of the standard deviation: the square root of the variance, rounded once.
 
-    A float, or a Decimal if the entries are Decimals. Args and errors are those of `Variance`.
+    The result is a float, or a Decimal if the entries are Decimals. Args and errors are those of `Variance`.
     """
 
     def finish(self, state: Moments) -> Any:
@@ -140,14 +139,14 @@ def _kind(state: Moments) -> type:
 
 
 class Sum(Aggregator[Any, ExactSum, Any]):
-    """Adds numbers exactly and rounds once, at the end.
+    """Aggregator of the exact sum, rounded once, at the end.
 
     Integers (bool counts as 0 and 1) give an int, floats (alone or with integers or Fractions) the float nearest to
     the exact sum, Decimals a Decimal with all its digits, Fractions a Fraction; no entries give 0. A float sum
     beyond the largest float is infinite; NaN gives NaN, and so do two infinities of different sign.
 
     Raises:
-        UsageError: An entry is no such number, or Decimals are mixed with floats or Fractions.
+        UsageError: An entry is no number of these types, or Decimals are mixed with floats or Fractions.
     """
 
     def create(self) -> ExactSum:

@@ -1,4 +1,4 @@
-"""Adding the values of mappings: as `+` does, but exactly where `+` would round."""
+"""Addition of the values of mappings: like `+`, but exact for numbers that `+` rounds."""
 
 from collections.abc import Callable, Collection, Iterable
 from copy import copy
@@ -16,11 +16,12 @@ from elastic.core.errors import EncodingError
 
 SumsT = TypeVar("SumsT", bound=dict[Any, Any])
 
+#: Types that `+` rounds.
 _ROUNDED_BY_PLUS = (float, Decimal)
 
 
-def plus(one: Any, other: Any) -> Any:
-    """Return the sum of two values; it is a Total, which `with_results` turns into a number, where `+` would round."""
+def exact_add(one: Any, other: Any) -> Any:
+    """Return the sum of two values: an ExactSum for numbers that `+` rounds. `with_results` returns its number."""
     if isinstance(one, ExactSum):
         total = one
     elif isinstance(other, (*_ROUNDED_BY_PLUS, ExactSum)) or isinstance(one, _ROUNDED_BY_PLUS):
@@ -35,9 +36,11 @@ def plus(one: Any, other: Any) -> Any:
     return total
 
 
-def fold(into: dict[Any, Any], items: Iterable[tuple[Any, Any]], function: Callable[[Any, Any], Any] = plus) -> None:
-    """Put items into a mapping, joining the values of a key by `function`."""
-    if function is plus:
+def fold(
+    into: dict[Any, Any], items: Iterable[tuple[Any, Any]], function: Callable[[Any, Any], Any] = exact_add
+) -> None:
+    """Fold items into a mapping; `function` joins the values of a key."""
+    if function is exact_add:
         _add_up(into, items)
         return
     for key, value in items:
@@ -48,7 +51,7 @@ def fold(into: dict[Any, Any], items: Iterable[tuple[Any, Any]], function: Calla
 
 
 def _add_up(into: dict[Any, Any], items: Iterable[tuple[Any, Any]]) -> None:
-    """Fold with `plus`, without a call for integers, which are what most mappings hold."""
+    """Fold with `exact_add`, without a call for integers, the most frequent values."""
     get = into.get
     for key, value in items:
         held = get(key)
@@ -58,21 +61,21 @@ def _add_up(into: dict[Any, Any], items: Iterable[tuple[Any, Any]]) -> None:
             if type(key) is str or (key := one_nan(key)) not in into:
                 into[key] = value
             else:
-                into[key] = plus(into[key], value)
+                into[key] = exact_add(into[key], value)
         else:
-            into[key] = plus(held, value)
+            into[key] = exact_add(held, value)
 
 
 def add_integers(into: SumsT, keys: Collection[Any], numbers: Collection[int]) -> SumsT:
-    """Add integers to those of a mapping, and return it.
+    """Add integers to a mapping of integers, and return it.
 
     Raises:
-        ValueError: There are not as many numbers as keys.
+        ValueError: The numbers of keys and integers differ.
     """
     if len(keys) != len(numbers):
         raise ValueError(f"{len(keys)} keys and {len(numbers)} numbers")
     if not into:
-        # Of keys that are all different there is nothing to add.
+        # If all keys differ, there is nothing to add.
         remaining = iter(numbers)
         for part in batches(keys, KEYS_AT_ONCE):
             dict.update(into, zip(part, remaining, strict=False))
@@ -81,18 +84,18 @@ def add_integers(into: SumsT, keys: Collection[Any], numbers: Collection[int]) -
         into.clear()
     remaining = iter(numbers)
     for part in batches(keys, KEYS_AT_ONCE):
-        # Each key is looked up when the one before has its sum, so that one may come twice.
+        # Each key is looked up after the previous sum is known, so a key may occur twice.
         sums = map(add, map(into.get, part, repeat(0)), remaining)
         dict.update(into, zip(part, sums, strict=False))
     return into
 
 
 def add_decoded(into: SumsT, keys: Collection[Any], numbers: Collection[int], aggregator: object) -> SumsT:
-    """Add integers that were read from bytes, as `add_integers` does.
+    """Add decoded integers, as `add_integers` does.
 
     Raises:
-        EncodingError: A key is not hashable, or there are not as many numbers. What was in the mapping is not known
-            then.
+        EncodingError: A key is unhashable, or the numbers of keys and integers differ. The content of the mapping is
+            undefined then.
     """
     try:
         return add_integers(into, keys, numbers)
@@ -101,50 +104,49 @@ def add_decoded(into: SumsT, keys: Collection[Any], numbers: Collection[int], ag
 
 
 def undo_fold(
-    into: SumsT, others: Collection[Any], held: dict[Any, Callable[[], Any]] | None = None
+    into: SumsT, others: Collection[Any], restores: dict[Any, Callable[[], Any]] | None = None
 ) -> Callable[[], SumsT]:
-    """Return a function that gives a mapping as it is now, after others were folded into it, or some of them.
+    """Return a function that restores a mapping after other items were folded into it, completely or partly.
 
     Args:
         into: The mapping.
-        others: Their keys.
-        held: Gives what is held of a key as it is now; by default only a Total ever changes.
+        others: Keys of the other items.
+        restores: Functions that restore the value of a key. By default, values are copied, as only an ExactSum changes.
     """
-    before = {} if held is None else held
-    ours = with_one_nan(others)
-    keys = others if ours is others else [*others, *ours]
-    plain = {key: _copied(into[key]) for key in keys if key in into} if held is None else {}
-    add_integers = [key for key in keys if key not in into]
+    normalized = with_one_nan(others)
+    keys = others if normalized is others else [*others, *normalized]
+    copies = {key: _copied(into[key]) for key in keys if key in into} if restores is None else {}
+    new_keys = [key for key in keys if key not in into]
 
-    def back() -> SumsT:
-        for key in add_integers:
+    def restore() -> SumsT:
+        for key in new_keys:
             into.pop(key, None)
-        into.update(plain)
-        into.update({key: value() for key, value in before.items()})
+        into.update(copies)
+        into.update({key: value() for key, value in (restores or {}).items()})
         return into
 
-    return back
+    return restore
 
 
 def _copied(value: Any) -> Any:
     return copy(value) if isinstance(value, ExactSum) else value
 
 
-def with_one_nan_key(sums: dict[Any, Any], function: Callable[[Any, Any], Any] = plus) -> dict[Any, Any]:
-    """Return a mapping in which keys that are one but for their NaN are one, with values joined by `function`."""
+def with_one_nan_key(sums: dict[Any, Any], function: Callable[[Any, Any], Any] = exact_add) -> dict[Any, Any]:
+    """Return a mapping in which keys that differ only in their NaN are one; `function` joins their values."""
     joined = joined_by_nan(sums, lambda values: reduce(function, map(_copied, values)))
     return sums if joined is None else joined
 
 
 def with_results(sums: dict[Any, Any]) -> dict[Any, Any]:
-    """Return a mapping with numbers in place of Totals."""
+    """Return a mapping with the result in place of each ExactSum."""
     return {key: value.result if isinstance(value, ExactSum) else value for key, value in sums.items()}
 
 
 def to_plain(sums: dict[Any, Any]) -> list[list[Any]]:
-    """Return plain data: keys, values (None for a Total), and the Totals by index.
+    """Return a mapping as plain data: keys, values (None for an ExactSum), and indexes and plain data of the sums.
 
-    Keys are a list, because the keys of a dict that is read from bytes are interned by the reader and stay in memory.
+    Keys are a list, because the decoder interns the keys of a dict, which keeps them in memory.
     """
     values = [*sums.values()]
     exact = {index: value.plain for index, value in enumerate(values) if isinstance(value, ExactSum)}
@@ -154,10 +156,10 @@ def to_plain(sums: dict[Any, Any]) -> list[list[Any]]:
 
 
 def from_plain(plain: Any, aggregator: object) -> dict[Any, Any]:
-    """Return the mapping of which this is the plain data.
+    """Return a mapping from its plain data.
 
     Raises:
-        EncodingError: It is not that of one.
+        EncodingError: The data is not from `to_plain`.
     """
     if type(plain) is not list or list(map(type, plain)) != [list] * 4:
         raise EncodingError(f"these bytes are not a state of {aggregator}")

@@ -1,4 +1,4 @@
-"""An exact sum of numbers: no rounding until the end, so neither order nor grouping can show."""
+"""Exact sum of numbers, rounded once at the end, so the result depends neither on order nor on grouping."""
 
 import math
 from collections import defaultdict
@@ -12,26 +12,28 @@ from elastic.aggregators.exact.numbers import as_kind, ratio_to_float, split, sq
 from elastic.aggregators.states.validation import has_shape, is_count
 from elastic.core.errors import EncodingError, UsageError
 
+#: Bits of the mantissa of a float.
 _MANTISSA_BITS = 53
 
-#: The smallest float is 2**-1074 and is taken for 2**52 times 2**-1126; its square has twice as many places.
+#: Maximum number of binary places. The smallest float, 2**-1074, counts as 2**52 times 2**-1126; its square has twice
+#: as many places.
 _MAX_PLACES = 2 * 1126
 
-#: How often the rest of a sum of floats is summed again before the exact way is the shorter one.
+#: Maximum number of passes over the remainders of a sum of floats; beyond it, integers are faster.
 _MAX_ROUNDS = 4
 
 
 class ExactSum:
-    """The sum of the numbers that were added, or of their squares; each kind of number is kept on its own."""
+    """Accumulator of numbers or of their squares, with a separate sum for each kind of number."""
 
     __slots__ = ("decimal", "floats", "fraction", "places", "special", "units", "whole")
 
     def __init__(self) -> None:
-        self.whole = 0  #: integers
-        self.units = 0  #: finite floats: their sum is units / 2**places
+        self.whole = 0  #: sum of the integers
+        self.units = 0  #: the sum of the finite floats is units / 2**places
         self.places = 0
-        self.floats = False  #: was there a float?
-        self.special = 0.0  #: the sum of the floats that are not finite: 0.0, inf, -inf or nan
+        self.floats = False  #: whether a float was added
+        self.special = 0.0  #: sum of the floats that are not finite: 0.0, inf, -inf or nan
         self.decimal: Decimal | None = None
         self.fraction: Fraction | None = None
 
@@ -39,7 +41,7 @@ class ExactSum:
         """Add numbers.
 
         Raises:
-            UsageError: One of them cannot be added exactly, or not to the others.
+            UsageError: A number cannot be added exactly, or not to the others.
         """
         for kind, some in split(numbers).items():
             if kind is int:
@@ -53,7 +55,7 @@ class ExactSum:
         self._check()
 
     def add_squares(self, numbers: list[Any]) -> None:
-        """Add the squares of numbers. Raises as `add` does."""
+        """Add the squares of numbers. Raise as `add` does."""
         for kind, some in split(numbers).items():
             if kind is int:
                 self.whole += sum(map(mul, some, some))
@@ -80,7 +82,7 @@ class ExactSum:
 
     @property
     def kind(self) -> type:
-        """The kind of the sum, as Python would have it."""
+        """Type of the sum, by the rules of Python."""
         if self.decimal is not None:
             return Decimal
         if self.floats:
@@ -89,7 +91,7 @@ class ExactSum:
 
     @property
     def infinite(self) -> float | Decimal | None:
-        """The sum if it is not finite, else None."""
+        """Sum if it is not finite, else None."""
         if self.decimal is not None and not self.decimal.is_finite():
             return Decimal("NaN") if self.decimal.is_nan() else self.decimal
         if math.isnan(self.special):
@@ -98,13 +100,13 @@ class ExactSum:
 
     @property
     def exact(self) -> Fraction:
-        """The sum if it is finite."""
+        """Exact value of a finite sum."""
         value = Fraction(self.units, 1 << self.places) + self.whole + (self.fraction or 0)
         return value if self.decimal is None else value + Fraction(self.decimal)
 
     @property
     def result(self) -> Any:
-        """The sum, rounded once if it is a float; beyond the largest float it is infinite."""
+        """Sum, rounded once if it is a float, and infinite beyond the largest float."""
         infinite = self.infinite
         if infinite is not None:
             return infinite
@@ -116,7 +118,7 @@ class ExactSum:
 
     @property
     def plain(self) -> list[Any]:
-        """The state as plain data: the same for the same numbers, however they were grouped."""
+        """State as plain data, the same for the same numbers in any grouping."""
         spare = min(self.places, (self.units & -self.units).bit_length() - 1) if self.units else self.places
         fraction = None if self.fraction is None else [self.fraction.numerator, self.fraction.denominator]
         special = math.nan if math.isnan(self.special) else self.special
@@ -124,10 +126,10 @@ class ExactSum:
 
     @classmethod
     def of(cls, plain: Any) -> "ExactSum":
-        """Return the total of which this is the plain data.
+        """Return the sum from its plain data.
 
         Raises:
-            EncodingError: It is not the plain data of one.
+            EncodingError: The data is not from `plain`.
         """
         if not has_shape(plain, _PLAIN_SHAPE):
             raise EncodingError("these bytes are not an exact sum")
@@ -147,7 +149,7 @@ class ExactSum:
             self._add_units(sum(some), -exponent)
 
     def _scaled(self, numbers: list[float]) -> dict[int, list[int]]:
-        """Return integers by exponent: numbers are these times 2**exponent. Adds what is not finite to `special`."""
+        """Return integers by exponent, whose numbers are integer * 2**exponent. Add infinities and NaN to `special`."""
         if not all(map(math.isfinite, numbers)):
             self.special = sum((number for number in numbers if not math.isfinite(number)), self.special)
             numbers = [number for number in numbers if math.isfinite(number)]
@@ -177,16 +179,16 @@ class ExactSum:
 
 
 def _parts(numbers: list[float]) -> list[float] | None:
-    """Return a few floats with the same exact sum, or None when that takes too long or a number is not finite.
+    """Return a few floats with the same exact sum, or None if there would be too many or a number is not finite.
 
-    `math.fsum` rounds the exact sum once. What it rounded off is the sum of the numbers less the rounded sum, so
-    the rounded sums of the rests add up to the whole: https://docs.python.org/3/library/math.html#math.fsum.
+    `math.fsum` rounds the exact sum once. The rounding error is the sum of the numbers minus the rounded sum, so the
+    rounded sums of the remainders add up to the exact sum: https://docs.python.org/3/library/math.html#math.fsum.
     """
     parts: list[float] = []
-    rest = [*numbers]
+    remainder = [*numbers]
     for _ in range(_MAX_ROUNDS):
         try:
-            part = math.fsum(rest)
+            part = math.fsum(remainder)
         except (OverflowError, ValueError):
             return None
         if not math.isfinite(part):
@@ -194,7 +196,7 @@ def _parts(numbers: list[float]) -> list[float] | None:
         if part == 0:
             return parts
         parts.append(part)
-        rest.append(-part)
+        remainder.append(-part)
     return None
 
 

@@ -1,6 +1,6 @@
-"""NaN as a key: two NaN read from bytes are two keys, and a result would depend on how often it travelled.
+"""NaN as a key: two decoded NaN are two keys, so a result would depend on how often its state was encoded.
 
-So all NaN of a type are one key, wherever they are in it: in tuples and frozensets, as Decimal, complex or of numpy.
+So all NaN of a type are one key, also inside tuples and frozensets, and as Decimal, complex or numpy scalars.
 """
 
 import datetime as dt
@@ -15,34 +15,33 @@ from typing import Any
 
 from elastic.core.encoding import pack
 
-#: What stands for all of them; numpy scalars become Python's.
+#: NaN that replaces all others; numpy scalars become Python's types.
 NAN = math.nan
 _OF_TYPE: dict[type, Any] = {float: NAN, Decimal: Decimal("NaN"), complex: complex(NAN, NAN)}
 
-#: Types of keys that are no NaN and hold none.
-_SOUND = frozenset(
+#: Types of keys that neither are NaN nor contain one.
+_WITHOUT_NAN = frozenset(
     {str, bytes, int, bool, type(None), Fraction, uuid.UUID, dt.date, dt.datetime, dt.time, dt.timedelta}
 )
 _NESTING = frozenset({tuple, frozenset})
 
 
 def kinds_of(keys: Iterable[Any]) -> set[type]:
-    """Return the types of keys: what is looked at first, because it takes no step of Python for each of them."""
+    """Return the types of keys, which needs no step of Python for each key."""
     return set(map(type, keys))
 
 
 def holds_nan(keys: Collection[Any], kinds: set[type] | None = None) -> bool:
-    """Tell whether a key is NaN, or holds one.
+    """Return whether a key is NaN, or contains one.
 
     Args:
         keys: The keys.
-        kinds: Their types, where they are known.
+        kinds: Their types, if the caller knows them.
 
     Raises:
-        EncodingError: A key is a text of a class of its own, which is not plain data; a column of texts would take it
-            for one.
+        EncodingError: A key is of a subclass of str, which is not plain data. A column of strings would lose its class.
     """
-    kinds = (kinds_of(keys) if kinds is None else kinds) - _SOUND
+    kinds = (kinds_of(keys) if kinds is None else kinds) - _WITHOUT_NAN
     for kind in kinds:
         if issubclass(kind, str) and kind.__module__ != "numpy":
             pack(next(key for key in keys if type(key) is kind))
@@ -51,14 +50,14 @@ def holds_nan(keys: Collection[Any], kinds: set[type] | None = None) -> bool:
         if kinds - _NESTING and any(map(ne, level, level)):
             return True
         level = list(chain.from_iterable(key for key in level if type(key) in _NESTING))
-        kinds = kinds_of(level) - _SOUND
+        kinds = kinds_of(level) - _WITHOUT_NAN
     return False
 
 
 def one_nan(key: Any) -> Any:
-    """Return a key with the one NaN of its type in place of any other; the key itself if there is none to replace."""
+    """Return a key with one NaN per type; the key itself if it contains no NaN."""
     kind = type(key)
-    if kind in _SOUND:
+    if kind in _WITHOUT_NAN:
         return key
     if kind in _NESTING:
         items = [*map(one_nan, key)]
@@ -69,16 +68,16 @@ def one_nan(key: Any) -> Any:
 
 
 def with_one_nan(keys: Collection[Any], kinds: set[type] | None = None) -> Collection[Any]:
-    """Return keys with one NaN of each type; several of them may be equal then."""
+    """Return keys with one NaN per type, which may make some of them equal."""
     return list(map(one_nan, keys)) if holds_nan(keys, kinds) else keys
 
 
 def joined_by_nan(mapping: dict[Hashable, Any], join: Callable[[list[Any]], Any]) -> dict[Hashable, Any] | None:
-    """Return a mapping in which keys that are one but for their NaN are one; None if no key holds a NaN.
+    """Return a mapping in which keys that differ only in their NaN are one; None if no key contains NaN.
 
     Args:
-        mapping: The mapping, which stays as it is.
-        join: Makes one value of those of several keys, in their order.
+        mapping: The mapping, which is not changed.
+        join: Joins the values of several keys, in their order.
     """
     if not holds_nan(mapping):
         return None

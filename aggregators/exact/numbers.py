@@ -1,4 +1,4 @@
-"""Which numbers can be added exactly, and how a rational number becomes what the user gave."""
+"""Kinds of numbers that can be added exactly, and conversion of exact values to the types of the user."""
 
 import decimal
 import math
@@ -10,10 +10,10 @@ from typing import Any
 
 from elastic.core.errors import UsageError
 
-#: The kinds of numbers that are added exactly; all others are one of them, or refused.
+#: Kinds of numbers that are added exactly; other types count as one of them, or raise.
 KINDS: tuple[type, ...] = (int, float, Decimal, Fraction)
 
-#: Adds decimals without rounding. The number of digits is bounded because 1E+999999999 + 1 would fill the memory.
+#: Context that adds decimals without rounding. Digits are limited, because 1E+999999999 + 1 would fill the memory.
 _EXACT = decimal.Context(
     prec=100_000,
     Emax=decimal.MAX_EMAX,
@@ -21,7 +21,7 @@ _EXACT = decimal.Context(
     traps=[decimal.Inexact, decimal.Overflow],
 )
 
-#: Rounds a decimal result once, to 28 digits, whatever the context of the thread is.
+#: Context that rounds a decimal result once, to 28 digits, independent of the thread's context.
 _ROUNDED = decimal.Context(prec=28, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[])
 
 
@@ -29,7 +29,7 @@ def split(batch: list[Any]) -> dict[type, list[Any]]:
     """Return the numbers of a list by kind.
 
     Raises:
-        UsageError: One of them is no number, or one that is not exact.
+        UsageError: An entry is no number that can be added exactly.
     """
     types = set(map(type, batch))
     if len(types) == 1 and (only := next(iter(types))) in KINDS:
@@ -59,30 +59,30 @@ def sum_decimals(numbers: list[Decimal]) -> Decimal:
     """Return the sum of at least one decimal without rounding.
 
     Raises:
-        UsageError: It has too many digits.
+        UsageError: The sum has too many digits.
     """
     try:
         return reduce(_EXACT.add, numbers)
     except decimal.DecimalException as error:
-        raise _too_wide() from error
+        raise _too_many_digits() from error
 
 
 def square_decimals(numbers: list[Decimal]) -> list[Decimal]:
-    """Return the squares without rounding. Raises as `sum_decimals` does."""
+    """Return the squares without rounding. Raise as `sum_decimals` does."""
     try:
         return list(map(_EXACT.multiply, numbers, numbers))
     except decimal.DecimalException as error:
-        raise _too_wide() from error
+        raise _too_many_digits() from error
 
 
-def _too_wide() -> UsageError:
+def _too_many_digits() -> UsageError:
     return UsageError(
         f"the exact sum of these Decimals has more than {_EXACT.prec} digits; map the entries to float or round them"
     )
 
 
 def ratio_to_float(top: int, bottom: int) -> float:
-    """Return the float nearest to a ratio; beyond the largest float, infinity."""
+    """Return the float nearest to a ratio, or infinity beyond the largest float."""
     try:
         return top / bottom
     except OverflowError:
@@ -90,7 +90,7 @@ def ratio_to_float(top: int, bottom: int) -> float:
 
 
 def as_kind(value: Fraction, kind: type) -> Any:
-    """Return an exact value as the number that the user expects: float for int and float entries."""
+    """Return an exact value in the type of the result: float for int and float entries."""
     if kind is Fraction:
         return value
     if kind is Decimal:
@@ -99,18 +99,18 @@ def as_kind(value: Fraction, kind: type) -> Any:
 
 
 def root(value: Fraction, kind: type) -> Any:
-    """Return the square root of a value that is not negative, rounded once; a float unless `kind` is Decimal."""
+    """Return the square root of a value from 0 on, rounded once; a float unless `kind` is Decimal."""
     top, bottom = value.numerator, value.denominator
     if kind is Decimal:
-        # 30 digits too many, so that the rounding of the quotient cannot be seen in the rounding of the root.
+        # 30 extra digits, so that rounding the quotient does not affect the rounding of the root.
         wide = decimal.Context(prec=58, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN, traps=[])
         return _ROUNDED.plus(wide.sqrt(wide.divide(Decimal(top), Decimal(bottom))))
-    # An integer root of at least 64 bits, made odd when something is left over: then the one rounding that
-    # follows goes to the right side.
+    # An integer root of at least 64 bits, made odd if there is a remainder: so the only rounding, which follows, goes
+    # to the correct side.
     shift = max(0, 128 - top.bit_length() + bottom.bit_length())
     shift += shift % 2
-    square, rest = divmod(top << shift, bottom)
+    square, remainder = divmod(top << shift, bottom)
     whole = math.isqrt(square)
-    if rest or whole * whole != square:
+    if remainder or whole * whole != square:
         whole |= 1
     return ratio_to_float(whole, 1 << (shift // 2))

@@ -1,7 +1,7 @@
-"""Order: which key is greater, so that the order in which entries came cannot show in a result.
+"""Total order of keys, so that a result does not depend on the order of entries.
 
-Python compares some values that have no total order: NaN, and tuples that hold it, are neither less nor greater than
-others, sets are compared by inclusion, and times of a zone that repeats an hour may go in a circle with others.
+Python compares some values that have no total order. NaN, and tuples with NaN, are neither less nor greater than
+others. Sets are compared by inclusion. Times of a zone that repeats an hour can be less than each other in a circle.
 """
 
 import datetime as dt
@@ -19,38 +19,37 @@ from elastic.aggregators.exact.nan import kinds_of
 from elastic.core.errors import UnorderedKeyError
 from elastic.core.time_encoding import instant_of
 
-#: Types whose values Python orders, and compares with no others that have no order; but for NaN.
+#: Types that Python orders totally, except for NaN.
 ORDERED = frozenset({str, bytes, int, bool, float, Fraction, dt.date, dt.timedelta, uuid.UUID})
 
-#: The rank of a key that is NaN, or holds one: it comes behind all others.
+#: Rank of a key that is NaN, or contains one: it comes after all others.
 UNORDERED = object()
 
 _MAY_BE_NAN = frozenset({float, Decimal})
-_SOUND = ORDERED - _MAY_BE_NAN
+_ORDERED_WITHOUT_NAN = ORDERED - _MAY_BE_NAN
 _ITEMS = frozenset({tuple, list})
-#: Types of which a look at all keys at once tells whether they have an order. None may be an item, as long as Python
-#: need not compare it with something else.
-_SEEN = ORDERED | _MAY_BE_NAN | _ITEMS | {dt.datetime, dt.time, type(None)}
-#: So many keys are ranked as fast as they are looked at.
-_FEW = 16
+#: Types that `is_ordered` can check for all keys at once. None may be an item, if Python need not compare it.
+_CHECKABLE = ORDERED | _MAY_BE_NAN | _ITEMS | {dt.datetime, dt.time, type(None)}
+#: Number of keys up to which ranking them is as fast as checking them.
+_MIN_CHECKED = 16
 _FIXED = frozenset({type(None), dt.timezone})
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class OrderedInstant:
-    """The rank of a time with a zone."""
+    """Rank of a time with a zone."""
 
     microseconds: int
 
 
 def is_ordered(keys: Iterable[Any]) -> bool:
-    """Tell whether Python's own order of keys is total, without a step of Python for each of them."""
+    """Return whether Python's order of these keys is total, without a step of Python for each key."""
     level = list(keys)
     kinds = kinds_of(level)
     if type(None) in kinds:
         return False
-    while kinds := kinds - _SOUND:
-        if kinds - _SEEN or (kinds & _MAY_BE_NAN and any(map(ne, level, level))):
+    while kinds := kinds - _ORDERED_WITHOUT_NAN:
+        if kinds - _CHECKABLE or (kinds & _MAY_BE_NAN and any(map(ne, level, level))):
             return False
         if dt.datetime in kinds and not kinds_of(one.tzinfo for one in level if type(one) is dt.datetime) <= _FIXED:
             return False
@@ -60,14 +59,14 @@ def is_ordered(keys: Iterable[Any]) -> bool:
 
 
 def ranks_of(keys: list[Any]) -> list[Any]:
-    """Return what each key is compared by: itself for most; NOWHERE for one that comes behind all others.
+    """Return the rank to compare each key by: mostly the key itself, and UNORDERED for a key that comes last.
 
-    It is the same list if each key is compared by itself.
+    The result is the same list if each key is its own rank.
 
     Raises:
         UnorderedKeyError: A key has no order.
     """
-    if kinds_of(keys) <= _SOUND or (len(keys) > _FEW and is_ordered(keys)):
+    if kinds_of(keys) <= _ORDERED_WITHOUT_NAN or (len(keys) > _MIN_CHECKED and is_ordered(keys)):
         return keys
     return list(map(_rank_of, keys))
 

@@ -1,4 +1,4 @@
-"""GroupBy: one aggregator for each key."""
+"""GroupBy: an inner aggregator for each key."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
@@ -19,33 +19,33 @@ from elastic.core.contracts.keyed_aggregator import KeyedAggregator
 from elastic.core.encoding import pack
 from elastic.core.errors import UsageError
 
-#: Entries: the more of a key come at once, the fewer calls of the inner aggregator.
+#: Entries per batch. Larger batches have more entries per key, and so fewer calls of the inner aggregator.
 _BATCH_SIZE = 1 << 17
 
 
 class GroupBy(KeyedAggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Hashable, Any]]):
-    """Aggregates the values of each key by themselves; entries are pairs `(key, value)`, as `key_by` makes them.
+    """Aggregator of the values of each key; entries are pairs `(key, value)`, as `key_by` makes them.
 
-    The result is a dict of the inner aggregator's results by key; its order is that of the source if the inner
-    aggregator is `ordered`, else not said. Keys are hashable plain data; all NaN of a type are one key, inside tuples
-    and frozensets too.
+    The result is a dict from key to the inner aggregator's result. It has the order of the source if the inner
+    aggregator is `ordered`, else no defined order. Keys are hashable plain data; all NaN of a type are one key, also
+    inside tuples and frozensets.
 
     Args:
-        inner: Aggregates the values of a key: an aggregator, or what `aggregator_of` makes one of.
+        inner: Aggregates the values of a key: an aggregator, or a value for `aggregator_of`.
 
     Raises:
-        UsageError: `inner` is no aggregator, or an entry is not a pair.
+        UsageError: `inner` is no aggregator, or an entry is no pair.
     """
 
     def __init__(self, inner: Any) -> None:
         self.inner: AnyAggregator = aggregator_of(inner)
         if isinstance(self.inner, Emit):
-            raise UsageError("GroupBy cannot hold Emit, which keeps nothing; use Emit alone, it receives the pairs")
+            raise UsageError("GroupBy cannot hold Emit, which has no state; use Emit alone, which receives the pairs")
         self.ordered = self.inner.ordered
         self.stored = self.inner.stored
 
     def simplified(self) -> AnyAggregator:
-        """Return an aggregator with the same result that takes less time, or this one."""
+        """Return a faster aggregator with the same result, or this one."""
         return GroupBySum() if type(self.inner) is Sum else self
 
     def create(self) -> dict[Hashable, Any]:
@@ -68,8 +68,8 @@ class GroupBy(KeyedAggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Ha
 
     def undo(self, state: dict[Hashable, Any], other: dict[Hashable, Any]) -> Callable[[], dict[Hashable, Any]] | None:
         undos = {key: self.inner.undo(state[key], group) for key, group in other.items() if key in state}
-        held = {key: undo for key, undo in undos.items() if undo is not None}
-        return undo_fold(state, other, held) if len(held) == len(undos) else None
+        restores = {key: undo for key, undo in undos.items() if undo is not None}
+        return undo_fold(state, other, restores) if len(restores) == len(undos) else None
 
     def join(self, one: Any, other: Any) -> Any:
         return self.inner.merge(one, other)
@@ -102,7 +102,7 @@ class GroupBy(KeyedAggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Ha
 
 
 class GroupBySum(SumByKey):
-    """What `GroupBy(Sum())` is when it runs: an integer for each key, and no aggregator."""
+    """Fast form of `GroupBy(Sum())`: an integer for each key instead of an aggregator's state."""
 
     def __str__(self) -> str:
         return str(GroupBy(Sum()))

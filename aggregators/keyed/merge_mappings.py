@@ -1,13 +1,13 @@
-"""MergeMappings: many mappings become one."""
+"""MergeMappings: merges mappings into one dict."""
 
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from elastic.aggregators.exact.exact_add import (
+    exact_add,
     fold,
     from_plain,
-    plus,
     to_plain,
     undo_fold,
     with_one_nan_key,
@@ -20,20 +20,18 @@ from elastic.core.errors import UsageError
 
 
 class MergeMappings(KeyedAggregator[Mapping[Any, Any], dict[Any, Any], dict[Any, Any]]):
-    """Merges mappings into one dict; the values of a key are joined by a function.
+    """Aggregator that merges mappings into one dict; a function joins the values of a key.
 
-    With `operator.add` floats and Decimals are added exactly and rounded once, at the end; integers, strings, lists
-    and all else as `+` does.
+    With `operator.add`, floats and Decimals are added exactly and rounded once, at the end. All other values are added
+    as `+` does. All NaN of a type are one key, also inside tuples and frozensets.
 
     Args:
-        function: Joins two values of a key; it must be associative, and return a new value rather than change one.
-        commutative: True says that `function(a, b)` equals `function(b, a)` (so it is for numbers, not for strings
-            and lists), and mappings are merged as they come, which is faster. Otherwise order is kept.
-
-    All NaN of a type are one key, inside tuples and frozensets too.
+        function: Joins two values of a key. It must be associative, and return a new value instead of changing one.
+        commutative: Whether `function(a, b)` equals `function(b, a)`, as for numbers, but not for strings and lists.
+            If so, mappings are merged as they arrive, which is faster. Otherwise they are merged in order.
 
     Raises:
-        UsageError: `function` cannot be called, or an entry is not a mapping.
+        UsageError: `function` is not callable, or an entry is no mapping.
     """
 
     def __init__(self, function: Callable[[Any, Any], Any] = operator.add, *, commutative: bool = False) -> None:
@@ -45,7 +43,7 @@ class MergeMappings(KeyedAggregator[Mapping[Any, Any], dict[Any, Any], dict[Any,
 
     @property
     def _join(self) -> Callable[[Any, Any], Any]:
-        return plus if self.function is operator.add else self.function
+        return exact_add if self.function is operator.add else self.function
 
     def create(self) -> dict[Any, Any]:
         return {}

@@ -1,4 +1,4 @@
-"""Pairs `(key, value)`: what aggregators by key take."""
+"""Checks of pairs `(key, value)`, the entries of aggregators by key."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -9,11 +9,12 @@ from elastic.core.errors import UsageError
 
 _PAIRS = {tuple, list}
 
-_SHOWN = 60
+#: Maximum length of an entry in a message (characters).
+_MAX_SHOWN = 60
 
 
 def pairs_of(entries: Iterable[Any], aggregator: str) -> Iterator[Any]:
-    """Return an iterator over entries that refuses those that are no pairs, as `check_pairs` does."""
+    """Return an iterator over entries that checks them as `check_pairs` does."""
 
     def checked(batch: list[Any]) -> list[Any]:
         check_pairs(batch, aggregator)
@@ -26,12 +27,12 @@ def check_pairs(batch: list[Any], aggregator: str) -> None:
     """Refuse entries that are no pairs.
 
     Raises:
-        UsageError: One of them is none; shows it.
+        UsageError: An entry is no pair. The message shows it.
     """
     if set(map(type, batch)) <= _PAIRS and set(map(len, batch)) <= {2}:
         return
     for entry in batch:
-        # A string of two characters could be taken apart as well, and nobody would notice.
+        # A string of two characters could be unpacked as well, without an error.
         if not isinstance(entry, tuple | list) or len(entry) != 2:
             raise UsageError(
                 f"{aggregator} got {_shown(entry)}, which is not a pair (key, value); put key_by(function) before it"
@@ -39,5 +40,5 @@ def check_pairs(batch: list[Any], aggregator: str) -> None:
 
 
 def _shown(entry: Any) -> str:
-    text = repr(entry)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+    shown = repr(entry)
+    return shown if len(shown) <= _MAX_SHOWN else f"{shown[: _MAX_SHOWN - 3]}..."

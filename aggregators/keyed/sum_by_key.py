@@ -16,18 +16,18 @@ from elastic.core.errors import EncodingError
 
 _INT = {int}
 
-#: Of a key there is an integer while there are no other numbers, and then a Total.
+#: The value of a key is an int as long as all its numbers are, and then an ExactSum.
 Sums = dict[Hashable, Any]
 
 
 class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
-    """Adds the numbers of each key exactly, as `Sum` does; entries are pairs `(key, number)`.
+    """Aggregator of exact sums by key, with the rules of `Sum`; entries are pairs `(key, number)`.
 
-    The same as `GroupBy(Sum())`, which becomes one when it runs, because it holds an integer for each key and no
-    aggregator. All NaN of a type are one key, inside tuples and frozensets too.
+    `GroupBy(Sum())` runs as this class, which stores an integer for each key instead of an aggregator's state. All NaN
+    of a type are one key, also inside tuples and frozensets.
 
     Raises:
-        UsageError: An entry is not a pair, or its number is none that `Sum` takes.
+        UsageError: An entry is no pair, or `Sum` cannot add its number.
     """
 
     def create(self) -> Sums:
@@ -108,12 +108,12 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
             return read_mapping(*columns, self)
         sums = from_plain(unpack(data), self)
         if not set(map(type, sums.values())) <= {int, ExactSum}:
-            raise EncodingError(f"these bytes are not a state of {self} (a sum is no number)")
+            raise EncodingError(f"these bytes are not a state of {self} (a value is no sum)")
         return sums
 
     def _with_one_nan(self, state: Sums) -> Sums:
         """Return a copy with one key for all NaN."""
-        # Beginning with 0, because what is kept of a key must stay as it is.
+        # Starts with 0, because the values of the state must not change.
         joined = joined_by_nan(state, lambda numbers: reduce(self.join, numbers, 0))
         return dict(state) if joined is None else joined
 

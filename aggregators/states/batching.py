@@ -1,10 +1,10 @@
-"""Entries in lists: what is done to a list at once costs a fraction of what it costs entry by entry."""
+"""Batches of entries: one call for a list costs a fraction of one call for each entry."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-#: Entries in a list. Larger gains nothing and takes memory.
+#: Entries per batch. Larger batches need memory and are not faster.
 BATCH_SIZE = 1 << 14
 
 
@@ -15,7 +15,7 @@ def batches(entries: Iterable[Any], size: int = BATCH_SIZE) -> Iterator[list[Any
         batch = list(islice(iterator, size))
         if batch:
             yield batch
-        # A short list is the end, whatever comes after it: a `map` whose function raised StopIteration would go
-        # on behind the entry that it lost, and nobody would notice.
+        # A short batch is the end. A `map` whose function raised StopIteration would otherwise continue after the
+        # entry that it lost, without an error.
         if len(batch) < size:
             return

@@ -1,9 +1,9 @@
-"""Keys and integers as two columns: bytes that take no step for each of them to write or to read.
+"""Codec of keys and integers as two columns, which needs no step of Python for each key.
 
-Plain data `[keys, numbers]`, or `[texts, numbers, count]` where all keys are texts: each of `texts` is some keys with a
-zero character between two of them. `numbers` are 8 bytes each, little-endian.
+The plain data is `[keys, numbers]`, or `[strings, numbers, count]` if all keys are strings. Each of `strings` joins
+some keys with a zero character between them. `numbers` have 8 bytes each, little-endian.
 
-Texts are joined and taken apart a part after another, so that what is worked on stays in a CPU's caches.
+Keys are joined and split in parts, so that each part stays in the CPU's caches.
 """
 
 import sys
@@ -17,8 +17,8 @@ from elastic.aggregators.states.validation import KEYS_AT_ONCE, is_count
 from elastic.core.encoding import pack, unpack
 from elastic.core.errors import EncodingError
 
-#: Stands between texts.
-_BETWEEN = "\0"
+#: Separator of joined keys.
+_SEPARATOR = "\0"
 
 _INT64 = "q"
 
@@ -27,14 +27,14 @@ TextT = TypeVar("TextT", str, bytes)
 
 
 class TextColumn(Sequence[str]):
-    """The keys of texts, which are taken apart when they are iterated.
+    """Sequence of keys that splits joined strings while it is iterated.
 
     Args:
-        texts: Keys with a zero character between two of them.
-        count: How many keys there are.
+        texts: Joined keys, with a zero character between them.
+        count: Number of keys.
 
     Raises:
-        EncodingError: When they are iterated: there are more or fewer.
+        EncodingError: During iteration, the number of keys differs from `count`.
     """
 
     def __init__(self, texts: list[str], count: int) -> None:
@@ -59,26 +59,26 @@ class TextColumn(Sequence[str]):
     def _parts(self) -> Iterator[list[str]]:
         missing = self._count
         for text in self._texts:
-            part = text.split(_BETWEEN)
+            part = text.split(_SEPARATOR)
             missing -= len(part)
             if missing < 0:
                 break
             yield part
         if missing:
-            raise EncodingError("these bytes are not as many texts as they say")
+            raise EncodingError("the number of strings in these bytes differs from their count")
 
 
 def pack_columns(keys: Collection[Hashable], numbers: Collection[Any]) -> bytes | None:
-    """Return keys and integers as bytes, or None where a number is none, or takes more than 64 bits."""
-    column, texts = _column(numbers), _texts(keys, _BETWEEN)
+    """Return keys and integers as bytes, or None if a number is no int or exceeds 64 bits."""
+    column, texts = _column(numbers), _texts(keys, _SEPARATOR)
     if column is None:
         return None
     return pack([list(keys), column] if texts is None else [texts, column, len(keys)])
 
 
 def pack_utf8(keys: Collection[bytes], numbers: Collection[Any]) -> bytes | None:
-    """Return what `pack_columns` makes of keys that are texts; these are their bytes in UTF-8."""
-    column, texts = _column(numbers), _texts(keys, _BETWEEN.encode())
+    """Return the bytes of `pack_columns` for string keys, which are given as UTF-8."""
+    column, texts = _column(numbers), _texts(keys, _SEPARATOR.encode())
     if column is None:
         return None
     if texts is None:
@@ -87,23 +87,23 @@ def pack_utf8(keys: Collection[bytes], numbers: Collection[Any]) -> bytes | None
 
 
 def unpack_columns(data: bytes) -> tuple[Sequence[Hashable], list[int]] | None:
-    """Return what `pack_columns` was given, or None where it has not made these bytes.
+    """Return keys and integers from bytes, or None if `pack_columns` did not write them.
 
     Raises:
-        EncodingError: The bytes are damaged; of texts this may be seen only when they are iterated.
+        EncodingError: The bytes are damaged. Damage in string keys may show only while they are iterated.
     """
     plain = unpack(data)
     if type(plain) is not list or len(plain) not in (2, 3) or type(plain[1]) is not bytes:
         return None
     keys: Any = plain[0]
     if type(keys) is not list:
-        raise EncodingError("these bytes are no columns of keys and numbers")
+        raise EncodingError("these bytes are not columns of keys and numbers")
     if len(plain) == 3:
         if not set(map(type, keys)) <= {str} or not is_count(plain[2]):
-            raise EncodingError("these bytes are no columns of texts and numbers")
+            raise EncodingError("these bytes are not columns of strings and numbers")
         keys = TextColumn(keys, plain[2])
     if 8 * len(keys) != len(plain[1]):
-        raise EncodingError("these bytes are not as many keys as numbers")
+        raise EncodingError("the numbers of keys and integers in these bytes differ")
     column = array(_INT64, plain[1])
     if sys.byteorder == "big":
         column.byteswap()
@@ -112,7 +112,7 @@ def unpack_columns(data: bytes) -> tuple[Sequence[Hashable], list[int]] | None:
 
 def _column(numbers: Collection[Any]) -> bytes | None:
     try:
-        column = array(_INT64, list(numbers))  # a list is of a known length
+        column = array(_INT64, list(numbers))  # array allocates once for a list
     except (TypeError, OverflowError):
         return None
     if sys.byteorder == "big":
@@ -121,9 +121,9 @@ def _column(numbers: Collection[Any]) -> bytes | None:
 
 
 def _texts(keys: Collection[Any], between: TextT) -> list[TextT] | None:
-    """Return keys as texts; None where they are not all texts, or one could not be told from two."""
+    """Return joined keys, or None if a key is no string or contains the separator."""
     texts = list[TextT]()
-    # In one text of all keys, a single wide character would make each of the others take four bytes.
+    # Several strings, because a single wide character makes all characters of its string take four bytes.
     for part in batches(keys, KEYS_AT_ONCE):
         try:
             text = between.join(part)

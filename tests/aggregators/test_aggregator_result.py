@@ -308,7 +308,7 @@ class TestAggregatorOf:
             aggregator_of(Needy)
 
     def test_a_class_that_is_not_complete_says_what_is_missing(self) -> None:
-        with pytest.raises(UsageError, match="Unfinished is not complete; write its methods finish, merge"):
+        with pytest.raises(UsageError, match="Unfinished is not complete; define its methods finish, merge"):
             aggregator_of(Unfinished)
 
     @pytest.mark.parametrize("value", [dict, Counter, int])

@@ -279,7 +279,7 @@ def test_texts_that_are_more_or_fewer_than_they_say_are_refused(make: Callable[[
         lambda: aggregator.merge_encoded(aggregator.create(), pack(plain)),
         lambda: aggregator.merge_encoded(larger, pack(plain)),
     ):
-        with pytest.raises(EncodingError, match="not as many texts as they say"):
+        with pytest.raises(EncodingError, match="number of strings in these bytes differs"):
             read()
 
 

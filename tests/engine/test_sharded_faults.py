@@ -70,7 +70,7 @@ def test_a_full_disk_suspends_the_run_and_leaves_no_file_open(monkeypatch: pytes
     before = open_files()
     with monkeypatch.context() as context:
         context.setattr("elastic.persistence.result_files.spill_files.write_at", full)
-        with pytest.raises(StepSuspendedError, match=r"cannot be written \(No space left on device\); make room"):
+        with pytest.raises(StepSuspendedError, match=r"cannot be written \(No space left on device\); free some space"):
             flow().run(cluster="inline", shards=2)
     assert open_files() == before
     assert dict(elastic.resume("last", flow(), cluster="inline").value) == dict.fromkeys(range(KEYS), 4)

@@ -285,7 +285,9 @@ def test_a_class_is_a_function_only_where_its_objects_make_sense() -> None:
 def test_previous_is_explained_where_a_function_does_not_know_it() -> None:
     with pytest.raises(UsageError, match=r"aggregate\(max\) .* previous is None for the first entry; .*\('max'\)"):
         flow().aggregate(max)
-    with pytest.raises(StepFailedError, match=r"previous is None .*; begin it with `if previous is None: return new`"):
+    with pytest.raises(
+        StepFailedError, match=r"previous is None .*; begin the function with `if previous is None: return new`"
+    ):
         flow().aggregate(lambda new, previous: new + previous).run(cluster="inline")
 
 
