@@ -1,4 +1,4 @@
-"""DAGs: what users define tasks and their order with."""
+"""DAGs: tasks, their dependencies and schedules."""
 
 from typing import TYPE_CHECKING
 

@@ -257,14 +257,14 @@ class BranchError(AttemptError, ValueError):
 
 
 class XComError(AttemptError, ValueError):
-    """A value cannot be passed to other tasks."""
+    """A value cannot be pushed to other tasks, or pulled from one."""
 
     def __init__(self, task_id: str, key: str, reason: str) -> None:
         super().__init__(task_id, key, reason)
         self.task_id, self.key, self.reason = task_id, key, reason
 
     def __str__(self) -> str:
-        return f"task {self.task_id!r} cannot pass on {self.key!r}: {self.reason}."
+        return f"XCom {self.key!r} of task {self.task_id!r}: {self.reason}."
 
 
 class LookupFailedError(AttemptError, LookupError):

@@ -1,4 +1,4 @@
-"""Names of DAGs, tasks, runs and pools, and the key of a task instance."""
+"""Names of DAGs, tasks, runs and pools, and keys of task instances."""
 
 import re
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from datetime import UTC, datetime
 
 from elastic.dag.errors import InvalidKeyError
 
-#: Keys become file names and parts of addresses, so nothing that has a meaning there may be in one.
+#: Keys become file names and parts of URLs, so characters with a meaning there are excluded.
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,250}", re.ASCII)
 
 
 def check_key(kind: str, key: str) -> str:
-    """Return `key` if it can be the name of a thing.
+    """Return `key` if it is a valid name.
 
     Args:
-        kind: What it names, for the text of the error: "dag_id", "task_id", "pool".
+        kind: The kind of name, for the error message: "dag_id", "task_id", "pool".
         key: The name.
 
     Raises:
-        InvalidKeyError: It is empty, longer than 250 characters, `.` or `..`, or has other characters than ASCII
-            letters, digits, `_`, `-` and `.`.
+        InvalidKeyError: The name is empty, longer than 250 characters, `.` or `..`, or contains characters other than
+            ASCII letters, digits, `_`, `-` and `.`.
     """
     if not isinstance(key, str) or not _KEY.fullmatch(key) or key in (".", ".."):
         raise InvalidKeyError(kind, key)
@@ -28,12 +28,12 @@ def check_key(kind: str, key: str) -> str:
 
 @dataclass(frozen=True, slots=True, order=True)
 class TaskKey:
-    """Which task instance."""
+    """Key of a task instance."""
 
     dag_id: str
     run_id: str
     task_id: str
-    #: the number of the copy of a mapped task, from 0; -1 for a task that is not mapped
+    #: number of the copy of a mapped task, from 0; -1 for a task that is not mapped
     map_index: int = -1
 
     def __str__(self) -> str:
@@ -42,6 +42,6 @@ class TaskKey:
 
 
 def run_id_of(logical_date: datetime, run_type: str = "scheduled") -> str:
-    """Return the id of the run of a logical date, such as `scheduled_20160222T000000`, in UTC."""
+    """Return the id of the run of a logical date, in UTC, such as `scheduled_20160222T000000`."""
     instant = logical_date.astimezone(UTC)
     return f"{run_type}_{instant:%Y%m%dT%H%M%S}" + (f".{instant.microsecond:06}" if instant.microsecond else "")

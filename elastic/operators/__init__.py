@@ -1,4 +1,4 @@
-"""Operators: the kinds of tasks."""
+"""Operators: classes of tasks."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from elastic.operators.transfer import FileToTableOperator, SqlToFileOperator, SqlToSqlOperator
 
 __all__ = [
-    # what users derive from
+    # base class of operators
     "BaseOperator",
     # commands and functions
     "BashOperator",
@@ -25,15 +25,15 @@ __all__ = [
     "EmptyOperator",
     # flows as distributed steps
     "FlowOperator",
-    # functions that are tasks and DAGs
+    # functions as tasks and DAGs
     "task",
     "dag",
-    # statements
+    # SQL statements
     "SqlOperator",
     "SqliteOperator",
     "PostgresOperator",
     "MySqlOperator",
-    # rows on the move
+    # transfers of rows
     "SqlToSqlOperator",
     "SqlToFileOperator",
     "FileToTableOperator",

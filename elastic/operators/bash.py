@@ -1,4 +1,4 @@
-"""Tasks that run a command of bash."""
+"""Tasks that run a bash command."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,26 +10,25 @@ from elastic.dag.execution.xcom import encode_xcom
 from elastic.dag.operator import BaseOperator
 from elastic.operators.shell_process import ShellProcess
 
-#: Keys of the context that a command finds in its environment, as `ELASTIC_CTX_<KEY>`.
-_TOLD = ("run_id", "map_index", "try_number", "attempt_uuid", "ds", "ts", "timeperiod")
+#: Keys of the context that become environment variables of the command, as `ELASTIC_CTX_<KEY>`.
+_CONTEXT_KEYS = ("run_id", "map_index", "try_number", "attempt_uuid", "ds", "ts", "timeperiod")
 
 
 class BashOperator(BaseOperator):
-    """Runs a command with bash. Another exit code than 0 is a failure; the last line is passed on.
+    """Task that runs a bash command. A non-zero exit code fails it; the last line of output is pushed as an XCom.
 
-    What other people wrote (params of a run, values of other tasks) belongs into `env`, not into the text of the
-    command: bash would execute it. The context is there as `ELASTIC_CTX_DAG_ID`, `ELASTIC_CTX_TASK_ID`,
-    `ELASTIC_CTX_EXECUTION_DATE`, `ELASTIC_CTX_DS` and more; the Fernet key and the URL of the metadata database
-    are not.
+    Pass untrusted values (params of a run, values of other tasks) in `env`, not in the command itself: bash would
+    execute them. The context is available as `ELASTIC_CTX_DAG_ID`, `ELASTIC_CTX_TASK_ID`, `ELASTIC_CTX_EXECUTION_DATE`,
+    `ELASTIC_CTX_DS` and more. The environment contains neither the Fernet key nor the URL of the metadata database.
 
     Args:
         bash_command: A command, or the name of a file that ends in `.sh` or `.bash`; rendered as a template.
-        env: Environment variables besides those of this process; the values are rendered as templates, but for those
-            in `literal()`, and never taken for names of files.
-        append_env: False leaves out the variables of this process, all but PATH and HOME.
-        cwd: The folder to run in; by default that of this process.
-        skip_exit_code: This exit code ends the task as skipped.
-        settings: What every task takes.
+        env: Environment variables in addition to those of this process. Values are rendered as templates, except
+            `literal()` ones, and never read from files.
+        append_env: If False, the command gets only PATH and HOME from the variables of this process.
+        cwd: The working directory; by default that of this process.
+        skip_exit_code: The exit code that marks the task as skipped.
+        settings: Settings of every task.
     """
 
     template_fields: ClassVar[Sequence[str]] = ("bash_command", "env", "cwd")
@@ -67,23 +66,21 @@ class BashOperator(BaseOperator):
         code = self._command.exit_code()
         self.log.info("Command exited with return code %s", code)
         if code == self.skip_exit_code:
-            raise TaskSkipped(f"the command of task {self.task_id!r} ended with exit code {code}, which means to skip.")
+            raise TaskSkipped(f"the command of task {self.task_id!r} ended with exit code {code}, its skip_exit_code.")
         if code != 0:
-            raise CommandError(self.task_id, self._command.ending(), last)
-        return self._passed_on(last, is_piece=is_piece)
+            raise CommandError(self.task_id, self._command.exit_status(), last)
+        return self._xcom_value(last, is_piece=is_piece)
 
-    def _passed_on(self, last: str, *, is_piece: bool) -> str | None:
-        """Return the last line; None where it is too long, because the command has done its work all the same."""
+    def _xcom_value(self, last: str, *, is_piece: bool) -> str | None:
+        """Return the last line; None if it is too long for an XCom, because the command has succeeded anyway."""
         if is_piece:
-            self.log.warning(
-                "the last line of task %r is too long to be kept whole; nothing is passed on", self.task_id
-            )
+            self.log.warning("the last line of task %r is too long for an XCom; no XCom is pushed", self.task_id)
             return None
         try:
             encode_xcom(last, task_id=self.task_id)
         except XComError as error:
             if self.do_xcom_push:
-                self.log.warning("%s; nothing is passed on", str(error).rstrip("."))
+                self.log.warning("%s; no XCom is pushed", str(error).rstrip("."))
                 return None
         return last
 
@@ -92,9 +89,9 @@ class BashOperator(BaseOperator):
             self._command.kill()
 
     def _environment(self, context: Context) -> Mapping[str, str]:
-        told = {name: context[name] for name in _TOLD if name in context}
+        values = {name: context[name] for name in _CONTEXT_KEYS if name in context}
         if "ti" in context:
             ti = context["ti"]
-            told |= {"dag_id": ti.dag_id, "task_id": ti.task_id, "execution_date": ti.execution_date.isoformat()}
-        named = {f"ELASTIC_CTX_{name.upper()}": str(value) for name, value in told.items()}
+            values |= {"dag_id": ti.dag_id, "task_id": ti.task_id, "execution_date": ti.execution_date.isoformat()}
+        named = {f"ELASTIC_CTX_{name.upper()}": str(value) for name, value in values.items()}
         return {**named, **{name: str(value) for name, value in (self.env or {}).items()}}

@@ -1,4 +1,4 @@
-"""Tasks that decide which tasks after them run."""
+"""Tasks that decide which of their downstream tasks run."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,21 +9,21 @@ from elastic.operators.python import PythonOperator
 
 
 class BranchOperator(PythonOperator):
-    """Calls a function that chooses which of the tasks directly after this one run; the others are skipped.
+    """Task that calls a function to choose which of its direct downstream tasks run; the others are skipped.
 
-    The function returns the id of a task or group, a list of ids, or None for none of them. A task that is not
-    chosen but comes after one that is runs nevertheless.
+    The function returns the id of a task or group, a list of ids, or None for no task. A task that was not chosen, but
+    is downstream of a chosen one, still runs.
 
     Args:
-        python_callable: As of `PythonOperator`.
-        settings: As of `PythonOperator`.
+        python_callable: See `PythonOperator`.
+        settings: See `PythonOperator`.
     """
 
     ui_color = "#eee8f8"
 
     def execute(self, context: Context) -> list[str]:
         chosen = super().execute(context)
-        found = sorted(self._followed(chosen))
+        found = sorted(self._branch_task_ids(chosen))
         self.log.info("Following %s", ", ".join(found) or "no branch")
         return found
 
@@ -34,7 +34,7 @@ class BranchOperator(PythonOperator):
         }
         return [task_id for task_id in self.downstream if task_id not in kept]
 
-    def _followed(self, chosen: Any) -> set[str]:
+    def _branch_task_ids(self, chosen: Any) -> set[str]:
         names = [] if chosen is None else [chosen] if isinstance(chosen, str) else chosen
         if not isinstance(names, Iterable):
             raise BranchError(self.task_id, repr(chosen), ", ".join(self.downstream))
@@ -49,13 +49,13 @@ class BranchOperator(PythonOperator):
 
 
 class ShortCircuitOperator(PythonOperator):
-    """Calls a function; if what it returns is false, the tasks after this one are skipped.
+    """Task that calls a function, and skips the downstream tasks if the result is false.
 
     Args:
-        python_callable: As of `PythonOperator`.
-        ignore_downstream_trigger_rules: Skip all tasks after this one, on every level. Otherwise only those directly
-            after it, and what comes later goes by its trigger rules.
-        settings: As of `PythonOperator`.
+        python_callable: See `PythonOperator`.
+        ignore_downstream_trigger_rules: Skip all downstream tasks. If False, skip only the direct ones; trigger rules
+            decide about the others.
+        settings: See `PythonOperator`.
     """
 
     ui_color = "#e8f0f8"

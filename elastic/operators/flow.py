@@ -1,4 +1,4 @@
-"""Tasks that run an Elastic flow: a whole distributed step as one node of a DAG."""
+"""Tasks that run an Elastic flow: a distributed step as one node of a DAG."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,23 +14,24 @@ if TYPE_CHECKING:
     from elastic.engine.step import Step
     from elastic.flow.flow import Flow
 
-#: What a task says of a result, if nobody else says more of it.
-_FACTS = ("run_id", "state", "entries", "chunks", "errors", "root", "seconds")
+#: Attributes of the result that the task returns by default.
+_RESULT_FIELDS = ("run_id", "state", "entries", "chunks", "errors", "root", "seconds")
 
 
 class FlowOperator(BaseOperator):
-    """Runs a flow. The id of its run is kept on the task instance, and a retry resumes that run.
+    """Task that runs a flow. The task instance stores the run id, so a retry resumes the run.
 
-    What was folded into the result before a crash stays there: the retry goes on where the flow stood.
+    A retry does not repeat work that was committed before a crash.
 
     Args:
-        flow: A flow or step; a target, `file.py:attr` or `module:attr`; or a function that returns a flow or step,
-            whose parameters are filled by name from the context: `def words(ds): return read_text(f"{ds}/*.txt")`.
-        on_result: Called with the result (as `result`) and what else it names of the context; what it returns is
-            passed on to later tasks. By default that is a dict of what was run: run_id, entries, chunks, root...
-        options: Options of the flow's run, such as `{"cluster": "local", "workers": 2}`.
-        allow_code_change: A retry resumes the run even though functions were changed meanwhile.
-        settings: What every task takes.
+        flow: A flow or step; a target, `file.py:attr` or `module:attr`; or a function that returns a flow or step. The
+            parameters of the function are filled by name from the context:
+            `def words(ds): return read_text(f"{ds}/*.txt")`.
+        on_result: Called with the result (as `result`) and the context values that it names. Later tasks receive its
+            return value; by default a dict with run_id, entries, chunks, root and more.
+        options: Options of the flow run, such as `{"cluster": "local", "workers": 2}`.
+        allow_code_change: Let a retry resume the run even if functions have changed.
+        settings: Settings of every task.
     """
 
     template_fields: ClassVar[Sequence[str]] = ("options",)
@@ -55,11 +56,11 @@ class FlowOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         step = self._step(context)
-        result = self._resumed(step, context) or self._begun(step, context)
+        result = self._resume(step, context) or self._start(step, context)
         self.log.info("%s", result)
         if self.on_result is not None:
             return call_with_context(self.on_result, {**context, "result": result})
-        return {name: getattr(result, name) for name in _FACTS}
+        return {name: getattr(result, name) for name in _RESULT_FIELDS}
 
     def _step(self, context: Context) -> "Step":
         from elastic.engine.step import Step
@@ -75,13 +76,13 @@ class FlowOperator(BaseOperator):
             found = found.step()
         if not isinstance(found, Step):
             raise UsageError(
-                f"task {self.task_id!r} needs a Flow, a Step, a target or a function that returns one, "
-                f"not {type(found).__name__}."
+                f"task {self.task_id!r}: flow must be a Flow, a Step, a target or a function that returns one, "
+                f"got {type(found).__name__}."
             )
         return found.with_options(**self.options)
 
-    def _begun(self, step: "Step", context: Context) -> "Result":
-        """Run the step as a run of its own, whose id is kept before anything of it is done."""
+    def _start(self, step: "Step", context: Context) -> "Result":
+        """Start a new run. Its id is stored before the run does any work."""
         from elastic.engine.run import FlowRun
 
         options = step.options
@@ -95,8 +96,8 @@ class FlowOperator(BaseOperator):
         finally:
             run.close()
 
-    def _resumed(self, step: "Step", context: Context) -> "Result | None":
-        """Go on with the run of an earlier try; None if there is nothing to go on with."""
+    def _resume(self, step: "Step", context: Context) -> "Result | None":
+        """Resume the run of an earlier attempt. Return None if there is no run to resume."""
         from elastic.engine.run import FlowRun, home_at
         from elastic.recovery.redrive import result_of
         from elastic.recovery.resume import Resumption
@@ -108,13 +109,13 @@ class FlowOperator(BaseOperator):
         try:
             record = RunHistory(home_at(step.options.home)).record(earlier, 0)
         except UnknownRunError:
-            self.log.info("the flow of the try before (%s) is not there any more; it begins anew", earlier)
+            self.log.info("run %s of the previous attempt no longer exists; the flow starts again", earlier)
             return None
         except (StoreError, UsageError) as error:
-            self.log.warning("the flow of the try before cannot be gone on with (%s); it begins anew", error)
+            self.log.warning("the run of the previous attempt cannot be resumed (%s); the flow starts again", error)
             return None
         if _is_complete(record.state):
-            self.log.info("the flow of the try before (%s) was complete", earlier)
+            self.log.info("run %s of the previous attempt was complete", earlier)
             return result_of(earlier, step, home=step.options.home).check()
         run = FlowRun.open(step.options.home, earlier)
         try:

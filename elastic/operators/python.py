@@ -1,7 +1,4 @@
-"""Tasks that call a function.
-
-A task that does nothing.
-"""
+"""Tasks that call a function, and a task that does nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -14,18 +11,19 @@ from elastic.dag.operator import BaseOperator
 
 
 class PythonOperator(BaseOperator):
-    """Calls a function, or runs an `async` one, and passes on what it returns.
+    """Task that calls a plain or `async` function, and pushes its return value as an XCom.
 
     Args:
-        python_callable: A parameter that is given neither in `op_args` nor in `op_kwargs` gets what the context has
-            under its name: `def load(ds, params)`. One called `context` gets all of it, `**context` the rest.
-        op_args: Arguments by position; texts are templates, outputs of tasks become their values.
-        op_kwargs: Arguments by name; as `op_args`.
-        templates_dict: Further texts to render, which the function gets as `templates_dict`.
-        settings: What every task takes.
+        python_callable: The function. A parameter that is neither in `op_args` nor in `op_kwargs` receives the context
+            value of its name: `def load(ds, params)`. One called `context` receives the whole context, `**context` the
+            rest.
+        op_args: Positional arguments; strings are templates, outputs of tasks become their values.
+        op_kwargs: Keyword arguments, with templates and outputs as in `op_args`.
+        templates_dict: Additional templates; the function receives them as `templates_dict`.
+        settings: Settings of every task.
 
     Raises:
-        DefinitionError: `python_callable` is none, or a generator function.
+        DefinitionError: `python_callable` is not callable, or a generator function.
     """
 
     template_fields: ClassVar[Sequence[str]] = ("op_args", "op_kwargs", "templates_dict")
@@ -41,7 +39,9 @@ class PythonOperator(BaseOperator):
     ) -> None:
         super().__init__(**settings)
         if not callable(python_callable):
-            raise DefinitionError(f"task {self.task_id!r}: python_callable={python_callable!r} cannot be called.")
+            raise DefinitionError(
+                f"task {self.task_id!r}: python_callable must be a function, got {python_callable!r}."
+            )
         check_not_generator(f"task {self.task_id!r}", "python_callable", python_callable)
         self.python_callable = python_callable
         self.op_args = tuple(op_args)
@@ -55,7 +55,7 @@ class PythonOperator(BaseOperator):
 
 
 class EmptyOperator(BaseOperator):
-    """Does nothing: a point where links meet."""
+    """Task that does nothing: a common point for dependencies."""
 
     ui_color = "#e8f7e4"
 

@@ -1,4 +1,4 @@
-"""A command in a process group of its own, whose output is read line by line."""
+"""Command in a process group of its own, with its output line by line."""
 
 import os
 import select
@@ -9,33 +9,35 @@ from contextlib import suppress
 
 from elastic.config.options import OPTIONS
 
-#: How long a command may take to end after it was asked to, in seconds.
-GRACE = 5.0
+#: Seconds between SIGTERM and SIGKILL.
+GRACE_SECONDS = 5.0
 
-#: A line is cut after so many bytes, so that output without an end of line does not fill the memory.
-_LONGEST = 64 * 1024
+#: Maximum length of a line in bytes; longer ones are split, so that output without newlines does not fill the memory.
+_MAX_LINE_BYTES = 64 * 1024
 
-#: How often it is looked whether the command ended while something it started keeps its output open, in seconds.
-_LOOK = 0.1
+#: Seconds between checks whether the command has ended while one of its children keeps the output open.
+_POLL_SECONDS = 0.1
 
-#: Variables that a command finds in any case.
-_LEAST = frozenset({"PATH", "HOME"})
+#: Environment variables that every command gets.
+_REQUIRED_VARIABLES = frozenset({"PATH", "HOME"})
 
-#: Settings that open all secrets. How they are come by, by a command or a file, is no affair of a command either.
-_KEYS = frozenset(f"{option.variable}{how}" for option in OPTIONS if option.is_secret for how in ("", "_CMD", "_FILE"))
+#: Variables of secret settings, also those that name a command or a file with the secret. No command gets them.
+_SECRET_VARIABLES = frozenset(
+    f"{option.variable}{how}" for option in OPTIONS if option.is_secret for how in ("", "_CMD", "_FILE")
+)
 
 
 class ShellProcess:
-    """A running command.
+    """Running command.
 
     Args:
         words: The program and its arguments.
-        environment: Environment variables, as they are given.
-        folder: Where it runs; None for the folder of this process.
-        append_env: Give it the variables of this process too, but for the keys of secrets and the database's URL.
+        environment: Environment variables of the command.
+        folder: The working directory; None for that of this process.
+        append_env: Also pass the variables of this process, except secret settings and the URL of the database.
 
     Raises:
-        OSError: The program or the folder is not there.
+        OSError: The program or the folder does not exist.
     """
 
     def __init__(
@@ -44,10 +46,10 @@ class ShellProcess:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if name in _LEAST or (append_env and name.upper() not in _KEYS)
+            if name in _REQUIRED_VARIABLES or (append_env and name.upper() not in _SECRET_VARIABLES)
         }
-        # A session of its own: all that it starts is one group, and a terminal's Ctrl-C comes to us first.
-        self._process = subprocess.Popen(  # noqa: S603 - to run what a user wrote is what it is for
+        # In a session of its own, its children belong to its process group, and Ctrl-C reaches only this process.
+        self._process = subprocess.Popen(  # noqa: S603 - runs a command of the user on purpose
             list(words),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -56,38 +58,38 @@ class ShellProcess:
             cwd=folder,
             start_new_session=True,
         )
-        #: what `lines` gave last is a piece of a line that was cut
+        #: True if the last item of `lines` is a piece of a split line
         self.is_piece = False
 
     def lines(self) -> Iterator[str]:
-        """Yield the lines of stdout and stderr as they come, until the command has ended.
+        """Yield the lines of stdout and stderr as they arrive, until the command has ended.
 
-        What the command left running in the background may still hold its output; that is not waited for.
+        Do not wait for background processes of the command, even if they keep its output open.
         """
-        pending, is_cut = b"", False
-        for part in self._parts():
-            *lines, pending = (pending + part).split(b"\n")
+        pending, is_split = b"", False
+        for chunk in self._chunks():
+            *lines, pending = (pending + chunk).split(b"\n")
             for line in lines:
                 pieces = list(_pieces(line))
-                self.is_piece, is_cut = is_cut or len(pieces) > 1, False
+                self.is_piece, is_split = is_split or len(pieces) > 1, False
                 yield from map(_text, pieces)
-            if len(pending) > _LONGEST:
+            if len(pending) > _MAX_LINE_BYTES:
                 *pieces, pending = _pieces(pending)
-                self.is_piece = is_cut = True
+                self.is_piece = is_split = True
                 yield from map(_text, pieces)
         if pending:
-            self.is_piece = is_cut
+            self.is_piece = is_split
             yield _text(pending)
 
-    def _parts(self) -> Iterator[bytes]:
+    def _chunks(self) -> Iterator[bytes]:
         output = self._process.stdout
         assert output is not None  # noqa: S101 - it is a pipe
         with output:
             while True:
                 has_ended = self._process.poll() is not None
-                ready, _, _ = select.select([output], [], [], 0 if has_ended else _LOOK)
+                ready, _, _ = select.select([output], [], [], 0 if has_ended else _POLL_SECONDS)
                 if ready:
-                    part = os.read(output.fileno(), _LONGEST)
+                    part = os.read(output.fileno(), _MAX_LINE_BYTES)
                     if not part:
                         break
                     yield part
@@ -95,11 +97,11 @@ class ShellProcess:
                     break
 
     def exit_code(self) -> int:
-        """Wait for the end and return the exit code; minus the number of the signal that ended it."""
+        """Wait for the end, and return the exit code; the negative signal number if a signal ended it."""
         return self._process.wait()
 
-    def ending(self) -> str:
-        """Say how the command ended: `exit code 3`, `signal SIGKILL`."""
+    def exit_status(self) -> str:
+        """Return how the command ended: `exit code 3`, `signal SIGKILL`."""
         code = self.exit_code()
         if code >= 0:
             return f"exit code {code}"
@@ -109,11 +111,11 @@ class ShellProcess:
             return f"signal {-code}"
 
     def kill(self) -> None:
-        """End the command and all that it started in its group: first ask, after `GRACE` seconds force."""
+        """End the command and its process group: send SIGTERM, and SIGKILL after `GRACE_SECONDS`."""
         if self._process.poll() is None:
             self._signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(GRACE)
+                self._process.wait(GRACE_SECONDS)
         self._signal(signal.SIGKILL)
         self._process.wait()
 
@@ -123,11 +125,11 @@ class ShellProcess:
 
 
 def _pieces(line: bytes) -> Iterator[bytes]:
-    """Cut a line into pieces that are short enough, and never within a character of UTF-8."""
-    while len(line) > _LONGEST:
-        # The bytes of a character after its first begin with the bits 10; there are three at most.
-        first = (cut for cut in range(_LONGEST, _LONGEST - 4, -1) if line[cut] & 0xC0 != 0x80)
-        cut = next(first, _LONGEST)
+    """Split a line into pieces of at most `_MAX_LINE_BYTES`, never within a UTF-8 character."""
+    while len(line) > _MAX_LINE_BYTES:
+        # Continuation bytes of a character start with the bits 10; there are at most three.
+        first = (cut for cut in range(_MAX_LINE_BYTES, _MAX_LINE_BYTES - 4, -1) if line[cut] & 0xC0 != 0x80)
+        cut = next(first, _MAX_LINE_BYTES)
         yield line[:cut]
         line = line[cut:]
     yield line

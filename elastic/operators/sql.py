@@ -1,4 +1,4 @@
-"""Tasks that run SQL."""
+"""Tasks that run SQL statements."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -10,18 +10,19 @@ from elastic.hooks.sql.named_hooks import MySqlHook, PostgresHook, SqliteHook
 
 
 class SqlOperator(BaseOperator):
-    """Runs one or more statements in one transaction.
+    """Task that runs one or more statements in one transaction.
 
-    Where a task may run again for the same date, write statements that may: delete the rows of the date first.
+    A retry or a backfill may run the task again for the same date, so make the statements idempotent: delete the rows
+    of the date first.
 
         SqlOperator(task_id="count", conn_id="warehouse", sql="delete from t where day = '{{ ds }}'; insert into t ...")
 
     Args:
         sql: Statements, or the name of a file that ends in `.sql`; rendered as a template.
         conn_id: The id of a connection; by default `conn_id` of the DAG's default_args.
-        parameters: Values for `:name` in the statements; texts in it are rendered as templates.
-        autocommit: Commit after each statement, for those that refuse a transaction.
-        settings: What every task takes.
+        parameters: Values for `:name` in the statements; strings are rendered as templates.
+        autocommit: Commit after each statement, for statements that cannot run in a transaction.
+        settings: Settings of every task.
     """
 
     template_fields: ClassVar[Sequence[str]] = ("sql", "parameters")
@@ -29,9 +30,9 @@ class SqlOperator(BaseOperator):
     file_fields: ClassVar[Sequence[str] | None] = ("sql",)
     ui_color: ClassVar[str] = "#ededed"
 
-    #: the hook that the statements go through
+    #: hook that runs the statements
     hook_type: ClassVar[type[SqlHook]] = SqlHook
-    #: the connection where neither the task nor the DAG names one
+    #: default connection, if neither the task nor the DAG names one
     default_conn_id: ClassVar[str | None] = None
 
     def __init__(
@@ -51,7 +52,7 @@ class SqlOperator(BaseOperator):
 
     @property
     def hook(self) -> SqlHook:
-        """A hook on the connection of the task."""
+        """Hook for the connection of the task."""
         return self.hook_type(self.conn_id)
 
     def execute(self) -> None:
@@ -62,26 +63,26 @@ class SqlOperator(BaseOperator):
 
 
 class SqliteOperator(SqlOperator):
-    """Runs statements on SQLite."""
+    """Task that runs statements on SQLite."""
 
     hook_type: ClassVar[type[SqlHook]] = SqliteHook
     default_conn_id: ClassVar[str | None] = "sqlite_default"
 
 
 class PostgresOperator(SqlOperator):
-    """Runs statements on PostgreSQL."""
+    """Task that runs statements on PostgreSQL."""
 
     hook_type: ClassVar[type[SqlHook]] = PostgresHook
     default_conn_id: ClassVar[str | None] = "postgres_default"
 
 
 class MySqlOperator(SqlOperator):
-    """Runs statements on MySQL or MariaDB, each change of a table's definition being a transaction of its own.
+    """Task that runs statements on MySQL or MariaDB. These commit after each change of a table definition.
 
     Args:
         sql: Statements, or the name of a file that ends in `.sql`; rendered as a template.
         mysql_dbid: The id of a connection; by default `mysql_dbid` of the DAG's default_args.
-        settings: What SqlOperator takes.
+        settings: See `SqlOperator`.
     """
 
     default_conn_id: ClassVar[str | None] = "mysql_default"
@@ -98,14 +99,14 @@ class MySqlOperator(SqlOperator):
 
 
 def named_connection(task: BaseOperator, setting: str, given: str | None, otherwise: str | None = None) -> str:
-    """Return the id of a connection that a task was given, or that its DAG names for all its tasks.
+    """Return the connection id of a task: the given one, else that of the DAG's default_args.
 
     Raises:
-        DefinitionError: Neither names one.
+        DefinitionError: Neither is set.
     """
     conn_id = task.default(setting, given, otherwise)
     if not isinstance(conn_id, str) or not conn_id:
         raise DefinitionError(
-            f"{task.operator_type} {task.task_id!r} needs {setting}, the id of a connection, not {conn_id!r}."
+            f"{task.operator_type} {task.task_id!r} needs {setting}, the id of a connection, got {conn_id!r}."
         )
     return conn_id

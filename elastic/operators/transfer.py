@@ -1,4 +1,4 @@
-"""Tasks that move rows between databases and files, a few thousand at a time, all or none."""
+"""Tasks that copy rows between databases and files in batches of a few thousand, all or none."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -12,18 +12,18 @@ from elastic.operators.sql import named_connection
 
 
 class SqlToSqlOperator(BaseOperator):
-    """Copies the rows of a query into a table of the same or another database, in one transaction of the target.
+    """Task that copies the rows of a query to a table of the same or another database, in one target transaction.
 
-    So that a task may run again for the same date, give `key`, or a `before` that deletes the rows of the date.
+    Pass `key`, or a `before` that deletes the rows of the date, so that the task can run again for the same date.
 
     Args:
         sql: The query; its columns are those of the table.
-        source_conn_id: Where the query runs.
-        target_conn_id: Where the table is.
+        source_conn_id: The connection of the query.
+        target_conn_id: The connection of the table.
         table: `table`, `schema.table` or `database.schema.table`.
-        key: Columns that name a row; a row that is there takes the new values.
-        before: Statements that run on the target first, in the same transaction.
-        settings: What every task takes.
+        key: Columns that identify a row; an existing row is updated.
+        before: Statements that run first on the target, in the same transaction.
+        settings: Settings of every task.
     """
 
     template_fields: ClassVar[Sequence[str]] = ("sql", "table", "before")
@@ -48,19 +48,19 @@ class SqlToSqlOperator(BaseOperator):
         self.sql, self.table, self.key, self.before = sql, table, key, before
         if key and before:
             raise DefinitionError(
-                f"task {self.task_id!r} has both key and before; one of them is enough to run it again."
+                f"task {self.task_id!r} has both key and before. Remove one of them; each makes the task repeatable."
             )
 
     def execute(self) -> int:
         source, target = SqlHook(self.source_conn_id), SqlHook(self.target_conn_id)
-        # A SQLite file cannot be committed to while it is read, so its rows are held for the time between.
-        same = source.connection.backend == "sqlite" and source.connection.schema == target.connection.schema
+        # SQLite cannot commit to a file during a read, so keep the rows in memory.
+        is_same_file = source.connection.backend == "sqlite" and source.connection.schema == target.connection.schema
         with source.stream(self.sql) as result:
             columns = result.columns
-            if not same:
+            if not is_same_file:
                 return self._write(target, result.rows(), columns)
-            held = list(result.rows())
-        return self._write(target, held, columns)
+            in_memory = list(result.rows())
+        return self._write(target, in_memory, columns)
 
     def _write(self, target: SqlHook, rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> int:
         if self.key:
@@ -72,16 +72,16 @@ class SqlToSqlOperator(BaseOperator):
 
 
 class FileToTableOperator(BaseOperator):
-    """Loads a CSV file into a table, in one transaction.
+    """Task that loads a CSV file into a table, in one transaction.
 
     Args:
         path: The file; rendered as a template.
         table: `table`, `schema.table` or `database.schema.table`.
-        conn_id: Where the table is.
-        columns: Names of the table's columns in the order of the file's; without them the header names them.
-        before: Statements that run first, in the same transaction, as a delete of the rows of the date.
-        form: How the file is written.
-        settings: What every task takes.
+        conn_id: The connection of the table.
+        columns: Columns of the table in the order of the file; by default those in the header.
+        before: Statements that run first in the same transaction, such as a delete of the rows of the date.
+        form: The format of the file.
+        settings: Settings of every task.
     """
 
     template_fields: ClassVar[Sequence[str]] = ("path", "table", "before")
@@ -110,14 +110,14 @@ class FileToTableOperator(BaseOperator):
 
 
 class SqlToFileOperator(BaseOperator):
-    """Writes the rows of a query to a CSV file, which appears when it is complete.
+    """Task that writes the rows of a query to a CSV file. The file appears only when it is complete.
 
     Args:
         sql: The query, or the name of a file that ends in `.sql`; rendered as a template.
         path: The file; rendered as a template.
-        conn_id: Where the query runs.
-        form: How the file is written.
-        settings: What every task takes.
+        conn_id: The connection of the query.
+        form: The format of the file.
+        settings: Settings of every task.
     """
 
     template_fields: ClassVar[Sequence[str]] = ("sql", "path")

@@ -84,7 +84,7 @@ def test_any_way_to_be_broken(error: str, folder: Path) -> None:
     ids=" ".join,
 )
 def test_what_is_no_date(command: list[str], date: str) -> None:
-    refused(elastic(*(date if word == "DATE" else word for word in command)), 2, f"{date!r} is not a date")
+    refused(elastic(*(date if word == "DATE" else word for word in command)), 2, f"invalid date {date!r}")
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_what_is_no_date(command: list[str], date: str) -> None:
         (["backfill", "etl", "-s", DAY, "-t", "("], "'(' is not a regular expression"),
         (["backfill", "etl", "-s", DAY, "--executor", "celery"], "there is no executor 'celery'"),
         (["clear", "etl", "-t", "nope"], "no task that matches 'nope'"),
-        (["recover", "etl", "2016x"], "'2016x' is not a timeperiod"),
-        (["recover", "etl", "20161301"], "'20161301' is not a timeperiod"),
+        (["recover", "etl", "2016x"], "invalid timeperiod '2016x'"),
+        (["recover", "etl", "20161301"], "invalid timeperiod '20161301'"),
         (["dags", "trigger", "etl", "--conf", "{"], "--conf must be valid JSON"),
         (["dags", "trigger", "etl", "--conf", "[1]"], "--conf must be a JSON object"),
         (["dags", "trigger", "etl", "--run-id", "a/b"], "'a/b' cannot be a run"),

@@ -85,7 +85,7 @@ def test_a_coroutine_sees_the_context_variables_of_its_caller() -> None:
 
 @pytest.mark.parametrize("function", GENERATORS)
 def test_a_generator_function_is_refused_when_the_task_is_defined(function: Callable[..., Any]) -> None:
-    said = r"task 't': .*=.*\(\) is an? (async )?generator function, whose body would never run; return a list"
+    said = r"task 't': .*=.*\(\) is an? (async )?generator function, so its body would never run. Return a list"
     for make in (
         lambda: PythonOperator(function, task_id="t"),
         lambda: ShortCircuitOperator(function, task_id="t"),
@@ -94,15 +94,15 @@ def test_a_generator_function_is_refused_when_the_task_is_defined(function: Call
     ):
         with pytest.raises(DefinitionError, match=said):
             make()
-    with pytest.raises(DefinitionError, match="not a generator function, whose body would never run"):
+    with pytest.raises(DefinitionError, match="not a generator function, so its body would never run"):
         Echo(task_id="t", on_failure_callback=function)
-    with pytest.raises(DefinitionError, match=r"DAG 'sample': on_success_callback=.* whose body would never run"):
+    with pytest.raises(DefinitionError, match=r"DAG 'sample': on_success_callback=.* so its body would never run"):
         sample_dag(on_success_callback=function)
 
 
 @pytest.mark.parametrize("function", [double, numbers, async_numbers])
 def test_a_function_that_defines_a_dag_is_a_plain_one(function: Callable[..., Any]) -> None:
-    with pytest.raises(DefinitionError, match=r"\(\) defines a DAG and is an? .*function, whose body would never run"):
+    with pytest.raises(DefinitionError, match=r"\(\) defines a DAG and is an? .*function, so its body would never run"):
         dag(function)
 
 
@@ -114,7 +114,7 @@ def test_a_generator_that_is_returned_is_refused(made: Callable[[], Any]) -> Non
     for function in (lambda: made(), later):
         with pytest.raises(
             UserFunctionError,
-            match=r"\(\) returned an? .*(generator|map|filter), of which nothing has run; return a list",
+            match=r"\(\) returned an? .*(generator|map|filter), so nothing has run. Return a list",
         ):
             result_of(function, do_xcom_push=False)
 
@@ -196,7 +196,7 @@ def test_an_action_that_is_a_generator_is_refused() -> None:
         def run(self) -> Iterator[int]:
             yield 1
 
-    with pytest.raises(UserFunctionError, match=r"Lazy\.run\(\) returned a generator, of which nothing has run"):
+    with pytest.raises(UserFunctionError, match=r"Lazy\.run\(\) returned a generator, so nothing has run"):
         attempt(Echo(task_id="t", pre=Lazy("lazy"), dag=sample_dag()))
 
 
@@ -219,7 +219,7 @@ def test_macros_may_be_async_and_generators_of_them_are_lists() -> None:
     made = sample_dag(user_defined_macros=macros)
     text = "{{ double(3) }} {{ macros.double(4) }} {{ numbers() }} {% for n in macros.numbers() %}{{ n }}{% endfor %}"
     assert rendered(text, dag=made) == "6 8 [1] 1"
-    with pytest.raises(Exception, match="returned an async generator, of which nothing has run"):
+    with pytest.raises(Exception, match="returned an async generator, so nothing has run"):
         rendered("{{ later() }}", dag=sample_dag(user_defined_macros=macros))
 
 

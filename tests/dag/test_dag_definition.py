@@ -65,7 +65,7 @@ def test_a_dag_runs_daily_with_sixteen_at_once_unless_it_says_otherwise() -> Non
         ({"max_active_runs": 0}, "max_active_runs must be a whole number >= 1, got 0"),
         ({"max_active_runs": True}, "max_active_runs must be a whole number >= 1, got True"),
         ({"default_args": {"retires": 3}}, "default_args of DAG 'x' has no setting 'retires'; did you mean 'retries'?"),
-        ({"start_date": "2016-02-30"}, "'2016-02-30' is not a start_date; write YYYY-MM-DD"),
+        ({"start_date": "2016-02-30"}, "invalid start_date '2016-02-30'. Use YYYY-MM-DD"),
         ({"start_date": "2016-02-22", "end_date": "2016-02-21"}, "end_date .* must not be before start_date"),
         ({"timezone": "Mars/Olympus"}, "there is no time zone 'Mars/Olympus'"),
         ({"schedule": "@dayly"}, "there is no preset '@dayly'"),
@@ -307,7 +307,7 @@ def test_a_dag_is_not_pickled_into_a_database() -> None:
 
 
 def test_bad_dates_of_a_run_are_refused_before_anything_is_looked_up() -> None:
-    with pytest.raises(ScheduleError, match="'soon' is not a start_date"):
+    with pytest.raises(ScheduleError, match="invalid start_date 'soon'"):
         diamond().run("soon")
 
 

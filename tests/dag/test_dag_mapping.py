@@ -183,7 +183,7 @@ def test_a_text_that_a_class_puts_together_is_a_template_only_without_braces_of_
     access = ContextServices()
     attempt(before, access=access)
     if is_refused:
-        with pytest.raises(TemplateError, match=r"field 'left'.* it may hold what another task passed on"):
+        with pytest.raises(TemplateError, match=r"field 'left'.* it may contain a value that another task pushed"):
             copies(task, access)
     else:
         assert copies(task, access) == [[f"select {value} on 2016-02-22", "0", "none"]]
@@ -218,7 +218,7 @@ def test_a_value_of_another_task_is_no_code_where_a_class_puts_it_between_braces
     if said:
         assert copies(task, access) == [[said, 1, "none"]]
     else:
-        with pytest.raises(TemplateError, match=r"field 'left'.* it may hold what another task passed on"):
+        with pytest.raises(TemplateError, match=r"field 'left'.* it may contain a value that another task pushed"):
             copies(task, access)
 
 

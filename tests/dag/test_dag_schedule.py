@@ -159,14 +159,14 @@ def test_a_run_at_another_moment_has_the_interval_to_the_next_slot() -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("61 * * * *", "is not a cron text"),
-        ("* * *", "is not a cron text"),
-        ("", "is not a cron text"),
-        ("@fortnightly", "there is no preset '@fortnightly'; use one of @once, @hourly"),
+        ("61 * * * *", "invalid cron expression"),
+        ("* * *", "invalid cron expression"),
+        ("", "invalid cron expression"),
+        ("@fortnightly", "there is no preset '@fortnightly'. Use one of @once, @hourly"),
         ("0 0 30 2 *", "cron text"),
-        (timedelta(0), "cannot advance by 0:00:00"),
-        (timedelta(days=-1), "cannot advance by"),
-        (7, "7 is not a schedule; give a cron text, a timedelta"),
+        (timedelta(0), "must be longer than zero, got 0:00:00"),
+        (timedelta(days=-1), "must be longer than zero, got"),
+        (7, "invalid schedule 7. Use a cron expression, a timedelta"),
     ],
 )
 def test_what_is_no_schedule_is_refused_in_a_sentence(value: object, said: str) -> None:
@@ -182,7 +182,7 @@ def test_what_is_no_time_zone_is_refused_in_a_sentence(name: str) -> None:
 
 @pytest.mark.parametrize("value", ["yesterday", "2016-13-01", 20160222, None])
 def test_what_is_no_date_is_refused_in_a_sentence(value: object) -> None:
-    with pytest.raises(ScheduleError, match="is not a start_date"):
+    with pytest.raises(ScheduleError, match="invalid start_date"):
         instant_of(value, what="start_date")  # type: ignore[arg-type]
 
 
@@ -287,21 +287,21 @@ def test_slots_of_a_users_schedule_are_plain_too() -> None:
 
 @pytest.mark.parametrize("says", ["2016-02-22", datetime(2016, 2, 22), pandas.NaT, 7])
 def test_what_is_no_slot_is_refused_in_a_sentence(says: Any) -> None:
-    with pytest.raises(ScheduleError, match=r"expected a datetime with a time zone, or None|is not an instant"):
+    with pytest.raises(ScheduleError, match=r"must return a datetime with a time zone, or None|is not an instant"):
         Own(says).interval_of(at("2016-02-22"))
-    with pytest.raises(ScheduleError, match=r"expected a datetime with a time zone, or None|is not an instant"):
+    with pytest.raises(ScheduleError, match=r"must return a datetime with a time zone, or None|is not an instant"):
         list(Own(says).intervals(at("2016-02-22"), at("2016-02-23")))
 
 
 @pytest.mark.parametrize("text", ["0 0 30 2 *", "0 0 31 4,6,9,11 *", "5 0 0 31 FEB *"])
 def test_a_date_that_never_comes_is_said_to_be_one(text: str) -> None:
-    with pytest.raises(ScheduleError, match=r"names a date that never comes; correct its day or its month"):
+    with pytest.raises(ScheduleError, match=r"matches no date\. Correct its day or its month"):
         schedule_of(text)
 
 
 @pytest.mark.parametrize("text", ["0 0 32 2 *", "0 0 30 13 *", "0 0 30 x *", "0 0 30 2 9", "99 0 30 2 *", "", "0 0"])
 def test_a_wrong_field_is_no_date_that_never_comes(text: str) -> None:
-    with pytest.raises(ScheduleError, match="is not a cron text"):
+    with pytest.raises(ScheduleError, match="invalid cron expression"):
         schedule_of(text)
 
 

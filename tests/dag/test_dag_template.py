@@ -12,7 +12,7 @@ from dag_samples import DAY, Echo, attempt, rendered, sample_dag
 from elastic.dag.context import ContextServices
 from elastic.dag.errors import LookupFailedError, TemplateError
 from elastic.dag.execution.build_context import build_context
-from elastic.dag.execution.execute import execute, prepared
+from elastic.dag.execution.execute import execute, prepare
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_an_error_in_a_file_names_the_file_and_the_line(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["gone.sql", "../fine.sql", "sql/../fine.sql"])
 def test_a_file_that_is_not_below_the_folders_is_not_there(name: str, folder: Path) -> None:
-    with pytest.raises(TemplateError, match=f"there is no file '{name}'; templates are looked for beside the file"):
+    with pytest.raises(TemplateError, match=f"there is no file '{name}' in the folder of the DAG file"):
         rendered(name, dag=sample_dag(template_searchpath=folder / "sql"))
 
 
@@ -193,7 +193,7 @@ def test_nothing_is_executed_after_a_template_error() -> None:
         def execute(self) -> None:
             done.append("it")
 
-    with pytest.raises(TemplateError, match="nothing was executed"):
+    with pytest.raises(TemplateError, match="Nothing was executed"):
         attempt(Doing("{{ oops }}", task_id="t"))
     assert done == []
 
@@ -201,7 +201,7 @@ def test_nothing_is_executed_after_a_template_error() -> None:
 def test_what_was_rendered_is_told() -> None:
     for text, told in ((["{{ ds }}", 1], {"text": "['2016-02-22', 1]"}), ("{{ ds }}", {"text": DAY}), (None, {})):
         task = Echo(text, task_id="t")
-        _, fields = prepared(task, build_context(task, task.attempt_info(DAY)))
+        _, fields = prepare(task, build_context(task, task.attempt_info(DAY)))
         assert fields == told
 
 

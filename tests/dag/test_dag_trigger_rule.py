@@ -7,7 +7,7 @@ from dag_samples import Echo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elastic.dag.execution.retry import LONGEST_DELAY, delay_before
+from elastic.dag.execution.retry import MAX_DELAY, delay_before
 from elastic.dag.states.state import TaskState
 from elastic.dag.states.trigger_rule import TriggerRule, evaluate_trigger_rule
 from elastic.dag.states.verdict import Decision
@@ -75,7 +75,7 @@ def test_back_off_doubles_the_delay_up_to_its_limit() -> None:
     assert delays(retry_exponential_backoff=True) == [0, 10, 20, 40, 80, 160, 320]
     assert delays(retry_exponential_backoff=True, max_retry_delay=60) == [0, 10, 20, 40, 60, 60, 60]
     task = Echo(task_id="t", retry_exponential_backoff=True)
-    assert delay_before(10_000, task, "seed") == LONGEST_DELAY
+    assert delay_before(10_000, task, "seed") == MAX_DELAY
     assert delay_before(3, Echo(task_id="t", retry_delay=timedelta(days=9)), "seed") == timedelta(days=9)
 
 

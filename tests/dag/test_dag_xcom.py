@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from elastic.dag.context import ContextServices
 from elastic.dag.errors import XComError
 from elastic.dag.execution.task_instance import TaskInstance
-from elastic.dag.execution.xcom import LARGEST, InMemoryXCom, decode_xcom, encode_xcom
+from elastic.dag.execution.xcom import MAX_BYTES, InMemoryXCom, decode_xcom, encode_xcom
 from elastic.dag.xcom_arg import XComArg
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -48,29 +48,29 @@ def loop() -> list[Any]:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ([bytearray(b"x")], "a value of type builtins.bytearray is no JSON"),
-        ({frozenset([1.0, float("inf")])}, "inf has no form in JSON"),
-        ({"a": {1: {2, 3}}}, "the key 1 of a dict is int"),
-        (pandas.NaT, "it cannot be written as JSON"),
-        ({1: "x"}, "the key 1 of a dict is int, and JSON has text only; use str\\(1\\)"),
-        (float("nan"), "nan has no form in JSON"),
-        ("x" * LARGEST, "it takes 49,154 bytes and 49,152 are allowed; write it to a file"),
-        ("\ud83d\ude00", "it cannot be written as JSON"),
-        (loop(), "more than 100 lists and dicts lie in each other"),
-        (object(), "a value of type builtins.object is no JSON"),
+        ([bytearray(b"x")], "a value of type builtins.bytearray has no JSON form"),
+        ({frozenset([1.0, float("inf")])}, "JSON has no inf"),
+        ({"a": {1: {2, 3}}}, "dict key 1 must be str, got int"),
+        (pandas.NaT, "it cannot be encoded as JSON"),
+        ({1: "x"}, "dict key 1 must be str, got int. Use str\\(1\\)"),
+        (float("nan"), "JSON has no nan"),
+        ("x" * MAX_BYTES, "it has 49,154 bytes of at most 49,152. Write it to a file"),
+        ("\ud83d\ude00", "it cannot be encoded as JSON"),
+        (loop(), "lists and dicts are nested more than 100 levels deep"),
+        (object(), "a value of type builtins.object has no JSON form"),
     ],
 )
 def test_what_json_would_refuse_or_change_is_refused_by_name(value: Any, said: str) -> None:
-    with pytest.raises(XComError, match=f"task 'load' cannot pass on 'rows': {said}"):
+    with pytest.raises(XComError, match=f"XCom 'rows' of task 'load': {said}"):
         encode_xcom(value, task_id="load", key="rows")
 
 
 def test_the_largest_value_fits() -> None:
-    assert len(encode_xcom("x" * (LARGEST - 2), task_id="t")) == LARGEST
+    assert len(encode_xcom("x" * (MAX_BYTES - 2), task_id="t")) == MAX_BYTES
 
 
 def test_a_damaged_value_names_its_task() -> None:
-    with pytest.raises(XComError, match="task 'load' cannot pass on 'return_value': what is stored is no JSON"):
+    with pytest.raises(XComError, match="task 'load' cannot pass on 'return_value': what is stored has no JSON form"):
         decode_xcom("{", task_id="load")
 
 
@@ -117,7 +117,7 @@ def test_an_instance_made_by_hand_says_that_it_has_no_run() -> None:
 
 
 def test_a_value_that_cannot_be_passed_on_fails_the_attempt() -> None:
-    with pytest.raises(XComError, match="task 'a' cannot pass on 'return_value': a value of type builtins"):
+    with pytest.raises(XComError, match="XCom 'return_value' of task 'a': a value of type builtins"):
         attempt(Echo(object(), task_id="a"))
 
 
@@ -128,7 +128,7 @@ def test_a_part_of_an_output_reaches_the_next_task() -> None:
     attempt(a, access=access)
     assert attempt(b, access=access).result == [8, "2016-02-22", ("x", [7, 8])]
     wrong = Echo(a.output["columns"], task_id="c", dag=dag)
-    with pytest.raises(XComError, match="task 'a' cannot pass on 'return_value': the pushed value has no 'columns'"):
+    with pytest.raises(XComError, match="XCom 'return_value' of task 'a': the pushed value has no 'columns'"):
         attempt(wrong, access=access)
 
 
@@ -210,7 +210,7 @@ def test_an_instant_stays_the_same_where_its_zone_says_by_the_offset_which_hour_
 
 @pytest.mark.parametrize("value", [pandas.Timestamp("2016-02-22T00:00:00.000000001"), pandas.Timedelta(1, "ns")])
 def test_nanoseconds_are_refused_because_they_would_be_lost(value: Any) -> None:
-    with pytest.raises(XComError, match="has nanoseconds, which would be lost; round it to microseconds"):
+    with pytest.raises(XComError, match="has nanoseconds, which would be lost. Round it to microseconds"):
         encode_xcom(value, task_id="t")
 
 
@@ -235,7 +235,7 @@ def test_a_tag_cannot_be_forged() -> None:
      '{"$xcom":"decimal","value":"x"}', '{"$xcom":"set","value":[[1]]}', '{"$xcom":"dict","value":[]}'],
 )  # fmt: skip
 def test_a_damaged_tag_names_its_task(stored: str) -> None:
-    with pytest.raises(XComError, match="task 'load' cannot pass on 'return_value': what is stored is no JSON"):
+    with pytest.raises(XComError, match="task 'load' cannot pass on 'return_value': what is stored has no JSON form"):
         decode_xcom(stored, task_id="load")
 
 

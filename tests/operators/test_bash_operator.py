@@ -69,7 +69,7 @@ def test_a_command_that_a_signal_ends_names_the_signal() -> None:
 
 
 def test_exit_code_99_ends_the_task_as_skipped_unless_that_is_not_wanted() -> None:
-    with pytest.raises(TaskSkipped, match="ended with exit code 99, which means to skip"):
+    with pytest.raises(TaskSkipped, match="ended with exit code 99, its skip_exit_code"):
         run("exit 99")
     with pytest.raises(CommandError, match="exit code 99"):
         run("exit 99", skip_exit_code=None)
@@ -168,7 +168,7 @@ def test_a_last_line_that_is_too_long_to_be_passed_on_does_not_undo_the_work(
         assert run(command) is None
     (record,) = caplog.records
     assert "50,002 bytes and 49,152 are allowed" in record.message
-    assert record.message.endswith("; nothing is passed on")
+    assert record.message.endswith("; no XCom is pushed")
     assert (tmp_path / "done").exists()
     assert len(run(command, do_xcom_push=False)) == 50_000
 
@@ -179,7 +179,7 @@ def test_the_end_of_a_line_that_was_cut_is_not_passed_on(end: str, caplog: pytes
     with caplog.at_level(logging.WARNING, "elastic.task"):
         assert run(f'{sys.executable} -c "{script}"'.replace("\n", "\\n")) is None
     (record,) = caplog.records
-    assert record.message == "the last line of task 't' is too long to be kept whole; nothing is passed on"
+    assert record.message == "the last line of task 't' is too long for an XCom; no XCom is pushed"
     assert run("head -c 70000 /dev/zero | tr '\\0' x; echo; echo last") == "last"
 
 

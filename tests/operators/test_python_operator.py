@@ -50,7 +50,7 @@ def test_any_callable_can_be_a_task() -> None:
     assert run(Callable()) == "2016-02-22"
     assert run(functools.partial(lambda a, ds: [a, ds], 1)) == [1, "2016-02-22"]
     assert run(max, op_args=[1, 2]) == 2
-    with pytest.raises(DefinitionError, match="task 't': python_callable=7 cannot be called"):
+    with pytest.raises(DefinitionError, match="task 't': python_callable must be a function, got 7"):
         run(7)
 
 

@@ -1,4 +1,4 @@
-"""Actions: small units of work before and after the main work of a task."""
+"""Actions: units of work before and after the main work of a task."""
 
 import logging
 from typing import Any, Self
@@ -10,16 +10,16 @@ from elastic.dag.ids import check_key
 
 
 class Action:
-    """A unit of work with a way back; derive it and override `run`, and `rollback` where there is a way.
+    """Unit of work that can be undone. Subclasses override `run`, and `rollback` if the work can be undone.
 
-    One attempt of a task uses a deep copy, so what an action keeps in itself is seen by that attempt only. The life
-    of a copy: `set_context`, `do` (which calls `run`), then `rollback` if something failed after it had succeeded,
-    and always `cleanup`, once, last.
+    Each attempt of a task works on a deep copy, so attributes set by an action are local to the attempt. Elastic calls
+    `set_context`, then `do` (which calls `run`), then `rollback` if later work failed, and always `cleanup` once at the
+    end.
 
     Args:
-        name: A key; it stands in the lines of the step's log.
-        skip: Do nothing, count as complete.
-        arguments: Whatever `run` needs; each becomes an attribute and a key of `arguments`.
+        name: A key; log lines of the action contain it.
+        skip: Do nothing and count as complete.
+        arguments: Arguments for `run`; each becomes an attribute and an item of `arguments`.
     """
 
     def __init__(self, name: str, *, skip: bool = False, **arguments: Any) -> None:
@@ -29,7 +29,7 @@ class Action:
         self._context: Context | None = None
 
     def __getattr__(self, name: str) -> Any:
-        # Only what is not set comes here. Copies are made without __init__, so look up nothing that it would set.
+        # Called for missing attributes only. copy creates objects without __init__, so use __dict__ for its attributes.
         arguments = self.__dict__.get("arguments", {})
         if name in arguments:
             return arguments[name]
@@ -37,10 +37,10 @@ class Action:
 
     @property
     def context(self) -> Context:
-        """What the attempt is about.
+        """Context of the attempt.
 
         Raises:
-            ContextMissingError: It has not been set yet.
+            ContextMissingError: `set_context` was not called yet.
         """
         if self._context is None:
             raise ContextMissingError(self.name)
@@ -48,16 +48,16 @@ class Action:
 
     @property
     def log(self) -> logging.Logger:
-        """The logger of the action: its lines read `step.action LEVEL message` in the log of the step."""
+        """Logger of the action; its lines read `step.action LEVEL message` in the log of the task."""
         return logging.getLogger(f"elastic.task.{self.context['task'].task_id}.{self.name}")
 
     def set_context(self, context: Context) -> Self:
-        """Say what the attempt is about; called once, before anything else."""
+        """Set the context of the attempt. Called once, before all other methods."""
         self._context = context
         return self
 
     def do(self) -> Any:
-        """Do the work, unless the action is to be skipped; return what `run` returns."""
+        """Do the work, unless the action has `skip=True`, and return the result of `run`."""
         if self._context is None:
             raise ContextMissingError(self.name)
         if self.skip:
@@ -66,14 +66,14 @@ class Action:
         return call_user_function(self.run)
 
     def run(self) -> Any:
-        """Do the work. An exception is a failure; nothing after it is done, and what was done is rolled back."""
-        raise NotImplementedError(f"{type(self).__name__} has no run()")
+        """Do the work. After an exception, later work does not run, and finished work is rolled back."""
+        raise NotImplementedError(f"{type(self).__name__} must define run().")
 
     def rollback(self) -> None:
-        """Undo what `run` did. Called after a later failure, in reverse order; an exception is noted in the log."""
+        """Undo `run`. Called after a later failure, in reverse order; an exception is logged."""
 
     def cleanup(self) -> None:
-        """Let go of what the action holds. Always called, after a failure too; an exception is noted in the log."""
+        """Release resources. Always called, also after a failure; an exception is logged."""
 
     def __str__(self) -> str:
         return f"{type(self).__name__}({self.name})"

@@ -1,4 +1,4 @@
-"""The life of one attempt: pre actions, main work, post actions, and the way back."""
+"""Runs the pre actions, main work and post actions of an attempt, with compensation after a failure (a saga)."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -12,60 +12,61 @@ from elastic.dag.states.synergy import ActionSetState, check_action_set_transiti
 
 
 class Compensable(Protocol):
-    """A unit of work with a way back: an action with its context, or the main work of a task."""
+    """Unit of work that can be undone: an action with its context, or the main work of a task."""
 
     @property
     def name(self) -> str:
-        """What it is called in the log."""
+        """Name in the log."""
 
     def do(self) -> Any:
-        """Do it."""
+        """Do the work."""
 
     def rollback(self) -> None:
-        """Undo it, after it was done."""
+        """Undo the work after it was done."""
 
     def cleanup(self) -> None:
-        """Let go of what it holds, after it was begun."""
+        """Release resources after the work was started."""
 
 
-#: Told each change of a set: `observe("pre", ActionSetState.RUNNING)`.
-Observer = Callable[[str, ActionSetState], None]
+#: Called for each state change of a sequence, as `on_state_change("pre", ActionSetState.RUNNING)`.
+StateChangeCallback = Callable[[str, ActionSetState], None]
 
 
 @dataclass(slots=True)
 class ActionSequence:
-    """The pre actions, the main work, or the post actions of an attempt."""
+    """The pre actions, the main work, or the post actions of an attempt, with their state."""
 
+    #: `pre`, `main` or `post`
     kind: str
     works: Sequence[Compensable]
-    observe: Observer
+    on_state_change: StateChangeCallback
     state: ActionSetState = field(default=ActionSetState.PENDING)
 
-    def become(self, state: ActionSetState) -> None:
-        """Change the state, and tell it."""
+    def set_state(self, state: ActionSetState) -> None:
+        """Change the state, and report the change."""
         self.state = check_action_set_transition(self.state, state)
-        self.observe(self.kind, state)
+        self.on_state_change(self.kind, state)
 
 
 def run_with_rollback(
-    sets: Sequence[ActionSequence], log: logging.Logger, limit: AbstractContextManager[object]
+    sequences: Sequence[ActionSequence], log: logging.Logger, limit: AbstractContextManager[object]
 ) -> dict[str, Any]:
-    """Run sets of actions one after another and return what the last work of each returned.
+    """Run sequences one after another, and return the last result of each by its kind.
 
-    When a work fails, nothing after it is done, and what was done is rolled back in reverse order; a rollback that
-    fails is logged and noted on the exception, and the others are still tried. Everything that was begun is cleaned
-    up, in reverse order, whatever happens. A work that raises `TaskSkipped` ends the attempt without a way back.
+    When a unit of work fails, later ones do not run, and finished ones are rolled back in reverse order. A failed
+    rollback is logged and noted on the exception; the other rollbacks still run. All started units are cleaned up in
+    reverse order in any case. A unit that raises `TaskSkipped` ends the attempt without a rollback.
 
     Args:
-        sets: In order.
-        log: Where failures of rollbacks and cleanups go.
-        limit: Entered for the time of the work, not for the way back.
+        sequences: The sequences, in order.
+        log: Receives failures of rollbacks and cleanups.
+        limit: Entered while the units run, but not for rollbacks.
     """
-    begun: list[Compensable] = []
+    started: list[Compensable] = []
     done: list[Compensable] = []
     try:
         with limit:
-            return {one.kind: _run(one, begun, done) for one in sets}
+            return {sequence.kind: _run(sequence, started, done) for sequence in sequences}
     except TaskSkipped:
         raise
     except BaseException as failure:
@@ -73,32 +74,32 @@ def run_with_rollback(
             _try(work.rollback, f"rollback of {work.name!r}", log, failure)
         raise
     finally:
-        for work in reversed(begun):
+        for work in reversed(started):
             _try(work.cleanup, f"cleanup of {work.name!r}", log)
 
 
-def _run(one: ActionSequence, begun: list[Compensable], done: list[Compensable]) -> Any:
-    one.become(ActionSetState.RUNNING)
+def _run(sequence: ActionSequence, started: list[Compensable], done: list[Compensable]) -> Any:
+    sequence.set_state(ActionSetState.RUNNING)
     result = None
     try:
-        for work in one.works:
-            begun.append(work)
+        for work in sequence.works:
+            started.append(work)
             result = work.do()
             done.append(work)
     except TaskSkipped:
-        one.become(ActionSetState.COMPLETE)
+        sequence.set_state(ActionSetState.COMPLETE)
         raise
     except BaseException:
-        one.become(ActionSetState.FAILED)
+        sequence.set_state(ActionSetState.FAILED)
         raise
-    one.become(ActionSetState.COMPLETE)
+    sequence.set_state(ActionSetState.COMPLETE)
     return result
 
 
-def _try(step: Callable[[], None], what: str, log: logging.Logger, failure: BaseException | None = None) -> None:
+def _try(step: Callable[[], None], title: str, log: logging.Logger, failure: BaseException | None = None) -> None:
     try:
         step()
     except Exception as error:
-        log.exception("the %s failed", what)
+        log.exception("the %s failed", title)
         if failure is not None:
-            failure.add_note(f"The {what} failed as well: {type(error).__name__}: {error_text(error)}")
+            failure.add_note(f"The {title} failed as well: {type(error).__name__}: {error_text(error)}")

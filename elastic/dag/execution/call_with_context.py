@@ -1,4 +1,4 @@
-"""Calls of user functions: parameters that nobody gave are filled by name from the context."""
+"""Calls of user functions whose parameters are filled by name from the context."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -17,24 +17,24 @@ def call_with_context(
     arguments: Sequence[Any] = (),
     named: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Call a function and return what it returns; a coroutine is run to its end.
+    """Call a function and return its result; a coroutine is run to its end.
 
     Args:
-        function: A parameter called `context` gets all of the context; any other that is not given gets what the
-            context has under its name, else its default; `**anything` gets the rest of the context.
+        function: A parameter called `context` receives the whole context. Any other parameter without an argument
+            receives the context value of its name, else its default. `**anything` receives the rest of the context.
         context: The context of the attempt.
-        arguments: Given by position.
-        named: Given by name; they win over the context.
+        arguments: Positional arguments.
+        named: Keyword arguments; they override the context.
 
     Raises:
-        CallError: It asks for something that is nowhere.
-        AnswerError: It returned a generator, of which nothing has run.
+        CallError: A parameter has no value.
+        UserFunctionError: The function returned a generator, so nothing has run.
     """
     given = dict(named or {})
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        # some functions written in C do not say what they take
+        # Some functions written in C have no signature.
         return resolve_result(function(*arguments, **given), function)
     try:
         bound = signature.bind_partial(*arguments, **given)

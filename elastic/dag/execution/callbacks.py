@@ -1,4 +1,4 @@
-"""Callbacks: functions of the user that are told how an attempt or a run ended."""
+"""Callbacks: user functions that run after an attempt or a run has ended."""
 
 import inspect
 import logging
@@ -14,14 +14,15 @@ _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIO
 
 
 def run_callbacks(callbacks: Iterable[Callback], context: Context, log: logging.Logger) -> int:
-    """Call each callback, and return how many of them failed.
+    """Call each callback, and return the number of failed ones.
 
-    One that fails is logged and changes nothing: neither how the attempt ended, nor whether the others are called.
+    A failure is logged. It changes neither the state of the attempt nor the calls of the other callbacks.
 
     Args:
-        callbacks: Their parameters are filled by name. One parameter whose name says nothing gets the whole context.
+        callbacks: Functions whose parameters are filled by name. A single parameter that is not a name of the context
+            receives the whole context.
         context: The context of the attempt.
-        log: Where failures go.
+        log: Receives the failures.
     """
     failed = 0
     for callback in callbacks:
@@ -29,7 +30,7 @@ def run_callbacks(callbacks: Iterable[Callback], context: Context, log: logging.
             _call(callback, context)
         except (Exception, SystemExit) as error:
             if isinstance(error, SystemExit) and type(error) is not SystemExit:
-                # This process is asked to end, which is not the callback's doing.
+                # A subclass is a request of Elastic to end this process; the callback did not raise it.
                 raise
             failed += 1
             log.exception("the callback %s failed", getattr(callback, "__qualname__", callback))
@@ -40,19 +41,19 @@ def _call(callback: Callback, context: Context) -> None:
     try:
         parameters = list(inspect.signature(callback).parameters.values())
     except (TypeError, ValueError):
-        # Some functions written in C do not say what they take.
+        # Some functions written in C have no signature.
         call_user_function(callback, context)
         return
     known = {"context", *context}
-    # Many callbacks are written `def tell(ctx)`.
-    nameless = [
+    # Many callbacks are written `def notify(ctx)`.
+    unknown = [
         one
         for one in parameters
         if one.kind in _NAMED and one.name not in known and (one.default is one.empty or len(parameters) == 1)
     ]
     if parameters and parameters[0].kind in _BY_POSITION:
         call_with_context(callback, context, [context])
-    elif len(nameless) == 1 and "context" not in {one.name for one in parameters}:
-        call_with_context(callback, context, named={nameless[0].name: context})
+    elif len(unknown) == 1 and "context" not in {one.name for one in parameters}:
+        call_with_context(callback, context, named={unknown[0].name: context})
     else:
         call_with_context(callback, context)

@@ -1,4 +1,4 @@
-"""Answers of user functions: a coroutine is run to its end, and what would do nothing is refused."""
+"""Calls of user functions: runs coroutines to their end, and rejects generators, whose bodies would never run."""
 
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
@@ -9,74 +9,81 @@ from typing import TYPE_CHECKING, Any
 
 from elastic.core.callables import CallKind, call_kind
 from elastic.dag.errors import DefinitionError, UserFunctionError
-from elastic.dag.execution.timeout import GRACE, cancelled_by
+from elastic.dag.execution.timeout import GRACE_SECONDS, cancelled_by
 
 if TYPE_CHECKING:
     import asyncio
 
-#: What calls the user's function only when it is read.
-_LAZY = (Generator, map, filter, starmap)
+#: Results that run user code only when they are iterated.
+_LAZY_TYPES = (Generator, map, filter, starmap)
 
-#: Seconds between two checks for a signal while a thread waits for a coroutine in another one.
-_LOOK = 0.1
-
-
-def resolve_result(value: Any, function: Callable[..., Any], *, lists: bool = False) -> Any:
-    """Return what a call of a user's function gave; if that is a coroutine, run it and return its answer.
-
-    A time limit around this cancels the coroutine. Where an event loop runs in this thread already, as in a notebook,
-    the coroutine gets a loop in a thread of its own.
-
-    Args:
-        value: What the call returned.
-        function: What was called, for the text of the error.
-        lists: Read a generator, or a map object and its like, into a list; otherwise it is refused.
-
-    Raises:
-        AnswerError: It is a generator or its like, of which nothing has run, or a coroutine that cancelled itself.
-    """
-    while isinstance(value, Coroutine):
-        value = _CoroutineRun(value, function).answer()
-    if isinstance(value, _LAZY) and lists:
-        return list(value)
-    if isinstance(value, (*_LAZY, AsyncGenerator)):
-        kind = f"a {type(value).__name__}" if isinstance(value, _LAZY) else "an async generator"
-        raise UserFunctionError(
-            function_name(function), f"returned {kind}, of which nothing has run; return a list instead"
-        )
-    return value
+#: Seconds between two checks for a signal while a thread waits for a coroutine in another thread.
+_POLL_SECONDS = 0.1
 
 
 def call_user_function(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a user's function and return its answer; see `resolve_result`."""
+    """Call a user function and return its result; see `resolve_result`."""
     return resolve_result(function(*arguments), function)
 
 
+def resolve_result(value: Any, function: Callable[..., Any], *, read_lazy: bool = False) -> Any:
+    """Return the result of a call; if it is a coroutine, run it and return its result.
+
+    An enclosing time limit cancels the coroutine. If an event loop already runs in this thread, as in a notebook, the
+    coroutine gets a loop in a thread of its own.
+
+    Args:
+        value: The return value of the call.
+        function: The called function, for the error message.
+        read_lazy: Read a generator, map, filter or starmap object into a list instead of rejecting it.
+
+    Raises:
+        UserFunctionError: The value is lazy, so nothing has run, or the coroutine cancelled itself.
+    """
+    while isinstance(value, Coroutine):
+        value = run_coroutine(value, function)
+    if isinstance(value, _LAZY_TYPES) and read_lazy:
+        return list(value)
+    if isinstance(value, (*_LAZY_TYPES, AsyncGenerator)):
+        kind = f"a {type(value).__name__}" if isinstance(value, _LAZY_TYPES) else "an async generator"
+        raise UserFunctionError(function_name(function), f"returned {kind}, so nothing has run. Return a list instead")
+    return value
+
+
+def run_coroutine(coroutine: Coroutine[Any, Any, Any], function: Callable[..., Any]) -> Any:
+    """Run a coroutine of a user function to its end, and return its result.
+
+    Raises:
+        UserFunctionError: The coroutine cancelled itself.
+    """
+    return _CoroutineRun(coroutine, function).result()
+
+
 def check_not_generator(owner: str, setting: str, function: Any) -> None:
-    """Refuse a function whose body would never run.
+    """Check that a function is not a generator function.
 
     Raises:
         DefinitionError: It is a generator function, async or not.
     """
     if function is not None and not runs_when_called(function):
         raise DefinitionError(
-            f"{owner}: {setting}={function_name(function)} is {call_kind(function)}, whose body would never run; "
-            "return a list instead."
+            f"{owner}: {setting}={function_name(function)} is {call_kind(function)}, so its body would never run. "
+            "Return a list instead."
         )
 
 
 def runs_when_called(function: Any) -> bool:
-    """Return whether a call of a function does something, as far as the function shows: a generator does not."""
+    """Return whether calling a function runs its body. The body of a generator function does not run."""
     return call_kind(function) not in (CallKind.GENERATOR, CallKind.ASYNC_GENERATOR)
 
 
 def function_name(function: Any) -> str:
-    """Return a function as errors name it."""
+    """Return the name of a function for error messages, as `load()`."""
     return f"{getattr(function, '__qualname__', None) or type(function).__qualname__}()"
 
 
 class _CoroutineRun:
-    """A coroutine and its run."""
+    """One run of a coroutine, which other threads and signal handlers can cancel."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], function: Callable[..., Any]) -> None:
         self._coroutine, self._function = coroutine, function
@@ -84,21 +91,21 @@ class _CoroutineRun:
         self._task: asyncio.Task[Any] | None = None
         self._is_cancelled = False
 
-    def answer(self) -> Any:
-        import asyncio  # only runs of coroutines pay for it
+    def result(self) -> Any:
+        import asyncio  # slow to import, and rarely needed
 
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             with cancelled_by(self.cancel):
                 return self._run()
-        return self._beside()
+        return self._run_in_thread()
 
     def cancel(self) -> None:
-        """Cancel it, from any thread, and from a signal."""
+        """Cancel the coroutine. Safe to call from any thread and from a signal handler."""
         self._is_cancelled = True
         if self._loop is not None and self._task is not None:
-            with suppress(RuntimeError):  # the loop is closed: it has ended
+            with suppress(RuntimeError):  # the loop is closed: the coroutine has ended
                 self._loop.call_soon_threadsafe(self._task.cancel)
 
     def _run(self) -> Any:
@@ -112,30 +119,30 @@ class _CoroutineRun:
                     self._task.cancel()
                 return self._loop.run_until_complete(self._task)
         except asyncio.CancelledError as error:
-            # No Exception: it would pass by all that sees to the end of an attempt.
+            # CancelledError is not an Exception, so handlers for the end of an attempt would miss it.
             raise UserFunctionError(function_name(self._function), "was cancelled by its own code") from error
 
-    def _beside(self) -> Any:
-        """Run it in another thread, and wait."""
-        ended: list[Any] = []
-        failed: list[BaseException] = []
+    def _run_in_thread(self) -> Any:
+        """Run the coroutine in another thread, and wait for it."""
+        results: list[Any] = []
+        failures: list[BaseException] = []
 
-        def work() -> None:
+        def run() -> None:
             try:
-                ended.append(self._run())
+                results.append(self._run())
             except BaseException as error:
-                failed.append(error)
+                failures.append(error)
 
-        thread = threading.Thread(target=copy_context().run, args=(work,), name="elastic-coroutine", daemon=True)
+        thread = threading.Thread(target=copy_context().run, args=(run,), name="elastic-coroutine", daemon=True)
         thread.start()
         with cancelled_by(self.cancel):
             try:
                 while thread.is_alive():
-                    thread.join(_LOOK)
+                    thread.join(_POLL_SECONDS)
             except BaseException:
                 self.cancel()
-                thread.join(GRACE)
+                thread.join(GRACE_SECONDS)
                 raise
-            if failed:
-                raise failed[0]
-            return ended[0]
+            if failures:
+                raise failures[0]
+            return results[0]

@@ -1,4 +1,4 @@
-"""One attempt of a task, in this process."""
+"""Runs one attempt of a task in this process."""
 
 import copy
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 from elastic.dag.context import Context
 from elastic.dag.execution.action import Action
-from elastic.dag.execution.action_sequence import ActionSequence, Observer, run_with_rollback
+from elastic.dag.execution.action_sequence import ActionSequence, StateChangeCallback, run_with_rollback
 from elastic.dag.execution.call_with_context import call_with_context
 from elastic.dag.execution.coroutines import call_user_function
 from elastic.dag.execution.timeout import TimeLimit
@@ -21,55 +21,55 @@ from elastic.dag.templating.renderer import render_fields
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOutcome:
-    """What an attempt that did not fail came to."""
+    """Result of an attempt that did not fail."""
 
-    #: what `execute` returned
+    #: return value of `execute`
     result: Any = None
-    #: ids of the tasks that are skipped because of it
+    #: ids of the tasks to skip because of the result
     skipped_task_ids: tuple[str, ...] = ()
-    #: the task was to be skipped: it counts as complete, and nothing was done
+    #: True if the task has `skip=True`: it is complete without any work
     is_noop: bool = False
 
 
-def execute(task: BaseOperator, context: Context, observe: Observer | None = None) -> TaskOutcome:
-    """Run one attempt: render the templates, then pre actions, main work and post actions.
+def execute(task: BaseOperator, context: Context, on_state_change: StateChangeCallback | None = None) -> TaskOutcome:
+    """Run one attempt: render the templates, then run pre actions, main work and post actions.
 
-    The task itself is not changed: the attempt works on copies, deep ones of its actions. What `execute` returns is
-    passed on, unless it is None. Callbacks are not called: whoever decides what the end of the attempt means does so.
+    The attempt works on a copy of the task and on deep copies of its actions. Later tasks receive the return value of
+    `execute`, unless it is None. The caller runs the callbacks, because it decides whether a failure leads to a retry.
 
     Args:
-        task: As it is defined.
-        context: Of `build_context`.
-        observe: Told when the pre actions, the main work and the post actions begin and end.
+        task: The task as defined.
+        context: The result of `build_context`.
+        on_state_change: Called when the pre actions, the main work and the post actions start and end.
 
     Raises:
         TaskSkipped: The work ended as skipped.
         TemplateError: A template cannot be rendered; nothing was executed.
-        TaskTimeoutError: It took longer than `execution_timeout`.
-        BaseException: What the work raised; what was done has been rolled back.
+        TaskTimeoutError: The attempt exceeded `execution_timeout`.
+        BaseException: The work raised it; finished work has been rolled back.
     """
     if task.skip:
-        task.log.info("%s is to be skipped; it counts as complete", task)
+        task.log.info("%s has skip=True; it counts as complete", task)
         return TaskOutcome(is_noop=True)
-    attempt, _ = prepared(task, context)
+    attempt, _ = prepare(task, context)
     context = {**context, "task": attempt}
-    main = _Main(attempt, context)
-    told = observe or _nobody
-    sets = [
-        ActionSequence("pre", [_Prepared(action, context) for action in task.pre], told),
-        ActionSequence("main", [main], told),
-        ActionSequence("post", [_Prepared(action, context) for action in task.post], told),
+    main = _MainWork(attempt, context)
+    report = on_state_change or _ignore
+    sequences = [
+        ActionSequence("pre", [_ActionCopy(action, context) for action in task.pre], report),
+        ActionSequence("main", [main], report),
+        ActionSequence("post", [_ActionCopy(action, context) for action in task.post], report),
     ]
     limit = TimeLimit(
         f"task {task.task_id!r}", task.execution_timeout.total_seconds() if task.execution_timeout else None
     )
     with _environment(attempt.env):
-        result = run_with_rollback(sets, attempt.log, limit)["main"]
+        result = run_with_rollback(sequences, attempt.log, limit)["main"]
     return TaskOutcome(result=result, skipped_task_ids=tuple(call_user_function(task.skipped_after, result)))
 
 
-def prepared(task: BaseOperator, context: Context) -> tuple[BaseOperator, dict[str, str]]:
-    """Return the copy of a task that an attempt works on, and its rendered fields as text.
+def prepare(task: BaseOperator, context: Context) -> tuple[BaseOperator, dict[str, str]]:
+    """Return the copy of a task that an attempt works on, and its rendered fields as strings.
 
     Raises:
         TemplateError: A template cannot be rendered.
@@ -79,7 +79,7 @@ def prepared(task: BaseOperator, context: Context) -> tuple[BaseOperator, dict[s
     return attempt, render_fields(attempt, context)
 
 
-class _Main:
+class _MainWork:
     """The main work of an attempt."""
 
     name = "main"
@@ -93,7 +93,7 @@ class _Main:
         except Exception:
             raise
         except BaseException:
-            # Stopped from outside: out of time, Ctrl-C, or told to exit.
+            # Stopped from outside: a time limit, Ctrl-C, or SystemExit.
             call_user_function(self.attempt.on_kill)
             raise
         if self.attempt.do_xcom_push and result is not None:
@@ -107,8 +107,8 @@ class _Main:
         call_user_function(self.attempt.cleanup, self.context)
 
 
-class _Prepared:
-    """A deep copy of an action, made when its turn comes."""
+class _ActionCopy:
+    """Deep copy of an action, for one attempt."""
 
     def __init__(self, action: Action, context: Context) -> None:
         self.name, self._context = action.name, context
@@ -125,15 +125,15 @@ class _Prepared:
         call_user_function(self._action.cleanup)
 
 
-def _nobody(kind: str, state: ActionSetState) -> None:
-    """Nobody wants to know."""
+def _ignore(kind: str, state: ActionSetState) -> None:
+    """Ignore a state change."""
 
 
 @contextmanager
-def _environment(names: Mapping[str, str] | None) -> Iterator[None]:
-    """Set environment variables for the time of an attempt."""
-    before = {name: os.environ.get(name) for name in names or {}}
-    os.environ.update({name: str(value) for name, value in (names or {}).items()})
+def _environment(variables: Mapping[str, str] | None) -> Iterator[None]:
+    """Set environment variables during an attempt."""
+    before = {name: os.environ.get(name) for name in variables or {}}
+    os.environ.update({name: str(value) for name, value in (variables or {}).items()})
     try:
         yield
     finally:

@@ -1,15 +1,15 @@
-"""How long to wait before a try."""
+"""Delay before a retry."""
 
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Protocol
 
-#: No wait is longer than this, whatever the back-off, unless the task itself says more.
-LONGEST_DELAY = timedelta(days=1)
+#: Upper bound of a delay with back-off, unless the task sets a longer one.
+MAX_DELAY = timedelta(days=1)
 
 
 class RetryPolicy(Protocol):
-    """What a task says about its tries."""
+    """Retry settings of a task."""
 
     retry_delay: timedelta
     retry_exponential_backoff: bool
@@ -18,27 +18,27 @@ class RetryPolicy(Protocol):
 
 
 def delay_before(try_number: int, task: RetryPolicy, seed: str) -> timedelta:
-    """Return the time between the end of a try and the start of the next one.
+    """Return the time between the end of an attempt and the start of the next one.
 
     Args:
-        try_number: The try that is to come; the first try is 1 and waits for nothing.
-        task: With back-off, the delay doubles with each try, up to `max_retry_delay` (a day where it is None). With
-            jitter, it is shorter or longer by up to that part of itself.
-        seed: What tells this instance from others, such as its key: the same seed gives the same delay, so that
-            whoever asks, and however often, gets one answer.
+        try_number: Number of the next attempt, from 1. The first attempt has no delay.
+        task: The settings. With back-off, the delay doubles with each attempt, up to `max_retry_delay` (a day if it is
+            None). Jitter makes it shorter or longer by up to this share of itself.
+        seed: Identifies the task instance, such as its key. The same seed gives the same delay, so all processes
+            compute the same one.
     """
     if try_number <= 1:
         return timedelta(0)
-    longest = task.max_retry_delay or max(LONGEST_DELAY, task.retry_delay)
+    limit = task.max_retry_delay or max(MAX_DELAY, task.retry_delay)
     seconds = task.retry_delay.total_seconds()
     if task.retry_exponential_backoff:
-        # 2 ** 60 s is longer than any limit; a greater power would not fit a float
+        # 2 ** 60 s exceeds any limit; a larger exponent would overflow a float.
         seconds *= 2.0 ** min(try_number - 2, 60)
-    seconds *= 1 + task.retry_jitter * (2 * _share(f"{seed}/{try_number}") - 1)
-    return min(timedelta(seconds=min(seconds, longest.total_seconds())), longest)
+    seconds *= 1 + task.retry_jitter * (2 * _fraction(f"{seed}/{try_number}") - 1)
+    return min(timedelta(seconds=min(seconds, limit.total_seconds())), limit)
 
 
-def _share(text: str) -> float:
-    """Return a number from 0 to 1 that looks random and depends on the text only."""
+def _fraction(text: str) -> float:
+    """Return a pseudo-random number from 0 to 1 that depends on the string only."""
     digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

@@ -1,4 +1,7 @@
-"""A limit to how long a block of code may take."""
+"""Time limits for user code that raise an exception in it.
+
+`elastic.stages.worker.liveness.time_limit` is the other kind: it ends the whole process.
+"""
 
 import ctypes
 import signal
@@ -11,90 +14,91 @@ from typing import Self
 
 from elastic.dag.errors import TaskTimeoutError
 
-#: Seconds until the alarm rings again if it was not heard: a signal that comes just before a call into the system, or
-#: to another thread, does not break the waiting in that call.
-_AGAIN = 1.0
+#: Seconds until the timer fires again. A signal that arrives just before a system call, or in another thread, does not
+#: interrupt the call.
+_REPEAT_SECONDS = 1.0
 
-#: Seconds that a coroutine has to end after a limit cancelled it.
-GRACE = 5.0
+#: Seconds that a cancelled coroutine has to end.
+GRACE_SECONDS = 5.0
 
 
 class _TimeLimitReached(BaseException):
-    """Raised inside the block. No Exception, so that `except Exception` in user code does not hold it up."""
+    """Raised inside the block. Not an Exception, so that `except Exception` in user code does not catch it."""
 
 
-class _Cancellable:
-    """A block that can be asked to end."""
+class _CancellableBlock:
+    """A block of code with a function that cancels it."""
 
     def __init__(self, cancel: Callable[[], None]) -> None:
         self._cancel = cancel
-        self.asked_at: float | None = None
+        self.cancelled_at: float | None = None
         self.has_ended = threading.Event()
 
-    def ask(self) -> bool:
-        """Ask it to end; False if it has had its time for that."""
-        if self.asked_at is None:
-            self.asked_at = time.monotonic()
+    def cancel(self) -> bool:
+        """Cancel the block. Return False once its grace period has passed."""
+        if self.cancelled_at is None:
+            self.cancelled_at = time.monotonic()
             self._cancel()
-        return time.monotonic() - self.asked_at < GRACE
+        return time.monotonic() - self.cancelled_at < GRACE_SECONDS
 
 
-#: The innermost cancellable block of each thread.
-_blocks: dict[int, _Cancellable] = {}
+#: Innermost cancellable block by thread id.
+_blocks: dict[int, _CancellableBlock] = {}
 
 
 @contextmanager
 def cancelled_by(cancel: Callable[[], None]) -> Iterator[None]:
-    """Let a limit of this thread that runs out in the block call `cancel`, instead of breaking into the block.
+    """Make a time limit of this thread call `cancel` instead of raising an exception in the block.
 
-    A coroutine's loop would lose an exception that comes anywhere. Once it was cancelled, the block ends as out of
-    time whatever it returns or raises; if it does not end within `GRACE` seconds, the limit breaks in all the same.
+    The event loop of a coroutine would lose an exception at an arbitrary place. A cancelled block always ends as timed
+    out, whatever it returns or raises. If it does not end within `GRACE_SECONDS`, the limit raises anyway.
     """
-    thread, block = threading.get_ident(), _Cancellable(cancel)
-    around = _blocks.get(thread)
-    _blocks[thread] = block
+    thread_id, block = threading.get_ident(), _CancellableBlock(cancel)
+    outer = _blocks.get(thread_id)
+    _blocks[thread_id] = block
     try:
         yield
     except BaseException:
-        if block.asked_at is not None:
+        if block.cancelled_at is not None:
             raise _TimeLimitReached from None
         raise
     else:
-        if block.asked_at is not None:
+        if block.cancelled_at is not None:
             raise _TimeLimitReached
     finally:
         block.has_ended.set()
-        if around is None:
-            del _blocks[thread]
+        if outer is None:
+            del _blocks[thread_id]
         else:
-            _blocks[thread] = around
+            _blocks[thread_id] = outer
 
 
 class TimeLimit:
-    """Stops a block that takes longer than its limit, by an exception in it; the block ends as TaskTimeoutError.
+    """Context manager that stops a block after a time limit, by an exception that leaves it as TaskTimeoutError.
 
-    In the main thread the exception comes by a signal, and breaks most waiting. In another thread it comes with the
-    next instruction of Python: a thread that waits in C goes on waiting, and only who watches the process can end it.
+    In the main thread, a signal raises the exception and interrupts most blocking calls. In another thread, Python
+    raises it before the next bytecode instruction. A thread that blocks in C code keeps waiting; only a supervisor of
+    the process can end it.
 
     Args:
-        what: What is limited, for the text of the error.
-        seconds: None for no limit.
+        what: Name of the block, for the error message.
+        seconds: The limit; None for no limit.
     """
 
     def __init__(self, what: str, seconds: float | None) -> None:
         self.what, self.seconds = what, seconds
         self._is_main = threading.current_thread() is threading.main_thread()
         self._lock = threading.Lock()
-        self._is_over = self._is_struck = False
+        self._is_over = self._is_exception_pending = False
 
     def __enter__(self) -> Self:
         if self.seconds is None:
             return self
         if self._is_main:
-            self._old = signal.signal(signal.SIGALRM, self._ring)
-            signal.setitimer(signal.ITIMER_REAL, self.seconds, _AGAIN)
+            self._old_handler = signal.signal(signal.SIGALRM, self._on_alarm)
+            signal.setitimer(signal.ITIMER_REAL, self.seconds, _REPEAT_SECONDS)
         else:
-            self._timer = threading.Timer(self.seconds, self._strike, [threading.get_ident()])
+            self._timer = threading.Timer(self.seconds, self._raise_in_thread, [threading.get_ident()])
             self._timer.daemon = True
             self._timer.start()
         return self
@@ -105,7 +109,7 @@ class TimeLimit:
         if self.seconds is None:
             return
         if kind is _TimeLimitReached:
-            self._is_struck = False
+            self._is_exception_pending = False
         try:
             self._disarm()
         except _TimeLimitReached:
@@ -116,32 +120,31 @@ class TimeLimit:
     def _disarm(self) -> None:
         if self._is_main:
             signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, self._old)
+            signal.signal(signal.SIGALRM, self._old_handler)
             return
         with self._lock:
             self._is_over = True
         self._timer.cancel()
-        # One that was sent in the last moment must arrive in here, not in the code that comes after.
-        while self._is_struck:
+        # An exception sent at the last moment must arrive here, not in the code after the block.
+        while self._is_exception_pending:
             time.sleep(0)
 
-    def _ring(self, number: int, frame: FrameType | None) -> None:
+    def _on_alarm(self, number: int, frame: FrameType | None) -> None:
         block = _blocks.get(threading.get_ident())
         if block is None:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        elif block.ask():
+        elif block.cancel():
             return
         raise _TimeLimitReached
 
-    def _strike(self, thread_id: int) -> None:
+    def _raise_in_thread(self, thread_id: int) -> None:
         block = _blocks.get(thread_id)
         if block is not None:
-            block.ask()
-            if block.has_ended.wait(GRACE):
+            block.cancel()
+            if block.has_ended.wait(GRACE_SECONDS):
                 return
         with self._lock:
             if not self._is_over:
-                self._is_struck = True
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(thread_id), ctypes.py_object(_TimeLimitReached)
-                )
+                self._is_exception_pending = True
+                thread = ctypes.c_ulong(thread_id)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(_TimeLimitReached))

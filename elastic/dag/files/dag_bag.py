@@ -1,31 +1,28 @@
-"""The DAG bag: all DAGs of a folder or file."""
+"""DAG bag: all DAGs of a folder or file."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from elastic.core.errors import UsageError
 from elastic.core.suggest import closest_name
 from elastic.dag.dag import DAG
 from elastic.dag.errors import BrokenDagError, UnknownDagError
 from elastic.dag.files.dag_file import DagFileSource, ImportFailure, dag_files, load, read_source
-from elastic.dag.serialized_dag import to_dict
 
 
 class DagBag:
-    """Loads DAG files, in order. A file that cannot be loaded is a value in `import_errors` and stops nothing.
+    """Collection of the DAGs of a folder or file. A file that cannot be loaded is an item of `import_errors`.
 
-    Of two DAGs with one id the first counts, and the file of the second is a failure that names both.
+    Of two DAGs with the same id, the first one is kept, and the file of the second one is an import error.
 
     Args:
-        place: A folder, which is walked, or a file.
-        seconds: How long loading one file may take.
-        root: The folder of all DAGs, where helper modules are looked for too; by default the folder, or that of the
-            file.
-        empty: Load nothing yet; `load_file` does.
+        place: A folder, which is searched recursively, or a file.
+        seconds: Time limit to load one file.
+        root: The folder of all DAG files, which may contain helper modules; by default `place`, or its folder.
+        empty: Load no files; the caller uses `load_file`.
 
     Raises:
-        UsageError: There is no such folder or file.
+        UsageError: The folder or file does not exist.
     """
 
     def __init__(
@@ -37,17 +34,17 @@ class DagBag:
         self.dags: dict[str, DAG] = {}
         #: failures by path
         self.import_errors: dict[str, ImportFailure] = {}
-        #: what the files held when they were loaded, by path
+        #: contents of the files when they were loaded, by path
         self.sources: dict[str, DagFileSource] = {}
         if not self.place.exists():
-            raise UsageError(f"there is no file or folder {str(place)!r} to load DAGs from; check the path.")
+            raise UsageError(f"there is no file or folder {str(place)!r} to load DAGs from. Check the path.")
         self._root = Path(root).absolute() if root else self.place if self.place.is_dir() else self.place.parent
         if not empty:
             for path in dag_files(self.place) if self.place.is_dir() else [self.place]:
                 self.load_file(path)
 
     def load_file(self, path: Path) -> list[DAG]:
-        """Load a file, again if it was loaded before, and return the DAGs that count."""
+        """Load or reload a file, and return its DAGs without duplicates."""
         name = str(path)
         self.import_errors.pop(name, None)
         if name in self.sources:
@@ -61,14 +58,14 @@ class DagBag:
         if isinstance(found, ImportFailure):
             self.import_errors[name] = found
             return []
-        return [dag for dag in found if self._take(dag)]
+        return [dag for dag in found if self._add(dag)]
 
     def get_dag(self, dag_id: str) -> DAG:
         """Return a DAG by id.
 
         Raises:
-            BrokenDagError: The bag is of one file, and it cannot be loaded.
-            UnknownDagError: There is none; the error names the one that is most like it.
+            BrokenDagError: The bag is for one file, which cannot be loaded.
+            UnknownDagError: There is no such DAG; the error names the most similar one.
         """
         if dag_id in self.dags:
             return self.dags[dag_id]
@@ -79,28 +76,20 @@ class DagBag:
         raise UnknownDagError(str(dag_id), str(self.place), near, len(self.import_errors))
 
     def source_of(self, dag_id: str) -> DagFileSource:
-        """Return what the file of a DAG held when it was loaded.
+        """Return the source of a DAG as it was loaded.
 
         Raises:
             UnknownDagError: There is no such DAG.
         """
         return self.sources[self.get_dag(dag_id).fileloc]
 
-    def structure_of(self, dag_id: str) -> dict[str, Any]:
-        """Return the structure of a DAG, with the digest of its source.
-
-        Raises:
-            UnknownDagError: There is no such DAG.
-        """
-        return to_dict(self.get_dag(dag_id), self.source_of(dag_id).digest)
-
-    def _take(self, dag: DAG) -> bool:
+    def _add(self, dag: DAG) -> bool:
         first = self.dags.setdefault(dag.dag_id, dag)
         if first is dag:
             return True
         where = "the same file" if first.fileloc == dag.fileloc else first.fileloc
         self.import_errors[dag.fileloc] = ImportFailure(
-            dag.fileloc, f"its DAG {dag.dag_id!r} ({dag.fileloc}) is already defined in {where}; give one another id"
+            dag.fileloc, f"its DAG {dag.dag_id!r} ({dag.fileloc}) is already defined in {where}. Change one of the ids"
         )
         return False
 

@@ -1,4 +1,4 @@
-"""DAG files: which there are, what they hold, and what loading one gives."""
+"""DAG files: finds, reads and loads them."""
 
 import hashlib
 import importlib.util
@@ -17,36 +17,36 @@ from elastic.dag.errors import TaskTimeoutError
 from elastic.dag.execution.timeout import TimeLimit
 from elastic.dag.files.helper_modules import HelperModules, shadowed_by
 
-#: Where the frames of our own loader end in a traceback.
-_OWN = str(Path(__file__).parent)
+#: Folder of the loader, whose frames are removed from tracebacks.
+_LOADER_FOLDER = str(Path(__file__).parent)
 
 
 @dataclass(frozen=True, slots=True)
 class DagFileSource:
-    """What a file held when it was read."""
+    """Content of a DAG file when it was read."""
 
     path: str
     text: str
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the text, as 64 hexadecimal digits."""
+        """SHA-256 of the content, as 64 hexadecimal digits."""
         return hashlib.sha256(self.content).hexdigest()
 
     @property
     def content(self) -> bytes:
-        """The bytes of the file."""
+        """Bytes of the file."""
         return self.text.encode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)
 class ImportFailure:
-    """Why a file gives no DAGs, or not all that it defines."""
+    """Reason why a file has no DAGs, or not all that it defines."""
 
     path: str
     #: one sentence
     reason: str
-    #: the frames of the user's code, and the error; empty where no code failed
+    #: frames of user code and the error; empty if no code failed
     traceback: str = ""
 
     def __str__(self) -> str:
@@ -56,21 +56,21 @@ class ImportFailure:
 def dag_files(folder: Path, known: Container[str] = ()) -> list[Path]:
     """Return the files below a folder that may define DAGs, in order.
 
-    These are the `.py` files that speak of DAGs at all (`dag`, in any case); hidden folders and `__pycache__` are left
-    out, and links to folders are followed once.
+    These are the `.py` files that contain `dag` in any case. Hidden folders and `__pycache__` are skipped. Links to
+    folders are followed once.
 
     Args:
         folder: The folder.
-        known: Paths of files that are taken without a look at what they hold.
+        known: Paths of files to include without reading them.
     """
     found: list[Path] = []
     entered: set[tuple[int, int]] = set()
     for root, folders, files in os.walk(folder, followlinks=True):
-        about = Path(root).stat()
-        if (about.st_dev, about.st_ino) in entered:
+        stat = Path(root).stat()
+        if (stat.st_dev, stat.st_ino) in entered:
             folders.clear()
             continue
-        entered.add((about.st_dev, about.st_ino))
+        entered.add((stat.st_dev, stat.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
         paths = [Path(root, name) for name in sorted(files) if name.endswith(".py") and not name.startswith(".")]
         found += [path for path in paths if str(path) in known or _may_define_dags(path)]
@@ -81,25 +81,25 @@ def _may_define_dags(path: Path) -> bool:
     try:
         return b"dag" in path.read_bytes().lower()
     except OSError:
-        # It shall be a failure that is seen, not a file that nobody misses.
+        # Include it, so that loading reports the error.
         return True
 
 
 def read_source(path: Path) -> DagFileSource:
-    """Return what a file holds."""
+    """Return the content of a file."""
     return DagFileSource(str(path), path.read_bytes().decode("utf-8", "surrogateescape"))
 
 
 def load(source: DagFileSource, folder: Path, seconds: float) -> list[DAG] | ImportFailure:
-    """Run a DAG file and return its DAGs, or why it cannot be run. What it prints goes to stderr.
+    """Run a DAG file, and return its DAGs or the reason why it failed. Its output goes to stderr.
 
     Args:
-        source: The file as it was read: that is what runs, whatever becomes of the file meanwhile.
-        folder: The folder of all DAGs; the file has helper modules in it and beside itself.
-        seconds: How long loading may take.
+        source: The content to run, even if the file has changed since.
+        folder: The folder of all DAG files; helper modules are in it and beside the file.
+        seconds: Time limit.
     """
     path = Path(source.path)
-    # A name under which nobody finds it: so its functions travel by value, whatever the file is called.
+    # Under a name that no process can import, cloudpickle serializes the functions of the file by value.
     name = f"__elastic_dag_{path.stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}__"
     helpers = HelperModules((path.parent, folder))
     try:
@@ -113,7 +113,7 @@ def load(source: DagFileSource, folder: Path, seconds: float) -> list[DAG] | Imp
     except BaseException as error:
         reason, shadowed = _reason(error), shadowed_by(error, helpers.folders)
         if shadowed:
-            reason += f"; {shadowed} has the name of a module that comes first, give it another one"
+            reason += f"; {shadowed} has the name of a module that takes precedence. Rename it"
         return ImportFailure(str(path), reason, _traceback(error))
     for dag in dags.values():
         dag.fileloc, dag.is_of_file, dag.helpers = str(path), True, helpers
@@ -121,7 +121,7 @@ def load(source: DagFileSource, folder: Path, seconds: float) -> list[DAG] | Imp
 
 
 def _is_imported(dag: DAG, path: Path) -> bool:
-    """Say whether a DAG is that of another module, which this file only imports (not one that a function made)."""
+    """Return whether a DAG belongs to another module that the file imports, and was not created by a function."""
     if dag.fileloc == str(path):
         return False
     homes = [module for module in list(sys.modules.values()) if getattr(module, "__file__", None) == dag.fileloc]
@@ -131,7 +131,7 @@ def _is_imported(dag: DAG, path: Path) -> bool:
 def _run(name: str, source: DagFileSource) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, source.path)
     if spec is None:
-        raise ImportError(f"{source.path} is not Python")
+        raise ImportError(f"{source.path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -146,12 +146,12 @@ def _reason(error: BaseException) -> str:
         return str(error)
     if isinstance(error, SyntaxError):
         return f"SyntaxError in line {error.lineno}: {error.msg}"
-    said = " ".join(str(error).split())
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def _traceback(error: BaseException) -> str:
-    """Return the traceback from the user's file on."""
+    """Return the traceback without the frames of the loader."""
     trace = error.__traceback__
     while trace is not None and _is_loader(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
@@ -159,4 +159,4 @@ def _traceback(error: BaseException) -> str:
 
 
 def _is_loader(filename: str) -> bool:
-    return filename.startswith((_OWN, "<frozen importlib")) or filename == importlib.util.__file__
+    return filename.startswith((_LOADER_FOLDER, "<frozen importlib")) or filename == importlib.util.__file__

@@ -1,4 +1,4 @@
-"""Helper modules: what a DAG file imports from its own folders, apart from those of every other file."""
+"""Helper modules: modules that a DAG file imports from its own folders, isolated from those of other files."""
 
 import os
 import sys
@@ -12,35 +12,35 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-#: Packages that Elastic itself imports at any time: a file of that name beside a DAG takes the place of none of them.
-NEEDED = frozenset(
+#: Packages that Elastic may import at any time; a file of that name beside a DAG file does not replace them.
+_RESERVED = frozenset(
     ("alembic", "cloudpickle", "cronsim", "cryptography", "elastic", "jinja2", "msgpack", "psycopg", "pymysql", "ray",
      "rich", "sqlalchemy", "typer", "xxhash", "yaml", "zstandard")
 )  # fmt: skip
 
 _LIBRARIES = tuple(
-    os.path.join(os.path.realpath(sysconfig.get_path(name)), "")  # noqa: PTH118 - compared as text
+    os.path.join(os.path.realpath(sysconfig.get_path(name)), "")  # noqa: PTH118 - compared as strings
     for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
 
 
 class HelperModules:
-    """The modules of one DAG file, installed only while the file is loaded or its code runs.
+    """Modules of one DAG file, importable only while the file is loaded or its code runs.
 
-    Two files may so import two modules of one name, each the one in its own folder. Names of the standard library and
-    of the packages that Elastic needs keep their meaning. Any other name means first the module beside the file, then
-    the one in the folder of all DAGs, then an installed package. Helpers are read from their source each time that a
-    file is loaded, without `__pycache__`, which does not see a change within a second.
+    Two DAG files may import different modules of the same name, each from its own folder. Names of the standard library
+    and of packages that Elastic needs always refer to these. Any other name refers to the module beside the file, then
+    to one in the folder of all DAG files, then to an installed package. Each load of a file compiles its helpers from
+    source, because `__pycache__` misses a second change within a second.
 
-    `sys.modules` belongs to the process: the code of two files must not run in two threads at the same time.
+    `sys.modules` is shared by all threads, so code of two DAG files must not run in two threads at the same time.
 
     Args:
-        folders: Where modules are looked for, in order.
+        folders: Folders to search, in order.
     """
 
     def __init__(self, folders: Iterable[Path | str] = ()) -> None:
         self.folders = tuple(dict.fromkeys(os.path.realpath(folder) for folder in dict.fromkeys(folders)))
-        #: folders that the code itself has put on `sys.path`
+        #: folders that user code added to `sys.path`
         self._added: tuple[str, ...] = ()
         self._modules: dict[str, ModuleType] = {}
         self._is_installed = False
@@ -50,15 +50,15 @@ class HelperModules:
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Let the code in the block import the modules, and let code outside see none of them."""
+        """Make the modules importable in the block, and hide them outside of it."""
         if self._is_installed or not self.folders:
             yield
             return
         own, path_before = self._own, list(sys.path)
-        hidden = _taken_out({name for folder in own for name in _named_alike(folder)})
-        # What is imported from here on stands behind it, which is found faster than by a copy of all names.
-        mark = ModuleType(f"__elastic_helpers_{id(self):x}__")
-        sys.modules[mark.__name__] = mark
+        hidden = _remove_modules({name for folder in own for name in _shadowed_modules(folder)})
+        # Modules imported from here on come after the marker. That is faster than a copy of all names.
+        marker = ModuleType(f"__elastic_helpers_{id(self):x}__")
+        sys.modules[marker.__name__] = marker
         sys.modules.update(self._modules)
         sys.path[:0] = own
         finder = _Finder(own)
@@ -69,36 +69,36 @@ class HelperModules:
         finally:
             self._is_installed = False
             sys.meta_path.remove(finder)
-            self._take_back(path_before, mark.__name__)
+            self._uninstall(path_before, marker.__name__)
             sys.modules.update(hidden)
 
     @property
     def _own(self) -> tuple[str, ...]:
         return (*self.folders, *self._added)
 
-    def _take_back(self, path_before: list[str], mark: str) -> None:
-        new = list(takewhile(lambda name: name != mark, reversed(sys.modules)))[::-1]
-        sys.modules.pop(mark, None)
+    def _uninstall(self, path_before: list[str], marker: str) -> None:
+        new = list(takewhile(lambda name: name != marker, reversed(sys.modules)))[::-1]
+        sys.modules.pop(marker, None)
         if not new and sys.path == [*self._own, *path_before]:
             sys.path[:] = path_before
             return
         added = [entry for entry in sys.path if entry not in path_before and entry not in self.folders]
-        # A library that changes the path when it is first imported does so for the whole process.
+        # A library that extends the path on its first import does so for the whole process.
         shared = [entry for entry in added if os.path.realpath(entry).startswith(_LIBRARIES)]
         self._added = tuple(entry for entry in dict.fromkeys(added) if entry not in shared)
         sys.path[:] = [*shared, *path_before]
-        own = _places(self._own)
-        tops = {name for name in new if "." not in name and _homes(sys.modules[name]) & own}
+        own = _absolute(self._own)
+        tops = {name for name in new if "." not in name and _module_folders(sys.modules[name]) & own}
         for name in [name for name in new if name.partition(".")[0] in tops]:
             self._modules[name] = sys.modules.pop(name)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Another process imports them anew.
+        # Another process imports the modules again.
         return HelperModules, (self.folders,)
 
 
 def shadowed_by(error: BaseException, folders: Sequence[str]) -> str:
-    """Return the file beside a DAG whose name is that of another module, which an import error is about; else ''."""
+    """Return the file beside a DAG file that an import error is about, because a reserved module hides it; else ''."""
     if not isinstance(error, ImportError) or not error.name or not _is_reserved(error.name):
         return ""
     top = error.name.partition(".")[0]
@@ -106,7 +106,7 @@ def shadowed_by(error: BaseException, folders: Sequence[str]) -> str:
 
 
 class _Finder:
-    """Finds modules in folders first, and reads them from their source."""
+    """Meta path finder that searches some folders first, and loads modules from source."""
 
     def __init__(self, folders: Sequence[str]) -> None:
         self._folders = folders
@@ -118,10 +118,10 @@ class _Finder:
             if _is_reserved(name):
                 return None
             found = self._found(name, self._folders)
-            # A folder without __init__.py counts only where there is no module of that name anywhere.
+            # A folder without __init__.py counts only if there is no other module of that name.
             return found if found is not None and found.loader is not None else None
         top = sys.modules.get(name.partition(".")[0])
-        return self._found(name, path) if top is not None and _homes(top) & _places(self._folders) else None
+        return self._found(name, path) if top is not None and _module_folders(top) & _absolute(self._folders) else None
 
     def _found(self, name: str, folders: Sequence[str]) -> ModuleSpec | None:
         for folder in folders:
@@ -136,7 +136,7 @@ class _Finder:
 
 
 class _SourceLoader(SourceFileLoader):
-    """Loads a module from its source, which is compiled once for each content."""
+    """Loader that compiles the source of a module once per content."""
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
@@ -151,48 +151,48 @@ def _compiled(path: str, source: bytes) -> CodeType:
 
 def _is_reserved(name: str) -> bool:
     top = name.partition(".")[0]
-    return top in sys.stdlib_module_names or top in NEEDED
+    return top in sys.stdlib_module_names or top in _RESERVED
 
 
-def _taken_out(tops: set[str]) -> dict[str, ModuleType]:
-    """Take modules with all below them out of `sys.modules`."""
+def _remove_modules(tops: set[str]) -> dict[str, ModuleType]:
+    """Remove modules and their submodules from `sys.modules`, and return them."""
     if not tops:
         return {}
     return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in tops}
 
 
-def _named_alike(folder: str) -> Iterator[str]:
-    """Yield the names of imported modules that mean another module to code in a folder."""
-    for name in _names_in(folder) & sys.modules.keys():
-        place = os.path.join(folder, name)  # noqa: PTH118 - compared as text
+def _shadowed_modules(folder: str) -> Iterator[str]:
+    """Yield the names of imported modules for which a folder has another module."""
+    for name in _module_names(folder) & sys.modules.keys():
+        place = os.path.join(folder, name)  # noqa: PTH118 - compared as strings
         is_module = os.path.isfile(f"{place}.py") or os.path.isfile(f"{place}/__init__.py")  # noqa: PTH113
-        # A folder without __init__.py hides only another one of its kind.
+        # A folder without __init__.py hides only another namespace package.
         is_module = is_module or (os.path.isdir(place) and getattr(sys.modules[name], "__file__", None) is None)  # noqa: PTH112
         if is_module and not _is_reserved(name):
             yield name
 
 
-def _places(folders: Iterable[str]) -> set[str]:
-    """Return folders as absolute paths, whose links are not followed."""
+def _absolute(folders: Iterable[str]) -> set[str]:
+    """Return folders as absolute paths, without resolving links."""
     return {os.path.abspath(folder) for folder in folders}  # noqa: PTH100
 
 
-def _homes(module: ModuleType) -> set[str]:
-    """Return the folders in which a top-level module was found."""
+def _module_folders(module: ModuleType) -> set[str]:
+    """Return the folders that contain a top-level module."""
     spec = getattr(module, "__spec__", None)
     places = list(getattr(spec, "submodule_search_locations", None) or ()) or [getattr(module, "__file__", None)]
     return {os.path.dirname(os.path.abspath(place)) for place in places if place}  # noqa: PTH100, PTH120
 
 
-def _names_in(folder: str) -> frozenset[str]:
+def _module_names(folder: str) -> frozenset[str]:
     try:
-        return _listed(folder, os.stat(folder).st_mtime_ns)  # noqa: PTH116
+        return _list_names(folder, os.stat(folder).st_mtime_ns)  # noqa: PTH116
     except OSError:
         return frozenset()
 
 
 @lru_cache(maxsize=64)
-def _listed(folder: str, changed_at: int) -> frozenset[str]:
-    """Return the names that modules and packages of a folder may have, as it was when it changed last."""
-    names = {name.removesuffix(".py") for name in os.listdir(folder)}  # noqa: PTH208 - a tenth of the time
+def _list_names(folder: str, changed_at: int) -> frozenset[str]:
+    """Return the possible module names in a folder. The time of its last change is a part of the cache key."""
+    names = {name.removesuffix(".py") for name in os.listdir(folder)}  # noqa: PTH208 - ten times faster
     return frozenset(name for name in names if name.isidentifier())

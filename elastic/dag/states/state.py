@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class TaskState(StrEnum):
-    """How far a task instance is. One that nobody has looked at has no state (None)."""
+    """State of a task instance; None before it is first evaluated."""
 
     SCHEDULED = "scheduled"
     QUEUED = "queued"
@@ -20,42 +20,41 @@ class TaskState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Nothing more happens to the instance by itself."""
+        """Whether the scheduler is done with the instance."""
         return self in _FINAL
 
     @property
     def is_success(self) -> bool:
-        """The instance is complete, with or without work."""
+        """Whether the instance is complete, with or without work."""
         return self in (TaskState.SUCCESS, TaskState.SKIPPED)
 
     @property
     def is_failure(self) -> bool:
-        """The instance failed, or one before it did."""
+        """Whether the instance, or one of its upstream instances, failed."""
         return self in (TaskState.FAILED, TaskState.UPSTREAM_FAILED)
 
     @property
     def is_active(self) -> bool:
-        """The instance is with an executor."""
+        """Whether an executor has the instance."""
         return self in (TaskState.QUEUED, TaskState.RUNNING)
 
     @property
     def colour(self) -> str:
-        """The CSS colour in which the state is shown."""
+        """CSS colour of the state in views. The web views will use it."""
         return _COLOURS[self]
 
 
 def state_of_copies(states: Iterable[TaskState | None]) -> TaskState | None:
-    """Return the state of a mapped task as a whole: that of the copy that needs the most attention.
+    """Return the combined state of a mapped task: that of the copy that needs the most attention.
 
-    It is a success when all copies are complete and at least one of them did its work. Copies that are no longer in
-    the DAG do not count.
+    It is a success when all copies are complete and at least one was not skipped. Removed copies do not count.
     """
     found = {state for state in states if state is not TaskState.REMOVED}
     return next((state for state in _ATTENTION if state in found), None)
 
 
 class RunState(StrEnum):
-    """How far the run of a DAG for a logical date is."""
+    """State of a DAG run."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -64,12 +63,12 @@ class RunState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Nothing more happens to the run by itself."""
+        """Whether the scheduler is done with the run."""
         return self in (RunState.SUCCESS, RunState.FAILED)
 
     @property
     def colour(self) -> str:
-        """The CSS colour in which the state is shown."""
+        """CSS colour of the state in views. The web views will use it."""
         return _COLOURS[TaskState(self.value)]
 
 
@@ -77,7 +76,7 @@ _FINAL = frozenset(
     {TaskState.SUCCESS, TaskState.FAILED, TaskState.UPSTREAM_FAILED, TaskState.SKIPPED, TaskState.REMOVED}
 )
 
-#: From what needs the most attention to what needs none.
+#: States in order of the attention that they need, most first.
 _ATTENTION = (
     TaskState.FAILED,
     TaskState.UPSTREAM_FAILED,

@@ -1,4 +1,4 @@
-"""Synergy's names of states: what they are here, and which may follow which."""
+"""Synergy's names of states, and their allowed transitions."""
 
 from enum import StrEnum
 
@@ -7,19 +7,19 @@ from elastic.dag.states.state import RunState, TaskState
 
 
 class FlowState(StrEnum):
-    """States of Synergy's flows and steps. Only a step can be canceled."""
+    """State of a flow or step in Synergy. Only a step can be canceled."""
 
     EMBRYO = "embryo"
     IN_PROGRESS = "in_progress"
     PROCESSED = "processed"
-    #: it was processed, and there was nothing to do
+    #: processed without any work
     NOOP = "noop"
     INVALID = "invalid"
     CANCELED = "canceled"
 
 
 class ActionSetState(StrEnum):
-    """How far the pre actions, the main work or the post actions of an attempt are."""
+    """State of the pre actions, the main work or the post actions of an attempt."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -30,7 +30,7 @@ class ActionSetState(StrEnum):
 _FLOW = {
     FlowState.EMBRYO: {FlowState.IN_PROGRESS, FlowState.NOOP, FlowState.INVALID, FlowState.CANCELED},
     FlowState.IN_PROGRESS: {FlowState.PROCESSED, FlowState.NOOP, FlowState.INVALID, FlowState.CANCELED},
-    # a run that ended may be recovered, run again, or run again from a step
+    # A finished run may be recovered, run again, or run again from a step.
     FlowState.PROCESSED: {FlowState.EMBRYO, FlowState.IN_PROGRESS},
     FlowState.NOOP: {FlowState.EMBRYO, FlowState.IN_PROGRESS},
     FlowState.INVALID: {FlowState.EMBRYO, FlowState.IN_PROGRESS},
@@ -67,21 +67,23 @@ _RUNS = {
 
 
 def flow_state_of(state: TaskState | RunState | None, *, did_work: bool = True) -> FlowState:
-    """Return what Synergy calls the state of a task or of a run.
+    """Return Synergy's state for the state of a task or a run.
+
+    Runs do not use it yet; views of runs in Synergy's terms will.
 
     Args:
-        state: None where there is no state yet.
-        did_work: False for a success in which nothing was done: no step ran, or the step was to be skipped.
+        state: The state; None before the first one.
+        did_work: False for a success without any work: no step ran, or the step had `skip=True`.
     """
     found = _RUNS[state] if isinstance(state, RunState) else _TASKS[state]
     return FlowState.NOOP if found is FlowState.PROCESSED and not did_work else found
 
 
 def check_flow_transition(old: FlowState, new: FlowState) -> FlowState:
-    """Return the new state of a flow or step.
+    """Return the new state of a flow or step, if the transition is allowed. Used together with `flow_state_of`.
 
     Raises:
-        TransitionError: It cannot follow the old one.
+        TransitionError: The transition is not allowed.
     """
     if new not in _FLOW[old]:
         raise TransitionError("flow or step", old, new)
@@ -89,10 +91,10 @@ def check_flow_transition(old: FlowState, new: FlowState) -> FlowState:
 
 
 def check_action_set_transition(old: ActionSetState, new: ActionSetState) -> ActionSetState:
-    """Return the new state of a set of actions.
+    """Return the new state of a set of actions, if the transition is allowed.
 
     Raises:
-        TransitionError: It cannot follow the old one.
+        TransitionError: The transition is not allowed.
     """
     if new not in _ACTION_SET[old]:
         raise TransitionError("set of actions", old, new)

@@ -1,1 +1,1 @@
-"""Jinja templates of tasks: the sandbox, the context, macros and limits."""
+"""Jinja templates of tasks: sandbox, template context, macros and size limits."""

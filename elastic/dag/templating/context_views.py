@@ -1,17 +1,15 @@
-"""The scene of a template: the context as read-only views."""
+"""Template context: read-only views of the context of an attempt."""
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from elastic.dag.context import Context
+from elastic.dag.dag import DAG
+from elastic.dag.execution.task_instance import TaskInstance
+from elastic.dag.operator import BaseOperator
 from elastic.dag.templating.macros import macro
 from elastic.dag.templating.read_only import ReadOnlyView, read_only
-
-if TYPE_CHECKING:
-    from elastic.dag.dag import DAG
-    from elastic.dag.execution.task_instance import TaskInstance
-    from elastic.dag.operator import BaseOperator
 
 _TASK = (
     "task_id", "dag_id", "owner", "operator_type", "start_date", "end_date", "retries", "retry_delay", "pool",
@@ -26,7 +24,7 @@ _CONNECTION = ("conn_id", "kind", "host", "login", "password", "schema", "port",
 
 
 def template_context(context: Context) -> Mapping[str, Any]:
-    """Return what a template sees, by name. Nothing in it leads to a live object."""
+    """Return the values of a template by name. None of them gives access to a live object."""
     dag, task = context["dag"], context["task"]
     own = dag.user_defined_macros if dag is not None else {}
     live = {
@@ -38,49 +36,51 @@ def template_context(context: Context) -> Mapping[str, Any]:
         "var": _LazyLookup("var", context["var"].__getitem__, value=None, json=json.loads),
         "conn": _LazyLookup("conn", lambda conn_id: connection_view(context["conn"][conn_id])),
     }
-    # settings are for tasks and actions: what a template makes is shown in logs and on pages
+    # Settings are for tasks and actions only: rendered templates appear in logs and views.
     shown = {name: read_only(value, name) for name, value in context.items() if name not in {*live, "settings"}}
-    return {**_callable(own), **shown, **live}
+    return {**_macros(own), **shown, **live}
 
 
-def dag_view(dag: "DAG") -> ReadOnlyView:
-    """Return the facts of a DAG."""
-    return ReadOnlyView(str(dag), {**_facts(dag, _DAG), "schedule_interval": str(dag.schedule), "params": dag.params})
+def dag_view(dag: DAG) -> ReadOnlyView:
+    """Return a view of a DAG."""
+    return ReadOnlyView(
+        str(dag), {**_attributes(dag, _DAG), "schedule_interval": str(dag.schedule), "params": dag.params}
+    )
 
 
-def task_view(task: "BaseOperator") -> ReadOnlyView:
-    """Return the facts of a task."""
-    return ReadOnlyView(str(task), {**_facts(task, _TASK), "params": task.params})
+def task_view(task: BaseOperator) -> ReadOnlyView:
+    """Return a view of a task."""
+    return ReadOnlyView(str(task), {**_attributes(task, _TASK), "params": task.params})
 
 
-def instance_view(ti: "TaskInstance") -> ReadOnlyView:
-    """Return the facts of a task instance, and what other tasks passed on."""
-    return ReadOnlyView(str(ti), {**_facts(ti, _INSTANCE), "key": str(ti.key), "task": task_view(ti.task)})
+def instance_view(ti: TaskInstance) -> ReadOnlyView:
+    """Return a view of a task instance, with `xcom_pull`."""
+    return ReadOnlyView(str(ti), {**_attributes(ti, _INSTANCE), "key": str(ti.key), "task": task_view(ti.task)})
 
 
 def connection_view(connection: Any) -> ReadOnlyView:
-    """Return the facts of a connection."""
+    """Return a view of a connection."""
     return ReadOnlyView(
         str(connection), {name: getattr(connection, name) for name in _CONNECTION if hasattr(connection, name)}
     )
 
 
-def _facts(thing: Any, names: tuple[str, ...]) -> dict[str, Any]:
+def _attributes(thing: Any, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: getattr(thing, name) for name in names}
 
 
-def _callable(own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a user's macros: functions as they are, other values as views."""
+def _macros(own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the macros of a user: functions unchanged, other values as views."""
     return {name: macro(value) if callable(value) else read_only(value, name) for name, value in own.items()}
 
 
 class _LazyLookup(ReadOnlyView):
-    """Things that are looked up when they are asked for: `var.name`, `var["name"]`, `var.json.name`.
+    """Mapping view that looks values up on access: `var.name`, `var["name"]`, `var.json.name`.
 
     Args:
-        name: What it prints as.
-        lookup: Finds one by name; raises LookupError if there is none.
-        forms: Further ways to ask, by name, and what is done with what was found.
+        name: The string form of the view.
+        lookup: Returns a value by name; raises LookupError if it does not exist.
+        forms: Sub-views by name, with the conversion of their values; None for no conversion.
     """
 
     __slots__ = ("_forms", "_lookup")
@@ -97,7 +97,7 @@ class _LazyLookup(ReadOnlyView):
         return read_only(self._lookup(name), f"{self}.{name}")
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return what is found, or `default` if there is nothing."""
+        """Return a value, or `default` if it does not exist."""
         try:
             return self[name]
         except LookupError:

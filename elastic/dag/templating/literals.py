@@ -1,19 +1,19 @@
-"""Values that are what they are, and never templates or names of files."""
+"""Values of template fields that are neither rendered nor read from files."""
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-#: What Jinja runs in a text.
+#: Jinja code in a string.
 _CODE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
-#: More than one word, and so more than a name.
+#: More than one word, so not just a name.
 _PHRASE = re.compile(r"\w.*\W|\W.*\w", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Literal:
-    """A value of a template field that is taken as it is."""
+    """Value of a template field that is used unchanged."""
 
     value: Any
 
@@ -27,55 +27,55 @@ class Literal:
 def literal(value: Any) -> Any:
     """Return a value for a template field that is neither rendered nor read from a file.
 
-        BashOperator(task_id="tell", bash_command='echo "$TEXT"', env={"TEXT": literal("{{ not a template }}")})
+        BashOperator(task_id="print", bash_command='echo "$TEXT"', env={"TEXT": literal("{{ not a template }}")})
 
     Args:
-        value: Anything: `execute` finds it as it is.
+        value: Any value; `execute` receives it unchanged.
     """
     return Literal(value)
 
 
-def texts_in(value: Any) -> Iterator[str]:
-    """Yield the texts that lie in a value: itself, or in its lists, sets and dicts, with keys, and in its bytes."""
+def strings_in(value: Any) -> Iterator[str]:
+    """Yield all strings in a value, also in nested lists, sets and dicts (with keys), and in bytes."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, bytes):
         yield value.decode("utf-8", "replace")
     elif isinstance(value, Mapping):
         for name, one in value.items():
-            yield from texts_in(name)
-            yield from texts_in(one)
+            yield from strings_in(name)
+            yield from strings_in(one)
     elif isinstance(value, list | tuple | set | frozenset):
         for one in value:
-            yield from texts_in(one)
+            yield from strings_in(one)
 
 
 class ForeignTexts:
-    """The texts that other tasks passed on and the constructor of a mapped copy was given: data, not templates.
+    """Strings that other tasks pushed to the constructor of a mapped copy: data, never templates.
 
-    A constructor may put them where it likes, as they are or as parts of other texts. As they are they are known by
-    their identity. A text that is not as the author wrote it is no template where one of them may be code in it: one
-    that has a brace, wherever it went, or one of more than a word between the braces of the text.
+    A constructor may store them unchanged, or as parts of other strings. Unchanged ones are recognized by identity. Any
+    other string that the author did not write is not rendered if a pushed string may be code in it. That is possible if
+    a pushed string contains a brace, or if one of several words occurs between the braces of the string.
 
     Args:
-        values: What other tasks passed on.
-        written: What the author of the DAG gave to the constructor.
+        values: Values that other tasks pushed.
+        written: Values that the author of the DAG gave to the constructor.
     """
 
     def __init__(self, values: Any, written: Any) -> None:
-        # Kept, because an identity means something only as long as its object is there.
-        self._texts = list(texts_in(values))
-        self._identities = {id(text) for text in self._texts}
-        self._has_brace = any("{" in text or "}" in text for text in self._texts)
-        self._phrases = {phrase for phrase in map(str.strip, self._texts) if _PHRASE.search(phrase)}
-        self._written = set(texts_in(written)) if self._has_brace or self._phrases else set()
+        # Referenced, because an id() is unique only while its object exists.
+        self._strings = list(strings_in(values))
+        self._identities = {id(string) for string in self._strings}
+        self._has_brace = any("{" in string or "}" in string for string in self._strings)
+        self._phrases = {phrase for phrase in map(str.strip, self._strings) if _PHRASE.search(phrase)}
+        self._written = set(strings_in(written)) if self._has_brace or self._phrases else set()
 
-    def holds(self, text: str) -> bool:
-        """Say whether a text is one of them."""
-        return id(text) in self._identities
+    def contains(self, string: str) -> bool:
+        """Return whether a string is one of the pushed ones."""
+        return id(string) in self._identities
 
-    def may_be_in(self, text: str) -> bool:
-        """Say whether one of them may be code in a text."""
-        if text in self._written:
+    def may_be_code_in(self, string: str) -> bool:
+        """Return whether a pushed string may be code in another string."""
+        if string in self._written:
             return False
-        return self._has_brace or any(one in code for code in _CODE.findall(text) for one in self._phrases)
+        return self._has_brace or any(one in code for code in _CODE.findall(string) for one in self._phrases)

@@ -1,4 +1,4 @@
-"""Macros: functions that every template has as `macros.<name>`."""
+"""Macros: functions for templates, as `macros.<name>`."""
 
 import random as _random
 import time as _time
@@ -13,13 +13,13 @@ from elastic.dag.timetable.interval import LogicalDate
 
 
 def ds_add(ds: str, days: int) -> str:
-    """Return a date `YYYY-MM-DD` some days later, or earlier if `days` is negative."""
+    """Return a date `YYYY-MM-DD` shifted by a number of days, which may be negative."""
     return (date.fromisoformat(ds) + timedelta(days=days)).isoformat()
 
 
 def ds_format(ds: str, input_format: str, output_format: str) -> str:
-    """Return a date that is written in one strftime format in another."""
-    return datetime.strptime(ds, input_format).strftime(output_format)  # noqa: DTZ007 - only its text is used
+    """Convert a date from one strftime format to another."""
+    return datetime.strptime(ds, input_format).strftime(output_format)  # noqa: DTZ007 - only formatted
 
 
 def days_between(earlier: date | str, later: date | str) -> int:
@@ -56,7 +56,7 @@ def _now() -> datetime:
 
 
 def _random_number() -> float:
-    """Return a number from 0 to 1, another each time."""
+    """Return a random number from 0 to 1."""
     return _random.random()  # noqa: S311 - not for secrets
 
 
@@ -105,17 +105,17 @@ BUILT_IN: Mapping[str, Any] = {
 
 
 def macros_with(own: Mapping[str, Any] | None = None) -> ReadOnlyView:
-    """Return the macros of a DAG: the built-in ones and its own, which win."""
+    """Return the macros of a DAG: the built-in ones, overridden by its own."""
     return ReadOnlyView("macros", {**BUILT_IN, **{name: _function(value) for name, value in (own or {}).items()}})
 
 
 def macro(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a user's function for templates: a coroutine is run to its end, a generator becomes a list."""
-    return lambda *arguments, **named: resolve_result(function(*arguments, **named), function, lists=True)
+    """Wrap a user function for templates: a coroutine is run to its end, a generator becomes a list."""
+    return lambda *arguments, **named: resolve_result(function(*arguments, **named), function, read_lazy=True)
 
 
 def _function(value: Any) -> Any:
-    """Return something that can be called as a function, which is what views let through."""
+    """Return a callable as a function, because views give access to functions only."""
     if not callable(value) or isinstance(value, ReadOnlyView):
         return value
     return macro(value)

@@ -1,4 +1,4 @@
-"""Read-only views: what templates see in place of live objects."""
+"""Read-only views that templates see instead of live objects."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-#: What a template may hold as it is: it cannot be changed, and no way leads from it to anything else.
+#: Immutable types without references to other objects; templates may use them directly.
 _PLAIN = (
     str, bytes, int, float, complex, bool, type(None), date, datetime, time, timedelta, tzinfo, Decimal, Fraction,
     UUID, PurePath, range,
@@ -19,19 +19,18 @@ _PLAIN = (
 
 
 class ReadOnlyView:
-    """Named facts, as `view.name` or `view["name"]`; nothing else is there.
+    """Immutable mapping of names to values, as `view.name` or `view["name"]`.
 
     Args:
-        name: What it prints as.
-        facts: The names and what they stand for. Values become views themselves, functions stay functions: whoever
-            makes a view chooses which functions it has.
+        name: The string form of the view.
+        values: Values by name. They become views themselves, but functions stay functions, so include only safe ones.
     """
 
-    __slots__ = ("_facts", "_name")
+    __slots__ = ("_name", "_values")
 
-    def __init__(self, name: str, facts: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, values: Mapping[str, Any]) -> None:
         object.__setattr__(self, "_name", name)
-        object.__setattr__(self, "_facts", MappingProxyType(dict(facts)))
+        object.__setattr__(self, "_values", MappingProxyType(dict(values)))
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -40,36 +39,36 @@ class ReadOnlyView:
             raise AttributeError(f"{self._name} has no {name!r}") from None
 
     def __getitem__(self, name: str) -> Any:
-        value = self._facts[name]
+        value = self._values[name]
         return value if inspect.isroutine(value) else read_only(value, f"{self._name}.{name}")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"{self._name} cannot be changed by a template")
+        raise AttributeError(f"{self._name} is read-only in templates")
 
     def __contains__(self, name: object) -> bool:
-        return name in self._facts
+        return name in self._values
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._facts)
+        return iter(self._values)
 
     def __len__(self) -> int:
-        return len(self._facts)
+        return len(self._values)
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return a fact, or `default` if there is none."""
-        return self[name] if name in self._facts else default
+        """Return a value, or `default` if there is none."""
+        return self[name] if name in self._values else default
 
     def keys(self) -> list[str]:
         """Return the names."""
-        return list(self._facts)
+        return list(self._values)
 
     def values(self) -> list[Any]:
-        """Return what the names stand for."""
-        return [self[name] for name in self._facts]
+        """Return the values."""
+        return [self[name] for name in self._values]
 
     def items(self) -> list[tuple[str, Any]]:
-        """Return names with what they stand for."""
-        return [(name, self[name]) for name in self._facts]
+        """Return names and values."""
+        return [(name, self[name]) for name in self._values]
 
     def __str__(self) -> str:
         return str(self._name)
@@ -77,18 +76,18 @@ class ReadOnlyView:
     __repr__ = __str__
 
 
-class _Object(ReadOnlyView):
-    """Public attributes of an object or a module, read when they are asked for."""
+class _ObjectView(ReadOnlyView):
+    """View of the public attributes of an object or a module, read on access."""
 
     __slots__ = ()
 
     def __init__(self, name: str, thing: Any) -> None:
         object.__setattr__(self, "_name", name)
-        object.__setattr__(self, "_facts", _Attributes(thing))
+        object.__setattr__(self, "_values", _Attributes(thing))
 
 
 class _Attributes(Mapping[str, Any]):
-    """The attributes of an object whose names do not begin with `_`, without functions, classes and modules."""
+    """Mapping of the public attributes of an object, without functions, classes and modules."""
 
     def __init__(self, thing: Any) -> None:
         self._thing = thing
@@ -112,7 +111,7 @@ class _Attributes(Mapping[str, Any]):
 
 
 def read_only(value: Any, name: str) -> Any:
-    """Return a value as a template may see it: plain values as they are, collections as copies, the rest as views."""
+    """Return a value for templates: immutable values unchanged, collections as copies, other objects as views."""
     if isinstance(value, ReadOnlyView) or type(value) in _PLAIN or isinstance(value, datetime | timedelta | tzinfo):
         return value
     if isinstance(value, Enum):
@@ -122,4 +121,4 @@ def read_only(value: Any, name: str) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         copied = [read_only(one, f"{name}[{index}]") for index, one in enumerate(value)]
         return tuple(copied) if isinstance(value, tuple) else copied
-    return value if isinstance(value, _PLAIN) else _Object(name, value)
+    return value if isinstance(value, _PLAIN) else _ObjectView(name, value)

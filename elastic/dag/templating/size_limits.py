@@ -1,125 +1,125 @@
-"""How much a template may make: sizes are known before a text is made, because making it is what does the harm."""
+"""Size limits of templates, checked before a string is created, because creating it would exhaust the memory."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-#: Characters of one text, parts and characters of one list with all that lies in it, and bits of one number.
-LARGEST = 1_000_000
+#: Maximum size of one value: characters of a string, items and characters of a nested list, bits of a number.
+MAX_SIZE = 1_000_000
 
-#: Characters and parts that all templates of one attempt make, those that they throw away as well.
-_ALTOGETHER = 50_000_000
+#: Maximum total size of all values that the templates of one attempt create, including temporary ones.
+_MAX_TOTAL_SIZE = 50_000_000
 
-#: Digits behind the point, and blanks before a line of JSON, that anybody wants to have.
-_SMALL = 1000
+#: Maximum number of digits after the decimal point, and of spaces before a line of JSON.
+_MAX_PRECISION = 1000
 
-#: Fields of a format, the numbers in them, and a width that itself comes from an argument: `{:{width}}`.
+#: Fields of a format string, numbers in them, and a width that is itself an argument: `{:{width}}`.
 _FIELDS = re.compile(r"\{[^{}]*\}|%[-+ #0-9.*]*")
 _NUMBERS = re.compile(r"\d+")
 _NESTED_FORMAT = re.compile(r"\{[^{}]*\{")
 
 
 class TemplateOutputTooLongError(ValueError):
-    """A template makes more than anybody wants to have."""
+    """A template exceeds a size limit."""
 
 
-class Allowance:
-    """Counts what the templates of one attempt make, and refuses what is too much."""
+class SizeBudget:
+    """Total size that the templates of one attempt may create."""
 
     def __init__(self) -> None:
-        self._left = _ALTOGETHER
+        self._remaining = _MAX_TOTAL_SIZE
 
-    def kept(self, value: Any) -> Any:
-        """Return a value that was made, after its size was counted.
+    def counted(self, value: Any) -> Any:
+        """Return a new value after counting its size.
 
         Raises:
-            TooLongError: It is too large, or too much was made before.
+            TemplateOutputTooLongError: The value is too large, or the budget is spent.
         """
         if isinstance(value, str | bytes | list | tuple | dict | set | frozenset):
-            self.take(_weight(value))
+            self.spend(_weight(value))
         return value
 
-    def take(self, size: int) -> None:
-        """Allow for something of this size.
+    def spend(self, size: int) -> None:
+        """Subtract a size from the budget.
 
         Raises:
-            TooLongError: It is too large, or too much was made before.
+            TemplateOutputTooLongError: The size is too large, or the budget is spent.
         """
-        if size > LARGEST:
-            raise TemplateOutputTooLongError("the text or list becomes too long")
-        self._left -= size
-        if self._left < 0:
-            raise TemplateOutputTooLongError("the templates of the attempt make too much altogether")
+        if size > MAX_SIZE:
+            raise TemplateOutputTooLongError("a string or list is too long")
+        self._remaining -= size
+        if self._remaining < 0:
+            raise TemplateOutputTooLongError("the templates of the attempt create too much data in total")
 
-    def joined(self, parts: Iterable[Any], between: str = "") -> str:
-        """Join the texts of values."""
+    def join(self, parts: Iterable[Any], separator: str = "") -> str:
+        """Join the string forms of values."""
         texts, size = [], 0
         for part in parts:
             texts.append(part if isinstance(part, str) else str(part))
-            size += len(texts[-1]) + len(between)
-            if size > LARGEST + len(between):
-                raise TemplateOutputTooLongError("the text becomes too long")
-        self.take(size)
-        return between.join(texts)
+            size += len(texts[-1]) + len(separator)
+            if size > MAX_SIZE + len(separator):
+                raise TemplateOutputTooLongError("a string is too long")
+        self.spend(size)
+        return separator.join(texts)
 
-    def operation(self, operator: str, left: Any, right: Any) -> None:
-        """Allow for the result of an operator."""
-        if operator == "**" and _bits(left) * abs(_number(right)) > LARGEST:
-            raise TemplateOutputTooLongError("the power is too large")
+    def check_operation(self, operator: str, left: Any, right: Any) -> None:
+        """Count the result of an operator before it is computed."""
+        if operator == "**" and _bits(left) * abs(_number(right)) > MAX_SIZE:
+            raise TemplateOutputTooLongError("a power is too large")
         if operator == "*":
-            if _bits(left) + _bits(right) > LARGEST:
-                raise TemplateOutputTooLongError("the product is too large")
+            if _bits(left) + _bits(right) > MAX_SIZE:
+                raise TemplateOutputTooLongError("a product is too large")
             size = max(_size(left) * abs(_number(right)), _size(right) * abs(_number(left)))
-            if size > LARGEST:
-                raise TemplateOutputTooLongError("the repetition is too long")
-            self.take(size)
+            if size > MAX_SIZE:
+                raise TemplateOutputTooLongError("a repetition is too long")
+            self.spend(size)
         if operator == "+":
-            self.take(_size(left) + _size(right))
+            self.spend(_size(left) + _size(right))
 
-    def method(self, name: str, value: Any, given: list[Any]) -> None:
-        """Allow for the result of a method of a text, a number or a list."""
-        if name in _COUNTING and any(abs(_number(one)) > LARGEST for one in given):
-            raise TemplateOutputTooLongError("the text or list becomes too long")
+    def check_method(self, name: str, value: Any, given: list[Any]) -> None:
+        """Count the result of a method of a string, a number or a list before it is called."""
+        if name in _SIZED_BY_ARGUMENT and any(abs(_number(one)) > MAX_SIZE for one in given):
+            raise TemplateOutputTooLongError("a string or list is too long")
         bound = _BOUNDS.get(name)
         if bound is not None:
-            self.take(bound(value, *given))
+            self.spend(bound(value, *given))
 
-    def filter(self, name: str, value: Any, given: list[Any]) -> None:
-        """Allow for the result of a filter."""
-        if name in ("round", "tojson") and any(abs(_number(one)) > _SMALL for one in given):
-            raise TemplateOutputTooLongError(f"{name} takes numbers up to {_SMALL}")
+    def check_filter(self, name: str, value: Any, given: list[Any]) -> None:
+        """Count the result of a filter before it is called."""
+        if name in ("round", "tojson") and any(abs(_number(one)) > _MAX_PRECISION for one in given):
+            raise TemplateOutputTooLongError(f"{name} accepts numbers up to {_MAX_PRECISION}")
         if name == "sum" and any(not isinstance(one, int | float | str | None) for one in given):
-            raise TemplateOutputTooLongError("sum adds up numbers only")
-        self.method(name, value, given)
+            raise TemplateOutputTooLongError("sum accepts numbers only")
+        self.check_method(name, value, given)
 
-    def formatted(self, text: str, given: list[Any]) -> None:
-        """Allow for the result of `format`, or of the filter of this name."""
+    def check_format(self, text: str, given: list[Any]) -> None:
+        """Count the result of `format`, or of the filter of this name, before it is called."""
         if _NESTED_FORMAT.search(text.replace("{{", "").replace("}}", "")):
-            raise TemplateOutputTooLongError("the widths of a format are numbers in its text")
+            raise TemplateOutputTooLongError("widths in a format string must be numbers")
         fields = _FIELDS.findall(text)
-        widths = sum(min(int(number[:9]), LARGEST + 1) for field in fields for number in _NUMBERS.findall(field))
+        widths = sum(min(int(number[:9]), MAX_SIZE + 1) for field in fields for number in _NUMBERS.findall(field))
         stars = sum(field.count("*") for field in fields if field.startswith("%"))
         widest = max([abs(_number(one)) for one in given], default=0)
-        self.take(len(text) + widths + stars * widest + len(fields) * max(map(_text_size, given), default=0))
+        self.spend(len(text) + widths + stars * widest + len(fields) * max(map(_text_size, given), default=0))
 
 
 def _weight(value: Any) -> int:
-    """Return the length of a text, or of a list all parts and the lengths of texts, as often as each is in it."""
+    """Return the length of a string, or the number of all nested items of a collection plus the lengths of strings."""
     if isinstance(value, str | bytes):
         return len(value)
-    total, open_ones = 0, [value]
-    while open_ones:
-        one = open_ones.pop()
+    total, pending = 0, [value]
+    while pending:
+        one = pending.pop()
         total += 1
         if isinstance(one, str | bytes):
             total += len(one)
         elif isinstance(one, dict):
-            open_ones.extend(one.keys())
-            open_ones.extend(one.values())
+            pending.extend(one.keys())
+            pending.extend(one.values())
         elif isinstance(one, list | tuple | set | frozenset):
-            open_ones.extend(one)
-        if total + len(open_ones) > LARGEST:
-            return LARGEST + 1
+            pending.extend(one)
+        if total + len(pending) > MAX_SIZE:
+            return MAX_SIZE + 1
     return total
 
 
@@ -173,12 +173,12 @@ def _attributes(value: Any, *_: Any) -> int:
     return sum(6 * _text_size(one) for pair in value.items() for one in pair) if isinstance(value, Mapping) else 0
 
 
-#: Methods and filters whose numbers say how long what they make becomes.
-_COUNTING = frozenset(
+#: Methods and filters whose numeric arguments determine the size of the result.
+_SIZED_BY_ARGUMENT = frozenset(
     ("center", "ljust", "rjust", "zfill", "expandtabs", "indent", "wordwrap", "batch", "slice", "urlize", "to_bytes")
 )
 
-#: By the name of a method or filter: how long what it makes may be. What is not here makes no more than it is given.
+#: Upper bound of the result size by method or filter. The results of all others are not larger than their input.
 _BOUNDS: Mapping[str, Callable[..., int]] = {
     "center": _padded,
     "ljust": _padded,

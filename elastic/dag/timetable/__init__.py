@@ -1,1 +1,1 @@
-"""When a DAG is due: schedules, data intervals and time periods."""
+"""Schedules, data intervals and timeperiods of DAGs."""

@@ -1,4 +1,4 @@
-"""Instants, logical dates and the interval of data that a run is about."""
+"""Instants, logical dates and data intervals."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -10,14 +10,14 @@ from elastic.dag.errors import ScheduleError
 
 
 class LogicalDate(datetime):
-    """The start of a run's interval, an aware instant in the time zone of its DAG.
+    """Start of a run's data interval: an aware datetime in the time zone of its DAG.
 
-    It prints without its offset where that is zero, as `2014-09-01 00:00:00`.
+    Its string form omits an offset of zero, as in `2014-09-01 00:00:00`.
     """
 
     @classmethod
     def of(cls, instant: datetime, zone: tzinfo = UTC) -> Self:
-        """Return an aware instant as a logical date of a time zone."""
+        """Return an aware datetime as a logical date in a time zone."""
         local = utc(instant).astimezone(zone)
         return cls.combine(local.date(), local.timetz()).replace(fold=local.fold)
 
@@ -29,13 +29,13 @@ class LogicalDate(datetime):
 
 @dataclass(frozen=True, slots=True, order=True)
 class DataInterval:
-    """The span of time whose data a run is about: `start` is in it, `end` is not. Both are kept in UTC.
+    """Time span of the data of a run, including `start` and excluding `end`. Both are in UTC.
 
-    In UTC, because Python compares two instants of one time zone by their clock faces, and those of the hour that
-    autumn repeats would be equal.
+    Python compares two datetimes of one time zone by their wall-clock times, so those of the repeated hour in autumn
+    would be equal. UTC avoids that.
 
     Raises:
-        ScheduleError: An end is not aware, or `end` is before `start`.
+        ScheduleError: `start` or `end` is not aware, or `end` is before `start`.
     """
 
     start: datetime
@@ -45,14 +45,14 @@ class DataInterval:
         for name in ("start", "end"):
             value = getattr(self, name)
             if value.tzinfo is None:
-                raise ScheduleError(f"the {name} {value} of a data interval has no time zone; give it one.")
+                raise ScheduleError(f"data interval: {name} {value} must have a time zone. Add one.")
             object.__setattr__(self, name, utc(value))
         if self.end < self.start:
-            raise ScheduleError(f"a data interval cannot end ({self.end}) before it starts ({self.start}).")
+            raise ScheduleError(f"data interval: end {self.end} must not be before start {self.start}.")
 
     @property
     def length(self) -> timedelta:
-        """The time from start to end."""
+        """Time from start to end."""
         return self.end - self.start
 
     def __contains__(self, instant: datetime) -> bool:
@@ -63,12 +63,12 @@ class DataInterval:
 
 
 def plain(value: datetime) -> datetime:
-    """Return an instant of a subclass, as those of pendulum and pandas, as a plain `datetime` with the same zone.
+    """Convert a subclass of `datetime`, as in pendulum and pandas, to a plain `datetime` in the same time zone.
 
-    Their arithmetic differs from that of `datetime`, and databases do not know them.
+    The arithmetic of such subclasses differs from that of `datetime`, and database drivers do not support them.
 
     Raises:
-        ScheduleError: It is no instant, as NaT.
+        ScheduleError: The value is not an instant, such as NaT.
     """
     if type(value) is datetime:
         return value
@@ -77,26 +77,26 @@ def plain(value: datetime) -> datetime:
         time_of = (value.hour, value.minute, value.second, value.microsecond)
         return datetime(*date_of, *time_of, tzinfo=value.tzinfo, fold=value.fold)
     except (TypeError, ValueError):
-        raise ScheduleError(f"{value!r} is not an instant; give a datetime.") from None
+        raise ScheduleError(f"{value!r} is not an instant. Pass a datetime.") from None
 
 
 def utc(instant: datetime) -> datetime:
-    """Return an aware instant of any kind as a plain `datetime` in UTC."""
+    """Convert an aware datetime of any class to a plain `datetime` in UTC."""
     return plain(instant).astimezone(UTC)
 
 
 def plain_length(length: timedelta) -> timedelta:
-    """Return a duration of a subclass, as those of pendulum and pandas, as a plain `timedelta`."""
+    """Convert a subclass of `timedelta`, as in pendulum and pandas, to a plain `timedelta`."""
     return length if type(length) is timedelta else timedelta(seconds=length.total_seconds())
 
 
 def zone_name(zone: tzinfo | str) -> str | None:
-    """Return the name of a time zone, None for one that has none, as a fixed offset from UTC."""
+    """Return the name of a time zone; None if it has none, such as a fixed offset from UTC."""
     if isinstance(zone, str):
         return zone
     if zone.utcoffset(None) == timedelta(0):
         return "UTC"
-    for attribute in ("key", "zone"):  # of zoneinfo and pendulum, of pytz
+    for attribute in ("key", "zone"):  # zoneinfo and pendulum, pytz
         name = getattr(zone, attribute, None)
         if isinstance(name, str) and _is_zone(name):
             return name
@@ -113,35 +113,40 @@ def _is_zone(name: str) -> bool:
 
 @lru_cache
 def zone_of(name: str) -> ZoneInfo:
-    """Return the time zone of a name such as `Europe/Berlin`.
+    """Return the time zone with a name such as `Europe/Berlin`.
 
     Raises:
-        ScheduleError: There is none.
+        ScheduleError: There is no such time zone.
     """
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError, TypeError) as error:
-        raise ScheduleError(f"there is no time zone {name!r}; write a name like 'UTC' or 'Europe/Berlin'.") from error
+        raise ScheduleError(f"there is no time zone {name!r}. Use a name like 'UTC' or 'Europe/Berlin'.") from error
 
 
 def instant_of(value: datetime | date | str, timezone: str = "UTC", *, what: str = "date") -> datetime:
-    """Return a date, instant or ISO text as an aware instant in UTC; what has no time zone is read in `timezone`.
+    """Convert a date, a datetime or an ISO string to an aware datetime in UTC.
+
+    Args:
+        value: The date. Without a time zone, it is in `timezone`.
+        timezone: Name of the default time zone.
+        what: Name of the value, for the error message.
 
     Raises:
-        ScheduleError: The text is not a date; the error says what it should have been.
+        ScheduleError: The value is not a date.
     """
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            raise ScheduleError(f"{value!r} is not a {what}; write YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS.") from None
+            raise ScheduleError(f"invalid {what} {value!r}. Use YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS.") from None
     if not isinstance(value, date):
-        raise ScheduleError(f"{value!r} is not a {what}; give a datetime, a date or a text like 2016-02-22.")
+        raise ScheduleError(f"invalid {what} {value!r}. Pass a datetime, a date or a string like 2016-02-22.")
     day = (value.year, value.month, value.day)
-    value = plain(value) if isinstance(value, datetime) else datetime(*day)  # noqa: DTZ001 - its zone comes next
+    value = plain(value) if isinstance(value, datetime) else datetime(*day)  # noqa: DTZ001 - the zone follows
     if value.tzinfo is None:
         value = value.replace(tzinfo=zone_of(timezone))
     try:
         return value.astimezone(UTC)
     except OverflowError:
-        raise ScheduleError(f"{value} is not a {what} that calendars of computers know.") from None
+        raise ScheduleError(f"{what} {value} is out of range. Use a year from 1 to 9999.") from None

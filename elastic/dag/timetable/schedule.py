@@ -1,7 +1,7 @@
-"""Schedules: when the runs of a DAG start and which interval each is about.
+"""Schedules: when the runs of a DAG start, and the data interval of each run.
 
-A schedule is a row of slots. The interval of a slot goes to the next slot; its logical date is its start, and its run
-starts when the interval has passed.
+A schedule is a sequence of slots. A run's data interval starts at a slot, its logical date, and ends at the next slot.
+The run starts after the end of the interval.
 """
 
 from abc import ABC, abstractmethod
@@ -18,42 +18,45 @@ from elastic.dag.timetable.interval import DataInterval, instant_of, plain, plai
 _DAY = timedelta(days=1)
 _TICK = timedelta(microseconds=1)
 
-#: What a value may be that stands for a schedule.
-type_names = "a cron text, a timedelta, a preset such as '@daily', or None"
+#: Accepted forms of a schedule, for error messages.
+_ACCEPTED = "a cron expression, a timedelta, a preset such as '@daily', or None"
 
 
 class Schedule(ABC):
-    """Slots of time. All instants that a schedule takes and gives are aware; those that it gives are in UTC."""
+    """Sequence of slots. All arguments and results are aware datetimes; results are in UTC.
 
-    #: the time zone in which the schedule counts days
+    Elastic calls a schedule through `next_slot`, `previous_slot` and `first_slot`, which check the results.
+    """
+
+    #: name of the time zone in which the schedule counts days
     timezone: str = "UTC"
 
     @abstractmethod
     def next(self, logical_date: datetime) -> datetime | None:
-        """Return the first slot after an instant, or None."""
+        """Return the first slot after an instant; None if there is none."""
 
     @abstractmethod
     def previous(self, logical_date: datetime) -> datetime | None:
-        """Return the last slot before an instant, or None."""
+        """Return the last slot before an instant; None if there is none."""
 
     @abstractmethod
     def first(self, start: datetime) -> datetime | None:
-        """Return the first slot at or after an instant, or None."""
+        """Return the first slot at or after an instant; None if there is none."""
 
     def next_slot(self, logical_date: datetime) -> datetime | None:
-        """Return what `next` says, checked and in UTC.
+        """Return the checked result of `next`, in UTC.
 
         Raises:
-            ScheduleError: It is neither an aware instant nor None.
+            ScheduleError: The result is neither an aware datetime nor None.
         """
         return self._checked(call_user_function(self.next, logical_date), "next")
 
     def previous_slot(self, logical_date: datetime) -> datetime | None:
-        """Return what `previous` says, checked and in UTC; raise ScheduleError if it is no slot."""
+        """Return the checked result of `previous`, in UTC; raise ScheduleError as `next_slot` does."""
         return self._checked(call_user_function(self.previous, logical_date), "previous")
 
     def first_slot(self, start: datetime) -> datetime | None:
-        """Return what `first` says, checked and in UTC; raise ScheduleError if it is no slot."""
+        """Return the checked result of `first`, in UTC; raise ScheduleError as `next_slot` does."""
         return self._checked(call_user_function(self.first, start), "first")
 
     def _checked(self, found: Any, method: str) -> datetime | None:
@@ -61,32 +64,32 @@ class Schedule(ABC):
             return None
         if not isinstance(found, datetime) or found.tzinfo is None:
             raise ScheduleError(
-                f"{type(self).__name__}.{method}() returned {found!r}; expected a datetime with a time zone, or None."
+                f"{type(self).__name__}.{method}() must return a datetime with a time zone, or None, got {found!r}."
             )
         return utc(found)
 
     def interval_of(self, logical_date: datetime) -> DataInterval:
-        """Return the interval that starts at a logical date; empty where no slot comes after it.
+        """Return the data interval that starts at a logical date; it is empty if there is no later slot.
 
-        A date that is no slot (a run that somebody asked for) has the interval from there to the next slot.
+        The interval of a date between slots (of a manual run) also ends at the next slot.
         """
         start = utc(logical_date)
         return DataInterval(start, self.next_slot(start) or start)
 
     def is_slot(self, instant: datetime) -> bool:
-        """Say whether a scheduled run can have this logical date."""
+        """Return whether a scheduled run can have this logical date."""
         instant = utc(instant)
         return self.first_slot(instant) == instant
 
     def next_interval(
         self, after: datetime | None, *, start: datetime | None, end: datetime | None = None
     ) -> DataInterval | None:
-        """Return the interval of the run that comes next, or None if there is none.
+        """Return the data interval of the next run; None if there is none.
 
         Args:
             after: The logical date of the latest run; None if there was no run.
-            start: No logical date is before it; None means that only a run before says where to go on.
-            end: No logical date is after it.
+            start: The earliest logical date. If it is None, there is no next run without a previous one.
+            end: The latest logical date; None for no limit.
         """
         slot = None
         if after is not None and (start is None or after >= start):
@@ -98,7 +101,7 @@ class Schedule(ABC):
         return self.interval_of(slot)
 
     def intervals(self, start: datetime, end: datetime) -> Iterator[DataInterval]:
-        """Yield the intervals whose logical dates lie from `start` to `end`, both included."""
+        """Yield the data intervals with logical dates from `start` to `end`, both included."""
         found = self.next_interval(None, start=start, end=end)
         while found is not None:
             yield found
@@ -106,28 +109,28 @@ class Schedule(ABC):
 
 
 class CronSchedule(Schedule):
-    """Slots by a cron text of five fields (six with seconds first) on the clock of a time zone.
+    """Schedule of a cron expression with five fields (six with leading seconds), in a time zone.
 
-    As with Debian's cron, a slot that spring leaves out comes at the end of the gap, and one that autumn repeats
-    comes once.
+    As in Debian's cron, a slot in the gap in spring moves to the end of the gap, and a slot in the repeated hour in
+    autumn occurs once.
 
     Raises:
-        ScheduleError: The text is not a cron text, or names no instant at all.
+        ScheduleError: The expression is invalid, or matches no date at all.
     """
 
     def __init__(self, text: str, timezone: str = "UTC") -> None:
         self.text, self.timezone, self._zone = text, timezone, zone_of(timezone)
         error = _cron_error(text)
         if error and not _has_no_such_day(text):
-            raise ScheduleError(f"{text!r} is not a cron text ({error}); write one like '0 6 * * *'.")
+            raise ScheduleError(f"invalid cron expression {text!r}: {error}. Use one like '0 6 * * *'.")
         if error or self.next(datetime(2016, 1, 1, tzinfo=UTC)) is None:
-            raise ScheduleError(f"the cron text {text!r} names a date that never comes; correct its day or its month.")
+            raise ScheduleError(f"cron expression {text!r} matches no date. Correct its day or its month.")
 
     def next(self, logical_date: datetime) -> datetime | None:
         return next(self._slots(logical_date), None)
 
     def previous(self, logical_date: datetime) -> datetime | None:
-        # Reversed, a slot may be given that is the start itself where a clock was put back.
+        # In reverse, CronSim may yield the start itself at the end of daylight saving time.
         slots = self._slots(logical_date, reverse=True)
         return next((slot for slot in slots if slot < logical_date), None)
 
@@ -137,7 +140,7 @@ class CronSchedule(Schedule):
     def _slots(self, instant: datetime, *, reverse: bool = False) -> Iterator[datetime]:
         local = plain(instant).astimezone(self._zone)
         if reverse and local.fold:
-            # Slots are told by the first of two equal hours, so those of that hour are behind this moment too.
+            # Slots are in the first of the two repeated hours, so those of that hour are before this instant too.
             local += self._overlap(local)
         for slot in CronSim(self.text, local, reverse=reverse):
             found = slot.astimezone(UTC)
@@ -146,7 +149,7 @@ class CronSchedule(Schedule):
 
     @staticmethod
     def _overlap(local: datetime) -> timedelta:
-        """Return how far clocks were put back, for a moment in the second of two equal hours."""
+        """Return the length of the repeated period, for an instant in its second pass."""
         first, second = local.replace(fold=0).utcoffset(), local.utcoffset()
         return first - second if first is not None and second is not None else timedelta(0)
 
@@ -155,7 +158,7 @@ class CronSchedule(Schedule):
 
 
 class PresetSchedule(CronSchedule):
-    """A schedule by name: `@hourly`, `@daily`, `@weekly` (Sundays), `@monthly`, `@yearly`, or `@once`."""
+    """Schedule with a name: `@hourly`, `@daily`, `@weekly` (Sundays), `@monthly` or `@yearly`."""
 
     CRON: ClassVar[Mapping[str, str]] = {
         "@hourly": "0 * * * *",
@@ -167,7 +170,7 @@ class PresetSchedule(CronSchedule):
 
     def __init__(self, name: str, timezone: str = "UTC") -> None:
         if name not in self.CRON:
-            raise ScheduleError(f"there is no preset {name!r}; use one of {', '.join(['@once', *self.CRON])}.")
+            raise ScheduleError(f"there is no preset {name!r}. Use one of {', '.join(['@once', *self.CRON])}.")
         self.name = name
         super().__init__(self.CRON[name], timezone)
 
@@ -176,20 +179,20 @@ class PresetSchedule(CronSchedule):
 
 
 class IntervalSchedule(Schedule):
-    """Slots at a fixed distance, counted from the start of the DAG.
+    """Schedule with a fixed interval, counted from the start of the DAG.
 
-    Whole days are counted on the clock of the time zone, so that midnight stays midnight when the clocks change;
-    shorter distances are counted in elapsed time.
+    Whole days are counted in local time, so that midnight stays midnight across daylight saving time. Other intervals
+    are counted in elapsed time.
 
     Args:
-        length: The distance, more than nothing.
-        timezone: The clock for whole days.
-        anchor: A slot. Without one, any instant that is asked about is a slot.
+        length: The interval, longer than zero.
+        timezone: The time zone for whole days.
+        anchor: One of the slots. Without it, each instant passed to a method counts as a slot.
     """
 
     def __init__(self, length: timedelta, timezone: str = "UTC", anchor: datetime | None = None) -> None:
         if length <= timedelta(0):
-            raise ScheduleError(f"a schedule cannot advance by {length}; give a timedelta of more than nothing.")
+            raise ScheduleError(f"schedule interval must be longer than zero, got {length}. Use a positive timedelta.")
         self.length, self.timezone = plain_length(length), timezone
         self.anchor = None if anchor is None else instant_of(anchor, timezone, what="anchor")
         self._zone = zone_of(timezone if self.length % _DAY == timedelta(0) else "UTC")
@@ -204,17 +207,17 @@ class IntervalSchedule(Schedule):
         return next((slot for slot in self._near(start) if slot >= start), None)
 
     def _near(self, instant: datetime) -> Iterator[datetime]:
-        """Yield the slots around an instant, in order: at least one before it and one after it."""
-        anchor = self._clock(self.anchor or instant)
-        number = (self._clock(instant) - anchor) // self.length
+        """Yield the slots around an instant, in order: at least one before and one after it."""
+        anchor = self._local(self.anchor or instant)
+        number = (self._local(instant) - anchor) // self.length
         for step in range(-2, 4):
             try:
-                clock = anchor + (number + step) * self.length
-                yield clock.replace(tzinfo=self._zone).astimezone(UTC)
+                local = anchor + (number + step) * self.length
+                yield local.replace(tzinfo=self._zone).astimezone(UTC)
             except OverflowError:
                 continue
 
-    def _clock(self, instant: datetime) -> datetime:
+    def _local(self, instant: datetime) -> datetime:
         return plain(instant).astimezone(self._zone).replace(tzinfo=None, fold=0)
 
     def __str__(self) -> str:
@@ -222,7 +225,7 @@ class IntervalSchedule(Schedule):
 
 
 class OnceSchedule(Schedule):
-    """One slot, at the start of the DAG; its interval is empty, so the run starts at once."""
+    """Schedule with one slot, at the start of the DAG. Its interval is empty, so the run starts immediately."""
 
     def __init__(self, timezone: str = "UTC", anchor: datetime | None = None) -> None:
         self.timezone = timezone
@@ -244,7 +247,7 @@ class OnceSchedule(Schedule):
 
 
 class NoSchedule(Schedule):
-    """No slots: the DAG runs when somebody asks for it."""
+    """Schedule without slots: the DAG has manual runs only."""
 
     def __init__(self, timezone: str = "UTC") -> None:
         self.timezone = timezone
@@ -263,7 +266,7 @@ class NoSchedule(Schedule):
 
 
 def _cron_error(text: str) -> str:
-    """Return why a text is not a cron text; empty if it is one."""
+    """Return the error of an invalid cron expression; empty if it is valid."""
     try:
         CronSim(text, datetime(2016, 1, 1, tzinfo=UTC))
     except CronSimError as error:
@@ -272,7 +275,7 @@ def _cron_error(text: str) -> str:
 
 
 def _has_no_such_day(text: str) -> bool:
-    """Return whether day and month of a wrong cron text are right, each for itself: the 30th of February."""
+    """Return whether only the combination of day and month is invalid, as in the 30th of February."""
     *clock, day, month, weekday = text.split() if len(text.split()) in (5, 6) else ["?"] * 5
     apart = ([*clock, day, "*", weekday], [*clock, "*", month, weekday])
     return not any(_cron_error(" ".join(fields)) for fields in apart)
@@ -281,15 +284,15 @@ def _has_no_such_day(text: str) -> bool:
 def schedule_of(
     value: "str | timedelta | Schedule | None", timezone: str = "UTC", anchor: datetime | None = None
 ) -> Schedule:
-    """Return the schedule that a value stands for.
+    """Convert a value to a schedule.
 
     Args:
-        value: A cron text, a `timedelta`, a preset such as `@daily`, a schedule, or None.
-        timezone: The clock of the schedule.
-        anchor: The start of the DAG, from which distances are counted.
+        value: A cron expression, a `timedelta`, a preset such as `@daily`, a schedule, or None.
+        timezone: Name of the time zone of the schedule.
+        anchor: The start of the DAG, from which intervals are counted.
 
     Raises:
-        ScheduleError: The value stands for none.
+        ScheduleError: The value is not a schedule.
     """
     if isinstance(value, Schedule):
         return value
@@ -301,4 +304,4 @@ def schedule_of(
         return OnceSchedule(timezone, anchor)
     if isinstance(value, str):
         return PresetSchedule(value, timezone) if value.startswith("@") else CronSchedule(value, timezone)
-    raise ScheduleError(f"{value!r} is not a schedule; give {type_names}.")
+    raise ScheduleError(f"invalid schedule {value!r}. Use {_ACCEPTED}.")

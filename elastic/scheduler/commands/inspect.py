@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from elastic.config.secret_mask import masked
 from elastic.dag.dag import DAG
-from elastic.dag.execution.execute import prepared
+from elastic.dag.execution.execute import prepare
 from elastic.dag.operator import BaseOperator
 from elastic.db.known_secrets import hide_known_secrets
 from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_info_of
@@ -46,5 +46,5 @@ def rendered(deployment: Deployment, task: BaseOperator, date: dt.datetime, map_
     info = attempt_info_of(preview_run(deployment, task, date), task.task_id, map_index)
     context = context_of(task, AttemptRequest(info=info, max_tries=1), deployment, AttemptXCom(deployment, info.key))
     with task.helpers.installed():
-        _, fields = prepared(task, context)
+        _, fields = prepare(task, context)
     return {name: masked(text) for name, text in fields.items()}
