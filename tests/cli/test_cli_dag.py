@@ -82,10 +82,10 @@ class TestDags:
         for place in ((), ("-sd", str(folder))):
             said = elastic("dags", "list", *place)
             assert said.err.startswith(
-                "warning: DAG 'mails': email of task 'only' has no effect: Elastic doesn't send mail"
+                "warning: DAG 'mails': email of task 'only' has no effect: Elastic does not send mail"
             )
         (line,) = [line for line in elastic("dags", "test", "mails").out.splitlines() if "WARNING" in line]
-        assert line.split(" WARNING - ")[1].startswith("email has no effect: Elastic doesn't send mail yet; ")
+        assert line.split(" WARNING - ")[1].startswith("email has no effect: Elastic does not send mail yet. ")
 
     def test_one_id_for_two_dags_is_told(self, folder: Path) -> None:
         (folder / "twin.py").write_text("from elastic import DAG\ndag = DAG('etl', start_date='2016-02-22')\n")

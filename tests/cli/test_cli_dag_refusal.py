@@ -102,7 +102,7 @@ def test_what_is_no_date(command: list[str], date: str) -> None:
         (["recover", "etl", "20161301"], "invalid timeperiod '20161301'"),
         (["dags", "trigger", "etl", "--conf", "{"], "--conf must be valid JSON"),
         (["dags", "trigger", "etl", "--conf", "[1]"], "--conf must be a JSON object"),
-        (["dags", "trigger", "etl", "--run-id", "a/b"], "'a/b' cannot be a run"),
+        (["dags", "trigger", "etl", "--run-id", "a/b"], "invalid run_id 'a/b'"),
         (["run", *EXTRACT, "--map-index", "3"], "leave --map-index out"),
         (["run", *EXTRACT, "-sd", "/nowhere"], "there is no file or folder '/nowhere'"),
         (["tasks", "why", "copies", "square", DAY, "--map-index", "3"], "has no copy 3; give --map-index 0 to 1"),

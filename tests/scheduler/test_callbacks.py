@@ -109,7 +109,7 @@ def test_a_callback_that_fails_is_told_and_changes_nothing(
 
 def test_what_is_no_callback_is_refused_for_a_dag_as_for_a_task() -> None:
     for make in (dag_of, lambda **calls: PythonOperator(task_id="t", python_callable=noop, **calls)):
-        with pytest.raises(DefinitionError, match=r"on_failure_callback=7 cannot be; give a function of the context"):
+        with pytest.raises(DefinitionError, match=r"on_failure_callback must be a function of the context, .*, got 7"):
             make(on_failure_callback=7)
 
 
