@@ -250,7 +250,7 @@ def test_a_helper_whose_name_is_taken_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(f"{HEAD}from statistics import TABLE\nx = DAG('a')\n")
     (failure,) = DagBag(tmp_path / "a.py").import_errors.values()
     assert failure.reason.endswith(
-        f"; {tmp_path}/statistics.py has the name of a module that comes first, give it another one"
+        f"; {tmp_path}/statistics.py has the name of a module that takes precedence. Rename it"
     )
 
 

@@ -94,7 +94,7 @@ def test_a_generator_function_is_refused_when_the_task_is_defined(function: Call
     ):
         with pytest.raises(DefinitionError, match=said):
             make()
-    with pytest.raises(DefinitionError, match="not a generator function, so its body would never run"):
+    with pytest.raises(DefinitionError, match="not a generator function, whose body would never run"):
         Echo(task_id="t", on_failure_callback=function)
     with pytest.raises(DefinitionError, match=r"DAG 'sample': on_success_callback=.* so its body would never run"):
         sample_dag(on_success_callback=function)

@@ -143,7 +143,7 @@ def test_a_timeout_ends_all_processes_of_the_command(tmp_path: Path) -> None:
         pytest.MonkeyPatch.context() as patch,
         pytest.raises(TaskTimeoutError, match="task 't' took longer than 600 s"),
     ):
-        patch.setattr("elastic.operators.shell_process.GRACE", 0.1)
+        patch.setattr("elastic.operators.shell_process.GRACE_SECONDS", 0.1)
         attempt(task)
     alarm.join()
     assert len(found) == 2
@@ -157,7 +157,7 @@ def test_a_command_that_ends_when_asked_is_not_forced() -> None:
     assert next(lines) == "ready"
     command.kill()
     assert list(lines) == ["bye"]
-    assert command.ending() == "exit code 7"
+    assert command.exit_status() == "exit code 7"
 
 
 def test_a_last_line_that_is_too_long_to_be_passed_on_does_not_undo_the_work(
@@ -167,7 +167,7 @@ def test_a_last_line_that_is_too_long_to_be_passed_on_does_not_undo_the_work(
     with caplog.at_level(logging.WARNING, "elastic.task"):
         assert run(command) is None
     (record,) = caplog.records
-    assert "50,002 bytes and 49,152 are allowed" in record.message
+    assert "50,002 bytes of at most 49,152" in record.message
     assert record.message.endswith("; no XCom is pushed")
     assert (tmp_path / "done").exists()
     assert len(run(command, do_xcom_push=False)) == 50_000
