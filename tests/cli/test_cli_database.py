@@ -166,7 +166,7 @@ class TestConnections:
         ("arguments", "words"),
         [
             ([], "needs either --url or --kind"),
-            (["--url", "sqlite:///x", "--kind", "sqlite"], "and not both"),
+            (["--url", "sqlite:///x", "--kind", "sqlite"], "give one of them"),
             (["--url", "me:hunter2@host"], "cannot be read"),
             (["--kind", "mysql", "--extra", "[1]"], "--extra must be a JSON object"),
             (["--kind", "mysql", "--extra", "{"], "--extra must be a JSON object"),
@@ -219,7 +219,7 @@ class TestConnections:
             ("x.yaml", "a: [", "invalid YAML"),
             ("x.yaml", "a: &b [x]\nc: *b\n", "has aliases"),
             ("x.yaml", "a: !!python/object/apply:os.system ['true']\n", "invalid YAML"),
-            ("x.yaml", "[" * 5000, "more than 32 deep"),
+            ("x.yaml", "[" * 5000, "more than 32 levels deep"),
             ("x.json", "[" * 100_000, "invalid JSON"),
         ],
     )

@@ -24,7 +24,7 @@ SOCKET = "a socket"
 _KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: SOCKET}
 
 
-class Expansion:
+class GlobExpansion:
     """Finds the files below a folder that a pattern matches. Folders and globs follow one rule.
 
     `**` enters folders and no links to folders, so that it always ends; other parts of a pattern match links as

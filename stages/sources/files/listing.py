@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from elastic.core.encoding import digest
 from elastic.core.errors import SourceChangedError, SourceError, SourceNotFoundError, UsageError
-from elastic.stages.sources.files.glob_expansion import SOCKET, Expansion, irregular, kind_of, state_of, unreadable
+from elastic.stages.sources.files.glob_expansion import SOCKET, GlobExpansion, irregular, kind_of, state_of, unreadable
 from elastic.stages.sources.files.glob_pattern import ANY_DEPTH, divided, is_wild
 
 _LOCAL_SCHEMES = ("file", "local")
@@ -113,7 +113,7 @@ class LocalFiles:
     def _expanded(
         self, folder: str, parts: tuple[str, ...], nothing: SourceNotFoundError
     ) -> Iterator[tuple[str, FoundFile]]:
-        expansion = Expansion(folder, parts)
+        expansion = GlobExpansion(folder, parts)
         found = 0
         for path, is_link in expansion.files():
             state = state_of(path)
