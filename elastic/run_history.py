@@ -162,7 +162,7 @@ class RunHistory:
             for chunk_id in range(first, stop):
                 yield {"chunk": chunk_id, **_stage_row(chunk_id, where, masters[-1])}
 
-    def letters(self, run_id: str, step: int) -> list[DeadLetter]:
+    def dead_letters(self, run_id: str, step: int) -> list[DeadLetter]:
         """Return the dead letters of a step that are not redriven, by ascending chunk id and index."""
         with self._store(run_id) as store:
             _record(store, step)

@@ -207,7 +207,7 @@ class Aggregation:
         """Release the thread and the files, without waiting for pending merges; may be called twice."""
         self._thread.shutdown(wait=False, cancel_futures=self._result is None)
 
-    def _merge_all(self, states: Iterable[bytes], what: str, at_hand: Any = None) -> _MergeStats:
+    def _merge_all(self, states: Iterable[bytes], place: str, at_hand: Any = None) -> _MergeStats:
         """Merge encoded states, or the one live state in their place, and return the statistics."""
         began = time.perf_counter()
         try:
@@ -220,7 +220,7 @@ class Aggregation:
         except (Exception, SystemExit) as error:
             if isinstance(error, ElasticError) and not isinstance(error, UsageError):
                 raise
-            raise self._failure(self._method_of(error), what, error, hint_of(error)) from error
+            raise self._failure(self._method_of(error), place, error, hint_of(error)) from error
         return _MergeStats(time.perf_counter() - began, self._growth.take())
 
     def _merge(self, data: bytes) -> None:
@@ -244,10 +244,10 @@ class Aggregation:
     def _so_far(self) -> Any:
         return self._aggregator.create() if self._is_fresh else self._state
 
-    def _failure(self, method: str, what: str, error: BaseException, hint: str = "") -> StepFailedError:
-        failed = failure_of(error, chunk_id=0, place=what, function=f"aggregator {self._aggregator}")
+    def _failure(self, method: str, place: str, error: BaseException, hint: str = "") -> StepFailedError:
+        failed = failure_of(error, chunk_id=0, place=place, function=f"aggregator {self._aggregator}")
         cause = f"{failed.error_type}: {failed.message}" if failed.message else failed.error_type
-        return StepFailedError(self._run_id, f"{failed.function} failed in {method} on {what}: {cause}{hint}")
+        return StepFailedError(self._run_id, f"{failed.function} failed in {method} on {place}: {cause}{hint}")
 
     def _method_of(self, error: BaseException) -> str:
         """Return the name of the aggregator's method that raised an error."""

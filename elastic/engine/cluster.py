@@ -55,24 +55,24 @@ def check_chaos(chaos: Chaos, cluster: str) -> None:
     Raises:
         UsageError: A fault is not supported; the message names the first one.
     """
-    for spirit in chaos.spirits:
-        if spirit is Fault.KILL_MASTER:
+    for fault in chaos.spirits:
+        if fault is Fault.KILL_MASTER:
             raise UsageError(
-                "spirit kill-master kills the process that runs the flow; `elastic chaos` gives it one of its own."
+                "fault kill-master kills the process that runs the flow; use `elastic chaos`, which starts another one."
             )
-        if spirit not in spirits_on(cluster):
-            needed = "other nodes" if spirit is Fault.KILL_NODE else "worker processes"
+        if fault not in faults_on(cluster):
+            needed = "other nodes" if fault is Fault.KILL_NODE else "worker processes"
             raise UsageError(
-                f"spirit {spirit} needs {needed}, and cluster={cluster!r} has none; leave it out, or take another "
-                f"cluster ({'host:port' if spirit is Fault.KILL_NODE else 'local'})."
+                f"fault {fault} needs {needed}, but cluster={cluster!r} has none; leave it out, or use another "
+                f"cluster ({'host:port' if fault is Fault.KILL_NODE else 'local'})."
             )
 
 
-def spirits_on(cluster: str) -> tuple[Fault, ...]:
+def faults_on(cluster: str) -> tuple[Fault, ...]:
     """Return the faults that a kind of cluster supports, whether or not it has other nodes."""
     if cluster == "inline":
         return (*CARRIED, Fault.KILL_MASTER)
-    return tuple(spirit for spirit in Fault if spirit is not Fault.KILL_NODE or cluster != "local")
+    return tuple(fault for fault in Fault if fault is not Fault.KILL_NODE or cluster != "local")
 
 
 def with_chaos(transport: Transport, chaos: Chaos | None, counters: Counter[str]) -> Transport:

@@ -137,7 +137,9 @@ def check_code_unchanged(run_id: str, record: StepRecord, step: Step) -> None:
         return
     changed = [label for label, digest in now if (label, digest) not in before]
     gone = [label for label, digest in before if (label, digest) not in now]
-    change = f"{changed[0]} changed" if changed else f"{gone[0]} is missing" if gone else "the functions were reordered"
+    change = "the functions were reordered"
+    if changed or gone:
+        change = f"{changed[0]} changed" if changed else f"{gone[0]} was removed"
     raise UsageError(f"run {run_id} cannot resume: {change} since the run began; {advice}")
 
 

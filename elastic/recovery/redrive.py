@@ -75,7 +75,7 @@ def dead_letters(
         UsageError: The run has no such step.
     """
     history = RunHistory(home_at(home))
-    return history.letters(history.find(run_id), step_number)
+    return history.dead_letters(history.find(run_id), step_number)
 
 
 def result_of(

@@ -118,7 +118,7 @@ def test_without_a_target_no_master_can_be_killed() -> None:
 
 
 def test_spirits_that_cannot_strike_are_refused_before_anything_runs() -> None:
-    with pytest.raises(UsageError, match="spirit hang needs worker processes"):
+    with pytest.raises(UsageError, match="fault hang needs worker processes"):
         trial_of(summing, "hang")
 
 

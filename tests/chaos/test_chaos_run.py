@@ -77,17 +77,17 @@ def test_other_numbers_are_refused_before_anything_runs(number: Any) -> None:
 
 @pytest.mark.parametrize("spirit", ["hang", "kill-worker", "kill-sender", "kill-receiver", "kill-node"])
 def test_spirits_without_a_process_to_strike_are_refused_by_name(spirit: str) -> None:
-    with pytest.raises(UsageError, match=f"spirit {spirit} needs .*, and cluster='inline' has none"):
+    with pytest.raises(UsageError, match=f"fault {spirit} needs .*, but cluster='inline' has none"):
         numbers().run(cluster="inline", chaos=f"drop,{spirit}")
 
 
 def test_an_embedded_ray_has_no_other_node_to_kill() -> None:
-    with pytest.raises(UsageError, match=r"spirit kill-node needs other nodes.*\(host:port\)"):
+    with pytest.raises(UsageError, match=r"fault kill-node needs other nodes.*\(host:port\)"):
         numbers().run(cluster="local", chaos="kill-node")
 
 
 def test_a_run_does_not_kill_its_own_process() -> None:
-    with pytest.raises(UsageError, match="spirit kill-master kills the process that runs the flow; `elastic chaos`"):
+    with pytest.raises(UsageError, match="fault kill-master kills the process that runs the flow; `elastic chaos`"):
         numbers().run(cluster="inline", chaos="kill-master")
 
 

@@ -92,7 +92,7 @@ def test_rounds_in_which_nothing_strikes_prove_nothing() -> None:
     ("arguments", "text"),
     [
         (["--spirits", "kill-workr"], "there is no spirit 'kill-workr'; did you mean 'kill-worker'"),
-        (["--spirits", "drop,hang"], "spirit hang needs worker processes, and cluster='inline' has none"),
+        (["--spirits", "drop,hang"], "fault hang needs worker processes, but cluster='inline' has none"),
         (["--spirits", ""], "there is no spirit ''"),
     ],
 )

@@ -80,7 +80,7 @@ def test_a_flow_is_told_as_text() -> None:
 @pytest.mark.parametrize(
     ("target", "text"),
     [
-        ("flows.py", "'flows.py' is not a target; write module:attr or file.py:attr"),
+        ("flows.py", "'flows.py' is not a target; expected module:attr or file.py:attr"),
         ("nowhere.py:words", "there is no file 'nowhere.py'"),
         ("nowhere_at_all:words", "module 'nowhere_at_all' cannot be imported"),
         ("flows.py:wrods", "has no 'wrods'; did you mean 'words'"),

@@ -192,7 +192,7 @@ def _judge(tale: Tale, folder: Path, end: End) -> list[str]:
     chunks = [receipts[0].chunk_id for receipts in archive.receipts(run_id, 0)]
     if chunks != list(range(kept.chunks)):
         found.append(f"the receipts are of chunks {chunks}")
-    letters = tuple(letter.failure.place for letter in archive.letters(run_id, 0))
+    letters = tuple(letter.failure.place for letter in archive.dead_letters(run_id, 0))
     if letters != tale.letters:
         found.append(f"dead letters are {letters}")
     left = [path.name for path in folder.glob("home/runs/*/chunks/*/*")]

@@ -90,7 +90,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "step's aggregator": (lambda: elastic.Step([1], task=len, aggregator="sun"), "did you mean 'sum'"),
     "chunk_size of a source": (
         lambda: elastic.Step(elastic.stages.sources.RangeSource(0, 3), task=len, chunk_size=2),
-        "chunk_size cannot be given for a source that is made already",
+        "chunk_size cannot be given with a Source",
     ),
     "unknown option": (lambda: flow().run(cluser="inline"), "there is no option 'cluser'; did you mean 'cluster'"),
     "unlike any option": (lambda: flow().options(xyz=1), "there is no option 'xyz'; options are name, cluster"),

@@ -81,7 +81,7 @@ def test_what_is_no_flow_is_named(attribute: str, text: str, script: Path) -> No
 
 @pytest.mark.parametrize("target", ["words", ":words", "words.py:", "", ":"])
 def test_a_target_without_its_parts_is_refused(target: str) -> None:
-    with pytest.raises(FlowTargetError, match=r"is not a target; write module:attr or file.py:attr"):
+    with pytest.raises(FlowTargetError, match=r"is not a target; expected module:attr or file.py:attr"):
         step_at(target)
 
 

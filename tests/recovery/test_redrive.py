@@ -174,7 +174,7 @@ def test_an_order_that_cannot_be_kept_is_refused(monkeypatch: pytest.MonkeyPatch
     flow = elastic.from_range(1000, chunk_size=300).map(failing).aggregate(Collect())
     run_id = flow.run(on_error="dead-letter", **QUICK).run_id
     repair(monkeypatch)
-    with pytest.raises(UsageError, match="Collect depends on the order of entries, and those of dead letters would"):
+    with pytest.raises(UsageError, match="Collect depends on the order of entries, but those of dead letters would"):
         elastic.redrive(run_id, flow, **QUICK)
     assert len(places(run_id)) == len(BAD)
 

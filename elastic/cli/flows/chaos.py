@@ -45,7 +45,7 @@ def chaos(
 
     from elastic.chaos.rounds import ChaosTest
     from elastic.core.policies.chaos import CARRIED, Chaos, spirits_of
-    from elastic.engine.cluster import cluster_of, spirits_on
+    from elastic.engine.cluster import cluster_of, faults_on
     from elastic.engine.options import GivenOptions
     from elastic.flow.loader import step_at
 
@@ -55,7 +55,7 @@ def chaos(
     if workers is not None:
         options["workers"] = workers
     if spirits == "all":
-        chosen = spirits_on(cluster_of(cluster or step_at(target).options.cluster, os.environ))
+        chosen = faults_on(cluster_of(cluster or step_at(target).options.cluster, os.environ))
     else:
         chosen = CARRIED if spirits is None else spirits_of(spirits)
     trial = ChaosTest(

@@ -84,9 +84,9 @@ def redrive(
     run_id = archive.find(run)
     found = step_of_run(run_id, archive.record(run_id, step), target)
     given = found.with_options(home=archive.folder)
-    before = len(archive.letters(run_id, step))
+    before = len(archive.dead_letters(run_id, step))
     result = redrive_run(run_id, given, step_number=step, **options_of(cluster, workers))
-    left = len(archive.letters(run_id, step))
+    left = len(archive.dead_letters(run_id, step))
     print_result(result, output, dead_letters=left)
     if output is OutputFormat.TABLE:
         say(f"dead letters: {before:,} tried again, {left:,} left")
@@ -96,7 +96,7 @@ def _letters(run: str, step: int) -> "list[DeadLetter]":
     from elastic.run_history import RunHistory
 
     archive = RunHistory.of_environment()
-    return archive.letters(archive.find(run), step)
+    return archive.dead_letters(archive.find(run), step)
 
 
 def _facts(letter: "DeadLetter") -> dict[str, Any]:
