@@ -42,12 +42,12 @@ def _elastic_local() -> Iterator[None]:
     """Open the Ray that a run with `cluster="local"` would start."""
     # As docs/how-to/frames.md advises for workers with one CPU each.
     os.environ["POLARS_MAX_THREADS"] = "1"
-    from elastic.stages.ray_backend.environment import prepare
+    from elastic.stages.ray_backend.startup.environment import prepare
 
     prepare("local")
     import ray
 
-    from elastic.stages.ray_backend.connection import connect
+    from elastic.stages.ray_backend.startup.connection import connect
 
     connect("local", cpus=WORKERS)
     yield

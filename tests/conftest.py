@@ -13,7 +13,7 @@ from typing import TypeVar
 import hypothesis
 import pytest
 
-from elastic.stages.ray_backend.environment import prepare
+from elastic.stages.ray_backend.startup.environment import prepare
 from elastic.testing import MariaDbServer, PostgresServer, RayCluster
 from elastic.testing.database_server import ServerProcess
 
@@ -74,7 +74,7 @@ def _ray_at_the_end() -> Iterator[None]:
 @pytest.fixture
 def embedded_ray(_ray_at_the_end: None) -> None:
     """An embedded Ray with two CPUs: one for all tests of this process, unless some of them cannot bear it."""
-    from elastic.stages.ray_backend.connection import connect
+    from elastic.stages.ray_backend.startup.connection import connect
 
     # Long, because the machine may be busy.
     connect("local", cpus=2, start_timeout=180)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from elastic.core.errors import UsageError
 from elastic.core.policies.chaos import CARRIED, Chaos, Fault
-from elastic.stages.ray_backend.environment import prepare
+from elastic.stages.ray_backend.startup.environment import prepare
 from elastic.stages.transport.chaos import ChaosTransport
 from elastic.stages.transport.inline import InlineTransport
 from elastic.stages.transport.transport import Limits, Transport
@@ -43,7 +43,7 @@ def address_of(cluster: str) -> str:
     if cluster != "local":
         return cluster
     prepare(cluster)
-    from elastic.stages.ray_backend.connection import address, connect
+    from elastic.stages.ray_backend.startup.connection import address, connect
 
     connect(cluster)
     return address()

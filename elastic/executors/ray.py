@@ -38,10 +38,10 @@ class RayExecutor(Executor):
         self._refs: dict[Any, TaskKey] = {}
 
     def start(self, runner: Runner | None = None) -> None:
-        from elastic.stages.ray_backend.environment import prepare
+        from elastic.stages.ray_backend.startup.environment import prepare
 
         prepare(self._cluster)
-        from elastic.stages.ray_backend.connection import connect
+        from elastic.stages.ray_backend.startup.connection import connect
 
         connect(self._cluster)
         import ray

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from elastic.stages.ray_backend.permanent_thread import call_in_lasting_thread
+from elastic.stages.ray_backend.startup.permanent_thread import call_in_lasting_thread
 
 #: Of prctl: send this process a signal when the thread that started it ends. Linux only.
 _PR_SET_PDEATHSIG = 1

@@ -16,7 +16,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from elastic.core.errors import ClusterError
-from elastic.stages.ray_backend.owned_folder import make_owned_folder, remove_owned_folder
+from elastic.stages.ray_backend.startup.owned_folder import make_owned_folder, remove_owned_folder
 from elastic.testing.child_process import start_child
 
 _START_SECONDS = 60

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from elastic.core.errors import ClusterError
-from elastic.stages.ray_backend.owned_folder import make_owned_folder, remove_owned_folder
+from elastic.stages.ray_backend.startup.owned_folder import make_owned_folder, remove_owned_folder
 from elastic.testing.child_process import start_child
 
 #: The folder that this package was imported from: drivers and nodes must import the same one.

@@ -1,4 +1,4 @@
-"""The roster: which nodes a Ray cluster has, as its head last told."""
+"""Membership of a Ray cluster: its live nodes, and the time since its head last answered."""
 
 import contextlib
 import os
@@ -11,34 +11,34 @@ import ray
 
 from elastic.core.contracts.heartbeat import Heartbeat
 from elastic.core.errors import EXIT_SUSPENDED, ClusterLostError
-from elastic.stages.ray_backend.connection import address
+from elastic.stages.ray_backend.startup.connection import address
 
-#: Seconds between two questions.
-_PERIOD = 1.0
+_POLL_SECONDS = 1.0
 
-#: Ray ends a process that has not reached the head for 60 seconds, with exit code 1 and no word about the run. This is
-#: before that; and a process that is stuck in a call to the head by then is ended with a code and a word of ours.
-_MOST_SILENCE = 40.0
-_END_SILENCE = 50.0
+#: Seconds without an answer of the head. Ray ends a process that has not reached the head for 60 s, with exit code 1
+#: and without a message about the run. The run is suspended before that; a process that hangs in a call to the head
+#: ends itself with Elastic's exit code and message.
+_MAX_SILENCE_SECONDS = 40.0
+_EXIT_AFTER_SECONDS = 50.0
 
 
 class ClusterMembership:
-    """Asks for the nodes in a thread of its own, because a question to a head that is gone is not answered at all.
+    """Cache of the cluster's nodes, refreshed by a thread because a call to a dead head never returns.
 
     Args:
-        heartbeat: Says how long the head may be silent; it is never waited for longer than 40 seconds, because after
-            60 Ray ends this process.
+        heartbeat: Decides how long the head may be silent. The limit is 40 seconds at most, because Ray ends this
+            process after 60.
     """
 
     def __init__(self, heartbeat: Heartbeat) -> None:
         self._heartbeat = heartbeat
         self._address = address()
-        self._told: list[dict[str, Any]] = ray.nodes()
-        #: seconds without an answer while this process was awake: one that was stopped for a while has not waited
+        self._nodes: list[dict[str, Any]] = ray.nodes()
+        #: Seconds without an answer. The thread counts them itself, so the time of a suspended process does not count.
         self._silence = 0.0
         self._closed = threading.Event()
-        for task in (self._ask_for_ever, self._watch_for_ever):
-            threading.Thread(target=task, name="elastic-roster", daemon=True).start()
+        for task in (self._refresh_nodes, self._count_silence):
+            threading.Thread(target=task, name="elastic-membership", daemon=True).start()
 
     def nodes(self) -> list[dict[str, Any]]:
         """Return the nodes that are alive and have CPUs.
@@ -46,40 +46,40 @@ class ClusterMembership:
         Raises:
             ClusterLostError: The head has not answered for too long.
         """
-        if self._silence > _MOST_SILENCE or self._heartbeat.is_lost("head", self._silence):
+        if self._silence > _MAX_SILENCE_SECONDS or self._heartbeat.is_lost("head", self._silence):
             raise ClusterLostError(self._address, self._silence)
-        return [node for node in self._told if node["Alive"] and cpus_of(node) > 0]
+        return [node for node in self._nodes if node["Alive"] and cpus_of(node) > 0]
 
-    def answers(self) -> bool:
-        """Say whether there is a head just now; if not, starting an actor would wait for it without end."""
+    def head_answers(self) -> bool:
+        """Return whether the head accepts connections; without one, the start of an actor would never return."""
         host, _, port = self._address.rpartition(":")
         with contextlib.suppress(OSError):
-            socket.create_connection((host.strip("[]"), int(port)), _PERIOD).close()
+            socket.create_connection((host.strip("[]"), int(port)), _POLL_SECONDS).close()
             return True
         return False
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stop the threads."""
         self._closed.set()
 
-    def _ask_for_ever(self) -> None:
-        while not self._closed.wait(_PERIOD):
+    def _refresh_nodes(self) -> None:
+        while not self._closed.wait(_POLL_SECONDS):
             try:
-                self._told = ray.nodes()
-            except Exception:  # noqa: S112 - whatever it is, the head did not answer; `nodes` sees for how long
+                self._nodes = ray.nodes()
+            except Exception:  # noqa: S112 - the head did not answer, for any reason; `nodes` checks for how long
                 continue
             self._silence = 0.0
 
-    def _watch_for_ever(self) -> None:
-        while not self._closed.wait(_PERIOD):
-            self._silence += _PERIOD
-            if self._silence > _END_SILENCE:
+    def _count_silence(self) -> None:
+        while not self._closed.wait(_POLL_SECONDS):
+            self._silence += _POLL_SECONDS
+            if self._silence > _EXIT_AFTER_SECONDS:
                 lost = ClusterLostError(self._address, self._silence)
-                sys.stderr.write(f"error: {lost}, and this process waits for it, so it ends; resume the run.\n")
+                sys.stderr.write(f"error: {lost}, and this process hangs in a call to it and exits; resume the run.\n")
                 sys.stderr.flush()
                 os._exit(EXIT_SUSPENDED)
 
 
 def cpus_of(node: dict[str, Any]) -> int:
-    """Return the CPUs of a node."""
+    """Return the number of CPUs of a node."""
     return int(node["Resources"].get("CPU", 0))

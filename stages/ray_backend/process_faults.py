@@ -1,4 +1,4 @@
-"""Harm to the processes of a Ray cluster: signals to workers, also on other nodes, and stations that end."""
+"""Fault injection into the processes of a Ray cluster, on all nodes."""
 
 import contextlib
 import os
@@ -14,35 +14,35 @@ from elastic.core.process_stat import read_process_stat
 from elastic.stages.ray_backend.node import RayNode
 from elastic.stages.transport.process_faults import Pick, ProcessFaults
 
-#: Seconds in which a signal must have reached a process of another node.
-_SIGNAL_SECONDS = 15.0
+#: Seconds in which a signal must reach a process of another node.
+_SIGNAL_TIMEOUT = 15.0
 
 
 class RayProcessFaults(ProcessFaults):
-    """Strikes the processes that a transport has started.
+    """Kills and freezes the processes of a Ray transport.
 
     Args:
-        nodes: The nodes of the transport, by id, as it goes on changing them.
+        nodes: The transport's live mapping of nodes, by id.
     """
 
     def __init__(self, nodes: Mapping[str, RayNode]) -> None:
         self._nodes = nodes
-        #: Ray's node, unless it is the master's own, and process id of every worker that was frozen
+        #: Every frozen worker: Ray's id of its node (None for the master's node) and its process id.
         self._frozen: list[tuple[str | None, int]] = []
 
     def kill_or_freeze_worker(self, node_id: str, pick: Pick, *, freeze: bool) -> bool:
         node = self._nodes.get(node_id)
         if node is None or not node.workers:
             return False
-        ready = sorted(node.workers)
-        worker_id = ready[pick(len(ready))]
+        worker_ids = sorted(node.workers)
+        worker_id = worker_ids[pick(len(worker_ids))]
         if not freeze and not node.on_master:
             ray.kill(node.workers[worker_id])
             return True
-        spot = (None if node.on_master else node.ray_id, node.process_ids[worker_id])
+        process = (None if node.on_master else node.ray_id, node.process_ids[worker_id])
         if freeze:
-            self._frozen.append(spot)
-        return _signal(*spot, signal.SIGSTOP if freeze else signal.SIGKILL)
+            self._frozen.append(process)
+        return _signal(*process, signal.SIGSTOP if freeze else signal.SIGKILL)
 
     def kill_station(self, node_id: str) -> bool:
         node = self._nodes.get(node_id)
@@ -61,33 +61,33 @@ class RayProcessFaults(ProcessFaults):
         return True
 
     def close(self) -> None:
-        # What is frozen does not hear that it should end.
-        for spot in self._frozen:
-            _signal(*spot, signal.SIGKILL, only_frozen=True)
+        # A frozen process does not react to a request to exit.
+        for process in self._frozen:
+            _signal(*process, signal.SIGKILL, only_frozen=True)
         self._frozen = []
 
 
 def _signal(ray_id: str | None, process_id: int, number: int, *, only_frozen: bool = False) -> bool:
-    """Send a signal to a process of a node, None for this one; says whether it was there."""
+    """Send a signal to a process of a node (None: this one); return whether the process existed."""
     if ray_id is None:
         return send_signal(process_id, number, only_frozen=only_frozen)
-    there = NodeAffinitySchedulingStrategy(node_id=ray_id, soft=False)
+    on_node = NodeAffinitySchedulingStrategy(node_id=ray_id, soft=False)
     function: Any = send_signal
-    sender = ray.remote(function).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
+    sender = ray.remote(function).options(num_cpus=0, max_retries=0, scheduling_strategy=on_node)
     try:
-        sent: bool = ray.get(sender.remote(process_id, number, only_frozen=only_frozen), timeout=_SIGNAL_SECONDS)
+        sent: bool = ray.get(sender.remote(process_id, number, only_frozen=only_frozen), timeout=_SIGNAL_TIMEOUT)
     except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError):
         return False
     return sent
 
 
 def send_signal(process_id: int, number: int, *, only_frozen: bool) -> bool:
-    """Send a signal to a process of this machine; says whether it was there.
+    """Send a signal to a process of this machine; return whether the process existed.
 
     Args:
-        process_id: The process.
-        number: The signal.
-        only_frozen: Leave it alone unless it is stopped, because its number may be another's by now.
+        process_id: Id of the process.
+        number: Number of the signal.
+        only_frozen: Signal only a stopped process: the system may have given the id to another process by now.
     """
     if only_frozen and Path("/proc").is_dir() and not _is_stopped(process_id):
         return False

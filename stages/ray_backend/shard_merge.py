@@ -1,4 +1,4 @@
-"""Making a wide result on the workers of a Ray cluster: a job for each shard, each of them done by whoever can."""
+"""Merge of a sharded result on the workers of a Ray cluster: one job for each shard."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,102 +7,105 @@ from typing import Any
 import ray
 
 from elastic.core.errors import ElasticError, StoreError
-from elastic.stages.ray_backend.node import PendingCalls, RayNode
+from elastic.stages.ray_backend.node import RayNode
+from elastic.stages.ray_backend.pending_calls import PendingCalls
 from elastic.stages.ray_backend.ray_errors import describe_ray_error
-from elastic.stages.ray_backend.spill_store import BLIND, DONE
+from elastic.stages.ray_backend.spill_store import DONE, NO_ACCESS
 
-#: Seconds to wait for an answer before it is looked for signs of life.
-_WAIT_SECONDS = 0.25
+#: Seconds of one wait for replies; after it the transport checks the nodes.
+_POLL_SECONDS = 0.25
 
-#: The id of the depot's actor among those of workers.
-_DEPOT = "depot"
+#: Id of the spill actor among the ids of workers.
+_SPILL_ACTOR = "spill actor"
 
-#: Processes that a job may end before it is given up.
-_MOST_LOSSES = 4
+#: Processes that may die during a job before the merge fails.
+_MAX_LOSSES = 4
 
 
 class RayShardMerge:
-    """Does jobs, on workers that see the folder of the run, one job at a time on each.
+    """Job queue over the workers that see the run folder; each worker runs one job at a time.
 
     Args:
-        nodes: The nodes of the transport, by id, as it goes on changing them.
-        watch: Where answers are waited for.
-        wait: Waits for answers up to some seconds, and looks for signs of life.
-        depot: The actor that does what no worker can; None where all nodes are the master's own.
+        nodes: The transport's live mapping of nodes, by id.
+        calls: Event queue of the transport.
+        poll: The transport's `poll`, which handles replies and checks the nodes.
+        spill_actor: Handle of a `SpillActor` that runs jobs if no worker can; None without remote nodes.
     """
 
     def __init__(
-        self, nodes: Mapping[str, RayNode], watch: PendingCalls, wait: Callable[[float], object], depot: Any
+        self, nodes: Mapping[str, RayNode], calls: PendingCalls, poll: Callable[[float], object], spill_actor: Any
     ) -> None:
-        self._nodes, self._watch, self._wait, self._depot = nodes, watch, wait, depot
+        self._nodes, self._calls, self._poll, self._spill_actor = nodes, calls, poll, spill_actor
         self._busy: set[str] = set()
-        #: workers that do not see the folder
-        self._blind: set[str] = set()
-        self._answers: deque[tuple[int, Any]] = deque()
+        #: Workers that do not see the run folder.
+        self._without_access: set[str] = set()
+        #: Number and reply of finished jobs; the reply of a job that must run again is None.
+        self._finished: deque[tuple[int, Any]] = deque()
+        #: Processes that died, by number of the job.
         self._losses: Counter[int] = Counter()
 
     def run(self, jobs: Sequence[bytes]) -> Iterator[tuple[int, bytes] | None]:
-        """Yield number and answer of each job, and None now and then."""
-        waiting, left = deque(range(len(jobs))), len(jobs)
-        while left:
+        """Yield the number and the reply of each job, and None after every poll."""
+        waiting, remaining = deque(range(len(jobs))), len(jobs)
+        while remaining:
             for worker_id, worker in self._idle():
                 if waiting:
-                    self._give(worker_id, worker, waiting.popleft(), jobs)
-            self._wait(_WAIT_SECONDS)
+                    self._start(worker_id, worker, waiting.popleft(), jobs)
+            self._poll(_POLL_SECONDS)
             yield None
-            while self._answers:
-                number, answer = self._answers.popleft()
-                if answer is None:
+            while self._finished:
+                number, reply = self._finished.popleft()
+                if reply is None:
                     waiting.append(number)
                 else:
-                    left -= 1
-                    yield number, answer
+                    remaining -= 1
+                    yield number, reply
 
     def _idle(self) -> list[tuple[str, Any]]:
         workers = {worker_id: worker for node in self._nodes.values() for worker_id, worker in node.workers.items()}
-        starting = any(node.starting for node in self._nodes.values())
-        seeing = {worker_id: worker for worker_id, worker in workers.items() if worker_id not in self._blind}
-        if workers and not seeing and not starting:
-            seeing = {_DEPOT: self._the_depot()}
-        return [(worker_id, worker) for worker_id, worker in sorted(seeing.items()) if worker_id not in self._busy]
+        are_starting = any(node.starting for node in self._nodes.values())
+        usable = {worker_id: worker for worker_id, worker in workers.items() if worker_id not in self._without_access}
+        if workers and not usable and not are_starting:
+            usable = {_SPILL_ACTOR: self._require_spill_actor()}
+        return [(worker_id, worker) for worker_id, worker in sorted(usable.items()) if worker_id not in self._busy]
 
-    def _the_depot(self) -> Any:
-        if self._depot is None or _DEPOT in self._blind:
-            raise StoreError("no worker sees the folder of the run, or that of its output; use a node that does.")
-        return self._depot
+    def _require_spill_actor(self) -> Any:
+        if self._spill_actor is None or _SPILL_ACTOR in self._without_access:
+            raise StoreError("no worker sees the run folder and the output folder; add a node that does.")
+        return self._spill_actor
 
-    def _give(self, worker_id: str, worker: Any, number: int, jobs: Sequence[bytes]) -> None:
+    def _start(self, worker_id: str, worker: Any, number: int, jobs: Sequence[bytes]) -> None:
         self._busy.add(worker_id)
-        answer = worker.reduce.remote(jobs[number])
-        self._watch.pending[answer] = lambda ref: self._on_answer(worker_id, number, ref)
+        reply = worker.reduce.remote(jobs[number])
+        self._calls.add(reply, lambda ref: self._on_reply(worker_id, number, ref))
 
-    def _on_answer(self, worker_id: str, number: int, ref: Any) -> list[Any]:
+    def _on_reply(self, worker_id: str, number: int, ref: Any) -> list[Any]:
         self._busy.discard(worker_id)
         try:
-            how, answer = ray.get(ref)
+            outcome, reply = ray.get(ref)
         except ray.exceptions.RayError as error:
-            # Its process ended; what it had begun to write is named by nobody.
-            self._lose(worker_id)
+            # No reply names the files that the dead process had begun, so they do not become part of the result.
+            self._remove_worker(worker_id)
             self._losses[number] += 1
-            if self._losses[number] >= _MOST_LOSSES:
+            if self._losses[number] >= _MAX_LOSSES:
                 raise StoreError(
-                    f"shard {number} of the result was lost {_MOST_LOSSES} times "
+                    f"shard {number} of the result was lost {_MAX_LOSSES} times "
                     f"({describe_ray_error(error)}); resume the run."
                 ) from error
-            how, answer = BLIND, None
-        if how == DONE:
-            self._answers.append((number, answer))
-        elif how == BLIND:
-            self._blind.add(worker_id)
-            self._answers.append((number, None))
+            outcome, reply = NO_ACCESS, None
+        if outcome == DONE:
+            self._finished.append((number, reply))
+        elif outcome == NO_ACCESS:
+            self._without_access.add(worker_id)
+            self._finished.append((number, None))
         else:
-            failed: ElasticError = answer
-            raise failed
+            failure: ElasticError = reply
+            raise failure
         return []
 
-    def _lose(self, worker_id: str) -> None:
-        """Have no more to do with a worker that is gone; another one is started in its place."""
+    def _remove_worker(self, worker_id: str) -> None:
+        """Remove a dead worker; the transport starts another one."""
         for node in self._nodes.values():
-            node.forget(worker_id)
-        if worker_id == _DEPOT:
-            self._depot = None
+            node.remove_worker(worker_id)
+        if worker_id == _SPILL_ACTOR:
+            self._spill_actor = None

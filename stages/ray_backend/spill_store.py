@@ -1,4 +1,4 @@
-"""The depot of a node that does not see the folder of the run: an actor on the master's node, which does."""
+"""Spill store of a node that does not see the run folder: an actor on the master's node writes for it."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,18 +10,18 @@ from elastic.core.contracts.keyed_aggregator import ShardedAggregator
 from elastic.core.contracts.spill_store import SpillStore
 from elastic.core.errors import ElasticError, StoreError
 from elastic.core.program import Program
-from elastic.stages.ray_backend.code_shipping import DriverCode
 from elastic.stages.ray_backend.ray_errors import describe_ray_error
+from elastic.stages.ray_backend.startup.code_shipping import DriverCode
 
-#: How the answer to a job begins.
-DONE, BLIND, FAILED = "done", "blind", "failed"
+#: Outcome of a merge job, the first element of its reply.
+DONE, NO_ACCESS, FAILED = "done", "no access", "failed"
 
 
-class RayDepot(SpillStore):
-    """Leaves in the depot of another node.
+class RaySpillStore(SpillStore):
+    """Write-only spill store that sends blocks to the master's node.
 
     Args:
-        actor: Of class `DepotActor`.
+        actor: Handle of a `SpillActor`.
     """
 
     writable = True
@@ -32,27 +32,28 @@ class RayDepot(SpillStore):
 
     def append(self, data: bytes) -> tuple[str, int]:
         try:
-            place: tuple[str, int] = ray.get(self._actor.append.remote(data))
+            location: tuple[str, int] = ray.get(self._actor.append.remote(data))
         except ray.exceptions.RayTaskError as error:
             raise StoreError(str(error.cause)) from error
         except ray.exceptions.RayError as error:
+            reason = describe_ray_error(error)
             raise StoreError(
-                f"a part of the result could not be left on the master's node ({describe_ray_error(error)}); resume it."
+                f"part of the result was not spilled on the master's node ({reason}); resume it."
             ) from error
-        return place
+        return location
 
     def settle(self) -> None:
-        """Nothing is left to do, because each `append` waits for it."""
+        """Do nothing: each `append` waits until the actor has synced the data."""
 
     def read(self, name: str, start: int, size: int) -> bytes:
         raise StoreError(f"{name} is on the master's node.")
 
     def create(self, kind: str) -> Any:
-        raise StoreError("a result is made where the folder of the run is seen.")
+        raise StoreError("result files can only be created on a node that sees the run folder.")
 
 
-class DepotActor:
-    """Writes for nodes that do not see the folder of the run, and does what none of them can."""
+class SpillActor:
+    """Actor on the master's node: spills for nodes without the run folder, and merges shards that no worker can."""
 
     def start(self, program: bytes, code: DriverCode) -> None:
         """Load the program; called once."""
@@ -63,40 +64,43 @@ class DepotActor:
     def append(self, data: bytes) -> tuple[str, int]:
         aggregator = self._program.aggregator
         if not isinstance(aggregator, ShardedAggregator):
-            raise StoreError(f"{aggregator} has no depot.")
-        place = aggregator.depot.append(data)
+            raise StoreError(f"{aggregator} has no spill store.")
+        location = aggregator.depot.append(data)
         aggregator.depot.settle()
-        return place
+        return location
 
     def reduce(self, job: bytes) -> tuple[str, Any]:
-        return reduced(self._program, job)
+        return reduce_job(self._program, job)
 
 
 def with_spill_store(program: Program, actor: Any) -> Program:
-    """Return a program as a node has it: with another depot where the folder of the run is not seen.
+    """Return a program for one node, with a `RaySpillStore` if the node does not see the run folder.
 
     Args:
-        program: What is run.
-        actor: Of class `DepotActor`; None on the master's own node.
+        program: The program of the step.
+        actor: Handle of a `SpillActor`; None on the master's own node.
     """
     aggregator = program.aggregator
     if actor is None or not isinstance(aggregator, ShardedAggregator) or aggregator.depot.writable:
         return program
-    return replace(program, aggregator=aggregator.at(RayDepot(actor)))
+    return replace(program, aggregator=aggregator.at(RaySpillStore(actor)))
 
 
-def reduced(program: Program, job: bytes) -> tuple[str, Any]:
-    """Do a job of a wide result, and return how that went: DONE and the answer, BLIND, or FAILED and why.
+def reduce_job(program: Program, job: bytes) -> tuple[str, Any]:
+    """Run a merge job of a sharded result.
 
-    What user code raises comes back as a text, because its class may not exist where it would be caught.
+    Errors of user code come back as text, because the master may be unable to unpickle their classes.
+
+    Returns:
+        DONE and the encoded reply, NO_ACCESS (this process does not see the files), or FAILED and the error.
     """
     aggregator = program.aggregator
     if not isinstance(aggregator, ShardedAggregator) or not aggregator.can_reduce:
-        return BLIND, b""
+        return NO_ACCESS, b""
     try:
         return DONE, aggregator.reduce(job)
     except ElasticError as error:
         return FAILED, error
     except (Exception, SystemExit) as error:
-        text = f"aggregator {aggregator} failed on the result: {type(error).__name__}: {error}"
-        return FAILED, ElasticError(text)
+        message = f"aggregator {aggregator} failed on the result: {type(error).__name__}: {error}"
+        return FAILED, ElasticError(message)

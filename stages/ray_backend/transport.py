@@ -1,4 +1,4 @@
-"""The Ray transport: a worker for each CPU, and a station on every node."""
+"""Transport over a Ray cluster: one worker for each CPU, and one station on every node."""
 
 import logging
 import time
@@ -15,32 +15,34 @@ from elastic.core.ledger.events import NodeLost
 from elastic.core.policies.worker_starts import WorkerStarts
 from elastic.core.program import Program
 from elastic.stages.messages import Call
-from elastic.stages.ray_backend.actor_start import ActorPayload
-from elastic.stages.ray_backend.code_shipping import DriverCode, archive_of, driver_folders
-from elastic.stages.ray_backend.connection import connect
+from elastic.stages.ray_backend.local_node import LocalNode
 from elastic.stages.ray_backend.membership import ClusterMembership, cpus_of
-from elastic.stages.ray_backend.node import NO_RETRIES, LocalNode, PendingCalls, RayNode, RemoteNode
+from elastic.stages.ray_backend.node import NO_RETRIES, RayNode
+from elastic.stages.ray_backend.pending_calls import PendingCalls
 from elastic.stages.ray_backend.process_faults import RayProcessFaults
-from elastic.stages.ray_backend.program_pickle import can_pickle, pickled_program
+from elastic.stages.ray_backend.remote_node import RemoteNode
 from elastic.stages.ray_backend.shard_merge import RayShardMerge
-from elastic.stages.ray_backend.spill_store import DepotActor
+from elastic.stages.ray_backend.spill_store import SpillActor
+from elastic.stages.ray_backend.startup.actor_payload import ActorPayload
+from elastic.stages.ray_backend.startup.code_shipping import DriverCode, archive_of, driver_folders
+from elastic.stages.ray_backend.startup.connection import connect
+from elastic.stages.ray_backend.startup.program_pickle import can_pickle, pickled_program
 from elastic.stages.transport.process_faults import ProcessFaults
 from elastic.stages.transport.transport import Arrival, Limits, Transport
 
 _log = logging.getLogger("elastic.cluster")
 
-#: Seconds between two looks at which nodes the cluster has.
-_LOOK_SECONDS = 1.0
+_CHECK_SECONDS = 1.0
 
 
 class RayTransport(Transport):
-    """Carries calls to the nodes of a Ray cluster.
+    """Transport that sends calls to the nodes of a Ray cluster.
 
-    Nothing is restarted or repeated by Ray; a worker that dies is reported and another one started in its place.
+    Ray restarts and repeats nothing. The transport reports a dead worker and starts another one in its place.
 
     Args:
         cluster: `local`, `auto` or `host:port`.
-        limits: What the run may take of the cluster.
+        limits: Share of the cluster that the run may use.
     """
 
     def __init__(self, cluster: str, limits: Limits) -> None:
@@ -48,113 +50,127 @@ class RayTransport(Transport):
         self._limits = limits
         self._own_ray_id = ray.get_runtime_context().get_node_id()
         self._nodes: dict[str, RayNode] = {}
+        #: Reason of every refused node, by its id.
         self._refused: dict[str, str] = {}
-        #: the nodes that the cluster had at the last look
+        #: Nodes of the cluster at the last check.
         self._alive: Set[str] = frozenset()
-        self._watch = PendingCalls()
-        self._roster = ClusterMembership(limits.heartbeat)
-        self._looked_at = 0.0
+        self._calls = PendingCalls()
+        self._membership = ClusterMembership(limits.heartbeat)
+        #: Monotonic seconds.
+        self._checked_at = 0.0
         self.node_id = next(_name(node) for node in ray.nodes() if node["NodeID"] == self._own_ray_id)
 
     def open(self, program: Program) -> None:
         self._program, self._pickled = program, _pickled(program)
         self._starts = WorkerStarts(self._limits.start_timeout, time.monotonic())
-        self._look()
+        self._check_nodes()
 
     def send(self, node_id: str, call: Call | None) -> None:
         self._nodes[node_id].send(call)
 
     def poll(self, timeout: float) -> list[Arrival]:
-        arrivals = self._watch.ready(timeout)
+        arrivals = self._calls.poll(timeout)
         for arrival in arrivals:
             if isinstance(arrival, NodeLost):
-                self._forget(arrival.node_id)
+                self._remove_node(arrival.node_id)
         now = time.monotonic()
-        if now - self._looked_at >= _LOOK_SECONDS:
-            self._look()
+        if now - self._checked_at >= _CHECK_SECONDS:
+            self._check_nodes()
         if any(node.workers for node in self._nodes.values()):
             self._starts.worked(now)
-        elif self._starts.is_hopeless(now) and self._roster.answers():
-            raise NoWorkerError(self._shortage())
-        return arrivals + self._refuse()
+        elif self._starts.is_hopeless(now) and self._membership.head_answers():
+            raise NoWorkerError(self._why_no_worker())
+        return arrivals + self._remove_failed_nodes()
 
     def reduce(self, aggregator: ShardedAggregator, jobs: Sequence[bytes]) -> Iterator[tuple[int, bytes] | None]:
-        depot = self._depot if any(not node.on_master for node in self._nodes.values()) else None
-        return RayShardMerge(self._nodes, self._watch, self.poll, depot).run(jobs)
+        is_remote = any(not node.on_master for node in self._nodes.values())
+        return RayShardMerge(self._nodes, self._calls, self.poll, self._spill_actor if is_remote else None).run(jobs)
 
     def close(self) -> None:
-        if (depot := self.__dict__.pop("_depot", None)) is not None:
-            ray.kill(depot)
+        if (spill_actor := self.__dict__.pop("_spill_actor", None)) is not None:
+            ray.kill(spill_actor)
         for node in self._nodes.values():
             node.close()
         self._nodes = {}
-        self._roster.close()
-        self._watch.pending.clear()
-        self._watch.arrived.clear()
+        self._membership.close()
+        self._calls.clear()
 
     def process_faults(self) -> ProcessFaults:
         return RayProcessFaults(self._nodes)
 
-    def _look(self) -> None:
-        """Look for signs of life, and start workers on nodes that have CPUs and no workers for them."""
-        self._looked_at = time.monotonic()
-        alive = {_name(node): node for node in self._roster.nodes()}
+    def _check_nodes(self) -> None:
+        """Report nodes that left or are silent, and start workers on free CPUs."""
+        self._checked_at = time.monotonic()
+        alive = {_name(node): node for node in self._membership.nodes()}
         self._alive = alive.keys()
-        for node_id, present in self._nodes.items():
-            present.check()
+        for node_id, node in self._nodes.items():
+            node.check_liveness()
             if node_id not in alive:
-                self._watch.arrived.append(NodeLost(node_id, f"node {node_id} has left the cluster"))
-        if self._roster.answers():
-            self._start(alive)
+                self._calls.report(NodeLost(node_id, f"node {node_id} has left the cluster"))
+        if self._membership.head_answers():
+            self._start_workers(alive)
 
-    def _start(self, alive: dict[str, dict[str, Any]]) -> None:
+    def _start_workers(self, alive: dict[str, dict[str, Any]]) -> None:
         now = time.monotonic()
-        for node_id, node in sorted(alive.items()):
+        for node_id, facts in sorted(alive.items()):
             if node_id not in {**self._nodes, **self._refused} and self._starts.may_start(node_id, now):
-                own = node["NodeID"] == self._own_ray_id
+                own = facts["NodeID"] == self._own_ray_id
                 kind = LocalNode if own else RemoteNode
-                self._nodes[node_id] = kind(node_id, node["NodeID"], self._shipment(own=own), self._watch)
-        ready = {node_id: node for node_id, node in self._nodes.items() if self._starts.may_start(node_id, now)}
-        known = [(node, alive[node_id]) for node_id, node in ready.items() if node_id in alive]
-        for chosen in _share([(node, cpus_of(facts) - node.size) for node, facts in known], self._left()):
-            chosen.start_worker()
+                self._nodes[node_id] = kind(node_id, facts["NodeID"], self._payload(own=own), self._calls)
+        free_cpus = [
+            (node, cpus_of(alive[node_id]) - node.worker_count)
+            for node_id, node in self._nodes.items()
+            if node_id in alive and self._starts.may_start(node_id, now)
+        ]
+        for node in _round_robin(free_cpus, self._remaining_workers()):
+            node.start_worker()
 
-    def _shipment(self, *, own: bool) -> ActorPayload:
-        needs_depot = isinstance(self._program.aggregator, ShardedAggregator) and not own
-        code, depot = self._near if own else self._far, self._depot if needs_depot else None
-        return ActorPayload(self._program, self._pickled, code, self._limits.heartbeat, self._starts, depot)
+    def _payload(self, *, own: bool) -> ActorPayload:
+        needs_spill_actor = isinstance(self._program.aggregator, ShardedAggregator) and not own
+        return ActorPayload(
+            self._program,
+            self._pickled,
+            self._local_code if own else self._remote_code,
+            self._limits.heartbeat,
+            self._starts,
+            self._spill_actor if needs_spill_actor else None,
+        )
 
     @cached_property
-    def _depot(self) -> Any:
-        there = NodeAffinitySchedulingStrategy(node_id=self._own_ray_id, soft=False)
-        actor: Any = ray.remote(DepotActor)
-        depot = actor.options(num_cpus=0, scheduling_strategy=there, **NO_RETRIES).remote()
-        depot.start.remote(self._pickled, self._near)
-        return depot
+    def _spill_actor(self) -> Any:
+        on_own_node = NodeAffinitySchedulingStrategy(node_id=self._own_ray_id, soft=False)
+        actor: Any = ray.remote(SpillActor)
+        spill_actor = actor.options(num_cpus=0, scheduling_strategy=on_own_node, **NO_RETRIES).remote()
+        spill_actor.start.remote(self._pickled, self._local_code)
+        return spill_actor
 
     @cached_property
-    def _near(self) -> DriverCode:
+    def _local_code(self) -> DriverCode:
         return DriverCode(folders=tuple(map(str, driver_folders())))
 
     @cached_property
-    def _far(self) -> DriverCode:
+    def _remote_code(self) -> DriverCode:
         folders = driver_folders()
         return DriverCode(archive=archive_of(folders[0]) if folders else b"")
 
-    def _left(self) -> int | None:
+    def _remaining_workers(self) -> int | None:
+        """Return the number of workers that the run may still start; None if it has no limit."""
         if self._limits.workers is None:
             return None
-        return max(0, self._limits.workers - sum(node.size for node in self._nodes.values()))
+        return max(0, self._limits.workers - sum(node.worker_count for node in self._nodes.values()))
 
-    def _refuse(self) -> list[Arrival]:
-        """Leave out nodes that cannot take part, and tell of those that did; an error when none is left.
+    def _remove_failed_nodes(self) -> list[Arrival]:
+        """Remove refused nodes and nodes whose station did not start, and return their losses.
 
-        A node whose station could not be started is forgotten too, and tried again after a pause.
+        The transport tries a node whose station failed again after a pause.
+
+        Raises:
+            NodeRefusedError: No node of the cluster can take part.
         """
         refused = [node for node in self._nodes.values() if node.refused is not None]
-        failed = [node for node in self._nodes.values() if node.refused is None and node.failed]
+        failed = [node for node in self._nodes.values() if node.refused is None and node.station_failed]
         for node in (*refused, *failed):
-            self._forget(node.node_id)
+            self._remove_node(node.node_id)
         for node in refused:
             self._refused[node.node_id] = str(node.refused)
             _log.warning("%s", node.refused)
@@ -165,24 +181,24 @@ class RayTransport(Transport):
             *(NodeLost(node.node_id, "its station could not be started") for node in failed),
         ]
 
-    def _forget(self, node_id: str) -> None:
+    def _remove_node(self, node_id: str) -> None:
         node = self._nodes.pop(node_id, None)
         if node is not None:
             node.close()
 
-    def _shortage(self) -> str:
-        """Say what the cluster has, when none of it is to be had."""
+    def _why_no_worker(self) -> str:
+        """Return the message of the error for a run that has had no worker for `start_timeout`."""
         if self._starts.deaths is not None:
             return (
-                f"no worker could be started within {self._limits.start_timeout:g} s: {self._starts.deaths}; find out "
-                "what ends them (the log of Ray, the memory of the nodes, machines that are taken back)"
+                f"no worker started within {self._limits.start_timeout:g} s: {self._starts.deaths}. Find out why "
+                "these processes end (Ray's log files, memory of the nodes, preempted machines)"
             )
-        nodes = self._roster.nodes()
+        nodes = self._membership.nodes()
         total, free = ray.cluster_resources().get("CPU", 0), ray.available_resources().get("CPU", 0)
         return (
-            f"no worker could be started within {self._limits.start_timeout:g} s: the cluster has {len(nodes)} "
-            f"node(s) with {total:g} CPU(s), of which {free:g} are free, and a worker takes 1; free some, add a node, "
-            "or wait longer with start_timeout"
+            f"no worker started within {self._limits.start_timeout:g} s: the cluster has {len(nodes)} "
+            f"node(s) with {total:g} CPU(s), {free:g} of them free, and a worker takes 1. Free some CPUs, add a node, "
+            "or raise start_timeout"
         )
 
 
@@ -190,13 +206,13 @@ def _pickled(program: Program) -> bytes:
     try:
         return pickled_program(program)
     except Exception as error:
-        named = [*map(str, program.transforms), f"aggregator {program.aggregator}", "the source"]
+        names = [*map(str, program.transforms), f"aggregator {program.aggregator}", "the source"]
         parts = [*(transform.function for transform in program.transforms), program.aggregator, program.reader]
-        culprits = [name for name, part in zip(named, parts, strict=True) if not can_pickle(part)]
-        functions = ", ".join(culprits or named)
+        culprits = [name for name, part in zip(names, parts, strict=True) if not can_pickle(part)]
+        functions = ", ".join(culprits or names)
         raise UsageError(
-            f"the flow ({functions}) cannot be sent to workers ({type(error).__name__}: {error}); let its functions "
-            "make what cannot be sent (locks, open files, connections) when they are called."
+            f"the flow ({functions}) cannot be sent to workers ({type(error).__name__}: {error}); create locks, open "
+            "files and connections inside its functions, when they are called."
         ) from error
 
 
@@ -204,7 +220,8 @@ def _name(node: dict[str, Any]) -> str:
     return f"{node['NodeManagerHostname']}-{node['NodeID'][:8]}"
 
 
-def _share(rooms: list[tuple[RayNode, int]], count: int | None) -> list[RayNode]:
-    """Return the node of each of `count` new workers, one by one in turn; None for as many as there is room for."""
-    turns = [node for turn in range(max((room for _, room in rooms), default=0)) for node, room in rooms if room > turn]
-    return turns if count is None else turns[:count]
+def _round_robin(free_cpus: list[tuple[RayNode, int]], count: int | None) -> list[RayNode]:
+    """Return the node of each of `count` new workers, node by node in turn; None fills all free CPUs."""
+    rounds = range(max((free for _, free in free_cpus), default=0))
+    nodes = [node for number in rounds for node, free in free_cpus if free > number]
+    return nodes if count is None else nodes[:count]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from elastic.stages.ray_backend.connection import has_printed
+from elastic.stages.ray_backend.startup.connection import has_printed
 
 pytestmark = pytest.mark.cluster
 

@@ -100,7 +100,7 @@ def test_a_result_that_no_worker_can_write_is_not_waited_for(tmp_path: Path) -> 
         return number % KEYS
 
     spoiling = elastic.from_range(2000, chunk_size=40).map(spoilt).aggregate(Count())
-    with pytest.raises(StepSuspendedError, match="no worker sees the folder of the run, or that of its output"):
+    with pytest.raises(StepSuspendedError, match="no worker sees the run folder and the output folder"):
         spoiling.run(cluster="local", workers=2, shards=2, write_to=folder)
     assert dict(elastic.resume("last", spoiling, cluster="inline").value) == dict.fromkeys(range(KEYS), 4)
     assert sum(path.read_text().count("\n") for path in folder.glob("part-*")) == KEYS

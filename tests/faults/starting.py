@@ -24,7 +24,7 @@ HEARTBEAT = 8
 _BOOTING, _WORKER = b"default_worker.py", b"WorkerActor"
 
 #: Others whose commands have these words in them as well; a raylet's has that of its workers.
-_OTHERS = (b"/raylet/raylet\0", b"StationActor", b"DepotActor", b"IDLE")
+_OTHERS = (b"/raylet/raylet\0", b"StationActor", b"SpillActor", b"IDLE")
 
 
 def storm(siege: Siege, count: int, until: float) -> None:

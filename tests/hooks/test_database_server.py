@@ -11,7 +11,7 @@ import pytest
 
 from elastic.core.errors import ClusterError
 from elastic.hooks import SqlHook
-from elastic.stages.ray_backend.owned_folder import remove_abandoned_folders
+from elastic.stages.ray_backend.startup.owned_folder import remove_abandoned_folders
 from elastic.testing import MariaDbServer, PostgresServer
 from elastic.testing.database_server import ServerProcess, found_program, program
 

@@ -10,12 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from elastic.stages.ray_backend.owned_folder import make_owned_folder, remove_abandoned_folders, remove_owned_folder
+from elastic.stages.ray_backend.startup.owned_folder import (
+    make_owned_folder,
+    remove_abandoned_folders,
+    remove_owned_folder,
+)
 
 OWNER = """
 import os, sys
 from pathlib import Path
-from elastic.stages.ray_backend.owned_folder import make_owned_folder
+from elastic.stages.ray_backend.startup.owned_folder import make_owned_folder
 
 folder = make_owned_folder()
 (folder / "ray" / "logs").mkdir(parents=True)

@@ -19,9 +19,9 @@ from ray._private.services import canonicalize_bootstrap_address
 from elastic.core.errors import ClusterError, UsageError
 from elastic.core.policies.engine_tuning import EngineTuning
 from elastic.core.process_stat import read_process_stat
-from elastic.stages.ray_backend.environment import connected_parent, private_folder
-from elastic.stages.ray_backend.permanent_thread import call_in_lasting_thread
-from elastic.stages.ray_backend.serializers import import_all
+from elastic.stages.ray_backend.startup.environment import connected_parent, private_folder
+from elastic.stages.ray_backend.startup.permanent_thread import call_in_lasting_thread
+from elastic.stages.ray_backend.startup.serializers import import_all
 
 #: Seconds in which a cluster's address must answer.
 _ANSWER_SECONDS = 5.0

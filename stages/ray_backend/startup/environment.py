@@ -6,7 +6,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from elastic.stages.ray_backend.owned_folder import make_owned_folder, remove_owned_folder
+from elastic.stages.ray_backend.startup.owned_folder import make_owned_folder, remove_owned_folder
 
 
 def prepare(cluster: str) -> None:
@@ -79,7 +79,7 @@ def _after_fork() -> None:
     global _connected_parent
     _folders.clear()
     ray = sys.modules.get("ray")
-    cluster = sys.modules.get("elastic.stages.ray_backend.connection")
+    cluster = sys.modules.get("elastic.stages.ray_backend.startup.connection")
     is_initialized = getattr(ray, "is_initialized", None)
     if (is_initialized is not None and is_initialized()) or (cluster is not None and cluster.is_connecting()):
         _connected_parent = os.getppid()
