@@ -287,7 +287,7 @@ class Worker:
         try:
             state = self._program.frame(self._program.aggregator.encode(held))
         except StoreError as error:
-            return {"failure": self._unkept(error, accounts[0].first), "unkept": True}
+            return {"failure": self._unkept(error, accounts[0].first), "spill_failed": True}
         except RAISED as error:
             first = accounts[0].first
             place, function = f"the state of chunk {first} and others", f"aggregator {self._program.aggregator}"
