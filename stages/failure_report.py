@@ -1,16 +1,16 @@
-"""What user code raised, as plain data."""
+"""Convert exceptions of user code to plain data."""
 
 from elastic.core.errors import DecodingError, UsageError
 from elastic.core.model.failure import Failure
 from elastic.core.text import error_text, traceback_text, writable
 
-#: Characters of a message, and of a traceback (its end), that are kept.
-_MESSAGE_LIMIT = 500
-_TRACEBACK_LIMIT = 8000
+#: Maximum number of characters of a message, and of the kept end of a traceback.
+_MAX_MESSAGE = 500
+_MAX_TRACEBACK = 8000
 
 
 def failure_of(error: BaseException, *, chunk_id: int, place: str, function: str, index: int | None = None) -> Failure:
-    """Return an exception as plain data; it need not be picklable, nor its text be printable."""
+    """Return an exception as plain data. The exception need not be picklable, nor its message printable."""
     message = error_text(error)
     if isinstance(error, DecodingError):
         place, message = f"{error.path!r}, byte {error.byte}", f"{error.problem}; {error.advice}"
@@ -20,13 +20,13 @@ def failure_of(error: BaseException, *, chunk_id: int, place: str, function: str
         place=writable(place),
         function=writable(function),
         error_type=type(error).__name__,
-        message=writable(message)[:_MESSAGE_LIMIT],
-        traceback=writable(traceback_text(error))[-_TRACEBACK_LIMIT:],
+        message=writable(message)[:_MAX_MESSAGE],
+        traceback=writable(traceback_text(error))[-_MAX_TRACEBACK:],
     )
 
 
 def hint_of(error: BaseException) -> str:
-    """Return what to do about two states that cannot be merged, where it is their entries that do not go together."""
+    """Return advice for states that cannot be merged because their entries have different types, else an empty text."""
     if not isinstance(error, TypeError | UsageError):
         return ""
     return "; no entry fails by itself, but those of some chunks do not go with those of others: map all to one type"

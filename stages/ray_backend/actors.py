@@ -72,7 +72,7 @@ class WorkerActor:
         node_id, worker_id = place
         loaded: Program = with_spill_store(cloudpickle.loads(program), spill_actor)
         register_if_needed()
-        self._worker = Worker(loaded, node_id=node_id, worker_id=worker_id, cell=EntryProbe(program))
+        self._worker = Worker(loaded, node_id=node_id, worker_id=worker_id, probe=EntryProbe(program))
         self._requests = CollectRequests()
 
     def work(self, call: bytes) -> bytes:

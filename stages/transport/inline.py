@@ -10,7 +10,7 @@ from elastic.core.program import Program
 from elastic.stages.messages import Call, Reply, decode_call, decode_reply, encode_call, encode_reply
 from elastic.stages.transport.station import Station
 from elastic.stages.transport.transport import Arrival, Transport
-from elastic.stages.worker.prefetch import THREADS, Prefetcher, pays
+from elastic.stages.worker.prefetch import THREADS, Prefetcher, can_prefetch
 from elastic.stages.worker.worker import Worker
 
 
@@ -33,7 +33,7 @@ class InlineTransport(Transport):
         self._encoding: deque[Future[Reply]] = deque()
 
     def open(self, program: Program) -> None:
-        if pays(program):
+        if can_prefetch(program):
             self._ahead = Prefetcher(program)
             program = replace(program, reader=self._ahead)
         self._station = Station.of(program, self.node_id, combine=False)
@@ -70,7 +70,7 @@ class InlineTransport(Transport):
     def _do(self, call: Call | None) -> None:
         """Work on a call, or hand out what is held."""
         if self._ahead is not None:
-            self._ahead.foresee(filter(None, (call, *self._calls)))
+            self._ahead.prefetch(filter(None, (call, *self._calls)))
         if call is not None:
             received, _ = self._station.receive_call(decode_call(encode_call(call)))
             self._answer(self._station.return_reply(self._worker.work(received)))

@@ -1,1 +1,1 @@
-"""What a worker does with a chunk: pipeline, isolation of failing entries, heartbeat."""
+"""Worker of a chunk: pipeline, bisection of failing entries, heartbeat."""

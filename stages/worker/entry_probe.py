@@ -1,8 +1,8 @@
-"""The cell: runs one chunk in a process of its own, entry by entry, to find those that end or hang a process.
+"""Entry probe: runs one chunk in a child process, entry by entry, to find entries that crash or hang a process.
 
-The process loads the program once and forks for each try. What is running now is noted in memory that the forks share,
-so when a fork ends before its result is there, the entry is known and the next fork leaves it out. If the program has
-started threads of a library, which a fork would not have, each fork loads the program itself.
+The child loads the program once and forks for every attempt. Forks record the running entry in shared memory. When a
+fork dies, the child reads the entry from there, and the next fork skips it. If the program has started threads of a
+library, which a fork would not have, each fork loads the program itself.
 """
 
 import subprocess
@@ -15,31 +15,31 @@ from elastic.core.encoding import pack, unpack
 from elastic.core.errors import EncodingError
 from elastic.core.model.failure import DeadLetter, Failure
 from elastic.stages.failure_report import failure_of
-from elastic.stages.worker.isolation import FailureBisection, NotToleratedError
+from elastic.stages.worker.failure_bisection import FailureBisection, NotToleratedError
 
 
 @dataclass(frozen=True, slots=True)
 class EntryProbe:
-    """Starts the process for a chunk."""
+    """Starts one child process per chunk."""
 
-    #: the program, pickled
+    #: Pickled program.
     program: bytes
 
-    def run(self, isolation: FailureBisection, entries: Sequence[Any], block: bytes) -> tuple[bytes, list[DeadLetter]]:
-        """Return the encoded state of the entries that did not fail, and a letter for each that did.
+    def run(self, bisection: FailureBisection, entries: Sequence[Any], block: bytes) -> tuple[bytes, list[DeadLetter]]:
+        """Return the encoded state of the entries that do not fail, and a dead letter for each other entry.
 
         Raises:
-            RefusedError: An entry fails, or ends or hangs its process, and entries must not.
+            NotToleratedError: An entry fails, crashes or hangs its process, and the error policy does not tolerate it.
         """
-        order = pack([sys.path, self.program, isolation.chunk_id, isolation.reference, block])
+        request = pack([sys.path, self.program, bisection.chunk_id, bisection.reference, block])
         command = [sys.executable, "-m", "elastic.stages.worker.entry_probe_process"]
-        ended = subprocess.run(command, input=order, stdout=subprocess.PIPE, check=False)  # noqa: S603 - our own module
+        process = subprocess.run(command, input=request, stdout=subprocess.PIPE, check=False)  # noqa: S603 - our own module
         try:
-            state, letters, refusal = unpack(ended.stdout)
+            state, dead_letters, failure = unpack(process.stdout)
         except EncodingError as error:
-            place = f"chunk {isolation.chunk_id}"
-            failure = failure_of(error, chunk_id=isolation.chunk_id, place=place, function="the cell of a chunk")
-            raise NotToleratedError(failure) from error
-        if refusal is not None:
-            raise NotToleratedError(Failure(*refusal))
-        return state, list(map(DeadLetter.of, letters))
+            place = f"chunk {bisection.chunk_id}"
+            report = failure_of(error, chunk_id=bisection.chunk_id, place=place, function="the entry probe")
+            raise NotToleratedError(report) from error
+        if failure is not None:
+            raise NotToleratedError(Failure(*failure))
+        return state, list(map(DeadLetter.of, dead_letters))

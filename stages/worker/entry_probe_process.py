@@ -1,4 +1,4 @@
-"""The process of a cell: `elastic.stages.worker.entry_probe` starts it and writes its orders to its standard input."""
+"""Child process of `elastic.stages.worker.entry_probe`: reads one request from standard input, writes one reply."""
 
 import contextlib
 import ctypes
@@ -18,164 +18,164 @@ from elastic.core.encoding import pack, unpack
 from elastic.core.model.failure import DeadLetter
 from elastic.core.native_threads import has_native_threads
 from elastic.core.program import Program
-from elastic.stages.worker.entry_agreement import fold
-from elastic.stages.worker.isolation import ChunkPart, FailureBisection, NotToleratedError
+from elastic.stages.worker.entry_compatibility import fold
+from elastic.stages.worker.failure_bisection import ChunkPart, FailureBisection, NotToleratedError
 
-#: What is noted in shared memory: which unit is running, since when (monotonic seconds), and for how long it may.
-_NOTE = struct.Struct("qdd")
+#: Record in shared memory: running unit, its start (monotonic seconds), and its time limit (seconds; 0 for none).
+_PROGRESS = struct.Struct("qdd")
 
-#: No unit is running: the program is not loaded yet, or the units are done.
-_LOADING, _NONE = -2, -1
+#: No unit is running: the program is still loading, or all units are done.
+_LOADING, _NO_UNIT = -2, -1
 
-#: The argument of a process whose forks load the program themselves.
-_CLEAN = "clean"
+#: Command-line argument: every fork loads the program itself.
+_LOAD_IN_FORK = "clean"
 
-#: A unit of work: entries `[first, stop)`.
+#: Unit of work: entries `[first, stop)`.
 Unit = tuple[int, int]
 
 
 class EndedError(Exception):
-    """A fork ended in the middle of user code."""
+    """A fork died in user code."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """The program and the entries of the chunk."""
+    """Program and entries of the chunk."""
 
-    isolation: FailureBisection
+    bisection: FailureBisection
     entries: Sequence[Any]
 
     @classmethod
-    def of(cls, order: bytes) -> "_Loaded":
-        """Load what an order names."""
+    def of(cls, request: bytes) -> "_Loaded":
+        """Return the program and the entries of a request."""
         from ray import cloudpickle
 
-        paths, pickled, chunk_id, reference, block = unpack(order)
+        paths, pickled, chunk_id, reference, block = unpack(request)
         sys.path[:] = paths
         program: Program = cloudpickle.loads(pickled)
-        isolation = FailureBisection(program, chunk_id, tuple(reference))
-        return cls(isolation, isolation.parse(block))
+        bisection = FailureBisection(program, chunk_id, tuple(reference))
+        return cls(bisection, bisection.parse(block))
 
 
 def main() -> None:
-    """Run one chunk, and print its state, its letters and a refusal, packed."""
-    # What user code prints must not come between.
-    answer = os.dup(1)
+    """Run one chunk, and write its state, its dead letters and the failure, packed."""
+    # User code that prints must not damage the reply, so its output goes to standard error.
+    output = os.dup(1)
     os.dup2(2, 1)
-    order = sys.stdin.buffer.read()
+    request = sys.stdin.buffer.read()
     try:
-        loaded = None if _CLEAN in sys.argv else _Loaded.of(order)
-    except NotToleratedError as refused:
-        told = _refusal(refused)
+        loaded = None if _LOAD_IN_FORK in sys.argv else _Loaded.of(request)
+    except NotToleratedError as not_tolerated:
+        reply = _encode_failure(not_tolerated)
     else:
         if loaded and has_native_threads():
-            # A library that the program loaded has started threads, which no fork of this process would have.
-            _start_again(order, answer)
-        told = _Tries(order, loaded).run()
-    with os.fdopen(answer, "wb") as file:
-        file.write(told)
+            # Loading started native threads, which no fork of this process would have.
+            _restart_clean(request, output)
+        reply = _ForkAttempts(request, loaded).run()
+    with os.fdopen(output, "wb") as file:
+        file.write(reply)
 
 
-def _refusal(refused: NotToleratedError) -> bytes:
-    return pack([b"", [], astuple(refused.failure)])
+def _encode_failure(not_tolerated: NotToleratedError) -> bytes:
+    return pack([b"", [], astuple(not_tolerated.failure)])
 
 
-def _start_again(order: bytes, answer: int) -> None:
-    """Become a process that loads nothing itself."""
-    os.dup2(answer, 1)
+def _restart_clean(request: bytes, output: int) -> None:
+    """Replace this process by one that leaves loading to its forks."""
+    os.dup2(output, 1)
     with tempfile.TemporaryFile() as file:
-        file.write(order)
+        file.write(request)
         file.seek(0)
         os.dup2(file.fileno(), 0)
-    os.execv(sys.executable, [sys.executable, "-m", "elastic.stages.worker.entry_probe_process", _CLEAN])  # noqa: S606 - ourselves
+    os.execv(sys.executable, [sys.executable, "-m", "elastic.stages.worker.entry_probe_process", _LOAD_IN_FORK])  # noqa: S606 - ourselves
 
 
-class _Tries:
-    """Forks until a fork reaches the end."""
+class _ForkAttempts:
+    """Retry loop: forks until a fork runs all remaining units."""
 
-    def __init__(self, order: bytes, loaded: _Loaded | None) -> None:
-        self._order, self._loaded = order, loaded
-        self._note = mmap.mmap(-1, _NOTE.size)
-        #: units that ended a fork, and how
-        self._ended: list[tuple[int, str]] = []
+    def __init__(self, request: bytes, loaded: _Loaded | None) -> None:
+        self._request, self._loaded = request, loaded
+        self._progress = mmap.mmap(-1, _PROGRESS.size)
+        #: Units in which a fork died, and the reason.
+        self._fatal: list[tuple[int, str]] = []
 
     def run(self) -> bytes:
         while True:
-            self._take_note(_LOADING)
-            status, told = self._fork()
-            if told:
-                return told
-            running, since, limit = _NOTE.unpack_from(self._note)
+            self._record(_LOADING)
+            status, reply = self._fork()
+            if reply:
+                return reply
+            running, since, limit = _PROGRESS.unpack_from(self._progress)
             if running == _LOADING:
-                raise SystemExit(f"the program could not be loaded: {_reason(status, since, limit)}")
-            self._ended.append((running, _reason(status, since, limit)))
+                raise SystemExit(f"the program could not be loaded: {_death_reason(status, since, limit)}")
+            self._fatal.append((running, _death_reason(status, since, limit)))
 
     def _fork(self) -> tuple[int, bytes]:
-        """Run all units in a fork but for those that ended one; return how it ended, and what it told."""
+        """Run the remaining units in a fork; return its exit status and its reply."""
         receive, send = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(receive)
             _end_with_parent()
             with os.fdopen(send, "wb") as file:
-                file.write(self._told())
+                file.write(self._run_chunk())
             os._exit(0)
         os.close(send)
         with os.fdopen(receive, "rb") as file:
-            told = file.read()
+            reply = file.read()
         _, status = os.waitpid(child, 0)
-        return status, told if status == 0 else b""
+        return status, reply if status == 0 else b""
 
-    def _told(self) -> bytes:
-        """Return the state, the letters and a refusal, packed."""
+    def _run_chunk(self) -> bytes:
+        """Return the state, the dead letters and the failure, packed."""
         try:
-            loaded = self._loaded or _Loaded.of(self._order)
-            isolation, entries = loaded.isolation, loaded.entries
-            limit = isolation.program.tolerance.chunk_timeout
-            self._take_note(_NONE)
-            units, letters = self._left(loaded)
+            loaded = self._loaded or _Loaded.of(self._request)
+            bisection, entries = loaded.bisection, loaded.entries
+            limit = bisection.program.tolerance.chunk_timeout
+            self._record(_NO_UNIT)
+            units, dead_letters = self._remaining_units(loaded)
             parts: list[ChunkPart] = []
             for first, stop in units:
-                self._begin(first, limit)
-                sifted = isolation.sift(entries, first, stop)
-                parts += sifted.parts
-                letters += sifted.letters
-            self._take_note(_NONE)
+                self._start_unit(first, limit)
+                bisected = bisection.run(entries, first, stop)
+                parts += bisected.parts
+                dead_letters += bisected.dead_letters
+            self._record(_NO_UNIT)
             faulthandler.cancel_dump_traceback_later()
-            aggregator = isolation.program.aggregator
-            state, strays = fold(parts, aggregator)
+            aggregator = bisection.program.aggregator
+            state, incompatible = fold(parts, aggregator)
             encoded = aggregator.encode(state)
-        except NotToleratedError as refused:
-            return _refusal(refused)
-        letters = sorted([*letters, *strays], key=lambda letter: letter.failure.index or 0)
-        return pack([encoded, [letter.plain() for letter in letters], None])
+        except NotToleratedError as not_tolerated:
+            return _encode_failure(not_tolerated)
+        dead_letters = sorted([*dead_letters, *incompatible], key=lambda letter: letter.failure.index or 0)
+        return pack([encoded, [letter.plain() for letter in dead_letters], None])
 
-    def _left(self, loaded: _Loaded) -> tuple[list[Unit], list[DeadLetter]]:
-        """Return the units that no fork ended in, and a letter for each of the others."""
-        isolation, entries = loaded.isolation, loaded.entries
-        units: list[Unit] = isolation.units(entries)
-        letters = []
-        for running, reason in self._ended:
+    def _remaining_units(self, loaded: _Loaded) -> tuple[list[Unit], list[DeadLetter]]:
+        """Return the units in which no fork died, and a dead letter for each of the others."""
+        bisection, entries = loaded.bisection, loaded.entries
+        units: list[Unit] = bisection.units(entries)
+        dead_letters = []
+        for running, reason in self._fatal:
             unit = next((unit for unit in units if unit[0] == running), None)
             if unit is None:
-                aggregator = f"aggregator {isolation.program.aggregator}"
-                raise NotToleratedError(isolation.failure(0, len(entries), aggregator, EndedError(reason)))
+                aggregator = f"aggregator {bisection.program.aggregator}"
+                raise NotToleratedError(bisection.failure(0, len(entries), aggregator, EndedError(reason)))
             units.remove(unit)
-            failure = isolation.failure(*unit, "the flow's functions", EndedError(reason))
-            letters.append(isolation.letter(entries, *unit, failure, 1))
-        return units, letters
+            failure = bisection.failure(*unit, "the flow's functions", EndedError(reason))
+            dead_letters.append(bisection.dead_letter(entries, *unit, failure, 1))
+        return units, dead_letters
 
-    def _begin(self, first: int, limit: float | None) -> None:
-        self._take_note(first, limit)
+    def _start_unit(self, first: int, limit: float | None) -> None:
+        self._record(first, limit)
         if limit is not None:
-            # Its watch is no Python thread, so that it also ends code that never lets go of the interpreter.
+            # faulthandler uses no Python thread, so it also ends code that never releases the interpreter lock.
             faulthandler.dump_traceback_later(limit, exit=True)
 
-    def _take_note(self, unit: int, limit: float | None = None) -> None:
-        _NOTE.pack_into(self._note, 0, unit, time.monotonic(), limit or 0.0)
+    def _record(self, unit: int, limit: float | None = None) -> None:
+        _PROGRESS.pack_into(self._progress, 0, unit, time.monotonic(), limit or 0.0)
 
 
-def _reason(status: int, since: float, limit: float) -> str:
+def _death_reason(status: int, since: float, limit: float) -> str:
     if limit and time.monotonic() - since >= limit:
         return f"it took longer than chunk_timeout={limit:g} s"
     if os.WIFSIGNALED(status):
@@ -187,7 +187,7 @@ def _reason(status: int, since: float, limit: float) -> str:
 
 
 def _end_with_parent() -> None:
-    """Let the kernel end this process when its parent ends, where it can (Linux)."""
+    """Let the kernel kill this process when its parent ends (Linux only)."""
     with contextlib.suppress(OSError, AttributeError):
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

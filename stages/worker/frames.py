@@ -1,4 +1,4 @@
-"""How chunks become frames on a worker, and what a function of frames is given."""
+"""Frames on a worker: conversion of chunks to frames, and calls of functions of frames."""
 
 from collections.abc import Callable, Collection, Iterable
 from io import BytesIO
@@ -14,38 +14,38 @@ if TYPE_CHECKING:
 
 
 class FramedBlock(LazyLines):
-    """Lines of text whose frame was made ahead of time, by the function that would be asked for it."""
+    """Lines of text with a frame that the prefetch thread has already built."""
 
     __slots__ = ("_frame",)
 
     def __init__(self, lines: LazyLines, frame: "Frame") -> None:
         super().__init__(lines.data)
         self._frame = frame
-        # Polars counts lines in half of the time, and with all CPUs.
+        # Polars counts the lines in half the time, on all CPUs.
         self._length = column_of(lines.data, ENTRY).select(polars_module().len()).collect().item()
 
     @property
     def frame(self) -> "Frame":
-        """The frame, which whoever gets it may change."""
+        """A clone of the frame, which the caller may modify."""
         return self._frame.clone()
 
 
 def as_frame(frame: "Frame") -> "Frame":
-    """Return a frame as it is: what stands between entries and an aggregator of frames."""
+    """Return the frame unchanged: the transform between entries and an aggregator of frames."""
     return frame
 
 
 def frame_in(entries: Iterable[Any]) -> "Frame":
     """Return the entries of a chunk as one frame.
 
-    Frames are joined, lines become the column `entry`, mappings columns by key.
+    Frames are concatenated. Lines become the column `entry`, and mappings one column per key.
 
     Raises:
-        UsageError: They do not fit together.
+        UsageError: The entries do not fit into one frame.
     """
     if isinstance(entries, FramedBlock):
         return entries.frame
-    # Polars takes a carriage return at the very end for half a line end; here it is a character of the last line.
+    # Polars drops a carriage return at the end of the data; for Elastic it is part of the last line.
     if isinstance(entries, LazyLines) and not entries.data.endswith(b"\r"):
         lines: Frame = column_of(entries.data, ENTRY).collect()
         return lines
@@ -57,17 +57,17 @@ def frame_in(entries: Iterable[Any]) -> "Frame":
 
 
 def run_frames(function: Callable[[Any], Any], entries: Collection[Any]) -> "tuple[Frame]":
-    """Return what a function makes of the frame of a chunk."""
+    """Return the frame that a function returns for the frame of a chunk."""
     return (frame_of(function(frame_in(entries))),)
 
 
 def run_tables(function: Callable[[Any], Any], entries: Collection[Any]) -> "tuple[Frame]":
-    """Return what a function makes of the Arrow table of a chunk."""
+    """Return the frame of the table that a function returns for the Arrow table of a chunk."""
     arrow_module()
     return (frame_of(function(frame_in(entries).to_arrow())),)
 
 
 def column_of(data: bytes, name: str) -> "polars.LazyFrame":
-    """Return the lines of a text in UTF-8 as a column that is not computed yet."""
+    """Return the lines of UTF-8 text as a lazy column."""
     column: polars.LazyFrame = polars_module().scan_lines(BytesIO(data), name=name)
     return column

@@ -1,6 +1,6 @@
-"""Signs of life of the worker processes of a node, left in memory that they share with its station.
+"""Liveness of the worker processes of a node: heartbeats in memory that each worker shares with its station.
 
-The watch: ends this process when user code takes too long.
+Also the time limit of user code: it ends the process when the code runs for too long.
 """
 
 import contextlib
@@ -19,67 +19,67 @@ from pathlib import Path
 
 from elastic.core.contracts.heartbeat import Heartbeat
 
-_SECONDS = struct.Struct("d")
-_PERIOD = 1.0
+_TIMESTAMP = struct.Struct("d")
+_HEARTBEAT_SECONDS = 1.0
 
-#: Where Linux shows the files that processes have open.
-_OPENED = Path("/proc")
+#: Linux lists the open files of processes here.
+_PROC = Path("/proc")
 
 
 def start_heartbeat() -> str:
-    """Leave a sign of life of this process once a second, in a new file; returns its path.
+    """Start a thread that records a heartbeat every second in a new file; return the path of the file.
 
-    The file stays open: a worker that is killed before anybody has looked at it must leave no file behind, so the file
-    goes now where it can be had by another name (Linux).
+    A worker that is killed early must not leave a file behind. So on Linux the file is unlinked at once, and the path
+    names the open file below `/proc`.
     """
-    handle, path = tempfile.mkstemp(prefix="elastic-pulse-")
-    os.truncate(handle, _SECONDS.size)
-    shared = mmap.mmap(handle, _SECONDS.size)
-    opened = _OPENED / str(os.getpid()) / "fd" / str(handle)
+    handle, path = tempfile.mkstemp(prefix="elastic-heartbeat-")
+    os.truncate(handle, _TIMESTAMP.size)
+    shared = mmap.mmap(handle, _TIMESTAMP.size)
+    opened = _PROC / str(os.getpid()) / "fd" / str(handle)
     if opened.exists():
         Path(path).unlink()
         path = str(opened)
     _beat(shared)
-    threading.Thread(target=_beat_for_ever, args=(shared,), name="elastic-pulse", daemon=True).start()
+    threading.Thread(target=_beat_until_exit, args=(shared,), name="elastic-heartbeat", daemon=True).start()
     return path
 
 
-def _beat_for_ever(shared: mmap.mmap) -> None:
+def _beat_until_exit(shared: mmap.mmap) -> None:
     while True:
-        threading.Event().wait(_PERIOD)
+        threading.Event().wait(_HEARTBEAT_SECONDS)
         _beat(shared)
 
 
 def _beat(shared: mmap.mmap) -> None:
-    # This clock is the same for all processes of a machine.
-    _SECONDS.pack_into(shared, 0, time.monotonic())
+    # On one machine, all processes see the same monotonic clock.
+    _TIMESTAMP.pack_into(shared, 0, time.monotonic())
 
 
 @dataclass(slots=True)
 class WorkerLiveness:
-    """Ends worker processes of this machine that give no sign of life; what follows from that is their actors' end."""
+    """Kills worker processes on this machine whose heartbeat stopped; their Ray actors then report the death."""
 
     heartbeat: Heartbeat
-    #: process id of each worker, and the memory in which it leaves its signs of life
+    #: Process id and heartbeat memory of each worker.
     _workers: dict[str, tuple[int, mmap.mmap]] = field(default_factory=dict)
 
-    def watch(self, worker_id: str, process_id: int, pulse: str) -> None:
-        """Watch a worker from now on; one that has ended already is noticed by the calls that it does not answer."""
-        path = Path(pulse)
+    def watch(self, worker_id: str, process_id: int, heartbeat_file: str) -> None:
+        """Begin to watch a worker. If it has already ended, its unanswered calls reveal that."""
+        path = Path(heartbeat_file)
         with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:
-            self._workers[worker_id] = (process_id, mmap.mmap(file.fileno(), _SECONDS.size))
-        if not path.is_relative_to(_OPENED):
-            # Both processes have it open now, and no other process needs its name.
+            self._workers[worker_id] = (process_id, mmap.mmap(file.fileno(), _TIMESTAMP.size))
+        if not path.is_relative_to(_PROC):
+            # Both processes have opened the file, and no other process needs its name.
             path.unlink(missing_ok=True)
 
     def forget(self, worker_id: str) -> None:
-        """Watch a worker no more."""
+        """Stop watching a worker."""
         self._workers.pop(worker_id, None)
 
     def check(self) -> None:
-        """End the workers that are lost."""
+        """Kill the workers whose heartbeat stopped."""
         for process_id, shared in self._workers.values():
-            (beaten_at,) = _SECONDS.unpack_from(shared)
+            (beaten_at,) = _TIMESTAMP.unpack_from(shared)
             if self.heartbeat.is_lost("worker", time.monotonic() - beaten_at):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process_id, signal.SIGKILL)
@@ -87,9 +87,9 @@ class WorkerLiveness:
 
 @contextmanager
 def time_limit(seconds: float | None) -> Iterator[None]:
-    """End this process, after printing where it stands, if the block takes longer; None for no limit.
+    """End this process, after printing its stack, if the block runs longer than `seconds`; None sets no limit.
 
-    The watch is no Python thread, so that it also ends code that never lets go of the interpreter.
+    faulthandler uses no Python thread, so it also ends code that never releases the interpreter lock.
     """
     if seconds is None:
         yield

@@ -1,7 +1,4 @@
-"""Fusion: programs that give the same states as others, in less time.
-
-How transforms run: fused into one chain of C-level iterators, with no loop of ours over entries.
-"""
+"""Pipeline: transforms fused into one chain of C-level iterators, without a Python loop over the entries."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
@@ -31,10 +28,10 @@ from elastic.stages.worker.words import utf8_words, words
 
 
 def optimize(program: Program) -> Program:
-    """Return a program whose encoded states are those of another one.
+    """Return a faster program with the same encoded states.
 
-    Words of files that are aggregated as they are stay in UTF-8: a string takes half as much memory again as its
-    bytes, and it is memory that counting many different words waits for.
+    Words of files that no function changes stay UTF-8 bytes: a string takes 50 % more memory than its bytes, and memory
+    is the bottleneck of counting many distinct words.
     """
     aggregator = program.aggregator.of_utf8()
     reader = program.reader
@@ -44,8 +41,8 @@ def optimize(program: Program) -> Program:
     return replace(program, transforms=(Words(utf8_words),), aggregator=aggregator)
 
 
-#: How each transform turns one iterator into the next.
-_LINKS: dict[type[Transform], Callable[[Callable[..., Any], Any], Iterable[Any]]] = {
+#: Applies the function of a transform to an iterator, by type of transform.
+_APPLY: dict[type[Transform], Callable[[Callable[..., Any], Any], Iterable[Any]]] = {
     Map: map,
     Filter: filter,
     FlatMap: lambda function, entries: chain.from_iterable(map(function, entries)),
@@ -64,17 +61,16 @@ def _key_by(function: Callable[[Any], Any], entries: Iterator[Any], same: Iterat
 
 
 def apply(transform: Transform, entries: Iterable[Any]) -> Iterable[Any]:
-    """Return the entries behind one transform, not computed yet."""
-    return _LINKS[type(transform)](transform.function, entries)
+    """Return an iterator over the results of one transform."""
+    return _APPLY[type(transform)](transform.function, entries)
 
 
 class Pipeline:
     """One pass over the entries of some chunks.
 
-    A function that raises StopIteration makes `map` and its like end quietly, and entries would be missing without
-    a word. So the entries are drawn from a generator that the chain asks for one more chunk only when it has used
-    all entries of the last one: when `finished` is False after the pass, somebody ended it early. This costs nothing
-    per entry.
+    A function that raises StopIteration ends `map` and similar iterators silently, and entries would be missing. The
+    chain therefore draws chunks from a generator, which continues only after the chain has used all entries of the last
+    chunk. If `finished` is False after the pass, a function ended it early. The check costs nothing per entry.
     """
 
     __slots__ = ("_chunks", "_transforms", "finished")
@@ -85,7 +81,7 @@ class Pipeline:
         self.finished = False
 
     def __iter__(self) -> Iterator[Any]:
-        """Return an iterator over what comes out of the last transform."""
+        """Return an iterator over the results of the last transform."""
         whole, chained = _split(self._transforms)
         entries: Iterable[Any] = chain.from_iterable(self._draw(whole))
         for transform in chained:
@@ -93,10 +89,10 @@ class Pipeline:
         return iter(entries)
 
     def check(self) -> None:
-        """Raise EntryError unless every entry was drawn."""
+        """Raise EntryError unless the pass has read every entry."""
         if not self.finished:
             raise EntryError(
-                "the entries were not read to their end, and those behind would be missing: a function raised "
+                "the pass ended before the last entry, so entries would be missing: a function raised "
                 "StopIteration, or an aggregator's add_many stopped early"
             )
 
@@ -107,10 +103,10 @@ class Pipeline:
 
 
 def run_whole(transforms: tuple[Transform, ...], entries: Iterable[Any]) -> Iterable[Any]:
-    """Run transforms of which the last sees a whole chunk, and others may too, over one chunk."""
+    """Run transforms over one chunk; the last one takes a whole chunk, and others may too."""
     for index, transform in enumerate(transforms):
         if index == 0 and isinstance(transform, (Words, *OF_FRAMES)):
-            return run_whole(transforms[1:], apply(transform, entries))  # in one piece, as they were read
+            return run_whole(transforms[1:], apply(transform, entries))  # without a copy into a list
         if isinstance(transform, WHOLE_CHUNK):
             before = Pipeline(transforms[:index], (entries,))  # type: ignore[arg-type]
             drawn = list(before)
@@ -121,7 +117,7 @@ def run_whole(transforms: tuple[Transform, ...], entries: Iterable[Any]) -> Iter
 
 
 def _split(transforms: tuple[Transform, ...]) -> tuple[tuple[Transform, ...], tuple[Transform, ...]]:
-    """Split behind the last transform that sees a whole chunk."""
+    """Split the transforms after the last one that takes a whole chunk."""
     for index in range(len(transforms), 0, -1):
         if isinstance(transforms[index - 1], WHOLE_CHUNK):
             return transforms[:index], transforms[index:]

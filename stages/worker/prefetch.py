@@ -1,4 +1,4 @@
-"""Reading ahead: the chunks of the next calls are read, and made frames, while those of this one are computed."""
+"""Prefetch: threads read the chunks of the next calls, and build their frames, while the worker computes this one."""
 
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,16 +17,16 @@ from elastic.stages.worker.frames import FramedBlock, frame_in
 if TYPE_CHECKING:
     from elastic.core.frames import Frame
 
-#: Much of a chunk is one thread's work: reading it at one time, finding its lines at another. Two chunks that
-#: are made ready while a third one is computed leave neither of two CPUs without work; one took 8 % longer.
+#: Reading a chunk and finding its lines each occupy one thread. Two prefetched chunks keep both of two CPUs busy while
+#: a third chunk is computed; with one prefetched chunk the run took 8 % longer.
 THREADS = 2
 
 
-def pays(program: Program) -> bool:
-    """Tell whether a program has a CPU left for a thread that reads.
+def can_prefetch(program: Program) -> bool:
+    """Return whether a program leaves a CPU free for prefetch threads.
 
-    Polars computes without the interpreter's lock; what is written in Python holds it, and would be disturbed. The
-    thread runs no code of a user's.
+    Polars computes without the interpreter lock. Python functions hold it, and prefetching would slow them down. The
+    threads run no user code.
     """
     of_frames = bool(program.transforms) and isinstance(program.transforms[0], OF_FRAMES)
     return of_frames and isinstance(program.reader, FileReader)
@@ -34,37 +34,37 @@ def pays(program: Program) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _PrefetchedChunk:
-    """A chunk that is being read; errors are raised where somebody asks for the result."""
+    """Chunk that a thread is reading; its futures raise the errors of the reader."""
 
     block: "Future[bytes]"
     entries: "Future[Collection[Any]]"
 
 
 class Prefetcher(Reader):
-    """A program's reader, some of whose chunks are read by threads before they are asked for."""
+    """Reader of a program that serves prefetched chunks first."""
 
     def __init__(self, program: Program) -> None:
         first = program.transforms[0]
         self._reader = program.reader
         self._frame: Callable[[LazyLines], Frame] = first.function if isinstance(first, FrameWords) else frame_in
-        self._threads = ThreadPoolExecutor(THREADS, "reading-ahead")
-        self._ahead: dict[Reference, _PrefetchedChunk] = {}
-        #: entries of the chunks of this call whose blocks were asked for
+        self._threads = ThreadPoolExecutor(THREADS, "prefetch")
+        self._chunks: dict[Reference, _PrefetchedChunk] = {}
+        #: Parsed entries of the current call's chunks whose blocks have been read.
         self._entries: dict[Reference, Future[Collection[Any]]] = {}
 
-    def foresee(self, calls: Iterable[Call]) -> None:
-        """Begin to read what calls refer to; what was read and is of none of them is dropped.
+    def prefetch(self, calls: Iterable[Call]) -> None:
+        """Start reading the chunks of some calls, and drop prefetched chunks of other calls.
 
-        A chunk that carries its payload is that, whatever its file has become.
+        A chunk with a payload is not read: its payload counts even if the file has changed.
         """
         several = [zip(call.references, call.payloads, strict=True) for call in calls]
-        wanted = [reference for pairs in several for reference, payload in pairs if payload is None]
-        self._ahead = {reference: self._ahead.get(reference) or self._begun(reference) for reference in wanted}
+        references = [reference for pairs in several for reference, payload in pairs if payload is None]
+        self._chunks = {reference: self._chunks.get(reference) or self._start(reference) for reference in references}
         self._entries = {}
 
     def read_block(self, reference: Reference) -> bytes:
-        # Whoever asks again, because it could not be read, has it read again.
-        ahead = self._ahead.pop(reference, None)
+        # A repeated read after an error reads the source again.
+        ahead = self._chunks.pop(reference, None)
         if ahead is None:
             return self._reader.read_block(reference)
         block = ahead.block.result()
@@ -72,7 +72,7 @@ class Prefetcher(Reader):
         return block
 
     def parse(self, reference: Reference, block: bytes) -> Collection[Any]:
-        # Whoever parses a chunk again gets entries of his own.
+        # A repeated parse returns new entries.
         entries = self._entries.pop(reference, None)
         return self._reader.parse(reference, block) if entries is None else entries.result()
 
@@ -83,15 +83,15 @@ class Prefetcher(Reader):
         return self._reader.probes(reference)
 
     def close(self) -> None:
-        """Read nothing any more."""
-        self._ahead, self._entries = {}, {}
+        """Stop reading."""
+        self._chunks, self._entries = {}, {}
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _begun(self, reference: Reference) -> _PrefetchedChunk:
+    def _start(self, reference: Reference) -> _PrefetchedChunk:
         block: Future[bytes] = Future()
-        return _PrefetchedChunk(block, self._threads.submit(self._prepared, reference, block))
+        return _PrefetchedChunk(block, self._threads.submit(self._read, reference, block))
 
-    def _prepared(self, reference: Reference, block: "Future[bytes]") -> Collection[Any]:
+    def _read(self, reference: Reference, block: "Future[bytes]") -> Collection[Any]:
         try:
             block.set_result(self._reader.read_block(reference))
         except BaseException as error:

@@ -1,4 +1,4 @@
-"""The worker: applies the user's functions, and holds what it has folded until it is collected."""
+"""Worker: runs the user's functions on batches and keeps the aggregated state until the master collects it."""
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -17,63 +17,63 @@ from elastic.core.receipts.receipt import NO_STATE
 from elastic.core.receipts.stage import Stage
 from elastic.stages.failure_report import failure_of, hint_of
 from elastic.stages.messages import COLLECT, Call, Reply
-from elastic.stages.worker.entry_agreement import agreeing, fold
+from elastic.stages.worker.entry_compatibility import fold, select_compatible
 from elastic.stages.worker.entry_probe import EntryProbe
-from elastic.stages.worker.isolation import RAISED, BisectedChunk, FailureBisection, NotToleratedError, fresh
+from elastic.stages.worker.failure_bisection import RAISED, BisectedChunk, FailureBisection, NotToleratedError, fresh
 from elastic.stages.worker.liveness import time_limit
 from elastic.stages.worker.pipeline import Pipeline, optimize
 
 
 @dataclass(frozen=True, slots=True)
 class BatchState:
-    """What became of a batch."""
+    """Result of folding a batch."""
 
     state: Any
-    #: entries of each chunk
+    #: Number of entries of each chunk.
     counts: list[int]
-    #: entries that failed
-    letters: Sequence[DeadLetter] = ()
-    #: nothing but the batch is in the state
+    #: One for each failed entry.
+    dead_letters: Sequence[DeadLetter] = ()
+    #: The state holds this batch only.
     is_fresh: bool = True
 
 
 class Worker:
     """Processes batches one after another, in one thread.
 
-    What user code raises comes back as a value, never as an exception, because the exception's class may not exist
-    where it would be caught.
+    Errors of user code come back as values, never as exceptions, because the master may be unable to import their
+    classes.
 
     Args:
-        program: What is run.
-        node_id: The worker's node.
-        worker_id: The worker.
-        cell: Runs a chunk apart from this process; None when the worker has no process of its own, and user code
-            that ends the process ends it.
+        program: Program of the step.
+        node_id: Node of the worker.
+        worker_id: Id of the worker.
+        probe: Runs isolated chunks in a child process; None if the worker shares its process with the master, so that
+            user code that ends the process ends the master.
     """
 
-    def __init__(self, program: Program, *, node_id: str, worker_id: str, cell: EntryProbe | None = None) -> None:
-        #: as the user wrote it
+    def __init__(self, program: Program, *, node_id: str, worker_id: str, probe: EntryProbe | None = None) -> None:
+        #: Program before `optimize`.
         self.program = program
         self._program = program = optimize(program)
         self.node_id = node_id
         self.worker_id = worker_id
-        self._cell = cell
-        self._seal = program.signer
-        self._mac = self._seal.mac(Stage.PROCESSED, worker_id)
-        # A batch that may fail in part is folded into a state of its own first.
-        self._careful = program.tolerance.on_error is not OnError.FAIL or bool(program.tolerance.retries)
+        self._probe = probe
+        self._signer = program.signer
+        self._mac = self._signer.mac(Stage.PROCESSED, worker_id)
+        # If entries may fail, each batch is folded into a state of its own first.
+        self._tolerates_failures = program.tolerance.on_error is not OnError.FAIL or bool(program.tolerance.retries)
         self._state: Any = None
-        self._accounts: list[BatchReport] = []
-        #: what user code raised where the last call failed; it need not be such that it can be sent
+        self._reports: list[BatchReport] = []
+        #: Error of user code in the last failed call; it may not be picklable.
         self.cause: BaseException | None = None
-        #: entries that were left out because they do not go with those that are held
-        self._strays = 0
+        #: Number of entries left out because they are incompatible with the held state.
+        self._incompatible = 0
 
     def work(self, call: Call) -> Reply:
         """Fold a batch into the state that this worker holds.
 
-        The answer is word of it, with the whole state when the call asks for it; or a failure, and then the worker
-        holds nothing any more, because the state may contain a part of the batch.
+        The reply reports the batch, and carries the whole state if the call asks for it. After a failure the worker
+        holds nothing, because the state may contain a part of the batch.
         """
         started = time.perf_counter()
         blocks: list[bytes] = []
@@ -85,37 +85,37 @@ class Worker:
             return self._reply(call.batch_id, failure=failure, source_unreadable=isinstance(error, SourceError))
         try:
             with time_limit(self._limit(call)):
-                folded = self._hold(call, blocks, self._fold(call, blocks))
-        except NotToleratedError as refused:
-            self.cause = refused.__cause__
-            self._forget()
-            return self._reply(call.batch_id, failure=refused.failure)
+                folded = self._merge_state(call, blocks, self._fold(call, blocks))
+        except NotToleratedError as not_tolerated:
+            self.cause = not_tolerated.__cause__
+            self._reset()
+            return self._reply(call.batch_id, failure=not_tolerated.failure)
         except StoreError as error:
-            self._forget()
-            return self._reply(call.batch_id, failure=self._unkept(error, call.first), spill_failed=True)
-        self._accounts.append(self._account(call, blocks, folded))
-        answer = self._encoded(*self._released()) if call.collect else {}
-        return self._reply(call.batch_id, seconds=time.perf_counter() - started, **answer)
+            self._reset()
+            return self._reply(call.batch_id, failure=self._spill_failure(error, call.first), spill_failed=True)
+        self._reports.append(self._report(call, blocks, folded))
+        reply = self._encode_state(*self._take_state()) if call.collect else {}
+        return self._reply(call.batch_id, seconds=time.perf_counter() - started, **reply)
 
     def collect(self) -> Reply:
-        """Answer with everything that this worker holds, and hold nothing any more."""
+        """Return the state that this worker holds, and drop it."""
         return self.release()()
 
     def release(self) -> Callable[[], Reply]:
-        """Hold nothing any more; what is returned makes the answer with what was held, in any thread."""
-        held, accounts = self._released()
+        """Drop the held state, and return a function that makes the reply with it in any thread."""
+        held, reports = self._take_state()
 
-        def answer() -> Reply:
+        def reply() -> Reply:
             started = time.perf_counter()
-            encoded = self._encoded(held, accounts) if accounts else {}
+            encoded = self._encode_state(held, reports) if reports else {}
             return self._reply(COLLECT, seconds=time.perf_counter() - started, **encoded)
 
-        return answer
+        return reply
 
     def _limit(self, call: Call) -> float | None:
-        """Return the seconds that a call may take; a cell keeps the time itself."""
+        """Return the time limit of a call in seconds; the entry probe enforces its own."""
         limit = self._program.tolerance.chunk_timeout
-        return None if limit is None or self._cell is None or call.isolated else limit * len(call.references)
+        return None if limit is None or self._probe is None or call.isolated else limit * len(call.references)
 
     def _block(self, call: Call, index: int) -> bytes:
         payload = call.payloads[index]
@@ -129,17 +129,17 @@ class Worker:
     # -- folding
 
     def _fold(self, call: Call, blocks: list[bytes]) -> BatchState:
-        """Fold a batch, into a state of its own where a part of it may fail."""
-        if call.isolated and self._cell is not None:
-            return self._fold_apart(call, blocks, self._cell)
+        """Fold a batch, into a state of its own where entries may fail."""
+        if call.isolated and self._probe is not None:
+            return self._fold_in_probe(call, blocks, self._probe)
         aggregator, counts = self._program.aggregator, list[int]()
         entries = Pipeline(self._program.transforms, self._entries(call, blocks, counts))
-        fresh = self._careful or not self._accounts
+        fresh = self._tolerates_failures or not self._reports
         try:
             state = aggregator.add_many(aggregator.create() if fresh else self._state, iter(entries))
             entries.check()
         except RAISED as error:
-            return self._sift(call, blocks, error)
+            return self._fold_tolerated(call, blocks, error)
         return BatchState(state, counts, is_fresh=fresh)
 
     def _entries(self, call: Call, blocks: list[bytes], counts: list[int]) -> Iterator[Collection[Any]]:
@@ -148,16 +148,16 @@ class Worker:
             counts.append(len(entries))
             yield entries
 
-    def _hold(self, call: Call, blocks: list[bytes], folded: BatchState) -> BatchState:
-        """Hold a state as well; returns what became of the batch.
+    def _merge_state(self, call: Call, blocks: list[bytes], folded: BatchState) -> BatchState:
+        """Merge the state of a batch into the held state; return the result of the batch.
 
         Raises:
-            RefusedError: It cannot be joined to what is held, and no entries can be named that cannot.
-            StoreError: A part of it cannot be left in the depot.
+            NotToleratedError: The aggregator cannot merge them, and the incompatible entries cannot be named.
+            StoreError: A part of the state cannot be spilled.
         """
         aggregator, state = self._program.aggregator, folded.state
-        joins = folded.is_fresh and bool(self._accounts)
-        undo = aggregator.undo(self._state, state) if joins and self._careful else None
+        joins = folded.is_fresh and bool(self._reports)
+        undo = aggregator.undo(self._state, state) if joins and self._tolerates_failures else None
         try:
             if joins:
                 state = aggregator.merge(self._state, state)
@@ -165,27 +165,27 @@ class Worker:
             raise
         except RAISED as error:
             if undo is None:
-                # A part of it may be there, so it is not tried again.
-                raise self._unjoined(call, error) from error
+                # The held state may already contain a part of the batch, so a second merge would count it twice.
+                raise self._merge_error(call, error) from error
             self._state = undo()
-            return self._hold_apart(call, blocks, error)
+            return self._merge_parts(call, blocks, error)
         try:
             self._state = aggregator.spill(state) if isinstance(aggregator, ShardedAggregator) else state
         except StoreError:
             raise
         except RAISED as error:
-            raise self._unjoined(call, error) from error
+            raise self._merge_error(call, error) from error
         return folded
 
-    def _hold_apart(self, call: Call, blocks: list[bytes], error: BaseException) -> BatchState:
-        """Join those parts of a batch to what is held that can be; entries of the others fail.
+    def _merge_parts(self, call: Call, blocks: list[bytes], error: BaseException) -> BatchState:
+        """Merge the compatible parts of a batch into the held state; the other entries fail.
 
         Raises:
-            RefusedError: Entries must not fail, or more of them would fail than there are in what is held.
+            NotToleratedError: The policy tolerates no failures, or more entries would fail than the held state has.
         """
         aggregator = self._program.aggregator
 
-        def take(outputs: Sequence[Any], before: bool) -> None:
+        def add(outputs: Sequence[Any], before: bool) -> None:
             state = aggregator.add_many(aggregator.create(), iter(fresh(outputs)))
             undo = aggregator.undo(self._state, state)
             try:
@@ -194,67 +194,67 @@ class Worker:
                 self._state = undo() if undo is not None else self._state
                 raise
 
-        entries = sum(sum(account.columns.entries) for account in self._accounts)
-        held = entries - sum(letter.entries for account in self._accounts for letter in account.letters)
-        sifted, counts = self._sifted(call, blocks)
-        agreed = agreeing(sifted.parts, take, limit=held - self._strays)
-        if agreed.is_cut_short:
-            raise self._unjoined(call, error) from error
-        self._strays += agreed.size
-        return BatchState(self._state, counts, [*sifted.letters, *agreed.sifted().letters], is_fresh=False)
+        entries = sum(sum(report.columns.entries) for report in self._reports)
+        held = entries - sum(letter.entries for report in self._reports for letter in report.letters)
+        bisected, counts = self._bisect(call, blocks)
+        found = select_compatible(bisected.parts, add, limit=held - self._incompatible)
+        if found.exceeds_limit:
+            raise self._merge_error(call, error) from error
+        self._incompatible += found.incompatible_entries
+        return BatchState(self._state, counts, [*bisected.dead_letters, *found.bisected().dead_letters], is_fresh=False)
 
-    def _unjoined(self, call: Call, error: BaseException) -> NotToleratedError:
-        """Return the refusal of a batch whose state cannot be joined to what is held."""
+    def _merge_error(self, call: Call, error: BaseException) -> NotToleratedError:
+        """Return the error for a batch whose state cannot be merged into the held state."""
         batch = describe_chunks(call.first, call.stop)
-        held = ", ".join(describe_chunks(account.first, account.first + len(account)) for account in self._accounts[:3])
-        more = ", ..." if len(self._accounts) > 3 else ""
+        held = ", ".join(describe_chunks(report.first, report.first + len(report)) for report in self._reports[:3])
+        more = ", ..." if len(self._reports) > 3 else ""
         place = f"the state of {batch}, in merge with that of {held}{more}"
         function = f"aggregator {self._program.aggregator}"
         failure = failure_of(error, chunk_id=call.first, place=place, function=function)
         return NotToleratedError(replace(failure, message=failure.message + hint_of(error)))
 
-    def _sift(self, call: Call, blocks: list[bytes], error: BaseException) -> BatchState:
-        """Fold what does not fail of a batch that failed with `error`."""
-        sifted, counts = self._sifted(call, blocks)
+    def _fold_tolerated(self, call: Call, blocks: list[bytes], error: BaseException) -> BatchState:
+        """Fold the entries that do not fail, of a batch that failed with `error`."""
+        bisected, counts = self._bisect(call, blocks)
         try:
-            state, strays = fold(sifted.parts, self._program.aggregator)
-            if not self._careful:
+            state, incompatible = fold(bisected.parts, self._program.aggregator)
+            if not self._tolerates_failures:
                 raise error
         except NotToleratedError:
             raise
-        except RAISED as again:
+        except RAISED as repeated:
             first = call.first
-            # Any of them may fail now and then, so none is accused alone.
+            # Every function may be the one that fails irregularly, so the message names all of them.
             suspects = " or ".join([*map(str, self._program.transforms), f"aggregator {self._program.aggregator}"])
             place = f"{describe_chunks(first, first + len(blocks))} as a whole, but on none of the entries alone"
-            if self._accounts:
+            if self._reports:
                 place += "; one may not go together with the entries of other chunks"
-            failure = failure_of(again, chunk_id=first, place=place, function=suspects)
-            raise NotToleratedError(failure) from again
-        return BatchState(state, counts, [*sifted.letters, *strays])
+            failure = failure_of(repeated, chunk_id=first, place=place, function=suspects)
+            raise NotToleratedError(failure) from repeated
+        return BatchState(state, counts, [*bisected.dead_letters, *incompatible])
 
-    def _sifted(self, call: Call, blocks: list[bytes]) -> tuple[BisectedChunk, list[int]]:
-        """Return what does not fail by itself of a batch, and how many entries each chunk has."""
-        sifted, counts = BisectedChunk([], []), list[int]()
+    def _bisect(self, call: Call, blocks: list[bytes]) -> tuple[BisectedChunk, list[int]]:
+        """Return the parts of a batch that do not fail by themselves, and the number of entries of each chunk."""
+        bisected, counts = BisectedChunk([], []), list[int]()
         for index, (reference, block) in enumerate(zip(call.references, blocks, strict=True)):
-            isolation = FailureBisection(self._program, call.first + index, reference)
-            entries = isolation.parse(block)
-            found = isolation.sift(entries)
+            bisection = FailureBisection(self._program, call.first + index, reference)
+            entries = bisection.parse(block)
+            chunk = bisection.run(entries)
             counts.append(len(entries))
-            sifted.parts.extend(found.parts)
-            sifted.letters.extend(found.letters)
-        return sifted, counts
+            bisected.parts.extend(chunk.parts)
+            bisected.dead_letters.extend(chunk.dead_letters)
+        return bisected, counts
 
-    def _fold_apart(self, call: Call, blocks: list[bytes], cell: EntryProbe) -> BatchState:
+    def _fold_in_probe(self, call: Call, blocks: list[bytes], probe: EntryProbe) -> BatchState:
         (reference,), (block,) = call.references, blocks
-        isolation = FailureBisection(self._program, call.first, reference)
-        entries = isolation.parse(block)
-        state, letters = cell.run(isolation, entries, block)
-        return BatchState(self._program.aggregator.decode(state), [len(entries)], letters)
+        bisection = FailureBisection(self._program, call.first, reference)
+        entries = bisection.parse(block)
+        state, dead_letters = probe.run(bisection, entries, block)
+        return BatchState(self._program.aggregator.decode(state), [len(entries)], dead_letters)
 
     # -- answers
 
-    def _account(self, call: Call, blocks: list[bytes], folded: BatchState) -> BatchReport:
+    def _report(self, call: Call, blocks: list[bytes], folded: BatchState) -> BatchReport:
         counts = folded.counts
         contents = call.columns.contents if call.counted else b"".join(map(content_digest, blocks))
         columns = replace(call.columns, entries=tuple(counts), contents=contents)
@@ -265,41 +265,41 @@ class Worker:
             columns=columns,
             counted=call.counted,
             processed=self._mac.link(columns.digest_input(), NO_STATE, call.link),
-            letters=tuple(self._addressed(call, counts, letter) for letter in folded.letters),
+            letters=tuple(self._with_receipt(call, counts, letter) for letter in folded.dead_letters),
         )
 
-    def _addressed(self, call: Call, counts: list[int], letter: DeadLetter) -> DeadLetter:
-        """Return a letter that names this worker, and the receipt of its chunk."""
+    def _with_receipt(self, call: Call, counts: list[int], letter: DeadLetter) -> DeadLetter:
+        """Return a dead letter with the id of this worker and the receipt of its chunk."""
         index = letter.failure.chunk_id - call.first
         fields = (letter.failure.chunk_id, call.columns.attempt, call.columns.cut_at[index], counts[index])
-        receipt = self._seal.receipt(Stage.PROCESSED, self.worker_id, fields, b"", b"")
+        receipt = self._signer.receipt(Stage.PROCESSED, self.worker_id, fields, b"", b"")
         failure = replace(letter.failure, node_id=self.node_id, worker_id=self.worker_id)
         return replace(letter, failure=failure, receipt=receipt.token)
 
-    def _released(self) -> tuple[Any, tuple[BatchReport, ...]]:
-        """Return what is held, and hold it no more."""
-        held, accounts = self._state, tuple(self._accounts)
-        self._forget()
-        return held, accounts
+    def _take_state(self) -> tuple[Any, tuple[BatchReport, ...]]:
+        """Return the held state and its reports, and drop them."""
+        held, reports = self._state, tuple(self._reports)
+        self._reset()
+        return held, reports
 
-    def _encoded(self, held: Any, accounts: tuple[BatchReport, ...]) -> dict[str, Any]:
-        """Return what was held as the part of a reply, or why it cannot be had."""
+    def _encode_state(self, held: Any, reports: tuple[BatchReport, ...]) -> dict[str, Any]:
+        """Return fields of a reply: the encoded state as a partial, or the failure to encode it."""
         try:
             state = self._program.frame(self._program.aggregator.encode(held))
         except StoreError as error:
-            return {"failure": self._unkept(error, accounts[0].first), "spill_failed": True}
+            return {"failure": self._spill_failure(error, reports[0].first), "spill_failed": True}
         except RAISED as error:
-            first = accounts[0].first
+            first = reports[0].first
             place, function = f"the state of chunk {first} and others", f"aggregator {self._program.aggregator}"
             return {"failure": failure_of(error, chunk_id=first, place=place, function=function)}
         at_hand = held if self._program.aggregator.by_reference else None
-        return {"partial": Partial(accounts, (state,), digest_of((state,), accounts), at_hand=at_hand)}
+        return {"partial": Partial(reports, (state,), digest_of((state,), reports), at_hand=at_hand)}
 
-    def _unkept(self, error: StoreError, chunk_id: int) -> Failure:
-        return failure_of(error, chunk_id=chunk_id, place=f"worker {self.worker_id}", function="the depot")
+    def _spill_failure(self, error: StoreError, chunk_id: int) -> Failure:
+        return failure_of(error, chunk_id=chunk_id, place=f"worker {self.worker_id}", function="the spill store")
 
-    def _forget(self) -> None:
-        self._state, self._accounts, self._strays = None, [], 0
+    def _reset(self) -> None:
+        self._state, self._reports, self._incompatible = None, [], 0
 
-    def _reply(self, batch_id: int, **answer: Any) -> Reply:
-        return Reply(node_id=self.node_id, worker_id=self.worker_id, batch_id=batch_id, **answer)
+    def _reply(self, batch_id: int, **reply: Any) -> Reply:
+        return Reply(node_id=self.node_id, worker_id=self.worker_id, batch_id=batch_id, **reply)

@@ -149,7 +149,7 @@ def test_rows_whose_keys_hardly_repeat_are_not_grouped(depot: FileSpillStore, mo
     state = aggregator.create()
     for frame in (*map(new, "abcdef"), *[AGAIN] * 6):
         state = aggregator.spill(aggregator.add(state, frame))
-    # Of three chunks the first is grouped, to see whether that pays; what is left of them is not.
+    # Of three chunks the first is grouped, to see whether that can_prefetch; what is left of them is not.
     assert inner.chunks == [-1000] * 4
     assert inner.piles == []
     assert len(state.pieces) == 2

@@ -1,4 +1,4 @@
-"""The names that DAG files import: guessed right, and none of them pays for what it does not use."""
+"""The names that DAG files import: guessed right, and none of them can_prefetch for what it does not use."""
 
 import importlib
 import subprocess

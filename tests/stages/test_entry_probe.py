@@ -15,7 +15,7 @@ from elastic.core.policies.error_policy import ErrorPolicy, OnError
 from elastic.core.program import Program
 from elastic.core.transform import Map, Transform
 from elastic.stages.worker.entry_probe import EntryProbe
-from elastic.stages.worker.isolation import FailureBisection, NotToleratedError
+from elastic.stages.worker.failure_bisection import FailureBisection, NotToleratedError
 
 BAD, WORSE = 3, 5
 
@@ -44,12 +44,12 @@ def end(number: int) -> int:
 
 
 def run(*transforms: Transform, block: bytes | None = None) -> tuple[Any, dict[int | None, str]]:
-    """Run a chunk of seven numbers in a cell; return what was folded, and the letters by index."""
+    """Run a chunk of seven numbers in an entry probe; return the result, and the messages of dead letters by index."""
     tolerance = ErrorPolicy(on_error=OnError.DEAD_LETTER)
     program = Program(EntriesReader(), transforms, Collect(), tolerance, KEY, "run", 0)
     entries = list(range(7))
-    cell = EntryProbe(cloudpickle.dumps(program))
-    state, letters = cell.run(FailureBisection(program, 0, (0, 7)), entries, pack(entries) if block is None else block)
+    probe = EntryProbe(cloudpickle.dumps(program))
+    state, letters = probe.run(FailureBisection(program, 0, (0, 7)), entries, pack(entries) if block is None else block)
     found = {letter.failure.index: letter.failure.message for letter in letters}
     return program.aggregator.finish(program.aggregator.decode(state)), found
 

@@ -1,4 +1,4 @@
-"""The order of arrivals that a transport reports together."""
+"""Order of the arrivals that a transport reports together."""
 
 import pytest
 

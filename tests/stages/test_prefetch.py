@@ -20,7 +20,7 @@ from elastic.stages.messages import Call
 from elastic.stages.sources import FileSource, TextLines
 from elastic.stages.worker.frames import FramedBlock, as_frame
 from elastic.stages.worker.pipeline import apply
-from elastic.stages.worker.prefetch import Prefetcher, pays
+from elastic.stages.worker.prefetch import Prefetcher, can_prefetch
 from elastic.stages.worker.words import word_frame
 from tests.stages.stage_samples import by_value, call_of, program
 
@@ -56,8 +56,8 @@ def noted() -> Noted:
 
 def test_a_foreseen_chunk_is_read_once_and_by_the_thread(noted: Noted) -> None:
     ahead = Prefetcher(program(Map(str), reader=noted))
-    ahead.foresee([referring(1, 2), referring(3)])
-    ahead.foresee([referring(3)])
+    ahead.prefetch([referring(1, 2), referring(3)])
+    ahead.prefetch([referring(3)])
     block = ahead.read_block((3,))
     assert ahead.parse((3,), block) == [0, 0, 0]
     ahead.close()
@@ -66,8 +66,8 @@ def test_a_foreseen_chunk_is_read_once_and_by_the_thread(noted: Noted) -> None:
 
 def test_a_chunk_that_nobody_foresaw_is_read_all_the_same(noted: Noted) -> None:
     ahead = Prefetcher(program(Map(str), reader=noted))
-    ahead.foresee([referring(1)])
-    ahead.foresee([referring(2)])
+    ahead.prefetch([referring(1)])
+    ahead.prefetch([referring(2)])
     ahead.close()
     assert ahead.parse((1,), ahead.read_block((1,))) == [0]
     assert noted.read[-1] == (1, True), "what was of no call any more is dropped"
@@ -75,7 +75,7 @@ def test_a_chunk_that_nobody_foresaw_is_read_all_the_same(noted: Noted) -> None:
 
 def test_a_chunk_that_carries_its_payload_is_not_read_from_its_file(noted: Noted) -> None:
     ahead = Prefetcher(program(Map(str), reader=noted))
-    ahead.foresee([referring(3, payload=b"payload"), referring(2)])
+    ahead.prefetch([referring(3, payload=b"payload"), referring(2)])
     assert ahead.parse((3,), b"xy") == list(b"xy")
     assert ahead.read_block((2,)) == bytes(2)
     ahead.close()
@@ -84,7 +84,7 @@ def test_a_chunk_that_carries_its_payload_is_not_read_from_its_file(noted: Noted
 
 def test_who_parses_again_has_entries_of_his_own(noted: Noted) -> None:
     ahead = Prefetcher(program(Map(str), reader=noted))
-    ahead.foresee([referring(2)])
+    ahead.prefetch([referring(2)])
     block = ahead.read_block((2,))
     first = ahead.parse((2,), block)
     assert ahead.parse((2,), block) == first
@@ -94,7 +94,7 @@ def test_who_parses_again_has_entries_of_his_own(noted: Noted) -> None:
 
 def test_errors_are_raised_where_the_chunk_is_asked_for(noted: Noted) -> None:
     ahead = Prefetcher(program(Map(str), reader=noted))
-    ahead.foresee([referring(-1, 13)])
+    ahead.prefetch([referring(-1, 13)])
     with pytest.raises(SourceError, match="-1 is gone"):
         ahead.read_block((-1,))
     block = ahead.read_block((13,))
@@ -107,12 +107,12 @@ def test_a_chunk_that_could_not_be_read_is_read_again_when_it_is_sent_again(
     noted: Noted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ahead = Prefetcher(program(Map(str), reader=noted))
-    ahead.foresee([referring(-1), referring(2)])
+    ahead.prefetch([referring(-1), referring(2)])
     with pytest.raises(SourceError):
         ahead.read_block((-1,))
     monkeypatch.setattr(noted, "read_block", lambda reference: b"back")
-    ahead.foresee([referring(2), referring(-1)])
-    ahead.foresee([referring(-1)])
+    ahead.prefetch([referring(2), referring(-1)])
+    ahead.prefetch([referring(-1)])
     assert ahead.read_block((-1,)) == b"back"
     ahead.close()
 
@@ -123,7 +123,7 @@ def test_lines_of_text_are_made_a_frame_by_the_thread(tmp_path: Path, transform:
     source = FileSource([tmp_path / "text"], TextLines())
     reader, (piece,) = source.reader().columnar(), source.cut()
     ahead = Prefetcher(program(transform, reader=reader))
-    ahead.foresee([replace(call_of(by_value(0, [])), references=(piece.reference,), payloads=(None,))])
+    ahead.prefetch([replace(call_of(by_value(0, [])), references=(piece.reference,), payloads=(None,))])
     entries = ahead.parse(piece.reference, ahead.read_block(piece.reference))
     ahead.close()
     assert isinstance(entries, FramedBlock)
@@ -143,11 +143,11 @@ def assert_outputs_equal(found: Iterable[Any], expected: Iterable[Any]) -> None:
 def test_only_frames_of_files_are_read_ahead(tmp_path: Path, noted: Noted) -> None:
     (tmp_path / "text").touch()
     files = FileSource([tmp_path / "text"], TextLines()).reader()
-    assert pays(program(FrameWords(word_frame), reader=files))
-    assert pays(program(MapFrames(as_frame), Filter(bool), reader=files))
-    assert not pays(program(FrameWords(word_frame), reader=noted)), "a user's reader may want the main thread"
-    assert not pays(program(Map(str), reader=files))
-    assert not pays(program(reader=files))
+    assert can_prefetch(program(FrameWords(word_frame), reader=files))
+    assert can_prefetch(program(MapFrames(as_frame), Filter(bool), reader=files))
+    assert not can_prefetch(program(FrameWords(word_frame), reader=noted)), "a user's reader may want the main thread"
+    assert not can_prefetch(program(Map(str), reader=files))
+    assert not can_prefetch(program(reader=files))
 
 
 def test_a_run_of_many_chunks_has_the_words_of_a_loop_and_leaves_no_thread(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from stage_samples import Gather, by_value, call_of, program, worker
 from elastic.aggregators import Collect, Sum
 from elastic.core.contracts.source import Reader
 from elastic.core.encoding import decompress
-from elastic.core.errors import SourceError
+from elastic.core.errors import SourceError, StoreError
 from elastic.core.model.chunk import Reference
 from elastic.core.model.failure import Failure
 from elastic.core.transform import Filter, FlatMap, Map, MapChunks, Task
@@ -263,3 +263,20 @@ def test_a_payload_that_was_changed_is_refused_with_its_chunk() -> None:
     assert reply.failure is not None
     assert (reply.failure.chunk_id, reply.source_unreadable) == (4, False)
     assert "chunk 4 was changed on its way" in reply.failure.message
+
+
+class FullDisk(Sum):
+    """Sum whose state does not fit on the disk."""
+
+    def encode(self, state: Any) -> bytes:
+        raise StoreError("no space left on the disk.")
+
+
+@pytest.mark.parametrize("collect", [True, False], ids=["with the batch", "by a request"])
+def test_a_state_that_cannot_be_spilled_fails_as_the_node_s_fault(collect: bool) -> None:
+    subject = worker(aggregator=FullDisk())
+    reply = subject.work(call_of(by_value(3, [1]), collect=collect))
+    reply = reply if collect else subject.collect()
+    assert reply.spill_failed
+    assert reply.failure is not None
+    assert (reply.failure.chunk_id, reply.failure.message) == (3, "no space left on the disk.")

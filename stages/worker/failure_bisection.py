@@ -1,4 +1,4 @@
-"""Which entries user code fails on: found by running a chunk again, in ever smaller parts."""
+"""Find failing entries by bisecting a chunk."""
 
 import copy
 import datetime
@@ -19,20 +19,20 @@ from elastic.stages.failure_report import failure_of
 from elastic.stages.sources.files.lines import LazyLines
 from elastic.stages.worker.pipeline import Pipeline
 
-#: What user code may raise and a worker survives.
+#: Exceptions of user code that the worker catches.
 RAISED = (Exception, SystemExit)
 
 
 class NotToleratedError(Exception):
-    """Something failed, and the tolerance does not bear it; never leaves the worker."""
+    """The error policy does not tolerate a failure. Never leaves the worker."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure)
         self.failure = failure
 
 
-#: Types of which an object never changes; of an entry of any other type each run gets a copy.
-_UNCHANGING = {
+#: Types of immutable objects. Every run of user code gets a copy of an entry of any other type.
+_IMMUTABLE_TYPES = {
     bool,
     bytes,
     datetime.date,
@@ -51,40 +51,40 @@ _UNCHANGING = {
 class ChunkPart:
     """Entries `[first, stop)` of a chunk that do not fail by themselves."""
 
-    isolation: "FailureBisection"
-    #: those of the whole chunk
+    bisection: "FailureBisection"
+    #: Entries of the whole chunk.
     entries: Sequence[Any]
     first: int
     stop: int
-    #: what the transforms made of them
+    #: Results of the transforms for this part.
     outputs: list[Any]
 
     @property
     def size(self) -> int:
-        """Entries that have a say in what goes together: none where the transforms left nothing."""
+        """Number of entries that take part in a vote on compatibility: 0 if the transforms returned nothing."""
         return self.stop - self.first if self.outputs else 0
 
 
 @dataclass(frozen=True, slots=True)
 class BisectedChunk:
-    """Parts of chunks that do not fail, in order, and a letter for each entry that does."""
+    """Parts of chunks that do not fail, in order, and a dead letter for each entry that fails."""
 
     parts: list[ChunkPart]
-    letters: list[DeadLetter]
+    dead_letters: list[DeadLetter]
 
     @property
     def outputs(self) -> list[Any]:
-        """What the transforms made of the parts, in order; each call copies what user code may change."""
+        """Results of the transforms, in order; each access copies mutable objects."""
         return [output for part in self.parts for output in fresh(part.outputs)]
 
 
 class FailureBisection:
-    """Sifts one chunk.
+    """Binary search for the failing entries of one chunk.
 
     Args:
-        program: What is run.
-        chunk_id: The chunk.
-        reference: Names the chunk to the reader, for the places of entries.
+        program: Program of the step.
+        chunk_id: Id of the chunk.
+        reference: Reference of the chunk, with which the reader locates entries.
     """
 
     def __init__(self, program: Program, chunk_id: int, reference: tuple[Any, ...]) -> None:
@@ -94,7 +94,7 @@ class FailureBisection:
         """Return the chunk's entries.
 
         Raises:
-            RefusedError: The bytes are not what they should be, which is no fault of user code.
+            NotToleratedError: The bytes are damaged, which is not an error of user code.
         """
         try:
             entries = self.program.reader.parse(self.reference, block)
@@ -103,42 +103,42 @@ class FailureBisection:
             failure = failure_of(error, chunk_id=self.chunk_id, place=repr(self.reference), function="the reader")
             raise NotToleratedError(failure) from error
 
-    def sift(self, entries: Sequence[Any], first: int = 0, stop: int | None = None) -> BisectedChunk:
-        """Run entries `[first, stop)` as a whole, in halves if that fails, and so on, down to single entries.
+    def run(self, entries: Sequence[Any], first: int = 0, stop: int | None = None) -> BisectedChunk:
+        """Run entries `[first, stop)` together; on a failure run both halves, and so on, down to single entries.
 
         Raises:
-            RefusedError: An entry fails, and entries must not.
+            NotToleratedError: An entry fails, and the error policy does not tolerate it.
         """
-        sifted = BisectedChunk([], [])
+        bisected = BisectedChunk([], [])
         spans = [(first, len(entries) if stop is None else stop)]
         while spans:
             first, stop = spans.pop()
             try:
-                sifted.parts.append(ChunkPart(self, entries, first, stop, self.run(entries[first:stop])))
+                bisected.parts.append(ChunkPart(self, entries, first, stop, self.run_transforms(entries[first:stop])))
             except RAISED as error:
                 if self.can_split(first, stop):
                     spans += reversed(halves(first, stop))
                     continue
-                outputs, letters = self.retry(entries, first, stop, error)
-                if not letters:
-                    sifted.parts.append(ChunkPart(self, entries, first, stop, outputs))
-                sifted.letters.extend(letters)
-        return sifted
+                outputs, dead_letters = self.retry(entries, first, stop, error)
+                if not dead_letters:
+                    bisected.parts.append(ChunkPart(self, entries, first, stop, outputs))
+                bisected.dead_letters.extend(dead_letters)
+        return bisected
 
     def can_split(self, first: int, stop: int) -> bool:
-        """Tell whether entries `[first, stop)` may be run in halves."""
+        """Return whether entries `[first, stop)` may run in two halves."""
         return stop - first > 1 and self._splittable
 
     def units(self, entries: Sequence[Any]) -> list[tuple[int, int]]:
-        """Return the smallest parts `[first, stop)` that the chunk may be run in."""
+        """Return the smallest parts `[first, stop)` in which the chunk may run."""
         if entries and self._splittable:
             return [(index, index + 1) for index in range(len(entries))]
         return [(0, len(entries))]
 
-    def run(self, entries: Sequence[Any]) -> list[Any]:
-        """Return what the transforms make of entries, after a trial of the aggregator on a copy of it.
+    def run_transforms(self, entries: Sequence[Any]) -> list[Any]:
+        """Return the results of the transforms, after a trial of the aggregator on a copy of them.
 
-        The entries stay as they are, whatever the functions do to those that they get: they are run again.
+        Functions get copies of the entries, because the entries may run again.
         """
         run = Pipeline(self.program.transforms, (fresh(entries),))
         outputs = list(run)
@@ -150,54 +150,56 @@ class FailureBisection:
     def retry(
         self, entries: Sequence[Any], first: int, stop: int, error: BaseException
     ) -> tuple[list[Any], list[DeadLetter]]:
-        """Run what failed with `error` as often as it may be; returns outputs, or a letter.
+        """Run entries that failed with `error` as often as the policy allows; return their results or a dead letter.
 
         Raises:
-            RefusedError: It fails, and entries must not.
+            NotToleratedError: The last attempt fails, and the error policy does not tolerate it.
         """
-        tolerance, tries = self.program.tolerance, 1
-        while tries <= tolerance.retries_for(error):
-            threading.Event().wait(tolerance.retry_delay * 2 ** (tries - 1))
-            tries += 1
+        policy, attempts = self.program.tolerance, 1
+        while attempts <= policy.retries_for(error):
+            threading.Event().wait(policy.retry_delay * 2 ** (attempts - 1))
+            attempts += 1
             try:
-                return self.run(entries[first:stop]), []
+                return self.run_transforms(entries[first:stop]), []
             except RAISED as again:
                 error = again
         failure = self._failure(entries, first, stop, error)
         try:
-            return [], [self.letter(entries, first, stop, failure, tries)]
+            return [], [self.dead_letter(entries, first, stop, failure, attempts)]
         except NotToleratedError as refused:
             raise refused from error
 
-    def letter(self, entries: Sequence[Any], first: int, stop: int, failure: Failure, tries: int) -> DeadLetter:
-        """Return what is kept of entries that failed.
+    def dead_letter(self, entries: Sequence[Any], first: int, stop: int, failure: Failure, attempts: int) -> DeadLetter:
+        """Return the dead letter of entries that failed.
 
         Raises:
-            RefusedError: Entries must not fail.
+            NotToleratedError: The error policy does not tolerate failures.
         """
         mode = self.program.tolerance.on_error
         if mode is OnError.FAIL:
             raise NotToleratedError(failure)
-        letter = DeadLetter(failure, b"", entries=stop - first, attempts=tries)
+        letter = DeadLetter(failure, b"", entries=stop - first, attempts=attempts)
         if mode is OnError.SKIP:
             return letter
         kept = list(entries[first:stop]) if failure.index is None else entries[first]
         try:
             return replace(letter, entry=pack(kept))
         except EncodingError:
-            # Only a reader of the user's own yields what is no plain data; its text is better than nothing.
+            # Only a user's own reader yields objects that are not plain data; keep at least their repr.
             return replace(letter, entry=pack(repr(kept)), exact=False)
 
-    def stray(self, entries: Sequence[Any], first: int, stop: int, error: BaseException) -> DeadLetter:
-        """Return what is kept of entries that fail beside others, and not by themselves. Raises as `letter` does."""
+    def dead_letter_of_incompatible(
+        self, entries: Sequence[Any], first: int, stop: int, error: BaseException
+    ) -> DeadLetter:
+        """Return the dead letter of entries that fail only together with others; raise as `dead_letter` does."""
         function = f"aggregator {self.program.aggregator}, beside other entries,"
         try:
-            return self.letter(entries, first, stop, self.failure(first, stop, function, error), 1)
+            return self.dead_letter(entries, first, stop, self.failure(first, stop, function, error), 1)
         except NotToleratedError as refused:
             raise refused from error
 
     def failure(self, first: int, stop: int, function: str, error: BaseException) -> Failure:
-        """Return what is told of entries that failed."""
+        """Return the failure report of entries `[first, stop)`."""
         whole = not self._splittable or stop - first > 1
         return failure_of(
             error,
@@ -208,19 +210,19 @@ class FailureBisection:
         )
 
     def place(self, index: int | None) -> str:
-        """Say where an entry lies; None for the whole chunk."""
+        """Return the location of an entry in its source, or of the whole chunk (None)."""
         if index is None:
             return f"chunk {self.chunk_id}"
         try:
             return self.program.reader.locate(self.reference, index)
         except Exception as error:
-            return f"entry {index} of chunk {self.chunk_id} (its place is unknown: {error})"
+            return f"entry {index} of chunk {self.chunk_id} (its location is unknown: {error})"
 
     def _failure(self, entries: Sequence[Any], first: int, stop: int, error: BaseException) -> Failure:
         return self.failure(first, stop, self._function(entries[first:stop]), error)
 
     def _function(self, entries: Sequence[Any]) -> str:
-        """Return the name of the function that fails on entries: the first one that does so by itself."""
+        """Return the name of the failing function: the first transform that fails alone, else the aggregator."""
         outputs: Sequence[Any] = fresh(entries)
         for transform in self.program.transforms:
             run = Pipeline((transform,), (outputs,))
@@ -244,11 +246,11 @@ def halves(first: int, stop: int) -> list[tuple[int, int]]:
 
 
 def fresh(values: Sequence[Any]) -> Sequence[Any]:
-    """Return values that user code may change: copies, so that the given ones stay as they are."""
-    if isinstance(values, LazyLines) or _UNCHANGING.issuperset(map(type, values)):
+    """Return values that user code may modify: deep copies of mutable objects."""
+    if isinstance(values, LazyLines) or _IMMUTABLE_TYPES.issuperset(map(type, values)):
         return values
     try:
         return copy.deepcopy(values)
     except Exception:
-        # Only objects of the user's own cannot be copied; no copy is better than no answer.
+        # Objects of user classes may refuse to be copied; then user code gets the original.
         return values
