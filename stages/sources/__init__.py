@@ -1,4 +1,4 @@
-"""Sources: what can be enumerated and cut into chunks."""
+"""Sources: data that the master enumerates and cuts into chunks."""
 
 from elastic.stages.sources.files.csv import CsvRecordFormat
 from elastic.stages.sources.files.format import RecordFormat

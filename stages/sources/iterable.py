@@ -1,7 +1,4 @@
-"""Anything that can be iterated: the entries are read on the master and travel by value.
-
-Several iterables, one after another.
-"""
+"""Sources of Python iterables: the master reads the entries and sends them by value."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
@@ -15,73 +12,73 @@ from elastic.core.model.chunk import Position, Reference, SourcePiece
 from elastic.core.transform import name_of
 from elastic.stages.sources.validation import positive_integer
 
-#: Told the number of a chunk, from 0, says how many entries it may hold.
+#: Returns the maximum number of entries of a chunk, by the number of the chunk, from 0.
 Window = Callable[[int], int]
 
 
 class IterableSource(Source):
-    """The entries of one iterable: a list, a generator, an open file.
+    """Entries of one iterable: a list, a generator, an open file.
 
-    A sequence (list, tuple) is replayable: whoever resumes the run in another process gives the same sequence again.
-    Anything else is one-shot, so that what was cut is persisted before it is sent. The iterable is never read beyond
-    the piece that was asked for. If it raises, the entries before that are still yielded, and the error comes with
-    the next piece.
+    A sequence (list, tuple) is replayable: a process that resumes the run passes the same sequence again. Any other
+    iterable is one-shot, so the run persists its chunks before it sends them. The source never reads beyond the
+    requested piece. If the iterable raises, the source still yields the entries before the error, and raises with the
+    next piece.
 
     Args:
-        iterable: What to read. Text, bytes and mappings are refused, because iterating them is seldom meant.
-        chunk_size: Entries a chunk.
-        window: Decides the size of each chunk instead of `chunk_size`: a function of the chunk's number, from 0.
+        iterable: Iterable to read. Strings, bytes and mappings are refused, because iterating over them is rarely
+        meant. chunk_size: Entries per chunk. window: Function that returns the size of each chunk, by its number from
+        0; replaces `chunk_size`.
 
     Raises:
         UsageError: The iterable cannot be iterated or is refused, or `chunk_size` is not a positive integer.
     """
 
     def __init__(self, iterable: Iterable[Any], *, chunk_size: int = 3000, window: Window | None = None) -> None:
-        self._iterable = _accepted(iterable)
+        self._iterable = _check_iterable(iterable)
         self.replayable = isinstance(iterable, Sequence)
         self._chunk_size = positive_integer("chunk_size", chunk_size)
         if window is not None and not callable(window):
-            raise UsageError(f"window must be a function of the number of a chunk, not {window!r}.")
+            raise UsageError(f"window must be a function of a chunk's number, not {window!r}.")
         check_plain("window", window)
         self.window = window
-        #: None until the first cut; stays where the last piece ended
+        #: None until the first cut. Its next entry follows the last piece.
         self._iterator: Iterator[Any] | None = None
-        self._taken = 0
-        #: pieces that were given back; they lie right in front of where the iterator stands
-        self._returned: deque[SourcePiece] = deque()
+        self._position = 0
+        #: Pieces that the caller gave back; they come directly before the next entry of the iterator.
+        self._taken_back: deque[SourcePiece] = deque()
 
     def cut(self, position: Position | None = None) -> Iterator[SourcePiece]:
         """Yield pieces; a position is `(index of the first entry, number of the chunk, length or None)`.
 
-        A sequence starts at any position. Anything else goes on only where it stands, or from the start
-        if it can be iterated again.
+        A sequence can start at any position. Any other iterable continues only at its present position, or restarts if
+        it can be iterated again.
 
         Raises:
-            SourceError: It cannot go on there, or the sequence has another length than that of `position`.
+            SourceError: The iterable cannot continue there, or the sequence has another length than at `position`.
         """
         first, chunk, length = position or (0, 0, self._length())
         if isinstance(self._iterable, Sequence):
             if length != len(self._iterable):
                 raise SourceError(
                     f"{self} had {length} entries when the run began and has {len(self._iterable)}; "
-                    "give the same entries, or start a new run."
+                    "pass the same entries, or start a new run."
                 )
             return self._pieces(_items(self._iterable, first), first, chunk)
         if self._iterator is None or (first == 0 and not isinstance(self._iterable, Iterator)):
-            self._iterator, self._taken = self._begin(), 0
-            self._returned.clear()
-        while self._returned and self._returned[0].position[0] < first:
-            self._returned.popleft()  # the run has kept it after all
-        stands_at = self._returned[0].position[0] if self._returned else self._taken
-        if first != stands_at:
+            self._iterator, self._position = self._iterate(), 0
+            self._taken_back.clear()
+        while self._taken_back and self._taken_back[0].position[0] < first:
+            self._taken_back.popleft()  # the run has stored this piece after all
+        present = self._taken_back[0].position[0] if self._taken_back else self._position
+        if first != present:
             raise SourceError(
-                f"{self} stands at entry {stands_at} and cannot go on at entry {first}; "
-                "give a new iterable, or a list if it is to be read twice."
+                f"{self} is at entry {present} and cannot continue at entry {first}; "
+                "pass a new iterable, or a list, which can be read twice."
             )
-        return self._onward(self._iterator, chunk)
+        return self._resume(self._iterator, chunk)
 
     def take_back(self, pieces: Sequence[SourcePiece]) -> None:
-        self._returned.extendleft(reversed(pieces))
+        self._taken_back.extendleft(reversed(pieces))
 
     def position_after(self, position: Position, entries: int) -> Position:
         first, chunk, length = position
@@ -108,18 +105,18 @@ class IterableSource(Source):
     def _length(self) -> int | None:
         return len(self._iterable) if isinstance(self._iterable, Sized) else None
 
-    def _begin(self) -> Iterator[Any]:
+    def _iterate(self) -> Iterator[Any]:
         try:
             return iter(self._iterable)
         except Exception as error:
             raise self._failure(0, error) from error
 
-    def _onward(self, iterator: Iterator[Any], chunk: int) -> Iterator[SourcePiece]:
-        """Yield what was given back, and then what the iterator still has."""
-        while self._returned:
+    def _resume(self, iterator: Iterator[Any], chunk: int) -> Iterator[SourcePiece]:
+        """Yield the pieces that were given back, then the rest of the iterator."""
+        while self._taken_back:
             chunk += 1
-            yield self._returned.popleft()
-        yield from self._pieces(iterator, self._taken, chunk)
+            yield self._taken_back.popleft()
+        yield from self._pieces(iterator, self._position, chunk)
 
     def _pieces(self, iterator: Iterator[Any], first: int, chunk: int) -> Iterator[SourcePiece]:
         length = self._length()
@@ -128,12 +125,12 @@ class IterableSource(Source):
             size = self._size(chunk)
             entries: list[Any] = []
             try:
-                # On an error `extend` keeps what it has read by then.
+                # On an error, `extend` keeps the entries before it.
                 entries.extend(islice(iterator, size))
             except Exception as error:
                 cause = error
             count = len(entries)
-            self._taken = first + count
+            self._position = first + count
             if entries:
                 yield SourcePiece((first, chunk, length), (first, count), entries)
             first, chunk = first + count, chunk + 1
@@ -142,64 +139,66 @@ class IterableSource(Source):
         raise self._failure(first, cause) from cause
 
     def _size(self, chunk: int) -> int:
-        """Return the number of entries that a chunk may hold."""
+        """Return the maximum number of entries of a chunk."""
         if self.window is None:
             return self._chunk_size
         try:
             size = self.window(chunk)
         except Exception as error:
             raise SourceError(
-                f"the window {name_of(self.window)} failed on chunk {chunk} ({_text(error)}); "
-                "it must return the number of entries that the chunk may hold."
+                f"the window {name_of(self.window)} failed on chunk {chunk} ({_error_text(error)}); "
+                "it must return the maximum number of entries of the chunk."
             ) from error
-        return positive_integer(f"what the window {name_of(self.window)} returns", size)
+        return positive_integer(f"the return value of the window {name_of(self.window)}", size)
 
     def _failure(self, read: int, error: Exception) -> SourceError:
-        return SourceError(f"{self} failed after {read} entries ({_text(error)}); correct what yields its entries.")
+        return SourceError(
+            f"{self} failed after {read} entries ({_error_text(error)}); correct the code that yields its entries."
+        )
 
 
-def _accepted(iterable: Any) -> Iterable[Any]:
+def _check_iterable(iterable: Any) -> Iterable[Any]:
     if isinstance(iterable, str):
-        raise UsageError(f"{iterable[:60]!r} is text; use read_text to read a file, or a list to give entries.")
+        raise UsageError(f"{iterable[:60]!r} is a string; pass a list of entries, or read a file with read_text.")
     if isinstance(iterable, bytes | bytearray | memoryview):
-        raise UsageError(f"{type(iterable).__name__} cannot be a source; give a list of entries.")
+        raise UsageError(f"{type(iterable).__name__} cannot be a source; pass a list of entries.")
     if isinstance(iterable, Mapping):
-        raise UsageError("a mapping cannot be a source; give its .items(), .keys() or .values().")
+        raise UsageError("a mapping cannot be a source; pass its .items(), .keys() or .values().")
     rows = next((rows for package, rows in _ROWS.items() if _is_table(iterable, package)), None)
     if rows is not None:
-        raise UsageError(f"iterating a {type(iterable).__name__} yields its columns; give its rows: {rows}.")
+        raise UsageError(f"iterating a {type(iterable).__name__} yields its columns; pass its rows: {rows}.")
     if not isinstance(iterable, Iterable) and not hasattr(type(iterable), "__getitem__"):
-        raise UsageError(f"{iterable!r} cannot be iterated; give a list, a generator or an open file.")
+        raise UsageError(f"{iterable!r} cannot be iterated; pass a list, a generator or an open file.")
     accepted: Iterable[Any] = iterable
     return accepted
 
 
-#: By package the way to the rows of its tables, as plain data.
+#: Expression that returns the rows of a table as plain data, by the table's package.
 _ROWS = {
     "pandas": "frame.to_dict('records')",
-    "polars": "frame.iter_rows(named=True), of a lazy frame behind collect()",
+    "polars": "frame.iter_rows(named=True), after collect() for a lazy frame",
     "pyarrow": "table.to_pylist()",
     "": "a list of dicts",
 }
 
 
 def _is_table(value: object, package: str) -> bool:
-    """Tell whether a value is a table of a package; "" stands for any."""
+    """Return whether a value is a table of a package; "" stands for any package."""
     is_own = any(base.__module__.partition(".")[0] == package for base in type(value).__mro__)
     return (is_own or not package) and any(hasattr(value, name) for name in ("__dataframe__", "collect_schema"))
 
 
 def _items(sequence: Sequence[Any], first: int) -> Iterator[Any]:
-    """Iterate a sequence from an index on, without visiting what lies before."""
+    """Return an iterator over a sequence from an index on, without visiting earlier items."""
     return (sequence[index] for index in range(first, len(sequence))) if first else iter(sequence)
 
 
-def _text(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 class IterablesReader(EntriesReader):
-    """Reads chunks of several iterables; a reference is `(first entry, count, which iterable)`."""
+    """Reader of chunks of several iterables; a reference is `(first entry, count, index of the iterable)`."""
 
     def locate(self, reference: Reference, index: int) -> str:
         first, _, which = reference
@@ -207,18 +206,19 @@ class IterablesReader(EntriesReader):
 
 
 class IterablesSource(Source):
-    """The entries of several iterables, one iterable after another; a chunk never spans two.
+    """Entries of several iterables, one iterable after another; a chunk never spans two.
 
-    It is replayable if all of them are sequences. An iterable is not touched before those in front of it have ended.
+    The source is replayable if all iterables are sequences. It touches an iterable only after the previous one has
+    ended.
 
     Args:
-        iterables: The iterables, each as `IterableSource` takes it. They are collected into a list at once.
-        chunk_size: Entries a chunk.
-        window: Decides the size of each chunk instead of `chunk_size`: a function of the chunk's number within
-            its iterable, from 0.
+        iterables: Iterables as `IterableSource` accepts them. The source collects them into a list at once.
+        chunk_size: Entries per chunk.
+        window: Function that returns the size of each chunk, by its number within its iterable, from 0; replaces
+            `chunk_size`.
 
     Raises:
-        UsageError: One of the iterables is refused (its number is named), or `chunk_size` is not positive.
+        UsageError: An iterable is refused (the message names its index), or `chunk_size` is not positive.
     """
 
     def __init__(
@@ -236,7 +236,7 @@ class IterablesSource(Source):
         self.replayable = all(source.replayable for source in self._sources)
 
     def cut(self, position: Position | None = None) -> Iterator[SourcePiece]:
-        """Yield pieces; a position is that of `IterableSource` behind the number of the iterable."""
+        """Yield pieces; a position is the index of the iterable, followed by a position of `IterableSource`."""
         which, *within = position or (0,)
         for number, source in enumerate(self._sources[which:], which):
             for piece in source.cut(tuple(within) or None):

@@ -1,4 +1,4 @@
-"""A range of integers: nothing is stored and nothing but three numbers is sent."""
+"""Range of integers: a chunk is three numbers, whatever its size."""
 
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -10,10 +10,10 @@ from elastic.stages.sources.validation import positive_integer
 
 
 class RangeReader(Reader):
-    """Reads a part of a range; a reference is its `(start, stop, step)`."""
+    """Reader of parts of a range; a reference is `(start, stop, step)`."""
 
     def read_block(self, reference: Reference) -> bytes:
-        # As text, because the integers may be of any size.
+        # As text, because the integers have no maximum.
         return b"%d %d %d" % reference
 
     def parse(self, reference: Reference, block: bytes) -> Collection[Any]:
@@ -27,14 +27,13 @@ class RangeReader(Reader):
 class RangeSource(Source):
     """The integers of `range(start, stop, step)`, in that order.
 
-    Chunks travel by reference and workers see a `range`, so that a chunk takes the same few bytes however
-    many entries it stands for.
+    Chunks travel by reference, and workers get a `range`. So a chunk of any number of entries takes a few bytes.
 
     Args:
-        start: The first entry.
-        stop: The end, which is not an entry itself.
-        step: The distance of entries, not 0; negative to count down.
-        chunk_size: Entries a chunk.
+        start: First entry.
+        stop: Exclusive end.
+        step: Difference between entries, not 0; negative to count down.
+        chunk_size: Entries per chunk.
 
     Raises:
         UsageError: A parameter is not an integer, `step` is 0, or `chunk_size` is not positive.
@@ -45,13 +44,13 @@ class RangeSource(Source):
             if not isinstance(value, int) or isinstance(value, bool):
                 raise UsageError(f"{name} must be an integer, not {value!r}.")
         if step == 0:
-            raise UsageError("step must not be 0: such a range has no end.")
+            raise UsageError("step must not be 0: the range would have no end.")
         self._whole = range(start, stop, step)
         self._chunk_size = positive_integer("chunk_size", chunk_size)
 
     @property
     def _count(self) -> int:
-        """The number of entries; unlike `len` it has no limit."""
+        """Number of entries; unlike `len`, it has no maximum."""
         whole = self._whole
         return whole.index(whole[-1]) + 1 if whole else 0
 

@@ -1,4 +1,4 @@
-"""The rows of a query, read on the master through SQLAlchemy."""
+"""Rows of a query, which the master reads through SQLAlchemy."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 
 class SqlSource(Source):
-    """The rows of one query, each a dict from column name to value.
+    """Rows of one query; each entry is a dict from column name to value.
 
-    It is one-shot: a database promises neither the same rows nor the same order to a later process, so what was
-    cut is persisted before it is sent. Rows are streamed, `chunk_size` at a time, where the driver can do it.
-    A textual query on SQLite gives dates and decimals as SQLite stores them (text and floats); a SQLAlchemy
-    `select` of typed columns, or `text(...).columns(...)`, gives dates and Decimals.
+    The source is one-shot: a database guarantees neither the same rows nor the same order to a later process, so the
+    run persists chunks before it sends them. The source streams rows, `chunk_size` at a time, if the driver supports
+    that. A textual query on SQLite returns dates and decimals as SQLite stores them (text and floats). A SQLAlchemy
+    `select` of typed columns, or `text(...).columns(...)`, returns dates and Decimals.
 
     Args:
         query: SQL text with `:name` for parameters, or a SQLAlchemy statement that returns rows.
-        url: Where the database is, for example `postgresql://user:password@host/name`; text or a SQLAlchemy URL.
-        chunk_size: Rows a chunk.
+        url: Database URL, for example `postgresql://user:password@host/name`; a string or a SQLAlchemy URL.
+        chunk_size: Rows per chunk.
         parameters: Values of the query's parameters.
 
     Raises:
-        UsageError: The URL cannot be read, its dialect or driver is not installed, or a parameter is of a wrong type.
+        UsageError: The URL is invalid, its dialect or driver is not installed, or a parameter has a wrong type.
     """
 
     replayable = False
@@ -47,27 +47,27 @@ class SqlSource(Source):
         if parameters is not None and not isinstance(parameters, Mapping):
             raise UsageError(f"parameters must be a dict from name to value, not {parameters!r}.")
         self._parameters = dict(parameters or {})
-        self._url = _parsed(url)
-        self._query = _statement(query)
-        self._engine()  # to name a missing driver here, where the URL is written
-        #: None until the first cut
+        self._url = _parse_url(url)
+        self._query = _parse_query(query)
+        self._engine()  # raises for a missing driver here, where the user wrote the URL
+        #: None until the first cut.
         self._pieces: Iterator[SourcePiece] | None = None
-        self._taken = 0
+        self._rows_read = 0
 
     def cut(self, position: Position | None = None) -> Iterator[SourcePiece]:
-        """Yield pieces; a position is `(index of the first row,)`, and only the one reached can be gone on from.
+        """Yield pieces; a position is `(index of the first row,)`, and only the present one can be resumed.
 
         Raises:
             SourceNotFoundError: The file of a SQLite URL does not exist.
-            SourceError: The database refuses the query, or the query stands elsewhere.
+            SourceError: The database refuses the query, or the query is at another position.
         """
         (first,) = position or (0,)
-        self._check_file()
+        self._check_file_exists()
         if self._pieces is None or first == 0:
-            self._pieces, self._taken = self._read(), 0
-        if first != self._taken:
+            self._pieces, self._rows_read = self._read(), 0
+        if first != self._rows_read:
             raise SourceError(
-                f"the query on {self._shown} stands at row {self._taken} and cannot go on at row {first}; "
+                f"the query on {self._masked_url} is at row {self._rows_read} and cannot continue at row {first}; "
                 "start a new run."
             )
         return self._pieces
@@ -78,15 +78,15 @@ class SqlSource(Source):
     def describe(self) -> dict[str, Any]:
         return {
             "kind": "sql",
-            "url": self._shown,
+            "url": self._masked_url,
             "query": str(self._query),
             "parameters": {name: repr(value) for name, value in self._parameters.items()},
             "chunk_size": self._chunk_size,
         }
 
     @property
-    def _shown(self) -> str:
-        """The URL without its password, wherever in the URL it stands."""
+    def _masked_url(self) -> str:
+        """The URL with masked passwords, also in its query string."""
         secret = {name: "***" for name in self._url.query if "password" in name.lower()}
         return self._url.update_query_dict(secret).render_as_string(hide_password=True)
 
@@ -101,7 +101,7 @@ class SqlSource(Source):
                     yield from self._rows(result)
         except SQLAlchemyError as error:
             raise SourceError(
-                f"the query on {self._shown} failed after {self._taken} rows ({self._reason(error)}); "
+                f"the query on {self._masked_url} failed after {self._rows_read} rows ({self._reason(error)}); "
                 "check the query and the database."
             ) from error
         finally:
@@ -109,18 +109,18 @@ class SqlSource(Source):
 
     def _rows(self, result: "CursorResult[Any]") -> Iterator[SourcePiece]:
         if not result.returns_rows:
-            raise UsageError(f"the query on {self._shown} returns no rows; give a SELECT.")
-        # Names of a statement of SQLAlchemy are of a class of its own, which does not travel.
+            raise UsageError(f"the query on {self._masked_url} returns no rows; pass a SELECT.")
+        # Convert SQLAlchemy's own string class, which cannot travel to a worker.
         names = list(map(str, result.keys()))
-        doubled = [name for name, times in Counter(names).items() if times > 1]
-        if doubled:
+        repeated = [name for name, times in Counter(names).items() if times > 1]
+        if repeated:
             raise UsageError(
-                f"the query on {self._shown} has several columns named {', '.join(map(repr, doubled))}; "
-                "give each its own name with AS."
+                f"the query on {self._masked_url} has several columns named {', '.join(map(repr, repeated))}; "
+                "rename them with AS."
             )
         for rows in result.partitions(self._chunk_size):
-            first = self._taken
-            self._taken += len(rows)
+            first = self._rows_read
+            self._rows_read += len(rows)
             yield SourcePiece((first,), (first, len(rows)), [dict(zip(names, row, strict=True)) for row in rows])
 
     def _engine(self) -> "Engine":
@@ -132,16 +132,18 @@ class SqlSource(Source):
             return create_engine(self._url, poolclass=NullPool)
         except NoSuchModuleError as error:
             raise UsageError(
-                f"{self._shown} names the database {self._url.drivername!r}, which SQLAlchemy does not know; "
+                f"{self._masked_url} names the database {self._url.drivername!r}, which SQLAlchemy does not know; "
                 "check the part before '://', or install the package that adds it."
             ) from error
         except ModuleNotFoundError as error:
-            raise UsageError(f"{self._shown} needs the package {error.name!r} on the master; install it.") from error
+            raise UsageError(
+                f"{self._masked_url} needs the package {error.name!r} on the master; install it."
+            ) from error
         except (ArgumentError, TypeError) as error:
-            raise UsageError(f"{self._shown} cannot be used ({self._reason(error)}); check the URL.") from error
+            raise UsageError(f"{self._masked_url} cannot be used ({self._reason(error)}); check the URL.") from error
 
-    def _check_file(self) -> None:
-        """Refuse a SQLite file that does not exist, because SQLite would make an empty one."""
+    def _check_file_exists(self) -> None:
+        """Refuse a SQLite file that does not exist, because SQLite would create an empty one."""
         database = self._url.database
         if self._url.get_backend_name() != "sqlite" or not database or database == ":memory:":
             return
@@ -149,13 +151,13 @@ class SqlSource(Source):
             raise SourceNotFoundError(database)
 
     def _reason(self, error: Exception) -> str:
-        """Return the first line of what the database said, without the password."""
+        """Return the first line of the database's message, without the password."""
         lines = str(getattr(error, "orig", None) or error).strip().splitlines()
         reason = lines[0] if lines else type(error).__name__
         return reason.replace(str(self._url.password), "***") if self._url.password else reason
 
 
-def _parsed(url: "str | URL") -> "URL":
+def _parse_url(url: "str | URL") -> "URL":
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -165,12 +167,12 @@ def _parsed(url: "str | URL") -> "URL":
     try:
         return make_url(url)
     except (ArgumentError, ValueError, AttributeError, TypeError):
-        # Without the cause: its text may hold the password.
+        # Without the cause: its message may contain the password.
         shown = masked_url(url) if isinstance(url, str) and {"@", ":"} & set(url) else str(url)
         raise UsageError(f"{shown!r} is not a database URL; write it like postgresql://user@host/name.") from None
 
 
-def _statement(query: Any) -> "Executable":
+def _parse_query(query: Any) -> "Executable":
     from sqlalchemy import text
     from sqlalchemy.sql.base import Executable
 

@@ -1,4 +1,4 @@
-"""Checks of what a source is given, so that a mistake is named where it was made."""
+"""Checks of source parameters, so that an error is raised where the user made the mistake."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ def positive_integer(name: str, value: Any) -> int:
     """Return `value` if it is an integer of at least 1.
 
     Raises:
-        UsageError: It is not; names the parameter and the value.
+        UsageError: It is not; the message names the parameter and the value.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise UsageError(f"{name} must be a positive integer, not {value!r}.")
@@ -20,7 +20,7 @@ def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """Return `value` if it is one of `choices`.
 
     Raises:
-        UsageError: It is not; names the parameter, the value and the choices.
+        UsageError: It is not; the message names the parameter, the value and the choices.
     """
     if value not in choices:
         raise UsageError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}.")

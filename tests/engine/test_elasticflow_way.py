@@ -56,7 +56,7 @@ def test_the_window_is_3000_entries_unless_it_is_said_otherwise() -> None:
 
 
 def test_a_window_that_gives_no_number_is_named() -> None:
-    with pytest.raises(UsageError, match=r"what the window .* returns must be a positive integer, not 0"):
+    with pytest.raises(UsageError, match=r"the return value of the window .* must be a positive integer, not 0"):
         run([1], task=len, window=lambda chunk: 0)
 
 

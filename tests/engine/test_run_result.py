@@ -152,7 +152,7 @@ def test_a_one_shot_source_can_be_run_once() -> None:
 
     flow = elastic.from_iterable(numbers()).aggregate(Sum())
     assert flow.run(cluster="inline").value == 10
-    with pytest.raises(elastic.ElasticError, match="give a new iterable, or a list"):
+    with pytest.raises(elastic.ElasticError, match="pass a new iterable, or a list"):
         flow.run(cluster="inline")
 
 

@@ -83,7 +83,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "no task": (lambda: elastic.Step([1]), "the step has no task"),
     "task": (lambda: elastic.Step([1], task="count"), "task='count' is not a function"),
     "step of a number": (lambda: elastic.Step(5, task=len), "5 cannot be iterated"),
-    "step of a text": (lambda: elastic.Step("a.txt", task=len), "is text; use read_text"),
+    "step of a text": (lambda: elastic.Step("a.txt", task=len), "is a string; pass a list"),
     "step of a flow": (lambda: elastic.Step(flow(), task=len), "cannot be iterated"),
     "step's chunk_size": (lambda: elastic.Step([1], task=len, chunk_size=0), "chunk_size"),
     "step's window": (lambda: elastic.Step([1], task=len, window=3), "window must be a function"),

@@ -1,1 +1,1 @@
-"""Files as sources: listing, opening, decoding and cutting them into chunks."""
+"""File sources: listing, opening, decoding, and cutting files into chunks."""

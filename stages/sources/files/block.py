@@ -1,4 +1,4 @@
-"""What a reader and a format speak of: a range of a file, and the bytes of whole records in it."""
+"""Range of a file, and the whole records in it as bytes."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -7,24 +7,24 @@ from elastic.core.errors import DecodingError
 
 
 class ByteRange(NamedTuple):
-    """A reference to a part of a file; it travels as a plain tuple.
+    """Reference to a part of a file; it travels as a plain tuple.
 
-    Without a codec the range is cut blindly: the records whose first byte lies in it belong to it. With a codec
-    the master read the file as one sequence: the range holds whole records, and its bytes are those of the plain
-    text, after decompression.
+    Without a codec, the master chose the range without reading the file: records whose first byte is in the range
+    belong to it. With a codec, the master read the file as one sequence: the range holds whole records, and its byte
+    numbers count the plain text after decompression.
     """
 
     path: str
-    start: int  #: the first byte
-    end: int  #: one past the last byte
-    size: int  #: bytes of the file when it was cut, as stored
-    version: int | str  #: nanoseconds of its last change; of a remote file what its store tells instead
+    start: int  #: First byte.
+    end: int  #: Exclusive end.
+    size: int  #: Stored size of the file when the master cut it, in bytes.
+    version: int | str  #: Modification time in nanoseconds, or the version string of a remote store.
     codec: str | None = None
-    line: int = 0  #: with a codec: number of line ends before the range
+    line: int = 0  #: With a codec: number of line ends before the range.
 
     @property
     def base(self) -> int:
-        """The first byte to read: one before the range, to see whether a line ends there."""
+        """First byte to read: the one before the range, which shows whether a line ends there."""
         return max(self.start - 1, 0) if self.codec is None else self.start
 
 
@@ -33,19 +33,19 @@ class FileBlock:
     """Whole records of a file, as bytes."""
 
     path: str
-    #: where `data` begins, in bytes of the plain text
+    #: Offset of `data` in the plain text of the file, in bytes.
     at: int
     data: bytes | memoryview
 
     def error(self, offset: int, problem: str, advice: str) -> DecodingError:
-        """Return the error that names the byte at `offset` of the data."""
+        """Return an error for the byte at `offset` of the data."""
         return DecodingError(self.path, self.at + offset, problem, advice)
 
 
-def aligned(part: ByteRange, data: bytes) -> FileBlock:
-    """Return the whole records in what was read for a range, without copying them.
+def align(part: ByteRange, data: bytes) -> FileBlock:
+    """Return the whole records of a range in the bytes that were read for it, without copying them.
 
-    A range that does not begin its file is read from one byte before it, and the records begin behind the
+    A reader reads a range from one byte before it, unless the range starts its file. The records then begin after the
     first line end.
     """
     skip = data.find(b"\n") + 1 if part.codec is None and part.start else 0

@@ -1,4 +1,4 @@
-"""Compressed files: how they are recognised, and their plain bytes as a stream.
+"""Compressed files: detection of the codec, and decompression as a stream.
 
 Formats: RFC 1952 (gzip), https://sourceware.org/bzip2, RFC 8878 (zstd) and https://tukaani.org/xz/xz-file-format.txt.
 """
@@ -13,17 +13,17 @@ import zstandard
 
 from elastic.core.errors import DecodingError
 
-#: Bytes read at a time. Few compressed bytes, because a decompressor gives back all that they stand for.
+#: Bytes per read of a compressed file. Small, because a decompressor returns all plain bytes of its input at once.
 _READ_BYTES = 1 << 14
 
-#: Bytes read at a time of files that are not compressed.
+#: Bytes per read of an uncompressed file.
 _PLAIN_READ_BYTES = 1 << 18
 
-#: What a file is called that is read as one sequence without being compressed.
+#: Codec of an uncompressed file that is read as one sequence.
 PLAIN = "plain"
 
-_ADVICE = "get the file again, or give it another name if it is not compressed"
-_ENDINGS = {"gz": "gzip", "gzip": "gzip", "bz2": "bz2", "zst": "zstd", "zstd": "zstd", "xz": "xz"}
+_ADVICE = "get the file again, or rename it if it is not compressed"
+_CODECS_BY_SUFFIX = {"gz": "gzip", "gzip": "gzip", "bz2": "bz2", "zst": "zstd", "zstd": "zstd", "xz": "xz"}
 _DECOMPRESSORS: dict[str, Callable[[], Any]] = {
     "gzip": lambda: zlib.decompressobj(wbits=16 + zlib.MAX_WBITS),
     "bz2": bz2.BZ2Decompressor,
@@ -33,18 +33,18 @@ _DECOMPRESSORS: dict[str, Callable[[], Any]] = {
 
 
 def codec_of(path: str) -> str | None:
-    """Return the codec that the end of a name tells, or None if the file is not compressed."""
-    _, dot, ending = path.rpartition(".")
-    return _ENDINGS.get(ending.lower()) if dot else None
+    """Return the codec for the suffix of a file name, or None if the file is not compressed."""
+    _, dot, suffix = path.rpartition(".")
+    return _CODECS_BY_SUFFIX.get(suffix.lower()) if dot else None
 
 
 def plain_bytes(file: BinaryIO, codec: str, path: str) -> Iterator[bytes]:
-    """Yield the plain bytes of a file that stands at its start.
+    """Yield the plain bytes of a file, which is open at its start.
 
-    Several members, streams or frames after one another are read as one; zero bytes behind the last are padding.
+    Consecutive members, streams or frames are read as one. Zero bytes after the last one are padding.
 
     Raises:
-        DecodingError: The file is damaged or ends too early; names the byte of the stored file.
+        DecodingError: The file is damaged or truncated; the message names the byte of the stored file.
     """
     if codec == PLAIN:
         yield from iter(lambda: file.read(_PLAIN_READ_BYTES), b"")
@@ -74,7 +74,7 @@ def plain_bytes(file: BinaryIO, codec: str, path: str) -> Iterator[bytes]:
         raise DecodingError(path, position, f"the {codec} data ends too early", _ADVICE)
 
 
-def skipped(plain: Iterator[bytes], count: int) -> Iterator[bytes]:
+def skip(plain: Iterator[bytes], count: int) -> Iterator[bytes]:
     """Yield a stream without its first `count` bytes."""
     for buffer in plain:
         if count < len(buffer):

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from elastic.core.errors import DecodingError
 from elastic.core.model.chunk import SourcePiece
 from elastic.stages.sources.files.block import ByteRange, FileBlock
-from elastic.stages.sources.files.compression import PLAIN, codec_of, plain_bytes, skipped
-from elastic.stages.sources.files.file_type import LOOKED_AT
+from elastic.stages.sources.files.compression import PLAIN, codec_of, plain_bytes, skip
+from elastic.stages.sources.files.file_type import SIGNATURE_BYTES
 from elastic.stages.sources.files.format import RecordFormat
 from elastic.stages.sources.files.listing import FileListing, FoundFile, is_url
-from elastic.stages.sources.files.opener import opened
+from elastic.stages.sources.files.opener import open_range
 from elastic.stages.sources.files.reader import FileReader
 
 Mark = tuple[int, int, bytes]
@@ -21,19 +21,19 @@ Mark = tuple[int, int, bytes]
 class FileCutter:
     """Cuts the files of a listing, one after another.
 
-    Only files that must be read as a sequence are read; of the others at most the header, when their turn comes,
-    to see that it is that of the first file.
+    The master reads only files that need sequential reading. Of each other file it reads at most the header, right
+    before cutting it, to compare it with the header of the first file.
     """
 
     listing: FileListing
     format: RecordFormat
-    #: bytes of a chunk, or None for one file a chunk
+    #: Bytes per chunk; None for one chunk per file.
     chunk_bytes: int | None
 
     def pieces(self, which: int, byte: int, line: int, by_value: FileReader | None) -> Iterator[SourcePiece]:
-        """Yield pieces from a byte of a file on, which has `line` line ends before it.
+        """Yield pieces from a byte of a file on; `line` is the number of line ends before that byte.
 
-        With a reader in `by_value` the ranges are read here and travel as blocks.
+        If `by_value` is a reader, the master reads the ranges with it and sends them by value.
         """
         mark, names = self.listing.mark, self.names()
         for number in range(which, len(self.listing.files)):
@@ -48,7 +48,7 @@ class FileCutter:
             byte = line = 0
 
     def names(self) -> tuple[str, ...]:
-        """Return the field names in the first file that has any, or nothing if files have no headers."""
+        """Return the field names in the first non-empty file, or an empty tuple for formats without headers."""
         if self.format.headed:
             for file in self.listing.files:
                 if names := self._header(file, self._codec(file)):
@@ -62,11 +62,11 @@ class FileCutter:
         number, byte, mark = begin
         step, stop = self.chunk_bytes or max(size, 1), size
         if self.chunk_bytes is None:
-            stop = max(size, 1)  # an empty file is a chunk as well
+            stop = max(size, 1)  # an empty file is one chunk
         if byte == 0 and size > step and not is_url(path):
             # Before the workers: a smaller file is one range, and the worker that reads it looks.
-            with opened(_whole(file), self.listing.remotes) as stored:
-                self.format.check_head(path, stored.read(LOOKED_AT))
+            with open_range(_whole(file), self.listing.remotes) as stored:
+                self.format.check_head(path, stored.read(SIGNATURE_BYTES))
         for start in range(byte, stop, step):
             reference = (path, start, min(start + step, size), size, version)
             block = by_value.read_block(reference) if by_value is not None else None
@@ -75,8 +75,8 @@ class FileCutter:
     def _sequence(self, file: FoundFile, codec: str, begin: tuple[int, int, int, Mark]) -> Iterator[SourcePiece]:
         path, size, version = file
         number, byte, line, mark = begin
-        with opened(_whole(file), self.listing.remotes) as stored:
-            plain = skipped(self.format.recoded(plain_bytes(stored, codec, path), path, codec), byte)
+        with open_range(_whole(file), self.listing.remotes) as stored:
+            plain = skip(self.format.decode_stream(plain_bytes(stored, codec, path), path, codec), byte)
             for block in self.format.records(path, byte, plain, self.chunk_bytes or sys.maxsize):
                 end = byte + len(block)
                 yield SourcePiece(
@@ -87,13 +87,13 @@ class FileCutter:
             yield SourcePiece((number, 0, 0, mark), (path, 0, 0, size, version, codec, 0), None, b"")
 
     def _codec(self, file: FoundFile) -> str | None:
-        """Return how a file must be read as one sequence, or None if it can be cut into ranges."""
+        """Return the codec of a file that needs sequential reading; None if ranges of the file can be read."""
         return codec_of(file.path) or (PLAIN if self.format.sequential else None)
 
     def _header(self, file: FoundFile, codec: str | None) -> tuple[str, ...]:
-        with opened(_whole(file), self.listing.remotes) as stored:
+        with open_range(_whole(file), self.listing.remotes) as stored:
             codec = codec or PLAIN
-            plain = self.format.recoded(plain_bytes(stored, codec, file.path), file.path, codec)
+            plain = self.format.decode_stream(plain_bytes(stored, codec, file.path), file.path, codec)
             head = next(self.format.records(file.path, 0, plain, 1), b"")
         return self.format.fields_of(FileBlock(file.path, 0, head))
 

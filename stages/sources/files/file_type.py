@@ -1,4 +1,4 @@
-"""The first bytes of a file: whether they are text, or what else the file is.
+"""File types: whether the first bytes of a file are text, or which other type of file they belong to.
 
 Signatures: https://en.wikipedia.org/wiki/List_of_file_signatures and the specification of each format.
 """
@@ -8,20 +8,20 @@ from typing import NamedTuple
 
 from elastic.core.errors import SourceError
 
-#: So many bytes tell what a file is (bytes); the signature of a tar archive ends at byte 265.
-LOOKED_AT = 512
+#: Number of bytes that identify the type of a file; the signature of a tar archive ends at byte 265.
+SIGNATURE_BYTES = 512
 
-#: Bytes of text in ASCII or UTF-8, among them the ends of lines and tabulators.
-_OF_TEXT = bytes([*b"\t\n\r", *range(0x1B, 256)])
+#: Bytes of ASCII or UTF-8 text, including tabs and line ends.
+_TEXT_BYTES = bytes([*b"\t\n\r", *range(0x1B, 256)])
 
-#: With fewer pairs of bytes UTF-16 without a mark is not told from text with zero bytes.
-_FEWEST_PAIRS = 4
+#: Minimum number of byte pairs; in shorter data, UTF-16 without a mark looks like text with zero bytes.
+_MIN_PAIRS = 4
 
-_NAME_IT = "give its name the ending"
-_RENAME = f"{_NAME_IT} {{}}, and it is read"
-_DECOMPRESS = "decompress it, and read what comes out"
-_UNPACK = "unpack it, and read the files in it"
-_LIBRARY = "read it with a library of that format, and give its records to from_iterable"
+_ADD_SUFFIX = "rename it with the suffix"
+_RENAME = f"{_ADD_SUFFIX} {{}} and Elastic decompresses it"
+_DECOMPRESS = "decompress it and read the result"
+_UNPACK = "unpack it and read the files in it"
+_LIBRARY = "read it with a library for that format and pass its records to from_iterable"
 _LEAVE = "leave it out of the paths"
 
 
@@ -61,56 +61,56 @@ _SIGNATURES = (
     _Signature(b"GIF89a", "a GIF image", _LEAVE),
     _Signature(b"\x7fELF", "a program", _LEAVE),
 )
-#: The first bytes of all of them, and of the marks of UTF-16 and UTF-32.
-_FIRST = frozenset([*(one.start[0] for one in _SIGNATURES), 0xFE, 0xFF, 0])
+#: First bytes of all signatures and of the byte order marks of UTF-16 and UTF-32.
+_FIRST_BYTES = frozenset([*(one.start[0] for one in _SIGNATURES), 0xFE, 0xFF, 0])
 
-#: What archives in one compressed file are called.
-_ARCHIVES = (".tgz", ".tbz", ".tbz2", ".txz", ".tzst")
+#: Suffixes of compressed tar archives.
+_ARCHIVE_SUFFIXES = (".tgz", ".tbz", ".tbz2", ".txz", ".tzst")
 
 
-def check_text(path: str, head: bytes, *, is_recoded: bool = False, inside: str = "") -> None:
-    """Refuse a file whose first bytes say that it is no text, or text that cannot be cut at line feeds.
+def check_text(path: str, head: bytes, *, needs_recoding: bool = False, outer: str = "") -> None:
+    """Refuse a file whose first bytes show that it is not text, or is text that cannot be cut at line feeds.
 
     Args:
-        path: For the message.
-        head: The first `LOOKED_AT` bytes of the file, or all where it has fewer.
-        is_recoded: The reader expects text of another kind, such as UTF-16.
-        inside: What the file is on the outside, where `head` is what comes out of it.
+        path: Path for the message.
+        head: The first `SIGNATURE_BYTES` bytes of the file, or the whole of a shorter file.
+        needs_recoding: The reader expects an encoding without ASCII line ends, such as UTF-16.
+        outer: Type of the compressed file from which `head` was decompressed.
 
     Raises:
-        SourceError: Says what it is, and what to do.
+        SourceError: The message says what the file is and what to do.
     """
-    if not head or (head[0] not in _FIRST and b"\0" not in head):
-        return  # the usual case, for each of thousands of files
-    found = next((one for one in _SIGNATURES if _is_signed(head, one.start)), None)
+    if not head or (head[0] not in _FIRST_BYTES and b"\0" not in head):
+        return  # the usual case; called for each of thousands of files
+    found = next((one for one in _SIGNATURES if _has_signature(head, one.start)), None)
     if found is None and b"\0" in head and _is_tar(head):
         found = _Signature(b"", "a tar archive", _UNPACK)
-    if found is None and not is_recoded and (encoding := _wide_encoding(head)):
+    if found is None and not needs_recoding and (encoding := _wide_encoding(head)):
         found = _Signature(b"", f"text in {encoding.upper()}", f"pass encoding={encoding!r}")
     if found is not None:
         what, advice = found.what, found.advice
-        if path.lower().endswith(_ARCHIVES) and advice.startswith(_NAME_IT):
+        if path.lower().endswith(_ARCHIVE_SUFFIXES) and advice.startswith(_ADD_SUFFIX):
             advice = _UNPACK
-        if inside:
-            what, advice = f"{inside} that holds {what}", _DECOMPRESS if advice.startswith(_NAME_IT) else advice
-        raise SourceError(f"{path!r} is {what} and is not read as lines; {advice}.")
+        if outer:
+            what, advice = f"{outer} that contains {what}", _DECOMPRESS if advice.startswith(_ADD_SUFFIX) else advice
+        raise SourceError(f"{path!r} is {what} and cannot be read as lines; {advice}.")
 
 
-def looked_at(plain: Iterator[bytes], path: str, *, is_recoded: bool, inside: str) -> Iterator[bytes]:
-    """Yield a stream whose beginning `check_text` has seen."""
-    held = b""
+def check_stream(plain: Iterator[bytes], path: str, *, needs_recoding: bool, outer: str) -> Iterator[bytes]:
+    """Yield a stream after `check_text` has checked its beginning."""
+    head = b""
     for buffer in plain:
-        held += buffer
-        if len(held) >= LOOKED_AT:
+        head += buffer
+        if len(head) >= SIGNATURE_BYTES:
             break
-    check_text(path, held[:LOOKED_AT], is_recoded=is_recoded, inside=inside)
-    if held:
-        yield held
+    check_text(path, head[:SIGNATURE_BYTES], needs_recoding=needs_recoding, outer=outer)
+    if head:
+        yield head
     yield from plain
 
 
-def _is_signed(head: bytes, start: bytes) -> bool:
-    """Return True if a file has a signature; one that is made of letters also needs bytes that no text has."""
+def _has_signature(head: bytes, start: bytes) -> bool:
+    """Return True if a file has a signature; a signature of ASCII letters also requires bytes that no text contains."""
     if not head.startswith(start):
         return False
     return start == b"%PDF-" or not start.isascii() or not start.isalnum() or _is_binary(head)
@@ -121,17 +121,17 @@ def _is_binary(head: bytes) -> bool:
 
 
 def _is_tar(head: bytes) -> bool:
-    """Return True for the header of a tar archive, of which old ones have a sum of bytes and no signature."""
+    """Return True for the header of a tar archive; old archives have a checksum instead of a signature."""
     if head[257:262] == b"ustar":
         return True
-    told = head[148:156].strip(b" \0")
-    if len(head) < LOOKED_AT or not told or told.strip(b"01234567"):
+    checksum = head[148:156].strip(b" \0")
+    if len(head) < SIGNATURE_BYTES or not checksum or checksum.strip(b"01234567"):
         return False
-    return int(told, 8) == sum(head[:148]) + sum(head[156:512]) + 8 * ord(" ")
+    return int(checksum, 8) == sum(head[:148]) + sum(head[156:512]) + 8 * ord(" ")
 
 
 def _wide_encoding(head: bytes) -> str | None:
-    """Return UTF-16 or UTF-32 if the text is that: by its mark, or by where its zero bytes are."""
+    """Return UTF-16 or UTF-32 if the text has that encoding, by its mark or by the positions of its zero bytes."""
     if head.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
         return "utf-32"
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -139,19 +139,19 @@ def _wide_encoding(head: bytes) -> str | None:
     if b"\0" not in head:
         return None
     quads, pairs = head[: len(head) // 4 * 4], head[: len(head) // 2 * 2]
-    if len(pairs) < 2 * _FEWEST_PAIRS:
+    if len(pairs) < 2 * _MIN_PAIRS:
         return None
-    if not any(quads[2::4]) and not any(quads[3::4]) and _is_written(quads[0::4]):
+    if not any(quads[2::4]) and not any(quads[3::4]) and _looks_like_text(quads[0::4]):
         return "utf-32-le"
-    if not any(quads[0::4]) and not any(quads[1::4]) and _is_written(quads[3::4]):
+    if not any(quads[0::4]) and not any(quads[1::4]) and _looks_like_text(quads[3::4]):
         return "utf-32-be"
     for low, high, encoding in ((pairs[0::2], pairs[1::2], "utf-16-le"), (pairs[1::2], pairs[0::2], "utf-16-be")):
-        # Letters of one script have the same high byte: 0 in Latin, 3 to 16 in Greek, Cyrillic, Arabic, Thai and such.
-        if _is_written(low) and 0 in high and 2 * len(high.translate(None, _OF_TEXT)) >= len(high):
+        # Characters of one script share a high byte: 0 in Latin, 3 to 16 in Greek, Cyrillic, Arabic, Thai and others.
+        if _looks_like_text(low) and 0 in high and 2 * len(high.translate(None, _TEXT_BYTES)) >= len(high):
             return encoding
     return None
 
 
-def _is_written(units: bytes) -> bool:
-    """Return True if bytes may be those of written text: no zeros, and not line ends alone."""
+def _looks_like_text(units: bytes) -> bool:
+    """Return True if bytes may be text: no zeros, and not only line ends and tabs."""
     return 0 not in units and bool(units.strip(b"\r\n\t"))

@@ -1,4 +1,4 @@
-"""The format contract: how records lie in the bytes of a file."""
+"""Contract of record formats: the layout of records in the bytes of a file."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator
@@ -9,40 +9,40 @@ from elastic.stages.sources.files.block import FileBlock
 
 
 class RecordFormat(ABC):
-    """Turns bytes into entries; a value that holds parameters and is copied to the workers.
+    """Parser of files; a value that holds parameters and is copied to the workers.
 
-    A record ends with a line feed (byte 10) or with its file; a carriage return in front of the line feed
-    belongs to the line end, any other is data. Blank lines are up to the format.
+    A record ends with a line feed (byte 10) or at the end of its file. A carriage return before the line feed belongs
+    to the line end; any other is data. Each format defines the meaning of blank lines.
     """
 
     __slots__ = ()
 
     @property
     def headed(self) -> bool:
-        """True: every file begins with a record that names the fields of the others."""
+        """True if the first record of every file names the fields of the others."""
         return False
 
     @property
     def sequential(self) -> bool:
-        """True: a line end does not always end a record, so that the master reads each file as one sequence."""
+        """True if a record may contain line ends, so that the master must read each file as one sequence."""
         return False
 
     def check_head(self, path: str, head: bytes) -> None:
         """Refuse a file that the format cannot read, by its first bytes.
 
-        Called once or twice for each file, by the reader of its first range and by the master before it cuts a file.
+        Called once or twice per file: by the reader of its first range, and by the master before it cuts the file.
 
         Raises:
-            SourceError: Says what the file is, and what to do.
+            SourceError: The message says what the file is and what to do.
         """
 
-    def recoded(self, plain: Iterator[bytes], path: str, codec: str) -> Iterator[bytes]:
-        """Return the bytes that are cut, given those of a file that is read as one sequence.
+    def decode_stream(self, plain: Iterator[bytes], path: str, codec: str) -> Iterator[bytes]:
+        """Return the bytes to cut, from a file that is read as one sequence.
 
         Args:
             plain: The whole file, after decompression.
-            path: For messages.
-            codec: How the file is compressed.
+            path: Path of the file, for messages.
+            codec: Compression of the file.
 
         Raises:
             SourceError: As `check_head` does.
@@ -54,11 +54,11 @@ class RecordFormat(ABC):
         """Return the entries of whole records, in order. The hot path.
 
         Raises:
-            DecodingError: Names the file and the byte.
+            DecodingError: The message names the file and the byte.
         """
 
     def columns(self, block: FileBlock) -> Collection[Any]:
-        """Return the entries as `parse` does, but perhaps in one piece that is taken apart when it is iterated.
+        """Return the entries as `parse` does, possibly as a lazy sequence.
 
         Raises:
             DecodingError: As `parse` does.
@@ -67,20 +67,20 @@ class RecordFormat(ABC):
 
     @abstractmethod
     def starts(self, block: FileBlock) -> Iterator[tuple[int, int]]:
-        """Yield for each entry where it begins: the byte within the block and the number of line ends before it.
+        """Yield the start of each entry: its byte within the block and the number of line ends before it.
 
-        Only for messages; the block has not necessarily been parsed.
+        Used for messages only; `parse` may not have seen the block.
         """
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Return plain data for the manifest of a run."""
+        """Return plain data for the run's manifest."""
 
     def records(self, path: str, at: int, plain: Iterable[bytes], chunk_bytes: int) -> Iterator[bytes]:
-        """Cut a stream that begins at byte `at`, a record's first, into blocks of whole records.
+        """Cut a stream into blocks of whole records; the stream begins at byte `at`, the start of a record.
 
-        A block ends with the first record that makes it `chunk_bytes` long or longer, whatever the sizes
-        of the buffers that come in, so that cutting can begin again where any block begins.
+        A block ends with the first record that makes it at least `chunk_bytes` long, whatever the sizes of the incoming
+        buffers. So cutting can restart at the beginning of any block.
         """
         held, searched = bytearray(), 0
         for buffer in plain:
@@ -94,16 +94,16 @@ class RecordFormat(ABC):
             yield bytes(held)
 
     def fields_of(self, head: FileBlock) -> tuple[str, ...]:
-        """Return the names in the first record of a file. Only called if `headed`."""
+        """Return the names in the first record of a file. Called only if `headed`."""
         return ()
 
     def with_fields(self, fields: tuple[str, ...]) -> "RecordFormat":
-        """Return this format with the names that the files give. Only called if `headed`."""
+        """Return this format with the field names of the files. Called only if `headed`."""
         return self
 
 
 def raw_lines(data: bytes | memoryview) -> Iterator[tuple[int, bytes]]:
-    """Yield each line with its first byte, without the line feed that ends it."""
+    """Yield the offset of each line and the line without its line feed."""
     at = 0
     lines = bytes(data).split(b"\n")
     for line in islice(lines, len(lines) - (lines[-1] == b"")):
@@ -112,7 +112,7 @@ def raw_lines(data: bytes | memoryview) -> Iterator[tuple[int, bytes]]:
 
 
 def stream_lines(plain: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the lines of a stream with the line feeds that end them."""
+    """Yield the lines of a stream with their line feeds."""
     held: list[bytes] = []
     for buffer in plain:
         lines = buffer.split(b"\n")
@@ -127,7 +127,7 @@ def stream_lines(plain: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def split_lines(text: str) -> list[str]:
-    """Return the lines of a text without their line ends.
+    """Return the lines of a string without their line ends.
 
     Only a line feed ends a line: `str.splitlines` would also split at other characters, which are data here.
     """

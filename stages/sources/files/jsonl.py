@@ -1,4 +1,4 @@
-"""JSON lines, one value an entry."""
+"""JSON lines, one value per entry."""
 
 import json
 from collections.abc import Iterator
@@ -8,21 +8,21 @@ from typing import Any
 from elastic.core.errors import DecodingError
 from elastic.stages.sources.files.block import FileBlock
 from elastic.stages.sources.files.format import raw_lines, split_lines
-from elastic.stages.sources.files.text_encoding import EncodedFormat, checked_encoding, decoded
+from elastic.stages.sources.files.text_encoding import EncodedFormat, check_encoding, decode_block
 
 _decode = json.JSONDecoder().decode
 
 
 @dataclass(frozen=True, slots=True)
 class JsonLinesRecordFormat(EncodedFormat):
-    """Files with one JSON value a line (https://jsonlines.org); an entry is the value.
+    """Files with one JSON value per line (https://jsonlines.org); an entry is the value.
 
-    Lines of nothing but white space are skipped. A line that is not JSON is an error that names its byte; to keep
-    bad lines apart instead, read text and map `json.loads`, so that each bad line is an entry that failed.
+    Lines of white space are skipped. A line that is not JSON is an error that names its byte. To keep bad lines apart
+    instead, read text and map `json.loads`; then each bad line is a failed entry.
 
     Attributes:
-        encoding: Any; see `EncodedFormat`.
-        errors: `strict`, or `replace` to have U+FFFD in place of bytes that are not text.
+        encoding: Any text encoding; see `EncodedFormat`.
+        errors: `strict`, or `replace` to read invalid bytes as U+FFFD.
 
     Raises:
         UsageError: The encoding is unknown.
@@ -32,10 +32,10 @@ class JsonLinesRecordFormat(EncodedFormat):
     errors: str = "strict"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "encoding", checked_encoding(self.encoding, self.errors))
+        object.__setattr__(self, "encoding", check_encoding(self.encoding, self.errors))
 
     def parse(self, block: FileBlock) -> list[Any]:
-        lines = split_lines(decoded(block, self.encoding, self.errors))
+        lines = split_lines(decode_block(block, self.encoding, self.errors))
         try:
             return [_decode(line) for line in lines if line]
         except (ValueError, RecursionError):
@@ -50,7 +50,7 @@ class JsonLinesRecordFormat(EncodedFormat):
         return {"format": "jsonl", "encoding": self.encoding, "errors": self.errors}
 
     def _parse_slowly(self, block: FileBlock, lines: list[str]) -> list[Any]:
-        """Parse with lines of white space in it, or find the line that is not JSON."""
+        """Parse lines some of which are white space, or find the line that is not JSON."""
         entries = []
         for number, line in enumerate(lines):
             if not line.strip():

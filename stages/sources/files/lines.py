@@ -1,7 +1,4 @@
-"""Text, one line an entry.
-
-The lines of a block of text, in one piece.
-"""
+"""Text files with one line per entry, and lines that are split lazily."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,17 +6,17 @@ from typing import Any, overload
 
 from elastic.stages.sources.files.block import FileBlock
 from elastic.stages.sources.files.format import raw_lines, split_lines
-from elastic.stages.sources.files.text_encoding import EncodedFormat, checked_encoding, decoded
+from elastic.stages.sources.files.text_encoding import EncodedFormat, check_encoding, decode_block
 
-#: Bytes of a piece, or some more: a processor holds the words of so many near itself.
+#: Minimum size of a piece in bytes; the words of one piece fit into a processor's cache.
 _PIECE_BYTES = 1 << 16
 
 
 class LazyLines(Sequence[str]):
-    """Lines of text that are split when somebody looks at them.
+    """Sequence of text lines that is split at the first access.
 
     Args:
-        data: Whole lines, in valid UTF-8.
+        data: Whole lines of valid UTF-8.
     """
 
     __slots__ = ("_length", "_lines", "data")
@@ -73,11 +70,11 @@ class LazyLines(Sequence[str]):
 class TextLines(EncodedFormat):
     r"""Text files; an entry is one line as `str`, without its line end.
 
-    Only `\n` and `\r\n` end a line; blank lines are entries; a byte order mark at the start of a file is dropped.
+    Only `\n` and `\r\n` end a line. Blank lines are entries. A byte order mark at the start of a file is dropped.
 
     Attributes:
-        encoding: Any; see `EncodedFormat`.
-        errors: `strict`, or `replace` to have U+FFFD in place of bytes that are not text.
+        encoding: Any text encoding; see `EncodedFormat`.
+        errors: `strict`, or `replace` to read invalid bytes as U+FFFD.
 
     Raises:
         UsageError: The encoding is unknown.
@@ -87,16 +84,16 @@ class TextLines(EncodedFormat):
     errors: str = "strict"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "encoding", checked_encoding(self.encoding, self.errors))
+        object.__setattr__(self, "encoding", check_encoding(self.encoding, self.errors))
 
     def parse(self, block: FileBlock) -> list[Any]:
-        return split_lines(decoded(block, self.encoding, self.errors))
+        return split_lines(decode_block(block, self.encoding, self.errors))
 
     def columns(self, block: FileBlock) -> LazyLines:
         data = bytes(block.data)
         if self.encoding != "utf-8" or not data.isascii():
-            # Bytes that are not text are found here, whoever splits them; no surrogate comes out of files.
-            data = decoded(block, self.encoding, self.errors).encode()
+            # Decode here, so that the first reader of the file finds invalid bytes. Files never yield surrogates.
+            data = decode_block(block, self.encoding, self.errors).encode()
         return LazyLines(data)
 
     def starts(self, block: FileBlock) -> Iterator[tuple[int, int]]:

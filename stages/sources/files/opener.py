@@ -1,4 +1,4 @@
-"""Opens the file of a range, local or remote, and checks that it is still the file that was cut."""
+"""Opens the file of a range, local or remote, and checks that the file has not changed since the master cut it."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -11,30 +11,30 @@ from elastic.stages.sources.files.glob_expansion import unreadable
 from elastic.stages.sources.files.listing import is_url
 from elastic.stages.sources.files.remote import is_version, protocol_of, unreachable
 
-#: How far a remote file is read ahead of a range, to have the end of its last record in the same request (bytes).
-_REMOTE_AHEAD = 1 << 16
+#: Bytes to read after a remote range, so that the end of its last record is in the same request.
+_READ_AHEAD_BYTES = 1 << 16
 
 
 @contextmanager
-def opened(part: ByteRange, remotes: Mapping[str, Any]) -> Iterator[BinaryIO]:
-    """Open the file of a range for reading; when it is closed without an error, its size and version are checked.
+def open_range(part: ByteRange, remotes: Mapping[str, Any]) -> Iterator[BinaryIO]:
+    """Open the file of a range for reading; after the block, check the file's size and version.
 
-    The check comes last, so that it also covers what was read.
+    The check comes last, so that it also covers the data that was read.
 
     Raises:
-        SourceChangedError: The file is not the one that was cut.
-        SourceNotFoundError: It is gone, or this machine does not see it.
-        SourceError: It cannot be read.
+        SourceChangedError: The file has changed since the master cut it.
+        SourceNotFoundError: The file is gone, or this machine does not see it.
+        SourceError: The file cannot be read.
     """
     if is_url(part.path):
-        with _opened_remote(part, remotes[protocol_of(part.path)]) as file:
+        with _open_remote(part, remotes[protocol_of(part.path)]) as file:
             yield file
         return
     try:
-        with open(part.path, "rb") as file:  # noqa: PTH123  # once per chunk; Path would add half of the time
+        with open(part.path, "rb") as file:  # noqa: PTH123  # called once per chunk; Path takes 50 % longer
             yield file
             state = os.fstat(file.fileno())
-            _verify(part, state.st_size, same=state.st_mtime_ns == part.version)
+            _check_unchanged(part, state.st_size, same=state.st_mtime_ns == part.version)
     except SourceError:
         raise
     except FileNotFoundError as error:
@@ -44,24 +44,24 @@ def opened(part: ByteRange, remotes: Mapping[str, Any]) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _opened_remote(part: ByteRange, fs: Any) -> Iterator[BinaryIO]:
+def _open_remote(part: ByteRange, fs: Any) -> Iterator[BinaryIO]:
     try:
         fs.invalidate_cache()
         info = fs.info(part.path)
-        _verify(part, info.get("size"), same=is_version(info, part.version))
-        with fs.open(part.path, "rb", cache_type="readahead", block_size=_REMOTE_AHEAD) as file:
+        _check_unchanged(part, info.get("size"), same=is_version(info, part.version))
+        with fs.open(part.path, "rb", cache_type="readahead", block_size=_READ_AHEAD_BYTES) as file:
             yield file
     except SourceError:
         raise
     except FileNotFoundError as error:
         raise SourceNotFoundError(part.path, "is gone") from error
     except Exception as error:
-        # Every store has errors of its own.
+        # Every store raises its own classes of errors.
         raise unreachable(part.path, error) from error
 
 
 def read_exactly(file: BinaryIO, part: ByteRange, start: int, count: int) -> bytes:
-    """Return `count` bytes from `start` on.
+    """Return `count` bytes from offset `start`.
 
     Raises:
         SourceChangedError: The file ends before that.
@@ -73,7 +73,7 @@ def read_exactly(file: BinaryIO, part: ByteRange, start: int, count: int) -> byt
     return data
 
 
-def _verify(part: ByteRange, size: int | None, *, same: bool) -> None:
+def _check_unchanged(part: ByteRange, size: int | None, *, same: bool) -> None:
     if size != part.size:
         raise SourceChangedError(part.path, f"it had {part.size} bytes and has {size}")
     if not same:

@@ -92,7 +92,7 @@ def test_a_file_of_no_bytes_has_no_entries(tmp_path: Path, suffix: str, compress
 def test_a_file_that_only_calls_itself_compressed_is_named(tmp_path: Path, suffix: str, compress: Compress) -> None:
     path = tmp_path / f"file.{suffix}"
     path.write_bytes(b"this is plain text, and more than a few bytes of it\n" * 3)
-    with pytest.raises(DecodingError, match="give it another name if it is not compressed") as caught:
+    with pytest.raises(DecodingError, match="rename it if it is not compressed") as caught:
         entries(FileSource(path, TextLines()))
     assert caught.value.path == str(path)
 

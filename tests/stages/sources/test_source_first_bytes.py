@@ -63,10 +63,10 @@ PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\6\0\0\0\x1f\x15\xc4\x8
 
 #: What a file holds, what the message calls it, and what it advises.
 FOREIGN: dict[str, tuple[bytes, str, str]] = {
-    "gzip": (gzip.compress(TEXT), "gzip data", "the ending .gz"),
-    "bzip2": (bz2.compress(TEXT), "bzip2 data", "the ending .bz2"),
-    "zstd": (zstandard.ZstdCompressor().compress(TEXT), "Zstandard data", "the ending .zst"),
-    "xz": (lzma.compress(TEXT), "xz data", "the ending .xz"),
+    "gzip": (gzip.compress(TEXT), "gzip data", "the suffix .gz"),
+    "bzip2": (bz2.compress(TEXT), "bzip2 data", "the suffix .bz2"),
+    "zstd": (zstandard.ZstdCompressor().compress(TEXT), "Zstandard data", "the suffix .zst"),
+    "xz": (lzma.compress(TEXT), "xz data", "the suffix .xz"),
     "lz4": (b"\x04\x22\x4d\x18\x64\x40\xa7" + TEXT, "LZ4 data", "decompress it"),
     "zip": (archive(), "a zip archive", "unpack it"),
     "tar": (tar(), "a tar archive", "unpack it"),
@@ -134,9 +134,9 @@ def test_a_large_file_that_is_no_text_is_named_before_a_piece_of_it_is_cut(
 def test_a_compressed_file_that_holds_no_text_is_named(tmp_path: Path, data: bytes, what: str, advice: str) -> None:
     path = tmp_path / "file.gz"
     path.write_bytes(gzip.compress(data))
-    advice = "decompress it" if "ending" in advice else advice
+    advice = "decompress it" if "suffix" in advice else advice
     for form in (TextLines(), JsonLinesRecordFormat(), CsvRecordFormat(), CsvRecordFormat(newlines_in_values=True)):
-        with pytest.raises(SourceError, match=f"is gzip data that holds {what} ") as caught:
+        with pytest.raises(SourceError, match=f"is gzip data that contains {what} ") as caught:
             entries(FileSource(path, form))
         assert advice in str(caught.value)
 
@@ -150,10 +150,10 @@ def test_a_remote_file_that_is_no_text_is_named(tmp_path: Path, data: bytes, wha
 
 
 @pytest.mark.parametrize("name", ["logs.tgz", "logs.TBZ2", "logs.txz"])
-def test_the_ending_gz_is_not_advised_for_an_archive(tmp_path: Path, name: str) -> None:
+def test_the_suffix_gz_is_not_advised_for_an_archive(tmp_path: Path, name: str) -> None:
     compress = {"g": gzip.compress, "B": bz2.compress, "x": lzma.compress}[name[6]]
     (tmp_path / name).write_bytes(compress(tar()))
-    with pytest.raises(SourceError, match="; unpack it, and read the files in it"):
+    with pytest.raises(SourceError, match="; unpack it and read the files in it"):
         entries(FileSource(tmp_path, TextLines()))
 
 

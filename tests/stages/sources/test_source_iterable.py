@@ -124,7 +124,7 @@ def test_a_generator_goes_on_only_where_it_stands() -> None:
     assert (first.entries, second.entries) == (["a", "b", "c"], ["d", "e", "f"])
     assert (second.position, second.reference) == ((3, 1, None), (3, 3))
     for position in ((0, 0, None), (3, 1, None), (9, 3, None)):
-        with pytest.raises(SourceError, match="stands at entry 6 and cannot go on at entry"):
+        with pytest.raises(SourceError, match="is at entry 6 and cannot continue at entry"):
             source.cut(position)
     assert [piece.entries for piece in source.cut((6, 2, None))] == [["g"]]
 
@@ -132,7 +132,7 @@ def test_a_generator_goes_on_only_where_it_stands() -> None:
 def test_a_generator_that_was_read_cannot_be_read_again() -> None:
     source = IterableSource(letters())
     assert len(entries(source)) == 7
-    with pytest.raises(SourceError, match=r"source of type generator stands at entry 7 .* give a new iterable"):
+    with pytest.raises(SourceError, match=r"source of type generator is at entry 7 .* pass a new iterable"):
         source.cut()
 
 
@@ -143,7 +143,7 @@ def test_a_collection_without_order_is_read_again_from_its_start_only() -> None:
 
 def test_a_list_of_another_length_is_not_gone_on_with() -> None:
     second = list(IterableSource([1, 2, 3], chunk_size=2).cut())[1]
-    with pytest.raises(SourceError, match="had 3 entries when the run began and has 4; give the same entries"):
+    with pytest.raises(SourceError, match="had 3 entries when the run began and has 4; pass the same entries"):
         IterableSource([1, 2, 3, 4], chunk_size=2).cut(as_sent(second.position))
 
 
@@ -154,7 +154,8 @@ def test_what_was_read_before_an_iterable_fails_is_not_lost() -> None:
     with pytest.raises(SourceError) as caught:
         next(pieces)
     assert str(caught.value) == (
-        "the source of type generator failed after 5 entries (ValueError: no more); correct what yields its entries."
+        "the source of type generator failed after 5 entries (ValueError: no more); "
+        "correct the code that yields its entries."
     )
     assert isinstance(caught.value.__cause__, ValueError)
 
@@ -180,12 +181,12 @@ def test_an_iterable_that_does_not_begin_is_named() -> None:
 @pytest.mark.parametrize(
     ("iterable", "advice"),
     [
-        ("words.txt", "'words.txt' is text; use read_text to read a file"),
-        ("", "'' is text"),
-        (b"words", "bytes cannot be a source; give a list"),
+        ("words.txt", "'words.txt' is a string; pass a list of entries, or read a file with read_text"),
+        ("", "'' is a string"),
+        (b"words", "bytes cannot be a source; pass a list"),
         (bytearray(b"words"), "bytearray cannot be a source"),
-        ({"a": 1}, r"a mapping cannot be a source; give its .items\(\), .keys\(\) or .values\(\)"),
-        (None, "None cannot be iterated; give a list, a generator or an open file"),
+        ({"a": 1}, r"a mapping cannot be a source; pass its .items\(\), .keys\(\) or .values\(\)"),
+        (None, "None cannot be iterated; pass a list, a generator or an open file"),
         (5, "5 cannot be iterated"),
         (letters, "letters.* cannot be iterated"),
     ],
@@ -200,11 +201,11 @@ def test_what_is_seldom_meant_is_refused_with_what_to_do(iterable: Any, advice: 
 @pytest.mark.parametrize(
     ("package", "make", "rows"),
     [
-        ("pandas", lambda pandas: pandas.DataFrame({"a": [1]}), r"give its rows: frame\.to_dict\('records'\)"),
-        ("polars", lambda polars: polars.DataFrame({"a": [1]}), r"give its rows: frame\.iter_rows\(named=True\)"),
-        ("polars", lambda polars: polars.LazyFrame({"a": [1]}), r"give its rows: .* behind collect\(\)"),
-        ("pyarrow", lambda arrow: arrow.table({"a": [1]}), r"give its rows: table\.to_pylist\(\)"),
-        ("pyarrow", lambda arrow: arrow.record_batch({"a": [1]}), r"give its rows: table\.to_pylist\(\)"),
+        ("pandas", lambda pandas: pandas.DataFrame({"a": [1]}), r"pass its rows: frame\.to_dict\('records'\)"),
+        ("polars", lambda polars: polars.DataFrame({"a": [1]}), r"pass its rows: frame\.iter_rows\(named=True\)"),
+        ("polars", lambda polars: polars.LazyFrame({"a": [1]}), r"pass its rows: .* after collect\(\)"),
+        ("pyarrow", lambda arrow: arrow.table({"a": [1]}), r"pass its rows: table\.to_pylist\(\)"),
+        ("pyarrow", lambda arrow: arrow.record_batch({"a": [1]}), r"pass its rows: table\.to_pylist\(\)"),
     ],
 )
 def test_a_table_is_refused_because_iterating_it_yields_columns(package: str, make: Any, rows: str) -> None:
@@ -225,7 +226,7 @@ def test_several_iterables_must_be_given_as_a_list(iterables: Any) -> None:
 
 def test_a_window_must_be_a_function() -> None:
     for make in (lambda: IterableSource([], window=3), lambda: IterablesSource([[]], window=3)):  # type: ignore[arg-type]
-        with pytest.raises(UsageError, match="window must be a function of the number of a chunk, not 3"):
+        with pytest.raises(UsageError, match="window must be a function of a chunk's number, not 3"):
             make()
 
 
@@ -317,7 +318,7 @@ def test_pieces_that_are_given_back_come_first_when_the_same_source_goes_on(give
 def test_a_source_that_was_given_back_pieces_goes_on_nowhere_else() -> None:
     source = IterableSource(letters(), chunk_size=2)
     source.take_back(drawn(source, 3)[1:])
-    with pytest.raises(SourceError, match="stands at entry 2 and cannot go on at entry 0"):
+    with pytest.raises(SourceError, match="is at entry 2 and cannot continue at entry 0"):
         source.cut()
 
 

@@ -97,7 +97,7 @@ def test_a_query_is_one_shot_and_goes_on_only_where_it_stands(words: str) -> Non
     (following, last) = source.cut((2,))
     assert [first.entries, following.entries, last.entries] == [DICTS[:2], DICTS[2:4], DICTS[4:]]
     assert [piece.position for piece in (first, following, last)] == [(0,), (2,), (4,)]
-    with pytest.raises(SourceError, match="stands at row 5 and cannot go on at row 2; start a new run"):
+    with pytest.raises(SourceError, match="is at row 5 and cannot continue at row 2; start a new run"):
         source.cut((2,))
     assert entries(source) == DICTS
 
@@ -145,9 +145,9 @@ def test_a_query_that_fails_on_the_way_says_after_how_many_rows(words: str) -> N
 
 
 def test_a_query_that_returns_no_rows_or_equal_names_is_refused(words: str) -> None:
-    with pytest.raises(UsageError, match="returns no rows; give a SELECT"):
+    with pytest.raises(UsageError, match="returns no rows; pass a SELECT"):
         list(SqlSource("create table other (id integer)", words).cut())
-    with pytest.raises(UsageError, match="has several columns named 'id'; give each its own name with AS"):
+    with pytest.raises(UsageError, match="has several columns named 'id'; rename them with AS"):
         list(SqlSource("select a.id, b.id from words a join words b on a.id = b.id", words).cut())
 
 

@@ -28,7 +28,7 @@ def test_a_file_cut_at_any_byte_gives_the_same_lines(
     tmp_path: Path, data: bytes, ship: str, tail: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # However far the end of a line lies behind a range, and however little is looked at for it at once.
-    monkeypatch.setattr(file_reader, "_TAIL_BYTES", tail)
+    monkeypatch.setattr(file_reader, "_FIRST_TAIL_BYTES", tail)
     path = written(tmp_path, data)
     expected = [line for _, line in lines_of(data)]
     for chunk_bytes in range(1, len(data) + 3):
