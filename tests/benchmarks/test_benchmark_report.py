@@ -14,7 +14,7 @@ from benchmarks.sample_text import NO_TEXT
 from benchmarks.workload import words_check
 from benchmarks.workloads import WORKLOADS
 
-PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
+PAGE = Path(__file__).parents[2] / "docs" / "internals" / "performance.md"
 
 PLAIN, INLINE, POOL = "python: loop", "elastic inline: map", "pool: imap_unordered"
 
