@@ -266,6 +266,7 @@ def test_a_chain_links_stations_and_pairs_lists_of_one_length() -> None:
         chain([a, b], [c])
 
 
+@pytest.mark.slow
 def test_a_long_chain_and_a_dense_mesh_are_linked_and_sorted() -> None:
     dag = sample_dag()
     tasks = [Echo(task_id=f"t{number}", dag=dag) for number in range(3000)]

@@ -43,6 +43,7 @@ def test_the_flow_prints_the_expected_output(tmp_path: Path) -> None:
     assert re.fullmatch(r"complete(_with_retries)?: [\d,]+ entries in 1 chunk aggregated exactly once, .*", account)
 
 
+@pytest.mark.slow
 def test_the_backfill_of_the_dag_prints_the_expected_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "help.txt").write_text("\n".join(topics.values()), encoding="utf-8")
