@@ -1,4 +1,4 @@
-"""Interceptors that come with Elastic: watch a step on the console, in a file, or in numbers."""
+"""Interceptors of Elastic, which show a step on the console, in a file or in numbers."""
 
 from elastic.interceptors.console_progress import ConsoleProgress
 from elastic.interceptors.counters import Counters

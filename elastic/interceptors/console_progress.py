@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class ConsoleProgress(Interceptor):
-    """Draws chunks, entries and retries while a step runs, on a terminal; quiet when the output goes elsewhere.
+    """Interceptor that draws a progress bar of chunks, entries and retries on a terminal, and nothing elsewhere.
 
     Args:
-        console: Where to draw; None for the terminal's error output, so that results can be piped.
+        console: Console to draw on; None for the standard error stream, so that results can be piped.
     """
 
     def __init__(self, console: "Console | None" = None) -> None:
@@ -26,7 +26,7 @@ class ConsoleProgress(Interceptor):
     def step_started(self, progress: StepProgress) -> None:
         if self._console is None and not sys.stderr.isatty():
             return
-        # Imported here, because it takes a tenth of a second, which a result in a pipe need not wait for.
+        # Imported late, because it takes 0.1 s, which a piped result need not wait for.
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -1,4 +1,4 @@
-"""Chunks and entries that passed each hop, in numbers."""
+"""Counters of chunks and entries at each hop."""
 
 from collections import Counter
 
@@ -8,10 +8,10 @@ from elastic.core.receipts.receipt import Receipt
 
 
 class Counters(Interceptor):
-    """Counts chunks by hop and node while a step runs; read `chunks` and `entries` at any time."""
+    """Interceptor that counts chunks by hop and node. The counts can be read while a step runs."""
 
     def __init__(self) -> None:
-        #: number of chunks by `(action, node that did it)`
+        #: number of chunks by `(action, node id)`
         self.chunks: Counter[tuple[str, str]] = Counter()
         #: number of entries in the result, by the node that processed them
         self.entries: Counter[str] = Counter()
@@ -23,7 +23,7 @@ class Counters(Interceptor):
     def receive(self, host_node: str, to: str, action: str, receipt: Receipt) -> None:
         self.chunks["received", host_node] += 1
         if action == "merge_processed_result":
-            # This receipt is the sender's of the node that did the work.
+            # This receipt is from the sender of the node that processed the chunk.
             self.entries[receipt.node_id] += receipt.entries
 
     def distributed(self, receipt: Receipt, task_count: int) -> None:

@@ -1,4 +1,4 @@
-"""An event log: one JSON object a line."""
+"""Event log with one JSON object per line."""
 
 import json
 import os
@@ -15,12 +15,12 @@ from elastic.core.receipts.receipt import Receipt
 
 
 class EventLog(Interceptor):
-    """Appends what happens to a file, one JSON object a line, each with `at` (ISO, UTC) and `event`.
+    """Interceptor that appends events to a file, one JSON object per line, each with `at` (ISO, UTC) and `event`.
 
     Args:
-        path: The file; its folder must exist.
-        hops: False leaves out the events of single chunks (five a chunk), so that only the steps' are written.
-        clock: Tells the time; None for this machine's.
+        path: The file, whose folder must exist.
+        hops: Whether to write the events of single chunks, five per chunk, and not only those of steps.
+        clock: Source of the time; None for the clock of this machine.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, hops: bool = True, clock: Clock | None = None) -> None:

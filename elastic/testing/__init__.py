@@ -1,4 +1,4 @@
-"""For tests: clusters to try flows on, and database servers to try hooks on."""
+"""Test support: Ray clusters for flows, and database servers for hooks."""
 
 from elastic.testing.mariadb_server import MariaDbServer
 from elastic.testing.postgres_server import PostgresServer

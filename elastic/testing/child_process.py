@@ -1,4 +1,4 @@
-"""A process that ends with the one that started it, however that one ends."""
+"""Child processes that end with their parent, however it ends."""
 
 import ctypes
 import os
@@ -10,19 +10,19 @@ from typing import Any
 
 from elastic.stages.ray_backend.startup.permanent_thread import call_in_lasting_thread
 
-#: Of prctl: send this process a signal when the thread that started it ends. Linux only.
+#: Option of prctl: send this process a signal when the thread that started it ends. Linux only.
 _PR_SET_PDEATHSIG = 1
 
-#: Found before there is a fork, in which nothing should be looked up.
+#: Looked up before the fork, because a forked child must not load libraries.
 _prctl = getattr(ctypes.CDLL(None), "prctl", None)
 
 
 def start_child(command: Sequence[str | Path], **options: Any) -> "subprocess.Popen[bytes]":
-    """Start a process that is killed when this one ends, also when this one is killed itself (Linux).
+    """Start a process that the kernel kills when this one ends, even if this one is killed (Linux).
 
     Args:
         command: The program and its arguments.
-        options: As for `subprocess.Popen`.
+        options: Options of `subprocess.Popen`.
     """
     parent = os.getpid()
 
@@ -32,7 +32,7 @@ def start_child(command: Sequence[str | Path], **options: Any) -> "subprocess.Po
             if os.getppid() != parent:
                 os._exit(1)
 
-    # The kernel goes by the thread: that of a test or of a fixture may end before this process does.
+    # The kernel watches the starting thread, and that of a test or fixture may end before this process does.
     return call_in_lasting_thread(
         lambda: subprocess.Popen(command, preexec_fn=end_with_parent, **options)  # noqa: S603 - the callers make it
     ).result()

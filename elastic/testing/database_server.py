@@ -1,4 +1,4 @@
-"""A server program of this machine, run for tests: in a private folder, on a free port of the loopback interface."""
+"""Database servers for tests: in a private folder, on a free port of the loopback interface."""
 
 import contextlib
 import os
@@ -22,37 +22,37 @@ from elastic.testing.child_process import start_child
 _START_SECONDS = 60
 _STOP_SECONDS = 30
 
-#: How often a start is tried, and seconds between, while something of an earlier server is still there.
-_TRIES = 50
-_PAUSE_SECONDS = 0.2
+#: Maximum number of starts, and seconds between them, while an earlier server still uses its resources.
+_MAX_STARTS = 50
+_RETRY_SECONDS = 0.2
 
 
 class ServerProcess(ABC):
-    """Starts a database server when a `with` block begins, and ends exactly this one when it is left.
+    """Context manager that runs one database server during a `with` block.
 
-    It ends with this process too, also when this one is killed (Linux). Its files are in a folder that only its user
-    may enter and that is removed in the end. It wants a password.
+    The server also ends with this process, even if this one is killed (Linux). Only its user may enter the folder of
+    its files, which the exit of the block removes. The server requires a password.
 
         with PostgresServer() as server:
             SqlHook(url=server.url).get_first("select 1")
 
     Raises:
-        ClusterError: It cannot be started; says in a sentence why.
+        ClusterError: The server cannot be started. The message gives the reason.
     """
 
-    #: how the server is called
+    #: name of the product
     name = ""
-    #: what its log says when it takes connections
+    #: text in its log when it accepts connections
     ready = b""
-    #: the user of this machine that runs it where we are root, because it refuses to be root
+    #: user that runs the server if this process is root, because the server refuses to run as root
     account = ""
-    #: in front of `://` in its URL
+    #: scheme of its URL
     scheme = ""
-    #: what follows the name of a database in its URL
+    #: query of its URL, after the name of the database
     settings = ""
-    #: the signal that asks it to stop without waiting for its clients
+    #: signal for a stop that does not wait for clients
     stop_signal = signal.SIGTERM
-    #: the database of `url`
+    #: name of the database in `url`
     database = "elastic"
 
     login = "elastic"
@@ -66,35 +66,35 @@ class ServerProcess(ABC):
     @classmethod
     @abstractmethod
     def missing(cls) -> str | None:
-        """Return a sentence that says why it cannot be started on this machine, or None."""
+        """Return the reason why the server cannot run on this machine as a sentence, or None if it can."""
 
     @abstractmethod
     def prepare(self, folder: Path) -> None:
-        """Make its data files in a folder that its user owns."""
+        """Create the data files in a folder that the server's user owns."""
 
     @abstractmethod
     def command(self, folder: Path) -> list[str | Path]:
-        """Return what starts it, in the foreground, on `port`."""
+        """Return the command that runs the server in the foreground, on `port`."""
 
     @property
     def url(self) -> str:
-        """The URL of its first database, with the password."""
+        """URL of the first database, with the password."""
         return self.url_of(self.database)
 
     @property
     def pid(self) -> int:
-        """The id of the server's process."""
+        """Process id of the server."""
         if self._process is None:
-            raise ClusterError(f"{self.name} does not run.")
+            raise ClusterError(f"{self.name} is not running; call start().")
         return self._process.pid
 
     def url_of(self, database: str) -> str:
-        """Return the URL of one of its databases."""
+        """Return the URL of a database of this server."""
         user = f"{self.login}:{quote(self.password, safe='')}"
         return f"{self.scheme}://{user}@127.0.0.1:{self.port}/{database}{self.settings}"
 
     def create_database(self) -> str:
-        """Make a new empty database and return its URL."""
+        """Create an empty database and return its URL."""
         from elastic.hooks import SqlHook
 
         name = f"d{secrets.token_hex(6)}"
@@ -105,11 +105,11 @@ class ServerProcess(ABC):
         reason = self.missing()
         if reason is not None:
             raise ClusterError(reason)
-        # Directly below the folder for temporary files: another user than this one must be able to reach it,
-        # and the path of a socket may have about 107 characters.
+        # Directly below the folder for temporary files, because the server may run as another user, and because the
+        # path of a socket is limited to about 107 bytes.
         self._folder = make_owned_folder()
         try:
-            self.give(self._folder)
+            self.give_to_account(self._folder)
             self.prepare(self._folder)
             self.port = _free_port()
             self.start()
@@ -122,37 +122,37 @@ class ServerProcess(ABC):
         self.close()
 
     def start(self) -> None:
-        """Start it, after `stop` or `kill` once more and on the same port; returns when it takes connections."""
+        """Start the server, and return when it accepts connections. A restart uses the same port."""
         log = self._place() / "log"
-        for _ in range(_TRIES):
+        for _ in range(_MAX_STARTS):
             if self._started(log):
                 return
-            # What was killed a moment ago leaves children behind that hold its memory until they notice.
+            # The children of a killed server keep its shared memory until they notice its end.
             if b"in use" not in log.read_bytes():
                 break
-            time.sleep(_PAUSE_SECONDS)
+            time.sleep(_RETRY_SECONDS)
         raise ClusterError(f"{self.name} did not start; it printed: {log.read_text(errors='replace')[-2000:]}")
 
     def stop(self) -> None:
-        """Ask it to end, whoever is connected, and wait for it."""
+        """Stop the server, without waiting for its clients, and wait for its end."""
         self._end(self.stop_signal)
 
     def kill(self) -> None:
-        """End it at once, as when its machine loses power; what it had written is still there for `start`."""
+        """Kill the server, as a power cut of its machine would; `start` finds the files that it had written."""
         self._end(signal.SIGKILL)
 
     def close(self) -> None:
-        """Stop it and remove its files; may be called twice."""
+        """Stop the server and remove its files. A second call does nothing."""
         self._end(self.stop_signal)
         if self._folder is not None:
             remove_owned_folder(self._folder)
             self._folder = None
 
     def call(self, *command: str | Path) -> None:
-        """Run one of its programs to the end, as its user.
+        """Run a program of the server to its end, as the server's user.
 
         Raises:
-            ClusterError: It failed; shows what it printed.
+            ClusterError: The program failed. The message has its output.
         """
         folder = self._place()
         done = subprocess.run(  # noqa: S603 - the command is made by a subclass
@@ -168,8 +168,8 @@ class ServerProcess(ABC):
             printed = (done.stderr + done.stdout).decode(errors="replace")[-2000:]
             raise ClusterError(f"{Path(command[0]).name} of {self.name} failed; it printed: {printed}")
 
-    def give(self, path: Path) -> None:
-        """Let the server's user own a file or folder, where it is another one than this process's."""
+    def give_to_account(self, path: Path) -> None:
+        """Make the server's user the owner of a file or folder, if the server runs as another user."""
         if os.geteuid() == 0:
             user = self._account()
             os.chown(path, user.pw_uid, user.pw_gid)
@@ -194,10 +194,10 @@ class ServerProcess(ABC):
                 break
         return False
 
-    def _end(self, how: signal.Signals) -> None:
+    def _end(self, number: signal.Signals) -> None:
         if self._process is None:
             return
-        self._process.send_signal(how)
+        self._process.send_signal(number)
         try:
             self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -207,7 +207,7 @@ class ServerProcess(ABC):
 
     def _place(self) -> Path:
         if self._folder is None:
-            raise ClusterError(f"{self.name} runs only within its with block.")
+            raise ClusterError(f"{self.name} runs only inside its with block.")
         return self._folder
 
     def _account(self) -> pwd.struct_passwd:
@@ -232,8 +232,8 @@ def _free_port() -> int:
         return port
 
 
-def found_program(name: str, folders: str) -> Path | None:
-    """Return a program on the path, or in the newest of the folders that a pattern from the root gives."""
+def find_program(name: str, folders: str) -> Path | None:
+    """Return a program on the path, or else in the newest folder that matches a pattern below `/`."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
     places = [Path(found).resolve().parent] if found else []
     places += sorted(Path("/").glob(folders), key=_version, reverse=True) if folders else []
@@ -241,14 +241,14 @@ def found_program(name: str, folders: str) -> Path | None:
 
 
 def program(name: str, folders: str = "") -> Path:
-    """Return a program that must be there.
+    """Return the path of a required program.
 
     Raises:
-        ClusterError: It is not.
+        ClusterError: The program is missing.
     """
-    found = found_program(name, folders)
+    found = find_program(name, folders)
     if found is None:
-        raise ClusterError(f"the program {name!r} cannot be found on this machine.")
+        raise ClusterError(f"the program {name!r} is missing on this machine; install it.")
     return found
 
 

@@ -1,26 +1,26 @@
-"""A MariaDB server for tests."""
+"""MariaDB server for tests."""
 
 from pathlib import Path
 
-from elastic.testing.database_server import ServerProcess, found_program, program
+from elastic.testing.database_server import ServerProcess, find_program, program
 
 
 class MariaDbServer(ServerProcess):
-    """Starts MariaDB as Debian's package `mariadb-server` brings it; one or two seconds."""
+    """Server process of MariaDB, from Debian's package `mariadb-server`; it starts in one or two seconds."""
 
     name = "MariaDB"
     ready = b"ready for connections"
     account = "mysql"
     scheme = "mysql+pymysql"
-    # The driver would read the certificates of the machine at each connection, for 50 ms.
+    # Without TLS, for which the driver would read the machine's certificates at each connection, for 50 ms.
     settings = "?ssl_disabled=true"
 
     @classmethod
     def missing(cls) -> str | None:
-        lacking = [name for name in ("mariadbd", "mariadb-install-db") if found_program(name, "") is None]
-        if lacking:
+        missing = [name for name in ("mariadbd", "mariadb-install-db") if find_program(name, "") is None]
+        if missing:
             return (
-                f"MariaDB cannot be started: {' and '.join(lacking)} of Debian's package mariadb-server "
+                f"MariaDB cannot be started: {' and '.join(missing)} of Debian's package mariadb-server "
                 "cannot be found on this machine."
             )
         return None
@@ -32,17 +32,17 @@ class MariaDbServer(ServerProcess):
         )  # fmt: skip
         first = folder / "first.sql"
         first.touch(0o600)
-        # A line is a statement. Run at each start, so each line must bear being run again.
+        # One statement per line. The server runs the file at each start, so every statement must be idempotent.
         first.write_text(
             f"create database if not exists {self.database} character set utf8mb4;\n"
             f"create or replace user {self.login}@'127.0.0.1' identified by '{self.password}';\n"
             f"grant all on *.* to {self.login}@'127.0.0.1' with grant option;\n"
             f"alter user root@localhost identified by '{self.password}';\n"
         )
-        self.give(first)
+        self.give_to_account(first)
 
     def command(self, folder: Path) -> list[str | Path]:
-        # Without fsync: what a killed server wrote is in the memory of the system, and no test pulls the plug.
+        # Without fsync: the system keeps the writes of a killed server, and no test cuts the power.
         return [
             program("mariadbd"), "--no-defaults", f"--datadir={folder / 'data'}",
             f"--init-file={folder / 'first.sql'}", f"--port={self.port}", "--bind-address=127.0.0.1",

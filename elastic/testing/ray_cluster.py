@@ -1,4 +1,4 @@
-"""A Ray cluster of several nodes on this machine, made with `ray start`."""
+"""Ray cluster of several nodes on this machine, for tests; it uses `ray start`."""
 
 import contextlib
 import os
@@ -15,33 +15,34 @@ from elastic.core.errors import ClusterError
 from elastic.stages.ray_backend.startup.owned_folder import make_owned_folder, remove_owned_folder
 from elastic.testing.child_process import start_child
 
-#: The folder that this package was imported from: drivers and nodes must import the same one.
-_OURS = Path(__file__).resolve().parents[2]
+#: Folder that this package was imported from. Drivers and nodes must import the same one.
+_IMPORT_FOLDER = Path(__file__).resolve().parents[2]
 
 _START_SECONDS = 90
 
-#: How often a node is started, at most: on a busy machine Ray gives up after half a minute.
-_TRIES = 3
+#: Maximum number of starts of a node: on a busy machine, Ray gives up after half a minute.
+_MAX_STARTS = 3
 
 
 class RayCluster:
-    """Starts nodes with their own ports, and ends exactly those when the block is left, or this process ends (Linux).
+    """Context manager that runs Ray nodes on ports of their own during a `with` block.
 
-    They talk over loopback and want a token; Ray 2.60 has no way to make the nodes of a cluster listen there only.
+    The nodes also end with this process (Linux). They communicate over loopback and require a token, because Ray 2.60
+    cannot restrict the nodes of a cluster to loopback.
 
-    Drivers find it by `environment`, which holds its address and its token:
+    Drivers connect with the variables in `environment`, which have the address and the token:
 
         with RayCluster(cpus=(1, 1)) as cluster:
             subprocess.run([sys.executable, "driver.py"], env=cluster.environment)
 
     Args:
-        cpus: CPUs of each node; the first is the head.
-        environments: Variables for each node on top of this process's, for nodes that should differ.
-        hidden_from: For each node, the name of a folder below `folder` that it sees as empty, or None; wants the
-            right to make mount namespaces.
+        cpus: CPUs of each node; the first node is the head.
+        environments: Environment variables of each node, in addition to those of this process.
+        hidden_from: For each node, the name of a folder below `folder` that is empty for the node, or None. Requires
+            the right to create mount namespaces.
 
     Raises:
-        ClusterError: A node did not start in time; shows what it printed.
+        ClusterError: A node did not start in time. The message has its output.
     """
 
     def __init__(
@@ -59,10 +60,10 @@ class RayCluster:
         token = self.folder / "token"
         token.write_text(secrets.token_hex(32))
         token.chmod(0o600)
-        #: variables for drivers
+        #: environment variables for drivers
         self.environment = {
             **os.environ,
-            "PYTHONPATH": str(_OURS),
+            "PYTHONPATH": str(_IMPORT_FOLDER),
             "RAY_ADDRESS": self.address,
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token),
@@ -83,11 +84,11 @@ class RayCluster:
         self.stop()
 
     def stop_node(self, number: int) -> None:
-        """End a node at once, as when its machine fails."""
+        """Kill a node, as a failure of its machine would."""
         _end(self._nodes[number])
 
     def stop(self) -> None:
-        """End all nodes and remove their files; may be called twice."""
+        """Kill all nodes and remove their files. A second call does nothing."""
         for node in reversed(self._nodes):
             _end(node)
         self._nodes = []
@@ -102,9 +103,9 @@ class RayCluster:
         ]  # fmt: skip
         if number == 0:
             command += [f"--temp-dir={self.folder}", "--include-dashboard=false"]
-        command = [*self._blindfold(number), *command]
+        command = [*self._hiding_command(number), *command]
         log = self.folder / f"node{number}.log"
-        for _ in range(_TRIES):
+        for _ in range(_MAX_STARTS):
             node = self._begin(number, command, log)
             if _is_up(node, log):
                 self._nodes.append(node)
@@ -115,7 +116,7 @@ class RayCluster:
     def _begin(self, number: int, command: list[str], log: Path) -> "subprocess.Popen[bytes]":
         extra = self._environments[number] if number < len(self._environments) else {}
         with log.open("wb") as output:
-            # A session of its own, so that ending it ends what it started and nothing else.
+            # A new session, so that its process group has exactly the processes that the node starts.
             return start_child(
                 command,
                 env={**self.environment, **extra},
@@ -124,8 +125,8 @@ class RayCluster:
                 start_new_session=True,
             )
 
-    def _blindfold(self, number: int) -> list[str]:
-        """Return the command in front of a node's own that hides a folder from it."""
+    def _hiding_command(self, number: int) -> list[str]:
+        """Return the command that hides a folder from a node, to prepend to the node's own command."""
         name = self.hidden_from[number] if number < len(self.hidden_from) else None
         if name is None:
             return []
@@ -136,7 +137,7 @@ class RayCluster:
 
 
 def _is_up(node: "subprocess.Popen[bytes]", log: Path) -> bool:
-    """Wait until a node is up; says whether it came to that."""
+    """Wait until a node is up. Return False if it ended or timed out."""
     for _ in range(_START_SECONDS * 5):
         if b"Ray runtime started" in log.read_bytes():
             return True
@@ -147,7 +148,7 @@ def _is_up(node: "subprocess.Popen[bytes]", log: Path) -> bool:
 
 
 def _end(node: "subprocess.Popen[bytes]") -> None:
-    # Killed, because Ray takes its time to end when it is asked to. What the node started is in its process group.
+    # SIGKILL, because Ray takes long to end by itself. The processes of the node are in its process group.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(node.pid, signal.SIGKILL)
     node.wait()

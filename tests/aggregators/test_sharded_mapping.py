@@ -128,5 +128,5 @@ def test_a_result_from_before_a_redrive_says_that_it_was_made_anew(home: Path) -
     for path in (home / "runs" / failed.run_id / "shards" / "step-0000").iterdir():
         path.unlink()
     path.parent.rmdir()
-    with pytest.raises(CorruptStoreError, match="put back a good copy"):
+    with pytest.raises(CorruptStoreError, match="restore a good copy"):
         list(redriven.value)

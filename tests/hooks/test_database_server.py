@@ -13,7 +13,7 @@ from elastic.core.errors import ClusterError
 from elastic.hooks import SqlHook
 from elastic.stages.ray_backend.startup.owned_folder import remove_abandoned_folders
 from elastic.testing import MariaDbServer, PostgresServer
-from elastic.testing.database_server import ServerProcess, found_program, program
+from elastic.testing.database_server import ServerProcess, find_program, program
 
 
 @pytest.fixture(params=[PostgresServer, MariaDbServer], ids=["postgresql", "mariadb"])
@@ -113,7 +113,7 @@ def test_what_is_missing_is_named() -> None:
         pytest.fail("it started")
     with pytest.raises(ClusterError, match="PostgreSQL does not run"):
         _ = PostgresServer().pid
-    assert found_program("no-such-program", "usr/lib/*/bin") is None
+    assert find_program("no-such-program", "usr/lib/*/bin") is None
     with pytest.raises(ClusterError, match="the program 'no-such-program' cannot be found"):
         program("no-such-program")
 
