@@ -111,10 +111,10 @@ def test_what_is_missing_is_named() -> None:
 
     with pytest.raises(ClusterError, match="initdb cannot be found"), NoServer():
         pytest.fail("it started")
-    with pytest.raises(ClusterError, match="PostgreSQL does not run"):
+    with pytest.raises(ClusterError, match="PostgreSQL is not running"):
         _ = PostgresServer().pid
     assert find_program("no-such-program", "usr/lib/*/bin") is None
-    with pytest.raises(ClusterError, match="the program 'no-such-program' cannot be found"):
+    with pytest.raises(ClusterError, match="the program 'no-such-program' is missing"):
         program("no-such-program")
 
 
