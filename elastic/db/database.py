@@ -139,7 +139,7 @@ class Database:
                     is_uncertain = True
                 if not self._may_retry(reason, deadline):
                     raise user_error(error, self._url, self._timeout) from error
-                _log.warning("the database %s is tried again (%s)", self.url, reason)
+                _log.warning("retrying the transaction on database %s (%s)", self.url, reason)
                 # Jitter keeps transactions that collided once from colliding again.
                 time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - no secret depends on it
                 wait = min(2 * wait, _MAX_BACKOFF)
@@ -199,7 +199,7 @@ class Database:
             raise user_error(error, self._url, self._timeout) from error
         if isinstance(error, sqlite3.DatabaseError):
             raise DatabaseError(
-                f"{self._path} is no database of Elastic ({error}); move it away or set database.url."
+                f"{self._path} is not a database of Elastic ({error}); move it away or set database.url."
             ) from error
 
 

@@ -63,7 +63,7 @@ class Cipher:
             raise WrongKeyError(what) from None
         name, _, text = plain.partition("\n")
         if name != what:
-            raise SecretError(f"{what} holds what was encrypted as {name}; set it again.")
+            raise SecretError(f"{what} contains the encrypted value of {name}; set it again.")
         return text
 
     def _fernet(self, what: str) -> "MultiFernet":
@@ -144,7 +144,7 @@ def _read_keys(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the key file {path} cannot be read ({error}).") from error
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise UsageError(f"the key file {path} can be read by others than its owner; run `chmod 600 {path}`.")
+        raise UsageError(f"the key file {path} is readable by other users; run `chmod 600 {path}`.")
     return lines
 
 
@@ -157,5 +157,6 @@ def _fernet_of(key: str, number: int) -> "Fernet":
         return cast("Fernet", _fernet_module().Fernet(key))
     except ValueError:
         raise UsageError(
-            f"Fernet key {number} is none (32 bytes in url-safe base64); make one with `elastic db make-key`."
+            f"Fernet key {number} is invalid (expected 32 bytes in url-safe base64); "
+            "make one with `elastic db make-key`."
         ) from None

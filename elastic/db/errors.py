@@ -42,7 +42,7 @@ class DatabaseBusyError(DatabaseError, TimeoutError):
     def __str__(self) -> str:
         return (
             f"the database {self.url} was locked by other processes for {self.seconds:g} s; "
-            "stop the one that holds it, or set database.timeout to more seconds."
+            "stop the process that holds the lock, or increase database.timeout."
         )
 
 

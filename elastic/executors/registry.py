@@ -29,13 +29,13 @@ def executor_of(wanted: Any, parallelism: int = 16) -> Executor:
         return _builders()[name](parallelism)
     module, colon, attribute = str(wanted).partition(":")
     if not colon:
-        raise UsageError(f"there is no executor {wanted!r}; use {', '.join(_NAMES)}, or module:Class of your own.")
+        raise UsageError(f"unknown executor {wanted!r}; use {', '.join(_NAMES)}, or module:Class.")
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"the executor {wanted!r} cannot be imported ({error}).") from error
     if not (isinstance(found, type) and issubclass(found, Executor)):
-        raise UsageError(f"{wanted!r} is no executor; derive it from elastic.executors.Executor.")
+        raise UsageError(f"{wanted!r} is not an executor; derive it from elastic.executors.Executor.")
     return found()
 
 

@@ -96,7 +96,7 @@ def test_what_is_no_date(command: list[str], date: str) -> None:
         (["backfill", "etl", "-s", "2010-01-01"], "has no logical date from 2010-01-01"),
         (["backfill", "etl", "-s", DAY, "-t", "nope"], "no task that matches 'nope'"),
         (["backfill", "etl", "-s", DAY, "-t", "("], "'(' is not a regular expression"),
-        (["backfill", "etl", "-s", DAY, "--executor", "celery"], "there is no executor 'celery'"),
+        (["backfill", "etl", "-s", DAY, "--executor", "celery"], "unknown executor 'celery'"),
         (["clear", "etl", "-t", "nope"], "no task that matches 'nope'"),
         (["recover", "etl", "2016x"], "invalid timeperiod '2016x'"),
         (["recover", "etl", "20161301"], "invalid timeperiod '20161301'"),
@@ -141,7 +141,7 @@ def test_a_database_from_a_newer_version(command: list[str]) -> None:
 
 def test_a_database_that_is_none(home: Path) -> None:
     (home / "elastic.db").write_bytes(b"no database at all, but long enough to be looked at")
-    refused(elastic("dags", "list"), 1, "is no database of Elastic")
+    refused(elastic("dags", "list"), 1, "is not a database of Elastic")
 
 
 def test_a_folder_of_dags_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

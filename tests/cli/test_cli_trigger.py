@@ -42,7 +42,7 @@ def test_one_runs_by_a_backfill_that_names_it(run_id: str) -> None:
     assert elastic("backfill", "etl", "--runs", run_id).code == 0
     assert _runs() == [("success", 1)]
     refused(elastic("backfill", "etl", "--runs", "nope"), 2, "DAG 'etl' has no run 'nope'; `elastic dags list-runs")
-    refused(elastic("backfill", "etl", "--runs", run_id, "-s", DAY), 2, "name runs in two ways; give one of them")
+    refused(elastic("backfill", "etl", "--runs", run_id, "-s", DAY), 2, "are mutually exclusive; give one of them")
 
 
 def test_one_task_of_it_runs_by_the_id_of_the_run_or_its_date(run_id: str) -> None:

@@ -241,7 +241,7 @@ def test_a_file_that_others_hold_in_wal_mode_is_refused_where_that_is_not_safe(t
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "elastic.db"
     path.write_text("words, words, words\n" * 100)
-    with pytest.raises(ElasticError, match=r"elastic.db is no database"):
+    with pytest.raises(ElasticError, match=r"elastic.db is not a database"):
         queries.database_time(Database(f"sqlite:///{path}"))
     assert path.read_text().startswith("words")
 

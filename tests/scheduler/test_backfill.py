@@ -279,7 +279,7 @@ def test_what_runs_too_long_is_stopped() -> None:
         ({"start": START.replace(year=2010), "end": START.replace(year=2011)}, "has no logical date"),
         ({"start": START, "task_regex": "nothing"}, "no task that matches 'nothing'"),
         ({"start": START, "task_regex": "("}, "not a regular expression"),
-        ({"start": START, "executor": "celery"}, "there is no executor 'celery'"),
+        ({"start": START, "executor": "celery"}, "unknown executor 'celery'"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(options: dict[str, Any], problem: str) -> None:

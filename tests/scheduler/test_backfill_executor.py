@@ -223,9 +223,7 @@ def test_a_task_that_does_not_hear_its_time_limit_is_ended_and_says_so(monkeypat
     PythonOperator(task_id="t", python_callable=deaf, execution_timeout=0.1, dag=dag)
     assert run(dag, executor="local").counts == {"failed": 1}
     (attempt,) = attempts(dag, "t")
-    assert (attempt.error or "").startswith(
-        "it took longer than its execution_timeout, and did not hear that; its proc"
-    )
+    assert (attempt.error or "").startswith("it exceeded its execution_timeout and did not stop; its proc")
 
 
 @pytest.mark.cluster

@@ -97,10 +97,10 @@ def test_what_was_changed_or_signed_by_others_is_refused(folder: Path, keys: dic
         replace(row, entry_point="helper:dag"),
         replace(row, signature="0" * 64),
     ):
-        with pytest.raises(BundleError, match=r"the signature of bundle .* is wrong"):
+        with pytest.raises(BundleError, match=r"bundle .* has an invalid signature"):
             check(wrong, wrong.digest, keys)
     make_key(home / "other.key")
-    with pytest.raises(BundleError, match="whom nobody here trusts"):
+    with pytest.raises(BundleError, match="untrusted signer"):
         check(row, row.digest, read_keys(home / "other.key"))
     with pytest.raises(BundleError, match="there is no bundle 'nope'"), unpacked(database, "nope", keys):
         pass
@@ -114,7 +114,7 @@ def test_a_bundle_can_be_signed_anew(folder: Path, keys: dict[str, bytes], home:
     assert create(database, folder, "helper:told", new) == digest
     with unpacked(database, digest, new) as (_, file):
         assert file.name == "helper.py"
-    with pytest.raises(BundleError, match="whom nobody here trusts"), unpacked(database, digest, keys):
+    with pytest.raises(BundleError, match="untrusted signer"), unpacked(database, digest, keys):
         pass
 
 
@@ -138,7 +138,7 @@ def test_what_would_leave_the_folder_is_refused_even_if_it_is_signed(
         info.external_attr = (kind | 0o600) << 16
         archive.writestr(info, "/etc/passwd")
     row = _signed(buffer.getvalue(), keys)
-    with pytest.raises(BundleError, match="may not be in one"), unpacked(Deployment.of().database, row.digest, keys):
+    with pytest.raises(BundleError, match="invalid path"), unpacked(Deployment.of().database, row.digest, keys):
         pass
 
 
@@ -147,7 +147,7 @@ def test_what_would_fill_the_disk_is_refused(keys: dict[str, bytes]) -> None:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb.py", bytes(MAX_BYTES + 1))
     row = _signed(buffer.getvalue(), keys)
-    with pytest.raises(BundleError, match="is not unpacked"), unpacked(Deployment.of().database, row.digest, keys):
+    with pytest.raises(BundleError, match="which is the maximum"), unpacked(Deployment.of().database, row.digest, keys):
         pass
 
 
@@ -164,7 +164,7 @@ def test_what_cannot_be_packed_is_refused(folder: Path, keys: dict[str, bytes]) 
     database = Deployment.of().database
     with pytest.raises(UsageError, match=r"has no nope\.py"):
         create(database, folder, "nope:dag", keys)
-    with pytest.raises(UsageError, match="is no entry point"):
+    with pytest.raises(UsageError, match="invalid entry point"):
         create(database, folder, "packed", keys)
     (folder / "large.bin").write_bytes(bytes(MAX_BYTES))
     with pytest.raises(UsageError, match="is too large for a bundle"):
@@ -181,7 +181,7 @@ def test_a_key_that_others_may_read_signs_nothing(home: Path, keys: dict[str, by
         read_keys(home / "bundle.key")
     (home / "short.key").touch(0o600)
     (home / "short.key").write_text("abcd\n")
-    with pytest.raises(UsageError, match="holds no key of 32 bytes"):
+    with pytest.raises(UsageError, match="contains no key of 32 bytes"):
         read_keys(home / "short.key")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="exists already"):
         make_key(home / "bundle.key")

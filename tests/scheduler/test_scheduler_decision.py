@@ -40,7 +40,7 @@ SUCCESS, FAILED, SKIPPED = TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPE
         (
             {"state": TaskState.UP_FOR_RETRY, "next_retry_at": NOW + dt.timedelta(seconds=5)},
             Decision.WAIT,
-            "it is tried again on 2016-03-22 00:00:05 UTC",
+            "it is retried on 2016-03-22 00:00:05 UTC",
         ),
         ({"state": TaskState.UP_FOR_RETRY, "next_retry_at": NOW}, Decision.RUN, "all conditions are met"),
         (

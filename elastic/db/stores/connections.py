@@ -87,7 +87,7 @@ class ConnectionStore:
                 if transaction.execute(insertion, row).rowcount == 1 or again:
                     continue
                 if not overwrite:
-                    raise RowExistsError("connection", row["conn_id"], "delete it first, or say --overwrite")
+                    raise RowExistsError("connection", row["conn_id"], "delete it first, or pass --overwrite")
                 change = update(table).where(table.c.conn_id == row["conn_id"])
                 transaction.execute(change.values(**{**dict.fromkeys(_PLAIN), **row}))
             for row in rows:
@@ -104,7 +104,7 @@ class ConnectionStore:
 
         def work(transaction: Any, again: bool) -> None:
             if not transaction.execute(delete(table).where(table.c.conn_id == conn_id)).rowcount and not again:
-                raise UnknownRowError("connection", conn_id, "`elastic connections list` shows what there is")
+                raise UnknownRowError("connection", conn_id, "`elastic connections list` lists them")
             audit.note(transaction, "connection deleted", conn_id)
 
         self._database.write(work)
@@ -130,9 +130,7 @@ class ConnectionStore:
         row: dict[str, Any] = {"conn_id": conn_id, **{name: getattr(connection, name) for name in _PLAIN}}
         for name in _PLAIN[:-1]:
             if writable(row[name] or "") != (row[name] or ""):
-                raise UsageError(
-                    f"the {name} of connection {conn_id!r} holds NUL or bytes that are no UTF-8; remove them."
-                )
+                raise UsageError(f"the {name} of connection {conn_id!r} contains NUL or invalid UTF-8; remove it.")
         row["password"] = connection.password and self._cipher.encrypt(_password(conn_id), connection.password)
         extra = json.dumps(dict(connection.extra)) if connection.extra else None
         row["extra"] = extra and self._cipher.encrypt(_extra(conn_id), extra)

@@ -121,29 +121,29 @@ def forget_missing(database: Database, dag_ids: Sequence[str]) -> None:
 
 
 def set_paused(database: Database, dag_id: str, *, paused: bool) -> None:
-    """Pause a DAG, or let it go on.
+    """Pause or unpause a DAG.
 
     Raises:
-        UnknownRowError: No such DAG was found yet.
+        UnknownRowError: The DAG is not stored.
     """
     change = update(dag).where(dag.c.dag_id == dag_id).values(is_paused=paused)
 
     def work(connection: Connection, _: bool) -> None:
         if not connection.execute(change).rowcount:
-            raise UnknownRowError("DAG", dag_id, "`elastic dags list` shows what there is")
+            raise UnknownRowError("DAG", dag_id, "`elastic dags list` lists them")
         audit.note(connection, "paused" if paused else "unpaused", dag_id, dag_id)
 
     database.write(work)
 
 
 def source_of(database: Database, digest: str) -> str | None:
-    """Return the source that had this digest."""
+    """Return the source with a digest, or None."""
     query = select(dag_code.c.source).where(dag_code.c.digest == digest)
     return database.query(lambda connection: connection.execute(query).scalar_one_or_none())
 
 
 def structure_of(database: Database, digest: str) -> str | None:
-    """Return the structure (JSON) that had this digest."""
+    """Return the structure (JSON) with a digest, or None."""
     query = select(dag_structure.c.structure).where(dag_structure.c.digest == digest)
     return database.query(lambda connection: connection.execute(query).scalar_one_or_none())
 
@@ -164,7 +164,7 @@ def set_import_errors(database: Database, tracebacks: Mapping[str, str]) -> None
 
 
 def import_errors(database: Database) -> dict[str, str]:
-    """Return which files cannot be imported: tracebacks by path."""
+    """Return the stored import failures: tracebacks by path."""
     query = select(import_error.c.path, import_error.c.traceback).order_by(import_error.c.path)
     found = database.query(lambda connection: connection.execute(query).all())
     return {row.path: row.traceback for row in found}

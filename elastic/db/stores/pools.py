@@ -56,7 +56,7 @@ class PoolStore:
         """
         check_key("pool", name)
         if slots < -1:
-            raise UsageError(f"pool {name!r} cannot have {slots} slots; give 0 or more, or -1 for any number.")
+            raise UsageError(f"pool {name!r} cannot have {slots} slots; give 0 or more, or -1 for no limit.")
         values: dict[str, Any] = {"slots": slots} | ({} if description is None else {"description": description})
 
         def work(connection: Any, _: bool) -> None:
@@ -75,12 +75,12 @@ class PoolStore:
         """
         if name == DEFAULT_POOL:
             raise UsageError(
-                f"the pool {name!r} cannot be deleted, it is that of all tasks that name none; set its slots."
+                f"the pool {name!r} cannot be deleted, because tasks without a pool use it; set its slots instead."
             )
 
         def work(connection: Any, again: bool) -> None:
             if not connection.execute(delete(table).where(table.c.pool == name)).rowcount and not again:
-                raise UnknownRowError("pool", name, "`elastic pools list` shows what there is")
+                raise UnknownRowError("pool", name, "`elastic pools list` lists them")
             audit.note(connection, "pool deleted", name)
 
         self._database.write(work)

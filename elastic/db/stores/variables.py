@@ -100,7 +100,7 @@ class VariableStore:
 
         def work(connection: Any, again: bool) -> None:
             if not connection.execute(delete(table).where(table.c.key == key)).rowcount and not again:
-                raise UnknownRowError("variable", key, "`elastic variables list` shows what there is")
+                raise UnknownRowError("variable", key, "`elastic variables list` lists them")
             audit.note(connection, "variable deleted", key)
 
         self._database.write(work)

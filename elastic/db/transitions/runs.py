@@ -40,7 +40,7 @@ def ensure_run(database: Database, new: DagRun) -> DagRun:
     try:
         conf = json.dumps(dict(new.conf))
     except (TypeError, ValueError) as error:
-        raise UsageError(f"the conf of run {new.run_id!r} is not what JSON knows ({error}).") from error
+        raise UsageError(f"the conf of run {new.run_id!r} is not valid JSON ({error}).") from error
     return database.write(lambda connection, _: _ensure(connection, new, conf))
 
 

@@ -132,7 +132,7 @@ def folder_of(deployment: Deployment) -> Path:
     """
     if not deployment.dags_folder.is_dir():
         raise UsageError(
-            f"there is no folder {str(deployment.dags_folder)!r} of DAG files; make it, or set core.dags_folder, "
+            f"the DAG folder {str(deployment.dags_folder)!r} does not exist; create it, set core.dags_folder, "
             "or use -sd."
         )
     return deployment.dags_folder
@@ -156,7 +156,7 @@ def scan(deployment: Deployment) -> DagCatalog:
     fresh = []
     for dag in bag:
         if dag.dag_id in homes:
-            reason = f"its DAG {dag.dag_id!r} is already defined in {homes[dag.dag_id]}; give one another id"
+            reason = f"its DAG {dag.dag_id!r} is already defined in {homes[dag.dag_id]}; give one of them another id"
             failures[dag.fileloc] = ImportFailure(dag.fileloc, reason)
         else:
             fresh.append(_found(dag))
@@ -184,9 +184,7 @@ def ignored_settings(dag: DAG, executor: Executor) -> list[str]:
     for name in ("queue", "resources"):
         tasks = [task.task_id for task in dag.tasks if getattr(task, name) != DEFAULTS[name]]
         if tasks and name not in executor.heeds:
-            found.append(
-                f"{name} of {shown_task_ids(tasks)} has no effect: {type(executor).__name__} does not heed it."
-            )
+            found.append(f"{name} of {shown_task_ids(tasks)} has no effect: {type(executor).__name__} ignores it.")
     return found
 
 

@@ -47,7 +47,7 @@ def make_key(path: Path) -> None:
         make_folder(path.parent, is_durable=False)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     except FileExistsError:
-        raise UsageError(f"{path} is there already; move it away if another key is wanted.") from None
+        raise UsageError(f"{path} exists already; move it away to create another key.") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be written ({error.strerror}).") from error
     with os.fdopen(descriptor, "w") as file:
@@ -69,12 +69,12 @@ def read_keys(path: Path) -> dict[str, bytes]:
         raise UsageError(f"there is no key for bundles in {path}; make one with `elastic bundle make-key`.") from None
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"{path} holds no keys for bundles ({error}); make one with `elastic bundle make-key`."
+            f"{path} contains an invalid key ({error}); make one with `elastic bundle make-key`."
         ) from error
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise UsageError(f"{path} can be read by others than its owner; run `chmod 600 {path}`.")
+        raise UsageError(f"{path} is readable by other users; run `chmod 600 {path}`.")
     if not keys or any(len(key) < _KEY_BYTES for key in keys):
-        raise UsageError(f"{path} holds no key of {_KEY_BYTES} bytes; make one with `elastic bundle make-key`.")
+        raise UsageError(f"{path} contains no key of {_KEY_BYTES} bytes; make one with `elastic bundle make-key`.")
     return {_signer(key): key for key in keys}
 
 
@@ -123,7 +123,7 @@ def packed(place: Path) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for path in paths:
             if path.is_symlink():
-                raise UsageError(f"{path} is a link, which a bundle may not hold; put the file itself there.")
+                raise UsageError(f"{path} is a link, which a bundle cannot contain; replace it by the file.")
             info = zipfile.ZipInfo(path.relative_to(root).as_posix(), _EPOCH)
             info.external_attr = (stat.S_IFREG | 0o600) << 16
             info.create_system = 3  # the same value on every system
@@ -154,14 +154,12 @@ def check(found: BundleRow, digest: str, keys: dict[str, bytes]) -> None:
         BundleError: One of them is invalid, or no key of the signer is trusted.
     """
     if not hmac.compare_digest(hashlib.sha256(found.content).hexdigest(), digest):
-        raise BundleError(f"bundle {digest[:12]} was changed: its content has another digest; it is not run.")
+        raise BundleError(f"bundle {digest[:12]} was changed: its content has another digest. It was not run.")
     key = keys.get(found.signer)
     if key is None:
-        raise BundleError(
-            f"bundle {digest[:12]} was signed by {found.signer!r}, whom nobody here trusts; it is not run."
-        )
+        raise BundleError(f"bundle {digest[:12]} has the untrusted signer {found.signer!r}. It was not run.")
     if not hmac.compare_digest(_signature(key, digest, found.entry_point), found.signature):
-        raise BundleError(f"the signature of bundle {digest[:12]} is wrong; it is not run.")
+        raise BundleError(f"bundle {digest[:12]} has an invalid signature. It was not run.")
 
 
 def _unpack(content: bytes, folder: Path) -> None:
@@ -169,12 +167,12 @@ def _unpack(content: bytes, folder: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         infos = archive.infolist()
         if len(infos) > _MAX_FILES:
-            raise BundleError(f"a bundle of {len(infos):,} files is not unpacked.")
+            raise BundleError(f"the bundle has {len(infos):,} files; at most {_MAX_FILES:,} are allowed.")
         for info in infos:
             path = _checked_path(info)
             total += info.file_size
             if total > MAX_BYTES:
-                raise BundleError(f"a bundle of more than {MAX_BYTES:,} bytes is not unpacked.")
+                raise BundleError(f"the bundle unpacks to more than {MAX_BYTES:,} bytes, which is the maximum.")
             target = folder / path
             make_folder(target.parent, is_durable=False)
             with archive.open(info) as source, target.open("xb") as file:
@@ -186,7 +184,7 @@ def _checked_path(info: zipfile.ZipInfo) -> PurePosixPath:
     kind = stat.S_IFMT(info.external_attr >> 16)
     is_plain = kind in (0, stat.S_IFREG) and not info.is_dir()
     if path.is_absolute() or ".." in path.parts or "\\" in info.filename or ":" in info.filename or not is_plain:
-        raise BundleError(f"the bundle holds {info.filename!r}, which may not be in one; nothing of it is run.")
+        raise BundleError(f"the bundle contains the invalid path {info.filename!r}. None of its code was run.")
     return path
 
 
@@ -202,7 +200,7 @@ def _files(folder: Path) -> Iterator[Path]:
 def _module_path(entry_point: str) -> str:
     module, colon, attribute = entry_point.partition(":")
     if not colon or not attribute.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
-        raise UsageError(f"{entry_point!r} is no entry point; write module:attribute.")
+        raise UsageError(f"invalid entry point {entry_point!r}; write module:attribute.")
     return module.replace(".", "/") + ".py"
 
 

@@ -103,7 +103,7 @@ def backfill(deployment: Deployment, dag: DAG, options: BackfillOptions, say: Sa
     """
     part = part_of(dag, options)
     if options.reverse and any(task.depends_on_past or task.wait_for_downstream for task in part.tasks):
-        raise UsageError(f"DAG {dag.dag_id!r} has tasks that depend on the date before; it cannot run in reverse.")
+        raise UsageError(f"DAG {dag.dag_id!r} has tasks that depend on the previous date; it cannot run in reverse.")
     named = _named_runs(deployment, dag, options)
     new = [] if named else _new_runs(dag, options, say)
     if options.dry_run:
@@ -138,12 +138,12 @@ def _named_runs(deployment: Deployment, dag: DAG, options: BackfillOptions) -> l
         UsageError: A run does not exist, or the options have a range as well.
     """
     if options.runs and (options.start or options.end):
-        raise UsageError("a range of dates and --runs name runs in two ways; give one of them.")
+        raise UsageError("a range of dates and --runs are mutually exclusive; give one of them.")
     found = {run_id: queries.run_of_id(deployment.database, dag.dag_id, run_id) for run_id in options.runs}
     for run_id, run in found.items():
         if run is None:
             raise UsageError(
-                f"DAG {dag.dag_id!r} has no run {run_id!r}; `elastic dags list-runs {dag.dag_id}` shows what there is."
+                f"DAG {dag.dag_id!r} has no run {run_id!r}; `elastic dags list-runs {dag.dag_id}` lists them."
             )
     return sorted((run for run in found.values() if run), key=lambda run: run.logical_date)
 
@@ -186,7 +186,7 @@ def part_of(dag: DAG, options: BackfillOptions) -> DAG:
         part = dag.sub_dag(options.task_regex, include_upstream=not options.ignore_dependencies)
     if not part.tasks:
         what = f"no task that matches {options.task_regex!r}" if options.task_regex else "no tasks"
-        raise UsageError(f"DAG {dag.dag_id!r} has {what}; `elastic tasks list {dag.dag_id}` shows what there is.")
+        raise UsageError(f"DAG {dag.dag_id!r} has {what}; `elastic tasks list {dag.dag_id}` lists them.")
     return part
 
 

@@ -42,7 +42,7 @@ def to_clear(database: Database, dag: DAG, options: ClearOptions) -> list[TaskIn
         if not part.tasks:
             raise UsageError(
                 f"DAG {dag.dag_id!r} has no task that matches {options.task_regex!r}; "
-                f"`elastic tasks list {dag.dag_id}` shows what there is."
+                f"`elastic tasks list {dag.dag_id}` lists them."
             )
     ids = [run.run_id for run in queries.runs(database, dag.dag_id, start=options.start, end=options.end)]
     found = queries.instances(database, dag.dag_id, ids)

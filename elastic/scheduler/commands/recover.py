@@ -33,7 +33,7 @@ def mode_of(
             try:
                 return RunMode(wanted)
             except ValueError:
-                raise UsageError(f"there is no run mode {wanted!r}; use {', '.join(RunMode)}.") from None
+                raise UsageError(f"unknown run mode {wanted!r}; use {', '.join(RunMode)}.") from None
     return RunMode.NOMINAL
 
 

@@ -165,7 +165,7 @@ def checked_key(task: BaseOperator, run: DagRun, tracker: RunTracker, map_index:
         return key
     if task.task_id not in states.tasks:
         raise UsageError(
-            f"task {task.task_id!r} is not there on {run.logical_date:%Y-%m-%d %H:%M}; see its start and end."
+            f"task {task.task_id!r} does not run on {run.logical_date:%Y-%m-%d %H:%M}; check its start and end date."
         )
     copies = [one.map_index for one in states.keys_of(task.task_id)]
     if copies != [-1] and map_index < 0:
@@ -231,7 +231,7 @@ def run_in_process(
         return skipped
     before = queries.instance(deployment.database, key)
     if before is None:
-        return SingleResult(state=None, reason="it is not there")
+        return SingleResult(state=None, reason="the run has no such instance")
     request = AttemptRequest(
         info=attempt_info_of(
             run, key.task_id, key.map_index, try_number=before.try_number + 1, attempt_uuid=uuid.uuid4().hex
@@ -243,7 +243,9 @@ def run_in_process(
     )
     queue_request = _queue_request(deployment, task, request, before)
     if not transitions.queue(deployment.database, queue_request) or not claim(deployment, request):
-        reason = f"pool {task.pool!r}, or the concurrency of the DAG, has no room, or another process has it"
+        reason = (
+            f"pool {task.pool!r}, or the concurrency of the DAG, is exhausted, or another process runs the instance"
+        )
         return SingleResult(state=_state(deployment, key), reason=reason)
     result = execute_claimed_attempt(deployment, task, request, terminal=terminal, is_supervised=False)
     return SingleResult(state=result.state if result else _state(deployment, key))
@@ -324,7 +326,7 @@ def dates_of(task: BaseOperator, start: dt.datetime | None, end: dt.datetime | N
     """
     first = start or task.start_date
     if first is None:
-        raise UsageError(f"task {task.task_id!r} has no start date; say from when on it is to run.")
+        raise UsageError(f"task {task.task_id!r} has no start date; give the first date to run.")
     last = end or first
     if last < first:
         raise UsageError(f"the range ends ({last:%Y-%m-%d %H:%M}) before it starts ({first:%Y-%m-%d %H:%M}).")
@@ -426,7 +428,7 @@ def _skipped(
         ResolvedWithoutRun(
             new_instance(run, task.dag.get_task(one.task_id), one.map_index),
             TaskState.SKIPPED,
-            f"{task.task_id!r} chose so",
+            f"skipped by {task.task_id!r}",
         )
         for one in found
         if one.task_id in wanted and one.state in (None, TaskState.SCHEDULED) and one.task_id in task.dag

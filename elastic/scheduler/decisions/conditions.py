@@ -41,7 +41,7 @@ class NotDone(Condition):
         if state.is_active:
             return self.unmet(f"it is {state} already")
         if question.overrides.force:
-            return self.met(f"it is {state}, and runs again because that was asked for")
+            return self.met(f"it is {state}, and --force runs it again")
         if state is TaskState.SUCCESS:
             return self.unmet("it previously succeeded; --force runs it again")
         return self.unmet(f"it is {state}; clear it to run it again")
@@ -58,7 +58,7 @@ class InDates(Condition):
             return self.unmet(f"the task starts on {task.start_date:%Y-%m-%d %H:%M} UTC, later than this run")
         if task.end_date is not None and date > task.end_date:
             return self.unmet(f"the task ended on {task.end_date:%Y-%m-%d %H:%M} UTC, earlier than this run")
-        return self.met("its date lies between the start and the end of the task")
+        return self.met("its date is between the start and the end of the task")
 
 
 class IntervalPassed(Condition):
@@ -71,7 +71,7 @@ class IntervalPassed(Condition):
         if question.now >= end:
             return self.met("its interval has passed")
         if question.overrides.ignore_interval:
-            return self.met("its interval has not passed, and need not have")
+            return self.met("its interval has not passed, but that is not required")
         return self.unmet(f"its interval ends on {end:%Y-%m-%d %H:%M:%S} UTC")
 
 
@@ -82,10 +82,10 @@ class RetryDelayPassed(Condition):
 
     def judge(self, question: DecisionInput) -> Verdict:
         if question.state is not TaskState.UP_FOR_RETRY or question.next_retry_at is None:
-            return self.met("no delay before a retry is due")
+            return self.met("no retry is pending")
         if question.now >= question.next_retry_at:
             return self.met("the delay before the retry is over")
-        return self.unmet(f"it is tried again on {question.next_retry_at:%Y-%m-%d %H:%M:%S} UTC")
+        return self.unmet(f"it is retried on {question.next_retry_at:%Y-%m-%d %H:%M:%S} UTC")
 
 
 class Triggered(Condition):
@@ -95,7 +95,7 @@ class Triggered(Condition):
 
     def judge(self, question: DecisionInput) -> Verdict:
         if question.overrides.ignore_dependencies:
-            return self.met("the tasks before it are ignored because that was asked for")
+            return self.met("upstream tasks are ignored on request")
         verdict = evaluate_trigger_rule(question.task.trigger_rule, question.upstream)
         return replace(verdict, reason=f"{verdict.reason} ({question.task.trigger_rule})")
 
@@ -108,11 +108,11 @@ class PastSucceeded(Condition):
     def judge(self, question: DecisionInput) -> Verdict:
         previous = question.previous_run
         if not question.task.depends_on_past:
-            return self.met("it does not depend on the date before")
+            return self.met("it does not depend on the previous run")
         if question.overrides.ignore_dependencies:
-            return self.met("the date before is ignored because that was asked for")
+            return self.met("the previous run is ignored on request")
         if previous is None:
-            return self.met("there is no run before")
+            return self.met("there is no previous run")
         before = f"on {previous.logical_date:%Y-%m-%d %H:%M} UTC"
         if previous.states and all(state is not None and state.is_success for state in previous.states):
             return self.met(f"it succeeded {before}")
@@ -128,11 +128,11 @@ class DownstreamSucceeded(Condition):
     def judge(self, question: DecisionInput) -> Verdict:
         previous = question.previous_run
         if not question.task.wait_for_downstream or previous is None or question.overrides.ignore_dependencies:
-            return self.met("it need not wait for tasks after it on the date before")
+            return self.met("it does not wait for downstream tasks of the previous run")
         for name, state in previous.downstream.items():
             if state is None or not state.is_success:
                 return self.unmet(f"it waits for {name!r} on {previous.logical_date:%Y-%m-%d %H:%M} UTC")
-        return self.met("the tasks after it succeeded on the date before")
+        return self.met("its downstream tasks succeeded in the previous run")
 
 
 #: In the order in which users see them.

@@ -43,7 +43,7 @@ class CallbackRunner(AttemptRunner):
             return
         log = attempt_log(deployment, task, request, capture=True, continues=True)
         with task.helpers.installed(), log as lines:
-            task.log.info("its process ended before it called the callbacks for %s; this one does", due.state)
+            task.log.info("its process ended before it called the callbacks for %s; this process calls them", due.state)
             context = context_of(task, request, deployment, AttemptXCom(deployment, key))
             run_callbacks(
                 callbacks_of(task, due.state), {**context, "state": due.state, "exception": due.error}, task.log
@@ -91,7 +91,7 @@ class DueCallbacks:
         for key, event in self._executor.get_event_buffer().items():
             self._deadlines.pop(key, None)
             if event.error:
-                self._say(f"Callbacks of {key} did not come to their end: {event.error}")
+                self._say(f"Callbacks of {key} failed: {event.error}")
         now = time.monotonic()
         for key in [key for key in self._executor.running if self._deadlines.get(key, now) < now]:
             self._executor.kill(key)

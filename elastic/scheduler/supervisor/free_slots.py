@@ -45,7 +45,7 @@ class WaitingNotice:
 
     def report_max_active_runs(self) -> None:
         """Report that no run can start because other processes run as many as the DAG allows."""
-        reason = f"other processes have as many runs of DAG {self._dag.dag_id!r} going as it allows"
+        reason = f"other processes use up the max_active_runs of DAG {self._dag.dag_id!r}"
         self._report_once(reason, "the next run")
 
     def _report_once(self, reason: str, subject: str) -> None:

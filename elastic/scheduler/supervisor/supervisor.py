@@ -183,7 +183,9 @@ class Supervisor:
     def _step_one_by_one(self, changes: StateChanges, error: Exception) -> Sequence[RunnableTask]:
         """Repeat a step that the database refused: record each result alone, then decide what follows."""
         count = len(changes.results)
-        self.say(f"Written one by one: what {count} attempts came to was refused as a whole ({error_text(error)})")
+        self.say(
+            f"Recording {count} results one by one, because the database refused them together: {error_text(error)}"
+        )
         finish_each(self.deployment.database, changes.results)
         for line in changes.log_lines:
             with contextlib.suppress(DatabaseError, ValueError, OverflowError):
@@ -207,9 +209,9 @@ class Supervisor:
         if row is None or row.attempt_uuid != attempt.attempt_uuid or row.state not in _ACTIVE:
             self._sync()
             return None
-        why = event.error or f"{type(self.executor).__name__} says that it ended, but the attempt itself does not"
+        why = event.error or f"{type(self.executor).__name__} reports that it ended, but the attempt recorded no result"
         if attempt.is_overdue:
-            why = f"it took longer than its execution_timeout, and did not hear that; {why}"
+            why = f"it exceeded its execution_timeout and did not stop; {why}"
         failed = retry_or_fail(self.dag.get_task(event.key.task_id), attempt.request, why, event.exit_code)
         return replace(failed, expected=row.state, callback=failed.state)
 
@@ -220,7 +222,7 @@ class Supervisor:
         for task_id in result.skipped_task_ids:
             for one in states.keys_of(task_id) if task_id in states.tasks else ():
                 if states.states[one] in (None, TaskState.SCHEDULED):
-                    resolved.append(self._resolve(one, TaskState.SKIPPED, f"{key.task_id!r} chose so"))
+                    resolved.append(self._resolve(one, TaskState.SKIPPED, f"skipped by {key.task_id!r}"))
         retry_at = self._now() + dt.timedelta(seconds=result.retry_in) if result.retry_in is not None else None
         self.tracker.set_state(key, result.state, retry_at)
         return resolved
