@@ -3,10 +3,10 @@
 import sys
 import uuid
 
-from db_samples import DAY, claimed, finished, made_run, queued
+from db_samples import DAY, claimed, database_time, finished, made_run, queued
 
 from elastic.dag.ids import TaskKey
-from elastic.db import queries, transitions
+from elastic.db import transitions
 from elastic.db.database import Database
 
 COUNT = 25
@@ -19,7 +19,7 @@ def tell(line: str) -> None:
 
 def main() -> None:
     database = Database(sys.argv[1])
-    queries.database_time(database)
+    database_time(database)
     tell("ready")
     sys.stdin.readline()
     run = made_run(database, *(f"t{number}" for number in range(COUNT)))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import race
-from db_samples import claimed, finished, key_of, made_run, queued, running
+from db_samples import claimed, database_time, finished, key_of, made_run, queued, running
 from sqlalchemy import event, text
 
 from elastic.core.errors import ElasticError, StoreError, UsageError
@@ -83,7 +83,7 @@ def test_a_change_whose_commit_was_not_answered_is_known_to_be_ours(
     running(database, key_of(run, "running"), "r1")
     count = len(queries.events(database))
     unlucky = Database(metadata_url)
-    queries.database_time(unlucky)
+    database_time(unlucky)
     times_lost = _lose_next_commit(unlucky)
     assert CHANGES[change](unlucky, run) is True
     assert times_lost() == 1
@@ -125,7 +125,7 @@ def test_a_wrong_password_is_told_at_once_and_not_shown(kind: str, request: pyte
     server = request.getfixturevalue("postgres_server" if kind == "postgresql" else "mariadb_server")
     database = Database(server.url.replace(server.password, "hunter2-wrong"))
     with pytest.raises(DatabaseUnavailableError, match=r"elastic:\*\*\*@127.0.0.1") as told:
-        queries.database_time(database)
+        database_time(database)
     assert "hunter2" not in str(told.value)
     assert "hunter2" not in repr(database)
     assert "\n" not in str(told.value)
@@ -143,7 +143,7 @@ def test_a_wrong_password_is_told_at_once_and_not_shown(kind: str, request: pyte
 )
 def test_a_database_that_cannot_be_used_is_told_in_a_sentence_without_the_password(url: str, words: str) -> None:
     with pytest.raises(ElasticError, match=words) as told:
-        queries.database_time(Database(url))
+        database_time(Database(url))
     assert "hunter2" not in str(told.value)
     assert "\n" not in str(told.value)
 
@@ -242,7 +242,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "elastic.db"
     path.write_text("words, words, words\n" * 100)
     with pytest.raises(ElasticError, match=r"elastic.db is not a database"):
-        queries.database_time(Database(f"sqlite:///{path}"))
+        database_time(Database(f"sqlite:///{path}"))
     assert path.read_text().startswith("words")
 
 

@@ -4,7 +4,7 @@ import datetime as dt
 import os
 
 import pytest
-from db_samples import DAY, finished, key_of, made_run, running
+from db_samples import DAY, database_time, finished, key_of, made_run, running
 from sqlalchemy import text
 
 from elastic.core.errors import UsageError
@@ -56,7 +56,7 @@ def test_a_job_is_alive_until_it_misses_its_heartbeats(database: Database) -> No
     assert (first.pid, first.is_alive, latest.is_alive) == (os.getpid(), True, True)
     assert job_store.fail_dead_jobs(database, heartbeat=5) == 0
     with database.begin() as connection:
-        old = queries.database_time(database) - dt.timedelta(seconds=11)
+        old = database_time(database) - dt.timedelta(seconds=11)
         connection.execute(job_store.table.update().values(heartbeat_at=old))
     assert [job.is_alive for job in job_store.jobs(database, heartbeat=5)] == [False, False]
     assert [job.is_alive for job in job_store.jobs(database, heartbeat=6)] == [True, True]
