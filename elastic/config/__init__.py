@@ -1,1 +1,1 @@
-"""Settings of the program, from where they were set to what they mean; and the masking of secrets."""
+"""Settings of the program, their sources, and the masking of secrets."""

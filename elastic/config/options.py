@@ -1,4 +1,4 @@
-"""What can be set: every key with its section, kind, default and meaning."""
+"""All settings: section, key, type, default and meaning of each."""
 
 import logging
 import math
@@ -17,25 +17,25 @@ _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """A key that can be set."""
+    """Definition of one setting."""
 
     section: str
     key: str
-    #: bool, int, float or str; what a file says must be of it, what the environment says must read as it
+    #: bool, int, float or str; values of files must have this type, values of the environment must parse as it
     kind: type
     default: Any
     #: one sentence
     doc: str
-    #: never shown; may also be set by `<key>_cmd` and `<key>_file`
+    #: masked in output; `<key>_cmd` and `<key>_file` can set it too
     is_secret: bool = False
-    #: `./elastic.toml` may set it: a file of the folder that one happens to stand in may neither run nor redirect
-    #: anything, nor say where secrets are
+    #: whether `./elastic.toml` may set it: a file of the working folder must not run or redirect anything, nor
+    #: choose the place of secrets
     is_local: bool = False
-    #: the least value that is allowed
+    #: minimum allowed value
     least: float | None = None
-    #: the words that are allowed, in capitals; empty for any
+    #: allowed words, in capitals; empty for any
     words: tuple[str, ...] = ()
-    #: the path of a local file or folder
+    #: whether the value is the path of a local file or folder
     is_path: bool = False
 
     @property
@@ -45,22 +45,22 @@ class Option:
 
     @property
     def variable(self) -> str:
-        """The environment variable that sets it."""
+        """Name of the environment variable that sets it."""
         return f"ELASTIC__{self.section}__{self.key}".upper()
 
     def read(self, value: Any, place: str) -> Any:
-        """Return a value from a file or, as text, from the environment.
+        """Parse and check a value.
 
         Args:
-            value: As it was found.
-            place: Where, for the text of the error.
+            value: A TOML value of a file, or a string of the environment.
+            place: Source of the value, for the error message.
 
         Raises:
-            UsageError: It is not of the kind.
+            UsageError: The value has another type, is too small, or is not one of the allowed words.
         """
         read = _READERS[self.kind](value)
         if read is None or (self.least is not None and read < self.least):
-            shown = "what it holds" if self.is_secret else repr(value)
+            shown = "the given value" if self.is_secret else repr(value)
             least = "" if self.least is None else f" of at least {self.least:g}"
             raise UsageError(f"{place}: {self.name} must be {_NAMES[self.kind]}{least}, not {shown}.")
         if self.words and read.upper() not in self.words:
@@ -97,7 +97,7 @@ def _text(value: Any) -> str | None:
 
 
 _READERS: dict[type, Callable[[Any], Any]] = {bool: _bool, int: _number(int), float: _number(float), str: _text}
-_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 
 #: Sizes, intervals and timeouts of flows, with one sentence for each; their defaults are those of the engine.
 _FLOW_TUNING = {
@@ -194,9 +194,9 @@ _FLOW_OPTIONS: tuple[Option, ...] = (
 #: `{home}` stands for ELASTIC_HOME.
 OPTIONS: tuple[Option, ...] = (
     Option(
-        section="core", key="dags_folder", kind=str, default="{home}/dags", is_path=True, doc="Where DAG files lie."
+        section="core", key="dags_folder", kind=str, default="{home}/dags", is_path=True, doc="Folder of DAG files."
     ),
-    Option(section="core", key="executor", kind=str, default="local", doc="What runs tasks: sequential, local, ray."),
+    Option(section="core", key="executor", kind=str, default="local", doc="Executor of tasks: sequential, local, ray."),
     Option(
         section="core",
         key="parallelism",
@@ -204,7 +204,7 @@ OPTIONS: tuple[Option, ...] = (
         default=16,
         least=1,
         is_local=True,
-        doc="Tasks that run at the same time, at most.",
+        doc="Maximum number of tasks that run at the same time.",
     ),
     Option(
         section="database",
@@ -212,7 +212,7 @@ OPTIONS: tuple[Option, ...] = (
         kind=str,
         default="sqlite:///{home}/elastic.db",
         is_secret=True,
-        doc="Where the metadata database is.",
+        doc="URL of the metadata database.",
     ),
     Option(
         section="database",
@@ -221,7 +221,7 @@ OPTIONS: tuple[Option, ...] = (
         default=30.0,
         least=0.001,
         is_local=True,
-        doc="Seconds to wait for a lock of another process.",
+        doc="Seconds to wait for a database lock.",
     ),
     Option(
         section="database",
@@ -230,7 +230,7 @@ OPTIONS: tuple[Option, ...] = (
         default=30.0,
         least=0,
         is_local=True,
-        doc="Seconds to try again while the database is away.",
+        doc="Seconds to retry while the database is unreachable.",
     ),
     Option(
         section="logs",
@@ -254,7 +254,7 @@ OPTIONS: tuple[Option, ...] = (
         kind=bool,
         default=True,
         is_local=True,
-        doc="Keep the lines of flows in the database.",
+        doc="Store log lines of flows in the database.",
     ),
     Option(
         section="logs",
@@ -263,7 +263,7 @@ OPTIONS: tuple[Option, ...] = (
         default="INFO",
         is_local=True,
         words=tuple(logging.getLevelNamesMapping()),
-        doc="The least level that is written.",
+        doc="Minimum log level.",
     ),
     Option(
         section="secrets",
@@ -279,7 +279,7 @@ OPTIONS: tuple[Option, ...] = (
         kind=str,
         default="{home}/fernet.key",
         is_path=True,
-        doc="The file that holds the keys, one a line, when fernet_key is empty; only its owner may read it.",
+        doc="File of the keys, one per line, readable only by its owner; used if fernet_key is empty.",
     ),
     Option(
         section="scheduler",
@@ -288,7 +288,7 @@ OPTIONS: tuple[Option, ...] = (
         default=5.0,
         least=0.01,
         is_local=True,
-        doc="Seconds between signs of life of a job.",
+        doc="Seconds between heartbeats of a job.",
     ),
     Option(
         section="scheduler",
@@ -297,7 +297,7 @@ OPTIONS: tuple[Option, ...] = (
         default=30.0,
         least=0.1,
         is_local=True,
-        doc="Seconds after which a task whose process gives no sign of life is taken for dead.",
+        doc="Seconds without a heartbeat after which a task counts as dead.",
     ),
     Option(
         section="bundle",
@@ -305,7 +305,7 @@ OPTIONS: tuple[Option, ...] = (
         kind=str,
         default="{home}/bundle.key",
         is_path=True,
-        doc="The key that bundles are signed with.",
+        doc="File of the key that signs bundles.",
     ),
     *_FLOW_OPTIONS,
 )
@@ -315,7 +315,7 @@ SECTIONS = tuple(dict.fromkeys(option.section for option in OPTIONS))
 
 
 def hint(name: str) -> str:
-    """Return what to do about a key that is not there."""
+    """Return the advice for an unknown setting."""
     # The user may have left out the section.
     by_key = {option.key: option.name for option in OPTIONS}
     close = closest_name(name, BY_NAME) or by_key.get(closest_name(name, by_key), "")

@@ -1,7 +1,7 @@
-"""Secrets are taken out of what is logged, as well as it can be done: a secret in a form unknown here gets through.
+"""Masking of secrets in logs and messages. Secrets in an unrecognized encoding are not masked.
 
-A value is hidden in clear and as URLs, JSON and base64 write it; one of several lines also line by line, because logs
-have lines. What is shorter than four characters is not hidden: half of every text would be.
+A secret is masked in plain text and as URLs, JSON and base64 encode it. A secret of several lines is also masked line
+by line. Secrets shorter than four characters are not masked, because they occur in most strings.
 """
 
 import base64
@@ -15,34 +15,33 @@ from urllib.parse import quote, quote_plus
 
 from elastic.core.redaction import MASK, is_secret_name
 
-_SHORTEST = 4
-#: Lines of a longer secret: a short one tells little, and would hide words of other texts.
-_SHORTEST_LINE = 8
-#: What private keys begin and end with, whatever they are called.
+_MIN_CHARACTERS = 4
+#: Minimum length of a masked line of a secret: shorter lines also occur in other strings.
+_MIN_LINE_CHARACTERS = 8
+#: Mark at the start and end of private keys.
 _KEY_MARK = "PRIVATE KEY-----"
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
 class Mask(logging.Filter):
-    """Knows secrets, and takes them out of texts and of log records.
+    """Log filter that masks known secrets in strings and log records.
 
-    One for the whole process, `MASK_OF_PROCESS`, is put on handlers with `protect`; it may be told of more secrets at
-    any time and from any thread.
+    `protect` adds the filter of the process, `MASK_OF_PROCESS`, to a handler. Any thread may add secrets at any time.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        #: the longest first, or what contains another one would be left with an end that tells
+        #: longest first, so that a form that contains another one is masked as a whole
         self._forms: tuple[str, ...] = ()
         self._pattern: re.Pattern[str] | None = None
         self._lock = threading.Lock()
 
     def hide(self, secret: str | None) -> None:
-        """Take a value out of all texts from now on."""
+        """Mask a value from now on."""
         self.hide_all([secret or ""])
 
     def hide_all(self, secrets: Iterable[str]) -> None:
-        """Take values out of all texts from now on; several at once cost no more than one."""
+        """Mask values from now on. Several values at once cost no more than one."""
         forms = {form for secret in secrets for part in _parts_of(secret) for form in _forms_of(part)}
         with self._lock:
             known = forms.union(self._forms)
@@ -51,11 +50,11 @@ class Mask(logging.Filter):
                 self._pattern = re.compile("|".join(map(re.escape, self._forms)))
 
     def masked(self, text: str) -> str:
-        """Return a text without the secrets."""
+        """Return a string with the secrets masked."""
         return text if self._pattern is None else self._pattern.sub(MASK, text)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Take the secrets out of a record: its message, its traceback, its stack."""
+        """Mask the secrets in the message, traceback and stack of a record."""
         if self._pattern is None:
             return True
         record.msg, record.args = self.masked(record.getMessage()), None
@@ -69,9 +68,9 @@ class Mask(logging.Filter):
 
 
 def secrets_in(value: Any, name: str) -> list[str]:
-    """Return the secrets in a value that has a name: itself, or what lies in its dicts and lists, or in its JSON.
+    """Return the secrets in a named value, including its nested dicts, lists and JSON strings.
 
-    A value is a secret if its name sounds so, or the name of something that it lies in, or if it is a private key.
+    A value is a secret if its name, or the name of a container around it, suggests one, or if it is a private key.
     """
     return list(_secrets_in(value, is_secret=is_secret_name(name)))
 
@@ -94,7 +93,7 @@ def _secrets_in(value: Any, *, is_secret: bool) -> Iterator[str]:
 
 
 def _of_json(text: str) -> Any:
-    """Return what a text holds as JSON; None where it is no dict and no list."""
+    """Return the dict or list in a JSON string, else None."""
     if not text.lstrip().startswith(("{", "[")):
         return None
     try:
@@ -104,10 +103,10 @@ def _of_json(text: str) -> Any:
 
 
 def _parts_of(secret: str) -> Iterator[str]:
-    if len(secret) >= _SHORTEST:
+    if len(secret) >= _MIN_CHARACTERS:
         yield secret
     if "\n" in secret.strip():
-        yield from (line for line in map(str.strip, secret.splitlines()) if len(line) >= _SHORTEST_LINE)
+        yield from (line for line in map(str.strip, secret.splitlines()) if len(line) >= _MIN_LINE_CHARACTERS)
 
 
 def _forms_of(secret: str) -> set[str]:
@@ -115,35 +114,35 @@ def _forms_of(secret: str) -> set[str]:
     written = {quote(raw, safe=""), quote(raw), quote_plus(raw), json.dumps(secret)[1:-1], repr(secret)[1:-1]}
     encoded = {_inner(raw, before) for before in range(3)}
     encoded |= {form.translate(_URL_SAFE) for form in encoded}
-    return {form for form in {secret, *written, *encoded} if len(form) >= _SHORTEST}
+    return {form for form in {secret, *written, *encoded} if len(form) >= _MIN_CHARACTERS}
 
 
 def _inner(raw: bytes, before: int) -> str:
-    """Return what of a secret's base64 does not depend on what stands around it, after so many bytes of a group."""
+    """Return the characters of base64 that depend only on the secret, after `before` bytes of a group of three."""
     text = base64.b64encode(bytes(before) + raw).decode()
     return text[-(-8 * before // 6) : 8 * (before + len(raw)) // 6]
 
 
-#: The secrets that this process knows.
+#: Mask of all secrets known to this process.
 MASK_OF_PROCESS = Mask()
 
 
 def hide(secret: str | None) -> None:
-    """Take a value out of all that protected handlers write from now on."""
+    """Mask a value in the output of protected handlers from now on."""
     MASK_OF_PROCESS.hide(secret)
 
 
 def hide_all(secrets: Iterable[str]) -> None:
-    """Take values out of all that protected handlers write from now on."""
+    """Mask values in the output of protected handlers from now on."""
     MASK_OF_PROCESS.hide_all(secrets)
 
 
 def masked(text: str) -> str:
-    """Return a text without the secrets that this process knows."""
+    """Return a string with all secrets known to this process masked."""
     return MASK_OF_PROCESS.masked(text)
 
 
 def protect(handler: logging.Handler) -> None:
-    """Let a handler write no secret that this process knows. Doing it twice is the same as once."""
+    """Mask all secrets known to this process in the output of a handler. Repeated calls have no effect."""
     if MASK_OF_PROCESS not in handler.filters:
         handler.addFilter(MASK_OF_PROCESS)

@@ -1,4 +1,4 @@
-"""All settings together: for each the value that holds, and where it was set."""
+"""Effective settings: the value of each, and its source."""
 
 import os
 import shlex
@@ -13,12 +13,15 @@ from elastic.core.errors import UsageError
 from elastic.core.redaction import MASK, masked_url
 from elastic.persistence.home import Home
 
-#: Seconds that a command may take that prints a secret.
-_COMMAND_SECONDS = 30
+#: Timeout of a command that prints a secret, in seconds.
+_COMMAND_TIMEOUT = 30
 
 
 class Settings:
-    """What is set. Later places win: defaults, `$ELASTIC_HOME/elastic.toml`, `./elastic.toml`, the environment."""
+    """Effective settings.
+
+    Later sources win: defaults, `$ELASTIC_HOME/elastic.toml`, `./elastic.toml`, the environment.
+    """
 
     def __init__(self, home: Path, found: Mapping[str, Found]) -> None:
         self.home = home
@@ -28,16 +31,16 @@ class Settings:
         """Return a value by its name, `section.key`.
 
         Raises:
-            UsageError: There is no such setting, or its command or file fails.
+            UsageError: The setting does not exist, or its command or file fails.
         """
         return resolve(self._of(name), run_command)
 
     def text(self, name: str) -> str:
-        """Return a value that is a text."""
+        """Return a value as a string."""
         return str(self.get(name))
 
     def shown(self, name: str) -> Any:
-        """Return a value as it may be shown."""
+        """Return a value for output, with secrets masked."""
         found = self._of(name)
         if not found.option.is_secret:
             return found.value
@@ -51,7 +54,7 @@ class Settings:
 
     @property
     def options(self) -> tuple[Option, ...]:
-        """All that can be set."""
+        """All settings that exist."""
         return OPTIONS
 
     def _of(self, name: str) -> Found:
@@ -67,11 +70,11 @@ def read_settings(environment: Mapping[str, str] | None = None, folder: Path | N
     """Read all settings.
 
     Args:
-        environment: The variables; those of this process by default.
-        folder: Where `./elastic.toml` is looked for; the working folder by default.
+        environment: Environment variables; default: those of this process.
+        folder: Folder of `./elastic.toml`; default: the working folder.
 
     Raises:
-        UsageError: One of them cannot stand as it is; `elastic config lint` tells all that cannot.
+        UsageError: A setting is invalid. `elastic config lint` prints all invalid settings.
     """
     environment = os.environ if environment is None else environment
     home = Home.of(environment).folder
@@ -84,21 +87,21 @@ def read_settings(environment: Mapping[str, str] | None = None, folder: Path | N
 
 
 def problems(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> list[str]:
-    """Return all that `read_settings` would refuse, in sentences."""
+    """Return a sentence for each problem that `read_settings` would raise."""
     environment = os.environ if environment is None else environment
     home = Home.of(environment).folder
     return [str(item) for item in _all(environment, home, folder) if isinstance(item, Problem)]
 
 
 def run_command(command: str) -> str:
-    """Return what a command prints, without the end of the line. No shell sees it.
+    """Run a command without a shell and return its output, without the final line end.
 
     Raises:
-        UsageError: It cannot be run, fails, or takes too long. What it printed is not shown.
+        UsageError: The command cannot be run, fails, or takes too long. The message never shows its output.
     """
     try:
         done = subprocess.run(  # noqa: S603 - the owner of the settings wrote it
-            shlex.split(command), capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=False
+            shlex.split(command), capture_output=True, text=True, timeout=_COMMAND_TIMEOUT, check=False
         )
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"the command {command!r} of a setting cannot be run ({type(error).__name__}).") from None

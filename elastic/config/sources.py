@@ -1,4 +1,4 @@
-"""The places that settings come from, read one by one: a problem in one of them is a value, so that all can be told."""
+"""Sources of settings. A problem is returned as a value, so that a caller can report all problems at once."""
 
 import os
 import stat
@@ -17,19 +17,19 @@ PREFIX = "ELASTIC__"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A value that was set somewhere."""
+    """Value of a setting, with its source."""
 
     option: Option
     value: Any
-    #: what a user calls the place
+    #: name of the source, as a user knows it
     source: str
-    #: how the value is come by, where it is not there itself: `cmd` or `file`
+    #: `cmd` or `file` if the value names a command or file with the actual value
     via: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something in a place that cannot stand as it is: one sentence."""
+    """Problem of a source: one sentence."""
 
     text: str
 
@@ -38,11 +38,11 @@ class Problem:
 
 
 def of_file(path: Path, *, is_local: bool) -> Iterator[Found | Problem]:
-    """Read a TOML file; a missing one says nothing.
+    """Yield the settings in a TOML file, or nothing if the file is missing.
 
     Args:
         path: The file.
-        is_local: It lies in the folder that one happens to stand in, and may set only what can do no harm.
+        is_local: Whether the file is in the working folder, and so may set only harmless options.
     """
     try:
         with path.open("rb") as file:
@@ -68,7 +68,7 @@ def of_file(path: Path, *, is_local: bool) -> Iterator[Found | Problem]:
 
 
 def of_environment(environment: Mapping[str, str]) -> Iterator[Found | Problem]:
-    """Read the variables ELASTIC__SECTION__KEY."""
+    """Yield the settings in the variables ELASTIC__SECTION__KEY."""
     for variable in sorted(environment):
         if variable.startswith(PREFIX):
             section, _, key = variable.removeprefix(PREFIX).lower().partition("__")
@@ -76,14 +76,14 @@ def of_environment(environment: Mapping[str, str]) -> Iterator[Found | Problem]:
 
 
 def of_defaults(home: Path) -> Iterator[Found]:
-    """Return what holds where nothing is set."""
+    """Yield the default of each setting."""
     for option in OPTIONS:
         value = option.default.format(home=home) if option.kind is str else option.default
         yield Found(option=option, value=value, source="default")
 
 
 def resolve(found: Found, run: Callable[[str], str]) -> Any:
-    """Return the value of what was found: that of its file, or what its command prints.
+    """Return the actual value of a setting, from its file or command if it names one.
 
     Raises:
         UsageError: The file cannot be read, or the command fails.
@@ -114,7 +114,7 @@ def _found(section: str, key: str, value: Any, place: str, *, is_local: bool) ->
         )
     if how:
         if not isinstance(value, str) or not value:
-            return Problem(f"{place}: {name} must be a text.")
+            return Problem(f"{place}: {name} must be a string.")
         return Found(option=option, value=value, source=place, via=how)
     try:
         return Found(option=option, value=option.read(value, place), source=place)

@@ -1,4 +1,4 @@
-"""Hooks talk to other systems: each is made of the id of a connection, and opens nothing before it is used."""
+"""Hooks: clients of other systems, made from a connection id, which open a connection at first use."""
 
 from typing import TYPE_CHECKING
 

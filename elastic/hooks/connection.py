@@ -1,4 +1,4 @@
-"""How to reach another system."""
+"""Connections: addresses and credentials of other systems."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,13 +16,13 @@ _ALIASES = {"postgres": "postgresql", "mariadb": "mysql", "sqlite3": "sqlite"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """Where a system is and who we are there. Its password and its extra settings are in no `repr`.
+    """Address and credentials of a system. `repr` leaves out the password and the extra settings.
 
-    The text form is a URL, `kind://login:password@host:port/schema?setting=value`, in which special characters are
+    The string form is a URL, `kind://login:password@host:port/schema?setting=value`, in which special characters are
     written as `%xx`. The schema of a file database is its path: `sqlite:////var/lib/words.db`.
     """
 
-    #: empty for one that was given by its URL
+    #: empty for a connection made from a URL
     conn_id: str = ""
     #: the scheme of the URL: `postgresql`, `mysql`, `sqlite`, `duckdb`, `s3` and so on, a driver may follow a plus
     kind: str
@@ -36,10 +36,10 @@ class Connection:
 
     @classmethod
     def of_url(cls, url: str, conn_id: str = "") -> Self:
-        """Read a URL.
+        """Parse a URL.
 
         Raises:
-            UsageError: It is no URL, or one that others may read in another way; the text shows it without a password.
+            UsageError: The URL is invalid or ambiguous. The message shows it without its password.
         """
         problem = problem_of(url) if isinstance(url, str) else ""
         if problem:
@@ -65,28 +65,28 @@ class Connection:
 
     @property
     def backend(self) -> str:
-        """The kind without its driver and under its usual name."""
+        """The kind without its driver, under its usual name."""
         name = self.kind.partition("+")[0]
         return _ALIASES.get(name, name)
 
     @property
     def url(self) -> str:
-        """The URL with the password in clear: not for logs."""
+        """The URL with the password in plain text, which must not be logged."""
         return self._text(self.password, self.extra)
 
     @property
     def masked_url(self) -> str:
-        """The URL as it may be shown."""
+        """The URL with its secrets masked."""
         shown = {name: MASK if secrets_in(value, name) else value for name, value in self.extra.items()}
         return self._text(self.password and MASK, shown)
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What a log must not hold: the password and the secrets among the extra settings."""
+        """The password, and the secrets among the extra settings."""
         return tuple(value for value in (self.password, *secrets_in(self.extra, "")) if value)
 
     def masked(self, text: str) -> str:
-        """Return a text with the secrets of this connection taken out, in clear and as they stand in a URL."""
+        """Return a string with the secrets of this connection masked, in plain text and URL-encoded."""
         for secret in sorted(self.secrets, key=len, reverse=True):
             for form in (secret, quote(secret, safe="")):
                 text = text.replace(form, MASK)
@@ -123,7 +123,7 @@ def _unquoted(text: str | None) -> str | None:
 
 
 def _refusal(url: Any, conn_id: str, problem: str = "cannot be read") -> UsageError:
-    """Name what is no URL, without what may be its password."""
+    """Return the error for an invalid URL, without its password."""
     of = f"of connection {conn_id!r} " if conn_id else ""
     shown = one_line(masked_url(url)) if isinstance(url, str) else type(url).__name__
     return UsageError(f"the URL {of}({shown}) {problem}; write it like postgresql://login:password@host/name.")

@@ -1,4 +1,4 @@
-"""From the id of a connection to the connection: the environment first, then the metadata database."""
+"""Lookup of connections by id: first in the environment, then in the metadata database."""
 
 import os
 import re
@@ -11,15 +11,15 @@ from elastic.core.errors import UsageError
 from elastic.hooks.connection import Connection
 from elastic.hooks.errors import ConnectionNotDefinedError
 
-#: Looked up when it is needed, so that hooks work without the metadata database.
+#: Imported at first use, so that hooks work without the metadata database.
 _PORT = "elastic.db.lookup"
 
 
 class ConnectionPort(Protocol):
-    """What the metadata database offers."""
+    """Interface of the metadata database."""
 
     def connection(self, conn_id: str) -> Connection | None:
-        """Return a connection with its password in clear, or None if there is none of this id."""
+        """Return the connection with its decrypted password, or None if the id is unknown."""
 
 
 def variable_of(conn_id: str) -> str:
@@ -49,12 +49,12 @@ def connection(conn_id: str) -> Connection:
 
 
 def hide_secrets(found: Connection) -> None:
-    """Take the secrets of a connection out of all logs of this process from now on."""
+    """Mask the secrets of a connection in all logs of this process from now on."""
     hide_all(found.secrets)
 
 
 def secrets_of_url(url: str) -> list[str]:
-    """Return the secrets in the URL of a connection; of one that cannot be read, all before its last @."""
+    """Return the secrets in the URL of a connection; for an invalid URL, the part before its last @."""
     try:
         found = Connection.of_url(url).secrets
     except UsageError:

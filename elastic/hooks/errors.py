@@ -1,4 +1,4 @@
-"""What goes wrong between Elastic and another system.
+"""Errors of hooks.
 
     HookError (ElasticError)
     ├── ConnectionNotDefinedError (LookupError)  no connection has this id
@@ -8,7 +8,7 @@
     ├── RowError (ValueError)                    a line of a file is no row of the table
     └── MissingPackageError (ImportError)        an optional package is not installed
 
-No text holds a password: what is shown of a URL is its masked form.
+Messages never show a password: URLs are masked.
 """
 
 from elastic.core.errors import ElasticError
@@ -16,7 +16,7 @@ from elastic.core.optional import missing_package
 
 
 class HookError(ElasticError):
-    """The root of all errors of hooks."""
+    """Base of all errors of hooks."""
 
 
 class ConnectionNotDefinedError(HookError, LookupError):

@@ -1,4 +1,4 @@
-"""The contract of all hooks."""
+"""Contract of all hooks."""
 
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from elastic.hooks.connection_lookup import connection, hide_secrets
 
 
 class ConnectionTest(NamedTuple):
-    """What a system said to a trial; true if it answered."""
+    """Result of a connection test; true if the system answered."""
 
     ok: bool
     #: one sentence, without a password
@@ -20,16 +20,16 @@ class ConnectionTest(NamedTuple):
 
 
 class Hook(ABC):
-    """Talks to one system.
+    """Client of one system.
 
-    It is cheap to make and opens nothing: a DAG file may make one while it is parsed. The connection is looked up
-    when it is first used, in the process that uses it. A hook may be copied and pickled; what it has open and what it
-    looked up stay behind, so that a hook by id carries no password to another process.
+    Creating a hook is cheap and opens nothing, so DAG files may create hooks. The hook looks up its connection at first
+    use, in the process that uses it. Copies and pickles leave out open connections and looked-up values, so a hook
+    made from an id carries no password to another process.
     """
 
     def __init__(self, target: str | Connection) -> None:
         if not isinstance(target, Connection) and (not isinstance(target, str) or not target):
-            raise UsageError(f"a hook wants the id of a connection, not {target!r}.")
+            raise UsageError(f"a hook needs the id of a connection, not {target!r}.")
         self._target = target
         self._found = target if isinstance(target, Connection) else None
         if self._found is not None:
@@ -37,10 +37,10 @@ class Hook(ABC):
 
     @property
     def connection(self) -> Connection:
-        """How the system is reached, with its password in clear.
+        """The connection, with its password in plain text.
 
         Raises:
-            ConnectionNotDefinedError: No connection has the id that the hook was given.
+            ConnectionNotDefinedError: No connection has the id of the hook.
         """
         if self._found is None:
             self._found = connection(str(self._target))
@@ -48,7 +48,7 @@ class Hook(ABC):
 
     @abstractmethod
     def test_connection(self) -> ConnectionTest:
-        """Ask the system for a sign of life; must not raise because it is away, and must change nothing."""
+        """Test whether the system answers. Must not raise if it does not, and must change nothing."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._found or self._target}>"

@@ -129,7 +129,7 @@ def test_chunks_that_are_missing_are_named() -> None:
     assert first <= 15 < stop
     text = elastic("receipts", "last").out
     assert f"missing: {stop - first} chunks were sent and not aggregated: " in text
-    assert "as the master noted it at " in text
+    assert "as the master recorded it at " in text
     assert [(where["node"], where["entries"]) for where in account["whereabouts"]] == [
         ("inline", 2 * (where["stop"] - where["first"])) for where in account["whereabouts"]
     ]

@@ -77,7 +77,7 @@ def test_the_environment_is_read_as_what_the_setting_is(tmp_path: Path, name: st
             {},
             "logs.level must be one of CRITICAL, FATAL, ERROR, WARN, WARNING, INFO, DEBUG",
         ),
-        ("[logs]\nlevel = 7\n", {}, "logs.level must be a text, not 7"),
+        ("[logs]\nlevel = 7\n", {}, "logs.level must be a string, not 7"),
         ("[logs]\nin_database = 'perhaps'\n", {}, "must be true or false"),
         ("[core\n", {}, "is no TOML"),
         (None, {"ELASTIC__CORE__NOTHING": "1"}, "ELASTIC__CORE__NOTHING: there is no setting 'core.nothing'"),

@@ -90,13 +90,13 @@ def test_the_postgres_hook_has_a_connection_of_its_own_name() -> None:
 
 @pytest.mark.parametrize("arguments", [{}, {"conn_id": "a", "url": "sqlite://"}])
 def test_a_hook_wants_one_of_id_and_url(arguments: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match="SqlHook wants the id of a connection, or a url"):
+    with pytest.raises(UsageError, match="SqlHook needs either the id of a connection or a url"):
         SqlHook(**arguments)
 
 
 @pytest.mark.parametrize("conn_id", ["", 5])
 def test_an_id_is_a_text(conn_id: Any) -> None:
-    with pytest.raises(UsageError, match="a hook wants the id of a connection, not"):
+    with pytest.raises(UsageError, match="a hook needs the id of a connection, not"):
         SqlHook(conn_id)
 
 

@@ -1,4 +1,4 @@
-"""`elastic chaos`: run a flow while spirits strike, and see whether its answer stays the same."""
+"""`elastic chaos`: run a flow under injected faults and compare its results with a clean run."""
 
 import sys
 from collections.abc import Sequence
@@ -21,25 +21,25 @@ _NUMBERS = ("retries", "duplicates", "refused", "seconds")
 Spirits = Annotated[
     str | None,
     typer.Option(
-        help="Which: raise, hang, kill-worker, kill-sender, kill-receiver, kill-node, kill-master, drop, duplicate, "
-        "slow, corrupt; or `all` that can strike on the cluster. Those that end no process if left out."
+        help="Faults: raise, hang, kill-worker, kill-sender, kill-receiver, kill-node, kill-master, drop, duplicate, "
+        "slow, corrupt; or `all` that the cluster supports. Default: those that end no process."
     ),
 ]
 
 
 def chaos(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="module:attr or file.py:attr of a Flow or Step.")],
-    rounds: Annotated[int, typer.Option(min=1, help="How often the flow is run with spirits.")] = 3,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first round; the others have those that follow.")] = 0,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of runs with faults.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first round; each round adds 1.")] = 0,
     spirits: Spirits = None,
-    rate: Annotated[float, typer.Option(min=0, max=1, help="How likely a spirit strikes at each occasion.")] = 0.1,
+    rate: Annotated[float, typer.Option(min=0, max=1, help="Probability of a fault at each opportunity.")] = 0.1,
     cluster: Cluster = None,
     workers: Workers = None,
     output: Output = OutputFormat.TABLE,
 ) -> None:
-    """Run a flow undisturbed, then in rounds while spirits strike; exit code 1 if any answer differs.
+    """Run a flow under injected faults and compare its results with a clean run; exit with 1 if one differs.
 
-    A flow whose own functions do not always return the same differs without spirits as well.
+    A flow with randomized functions differs without faults as well.
     """
     import os
 
@@ -49,7 +49,7 @@ def chaos(
     from elastic.engine.options import GivenOptions
     from elastic.flow.loader import step_at
 
-    # Ray tells at length, on the standard output, of every process that ends.
+    # Ray prints long messages about every dead process to standard output.
     os.environ.setdefault("RAY_LOG_TO_DRIVER", "0")
     options = GivenOptions(cluster=cluster)
     if workers is not None:
@@ -64,18 +64,18 @@ def chaos(
         target=target,
         options=options,
     )
-    _tell("a run that nobody disturbs")
+    _report("clean run")
     clean = trial.clean()
     played = []
     for played_round in trial.rounds(clean, rounds):
         played.append(played_round)
-        _tell(f"round {len(played)} of {rounds}: {played_round.verdict}")
+        _report(f"round {len(played)} of {rounds}: {played_round.verdict}")
     _print(played, clean.value, output)
     if any(played_round.difference for played_round in played):
         raise typer.Exit(1)
 
 
-def _tell(text: str) -> None:
+def _report(text: str) -> None:
     if sys.stderr.isatty():
         say(text, err=True)
 
@@ -83,8 +83,8 @@ def _tell(text: str) -> None:
 def _print(rounds: "Sequence[ChaosRound]", digest: str, output: OutputFormat) -> None:
     different = sum(bool(played.difference) for played in rounds)
     if output is OutputFormat.JSON:
-        told = [{**asdict(played), "verdict": played.verdict} for played in rounds]
-        print_json({"digest": digest, "different": different, "rounds": told})
+        rows = [{**asdict(played), "verdict": played.verdict} for played in rounds]
+        print_json({"digest": digest, "different": different, "rounds": rows})
         return
     columns = ["seed", "spirits that struck", "retries", "duplicates", "refused", "seconds", "verdict"]
     print_table(columns, map(_row, rounds), numbers=_NUMBERS, ids=["seed"])

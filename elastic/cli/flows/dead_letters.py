@@ -1,4 +1,4 @@
-"""`elastic dead-letters`: entries that could not be processed."""
+"""`elastic dead-letters`: list, show and redrive failed entries."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,20 +11,20 @@ from elastic.cli.printing.run_result import jsonable, print_result
 if TYPE_CHECKING:
     from elastic.core.model.failure import DeadLetter
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show and redrive entries that failed.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show and redrive failed entries.")
 
-#: Characters of a message, and of an entry, that are shown in a table.
-_SHOWN = 80
+#: Maximum number of characters of a table cell.
+_MAX_SHOWN = 80
 
 
 @app.callback()
-def letters() -> None:
-    """Show and redrive entries that could not be processed."""
+def dead_letter_commands() -> None:
+    """List, show and redrive failed entries."""
 
 
 @app.command("list", epilog="For example: elastic dead-letters list last -o json")
 def list_letters(run: RunName = "last", step: StepNumber = 0, output: Output = OutputFormat.TABLE) -> None:
-    """List the entries of a run that failed and were not redriven."""
+    """List the failed entries of a run that were not redriven."""
     facts = [_facts(letter) for letter in _letters(run, step)]
     if output is OutputFormat.JSON:
         print_json(facts)
@@ -40,11 +40,11 @@ def list_letters(run: RunName = "last", step: StepNumber = 0, output: Output = O
 def show(
     run: RunName = "last",
     step: StepNumber = 0,
-    chunk: Annotated[int | None, typer.Option(min=0, help="Only those of this chunk.")] = None,
-    index: Annotated[int | None, typer.Option(min=0, help="Only the one with this index in its chunk.")] = None,
+    chunk: Annotated[int | None, typer.Option(min=0, help="Only entries of this chunk.")] = None,
+    index: Annotated[int | None, typer.Option(min=0, help="Only the entry with this index in its chunk.")] = None,
     output: Output = OutputFormat.TABLE,
 ) -> None:
-    """Show entries that failed with all that is known: entry, place, traceback, node, receipt."""
+    """Show failed entries in full: entry, place, traceback, node, receipt."""
     from elastic.core.errors import UsageError
 
     wanted = [
@@ -73,9 +73,9 @@ def redrive(
     workers: Workers = None,
     output: Output = OutputFormat.TABLE,
 ) -> None:
-    """Run the entries that failed through the repaired flow, join them to the stored result, and print it.
+    """Run the failed entries through the repaired flow, add them to the stored result, and print it.
 
-    What fails again stays a dead letter.
+    Entries that fail again stay dead letters.
     """
     from elastic.recovery.redrive import redrive as redrive_run
     from elastic.run_history import RunHistory
@@ -130,4 +130,4 @@ def _entry(letter: "DeadLetter") -> Any:
 
 
 def _short(value: Any) -> Any:
-    return value[: _SHOWN - 3] + "..." if isinstance(value, str) and len(value) > _SHOWN else value
+    return value[: _MAX_SHOWN - 3] + "..." if isinstance(value, str) and len(value) > _MAX_SHOWN else value

@@ -1,4 +1,4 @@
-"""`elastic example`: things to try, without any input of your own."""
+"""`elastic example`: flows that need no input of the user."""
 
 import sysconfig
 from enum import StrEnum
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 
 
 class Engine(StrEnum):
-    """What counts words."""
+    """Engine that counts words."""
 
     PLAIN = "plain"
     FRAMES = "frames"
 
 
 class _Counted(NamedTuple):
-    """What is printed of counted words."""
+    """Printed totals of a word count."""
 
     total: int
     distinct: int
     top: list[tuple[str, int]]
 
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Things to try.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Try Elastic without any input of your own.")
 
 
 @app.callback()
 def examples() -> None:
-    """Things to try, without any input of your own."""
+    """Try Elastic without any input of your own."""
 
 
 @app.command("word-count", epilog="For example: elastic example word-count 'books/*.txt' --top 20 -o json")
@@ -46,21 +46,19 @@ def word_count(
         typer.Argument(metavar="PATH", help="Files, folders or globs; without any, Python's own sources."),
     ] = None,
     separator: Annotated[
-        str | None, typer.Option(help="What stands between words, as in str.split; any white space if left out.")
+        str | None, typer.Option(help="Separator between words, as in str.split; default: any white space.")
     ] = None,
-    top: Annotated[int, typer.Option(min=0, help="How many of the most common words to print.")] = 10,
+    top: Annotated[int, typer.Option(min=0, help="Number of most common words to print.")] = 10,
     cluster: Annotated[
-        str | None, typer.Option(help="inline, local, auto or host:port; RAY_ADDRESS or local if left out.")
+        str | None, typer.Option(help="inline, local, auto or host:port; default: RAY_ADDRESS or local.")
     ] = None,
-    errors: Annotated[
-        str, typer.Option(help="strict or replace: what to do about bytes that are not UTF-8.")
-    ] = "strict",
+    errors: Annotated[str, typer.Option(help="strict or replace: treatment of bytes that are not UTF-8.")] = "strict",
     engine: Annotated[
         Engine, typer.Option(help="plain: Python's own strings; frames: columns of Polars, which must be installed.")
     ] = Engine.PLAIN,
     output: Output = OutputFormat.TABLE,
 ) -> None:
-    """Count words, and account for every line."""
+    """Count words and account for every line."""
     # Imported here so that `elastic --help` answers at once.
     from elastic.aggregators import Count, FrameCount
     from elastic.core.errors import UsageError
@@ -102,13 +100,13 @@ def word_count(
 
 
 def python_texts() -> list[str]:
-    """Return texts that every Python installation carries: the topics of its help, and its library's sources."""
+    """Return globs of text files in every Python installation: help topics and library sources."""
     library = Path(sysconfig.get_paths()["stdlib"])
     return [str(library / "pydoc_data" / "*.py"), str(library / "*.py")]
 
 
 def _of_counter(counts: "Counter[str]", top: int) -> _Counted:
-    # Words that are equally common by themselves: in which order results arrived must not show.
+    # Sort equally common words by name, so that the output does not depend on the order of arrival.
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:top]
     return _Counted(counts.total(), len(counts), ranked)
 

@@ -1,4 +1,4 @@
-"""`elastic flow`: run a flow that somebody wrote."""
+"""`elastic flow`: run flows defined in Python."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +9,12 @@ from elastic.cli.flows.flow_of_run import Cluster, Workers, options_of
 from elastic.cli.printing.output import Output, OutputFormat
 from elastic.cli.printing.run_result import print_result
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run flows.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run flows defined in Python.")
 
 
 @app.callback()
 def flows() -> None:
-    """Run flows that are defined in Python."""
+    """Run flows defined in Python."""
 
 
 @app.command("run", epilog="For example: elastic flow run word_count.py:words --cluster local")
@@ -22,10 +22,12 @@ def run(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="module:attr or file.py:attr of a Flow or Step.")],
     cluster: Cluster = None,
     workers: Workers = None,
-    shards: Annotated[int | None, typer.Option(min=1, help="Divide the result by key in so many parts.")] = None,
+    shards: Annotated[
+        int | None, typer.Option(min=1, help="Number of parts to divide the result into, by key.")
+    ] = None,
     write_to: Annotated[
         Path | None,
-        typer.Option(help="With --shards: the folder that each part is written to, *.jsonl, *.parquet or *.arrow."),
+        typer.Option(help="With --shards: folder for the parts, as *.jsonl, *.parquet or *.arrow."),
     ] = None,
     output: Output = OutputFormat.TABLE,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The flow of a run: where the command line finds it again."""
+"""Lookup of the flow that a stored run belongs to."""
 
 import os
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,29 +9,27 @@ if TYPE_CHECKING:
     from elastic.core.contracts.store import StepRecord
     from elastic.engine.step import Step
 
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, the beginning of one, or `last`.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="Run id, a unique prefix of one, or `last`.")]
 Target = Annotated[
     str | None,
     typer.Argument(
         metavar="[TARGET]",
-        help="module:attr or file.py:attr of the flow; as `elastic flow run` was given, if left out.",
+        help="module:attr or file.py:attr of the flow; default: the TARGET of `elastic flow run`.",
     ),
 ]
-StepNumber = Annotated[int, typer.Option("--step", min=0, help="Which step of the run.")]
-Cluster = Annotated[
-    str | None, typer.Option(help="inline, local, auto or host:port; RAY_ADDRESS or local if left out.")
-]
-Workers = Annotated[int | None, typer.Option(min=1, help="Workers at most; one per CPU if left out.")]
+StepNumber = Annotated[int, typer.Option("--step", min=0, help="Number of the step in the run.")]
+Cluster = Annotated[str | None, typer.Option(help="inline, local, auto or host:port; default: RAY_ADDRESS or local.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Maximum number of workers; default: one per CPU.")]
 
 
 def step_of_run(run_id: str, record: "StepRecord", target: str | None) -> "Step":
-    """Return the step at a target, or at the one that `elastic flow run` was given when the run began.
+    """Return the step at a target, by default the target of the `elastic flow run` that started the run.
 
-    In the latter case the working folder becomes the one of then, because paths in a flow may be relative to it.
+    By default, also change to the working folder of that command, because paths in a flow may be relative to it.
 
     Raises:
         FlowTargetError: The target leads nowhere.
-        UsageError: There is none, because a script began the run, or its folder is gone.
+        UsageError: A script started the run, so its target is unknown, or its folder is gone.
     """
     from elastic.core.errors import UsageError
     from elastic.flow.loader import step_at
@@ -54,7 +52,7 @@ def step_of_run(run_id: str, record: "StepRecord", target: str | None) -> "Step"
 
 
 def options_of(cluster: str | None, workers: int | None, **others: Any) -> dict[str, Any]:
-    """Return options for a step that runs under the command line, without those that are None."""
+    """Return the options of a step run by the command line, without those that are None."""
     from elastic.interceptors.console_progress import ConsoleProgress
 
     given = {"cluster": cluster, "workers": workers, **others}

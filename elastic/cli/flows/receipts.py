@@ -1,4 +1,4 @@
-"""`elastic receipts`: what the receipts of a run say."""
+"""`elastic receipts`: count, show and decode the receipts of a run."""
 
 from typing import Annotated, Any
 
@@ -8,15 +8,13 @@ from elastic.cli.printing.output import Output, OutputFormat, print_facts, print
 
 
 def receipts(
-    run: Annotated[str, typer.Argument(metavar="RUN|decode", help="A run (id, beginning of it, `last`), or `decode`.")],
-    token: Annotated[str | None, typer.Argument(help="With decode: the receipt.")] = None,
-    step: Annotated[int, typer.Option(min=0, help="Which step of the run.")] = 0,
+    run: Annotated[str, typer.Argument(metavar="RUN|decode", help="Run id, a prefix of one, `last`, or `decode`.")],
+    token: Annotated[str | None, typer.Argument(help="With decode: the receipt to decode.")] = None,
+    step: Annotated[int, typer.Option(min=0, help="Number of the step in the run.")] = 0,
     chunk: Annotated[
-        int | None, typer.Option(min=0, help="Show the six receipts of one chunk, or where it was last.")
+        int | None, typer.Option(min=0, help="Show the six receipts of one chunk, or its last known place.")
     ] = None,
-    every: Annotated[
-        bool, typer.Option("--all", help="List every chunk: the stations that it reached, and on which node.")
-    ] = False,
+    every: Annotated[bool, typer.Option("--all", help="List every chunk with its last stage and node.")] = False,
     output: Output = OutputFormat.TABLE,
 ) -> None:
     """Count the receipts of a run, show those of a chunk, or decode one.
@@ -101,9 +99,9 @@ def _print_gaps(account: dict[str, Any]) -> None:
         ]  # fmt: skip
         columns = ["missing", "node", "worker", "entries", "attempt", "last stage", "lost"]
         print_table(columns, rows, numbers=["entries", "attempt"])
-        say(f"as the master noted it at {account['noted_at']}")
+        say(f"as the master recorded it at {account['noted_at']}")
     if len(known) < len(account["whereabouts"]):
-        say("Where the other missing chunks are is not known: the run goes on, or its master ended without a note.")
+        say("The other missing chunks have no known place: the run is active, or its master died too early.")
 
 
 def _print_missing(where: dict[str, Any], output: OutputFormat) -> None:
@@ -118,7 +116,7 @@ def _print_missing(where: dict[str, Any], output: OutputFormat) -> None:
     worker = "" if where["worker"] is None else f", worker {where['worker']}"
     lost = f"; it was lost there: {where['lost']}" if where["lost"] else ""
     place = f"{where['stage']} at attempt {where['attempt']}, node {where['node']}{worker}{lost}"
-    say(f"{chunk}: {entries}, last {place} (as the master noted it at {where['noted_at']})")
+    say(f"{chunk}: {entries}, last {place} (as the master recorded it at {where['noted_at']})")
 
 
 def _print_all(rows: list[dict[str, Any]], output: OutputFormat) -> None:

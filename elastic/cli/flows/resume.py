@@ -1,7 +1,4 @@
-"""`elastic replay`: run what is unfinished of a run.
-
-`elastic resume`: go on with a run whose process has ended.
-"""
+"""`elastic resume` and `elastic replay`: finish a run whose process has ended."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -15,9 +12,9 @@ from elastic.cli.printing.run_result import print_result
 EXAMPLE = "For example: elastic resume last --cluster local"
 
 AnyStep = Annotated[
-    int | None, typer.Option("--step", min=0, help="Which step of the run; the first unfinished one if left out.")
+    int | None, typer.Option("--step", min=0, help="Number of the step; default: the first unfinished one.")
 ]
-AllowCodeChange = Annotated[bool, typer.Option("--allow-code-change", help="Go on although functions were changed.")]
+AllowCodeChange = Annotated[bool, typer.Option("--allow-code-change", help="Resume although functions have changed.")]
 
 
 def resume(
@@ -30,15 +27,16 @@ def resume(
     reread_source: Annotated[
         bool,
         typer.Option(
-            "--reread-source", help="A source for one reading yields the same entries again; compare and skip."
+            "--reread-source",
+            help="Read a one-shot source again from the start: compare and skip entries already seen.",
         ),
     ] = False,
     output: Output = OutputFormat.TABLE,
 ) -> None:
-    """Go on with a run that was killed, stopped or failed, on any cluster, and print its result.
+    """Resume a run that was killed, stopped or failed, on any cluster, and print its result.
 
-    What is in the result stays there; what was on its way runs again and is counted once. A changed source and changed
-    functions are refused.
+    Chunks in the result are kept. All others run again, and each is counted once. Resume refuses a changed source or
+    changed functions.
     """
     from elastic.engine.run import FlowRun
     from elastic.recovery.resume import Resumption, unfinished_step
@@ -75,9 +73,8 @@ def replay(
     allow_code_change: AllowCodeChange = False,
     output: Output = OutputFormat.TABLE,
 ) -> None:
-    """Run exactly the chunks of a run that are not in its result, and print the result.
+    """Run the chunks missing from a run's result, and print the result. This is `elastic resume` under another name.
 
-    Those of a source that can be read once only come from the disk; all others are cut again. This is `elastic resume`
-    under the name that says what is done: a run has nothing unfinished when it is complete.
+    Chunks of a one-shot source come from the disk. Chunks of any other source are read again.
     """
     resume(run, target, step, cluster, workers, allow_code_change, output=output)

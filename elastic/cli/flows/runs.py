@@ -1,4 +1,4 @@
-"""`elastic runs`: what was run, and what is kept of it."""
+"""`elastic runs`: list flow runs and show their results."""
 
 import datetime as dt
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
     from elastic.core.contracts.store import StepRecord
     from elastic.run_history import RunHistory
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show runs.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List flow runs and show their results.")
 
 
-#: Facts that a table leaves out.
+#: Facts shown only in JSON.
 _FOR_PROGRAMS = ("run_id", "code", "resumed")
 
 
 @app.callback()
 def runs() -> None:
-    """Show what was run, and what is kept of it."""
+    """List flow runs and show their results."""
 
 
 @app.command("list", epilog="For example: elastic runs list -o json")
 def list_runs(
-    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Number of runs to list, newest first.")] = 20,
     output: Output = OutputFormat.TABLE,
 ) -> None:
-    """List runs, the newest first."""
+    """List runs, newest first."""
     from elastic.run_history import RunHistory
 
     archive = RunHistory.of_environment()
@@ -46,7 +46,7 @@ def list_runs(
 
 @app.command("show", epilog="For example: elastic runs show last")
 def show(run: RunName = "last", output: Output = OutputFormat.TABLE) -> None:
-    """Show all that is kept of a run."""
+    """Show all stored facts of a run."""
     from elastic.run_history import RunHistory
 
     archive = RunHistory.of_environment()
@@ -74,7 +74,7 @@ def show(run: RunName = "last", output: Output = OutputFormat.TABLE) -> None:
 def value(
     run: RunName = "last", target: Target = None, step: StepNumber = 0, output: Output = OutputFormat.TABLE
 ) -> None:
-    """Print the result of a run as it is kept, or what there is of it so far; nothing is run."""
+    """Print the stored result of a run, or its result so far, without running anything."""
     from elastic.recovery.redrive import result_of
     from elastic.run_history import RunHistory
 
@@ -95,7 +95,7 @@ def _rows(archive: "RunHistory", run_id: str) -> list[dict[str, Any]]:
 
 
 def _masters(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return what differs from master to master."""
+    """Return the facts that differ between the masters of a run."""
     return {name: manifest.get(name) for name in ("cluster", "node", "code", "python", "redriven") if name in manifest}
 
 

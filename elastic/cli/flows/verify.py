@@ -1,4 +1,4 @@
-"""`elastic verify`: prove from what a run has left behind that every chunk is in its result, once."""
+"""`elastic verify`: prove from the stored data of a run that its result contains every chunk once."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -17,18 +17,18 @@ EXAMPLE = "For example: elastic verify last --recompute 1%"
 def verify(
     run: RunName = "last",
     target: Target = None,
-    step: Annotated[int | None, typer.Option(min=0, help="Which step of the run; all of them if left out.")] = None,
+    step: Annotated[int | None, typer.Option(min=0, help="Number of the step; default: all steps.")] = None,
     recompute: Annotated[
         str, typer.Option(metavar="SHARE", help="Read this share of the chunks again from the source, such as 1%.")
     ] = "0%",
     root: Annotated[
-        str | None, typer.Option(metavar="ROOT", help="The root that the run printed, to be compared.")
+        str | None, typer.Option(metavar="ROOT", help="Root hash that the run printed, to compare.")
     ] = None,
     output: Output = OutputFormat.TABLE,
 ) -> None:
-    """Check the receipts, counts, partial results and dead letters of a run, and name every chunk that is not right.
+    """Check the receipts, counts, partial results and dead letters of a run, and name every wrong chunk.
 
-    Ends with 0 when all is proved, and with 1 and one line for each finding when it is not.
+    The exit code is 0 if the run is proved correct, else 1 with one line per finding.
     """
     from elastic.run_history import RunHistory
     from elastic.verification.verify import verify as verify_run
@@ -55,7 +55,7 @@ def _print(verification: "Verification", output: OutputFormat) -> None:
 
 
 def _share(text: str) -> float:
-    """Return the share that a text names: `1%` or `0.01`."""
+    """Return the share in a string such as `1%` or `0.01`."""
     from elastic.core.errors import UsageError
 
     number, percent = text.strip().removesuffix("%"), text.strip().endswith("%")

@@ -1,7 +1,7 @@
-"""CSV files of which every field knows whether it is NULL.
+"""CSV files that distinguish NULL from empty strings.
 
-As in PostgreSQL's COPY, a field without quotes that equals `null` is NULL and a field in quotes never is, so that an
-empty text and NULL survive the way out and back.
+As in PostgreSQL's COPY, an unquoted field that equals `null` is NULL, and a quoted field never is. So empty strings and
+NULL survive a round trip.
 """
 
 import codecs
@@ -25,12 +25,12 @@ from elastic.persistence.durable_file import replacing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsvFormat:
-    """How a CSV file is written. Quotes are doubled within quotes; a field may hold newlines."""
+    """Format of a CSV file. Quotes are doubled within quotes; a field may contain newlines."""
 
     delimiter: str = ","
-    #: what stands for NULL, without quotes
+    #: unquoted string for NULL
     null: str = ""
-    #: whether the first line holds the names of the columns
+    #: whether the first line has the column names
     header: bool = True
     encoding: str = "utf-8"
 
@@ -42,7 +42,7 @@ class CsvFormat:
         except (LookupError, TypeError):
             raise UsageError(f"{self.encoding!r} is no encoding that Python knows; utf-8 is the usual one.") from None
         if not isinstance(self.null, str) or set(self.null) & {self.delimiter, '"', "\r", "\n"}:
-            raise UsageError(f"null must be a text without delimiter, quote and newline, not {self.null!r}.")
+            raise UsageError(f"null must be a string without delimiter, quote and newline, not {self.null!r}.")
 
 
 #: With commas, a header, and an empty field for NULL.
@@ -50,7 +50,7 @@ COMMAS = CsvFormat()
 
 
 class CsvWriter:
-    """Writes rows; must be given the text file that `replaced` yields."""
+    """Writer of rows into the file that `replaced` yields."""
 
     def __init__(self, file: TextIO, form: CsvFormat) -> None:
         self._file, self._form = file, form
@@ -74,12 +74,12 @@ class CsvWriter:
 
 
 class CsvReader:
-    """Reads rows of texts and None, one at a time."""
+    """Iterator over rows of strings and None."""
 
     def __init__(self, file: Iterable[str], path: str, form: CsvFormat) -> None:
         self._path, self._form = path, form
         self._lines = iter(file)
-        #: the lines that the record at hand was made of
+        #: lines of the current record
         self._taken: list[str] = []
         #: lines read so far
         self.line = 0
@@ -91,7 +91,7 @@ class CsvReader:
         """Return the names in the first line.
 
         Raises:
-            RowError: There is no line.
+            RowError: The file is empty.
         """
         first = next(self, None)
         if first is None:
@@ -99,10 +99,10 @@ class CsvReader:
         return tuple("" if name is None else name for name in first)
 
     def rows(self, width: int) -> Iterator[list[str | None]]:
-        """Yield rows of so many fields; an empty line is a row only where a row is one field.
+        """Yield rows of `width` fields. An empty line is a row only if `width` is 1.
 
         Raises:
-            RowError: A row has more or fewer.
+            RowError: A row has more or fewer fields.
         """
         for row in self:
             if len(row) != width:
@@ -117,7 +117,7 @@ class CsvReader:
     def __next__(self) -> list[str | None]:
         self._taken.clear()
         try:
-            # The csv module gives an empty line as no field; it is one empty field.
+            # The csv module returns no field for an empty line, which is one empty field.
             record = next(self._records) or [""]
         except csv.Error as error:
             raise RowError(self._path, self.line, f"no CSV ({error})") from None
@@ -132,7 +132,7 @@ class CsvReader:
         return self._parsed(text, len(record))
 
     def _parsed(self, text: str, width: int) -> list[str | None]:
-        """Read a record again and see which of its fields stand in quotes, what the csv module does not tell."""
+        """Parse a record again to find its quoted fields, which the csv module does not report."""
         fields: list[str | None] = []
         position = 0
         while len(fields) < width:
@@ -156,12 +156,12 @@ class CsvReader:
 
 @contextmanager
 def replaced(path: str | os.PathLike[str], encoding: str) -> Iterator[TextIO]:
-    """Yield a new text file that takes the place of `path` when the block ends well, and vanishes when it does not."""
+    """Yield a new text file that replaces `path` if the block succeeds, and is deleted if it fails."""
     target = local_path("the path of a CSV file", path)
     if target.is_dir():
         raise FileAccessError(os.fspath(path), "written", "it is a folder")
     try:
-        # The mode that any program would give a file of the user: a CSV file is no secret of Elastic.
+        # The usual mode of user files: CSV files are not secrets of Elastic.
         with replacing(target, mode=0o666) as file:
             text = io.TextIOWrapper(file, encoding, newline="")
             yield text
@@ -177,7 +177,7 @@ def replaced(path: str | os.PathLike[str], encoding: str) -> Iterator[TextIO]:
 
 @contextmanager
 def opened(path: str | os.PathLike[str], encoding: str) -> Iterator[TextIO]:
-    """Yield a text file for reading, also for `CsvReader`; a mark of the byte order at its beginning is left out."""
+    """Yield a text file for reading, for example by `CsvReader`, without its byte order mark."""
     known = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
     try:
         file = local_path("the path of a CSV file", path, doing="reading").open(encoding=known, newline="")
@@ -188,7 +188,7 @@ def opened(path: str | os.PathLike[str], encoding: str) -> Iterator[TextIO]:
 
 
 def text_of(value: Any) -> str:
-    """Return the text of a value as every database reads it back: ISO dates, `true`, plain decimals, hexadecimal."""
+    """Return a value as a string that every database parses: ISO dates, `true`, plain decimals, hexadecimal bytes."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dt.datetime):

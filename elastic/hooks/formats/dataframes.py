@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def pandas_frame(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> "pandas.DataFrame":
-    """Return a DataFrame; one without rows has its columns all the same.
+    """Return a DataFrame. It has all columns even without rows.
 
     Raises:
         MissingPackageError: pandas is not installed.
@@ -23,7 +23,7 @@ def pandas_frame(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> "pand
 
 
 def polars_frame(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> "polars.DataFrame":
-    """Return a DataFrame whose types are taken from all rows.
+    """Return a DataFrame whose types are inferred from all rows.
 
     Raises:
         MissingPackageError: polars is not installed.

@@ -10,10 +10,10 @@ from typing import Any
 
 
 def json_array(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return one object a row, one row a line.
+    """Return a JSON array with one object per row and one row per line.
 
-    Instants and dates are ISO 8601 texts, decimals are numbers with all their digits, bytes are base64, and numbers
-    that JSON does not have (NaN, infinity) are null.
+    Instants and dates become ISO 8601 strings, decimals become numbers with all digits, and bytes become base64.
+    NaN and infinity become null.
     """
     names = [f"{json.dumps(name, ensure_ascii=False)}: " for name in columns]
     lines = ["{" + ", ".join(map(_member, names, row)) + "}" for row in rows]
@@ -26,7 +26,7 @@ def _member(name: str, value: Any) -> str:
 
 def _text(value: Any) -> str:
     if isinstance(value, Decimal):
-        # Written here, because the json module would make a float of it.
+        # The json module would convert it to a float.
         return format(value, "f") if value.is_finite() else "null"
     return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
 

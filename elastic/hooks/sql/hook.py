@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 Parameters = Mapping[str, Any] | None
 
-#: Rows that are held at once when a result is streamed.
+#: Number of rows in memory while a result is streamed.
 _ROWS_AT_ONCE = 1000
 
 
 class SqlHook(Hook):
-    """Runs statements on any database that SQLAlchemy knows, and moves rows in and out of it.
+    """Hook that runs statements on any database that SQLAlchemy supports, and moves rows in and out of it.
 
-    Statements are texts with `:name` where a parameter goes; a text without parameters is sent as it stands, colons
-    and percent signs included. A SQLAlchemy statement does as well. Each call is one transaction: what it did is
-    committed when it returns, and nothing of it is kept when it raises.
+    Statements are SQL strings with `:name` for parameters, or SQLAlchemy statements. A string without parameters is
+    sent unchanged, including colons and percent signs. Each call is one transaction: it commits when the call returns,
+    and rolls back when the call raises.
 
         hook = SqlHook("warehouse")
         hook.load_csv("people.csv", "staging.people")
@@ -41,15 +41,15 @@ class SqlHook(Hook):
 
     Args:
         conn_id: The id of a connection, looked up at first use, or a connection.
-        url: In its place, the URL of a database, as `sqlite:////var/lib/words.db`.
+        url: Alternatively, the URL of a database, such as `sqlite:////var/lib/words.db`.
 
     Raises:
-        UsageError: Both or neither were given, or the URL cannot be read.
+        UsageError: Both or neither are given, or the URL is invalid.
     """
 
     def __init__(self, conn_id: str | Connection | None = None, *, url: str | None = None) -> None:
         if (conn_id is None) == (url is None):
-            raise UsageError(f"{type(self).__name__} wants the id of a connection, or a url, and not both.")
+            raise UsageError(f"{type(self).__name__} needs either the id of a connection or a url.")
         super().__init__(Connection.of_url(url) if conn_id is None else conn_id)  # type: ignore[arg-type]
         self._session: SqlSession | None = None
 
@@ -77,13 +77,13 @@ class SqlHook(Hook):
     ) -> int:
         """Run statements in one transaction and commit it; return the number of rows that they changed.
 
-        A text is cut at the semicolons that end a statement. Each element of a list is sent as one statement, so that
-        a procedure with semicolons in its body can be given in a list. The same parameters serve all statements.
+        A string is split at the semicolons that end a statement. Each element of a list is sent as one statement, so a
+        procedure with semicolons in its body must be passed in a list. All statements share the parameters.
 
         Args:
-            sql: One text of one or more statements, or a list of statements.
+            sql: A string of one or more statements, or a list of statements.
             parameters: Values for `:name`.
-            autocommit: Commit after each statement, for those that refuse a transaction, as VACUUM of PostgreSQL.
+            autocommit: Commit after each statement. Some statements refuse a transaction, such as VACUUM of PostgreSQL.
 
         Raises:
             StatementError: The database refused a statement; names it. Those before it are undone, except where the
@@ -107,7 +107,7 @@ class SqlHook(Hook):
 
     @contextmanager
     def stream(self, sql: "str | Executable", parameters: Parameters = None) -> Iterator[StatementResult]:
-        """Give the rows of a query as they come, `columns` first; the database is let go when the block ends.
+        """Stream the rows of a query, and close the connection when the block ends.
 
         with hook.stream("select * from words") as result:
             print(result.columns)
@@ -129,7 +129,7 @@ class SqlHook(Hook):
     ) -> int:
         """Write the rows of a query to a CSV file and return their number.
 
-        The file appears when it is complete, and takes the place of one that was there.
+        The complete file replaces an existing one.
         """
         with self.stream(sql, parameters) as result, replaced(path, form.encoding) as file:
             writer = CsvWriter(file, form)

@@ -1,11 +1,4 @@
-"""DuckDB by name.
-
-MySQL and MariaDB by name.
-
-PostgreSQL by name.
-
-SQLite by name.
-"""
+"""SQL hooks of particular databases: DuckDB, MySQL, PostgreSQL and SQLite."""
 
 from elastic.core.errors import UsageError
 from elastic.hooks.connection import Connection
@@ -17,8 +10,8 @@ class DuckDbHook(SqlHook):
 
     Args:
         conn_id: The id of a connection.
-        url: In its place, the URL of a database.
-        path: In its place, the path of a file; `:memory:` is a database that lives as long as the hook.
+        url: Alternatively, the URL of a database.
+        path: Alternatively, the path of a file; `:memory:` is a database that exists as long as the hook.
     """
 
     def __init__(
@@ -36,15 +29,15 @@ class MySqlHook(SqlHook):
         MySqlHook(host="127.0.0.1", login="me", psw="secret", db="test")
 
     Args:
-        host: Where the server is, `name` or `name:port`; then `login`, `psw` and `db` go with it.
+        host: Host of the server, `name` or `name:port`, together with `login`, `psw` and `db`.
         login: The user.
         psw: The password.
         db: The database.
-        mysql_dbid: In their place, the id of a connection.
-        url: In their place, the URL of a database.
+        mysql_dbid: Alternatively, the id of a connection.
+        url: Alternatively, the URL of a database.
 
     Raises:
-        UsageError: More than one of these ways was taken, or none.
+        UsageError: None or more than one of these alternatives is given.
     """
 
     def __init__(
@@ -77,7 +70,7 @@ class PostgresHook(SqlHook):
 
     Args:
         conn_id: The id of a connection; `postgres_default` if nothing is given.
-        url: In its place, the URL of a database.
+        url: Alternatively, the URL of a database.
     """
 
     def __init__(self, conn_id: str | Connection | None = None, *, url: str | None = None) -> None:
@@ -89,8 +82,8 @@ class SqliteHook(SqlHook):
 
     Args:
         conn_id: The id of a connection.
-        url: In its place, the URL of a database.
-        path: In its place, the path of a file; `:memory:` is a database that lives as long as the hook.
+        url: Alternatively, the URL of a database.
+        path: Alternatively, the path of a file; `:memory:` is a database that exists as long as the hook.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Rows as users give them, made rows of one shape."""
+"""Normalization of the rows that users pass."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -13,10 +13,10 @@ Record = Sequence[Any] | Mapping[str, Any]
 def split_records(
     rows: Iterable[Record], columns: Sequence[str] | None
 ) -> tuple[tuple[str, ...], Iterator[Sequence[Any]]]:
-    """Return the names of the columns and the rows in their order; no names if there are no rows.
+    """Return the column names, and the rows with values in that order; no names if there are no rows.
 
     Raises:
-        UsageError: Rows are no dicts and nothing names their columns.
+        UsageError: Rows are not dicts, and `columns` is missing.
     """
     given = iter(rows)
     first = next(given, None)
@@ -31,10 +31,10 @@ def split_records(
 
 
 def checked(rows: Iterable[Sequence[Any]], width: int) -> Iterator[Sequence[Any]]:
-    """Yield rows, each of which has so many values.
+    """Yield rows after checking that each has `width` values.
 
     Raises:
-        UsageError: One has not; says which.
+        UsageError: A row has another number of values; the message gives its number.
     """
     for number, row in enumerate(rows, 1):
         if len(row) != width:

@@ -1,4 +1,4 @@
-"""Transactions on one database, with errors that say in a sentence what was refused."""
+"""Transactions on one database. They convert driver errors to errors of hooks."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,13 +14,13 @@ from elastic.hooks.sql.backends.registry import backend_of
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-#: Characters of a statement that an error shows.
-_SHOWN = 80
+#: Maximum number of characters of a statement in an error.
+_MAX_SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True)
 class StatementResult:
-    """What a statement gave."""
+    """Result of a statement."""
 
     cursor: "sa.CursorResult[Any]"
     #: the statement, shortened
@@ -41,13 +41,13 @@ class StatementResult:
         """Yield the rows as they come.
 
         Raises:
-            StatementError: The database failed on the way.
+            StatementError: The database failed while it sent the rows.
         """
         try:
             for row in self.cursor:
                 yield tuple(row)
         except self.session.refusals as error:
-            # Told here, because the rows may be on their way into another database's transaction.
+            # Raised here, because the rows may be the input of another database's transaction.
             raise self.session.refusal(f"the query {self.shown!r}", error) from self.session.harmless(error)
 
     def of_query(self) -> "StatementResult":
@@ -62,13 +62,13 @@ class StatementResult:
 
 
 class SqlTransaction:
-    """One transaction."""
+    """Transaction on one connection."""
 
     def __init__(self, connection: "sa.Connection", session: "SqlSession") -> None:
-        #: SQLAlchemy's
+        #: SQLAlchemy's connection
         self.connection = connection
         self._session = session
-        #: the statement at hand, for errors
+        #: the current statement, for errors
         self.shown = ""
 
     @contextmanager
@@ -94,13 +94,13 @@ class SqlTransaction:
         if not isinstance(statement, str) or not statement.strip():
             raise UsageError(f"a statement must be SQL text or a SQLAlchemy statement, not {statement!r}.")
         if parameters is None:
-            # As it stands: without parameters the driver must not look for their marks in it.
+            # Without parameters, the driver must not search the statement for placeholders.
             return self.connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
         return self.connection.execute(text(statement), values)
 
 
 class SqlSession:
-    """An engine for one connection, and transactions on it.
+    """Engine of one connection, and transactions on it.
 
     Raises:
         UsageError: SQLAlchemy does not know the kind of the connection.
@@ -109,7 +109,7 @@ class SqlSession:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        #: how the database is shown
+        #: masked name of the database, for errors
         self.target = str(connection)
         self.backend = backend_of(connection.backend)
         self.engine = _engine(connection, self.backend)
@@ -118,11 +118,11 @@ class SqlSession:
     def transaction(
         self, doing: str, *, autocommit: bool = False, rows_at_once: int | None = None
     ) -> Iterator[SqlTransaction]:
-        """Begin a transaction; it is committed at the end of the block, and rolled back if the block raises.
+        """Run the block in a transaction: commit it at the end, or roll it back if the block raises.
 
         Raises:
             UnreachableError: The database does not answer.
-            StatementError: It refused something.
+            StatementError: The database refused a statement.
         """
         options: dict[str, Any] = {}
         if rows_at_once is not None:
@@ -151,27 +151,27 @@ class SqlSession:
 
     @property
     def refusals(self) -> tuple[type[Exception], ...]:
-        """What the database raises when it refuses something."""
+        """Exceptions that the database raises when it refuses a statement."""
         from sqlalchemy.exc import SQLAlchemyError
 
-        # The driver's own, because rows may go past SQLAlchemy.
+        # The driver's errors too, because rows may bypass SQLAlchemy.
         return (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error)
 
     def refusal(self, doing: str, error: BaseException) -> StatementError:
-        """Return the sentence that says what the database refused."""
+        """Return the error for a refused statement."""
         return StatementError(self.target, self._connection.masked(doing), self._reason(error))
 
     def _reason(self, error: BaseException) -> str:
-        """Return the first line of what the database said, without secrets."""
+        """Return the first line of the database's message, with secrets masked."""
         original = getattr(error, "orig", None) or error
         arguments = original.args
-        # PyMySQL gives a number and a text.
+        # PyMySQL passes a number and a message.
         said = str(arguments[1] if len(arguments) == 2 and isinstance(arguments[0], int) else original)
         line = next((line.strip() for line in said.splitlines() if line.strip()), type(original).__name__)
         return self._connection.masked(line)
 
     def harmless(self, error: Exception) -> Exception | None:
-        """Return the error as a cause, unless its text holds a secret."""
+        """Return the error as a cause, or None if its message contains a secret."""
         return error if self._connection.masked(str(error)) == str(error) else None
 
 
@@ -209,4 +209,4 @@ def _engine(connection: Connection, backend: Backend) -> "sa.Engine":
 
 def _shortened(statement: Any) -> str:
     text = " ".join(str(statement).split())
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."

@@ -1,4 +1,4 @@
-"""A text of several statements, cut at the semicolons that end one."""
+"""Splitting of SQL scripts into statements."""
 
 import re
 import sqlite3

@@ -1,1 +1,1 @@
-"""What differs between databases: how rows go in, what may be bound, how a connection is opened."""
+"""Differences between databases: inserting rows, binding values, opening connections."""

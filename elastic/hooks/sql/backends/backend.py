@@ -1,4 +1,4 @@
-"""What every database can do, and what one may do better."""
+"""Default behaviour for every database, which backends override."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,16 +15,16 @@ Row = Sequence[Any]
 
 
 class Backend:
-    """Any database that SQLAlchemy knows; a subclass knows one of them better.
+    """Adapter for any database that SQLAlchemy supports. Subclasses specialize it for one database.
 
-    A value without state: everything it needs is given to it. All names that reach it were checked.
+    A backend has no state. Callers have checked all names that they pass.
     """
 
-    #: its name in SQLAlchemy
+    #: name of the database in SQLAlchemy
     name = ""
-    #: what SQLAlchemy wants in front of `://` where the URL names no driver
+    #: scheme for SQLAlchemy if the URL names no driver
     driver = ""
-    #: the package that the driver is in, and the extra that installs it
+    #: package of the driver, and the extra that installs it
     package = ("", "")
 
     def engine(self, url: "URL") -> "Engine":
@@ -32,27 +32,27 @@ class Backend:
         from sqlalchemy import create_engine
         from sqlalchemy.pool import NullPool
 
-        # Without the parameters in the texts of errors: they may be secrets.
+        # Parameters may be secrets, so error messages must not show them.
         return create_engine(url, poolclass=NullPool, hide_parameters=True)
 
     def bound(self, value: Any) -> Any:
-        """Return a value in a form that the driver takes; dicts are stored as JSON text."""
+        """Convert a value to a type that the driver accepts. Dicts become JSON strings."""
         return json.dumps(value) if isinstance(value, dict) else value
 
     def insert(self, connection: "Connection", table: str, columns: Sequence[str], rows: Iterable[Row]) -> int:
-        """Insert rows within the transaction of a connection, as they come, and return their number."""
+        """Insert rows in the transaction of a connection and return their number."""
         statement = self.insert_text(connection, table, columns)
         return self._in_batches(connection, statement, rows)
 
     def upsert(
         self, connection: "Connection", table: str, columns: Sequence[str], key: Sequence[str], rows: Iterable[Row]
     ) -> int:
-        """Insert rows; where one with the same key is, it takes the values of the new one. Returns their number."""
+        """Insert rows, or update the existing rows with the same keys. Return the number of rows."""
         statement = self.insert_text(connection, table, columns) + self.conflict_text(connection, columns, key)
         return self._in_batches(connection, statement, rows)
 
     def conflict_text(self, connection: "Connection", columns: Sequence[str], key: Sequence[str]) -> str:
-        """Return the clause that makes an upsert of an insert."""
+        """Return the clause that turns an insert into an upsert."""
         quote = connection.dialect.identifier_preparer.quote_identifier
         changes = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in columns if name not in key)
         action = f"update set {changes}" if changes else "nothing"
@@ -73,12 +73,12 @@ class Backend:
         return ".".join(map(quote, table_parts(table)))
 
     def bound_rows(self, rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
-        """Return rows as the driver takes them."""
+        """Return rows with values that the driver accepts."""
         bound = self.bound
         return (tuple(map(bound, row)) for row in rows)
 
     def batch_rows(self) -> int:
-        """Return how many rows go to the database in one call."""
+        """Return the number of rows per call to the database."""
         return 1000
 
     def _in_batches(self, connection: "Connection", statement: str, rows: Iterable[Row]) -> int:

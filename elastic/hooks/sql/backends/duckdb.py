@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 class DuckDbBackend(Backend):
-    """A file that one process at a time may write, or the memory of this process.
+    """Adapter for DuckDB: a file that one process at a time may write, or an in-memory database.
 
-    Rows go in by columns: one list of values a column, which is a hundred times faster than row by row.
+    It inserts rows as one list per column, which is a hundred times faster than row by row.
     """
 
     name = "duckdb"
@@ -25,7 +25,7 @@ class DuckDbBackend(Backend):
         from sqlalchemy.dialects import registry
         from sqlalchemy.pool import NullPool, StaticPool
 
-        # Under a name of its own, so that a package that brings another dialect for DuckDB is not disturbed.
+        # A separate name avoids a conflict with packages that register another dialect for DuckDB.
         registry.register("duckdb.elastic", "elastic.hooks.sql.backends.duckdb_dialect", "DuckDbDialect")
         in_memory = url.database in (None, "", ":memory:")
         pool = StaticPool if in_memory else NullPool
@@ -59,7 +59,7 @@ class DuckDbBackend(Backend):
         while batch := list(islice(bound, self.batch_rows())):
             count += len(batch)
             if key:
-                # Of equal keys in one statement the first would win, and the last must.
+                # Within a statement the first of equal keys would win, but the last must.
                 batch = list({tuple(row[place] for place in key): row for row in batch}.values())
             connection.exec_driver_sql(statement, tuple(list(column) for column in zip(*batch, strict=True)))
         return count

@@ -1,4 +1,4 @@
-"""What SQLAlchemy must know of DuckDB to run statements and transactions on it."""
+"""SQLAlchemy dialect for statements and transactions on DuckDB."""
 
 from types import ModuleType
 from typing import Any
@@ -9,7 +9,7 @@ from sqlalchemy.engine.interfaces import IsolationLevel
 
 
 class DuckDbDialect(DefaultDialect):
-    """Enough for statements as text; it builds none and reflects no tables."""
+    """Dialect for SQL strings only: it compiles no statements and reflects no tables."""
 
     name = "duckdb"
     driver = "elastic"
@@ -24,7 +24,7 @@ class DuckDbDialect(DefaultDialect):
         return duckdb
 
     def create_connect_args(self, url: URL) -> tuple[list[Any], dict[str, Any]]:
-        # What stands in the query of the URL are settings of DuckDB itself, as access_mode=read_only.
+        # The query of the URL has settings of DuckDB itself, such as access_mode=read_only.
         return [url.database or ":memory:"], {"config": dict(url.query)} if url.query else {}
 
     def connect(self, *arguments: Any, **options: Any) -> Any:
@@ -50,9 +50,9 @@ class DuckDbDialect(DefaultDialect):
 
 
 class _Transactions:
-    """A connection of DuckDB that bears a commit or a rollback without a transaction, as other drivers do.
+    """Wrapper of a DuckDB connection that allows commit and rollback outside a transaction, as other drivers do.
 
-    SQLAlchemy rolls back each connection that it puts aside.
+    SQLAlchemy rolls back each connection before it releases it.
     """
 
     def __init__(self, connection: Any) -> None:
@@ -76,7 +76,7 @@ class _Transactions:
             self._connection.rollback()
 
     def cursor(self) -> Any:
-        # The connection itself is a cursor; one of its own would not be in the transaction.
+        # The connection itself is a cursor. A new cursor would be outside the transaction.
         return _Cursor(self._connection)
 
     def close(self) -> None:
@@ -87,7 +87,7 @@ class _Transactions:
 
 
 class _Cursor:
-    """The connection as a cursor, whose closing does not close the connection."""
+    """Wrapper that presents the connection as a cursor, and leaves it open on close."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection

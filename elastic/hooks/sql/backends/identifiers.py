@@ -8,15 +8,15 @@ from elastic.core.errors import UsageError
 
 _NAME = re.compile(r"[^\W\d]\w*")
 
-#: Characters; what the strictest of the known databases takes, PostgreSQL, is 63 bytes, and it says so itself.
-_LONGEST = 128
+#: Maximum length of a name, in characters. PostgreSQL allows only 63 bytes, and reports longer names itself.
+_MAX_CHARACTERS = 128
 
 
 def table_parts(table: Any) -> tuple[str, ...]:
     """Split `table`, `schema.table` or `database.schema.table`.
 
     Raises:
-        UsageError: It is none of these; names are letters, digits and underscores.
+        UsageError: The name has another form. Names consist of letters, digits and underscores.
     """
     parts = tuple(table.split(".")) if isinstance(table, str) else ()
     if not 1 <= len(parts) <= 3 or not all(map(_is_name, parts)):
@@ -31,7 +31,7 @@ def column_names(columns: Any) -> tuple[str, ...]:
     """Return column names that are safe to write into a statement, each once.
 
     Raises:
-        UsageError: One is no name, two are equal, or there is none.
+        UsageError: A name is invalid or repeated, or the list is empty.
     """
     names = tuple(columns) if isinstance(columns, Iterable) and not isinstance(columns, str) else ()
     for name in names:
@@ -49,4 +49,4 @@ def column_names(columns: Any) -> tuple[str, ...]:
 
 
 def _is_name(name: Any) -> bool:
-    return isinstance(name, str) and len(name) <= _LONGEST and _NAME.fullmatch(name) is not None
+    return isinstance(name, str) and len(name) <= _MAX_CHARACTERS and _NAME.fullmatch(name) is not None

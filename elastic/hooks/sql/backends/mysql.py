@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class MySqlBackend(Backend):
-    """A MySQL or MariaDB server.
+    """Adapter for MySQL and MariaDB.
 
-    It ends a transaction by itself at every statement that changes a table's definition.
+    The server commits the transaction at every statement that changes a table definition.
     """
 
     name = "mysql"
@@ -26,7 +26,7 @@ class MySqlBackend(Backend):
 
     def bound(self, value: Any) -> Any:
         if isinstance(value, dt.datetime) and value.tzinfo is not None:
-            # Its types know no time zone, and the driver would drop the offset.
+            # MySQL types have no time zone, and the driver would drop the offset.
             return value.astimezone(dt.UTC).replace(tzinfo=None)
         if isinstance(value, uuid.UUID):
             return str(value)
@@ -35,13 +35,13 @@ class MySqlBackend(Backend):
     def upsert(
         self, connection: "Connection", table: str, columns: Sequence[str], key: Sequence[str], rows: Iterable[Row]
     ) -> int:
-        # It takes any unique key for the conflict, and without one would insert the row a second time.
+        # MySQL accepts a conflict on any unique key, and inserts a second row if there is no unique key.
         self._check_key(connection, table, key)
         return super().upsert(connection, table, columns, key, rows)
 
     def conflict_text(self, connection: "Connection", columns: Sequence[str], key: Sequence[str]) -> str:
         quote = connection.dialect.identifier_preparer.quote_identifier
-        # The form that MySQL calls old is the only one that MariaDB has; setting a key to itself changes nothing.
+        # MariaDB supports only this form, which MySQL calls deprecated. Setting a key to itself changes nothing.
         changed = [name for name in columns if name not in key] or key[:1]
         return " on duplicate key update " + ", ".join(f"{quote(name)} = values({quote(name)})" for name in changed)
 

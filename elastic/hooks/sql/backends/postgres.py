@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 class PostgresBackend(Backend):
-    """A PostgreSQL server."""
+    """Adapter for PostgreSQL."""
 
     name = "postgresql"
     driver = "postgresql+psycopg"
     package = ("psycopg", "postgres")
 
     def bound(self, value: Any) -> Any:
-        # In a COPY the driver writes a UUID without its dashes, which a column of text would keep.
+        # In a COPY the driver writes a UUID without dashes, and a text column would store it so.
         return str(value) if isinstance(value, uuid.UUID) else super().bound(value)
 
     def insert(self, connection: "Connection", table: str, columns: Sequence[str], rows: Iterable[Row]) -> int:

@@ -1,4 +1,4 @@
-"""From the name of a database to what we know of it."""
+"""Lookup of backends by database name."""
 
 from elastic.hooks.sql.backends.backend import Backend
 from elastic.hooks.sql.backends.duckdb import DuckDbBackend
@@ -10,5 +10,5 @@ _KNOWN: tuple[Backend, ...] = (SqliteBackend(), PostgresBackend(), MySqlBackend(
 
 
 def backend_of(name: str) -> Backend:
-    """Return the backend of this name, and a plain one for what only SQLAlchemy knows."""
+    """Return the backend of this name, or the default one for databases that only SQLAlchemy knows."""
     return next((backend for backend in _KNOWN if backend.name == name), Backend())

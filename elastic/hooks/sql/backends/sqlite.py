@@ -11,12 +11,12 @@ from elastic.hooks.sql.backends.backend import Backend
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
 
-#: Seconds that a statement waits for another process to end its transaction.
-_PATIENCE = 30
+#: Seconds that a statement waits for the transaction of another process.
+_LOCK_TIMEOUT = 30
 
 
 class SqliteBackend(Backend):
-    """A file, or the memory of this process."""
+    """Adapter for SQLite: a file, or an in-memory database."""
 
     name = "sqlite"
     driver = "sqlite+pysqlite"
@@ -28,9 +28,9 @@ class SqliteBackend(Backend):
         in_memory = url.database in (None, "", ":memory:")
         engine = create_engine(
             url,
-            # What is in memory lives as long as its one connection.
+            # An in-memory database exists as long as its only connection.
             poolclass=StaticPool if in_memory else NullPool,
-            connect_args={"timeout": _PATIENCE, **({"check_same_thread": False} if in_memory else {})},
+            connect_args={"timeout": _LOCK_TIMEOUT, **({"check_same_thread": False} if in_memory else {})},
             hide_parameters=True,
         )
         event.listen(engine, "begin", _begin)
@@ -49,7 +49,7 @@ class SqliteBackend(Backend):
 
 
 def _begin(connection: Any) -> None:
-    # Python's driver begins a transaction before an insert and not before a create table, so that a script that fails
-    # half-way would leave its tables behind.
+    # Python's driver begins no transaction before CREATE TABLE, so a script that fails halfway would leave its tables
+    # behind.
     if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql("BEGIN")
