@@ -30,7 +30,7 @@ __all__ = [
     "literal",
 ]
 
-#: Where each name lives: imported when it is first used, because states and keys are wanted without the rest.
+#: Names by module. A module is imported on first use, because states and keys are also needed alone.
 _HOMES = {
     "elastic.dag.execution.action": ("Action",),
     "elastic.dag.files.dag_bag": ("DagBag",),

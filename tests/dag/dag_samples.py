@@ -13,7 +13,7 @@ DAY = "2016-02-22"
 
 
 class Echo(BaseOperator):
-    """Returns a text."""
+    """Returns its argument."""
 
     template_fields = ("text",)
     template_ext = (".sql",)
@@ -27,7 +27,7 @@ class Echo(BaseOperator):
 
 
 class Noted(Action):
-    """Notes what happens to it in a list that all copies share, and fails where it is told to."""
+    """Records its calls in a list that all copies share, and fails in the given methods."""
 
     def run(self) -> None:
         self.note("run")
@@ -48,12 +48,12 @@ def sample_dag(dag_id: str = "sample", **settings: Any) -> DAG:
     return DAG(dag_id, **{"start_date": DAY, "schedule": "@daily", **settings})
 
 
-def attempt(task: BaseOperator, *, day: str = DAY, access: ContextServices | None = None, **facts: Any) -> TaskOutcome:
+def attempt(task: BaseOperator, *, day: str = DAY, services: ContextServices | None = None, **info: Any) -> TaskOutcome:
     """Run one attempt for a day."""
-    return execute(task, build_context(task, task.attempt_info(day, **facts), access))
+    return execute(task, build_context(task, task.attempt_info(day, **info), services))
 
 
 def rendered(text: Any, *, day: str = DAY, dag: DAG | None = None, conf: Any = None, **settings: Any) -> Any:
-    """Return what a template becomes in a task of a DAG."""
+    """Return a template rendered in a task of a DAG."""
     task = Echo(text, task_id="echo", dag=dag or sample_dag(), **settings)
     return attempt(task, day=day, conf=conf or {}).result

@@ -140,7 +140,7 @@ def test_a_decorated_function_may_be_async() -> None:
 
 
 class Noted(Action):
-    """Notes what is awaited."""
+    """Records awaited values."""
 
     async def run(self) -> None:
         await self.note("run")
@@ -201,17 +201,17 @@ def test_an_action_that_is_a_generator_is_refused() -> None:
 
 
 def test_callbacks_may_be_async() -> None:
-    told = []
+    called = []
 
     async def by_name(ds: str) -> None:
-        told.append(ds)
+        called.append(ds)
 
     async def by_position(ctx: Any) -> None:
-        told.append(ctx["ds"])
+        called.append(ctx["ds"])
 
     echo = Echo(task_id="t", dag=sample_dag())
     assert run_callbacks([by_name, by_position], build_context(echo, echo.attempt_info("2016-02-22")), echo.log) == 0
-    assert told == ["2016-02-22", "2016-02-22"]
+    assert called == ["2016-02-22", "2016-02-22"]
 
 
 def test_macros_may_be_async_and_generators_of_them_are_lists() -> None:
@@ -239,7 +239,7 @@ def test_a_schedule_may_be_async_but_no_generator() -> None:
 
 
 class Waiting(BaseOperator):
-    """Waits for what never comes, and notes what happens to it."""
+    """Waits for ever, and records its cancellation."""
 
     async def execute(self, params: Any) -> None:
         try:

@@ -19,7 +19,7 @@ from elastic.dag.operator import BaseOperator
 
 
 class Noting(BaseOperator):
-    """Notes what happens to it, and does what it is told to."""
+    """Records its calls, and fails in the given methods."""
 
     def __init__(self, work: Any = None, **settings: Any) -> None:
         super().__init__(**settings)
@@ -48,44 +48,44 @@ def skip() -> None:
 
 
 def story(pre: Any = (), main: Any = None, post: Any = ()) -> tuple[str, list[str], list[str]]:
-    """Run an attempt; return how it ended, what was noted, and how the sets went."""
+    """Run an attempt; return its end, the recorded calls, and the state changes."""
     notes: list[str] = []
-    told: list[str] = []
+    changes: list[str] = []
     task = Noting(main, task_id="t", pre=pre, post=post, params={"notes": notes})
     context = build_context(task, task.attempt_info("2016-02-22"))
     context["params"] = task.params
     try:
-        ended = str(execute(task, context, lambda kind, state: told.append(f"{kind} {state}")).result)
+        ended = str(execute(task, context, lambda kind, state: changes.append(f"{kind} {state}")).result)
     except Exception as error:
         ended = f"{type(error).__name__}: {error}" + "".join(getattr(error, "__notes__", []))
-    return ended, notes, told
+    return ended, notes, changes
 
 
 def test_an_attempt_goes_from_pre_actions_over_the_main_work_to_post_actions() -> None:
-    ended, notes, told = story(pre=[Noted("a"), Noted("b")], post=Noted("c"))
+    ended, notes, changes = story(pre=[Noted("a"), Noted("b")], post=Noted("c"))
     assert ended == "done"
     assert notes == [
         "a run", "b run", "main run", "c run", "c cleanup", "main cleanup", "b cleanup", "a cleanup",
     ]  # fmt: skip
-    assert told == [
+    assert changes == [
         "pre running", "pre complete", "main running", "main complete", "post running", "post complete",
     ]  # fmt: skip
 
 
 def test_after_a_failing_pre_action_the_main_work_is_not_done() -> None:
-    ended, notes, told = story(pre=[Noted("a"), Noted("b", fails=["run"]), Noted("c")])
+    ended, notes, changes = story(pre=[Noted("a"), Noted("b", fails=["run"]), Noted("c")])
     assert ended == "RuntimeError: b fails to run"
     assert notes == ["a run", "b run", "a rollback", "b cleanup", "a cleanup"]
-    assert told == ["pre running", "pre failed"]
+    assert changes == ["pre running", "pre failed"]
 
 
 def test_after_a_failing_main_work_post_actions_stay_pending() -> None:
-    ended, notes, told = story(pre=[Noted("a"), Noted("b")], main=fail, post=Noted("c"))
+    ended, notes, changes = story(pre=[Noted("a"), Noted("b")], main=fail, post=Noted("c"))
     assert ended == "ValueError: main fails"
     assert notes == [
         "a run", "b run", "main run", "b rollback", "a rollback", "main cleanup", "b cleanup", "a cleanup",
     ]  # fmt: skip
-    assert told == ["pre running", "pre complete", "main running", "main failed"]
+    assert changes == ["pre running", "pre complete", "main running", "main failed"]
 
 
 def test_after_a_failing_post_action_the_main_work_is_rolled_back_too() -> None:
@@ -106,10 +106,10 @@ def test_a_skipped_action_does_nothing_and_is_not_rolled_back() -> None:
 
 
 def test_work_that_ends_as_skipped_is_no_failure() -> None:
-    ended, notes, told = story(pre=Noted("a"), main=skip, post=Noted("b"))
+    ended, notes, changes = story(pre=Noted("a"), main=skip, post=Noted("b"))
     assert ended == "TaskSkipped: nothing to do"
     assert notes == ["a run", "main run", "main cleanup", "a cleanup"]
-    assert told[-1] == "main complete"
+    assert changes[-1] == "main complete"
 
 
 def test_a_task_to_be_skipped_counts_as_complete_and_does_nothing() -> None:

@@ -15,7 +15,7 @@ from elastic.dag.operator import BaseOperator, MappedOperator
 
 
 class Pair(BaseOperator):
-    """Returns two texts and what its DAG says."""
+    """Returns its arguments and a setting of its DAG."""
 
     template_fields = ("left", "right")
 
@@ -32,11 +32,11 @@ def nothing(task_id: str, key: str) -> Any:
     raise AssertionError("no task passed anything on")
 
 
-def copies(task: MappedOperator, access: ContextServices | None = None) -> list[Any]:
-    """Run all copies and return what they returned."""
-    access = access or ContextServices()
-    pull = build_context(task, task.attempt_info("2016-02-22"), access)["ti"].xcom_pull
-    return [attempt(task, access=access, map_index=index).result for index in range(task.count(pull))]
+def copies(task: MappedOperator, services: ContextServices | None = None) -> list[Any]:
+    """Run all copies and return their results."""
+    services = services or ContextServices()
+    pull = build_context(task, task.attempt_info("2016-02-22"), services)["ti"].xcom_pull
+    return [attempt(task, services=services, map_index=index).result for index in range(task.count(pull))]
 
 
 def test_a_task_becomes_a_copy_for_each_element() -> None:
@@ -63,25 +63,25 @@ def test_a_dict_is_mapped_over_its_pairs_and_rows_over_their_names() -> None:
 
 
 def test_the_output_of_a_task_says_how_many_copies_there_are() -> None:
-    access = ContextServices()
+    services = ContextServices()
     with sample_dag() as dag:
         numbers = Echo([5, 6, 7], task_id="numbers")
         task = Echo.partial(task_id="t").expand(text=numbers.output)
         total = Echo(task.output, task_id="total")
     assert (task.known_count, list(task.upstream)) == (None, ["numbers"])
-    attempt(numbers, access=access)
-    assert copies(task, access) == [5, 6, 7]
-    assert attempt(total, access=access).result == [5, 6, 7]
+    attempt(numbers, services=services)
+    assert copies(task, services) == [5, 6, 7]
+    assert attempt(total, services=services).result == [5, 6, 7]
     assert [one.task_id for one in dag.topological()] == ["numbers", "t", "total"]
 
 
 def test_rows_may_come_from_a_task() -> None:
-    access = ContextServices()
+    services = ContextServices()
     with sample_dag():
         rows = Echo([{"text": "{{ ds }}"}, {"text": 2}], task_id="rows")
         task = Echo.partial(task_id="t").expand_kwargs(rows.output)
-    attempt(rows, access=access)
-    assert copies(task, access) == ["2016-02-22", 2], "what was rendered there is passed on"
+    attempt(rows, services=services)
+    assert copies(task, services) == ["2016-02-22", 2], "what was rendered there is passed on"
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,13 @@ def test_rows_may_come_from_a_task() -> None:
     [("text", "got str"), (7, "got int"), (None, "got NoneType")],
 )
 def test_an_output_that_is_no_list_is_named(passed_on: Any, said: str) -> None:
-    access = ContextServices()
+    services = ContextServices()
     with sample_dag():
         source = Echo(passed_on, task_id="source")
         task = Echo.partial(task_id="t").expand(text=source.output)
-    attempt(source, access=access)
+    attempt(source, services=services)
     with pytest.raises(MappingError, match=f"t> cannot be mapped: output of 'source' must be a list, {said}"):
-        copies(task, access)
+        copies(task, services)
 
 
 def test_an_empty_list_makes_no_copies() -> None:
@@ -165,12 +165,12 @@ def test_what_another_task_passed_on_is_never_a_template_of_a_copy(value: Any) -
         rows = Pair.partial(task_id="b").expand(left=mixed, right=["{{ dag.dag_id }}"])
         many = Echo(literal([{"left": value, "right": "x"}]), task_id="many")
         keyed = Pair.partial(task_id="c").expand_kwargs(many.output)
-    access = ContextServices()
+    services = ContextServices()
     for task in (before, many):
-        attempt(task, access=access)
-    assert copies(expanded, access) == [[value, "0", "none"]]
-    assert copies(rows, access) == [[value, "sample", "none"], ["1", "sample", "none"]]
-    assert copies(keyed, access) == [[value, "x", "none"]]
+        attempt(task, services=services)
+    assert copies(expanded, services) == [[value, "0", "none"]]
+    assert copies(rows, services) == [[value, "sample", "none"], ["1", "sample", "none"]]
+    assert copies(keyed, services) == [[value, "x", "none"]]
 
 
 @pytest.mark.parametrize(("value", "is_refused"), [("plain", False), ("100%", False), (EVIL, True), ("{", True)])
@@ -180,13 +180,13 @@ def test_a_text_that_a_class_puts_together_is_a_template_only_without_braces_of_
     with sample_dag():
         before = Echo(literal([value]), task_id="before")
         task = Composed.partial(task_id="t", right="{{ ti.map_index }}").expand(left=before.output)
-    access = ContextServices()
-    attempt(before, access=access)
+    services = ContextServices()
+    attempt(before, services=services)
     if is_refused:
         with pytest.raises(TemplateError, match=r"field 'left'.* it may contain a value that another task pushed"):
-            copies(task, access)
+            copies(task, services)
     else:
-        assert copies(task, access) == [[f"select {value} on 2016-02-22", "0", "none"]]
+        assert copies(task, services) == [[f"select {value} on 2016-02-22", "0", "none"]]
 
 
 class Inside(Pair):
@@ -213,13 +213,13 @@ def test_a_value_of_another_task_is_no_code_where_a_class_puts_it_between_braces
     with sample_dag():
         before = Echo(literal([value]), task_id="before")
         task = Inside.partial(task_id="t", right=1).expand(left=before.output)
-    access = ContextServices()
-    attempt(before, access=access)
+    services = ContextServices()
+    attempt(before, services=services)
     if said:
-        assert copies(task, access) == [[said, 1, "none"]]
+        assert copies(task, services) == [[said, 1, "none"]]
     else:
         with pytest.raises(TemplateError, match=r"field 'left'.* it may contain a value that another task pushed"):
-            copies(task, access)
+            copies(task, services)
 
 
 def test_a_literal_is_neither_rendered_nor_read_from_a_file() -> None:

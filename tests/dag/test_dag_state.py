@@ -1,4 +1,4 @@
-"""States, and what Synergy calls them."""
+"""States, also by the names of Synergy."""
 
 import itertools
 

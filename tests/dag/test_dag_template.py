@@ -1,4 +1,4 @@
-"""Templates: what they see, where they fail, and what they cannot reach."""
+"""Templates: their context, their errors, and the limits of the sandbox."""
 
 import ast
 import random
@@ -91,7 +91,7 @@ def test_variables_and_connections_are_looked_up_in_templates() -> None:
     )
 
     def look(text: str) -> Any:
-        return attempt(Echo(text, task_id="t"), access=outside).result
+        return attempt(Echo(text, task_id="t"), services=outside).result
 
     assert look("{{ var.a }} {{ var['a'] }} {{ var.value.a }} {{ var.json.j.k[0] }}") == "1 1 1 2"
     assert look("{{ var.get('none', 'x') }} {{ var.json.get('none', 'y') }}") == "x y"
@@ -107,13 +107,13 @@ def test_a_variable_that_cannot_be_looked_up_says_why() -> None:
         raise LookupFailedError(f"variable {name!r} needs a key")
 
     with pytest.raises(TemplateError, match="variable 'a' needs a key"):
-        attempt(Echo("{{ var.a }}", task_id="t"), access=ContextServices(get_variable=locked))
+        attempt(Echo("{{ var.a }}", task_id="t"), services=ContextServices(get_variable=locked))
 
 
 def test_what_other_tasks_passed_on_is_there_for_templates() -> None:
-    dag, access = sample_dag(), ContextServices()
-    attempt(Echo({"n": 3}, task_id="a", dag=dag), access=access)
-    assert attempt(Echo("{{ ti.xcom_pull('a').n }}", task_id="b", dag=dag), access=access).result == "3"
+    dag, services = sample_dag(), ContextServices()
+    attempt(Echo({"n": 3}, task_id="a", dag=dag), services=services)
+    assert attempt(Echo("{{ ti.xcom_pull('a').n }}", task_id="b", dag=dag), services=services).result == "3"
 
 
 FAILURES = [
@@ -313,11 +313,11 @@ def test_no_way_leads_out_of_the_sandbox(text: str) -> None:
     params = SimpleNamespace(secret_function=lambda: "out", module=random, kind=Path, numbers=[1], _hidden="out")
     dag = sample_dag(user_defined_macros={"twice": lambda n: 2 * n})
     task = Echo(text, task_id="t", dag=dag, params=params)
-    access = ContextServices(
+    services = ContextServices(
         settings={"password": "s3cret"}, get_variable={}.__getitem__, get_connection={}.__getitem__
     )
     with pytest.raises(TemplateError):
-        execute(task, build_context(task, task.attempt_info("2016-02-22"), access))
+        execute(task, build_context(task, task.attempt_info("2016-02-22"), services))
     assert dag.task_ids == ["t"]
     assert params.numbers == [1]
 
@@ -348,11 +348,11 @@ def test_a_value_of_any_kind_is_never_a_template(name: str) -> None:
     }  # fmt: skip
     connection = SimpleNamespace(conn_id="inside", password="hunter22", extra={"evil": SECRET})
     dag = sample_dag(user_defined_macros={"evil": lambda: SECRET})
-    access = ContextServices(get_variable=lambda _: SECRET, get_connection=lambda _: connection)
+    services = ContextServices(get_variable=lambda _: SECRET, get_connection=lambda _: connection)
     before, task = Echo(SECRET, task_id="before", dag=dag), Echo(source[name], task_id="after", dag=dag)
     facts = task.attempt_info(DAY, conf={"evil": SECRET})
-    context = build_context(task, facts, access)
-    build_context(before, before.attempt_info(DAY), access)["ti"].xcom_push("return_value", SECRET)
+    context = build_context(task, facts, services)
+    build_context(before, before.attempt_info(DAY), services)["ti"].xcom_push("return_value", SECRET)
     shown = execute(task, context).result
     assert shown.replace(SECRET, "") == ""
     assert shown

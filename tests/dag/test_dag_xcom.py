@@ -75,11 +75,11 @@ def test_a_damaged_value_names_its_task() -> None:
 
 
 def test_what_a_task_returns_is_passed_on_unless_it_is_none_or_unwanted() -> None:
-    dag, access = sample_dag(), ContextServices()
+    dag, services = sample_dag(), ContextServices()
     for name, value, settings in [("a", [1], {}), ("b", None, {}), ("c", 3, {"do_xcom_push": False})]:
-        attempt(Echo(value, task_id=name, dag=dag, **settings), access=access)
+        attempt(Echo(value, task_id=name, dag=dag, **settings), services=services)
     reader = Echo(task_id="reader", dag=dag)
-    ti = TaskInstance(reader, "2016-02-22", xcoms=access.xcoms)
+    ti = TaskInstance(reader, "2016-02-22", xcoms=services.xcoms)
     assert ti.xcom_pull(["a", "b", "c", "nobody"]) == [[1], None, None, None]
     assert ti.xcom_pull("b", default="x") == "x"
 
@@ -122,14 +122,14 @@ def test_a_value_that_cannot_be_passed_on_fails_the_attempt() -> None:
 
 
 def test_a_part_of_an_output_reaches_the_next_task() -> None:
-    dag, access = sample_dag(), ContextServices()
+    dag, services = sample_dag(), ContextServices()
     a = Echo({"rows": [7, 8]}, task_id="a", dag=dag)
     b = Echo([a.output["rows"][1], "{{ ds }}", ("x", a.output["rows"])], task_id="b", dag=dag)
-    attempt(a, access=access)
-    assert attempt(b, access=access).result == [8, "2016-02-22", ("x", [7, 8])]
+    attempt(a, services=services)
+    assert attempt(b, services=services).result == [8, "2016-02-22", ("x", [7, 8])]
     wrong = Echo(a.output["columns"], task_id="c", dag=dag)
     with pytest.raises(XComError, match="XCom 'return_value' of task 'a': the pushed value has no 'columns'"):
-        attempt(wrong, access=access)
+        attempt(wrong, services=services)
 
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -243,12 +243,12 @@ def test_a_damaged_tag_names_its_task(stored: str) -> None:
     "make", ["echo {}".format, lambda output: f"echo {output}", lambda output: "echo " + str(output)]
 )
 def test_an_output_in_a_text_is_the_template_that_fetches_it(make: Any) -> None:
-    dag, access = sample_dag(), ContextServices()
+    dag, services = sample_dag(), ContextServices()
     a = Echo({"it's \"}}": [{"x": 7}]}, task_id="a", dag=dag)
     b = Echo([make(a.output), {"k": make(a.output["it's \"}}"][0]["x"])}], task_id="b", dag=dag)
     assert list(b.upstream) == ["a"]
-    attempt(a, access=access)
-    whole, part = attempt(b, access=access).result
+    attempt(a, services=services)
+    whole, part = attempt(b, services=services).result
     assert (whole, part["k"]) == ("echo {'it\\'s \"}}': [{'x': 7}]}", "echo 7")
     assert repr(a.output["x"]) == "output of 'a'['x']"
 
@@ -268,10 +268,10 @@ def test_an_output_in_a_text_links_once_and_an_arrow_may_say_so_too() -> None:
 
 @pytest.mark.parametrize("key", ["it's", '"', "a'b\"c", "back\\", "}}"])
 def test_an_output_with_any_key_in_a_text_links(key: str) -> None:
-    access = ContextServices()
+    services = ContextServices()
     with sample_dag():
         a = Echo("x", task_id="a")
         b = Echo(f"{XComArg(a, key)}", task_id="b")
     assert list(b.upstream) == ["a"]
-    access.xcoms.push(a.attempt_info("2016-02-22").key, key, '"found"')
-    assert attempt(b, access=access).result == "found"
+    services.xcoms.push(a.attempt_info("2016-02-22").key, key, '"found"')
+    assert attempt(b, services=services).result == "found"

@@ -15,6 +15,6 @@ def sample_dag(dag_id: str = "sample", **settings: Any) -> DAG:
     return DAG(dag_id, **{"start_date": DAY, "schedule": "@daily", **settings})
 
 
-def attempt(task: BaseOperator, *, access: ContextServices | None = None, **facts: Any) -> TaskOutcome:
+def attempt(task: BaseOperator, *, services: ContextServices | None = None, **facts: Any) -> TaskOutcome:
     """Run one attempt for the sample day."""
-    return execute(task, build_context(task, task.attempt_info(DAY, **facts), access))
+    return execute(task, build_context(task, task.attempt_info(DAY, **facts), services))

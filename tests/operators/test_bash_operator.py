@@ -23,7 +23,7 @@ def run(command: str, **settings: Any) -> Any:
 
 
 def wait_until_gone(pid: int) -> None:
-    """Return when a process that is not ours has ended, or has become nobody's zombie."""
+    """Wait until a process of another parent has ended, or is an orphaned zombie."""
     moment = threading.Event()
     while True:
         try:
@@ -56,11 +56,11 @@ def test_another_exit_code_than_0_is_a_failure_that_names_code_and_last_line() -
 
 
 def test_the_output_of_a_task_in_a_command_is_its_value() -> None:
-    dag, access = sample_dag(), ContextServices()
+    dag, services = sample_dag(), ContextServices()
     told = BashOperator("echo seven", task_id="told", dag=dag)
     after = BashOperator(f"echo got {told.output}", task_id="after", dag=dag)
-    attempt(told, access=access)
-    assert (attempt(after, access=access).result, list(after.upstream)) == ("got seven", ["told"])
+    attempt(told, services=services)
+    assert (attempt(after, services=services).result, list(after.upstream)) == ("got seven", ["told"])
 
 
 def test_a_command_that_a_signal_ends_names_the_signal() -> None:

@@ -38,15 +38,15 @@ def report(times: int = 2) -> None:
 
 
 def run_all(found: DAG) -> Any:
-    """Run all tasks of a DAG and return what the last one returned."""
-    access = ContextServices()
+    """Run all tasks of a DAG and return the result of the last one."""
+    services = ContextServices()
     result = None
     for one in found.topological():
         if isinstance(one, MappedOperator):
             count = one.count(lambda task_id, key: [1, 2, 3])
-            result = [attempt(one, access=access, map_index=index).result for index in range(count)]
+            result = [attempt(one, services=services, map_index=index).result for index in range(count)]
         else:
-            result = attempt(one, access=access).result
+            result = attempt(one, services=services).result
     return result
 
 

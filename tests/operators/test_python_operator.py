@@ -139,10 +139,10 @@ def test_a_short_circuit_skips_what_comes_after_something_false(
 
 
 def test_a_task_takes_the_output_of_another_as_an_argument() -> None:
-    access = ContextServices()
+    services = ContextServices()
     with sample_dag():
         one = PythonOperator(lambda: {"n": 3}, task_id="one")
         two = PythonOperator(lambda n, ds: [n, ds], op_args=[one.output["n"]], task_id="two")
     assert list(two.upstream) == ["one"]
-    attempt(one, access=access)
-    assert attempt(two, access=access).result == [3, "2016-02-22"]
+    attempt(one, services=services)
+    assert attempt(two, services=services).result == [3, "2016-02-22"]
