@@ -123,8 +123,8 @@ class Journal:
 
     def fold(self, partial: Partial) -> None:
         began = time.perf_counter()
-        for account in partial.accounts:
-            row = ReceiptRow(account.columns, account.node_id, account.worker_id, bytes(16), bytes(16))
+        for report in partial.reports:
+            row = ReceiptRow(report.columns, report.node_id, report.worker_id, bytes(16), bytes(16))
             self.tree.fold(row)
             self.bytes += len(pack_row(row))
         self.seconds += time.perf_counter() - began

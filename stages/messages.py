@@ -99,7 +99,7 @@ def encode_reply(reply: Reply) -> bytes:
             reply.seconds,
             None
             if partial is None
-            else ([_fields_of_account(account) for account in partial.accounts], partial.states, partial.digest),
+            else ([_fields_of_report(report) for report in partial.reports], partial.states, partial.digest),
             None if reply.failure is None else fields_of(reply.failure),
             reply.source_unreadable,
             reply.spill_failed,
@@ -130,19 +130,19 @@ def decode_reply(data: bytes) -> Reply:
         raise EncodingError(f"a message is no reply ({error})") from error
 
 
-def _partial(accounts: list[list[Any]], states: list[bytes], digest: bytes) -> Partial:
+def _partial(reports: list[list[Any]], states: list[bytes], digest: bytes) -> Partial:
     names = [field.name for field in fields(BatchReport)]
     rebuilt = []
-    for values in accounts:
-        account = dict(zip(names, values, strict=True))
-        account["columns"] = _columns(*account["columns"])
-        account["letters"] = tuple(map(DeadLetter.of, account["letters"]))
-        rebuilt.append(BatchReport(**account))
+    for values in reports:
+        report = dict(zip(names, values, strict=True))
+        report["columns"] = _columns(*report["columns"])
+        report["letters"] = tuple(map(DeadLetter.of, report["letters"]))
+        rebuilt.append(BatchReport(**report))
     return Partial(tuple(rebuilt), tuple(states), digest)
 
 
-def _fields_of_account(account: BatchReport) -> tuple[Any, ...]:
-    *others, letters, returned = fields_of(account)
+def _fields_of_report(report: BatchReport) -> tuple[Any, ...]:
+    *others, letters, returned = fields_of(report)
     return (*_with_columns(tuple(others)), [letter.plain() for letter in letters], returned)
 
 

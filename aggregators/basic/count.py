@@ -52,10 +52,10 @@ class Count(KeyedAggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"])
             return self.merge(state, Counter(read_mapping(keys, counts, self)))
         return add_decoded(state, keys, counts, self)
 
-    def join(self, one: int, other: int) -> int:
+    def merge_values(self, one: int, other: int) -> int:
         return one + other
 
-    def gather(
+    def add_columns(
         self, state: "Counter[Hashable]", keys: Sequence[Hashable], values: Sequence[int]
     ) -> "Counter[Hashable]":
         return add_integers(state, keys, values)

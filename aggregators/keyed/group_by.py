@@ -71,7 +71,7 @@ class GroupBy(KeyedAggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Ha
         restores = {key: undo for key, undo in undos.items() if undo is not None}
         return undo_fold(state, other, restores) if len(restores) == len(undos) else None
 
-    def join(self, one: Any, other: Any) -> Any:
+    def merge_values(self, one: Any, other: Any) -> Any:
         return self.inner.merge(one, other)
 
     def finish(self, state: dict[Hashable, Any]) -> dict[Hashable, Any]:

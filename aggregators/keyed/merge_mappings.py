@@ -61,7 +61,7 @@ class MergeMappings(KeyedAggregator[Mapping[Any, Any], dict[Any, Any], dict[Any,
     def undo(self, state: dict[Any, Any], other: dict[Any, Any]) -> Callable[[], dict[Any, Any]]:
         return undo_fold(state, other)
 
-    def join(self, one: Any, other: Any) -> Any:
+    def merge_values(self, one: Any, other: Any) -> Any:
         return self._join(one, other)
 
     def finish(self, state: dict[Any, Any]) -> dict[Any, Any]:

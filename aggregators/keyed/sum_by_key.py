@@ -36,24 +36,24 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
     def add(self, state: Sums, entry: tuple[Hashable, Any]) -> Sums:
         check_pairs([entry], str(self))
         key, number = entry
-        state[key] = self.join(state.get(key, 0), number)
+        state[key] = self.merge_values(state.get(key, 0), number)
         return state
 
     def add_many(self, state: Sums, entries: Iterable[tuple[Hashable, Any]]) -> Sums:
-        get, join = state.get, self.join
+        get, join = state.get, self.merge_values
         for key, number in pairs_of(entries, str(self)):
             held = get(key, 0)
             state[key] = held + number if type(held) is type(number) is int else join(held, number)
         return state
 
-    def singles(self, entries: list[tuple[Hashable, Any]]) -> tuple[list[Hashable], list[Any]] | None:
+    def single_entries(self, entries: list[tuple[Hashable, Any]]) -> tuple[list[Hashable], list[Any]] | None:
         if type(self).add_many is not SumByKey.add_many:
             return None
         check_pairs(entries, str(self))
         numbers = [number for _, number in entries]
         return ([key for key, _ in entries], numbers) if set(map(type, numbers)) <= _INT else None
 
-    def join(self, one: Any, other: Any) -> Any:
+    def merge_values(self, one: Any, other: Any) -> Any:
         kinds = type(one), type(other)
         if kinds == (int, int):
             return one + other
@@ -64,13 +64,13 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
             total.add([other])
         return total
 
-    def gather(self, state: Sums, keys: Sequence[Hashable], values: Sequence[Any]) -> Sums:
+    def add_columns(self, state: Sums, keys: Sequence[Hashable], values: Sequence[Any]) -> Sums:
         if _are_integers(state) and set(map(type, values)) <= _INT:
             return add_integers(state, keys, values)
-        return super().gather(state, keys, values)
+        return super().add_columns(state, keys, values)
 
     def pack_columns(self, keys: Sequence[Hashable], values: Sequence[Any]) -> bytes:
-        return pack_columns(keys, values) or pack(to_plain(self.gather({}, keys, values)))
+        return pack_columns(keys, values) or pack(to_plain(self.add_columns({}, keys, values)))
 
     def unpack_columns(self, data: bytes) -> tuple[Sequence[Hashable], Sequence[Any]]:
         return unpack_columns(data) or super().unpack_columns(data)
@@ -81,7 +81,7 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
         if _are_integers(state) and _are_integers(other):
             return add_integers(state, other.keys(), other.values())
         for key, value in other.items():
-            state[key] = self.join(state[key], value) if key in state else value
+            state[key] = self.merge_values(state[key], value) if key in state else value
         return state
 
     def undo(self, state: Sums, other: Sums) -> Callable[[], Sums]:
@@ -114,7 +114,7 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
     def _with_one_nan(self, state: Sums) -> Sums:
         """Return a copy with one key for all NaN."""
         # Starts with 0, because the values of the state must not change.
-        joined = joined_by_nan(state, lambda numbers: reduce(self.join, numbers, 0))
+        joined = joined_by_nan(state, lambda numbers: reduce(self.merge_values, numbers, 0))
         return dict(state) if joined is None else joined
 
 

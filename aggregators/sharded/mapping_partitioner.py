@@ -62,7 +62,7 @@ class BucketBuffers:
             if bucket == _SAMPLE_BUCKETS and after > before * MAX_KEPT_SHARE:
                 break
             before += len(self.keys[bucket])
-            state = inner.gather(inner.create(), self.keys[bucket], self.values[bucket])
+            state = inner.add_columns(inner.create(), self.keys[bucket], self.values[bucket])
             self.keys[bucket], self.values[bucket] = list(state), list(state.values())
             after += len(state)
         self.count -= before - after
@@ -90,7 +90,7 @@ class MappingState(ShardState):
 
     def fold(self, entries: Iterable[Any]) -> None:
         for batch in batches(entries):
-            columns = self.inner.singles(batch) if self.is_sparse else None
+            columns = self.inner.single_entries(batch) if self.is_sparse else None
             if columns is None:
                 self.window = self.inner.add_many(self.window, iter(batch))
                 self.entries += len(batch)
@@ -108,7 +108,7 @@ class MappingState(ShardState):
             return b""
         buffers, self.buffers = self._partitioned(), None
         keys, values = list(chain.from_iterable(buffers.keys)), list(chain.from_iterable(buffers.values))
-        return self.inner.encode(self.inner.gather(self.inner.create(), keys, values))
+        return self.inner.encode(self.inner.add_columns(self.inner.create(), keys, values))
 
     def take_if_large(self) -> Iterator[Packed] | None:
         if len(self.window) >= WINDOW_KEYS:
@@ -169,20 +169,20 @@ class MappingPartitioner(StatePartitioner[Columns]):
             columns = self.inner.unpack_columns(data)
             if state is None:
                 # The first one alone, because its keys are often all different, which makes it as fast as a dict.
-                state = self.inner.gather(self.inner.create(), *columns)
+                state = self.inner.add_columns(self.inner.create(), *columns)
             else:
                 keys += columns[0]
                 values += columns[1]
             if len(keys) >= WINDOW_KEYS:
-                state = self.inner.gather(state, keys, values)
+                state = self.inner.add_columns(state, keys, values)
                 keys, values = [], []
-        gathered: dict[Hashable, Any] = self.inner.gather(state or self.inner.create(), keys, values)
+        gathered: dict[Hashable, Any] = self.inner.add_columns(state or self.inner.create(), keys, values)
         return gathered
 
     def block(self, state: dict[Hashable, Any]) -> Columns:
         if holds_nan(state):
             # Each piece may have added a NaN key of its own.
-            state = self.inner.gather(self.inner.create(), list(map(one_nan, state)), list(state.values()))
+            state = self.inner.add_columns(self.inner.create(), list(map(one_nan, state)), list(state.values()))
         return in_order(self.inner.finish(state))
 
     def size(self, block: Columns) -> int:

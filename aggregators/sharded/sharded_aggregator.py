@@ -38,7 +38,7 @@ class Sharded(ShardedAggregator):
         self.ordered = inner.ordered
         self.partitioner = partitioner_for(inner, shards)
 
-    def at(self, depot: SpillStore) -> "Sharded":
+    def with_spill_store(self, depot: SpillStore) -> "Sharded":
         return Sharded(self.inner, self.shards, depot, self.output)
 
     @property
@@ -79,7 +79,7 @@ class Sharded(ShardedAggregator):
         if self.depot.writable:
             if not state.is_empty:
                 state.write(state.take_all(), self.depot, self.shards)
-            self.depot.settle()
+            self.depot.sync()
         # Entries stay in memory only on a node that does not see the folder, in a process for one chunk: its worker
         # sends them in another way.
         return pack([[[segment.plain() for segment in piece] for piece in state.pieces], state.encode_remainder()])

@@ -124,7 +124,7 @@ class MergedFiles(ResultBlocks[BlockT]):
 
     def _read_error(self, segment: SpillSegment, error: CorruptStoreError) -> CorruptStoreError:
         """Return the error of an unreadable file: a later master removes the files that it has written again."""
-        place = self._depot.place(segment.name)
+        place = self._depot.describe(segment.name)
         if not isinstance(error.__cause__, FileNotFoundError) or not Path(place).parent.is_dir():
             return error
         return CorruptStoreError(

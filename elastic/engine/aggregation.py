@@ -118,7 +118,7 @@ class Aggregation:
     def fold(self, partial: Partial) -> None:
         """Merge a partial into the state, now or in the background."""
         others = f" and {partial.chunks - 1} others" if partial.chunks > 1 else ""
-        merge = bound(self._merge_all, partial.states, f"chunk {partial.first}{others}", partial.at_hand)
+        merge = bound(self._merge_all, partial.states, f"chunk {partial.first}{others}", partial.live_state)
         waiting = [future for _, future in self._merges if not future.done()]
         if waiting or (self._may_use_thread and sum(map(len, partial.states)) >= _BACKGROUND_MERGE_BYTES):
             if len(waiting) >= _MAX_PENDING_MERGES:
@@ -129,7 +129,7 @@ class Aggregation:
             merged = Future()
             merged.set_result(merge())
         self._merges.append((partial, merged))
-        self._uncommitted.append(replace(partial, at_hand=None))
+        self._uncommitted.append(replace(partial, live_state=None))
 
     @property
     def is_merged(self) -> bool:
@@ -207,16 +207,16 @@ class Aggregation:
         """Release the thread and the files, without waiting for pending merges; may be called twice."""
         self._thread.shutdown(wait=False, cancel_futures=self._result is None)
 
-    def _merge_all(self, states: Iterable[bytes], place: str, at_hand: Any = None) -> _MergeStats:
+    def _merge_all(self, states: Iterable[bytes], place: str, live_state: Any = None) -> _MergeStats:
         """Merge encoded states, or the one live state in their place, and return the statistics."""
         began = time.perf_counter()
         try:
             with self._lock:
-                if at_hand is None:
+                if live_state is None:
                     for frame in states:
                         self._merge(decompress(frame))
                 else:
-                    self._merge_at_hand(at_hand)
+                    self._merge_live_state(live_state)
         except (Exception, SystemExit) as error:
             if isinstance(error, ElasticError) and not isinstance(error, UsageError):
                 raise
@@ -232,7 +232,7 @@ class Aggregation:
         self._is_fresh = False
         self._growth.record(len(data), elements, _state_length(self._state))
 
-    def _merge_at_hand(self, state: Any) -> None:
+    def _merge_live_state(self, state: Any) -> None:
         self._state = state if self._is_first else self._aggregator.merge(self._so_far(), state)
         self._is_fresh = False
 

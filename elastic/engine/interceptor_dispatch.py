@@ -95,10 +95,10 @@ class InterceptorDispatch:
         if not self._wants_receipts():
             return
         count = self._aggregated - partial.chunks
-        for account in partial.accounts:
-            route = self._route(account, partial.digest)
-            for _, _, received, _, returned, aggregated in self._receipts(account.columns, route):
-                node = account.node_id
+        for report in partial.reports:
+            route = self._route(report, partial.digest)
+            for _, _, received, _, returned, aggregated in self._receipts(report.columns, route):
+                node = report.node_id
                 count += 1
                 self.notify("receive", node, f"sender_{node}", "send_parcel_to_master", received)
                 self.notify("send", node, f"receiver_{self._master}", "receive_return_parcel", returned)

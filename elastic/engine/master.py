@@ -290,14 +290,14 @@ class Master:
 
     def _merged(self, *, block: bool = False) -> Iterable[Event]:
         for partial, merged in self._aggregation.merged(block=block):
-            yield events.PartialMerged(partial.accounts[0].node_id, partial.chunks, merged.seconds, merged.growing)
+            yield events.PartialMerged(partial.reports[0].node_id, partial.chunks, merged.seconds, merged.growing)
 
     def _reply_events(self, reply: Reply) -> Iterable[Event]:
         collected = reply.batch_id == COLLECT
         for worker_id, reason in reply.dead_workers:
             yield events.WorkerLost(reply.node_id, worker_id, reason)
             if not collected:
-                yield events.BatchLost(reply.batch_id, reason, suspect=reply.suspect)
+                yield events.BatchLost(reply.batch_id, reason, may_be_poison=reply.suspect)
         if reply.failure is not None:
             failure = replace(reply.failure, node_id=reply.node_id, worker_id=reply.worker_id)
             yield self._failure_event(reply, failure)
@@ -316,7 +316,7 @@ class Master:
             chunk = self.ledger.chunk(failure.chunk_id)
             if chunk is not None and self._sender.can_read_for(reply.node_id, chunk):
                 reason = f"node {reply.node_id} does not see the file; the master sends it by value from now on"
-                return events.BatchLost(reply.batch_id, reason, suspect=False)
+                return events.BatchLost(reply.batch_id, reason, may_be_poison=False)
         return events.BatchFailed(None if reply.batch_id == COLLECT else reply.batch_id, reply.worker_id, failure)
 
     def _partial_event(self, reply: Reply, partial: Partial, *, collected: bool) -> Event:

@@ -208,7 +208,7 @@ def _chunker(run: FlowRun, record: StepRecord, step: Step, *, reread: bool) -> t
 
 def _check_budget(run_id: str, record: StepRecord, step: Step) -> None:
     failed, entries = record.counters.get("entries_failed", 0), record.counters.get("entries", 0)
-    excess = step.options.error_policy.exceeded(failed, entries)
+    excess = step.options.error_policy.violation(failed, entries)
     if excess is not None and record.state == StepState.ERROR:
         raise UsageError(f"run {run_id} cannot resume: {excess}; give a larger budget, or none.")
 

@@ -97,7 +97,7 @@ class ShardAudit:
             except EncodingError:
                 is_same = False
             if not is_same:
-                place = self._depot.place(bundle.name)
+                place = self._depot.describe(bundle.name)
                 self._findings.add(f"bucket {block.bucket} in {place} does not match its digest")
 
     def _check_merge(self, sharded: Sharded, jobs: list[bytes], bundles: list[SpillSegment]) -> None:

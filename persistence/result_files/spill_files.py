@@ -99,7 +99,7 @@ class FileSpillStore(SpillStore):
             raise self._fail(error) from error
         return self._name, start
 
-    def settle(self) -> None:
+    def sync(self) -> None:
         if self._failure is not None:
             raise self._failure
         if self._owner != os.getpid():
@@ -161,7 +161,7 @@ class FileSpillStore(SpillStore):
         except OSError as error:
             raise store_error(error, path) from error
 
-    def place(self, name: str) -> str:
+    def describe(self, name: str) -> str:
         return str(self.folder / name)
 
     def close(self) -> None:
@@ -197,7 +197,7 @@ class FileSpillStore(SpillStore):
 
     def _begin_file(self) -> None:
         """Begin a new file; the current one may belong to the parent from which this process was forked."""
-        self.settle()
+        self.sync()
         self.close()
         self._name = self._new_name("piece")
         self._file, self._size = create_file(self.folder / self._name), 0

@@ -46,7 +46,7 @@ class LocalNode(RayNode):
         try:
             received, worker_id = self._station.receive_call(call)
         except LookupError as error:
-            self._calls.report(BatchLost(call.batch_id, str(error), suspect=False))
+            self._calls.report(BatchLost(call.batch_id, str(error), may_be_poison=False))
             return
         reply = self.workers[worker_id].work.remote(encode_call(received))
         self._calls.add(reply, lambda ref: self._on_reply(call.batch_id, worker_id, ref))
@@ -85,7 +85,7 @@ class LocalNode(RayNode):
         except ray.exceptions.RayError as error:
             reason = describe_ray_error(error)
             died = self._on_death(worker_id, reason)
-            return [*died, BatchLost(batch_id, reason, suspect=self._station.is_suspect(batch_id))]
+            return [*died, BatchLost(batch_id, reason, may_be_poison=self._station.is_suspect(batch_id))]
 
     def _on_death(self, worker_id: str, reason: str) -> list[Arrival]:
         self._station.remove_worker(worker_id)

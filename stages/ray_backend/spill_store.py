@@ -42,7 +42,7 @@ class RaySpillStore(SpillStore):
             ) from error
         return location
 
-    def settle(self) -> None:
+    def sync(self) -> None:
         """Do nothing: each `append` waits until the actor has synced the data."""
 
     def read(self, name: str, start: int, size: int) -> bytes:
@@ -66,7 +66,7 @@ class SpillActor:
         if not isinstance(aggregator, ShardedAggregator):
             raise StoreError(f"{aggregator} has no spill store.")
         location = aggregator.depot.append(data)
-        aggregator.depot.settle()
+        aggregator.depot.sync()
         return location
 
     def reduce(self, job: bytes) -> tuple[str, Any]:
@@ -83,7 +83,7 @@ def with_spill_store(program: Program, actor: Any) -> Program:
     aggregator = program.aggregator
     if actor is None or not isinstance(aggregator, ShardedAggregator) or aggregator.depot.writable:
         return program
-    return replace(program, aggregator=aggregator.at(RaySpillStore(actor)))
+    return replace(program, aggregator=aggregator.with_spill_store(RaySpillStore(actor)))
 
 
 def reduce_job(program: Program, job: bytes) -> tuple[str, Any]:

@@ -69,7 +69,7 @@ class ChaosTransport(Transport):
         if reason is None:
             self._inner.send(node_id, call)
         else:
-            self._late.append(_Late(0.0, BatchLost(call.batch_id, reason, suspect=False)))
+            self._late.append(_Late(0.0, BatchLost(call.batch_id, reason, may_be_poison=False)))
 
     def poll(self, timeout: float) -> list[Arrival]:
         self._die_if(self._is_doomed)
@@ -149,12 +149,12 @@ class ChaosTransport(Transport):
             return None
         if self._falls(Fault.DROP):
             self._count(Fault.DROP)
-            return BatchLost(reply.batch_id, "chaos: its answer was lost", suspect=False, held=True)
+            return BatchLost(reply.batch_id, "chaos: its answer was lost", may_be_poison=False, result_may_exist=True)
         if self._harm is not None and self._falls(Fault.KILL_SENDER):
             self._count(Fault.KILL_SENDER)
             if not self._harm.kill_station(reply.node_id):
                 reason = f"chaos: the sender of node {reply.node_id} ended"
-                return BatchLost(reply.batch_id, reason, suspect=False, held=True)
+                return BatchLost(reply.batch_id, reason, may_be_poison=False, result_may_exist=True)
         return None
 
     def _changed(self, result: Partial) -> Partial:
@@ -165,10 +165,10 @@ class ChaosTransport(Transport):
             states = list(result.states)
             states[number] = _flipped(states[number], pick(len(states[number])))
             return replace(result, states=tuple(states))
-        accounts = list(result.accounts)
-        number = pick(len(accounts))
-        accounts[number] = _with_flipped_bit(accounts[number], pick)
-        return replace(result, accounts=tuple(accounts))
+        reports = list(result.reports)
+        number = pick(len(reports))
+        reports[number] = _with_flipped_bit(reports[number], pick)
+        return replace(result, reports=tuple(reports))
 
     def _delay(self, spirit: Fault, reply: Reply) -> None:
         self._late.append(_Late(time.monotonic() + self._dice.delay(spirit, _LATEST[spirit]), reply, spirit))
@@ -188,9 +188,9 @@ class ChaosTransport(Transport):
     def _await_doom(self, arrival: Arrival) -> None:
         if self._doom is None or not isinstance(arrival, Reply) or arrival.partial is None:
             return
-        for account in arrival.partial.accounts:
-            self._die_if(self._is_met(KillPoint.RETURNED, account.first, account.stop))
-            self._is_doomed = self._is_doomed or self._is_met(KillPoint.FOLDED, account.first, account.stop)
+        for report in arrival.partial.reports:
+            self._die_if(self._is_met(KillPoint.RETURNED, report.first, report.stop))
+            self._is_doomed = self._is_doomed or self._is_met(KillPoint.FOLDED, report.first, report.stop)
 
     def _is_met(self, moment: KillPoint, first: int, stop: int) -> bool:
         doom = self._doom
@@ -202,7 +202,7 @@ class ChaosTransport(Transport):
 
 
 def _attempts(result: Partial) -> int:
-    return max(account.columns.attempt for account in result.accounts)
+    return max(report.columns.attempt for report in result.reports)
 
 
 def _flipped(data: bytes, index: int) -> bytes:

@@ -83,5 +83,5 @@ class InlineTransport(Transport):
         arrived = decode_reply(encode_reply(reply))
         if reply.partial is not None and arrived.partial is not None:
             # No message carries this, and here none needs to.
-            arrived = replace(arrived, partial=replace(arrived.partial, at_hand=reply.partial.at_hand))
+            arrived = replace(arrived, partial=replace(arrived.partial, live_state=reply.partial.live_state))
         self._arrived.append(arrived)

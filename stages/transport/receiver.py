@@ -42,44 +42,44 @@ class MasterReceiver:
             ReceiptError: A link does not follow from the run's key, the chunks and the links before it; names the
                 chunks.
         """
-        if not partial.accounts:
+        if not partial.reports:
             raise ReceiptError("a result came without receipts.")
-        for account in partial.accounts:
-            _check_columns(account)
-        if digest_of(partial.states, partial.accounts) != partial.digest:
+        for report in partial.reports:
+            _check_columns(report)
+        if digest_of(partial.states, partial.reports) != partial.digest:
             raise ReceiptError(f"the result of chunk {partial.first} and others was changed on its way.")
-        return replace(partial, rows=tuple(self._row(account, partial.digest) for account in partial.accounts))
+        return replace(partial, rows=tuple(self._row(report, partial.digest) for report in partial.reports))
 
-    def _row(self, account: BatchReport, state: bytes) -> ReceiptRow:
-        node_id, worker_id = account.node_id, account.worker_id
-        route = Route(master=self.node_id, node_id=node_id, worker_id=worker_id, state=state, counted=account.counted)
-        *_, processed, returned, aggregated = chain(self._seal, account.columns, route)
+    def _row(self, report: BatchReport, state: bytes) -> ReceiptRow:
+        node_id, worker_id = report.node_id, report.worker_id
+        route = Route(master=self.node_id, node_id=node_id, worker_id=worker_id, state=state, counted=report.counted)
+        *_, processed, returned, aggregated = chain(self._seal, report.columns, route)
         for link, came, whose in (
-            (processed, account.processed, f"worker {worker_id}"),
-            (returned, account.returned, f"node {node_id}"),
+            (processed, report.processed, f"worker {worker_id}"),
+            (returned, report.returned, f"node {node_id}"),
         ):
             if link.digest != came:
-                chunks = describe_chunks(account.first, account.stop)
+                chunks = describe_chunks(report.first, report.stop)
                 raise ReceiptError(f"the receipts of {chunks} from {whose} do not verify.")
-        return ReceiptRow(account.columns, node_id, worker_id, state, aggregated.digest, _failed(account))
+        return ReceiptRow(report.columns, node_id, worker_id, state, aggregated.digest, _failed(report))
 
 
-def _failed(account: BatchReport) -> tuple[int, ...]:
+def _failed(report: BatchReport) -> tuple[int, ...]:
     """Return the number of failed entries of each chunk, or nothing where none failed."""
-    if not account.letters:
+    if not report.letters:
         return ()
     failed = Counter[int]()
-    for letter in account.letters:
+    for letter in report.letters:
         failed[letter.failure.chunk_id] += letter.entries
-    return tuple(failed[chunk_id] for chunk_id in range(account.first, account.stop))
+    return tuple(failed[chunk_id] for chunk_id in range(report.first, report.stop))
 
 
-def _check_columns(account: BatchReport) -> None:
-    """Refuse an account whose columns are not of one length, or hold what no receipt is made of."""
-    columns, count = account.columns, len(account)
+def _check_columns(report: BatchReport) -> None:
+    """Refuse a report whose columns are not of one length, or hold what no receipt is made of."""
+    columns, count = report.columns, len(report)
     lengths = {len(columns.cut_at) * 16, len(columns.contents)}
     numbers = (columns.first, *columns.entries, *columns.cut_at)
     is_whole = set(map(type, numbers)) == {int} and min(numbers) >= 0 and max(numbers) < 1 << 63
-    links = {len(account.processed), len(account.returned)}
+    links = {len(report.processed), len(report.returned)}
     if not count or (lengths, links) != ({16 * count}, {16}) or not is_whole or not 0 < columns.attempt < 1 << 32:
-        raise ReceiptError(f"the receipts of chunk {account.first} from worker {account.worker_id} are damaged.")
+        raise ReceiptError(f"the receipts of chunk {report.first} from worker {report.worker_id} are damaged.")

@@ -107,9 +107,9 @@ class NodeSender:
             seconds = max(reply.seconds for reply in replies) + time.perf_counter() - started
             return replace(replies[0], partial=combined, dead_workers=lost, seconds=seconds)
         except (Exception, SystemExit) as error:
-            account = partials[0].accounts[0]
+            report = partials[0].reports[0]
             place, function = "the results of this node's workers", f"aggregator {self.aggregator}"
-            failure = failure_of(error, chunk_id=account.first, place=place, function=function)
+            failure = failure_of(error, chunk_id=report.first, place=place, function=function)
             failure = replace(failure, message=failure.message + hint_of(error))
             return replace(replies[0], failure=failure, dead_workers=lost)
 
@@ -119,11 +119,11 @@ class NodeSender:
         states = tuple(state for partial in partials for state in partial.states)
         if len(states) > 1 and self.aggregator is not None:
             states = (self._merge(states, self.aggregator),)
-        processed = tuple(account for partial in partials for account in partial.accounts)
+        processed = tuple(report for partial in partials for report in partial.reports)
         mark = digest_of(states, processed)
-        accounts = tuple(self._stamped(account, mark) for account in processed)
-        self.chunks += sum(map(len, accounts))
-        return Partial(accounts, states, mark, at_hand=partials[0].at_hand if len(partials) == 1 else None)
+        reports = tuple(self._stamped(report, mark) for report in processed)
+        self.chunks += sum(map(len, reports))
+        return Partial(reports, states, mark, live_state=partials[0].live_state if len(partials) == 1 else None)
 
     def _merge(self, states: tuple[bytes, ...], aggregator: AnyAggregator) -> bytes:
         merged = aggregator.decode(decompress(states[0]))
@@ -131,6 +131,6 @@ class NodeSender:
             merged = aggregator.merge_encoded(merged, decompress(state))
         return self._frame(aggregator.encode(merged))
 
-    def _stamped(self, account: BatchReport, state: bytes) -> BatchReport:
-        signed = account.columns.digest_input()
-        return replace(account, returned=self._mac.link(signed, state, account.processed))
+    def _stamped(self, report: BatchReport, state: bytes) -> BatchReport:
+        signed = report.columns.digest_input()
+        return replace(report, returned=self._mac.link(signed, state, report.processed))

@@ -292,8 +292,8 @@ class Worker:
             first = reports[0].first
             place, function = f"the state of chunk {first} and others", f"aggregator {self._program.aggregator}"
             return {"failure": failure_of(error, chunk_id=first, place=place, function=function)}
-        at_hand = held if self._program.aggregator.by_reference else None
-        return {"partial": Partial(reports, (state,), digest_of((state,), reports), at_hand=at_hand)}
+        live_state = held if self._program.aggregator.by_reference else None
+        return {"partial": Partial(reports, (state,), digest_of((state,), reports), live_state=live_state)}
 
     def _spill_failure(self, error: StoreError, chunk_id: int) -> Failure:
         return failure_of(error, chunk_id=chunk_id, place=f"worker {self.worker_id}", function="the spill store")

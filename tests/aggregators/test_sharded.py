@@ -73,8 +73,8 @@ class Watched(SumByKey):
         super().__init__()
         self.single: list[Any] = []
 
-    def singles(self, entries: list[Any]) -> Any:
-        columns = super().singles(entries)
+    def single_entries(self, entries: list[Any]) -> Any:
+        columns = super().single_entries(entries)
         self.single += [] if columns is None else entries
         return columns
 
@@ -178,7 +178,7 @@ def test_equal_keys_are_joined_before_they_are_left(depot: FileSpillStore, monke
 def test_a_process_that_does_not_see_the_folder_sends_its_state_along(depot: FileSpillStore, tmp_path: Path) -> None:
     blind = Sharded(Count(), 2, FileSpillStore(tmp_path / "elsewhere", 1))
     data = blind.encode(blind.add_many(blind.create(), iter("abca")))
-    seeing = blind.at(depot)
+    seeing = blind.with_spill_store(depot)
     state = seeing.decode(data)
     assert seeing.finish(seeing.decode(seeing.encode(state))) == {"a": 2, "b": 1, "c": 1}
     with pytest.raises(EncodingError, match="is not in the folder of its run"):
@@ -272,7 +272,7 @@ def test_columns_that_are_none_are_refused(make: Callable[[], AnyKeyed], plain: 
 def test_texts_that_are_more_or_fewer_than_they_say_are_refused(make: Callable[[], AnyKeyed], plain: Any) -> None:
     aggregator = make()
     keys, _ = aggregator.unpack_columns(pack(plain))
-    larger = aggregator.gather(aggregator.create(), list("defgh"), [1] * 5)
+    larger = aggregator.add_columns(aggregator.create(), list("defgh"), [1] * 5)
     for read in (
         lambda: list(keys),
         lambda: aggregator.decode(pack(plain)),
@@ -323,7 +323,7 @@ def test_numbers_beyond_64_bits_and_floats_are_kept_as_they_are() -> None:
     sums = SumByKey()
     state = sums.add_many({}, [("wide", 1 << 70), ("float", 0.1), ("float", 0.2), ("float", 1 << 60)])
     columns = sums.unpack_columns(sums.pack_columns(list(state), list(state.values())))
-    assert sums.finish(sums.gather({}, *columns)) == sums.finish(state)
+    assert sums.finish(sums.add_columns({}, *columns)) == sums.finish(state)
 
 
 @pytest.mark.parametrize("entry", ["ab", b"ab", {1: 2, 3: 4}, 7, ("a",), ("a", 1, 2)], ids=str)

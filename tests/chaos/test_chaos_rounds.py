@@ -174,7 +174,7 @@ def test_an_aggregation_that_folds_twice_gives_another_value(monkeypatch: pytest
 
     def twice(self: Aggregation, partial: Partial) -> None:
         fold(self, partial)
-        if any(account.columns.attempt > 1 for account in partial.accounts):
+        if any(report.columns.attempt > 1 for report in partial.reports):
             self._merge_all(partial.states, "what was folded already")
 
     trial = trial_of(summing, "raise", rate=0.5)

@@ -119,7 +119,7 @@ def kinds(instructions: list[Instruction]) -> list[type]:
 
 def test_a_lost_answer_is_waited_for_in_what_its_node_holds_before_work_is_done_again() -> None:
     ledger, send = started()
-    lost = events.BatchLost(send.batch.batch_id, "its answer was lost", suspect=False, held=True)
+    lost = events.BatchLost(send.batch.batch_id, "its answer was lost", may_be_poison=False, result_may_exist=True)
     assert kinds(ledger.handle(lost)) == [CollectNode]
     assert ledger.counters["chunks_sent_again"] == 0
     assert kinds(ledger.handle(events.PartialReturned("n", None, collected=True))) == [Send]
@@ -129,21 +129,23 @@ def test_a_lost_answer_is_waited_for_in_what_its_node_holds_before_work_is_done_
 def test_a_collection_that_was_asked_for_before_an_answer_was_lost_says_nothing_about_it() -> None:
     ledger, send = started()
     ledger.handle(events.ChunksCut(()))
-    held = events.BatchLost(send.batch.batch_id, "its answer was lost", suspect=False, held=True)
+    held = events.BatchLost(send.batch.batch_id, "its answer was lost", may_be_poison=False, result_may_exist=True)
     assert kinds(ledger.handle(held)) == [CollectNode]
     (again,) = ledger.handle(events.PartialReturned("n", None, collected=True))
     assert isinstance(again, Send)
     # Another collection is under way when this answer is lost: only the one after it can tell.
     node = ledger._flight.nodes["n"]
     node.collecting = True
-    assert ledger.handle(events.BatchLost(again.batch.batch_id, "lost", suspect=False, held=True)) == []
+    assert (
+        ledger.handle(events.BatchLost(again.batch.batch_id, "lost", may_be_poison=False, result_may_exist=True)) == []
+    )
     assert kinds(ledger.handle(events.PartialReturned("n", None, collected=True))) == [CollectNode]
     assert kinds(ledger.handle(events.PartialReturned("n", None, collected=True))) == [Send]
 
 
 def test_the_chunks_of_a_lost_answer_wait_again_when_their_node_is_lost() -> None:
     ledger, send = started()
-    ledger.handle(events.BatchLost(send.batch.batch_id, "lost", suspect=False, held=True))
+    ledger.handle(events.BatchLost(send.batch.batch_id, "lost", may_be_poison=False, result_may_exist=True))
     ledger.handle(events.NodeLost("n", "it is gone"))
     assert kinds(ledger.handle(events.WorkerJoined("m", "m/0"))) == [Send]
 

@@ -35,7 +35,7 @@ def chunks(first: int, stop: int) -> events.ChunksCut:
     return events.ChunksCut(tuple(Chunk(n, (n,), 1_000, (n, 1)) for n in range(first, stop)))
 
 
-def account(send: Send, worker: str = "a/0") -> BatchReport:
+def report(send: Send, worker: str = "a/0") -> BatchReport:
     batch = send.batch
     return BatchReport(
         batch_id=batch.batch_id, node_id="a", worker_id=worker, columns=columns_of(batch), counted=False,
@@ -44,7 +44,7 @@ def account(send: Send, worker: str = "a/0") -> BatchReport:
 
 
 def partial(*sends: Send) -> Partial:
-    return Partial(tuple(map(account, sends)), (b"",), bytes(16))
+    return Partial(tuple(map(report, sends)), (b"",), bytes(16))
 
 
 def only(kind: type[T], instructions: list[Instruction]) -> list[T]:
@@ -171,7 +171,7 @@ def test_a_result_that_comes_after_its_batch_was_given_up_is_taken_and_the_repea
 def test_a_partial_that_names_a_chunk_twice_is_dropped() -> None:
     subject = ledger()
     sent, _ = started(subject, 2)
-    doubled = Partial((account(sent), account(sent)), (b"",), bytes(16))
+    doubled = Partial((report(sent), report(sent)), (b"",), bytes(16))
     assert only(Fold, subject.handle(events.PartialReturned("a", doubled, False))) == []
 
 
@@ -221,7 +221,7 @@ def test_the_budget_of_failed_entries_is_kept() -> None:
         tolerance = ErrorPolicy(on_error=OnError.SKIP, max_errors=2)
         subject = Ledger(settings=EngineTuning(), placement=First(), tolerance=tolerance)
         (sent,) = started(subject, 1)
-        spoiled = with_changes(account(sent), entries=(100,), letters=letters(failed))
+        spoiled = with_changes(report(sent), entries=(100,), letters=letters(failed))
         told = subject.handle(events.PartialReturned("a", Partial((spoiled,), (b"",), bytes(16)), False))
         assert [type(instruction) for instruction in told] == [Fold, outcome]
         assert subject.counters["entries_failed"] == failed
@@ -233,10 +233,10 @@ def test_a_ratio_of_failed_entries_is_judged_at_the_end_or_when_there_are_enough
     for entries, outcome in ((100, Complete), (99, Fail)):
         subject = Ledger(settings=EngineTuning(), placement=First(), tolerance=tolerance)
         first, second = started(subject, 2)
-        spoiled = with_changes(account(first), entries=(1,), letters=(letter,))
+        spoiled = with_changes(report(first), entries=(1,), letters=(letter,))
         told = subject.handle(events.PartialReturned("a", Partial((spoiled,), (b"",), bytes(16)), False))
         assert only(Fail, told) == [], "one of one is no share yet"
-        rest = with_changes(account(second), entries=(entries - 1,))
+        rest = with_changes(report(second), entries=(entries - 1,))
         told = subject.handle(events.PartialReturned("a", Partial((rest,), (b"",), bytes(16)), False))
         assert [type(instruction) for instruction in told] == [Fold, outcome]
 
@@ -245,7 +245,7 @@ def test_a_loss_that_has_nothing_to_do_with_the_chunk_can_repeat_for_ever() -> N
     subject = ledger(max_worker_losses=2)
     (sent,) = started(subject, 1)
     for _ in range(10):
-        (sent,) = only(Send, subject.handle(events.BatchLost(sent.batch.batch_id, "blind", suspect=False)))
+        (sent,) = only(Send, subject.handle(events.BatchLost(sent.batch.batch_id, "blind", may_be_poison=False)))
     assert not subject.finished
 
 

@@ -57,11 +57,11 @@ class Cluster:
             case CollectNode(node_id):
                 self.collect(node_id)
             case Fold(partial):
-                for account in partial.accounts:
-                    self.folded.update(range(account.first, account.stop))
-                    self.order.extend(range(account.first, account.stop))
+                for report in partial.reports:
+                    self.folded.update(range(report.first, report.stop))
+                    self.order.extend(range(report.first, report.stop))
                 took, growing = self.random.choice([0.0, 0.01, 1.0]), self.random.random() < 0.5
-                return [events.PartialMerged(partial.accounts[0].node_id, partial.chunks, took, growing)]
+                return [events.PartialMerged(partial.reports[0].node_id, partial.chunks, took, growing)]
             case Complete():
                 self.done = True
             case Drop():
@@ -74,41 +74,41 @@ class Cluster:
         workers = sorted(self.nodes.get(send.node_id, ()))
         batch = send.batch
         if not workers or self.random.random() < self.fault / 4:
-            self.coming.append(events.BatchLost(batch.batch_id, "no answer", suspect=False))
+            self.coming.append(events.BatchLost(batch.batch_id, "no answer", may_be_poison=False))
             if not workers or self.random.random() < 0.5:
                 return  # else the work is done all the same, and nobody knows
         worker_id = self.random.choice(workers)
-        account = BatchReport(
+        report = BatchReport(
             batch_id=batch.batch_id, node_id=send.node_id, worker_id=worker_id, columns=columns_of(batch),
             counted=False, processed=bytes(16),
         )  # fmt: skip
         told: list[Event] = [events.BatchProcessed(batch.batch_id, worker_id, self.random.uniform(1e-4, 0.1))]
         if send.collect:
-            told.append(events.PartialReturned(send.node_id, Partial((account,), (b"",), b""), False))
+            told.append(events.PartialReturned(send.node_id, Partial((report,), (b"",), b""), False))
         if self.random.random() < self.fault / 10:
-            self.slow.append((self.now + self.random.choice([1, 30, 10_000]), account, told))
+            self.slow.append((self.now + self.random.choice([1, 30, 10_000]), report, told))
         else:
-            self.finish(account, told, collected=send.collect)
+            self.finish(report, told, collected=send.collect)
 
-    def finish(self, account: BatchReport, told: list[Event], *, collected: bool) -> None:
+    def finish(self, report: BatchReport, told: list[Event], *, collected: bool) -> None:
         self.coming += told
         if not collected:
-            self.held[account.worker_id].append(account)
+            self.held[report.worker_id].append(report)
 
     def wake(self) -> None:
         """Let slow calls end whose time has come, if their workers are still there."""
         due = [slow for slow in self.slow if slow[0] <= self.now]
         self.slow = [slow for slow in self.slow if slow[0] > self.now]
-        for _, account, told in due:
-            if account.worker_id in self.nodes.get(account.node_id, ()):
-                self.finish(account, told, collected=self.ordered)
+        for _, report, told in due:
+            if report.worker_id in self.nodes.get(report.node_id, ()):
+                self.finish(report, told, collected=self.ordered)
 
     def collect(self, node_id: str) -> None:
         # A worker that is at work hands out nothing.
-        busy = {account.worker_id for _, account, _ in self.slow}
+        busy = {report.worker_id for _, report, _ in self.slow}
         idle = sorted(worker for worker in self.nodes.get(node_id, ()) if worker not in busy)
-        accounts = [account for worker in idle for account in self.held.pop(worker, ())]
-        partial = Partial(tuple(accounts), (b"",), b"") if accounts else None
+        reports = [report for worker in idle for report in self.held.pop(worker, ())]
+        partial = Partial(tuple(reports), (b"",), b"") if reports else None
         self.coming.append(events.PartialReturned(node_id, partial, True))
         if partial and self.random.random() < self.fault:
             self.coming.append(events.PartialReturned(node_id, partial, False))

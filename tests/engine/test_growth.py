@@ -15,11 +15,11 @@ from elastic.engine.aggregation import Aggregation
 
 
 def partial(aggregator: AnyAggregator, *states: object) -> Partial:
-    account = BatchReport(
+    report = BatchReport(
         batch_id=0, node_id="a", worker_id="a/0", columns=ChunkColumns(0, 1, (0,), (1,), UNREAD), counted=False,
         processed=bytes(16),
     )  # fmt: skip
-    return Partial((account,), tuple(compress(aggregator.encode(state)) for state in states), bytes(16))
+    return Partial((report,), tuple(compress(aggregator.encode(state)) for state in states), bytes(16))
 
 
 def growing(aggregator: AnyAggregator, *partials: tuple[object, ...]) -> list[bool]:

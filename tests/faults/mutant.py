@@ -35,7 +35,7 @@ from tests.faults.simulation import Parts
 
 
 def _chunks(partial: Partial) -> list[int]:
-    return [chunk_id for account in partial.accounts for chunk_id in range(account.first, account.stop)]
+    return [chunk_id for report in partial.reports for chunk_id in range(report.first, report.stop)]
 
 
 class ForgivingSpans(ChunkIdSet):
@@ -68,15 +68,15 @@ class ByContent(Ledger):
         self._contents: set[bytes] = set()
 
     def _fold(self, partial: Partial) -> Iterator[Instruction]:
-        contents = {account.columns.content(n) for account in partial.accounts for n in range(len(account))}
+        contents = {report.columns.content(n) for report in partial.reports for n in range(len(report))}
         if not contents <= self._contents:
             self._contents |= contents
             yield from super()._fold(partial)
             return
         for sent in self._answers(partial):
             self._flight.close(sent)
-        for account in partial.accounts:
-            self.folded.add(account.first, account.stop)
+        for report in partial.reports:
+            self.folded.add(report.first, report.stop)
         self._waiting.discard(lambda chunk: chunk.chunk_id in self.folded)
 
 
@@ -88,9 +88,7 @@ class ByAttempt(ForgivingLedger):
         self._seen: set[tuple[int, int]] = set()
 
     def _counts_twice(self, partial: Partial) -> bool:
-        keys = [
-            (n, account.columns.attempt) for account in partial.accounts for n in range(account.first, account.stop)
-        ]
+        keys = [(n, report.columns.attempt) for report in partial.reports for n in range(report.first, report.stop)]
         if not self._seen.isdisjoint(keys):
             return True
         self._seen.update(keys)
@@ -112,7 +110,7 @@ class AfterSplit(ForgivingLedger):
         self._spans: set[tuple[int, int]] = set()
 
     def _counts_twice(self, partial: Partial) -> bool:
-        spans = [(account.first, account.stop) for account in partial.accounts]
+        spans = [(report.first, report.stop) for report in partial.reports]
         if len(set(spans)) < len(spans) or not self._spans.isdisjoint(spans):
             return True
         self._spans.update(spans)
@@ -123,8 +121,8 @@ class WithoutPoison(Ledger):
     """Does not count the entries that failed."""
 
     def _fold(self, partial: Partial) -> Iterator[Instruction]:
-        accounts = tuple(replace(account, letters=()) for account in partial.accounts)
-        yield from super()._fold(replace(partial, accounts=accounts))
+        reports = tuple(replace(report, letters=()) for report in partial.reports)
+        yield from super()._fold(replace(partial, reports=reports))
 
 
 class TwoCommits(SimulatedRunStore):
@@ -186,7 +184,7 @@ class Trusting(MasterReceiver):
     """Takes every state for the one that its receipts are about."""
 
     def receive(self, partial: Partial) -> Partial:
-        rows = tuple(self._row(account, partial.digest) for account in partial.accounts)
+        rows = tuple(self._row(report, partial.digest) for report in partial.reports)
         return replace(partial, rows=rows)
 
 

@@ -85,7 +85,7 @@ class Network(Transport):
             return
         data = encode_call(self._changed_call(call))
         if self._weather.strikes("call lost", 0.1):
-            self._after(self._latency(), lambda: [BatchLost(call.batch_id, "no answer", suspect=False)])
+            self._after(self._latency(), lambda: [BatchLost(call.batch_id, "no answer", may_be_poison=False)])
             return
         self._after(self._latency("call"), lambda: self._take_in(place, data))
 
@@ -158,7 +158,7 @@ class Network(Transport):
         self._start_worker(place)
         if place.on_master:
             told: list[Arrival] = [WorkerLost(place.node_id, worker_id, reason)]
-            return told + [BatchLost(n, reason, suspect=place.station.is_suspect(n)) for n in calls]
+            return told + [BatchLost(n, reason, may_be_poison=place.station.is_suspect(n)) for n in calls]
         gone = ((worker_id, reason),)
         return [
             Reply(node_id=place.node_id, worker_id=worker_id, batch_id=batch_id, dead_workers=gone,
@@ -188,7 +188,7 @@ class Network(Transport):
         try:
             received, worker_id = place.station.receive_call(call)
         except LookupError as error:
-            return [BatchLost(call.batch_id, str(error), suspect=False)]
+            return [BatchLost(call.batch_id, str(error), may_be_poison=False)]
         process = place.workers[worker_id]
         times = 2 if self._weather.strikes("call doubled", 0.05) else 1
         for turn in range(times):
@@ -258,7 +258,7 @@ class Network(Transport):
         if reply.batch_id == COLLECT:
             # What the workers held is gone with it, and only the end of the node says so.
             return [] if place.is_lost else self._node_lost(place, "no answer")
-        lost = BatchLost(reply.batch_id, "no answer", suspect=self._weather.dice.random() < 0.5)
+        lost = BatchLost(reply.batch_id, "no answer", may_be_poison=self._weather.dice.random() < 0.5)
         if self._weather.strikes("lost answer that comes after all", 0.3):
             data = encode_reply(reply)
             self._after(self._latency() + 3, lambda: [decode_reply(data)])
@@ -289,21 +289,21 @@ class Network(Transport):
 
     def _changed_partial(self, partial: Partial) -> Partial:
         chosen = self._weather.dice.randrange(6)
-        first, *others = partial.accounts
+        first, *others = partial.reports
         if chosen == 0:
             return replace(partial, states=(_flipped(partial.states[0], self._weather), *partial.states[1:]))
         if chosen == 1:
             return replace(
-                partial, accounts=(replace(first, processed=_flipped(first.processed, self._weather)), *others)
+                partial, reports=(replace(first, processed=_flipped(first.processed, self._weather)), *others)
             )
         if chosen == 2:
-            return replace(partial, accounts=(with_changes(first, contents=first.columns.contents[:-1]), *others))
+            return replace(partial, reports=(with_changes(first, contents=first.columns.contents[:-1]), *others))
         if chosen == 3:
             entries = first.columns.entries
-            return replace(partial, accounts=(with_changes(first, entries=(entries[0] + 1, *entries[1:])),))
+            return replace(partial, reports=(with_changes(first, entries=(entries[0] + 1, *entries[1:])),))
         if chosen == 4:
             return replace(partial, digest=_flipped(partial.digest, self._weather))
-        return replace(partial, accounts=(with_changes(first, first=first.first + 1), *others))
+        return replace(partial, reports=(with_changes(first, first=first.first + 1), *others))
 
     # -- time
 

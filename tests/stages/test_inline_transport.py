@@ -101,13 +101,13 @@ def test_calls_go_on_while_what_was_folded_is_encoded(tmp_path: Path) -> None:
     collected = answer(transport.poll(LONG))
     assert collected.batch_id == COLLECT
     assert collected.partial is not None
-    assert [account.first for account in collected.partial.accounts] == [0], "what came later is not among it"
+    assert [report.first for report in collected.partial.reports] == [0], "what came later is not among it"
     assert slow.thread not in (None, threading.main_thread())
     for _ in range(2):
         transport.send("inline", None)
     rest, none = collections(transport, 2)
     assert rest.partial is not None
-    assert [account.first for account in rest.partial.accounts] == [1, 2]
+    assert [report.first for report in rest.partial.reports] == [1, 2]
     assert none.partial is None, "each request has an answer of its own"
     transport.close()
 
@@ -151,8 +151,8 @@ def test_a_state_of_frames_comes_along_with_what_is_kept_of_it(tmp_path: Path) -
     count = FrameCount()
     partial = collected(*frames(tmp_path, count, chunks=2))
     (kept,) = partial.states
-    assert rows(count.finish(partial.at_hand)) == rows(count.finish(count.decode(decompress(kept))))
-    assert len(rows(count.finish(partial.at_hand))) == 20
+    assert rows(count.finish(partial.live_state)) == rows(count.finish(count.decode(decompress(kept))))
+    assert len(rows(count.finish(partial.live_state))) == 20
 
 
 def rows(frame: pl.DataFrame) -> list[tuple[Any, ...]]:
@@ -160,7 +160,7 @@ def rows(frame: pl.DataFrame) -> list[tuple[Any, ...]]:
 
 
 def test_other_states_come_only_as_bytes() -> None:
-    assert collected(program(), [call_of(by_value(0, ["a"]))]).at_hand is None
+    assert collected(program(), [call_of(by_value(0, ["a"]))]).live_state is None
 
 
 def test_a_worker_that_reads_ahead_takes_calls_for_all_of_its_threads(tmp_path: Path) -> None:

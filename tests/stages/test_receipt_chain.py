@@ -60,10 +60,10 @@ def test_what_comes_back_unchanged_is_believed_and_its_rows_give_all_receipts_ag
 
 
 def change(partial: Partial, number: int, **fields: Any) -> Partial:
-    """Return a partial of which one account says something else."""
-    accounts = list(partial.accounts)
-    accounts[number] = with_changes(accounts[number], **fields)
-    return replace(partial, accounts=tuple(accounts))
+    """Return a partial of which one report says something else."""
+    reports = list(partial.reports)
+    reports[number] = with_changes(reports[number], **fields)
+    return replace(partial, reports=tuple(reports))
 
 
 def flipped(data: bytes, at: int) -> bytes:
@@ -74,16 +74,16 @@ def flipped(data: bytes, at: int) -> bytes:
 TAMPERINGS: dict[str, tuple[Callable[[Partial], Partial], str]] = {
     "entries": (lambda p: change(p, 0, entries=(1, 3)), "chunks 0 to 1"),
     "entries that trade places": (lambda p: change(p, 0, entries=(2, 1)), "chunks 0 to 1"),
-    "content digest": (lambda p: change(p, 0, contents=flipped(p.accounts[0].columns.contents, 20)), "chunks 0 to 1"),
-    "processed": (lambda p: change(p, 0, processed=flipped(p.accounts[0].processed, 15)), "chunks 0 to 1"),
-    "returned": (lambda p: change(p, 0, returned=flipped(p.accounts[0].returned, 0)), "chunks 0 to 1"),
+    "content digest": (lambda p: change(p, 0, contents=flipped(p.reports[0].columns.contents, 20)), "chunks 0 to 1"),
+    "processed": (lambda p: change(p, 0, processed=flipped(p.reports[0].processed, 15)), "chunks 0 to 1"),
+    "returned": (lambda p: change(p, 0, returned=flipped(p.reports[0].returned, 0)), "chunks 0 to 1"),
     "cut_at": (lambda p: change(p, 1, cut_at=(5,)), "chunk 2"),
     "attempt": (lambda p: change(p, 1, attempt=1), "chunk 2"),
     "node": (lambda p: change(p, 1, node_id="other"), "chunk 2"),
     "worker": (lambda p: change(p, 1, worker_id="node/1"), "chunk 2"),
     "first chunk": (lambda p: change(p, 1, first=3), "chunk 0"),
     "counted": (lambda p: change(p, 1, counted=False), "chunk 2"),
-    "links of another batch": (lambda p: change(p, 0, processed=p.accounts[1].processed), "chunks 0 to 1"),
+    "links of another batch": (lambda p: change(p, 0, processed=p.reports[1].processed), "chunks 0 to 1"),
     "no links": (lambda p: change(p, 0, processed=bytes(16), returned=bytes(16)), "chunks 0 to 1"),
     "state and its digest": (lambda p: replace(p, states=(b"x",), digest=digest(b"x")), "chunk 0"),
     "state": (lambda p: replace(p, states=(flipped(p.states[0], 9),)), "chunk 0"),
@@ -153,7 +153,7 @@ def test_a_reply_to_another_master_is_refused() -> None:
 def test_chunks_that_workers_count_first_have_receipts_too() -> None:
     chunk = Chunk(0, (0,), 1_000, (0, 2), payload=by_value(0, [1, 2]).payload)
     partial = received(returned(call_of(chunk)))
-    assert partial.accounts[0].columns.entries == (2,)
+    assert partial.reports[0].columns.entries == (2,)
     receipts = next(receipts_of_row(SEAL, "master", partial.rows[0]))
     assert [receipt.entries for receipt in receipts] == [-1, -1, -1, 2, 2, 2]
 
@@ -191,7 +191,7 @@ def test_a_node_s_sender_combines_to_what_merging_by_hand_gives(aggregator: Any)
     assert combined is not None
     assert len(combined.states) == 1
     assert aggregator.finish(aggregator.decode(decompress(combined.states[0]))) == aggregator.finish(by_hand)
-    assert [account.first for account in combined.accounts] == [0, 1, 2, 3, 4, 5]
+    assert [report.first for report in combined.reports] == [0, 1, 2, 3, 4, 5]
     assert sender.chunks == 6
     assert received(combined).entries == 12
 
@@ -239,5 +239,5 @@ def test_a_batch_goes_out_with_a_link_made_on_the_master() -> None:
 
 
 def test_an_account_knows_where_it_ends() -> None:
-    account: BatchReport = two_batches().accounts[0]
-    assert (account.stop, len(account)) == (2, 2)
+    report: BatchReport = two_batches().reports[0]
+    assert (report.stop, len(report)) == (2, 2)

@@ -199,7 +199,7 @@ def test_a_worker_holds_nothing_after_a_failure(collect: bool) -> None:
     assert subject.collect().batch_id == COLLECT
     reply = subject.work(call_of(by_value(2, [3]), batch_id=2, collect=True))
     assert reply.partial is not None
-    assert [account.first for account in reply.partial.accounts] == [2]
+    assert [report.first for report in reply.partial.reports] == [2]
     assert Collect().decode(decompress(reply.partial.states[0])) == [2.0]
 
 

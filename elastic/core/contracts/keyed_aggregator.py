@@ -16,15 +16,15 @@ class KeyedAggregator(Aggregator[EntryT, StateT, ResultT]):
     """
 
     @abstractmethod
-    def join(self, one: Any, other: Any) -> Any:
+    def merge_values(self, one: Any, other: Any) -> Any:
         """Return what is kept of the entries of both, of one key; neither is used afterwards."""
 
-    def gather(self, state: StateT, keys: Sequence[Hashable], values: Sequence[Any]) -> StateT:
+    def add_columns(self, state: StateT, keys: Sequence[Hashable], values: Sequence[Any]) -> StateT:
         """Return the state with these values of these keys as well; those of equal keys are joined, in their order."""
-        gathered: StateT = self._gathered(state, keys, values)
+        gathered: StateT = self._with_columns(state, keys, values)
         return gathered
 
-    def singles(self, entries: list[EntryT]) -> tuple[Sequence[Hashable], Sequence[Any]] | None:
+    def single_entries(self, entries: list[EntryT]) -> tuple[Sequence[Hashable], Sequence[Any]] | None:
         """Return the key of each entry and what is kept of that entry alone; None where it takes folding to know.
 
         Override it where this is seen at a glance: entries whose keys hardly repeat are not folded then.
@@ -36,7 +36,7 @@ class KeyedAggregator(Aggregator[EntryT, StateT, ResultT]):
 
         Override it, and `unpack_columns`, where this can be done without making a state.
         """
-        return self.encode(self.gather(self.create(), keys, values))
+        return self.encode(self.add_columns(self.create(), keys, values))
 
     def unpack_columns(self, data: bytes) -> tuple[Sequence[Hashable], Sequence[Any]]:
         """Return the keys and values that `pack_columns` was given, or those of equal keys joined.
@@ -47,10 +47,10 @@ class KeyedAggregator(Aggregator[EntryT, StateT, ResultT]):
         state: Any = self.decode(data)
         return list(state), list(state.values())
 
-    def _gathered(self, state: Any, keys: Sequence[Hashable], values: Sequence[Any]) -> Any:
-        join = self.join
+    def _with_columns(self, state: Any, keys: Sequence[Hashable], values: Sequence[Any]) -> Any:
+        merge = self.merge_values
         for key, value in zip(keys, values, strict=True):
-            state[key] = join(state[key], value) if key in state else value
+            state[key] = merge(state[key], value) if key in state else value
         return state
 
 
@@ -66,7 +66,7 @@ class ShardedAggregator(Aggregator[Any, Any, Any]):
     depot: SpillStore
 
     @abstractmethod
-    def at(self, depot: SpillStore) -> "ShardedAggregator":
+    def with_spill_store(self, depot: SpillStore) -> "ShardedAggregator":
         """Return this aggregator with another depot."""
 
     @property

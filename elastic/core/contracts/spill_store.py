@@ -41,7 +41,7 @@ class SpillStore(ABC):
         """
 
     @abstractmethod
-    def settle(self) -> None:
+    def sync(self) -> None:
         """Return when all that this process has appended has reached the disk; before that nobody may be told of it.
 
         Raises:
@@ -56,7 +56,7 @@ class SpillStore(ABC):
             CorruptStoreError: There is no such file, or it ends before.
         """
 
-    def place(self, name: str) -> str:
+    def describe(self, name: str) -> str:
         """Return what to call a file in a message."""
         return name
 
@@ -131,7 +131,7 @@ class SpillSegment:
                 yield error
 
     def _damaged(self, depot: SpillStore, start: int, size: int) -> CorruptStoreError:
-        place = f"bytes {start} to {start + size} of {depot.place(self.name)}"
+        place = f"bytes {start} to {start + size} of {depot.describe(self.name)}"
         return CorruptStoreError(f"{place} are not as they were written; put back a good copy of the file.")
 
     def plain(self) -> list[object]:

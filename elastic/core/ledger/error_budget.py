@@ -50,5 +50,5 @@ class ErrorBudget:
             return Fail(self._first or _EARLIER, how)
         if self._last is None:
             return None
-        excess = self._tolerance.exceeded(failed, entries, with_ratio=is_end or entries >= _RATIO_FROM)
+        excess = self._tolerance.violation(failed, entries, with_ratio=is_end or entries >= _RATIO_FROM)
         return None if excess is None else Fail(self._last, f"{excess}; the last of them")

@@ -77,9 +77,9 @@ class BatchLost:
     batch_id: int
     reason: str
     #: False when sending it again has nothing to do with the chunk, so that it need not be given up one day
-    suspect: bool = True
+    may_be_poison: bool = True
     #: True when only the answer was lost: a worker that lives on may hold the result
-    held: bool = False
+    result_may_exist: bool = False
 
 
 @dataclass(frozen=True, slots=True)

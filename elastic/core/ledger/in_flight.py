@@ -321,7 +321,7 @@ class InFlight:
         """Return the batch that gives the chunks of another one to a second worker."""
         sent.copied = True
         self._spare.update(chunk.chunk_id for chunk in sent.batch.chunks)
-        return Batch(batch_id, sent.batch.history.copied(), sent.batch.chunks)
+        return Batch(batch_id, sent.batch.history.speculated(), sent.batch.chunks)
 
     def lone(self, chunks: list[Chunk]) -> list[Chunk]:
         """Return those chunks of a lost batch that no other batch has.

@@ -174,7 +174,7 @@ class Ledger:
         self._flight.leave(node, event.worker_id)
         self.counters["workers_lost"] += 1
         self.losses.note(event.node_id, event.worker_id, event.reason)
-        return self._send_again(self._flight.held_by(event.worker_id), event.reason, suspect=False)
+        return self._send_again(self._flight.held_by(event.worker_id), event.reason, may_be_poison=False)
 
     def _on_node_lost(self, event: events.NodeLost) -> Iterable[Instruction]:
         if event.node_id not in self._flight.nodes:
@@ -182,7 +182,7 @@ class Ledger:
         lost = self._flight.lose(event.node_id)
         self.counters["nodes_lost"] += 1
         self.losses.note(event.node_id, None, event.reason)
-        return self._send_again(lost, event.reason, suspect=False)
+        return self._send_again(lost, event.reason, may_be_poison=False)
 
     def _on_chunks_cut(self, event: events.ChunksCut) -> Iterable[Instruction]:
         for chunk in event.chunks:
@@ -204,16 +204,16 @@ class Ledger:
         self._pace.observe(len(sent.batch), event.seconds)
         node = self._flight.nodes.get(sent.node_id)
         if node is None or event.worker_id not in node.workers:
-            return self._send_again([sent], "its worker is gone", suspect=False)
+            return self._send_again([sent], "its worker is gone", may_be_poison=False)
         if not self.ordered:
             self._flight.hold(sent, event.worker_id, self._now)
         return ()
 
     def _on_batch_lost(self, event: events.BatchLost) -> Iterable[Instruction]:
         sent = self._flight.batches.get(event.batch_id)
-        if sent is None or sent.answered or (event.held and not self.ordered and self._flight.doubt(sent)):
+        if sent is None or sent.answered or (event.result_may_exist and not self.ordered and self._flight.doubt(sent)):
             return ()
-        return self._send_again([sent], event.reason, suspect=event.suspect)
+        return self._send_again([sent], event.reason, may_be_poison=event.may_be_poison)
 
     def _on_batch_failed(self, event: events.BatchFailed) -> Iterable[Instruction]:
         is_late = event.batch_id is not None and event.batch_id not in self._flight.batches
@@ -221,7 +221,7 @@ class Ledger:
 
     def _on_partial_refused(self, event: events.PartialRefused) -> Iterable[Instruction]:
         self.counters["receipts_refused"] += 1
-        again = self._send_again(self._answers(event.partial), event.reason, suspect=True)
+        again = self._send_again(self._answers(event.partial), event.reason, may_be_poison=True)
         return [Drop(event.partial, event.reason), *again, *self._collected(event)]
 
     def _on_partial_returned(self, event: events.PartialReturned) -> Iterable[Instruction]:
@@ -241,7 +241,7 @@ class Ledger:
         if self._counts_twice(partial):
             self.counters["duplicates_dropped"] += partial.chunks
             yield Drop(partial, "some of its chunks are in the result already")
-            yield from self._send_again(self._answers(partial), "its partial was dropped", suspect=False)
+            yield from self._send_again(self._answers(partial), "its partial was dropped", may_be_poison=False)
         elif self.ordered:
             self._early[partial.first] = partial
             for sent in self._answers(partial):
@@ -255,11 +255,11 @@ class Ledger:
         answers = self._answers(partial)
         for sent in answers:
             self._flight.close(sent)
-        for account in partial.accounts:
-            self._story.add("folded", account.first, account.stop, f"from {account.worker_id}")
-            self.folded.add(account.first, account.stop)
-            self._flight.settle(account.first, account.stop)
-        if len(answers) < len(partial.accounts):
+        for report in partial.reports:
+            self._story.add("folded", report.first, report.stop, f"from {report.worker_id}")
+            self.folded.add(report.first, report.stop)
+            self._flight.settle(report.first, report.stop)
+        if len(answers) < len(partial.reports):
             # A result that had been given up came after all: its chunks need not be sent again.
             self._waiting.discard(lambda chunk: chunk.chunk_id in self.folded)
         for stage in (Stage.RECEIVED, Stage.PROCESSED, Stage.RETURNED, Stage.AGGREGATED):
@@ -278,11 +278,11 @@ class Ledger:
 
     def _counts_twice(self, partial: Partial) -> bool:
         seen = ChunkIdSet(low=-1)
-        for account in partial.accounts:
-            first, stop = account.first, account.stop
+        for report in partial.reports:
+            first, stop = report.first, report.stop
             if stop > self.next_id:
                 raise LedgerError(f"a result came for chunk {stop - 1}, but only {self.next_id} were cut")
-            early = any(first < other.stop and other.first < stop for p in self._early.values() for other in p.accounts)
+            early = any(first < other.stop and other.first < stop for p in self._early.values() for other in p.reports)
             if early or self.folded.overlaps(first, stop) or seen.overlaps(first, stop):
                 return True
             seen.add(first, stop)
@@ -291,16 +291,16 @@ class Ledger:
     def _answers(self, partial: Partial) -> list[InFlightBatch]:
         """Return the batches in flight that a partial answers: all, unless some had been given up."""
         batches = self._flight.batches
-        named = {account.batch_id: account for account in partial.accounts}
-        answered = ((batches.get(batch_id), account) for batch_id, account in named.items())
+        named = {report.batch_id: report for report in partial.reports}
+        answered = ((batches.get(batch_id), report) for batch_id, report in named.items())
         # The receipts say nothing about batches, so what was given up is recognized by its chunks.
-        return [sent for sent, account in answered if sent is not None and sent.batch.first == account.first]
+        return [sent for sent, report in answered if sent is not None and sent.batch.first == report.first]
 
     def _collected(self, event: events.PartialReturned | events.PartialRefused) -> list[Instruction]:
         lost = self._flight.collected(event.node_id, self._now, event.seconds) if event.collected else []
-        return self._send_again(lost, "its answer was lost", suspect=False)
+        return self._send_again(lost, "its answer was lost", may_be_poison=False)
 
-    def _send_again(self, lost: list[InFlightBatch], reason: str, *, suspect: bool) -> list[Instruction]:
+    def _send_again(self, lost: list[InFlightBatch], reason: str, *, may_be_poison: bool) -> list[Instruction]:
         """Let the chunks of lost batches wait again, or give up on those that may have ended their workers."""
         for sent in lost:
             batch = sent.batch
@@ -309,7 +309,7 @@ class Ledger:
             self._story.add("lost", batch.first, batch.stop, reason)
             self.losses.leave(sent.node_id, sent.worker_id, batch, reason)
             self.counters["chunks_sent_again"] += len(chunks)
-            history = batch.history.after(chunks=len(batch), suspect=suspect)
+            history = batch.history.after_loss(chunks=len(batch), may_be_poison=may_be_poison)
             self._waiting.put_back(chunks, history)
             if chunks and history.losses >= self.settings.max_worker_losses:
                 return self._fail(abandoned_failure(chunks[0].chunk_id, history.losses, reason))

@@ -107,13 +107,13 @@ class DeliveryHistory:
     #: how often a second worker got it because the first took too long
     copies: int = 0
 
-    def copied(self) -> "DeliveryHistory":
+    def speculated(self) -> "DeliveryHistory":
         """Return the history of a copy for a second worker."""
         return replace(self, attempts=self.attempts + 1, copies=self.copies + 1)
 
-    def after(self, *, chunks: int, suspect: bool) -> "DeliveryHistory":
+    def after_loss(self, *, chunks: int, may_be_poison: bool) -> "DeliveryHistory":
         """Return the history after a batch of so many chunks was lost."""
-        if not suspect:
+        if not may_be_poison:
             return replace(self, attempts=self.attempts + 1)
         return replace(self, attempts=self.attempts + 1, losses=self.losses + 1, care=self.care.next(chunks))
 

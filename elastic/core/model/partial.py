@@ -1,4 +1,4 @@
-"""Partials: what comes back from the nodes, and the account of which chunks are in it."""
+"""Partials: what comes back from the nodes and which chunks it contains."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class BatchReport:
 class Partial:
     """The folded result of an exact set of chunks: counted whole or not at all."""
 
-    accounts: tuple[BatchReport, ...]
+    reports: tuple[BatchReport, ...]
     #: encoded states; more than one when nobody on the way had a reason to merge them
     states: tuple[bytes, ...]
     #: see `digest_of`
@@ -51,32 +51,32 @@ class Partial:
     #: the receipts as they are kept; put on by the master's receiver when all of them verify
     rows: tuple[ReceiptRow, ...] = ()
     #: the one state itself, where it has not left its process and the aggregator passes it `by_reference`
-    at_hand: Any = None
+    live_state: Any = None
 
     @property
     def letters(self) -> tuple[DeadLetter, ...]:
-        return tuple(letter for account in self.accounts for letter in account.letters)
+        return tuple(letter for report in self.reports for letter in report.letters)
 
     @property
     def first(self) -> int:
-        return self.accounts[0].first
+        return self.reports[0].first
 
     @property
     def chunks(self) -> int:
-        return sum(map(len, self.accounts))
+        return sum(map(len, self.reports))
 
     @property
     def entries(self) -> int:
-        return sum(sum(account.columns.entries) for account in self.accounts)
+        return sum(sum(report.columns.entries) for report in self.reports)
 
 
-def digest_of(states: tuple[bytes, ...], accounts: tuple[BatchReport, ...]) -> bytes:
+def digest_of(states: tuple[bytes, ...], reports: tuple[BatchReport, ...]) -> bytes:
     """Return BLAKE2b-128 over what a partial holds: its states, its chunks, and the entries that are missing from it.
 
     No two partials have the same digest, because no chunk is in two of them.
     """
-    letters = tuple(letter for account in accounts for letter in account.letters)
-    return digest(b"".join(states) + chunks_of([(account.first, account.stop) for account in accounts], letters))
+    letters = tuple(letter for report in reports for letter in report.letters)
+    return digest(b"".join(states) + chunks_of([(report.first, report.stop) for report in reports], letters))
 
 
 def chunks_of(batches: list[tuple[int, int]], letters: Sequence[DeadLetter]) -> bytes:

@@ -47,7 +47,7 @@ class ErrorPolicy:
         if self.on_error is OnError.FAIL and (self.max_errors is not None or ratio is not None):
             raise UsageError("max_errors and max_error_ratio need on_error='skip' or 'dead-letter'.")
 
-    def exceeded(self, failed: int, entries: int, *, with_ratio: bool = True) -> str | None:
+    def violation(self, failed: int, entries: int, *, with_ratio: bool = True) -> str | None:
         """Return how a budget is exceeded, as a clause; None while it is not."""
         if self.max_errors is not None and failed > self.max_errors:
             return f"{failed:,} entries failed, more than max_errors={self.max_errors:,}"
