@@ -74,7 +74,7 @@ class ByContent(Ledger):
             yield from super()._fold(partial)
             return
         for sent in self._answers(partial):
-            self._flight.close(sent)
+            self._flight.remove(sent)
         for report in partial.reports:
             self.folded.add(report.first, report.stop)
         self._waiting.discard(lambda chunk: chunk.chunk_id in self.folded)

@@ -1,4 +1,4 @@
-"""Whereabouts: where chunks were last that are not in the result, and what was lost with workers and nodes."""
+"""Last known locations of unfinished chunks, and the losses of workers and nodes."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,33 +11,33 @@ from elastic.core.model.chunk import UNCOUNTED, Batch
 from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.receipts.stage import Stage
 
-#: Losses that a step names; the counters have the number of all.
+#: Maximum number of losses that a step lists; its counters include all.
 MAX_LOSSES = 1000
 
-#: Batches that were lost and are remembered until their chunks are in the result.
+#: Maximum number of lost batches that are remembered until their chunks are folded.
 _MAX_LEFT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkLocation:
-    """Consecutive chunks that are not in the result, and where they were last."""
+    """Last known location of consecutive chunks that are not folded."""
 
     first: int
     stop: int
     node_id: str
-    #: the worker that holds, or held, their result; None where no word of one came
+    #: Worker that holds, or held, their result; None if no worker has reported one.
     worker_id: str | None
-    #: the last stage that the master has word of: `sent` or `processed`
+    #: Last stage known to the master: `sent` or `processed`.
     stage: str
-    #: how often they were sent
+    #: Number of times they were sent.
     attempt: int
-    #: runs of chunks with equal numbers of entries: `(chunks, entries)`; UNCOUNTED before a worker has counted them
+    #: Runs of chunks with equal numbers of entries: `(chunks, entries)`; UNCOUNTED until a worker has counted them.
     counts: tuple[tuple[int, int], ...]
-    #: why they are not there any longer; empty while they are
+    #: Reason for their loss; empty while they are in flight.
     lost: str = ""
 
     def entries_of(self, first: int, stop: int) -> int | None:
-        """Return the entries of chunks `[first, stop)` of these; None before a worker has counted them."""
+        """Return the entries of chunks `[first, stop)` of these; None until a worker has counted them."""
         total, at = 0, self.first
         for chunks, entries in self.counts:
             inside = min(stop, at + chunks) - max(first, at)
@@ -50,40 +50,40 @@ class ChunkLocation:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A worker or a node that was lost, and how much it took along that had to be done again."""
+    """Loss of a worker or node, with the amount of work that had to be repeated."""
 
     node_id: str
-    #: None where the whole node was lost
+    #: None if the whole node was lost.
     worker_id: str | None
     reason: str
     chunks: int = 0
-    #: None before a worker has counted those of a chunk
+    #: None if a worker had not counted some of the chunks.
     entries: int | None = 0
 
     def __str__(self) -> str:
-        what = f"node {self.node_id}" if self.worker_id is None else f"worker {self.worker_id} of node {self.node_id}"
+        lost = f"node {self.node_id}" if self.worker_id is None else f"worker {self.worker_id} of node {self.node_id}"
         entries = "" if self.entries is None else f", {self.entries:,} entries"
-        return f"{what}: {self.reason}; it had {self.chunks:,} chunks{entries}"
+        return f"{lost}: {self.reason}; it had {self.chunks:,} chunks{entries}"
 
 
 class LossRecord:
-    """Remembers what was lost, for reports; decides nothing."""
+    """Log of losses, for reports only."""
 
     def __init__(self) -> None:
         self.list: deque[Loss] = deque(maxlen=MAX_LOSSES)
         self._left: deque[ChunkLocation] = deque(maxlen=_MAX_LEFT)
 
     def begin(self, losses: Iterable[Loss], left: Iterable[ChunkLocation]) -> None:
-        """Take over what an earlier master knew."""
+        """Restore the record of an earlier master."""
         self.list.extend(losses)
         self._left.extend(left)
 
-    def note(self, node_id: str, worker_id: str | None, reason: str) -> None:
-        """Take in that a worker, or a whole node, is lost."""
+    def record(self, node_id: str, worker_id: str | None, reason: str) -> None:
+        """Record the loss of a worker, or of a whole node."""
         self.list.append(Loss(node_id, worker_id, reason))
 
     def leave(self, node_id: str, worker_id: str | None, batch: Batch, reason: str) -> None:
-        """Take in that a batch has to be sent again, and where it was."""
+        """Record that a batch must be resent, and its last location."""
         gone = _whereabouts(node_id, worker_id, batch, reason)
         self._left.append(gone)
         last = self.list[-1] if self.list else None
@@ -93,11 +93,11 @@ class LossRecord:
             self.list[-1] = replace(last, chunks=last.chunks + len(batch), entries=entries)
 
     def whereabouts(self, flight: Iterable[InFlightBatch], folded: ChunkIdSet) -> list[ChunkLocation]:
-        """Return where all chunks were last that were sent and are not in the result, by ascending chunk id.
+        """Return the last location of all chunks that were sent and are not folded, by ascending chunk id.
 
         Args:
-            flight: The batches that are in flight.
-            folded: The chunks that are in the result.
+            flight: Batches in flight.
+            folded: Folded chunks.
         """
         found = [_whereabouts(sent.node_id, sent.worker_id, sent.batch) for sent in flight]
         if self._left:
@@ -115,9 +115,9 @@ class LossRecord:
 
 @dataclass(frozen=True, slots=True)
 class InFlightNote:
-    """What a master knew at one moment of chunks that are not in the result, and of what it has lost."""
+    """Snapshot of the unfinished chunks and losses that a master knew."""
 
-    #: seconds since 1970
+    #: Seconds since 1970.
     noted_at: float
     whereabouts: tuple[ChunkLocation, ...]
     losses: tuple[Loss, ...]
@@ -132,7 +132,7 @@ class InFlightNote:
 
     @classmethod
     def of(cls, plain: dict[str, Any]) -> "InFlightNote":
-        """Return the note that `plain` was made of."""
+        """Return the note that `plain` describes."""
         known: list[ChunkLocation] = []
         for first, stop, node_id, worker_id, stage, attempt, counts, lost in plain["whereabouts"]:
             runs = tuple((chunks, entries) for chunks, entries in counts)

@@ -1,4 +1,4 @@
-"""Events: what the ledger is told, in the past tense."""
+"""Events that the master reports to the ledger, in the past tense."""
 
 from dataclasses import dataclass
 
@@ -11,30 +11,30 @@ from elastic.core.model.partial import Partial
 class ClockTicked:
     """Time has passed."""
 
-    now: float  #: monotonic seconds
+    now: float  #: Monotonic seconds.
 
 
 @dataclass(frozen=True, slots=True)
 class RetryRequested:
-    """The user wants chunks that are in flight to be sent again."""
+    """The user asked to resend chunks that are in flight."""
 
     chunk_ids: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerJoined:
-    """A worker of a node can take batches."""
+    """A worker of a node is ready for batches."""
 
     node_id: str
     worker_id: str
-    on_master: bool = False  #: the node is the master's own
-    #: calls that it takes beyond `calls_per_worker`, because it prepares them while others are computed
+    on_master: bool = False  #: True for the master's own node.
+    #: Calls that it accepts beyond `calls_per_worker`, because it prefetches their data.
     ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerLost:
-    """A worker is gone, with everything that it had not returned."""
+    """A worker died; the results that it held are lost."""
 
     node_id: str
     worker_id: str
@@ -43,7 +43,7 @@ class WorkerLost:
 
 @dataclass(frozen=True, slots=True)
 class NodeLost:
-    """A node is gone, with its workers and everything that it had not returned."""
+    """A node was lost, with its workers and the results that they held."""
 
     node_id: str
     reason: str
@@ -51,14 +51,14 @@ class NodeLost:
 
 @dataclass(frozen=True, slots=True)
 class ChunksCut:
-    """The source yielded chunks, with the ids that follow the last ones."""
+    """The source yielded chunks, whose ids follow the previous ones."""
 
     chunks: tuple[Chunk, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SourceExhausted:
-    """The source has nothing more to yield."""
+    """The source has no more chunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +67,26 @@ class BatchProcessed:
 
     batch_id: int
     worker_id: str
-    seconds: float  #: how long the worker took
+    seconds: float  #: Duration on the worker.
 
 
 @dataclass(frozen=True, slots=True)
 class BatchLost:
-    """Nobody knows what became of a batch: its call ended without an answer."""
+    """The call for a batch ended without a reply; its result is unknown."""
 
     batch_id: int
     reason: str
-    #: False when sending it again has nothing to do with the chunk, so that it need not be given up one day
+    #: False if the loss was not caused by the chunk, so that it does not count towards `max_worker_losses`.
     may_be_poison: bool = True
-    #: True when only the answer was lost: a worker that lives on may hold the result
+    #: True if only the reply was lost: a live worker may hold the result.
     result_may_exist: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class BatchFailed:
-    """User code, or the reading of the source, failed on a batch; its worker holds nothing any more."""
+    """User code or the reader raised on a batch; its worker has discarded the results that it held."""
 
-    #: None when the worker failed to hand out what it held
+    #: None if the worker failed while it returned its held results.
     batch_id: int | None
     worker_id: str
     failure: Failure
@@ -94,27 +94,27 @@ class BatchFailed:
 
 @dataclass(frozen=True, slots=True)
 class PartialReturned:
-    """A partial arrived and its receipts are in order; None answers a collection that found nothing held."""
+    """A partial arrived and its receipts verify; None is the reply of a collection that found no held results."""
 
     node_id: str
     partial: Partial | None
-    collected: bool  #: it answers `Collect`
-    seconds: float = 0.0  #: how long its node was busy with handing it out
+    collected: bool  #: True for the reply to `CollectNode`.
+    seconds: float = 0.0  #: Duration of the collection on its node.
 
 
 @dataclass(frozen=True, slots=True)
 class PartialMerged:
-    """What a node has handed out is in the result."""
+    """The master merged a partial of a node into the result."""
 
     node_id: str
     chunks: int
-    seconds: float  #: how long the master took
-    growing: bool = False  #: much of it was not in the result before
+    seconds: float  #: Duration of the merge.
+    growing: bool = False  #: True if many of its keys were new.
 
 
 @dataclass(frozen=True, slots=True)
 class PartialRefused:
-    """A partial arrived whose receipts do not verify."""
+    """A partial arrived, and its receipts do not verify."""
 
     node_id: str
     partial: Partial

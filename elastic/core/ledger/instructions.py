@@ -1,4 +1,4 @@
-"""Instructions: what the ledger wants done, in the imperative."""
+"""Instructions of the ledger to the master, in the imperative."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from elastic.core.model.partial import Partial
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Cut at most `count` more chunks from the source, and tell the ledger what came."""
+    """Cut at most `count` more chunks from the source, and report them to the ledger."""
 
     count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a batch to a node; with `collect` the worker answers with its state, not only with word of it."""
+    """Send a batch to a node; with `collect` the worker replies with its state instead of keeping it."""
 
     batch: Batch
     node_id: str
@@ -25,21 +25,21 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class CollectNode:
-    """Ask a node for what its workers hold."""
+    """Request the results that a node's workers hold."""
 
     node_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Merge a partial into the result. It is in the folded set from now on."""
+    """Merge a partial into the result; the ledger counts its chunks as folded."""
 
     partial: Partial
 
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Forget a partial: some of its chunks are in the result already, or it was refused."""
+    """Discard a partial: the result already contains some of its chunks, or its receipts do not verify."""
 
     partial: Partial
     reason: str
@@ -55,7 +55,7 @@ class Fail:
     """The step cannot be completed."""
 
     failure: Failure
-    #: why it ends because of this failure, when one alone would be borne
+    #: The exceeded limit, if this failure alone would have been tolerated.
     excess: str | None = None
 
 

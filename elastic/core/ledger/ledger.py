@@ -1,10 +1,10 @@
-"""The ledger: which chunks are where, and hence what to do next. No I/O, no clock, no thread.
+"""The ledger: state machine of one step's chunks. No I/O, no clock, no thread.
 
 A chunk is *waiting*, then *sent* (in a batch whose call has not ended), then *held* (a worker has folded it into a
-state that has not come back), then *folded*. Whatever is lost on the way makes its chunks wait again, and a partial
-is folded only while none of its chunks are: so every chunk is counted once.
+state that the master does not have yet), then *folded*. Chunks of a lost batch return to the queue. A partial is folded
+only if none of its chunks has been folded before, so every chunk is counted exactly once.
 
-The story of chunks: what happened to them, for messages and for people who look into a ledger.
+`ChunkTrace` keeps the last events of chunks, for error messages and debugging.
 """
 
 import math
@@ -32,37 +32,37 @@ from elastic.core.receipts.stage import Stage
 
 
 class ChunkTrace:
-    """Remembers the last events about chunks."""
+    """Bounded log of the last events about chunks."""
 
     def __init__(self) -> None:
         self._events: deque[tuple[str, int, int, str]] = deque(maxlen=2000)
 
-    def add(self, what: str, first: int, stop: int, detail: str = "") -> None:
-        """Remember that something happened to chunks `[first, stop)`."""
-        self._events.append((what, first, stop, detail))
+    def add(self, event: str, first: int, stop: int, detail: str = "") -> None:
+        """Record an event of chunks `[first, stop)`."""
+        self._events.append((event, first, stop, detail))
 
     def of(self, first: int, stop: int) -> list[str]:
-        """Return what is remembered about chunks `[first, stop)`, oldest first."""
+        """Return the recorded events of chunks `[first, stop)`, oldest first."""
         return [
-            f"{what} [{begin}, {end}) {detail}".rstrip()
-            for what, begin, end, detail in self._events
+            f"{event} [{begin}, {end}) {detail}".rstrip()
+            for event, begin, end, detail in self._events
             if begin < stop and first < end
         ]
 
 
 _DEFAULT = ErrorPolicy()
 
-#: Looks for stragglers within the time after which a call may be one: each of them sees all calls.
-_LOOKS = 20
+#: Straggler checks per speculation timeout; each check scans all calls in flight.
+_CHECKS_PER_LIMIT = 20
 
 
 class Ledger:
-    """Decides everything about the chunks of one step; `handle` is its only door.
+    """State machine of the chunks of one step; events enter through `handle` only.
 
     Args:
-        settings: How much may be in flight.
+        settings: Limits of the work in flight.
         placement: Chooses the node of a batch.
-        tolerance: How many entries may fail.
+        tolerance: Policy for failed entries.
         ordered: True when partials must be folded in the order of their chunks.
         resume_point: Committed progress of earlier masters of this step.
     """
@@ -80,40 +80,40 @@ class Ledger:
         self.settings = settings
         self.placement = placement
         self.ordered = ordered
-        #: chunks that are in the result
+        #: Chunks that the result contains.
         self.folded = resume_point.folded
-        #: the id that the next chunk gets; every smaller id is waiting, in flight, early or folded
+        #: Id of the next chunk; every smaller id is waiting, in flight, early or folded.
         self.next_id = resume_point.next_id
-        #: True when the source has nothing more to yield
+        #: True once the source has no more chunks.
         self.exhausted = False
-        #: how many chunks there will be, where that is known before; decides nothing but when results are collected
+        #: Total number of chunks, if known in advance; affects only the times of collections.
         self.expected: int | None = None
-        #: True when `Complete` or `Fail` was given; nothing is decided any more
+        #: True after `Complete` or `Fail`; the ledger then ignores all events.
         self.finished = False
-        #: how many chunks reached a stage; a chunk that is sent again is counted once
+        #: Number of chunks that reached each stage; a chunk that is resent counts once.
         self.reached: Counter[Stage] = Counter({stage: resume_point.counters.get(stage, 0) for stage in Stage})
-        #: `entries` that were folded, and by name what happened that should not
+        #: Number of folded `entries`, and of each kind of unusual event.
         self.counters: Counter[str] = Counter(
             {name: count for name, count in resume_point.counters.items() if name not in self.reached}
         )
         self.losses = LossRecord()
         self._now = self._speculate_at = 0.0
-        self._pace = BatchSizer(settings)
+        self._sizer = BatchSizer(settings)
         self._waiting = PendingChunks()
         self._flight = InFlight(settings.calls_per_worker, settings.collect_interval)
-        #: ordered only: partials whose turn has not come, by first chunk id
+        #: Ordered steps only: partials that arrived before their turn, by first chunk id.
         self._early: dict[int, Partial] = {}
         self._next_batch = 0
         self._budget = ErrorBudget(tolerance)
         self._story = ChunkTrace()
 
-    # -- the door, and what can be asked
+    # -- entry point and queries
 
     def handle(self, *happened: Event) -> list[Instruction]:
-        """Take in events, in the order in which they happened, and return what to do about them.
+        """Process events in the order in which they happened, and return the instructions that follow.
 
         Raises:
-            LedgerError: An event tells of something that cannot be.
+            LedgerError: An event is impossible in the current state.
         """
         instructions: list[Instruction] = []
         for event in happened:
@@ -124,7 +124,7 @@ class Ledger:
         return instructions
 
     def missing(self) -> list[UnfinishedChunks]:
-        """Return what is cut and not folded, by ascending chunk id."""
+        """Return the chunks that are cut and not folded, by ascending id."""
         found = self._flight.missing()
         found += [
             UnfinishedChunks(chunk.chunk_id, chunk.chunk_id + 1, None, None, None, history.attempts)
@@ -133,7 +133,7 @@ class Ledger:
         return sorted(found, key=lambda missing: missing.first)
 
     def whereabouts(self) -> list[ChunkLocation]:
-        """Return where the chunks were last that were sent and are not folded."""
+        """Return the last known location of the chunks that were sent and are not folded."""
         return self.losses.whereabouts(self._flight, self.folded)
 
     def first_unfolded(self) -> Chunk | None:
@@ -141,11 +141,11 @@ class Ledger:
         return self.chunk(self.folded.low)
 
     def in_flight(self, chunk_ids: Iterable[int]) -> frozenset[int]:
-        """Return those of some chunks that were sent and are not folded."""
+        """Return the subset of `chunk_ids` that was sent and is not folded."""
         return frozenset(chunk_id for chunk_id in chunk_ids if self._flight.chunk(chunk_id) is not None)
 
     def chunk(self, chunk_id: int) -> Chunk | None:
-        """Return a chunk that is cut and not folded."""
+        """Return a chunk that is cut and not folded, or None."""
         waiting = (chunk for chunk, _ in self._waiting if chunk.chunk_id == chunk_id)
         return self._flight.chunk(chunk_id) or next(waiting, None)
 
@@ -154,7 +154,7 @@ class Ledger:
         return {node_id: tuple(sorted(node.workers)) for node_id, node in self._flight.nodes.items()}
 
     def story(self, first: int, stop: int | None = None) -> list[str]:
-        """Return what is remembered about chunks `[first, stop)`, oldest first."""
+        """Return the recorded events of chunks `[first, stop)`, oldest first."""
         return self._story.of(first, first + 1 if stop is None else stop)
 
     # -- events
@@ -164,25 +164,25 @@ class Ledger:
         return ()
 
     def _on_worker_joined(self, event: events.WorkerJoined) -> Iterable[Instruction]:
-        self._flight.join(event.node_id, event.worker_id, on_master=event.on_master, ahead=event.ahead)
+        self._flight.add_worker(event.node_id, event.worker_id, on_master=event.on_master, ahead=event.ahead)
         return ()
 
     def _on_worker_lost(self, event: events.WorkerLost) -> Iterable[Instruction]:
         node = self._flight.nodes.get(event.node_id)
         if node is None or event.worker_id not in node.workers:
             return ()
-        self._flight.leave(node, event.worker_id)
+        self._flight.remove_worker(node, event.worker_id)
         self.counters["workers_lost"] += 1
-        self.losses.note(event.node_id, event.worker_id, event.reason)
-        return self._send_again(self._flight.held_by(event.worker_id), event.reason, may_be_poison=False)
+        self.losses.record(event.node_id, event.worker_id, event.reason)
+        return self._resend(self._flight.held_by(event.worker_id), event.reason, may_be_poison=False)
 
     def _on_node_lost(self, event: events.NodeLost) -> Iterable[Instruction]:
         if event.node_id not in self._flight.nodes:
             return ()
-        lost = self._flight.lose(event.node_id)
+        lost = self._flight.remove_node(event.node_id)
         self.counters["nodes_lost"] += 1
-        self.losses.note(event.node_id, None, event.reason)
-        return self._send_again(lost, event.reason, may_be_poison=False)
+        self.losses.record(event.node_id, None, event.reason)
+        return self._resend(lost, event.reason, may_be_poison=False)
 
     def _on_chunks_cut(self, event: events.ChunksCut) -> Iterable[Instruction]:
         for chunk in event.chunks:
@@ -200,20 +200,24 @@ class Ledger:
         sent = self._flight.batches.get(event.batch_id)
         if sent is None or sent.answered:
             return ()
-        self._flight.answer(sent)
-        self._pace.observe(len(sent.batch), event.seconds)
+        self._flight.mark_answered(sent)
+        self._sizer.observe(len(sent.batch), event.seconds)
         node = self._flight.nodes.get(sent.node_id)
         if node is None or event.worker_id not in node.workers:
-            return self._send_again([sent], "its worker is gone", may_be_poison=False)
+            return self._resend([sent], "its worker is gone", may_be_poison=False)
         if not self.ordered:
-            self._flight.hold(sent, event.worker_id, self._now)
+            self._flight.mark_held(sent, event.worker_id, self._now)
         return ()
 
     def _on_batch_lost(self, event: events.BatchLost) -> Iterable[Instruction]:
         sent = self._flight.batches.get(event.batch_id)
-        if sent is None or sent.answered or (event.result_may_exist and not self.ordered and self._flight.doubt(sent)):
+        if (
+            sent is None
+            or sent.answered
+            or (event.result_may_exist and not self.ordered and self._flight.mark_in_doubt(sent))
+        ):
             return ()
-        return self._send_again([sent], event.reason, may_be_poison=event.may_be_poison)
+        return self._resend([sent], event.reason, may_be_poison=event.may_be_poison)
 
     def _on_batch_failed(self, event: events.BatchFailed) -> Iterable[Instruction]:
         is_late = event.batch_id is not None and event.batch_id not in self._flight.batches
@@ -221,7 +225,7 @@ class Ledger:
 
     def _on_partial_refused(self, event: events.PartialRefused) -> Iterable[Instruction]:
         self.counters["receipts_refused"] += 1
-        again = self._send_again(self._answers(event.partial), event.reason, may_be_poison=True)
+        again = self._resend(self._answers(event.partial), event.reason, may_be_poison=True)
         return [Drop(event.partial, event.reason), *again, *self._collected(event)]
 
     def _on_partial_returned(self, event: events.PartialReturned) -> Iterable[Instruction]:
@@ -230,22 +234,22 @@ class Ledger:
         yield from self._collected(event)
 
     def _on_retry_requested(self, event: events.RetryRequested) -> Iterable[Instruction]:
-        self._flight.want_again(event.chunk_ids, self._now)
+        self._flight.request_retry(event.chunk_ids, self._now)
         return ()
 
     def _on_partial_merged(self, event: events.PartialMerged) -> Iterable[Instruction]:
-        self._flight.merged(event.node_id, event.chunks, event.seconds, growing=event.growing)
+        self._flight.mark_merged(event.node_id, event.chunks, event.seconds, growing=event.growing)
         return ()
 
     def _take(self, partial: Partial) -> Iterator[Instruction]:
         if self._counts_twice(partial):
             self.counters["duplicates_dropped"] += partial.chunks
             yield Drop(partial, "some of its chunks are in the result already")
-            yield from self._send_again(self._answers(partial), "its partial was dropped", may_be_poison=False)
+            yield from self._resend(self._answers(partial), "its partial was dropped", may_be_poison=False)
         elif self.ordered:
             self._early[partial.first] = partial
             for sent in self._answers(partial):
-                self._flight.answer(sent)
+                self._flight.mark_answered(sent)
             while not self.finished and (following := self._early.pop(self.folded.low, None)) is not None:
                 yield from self._fold(following)
         else:
@@ -254,13 +258,13 @@ class Ledger:
     def _fold(self, partial: Partial) -> Iterator[Instruction]:
         answers = self._answers(partial)
         for sent in answers:
-            self._flight.close(sent)
+            self._flight.remove(sent)
         for report in partial.reports:
             self._story.add("folded", report.first, report.stop, f"from {report.worker_id}")
             self.folded.add(report.first, report.stop)
-            self._flight.settle(report.first, report.stop)
+            self._flight.forget_copies(report.first, report.stop)
         if len(answers) < len(partial.reports):
-            # A result that had been given up came after all: its chunks need not be sent again.
+            # The result of an abandoned batch has arrived: its chunks need not be resent.
             self._waiting.discard(lambda chunk: chunk.chunk_id in self.folded)
         for stage in (Stage.RECEIVED, Stage.PROCESSED, Stage.RETURNED, Stage.AGGREGATED):
             self.reached[stage] += partial.chunks
@@ -268,8 +272,8 @@ class Ledger:
         yield Fold(partial)
         if partial.letters:
             self.counters["entries_failed"] += sum(letter.entries for letter in partial.letters)
-            self._budget.note([letter.failure for letter in partial.letters])
-            yield from self._check(self._budget.judge(self.counters))
+            self._budget.record([letter.failure for letter in partial.letters])
+            yield from self._check(self._budget.check(self.counters))
 
     def _check(self, excess: Fail | None) -> Iterator[Instruction]:
         if excess is not None:
@@ -289,23 +293,23 @@ class Ledger:
         return False
 
     def _answers(self, partial: Partial) -> list[InFlightBatch]:
-        """Return the batches in flight that a partial answers: all, unless some had been given up."""
+        """Return the batches in flight that a partial answers; a batch that was abandoned is not among them."""
         batches = self._flight.batches
         named = {report.batch_id: report for report in partial.reports}
         answered = ((batches.get(batch_id), report) for batch_id, report in named.items())
-        # The receipts say nothing about batches, so what was given up is recognized by its chunks.
+        # Receipts do not contain batch ids, so an abandoned batch is recognized by its chunks.
         return [sent for sent, report in answered if sent is not None and sent.batch.first == report.first]
 
     def _collected(self, event: events.PartialReturned | events.PartialRefused) -> list[Instruction]:
-        lost = self._flight.collected(event.node_id, self._now, event.seconds) if event.collected else []
-        return self._send_again(lost, "its answer was lost", may_be_poison=False)
+        lost = self._flight.mark_collected(event.node_id, self._now, event.seconds) if event.collected else []
+        return self._resend(lost, "its answer was lost", may_be_poison=False)
 
-    def _send_again(self, lost: list[InFlightBatch], reason: str, *, may_be_poison: bool) -> list[Instruction]:
+    def _resend(self, lost: list[InFlightBatch], reason: str, *, may_be_poison: bool) -> list[Instruction]:
         """Let the chunks of lost batches wait again, or give up on those that may have ended their workers."""
         for sent in lost:
             batch = sent.batch
-            self._flight.close(sent)
-            chunks = self._flight.lone(self.folded.without(batch.chunks))
+            self._flight.remove(sent)
+            chunks = self._flight.without_other_copies(self.folded.without(batch.chunks))
             self._story.add("lost", batch.first, batch.stop, reason)
             self.losses.leave(sent.node_id, sent.worker_id, batch, reason)
             self.counters["chunks_sent_again"] += len(chunks)
@@ -322,20 +326,20 @@ class Ledger:
     # -- planning
 
     def _plan(self) -> Iterator[Instruction]:
-        yield from self._copies(self._flight.wanted())
+        yield from self._copies(self._flight.retry_requested())
         yield from self._send()
         wanted = self._wanted()
         if wanted > 0:
             yield Cut(wanted)
         elif self._is_dry:
             yield from self._speculate()
-        self._flight.hasten(self._now, self._seconds_left())
+        self._flight.bring_collections_forward(self._now, self._seconds_left())
         for node in () if self.ordered else self._flight.collectable(self._now, fresh=self._is_dry):
             if self._collection_is_due(node):
-                self._flight.ask(node)
+                self._flight.request_collection(node)
                 yield CollectNode(node.node_id)
         if self.exhausted and self.folded.low == self.next_id:
-            yield from self._check(self._budget.judge(self.counters, is_end=True))
+            yield from self._check(self._budget.check(self.counters, is_end=True))
             if not self.finished:
                 self.finished = True
                 yield Complete()
@@ -346,7 +350,7 @@ class Ledger:
             if node_id is None:
                 return
             waiting, workers = len(self._waiting), self._flight.workers
-            size = self._pace.last_size(waiting, workers) if self.exhausted else self._pace.size
+            size = self._sizer.last_size(waiting, workers) if self.exhausted else self._sizer.size
             batch = self._waiting.take(self._next_batch, size, self.settings.max_bytes_per_call)
             self._next_batch += 1
             self._flight.send(batch, node_id, self._now)
@@ -357,11 +361,11 @@ class Ledger:
             yield Send(batch, node_id, collect=self.ordered)
 
     def _speculate(self) -> Iterator[Instruction]:
-        """Give the chunks of calls that take too long to a second worker: the first result counts."""
+        """Send speculative copies of stragglers to a second worker; the first result wins."""
         if self._now < self._speculate_at:
             return
-        self._speculate_at = self._now + self.settings.speculation_timeout / _LOOKS
-        yield from self._copies(self._flight.stragglers(self._now, self._pace.patience))
+        self._speculate_at = self._now + self.settings.speculation_timeout / _CHECKS_PER_LIMIT
+        yield from self._copies(self._flight.stragglers(self._now, self._sizer.straggler_limit))
 
     def _copies(self, wanted: list[InFlightBatch]) -> Iterator[Instruction]:
         for sent in wanted:
@@ -369,7 +373,7 @@ class Ledger:
             node_id = self.placement.choose(candidates) if candidates else None
             if node_id is None:
                 return
-            copy = self._flight.copy(sent, self._next_batch)
+            copy = self._flight.speculate(sent, self._next_batch)
             self._next_batch += 1
             self._flight.send(copy, node_id, self._now)
             self.counters["chunks_speculated"] += len(copy)
@@ -378,7 +382,7 @@ class Ledger:
 
     @property
     def _is_dry(self) -> bool:
-        """Nothing can be sent: the source is exhausted, or may not be read further ahead."""
+        """True if no chunk waits and none can be cut: the source is exhausted, or its read-ahead is full."""
         return not len(self._waiting) and (self.exhausted or self._is_full)
 
     @property
@@ -389,15 +393,15 @@ class Ledger:
         )
 
     def _seconds_left(self) -> float:
-        """Return how long the workers will take for what no worker has done, as far as that is known."""
+        """Return the estimated seconds of the work that no worker has done; infinite if unknown."""
         chunks = self.next_id if self.exhausted else self.expected
         if chunks is None or not self._flight.workers:
             return math.inf
         left = max(chunks, self.next_id) - len(self.folded) - self._flight.held_chunks
-        return self._pace.seconds_for(left) / self._flight.workers
+        return self._sizer.seconds_for(left) / self._flight.workers
 
     def _wanted(self) -> int:
-        """Return how many more chunks can be cut without reading the source ahead of what can be sent."""
+        """Return the number of chunks to cut now, so that the source is not read ahead of the workers."""
         unfolded_bytes = self._flight.weight + self._waiting.bytes
         if (
             self.exhausted
@@ -406,7 +410,7 @@ class Ledger:
         ):
             return 0
         room = self.settings.max_chunks_in_flight - (self.next_id - len(self.folded))
-        return min(self._flight.credits * self._pace.size - len(self._waiting), room)
+        return min(self._flight.credits * self._sizer.size - len(self._waiting), room)
 
     def _collection_is_due(self, node: Node) -> bool:
         if node.collecting or not (node.held or node.doubts):
@@ -416,7 +420,7 @@ class Ledger:
         return idle or bool(node.doubts) or self._now >= node.due_at
 
 
-#: The only place where an event meets its handler.
+#: Handler of each event class.
 _HANDLERS: dict[type, Callable[[Ledger, Any], Iterable[Instruction]]] = {
     events.ClockTicked: Ledger._on_ticked,
     events.RetryRequested: Ledger._on_retry_requested,

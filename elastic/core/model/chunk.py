@@ -1,65 +1,65 @@
-"""Chunks and batches: what a source is cut into, and what travels in one call."""
+"""Chunks and batches: the pieces of a source, and the content of one call."""
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-#: Plain data that names a piece of a source, so that a worker can read it by itself: a tuple of strings,
-#: integers and None. What its parts mean is between a source and its reader.
+#: Plain data that identifies a piece of a source, so that a worker can read it: a tuple of strings, integers and None.
+#: Only the source and its reader interpret it.
 Reference = tuple[Any, ...]
 
-#: Plain data from which a source goes on cutting, for example `(file index, byte)`.
+#: Plain data at which a source continues cutting, for example `(file index, byte)`.
 Position = tuple[Any, ...]
 
-#: The digest of a chunk whose bytes nobody has read yet.
+#: Digest of a chunk that has not been read yet.
 UNREAD = bytes(16)
 
-#: The number of entries of a chunk whose bytes nobody has read yet.
+#: Number of entries of a chunk that has not been read yet.
 UNCOUNTED = -1
 
 
 # A piece and a chunk are named tuples because one of each is made for every chunk: a frozen dataclass takes three times
 # as long to make.
 class SourcePiece(NamedTuple):
-    """What a source yields: the next part of it, not yet numbered.
+    """Next part of a source, without a number yet.
 
-    With neither `entries` nor `block` it travels by reference: the worker reads it itself.
+    Without `entries` and `block` it travels by reference: the worker reads it.
     """
 
-    #: where the source would go on if this piece had to be cut again: the position *before* it
+    #: Position *before* this piece, where the source continues if it must cut the piece again.
     position: Position
-    #: names the piece for its reader, and for messages; always given
+    #: Identifies the piece for its reader and in messages; always given.
     reference: Reference
-    #: by value: the entries
+    #: By value: the entries.
     entries: list[Any] | None = None
-    #: by value: the bytes that `reference` names, read by the master and not yet parsed
+    #: By value: the bytes of `reference`, read by the master and not parsed.
     block: bytes | None = None
-    #: the entries come from a chunk that was given back, and have been projected
+    #: True if the entries come from a chunk that was taken back, and are projected already.
     is_projected: bool = False
 
 
 class Chunk(NamedTuple):
-    """A numbered piece of a source: the unit that is sent, persisted and replayed.
+    """Numbered piece of a source: the unit of sending, persistence and replay.
 
     The key for dropping duplicates is `(run_id, step, chunk_id)`; ids are dense, from 0, in source order.
     """
 
     chunk_id: int
-    #: the source's position before this chunk
+    #: Position of the source before this chunk.
     position: Position
-    #: microseconds since 1970, when the chunk was cut
+    #: Microseconds since 1970 when the chunk was cut.
     cut_at: int
     reference: Reference
-    #: by value: a zstd frame (`encoding.compress`) of the block that the source's reader parses
+    #: By value: a zstd frame (`encoding.compress`) of the block that the reader parses.
     payload: bytes | None = None
-    #: number of entries, or UNCOUNTED until a worker has read it
+    #: Number of entries; UNCOUNTED until the chunk is read.
     entries: int = UNCOUNTED
-    #: digest of the plain payload, or UNREAD
+    #: Digest of the uncompressed payload, or UNREAD.
     content: bytes = UNREAD
 
     @property
     def weight(self) -> int:
-        """Bytes that this chunk takes in memory and on the wire, roughly."""
+        """Approximate bytes of this chunk in memory and on the wire."""
         return 100 if self.payload is None else 100 + len(self.payload)
 
     def __str__(self) -> str:
@@ -67,25 +67,25 @@ class Chunk(NamedTuple):
 
 
 def describe_chunks(first: int, stop: int) -> str:
-    """Return how messages name the chunks `[first, stop)`."""
+    """Return the name of chunks `[first, stop)` for messages."""
     return f"chunk {first}" if stop - first == 1 else f"chunks {first} to {stop - 1}"
 
 
 class RetryIsolation(IntEnum):
-    """How carefully chunks are sent whose worker was lost: ever fewer in one call, until the entry is found."""
+    """Isolation level of a chunk after its worker died: smaller batches, then alone, then in a child process."""
 
     NONE = 0
-    FEW = 1  #: few chunks in a call
-    ALONE = 2  #: one chunk in a call
-    ISOLATED = 3  #: one chunk, in a process of its own, entry by entry
+    FEW = 1  #: At most 16 chunks per call.
+    ALONE = 2  #: One chunk per call.
+    ISOLATED = 3  #: One chunk, in a child process, entry by entry.
 
     @property
-    def most_chunks(self) -> int | None:
-        """How many chunks one call may carry; None for any number."""
+    def max_chunks(self) -> int | None:
+        """Maximum number of chunks per call; None for no limit."""
         return (None, _FEW, 1, 1)[self]
 
     def next(self, chunks: int) -> "RetryIsolation":
-        """Return the care to take after a call of so many chunks was lost."""
+        """Return the level after a call of `chunks` chunks was lost."""
         if chunks == 1 and self >= RetryIsolation.ALONE:
             return RetryIsolation.ISOLATED
         return RetryIsolation.ALONE if chunks <= _FEW else RetryIsolation.FEW
@@ -96,31 +96,31 @@ _FEW = 16
 
 @dataclass(frozen=True, slots=True)
 class DeliveryHistory:
-    """What happened to a chunk when it was sent before."""
+    """Delivery history of a chunk."""
 
-    #: how often it was sent
+    #: Number of times it was sent.
     attempts: int = 0
-    #: how often its worker was lost while it may have been at work on this chunk
+    #: Number of times its worker died while it may have been processing this chunk.
     losses: int = 0
-    #: how carefully it is sent next
-    care: RetryIsolation = RetryIsolation.NONE
-    #: how often a second worker got it because the first took too long
+    #: Isolation level of the next attempt.
+    isolation: RetryIsolation = RetryIsolation.NONE
+    #: Number of speculative copies.
     copies: int = 0
 
     def speculated(self) -> "DeliveryHistory":
-        """Return the history of a copy for a second worker."""
+        """Return the history of a speculative copy."""
         return replace(self, attempts=self.attempts + 1, copies=self.copies + 1)
 
     def after_loss(self, *, chunks: int, may_be_poison: bool) -> "DeliveryHistory":
-        """Return the history after a batch of so many chunks was lost."""
+        """Return the history after a batch of `chunks` chunks was lost."""
         if not may_be_poison:
             return replace(self, attempts=self.attempts + 1)
-        return replace(self, attempts=self.attempts + 1, losses=self.losses + 1, care=self.care.next(chunks))
+        return replace(self, attempts=self.attempts + 1, losses=self.losses + 1, isolation=self.isolation.next(chunks))
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Chunks with consecutive ids and one history that travel to a worker in one call."""
+    """Chunks with consecutive ids and equal history, sent to a worker in one call."""
 
     batch_id: int
     history: DeliveryHistory
@@ -128,13 +128,13 @@ class Batch:
 
     @property
     def attempt(self) -> int:
-        """1 when it is sent for the first time."""
+        """Number of this attempt, from 1."""
         return self.history.attempts + 1
 
     @property
     def isolated(self) -> bool:
-        """True: the worker runs it in a process of its own, to find the entry that ends its process."""
-        return self.history.care is RetryIsolation.ISOLATED
+        """True if the worker must run it in a child process, to find the entry that kills the process."""
+        return self.history.isolation is RetryIsolation.ISOLATED
 
     @property
     def first(self) -> int:

@@ -1,4 +1,4 @@
-"""Sets of chunk ids that stay small: a watermark and the spans above it."""
+"""Compact sets of chunk ids: a watermark and the spans above it."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ class ChunkIdSet:
 
     low: int = 0
     above: list[tuple[int, int]] = field(default_factory=list)
-    #: how many ids are in the spans above
+    #: Number of ids in the spans above.
     _beyond: int = field(default=0, init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -33,7 +33,7 @@ class ChunkIdSet:
         return self.overlaps(chunk_id, chunk_id + 1)
 
     def without(self, chunks: Sequence[Chunk]) -> list[Chunk]:
-        """Return those of consecutive chunks that are not in the set."""
+        """Return the chunks, of consecutive ones, that are not in the set."""
         if not chunks or not self.overlaps(chunks[0].chunk_id, chunks[-1].chunk_id + 1):
             return list(chunks)
         return [chunk for chunk in chunks if chunk.chunk_id not in self]
@@ -51,7 +51,7 @@ class ChunkIdSet:
             at -= 1
             first = above.pop(at)[0]
         if first == self.low:
-            # Nothing lies below the watermark, so this is the first of all.
+            # This span is the first one: no span starts below the watermark.
             self.low = stop
             self._beyond -= stop - first
         else:

@@ -1,4 +1,4 @@
-"""Failures: what user code did instead of returning, as plain data."""
+"""Failures of user code, as plain data."""
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -9,14 +9,14 @@ from elastic.core.text import one_line
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An entry, or a whole chunk, that the user's code or the source failed on: plain data, no exception."""
+    """Failure of user code or of the source on an entry or a whole chunk: plain data, no exception."""
 
     chunk_id: int
-    #: index of the entry in its chunk; None when the whole chunk failed
+    #: Index of the entry in its chunk; None if the whole chunk failed.
     index: int | None
-    #: where the entry lies in its source
+    #: Place of the entry in its source.
     place: str
-    #: the user's function, or the part of the flow, that failed
+    #: User function, or part of the flow, that failed.
     function: str
     error_type: str
     message: str
@@ -25,12 +25,12 @@ class Failure:
     worker_id: str = ""
 
     def __str__(self) -> str:
-        what = f"{self.error_type}: {self.message}" if self.message else self.error_type
-        return one_line(f"{self.function} failed on {self.place} (chunk {self.chunk_id}): {what}")
+        error = f"{self.error_type}: {self.message}" if self.message else self.error_type
+        return one_line(f"{self.function} failed on {self.place} (chunk {self.chunk_id}): {error}")
 
 
 def abandoned_failure(chunk_id: int, losses: int, reason: str) -> Failure:
-    """Return the failure of a chunk that is not sent again."""
+    """Return the failure of a chunk that the ledger does not resend."""
     return Failure(
         chunk_id=chunk_id,
         index=None,
@@ -49,23 +49,23 @@ class DeadLetter:
     """
 
     failure: Failure
-    #: the entry, as `encoding.pack` gives it; of a whole chunk the list of its entries
+    #: The entry, encoded with `encoding.pack`; for a whole chunk, the list of its entries.
     entry: bytes
-    #: how many entries it stands for: 1, or all those of a chunk that failed as a whole
+    #: Number of entries that it represents: 1, or all entries of a chunk that failed as a whole.
     entries: int = 1
-    #: how often it was tried
+    #: Number of attempts.
     attempts: int = 1
-    #: token of the chunk's receipt of stage PROCESSED
+    #: Token of the chunk's receipt of stage PROCESSED.
     receipt: str = ""
-    #: False: `entry` is no more than a text that describes an entry which is not plain data
+    #: False if the entry is not plain data, so that `entry` is only a string that describes it.
     exact: bool = True
 
     def plain(self) -> tuple[Any, ...]:
-        """Return this letter as plain data."""
+        """Return this dead letter as plain data."""
         return astuple(self)
 
     @classmethod
     def of(cls, plain: Sequence[Any]) -> "DeadLetter":
-        """Return the letter that `plain` was made of."""
+        """Return the dead letter that `plain` describes."""
         failure, *rest = plain
         return cls(Failure(*failure), *rest)

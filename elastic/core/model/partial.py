@@ -1,4 +1,4 @@
-"""Partials: what comes back from the nodes and which chunks it contains."""
+"""Partials: results of exact sets of chunks, with a report on each batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from elastic.core.model.receipt_row import ReceiptRow
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """What a worker says about one batch that it has processed, one element (or 16 bytes) a chunk."""
+    """Report of a worker on one batch that it has processed."""
 
     batch_id: int
     node_id: str
@@ -20,10 +20,10 @@ class BatchReport:
     columns: ChunkColumns
     #: True if the chunks were counted and digested when they were cut, False if the worker did so first.
     counted: bool
-    processed: bytes  #: the link of stage PROCESSED, 16 bytes
-    #: entries that user code failed on; they are not in the state
+    processed: bytes  #: Link of stage PROCESSED, 16 bytes.
+    #: Entries that failed in user code; the state does not contain them.
     letters: tuple[DeadLetter, ...] = ()
-    returned: bytes = b""  #: the link of stage RETURNED, put on by the node's sender
+    returned: bytes = b""  #: Link of stage RETURNED, added by the node's sender.
 
     @property
     def first(self) -> int:
@@ -41,16 +41,16 @@ class BatchReport:
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """The folded result of an exact set of chunks: counted whole or not at all."""
+    """Folded result of an exact set of chunks; the ledger counts all of them or none."""
 
     reports: tuple[BatchReport, ...]
-    #: encoded states; more than one when nobody on the way had a reason to merge them
+    #: Encoded states; more than one if neither worker nor node merged them.
     states: tuple[bytes, ...]
-    #: see `digest_of`
+    #: See `digest_of`.
     digest: bytes
-    #: the receipts as they are kept; put on by the master's receiver when all of them verify
+    #: Receipts in stored form, added by the master's receiver if all of them verify.
     rows: tuple[ReceiptRow, ...] = ()
-    #: the one state itself, where it has not left its process and the aggregator passes it `by_reference`
+    #: The single state as an object, if it has not left its process and the aggregator passes it `by_reference`.
     live_state: Any = None
 
     @property
@@ -71,14 +71,14 @@ class Partial:
 
 
 def digest_of(states: tuple[bytes, ...], reports: tuple[BatchReport, ...]) -> bytes:
-    """Return BLAKE2b-128 over what a partial holds: its states, its chunks, and the entries that are missing from it.
+    """Return BLAKE2b-128 over the states of a partial, its chunks, and the entries that are missing from it.
 
-    No two partials have the same digest, because no chunk is in two of them.
+    Digests of partials are unique, because no chunk is in two of them.
     """
     letters = tuple(letter for report in reports for letter in report.letters)
     return digest(b"".join(states) + chunks_of([(report.first, report.stop) for report in reports], letters))
 
 
 def chunks_of(batches: list[tuple[int, int]], letters: Sequence[DeadLetter]) -> bytes:
-    """Return what stands for the chunks of a partial in its digest; `batches` are spans `[first, stop)`."""
+    """Return the bytes that represent the chunks of a partial in its digest; `batches` are spans `[first, stop)`."""
     return pack([sorted(batches), [letter.plain() for letter in letters]])

@@ -1,19 +1,19 @@
-"""How a step is going."""
+"""State and progress of a step."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class StepState(StrEnum):
-    """The states of a step."""
+    """State of a step."""
 
-    QUEUED = "queued"  #: waits for the steps before it
+    QUEUED = "queued"  #: Waits for the steps before it.
     IN_PROGRESS = "in_progress"
-    COMPLETE = "complete"  #: every entry is aggregated, and nothing had to be sent twice
-    COMPLETE_WITH_RETRIES = "complete_with_retries"  #: every entry is aggregated
-    ERROR = "error"  #: it ended before every entry was aggregated
-    INTERRUPTED = "interrupted"  #: somebody stopped it
-    SUSPENDED = "suspended"  #: its disk or its cluster failed it; it can be resumed
+    COMPLETE = "complete"  #: Every entry is aggregated, and no chunk was resent.
+    COMPLETE_WITH_RETRIES = "complete_with_retries"  #: Every entry is aggregated.
+    ERROR = "error"  #: Ended before every entry was aggregated.
+    INTERRUPTED = "interrupted"  #: Stopped by the user.
+    SUSPENDED = "suspended"  #: The disk or the cluster failed; the step can be resumed.
 
     @property
     def is_complete(self) -> bool:
@@ -26,24 +26,24 @@ class StepState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a step has come."""
+    """Progress of a step."""
 
     run_id: str
     step: int
     name: str
     state: StepState
-    #: chunks that there will be; None when only the end of the source will tell
+    #: Total number of chunks; None if it is not known before the end of the source.
     expected_chunks: int | None
     cut_chunks: int
     distributed_chunks: int
     aggregated_chunks: int
-    #: entries in the result so far
+    #: Entries in the result so far.
     entries: int
-    #: chunks that were sent again
+    #: Number of chunks that were resent.
     retries: int
-    #: what else happened that should not, by name
+    #: Counts of other unusual events, by name.
     counters: dict[str, int]
-    #: worker ids by node id
+    #: Worker ids by node id.
     nodes: dict[str, tuple[str, ...]]
-    #: since the step began
+    #: Seconds since the step began.
     seconds: float

@@ -1,4 +1,4 @@
-"""How a run is carried out: values with defaults, checked when they are given."""
+"""Tuning of the engine: values with defaults, validated on construction."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -8,34 +8,34 @@ from elastic.core.errors import UsageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineTuning:
-    """The settings of a run."""
+    """Tuning parameters of a run."""
 
-    #: seconds of work that one call should carry; chunks are packed into calls accordingly
+    #: Target seconds of work per call; the engine sizes batches accordingly.
     target_call_seconds: float = 0.05
-    #: chunks in one call, at most
+    #: Maximum chunks per call.
     max_chunks_per_call: int = 4096
-    #: bytes of payload in one call, and of chunks waiting to be sent, at most
+    #: Maximum payload bytes per call, and of the chunks that wait to be sent.
     max_bytes_per_call: int = 8 << 20
-    #: calls given to a worker before it has answered the first: one works, the next one waits beside it
+    #: Calls in flight per worker: the worker processes one while the next one waits in its queue.
     calls_per_worker: int = 2
-    #: chunks that have been cut and not yet folded, at most
+    #: Maximum number of chunks that are cut and not folded.
     max_chunks_in_flight: int = 65_536
-    #: bytes of payload of chunks that have been cut and not yet folded, at most
+    #: Maximum payload bytes of chunks that are cut and not folded.
     max_bytes_in_flight: int = 256 << 20
-    #: seconds after which a worker's state is collected, so that the result and the commit move on; more, up to 30,
-    #: where a collection takes long
+    #: Minimum seconds between collections of a worker's state, so that result and commits advance; up to 30 if a
+    #: collection takes long.
     collect_interval: float = 1.0
-    #: seconds between commits
+    #: Seconds between commits.
     commit_interval: float = 0.05
-    #: seconds to wait for the first worker
+    #: Seconds to wait for the first worker.
     start_timeout: float = 30.0
-    #: seconds after which a call that takes three times as long as others is given to a second worker as well, once
-    #: there is nothing else to do; the first result counts
+    #: Start a speculative copy of a call that runs longer than this (seconds) and 3x the typical time, once no other
+    #: work is queued. The first result wins.
     speculation_timeout: float = 10.0
-    #: seconds to wait for room on a full disk once nothing is left in flight that could make some; then the run is
-    #: suspended
+    #: Seconds to wait for space on a full disk once no work is in flight that could free some; then the run is
+    #: suspended.
     disk_full_timeout: float = 60.0
-    #: times that a chunk may be lost with its worker before the step fails
+    #: Number of times that a chunk may be lost with its worker before the step fails.
     max_worker_losses: int = 8
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Tolerance: what becomes of entries that user code fails on, and how many of them may be."""
+"""Error policy: treatment of failed entries, and the number that may fail."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,29 +7,29 @@ from elastic.core.errors import UsageError
 
 
 class OnError(StrEnum):
-    """What becomes of an entry that user code fails on."""
+    """Treatment of an entry that fails in user code."""
 
-    FAIL = "fail"  #: the step ends in error, naming it
-    SKIP = "skip"  #: it is left out and counted
-    DEAD_LETTER = "dead-letter"  #: it is left out, counted, and kept with its reason until it is redriven
+    FAIL = "fail"  #: The step ends with an error that names the entry.
+    SKIP = "skip"  #: The entry is left out and counted.
+    DEAD_LETTER = "dead-letter"  #: The entry is left out, counted, and stored with its error until it is redriven.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorPolicy:
-    """How user code's failures are borne."""
+    """Policy for errors raised by user functions."""
 
     on_error: OnError = OnError.FAIL
-    #: entries that may fail; None for any number
+    #: Maximum number of failed entries; None for no limit.
     max_errors: int | None = None
-    #: share of the entries read so far that may fail, from 0 to 1; None for any
+    #: Maximum share of failed entries among those read so far, from 0 to 1; None for no limit.
     max_error_ratio: float | None = None
-    #: how often an entry is tried again when it fails with one of these exceptions or a subclass, by its class
+    #: Number of retries of an entry, by exception class; subclasses are included.
     retries: tuple[tuple[type[BaseException], int], ...] = ()
-    #: seconds before the first retry of an entry; each following pause is twice as long
+    #: Seconds before the first retry of an entry; each further delay is twice as long.
     retry_delay: float = 0.1
-    #: seconds that one chunk may take, before its worker is ended as hung; None for any time
+    #: Maximum seconds for one chunk before its worker is killed as hung; None for no limit.
     chunk_timeout: float | None = None
-    #: True: the user's functions need chunks exactly as they were cut, so a chunk that fails is dropped as a whole
+    #: True if user functions need chunks exactly as they were cut, so that a failing chunk is dropped as a whole.
     whole_chunks: bool = False
 
     def __post_init__(self) -> None:
@@ -48,7 +48,7 @@ class ErrorPolicy:
             raise UsageError("max_errors and max_error_ratio need on_error='skip' or 'dead-letter'.")
 
     def violation(self, failed: int, entries: int, *, with_ratio: bool = True) -> str | None:
-        """Return how a budget is exceeded, as a clause; None while it is not."""
+        """Return the exceeded limit as a clause; None if no limit is exceeded."""
         if self.max_errors is not None and failed > self.max_errors:
             return f"{failed:,} entries failed, more than max_errors={self.max_errors:,}"
         if with_ratio and self.max_error_ratio is not None and failed > self.max_error_ratio * entries:
@@ -56,5 +56,5 @@ class ErrorPolicy:
         return None
 
     def retries_for(self, error: BaseException) -> int:
-        """Return how often an entry that failed with `error` is tried again."""
+        """Return the number of retries of an entry that failed with `error`."""
         return next((times for kind, times in self.retries if isinstance(error, kind)), 0)
