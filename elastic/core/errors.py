@@ -1,30 +1,30 @@
-"""Every error that Elastic raises on purpose.
+"""Errors that Elastic raises on purpose.
 
     ElasticError
-    ├── UsageError (ValueError)          what was asked for cannot be done as written
-    │   └── FlowTargetError              a name that should lead to a flow does not
+    ├── UsageError (ValueError)          a request cannot be fulfilled as written
+    │   └── FlowTargetError              a name does not lead to a flow
     ├── SourceError                      a source cannot be opened or read
     │   ├── SourceNotFoundError (FileNotFoundError)
     │   ├── SourceChangedError           a file is not the file that was cut
-    │   └── DecodingError (ValueError)   bytes of a source are not what they should be
+    │   └── DecodingError (ValueError)   bytes of a source are invalid
     ├── EncodingError (ValueError)       a value cannot become bytes, or bytes a value
     ├── UnorderedKeyError (TypeError)    keys of this class cannot be compared
     ├── ReceiptError (ValueError)        a receipt is forged, or of another run
     ├── StoreError
-    │   ├── StoreFullError (OSError)     nothing more can be kept; nothing was written
-    │   ├── CorruptStoreError            what lies on disk is not what was written
+    │   ├── StoreFullError (OSError)     no space left; nothing was written
+    │   ├── CorruptStoreError            data on disk was damaged
     │   ├── RunLockedError               another master works on this run
     │   ├── FencedError                  a newer master has taken this run over
     │   └── UnknownRunError (LookupError)
     ├── ClusterError                     a cluster cannot be reached or used
-    │   ├── ClusterLostError             the cluster's head does not answer any more
+    │   ├── ClusterLostError             the cluster's head stopped responding
     │   ├── NodeRefusedError             a node runs other versions, or cannot load the program
     │   └── NoWorkerError (TimeoutError) no CPU came free in time, or all workers died as they started
     ├── EntryError                       the user's function failed on an entry
     ├── StepFailedError                  a step ended in error
-    │   ├── StepInterruptedError         somebody stopped it
-    │   └── StepSuspendedError           its disk or its cluster failed it; it can be resumed
-    └── LedgerError (RuntimeError)       the ledger was told something impossible: a bug of ours
+    │   ├── StepInterruptedError         the user stopped it
+    │   └── StepSuspendedError           the disk or the cluster failed; it can be resumed
+    └── LedgerError (RuntimeError)       an event is impossible: a bug in Elastic
 
 An error that crosses processes keeps its fields as `args` and builds its text in `__str__`, because an
 exception is rebuilt on the other side by calling its class with `args`.
@@ -32,11 +32,11 @@ exception is rebuilt on the other side by calling its class with `args`.
 
 
 class ElasticError(Exception):
-    """The root: catch this to catch everything that Elastic raises on purpose."""
+    """Root of all errors: catch it to catch every error that Elastic raises on purpose."""
 
 
 class UsageError(ElasticError, ValueError):
-    """What was asked for cannot be done as it is written."""
+    """A request cannot be fulfilled as written."""
 
 
 class FlowTargetError(UsageError):
@@ -73,7 +73,7 @@ class SourceChangedError(SourceError):
 
 
 class DecodingError(SourceError, ValueError):
-    """Bytes of a source are not what they should be."""
+    """Bytes of a source are invalid."""
 
     def __init__(self, path: str, byte: int, problem: str, advice: str) -> None:
         super().__init__(path, byte, problem, advice)
@@ -88,7 +88,7 @@ class EncodingError(ElasticError, ValueError):
 
 
 class UnorderedKeyError(ElasticError, TypeError):
-    """A key is to be compared with others, and its class has no total order."""
+    """A key must be compared with others, but its class has no total order."""
 
     def __init__(self, kind: str, key: str) -> None:
         super().__init__(kind, key)
@@ -106,15 +106,15 @@ class ReceiptError(ElasticError, ValueError):
 
 
 class StoreError(ElasticError):
-    """What a run keeps on disk cannot be written or read."""
+    """Stored data of a run cannot be written or read."""
 
 
 class StoreFullError(StoreError, OSError):
-    """Nothing more can be kept. What was to be written was not, and must not be sent."""
+    """No space is left. Nothing was written, and the data must not be sent."""
 
 
 class CorruptStoreError(StoreError):
-    """What lies on disk is not what was written."""
+    """Data on disk differs from the data that was written."""
 
 
 class RunLockedError(StoreError):
@@ -129,7 +129,7 @@ class RunLockedError(StoreError):
 
 
 class FencedError(StoreError):
-    """A newer master has taken this run over; this one must not write any more."""
+    """A newer master has taken over the run; this one must stop writing."""
 
     def __init__(self, run_id: str, epoch: int) -> None:
         super().__init__(run_id, epoch)
@@ -155,7 +155,7 @@ class ClusterError(ElasticError):
 
 
 class ClusterLostError(ClusterError):
-    """The head of a cluster does not answer any more."""
+    """The head of a cluster stopped responding."""
 
     def __init__(self, address: str, silence: float) -> None:
         super().__init__(address, silence)
@@ -197,7 +197,7 @@ class StepFailedError(ElasticError):
 
 
 class StepInterruptedError(StepFailedError):
-    """Somebody stopped a step."""
+    """The user stopped a step."""
 
     def __init__(self, run_id: str) -> None:
         ElasticError.__init__(self, run_id)
@@ -209,11 +209,11 @@ EXIT_SUSPENDED = 75
 
 
 class StepSuspendedError(StepFailedError):
-    """The disk or the cluster failed a step; what was committed is safe, and it can go on from there."""
+    """The disk or the cluster failed during a step; it can be resumed from its last commit."""
 
     def __str__(self) -> str:
         return f"{self.reason}; mend that and run `elastic resume {self.run_id}`, which goes on from the last commit."
 
 
 class LedgerError(ElasticError, RuntimeError):
-    """The ledger was told something that cannot be: a bug of ours, with the story of the batch."""
+    """An event is impossible in the ledger's state: a bug in Elastic; the message lists the chunk's events."""

@@ -1,4 +1,4 @@
-"""The program: what every worker of a step needs, pickled once and sent to each of them."""
+"""Program of a step: pickled once and sent to every worker."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from elastic.core.transform import Transform
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """How a worker turns chunks into a partial."""
+    """Everything that a worker needs to turn chunks into a partial."""
 
     reader: Reader
     transforms: tuple[Transform, ...]
     aggregator: AnyAggregator
     tolerance: ErrorPolicy
-    #: what makes and checks receipts: the run's key, the run, the step
+    #: Identity of the receipts: the run's key, the run, the step.
     key: bytes
     run_id: str
     step: int
-    #: states are compressed before they are sent and kept
+    #: True if states are compressed before they are sent and stored.
     compressed: bool = True
 
     @property
@@ -33,5 +33,5 @@ class Program:
 
     @property
     def frame(self) -> Callable[[bytes], bytes]:
-        """What makes a frame of a payload or a state."""
+        """Function that frames the bytes of a payload or a state."""
         return framer(compressed=self.compressed)

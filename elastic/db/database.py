@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, Pool, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
+from elastic.core.backoff import Backoff
 from elastic.db import sqlite
 from elastic.db.errors import DatabaseError
 from elastic.db.retryable_errors import RetryReason, retry_reason, user_error
@@ -23,8 +24,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-#: Seconds before the first retry, and between retries at most.
-_MIN_BACKOFF, _MAX_BACKOFF = 0.05, 2.0
+#: Delays between retries.
+_BACKOFF = Backoff(first=0.05, longest=2.0)
 
 _BEGIN = "elastic_begin"
 
@@ -128,7 +129,7 @@ class Database:
         return f"<Database {self.url}>"
 
     def _with_retries(self, engine: Engine, work: Callable[[Connection, bool], T]) -> T:
-        deadline, wait, is_uncertain = time.monotonic() + self._patience, _MIN_BACKOFF, False
+        deadline, retries, is_uncertain = time.monotonic() + self._patience, 0, False
         while True:
             try:
                 with engine.begin() as connection:
@@ -141,8 +142,8 @@ class Database:
                     raise user_error(error, self._url, self._timeout) from error
                 _log.warning("retrying the transaction on database %s (%s)", self.url, reason)
                 # Jitter keeps transactions that collided once from colliding again.
-                time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - no secret depends on it
-                wait = min(2 * wait, _MAX_BACKOFF)
+                retries += 1
+                time.sleep(_BACKOFF.delay(retries) * random.uniform(0.5, 1.0))  # noqa: S311 - no secret depends on it
 
     def _may_retry(self, reason: RetryReason | None, deadline: float) -> bool:
         if reason is RetryReason.AWAY and not self._has_answered:

@@ -157,7 +157,7 @@ class FailureBisection:
         """
         policy, attempts = self.program.tolerance, 1
         while attempts <= policy.retries_for(error):
-            threading.Event().wait(policy.retry_delay * 2 ** (attempts - 1))
+            threading.Event().wait(policy.backoff.delay(attempts))
             attempts += 1
             try:
                 return self.run_transforms(entries[first:stop]), []

@@ -1,4 +1,4 @@
-"""The aggregator contract: how results of chunks become one result."""
+"""Aggregator contract: combines the results of chunks into one result."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -28,15 +28,15 @@ class Aggregator(ABC, Generic[EntryT, StateT, ResultT]):
     #: straight from `add`/`add_many` and whose chunks follow those of `state` without a gap.
     ordered: bool = False
 
-    #: False: states are not kept on disk, because what they hold has left already (see `Emit`).
+    #: False: states are not stored on disk, because their content has been emitted already (see `Emit`).
     stored: bool = True
 
-    #: The number of the form of its states. A class that is part of Elastic raises it when states of before cannot be
-    #: merged any longer; a run that has such states is then refused and not resumed.
+    #: Version of its state format. A class of Elastic increments it when older states can no longer be merged; Elastic
+    #: then refuses to resume a run that has such states.
     state_format: ClassVar[int] = 1
 
-    #: True: a master in the worker's process (`cluster="inline"`) merges the state itself, and not what was encoded of
-    #: it to be kept. For states that take long to decode.
+    #: True: a master in the worker's process (`cluster="inline"`) merges the state object itself instead of
+    #: decoding the stored bytes. For states that are slow to decode.
     by_reference: bool = False
 
     @abstractmethod
@@ -58,7 +58,7 @@ class Aggregator(ABC, Generic[EntryT, StateT, ResultT]):
     def add_many(self, state: StateT, entries: Iterable[EntryT]) -> StateT:
         """Return the state with all of `entries`, which are read to their end, once.
 
-        This is the fast path: override it where one call into C does what a loop over `add` would do.
+        This is the fast path: override it if one call into C can replace the loop over `add`.
         """
         for entry in entries:
             state = self.add(state, entry)
@@ -67,10 +67,10 @@ class Aggregator(ABC, Generic[EntryT, StateT, ResultT]):
     def encode(self, state: StateT) -> bytes:
         """Return the state as bytes, without pickle.
 
-        The body given here serves states made of plain data (see `elastic.core.encoding`).
+        The default supports states of plain data (see `elastic.core.encoding`).
 
         Raises:
-            EncodingError: The state holds something that is not plain data.
+            EncodingError: The state is not plain data.
         """
         return encoding.pack(state)
 
@@ -84,22 +84,21 @@ class Aggregator(ABC, Generic[EntryT, StateT, ResultT]):
         return state
 
     def merge_encoded(self, state: StateT, data: bytes) -> StateT:
-        """Return the state of the entries of both, of which the other one is what `encode` returned.
+        """Return the merge of a state and of an encoded state.
 
-        Override it where that can be done without making the other state.
+        Override it if this is possible without decoding the other state.
 
         Raises:
-            EncodingError: The bytes are not a state of this aggregator, as far as that is seen. What is in the state is
-                not known then.
+            EncodingError: The bytes are not a state of this aggregator. The content of `state` is undefined then.
         """
         return self.merge(state, self.decode(data))
 
     def undo(self, state: StateT, other: StateT) -> Callable[[], StateT] | None:
-        """Return a function that gives `state` back as it is now, after `merge(state, other)` has raised.
+        """Return a function that restores `state` after `merge(state, other)` has raised.
 
-        Called before that merge where entries may fail, so it must take less time than the merge itself. Override it
-        where entries may not go together, so that a worker can find and leave out those that do not; None, which is
-        returned here, says that there is no way back, and then a merge that raises ends the step.
+        A worker calls it before the merge if entries may fail, so it must be faster than the merge. Override it if
+        entries may be incompatible with each other, so that a worker can find and leave out those that are. The default
+        None means that the state cannot be restored: a merge that raises then ends the step.
         """
         return None
 
@@ -114,5 +113,5 @@ class Aggregator(ABC, Generic[EntryT, StateT, ResultT]):
         return type(self).__name__
 
 
-#: Any aggregator, where it does not matter of what.
+#: Any aggregator.
 AnyAggregator = Aggregator[Any, Any, Any]

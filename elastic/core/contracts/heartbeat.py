@@ -1,20 +1,20 @@
-"""The heartbeat: when a process that says nothing counts as lost."""
+"""Heartbeat policy: when a silent process counts as lost."""
 
 from elastic.core.errors import UsageError
 
 
 class Heartbeat:
-    """Decides about silence; derive from it, or give other numbers, to have your own.
+    """Policy that decides whether a silent process is lost; subclass it to define your own.
 
-    Every worker process and every station of another node gives a sign of life once a second. A worker that is busy
-    gives it too, unless one of its functions never lets go of the interpreter; so the time is not too short.
+    Every worker process, and every station of another node, sends a heartbeat once a second. A busy worker sends it
+    too, unless one of its functions never releases the interpreter lock; so the timeout must not be too short.
 
     Args:
-        timeout: Seconds of silence after which a process counts as lost and is ended. Ray's own detection of a
+        timeout: Seconds of silence after which a process counts as lost and is killed. Ray's own detection of a
             frozen node takes about a minute.
 
     Raises:
-        UsageError: `timeout` is no number above 0.
+        UsageError: `timeout` is not a number above 0.
     """
 
     def __init__(self, timeout: float = 30.0) -> None:
@@ -23,13 +23,13 @@ class Heartbeat:
         self.timeout = timeout
 
     def is_lost(self, process: str, silence: float) -> bool:
-        """Say whether a process that has been silent for so many seconds is lost.
+        """Return True if a process that has been silent for `silence` seconds is lost.
 
-        Called about once a second for each process, on the node where it runs, and for stations on the master; so
-        it must be possible to pickle this object.
+        Called about once a second for each process, on its node, and for stations on the master; so this object must
+        be picklable.
 
         Args:
             process: `worker`, `station`, or `head` for the head of the cluster, without which the run is suspended.
-            silence: Seconds since its last sign of life.
+            silence: Seconds since its last heartbeat.
         """
         return silence > self.timeout

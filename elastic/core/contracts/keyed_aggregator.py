@@ -1,4 +1,4 @@
-"""The contracts of wide results: aggregators whose state can be divided by key, and those that divide it."""
+"""Contracts of sharded results: aggregators whose state can be partitioned by key, and those that partition it."""
 
 from abc import abstractmethod
 from collections.abc import Hashable, Sequence
@@ -9,40 +9,40 @@ from elastic.core.contracts.spill_store import SpillStore
 
 
 class KeyedAggregator(Aggregator[EntryT, StateT, ResultT]):
-    """An aggregator that keeps something for each key, and nothing else, so that `shards` can divide it.
+    """Aggregator with one value per key and nothing else, so that `shards` can partition its state.
 
-    Its state and its result are dicts, or of a class that is one, with the same keys. What it keeps of a key depends
-    on the entries of that key only, and so does the result of that key.
+    State and result are dicts (or instances of a subclass) with the same keys. The value and the result of a key depend
+    on the entries of that key only.
     """
 
     @abstractmethod
     def merge_values(self, one: Any, other: Any) -> Any:
-        """Return what is kept of the entries of both, of one key; neither is used afterwards."""
+        """Return the merged value of two values of one key; neither argument is used afterwards."""
 
     def add_columns(self, state: StateT, keys: Sequence[Hashable], values: Sequence[Any]) -> StateT:
-        """Return the state with these values of these keys as well; those of equal keys are joined, in their order."""
+        """Return the state with more keys and values; values of equal keys are merged in order."""
         gathered: StateT = self._with_columns(state, keys, values)
         return gathered
 
     def single_entries(self, entries: list[EntryT]) -> tuple[Sequence[Hashable], Sequence[Any]] | None:
-        """Return the key of each entry and what is kept of that entry alone; None where it takes folding to know.
+        """Return the key of each entry and its value as a single entry; None if only `add` can compute it.
 
-        Override it where this is seen at a glance: entries whose keys hardly repeat are not folded then.
+        Override it if this is cheap: the worker then does not fold entries whose keys hardly repeat.
         """
         return None
 
     def pack_columns(self, keys: Sequence[Hashable], values: Sequence[Any]) -> bytes:
-        """Return keys and what is kept of each as bytes; a key may be there several times.
+        """Return keys and their values as bytes; a key may occur several times.
 
-        Override it, and `unpack_columns`, where this can be done without making a state.
+        Override it, and `unpack_columns`, if this is possible without building a state.
         """
         return self.encode(self.add_columns(self.create(), keys, values))
 
     def unpack_columns(self, data: bytes) -> tuple[Sequence[Hashable], Sequence[Any]]:
-        """Return the keys and values that `pack_columns` was given, or those of equal keys joined.
+        """Return the keys and values that `pack_columns` encoded; values of equal keys may be merged.
 
         Raises:
-            EncodingError: The bytes are not of this aggregator.
+            EncodingError: The bytes are not from this aggregator.
         """
         state: Any = self.decode(data)
         return list(state), list(state.values())
@@ -54,38 +54,38 @@ class KeyedAggregator(Aggregator[EntryT, StateT, ResultT]):
         return state
 
 
-#: Any of them, where it does not matter of what.
+#: Any keyed aggregator.
 AnyKeyed = KeyedAggregator[Any, Any, Any]
 
 
 class ShardedAggregator(Aggregator[Any, Any, Any]):
-    """Divides the state of another aggregator by key, and leaves it in a depot."""
+    """Aggregator that partitions the state of another one by key and writes it to a spill store."""
 
-    #: the other aggregator
+    #: The other aggregator.
     inner: AnyAggregator
     depot: SpillStore
 
     @abstractmethod
     def with_spill_store(self, depot: SpillStore) -> "ShardedAggregator":
-        """Return this aggregator with another depot."""
+        """Return this aggregator with another spill store."""
 
     @property
     @abstractmethod
     def can_reduce(self) -> bool:
-        """True when this process sees what others have left, and where the result goes."""
+        """True if this process can read the spill files of others and write the result."""
 
     @abstractmethod
     def spill(self, state: Any) -> Any:
-        """Leave in the depot what is too much to be held, and return the state.
+        """Write to the spill store as much of the state as exceeds the memory limit, and return the state.
 
         Raises:
-            StoreError: It cannot be written. What the state holds is not known then.
+            StoreError: The data cannot be written. The content of the state is undefined then.
         """
 
     @abstractmethod
     def reduce(self, job: bytes) -> bytes:
-        """Merge all that was left of one shard, leave the result, and return where it is.
+        """Merge all spilled data of one shard, write the result, and return its location.
 
         Raises:
-            CorruptStoreError: Something is not as it was left.
+            CorruptStoreError: Spilled data is damaged.
         """

@@ -1,4 +1,4 @@
-"""The placement contract: which node gets the next batch."""
+"""Placement contract: chooses the node of each batch."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class NodeCandidate:
-    """A node that has room for a batch."""
+    """Node that accepts another batch."""
 
     node_id: str
     workers: int
-    #: chunks that were sent to the node and have not come back in a result
+    #: Chunks that were sent to the node and are not folded.
     open_receipts: int
     on_master: bool
 
@@ -23,6 +23,6 @@ class Placement(ABC):
     def choose(self, candidates: Sequence[NodeCandidate]) -> str | None:
         """Return the node id of one of `candidates`, or None to let the batch wait.
 
-        Called each time a batch can be sent; `candidates` is never empty and sorted by node id. With a thousand nodes
-        it pays not to look at all of them: a candidate is made when it is asked for.
+        The ledger calls it for each batch; `candidates` is never empty and sorted by node id. The sequence is lazy:
+        with a thousand nodes, avoid reading all of them.
         """

@@ -1,4 +1,4 @@
-"""The depot contract: where workers leave what is too much to pass through the master."""
+"""Spill store contract: files of a step that are too large to pass through the master."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -11,41 +11,41 @@ from elastic.core.errors import CorruptStoreError, EncodingError
 
 
 class OpenSpillFile(Protocol):
-    """A file that is being written."""
+    """File that is being written."""
 
     name: str
 
     def write(self, data: bytes) -> None:
-        """Write at the end."""
+        """Append data."""
 
 
 class SpillStore(ABC):
-    """Keeps files of a step. What no committed row names does not count, so a file may be left half-written."""
+    """Store of a step's spill files. Files that no committed row names are ignored, even if incomplete."""
 
     @property
     @abstractmethod
     def writable(self) -> bool:
-        """True when this process can leave something."""
+        """True if this process can write files."""
 
     @property
     @abstractmethod
     def readable(self) -> bool:
-        """True when this process sees what others have left."""
+        """True if this process can read the files of other processes."""
 
     @abstractmethod
     def append(self, data: bytes) -> tuple[str, int]:
-        """Keep data, and return the name of the file and where in it.
+        """Append data, and return the file name and the position in it.
 
         Raises:
-            StoreError: It cannot be written.
+            StoreError: The file cannot be written.
         """
 
     @abstractmethod
     def sync(self) -> None:
-        """Return when all that this process has appended has reached the disk; before that nobody may be told of it.
+        """Wait until all appended data has reached the disk; only then may its position be published.
 
         Raises:
-            StoreError: It has not.
+            StoreError: The data has not reached the disk.
         """
 
     @abstractmethod
@@ -53,11 +53,11 @@ class SpillStore(ABC):
         """Return bytes of a file.
 
         Raises:
-            CorruptStoreError: There is no such file, or it ends before.
+            CorruptStoreError: The file is missing or too short.
         """
 
     def describe(self, name: str) -> str:
-        """Return what to call a file in a message."""
+        """Return the name of a file for messages."""
         return name
 
     def close(self) -> None:
@@ -65,28 +65,28 @@ class SpillStore(ABC):
 
     @abstractmethod
     def create(self, kind: str) -> AbstractContextManager[OpenSpillFile]:
-        """Return a new file, which has reached the disk when the block is left.
+        """Return a new file, which has reached the disk when the context exits.
 
         Raises:
-            StoreError: It cannot be written.
+            StoreError: The file cannot be written.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class SpillBlock:
-    """What a bundle holds of one bucket."""
+    """Block of one bucket in a segment."""
 
     bucket: int
     keys: int
-    start: int  #: from the beginning of the bundle
+    start: int  #: Offset from the start of the segment.
     size: int
-    mark: bytes  #: digest of the bytes
-    content: bytes  #: digest of what is in them, where it is the same in every run; else empty
+    mark: bytes  #: Digest of the bytes.
+    content: bytes  #: Digest of the content, if it is the same in every run; else empty.
 
 
 @dataclass(frozen=True, slots=True)
 class SpillSegment:
-    """Blocks that follow each other in a file, and behind them an index of them, of which this holds the digest."""
+    """Reference to consecutive blocks in a file and to the index behind them, whose digest it holds."""
 
     name: str
     start: int
@@ -96,10 +96,10 @@ class SpillSegment:
     mark: bytes
 
     def blocks(self, depot: SpillStore) -> list[SpillBlock]:
-        """Return what the index says.
+        """Return the blocks in the index.
 
         Raises:
-            CorruptStoreError: It is not as it was written; names the file.
+            CorruptStoreError: The index is damaged; names the file.
         """
         at = self.start + self.size - self.index_size
         index = depot.read(self.name, at, self.index_size)
@@ -118,7 +118,7 @@ class SpillSegment:
         return data
 
     def check(self, depot: SpillStore) -> Iterator[CorruptStoreError]:
-        """Yield what is wrong with it."""
+        """Yield an error for each damaged block."""
         try:
             blocks = self.blocks(depot)
         except CorruptStoreError as error:
@@ -135,29 +135,29 @@ class SpillSegment:
         return CorruptStoreError(f"{place} are not as they were written; put back a good copy of the file.")
 
     def plain(self) -> list[object]:
-        """Return plain data, of which `SpillSegment(*plain)` makes the bundle again."""
+        """Return plain data from which `SpillSegment(*plain)` rebuilds the segment."""
         return [self.name, self.start, self.size, self.index_size, self.keys, self.mark]
 
 
 @dataclass(slots=True)
 class Index:
-    """The index of a bundle that is being written."""
+    """Index of a segment that is being written."""
 
     blocks: list[SpillBlock] = field(default_factory=list)
     size: int = 0
     keys: int = 0
 
     def add(self, bucket: int, keys: int, data: bytes, content: bytes = b"") -> None:
-        """Take in a block that is written next."""
+        """Add the block that is written next."""
         self.blocks.append(SpillBlock(bucket, keys, self.size, len(data), digest(data), content))
         self.size += len(data)
         self.keys += keys
 
     def packed(self) -> bytes:
-        """Return the bytes that are written behind the blocks."""
+        """Return the encoded index, which is written behind the blocks."""
         return pack([[b.bucket, b.keys, b.start, b.size, b.mark, b.content] for b in self.blocks])
 
     def bundle(self, name: str, start: int) -> SpillSegment:
-        """Return the bundle, as it lies in a file."""
+        """Return the segment at a position in a file."""
         index = self.packed()
         return SpillSegment(name, start, self.size + len(index), len(index), self.keys, digest(index))

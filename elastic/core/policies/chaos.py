@@ -1,4 +1,4 @@
-"""Chaos: spirits that strike a run on purpose, by seeded dice. What they do is in `elastic.stages.transport.chaos`."""
+"""Fault injection: the faults, their rates and seeded random numbers; `elastic.stages.transport.chaos` injects them."""
 
 import random
 from collections import Counter
@@ -12,75 +12,75 @@ from elastic.core.suggest import did_you_mean
 
 
 class Fault(StrEnum):
-    """What can befall a run."""
+    """Kind of injected fault."""
 
-    RAISE = "raise"  #: the sender, or the receiver of a node, raises: the call is lost before any work
-    HANG = "hang"  #: a worker's process stops for longer than the heartbeat waits
-    KILL_WORKER = "kill-worker"  #: a worker's process is killed
-    KILL_SENDER = "kill-sender"  #: the sender of a node ends as it sends an answer
-    KILL_RECEIVER = "kill-receiver"  #: the receiver of a node ends as a call arrives
-    KILL_NODE = "kill-node"  #: all processes of another node are killed at once
-    KILL_MASTER = "kill-master"  #: the master's process is killed, and the run is resumed
-    DROP = "drop"  #: an answer is lost: the work was done, but nobody knows
-    DUPLICATE = "duplicate"  #: an answer arrives twice, the second time a little later
-    SLOW = "slow"  #: an answer arrives later
-    CORRUPT = "corrupt"  #: a byte of a returned result is changed on its way
+    RAISE = "raise"  #: The sender, or a node's receiver, raises: the call is lost before any work.
+    HANG = "hang"  #: A worker process freezes for longer than the heartbeat timeout.
+    KILL_WORKER = "kill-worker"  #: A worker process is killed.
+    KILL_SENDER = "kill-sender"  #: A node's sender dies while it sends a reply.
+    KILL_RECEIVER = "kill-receiver"  #: A node's receiver dies when a call arrives.
+    KILL_NODE = "kill-node"  #: All processes of another node are killed at once.
+    KILL_MASTER = "kill-master"  #: The master process is killed, and the run is resumed.
+    DROP = "drop"  #: A reply is lost: the work was done, but the master does not know.
+    DUPLICATE = "duplicate"  #: A reply arrives twice, the second time a little later.
+    SLOW = "slow"  #: A reply arrives late.
+    CORRUPT = "corrupt"  #: A byte of a returned result is changed in transit.
 
     @property
     def counter(self) -> str:
-        """The name under which its strikes are counted in a result."""
+        """Name of its counter in a result."""
         return f"chaos_{self.value.replace('-', '_')}"
 
 
-#: Spirits that need nothing but calls and answers, so they strike on every transport.
+#: Faults that affect only calls and replies, so every transport supports them.
 CARRIED = (Fault.RAISE, Fault.DROP, Fault.DUPLICATE, Fault.SLOW, Fault.CORRUPT)
 
-#: Spirits after which processes must be found out about, ended or started, which takes seconds.
+#: Faults that take seconds each, because processes must be detected as dead, killed or started.
 COSTLY = (Fault.HANG, Fault.KILL_WORKER, Fault.KILL_SENDER, Fault.KILL_RECEIVER, Fault.KILL_NODE)
 
-#: ElasticFlow's scale: from 1, where spirits are wild, to 45; 46 and they never come.
+#: ElasticFlow's scale: from 1 (most frequent) to 45; 46 means never.
 _CALM = 46
 _SCALE = 100
 
 
 class KillPoint(StrEnum):
-    """When a master ends, on the way of a chunk."""
+    """Stage of a chunk at which a master is killed."""
 
-    SENT = "sent"  #: the chunk is about to leave the master
-    RETURNED = "returned"  #: its result has arrived, and nobody has been told
-    FOLDED = "folded"  #: it is in the result; the commit may have been made or not
+    SENT = "sent"  #: The chunk is about to leave the master.
+    RETURNED = "returned"  #: Its result has arrived, and the ledger has not processed it.
+    FOLDED = "folded"  #: It is folded; the commit may have been written or not.
 
 
 @dataclass(frozen=True, slots=True)
 class MasterKill:
-    """The moment at which a master's process is killed."""
+    """Chunk and stage at which a master process is killed."""
 
     chunk_id: int
     moment: KillPoint
 
     @classmethod
     def drawn(cls, seed: str, low: int, chunks: int) -> "MasterKill":
-        """Return a moment on the way of one of the chunks from `low` to below `chunks`, as the seed says."""
+        """Return a seeded random kill point of one of the chunks `[low, chunks)`."""
         dice = random.Random(seed)  # noqa: S311 - no secret
         return cls(dice.randrange(low, max(chunks, low + 1)), dice.choice(list(KillPoint)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chaos:
-    """Which spirits strike a run, and how often.
+    """Configuration of fault injection: the faults, their rate and their seed.
 
     Raises:
-        UsageError: A spirit is unknown, or a number is out of its range.
+        UsageError: A fault is unknown, or a number is out of its range.
     """
 
     spirits: tuple[Fault, ...] = CARRIED
-    #: the same seed rolls the same dice, spirit by spirit; when calls and answers come is not in its hand
+    #: Equal seeds give equal random numbers for each fault; the times of calls and replies still vary.
     seed: int = 0
-    #: how likely a spirit strikes at each occasion, from 0 to 1
+    #: Probability of a fault at each occasion, from 0 to 1.
     rate: float = 0.05
-    #: how often each spirit strikes at most that ends or freezes processes (`COSTLY`)
+    #: Maximum number of injections of each fault that kills or freezes processes (`COSTLY`).
     most: int = 3
-    #: when the master's own process is killed, which only rounds of chaos do; None for never
+    #: When to kill the master process, used by chaos rounds only; None for never.
     doom: MasterKill | None = None
 
     def __post_init__(self) -> None:
@@ -98,10 +98,10 @@ class Chaos:
 
 
 def chaos_of(value: Any) -> Chaos | None:
-    """Return chaos for what users give: itself, names of spirits, a number of ElasticFlow's, or None for none.
+    """Return the chaos of a user's option: a Chaos, names of faults, a number on ElasticFlow's scale, or None.
 
     Raises:
-        UsageError: It is none of these.
+        UsageError: The value is none of these.
     """
     if value is None or isinstance(value, Chaos):
         return value
@@ -111,12 +111,12 @@ def chaos_of(value: Any) -> Chaos | None:
 
 
 def chaos_of_spirits(number: Any) -> Chaos | None:
-    """Return chaos for a number of ElasticFlow's `chaos_spirits`: sender and receiver each raise as likely as it says.
+    """Return the chaos of ElasticFlow's `chaos_spirits`: the rate at which sender and receiver raise.
 
-    Of the whole numbers from `number` to 99, all alike, those below 46 raise; so 46 is calm, and None is returned.
+    ElasticFlow draws a whole number from `number` to 99 and raises below 46; so 46 never raises and gives None.
 
     Raises:
-        UsageError: It is no whole number from 1 to 46.
+        UsageError: The value is not a whole number from 1 to 46.
     """
     if type(number) is not int or not 1 <= number <= _CALM:
         raise UsageError(
@@ -128,37 +128,37 @@ def chaos_of_spirits(number: Any) -> Chaos | None:
 
 
 def spirits_of(names: str) -> tuple[Fault, ...]:
-    """Return the spirits of a text such as `raise,drop`.
+    """Return the faults named by a string such as `raise,drop`.
 
     Raises:
-        UsageError: One of them is unknown; the nearest one is told.
+        UsageError: A fault is unknown; the message suggests the nearest one.
     """
     return tuple(_spirit(name.strip()) for name in names.split(","))
 
 
 class FaultRng:
-    """Decides when spirits strike, and how; each spirit has dice of its own."""
+    """Random numbers of fault injection, with an independent generator for each fault."""
 
     def __init__(self, chaos: Chaos) -> None:
         self._chaos = chaos
-        # Seeded with texts, whose dice are the same in every process.
+        # String seeds give the same numbers in every process.
         self._dice = {spirit: random.Random(f"{chaos.seed} {spirit}") for spirit in chaos.spirits}  # noqa: S311 - no secret
-        #: how often each has struck; counted by whoever carried it out
+        #: Number of injections of each fault; the injecting code updates it.
         self.struck: Counter[Fault] = Counter()
 
     def falls(self, spirit: Fault) -> bool:
-        """Say whether a spirit strikes at this occasion of its."""
+        """Return True if a fault must be injected at this occasion."""
         dice = self._dice.get(spirit)
         if dice is None or (spirit in COSTLY and self.struck[spirit] >= self._chaos.most):
             return False
         return dice.random() < self._chaos.rate
 
     def below(self, spirit: Fault, count: int) -> int:
-        """Return a number from 0 to below `count`: which of several it strikes."""
+        """Return a number in `[0, count)`: which of several targets the fault affects."""
         return self._dice[spirit].randrange(count)
 
     def delay(self, spirit: Fault, longest: float) -> float:
-        """Return seconds, up to `longest`, by which something is late."""
+        """Return a delay in seconds, at most `longest`."""
         return self._dice[spirit].uniform(0, longest)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from elastic.core.backoff import Backoff
 from elastic.core.errors import UsageError
 
 
@@ -54,6 +55,11 @@ class ErrorPolicy:
         if with_ratio and self.max_error_ratio is not None and failed > self.max_error_ratio * entries:
             return f"{failed:,} of {entries:,} entries failed, more than max_error_ratio={self.max_error_ratio:g}"
         return None
+
+    @property
+    def backoff(self) -> Backoff:
+        """Delays before the retries of an entry."""
+        return Backoff(first=self.retry_delay)
 
     def retries_for(self, error: BaseException) -> int:
         """Return the number of retries of an entry that failed with `error`."""

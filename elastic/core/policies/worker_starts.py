@@ -1,36 +1,38 @@
-"""Worker starts: when a node may start another worker, and when nothing can be started at all. No I/O, no clock.
+"""Worker starts: whether a node may start another worker, and whether to give up. No I/O, no clock.
 
-A process that ends as it starts says little about its node: a machine may be taken back, memory may be short for a
-minute. So no number of such ends refuses a node; they only make the pauses between the tries longer.
+A process that dies during its start says little about its node: a machine may be reclaimed, memory may be short for a
+minute. So failed starts never exclude a node; they only make the pauses between the attempts longer.
 """
 
 from dataclasses import dataclass
 
-#: Seconds of the pause after the first start that failed; each further one doubles it.
+from elastic.core.backoff import Backoff
+
+#: Seconds of the pause after the first failed start; each further failure doubles it.
 _FIRST_PAUSE = 0.25
 
-#: The longest pause, and how long a process may take until its first word, as shares of the start timeout.
-_MOST_PAUSE_SHARE, _PATIENCE_SHARE = 1 / 4, 1 / 3
+#: Maximum pause, and maximum time until a process reports, as shares of the start timeout.
+_MAX_PAUSE_SHARE, _PATIENCE_SHARE = 1 / 4, 1 / 3
 
-#: A process may take so many times as long as the last one that said its first word.
+#: Maximum time until a process reports, as a multiple of the time that the last one took.
 _PATIENCE_FACTOR = 2
 
 
 @dataclass(slots=True)
 class _Node:
-    """A node on which workers are started."""
+    """Start attempts on one node."""
 
-    #: how often in a row it was tried in vain
+    #: Number of consecutive failed attempts.
     failures: int = 0
-    #: monotonic seconds of the last failure, and before which there is no other try
+    #: Monotonic seconds of the last failure, and of the end of the pause.
     failed_at: float = 0.0
     paused_until: float = 0.0
-    #: seconds that a process may take until its first word
+    #: Maximum seconds until a process reports.
     patience: float = 0.0
 
 
 class WorkerStarts:
-    """Decides from the starts that succeeded and failed whether there may be another one.
+    """Decides, from the starts that succeeded and failed, whether another one may follow.
 
     All times are monotonic seconds.
 
@@ -43,65 +45,65 @@ class WorkerStarts:
         self.start_timeout = start_timeout
         self._worked_at = now
         self._nodes: dict[str, _Node] = {}
-        #: since a worker lived last: how many ended as they started, and the last of them
+        #: Number of processes that died during their start since a worker was last alive, and the last of them.
         self._deaths = 0
         self._last_death = ("", "")
 
     def may_start(self, node_id: str, now: float) -> bool:
-        """Tell whether a process may be started on a node, or there is a pause after one that failed."""
+        """Return True if a process may be started on a node, False during the pause after a failure."""
         return now >= self._node(node_id).paused_until
 
     def is_overdue(self, node_id: str, began_at: float, now: float) -> bool:
-        """Tell whether a process that was started has been silent for so long that another one should be tried.
+        """Return True if a started process has been silent for too long, so that another one should be started.
 
-        It may be frozen; or it waits for a free CPU, and then nothing is lost.
+        The process may be frozen, or it may wait for a free CPU; then the second start does no harm.
         """
         return now - began_at > self._node(node_id).patience
 
     def abandoned(self, node_id: str) -> None:
-        """Record that a start was given up because it was overdue; the next one has twice the time."""
+        """Record that an overdue start was abandoned; the next one has twice the time."""
         self._node(node_id).patience *= 2
 
     def spoke(self, node_id: str, began_at: float, now: float) -> None:
-        """Record the first word of a process."""
+        """Record the first report of a process."""
         node = self._node(node_id)
         node.patience = max(self._first_patience, min(node.patience, _PATIENCE_FACTOR * (now - began_at)))
 
     def succeeded(self, node_id: str) -> None:
-        """Record that a worker is ready: whatever failed before on its node does not count any more."""
+        """Record that a worker is ready, and reset the failures of its node."""
         node = self._node(node_id)
         node.failures, node.paused_until = 0, 0.0
 
     def failed(self, node_id: str, reason: str, began_at: float, now: float) -> float:
-        """Record that a process ended as it started.
+        """Record that a process died during its start.
 
-        Processes that were started together and ended together count as one try.
+        Processes that were started together and died together count as one attempt.
 
         Returns:
-            Seconds until the next try.
+            Seconds until the next attempt.
         """
         node = self._node(node_id)
         if began_at >= node.failed_at:
             node.failures += 1
         node.failed_at = now
-        most = _MOST_PAUSE_SHARE * self.start_timeout
-        pause: float = min(_FIRST_PAUSE * 2.0 ** min(node.failures - 1, 32), most)
+        backoff = Backoff(first=_FIRST_PAUSE, longest=_MAX_PAUSE_SHARE * self.start_timeout)
+        pause = backoff.delay(node.failures)
         node.paused_until = now + pause
         self._deaths += 1
         self._last_death = (node_id, reason)
         return pause
 
     def worked(self, now: float) -> None:
-        """Record that some worker is ready or at work at this moment."""
+        """Record that at least one worker is alive now."""
         self._worked_at, self._deaths = now, 0
 
     def is_hopeless(self, now: float) -> bool:
-        """Tell whether there has been no worker for the whole start timeout."""
+        """Return True if no worker has been alive for the whole start timeout."""
         return now - self._worked_at > self.start_timeout
 
     @property
     def deaths(self) -> str | None:
-        """Say how many processes ended as they started since there was a worker, and how; None when none did."""
+        """Clause on the processes that died during their start since a worker was last alive, or None."""
         if not self._deaths:
             return None
         node_id, reason = self._last_death

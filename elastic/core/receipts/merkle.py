@@ -20,7 +20,7 @@ _NODE.update(b"\x01")
 #: chunk id, entries, entries that failed, digest of what was read
 _CHUNK = struct.Struct(">QQQ16s")
 #: what is of one run only: attempt, digest of the partial, last link
-_PASSAGE = struct.Struct(">I16s16s")
+_DELIVERY = struct.Struct(">I16s16s")
 
 #: The number of the definition of roots: of the tree, of a leaf, and of the bytes that each source says it has read.
 #: A run keeps it; roots of another number cannot be compared. 1: the bytes of a range were msgpack; 2: they are text.
@@ -62,7 +62,7 @@ class MerkleTree:
             level += 1
 
     def root(self, leaves: int | None = None) -> bytes:
-        """Return the root, 32 bytes, of a tree that must have so many leaves if that is known.
+        """Return the root, 32 bytes; the tree must have `leaves` leaves, if given.
 
         Raises:
             LedgerError: A leaf is missing, or one was added twice.
@@ -81,7 +81,7 @@ class MerkleTree:
         return root
 
     def _join(self, level: int, number: int, node: bytes) -> None:
-        """Add the root of a complete subtree, and join it to its neighbour for as long as there is one."""
+        """Add the root of a complete subtree, and combine it with its neighbour while one exists."""
         while True:
             while len(self._levels) <= level:
                 self._levels.append({})
@@ -94,9 +94,9 @@ class MerkleTree:
 
 
 class InputTree(MerkleTree):
-    """The tree over what was read: its root is the same for any number of workers, transport, order and retries.
+    """Merkle tree of the input: its root does not depend on workers, transport, order or retries.
 
-    A leaf is a chunk's id, its entries, how many of them failed, and the digest of what was read.
+    A leaf contains a chunk's id, its number of entries and of failed entries, and the digest of its content.
     """
 
     __slots__ = ()
@@ -107,17 +107,17 @@ class InputTree(MerkleTree):
 
 
 class ReceiptTree(MerkleTree):
-    """The tree over what happened: its root stands for one run and all of its receipts.
+    """Merkle tree of one run: its root covers all of its receipts.
 
-    A leaf is that of the `InputTree`, the attempt, the digest of the partial, and the link of stage AGGREGATED.
+    A leaf is the leaf of the `InputTree`, the attempt, the digest of the partial, and the link of stage AGGREGATED.
     """
 
     __slots__ = ()
 
     def fold(self, row: ReceiptRow) -> None:
         """Add the chunks of a row."""
-        passage = _PASSAGE.pack(row.columns.attempt, row.states, row.link)
-        self.add(row.first, [chunk + passage for chunk in _chunks(row)])
+        delivery = _DELIVERY.pack(row.columns.attempt, row.states, row.link)
+        self.add(row.first, [chunk + delivery for chunk in _chunks(row)])
 
 
 def _chunks(row: ReceiptRow) -> list[bytes]:

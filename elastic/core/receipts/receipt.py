@@ -1,9 +1,9 @@
 """Receipts: frozen proof that one stage handled some chunks, chained from stage to stage.
 
-A stage leaves one *link* for the chunks that it handles together: BLAKE2b-128 (RFC 7693), keyed with the run's key and
-personalised with the stage, over what the chunks are, the state that they are in, and the link of the stage before. So
-a link cannot be made up, moved to another stage, or taken out of the chain without notice. The receipt of a single
-chunk is made, in the same way, of its own fields and the link that it hangs on, whenever somebody wants to see it.
+Each stage makes one *link* for the chunks of a batch: BLAKE2b-128 (RFC 7693), keyed with the run's key and personalised
+with the stage, over the columns of the chunks, the digest of their partial, and the link of the previous stage. So a
+link cannot be forged, moved to another stage, or removed from the chain without detection. The receipt of a single
+chunk is computed on demand, in the same way, from its own fields and the link of its batch.
 """
 
 import base64
@@ -18,37 +18,37 @@ from elastic.core.errors import ReceiptError
 from elastic.core.model.chunk import UNCOUNTED
 from elastic.core.receipts.stage import STAGES, Stage
 
-#: What stands before the first stage of the chain, and for the state of chunks that are in none yet.
+#: Link before the first stage, and state digest of chunks that are in no partial yet.
 NO_LINK = NO_STATE = bytes(16)
 
-# Both are of fixed length, and not of the same: so no link can be taken for a receipt.
+# Both have a fixed length, and the lengths differ, so a link cannot be mistaken for a receipt.
 _LINK = struct.Struct("16s16s16s")
 _FIELDS = struct.Struct(">QIQq16s16s")
 _TOKEN = struct.Struct(">4sBQ")
 _TOKEN_VERSION = 1
-_TOKEN_SEAL_BYTES = 8
+_TOKEN_MAC_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Proof that one stage handled one chunk. `str` gives its token."""
+    """Proof that one stage handled one chunk; `str` returns its token."""
 
     step: int
     chunk_id: int
     attempt: int
     stage: Stage
     node_id: str
-    #: microseconds since 1970, when the chunk was cut
+    #: Microseconds since 1970 when the chunk was cut.
     cut_at: int
-    #: number of entries, or UNCOUNTED at stages that nobody has counted at yet
+    #: Number of entries; UNCOUNTED at stages before the count.
     entries: int
-    digest: bytes  #: 16 bytes
-    #: short text that `decode_token` turns back into time, stage and entries
+    digest: bytes  #: 16 bytes.
+    #: Short string that `decode_token` converts back into time, stage and entries.
     token: str
 
     @property
     def time(self) -> datetime:
-        """The time of conception, in UTC."""
+        """Time in UTC when the chunk was cut (ElasticFlow: its conception)."""
         return datetime.fromtimestamp(self.cut_at / 1e6, UTC)
 
     def __str__(self) -> str:
@@ -57,11 +57,11 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class TokenFields:
-    """What a token says."""
+    """Decoded fields of a token."""
 
     time: datetime
     stage: Stage
-    #: number of entries, or None where nobody had counted them at that stage
+    #: Number of entries; None at stages before the count.
     entries: int | None
     step: int
     chunk_id: int
@@ -69,32 +69,32 @@ class TokenFields:
 
 
 class StageMac:
-    """Makes the links and the receipts of one stage on one node."""
+    """MAC of the links and receipts of one stage on one node."""
 
     __slots__ = ("_base",)
 
     def __init__(self, base: "blake2b") -> None:
         self._base = base
 
-    def link(self, what: bytes, state: bytes, previous: bytes) -> bytes:
-        """Return the link of chunks: `what` they are (`digest_input`), their state, and the link before this one."""
-        return self._made_of(_LINK.pack(what, state, previous))
+    def link(self, columns: bytes, state: bytes, previous: bytes) -> bytes:
+        """Return the link of a batch: MAC of its `digest_input()`, its state digest, and the previous link."""
+        return self._mac(_LINK.pack(columns, state, previous))
 
     def receipt(self, fields: tuple[int, int, int, int], content: bytes, link: bytes) -> bytes:
-        """Return the digest of one chunk's receipt: chunk id, attempt, time of conception, entries; content; link."""
-        return self._made_of(_FIELDS.pack(*fields, content, link))
+        """Return the digest of a chunk's receipt; `fields` are chunk id, attempt, cut time and entries."""
+        return self._mac(_FIELDS.pack(*fields, content, link))
 
-    def _made_of(self, data: bytes) -> bytes:
+    def _mac(self, data: bytes) -> bytes:
         hasher = self._base.copy()
         hasher.update(data)
         return hasher.digest()
 
 
 class ReceiptSigner:
-    """Makes and checks the receipts of one step of one run.
+    """Signer of the receipts of one step of one run.
 
     Args:
-        key: The run's key, 32 random bytes. Whoever has it can make receipts.
+        key: The run's key, 32 random bytes. It allows its owner to make receipts.
         run_id: The run.
         step: The step's index in the run.
     """
@@ -119,7 +119,7 @@ class ReceiptSigner:
     def receipt(
         self, stage: Stage, node_id: str, fields: tuple[int, int, int, int], content: bytes, link: bytes
     ) -> Receipt:
-        """Return a whole receipt; `fields` are chunk id, attempt, time of conception and entries."""
+        """Return a receipt; `fields` are chunk id, attempt, cut time and entries."""
         chunk_id, attempt, cut_at, entries = fields
         return Receipt(
             self.step, chunk_id, attempt, stage, node_id, cut_at, entries,
@@ -132,11 +132,11 @@ class ReceiptSigner:
         numbers = (self.step, chunk_id, attempt, entries + 1)
         body = _TOKEN.pack(run_tag(self.run_id), _TOKEN_VERSION << 4 | stage.ordinal, cut_at)
         body += b"".join(map(_varint, numbers))
-        return base64.b32encode(body + _token_seal(self.key, self.run_id, body)).decode().rstrip("=").lower()
+        return base64.b32encode(body + _token_mac(self.key, self.run_id, body)).decode().rstrip("=").lower()
 
 
 def run_tag(run_id: str) -> bytes:
-    """Return the four bytes by which a token names its run."""
+    """Return the four bytes that identify a run in its tokens."""
     return blake2b(run_id.encode(), digest_size=4, person=b"run tag").digest()
 
 
@@ -144,20 +144,20 @@ def token_run_tag(token: str) -> bytes:
     """Return the run tag inside a token, to find the run whose key checks it.
 
     Raises:
-        ReceiptError: This is no token.
+        ReceiptError: The string is not a token.
     """
     return _token_bytes(token)[:4]
 
 
 def decode_token(token: str, *, key: bytes, run_id: str) -> TokenFields:
-    """Return what a receipt's token says, if the run's key made it.
+    """Return the fields of a token that was made with the run's key.
 
     Raises:
-        ReceiptError: The text is no token, was changed, or belongs to another run.
+        ReceiptError: The string is not a token, was changed, or belongs to another run.
     """
     data = _token_bytes(token)
-    body, seal = data[:-_TOKEN_SEAL_BYTES], data[-_TOKEN_SEAL_BYTES:]
-    if not compare_digest(seal, _token_seal(key, run_id, body)):
+    body, mac = data[:-_TOKEN_MAC_BYTES], data[-_TOKEN_MAC_BYTES:]
+    if not compare_digest(mac, _token_mac(key, run_id, body)):
         raise ReceiptError(f"receipt {_short(token)} was not made by run {run_id}, or was changed.")
     _, kind, cut_at = _TOKEN.unpack_from(body)
     step, chunk_id, attempt, entries = _varints(body[_TOKEN.size :])
@@ -171,8 +171,8 @@ def decode_token(token: str, *, key: bytes, run_id: str) -> TokenFields:
     )
 
 
-def _token_seal(key: bytes, run_id: str, body: bytes) -> bytes:
-    return blake2b(run_id.encode() + body, digest_size=_TOKEN_SEAL_BYTES, key=key, person=b"token").digest()
+def _token_mac(key: bytes, run_id: str, body: bytes) -> bytes:
+    return blake2b(run_id.encode() + body, digest_size=_TOKEN_MAC_BYTES, key=key, person=b"token").digest()
 
 
 def _token_bytes(token: str) -> bytes:
@@ -181,8 +181,8 @@ def _token_bytes(token: str) -> bytes:
         data = base64.b32decode(text + "=" * (-len(text) % 8))
     except (binascii.Error, ValueError):
         data = b""
-    if len(data) < _TOKEN.size + 4 + _TOKEN_SEAL_BYTES:
-        raise ReceiptError(f"{_short(token)} is not a receipt; a receipt is a text of about 40 letters and digits.")
+    if len(data) < _TOKEN.size + 4 + _TOKEN_MAC_BYTES:
+        raise ReceiptError(f"{_short(token)} is not a receipt; a receipt is a string of about 40 letters and digits.")
     return data
 
 

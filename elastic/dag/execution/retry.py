@@ -1,8 +1,9 @@
 """Delay before a retry."""
 
 from datetime import timedelta
-from hashlib import blake2b
 from typing import Protocol
+
+from elastic.core.backoff import Backoff
 
 #: Upper bound of a delay with back-off, unless the task sets a longer one.
 MAX_DELAY = timedelta(days=1)
@@ -29,16 +30,11 @@ def delay_before(try_number: int, task: RetryPolicy, seed: str) -> timedelta:
     """
     if try_number <= 1:
         return timedelta(0)
-    limit = task.max_retry_delay or max(MAX_DELAY, task.retry_delay)
-    seconds = task.retry_delay.total_seconds()
-    if task.retry_exponential_backoff:
-        # 2 ** 60 s exceeds any limit; a larger exponent would overflow a float.
-        seconds *= 2.0 ** min(try_number - 2, 60)
-    seconds *= 1 + task.retry_jitter * (2 * _fraction(f"{seed}/{try_number}") - 1)
-    return min(timedelta(seconds=min(seconds, limit.total_seconds())), limit)
-
-
-def _fraction(text: str) -> float:
-    """Return a pseudo-random number from 0 to 1 that depends on the string only."""
-    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
+    longest = task.max_retry_delay or max(MAX_DELAY, task.retry_delay)
+    backoff = Backoff(
+        first=task.retry_delay.total_seconds(),
+        factor=2.0 if task.retry_exponential_backoff else 1.0,
+        longest=longest.total_seconds(),
+        jitter=task.retry_jitter,
+    )
+    return min(timedelta(seconds=backoff.delay(try_number - 1, f"{seed}/{try_number}")), longest)
