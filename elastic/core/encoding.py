@@ -48,7 +48,7 @@ _BASES = (dict, list, tuple, set, frozenset, str, int, float, bytes, dt.datetime
 
 
 def advice_on(value: Any) -> str:
-    """Return what to do with a value that is refused."""
+    """Return advice on a value that is refused."""
     kind = type(value)
     if isinstance(value, Enum):
         return "pass its .value, or its .name, and make the member again from it"

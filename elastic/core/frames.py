@@ -126,5 +126,5 @@ def unpack_frame(data: bytes | memoryview) -> "Frame":
 
 
 def sorted_rows(frame: "Frame") -> "Frame":
-    """Return a frame whose rows are in an order that only depends on what they are."""
+    """Return a frame whose rows are in an order that depends only on their values."""
     return frame.sort(frame.columns, nulls_last=True) if frame.width else frame

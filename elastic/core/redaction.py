@@ -1,4 +1,4 @@
-"""What may be shown: names that sound like secrets, and URLs with a login in them."""
+"""Redaction of secrets: names that suggest a secret, and URLs with a login."""
 
 import re
 from urllib.parse import unquote_plus

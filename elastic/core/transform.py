@@ -1,4 +1,4 @@
-"""Transforms: what a flow does to entries, as values. How they run is in `elastic.stages.worker.pipeline`."""
+"""Transforms: operations of a flow on entries, as values. How they run is in `elastic.stages.worker.pipeline`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The interceptor contract: watch every hop of every chunk."""
+"""Interceptor contract: callbacks for every hop of every chunk."""
 
 from typing import final
 
@@ -8,13 +8,13 @@ from elastic.core.receipts.receipt import Receipt
 
 
 class Interceptor:
-    """Observes a step; override what you need, the rest does nothing.
+    """Observer of a step; override the callbacks that you need, the others do nothing.
 
-    All callbacks run in the master, one after another, when the evidence arrives there: what happened on another
-    node is reported when its receipts come back. An interceptor changes nothing, and one that raises is reported
-    once and left out from then on; the step goes on.
+    All callbacks run in the master, one after another. Events on other nodes are reported when their receipts arrive at
+    the master. An interceptor cannot change the step. If it raises, Elastic reports the error once and removes it; the
+    step continues.
 
-    `receipt` says which chunk (`receipt.chunk_id`), how many entries, and `str(receipt)` is its token.
+    `receipt` contains the chunk id and the number of entries; `str(receipt)` is its token.
     """
 
     def step_started(self, progress: Progress) -> None:
@@ -25,7 +25,7 @@ class Interceptor:
 
         Args:
             host_node: The node that it left.
-            to: `receiver_<node>` of where it goes.
+            to: `receiver_<node>` of its destination.
             action: `receive_new_parcel` for a chunk on its way to a node, `receive_return_parcel` for its result.
             receipt: Of stage SENT or RETURNED.
         """
@@ -35,7 +35,7 @@ class Interceptor:
 
         Args:
             host_node: The node that it reached.
-            to: Who gets it there.
+            to: The component that receives it.
             action: `send_parcel_to_master` for a chunk whose result will go back, `merge_processed_result` for a
                 result that reached the master.
             receipt: Of stage RECEIVED or RETURNED.
@@ -51,7 +51,7 @@ class Interceptor:
         """User code, or the source, failed on an entry or a chunk."""
 
     def progressed(self, progress: Progress) -> None:
-        """Time has passed: called a few times a second."""
+        """Report progress; called a few times a second."""
 
     def task_complete(
         self, receipt: Receipt | None, distributed_count: int, aggregated_count: int, retry_count: int
@@ -63,5 +63,5 @@ class Interceptor:
 
     @final
     def step_update(self, receipt: Receipt | None, distributed: int, aggregated: int, retry: int) -> None:
-        """Tell of the end of a complete step; not to be overridden, `task_complete` is."""
+        """Call `task_complete`; override that method, not this one."""
         self.task_complete(receipt, distributed, aggregated, retry)

@@ -1,4 +1,4 @@
-"""The output contract: where each shard of a wide result is written to, for other programs to read."""
+"""Sink contract: writes each shard of a sharded result to files for other programs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -9,34 +9,34 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from elastic.core.frames import Frame
 
-#: Names the files of a folder that are the result of a write.
+#: File that lists the result files of a folder.
 MANIFEST = "_manifest.json"
 
-#: Is in a folder from when a run takes it until the manifest tells whose files they are.
+#: File that marks a folder as taken by a run, until the manifest is written.
 MARKER = "_unfinished.json"
 
-#: What other programs leave when they have written a folder, and where unfinished files are.
+#: File by which other programs mark a completed folder, and subfolder of unfinished files.
 SUCCESS, STAGING = "_SUCCESS", "_staging"
 
 
 @dataclass(slots=True)
 class OutputFile:
-    """What is known of a file of an output; complete when the file is."""
+    """Properties of an output file; final when the file is complete."""
 
     name: str
     rows: int = 0
     size: int = 0
     sha256: str = ""
-    #: the columns and their types, where the format has types
+    #: Columns and their types, if the format has types.
     columns: str = ""
 
     def plain(self) -> list[Any]:
-        """Return plain data, of which `OutputFile(*plain)` makes the part again."""
+        """Return plain data from which `OutputFile(*plain)` rebuilds this value."""
         return list(astuple(self))
 
 
 class OutputFileWriter(Protocol):
-    """A file of an output that is being written."""
+    """Output file that is being written."""
 
     part: OutputFile
 
@@ -44,29 +44,29 @@ class OutputFileWriter(Protocol):
         """Write a row for each key.
 
         Raises:
-            EncodingError: The format has nothing for a key or a value.
+            EncodingError: The format does not support a key or a value.
         """
 
     def write_frame(self, frame: "Frame") -> None:
         """Write the rows of a frame, with its columns.
 
         Raises:
-            EncodingError: The format has nothing for a value, or the columns are not those of the frame before.
+            EncodingError: The format does not support a value, or the columns differ from the previous frame.
         """
 
 
 class Sink(ABC):
-    """Takes the rows of each shard."""
+    """Destination of the rows of each shard."""
 
     @property
     @abstractmethod
     def writable(self) -> bool:
-        """True when this process sees where the files go."""
+        """True if this process can write to the destination."""
 
     @abstractmethod
     def open(self) -> AbstractContextManager[OutputFileWriter]:
-        """Return a new file, which has reached the disk when the block is left.
+        """Return a new file, which has reached the disk when the context exits.
 
         Raises:
-            StoreError: It cannot be written.
+            StoreError: The file cannot be written.
         """

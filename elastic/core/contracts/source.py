@@ -1,4 +1,4 @@
-"""The source contract: what can be enumerated, cut into pieces on the master and read on the workers."""
+"""Source contract: data that the master cuts into pieces and the workers read."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
@@ -9,7 +9,7 @@ from elastic.core.model.chunk import Position, Reference, SourcePiece
 
 
 class Reader(ABC):
-    """Turns a piece's reference into entries, on a worker. It is pickled once per run and holds no open file."""
+    """Reader that turns a piece's reference into entries on a worker; pickled once per run, without open files."""
 
     @abstractmethod
     def read_block(self, reference: Reference) -> bytes:
@@ -18,7 +18,7 @@ class Reader(ABC):
         Called on a worker that can see the data, or on the master for a node that cannot.
 
         Raises:
-            SourceError: The bytes cannot be read, or are no longer those that were cut.
+            SourceError: The bytes cannot be read, or have changed since they were cut.
         """
 
     @abstractmethod
@@ -26,27 +26,27 @@ class Reader(ABC):
         """Return the entries of a block, in order.
 
         Raises:
-            DecodingError: The bytes are not what they should be; names the file and the byte.
+            DecodingError: The bytes are invalid; names the file and the byte.
         """
 
     def columnar(self) -> "Reader":
-        """Return the reader of a flow that begins with frames or words.
+        """Return the reader for a flow that begins with frames or words.
 
-        Its `parse` may return a collection that knows its length, and turns into entries only when it is iterated.
+        Its `parse` may return a sized collection that creates the entries only when it is iterated.
         """
         return self
 
     def locate(self, reference: Reference, index: int) -> str:
-        """Say where entry `index` of a piece lies in the source, for a person."""
+        """Return the place of entry `index` of a piece in the source, for messages."""
         return f"entry {index} of {reference!r}"
 
     def probes(self, reference: Reference) -> str | None:
-        """Return the local path that a node must see to read this reference, or None when every node can."""
+        """Return the local path that a node needs to read this reference, or None if every node can read it."""
         return None
 
 
 class EntriesReader(Reader):
-    """Reads chunks that carry their entries by value; a reference is `(index of the first entry, count)`."""
+    """Reader of chunks that carry their entries by value; a reference is `(index of the first entry, count)`."""
 
     def read_block(self, reference: Reference) -> bytes:
         raise TypeError("chunks of this source travel by value")
@@ -60,46 +60,46 @@ class EntriesReader(Reader):
 
 
 class Source(ABC):
-    """An enumerable, read in order, cut into pieces."""
+    """Data source that is read in order and cut into pieces."""
 
-    #: True: `cut` can begin again at any position it has yielded, in another process as well, and yields
-    #: the same pieces. False (*one-shot*): what was cut is persisted before it is sent.
+    #: True: `cut` can restart at any position it has yielded, in another process as well, and yields the same pieces.
+    #: False (*one-shot*): the master persists each piece before it is sent.
     replayable: bool = True
 
     @abstractmethod
     def cut(self, position: Position | None = None) -> Iterator[SourcePiece]:
         """Yield the pieces from `position` on, or from the start.
 
-        Called once per run, and read no further ahead than the window of what can be sent. A generator that
-        holds something open closes it when it is closed.
+        Called once per run; the master reads ahead only as far as it can send. A generator must close its resources
+        when it is closed.
 
         Raises:
-            SourceError: There is nothing to read, or it cannot be read.
+            SourceError: The source is missing or cannot be read.
         """
 
     @abstractmethod
     def reader(self) -> Reader:
-        """Return what workers need to read the pieces."""
+        """Return the reader with which workers read the pieces."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Return plain data that says what is read, for the manifest of the run."""
+        """Return plain data that describes the source, for the manifest of the run."""
 
     def position_after(self, position: Position, entries: int) -> Position | None:
-        """Return the position behind a piece that began at `position` and had so many entries, where that is known.
+        """Return the position after a piece that began at `position` and had `entries` entries, if known.
 
-        So one that can be read once only goes on where it stands, when it is still the object that was read.
+        It lets a one-shot source continue at its current position, if it is still the object that was read.
         """
         return None
 
     def take_back(self, pieces: Sequence[SourcePiece]) -> None:
-        """Take back the last pieces that were cut, and yield them first when `cut` goes on at the first of them.
+        """Take back the last pieces; `cut` must yield them first when it continues at the first of them.
 
-        Called when a run of a one-shot source ends and has pieces that its disk has refused. A source that does
-        nothing here cannot go on in the same process then.
+        Called when a run of a one-shot source ends with pieces that the full disk has refused. With the default, which
+        does nothing, the source cannot continue in the same process.
         """
         return
 
     def expected_chunks(self) -> int | None:
-        """Return how many pieces there will be, where that is known without reading, for the progress bar."""
+        """Return the total number of pieces, if known without reading, for the progress bar."""
         return None

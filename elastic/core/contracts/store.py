@@ -1,4 +1,4 @@
-"""The store contracts: what a run keeps, so that nothing is lost when a process ends."""
+"""Store contracts: durable data of a run, so that no result is lost when a process dies."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,26 +13,26 @@ from elastic.core.model.receipt_row import ReceiptRow
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A chunk by value as it is kept: the chunk and the token of its first receipt, which names it on disk."""
+    """Stored chunk with its payload, and the token of its first receipt, which identifies it on disk."""
 
     chunk: Chunk
     token: str
 
 
 class ChunkStore(ABC):
-    """Keeps the payloads of one-shot chunks until they are aggregated.
+    """Store of the payloads of one-shot chunks until they are aggregated.
 
     One store serves one step of one run and one thread. `put` and `delete` of the same chunk may be repeated.
 
-    A class of the user's own is given as `chunk_store=`. It is made as `Class(folder, run_id, step, read_only=...)`:
-    `folder` is that of the run, which exists; with `read_only` nothing may be changed, and another process may be at
-    work. It is made when the step's chunks are first asked for, by each process that works on the run, so all that it
-    knows must be where it keeps the chunks. Nothing else of a run goes through it.
+    Users pass their own class as `chunk_store=`. Elastic calls `Class(folder, run_id, step, read_only=...)`: `folder`
+    is the existing folder of the run. With `read_only` the store must not change anything, and another process may be
+    writing. Every process that works on the run creates its own object when it first needs the step's chunks, so all
+    state must be stored with the chunks. No other data of a run passes through it.
     """
 
     @abstractmethod
     def put(self, kept: Sequence[StoredChunk]) -> None:
-        """Keep chunks until `delete` is called for them.
+        """Store chunks until `delete` is called for them.
 
         Called by the sender before the chunks leave the master, so that a crash at any later moment finds them
         here. Putting a chunk twice is the same as once. When this returns all of them have reached the disk.
@@ -43,23 +43,23 @@ class ChunkStore(ABC):
 
     @abstractmethod
     def get(self, chunk_id: int) -> Chunk:
-        """Return a kept chunk with its payload.
+        """Return a stored chunk with its payload.
 
         Raises:
-            LookupError: No such chunk is kept.
-            CorruptStoreError: It is kept, but not as it was put; names chunk and file.
+            LookupError: The chunk is not stored.
+            CorruptStoreError: The stored chunk is damaged; names chunk and file.
         """
 
     @abstractmethod
     def delete(self, chunk_ids: Iterable[int]) -> None:
-        """Forget chunks; called only after the commit that covers them. Unknown ids are passed over."""
+        """Delete chunks; called only after the commit that covers them. Unknown ids are ignored."""
 
     @abstractmethod
     def unfinished(self) -> Iterator[int]:
-        """Yield the ids of all kept chunks in ascending order, also those kept by an earlier process."""
+        """Yield the ids of all stored chunks in ascending order, including those of earlier processes."""
 
     def clean(self) -> None:
-        """Forget everything of this step."""
+        """Delete all chunks of this step."""
         self.delete(list(self.unfinished()))
 
     def close(self) -> None:
@@ -68,7 +68,7 @@ class ChunkStore(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What one transaction makes durable: all of it or nothing."""
+    """Content of one transaction: all of it becomes durable, or nothing."""
 
     #: chunks with ids below `low` are all folded; `bitmap` has a bit for `low`, `low + 1`, ... (bit 0 of byte 0 first)
     low: int
@@ -76,22 +76,22 @@ class Commit:
     #: `(chunk id, source position)`: from that position on the source yields that chunk and those after it;
     #: None before anything was cut
     position: Position | None
-    #: true when the source has no more chunks than have been cut
+    #: True if all chunks of the source are cut.
     exhausted: bool
-    #: encoded partials that were folded since the last commit, in the order in which they were folded
+    #: Encoded partials folded since the last commit, in folding order.
     partials: tuple[bytes, ...] = ()
     receipts: tuple[ReceiptRow, ...] = ()
-    #: entries of the folded chunks that user code failed on, to be kept until they are redriven
+    #: Dead letters of the folded chunks, stored until they are redriven.
     letters: tuple[DeadLetter, ...] = ()
-    #: keys `(chunk id, index)` of letters that are in the result now, because this commit's partials hold them
+    #: Keys `(chunk id, index)` of dead letters that this commit's partials contain.
     redriven: tuple[tuple[int, int | None], ...] = ()
-    #: counters of the step since it began, by name
+    #: Counters of the step since it began, by name.
     counters: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """What is kept about a step: its manifest, its state, and how far it came."""
+    """Stored record of a step: its manifest, state and progress."""
 
     step: int
     name: str
@@ -105,7 +105,7 @@ class StepRecord:
     started_at: float = 0.0  #: seconds since 1970
     ended_at: float | None = None
     error: str | None = None  #: one sentence
-    #: the manifests of the masters that went on with the step, in order
+    #: Manifests of the masters that resumed the step, in order.
     resumed: tuple[dict[str, Any], ...] = ()
 
     @property
@@ -115,14 +115,14 @@ class StepRecord:
 
 
 class RunStore(ABC):
-    """Keeps the progress of one run. Opened by one master at a time, whose epoch is checked in every write."""
+    """Store of the progress of one run; one master at a time opens it, and every write checks its epoch."""
 
     run_id: str
-    #: 32 random bytes: the key of this run's receipts
+    #: Key of this run's receipts, 32 random bytes.
     key: bytes
-    #: +1 each time a master opens the run
+    #: Fencing epoch: incremented each time a master opens the run.
     epoch: int
-    #: whether what is kept is there after this process
+    #: True if the data outlives this process.
     is_durable: bool = True
 
     @abstractmethod
@@ -138,7 +138,7 @@ class RunStore(ABC):
 
         Raises:
             FencedError: A newer master has opened the run; nothing was written.
-            StoreError: The transaction failed; it must not be tried again by this process.
+            StoreError: The transaction failed; this process must not retry it.
         """
 
     @abstractmethod
@@ -158,13 +158,13 @@ class RunStore(ABC):
         """Yield the committed receipt rows of a step by ascending first chunk id."""
 
     def note(self, step: int, note: InFlightNote | None) -> None:
-        """Keep what the master knows of chunks in flight, in place of the last note; None forgets it.
+        """Replace the note on the chunks in flight; None deletes it.
 
-        It is for reports only: nothing is resumed from it, so it need not reach the disk, and never fails.
+        Notes serve reports only, not resuming, so they need not reach the disk. This method never raises.
         """
 
     def noted(self, step: int) -> InFlightNote | None:
-        """Return the last note of a step; None where there is none that can be read."""
+        """Return the last note of a step; None if no readable note exists."""
         return None
 
     def letters(self, step: int) -> Iterator[DeadLetter]:
