@@ -164,8 +164,8 @@ class StoredChunkReplay(Chunker):
         if self._rest is None and self._source_failure is not None:
             run_id = self._remains.store.run_id
             raise SourceError(
-                f"all stored chunks of run {run_id} are in the result, but not the entries of its source from "
-                f"{self._entries:,} on ({self._source_failure.rstrip('.')}); if it yields the same entries again, run "
+                f"all stored chunks of run {run_id} are in the result, but its source does not continue at entry "
+                f"{self._entries:,} ({self._source_failure.rstrip('.')}); if it yields the same entries again, run "
                 f"`elastic resume {run_id} --reread-source`."
             )
 

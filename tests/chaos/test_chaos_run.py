@@ -87,7 +87,7 @@ def test_an_embedded_ray_has_no_other_node_to_kill() -> None:
 
 
 def test_a_run_does_not_kill_its_own_process() -> None:
-    with pytest.raises(UsageError, match="fault kill-master kills the process that runs the flow; `elastic chaos`"):
+    with pytest.raises(UsageError, match="fault kill-master kills the process that runs the flow; use `elastic chaos`"):
         numbers().run(cluster="inline", chaos="kill-master")
 
 

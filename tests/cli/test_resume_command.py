@@ -110,7 +110,7 @@ def test_a_source_that_was_read_once_gives_its_value_so_far_and_is_read_again_on
     assert done.returncode == 1
     answer = json.loads(done.stdout)
     assert answer["value"] == sum(range(answer["entries"]))
-    assert f"from entry {answer['entries']:,} on" in answer["error"]
+    assert f"at entry {answer['entries']:,} (" in answer["error"]
     assert "--reread-source" in refusal(done)
     assert said(elastic(folder, "resume", "--reread-source", "-o", "json"))["value"] == TOTAL
 

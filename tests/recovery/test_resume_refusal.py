@@ -227,7 +227,7 @@ class TestSourcesOfOneReading:
         run_id = left_behind(self.flow(iter(range(10_000))))
         mended(monkeypatch)
         for _ in range(2):
-            with pytest.raises(SourceError, match=rf"from (\d+) on \(.*resume {run_id} --reread") as raised:
+            with pytest.raises(SourceError, match=rf"at entry (\d+) \(.*resume {run_id} --reread") as raised:
                 elastic.resume(run_id, self.flow(iter(range(10_000))), **QUICK)
             had = int(str(raised.value).split("entry ")[1].split()[0].replace(",", ""))
             kept = elastic.result_of(run_id, self.flow(iter(())))

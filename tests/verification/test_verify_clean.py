@@ -184,7 +184,7 @@ def test_results_that_left_through_the_aggregator_are_noted(tmp_path: Path) -> N
     result = elastic.from_range(100).aggregate(Emit(lambda entry: None)).run(cluster="inline")
     verification = elastic.verify(result.run_id)
     assert verification.ok
-    assert "not kept" in verification.steps[0].notes[0]
+    assert "stores no partial results" in verification.steps[0].notes[0]
 
 
 def test_a_run_that_failed_is_not_proved_and_says_which_step() -> None:
@@ -249,7 +249,7 @@ def test_all_steps_of_a_queue_are_verified_or_one_of_them() -> None:
     ("arguments", "options", "told"),
     [
         ((), {"step_number": 7}, "has no step 7"),
-        ((), {"recompute": 0.5}, "the flow is needed"),
+        ((), {"recompute": 0.5}, "recompute needs the flow"),
         ((), {"recompute": 2}, "must be a share from 0 to 1"),
         ((), {"root": "abc"}, "is not a root"),
         ((), {"root": "not hexadecimal"}, "is not a root"),
@@ -284,7 +284,7 @@ def test_a_run_whose_root_has_another_definition_says_so_and_is_compared_with_no
     assert verified.ok
     assert seen.root_version == 1
     assert "its root is of definition 1" in seen.notes[0]
-    with pytest.raises(UsageError, match="digests of its input by definition 1"):
+    with pytest.raises(UsageError, match="input digests of definition 1"):
         elastic.verify(run_id, step, recompute=1.0)
 
 
