@@ -315,9 +315,9 @@ def test_a_run_goes_on_after_elastic_moved_its_modules_and_renamed_its_classes(
 ) -> None:
     group_by = other_elastic.folder / "elastic/aggregators/keyed/group_by.py"
     group_by.rename(group_by.with_name("grouped.py"))
-    other_elastic.replace(r"aggregators\.group_by", "aggregators.grouped")
+    other_elastic.replace(r"aggregators\.keyed\.group_by", "aggregators.keyed.grouped")
     other_elastic.replace(r"\bGroupBy\b", "Grouped")
-    other_elastic.replace(r"PUBLIC_NAMES: dict\[str, str\] = {}", 'PUBLIC_NAMES = {"Grouped": "GroupBy"}')
+    other_elastic.replace(r"PUBLIC_NAMES: dict\[str, str\] = {", 'PUBLIC_NAMES = {"Grouped": "GroupBy", ')
     other_elastic.begin(tmp_path / "flow.py")
     result = elastic.resume("last", step_at(f"{tmp_path / 'flow.py'}:flow"))
     assert dict(result.value) == {0: 897, 1: 898, 2: 899}
@@ -328,7 +328,7 @@ def test_a_run_of_another_fingerprint_is_refused_without_blame(other_elastic: Ot
     other_elastic.replace(r"FINGERPRINT_VERSION = \d+", "FINGERPRINT_VERSION = 1")
     other_elastic.begin(tmp_path / "flow.py")
     step = step_at(f"{tmp_path / 'flow.py'}:flow")
-    with pytest.raises(UsageError, match="Elastic's own way to compare code changed"):
+    with pytest.raises(UsageError, match="Elastic's own fingerprint of code changed"):
         elastic.resume("last", step)
     assert dict(elastic.resume("last", step, allow_code_change=True).value) == {0: 897, 1: 898, 2: 899}
 

@@ -104,8 +104,8 @@ def test_a_result_that_was_made_up_does_not_have_the_seal(home: Path) -> None:
     told = json.loads(path.read_text())
     told["shards"].reverse()
     path.write_text(json.dumps(told, indent=2) + "\n")
-    assert f"{path} is not as it was written" in findings(result)
-    with pytest.raises(CorruptStoreError, match="is not as it was written"):
+    assert f"{path} was changed since it was written" in findings(result)
+    with pytest.raises(CorruptStoreError, match="was changed since it was written"):
         elastic.result_of(result.run_id, flow())
 
 

@@ -261,4 +261,4 @@ def test_the_root_that_a_run_printed_is_compared() -> None:
     for root in (result.root, result.root[:16], step.receipts_root[:16].upper()):
         assert elastic.verify(result.run_id, root=root).ok
     (finding,) = elastic.verify(result.run_id, root="0" * 16).findings
-    assert finding.what.startswith(f"the root is {result.root[:16]} and not {'0' * 16}")
+    assert finding.what.startswith(f"the root is {result.root[:16]}, not {'0' * 16}")
