@@ -229,7 +229,7 @@ class TestSourcesOfOneReading:
         for _ in range(2):
             with pytest.raises(SourceError, match=rf"at entry (\d+) \(.*resume {run_id} --reread") as raised:
                 elastic.resume(run_id, self.flow(iter(range(10_000))), **QUICK)
-            had = int(str(raised.value).split("entry ")[1].split()[0].replace(",", ""))
+            had = int(str(raised.value).split("from ")[-1].split()[0])
             kept = elastic.result_of(run_id, self.flow(iter(())))
             assert (kept.entries, kept.value, kept.state) == (had, sum(range(had)), "error")
             assert 777 < had < 10_000
