@@ -1,7 +1,7 @@
-"""What travels between the master and the nodes, and how it becomes bytes.
+"""Messages between the master and the nodes, and their encoding as bytes.
 
-Calls and replies are msgpack arrays; columns hold one element, or 16 bytes, a chunk. References are flat tuples of
-plain scalars (they arrive as such), payloads and states are zstd frames.
+Calls and replies are msgpack arrays. Columns have one element, or 16 bytes, per chunk. References are flat tuples of
+plain scalars and arrive as tuples. Payloads and states are zstd frames.
 """
 
 from dataclasses import dataclass, fields
@@ -15,28 +15,28 @@ from elastic.core.model.chunk_columns import ChunkColumns
 from elastic.core.model.failure import DeadLetter, Failure
 from elastic.core.model.partial import BatchReport, Partial
 
-#: A call that only asks for what the workers hold.
+#: Batch id of a collect request and of its reply.
 COLLECT = -1
 
-#: The extension type of integers beyond 64 bits.
-_WIDE = 1
+#: msgpack extension type of integers beyond 64 bits.
+_BIG_INTEGER = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A batch on its way to a worker."""
+    """Batch on its way to a worker."""
 
     batch_id: int
-    #: the worker answers with its state
+    #: The worker returns its state with the reply.
     collect: bool
-    #: the worker runs it in a process of its own, because it may end its process
+    #: The worker runs the batch in a child process, because the batch may crash the process.
     isolated: bool
-    #: chunks were counted and digested when they were cut
+    #: The master counted and digested the chunks when it cut them.
     counted: bool
     columns: ChunkColumns
     references: tuple[Reference, ...]
     payloads: tuple[bytes | None, ...]
-    #: the link of the last stage that the call passed
+    #: Receipt link of the last stage that the call passed.
     link: bytes
 
     @property
@@ -52,23 +52,23 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What a worker, or a node for all of its workers, answers."""
+    """Reply of a worker, or of a node for all its workers."""
 
     node_id: str
     worker_id: str
-    #: the batch that was processed, or COLLECT
+    #: Processed batch, or COLLECT.
     batch_id: int
-    #: how long the worker was busy; for several workers, the busiest of them and then their node
+    #: Busy time of the worker in seconds; of several workers, the longest one plus the time of their node.
     seconds: float = 0.0
     partial: Partial | None = None
     failure: Failure | None = None
-    #: the failure is that this node could not read the source
+    #: The failure: this node could not read the source.
     source_unreadable: bool = False
-    #: the failure is that the disk, or the way to it, did not take what the worker has
+    #: The failure: the worker's state could not be written to the disk or sent to the spill store.
     spill_failed: bool = False
-    #: workers that were found dead on the way: (worker id, reason)
+    #: Workers that died since the last reply: (worker id, reason).
     dead_workers: tuple[tuple[str, str], ...] = ()
-    #: the batch was the one that a dead worker was at work on
+    #: The dead worker was processing this batch.
     suspect: bool = False
 
 
@@ -161,24 +161,24 @@ def fields_of(value: Any) -> tuple[Any, ...]:
 
 def _pack(value: Any) -> bytes:
     # Names of files may hold half a surrogate pair, and ranges integers beyond 64 bits.
-    packed: bytes = msgpack.packb(value, unicode_errors="surrogatepass", default=_write_wide)
+    packed: bytes = msgpack.packb(value, unicode_errors="surrogatepass", default=_encode_big_integer)
     return packed
 
 
-def _write_wide(value: Any) -> Any:
+def _encode_big_integer(value: Any) -> Any:
     if isinstance(value, int):
-        return msgpack.ExtType(_WIDE, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+        return msgpack.ExtType(_BIG_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
     raise EncodingError(f"{value!r} cannot be part of a message; a reference is a tuple of texts, integers and None")
 
 
-def _read_wide(code: int, data: bytes) -> int:
-    if code != _WIDE:
+def _decode_big_integer(code: int, data: bytes) -> int:
+    if code != _BIG_INTEGER:
         raise ValueError(f"unknown extension type {code}")
     return int.from_bytes(data, "big", signed=True)
 
 
 def _unpack(data: bytes) -> Any:
     try:
-        return msgpack.unpackb(data, unicode_errors="surrogatepass", ext_hook=_read_wide)
+        return msgpack.unpackb(data, unicode_errors="surrogatepass", ext_hook=_decode_big_integer)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
         raise EncodingError(f"a message is damaged ({type(error).__name__}: {error})") from error

@@ -1,1 +1,1 @@
-"""Ray: clusters, actors, nodes, and the transport that uses them."""
+"""Ray backend: nodes of a cluster, their actors, and the transport that uses them."""

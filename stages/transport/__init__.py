@@ -1,1 +1,1 @@
-"""Transports between master and workers: inline, with injected faults, and their parts."""
+"""Transports between the master and the workers: in one process, with fault injection, and their parts."""

@@ -1,4 +1,4 @@
-"""The inline transport: everything in this process, and the user's functions in this thread."""
+"""Inline transport: everything in this process, and user functions in this thread."""
 
 import time
 from collections import deque
@@ -15,10 +15,10 @@ from elastic.stages.worker.worker import Worker
 
 
 class InlineTransport(Transport):
-    """One node with one worker, which works while it is polled.
+    """Transport with one node and one worker, which works while the master polls.
 
-    Calls and replies pass through the same bytes as on a cluster, so that what works here works there; only a state
-    that its aggregator passes by reference is also taken along as it is.
+    Calls and replies are encoded and decoded as on a cluster, so code that works here works there. Only a state whose
+    aggregator passes it by reference also travels as an object.
     """
 
     node_id = "inline"
@@ -27,36 +27,36 @@ class InlineTransport(Transport):
     def __init__(self) -> None:
         self._calls: deque[Call | None] = deque()
         self._arrived: list[Arrival] = []
-        # A program that leaves a CPU free is read ahead of, and what it has folded is encoded while it goes on.
-        self._ahead: Prefetcher | None = None
+        # If the program leaves a CPU free, chunks are prefetched, and states are encoded in the background.
+        self._prefetcher: Prefetcher | None = None
         self._encoder = ThreadPoolExecutor(1, "encoding")
         self._encoding: deque[Future[Reply]] = deque()
 
     def open(self, program: Program) -> None:
         if can_prefetch(program):
-            self._ahead = Prefetcher(program)
-            program = replace(program, reader=self._ahead)
+            self._prefetcher = Prefetcher(program)
+            program = replace(program, reader=self._prefetcher)
         self._station = Station.of(program, self.node_id, combine=False)
         self._station.add_worker(self.worker_id)
         self._worker = Worker(program, node_id=self.node_id, worker_id=self.worker_id)
-        ahead = 0 if self._ahead is None else THREADS
-        self._arrived.append(WorkerJoined(self.node_id, self.worker_id, on_master=True, ahead=ahead))
+        prefetched = 0 if self._prefetcher is None else THREADS
+        self._arrived.append(WorkerJoined(self.node_id, self.worker_id, on_master=True, ahead=prefetched))
 
     def send(self, node_id: str, call: Call | None) -> None:
         self._calls.append(call)
 
     def poll(self, timeout: float) -> list[Arrival]:
         if not self._arrived and self._calls:
-            self._do(self._calls.popleft())
+            self._process(self._calls.popleft())
         elif not self._arrived and self._encoding:
             wait([self._encoding[0]], timeout)
         elif not self._arrived:
-            # Nothing can arrive here by itself: whoever polls waits for something else.
+            # Nothing arrives without a call, so the caller waits for something else.
             time.sleep(timeout)
         while self._encoding and self._encoding[0].done():
-            self._answer(self._station.sender.send([self._encoding.popleft().result()]))
-        arrived, self._arrived = self._arrived, []
-        return arrived
+            self._deliver(self._station.sender.send([self._encoding.popleft().result()]))
+        arrivals, self._arrived = self._arrived, []
+        return arrivals
 
     def cause(self) -> BaseException | None:
         return self._worker.cause
@@ -64,24 +64,24 @@ class InlineTransport(Transport):
     def close(self) -> None:
         self._calls.clear()
         self._encoder.shutdown(wait=False, cancel_futures=True)
-        if self._ahead is not None:
-            self._ahead.close()
+        if self._prefetcher is not None:
+            self._prefetcher.close()
 
-    def _do(self, call: Call | None) -> None:
-        """Work on a call, or hand out what is held."""
-        if self._ahead is not None:
-            self._ahead.prefetch(filter(None, (call, *self._calls)))
+    def _process(self, call: Call | None) -> None:
+        """Process a call, or return the held state (None)."""
+        if self._prefetcher is not None:
+            self._prefetcher.prefetch(filter(None, (call, *self._calls)))
         if call is not None:
             received, _ = self._station.receive_call(decode_call(encode_call(call)))
-            self._answer(self._station.return_reply(self._worker.work(received)))
-        elif self._ahead is None:
-            self._answer(self._station.sender.send([self._worker.collect()]))
+            self._deliver(self._station.return_reply(self._worker.work(received)))
+        elif self._prefetcher is None:
+            self._deliver(self._station.sender.send([self._worker.collect()]))
         else:
             self._encoding.append(self._encoder.submit(self._worker.release()))
 
-    def _answer(self, reply: Reply) -> None:
-        arrived = decode_reply(encode_reply(reply))
-        if reply.partial is not None and arrived.partial is not None:
-            # No message carries this, and here none needs to.
-            arrived = replace(arrived, partial=replace(arrived.partial, live_state=reply.partial.live_state))
-        self._arrived.append(arrived)
+    def _deliver(self, reply: Reply) -> None:
+        decoded = decode_reply(encode_reply(reply))
+        if reply.partial is not None and decoded.partial is not None:
+            # The encoded message does not contain the live state; pass the object along.
+            decoded = replace(decoded, partial=replace(decoded.partial, live_state=reply.partial.live_state))
+        self._arrived.append(decoded)

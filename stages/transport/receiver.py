@@ -1,4 +1,4 @@
-"""Receivers: where data enters a node or the master, and a receipt is left for it."""
+"""Receivers: data enters a node or the master here and gets a receipt."""
 
 from collections import Counter
 from dataclasses import replace
@@ -14,36 +14,36 @@ from elastic.stages.messages import Call
 
 
 class NodeReceiver:
-    """Takes in every call that reaches a node."""
+    """Receives every call that reaches a node."""
 
-    def __init__(self, seal: ReceiptSigner, node_id: str) -> None:
+    def __init__(self, signer: ReceiptSigner, node_id: str) -> None:
         self.node_id = node_id
-        #: chunks that were received
+        #: Number of received chunks.
         self.chunks = 0
-        self._mac = seal.mac(Stage.RECEIVED, node_id)
+        self._mac = signer.mac(Stage.RECEIVED, node_id)
 
     def receive(self, call: Call) -> Call:
-        """Return the call with this stage's link."""
+        """Return the call with the receipt link of this stage."""
         self.chunks += len(call.references)
         return replace(call, link=self._mac.link(call.columns.digest_input(), NO_STATE, call.link))
 
 
 class MasterReceiver:
-    """Takes in every partial that reaches the master, and believes it only if its receipts verify."""
+    """Receives every partial that reaches the master, and accepts it only if its receipts verify."""
 
-    def __init__(self, seal: ReceiptSigner, node_id: str) -> None:
+    def __init__(self, signer: ReceiptSigner, node_id: str) -> None:
         self.node_id = node_id
-        self._seal = seal
+        self._signer = signer
 
     def receive(self, partial: Partial) -> Partial:
-        """Check a partial against the receipts of all stages, and return it with the rows to keep.
+        """Verify a partial against the receipts of all stages, and return it with the receipt rows to store.
 
         Raises:
-            ReceiptError: A link does not follow from the run's key, the chunks and the links before it; names the
+            ReceiptError: A link does not follow from the run's key, the chunks and the previous links; names the
                 chunks.
         """
         if not partial.reports:
-            raise ReceiptError("a result came without receipts.")
+            raise ReceiptError("a result arrived without receipts.")
         for report in partial.reports:
             _check_columns(report)
         if digest_of(partial.states, partial.reports) != partial.digest:
@@ -53,19 +53,19 @@ class MasterReceiver:
     def _row(self, report: BatchReport, state: bytes) -> ReceiptRow:
         node_id, worker_id = report.node_id, report.worker_id
         route = Route(master=self.node_id, node_id=node_id, worker_id=worker_id, state=state, counted=report.counted)
-        *_, processed, returned, aggregated = chain(self._seal, report.columns, route)
-        for link, came, whose in (
+        *_, processed, returned, aggregated = chain(self._signer, report.columns, route)
+        for link, received, sender in (
             (processed, report.processed, f"worker {worker_id}"),
             (returned, report.returned, f"node {node_id}"),
         ):
-            if link.digest != came:
+            if link.digest != received:
                 chunks = describe_chunks(report.first, report.stop)
-                raise ReceiptError(f"the receipts of {chunks} from {whose} do not verify.")
+                raise ReceiptError(f"the receipts of {chunks} from {sender} do not verify.")
         return ReceiptRow(report.columns, node_id, worker_id, state, aggregated.digest, _failed(report))
 
 
 def _failed(report: BatchReport) -> tuple[int, ...]:
-    """Return the number of failed entries of each chunk, or nothing where none failed."""
+    """Return the number of failed entries of each chunk, or an empty tuple if none failed."""
     if not report.letters:
         return ()
     failed = Counter[int]()
@@ -75,7 +75,7 @@ def _failed(report: BatchReport) -> tuple[int, ...]:
 
 
 def _check_columns(report: BatchReport) -> None:
-    """Refuse a report whose columns are not of one length, or hold what no receipt is made of."""
+    """Refuse a report whose columns differ in length or contain values that no receipt can have."""
     columns, count = report.columns, len(report)
     lengths = {len(columns.cut_at) * 16, len(columns.contents)}
     numbers = (columns.first, *columns.entries, *columns.cut_at)

@@ -1,4 +1,4 @@
-"""Senders: where data leaves the master or a node, and a receipt is left for it."""
+"""Senders: data leaves the master or a node here and gets a receipt."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,27 +15,27 @@ from elastic.core.receipts.stage import Stage
 from elastic.stages.failure_report import failure_of, hint_of
 from elastic.stages.messages import Call, Reply
 
-#: Makes a frame of bytes that are sent.
-Framer = Callable[[bytes], bytes]
+#: Compresses bytes that are sent.
+Compress = Callable[[bytes], bytes]
 
 
 class MasterSender:
-    """Makes a call of each batch that leaves the master."""
+    """Converts each batch that leaves the master to a call."""
 
-    def __init__(self, seal: ReceiptSigner, node_id: str, reader: Reader, frame: Framer = compress) -> None:
+    def __init__(self, signer: ReceiptSigner, node_id: str, reader: Reader, frame: Compress = compress) -> None:
         self.node_id = node_id
-        self._frame = frame
+        self._compress = frame
         self.reader = reader
-        #: nodes that do not see the files that the master sees; they get them by value
-        self.blind: set[str] = set()
-        self._distributed = seal.mac(Stage.DISTRIBUTED, node_id)
-        self._sent = seal.mac(Stage.SENT, node_id)
+        #: Nodes that do not see the master's files; they get the data by value.
+        self.without_files: set[str] = set()
+        self._distributed = signer.mac(Stage.DISTRIBUTED, node_id)
+        self._sent = signer.mac(Stage.SENT, node_id)
 
     def send(self, batch: Batch, node_id: str, *, collect: bool) -> Call:
         """Return the call that carries a batch to a node.
 
         Raises:
-            SourceError: The node cannot read the source itself, and the master cannot either.
+            SourceError: Neither the node nor the master can read the source.
         """
         chunks = batch.chunks
         columns = ChunkColumns(
@@ -58,60 +58,60 @@ class MasterSender:
         )
 
     def can_read_for(self, node_id: str, chunk: Chunk) -> bool:
-        """Say whether sending by value could help a node that failed to read a chunk, and do so from now on."""
+        """Return whether the master can send chunks by value to a node that cannot read them; if so, begin to."""
         if node_id == self.node_id or self.reader.probes(chunk.reference) is None:
             return False
-        self.blind.add(node_id)
+        self.without_files.add(node_id)
         return True
 
     def _payload(self, chunk: Chunk, node_id: str) -> bytes | None:
-        if chunk.payload is None and node_id in self.blind:
-            return self._frame(self.reader.read_block(chunk.reference))
+        if chunk.payload is None and node_id in self.without_files:
+            return self._compress(self.reader.read_block(chunk.reference))
         return chunk.payload
 
 
 class NodeSender:
-    """Sends the results of a node's workers to the master, as few of them as it can.
+    """Sends the results of a node's workers to the master, in as few replies as possible.
 
     Args:
-        seal: Makes the receipts.
-        node_id: The node.
-        aggregator: Merges what several workers held; None on the master's own node, where the merge would only be
-            done twice.
+        signer: Makes the receipts.
+        node_id: Id of the node.
+        aggregator: Merges the states of several workers; None on the master's own node, where the master merges them.
+        frame: Compresses merged states.
     """
 
     def __init__(
-        self, seal: ReceiptSigner, node_id: str, aggregator: AnyAggregator | None, frame: Framer = compress
+        self, signer: ReceiptSigner, node_id: str, aggregator: AnyAggregator | None, frame: Compress = compress
     ) -> None:
         self.node_id = node_id
-        self._frame = frame
+        self._compress = frame
         self.aggregator = aggregator
-        #: chunks whose results were sent
+        #: Number of chunks whose results were sent.
         self.chunks = 0
-        self._mac = seal.mac(Stage.RETURNED, node_id)
+        self._mac = signer.mac(Stage.RETURNED, node_id)
 
     def send(self, replies: Sequence[Reply]) -> Reply:
-        """Return one reply for several, with receipts on everything that is in it.
+        """Return one reply for several, with receipts for all their results.
 
-        Several replies are what all workers of the node held; one may also be the answer to a batch. A failure
-        among them is the answer for all, since the step ends with it.
+        Several replies are the states of all workers of the node; a single one may also be the reply to a batch. If one
+        of them is a failure, it becomes the reply for all, because it ends the step.
         """
         partials = [reply.partial for reply in replies if reply.partial is not None]
-        lost = tuple(loss for reply in replies for loss in reply.dead_workers)
+        dead_workers = tuple(loss for reply in replies for loss in reply.dead_workers)
         failed = next((reply for reply in replies if reply.failure is not None), None)
         if failed is not None:
-            return replace(failed, partial=None, dead_workers=lost)
+            return replace(failed, partial=None, dead_workers=dead_workers)
         started = time.perf_counter()
         try:
             combined = self._combine(partials)
             seconds = max(reply.seconds for reply in replies) + time.perf_counter() - started
-            return replace(replies[0], partial=combined, dead_workers=lost, seconds=seconds)
+            return replace(replies[0], partial=combined, dead_workers=dead_workers, seconds=seconds)
         except (Exception, SystemExit) as error:
             report = partials[0].reports[0]
             place, function = "the results of this node's workers", f"aggregator {self.aggregator}"
             failure = failure_of(error, chunk_id=report.first, place=place, function=function)
             failure = replace(failure, message=failure.message + hint_of(error))
-            return replace(replies[0], failure=failure, dead_workers=lost)
+            return replace(replies[0], failure=failure, dead_workers=dead_workers)
 
     def _combine(self, partials: list[Partial]) -> Partial | None:
         if not partials:
@@ -119,18 +119,20 @@ class NodeSender:
         states = tuple(state for partial in partials for state in partial.states)
         if len(states) > 1 and self.aggregator is not None:
             states = (self._merge(states, self.aggregator),)
-        processed = tuple(report for partial in partials for report in partial.reports)
-        mark = digest_of(states, processed)
-        reports = tuple(self._stamped(report, mark) for report in processed)
-        self.chunks += sum(map(len, reports))
-        return Partial(reports, states, mark, live_state=partials[0].live_state if len(partials) == 1 else None)
+        reports = tuple(report for partial in partials for report in partial.reports)
+        partial_digest = digest_of(states, reports)
+        signed = tuple(self._with_receipt(report, partial_digest) for report in reports)
+        self.chunks += sum(map(len, signed))
+        return Partial(
+            signed, states, partial_digest, live_state=partials[0].live_state if len(partials) == 1 else None
+        )
 
     def _merge(self, states: tuple[bytes, ...], aggregator: AnyAggregator) -> bytes:
         merged = aggregator.decode(decompress(states[0]))
         for state in states[1:]:
             merged = aggregator.merge_encoded(merged, decompress(state))
-        return self._frame(aggregator.encode(merged))
+        return self._compress(aggregator.encode(merged))
 
-    def _stamped(self, report: BatchReport, state: bytes) -> BatchReport:
+    def _with_receipt(self, report: BatchReport, state: bytes) -> BatchReport:
         signed = report.columns.digest_input()
         return replace(report, returned=self._mac.link(signed, state, report.processed))

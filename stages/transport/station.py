@@ -1,4 +1,4 @@
-"""The station of a node: its receiver, its sender, and which of its workers gets the next call."""
+"""Station of a node: its receiver, its sender, and the choice of a worker for each call."""
 
 from dataclasses import dataclass, field
 
@@ -8,49 +8,49 @@ from elastic.stages.messages import Call, Reply
 from elastic.stages.transport.receiver import NodeReceiver
 from elastic.stages.transport.sender import NodeSender
 
-#: Seconds to wait for all answers to one request, before what is there is sent without the others.
+#: Seconds to wait for all replies to a collect request, before the available ones are sent without the others.
 COLLECT_TIMEOUT = 1.0
 
 
 @dataclass(slots=True)
 class Station:
-    """All data to and from a node passes here."""
+    """Gateway for all data to and from a node."""
 
     node_id: str
     receiver: NodeReceiver
     sender: NodeSender
-    #: batches that each worker has not answered, in the order in which it works on them
+    #: Unanswered batches of each worker, in the order in which it processes them.
     calls: dict[str, list[int]] = field(default_factory=dict)
 
-    _suspects: set[int] = field(default_factory=set)
+    _in_progress_when_lost: set[int] = field(default_factory=set)
 
     @classmethod
     def of(cls, program: Program, node_id: str, *, combine: bool) -> "Station":
-        """Return the station of a node; `combine` makes its sender merge what its workers held."""
+        """Return the station of a node; with `combine`, its sender merges the states of its workers."""
         seal = program.signer
         aggregator: AnyAggregator | None = program.aggregator if combine else None
         return cls(node_id, NodeReceiver(seal, node_id), NodeSender(seal, node_id, aggregator, program.frame))
 
     def replace_endpoints(self, other: "Station") -> None:
-        """Go on with the receiver and the sender of another station, as after their end."""
+        """Continue with the receiver and the sender of another station, as after a restart."""
         self.receiver, self.sender = other.receiver, other.sender
 
     def add_worker(self, worker_id: str) -> None:
         self.calls[worker_id] = []
 
     def workers_to_collect(self) -> list[str]:
-        """Return the workers that can hand out what they hold at once; all, where every one of them is at work."""
+        """Return idle workers, or all workers if none is idle."""
         idle = [worker_id for worker_id, calls in self.calls.items() if not calls]
         return idle or list(self.calls)
 
     def remove_worker(self, worker_id: str) -> None:
-        """Give a worker no more calls; which one it was at work on is still known."""
+        """Remove a worker, and remember the batch that it was processing."""
         lost = self.calls.pop(worker_id, [])
-        self._suspects.update(lost[:1])
+        self._in_progress_when_lost.update(lost[:1])
 
     def is_suspect(self, batch_id: int) -> bool:
-        """Say whether a worker that is gone was at work on a batch."""
-        return batch_id in self._suspects
+        """Return whether a dead worker was processing a batch."""
+        return batch_id in self._in_progress_when_lost
 
     def receive_call(self, call: Call) -> tuple[Call, str]:
         """Receive a call, and choose the worker with the fewest calls for it.
@@ -65,7 +65,7 @@ class Station:
         return self.receiver.receive(call), worker_id
 
     def return_reply(self, reply: Reply) -> Reply:
-        """Send a worker's answer to a batch on to the master."""
+        """Send a worker's reply to a batch on to the master."""
         if reply.worker_id in self.calls:
             self.calls[reply.worker_id].remove(reply.batch_id)
         return self.sender.send([reply])

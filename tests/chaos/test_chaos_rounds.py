@@ -228,15 +228,15 @@ def test_answers_do_not_depend_on_the_order_of_keys() -> None:
 INTERRUPTED = """
 import sys
 from functools import partial
-from elastic.core.policies.chaos import Chaos, Spirit
-from elastic.chaos.rounds import Trial
-from elastic.chaos.outcome import Answer
+from elastic.core.policies.chaos import Chaos, Fault
+from elastic.chaos.rounds import ChaosTest
+from elastic.chaos.outcome import ResultDigest
 from elastic.flow.loader import step_at
 
 target = sys.argv[1]
-chaos = Chaos(spirits=(Spirit.KILL_MASTER,))
-trial = Trial(step=partial(step_at, target), chaos=chaos, target=target, options={"cluster": "inline"})
-list(trial.rounds(Answer(value="", root="", entries=900, errors=0, chunks=1), 1))
+chaos = Chaos(spirits=(Fault.KILL_MASTER,))
+trial = ChaosTest(step=partial(step_at, target), chaos=chaos, target=target, options={"cluster": "inline"})
+list(trial.rounds(ResultDigest(value="", root="", entries=900, errors=0, chunks=1), 1))
 """
 
 

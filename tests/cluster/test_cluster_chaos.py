@@ -1,4 +1,4 @@
-"""Spirits that strike processes, on an embedded Ray and on a cluster of two nodes."""
+"""Faults injected into processes, on an embedded Ray and on a cluster of two nodes."""
 
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def test_answers_that_are_lost_doubled_late_and_changed_do_not_matter(embedded_r
 DRIVER = """
 import json, sys
 import elastic, rendezvous
-from elastic.core.policies.chaos import Chaos, Spirit
+from elastic.core.policies.chaos import Chaos, Fault
 
 port = rendezvous.hold()
 
@@ -79,7 +79,7 @@ def work(number):
     rendezvous.meet(port)
     return number + sum(range(5000)) * 0
 
-chaos = Chaos(spirits=tuple(map(Spirit, sys.argv[1].split(","))), rate=0.2, seed=2, most=1)
+chaos = Chaos(spirits=tuple(map(Fault, sys.argv[1].split(","))), rate=0.2, seed=2, most=1)
 flow = elastic.from_range(6000, chunk_size=10).map(work).aggregate("sum")
 result = flow.run(
     chaos=chaos, target_call_seconds=0.005, collect_interval=0.1, heartbeat=elastic.Heartbeat(timeout=4),

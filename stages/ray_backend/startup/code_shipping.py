@@ -1,4 +1,4 @@
-"""Code beside the driver script: where workers find it, also on nodes that do not see its folder."""
+"""Code beside the driver script, and how workers import it, also on nodes that do not see its folder."""
 
 import io
 import os
@@ -12,30 +12,30 @@ from pathlib import Path
 
 from elastic.core.errors import UsageError
 
-#: What may be taken along: source files only, and not a whole disk by mistake.
+#: Limits of an archive: it contains source files only, and must not contain a whole disk by mistake.
 _MAX_FILES = 2000
 _MAX_BYTES = 20 << 20
 
-_SKIPPED = {"site-packages", "dist-packages", "node_modules", "venv", "env", "build", "dist", "__pycache__"}
+_SKIPPED_FOLDERS = {"site-packages", "dist-packages", "node_modules", "venv", "env", "build", "dist", "__pycache__"}
 
 
 @dataclass(frozen=True, slots=True)
 class DriverCode:
-    """The modules beside the driver script, for one worker."""
+    """Modules beside the driver script, for one worker."""
 
-    #: folders that the worker sees as the driver does
+    #: Folders that the worker sees under the same paths as the driver.
     folders: tuple[str, ...] = ()
-    #: a zip archive of the modules, for a worker that may not see the folders
+    #: Zip archive of the modules, for a worker that may not see the folders.
     archive: bytes = b""
 
     def install(self) -> None:
-        """Make the modules importable in this process, behind everything that is importable already."""
+        """Make the modules importable in this process, after everything that is importable already."""
         sys.path += [folder for folder in self.folders if folder not in sys.path]
         if self.archive:
             handle, path = tempfile.mkstemp(prefix="elastic-code-", suffix=".zip")
             with os.fdopen(os.dup(handle), "wb") as file:
                 file.write(self.archive)
-            # A worker is ended without being asked, so the file goes now, where it can be had by another name (Linux).
+            # Workers are killed without notice, so unlink the file now if `/proc` gives it another name (Linux).
             opened = Path(f"/proc/{os.getpid()}/fd/{handle}")
             if opened.exists():
                 Path(path).unlink()
@@ -46,8 +46,9 @@ class DriverCode:
 def driver_folders() -> list[Path]:
     """Return the folders from which the driver imports its own modules.
 
-    They are those of `sys.path` that are not Python's and its libraries'. The first is the script's folder, or the
-    working folder of `python -m` and of a prompt; what libraries have put in front of it (Ray does) lies in theirs.
+    They are the folders of `sys.path` that belong neither to Python nor to its libraries. The first one is the script's
+    folder, or the working folder of `python -m` and of a prompt. Entries that libraries have prepended (Ray does) are
+    in the libraries' folders.
     """
     paths = sysconfig.get_paths()
     libraries = [Path(paths[name]).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")]
@@ -56,10 +57,10 @@ def driver_folders() -> list[Path]:
 
 
 def archive_of(folder: Path) -> bytes:
-    """Return a zip archive of the modules and packages that lie in a folder, empty when there are none.
+    """Return a zip archive of the modules and packages in a folder, or empty bytes if there are none.
 
     Raises:
-        UsageError: There is more than could be meant.
+        UsageError: The folder contains more than `_MAX_FILES` modules or `_MAX_BYTES` bytes.
     """
     buffer, files, total = io.BytesIO(), 0, 0
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -68,7 +69,7 @@ def archive_of(folder: Path) -> bytes:
             total += len(content)
             if files > _MAX_FILES or total > _MAX_BYTES:
                 raise UsageError(
-                    f"{folder} holds more than {_MAX_FILES} modules or {_MAX_BYTES >> 20} MiB of them, which is "
+                    f"{folder} contains more than {_MAX_FILES} modules or {_MAX_BYTES >> 20} MiB of them, which is "
                     "too much to send to other nodes; run the driver script from a folder of its own."
                 )
             archive.writestr(zipfile.ZipInfo(path.relative_to(folder).as_posix()), content)
@@ -76,9 +77,9 @@ def archive_of(folder: Path) -> bytes:
 
 
 def _sources(folder: Path) -> Iterator[Path]:
-    """Yield modules of a folder, and all modules of its packages; Elastic itself is installed on every node."""
+    """Yield the modules of a folder and of its packages, except Elastic, which is installed on every node."""
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name in _SKIPPED or path.name == "elastic":
+        if path.name.startswith(".") or path.name in _SKIPPED_FOLDERS or path.name == "elastic":
             continue
         if path.suffix == ".py" and path.is_file():
             yield path

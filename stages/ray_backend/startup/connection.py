@@ -1,4 +1,4 @@
-"""Connecting to Ray: embedded, or a cluster that runs already."""
+"""Connection to Ray: an embedded one, or a running cluster."""
 
 import atexit
 import contextlib
@@ -23,101 +23,101 @@ from elastic.stages.ray_backend.startup.environment import connected_parent, pri
 from elastic.stages.ray_backend.startup.permanent_thread import call_in_lasting_thread
 from elastic.stages.ray_backend.startup.serializers import import_all
 
-#: Seconds in which a cluster's address must answer.
-_ANSWER_SECONDS = 5.0
+#: Seconds in which the address of a cluster must accept a connection.
+_CONNECT_TIMEOUT = 5.0
 
-#: How often an embedded Ray is started, at most, before it counts as one that cannot be.
-_TRIES = 3
+#: Maximum number of attempts to start an embedded Ray.
+_MAX_ATTEMPTS = 3
 
-#: What Ray 2.60 writes into a worker's log files by itself: lines that begin so.
-_MARKS = (b":job_id:", b":actor_name:", b":task_name:")
+#: Prefixes of lines that Ray 2.60 itself writes into the log files of a worker.
+_LOG_MARKERS = (b":job_id:", b":actor_name:", b":task_name:")
 
 
-#: Guards Ray's connection of this process: only one thread at a time may make it.
+#: Guards this process's connection to Ray: one thread at a time may create it.
 _lock = threading.Lock()
 
-#: The start of an embedded Ray, or the way into a cluster, that has not come to its end or whose end nobody has seen.
+#: At most one pending start of an embedded Ray, or connection to a cluster, whose result no caller has read.
 _starts: "list[Future[None]]" = []
 
 
 def connect(cluster: str, *, cpus: int | None = None, start_timeout: float = EngineTuning().start_timeout) -> None:
-    """Connect this process to Ray, unless it is connected already; may be called from any thread.
+    """Connect this process to Ray, unless it is already connected; may be called from any thread.
 
-    An embedded Ray stays up for later runs of this process and ends with it. `ray_environment.prepare` comes first.
+    An embedded Ray serves later runs of this process and ends with it. Call `environment.prepare` first.
 
     Args:
         cluster: `local` for an embedded Ray, `auto` for a cluster on this machine, or `host:port`.
-        cpus: CPUs of an embedded Ray; None for all of this machine.
-        start_timeout: Seconds in which an embedded Ray must have started, or a cluster have taken this process in.
+        cpus: CPUs of an embedded Ray; None for all CPUs of this machine.
+        start_timeout: Seconds in which an embedded Ray must start, or a cluster must accept this process.
 
     Raises:
-        ClusterError: The cluster cannot be reached, or this process was forked from one that is connected.
-        UsageError: This process is connected to another cluster, or the address is none.
+        ClusterError: The cluster cannot be reached, or this process is a fork of a connected one.
+        UsageError: This process is connected to another cluster, or the address is invalid.
     """
     _refuse_fork()
     ends_at = time.monotonic() + start_timeout
     if not _lock.acquire(timeout=start_timeout):
-        raise _slow(start_timeout)
+        raise _timeout_error(start_timeout)
     try:
         if ray.is_initialized() and not _starts:
             _check_same(cluster)
             return
-        # Before the first actor it would take half as long as the actor; now this process waits for others.
+        # Import them while this process waits for others, so that the first actor does not wait for it.
         threading.Thread(target=import_all, name="imports", daemon=True).start()
         if cluster == "local":
             _start(cpus, start_timeout, ends_at)
         else:
             _join(cluster, start_timeout, ends_at)
-        # What an impatient caller has left may lead to another cluster.
+        # A start left by a caller that timed out may belong to another cluster.
         _check_same(cluster)
     finally:
         _lock.release()
 
 
 def is_connecting() -> bool:
-    """Tell whether a thread of this process is about to connect it."""
+    """Return whether a thread of this process is connecting it."""
     return _lock.locked() or bool(_starts)
 
 
 def _refuse_fork() -> None:
-    """Refuse a process that has come into being by a fork of one that is connected.
+    """Refuse a process that is a fork of a connected one.
 
-    It has the sockets of its parent and none of its threads: calls would wait without end, and its own end would end
-    the connection of its parent.
+    It has its parent's sockets but none of its threads: calls would never return, and its exit would end the parent's
+    connection.
 
     Raises:
-        ClusterError: It is such a process.
+        ClusterError: This process is such a fork.
     """
     parent = connected_parent()
     if parent is None and ray.is_initialized() and not _is_listening():
         parent = os.getppid()
     if parent is not None:
         raise ClusterError(
-            f"this process was forked from process {parent}, which is connected to Ray, and Ray works in that one "
-            "only; start it with multiprocessing.get_context('spawn') or subprocess, or use cluster='inline'."
+            f"this process was forked from process {parent}, which is connected to Ray, and Ray works only in "
+            "that one; start it with multiprocessing.get_context('spawn') or subprocess, or use cluster='inline'."
         )
 
 
 def _is_listening() -> bool:
-    """Tell whether the thread in which Ray hears of errors is alive; forks that this module has not seen lack it."""
+    """Return whether Ray's error listener thread is alive; forks that this module did not notice lack it."""
     thread = getattr(ray._private.worker.global_worker, "listener_thread", None)
     return thread is None or thread.is_alive()
 
 
 def address() -> str:
-    """Return the address of the cluster that this process is connected to, as `host:port`."""
+    """Return the address of the connected cluster as `host:port`."""
     found: str = ray.get_runtime_context().gcs_address
     return found
 
 
 def _check_same(cluster: str) -> None:
     connected = ray.get_runtime_context().gcs_address
-    if cluster not in ("local", "auto") and _spot(cluster) != _spot(connected):
+    if cluster not in ("local", "auto") and _canonical_address(cluster) != _canonical_address(connected):
         raise UsageError(f"this process is connected to the Ray cluster at {connected} already, not to {cluster}")
 
 
-def _spot(address: str) -> tuple[str, str]:
-    """Return host and port in a form in which two names of one place on this machine are equal."""
+def _canonical_address(address: str) -> tuple[str, str]:
+    """Return host and port in a form in which two names of one address on this machine are equal."""
     host, _, port = address.rpartition(":")
     try:
         host = socket.gethostbyname(host.strip("[]"))
@@ -127,45 +127,44 @@ def _spot(address: str) -> tuple[str, str]:
 
 
 def _start(cpus: int | None, start_timeout: float, ends_at: float) -> None:
-    """Start an embedded Ray, or wait for a start that an interrupted or impatient caller has left.
+    """Start an embedded Ray, or wait for a start left by a caller that was interrupted or timed out.
 
-    Linux ends Ray's processes with the thread that starts them, so it is one that lasts. On a busy machine Ray may give
-    up before `start_timeout`; then there is time for another try.
+    Linux kills Ray's processes when the thread that started them ends, so that thread never ends. On a busy machine Ray
+    may give up before `start_timeout`; then another attempt follows.
     """
     error: BaseException | None = None
-    for _ in range(_TRIES):
+    for _ in range(_MAX_ATTEMPTS):
         began_at = time.monotonic()
         if not _starts:
             _starts.append(call_in_lasting_thread(lambda: _init(cpus)))
         try:
-            error = _awaited(_starts[0], ends_at)
+            error = _wait_for(_starts[0], ends_at)
         except TimeoutError:
-            raise _slow(start_timeout) from None
+            raise _timeout_error(start_timeout) from None
         if error is None:
-            _end_on_sigterm()
+            _exit_on_sigterm()
             return
         if 2 * time.monotonic() - began_at > ends_at:
             break
-    # Ray raises a plain Exception where a machine is too busy to start it in time.
-    said = "" if error is None else f": {_first_line(error)}"
-    raise ClusterError(f"Ray could not be started on this machine{said}.") from error
+    # Ray raises a plain Exception if the machine is too busy to start it in time.
+    reason = "" if error is None else f": {_first_line(error)}"
+    raise ClusterError(f"Ray could not be started on this machine{reason}.") from error
 
 
-def _awaited(start: "Future[None]", ends_at: float) -> BaseException | None:
-    """Return the error of a start; None when it succeeded.
+def _wait_for(start: "Future[None]", ends_at: float) -> BaseException | None:
+    """Return the error of a start; None if it succeeded.
 
     Raises:
-        TimeoutError: It has not come to its end.
+        TimeoutError: It is still pending.
     """
     error = start.exception(max(0.0, ends_at - time.monotonic()))
     _starts.remove(start)
     return error
 
 
-def _slow(start_timeout: float) -> ClusterError:
+def _timeout_error(start_timeout: float) -> ClusterError:
     return ClusterError(
-        f"Ray could not be started on this machine within {start_timeout:g} s; free some of it, or wait longer with "
-        "start_timeout."
+        f"Ray could not be started on this machine within {start_timeout:g} s; free resources, or raise start_timeout."
     )
 
 
@@ -177,26 +176,26 @@ def _init(cpus: int | None) -> None:
             num_cpus=cpus,
             include_dashboard=False,
             logging_level=logging.ERROR,
-            # Where the program itself connects at this moment, its connection is the one that is used.
+            # If the program itself connects at the same moment, its connection is used.
             ignore_reinit_error=True,
             _temp_dir=str(folder),
         )
     except BaseException:
-        _clear(folder)
+        _clean_up(folder)
         raise
     if _is_own(folder):
-        # Registered after Ray has registered its own end, so it runs before it.
-        atexit.register(_end, address())
+        # Registered after Ray's exit handler, so it runs before it.
+        atexit.register(_shut_down, address())
 
 
 def _is_own(folder: Path) -> bool:
-    """Tell whether the Ray of this process, if there is one, keeps its files in a folder."""
+    """Return whether this process has a Ray that keeps its files in a folder."""
     node = ray._private.worker._global_node
     return node is not None and Path(node.get_temp_dir_path()) == folder
 
 
-def _clear(folder: Path) -> None:
-    """End what a start that failed has left behind, so that the next one begins anew."""
+def _clean_up(folder: Path) -> None:
+    """End everything that a failed start has left, so that the next one starts clean."""
     if _is_own(folder):
         with contextlib.suppress(Exception):
             ray.shutdown()
@@ -207,7 +206,7 @@ def _clear(folder: Path) -> None:
 
 
 def _children_of(folder: Path) -> Iterator[int]:
-    """Yield the processes that this one has started and whose commands name a folder (Linux)."""
+    """Yield the child processes of this one whose command line contains a folder (Linux)."""
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             parent_id = read_process_stat(int(entry.name)).parent_id
@@ -215,31 +214,35 @@ def _children_of(folder: Path) -> Iterator[int]:
                 yield int(entry.name)
 
 
-def _end_on_sigterm() -> None:
-    """Let SIGTERM end this process in order, unless the program has a way of its own.
+def _exit_on_sigterm() -> None:
+    """Let SIGTERM end this process in order, unless the program has its own handler.
 
-    Ray does so where it is started by the main thread.
+    Ray does that itself if the main thread starts it.
     """
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))
 
 
-def _end(started: str) -> None:
+def _shut_down(started_address: str) -> None:
     """End the embedded Ray at once, unless a worker has printed something.
 
-    Ray's own end waits for half a second, so that the driver shows what workers have printed.
+    Ray's own shutdown waits 0.5 s, so that the driver shows the workers' output.
     """
     if connected_parent() is not None:
         return
-    if ray.is_initialized() and address() == started and not has_printed(private_folder() / "ray/session_latest/logs"):
+    if (
+        ray.is_initialized()
+        and address() == started_address
+        and not has_printed(private_folder() / "ray/session_latest/logs")
+    ):
         ray.shutdown()
 
 
 def has_printed(logs: Path) -> bool:
-    """Tell whether a worker has written more into its log files than Ray's own marks."""
+    """Return whether a worker's log files contain more than Ray's own markers."""
     for path in logs.glob("worker-*"):
         with path.open("rb") as lines:
-            if not all(line.startswith(_MARKS) for line in lines):
+            if not all(line.startswith(_LOG_MARKERS) for line in lines):
                 return True
     return False
 
@@ -247,28 +250,28 @@ def has_printed(logs: Path) -> bool:
 def _join(address: str, start_timeout: float, ends_at: float) -> None:
     where = "on this machine" if address == "auto" else f"at {address}"
     try:
-        # For `auto`, Ray may find an address that nobody listens at any more, when a node outlives its head, and would
-        # then ask it for minutes. It has no public function that tells the address.
+        # For `auto`, Ray may find a stale address if a node outlives its head, and would then retry it for minutes. Ray
+        # has no public function that returns the address.
         _check_answers(canonicalize_bootstrap_address("auto") if address == "auto" else address)
         if not _starts:
-            # In a thread of its own: Ray takes a driver in when it has a worker for it, and waits for that without end.
+            # In its own thread: Ray accepts a driver only when it has a worker for it, and waits without limit.
             _starts.append(call_in_lasting_thread(lambda: _init_at(address)))
-        error = _awaited(_starts[0], ends_at)
+        error = _wait_for(_starts[0], ends_at)
         if error is not None:
             raise error
     except UsageError:
         raise
     except TimeoutError:
         raise ClusterError(
-            f"the Ray cluster {where} has not taken this process in within {start_timeout:g} s; see whether its nodes "
-            "can start workers (`ray status`), or wait longer with start_timeout."
+            f"the Ray cluster {where} has not accepted this process within {start_timeout:g} s; check whether "
+            "its nodes can start workers (`ray status`), or raise start_timeout."
         ) from None
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ClusterError(
             f"no Ray cluster could be reached {where} ({_first_line(error)}); "
-            "start one with `ray start --head`, set RAY_AUTH_TOKEN if it wants a token, or use cluster='local'."
+            "start one with `ray start --head`, set RAY_AUTH_TOKEN if it requires a token, or use cluster='local'."
         ) from error
-    _end_on_sigterm()
+    _exit_on_sigterm()
 
 
 def _init_at(address: str) -> None:
@@ -280,7 +283,7 @@ def _check_answers(address: str | None) -> None:
     if not host or not port.isdigit():
         raise UsageError(f"cluster {address!r} is not inline, local, auto or host:port")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_TIMEOUT).close()
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ClusterError(

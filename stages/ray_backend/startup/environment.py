@@ -1,4 +1,4 @@
-"""The environment that Ray reads while it is imported: set before that, and without importing it."""
+"""Environment variables that Ray reads at its import; they are set before it, without importing Ray."""
 
 import atexit
 import os
@@ -10,25 +10,25 @@ from elastic.stages.ray_backend.startup.owned_folder import make_owned_folder, r
 
 
 def prepare(cluster: str) -> None:
-    """Set what Ray should find in the environment; what the user has set stays.
+    """Set environment variables for Ray, except those that the user has set.
 
-    It comes before `import ray`; a program that imported Ray first has the Ray that it asked for.
+    Must run before `import ray`. A program that has imported Ray before keeps Ray's own settings.
 
-    For an embedded Ray: a token of its own, so that nobody else on the machine can use it, no network interface but
-    loopback, no usage statistics. For a cluster at an address: the user's token if there is one, which Ray 2.60
-    takes up by itself for `auto` only; where the cluster asks for none it does no harm.
+    For an embedded Ray: a token of its own, so that no other user of the machine can connect; only the loopback
+    interface; no usage statistics. For a cluster at an address: the user's token, if there is one. Ray 2.60 uses the
+    token by itself only for `auto`; a cluster without tokens ignores it.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if "ray" in sys.modules:
-        # The program has imported Ray by itself: it has read its environment, and would not understand a change.
+        # The program has imported Ray itself; Ray has read its environment and would ignore a change.
         return
     if cluster != "local":
         if _has_token():
             os.environ.setdefault("RAY_AUTH_MODE", "token")
         return
-    # Ray 2.60 listens on loopback alone only when it is told that this is no machine for clusters.
+    # Ray 2.60 restricts itself to the loopback interface only if this variable forbids clusters.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    if "RAY_AUTH_MODE" not in os.environ or _has_token_of_another_process():
+    if "RAY_AUTH_MODE" not in os.environ or _has_inherited_token():
         token = private_folder() / _TOKEN
         token.touch(mode=0o600)
         token.write_text(secrets.token_hex(32))
@@ -36,13 +36,13 @@ def prepare(cluster: str) -> None:
 
 
 def private_folder() -> Path:
-    """Return a folder that only this user can read, for Ray's files; it goes when this process ends.
+    """Return a folder for Ray's files that only this user can read; it is removed when this process ends.
 
-    Ray makes its own folders readable by everybody.
+    Ray makes its own folders readable by all users.
     """
     if not _folders:
         folder = make_owned_folder()
-        # Registered before Ray registers its own end, so it runs after it.
+        # Registered before Ray's exit handler, so it runs after it.
         atexit.register(remove_owned_folder, folder)
         _folders.append(folder)
     return _folders[0]
@@ -50,7 +50,7 @@ def private_folder() -> Path:
 
 _folders: list[Path] = []
 
-#: Its name in the private folder, and the variable of the environment that leads Ray to it.
+#: Name of the token file in the private folder, and the environment variable with its path.
 _TOKEN, _TOKEN_PATH = "token", "RAY_AUTH_TOKEN_PATH"
 
 
@@ -60,18 +60,18 @@ def _has_token() -> bool:
     return bool(os.environ.get("RAY_AUTH_TOKEN")) or path.is_file()
 
 
-def _has_token_of_another_process() -> bool:
-    """Tell whether the environment names the token of a process that has started this one, and may end before it."""
+def _has_inherited_token() -> bool:
+    """Return whether the environment names the token of a parent process, which may end before this one."""
     path = Path(os.environ.get(_TOKEN_PATH, ""))
     return path.name == _TOKEN and path.parent.name.startswith("elastic-") and path.parent not in _folders
 
 
-#: The process that was connected to Ray when this one was forked from it; its connection must not be used here.
+#: Parent that was connected to Ray when it forked this process; this process must not use the connection.
 _connected_parent: int | None = None
 
 
 def connected_parent() -> int | None:
-    """Return the id of the process that this one was forked from, if that one was connected to Ray; else None."""
+    """Return the id of the parent process if it was connected to Ray when it forked this one, else None."""
     return _connected_parent
 
 
@@ -83,7 +83,7 @@ def _after_fork() -> None:
     is_initialized = getattr(ray, "is_initialized", None)
     if (is_initialized is not None and is_initialized()) or (cluster is not None and cluster.is_connecting()):
         _connected_parent = os.getppid()
-        # At the end of this process Ray would wait for threads that only the parent has, and end the parent's Ray.
+        # Ray's exit handler would wait for threads that only the parent has, and then end the parent's Ray.
         atexit.unregister(getattr(ray, "shutdown", _after_fork))
 
 

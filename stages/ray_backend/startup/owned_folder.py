@@ -1,4 +1,4 @@
-"""Temporary folders that go with the process that made them; the next process removes those of killed ones."""
+"""Temporary folders that end with the process that made them; later processes remove the folders of killed ones."""
 
 import contextlib
 import fcntl
@@ -10,40 +10,40 @@ from pathlib import Path
 
 _PREFIX = "elastic-"
 
-#: The file in such a folder that its process keeps locked: the kernel lets go of the lock however the process ends.
+#: Lock file in such a folder. The kernel releases the lock however the process ends.
 _OWNER = "owner"
 
-#: The folders of this process, and the open file of each.
-_held: dict[Path, int] = {}
+#: Open lock file of each folder of this process.
+_lock_handles: dict[Path, int] = {}
 
 
 def make_owned_folder() -> Path:
-    """Make a folder that only this user can read, and remove those whose processes were killed.
+    """Create a folder that only this user can read, and remove the folders of killed processes.
 
-    Its path is short because Ray and database servers put sockets below it, and the path of a socket may have about
-    107 characters.
+    The path is short because Ray and database servers create sockets below it, and the path of a socket has at most
+    about 107 characters.
     """
     remove_abandoned_folders()
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     unlocked = folder / f"{_OWNER}.new"
     handle = os.open(unlocked, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
     fcntl.flock(handle, fcntl.LOCK_EX)
-    # Nobody may find it before it is locked.
+    # Lock the file before it gets the name by which other processes find it.
     unlocked.rename(folder / _OWNER)
-    _held[folder] = handle
+    _lock_handles[folder] = handle
     return folder
 
 
 def remove_owned_folder(folder: Path) -> None:
-    """Remove a folder of this process; does nothing for any other, so also not in a fork of its process."""
-    handle = _held.pop(folder, None)
+    """Remove a folder of this process. Ignore any other folder, so also in a fork of the process."""
+    handle = _lock_handles.pop(folder, None)
     if handle is not None:
         _remove(folder)
         os.close(handle)
 
 
 def remove_abandoned_folders() -> None:
-    """Remove the folders of this user whose processes have ended without doing so."""
+    """Remove this user's folders whose processes ended without removing them."""
     for owner in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_OWNER}"):
         with contextlib.suppress(OSError):
             handle = os.open(owner, os.O_RDWR | os.O_NOFOLLOW)
@@ -57,7 +57,7 @@ def remove_abandoned_folders() -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder, the file of its owner last: where something resists, the next process tries again."""
+    """Remove a folder, its lock file last: if that fails, the next process tries again."""
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
             if path.is_dir() and not path.is_symlink():
@@ -69,9 +69,9 @@ def _remove(folder: Path) -> None:
 
 
 def _leave_to_parent() -> None:
-    # The lock stays with the parent: closing this copy does not release it.
-    while _held:
-        os.close(_held.popitem()[1])
+    # The parent keeps the lock: closing this copy of the handle does not release it.
+    while _lock_handles:
+        os.close(_lock_handles.popitem()[1])
 
 
 os.register_at_fork(after_in_child=_leave_to_parent)

@@ -1,4 +1,4 @@
-"""A thread that lasts as long as this process: for starting processes that must end with it."""
+"""Thread that lives as long as this process, for starting child processes that must end with it."""
 
 import threading
 from collections.abc import Callable
@@ -9,10 +9,10 @@ T = TypeVar("T")
 
 
 def call_in_lasting_thread(function: Callable[[], T]) -> "Future[T]":
-    """Call a function in a thread of its own, which never ends once the function has returned.
+    """Call a function in a new thread that never ends after the function has returned.
 
-    Linux ends a child that asks for it (PR_SET_PDEATHSIG) with the *thread* that started it, and not with the process.
-    A thread of a queue or of asyncio ends long before the process does.
+    Linux kills a child that requests it (PR_SET_PDEATHSIG) when the *thread* that started it ends, not the process.
+    Threads of a pool or of asyncio end long before the process does.
     """
     future: Future[T] = Future()
 

@@ -1,4 +1,4 @@
-"""How a program is pickled for workers on Ray: as cloudpickle does, and with functions that keep their results."""
+"""Pickling of programs for Ray workers: cloudpickle, plus functions with a cache."""
 
 import functools
 import io
@@ -6,32 +6,32 @@ from typing import Any
 
 from ray import cloudpickle
 
-#: The type of what `functools.cache` and `lru_cache` return.
-_CACHED = type(functools.cache(lambda: None))
+#: Type of the functions that `functools.cache` and `lru_cache` return.
+_CACHED_FUNCTION = type(functools.cache(lambda: None))
 
 
-#: Ray ships no types of it.
+#: Untyped, because Ray ships no type hints for it.
 _CloudPickler: Any = cloudpickle.CloudPickler
 
 
 class _Pickler(_CloudPickler):  # type: ignore[misc]
-    """Sends a cached function with the function in it, where a worker could not import it by its name."""
+    """Pickles a cached function by value if a worker could not import it by name."""
 
     def reducer_override(self, obj: Any) -> Any:
-        if type(obj) is _CACHED:
+        if type(obj) is _CACHED_FUNCTION:
             return _cached, (obj.__wrapped__, obj.cache_parameters())
         return super().reducer_override(obj)
 
 
 def pickled_program(value: Any) -> bytes:
-    """Return a value as `cloudpickle.loads` reads it."""
+    """Return a value pickled for `cloudpickle.loads`."""
     with io.BytesIO() as file:
         _Pickler(file).dump(value)
         return file.getvalue()
 
 
 def can_pickle(value: Any) -> bool:
-    """Tell whether a value can be sent."""
+    """Return whether a value can be pickled for a worker."""
     try:
         pickled_program(value)
     except Exception:

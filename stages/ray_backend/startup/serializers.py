@@ -1,8 +1,8 @@
-"""Ray's serializers for other libraries: the driver imports early what they need, actors only with their program.
+"""Ray's serializers for other libraries: the driver imports them early, actors only together with their program.
 
-Before its first message a process of Ray imports Pydantic, Starlette and Arrow, where they are installed, so as to know
-how to pickle their objects: a quarter of a second of every worker's start. Messages between a master and its actors are
-bytes and tuples, which take none of it; what user code gives to Ray from inside of a worker may.
+Before its first message, a Ray process imports Pydantic, Starlette and Arrow, if installed, to register how to pickle
+their objects. That takes 0.25 s of every worker's start. Messages between the master and its actors are bytes and
+tuples and need none of it. User code that calls Ray inside a worker may need them.
 """
 
 import sys
@@ -13,32 +13,32 @@ from typing import Any
 
 from ray.util import serialization_addons
 
-#: What Ray 2.60 imports, where it is installed, when it pickles something for the first time.
-_IMPORTED = ("ray._common.pydantic_compat", "starlette.datastructures", "pyarrow.json")
+#: Modules that Ray 2.60 imports, if installed, when it pickles its first object.
+_SERIALIZER_MODULES = ("ray._common.pydantic_compat", "starlette.datastructures", "pyarrow.json")
 
-#: Modules of which a program that has them may pickle objects in Ray's way.
+#: A program that has imported one of these modules may pickle its objects through Ray.
 _LIBRARIES = ("pydantic.v1", "starlette", "pyarrow")
 
 _register: Callable[[Any], None] = serialization_addons.apply
 
-#: what the serializers are to be registered with
-_waiting: list[Any] = []
+#: Serialization contexts in which the serializers are not yet registered.
+_deferred: list[Any] = []
 
 
 def import_all() -> None:
-    """Import what the serializers need; whatever cannot be imported, Ray does without, or says so itself."""
-    for name in _IMPORTED:
+    """Import the modules of the serializers; ignore errors, because Ray repeats the import and reports them itself."""
+    for name in _SERIALIZER_MODULES:
         with suppress(Exception):
             import_module(name)
 
 
 def defer_serializer_imports() -> None:
-    """Have none registered when this process begins to serialize; to be called before that."""
-    serialization_addons.apply = _waiting.append
+    """Defer the registration of serializers; call this before the process serializes its first object."""
+    serialization_addons.apply = _deferred.append
 
 
 def register_if_needed() -> None:
-    """Register what was postponed if one of the libraries was imported meanwhile."""
+    """Register the deferred serializers if one of the libraries has been imported meanwhile."""
     if any(map(sys.modules.__contains__, _LIBRARIES)):
-        while _waiting:
-            _register(_waiting.pop())
+        while _deferred:
+            _register(_deferred.pop())

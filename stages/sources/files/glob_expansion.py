@@ -1,4 +1,4 @@
-"""Expansion: the files that a local folder or glob stands for."""
+"""Expansion of a local folder or glob into files."""
 
 import os
 import stat
@@ -6,52 +6,52 @@ from pathlib import Path
 
 from elastic.core.contracts.sink import MANIFEST, MARKER
 from elastic.core.errors import SourceError
-from elastic.stages.sources.files.glob_pattern import ANY_DEPTH, is_meant, is_path_match, is_wild, matcher
+from elastic.stages.sources.files.glob_pattern import ANY_DEPTH, is_eligible, is_path_match, is_wild, matcher
 from elastic.stages.sources.files.written_folder import (
     NamedFile,
     check_size,
-    is_passed_over,
-    missing_file,
-    written_files,
+    is_ignored,
+    manifest_files,
+    missing_file_error,
 )
 
-#: A folder, and the parts of the pattern that are to match below it.
+#: A folder, and the parts of the pattern to match below it.
 _Branch = tuple[str, tuple[str, ...]]
 
-#: The kind of a socket, which holds no data.
+#: Kind of a socket, which contains no data.
 SOCKET = "a socket"
 
 _KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: SOCKET}
 
 
 class GlobExpansion:
-    """Finds the files below a folder that a pattern matches. Folders and globs follow one rule.
+    """Search for the files below a folder that match a pattern. Folders and globs follow one rule.
 
-    `**` enters folders and no links to folders, so that it always ends; other parts of a pattern match links as
-    they match folders. Hidden names and the marks of a write are passed over. In a folder that holds a manifest
-    only the files that the manifest names are found.
+    `**` enters folders but no links to folders, so it always terminates. Other parts of a pattern match links and
+    folders alike. Hidden names and the marks of a write are ignored. In a folder with a manifest, only the files that
+    the manifest names are found.
 
     Args:
-        folder: Where to begin; it exists.
-        parts: The parts of the pattern.
+        folder: Existing folder to start at.
+        parts: Parts of the pattern.
     """
 
     def __init__(self, folder: str, parts: tuple[str, ...]) -> None:
         first = (folder or "/", parts)
         self._branches: list[_Branch] = [first]
-        #: with several `**` many ways lead to the same branch
-        self._known: set[_Branch] = {first}
-        #: the files, with True for a link
+        #: Branches seen so far: several `**` lead to the same branch in many ways.
+        self._visited: set[_Branch] = {first}
+        #: Found files, with True for a link.
         self._files: dict[str, bool] = {}
-        #: True when a folder was found that a write has left; it may be empty
+        #: A folder written by Elastic was found; it may be empty.
         self.is_written = False
 
     def files(self) -> list[tuple[str, bool]]:
         """Return the files sorted by path, each with True if it is a link.
 
         Raises:
-            SourceError: A folder cannot be read, a link leads nowhere, a name is neither a file nor a folder, or a
-                written folder is not complete.
+            SourceError: A folder cannot be read, a link is dangling, a name is neither a file nor a folder, or a
+                written folder is incomplete.
         """
         while self._branches:
             folder, parts = self._branches.pop()
@@ -63,19 +63,19 @@ class GlobExpansion:
 
     def _branch(self, folder: str, parts: tuple[str, ...]) -> None:
         branch = (folder, parts)
-        if branch not in self._known:
-            self._known.add(branch)
+        if branch not in self._visited:
+            self._visited.add(branch)
             self._branches.append(branch)
 
     def _follow(self, path: str, rest: tuple[str, ...]) -> None:
-        """Go on at a name that the pattern writes out."""
+        """Continue at a part without wildcards."""
         try:
             is_link = stat.S_ISLNK(os.lstat(path).st_mode)
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            raise unreadable(path, error) from error
-        is_folder = stat.S_ISDIR(state_of(path).st_mode)
+            raise unreadable_error(path, error) from error
+        is_folder = stat.S_ISDIR(stat_of(path).st_mode)
         if rest and is_folder:
             self._branch(path, rest)
         elif not rest and not is_folder:
@@ -86,12 +86,14 @@ class GlobExpansion:
             with os.scandir(folder) as found:
                 entries = list(found)
         except OSError as error:
-            raise unreadable(folder, error) from error
+            raise unreadable_error(folder, error) from error
         marks = {entry.name for entry in entries if entry.name in (MANIFEST, MARKER) and not entry.is_dir()}
-        named = written_files(folder, marks, lambda name: _content(f"{folder.rstrip('/')}/{name}"))
+        named = manifest_files(folder, marks, lambda name: _read_mark(f"{folder.rstrip('/')}/{name}"))
         if named is not None:
             self.is_written = True
-            self._files.update(_checked(folder, [file for file in named if is_path_match(file.name.split("/"), parts)]))
+            self._files.update(
+                _check_named_files(folder, [file for file in named if is_path_match(file.name.split("/"), parts)])
+            )
             return
         if parts[0] == ANY_DEPTH:
             if len(parts) > 1 and not is_wild(parts[1]):
@@ -102,20 +104,20 @@ class GlobExpansion:
             matches = matcher(parts[0])
             for entry in entries:
                 if matches(entry.name):
-                    self._take(entry, parts)
+                    self._add_match(entry, parts)
 
     def _descend(self, entries: list["os.DirEntry[str]"], parts: tuple[str, ...]) -> None:
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False) and not is_passed_over(entry.name, is_folder=True):
+            if entry.is_dir(follow_symlinks=False) and not is_ignored(entry.name, is_folder=True):
                 self._branch(entry.path, parts)
 
-    def _take(self, entry: "os.DirEntry[str]", parts: tuple[str, ...]) -> None:
-        """Take an entry that the first of the parts matches as a file if that is the last part, else as a folder."""
+    def _add_match(self, entry: "os.DirEntry[str]", parts: tuple[str, ...]) -> None:
+        """Record an entry that matches the first part: a file if that part is the last one, else a folder."""
         try:
             is_folder = entry.is_dir()
         except OSError:
-            is_folder = False  # a link that cannot be followed is named later if it matches
-        if not is_meant(entry.name, parts[0], is_folder=is_folder):
+            is_folder = False  # a dangling link; reported later if it matches
+        if not is_eligible(entry.name, parts[0], is_folder=is_folder):
             return
         if is_folder and len(parts) > 1:
             self._branch(entry.path, parts[1:])
@@ -123,56 +125,56 @@ class GlobExpansion:
             self._files[entry.path] = entry.is_symlink()
 
 
-def state_of(path: str) -> os.stat_result:
-    """Return the state of a file, or of what a link leads to.
+def stat_of(path: str) -> os.stat_result:
+    """Return the state of a file, or of the target of a link.
 
     Raises:
-        SourceError: The link leads nowhere, or the operating system refuses.
+        SourceError: The link is dangling, or the operating system refuses access.
     """
     try:
         return os.stat(path)  # noqa: PTH116  # once per file of thousands
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise unreadable_error(path, error) from error
 
 
-def unreadable(path: str, error: OSError) -> SourceError:
-    """Return the error for a path that the operating system refuses."""
+def unreadable_error(path: str, error: OSError) -> SourceError:
+    """Return the error for a path that the operating system refuses to read."""
     return SourceError(
-        f"{path!r} cannot be read ({error.strerror or error}); check its permissions and the links on the way to it."
+        f"{path!r} cannot be read ({error.strerror or error}); check its permissions and the links in its path."
     )
 
 
-def kind_of(state: os.stat_result) -> str | None:
-    """Return what a path leads to if it is no regular file, or None."""
+def special_kind_of(state: os.stat_result) -> str | None:
+    """Return the kind of a path that is no regular file, or None."""
     return None if stat.S_ISREG(state.st_mode) else _KINDS.get(stat.S_IFMT(state.st_mode), "not a file")
 
 
-def irregular(path: str, kind: str) -> SourceError:
-    """Return the error for a path that leads to something else than a regular file."""
+def not_a_file_error(path: str, kind: str) -> SourceError:
+    """Return the error for a path that is no regular file."""
     return SourceError(f"{path!r} is {kind} and not a regular file; open it and read it with from_iterable.")
 
 
-def _content(path: str) -> bytes:
-    """Return what a mark of a write holds; a pipe of that name would be waited for without an end."""
-    if kind := kind_of(state_of(path)):
-        raise irregular(path, kind)
+def _read_mark(path: str) -> bytes:
+    """Return the content of a mark of a write. Refuse a named pipe, because reading it would block forever."""
+    if kind := special_kind_of(stat_of(path)):
+        raise not_a_file_error(path, kind)
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise unreadable_error(path, error) from error
 
 
-def _checked(folder: str, named: list[NamedFile]) -> dict[str, bool]:
-    """Return the paths of files that a manifest names, which are there and as large as it says."""
+def _check_named_files(folder: str, named: list[NamedFile]) -> dict[str, bool]:
+    """Return the paths of files in a manifest, after checking that they exist and have the recorded sizes."""
     found = {}
     for file in named:
         path = f"{folder.rstrip('/')}/{file.name}"
         try:
             state = os.stat(path)  # noqa: PTH116  # once per file of thousands
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise missing_file(path, folder) from error
+            raise missing_file_error(path, folder) from error
         except OSError as error:
-            raise unreadable(path, error) from error
+            raise unreadable_error(path, error) from error
         check_size(path, state.st_size, file)
         found[path] = os.path.islink(path)  # noqa: PTH114  # as above
     return found

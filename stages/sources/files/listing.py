@@ -1,4 +1,4 @@
-"""Which files a source reads: paths, globs, folders and URLs become a list of files."""
+"""Listing of a source's files: expands paths, globs, folders and URLs."""
 
 import os
 import stat
@@ -10,41 +10,48 @@ from urllib.parse import unquote, urlsplit
 
 from elastic.core.encoding import digest
 from elastic.core.errors import SourceChangedError, SourceError, SourceNotFoundError, UsageError
-from elastic.stages.sources.files.glob_expansion import SOCKET, GlobExpansion, irregular, kind_of, state_of, unreadable
-from elastic.stages.sources.files.glob_pattern import ANY_DEPTH, divided, is_wild
+from elastic.stages.sources.files.glob_expansion import (
+    SOCKET,
+    GlobExpansion,
+    not_a_file_error,
+    special_kind_of,
+    stat_of,
+    unreadable_error,
+)
+from elastic.stages.sources.files.glob_pattern import ANY_DEPTH, is_wild, split_pattern
 
 _LOCAL_SCHEMES = ("file", "local")
 
 
 class FoundFile(NamedTuple):
-    """A file that is to be read."""
+    """File to read."""
 
-    path: str  #: absolute, or a URL
-    size: int  #: bytes
-    version: int | str  #: nanoseconds of the last change; of a remote file what its store tells instead
+    path: str  #: Absolute path, or a URL.
+    size: int  #: Bytes.
+    version: int | str  #: Modification time in nanoseconds, or the version string of a remote store.
 
 
 @dataclass(frozen=True, slots=True)
 class FileListing:
-    """The files of a source, in the order in which they are read."""
+    """Files of a source, in reading order."""
 
     files: tuple[FoundFile, ...]
-    #: one file system of fsspec for each protocol among the files
+    #: fsspec file systems, by protocol.
     remotes: dict[str, Any]
 
     @property
     def mark(self) -> tuple[int, int, bytes]:
-        """Number of files, bytes, and a digest of all paths, sizes and versions."""
+        """Number of files, their bytes, and a digest of all paths, sizes and versions."""
         text = "\0".join([f"{file.path}\0{file.size}\0{file.version}" for file in self.files])
         size = sum([file.size for file in self.files])
         return len(self.files), size, digest(text.encode("utf-8", "surrogatepass"))
 
 
-def path_texts(paths: Any) -> tuple[str, ...]:
-    """Return what the user gave, one path or several, as texts.
+def path_strings(paths: Any) -> tuple[str, ...]:
+    """Return the user's path or paths as strings.
 
     Raises:
-        UsageError: It is empty, or neither a text nor a `Path` nor a list of these.
+        UsageError: The value is empty, or is neither a string nor a `Path` nor a list of these.
     """
     given = [paths] if isinstance(paths, str | os.PathLike) else paths
     if isinstance(given, bytes) or not isinstance(given, Iterable):
@@ -53,77 +60,77 @@ def path_texts(paths: Any) -> tuple[str, ...]:
     for path in given:
         text = os.fspath(path) if isinstance(path, str | os.PathLike) else path
         if not isinstance(text, str) or not text or "\0" in text:
-            raise UsageError(f"{path!r} is not a path; give a file, a folder, a glob or a URL.")
+            raise UsageError(f"{path!r} is not a path; pass a file, a folder, a glob or a URL.")
         texts.append(text)
     if not texts:
-        raise UsageError("paths is an empty list; give at least one file, folder, glob or URL.")
+        raise UsageError("paths is an empty list; pass at least one file, folder, glob or URL.")
     return tuple(texts)
 
 
 def is_url(path: str) -> bool:
-    """Say whether a path is read through fsspec: `protocol://...`, but not `file://...`."""
+    """Return whether fsspec reads a path: `protocol://...`, but not `file://...`."""
     scheme, separator, _ = path.partition("://")
     return bool(separator) and scheme.replace("+", "").isalnum() and scheme not in _LOCAL_SCHEMES
 
 
 class LocalFiles:
-    """Lists local files, and tells which of their names lead to the same file."""
+    """Lists local files, and detects different names of one file."""
 
     def __init__(self) -> None:
         self._real: dict[str, str] = {}
 
-    def named_by(self, path: str) -> Iterator[tuple[str, FoundFile]]:
-        """Yield the files that a path, a glob or a folder names, sorted by path, each behind its real path.
+    def files_of(self, path: str) -> Iterator[tuple[str, FoundFile]]:
+        """Yield the files of a path, a glob or a folder, sorted by path, each preceded by its real path.
 
-        A folder stands for what `**` stands for below it. The real path is that behind all links.
+        A folder stands for all files that `**` matches below it. The real path has no symbolic links.
 
         Raises:
-            SourceNotFoundError: Nothing is there.
-            SourceError: It is there but cannot be read.
+            SourceNotFoundError: The path names nothing.
+            SourceError: The path exists but cannot be read.
         """
         if path.partition("://")[0] in _LOCAL_SCHEMES:
             path = unquote(urlsplit(path).path)
-        # Workers may run in another folder.
+        # Workers may run in another working folder.
         path = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  # Path is ten times slower here
         try:
             state = Path(path).stat()
         except (FileNotFoundError, NotADirectoryError):
-            yield from self._of_glob(path)
+            yield from self._files_of_glob(path)
             return
         except OSError as error:
-            raise unreadable(path, error) from error
+            raise unreadable_error(path, error) from error
         if stat.S_ISDIR(state.st_mode):
-            yield from self._expanded(path, (ANY_DEPTH,), SourceNotFoundError(path, "is a folder without files"))
-        elif kind := kind_of(state):
-            raise irregular(path, kind)
+            yield from self._expand(path, (ANY_DEPTH,), SourceNotFoundError(path, "is a folder without files"))
+        elif kind := special_kind_of(state):
+            raise not_a_file_error(path, kind)
         else:
-            yield self._real_path(path, is_link=os.path.islink(path)), _readable(path, state)  # noqa: PTH114
+            yield self._real_path(path, is_link=os.path.islink(path)), _check_readable(path, state)  # noqa: PTH114
 
-    def _of_glob(self, pattern: str) -> Iterator[tuple[str, FoundFile]]:
+    def _files_of_glob(self, pattern: str) -> Iterator[tuple[str, FoundFile]]:
         if os.path.islink(pattern):  # noqa: PTH114  # as above
-            state_of(pattern)
+            stat_of(pattern)
         if not is_wild(pattern):
             raise SourceNotFoundError(pattern)
-        folder, parts = divided(pattern)
+        folder, parts = split_pattern(pattern)
         nothing = SourceNotFoundError(pattern, "matches no file")
         if not stat.S_ISDIR(_state_or(nothing, folder or "/").st_mode):
             raise nothing
-        yield from self._expanded(folder, parts, nothing)
+        yield from self._expand(folder, parts, nothing)
 
-    def _expanded(
+    def _expand(
         self, folder: str, parts: tuple[str, ...], nothing: SourceNotFoundError
     ) -> Iterator[tuple[str, FoundFile]]:
         expansion = GlobExpansion(folder, parts)
         found = 0
         for path, is_link in expansion.files():
-            state = state_of(path)
-            kind = kind_of(state)
+            state = stat_of(path)
+            kind = special_kind_of(state)
             if kind == SOCKET:
                 continue  # holds no data
             if kind is not None:
-                raise irregular(path, kind)
+                raise not_a_file_error(path, kind)
             found += 1
-            yield self._real_path(path, is_link=is_link), _readable(path, state)
+            yield self._real_path(path, is_link=is_link), _check_readable(path, state)
         if not found and not expansion.is_written:
             raise nothing
 
@@ -142,10 +149,10 @@ def _state_or(error: SourceNotFoundError, path: str) -> os.stat_result:
     except (FileNotFoundError, NotADirectoryError):
         raise error from None
     except OSError as refused:
-        raise unreadable(path, refused) from refused
+        raise unreadable_error(path, refused) from refused
 
 
-def _readable(path: str, state: os.stat_result) -> FoundFile:
+def _check_readable(path: str, state: os.stat_result) -> FoundFile:
     if not os.access(path, os.R_OK):
         raise SourceError(f"{path!r} cannot be read (Permission denied); check its permissions.")
     if not state.st_size:
@@ -154,15 +161,15 @@ def _readable(path: str, state: os.stat_result) -> FoundFile:
 
 
 def _check_empty(path: str) -> None:
-    """Refuse a file of the system, or of a drive, that has content and says that it has none."""
+    """Refuse a file of the system, or of a device, that has content but reports 0 bytes."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123  # Path.open takes twice the time
             has_content, size = bool(file.read(1)), os.fstat(file.fileno()).st_size
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise unreadable_error(path, error) from error
     if has_content and not size:
         raise SourceError(
-            f"{path!r} says that it has 0 bytes, and has content; copy it to a regular file, or open it and read it "
+            f"{path!r} reports 0 bytes but has content; copy it to a regular file, or open it and read it "
             "with from_iterable."
         )
     if size:

@@ -7,9 +7,9 @@ from typing import Any, BinaryIO
 
 from elastic.core.errors import SourceChangedError, SourceError, SourceNotFoundError
 from elastic.stages.sources.files.block import ByteRange
-from elastic.stages.sources.files.glob_expansion import unreadable
+from elastic.stages.sources.files.glob_expansion import unreadable_error
 from elastic.stages.sources.files.listing import is_url
-from elastic.stages.sources.files.remote import is_version, protocol_of, unreachable
+from elastic.stages.sources.files.remote import is_same_version, protocol_of, unreachable_error
 
 #: Bytes to read after a remote range, so that the end of its last record is in the same request.
 _READ_AHEAD_BYTES = 1 << 16
@@ -38,9 +38,9 @@ def open_range(part: ByteRange, remotes: Mapping[str, Any]) -> Iterator[BinaryIO
     except SourceError:
         raise
     except FileNotFoundError as error:
-        raise SourceNotFoundError(part.path, "is gone or cannot be seen by the machine that reads it") from error
+        raise SourceNotFoundError(part.path, "is gone, or the machine that reads it does not see it") from error
     except OSError as error:
-        raise unreadable(part.path, error) from error
+        raise unreadable_error(part.path, error) from error
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def _open_remote(part: ByteRange, fs: Any) -> Iterator[BinaryIO]:
     try:
         fs.invalidate_cache()
         info = fs.info(part.path)
-        _check_unchanged(part, info.get("size"), same=is_version(info, part.version))
+        _check_unchanged(part, info.get("size"), same=is_same_version(info, part.version))
         with fs.open(part.path, "rb", cache_type="readahead", block_size=_READ_AHEAD_BYTES) as file:
             yield file
     except SourceError:
@@ -57,7 +57,7 @@ def _open_remote(part: ByteRange, fs: Any) -> Iterator[BinaryIO]:
         raise SourceNotFoundError(part.path, "is gone") from error
     except Exception as error:
         # Every store raises its own classes of errors.
-        raise unreachable(part.path, error) from error
+        raise unreachable_error(part.path, error) from error
 
 
 def read_exactly(file: BinaryIO, part: ByteRange, start: int, count: int) -> bytes:
@@ -77,4 +77,4 @@ def _check_unchanged(part: ByteRange, size: int | None, *, same: bool) -> None:
     if size != part.size:
         raise SourceChangedError(part.path, f"it had {part.size} bytes and has {size}")
     if not same:
-        raise SourceChangedError(part.path, "it was written again")
+        raise SourceChangedError(part.path, "it was rewritten")

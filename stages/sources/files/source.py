@@ -1,4 +1,4 @@
-"""Files, cut into ranges of bytes or read as a sequence of blocks."""
+"""Source of records in files, cut into byte ranges or read as a sequence of blocks."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,38 +10,38 @@ from elastic.core.model.chunk import Position, SourcePiece
 from elastic.stages.sources.files.compression import codec_of
 from elastic.stages.sources.files.cutter import FileCutter
 from elastic.stages.sources.files.format import RecordFormat
-from elastic.stages.sources.files.listing import FileListing, FoundFile, LocalFiles, is_url, path_texts
+from elastic.stages.sources.files.listing import FileListing, FoundFile, LocalFiles, is_url, path_strings
 from elastic.stages.sources.files.reader import FileReader
 from elastic.stages.sources.files.remote import connect, list_remote, masked, protocol_of
 from elastic.stages.sources.validation import one_of, positive_integer
 
-#: Bytes a chunk: some 10 ms of splitting lines, and some 100 ms of a user's function over them.
+#: Bytes per chunk: about 10 ms of splitting lines, and about 100 ms of a user's function over them.
 DEFAULT_CHUNK_BYTES = 4 << 20
 
 
 class FileSource(Source):
     """Files of records: text lines, JSON lines, CSV.
 
-    Files that are not compressed are cut into ranges of bytes without being read: a record belongs to the range
-    where its first byte lies, and workers read. Compressed files (`.gz`, `.bz2`, `.xz`, `.zst`), text that is not
-    compatible with ASCII, and formats in which a line end does not end a record, are read by the master, one sequence
-    a file, and travel by value. `docs/how-to/files.md` has the rules.
+    The master cuts uncompressed files into byte ranges without reading them. A record belongs to the range that
+    contains its first byte, and workers read the ranges. The master reads other files as one sequence each and sends
+    their records by value: compressed files (`.gz`, `.bz2`, `.xz`, `.zst`), text that is not compatible with ASCII, and
+    formats whose records may contain line ends. The documentation of reading files has the rules.
 
-    A source only describes: files are looked for when `cut` is called, before its first piece. A file that several
-    of the paths name is read once. Files must not change until the run has ended.
+    Creating a source reads nothing: it looks for files when `cut` is called, before the first piece. It reads a file
+    once even if several paths name it. Files must not change until the run has ended.
 
     Args:
         paths: One or several files, globs (`**` for any depth), folders (as `folder/**`) or URLs (`s3://...`; needs
-            the extra `files`); read in this order, each sorted by path.
-        format: How records lie in the files: `TextLines`, `JsonLines`, `CsvRows`.
-        chunk_bytes: Bytes a chunk, before decompression where a file is not compressed, after where it is.
+            the extra `files`); read in this order, the files of each sorted by path.
+        format: Record format of the files: `TextLines`, `JsonLines`, `CsvRows`.
+        chunk_bytes: Bytes per chunk; stored bytes of uncompressed files, decompressed bytes of others.
         one_file_per_chunk: Each file is one chunk, whatever its size.
-        ship: Who reads ranges: `reference`, the workers; `value`, the master; `auto`, the workers that see
-            the file, and the master for the others. What fsspec keeps in memory only the master sees.
-        storage_options: Parameters of the remote file system; not kept in the run's manifest.
+        ship: Reader of the ranges: `reference`, the workers; `value`, the master; `auto`, the workers that see the
+            file, and the master for the others. Only the master sees the files of fsspec's memory file system.
+        storage_options: Parameters of the remote file system; not stored in the run's manifest.
 
     Raises:
-        UsageError: A parameter is not as said here.
+        UsageError: A parameter is invalid.
     """
 
     def __init__(
@@ -56,45 +56,45 @@ class FileSource(Source):
     ) -> None:
         if not isinstance(format, RecordFormat):
             raise UsageError(f"format must be TextLines, JsonLines, CsvRows or another Format, not {format!r}.")
-        self._paths = path_texts(paths)
+        self._paths = path_strings(paths)
         self._format = format
         self._chunk_bytes = positive_integer("chunk_bytes", chunk_bytes)
         self._whole_files = bool(one_file_per_chunk)
         self._ship = one_of("ship", ship, ("auto", "reference", "value"))
         self._options = dict(storage_options or {})
-        #: what `cut` has found, and how many pieces that makes
+        #: Files found by `cut`, and the number of pieces in them.
         self._listing: FileListing | None = None
         self._expected: int | None = None
 
     def cut(self, position: Position | None = None) -> Iterator[SourcePiece]:
-        """Yield pieces; a position is `(which file, byte, line ends before it, mark of the listing)`.
+        """Yield pieces; a position is `(index of the file, byte, line ends before it, mark of the listing)`.
 
-        Looks for the files at once, again in every call.
+        Every call looks for the files at once.
 
         Raises:
             SourceNotFoundError: A path names nothing.
             SourceError: A file cannot be read.
-            SourceChangedError: The files are not those from which `position` comes.
-            DecodingError: A compressed file is damaged, or a header is not that of the first file.
+            SourceChangedError: The files have changed since `position` was recorded.
+            DecodingError: A compressed file is damaged, or a header differs from that of the first file.
         """
-        listing = self._look()
+        listing = self._find_files()
         mark = listing.mark
         which, byte, line, expected = position or (0, 0, 0, mark)
         if tuple(expected) != mark:
-            raise SourceChangedError(self._shown, _difference(tuple(expected), mark))
+            raise SourceChangedError(self._shown_paths, _difference(tuple(expected), mark))
         cutter = FileCutter(listing, self._format, None if self._whole_files else self._chunk_bytes)
-        here = self._ship == "value" or (self._ship == "auto" and "memory" in listing.remotes)
-        return cutter.pieces(which, byte, line, self.reader() if here else None)
+        read_on_master = self._ship == "value" or (self._ship == "auto" and "memory" in listing.remotes)
+        return cutter.pieces(which, byte, line, self.reader() if read_on_master else None)
 
     def reader(self) -> FileReader:
-        """Return the reader; the header of the first file is read for it, where files have headers.
+        """Return the reader; for formats with headers, read the header of the first file.
 
         Raises:
             SourceError: As `cut` does.
         """
         format, remotes = self._format, dict[str, Any]()
         if format.headed or any(map(is_url, self._paths)):
-            listing = self._listing or self._look()
+            listing = self._listing or self._find_files()
             remotes = listing.remotes
             if format.headed:
                 format = format.with_fields(FileCutter(listing, format, None).names())
@@ -110,12 +110,12 @@ class FileSource(Source):
 
     def expected_chunks(self) -> int | None:
         if self._listing is None:
-            self._look()
+            self._find_files()
         return self._expected
 
-    def _look(self) -> FileListing:
-        """Look for the files, again in every call, and count the pieces."""
-        self._listing = listing = self._list()
+    def _find_files(self) -> FileListing:
+        """List the files again, and count the pieces."""
+        self._listing = listing = self._list_files()
         if self._whole_files:
             self._expected = len(listing.files)
         elif self._format.sequential or any(codec_of(file.path) for file in listing.files):
@@ -124,32 +124,32 @@ class FileSource(Source):
             self._expected = sum([-(-file.size // self._chunk_bytes) for file in listing.files])
         return listing
 
-    def _list(self) -> FileListing:
+    def _list_files(self) -> FileListing:
         found: dict[str, FoundFile] = {}
         remotes: dict[str, Any] = {}
         local = LocalFiles()
         for path in self._paths:
             if not is_url(path):
-                for real_path, one in local.named_by(path):
+                for real_path, one in local.files_of(path):
                     found.setdefault(real_path, one)
                 continue
             fs, inside = connect(path, self._options)
             for file in list_remote(fs, inside, path):
                 if remotes.setdefault(protocol_of(file.path), fs) is not fs:
                     raise UsageError(
-                        f"{masked(path)!r} is on another host than an earlier path; read each by its own flow."
+                        f"{masked(path)!r} is on another host than an earlier path; read it in another flow."
                     )
                 found[file.path] = file
         return FileListing(tuple(found.values()), remotes)
 
     @property
-    def _shown(self) -> str:
-        """The paths for a message, the first three of them."""
+    def _shown_paths(self) -> str:
+        """First three paths, for messages."""
         more = len(self._paths) - 3
         return ", ".join(map(masked, self._paths[:3])) + (f" and {more} more" if more > 0 else "")
 
 
 def _difference(before: tuple[Any, ...], now: tuple[Any, ...]) -> str:
     if before[:2] == now[:2]:
-        return f"the same {now[0]} files, but at least one was renamed or written again"
+        return f"the same {now[0]} files, but at least one was renamed or rewritten"
     return f"there were {before[0]} files of {before[1]} bytes and there are {now[0]} of {now[1]}"

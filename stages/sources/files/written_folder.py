@@ -1,4 +1,4 @@
-"""Folders that a write has left: which of their files are its result, and which names never hold data."""
+"""Folders written by Elastic: the files of their result, and names that never contain data."""
 
 import json
 from collections.abc import Callable
@@ -7,74 +7,71 @@ from typing import Any, NamedTuple
 from elastic.core.contracts.sink import MANIFEST, MARKER, STAGING, SUCCESS
 from elastic.core.errors import SourceError
 
-#: Reads a file of a folder, by its name.
-Read = Callable[[str], bytes]
+#: Returns the content of a file of a folder, by its name.
+ReadFile = Callable[[str], bytes]
 
 
 class NamedFile(NamedTuple):
-    """A file that a manifest names."""
+    """File in a manifest."""
 
-    name: str  #: below the folder, with `/` between its parts
-    size: int  #: bytes
+    name: str  #: Path below the folder, with `/` as separator.
+    size: int  #: Bytes.
 
 
-def is_passed_over(name: str, *, is_folder: bool) -> bool:
-    """Return True for a name that neither a folder nor a wildcard stands for: hidden, or a mark of a write."""
+def is_ignored(name: str, *, is_folder: bool) -> bool:
+    """Return True for names that folders and wildcards do not match: hidden names and marks of a write."""
     return name.startswith(".") or (name == STAGING if is_folder else name in (MANIFEST, SUCCESS))
 
 
-def written_files(folder: str, names: frozenset[str] | set[str], read: Read) -> list[NamedFile] | None:
-    """Return the files of a folder that its manifest names, or None where no write has left one.
+def manifest_files(folder: str, names: frozenset[str] | set[str], read: ReadFile) -> list[NamedFile] | None:
+    """Return the files in a folder's manifest, or None if Elastic did not write the folder.
 
     Args:
-        folder: For messages.
-        names: The names of the files in it.
-        read: Reads one of them.
+        folder: Path for messages.
+        names: Names of the files in the folder.
+        read: Reads one of these files.
 
     Raises:
-        SourceError: The manifest is not one, or the write is not complete.
+        SourceError: The manifest is invalid, or the write is incomplete.
     """
     if MANIFEST in names:
-        named = _named(_json(read(MANIFEST)))
+        named = _parse_manifest(_json(read(MANIFEST)))
         if named is None:
-            raise SourceError(
-                f"{folder!r} holds a {MANIFEST} that names no files in a way that can be read; "
-                "put back a good copy of it, or give the data files by their names."
-            )
+            raise SourceError(f"{folder!r} contains an invalid {MANIFEST}; restore it, or pass the data files by name.")
         return named
     if MARKER in names:
         data = read(MARKER)
-        if not data.strip(b"\0"):  # the machine has stopped between the making of the file and its content
+        if not data.strip(b"\0"):  # the machine stopped after creating the file and before writing it
             raise SourceError(
-                f"{folder!r} is not complete, a run has stopped before it wrote anything; "
-                f"remove {MARKER} from it, or give the files by their names."
+                f"{folder!r} is incomplete: a run stopped before it wrote anything; "
+                f"remove {MARKER} from it, or pass the files by name."
             )
         marker = _json(data)
         if isinstance(marker, dict) and isinstance(marker.get("run_id"), str) and type(marker.get("epoch")) is int:
             raise SourceError(
-                f"{folder!r} is not complete, run {marker['run_id']} writes it or has stopped before its end; "
-                f"run `elastic resume {marker['run_id']}`, or give the files by their names."
+                f"{folder!r} is incomplete: run {marker['run_id']} is writing it, or stopped before its end; "
+                f"run `elastic resume {marker['run_id']}`, or pass the files by name."
             )
     return None
 
 
-def missing_file(path: str, folder: str) -> SourceError:
-    """Return the error for a file that a manifest names and that is not there."""
+def missing_file_error(path: str, folder: str) -> SourceError:
+    """Return the error for a file that a manifest names but that does not exist."""
     return SourceError(
-        f"{path!r} is missing, and {MANIFEST} in {folder!r} names it; put it back, or write the folder again."
+        f"{path!r} is missing, but {MANIFEST} in {folder!r} names it; restore it, or write the folder again."
     )
 
 
 def check_size(path: str, found: int, named: NamedFile) -> None:
-    """Raise if a file is not as large as its manifest says.
+    """Raise an error if the size of a file differs from its manifest.
 
     Raises:
-        SourceError: It is not.
+        SourceError: The sizes differ.
     """
     if found != named.size:
         raise SourceError(
-            f"{path!r} has {found} bytes, and {MANIFEST} says {named.size}; "
-            "put back the file that was written, or write the folder again."
+            f"{path!r} has {found} bytes, but {MANIFEST} says {named.size}; "
+            "restore the file that was written, or write the folder again."
         )
 
 
@@ -85,7 +82,7 @@ def _json(data: bytes) -> Any:
         return None
 
 
-def _named(manifest: Any) -> list[NamedFile] | None:
+def _parse_manifest(manifest: Any) -> list[NamedFile] | None:
     files = manifest.get("files") if isinstance(manifest, dict) else None
     if not isinstance(files, list):
         return None
@@ -99,9 +96,9 @@ def _named(manifest: Any) -> list[NamedFile] | None:
 
 
 def _is_below(name: Any) -> bool:
-    """Return True for a name that cannot lead out of the folder, and that a wildcard does not pass over."""
+    """Return True for a name that stays inside the folder and that a wildcard does not ignore."""
     if not isinstance(name, str) or "\0" in name:
         return False
     *folders, last = name.split("/")
-    is_hidden = is_passed_over(last, is_folder=False) or any(is_passed_over(each, is_folder=True) for each in folders)
+    is_hidden = is_ignored(last, is_folder=False) or any(is_ignored(each, is_folder=True) for each in folders)
     return "" not in (*folders, last) and not is_hidden

@@ -191,7 +191,7 @@ def test_files_of_the_system_that_say_that_they_are_empty_are_not_counted_as_emp
     (tmp_path / "link").symlink_to("/proc/cpuinfo")
     (tmp_path / "empty").touch()
     for read in READERS:
-        assert_named(read("/proc/cpuinfo"), Path("/proc/cpuinfo"), "says that it has 0 bytes, and has content")
+        assert_named(read("/proc/cpuinfo"), Path("/proc/cpuinfo"), "reports 0 bytes but has content")
         assert_named(read(tmp_path), tmp_path / "link", "has content", "from_iterable")
     with pytest.raises(SourceError, match="has content"):
         FileSource("/proc/cpuinfo", TextLines()).expected_chunks()

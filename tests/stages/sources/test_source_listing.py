@@ -187,10 +187,10 @@ def test_in_a_folder_with_a_manifest_exactly_what_it_names_is_read(written: Path
 def test_a_file_that_a_manifest_names_and_that_is_gone_or_another_is_named(written: Path) -> None:
     (written / "part-0.txt").write_text("longer than it was")
     part = repr(str(written / "part-0.txt"))
-    assert_refused(written, SourceError, part, "has 18 bytes, and _manifest.json says 10")
+    assert_refused(written, SourceError, part, "has 18 bytes, but _manifest.json says 10")
     (written / "part-0.txt").unlink()
     for given in (written, written / "*.txt", written.parent):
-        assert_refused(given, SourceError, part, "is missing, and _manifest.json in")
+        assert_refused(given, SourceError, part, "is missing, but _manifest.json in")
     assert names(written / "key*/*") == ["key=1/part-1.txt"]
 
 
@@ -208,7 +208,7 @@ def test_a_file_that_a_manifest_names_and_that_is_gone_or_another_is_named(writt
 )
 def test_a_manifest_that_is_none_is_refused_rather_than_read_around(written: Path, text: str) -> None:
     (written / "_manifest.json").write_text(text)
-    assert_refused(written, SourceError, repr(str(written)), "_manifest.json", "by their names")
+    assert_refused(written, SourceError, repr(str(written)), "_manifest.json", "by name")
 
 
 def test_a_manifest_that_cannot_be_read_is_named_and_not_waited_for(written: Path) -> None:
@@ -251,10 +251,10 @@ def test_a_folder_whose_write_has_not_ended_is_refused(written: Path) -> None:
     assert names(written) == ["key=1/part-1.txt", "part-0.txt"]
     (written / "_manifest.json").unlink()
     for given in (written, written / "*.txt", written.parent):
-        assert_refused(given, SourceError, repr(str(written)), "not complete", "elastic resume r1")
+        assert_refused(given, SourceError, repr(str(written)), "is incomplete", "elastic resume r1")
     for torn in ("", "\0" * 40):
         marker.write_text(torn)
-        assert_refused(written, SourceError, repr(str(written)), "not complete", "remove _unfinished.json")
+        assert_refused(written, SourceError, repr(str(written)), "is incomplete", "remove _unfinished.json")
     marker.write_text("data of somebody")
     assert "data of somebody" in names(written)
 

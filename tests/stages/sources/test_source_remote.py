@@ -73,14 +73,14 @@ def test_in_a_remote_folder_with_a_manifest_exactly_what_it_names_is_read(memory
     assert entries(FileSource("memory://t/out/part-*", TextLines())) == ["part-0"]
     assert entries(FileSource("memory://t/out/part-9", TextLines())) == ["part-9"]
     memory.pipe("/t/out/part-0", b"changed")
-    with pytest.raises(SourceError, match=r"has 7 bytes, and _manifest\.json says 6"):
+    with pytest.raises(SourceError, match=r"has 7 bytes, but _manifest\.json says 6"):
         entries(FileSource("memory://t/out", TextLines()))
     memory.rm("/t/out/part-0")
     with pytest.raises(SourceError, match="'/t/out/part-0' is missing"):
         entries(FileSource("memory://t", TextLines()))
     memory.rm("/t/out/_manifest.json")
     memory.pipe("/t/out/_unfinished.json", b'{"run_id": "r1", "epoch": 1}')
-    with pytest.raises(SourceError, match="not complete, run r1"):
+    with pytest.raises(SourceError, match="is incomplete: run r1"):
         entries(FileSource("memory://t/**", TextLines()))
 
 
@@ -149,7 +149,7 @@ def test_a_remote_file_that_is_written_again_or_removed_is_noticed(memory: Any) 
     source = FileSource("memory://file", TextLines(), ship="reference")
     reader, (piece,) = source.reader(), list(source.cut())
     memory.pipe("/file", b"two\n")
-    with pytest.raises(SourceChangedError, match=r"'memory:///file' changed .*it was written again"):
+    with pytest.raises(SourceChangedError, match=r"'memory:///file' changed .*it was rewritten"):
         reader.read_block(piece.reference)
     with pytest.raises(SourceChangedError, match="memory://file"):
         source.cut(piece.position)

@@ -116,7 +116,7 @@ def test_a_worker_names_a_file_that_is_gone(tmp_path: Path) -> None:
     source = FileSource(path, TextLines(), chunk_bytes=4)
     reader, pieces = source.reader(), list(source.cut())
     remove(path)
-    with pytest.raises(SourceNotFoundError, match="is gone or cannot be seen by the machine that reads it"):
+    with pytest.raises(SourceNotFoundError, match="is gone, or the machine that reads it does not see it"):
         reader.read_block(pieces[0].reference)
     assert reader.locate(pieces[1].reference, 2) == f"entry 2 of the chunk from byte 4 of {str(path)!r}"
 
@@ -136,7 +136,7 @@ def test_a_run_does_not_go_on_when_a_file_has_come_or_was_renamed(tmp_path: Path
     folder = files(tmp_path)
     first = next(iter(FileSource(folder, TextLines()).cut()))
     (folder / "03").rename(folder / "new")
-    with pytest.raises(SourceChangedError, match="at least one was renamed or written again"):
+    with pytest.raises(SourceChangedError, match="at least one was renamed or rewritten"):
         FileSource(folder, TextLines()).cut(first.position)
     (folder / "03").write_bytes(b"")
     with pytest.raises(SourceChangedError, match=r"there were 16 files of .* bytes and there are 17 of"):
