@@ -29,4 +29,4 @@ def hint_of(error: BaseException) -> str:
     """Return advice for states that cannot be merged because their entries have different types, else an empty text."""
     if not isinstance(error, TypeError | UsageError):
         return ""
-    return "; no entry fails by itself, but those of some chunks do not go with those of others: map all to one type"
+    return "; no single entry fails, but entries of some chunks are incompatible with others: map all to one type"

@@ -77,7 +77,7 @@ def encode_call(call: Call) -> bytes:
 
 
 def decode_call(data: bytes) -> Call:
-    """Return the call that `encode_call` was given; raises EncodingError for anything else."""
+    """Return the call that `encode_call` encoded. Raise EncodingError for any other bytes."""
     values = _unpack(data)
     try:
         call = dict(zip((field.name for field in fields(Call)), values, strict=True))
@@ -85,7 +85,7 @@ def decode_call(data: bytes) -> Call:
         call["payloads"] = tuple(call["payloads"])
         call["references"] = tuple(map(tuple, call["references"]))
     except (TypeError, ValueError) as error:
-        raise EncodingError(f"a message is no call ({error})") from error
+        raise EncodingError(f"a message is not a valid call ({error})") from error
     return Call(**call)
 
 
@@ -99,7 +99,7 @@ def encode_reply(reply: Reply) -> bytes:
             reply.seconds,
             None
             if partial is None
-            else ([_fields_of_report(report) for report in partial.reports], partial.states, partial.digest),
+            else ([_report_fields(report) for report in partial.reports], partial.states, partial.digest),
             None if reply.failure is None else fields_of(reply.failure),
             reply.source_unreadable,
             reply.spill_failed,
@@ -110,7 +110,7 @@ def encode_reply(reply: Reply) -> bytes:
 
 
 def decode_reply(data: bytes) -> Reply:
-    """Return the reply that `encode_reply` was given; raises EncodingError for anything else."""
+    """Return the reply that `encode_reply` encoded. Raise EncodingError for any other bytes."""
     values = _unpack(data)
     try:
         node_id, worker_id, batch_id, seconds, partial, failure, unreadable, spill_failed, dead, suspect = values
@@ -119,7 +119,7 @@ def decode_reply(data: bytes) -> Reply:
             worker_id=worker_id,
             batch_id=batch_id,
             seconds=seconds,
-            partial=None if partial is None else _partial(*partial),
+            partial=None if partial is None else _decode_partial(*partial),
             failure=None if failure is None else Failure(*failure),
             source_unreadable=unreadable,
             spill_failed=spill_failed,
@@ -127,10 +127,10 @@ def decode_reply(data: bytes) -> Reply:
             suspect=suspect,
         )
     except (TypeError, ValueError) as error:
-        raise EncodingError(f"a message is no reply ({error})") from error
+        raise EncodingError(f"a message is not a valid reply ({error})") from error
 
 
-def _partial(reports: list[list[Any]], states: list[bytes], digest: bytes) -> Partial:
+def _decode_partial(reports: list[list[Any]], states: list[bytes], digest: bytes) -> Partial:
     names = [field.name for field in fields(BatchReport)]
     rebuilt = []
     for values in reports:
@@ -141,7 +141,7 @@ def _partial(reports: list[list[Any]], states: list[bytes], digest: bytes) -> Pa
     return Partial(tuple(rebuilt), tuple(states), digest)
 
 
-def _fields_of_report(report: BatchReport) -> tuple[Any, ...]:
+def _report_fields(report: BatchReport) -> tuple[Any, ...]:
     *others, letters, returned = fields_of(report)
     return (*_with_columns(tuple(others)), [letter.plain() for letter in letters], returned)
 
@@ -155,12 +155,12 @@ def _columns(first: int, attempt: int, cut_at: list[int], entries: list[int], co
 
 
 def fields_of(value: Any) -> tuple[Any, ...]:
-    """Return the fields of a dataclass, without copying what is in them."""
+    """Return the fields of a dataclass as a tuple of the same objects."""
     return tuple(getattr(value, field.name) for field in fields(value))
 
 
 def _pack(value: Any) -> bytes:
-    # Names of files may hold half a surrogate pair, and ranges integers beyond 64 bits.
+    # File names may contain lone surrogates, and ranges integers beyond 64 bits.
     packed: bytes = msgpack.packb(value, unicode_errors="surrogatepass", default=_encode_big_integer)
     return packed
 
@@ -168,7 +168,7 @@ def _pack(value: Any) -> bytes:
 def _encode_big_integer(value: Any) -> Any:
     if isinstance(value, int):
         return msgpack.ExtType(_BIG_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
-    raise EncodingError(f"{value!r} cannot be part of a message; a reference is a tuple of texts, integers and None")
+    raise EncodingError(f"{value!r} cannot be part of a message; a reference must be a tuple of str, int and None")
 
 
 def _decode_big_integer(code: int, data: bytes) -> int:

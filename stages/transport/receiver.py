@@ -47,7 +47,7 @@ class MasterReceiver:
         for report in partial.reports:
             _check_columns(report)
         if digest_of(partial.states, partial.reports) != partial.digest:
-            raise ReceiptError(f"the result of chunk {partial.first} and others was changed on its way.")
+            raise ReceiptError(f"the result of chunk {partial.first} and others was changed in transit.")
         return replace(partial, rows=tuple(self._row(report, partial.digest) for report in partial.reports))
 
     def _row(self, report: BatchReport, state: bytes) -> ReceiptRow:

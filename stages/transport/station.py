@@ -27,9 +27,9 @@ class Station:
     @classmethod
     def of(cls, program: Program, node_id: str, *, combine: bool) -> "Station":
         """Return the station of a node; with `combine`, its sender merges the states of its workers."""
-        seal = program.signer
+        signer = program.signer
         aggregator: AnyAggregator | None = program.aggregator if combine else None
-        return cls(node_id, NodeReceiver(seal, node_id), NodeSender(seal, node_id, aggregator, program.frame))
+        return cls(node_id, NodeReceiver(signer, node_id), NodeSender(signer, node_id, aggregator, program.frame))
 
     def replace_endpoints(self, other: "Station") -> None:
         """Continue with the receiver and the sender of another station, as after a restart."""

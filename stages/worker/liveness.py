@@ -86,7 +86,7 @@ class WorkerLiveness:
 
 
 @contextmanager
-def time_limit(seconds: float | None) -> Iterator[None]:
+def exit_after(seconds: float | None) -> Iterator[None]:
     """End this process, after printing its stack, if the block runs longer than `seconds`; None sets no limit.
 
     faulthandler uses no Python thread, so it also ends code that never releases the interpreter lock.

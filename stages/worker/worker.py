@@ -20,7 +20,7 @@ from elastic.stages.messages import COLLECT, Call, Reply
 from elastic.stages.worker.entry_compatibility import fold, select_compatible
 from elastic.stages.worker.entry_probe import EntryProbe
 from elastic.stages.worker.failure_bisection import RAISED, BisectedChunk, FailureBisection, NotToleratedError, fresh
-from elastic.stages.worker.liveness import time_limit
+from elastic.stages.worker.liveness import exit_after
 from elastic.stages.worker.pipeline import Pipeline, optimize
 
 
@@ -84,7 +84,7 @@ class Worker:
             failure = failure_of(error, chunk_id=call.first + len(blocks), place="the source", function="the reader")
             return self._reply(call.batch_id, failure=failure, source_unreadable=isinstance(error, SourceError))
         try:
-            with time_limit(self._limit(call)):
+            with exit_after(self._limit(call)):
                 folded = self._merge_state(call, blocks, self._fold(call, blocks))
         except NotToleratedError as not_tolerated:
             self.cause = not_tolerated.__cause__
@@ -123,7 +123,7 @@ class Worker:
             return self._program.reader.read_block(call.references[index])
         block = decompress(payload)
         if call.counted and digest(block) != call.columns.content(index):
-            raise EncodingError(f"chunk {call.first + index} was changed on its way")
+            raise EncodingError(f"chunk {call.first + index} was changed in transit")
         return block
 
     # -- folding
@@ -208,7 +208,7 @@ class Worker:
         batch = describe_chunks(call.first, call.stop)
         held = ", ".join(describe_chunks(report.first, report.first + len(report)) for report in self._reports[:3])
         more = ", ..." if len(self._reports) > 3 else ""
-        place = f"the state of {batch}, in merge with that of {held}{more}"
+        place = f"the merge of the state of {batch} with that of {held}{more}"
         function = f"aggregator {self._program.aggregator}"
         failure = failure_of(error, chunk_id=call.first, place=place, function=function)
         return NotToleratedError(replace(failure, message=failure.message + hint_of(error)))
@@ -226,9 +226,9 @@ class Worker:
             first = call.first
             # Every function may be the one that fails irregularly, so the message names all of them.
             suspects = " or ".join([*map(str, self._program.transforms), f"aggregator {self._program.aggregator}"])
-            place = f"{describe_chunks(first, first + len(blocks))} as a whole, but on none of the entries alone"
+            place = f"{describe_chunks(first, first + len(blocks))} as a whole, but on no single entry"
             if self._reports:
-                place += "; one may not go together with the entries of other chunks"
+                place += "; an entry may be incompatible with the entries of other chunks"
             failure = failure_of(repeated, chunk_id=first, place=place, function=suspects)
             raise NotToleratedError(failure) from repeated
         return BatchState(state, counts, [*bisected.dead_letters, *incompatible])

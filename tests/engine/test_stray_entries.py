@@ -130,7 +130,9 @@ def test_an_aggregator_without_a_way_back_ends_the_step_and_loses_no_entry() -> 
 
     result = flow(among(NUMBERS, None, 15)).run(cluster="inline", on_error="skip", max_chunks_per_call=1)
     assert (result.value, result.errors) == (699, 1)
-    with pytest.raises(StepFailedError, match=r"in merge with that of chunk 0, .* map all to one type"):
+    with pytest.raises(
+        StepFailedError, match=r"the merge of the state of .* with that of chunk 0, .* map all to one type"
+    ):
         flow([*NUMBERS[:100], None]).run(cluster="inline", on_error="skip", max_chunks_per_call=1)
 
 

@@ -137,7 +137,7 @@ def test_a_function_that_never_ends_calling_itself_is_a_failure_like_others() ->
     assert failure_on(worker(Map(again)), [1]).error_type == "RecursionError"
 
 
-def test_an_entry_that_fails_only_once_is_told_with_its_chunks() -> None:
+def test_an_entry_that_fails_only_once_is_reported_with_its_chunks() -> None:
     calls: list[int] = []
 
     def flaky(entry: int) -> int:
@@ -150,7 +150,7 @@ def test_an_entry_that_fails_only_once_is_told_with_its_chunks() -> None:
     assert (failure.chunk_id, failure.index, failure.place) == (
         10,
         None,
-        "chunks 10 to 11 as a whole, but on none of the entries alone",
+        "chunks 10 to 11 as a whole, but on no single entry",
     )
     assert failure.function.startswith("map(") and failure.function.endswith("or aggregator Sum")
     assert failure.message == "try again"
@@ -262,7 +262,7 @@ def test_a_payload_that_was_changed_is_refused_with_its_chunk() -> None:
     reply = worker().work(replace(call, payloads=(good.payload, good.payload)))
     assert reply.failure is not None
     assert (reply.failure.chunk_id, reply.source_unreadable) == (4, False)
-    assert "chunk 4 was changed on its way" in reply.failure.message
+    assert "chunk 4 was changed in transit" in reply.failure.message
 
 
 class FullDisk(Sum):

@@ -44,7 +44,7 @@ def is_eligible(name: str, part: str, *, is_folder: bool) -> bool:
 
 def is_path_match(names: Sequence[str], parts: Sequence[str]) -> bool:
     """Return True if the parts of a pattern match a file, given by the names in its path."""
-    # Track all match positions at once: several `**` make the number of paths exponential in the depth.
+    # Track all match positions at once: with several `**` the number of paths is a power of the depth.
     positions = {0}
     for number, name in enumerate(names, 1):
         is_folder = number < len(names)
