@@ -147,4 +147,4 @@ def test_a_database_that_is_none(home: Path) -> None:
 def test_a_folder_of_dags_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ELASTIC__CORE__DAGS_FOLDER", "/nowhere")
     for command in (["dags", "list"], ["run", *EXTRACT]):
-        refused(elastic(*command), 2, "there is no folder '/nowhere' of DAG files")
+        refused(elastic(*command), 2, "the DAG folder '/nowhere' does not exist")
