@@ -177,7 +177,7 @@ def replaced(path: str | os.PathLike[str], encoding: str) -> Iterator[TextIO]:
 
 @contextmanager
 def opened(path: str | os.PathLike[str], encoding: str) -> Iterator[TextIO]:
-    """Yield a text file for reading, for example by `CsvReader`, without its byte order mark."""
+    """Open a file as text for reading, for example by `CsvReader`, without its byte order mark."""
     known = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
     try:
         file = local_path("the path of a CSV file", path, doing="reading").open(encoding=known, newline="")

@@ -18,7 +18,7 @@ class PostgresBackend(Backend):
     package = ("psycopg", "postgres")
 
     def bound(self, value: Any) -> Any:
-        # In a COPY the driver writes a UUID without dashes, and a text column would store it so.
+        # In a COPY the driver writes a UUID without dashes, and a column of text would store it so.
         return str(value) if isinstance(value, uuid.UUID) else super().bound(value)
 
     def insert(self, connection: "Connection", table: str, columns: Sequence[str], rows: Iterable[Row]) -> int:
