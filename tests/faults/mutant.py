@@ -200,7 +200,7 @@ class Unguarded(MemoryRunStore):
     def commit(self, step: int, commit: Commit) -> None:
         fresh = tuple({row.first: row for row in commit.receipts if row.first not in self._receipts[step]}.values())
         letters = {(letter.failure.chunk_id, letter.failure.index): letter for letter in commit.letters}
-        known = self._letters[step]
+        known = self._dead_letters[step]
         kept = tuple(letter for key, letter in letters.items() if key not in known)
         super().commit(step, replace(commit, receipts=fresh, letters=kept))
 
