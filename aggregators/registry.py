@@ -72,7 +72,7 @@ def aggregator_of(value: Any) -> AnyAggregator:
         return aggregator
     if callable(value):
         return _of_function(value)
-    raise UsageError(f"{_shown(value)} is no aggregator; pass {_ACCEPTED}")
+    raise UsageError(f"{_shown(value)} is not an aggregator; pass {_ACCEPTED}")
 
 
 def _simplest(aggregator: AnyAggregator) -> AnyAggregator:
@@ -94,7 +94,7 @@ def _built_in(name: str) -> AnyAggregator:
 
 def _instance_of(kind: type) -> AnyAggregator:
     if not issubclass(kind, Aggregator):
-        raise UsageError(f"class {kind.__name__} is no aggregator; pass {_ACCEPTED}")
+        raise UsageError(f"class {kind.__name__} is not an aggregator; pass {_ACCEPTED}")
     if inspect.isabstract(kind):
         missing = ", ".join(sorted(kind.__abstractmethods__))
         raise UsageError(f"aggregator {kind.__name__} is not complete; define its methods {missing}")

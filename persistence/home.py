@@ -10,7 +10,7 @@ from pathlib import Path
 from elastic.core.errors import StoreError, UnknownRunError, UsageError
 from elastic.core.local_path import local_path
 
-#: Name of the file of a run; a folder without it is no run.
+#: Name of the file of a run; a folder without it is not a run.
 RUN_FILE = "run.sqlite"
 
 #: Random bytes of a run id. An id also has the start time in units of 1/65,536 s: of 10,000 runs that start in one
@@ -69,7 +69,7 @@ class Home:
         """Return the folder of a run, which need not exist.
 
         Raises:
-            UsageError: `run_id` is no run id.
+            UsageError: `run_id` is not a run id.
         """
         if _RUN_ID.fullmatch(run_id) is None:
             raise UsageError(f"invalid run id {run_id!r}; a run id looks like 20261120-231512-4f9a2c1b7d3e.")

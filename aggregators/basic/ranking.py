@@ -141,7 +141,7 @@ class TopK(Aggregator[Any, list[Ranked], list[Any]]):
         key: Returns the key of an entry; by default the entry is its own key. Keys are as those of `Max`.
 
     Raises:
-        UsageError: `k` is no whole number from 1 on, or `key` is not callable.
+        UsageError: `k` is not a whole number from 1 on, or `key` is not callable.
         UnorderedKeyError: A key has no order, as with `Max`.
     """
 

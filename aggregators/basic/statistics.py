@@ -46,7 +46,7 @@ class Mean(Aggregator[Any, Moments, Any]):
     signs, give NaN; infinities of one sign give that infinity.
 
     Raises:
-        UsageError: An entry is no number that can be added exactly.
+        UsageError: An entry is not a number that can be added exactly.
     """
 
     _squares = False
@@ -98,7 +98,7 @@ class Variance(Mean):
             are the population.
 
     Raises:
-        UsageError: `ddof` is no whole number from 0 on, or an entry is no number that can be added exactly.
+        UsageError: `ddof` is not a whole number from 0 on, or an entry is not a number that can be added exactly.
     """
 
     _squares = True
@@ -146,7 +146,7 @@ class Sum(Aggregator[Any, ExactSum, Any]):
     beyond the largest float is infinite; NaN gives NaN, and so do two infinities of different sign.
 
     Raises:
-        UsageError: An entry is no number of these types, or Decimals are mixed with floats or Fractions.
+        UsageError: An entry is not a number of these types, or Decimals are mixed with floats or Fractions.
     """
 
     def create(self) -> ExactSum:

@@ -29,7 +29,7 @@ def split(batch: list[Any]) -> dict[type, list[Any]]:
     """Return the numbers of a list by kind.
 
     Raises:
-        UsageError: An entry is no number that can be added exactly.
+        UsageError: An entry is not a number that can be added exactly.
     """
     types = set(map(type, batch))
     if len(types) == 1 and (only := next(iter(types))) in KINDS:

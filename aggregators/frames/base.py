@@ -129,7 +129,7 @@ class FrameAggregator(Aggregator[Any, FrameBuffer, Any]):
         """Return the frame of a state from a decoded one, which is not trusted.
 
         Raises:
-            EncodingError: The frame is no state of this aggregator.
+            EncodingError: The frame is not a state of this aggregator.
         """
         found = self.unpacked(frame)
         if found.width and not self.fits(found):

@@ -24,7 +24,7 @@ class FrameTopK(FrameAggregator):
         by: Name of the column.
 
     Raises:
-        UsageError: As `FrameAggregator`, or `k` is no positive integer.
+        UsageError: As `FrameAggregator`, or `k` is not a positive integer.
     """
 
     def __init__(self, k: int, by: str) -> None:

@@ -34,7 +34,7 @@ class GroupBy(KeyedAggregator[tuple[Hashable, Any], dict[Hashable, Any], dict[Ha
         inner: Aggregates the values of a key: an aggregator, or a value for `aggregator_of`.
 
     Raises:
-        UsageError: `inner` is no aggregator, or an entry is no pair.
+        UsageError: `inner` is not an aggregator, or an entry is not a pair.
     """
 
     def __init__(self, inner: Any) -> None:

@@ -31,7 +31,7 @@ class MergeMappings(KeyedAggregator[Mapping[Any, Any], dict[Any, Any], dict[Any,
             If so, mappings are merged as they arrive, which is faster. Otherwise they are merged in order.
 
     Raises:
-        UsageError: `function` is not callable, or an entry is no mapping.
+        UsageError: `function` is not callable, or an entry is not a mapping.
     """
 
     def __init__(self, function: Callable[[Any, Any], Any] = operator.add, *, commutative: bool = False) -> None:

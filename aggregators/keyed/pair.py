@@ -24,10 +24,10 @@ def pairs_of(entries: Iterable[Any], aggregator: str) -> Iterator[Any]:
 
 
 def check_pairs(batch: list[Any], aggregator: str) -> None:
-    """Refuse entries that are no pairs.
+    """Refuse entries that are not pairs.
 
     Raises:
-        UsageError: An entry is no pair. The message shows it.
+        UsageError: An entry is not a pair. The message shows it.
     """
     if set(map(type, batch)) <= _PAIRS and set(map(len, batch)) <= {2}:
         return

@@ -27,7 +27,7 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
     of a type are one key, also inside tuples and frozensets.
 
     Raises:
-        UsageError: An entry is no pair, or `Sum` cannot add its number.
+        UsageError: An entry is not a pair, or `Sum` cannot add its number.
     """
 
     def create(self) -> Sums:
@@ -108,7 +108,7 @@ class SumByKey(KeyedAggregator[tuple[Hashable, Any], Sums, Sums]):
             return read_mapping(*columns, self)
         sums = from_plain(unpack(data), self)
         if not set(map(type, sums.values())) <= {int, ExactSum}:
-            raise EncodingError(f"these bytes are not a state of {self} (a value is no sum)")
+            raise EncodingError(f"these bytes are not a state of {self} (a value is not a sum)")
         return sums
 
     def _with_one_nan(self, state: Sums) -> Sums:

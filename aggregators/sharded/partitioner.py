@@ -65,7 +65,7 @@ class StatePartitioner(ABC, Generic[BlockT]):
         """Return the block that `pack` packed.
 
         Raises:
-            EncodingError: The bytes are no block.
+            EncodingError: The bytes are not a block.
         """
 
     @abstractmethod

@@ -33,7 +33,7 @@ def opened(data: bytes) -> tuple[list[Any], list[Any]]:
     """Return keys and values of a block.
 
     Raises:
-        EncodingError: The bytes are no block.
+        EncodingError: The bytes are not a block.
     """
     keys, values = unpack(data)
     if len(keys) != len(values):

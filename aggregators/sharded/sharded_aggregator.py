@@ -162,7 +162,7 @@ def pieces_of(data: bytes, shards: int) -> list[Piece]:
     """Return the pieces of an encoded state.
 
     Raises:
-        EncodingError: The bytes are no state of an aggregator with this number of shards.
+        EncodingError: The bytes are not a state of an aggregator with this number of shards.
     """
     pieces, _ = read_state(data, _saved_shape(shards), f"an aggregator with {shards} shards")
     return [tuple(SpillSegment(*plain) for plain in piece) for piece in pieces]

@@ -69,7 +69,7 @@ class TextColumn(Sequence[str]):
 
 
 def pack_columns(keys: Collection[Hashable], numbers: Collection[Any]) -> bytes | None:
-    """Return keys and integers as bytes, or None if a number is no int or exceeds 64 bits."""
+    """Return keys and integers as bytes, or None if a number is not an int or exceeds 64 bits."""
     column, texts = _column(numbers), _texts(keys, _SEPARATOR)
     if column is None:
         return None
@@ -121,7 +121,7 @@ def _column(numbers: Collection[Any]) -> bytes | None:
 
 
 def _texts(keys: Collection[Any], between: TextT) -> list[TextT] | None:
-    """Return joined keys, or None if a key is no string or contains the separator."""
+    """Return joined keys, or None if a key is not a string or contains the separator."""
     texts = list[TextT]()
     # Several strings, because a single wide character makes all characters of its string take four bytes.
     for part in batches(keys, KEYS_AT_ONCE):

@@ -54,7 +54,7 @@ def of_file(path: Path, *, is_local: bool) -> Iterator[Found | Problem]:
         yield Problem(f"{path} cannot be read ({error.strerror}); check its permissions.")
         return
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        yield Problem(f"{path} is no TOML ({error}); correct that line.")
+        yield Problem(f"{path} is not valid TOML ({error}); correct that line.")
         return
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
         yield Problem(f"{path} can be changed by others than its owner; run `chmod go-w {path}`.")

@@ -1,1 +1,1 @@
-"""Values and contracts: what everything else is made of, without I/O."""
+"""Values and contracts that all other packages build on, without I/O."""

@@ -1,4 +1,4 @@
-"""Callables: whether a call returns the answer, or only something that must still be run to get it."""
+"""Callables: whether a call runs the function, or returns an object that must still be run."""
 
 import inspect
 from collections.abc import Callable
@@ -11,32 +11,31 @@ from elastic.core.transform import name_of
 
 
 class CallKind(StrEnum):
-    """What a call of a user's function returns; the value of a member names such a function in an error."""
+    """Kind of a user's function by the result of a call. Errors print the value of a member."""
 
-    ANSWER = "a plain function"  #: the answer itself, as far as the callable shows
-    COROUTINE = "an async function"  #: a coroutine: nothing has run before it is awaited
-    GENERATOR = "a generator function"  #: a generator: nothing has run before it is iterated
-    ASYNC_GENERATOR = "an async generator function"  #: an async generator: as both of them
+    ANSWER = "a plain function"  #: the result itself, as far as the callable shows
+    COROUTINE = "an async function"  #: a coroutine: nothing runs before an await
+    GENERATOR = "a generator function"  #: a generator: nothing runs before the first iteration
+    ASYNC_GENERATOR = "an async generator function"  #: an async generator: nothing runs before the first iteration
 
 
-#: In this order, because only the first matches a function that `inspect` marks twice.
+#: Tests in order: if `inspect` marks a function twice, the first match counts.
 _TESTS: tuple[tuple[Callable[[Any], bool], CallKind], ...] = (
     (inspect.iscoroutinefunction, CallKind.COROUTINE),
     (inspect.isasyncgenfunction, CallKind.ASYNC_GENERATOR),
     (inspect.isgeneratorfunction, CallKind.GENERATOR),
 )
 
-#: Layers around a function that are looked through; an endless chain of objects with `__call__` ends here.
+#: Layers to unwrap around a function; stops an endless chain of objects with `__call__`.
 _MAX_LAYERS = 32
 
 
 def call_kind(function: object) -> CallKind:
-    """Return what a call of a callable returns, as far as it shows without a call.
+    """Return the kind of a callable, as far as it shows without a call.
 
-    This looks through `functools.partial`, bound methods, `staticmethod`, `classmethod`, `functools.cache`, and the
-    `__call__` of objects. A class is a plain function here: a call of it returns an object. It does not look
-    through `functools.wraps`, because a wrapper may run the coroutine itself; check the type of the value that such
-    a function returns.
+    Unwraps `functools.partial`, bound methods, `staticmethod`, `classmethod`, `functools.cache`, and the `__call__`
+    of objects. A class counts as a plain function, because a call returns an object. `functools.wraps` is not
+    unwrapped, because a wrapper may run the coroutine itself: check the type of the value that the wrapper returns.
     """
     for _ in range(_MAX_LAYERS):
         for test, kind in _TESTS:
@@ -50,27 +49,27 @@ def call_kind(function: object) -> CallKind:
 
 
 def _inner(function: Any) -> Any:
-    """Return the callable that a callable passes each call to; None when there is none that shows."""
+    """Return the callable to which a callable passes each call, or None if none shows."""
     if isinstance(function, partial | partialmethod):
         return function.func
     if isinstance(function, staticmethod | classmethod) or inspect.ismethod(function):
         return function.__func__
     if hasattr(type(function), "cache_info"):
         return getattr(function, "__wrapped__", None)  # functools.cache and lru_cache, which are written in C
-    # Of a class this is how its metaclass makes objects.
+    # For a class, `__call__` is the metaclass's method that makes objects.
     return None if inspect.isroutine(function) else inspect.getattr_static(type(function), "__call__", None)
 
 
 def check_plain(role: str, function: object, *, generators: bool = False) -> None:
-    """Refuse a function whose call would run nothing of it.
+    """Refuse a function whose call would not run its body.
 
     Args:
-        role: Where the function was given, for the error.
+        role: Place to which the user passed the function, for the error.
         function: A callable; anything else passes.
-        generators: Generator functions are as good as plain ones there.
+        generators: Whether generator functions are allowed there.
 
     Raises:
-        UsageError: It is async, or a generator function.
+        UsageError: The function is async, or a generator function.
     """
     kind = call_kind(function)
     if kind is CallKind.ANSWER or (generators and kind is CallKind.GENERATOR) or not callable(function):
@@ -82,7 +81,7 @@ def check_plain(role: str, function: object, *, generators: bool = False) -> Non
 
 
 def check_methods(role: str, value: object, contract: type) -> None:
-    """Refuse an object with a method that overrides one of a contract and whose call would run nothing of it.
+    """Refuse an object if a call of a contract method that it overrides would not run the method's body.
 
     Raises:
         UsageError: A method is async, or a generator function.
@@ -93,10 +92,10 @@ def check_methods(role: str, value: object, contract: type) -> None:
 
 
 def check_class(role: str, kind: type) -> None:
-    """Refuse a class whose objects are functions, where the class itself was given in place of an object.
+    """Refuse a class passed in place of one of its callable objects.
 
     Raises:
-        UsageError: Its objects can be called.
+        UsageError: The objects of the class are callable.
     """
     if any("__call__" in vars(base) for base in kind.__mro__):
         raise UsageError(f"{role} got the class {kind.__name__}, whose objects are called; pass {kind.__name__}(...).")

@@ -1,26 +1,23 @@
-"""Where time comes from: passed in, so that whoever decides can be tested without waiting.
-
-The clock of this machine.
-"""
+"""Clocks: the source of time, passed in so that tests of decisions need not wait."""
 
 import time
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time; the one of this machine is in `elastic.core.clock`."""
+    """Source of the time."""
 
     def now(self) -> float:
-        """Return seconds since 1970: for people and receipts."""
+        """Return seconds since 1970, for people and receipts."""
         ...
 
     def monotonic(self) -> float:
-        """Return seconds that only go forward: for intervals and deadlines."""
+        """Return seconds that never go backward, for intervals and deadlines."""
         ...
 
 
 class SystemClock:
-    """Tells the time of this machine."""
+    """Clock of this machine."""
 
     def now(self) -> float:
         return time.time()

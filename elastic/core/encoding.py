@@ -1,10 +1,10 @@
-"""How values become bytes and back: msgpack for plain data, zstd frames for what is sent or kept.
+"""Encoding of values as bytes: msgpack for plain data, zstd frames for sent and stored bytes.
 
 Plain data is None, bool, int of any size, float, str, bytes, list, dict, OrderedDict, defaultdict, tuple,
 set, frozenset, Counter, complex, Decimal, Fraction, UUID, date, time, datetime and timedelta. The list is closed:
 reading bytes never imports or calls anything that the bytes name (no pickle). Values of other classes are refused by
-the name of their class, subclasses of these (named tuples, enums) too: as their base they would be other values without
-a word. Numpy scalars become the Python value, bytearray and memoryview bytes.
+the name of their class. So are subclasses of these (named tuples, enums): encoding them as their base would change the
+value silently. Numpy scalars become the Python value, bytearray and memoryview bytes.
 
 Times keep their zone: `zoneinfo.ZoneInfo` by its name, `datetime.timezone` with its offset and name. Fixed offsets of
 other libraries become `datetime.timezone`; their other zones are refused.
@@ -12,10 +12,6 @@ other libraries become `datetime.timezone`; their other zones are refused.
 Containers may nest `MAX_DEPTH` levels deep; lists and dicts alone, 500.
 
 Formats: https://github.com/msgpack/msgpack/blob/master/spec.md and RFC 8878.
-
-Foreign values: what to do with one that is not plain data, for the error that refuses it.
-
-The digest of what a worker reads from a source.
 """
 
 import datetime as dt
@@ -38,17 +34,17 @@ import zstandard
 from elastic.core.errors import EncodingError
 from elastic.core.time_encoding import has_plain_offset, read_datetime, read_time, read_zoned, write_time, write_zoned
 
-#: What a defaultdict may make by itself.
+#: Default factories that a defaultdict may have, by name.
 FACTORIES: dict[str, Callable[[], Any]] = {
     kind.__name__: kind for kind in (bool, int, float, complex, str, bytes, list, dict, tuple, set, frozenset, Counter)
 }
 
-#: What a value of a subclass may be turned into.
+#: Types that the advice on a subclass suggests.
 _BASES = (dict, list, tuple, set, frozenset, str, int, float, bytes, dt.datetime, dt.date, Decimal)
 
 
 def advice_on(value: Any) -> str:
-    """Return advice on a value that is refused."""
+    """Return advice on a value that the encoder refuses."""
     kind = type(value)
     if isinstance(value, Enum):
         return "pass its .value, or its .name, and make the member again from it"
@@ -62,39 +58,39 @@ def advice_on(value: Any) -> str:
     return f"pass {base}(value)" if base else "turn it into numbers, strings, lists or dicts first"
 
 
-#: Containers that may lie in one another. Each level takes 1 to 2 kB of the C stack to write and to read, so that this
-#: many fit into the smallest stack that a thread is given.
+#: Maximum nesting of containers. A level takes 1 to 2 kB of the C stack to write and to read, so this number fits into
+#: the smallest stack of a thread.
 MAX_DEPTH = 100
 
-#: Levels of extensions that are read by `msgpack.unpackb`: it is faster, but takes 40 kB of the stack.
+#: Levels of extensions that `msgpack.unpackb` reads: it is faster, but takes 40 kB of the stack.
 _FAST_LEVELS = 3
 
-#: The level of extensions from which on all containers are counted. Above it msgpack counts those that it writes.
+#: Level of extensions from which the writer counts all containers. Above it msgpack counts those that it writes.
 _COUNTED_LEVEL = 3
 
 #: Keys may be any hashable plain data: states map integers and tuples.
 _OPTIONS: dict[str, Any] = {"strict_map_key": False, "unicode_errors": "surrogatepass", "raw": False}
 
-#: No frame that opens to more than this is opened (bytes).
+#: Maximum decompressed size of a frame (bytes).
 MAX_PLAIN_BYTES = 4 << 30
 
-#: What msgpack writes by itself: from here to below there.
+#: Integers that msgpack writes itself: from the first to below the second.
 _INT64, _UINT64 = -(1 << 63), 1 << 64
 
-#: Level 1: a fifth smaller than nothing costs more time than it saves on one machine, see benchmarks/.
+#: Level 1: higher levels cost more time than their smaller frames save on one machine (see benchmarks/).
 _ZSTD_LEVEL = 1
 
-#: How a frame begins that is not compressed; no zstd frame begins so.
+#: First bytes of an uncompressed frame; no zstd frame begins with them.
 _MAGIC = b"ELPF"
 _ENCLOSED = struct.Struct(">4sQQ")
 
-#: Larger data, the state of many keys, is compressed by two threads (bytes): the master waits for it.
+#: Size above which two threads compress (bytes): the master waits for the state of many keys.
 _THREADED_BYTES = 8 << 20
 
 
-#: Tells msgpack how to write a value that it does not know.
+#: Hook of msgpack that writes a value of a type that msgpack does not know.
 Write = Callable[[Any], Any]
-#: Opens bytes.
+#: Function that decodes bytes.
 Unpack = Callable[[bytes | memoryview], Any]
 
 
@@ -105,7 +101,7 @@ def pack(value: Any) -> bytes:
     """Return plain data as bytes.
 
     Raises:
-        EncodingError: `value` holds something that is not plain data, or containers that nest too deep; names its type.
+        EncodingError: A value is not plain data, or containers nest too deep; the message names the type.
     """
     try:
         return _packb(value, _WRITE)
@@ -118,7 +114,7 @@ def pack(value: Any) -> bytes:
 
 
 def unpack(data: bytes | memoryview) -> Any:
-    """Return the plain data that `pack` was given.
+    """Return the plain data that `pack` encoded.
 
     Raises:
         EncodingError: The bytes are damaged, cut short, or not made by `pack`.
@@ -136,7 +132,7 @@ def _packb(value: Any, write: Write) -> bytes:
     try:
         packed = msgpack.packb(value, default=write, strict_types=True, use_bin_type=True)
     except UnicodeEncodeError:
-        # Half a surrogate pair. To allow for it at once would cost texts without one half of the time.
+        # Half a surrogate pair. Allowing for it in the first call would cost other strings half of the time.
         packed = msgpack.packb(
             value, default=write, strict_types=True, unicode_errors="surrogatepass", use_bin_type=True
         )
@@ -144,11 +140,11 @@ def _packb(value: Any, write: Write) -> bytes:
 
 
 def _writer(depth: int, below: Write | None) -> Write:
-    """Return what tells msgpack how to write a value that it does not know, and that lies in `depth` extensions.
+    """Return the hook that writes the values at a level of extensions.
 
     Args:
-        depth: How many.
-        below: The same for what lies in one more; None where there may be no more.
+        depth: Number of extensions around the value.
+        below: The hook of the next level; None at the deepest level.
     """
     is_counted = depth + 1 == _COUNTED_LEVEL
 
@@ -166,7 +162,7 @@ def _writer(depth: int, below: Write | None) -> Write:
 
 
 def _reader(below: Unpack) -> Callable[[int, bytes], Any]:
-    """Return what makes the values of extensions; `below` opens the bytes of those that hold others."""
+    """Return the hook that reads extensions; `below` decodes the bytes of containers."""
 
     def read(code: int, data: bytes) -> Any:
         container = _CONTAINER_READERS.get(code)
@@ -181,11 +177,11 @@ def _reader(below: Unpack) -> Callable[[int, bytes], Any]:
 
 
 def _opener(depth: int, below: Unpack) -> Unpack:
-    """Return what opens bytes that lie in `depth` extensions; `below` opens those that lie in one more."""
+    """Return the function that decodes bytes inside `depth` extensions; `below` decodes the next level."""
     read = _reader(below)
 
     def unpack_on_the_stack(data: bytes | memoryview) -> Any:
-        # Its options as they are: to pass them on takes as long as to read a small tuple.
+        # The options are written out: unpacking _OPTIONS takes as long as reading a small tuple.
         return msgpack.unpackb(data, ext_hook=read, strict_map_key=False, unicode_errors="surrogatepass", raw=False)
 
     def unpack_on_the_heap(data: bytes | memoryview) -> Any:
@@ -200,11 +196,11 @@ def _opener(depth: int, below: Unpack) -> Unpack:
 
 
 def _refuse_deeper(data: bytes | memoryview) -> Any:
-    raise EncodingError(f"bytes nest more than {MAX_DEPTH} tuples and sets in one another, which are not read")
+    raise EncodingError(f"bytes nest more than {MAX_DEPTH} tuples and sets in one another, and are not read")
 
 
 def _write_scalar(value: Any) -> Any:
-    """Return what msgpack should write for a value that it does not know, and that holds no others."""
+    """Return the value or extension that msgpack writes for a scalar of a type that it does not know."""
     code = _CODES.get(type(value))
     if code is None:
         return _plain_scalar(value)
@@ -217,11 +213,11 @@ def _plain_scalar(value: Any) -> Any:
     """Return the Python value of a numpy scalar.
 
     Raises:
-        TypeError: It is something else; names its type, and what to do.
+        TypeError: The value is not a numpy scalar; the message has its type and advice.
     """
     kind = type(value)
     if kind.__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
-        # Times are refused: as items, those in nanoseconds are integers.
+        # Times are refused: the item of a time in nanoseconds is an integer.
         plain = None if kind.__name__ in ("datetime64", "timedelta64") else value.item()
         if type(plain) in _SCALARS:
             return msgpack.ExtType(_CODES[complex], _write_complex(plain)) if type(plain) is complex else plain
@@ -231,14 +227,14 @@ def _plain_scalar(value: Any) -> Any:
 
 
 def _is_deep(value: Any) -> bool:
-    """Tell whether more containers nest than may."""
+    """Return whether containers nest deeper than `MAX_DEPTH`."""
     level = [value]
     for _ in range(MAX_DEPTH):
         dicts = [one for one in level if isinstance(one, dict)]
         others = [one for one in level if isinstance(one, _COLLECTIONS)]
         if not dicts and not others:
             return False
-        # Each once, because a list may hold itself several times.
+        # Each container once, because a list may contain itself several times.
         level = list({id(one): one for one in chain(*others, *dicts, *(one.values() for one in dicts))}.values())
     return True
 
@@ -251,7 +247,7 @@ def _too_deep(value: Any) -> EncodingError:
 
 
 def _write_wide(value: int) -> bytes:
-    """Write an integer beyond 64 bits; msgpack hands over only those."""
+    """Write an integer beyond 64 bits; msgpack calls the hook only for those."""
     return value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
 
 
@@ -297,7 +293,7 @@ def _of_text(make: Callable[[str], Any]) -> Callable[[bytes], Any]:
 
 
 def _fraction(numerator: int, denominator: int) -> Fraction:
-    # Numbers only: as text it could name a power that takes for ever to compute.
+    # Numbers only: a string could contain a power that takes forever to compute.
     if type(numerator) is not int or type(denominator) is not int or denominator < 1:
         raise ValueError("not a fraction")
     return Fraction(numerator, denominator)
@@ -319,8 +315,8 @@ _EXTENSIONS: dict[int, tuple[type, Callable[[Any], bytes], Callable[[bytes], Any
     11: (Fraction, lambda value: pack([value.numerator, value.denominator]), lambda data: _fraction(*unpack(data))),
     12: (uuid.UUID, lambda value: value.bytes, lambda data: uuid.UUID(bytes=data)),
 }
-#: The same for containers: a writer is told how to write the items that msgpack does not know, a reader is given plain
-#: data.
+#: The same for containers: a writer also gets the hook for the items that msgpack does not know, and a reader gets
+#: decoded data.
 _CONTAINERS: dict[int, tuple[type, Callable[[Any, Write], bytes], Callable[[Any], Any]]] = {
     1: (tuple, _pack_items, tuple),
     2: (set, _sorted_items, set),
@@ -329,7 +325,7 @@ _CONTAINERS: dict[int, tuple[type, Callable[[Any, Write], bytes], Callable[[Any]
     16: (OrderedDict, _pack_dict, OrderedDict),
     17: (defaultdict, _pack_defaultdict, _read_defaultdict),
 }
-#: The codes of times whose zone has a name, by those of times without.
+#: Codes of times whose zone has a name, by the codes of times without.
 _ZONED = {5: 14, 7: 15}
 _CODES = {kind: code for code, (kind, _, _) in _EXTENSIONS.items()}
 _WRITERS = {code: write for code, (_, write, _) in _EXTENSIONS.items()} | dict.fromkeys(_ZONED.values(), write_zoned)
@@ -339,10 +335,10 @@ _READERS = {code: read for code, (_, _, read) in _EXTENSIONS.items()} | {
 }
 _CONTAINER_WRITERS = {kind: (code, write) for code, (kind, write, _) in _CONTAINERS.items()}
 _CONTAINER_READERS = {code: read for code, (_, _, read) in _CONTAINERS.items()}
-#: What a numpy scalar may be in Python.
+#: Python types of numpy scalars that are plain data.
 _SCALARS = {bool, int, float, complex, str, bytes}
 _COLLECTIONS = (list, tuple, set, frozenset)
-#: Begins with the innermost ones, each of which the next one uses.
+#: Built from the innermost level outward, because each level uses the next deeper one.
 _WRITE = _writer(MAX_DEPTH, None)
 _UNPACK: Unpack = _refuse_deeper
 for _depth in reversed(range(MAX_DEPTH + 1)):
@@ -364,7 +360,7 @@ def compress(plain: bytes) -> bytes:
 
 
 def enclose(plain: bytes) -> bytes:
-    """Return a frame that holds the bytes as they are: magic, size, XXH3-64, and then they."""
+    """Return an uncompressed frame: magic, size, XXH3-64, and the bytes."""
     return _ENCLOSED.pack(_MAGIC, len(plain), xxhash.xxh3_64_intdigest(plain)) + plain
 
 
@@ -374,10 +370,10 @@ def framer(*, compressed: bool) -> Callable[[bytes], bytes]:
 
 
 def decompress(frame: bytes | memoryview, *, limit: int = MAX_PLAIN_BYTES) -> bytes:
-    """Return what one frame holds.
+    """Return the content of one frame.
 
-    The size in the header is checked before anything is allocated and again while reading, because the library's
-    own limits do not hold for every kind of frame; trailing bytes are refused.
+    Checks the size in the header before allocating memory, and again while reading, because the library's own limits
+    do not hold for every kind of frame. Refuses trailing bytes.
 
     Raises:
         EncodingError: The frame is damaged, has no size, is larger than `limit` bytes, or something follows it.
@@ -407,7 +403,7 @@ def _disclosed(frame: bytes | memoryview, limit: int) -> bytes:
     if len(plain) != size:
         raise EncodingError("a frame is cut short or something follows it")
     if xxhash.xxh3_64_intdigest(plain) != checksum:
-        raise EncodingError("a frame is damaged (its checksum is another)")
+        raise EncodingError("a frame is damaged (its checksum differs)")
     return plain
 
 
@@ -419,7 +415,8 @@ def digest(data: bytes | memoryview) -> bytes:
 def content_digest(block: bytes) -> bytes:
     """Return XXH3-128 of a block (https://github.com/Cyan4973/xxHash).
 
-    It shows that a source gave other bytes the second time; it does not withstand somebody who makes collisions.
-    The receipts around it are keyed BLAKE2b, which would take a tenth of a word count's time over whole blocks.
+    The digest shows that a source returned other bytes the second time; it does not withstand an attacker who makes
+    collisions. The receipts around it use keyed BLAKE2b, which over whole blocks would take a tenth of the time of a
+    word count.
     """
     return xxhash.xxh3_128_digest(block)

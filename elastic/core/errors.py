@@ -19,7 +19,7 @@
     ├── ClusterError                     a cluster cannot be reached or used
     │   ├── ClusterLostError             the cluster's head stopped responding
     │   ├── NodeRefusedError             a node runs other versions, or cannot load the program
-    │   └── NoWorkerError (TimeoutError) no CPU came free in time, or all workers died as they started
+    │   └── NoWorkerError (TimeoutError) no CPU became free in time, or all workers died as they started
     ├── EntryError                       the user's function failed on an entry
     ├── StepFailedError                  a step ended in error
     │   ├── StepInterruptedError         the user stopped it
@@ -68,7 +68,7 @@ class SourceChangedError(SourceError):
     def __str__(self) -> str:
         return (
             f"{self.path!r} changed while the run was reading it ({self.what}); "
-            "start a new run on a file that nobody writes to."
+            "start a new run on a file that no process writes to."
         )
 
 
@@ -96,8 +96,8 @@ class UnorderedKeyError(ElasticError, TypeError):
 
     def __str__(self) -> str:
         return (
-            f"the key {self.key} is a {self.kind}, and there is no order of these; compare by a number, a text, a "
-            "time, or a tuple of such, for example by key=..."
+            f"the key {self.key} is a {self.kind}, and these have no order; compare by a number, a string, a "
+            "time, or a tuple of these, for example by key=..."
         )
 
 
@@ -185,11 +185,11 @@ class EntryError(ElasticError):
 
 
 class StepFailedError(ElasticError):
-    """A step ended in error; its text says on what."""
+    """A step ended in error; the text has the reason."""
 
     def __init__(self, run_id: str, reason: str, traceback: str = "") -> None:
         super().__init__(run_id, reason, traceback)
-        #: `traceback` is that of the user's function, as text
+        #: `traceback`: of the user's function, as text
         self.run_id, self.reason, self.traceback = run_id, reason, traceback
 
     def __str__(self) -> str:
@@ -212,7 +212,9 @@ class StepSuspendedError(StepFailedError):
     """The disk or the cluster failed during a step; it can be resumed from its last commit."""
 
     def __str__(self) -> str:
-        return f"{self.reason}; mend that and run `elastic resume {self.run_id}`, which goes on from the last commit."
+        return (
+            f"{self.reason}; correct that and run `elastic resume {self.run_id}`, which continues from the last commit."
+        )
 
 
 class LedgerError(ElasticError, RuntimeError):

@@ -1,4 +1,4 @@
-"""Frames: a chunk as a table. Polars is only imported when a flow uses frames, and pyarrow when it asks for tables."""
+"""Frames: a chunk as a table. Polars is imported only if a flow uses frames, pyarrow only if it asks for tables."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     Frame = polars.DataFrame
 
-#: The column of entries that are not mappings.
+#: Name of the column for entries that are not mappings.
 ENTRY = "entry"
 
-#: In front of the bytes of a frame; a checksum of 16 bytes follows, and then the stream.
+#: First bytes of a packed frame; a checksum of 16 bytes and the stream follow.
 _MAGIC = b"EFRAME1\n"
 _START = len(_MAGIC) + 16
 
@@ -38,18 +38,18 @@ def arrow_module() -> Any:
 
 
 def is_frame(value: Any) -> bool:
-    """Tell whether a value is a Polars frame, without importing Polars for it."""
+    """Return whether a value is a Polars frame, without importing Polars."""
     polars = sys.modules.get("polars")
     return polars is not None and isinstance(value, polars.DataFrame)
 
 
 def frame_of(value: Any) -> "Frame":
-    """Return what a function of frames returned as a Polars frame.
+    """Return the result of a function of frames as a Polars frame.
 
-    That may be a frame, a lazy frame or a series of Polars, or a table, a batch or anything else that speaks Arrow.
+    Accepts a frame, a lazy frame or a series of Polars, and every table or batch with the Arrow stream interface.
 
     Raises:
-        UsageError: It is no table.
+        UsageError: The result is not a table.
     """
     pl = polars_module()
     if isinstance(value, pl.LazyFrame):
@@ -60,7 +60,7 @@ def frame_of(value: Any) -> "Frame":
         value = pl.DataFrame(value)
     if not isinstance(value, pl.DataFrame):
         raise UsageError(
-            f"a frame was expected and {type(value).__module__}.{type(value).__qualname__} was given; "
+            f"expected a frame, got {type(value).__module__}.{type(value).__qualname__}; "
             "return a Polars frame or an Arrow table, or put map_frames before an aggregator of frames"
         )
     frame: Frame = value
@@ -70,7 +70,7 @@ def frame_of(value: Any) -> "Frame":
 def frame_of_entries(entries: Sequence[Any]) -> "Frame":
     """Return entries as a frame: mappings become columns by key, all others the column `entry`.
 
-    All entries are looked at for the types of the columns, which are strict: no value is changed to fit.
+    The types of the columns come from all entries and are strict: no value is converted to fit.
 
     Raises:
         UsageError: Values of a column are of different types.
@@ -85,14 +85,14 @@ def frame_of_entries(entries: Sequence[Any]) -> "Frame":
         frame: Frame = pl.DataFrame([pl.Series(name, values, strict=True) for name, values in columns.items()])
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
         reason = str(error).partition("\n")[0]
-        raise UsageError(f"the entries of a chunk make no frame ({reason}); map them to one type first") from error
+        raise UsageError(f"a chunk's entries cannot become a frame ({reason}); map them to one type first") from error
     return frame
 
 
 def pack_frame(frame: "Frame") -> bytes:
     """Return a frame as bytes: a checksum, and an Arrow IPC stream.
 
-    The stream's reader is not made for damaged bytes, so that damage must be seen before it is asked.
+    The checksum finds damage first, because the stream's reader does not withstand damaged bytes.
     Format: https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format.
     """
     pl, stream = polars_module(), BytesIO()
@@ -104,7 +104,7 @@ def pack_frame(frame: "Frame") -> bytes:
 
 
 def is_packed_frame(data: bytes) -> bool:
-    """Tell whether bytes begin as those of `pack_frame` do, without importing Polars for it."""
+    """Return whether bytes begin like those of `pack_frame`, without importing Polars."""
     return data.startswith(_MAGIC)
 
 

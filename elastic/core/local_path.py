@@ -1,4 +1,4 @@
-"""Local paths: what names one, and what is a URL and would become a folder of that name."""
+"""Local paths, and refusal of URLs, which would otherwise become folders of that name."""
 
 import os
 import re
@@ -6,25 +6,25 @@ from pathlib import Path
 
 from elastic.core.errors import UsageError
 
-#: A scheme and at least one slash, as `Path` makes one of two; or what a chain of URLs begins with (`zip::s3://...`).
-#: White space in front comes from settings. One letter alone is a drive.
+#: A scheme and at least one slash, because `Path` turns two into one; or the start of a chain of URLs
+#: (`zip::s3://...`). Settings may have white space in front. A single letter is a drive.
 _URL = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]+):(?:/|:.*:/)", re.DOTALL)
 
 
 def local_path(name: str, value: str | os.PathLike[str], *, doing: str = "writing to") -> Path:
-    """Return a path, and refuse a URL and what no path can be.
+    """Return a local path. Refuse URLs and paths with NUL.
 
     Args:
-        name: What the path is given as, for the message.
+        name: Name of the argument or setting, for the message.
         value: The path.
-        doing: What is not possible with URLs, for the message.
+        doing: Action that URLs do not support, for the message.
 
     Raises:
-        UsageError: It is a URL, or what `Path` makes of one, which is not shown, as it may hold a password. Or it holds
-            a NUL character.
+        UsageError: The value is a URL, perhaps with the slashes that `Path` left, or contains a NUL character. The
+            message does not show the URL, which may contain a password.
     """
     if "\0" in os.fspath(value):
-        raise UsageError(f"{name}={os.fspath(value)!r} holds a NUL character; give a path without it.")
+        raise UsageError(f"{name}={os.fspath(value)!r} contains a NUL character; give a path without it.")
     found = _URL.match(os.fspath(value))
     if found is not None and found[1].lower() in ("file", "local"):
         raise UsageError(

@@ -1,27 +1,27 @@
-"""Threads of this process that Python did not start: those of Polars, Arrow, Ray, of clients of stores.
+"""Threads of this process that Python did not start, such as those of Polars, Arrow, Ray and storage clients.
 
-A fork copies memory and only the thread that forks. A lock that a native thread held stays locked in the copy, and
-a library that hands its work to its threads waits for them for ever.
+A fork copies the memory, but only the thread that forks. A lock that a native thread held stays locked in the copy, and
+a library that passes its work to its threads waits for them forever.
 """
 
 import threading
 import time
 from pathlib import Path
 
-#: Where Linux lists the threads of a process.
+#: Folder in which Linux lists the threads of a process.
 _TASKS = Path("/proc/self/task")
 
-#: Looks, and seconds between them: a thread of Python that ends is listed a moment longer than Python knows it.
-_LOOKS, _PAUSE = 5, 0.002
+#: Polls, and seconds between them: Linux lists an ending thread for a moment after Python has forgotten it.
+_POLLS, _POLL_SECONDS = 5, 0.002
 
 
 def has_native_threads() -> bool:
-    """Return whether this process has threads that Python did not start; true where the system does not tell."""
+    """Return whether this process has threads that Python did not start; true if the system does not list threads."""
     found = _unknown()
-    for _ in range(_LOOKS):
+    for _ in range(_POLLS):
         if not found:
             return False
-        time.sleep(_PAUSE)
+        time.sleep(_POLL_SECONDS)
         found &= _unknown()
     return True
 
@@ -32,7 +32,7 @@ def _unknown() -> set[int]:
     except OSError:
         return {-1}
     return listed - {
-        # A native thread that has called into Python has a stand-in there.
+        # A native thread that has called into Python has a dummy thread here.
         thread.native_id or 0
         for thread in threading.enumerate()
         if not isinstance(thread, threading._DummyThread)

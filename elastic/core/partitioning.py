@@ -1,4 +1,4 @@
-"""Buckets: which of 256 parts of a wide state a key belongs to, the same in every process and on every machine."""
+"""Buckets: the 256 parts of a wide state. A key has the same bucket in every process and on every machine."""
 
 import datetime as dt
 import struct
@@ -13,8 +13,8 @@ import xxhash
 from elastic.core.errors import EncodingError
 from elastic.core.time_encoding import instant_of
 
-#: Parts of a wide state. What is computed about the whole is computed of these, so that it is the same for any number
-#: of shards; whoever works on a shard holds one of them at a time.
+#: Parts of a wide state. Digests and totals are computed per bucket, so they do not depend on the number of shards. A
+#: shard is processed one bucket at a time.
 BUCKETS = 256
 
 _DIGEST_BYTES = 8
@@ -23,13 +23,13 @@ _first = itemgetter(0)
 
 
 def buckets_of(keys: Collection[Any], kinds: set[type] | None = None) -> bytes:
-    """Return the bucket of each key, one byte each: the first byte of XXH3-64 of what stands for the key.
+    """Return the bucket of each key, one byte each: the first byte of XXH3-64 of the key's canonical bytes.
 
-    Keys that are equal have the same bucket, whatever their types are.
+    Equal keys have the same bucket, even if their types differ.
 
     Args:
         keys: The keys.
-        kinds: Their types, where they are known.
+        kinds: The types of the keys, if known.
 
     Raises:
         EncodingError: A key is not plain data; names its type.
@@ -64,12 +64,12 @@ def shard_range(shard: int, shards: int) -> range:
 
 
 def _hashed(parts: Iterable[bytes]) -> bytes:
-    # A digest is written with its highest byte first, so this is every eighth byte.
+    # A digest begins with its highest byte, so the buckets are every eighth byte.
     return b"".join(map(xxhash.xxh3_64_digest, parts))[::_DIGEST_BYTES]
 
 
 def _bytes_of(key: Any) -> bytes:
-    """Return bytes that are equal for equal keys. That they are equal for others as well does no harm."""
+    """Return bytes that are equal for equal keys. Different keys may have equal bytes too, which is harmless."""
     if isinstance(key, str):
         return key.encode("utf-8", "surrogatepass")
     if isinstance(key, bytes):
@@ -90,10 +90,10 @@ def _bytes_of(key: Any) -> bytes:
 
 def _bytes_of_time(key: Any) -> bytes:
     if isinstance(key, dt.datetime | dt.time):
-        # Two are equal that are the same instant in two zones; Python's hash takes the first of two equal hours.
+        # The same instant in two zones is equal; Python's hash takes the first of two repeated hours.
         return str(instant_of(key.replace(fold=0))).encode()
     if isinstance(key, dt.date | dt.timedelta):
         return str(key).encode()
     if isinstance(key, uuid.UUID):
         return key.bytes
-    raise EncodingError(f"a key of type {type(key).__name__} is not plain data; map keys to texts or numbers first")
+    raise EncodingError(f"a key of type {type(key).__name__} is not plain data; map keys to strings or numbers first")

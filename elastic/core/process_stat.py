@@ -11,7 +11,7 @@ class ProcessStat:
     #: One character, as `ps` prints it: R (running), S (sleeping), Z (zombie), T or t (stopped), ...
     state: str
     parent_id: int
-    #: Clock ticks between the boot of the machine and the start of the process: tells two processes of one id apart.
+    #: Clock ticks between the boot of the machine and the start of the process; unique among processes of one id.
     started: int
 
     @property

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import unquote_plus
 
-#: What stands in place of a secret.
+#: Replacement for a secret.
 MASK = "***"
 
 _NAMED = re.compile(
@@ -12,7 +12,7 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 
-#: A host with a port, and nothing that could be a login.
+#: A host with an optional port, without anything that could be a login.
 _PLACE = re.compile(r"(\[[^\]@]*\]|[^:@\[\]]*)(:[0-9]*)?")
 _SETTING = re.compile(r"([?&;#])([^=&;#]+)=([^&;#]*)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
@@ -21,23 +21,23 @@ _ADVICE = "write / ? # @ : of a login, password or path as %2F %3F %23 %40 %3A"
 
 
 def is_secret_name(name: str) -> bool:
-    """Say whether what has this name is not to be shown."""
+    """Return whether a name suggests that its value is a secret."""
     return _NAMED.search(name) is not None
 
 
 def problem_of(url: str) -> str:
-    """Say why programs may read a URL in different ways; empty if they do not, or if it is no URL at all.
+    """Return why programs may read a URL in different ways; empty if they do not, or if the value is not a URL.
 
-    A password that holds `/`, `?`, `#` or `@` as it is ends the host too early, and what follows may be another host.
+    An unescaped `/`, `?`, `#` or `@` in a password ends the host too early, and the rest may name another host.
     """
     _, slashes, rest = url.partition("://")
     if not slashes:
         return ""
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if _CONTROL.search(url):
-        return "holds a control character or a backslash; write it as %xx"
+        return "contains a control character or a backslash; write it as %xx"
     if "#" in rest:
-        return f"holds #; {_ADVICE}"
+        return f"contains #; {_ADVICE}"
     if authority.count("@") > 1 or (authority and "@" in rest[len(authority) :]):
         return f"may be read in more than one way; {_ADVICE}"
     if any(found[1] == ";" and is_secret_name(unquote_plus(found[2])) for found in _SETTING.finditer(rest)):
@@ -46,7 +46,7 @@ def problem_of(url: str) -> str:
 
 
 def masked_url(url: str) -> str:
-    """Return a URL, or what should be one, as it may be shown: without its password and without secret settings."""
+    """Return a URL for display, without its password and secret settings; a value that is not a URL is masked whole."""
     scheme, slashes, rest = url.partition("://")
     if not slashes:
         return MASK

@@ -1,4 +1,4 @@
-"""Times as bytes, with their zones: by name where a zone has rules, by offset where it has none."""
+"""Encoding of times with their zones: by name if a zone has rules, by offset if it has none."""
 
 import datetime as dt
 from functools import lru_cache
@@ -11,33 +11,33 @@ from elastic.core.errors import EncodingError
 
 _MICROSECOND = dt.timedelta(microseconds=1)
 
-#: The name of a zone with rules, or offset in microseconds and name of one without.
+#: Name of a zone with rules; or offset in microseconds, and perhaps a name, of a zone without.
 Zone = str | list[Any]
 
 
 def has_plain_offset(zone: dt.tzinfo | None) -> bool:
-    """Tell whether an ISO text says all of a zone: there is none, or it is an offset without a name."""
+    """Return whether an ISO string describes a zone in full: there is no zone, or it is an offset without a name."""
     return zone is None or zone is dt.UTC or (type(zone) is dt.timezone and len(_arguments(zone)) == 1)
 
 
 def zone_offset(value: dt.datetime | dt.time) -> int | None:
-    """Return how far a time is from UTC, in microseconds; None where its zone does not tell."""
+    """Return the offset of a time from UTC in microseconds, or None if its zone has none."""
     offset = value.utcoffset()
     return None if offset is None else offset // _MICROSECOND
 
 
 def instant_of(value: dt.datetime | dt.time) -> int:
-    """Return microseconds since the day before the year 1 began, in UTC where the zone tells how far that is."""
+    """Return microseconds since the day before the year 1; in UTC if the zone has an offset."""
     since = dt.timedelta(hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond)
     since -= value.utcoffset() or dt.timedelta()
     if isinstance(value, dt.datetime):
-        # Not a datetime: the first and the last one have no other that is the same instant elsewhere.
+        # An integer, because the first and the last datetime cannot be converted to other zones.
         since += dt.timedelta(days=value.toordinal())
     return since // _MICROSECOND
 
 
 def write_time(value: dt.datetime | dt.time) -> bytes:
-    """Write an ISO text; the fold is a number behind it, because ISO has no place for it."""
+    """Write an ISO string, followed by the fold, because ISO has no place for it."""
     return f"{value.isoformat()}|{value.fold}".encode()
 
 
@@ -52,7 +52,7 @@ def read_time(data: bytes) -> dt.time:
 
 
 def write_zoned(value: dt.datetime | dt.time) -> bytes:
-    """Write the time of the clock, its fold, its zone, and how far it was from UTC then."""
+    """Write the wall-clock time, its fold, its zone, and its offset from UTC."""
     fields = [value.replace(tzinfo=None).isoformat(), value.fold, _write_zone(value), zone_offset(value)]
     packed: bytes = msgpack.packb(fields)
     return packed
@@ -73,7 +73,7 @@ def _write_zone(value: dt.datetime | dt.time) -> Zone:
     """Return the zone of a time as plain data.
 
     Raises:
-        EncodingError: It is none that can be found again by its name; says which.
+        EncodingError: The zone cannot be found again by its name.
     """
     zone: Any = value.tzinfo
     if type(zone) is ZoneInfo:
@@ -88,11 +88,11 @@ def _write_zone(value: dt.datetime | dt.time) -> Zone:
 
 
 def _read_zone(zone: Any) -> dt.tzinfo:
-    """Return the zone of which this is the plain data.
+    """Return the zone from its plain data.
 
     Raises:
-        EncodingError: This machine does not have it.
-        ValueError: It is the plain data of none.
+        EncodingError: This machine does not have the zone.
+        ValueError: The data does not describe a zone.
     """
     if isinstance(zone, list):
         offset, *name = zone
@@ -108,7 +108,7 @@ def _read_zone(zone: Any) -> dt.tzinfo:
 @lru_cache(maxsize=256)
 def _key_of(zone: ZoneInfo) -> str:
     try:
-        # One that was read from a file says here that it cannot be found by its name alone.
+        # Raises for a zone that was read from a file, because its name alone does not find it.
         zone.__reduce__()
     except Exception as error:
         raise EncodingError(_refusal(zone, zone.key)) from error
@@ -116,13 +116,13 @@ def _key_of(zone: ZoneInfo) -> str:
 
 
 def _arguments(zone: dt.timezone) -> tuple[Any, ...]:
-    """Return what a zone was made of: its offset, and its name if it was given one."""
+    """Return the constructor arguments of a zone: its offset, and its name if it has one."""
     arguments: tuple[Any, ...] = zone.__getinitargs__()  # type: ignore[attr-defined]  # it is there for pickle
     return arguments
 
 
 def _fixed(zone: dt.tzinfo) -> dt.timedelta | None:
-    """Return the offset of a zone that has only one; classes with rules have none without a time."""
+    """Return the offset of a zone without rules; a zone with rules has no offset without a time."""
     try:
         return zone.utcoffset(None)
     except Exception:

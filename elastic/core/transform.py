@@ -12,7 +12,7 @@ class Transform:
 
     function: Callable[..., Any]
 
-    #: what users call it
+    #: name of the method of a flow
     verb: ClassVar[str] = ""
 
     def __str__(self) -> str:
@@ -27,7 +27,7 @@ class Map(Transform):
 
 
 class Filter(Transform):
-    """Only entries for which `function(entry)` is true go on."""
+    """Entries for which `function(entry)` is false are dropped."""
 
     __slots__ = ()
     verb = "filter"
@@ -62,14 +62,14 @@ class KeyBy(Transform):
 
 
 class Words(Transform):
-    """All entries of a chunk, which are texts, become their words: `function(entries)`."""
+    """All entries of a chunk, which are strings, become their words: `function(entries)`."""
 
     __slots__ = ()
     verb = "words"
 
 
 class MapFrames(Transform):
-    """All entries of a chunk become one frame, `function(frame)`; a frame is an entry of its own."""
+    """All entries of a chunk become one frame, `function(frame)`; the frame is one entry."""
 
     __slots__ = ()
     verb = "map_frames"
@@ -83,7 +83,7 @@ class MapTables(Transform):
 
 
 class FrameWords(Transform):
-    """All entries of a chunk, which are texts, become one frame of their words: `function(entries)`."""
+    """All entries of a chunk, which are strings, become one frame of their words: `function(entries)`."""
 
     __slots__ = ()
     verb = "words"
@@ -97,7 +97,7 @@ WHOLE_CHUNK = (MapChunks, Task, Words, *OF_FRAMES)
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """Name a user's function for a person: module, name and line where they are known."""
+    """Return the name of a user's function for display: module, name and line, if known."""
     while isinstance(function, partial):
         function = function.func
     name = getattr(function, "__qualname__", None) or type(function).__qualname__

@@ -33,7 +33,7 @@ class Cipher:
         """Create a cipher from its keys, the newest first.
 
         Raises:
-            UsageError: A key is no valid Fernet key; the message does not show it.
+            UsageError: A key is not a valid Fernet key; the message does not show it.
         """
         self._keys = [key.strip() for key in keys if key.strip()]
         for number, key in enumerate(self._keys, 1):

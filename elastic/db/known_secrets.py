@@ -22,7 +22,7 @@ _CONNECTION, _VARIABLE = "ELASTIC_CONN_", "ELASTIC_VAR_"
 _SECRET_NAME = re.compile(
     r"(PASSWORD|PASSWD|PASSPHRASE)$|(^|_)(SECRET|TOKEN|CREDENTIALS?|(API|ACCESS|SECRET|PRIVATE)_?KEY)$", re.IGNORECASE
 )
-#: Values of such variables that are no secrets.
+#: Values of such variables that are not secrets.
 _PLAIN_VALUES = frozenset(("true", "false", "none", "null", "token", "password"))
 
 

@@ -22,7 +22,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Stopped(BaseException):
-    """Raised by SIGTERM in a worker process. It is no Exception, so that user code does not catch it."""
+    """Raised by SIGTERM in a worker process. It is not an Exception, so that user code does not catch it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@
     ├── UnreachableError (ConnectionError)       the system does not answer, or refuses the login
     ├── StatementError                           the database refused a statement; nothing of it was kept
     ├── FileAccessError (OSError)                a file cannot be read or written
-    ├── RowError (ValueError)                    a line of a file is no row of the table
+    ├── RowError (ValueError)                    a line of a file is not a row of the table
     └── MissingPackageError (ImportError)        an optional package is not installed
 
 Messages never show a password: URLs are masked.
@@ -67,7 +67,7 @@ class FileAccessError(HookError, OSError):
 
 
 class RowError(HookError, ValueError):
-    """A line of a file is no row of the table. Nothing of the file was kept."""
+    """A line of a file is not a row of the table. Nothing of the file was loaded."""
 
     def __init__(self, path: str, line: int, problem: str) -> None:
         super().__init__(path, line, problem)

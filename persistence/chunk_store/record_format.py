@@ -73,7 +73,7 @@ def read_header(file: int, offset: int, size: int) -> RecordHeader | None:
     """Return the header of the record at `offset` of a file of `size` bytes, or None if the file ends inside it.
 
     Raises:
-        CorruptStoreError: The bytes are no intact record. The message gives the reason, but not the place.
+        CorruptStoreError: The bytes are not an intact record. The message gives the reason, but not the place.
         StoreError: A newer version wrote the record.
     """
     data = read_at(file, min(_FIRST_READ_BYTES, size - offset), offset)

@@ -55,8 +55,8 @@ class SegmentChunkStore(ChunkStore):
     A new process finds the chunks of all segments that exist. Deletions are not on disk: as after any crash between a
     commit and its `delete`, the caller deletes the chunks that the last commit covers before it calls `unfinished`.
     A process that is killed while it writes leaves its last record cut short. Such a tail was never put: readers
-    ignore it, and the next `put` cuts it off. Any other bytes that are no record are an error. If a file was shortened
-    at the boundary between two records, nothing shows it.
+    ignore it, and the next `put` cuts it off. Any other bytes that are not a record are an error. If a file was
+    shortened at the boundary between two records, nothing shows it.
 
     The store removes a segment when all its chunks are deleted, unless it appends to it. On a full disk it begins the
     next segment at once, so that it can remove the one before.

@@ -27,7 +27,7 @@ def pack_row(row: ReceiptRow) -> bytes:
     """Return the columns of a row, its `states` and its `link` as bytes.
 
     Raises:
-        EncodingError: A column does not have `count` values, or a value is no 64-bit integer.
+        EncodingError: A column does not have `count` values, or a value is not a 64-bit integer.
     """
     columns = row.columns
     lengths = [len(columns.cut_at), len(columns.contents) / _DIGEST]
@@ -54,7 +54,7 @@ def unpack_row(first: int, count: int, attempt: int, worker: tuple[str, str], da
     """Return the row that `pack_row` packed; `worker` is node id and worker id.
 
     Raises:
-        CorruptStoreError: The bytes are no row of `count` chunks.
+        CorruptStoreError: The bytes are not a row of `count` chunks.
     """
     try:
         conceived_at, conceived_width, entries, entries_width = _HEAD.unpack_from(data)

@@ -81,7 +81,7 @@ def _encode_failure(not_tolerated: NotToleratedError) -> bytes:
 
 
 def _restart_clean(request: bytes, output: int) -> None:
-    """Replace this process by one that leaves loading to its forks."""
+    """Replace this process by a new one, whose forks load the program."""
     os.dup2(output, 1)
     with tempfile.TemporaryFile() as file:
         file.write(request)

@@ -117,7 +117,7 @@ def run_whole(transforms: tuple[Transform, ...], entries: Iterable[Any]) -> Iter
 
 
 def _split(transforms: tuple[Transform, ...]) -> tuple[tuple[Transform, ...], tuple[Transform, ...]]:
-    """Split the transforms after the last one that takes a whole chunk."""
+    """Split the transforms after the last that takes a whole chunk."""
     for index in range(len(transforms), 0, -1):
         if isinstance(transforms[index - 1], WHOLE_CHUNK):
             return transforms[:index], transforms[index:]

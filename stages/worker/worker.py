@@ -224,7 +224,7 @@ class Worker:
             raise
         except RAISED as repeated:
             first = call.first
-            # Every function may be the one that fails irregularly, so the message names all of them.
+            # Any of the functions may fail irregularly, so the message names all of them.
             suspects = " or ".join([*map(str, self._program.transforms), f"aggregator {self._program.aggregator}"])
             place = f"{describe_chunks(first, first + len(blocks))} as a whole, but on no single entry"
             if self._reports:

@@ -313,10 +313,10 @@ class TestAggregatorOf:
 
     @pytest.mark.parametrize("value", [dict, Counter, int])
     def test_another_class_is_refused(self, value: type) -> None:
-        with pytest.raises(UsageError, match=f"class {value.__name__} is no aggregator; pass an aggregator"):
+        with pytest.raises(UsageError, match=f"class {value.__name__} is not an aggregator; pass an aggregator"):
             aggregator_of(value)
 
     @pytest.mark.parametrize("value", [5, [], {"module": "x"}, b"count", 1.5])
     def test_anything_else_is_refused_and_shown(self, value: Any) -> None:
-        with pytest.raises(UsageError, match=f"\\({type(value).__name__}\\) is no aggregator; pass an aggregator"):
+        with pytest.raises(UsageError, match=f"\\({type(value).__name__}\\) is not an aggregator; pass an aggregator"):
             aggregator_of(value)

@@ -207,13 +207,13 @@ def test_parameters_that_make_no_sense_are_refused(make: Any) -> None:
 
 
 def test_what_is_no_frame_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"a frame was expected and builtins.str was given; return a Polars frame"):
+    with pytest.raises(UsageError, match=r"expected a frame, got builtins\.str; return a Polars frame"):
         frame_of("text")
 
 
 @pytest.mark.parametrize("entries", [[1, 2.5], [1, "a"], [{"a": 1}, {"a": "x"}], ["\udcff"], [2**200]])
 def test_entries_are_not_changed_to_fit_a_column(entries: list[Any]) -> None:
-    with pytest.raises(UsageError, match=r"the entries of a chunk make no frame .*; map them to one type first"):
+    with pytest.raises(UsageError, match=r"a chunk's entries cannot become a frame .*; map them to one type first"):
         frame_of_entries(entries)
 
 

@@ -36,7 +36,7 @@ def test_a_sync_that_fails_suspends_the_run_with_exit_code_75_and_it_can_be_resu
     *_, error = failed.stderr.splitlines()
     assert error.startswith("error: run ")
     assert "could not be written" in error
-    assert "mend that and run `elastic resume" in error
+    assert "correct that and run `elastic resume" in error
 
     resumed = elastic(tmp_path, "resume", "last")
     assert resumed.returncode == 0, resumed.stderr

@@ -117,8 +117,8 @@ def test_the_root_that_was_printed_is_compared(run_id: str, *, fits: bool) -> No
     [
         (["nowhere"], "no run 'nowhere'"),
         (["last", "--step", "3"], "has no step 3"),
-        (["last", "--recompute", "many"], "is no share"),
-        (["last", "--recompute", "101%"], "is no share"),
+        (["last", "--recompute", "many"], "is not a share"),
+        (["last", "--recompute", "101%"], "is not a share"),
         (["last", "--root", "xyz"], "is not a root"),
         (["last", "flow.py:nothing", "--recompute", "1%"], "has no 'nothing'"),
     ],

@@ -79,7 +79,7 @@ def test_the_environment_is_read_as_what_the_setting_is(tmp_path: Path, name: st
         ),
         ("[logs]\nlevel = 7\n", {}, "logs.level must be a string, not 7"),
         ("[logs]\nin_database = 'perhaps'\n", {}, "must be true or false"),
-        ("[core\n", {}, "is no TOML"),
+        ("[core\n", {}, "is not valid TOML"),
         (None, {"ELASTIC__CORE__NOTHING": "1"}, "ELASTIC__CORE__NOTHING: there is no setting 'core.nothing'"),
         (None, {"ELASTIC__CORE": "1"}, "there is no setting"),
         (None, {"ELASTIC__SCHEDULER__HEARTBEAT": "-1"}, "at least 0.01, not '-1'"),

@@ -199,9 +199,9 @@ def test_a_url_never_becomes_a_local_folder(
 
 
 def test_a_path_with_a_nul_character_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"write_to=.* holds a NUL character"):
+    with pytest.raises(UsageError, match=r"write_to=.* contains a NUL character"):
         flow().run(cluster="inline", shards=2, write_to="a\0.jsonl")
-    with pytest.raises(UsageError, match=r"home=.* holds a NUL character"):
+    with pytest.raises(UsageError, match=r"home=.* contains a NUL character"):
         flow().run(cluster="inline", home="a\0")
 
 

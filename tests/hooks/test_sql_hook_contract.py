@@ -190,7 +190,7 @@ def test_upsert_rows_wants_a_unique_key(hook: SqlHook) -> None:
     assert hook.get_records("select id, part, word from wide order by part") == [(1, "a", "x"), (1, "b", "y")]
     with pytest.raises((StatementError, UsageError)):
         hook.upsert_rows("wide", rows, key=["word"])
-    with pytest.raises(UsageError, match="the key 'other' is none of the columns id, part, word"):
+    with pytest.raises(UsageError, match="the key 'other' is not among the columns id, part, word"):
         hook.upsert_rows("wide", rows, key=["other"])
     assert hook.get_first("select count(*) from wide") == (2,)
 

@@ -64,5 +64,5 @@ def _share(text: str) -> float:
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:
-        raise UsageError(f"--recompute {text} is no share; write a percentage such as 1%, or a number from 0 to 1.")
+        raise UsageError(f"--recompute {text} is not a share; write a percentage such as 1%, or a number from 0 to 1.")
     return share

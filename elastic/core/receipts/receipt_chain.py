@@ -93,7 +93,7 @@ def receipts_of_row(signer: ReceiptSigner, master: str, row: ReceiptRow) -> Iter
     """Yield the receipts of each chunk of a stored row.
 
     Raises:
-        ReceiptError: The row is not the one that the run wrote; names its chunks.
+        ReceiptError: The run did not write this row; names its chunks.
     """
     for counted in (False, True):
         links = chain_of_row(signer, row, master, counted=counted)

@@ -1,17 +1,17 @@
-"""The stations at which a chunk leaves a receipt."""
+"""Stages of a chunk, each of which adds a receipt."""
 
 from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """A station of a chunk's journey, in the order in which a chunk passes them."""
+    """Stage of a chunk. The members are in the order in which a chunk passes them."""
 
-    DISTRIBUTED = "distributed"  #: cut from the source and given to a node by the master
-    SENT = "sent"  #: left the master's sender
-    RECEIVED = "received"  #: taken in by the receiver of the node
+    DISTRIBUTED = "distributed"  #: the master cut the chunk from the source and assigned it to a node
+    SENT = "sent"  #: the master's sender sent the chunk
+    RECEIVED = "received"  #: the node's receiver accepted the chunk
     PROCESSED = "processed"  #: the user's functions ran over every entry
-    RETURNED = "returned"  #: left the node's sender inside a partial result
-    AGGREGATED = "aggregated"  #: folded into the result, once
+    RETURNED = "returned"  #: the node's sender returned a partial result with the chunk
+    AGGREGATED = "aggregated"  #: the master folded the chunk into the result, once
 
     @property
     def ordinal(self) -> int:

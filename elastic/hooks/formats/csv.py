@@ -40,7 +40,7 @@ class CsvFormat:
         try:
             codecs.lookup(self.encoding)
         except (LookupError, TypeError):
-            raise UsageError(f"{self.encoding!r} is no encoding that Python knows; utf-8 is the usual one.") from None
+            raise UsageError(f"{self.encoding!r} is not a known text encoding; use for example 'utf-8'.") from None
         if not isinstance(self.null, str) or set(self.null) & {self.delimiter, '"', "\r", "\n"}:
             raise UsageError(f"null must be a string without delimiter, quote and newline, not {self.null!r}.")
 

@@ -159,7 +159,7 @@ class SqlHook(Hook):
 
         Raises:
             FileAccessError: The file cannot be read.
-            RowError: A line is no row; names the line.
+            RowError: A line is not a row; the message names the line.
             StatementError: The database refused a row.
         """
         with opened(path, form.encoding) as file:
@@ -231,7 +231,7 @@ class SqlHook(Hook):
             return 0
         missing = [part for part in parts if part not in names]
         if missing:
-            raise UsageError(f"the key {missing[0]!r} is none of the columns {', '.join(names)}.")
+            raise UsageError(f"the key {missing[0]!r} is not among the columns {', '.join(names)}.")
         table_parts(table)
         with self._open().transaction(f"upserting into {table}") as transaction:
             return self._backend.upsert(transaction.connection, table, names, parts, checked(values, len(names)))

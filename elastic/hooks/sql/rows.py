@@ -24,7 +24,7 @@ def split_records(
         return (), iter(())
     if columns is None:
         if not isinstance(first, Mapping):
-            raise UsageError("rows that are no dicts need `columns`, the names of their columns in order.")
+            raise UsageError("rows that are not dicts need `columns`, the names of their columns in order.")
         columns = tuple(first)
     names = column_names(columns)
     return names, _ordered(chain([first], given), names)

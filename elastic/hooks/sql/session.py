@@ -195,7 +195,7 @@ def _engine(connection: Connection, backend: Backend) -> "sa.Engine":
         engine.dialect.loaded_dbapi  # noqa: B018 - names a missing driver here
     except NoSuchModuleError:
         raise UsageError(
-            f"{connection} is of kind {kind!r}, which is no database that SQLAlchemy knows; "
+            f"{connection} is of kind {kind!r}, which is not a database that SQLAlchemy knows; "
             "check the part before '://', or install the package that adds it."
         ) from None
     except ModuleNotFoundError as error:

@@ -15,7 +15,7 @@ def mapped_count(deployment: Deployment, task: BaseOperator, run: DagRun) -> int
     """Return the number of instances of a mapped task in a run.
 
     Raises:
-        MappingError: The value that the task maps over is no list, or is too long.
+        MappingError: The value that the task maps over is not a list, or is too long.
         XComError: The value cannot be read.
     """
     mapped = cast("MappedOperator", task)

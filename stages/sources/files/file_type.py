@@ -69,7 +69,7 @@ _ARCHIVE_SUFFIXES = (".tgz", ".tbz", ".tbz2", ".txz", ".tzst")
 
 
 def check_text(path: str, head: bytes, *, needs_recoding: bool = False, outer: str = "") -> None:
-    """Refuse a file whose first bytes show that it is not text, or is text that cannot be cut at line feeds.
+    """Refuse a file whose first bytes show binary data, or text that cannot be cut at line feeds.
 
     Args:
         path: Path for the message.
@@ -78,7 +78,7 @@ def check_text(path: str, head: bytes, *, needs_recoding: bool = False, outer: s
         outer: Type of the compressed file from which `head` was decompressed.
 
     Raises:
-        SourceError: The message says what the file is and what to do.
+        SourceError: The message has the type of the file and advice.
     """
     if not head or (head[0] not in _FIRST_BYTES and b"\0" not in head):
         return  # the usual case; called for each of thousands of files

@@ -33,7 +33,7 @@ class RecordFormat(ABC):
         Called once or twice per file: by the reader of its first range, and by the master before it cuts the file.
 
         Raises:
-            SourceError: The message says what the file is and what to do.
+            SourceError: The message has the type of the file and advice.
         """
 
     def decode_stream(self, plain: Iterator[bytes], path: str, codec: str) -> Iterator[bytes]:

@@ -145,12 +145,12 @@ def unreadable_error(path: str, error: OSError) -> SourceError:
 
 
 def special_kind_of(state: os.stat_result) -> str | None:
-    """Return the kind of a path that is no regular file, or None."""
+    """Return the kind of a path that is not a regular file, or None."""
     return None if stat.S_ISREG(state.st_mode) else _KINDS.get(stat.S_IFMT(state.st_mode), "not a file")
 
 
 def not_a_file_error(path: str, kind: str) -> SourceError:
-    """Return the error for a path that is no regular file."""
+    """Return the error for a path that is not a regular file."""
     return SourceError(f"{path!r} is {kind} and not a regular file; open it and read it with from_iterable.")
 
 

@@ -14,7 +14,7 @@ from elastic.stages.sources.files.format import RecordFormat
 from elastic.stages.sources.validation import one_of
 
 #: Bytes that every encoding with ASCII line ends reads as ASCII: backslash escapes, sequences that switch the character
-#: set for the rest of a text (ISO 2022), and all single bytes.
+#: set of the following bytes (ISO 2022), and all single bytes.
 _ASCII_PROBES = (b"\\n\\u0041", b"\x1b$B\x1b$)C\x0e!!\x0f", bytes(range(128)))
 
 
@@ -82,7 +82,7 @@ def needs_recoding(encoding: str) -> bool:
     """Return True if text in an encoding cannot be cut at every byte 10.
 
     Raises:
-        LookupError: The name is not a text encoding.
+        LookupError: No text encoding has this name.
     """
     try:
         return any(probe.decode(encoding) != probe.decode("latin-1") for probe in _ASCII_PROBES)
@@ -107,7 +107,7 @@ def decode_block(block: FileBlock, encoding: str, errors: str) -> str:
 
 
 def _to_utf8(plain: Iterator[bytes], path: str, encoding: str, errors: str) -> Iterator[bytes]:
-    """Yield a text as UTF-8.
+    """Yield encoded text as UTF-8.
 
     Raises:
         DecodingError: The bytes are not valid in that encoding; the message names the byte of the (decompressed) file.

@@ -21,7 +21,7 @@ def table_parts(table: Any) -> tuple[str, ...]:
     parts = tuple(table.split(".")) if isinstance(table, str) else ()
     if not 1 <= len(parts) <= 3 or not all(map(_is_name, parts)):
         raise UsageError(
-            f"{table!r} is no name of a table; write table, schema.table or database.schema.table "
+            f"{table!r} is not a valid table name; write table, schema.table or database.schema.table "
             "with letters, digits and underscores."
         )
     return parts
@@ -37,8 +37,8 @@ def column_names(columns: Any) -> tuple[str, ...]:
     for name in names:
         if not _is_name(name):
             raise UsageError(
-                f"{name!r} is no name of a column; a name is made of letters, digits and underscores. "
-                "Give `columns` where the file's own names differ."
+                f"{name!r} is not a valid column name; names consist of letters, digits and underscores. "
+                "Give `columns` if the names in the file differ."
             )
     if not names:
         raise UsageError(f"columns must be a list of at least one name, not {columns!r}.")
