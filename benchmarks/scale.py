@@ -132,7 +132,7 @@ class Journal:
 
 def run(nodes: int, chunks: int) -> None:
     cluster, journal = SimulatedCluster(nodes, chunks), Journal()
-    ledger = Ledger(settings=EngineTuning(), placement=placement_of("round_robin"))
+    ledger = Ledger(tuning=EngineTuning(), placement=placement_of("round_robin"))
     happened, told, seconds = cluster.joined(), 0, 0.0
     while not ledger.finished:
         todo = deque[instructions.Instruction]()

@@ -12,8 +12,8 @@ from typing import Any
 from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.contracts.store import RunStore, StepRecord
 from elastic.core.errors import ElasticError, ReceiptError, UsageError
-from elastic.core.ledger.chunk_locations import ChunkLocation, InFlightNote
 from elastic.core.model.chunk_id_set import ChunkIdSet
+from elastic.core.model.chunk_location import ChunkLocation, InFlightNote
 from elastic.core.model.failure import DeadLetter
 from elastic.core.model.receipt_row import ReceiptRow
 from elastic.core.model.step import StepState

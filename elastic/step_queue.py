@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 from elastic.core.contracts.store import ChunkStore
 from elastic.core.errors import ElasticError, StepFailedError, StepInterruptedError, UsageError
-from elastic.core.ledger.chunk_locations import Loss
+from elastic.core.model.chunk_location import Loss
 from elastic.core.model.step import Progress, StepState
 from elastic.core.receipts.receipt import Receipt, decode_token
 from elastic.engine.flow_defaults import flow_defaults

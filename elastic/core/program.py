@@ -18,7 +18,7 @@ class Program:
     reader: Reader
     transforms: tuple[Transform, ...]
     aggregator: AnyAggregator
-    tolerance: ErrorPolicy
+    error_policy: ErrorPolicy
     #: Identity of the receipts: the run's key, the run, the step.
     key: bytes
     run_id: str

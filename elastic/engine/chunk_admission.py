@@ -28,7 +28,7 @@ class ChunkAdmission:
         chunker: Cuts the chunks.
         store: Stores the chunks; None for a source that can be cut again.
         clock: Clock for the retries.
-        settings: Maximum bytes to cut at once, and the timeout for a full disk.
+        tuning: Maximum bytes to cut at once, and the timeout for a full disk.
         token: Returns the token that names a chunk in the store.
     """
 
@@ -38,11 +38,11 @@ class ChunkAdmission:
         store: ChunkStore | None,
         *,
         clock: Clock,
-        settings: EngineTuning,
+        tuning: EngineTuning,
         token: Callable[[Chunk], str],
     ) -> None:
         self._chunker, self._store, self._clock, self._token = chunker, store, clock, token
-        self._settings = settings
+        self._tuning = tuning
         self._waiting: list[Chunk] = []
         self._ended = False
         #: monotonic seconds of the next attempt, and of the last moment when chunks in flight could still free space
@@ -70,7 +70,7 @@ class ChunkAdmission:
             SourceError, EncodingError, StoreError: As for `Chunker.cut` and `ChunkStore.put`.
         """
         if not self._waiting:
-            self._waiting, self._ended = self._chunker.cut(count, self._settings.max_bytes_per_call)
+            self._waiting, self._ended = self._chunker.cut(count, self._tuning.max_bytes_per_call)
         elif self._clock.monotonic() < self._retry_at:
             return [], False
         if self._store is None:
@@ -132,6 +132,6 @@ class ChunkAdmission:
             _log.warning("the disk is full, so the source is not read until there is space: %s", full)
         if not idle or not self._retry_at:
             self._waited_since = now
-        elif now - self._waited_since > self._settings.disk_full_timeout:
+        elif now - self._waited_since > self._tuning.disk_full_timeout:
             raise full
         self._retry_at = now + _RETRY_INTERVAL

@@ -22,11 +22,11 @@ from elastic.core.errors import (
     StoreError,
 )
 from elastic.core.ledger import events, instructions
-from elastic.core.ledger.chunk_locations import Loss
 from elastic.core.ledger.events import Event
 from elastic.core.ledger.instructions import Fail, Instruction
 from elastic.core.ledger.ledger import Ledger
 from elastic.core.model.chunk import Chunk
+from elastic.core.model.chunk_location import Loss
 from elastic.core.model.failure import Failure
 from elastic.core.model.partial import Partial
 from elastic.core.model.step import Progress, StepState
@@ -134,11 +134,11 @@ class Master:
             chunker,
             store.chunks(program.step) if chunker.keeps else None,
             clock=clock,
-            settings=context.settings,
+            tuning=context.tuning,
             token=self._token,
         )
         self._aggregation = context.aggregation
-        self._keeps_letters = program.tolerance.on_error is OnError.DEAD_LETTER
+        self._keeps_letters = program.error_policy.on_error is OnError.DEAD_LETTER
         self._tree = InputTree()
         for row in store.receipts(program.step) if len(ledger.folded) else ():
             self._tree.fold(row)
@@ -391,7 +391,7 @@ class Master:
 
     def _check_placement_stall(self, now: float) -> None:
         """Raise NoWorkerError if the placement has left all chunks waiting for the start timeout."""
-        placement, timeout = self.context.placement, self.context.settings.start_timeout
+        placement, timeout = self.context.placement, self.context.tuning.start_timeout
         if not placement.left_chunks_waiting or any(missing.stage is not None for missing in self.ledger.missing()):
             self._moved_at = now
         elif now - self._moved_at > timeout:
@@ -414,7 +414,7 @@ class Master:
         ended = self.clock.monotonic()
         # Commits on a slow disk are less frequent, so that most of the master's time remains for other work.
         pause = _COMMIT_PAUSE_RATIO * (ended - began)
-        self._commit_due = ended + max(self.context.settings.commit_interval, pause)
+        self._commit_due = ended + max(self.context.tuning.commit_interval, pause)
 
     def _commit_record(self, folded: Uncommitted) -> Commit:
         ledger, chunker, admission = self.ledger, self._chunker, self._admission

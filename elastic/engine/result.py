@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from elastic.core.errors import ElasticError
-from elastic.core.ledger.chunk_locations import Loss
+from elastic.core.model.chunk_location import Loss
 from elastic.core.model.step import StepState
 from elastic.core.receipts.merkle import SHOWN
 

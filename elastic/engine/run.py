@@ -131,9 +131,9 @@ class FlowRun:
         transport = transport_of(cluster, Limits(options.workers, options.tuning.start_timeout, options.heartbeat))
         try:
             ledger = Ledger(
-                settings=options.tuning,
+                tuning=options.tuning,
                 placement=placement,
-                tolerance=options.error_policy,
+                error_policy=options.error_policy,
                 ordered=step.aggregator.ordered,
                 resume_point=resume_point,
             )
@@ -142,7 +142,7 @@ class FlowRun:
                     name=step.name,
                     source=source,
                     program=program,
-                    settings=options.tuning,
+                    tuning=options.tuning,
                     placement=placement,
                     clock=self.clock,
                     manifest={**manifest, "cluster": cluster, "node": transport.node_id},

@@ -1,4 +1,4 @@
-"""Step context: the parts and settings with which a master runs its step."""
+"""Step context: the parts and policies with which a master runs its step."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +13,12 @@ from elastic.engine.placement import CheckedPlacement
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepContext:
-    """Parts and settings with which a master runs one step."""
+    """Parts and policies with which a master runs one step."""
 
     name: str
     source: Source
     program: Program
-    settings: EngineTuning
+    tuning: EngineTuning
     placement: CheckedPlacement
     clock: Clock
     #: Plain data that describes the step; the run store keeps it.

@@ -2,8 +2,8 @@
 
 from elastic.core.clock import Clock
 from elastic.core.contracts.store import RunStore
-from elastic.core.ledger.chunk_locations import InFlightNote
 from elastic.core.ledger.ledger import Ledger
+from elastic.core.model.chunk_location import InFlightNote
 from elastic.core.model.step import Progress, StepState
 from elastic.core.receipts.stage import Stage
 from elastic.engine.step_context import StepContext

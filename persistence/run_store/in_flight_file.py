@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from elastic.core.errors import EncodingError
-from elastic.core.ledger.chunk_locations import InFlightNote
+from elastic.core.model.chunk_location import InFlightNote
 from elastic.persistence.durable_file import open_file, read_at, replacing
 from elastic.persistence.run_store.json_text import read_json, write_json
 from elastic.persistence.run_store.progress_row import row_mac

@@ -8,8 +8,8 @@ from typing import Any
 
 from elastic.core.contracts.store import ChunkStore, Commit, RunStore, StepRecord, StoredChunk
 from elastic.core.errors import StoreError
-from elastic.core.ledger.chunk_locations import InFlightNote
 from elastic.core.model.chunk import Chunk
+from elastic.core.model.chunk_location import InFlightNote
 from elastic.core.model.failure import DeadLetter
 from elastic.core.model.receipt_row import ReceiptRow
 from elastic.core.text import writable

@@ -10,7 +10,7 @@ from typing import Any
 from elastic.core.contracts.store import ChunkStore, Commit, RunStore, StepRecord
 from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError, StoreError, UsageError
-from elastic.core.ledger.chunk_locations import InFlightNote
+from elastic.core.model.chunk_location import InFlightNote
 from elastic.core.model.failure import DeadLetter
 from elastic.core.model.receipt_row import ReceiptRow
 from elastic.core.text import writable

@@ -131,7 +131,7 @@ class _ForkAttempts:
         try:
             loaded = self._loaded or _Loaded.of(self._request)
             bisection, entries = loaded.bisection, loaded.entries
-            limit = bisection.program.tolerance.chunk_timeout
+            limit = bisection.program.error_policy.chunk_timeout
             self._record(_NO_UNIT)
             units, dead_letters = self._remaining_units(loaded)
             parts: list[ChunkPart] = []

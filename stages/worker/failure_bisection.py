@@ -155,7 +155,7 @@ class FailureBisection:
         Raises:
             NotToleratedError: The last attempt fails, and the error policy does not tolerate it.
         """
-        policy, attempts = self.program.tolerance, 1
+        policy, attempts = self.program.error_policy, 1
         while attempts <= policy.retries_for(error):
             threading.Event().wait(policy.backoff.delay(attempts))
             attempts += 1
@@ -175,7 +175,7 @@ class FailureBisection:
         Raises:
             NotToleratedError: The error policy does not tolerate failures.
         """
-        mode = self.program.tolerance.on_error
+        mode = self.program.error_policy.on_error
         if mode is OnError.FAIL:
             raise NotToleratedError(failure)
         letter = DeadLetter(failure, b"", entries=stop - first, attempts=attempts)
@@ -236,7 +236,7 @@ class FailureBisection:
     @property
     def _splittable(self) -> bool:
         whole = any(isinstance(transform, WHOLE_CHUNK) for transform in self.program.transforms)
-        return not self.program.tolerance.whole_chunks or not whole
+        return not self.program.error_policy.whole_chunks or not whole
 
 
 def halves(first: int, stop: int) -> list[tuple[int, int]]:

@@ -61,7 +61,9 @@ class Worker:
         self._signer = program.signer
         self._mac = self._signer.mac(Stage.PROCESSED, worker_id)
         # If entries may fail, each batch is folded into a state of its own first.
-        self._tolerates_failures = program.tolerance.on_error is not OnError.FAIL or bool(program.tolerance.retries)
+        self._tolerates_failures = program.error_policy.on_error is not OnError.FAIL or bool(
+            program.error_policy.retries
+        )
         self._state: Any = None
         self._reports: list[BatchReport] = []
         #: Error of user code in the last failed call; it may not be picklable.
@@ -114,7 +116,7 @@ class Worker:
 
     def _limit(self, call: Call) -> float | None:
         """Return the time limit of a call in seconds; the entry probe enforces its own."""
-        limit = self._program.tolerance.chunk_timeout
+        limit = self._program.error_policy.chunk_timeout
         return None if limit is None or self._probe is None or call.isolated else limit * len(call.references)
 
     def _block(self, call: Call, index: int) -> bytes:

@@ -105,7 +105,7 @@ def test_dooms_are_drawn_among_the_chunks_that_are_not_in_the_result() -> None:
 
 
 def started() -> tuple[Ledger, Send]:
-    ledger = Ledger(settings=EngineTuning(), placement=RoundRobin())
+    ledger = Ledger(tuning=EngineTuning(), placement=RoundRobin())
     ledger.handle(events.WorkerJoined("n", "n/0"))
     chunks = (Chunk(0, (0,), 1, (0, 1)),)
     (send, *_) = ledger.handle(events.ChunksCut(chunks), events.SourceExhausted())

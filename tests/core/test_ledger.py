@@ -28,7 +28,7 @@ class First(Placement):
 
 
 def ledger(*, ordered: bool = False, resume_point: ResumePoint | None = None, **settings: float) -> Ledger:
-    return Ledger(settings=EngineTuning(**settings), placement=First(), ordered=ordered, resume_point=resume_point)
+    return Ledger(tuning=EngineTuning(**settings), placement=First(), ordered=ordered, resume_point=resume_point)
 
 
 def chunks(first: int, stop: int) -> events.ChunksCut:
@@ -218,8 +218,8 @@ def test_the_budget_of_failed_entries_is_kept() -> None:
         return tuple(DeadLetter(Failure(0, n, f"line {n}", "map(f)", "ValueError", "bad"), b"") for n in range(count))
 
     for failed, outcome in ((2, Complete), (3, Fail)):
-        tolerance = ErrorPolicy(on_error=OnError.SKIP, max_errors=2)
-        subject = Ledger(settings=EngineTuning(), placement=First(), tolerance=tolerance)
+        policy = ErrorPolicy(on_error=OnError.SKIP, max_errors=2)
+        subject = Ledger(tuning=EngineTuning(), placement=First(), error_policy=policy)
         (sent,) = started(subject, 1)
         spoiled = with_changes(report(sent), entries=(100,), letters=letters(failed))
         told = subject.handle(events.PartialReturned("a", Partial((spoiled,), (b"",), bytes(16)), False))
@@ -228,10 +228,10 @@ def test_the_budget_of_failed_entries_is_kept() -> None:
 
 
 def test_a_ratio_of_failed_entries_is_judged_at_the_end_or_when_there_are_enough() -> None:
-    tolerance = ErrorPolicy(on_error=OnError.SKIP, max_error_ratio=0.01)
+    policy = ErrorPolicy(on_error=OnError.SKIP, max_error_ratio=0.01)
     letter = DeadLetter(Failure(0, 0, "line 0", "map(f)", "ValueError", "bad"), b"")
     for entries, outcome in ((100, Complete), (99, Fail)):
-        subject = Ledger(settings=EngineTuning(), placement=First(), tolerance=tolerance)
+        subject = Ledger(tuning=EngineTuning(), placement=First(), error_policy=policy)
         first, second = started(subject, 2)
         spoiled = with_changes(report(first), entries=(1,), letters=(letter,))
         told = subject.handle(events.PartialReturned("a", Partial((spoiled,), (b"",), bytes(16)), False))
@@ -357,7 +357,7 @@ def test_a_placement_that_waits_is_asked_again() -> None:
         def choose(self, candidates: list[NodeCandidate]) -> str | None:
             return None
 
-    subject = Ledger(settings=EngineTuning(), placement=Never())
+    subject = Ledger(tuning=EngineTuning(), placement=Never())
     subject.handle(events.WorkerJoined("a", "a/0"))
     assert only(Send, subject.handle(chunks(0, 1))) == []
 

@@ -133,10 +133,10 @@ class Cluster:
 def play(seed: int, *, ordered: bool, fault: float) -> Cluster:
     dice = random.Random(seed)
     cluster = Cluster(dice, chunks=dice.choice([0, 1, 2, 17, 300]), ordered=ordered, fault=fault)
-    settings = EngineTuning(
+    tuning = EngineTuning(
         collect_interval=0.5, max_chunks_in_flight=dice.choice([8, 64, 65_536]), max_worker_losses=1_000_000
     )
-    ledger = Ledger(settings=settings, placement=LeastOpenReceipts(), ordered=ordered)
+    ledger = Ledger(tuning=tuning, placement=LeastOpenReceipts(), ordered=ordered)
     # Nobody knows, or the source has guessed wrong.
     ledger.expected = dice.choice([None, cluster.chunks, cluster.chunks // 2, 2 * cluster.chunks])
     happened: list[Event] = [cluster.join(f"node{n}") for n in range(dice.randint(1, 3)) for _ in range(2)]

@@ -94,9 +94,9 @@ class SimulatedRun:
         network = world.network(f"m{self.store.epoch}")
         manifest = {**step.manifest(), **code_manifest(step)}
         ledger = world.parts.ledger(
-            settings=world.settings,
+            tuning=world.tuning,
             placement=placement,
-            tolerance=options.error_policy,
+            error_policy=options.error_policy,
             ordered=step.aggregator.ordered,
             resume_point=resume_point,
         )
@@ -108,7 +108,7 @@ class SimulatedRun:
                 name="simulated",
                 source=step.source,
                 program=program,
-                settings=world.settings,
+                tuning=world.tuning,
                 placement=placement,
                 clock=self.clock,
                 manifest={**manifest, "node": network.node_id},
@@ -133,7 +133,7 @@ class World:
         self.clock, self.disk = SimulatedClock(), Disk(parts.kept)
         self.story = Story.of(dice)
         self.placement = dice.choice(["round_robin", "least_open_receipts"])
-        self.settings = EngineTuning(
+        self.tuning = EngineTuning(
             max_chunks_per_call=dice.choice([1, 4, 32]),
             max_chunks_in_flight=dice.choice([8, 64, 65_536]),
             collect_interval=dice.choice([0.2, 2.0]),

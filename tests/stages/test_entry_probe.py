@@ -45,8 +45,8 @@ def end(number: int) -> int:
 
 def run(*transforms: Transform, block: bytes | None = None) -> tuple[Any, dict[int | None, str]]:
     """Run a chunk of seven numbers in an entry probe; return the result, and the messages of dead letters by index."""
-    tolerance = ErrorPolicy(on_error=OnError.DEAD_LETTER)
-    program = Program(EntriesReader(), transforms, Collect(), tolerance, KEY, "run", 0)
+    policy = ErrorPolicy(on_error=OnError.DEAD_LETTER)
+    program = Program(EntriesReader(), transforms, Collect(), policy, KEY, "run", 0)
     entries = list(range(7))
     probe = EntryProbe(cloudpickle.dumps(program))
     state, letters = probe.run(FailureBisection(program, 0, (0, 7)), entries, pack(entries) if block is None else block)

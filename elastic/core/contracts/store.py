@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from elastic.core.ledger.chunk_locations import InFlightNote
 from elastic.core.model.chunk import Chunk, Position
+from elastic.core.model.chunk_location import InFlightNote
 from elastic.core.model.failure import DeadLetter
 from elastic.core.model.receipt_row import ReceiptRow
 

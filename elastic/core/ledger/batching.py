@@ -15,7 +15,7 @@ _MAX_GROWTH = 4
 class BatchSizer:
     """Controller of the batch size: large enough to hide the overhead of a call, small enough to spread the work."""
 
-    settings: EngineTuning
+    tuning: EngineTuning
     size: int = 1
     _seconds_per_chunk: float = 0.0
 
@@ -30,7 +30,7 @@ class BatchSizer:
     def straggler_limit(self, batch: Batch) -> float:
         """Return the seconds after which a call gets a speculative copy."""
         # Doubled for each copy, so that a call that is slow on every worker does not occupy all of them.
-        limit = max(self.settings.speculation_timeout, 3 * self.seconds_for(len(batch)))
+        limit = max(self.tuning.speculation_timeout, 3 * self.seconds_for(len(batch)))
         return limit * 2.0 ** min(batch.history.copies, 16)
 
     def observe(self, chunks: int, seconds: float) -> None:
@@ -38,8 +38,8 @@ class BatchSizer:
         observed = max(seconds, 1e-7) / chunks
         known = self._seconds_per_chunk
         self._seconds_per_chunk = observed if not known else (known + observed) / 2
-        wanted = int(self.settings.target_call_seconds / self._seconds_per_chunk)
-        self.size = max(1, min(wanted, chunks * _MAX_GROWTH, self.settings.max_chunks_per_call))
+        wanted = int(self.tuning.target_call_seconds / self._seconds_per_chunk)
+        self.size = max(1, min(wanted, chunks * _MAX_GROWTH, self.tuning.max_chunks_per_call))
 
 
 _NEW = DeliveryHistory()

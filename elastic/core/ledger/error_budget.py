@@ -24,8 +24,8 @@ _EARLIER = Failure(
 class ErrorBudget:
     """Counter of a step's failures, checked against its error policy."""
 
-    def __init__(self, tolerance: ErrorPolicy) -> None:
-        self._tolerance = tolerance
+    def __init__(self, policy: ErrorPolicy) -> None:
+        self._policy = policy
         self._first: Failure | None = None
         self._last: Failure | None = None
 
@@ -52,5 +52,5 @@ class ErrorBudget:
             return Fail(self._first or _EARLIER, how)
         if self._last is None:
             return None
-        excess = self._tolerance.violation(failed, entries, with_ratio=is_end or entries >= _MIN_ENTRIES_FOR_RATIO)
+        excess = self._policy.violation(failed, entries, with_ratio=is_end or entries >= _MIN_ENTRIES_FOR_RATIO)
         return None if excess is None else Fail(self._last, f"{excess}; the last of them")

@@ -16,14 +16,15 @@ from elastic.core.contracts.placement import Placement
 from elastic.core.errors import LedgerError
 from elastic.core.ledger import events
 from elastic.core.ledger.batching import BatchSizer, PendingChunks
-from elastic.core.ledger.chunk_locations import ChunkLocation, LossRecord
 from elastic.core.ledger.error_budget import ErrorBudget
 from elastic.core.ledger.events import Event
 from elastic.core.ledger.in_flight import InFlight, InFlightBatch, Node, UnfinishedChunks
 from elastic.core.ledger.instructions import CollectNode, Complete, Cut, Drop, Fail, Fold, Instruction, Send
+from elastic.core.ledger.loss_record import LossRecord
 from elastic.core.ledger.resume_point import ResumePoint
 from elastic.core.model.chunk import Chunk
 from elastic.core.model.chunk_id_set import ChunkIdSet
+from elastic.core.model.chunk_location import ChunkLocation
 from elastic.core.model.failure import Failure, abandoned_failure
 from elastic.core.model.partial import Partial
 from elastic.core.policies.engine_tuning import EngineTuning
@@ -60,9 +61,9 @@ class Ledger:
     """State machine of the chunks of one step; events enter through `handle` only.
 
     Args:
-        settings: Limits of the work in flight.
+        tuning: Limits of the work in flight.
         placement: Chooses the node of a batch.
-        tolerance: Policy for failed entries.
+        error_policy: Policy for failed entries.
         ordered: True when partials must be folded in the order of their chunks.
         resume_point: Committed progress of earlier masters of this step.
     """
@@ -70,14 +71,14 @@ class Ledger:
     def __init__(
         self,
         *,
-        settings: EngineTuning,
+        tuning: EngineTuning,
         placement: Placement,
-        tolerance: ErrorPolicy = _DEFAULT,
+        error_policy: ErrorPolicy = _DEFAULT,
         ordered: bool = False,
         resume_point: ResumePoint | None = None,
     ) -> None:
         resume_point = resume_point or ResumePoint()
-        self.settings = settings
+        self.tuning = tuning
         self.placement = placement
         self.ordered = ordered
         #: Chunks that the result contains.
@@ -98,13 +99,13 @@ class Ledger:
         )
         self.losses = LossRecord()
         self._now = self._speculate_at = 0.0
-        self._sizer = BatchSizer(settings)
+        self._sizer = BatchSizer(tuning)
         self._waiting = PendingChunks()
-        self._flight = InFlight(settings.calls_per_worker, settings.collect_interval)
+        self._flight = InFlight(tuning.calls_per_worker, tuning.collect_interval)
         #: Ordered steps only: partials that arrived before their turn, by first chunk id.
         self._early: dict[int, Partial] = {}
         self._next_batch = 0
-        self._budget = ErrorBudget(tolerance)
+        self._budget = ErrorBudget(error_policy)
         self._story = ChunkTrace()
 
     # -- entry point and queries
@@ -315,7 +316,7 @@ class Ledger:
             self.counters["chunks_sent_again"] += len(chunks)
             history = batch.history.after_loss(chunks=len(batch), may_be_poison=may_be_poison)
             self._waiting.put_back(chunks, history)
-            if chunks and history.losses >= self.settings.max_worker_losses:
+            if chunks and history.losses >= self.tuning.max_worker_losses:
                 return self._fail(abandoned_failure(chunks[0].chunk_id, history.losses, reason))
         return []
 
@@ -351,7 +352,7 @@ class Ledger:
                 return
             waiting, workers = len(self._waiting), self._flight.workers
             size = self._sizer.last_size(waiting, workers) if self.exhausted else self._sizer.size
-            batch = self._waiting.take(self._next_batch, size, self.settings.max_bytes_per_call)
+            batch = self._waiting.take(self._next_batch, size, self.tuning.max_bytes_per_call)
             self._next_batch += 1
             self._flight.send(batch, node_id, self._now)
             if batch.attempt == 1:
@@ -364,7 +365,7 @@ class Ledger:
         """Send speculative copies of stragglers to a second worker; the first result wins."""
         if self._now < self._speculate_at:
             return
-        self._speculate_at = self._now + self.settings.speculation_timeout / _CHECKS_PER_LIMIT
+        self._speculate_at = self._now + self.tuning.speculation_timeout / _CHECKS_PER_LIMIT
         yield from self._copies(self._flight.stragglers(self._now, self._sizer.straggler_limit))
 
     def _copies(self, wanted: list[InFlightBatch]) -> Iterator[Instruction]:
@@ -388,8 +389,8 @@ class Ledger:
     @property
     def _is_full(self) -> bool:
         return (
-            self.next_id - len(self.folded) >= self.settings.max_chunks_in_flight
-            or self._flight.weight + self._waiting.bytes >= self.settings.max_bytes_in_flight
+            self.next_id - len(self.folded) >= self.tuning.max_chunks_in_flight
+            or self._flight.weight + self._waiting.bytes >= self.tuning.max_bytes_in_flight
         )
 
     def _seconds_left(self) -> float:
@@ -405,17 +406,17 @@ class Ledger:
         unfolded_bytes = self._flight.weight + self._waiting.bytes
         if (
             self.exhausted
-            or self._waiting.bytes >= self.settings.max_bytes_per_call
-            or unfolded_bytes >= self.settings.max_bytes_in_flight
+            or self._waiting.bytes >= self.tuning.max_bytes_per_call
+            or unfolded_bytes >= self.tuning.max_bytes_in_flight
         ):
             return 0
-        room = self.settings.max_chunks_in_flight - (self.next_id - len(self.folded))
+        room = self.tuning.max_chunks_in_flight - (self.next_id - len(self.folded))
         return min(self._flight.credits * self._sizer.size - len(self._waiting), room)
 
     def _collection_is_due(self, node: Node) -> bool:
         if node.collecting or not (node.held or node.doubts):
             return False
-        at_work = (len(node.workers) - 1) * self.settings.calls_per_worker
+        at_work = (len(node.workers) - 1) * self.tuning.calls_per_worker
         idle = self._is_dry and node.fresh and node.calls <= at_work
         return idle or bool(node.doubts) or self._now >= node.due_at
 
