@@ -1,7 +1,6 @@
 """Loader of targets: `module:attr` or `file.py:attr` names a flow, a step or a function that returns one."""
 
 import importlib
-import importlib.util
 import inspect
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from elastic.core.errors import ElasticError, FlowTargetError
 from elastic.core.suggest import did_you_mean
+from elastic.core.user_module import load_user_module
 from elastic.engine.step import Step
 from elastic.flow.flow import Flow
 
@@ -33,22 +33,12 @@ def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise FlowTargetError(f"there is no file {str(path)!r}; write file.py:attr or module:attr.")
     sys.path.insert(0, str(path.resolve().parent))
-    # Workers cannot import this name, so its functions travel by value, whatever the name of the file.
-    name = f"__elastic_flow_{path.stem}__"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise FlowTargetError(f"{str(path)!r} cannot be loaded as Python code.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        return load_user_module(f"__elastic_flow_{path.stem}__", path)
     except ElasticError:
         raise
     except (Exception, SystemExit) as error:
         raise FlowTargetError(f"{str(path)!r} cannot be loaded ({type(error).__name__}: {error}).") from error
-    finally:
-        del sys.modules[name]
-    return module
 
 
 def _load_module(name: str) -> ModuleType:

@@ -15,6 +15,7 @@ from typing import Any
 
 from elastic.core.contracts.store import ChunkStore
 from elastic.core.errors import UsageError
+from elastic.core.user_module import load_user_module
 from elastic.persistence.chunk_store.directory_store import DirectoryChunkStore
 from elastic.persistence.chunk_store.segment_store import SegmentChunkStore
 from elastic.persistence.disk_reserve import DiskReserve
@@ -154,13 +155,8 @@ def _load_file(path: str) -> ModuleType:
         return main
     # The module stays in sys.modules under this unique name, so that its classes and their errors can be pickled.
     name = f"__elastic_chunk_store_{Path(path).stem}__"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} cannot be loaded as Python code")
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)
     _loading.add(path)
     try:
-        spec.loader.exec_module(module)
+        return load_user_module(name, path, keep=True)
     finally:
         _loading.discard(path)
-    return module

@@ -9,16 +9,16 @@ from collections.abc import Container
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
+from elastic.core import user_module
 from elastic.dag.dag import DAG
 from elastic.dag.definition_scope import collect_dags
 from elastic.dag.errors import TaskTimeoutError
 from elastic.dag.execution.timeout import TimeLimit
 from elastic.dag.files.helper_modules import HelperModules, shadowed_by
 
-#: Folder of the loader, whose frames are removed from tracebacks.
-_LOADER_FOLDER = str(Path(__file__).parent)
+#: Beginnings of the file names of the loader's frames, which are removed from tracebacks.
+_LOADER_FILES = (str(Path(__file__).parent), user_module.__file__, importlib.util.__file__, "<frozen importlib")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +99,12 @@ def load(source: DagFileSource, folder: Path, seconds: float) -> list[DAG] | Imp
         seconds: Time limit.
     """
     path = Path(source.path)
-    # Under a name that no process can import, cloudpickle serializes the functions of the file by value.
     name = f"__elastic_dag_{path.stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}__"
     helpers = HelperModules((path.parent, folder))
     try:
         limit = TimeLimit(f"loading {path}", seconds)
         with helpers.installed(), collect_dags() as made, redirect_stdout(sys.stderr), limit:
-            module = _run(name, source)
+            module = user_module.load_user_module(name, source.path, content=source.content)
             found = [value for value in [*vars(module).values(), *made] if isinstance(value, DAG)]
             dags = {id(dag): dag for dag in found if not _is_imported(dag, path)}
     except KeyboardInterrupt:
@@ -128,19 +127,6 @@ def _is_imported(dag: DAG, path: Path) -> bool:
     return any(value is dag for home in homes for value in vars(home).values())
 
 
-def _run(name: str, source: DagFileSource) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, source.path)
-    if spec is None:
-        raise ImportError(f"{source.path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        exec(compile(source.content, source.path, "exec", dont_inherit=True), vars(module))  # noqa: S102 - a DAG file is code
-    finally:
-        del sys.modules[name]
-    return module
-
-
 def _reason(error: BaseException) -> str:
     if isinstance(error, TaskTimeoutError):
         return str(error)
@@ -153,10 +139,6 @@ def _reason(error: BaseException) -> str:
 def _traceback(error: BaseException) -> str:
     """Return the traceback without the frames of the loader."""
     trace = error.__traceback__
-    while trace is not None and _is_loader(trace.tb_frame.f_code.co_filename):
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_LOADER_FILES):
         trace = trace.tb_next
     return "".join(tracebacks.format_exception(type(error), error, trace))
-
-
-def _is_loader(filename: str) -> bool:
-    return filename.startswith((_LOADER_FOLDER, "<frozen importlib")) or filename == importlib.util.__file__
