@@ -166,7 +166,7 @@ class RunHistory:
         """Return the dead letters of a step that are not redriven, by ascending chunk id and index."""
         with self._store(run_id) as store:
             _record(store, step)
-            return list(store.letters(step))
+            return list(store.dead_letters(step))
 
     def result(self, run_id: str, step: int, aggregator: AnyAggregator) -> Result:
         """Return the stored result of a step; that of an unfinished step covers its committed chunks.

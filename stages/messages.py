@@ -69,7 +69,7 @@ class Reply:
     #: Workers that died since the last reply: (worker id, reason).
     dead_workers: tuple[tuple[str, str], ...] = ()
     #: The dead worker was processing this batch.
-    suspect: bool = False
+    may_be_poison: bool = False
 
 
 def encode_call(call: Call) -> bytes:
@@ -104,7 +104,7 @@ def encode_reply(reply: Reply) -> bytes:
             reply.source_unreadable,
             reply.spill_failed,
             reply.dead_workers,
-            reply.suspect,
+            reply.may_be_poison,
         )
     )
 
@@ -113,7 +113,7 @@ def decode_reply(data: bytes) -> Reply:
     """Return the reply that `encode_reply` encoded. Raise EncodingError for any other bytes."""
     values = _unpack(data)
     try:
-        node_id, worker_id, batch_id, seconds, partial, failure, unreadable, spill_failed, dead, suspect = values
+        node_id, worker_id, batch_id, seconds, partial, failure, unreadable, spill_failed, dead, may_be_poison = values
         return Reply(
             node_id=node_id,
             worker_id=worker_id,
@@ -124,7 +124,7 @@ def decode_reply(data: bytes) -> Reply:
             source_unreadable=unreadable,
             spill_failed=spill_failed,
             dead_workers=tuple((worker, reason) for worker, reason in dead),
-            suspect=suspect,
+            may_be_poison=may_be_poison,
         )
     except (TypeError, ValueError) as error:
         raise EncodingError(f"a message is not a valid reply ({error})") from error
@@ -136,14 +136,14 @@ def _decode_partial(reports: list[list[Any]], states: list[bytes], digest: bytes
     for values in reports:
         report = dict(zip(names, values, strict=True))
         report["columns"] = _columns(*report["columns"])
-        report["letters"] = tuple(map(DeadLetter.of, report["letters"]))
+        report["dead_letters"] = tuple(map(DeadLetter.of, report["dead_letters"]))
         rebuilt.append(BatchReport(**report))
     return Partial(tuple(rebuilt), tuple(states), digest)
 
 
 def _report_fields(report: BatchReport) -> tuple[Any, ...]:
-    *others, letters, returned = fields_of(report)
-    return (*_with_columns(tuple(others)), [letter.plain() for letter in letters], returned)
+    *others, dead_letters, returned = fields_of(report)
+    return (*_with_columns(tuple(others)), [letter.plain() for letter in dead_letters], returned)
 
 
 def _with_columns(values: tuple[Any, ...]) -> tuple[Any, ...]:

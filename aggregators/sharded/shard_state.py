@@ -49,7 +49,7 @@ class ShardState(ABC):
     def take_all(self) -> Iterable[Packed]:
         """Empty the state in memory and return it by ascending bucket, however small it is."""
 
-    def write(self, packed: Iterable[Packed], depot: SpillStore, shards: int) -> None:
+    def write(self, packed: Iterable[Packed], spill_store: SpillStore, shards: int) -> None:
         """Spill buckets to the store, and add their segments to `pieces`.
 
         Raises:
@@ -66,5 +66,5 @@ class ShardState(ABC):
             own.append(index.packed())
             starts.append(size)
             size += index.size + len(own[-1])
-        name, at = depot.append(b"".join(chain.from_iterable(parts)))
+        name, at = spill_store.append(b"".join(chain.from_iterable(parts)))
         self.pieces.append(tuple(index.bundle(name, at + start) for index, start in zip(indexes, starts, strict=True)))

@@ -26,24 +26,24 @@ class Sharded(ShardedAggregator):
     Args:
         inner: Folds the entries.
         shards: Number of parts of the result.
-        depot: Store of the spilled states.
+        spill_store: Store of the spilled states.
         output: Sink that gets the result as well; None for none.
 
     Raises:
         UsageError: The state of `inner` cannot be partitioned.
     """
 
-    def __init__(self, inner: AnyAggregator, shards: int, depot: SpillStore, output: Sink | None = None) -> None:
-        self.inner, self.shards, self.depot, self.output = inner, shards, depot, output
+    def __init__(self, inner: AnyAggregator, shards: int, spill_store: SpillStore, output: Sink | None = None) -> None:
+        self.inner, self.shards, self.spill_store, self.output = inner, shards, spill_store, output
         self.ordered = inner.ordered
         self.partitioner = partitioner_for(inner, shards)
 
-    def with_spill_store(self, depot: SpillStore) -> "Sharded":
-        return Sharded(self.inner, self.shards, depot, self.output)
+    def with_spill_store(self, spill_store: SpillStore) -> "Sharded":
+        return Sharded(self.inner, self.shards, spill_store, self.output)
 
     @property
     def can_reduce(self) -> bool:
-        return self.depot.readable and (self.output is None or self.output.writable)
+        return self.spill_store.readable and (self.output is None or self.output.writable)
 
     def create(self) -> ShardState:
         return self.partitioner.create()
@@ -59,27 +59,27 @@ class Sharded(ShardedAggregator):
     def merge(self, state: ShardState, other: ShardState) -> ShardState:
         # Order matters: the entries in memory follow those in the pieces.
         if self.ordered and other.pieces and not state.is_empty:
-            state.write(state.take_all(), self.depot, self.shards)
+            state.write(state.take_all(), self.spill_store, self.shards)
         state.pieces += other.pieces
         state.join(other)
         return state
 
     def spill(self, state: ShardState) -> ShardState:
-        packed = state.take_if_large() if self.depot.writable else None
+        packed = state.take_if_large() if self.spill_store.writable else None
         if packed is not None:
-            state.write(packed, self.depot, self.shards)
+            state.write(packed, self.spill_store, self.shards)
         return state
 
     def finish(self, state: ShardState) -> AnyShardedResult:
         partitioner = self.partitioner.with_schema_of(_remainder_of(state))
         by_shard = [[piece[shard] for piece in state.pieces] for shard in range(self.shards)]
-        return partitioner.open_result(MergedOnRead(partitioner, self.depot, by_shard), self.shards)
+        return partitioner.open_result(MergedOnRead(partitioner, self.spill_store, by_shard), self.shards)
 
     def encode(self, state: ShardState) -> bytes:
-        if self.depot.writable:
+        if self.spill_store.writable:
             if not state.is_empty:
-                state.write(state.take_all(), self.depot, self.shards)
-            self.depot.sync()
+                state.write(state.take_all(), self.spill_store, self.shards)
+            self.spill_store.sync()
         # Entries stay in memory only on a node that does not see the folder, in a process for one chunk: its worker
         # sends them in another way.
         return pack([[[segment.plain() for segment in piece] for piece in state.pieces], state.encode_remainder()])
@@ -97,7 +97,7 @@ class Sharded(ShardedAggregator):
     def reduce(self, job: bytes) -> bytes:
         partitioner, index = self.partitioner, Index()
         opened = nullcontext() if self.output is None else self.output.open()
-        with opened as rows, self.depot.create("result") as file:
+        with opened as rows, self.spill_store.create("result") as file:
             for bucket, block in self._blocks(job):
                 data = partitioner.pack(block)
                 packed = compress(data)
@@ -116,12 +116,12 @@ class Sharded(ShardedAggregator):
 
     def result_of(self, bundles: Sequence[SpillSegment]) -> AnyShardedResult:
         """Return the result in the segments that `reduce` wrote for all shards."""
-        return self.partitioner.open_result(MergedFiles(self.partitioner, self.depot, bundles), self.shards)
+        return self.partitioner.open_result(MergedFiles(self.partitioner, self.spill_store, bundles), self.shards)
 
     def _blocks(self, job: bytes) -> Iterator[tuple[int, Any]]:
         shard, plain, *remainder = unpack(job)
         partitioner = self.partitioner.with_schema_of(remainder[0]) if remainder else self.partitioner
-        blocks = MergedOnRead(partitioner, self.depot, {shard: [SpillSegment(*fields) for fields in plain]})
+        blocks = MergedOnRead(partitioner, self.spill_store, {shard: [SpillSegment(*fields) for fields in plain]})
         for bucket in shard_range(shard, self.shards):
             block = blocks.block(shard, bucket)
             if self.partitioner.size(block):
@@ -129,7 +129,9 @@ class Sharded(ShardedAggregator):
 
     def of_utf8(self) -> "Sharded | None":
         inner = self.inner.of_utf8()
-        return Sharded(inner, self.shards, self.depot, self.output) if isinstance(inner, KeyedAggregator) else None
+        return (
+            Sharded(inner, self.shards, self.spill_store, self.output) if isinstance(inner, KeyedAggregator) else None
+        )
 
     def __str__(self) -> str:
         return str(self.inner)

@@ -18,8 +18,8 @@ BlockT = TypeVar("BlockT")
 class ResultBlocks(ABC, Generic[BlockT]):
     """Source of the parts of a sharded result."""
 
-    def __init__(self, partitioner: StatePartitioner[BlockT], depot: SpillStore) -> None:
-        self._partitioner, self._depot = partitioner, depot
+    def __init__(self, partitioner: StatePartitioner[BlockT], spill_store: SpillStore) -> None:
+        self._partitioner, self._spill_store = partitioner, spill_store
 
     @abstractmethod
     def block(self, shard: int, bucket: int) -> BlockT:
@@ -43,17 +43,17 @@ class MergedOnRead(ResultBlocks[BlockT]):
 
     Args:
         partitioner: Merges the segments of a bucket.
-        depot: Store of the segments.
+        spill_store: Store of the segments.
         segments: Segments of each shard, or of some shards by number.
     """
 
     def __init__(
         self,
         partitioner: StatePartitioner[BlockT],
-        depot: SpillStore,
+        spill_store: SpillStore,
         segments: dict[int, list[SpillSegment]] | list[list[SpillSegment]],
     ) -> None:
-        super().__init__(partitioner, depot)
+        super().__init__(partitioner, spill_store)
         self._segments = segments
         self._indexes: dict[int, list[tuple[SpillSegment, dict[int, SpillBlock]]]] = {}
 
@@ -71,7 +71,7 @@ class MergedOnRead(ResultBlocks[BlockT]):
     def _packed(self, shard: int, bucket: int) -> Iterator[bytes]:
         for segment, blocks in self._index(shard):
             if (block := blocks.get(bucket)) is not None:
-                yield decompress(segment.read(self._depot, block))
+                yield decompress(segment.read(self._spill_store, block))
 
     def _buckets(self, shard: int) -> list[int]:
         return sorted({bucket for _, blocks in self._index(shard) for bucket in blocks})
@@ -79,7 +79,7 @@ class MergedOnRead(ResultBlocks[BlockT]):
     def _index(self, shard: int) -> list[tuple[SpillSegment, dict[int, SpillBlock]]]:
         if shard not in self._indexes:
             self._indexes[shard] = [
-                (segment, {block.bucket: block for block in segment.blocks(self._depot)})
+                (segment, {block.bucket: block for block in segment.blocks(self._spill_store)})
                 for segment in self._segments[shard]
             ]
         return self._indexes[shard]
@@ -89,9 +89,9 @@ class MergedFiles(ResultBlocks[BlockT]):
     """Parts in files of merged shards, one file for each shard."""
 
     def __init__(
-        self, partitioner: StatePartitioner[BlockT], depot: SpillStore, segments: Sequence[SpillSegment]
+        self, partitioner: StatePartitioner[BlockT], spill_store: SpillStore, segments: Sequence[SpillSegment]
     ) -> None:
-        super().__init__(partitioner, depot)
+        super().__init__(partitioner, spill_store)
         self._segments = segments
         self._indexes: dict[int, dict[int, SpillBlock]] = {}
 
@@ -101,7 +101,7 @@ class MergedFiles(ResultBlocks[BlockT]):
             return self._partitioner.block(self._partitioner.gather(()))
         segment = self._segments[shard]
         try:
-            return self._partitioner.open(decompress(segment.read(self._depot, found)))
+            return self._partitioner.open(decompress(segment.read(self._spill_store, found)))
         except CorruptStoreError as error:
             raise self._read_error(segment, error) from error
 
@@ -116,7 +116,7 @@ class MergedFiles(ResultBlocks[BlockT]):
         if shard not in self._indexes:
             segment = self._segments[shard]
             try:
-                blocks = segment.blocks(self._depot)
+                blocks = segment.blocks(self._spill_store)
             except CorruptStoreError as error:
                 raise self._read_error(segment, error) from error
             self._indexes[shard] = {block.bucket: block for block in blocks}
@@ -124,7 +124,7 @@ class MergedFiles(ResultBlocks[BlockT]):
 
     def _read_error(self, segment: SpillSegment, error: CorruptStoreError) -> CorruptStoreError:
         """Return the error of an unreadable file: a later master removes the files that it has written again."""
-        place = self._depot.describe(segment.name)
+        place = self._spill_store.describe(segment.name)
         if not isinstance(error.__cause__, FileNotFoundError) or not Path(place).parent.is_dir():
             return error
         return CorruptStoreError(

@@ -78,7 +78,7 @@ class Uncommitted:
 
     states: tuple[bytes, ...]
     rows: tuple[ReceiptRow, ...]
-    letters: tuple[DeadLetter, ...]
+    dead_letters: tuple[DeadLetter, ...]
 
 
 class Aggregation:
@@ -193,7 +193,7 @@ class Aggregation:
         return Uncommitted(
             states=tuple(state for partial in folded for state in partial.states) if self._aggregator.stored else (),
             rows=tuple(row for partial in folded for row in partial.rows),
-            letters=tuple(letter for partial in folded for letter in partial.letters),
+            dead_letters=tuple(letter for partial in folded for letter in partial.dead_letters),
         )
 
     def open(self) -> None:

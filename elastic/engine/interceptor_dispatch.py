@@ -90,7 +90,7 @@ class InterceptorDispatch:
     def folded(self, partial: Partial) -> None:
         """Notify interceptors of a partial that is in the result."""
         self._aggregated += partial.chunks
-        for letter in partial.letters:
+        for letter in partial.dead_letters:
             self.notify("failed", letter.failure)
         if not self._wants_receipts():
             return

@@ -138,7 +138,7 @@ class Master:
             token=self._token,
         )
         self._aggregation = context.aggregation
-        self._keeps_letters = program.error_policy.on_error is OnError.DEAD_LETTER
+        self._keeps_dead_letters = program.error_policy.on_error is OnError.DEAD_LETTER
         self._tree = InputTree()
         for row in store.receipts(program.step) if len(ledger.folded) else ():
             self._tree.fold(row)
@@ -297,7 +297,7 @@ class Master:
         for worker_id, reason in reply.dead_workers:
             yield events.WorkerLost(reply.node_id, worker_id, reason)
             if not collected:
-                yield events.BatchLost(reply.batch_id, reason, may_be_poison=reply.suspect)
+                yield events.BatchLost(reply.batch_id, reason, may_be_poison=reply.may_be_poison)
         if reply.failure is not None:
             failure = replace(reply.failure, node_id=reply.node_id, worker_id=reply.worker_id)
             yield self._failure_event(reply, failure)
@@ -419,7 +419,7 @@ class Master:
     def _commit_record(self, folded: Uncommitted) -> Commit:
         ledger, chunker, admission = self.ledger, self._chunker, self._admission
         first = ledger.first_unfolded()
-        letters = map(chunker.renewed, folded.letters) if self._keeps_letters else ()
+        dead_letters = map(chunker.renewed, folded.dead_letters) if self._keeps_dead_letters else ()
         return Commit(
             low=ledger.folded.low,
             bitmap=ledger.folded.bitmap(),
@@ -427,7 +427,7 @@ class Master:
             exhausted=admission.exhausted,
             partials=folded.states,
             receipts=folded.rows,
-            letters=tuple(letters),
+            dead_letters=tuple(dead_letters),
             redriven=chunker.redriven,
             counters={
                 **ledger.counters,

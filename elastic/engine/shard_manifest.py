@@ -20,14 +20,14 @@ class ShardManifest:
     run's log of states names.
 
     Args:
-        depot: Store with the files of the shards.
+        spill_store: Store with the files of the shards.
         shards: Number of shards.
         place: The id of the run and the number of the step.
         key: The run's key.
     """
 
-    def __init__(self, depot: FileSpillStore, shards: int, place: tuple[str, int], key: bytes) -> None:
-        self.depot, self.shards = depot, shards
+    def __init__(self, spill_store: FileSpillStore, shards: int, place: tuple[str, int], key: bytes) -> None:
+        self.spill_store, self.shards = spill_store, shards
         self._run_id, self._step = place
         self._key = key
 
@@ -60,8 +60,8 @@ class ShardManifest:
             ],
         }
         fields["seal"] = self._seal(fields)
-        self.depot.write(f"manifest-{self.depot.epoch}.json", _text(fields))
-        self.depot.clean(_named(jobs) | {bundle.name for bundle in bundles})
+        self.spill_store.write(f"manifest-{self.spill_store.epoch}.json", _text(fields))
+        self.spill_store.clean(_named(jobs) | {bundle.name for bundle in bundles})
 
     def read(self, jobs: Sequence[bytes]) -> list[SpillSegment] | None:
         """Return the files of the result that `jobs` made; None if there is no such result.
@@ -84,7 +84,7 @@ class ShardManifest:
 
     def paths(self) -> list[Path]:
         """Return the paths of all manifests, newest first."""
-        found = self.depot.folder.glob("manifest-*.json")
+        found = self.spill_store.folder.glob("manifest-*.json")
         return sorted(found, key=lambda path: (len(path.name), path.name), reverse=True)
 
     def _fields(self, path: Path) -> dict[str, Any]:

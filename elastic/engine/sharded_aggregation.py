@@ -34,7 +34,7 @@ class ShardedAggregation(Aggregation):
     def open(self) -> None:
         if self._output is not None:
             self._output.prepare()
-        self._manifest.depot.prepare()
+        self._manifest.spill_store.prepare()
 
     def value(self) -> Any:
         """Return the result; before `finalize`, one that merges its parts on each read."""
@@ -70,7 +70,7 @@ class ShardedAggregation(Aggregation):
 
     def close(self) -> None:
         super().close()
-        self._sharded.depot.close()
+        self._sharded.spill_store.close()
         if self._output is not None:
             self._output.close()
 
@@ -101,10 +101,12 @@ def aggregation_of(
     shards, (run_id, number, epoch) = step.options.shards, place
     if shards is None:
         return step.aggregator, Aggregation(step.aggregator, run_id)
-    depot, folder = FileSpillStore(folder_of(run_folder, number), epoch), step.options.write_to
+    spill_store, folder = FileSpillStore(folder_of(run_folder, number), epoch), step.options.write_to
     output = None if folder is None else FolderSink(folder, epoch, (run_id, number))
-    sharded = Sharded(step.aggregator, shards, depot, output)
-    return sharded, ShardedAggregation(sharded, run_id, ShardManifest(depot, shards, (run_id, number), key), output)
+    sharded = Sharded(step.aggregator, shards, spill_store, output)
+    return sharded, ShardedAggregation(
+        sharded, run_id, ShardManifest(spill_store, shards, (run_id, number), key), output
+    )
 
 
 def stored_aggregation(aggregator: AnyAggregator, record: StepRecord, run_folder: Path, key: bytes) -> Aggregation:
@@ -112,9 +114,9 @@ def stored_aggregation(aggregator: AnyAggregator, record: StepRecord, run_folder
     run_id, shards = run_folder.name, record.manifest.get("shards")
     if shards is None:
         return Aggregation(aggregator, run_id)
-    depot = FileSpillStore(folder_of(run_folder, record.step), 0)
-    manifest = ShardManifest(depot, shards, (run_id, record.step), key)
-    return ShardedAggregation(Sharded(aggregator, shards, depot), run_id, manifest)
+    spill_store = FileSpillStore(folder_of(run_folder, record.step), 0)
+    manifest = ShardManifest(spill_store, shards, (run_id, record.step), key)
+    return ShardedAggregation(Sharded(aggregator, shards, spill_store), run_id, manifest)
 
 
 def with_shards(run_id: str, record: StepRecord, step: Step) -> Step:

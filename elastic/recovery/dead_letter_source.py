@@ -83,10 +83,10 @@ class DeadLetterChunker(Chunker):
         first = before[0] if letter.failure.index is None or len(before) == 1 else before[letter.failure.index]
         return replace(letter, attempts=first.attempts + letter.attempts)
 
-    def _chunk_of(self, chunk_id: int, letters: Sequence[DeadLetter]) -> Chunk:
+    def _chunk_of(self, chunk_id: int, dead_letters: Sequence[DeadLetter]) -> Chunk:
         entries: list[Any] = []
         places: list[str] = []
-        for letter in letters:
+        for letter in dead_letters:
             found = unpack(letter.entry)
             entries += found if letter.failure.index is None else [found]
             places += [letter.failure.place] * letter.entries
@@ -95,10 +95,10 @@ class DeadLetterChunker(Chunker):
         return Chunk(chunk_id, (), now, tuple(places), compress(plain), len(entries), digest(plain))
 
 
-def _groups(letters: Sequence[DeadLetter]) -> Iterator[list[DeadLetter]]:
+def _groups(dead_letters: Sequence[DeadLetter]) -> Iterator[list[DeadLetter]]:
     """Yield the dead letters of each new chunk: all entries of one old chunk, or one that stands for a chunk."""
     for (_, whole), group in groupby(
-        letters, key=lambda letter: (letter.failure.chunk_id, letter.failure.index is None)
+        dead_letters, key=lambda letter: (letter.failure.chunk_id, letter.failure.index is None)
     ):
         if whole:
             yield from ([letter] for letter in group)

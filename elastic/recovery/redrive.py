@@ -48,13 +48,13 @@ def redrive(run_id: str, step: Step | Flow, *, step_number: int = 0, **options: 
         record = record_of(run, step_number)
         if options.get("cluster") is None and (cluster := record.manifest.get("cluster")) is not None:
             given = given.with_options(cluster=cluster)
-        letters = list(run.store.letters(step_number))
+        dead_letters = list(run.store.dead_letters(step_number))
         given = with_shards(run.run_id, record, given)
         check_root_version_unchanged(run.run_id, record)
         check_aggregator_unchanged(run.run_id, record, given)
-        if not letters:
+        if not dead_letters:
             return RunHistory(home_at(given.options.home)).result(run.run_id, step_number, given.aggregator)
-        exact = [letter for letter in letters if letter.exact]
+        exact = [letter for letter in dead_letters if letter.exact]
         if not exact:
             raise UsageError(
                 f"the dead letters of run {run.run_id} are not plain data, so only their repr was stored; let the "
@@ -101,7 +101,7 @@ def result_of(
     return history.result(found, step_number, given.aggregator)
 
 
-def _master(run: FlowRun, record: StepRecord, step: Step, letters: list[DeadLetter]) -> Master:
+def _master(run: FlowRun, record: StepRecord, step: Step, dead_letters: list[DeadLetter]) -> Master:
     if not is_whole(record):
         raise UsageError(
             f"run {run.run_id} is not complete; run `elastic resume {run.run_id}` before you redrive its dead letters."
@@ -114,7 +114,7 @@ def _master(run: FlowRun, record: StepRecord, step: Step, letters: list[DeadLett
     policy = replace(step.options.error_policy, on_error=OnError.DEAD_LETTER, max_errors=None, max_error_ratio=None)
     options = replace(step.options, error_policy=policy, project=None)
     again = Step.of(DeadLetterSource(step.source), step.transforms, step.aggregator, options)
-    counters, entries = counters_of(record, 0), sum(letter.entries for letter in letters)
+    counters, entries = counters_of(record, 0), sum(letter.entries for letter in dead_letters)
     # Folding the new chunks counts these entries again, and those that fail again as failed.
     for name in ("entries", "entries_failed"):
         counters[name] = counters.get(name, 0) - entries
@@ -126,6 +126,6 @@ def _master(run: FlowRun, record: StepRecord, step: Step, letters: list[DeadLett
         resume_point=ResumePoint(
             next_id=record.low, folded=folded, counters=counters, states=run.store.partials(record.step)
         ),
-        chunker=DeadLetterChunker(run.clock, record, letters),
-        metadata={"redriven": len(letters)},
+        chunker=DeadLetterChunker(run.clock, record, dead_letters),
+        metadata={"redriven": len(dead_letters)},
     )

@@ -28,7 +28,7 @@ from elastic.scheduler.commands.run_task import (
     run_range,
     verdicts_of,
 )
-from elastic.scheduler.decisions.conditions import ROOM
+from elastic.scheduler.decisions.conditions import SLOT_CONDITIONS
 from elastic.scheduler.deployment import Deployment
 
 
@@ -119,7 +119,7 @@ def instance_verdicts(instance: TaskInstance, **options: Any) -> list[Verdict]:
     found = verdicts_of(
         deployment, instance.task, preview_run(deployment, instance.task, instance.attempt.logical_date), run_options
     )
-    return [one for one in found if one.condition not in ROOM]
+    return [one for one in found if one.condition not in SLOT_CONDITIONS]
 
 
 def run_instance(instance: TaskInstance, **options: Any) -> TaskState | None:

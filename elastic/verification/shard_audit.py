@@ -28,9 +28,9 @@ class ShardAudit:
         store, record = audit.store, audit.record
         self._audit, self._findings = audit, audit.findings
         self._shards: int = record.manifest["shards"]
-        self._depot = FileSpillStore(folder_of(store.folder, record.step), 0)
+        self._spill_store = FileSpillStore(folder_of(store.folder, record.step), 0)
         place = store.run_id, record.step
-        self._manifest = ShardManifest(self._depot, self._shards, place, store.key)
+        self._manifest = ShardManifest(self._spill_store, self._shards, place, store.key)
 
     def check(self, aggregator: AnyAggregator | None) -> None:
         """Report all defects.
@@ -57,7 +57,7 @@ class ShardAudit:
         for bundle in found:
             self._check_result(bundle)
         if aggregator is not None and can_shard(aggregator) and not self._findings.list:
-            self._check_merge(Sharded(aggregator, self._shards, self._depot), jobs, found)
+            self._check_merge(Sharded(aggregator, self._shards, self._spill_store), jobs, found)
 
     def state(self, aggregator: AnyAggregator, matched: MatchedPartial) -> Any:
         """Return the aggregator's state of a partial, read from its files."""
@@ -66,8 +66,8 @@ class ShardAudit:
     def _packed(self, matched: MatchedPartial) -> Iterator[bytes]:
         for piece in self._pieces(matched):
             for bundle in piece:
-                for block in bundle.blocks(self._depot):
-                    yield decompress(bundle.read(self._depot, block))
+                for block in bundle.blocks(self._spill_store):
+                    yield decompress(bundle.read(self._spill_store, block))
 
     def _pieces(self, matched: MatchedPartial) -> Iterator[Piece]:
         for ordinal in matched.ordinals:
@@ -76,19 +76,19 @@ class ShardAudit:
 
     def _check_piece(self, matched: MatchedPartial, piece: Piece) -> None:
         for bundle in piece:
-            for damage in bundle.check(self._depot):
+            for damage in bundle.check(self._spill_store):
                 for first, stop in matched.named.spans:
                     self._findings.add(f"the partial result that holds it is damaged: {_clause(damage)}", first, stop)
 
     def _check_result(self, bundle: SpillSegment) -> None:
         try:
-            blocks = bundle.blocks(self._depot)
+            blocks = bundle.blocks(self._spill_store)
         except CorruptStoreError as damage:
             self._findings.add(_clause(damage))
             return
         for block in blocks:
             try:
-                data = decompress(bundle.read(self._depot, block))
+                data = decompress(bundle.read(self._spill_store, block))
                 # Only Polars could compare the content of a frame; reading it has verified the digest of its bytes.
                 is_same = is_packed_frame(data) or digest(data) == block.content
             except CorruptStoreError as damage:
@@ -97,14 +97,14 @@ class ShardAudit:
             except EncodingError:
                 is_same = False
             if not is_same:
-                place = self._depot.describe(bundle.name)
+                place = self._spill_store.describe(bundle.name)
                 self._findings.add(f"bucket {block.bucket} in {place} does not match its digest")
 
     def _check_merge(self, sharded: Sharded, jobs: list[bytes], bundles: list[SpillSegment]) -> None:
         """Merge all pieces again, and compare the result with the stored one."""
         for shard, job in enumerate(jobs):
             made = {bucket: (keys, content) for bucket, keys, content in sharded.contents(job)}
-            kept = {block.bucket: (block.keys, block.content) for block in bundles[shard].blocks(self._depot)}
+            kept = {block.bucket: (block.keys, block.content) for block in bundles[shard].blocks(self._spill_store)}
             if made != kept:
                 self._findings.add(f"shard {shard} of the result differs from its merged pieces")
 

@@ -28,7 +28,7 @@ class FolderSink(Sink):
 
     def __init__(self, folder: Path, epoch: int, owner: tuple[str, int]) -> None:
         self.folder, self.owner = folder, owner
-        self._depot = FileSpillStore(folder, epoch)
+        self._spill_store = FileSpillStore(folder, epoch)
 
     def prepare(self) -> None:
         """Create the folder and claim it, before the master sends its path to workers.
@@ -44,17 +44,17 @@ class FolderSink(Sink):
             raise StoreError(
                 f"write_to={str(self.folder)!r} cannot be used ({error.strerror}); name another folder."
             ) from error
-        self._depot.prepare()
+        self._spill_store.prepare()
         if not is_new:
-            self._depot.write(MARKER, _to_json(self._identity()))
+            self._spill_store.write(MARKER, _to_json(self._identity()))
 
     @property
     def writable(self) -> bool:
-        return self._depot.writable
+        return self._spill_store.writable
 
     @contextmanager
     def open(self) -> Iterator[RowFile]:
-        with self._depot.create("result") as unfinished:
+        with self._spill_store.create("result") as unfinished:
             file = FORMATS[self.folder.suffix](unfinished)
             try:
                 yield file
@@ -96,7 +96,7 @@ class FolderSink(Sink):
                 {"file": name, "rows": part.rows, "bytes": part.size, "sha256": part.sha256} for part, name in written
             ],
         }
-        self._depot.write(MANIFEST, _to_json(manifest))
+        self._spill_store.write(MANIFEST, _to_json(manifest))
         self.close()
 
     def close(self) -> None:
@@ -104,8 +104,8 @@ class FolderSink(Sink):
         with suppress(OSError):
             if self._read(MARKER) != self._identity():
                 return
-            self._depot.clean(set())
-            self._depot.unmark()
+            self._spill_store.clean(set())
+            self._spill_store.unmark()
             is_whole = (self.folder / MANIFEST).exists()
             if is_whole or not any(self.folder.glob(f"part-*{self.folder.suffix}")):
                 (self.folder / MARKER).unlink(missing_ok=True)
@@ -163,10 +163,10 @@ class FolderSink(Sink):
         self._check_epoch(marker)
 
     def _check_epoch(self, found: dict[str, Any]) -> None:
-        if found["epoch"] > self._depot.epoch:
+        if found["epoch"] > self._spill_store.epoch:
             raise StoreError(
                 f"{self.folder} belongs to a later master of run {self.owner[0]} (epoch {found['epoch']}, this one has "
-                f"{self._depot.epoch}); wait for that master."
+                f"{self._spill_store.epoch}); wait for that master."
             )
 
     def _check_claim(self, parts: Sequence[OutputFile]) -> None:
@@ -200,7 +200,7 @@ class FolderSink(Sink):
 
     def _identity(self) -> dict[str, Any]:
         run_id, step = self.owner
-        return {"run_id": run_id, "step": step, "epoch": self._depot.epoch}
+        return {"run_id": run_id, "step": step, "epoch": self._spill_store.epoch}
 
     def _is_mine(self, found: dict[str, Any]) -> bool:
         return (found.get("run_id"), found.get("step")) == self.owner

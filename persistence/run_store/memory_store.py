@@ -98,7 +98,7 @@ class MemoryRunStore(RunStore):
         rows = self._receipts[self._known(step).step]
         return iter([rows[first] for first in sorted(rows)])
 
-    def letters(self, step: int) -> Iterator[DeadLetter]:
+    def dead_letters(self, step: int) -> Iterator[DeadLetter]:
         found = self._dead_letters[self._known(step).step].values()
         return iter(sorted((dead_letter for dead_letter in found if dead_letter is not None), key=place_of))
 
@@ -116,7 +116,7 @@ class MemoryRunStore(RunStore):
 
     def _changed_dead_letters(self, step: int, commit: Commit) -> dict[DeadLetterKey, DeadLetter | None]:
         dead_letters = dict(self._dead_letters[step])
-        for dead_letter in commit.letters:
+        for dead_letter in commit.dead_letters:
             key = (dead_letter.failure.chunk_id, dead_letter.failure.index)
             if key in dead_letters:
                 raise StoreError(f"run {self.run_id}, step {step}: a dead letter must not be committed twice.")

@@ -67,7 +67,7 @@ class ProgressRow:
             "counters": write_json(commit.counters, f"the counters of step {self.step}"),
             "partials": self.partials + len(commit.partials),
             "receipts": self.receipts + len(commit.receipts),
-            "letters": self.letters + len(commit.letters),
+            "letters": self.letters + len(commit.dead_letters),
             "redriven": self.redriven + len(commit.redriven),
         }
 

@@ -169,7 +169,7 @@ class SqliteRunStore(RunStore):
                 self._file.execute("INSERT INTO partial VALUES (?, ?, ?, ?)", (step, ordinal, partial, mac))
             for row, data in zip(commit.receipts, packed, strict=True):
                 self._write_receipt(step, row, data)
-            for dead_letter in commit.letters:
+            for dead_letter in commit.dead_letters:
                 self._dead_letters.insert(step, dead_letter)
             for key in commit.redriven:
                 self._dead_letters.redrive(step, key)
@@ -207,7 +207,7 @@ class SqliteRunStore(RunStore):
         if found != expected:
             raise self._file.damaged(f"step {step}: expected {expected} rows of receipts, got {found}")
 
-    def letters(self, step: int) -> Iterator[DeadLetter]:
+    def dead_letters(self, step: int) -> Iterator[DeadLetter]:
         for place in self._dead_letters.places(self._known(step).step):
             yield self._dead_letters.get(step, place)
 

@@ -133,7 +133,7 @@ class StationActor:
             reply = await self._workers[worker_id].work.remote(encode_call(received))
         except ray.exceptions.RayError as error:
             lost = self._worker_lost(worker_id, decoded.batch_id, describe_ray_error(error))
-            return encode_reply(replace(lost, suspect=self._station.is_suspect(decoded.batch_id)))
+            return encode_reply(replace(lost, may_be_poison=self._station.may_be_poison(decoded.batch_id)))
         return encode_reply(self._station.return_reply(decode_reply(reply)))
 
     async def collect(self, number: int) -> bytes:

@@ -85,7 +85,7 @@ class LocalNode(RayNode):
         except ray.exceptions.RayError as error:
             reason = describe_ray_error(error)
             died = self._on_death(worker_id, reason)
-            return [*died, BatchLost(batch_id, reason, may_be_poison=self._station.is_suspect(batch_id))]
+            return [*died, BatchLost(batch_id, reason, may_be_poison=self._station.may_be_poison(batch_id))]
 
     def _on_death(self, worker_id: str, reason: str) -> list[Arrival]:
         self._station.remove_worker(worker_id)

@@ -65,8 +65,8 @@ class SpillActor:
         aggregator = self._program.aggregator
         if not isinstance(aggregator, ShardedAggregator):
             raise StoreError(f"{aggregator} has no spill store.")
-        location = aggregator.depot.append(data)
-        aggregator.depot.sync()
+        location = aggregator.spill_store.append(data)
+        aggregator.spill_store.sync()
         return location
 
     def reduce(self, job: bytes) -> tuple[str, Any]:
@@ -81,7 +81,7 @@ def with_spill_store(program: Program, actor: Any) -> Program:
         actor: Handle of a `SpillActor`; None on the master's own node.
     """
     aggregator = program.aggregator
-    if actor is None or not isinstance(aggregator, ShardedAggregator) or aggregator.depot.writable:
+    if actor is None or not isinstance(aggregator, ShardedAggregator) or aggregator.spill_store.writable:
         return program
     return replace(program, aggregator=aggregator.with_spill_store(RaySpillStore(actor)))
 

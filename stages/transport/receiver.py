@@ -66,10 +66,10 @@ class MasterReceiver:
 
 def _failed(report: BatchReport) -> tuple[int, ...]:
     """Return the number of failed entries of each chunk, or an empty tuple if none failed."""
-    if not report.letters:
+    if not report.dead_letters:
         return ()
     failed = Counter[int]()
-    for letter in report.letters:
+    for letter in report.dead_letters:
         failed[letter.failure.chunk_id] += letter.entries
     return tuple(failed[chunk_id] for chunk_id in range(report.first, report.stop))
 

@@ -48,7 +48,7 @@ class Station:
         lost = self.calls.pop(worker_id, [])
         self._in_progress_when_lost.update(lost[:1])
 
-    def is_suspect(self, batch_id: int) -> bool:
+    def may_be_poison(self, batch_id: int) -> bool:
         """Return whether a dead worker was processing a batch."""
         return batch_id in self._in_progress_when_lost
 

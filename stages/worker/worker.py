@@ -197,7 +197,7 @@ class Worker:
                 raise
 
         entries = sum(sum(report.columns.entries) for report in self._reports)
-        held = entries - sum(letter.entries for report in self._reports for letter in report.letters)
+        held = entries - sum(letter.entries for report in self._reports for letter in report.dead_letters)
         bisected, counts = self._bisect(call, blocks)
         found = select_compatible(bisected.parts, add, limit=held - self._incompatible)
         if found.exceeds_limit:
@@ -267,7 +267,7 @@ class Worker:
             columns=columns,
             counted=call.counted,
             processed=self._mac.link(columns.digest_input(), NO_STATE, call.link),
-            letters=tuple(self._with_receipt(call, counts, letter) for letter in folded.dead_letters),
+            dead_letters=tuple(self._with_receipt(call, counts, letter) for letter in folded.dead_letters),
         )
 
     def _with_receipt(self, call: Call, counts: list[int], letter: DeadLetter) -> DeadLetter:

@@ -1,4 +1,4 @@
-"""Frames with shards: what is left in the depot, and what becomes of that, is what the inner aggregator makes."""
+"""Frames with shards: what is left in the spill_store, and what becomes of that, is what the inner aggregator makes."""
 
 import datetime as dt
 import math
@@ -49,7 +49,7 @@ CASES: dict[str, Callable[[], KeyedFrameAggregator]] = {
 
 
 @pytest.fixture
-def depot(tmp_path: Path) -> FileSpillStore:
+def spill_store(tmp_path: Path) -> FileSpillStore:
     made = FileSpillStore(tmp_path / "step-0000", 1)
     made.prepare()
     return made
@@ -87,14 +87,14 @@ def limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_result_is_that_of_the_inner_aggregator(
-    name: str, depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch
+    name: str, spill_store: FileSpillStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inner = CASES[name]()
     expected = inner.finish(inner.add(inner.create(), FRAME))
     digests = set()
     for seed, (shards, held) in enumerate(((1, frame_partitioner.HELD_ROWS), (3, 300), (256, 1000))):
         monkeypatch.setattr(frame_partitioner, "HELD_ROWS", held)
-        result = result_of(Sharded(CASES[name](), shards, depot), list(FRAME.iter_slices(40 + 60 * seed)), seed)
+        result = result_of(Sharded(CASES[name](), shards, spill_store), list(FRAME.iter_slices(40 + 60 * seed)), seed)
         assert rows(result.collect()) == rows(expected)
         assert result.collect().columns == expected.columns
         assert len(result) == sum(result.counts) == expected.height
@@ -104,8 +104,8 @@ def test_the_result_is_that_of_the_inner_aggregator(
 
 
 @pytest.mark.usefixtures("limit")
-def test_rows_are_read_part_by_part_in_an_order_of_their_own(depot: FileSpillStore) -> None:
-    aggregator = Sharded(FrameCount("word"), 3, depot)
+def test_rows_are_read_part_by_part_in_an_order_of_their_own(spill_store: FileSpillStore) -> None:
+    aggregator = Sharded(FrameCount("word"), 3, spill_store)
     result = result_of(aggregator, list(FRAME.iter_slices(100)))
     parts = list(result)
     assert len(parts) > 100
@@ -142,10 +142,12 @@ def new(name: str) -> pl.DataFrame:
 AGAIN = pl.DataFrame({"key": ["again", "other"] * 500})
 
 
-def test_rows_whose_keys_hardly_repeat_are_not_grouped(depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_whose_keys_hardly_repeat_are_not_grouped(
+    spill_store: FileSpillStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(frame_partitioner, "HELD_ROWS", 3000)
     inner = Watched("key")
-    aggregator = Sharded(inner, 2, depot)
+    aggregator = Sharded(inner, 2, spill_store)
     state = aggregator.create()
     for frame in (*map(new, "abcdef"), *[AGAIN] * 6):
         state = aggregator.spill(aggregator.add(state, frame))
@@ -160,11 +162,11 @@ def test_rows_whose_keys_hardly_repeat_are_not_grouped(depot: FileSpillStore, mo
 
 
 def test_a_pile_whose_keys_repeat_is_grouped_before_it_is_left(
-    depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch
+    spill_store: FileSpillStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(frame_partitioner, "HELD_ROWS", 3000)
     inner = Watched("key")
-    aggregator = Sharded(inner, 2, depot)
+    aggregator = Sharded(inner, 2, spill_store)
     state = aggregator.create()
     for _ in range(9):
         # No key is twice in one chunk.
@@ -213,10 +215,10 @@ class Reduced(FrameCount):
 
 @pytest.mark.parametrize("kind", [Added, AllAdded, Reduced])
 def test_an_aggregator_that_folds_in_its_own_way_is_asked_to(
-    kind: type[FrameCount], depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch
+    kind: type[FrameCount], spill_store: FileSpillStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(frame_partitioner, "HELD_ROWS", 300)
-    aggregator = Sharded(kind("new"), 2, depot)
+    aggregator = Sharded(kind("new"), 2, spill_store)
     state = aggregator.create()
     for frame in FRAME.iter_slices(100):
         state = aggregator.spill(aggregator.add_many(state, iter([frame])))
@@ -225,9 +227,9 @@ def test_an_aggregator_that_folds_in_its_own_way_is_asked_to(
     assert dict(result.iter_rows()) == dict.fromkeys(FRAME["new"], 2)
 
 
-def test_wide_rows_are_left_before_there_are_many(depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wide_rows_are_left_before_there_are_many(spill_store: FileSpillStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frame_partitioner, "HELD_BYTES", 1 << 20)
-    aggregator = Sharded(FrameCount("key"), 2, depot)
+    aggregator = Sharded(FrameCount("key"), 2, spill_store)
     state = aggregator.create()
     for number in range(20):
         wide = pl.DataFrame({"key": [f"{number} {n} {'x' * 1000}" for n in range(100)]})
@@ -254,19 +256,19 @@ def test_several_columns_that_are_equal_are_still_divided() -> None:
     assert counts[-1] < 150
 
 
-def test_one_of_many_nan_tells_nothing_of_who_was_first(depot: FileSpillStore) -> None:
+def test_one_of_many_nan_tells_nothing_of_who_was_first(spill_store: FileSpillStore) -> None:
     nan = struct.unpack("<d", struct.pack("<Q", 0xFFF8_0000_0000_0001))[0]
     digests = set()
     for first, second in ((math.nan, nan), (nan, math.nan)):
         frames = [pl.DataFrame({"k": [first, 1.0]}), pl.DataFrame({"k": [second, -0.0, 0.0]})]
-        result = result_of(Sharded(FrameCount("k"), 2, depot), frames)
+        result = result_of(Sharded(FrameCount("k"), 2, spill_store), frames)
         assert sorted(count for _, count in result.iter_rows()) == [1, 2, 2]
         digests.add(result.digest)
     assert len(digests) == 1
 
 
-def test_nothing_gives_the_columns_of_the_result(depot: FileSpillStore) -> None:
-    aggregator = Sharded(FrameGroupBy("k", n="count"), 2, depot)
+def test_nothing_gives_the_columns_of_the_result(spill_store: FileSpillStore) -> None:
+    aggregator = Sharded(FrameGroupBy("k", n="count"), 2, spill_store)
     result = aggregator.finish(aggregator.decode(aggregator.encode(aggregator.create())))
     assert isinstance(result, ShardedFrame)
     assert (result.collect().columns, len(result), result.counts, list(result)) == (["k", "n"], 0, [0, 0], [])
@@ -277,8 +279,10 @@ TEXTS, INTEGERS = pl.DataFrame({"k": ["a", "b"] * 200}), pl.DataFrame({"k": [1, 
 
 
 @pytest.mark.usefixtures("limit")
-def test_a_column_of_two_types_is_refused_though_no_key_is_in_one_bucket_with_another(depot: FileSpillStore) -> None:
-    aggregator = Sharded(FrameCount("k"), 256, depot)
+def test_a_column_of_two_types_is_refused_though_no_key_is_in_one_bucket_with_another(
+    spill_store: FileSpillStore,
+) -> None:
+    aggregator = Sharded(FrameCount("k"), 256, spill_store)
     said = "got 'k' as .* in a chunk and as .* in another; cast it to one type"
     with pytest.raises(UsageError, match=said):
         result_of(aggregator, [TEXTS, INTEGERS] * 10)
@@ -292,24 +296,24 @@ def test_a_column_of_two_types_is_refused_though_no_key_is_in_one_bucket_with_an
 
 
 @pytest.mark.usefixtures("limit")
-def test_a_column_of_nothing_but_nulls_fits_every_type(depot: FileSpillStore) -> None:
+def test_a_column_of_nothing_but_nulls_fits_every_type(spill_store: FileSpillStore) -> None:
     nulls = pl.DataFrame({"k": [None, None]})
     for frames, kind in (([nulls, TEXTS], pl.String), ([TEXTS, nulls], pl.String), ([nulls, INTEGERS], pl.Int64)):
-        result = result_of(Sharded(FrameCount("k"), 2, depot), frames * 3)
+        result = result_of(Sharded(FrameCount("k"), 2, spill_store), frames * 3)
         assert dict(result.iter_rows())[None] == 6
         assert result.collect().schema["k"] == kind
 
 
 @pytest.mark.parametrize("key", [[[1], [2]], [{"a": 1}, {"a": 2}]], ids=["lists", "structs"])
-def test_a_key_that_cannot_be_divided_is_refused(key: list[Any], depot: FileSpillStore) -> None:
-    aggregator = Sharded(FrameCount("k"), 2, depot)
+def test_a_key_that_cannot_be_divided_is_refused(key: list[Any], spill_store: FileSpillStore) -> None:
+    aggregator = Sharded(FrameCount("k"), 2, spill_store)
     state = aggregator.add(aggregator.create(), pl.DataFrame({"k": key}))
     with pytest.raises(UsageError, match=r"the values of 'k' are (List|Struct).*; convert them to strings or numbers"):
         aggregator.encode(state)
 
 
-def test_rows_without_columns_are_counted(depot: FileSpillStore) -> None:
-    result = result_of(Sharded(FrameCount(), 2, depot), [pl.DataFrame(height=3), pl.DataFrame(height=2)])
+def test_rows_without_columns_are_counted(spill_store: FileSpillStore) -> None:
+    result = result_of(Sharded(FrameCount(), 2, spill_store), [pl.DataFrame(height=3), pl.DataFrame(height=2)])
     assert result.collect().rows() == [(5,)]
 
 
@@ -319,25 +323,25 @@ LONG = pl.Series([1 << 62, 5, None]).cast(pl.Duration("ms"))
 
 
 @pytest.mark.parametrize("times", [FAR, NEAR, LONG, NEAR.cast(pl.Time)], ids=["far", "near", "long", "time"])
-def test_times_that_python_does_not_know_are_keys_and_values(times: pl.Series, depot: FileSpillStore) -> None:
+def test_times_that_python_does_not_know_are_keys_and_values(times: pl.Series, spill_store: FileSpillStore) -> None:
     frame = pl.DataFrame({"k": times, "one": [1, 1, 1]})
-    keys = result_of(Sharded(FrameCount("k"), 3, depot), [frame, frame]).collect()
+    keys = result_of(Sharded(FrameCount("k"), 3, spill_store), [frame, frame]).collect()
     assert keys.sort("k").equals(pl.DataFrame({"k": times, "count": [2, 2, 2]}).sort("k"))
     digests = set()
     for part in (frame[:1], frame[1:2]):
-        result = result_of(Sharded(FrameGroupBy("one", most=("k", "max")), 3, depot), [part, part])
+        result = result_of(Sharded(FrameGroupBy("one", most=("k", "max")), 3, spill_store), [part, part])
         assert result.collect()["most"].equals(part["k"].alias("most"))
         digests.add(result.digest)
     assert len(digests) == 2
 
 
 def test_decimals_that_add_up_to_too_many_digits_are_refused_before_they_are_left(
-    depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch
+    spill_store: FileSpillStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(frame_partitioner, "HELD_ROWS", 10)
     money = pl.DataFrame({"k": [1] * 60, "v": [9 * 10**36] * 60}, schema_overrides={"v": pl.Decimal(38, 0)})
     with pytest.raises(UsageError, match="the Decimals of 'v' add up to more than 38 digits in a group"):
-        result_of(Sharded(FrameGroupBy("k", sum=("v", "sum")), 2, depot), list(money.iter_slices(3))).collect()
+        result_of(Sharded(FrameGroupBy("k", sum=("v", "sum")), 2, spill_store), list(money.iter_slices(3))).collect()
 
 
 class Top(FrameCount):
@@ -352,17 +356,17 @@ class Renamed(FrameGroupBy):
 
 @pytest.mark.parametrize("aggregator", [Top("k"), Renamed("k", n="count")], ids=["no frame", "no key"])
 def test_a_result_that_does_not_have_the_key_is_refused(
-    aggregator: KeyedFrameAggregator, depot: FileSpillStore
+    aggregator: KeyedFrameAggregator, spill_store: FileSpillStore
 ) -> None:
-    result = result_of(Sharded(aggregator, 2, depot), [pl.DataFrame({"k": ["a", "b"]})])
+    result = result_of(Sharded(aggregator, 2, spill_store), [pl.DataFrame({"k": ["a", "b"]})])
     with pytest.raises(UsageError, match="must be a frame with the columns of its key; omit shards"):
         result.collect()
 
 
 @pytest.mark.parametrize("aggregator", [FrameSum("x"), FrameTopK(3, "x")], ids=str)
-def test_an_aggregator_without_keys_is_refused(aggregator: Any, depot: FileSpillStore) -> None:
+def test_an_aggregator_without_keys_is_refused(aggregator: Any, spill_store: FileSpillStore) -> None:
     with pytest.raises(UsageError, match=r"shards=2 partitions a result by key, and Frame.* has no keys"):
-        Sharded(aggregator, 2, depot)
+        Sharded(aggregator, 2, spill_store)
 
 
 @pytest.mark.parametrize(
@@ -377,7 +381,7 @@ def test_an_aggregator_without_keys_is_refused(aggregator: Any, depot: FileSpill
     ],
     ids=["no frame", "another state", "other columns", "no integer", "a text", "twice"],
 )
-def test_bytes_that_are_no_state_are_refused(rest: bytes, depot: FileSpillStore) -> None:
-    aggregator = Sharded(FrameGroupBy("k", s=("v", "sum")), 2, depot)
+def test_bytes_that_are_no_state_are_refused(rest: bytes, spill_store: FileSpillStore) -> None:
+    aggregator = Sharded(FrameGroupBy("k", s=("v", "sum")), 2, spill_store)
     with pytest.raises(EncodingError):
         aggregator.decode(pack([[], rest]))

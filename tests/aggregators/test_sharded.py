@@ -31,7 +31,7 @@ CASES: dict[str, tuple[Callable[[], AnyKeyed], list[Any]]] = {
 
 
 @pytest.fixture
-def depot(tmp_path: Path) -> FileSpillStore:
+def spill_store(tmp_path: Path) -> FileSpillStore:
     made = FileSpillStore(tmp_path / "step-0000", 1)
     made.prepare()
     return made
@@ -93,12 +93,12 @@ NEW = [(f"new{n}", n) for n in range(2000)]
     ],
 )
 def test_entries_whose_keys_hardly_repeat_are_not_folded_first(
-    entries: list[Any], single: list[Any] | None, depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch
+    entries: list[Any], single: list[Any] | None, spill_store: FileSpillStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mapping_partitioner, "WINDOW_KEYS", 50)
     monkeypatch.setattr(mapping_partitioner, "HELD_KEYS", 200)
     inner = Watched()
-    aggregator = Sharded(inner, 3, depot)
+    aggregator = Sharded(inner, 3, spill_store)
     state = aggregator.create()
     for at in range(0, len(entries), 50):
         state = aggregator.spill(aggregator.add_many(state, iter(entries[at : at + 50])))
@@ -113,14 +113,14 @@ def test_entries_whose_keys_hardly_repeat_are_not_folded_first(
 
 
 def test_an_aggregator_that_adds_in_its_own_way_is_asked_to(
-    depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch
+    spill_store: FileSpillStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Doubled(SumByKey):
         def add_many(self, state: Any, entries: Iterable[Any]) -> Any:
             return super().add_many(state, [(key, 2 * number) for key, number in entries])
 
     monkeypatch.setattr(mapping_partitioner, "WINDOW_KEYS", 50)
-    aggregator = Sharded(Doubled(), 3, depot)
+    aggregator = Sharded(Doubled(), 3, spill_store)
     state = aggregator.create()
     for at in range(0, len(NEW), 50):
         state = aggregator.spill(aggregator.add_many(state, iter(NEW[at : at + 50])))
@@ -130,13 +130,13 @@ def test_an_aggregator_that_adds_in_its_own_way_is_asked_to(
 @pytest.mark.usefixtures("limits")
 @pytest.mark.parametrize("shards", [1, 2, 5, 256])
 @pytest.mark.parametrize("name", CASES)
-def test_the_result_is_that_of_the_inner_aggregator(name: str, shards: int, depot: FileSpillStore) -> None:
+def test_the_result_is_that_of_the_inner_aggregator(name: str, shards: int, spill_store: FileSpillStore) -> None:
     make, entries = CASES[name]
     inner = make()
     expected = inner.finish(inner.add_many(inner.create(), iter(entries)))
     digests = set()
     for seed in range(2):
-        aggregator = Sharded(make(), shards, depot)
+        aggregator = Sharded(make(), shards, spill_store)
         encoded = partials(aggregator, entries, seed)
         if not inner.ordered:
             random.Random(seed).shuffle(encoded)
@@ -146,77 +146,81 @@ def test_the_result_is_that_of_the_inner_aggregator(name: str, shards: int, depo
         assert all(result[key] == value for key, value in expected.items())
         digests.add(result.digest)
     assert len(digests) == 1
-    depot.close()
+    spill_store.close()
 
 
-def test_what_is_reduced_is_what_is_merged_when_it_is_read(depot: FileSpillStore) -> None:
-    aggregator = Sharded(SumByKey(), 3, depot)
+def test_what_is_reduced_is_what_is_merged_when_it_is_read(spill_store: FileSpillStore) -> None:
+    aggregator = Sharded(SumByKey(), 3, spill_store)
     state = merged(aggregator, partials(aggregator, MIXED, 1))
     jobs = aggregator.jobs(state)
     bundles = [reduced_of(aggregator.reduce(job))[0] for job in jobs]
     for shard, bundle in enumerate(bundles):
-        blocks = [(block.bucket, block.keys, block.content) for block in bundle.blocks(depot)]
+        blocks = [(block.bucket, block.keys, block.content) for block in bundle.blocks(spill_store)]
         assert blocks == list(aggregator.contents(jobs[shard]))
-        assert not list(bundle.check(depot))
+        assert not list(bundle.check(spill_store))
     assert sum(bundle.keys for bundle in bundles) == len(aggregator.finish(state))
-    depot.close()
+    spill_store.close()
 
 
-def test_equal_keys_are_joined_before_they_are_left(depot: FileSpillStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_keys_are_joined_before_they_are_left(
+    spill_store: FileSpillStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(mapping_partitioner, "WINDOW_KEYS", 10)
     monkeypatch.setattr(mapping_partitioner, "HELD_KEYS", 400)
-    aggregator = Sharded(Count(), 2, depot)
+    aggregator = Sharded(Count(), 2, spill_store)
     state = aggregator.create()
     for _ in range(1000):
         state = aggregator.add_many(state, map(str, range(100)))
     assert not state.pieces
     (piece,) = aggregator.decode(aggregator.encode(state)).pieces
     assert sum(bundle.keys for bundle in piece) == 100
-    depot.close()
+    spill_store.close()
 
 
-def test_a_process_that_does_not_see_the_folder_sends_its_state_along(depot: FileSpillStore, tmp_path: Path) -> None:
+def test_a_process_that_does_not_see_the_folder_sends_its_state_along(
+    spill_store: FileSpillStore, tmp_path: Path
+) -> None:
     blind = Sharded(Count(), 2, FileSpillStore(tmp_path / "elsewhere", 1))
     data = blind.encode(blind.add_many(blind.create(), iter("abca")))
-    seeing = blind.with_spill_store(depot)
+    seeing = blind.with_spill_store(spill_store)
     state = seeing.decode(data)
     assert seeing.finish(seeing.decode(seeing.encode(state))) == {"a": 2, "b": 1, "c": 1}
     with pytest.raises(EncodingError, match="is not in the folder of its run"):
         blind.finish(blind.decode(data))
-    depot.close()
+    spill_store.close()
 
 
-def test_the_state_of_another_number_of_shards_is_refused(depot: FileSpillStore) -> None:
-    two, three = Sharded(Count(), 2, depot), Sharded(Count(), 3, depot)
+def test_the_state_of_another_number_of_shards_is_refused(spill_store: FileSpillStore) -> None:
+    two, three = Sharded(Count(), 2, spill_store), Sharded(Count(), 3, spill_store)
     data = two.encode(two.add_many(two.create(), iter("abca")))
     with pytest.raises(EncodingError, match="not a state of"):
         three.decode(data)
-    depot.close()
+    spill_store.close()
 
 
-def test_a_result_is_looked_up_by_equal_keys_and_tells_when_there_is_none(depot: FileSpillStore) -> None:
-    aggregator = Sharded(Count(), 4, depot)
+def test_a_result_is_looked_up_by_equal_keys_and_tells_when_there_is_none(spill_store: FileSpillStore) -> None:
+    aggregator = Sharded(Count(), 4, spill_store)
     result = aggregator.finish(aggregator.decode(aggregator.encode(aggregator.add_many(aggregator.create(), [1, "a"]))))
     assert result[1.0] == result[True] == result["a"] == 1
     assert "b" not in result
     with pytest.raises(TypeError):
         _ = ["unhashable"] in result
     assert result.get("b", 7) == 7
-    depot.close()
+    spill_store.close()
 
 
-def test_every_byte_of_a_piece_counts(depot: FileSpillStore) -> None:
-    aggregator = Sharded(SumByKey(), 2, depot)
+def test_every_byte_of_a_piece_counts(spill_store: FileSpillStore) -> None:
+    aggregator = Sharded(SumByKey(), 2, spill_store)
     state = aggregator.decode(aggregator.encode(aggregator.add_many(aggregator.create(), PAIRS[:40])))
     ((first, _),) = state.pieces
-    path = depot.path(first.name)
+    path = spill_store.path(first.name)
     good = path.read_bytes()
     assert sum(bundle.size for bundle in state.pieces[0]) == len(good)
     for at in range(0, len(good), 7):
         path.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
         with pytest.raises(CorruptStoreError, match=str(path)):
             dict(aggregator.finish(state))
-    depot.close()
+    spill_store.close()
 
 
 @pytest.mark.parametrize(

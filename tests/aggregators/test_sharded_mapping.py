@@ -29,14 +29,14 @@ def value_of(entries: Iterable[Any], aggregator: Any = Count, **given: Any) -> A
 
 def unmerged(folder: Path, *states: list[Any]) -> ShardedMapping:
     """Return the result of entries that were counted in several places."""
-    depot = FileSpillStore(folder, 1)
-    depot.prepare()
-    sharded, whole = Sharded(Count(), 2, depot), None
+    spill_store = FileSpillStore(folder, 1)
+    spill_store.prepare()
+    sharded, whole = Sharded(Count(), 2, spill_store), None
     for entries in states:
         encoded = sharded.encode(sharded.add_many(sharded.create(), entries))
         state = sharded.decode(encoded)
         whole = state if whole is None else sharded.merge(whole, state)
-    depot.close()
+    spill_store.close()
     assert whole is not None
     return sharded.finish(whole)
 

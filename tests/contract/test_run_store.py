@@ -95,22 +95,22 @@ class TestRunStore:
         run.begin(0, "count", {}, 0.0)
         run.begin(1, "count", {}, 0.0)
         letters = [letter_of(5, 1), letter_of(5, 0), letter_of(2, None, entry=b"\x93\x01\x02\x03", entries=3)]
-        run.commit(0, commit_of(1, letters=tuple(letters[:2])))
-        run.commit(0, commit_of(2, letters=tuple(letters[2:])))
-        run.commit(1, commit_of(1, letters=(letter_of(5, 1, attempts=9),)))
-        assert list(run.letters(0)) == [letters[2], letters[1], letters[0]]
-        run.commit(0, commit_of(3, b"repaired", redriven=((2, None), (5, 1)), letters=(letter_of(6, 0),)))
-        assert list(run.letters(0)) == [letter_of(5, 0), letter_of(6, 0)]
+        run.commit(0, commit_of(1, dead_letters=tuple(letters[:2])))
+        run.commit(0, commit_of(2, dead_letters=tuple(letters[2:])))
+        run.commit(1, commit_of(1, dead_letters=(letter_of(5, 1, attempts=9),)))
+        assert list(run.dead_letters(0)) == [letters[2], letters[1], letters[0]]
+        run.commit(0, commit_of(3, b"repaired", redriven=((2, None), (5, 1)), dead_letters=(letter_of(6, 0),)))
+        assert list(run.dead_letters(0)) == [letter_of(5, 0), letter_of(6, 0)]
         assert list(run.partials(0)) == [b"repaired"]
-        assert list(run.letters(1)) == [letter_of(5, 1, attempts=9)]
+        assert list(run.dead_letters(1)) == [letter_of(5, 1, attempts=9)]
 
     def test_a_letter_is_neither_kept_nor_redriven_twice(self, run: RunStore) -> None:
         run.begin(0, "count", {}, 0.0)
-        run.commit(0, commit_of(1, letters=(letter_of(0, 0), letter_of(0, 1))))
+        run.commit(0, commit_of(1, dead_letters=(letter_of(0, 0), letter_of(0, 1))))
         run.commit(0, commit_of(2, redriven=((0, 1),)))
         with pytest.raises(StoreError):
-            run.commit(0, commit_of(3, b"again", letters=(letter_of(0, 0),)))
-        assert list(run.letters(0)) == [letter_of(0, 0)]
+            run.commit(0, commit_of(3, b"again", dead_letters=(letter_of(0, 0),)))
+        assert list(run.dead_letters(0)) == [letter_of(0, 0)]
         assert list(run.partials(0)) == []
 
     @pytest.mark.parametrize("key", [(0, 1), (0, 2), (0, None), (1, 0)])
@@ -118,11 +118,11 @@ class TestRunStore:
         self, run: RunStore, key: tuple[int, int | None]
     ) -> None:
         run.begin(0, "count", {}, 0.0)
-        run.commit(0, commit_of(1, letters=(letter_of(0, 0), letter_of(0, 1))))
+        run.commit(0, commit_of(1, dead_letters=(letter_of(0, 0), letter_of(0, 1))))
         run.commit(0, commit_of(2, redriven=((0, 1),)))
         with pytest.raises(StoreError, match="has no dead letter of"):
             run.commit(0, commit_of(3, b"again", redriven=((0, 0), key)))
-        assert list(run.letters(0)) == [letter_of(0, 0)]
+        assert list(run.dead_letters(0)) == [letter_of(0, 0)]
         assert list(run.partials(0)) == []
         assert run.steps()[0].low == 2
 
@@ -193,7 +193,7 @@ class TestRunStore:
             lambda: run.end(7, "failed", 1.0),
             lambda: list(run.partials(7)),
             lambda: list(run.receipts(7)),
-            lambda: list(run.letters(7)),
+            lambda: list(run.dead_letters(7)),
         ):
             with pytest.raises(StoreError, match="no step 7"):
                 ask()

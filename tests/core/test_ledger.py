@@ -221,7 +221,7 @@ def test_the_budget_of_failed_entries_is_kept() -> None:
         policy = ErrorPolicy(on_error=OnError.SKIP, max_errors=2)
         subject = Ledger(tuning=EngineTuning(), placement=First(), error_policy=policy)
         (sent,) = started(subject, 1)
-        spoiled = with_changes(report(sent), entries=(100,), letters=letters(failed))
+        spoiled = with_changes(report(sent), entries=(100,), dead_letters=letters(failed))
         told = subject.handle(events.PartialReturned("a", Partial((spoiled,), (b"",), bytes(16)), False))
         assert [type(instruction) for instruction in told] == [Fold, outcome]
         assert subject.counters["entries_failed"] == failed
@@ -233,7 +233,7 @@ def test_a_ratio_of_failed_entries_is_judged_at_the_end_or_when_there_are_enough
     for entries, outcome in ((100, Complete), (99, Fail)):
         subject = Ledger(tuning=EngineTuning(), placement=First(), error_policy=policy)
         first, second = started(subject, 2)
-        spoiled = with_changes(report(first), entries=(1,), letters=(letter,))
+        spoiled = with_changes(report(first), entries=(1,), dead_letters=(letter,))
         told = subject.handle(events.PartialReturned("a", Partial((spoiled,), (b"",), bytes(16)), False))
         assert only(Fail, told) == [], "one of one is no share yet"
         rest = with_changes(report(second), entries=(entries - 1,))

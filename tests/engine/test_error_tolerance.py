@@ -109,7 +109,7 @@ def test_a_dead_letter_keeps_the_entry_its_place_its_reason_and_its_receipt(tmp_
     assert result.value == 7
     archive = RunHistory.of_environment()
     with archive._store(result.run_id) as store:
-        (letter,) = store.letters(0)
+        (letter,) = store.dead_letters(0)
     assert unpack(letter.entry) == "three"
     assert str(text) in letter.failure.place
     assert "byte 4" in letter.failure.place

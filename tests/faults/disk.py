@@ -133,8 +133,8 @@ class SimulatedRunStore(RunStore):
     def receipts(self, step: int) -> Iterator[ReceiptRow]:
         return self.disk.run.receipts(step)
 
-    def letters(self, step: int) -> Iterator[DeadLetter]:
-        return self.disk.run.letters(step)
+    def dead_letters(self, step: int) -> Iterator[DeadLetter]:
+        return self.disk.run.dead_letters(step)
 
     def chunks(self, step: int) -> ChunkStore:
         return self._chunks

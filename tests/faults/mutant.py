@@ -121,7 +121,7 @@ class WithoutPoison(Ledger):
     """Does not count the entries that failed."""
 
     def _fold(self, partial: Partial) -> Iterator[Instruction]:
-        reports = tuple(replace(report, letters=()) for report in partial.reports)
+        reports = tuple(replace(report, dead_letters=()) for report in partial.reports)
         yield from super()._fold(replace(partial, reports=reports))
 
 
@@ -199,10 +199,10 @@ class Unguarded(MemoryRunStore):
 
     def commit(self, step: int, commit: Commit) -> None:
         fresh = tuple({row.first: row for row in commit.receipts if row.first not in self._receipts[step]}.values())
-        letters = {(letter.failure.chunk_id, letter.failure.index): letter for letter in commit.letters}
+        letters = {(letter.failure.chunk_id, letter.failure.index): letter for letter in commit.dead_letters}
         known = self._dead_letters[step]
         kept = tuple(letter for key, letter in letters.items() if key not in known)
-        super().commit(step, replace(commit, receipts=fresh, letters=kept))
+        super().commit(step, replace(commit, receipts=fresh, dead_letters=kept))
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,11 +158,11 @@ class Network(Transport):
         self._start_worker(place)
         if place.on_master:
             told: list[Arrival] = [WorkerLost(place.node_id, worker_id, reason)]
-            return told + [BatchLost(n, reason, may_be_poison=place.station.is_suspect(n)) for n in calls]
+            return told + [BatchLost(n, reason, may_be_poison=place.station.may_be_poison(n)) for n in calls]
         gone = ((worker_id, reason),)
         return [
             Reply(node_id=place.node_id, worker_id=worker_id, batch_id=batch_id, dead_workers=gone,
-                  suspect=batch_id != COLLECT and place.station.is_suspect(batch_id))
+                  may_be_poison=batch_id != COLLECT and place.station.may_be_poison(batch_id))
             for batch_id in calls or [COLLECT]
         ]  # fmt: skip
 

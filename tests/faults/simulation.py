@@ -221,7 +221,7 @@ class World:
 
     def _judge_letters(self, counters: Mapping[str, int], failed: int) -> list[str]:
         expected = sorted(self.story.failing())
-        letters = sorted(unpack(letter.entry) for letter in self.disk.run.letters(0))
+        letters = sorted(unpack(letter.entry) for letter in self.disk.run.dead_letters(0))
         found = [] if letters == expected else [f"{len(letters)} dead letters, expected {len(expected)}"]
         if {failed, counters.get("entries_failed", 0)} != {len(expected)}:
             found.append(f"{counters.get('entries_failed', 0)} entries counted as failed, expected {len(expected)}")
@@ -250,7 +250,7 @@ class World:
             counters=counters,
             masters=self.weather.masters,
             chunks=steps[0].low if steps else 0,
-            letters=len(list(self.disk.run.letters(0))) if steps else 0,
+            letters=len(list(self.disk.run.dead_letters(0))) if steps else 0,
             seconds=self.clock.seconds,
             problems=problems,
         )

@@ -40,8 +40,8 @@ def commit(folder: Path) -> Prepared:
 
 def redrive(folder: Path) -> Prepared:
     store = run_with_one_commit(folder)
-    store.commit(0, commit_of(2, letters=(letter_of(0, 0), letter_of(0, 1)), counters={"n": 2}))
-    changes = {"redriven": ((0, 0), (0, 1)), "letters": (letter_of(2, 0),), "counters": {"n": 3}}
+    store.commit(0, commit_of(2, dead_letters=(letter_of(0, 0), letter_of(0, 1)), counters={"n": 2}))
+    changes = {"redriven": ((0, 0), (0, 1)), "dead_letters": (letter_of(2, 0),), "counters": {"n": 3}}
     return lambda: store.commit(0, commit_of(3, b"second", **changes))
 
 

@@ -49,7 +49,7 @@ def make_run(folder: Path) -> Path:
     store = SqliteRunStore.create(folder / RUN, RUN, KEY)
     store.begin(0, "count", {"a": 1}, 1.0)
     store.commit(0, commit_of(1, b"first", receipts=(row_of(0),), counters={"n": 1}))
-    more = {"receipts": (row_of(1, 2),), "letters": (letter_of(1, 0), letter_of(1, 1), letter_of(2, None))}
+    more = {"receipts": (row_of(1, 2),), "dead_letters": (letter_of(1, 0), letter_of(1, 1), letter_of(2, None))}
     store.commit(0, commit_of(3, b"second", b"third", bitmap=b"\x05", counters={"n": 3}, **more))
     store.begin(0, "count", {"a": 2}, 2.0)
     store.commit(0, commit_of(3, bitmap=b"\x05", counters={"n": 3}, redriven=((1, 1),)))
@@ -64,7 +64,7 @@ def everything(store: SqliteRunStore) -> tuple[object, ...]:
         store.steps(),
         list(store.partials(0)),
         list(store.receipts(0)),
-        list(store.letters(0)),
+        list(store.dead_letters(0)),
     )
 
 

@@ -53,7 +53,7 @@ def test_a_redrive_whose_process_is_killed_at_any_call_is_there_whole_or_not_at_
     seen = []
     for folder in crashes("redrive", tmp_path):
         store = SqliteRunStore.open(folder / RUN)
-        seen.append((list(store.partials(0)), list(store.letters(0))))
+        seen.append((list(store.partials(0)), list(store.dead_letters(0))))
         store.close()
     assert seen[:-1] == [([b"first"], [letter_of(0, 0), letter_of(0, 1)])] * (len(seen) - 1)
     assert seen[-1] == ([b"first", b"second"], [letter_of(2, 0)])

@@ -36,7 +36,7 @@ def run_spec(day: int = 0, **changes: Any) -> RunSpec:
     return RunSpec(**{**values, **changes})
 
 
-def question(**changes: Any) -> DecisionInput:
+def decision_input(**changes: Any) -> DecisionInput:
     values: dict[str, Any] = {
         "key": key_of("load"),
         "task": task_spec(),

@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from scheduler_samples import DAY, NOW, key_of, question, ready, succeed, task_spec, tracker_of
+from scheduler_samples import DAY, NOW, decision_input, key_of, ready, succeed, task_spec, tracker_of
 
 from elastic.dag.states.state import RunState, TaskState
 from elastic.dag.states.trigger_rule import TriggerRule
@@ -56,7 +56,7 @@ SUCCESS, FAILED, SKIPPED = TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPE
     ],
 )
 def test_an_instance_runs_or_the_reason_is_a_sentence(changes: dict[str, Any], decision: Decision, reason: str) -> None:
-    answer = decide(question(**changes))
+    answer = decide(decision_input(**changes))
     assert (answer.decision, answer.reason) == (decision, reason)
 
 
@@ -80,20 +80,23 @@ def test_a_task_that_depends_on_its_past_waits_for_the_success_of_the_date_befor
     states: tuple[TaskState | None, ...] | None, decision: Decision, reason: str
 ) -> None:
     previous = None if states is None else PreviousRun(logical_date=DAY - dt.timedelta(days=1), states=states)
-    answer = decide(question(task=task_spec(depends_on_past=True), previous_run=previous))
+    answer = decide(decision_input(task=task_spec(depends_on_past=True), previous_run=previous))
     assert (answer.decision, answer.reason) == (decision, reason)
 
 
 def test_a_task_may_wait_for_the_tasks_after_it_on_the_date_before() -> None:
     task = task_spec(depends_on_past=True, wait_for_downstream=True)
     previous = PreviousRun(logical_date=DAY, states=(SUCCESS,), downstream={"report": None, "mail": SUCCESS})
-    assert decide(question(task=task, previous_run=previous)).reason == "it waits for 'report' on 2016-02-22 00:00 UTC"
+    assert (
+        decide(decision_input(task=task, previous_run=previous)).reason
+        == "it waits for 'report' on 2016-02-22 00:00 UTC"
+    )
     done = PreviousRun(logical_date=DAY, states=(SUCCESS,), downstream={"report": SUCCESS, "mail": SUCCESS})
-    assert decide(question(task=task, previous_run=done)).decision is Decision.RUN
+    assert decide(decision_input(task=task, previous_run=done)).decision is Decision.RUN
 
 
 def test_every_condition_gives_its_sentence_whether_it_is_met_or_not() -> None:
-    told = verdicts(question(state=TaskState.RUNNING, upstream={"get": None}, now=DAY))
+    told = verdicts(decision_input(state=TaskState.RUNNING, upstream={"get": None}, now=DAY))
     assert [(one.condition, one.met) for one in told] == [
         ("state", False),
         ("dates", True),
@@ -116,7 +119,7 @@ def test_priority_comes_first_then_the_date_then_the_order_of_the_dag() -> None:
 
 
 @pytest.mark.parametrize(
-    ("room", "chosen"),
+    ("free_slots", "chosen"),
     [
         (FreeSlots(), ["a", "b", "c"]),
         (FreeSlots(executor=2), ["a", "b"]),
@@ -129,9 +132,9 @@ def test_priority_comes_first_then_the_date_then_the_order_of_the_dag() -> None:
         (FreeSlots(pools={"other": 0}), ["a", "b", "c"]),
     ],
 )
-def test_no_more_is_chosen_than_there_is_room_for(room: FreeSlots, chosen: list[str]) -> None:
+def test_no_more_is_chosen_than_there_is_room_for(free_slots: FreeSlots, chosen: list[str]) -> None:
     given = [_candidate("a", pool="db", pool_slots=2), _candidate("b"), _candidate("c", pool="db")]
-    assert [one.key.task_id for one in choose(given, room)] == chosen
+    assert [one.key.task_id for one in choose(given, free_slots)] == chosen
 
 
 @pytest.mark.parametrize(

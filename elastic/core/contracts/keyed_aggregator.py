@@ -63,10 +63,10 @@ class ShardedAggregator(Aggregator[Any, Any, Any]):
 
     #: The other aggregator.
     inner: AnyAggregator
-    depot: SpillStore
+    spill_store: SpillStore
 
     @abstractmethod
-    def with_spill_store(self, depot: SpillStore) -> "ShardedAggregator":
+    def with_spill_store(self, spill_store: SpillStore) -> "ShardedAggregator":
         """Return this aggregator with another spill store."""
 
     @property

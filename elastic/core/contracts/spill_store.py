@@ -95,43 +95,43 @@ class SpillSegment:
     keys: int
     mark: bytes
 
-    def blocks(self, depot: SpillStore) -> list[SpillBlock]:
+    def blocks(self, spill_store: SpillStore) -> list[SpillBlock]:
         """Return the blocks in the index.
 
         Raises:
             CorruptStoreError: The index is damaged; names the file.
         """
         at = self.start + self.size - self.index_size
-        index = depot.read(self.name, at, self.index_size)
+        index = spill_store.read(self.name, at, self.index_size)
         if digest(index) != self.mark:
-            raise self._damaged(depot, at, self.index_size)
+            raise self._damaged(spill_store, at, self.index_size)
         try:
             return [SpillBlock(*fields) for fields in unpack(index)]
         except (TypeError, EncodingError) as error:
-            raise self._damaged(depot, at, self.index_size) from error
+            raise self._damaged(spill_store, at, self.index_size) from error
 
-    def read(self, depot: SpillStore, block: SpillBlock) -> bytes:
+    def read(self, spill_store: SpillStore, block: SpillBlock) -> bytes:
         """Return the bytes of a block. Raises as `blocks` does."""
-        data = depot.read(self.name, self.start + block.start, block.size)
+        data = spill_store.read(self.name, self.start + block.start, block.size)
         if digest(data) != block.mark:
-            raise self._damaged(depot, self.start + block.start, block.size)
+            raise self._damaged(spill_store, self.start + block.start, block.size)
         return data
 
-    def check(self, depot: SpillStore) -> Iterator[CorruptStoreError]:
+    def check(self, spill_store: SpillStore) -> Iterator[CorruptStoreError]:
         """Yield an error for each damaged block."""
         try:
-            blocks = self.blocks(depot)
+            blocks = self.blocks(spill_store)
         except CorruptStoreError as error:
             yield error
             return
         for block in blocks:
             try:
-                self.read(depot, block)
+                self.read(spill_store, block)
             except CorruptStoreError as error:
                 yield error
 
-    def _damaged(self, depot: SpillStore, start: int, size: int) -> CorruptStoreError:
-        place = f"bytes {start} to {start + size} of {depot.describe(self.name)}"
+    def _damaged(self, spill_store: SpillStore, start: int, size: int) -> CorruptStoreError:
+        place = f"bytes {start} to {start + size} of {spill_store.describe(self.name)}"
         return CorruptStoreError(f"{place} are not as they were written; put back a good copy of the file.")
 
     def plain(self) -> list[object]:

@@ -82,7 +82,7 @@ class Commit:
     partials: tuple[bytes, ...] = ()
     receipts: tuple[ReceiptRow, ...] = ()
     #: Dead letters of the folded chunks, stored until they are redriven.
-    letters: tuple[DeadLetter, ...] = ()
+    dead_letters: tuple[DeadLetter, ...] = ()
     #: Keys `(chunk id, index)` of dead letters that this commit's partials contain.
     redriven: tuple[tuple[int, int | None], ...] = ()
     #: Counters of the step since it began, by name.
@@ -167,7 +167,7 @@ class RunStore(ABC):
         """Return the last note of a step; None if no readable note exists."""
         return None
 
-    def letters(self, step: int) -> Iterator[DeadLetter]:
+    def dead_letters(self, step: int) -> Iterator[DeadLetter]:
         """Yield the dead letters of a step that are not redriven, by ascending chunk id and index."""
         return iter(())
 

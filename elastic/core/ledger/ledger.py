@@ -271,9 +271,9 @@ class Ledger:
             self.reached[stage] += partial.chunks
         self.counters["entries"] += partial.entries
         yield Fold(partial)
-        if partial.letters:
-            self.counters["entries_failed"] += sum(letter.entries for letter in partial.letters)
-            self._budget.record([letter.failure for letter in partial.letters])
+        if partial.dead_letters:
+            self.counters["entries_failed"] += sum(letter.entries for letter in partial.dead_letters)
+            self._budget.record([letter.failure for letter in partial.dead_letters])
             yield from self._check(self._budget.check(self.counters))
 
     def _check(self, excess: Fail | None) -> Iterator[Instruction]:

@@ -22,7 +22,7 @@ class BatchReport:
     counted: bool
     processed: bytes  #: Link of stage PROCESSED, 16 bytes.
     #: Entries that failed in user code; the state does not contain them.
-    letters: tuple[DeadLetter, ...] = ()
+    dead_letters: tuple[DeadLetter, ...] = ()
     returned: bytes = b""  #: Link of stage RETURNED, added by the node's sender.
 
     @property
@@ -54,8 +54,9 @@ class Partial:
     live_state: Any = None
 
     @property
-    def letters(self) -> tuple[DeadLetter, ...]:
-        return tuple(letter for report in self.reports for letter in report.letters)
+    def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """Dead letters of all batches."""
+        return tuple(letter for report in self.reports for letter in report.dead_letters)
 
     @property
     def first(self) -> int:
@@ -75,10 +76,10 @@ def digest_of(states: tuple[bytes, ...], reports: tuple[BatchReport, ...]) -> by
 
     Digests of partials are unique, because no chunk is in two of them.
     """
-    letters = tuple(letter for report in reports for letter in report.letters)
-    return digest(b"".join(states) + chunks_of([(report.first, report.stop) for report in reports], letters))
+    dead_letters = tuple(letter for report in reports for letter in report.dead_letters)
+    return digest(b"".join(states) + chunks_of([(report.first, report.stop) for report in reports], dead_letters))
 
 
-def chunks_of(batches: list[tuple[int, int]], letters: Sequence[DeadLetter]) -> bytes:
+def chunks_of(batches: list[tuple[int, int]], dead_letters: Sequence[DeadLetter]) -> bytes:
     """Return the bytes that represent the chunks of a partial in its digest; `batches` are spans `[first, stop)`."""
-    return pack([sorted(batches), [letter.plain() for letter in letters]])
+    return pack([sorted(batches), [letter.plain() for letter in dead_letters]])

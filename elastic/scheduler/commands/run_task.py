@@ -28,7 +28,7 @@ from elastic.scheduler.attempts.process_identity import ProcessIdentity, release
 from elastic.scheduler.attempts.run_attempt import run_attempt
 from elastic.scheduler.commands.failure_reasons import reason_of
 from elastic.scheduler.commands.planning import build_tracker, make_instances, new_run
-from elastic.scheduler.decisions.conditions import ROOM, room_verdicts
+from elastic.scheduler.decisions.conditions import SLOT_CONDITIONS, slot_verdicts
 from elastic.scheduler.decisions.decide import verdicts
 from elastic.scheduler.decisions.inputs import FreeSlots, Overrides, RunnableTask
 from elastic.scheduler.decisions.run_tracker import RunTracker
@@ -141,8 +141,8 @@ def verdicts_of_copies(
 
 
 def _verdicts(tracker: RunTracker, key: TaskKey, free_slots: FreeSlots) -> list[Verdict]:
-    question = tracker.question(key, dt.datetime.now(dt.UTC))
-    return [*verdicts(question), *room_verdicts(RunnableTask(key, question.task, question.logical_date), free_slots)]
+    inputs = tracker.decision_input(key, dt.datetime.now(dt.UTC))
+    return [*verdicts(inputs), *slot_verdicts(RunnableTask(key, inputs.task, inputs.logical_date), free_slots)]
 
 
 def _free_slots(deployment: Deployment, task: BaseOperator) -> FreeSlots:
@@ -195,7 +195,7 @@ def prepare_instance(
         transitions.clear(deployment.database, [key])
         tracker.set_state(key, None)
     found = _verdicts(tracker, key, _free_slots(deployment, task))
-    return key, [one for one in found if not one.met and (one.is_lasting or one.condition not in ROOM)]
+    return key, [one for one in found if not one.met and (one.is_lasting or one.condition not in SLOT_CONDITIONS)]
 
 
 def _prepare(

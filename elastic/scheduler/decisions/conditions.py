@@ -17,7 +17,7 @@ class Condition(ABC):
     name: ClassVar[str]
 
     @abstractmethod
-    def judge(self, question: DecisionInput) -> Verdict:
+    def judge(self, inputs: DecisionInput) -> Verdict:
         """Return whether the condition is met, and why."""
 
     def met(self, reason: str) -> Verdict:
@@ -34,13 +34,13 @@ class NotDone(Condition):
 
     name = "state"
 
-    def judge(self, question: DecisionInput) -> Verdict:
-        state = question.state
+    def judge(self, inputs: DecisionInput) -> Verdict:
+        state = inputs.state
         if state is None or state in (TaskState.SCHEDULED, TaskState.UP_FOR_RETRY):
             return self.met("it is not done yet")
         if state.is_active:
             return self.unmet(f"it is {state} already")
-        if question.overrides.force:
+        if inputs.overrides.force:
             return self.met(f"it is {state}, and --force runs it again")
         if state is TaskState.SUCCESS:
             return self.unmet("it previously succeeded; --force runs it again")
@@ -52,8 +52,8 @@ class InDates(Condition):
 
     name = "dates"
 
-    def judge(self, question: DecisionInput) -> Verdict:
-        task, date = question.task, question.logical_date
+    def judge(self, inputs: DecisionInput) -> Verdict:
+        task, date = inputs.task, inputs.logical_date
         if task.start_date is not None and date < task.start_date:
             return self.unmet(f"the task starts on {task.start_date:%Y-%m-%d %H:%M} UTC, later than this run")
         if task.end_date is not None and date > task.end_date:
@@ -66,11 +66,11 @@ class IntervalPassed(Condition):
 
     name = "interval"
 
-    def judge(self, question: DecisionInput) -> Verdict:
-        end = question.interval_end
-        if question.now >= end:
+    def judge(self, inputs: DecisionInput) -> Verdict:
+        end = inputs.interval_end
+        if inputs.now >= end:
             return self.met("its interval has passed")
-        if question.overrides.ignore_interval:
+        if inputs.overrides.ignore_interval:
             return self.met("its interval has not passed, but that is not required")
         return self.unmet(f"its interval ends on {end:%Y-%m-%d %H:%M:%S} UTC")
 
@@ -80,12 +80,12 @@ class RetryDelayPassed(Condition):
 
     name = "retry delay"
 
-    def judge(self, question: DecisionInput) -> Verdict:
-        if question.state is not TaskState.UP_FOR_RETRY or question.next_retry_at is None:
+    def judge(self, inputs: DecisionInput) -> Verdict:
+        if inputs.state is not TaskState.UP_FOR_RETRY or inputs.next_retry_at is None:
             return self.met("no retry is pending")
-        if question.now >= question.next_retry_at:
+        if inputs.now >= inputs.next_retry_at:
             return self.met("the delay before the retry is over")
-        return self.unmet(f"it is retried on {question.next_retry_at:%Y-%m-%d %H:%M:%S} UTC")
+        return self.unmet(f"it is retried on {inputs.next_retry_at:%Y-%m-%d %H:%M:%S} UTC")
 
 
 class Triggered(Condition):
@@ -93,11 +93,11 @@ class Triggered(Condition):
 
     name = CONDITION
 
-    def judge(self, question: DecisionInput) -> Verdict:
-        if question.overrides.ignore_dependencies:
+    def judge(self, inputs: DecisionInput) -> Verdict:
+        if inputs.overrides.ignore_dependencies:
             return self.met("upstream tasks are ignored on request")
-        verdict = evaluate_trigger_rule(question.task.trigger_rule, question.upstream)
-        return replace(verdict, reason=f"{verdict.reason} ({question.task.trigger_rule})")
+        verdict = evaluate_trigger_rule(inputs.task.trigger_rule, inputs.upstream)
+        return replace(verdict, reason=f"{verdict.reason} ({inputs.task.trigger_rule})")
 
 
 class PastSucceeded(Condition):
@@ -105,11 +105,11 @@ class PastSucceeded(Condition):
 
     name = "depends on past"
 
-    def judge(self, question: DecisionInput) -> Verdict:
-        previous = question.previous_run
-        if not question.task.depends_on_past:
+    def judge(self, inputs: DecisionInput) -> Verdict:
+        previous = inputs.previous_run
+        if not inputs.task.depends_on_past:
             return self.met("it does not depend on the previous run")
-        if question.overrides.ignore_dependencies:
+        if inputs.overrides.ignore_dependencies:
             return self.met("the previous run is ignored on request")
         if previous is None:
             return self.met("there is no previous run")
@@ -125,9 +125,9 @@ class DownstreamSucceeded(Condition):
 
     name = "downstream of past"
 
-    def judge(self, question: DecisionInput) -> Verdict:
-        previous = question.previous_run
-        if not question.task.wait_for_downstream or previous is None or question.overrides.ignore_dependencies:
+    def judge(self, inputs: DecisionInput) -> Verdict:
+        previous = inputs.previous_run
+        if not inputs.task.wait_for_downstream or previous is None or inputs.overrides.ignore_dependencies:
             return self.met("it does not wait for downstream tasks of the previous run")
         for name, state in previous.downstream.items():
             if state is None or not state.is_success:
@@ -148,26 +148,30 @@ CONDITIONS: tuple[Condition, ...] = (
 
 
 #: Names of the conditions on free slots.
-ROOM = ("parallelism", "concurrency", "pool")
+SLOT_CONDITIONS = ("parallelism", "concurrency", "pool")
 
 
-def room_verdicts(candidate: RunnableTask, room: FreeSlots) -> list[Verdict]:
+def slot_verdicts(runnable: RunnableTask, free_slots: FreeSlots) -> list[Verdict]:
     """Return the verdicts on free slots for one more instance: of the executor, the DAG and the pool."""
-    task = candidate.task
-    found = [] if room.executor is None else [_room("parallelism", room.executor, 1, "the executor")]
-    concurrency = _room("concurrency", room.concurrency, 1, f"the concurrency of DAG {candidate.key.dag_id!r}")
-    return [*found, concurrency, _pool_verdict(task.pool, task.pool_slots, room)]
+    task = runnable.task
+    found = (
+        [] if free_slots.executor is None else [_slot_verdict("parallelism", free_slots.executor, 1, "the executor")]
+    )
+    concurrency = _slot_verdict(
+        "concurrency", free_slots.concurrency, 1, f"the concurrency of DAG {runnable.key.dag_id!r}"
+    )
+    return [*found, concurrency, _pool_verdict(task.pool, task.pool_slots, free_slots)]
 
 
-def _pool_verdict(pool: str, needed: int, room: FreeSlots) -> Verdict:
-    slots = -1 if room.sizes is None else room.sizes.get(pool)
+def _pool_verdict(pool: str, needed: int, free_slots: FreeSlots) -> Verdict:
+    slots = -1 if free_slots.sizes is None else free_slots.sizes.get(pool)
     if slots is None:
         why = f"pool {pool!r} isn't defined; add it with `elastic pools set {pool} SLOTS`"
     elif 0 <= slots < needed:
         has = f"pool {pool!r} has {_slots(slots)} and the task needs {needed}"
         why = f"{has}; give it more with `elastic pools set {pool} {needed}`"
     else:
-        return _room("pool", room.pools.get(pool), needed, f"pool {pool!r}")
+        return _slot_verdict("pool", free_slots.pools.get(pool), needed, f"pool {pool!r}")
     return Verdict("pool", Decision.WAIT, why, is_lasting=True)
 
 
@@ -175,7 +179,7 @@ def _slots(count: int) -> str:
     return f"{count or 'no'} slot{'s' * (count != 1)}"
 
 
-def _room(name: str, free: int | None, needed: int, what: str) -> Verdict:
+def _slot_verdict(name: str, free: int | None, needed: int, what: str) -> Verdict:
     if free is None or free >= needed:
         return Verdict(name, Decision.RUN, f"{what} has room")
     return Verdict(name, Decision.WAIT, f"{what} is full: it needs {needed} and {max(free, 0)} are free")

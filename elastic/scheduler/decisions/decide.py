@@ -4,19 +4,19 @@ from collections.abc import Iterable, Sequence
 
 from elastic.dag.states.state import RunState, TaskState
 from elastic.dag.states.verdict import Decision, Verdict
-from elastic.scheduler.decisions.conditions import CONDITIONS, Condition, NotDone, room_verdicts
+from elastic.scheduler.decisions.conditions import CONDITIONS, Condition, NotDone, slot_verdicts
 from elastic.scheduler.decisions.inputs import DecisionInput, FreeSlots, RunnableTask
 
 #: The verdict on an instance that meets all conditions.
 _RUN = Verdict("conditions", Decision.RUN, "all conditions are met")
 
 
-def verdicts(question: DecisionInput, conditions: Sequence[Condition] = CONDITIONS) -> list[Verdict]:
+def verdicts(inputs: DecisionInput, conditions: Sequence[Condition] = CONDITIONS) -> list[Verdict]:
     """Return the verdict of each condition."""
-    return [condition.judge(question) for condition in conditions]
+    return [condition.judge(inputs) for condition in conditions]
 
 
-def decide(question: DecisionInput, conditions: Sequence[Condition] = CONDITIONS) -> Verdict:
+def decide(inputs: DecisionInput, conditions: Sequence[Condition] = CONDITIONS) -> Verdict:
     """Return the verdict that decides about a task instance.
 
     An instance that is done or active waits. Otherwise skipping and failing take precedence over waiting, and the
@@ -24,7 +24,7 @@ def decide(question: DecisionInput, conditions: Sequence[Condition] = CONDITIONS
     """
     waiting: Verdict | None = None
     for condition in conditions:
-        verdict = condition.judge(question)
+        verdict = condition.judge(inputs)
         if verdict.met:
             continue
         if isinstance(condition, NotDone) or verdict.decision is not Decision.WAIT:
@@ -33,19 +33,19 @@ def decide(question: DecisionInput, conditions: Sequence[Condition] = CONDITIONS
     return waiting or _RUN
 
 
-def choose(candidates: Iterable[RunnableTask], room: FreeSlots) -> list[RunnableTask]:
+def choose(candidates: Iterable[RunnableTask], free_slots: FreeSlots) -> list[RunnableTask]:
     """Return the candidates that run now, by priority (highest first), date, and order in the DAG.
 
     A candidate that does not fit into its pool does not block the candidates behind it.
     """
     ordered = sorted(candidates, key=lambda one: (-one.task.priority, one.logical_date, one.position, one.key))
     chosen = []
-    executor, concurrency, pools = room.executor, room.concurrency, dict(room.pools)
+    executor, concurrency, pools = free_slots.executor, free_slots.concurrency, dict(free_slots.pools)
     for one in ordered:
         if executor == 0 or concurrency == 0:
             break
-        left = FreeSlots(executor=executor, pools=pools, sizes=room.sizes)
-        if not all(verdict.met for verdict in room_verdicts(one, left)):
+        left = FreeSlots(executor=executor, pools=pools, sizes=free_slots.sizes)
+        if not all(verdict.met for verdict in slot_verdicts(one, left)):
             continue
         chosen.append(one)
         executor = None if executor is None else executor - 1

@@ -121,9 +121,9 @@ class RunTracker:
 
     def verdict(self, key: TaskKey, now: datetime) -> Verdict:
         """Return the verdict that decides about an instance."""
-        return decide(self.question(key, now))
+        return decide(self.decision_input(key, now))
 
-    def question(self, key: TaskKey, now: datetime) -> DecisionInput:
+    def decision_input(self, key: TaskKey, now: datetime) -> DecisionInput:
         """Return the input of a decision about an instance."""
         run_states = self.run_states[key.run_id]
         task = run_states.tasks[key.task_id]

@@ -9,7 +9,7 @@ from elastic.db.records import Claim, DagRun, QueueRequest
 from elastic.db.stores.pools import PoolStore
 from elastic.executors.executor import Executor
 from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_info_of
-from elastic.scheduler.decisions.conditions import room_verdicts
+from elastic.scheduler.decisions.conditions import slot_verdicts
 from elastic.scheduler.decisions.decide import choose
 from elastic.scheduler.decisions.inputs import FreeSlots, RunnableTask
 from elastic.scheduler.deployment import Deployment
@@ -62,7 +62,7 @@ class Dispatcher:
 
     def lasting_obstacle(self, one: RunnableTask) -> str:
         """Return why an instance can never run with the present pools; empty if it can."""
-        found = room_verdicts(one, FreeSlots(sizes=self._pool_sizes))
+        found = slot_verdicts(one, FreeSlots(sizes=self._pool_sizes))
         return next((verdict.reason for verdict in found if verdict.is_lasting), "")
 
     def _free_slots(self, free: int, attempts: RunningAttempts) -> FreeSlots:

@@ -6,7 +6,7 @@ from elastic.dag.dag import DAG
 from elastic.db import queries
 from elastic.db.database import Database
 from elastic.db.stores.pools import PoolStore
-from elastic.scheduler.decisions.conditions import room_verdicts
+from elastic.scheduler.decisions.conditions import slot_verdicts
 from elastic.scheduler.decisions.inputs import FreeSlots, RunnableTask
 from elastic.scheduler.decisions.run_states import name_of
 
@@ -39,7 +39,7 @@ class WaitingNotice:
         """Report each exhausted limit with the first instance that waits for it."""
         free_slots = free_slots_of(self._database, self._dag.dag_id, self._dag.concurrency)
         for one in ready:
-            for verdict in room_verdicts(one, free_slots):
+            for verdict in slot_verdicts(one, free_slots):
                 if not verdict.met:
                     self._report_once(verdict.reason, f"{one.key.run_id} {name_of(one.key)}")
 

@@ -327,10 +327,10 @@ def test_entries_that_are_given_back_are_not_projected_twice() -> None:
         return [entry[:-1] for entry in entries]
 
     source = IterableSource((f"{number}xy" for number in range(6)), chunk_size=2)
-    cutter = Chunker(source, SystemClock(), project=without_last)
-    chunks, _ = cutter.cut(2)
-    cutter.give_back(chunks)
-    cutter.close()
+    chunker = Chunker(source, SystemClock(), project=without_last)
+    chunks, _ = chunker.cut(2)
+    chunker.give_back(chunks)
+    chunker.close()
     again, _ = Chunker(source, SystemClock(), project=without_last, resume=(0, chunks[0].position)).cut(9)
     assert [unpack(decompress(chunk.payload or b"")) for chunk in again] == [["0x", "1x"], ["2x", "3x"], ["4x", "5x"]]
     assert [chunk.content for chunk in again[:2]] == [chunk.content for chunk in chunks]
