@@ -1,10 +1,6 @@
-"""Liveness of the worker processes of a node: heartbeats in memory that each worker shares with its station.
-
-Also the time limit of user code: it ends the process when the code runs for too long.
-"""
+"""Liveness of the worker processes of a node: heartbeats in memory that each worker shares with its station."""
 
 import contextlib
-import faulthandler
 import mmap
 import os
 import signal
@@ -12,8 +8,6 @@ import struct
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,19 +77,3 @@ class WorkerLiveness:
             if self.heartbeat.is_lost("worker", time.monotonic() - beaten_at):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process_id, signal.SIGKILL)
-
-
-@contextmanager
-def exit_after(seconds: float | None) -> Iterator[None]:
-    """End this process, after printing its stack, if the block runs longer than `seconds`; None sets no limit.
-
-    faulthandler uses no Python thread, so it also ends code that never releases the interpreter lock.
-    """
-    if seconds is None:
-        yield
-        return
-    faulthandler.dump_traceback_later(seconds, exit=True)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()

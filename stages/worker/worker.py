@@ -20,8 +20,8 @@ from elastic.stages.messages import COLLECT, Call, Reply
 from elastic.stages.worker.entry_compatibility import fold, select_compatible
 from elastic.stages.worker.entry_probe import EntryProbe
 from elastic.stages.worker.failure_bisection import RAISED, BisectedChunk, FailureBisection, NotToleratedError, fresh
-from elastic.stages.worker.liveness import exit_after
 from elastic.stages.worker.pipeline import Pipeline, optimize
+from elastic.stages.worker.timeout import exit_after
 
 
 @dataclass(frozen=True, slots=True)

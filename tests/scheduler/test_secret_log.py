@@ -23,7 +23,7 @@ from elastic.hooks.connection import Connection
 from elastic.hooks.connection_lookup import connection
 from elastic.operators import BashOperator, PythonOperator
 from elastic.scheduler.catalog.signed_bundle import make_key
-from elastic.scheduler.commands.inspect import rendered
+from elastic.scheduler.commands.render import rendered
 from elastic.scheduler.deployment import Deployment
 
 #: One for each place from which a task may have it.

@@ -120,10 +120,10 @@ def graph(
     ] = Drawing.DOT,
 ) -> None:
     """Print the graph of a DAG in the language of Graphviz or Mermaid."""
-    from elastic.scheduler.commands import inspect as drawings
+    from elastic.scheduler.commands.graph import dot, mermaid
 
     _, dag = deployment_and_dag(dag_id, subdir)
-    say(drawings.dot(dag) if drawing is Drawing.DOT else drawings.mermaid(dag))
+    say(dot(dag) if drawing is Drawing.DOT else mermaid(dag))
 
 
 @app.command("test", epilog="For example: elastic dags test example_2 2014-09-01")

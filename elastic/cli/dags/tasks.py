@@ -89,7 +89,7 @@ def state(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map
 @app.command("render", epilog="For example: elastic tasks render example_2 runme_1 2014-09-01")
 def render(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None, map_index: MapIndex = -1) -> None:
     """Print the rendered template fields of a task, without running it."""
-    from elastic.scheduler.commands.inspect import rendered
+    from elastic.scheduler.commands.render import rendered
 
     deployment, dag = deployment_and_dag(dag_id, subdir)
     fields = rendered(deployment, dag.get_task(task_id), date_of(deployment, dag, date), map_index)

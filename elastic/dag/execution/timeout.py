@@ -1,6 +1,6 @@
 """Time limits for user code that raise an exception in it.
 
-`elastic.stages.worker.liveness.time_limit` is the other kind: it ends the whole process.
+`elastic.stages.worker.timeout` has the other kind, which ends the whole process.
 """
 
 import ctypes
