@@ -7,7 +7,7 @@ from dag_samples import Echo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elastic.dag.execution.retry import MAX_DELAY, delay_before
+from elastic.dag.execution.retry import MAX_DELAY, delay_before, retry_delay_of
 from elastic.dag.states.state import TaskState
 from elastic.dag.states.trigger_rule import TriggerRule, evaluate_trigger_rule
 from elastic.dag.states.verdict import Decision
@@ -90,3 +90,10 @@ def test_jitter_stays_within_its_share_and_gives_everybody_the_same_answer(seed:
 def test_jitter_tells_instances_apart() -> None:
     task = Echo(task_id="t", retry_delay=100, retry_jitter=0.5)
     assert len({delay_before(2, task, f"seed {number}") for number in range(50)}) == 50
+
+
+def test_only_a_failed_attempt_before_the_last_try_is_retried() -> None:
+    task = Echo(task_id="t", retries=2, retry_delay=timedelta(seconds=5), retry_exponential_backoff=True)
+    found = [retry_delay_of(number, 3, task, "seed") for number in (1, 2, 3, 4)]
+    assert found == [delay_before(2, task, "seed"), delay_before(3, task, "seed"), None, None]
+    assert retry_delay_of(1, 0, task, "seed") is None

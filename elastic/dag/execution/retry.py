@@ -1,4 +1,4 @@
-"""Delay before a retry."""
+"""Retries of a task: whether a failed attempt is retried, and after which delay."""
 
 from datetime import timedelta
 from typing import Protocol
@@ -16,6 +16,18 @@ class RetryPolicy(Protocol):
     retry_exponential_backoff: bool
     max_retry_delay: timedelta | None
     retry_jitter: float
+
+
+def retry_delay_of(try_number: int, max_tries: int, task: RetryPolicy, seed: str) -> timedelta | None:
+    """Return the delay before the retry of a failed attempt; None if it was the last try.
+
+    Args:
+        try_number: Number of the failed attempt, from 1.
+        max_tries: Number of attempts that the task instance may have.
+        task: The retry settings.
+        seed: See `delay_before`.
+    """
+    return None if try_number >= max_tries else delay_before(try_number + 1, task, seed)
 
 
 def delay_before(try_number: int, task: RetryPolicy, seed: str) -> timedelta:

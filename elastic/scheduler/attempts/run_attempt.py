@@ -12,7 +12,7 @@ from elastic.dag.errors import LookupFailedError, TaskFailedPermanently, TaskSki
 from elastic.dag.execution.build_context import build_context
 from elastic.dag.execution.callbacks import run_callbacks
 from elastic.dag.execution.execute import execute
-from elastic.dag.execution.retry import delay_before
+from elastic.dag.execution.retry import retry_delay_of
 from elastic.dag.ids import TaskKey
 from elastic.dag.ignored_settings import settings_without_effect
 from elastic.dag.operator import BaseOperator
@@ -130,16 +130,15 @@ def retry_or_fail(
     task: BaseOperator, request: AttemptRequest, error: str, exit_code: int | None = None
 ) -> AttemptResult:
     """Return the result of a failed attempt: UP_FOR_RETRY after a delay, or FAILED on the last try."""
-    tries = request.info.try_number
-    if tries >= request.max_tries:
+    delay = retry_delay_of(request.info.try_number, request.max_tries, task, str(request.info.key))
+    if delay is None:
         return _result(request, TaskState.FAILED, error, exit_code)
-    delay = delay_before(tries + 1, task, str(request.info.key)).total_seconds()
     return AttemptResult(
         attempt_uuid=request.info.attempt_uuid,
         state=TaskState.UP_FOR_RETRY,
         error=error,
         exit_code=exit_code,
-        retry_in=delay,
+        retry_in=delay.total_seconds(),
     )
 
 
