@@ -28,7 +28,7 @@ from elastic.scheduler.commands.run_task import (
     run_range,
     verdicts_of,
 )
-from elastic.scheduler.decisions.conditions import SLOT_CONDITIONS
+from elastic.scheduler.decisions.free_slots import SLOT_CONDITIONS
 from elastic.scheduler.deployment import Deployment
 
 

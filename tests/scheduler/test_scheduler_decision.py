@@ -9,8 +9,9 @@ from scheduler_samples import DAY, NOW, decision_input, key_of, ready, succeed, 
 from elastic.dag.states.state import RunState, TaskState
 from elastic.dag.states.trigger_rule import TriggerRule
 from elastic.dag.states.verdict import Decision
-from elastic.scheduler.decisions.decide import choose, decide, run_end, verdicts
-from elastic.scheduler.decisions.inputs import FreeSlots, Overrides, PreviousRun, RunnableTask
+from elastic.scheduler.decisions.decide import decide, run_end, verdicts
+from elastic.scheduler.decisions.free_slots import FreeSlots, choose
+from elastic.scheduler.decisions.inputs import Overrides, PreviousRun, RunnableTask
 
 SUCCESS, FAILED, SKIPPED = TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPED
 

@@ -28,15 +28,15 @@ from elastic.scheduler.attempts.process_identity import ProcessIdentity, release
 from elastic.scheduler.attempts.run_attempt import run_attempt
 from elastic.scheduler.commands.failure_reasons import reason_of
 from elastic.scheduler.commands.planning import build_tracker, make_instances, new_run
-from elastic.scheduler.decisions.conditions import SLOT_CONDITIONS, slot_verdicts
 from elastic.scheduler.decisions.decide import verdicts
-from elastic.scheduler.decisions.inputs import FreeSlots, Overrides, RunnableTask
+from elastic.scheduler.decisions.free_slots import SLOT_CONDITIONS, FreeSlots, slot_verdicts
+from elastic.scheduler.decisions.inputs import Overrides, RunnableTask
 from elastic.scheduler.decisions.run_tracker import RunTracker
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.signals import why_ended
-from elastic.scheduler.supervisor.free_slots import free_slots_of
 from elastic.scheduler.supervisor.state_changes import OUTAGES, ResolvedWithoutRun, StateChanges, apply, finish_each
 from elastic.scheduler.supervisor.supervisor import Supervisor, SupervisorJob
+from elastic.scheduler.supervisor.waiting_notice import free_slots_of
 
 Say = Callable[[str], None]
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 from elastic.dag.states.state import TaskState
 from elastic.dag.states.trigger_rule import CONDITION, evaluate_trigger_rule
 from elastic.dag.states.verdict import Decision, Verdict
-from elastic.scheduler.decisions.inputs import DecisionInput, FreeSlots, RunnableTask
+from elastic.scheduler.decisions.inputs import DecisionInput
 
 
 class Condition(ABC):
@@ -145,41 +145,3 @@ CONDITIONS: tuple[Condition, ...] = (
     IntervalPassed(),
     RetryDelayPassed(),
 )
-
-
-#: Names of the conditions on free slots.
-SLOT_CONDITIONS = ("parallelism", "concurrency", "pool")
-
-
-def slot_verdicts(runnable: RunnableTask, free_slots: FreeSlots) -> list[Verdict]:
-    """Return the verdicts on free slots for one more instance: of the executor, the DAG and the pool."""
-    task = runnable.task
-    found = (
-        [] if free_slots.executor is None else [_slot_verdict("parallelism", free_slots.executor, 1, "the executor")]
-    )
-    concurrency = _slot_verdict(
-        "concurrency", free_slots.concurrency, 1, f"the concurrency of DAG {runnable.key.dag_id!r}"
-    )
-    return [*found, concurrency, _pool_verdict(task.pool, task.pool_slots, free_slots)]
-
-
-def _pool_verdict(pool: str, needed: int, free_slots: FreeSlots) -> Verdict:
-    slots = -1 if free_slots.sizes is None else free_slots.sizes.get(pool)
-    if slots is None:
-        why = f"pool {pool!r} isn't defined; add it with `elastic pools set {pool} SLOTS`"
-    elif 0 <= slots < needed:
-        has = f"pool {pool!r} has {_slots(slots)} and the task needs {needed}"
-        why = f"{has}; give it more with `elastic pools set {pool} {needed}`"
-    else:
-        return _slot_verdict("pool", free_slots.pools.get(pool), needed, f"pool {pool!r}")
-    return Verdict("pool", Decision.WAIT, why, is_lasting=True)
-
-
-def _slots(count: int) -> str:
-    return f"{count or 'no'} slot{'s' * (count != 1)}"
-
-
-def _slot_verdict(name: str, free: int | None, needed: int, what: str) -> Verdict:
-    if free is None or free >= needed:
-        return Verdict(name, Decision.RUN, f"{what} has room")
-    return Verdict(name, Decision.WAIT, f"{what} is full: it needs {needed} and {max(free, 0)} are free")

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from elastic.dag.states.state import RunState, TaskState
 from elastic.dag.states.verdict import Decision, Verdict
-from elastic.scheduler.decisions.conditions import CONDITIONS, Condition, NotDone, slot_verdicts
-from elastic.scheduler.decisions.inputs import DecisionInput, FreeSlots, RunnableTask
+from elastic.scheduler.decisions.conditions import CONDITIONS, Condition, NotDone
+from elastic.scheduler.decisions.inputs import DecisionInput
 
 #: The verdict on an instance that meets all conditions.
 _RUN = Verdict("conditions", Decision.RUN, "all conditions are met")
@@ -31,28 +31,6 @@ def decide(inputs: DecisionInput, conditions: Sequence[Condition] = CONDITIONS) 
             return verdict
         waiting = waiting or verdict
     return waiting or _RUN
-
-
-def choose(candidates: Iterable[RunnableTask], free_slots: FreeSlots) -> list[RunnableTask]:
-    """Return the candidates that run now, by priority (highest first), date, and order in the DAG.
-
-    A candidate that does not fit into its pool does not block the candidates behind it.
-    """
-    ordered = sorted(candidates, key=lambda one: (-one.task.priority, one.logical_date, one.position, one.key))
-    chosen = []
-    executor, concurrency, pools = free_slots.executor, free_slots.concurrency, dict(free_slots.pools)
-    for one in ordered:
-        if executor == 0 or concurrency == 0:
-            break
-        left = FreeSlots(executor=executor, pools=pools, sizes=free_slots.sizes)
-        if not all(verdict.met for verdict in slot_verdicts(one, left)):
-            continue
-        chosen.append(one)
-        executor = None if executor is None else executor - 1
-        concurrency = None if concurrency is None else concurrency - 1
-        if one.task.pool in pools:
-            pools[one.task.pool] -= one.task.pool_slots
-    return chosen
 
 
 def run_end(states: Iterable[TaskState | None], leaves: Iterable[TaskState | None]) -> RunState | None:

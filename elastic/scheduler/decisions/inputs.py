@@ -96,20 +96,6 @@ class DecisionInput:
     overrides: Overrides = Overrides()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FreeSlots:
-    """Free slots; None for no limit."""
-
-    #: instances that the executor accepts
-    executor: int | None = None
-    #: instances that the DAG's concurrency allows
-    concurrency: int | None = None
-    #: free slots by pool; a pool that is missing has no limit
-    pools: Mapping[str, int] = field(default_factory=dict)
-    #: all slots by pool, -1 for no limit; None if the pools are unknown
-    sizes: Mapping[str, int] | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class RunnableTask:
     """Task instance that runs as soon as slots are free."""

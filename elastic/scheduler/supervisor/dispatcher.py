@@ -9,9 +9,8 @@ from elastic.db.records import Claim, DagRun, QueueRequest
 from elastic.db.stores.pools import PoolStore
 from elastic.executors.executor import Executor
 from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_info_of
-from elastic.scheduler.decisions.conditions import slot_verdicts
-from elastic.scheduler.decisions.decide import choose
-from elastic.scheduler.decisions.inputs import FreeSlots, RunnableTask
+from elastic.scheduler.decisions.free_slots import FreeSlots, choose, slot_verdicts
+from elastic.scheduler.decisions.inputs import RunnableTask
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.supervisor.running_attempts import RunningAttempt, RunningAttempts, deadline_after
 

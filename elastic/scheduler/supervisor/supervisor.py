@@ -31,10 +31,10 @@ from elastic.scheduler.signals import DeferredSignals, why_ended
 from elastic.scheduler.supervisor.active_runs import ActiveRuns, requeue_orphaned_runs
 from elastic.scheduler.supervisor.dispatcher import Dispatcher
 from elastic.scheduler.supervisor.due_callbacks import DueCallbacks
-from elastic.scheduler.supervisor.free_slots import WaitingNotice
 from elastic.scheduler.supervisor.mapping import mapped_count
 from elastic.scheduler.supervisor.running_attempts import RunningAttempt, RunningAttempts
 from elastic.scheduler.supervisor.state_changes import OUTAGES, ResolvedWithoutRun, StateChanges, apply, finish_each
+from elastic.scheduler.supervisor.waiting_notice import WaitingNotice
 
 #: Seconds between reads of the database for changes by other processes: at first, and at most.
 _MIN_POLL_SECONDS, _MAX_POLL_SECONDS = 0.1, 2.0

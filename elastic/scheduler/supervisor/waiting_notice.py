@@ -1,4 +1,4 @@
-"""Free slots by the database's count, and the notice that explains why a runnable instance waits."""
+"""Waiting notice: explains to the user why a runnable instance waits, by the database's count of free slots."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,8 +6,8 @@ from elastic.dag.dag import DAG
 from elastic.db import queries
 from elastic.db.database import Database
 from elastic.db.stores.pools import PoolStore
-from elastic.scheduler.decisions.conditions import slot_verdicts
-from elastic.scheduler.decisions.inputs import FreeSlots, RunnableTask
+from elastic.scheduler.decisions.free_slots import FreeSlots, slot_verdicts
+from elastic.scheduler.decisions.inputs import RunnableTask
 from elastic.scheduler.decisions.run_states import name_of
 
 
