@@ -11,7 +11,7 @@ from typing import Any
 
 from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError
-from elastic.core.model.failure import DeadLetter, Failure
+from elastic.core.model.failure import READER, DeadLetter, Failure
 from elastic.core.policies.error_policy import OnError
 from elastic.core.program import Program
 from elastic.core.transform import WHOLE_CHUNK
@@ -100,7 +100,7 @@ class FailureBisection:
             entries = self.program.reader.parse(self.reference, block)
             return entries if isinstance(entries, LazyLines) else list(entries)
         except RAISED as error:
-            failure = failure_of(error, chunk_id=self.chunk_id, place=repr(self.reference), function="the reader")
+            failure = failure_of(error, chunk_id=self.chunk_id, place=repr(self.reference), function=READER)
             raise NotToleratedError(failure) from error
 
     def run(self, entries: Sequence[Any], first: int = 0, stop: int | None = None) -> BisectedChunk:

@@ -9,7 +9,7 @@ from elastic.core.contracts.keyed_aggregator import ShardedAggregator
 from elastic.core.encoding import content_digest, decompress, digest
 from elastic.core.errors import EncodingError, SourceError, StoreError
 from elastic.core.model.chunk import describe_chunks
-from elastic.core.model.failure import DeadLetter, Failure
+from elastic.core.model.failure import READER, DeadLetter, Failure
 from elastic.core.model.partial import BatchReport, Partial, digest_of
 from elastic.core.policies.error_policy import OnError
 from elastic.core.program import Program
@@ -83,7 +83,7 @@ class Worker:
             for index in range(len(call.references)):
                 blocks.append(self._block(call, index))
         except RAISED as error:
-            failure = failure_of(error, chunk_id=call.first + len(blocks), place="the source", function="the reader")
+            failure = failure_of(error, chunk_id=call.first + len(blocks), place="the source", function=READER)
             return self._reply(call.batch_id, failure=failure, source_unreadable=isinstance(error, SourceError))
         try:
             with exit_after(self._limit(call)):

@@ -257,6 +257,13 @@ class TestTasks:
 class TestRun:
     """`elastic run`."""
 
+    def test_a_date_off_the_schedule_is_noted_with_the_dates_beside_it(self, home: Path, folder: Path) -> None:
+        note = "is not on the schedule of task 'extract'; the nearest dates are {} 00:00 UTC and {} 00:00 UTC."
+        said = elastic("run", "etl", "extract", "2016-02-22T10:00")
+        assert (said.code, said.err) == (0, f"note: 2016-02-22T10:00 {note.format('2016-02-22', '2016-02-23')}\n")
+        assert "not on the schedule" not in elastic("run", *EXTRACT).err
+        assert "not on the schedule" not in elastic("run", "copies", "square", f"{DAY}T10:00", "--map-index", "0").err
+
     def test_each_flag_changes_one_thing(self, home: Path, folder: Path) -> None:
         said = elastic("run", "etl", "load", DAY)
         assert (said.code, said.out) == (1, "")

@@ -77,6 +77,13 @@ def test_a_flow_is_told_as_text() -> None:
     assert account.startswith("complete: 10 entries in 4 chunks aggregated exactly once, 0 errors")
 
 
+@pytest.mark.parametrize(("attribute", "times"), [("numbers", 1), ("doubled", 0)])
+def test_a_flow_without_an_aggregator_says_once_how_to_keep_its_outputs(attribute: str, times: int) -> None:
+    said = elastic("flow", "run", f"flows.py:{attribute}", "--cluster", "inline")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.count('outputs are counted and not kept. Keep them with .aggregate("collect")') == times
+
+
 @pytest.mark.parametrize(
     ("target", "text"),
     [

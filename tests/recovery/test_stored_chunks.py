@@ -46,19 +46,19 @@ def remains_of(store: RunStore) -> StoredChunks:
 def test_chunks_that_are_in_the_result_are_forgotten_and_the_others_are_kept() -> None:
     store = store_of(low=3, bitmap=b"\x02", cut=7, kept=(1, 2, 3, 4, 5, 6), position=3)
     remains = remains_of(store)
-    assert (remains.kept, remains.stop) == ((3, 5, 6), 7)
+    assert (remains.stored, remains.stop) == ((3, 5, 6), 7)
     assert list(store.chunks(0).unfinished()) == [3, 5, 6]
 
 
 def test_chunks_that_were_kept_after_the_last_commit_run_as_well() -> None:
     remains = remains_of(store_of(low=3, bitmap=b"", cut=4, kept=(3, 4, 5), position=3))
-    assert (remains.kept, remains.stop, remains.last_known()) == ((3, 4, 5), 6, (5, (5, 5, None)))
+    assert (remains.stored, remains.stop, remains.last_known()) == ((3, 4, 5), 6, (5, (5, 5, None)))
 
 
 def test_what_lies_behind_a_gap_was_never_sent_and_makes_room_for_what_the_source_yields_there() -> None:
     store = store_of(low=3, bitmap=b"", cut=4, kept=(3, 4, 6), position=3)
     remains = remains_of(store)
-    assert (remains.kept, remains.stop) == ((3, 4), 5)
+    assert (remains.stored, remains.stop) == ((3, 4), 5)
     assert list(store.chunks(0).unfinished()) == [3, 4]
 
 
@@ -70,7 +70,7 @@ def test_a_chunk_that_was_cut_before_the_last_commit_must_be_somewhere(kept: tup
 
 def test_without_a_kept_chunk_the_position_is_that_of_the_last_one_that_was_cut() -> None:
     remains = remains_of(store_of(low=6, bitmap=b"", cut=6, kept=(), position=5))
-    assert (remains.kept, remains.stop, remains.last_known()) == ((), 6, (5, (5, 5, None)))
+    assert (remains.stored, remains.stop, remains.last_known()) == ((), 6, (5, (5, 5, None)))
 
 
 def test_contents_come_from_receipts_and_from_kept_chunks() -> None:

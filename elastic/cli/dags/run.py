@@ -58,18 +58,24 @@ def run(
     if attempt is not None:
         raise typer.Exit(_run_attempt((dag_id, task_id, date), (subdir, root), map_index, attempt))
     from elastic.db import queries
-    from elastic.scheduler.commands.run_task import TaskRunOptions, run_single
+    from elastic.scheduler.commands.run_task import TaskRunOptions, run_single, slots_beside
 
     deployment, dag = deployment_and_dag(dag_id, subdir, root)
+    is_run_id = queries.run_of_id(deployment.database, dag_id, date) is not None
     options = TaskRunOptions(
         ignore_dependencies=ignore_dependencies,
         force=force,
         mark_success=mark_success,
         map_index=map_index,
         # A run id names one run, whose interval may still be open.
-        ignore_interval=queries.run_of_id(deployment.database, dag_id, date) is not None,
+        ignore_interval=is_run_id,
     )
-    result = run_single(deployment, dag, task_id, date_of(deployment, dag, date), options, say)
+    logical_date = date_of(deployment, dag, date)
+    beside = None if is_run_id else slots_beside(dag.get_task(task_id), logical_date)
+    if beside is not None:
+        nearest = f"; the nearest dates are {' and '.join(beside)}" if beside else ""
+        say(f"note: {date} is not on the schedule of task {task_id!r}{nearest}.", err=True)
+    result = run_single(deployment, dag, task_id, logical_date, options, say)
     is_done = result.state is not None and result.state.is_success
     if result.reason:
         outcome = "was not run" if not is_done else "is done"

@@ -87,7 +87,7 @@ def redrive(
     before = len(archive.dead_letters(run_id, step))
     result = redrive_run(run_id, given, step_number=step, **options_of(cluster, workers))
     left = len(archive.dead_letters(run_id, step))
-    print_result(result, output, dead_letters=left)
+    print_result(result, given, output, dead_letters=left)
     if output is OutputFormat.TABLE:
         say(f"dead letters: {before:,} tried again, {left:,} left")
 

@@ -37,4 +37,4 @@ def run(
 
     metadata = {"target": target, "folder": str(Path.cwd())}
     step = step_at(target).with_options(**options_of(cluster, workers, shards=shards, write_to=write_to))
-    print_result(run_step(step, metadata=metadata), output)
+    print_result(run_step(step, metadata=metadata), step, output)

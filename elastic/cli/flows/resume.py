@@ -57,7 +57,7 @@ def resume(
             result = replace(result, value=resumption.master.value())
     finally:
         opened.close()
-    print_result(result, output, resumed_at=resumption.at, chunks_run_again=resumption.again)
+    print_result(result, given, output, resumed_at=resumption.at, chunks_run_again=resumption.again)
     result.check()
 
 

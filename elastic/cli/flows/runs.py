@@ -81,7 +81,7 @@ def value(
     archive = RunHistory.of_environment()
     run_id = archive.find(run)
     found = step_of_run(run_id, archive.record(run_id, step), target)
-    print_result(result_of(run_id, found, step_number=step, home=str(archive.folder)), output)
+    print_result(result_of(run_id, found, step_number=step, home=str(archive.folder)), found, output)
 
 
 def _rows(archive: "RunHistory", run_id: str) -> list[dict[str, Any]]:

@@ -10,13 +10,23 @@ from elastic.core.frames import is_frame
 
 if TYPE_CHECKING:
     from elastic.engine.result import Result
+    from elastic.engine.step import Step
 
 #: Maximum number of characters of a result in a table.
 _MAX_SHOWN = 2000
 
+#: Value of a step without an aggregator.
+_NOT_KEPT = (
+    "None: the flow has no aggregator, so its outputs are counted and not kept. Keep them with "
+    '.aggregate("collect"), or pass them to a function with .aggregate(Emit(function)).'
+)
 
-def print_result(result: "Result", output: OutputFormat, **more: Any) -> None:
-    """Print a result with its value. `more` adds keys to the JSON document."""
+
+def print_result(result: "Result", step: "Step", output: OutputFormat, **more: Any) -> None:
+    """Print the result of a step with its value. `more` adds keys to the JSON document."""
+    # Imported here to keep `--help` fast.
+    from elastic.aggregators import Nothing
+
     if output is OutputFormat.JSON:
         print_json(
             {
@@ -35,7 +45,7 @@ def print_result(result: "Result", output: OutputFormat, **more: Any) -> None:
             }
         )
         return
-    shown = repr(result.value)
+    shown = _NOT_KEPT if isinstance(step.aggregator, Nothing) else repr(result.value)
     name = "value" if result.error is None else "value so far"
     print_facts({name: shown if len(shown) <= _MAX_SHOWN else shown[:_MAX_SHOWN] + " ... (more with -o json)"})
     if result.error is None:

@@ -4,7 +4,11 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
+from elastic.core.errors import SourceError
 from elastic.core.text import one_line
+
+#: Name of the reader of a source as the function that failed.
+READER = "the reader"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,9 @@ class Failure:
     worker_id: str = ""
 
     def __str__(self) -> str:
+        if (self.function, self.error_type) == (READER, SourceError.__name__):
+            # The message already names the file and has advice.
+            return one_line(f"the source cannot be read (chunk {self.chunk_id}): {self.message}")
         error = f"{self.error_type}: {self.message}" if self.message else self.error_type
         return one_line(f"{self.function} failed on {self.place} (chunk {self.chunk_id}): {error}")
 

@@ -92,6 +92,19 @@ def _new_run_at(task: BaseOperator, logical_date: dt.datetime) -> DagRun:
     return new_run(task.dag_id, task, task.schedule.interval_of(logical_date), RunType.MANUAL)
 
 
+def slots_beside(task: BaseOperator, logical_date: dt.datetime) -> list[str] | None:
+    """Return the dates of a task's schedule before and after a date that is not on it.
+
+    Returns:
+        The dates as strings; None if the date is on the schedule, or the schedule has no dates.
+    """
+    schedule = task.schedule
+    if isinstance(schedule, NoSchedule) or schedule.is_slot(logical_date):
+        return None
+    slots = (schedule.previous_slot(logical_date), schedule.next_slot(logical_date))
+    return [f"{slot:%Y-%m-%d %H:%M} UTC" for slot in slots if slot is not None]
+
+
 def tasks_beside(task: BaseOperator) -> list[BaseOperator]:
     """Return all tasks of a task's DAG in topological order; the task alone if it has no DAG."""
     return list(task.dag.topological()) if task.has_dag else [task]

@@ -17,7 +17,7 @@ import zstandard
 from source_samples import chunks, entries
 
 import elastic
-from elastic.core.errors import SourceError
+from elastic.core.errors import SourceError, StepFailedError
 from elastic.stages.sources import CsvRecordFormat, FileSource, JsonLinesRecordFormat, TextLines
 
 TEXT = b"one,two\n" * 200
@@ -128,6 +128,15 @@ def test_a_large_file_that_is_no_text_is_named_before_a_piece_of_it_is_cut(
     path.write_bytes(data * (200_000 // len(data)))
     with pytest.raises(SourceError, match=f"is {what} "):
         next(FileSource(path, TextLines(), chunk_bytes=1 << 16).cut())
+
+
+def test_the_error_of_a_run_names_a_small_archive_without_blaming_the_reader(tmp_path: Path) -> None:
+    path = tmp_path / "small.txt"
+    path.write_bytes(tar())
+    with pytest.raises(StepFailedError) as caught:
+        elastic.read_text(path).aggregate("size").run(cluster="inline")
+    advice = "is a tar archive and cannot be read as lines; unpack it and read the files in it."
+    assert caught.value.reason == f"the source cannot be read (chunk 0): {str(path)!r} {advice}"
 
 
 @EVERY_KIND
