@@ -13,9 +13,7 @@ from typing import Any
 from elastic.core.contracts.aggregator import Aggregator, AnyAggregator
 from elastic.core.encoding import decompress
 from elastic.core.errors import ElasticError, StepFailedError, UsageError
-from elastic.core.model.failure import DeadLetter
 from elastic.core.model.partial import Partial
-from elastic.core.model.receipt_row import ReceiptRow
 from elastic.stages.failure_report import failure_of, hint_of
 from elastic.stages.transport.transport import Transport
 
@@ -70,15 +68,6 @@ class _MergeStats:
     seconds: float
     #: True if the merge made the state grow
     growing: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Uncommitted:
-    """Data of folded partials that the next commit stores."""
-
-    states: tuple[bytes, ...]
-    rows: tuple[ReceiptRow, ...]
-    dead_letters: tuple[DeadLetter, ...]
 
 
 class Aggregation:
@@ -187,14 +176,10 @@ class Aggregation:
         """True if partials were folded since the last commit."""
         return bool(self._uncommitted)
 
-    def commit(self) -> Uncommitted:
-        """Return the partials folded since the last call, in the form in which the run store keeps them."""
+    def take_uncommitted(self) -> list[Partial]:
+        """Return the partials folded since the last call; the next commit stores them."""
         folded, self._uncommitted = self._uncommitted, []
-        return Uncommitted(
-            states=tuple(state for partial in folded for state in partial.states) if self._aggregator.stored else (),
-            rows=tuple(row for partial in folded for row in partial.rows),
-            dead_letters=tuple(letter for partial in folded for letter in partial.dead_letters),
-        )
+        return folded
 
     def open(self) -> None:
         """Prepare the folders of the result; called before workers start."""

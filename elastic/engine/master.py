@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +34,6 @@ from elastic.core.policies.error_policy import OnError
 from elastic.core.receipts.merkle import InputTree
 from elastic.core.receipts.receipt import NO_LINK
 from elastic.core.receipts.stage import STAGES, Stage
-from elastic.engine.aggregation import Uncommitted
 from elastic.engine.chunk_admission import ChunkAdmission
 from elastic.engine.chunker import Chunker
 from elastic.engine.interceptor_dispatch import InterceptorDispatch
@@ -407,27 +406,28 @@ class Master:
         is_overdue = sent != self._committed_sent and began - self._committed_at >= _SENT_COMMIT_INTERVAL
         if self._aggregation.has_uncommitted or is_overdue or last:
             self._committed_sent, self._committed_at = sent, began
-            folded = self._aggregation.commit()
-            self.store.commit(self.context.program.step, self._commit_record(folded))
-            self._admission.committed(folded.rows)
+            commit = self._commit_record(self._aggregation.take_uncommitted())
+            self.store.commit(self.context.program.step, commit)
+            self._admission.committed(commit.receipts)
             self._notes.record()
         ended = self.clock.monotonic()
         # Commits on a slow disk are less frequent, so that most of the master's time remains for other work.
         pause = _COMMIT_PAUSE_RATIO * (ended - began)
         self._commit_due = ended + max(self.context.tuning.commit_interval, pause)
 
-    def _commit_record(self, folded: Uncommitted) -> Commit:
+    def _commit_record(self, folded: Sequence[Partial]) -> Commit:
         ledger, chunker, admission = self.ledger, self._chunker, self._admission
         first = ledger.first_unfolded()
-        dead_letters = map(chunker.renewed, folded.dead_letters) if self._keeps_dead_letters else ()
+        stored = folded if self.context.program.aggregator.stored else ()
+        failed = folded if self._keeps_dead_letters else ()
         return Commit(
             low=ledger.folded.low,
             bitmap=ledger.folded.bitmap(),
             position=admission.reached if first is None else (first.chunk_id, first.position),
             exhausted=admission.exhausted,
-            partials=folded.states,
-            receipts=folded.rows,
-            dead_letters=tuple(dead_letters),
+            partials=tuple(state for partial in stored for state in partial.states),
+            receipts=tuple(row for partial in folded for row in partial.rows),
+            dead_letters=tuple(chunker.renewed(letter) for partial in failed for letter in partial.dead_letters),
             redriven=chunker.redriven,
             counters={
                 **ledger.counters,

@@ -25,7 +25,7 @@ from elastic.stages.worker.timeout import exit_after
 
 
 @dataclass(frozen=True, slots=True)
-class BatchState:
+class _BatchState:
     """Result of folding a batch."""
 
     state: Any
@@ -130,7 +130,7 @@ class Worker:
 
     # -- folding
 
-    def _fold(self, call: Call, blocks: list[bytes]) -> BatchState:
+    def _fold(self, call: Call, blocks: list[bytes]) -> _BatchState:
         """Fold a batch, into a state of its own where entries may fail."""
         if call.isolated and self._probe is not None:
             return self._fold_in_probe(call, blocks, self._probe)
@@ -142,7 +142,7 @@ class Worker:
             entries.check()
         except RAISED as error:
             return self._fold_tolerated(call, blocks, error)
-        return BatchState(state, counts, is_fresh=fresh)
+        return _BatchState(state, counts, is_fresh=fresh)
 
     def _entries(self, call: Call, blocks: list[bytes], counts: list[int]) -> Iterator[Collection[Any]]:
         for reference, block in zip(call.references, blocks, strict=True):
@@ -150,7 +150,7 @@ class Worker:
             counts.append(len(entries))
             yield entries
 
-    def _merge_state(self, call: Call, blocks: list[bytes], folded: BatchState) -> BatchState:
+    def _merge_state(self, call: Call, blocks: list[bytes], folded: _BatchState) -> _BatchState:
         """Merge the state of a batch into the held state; return the result of the batch.
 
         Raises:
@@ -179,7 +179,7 @@ class Worker:
             raise self._merge_error(call, error) from error
         return folded
 
-    def _merge_parts(self, call: Call, blocks: list[bytes], error: BaseException) -> BatchState:
+    def _merge_parts(self, call: Call, blocks: list[bytes], error: BaseException) -> _BatchState:
         """Merge the compatible parts of a batch into the held state; the other entries fail.
 
         Raises:
@@ -203,7 +203,9 @@ class Worker:
         if found.exceeds_limit:
             raise self._merge_error(call, error) from error
         self._incompatible += found.incompatible_entries
-        return BatchState(self._state, counts, [*bisected.dead_letters, *found.bisected().dead_letters], is_fresh=False)
+        return _BatchState(
+            self._state, counts, [*bisected.dead_letters, *found.bisected().dead_letters], is_fresh=False
+        )
 
     def _merge_error(self, call: Call, error: BaseException) -> NotToleratedError:
         """Return the error for a batch whose state cannot be merged into the held state."""
@@ -215,7 +217,7 @@ class Worker:
         failure = failure_of(error, chunk_id=call.first, place=place, function=function)
         return NotToleratedError(replace(failure, message=failure.message + hint_of(error)))
 
-    def _fold_tolerated(self, call: Call, blocks: list[bytes], error: BaseException) -> BatchState:
+    def _fold_tolerated(self, call: Call, blocks: list[bytes], error: BaseException) -> _BatchState:
         """Fold the entries that do not fail, of a batch that failed with `error`."""
         bisected, counts = self._bisect(call, blocks)
         try:
@@ -233,7 +235,7 @@ class Worker:
                 place += "; an entry may be incompatible with the entries of other chunks"
             failure = failure_of(repeated, chunk_id=first, place=place, function=suspects)
             raise NotToleratedError(failure) from repeated
-        return BatchState(state, counts, [*bisected.dead_letters, *incompatible])
+        return _BatchState(state, counts, [*bisected.dead_letters, *incompatible])
 
     def _bisect(self, call: Call, blocks: list[bytes]) -> tuple[BisectedChunk, list[int]]:
         """Return the parts of a batch that do not fail by themselves, and the number of entries of each chunk."""
@@ -247,16 +249,16 @@ class Worker:
             bisected.dead_letters.extend(chunk.dead_letters)
         return bisected, counts
 
-    def _fold_in_probe(self, call: Call, blocks: list[bytes], probe: EntryProbe) -> BatchState:
+    def _fold_in_probe(self, call: Call, blocks: list[bytes], probe: EntryProbe) -> _BatchState:
         (reference,), (block,) = call.references, blocks
         bisection = FailureBisection(self._program, call.first, reference)
         entries = bisection.parse(block)
         state, dead_letters = probe.run(bisection, entries, block)
-        return BatchState(self._program.aggregator.decode(state), [len(entries)], dead_letters)
+        return _BatchState(self._program.aggregator.decode(state), [len(entries)], dead_letters)
 
     # -- answers
 
-    def _report(self, call: Call, blocks: list[bytes], folded: BatchState) -> BatchReport:
+    def _report(self, call: Call, blocks: list[bytes], folded: _BatchState) -> BatchReport:
         counts = folded.counts
         contents = call.columns.contents if call.counted else b"".join(map(content_digest, blocks))
         columns = replace(call.columns, entries=tuple(counts), contents=contents)

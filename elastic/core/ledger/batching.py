@@ -71,7 +71,7 @@ class PendingChunks:
         """Remove the next chunks with consecutive ids and equal history, at least one, and return them as a batch."""
         chunk, history = self._queue.popleft()
         taken, weight = [chunk], chunk.weight
-        size = min(size, history.isolation.max_chunks or size)
+        size = min(size, history.max_chunks or size)
         queue, following_id = self._queue, chunk.chunk_id + 1
         while queue and len(taken) < size:
             following, others = queue[0]

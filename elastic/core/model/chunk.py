@@ -71,7 +71,7 @@ def describe_chunks(first: int, stop: int) -> str:
     return f"chunk {first}" if stop - first == 1 else f"chunks {first} to {stop - 1}"
 
 
-class RetryIsolation(IntEnum):
+class _Isolation(IntEnum):
     """Isolation level of a chunk after its worker died: smaller batches, then alone, then in a child process."""
 
     NONE = 0
@@ -84,11 +84,11 @@ class RetryIsolation(IntEnum):
         """Maximum number of chunks per call; None for no limit."""
         return (None, _FEW, 1, 1)[self]
 
-    def next(self, chunks: int) -> "RetryIsolation":
+    def next(self, chunks: int) -> "_Isolation":
         """Return the level after a call of `chunks` chunks was lost."""
-        if chunks == 1 and self >= RetryIsolation.ALONE:
-            return RetryIsolation.ISOLATED
-        return RetryIsolation.ALONE if chunks <= _FEW else RetryIsolation.FEW
+        if chunks == 1 and self >= _Isolation.ALONE:
+            return _Isolation.ISOLATED
+        return _Isolation.ALONE if chunks <= _FEW else _Isolation.FEW
 
 
 _FEW = 16
@@ -103,9 +103,19 @@ class DeliveryHistory:
     #: Number of times its worker died while it may have been processing this chunk.
     losses: int = 0
     #: Isolation level of the next attempt.
-    isolation: RetryIsolation = RetryIsolation.NONE
+    isolation: _Isolation = _Isolation.NONE
     #: Number of speculative copies.
     copies: int = 0
+
+    @property
+    def max_chunks(self) -> int | None:
+        """Maximum number of chunks in the call of the next attempt; None for no limit."""
+        return self.isolation.max_chunks
+
+    @property
+    def isolated(self) -> bool:
+        """True if the next attempt runs in a child process."""
+        return self.isolation is _Isolation.ISOLATED
 
     def speculated(self) -> "DeliveryHistory":
         """Return the history of a speculative copy."""
@@ -134,7 +144,7 @@ class Batch:
     @property
     def isolated(self) -> bool:
         """True if the worker must run it in a child process, to find the entry that kills the process."""
-        return self.history.isolation is RetryIsolation.ISOLATED
+        return self.history.isolated
 
     @property
     def first(self) -> int:
