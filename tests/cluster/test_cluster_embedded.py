@@ -254,5 +254,5 @@ print(json.dumps({"failed": failed, "left": left, "late": tried(start_timeout=0.
     )  # fmt: skip
     assert told["failed"].startswith("ClusterError: Ray could not be started on this machine: ")
     assert told["left"] == 0
-    assert told["late"].startswith("ClusterError: Ray could not be started on this machine within 0.01 s; free some")
+    assert told["late"].startswith("ClusterError: Ray could not be started on this machine within 0.01 s; free")
     assert told["value"] == 190

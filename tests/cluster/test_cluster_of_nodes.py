@@ -219,7 +219,7 @@ def test_a_run_without_a_free_cpu_is_suspended_and_says_what_there_is(ray_nodes:
         """,
     )  # fmt: skip
     assert told["kinds"] == ["StepSuspendedError", "NoWorkerError"]
-    assert "2 node(s) with 2 CPU(s), of which 0 are free" in told["text"]
+    assert "2 node(s) with 2 CPU(s), 0 of them free" in told["text"]
 
 
 def test_a_worker_that_dies_is_replaced_and_its_chunks_are_done_again(ray_nodes: RayCluster, tmp_path: Path) -> None:
