@@ -11,7 +11,7 @@ import msgpack
 
 from elastic.core.errors import EncodingError
 from elastic.core.model.chunk import Reference
-from elastic.core.model.chunk_columns import ChunkColumns
+from elastic.core.model.chunk_columns import ChunkColumns, ChunkSpan
 from elastic.core.model.failure import DeadLetter, Failure
 from elastic.core.model.partial import BatchReport, Partial
 
@@ -23,7 +23,7 @@ _BIG_INTEGER = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(ChunkSpan):
     """Batch on its way to a worker."""
 
     batch_id: int
@@ -38,16 +38,6 @@ class Call:
     payloads: tuple[bytes | None, ...]
     #: Receipt link of the last stage that the call passed.
     link: bytes
-
-    @property
-    def first(self) -> int:
-        """Id of the first chunk."""
-        return self.columns.first
-
-    @property
-    def stop(self) -> int:
-        """One past the last chunk id."""
-        return self.columns.stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,24 +68,22 @@ class XComArg(DependencyMixin):
 
 def references(value: Any) -> Iterator[XComArg]:
     """Yield all outputs in a value, also in nested lists, tuples, sets and dicts."""
-    if isinstance(value, XComArg):
-        yield value
-    elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from references(one)
-    elif isinstance(value, list | tuple | set | frozenset):
-        for one in value:
-            yield from references(one)
+    return (one for one in _nested_values(value) if isinstance(one, XComArg))
 
 
 def formatted_task_ids(value: Any) -> Iterator[str]:
     """Yield the ids of tasks whose outputs were formatted into strings of a value, nested ones included."""
-    if isinstance(value, str):
-        if _TEMPLATE_START in value:
-            yield from _TEMPLATE.findall(value)
-    elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from formatted_task_ids(one)
-    elif isinstance(value, list | tuple | set | frozenset):
-        for one in value:
-            yield from formatted_task_ids(one)
+    for one in _nested_values(value):
+        if isinstance(one, str) and _TEMPLATE_START in one:
+            yield from _TEMPLATE.findall(one)
+
+
+def _nested_values(value: Any) -> Iterator[Any]:
+    """Yield the values in nested lists, tuples, sets and dicts; a value of another type is the only one."""
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, list | tuple | set | frozenset):
+        yield value
+        return
+    for one in value:
+        yield from _nested_values(one)

@@ -147,7 +147,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatc
     ("url", "problem"),
     [
         ("nosuch://ada:canary@h/d", "is of kind 'nosuch', which is not a database that SQLAlchemy knows"),
-        ("sqlite+nosuch://ada:canary@h/d", "is of kind 'sqlite\\+nosuch', which is no database"),
+        ("sqlite+nosuch://ada:canary@h/d", "is of kind 'sqlite\\+nosuch', which is not a database"),
         ("sqlite://ada:canary@h/d", "cannot be used"),
     ],
 )

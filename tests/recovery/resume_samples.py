@@ -135,7 +135,7 @@ def is_killed(act: Callable[[], object]) -> bool:
     if child == 0:
         status = 1
         # What is killed soon gets further only if it commits before: also when the disk was slow the last time.
-        master._COMMIT_PAUSE_RATIO, flight._MOST_COLLECT_SECONDS = 0, 0.0
+        master._COMMIT_PAUSE_RATIO, flight._MAX_COLLECT_SECONDS = 0, 0.0
         try:
             with contextlib.suppress(elastic.ElasticError):  # told again by whoever comes next
                 act()

@@ -51,3 +51,21 @@ class ChunkColumns:
         except struct.error as error:
             raise ReceiptError(f"invalid receipt data: chunk {self.first} and following ({error}).") from error
         return digest(numbers + self.contents)
+
+
+class ChunkSpan:
+    """Mixin of records about the chunks of one batch: the ids of the chunks, from the record's `columns`."""
+
+    __slots__ = ()
+
+    columns: ChunkColumns
+
+    @property
+    def first(self) -> int:
+        """Id of the first chunk."""
+        return self.columns.first
+
+    @property
+    def stop(self) -> int:
+        """One past the last chunk id."""
+        return self.columns.stop

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from elastic.core.encoding import digest, pack
-from elastic.core.model.chunk_columns import ChunkColumns
+from elastic.core.model.chunk_columns import ChunkColumns, ChunkSpan
 from elastic.core.model.failure import DeadLetter
 from elastic.core.model.receipt_row import ReceiptRow
 
 
 @dataclass(frozen=True, slots=True)
-class BatchReport:
+class BatchReport(ChunkSpan):
     """Report of a worker on one batch that it has processed."""
 
     batch_id: int
@@ -24,16 +24,6 @@ class BatchReport:
     #: Entries that failed in user code; the state does not contain them.
     dead_letters: tuple[DeadLetter, ...] = ()
     returned: bytes = b""  #: Link of stage RETURNED, added by the node's sender.
-
-    @property
-    def first(self) -> int:
-        """Id of the first chunk."""
-        return self.columns.first
-
-    @property
-    def stop(self) -> int:
-        """One past the last chunk id."""
-        return self.columns.stop
 
     def __len__(self) -> int:
         return len(self.columns)

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from elastic.core.model.chunk_columns import ChunkColumns
+from elastic.core.model.chunk_columns import ChunkColumns, ChunkSpan
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiptRow:
+class ReceiptRow(ChunkSpan):
     """Stored receipts of the consecutive chunks of one batch, written when the batch is aggregated.
 
     From a row and the run's key every receipt of the six stages can be computed again. `link` is the last link of the
@@ -22,16 +22,6 @@ class ReceiptRow:
     link: bytes
     #: Number of entries that failed in user code, per chunk; empty if none failed.
     failed: tuple[int, ...] = ()
-
-    @property
-    def first(self) -> int:
-        """Id of the first chunk."""
-        return self.columns.first
-
-    @property
-    def stop(self) -> int:
-        """One past the last chunk id."""
-        return self.columns.stop
 
     @property
     def count(self) -> int:

@@ -1,11 +1,33 @@
 """SQL hooks of particular databases: DuckDB, MySQL, PostgreSQL and SQLite."""
 
+from typing import ClassVar
+
 from elastic.core.errors import UsageError
 from elastic.hooks.connection import Connection
 from elastic.hooks.sql.hook import SqlHook
 
 
-class DuckDbHook(SqlHook):
+class _FileHook(SqlHook):
+    """A SqlHook on a database in a file.
+
+    Args:
+        conn_id: The id of a connection.
+        url: Alternatively, the URL of a database.
+        path: Alternatively, the path of a file; `:memory:` is a database that exists as long as the hook.
+    """
+
+    #: kind of the connection to a file
+    _kind: ClassVar[str]
+
+    def __init__(
+        self, conn_id: str | Connection | None = None, *, url: str | None = None, path: str | None = None
+    ) -> None:
+        if path is not None and conn_id is None and url is None:
+            url = Connection(kind=self._kind, schema=path).url
+        super().__init__(conn_id, url=url)
+
+
+class DuckDbHook(_FileHook):
     """A SqlHook on a DuckDB file, which one process at a time may have open for writing.
 
     Args:
@@ -14,12 +36,7 @@ class DuckDbHook(SqlHook):
         path: Alternatively, the path of a file; `:memory:` is a database that exists as long as the hook.
     """
 
-    def __init__(
-        self, conn_id: str | Connection | None = None, *, url: str | None = None, path: str | None = None
-    ) -> None:
-        if path is not None and conn_id is None and url is None:
-            url = Connection(kind="duckdb", schema=path).url
-        super().__init__(conn_id, url=url)
+    _kind = "duckdb"
 
 
 class MySqlHook(SqlHook):
@@ -77,7 +94,7 @@ class PostgresHook(SqlHook):
         super().__init__(conn_id or (None if url else "postgres_default"), url=url)
 
 
-class SqliteHook(SqlHook):
+class SqliteHook(_FileHook):
     """A SqlHook on a SQLite file.
 
     Args:
@@ -86,9 +103,4 @@ class SqliteHook(SqlHook):
         path: Alternatively, the path of a file; `:memory:` is a database that exists as long as the hook.
     """
 
-    def __init__(
-        self, conn_id: str | Connection | None = None, *, url: str | None = None, path: str | None = None
-    ) -> None:
-        if path is not None and conn_id is None and url is None:
-            url = Connection(kind="sqlite", schema=path).url
-        super().__init__(conn_id, url=url)
+    _kind = "sqlite"

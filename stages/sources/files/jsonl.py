@@ -8,31 +8,18 @@ from typing import Any
 from elastic.core.errors import DecodingError
 from elastic.stages.sources.files.block import FileBlock
 from elastic.stages.sources.files.format import raw_lines, split_lines
-from elastic.stages.sources.files.text_encoding import EncodedFormat, check_encoding, decode_block
+from elastic.stages.sources.files.text_encoding import EncodedLines, decode_block
 
 _decode = json.JSONDecoder().decode
 
 
 @dataclass(frozen=True, slots=True)
-class JsonLinesRecordFormat(EncodedFormat):
+class JsonLinesRecordFormat(EncodedLines):
     """Files with one JSON value per line (https://jsonlines.org); an entry is the value.
 
     Lines of white space are skipped. A line that is not JSON is an error that names its byte. To keep bad lines apart
     instead, read text and map `json.loads`; then each bad line is a failed entry.
-
-    Attributes:
-        encoding: Any text encoding; see `EncodedFormat`.
-        errors: `strict`, or `replace` to read invalid bytes as U+FFFD.
-
-    Raises:
-        UsageError: The encoding is unknown.
     """
-
-    encoding: str = "utf-8"
-    errors: str = "strict"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "encoding", check_encoding(self.encoding, self.errors))
 
     def parse(self, block: FileBlock) -> list[Any]:
         lines = split_lines(decode_block(block, self.encoding, self.errors))

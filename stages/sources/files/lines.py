@@ -6,7 +6,7 @@ from typing import Any, overload
 
 from elastic.stages.sources.files.block import FileBlock
 from elastic.stages.sources.files.format import raw_lines, split_lines
-from elastic.stages.sources.files.text_encoding import EncodedFormat, check_encoding, decode_block
+from elastic.stages.sources.files.text_encoding import EncodedLines, decode_block
 
 #: Minimum size of a piece in bytes; the words of one piece fit into a processor's cache.
 _PIECE_BYTES = 1 << 16
@@ -67,24 +67,11 @@ class LazyLines(Sequence[str]):
 
 
 @dataclass(frozen=True, slots=True)
-class TextLines(EncodedFormat):
+class TextLines(EncodedLines):
     r"""Text files; an entry is one line as `str`, without its line end.
 
     Only `\n` and `\r\n` end a line. Blank lines are entries. A byte order mark at the start of a file is dropped.
-
-    Attributes:
-        encoding: Any text encoding; see `EncodedFormat`.
-        errors: `strict`, or `replace` to read invalid bytes as U+FFFD.
-
-    Raises:
-        UsageError: The encoding is unknown.
     """
-
-    encoding: str = "utf-8"
-    errors: str = "strict"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "encoding", check_encoding(self.encoding, self.errors))
 
     def parse(self, block: FileBlock) -> list[Any]:
         return split_lines(decode_block(block, self.encoding, self.errors))

@@ -3,6 +3,7 @@
 import codecs
 from abc import abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -55,6 +56,25 @@ class EncodedFormat(RecordFormat):
         outer = "" if codec == PLAIN else f"{codec} data"
         plain = check_stream(plain, path, needs_recoding=needs_recoding(self.encoding), outer=outer)
         return _to_utf8(plain, path, self.encoding, self.errors) if needs_recoding(self.encoding) else plain
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedLines(EncodedFormat):
+    """Format whose entries are lines of encoded text.
+
+    Attributes:
+        encoding: Any text encoding; see `EncodedFormat`.
+        errors: `strict`, or `replace` to read invalid bytes as U+FFFD.
+
+    Raises:
+        UsageError: The encoding is unknown.
+    """
+
+    encoding: str = "utf-8"
+    errors: str = "strict"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "encoding", check_encoding(self.encoding, self.errors))
 
 
 def check_encoding(encoding: Any, errors: Any) -> str:
