@@ -14,12 +14,12 @@ ResultT = TypeVar("ResultT")
 class Aggregator(ABC, Generic[EntryT, StateT, ResultT]):
     """Folds entries into a state on the workers, and the states of all workers into one result.
 
-    An aggregator is shared by all threads and copied to all workers: it holds parameters, never a state.
-    `create`, `add` and `merge` may change the state that they are given and return it, or return a new one;
-    callers only use what is returned. The laws, which the contract suite checks:
+    All threads share an aggregator, and all workers have a copy: it has parameters, but never a state. `add` and
+    `merge` may change the states that they get and return one of them, or return a new state; callers then use only
+    the returned state. The contract suite checks these laws:
 
     * merging with a fresh `create()` on either side changes nothing;
-    * `decode(encode(state))` stands for the same state;
+    * `decode(encode(state))` is an equivalent state;
     * unless `ordered`, the result is the same for every grouping and every order of merges;
     * `finish` does not change the state: it is also called in the middle of a run, for a partial result.
     """
