@@ -24,6 +24,7 @@ myst_links_external_new_tab = False
 highlight_language = "none"
 # A page on the site is built without a network: no theme or script is loaded from another host.
 html_show_sphinx = False
+html_show_copyright = False
 
 autodoc_default_options = {"members": True, "undoc-members": False, "show-inheritance": True}
 autodoc_member_order = "bysource"

@@ -13,6 +13,8 @@ from elastic.core.policies.error_policy import ErrorPolicy
 from elastic.core.suggest import closest_name
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+#: `least` of numbers that only have to be positive
+_ABOVE_ZERO = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +35,7 @@ class Option:
     is_local: bool = False
     #: minimum allowed value
     least: float | None = None
-    #: allowed words, in capitals; empty for any
+    #: allowed words, compared without case; empty for any
     words: tuple[str, ...] = ()
     #: whether the value is the path of a local file or folder
     is_path: bool = False
@@ -48,6 +50,13 @@ class Option:
         """Name of the environment variable that sets it."""
         return f"ELASTIC__{self.section}__{self.key}".upper()
 
+    @property
+    def _limit(self) -> str:
+        """The lower limit, as the end of `a number`."""
+        if self.least is None:
+            return ""
+        return " above 0" if self.least == _ABOVE_ZERO else f" of at least {self.least:g}"
+
     def read(self, value: Any, place: str) -> Any:
         """Parse and check a value.
 
@@ -61,9 +70,8 @@ class Option:
         read = _READERS[self.kind](value)
         if read is None or (self.least is not None and read < self.least):
             shown = "the given value" if self.is_secret else repr(value)
-            least = "" if self.least is None else f" of at least {self.least:g}"
-            raise UsageError(f"{place}: {self.name} must be {_NAMES[self.kind]}{least}, not {shown}.")
-        if self.words and read.upper() not in self.words:
+            raise UsageError(f"{place}: {self.name} must be {_NAMES[self.kind]}{self._limit}, not {shown}.")
+        if self.words and read.lower() not in map(str.lower, self.words):
             raise UsageError(f"{place}: {self.name} must be one of {', '.join(self.words)}, not {read!r}.")
         if self.is_path:
             local_path(f"{place}: {self.name}", read, doing="using")
@@ -140,7 +148,7 @@ _FLOW_OPTIONS: tuple[Option, ...] = (
         kind=str,
         default="round_robin",
         is_local=True,
-        words=("ROUND_ROBIN", "LEAST_OPEN_RECEIPTS", "WORKERS_ONLY"),
+        words=("round_robin", "least_open_receipts", "workers_only"),
         doc="Policy that chooses the node of the next chunks.",
     ),
     Option(
@@ -164,7 +172,7 @@ _FLOW_OPTIONS: tuple[Option, ...] = (
             key=name,
             kind=type(default),
             default=default,
-            least=1 if isinstance(default, int) else 1e-9,
+            least=1 if isinstance(default, int) else _ABOVE_ZERO,
             is_local=True,
             doc=doc,
         )
@@ -176,7 +184,7 @@ _FLOW_OPTIONS: tuple[Option, ...] = (
         key="retry_delay",
         kind=float,
         default=ErrorPolicy().retry_delay,
-        least=1e-9,
+        least=_ABOVE_ZERO,
         is_local=True,
         doc="Seconds before the first retry of an entry; each further pause is twice as long.",
     ),

@@ -147,7 +147,7 @@ class UnknownRunError(StoreError, LookupError):
         self.run_id, self.home = run_id, home
 
     def __str__(self) -> str:
-        return f"no run {self.run_id!r} in {self.home}; `elastic runs list` shows what there is."
+        return f"no run {self.run_id!r} in {self.home}; `elastic runs list` shows all runs."
 
 
 class ClusterError(ElasticError):
@@ -193,7 +193,7 @@ class StepFailedError(ElasticError):
         self.run_id, self.reason, self.traceback = run_id, reason, traceback
 
     def __str__(self) -> str:
-        return f"{self.reason} (run {self.run_id})"
+        return f"{self.reason.removesuffix('.')} (run {self.run_id})"
 
 
 class StepInterruptedError(StepFailedError):

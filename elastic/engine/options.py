@@ -187,7 +187,7 @@ class Options:
 
     def _check_write_to(self, folder: Path) -> None:
         if self.shards is None:
-            raise UsageError(f"write_to={str(folder)!r} has each shard write a file; give shards=N as well.")
+            raise UsageError(f"write_to={str(folder)!r} writes one file per shard; pass shards=N as well.")
         if folder.suffix not in FORMATS:
             raise UsageError(f"write_to={str(folder)!r} must be a folder whose name ends in {' or '.join(FORMATS)}.")
 

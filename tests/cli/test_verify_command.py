@@ -136,4 +136,4 @@ def test_a_run_of_a_script_needs_the_flow_to_be_recomputed() -> None:
     elastic.from_range(10).aggregate("sum").run(cluster="inline")
     done = CliRunner().invoke(app, ["verify", "last", "--recompute", "1%"])
     assert done.exit_code == 2
-    assert "was begun by a script" in done.stderr
+    assert "was started by a script" in done.stderr

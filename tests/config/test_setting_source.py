@@ -85,6 +85,8 @@ def test_the_environment_is_read_as_what_the_setting_is(tmp_path: Path, name: st
         (None, {"ELASTIC__SCHEDULER__HEARTBEAT": "-1"}, "at least 0.01, not '-1'"),
         ("[scheduler]\nlease = nan\n", {}, "scheduler.lease must be a number of at least 0.1, not nan"),
         (None, {"ELASTIC__DATABASE__TIMEOUT": "inf"}, "must be a number of at least 0.001, not 'inf'"),
+        ("[flow]\nretry_delay = 0\n", {}, "flow.retry_delay must be a number above 0, not 0"),
+        ("[flow]\nplacement = 'best'\n", {}, "must be one of round_robin, least_open_receipts, workers_only"),
         ("[core]\nexecutor_cmd = 'true'\n", {}, "no setting 'core.executor_cmd'"),
     ],
 )

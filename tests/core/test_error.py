@@ -27,3 +27,9 @@ def test_an_error_comes_back_from_another_process_with_the_same_text(kind: type[
 def test_the_tree_in_the_docstring_names_every_error() -> None:
     drawn = errors.__doc__ or ""
     assert [kind.__name__ for kind in CLASSES if kind.__name__ not in drawn] == []
+
+
+def test_a_failed_step_names_its_run_before_the_period_of_the_reason() -> None:
+    assert str(errors.StepFailedError("r1", "the file is a zip archive; unpack it.")) == (
+        "the file is a zip archive; unpack it (run r1)"
+    )

@@ -159,7 +159,7 @@ def test_what_the_format_has_no_place_for_is_told(function: Any, name: str, said
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"write_to": "sums.jsonl"}, "give shards=N as well"),
+    ({"write_to": "sums.jsonl"}, "pass shards=N as well"),
     ({"write_to": "sums", "shards": 2}, r"must be a folder whose name ends in \.jsonl or \.parquet or \.arrow"),
     ({"write_to": 7, "shards": 2}, "write_to=7 must be the path of a folder"),
     ({"write_to": "", "shards": 2}, "write_to='' must be the path of a folder"),

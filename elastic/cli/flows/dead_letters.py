@@ -53,7 +53,7 @@ def show(
         if chunk in (None, letter.failure.chunk_id) and index in (None, letter.failure.index)
     ]
     if not wanted and (chunk, index) != (None, None):
-        raise UsageError(f"run {run} has no such dead letter; `elastic dead-letters list {run}` shows what there is.")
+        raise UsageError(f"run {run} has no such dead letter; `elastic dead-letters list {run}` shows all of them.")
     facts = [{**_facts(letter), "entry": jsonable(_entry(letter)), **_origin(letter)} for letter in wanted]
     if output is OutputFormat.JSON:
         print_json(facts)

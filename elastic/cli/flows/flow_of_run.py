@@ -39,14 +39,14 @@ def step_of_run(run_id: str, record: "StepRecord", target: str | None) -> "Step"
     known, folder = record.manifest.get("target"), record.manifest.get("folder")
     if known is None or folder is None:
         raise UsageError(
-            f"run {run_id} was begun by a script, so this command does not know its flow; give it as TARGET "
+            f"run {run_id} was started by a script, so this command does not know its flow; give it as TARGET "
             "(file.py:attr), or call elastic.resume or elastic.redrive in the script."
         )
     try:
         os.chdir(folder)
     except OSError as error:
         raise UsageError(
-            f"run {run_id} was begun in {folder}, which cannot be entered ({error.strerror}); give the flow as TARGET."
+            f"run {run_id} began in {folder}, which cannot be entered ({error.strerror}); give the flow as TARGET."
         ) from error
     return step_at(known)
 

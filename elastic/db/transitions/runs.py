@@ -86,7 +86,7 @@ def rerun(
         version = update(dag_run).where(_run.dag_id == dag_id, _run.run_id == run_id)
         values = {"attempt": _run.attempt + 1, "version": _run.version + 1, "state": RunState.QUEUED}
         if not connection.execute(version.values(**values, started_at=None, ended_at=None)).rowcount:
-            raise UnknownRowError("run", f"{dag_id} {run_id}", "`elastic dags list-runs` shows what there is")
+            raise UnknownRowError("run", f"{dag_id} {run_id}", "`elastic dags list-runs` shows all runs")
         run = _read(connection, dag_id, run_id)
         _insert_execution(connection, run, mode, task_id)
         audit.note_run(connection, "rerun", dag_id, run_id, f"attempt {run.attempt}, {mode}")

@@ -127,7 +127,7 @@ def _new_runs(dag: DAG, options: BackfillOptions, say: Say) -> list[DagRun]:
     if options.start is None and options.end is None:
         first, last = (f"{one.start:%Y-%m-%d %H:%M}" for one in (intervals[0], intervals[-1]))
         dates = first if first == last else f"{first} to {last}"
-        say(f"No dates given, running {dates}; choose others with -s and -e.")
+        say(f"No dates given, running {dates}; choose others with -s and -e (start_date and end_date in Python).")
     return [new_run(dag.dag_id, dag, one, RunType.BACKFILL) for one in intervals]
 
 
