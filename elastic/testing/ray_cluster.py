@@ -95,6 +95,17 @@ class RayCluster:
         remove_owned_folder(self.folder)
 
     def _start(self, number: int) -> None:
+        command, log = self._command(number), self.folder / f"node{number}.log"
+        for _ in range(_MAX_STARTS):
+            node = self._begin(number, command, log)
+            if _is_up(node, log):
+                self._nodes.append(node)
+                return
+            _end(node)
+        raise ClusterError(f"a Ray node did not start; it printed: {log.read_text(errors='replace')[-2000:]}")
+
+    def _command(self, number: int) -> list[str]:
+        """Return the command that starts a node and ends with it."""
         role = ["--head", f"--port={self.address.rpartition(':')[2]}"] if number == 0 else [f"--address={self.address}"]
         command = [
             str(Path(sysconfig.get_path("scripts")) / "ray"), "start", *role, "--block",
@@ -103,15 +114,7 @@ class RayCluster:
         ]  # fmt: skip
         if number == 0:
             command += [f"--temp-dir={self.folder}", "--include-dashboard=false"]
-        command = [*self._hiding_command(number), *command]
-        log = self.folder / f"node{number}.log"
-        for _ in range(_MAX_STARTS):
-            node = self._begin(number, command, log)
-            if _is_up(node, log):
-                self._nodes.append(node)
-                return
-            _end(node)
-        raise ClusterError(f"a Ray node did not start; it printed: {log.read_text(errors='replace')[-2000:]}")
+        return [*self._hiding_command(number), *command]
 
     def _begin(self, number: int, command: list[str], log: Path) -> "subprocess.Popen[bytes]":
         extra = self._environments[number] if number < len(self._environments) else {}

@@ -51,8 +51,8 @@ def test_only_amounts_have_separators_between_thousands(capsys: pytest.CaptureFi
 def test_a_cell_stays_on_its_line_and_commands_no_terminal(
     text: str, cell: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(output, "_documents", [])
-    monkeypatch.setattr(listing, "_lists", [])
+    monkeypatch.setattr(output, "_json_streams", [])
+    monkeypatch.setattr(listing, "_list_streams", [])
     output.print_table(["name", "text"], [["a", text], [{text: text}, "b"]])
     assert [line.rstrip() for line in capsys.readouterr().out.splitlines()[2:]] == [
         "a".ljust(2 * len(cell) + 1) + f"   {cell}",

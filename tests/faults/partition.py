@@ -38,23 +38,16 @@ class DividedCluster(RayCluster):
         self.address = f"10.99.0.1:{self.address.rpartition(':')[2]}"
         self.environment["RAY_ADDRESS"] = self.address
 
-    def _start(self, number: int) -> None:
+    def _command(self, number: int) -> list[str]:
         ray = str(Path(sysconfig.get_path("scripts")) / "ray")
         role = [f"--address={self.address}"]
         if number == 0:
             port = self.address.rpartition(":")[2]
             role = ["--head", f"--port={port}", f"--temp-dir={self.folder}", "--include-dashboard=false"]
-        command = [
+        return [
             *(self._far if number else ()), ray, "start", *role, "--block", f"--node-ip-address=10.99.0.{number + 1}",
             "--num-cpus=1", "--disable-usage-stats",
         ]  # fmt: skip
-        log = self.folder / f"node{number}.log"
-        with log.open("wb") as output:
-            node = subprocess.Popen(
-                command, env=self.environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-            )
-        self._nodes.append(node)
-        self._await(node, log)
 
 
 def divide(attacks: Attacks, folder: Path) -> None:

@@ -69,7 +69,7 @@ class EndlessError(Exception):
 
 
 class SimulatedRun:
-    """Stands for `elastic.engine.run.Run`, with the simulated parts in place of the real ones."""
+    """Stands for `elastic.engine.run.FlowRun`, with the simulated parts in place of the real ones."""
 
     def __init__(self, world: "World", store: SimulatedRunStore) -> None:
         self.run_id, self.clock, self.store = RUN_ID, world.clock, store

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from elastic.testing import RayCluster
+from tests.faults import partition
 from tests.faults.campaign import AMOUNTS
 from tests.faults.master_job import run_errands
 from tests.faults.mutant import SCHEDULED, SIMULATED, Mutant, SchedulerMutant, WithoutBitCheck
@@ -104,3 +106,15 @@ def test_some_crash_points_are_as_they_should_be() -> None:
     if can_record() is None:
         assert covered["power lost after a call"] >= 30
         assert covered["EIO from fdatasync"] >= 1
+
+
+def test_the_second_node_of_a_divided_cluster_starts_in_its_own_network() -> None:
+    cluster = partition.DividedCluster(far=7)
+    try:
+        assert "_command" in vars(RayCluster)  # the method that the subclass replaces
+        assert cluster._command(0)[0].endswith("ray")
+        assert cluster._command(1)[:3] == ["nsenter", "--target=7", "--net"]
+        called = set(partition.DividedCluster._command.__code__.co_names)
+        assert {name for name in called if name.startswith("_") and not hasattr(cluster, name)} == set()
+    finally:
+        cluster.stop()
