@@ -48,7 +48,7 @@ def of_file(path: Path, *, is_local: bool) -> Iterator[Found | Problem]:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             content = tomllib.load(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
         yield Problem(f"{path} cannot be read ({error.strerror}); check its permissions.")

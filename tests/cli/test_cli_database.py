@@ -187,7 +187,7 @@ class TestConnections:
         monkeypatch.setenv("ELASTIC__SECRETS__FERNET_KEY", Fernet.generate_key().decode())
         refused(elastic("connections", "get", "x"), 1, "encrypted with another Fernet key")
         monkeypatch.setenv("ELASTIC__SECRETS__FERNET_KEY", "nonsense")
-        refused(elastic("connections", "get", "x"), 2, "Fernet key 1 is none")
+        refused(elastic("connections", "get", "x"), 2, "Fernet key 1 is invalid")
         refused(elastic("db", "make-key"), 2, "ELASTIC__SECRETS__FERNET_KEY")
 
     def test_they_answer_or_do_not(self, key: str, tmp_path: Path) -> None:

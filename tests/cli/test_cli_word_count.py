@@ -116,7 +116,7 @@ def test_an_empty_file_has_no_words(tmp_path: Path) -> None:
         (["--separator", ""], 2, "--separator is empty; leave it out"),
         (["--errors", "ignore"], 2, "errors must be one of 'strict', 'replace', not 'ignore'"),
         (["--cluster", "nowhere"], 2, "cluster 'nowhere' is not inline, local, auto or host:port"),
-        (["--cluster", ""], 2, "cluster='' must be a text"),
+        (["--cluster", ""], 2, "cluster='' must be a non-empty string"),
         (["--cluster", "127.0.0.1:99999"], 2, "cluster '127.0.0.1:99999' is not"),
         (["nosuch://place/x"], 2, "nosuch"),
         (["a\0b"], 2, "is not a path"),

@@ -1,6 +1,7 @@
 """What is gone on with, what is refused, and that each refusal is one sentence that says what to do."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -229,7 +230,7 @@ class TestSourcesOfOneReading:
         for _ in range(2):
             with pytest.raises(SourceError, match=rf"at entry (\d+) \(.*resume {run_id} --reread") as raised:
                 elastic.resume(run_id, self.flow(iter(range(10_000))), **QUICK)
-            had = int(str(raised.value).split("from ")[-1].split()[0])
+            had = int(re.search(r"at entry (\d+) ", str(raised.value))[1])
             kept = elastic.result_of(run_id, self.flow(iter(())))
             assert (kept.entries, kept.value, kept.state) == (had, sum(range(had)), "error")
             assert 777 < had < 10_000

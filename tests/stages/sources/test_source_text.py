@@ -7,10 +7,11 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from source_samples import BOM, TEXTS, chunks, entries, lines_of
 
-from elastic.core.errors import DecodingError
+from elastic.core.errors import DecodingError, SourceError
 from elastic.stages.sources import FileSource, TextLines
 from elastic.stages.sources.files import reader as file_reader
 from elastic.stages.sources.files.block import ByteRange
+from elastic.stages.sources.files.file_type import check_text
 
 NASTY = pytest.mark.parametrize("data", TEXTS.values(), ids=TEXTS)
 
@@ -72,6 +73,15 @@ def test_the_files_read_by_hand_are_as_the_rules_say() -> None:
     assert lines_of(BOM + b"a\n\n") == [(0, "a"), (5, "")]
 
 
+def is_text(data: bytes) -> bool:
+    """Return False for bytes that a source refuses by name, such as `bcd` NUL twice, which is valid UTF-16 as well."""
+    try:
+        check_text("any", data)
+    except SourceError:
+        return False
+    return True
+
+
 FRAGMENTS = [b"\n", b"\r\n", b"\r", b"a", b"bcd", "\u00e9".encode(), "\U0001f600".encode(), b"\0", b"x" * 40, BOM]
 
 
@@ -79,6 +89,7 @@ FRAGMENTS = [b"\n", b"\r\n", b"\r", b"a", b"bcd", "\u00e9".encode(), "\U0001f600
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=25).map(b"".join), st.integers(1, 70))
 @example(b"a\r\n", 2)
 def test_any_text_is_read_as_by_hand(tmp_path_factory: pytest.TempPathFactory, data: bytes, chunk_bytes: int) -> None:
+    assume(is_text(data))
     path = written(tmp_path_factory.mktemp("any"), data)
     source = FileSource(path, TextLines(), chunk_bytes=chunk_bytes)
     assert entries(source) == [line for _, line in lines_of(data)]
@@ -89,8 +100,7 @@ def test_any_text_is_read_as_by_hand(tmp_path_factory: pytest.TempPathFactory, d
 def test_any_bytes_are_read_when_errors_are_replaced(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, chunk_bytes: int
 ) -> None:
-    # The source refuses files that begin with the signature of another file type.
-    assume(not data.startswith((b"\xff", b"\xfe", b"\x1f", b"%PDF-")) and b"\0" not in data)
+    assume(not data.startswith((b"\xff", b"\xfe", b"\x1f")) and b"\0" not in data and is_text(data))
     path = written(tmp_path_factory.mktemp("bytes"), data)
     whole = data.removeprefix(BOM).decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
     expected = whole if whole[-1] else whole[:-1]
