@@ -173,7 +173,7 @@ def finish(name: str, folder: Path) -> End:
 
 def _is_expected(tale: Tale, error: Exception) -> bool:
     """Tell whether an error is what must be said: that all is done, or that a source that is gone had more."""
-    return "is complete" in str(error) or (tale.is_gone and "all that run" in str(error))
+    return "is complete" in str(error) or (tale.is_gone and "all stored chunks of run" in str(error))
 
 
 def _judge(tale: Tale, folder: Path, end: End) -> list[str]:
