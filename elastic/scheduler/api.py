@@ -15,7 +15,7 @@ from elastic.db import queries, transitions
 from elastic.db.records import DagRun, TaskInstanceRow
 from elastic.scheduler.attempts.attempt_request import attempt_info_of
 from elastic.scheduler.catalog.dag_catalog import store
-from elastic.scheduler.commands import test_dag as commands_test_dag
+from elastic.scheduler.commands import dag_test
 from elastic.scheduler.commands.backfill import BackfillOptions, Summary, backfill
 from elastic.scheduler.commands.clear import ClearOptions, clear
 from elastic.scheduler.commands.mapped_tasks import states_at
@@ -49,7 +49,7 @@ def run_dag(dag: DAG, start_date: datetime | None, end_date: datetime | None, **
 
 def test_dag(dag: DAG, logical_date: datetime | None, **options: Any) -> Summary:
     """Run all tasks once in this process, and print a summary."""
-    summary = commands_test_dag.test_dag(dag, logical_date, lambda line: None, **options)
+    summary = dag_test.test_dag(dag, logical_date, lambda line: None, **options)
     _print(str(summary))
     return summary
 

@@ -129,7 +129,7 @@ def graph(
 @app.command("test", epilog="For example: elastic dags test example_2 2014-09-01")
 def test(dag_id: DagId, date: OptionalDate = None, subdir: Subdir = None) -> None:
     """Run all tasks once in this process, one after another, without retries or stored results."""
-    from elastic.scheduler.commands.test_dag import test_dag
+    from elastic.scheduler.commands.dag_test import test_dag
 
     _, dag = deployment_and_dag(dag_id, subdir)
     summary = test_dag(dag, dag.instant(date) if date is not None else None, lambda line: None)

@@ -63,7 +63,7 @@ app.command("run", epilog=TASKS_EXAMPLE)(run)
 @app.command("test", epilog="For example: elastic tasks test example_2 runme_1 2014-09-01")
 def test(dag_id: DagId, task_id: TaskId, date: Date, subdir: Subdir = None) -> None:
     """Run one task once in this process, without its conditions, retries or stored results."""
-    from elastic.scheduler.commands.test_dag import try_task
+    from elastic.scheduler.commands.dag_test import try_task
 
     _, dag = deployment_and_dag(dag_id, subdir)
     summary = try_task(dag, task_id, dag.instant(date), lambda line: None)
