@@ -120,7 +120,7 @@ def _given() -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """Return a default as it stands in a table."""
+    """Return a default value as the cell of a table."""
     if value is None or value == "":
         return ""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1024 and value % (1 << 20) == 0:

@@ -1,4 +1,4 @@
-"""Frames with shards: what is left in the spill_store, and what becomes of that, is what the inner aggregator makes."""
+"""Sharded frames: the blocks in the spill store, and their merged result, equal the result of the inner aggregator."""
 
 import datetime as dt
 import math
@@ -151,7 +151,7 @@ def test_rows_whose_keys_hardly_repeat_are_not_grouped(
     state = aggregator.create()
     for frame in (*map(new, "abcdef"), *[AGAIN] * 6):
         state = aggregator.spill(aggregator.add(state, frame))
-    # Of three chunks the first is grouped, to see whether that can_prefetch; what is left of them is not.
+    # The first of three chunks is grouped as a sample. Grouping does not shrink it enough: the others stay as they are.
     assert inner.chunks == [-1000] * 4
     assert inner.piles == []
     assert len(state.pieces) == 2

@@ -100,9 +100,9 @@ def test_a_run_whose_masters_are_killed_comes_to_the_same_answer(name: str, flow
     rounds = rounds_of(trial, 2)
     assert {played.verdict for played in rounds} == {"same"}
     assert all(played.strikes["kill-master"] >= 1 for played in rounds)
-    archive = RunHistory.of_environment()
+    history = RunHistory.of_environment()
     for played in rounds:
-        record = archive.record(played.run_id, 0)
+        record = history.record(played.run_id, 0)
         assert record.counters["resumes"] == played.strikes["kill-master"]
 
 

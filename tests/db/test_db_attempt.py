@@ -195,9 +195,9 @@ def test_leases_that_are_renewed_do_not_expire(database: Database) -> None:
     assert queued(database, two, "a2", lease_owner="me", lease=-1)
     assert transitions.renew(database, "me", 60) == {"a1", "a2"}
     assert transitions.expire(database) == []
-    assert transitions.renew(database, "somebody", -60) == frozenset()
+    assert transitions.renew(database, "another-process", -60) == frozenset()
     assert {row.key for row in queries.active_instances(database, lease_owner="me")} == {one, two}
-    assert queries.active_instances(database, lease_owner="somebody") == []
+    assert queries.active_instances(database, lease_owner="another-process") == []
     transitions.renew(database, "me", -60)
     assert set(transitions.expire(database)) == {one, two}
     assert transitions.renew(database, "me", 60) == frozenset()

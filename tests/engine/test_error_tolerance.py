@@ -107,8 +107,8 @@ def test_a_dead_letter_keeps_the_entry_its_place_its_reason_and_its_receipt(tmp_
     numbers = elastic.read_text(text).map(int).aggregate("sum")
     result = numbers.run(cluster="inline", on_error="dead-letter")
     assert result.value == 7
-    archive = RunHistory.of_environment()
-    with archive._store(result.run_id) as store:
+    history = RunHistory.of_environment()
+    with history._store(result.run_id) as store:
         (letter,) = store.dead_letters(0)
     assert unpack(letter.entry) == "three"
     assert str(text) in letter.failure.place
@@ -116,7 +116,7 @@ def test_a_dead_letter_keeps_the_entry_its_place_its_reason_and_its_receipt(tmp_
     assert letter.failure.error_type == "ValueError"
     assert "invalid literal" in letter.failure.traceback
     assert (letter.failure.node_id, letter.attempts) == ("inline", 1)
-    told = archive.decode(letter.receipt)
+    told = history.decode(letter.receipt)
     assert (told["run_id"], told["stage"], told["entries"]) == (result.run_id, "processed", 4)
 
 

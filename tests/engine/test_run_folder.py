@@ -43,15 +43,15 @@ def test_a_failed_run_keeps_what_is_unfinished_and_says_why(store: str, home: Pa
     with pytest.raises(StepFailedError) as caught:
         # Collected after each call, so that some chunks are folded before the failure.
         flow.run(cluster="inline", chunk_store=store, max_chunks_in_flight=4, max_chunks_per_call=1)
-    archive = RunHistory.of_environment()
-    (record,) = archive.steps(caught.value.run_id)
+    history = RunHistory.of_environment()
+    (record,) = history.steps(caught.value.run_id)
     assert record.state == "error"
     assert record.error == str(caught.value)
     assert 0 < record.counters["aggregated"] <= 15
     kept = [name for name in left_in(home) if name.startswith("chunks/")]
     assert kept
     if store == "directory":
-        unfinished = {archive.decode(Path(name).name)["chunk_id"] for name in kept}
+        unfinished = {history.decode(Path(name).name)["chunk_id"] for name in kept}
         assert unfinished == set(range(record.counters["aggregated"], record.counters["sent"]))
 
 

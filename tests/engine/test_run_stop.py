@@ -156,9 +156,9 @@ def test_ctrl_c_on_the_command_line_is_recorded_and_ends_with_130(home: Path, tm
 
 
 def assert_interrupted() -> str:
-    archive = RunHistory.of_environment()
-    (run_id,) = archive.runs()
-    (record,) = archive.steps(run_id)
+    history = RunHistory.of_environment()
+    (run_id,) = history.runs()
+    (record,) = history.steps(run_id)
     assert (record.state, record.error) == ("interrupted", "KeyboardInterrupt()")
     assert record.ended_at is not None
     return run_id

@@ -178,10 +178,10 @@ def _is_expected(tale: Tale, error: Exception) -> bool:
 
 def _judge(tale: Tale, folder: Path, end: End) -> list[str]:
     """Return what is wrong with what is kept; sets how far it goes."""
-    archive = RunHistory(home_at(folder / "home"))
-    run_id = archive.find("last")
-    kept = archive.result(run_id, 0, tale.step(folder).aggregator)
-    end.entries, end.low = kept.entries, archive.record(run_id, 0).low
+    history = RunHistory(home_at(folder / "home"))
+    run_id = history.find("last")
+    kept = history.result(run_id, 0, tale.step(folder).aggregator)
+    end.entries, end.low = kept.entries, history.record(run_id, 0).low
     found = []
     if kept.value != tale.answer(kept.entries):
         found.append(f"the answer over {kept.entries} entries is {kept.value!r}")
@@ -189,10 +189,10 @@ def _judge(tale: Tale, folder: Path, end: End) -> list[str]:
         found.append(f"{kept.entries} of {ENTRIES} entries are counted")
     if set(kept.receipts.values()) != {kept.chunks}:
         found.append(f"{kept.chunks} chunks have receipts {kept.receipts}")
-    chunks = [receipts[0].chunk_id for receipts in archive.receipts(run_id, 0)]
+    chunks = [receipts[0].chunk_id for receipts in history.receipts(run_id, 0)]
     if chunks != list(range(kept.chunks)):
         found.append(f"the receipts are of chunks {chunks}")
-    letters = tuple(letter.failure.place for letter in archive.dead_letters(run_id, 0))
+    letters = tuple(letter.failure.place for letter in history.dead_letters(run_id, 0))
     if letters != tale.letters:
         found.append(f"dead letters are {letters}")
     left = [path.name for path in folder.glob("home/runs/*/chunks/*/*")]

@@ -1,4 +1,4 @@
-"""The spill_store in a folder: what is appended is there, whoever appends, and what nobody names is garbage."""
+"""Spill store in a folder: it keeps appended blocks of every writer, and removes files that no segment names."""
 
 import os
 import pickle

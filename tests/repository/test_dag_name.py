@@ -1,4 +1,4 @@
-"""The names that DAG files import: guessed right, and none of them can_prefetch for what it does not use."""
+"""Names that DAG files import: they are where a user guesses, and import nothing heavy that the file does not use."""
 
 import importlib
 import subprocess

@@ -80,13 +80,13 @@ def redrive(
     from elastic.recovery.redrive import redrive as redrive_run
     from elastic.run_history import RunHistory
 
-    archive = RunHistory.of_environment()
-    run_id = archive.find(run)
-    found = step_of_run(run_id, archive.record(run_id, step), target)
-    given = found.with_options(home=archive.folder)
-    before = len(archive.dead_letters(run_id, step))
+    history = RunHistory.of_environment()
+    run_id = history.find(run)
+    found = step_of_run(run_id, history.record(run_id, step), target)
+    given = found.with_options(home=history.folder)
+    before = len(history.dead_letters(run_id, step))
     result = redrive_run(run_id, given, step_number=step, **options_of(cluster, workers))
-    left = len(archive.dead_letters(run_id, step))
+    left = len(history.dead_letters(run_id, step))
     print_result(result, given, output, dead_letters=left)
     if output is OutputFormat.TABLE:
         say(f"dead letters: {before:,} tried again, {left:,} left")
@@ -95,8 +95,8 @@ def redrive(
 def _letters(run: str, step: int) -> "list[DeadLetter]":
     from elastic.run_history import RunHistory
 
-    archive = RunHistory.of_environment()
-    return archive.dead_letters(archive.find(run), step)
+    history = RunHistory.of_environment()
+    return history.dead_letters(history.find(run), step)
 
 
 def _facts(letter: "DeadLetter") -> dict[str, Any]:

@@ -25,23 +25,23 @@ def receipts(
     from elastic.core.errors import UsageError
     from elastic.run_history import RunHistory
 
-    archive = RunHistory.of_environment()
+    history = RunHistory.of_environment()
     if run == "decode":
         if token is None:
             raise UsageError("give the receipt to decode: elastic receipts decode TOKEN.")
-        _print_one(archive.decode(token), output)
+        _print_one(history.decode(token), output)
     elif token is not None:
         raise UsageError(f"what is {token!r} for? Only `receipts decode` takes a receipt.")
     elif chunk is not None:
-        run_id = archive.find(run)
-        if rows := archive.chunk(run_id, step, chunk):
+        run_id = history.find(run)
+        if rows := history.chunk(run_id, step, chunk):
             _print_chunk(rows, output)
         else:
-            _print_missing(archive.whereabouts(run_id, step, chunk), output)
+            _print_missing(history.whereabouts(run_id, step, chunk), output)
     elif every:
-        _print_all(list(archive.stations(archive.find(run), step)), output)
+        _print_all(list(history.stations(history.find(run), step)), output)
     else:
-        _print_account(archive.receipt_counts(archive.find(run), step), output)
+        _print_counts(history.receipt_counts(history.find(run), step), output)
 
 
 def _print_one(facts: dict[str, Any], output: OutputFormat) -> None:
@@ -59,7 +59,7 @@ def _print_chunk(rows: list[dict[str, Any]], output: OutputFormat) -> None:
         print_table(columns, [[row[column] for column in columns] for row in rows], numbers=["entries", "attempt"])
 
 
-def _print_account(account: dict[str, Any], output: OutputFormat) -> None:
+def _print_counts(account: dict[str, Any], output: OutputFormat) -> None:
     if output is OutputFormat.JSON:
         print_json(account)
         return

@@ -42,11 +42,11 @@ def resume(
     from elastic.recovery.resume import Resumption, unfinished_step
     from elastic.run_history import RunHistory
 
-    archive = RunHistory.of_environment()
-    run_id = archive.find(run)
-    number = unfinished_step(run_id, archive.steps(run_id), step)
-    found = step_of_run(run_id, archive.record(run_id, number), target)
-    opened = FlowRun.open(archive.folder, run_id)
+    history = RunHistory.of_environment()
+    run_id = history.find(run)
+    number = unfinished_step(run_id, history.steps(run_id), step)
+    found = step_of_run(run_id, history.record(run_id, number), target)
+    opened = FlowRun.open(history.folder, run_id)
     try:
         given = found.with_options(**options_of(cluster, workers))
         changes = {"allow_code_change": allow_code_change, "reread_source": reread_source}

@@ -33,15 +33,15 @@ def list_runs(
     """List runs, newest first."""
     from elastic.run_history import RunHistory
 
-    archive = RunHistory.of_environment()
-    rows = [row for run_id in archive.runs()[:limit] for row in _rows(archive, run_id)]
+    history = RunHistory.of_environment()
+    rows = [row for run_id in history.runs()[:limit] for row in _rows(history, run_id)]
     if output is OutputFormat.JSON:
         print_json(rows)
     elif rows:
         shown = ["run_id", "step", "name", "state", "seconds", "chunks", "entries"]
         print_table(shown, [[row.get(column) for column in shown] for row in rows], numbers=shown[4:])
     else:
-        say(f"no runs in {archive.folder}; try: elastic example word-count")
+        say(f"no runs in {history.folder}; try: elastic example word-count")
 
 
 @app.command("show", epilog="For example: elastic runs show last")
@@ -49,8 +49,8 @@ def show(run: RunName = "last", output: Output = OutputFormat.TABLE) -> None:
     """Show all stored facts of a run."""
     from elastic.run_history import RunHistory
 
-    archive = RunHistory.of_environment()
-    run_id = archive.find(run)
+    history = RunHistory.of_environment()
+    run_id = history.find(run)
     steps = [
         {
             **_facts(run_id, record),
@@ -58,12 +58,12 @@ def show(run: RunName = "last", output: Output = OutputFormat.TABLE) -> None:
             "counters": record.counters,
             "resumed": [_masters(manifest) for manifest in record.resumed],
         }
-        for record in archive.steps(run_id)
+        for record in history.steps(run_id)
     ]
     if output is OutputFormat.JSON:
-        print_json({"run_id": run_id, "folder": str(archive.run_folder(run_id)), "steps": steps})
+        print_json({"run_id": run_id, "folder": str(history.run_folder(run_id)), "steps": steps})
         return
-    print_facts({"run_id": run_id, "folder": archive.run_folder(run_id)})
+    print_facts({"run_id": run_id, "folder": history.run_folder(run_id)})
     for facts in steps:
         say()
         shown = {name: value for name, value in facts.items() if name not in _FOR_PROGRAMS}
@@ -78,17 +78,17 @@ def value(
     from elastic.recovery.redrive import result_of
     from elastic.run_history import RunHistory
 
-    archive = RunHistory.of_environment()
-    run_id = archive.find(run)
-    found = step_of_run(run_id, archive.record(run_id, step), target)
-    print_result(result_of(run_id, found, step_number=step, home=str(archive.folder)), found, output)
+    history = RunHistory.of_environment()
+    run_id = history.find(run)
+    found = step_of_run(run_id, history.record(run_id, step), target)
+    print_result(result_of(run_id, found, step_number=step, home=str(history.folder)), found, output)
 
 
-def _rows(archive: "RunHistory", run_id: str) -> list[dict[str, Any]]:
+def _rows(history: "RunHistory", run_id: str) -> list[dict[str, Any]]:
     from elastic.core.errors import StoreError
 
     try:
-        return [_facts(run_id, record) for record in archive.steps(run_id)]
+        return [_facts(run_id, record) for record in history.steps(run_id)]
     except StoreError as error:
         # One run that cannot be read must not hide the others.
         return [{"run_id": run_id, "state": "unreadable", "error": str(error)}]

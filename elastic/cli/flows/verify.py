@@ -33,12 +33,12 @@ def verify(
     from elastic.run_history import RunHistory
     from elastic.verification.verify import verify as verify_run
 
-    archive, share = RunHistory.of_environment(), _share(recompute)
-    run_id = archive.find(run)
-    given = step_of_run(run_id, archive.record(run_id, step or 0), target) if share else None
+    history, share = RunHistory.of_environment(), _share(recompute)
+    run_id = history.find(run)
+    given = step_of_run(run_id, history.record(run_id, step or 0), target) if share else None
     # With several steps the flow is that of one of them.
     number = (step or 0) if share else step
-    verification = verify_run(run_id, given, step_number=number, recompute=share, root=root, home=str(archive.folder))
+    verification = verify_run(run_id, given, step_number=number, recompute=share, root=root, home=str(history.folder))
     _print(verification, output)
     if not verification.ok:
         raise typer.Exit(1)
