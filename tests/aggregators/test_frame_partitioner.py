@@ -24,7 +24,7 @@ from elastic.core.frames import pack_frame
 from elastic.core.partitioning import bucket_of
 from elastic.persistence.result_files.spill_files import FileSpillStore
 
-ROWS = 3000
+ROWS = 1200
 FRAME = pl.DataFrame(
     {
         "word": [None if n % 11 == 0 else f"w\u00e9{n * n % 977}" for n in range(ROWS)],
@@ -78,7 +78,7 @@ def result_of(aggregator: Sharded, frames: list[pl.DataFrame], seed: int = 0) ->
     return result
 
 
-@pytest.fixture(params=[None, 300], ids=["large", "small"])
+@pytest.fixture(params=[None, 120], ids=["large", "small"])
 def limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit as it is, and so small that states are left all the time."""
     if request.param is not None:
@@ -92,7 +92,7 @@ def test_the_result_is_that_of_the_inner_aggregator(
     inner = CASES[name]()
     expected = inner.finish(inner.add(inner.create(), FRAME))
     digests = set()
-    for seed, (shards, held) in enumerate(((1, frame_partitioner.HELD_ROWS), (3, 300), (256, 1000))):
+    for seed, (shards, held) in enumerate(((1, frame_partitioner.HELD_ROWS), (3, 120), (256, 400))):
         monkeypatch.setattr(frame_partitioner, "HELD_ROWS", held)
         result = result_of(Sharded(CASES[name](), shards, spill_store), list(FRAME.iter_slices(40 + 60 * seed)), seed)
         assert rows(result.collect()) == rows(expected)

@@ -94,7 +94,7 @@ class Row:
         (type("Bag", (Counter,), {})("aa"), "pass dict(value)"),
         (defaultdict(lambda: 1), "default_factory must be None or one of"),
         (np.datetime64("2026-01-01T00:00:00.000000000"), "datetime64 is not plain data"),
-        (np.datetime64("NaT"), "datetime64 is not plain data"),
+        (np.datetime64("NaT", "ns"), "datetime64 is not plain data"),
         (np.longdouble(1.5), "longdouble is not plain data"),
     ],
 )
