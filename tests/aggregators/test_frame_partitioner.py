@@ -92,7 +92,9 @@ def test_the_result_is_that_of_the_inner_aggregator(
     inner = CASES[name]()
     expected = inner.finish(inner.add(inner.create(), FRAME))
     digests = set()
-    for seed, (shards, held) in enumerate(((1, frame_partitioner.HELD_ROWS), (3, 120), (256, 400))):
+    # As many shards as there can be once: each block of each of them is a table of its own.
+    most = 256 if name == "count" else 20
+    for seed, (shards, held) in enumerate(((1, frame_partitioner.HELD_ROWS), (3, 120), (most, 400))):
         monkeypatch.setattr(frame_partitioner, "HELD_ROWS", held)
         result = result_of(Sharded(CASES[name](), shards, spill_store), list(FRAME.iter_slices(40 + 60 * seed)), seed)
         assert rows(result.collect()) == rows(expected)
