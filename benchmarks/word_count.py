@@ -18,6 +18,8 @@ _NOTES = (
     "*By line* is `flat_map(str.split)`, and `counts.update(line.split())` in the plain loop; *by block* is `words()`, "
     "and blocks of 64 KiB in the plain loop and in the programs written by hand, which take pieces of 4 MiB. These "
     "split bytes, and have bytes for keys; ours, *by line* and *as strings* have strings.",
+    "*By block* ends with `most_common(10)`, and *whole* with the first step of an iteration, before which the Counter "
+    "of `words()` is filled. With Polars installed, the words of `words()` are a column by themselves.",
     "*Counted, not merged* is a yardstick and no answer: it stops when each worker has its table, so that nothing that "
     "counts in this way in so many processes takes less.",
 )

@@ -1,5 +1,6 @@
 """Contenders that count the words of files."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -14,7 +15,20 @@ from benchmarks.workload import Attempt, Check, Contender, words_check, words_ch
 from elastic.aggregators import Count
 
 #: The plain loops.
-LINES, BLOCKS = "python: by line", "python: by block"
+LINES, BLOCKS, WHOLE_BLOCKS = "python: by line", "python: by block", "python: by block, whole"
+
+#: Reads a part of a Counter.
+Read = Callable[[Any], Any]
+
+
+def most_common(counts: Counter[Any]) -> list[tuple[Any, int]]:
+    """Return the ten most common words."""
+    return counts.most_common(10)
+
+
+def whole(counts: Counter[Any]) -> Any:
+    """Fill the Counter, unless it is."""
+    return next(iter(counts), None)
 
 
 class Counting:
@@ -50,10 +64,21 @@ def ours_by_line(files: dict[str, Any], cluster: str, corpus: Corpus, attempt: A
     return words_check(counts)
 
 
-def ours_by_block(files: dict[str, Any], cluster: str, corpus: Corpus, attempt: Attempt) -> Check:
+def ours_by_block(
+    files: dict[str, Any],
+    cluster: str,
+    corpus: Corpus,
+    attempt: Attempt,
+    *,
+    read: Read = most_common,
+    without_polars: bool = False,
+) -> Check:
+    if without_polars:
+        sys.modules["polars"] = None  # type: ignore[assignment] # an attempt has a process of its own
     with attempt.timed():
         words = elastic.read_text(corpus.root(attempt.text), **files).words().aggregate(Count())
         counts = words.run(cluster=cluster).value
+        read(counts)
     return words_check(counts)
 
 
@@ -63,9 +88,10 @@ def plain_by_line(corpus: Corpus, attempt: Attempt) -> Check:
     return words_check(counts)
 
 
-def plain_by_block(corpus: Corpus, attempt: Attempt) -> Check:
+def plain_by_block(corpus: Corpus, attempt: Attempt, *, read: Read = most_common) -> Check:
     with attempt.timed():
         counts = count(corpus.whole(attempt.text))
+        read(counts)
     return words_check(counts)
 
 
@@ -230,12 +256,17 @@ def contenders(corpus: Corpus, **files: Any) -> tuple[Contender, ...]:
         corpus: The files.
         files: Arguments of `elastic.read_text`.
     """
+    plain_inline = partial(ours_by_block, files, "inline", without_polars=True)
     rows: list[tuple[str, str, Callable[..., Check], str]] = [
         ("by line", "python", plain_by_line, LINES),
         ("by block", "python", plain_by_block, BLOCKS),
-        ("by block, as strings", "python", plain_by_text, BLOCKS),
+        ("by block, whole", "python", partial(plain_by_block, read=whole), WHOLE_BLOCKS),
+        ("by block, as strings", "python", plain_by_text, WHOLE_BLOCKS),
         ("by line", "elastic inline", partial(ours_by_line, files, "inline"), LINES),
         ("by block", "elastic inline", partial(ours_by_block, files, "inline"), BLOCKS),
+        ("by block, whole", "elastic inline", partial(ours_by_block, files, "inline", read=whole), WHOLE_BLOCKS),
+        ("by block, without polars", "elastic inline", plain_inline, BLOCKS),
+        ("by block, without polars, whole", "elastic inline", partial(plain_inline, read=whole), WHOLE_BLOCKS),
         ("by line", "elastic local", partial(ours_by_line, files, "local"), LINES),
         ("by block", "elastic local", partial(ours_by_block, files, "local"), BLOCKS),
         ("imap_unordered", "pool", pool, BLOCKS),

@@ -11,11 +11,13 @@ from typing import Any, cast
 from elastic.aggregators.exact.exact_add import add_decoded, add_integers
 from elastic.aggregators.exact.nan import joined_by_nan
 from elastic.aggregators.states.columns import pack_columns, pack_utf8, unpack_columns
+from elastic.aggregators.states.utf8_table import Utf8Table
 from elastic.aggregators.states.validation import ListOf, is_count, read_mapping, read_state
 from elastic.core.contracts.aggregator import Aggregator
 from elastic.core.contracts.keyed_aggregator import KeyedAggregator
 from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError
+from elastic.core.lazy_counter import MIN_LAZY_KEYS, LazyCounter
 
 
 class Count(KeyedAggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"]):
@@ -25,6 +27,9 @@ class Count(KeyedAggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"])
     the result has any one of them. All NaN of a type are one, also inside tuples and frozensets. The counts do not
     depend on the order of merges, but the order of elements does: sort `items()` if ties must have the same order in
     each run.
+
+    The Counter of many words of files is filled when a program iterates over it, compares or changes it. Until then it
+    answers `len`, `total`, `most_common(n)` and a few lookups.
     """
 
     def create(self) -> "Counter[Hashable]":
@@ -80,9 +85,22 @@ class Count(KeyedAggregator[Hashable, "Counter[Hashable]", "Counter[Hashable]"])
     def of_utf8(self) -> Aggregator[Any, Any, "Counter[Hashable]"] | None:
         return Utf8Count() if type(self) is Count else None
 
+    def of_words(self) -> Aggregator[Any, Any, "Counter[Hashable]"] | None:
+        # Imported here: a flow without frames needs no Polars.
+        from elastic.aggregators.frames.word_count import WordCount
+
+        return WordCount() if type(self) is Count else None
+
 
 class Utf8Count(Count):
-    """Aggregator that counts strings, given as UTF-8; its encoded state is one of `Count`."""
+    """Aggregator that counts strings, given as UTF-8; its encoded state is one of `Count`, and so is its result."""
+
+    #: Decoding a table takes longer than counting its words.
+    by_reference = True
+
+    def finish(self, state: "Counter[Hashable]") -> "Counter[Hashable]":
+        table = Utf8Table(cast("dict[bytes, int]", dict.copy(state)))
+        return LazyCounter(table) if len(table) >= MIN_LAZY_KEYS else Counter(dict(table.items()))
 
     def encode(self, state: "Counter[Hashable]") -> bytes:
         return self.pack_columns(state.keys(), state.values())

@@ -22,6 +22,9 @@ _SEPARATOR = "\0"
 
 _INT64 = "q"
 
+#: Minimum number of bytes that `pack_joined` writes as one string.
+_JOINED_BYTES = 1 << 14
+
 
 TextT = TypeVar("TextT", str, bytes)
 
@@ -56,6 +59,11 @@ class TextColumn(Sequence[str]):
     def __getitem__(self, index: int | slice) -> str | list[str]:
         return list(self)[index]
 
+    @property
+    def joined(self) -> str:
+        """All keys, joined by zero characters."""
+        return _SEPARATOR.join(self._texts)
+
     def _parts(self) -> Iterator[list[str]]:
         missing = self._count
         for text in self._texts:
@@ -84,6 +92,23 @@ def pack_utf8(keys: Collection[bytes], numbers: Collection[Any]) -> bytes | None
     if texts is None:
         return pack([[key.decode() for key in keys], column])
     return pack([[text.decode() for text in texts], column, len(keys)])
+
+
+def pack_joined(keys: bytes, numbers: Sequence[int], count: int) -> bytes | None:
+    """Return the bytes of `pack_columns` for `count` string keys in UTF-8, which are joined by zero characters already.
+
+    None if a key contains a zero character, or as for `pack_columns`.
+    """
+    column, between = _column(numbers), _SEPARATOR.encode()
+    if column is None or keys.count(between) != max(count - 1, 0):
+        return None
+    texts, start = list[str](), 0
+    while count and start <= len(keys):
+        stop = keys.find(between, start + _JOINED_BYTES)
+        stop = len(keys) if stop < 0 else stop
+        texts.append(keys[start:stop].decode())
+        start = stop + 1
+    return pack([texts, column, count])
 
 
 def unpack_columns(data: bytes) -> tuple[Sequence[Hashable], list[int]] | None:

@@ -32,6 +32,7 @@ import xxhash
 import zstandard
 
 from elastic.core.errors import EncodingError
+from elastic.core.lazy_counter import LazyCounter
 from elastic.core.time_encoding import has_plain_offset, read_datetime, read_time, read_zoned, write_time, write_zoned
 
 #: Default factories that a defaultdict may have, by name.
@@ -334,6 +335,7 @@ _READERS = {code: read for code, (_, _, read) in _EXTENSIONS.items()} | {
     15: partial(read_zoned, dt.time),
 }
 _CONTAINER_WRITERS = {kind: (code, write) for code, (kind, write, _) in _CONTAINERS.items()}
+_CONTAINER_WRITERS[LazyCounter] = _CONTAINER_WRITERS[Counter]
 _CONTAINER_READERS = {code: read for code, (_, _, read) in _CONTAINERS.items()}
 #: Python types of numpy scalars that are plain data.
 _SCALARS = {bool, int, float, complex, str, bytes}

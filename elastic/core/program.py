@@ -25,6 +25,8 @@ class Program:
     step: int
     #: True if states are compressed before they are sent and stored.
     compressed: bool = True
+    #: True if the input is large enough for a library of frames to be faster, in spite of its import.
+    in_columns: bool = False
 
     @property
     def signer(self) -> ReceiptSigner:

@@ -15,6 +15,7 @@ from elastic.core.ledger.resume_point import ResumePoint
 from elastic.core.local_path import local_path
 from elastic.core.program import Program
 from elastic.core.receipts.merkle import ROOT_VERSION
+from elastic.engine.aggregation import Aggregation
 from elastic.engine.chunker import Chunker, wrap_source_errors
 from elastic.engine.cluster import check_chaos, cluster_of, transport_of, with_chaos
 from elastic.engine.fingerprint.step_code import code_manifest
@@ -29,6 +30,7 @@ from elastic.persistence.home import RANDOM_BYTES, Home, new_run_id
 from elastic.persistence.run_store.memory_store import MemoryRunStore
 from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 from elastic.stages.transport.transport import Limits
+from elastic.stages.worker.pipeline import optimize
 
 #: Bytes of a run's key.
 _KEY_BYTES = 32
@@ -120,8 +122,19 @@ class FlowRun:
         place = (self.run_id, number, epoch)
         aggregator, aggregation = aggregation_of(step, self.folder, place, self._key)
         program = Program(
-            reader, step.transforms, aggregator, options.error_policy, self._key, self.run_id, number, options.compress
+            reader,
+            step.transforms,
+            aggregator,
+            options.error_policy,
+            self._key,
+            self.run_id,
+            number,
+            compressed=options.compress,
+            in_columns=step.is_large,
         )
+        if options.shards is None:
+            # The master merges what the workers count, in the same way.
+            aggregation = Aggregation(optimize(program).aggregator, self.run_id)
         resume_point = resume_point or ResumePoint()
         chunker = chunker or Chunker(source, self.clock, project=options.project, frame=program.frame)
         manifest = {**described, **code_manifest(step), "root": ROOT_VERSION, **(metadata or {})}

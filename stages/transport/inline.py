@@ -10,6 +10,7 @@ from elastic.core.program import Program
 from elastic.stages.messages import Call, Reply, decode_call, decode_reply, encode_call, encode_reply
 from elastic.stages.transport.station import Station
 from elastic.stages.transport.transport import Arrival, Transport
+from elastic.stages.worker.pipeline import optimize
 from elastic.stages.worker.prefetch import THREADS, Prefetcher, can_prefetch
 from elastic.stages.worker.worker import Worker
 
@@ -33,6 +34,7 @@ class InlineTransport(Transport):
         self._encoding: deque[Future[Reply]] = deque()
 
     def open(self, program: Program) -> None:
+        program = optimize(program)
         if can_prefetch(program):
             self._prefetcher = Prefetcher(program)
             program = replace(program, reader=self._prefetcher)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from elastic.core.errors import UsageError
 from elastic.core.frames import ENTRY, arrow_module, frame_of, frame_of_entries, is_frame, polars_module
 from elastic.stages.sources.files.lines import LazyLines
 
@@ -65,6 +66,14 @@ def run_tables(function: Callable[[Any], Any], entries: Collection[Any]) -> "tup
     """Return the frame of the table that a function returns for the Arrow table of a chunk."""
     arrow_module()
     return (frame_of(function(frame_in(entries).to_arrow())),)
+
+
+def has_lines() -> bool:
+    """Return whether Polars is installed, in a version that reads lines."""
+    try:
+        return hasattr(polars_module(), "scan_lines")
+    except UsageError:
+        return False
 
 
 def column_of(data: bytes, name: str) -> "polars.LazyFrame":

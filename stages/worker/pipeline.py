@@ -23,22 +23,26 @@ from elastic.core.transform import (
     Words,
 )
 from elastic.stages.sources.files.reader import FileReader
-from elastic.stages.worker.frames import run_frames, run_tables
-from elastic.stages.worker.words import utf8_words, words
+from elastic.stages.worker.frames import has_lines, run_frames, run_tables
+from elastic.stages.worker.words import utf8_words, word_frame, words
 
 
 def optimize(program: Program) -> Program:
-    """Return a faster program with the same encoded states.
+    """Return a faster program with the same encoded states and results; a program that is optimized stays as it is.
 
-    Words of files that no function changes stay UTF-8 bytes: a string takes 50 % more memory than its bytes, and memory
-    is the bottleneck of counting many distinct words.
+    Words of files that no function changes become a column of a frame, if the files are large and Polars is installed.
+    Otherwise they stay UTF-8 bytes: a string takes 50 % more memory than its bytes, and memory is the bottleneck of
+    counting many distinct words. Master and workers decide each for themselves, because they exchange encoded states.
     """
-    aggregator = program.aggregator.of_utf8()
     reader = program.reader
-    yields_text = isinstance(reader, FileReader) and reader.yields_text
-    if aggregator is None or not yields_text or program.transforms != (Words(words),):
+    if not (isinstance(reader, FileReader) and reader.yields_text and program.transforms == (Words(words),)):
         return program
-    return replace(program, transforms=(Words(utf8_words),), aggregator=aggregator)
+    if program.in_columns and has_lines():
+        of_frames = program.aggregator.of_words()
+        if of_frames is not None:
+            return replace(program, transforms=(FrameWords(word_frame),), aggregator=of_frames)
+    of_bytes = program.aggregator.of_utf8()
+    return program if of_bytes is None else replace(program, transforms=(Words(utf8_words),), aggregator=of_bytes)
 
 
 #: Applies the function of a transform to an iterator, by type of transform.

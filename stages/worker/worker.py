@@ -1,5 +1,6 @@
 """Worker: runs the user's functions on batches and keeps the aggregated state until the master collects it."""
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -52,6 +53,9 @@ class Worker:
     """
 
     def __init__(self, program: Program, *, node_id: str, worker_id: str, probe: EntryProbe | None = None) -> None:
+        if program.in_columns and probe is not None:
+            # There is a worker for each CPU, so each gets one thread. Polars reads this when it is imported.
+            os.environ.setdefault("POLARS_MAX_THREADS", "1")
         #: Program before `optimize`.
         self.program = program
         self._program = program = optimize(program)

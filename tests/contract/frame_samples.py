@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from elastic.aggregators import FrameCount, FrameGroupBy, FrameSum, FrameTopK
+from elastic.aggregators.frames.word_count import WordCount
 from elastic.core.contracts.aggregator import AnyAggregator
 
 WORDS = [
@@ -32,6 +33,7 @@ MEASURES: dict[str, Any] = {"n": "count", "sum": ("whole", "sum"), "cents": ("mo
 FRAME_CASES: dict[str, tuple[Callable[[], AnyAggregator], list[Any]]] = {
     "frame-count": (FrameCount, [frame.select("word") for frame in FRAMES]),
     "frame-count-columns": (lambda: FrameCount("flag", "real"), FRAMES),
+    "word-count": (WordCount, [frame.select("word").drop_nulls() for frame in FRAMES]),
     "frame-sum": (lambda: FrameSum("whole", "real", "flag", "money"), FRAMES),
     "frame-group-by": (lambda: FrameGroupBy("word", **MEASURES), FRAMES),
     "frame-group-by-several": (

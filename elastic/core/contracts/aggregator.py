@@ -109,6 +109,13 @@ class Aggregator(ABC, Generic[EntryT, StateT, ResultT]):
         """
         return None
 
+    def of_words(self) -> "Aggregator[Any, Any, ResultT] | None":
+        """Return an aggregator of frames with a column `word`, with encoded states and results as of this one.
+
+        None says that there is none. The step uses it where entries are words of large files and Polars is installed.
+        """
+        return None
+
     def __str__(self) -> str:
         return type(self).__name__
 

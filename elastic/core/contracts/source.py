@@ -103,3 +103,7 @@ class Source(ABC):
     def expected_chunks(self) -> int | None:
         """Return the total number of pieces, if known without reading, for the progress bar."""
         return None
+
+    def expected_bytes(self) -> int | None:
+        """Return the number of stored bytes, if known without reading. Large sources are processed in columns."""
+        return None

@@ -113,6 +113,10 @@ class FileSource(Source):
             self._find_files()
         return self._expected
 
+    def expected_bytes(self) -> int | None:
+        listing = self._listing or self._find_files()
+        return sum([file.size for file in listing.files])
+
     def _find_files(self) -> FileListing:
         """List the files again, and count the pieces."""
         self._listing = listing = self._list_files()
