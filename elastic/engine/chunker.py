@@ -73,7 +73,7 @@ class Chunker:
                 for piece in islice(self._pieces, count):
                     if not isinstance(piece, SourcePiece):
                         raise SourceError(f"the source yielded {piece!r}; its cut must yield elastic.SourcePiece.")
-                    chunk = self._chunk(piece, cut_at)
+                    chunk = chunk_of(piece, self._next_id, cut_at, self._project, self._frame)
                     chunks.append(chunk)
                     self._next_id += 1
                     max_bytes -= chunk.weight
@@ -111,43 +111,51 @@ class Chunker:
         if hasattr(self._pieces, "close"):
             cast("Generator[SourcePiece]", self._pieces).close()
 
-    def _chunk(self, piece: SourcePiece, cut_at: int) -> Chunk:
-        if piece.entries is None:
-            if self._project is not None:
-                raise UsageError(
-                    f"project={name_of(self._project)} cannot be used, because the workers read this source "
-                    "themselves; drop the parts that you do not need with map."
-                )
-            payload = None if piece.block is None else self._frame(piece.block)
-            return Chunk(self._next_id, piece.position, cut_at, piece.reference, payload)
-        entries = piece.entries if self._project is None or piece.is_projected else self._projected(piece.entries)
-        try:
-            plain = pack(entries)
-        except EncodingError as error:
-            raise EncodingError(f"chunk {self._next_id} of the source cannot be sent: {error}.") from error
-        return Chunk(
-            self._next_id,
-            piece.position,
-            cut_at,
-            piece.reference,
-            self._frame(plain),
-            len(entries),
-            digest(plain),
-        )
 
-    def _projected(self, entries: list[Any]) -> list[Any]:
-        assert self._project is not None  # noqa: S101 - for the type checker; `_chunk` checked it
-        count = len(entries)
-        try:
-            projected = self._project(entries)
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise UsageError(f"project={name_of(self._project)} failed on chunk {self._next_id} ({reason}).") from error
-        if not isinstance(projected, list) or len(projected) != count:
+def chunk_of(
+    piece: SourcePiece, chunk_id: int, cut_at: int, project: Projection | None, frame: Callable[[bytes], bytes]
+) -> Chunk:
+    """Return the chunk of a piece.
+
+    Args:
+        piece: The piece.
+        chunk_id: Number of the chunk.
+        cut_at: Microseconds since 1970.
+        project: As for `Chunker`.
+        frame: As for `Chunker`.
+
+    Raises:
+        EncodingError: An entry cannot be sent.
+        UsageError: The projection fails, or the workers read this source themselves.
+    """
+    if piece.entries is None:
+        if project is not None:
             raise UsageError(
-                f"project={name_of(self._project)} must return a list with one element for each of the {count} entries."
+                f"project={name_of(project)} cannot be used, because the workers read this source "
+                "themselves; drop the parts that you do not need with map."
             )
-        return projected
+        payload = None if piece.block is None else frame(piece.block)
+        return Chunk(chunk_id, piece.position, cut_at, piece.reference, payload)
+    entries = piece.entries if project is None or piece.is_projected else _projected(piece.entries, chunk_id, project)
+    try:
+        plain = pack(entries)
+    except EncodingError as error:
+        raise EncodingError(f"chunk {chunk_id} of the source cannot be sent: {error}.") from error
+    return Chunk(chunk_id, piece.position, cut_at, piece.reference, frame(plain), len(entries), digest(plain))
+
+
+def _projected(entries: list[Any], chunk_id: int, project: Projection) -> list[Any]:
+    count = len(entries)
+    try:
+        projected = project(entries)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UsageError(f"project={name_of(project)} failed on chunk {chunk_id} ({reason}).") from error
+    if not isinstance(projected, list) or len(projected) != count:
+        raise UsageError(
+            f"project={name_of(project)} must return a list with one element for each of the {count} entries."
+        )
+    return projected
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Flow: a data program, written as a chain of calls. Each call returns a new flow; only `run` runs it."""
 
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Unpack
 
@@ -29,6 +30,15 @@ from elastic.engine.options import GivenOptions, Options
 from elastic.engine.result import Result
 from elastic.engine.run import run
 from elastic.engine.step import AggregatorLike, Step
+from elastic.flow.preview import (
+    RecordSchema,
+    checked_count,
+    count_records,
+    first_records,
+    flow_html,
+    schema_of,
+    table_text,
+)
 from elastic.stages.worker.frames import as_frame
 from elastic.stages.worker.words import word_frame, words
 
@@ -147,6 +157,55 @@ class Flow:
             StepFailedError: A user function failed; the message names the entry.
         """
         return run(self.step(**options))
+
+    def take(self, n: int = 5) -> list[Any]:
+        """Return the first `n` records after the transforms, in the order of the source, without a run.
+
+        This process reads only what it needs. A row of a frame is a dict by column. Entries on which a function fails
+        are treated as in a run, by `on_error`. The entries of a generator stay in the flow for the run.
+
+        Raises:
+            UsageError: `n` is not a whole number from 0, or the flow aggregates.
+            EntryError: A function failed; the message names the entry.
+            SourceError: The source is missing, cannot be read, or was read by a run that used it up.
+        """
+        return first_records(self._looked_at("take"), checked_count("take", n))
+
+    def show(self, n: int = 5) -> None:
+        """Print the first `n` records as a table, see `take`."""
+        records = first_records(self._looked_at("show"), checked_count("show", n))
+        sys.stdout.write(table_text(records) + "\n")
+
+    def schema(self, n: int = 100) -> RecordSchema:
+        """Return the names and types of the fields of the first `n` records, and how many records these are.
+
+        Raises the errors of `take`.
+        """
+        return schema_of(self._looked_at("schema"), checked_count("schema", n, least=1))
+
+    def count(self, **options: Unpack[GivenOptions]) -> int:
+        """Run this flow and return its number of records; a frame has as many as it has rows.
+
+        Args:
+            options: As for `run`.
+
+        Raises the errors of `run`.
+        """
+        self._looked_at("count")
+        return count_records(self.step(**options))
+
+    def _looked_at(self, method: str) -> Step:
+        if self._aggregator is not None:
+            raise UsageError(
+                f"{method} cannot follow aggregate, which makes one result of all records; put it before aggregate, "
+                "or run the flow."
+            )
+        return self.step()
+
+    def _repr_html_(self) -> str:
+        """Return the first records as a table, for a notebook."""
+        flow = Flow(self._source, self._transforms, None, self._options)
+        return flow_html(repr(self), flow.step())
 
     def _of_frames(self) -> "Flow":
         """Return this flow with its words as a column, if `words` is its last transform."""

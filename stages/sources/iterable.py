@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from elastic.core.callables import check_plain
@@ -14,6 +14,9 @@ from elastic.stages.sources.validation import positive_integer
 
 #: Returns the maximum number of entries of a chunk, by the number of the chunk, from 0.
 Window = Callable[[int], int]
+
+#: Types whose iterators all begin at the first element. Of another class, an object may share one iterator among them.
+_CONTAINERS: tuple[type, ...] = (set, frozenset, deque, type({}.keys()), type({}.values()), type({}.items()))
 
 
 class IterableSource(Source):
@@ -41,9 +44,14 @@ class IterableSource(Source):
             raise UsageError(f"window must be a function of a chunk's number, not {window!r}.")
         check_plain("window", window)
         self.window = window
-        #: None until the first cut. Its next entry follows the last piece.
+        #: None until the first look or cut. Its next entry follows the last piece.
         self._iterator: Iterator[Any] | None = None
         self._position = 0
+        #: False until the first cut.
+        self._is_cut = False
+        #: Entries that looks have read from the iterator before the first cut, and the error that ended the last look.
+        self._ahead: deque[Any] = deque()
+        self._error_ahead: Exception | None = None
         #: Pieces that the caller gave back; they come directly before the next entry of the iterator.
         self._taken_back: deque[SourcePiece] = deque()
 
@@ -64,9 +72,13 @@ class IterableSource(Source):
                     "pass the same entries, or start a new run."
                 )
             return self._pieces(_items(self._iterable, first), first, chunk)
-        if self._iterator is None or (first == 0 and not isinstance(self._iterable, Iterator)):
+        is_looked_at = self._iterator is not None and not self._is_cut
+        if self._iterator is None or (first == 0 and not is_looked_at and not isinstance(self._iterable, Iterator)):
             self._iterator, self._position = self._iterate(), 0
             self._taken_back.clear()
+            self._ahead.clear()
+            self._error_ahead = None
+        self._is_cut = True
         while self._taken_back and self._taken_back[0].position[0] < first:
             self._taken_back.popleft()  # the run has stored this piece after all
         present = self._taken_back[0].position[0] if self._taken_back else self._position
@@ -75,7 +87,26 @@ class IterableSource(Source):
                 f"{self} is at entry {present} and cannot continue at entry {first}; "
                 "pass a new iterable, or a list, which can be read twice."
             )
-        return self._resume(self._iterator, chunk)
+        return self._resume(chain(self._entries_ahead(), self._iterator), chunk)
+
+    def peek(self, *, whole_chunks: bool) -> Iterator[tuple[int, SourcePiece]]:
+        """Yield the first pieces; the entries of a one-shot iterable stay in the source for the next `cut`.
+
+        Raises:
+            SourceError: A run has read a part of the iterable, or the iterable raises.
+        """
+        if isinstance(self._iterable, Sequence):
+            return self._peeked_pieces(iter(self._iterable), whole_chunks=whole_chunks)
+        if type(self._iterable) in _CONTAINERS:
+            return self._peeked_pieces(self._iterate(), whole_chunks=whole_chunks)
+        if self._is_cut:
+            raise SourceError(
+                f"{self} was read by a run and cannot be looked at; look at it before, or pass a list, which can be "
+                "read twice."
+            )
+        if self._iterator is None:
+            self._iterator = self._iterate()
+        return self._peeked_pieces(self._peeked_entries(self._iterator), whole_chunks=whole_chunks)
 
     def take_back(self, pieces: Sequence[SourcePiece]) -> None:
         self._taken_back.extendleft(reversed(pieces))
@@ -98,6 +129,10 @@ class IterableSource(Source):
     def expected_chunks(self) -> int | None:
         length = self._length()
         return None if length is None or self.window is not None else -(-length // self._chunk_size)
+
+    def expected_entries(self) -> int | None:
+        # Another object with a length may yield fewer entries.
+        return self._length() if isinstance(self._iterable, Sequence) or type(self._iterable) in _CONTAINERS else None
 
     def __str__(self) -> str:
         return f"the source of type {type(self._iterable).__name__}"
@@ -137,6 +172,49 @@ class IterableSource(Source):
             if count < size and cause is None:
                 return
         raise self._failure(first, cause) from cause
+
+    def _peeked_pieces(self, iterator: Iterator[Any], *, whole_chunks: bool) -> Iterator[tuple[int, SourcePiece]]:
+        """Yield pieces without a change of the position: chunks, or parts of them that begin with one entry."""
+        first, chunk, left, size = 0, 0, self._size(0), 1
+        while True:
+            count = left if whole_chunks else min(size, left)
+            entries: list[Any] = []
+            cause: Exception | None = None
+            try:
+                entries.extend(islice(iterator, count))
+            except Exception as error:
+                cause = error
+            if entries:
+                yield chunk, SourcePiece((first, chunk, self._length()), (first, len(entries)), entries)
+            first, left, size = first + len(entries), left - len(entries), 2 * size
+            if cause is not None:
+                raise self._failure(first, cause) from cause
+            if len(entries) < count:
+                return
+            if not left:
+                chunk, left = chunk + 1, self._size(chunk + 1)
+
+    def _peeked_entries(self, iterator: Iterator[Any]) -> Iterator[Any]:
+        """Yield the entries of earlier looks, then those of the iterator, which it keeps for the next cut."""
+        yield from tuple(self._ahead)
+        while self._error_ahead is None:
+            try:
+                entry = next(iterator)
+            except StopIteration:
+                return
+            except Exception as error:
+                self._error_ahead = error
+                break
+            self._ahead.append(entry)
+            yield entry
+        raise self._error_ahead
+
+    def _entries_ahead(self) -> Iterator[Any]:
+        """Yield the entries that looks have read and a run has not; then raise the error that ended the last look."""
+        while self._ahead:
+            yield self._ahead.popleft()
+        if self._error_ahead is not None:
+            raise self._error_ahead
 
     def _size(self, chunk: int) -> int:
         """Return the maximum number of entries of a chunk."""
@@ -242,6 +320,15 @@ class IterablesSource(Source):
             for piece in source.cut(tuple(within) or None):
                 yield piece._replace(position=(number, *piece.position), reference=(*piece.reference, number))
             within = []
+
+    def peek(self, *, whole_chunks: bool) -> Iterator[tuple[int, SourcePiece]]:
+        chunk = 0
+        for number, source in enumerate(self._sources):
+            first = chunk
+            for inner, piece in source.peek(whole_chunks=whole_chunks):
+                position, reference = (number, *piece.position), (*piece.reference, number)
+                yield first + inner, piece._replace(position=position, reference=reference)
+                chunk = first + inner + 1
 
     def take_back(self, pieces: Sequence[SourcePiece]) -> None:
         for number, source in enumerate(self._sources):

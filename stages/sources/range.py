@@ -76,3 +76,6 @@ class RangeSource(Source):
 
     def expected_chunks(self) -> int:
         return -(-self._count // self._chunk_size)
+
+    def expected_entries(self) -> int:
+        return self._count

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ from elastic.stages.sources.validation import positive_integer
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, CursorResult, Engine, Executable
+
+#: Rows that a look at the data fetches at a time.
+_PEEK_ROWS = 64
 
 
 class SqlSource(Source):
@@ -71,6 +75,14 @@ class SqlSource(Source):
                 "start a new run."
             )
         return self._pieces
+
+    def peek(self, *, whole_chunks: bool) -> Iterator[tuple[int, SourcePiece]]:
+        self._check_file_exists()
+        look = copy(self)  # with a query of its own: that of a run keeps its position
+        look._rows_read = 0
+        if not whole_chunks:
+            look._chunk_size = min(_PEEK_ROWS, self._chunk_size)
+        return ((piece.position[0] // self._chunk_size, piece) for piece in look._read())
 
     def reader(self) -> EntriesReader:
         return EntriesReader()

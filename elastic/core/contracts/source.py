@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from elastic.core.encoding import unpack
+from elastic.core.errors import UsageError
 from elastic.core.model.chunk import Position, Reference, SourcePiece
 
 
@@ -107,3 +108,27 @@ class Source(ABC):
     def expected_bytes(self) -> int | None:
         """Return the number of stored bytes, if known without reading. Large sources are processed in columns."""
         return None
+
+    def expected_entries(self) -> int | None:
+        """Return the total number of entries, if known without reading."""
+        return None
+
+    def peek(self, *, whole_chunks: bool) -> Iterator[tuple[int, SourcePiece]]:
+        """Yield the first pieces, each with its number, for a look at the data before a run.
+
+        May be called any number of times; the next `cut` yields all entries all the same.
+
+        Args:
+            whole_chunks: Whether the pieces must be those of `cut`. Otherwise they may be smaller parts of them, in
+                the same order, so that less is read.
+
+        Raises:
+            UsageError: The source is one-shot, and would lose the entries.
+            SourceError: The source is missing or cannot be read.
+        """
+        if not self.replayable:
+            raise UsageError(
+                f"{type(self).__name__} can be read once, so a look at its records would lose them; run the flow, or "
+                "override peek in the class."
+            )
+        return enumerate(self.cut())

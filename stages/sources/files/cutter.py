@@ -30,12 +30,21 @@ class FileCutter:
     #: Bytes per chunk; None for one chunk per file.
     chunk_bytes: int | None
 
-    def pieces(self, which: int, byte: int, line: int, by_value: FileReader | None) -> Iterator[SourcePiece]:
+    def pieces(
+        self,
+        which: int,
+        byte: int,
+        line: int,
+        by_value: FileReader | None,
+        *,
+        names: tuple[str, ...] | None = None,
+    ) -> Iterator[SourcePiece]:
         """Yield pieces from a byte of a file on; `line` is the number of line ends before that byte.
 
-        If `by_value` is a reader, the master reads the ranges with it and sends them by value.
+        If `by_value` is a reader, the master reads the ranges with it and sends them by value. `names` are the expected
+        field names, by default those of the first file.
         """
-        mark, names = self.listing.mark, self.names()
+        mark, names = self.listing.mark, self.names() if names is None else names
         for number in range(which, len(self.listing.files)):
             file = self.listing.files[number]
             codec = self._codec(file)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from elastic.core.contracts.source import Source
@@ -17,6 +18,9 @@ from elastic.stages.sources.validation import one_of, positive_integer
 
 #: Bytes per chunk: about 10 ms of splitting lines, and about 100 ms of a user's function over them.
 DEFAULT_CHUNK_BYTES = 4 << 20
+
+#: Bytes of a range that a look at the data reads, of files that are read by range.
+_PEEK_BYTES = 64 << 10
 
 
 class FileSource(Source):
@@ -116,6 +120,54 @@ class FileSource(Source):
     def expected_bytes(self) -> int | None:
         listing = self._listing or self._find_files()
         return sum([file.size for file in listing.files])
+
+    def peek(self, *, whole_chunks: bool) -> Iterator[tuple[int, SourcePiece]]:
+        """Yield the first pieces; of local files, list only as many as the caller reads.
+
+        `reader` then uses the files that were found first, so this method belongs to a copy of the source.
+        """
+        listing: FileListing | None = None
+        if any(map(is_url, self._paths)):
+            listing = self._find_files()
+            files = iter(listing.files)
+        else:
+            files = self._local_files()
+        remotes = {} if listing is None else listing.remotes
+        head, names = list[FoundFile](), tuple[str, ...]()
+        for file in files:
+            head.append(file)
+            names = FileCutter(FileListing((file,), remotes), self._format, None).names()
+            if names or not self._format.headed:
+                break
+        self._listing = FileListing(tuple(head), remotes)
+        return self._peeked_pieces(chain(head, files), names, whole_chunks=whole_chunks)
+
+    def _peeked_pieces(
+        self, files: Iterable[FoundFile], names: tuple[str, ...], *, whole_chunks: bool
+    ) -> Iterator[tuple[int, SourcePiece]]:
+        """Yield the pieces of files: chunks, or smaller ranges of files that are read by range."""
+        remotes = {} if self._listing is None else self._listing.remotes
+        size = None if self._whole_files else self._chunk_bytes
+        first = 0
+        for file in files:
+            is_small = not (whole_chunks or self._format.sequential or codec_of(file.path))
+            cutter = FileCutter(
+                FileListing((file,), remotes), self._format, min(_PEEK_BYTES, self._chunk_bytes) if is_small else size
+            )
+            chunk = -1
+            for piece in cutter.pieces(0, 0, 0, None, names=names):
+                in_small = 0 if size is None else piece.reference[1] // size
+                chunk = in_small if is_small else chunk + 1
+                yield first + chunk, piece
+            first += chunk + 1
+
+    def _local_files(self) -> Iterator[FoundFile]:
+        local, seen = LocalFiles(), set[str]()
+        for path in self._paths:
+            for real_path, file in local.files_of(path):
+                if real_path not in seen:
+                    seen.add(real_path)
+                    yield file
 
     def _find_files(self) -> FileListing:
         """List the files again, and count the pieces."""
