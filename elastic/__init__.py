@@ -45,10 +45,11 @@ if TYPE_CHECKING:
         read_text,
     )
     from elastic.operators.decorators import task
+    from elastic.persistence.stored_run import StoredRun
     from elastic.receipt_token import decode_token
     from elastic.recovery.redrive import dead_letters, redrive, result_of
     from elastic.recovery.resume import resume
-    from elastic.run_history import RunHistory, runs
+    from elastic.run_history import RunHistory, delete_runs, prune_runs, runs
     from elastic.step_queue import StepQueue
     from elastic.verification.verify import Verification, verify
 
@@ -78,6 +79,9 @@ __all__ = [
     # runs of the past
     "runs",
     "RunHistory",
+    "StoredRun",
+    "prune_runs",
+    "delete_runs",
     "resume",
     "dead_letters",
     "redrive",
@@ -142,7 +146,8 @@ _HOMES = {
     "elastic.engine.result": ("Result",),
     "elastic.recovery.resume": ("resume",),
     "elastic.engine.step": ("Step",),
-    "elastic.run_history": ("RunHistory", "runs"),
+    "elastic.run_history": ("RunHistory", "delete_runs", "prune_runs", "runs"),
+    "elastic.persistence.stored_run": ("StoredRun",),
     "elastic.step_queue": ("StepQueue",),
     "elastic.receipt_token": ("decode_token",),
     "elastic.verification.verify": ("Verification", "verify"),

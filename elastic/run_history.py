@@ -1,16 +1,17 @@
-"""Run history: read access to stored runs, their results and their receipts."""
+"""Run history: stored runs, their results and their receipts, and the deletion of old runs."""
 
+import datetime as dt
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.contracts.store import RunStore, StepRecord
+from elastic.core.duration import duration_of
 from elastic.core.errors import ElasticError, ReceiptError, UsageError
 from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.chunk_location import ChunkLocation, InFlightNote
@@ -25,7 +26,9 @@ from elastic.engine.result import Result
 from elastic.engine.run import home_at
 from elastic.engine.sharded_aggregation import stored_aggregation
 from elastic.persistence.home import Home
+from elastic.persistence.run_retention import PrunedRuns, RetentionPolicy, delete, prune
 from elastic.persistence.run_store.sqlite_store import SqliteRunStore
+from elastic.persistence.stored_run import StoredRun, stored_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,13 +318,67 @@ def _stage_row(chunk_id: int, where: ChunkLocation | None, master: str) -> dict[
 
 
 def _noted_at(note: InFlightNote | None) -> str | None:
-    return None if note is None else datetime.fromtimestamp(note.noted_at, UTC).isoformat(timespec="milliseconds")
+    return None if note is None else dt.datetime.fromtimestamp(note.noted_at, dt.UTC).isoformat(timespec="milliseconds")
 
 
-def runs(*, home: "str | os.PathLike[str] | None" = None) -> list[str]:
-    """Return the ids of all stored runs, newest first; `RunHistory` reads them.
+def runs(*, limit: int | None = None, home: "str | os.PathLike[str] | None" = None) -> list[StoredRun]:
+    """Return all stored runs, newest first; `RunHistory` reads their receipts and results.
 
     Args:
+        limit: Maximum number of runs; None for all.
         home: Folder of runs; None for that of the environment.
+
+    Raises:
+        UsageError: `limit` is not a whole number from 0.
+        StoreError: The folder of runs cannot be read.
     """
-    return RunHistory(home_at(home)).runs()
+    if limit is not None and (type(limit) is not int or limit < 0):
+        raise UsageError(f"limit={limit!r} must be a whole number from 0, or left out.")
+    where = home_at(home)
+    return [stored_run(where, run_id) for run_id in where.runs()[:limit]]
+
+
+def prune_runs(
+    *,
+    keep: str | dt.timedelta | None = None,
+    keep_last: int | None = None,
+    dry_run: bool = False,
+    home: "str | os.PathLike[str] | None" = None,
+) -> PrunedRuns:
+    """Delete old complete runs with all their files.
+
+    Runs that can be resumed, that a process works on, or that hold dead letters stay. `delete_runs` deletes those.
+
+    Args:
+        keep: Age since its end below which a run stays: a string such as `30d`, or a timedelta.
+        keep_last: Number of newest runs that stay.
+        dry_run: Only report what would be deleted.
+        home: Folder of runs; None for that of the environment.
+
+    Raises:
+        UsageError: Neither `keep` nor `keep_last` is given, or one of them is invalid.
+        StoreError: The folder of runs cannot be read, or a run cannot be removed.
+    """
+    age = None if keep is None else duration_of("keep", keep)
+    policy = RetentionPolicy(keep=age, keep_last=keep_last)
+    return prune(home_at(home), policy, now=dt.datetime.now(dt.UTC), dry_run=dry_run)
+
+
+def delete_runs(*names: str, force: bool = False, home: "str | os.PathLike[str] | None" = None) -> list[StoredRun]:
+    """Delete runs with all their files, and return what they were; or delete none if one of them stays.
+
+    Args:
+        names: Ids of runs, beginnings of ids, or `last`.
+        force: Delete runs that can be resumed, hold dead letters or cannot be read as well.
+        home: Folder of runs; None for that of the environment.
+
+    Raises:
+        UnknownRunError: There is no such run.
+        UsageError: No name is given, a name is ambiguous, or a run stays without `force`.
+        RunLockedError: A process works on a run.
+        StoreError: A run cannot be removed.
+    """
+    if not names:
+        raise UsageError("no run is named; give the id of a run, the beginning of its id, or `last`.")
+    where = home_at(home)
+    return delete(where, [where.find(name).name for name in names], force=force)

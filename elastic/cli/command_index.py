@@ -29,7 +29,7 @@ INDEX = {
     # flows
     "example": CommandEntry("flows.example", "Try Elastic without any input of your own."),
     "flow": CommandEntry("flows.flow", "Run flows defined in Python."),
-    "runs": CommandEntry("flows.runs", "List flow runs and show their results."),
+    "runs": CommandEntry("flows.runs", "List, show and delete flow runs."),
     "receipts": CommandEntry("flows.receipts", "Count, show or decode the receipts of a run.", "receipts"),
     "resume": CommandEntry("flows.resume", "Resume a run that was killed, stopped or failed.", "resume", "EXAMPLE"),
     "replay": CommandEntry("flows.resume", "Run the chunks missing from a run's result.", "replay", "REPLAY_EXAMPLE"),

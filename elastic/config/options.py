@@ -290,6 +290,22 @@ OPTIONS: tuple[Option, ...] = (
         doc="File of the keys, one per line, readable only by its owner; used if fernet_key is empty.",
     ),
     Option(
+        section="runs",
+        key="keep_days",
+        kind=float,
+        default=0.0,
+        least=0,
+        doc="Days after which the end of a later run deletes a complete run, as `elastic runs prune`; 0 for never.",
+    ),
+    Option(
+        section="runs",
+        key="keep_last",
+        kind=int,
+        default=0,
+        least=0,
+        doc="Number of newest runs that stay then, whatever their age.",
+    ),
+    Option(
         section="scheduler",
         key="heartbeat",
         kind=float,

@@ -22,6 +22,7 @@ from elastic.engine.fingerprint.step_code import code_manifest
 from elastic.engine.interceptor_dispatch import InterceptorDispatch
 from elastic.engine.master import Master
 from elastic.engine.placement import CheckedPlacement, placement_of
+from elastic.engine.pruning import prune_by_settings
 from elastic.engine.result import Result
 from elastic.engine.sharded_aggregation import aggregation_of
 from elastic.engine.step import Step
@@ -177,10 +178,13 @@ class FlowRun:
             raise
 
     def close(self) -> None:
-        """Release the run's lock and files; may be called twice."""
+        """Release the run's lock and files, and delete old runs if the settings say so; may be called twice."""
         if self._store is not None:
+            is_durable = self._store.is_durable
             self._store.close()
             self._store = None
+            if is_durable:
+                prune_by_settings(self._home)
 
 
 def run(step: Step, *, metadata: Mapping[str, Any] | None = None) -> Result:

@@ -50,6 +50,7 @@ def run(command: list[str], folder: Path) -> str:
         "docs/how-to/extend.md",
         "docs/how-to/files.md",
         "docs/how-to/frames.md",
+        "docs/how-to/housekeeping.md",
         "docs/how-to/look.md",
         "docs/how-to/sharded-results.md",
         "docs/how-to/sql.md",

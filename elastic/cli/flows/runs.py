@@ -1,19 +1,22 @@
-"""`elastic runs`: list flow runs and show their results."""
+"""`elastic runs`: list flow runs, show their results, and delete old ones."""
 
 import datetime as dt
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from elastic.cli.flows.flow_of_run import RunName, StepNumber, Target, step_of_run
+from elastic.cli.printing.listing import Yes, confirm
 from elastic.cli.printing.output import Output, OutputFormat, print_facts, print_json, print_table, say
 from elastic.cli.printing.run_result import print_result
 
 if TYPE_CHECKING:
     from elastic.core.contracts.store import StepRecord
+    from elastic.persistence.stored_run import StoredRun
     from elastic.run_history import RunHistory
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List flow runs and show their results.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show and delete flow runs.")
 
 
 #: Facts shown only in JSON.
@@ -22,7 +25,7 @@ _FOR_PROGRAMS = ("run_id", "code", "resumed")
 
 @app.callback()
 def runs() -> None:
-    """List flow runs and show their results."""
+    """List, show and delete flow runs."""
 
 
 @app.command("list", epilog="For example: elastic runs list -o json")
@@ -30,16 +33,20 @@ def list_runs(
     limit: Annotated[int, typer.Option(min=1, help="Number of runs to list, newest first.")] = 20,
     output: Output = OutputFormat.TABLE,
 ) -> None:
-    """List runs, newest first."""
+    """List runs, newest first, with the bytes that they take."""
+    from elastic.persistence.stored_run import bytes_in
     from elastic.run_history import RunHistory
 
     history = RunHistory.of_environment()
-    rows = [row for run_id in history.runs()[:limit] for row in _rows(history, run_id)]
+    listed = history.runs()
+    rows = [row for run_id in listed[:limit] for row in _rows(history, run_id)]
     if output is OutputFormat.JSON:
         print_json(rows)
     elif rows:
-        shown = ["run_id", "step", "name", "state", "seconds", "chunks", "entries"]
-        print_table(shown, [[row.get(column) for column in shown] for row in rows], numbers=shown[4:])
+        shown = ["run_id", "step", "name", "state", "seconds", "chunks", "entries", "bytes"]
+        print_table(shown, [[_cell(row, column) for column in shown] for row in rows], numbers=shown[4:])
+        total = sum(bytes_in(str(history.run_folder(run_id))) for run_id in listed)
+        say(f"{len(listed):,} run{'s' * (len(listed) != 1)} in {history.folder}: {total:,} bytes")
     else:
         say(f"no runs in {history.folder}; try: elastic example word-count")
 
@@ -84,14 +91,86 @@ def value(
     print_result(result_of(run_id, found, step_number=step, home=str(history.folder)), found, output)
 
 
+@app.command("prune", epilog="For example: elastic runs prune --keep 30d --keep-last 20 --dry-run")
+def prune(
+    keep: Annotated[str | None, typer.Option(help="Age below which a run stays, such as 12h, 30d or 8w.")] = None,
+    keep_last: Annotated[int | None, typer.Option(min=0, help="Number of newest runs that stay.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    yes: Yes = False,
+    output: Output = OutputFormat.TABLE,
+) -> None:
+    """Delete old complete runs with all their files.
+
+    Runs that can be resumed, that a process works on, or that hold dead letters stay.
+    """
+    from elastic.run_history import prune_runs
+
+    if not (dry_run or yes):
+        planned = prune_runs(keep=keep, keep_last=keep_last, dry_run=True)
+        if planned.deleted:
+            many = "run" if len(planned.deleted) == 1 else "runs"
+            confirm(f"Delete {len(planned.deleted):,} {many}, {planned.bytes:,} bytes?", yes=yes)
+    pruned = prune_runs(keep=keep, keep_last=keep_last, dry_run=dry_run)
+    rows = [{**_stored(run), "stays": None} for run in pruned.deleted]
+    rows += [{**_stored(one.run), "stays": one.reason} for one in pruned.kept]
+    if output is OutputFormat.JSON:
+        print_json({"dry_run": dry_run, "bytes": pruned.bytes, "leftover_bytes": pruned.leftover_bytes, "runs": rows})
+        return
+    if rows:
+        shown = ["run_id", "name", "state", "ended_at", "bytes", "stays"]
+        print_table(
+            shown, [["" if row[column] is None else row[column] for column in shown] for row in rows], numbers=["bytes"]
+        )
+    say(str(pruned))
+
+
+@app.command("delete", epilog="For example: elastic runs delete 20261120-231512 --force")
+def delete(
+    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run ids, unique prefixes of them, or `last`.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Also delete runs that can be resumed, or that hold dead letters.")
+    ] = False,
+    yes: Yes = False,
+    output: Output = OutputFormat.TABLE,
+) -> None:
+    """Delete runs with all their files."""
+    from elastic.run_history import RunHistory, delete_runs
+
+    history = RunHistory.of_environment()
+    run_ids = [history.find(name) for name in names]
+    confirm(f"Delete {', '.join(dict.fromkeys(run_ids))}?", yes=yes)
+    deleted = delete_runs(*run_ids, force=force)
+    if output is OutputFormat.JSON:
+        print_json([_stored(run) for run in deleted])
+        return
+    for run in deleted:
+        say(f"deleted {run}")
+
+
+def _stored(run: "StoredRun") -> dict[str, Any]:
+    """Return a summary of a run as plain data."""
+    facts = asdict(run)
+    return {
+        name: value.isoformat(timespec="seconds") if isinstance(value, dt.datetime) else value
+        for name, value in facts.items()
+    }
+
+
 def _rows(history: "RunHistory", run_id: str) -> list[dict[str, Any]]:
     from elastic.core.errors import StoreError
+    from elastic.persistence.stored_run import bytes_in
 
+    size = {"bytes": bytes_in(str(history.run_folder(run_id)))}
     try:
-        return [_facts(run_id, record) for record in history.steps(run_id)]
+        return [{**_facts(run_id, record), **size} for record in history.steps(run_id)]
     except StoreError as error:
         # One run that cannot be read must not hide the others.
-        return [{"run_id": run_id, "state": "unreadable", "error": str(error)}]
+        return [{"run_id": run_id, "state": "unreadable", "error": str(error), **size}]
+
+
+def _cell(row: dict[str, Any], column: str) -> Any:
+    """Return a cell of the list; the bytes are those of the run, so its first step has them."""
+    return "" if column == "bytes" and row.get("step") else row.get(column)
 
 
 def _masters(manifest: dict[str, Any]) -> dict[str, Any]:
