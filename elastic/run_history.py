@@ -190,6 +190,7 @@ class RunHistory:
             name=record.name,
             state=StepState(record.state),
             value=aggregation.value(),
+            written=aggregation.written,
             entries=record.counters.get("entries", 0),
             chunks=len(ChunkIdSet.of(record.low, record.bitmap)),
             root=root,

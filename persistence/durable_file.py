@@ -44,13 +44,13 @@ def sync_folder(path: Path) -> None:
         os.close(folder)
 
 
-def create_file(path: Path) -> int:
-    """Return the descriptor of a new file of mode 0600.
+def create_file(path: Path, mode: int = 0o600) -> int:
+    """Return the descriptor of a new file; the process's umask removes permission bits of `mode`.
 
     Raises:
         FileExistsError: The name is in use, possibly by a dangling link.
     """
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
 
 
 def open_file(path: Path) -> int:

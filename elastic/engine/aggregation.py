@@ -14,6 +14,8 @@ from elastic.core.contracts.aggregator import Aggregator, AnyAggregator
 from elastic.core.encoding import decompress
 from elastic.core.errors import ElasticError, StepFailedError, UsageError
 from elastic.core.model.partial import Partial
+from elastic.core.model.step import StepState
+from elastic.core.model.written import Written
 from elastic.stages.failure_report import failure_of, hint_of
 from elastic.stages.transport.transport import Transport
 
@@ -181,12 +183,32 @@ class Aggregation:
         folded, self._uncommitted = self._uncommitted, []
         return folded
 
+    @property
+    def written(self) -> Written | None:
+        """Files that the step wrote so far; None if it writes none."""
+        return None
+
+    def check(self) -> None:
+        """Check that a new step can store its result, without changing anything.
+
+        Raises:
+            UsageError: It cannot.
+        """
+
     def open(self) -> None:
         """Prepare the folders of the result; called before workers start."""
 
     def finalize(self, transport: Transport) -> Iterator[None]:
         """Finish the result after the last fold; yield regularly, so that the master can stop it."""
         return iter(())
+
+    def release(self, outcome: StepState, *, is_durable: bool) -> None:
+        """Give up the folders of a step that has ended. Never raises.
+
+        Args:
+            outcome: State in which the step ended.
+            is_durable: True if the step can be resumed unless it is complete.
+        """
 
     def close(self) -> None:
         """Release the thread and the files, without waiting for pending merges; may be called twice."""

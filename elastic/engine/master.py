@@ -258,6 +258,7 @@ class Master:
                 text = str(error)
         if self._outcome.is_complete:
             self.interceptors.complete(self.ledger.counters["chunks_sent_again"])
+        self._aggregation.release(self._outcome, is_durable=self.store.is_durable)
         self.interceptors.notify("step_ended", self.progress(), text)
         return error
 
@@ -444,6 +445,7 @@ class Master:
             name=self.context.name,
             state=self._outcome,
             value=value,
+            written=self._aggregation.written,
             entries=ledger.counters["entries"],
             chunks=len(ledger.folded),
             root=self._root,

@@ -6,7 +6,7 @@ Each option is a field of `Options`, of `EngineTuning` or of `ErrorPolicy`, wher
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -30,6 +30,9 @@ from elastic.persistence.result_files.row_writers import FORMATS
 
 #: Seconds between collections of a step with shards, unless the user gives `collect_interval`.
 _SHARDED_COLLECT_INTERVAL = 10.0
+
+#: The same for a step that writes records to files.
+_WRITING_COLLECT_INTERVAL = 30.0
 
 
 class GivenOptions(TypedDict, total=False):
@@ -155,6 +158,13 @@ class Options:
         if self.shards is not None and "collect_interval" in missing:
             missing["collect_interval"] = max(_SHARDED_COLLECT_INTERVAL, missing["collect_interval"])
         return self.updated(missing) if missing else self
+
+    def for_writing(self) -> "Options":
+        """Return these options for a step that writes files: states are collected later, because that ends files."""
+        if "collect_interval" in self.given:
+            return self
+        interval = max(_WRITING_COLLECT_INTERVAL, self.tuning.collect_interval)
+        return replace(self, tuning=replace(self.tuning, collect_interval=interval))
 
     def __post_init__(self) -> None:
         placement_of(self.placement)

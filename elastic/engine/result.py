@@ -6,6 +6,7 @@ from typing import Any, Self
 from elastic.core.errors import ElasticError
 from elastic.core.model.chunk_location import Loss
 from elastic.core.model.step import StepState
+from elastic.core.model.written import Written
 from elastic.core.receipts.merkle import SHOWN
 
 #: Maximum number of nodes that a printed result names.
@@ -22,6 +23,8 @@ class Result:
     state: StepState
     #: value from the aggregator's `finish`; None if the step did not complete
     value: Any
+    #: files that a flow with `write_jsonl` or another write has written; None for a flow without
+    written: Written | None = None
     #: number of entries read from the source
     entries: int
     chunks: int

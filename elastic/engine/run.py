@@ -27,6 +27,7 @@ from elastic.engine.result import Result
 from elastic.engine.sharded_aggregation import aggregation_of
 from elastic.engine.step import Step
 from elastic.engine.step_context import StepContext
+from elastic.engine.writing_aggregation import check_sink
 from elastic.persistence.home import RANDOM_BYTES, Home, new_run_id
 from elastic.persistence.run_store.memory_store import MemoryRunStore
 from elastic.persistence.run_store.sqlite_store import SqliteRunStore
@@ -133,13 +134,16 @@ class FlowRun:
             compressed=options.compress,
             in_columns=step.is_large,
         )
-        if options.shards is None:
+        if options.shards is None and step.sink is None:
             # The master merges what the workers count, in the same way.
             aggregation = Aggregation(optimize(program).aggregator, self.run_id)
-        resume_point = resume_point or ResumePoint()
         chunker = chunker or Chunker(source, self.clock, project=options.project, frame=program.frame)
         manifest = {**described, **code_manifest(step), "root": ROOT_VERSION, **(metadata or {})}
         cluster = cluster_of(options.cluster, os.environ)
+        check_sink(step, described["source"], cluster)
+        if resume_point is None:
+            aggregation.check()
+        resume_point = resume_point or ResumePoint()
         if options.chaos is not None:
             check_chaos(options.chaos, cluster)
         transport = transport_of(cluster, Limits(options.workers, options.tuning.start_timeout, options.heartbeat))

@@ -6,7 +6,9 @@ from typing import Any
 
 from elastic.aggregators.sharded.sharded_aggregator import Sharded, reduced_of
 from elastic.aggregators.sharded.sharded_result import AnyShardedResult
+from elastic.aggregators.writing.writing_aggregator import StoredWriter, Writing
 from elastic.core.contracts.aggregator import AnyAggregator
+from elastic.core.contracts.record_sink import SinkOwner
 from elastic.core.contracts.sink import OutputFile
 from elastic.core.contracts.spill_store import SpillSegment
 from elastic.core.contracts.store import StepRecord
@@ -16,6 +18,7 @@ from elastic.engine.aggregation import Aggregation
 from elastic.engine.options import GivenOptions
 from elastic.engine.shard_manifest import ShardManifest
 from elastic.engine.step import Step
+from elastic.engine.writing_aggregation import WritingAggregation
 from elastic.persistence.result_files.output_folder import FolderSink
 from elastic.persistence.result_files.spill_files import FileSpillStore
 from elastic.stages.transport.transport import Transport
@@ -99,6 +102,10 @@ def aggregation_of(
         UsageError: The aggregator's state cannot be partitioned.
     """
     shards, (run_id, number, epoch) = step.options.shards, place
+    if step.sink is not None:
+        publication = step.sink.publication(SinkOwner(run_id, number, epoch))
+        writing = Writing(publication.writer, step.aggregator)
+        return writing, WritingAggregation(writing, run_id, publication)
     if shards is None:
         return step.aggregator, Aggregation(step.aggregator, run_id)
     spill_store, folder = FileSpillStore(folder_of(run_folder, number), epoch), step.options.write_to
@@ -112,6 +119,9 @@ def aggregation_of(
 def stored_aggregation(aggregator: AnyAggregator, record: StepRecord, run_folder: Path, key: bytes) -> Aggregation:
     """Return the aggregation that reads the stored result of a step. Raises as `aggregation_of` does."""
     run_id, shards = run_folder.name, record.manifest.get("shards")
+    sink = record.manifest.get("sink")
+    if sink is not None:
+        return WritingAggregation(Writing(StoredWriter(), aggregator), run_id, None, sink["url"])
     if shards is None:
         return Aggregation(aggregator, run_id)
     spill_store = FileSpillStore(folder_of(run_folder, record.step), 0)

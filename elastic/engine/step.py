@@ -6,6 +6,7 @@ from typing import Any, Unpack
 from elastic.aggregators import ByType, aggregator_of
 from elastic.core.callables import check_class, check_plain
 from elastic.core.contracts.aggregator import AnyAggregator
+from elastic.core.contracts.record_sink import RecordSink
 from elastic.core.contracts.source import Reader, Source
 from elastic.core.errors import ElasticError, UsageError
 from elastic.core.transform import OF_FRAMES, Task, Transform, Words
@@ -41,7 +42,7 @@ class Step:
         UsageError: An argument is missing or invalid.
     """
 
-    __slots__ = ("aggregator", "options", "source", "transforms")
+    __slots__ = ("aggregator", "options", "sink", "source", "transforms")
 
     def __init__(
         self,
@@ -63,20 +64,28 @@ class Step:
         self.source = source_of(source, chunk_size=chunk_size, window=window)
         self.transforms: tuple[Transform, ...] = (Task(task),)
         self.aggregator = aggregator_of(aggregator)
+        #: destination of the entries that the aggregator gets; None if they are not written
+        self.sink: RecordSink | None = None
         self.options = Options().updated(options).with_defaults(flow_defaults())
 
     @classmethod
     def of(
-        cls, source: Source, transforms: tuple[Transform, ...], aggregator: AnyAggregator, options: Options
+        cls,
+        source: Source,
+        transforms: tuple[Transform, ...],
+        aggregator: AnyAggregator,
+        options: Options,
+        sink: RecordSink | None = None,
     ) -> "Step":
         """Return a step of parts that were checked before."""
         step = cls.__new__(cls)
+        step.sink = sink
         step.source, step.transforms, step.aggregator, step.options = source, transforms, aggregator, options
         return step
 
     def with_options(self, **options: Unpack[GivenOptions]) -> "Step":
         """Return this step with other options."""
-        return Step.of(self.source, self.transforms, self.aggregator, self.options.updated(options))
+        return Step.of(self.source, self.transforms, self.aggregator, self.options.updated(options), self.sink)
 
     def reader(self) -> Reader:
         """Return the reader of the source, in columns if the first transform takes those.
@@ -120,6 +129,7 @@ class Step:
             "stored": self.aggregator.stored,
             "shards": self.options.shards,
             "write_to": None if self.options.write_to is None else str(self.options.write_to),
+            "sink": None if self.sink is None else self.sink.describe(),
             "on_error": self.options.error_policy.on_error,
         }
 

@@ -1,17 +1,20 @@
 """Flow: a data program, written as a chain of calls. Each call returns a new flow; only `run` runs it."""
 
+import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, Unpack
+from typing import Any, TypedDict, Unpack
 
 from elastic.aggregators import Nothing, aggregator_of
 from elastic.aggregators.frames.base import FrameAggregator
 from elastic.aggregators.frames.sum import FrameSum
 from elastic.core.callables import check_class, check_plain
 from elastic.core.contracts.aggregator import AnyAggregator
+from elastic.core.contracts.record_sink import RecordSink
 from elastic.core.contracts.source import Source
 from elastic.core.errors import UsageError
 from elastic.core.frames import arrow_module, polars_module
+from elastic.core.suggest import did_you_mean
 from elastic.core.transform import (
     OF_FRAMES,
     Filter,
@@ -39,6 +42,9 @@ from elastic.flow.preview import (
     schema_of,
     table_text,
 )
+from elastic.persistence.written_files.file_format import FileFormat
+from elastic.persistence.written_files.file_sink import FileSink
+from elastic.persistence.written_files.text_formats import JsonLinesFormat, LinesFormat
 from elastic.stages.worker.frames import as_frame
 from elastic.stages.worker.words import word_frame, words
 
@@ -46,10 +52,16 @@ from elastic.stages.worker.words import word_frame, words
 _FRAME_AGGREGATORS = (FrameAggregator, FrameSum)
 
 
+class WriteOptions(TypedDict, total=False):
+    """Keyword arguments for the files of a write."""
+
+    file_bytes: int
+
+
 class Flow:
     """Immutable pipeline of a source, transforms and an aggregator; `elastic.read_text` and other readers make it."""
 
-    __slots__ = ("_aggregator", "_options", "_source", "_transforms")
+    __slots__ = ("_aggregator", "_options", "_sink", "_source", "_transforms")
 
     def __init__(
         self,
@@ -57,11 +69,12 @@ class Flow:
         transforms: tuple[Transform, ...] = (),
         aggregator: AnyAggregator | None = None,
         options: Options | None = None,
+        sink: RecordSink | None = None,
     ) -> None:
         if not isinstance(source, Source):
             raise UsageError(f"{source!r} is not a Source; use elastic.from_iterable, or derive from elastic.Source.")
         self._source, self._transforms = source, transforms
-        self._aggregator, self._options = aggregator, options or Options()
+        self._aggregator, self._options, self._sink = aggregator, options or Options(), sink
 
     def map(self, function: Callable[[Any], Any]) -> "Flow":
         """Return a flow in which `function(entry)` replaces each entry.
@@ -116,6 +129,26 @@ class Flow:
         """Return a flow of pairs `(function(entry), entry)`, the input of `GroupBy`."""
         return self._with(KeyBy, function)
 
+    def write_text(self, url: "str | os.PathLike[str]", **files: Unpack[WriteOptions]) -> "Flow":
+        """Return a flow that writes its entries, which are strings, to text files, one line each, exactly once.
+
+        The value of the result is a `Written`: it names the files, and counts records and bytes. If `aggregate`
+        follows, the value is that of the aggregator, and `result.written` the `Written`.
+
+        Args:
+            url: Folder that is empty or does not exist.
+            files: `file_bytes`: bytes at which a file is complete, 128 MiB by default; a file is also complete when
+                the master collects results (option `collect_interval`, 30 seconds by default).
+
+        Raises:
+            UsageError: An argument is invalid, or the flow aggregates or writes already.
+        """
+        return self._written(LinesFormat(), url, files)
+
+    def write_jsonl(self, url: "str | os.PathLike[str]", **files: Unpack[WriteOptions]) -> "Flow":
+        """Return a flow that writes its entries, which are values of JSON, to JSON lines files. See `write_text`."""
+        return self._written(JsonLinesFormat(), url, files)
+
     def aggregate(self, aggregator: AggregatorLike) -> "Flow":
         """Return a flow that aggregates its entries into one result.
 
@@ -128,21 +161,23 @@ class Flow:
         """
         if self._aggregator is not None:
             raise UsageError(f"the flow already aggregates by {self._aggregator}; a flow has one aggregator.")
-        found, flow = aggregator_of(aggregator), self
+        found, flow = aggregator_of(aggregator), Flow(self._source, self._transforms, None, self._options)
         if isinstance(found, _FRAME_AGGREGATORS):
             flow = self._of_frames()
             if not (flow._transforms and isinstance(flow._transforms[-1], OF_FRAMES)):
                 flow = flow._with(MapFrames, as_frame)
-        return Flow(flow._source, flow._transforms, found, flow._options)
+        return Flow(flow._source, flow._transforms, found, flow._options, self._sink)
 
     def options(self, **options: Unpack[GivenOptions]) -> "Flow":
         """Return a flow with other options, see `Options`."""
-        return Flow(self._source, self._transforms, self._aggregator, self._options.updated(options))
+        return Flow(self._source, self._transforms, self._aggregator, self._options.updated(options), self._sink)
 
     def step(self, **options: Unpack[GivenOptions]) -> Step:
         """Return this flow as a step, for a `StepQueue`."""
         given = self._options.updated(options).with_defaults(flow_defaults())
-        return Step.of(self._source, self._transforms, self._aggregator or Nothing(), given)
+        if self._sink is not None:
+            given = given.for_writing()
+        return Step.of(self._source, self._transforms, self._aggregator or Nothing(), given, self._sink)
 
     def run(self, **options: Unpack[GivenOptions]) -> Result:
         """Run this flow and return its result.
@@ -213,11 +248,25 @@ class Flow:
             return self
         return Flow(self._source, self._transforms[:-1], self._aggregator, self._options)._with(FrameWords, word_frame)
 
+    def _written(self, format: FileFormat, url: "str | os.PathLike[str]", files: WriteOptions) -> "Flow":
+        verb, known = f"write_{format.name}", WriteOptions.__annotations__
+        for name in files:
+            if name not in known:
+                hint = did_you_mean(name, known, f"there are {', '.join(known)}.")
+                raise UsageError(f"{verb} has no argument {name!r}; {hint}")
+        if self._aggregator is not None:
+            raise UsageError(f"{verb} cannot follow aggregate; write flow.{verb}(...).aggregate(...).")
+        if self._sink is not None:
+            raise UsageError(f"the flow writes already by {self._sink}; a flow writes to one place.")
+        return Flow(self._source, self._transforms, None, self._options, FileSink(url, format, **files))
+
     def _with(self, kind: type[Transform], function: Callable[..., Any]) -> "Flow":
         if not callable(function):
             raise UsageError(f"{kind.verb}({function!r}): expected a function.")
         if self._aggregator is not None:
             raise UsageError(f"{kind.verb} cannot follow aggregate; put it before aggregate.")
+        if self._sink is not None:
+            raise UsageError(f"{kind.verb} cannot follow {self._sink}; put it before the write.")
         check_plain(kind.verb, function, generators=kind in (FlatMap, MapChunks))
         if isinstance(function, type):
             _check_class(kind, function)
@@ -225,6 +274,8 @@ class Flow:
 
     def __repr__(self) -> str:
         links = ["source", *map(str, self._transforms)]
+        if self._sink is not None:
+            links.append(repr(self._sink))
         if self._aggregator is not None:
             links.append(str(self._aggregator))
         return f"Flow({' -> '.join(links)})"

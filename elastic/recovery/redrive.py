@@ -16,6 +16,7 @@ from elastic.engine.result import Result
 from elastic.engine.run import FlowRun, home_at
 from elastic.engine.sharded_aggregation import with_shards
 from elastic.engine.step import Step
+from elastic.engine.writing_aggregation import check_sink_unchanged
 from elastic.flow.flow import Flow
 from elastic.recovery.compatibility import check_aggregator_unchanged, check_root_version_unchanged
 from elastic.recovery.dead_letter_source import DeadLetterChunker, DeadLetterSource
@@ -51,6 +52,7 @@ def redrive(run_id: str, step: Step | Flow, *, step_number: int = 0, **options: 
         dead_letters = list(run.store.dead_letters(step_number))
         given = with_shards(run.run_id, record, given)
         check_root_version_unchanged(run.run_id, record)
+        check_sink_unchanged(run.run_id, record, given)
         check_aggregator_unchanged(run.run_id, record, given)
         if not dead_letters:
             return RunHistory(home_at(given.options.home)).result(run.run_id, step_number, given.aggregator)
@@ -113,7 +115,7 @@ def _master(run: FlowRun, record: StepRecord, step: Step, dead_letters: list[Dea
         )
     policy = replace(step.options.error_policy, on_error=OnError.DEAD_LETTER, max_errors=None, max_error_ratio=None)
     options = replace(step.options, error_policy=policy, project=None)
-    again = Step.of(DeadLetterSource(step.source), step.transforms, step.aggregator, options)
+    again = Step.of(DeadLetterSource(step.source), step.transforms, step.aggregator, options, step.sink)
     counters, entries = counters_of(record, 0), sum(letter.entries for letter in dead_letters)
     # Folding the new chunks counts these entries again, and those that fail again as failed.
     for name in ("entries", "entries_failed"):

@@ -18,6 +18,7 @@ from elastic.engine.result import Result
 from elastic.engine.run import FlowRun
 from elastic.engine.sharded_aggregation import with_shards
 from elastic.engine.step import Step
+from elastic.engine.writing_aggregation import check_sink_unchanged
 from elastic.flow.flow import Flow
 from elastic.recovery.compatibility import (
     check_aggregator_unchanged,
@@ -55,6 +56,7 @@ class Resumption:
         if StepState(record.state).is_complete:
             raise _complete(run.run_id, number)
         step = with_shards(run.run_id, record, step)
+        check_sink_unchanged(run.run_id, record, step)
         check_aggregator_unchanged(run.run_id, record, step)
         check_root_version_unchanged(run.run_id, record)
         check_source_unchanged(run.run_id, record, step)

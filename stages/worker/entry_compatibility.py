@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from elastic.core.contracts.aggregator import AnyAggregator
-from elastic.core.contracts.keyed_aggregator import ShardedAggregator
+from elastic.core.contracts.spilling_aggregator import SpillingAggregator
 from elastic.core.model.failure import DeadLetter
 from elastic.stages.worker.failure_bisection import RAISED, BisectedChunk, ChunkPart, fresh, halves
 
@@ -26,7 +26,7 @@ def fold(parts: Sequence[ChunkPart], aggregator: AnyAggregator) -> tuple[Any, li
     except RAISED:
         found = find_compatible(parts, aggregator) if parts else CompatibleParts()
         bisected = found.bisected()
-        if not (aggregator.ordered or isinstance(aggregator, ShardedAggregator) or not parts):
+        if not (aggregator.ordered or isinstance(aggregator, SpillingAggregator) or not parts):
             return aggregator.decode(found.state), bisected.dead_letters
         if not bisected.dead_letters:
             raise
@@ -140,8 +140,7 @@ class _TrialState:
     """State that either accepts all entries of an `add` or stays unchanged."""
 
     def __init__(self, aggregator: AnyAggregator) -> None:
-        # The inner aggregator, because the encoded state of a sharded one refers to spill files.
-        self._aggregator = aggregator.inner if isinstance(aggregator, ShardedAggregator) else aggregator
+        self._aggregator = aggregator.trial if isinstance(aggregator, SpillingAggregator) else aggregator
         self.state = self._aggregator.encode(self._aggregator.create())
 
     def add(self, outputs: Sequence[Any], before: bool) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
+from elastic.core.contracts.spilling_aggregator import SpillingAggregator
 from elastic.core.encoding import pack, unpack
 from elastic.core.model.failure import DeadLetter
 from elastic.core.native_threads import has_native_threads
@@ -144,6 +145,8 @@ class _ForkAttempts:
             faulthandler.cancel_dump_traceback_later()
             aggregator = bisection.program.aggregator
             state, incompatible = fold(parts, aggregator)
+            if isinstance(aggregator, SpillingAggregator):
+                state = aggregator.begin(state, bisection.chunk_id, bisection.chunk_id + 1)
             encoded = aggregator.encode(state)
         except NotToleratedError as not_tolerated:
             return _encode_failure(not_tolerated)

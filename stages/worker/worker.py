@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from elastic.core.contracts.keyed_aggregator import ShardedAggregator
+from elastic.core.contracts.spilling_aggregator import SpillingAggregator
 from elastic.core.encoding import content_digest, decompress, digest
 from elastic.core.errors import EncodingError, SourceError, StoreError
 from elastic.core.model.chunk import describe_chunks
@@ -142,11 +142,19 @@ class Worker:
         entries = Pipeline(self._program.transforms, self._entries(call, blocks, counts))
         fresh = self._tolerates_failures or not self._reports
         try:
-            state = aggregator.add_many(aggregator.create() if fresh else self._state, iter(entries))
+            state = self._begun(call, aggregator.create() if fresh else self._state)
+            state = aggregator.add_many(state, iter(entries))
             entries.check()
+        except StoreError:
+            raise
         except RAISED as error:
             return self._fold_tolerated(call, blocks, error)
         return _BatchState(state, counts, is_fresh=fresh)
+
+    def _begun(self, call: Call, state: Any) -> Any:
+        """Return a state that knows the chunks of a call, if its aggregator wants to know them."""
+        aggregator = self._program.aggregator
+        return aggregator.begin(state, call.first, call.stop) if isinstance(aggregator, SpillingAggregator) else state
 
     def _entries(self, call: Call, blocks: list[bytes], counts: list[int]) -> Iterator[Collection[Any]]:
         for reference, block in zip(call.references, blocks, strict=True):
@@ -176,7 +184,7 @@ class Worker:
             self._state = undo()
             return self._merge_parts(call, blocks, error)
         try:
-            self._state = aggregator.spill(state) if isinstance(aggregator, ShardedAggregator) else state
+            self._state = aggregator.spill(state) if isinstance(aggregator, SpillingAggregator) else state
         except StoreError:
             raise
         except RAISED as error:
@@ -192,7 +200,7 @@ class Worker:
         aggregator = self._program.aggregator
 
         def add(outputs: Sequence[Any], before: bool) -> None:
-            state = aggregator.add_many(aggregator.create(), iter(fresh(outputs)))
+            state = aggregator.add_many(self._begun(call, aggregator.create()), iter(fresh(outputs)))
             undo = aggregator.undo(self._state, state)
             try:
                 self._state = aggregator.merge(self._state, state)
@@ -239,7 +247,7 @@ class Worker:
                 place += "; an entry may be incompatible with the entries of other chunks"
             failure = failure_of(repeated, chunk_id=first, place=place, function=suspects)
             raise NotToleratedError(failure) from repeated
-        return _BatchState(state, counts, [*bisected.dead_letters, *incompatible])
+        return _BatchState(self._begun(call, state), counts, [*bisected.dead_letters, *incompatible])
 
     def _bisect(self, call: Call, blocks: list[bytes]) -> tuple[BisectedChunk, list[int]]:
         """Return the parts of a batch that do not fail by themselves, and the number of entries of each chunk."""

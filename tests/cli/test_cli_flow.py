@@ -18,6 +18,8 @@ from elastic.aggregators import Count, Collect
 numbers = elastic.from_range(10, chunk_size=3)
 doubled = numbers.map(lambda number: number * 2).aggregate("sum")
 words = elastic.from_iterable(["a b", "\\ud800 a"]).flat_map(str.split).aggregate(Count())
+written = numbers.map(str).write_text("lines")
+both = numbers.write_jsonl("both").aggregate("sum")
 odd = elastic.from_iterable([float("nan"), (1, b"x"), {2}]).aggregate(Collect())
 step = elastic.Step(range(5), task=sum, name="summed")
 bad = numbers.map(lambda number: 1 / (number - 5)).aggregate("sum")
@@ -75,6 +77,25 @@ def test_a_flow_is_told_as_text() -> None:
     value, account = said.out.splitlines()
     assert value.split() == ["value", "90"]
     assert account.startswith("complete: 10 entries in 4 chunks aggregated exactly once, 0 errors")
+
+
+def test_what_a_flow_writes_is_told(tmp_path: Path) -> None:
+    said = elastic("flow", "run", "flows.py:written", "--cluster", "inline")
+    assert (said.code, said.err) == (0, "")
+    place, account = said.out.splitlines()
+    assert place.split(maxsplit=1) == ["written", f"10 records in 1 file, 20 bytes, in {tmp_path}/lines"]
+    assert account.startswith("complete: 10 entries in 4 chunks aggregated exactly once, 0 errors")
+    facts = json.loads(elastic("runs", "value", "last", "flows.py:written", "-o", "json").out)
+    [file] = facts["written"]["files"]
+    assert facts["value"] is None
+    assert facts["written"] == {"url": f"{tmp_path}/lines", "records": 10, "bytes": 20, "files": [file]}
+    assert (tmp_path / "lines" / file["file"]).stat().st_size == file["bytes"]
+
+
+def test_the_result_beside_a_write_is_told_too() -> None:
+    said = elastic("flow", "run", "flows.py:both", "--cluster", "inline")
+    assert [line.split()[:2] for line in said.out.splitlines()[:2]] == [["written", "10"], ["value", "45"]]
+    assert ran("doubled")["written"] is None
 
 
 @pytest.mark.parametrize(("attribute", "times"), [("numbers", 1), ("doubled", 0)])

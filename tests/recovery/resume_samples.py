@@ -23,6 +23,7 @@ from elastic.aggregators import Collect, Count, FrameCount, Sum
 from elastic.aggregators.sharded.frame_result import ShardedFrame
 from elastic.core.frames import is_frame
 from elastic.core.ledger import in_flight as flight
+from elastic.core.model.written import Written
 from elastic.engine import master
 from elastic.engine.run import FlowRun, home_at, run
 from elastic.recovery.resume import Resumption, unfinished_step
@@ -91,6 +92,7 @@ STORIES: dict[str, Callable[[Path], elastic.Flow]] = {
     # Only for processes that fork no more once they have gone on with it: Polars' threads are not in a child.
     "frames": lambda folder: elastic.read_text(text(folder), chunk_bytes=200).words().aggregate(FrameCount()),
     "ordered": lambda _: elastic.from_range(ENTRIES, chunk_size=30).map(work).aggregate(Collect()),
+    "written": lambda folder: elastic.from_range(ENTRIES, chunk_size=30).map(work).write_jsonl(folder / "out"),
     "wide": lambda folder: STORIES["words"](folder).options(shards=3),
     "wide-frames": lambda folder: STORIES["frames"](folder).options(shards=3),
     "letters": lambda _: (
@@ -99,8 +101,20 @@ STORIES: dict[str, Callable[[Path], elastic.Flow]] = {
 }
 
 
+def records_in(written: Written) -> list[Any]:
+    """Return the records of a written folder in order, after a check that it holds nothing else."""
+    folder = Path(written.url)
+    names = {file.name for file in written}
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    if found != names | {"_manifest.json", "_SUCCESS"}:
+        raise AssertionError(f"the folder has {found}, and the files are {names}")
+    return sorted(json.loads(line) for name in names for line in (folder / name).read_text().splitlines())
+
+
 def plain(value: Any) -> Any:
     """Return a result as JSON can tell it."""
+    if isinstance(value, Written):
+        return records_in(value)
     if is_frame(value) or isinstance(value, ShardedFrame):
         return dict(value.iter_rows())
     return dict(value) if isinstance(value, Mapping) else value

@@ -32,6 +32,7 @@ ORACLE: dict[str, Any] = {
     "wide-frames": dict(WORDS),
     "once": sum(range(ENTRIES)),
     "ordered": list(range(ENTRIES)),
+    "written": list(range(ENTRIES)),
     "letters": sum(number for number in range(ENTRIES) if number % 100 != 7),
 }
 #: Stories that are told once by each process: Polars' threads are not in a child of it.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from elastic.cli.printing.output import OutputFormat, print_facts, print_json, say
 from elastic.core.frames import is_frame
+from elastic.core.model.written import Written
 
 if TYPE_CHECKING:
     from elastic.engine.result import Result
@@ -40,16 +41,33 @@ def print_result(result: "Result", step: "Step", output: OutputFormat, **more: A
                 "root": result.root,
                 "seconds": round(result.seconds, 3),
                 "error": None if result.error is None else str(result.error),
-                "value": jsonable(result.value),
+                "value": None if isinstance(result.value, Written) else jsonable(result.value),
+                "written": _written_facts(result),
                 **more,
             }
         )
         return
-    shown = _NOT_KEPT if isinstance(step.aggregator, Nothing) else repr(result.value)
-    name = "value" if result.error is None else "value so far"
-    print_facts({name: shown if len(shown) <= _MAX_SHOWN else shown[:_MAX_SHOWN] + " ... (more with -o json)"})
+    so_far = "" if result.error is None else " so far"
+    if result.written is not None:
+        print_facts({f"written{so_far}": result.written})
+    if result.written is None or not isinstance(step.aggregator, Nothing):
+        shown = _NOT_KEPT if isinstance(step.aggregator, Nothing) else repr(result.value)
+        shown = shown if len(shown) <= _MAX_SHOWN else shown[:_MAX_SHOWN] + " ... (more with -o json)"
+        print_facts({f"value{so_far}": shown})
     if result.error is None:
         say(str(result))
+
+
+def _written_facts(result: "Result") -> dict[str, Any] | None:
+    written = result.written
+    if written is None:
+        return None
+    return {
+        "url": written.url,
+        "records": written.records,
+        "bytes": written.bytes,
+        "files": [{"file": file.name, "records": file.records, "bytes": file.size} for file in written],
+    }
 
 
 def jsonable(value: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 from elastic.core.contracts.aggregator import Aggregator, AnyAggregator, EntryT, ResultT, StateT
 from elastic.core.contracts.spill_store import SpillStore
+from elastic.core.contracts.spilling_aggregator import SpillingAggregator
 
 
 class KeyedAggregator(Aggregator[EntryT, StateT, ResultT]):
@@ -58,7 +59,7 @@ class KeyedAggregator(Aggregator[EntryT, StateT, ResultT]):
 AnyKeyed = KeyedAggregator[Any, Any, Any]
 
 
-class ShardedAggregator(Aggregator[Any, Any, Any]):
+class ShardedAggregator(SpillingAggregator):
     """Aggregator that partitions the state of another one by key and writes it to a spill store."""
 
     #: The other aggregator.
@@ -74,13 +75,10 @@ class ShardedAggregator(Aggregator[Any, Any, Any]):
     def can_reduce(self) -> bool:
         """True if this process can read the spill files of others and write the result."""
 
-    @abstractmethod
-    def spill(self, state: Any) -> Any:
-        """Write to the spill store as much of the state as exceeds the memory limit, and return the state.
-
-        Raises:
-            StoreError: The data cannot be written. The content of the state is undefined then.
-        """
+    @property
+    def trial(self) -> AnyAggregator:
+        # The encoded state of this one refers to spill files.
+        return self.inner
 
     @abstractmethod
     def reduce(self, job: bytes) -> bytes:

@@ -1,0 +1,1 @@
+"""Writing of records to a sink, beside the aggregation of a result."""

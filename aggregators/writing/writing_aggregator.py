@@ -1,0 +1,159 @@
+"""Writing aggregator: writes all entries to a sink, and aggregates them by another aggregator in the same pass."""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+from elastic.aggregators.states.batching import batches
+from elastic.aggregators.states.validation import ListOf, is_count, read_state
+from elastic.aggregators.writing.write_state import WriteState
+from elastic.core.contracts.aggregator import Aggregator, AnyAggregator
+from elastic.core.contracts.record_sink import RecordBuffer, RecordOutput, RecordWriter
+from elastic.core.contracts.spilling_aggregator import SpillingAggregator
+from elastic.core.encoding import pack
+from elastic.core.errors import EncodingError, StoreError
+from elastic.core.model.written import WrittenFile
+
+#: Minimum and maximum number of entries that are encoded in one call, and the bytes that they should have.
+_MIN_BATCH, _MAX_BATCH, _BATCH_BYTES = 16, 1 << 12, 1 << 20
+
+
+class Writing(SpillingAggregator):
+    """Aggregator that writes the entries by a writer and folds them into the state of another aggregator.
+
+    The master gets only the names of the written parts, and the state of the other aggregator.
+
+    Args:
+        writer: Writes the entries.
+        inner: Folds the entries.
+    """
+
+    def __init__(self, writer: RecordWriter, inner: AnyAggregator) -> None:
+        self.writer, self.inner = writer, inner
+        self.ordered = inner.ordered
+
+    def create(self) -> WriteState:
+        return WriteState(self.writer, self.inner.create())
+
+    def begin(self, state: WriteState, first: int, stop: int) -> WriteState:
+        state.begin(first, stop)
+        return state
+
+    def add(self, state: WriteState, entry: Any) -> WriteState:
+        return self.add_many(state, (entry,))
+
+    def add_many(self, state: WriteState, entries: Iterable[Any]) -> WriteState:
+        iterator, size = iter(entries), _MIN_BATCH
+        while batch := list(islice(iterator, size)):
+            # Encoded first, because the other aggregator may change the entries.
+            added = state.add_many(batch)
+            state.inner = self.inner.add_many(state.inner, iter(batch))
+            if len(batch) < size:  # the end: see `batches`
+                break
+            size = max(_MIN_BATCH, min(_MAX_BATCH, _BATCH_BYTES * size // max(added, 1)))
+        return state
+
+    def merge(self, state: WriteState, other: WriteState) -> WriteState:
+        # The aggregator first: it may raise, and `undo` then restores only its state.
+        state.inner = self.inner.merge(state.inner, other.inner)
+        state.join(other)
+        return state
+
+    def undo(self, state: WriteState, other: WriteState) -> Callable[[], WriteState] | None:
+        undo_inner = self.inner.undo(state.inner, other.inner)
+        if undo_inner is None:
+            return None
+
+        def restore() -> WriteState:
+            state.inner = undo_inner()
+            return state
+
+        return restore
+
+    def spill(self, state: WriteState) -> WriteState:
+        state.write_if_large()
+        return state
+
+    @property
+    def trial(self) -> "WriteTrial":
+        return WriteTrial(self.writer, self.inner)
+
+    def finish(self, state: WriteState) -> Any:
+        return self.inner.finish(state.inner)
+
+    def encode(self, state: WriteState) -> bytes:
+        state.complete()
+        return pack([[part.plain() for part in state.parts], self.inner.encode(state.inner)])
+
+    def decode(self, data: bytes) -> WriteState:
+        parts, inner = read_state(data, _SAVED_SHAPE, self)
+        return WriteState(self.writer, self.inner.decode(inner), [WrittenFile.of(plain) for plain in parts])
+
+    def __str__(self) -> str:
+        return str(self.inner)
+
+
+class WriteTrial(Aggregator[Any, Any, Any]):
+    """Aggregator that refuses the entries that `Writing` refuses, and writes nothing."""
+
+    def __init__(self, writer: RecordWriter, inner: AnyAggregator) -> None:
+        self._writer, self._inner = writer, inner
+        self.ordered = inner.ordered
+
+    def create(self) -> Any:
+        return self._inner.create()
+
+    def add(self, state: Any, entry: Any) -> Any:
+        return self.add_many(state, (entry,))
+
+    def add_many(self, state: Any, entries: Iterable[Any]) -> Any:
+        buffer = self._writer.buffer()
+        for batch in batches(entries, _MAX_BATCH):
+            buffer.add_many(batch)
+            state = self._inner.add_many(state, iter(batch))
+        return state
+
+    def merge(self, state: Any, other: Any) -> Any:
+        return self._inner.merge(state, other)
+
+    def finish(self, state: Any) -> Any:
+        return self._inner.finish(state)
+
+    def encode(self, state: Any) -> bytes:
+        return self._inner.encode(state)
+
+    def decode(self, data: bytes) -> Any:
+        return self._inner.decode(data)
+
+
+class _NoRecords(RecordBuffer):
+    """Buffer of a state that was read from a run."""
+
+    size = 0
+    is_empty = True
+
+    def __init__(self) -> None:
+        self.chunks = []
+
+    def add_many(self, records: Sequence[Any]) -> None:
+        raise EncodingError("a stored result takes no records.")
+
+    def join(self, other: RecordBuffer) -> None:
+        """Do nothing: neither buffer has records."""
+
+
+class StoredWriter(RecordWriter):
+    """Writer of states that were read from a run; it writes nothing."""
+
+    def buffer(self) -> RecordBuffer:
+        return _NoRecords()
+
+    def output(self) -> RecordOutput:
+        raise StoreError("a stored result takes no records.")
+
+
+#: Shape of `WrittenFile.plain`.
+_PART_SHAPE = [str, is_count, is_count, str, str, ListOf([is_count, is_count])]
+
+#: Shape of a state: complete parts, and the encoded state of the other aggregator.
+_SAVED_SHAPE = [ListOf(_PART_SHAPE), bytes]

@@ -1,0 +1,70 @@
+"""Result of a write: the written files, with records, bytes and digests."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """Complete file of a write, or another part of it."""
+
+    #: Path below the folder, with `/` as separator.
+    name: str
+    records: int
+    #: Bytes of the file.
+    size: int
+    #: SHA-256 of the bytes, in hexadecimal.
+    sha256: str
+    #: Columns and their types, if the format has columns.
+    columns: str = ""
+    #: Chunks `[first, stop)` from which its records come. Of files in `key=value/` folders: from which they may come.
+    chunks: tuple[tuple[int, int], ...] = ()
+
+    def plain(self) -> list[Any]:
+        """Return plain data from which `of` rebuilds this value."""
+        return [self.name, self.records, self.size, self.sha256, self.columns, [list(span) for span in self.chunks]]
+
+    @classmethod
+    def of(cls, plain: list[Any]) -> "WrittenFile":
+        """Return the value of `plain`."""
+        name, records, size, sha256, columns, chunks = plain
+        return cls(name, records, size, sha256, columns, tuple((first, stop) for first, stop in chunks))
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Files that a flow wrote. Iteration yields the files; `len` is the number of records."""
+
+    #: Folder: a local path or a URL, without secrets.
+    url: str
+    files: tuple[WrittenFile, ...] = ()
+
+    @property
+    def records(self) -> int:
+        """Number of records in all files."""
+        return sum(file.records for file in self.files)
+
+    @property
+    def bytes(self) -> int:
+        """Number of bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Path or URL of each file."""
+        return tuple(f"{self.url.rstrip('/')}/{file.name}" for file in self.files)
+
+    def __len__(self) -> int:
+        return self.records
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[WrittenFile]:
+        return iter(self.files)
+
+    def __str__(self) -> str:
+        files = f"{len(self.files):,} file{'' if len(self.files) == 1 else 's'}"
+        records = f"{self.records:,} record{'' if self.records == 1 else 's'}"
+        return f"{records} in {files}, {self.bytes:,} bytes, in {self.url}"

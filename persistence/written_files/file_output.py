@@ -1,0 +1,153 @@
+"""Files of a write on a worker: the buffer of encoded records, and the files that are being written."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from elastic.core.contracts.record_sink import RecordBuffer, RecordOutput, RecordWriter
+from elastic.core.errors import StoreError
+from elastic.core.model.written import WrittenFile
+from elastic.persistence.written_files.file_format import EncodedRows, FileFormat, FileRows
+from elastic.persistence.written_files.target_folder import TargetFile, TargetFolder
+
+#: Bytes of the random part of a name.
+_RANDOM_BYTES = 6
+
+#: A span of chunks `[first, stop)`.
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FileWriter(RecordWriter):
+    """Writer of records to files of one format in a target folder."""
+
+    folder: TargetFolder
+    format: FileFormat
+    #: Bytes at which a file is complete.
+    file_bytes: int
+    #: Part of each name that no other step has.
+    tag: str
+
+    def buffer(self) -> "FileBuffer":
+        return FileBuffer(self.format)
+
+    def output(self) -> "FileOutput":
+        if not self.folder.is_reachable():
+            raise StoreError(
+                f"{self.folder.shown} is not, on this host, the folder to which the run writes; "
+                "write to a folder that all hosts share, or to a URL."
+            )
+        return FileOutput(self)
+
+
+class FileBuffer(RecordBuffer):
+    """Encoded records of one format."""
+
+    def __init__(self, format: FileFormat) -> None:
+        self._format = format
+        self.rows: list[EncodedRows] = []
+        self.size = 0
+        self.chunks = []
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.rows
+
+    def add_many(self, records: Sequence[Any]) -> None:
+        encoded = self._format.encode(records)
+        self.rows += encoded
+        self.size += sum(rows.size for rows in encoded)
+
+    def join(self, other: RecordBuffer) -> None:
+        if not isinstance(other, FileBuffer):
+            raise TypeError(f"expected a buffer of records for files, got {other!r}")
+        self.rows += other.rows
+        self.size += other.size
+        self.chunks += other.chunks
+        other.rows, other.size, other.chunks = [], 0, []
+
+    def take(self) -> list[EncodedRows]:
+        """Return all rows, and empty the buffer."""
+        rows, self.rows, self.size = self.rows, [], 0
+        return rows
+
+
+@dataclass(slots=True)
+class _OpenFile:
+    """File that is being written; passes bytes on, counts and hashes them."""
+
+    name: str
+    target: TargetFile
+    columns: str
+    records: int = 0
+    size: int = 0
+    chunks: list[Span] = field(default_factory=list)
+    rows: FileRows | None = None
+    _hasher: Any = field(default_factory=hashlib.sha256)
+
+    def write(self, data: bytes) -> None:
+        self.target.write(data)
+        self._hasher.update(data)
+        self.size += len(data)
+
+    def close(self) -> WrittenFile:
+        if self.rows is not None:
+            self.rows.finish()
+        self.target.close()
+        digest = self._hasher.hexdigest()
+        return WrittenFile(self.name, self.records, self.size, digest, self.columns, tuple(_joined(self.chunks)))
+
+
+class FileOutput(RecordOutput):
+    """Files that a worker is writing; each is complete at `file_bytes`, or when the columns change."""
+
+    def __init__(self, writer: FileWriter) -> None:
+        self._writer = writer
+        self._file: _OpenFile | None = None
+        #: Number of files begun, which keeps the order of files of one chunk.
+        self._begun = 0
+
+    def write(self, buffer: RecordBuffer) -> list[WrittenFile]:
+        if not isinstance(buffer, FileBuffer):
+            raise TypeError(f"expected a buffer of records for files, got {buffer!r}")
+        complete: list[WrittenFile] = []
+        chunks = _joined(buffer.chunks)
+        for rows in buffer.take():
+            file = self._file
+            if file is not None and (file.columns != rows.columns or file.size >= self._writer.file_bytes):
+                complete += self.close()
+                file = None
+            if file is None:
+                file = self._file = self._begin(chunks[0][0], rows.columns)
+            if not file.chunks or file.chunks[-1] is not chunks[-1]:
+                file.chunks += chunks
+            if file.rows is not None:
+                file.rows.write(rows)
+            file.records += rows.count
+        return complete
+
+    def close(self) -> list[WrittenFile]:
+        file, self._file = self._file, None
+        return [] if file is None else [file.close()]
+
+    def _begin(self, first_chunk: int, columns: str) -> _OpenFile:
+        writer = self._writer
+        unique = f"{self._begun:04x}{writer.tag}{secrets.token_hex(_RANDOM_BYTES)}"
+        self._begun += 1
+        name = f"part-{first_chunk:010}-{unique}{writer.format.suffix}"
+        file = _OpenFile(name, writer.folder.create(name), columns)
+        file.rows = writer.format.open(file.write, columns)
+        return file
+
+
+def _joined(spans: Sequence[Span]) -> list[Span]:
+    """Return spans in order, with adjacent and equal ones joined."""
+    joined: list[Span] = []
+    for first, stop in sorted(spans):
+        if joined and first <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(stop, joined[-1][1])
+        else:
+            joined.append((first, stop))
+    return joined

@@ -1,0 +1,247 @@
+"""Publication of a folder: the claim of a run, the manifest of its files, and the mark of success.
+
+The steps are safe to repeat, so a resumed run continues a publication that a crash interrupted at any moment:
+
+1. The marker `_unfinished.json` names the run that writes. Only one run can create it.
+2. Attempts get their names. Readers of the manifest do not see them yet.
+3. Attempts that no committed state names are removed.
+4. `_manifest.json` is replaced: from now on the new files are the content of the folder.
+5. Replaced files are removed, then `_SUCCESS` is written, then the marker is removed.
+"""
+
+import json
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from hashlib import blake2b
+from typing import Any
+
+from elastic.core.contracts.record_sink import Publication, SinkOwner
+from elastic.core.contracts.sink import MANIFEST, MARKER, STAGING, SUCCESS
+from elastic.core.errors import ElasticError, StoreError, UsageError
+from elastic.core.model.step import StepState
+from elastic.core.model.written import Written, WrittenFile
+from elastic.persistence.written_files.file_format import FileFormat
+from elastic.persistence.written_files.file_output import FileWriter
+from elastic.persistence.written_files.target_folder import TargetFolder
+
+#: States of a step after which a new run may take its folder.
+_ABANDONED = (StepState.ERROR, StepState.INTERRUPTED)
+
+#: Names in a folder that are no data.
+_MARKS = frozenset({MANIFEST, MARKER, STAGING, SUCCESS})
+
+
+def tag_of(owner: SinkOwner) -> str:
+    """Return the part of names that only attempts of one step have: 8 hexadecimal digits."""
+    return blake2b(f"{owner.run_id}/{owner.step}".encode(), digest_size=4).hexdigest()
+
+
+def marker_of(owner: SinkOwner, **more: Any) -> bytes:
+    """Return the content of the marker of a step's master."""
+    return _to_json({"run_id": owner.run_id, "step": owner.step, "epoch": owner.epoch, **more})
+
+
+class FolderPublication(Publication):
+    """Publication of files in a target folder.
+
+    Args:
+        owner: The step.
+        format: Format of the files.
+        file_bytes: Bytes at which a file is complete.
+        folder_of: Returns the target folder for a step.
+    """
+
+    def __init__(
+        self, owner: SinkOwner, format: FileFormat, file_bytes: int, folder_of: Callable[[SinkOwner], TargetFolder]
+    ) -> None:
+        self._owner, self._format, self._folder_of = owner, format, folder_of
+        self._folder = folder_of(owner)
+        self.writer = FileWriter(self._folder, format, file_bytes, tag_of(owner))
+        self._is_claimed = False
+
+    # -- before the run
+
+    def check(self) -> None:
+        names = self._folder.names()
+        if names:
+            self._check_content(names, self._marker())
+
+    def prepare(self, parts: Sequence[WrittenFile]) -> None:
+        folder, marker = self._folder, self._marker()
+        self._check_content(folder.names(), marker)
+        folder.make()
+        if marker is None and not folder.put_new(MARKER, marker_of(self._owner)):
+            marker = self._marker() or {}
+        if marker is not None:
+            self._take_over(marker)
+        self._is_claimed = True
+        if marker is None:
+            try:
+                # After the first check, another run may have claimed the folder, and ended.
+                self._check_content(folder.names(), None)
+            except UsageError:
+                folder.remove([MARKER])
+                raise
+        self._check_parts(parts)
+
+    def _take_over(self, marker: dict[str, Any]) -> None:
+        """Replace the marker of an earlier master of this step, or of a run that gave the folder up."""
+        self._check_marker(marker)
+        if not self._is_mine(marker):
+            self._check_content(self._folder.names(), marker)
+            self._folder_of(_owner_of(marker)).sweep(())
+            self._folder.make()
+        self._folder.put(MARKER, marker_of(self._owner))
+
+    def _check_marker(self, marker: dict[str, Any]) -> None:
+        shown = self._folder.shown
+        if not marker:
+            raise UsageError(
+                f"{shown!r} has a damaged {MARKER}, and its run is unknown; remove that file, or name another folder."
+            )
+        if self._is_mine(marker):
+            self._check_epoch(marker)
+        elif not marker.get("is_given_up"):
+            raise UsageError(
+                f"run {marker['run_id']} is writing to {shown!r}, or was stopped before its end; resume it with "
+                f"`elastic resume {marker['run_id']}`, name another folder, or remove {MARKER} to give it up."
+            )
+
+    def _check_content(self, names: Collection[str], marker: dict[str, Any] | None) -> None:
+        """Refuse a folder with files that this step did not write."""
+        shown, manifest = self._folder.shown, self._read(MANIFEST)
+        if marker is not None:
+            self._check_marker(marker)
+            if self._is_mine(marker):
+                return  # a publication may have given files their names
+        if manifest is not None and self._is_mine(manifest):
+            self._check_epoch(manifest)
+            return
+        if manifest is not None and manifest.get("run_id"):
+            raise UsageError(f"{shown!r} exists: run {manifest['run_id']} wrote it; name another folder.")
+        data = self._data(names, marker)
+        if data:
+            raise UsageError(f"{shown!r} is not empty: it has {data!r}; name a folder that is empty or does not exist.")
+
+    def _data(self, names: Collection[str], marker: dict[str, Any] | None) -> str:
+        """Return the first name in the folder that is not a mark of a write; empty if there is none."""
+        return min((name for name in names if name not in _MARKS), default="")
+
+    def _check_epoch(self, found: dict[str, Any]) -> None:
+        if found["epoch"] > self._owner.epoch:
+            raise StoreError(
+                f"{self._folder.shown} belongs to a later master of run {self._owner.run_id} (epoch {found['epoch']}, "
+                f"this one has {self._owner.epoch}); wait for that master."
+            )
+
+    def _check_parts(self, parts: Sequence[WrittenFile]) -> None:
+        for part in parts:
+            if self._folder.size(part.name) != part.size:
+                raise StoreError(
+                    f"{part.name}, which run {self._owner.run_id} has written to {self._folder.shown}, is missing or "
+                    "changed; start a new run."
+                )
+
+    # -- after the last chunk
+
+    def written(self, parts: Sequence[WrittenFile]) -> Written:
+        return Written(self._folder.shown, tuple(sorted(parts, key=lambda part: part.name)))
+
+    def publish(self, parts: Sequence[WrittenFile]) -> None:
+        folder, written = self._folder, self.written(parts)
+        manifest = self._manifest(written)
+        if folder.read(MANIFEST) != manifest:
+            self._check_claim()
+            self._check_parts(parts)
+            folder.remove([SUCCESS])
+            names = [part.name for part in written]
+            folder.reveal(names)
+            folder.sweep(names)
+            folder.put(MANIFEST, manifest)
+        folder.sweep([part.name for part in written])
+        folder.put(SUCCESS, b"")
+        folder.remove([MARKER])
+        self._is_claimed = False
+
+    def release(self, outcome: StepState, *, keep: bool) -> None:
+        if not self._is_claimed or outcome.is_complete:
+            return
+        with suppress(ElasticError):
+            marker = self._marker()
+            if marker is None or not self._is_mine(marker) or marker["epoch"] != self._owner.epoch:
+                return
+            manifest = self._read(MANIFEST)
+            is_published = manifest is not None and self._is_mine(manifest)
+            if is_published and outcome in _ABANDONED:  # a failed redrive
+                self._folder.remove([MARKER])
+                self._folder.sweep([file["file"] for file in (manifest or {})["files"]])
+            elif keep and outcome in _ABANDONED:
+                self._folder.put(MARKER, marker_of(self._owner, is_given_up=True))
+            elif not keep and not is_published:
+                self._folder.remove([MARKER])
+                self._folder.discard()
+
+    def _check_claim(self) -> None:
+        """Refuse to publish in a folder that another master has claimed since."""
+        marker = self._marker()
+        if marker is None or not self._is_mine(marker):
+            raise StoreError(
+                f"{self._folder.shown} is no longer marked as the folder of run {self._owner.run_id}; move its files "
+                "away, and start a new run."
+            )
+        self._check_epoch(marker)
+
+    def _manifest(self, written: Written) -> bytes:
+        owner = self._owner
+        columns = next((file.columns for file in written if file.columns), None)
+        facts = {
+            "run_id": owner.run_id,
+            "step": owner.step,
+            "epoch": owner.epoch,
+            **self._format.describe(),
+            "records": written.records,
+            "columns": columns,
+            "files": [],
+        }
+        # One line for each file, because there may be many.
+        files = ",\n    ".join(json.dumps(_entry(file)) for file in written)
+        listed = f"[\n    {files}\n  ]" if files else "[]"
+        return _to_json(facts).replace(b'"files": []', b'"files": ' + listed.encode())
+
+    # -- marker and manifest
+
+    def _marker(self) -> dict[str, Any] | None:
+        return self._read(MARKER)
+
+    def _is_mine(self, found: dict[str, Any]) -> bool:
+        return (found.get("run_id"), found.get("step")) == (self._owner.run_id, self._owner.step)
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        """Return the content of the marker or the manifest; None if the file is missing, {} if it is damaged."""
+        data = self._folder.read(name)
+        if data is None:
+            return None
+        try:
+            found = json.loads(data)
+        except (ValueError, RecursionError):
+            return {}
+        is_whole = isinstance(found, dict) and isinstance(found.get("run_id"), str)
+        return found if is_whole and all(type(found.get(name)) is int for name in ("step", "epoch")) else {}
+
+
+def _owner_of(found: dict[str, Any]) -> SinkOwner:
+    return SinkOwner(found["run_id"], found["step"], found["epoch"])
+
+
+def _entry(file: WrittenFile) -> dict[str, Any]:
+    return {
+        "file": file.name,
+        "records": file.records,
+        "bytes": file.size,
+        "sha256": file.sha256,
+        "chunks": [list(span) for span in file.chunks],
+    }
+
+
+def _to_json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, indent=2).encode() + b"\n"

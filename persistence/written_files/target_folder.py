@@ -1,0 +1,82 @@
+"""Contract of target folders: where the files of a write are stored."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from typing import Protocol
+
+
+class TargetFile(Protocol):
+    """New file of a target folder."""
+
+    def write(self, data: bytes) -> None:
+        """Append data. Raises StoreError."""
+
+    def close(self) -> None:
+        """Complete the file, which has then reached the disk or the store. Raises StoreError."""
+
+
+class TargetFolder(ABC):
+    """Folder of a write, at a local path or behind a URL.
+
+    Workers create *attempts*: files that readers do not see, or that nothing lists. Names are relative, with `/`. Every
+    method raises StoreError if the folder fails; the message names it without secrets.
+    """
+
+    #: Path or URL for people, without secrets.
+    shown: str
+
+    # -- on workers
+
+    @abstractmethod
+    def is_reachable(self) -> bool:
+        """Return whether this process sees the folder of the run's master."""
+
+    @abstractmethod
+    def create(self, name: str) -> TargetFile:
+        """Return a new attempt."""
+
+    # -- on the master
+
+    @abstractmethod
+    def names(self) -> set[str]:
+        """Return the names of files and folders at the top of the folder; empty if it does not exist.
+
+        Raises:
+            UsageError: It is a file, or cannot be read.
+        """
+
+    @abstractmethod
+    def make(self) -> None:
+        """Create the folder, and the one for attempts."""
+
+    @abstractmethod
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file; None if it does not exist."""
+
+    @abstractmethod
+    def put(self, name: str, data: bytes) -> None:
+        """Create or replace a file, whole or not at all."""
+
+    @abstractmethod
+    def put_new(self, name: str, data: bytes) -> bool:
+        """Create a file; return False if it exists already."""
+
+    @abstractmethod
+    def remove(self, names: Collection[str]) -> None:
+        """Remove files, and their folders if these become empty. Missing files are ignored."""
+
+    @abstractmethod
+    def size(self, name: str) -> int | None:
+        """Return the bytes of a complete attempt, revealed or not; None if it does not exist."""
+
+    @abstractmethod
+    def reveal(self, names: Collection[str]) -> None:
+        """Give attempts their names. Attempts that have theirs already are ignored."""
+
+    @abstractmethod
+    def sweep(self, kept: Collection[str]) -> None:
+        """Remove all attempts of the run's step except those in `kept`, and all files that it hid."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Remove all attempts of the step, and the folder if `make` created it and it is empty."""
