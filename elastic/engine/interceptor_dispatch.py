@@ -1,16 +1,16 @@
 """Interceptor dispatch: calls the interceptors of a step, and isolates the step from their errors."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from elastic.core.callables import check_methods
 from elastic.core.contracts.interceptor import Interceptor
 from elastic.core.errors import UsageError
-from elastic.core.model.chunk_columns import ChunkColumns
-from elastic.core.model.partial import BatchReport, Partial
-from elastic.core.receipts.receipt import NO_STATE, Receipt, ReceiptSigner
-from elastic.core.receipts.receipt_chain import ReceiptChain, Route, chain, receipts_of
+from elastic.core.model.partial import Partial
+from elastic.core.model.receipt_row import ReceiptRow
+from elastic.core.receipts.receipt import NO_LINK, NO_STATE, Receipt, ReceiptSigner
+from elastic.core.receipts.receipt_chain import chain, receipts_of
 from elastic.stages.messages import Call
 
 _log = logging.getLogger("elastic.interceptor")
@@ -82,7 +82,10 @@ class InterceptorDispatch:
         if not self._wants_receipts():
             return
         count = self._distributed - len(call.references) * (call.columns.attempt == 1)
-        for distributed, sent, *_ in self._receipts(call.columns, self._route_of_call(node_id)):
+        # Only the first two stages are valid: the batch has not been processed yet.
+        row = ReceiptRow(call.columns, node_id, "", NO_STATE, NO_LINK)
+        links = chain(self._signer, row, self._master, counted=True)
+        for distributed, sent, *_ in receipts_of(self._signer, links):
             count += call.columns.attempt == 1
             self.notify("distributed", distributed, count)
             self.notify("send", self._master, f"receiver_{node_id}", "receive_new_parcel", sent)
@@ -95,10 +98,10 @@ class InterceptorDispatch:
         if not self._wants_receipts():
             return
         count = self._aggregated - partial.chunks
-        for report in partial.reports:
-            route = self._route(report, partial.digest)
-            for _, _, received, _, returned, aggregated in self._receipts(report.columns, route):
-                node = report.node_id
+        for report, row in zip(partial.reports, partial.rows, strict=True):
+            links = chain(self._signer, row, self._master, counted=report.counted)
+            for _, _, received, _, returned, aggregated in receipts_of(self._signer, links):
+                node = row.node_id
                 count += 1
                 self.notify("receive", node, f"sender_{node}", "send_parcel_to_master", received)
                 self.notify("send", node, f"receiver_{self._master}", "receive_return_parcel", returned)
@@ -115,20 +118,4 @@ class InterceptorDispatch:
             getattr(type(interceptor), name) is not getattr(Interceptor, name)
             for interceptor in self._active
             for name in (*_RECEIPT_CALLBACKS, "task_complete")
-        )
-
-    def _receipts(self, columns: ChunkColumns, route: Route) -> Iterator[ReceiptChain]:
-        return receipts_of(self._signer, chain(self._signer, columns, route))
-
-    def _route_of_call(self, node_id: str) -> Route:
-        """Return a route of which only the first two stages are valid: the batch has not been processed yet."""
-        return Route(master=self._master, node_id=node_id, worker_id="", state=NO_STATE, counted=True)
-
-    def _route(self, report: BatchReport, state: bytes) -> Route:
-        return Route(
-            master=self._master,
-            node_id=report.node_id,
-            worker_id=report.worker_id,
-            state=state,
-            counted=report.counted,
         )

@@ -15,7 +15,7 @@ from elastic.core.model.step import StepState
 from elastic.core.policies.error_policy import OnError
 from elastic.core.receipts.merkle import ROOT_VERSION, InputTree, ReceiptTree
 from elastic.core.receipts.receipt import ReceiptSigner, decode_token
-from elastic.core.receipts.receipt_chain import chain_of_row
+from elastic.core.receipts.receipt_chain import chain
 from elastic.core.receipts.stage import STAGES, Stage
 from elastic.persistence.run_store.inspection import RunReader, StoredRow
 from elastic.recovery.compatibility import root_version_of
@@ -42,7 +42,7 @@ class ChainCheck:
         for candidate in tuple(self._candidates):
             master, counted = candidate
             try:
-                links = chain_of_row(self._signer, row, master, counted=counted)
+                links = chain(self._signer, row, master, counted=counted)
             except ReceiptError:
                 return False
             if links[-1].digest == row.link:

@@ -7,8 +7,8 @@ from elastic.core.errors import ReceiptError
 from elastic.core.model.chunk import describe_chunks
 from elastic.core.model.partial import BatchReport, Partial, digest_of
 from elastic.core.model.receipt_row import ReceiptRow
-from elastic.core.receipts.receipt import NO_STATE, ReceiptSigner
-from elastic.core.receipts.receipt_chain import Route, chain
+from elastic.core.receipts.receipt import NO_LINK, NO_STATE, ReceiptSigner
+from elastic.core.receipts.receipt_chain import chain
 from elastic.core.receipts.stage import Stage
 from elastic.stages.messages import Call
 
@@ -51,17 +51,16 @@ class MasterReceiver:
         return replace(partial, rows=tuple(self._row(report, partial.digest) for report in partial.reports))
 
     def _row(self, report: BatchReport, state: bytes) -> ReceiptRow:
-        node_id, worker_id = report.node_id, report.worker_id
-        route = Route(master=self.node_id, node_id=node_id, worker_id=worker_id, state=state, counted=report.counted)
-        *_, processed, returned, aggregated = chain(self._signer, report.columns, route)
+        row = ReceiptRow(report.columns, report.node_id, report.worker_id, state, NO_LINK)
+        *_, processed, returned, aggregated = chain(self._signer, row, self.node_id, counted=report.counted)
         for link, received, sender in (
-            (processed, report.processed, f"worker {worker_id}"),
-            (returned, report.returned, f"node {node_id}"),
+            (processed, report.processed, f"worker {report.worker_id}"),
+            (returned, report.returned, f"node {report.node_id}"),
         ):
             if link.digest != received:
                 chunks = describe_chunks(report.first, report.stop)
                 raise ReceiptError(f"the receipts of {chunks} from {sender} do not verify.")
-        return ReceiptRow(report.columns, node_id, worker_id, state, aggregated.digest, _failed(report))
+        return replace(row, link=aggregated.digest, failed=_failed(report))
 
 
 def _failed(report: BatchReport) -> tuple[int, ...]:

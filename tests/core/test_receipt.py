@@ -15,7 +15,7 @@ from elastic.core.receipts.receipt import (
     run_tag,
     token_run_tag,
 )
-from elastic.core.receipts.receipt_chain import Route, chain, receipts_of, receipts_of_row
+from elastic.core.receipts.receipt_chain import chain, receipts_of, receipts_of_row
 from elastic.core.receipts.stage import Stage
 from tests.core.column_samples import with_changes
 
@@ -121,17 +121,13 @@ def test_numbers_that_no_receipt_can_hold_are_refused(number: int) -> None:
 COLUMNS = ChunkColumns(4, 1, (14, 15), (5, 6), bytes([4]) * 16 + bytes([5]) * 16)
 
 
-def route(*, counted: bool) -> Route:
-    return Route(master="master", node_id="node", worker_id="node/0", state=b"s" * 16, counted=counted)
-
-
-def row_of(link: bytes) -> ReceiptRow:
+def row_of(link: bytes = NO_LINK) -> ReceiptRow:
     return ReceiptRow(COLUMNS, "node", "node/0", b"s" * 16, link)
 
 
 @pytest.mark.parametrize("counted", [True, False])
 def test_the_receipts_of_a_stored_row_are_computed_again(*, counted: bool) -> None:
-    links = chain(SEAL, COLUMNS, route(counted=counted))
+    links = chain(SEAL, row_of(), "master", counted=counted)
     made = list(receipts_of(SEAL, links))
     assert list(receipts_of_row(SEAL, "master", row_of(links[-1].digest))) == made
     assert [receipts[0].chunk_id for receipts in made] == [4, 5]
@@ -141,6 +137,6 @@ def test_the_receipts_of_a_stored_row_are_computed_again(*, counted: bool) -> No
 
 
 def test_a_stored_row_that_was_changed_is_refused_by_name() -> None:
-    link = chain(SEAL, COLUMNS, route(counted=True))[-1].digest
+    link = chain(SEAL, row_of(), "master", counted=True)[-1].digest
     with pytest.raises(ReceiptError, match="chunks 4 to 5"):
         list(receipts_of_row(SEAL, "master", with_changes(row_of(link), entries=(5, 5))))

@@ -13,7 +13,7 @@ from elastic.db.errors import UnknownRowError
 from elastic.db.records import AttemptResult, LogLine, QueueRequest
 from elastic.db.stores.pools import PoolStore
 from elastic.db.stores.xcoms import add_log_lines, push_xcoms
-from elastic.scheduler.supervisor.state_changes import AppliedChanges, StateChanges, apply
+from elastic.scheduler.supervisor.state_changes import StateChanges, apply
 
 
 def test_an_attempt_is_queued_claimed_and_finished(database: Database) -> None:
@@ -311,8 +311,8 @@ def test_an_attempt_ends_and_the_next_is_queued_in_one_transaction(database: Dat
     request = QueueRequest(key=key_of(run, "b"), attempt_uuid="b1")
     assert not transitions.queue(database, request)
     applied = apply(database, StateChanges(results=[result], queue_requests=[request]))
-    assert (applied.finished, applied.queued) == ({"a1"}, {"b1"})
-    assert apply(database, StateChanges(results=[result])) == AppliedChanges()
+    assert applied == {"a1", "b1"}
+    assert apply(database, StateChanges(results=[result])) == frozenset()
     assert list(queries.states(database, "etl", run.run_id).values()) == [TaskState.SUCCESS, TaskState.QUEUED]
 
 

@@ -14,20 +14,6 @@ from elastic.core.receipts.stage import Stage
 ReceiptChain = tuple[Receipt, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """Nodes and worker through which a batch went, and the partial that it came back in."""
-
-    #: Node of the master.
-    master: str
-    node_id: str
-    worker_id: str
-    #: Digest of the partial, 16 bytes.
-    state: bytes
-    #: True if the chunks were counted and digested when they were cut, False if the worker did so first.
-    counted: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Link:
     """Link of one stage, with the data that it signs."""
@@ -40,36 +26,32 @@ class Link:
     digest: bytes
 
 
-def chain(signer: ReceiptSigner, columns: ChunkColumns, route: Route) -> tuple[Link, ...]:
+def chain(signer: ReceiptSigner, row: ReceiptRow, master: str, *, counted: bool) -> tuple[Link, ...]:
     """Return the links of all stages of a batch.
+
+    Args:
+        signer: Signer of the step.
+        row: Receipts of the batch; its own link is not read.
+        master: Node of the master.
+        counted: True if the chunks were counted and digested when they were cut, False if the worker did so first.
 
     Raises:
         ReceiptError: A number does not fit into a receipt.
     """
-    early = columns if route.counted else columns.uncounted()
+    early = row.columns if counted else row.columns.uncounted()
     links: list[Link] = []
     for stage, node_id, known, state in (
-        (Stage.DISTRIBUTED, route.master, early, NO_STATE),
-        (Stage.SENT, route.master, early, NO_STATE),
-        (Stage.RECEIVED, route.node_id, early, NO_STATE),
-        (Stage.PROCESSED, route.worker_id, columns, NO_STATE),
-        (Stage.RETURNED, route.node_id, columns, route.state),
-        (Stage.AGGREGATED, route.master, columns, route.state),
+        (Stage.DISTRIBUTED, master, early, NO_STATE),
+        (Stage.SENT, master, early, NO_STATE),
+        (Stage.RECEIVED, row.node_id, early, NO_STATE),
+        (Stage.PROCESSED, row.worker_id, row.columns, NO_STATE),
+        (Stage.RETURNED, row.node_id, row.columns, row.states),
+        (Stage.AGGREGATED, master, row.columns, row.states),
     ):
         previous = links[-1].digest if links else NO_LINK
         mac = signer.mac(stage, node_id)
         links.append(Link(stage, node_id, known, mac.link(known.digest_input(), state, previous)))
     return tuple(links)
-
-
-def chain_of_row(signer: ReceiptSigner, row: ReceiptRow, master: str, *, counted: bool) -> tuple[Link, ...]:
-    """Return the links of a stored row, if the chunks were counted when they were cut, or were not.
-
-    Raises:
-        ReceiptError: A number does not fit into a receipt.
-    """
-    route = Route(master=master, node_id=row.node_id, worker_id=row.worker_id, state=row.states, counted=counted)
-    return chain(signer, row.columns, route)
 
 
 def receipts_of(signer: ReceiptSigner, links: tuple[Link, ...]) -> Iterator[ReceiptChain]:
@@ -96,7 +78,7 @@ def receipts_of_row(signer: ReceiptSigner, master: str, row: ReceiptRow) -> Iter
         ReceiptError: The run did not write this row; names its chunks.
     """
     for counted in (False, True):
-        links = chain_of_row(signer, row, master, counted=counted)
+        links = chain(signer, row, master, counted=counted)
         if links[-1].digest == row.link:
             yield from receipts_of(signer, links)
             return

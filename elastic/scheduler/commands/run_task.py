@@ -45,25 +45,12 @@ _FINISHED = (TaskState.SUCCESS, TaskState.FAILED, TaskState.SKIPPED, TaskState.U
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskRunOptions:
-    """Options of a run of a single task instance."""
+class TaskRunOptions(Overrides):
+    """Options of a run of a single task instance: the checks to skip, and what to run."""
 
-    #: wait neither for upstream tasks nor for earlier dates
-    ignore_dependencies: bool = False
-    #: run a finished instance again
-    force: bool = False
     #: set the state to success without running the task
     mark_success: bool = False
-    #: run before the end of the data interval
-    ignore_interval: bool = False
     map_index: int = -1
-
-    @property
-    def overrides(self) -> Overrides:
-        """The checks to skip, as the input of decisions."""
-        return Overrides(
-            ignore_dependencies=self.ignore_dependencies, force=self.force, ignore_interval=self.ignore_interval
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +117,7 @@ def verdicts_of(deployment: Deployment, task: BaseOperator, run: DagRun, options
     Raises:
         UsageError: The run has no such instance.
     """
-    tracker = tracker_at(deployment, task, run, options.overrides)
+    tracker = tracker_at(deployment, task, run, options)
     return _verdicts(tracker, checked_key(task, run, tracker, options.map_index), _free_slots(deployment, task))
 
 
@@ -142,7 +129,7 @@ def verdicts_of_copies(
     Raises:
         UsageError: The run does not have the task.
     """
-    tracker = tracker_at(deployment, task, run, options.overrides)
+    tracker = tracker_at(deployment, task, run, options)
     states = tracker.run_states[run.run_id]
     keys = states.keys_of(task.task_id) if task.task_id in states.tasks else ()
     free_slots, found, order = _free_slots(deployment, task), dict[Verdict, list[int]](), dict[str, int]()
@@ -201,7 +188,7 @@ def prepare_instance(
     """
     release_leases_of_dead_processes(deployment.database, run.dag_id)
     transitions.expire(deployment.database, dag_id=run.dag_id, gives_up=False)
-    tracker = tracker_at(deployment, task, run, options.overrides)
+    tracker = tracker_at(deployment, task, run, options)
     make_instances(deployment.database, tasks_beside(task), [run], tracker)
     key = checked_key(task, run, tracker, options.map_index)
     if options.force and tracker.run_states[run.run_id].states[key] in _FINISHED:
@@ -323,7 +310,7 @@ def record_result(
     resolved = _skipped(deployment, task, run, result) if run else []
     changes = StateChanges(results=[result], resolved=resolved, log_lines=result.log_lines)
     try:
-        finished = apply(deployment.database, changes).finished
+        finished = apply(deployment.database, changes)
     except OUTAGES:
         raise
     except Exception:

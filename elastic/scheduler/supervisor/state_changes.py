@@ -1,7 +1,7 @@
 """State changes of one supervisor step, applied in one transaction."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 
 from sqlalchemy import Connection, insert
 
@@ -44,38 +44,33 @@ class StateChanges:
     log_lines: Sequence[LogLine] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppliedChanges:
-    """Attempt uuids of the changes that took effect."""
-
-    #: attempts whose results were accepted
-    finished: frozenset[str] = frozenset()
-    #: attempts that are queued, or running if they were claimed as well
-    queued: frozenset[str] = field(default=frozenset())
-    claimed: frozenset[str] = field(default=frozenset())
-
-
 #: Errors after which the same changes may be applied again.
 OUTAGES = (DatabaseBusyError, DatabaseUnavailableError)
 
 
-def apply(database: Database, changes: StateChanges) -> AppliedChanges:
-    """Apply state changes in one transaction; if a result is stale, apply none of the changes that follow from it."""
+def apply(database: Database, changes: StateChanges) -> frozenset[str]:
+    """Apply state changes in one transaction; if a result is stale, apply none of the changes that follow from it.
 
-    def work(connection: Connection, again: bool) -> AppliedChanges:
+    Returns:
+        The uuids of the attempts whose results were accepted, and of those that are queued now, or running if they were
+        claimed as well.
+    """
+
+    def work(connection: Connection, again: bool) -> frozenset[str]:
         finished = finish_in(connection, changes.results, again=again) if changes.results else frozenset[str]()
         if changes.log_lines:
             rows = [{name: getattr(line, name) for name in _LOG_LINE_COLUMNS} for line in changes.log_lines]
             connection.execute(insert(log_line), rows)
         if len(finished) < len(changes.results):
-            return AppliedChanges(finished=finished)
+            return finished
         for one in changes.resolved:
             ensure_in(connection, [one.instance])
             set_states_in(connection, [one.instance.key], one.state, expected=_NOT_QUEUED, note=one.reason, again=again)
         queued = queue_in(connection, changes.queue_requests, again=again) if changes.queue_requests else frozenset()
-        wanted = [claim for claim in changes.claims if claim.attempt_uuid in queued]
-        claimed = frozenset(one.attempt_uuid for one in wanted if claim_in(connection, one, again=again))
-        return AppliedChanges(finished=finished, queued=queued, claimed=claimed)
+        for claim in changes.claims:
+            if claim.attempt_uuid in queued:
+                claim_in(connection, claim, again=again)
+        return finished | queued
 
     return database.write(work)
 
@@ -89,11 +84,11 @@ def finish_each(database: Database, results: Sequence[AttemptResult]) -> frozens
     finished = frozenset[str]()
     for result in results:
         try:
-            finished |= apply(database, StateChanges(results=[result])).finished
+            finished |= apply(database, StateChanges(results=[result]))
         except OUTAGES:
             raise
         except Exception as error:
-            finished |= apply(database, StateChanges(results=[_refused(result, error)])).finished
+            finished |= apply(database, StateChanges(results=[_refused(result, error)]))
     return finished
 
 

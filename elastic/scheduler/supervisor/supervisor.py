@@ -163,7 +163,7 @@ class Supervisor:
         if not (changes.results or changes.resolved or changes.queue_requests or changes.log_lines):
             return ready
         try:
-            applied = apply(self.deployment.database, changes)
+            accepted = apply(self.deployment.database, changes)
         except OUTAGES:
             raise
         except Exception as error:
@@ -173,10 +173,10 @@ class Supervisor:
         if any(result.callback for result in results):
             self._callbacks.queue_due()
         for key, result in finished.items():
-            if result.attempt_uuid in applied.finished:
+            if result.attempt_uuid in accepted:
                 self.attempts.record_finish(key)
-        self._start(attempts, applied.queued)
-        if len(applied.finished) < len(results) or len(applied.queued) < len(attempts):
+        self._start(attempts, accepted)
+        if len(accepted) < len(results) + len(attempts):
             self._sync()
         return ready
 
@@ -257,11 +257,11 @@ class Supervisor:
         self.tracker.expand(key, count)
         self._sync([key.run_id])
 
-    def _start(self, attempts: Sequence[RunningAttempt], queued: frozenset[str]) -> None:
-        """Give the attempts that the database queued to the executor."""
+    def _start(self, attempts: Sequence[RunningAttempt], accepted: frozenset[str]) -> None:
+        """Give the attempts that the database accepted to the executor."""
         for attempt in attempts:
             key, request = attempt.key, attempt.request
-            if attempt.attempt_uuid not in queued:
+            if attempt.attempt_uuid not in accepted:
                 self.attempts.back_off([key], self._poll_seconds)
                 continue
             task = self.dag.get_task(key.task_id)
