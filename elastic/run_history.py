@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from elastic.aggregators import Nothing
 from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.contracts.store import RunStore, StepRecord
 from elastic.core.duration import duration_of
@@ -199,6 +200,7 @@ class RunHistory:
             seconds=record.seconds or 0.0,
             losses=() if note is None else note.losses,
             error=None if record.error is None else ElasticError(record.error),
+            outputs_kept=not isinstance(aggregator, Nothing),
         )
 
     def decode(self, token: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from elastic.core.errors import UsageError
 from elastic.core.local_path import local_path
-from elastic.core.policies.engine_tuning import EngineTuning
+from elastic.core.policies.engine_tuning import FORMER_NAMES, EngineTuning
 from elastic.core.policies.error_policy import ErrorPolicy
 from elastic.core.suggest import closest_name
 
@@ -340,6 +340,9 @@ SECTIONS = tuple(dict.fromkeys(option.section for option in OPTIONS))
 
 def hint(name: str) -> str:
     """Return the advice for an unknown setting."""
+    section, _, key = name.partition(".")
+    if section == "flow" and key in FORMER_NAMES:
+        return f"it was renamed; use '{section}.{FORMER_NAMES[key]}'."
     # The user may have left out the section.
     by_key = {option.key: option.name for option in OPTIONS}
     close = closest_name(name, BY_NAME) or by_key.get(closest_name(name, by_key), "")

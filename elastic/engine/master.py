@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from elastic.aggregators import Nothing
 from elastic.core.contracts.store import Commit, RunStore
 from elastic.core.errors import (
     ClusterLostError,
@@ -455,6 +456,7 @@ class Master:
             seconds=self.clock.monotonic() - self._began,
             error=error,
             interceptor_errors=tuple(self.interceptors.errors),
+            outputs_kept=not isinstance(self.context.program.aggregator, Nothing),
         )
 
 

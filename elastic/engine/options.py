@@ -19,7 +19,7 @@ from elastic.core.errors import UsageError
 from elastic.core.local_path import local_path
 from elastic.core.partitioning import BUCKETS
 from elastic.core.policies.chaos import Chaos, chaos_of, chaos_of_spirits
-from elastic.core.policies.engine_tuning import EngineTuning
+from elastic.core.policies.engine_tuning import FORMER_NAMES, EngineTuning
 from elastic.core.policies.error_policy import ErrorPolicy, OnError
 from elastic.core.suggest import did_you_mean
 from elastic.engine.chunker import Projection
@@ -232,19 +232,7 @@ OPTION_NAMES = (
 )
 
 #: Former names of options, with the spelling that replaces each.
-_RENAMED = {
-    "trim": "project",
-    "look_ahead": "max_chunks_in_flight",
-    "look_ahead_bytes": "max_bytes_in_flight",
-    "call_seconds": "target_call_seconds",
-    "call_chunks": "max_chunks_per_call",
-    "call_bytes": "max_bytes_per_call",
-    "collect_seconds": "collect_interval",
-    "commit_seconds": "commit_interval",
-    "speculate_seconds": "speculation_timeout",
-    "full_disk_seconds": "disk_full_timeout",
-    "max_attempts": "max_worker_losses",
-}
+_RENAMED = {"trim": "project", **FORMER_NAMES}
 
 #: Former options whose values changed too, with advice.
 _REPLACED = {

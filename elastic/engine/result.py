@@ -42,6 +42,8 @@ class Result:
     error: ElasticError | None = None
     #: errors that interceptors raised, one sentence each
     interceptor_errors: tuple[str, ...] = ()
+    #: False if the step has no aggregator: its outputs are counted and not kept, and `value` is None
+    outputs_kept: bool = True
 
     def check(self) -> Self:
         """Return this result, or raise the error of a step that did not complete."""
@@ -67,7 +69,8 @@ class Result:
         if not self.state.is_complete:
             return f"{self.state}: {counted} so far, {self._errors}, run {self.run_id}"
         again = f", {self.retries:,} sent again" if self.retries else ""
-        once = f"{counted} aggregated exactly once{again}, {self._errors}{self._lost}"
+        kept = "" if self.outputs_kept else ", outputs not kept (no aggregator)"
+        once = f"{counted} aggregated exactly once{again}, {self._errors}{self._lost}{kept}"
         root = f", root {self.root[:SHOWN]}" if self.root else ""
         return f"{self.state}: {once}{root}, {self.seconds:.2f} s, run {self.run_id}"
 

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.workloads import WORKLOADS
 
 ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "internals" / "performance.md"
 
 
 def quick(folder: Path, *engines: str) -> list[dict[str, Any]]:
@@ -42,7 +43,9 @@ def labels(*engines: str) -> set[tuple[str, str]]:
 )
 @pytest.mark.timeout(600)
 def test_every_workload_has_the_answer_of_the_plain_loop(engines: tuple[str, ...], tmp_path: Path) -> None:
+    page = PAGE.read_bytes()
     measured = quick(tmp_path, *engines)
+    assert PAGE.read_bytes() == page, "figures of small sizes do not go to the page"
     assert [one for one in measured if one["error"]] == []
     assert {(one["workload"], one["contender"]) for one in measured} == labels(*engines)
     for key in WORKLOADS:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,6 +89,20 @@ def test_a_run_is_shown_by_its_id_its_beginning_or_as_the_last(length: Any, run_
     text = elastic("runs", "show", name).out
     assert run_id in text
     assert "complete" in text
+
+
+def test_the_text_names_the_folder_of_a_run_once_and_the_folder_in_which_it_was_started(tmp_path: Path) -> None:
+    (tmp_path / "flows.py").write_text('import elastic\nflow = elastic.from_range(3).aggregate("sum")\n')
+    target = f"{tmp_path / 'flows.py'}:flow"
+    assert elastic("flow", "run", target, "--cluster", "inline").code == 0
+    history = RunHistory.of_environment()
+    facts = [
+        (name, value.strip())
+        for name, _, value in (line.partition(" ") for line in elastic("runs", "show").out.splitlines())
+    ]
+    assert [value for name, value in facts if name == "folder"] == [str(history.run_folder(history.find("last")))]
+    assert [value for name, value in facts if name == "started_in"] == [str(Path.cwd())]
+    assert told("runs", "show")["steps"][0]["folder"] == str(Path.cwd()), "programs read the stored name"
 
 
 def test_a_beginning_that_several_runs_have_is_refused_with_their_ids(run_id: str) -> None:

@@ -162,6 +162,8 @@ def test_dead_letters_are_listed_shown_and_redriven(folder: Path) -> None:
     assert said(elastic(folder, "runs", "value", "-o", "json"))["value"] == TOTAL
     again = said(elastic(folder, "dead-letters", "redrive", "-o", "json"))
     assert (again["value"], again["dead_letters"]) == (TOTAL, 0)
+    nothing = elastic(folder, "dead-letters", "redrive").stdout.splitlines()
+    assert nothing == [f"value  {TOTAL}", f"run {again['run_id']} has no dead letters, so its result is unchanged"]
 
 
 @pytest.mark.cluster

@@ -9,6 +9,7 @@ import pytest
 from elastic.config.options import OPTIONS
 from elastic.config.settings import Settings, problems, read_settings
 from elastic.core.errors import UsageError
+from elastic.core.policies.engine_tuning import FORMER_NAMES
 
 
 def read(home: Path, project: str | None = None, own: str | None = None, **environment: str) -> Settings:
@@ -88,6 +89,17 @@ def test_the_environment_is_read_as_what_the_setting_is(tmp_path: Path, name: st
         ("[flow]\nretry_delay = 0\n", {}, "flow.retry_delay must be a number above 0, not 0"),
         ("[flow]\nplacement = 'best'\n", {}, "must be one of round_robin, least_open_receipts, workers_only"),
         ("[core]\nexecutor_cmd = 'true'\n", {}, "no setting 'core.executor_cmd'"),
+        (
+            "[flow]\ncollect_seconds = 1\n",
+            {},
+            "no setting 'flow.collect_seconds'; it was renamed; use 'flow.collect_interval'.",
+        ),
+        (
+            None,
+            {"ELASTIC__FLOW__COLLECT_SECONDS": "1"},
+            "no setting 'flow.collect_seconds'; it was renamed; use 'flow.collect_interval'.",
+        ),
+        ("[core]\ncollect_seconds = 1\n", {}, "no setting 'core.collect_seconds'; did you mean"),
     ],
 )
 def test_what_cannot_stand_is_told_in_a_sentence(
@@ -234,6 +246,13 @@ def test_the_url_of_the_database_is_shown_without_its_password(tmp_path: Path, u
 def test_a_setting_that_is_not_there_is_named(name: str, meant: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"no setting '{name}'; did you mean '{meant}'"):
         read(tmp_path).get(name)
+
+
+@pytest.mark.parametrize(("old", "new"), FORMER_NAMES.items())
+def test_every_former_name_of_an_option_names_its_successor(old: str, new: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"no setting 'flow.{old}'; it was renamed; use 'flow.{new}'."):
+        read(tmp_path, f"[flow]\n{old} = 1\n")
+    assert read(tmp_path, f"[flow]\n{new} = 1\n").get(f"flow.{new}") == 1
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: str(option.name))

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import elastic
-from elastic.aggregators import Collect, Count, GroupBy, Sum
+from elastic.aggregators import Collect, Count, Emit, GroupBy, Nothing, Sum
 
 LINES = [f"word{number % 7} and word{number % 3}" for number in range(1_000)]
 
@@ -133,8 +133,23 @@ def test_a_filter_that_leaves_nothing_still_accounts_for_every_entry() -> None:
 
 
 def test_a_result_prints_what_was_counted() -> None:
-    text = str(elastic.from_range(2_500, chunk_size=1_000).run(cluster="inline", name="numbers"))
-    assert text.startswith("complete: 2,500 entries in 3 chunks aggregated exactly once, 0 errors, ")
+    text = str(elastic.from_range(2_500, chunk_size=1_000).aggregate("sum").run(cluster="inline", name="numbers"))
+    assert text.startswith("complete: 2,500 entries in 3 chunks aggregated exactly once, 0 errors, root ")
+
+
+@pytest.mark.parametrize("aggregator", [None, Nothing(), "nothing"], ids=str)
+def test_a_result_without_an_aggregator_says_that_no_outputs_were_kept(aggregator: Any) -> None:
+    flow = elastic.from_range(10).aggregate(aggregator)
+    result = flow.run(cluster="inline")
+    assert result.value is None
+    assert ", 0 errors, outputs not kept (no aggregator), root " in str(result)
+    assert ", outputs not kept (no aggregator), root " in str(elastic.result_of(result.run_id, flow))
+
+
+@pytest.mark.parametrize("aggregator", ["sum", Emit(print)], ids=str)
+def test_a_result_whose_outputs_went_somewhere_says_nothing_of_it(aggregator: Any) -> None:
+    result = elastic.from_range(10).filter(lambda _: False).aggregate(aggregator).run(cluster="inline")
+    assert "kept" not in str(result)
 
 
 def test_the_same_bytes_come_out_for_any_size_of_chunk() -> None:

@@ -87,8 +87,10 @@ def redrive(
     before = len(history.dead_letters(run_id, step))
     result = redrive_run(run_id, given, step_number=step, **options_of(cluster, workers))
     left = len(history.dead_letters(run_id, step))
-    print_result(result, given, output, dead_letters=left)
-    if output is OutputFormat.TABLE:
+    # Nothing ran, so the duration in the text form of the result would be that of the run.
+    nothing = None if before else f"run {run_id} has no dead letters, so its result is unchanged"
+    print_result(result, given, output, summary=nothing, dead_letters=left)
+    if output is OutputFormat.TABLE and before:
         say(f"dead letters: {before:,} tried again, {left:,} left")
 
 

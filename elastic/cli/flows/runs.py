@@ -22,6 +22,9 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show 
 #: Facts shown only in JSON.
 _FOR_PROGRAMS = ("run_id", "code", "resumed")
 
+#: Names of facts in the text form, where the facts of the run precede those of its steps.
+_SHOWN_NAMES = {"folder": "started_in"}
+
 
 @app.callback()
 def runs() -> None:
@@ -73,7 +76,7 @@ def show(run: RunName = "last", output: Output = OutputFormat.TABLE) -> None:
     print_facts({"run_id": run_id, "folder": history.run_folder(run_id)})
     for facts in steps:
         say()
-        shown = {name: value for name, value in facts.items() if name not in _FOR_PROGRAMS}
+        shown = {_SHOWN_NAMES.get(name, name): value for name, value in facts.items() if name not in _FOR_PROGRAMS}
         print_facts(shown, amounts=("chunks", "entries", "counters"))
 
 

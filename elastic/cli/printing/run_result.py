@@ -23,8 +23,18 @@ _NOT_KEPT = (
 )
 
 
-def print_result(result: "Result", step: "Step", output: OutputFormat, **more: Any) -> None:
-    """Print the result of a step with its value. `more` adds keys to the JSON document."""
+def print_result(
+    result: "Result", step: "Step", output: OutputFormat, *, summary: str | None = None, **more: Any
+) -> None:
+    """Print the result of a step with its value.
+
+    Args:
+        result: The result.
+        step: Its step.
+        output: `table` for people, `json` for programs.
+        summary: Line for people below the value; None for the text form of the result.
+        more: Further keys of the JSON document.
+    """
     # Imported here to keep `--help` fast.
     from elastic.aggregators import Nothing
 
@@ -55,7 +65,7 @@ def print_result(result: "Result", step: "Step", output: OutputFormat, **more: A
         shown = shown if len(shown) <= _MAX_SHOWN else shown[:_MAX_SHOWN] + " ... (more with -o json)"
         print_facts({f"value{so_far}": shown})
     if result.error is None:
-        say(str(result))
+        say(str(result) if summary is None else summary)
 
 
 def _written_facts(result: "Result") -> dict[str, Any] | None:

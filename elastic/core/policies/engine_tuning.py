@@ -5,6 +5,20 @@ from typing import cast
 
 from elastic.core.errors import UsageError
 
+#: Former names of the parameters, with the name that replaces each.
+FORMER_NAMES = {
+    "look_ahead": "max_chunks_in_flight",
+    "look_ahead_bytes": "max_bytes_in_flight",
+    "call_seconds": "target_call_seconds",
+    "call_chunks": "max_chunks_per_call",
+    "call_bytes": "max_bytes_per_call",
+    "collect_seconds": "collect_interval",
+    "commit_seconds": "commit_interval",
+    "speculate_seconds": "speculation_timeout",
+    "full_disk_seconds": "disk_full_timeout",
+    "max_attempts": "max_worker_losses",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineTuning:
