@@ -79,7 +79,10 @@ class RayTransport(Transport):
         if any(node.workers for node in self._nodes.values()):
             self._starts.worked(now)
         elif self._starts.is_hopeless(now) and self._membership.head_answers():
-            raise NoWorkerError(self._why_no_worker())
+            raise NoWorkerError(self._why_no_worker(self._starts.waited(now)))
+        elif self._starts.should_warn(now) and self._membership.head_answers():
+            timeout = self._limits.start_timeout
+            _log.warning("%s. The run waits up to %g s.", self._why_no_worker(self._starts.waited(now)), timeout)
         return arrivals + self._remove_failed_nodes()
 
     def reduce(self, aggregator: ShardedAggregator, jobs: Sequence[bytes]) -> Iterator[tuple[int, bytes] | None]:
@@ -186,17 +189,17 @@ class RayTransport(Transport):
         if node is not None:
             node.close()
 
-    def _why_no_worker(self) -> str:
-        """Return the message of the error for a run that has had no worker for `start_timeout`."""
+    def _why_no_worker(self, seconds: float) -> str:
+        """Return the reason why a run has had no worker for some seconds, and what to do."""
         if self._starts.deaths is not None:
             return (
-                f"no worker started within {self._limits.start_timeout:g} s: {self._starts.deaths}. Find out why "
+                f"no worker started within {seconds:.3g} s: {self._starts.deaths}. Find out why "
                 "these processes end (Ray's log files, memory of the nodes, preempted machines)"
             )
         nodes = self._membership.nodes()
         total, free = ray.cluster_resources().get("CPU", 0), ray.available_resources().get("CPU", 0)
         return (
-            f"no worker started within {self._limits.start_timeout:g} s: the cluster has {len(nodes)} "
+            f"no worker started within {seconds:.3g} s: the cluster has {len(nodes)} "
             f"node(s) with {total:g} CPU(s), {free:g} of them free, and a worker takes 1. Free some CPUs, add a node, "
             "or raise start_timeout"
         )

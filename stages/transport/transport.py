@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from elastic.core.contracts.heartbeat import Heartbeat
 from elastic.core.contracts.keyed_aggregator import ShardedAggregator
 from elastic.core.ledger.events import BatchLost, NodeLost, WorkerJoined, WorkerLost
+from elastic.core.policies.engine_tuning import EngineTuning
 from elastic.core.program import Program
 from elastic.stages.messages import Call, Reply
 from elastic.stages.transport.process_faults import ProcessFaults
@@ -22,7 +23,7 @@ class Limits:
     #: Maximum number of workers; None for one per CPU.
     workers: int | None = None
     #: Seconds to wait for the first worker.
-    start_timeout: float = 30.0
+    start_timeout: float = EngineTuning().start_timeout
     #: Decides when a silent process counts as lost.
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
 

@@ -43,6 +43,28 @@ def test_nothing_can_be_started_when_there_was_no_worker_for_the_start_timeout()
     assert not subject.is_hopeless(70.0)
 
 
+def test_a_run_without_a_worker_warns_once_after_a_quarter_of_the_start_timeout() -> None:
+    subject = WorkerStarts(120, now=5.0)
+    assert not subject.should_warn(35.0)
+    assert subject.should_warn(35.1)
+    assert not subject.should_warn(100.0)
+    subject.worked(100.0)
+    assert not subject.should_warn(130.0)
+    assert subject.should_warn(130.1)
+    assert subject.waited(131.0) == 31.0
+
+
+def test_a_long_start_timeout_delays_no_new_attempt() -> None:
+    subject = WorkerStarts(120, now=0.0)
+    assert not subject.is_overdue("a", 0.0, 10.0)
+    assert subject.is_overdue("a", 0.0, 10.1)
+    pauses, now = [], 0.0
+    for _ in range(7):
+        pauses.append(subject.failed("a", "its process died", began_at=now, now=now))
+        now += pauses[-1]
+    assert pauses == [0.25, 0.5, 1, 2, 4, 7.5, 7.5]
+
+
 def test_what_died_since_there_was_a_worker_is_told() -> None:
     subject = WorkerStarts(30, now=0.0)
     assert subject.deaths is None

@@ -41,8 +41,9 @@ class EngineTuning:
     collect_interval: float = 1.0
     #: Seconds between commits.
     commit_interval: float = 0.05
-    #: Seconds to wait for the first worker.
-    start_timeout: float = 30.0
+    #: Seconds to wait for the first worker. Ray gives up an embedded start after 30 and a worker's process after 60, so
+    #: 120 leave time for a second attempt of each on a busy machine.
+    start_timeout: float = 120.0
     #: Start a speculative copy of a call that runs longer than this (seconds) and 3x the typical time, once no other
     #: work is queued. The first result wins.
     speculation_timeout: float = 10.0

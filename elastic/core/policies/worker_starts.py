@@ -11,8 +11,12 @@ from elastic.core.backoff import Backoff
 #: Seconds of the pause after the first failed start; each further failure doubles it.
 _FIRST_PAUSE = 0.25
 
-#: Maximum pause, and maximum time until a process reports, as shares of the start timeout.
+#: Maximum pause, and maximum time until the first process reports (seconds), and as shares of a short start timeout.
+_MAX_PAUSE, _FIRST_PATIENCE = 7.5, 10.0
 _MAX_PAUSE_SHARE, _PATIENCE_SHARE = 1 / 4, 1 / 3
+
+#: Share of the start timeout after which a run without a worker warns the user.
+_WARNING_SHARE = 1 / 4
 
 #: Maximum time until a process reports, as a multiple of the time that the last one took.
 _PATIENCE_FACTOR = 2
@@ -44,6 +48,7 @@ class WorkerStarts:
     def __init__(self, start_timeout: float, now: float) -> None:
         self.start_timeout = start_timeout
         self._worked_at = now
+        self._has_warned = False
         self._nodes: dict[str, _Node] = {}
         #: Number of processes that died during their start since a worker was last alive, and the last of them.
         self._deaths = 0
@@ -86,7 +91,7 @@ class WorkerStarts:
         if began_at >= node.failed_at:
             node.failures += 1
         node.failed_at = now
-        backoff = Backoff(first=_FIRST_PAUSE, longest=_MAX_PAUSE_SHARE * self.start_timeout)
+        backoff = Backoff(first=_FIRST_PAUSE, longest=min(_MAX_PAUSE, _MAX_PAUSE_SHARE * self.start_timeout))
         pause = backoff.delay(node.failures)
         node.paused_until = now + pause
         self._deaths += 1
@@ -95,11 +100,22 @@ class WorkerStarts:
 
     def worked(self, now: float) -> None:
         """Record that at least one worker is alive now."""
-        self._worked_at, self._deaths = now, 0
+        self._worked_at, self._deaths, self._has_warned = now, 0, False
+
+    def should_warn(self, now: float) -> bool:
+        """Return True once if no worker has been alive for a quarter of the start timeout."""
+        if self._has_warned or self.waited(now) <= _WARNING_SHARE * self.start_timeout:
+            return False
+        self._has_warned = True
+        return True
+
+    def waited(self, now: float) -> float:
+        """Return the seconds since a worker was last alive, or since the run began."""
+        return now - self._worked_at
 
     def is_hopeless(self, now: float) -> bool:
         """Return True if no worker has been alive for the whole start timeout."""
-        return now - self._worked_at > self.start_timeout
+        return self.waited(now) > self.start_timeout
 
     @property
     def deaths(self) -> str | None:
@@ -111,7 +127,7 @@ class WorkerStarts:
 
     @property
     def _first_patience(self) -> float:
-        return _PATIENCE_SHARE * self.start_timeout
+        return min(_FIRST_PATIENCE, _PATIENCE_SHARE * self.start_timeout)
 
     def _node(self, node_id: str) -> _Node:
         return self._nodes.setdefault(node_id, _Node(patience=self._first_patience))
