@@ -18,6 +18,7 @@ from elastic.core.errors import (
     UnknownRunError,
     UsageError,
 )
+from elastic.core.interrupts import ignore_repeats
 from elastic.core.text import error_text, lines, message, traceback_text
 from elastic.version import __version__
 
@@ -51,6 +52,7 @@ class Commands(TyperGroup):
             _report(error, debug=debug)
             raise typer.Exit(_exit_code(error)) from error
         except KeyboardInterrupt as error:
+            ignore_repeats()
             _say("; ".join(["interrupted", *getattr(error, "__notes__", [])]))
             raise typer.Exit(_INTERRUPTED) from error
 

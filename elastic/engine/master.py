@@ -22,6 +22,7 @@ from elastic.core.errors import (
     StepSuspendedError,
     StoreError,
 )
+from elastic.core.interrupts import hold_interrupts
 from elastic.core.ledger import events, instructions
 from elastic.core.ledger.events import Event
 from elastic.core.ledger.instructions import Fail, Instruction
@@ -192,7 +193,12 @@ class Master:
         are recorded and raised.
         """
         program = self.context.program
-        self.store.begin(program.step, self.context.name, self.context.manifest, self.clock.now())
+        try:
+            with hold_interrupts():
+                self.store.begin(program.step, self.context.name, self.context.manifest, self.clock.now())
+        except KeyboardInterrupt as early:
+            self._abort(early)
+            raise
         self.ledger.expected = (started := self.progress()).expected_chunks
         self.interceptors.notify("step_started", started)
         value: Any = None
@@ -206,14 +212,11 @@ class Master:
         except ElasticError as failed:
             self._outcome, error = final_state_for(failed, program.run_id, is_durable=self.store.is_durable)
         except BaseException as unexpected:
-            self._outcome = StepState.INTERRUPTED if isinstance(unexpected, KeyboardInterrupt) else StepState.ERROR
-            self._end(repr(unexpected))
-            if self.store.is_durable:
-                then = ", and redrive its dead letters again" if self._chunker.redriven else ""
-                target = "" if self.context.manifest.get("target") else " TARGET"
-                unexpected.add_note(f"resume with `elastic resume {program.run_id}{target}`{then}")
+            self._abort(unexpected)
             raise
-        return self._result(value, self._end(error))
+        with hold_interrupts():
+            error = self._end(error)
+        return self._result(value, error)
 
     def _run_until_finished(self) -> None:
         try:
@@ -235,10 +238,22 @@ class Master:
                 self._check_stopped()
             self._admission.clean()
         finally:
-            self.transport.close()
-            self._chunker.close()
-            self._aggregation.close()
-            self._admission.close()
+            with hold_interrupts():
+                self.transport.close()
+                self._chunker.close()
+                self._aggregation.close()
+                self._admission.close()
+
+    def _abort(self, unexpected: BaseException) -> None:
+        """Record that Ctrl-C or an error outside of the tree of ElasticError ended the step, and note the way on."""
+        run_id = self.context.program.run_id
+        self._outcome = StepState.INTERRUPTED if isinstance(unexpected, KeyboardInterrupt) else StepState.ERROR
+        with hold_interrupts():
+            self._end(repr(unexpected))
+        if self.store.is_durable:
+            then = ", and redrive its dead letters again" if self._chunker.redriven else ""
+            target = "" if self.context.manifest.get("target") else " TARGET"
+            unexpected.add_note(f"resume with `elastic resume {run_id}{target}`{then}")
 
     def _check_stopped(self) -> None:
         if self._stopped:
@@ -409,7 +424,8 @@ class Master:
         if self._aggregation.has_uncommitted or is_overdue or last:
             self._committed_sent, self._committed_at = sent, began
             commit = self._commit_record(self._aggregation.take_uncommitted())
-            self.store.commit(self.context.program.step, commit)
+            with hold_interrupts():  # a store refuses the end of the step after an interrupted commit
+                self.store.commit(self.context.program.step, commit)
             self._admission.committed(commit.receipts)
             self._notes.record()
         ended = self.clock.monotonic()

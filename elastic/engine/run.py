@@ -10,6 +10,7 @@ from elastic.core.clock import Clock, SystemClock
 from elastic.core.contracts.source import Reader
 from elastic.core.contracts.store import RunStore
 from elastic.core.errors import ElasticError, SourceError
+from elastic.core.interrupts import concise, hold_interrupts
 from elastic.core.ledger.ledger import Ledger
 from elastic.core.ledger.resume_point import ResumePoint
 from elastic.core.local_path import local_path
@@ -205,8 +206,11 @@ def run(step: Step, *, metadata: Mapping[str, Any] | None = None) -> Result:
     flow_run = FlowRun.create(options.home, options.chunk_store, persist=options.persist)
     try:
         return flow_run.master(0, step, metadata=metadata).run().check()
+    except KeyboardInterrupt as interrupt:
+        raise concise(interrupt) from None
     finally:
-        flow_run.close()
+        with hold_interrupts():
+            flow_run.close()
 
 
 def home_at(home: "str | os.PathLike[str] | None") -> Home:

@@ -6,6 +6,7 @@ from typing import Unpack
 
 from elastic.core.contracts.store import StepRecord
 from elastic.core.errors import UsageError
+from elastic.core.interrupts import concise, hold_interrupts
 from elastic.core.ledger.resume_point import ResumePoint
 from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.failure import DeadLetter
@@ -63,8 +64,11 @@ def redrive(run_id: str, step: Step | Flow, *, step_number: int = 0, **options: 
                 "source yield numbers, strings, lists or dicts, and run the flow again."
             )
         return _master(run, record, given, exact).run().check()
+    except KeyboardInterrupt as interrupt:
+        raise concise(interrupt) from None
     finally:
-        run.close()
+        with hold_interrupts():
+            run.close()
 
 
 def dead_letters(

@@ -7,6 +7,7 @@ from typing import Unpack
 from elastic.core.contracts.store import StepRecord
 from elastic.core.encoding import framer
 from elastic.core.errors import CorruptStoreError, UsageError
+from elastic.core.interrupts import concise, hold_interrupts
 from elastic.core.ledger.resume_point import ResumePoint
 from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.step import StepState
@@ -120,8 +121,11 @@ def resume(
         number = unfinished_step(run.run_id, run.store.steps(), step_number)
         changes = {"allow_code_change": allow_code_change, "reread_source": reread_source}
         return Resumption.of(run, number, given, **changes).run().check()
+    except KeyboardInterrupt as interrupt:
+        raise concise(interrupt) from None
     finally:
-        run.close()
+        with hold_interrupts():
+            run.close()
 
 
 def unfinished_step(run_id: str, records: Sequence[StepRecord], wanted: int | None) -> int:

@@ -1,12 +1,7 @@
-"""A run that is stopped, looked at in its middle, or interrupted from the keyboard."""
+"""A run that is stopped, or inspected while it runs."""
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,8 +10,6 @@ from elastic.aggregators import Sum
 from elastic.engine.master import Master
 from elastic.engine.run import FlowRun
 from elastic.run_history import RunHistory
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def test_a_partial_result_can_be_read_before_the_end(cluster: str) -> None:
@@ -106,59 +99,3 @@ def test_progress_may_be_asked_for_from_many_threads() -> None:
     run.close()
     assert errors == []
     assert (result.state, result.value) == ("complete", sum(range(2_000)))
-
-
-ENDLESS = """
-import itertools, sys
-import elastic
-
-class Ready(elastic.Interceptor):
-    def aggregated(self, receipt, task_count):
-        if task_count == 20:
-            print("ready", flush=True)
-
-endless = elastic.from_iterable(itertools.count(), chunk_size=1).options(
-    cluster="inline", max_chunks_in_flight=10, interceptor=Ready
-)
-if __name__ == "__main__":
-    endless.run()
-"""
-
-
-def interrupted(home: Path, *command: str) -> tuple[int, str]:
-    """Start a process, press Ctrl-C when it is ready, and return its exit code and its words."""
-    environment = {**os.environ, "ELASTIC_HOME": str(home), "PYTHONPATH": str(REPOSITORY)}
-    with subprocess.Popen(
-        [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-    return process.returncode, said
-
-
-def test_ctrl_c_in_a_script_is_recorded(home: Path, tmp_path: Path) -> None:
-    script = tmp_path / "endless.py"
-    script.write_text(ENDLESS)
-    code, said = interrupted(home, str(script))
-    assert code == -signal.SIGINT
-    assert "KeyboardInterrupt" in said
-    assert_interrupted()
-
-
-def test_ctrl_c_on_the_command_line_is_recorded_and_ends_with_130(home: Path, tmp_path: Path) -> None:
-    script = tmp_path / "endless.py"
-    script.write_text(ENDLESS)
-    code, said = interrupted(home, "-m", "elastic", "flow", "run", f"{script}:endless")
-    run_id = assert_interrupted()
-    assert (code, said) == (130, f"interrupted; resume with `elastic resume {run_id}`\n")
-
-
-def assert_interrupted() -> str:
-    history = RunHistory.of_environment()
-    (run_id,) = history.runs()
-    (record,) = history.steps(run_id)
-    assert (record.state, record.error) == ("interrupted", "KeyboardInterrupt()")
-    assert record.ended_at is not None
-    return run_id

@@ -17,6 +17,7 @@ import ray
 from ray._private.services import canonicalize_bootstrap_address
 
 from elastic.core.errors import ClusterError, UsageError
+from elastic.core.interrupts import ignore_repeats
 from elastic.core.policies.engine_tuning import EngineTuning
 from elastic.core.process_stat import read_process_stat
 from elastic.stages.ray_backend.startup.environment import connected_parent, private_folder
@@ -28,6 +29,9 @@ _CONNECT_TIMEOUT = 5.0
 
 #: Maximum number of attempts to start an embedded Ray.
 _MAX_ATTEMPTS = 3
+
+#: Seconds in which Ctrl-C does not break the shutdown of an embedded Ray at the exit of this process.
+_EXIT_SECONDS = 10.0
 
 #: Prefixes of lines that Ray 2.60 itself writes into the log files of a worker.
 _LOG_MARKERS = (b":job_id:", b":actor_name:", b":task_name:")
@@ -137,6 +141,9 @@ def _start(cpus: int | None, start_timeout: float, ends_at: float) -> None:
         began_at = time.monotonic()
         if not _starts:
             _starts.append(call_in_lasting_thread(lambda: _init(cpus)))
+            # Registered after Ray's exit handler, so it runs before it.
+            atexit.unregister(_end_pending_start)
+            atexit.register(_end_pending_start)
         try:
             error = _wait_for(_starts[0], ends_at)
         except TimeoutError:
@@ -188,6 +195,19 @@ def _init(cpus: int | None) -> None:
         atexit.register(_shut_down, address())
 
 
+def _end_pending_start() -> None:
+    """Wait at exit for a start that Ctrl-C interrupted, so that Ray's exit handler ends all processes of that start.
+
+    Otherwise the start would continue while this process exits, and leave files in a folder that is removed already.
+    """
+    if connected_parent() is None and _starts:
+        ignore_repeats(_EXIT_SECONDS)
+        try:
+            _starts[0].exception(_EXIT_SECONDS)
+        except TimeoutError:
+            _clean_up(private_folder() / "ray")
+
+
 def _is_own(folder: Path) -> bool:
     """Return whether this process has a Ray that keeps its files in a folder."""
     node = ray._private.worker._global_node
@@ -230,6 +250,7 @@ def _shut_down(started_address: str) -> None:
     """
     if connected_parent() is not None:
         return
+    ignore_repeats(_EXIT_SECONDS)  # an interrupted shutdown leaves processes
     if (
         ray.is_initialized()
         and address() == started_address

@@ -1,6 +1,7 @@
 """Environment variables that Ray reads at its import; they are set before it, without importing Ray."""
 
 import atexit
+import contextlib
 import os
 import secrets
 import sys
@@ -88,3 +89,19 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def _restore_interrupt() -> None:
+    """Let Python end this process by SIGINT if Ctrl-C ended the program.
+
+    Python forgets an unhandled KeyboardInterrupt, and exits with code 1, if an exit handler executes code from a string
+    (https://github.com/python/cpython/blob/main/Python/pythonrun.c, `run_eval_code_obj`). Ray's exit handler imports
+    dataclasses, which do that. The same function notes an interrupt that leaves such code.
+    """
+    if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt) and not hasattr(sys, "ps1"):
+        with contextlib.suppress(KeyboardInterrupt):
+            exec("raise KeyboardInterrupt")  # noqa: S102 - a constant
+
+
+# Registered before Ray's exit handler, so it runs after it.
+atexit.register(_restore_interrupt)
