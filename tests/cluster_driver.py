@@ -1,4 +1,4 @@
-"""Drivers of a cluster in processes of their own, and how their functions meet."""
+"""Drivers of a cluster in separate processes, and a rendezvous for their functions."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from elastic.testing import RayCluster
 
 
 def run_driver(script: Path, nodes: RayCluster, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run a driver script in a process of its own, as a user of the cluster does."""
+    """Run a driver script in a separate process, as a user of the cluster does."""
     return subprocess.run(
         [sys.executable, str(script), *arguments],
         env={**nodes.environment, "ELASTIC_HOME": os.environ["ELASTIC_HOME"]},
@@ -31,7 +31,7 @@ def printed_by(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
     return told
 
 
-#: Lets chunks be worked on only when workers of two nodes are there, so that both get some.
+#: Processes chunks only while workers of two nodes exist, so that both nodes get some.
 RENDEZVOUS = """
 import os, socket, threading
 

@@ -1,4 +1,4 @@
-"""What all tests share: a home of their own, and Ray where one is wanted."""
+"""Fixtures of all tests: a home for each test, clusters and databases."""
 
 import contextlib
 import os
@@ -20,11 +20,11 @@ from elastic.testing.database_server import ServerProcess
 ServerT = TypeVar("ServerT", bound=ServerProcess)
 
 
-# Before a test module imports Ray, which reads its environment then: without a token of its own it would leave one in
-# the user's home, and every process that looks for a cluster on this machine would find and use this one.
+# Before a test module imports Ray, which reads its environment then. Without its own token, Ray would leave one in the
+# user's home, and every process that looks for a cluster on this machine would use this one.
 prepare("local")
 
-# What a shell starts in the background ignores Ctrl-C, and so does all that it starts in turn; tests press it.
+# Background jobs of a shell and their children ignore Ctrl-C, but some tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -34,12 +34,12 @@ hypothesis.settings.register_profile("fast", deadline=None, max_examples=10)
 hypothesis.settings.load_profile("elastic")
 
 
-#: What a test file says that starts Ray: the marker, or a fixture that carries it.
+#: Text of a test file that starts Ray: the marker, or a fixture that has it.
 _STARTS_RAY = re.compile(rb"mark\.cluster|\bcluster: str\b|\bembedded_ray\b|\bray_nodes\b")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Import no test file in vain: `-m cluster` wants few of them, and importing all takes as long as starting Ray."""
+    """Skip test files without tests for `-m cluster`; importing all files takes as long as starting Ray."""
     if config.option.markexpr != "cluster" or collection_path.suffix != ".py":
         return None
     return True if _STARTS_RAY.search(collection_path.read_bytes()) is None else None
@@ -47,7 +47,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Runs of a test are kept in a folder of the test."""
+    """Folder of the runs of one test."""
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("ELASTIC_HOME", str(folder))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
@@ -56,7 +56,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture(params=["inline", pytest.param("local", marks=pytest.mark.cluster)])
 def cluster(request: pytest.FixtureRequest) -> str:
-    """Each transport in turn: this process, and an embedded Ray with two workers."""
+    """Each transport: this process, and an embedded Ray with two workers."""
     name: str = request.param
     if name == "local":
         request.getfixturevalue("embedded_ray")
@@ -73,7 +73,7 @@ def _ray_at_the_end() -> Iterator[None]:
 
 @pytest.fixture
 def embedded_ray(_ray_at_the_end: None) -> None:
-    """An embedded Ray with two CPUs: one for all tests of this process, unless some of them cannot bear it."""
+    """An embedded Ray with two CPUs, shared by all tests of this process."""
     from elastic.stages.ray_backend.startup.connection import connect
 
     # Long, because the machine may be busy.
@@ -84,7 +84,7 @@ def embedded_ray(_ray_at_the_end: None) -> None:
 def ray_nodes() -> Iterator[RayCluster]:
     """A cluster of two nodes with one CPU each, made with `ray start`.
 
-    Where this process may do so, the second node is made blind: it sees nothing of the cluster's folder `hidden`.
+    If this process may use mount namespaces, the second node does not see the cluster's folder `hidden`.
     """
     with RayCluster(cpus=(1, 1), hidden_from=(None, "hidden") if _may_unshare() else ()) as nodes:
         yield nodes
@@ -92,13 +92,13 @@ def ray_nodes() -> Iterator[RayCluster]:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """A PostgreSQL server for all tests of this process; `create_database` makes a database for one of them."""
+    """A PostgreSQL server for all tests of this process; `create_database` creates a database for one test."""
     yield from _running(PostgresServer(), "psycopg")
 
 
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[MariaDbServer]:
-    """A MariaDB server for all tests of this process; `create_database` makes a database for one of them."""
+    """A MariaDB server for all tests of this process; `create_database` creates a database for one test."""
     yield from _running(MariaDbServer(), "pymysql")
 
 
@@ -116,7 +116,7 @@ def mariadb_url(mariadb_server: MariaDbServer) -> str:
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql", "mariadb", "duckdb"])
 def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of one database after the other."""
+    """The URL of each kind of database in turn."""
     name: str = request.param
     if name in ("postgresql", "mariadb"):
         yield request.getfixturevalue("postgres_url" if name == "postgresql" else "mariadb_url")
@@ -124,7 +124,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     path = tmp_path_factory.mktemp(name) / "database"
     with contextlib.ExitStack() as held:
         if name == "duckdb":
-            # Opening a file of DuckDB takes it 40 ms, unless it is open in this process.
+            # DuckDB takes 40 ms to open a file that this process does not have open.
             held.enter_context(pytest.importorskip("duckdb").connect(path))
         yield f"{name}:///{path}"
 
@@ -134,7 +134,7 @@ def _running(server: ServerT, driver: str) -> Iterator[ServerT]:
     if reason is None and find_spec(driver) is None:
         reason = f"the driver {driver} of {server.name} is not installed."
     if reason is not None:
-        # Where the databases were installed on purpose, a test that skips would hide that they are gone.
+        # If databases are required, a skipped test would hide that they are missing.
         (pytest.fail if os.environ.get("TEST_DATABASES") == "required" else pytest.skip)(reason)
     with server:
         yield server

@@ -69,7 +69,7 @@ class TestCount:
         [[["a"], [1.5]], [["a"], [1, 2]], ["a\0b", bytes(8)], [[["a"]], bytes(8)], {"a": 1}, [["a", "a"], [1, 2]]],
     )
     @pytest.mark.parametrize("count", [Count(), Count().of_utf8()])
-    def test_what_is_no_state_is_refused(self, plain: Any, count: AnyAggregator) -> None:
+    def test_a_value_that_is_no_state_is_refused(self, plain: Any, count: AnyAggregator) -> None:
         with pytest.raises(EncodingError):
             count.decode(pack(plain))
 
@@ -79,7 +79,7 @@ class TestCount:
 
 
 class TestCountOfUtf8:
-    """Counting the bytes of texts gives the same states as counting the texts."""
+    """Counting encoded strings gives the same states as counting the strings."""
 
     @UNTIMED
     @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
@@ -167,11 +167,11 @@ class TestApproximateDistinct:
         assert abs(merged(aggregator, words[:70_000], words[30_000:]) / 100_000 - 1) < 4 * aggregator.error
 
     def test_the_state_is_the_same_bytes_for_every_order_and_grouping(self) -> None:
-        aggregator, dice = ApproximateDistinct(8), random.Random(5)
+        aggregator, rng = ApproximateDistinct(8), random.Random(5)
         words, seen = [f"word {number}" for number in range(5000)], set()
         for _ in range(10):
-            dice.shuffle(words)
-            cut = dice.randrange(5000)
+            rng.shuffle(words)
+            cut = rng.randrange(5000)
             states = [aggregator.add_many(aggregator.create(), part) for part in (words[:cut], words[cut:])]
             seen.add(aggregator.encode(aggregator.merge(*states)))
         assert len(seen) == 1
@@ -205,7 +205,7 @@ class TestApproximateDistinct:
             [1e308, 1.7976931348623157e308, 5e-324],
         ],
     )
-    def test_different_entries_are_told_apart(self, different: list[Any]) -> None:
+    def test_different_entries_are_distinguished(self, different: list[Any]) -> None:
         assert run(ApproximateDistinct(), different) == len(different)
 
     @pytest.mark.parametrize("precision", [4, 27, 12.0, "12", None, True])

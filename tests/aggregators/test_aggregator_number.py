@@ -1,4 +1,4 @@
-"""Sum, Mean, Variance and Stdev against exact arithmetic, with numbers chosen to hurt."""
+"""Sum, Mean, Variance and Stdev against exact arithmetic, with numbers at the limits of floats."""
 
 import itertools
 import math
@@ -61,8 +61,8 @@ class TestSum:
             assert run(Sum(), numbers) == nearest(sum(map(Fraction, numbers), Fraction()))
 
     def test_many_floats_of_all_sizes_have_the_sum_of_exact_arithmetic(self) -> None:
-        dice = random.Random(7)
-        numbers = [math.ldexp(dice.uniform(-1, 1), dice.randint(-1070, 1020)) for _ in range(20_000)]
+        rng = random.Random(7)
+        numbers = [math.ldexp(rng.uniform(-1, 1), rng.randint(-1070, 1020)) for _ in range(20_000)]
         assert run(Sum(), numbers) == nearest(sum(map(Fraction, numbers), Fraction()))
         assert run(Sum(), numbers) == math.fsum(numbers)
 
@@ -86,7 +86,7 @@ class TestSum:
             ([Decimal("Infinity"), 1], Decimal("Infinity")),
         ],
     )
-    def test_what_is_not_finite_adds_up_as_floats_do(self, numbers: list[Any], expected: Any) -> None:
+    def test_infinities_and_nans_add_up_as_floats_do(self, numbers: list[Any], expected: Any) -> None:
         for order in itertools.permutations(numbers):
             result = run(Sum(), order)
             assert result == expected or (math.isnan(expected) and math.isnan(result))
@@ -125,7 +125,7 @@ class TestSum:
         assert run(Sum(), [np.float64(0.1), np.float32(0.5), np.int8(-1)]) == nearest(Fraction(0.1) - Fraction(1, 2))
 
     @pytest.mark.parametrize("entry", ["1", None, 1j, [1], b"1"])
-    def test_what_is_no_number_is_refused_by_its_type(self, entry: Any) -> None:
+    def test_a_value_that_is_no_number_is_refused_by_its_type(self, entry: Any) -> None:
         with pytest.raises(UsageError, match=f"type {type(entry).__name__} cannot be added exactly"):
             run(Sum(), [1, entry])
 
@@ -139,7 +139,7 @@ class TestSum:
             Sum().merge(*states)
 
     def test_states_of_the_same_numbers_are_the_same_bytes(self) -> None:
-        """Also when the parts cancel out, so that a group never saw the smallest places."""
+        """Even if parts cancel out, so that a group has none of the lowest digits."""
         one = Sum().add_many(Sum().create(), [0.1, -0.1, 3.0])
         other = Sum().merge(Sum().add(Sum().create(), 3.0), Sum().create())
         assert Sum().encode(one) == Sum().encode(other)
@@ -167,7 +167,7 @@ class TestMean:
     def test_no_entries_have_no_mean(self) -> None:
         assert run(Mean(), []) is None
 
-    def test_what_is_not_finite_shows(self) -> None:
+    def test_infinities_and_nans_appear_in_the_result(self) -> None:
         assert run(Mean(), [1.0, math.inf]) == math.inf
         assert math.isnan(run(Mean(), [1.0, math.nan]))
         assert math.isnan(run(Mean(), [math.inf, -math.inf]))
@@ -189,16 +189,16 @@ class TestVariance:
         assert result == (exact if type(result) is Fraction else nearest(exact))
 
     def test_it_agrees_with_the_standard_library(self) -> None:
-        dice = random.Random(3)
-        numbers = [dice.gauss(1e9, 1e-3) for _ in range(500)]
+        rng = random.Random(3)
+        numbers = [rng.gauss(1e9, 1e-3) for _ in range(500)]
         assert run(Variance(), numbers) == statistics.variance(numbers)
         assert run(Variance(ddof=0), numbers) == statistics.pvariance(numbers)
         assert run(Stdev(), numbers) == statistics.stdev(numbers)
         assert run(Stdev(ddof=0), numbers) == statistics.pstdev(numbers)
 
     def test_many_floats_of_all_sizes_have_the_variance_of_exact_arithmetic(self) -> None:
-        dice = random.Random(7)
-        numbers = [math.ldexp(dice.uniform(-1, 1), dice.randint(-1070, 400)) for _ in range(300)]
+        rng = random.Random(7)
+        numbers = [math.ldexp(rng.uniform(-1, 1), rng.randint(-1070, 400)) for _ in range(300)]
         assert run(Variance(), numbers) == nearest(variance_of(numbers, 1))
 
     def test_decimals_keep_twenty_eight_digits(self) -> None:
@@ -209,7 +209,7 @@ class TestVariance:
     def test_a_variance_beyond_the_largest_float_is_infinite(self) -> None:
         assert run(Variance(), [1e308, -1e308]) == math.inf
 
-    def test_what_is_not_finite_has_no_variance(self) -> None:
+    def test_infinities_and_nans_have_no_variance(self) -> None:
         for numbers in ([1.0, math.inf], [math.nan, 1], [math.inf, -math.inf, 1]):
             assert math.isnan(run(Variance(), numbers))
             assert math.isnan(run(Stdev(), numbers))

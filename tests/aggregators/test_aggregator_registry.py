@@ -45,10 +45,10 @@ Sale = namedtuple("Sale", "shop price")
 NUMBERS = [1, -5, 2**70, True, 0.1, 1e308, -1e308, -0.0, math.inf, math.nan, Fraction(1, 3), 5e-324]
 
 NAN = math.nan
-#: One clock in Berlin, twice, and between them a time elsewhere.
+#: The same wall-clock time in Berlin twice, and an instant of another zone between the two.
 FIRST, SECOND = (dt.datetime(2026, 10, 25, 2, 30, fold=fold, tzinfo=ZoneInfo("Europe/Berlin")) for fold in (0, 1))
 BETWEEN = dt.datetime(2026, 10, 25, 1, 0, tzinfo=dt.UTC)
-#: Entries, the two greatest of them in order, and the least.
+#: Entries, the two largest of them in order, and the smallest.
 ORDERS: list[tuple[list[Any], list[Any], Any]] = [
     ([(3.0, "c"), (NAN, "x"), (9.0, "a"), (5.0, "b")], [(9.0, "a"), (5.0, "b")], (3.0, "c")),
     ([[1.0, NAN], [2.0, "x"], [0.5]], [[2.0, "x"], [0.5]], [0.5]),
@@ -185,18 +185,18 @@ class TestTopK:
         assert merged(TopK(k), entries[::3], entries[1::3], entries[2::3]) == heapq.nlargest(k, entries)
 
     def test_it_gives_the_largest_of_many_batches(self) -> None:
-        dice = random.Random(2)
-        entries = [dice.randrange(10**9) for _ in range(60_000)]
+        rng = random.Random(2)
+        entries = [rng.randrange(10**9) for _ in range(60_000)]
         assert run(TopK(100), entries) == heapq.nlargest(100, entries)
         assert run(TopK(100, key=operator.neg), entries) == heapq.nsmallest(100, entries)
 
     @UNTIMED
     @given(st.lists(st.tuples(st.integers(0, 3), st.text(max_size=2)), unique=True), st.randoms(use_true_random=False))
-    def test_ties_come_out_the_same_in_any_order(self, entries: list[tuple[int, str]], dice: random.Random) -> None:
+    def test_ties_come_out_the_same_in_any_order(self, entries: list[tuple[int, str]], rng: random.Random) -> None:
         aggregator = TopK(4, key=operator.itemgetter(0))
         expected = run(aggregator, entries)
-        dice.shuffle(entries)
-        cut = dice.randint(0, len(entries))
+        rng.shuffle(entries)
+        cut = rng.randint(0, len(entries))
         assert merged(aggregator, entries[:cut], entries[cut:]) == expected
 
     def test_nan_comes_last(self) -> None:
@@ -230,7 +230,7 @@ class TestLatest:
 class TestReduce:
     @UNTIMED
     @given(st.lists(st.text()))
-    def test_order_is_kept_unless_told_otherwise(self, entries: list[str]) -> None:
+    def test_order_is_kept_by_default(self, entries: list[str]) -> None:
         aggregator = Reduce(operator.add, ">")
         assert aggregator.ordered
         assert merged(aggregator, entries[:2], entries[2:5], entries[5:]) == ">" + "".join(entries)
@@ -252,7 +252,7 @@ class TestReduce:
         assert initial == []
 
     @pytest.mark.parametrize("function", [None, 3, "add"])
-    def test_what_is_no_function_is_refused(self, function: Any) -> None:
+    def test_a_value_that_is_no_function_is_refused(self, function: Any) -> None:
         with pytest.raises(UsageError, match="pass a function of two"):
             Reduce(function)
         with pytest.raises(UsageError, match="pass a function of two"):
@@ -349,7 +349,7 @@ class TestGroupBy:
 
     @pytest.mark.parametrize("entry", ["ab", 5, None, ("a",), ("a", 1, 2), {"a": 1, "b": 2}, "x" * 100])
     def test_an_entry_that_is_no_pair_is_shown(self, entry: Any) -> None:
-        """A string of two characters could be taken for one."""
+        """A string of two characters looks like a pair."""
         for entries in ([entry], [("a", 1), entry]):
             with pytest.raises(UsageError, match=r"GroupBy got .*, which is not a pair \(key, value\); put key_by"):
                 run(GroupBy(Size()), entries)

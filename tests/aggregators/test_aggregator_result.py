@@ -145,7 +145,7 @@ class TestFunctionAggregator:
         assert merged(aggregator, [1], [2], [3]) is None
         assert seen == [(1, None), (2, None), (3, None)]
 
-    def test_a_function_may_return_what_is_not_plain_data(self) -> None:
+    def test_a_function_may_return_values_that_are_not_plain_data(self) -> None:
         aggregator = FunctionAggregator(lambda new, previous: {*(previous or ()), frozenset([object, new])})
         assert merged(aggregator, [1], [2]) == {frozenset([object, 1]), frozenset([object, 2])}
 
@@ -275,7 +275,7 @@ class TestAggregatorOf:
         with pytest.raises(UsageError, match=r"does not take two arguments; write it as aggregate\(new, previous\)"):
             aggregator_of(function)
 
-    def test_a_name_means_what_is_built_in(self) -> None:
+    def test_a_name_means_a_built_in_aggregator(self) -> None:
         assert type(aggregator_of("count")) is Count
         assert type(aggregator_of(" Sum ")) is Sum
 
@@ -307,7 +307,7 @@ class TestAggregatorOf:
         with pytest.raises(UsageError, match=r"Needy needs arguments; pass Needy\(size, colour\)"):
             aggregator_of(Needy)
 
-    def test_a_class_that_is_not_complete_says_what_is_missing(self) -> None:
+    def test_the_error_of_an_incomplete_class_names_the_missing_methods(self) -> None:
         with pytest.raises(UsageError, match="Unfinished is not complete; define its methods finish, merge"):
             aggregator_of(Unfinished)
 

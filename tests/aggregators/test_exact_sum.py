@@ -26,7 +26,7 @@ def test_a_key_may_come_several_times(kind: type[dict[str, int]], held: dict[str
 
 @pytest.mark.parametrize("held", [{}, {0: 7, KEYS_AT_ONCE: -7}])
 @pytest.mark.parametrize("many", [KEYS_AT_ONCE - 1, KEYS_AT_ONCE, KEYS_AT_ONCE + 1])
-def test_columns_may_be_longer_than_what_is_added_at_once(held: dict[int, int], many: int) -> None:
+def test_columns_may_be_longer_than_one_addition(held: dict[int, int], many: int) -> None:
     keys, numbers = [*range(many), *range(many)], [*range(2 * many)]
     expected = dict(held)
     for key, number in zip(keys, numbers, strict=True):

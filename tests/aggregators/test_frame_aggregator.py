@@ -1,4 +1,4 @@
-"""Aggregators of frames: exact, in one order where they say so, and refusing in one sentence what they cannot do."""
+"""Aggregators of frames: exact results, the promised order, and one sentence for each unsupported frame."""
 
 import random
 from decimal import Decimal
@@ -20,7 +20,7 @@ BIG = 2**63 - 1
 
 
 def result_of(aggregator: AnyAggregator, *frames: Any) -> Any:
-    """Return the result of frames, each from a worker of its own, merged in another order than they came."""
+    """Return the result of frames, each added on a separate worker and merged in another order."""
     whole = aggregator.create()
     for frame in random.Random(len(frames)).sample(frames, len(frames)):
         state = aggregator.add(aggregator.create(), frame)
@@ -128,7 +128,7 @@ def test_tables_lazy_frames_and_series_are_frames() -> None:
 
 
 class Heap(FrameCount):
-    """Remembers how many rows it grouped."""
+    """Records the number of rows in each grouping."""
 
     rows = 0
 
@@ -167,7 +167,7 @@ REFUSED: dict[str, AnyAggregator] = {
 
 
 @pytest.mark.parametrize("sentence", REFUSED)
-def test_what_cannot_be_computed_exactly_is_refused_in_a_sentence(sentence: str) -> None:
+def test_what_cannot_be_computed_exactly_is_refused_in_one_sentence(sentence: str) -> None:
     aggregator = REFUSED[sentence]
     with pytest.raises(UsageError) as raised:
         aggregator.add(aggregator.create(), FRAME)
@@ -206,7 +206,7 @@ def test_parameters_that_make_no_sense_are_refused(make: Any) -> None:
         make()
 
 
-def test_what_is_no_frame_is_refused() -> None:
+def test_a_value_that_is_no_frame_is_refused() -> None:
     with pytest.raises(UsageError, match=r"expected a frame, got builtins\.str; return a Polars frame"):
         frame_of("text")
 

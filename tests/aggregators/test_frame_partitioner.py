@@ -60,16 +60,16 @@ def rows(frame: pl.DataFrame) -> list[str]:
 
 
 def result_of(aggregator: Sharded, frames: list[pl.DataFrame], seed: int = 0) -> ShardedFrame:
-    """Return the result of frames that are folded by some workers, each of which is collected now and then."""
-    dice = random.Random(seed)
+    """Return the result of frames folded by several workers with repeated collections."""
+    rng = random.Random(seed)
     encoded, state = [], aggregator.create()
     for frame in frames:
         state = aggregator.spill(aggregator.merge(state, aggregator.add(aggregator.create(), frame)))
-        if dice.random() < 0.2:
+        if rng.random() < 0.2:
             encoded.append(aggregator.encode(state))
             state = aggregator.create()
     encoded.append(aggregator.encode(state))
-    dice.shuffle(encoded)
+    rng.shuffle(encoded)
     whole = aggregator.create()
     for data in encoded:
         whole = aggregator.merge(whole, aggregator.decode(data))
@@ -80,7 +80,7 @@ def result_of(aggregator: Sharded, frames: list[pl.DataFrame], seed: int = 0) ->
 
 @pytest.fixture(params=[None, 120], ids=["large", "small"])
 def limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit as it is, and so small that states are left all the time."""
+    """The normal limit, and one so small that each state spills."""
     if request.param is not None:
         monkeypatch.setattr(frame_partitioner, "HELD_ROWS", request.param)
 
@@ -120,7 +120,7 @@ def test_rows_are_read_part_by_part_in_an_order_of_their_own(spill_store: FileSp
 
 
 class Watched(FrameCount):
-    """Notes how many rows are grouped, of chunks and of piles."""
+    """Records the number of grouped rows of chunks and of accumulated chunks."""
 
     def __init__(self, *columns: str) -> None:
         super().__init__(*columns)
@@ -153,7 +153,7 @@ def test_rows_whose_keys_hardly_repeat_are_not_grouped(
     state = aggregator.create()
     for frame in (*map(new, "abcdef"), *[AGAIN] * 6):
         state = aggregator.spill(aggregator.add(state, frame))
-    # The first of three chunks is grouped as a sample. Grouping does not shrink it enough: the others stay as they are.
+    # The first of three chunks is grouped as a sample. It does not shrink enough, so the others stay ungrouped.
     assert inner.chunks == [-1000] * 4
     assert inner.piles == []
     assert len(state.pieces) == 2
@@ -171,7 +171,7 @@ def test_a_pile_whose_keys_repeat_is_grouped_before_it_is_left(
     aggregator = Sharded(inner, 2, spill_store)
     state = aggregator.create()
     for _ in range(9):
-        # No key is twice in one chunk.
+        # No chunk has a key twice.
         state = aggregator.spill(aggregator.add(state, new("same")))
     assert inner.piles == [3000] * 4
     assert state.pieces == []

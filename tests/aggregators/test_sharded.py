@@ -1,4 +1,4 @@
-"""An aggregator with shards: what it leaves, and what becomes of that, is what the inner one makes."""
+"""Sharded aggregators: the spilled states and their merged result equal the result of the inner aggregator."""
 
 import random
 from collections import Counter
@@ -39,21 +39,21 @@ def spill_store(tmp_path: Path) -> FileSpillStore:
 
 @pytest.fixture(params=[None, 50], ids=["large", "small"])
 def limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limits as they are, and so small that states are divided and left all the time."""
+    """Normal limits, and limits so small that each state is partitioned and spilled."""
     if request.param is not None:
         monkeypatch.setattr(mapping_partitioner, "WINDOW_KEYS", request.param)
         monkeypatch.setattr(mapping_partitioner, "HELD_KEYS", 4 * request.param)
 
 
 def partials(aggregator: Sharded, entries: list[Any], seed: int) -> list[bytes]:
-    """Fold entries in some workers, each of which is collected now and then."""
-    dice = random.Random(seed)
-    ends = sorted({dice.randrange(len(entries)) for _ in range(12)} | {len(entries)})
+    """Fold entries in several workers with repeated collections."""
+    rng = random.Random(seed)
+    ends = sorted({rng.randrange(len(entries)) for _ in range(12)} | {len(entries)})
     encoded, at, state = [], 0, aggregator.create()
     for end in ends:
         part = aggregator.add_many(aggregator.create(), iter(entries[at:end]))
         state, at = aggregator.merge(state, part), end
-        if dice.random() < 0.5 or end == len(entries):
+        if rng.random() < 0.5 or end == len(entries):
             encoded.append(aggregator.encode(state))
             state = aggregator.create()
     return encoded
@@ -67,7 +67,7 @@ def merged(aggregator: Sharded, encoded: list[bytes]) -> Any:
 
 
 class Watched(SumByKey):
-    """Notes which entries are not folded first."""
+    """Records the entries that are added without being folded first."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ def test_the_result_is_that_of_the_inner_aggregator(name: str, shards: int, spil
     spill_store.close()
 
 
-def test_what_is_reduced_is_what_is_merged_when_it_is_read(spill_store: FileSpillStore) -> None:
+def test_a_reduced_result_equals_one_that_is_merged_by_its_reader(spill_store: FileSpillStore) -> None:
     aggregator = Sharded(SumByKey(), 3, spill_store)
     state = merged(aggregator, partials(aggregator, MIXED, 1))
     jobs = aggregator.jobs(state)
@@ -300,7 +300,7 @@ class Largest(SumByKey):
 
 
 class Reversed(Count):
-    """Keeps its states in another form."""
+    """Stores its states in another form."""
 
     def encode(self, state: Any) -> bytes:
         return super().encode(state)[::-1]
@@ -331,7 +331,7 @@ def test_numbers_beyond_64_bits_and_floats_are_kept_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("entry", ["ab", b"ab", {1: 2, 3: 4}, 7, ("a",), ("a", 1, 2)], ids=str)
-def test_what_is_no_pair_is_refused(entry: Any) -> None:
+def test_a_value_that_is_no_pair_is_refused(entry: Any) -> None:
     for entries in ([entry], [("a", 1), entry], [("a", 1.5), entry]):
         with pytest.raises(UsageError, match=r"SumByKey got .* which is not a pair"):
             SumByKey().add_many({}, iter(entries))

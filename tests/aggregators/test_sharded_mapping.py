@@ -1,4 +1,4 @@
-"""A wide result is read as a dict is, also where its keys or values are odd, and before it is merged."""
+"""A sharded result reads like a dict, with unusual keys and values, and before it is merged."""
 
 import math
 from collections import Counter, defaultdict
@@ -28,7 +28,7 @@ def value_of(entries: Iterable[Any], aggregator: Any = Count, **given: Any) -> A
 
 
 def unmerged(folder: Path, *states: list[Any]) -> ShardedMapping:
-    """Return the result of entries that were counted in several places."""
+    """Return the unmerged result of entries counted by several workers."""
     spill_store = FileSpillStore(folder, 1)
     spill_store.prepare()
     sharded, whole = Sharded(Count(), 2, spill_store), None
@@ -108,7 +108,7 @@ def test_a_result_that_is_not_merged_yet_is_shown_without_merging_it(tmp_path: P
     assert repr(result) == "ShardedMapping(2 shards, not merged yet)"
 
 
-def test_a_result_from_before_a_redrive_says_that_it_was_made_anew(home: Path) -> None:
+def test_a_result_from_before_a_redrive_says_that_it_was_replaced(home: Path) -> None:
     def fragile(number: int) -> tuple[str, int]:
         if number == 7:
             raise ValueError(number)

@@ -1,4 +1,4 @@
-"""The benchmarks, at small sizes: every way of ours to do a workload gives the plain loop's answer."""
+"""The benchmarks at small sizes: every contender gives the answer of the plain loop."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ PAGE = ROOT / "docs" / "internals" / "performance.md"
 
 
 def quick(folder: Path, *engines: str) -> list[dict[str, Any]]:
-    """Run all workloads at small sizes and return what was measured."""
+    """Run all workloads at small sizes and return the measurements."""
     told = folder / "measured.jsonl"
     sizes = ["--quick", "--megabytes", "1", "--text", "python", "--cache", str(folder)]
     arguments = [*sizes, "--json", str(told), "--engines", *engines]
@@ -27,7 +27,7 @@ def quick(folder: Path, *engines: str) -> list[dict[str, Any]]:
 
 
 def labels(*engines: str) -> set[tuple[str, str]]:
-    """Name the contenders of some engines, and those that they are compared with."""
+    """Return the workload and label of the contenders of some engines, and of their baselines."""
     found = set()
     for key, workload in WORKLOADS.items():
         asked = [one for one in workload.contenders if one.engine in engines]

@@ -1,4 +1,4 @@
-"""The order of attempts: who has rounds, who waits for nobody, and what a size is."""
+"""The order of attempts, their number of rounds, and the sizes of workloads."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def test_ours_has_all_rounds_and_a_slow_peer_has_one_and_memory_is_looked_at_las
         quick=False,
         rounds=2,
         limit=60,
-        # Every peer is too slow for that.
+        # Every other tool is slower than this.
         patience=0,
         text=NO_TEXT,
         say=said.append,

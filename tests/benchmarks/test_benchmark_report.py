@@ -1,4 +1,4 @@
-"""The tables of the benchmarks: what is wrong is seen, figures land where they belong, memory is that of all."""
+"""The tables of the benchmarks: wrong answers show, figures are in the right cells, memory sums over all processes."""
 
 import subprocess
 import sys
@@ -62,7 +62,7 @@ def test_an_answer_that_differs_is_seen() -> None:
     assert "**DIFFERS**" in str(told)
 
 
-def test_a_failure_of_ours_is_a_problem_and_one_of_others_is_told() -> None:
+def test_a_failure_of_elastic_is_a_problem_and_one_of_another_tool_is_reported() -> None:
     ours = Measured(workload="W4", contender=INLINE, error="ClusterError: gone")
     others = Measured(workload="W4", contender=POOL, error="OSError: a|b")
     told = report({PLAIN: measured(PLAIN, 1.0), INLINE: ours, POOL: others})
@@ -114,7 +114,7 @@ def test_one_word_more_or_less_shows_in_the_check() -> None:
     assert words_check({**counts, "x": 0}) != same
 
 
-#: Takes memory in a child of its own, says so, and waits.
+#: Allocates memory in a child process, prints a line, and waits.
 _PARENT = """
 import subprocess, sys
 child = "taken = bytearray(b'x') * (64 << 20); print(len(taken), flush=True); input()"

@@ -1,4 +1,4 @@
-"""Rounds of chaos: what they tell, and that they tell when an answer is wrong."""
+"""Rounds of chaos: their reports, and that they detect a wrong answer."""
 
 import os
 import signal
@@ -117,7 +117,7 @@ def test_without_a_target_no_master_can_be_killed() -> None:
         trial_of(summing, "drop", "kill-master")
 
 
-def test_spirits_that_cannot_strike_are_refused_before_anything_runs() -> None:
+def test_faults_without_a_target_are_refused_before_anything_runs() -> None:
     with pytest.raises(UsageError, match="fault hang needs worker processes"):
         trial_of(summing, "hang")
 
@@ -134,7 +134,7 @@ def test_a_flow_that_fails_by_itself_is_no_measure() -> None:
 
 
 class ForgivingSpans(ChunkIdSet):
-    """A set that takes in again what it has."""
+    """A set of ids that accepts an id twice."""
 
     def add(self, first: int, stop: int) -> None:
         for chunk_id in range(first, stop):
@@ -143,7 +143,7 @@ class ForgivingSpans(ChunkIdSet):
 
 
 class FoldingDuplicates(Ledger):
-    """A ledger that does not look whether a chunk is in the result already."""
+    """A ledger that folds a chunk without checking whether the result has it."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
@@ -245,7 +245,7 @@ def test_a_round_that_is_interrupted_leaves_no_master_behind(number: int, flows:
     script = tmp_path / "rounds.py"
     script.write_text(INTERRUPTED)
     root = Path(__file__).resolve().parents[2]
-    # All processes that it starts hold the writing end of this pipe, so its end is theirs.
+    # All its child processes inherit the writing end of this pipe, so it closes with the last of them.
     with subprocess.Popen(
         [sys.executable, str(script), f"{flows}:held"],
         env={**os.environ, "PYTHONPATH": str(root)},

@@ -1,4 +1,4 @@
-"""Runs while spirits strike: the answer stays the same, and every strike is counted."""
+"""Runs under injected faults: the answer stays the same, and every fault is counted."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from elastic.core.errors import UsageError
 from elastic.core.policies.chaos import CARRIED, Chaos, Fault
 
 SUM = sum(range(2000))
-#: Many calls and many collections, so that there is something to strike.
+#: Options for many calls and collections, so that there are many occasions for faults.
 BUSY: dict[str, Any] = {"target_call_seconds": 1e-9, "collect_interval": 1e-3}
 
 
@@ -49,7 +49,7 @@ def test_lost_answers_do_not_drag_all_other_results_along() -> None:
     )
     assert result.value == SUM
     assert result.counters["chaos_drop"] >= 20
-    # Before a lost answer was asked for, one of them made everything that was held count twice, again and again.
+    # Earlier versions counted a held result twice if the answer to its collection was lost.
     assert result.counters.get("duplicates_dropped", 0) == 0
 
 
@@ -59,7 +59,7 @@ def test_spirits_are_given_as_elasticflow_does(number: int) -> None:
         result = numbers().run(cluster="inline", **{name: number}, **BUSY)
         assert result.value == SUM
     if number == 1:
-        # Of two occasions a call, sender and receiver, each strikes at 45.5 %: 0.7 of them, each of which is a retry.
+        # Sender and receiver each drop 45.5 % of the calls, so 0.7 of all calls are retried.
         assert result.counters["chaos_raise"] == result.retries >= 100
 
 
@@ -76,7 +76,7 @@ def test_other_numbers_are_refused_before_anything_runs(number: Any) -> None:
 
 
 @pytest.mark.parametrize("spirit", ["hang", "kill-worker", "kill-sender", "kill-receiver", "kill-node"])
-def test_spirits_without_a_process_to_strike_are_refused_by_name(spirit: str) -> None:
+def test_faults_without_a_target_process_are_refused_by_name(spirit: str) -> None:
     with pytest.raises(UsageError, match=f"fault {spirit} needs .*, but cluster='inline' has none"):
         numbers().run(cluster="inline", chaos=f"drop,{spirit}")
 
@@ -101,7 +101,7 @@ def test_steps_of_a_queue_may_have_chaos() -> None:
     assert "chaos_drop" not in calm.counters
 
 
-def test_a_failure_of_user_code_is_told_all_the_same() -> None:
+def test_a_failure_of_user_code_is_reported_under_faults_too() -> None:
     flow = elastic.from_range(100, chunk_size=5).map(lambda number: 1 // (number - 60)).aggregate("sum")
     with pytest.raises(elastic.ElasticError, match="ZeroDivisionError"):
         flow.run(cluster="inline", chaos=Chaos(rate=0.3), **BUSY)

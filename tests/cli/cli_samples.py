@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Said:
-    """What a command printed, and its exit code."""
+    """Output of a command, and its exit code."""
 
     code: int
     out: str
@@ -23,18 +23,18 @@ class Said:
 
 
 def elastic(*arguments: str) -> Said:
-    """Run a command; what it does not expect is raised."""
+    """Run a command; raise the exceptions that it does not handle."""
     result = CliRunner().invoke(main.app, list(arguments), prog_name="elastic", catch_exceptions=False)
     return Said(result.exit_code, result.stdout, result.stderr)
 
 
 def said_lines(said: Said) -> list[str]:
-    """Return what a command printed, a line each, with single blanks."""
+    """Return the output lines of a command, with runs of blanks replaced by one."""
     return [" ".join(line.split()) for line in said.out.splitlines()]
 
 
 def elastic_main(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arguments: str) -> Said:
-    """Run a command as the installed script does, which looks at `sys.argv` itself."""
+    """Run a command as the installed script does, which reads `sys.argv`."""
     monkeypatch.setattr(sys, "argv", ["elastic", *arguments])
     with pytest.raises(SystemExit) as ended:
         main.main()
@@ -44,7 +44,7 @@ def elastic_main(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[s
 
 
 def refused(said: Said, code: int, text: str) -> None:
-    """Check that a command failed in one sentence, on the error output alone."""
+    """Check that a command failed with one sentence, and only on the error output."""
     assert said.code == code, said
     assert said.out == ""
     (sentence,) = said.err.splitlines()
@@ -54,5 +54,5 @@ def refused(said: Said, code: int, text: str) -> None:
 
 
 def nothing_begun() -> None:
-    """Check that no run was made, not even half of one."""
+    """Check that no run was created, not even partly."""
     assert not RunHistory.of_environment().folder.exists() or list(RunHistory.of_environment().folder.iterdir()) == []

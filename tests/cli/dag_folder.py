@@ -1,4 +1,4 @@
-"""A folder of DAG files for commands, and what they say about it."""
+"""A folder of DAG files for tests of commands."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ with DAG("copies", start_date="2016-02-22", schedule=None) as copies:
 
 
 def dag_folder(home: Path) -> Path:
-    """Make the folder of DAGs below the home of a test."""
+    """Create the folder of DAGs below the home of a test."""
     folder = home / "dags"
     folder.mkdir()
     (folder / "etl.py").write_text(SOURCE)
@@ -50,5 +50,5 @@ def broken_file(folder: Path) -> Path:
 
 
 def mend(folder: Path) -> None:
-    """Let the task `check` succeed from now on."""
+    """Repair the task `check`, so that it succeeds."""
     (folder / "mended").touch()

@@ -42,7 +42,7 @@ def chaos(attribute: str, *arguments: str) -> Any:
     return elastic("chaos", f"flows.py:{attribute}", "--cluster", "inline", *arguments)
 
 
-def test_rounds_are_told_in_a_table() -> None:
+def test_rounds_are_printed_as_a_table() -> None:
     said = chaos("numbers", "--rounds", "2", "--seed", "3", "--spirits", "drop,raise", "--rate", "0.4")
     assert (said.code, said.err) == (0, "")
     header, _, *rows, last = said.out.splitlines()
@@ -55,7 +55,7 @@ def test_rounds_are_told_in_a_table() -> None:
     assert last.endswith(" strikes, every answer the same.")
 
 
-def test_rounds_are_told_as_json() -> None:
+def test_rounds_are_printed_as_json() -> None:
     said = chaos("numbers", "--rounds", "1", "--spirits", "all", "-o", "json")
     told = json.loads(said.out)
     assert (said.code, told["different"], len(told["digest"])) == (0, 0, 32)
@@ -68,7 +68,7 @@ def test_rounds_are_told_as_json() -> None:
 
 def test_an_answer_that_differs_ends_with_1_and_says_what_differs() -> None:
     said = chaos("fickle", "--rounds", "2", "--spirits", "drop", "-o", "json")
-    # The file is loaded anew for each run, so what it made is forgotten.
+    # The command loads the file again for each run, so its objects are new.
     assert (said.code, json.loads(said.out)["different"]) == (0, 0)
     Path("count").write_text("900")
     Path("flows.py").write_text(FLOWS.replace("made.append(1)", "").replace("900 + len(made)", "_next()"))
@@ -96,7 +96,7 @@ def test_rounds_in_which_nothing_strikes_prove_nothing() -> None:
         (["--spirits", ""], "there is no spirit ''"),
     ],
 )
-def test_spirits_that_cannot_strike_are_refused(arguments: list[str], text: str) -> None:
+def test_faults_without_a_target_are_refused(arguments: list[str], text: str) -> None:
     refused(chaos("numbers", *arguments), 2, text)
     nothing_begun()
 

@@ -1,4 +1,4 @@
-"""`elastic dags`, `tasks`, `run`, `backfill`, `clear`, `recover`, `run-one`, `run-from`: what they print and refuse."""
+"""`elastic dags`, `tasks`, `run`, `backfill`, `clear`, `recover`, `run-one`, `run-from`: output and refusals."""
 
 import json
 import re
@@ -18,7 +18,7 @@ LEAVES = [
     *(["bundle", name] for name in ("make-key", "create")),
 ]
 
-#: A task that fails with a retry left, one after it, and one beside it.
+#: A task that fails with a retry left, its downstream task, and an independent task.
 TRIES = """
 from elastic import DAG
 from elastic.operators import EmptyOperator, PythonOperator
@@ -42,7 +42,7 @@ def folder(home: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _inline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tasks run in this process, which is what takes the least time."""
+    """Run tasks in this process, which is fastest."""
     monkeypatch.setenv("ELASTIC__CORE__EXECUTOR", "inline")
 
 
@@ -75,7 +75,7 @@ class TestDags:
         path.unlink()
         assert elastic("dags", "list").err == ""
 
-    def test_what_has_no_effect_is_told_in_the_list_and_in_the_log_of_the_attempt(self, folder: Path) -> None:
+    def test_a_setting_without_effect_is_reported_in_the_list_and_in_the_log_of_the_attempt(self, folder: Path) -> None:
         head = "from elastic import DAG\nfrom elastic.operators import EmptyOperator\n"
         text = f"{head}with DAG('mails', start_date='2016-02-22'):\n"
         (folder / "mails.py").write_text(f"{text}    EmptyOperator(task_id='only', email='me@example.org')\n")
@@ -87,7 +87,7 @@ class TestDags:
         (line,) = [line for line in elastic("dags", "test", "mails").out.splitlines() if "WARNING" in line]
         assert line.split(" WARNING - ")[1].startswith("email has no effect: Elastic does not send mail yet. ")
 
-    def test_one_id_for_two_dags_is_told(self, folder: Path) -> None:
+    def test_one_id_for_two_dags_is_reported(self, folder: Path) -> None:
         (folder / "twin.py").write_text("from elastic import DAG\ndag = DAG('etl', start_date='2016-02-22')\n")
         for place in ([], ["-sd", str(folder)]):
             said = elastic("dags", "list", *place, "-o", "plain")
@@ -112,7 +112,7 @@ class TestDags:
         assert [one["task_id"] for one in details["tasks"]] == ["extract", "load", "report", "check"]
         assert re.fullmatch("[0-9a-f]{64}", details["source_digest"])
 
-    def test_its_next_dates_are_told(self) -> None:
+    def test_its_next_dates_are_printed(self) -> None:
         first, second = (f"2016-02-{day}T00:00:00+00:00" for day in (22, 23))
         assert elastic("dags", "next", "etl").out == f"{first}  starts at {second}\n"
         elastic("run", *EXTRACT)
@@ -182,12 +182,12 @@ class TestTasks:
         assert elastic("tasks", "list", "etl", "--tree").out == elastic("dags", "tree", "etl").out
         assert said_lines(elastic("tasks", "list", "etl"))[0] == "task_id operator upstream trigger_rule retries pool"
 
-    def test_templates_are_shown_without_what_is_not_set(self) -> None:
+    def test_templates_are_shown_without_unset_fields(self) -> None:
         assert elastic("tasks", "render", *EXTRACT).out == "# bash_command\necho 2016-02-22 7\n"
         assert elastic("tasks", "render", "etl", "load", DAY).out == ""
         assert state_of("extract") == "none"
 
-    def test_why_one_does_not_run_is_told(self) -> None:
+    def test_the_reason_why_an_instance_does_not_run_is_printed(self) -> None:
         rows = json.loads(elastic("tasks", "why", "etl", "load", DAY, "-o", "json").out)
         assert [(row["condition"], row["reason"]) for row in rows if row["met"] == "no"] == [
             ("trigger rule", "waiting for 'extract' (all_success)")
@@ -228,7 +228,7 @@ class TestTasks:
             lines = elastic("tasks", "log", *chosen).out.splitlines()
             assert [line for line in lines if line in ("square INFO 4", "square INFO 9")] == [f"square INFO {printed}"]
 
-    def test_a_mapped_task_is_told_as_a_whole_where_no_copy_is_named(self, home: Path, folder: Path) -> None:
+    def test_a_mapped_task_is_described_as_a_whole_if_no_copy_is_named(self, home: Path, folder: Path) -> None:
         square = ("copies", "square", DAY)
         assert elastic("tasks", "state", *square).out == "none\n"
         elastic("backfill", "copies", "-s", DAY)
@@ -301,7 +301,7 @@ class TestRun:
         elastic("bundle", "make-key")
         refused(elastic("run", *EXTRACT, "--bundle", "17"), 1, "there is no bundle '17' in the database")
 
-    def test_an_attempt_that_nobody_queued_runs_nothing(self) -> None:
+    def test_an_attempt_that_was_not_queued_runs_nothing(self) -> None:
         elastic("dags", "trigger", "etl", "-e", DAY)
         said = elastic("run", *EXTRACT, "--attempt", "deadbeef")
         assert (said.code, said.out) == (1, "")
@@ -334,7 +334,7 @@ class TestBackfill:
         assert elastic("backfill", "etl", "-s", DAY, "-m").out.count("Marked as success") == 2
         assert state_of("check") == "success"
 
-    def test_what_is_cleared_is_as_if_it_had_never_run(self, folder: Path) -> None:
+    def test_a_cleared_instance_is_as_if_it_had_never_run(self, folder: Path) -> None:
         mend(folder)
         elastic("backfill", "etl", "-s", DAY, "-e", "2016-02-23")
         said = elastic("clear", "etl", "-t", "load", "-d", "-e", DAY, "--dry-run")
@@ -360,7 +360,7 @@ class TestModes:
         elastic("backfill", "etl", "-s", DAY)
         said = elastic("run-one", "etl", "20160222", "load")
         assert (said.code, said.out.count("Adding to queue")) == (0, 1)
-        # what was asked for is done, and the run as a whole is not
+        # the requested task is done, and the run is not
         assert self._run()["state"] == "failed"
         mend(folder)
         said = elastic("recover", "etl", "20160222")

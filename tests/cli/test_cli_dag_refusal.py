@@ -1,4 +1,4 @@
-"""Commands of DAGs and tasks with bad input: one sentence, and exit code 1 or 2."""
+"""Commands of DAGs and tasks with invalid input: one sentence, and exit code 1 or 2."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ WITH_TASK = [command for command in ON_A_DAG if "TASK" in command]
 
 
 def called(command: list[str], dag_id: str, task_id: str = "extract", *, date: str = DAY) -> list[str]:
-    """Return the words of a command about a DAG, a task and a date."""
+    """Return the arguments of a command for a DAG, a task and a date."""
     at = 2 if command[0] in ("dags", "tasks") else 1
     needs_date = "TASK" in command and command[0] in ("tasks", "run")
     rest = [task_id if word == "TASK" else word for word in command[at:]]
@@ -38,7 +38,7 @@ def called(command: list[str], dag_id: str, task_id: str = "extract", *, date: s
 
 @pytest.fixture(autouse=True)
 def folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of DAGs, whose tasks run in this process."""
+    """A folder of DAGs whose tasks run in this process."""
     monkeypatch.setenv("ELASTIC__CORE__EXECUTOR", "inline")
     return dag_folder(home)
 
@@ -83,7 +83,7 @@ def test_any_way_to_be_broken(error: str, folder: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_what_is_no_date(command: list[str], date: str) -> None:
+def test_an_invalid_date(command: list[str], date: str) -> None:
     refused(elastic(*(date if word == "DATE" else word for word in command)), 2, f"invalid date {date!r}")
 
 

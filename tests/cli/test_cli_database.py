@@ -1,4 +1,4 @@
-"""`elastic db`, `connections`, `variables`, `pools`, `config`: what they print, and what they refuse in a sentence."""
+"""`elastic db`, `connections`, `variables`, `pools`, `config`: their output and their refusals."""
 
 import json
 import stat
@@ -172,7 +172,7 @@ class TestConnections:
             (["--kind", "mysql", "--extra", "{"], "--extra must be a JSON object"),
         ],
     )
-    def test_what_is_no_connection_is_refused(self, key: str, arguments: list[str], words: str) -> None:
+    def test_a_value_that_is_no_connection_is_refused(self, key: str, arguments: list[str], words: str) -> None:
         said = elastic("connections", "add", "x", *arguments)
         refused(said, 2, words)
         assert "hunter2" not in said.err
@@ -182,7 +182,7 @@ class TestConnections:
         refused(elastic("connections", "add", "x", "--url", self.URL), 1, "no Fernet key")
         assert elastic("connections", "list").out == "no connections\n"
 
-    def test_a_wrong_key_is_told(self, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_wrong_key_is_reported(self, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
         elastic("connections", "add", "x", "--url", self.URL)
         monkeypatch.setenv("ELASTIC__SECRETS__FERNET_KEY", Fernet.generate_key().decode())
         refused(elastic("connections", "get", "x"), 1, "encrypted with another Fernet key")
@@ -299,7 +299,7 @@ class TestPools:
 class TestConfig:
     """`elastic config`."""
 
-    def test_it_says_what_is_set_and_where(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_it_prints_the_settings_and_their_sources(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (home / "elastic.toml").write_text("[logs]\nin_database = false\n")
         (home / "elastic.toml").chmod(0o600)
         monkeypatch.setenv("ELASTIC__CORE__PARALLELISM", "3")

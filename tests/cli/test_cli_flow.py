@@ -1,4 +1,4 @@
-"""`elastic flow run`: a flow of somebody's own, and a sentence for everything that is none."""
+"""`elastic flow run`: a user's flow, and one sentence for every target that is no flow."""
 
 import json
 import sys
@@ -52,7 +52,7 @@ def ran(attribute: str) -> dict[str, Any]:
     return found
 
 
-def test_a_flow_is_run_and_told_as_json() -> None:
+def test_a_flow_is_run_and_printed_as_json() -> None:
     found = ran("doubled")
     assert {"status", "run_id", "entries", "chunks", "receipts", "seconds", "value"} <= set(found)
     assert (found["status"], found["entries"], found["chunks"], found["value"]) == ("complete", 10, 4, 90)
@@ -64,14 +64,14 @@ def test_a_step_and_a_function_are_run_too(attribute: str, value: Any) -> None:
     assert ran(attribute)["value"] == value
 
 
-def test_values_that_json_does_not_know_are_told_all_the_same() -> None:
+def test_values_that_json_does_not_have_are_printed_too() -> None:
     assert ran("words")["value"] == {"a": 2, "b": 1, "\ud800": 1}
     assert ran("odd")["value"] == ["nan", [1, "b'x'"], [2]]
     assert jsonable({(1, 2): float("-inf"), 3: None}) == [[[1, 2], "-inf"], [3, None]]
     assert jsonable({"b", "a"}) == ["a", "b"]
 
 
-def test_a_flow_is_told_as_text() -> None:
+def test_a_flow_is_printed_as_text() -> None:
     said = elastic("flow", "run", "flows.py:doubled", "--cluster", "inline", "--workers", "1")
     assert (said.code, said.err) == (0, "")
     value, account = said.out.splitlines()
@@ -120,7 +120,7 @@ def test_a_flow_without_an_aggregator_says_once_how_to_keep_its_outputs(attribut
         ("flows.py:lost", "nowhere.txt' does not exist"),
     ],
 )
-def test_what_leads_to_no_run_is_told_in_a_sentence(target: str, text: str) -> None:
+def test_a_target_that_gives_no_run_is_reported_in_one_sentence(target: str, text: str) -> None:
     Path("broken.py").write_text("1 / 0\n")
     Path("aggregator.py").write_text("import elastic\nflow = elastic.from_range(3).aggregate('cuont')\n")
     refused(elastic("flow", "run", target, "--cluster", "inline"), 2, text)

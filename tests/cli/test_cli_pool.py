@@ -1,4 +1,4 @@
-"""Pools that have no room: what commands say, and what becomes of the tasks."""
+"""Exhausted pools: the messages of commands, and the states of tasks."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from elastic.scheduler.deployment import Deployment
 
 DAY = "2016-02-22"
 
-#: A task that needs two slots of a pool, one after it, and one beside it.
+#: A task that needs two slots of a pool, its downstream task, and an independent task.
 NARROW = """
 from elastic import DAG
 from elastic.operators import EmptyOperator
@@ -28,7 +28,7 @@ with DAG("narrow", start_date="2016-02-22") as dag:
 
 @pytest.fixture(autouse=True)
 def folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder of DAGs whose tasks run in this process, which is what takes the least time."""
+    """A folder of DAGs whose tasks run in this process, which is fastest."""
     monkeypatch.setenv("ELASTIC__CORE__EXECUTOR", "inline")
     (home / "dags").mkdir()
     (home / "dags" / "narrow.py").write_text(NARROW)
@@ -74,7 +74,7 @@ def test_a_task_that_its_pool_can_never_take_fails_in_a_sentence(slots: int | No
     assert elastic("backfill", "narrow", "-s", DAY).code == 0
 
 
-def test_a_full_pool_is_told_and_waited_for(home: Path) -> None:
+def test_a_full_pool_is_reported_and_waited_for(home: Path) -> None:
     elastic("pools", "set", "narrow", "3")
     database = Deployment.of().database
     run = transitions.ensure_run(database, _run_of("other"))
@@ -88,7 +88,7 @@ def test_a_full_pool_is_told_and_waited_for(home: Path) -> None:
     def hear(line: str) -> None:
         said.append(line)
         if line.startswith("Waiting"):
-            # the other one ends as soon as it is known that it is waited for
+            # the other process ends once it sees that this one waits for it
             transitions.clear(database, [holder])
 
     dag = DagBag(home / "dags" / "narrow.py").get_dag("narrow")

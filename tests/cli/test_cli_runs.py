@@ -1,4 +1,4 @@
-"""`elastic runs` and `elastic receipts`: what is kept, and a sentence for what is not."""
+"""`elastic runs` and `elastic receipts`: the stored facts, and one sentence for each missing one."""
 
 import json
 import os
@@ -263,7 +263,7 @@ def test_a_receipt_that_was_not_made_here_is_refused(make: Any, text: str, run_i
     ],
     ids=str,
 )
-def test_what_cannot_be_told_of_a_run_is_said(arguments: list[str], text: str, run_id: str) -> None:
+def test_missing_facts_of_a_run_are_named(arguments: list[str], text: str, run_id: str) -> None:
     refused(elastic("receipts", *arguments), 2, text)
 
 

@@ -1,4 +1,4 @@
-"""The command itself: help, version, what it imports, and what it prints where."""
+"""The command itself: help, version, imports, and output streams."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def test_texts_and_defaults_are_taken_without_what_checks_the_types_of_others(se
 
 
 def imported(names: tuple[str, ...], arguments: list[str], **environment: str) -> list[str]:
-    """Return those of some modules that a command imports, which ends well."""
+    """Run a command that succeeds, and return which of some modules it imports."""
     code = f"""
 import sys
 sys.argv = ["elastic", *{arguments!r}]
@@ -113,7 +113,7 @@ def test_words_that_a_terminal_cannot_show_are_no_error(encoding: str, tmp_path:
 
 
 def test_an_address_where_nothing_answers_is_named_and_nothing_is_begun(home: Path, tmp_path: Path) -> None:
-    # In a process of its own, because one that is connected to Ray already refuses any other address.
+    # In another process, because one that is connected to Ray refuses any other address.
     path = tmp_path / "text.txt"
     path.write_text("word\n")
     done = run("-m", "elastic", "example", "word-count", str(path), "--cluster", "127.0.0.1:1")

@@ -1,4 +1,4 @@
-"""A disk that refuses a commit suspends the run: an exit code of its own, and a resume that brings the same answer."""
+"""A disk that refuses a commit suspends the run, with its own exit code; a resume gives the same answer."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def elastic(folder: Path, *arguments: str, inject: str | None = None) -> "subpro
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace, which lets a sync fail, is not installed")
 def test_a_sync_that_fails_suspends_the_run_with_exit_code_75_and_it_can_be_resumed(tmp_path: Path) -> None:
     (tmp_path / "flow.py").write_text(FLOW)
-    # The first syncs make the run and begin its step; from the fifteenth on all of them fail.
+    # The first syncs create the run and begin its step; all from the fifteenth on fail.
     failed = elastic(tmp_path, "flow", "run", "flow.py:flow", inject="inject=fdatasync:error=EIO:when=15+")
     assert failed.returncode == 75, failed.stderr
     assert failed.stdout == ""

@@ -1,4 +1,4 @@
-"""Tables, as they are printed for people."""
+"""Tables for people."""
 
 import os
 import pty
@@ -88,5 +88,5 @@ def _read(file: int) -> bytes:
     try:
         return os.read(file, 65_536)
     except OSError:
-        # Linux says so where a file would just end.
+        # Linux reports this error where reading a file would just end.
         return b""

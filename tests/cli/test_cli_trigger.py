@@ -1,4 +1,4 @@
-"""Runs that were triggered at a moment between the dates of the schedule: every command runs them."""
+"""Runs triggered between two dates of the schedule: every command can run them."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ DAY = "2016-02-22"
 
 @pytest.fixture(autouse=True)
 def folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of DAGs whose tasks run in this process, which is what takes the least time."""
+    """A folder of DAGs whose tasks run in this process, which is fastest."""
     monkeypatch.setenv("ELASTIC__CORE__EXECUTOR", "inline")
     return dag_folder(home)
 

@@ -1,4 +1,4 @@
-"""`elastic example word-count`: the right table, and a sentence for what cannot be counted."""
+"""`elastic example word-count`: the right table, and one sentence for input that cannot be counted."""
 
 import json
 import os
@@ -123,7 +123,7 @@ def test_an_empty_file_has_no_words(tmp_path: Path) -> None:
     ],
     ids=lambda value: " ".join(value).replace("\0", "NUL") if isinstance(value, list) else "",
 )
-def test_what_cannot_be_counted_is_told_in_a_sentence(
+def test_input_that_cannot_be_counted_is_reported_in_one_sentence(
     arguments: list[str], code: int, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""`elastic resume`, `replay`, `dead-letters` and `runs value`, as a user types them, after real kills."""
+"""`elastic resume`, `replay`, `dead-letters` and `runs value`, as a user types them, after a real SIGKILL."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def elastic(folder: Path, *arguments: str, **environment: str) -> "subprocess.Co
 
 
 def killed(folder: Path, target: str) -> str:
-    """Run a flow that kills its process, and return its run."""
+    """Run a flow that kills its process, and return the id of its run."""
     assert elastic(folder, "flow", "run", target, DEADLY="yes").returncode == -signal.SIGKILL
     [run] = json.loads(elastic(folder, "runs", "list", "-o", "json").stdout)
     assert run["state"] == "in_progress"
@@ -73,7 +73,7 @@ def said(done: "subprocess.CompletedProcess[str]") -> Any:
 
 
 def refusal(done: "subprocess.CompletedProcess[str]") -> str:
-    """Return the one sentence that a refused command says."""
+    """Return the sentence of a refused command."""
     assert done.returncode in (1, 2)
     [sentence] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert "Traceback" not in done.stderr
@@ -81,7 +81,7 @@ def refusal(done: "subprocess.CompletedProcess[str]") -> str:
 
 
 @pytest.mark.parametrize("command", ["resume", "replay"])
-def test_a_killed_run_goes_on_from_any_folder_without_being_told_its_flow(
+def test_a_killed_run_resumes_from_any_folder_without_a_target(
     command: str, folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     run_id = killed(folder, "flows.py:lines")

@@ -1,4 +1,4 @@
-"""`elastic verify`: nothing to say and exit 0, or one line for each finding and exit 1."""
+"""`elastic verify`: exit code 0, or one line for each finding and exit code 1."""
 
 import json
 import sqlite3
@@ -21,7 +21,7 @@ once = elastic.from_iterable(iter(range(100)), chunk_size=10).aggregate("size")
 
 @pytest.fixture
 def run_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A run that the command line has begun."""
+    """A run started from the command line."""
     (tmp_path / "lines.txt").write_text("".join(f"line {number:04}\n" for number in range(1000)))
     (tmp_path / "flow.py").write_text(FLOW)
     monkeypatch.chdir(tmp_path)
@@ -57,7 +57,7 @@ def test_every_finding_takes_one_line_and_the_exit_code_is_1(home: Path, run_id:
     assert told.splitlines()[0].startswith("step 0, chunk 0: its receipts are missing")
 
 
-def test_what_is_found_can_be_read_by_programs(home: Path, run_id: str) -> None:
+def test_programs_can_read_the_findings(home: Path, run_id: str) -> None:
     good = json.loads(call("verify", run_id, "-o", "json")[1])
     assert (good["ok"], good["findings"]) == (True, [])
     assert (good["steps"][0]["entries"], good["steps"][0]["chunks"]) == (1000, 10)
@@ -123,7 +123,7 @@ def test_the_root_that_was_printed_is_compared(run_id: str, *, fits: bool) -> No
         (["last", "flow.py:nothing", "--recompute", "1%"], "has no 'nothing'"),
     ],
 )
-def test_what_cannot_be_done_is_told_in_a_sentence_and_the_exit_code_is_2(
+def test_an_impossible_request_is_reported_in_one_sentence_with_exit_code_2(
     arguments: list[str], told: str, run_id: str
 ) -> None:
     done: Any = CliRunner().invoke(app, ["verify", *arguments])

@@ -28,7 +28,7 @@ def disturbed(*spirits: str, most: int = 2, **more: Any) -> elastic.Result:
 def test_workers_that_are_killed_are_replaced(embedded_ray: None) -> None:
     result = disturbed("kill-worker")
     assert result.value == SUM
-    # Fewer are lost when the second blow falls on a process whose end is not noticed yet.
+    # Fewer are lost if the second fault hits a process whose end was not noticed yet.
     assert 1 <= result.counters["workers_lost"] <= result.counters["chaos_kill_worker"] == 2
 
 
@@ -54,7 +54,7 @@ def test_a_worker_that_hangs_when_the_step_ends_is_ended_with_it(embedded_ray: N
     assert not [path for path in Path("/proc").glob("[0-9]*/stat") if _is_frozen_worker(path)]
 
 
-def test_sender_and_receiver_of_the_master_s_own_node_are_made_anew(embedded_ray: None) -> None:
+def test_sender_and_receiver_of_the_master_s_own_node_are_replaced(embedded_ray: None) -> None:
     result = disturbed("kill-sender", "kill-receiver")
     assert result.value == SUM
     assert result.counters["chaos_kill_sender"] == result.counters["chaos_kill_receiver"] == 2

@@ -1,4 +1,4 @@
-"""An embedded Ray is private: its own token, loopback alone, no file left behind; who may start it; how it ends."""
+"""An embedded Ray is private: its own token, only the loopback interface, no files left; its start and its end."""
 
 import json
 import os
@@ -93,7 +93,7 @@ def test_a_program_that_imports_ray_first_has_the_ray_that_it_asked_for(tmp_path
     assert told_by("import ray\n" + LISTENERS + RUN, tmp_path)["value"] == 4950
 
 
-#: Tells when Ray's own end begins, which waits for what workers print, whether Ray is there still.
+#: Prints whether Ray still runs when its own exit handler begins, which waits for the workers' output.
 AT_RAYS_END = """
 import atexit, json, ray
 atexit.register(lambda: print(json.dumps({"is_up": ray.is_initialized()})))
@@ -116,7 +116,7 @@ def test_what_workers_print_last_is_shown(tmp_path: Path) -> None:
     assert "the last word" in done.stdout + done.stderr
 
 
-def test_where_workers_printed_nothing_nobody_waits_for_it(tmp_path: Path) -> None:
+def test_the_exit_does_not_wait_for_output_if_workers_printed_nothing(tmp_path: Path) -> None:
     assert told_by(AT_RAYS_END + PRINT.replace("print(", "str("), tmp_path) == {"is_up": False}
 
 

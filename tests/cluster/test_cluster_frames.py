@@ -1,4 +1,4 @@
-"""Frames on workers of their own: what ends a process is found line by line, and nothing else is missing."""
+"""Frames on Ray workers: lines that end a process are found one by one, and all others are counted."""
 
 import os
 from pathlib import Path

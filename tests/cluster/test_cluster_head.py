@@ -1,4 +1,4 @@
-"""Ray's head is killed: the run is suspended, and goes on on another cluster."""
+"""If Ray's head is killed, the run is suspended and resumes on another cluster."""
 
 import json
 import os

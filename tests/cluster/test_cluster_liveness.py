@@ -1,4 +1,4 @@
-"""Processes that are frozen, or end, whenever it happens, are noticed, ended and replaced."""
+"""Processes that freeze or die at any moment are detected, killed and replaced."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ def test_a_frozen_worker_is_ended_and_its_chunks_are_done_again(embedded_ray: No
 
 
 class Struck:
-    """Sends a signal to each worker that loads it, as long as a file is there; with `once` to the first."""
+    """Sends a signal to each worker that loads it while a file exists; with `once`, only to the first."""
 
     def __init__(self, number: int, flag: Path, *, once: bool) -> None:
         self.number, self.flag, self.once = number, flag, once

@@ -34,5 +34,5 @@ def test_the_first_answers_that_are_lost_do_not_keep_a_node_from_taking_part(
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)
     (tmp_path / "rendezvous.py").write_text(RENDEZVOUS)
-    # Workers of two nodes are waited for.
+    # The driver waits for workers of two nodes.
     assert printed_by(run_driver(script, ray_nodes))["value"] == sum(range(1000))

@@ -1,4 +1,4 @@
-"""Driver scripts on a cluster of two nodes that was made with `ray start`."""
+"""Driver scripts on a cluster of two nodes, started with `ray start`."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def words_in(path: Path, lines: int = 4000) -> Counter[str]:
 
 
 def drive(folder: Path, nodes: RayCluster, source: str, *arguments: str) -> dict[str, Any]:
-    """Run a driver that prints one JSON object, and return that."""
+    """Run a driver that prints one JSON object, and return the object."""
     script = folder / "driver.py"
     script.write_text(dedent(source))
     (folder / "rendezvous.py").write_text(RENDEZVOUS)
@@ -95,7 +95,7 @@ def test_classes_and_lambdas_of_the_script_work_on_all_nodes(ray_nodes: RayClust
 
 
 def test_modules_beside_the_script_are_taken_along(ray_nodes: RayCluster) -> None:
-    # The second node does not see this folder, if this process may hide it.
+    # The second node does not see this folder if this process may hide it.
     folder = ray_nodes.folder / "hidden" / "project"
     (folder / "tools").mkdir(parents=True, exist_ok=True)
     (folder / "tools" / "__init__.py").write_text("from tools.deep import shout\n")

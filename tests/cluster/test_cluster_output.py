@@ -1,4 +1,4 @@
-"""What the command prints for programs stands alone, whatever the workers print and however they end."""
+"""JSON output of the command stays valid, whatever workers print and however they end."""
 
 import json
 import os

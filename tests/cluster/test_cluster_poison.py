@@ -1,4 +1,4 @@
-"""Entries that end or hang the process they run in are found, one by one, and everything else is counted."""
+"""Entries that end or hang their process are found one by one, and all others are counted."""
 
 import ctypes
 import os

@@ -78,24 +78,24 @@ def test_a_node_with_another_version_is_refused_by_name_and_the_others_do_the_wo
     [
         ("127.0.0.1:1", "nothing answers at 127.0.0.1:1 "),
         ("no-such-host.invalid:6379", "nothing answers at no-such-host.invalid:6379 "),
-        # Ray may find one that another process of this machine has for itself.
+        # Ray may find a private cluster of another process of this machine.
         ("auto", r"no Ray cluster could be reached on this machine|nothing answers at \S+:\d+ "),
     ],
 )
-def test_a_cluster_that_is_not_there_is_told_in_one_sentence(cluster: str, expected: str, tmp_path: Path) -> None:
+def test_a_missing_cluster_is_reported_in_one_sentence(cluster: str, expected: str, tmp_path: Path) -> None:
     assert re.search(expected, joined(cluster, tmp_path))
     assert list(Path(os.environ["ELASTIC_HOME"]).iterdir()) == [], "nothing was begun"
 
 
 def joined(cluster: str, folder: Path) -> str:
-    """Return what is told last where a cluster cannot be joined."""
+    """Return the last line of the error of a cluster that cannot be joined."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment |= {"PYTHONPATH": str(ROOT), "RAY_TMPDIR": str(folder)}
     command = [sys.executable, "-m", "elastic", "example", "word-count", "--cluster", cluster]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, cwd=folder, check=False)
     assert done.returncode == 1
     assert done.stdout == ""
-    # Ray itself prints lines before that, if another cluster on this machine refuses it for want of a token.
+    # Ray prints lines before that if another cluster of this machine refuses it without a token.
     *_, told = done.stderr.splitlines()
     assert "Traceback" not in done.stderr
     return told
@@ -110,5 +110,5 @@ def test_a_node_that_outlived_its_head_is_not_waited_for(tmp_path: Path) -> None
         told = joined("auto", tmp_path)
     finally:
         orphan.communicate(b"\n")
-    # Another Ray on this machine may be found instead, which wants a token or is about to end.
+    # Ray may find another cluster of this machine, which requires a token or is about to end.
     assert re.search(r"nothing answers at \S+:\d+ |no Ray cluster could be reached on this machine", told), told

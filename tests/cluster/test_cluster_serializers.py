@@ -1,4 +1,4 @@
-"""What Ray imports for its own serializers: workers have it only where user code has."""
+"""Modules that Ray imports for its serializers: workers import them only if user code does."""
 
 import sys
 from typing import Any
@@ -13,7 +13,7 @@ LIBRARIES = ("pyarrow", "pydantic", "starlette")
 
 
 def on_workers(function: Any) -> list[Any]:
-    """Return what a function of a number returns on the workers of an embedded Ray."""
+    """Return the results of a function of a number on the workers of an embedded Ray."""
     flow = elastic.from_range(8, chunk_size=1).map(function).aggregate("collect")
     found: list[Any] = flow.run(cluster="local").value
     return found

@@ -1,4 +1,4 @@
-"""A wide result on a cluster of two nodes, of which the second may not see the folder of the run."""
+"""Sharded results on a cluster of two nodes, the second of which may not see the folder of the run."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A worker that takes far longer than the others does not hold up a step."""
+"""A worker that takes far longer than the others does not delay a step."""
 
 from contextlib import suppress
 from functools import partial
@@ -20,7 +20,7 @@ def wait_once(flag: str, number: int) -> int:
 
 
 class Release(elastic.Interceptor):
-    """Lets the straggler go when the step has ended without it."""
+    """Releases the straggler after the step has ended without it."""
 
     def __init__(self, flag: Path) -> None:
         self.flag = flag
@@ -53,7 +53,7 @@ def test_receipts_of_a_running_step_are_retried_by_a_second_worker(tmp_path: Pat
             with pytest.raises(TimeoutError):
                 queue.wait(0.1)
         again = 0
-        # What was sent to the busy worker meanwhile waits behind the straggler, until its receipts are given too.
+        # Calls sent to the busy worker wait behind the straggler, until speculative copies of them are sent too.
         while queue.current_step_id is not None:
             with suppress(elastic.ElasticError):  # it has just ended
                 again += queue.retry_distribution(seen.tokens)

@@ -1,4 +1,4 @@
-"""Secrets are taken out of what is logged, in every form that they are likely to be written in."""
+"""Secrets are masked in logs, in every encoding that is likely to occur."""
 
 import base64
 import io
@@ -61,7 +61,7 @@ def test_the_longer_of_two_secrets_leaves_no_end_behind() -> None:
 
 
 @pytest.mark.parametrize("nothing", [None, "", "abc"])
-def test_what_is_too_short_is_not_hidden(nothing: str | None) -> None:
+def test_short_values_are_not_masked(nothing: str | None) -> None:
     mask = Mask()
     mask.hide(nothing)
     assert mask.masked("abc abc") == "abc abc"

@@ -1,4 +1,4 @@
-"""Where settings come from, which place wins, and what is refused."""
+"""Sources of settings, their precedence, and refused settings."""
 
 import json
 import sys
@@ -102,7 +102,7 @@ def test_the_environment_is_read_as_what_the_setting_is(tmp_path: Path, name: st
         ("[core]\ncollect_seconds = 1\n", {}, "no setting 'core.collect_seconds'; did you mean"),
     ],
 )
-def test_what_cannot_stand_is_told_in_a_sentence(
+def test_an_invalid_setting_is_reported_in_one_sentence(
     tmp_path: Path, project: str | None, environment: dict[str, str], words: str
 ) -> None:
     with pytest.raises(UsageError) as refused:
@@ -118,7 +118,7 @@ def test_a_setting_that_is_a_path_is_no_url(tmp_path: Path) -> None:
         assert problem.startswith(f"{option.variable}: {option.name} is a URL (s3:...)")
 
 
-def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     found = told(tmp_path, "[a]\n", "[core]\nparallelism = 0\nb = 1\n", ELASTIC__C__D="1")
     assert len(found) == 4
     assert told(tmp_path, "", "") == []
@@ -148,7 +148,7 @@ def test_a_secret_may_come_from_a_command_or_a_file(tmp_path: Path) -> None:
     assert settings.source("database.url") == "ELASTIC__DATABASE__URL_FILE"
 
 
-#: All that the folder one stands in may set: nothing that runs code, leads elsewhere or says where secrets are.
+#: Settings that a file in the working folder may set: none that runs code, redirects output or locates secrets.
 HARMLESS = {
     "core.parallelism",
     "database.timeout",
@@ -184,7 +184,7 @@ HARMLESS = {
         *(f"{option.name}_{how}" for option in OPTIONS if option.is_secret for how in ("cmd", "file")),
     ],
 )
-def test_the_folder_that_one_stands_in_may_set_only_what_can_do_no_harm(tmp_path: Path, name: str) -> None:
+def test_the_working_folder_may_set_only_harmless_settings(tmp_path: Path, name: str) -> None:
     section, _, key = name.partition(".")
     default = {option.name: option.default for option in OPTIONS}.get(name, f"touch {tmp_path}/trap")
     text = f"[{section}]\n{key} = {json.dumps(default)}\n"
@@ -203,13 +203,13 @@ def test_the_folder_that_one_stands_in_may_set_only_what_can_do_no_harm(tmp_path
     ("command", "words"),
     [("false", "ended with exit code 1"), ("/nowhere/program", "cannot be run"), ("'", "cannot be run")],
 )
-def test_a_command_that_fails_is_told(tmp_path: Path, command: str, words: str) -> None:
+def test_a_command_that_fails_is_reported(tmp_path: Path, command: str, words: str) -> None:
     settings = read(tmp_path, ELASTIC__SECRETS__FERNET_KEY_CMD=command)
     with pytest.raises(UsageError, match=words):
         settings.get("secrets.fernet_key")
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         read(tmp_path, ELASTIC__SECRETS__FERNET_KEY_FILE="/nowhere").get("secrets.fernet_key")
 

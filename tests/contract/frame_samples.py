@@ -1,4 +1,4 @@
-"""Frames, and the aggregators that the contract suite folds them with."""
+"""Sample frames, and aggregators of frames for the contract suite."""
 
 import math
 from collections.abc import Callable
@@ -29,7 +29,7 @@ FRAME = pl.DataFrame(
 FRAMES = [*FRAME.iter_slices(7), FRAME.clear(), *FRAME.reverse().iter_slices(3)]
 MEASURES: dict[str, Any] = {"n": "count", "sum": ("whole", "sum"), "cents": ("money", "sum"), "yes": ("flag", "sum")}
 
-#: What makes an aggregator, and frames for it.
+#: Factory of an aggregator, and frames for it.
 FRAME_CASES: dict[str, tuple[Callable[[], AnyAggregator], list[Any]]] = {
     "frame-count": (FrameCount, [frame.select("word") for frame in FRAMES]),
     "frame-count-columns": (lambda: FrameCount("flag", "real"), FRAMES),

@@ -1,4 +1,4 @@
-"""Cases of aggregators by key for the suite of all aggregators: how to make one, and what it is given."""
+"""Cases of keyed aggregators for the contract suite: their factories and entries."""
 
 import math
 from decimal import Decimal
@@ -23,7 +23,7 @@ WORDS = "the a to and in is it you that he was the a the a the Ä \udcff".split(
 NUMBERS = [3, -1, 4, True, -(2**70), 2**63, 0, 7, 7, 1]
 FLOATS = [1e308, 1e308, -1e308, 0.1, 0.2, 5e-324, 1e16, 1.0, -1e16, -0.0, 2**60, Fraction(1, 3)]
 
-#: Each is one key that came from several places: a NaN, or something that holds one, as different objects.
+#: Each is one key as different objects: a NaN, or a container with one.
 UNSOUND: list[Any] = [
     key
     for nan in (math.nan, float("nan"), -math.nan, np.float32("nan"))

@@ -1,4 +1,4 @@
-"""A chunk store as a user writes one: each chunk is a file of its own, named by its id."""
+"""A user's chunk store: each chunk is one file, named by its id."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence

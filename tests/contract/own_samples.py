@@ -1,4 +1,4 @@
-"""What a user might write for aggregators: a class, a key and functions."""
+"""Aggregators as a user writes them: a class, a key and functions."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from elastic.core.contracts.aggregator import Aggregator
 
 
 class Longest(Aggregator[str, dict[str, Any], str]):
-    """A user's own: the longest word, the first by the alphabet among several."""
+    """A user's aggregator: the longest word, and of several the first in alphabetical order."""
 
     def create(self) -> dict[str, Any]:
         return {"word": ""}

@@ -1,4 +1,4 @@
-"""What every aggregator must do, whoever wrote it."""
+"""Contract of all aggregators, including those of users."""
 
 import contextlib
 import copy
@@ -67,7 +67,7 @@ class Case:
 
     @property
     def entries(self) -> list[Any]:
-        """Entries of their own for each use, because a function may change them."""
+        """Return new entries for each use, because a function may change them."""
         return copy.deepcopy(self.given)
 
 
@@ -134,7 +134,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 def canonical(value: Any) -> Any:
-    """Return what is equal only for results that are the same to the last bit, whatever the order of a mapping."""
+    """Return a form that is equal only for results with the same bits; the order of a mapping does not count."""
     if isinstance(value, dict):
         return type(value).__name__, sorted((canonical(key), canonical(one)) for key, one in value.items())
     if is_frame(value):
@@ -147,49 +147,49 @@ def canonical(value: Any) -> Any:
 
 
 def result_of(aggregator: AnyAggregator, entries: list[Any]) -> Any:
-    """Return the result of adding entry by entry: what every other way is measured against."""
+    """Return the result of adding entry by entry, to which all others are compared."""
     state = aggregator.create()
     for entry in entries:
         state = aggregator.add(state, entry)
     return canonical(aggregator.finish(state))
 
 
-def pieces_of(entries: list[Any], dice: random.Random) -> list[list[Any]]:
+def pieces_of(entries: list[Any], rng: random.Random) -> list[list[Any]]:
     """Cut entries into chunks, some of them empty."""
-    cuts = sorted(dice.randint(0, len(entries)) for _ in range(dice.randint(0, 9)))
+    cuts = sorted(rng.randint(0, len(entries)) for _ in range(rng.randint(0, 9)))
     return [entries[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(entries)], strict=True)]
 
 
-def added(aggregator: AnyAggregator, entries: list[Any], dice: random.Random) -> Any:
-    """Return a state straight from a worker: added in one of the ways, and perhaps sent."""
+def added(aggregator: AnyAggregator, entries: list[Any], rng: random.Random) -> Any:
+    """Return the state of a worker, made by one of the ways to add, and perhaps sent."""
     state = aggregator.create()
-    cut = dice.randint(0, len(entries))
+    cut = rng.randint(0, len(entries))
     state = aggregator.add_many(state, iter(entries[:cut]))
     for entry in entries[cut:]:
         state = aggregator.add(state, entry)
-    return travelled(aggregator, state, dice)
+    return travelled(aggregator, state, rng)
 
 
-def travelled(aggregator: AnyAggregator, state: Any, dice: random.Random) -> Any:
-    return aggregator.decode(aggregator.encode(state)) if dice.random() < 0.5 else state
+def travelled(aggregator: AnyAggregator, state: Any, rng: random.Random) -> Any:
+    return aggregator.decode(aggregator.encode(state)) if rng.random() < 0.5 else state
 
 
-def joined_in(aggregator: AnyAggregator, state: Any, other: Any, dice: random.Random) -> Any:
-    if dice.random() < 0.5:
+def joined_in(aggregator: AnyAggregator, state: Any, other: Any, rng: random.Random) -> Any:
+    if rng.random() < 0.5:
         return aggregator.merge_encoded(state, aggregator.encode(other))
     return aggregator.merge(state, other)
 
 
-def merged(aggregator: AnyAggregator, states: list[Any], dice: random.Random) -> Any:
-    """Merge states as the contract allows it: in order from the left, or in any order and grouping."""
+def merged(aggregator: AnyAggregator, states: list[Any], rng: random.Random) -> Any:
+    """Merge states as the contract allows: in order from the left, or in any order and grouping."""
     if aggregator.ordered:
         whole = states[0]
         for state in states[1:]:
-            whole = joined_in(aggregator, travelled(aggregator, whole, dice), state, dice)
+            whole = joined_in(aggregator, travelled(aggregator, whole, rng), state, rng)
         return whole
     while len(states) > 1:
-        one, other = (states.pop(dice.randrange(len(states))) for _ in range(2))
-        states.append(travelled(aggregator, joined_in(aggregator, one, other, dice), dice))
+        one, other = (states.pop(rng.randrange(len(states))) for _ in range(2))
+        states.append(travelled(aggregator, joined_in(aggregator, one, other, rng), rng))
     return states[0]
 
 
@@ -198,13 +198,13 @@ class TestLaws:
     @given(seed=st.integers(min_value=0))
     @pytest.mark.parametrize("name", sorted(CASES))
     def test_the_result_does_not_depend_on_how_entries_were_grouped_merged_and_sent(self, name: str, seed: int) -> None:
-        dice = random.Random(seed)
+        rng = random.Random(seed)
         aggregator, entries = CASES[name].make(), CASES[name].entries
         expected = result_of(aggregator, CASES[name].entries)
         if not aggregator.ordered:
-            dice.shuffle(entries)
-        states = [added(aggregator, piece, dice) for piece in pieces_of(entries, dice)]
-        assert canonical(aggregator.finish(merged(aggregator, states, dice))) == expected
+            rng.shuffle(entries)
+        states = [added(aggregator, piece, rng) for piece in pieces_of(entries, rng)]
+        assert canonical(aggregator.finish(merged(aggregator, states, rng))) == expected
 
     def test_merging_with_a_fresh_state_on_either_side_changes_nothing(self, case: Case) -> None:
         aggregator = case.make()
@@ -251,7 +251,7 @@ class TestLaws:
         before = aggregator.encode(state)
         first, second = aggregator.finish(state), aggregator.finish(state)
         assert canonical(first) == canonical(second) == result_of(aggregator, case.entries[:half])
-        if not isinstance(aggregator, Quantiles):  # it sorts what it holds when it is asked, and says so in a flag
+        if not isinstance(aggregator, Quantiles):  # the digest sorts its values on a query and sets a flag
             assert aggregator.encode(state) == before
         state = aggregator.add_many(state, case.entries[half:])
         assert canonical(aggregator.finish(state)) == result_of(aggregator, case.entries)
@@ -286,7 +286,7 @@ class TestReading:
         assert drawn == [*range(len(case.given)), "the end"]
 
     def test_entries_that_ended_early_are_not_read_on(self, case: Case) -> None:
-        """A function that raises StopIteration ends `map`, which would go on behind the lost entry if asked."""
+        """A function that raises StopIteration ends `map`, which would continue after the lost entry."""
         aggregator = case.make()
         calls = itertools.count()
 
@@ -360,11 +360,11 @@ class TestTravel:
     @given(seed=st.integers(min_value=0))
     @pytest.mark.parametrize("name", sorted(CASES))
     def test_damaged_bytes_raise_nothing_but_an_encoding_error(self, name: str, seed: int) -> None:
-        dice = random.Random(seed)
+        rng = random.Random(seed)
         aggregator = CASES[name].make()
         data = bytearray(aggregator.encode(aggregator.add_many(aggregator.create(), CASES[name].entries)))
-        for _ in range(dice.randint(1, 3)):
-            data[dice.randrange(len(data))] = dice.randrange(256)
+        for _ in range(rng.randint(1, 3)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
         with contextlib.suppress(EncodingError):
             aggregator.decode(bytes(data))
 

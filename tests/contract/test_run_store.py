@@ -1,4 +1,4 @@
-"""What every run store must do, whoever wrote it."""
+"""Contract of all run stores."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -91,7 +91,7 @@ class TestRunStore:
         assert list(run.partials(0)) == [b"one", b""]
         assert list(run.receipts(0)) == [row_of(0)]
 
-    def test_letters_come_back_by_chunk_and_index_until_they_are_redriven(self, run: RunStore) -> None:
+    def test_dead_letters_are_returned_by_chunk_and_index_until_they_are_redriven(self, run: RunStore) -> None:
         run.begin(0, "count", {}, 0.0)
         run.begin(1, "count", {}, 0.0)
         letters = [letter_of(5, 1), letter_of(5, 0), letter_of(2, None, entry=b"\x93\x01\x02\x03", entries=3)]
@@ -104,7 +104,7 @@ class TestRunStore:
         assert list(run.partials(0)) == [b"repaired"]
         assert list(run.dead_letters(1)) == [letter_of(5, 1, attempts=9)]
 
-    def test_a_letter_is_neither_kept_nor_redriven_twice(self, run: RunStore) -> None:
+    def test_a_dead_letter_is_neither_stored_nor_redriven_twice(self, run: RunStore) -> None:
         run.begin(0, "count", {}, 0.0)
         run.commit(0, commit_of(1, dead_letters=(letter_of(0, 0), letter_of(0, 1))))
         run.commit(0, commit_of(2, redriven=((0, 1),)))
@@ -114,7 +114,7 @@ class TestRunStore:
         assert list(run.partials(0)) == []
 
     @pytest.mark.parametrize("key", [(0, 1), (0, 2), (0, None), (1, 0)])
-    def test_what_is_no_letter_or_is_redriven_already_cannot_be_redriven(
+    def test_an_unknown_or_redriven_dead_letter_cannot_be_redriven(
         self, run: RunStore, key: tuple[int, int | None]
     ) -> None:
         run.begin(0, "count", {}, 0.0)
@@ -156,7 +156,7 @@ class TestRunStore:
         run.commit(1, commit_of(0, receipts=(row_of(0, node_id="other"),)))
         assert list(run.receipts(0)) == sorted(rows, key=lambda row: row.first)
 
-    def test_what_is_known_about_a_step_stays_when_it_begins_again(self, run: RunStore) -> None:
+    def test_the_facts_of_a_step_stay_when_it_begins_again(self, run: RunStore) -> None:
         run.begin(0, "count", {"a": 1}, 5.0)
         run.commit(0, commit_of(3, b"state", counters={"n": 1}))
         run.end(0, "failed", 9.0, "it broke.")

@@ -1,4 +1,4 @@
-"""What every chunk store must do, whoever wrote it."""
+"""Contract of all chunk stores, including those of users."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ OPENERS: dict[str, Opener] = {
     "segment": lambda folder: SegmentChunkStore(folder, RUN, 0),
     "small-segments": lambda folder: SegmentChunkStore(folder, RUN, 0, segment_bytes=300),
     "directory": lambda folder: DirectoryChunkStore(folder, RUN, 0),
-    # As a run makes a class that the user has given.
+    # A run creates the user's class in this way.
     "own": lambda folder: make_chunk_store(OWN, (folder, RUN, 0), read_only=False, reserve=None),
 }
 ON_DISK = sorted(OPENERS.keys() - {"memory"})

@@ -1,4 +1,4 @@
-"""What a call of a user's function returns."""
+"""Results of calls of user functions."""
 
 import functools
 import inspect
@@ -104,7 +104,7 @@ def test_an_endless_chain_of_callable_objects_ends() -> None:
 
 
 @pytest.mark.parametrize("function", KINDS)
-def test_what_is_called_plain_returns_its_answer_at_once(function: Any) -> None:
+def test_a_plain_function_returns_its_result_at_once(function: Any) -> None:
     value = function(3)
     waits = inspect.iscoroutine(value) or inspect.isgenerator(value) or inspect.isasyncgen(value)
     assert waits == (call_kind(function) is not CallKind.ANSWER)

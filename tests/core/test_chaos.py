@@ -1,4 +1,4 @@
-"""Chaos as a value, its dice, and the ledger where an answer was lost."""
+"""Chaos values, their random decisions, and the ledger after a lost reply."""
 
 from collections import Counter
 from typing import Any
@@ -45,7 +45,7 @@ def test_other_numbers_are_refused(number: Any) -> None:
         chaos_of_spirits(number)
 
 
-def test_names_of_spirits_become_chaos() -> None:
+def test_names_of_faults_become_chaos() -> None:
     assert chaos_of("kill-worker, drop,drop") == Chaos(spirits=(Fault.KILL_WORKER, Fault.DROP))
     assert Chaos(spirits=("slow",)).spirits == (Fault.SLOW,)  # type: ignore[arg-type]
 
@@ -62,17 +62,17 @@ def test_names_of_spirits_become_chaos() -> None:
         ({"most": 1.5}, "most=1.5 of chaos"),
     ],
 )
-def test_chaos_that_cannot_be_is_refused_in_a_sentence(given: dict[str, Any], text: str) -> None:
+def test_chaos_that_cannot_be_is_refused_in_one_sentence(given: dict[str, Any], text: str) -> None:
     with pytest.raises(UsageError, match=text):
         Chaos(**given)
 
 
 def thrown(chaos: Chaos, spirit: Fault, times: int = 2000) -> list[bool]:
-    dice = FaultRng(chaos)
-    return [dice.falls(spirit) for _ in range(times)]
+    rng = FaultRng(chaos)
+    return [rng.falls(spirit) for _ in range(times)]
 
 
-def test_the_same_seed_rolls_the_same_dice_whatever_other_spirits_there_are() -> None:
+def test_the_decisions_of_a_fault_depend_on_the_seed_and_not_on_other_faults() -> None:
     alone, among = Chaos(spirits=(Fault.DROP,), seed=7), Chaos(spirits=CARRIED, seed=7)
     assert thrown(alone, Fault.DROP) == thrown(among, Fault.DROP)
     assert thrown(alone, Fault.DROP) != thrown(Chaos(spirits=(Fault.DROP,), seed=8), Fault.DROP)
@@ -85,23 +85,23 @@ def test_dice_fall_as_often_as_the_rate_says() -> None:
 
 
 @pytest.mark.parametrize("spirit", COSTLY)
-def test_a_spirit_that_ends_processes_strikes_no_more_than_it_may(spirit: Fault) -> None:
-    dice = FaultRng(Chaos(spirits=(spirit,), rate=1.0, most=2))
+def test_a_fault_that_ends_processes_occurs_at_most_as_often_as_allowed(spirit: Fault) -> None:
+    rng = FaultRng(Chaos(spirits=(spirit,), rate=1.0, most=2))
     struck = 0
-    while dice.falls(spirit):
-        dice.struck[spirit] += 1
+    while rng.falls(spirit):
+        rng.struck[spirit] += 1
         struck += 1
     assert struck == 2
 
 
-def test_dooms_are_drawn_among_the_chunks_that_are_not_in_the_result() -> None:
+def test_kills_of_the_master_are_drawn_among_the_chunks_that_are_not_in_the_result() -> None:
     dooms = [MasterKill.drawn(f"seed {number}", 5, 9) for number in range(200)]
     assert Counter(doom.chunk_id for doom in dooms).keys() == {5, 6, 7, 8}
     assert {doom.moment for doom in dooms} == set(KillPoint)
     assert MasterKill.drawn("seed", 9, 9).chunk_id == 9
 
 
-# -- an answer that was lost
+# -- lost replies
 
 
 def started() -> tuple[Ledger, Send]:
@@ -133,7 +133,7 @@ def test_a_collection_that_was_asked_for_before_an_answer_was_lost_says_nothing_
     assert kinds(ledger.handle(held)) == [CollectNode]
     (again,) = ledger.handle(events.PartialReturned("n", None, collected=True))
     assert isinstance(again, Send)
-    # Another collection is under way when this answer is lost: only the one after it can tell.
+    # Another collection is in progress when this reply is lost, so only the one after it resolves the doubt.
     node = ledger._flight.nodes["n"]
     node.collecting = True
     assert (

@@ -9,9 +9,9 @@ from elastic.core.model.chunk_id_set import ChunkIdSet
 
 
 @given(st.sets(st.integers(0, 200)), st.randoms(use_true_random=False))
-def test_spans_hold_what_was_added_in_any_order(ids: set[int], dice: random.Random) -> None:
+def test_spans_hold_what_was_added_in_any_order(ids: set[int], rng: random.Random) -> None:
     spans, order = ChunkIdSet(), sorted(ids)
-    dice.shuffle(order)
+    rng.shuffle(order)
     for chunk_id in order:
         assert chunk_id not in spans
         spans.add(chunk_id, chunk_id + 1)
@@ -28,7 +28,7 @@ def test_a_bitmap_stands_for_the_same_set(ids: set[int]) -> None:
     assert ChunkIdSet.of(spans.low, spans.bitmap()) == spans
 
 
-def test_a_million_ids_in_a_row_take_no_more_room_than_one() -> None:
+def test_a_million_consecutive_ids_take_as_much_space_as_one() -> None:
     spans = ChunkIdSet()
     for first in range(0, 1_000_000, 10):
         spans.add(first, first + 10)

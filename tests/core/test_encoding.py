@@ -1,4 +1,4 @@
-"""How values become bytes and back."""
+"""Encoding of values as bytes, and decoding."""
 
 import contextlib
 import datetime as dt
@@ -61,7 +61,7 @@ def test_not_a_number_comes_back() -> None:
 
 
 def test_equal_sets_give_equal_bytes() -> None:
-    # 0 and 8 collide, so the one that came first is met first.
+    # 0 and 8 collide in a set, so iteration yields them in the order of insertion.
     one, other = set([0, 8]), set([8, 0])  # noqa: C405 - a literal would be built in another order
     assert list(one) != list(other)
     assert pack(one) == pack(other)
@@ -126,7 +126,7 @@ TIMES: list[Any] = [
     dt.datetime(2026, 1, 15, 12, tzinfo=BERLIN),
     dt.datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN),
     dt.datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=BERLIN),
-    dt.datetime(2026, 3, 29, 2, 30, tzinfo=BERLIN),  # the clock never showed it
+    dt.datetime(2026, 3, 29, 2, 30, tzinfo=BERLIN),  # a time that the clock skipped
     dt.datetime(1880, 1, 1, 5, 6, 7, 8, tzinfo=BERLIN),  # an offset with seconds
     dt.datetime.min.replace(tzinfo=ZoneInfo("Asia/Tokyo")),
     dt.datetime.max.replace(tzinfo=ZoneInfo("America/Los_Angeles")),
@@ -207,7 +207,7 @@ def test_a_machine_with_other_rules_for_a_zone_says_so_instead_of_moving_the_tim
 
 
 @pytest.mark.parametrize("value", [object(), print, {"a": [object()]}, {1: print}, ValueError("x")])
-def test_what_is_not_plain_is_refused_by_the_name_of_its_type(value: Any) -> None:
+def test_a_value_that_is_not_plain_is_refused_with_the_name_of_its_type(value: Any) -> None:
     with pytest.raises(EncodingError, match="is not plain data"):
         pack(value)
 
@@ -232,7 +232,7 @@ CONTAINERS: list[Any] = [
     lambda items: defaultdict(list, a=items), lambda items: Counter({(): tuple(items)}),
 ]  # fmt: skip
 
-#: What runs in a thread whose stack is the smallest that Python's builds have anywhere (bytes).
+#: Stack of a thread (bytes): the smallest default of any build of Python.
 SMALL_STACK = """
 import threading
 from test_encoding import *
@@ -264,7 +264,7 @@ thread.join()
 
 
 def crafted(levels: int) -> bytes:
-    """Return bytes of tuples in one another that no writer makes."""
+    """Return the bytes of nested tuples that no writer makes."""
     data = b"\x90"
     for _ in range(levels):
         data = b"\x91" + msgpack.packb(msgpack.ExtType(1, data))

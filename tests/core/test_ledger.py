@@ -1,4 +1,4 @@
-"""The ledger's decisions, told as short stories."""
+"""The ledger's decisions, as short scenarios."""
 
 from typing import TypeVar
 
@@ -52,7 +52,7 @@ def only(kind: type[T], instructions: list[Instruction]) -> list[T]:
 
 
 def started(subject: Ledger, count: int, *, workers: int = 1) -> list[Send]:
-    """Let workers join, `count` chunks be cut and the source end; return what was sent."""
+    """Let workers join, cut `count` chunks and end the source; return the sent batches."""
     joined = [events.WorkerJoined("a", f"a/{n}") for n in range(workers)]
     subject.handle(events.ClockTicked(0.0), *joined)
     told = subject.handle(*([chunks(0, count)] if count else []), events.SourceExhausted())
@@ -303,11 +303,11 @@ def test_the_last_chunks_are_spread_over_all_workers() -> None:
     assert [len(send.batch) for send in told] == [2, 1]
 
 
-def test_a_call_that_takes_too_long_is_given_to_a_second_worker_with_what_is_stuck_behind_it() -> None:
+def test_a_slow_call_is_given_to_a_second_worker_with_the_calls_that_wait_behind_it() -> None:
     subject = ledger(speculation_timeout=10, collect_interval=1000)
     first, _second, *_ = started(subject, 2, workers=2)
     subject.handle(events.BatchProcessed(first.batch.batch_id, "a/0", 1.0))
-    # The worker that holds chunk 0 is the one that is late with chunk 1, so its collection brings nothing.
+    # The worker that holds chunk 0 is late with chunk 1, so its collection returns nothing.
     subject.handle(events.PartialReturned("a", None, True))
     assert only(Send, subject.handle(events.ClockTicked(9.0))) == []
     copies = only(Send, subject.handle(events.ClockTicked(11.0)))
@@ -333,7 +333,7 @@ def test_a_chunk_that_two_workers_had_is_sent_again_once_when_both_results_are_d
     sent, other = started(subject, 2, workers=2)
     copies = only(Send, subject.handle(events.ClockTicked(11.0)))
     assert [copy.batch.first for copy in copies] == [0, 1]
-    # One worker did both, so what it holds counts chunk 0 twice, and chunk 1 is lost with it.
+    # One worker processed both, so its state counts chunk 0 twice, and chunk 1 is lost with it.
     told = subject.handle(events.PartialReturned("a", partial(sent, copies[0], copies[1]), True))
     assert only(Drop, told)
     again = only(Send, told)
@@ -362,7 +362,7 @@ def test_a_placement_that_waits_is_asked_again() -> None:
     assert only(Send, subject.handle(chunks(0, 1))) == []
 
 
-def test_missing_chunks_are_told_with_the_stage_and_node_they_reached() -> None:
+def test_missing_chunks_are_reported_with_their_stage_and_node() -> None:
     subject = ledger(calls_per_worker=2)
     subject.handle(events.WorkerJoined("a", "a/0"))
     sent = only(Send, subject.handle(chunks(0, 3)))
@@ -376,7 +376,7 @@ def test_missing_chunks_are_told_with_the_stage_and_node_they_reached() -> None:
     assert {gap.node_id for gap in missing} == {"a"}
 
 
-def test_the_story_of_a_chunk_can_be_told() -> None:
+def test_the_story_of_a_chunk_lists_its_events() -> None:
     subject = ledger()
     (sent,) = started(subject, 1)
     subject.handle(events.BatchLost(sent.batch.batch_id, "its process died"))
@@ -386,7 +386,7 @@ def test_the_story_of_a_chunk_can_be_told() -> None:
 
 
 @pytest.mark.parametrize("first", [1, 5])
-def test_a_chunk_id_that_leaves_a_gap_is_a_bug_and_told_as_one(first: int) -> None:
+def test_a_chunk_id_that_leaves_a_gap_is_reported_as_a_bug(first: int) -> None:
     with pytest.raises(LedgerError, match="chunk 0 should come"):
         ledger().handle(chunks(first, first + 1))
 

@@ -1,4 +1,4 @@
-"""Workers that prepare calls while others are computed are given more of them."""
+"""Workers that prefetch calls get more of them."""
 
 from test_ledger import chunks, ledger, only
 
@@ -6,7 +6,7 @@ from elastic.core.ledger import events
 from elastic.core.ledger.instructions import Cut, Send
 
 
-def test_a_worker_that_prepares_calls_ahead_is_given_so_many_more() -> None:
+def test_a_worker_that_prefetches_calls_gets_that_many_more() -> None:
     subject = ledger(calls_per_worker=2)
     assert subject.handle(events.WorkerJoined("a", "a/0", ahead=3)) == [Cut(5)]
     sent = only(Send, subject.handle(chunks(0, 5)))

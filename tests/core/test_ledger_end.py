@@ -1,4 +1,4 @@
-"""Towards the end of a source, what workers hold is merged while the rest is done, and not after it."""
+"""Near the end of a source, the ledger collects states while the last chunks are processed, not after them."""
 
 import pytest
 from test_ledger import chunks, ledger, only, partial
@@ -7,12 +7,12 @@ from elastic.core.ledger import events
 from elastic.core.ledger.instructions import CollectNode, Send
 from elastic.core.ledger.ledger import Ledger
 
-#: seconds that a worker takes for a chunk, and the master to merge what a worker made of it
+#: seconds in which a worker processes a chunk, and in which the master merges its state
 WORK, MERGE = 2.0, 1.0
 
 
 def with_costs(*, expected: int | None, merge: float = MERGE) -> tuple[Ledger, list[Send]]:
-    """Return a ledger that has seen what a chunk costs, at second 10, and the calls of four more chunks."""
+    """Return a ledger that knows the cost of a chunk, at second 10, and the calls of four more chunks."""
     subject = ledger(collect_interval=5.0, max_chunks_per_call=1, calls_per_worker=4)
     subject.expected = expected
     subject.handle(events.ClockTicked(0.0), events.WorkerJoined("a", "a/0"))
@@ -29,11 +29,11 @@ def processed(send: Send) -> events.BatchProcessed:
 
 
 def collected_after(subject: Ledger, sends: list[Send]) -> list[int]:
-    """Let calls end one after another; return after which of them, counted from 1, the node was collected."""
+    """Let calls end one after another; return the numbers, from 1, of those after which the node was collected."""
     return [n for n, send in enumerate(sends, 1) if only(CollectNode, subject.handle(processed(send)))]
 
 
-def test_what_is_held_is_collected_once_merging_it_takes_longer_than_the_work_that_is_left() -> None:
+def test_states_are_collected_once_merging_takes_longer_than_the_remaining_work() -> None:
     # 5 chunks, one of them merged: after 3 of the other 4, 3 s of merging stand against 2 s of work.
     subject, sends = with_costs(expected=5)
     assert len(sends) == 4
@@ -41,7 +41,7 @@ def test_what_is_held_is_collected_once_merging_it_takes_longer_than_the_work_th
 
 
 @pytest.mark.parametrize("expected", [100, None])
-def test_as_long_as_much_is_left_or_nobody_knows_how_much_the_pause_stays_as_it_is(expected: int | None) -> None:
+def test_the_pause_is_unchanged_while_much_or_an_unknown_amount_of_work_remains(expected: int | None) -> None:
     subject, sends = with_costs(expected=expected)
     assert collected_after(subject, sends) == []
 
@@ -51,7 +51,7 @@ def test_what_costs_nothing_to_merge_can_wait_until_the_end() -> None:
     assert collected_after(subject, sends[:-1]) == []
 
 
-def test_of_a_source_that_has_more_than_was_expected_what_is_cut_is_known_to_be_left() -> None:
+def test_cut_chunks_of_a_source_with_more_than_expected_count_as_remaining_work() -> None:
     subject, sends = with_costs(expected=2)
     assert collected_after(subject, sends) == [3]
 

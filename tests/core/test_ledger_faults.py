@@ -1,4 +1,4 @@
-"""The ledger under a seeded simulator: whatever is lost, late or doubled, every chunk is folded once."""
+"""The ledger under a seeded simulator: despite lost, late and duplicate replies, every chunk is folded once."""
 
 import random
 from collections import Counter, defaultdict
@@ -19,7 +19,7 @@ from tests.core.column_samples import columns_of
 
 @dataclass
 class Cluster:
-    """Nodes that lose workers, answers and themselves, by a seeded die."""
+    """Nodes that lose workers, replies and themselves, by a seeded random generator."""
 
     random: random.Random
     chunks: int
@@ -30,9 +30,9 @@ class Cluster:
     born: int = 0
     nodes: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     held: dict[str, list[BatchReport]] = field(default_factory=lambda: defaultdict(list))
-    #: what will arrive, in no order
+    #: events that will arrive, in no order
     coming: list[Event] = field(default_factory=list)
-    #: calls that take long: when they end, and what is told then
+    #: slow calls: the time of their end, and the events of it
     slow: list[tuple[float, BatchReport, list[Event]]] = field(default_factory=list)
     folded: Counter[int] = field(default_factory=Counter)
     order: list[int] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Cluster:
         if not workers or self.random.random() < self.fault / 4:
             self.coming.append(events.BatchLost(batch.batch_id, "no answer", may_be_poison=False))
             if not workers or self.random.random() < 0.5:
-                return  # else the work is done all the same, and nobody knows
+                return  # else the worker processes the batch, but the reply is lost
         worker_id = self.random.choice(workers)
         report = BatchReport(
             batch_id=batch.batch_id, node_id=send.node_id, worker_id=worker_id, columns=columns_of(batch),
@@ -96,7 +96,7 @@ class Cluster:
             self.held[report.worker_id].append(report)
 
     def wake(self) -> None:
-        """Let slow calls end whose time has come, if their workers are still there."""
+        """End the slow calls that are due, if their workers are alive."""
         due = [slow for slow in self.slow if slow[0] <= self.now]
         self.slow = [slow for slow in self.slow if slow[0] > self.now]
         for _, report, told in due:
@@ -104,7 +104,7 @@ class Cluster:
                 self.finish(report, told, collected=self.ordered)
 
     def collect(self, node_id: str) -> None:
-        # A worker that is at work hands out nothing.
+        # A busy worker returns no state.
         busy = {report.worker_id for _, report, _ in self.slow}
         idle = sorted(worker for worker in self.nodes.get(node_id, ()) if worker not in busy)
         reports = [report for worker in idle for report in self.held.pop(worker, ())]
@@ -114,7 +114,7 @@ class Cluster:
             self.coming.append(events.PartialReturned(node_id, partial, False))
 
     def mishap(self) -> list[Event]:
-        """Return what befalls the cluster by itself."""
+        """Return the events of random losses in the cluster."""
         if self.random.random() >= self.fault or not self.nodes:
             return []
         node_id = self.random.choice(sorted(self.nodes))
@@ -131,15 +131,15 @@ class Cluster:
 
 
 def play(seed: int, *, ordered: bool, fault: float) -> Cluster:
-    dice = random.Random(seed)
-    cluster = Cluster(dice, chunks=dice.choice([0, 1, 2, 17, 300]), ordered=ordered, fault=fault)
+    rng = random.Random(seed)
+    cluster = Cluster(rng, chunks=rng.choice([0, 1, 2, 17, 300]), ordered=ordered, fault=fault)
     tuning = EngineTuning(
-        collect_interval=0.5, max_chunks_in_flight=dice.choice([8, 64, 65_536]), max_worker_losses=1_000_000
+        collect_interval=0.5, max_chunks_in_flight=rng.choice([8, 64, 65_536]), max_worker_losses=1_000_000
     )
     ledger = Ledger(tuning=tuning, placement=LeastOpenReceipts(), ordered=ordered)
-    # Nobody knows, or the source has guessed wrong.
-    ledger.expected = dice.choice([None, cluster.chunks, cluster.chunks // 2, 2 * cluster.chunks])
-    happened: list[Event] = [cluster.join(f"node{n}") for n in range(dice.randint(1, 3)) for _ in range(2)]
+    # The number of chunks is unknown, or the source estimated a wrong one.
+    ledger.expected = rng.choice([None, cluster.chunks, cluster.chunks // 2, 2 * cluster.chunks])
+    happened: list[Event] = [cluster.join(f"node{n}") for n in range(rng.randint(1, 3)) for _ in range(2)]
     for _ in range(50_000):
         todo = ledger.handle(events.ClockTicked(cluster.now), *happened)
         while todo:
@@ -148,8 +148,8 @@ def play(seed: int, *, ordered: bool, fault: float) -> Cluster:
             return cluster
         cluster.now += 0.05
         cluster.wake()
-        dice.shuffle(cluster.coming)
-        arriving = dice.randint(0, len(cluster.coming))
+        rng.shuffle(cluster.coming)
+        arriving = rng.randint(0, len(cluster.coming))
         happened = cluster.mishap() + cluster.coming[:arriving]
         cluster.coming = cluster.coming[arriving:]
     raise AssertionError(f"seed {seed} never ends; missing: {ledger.missing()[:5]}")

@@ -1,4 +1,4 @@
-"""Words that come late, or twice, or while something else is under way."""
+"""Events that arrive late, twice, or during another operation."""
 
 import pytest
 from test_ledger import chunks, ledger, only, partial, started
@@ -90,7 +90,7 @@ def test_what_comes_to_be_held_during_a_collection_is_collected_in_its_time_whil
     subject.handle(events.BatchProcessed(first.batch.batch_id, "a/0", 0.01))
     assert only(CollectNode, subject.handle(events.ClockTicked(5.0))) == [CollectNode("a")]
     subject.handle(events.BatchProcessed(second.batch.batch_id, "a/0", 0.01))
-    # It would have been due at second 10; the collection took longer than that.
+    # It would be due at second 10, but the collection took longer.
     assert only(CollectNode, subject.handle(events.ClockTicked(11.0))) == []
     subject.handle(events.PartialReturned("a", partial(first), True))
     assert only(CollectNode, subject.handle(events.ClockTicked(15.9))) == []
@@ -115,7 +115,7 @@ def test_a_result_that_a_busy_worker_holds_is_copied_when_the_user_wants_it_agai
     told = subject.handle(events.BatchProcessed(first.batch.batch_id, "a/0", 0.01))
     assert only(CollectNode, told) == [CollectNode("a")]
     assert only(Send, subject.handle(events.RetryRequested(frozenset({0})))) == [], "it may be on its way"
-    # The collection brings nothing, so the worker that holds the result is at work on something else.
+    # The collection returns nothing, so the worker that holds the result is busy.
     (copy,) = only(Send, subject.handle(events.PartialReturned("a", None, True)))
     assert copy.batch.first == first.batch.first
     told = subject.handle(events.PartialReturned("a", partial(copy, second), True))

@@ -1,4 +1,4 @@
-"""What the ledger remembers of workers and nodes that were lost, and of the chunks that they had."""
+"""The ledger's record of lost workers and nodes, and of their chunks."""
 
 from test_ledger import ledger, only, started
 

@@ -1,4 +1,4 @@
-"""Merkle trees: the root of RFC 9162, in whatever order leaves come."""
+"""Merkle trees: the root of RFC 9162, for any order of leaves."""
 
 from hashlib import blake2b
 
@@ -18,7 +18,7 @@ def hashed(data: bytes) -> bytes:
 
 
 def root_of(leaves: list[bytes]) -> bytes:
-    """The definition of RFC 9162, section 2.1.1, as it is written there."""
+    """Return the root by the recursive definition of RFC 9162, section 2.1.1."""
     if not leaves:
         return hashed(b"")
     if len(leaves) == 1:
@@ -37,7 +37,7 @@ def row(first: int, count: int) -> ReceiptRow:
 
 @st.composite
 def cut_up(draw: st.DrawFn) -> tuple[int, list[tuple[int, int]]]:
-    """A number of leaves, and spans that cover them, in any order."""
+    """Draw a number of leaves, and spans that cover them in any order."""
     leaves = draw(st.integers(0, 70))
     ends = sorted(draw(st.sets(st.integers(1, 69))) | {leaves} if leaves else [])
     spans = [(first, stop) for first, stop in zip([0, *ends], ends, strict=False) if stop <= leaves]
@@ -114,7 +114,7 @@ def test_a_root_depends_on_what_it_stands_for(changes: dict[str, object], *, in_
 
 
 def _leaves(kind: type[MerkleTree], changed: ReceiptRow) -> list[bytes]:
-    """The data of the leaves of a row, wherever in the tree they are put."""
+    """Return the data of the leaves of a row."""
     caught: list[bytes] = []
 
     class Catch(kind):  # type: ignore[misc, valid-type]

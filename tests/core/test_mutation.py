@@ -1,4 +1,4 @@
-"""The small changes by which tests are tried themselves."""
+"""The mutations of source code that test the tests."""
 
 import ast
 

@@ -1,4 +1,4 @@
-"""Which bucket a key has: the same for equal keys, in every process, and evenly."""
+"""Buckets of keys: the same for equal keys, in every process, and evenly distributed."""
 
 import datetime as dt
 import math
@@ -64,7 +64,7 @@ def test_a_key_has_the_same_bucket_in_every_process() -> None:
     code = f"from elastic.core.partitioning import bucket_of; print(list(map(bucket_of, {keys!r})))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == str(list(map(bucket_of, keys)))
-    # They are part of what lies on disks.
+    # Stored results depend on them.
     assert list(map(bucket_of, keys[:4])) == [232, 92, 142, 66]
 
 
@@ -75,7 +75,7 @@ def test_keys_are_spread_evenly(keys: Any) -> None:
     assert max(counts.values()) < 2 * min(counts.values())
 
 
-def test_what_is_no_plain_data_has_no_bucket() -> None:
+def test_a_value_that_is_not_plain_data_has_no_bucket() -> None:
     with pytest.raises(EncodingError, match="a key of type object is not plain data"):
         bucket_of(object())
 

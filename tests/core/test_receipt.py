@@ -41,7 +41,7 @@ def test_a_token_of_a_stage_that_has_not_counted_says_so() -> None:
 
 
 @pytest.mark.parametrize("position", range(len(receipt().token)))
-def test_a_token_with_one_letter_changed_is_refused(position: int) -> None:
+def test_a_token_with_one_changed_character_is_refused(position: int) -> None:
     token = receipt().token
     other = "a" if token[position] != "a" else "b"
     with pytest.raises(ReceiptError):
@@ -49,7 +49,7 @@ def test_a_token_with_one_letter_changed_is_refused(position: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "not a receipt!", "é" * 45, "a" * 8, "a" * 10_000])
-def test_what_is_no_token_is_refused_with_a_sentence(text: str) -> None:
+def test_a_value_that_is_no_token_is_refused_in_one_sentence(text: str) -> None:
     with pytest.raises(ReceiptError, match="receipt"):
         decode_token(text, key=KEY, run_id="run-1")
 

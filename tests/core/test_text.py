@@ -1,4 +1,4 @@
-"""Text from data fits into databases, and obeys no one on a terminal."""
+"""Text from data fits into databases, and controls no terminal."""
 
 import json
 import os
@@ -80,7 +80,7 @@ def test_an_escaped_json_document_says_the_same(text: str) -> None:
     assert not {"\x7f", "\x9b", "\u202e"} & set(document)
 
 
-def test_an_error_without_a_text_is_told_by_its_class() -> None:
+def test_an_error_without_a_message_is_described_by_its_class() -> None:
     class MuteError(Exception):
         def __str__(self) -> str:
             raise RuntimeError

@@ -1,4 +1,4 @@
-"""When a node may start another worker, and when nothing can be started, told as short stories."""
+"""Whether a node may start another worker, and when a run gives up, as short scenarios."""
 
 import random
 
@@ -65,7 +65,7 @@ def test_a_long_start_timeout_delays_no_new_attempt() -> None:
     assert pauses == [0.25, 0.5, 1, 2, 4, 7.5, 7.5]
 
 
-def test_what_died_since_there_was_a_worker_is_told() -> None:
+def test_deaths_since_the_last_worker_are_reported() -> None:
     subject = WorkerStarts(30, now=0.0)
     assert subject.deaths is None
     for node_id in ("a", "b"):
@@ -85,9 +85,7 @@ def test_a_silent_start_is_given_up_after_a_third_of_the_start_timeout_and_the_n
 
 
 @pytest.mark.parametrize(("took", "patience"), [(1.0, 10.0), (8.0, 16.0), (19.0, 20.0)])
-def test_the_next_start_has_twice_the_time_that_the_last_one_took_and_no_more_than_that_had(
-    took: float, patience: float
-) -> None:
+def test_the_next_start_has_twice_the_time_of_the_last_one_but_at_most_its_limit(took: float, patience: float) -> None:
     subject = WorkerStarts(30, now=0.0)
     subject.abandoned("a")
     subject.spoke("a", began_at=100.0, now=100.0 + took)
@@ -97,8 +95,8 @@ def test_the_next_start_has_twice_the_time_that_the_last_one_took_and_no_more_th
 
 @pytest.mark.parametrize("seed", range(3))
 def test_kills_every_few_seconds_never_stop_the_starts(seed: int) -> None:
-    # Simulated: starts take a second, and every 0.8 to 3 seconds one of four workers is killed, or as it starts.
-    dice, subject, now = random.Random(seed), WorkerStarts(30, now=0.0), 0.0
+    # Simulated: starts take about a second, and every 0.8 to 3 seconds one of four workers is killed, starting or not.
+    rng, subject, now = random.Random(seed), WorkerStarts(30, now=0.0), 0.0
     workers: dict[int, tuple[float, float]] = {}
     strike_at, kills, longest = 1.0, 0, 0.0
     alive_at = 0.0
@@ -113,14 +111,14 @@ def test_kills_every_few_seconds_never_stop_the_starts(seed: int) -> None:
             subject.worked(now)
             longest, alive_at = max(longest, now - alive_at), now
         if now >= strike_at and workers:
-            slot = dice.choice(sorted(workers))
+            slot = rng.choice(sorted(workers))
             began_at, ready_at = workers.pop(slot)
             if began_at < ready_at:
                 subject.failed("a", "its process died", began_at, now)
-            kills, strike_at = kills + 1, now + dice.uniform(0.8, 3)
+            kills, strike_at = kills + 1, now + rng.uniform(0.8, 3)
         for slot in range(4):
             if slot not in workers and subject.may_start("a", now):
-                workers[slot] = (now, now + dice.uniform(0.5, 2))
+                workers[slot] = (now, now + rng.uniform(0.5, 2))
         assert not subject.is_hopeless(now)
     assert kills > 1_000
     assert longest < 10, "some worker is there nearly always"

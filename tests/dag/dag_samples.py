@@ -1,4 +1,4 @@
-"""Operators, actions and short ways that the tests of DAGs share."""
+"""Operators, actions and functions for the tests of DAGs."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class Echo(BaseOperator):
 
 
 class Noted(Action):
-    """Records its calls in a list that all copies share, and fails in the given methods."""
+    """Records its calls in a list shared by all copies, and fails in the given methods."""
 
     def run(self) -> None:
         self.note("run")

@@ -144,7 +144,7 @@ def test_a_factory_in_a_helper_makes_dags_of_the_file_that_calls_it(tmp_path: Pa
     assert {dag.dag_id: dag.fileloc for dag in bag} == {"a": str(tmp_path / "z.py"), "b": str(tmp_path / "z.py")}
 
 
-#: What each DAG file says of the modules that it finds; the last of them are imported only when the task runs.
+#: Names that each DAG file reports for its modules; it imports the last ones only when the task runs.
 USER = (
     HEAD
     + """
@@ -187,7 +187,7 @@ def write_folder_with_helpers(folder: Path, name: str) -> Path:
 
 
 def told(bag: DagBag, dag_id: str) -> set[str]:
-    """Return the names that the modules of a DAG's task tell, in an attempt of it."""
+    """Run an attempt of a DAG's task, and return the names that its modules report."""
     task = bag.get_dag(dag_id).get_task("only")
     with task.helpers.installed():
         return set(task.execute(build_context(task, task.attempt_info("2016-02-22"))))
@@ -215,7 +215,7 @@ def test_a_helper_that_changes_itself_changes_for_no_other_file(tmp_path: Path) 
     assert [dag.tags for dag in DagBag(tmp_path)] == [("a",), ("b",)]
 
 
-def test_a_helper_that_changed_on_the_disk_is_read_anew(tmp_path: Path) -> None:
+def test_a_helper_that_changed_on_the_disk_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     path.write_text(f"{HEAD}from conf import NAME\nx = DAG(NAME)\n")
     (tmp_path / "conf.py").write_text("NAME = 'one'\n")

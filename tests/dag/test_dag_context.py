@@ -116,7 +116,7 @@ def test_a_task_instance_knows_its_names_its_log_and_its_command() -> None:
 
 
 class Row:
-    """What a scheduler knows of an instance."""
+    """Stands for the scheduler's record of an instance."""
 
     def __init__(self, state: str) -> None:
         self.state, self.met, self.marked, self.ran = state, True, "", False

@@ -1,4 +1,4 @@
-"""Answers of user functions: coroutines run to their end wherever a function is called, generators are refused."""
+"""Results of user functions: coroutines are awaited wherever a function is called, generators are refused."""
 
 import asyncio
 import threading
@@ -157,7 +157,7 @@ class Noted(Action):
 
 
 class Own(BaseOperator):
-    """An operator all of whose methods are async."""
+    """An operator whose methods are all async."""
 
     async def execute(self, params: Any) -> str:
         await self.note(params, "execute")
@@ -239,7 +239,7 @@ def test_a_schedule_may_be_async_but_no_generator() -> None:
 
 
 class Waiting(BaseOperator):
-    """Waits for ever, and records its cancellation."""
+    """Waits forever, and records its cancellation."""
 
     async def execute(self, params: Any) -> None:
         try:

@@ -139,7 +139,7 @@ def test_a_cycle_names_the_tasks_on_it_and_leaves_nothing() -> None:
     assert [task.task_id for task in dag.topological()] == ["a", "b", "c"]
 
 
-def test_what_is_no_task_cannot_be_linked() -> None:
+def test_a_value_that_is_no_task_cannot_be_linked() -> None:
     (a,) = tasks_of(sample_dag(), "a")
     for other in ("b", ["b"], 7):
         with pytest.raises(DefinitionError, match="an arrow must connect tasks, groups or lists of tasks, got"):

@@ -1,4 +1,4 @@
-"""One attempt: actions, main work, the way back, and the limit of time."""
+"""One attempt: actions, execution, undoing, and the time limit."""
 
 import logging
 import os
@@ -48,7 +48,7 @@ def skip() -> None:
 
 
 def story(pre: Any = (), main: Any = None, post: Any = ()) -> tuple[str, list[str], list[str]]:
-    """Run an attempt; return its end, the recorded calls, and the state changes."""
+    """Run an attempt; return its outcome, the recorded calls, and the state changes."""
     notes: list[str] = []
     changes: list[str] = []
     task = Noting(main, task_id="t", pre=pre, post=post, params={"notes": notes})
@@ -93,7 +93,7 @@ def test_after_a_failing_post_action_the_main_work_is_rolled_back_too() -> None:
     assert [note for note in notes if "rollback" in note] == ["b rollback", "main rollback", "a rollback"]
 
 
-def test_a_failing_rollback_is_told_and_the_others_are_still_tried(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_rollback_is_reported_and_the_others_are_still_tried(caplog: pytest.LogCaptureFixture) -> None:
     ended, notes, _ = story(pre=[Noted("a"), Noted("b", fails=["rollback", "cleanup"])], main=fail)
     assert ended == ("ValueError: main failsThe rollback of 'b' failed as well: RuntimeError: b fails to rollback")
     assert notes[-5:] == ["b rollback", "a rollback", "main cleanup", "b cleanup", "a cleanup"]
@@ -118,7 +118,7 @@ def test_a_task_to_be_skipped_counts_as_complete_and_does_nothing() -> None:
 
 
 class Counting(Action):
-    """Counts how often this object was used."""
+    """Counts the uses of this object."""
 
     def run(self) -> int:
         self.seen = getattr(self, "seen", 0) + 1
@@ -169,7 +169,7 @@ def test_a_step_rolls_its_main_action_back_when_a_post_action_fails() -> None:
     assert attempt(dag.get_task("c")).result is None
 
 
-def test_lines_of_actions_are_told_apart_from_those_of_their_step(caplog: pytest.LogCaptureFixture) -> None:
+def test_lines_of_actions_differ_from_those_of_their_step(caplog: pytest.LogCaptureFixture) -> None:
     class Talking(Action):
         def run(self) -> None:
             self.log.info("hello")
@@ -224,7 +224,7 @@ def test_a_limit_that_is_not_reached_leaves_nothing_behind() -> None:
         pass
 
 
-def test_a_limit_that_is_not_heard_once_is_told_again() -> None:
+def test_a_time_limit_that_is_missed_once_is_signalled_again() -> None:
     with pytest.raises(TaskTimeoutError, match=r"'it' took longer than 0\.01 s"), TimeLimit("task 'it'", 0.01):
         ring = signal.getsignal(signal.SIGALRM)
         signal.signal(signal.SIGALRM, lambda *_: signal.signal(signal.SIGALRM, ring))
@@ -233,7 +233,7 @@ def test_a_limit_that_is_not_heard_once_is_told_again() -> None:
     assert signal.getitimer(signal.ITIMER_REAL)[1] == 0
 
 
-def test_what_is_done_after_the_limit_is_not_ended_by_it() -> None:
+def test_work_after_the_limit_is_not_ended_by_it() -> None:
     cleaned: list[float] = []
     with pytest.raises(TaskTimeoutError), TimeLimit("it", 0.01):
         try:

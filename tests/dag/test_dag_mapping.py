@@ -149,7 +149,7 @@ EVIL = "{{ ds }}"
 
 
 class Composed(Pair):
-    """Puts what it is given into a text of its own, and shortens another one."""
+    """Inserts its argument into a string, and shortens another one."""
 
     def __init__(self, left: Any, right: Any = "{{ ds }}", **settings: Any) -> None:
         super().__init__(f"select {left} on {{{{ ds }}}}", right, **settings)
@@ -190,7 +190,7 @@ def test_a_text_that_a_class_puts_together_is_a_template_only_without_braces_of_
 
 
 class Inside(Pair):
-    """Puts what it is given between braces of its own."""
+    """Puts its argument between braces."""
 
     def __init__(self, left: Any, **settings: Any) -> None:
         text = left.decode() if isinstance(left, bytes) else left

@@ -125,7 +125,7 @@ def test_the_operator_of_the_tutorial_runs_as_it_is_written() -> None:
 
 def test_template_fields_may_be_one_name() -> None:
     class One(Echo):
-        template_fields = "text"  # a slip that is easily made, and means one thing only
+        template_fields = "text"  # a common mistake with one meaning
 
     assert attempt(One("{{ ds }}", task_id="t")).result == "2016-02-22"
 
@@ -138,7 +138,7 @@ def test_parameters_of_execute_are_filled_by_name() -> None:
     assert attempt(Named("t")).result == ["2016-02-22", "2016-02-22", 7, "t", True, False]
 
 
-def test_a_parameter_that_nobody_knows_is_named() -> None:
+def test_an_unknown_parameter_is_named() -> None:
     class Odd(BaseOperator):
         def execute(self, when: str) -> None: ...
 

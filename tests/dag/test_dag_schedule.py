@@ -1,4 +1,4 @@
-"""Schedules, also on the days when clocks change."""
+"""Schedules, including days when clocks change."""
 
 import json
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
@@ -169,19 +169,19 @@ def test_a_run_at_another_moment_has_the_interval_to_the_next_slot() -> None:
         (7, "invalid schedule 7. Use a cron expression, a timedelta"),
     ],
 )
-def test_what_is_no_schedule_is_refused_in_a_sentence(value: object, said: str) -> None:
+def test_a_value_that_is_no_schedule_is_refused_in_one_sentence(value: object, said: str) -> None:
     with pytest.raises(ScheduleError, match=said):
         schedule_of(value)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["Europe/Atlantis", "", "../etc/passwd", "/etc/localtime"])
-def test_what_is_no_time_zone_is_refused_in_a_sentence(name: str) -> None:
+def test_a_value_that_is_no_time_zone_is_refused_in_one_sentence(name: str) -> None:
     with pytest.raises(ScheduleError, match="there is no time zone"):
         schedule_of("@daily", name)
 
 
 @pytest.mark.parametrize("value", ["yesterday", "2016-13-01", 20160222, None])
-def test_what_is_no_date_is_refused_in_a_sentence(value: object) -> None:
+def test_a_value_that_is_no_date_is_refused_in_one_sentence(value: object) -> None:
     with pytest.raises(ScheduleError, match="invalid start_date"):
         instant_of(value, what="start_date")  # type: ignore[arg-type]
 
@@ -213,7 +213,7 @@ def test_a_logical_date_prints_as_flux_printed_it() -> None:
 
 
 class Length(timedelta):
-    """A duration as those of pendulum, which cannot be divided by a plain one."""
+    """A duration like pendulum's, which a plain one cannot divide."""
 
     def __floordiv__(self, other: object) -> Any:
         raise TypeError("unsupported operand")
@@ -222,7 +222,7 @@ class Length(timedelta):
 
 
 class Instant(datetime):
-    """An instant as those of pendulum: what it is turned into, and every difference, is of its own kind."""
+    """An instant like pendulum's: its conversions and differences have classes of their own."""
 
     def astimezone(self, tz: tzinfo | None = None) -> "Instant":
         found = datetime.astimezone(self, tz)
@@ -267,7 +267,7 @@ def test_instants_of_other_libraries_are_the_plain_ones(start: datetime, value: 
 
 
 class Own(Schedule):
-    """A user's schedule, which says what a test wants."""
+    """A user's schedule with the dates of a test."""
 
     def __init__(self, says: Any) -> None:
         self.says = says
@@ -286,7 +286,7 @@ def test_slots_of_a_users_schedule_are_plain_too() -> None:
 
 
 @pytest.mark.parametrize("says", ["2016-02-22", datetime(2016, 2, 22), pandas.NaT, 7])
-def test_what_is_no_slot_is_refused_in_a_sentence(says: Any) -> None:
+def test_a_value_that_is_no_slot_is_refused_in_one_sentence(says: Any) -> None:
     with pytest.raises(ScheduleError, match=r"must return a datetime with a time zone, or None|is not an instant"):
         Own(says).interval_of(at("2016-02-22"))
     with pytest.raises(ScheduleError, match=r"must return a datetime with a time zone, or None|is not an instant"):

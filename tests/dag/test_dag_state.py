@@ -1,4 +1,4 @@
-"""States, also by the names of Synergy."""
+"""States, including the names of Synergy."""
 
 import itertools
 
@@ -81,7 +81,7 @@ def test_a_set_of_actions_runs_once() -> None:
 
 
 @pytest.mark.parametrize("key", ["a", "daily_etls", "a.b-c_9", "a" * 250, "..."])
-def test_a_key_may_have_letters_digits_and_three_signs(key: str) -> None:
+def test_a_key_may_have_letters_digits_and_three_punctuation_marks(key: str) -> None:
     assert check_key("dag_id", key) == key
 
 

@@ -198,7 +198,7 @@ def test_nothing_is_executed_after_a_template_error() -> None:
     assert done == []
 
 
-def test_what_was_rendered_is_told() -> None:
+def test_rendered_values_are_logged() -> None:
     for text, told in ((["{{ ds }}", 1], {"text": "['2016-02-22', 1]"}), ("{{ ds }}", {"text": DAY}), (None, {})):
         task = Echo(text, task_id="t")
         _, fields = prepare(task, build_context(task, task.attempt_info(DAY)))
@@ -213,7 +213,7 @@ def test_a_field_that_the_class_forgot_is_named() -> None:
         attempt(Forgetful(task_id="t"))
 
 
-#: Ways out of a sandbox. None may render.
+#: Templates that try to escape from the sandbox; none may render.
 ESCAPES = [
     "{{ ''.__class__ }}",
     "{{ ''.__class__.__mro__[1].__subclasses__() }}",
@@ -341,7 +341,7 @@ SECRET = "{{ conn.inside.password }}"
 
 @pytest.mark.parametrize("name", ["params", "conf", "var", "macro", "xcom", "extra"])
 def test_a_value_of_any_kind_is_never_a_template(name: str) -> None:
-    """Whatever a template gets from data comes out as it went in."""
+    """Values from data are never rendered as templates."""
     source = {
         "params": "{{ params.evil }}", "conf": "{{ conf.evil }}", "var": "{{ var.evil }}{{ var.value.evil }}",
         "macro": "{{ evil() }}", "xcom": "{{ ti.xcom_pull('before') }}", "extra": "{{ conn.inside.extra.evil }}",

@@ -1,4 +1,4 @@
-"""How much a template may make, and how long it may take."""
+"""Limits on the output and the time of a template."""
 
 import pytest
 from dag_samples import Echo, attempt, rendered, sample_dag
@@ -84,7 +84,7 @@ def test_a_template_that_makes_too_much_is_refused_before_it_does(text: str) -> 
         ("{{ [1, 2] | map('string') | join }}{{ {'b': 1} | tojson }}{{ 'a b' | wordwrap(1) }}", '12{"b": 1}a\nb'),
     ],
 )  # fmt: skip
-def test_what_is_small_is_made_as_jinja_makes_it(text: str, expected: str) -> None:
+def test_small_results_are_those_of_jinja(text: str, expected: str) -> None:
     assert rendered(text) == expected
 
 

@@ -55,7 +55,7 @@ def test_a_name_stands_for_a_span_of_the_calendar(name: str, start: str, end: st
 @pytest.mark.parametrize(
     "name", ["", "16", "20161", "20161301", "20160230", "2016022225", "today", "2016-02-22", "0000"]
 )
-def test_what_is_no_timeperiod_is_refused_in_a_sentence(name: str) -> None:
+def test_a_value_that_is_no_timeperiod_is_refused_in_one_sentence(name: str) -> None:
     with pytest.raises(ScheduleError, match=r"invalid timeperiod .*\. Use 2016, 201602, 20160222 or 2016022214"):
         interval_of_timeperiod(name)
 

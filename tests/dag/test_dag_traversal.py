@@ -57,7 +57,7 @@ def test_dependants_are_found_on_every_level() -> None:
         walk.dependants_of("step_9")
 
 
-def test_a_walk_goes_on_after_what_is_complete() -> None:
+def test_a_walk_continues_after_complete_steps() -> None:
     done = {"step_1": TaskState.SUCCESS, "step_2": TaskState.SKIPPED, "step_3": TaskState.FAILED}
     assert visited(TaskIterator(unit_flow(), done)) == names(*range(3, 9))
 
@@ -71,7 +71,7 @@ def test_a_skipped_step_counts_as_complete() -> None:
     assert next(walk).task_id == "step_2"
 
 
-def test_nobody_is_visited_while_what_is_before_runs() -> None:
+def test_no_step_is_visited_while_an_earlier_one_runs() -> None:
     walk = TaskIterator(unit_flow())
     next(walk)
     assert list(walk) == []

@@ -17,7 +17,7 @@ LETTERS = {
     "r": TaskState.RUNNING, "y": TaskState.UP_FOR_RETRY, "-": None, "x": TaskState.REMOVED,
 }  # fmt: skip
 
-#: Per rule: states of the tasks before, and the decision.
+#: Per rule: states of the upstream tasks, and the decision.
 STORIES = {
     "all_success": "ss:run sf:fail su:fail sk:skip fk:fail sr:wait s-:wait kr:skip fr:fail sx:run x:run sy:wait",
     "all_failed": "ff:run fu:run sf:skip fk:skip fr:wait s-:skip",
@@ -46,7 +46,9 @@ def test_a_task_that_nothing_comes_before_runs(rule: TriggerRule) -> None:
 
 
 @given(st.sampled_from(TriggerRule), st.dictionaries(st.text(min_size=1), st.sampled_from(list(LETTERS.values()))))
-def test_when_all_before_is_done_nobody_waits(rule: TriggerRule, before: dict[str, TaskState | None]) -> None:
+def test_no_task_waits_after_its_upstream_tasks_are_done(
+    rule: TriggerRule, before: dict[str, TaskState | None]
+) -> None:
     verdict = evaluate_trigger_rule(rule, before)
     if all(state is not None and state.is_final for state in before.values()):
         assert verdict.decision is not Decision.WAIT

@@ -1,4 +1,4 @@
-"""Values that tasks pass on."""
+"""XComs: values that tasks pass to other tasks."""
 
 import json
 import math
@@ -145,7 +145,7 @@ HASHABLE = st.one_of(
     st.binary(),
 )
 IN_SETS = st.recursive(HASHABLE, lambda inner: st.tuples(inner, inner) | st.frozensets(inner), max_leaves=6)
-#: Dicts of users may have any key, that of the tags too.
+#: Dicts of users may have any key, including that of type tags.
 NAMES = TEXT | st.sampled_from(["$xcom", "value"])
 ANY = st.recursive(
     HASHABLE | st.sets(IN_SETS),
@@ -155,7 +155,7 @@ ANY = st.recursive(
 
 
 def exactly(value: Any) -> Any:
-    """Return a value with the types of everything in it, which `==` does not look at."""
+    """Return a value with the types of all its parts, which `==` does not compare."""
     if isinstance(value, datetime | time):
         return type(value), value.replace(tzinfo=None), value.fold, str(value.tzinfo)
     if isinstance(value, dict):
@@ -183,7 +183,7 @@ def test_an_instant_keeps_the_name_of_its_zone_and_which_of_two_equal_hours_it_i
 
 
 class ByOffset(tzinfo):
-    """A zone as pytz has it: the offset is that of the zone object, whatever the fold."""
+    """A zone like pytz's: the offset belongs to the zone object, whatever the fold."""
 
     zone = "Europe/Berlin"
 

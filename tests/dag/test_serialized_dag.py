@@ -30,7 +30,7 @@ def wide_dag(**settings: Any) -> DAG:
 STORED = json.loads(json.dumps(to_dict(wide_dag(), "abc")))
 
 
-def test_a_structure_is_json_and_tells_what_is_there_without_the_file() -> None:
+def test_a_structure_is_json_and_describes_the_dag_without_its_file() -> None:
     found = from_dict(STORED)
     assert (found.dag_id, found.source_digest, found.fields["timezone"]) == ("wide", "abc", "Europe/Berlin")
     assert list(found.tasks) == ["first", "load.mapped", "last"]
@@ -107,7 +107,7 @@ def changed(*path: Any, to: Any) -> Any:
         ({}, "the DAG has no key 'catchup'"),
     ],
 )
-def test_what_is_no_structure_is_refused_in_a_sentence(stored: Any, said: str | None) -> None:
+def test_a_value_that_is_no_structure_is_refused_in_one_sentence(stored: Any, said: str | None) -> None:
     with pytest.raises(ElasticError, match=said):
         from_dict(stored)
 

@@ -1,4 +1,4 @@
-"""Each metadata database in turn, empty for each test."""
+"""Each kind of metadata database, empty for each test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ DATABASES = ("sqlite", "postgresql", "mariadb")
 
 @pytest.fixture(scope="session", params=DATABASES)
 def metadata_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The URL of one database after the other."""
+    """The URL of each kind of database in turn."""
     name: str = request.param
     if name == "sqlite":
         return f"sqlite:///{tmp_path_factory.mktemp('metadata')}/elastic.db"
@@ -33,7 +33,7 @@ def _made(metadata_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def database(_made: Database) -> Database:
-    """One database after the other, with tables and without rows."""
+    """Each kind of database in turn, with tables and without rows."""
     with _made.begin() as connection:
         for table in metadata.sorted_tables:
             connection.execute(table.delete())
@@ -43,7 +43,7 @@ def database(_made: Database) -> Database:
 
 @pytest.fixture
 def sqlite_database(tmp_path: Path) -> Iterator[Database]:
-    """A SQLite database of its own."""
+    """A SQLite database."""
     database = Database(f"sqlite:///{tmp_path}/elastic.db")
     create(database)
     yield database

@@ -1,4 +1,4 @@
-"""Runs and task instances that tests of the database begin with."""
+"""Runs and task instances for tests of the database."""
 
 import datetime as dt
 from typing import Any

@@ -1,4 +1,4 @@
-"""A process that runs one task instance after another until it is killed: tells each attempt before it is queued."""
+"""A process that runs task instances one by one until it is killed; it prints each attempt before it queues it."""
 
 import itertools
 import sys

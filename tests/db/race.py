@@ -1,4 +1,4 @@
-"""One of several processes that all want to run the same task instances: prints which attempts it ran."""
+"""One of several processes that compete for the same task instances; it prints the attempts that it ran."""
 
 import sys
 import uuid

@@ -141,7 +141,7 @@ def test_a_zombies_late_success_changes_nothing(database: Database) -> None:
     assert [attempt.state for attempt in queries.attempts(database, key)] == [TaskState.FAILED, TaskState.RUNNING]
 
 
-def test_an_attempt_that_nobody_knows_ends_nowhere(database: Database) -> None:
+def test_an_unknown_attempt_changes_nothing(database: Database) -> None:
     assert not finished(database, "nobody's")
 
 
@@ -227,7 +227,7 @@ def test_what_was_lost_in_its_last_try_may_be_tried_again_if_asked(database: Dat
     running(database, key, "a2")
 
 
-def test_a_queued_instance_that_nobody_claimed_is_scheduled_again_and_the_try_does_not_count(
+def test_a_queued_instance_without_a_claim_is_scheduled_again_and_the_try_does_not_count(
     database: Database,
 ) -> None:
     key = key_of(made_run(database, "load"), "load")
@@ -342,7 +342,7 @@ def test_the_callbacks_of_an_attempt_are_taken_once(database: Database) -> None:
     for name in ("lost", "begun"):
         assert finished(database, name, TaskState.FAILED, callback=TaskState.FAILED)
     assert transitions.expire(database) == [key_of(run, "expired")]
-    # a process that comes late, and one that has begun to call them, leave them alone
+    # a late process, and one that has begun to call them, do not call them again
     assert not transitions.take_callbacks(database, "lost", is_own=True)
     due = {one.attempt_uuid: one.callback for one in queries.due_callbacks(database, "etl")}
     assert due == {"lost": "failed", "expired": "up_for_retry"}

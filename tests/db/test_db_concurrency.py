@@ -1,4 +1,4 @@
-"""Two connections that change the same rows at once, with the moment of the second one chosen by the test."""
+"""Two connections that change the same rows at once; the test chooses the moment of the second one."""
 
 import threading
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from elastic.db.schema import pool as pool_table
 from elastic.db.stores.pools import PoolStore
 from elastic.db.transitions.queueing import queue_in
 
-#: How many sessions wait for a lock: MariaDB shows the statement that does not come to its end.
+#: Number of sessions that wait for a lock; MariaDB lists the statements that are still running.
 _WAITING = {
     "postgresql": "SELECT count(*) FROM pg_locks WHERE NOT granted",
     "mysql": (
@@ -25,13 +25,13 @@ _WAITING = {
     ),
 }
 
-#: Looks at the locks before the test fails.
+#: Reads the locks before the test fails.
 _LOOKS = 20_000
 
 
 @pytest.fixture
 def other(database: Database, metadata_url: str) -> Any:
-    """The same database, as another process has it."""
+    """The same database, opened as another process does."""
     if database.is_sqlite:
         pytest.skip("SQLite lets one transaction write at a time, so nothing can come between")
     found = Database(metadata_url)
@@ -55,7 +55,7 @@ def test_two_who_fill_one_pool_or_one_dag_at_once_do_not_overfill_it(
     with database.begin() as connection:
         assert queue_in(connection, [ticket("first")]) == {"first"}
         second.start()
-        # The second one has to wait, or it counts what the first one has not committed yet.
+        # The second one has to wait, or it would count uncommitted changes of the first one.
         _until(database, second)
     second.join(60)
     assert queued == [False]
@@ -87,7 +87,7 @@ def _until(database: Database, thread: threading.Thread) -> None:
 
 
 class _before_the_change:  # noqa: N801 - reads as a block
-    """Calls something once, between what a transaction reads and what it changes of task instances."""
+    """Calls a function once, after a transaction has read task instances and before it changes them."""
 
     def __init__(self, database: Database, call: Callable[[], None]) -> None:
         self._engine, self._call, self._is_called = database.engine, call, False

@@ -1,4 +1,4 @@
-"""Transactions among several processes, and when the database goes away."""
+"""Transactions of several processes, and outages of the database."""
 
 import os
 import sqlite3
@@ -47,7 +47,7 @@ def test_processes_that_want_the_same_instances_run_each_of_them_once(database: 
 
 
 def _lose_next_commit(database: Database) -> Callable[[], int]:
-    """Let the next commit happen, and its answer get lost with the connection."""
+    """Let the next commit succeed, but lose its reply with the connection."""
     lost: list[bool] = []
 
     def commit_and_vanish(connection: object) -> None:
@@ -121,7 +121,7 @@ def test_a_change_waits_for_a_server_that_is_killed_and_started_again(
 
 
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
-def test_a_wrong_password_is_told_at_once_and_not_shown(kind: str, request: pytest.FixtureRequest) -> None:
+def test_a_wrong_password_is_reported_at_once_and_not_shown(kind: str, request: pytest.FixtureRequest) -> None:
     server = request.getfixturevalue("postgres_server" if kind == "postgresql" else "mariadb_server")
     database = Database(server.url.replace(server.password, "hunter2-wrong"))
     with pytest.raises(DatabaseUnavailableError, match=r"elastic:\*\*\*@127.0.0.1") as told:
@@ -141,14 +141,14 @@ def test_a_wrong_password_is_told_at_once_and_not_shown(kind: str, request: pyte
         ("mysql://me:hunter2@127.0.0.1:1/db", "cannot be reached"),
     ],
 )
-def test_a_database_that_cannot_be_used_is_told_in_a_sentence_without_the_password(url: str, words: str) -> None:
+def test_a_database_that_cannot_be_used_is_reported_in_one_sentence_without_the_password(url: str, words: str) -> None:
     with pytest.raises(ElasticError, match=words) as told:
         database_time(Database(url))
     assert "hunter2" not in str(told.value)
     assert "\n" not in str(told.value)
 
 
-def test_who_finds_the_file_locked_for_too_long_is_told(sqlite_database: Database) -> None:
+def test_a_file_that_is_locked_for_too_long_is_reported(sqlite_database: Database) -> None:
     hasty = Database(f"sqlite:///{sqlite_database.path}", timeout=0.05)
     run = made_run(hasty, "load")
     with sqlite_database.begin(), pytest.raises(DatabaseBusyError, match=r"locked by other processes for 0.05 s"):
@@ -191,7 +191,7 @@ def test_processes_that_fork_use_the_database_at_the_same_time(database: Databas
     assert queries.state_counts(database, "etl", [run.run_id]) == {TaskState.RUNNING: 60}
 
 
-def test_what_a_driver_says_is_told_on_one_line_without_the_password() -> None:
+def test_an_error_of_a_driver_is_reported_on_one_line_without_the_password() -> None:
     url = read_url("postgresql://me:hunter2@host/db")
     assert without_password("login\n  with hunter2 failed", url) == "login with *** failed"
 

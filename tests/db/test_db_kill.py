@@ -1,4 +1,4 @@
-"""Processes that are killed in the middle of what they write, on every database."""
+"""Processes killed in the middle of a write, on every database."""
 
 import subprocess
 import sys
@@ -15,12 +15,12 @@ from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.schema import dag_run
 
-#: Instances whose attempt that counts is not there, or is in another state.
+#: Instances whose current attempt is missing, or is in another state.
 TORN = """
 SELECT count(*) FROM task_instance i LEFT JOIN task_attempt a ON a.attempt_uuid = i.attempt_uuid
 WHERE i.attempt_uuid IS NOT NULL AND (a.state IS NULL OR a.state <> i.state OR a.try_number <> i.try_number)
 """
-#: What was queued, running or finished, and is not in the log so often.
+#: Attempts that were queued, running or finished more often than the log says.
 UNTOLD = """
 SELECT count(*) FROM task_attempt a
 WHERE (SELECT count(*) FROM log l WHERE l.attempt_uuid = a.attempt_uuid AND l.event <> 'expired')

@@ -1,4 +1,4 @@
-"""Runs and task instances that are made, decided about, cleared and marked, on every database."""
+"""Creation, state changes, clearing and marking of runs and task instances, on every database."""
 
 import dataclasses
 import datetime as dt

@@ -1,4 +1,4 @@
-"""Secrets: encrypted in the database, kept and read only with the right key."""
+"""Secrets: encrypted in the database, stored and read only with the right key."""
 
 import stat
 from collections.abc import Iterator
@@ -150,7 +150,7 @@ def test_a_secret_that_was_read_is_masked_in_logs(sqlite_database: Database, cip
     assert "canary" not in repr(VariableStore(sqlite_database, cipher).get("api_key"))
 
 
-def test_what_is_done_with_secrets_is_logged_without_them(sqlite_database: Database, cipher: Cipher) -> None:
+def test_operations_on_secrets_are_logged_without_them(sqlite_database: Database, cipher: Cipher) -> None:
     store = ConnectionStore(sqlite_database, cipher)
     store.add(WAREHOUSE)
     store.delete("warehouse")
@@ -202,7 +202,7 @@ def test_variables_keep_their_description_until_they_get_another(database: Datab
 
 
 @pytest.mark.parametrize("key", ["short", "x" * 44, "ü" * 44])
-def test_what_is_no_key_is_refused_and_not_shown(key: str) -> None:
+def test_a_value_that_is_no_key_is_refused_and_not_shown(key: str) -> None:
     with pytest.raises(UsageError, match="Fernet key 2 is invalid") as told:
         Cipher([new_key(), key])
     assert key not in str(told.value)
@@ -213,7 +213,7 @@ class TestKeyFile:
 
     @pytest.fixture
     def path(self, home: Path) -> Iterator[Path]:
-        """Where it is, or will be."""
+        """The path of the key file, which may not exist yet."""
         yield key_path(read_settings())
 
     def test_it_is_made_for_its_owner_only_and_the_newest_key_is_first(self, path: Path) -> None:
@@ -243,7 +243,7 @@ class TestKeyFile:
         with pytest.raises(WrongKeyError):
             cipher_of(read_settings()).decrypt("x", token)
 
-    def test_hooks_and_templates_find_what_is_kept(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_hooks_and_templates_find_stored_values(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from elastic.hooks.connection_lookup import connection
         from elastic.hooks.errors import ConnectionNotDefinedError
 

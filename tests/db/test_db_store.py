@@ -1,4 +1,4 @@
-"""Pools, jobs, DAGs that were found, and what is removed after a long time: on every database."""
+"""Pools, jobs, known DAGs, and the removal of old rows, on every database."""
 
 import datetime as dt
 import os

@@ -1,4 +1,4 @@
-"""The tables: made, checked, moved between versions."""
+"""The tables: created, checked, migrated between versions."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ TABLES = set(metadata.tables)
 
 @pytest.fixture
 def empty(request: pytest.FixtureRequest, metadata_url: str, tmp_path: Path) -> Iterator[Database]:
-    """One empty database after the other, not even with tables."""
+    """Each kind of database in turn, without tables."""
     url = f"sqlite:///{tmp_path}/elastic.db"
     if not metadata_url.startswith("sqlite"):
         server = request.getfixturevalue("postgres_server" if "postgresql" in metadata_url else "mariadb_server")

@@ -1,8 +1,8 @@
-"""A run of a generator on a disk of 16 MB, in a process of its own: `engine_full_disk.py FOLDER HOW`.
+"""Run of a generator on a disk of 16 MB, in a separate process: `engine_full_disk.py FOLDER HOW`.
 
-`makes_room`: what is in flight comes back and makes room. `waits`: somebody else makes it after a while. `gives_up`:
-nobody does, until the run is suspended; then it is resumed with a generator that begins again. `goes_on`: the same, and
-it is resumed with the generator that was suspended.
+`makes_room`: chunks in flight return and free space. `waits`: another writer frees it after a while. `gives_up`: no one
+does until the run is suspended; then a generator that begins again resumes it. `goes_on`: the same, but the suspended
+generator resumes it.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import elastic
 
-#: Entries of 4 KB that cannot be compressed; together twice the disk.
+#: Number of entries of 4 KB that cannot be compressed; together twice the disk.
 ENTRIES = 8000
 
 
@@ -29,7 +29,7 @@ def number_of(entry: bytes) -> int:
 
 
 class FillsTheDisk(elastic.Interceptor):
-    """Fills the disk when the first chunks are in the result."""
+    """Fills the disk once the first chunks are in the result."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "filler"
@@ -51,7 +51,7 @@ class FillsTheDisk(elastic.Interceptor):
         self.is_filled.set()
 
     def fill_for_ever(self) -> None:
-        """Take all room that comes free, from the first time on."""
+        """Fill all space that becomes free."""
         self.is_filled.wait()
         while not self.is_left.wait(0.001):
             with contextlib.suppress(OSError):
@@ -66,7 +66,7 @@ class FillsTheDisk(elastic.Interceptor):
 
 
 def main(folder: Path, how: str) -> None:
-    # A chunk of 6 MB does not fit into what a run sets aside for its commits, one of 200 KB does.
+    # A chunk of 6 MB does not fit into the reserve for commits, one of 200 KB does.
     flow = elastic.from_iterable(entries(), chunk_size=50 if how == "makes_room" else 1500)
     flow = flow.map(number_of).aggregate("sum")
     fills = FillsTheDisk(folder)

@@ -13,17 +13,17 @@ def adding(*numbers: int, **options: str) -> elastic.Step:
 
 
 def failing() -> elastic.Step:
-    """Return a step that begins and fails."""
+    """Return a step that starts and fails."""
     return elastic.from_range(3).map(lambda number: 1 / number).step(cluster="inline", name="failing")
 
 
 def hopeless() -> elastic.Step:
-    """Return a step that cannot begin."""
+    """Return a step that cannot start."""
     return elastic.from_range(3).step(cluster="nowhere", name="hopeless")
 
 
 class Held:
-    """A step that goes on when it is told to, and not before."""
+    """A step that waits until the test releases it."""
 
     def __init__(self) -> None:
         self.begun, self.go_on = threading.Event(), threading.Event()

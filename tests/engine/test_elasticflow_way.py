@@ -1,4 +1,4 @@
-"""ElasticFlow's way: a task of a chunk, an aggregate function, windows, and types that say how they join."""
+"""ElasticFlow's interface: a task of a chunk, an aggregate function, windows, and types with their own aggregation."""
 
 from collections import Counter
 from typing import Any

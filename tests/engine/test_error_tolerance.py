@@ -1,4 +1,4 @@
-"""Entries that user code fails on: left out, kept, retried, within a budget, and never more than those."""
+"""Entries on which user code fails: skipped, stored as dead letters or retried, within a budget, and no others."""
 
 from functools import cache
 from pathlib import Path
@@ -84,13 +84,13 @@ def test_the_same_holds_on_every_transport(cluster: str) -> None:
     assert (result.value, result.errors) == (GOOD, len(BAD))
 
 
-def test_an_ordered_result_keeps_its_order_around_what_is_left_out() -> None:
+def test_an_ordered_result_keeps_its_order_around_skipped_entries() -> None:
     collected = elastic.from_range(10_000, chunk_size=300).map(fragile).aggregate(Collect())
     result = collected.run(cluster="inline", on_error="skip")
     assert result.value == [number for number in range(10_000) if number not in BAD]
 
 
-def test_a_failing_aggregator_is_told_apart_from_a_failing_function() -> None:
+def test_a_failing_aggregator_differs_from_a_failing_function() -> None:
     watching = Watching()
     words = elastic.from_iterable([1, 2, "three", 4]).aggregate("sum")
     assert words.run(cluster="inline", on_error="skip", interceptor=watching).value == 7
@@ -120,7 +120,7 @@ def test_a_dead_letter_keeps_the_entry_its_place_its_reason_and_its_receipt(tmp_
     assert (told["run_id"], told["stage"], told["entries"]) == (result.run_id, "processed", 4)
 
 
-def test_the_first_failure_ends_the_step_unless_told_otherwise() -> None:
+def test_the_first_failure_ends_the_step_by_default() -> None:
     with pytest.raises(StepFailedError, match=r"map\(.*fragile.*\) failed on number 7 .*: ValueError: bad 7"):
         flow(fragile).run(cluster="inline")
 
@@ -191,7 +191,7 @@ def test_a_tolerance_that_cannot_be_is_refused(options: dict[str, Any], told: st
 
 
 class Opaque:
-    """No plain data."""
+    """Not plain data."""
 
 
 class OpaqueReader(elastic.Reader):
@@ -223,12 +223,12 @@ def test_an_entry_that_is_no_plain_data_is_kept_as_a_text_and_not_redriven() -> 
         elastic.redrive(result.run_id, flow, cluster="inline")
 
 
-#: Entries that were merged, ever.
+#: All entries that were ever merged.
 MERGED: list[int] = []
 
 
 class Gathering(elastic.Aggregator[int, list[int], list[int]]):
-    """Gathers entries. Its first `merge` stops in the middle, with a part of them taken over."""
+    """Collects entries. Its first `merge` fails in the middle, after some of them were merged."""
 
     def create(self) -> list[int]:
         return []
@@ -266,7 +266,7 @@ def test_a_run_in_which_every_entry_failed_is_never_complete(aggregator: Any) ->
         wrong.run(cluster="inline", on_error="skip")
 
 
-def test_when_all_entries_failed_their_letters_can_be_redriven() -> None:
+def test_when_all_entries_failed_their_dead_letters_can_be_redriven() -> None:
     numbers = elastic.from_iterable(["1 EUR", "2 EUR"], chunk_size=1)
     with pytest.raises(StepFailedError, match="all 2 entries failed"):
         numbers.map(int).aggregate("sum").run(cluster="inline", on_error="dead-letter")
@@ -297,7 +297,7 @@ def test_a_function_that_keeps_its_results_works_wherever_it_runs(cluster: str) 
     assert elastic.from_range(10).map(doubled).aggregate("sum").run(cluster=cluster).value == 90
 
 
-def test_the_place_of_bad_bytes_is_told_once(tmp_path: Path) -> None:
+def test_the_place_of_bad_bytes_is_reported_once(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"a": 1}\n{"a":\n')
     with pytest.raises(StepFailedError, match=r"the reader failed on .*byte 9 .*DecodingError: the line") as caught:
@@ -305,7 +305,7 @@ def test_the_place_of_bad_bytes_is_told_once(tmp_path: Path) -> None:
     assert str(caught.value).count("byte 9") == str(caught.value).count(str(path)) == 1
 
 
-def test_a_chunk_that_does_not_go_together_with_others_is_told_as_that() -> None:
+def test_a_chunk_that_is_incompatible_with_others_is_reported_as_such() -> None:
     flow = elastic.from_iterable([1, "a"], chunk_size=1).aggregate("max")
     with pytest.raises(
         StepFailedError, match=r"chunk 1 .*an entry may be incompatible with the entries of other chunks"

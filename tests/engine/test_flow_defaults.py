@@ -1,4 +1,4 @@
-"""The section [flow] of the settings gives defaults to the options of flows, which a flow may overrule."""
+"""The section [flow] of the settings sets defaults for the options of flows, which a flow may override."""
 
 import sqlite3
 from pathlib import Path
@@ -16,7 +16,7 @@ FLOW_OPTIONS = [option for option in OPTIONS if option.section == "flow"]
 
 @pytest.fixture
 def toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the settings file of a home; the working folder is another one."""
+    """Return the path of the settings file in the home, which is not the working folder."""
     home, folder = tmp_path / "home", tmp_path / "project"
     home.mkdir()
     folder.mkdir()
@@ -69,7 +69,7 @@ def test_empty_and_zero_stand_for_the_engine_s_choice(toml: Path, monkeypatch: p
     assert (options.cluster, options.workers, options.error_policy.chunk_timeout) == (None, None, None)
 
 
-def test_states_of_shards_are_collected_no_more_often_for_a_setting(toml: Path) -> None:
+def test_a_setting_does_not_make_collections_of_shards_more_frequent(toml: Path) -> None:
     toml.write_text("[flow]\ncollect_interval = 2.0\n")
     assert flow().step().options.tuning.collect_interval == 2.0
     assert flow().step(shards=2).options.tuning.collect_interval == 10.0

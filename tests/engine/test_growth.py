@@ -1,4 +1,4 @@
-"""Whether a result still grows with what is merged into it, which says how soon to collect again."""
+"""Growth of a result by merges, which decides how soon to collect again."""
 
 from collections import Counter
 from typing import Any
@@ -23,7 +23,7 @@ def partial(aggregator: AnyAggregator, *states: object) -> Partial:
 
 
 def growing(aggregator: AnyAggregator, *partials: tuple[object, ...]) -> list[bool]:
-    """Fold partials, and return for each whether the result grew with it."""
+    """Fold partials, and return for each whether the result grew."""
     aggregation = Aggregation(aggregator, "run")
     for states in partials:
         aggregation.fold(partial(aggregator, *states))
@@ -58,13 +58,13 @@ def test_two_workers_tell_by_themselves_whether_they_see_the_same() -> None:
     [(Sum(), 5), (TopK(3), [3, 2, 1]), (Count(), Counter())],
     ids=["a number", "a list that is full", "nothing"],
 )
-def test_what_has_no_more_elements_than_before_does_not_grow(aggregator: AnyAggregator, state: object) -> None:
+def test_a_state_without_new_elements_does_not_grow(aggregator: AnyAggregator, state: object) -> None:
     folded = aggregator.add_many(aggregator.create(), iter(state if isinstance(state, list) else []))
     assert growing(aggregator, (folded,), (folded,), (folded,)) == [False] * 3
 
 
 class Mute(Sum):
-    """Has states that say nothing."""
+    """Has states without a length."""
 
     def create(self) -> Any:
         return []

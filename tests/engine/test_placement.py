@@ -1,4 +1,4 @@
-"""Which node gets the next chunks: by name, by a class or by an object of the user's own."""
+"""Placement of the next chunks: by name, by a user's class or by a user's object."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -86,7 +86,7 @@ class Unfinished(Placement):
     ],
     ids=str,
 )
-def test_what_is_no_placement_is_refused_at_once(placement: Any, text: str) -> None:
+def test_a_value_that_is_no_placement_is_refused_at_once(placement: Any, text: str) -> None:
     with pytest.raises(UsageError, match=text):
         elastic.from_range(5).options(placement=placement)
 

@@ -1,4 +1,4 @@
-"""What a run leaves behind: everything that is needed, and no payload that is aggregated."""
+"""Files of a run: all that a resume needs, and no payload that is aggregated."""
 
 import threading
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def test_a_clean_run_leaves_no_payload(store: str, home: Path, cluster: str) -> 
 
 
 @pytest.mark.parametrize("store", ["segment", "directory"])
-def test_a_failed_run_keeps_what_is_unfinished_and_says_why(store: str, home: Path) -> None:
+def test_a_failed_run_keeps_unfinished_chunks_and_its_error(store: str, home: Path) -> None:
     def bad(number: int) -> float:
         return 1 / (number - 150)
 
@@ -68,13 +68,13 @@ def test_a_run_that_cannot_begin_leaves_nothing(home: Path, tmp_path: Path) -> N
     assert list(home.iterdir()) == []
 
 
-def test_a_run_goes_where_it_is_told(home: Path, tmp_path: Path) -> None:
+def test_a_run_is_stored_in_the_given_home(home: Path, tmp_path: Path) -> None:
     run_id = elastic.from_range(5).run(cluster="inline", home=tmp_path / "elsewhere").run_id
     assert (tmp_path / "elsewhere" / "runs" / run_id / "run.sqlite").is_file()
     assert list(home.iterdir()) == []
 
 
-def test_a_home_that_is_a_file_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_home_that_is_a_file_is_reported_in_one_sentence(tmp_path: Path) -> None:
     place = tmp_path / "file"
     place.write_text("")
     with pytest.raises(elastic.ElasticError, match="file"):

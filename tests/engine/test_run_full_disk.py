@@ -1,4 +1,4 @@
-"""A full disk while a generator is read: the run waits for room, and loses nothing when none comes."""
+"""A full disk while a generator is read: the run waits for space, and loses nothing if there is none."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 SCRIPT = str(Path(__file__).with_name("engine_full_disk.py"))
 
-# A file system of 16 MB that is gone with the process that asked for it.
+# A file system of 16 MB that ends with the process that mounted it.
 SMALL = ["unshare", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs -o size=16m tmpfs "$0" && exec "$@"']
 
 

@@ -1,4 +1,4 @@
-"""Runs give what plain Python gives, for every kind of source and on both transports."""
+"""Runs give the results of plain Python, for every kind of source and on both transports."""
 
 import datetime as dt
 import json
@@ -18,7 +18,7 @@ LINES = [f"word{number % 7} and word{number % 3}" for number in range(1_000)]
 
 
 BERLIN = ZoneInfo("Europe/Berlin")
-#: Each half hour around the hour that comes twice.
+#: Each half hour around the hour that occurs twice.
 HOURS = [
     (dt.datetime(2026, 10, 24, 23, tzinfo=dt.UTC) + dt.timedelta(minutes=30 * index)).astimezone(BERLIN)
     for index in range(8)

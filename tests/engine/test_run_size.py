@@ -1,4 +1,4 @@
-"""Many small chunks, one big one, and what the master holds meanwhile."""
+"""Many small chunks, one large chunk, and the memory of the master."""
 
 import tracemalloc
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def test_one_chunk_of_a_million_entries_is_exact(cluster: str) -> None:
 
 
 def peak_of(chunks: int) -> int:
-    """Return the most bytes that a run of so many chunks holds at a time."""
+    """Return the peak memory of a run of some chunks, in bytes."""
     flow = elastic.from_range(chunks, chunk_size=1).aggregate(Nothing())
     tracemalloc.start()
     try:
@@ -39,7 +39,7 @@ def peak_of(chunks: int) -> int:
 
 
 def test_what_the_master_holds_does_not_grow_with_the_number_of_chunks() -> None:
-    peak_of(100)  # modules that are imported by the first run
+    peak_of(100)  # the first run imports modules
     assert peak_of(20_000) < 1.5 * peak_of(4_000)
 
 
@@ -62,7 +62,7 @@ def test_a_generator_is_read_no_further_than_the_look_ahead() -> None:
         cluster="inline", max_chunks_in_flight=50, interceptor=Watch()
     )
     assert (result.chunks, read) == (2_000, 2_000)
-    # One more than the look-ahead: the entry that shows whether there is another.
+    # One entry more than the look-ahead, which shows whether the source has another one.
     assert 1 < most <= 51
 
 

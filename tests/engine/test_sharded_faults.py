@@ -1,4 +1,4 @@
-"""A wide result whose pieces cannot be left: nothing is lost or counted twice, and the run goes on when they can."""
+"""Spill files that cannot be written: nothing is lost or counted twice, and the run resumes once they can."""
 
 import errno
 from collections import Counter
@@ -30,7 +30,7 @@ def open_files() -> int:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave pieces often."""
+    """Spill often."""
     monkeypatch.setattr(divided_mapping, "WINDOW_KEYS", 50)
     monkeypatch.setattr(divided_mapping, "HELD_KEYS", 150)
 

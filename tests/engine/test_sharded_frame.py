@@ -1,4 +1,4 @@
-"""Flows of frames with shards: the same rows and receipts as without, kept, resumed, redriven, verified and written."""
+"""Sharded flows of frames: rows and receipts as without shards; stored, resumed, redriven, verified and written."""
 
 import json
 from collections import Counter
@@ -153,7 +153,7 @@ def test_nulls_are_written_as_such(suffix: str, tmp_path: Path) -> None:
 
 
 def typed_once(entries: pl.DataFrame) -> pl.DataFrame:
-    """Return a chunk with a column of nulls, which is that of integers in the first one only."""
+    """Return a chunk with a column of nulls; only the first chunk has integers in it."""
     number = entries["entry"][0]
     values = pl.Series("value", [0 if number == 0 else None], dtype=None if number else pl.Int64)
     return pl.DataFrame({"key": [f"k{number}"], "value": values})

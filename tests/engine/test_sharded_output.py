@@ -1,4 +1,4 @@
-"""A wide result that each shard writes to a file, for other programs to read."""
+"""A sharded result that is written to one file per shard, for other programs."""
 
 import datetime as dt
 import hashlib
@@ -30,7 +30,7 @@ def flow(function: Any = pairs, aggregator: Any = SumByKey, entries: int = 400) 
 
 
 def read(folder: Path) -> list[tuple[Any, Any]]:
-    """Return the rows of all files that the manifest names, which are as it says and all that there are."""
+    """Check that the files are those of the manifest, and return their rows."""
     manifest = json.loads((folder / "_manifest.json").read_text())
     rows = list[tuple[Any, Any]]()
     for each in manifest["files"]:
@@ -122,7 +122,7 @@ def mixed(number: int) -> list[tuple[Any, Any]]:
 
 
 def typed_by_shard(number: int) -> list[tuple[Any, Any]]:
-    # Two keys, which lie in two shards.
+    # Two keys of different shards.
     return [("a", 1), ("b", 0.5)]
 
 
@@ -149,7 +149,7 @@ def test_groups_are_lists(tmp_path: Path) -> None:
     ],
     ids=["no JSON", "two types", "two types in two shards"],
 )
-def test_what_the_format_has_no_place_for_is_told(function: Any, name: str, said: str, tmp_path: Path) -> None:
+def test_values_that_the_format_cannot_hold_are_reported(function: Any, name: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(elastic.ElasticError, match=said):
         flow(function).run(cluster="inline", shards=2, write_to=tmp_path / name)
     assert not (tmp_path / name / "_manifest.json").exists()
@@ -232,7 +232,7 @@ def owned(folder: Path, run: str = "one", epoch: int = 1) -> FolderSink:
 
 
 def written(output: FolderSink, rows: int = 3, parts: int = 1) -> list[OutputFile]:
-    """Write files with so many rows each, and return what is known of them."""
+    """Write files with some numbers of rows, and return their descriptions."""
     found = list[OutputFile]()
     for _ in range(parts):
         with output.open() as file:
@@ -268,7 +268,7 @@ def test_a_folder_belongs_to_a_run_from_its_beginning(tmp_path: Path) -> None:
 
 
 class Slow(FolderSink):
-    """Looks at the folder, and does not go on before another run has written there."""
+    """Waits until another run has written to the folder."""
 
     def _check_content(self) -> None:
         super()._check_content()
@@ -356,7 +356,7 @@ def test_a_folder_of_files_without_a_manifest_stays_that_of_its_run(tmp_path: Pa
     folder = tmp_path / "a.jsonl"
     first = owned(folder)
     first.prepare()
-    # As far as a master comes that is stopped while it gives the files their names.
+    # The state that a master leaves if it is killed while it renames the files.
     (folder / "part-00000.jsonl").write_text("{}\n")
     first.close()
     with pytest.raises(UsageError, match="belongs to run one"):
@@ -367,7 +367,7 @@ def test_a_folder_of_files_without_a_manifest_stays_that_of_its_run(tmp_path: Pa
     assert len(read(folder)) == 3
 
 
-def test_a_marker_that_names_nobody_is_told(tmp_path: Path) -> None:
+def test_a_marker_without_a_run_is_reported(tmp_path: Path) -> None:
     folder = tmp_path / "a.jsonl"
     folder.mkdir()
     for text in ("", "[]", "{}"):

@@ -1,4 +1,4 @@
-"""A result that is divided by key: the same answer and the same receipts, whatever happened on the way."""
+"""A result partitioned by key: the same answer and receipts, despite faults."""
 
 import json
 import math
@@ -133,7 +133,7 @@ def test_the_manifest_names_a_file_for_each_shard(home: Path) -> None:
     assert [each["keys"] for each in told["shards"]] == result.value.counts
     for each in told["shards"]:
         assert (path.parent / each["file"]).stat().st_size == each["bytes"]
-    # Nothing else is left but the pieces that the log of states names.
+    # Only the spill files that the log of states names are left.
     assert {path.name.split("-")[0] for path in files_of(result, home)} == {"manifest", "piece", "result"}
     assert len(files_of(result, home)) == 1 + 2 + 1
 
@@ -162,7 +162,7 @@ def test_what_there_is_so_far_can_be_read(home: Path) -> None:
     resumed = elastic.resume("last", flow(), allow_code_change=True, cluster="inline", workers=1)
     assert dict(resumed.value) == SUMS
     assert elastic.verify(resumed.run_id).ok
-    # Those of the first master that nobody names are gone with it.
+    # Unnamed files of the first master were removed.
     assert not [path for path in files_of(resumed, home) if path.name.startswith("result-1-")]
 
 
@@ -179,7 +179,7 @@ def test_dead_letters_are_redriven_into_the_files() -> None:
     assert redriven.value.digest == flow().run(cluster="inline", shards=5).value.digest
 
 
-def test_spirits_change_nothing() -> None:
+def test_injected_faults_change_nothing() -> None:
     def step() -> elastic.Step:
         return flow().step(cluster="inline", shards=2, target_call_seconds=1e-9)
 

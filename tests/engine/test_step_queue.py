@@ -53,7 +53,7 @@ def test_a_step_is_in_progress_as_soon_as_it_is_said_to_have_started() -> None:
     making, go_on = threading.Event(), threading.Event()
 
     class Slow(elastic.Source):
-        """A source whose master is not made before `go_on`, as with a cluster that starts slowly."""
+        """A source whose master is created only after `go_on`, as on a cluster that starts slowly."""
 
         def cut(self, position: Any = None) -> Any:
             return elastic.from_iterable([1, 2, 3])._source.cut()
@@ -164,7 +164,7 @@ def test_steps_may_be_added_from_several_threads() -> None:
 
 
 @pytest.mark.parametrize("what", [None, 5, "flow", elastic.from_range, [1, 2]])
-def test_what_is_no_step_is_refused(what: Any) -> None:
+def test_a_value_that_is_no_step_is_refused(what: Any) -> None:
     with elastic.StepQueue() as queue, pytest.raises(UsageError, match="is neither a Step nor a Flow"):
         queue.add(what)
     assert queue.states() == []

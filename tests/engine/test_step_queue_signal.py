@@ -1,4 +1,4 @@
-"""A queue that is played by hand, and what it answers to signals."""
+"""A queue without autoplay, and its answers to signals."""
 
 import os
 from typing import Any
@@ -9,7 +9,7 @@ from queue_samples import Held, adding, failing, hopeless
 from elastic.core.policies.chaos import Chaos, Fault
 from elastic.step_queue import StepQueue
 
-#: Many calls, so that there is something to strike.
+#: Options for many calls, so that there are many occasions for faults.
 BUSY: dict[str, Any] = {"target_call_seconds": 1e-9, "collect_interval": 1e-3}
 
 
@@ -47,7 +47,7 @@ def test_a_step_that_fails_by_hand_does_not_hold_up_the_next(queue: StepQueue) -
     assert queue.states() == ["error", "complete"]
 
 
-def test_a_queue_that_nobody_plays_can_be_left(queue: StepQueue) -> None:
+def test_a_queue_that_is_never_played_can_be_closed(queue: StepQueue) -> None:
     queue.add(adding(1))
     assert queue.wait() == []
     queue.stop()
@@ -68,7 +68,7 @@ def test_each_state_of_a_step_can_be_seen(queue: StepQueue) -> None:
     queue.play_step()
     queue.wait()
     seen += queue.states()
-    # Calls are lost on their way, so the ledger sends their chunks again.
+    # Calls are lost, so the ledger resends their chunks.
     queue.add(adding(*range(50)).with_options(chaos=Chaos(spirits=(Fault.RAISE,), rate=0.5, seed=1), **BUSY))
     queue.play_step()
     queue.wait()
@@ -102,7 +102,7 @@ def test_any_other_status_is_invalid(status: Any, queue: StepQueue) -> None:
     assert queue.signal_step(status) == "invalid_status_update"
 
 
-def test_a_step_in_progress_is_not_complete_because_somebody_says_so(queue: StepQueue) -> None:
+def test_a_signal_does_not_complete_a_step_in_progress(queue: StepQueue) -> None:
     held = Held()
     queue.add(held.step())
     queue.play_step()

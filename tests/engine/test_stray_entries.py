@@ -1,4 +1,4 @@
-"""Entries that fail only beside others, and what functions do to entries that are run again."""
+"""Entries that fail only together with others, and functions that change entries which run again."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -29,7 +29,7 @@ def among(others: Sequence[Any], stray: Any, at: int) -> list[Any]:
 NUMBERS = list(range(700))
 FLOATS = [float(number) for number in NUMBERS]
 
-#: Aggregators, entries that go together, one that fails only beside those, and the result without it.
+#: Aggregators, compatible entries, one that is incompatible with them, and the result without it.
 STRAYS: dict[str, tuple[Any, list[Any], Any, Any]] = {
     "max": ("max", NUMBERS, "0", 699),
     "min": ("min", NUMBERS, "0", 0),
@@ -53,14 +53,14 @@ def test_an_entry_that_does_not_go_with_the_others_is_found_wherever_it_is(what:
     aggregator, others, stray, value = STRAYS[what]
     strays = elastic.from_iterable(among(others, stray, at), chunk_size=70).aggregate(aggregator)
     if at == 700 and aggregator_of(aggregator).ordered:
-        # Of a result in order a worker holds nothing from before.
+        # With an ordered aggregator, a worker holds no earlier state.
         with pytest.raises(StepFailedError, match=r"in merge on chunk 10: .*map all to one type"):
             strays.run(cluster="inline", on_error="dead-letter", max_chunks_per_call=1)
         return
     result = strays.run(cluster="inline", on_error="dead-letter", collect_interval=1e6)
     (letter,) = elastic.dead_letters(result.run_id)
     if at == 700:
-        # Alone in its chunk, so that only what is held from before can show it.
+        # Alone in its chunk, so that it fails only against the earlier state.
         assert letter.failure.chunk_id == 10
     assert (result.value, result.entries, result.errors) == (value, 701, 1)
     assert (letter.failure.place, unpack(letter.entry)) == (f"entry {at}", stray)
@@ -91,13 +91,13 @@ def test_frames_of_other_types_are_left_out_with_the_entries_that_made_them() ->
 
 
 def test_an_entry_that_fails_beside_a_single_other_one_is_compared_with_the_rest() -> None:
-    """Of tuples with equal first elements the second ones are compared, which cannot be; but others are greater."""
+    """The second elements of tuples with equal first elements are compared and raise; other tuples are larger."""
     pairs = elastic.from_iterable([(5, "a"), (5, None), *((n, "a") for n in range(100))], chunk_size=102)
     assert pairs.aggregate("max").run(cluster="inline", on_error="skip").value == (99, "a")
 
 
 def test_what_does_not_go_with_a_smaller_number_of_entries_before_it_ends_the_step() -> None:
-    """One stray entry in a chunk of its own, before all others, must not have them all left out."""
+    """One stray entry in the first chunk must not exclude all later entries."""
     strays = elastic.from_iterable(["0", *range(100)], chunk_size=1).aggregate("max")
     with pytest.raises(StepFailedError, match=r"aggregator Max failed .* map all to one type"):
         strays.run(cluster="inline", on_error="skip", max_chunks_per_call=1)
@@ -111,7 +111,7 @@ def test_what_has_no_order_is_left_out_though_it_came_before_all_others() -> Non
 
 def test_an_aggregator_without_a_way_back_ends_the_step_and_loses_no_entry() -> None:
     class Longest(elastic.Aggregator[Any, list[Any], Any]):
-        """Has nothing but the four methods."""
+        """Defines only the four abstract methods."""
 
         def create(self) -> list[Any]:
             return []

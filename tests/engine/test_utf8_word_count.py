@@ -1,4 +1,4 @@
-"""Words of files that are counted in UTF-8: what comes out is what counting texts gives."""
+"""Words of files counted as UTF-8 bytes: the same result as counting strings."""
 
 from collections import Counter
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_another_encoding_and_what_comes_before_words_make_no_difference(tmp_pat
     )
 
 
-def test_whoever_else_takes_words_gets_texts(path: str) -> None:
+def test_other_consumers_of_words_get_strings(path: str) -> None:
     assert elastic.read_text(path).words().aggregate(Collect()).run(cluster="inline").value == TEXT.split()
     lengths = elastic.read_text(path).words().map(len).aggregate(Count()).run(cluster="inline").value
     assert lengths == Counter(map(len, TEXT.split()))

@@ -1,4 +1,4 @@
-"""The event pipeline on its known answers: a month of events, and the statistics of two organisations."""
+"""The event pipeline with known answers: a month of events, and the statistics of two organisations."""
 
 import json
 import subprocess
@@ -76,7 +76,7 @@ MONTH = KnownData(
     },
 )
 needs_month = pytest.mark.skipif(not MONTH.folder.is_dir(), reason=f"the sample data is not in {MONTH.folder}")
-# Each database has the few events, and one has the many.
+# Each kind of database gets few events, and one kind many.
 each_data = pytest.mark.parametrize(
     ("data", "warehouse"),
     [
@@ -96,7 +96,7 @@ def bag() -> DagBag:
 
 @pytest.fixture
 def warehouse(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bag: DagBag) -> SqlHook:
-    """A database of the kind that the test asks for, with the tables of the pipeline."""
+    """A database of the requested kind, with the tables of the pipeline."""
     kind = getattr(request, "param", "sqlite")
     server = None if kind == "sqlite" else request.getfixturevalue(f"{kind}_server")
     url = server.create_database() if server else f"sqlite:///{tmp_path}/warehouse.db"
@@ -106,7 +106,7 @@ def warehouse(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, t
 
 
 def rows_of(hook: SqlHook) -> dict[str, list[tuple[Any, ...]]]:
-    """Return all that was loaded, as it is the same in every database."""
+    """Return all loaded rows, in a form that is equal on every database."""
     found = {}
     for table in SMALL.rows:
         rows = hook.get_records(f"select * from {table} order by id")
@@ -157,7 +157,7 @@ def test_events_are_loaded_by_a_flow_for_each_day_and_loading_them_twice_changes
     columns = {"user_event": 3, "organization_payment": 3, "organization_event": 3}
     for table, name in columns.items():
         assert {(row[0], row[name]) for row in rows[table]} == expected[table]
-    # Names of events that hold SQL are data.
+    # Event names that contain SQL are data.
     assert any("DROP TABLE" in str(row) for table in ("user_event", "unknown_event") for row in rows[table])
 
 

@@ -23,7 +23,7 @@ SCRIPTS = sorted(str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*.p
 
 @cache
 def printed_by(name: str, *arguments: str) -> tuple[str, ...]:
-    """Run an example in a process of its own and return the lines that it prints; warnings are errors there."""
+    """Run an example in a separate process with warnings as errors; return the lines that it prints."""
     done = subprocess.run(
         [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -128,7 +128,7 @@ def test_the_driver_script_of_a_ray_cluster_accounts_for_each_entry_by_node(ray_
     factors, *nodes, account = done.stdout.splitlines()
     assert factors == printed_by("ray_cluster.py", "inline")[0]
     assert sum(int(node.split()[1].replace(",", "")) for node in nodes) == 299_998
-    # On a busy machine a process may be silent for too long, and then some chunks are sent again.
+    # On a busy machine a process may be silent for too long; then the ledger resends some chunks.
     state, exact = account.split(": ", 1)
     assert state in ("complete", "complete_with_retries")
     assert exact.startswith("299,998 entries in 300 chunks aggregated exactly once")

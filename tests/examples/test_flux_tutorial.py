@@ -37,7 +37,7 @@ def elastic(*words: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture(scope="module", params=["sqlite", "mariadb"])
 def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[str]]:
-    """The URL of the tutorial's tables, and what it printed."""
+    """The URL of the tutorial's tables, and its output."""
     url = f"sqlite:///{tmp_path_factory.mktemp('tutorial')}/tables"
     if request.param == "mariadb":
         server: MariaDbServer = request.getfixturevalue("mariadb_server")
@@ -104,13 +104,13 @@ def test_templates_have_the_date_macros_params_and_logic(tutorial: tuple[str, li
     assert all(0 <= number < 1 for _, number in guesses)
     assert len({number for _, number in guesses}) == 2
     assert list(totals) == list(DAYS)
-    # 1 about and 3 home by then; then all of that again, and what was guessed.
+    # 1 about and 3 home by then; then all of these again, and the guesses.
     assert 4 <= totals[DAYS[0]] < 5
     assert totals[DAYS[1]] == pytest.approx(4 + totals[DAYS[0]] + guesses[0][1])
 
 
 class OldOperator(BaseOperator):
-    """Writes a query's first cell to the log, in the way of operators written for Flux."""
+    """Logs the first cell of a query, as operators for Flux do."""
 
     __mapper_args__ = {"polymorphic_identity": "OldOperator"}  # noqa: RUF012 - as such classes have it
     template_fields = ("sql",)

@@ -1,4 +1,4 @@
-"""Commands and executors that tests begin with."""
+"""Commands and executors for tests."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from elastic.executors import Executor, ExecutorEvent, TaskCommand
 
 
 class PlainExecutor(Executor):
-    """What a user writes: runs each command where it is, one at a time."""
+    """A user's executor: runs each command in this process, one at a time."""
 
     def execute_async(self, key: TaskKey, command: TaskCommand, queue: str) -> None:
         done = subprocess.run(command.words, check=False)
@@ -28,7 +28,7 @@ def python(source: str) -> TaskCommand:
 
 
 def events_of(executor: Executor, count: int, meanwhile: Callable[[], Any] = lambda: None) -> dict[str, ExecutorEvent]:
-    """Return the events of so many commands, by task; the test runs out of time if they do not come."""
+    """Wait for the events of some commands, and return them by task."""
     found: dict[str, ExecutorEvent] = {}
     deadline = time.monotonic() + 60
     while len(found) < count:

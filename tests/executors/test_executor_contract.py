@@ -1,4 +1,4 @@
-"""One contract for all executors, a user's own included."""
+"""Contract of all executors, including those of users."""
 
 import faulthandler
 import os
@@ -79,7 +79,7 @@ def test_a_command_that_cannot_be_started_has_failed(executor: Executor) -> None
 def test_no_more_run_at_once_than_there_are_slots(tmp_path: Path) -> None:
     executor = LocalExecutor(2)
     executor.start()
-    # each waits for a file that is written when two have begun
+    # each waits for a file that the second one writes
     source = f"""
 import os, pathlib, sys, time
 here = pathlib.Path({str(tmp_path)!r})
@@ -113,7 +113,7 @@ def _parent(key: object, command: TaskCommand) -> int:
 
 @pytest.fixture
 def _native_thread() -> Iterator[None]:
-    # Its watch is a thread that Python does not know.
+    # Its watchdog is a thread that Python does not know.
     faulthandler.dump_traceback_later(10_000)
     yield
     faulthandler.cancel_dump_traceback_later()
@@ -137,7 +137,7 @@ def test_a_process_with_threads_of_libraries_is_not_forked(monkeypatch: pytest.M
 
 
 def test_threads_of_python_are_no_reason_not_to_fork() -> None:
-    # In a process of its own: libraries that other tests have imported keep threads.
+    # In a separate process, because libraries that other tests imported keep threads.
     code = (
         "from concurrent.futures import ThreadPoolExecutor\n"
         "from %s import has_native_threads\n"

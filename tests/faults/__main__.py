@@ -1,7 +1,7 @@
 """The fault campaign: `python -m tests.faults [--amount short|full] [--seeds N] [--seed S] [--json]`.
 
-Run from the root of a checkout. Ends with 1 when anything was lost, counted twice or otherwise wrong, or when a mutant
-was not caught.
+Run from the root of a checkout. The exit code is 1 if anything was lost, counted twice or otherwise wrong, or if a
+mutant was not caught.
 """
 
 import argparse
@@ -18,11 +18,11 @@ from tests.faults.simulation import play
 
 
 def main() -> int:
-    """Carry out what the command line asks for."""
+    """Run the campaign that the command line describes."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description="Inject faults, and count entries.")
     parser.add_argument("--amount", choices=sorted(AMOUNTS), default="short")
     parser.add_argument("--seeds", type=int, help="simulated runs")
-    parser.add_argument("--errands", type=int, help="simulated runs of schedulers")
+    parser.add_argument("--scheduler-seeds", type=int, help="simulated runs of schedulers")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--seed", type=int, help="replay this simulated run, and nothing else")
     parser.add_argument(
@@ -41,14 +41,14 @@ def main() -> int:
     amount = AMOUNTS[given.amount]
     if given.seeds is not None:
         amount = replace(amount, seeds=given.seeds)
-    if given.errands is not None:
-        amount = replace(amount, errands=given.errands)
+    if given.scheduler_seeds is not None:
+        amount = replace(amount, scheduler_seeds=given.scheduler_seeds)
     if given.stride is not None:
         amount = replace(amount, stride=given.stride)
     if given.cluster_seconds is not None:
         amount = replace(amount, aims=replace(AMOUNTS["full"].aims, seconds=given.cluster_seconds))
     amount = replace(amount, aims=replace(amount.aims, parts=tuple(given.parts)))
-    # Whoever ends a campaign ends the clusters that it has started as well.
+    # SIGTERM must also end the clusters that the campaign has started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     report = carry_out(given.amount, amount, given.first_seed, given.layers, _say)
     return _print(report, as_json=given.json)

@@ -1,4 +1,4 @@
-"""Campaigns: how much is tried, in which order."""
+"""Campaigns: the amount and the order of the attempts."""
 
 import signal
 import tempfile
@@ -9,35 +9,35 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.cluster import Aims, besiege
+from tests.faults.cluster import Aims, attack_runs
 from tests.faults.crash import Crashes, crash
-from tests.faults.master_job import run_errands
+from tests.faults.master_job import simulate_schedulers
 from tests.faults.mutant_hunt import hunt
 from tests.faults.power import can_record, fail_power
 from tests.faults.refusal import REFUSALS, refuse
 from tests.faults.report import Layer, Report
-from tests.faults.simulated_flow import TALES
+from tests.faults.simulated_flow import SCENARIOS
 from tests.faults.simulation import Outcome, play
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """How much is tried."""
+    """Amount of attempts."""
 
     seeds: int
     #: of schedulers
-    errands: int
-    #: every so many moments of a tale
+    scheduler_seeds: int
+    #: crash at every n-th moment of a scenario
     stride: int
     #: of real clusters
     aims: Aims = field(default_factory=Aims)
 
 
 AMOUNTS = {
-    "short": Amount(seeds=80, errands=20, stride=61),
+    "short": Amount(seeds=80, scheduler_seeds=20, stride=61),
     "full": Amount(
         seeds=1200,
-        errands=600,
+        scheduler_seeds=600,
         stride=1,
         aims=Aims(workers=100, nodes=20, masters=20, heads=6, starts=500, times=2, seconds=7200),
     ),
@@ -48,7 +48,7 @@ Say = Callable[[str], None]
 
 @contextmanager
 def _pool() -> Iterator[ProcessPoolExecutor]:
-    """Yield two processes, which end as soon as this one is told to."""
+    """Yield a pool of two processes, which end as soon as this one gets SIGTERM."""
     pool = ProcessPoolExecutor(2, initializer=signal.signal, initargs=(signal.SIGTERM, signal.SIG_DFL))
     try:
         yield pool
@@ -82,14 +82,14 @@ def schedule(layer: Layer, seeds: Iterable[int], say: Say) -> None:
     """Layer S."""
     began = time.monotonic()
     with _pool() as pool:
-        for errands in pool.map(run_errands, seeds, chunksize=4):
+        for outcome in pool.map(simulate_schedulers, seeds, chunksize=4):
             layer.runs += 1
-            layer.entries += errands.instances
-            layer.faults += errands.faults
-            layer.counters += errands.counters
-            for problem in errands.problems:
-                layer.problems.append(f"seed {errands.seed}: {problem}")
-                say(f"WRONG schedulers, seed {errands.seed}: {problem}")
+            layer.entries += outcome.instances
+            layer.faults += outcome.faults
+            layer.counters += outcome.counters
+            for problem in outcome.problems:
+                layer.problems.append(f"seed {outcome.seed}: {problem}")
+                say(f"WRONG schedulers, seed {outcome.seed}: {problem}")
     layer.seconds = time.monotonic() - began
 
 
@@ -97,10 +97,10 @@ def crash_everywhere(report: Report, stride: int, say: Say) -> None:
     """Layer B."""
     layer, began = report.points, time.monotonic()
     reason = can_record()
-    tasks = [("process killed before a call", name, stride) for name in TALES]
+    tasks = [("process killed before a call", name, stride) for name in SCENARIOS]
     if reason is None:
-        tasks += [("power lost after a call", name, stride) for name in TALES]
-        # What the stores do on a refusal differs by the kind of store only.
+        tasks += [("power lost after a call", name, stride) for name in SCENARIOS]
+        # The behaviour on a refusal depends only on the kind of store.
         names = ("gone", "directory") if stride == 1 else ("gone",)
         tasks += [(f"{error} from {call}", name, stride) for name in names for call, error in REFUSALS]
     else:
@@ -114,7 +114,7 @@ def crash_everywhere(report: Report, stride: int, say: Say) -> None:
 
 def _crashes(task: tuple[str, str, int]) -> Crashes:
     kind, name, stride = task
-    offset = 7 * list(TALES).index(name)
+    offset = 7 * list(SCENARIOS).index(name)
     with tempfile.TemporaryDirectory(prefix="elastic-crash-") as made:
         folder = Path(made)
         if kind.startswith("process"):
@@ -134,7 +134,7 @@ def _add_crashes(layer: Layer, kind: str, crashes: Crashes, name: str) -> None:
     layer.runs += len(crashes.ends)
     layer.entries += sum(end.entries for end in begun)
     layer.resumes += [end.seconds for end in begun]
-    letters = len(TALES[name].letters)
+    letters = len(SCENARIOS[name].letters)
     layer.letters_expected += letters * len(begun)
     wrong = sum("dead letters" in problem for problem in crashes.problems)
     layer.letters_found += letters * (len(begun) - wrong)
@@ -147,7 +147,7 @@ def attack(report: Report, aims: Aims, seed: int) -> None:
         report.skipped.append("real Ray: only in the full amount, or with --cluster-seconds")
         return
     layer = report.real
-    attacks, layer.seconds = besiege(aims, seed)
+    attacks, layer.seconds = attack_runs(aims, seed)
     layer.runs, layer.entries = attacks.runs, attacks.entries
     layer.faults, layer.counters, layer.resumes = +attacks.done, attacks.counters, attacks.resumes
     layer.problems = attacks.problems
@@ -159,13 +159,13 @@ def attack(report: Report, aims: Aims, seed: int) -> None:
 
 
 def carry_out(name: str, amount: Amount, first_seed: int, layers: str, say: Say) -> Report:
-    """Carry out a campaign: some of the layers A, S, B and C, and M for the mutants."""
+    """Run a campaign: some of the layers A, S, B and C, and M for the mutants."""
     report = Report(name, seeds=(first_seed, first_seed + amount.seeds))
     if "A" in layers:
         simulate(report.simulated, range(*report.seeds), say)
         say(f"simulated: {report.simulated.faults.total():,} faults in {report.simulated.seconds:.0f} s")
     if "S" in layers:
-        schedule(report.tasks, range(first_seed, first_seed + amount.errands), say)
+        schedule(report.tasks, range(first_seed, first_seed + amount.scheduler_seeds), say)
         say(f"schedulers: {report.tasks.faults.total():,} faults in {report.tasks.seconds:.0f} s")
     if "B" in layers:
         crash_everywhere(report, amount.stride, say)

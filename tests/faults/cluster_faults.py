@@ -1,4 +1,4 @@
-"""One run on a real cluster that is attacked: how it begins, which of its processes is at work, how it is judged."""
+"""One attacked run on a real cluster: its start, its busy processes, and the check of its answer."""
 
 import json
 import os
@@ -18,22 +18,22 @@ from elastic.testing import RayCluster
 
 DRIVER = Path(__file__).with_name("driver.py")
 
-#: Seconds in which a run must come to its end when nothing disturbs it any more.
+#: Seconds in which a run must end after the last fault.
 PATIENCE = 120
 
-#: Exit code of a driver whose run can be resumed once something was mended.
+#: Exit code of a driver whose run can be resumed after a repair.
 SUSPENDED = 75
 
 
 @dataclass(slots=True)
 class Attacks:
-    """What was done to runs, and what came of it."""
+    """Counts of the attacks on runs, and their outcome."""
 
     done: Counter[str] = field(default_factory=Counter)
     counters: Counter[str] = field(default_factory=Counter)
     runs: int = 0
     entries: int = 0
-    #: seconds from the start of a master's process that goes on to its end
+    #: seconds from the start of a resuming master's process to its end
     resumes: list[float] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
@@ -41,13 +41,13 @@ class Attacks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a driver is to do."""
+    """Order for a driver."""
 
     entries: int
-    #: that an entry takes
+    #: seconds that an entry takes
     seconds: float = 0.01
     options: dict[str, Any] = field(default_factory=dict)
-    #: what Ray is let do by itself, by mistake
+    #: recovery by Ray that a user might enable by mistake
     retries: dict[str, int] | None = None
 
     def text(self) -> str:
@@ -55,25 +55,25 @@ class Order:
         return json.dumps(told if self.retries is None else {**told, "retries": self.retries})
 
 
-class Siege:
+class AttackedRun:
     """A run on a cluster.
 
     Args:
-        cluster: Where it runs.
-        home: Its home.
-        order: What it does.
-        attacks: What is done and found is added here.
-        name: What it is called in problems.
-        seed: Of its die.
+        cluster: The cluster of the run.
+        home: The home of the run.
+        order: The order for its drivers.
+        attacks: Counts to which this run adds.
+        name: Name of the run in problems.
+        seed: Seed of its random generator.
     """
 
     def __init__(
         self, cluster: RayCluster, home: Path, order: Order, attacks: Attacks, name: str, seed: int = 0
     ) -> None:
         self.cluster, self.home, self.order, self.attacks, self.name = cluster, home, order, attacks, name
-        self.dice = random.Random(f"{seed} {name}")
+        self.rng = random.Random(f"{seed} {name}")
         self.is_resumed = False
-        #: what the driver printed, once it has ended
+        #: output of the driver, once it has ended
         self._printed: tuple[str, str] | None = None
 
     def begin(self, **environment: str) -> None:
@@ -90,11 +90,11 @@ class Siege:
         self.driver = self._start("resume" if began else "begin", {})
 
     def second_master(self) -> "subprocess.Popen[str]":
-        """Start another master while there is one."""
+        """Start a second master while the first one lives."""
         return self._start("resume", {})
 
     def hurry(self) -> None:
-        """Let entries take no time from now on."""
+        """Let entries take no time."""
         (self.home / "hurry").touch()
 
     def is_over(self) -> bool:
@@ -104,24 +104,24 @@ class Siege:
         """Return the processes that have an entry at work, in a random order."""
         marks = [int(path.name) for path in (self.home / "busy").glob("*")]
         alive = sorted(pid for pid in marks if b"WorkerActor" in command_of(pid))
-        self.dice.shuffle(alive)
+        self.rng.shuffle(alive)
         return alive
 
     def wait_for_work(self, until: float) -> bool:
-        """Wait until entries are at work; says whether it came to that."""
+        """Wait until workers process entries; return False if the run ended or the time is over."""
         while not self.busy() and not self.is_over() and time.monotonic() < until:
             pause(0.05)
         return bool(self.busy())
 
     def freeze_at_work(self) -> int | None:
-        """Stop a worker that has an entry at work, and return its process; None if there is none just now."""
+        """Freeze a worker that processes an entry, and return its process; None if there is none."""
         for pid in self.busy():
             if not send(pid, signal.SIGSTOP):
                 continue
             for _ in range(100):
                 if _state(pid) != "T":
                     pause(0.005)
-            # Only now is it sure that it was inside the entry.
+            # Only a frozen process is certain to be inside the entry.
             if (self.home / "busy" / str(pid)).exists():
                 return pid
             send(pid, signal.SIGCONT)
@@ -143,13 +143,13 @@ class Siege:
         self.attacks.done["master killed"] += 1
 
     def end(self, *, hurry: bool = True) -> dict[str, Any]:
-        """Wait for the end of the run, and judge its answer; returns the ledger's counters."""
+        """Wait for the end of the run, and check its answer; return the ledger's counters."""
         if hurry:
             self.hurry()
         return self.judge(*self.ended())
 
     def judge(self, code: int, output: str, errors: str) -> dict[str, Any]:
-        """Judge the answer of a run that has ended; returns the ledger's counters."""
+        """Check the answer of a run that has ended; return the ledger's counters."""
         lines = [line for line in output.splitlines() if line.startswith("{")]
         self.attacks.runs += 1
         if code != 0 or not lines:
@@ -170,7 +170,7 @@ class Siege:
         return counters
 
     def ended(self) -> tuple[int, str, str]:
-        """Wait for the end of the driver, and return its exit code and what it printed; may be called again."""
+        """Wait for the end of the driver, and return its exit code and its output; may be called again."""
         if self._printed is None:
             try:
                 self._printed = self.driver.communicate(timeout=PATIENCE)
@@ -181,7 +181,7 @@ class Siege:
         return self.driver.returncode, *self._printed
 
     def where(self) -> str:
-        """Say what is alive of the cluster."""
+        """Return a description of the live processes of the cluster."""
         nodes = [node.poll() for node in self.cluster._nodes]
         return f"nodes ended with {nodes}, {len(self.busy())} workers are at work"
 
@@ -192,7 +192,7 @@ class Siege:
         self.home.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, str(DRIVER), how, str(self.home), self.order.text()]
         self._printed = None
-        # Of its own group, so that ending it ends nothing else.
+        # In its own process group, so that killing the group kills nothing else.
         return subprocess.Popen(
             command, env={**self.cluster.environment, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True, start_new_session=True,
@@ -200,7 +200,7 @@ class Siege:
 
 
 def members(node: "subprocess.Popen[bytes]", word: bytes) -> Iterator[int]:
-    """Yield the processes that a node has started and whose command holds a word."""
+    """Yield the processes of a node whose command contains a word."""
     for folder in Path("/proc").glob("[0-9]*"):
         pid = int(folder.name)
         if word in command_of(pid) and belongs(pid, node):
@@ -208,7 +208,7 @@ def members(node: "subprocess.Popen[bytes]", word: bytes) -> Iterator[int]:
 
 
 def belongs(pid: int, node: "subprocess.Popen[bytes]") -> bool:
-    """Tell whether a process was started by a node."""
+    """Return whether a node started a process."""
     # Workers have process groups of their own, and the session of their node.
     try:
         return os.getsid(pid) == node.pid
@@ -224,7 +224,7 @@ def command_of(pid: int) -> bytes:
 
 
 def send(pid: int, number: int) -> bool:
-    """Send a signal to a process that we have started; says whether it was there."""
+    """Send a signal to a process of the campaign; return whether it existed."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:

@@ -1,7 +1,7 @@
-"""Masters that are killed before each of their calls to the system and to SQLite, and gone on with: layer B.
+"""Layer B: masters that are killed before each of their calls to the system and to SQLite, and resumed.
 
-A child is forked for each moment and kills itself with SIGKILL; then another master goes on in the same folder. What
-the first pass does to the beginning of a run, the second does to going on with it.
+A child is forked for each moment and kills itself with SIGKILL; then another master resumes the run in the same folder.
+The first pass kills first masters, the second pass kills resuming ones.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from tests.faults.simulated_flow import End, begin, finish, go_on
 
 @dataclass(slots=True)
 class Crashes:
-    """What came of the crashes of one tale."""
+    """Outcome of the crashes of one scenario."""
 
     known: int = 0
     covered: int = 0
@@ -32,9 +32,9 @@ class Crashes:
 
 
 def crash(name: str, folder: Path, stride: int, offset: int = 0) -> Crashes:
-    """Kill a tale at every `stride`-th moment of its beginning, and at every `stride`-th of going on with it."""
+    """Kill a scenario at every `stride`-th moment of its first master, and of the resuming master."""
     crashes = Crashes()
-    # Once as a whole, because the calls of a first import would be counted and not come again.
+    # Run it once as a whole: the calls of first imports would be counted, and do not occur again.
     warm, whole = _made(folder / "warm"), folder / "first"
     begin(name, warm)
     finish(name, warm)
@@ -70,7 +70,7 @@ def _made(folder: Path) -> Path:
 
 
 def _calls(act: Callable[[], object], folder: Path) -> int:
-    """Return the number of calls of something that is not killed."""
+    """Return the number of calls of a function that is not killed."""
     folder.mkdir(exist_ok=True)
     reading, writing = os.pipe()
     child = os.fork()
@@ -90,7 +90,7 @@ def _calls(act: Callable[[], object], folder: Path) -> int:
 
 
 def _killed(act: Callable[[], object], number: int) -> bool:
-    """Do something in a child that kills itself before its call of a number; tells whether it came to that."""
+    """Call a function in a child that kills itself before a numbered call; return whether it was killed."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -112,7 +112,7 @@ def _killed(act: Callable[[], object], number: int) -> bool:
 
 
 def _watch(called: Callable[[], object]) -> None:
-    """Have a function called before each call to the system and to SQLite."""
+    """Call a function before each call to the system and to SQLite."""
 
     def watch(frame: object, event: str, function: Any) -> None:
         if event == "c_call" and (

@@ -1,4 +1,4 @@
-"""A simulated disk that keeps what is committed, may refuse, and forgets what it may forget when its machine fails."""
+"""A simulated disk: it keeps commits, may refuse writes, and loses unsynced data if its machine fails."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ KEY = bytes(range(32))
 
 
 class Disk:
-    """What outlives a master."""
+    """Data that outlives a master."""
 
     def __init__(self, kind: type[MemoryRunStore] = MemoryRunStore) -> None:
         self.run = kind(RUN_ID, KEY)
@@ -23,14 +23,14 @@ class Disk:
         self.epoch = 0
         #: epochs of the masters that wrote, in their order
         self.writers: list[int] = []
-        #: chunks that were deleted, and may be there again after a failure
+        #: deleted chunks, which may return after a failure
         self.deleted: dict[int, StoredChunk] = {}
-        #: chunks that were written and not synced, in the order in which they were written
+        #: unsynced chunks, in the order of their writes
         self.unsynced: list[StoredChunk] = []
 
     def fail(self, weather: Weather) -> None:
-        """The machine of the disk fails: what was not synced may be gone, what was deleted may be back."""
-        self.chunks.delete(kept.chunk.chunk_id for kept in self.unsynced if weather.dice.random() < 0.8)
+        """Let the machine fail: unsynced chunks may be lost, deleted ones may return."""
+        self.chunks.delete(kept.chunk.chunk_id for kept in self.unsynced if weather.rng.random() < 0.8)
         self.unsynced.clear()
         back = [kept for kept in self.deleted.values() if weather.strikes("deleted chunk back", 0.1)]
         self.chunks.put(back)
@@ -38,7 +38,7 @@ class Disk:
 
 
 class SimulatedChunkStore(ChunkStore):
-    """The chunks of a one-shot step, as `put` and `delete` promise them and no better."""
+    """Chunk store of a one-shot step that keeps just the promises of `put` and `delete`."""
 
     def __init__(self, disk: Disk, weather: Weather) -> None:
         self._disk, self._weather = disk, weather
@@ -47,7 +47,7 @@ class SimulatedChunkStore(ChunkStore):
         if self._weather.refuses("disk full", 0.005):
             raise StoreFullError("the disk is full; free some space and try again.")
         if kept and self._weather.ends_master("master killed in the middle of keeping chunks", 0.01):
-            self._disk.chunks.put(kept[: self._weather.dice.randrange(len(kept))])
+            self._disk.chunks.put(kept[: self._weather.rng.randrange(len(kept))])
             raise Crash("put")
         self.write(kept)
         self._weather.may_crash("after it kept chunks")
@@ -71,12 +71,12 @@ class SimulatedChunkStore(ChunkStore):
 
 
 class SimulatedRunStore(RunStore):
-    """The run as a master of some epoch has it open.
+    """Run store as a master of some epoch has it open.
 
     Args:
-        disk: Where it is.
-        weather: What goes wrong.
-        replaced: Plays all that happens while this master is frozen: a newer one comes, and brings the run to its end.
+        disk: The disk of the run.
+        weather: Decides the faults.
+        replaced: Simulates the time while this master is frozen: a newer master completes the run.
     """
 
     chunk_store: type[SimulatedChunkStore] = SimulatedChunkStore
@@ -85,7 +85,7 @@ class SimulatedRunStore(RunStore):
         disk.epoch += 1
         self.run_id, self.key, self.epoch = RUN_ID, KEY, disk.epoch
         self.disk, self.weather, self._replaced = disk, weather, replaced
-        #: the process of this master is gone
+        #: True once the process of this master has ended
         self.is_dead = False
         self._failure: StoreError | None = None
         self._chunks = self.chunk_store(disk, weather)
@@ -111,7 +111,7 @@ class SimulatedRunStore(RunStore):
         self.weather.may_crash("after a commit", 0.06)
 
     def write(self, step: int, commit: Commit) -> None:
-        """Keep all of a commit, or nothing."""
+        """Store a whole commit, or nothing of it."""
         self.disk.writers.append(self.epoch)
         self.disk.run.commit(step, commit)
 
@@ -140,7 +140,7 @@ class SimulatedRunStore(RunStore):
         return self._chunks
 
     def is_fenced(self) -> bool:
-        """Tell whether a newer master has opened the run."""
+        """Return whether a newer master has opened the run."""
         return self.epoch != self.disk.epoch
 
     def _check(self) -> None:

@@ -1,9 +1,9 @@
 """A master on a real cluster: `driver.py begin|resume HOME ORDER`; prints its result as one line of JSON.
 
 ORDER is JSON: `entries` of the source, `seconds` that an entry takes, and `options` of the run. HOME has a folder
-`busy` with a file for each process that has an entry at work; the first of them that finds a file `slow` or `hog` there
-is slow for good, or takes four gigabytes. Entries take no time once HOME has a file `hurry`. Ends with 75 when the run
-is suspended, as the command does.
+`busy` with a file for each process that processes an entry; the first of them that finds a file `slow` or `hog` there
+stays slow, or allocates four gigabytes. Entries take no time once HOME has a file `hurry`. The exit code is 75 if the
+run is suspended, as for the command.
 """
 
 import json
@@ -21,7 +21,7 @@ slow, hog = str(home / "slow"), str(home / "hog")
 
 
 class Tally(elastic.Aggregator):
-    """How often each entry was there; and nothing is hidden by a sum."""
+    """Count of each entry; a sum could hide errors that cancel out."""
 
     def create(self):
         return {}
@@ -45,7 +45,7 @@ class Tally(elastic.Aggregator):
 
 
 def takes(flag):
-    """Tell whether this process is the one that a file is for; the first that comes is."""
+    """Return whether this process is the first one to claim a file."""
     try:
         os.rename(flag, f"{flag}-{os.getpid()}")  # noqa: PTH104 - sent without this module's imports
     except OSError:
@@ -69,7 +69,7 @@ def work(number):
 
 
 def go_on(flow, options):
-    """Resume; a master that was killed behind the end of its run has left a result, and nothing to do."""
+    """Resume; if the last master was killed after the end of the run, return the stored result."""
     try:
         return elastic.resume("last", flow, **options)
     except UsageError as refused:
@@ -79,7 +79,7 @@ def go_on(flow, options):
 
 
 def retried_by_ray():
-    """Let Ray repeat calls and bring actors back, as somebody might who does not know better."""
+    """Let Ray repeat calls and restart actors, as a user might configure by mistake."""
     from elastic.stages.ray_backend.node import NO_RETRIES
 
     NO_RETRIES.update(order["retries"])
@@ -88,7 +88,7 @@ def retried_by_ray():
 def main():
     (home / "busy").mkdir(parents=True, exist_ok=True)
     flow = elastic.from_range(order["entries"], chunk_size=5).map(work).aggregate(Tally())
-    # Workers are killed at their first chunk, again and again; that says nothing about the chunk.
+    # The campaign kills workers at their first chunk repeatedly; the chunk is not the cause.
     options = {"home": home, "collect_interval": 0.5, "cluster": "auto", "max_worker_losses": 1000, **order["options"]}
     if "heartbeat" in options:
         options["heartbeat"] = elastic.Heartbeat(options["heartbeat"])

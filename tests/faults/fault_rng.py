@@ -1,62 +1,62 @@
-"""What goes wrong: decided by a seeded die, and counted by kind."""
+"""Faults: decided by a seeded random generator, and counted by kind."""
 
 import random
 from collections import Counter
 
 
 class Crash(BaseException):
-    """The simulated process of a master ends here; nothing of it may catch this."""
+    """End of the simulated process of a master; its code must not catch this."""
 
 
 class Weather:
-    """Decides what goes wrong; the same seed decides the same.
+    """Decides the faults; the same seed makes the same decisions.
 
     Args:
-        seed: Of the die.
-        rate: How often what may go wrong does, from 0 to 1.
+        seed: Seed of the random generator.
+        rate: Probability of each possible fault, from 0 to 1.
     """
 
-    #: a run is not disturbed any more after so many masters, so that it comes to its end
+    #: number of masters after which no more faults occur, so that the run ends
     MOST_MASTERS = 12
 
     def __init__(self, seed: int, rate: float) -> None:
-        self.dice = random.Random(seed)
+        self.rng = random.Random(seed)
         self.rate = rate
         self.faults: Counter[str] = Counter()
-        #: faults that are a good reason for the master of this time to end its step in error
+        #: faults that justify an error of the current master
         self.fatal: list[str] = []
         self.masters = 0
 
     def strikes(self, kind: str, share: float = 1.0) -> bool:
-        """Tell whether a fault happens here, and count it if so."""
-        if self.dice.random() >= self.rate * share:
+        """Return whether a fault occurs, and count it if so."""
+        if self.rng.random() >= self.rate * share:
             return False
         self.faults[kind] += 1
         return True
 
     def ends_master(self, kind: str, share: float) -> bool:
-        """As `strikes`, for faults that end the master, which must not happen for ever."""
+        """As `strikes`, for faults that end the master, whose number is limited."""
         return self.masters < self.MOST_MASTERS and self.strikes(kind, share)
 
     def refuses(self, kind: str, share: float) -> bool:
-        """As `ends_master`, for faults that the master is told of, and must end its step for."""
+        """As `ends_master`, for faults that are reported to the master, which must then end its step."""
         if not self.ends_master(kind, share):
             return False
         self.fatal.append(kind)
         return True
 
     def may_crash(self, where: str, share: float = 0.01) -> None:
-        """End the master here, if it is to be.
+        """End the master, or not.
 
         Raises:
-            Crash: It is.
+            Crash: The master ends.
         """
         if self.ends_master(f"master killed {where}", share):
             raise Crash(where)
 
 
 class SimulatedClock:
-    """A clock that moves when it is told to."""
+    """A clock that only the simulation advances."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

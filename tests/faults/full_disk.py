@@ -1,7 +1,7 @@
-"""A run of a generator on a disk of 8 MB that somebody else fills: `python -m tests.faults.full_disk FOLDER SEED`.
+"""Run of a generator on a disk of 8 MB that a second writer fills: `python -m tests.faults.full_disk FOLDER SEED`.
 
-The seed says how: what is in flight makes room, somebody makes it after a while, or nobody until the run is suspended
-and resumed. Prints a line for each thing that befell the run, the number of entries, and `right` or what is wrong.
+The seed decides how: chunks in flight free space, the second writer frees it after a while, or not until the run is
+suspended and resumed. Prints a line for each event of the run, the number of entries, and `right` or the error.
 """
 
 import os
@@ -14,11 +14,11 @@ from pathlib import Path
 import elastic
 from elastic.core.errors import StepSuspendedError
 
-#: Entries of a kilobyte that cannot be compressed; together twice the disk.
+#: Number of entries of a kilobyte that cannot be compressed; together twice the disk.
 _ENTRIES = 16_000
 _WAYS = ("disk full, what is in flight makes room", "disk full, room after a while", "disk full, suspended and resumed")
 
-#: Bytes that are left free.
+#: Free bytes that remain.
 _LEFT = 150_000
 
 
@@ -26,9 +26,9 @@ class Filler(elastic.Interceptor):
     """Fills the disk when a number of chunks are in the result, and keeps it full until there is to be room.
 
     Args:
-        folder: On that disk.
-        chunks: How many.
-        keeps: Takes what comes free, too.
+        folder: A folder on that disk.
+        chunks: Number of chunks in the result.
+        keeps: Whether it also fills space that becomes free.
     """
 
     def __init__(self, folder: Path, chunks: int, *, keeps: bool) -> None:
@@ -77,13 +77,13 @@ def _number(entry: bytes) -> int:
 
 
 def main(folder: Path, seed: int) -> None:
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     way = seed % 3
-    size = dice.choice((50, 100, 150)) if way == 0 else dice.choice((200, 400, 800))
+    size = rng.choice((50, 100, 150)) if way == 0 else rng.choice((200, 400, 800))
     flow = elastic.from_iterable(_entries(), chunk_size=size).map(_number).aggregate("sum")
-    filler = Filler(folder, dice.randrange(1, 6), keeps=way == 2)
+    filler = Filler(folder, rng.randrange(1, 6), keeps=way == 2)
     options = {"cluster": "inline", "home": folder / "home", "collect_interval": 0.01, "max_bytes_in_flight": 1 << 20}
-    options["chunk_store"] = dice.choice(("segment", "directory"))
+    options["chunk_store"] = rng.choice(("segment", "directory"))
     if way == 1:
         threading.Timer(2.0, filler.make_room).start()
     befell = _WAYS[way]

@@ -9,52 +9,52 @@ from collections.abc import Callable
 
 from elastic.core.errors import ClusterError
 from elastic.testing import RayCluster
-from tests.faults.cluster_faults import SUSPENDED, Siege, belongs, members, pause
+from tests.faults.cluster_faults import SUSPENDED, AttackedRun, belongs, members, pause
 
-#: Seconds in which there must be something to attack; else the run is let go to its end.
+#: Seconds in which a target must exist; otherwise the run continues to its end.
 _DROUGHT = 60
 
 
-def storm(siege: Siege, workers: int, nodes: int, until: float) -> None:
-    """Kill workers in the middle of an entry, and the second node again and again while it is at work."""
-    done, began = siege.attacks.done, siege.attacks.done.copy()
-    siege.begin()
-    node = _Node(siege)
+def storm(attacked: AttackedRun, workers: int, nodes: int, until: float) -> None:
+    """Kill workers in the middle of an entry, and the busy second node repeatedly."""
+    done, began = attacked.attacks.done, attacked.attacks.done.copy()
+    attacked.begin()
+    node = _Node(attacked)
     struck_at = time.monotonic()
-    while not siege.is_over() and time.monotonic() < until:
+    while not attacked.is_over() and time.monotonic() < until:
         is_enough = done["worker killed"] - began["worker killed"] >= workers
         if is_enough and done["node removed"] - began["node removed"] >= nodes:
             break
         removes = done["node removed"] - began["node removed"] < nodes and node.strike()
-        kills = not is_enough and siege.kill_at_work()
+        kills = not is_enough and attacked.kill_at_work()
         if removes or kills:
             struck_at = time.monotonic()
         elif time.monotonic() - struck_at > _DROUGHT:
-            siege.wrong(f"nothing was at work for {_DROUGHT} s: {siege.where()}")
+            attacked.wrong(f"nothing was at work for {_DROUGHT} s: {attacked.where()}")
             break
-        pause(siege.dice.uniform(0.05, 0.3))
+        pause(attacked.rng.uniform(0.05, 0.3))
     node.close()
-    siege.end()
+    attacked.end()
 
 
 class _Node:
-    """The second node, which is started in a thread while others are attacked."""
+    """The second node, which a thread starts while others are attacked."""
 
-    def __init__(self, siege: Siege) -> None:
-        self._siege = siege
+    def __init__(self, attacked: AttackedRun) -> None:
+        self._attacked = attacked
         self._thread: threading.Thread | None = None
-        self._living = len(siege.cluster._nodes) - 1
+        self._living = len(attacked.cluster._nodes) - 1
 
     def strike(self) -> bool:
-        """Remove the node if it is at work; says whether it was."""
+        """Remove the node if it is busy; return whether it was."""
         if self._thread is not None and self._thread.is_alive():
             return False
-        siege = self._siege
-        node = siege.cluster._nodes[-1]
-        if not any(belongs(pid, node) for pid in siege.busy()):
+        attacked = self._attacked
+        node = attacked.cluster._nodes[-1]
+        if not any(belongs(pid, node) for pid in attacked.busy()):
             return False
-        siege.cluster.stop_node(len(siege.cluster._nodes) - 1)
-        siege.attacks.done["node removed"] += 1
+        attacked.cluster.stop_node(len(attacked.cluster._nodes) - 1)
+        attacked.attacks.done["node removed"] += 1
         self._thread = threading.Thread(target=self._add, daemon=True)
         self._thread.start()
         return True
@@ -65,61 +65,61 @@ class _Node:
 
     def _add(self) -> None:
         try:
-            self._siege.cluster._start(1)
-            self._siege.attacks.done["node added"] += 1
+            self._attacked.cluster._start(1)
+            self._attacked.attacks.done["node added"] += 1
         except ClusterError as error:
-            self._siege.wrong(f"a node was not added: {error}")
+            self._attacked.wrong(f"a node was not added: {error}")
 
 
-def kill_masters(siege: Siege, count: int, until: float) -> None:
-    """Kill the master of a run when its workers are at work, and those that go on with it."""
-    siege.begin()
+def kill_masters(attacked: AttackedRun, count: int, until: float) -> None:
+    """Kill the master of a run and the resuming masters, each while its workers are busy."""
+    attacked.begin()
     for _ in range(count):
-        if not siege.wait_for_work(min(until, time.monotonic() + _DROUGHT)):
+        if not attacked.wait_for_work(min(until, time.monotonic() + _DROUGHT)):
             break
-        pause(siege.dice.uniform(0.0, 1.5))
-        if siege.is_over():
+        pause(attacked.rng.uniform(0.0, 1.5))
+        if attacked.is_over():
             break
-        siege.kill_master()
-        siege.resume()
-    siege.end()
+        attacked.kill_master()
+        attacked.resume()
+    attacked.end()
 
 
-def behead(siege: Siege, new: Callable[[], RayCluster], count: int, until: float) -> None:
-    """Kill the head of a run's cluster, go on on another one, and kill that one's head.
+def kill_heads(attacked: AttackedRun, new: Callable[[], RayCluster], count: int, until: float) -> None:
+    """Kill the head of a run's cluster, resume on another cluster, and kill that head too.
 
     The driver must end by itself, with 75: suspended.
     """
-    siege.begin()
+    attacked.begin()
     clusters = []
     try:
         for number in range(count):
-            if not siege.wait_for_work(min(until, time.monotonic() + _DROUGHT)):
+            if not attacked.wait_for_work(min(until, time.monotonic() + _DROUGHT)):
                 break
-            pause(siege.dice.uniform(0.5, 1.5))
+            pause(attacked.rng.uniform(0.5, 1.5))
             if number % 2:
-                _kill_node(siege)
+                _kill_node(attacked)
             else:
-                _kill_server(siege)
-            code, _, errors = siege.ended()
+                _kill_server(attacked)
+            code, _, errors = attacked.ended()
             if code != SUSPENDED:
-                siege.wrong(f"its driver ended with {code}, not 75, when the head was killed: {errors[-1500:]}")
-            siege.cluster.stop()
+                attacked.wrong(f"its driver ended with {code}, not 75, when the head was killed: {errors[-1500:]}")
+            attacked.cluster.stop()
             clusters.append(new().__enter__())
-            siege.resume(clusters[-1])
-        siege.end()
+            attacked.resume(clusters[-1])
+        attacked.end()
     finally:
         for cluster in clusters:
             cluster.stop()
 
 
-def _kill_server(siege: Siege) -> None:
-    (server,) = members(siege.cluster._nodes[0], b"/gcs/gcs_server\0")
+def _kill_server(attacked: AttackedRun) -> None:
+    (server,) = members(attacked.cluster._nodes[0], b"/gcs/gcs_server\0")
     os.kill(server, signal.SIGKILL)
-    siege.attacks.done["head killed: its gcs_server"] += 1
+    attacked.attacks.done["head killed: its gcs_server"] += 1
 
 
-def _kill_node(siege: Siege) -> None:
+def _kill_node(attacked: AttackedRun) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(siege.cluster._nodes[0].pid, signal.SIGKILL)
-    siege.attacks.done["head killed: its whole node"] += 1
+        os.killpg(attacked.cluster._nodes[0].pid, signal.SIGKILL)
+    attacked.attacks.done["head killed: its whole node"] += 1

@@ -12,17 +12,17 @@ from elastic.engine.run import FlowRun, home_at
 from elastic.run_history import RunHistory
 from tests.faults.cluster_faults import Attacks
 
-#: Half of a run, kept by the version that came before links for batches; its chunks are files.
+#: Half of a run of the version before links of batches; its chunks are files.
 OLD_RUN = Path(__file__).with_name("format_1.tar.gz")
 
 ROOT = Path(__file__).parents[2]
 
-#: A file system that is gone with the process that asked for it.
+#: A file system that ends with the process that mounted it.
 _SMALL = ["unshare", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs -o size=8m tmpfs "$0" && exec "$@"']
 
 
 def fill_disk(attacks: Attacks, seeds: range) -> None:
-    """Fill the disk of runs of a generator, and make room in three ways; see `full_disk.py`."""
+    """Fill the disk of runs of a generator, and free space in three ways; see `full_disk.py`."""
     with tempfile.TemporaryDirectory(prefix="elastic-full-") as made:
         if subprocess.run([*_SMALL, made, "true"], capture_output=True, check=False).returncode:
             attacks.skipped.append("disk full: a small file system cannot be mounted here")
@@ -49,7 +49,7 @@ def _fill(attacks: Attacks, folder: str, seed: int) -> None:
 
 
 def open_old_run(attacks: Attacks) -> None:
-    """Open a run of an older format in every way there is: it is refused by its version, and nothing is changed."""
+    """Open a run of an older format in all ways: each is refused with the version, and changes nothing."""
     with tempfile.TemporaryDirectory(prefix="elastic-old-") as made:
         home = Path(made)
         with tarfile.open(OLD_RUN) as kept:
@@ -74,5 +74,5 @@ def open_old_run(attacks: Attacks) -> None:
 
 
 def _files(home: Path) -> dict[str, bytes]:
-    # The lock says who looked last.
+    # The lock names the last process that opened the run.
     return {str(path): path.read_bytes() for path in home.rglob("*") if path.is_file() and path.name != "lock"}

@@ -1,4 +1,4 @@
-"""Task instances under schedulers that die, freeze and disagree about the time: layer S.
+"""Layer S: task instances under schedulers that die, freeze and disagree about the time.
 
 Real: the process that an executor starts for an attempt (claim, run, write down), the transitions, and SQLite.
 Simulated: schedulers, processes that end or stand still between any two transactions, and all clocks. What happens
@@ -32,17 +32,17 @@ T = TypeVar("T")
 
 _DAY = dt.datetime(2016, 2, 22, tzinfo=dt.UTC)
 _LEASE = 60.0
-#: No time passes in a turn; between two of them so many seconds at most.
+#: Maximum seconds between two turns; a turn takes no time.
 _PAUSE = 25.0
 _DEEPEST, _MOST_TURNS, _CALM_TURN = 3, 400, 120
 
-#: Takes a mechanism away as long as it lasts.
+#: Context manager that disables a mechanism.
 Mutation = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(slots=True)
-class Errands:
-    """What became of one seed."""
+class SchedulerOutcome:
+    """Outcome of one seed."""
 
     seed: int
     instances: int
@@ -52,7 +52,7 @@ class Errands:
 
 
 class HostDatabase(Database):
-    """The database as a process on some host has it open: between two of its transactions, anything may happen."""
+    """Database as a process on some host has it open; any event may occur between two of its transactions."""
 
     def __init__(self, url: str, world: "World", ahead: float) -> None:
         super().__init__(url)
@@ -61,8 +61,8 @@ class HostDatabase(Database):
         event.listen(self.engine, "connect", self._set_clock)
 
     def be_quiet(self) -> None:
-        """Let nothing happen."""
-        #: what happens before and after each transaction, and is told what the transaction gave
+        """Do nothing."""
+        #: called before and after each transaction, with the value of the transaction
         self.before: Callable[[], None] = lambda: None
         self.after: Callable[[Any], None] = lambda _: None
 
@@ -73,7 +73,7 @@ class HostDatabase(Database):
         return done
 
     def _set_clock(self, connection: Any, _: Any) -> None:
-        # Stands for the one clock of the database.
+        # Stands for the clock of the database.
         connection.create_function("strftime", -1, self._time)
         connection.execute("PRAGMA synchronous = OFF")
 
@@ -93,27 +93,27 @@ class Scheduler:
 
 
 class World:
-    """All that one seed decides."""
+    """State of the simulation of one seed."""
 
     def __init__(self, seed: int, folder: Path, *, by_host_clock: bool) -> None:
         self.weather = Weather(seed, 0.0)
-        self.dice = self.weather.dice
-        self.weather.rate = self.dice.choice([0.3, 0.6, 1.0])
+        self.rng = self.weather.rng
+        self.weather.rate = self.rng.choice([0.3, 0.6, 1.0])
         self.seconds, self.by_host_clock, self.folder = 0.0, by_host_clock, folder
         self.url = f"sqlite:///{folder}/elastic.db"
         self.counters: Counter[str] = Counter()
         self.problems: list[str] = []
-        #: attempts by how often their user code was begun
+        #: number of starts of the user code, by attempt
         self.begun: Counter[str] = Counter()
-        #: when the lease of an attempt was last set, by the one clock
+        #: time of the last renewal of each lease, by the clock of the database
         self.leased_at: dict[str, float] = {}
         self._databases: list[HostDatabase] = []
-        #: those that no process has open now
+        #: attempts that no process has open
         self._idle: list[HostDatabase] = []
         self._depth = self._names = self._turns = 0
         self.looker = self._open(0.0)
         create(self.looker)
-        self.tasks = self._tasks(self.dice.randrange(1, 5))
+        self.tasks = self._tasks(self.rng.randrange(1, 5))
         self.schedulers = [self._scheduler(), self._scheduler()]
         self.waiting: list[tuple[TaskKey, str]] = []
 
@@ -130,7 +130,7 @@ class World:
 
     def _scheduler(self) -> Scheduler:
         self._names += 1
-        return Scheduler(f"scheduler{self._names}", self._open(self.dice.choice([-180.0, 0.0, 180.0])))
+        return Scheduler(f"scheduler{self._names}", self._open(self.rng.choice([-180.0, 0.0, 180.0])))
 
     def _tasks(self, count: int) -> dict[str, PythonOperator]:
         dag = DAG("errands", start_date="2016-02-22", schedule="@daily")
@@ -148,10 +148,10 @@ class World:
         )
         return tasks
 
-    # -- what happens
+    # -- events
 
     def play(self) -> None:
-        """Play turn after turn until all instances have ended."""
+        """Simulate turns until all instances have ended."""
         while not all(one.state is TaskState.SUCCESS for one in self._instances()):
             if self._turns > _MOST_TURNS:
                 states = [(one.task_id, str(one.state)) for one in self._instances()]
@@ -160,21 +160,21 @@ class World:
             self.turn()
 
     def turn(self) -> None:
-        """Let time pass, and one scheduler or one process act."""
+        """Advance the time, and let one scheduler or process act."""
         self._turns += 1
         if self._turns == _CALM_TURN:
             self.weather.rate = 0.0
-        self.seconds += self.dice.uniform(0.0, _PAUSE)
-        if self.waiting and self.dice.random() < 0.5:
-            self._start(*self.waiting.pop(self.dice.randrange(len(self.waiting))))
+        self.seconds += self.rng.uniform(0.0, _PAUSE)
+        if self.waiting and self.rng.random() < 0.5:
+            self._start(*self.waiting.pop(self.rng.randrange(len(self.waiting))))
         else:
-            self._schedule(self.dice.choice(self.schedulers))
+            self._schedule(self.rng.choice(self.schedulers))
 
     def _schedule(self, scheduler: Scheduler) -> None:
         if scheduler.asleep_until > self.seconds:
             return
         if self.weather.strikes("scheduler frozen", 0.05):
-            scheduler.asleep_until = self.seconds + self.dice.choice([1.5, 3.0]) * _LEASE
+            scheduler.asleep_until = self.seconds + self.rng.choice([1.5, 3.0]) * _LEASE
             return
         if self.weather.strikes("scheduler killed", 0.05):
             self._replace(scheduler)
@@ -207,7 +207,7 @@ class World:
                     self.problems.append(f"the lease of {one.key} holds after {waited:.0f} s of {_LEASE:.0f}")
 
     def _queue(self, scheduler: Scheduler, key: TaskKey) -> None:
-        attempt = f"{self.dice.getrandbits(128):032x}"
+        attempt = f"{self.rng.getrandbits(128):032x}"
         ticket = QueueRequest(key=key, attempt_uuid=attempt, lease_owner=scheduler.name, lease=_LEASE)
         if not transitions.queue(scheduler.database, ticket):
             return
@@ -222,8 +222,8 @@ class World:
             self.waiting.append((key, attempt))
 
     def _start(self, key: TaskKey, attempt: str) -> None:
-        """Play the process of an attempt, with the code that an executor's command runs."""
-        database = self._open(self.dice.choice([-180.0, 0.0, 180.0]))
+        """Simulate the process of an attempt, with the code that an executor's command runs."""
+        database = self._open(self.rng.choice([-180.0, 0.0, 180.0]))
 
         def after(done: Any) -> None:
             if done is True:
@@ -251,24 +251,24 @@ class World:
         self._stand_still("process of a task stood still")
 
     def _stand_still(self, kind: str) -> None:
-        """Let others act while somebody does nothing."""
+        """Let others act while one process stands still."""
         if self._depth < _DEEPEST and self.weather.strikes(kind, 0.2):
             self._depth += 1
-            for _ in range(self.dice.randrange(1, 25)):
+            for _ in range(self.rng.randrange(1, 25)):
                 self.turn()
             self._depth -= 1
 
     def _work(self, context: Any) -> str:
-        """The user code of all tasks."""
+        """Run the user code of a task."""
         attempt: str = context["ti"].attempt_uuid
         self.begun[attempt] += 1
         self._between()
         return attempt
 
-    # -- the verdict
+    # -- check
 
     def judge(self) -> list[str]:
-        """Return what is wrong with what is kept, when all is over."""
+        """Return the errors of the stored state after the end."""
         found = [f"attempt {attempt} ran {times} times" for attempt, times in self.begun.items() if times > 1]
         values = {
             name: [text for _, _, text in queries.xcoms(self.looker, "errands", "one", [name], "return_value")]
@@ -289,8 +289,10 @@ class World:
         return queries.instances(self.looker, "errands", ["one"])
 
 
-def run_errands(seed: int, mutation: Mutation = nullcontext, *, by_host_clock: bool = False) -> Errands:
-    """Play a seed to its end, and judge it."""
+def simulate_schedulers(
+    seed: int, mutation: Mutation = nullcontext, *, by_host_clock: bool = False
+) -> SchedulerOutcome:
+    """Simulate a seed to its end, and check it."""
     with tempfile.TemporaryDirectory(prefix="elastic-errand-") as made, mutation():
         world = World(seed, Path(made), by_host_clock=by_host_clock)
         try:
@@ -298,4 +300,4 @@ def run_errands(seed: int, mutation: Mutation = nullcontext, *, by_host_clock: b
             problems = world.judge()
         finally:
             world.close()
-        return Errands(seed, len(world.tasks), world.weather.faults, world.counters, problems)
+        return SchedulerOutcome(seed, len(world.tasks), world.weather.faults, world.counters, problems)

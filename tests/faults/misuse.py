@@ -1,13 +1,13 @@
-"""Ray told to do what it must not: to lose answers, to repeat calls, to bring actors back, to end large workers."""
+"""Ray with harmful settings: it loses replies, repeats calls, restarts actors, and kills large workers."""
 
 import json
 import signal
 import time
 from pathlib import Path
 
-from tests.faults.cluster_faults import Siege, pause
+from tests.faults.cluster_faults import AttackedRun, pause
 
-#: Ray loses so many percent of the requests and answers of calls to actors, some of each process.
+#: Settings by which Ray loses some percent of the requests and replies of calls to actors in each process.
 LOSING = {
     "RAY_testing_rpc_failure": json.dumps(
         {
@@ -21,39 +21,39 @@ LOSING = {
     )
 }
 
-#: Each of them is what somebody might set who has not read why it is not set.
+#: Settings that a user might choose without knowing why Elastic does not.
 RETRIES = ({"max_task_retries": -1}, {"max_task_retries": -1, "max_restarts": -1})
 
-#: Bytes that may be taken more on this machine before Ray ends a worker; a worker takes a gigabyte more than that.
+#: Additional bytes in use on this machine at which Ray kills a worker; a worker allocates a gigabyte more.
 _ROOM = 3 << 30
 
 
-def lose_answers(siege: Siege, *, retried: bool) -> None:
-    """Carry out a run while Ray loses requests and answers; one that fails or hangs is resumed without that."""
-    siege.begin(**LOSING)
+def lose_answers(attacked: AttackedRun, *, retried: bool) -> None:
+    """Run a flow while Ray loses requests and replies; resume a run that fails or hangs without these losses."""
+    attacked.begin(**LOSING)
     kind = "run with lost requests and answers of Ray"
-    siege.attacks.done[f"{kind}, repeated by Ray" if retried else kind] += 1
-    before = len(siege.attacks.problems)
-    siege.end(hurry=False)
-    if len(siege.attacks.problems) > before:
-        siege.resume()
-        siege.end(hurry=False)
+    attacked.attacks.done[f"{kind}, repeated by Ray" if retried else kind] += 1
+    before = len(attacked.attacks.problems)
+    attacked.end(hurry=False)
+    if len(attacked.attacks.problems) > before:
+        attacked.resume()
+        attacked.end(hurry=False)
 
 
-def kill_retried(siege: Siege, count: int, until: float) -> None:
-    """Kill workers that Ray brings back, and whose calls it repeats."""
-    siege.begin()
+def kill_retried(attacked: AttackedRun, count: int, until: float) -> None:
+    """Kill workers that Ray restarts, and whose calls it repeats."""
+    attacked.begin()
     killed = 0
-    while killed < count and not siege.is_over() and time.monotonic() < until:
-        killed += siege.kill_at_work()
-        pause(siege.dice.uniform(0.05, 0.5))
-    siege.attacks.done["worker killed, calls repeated by Ray"] += killed
-    siege.attacks.done["worker killed"] -= killed
-    siege.end()
+    while killed < count and not attacked.is_over() and time.monotonic() < until:
+        killed += attacked.kill_at_work()
+        pause(attacked.rng.uniform(0.05, 0.5))
+    attacked.attacks.done["worker killed, calls repeated by Ray"] += killed
+    attacked.attacks.done["worker killed"] -= killed
+    attacked.end()
 
 
 def little_memory() -> dict[str, str]:
-    """Return the environment of nodes that end workers soon."""
+    """Return the environment of nodes that kill large workers."""
     facts = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     total, free = (int(facts[name].split()[0]) << 10 for name in ("MemTotal", "MemAvailable"))
     return {
@@ -62,30 +62,30 @@ def little_memory() -> dict[str, str]:
     }
 
 
-def overfill(siege: Siege, count: int, until: float) -> None:
-    """Let workers take more memory than there is: Ray ends them."""
-    siege.begin()
+def overfill(attacked: AttackedRun, count: int, until: float) -> None:
+    """Let workers allocate too much memory, so that Ray kills them."""
+    attacked.begin()
     for _ in range(count):
-        if not siege.wait_for_work(until):
+        if not attacked.wait_for_work(until):
             break
-        (siege.home / "hog").touch()
-        ended = _hog_ended(siege, min(until, time.monotonic() + 60))
-        siege.attacks.done["worker out of memory, ended by Ray"] += ended
-    (siege.home / "hog").unlink(missing_ok=True)
-    siege.end()
+        (attacked.home / "hog").touch()
+        ended = _hog_ended(attacked, min(until, time.monotonic() + 60))
+        attacked.attacks.done["worker out of memory, ended by Ray"] += ended
+    (attacked.home / "hog").unlink(missing_ok=True)
+    attacked.end()
 
 
-def _hog_ended(siege: Siege, until: float) -> bool:
-    while time.monotonic() < until and not siege.is_over():
-        for path in siege.home.glob("hog-*"):
+def _hog_ended(attacked: AttackedRun, until: float) -> bool:
+    while time.monotonic() < until and not attacked.is_over():
+        for path in attacked.home.glob("hog-*"):
             pid = int(path.name.partition("-")[2])
             if not Path(f"/proc/{pid}").exists():
                 path.unlink()
                 return True
         pause(0.1)
-    siege.wrong(f"no worker was ended for its memory: {siege.where()}")
+    attacked.wrong(f"no worker was ended for its memory: {attacked.where()}")
     return False
 
 
-#: Signals after which a master must end by itself and leave a run that goes on.
+#: Signals after which a master must end by itself and leave a run that can be resumed.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

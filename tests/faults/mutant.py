@@ -1,6 +1,6 @@
-"""Mechanisms taken away one by one: a checker that finds nothing then has proved nothing before.
+"""Mutants: each lacks one mechanism, and the checks of the campaign must detect it.
 
-These are subclasses of the real parts that leave out one thing each; they exist in the tests only.
+They are subclasses of the real parts, and exist only in the tests.
 """
 
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def _chunks(partial: Partial) -> list[int]:
 
 
 class ForgivingSpans(ChunkIdSet):
-    """A set that takes in again what it has, so that what a mutant does next is as if nothing had been noticed."""
+    """A set of ids that accepts an id twice, so that a mutant continues after its error."""
 
     def add(self, first: int, stop: int) -> None:
         for chunk_id in range(first, stop):
@@ -48,7 +48,7 @@ class ForgivingSpans(ChunkIdSet):
 
 
 class ForgivingLedger(Ledger):
-    """A ledger whose set of folded chunks does not complain."""
+    """A ledger whose set of folded chunks accepts duplicates."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
@@ -61,7 +61,7 @@ class WithoutBitCheck(ForgivingLedger):
 
 
 class ByContent(Ledger):
-    """Takes two chunks for one when they hold the same."""
+    """Confuses chunks with equal content."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
@@ -81,7 +81,7 @@ class ByContent(Ledger):
 
 
 class ByAttempt(ForgivingLedger):
-    """Takes a second attempt for another chunk."""
+    """Counts a second attempt as another chunk."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
@@ -96,14 +96,14 @@ class ByAttempt(ForgivingLedger):
 
 
 class WithOverlap(ForgivingLedger):
-    """Folds a partial when anything in it is new."""
+    """Folds a partial if any of its chunks is new."""
 
     def _counts_twice(self, partial: Partial) -> bool:
         return all(chunk_id in self.folded for chunk_id in _chunks(partial))
 
 
 class AfterSplit(ForgivingLedger):
-    """Knows results by their span only: that of a whole batch is another than those of its parts."""
+    """Identifies results by their span, so that a batch differs from its parts."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
@@ -169,7 +169,7 @@ class DeletingFirst(Master):
 
 
 class LazyChunkStore(SimulatedChunkStore):
-    """Says that chunks are kept before they are synced."""
+    """Reports chunks as stored before they are synced."""
 
     def write(self, kept: Any) -> None:
         super().write(kept)
@@ -181,7 +181,7 @@ class WithoutSync(SimulatedRunStore):
 
 
 class Trusting(MasterReceiver):
-    """Takes every state for the one that its receipts are about."""
+    """Accepts every state as that of its receipts."""
 
     def receive(self, partial: Partial) -> Partial:
         rows = tuple(self._row(report, partial.digest) for report in partial.reports)
@@ -195,7 +195,7 @@ class WithoutDigest(Master):
 
 
 class Unguarded(MemoryRunStore):
-    """Takes what it has already, so that it does not see what the ledger should have seen."""
+    """Accepts duplicates, which the ledger should have dropped."""
 
     def commit(self, step: int, commit: Commit) -> None:
         fresh = tuple({row.first: row for row in commit.receipts if row.first not in self._receipts[step]}.values())
@@ -207,7 +207,7 @@ class Unguarded(MemoryRunStore):
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One mechanism that is missing."""
+    """One missing mechanism."""
 
     name: str
     parts: Parts
@@ -229,7 +229,7 @@ SIMULATED = (
 
 
 def _running_first() -> AbstractContextManager[None]:
-    """Run user code, and claim the attempt then."""
+    """Run user code before claiming the attempt."""
     record_result = run_task.record_result
 
     def late(
@@ -244,14 +244,14 @@ def _running_first() -> AbstractContextManager[None]:
 
 
 def _taking_zombies() -> AbstractContextManager[None]:
-    """End instances, whatever attempt of theirs it is that has ended."""
+    """End instances with the result of any of their attempts."""
     anyhow = update(task_instance).where(key_match(task_instance.c)).values(attempt_transition._FINISH._values)
     return patched(attempt_transition, "_FINISH", anyhow)
 
 
 @dataclass(frozen=True, slots=True)
 class SchedulerMutant:
-    """One mechanism of schedulers, and of the processes of their tasks, that is missing."""
+    """One missing mechanism of schedulers and task processes."""
 
     name: str
     mutation: Mutation = nullcontext

@@ -1,4 +1,4 @@
-"""The hunt for mutants: each must be caught, or the checker has been asleep."""
+"""The hunt for mutants: the checks must catch each of them."""
 
 import tempfile
 from collections.abc import Iterator
@@ -9,29 +9,29 @@ from typing import Any
 
 from elastic.persistence.chunk_store import record_format as kept_record
 from elastic.persistence.chunk_store import segment_store
-from tests.faults.master_job import run_errands
+from tests.faults.master_job import simulate_schedulers
 from tests.faults.mutant import SCHEDULED, SIMULATED, Mutant, SchedulerMutant, Unguarded
 from tests.faults.power import can_record, fail_power, first_sync_of_chunks, is_chunk_write
 from tests.faults.simulated_flow import patched
 from tests.faults.simulation import Parts, play
 
-#: Seeds that a simulated mutant is looked for in, at most, and how many more are played when it is found.
+#: Maximum number of seeds per simulated mutant, and number of further seeds once it is found.
 _SEEDS, _MORE = 120, 3
-#: How problems begin that only show that a mutant does not fit the code any more.
+#: Beginnings of problems which only show that a mutant no longer fits the code.
 _BROKEN = ("AttributeError", "NameError", "TypeError", "ImportError", "ModuleNotFoundError")
 _GUARD = "the run store: a batch or letter committed twice"
 
 
 @dataclass(frozen=True, slots=True)
 class Catch:
-    """What was found out about a mutant."""
+    """Findings about a mutant."""
 
     mutant: str
     layer: str
     caught: bool
-    #: which checks said what, the first first
+    #: findings of the checks, in order
     by: tuple[str, ...] = ()
-    #: why it was not tried
+    #: reason why it was not tried
     skipped: str | None = None
 
 
@@ -48,17 +48,17 @@ def hunt() -> Iterator[Catch]:
 def _simulated(mutant: Mutant) -> Catch:
     said = _said(mutant.parts)
     if _GUARD in said:
-        # The store's own guard is the second line; does the answer show it as well?
+        # The store's own check is the second barrier; does the answer show the error as well?
         said |= _said(replace(mutant.parts, kept=Unguarded))
     return Catch(mutant.name, "A", bool(said), tuple(f"{check} (seed {seed})" for check, seed in said.items()))
 
 
 def scheduling(mutant: SchedulerMutant) -> Catch:
-    """Look for a mutant of schedulers and of the processes of tasks."""
+    """Try a mutant of schedulers and task processes."""
     said: dict[str, int] = {}
     more = _MORE
     for seed in range(_SEEDS):
-        for problem in run_errands(seed, mutant.mutation, by_host_clock=mutant.by_host_clock).problems:
+        for problem in simulate_schedulers(seed, mutant.mutation, by_host_clock=mutant.by_host_clock).problems:
             said.setdefault(check_of(problem), seed)
         more -= bool(said)
         if not more:
@@ -67,7 +67,7 @@ def scheduling(mutant: SchedulerMutant) -> Catch:
 
 
 def _said(parts: Parts) -> dict[str, int]:
-    """Return which checks noticed something, and at which seed first."""
+    """Return the checks that found an error, and the first seed of each."""
     said: dict[str, int] = {}
     more = _MORE
     for seed in range(_SEEDS):
@@ -80,10 +80,10 @@ def _said(parts: Parts) -> dict[str, int]:
 
 
 def check_of(problem: str) -> str:
-    """Return which check a problem came from.
+    """Return the check that reported a problem.
 
     Raises:
-        AssertionError: None said it: the mutant itself is broken, and proves nothing.
+        AssertionError: No check reported it: the mutant itself is broken.
     """
     assert not problem.startswith(_BROKEN), problem
     checks = {
@@ -114,7 +114,7 @@ def check_of(problem: str) -> str:
 
 
 def _lenient(file: int, offset: int, size: int) -> Any:
-    """Read a record that the file ends inside, as if it were whole."""
+    """Read a truncated record as if it were whole."""
     return kept_record.read_header(file, offset, 1 << 60)
 
 
@@ -122,7 +122,7 @@ def _torn() -> AbstractContextManager[None]:
     return patched(segment_store, "read_header", _lenient)
 
 
-#: mutants on disk: what a failure does to them, and how the next master is changed
+#: mutants of storage: the failure for each, and the change of the next master
 ON_DISK: dict[str, dict[str, Any]] = {
     "no fsync": {"stride": 7, "mutant": "no fsync"},
     "no fsync of the run file": {"stride": 7, "mutant": "no fsync of the run file"},
@@ -133,13 +133,13 @@ ON_DISK: dict[str, dict[str, Any]] = {
 
 
 def on_disk(name: str, how: dict[str, Any]) -> Catch:
-    """Look for a mutant on disk."""
+    """Try a mutant of storage."""
     if (reason := can_record()) is not None:
         return Catch(name, "B", caught=False, skipped=reason)
     with tempfile.TemporaryDirectory() as folder:
         inject = None
         if name == "fsync retried":
-            # What the system could not write is marked as written all the same.
+            # The system marks pages as written even if it could not write them.
             inject = f"fdatasync:error=EIO:when={first_sync_of_chunks('gone', Path(folder) / 'first')}"
         found = fail_power("gone", Path(folder), inject=inject, **how).problems
     return Catch(name, "B", bool(found), tuple(dict.fromkeys(map(check_of, found)))[:3])

@@ -1,4 +1,4 @@
-"""A simulated cluster: real stations, senders, receivers and workers, and a network that does what networks do."""
+"""A simulated cluster: real stations, senders, receivers and workers, and an unreliable network."""
 
 import heapq
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class Process:
     """A worker's process."""
 
     worker: Worker
-    #: when it is done with all that it was given
+    #: time at which it will have processed all its calls
     free_at: float = 0.0
     is_dead: bool = False
 
@@ -36,14 +36,14 @@ class Place:
     station: Station
     on_master: bool
     workers: dict[str, Process] = field(default_factory=dict)
-    #: the master was told that it is gone
+    #: True once the master knows of its loss
     is_lost: bool = False
     is_dead: bool = False
 
 
 @dataclass
 class Gathering:
-    """What the workers of a node answer to one request."""
+    """Replies of the workers of a node to one collect request."""
 
     expected: int
     replies: list[Reply]
@@ -53,13 +53,13 @@ class Gathering:
 class Network(Transport):
     """Carries calls to simulated nodes.
 
-    Every call is answered as the contract says: by a reply, `BatchLost` or `NodeLost`. What it does not promise
+    It answers every call as the contract says: by a reply, `BatchLost` or `NodeLost`. Events that the contract allows
     happens as well: the answer may be false (the work was done), early (it is still done), doubled, late or changed.
 
     Args:
-        weather: What goes wrong.
-        clock: Moves while it is waited.
-        name: Of the cluster; another for every master.
+        weather: Decides the faults.
+        clock: Advances during waits.
+        name: Name of the cluster, different for every master.
     """
 
     def __init__(self, weather: Weather, clock: SimulatedClock, name: str) -> None:
@@ -69,12 +69,12 @@ class Network(Transport):
         self._coming: list[tuple[float, int, Act]] = []
         self._order, self._born = count(), count()
         self._states: list[tuple[bytes, ...]] = []
-        #: seconds that a call keeps a worker busy, at most: the smaller, the more chunks the next calls carry
-        self._busy = weather.dice.choice([0.001, 0.01, 0.1])
+        #: maximum seconds that a worker needs for a call; shorter calls lead to larger batches
+        self._busy = weather.rng.choice([0.001, 0.01, 0.1])
 
     def open(self, program: Program) -> None:
         self._program = program
-        for number in range(self._weather.dice.randint(1, 3)):
+        for number in range(self._weather.rng.randint(1, 3)):
             self._join(f"{self._name}-n{number}", on_master=number == 0)
 
     def send(self, node_id: str, call: Call | None) -> None:
@@ -109,7 +109,7 @@ class Network(Transport):
     def _join(self, node_id: str, *, on_master: bool) -> list[Arrival]:
         place = Place(node_id, Station.of(self._program, node_id, combine=not on_master), on_master)
         self._places[node_id] = place
-        for _ in range(self._weather.dice.randint(1, 3)):
+        for _ in range(self._weather.rng.randint(1, 3)):
             self._start_worker(place)
         return []
 
@@ -124,22 +124,22 @@ class Network(Transport):
             place.station.add_worker(worker_id)
             return [WorkerJoined(place.node_id, worker_id, place.on_master)]
 
-        self._after(self._weather.dice.uniform(0, 0.2), joined)
+        self._after(self._weather.rng.uniform(0, 0.2), joined)
 
     def _mishap(self) -> list[Arrival]:
-        """Let something befall the cluster by itself."""
+        """Let a random fault of the cluster occur."""
         weather = self._weather
         living = [place for _, place in sorted(self._places.items()) if not place.is_lost and place.workers]
         if not living:
             return []
-        place = weather.dice.choice(living)
-        worker_id = weather.dice.choice(sorted(place.workers))
+        place = weather.rng.choice(living)
+        worker_id = weather.rng.choice(sorted(place.workers))
         if weather.strikes("worker killed", 0.06):
             place.workers[worker_id].is_dead = True
             return self._worker_lost(place, worker_id, "it was killed")
         if weather.strikes("worker frozen", 0.04):
             process = place.workers[worker_id]
-            process.free_at = max(process.free_at, self._clock.seconds) + weather.dice.choice([1, 5, 40])
+            process.free_at = max(process.free_at, self._clock.seconds) + weather.rng.choice([1, 5, 40])
             if weather.strikes("frozen worker held to be dead", 0.5 / weather.rate):
                 lost = self._worker_lost(place, worker_id, "it was silent")
                 self._at(process.free_at, lambda: self._wake(place, process))
@@ -170,11 +170,11 @@ class Network(Transport):
         place.is_lost = True
         back_under_its_name = self._weather.strikes("node back under its name", 0.3)
         node_id = place.node_id if back_under_its_name else f"{self._name}-x{next(self._born)}"
-        self._after(self._weather.dice.uniform(0, 2), lambda: self._join(node_id, on_master=place.on_master))
+        self._after(self._weather.rng.uniform(0, 2), lambda: self._join(node_id, on_master=place.on_master))
         return [NodeLost(place.node_id, reason)]
 
     def _wake(self, place: Place, process: Process) -> list[Arrival]:
-        """A worker that was held to be dead hands out what it has, for whoever asked before."""
+        """Let a worker that was presumed dead reply to earlier requests."""
         if place.is_dead or process.is_dead:
             return []
         return self._deliver(place, place.station.sender.send([process.worker.collect()]))
@@ -192,7 +192,7 @@ class Network(Transport):
         process = place.workers[worker_id]
         times = 2 if self._weather.strikes("call doubled", 0.05) else 1
         for turn in range(times):
-            process.free_at = max(process.free_at, self._clock.seconds) + self._weather.dice.uniform(0.001, 0.05)
+            process.free_at = max(process.free_at, self._clock.seconds) + self._weather.rng.uniform(0.001, 0.05)
             self._at(process.free_at, lambda again=turn > 0: self._work(place, process, received, again=again))
         return []
 
@@ -200,8 +200,8 @@ class Network(Transport):
         if place.is_dead or process.is_dead:
             return []
         reply = process.worker.work(call)
-        # How long the worker was busy is told by the die, so that a seed replays.
-        reply = replace(reply, seconds=self._weather.dice.uniform(1e-4, self._busy))
+        # The random generator decides the duration, so that a seed replays.
+        reply = replace(reply, seconds=self._weather.rng.uniform(1e-4, self._busy))
         back = place.station.sender.send([reply]) if again else place.station.return_reply(reply)
         return self._deliver(place, back)
 
@@ -234,14 +234,14 @@ class Network(Transport):
         if place.is_dead:
             return []
         replies, gathering.replies, gathering.is_sent = gathering.replies, gathering.replies[:1], True
-        # How long that took is not the clock's, so that a seed replays.
+        # The duration is not taken from a real clock, so that a seed replays.
         gathered = replace(place.station.sender.send(replies), seconds=0.01 * len(replies))
         return self._deliver(place, gathered)
 
-    # -- answers
+    # -- replies
 
     def _deliver(self, place: Place, reply: Reply) -> list[Arrival]:
-        """Send an answer to the master over a bad line."""
+        """Send a reply to the master over an unreliable line."""
         weather = self._weather
         if place.is_lost and not weather.strikes("word from a node that was given up", 0.7 / weather.rate):
             return []
@@ -254,11 +254,11 @@ class Network(Transport):
         return []
 
     def _unanswered(self, place: Place, reply: Reply) -> list[Arrival]:
-        """What is told instead of an answer that is lost: nobody knows whether the work was done."""
+        """Return the events in place of a lost reply; the master cannot know whether the batch was processed."""
         if reply.batch_id == COLLECT:
-            # What the workers held is gone with it, and only the end of the node says so.
+            # The states of the workers are lost with it, and only the loss of the node reports that.
             return [] if place.is_lost else self._node_lost(place, "no answer")
-        lost = BatchLost(reply.batch_id, "no answer", may_be_poison=self._weather.dice.random() < 0.5)
+        lost = BatchLost(reply.batch_id, "no answer", may_be_poison=self._weather.rng.random() < 0.5)
         if self._weather.strikes("lost answer that comes after all", 0.3):
             data = encode_reply(reply)
             self._after(self._latency() + 3, lambda: [decode_reply(data)])
@@ -270,7 +270,7 @@ class Network(Transport):
         with_payload = [n for n, payload in enumerate(call.payloads) if payload]
         if with_payload and self._weather.refuses("payload changed on its way", 0.001):
             payloads = list(call.payloads)
-            chosen = self._weather.dice.choice(with_payload)
+            chosen = self._weather.rng.choice(with_payload)
             payloads[chosen] = _flipped(payloads[chosen] or b"", self._weather)
             return replace(call, payloads=tuple(payloads))
         return call
@@ -279,7 +279,7 @@ class Network(Transport):
         partial = reply.partial
         if partial is None:
             return reply
-        before = self._weather.dice.choice(self._states) if self._states else None
+        before = self._weather.rng.choice(self._states) if self._states else None
         self._states.append(partial.states)
         if before not in (None, partial.states) and self._weather.strikes("state of another answer", 0.03):
             return replace(reply, partial=replace(partial, states=before))
@@ -288,7 +288,7 @@ class Network(Transport):
         return reply
 
     def _changed_partial(self, partial: Partial) -> Partial:
-        chosen = self._weather.dice.randrange(6)
+        chosen = self._weather.rng.randrange(6)
         first, *others = partial.reports
         if chosen == 0:
             return replace(partial, states=(_flipped(partial.states[0], self._weather), *partial.states[1:]))
@@ -308,12 +308,12 @@ class Network(Transport):
     # -- time
 
     def _latency(self, what: str | None = None) -> float:
-        dice = self._weather.dice
-        latency = dice.uniform(0.0005, 0.005)
+        rng = self._weather.rng
+        latency = rng.uniform(0.0005, 0.005)
         if what and self._weather.strikes(f"{what} overtaken", 0.2):
-            latency += dice.uniform(0.02, 0.5)
+            latency += rng.uniform(0.02, 0.5)
         if what and self._weather.strikes(f"{what} late", 0.03):
-            latency += dice.choice([2, 10, 60])
+            latency += rng.choice([2, 10, 60])
         return latency
 
     def _after(self, seconds: float, act: Act) -> None:
@@ -325,5 +325,5 @@ class Network(Transport):
 
 def _flipped(data: bytes, weather: Weather) -> bytes:
     changed = bytearray(data)
-    changed[weather.dice.randrange(len(changed))] ^= 1 << weather.dice.randrange(8)
+    changed[weather.rng.randrange(len(changed))] ^= 1 << weather.rng.randrange(8)
     return bytes(changed)

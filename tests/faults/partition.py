@@ -1,7 +1,7 @@
-"""A node that is cut off and comes back: `unshare --net python -m tests.faults.partition FOLDER`.
+"""A node that is disconnected and returns: `unshare --net python -m tests.faults.partition FOLDER`.
 
 The process has a network of its own, and the second node another one; a pair of virtual cables joins them, and is
-unplugged for a while. Prints what was done and found, as JSON.
+unplugged for a while. Prints the attacks and their outcome as JSON.
 """
 
 import json
@@ -12,14 +12,14 @@ import time
 from pathlib import Path
 
 from elastic.testing import RayCluster
-from tests.faults.cluster_faults import Attacks, Order, Siege, belongs, pause
+from tests.faults.cluster_faults import AttackedRun, Attacks, Order, belongs, pause
 
 _HEARTBEAT = 4
 
-#: Seconds without a cable: once so that only the heartbeat notices, once so that Ray gives the node up too.
+#: Seconds without a network: first only the heartbeat notices, then Ray gives up the node too.
 _CUTS = (3 * _HEARTBEAT, 45)
 
-#: Seconds in which the second node must be at work.
+#: Seconds in which the second node must be busy.
 _DROUGHT = 180
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +51,7 @@ class DividedCluster(RayCluster):
 
 
 def divide(attacks: Attacks, folder: Path) -> None:
-    """Cut a node off, in a process with a network of its own; skipped where there is none to be had."""
+    """Disconnect a node, in a process with its own network; skip this if the system forbids one."""
     probe = ["unshare", "--net", "ip", "link", "add", "elastic0", "type", "veth", "peer", "name", "elastic1"]
     try:
         subprocess.run(probe, capture_output=True, check=True)
@@ -71,23 +71,27 @@ def divide(attacks: Attacks, folder: Path) -> None:
     attacks.problems += told["problems"]
 
 
-def cut_off(siege: Siege) -> None:
-    """Unplug the second node of a run, twice."""
-    siege.begin()
-    far = siege.cluster._nodes[1]
+def cut_off(attacked: AttackedRun) -> None:
+    """Disconnect the second node of a run, twice."""
+    attacked.begin()
+    far = attacked.cluster._nodes[1]
     for seconds in _CUTS:
         until = time.monotonic() + _DROUGHT
-        while not any(belongs(pid, far) for pid in siege.busy()) and time.monotonic() < until and not siege.is_over():
+        while (
+            not any(belongs(pid, far) for pid in attacked.busy())
+            and time.monotonic() < until
+            and not attacked.is_over()
+        ):
             pause(0.1)
-        if not any(belongs(pid, far) for pid in siege.busy()):
-            siege.wrong(f"the second node is not at work before it is cut off for {seconds} s: {siege.where()}")
+        if not any(belongs(pid, far) for pid in attacked.busy()):
+            attacked.wrong(f"the second node is not at work before it is cut off for {seconds} s: {attacked.where()}")
             break
         _ip("link set elastic0 down")
-        goes_on = any(belongs(pid, far) for pid in siege.busy())
-        siege.attacks.done["node cut off, and going on" if goes_on else "node cut off, and idle"] += 1
+        goes_on = any(belongs(pid, far) for pid in attacked.busy())
+        attacked.attacks.done["node cut off, and going on" if goes_on else "node cut off, and idle"] += 1
         pause(seconds)
         _ip("link set elastic0 up")
-    siege.end()
+    attacked.end()
 
 
 def _ip(arguments: str, *inside: str) -> None:
@@ -114,7 +118,7 @@ def main(folder: Path) -> None:
         _plug(far.pid)
         with DividedCluster(far.pid) as cluster:
             order = Order(entries=20_000, seconds=0.2, options={"heartbeat": _HEARTBEAT})
-            cut_off(Siege(cluster, folder / "home", order, attacks, "a node cut off"))
+            cut_off(AttackedRun(cluster, folder / "home", order, attacks, "a node cut off"))
     finally:
         far.kill()
         far.wait()

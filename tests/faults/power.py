@@ -1,8 +1,8 @@
-"""Machines that lose their power: layer B, for what `kill` cannot show, because the system's cache survives it.
+"""Layer B: machines that lose power. `kill` cannot show this, because the system's cache survives it.
 
-A tale is told under strace, and from what it wrote and synced the disk is built as it may look after a power failure
-at any moment: what was synced is there; of the rest any part, or nothing, and the last write may be torn. Then a
-master goes on with what is there, and nothing that was promised may be missing.
+A scenario runs under strace. From its recorded writes and syncs, the test builds the disk as it may look after a power
+failure at any moment: it has all synced data and any part of the rest, and the last write may be torn. Then a master
+resumes the run, and nothing that was promised may be missing.
 """
 
 import random
@@ -27,7 +27,7 @@ _TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call to the system that has to do with the run's folder, or a promise."""
+    """One system call that concerns the run's folder, or a promise."""
 
     name: str
     path: str = ""
@@ -38,7 +38,7 @@ class Call:
 
 
 def can_record() -> str | None:
-    """Return why calls cannot be recorded here; None when they can."""
+    """Return the reason why calls cannot be recorded; None if they can."""
     if shutil.which("strace") is None:
         return "strace is not installed"
     probe = ["strace", "-qq", "-o", "/dev/null", "-e", "inject=fdatasync:error=EIO:when=1", "true"]
@@ -46,7 +46,7 @@ def can_record() -> str | None:
 
 
 def record(name: str, folder: Path, mutant: str = "none", inject: str | None = None) -> list[Call]:
-    """Tell a tale, and return what it did to the folder and what it promised, in order."""
+    """Run a scenario, and return its calls on the folder and its promises, in order."""
     log = folder.with_suffix(".strace")
     folder.mkdir()
     command = ["strace", "-qq", "-y", "-xx", "-s", "100000000", "-o", str(log), "-e", f"trace={_CALLS}"]
@@ -54,7 +54,7 @@ def record(name: str, folder: Path, mutant: str = "none", inject: str | None = N
     child = [sys.executable, "-m", "tests.faults.record", name, str(folder), mutant]
     done = subprocess.run([*command, *child], cwd=ROOT, capture_output=True, text=True)
     if done.returncode != 0:
-        raise RuntimeError(f"the recorded tale ended with {done.returncode}: {done.stderr[-2000:]}")
+        raise RuntimeError(f"the recorded scenario ended with {done.returncode}: {done.stderr[-2000:]}")
     calls = list(_calls(log.read_text(), str(folder)))
     log.unlink()
     shutil.rmtree(folder)
@@ -62,7 +62,7 @@ def record(name: str, folder: Path, mutant: str = "none", inject: str | None = N
 
 
 def first_sync_of_chunks(name: str, folder: Path) -> int:
-    """Return the number of the first `fdatasync` of a tale that makes a kept chunk durable."""
+    """Return the number of the first `fdatasync` of a scenario that makes a stored chunk durable."""
     syncs = [call.path for call in record(name, folder) if call.name == "sync" and call.other == "fdatasync"]
     return next(number for number, path in enumerate(syncs, 1) if "/chunks/" in path)
 
@@ -114,13 +114,13 @@ def _path(text: str) -> str:
 
 @dataclass(eq=False, slots=True)
 class Inode:
-    """A file or a folder: what of it is durable, and what was done since."""
+    """A file or folder: its durable content, and the operations since."""
 
     is_folder: bool = False
     durable: bytes = b""
     #: writes and truncations since the last sync
     pending: list[Call] = field(default_factory=list)
-    #: folders: names that are durable, and all that there are
+    #: folders: durable names, and all names
     kept: dict[str, "Inode"] = field(default_factory=dict)
     names: dict[str, "Inode"] = field(default_factory=dict)
 
@@ -141,8 +141,8 @@ class Inode:
         return bytes(content)
 
 
-class Platter:
-    """A disk to which recorded calls are done one by one."""
+class RecordedDisk:
+    """A disk that executes recorded calls one by one."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -167,29 +167,29 @@ class Platter:
                 onto.names[other] = above.names.pop(name)
         elif inode is not None and call.name == "sync":
             if call.failed:
-                inode.pending.clear()  # the system has marked what it could not write as written
+                inode.pending.clear()  # the system marked pages as written although it could not write them
             else:
                 inode.sync()
         elif inode is not None:
             inode.pending.append(call)
 
-    def build(self, folder: Path, dice: random.Random | None) -> None:
-        """Make a folder as it may be after a power failure; with no die, nothing has survived that was not synced."""
+    def build(self, folder: Path, rng: random.Random | None) -> None:
+        """Create a folder as it may be after a power failure; without `rng`, no unsynced operation survives."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        self._build(self.root, folder, dice)
+        self._build(self.root, folder, rng)
 
-    def _build(self, inode: Inode, path: Path, dice: random.Random | None) -> None:
+    def _build(self, inode: Inode, path: Path, rng: random.Random | None) -> None:
         for name in sorted({**inode.kept, **inode.names}):
-            is_new = dice is not None and dice.random() < 0.5
+            is_new = rng is not None and rng.random() < 0.5
             child = (inode.names if is_new else inode.kept).get(name)
             if child is None:
                 continue
             if child.is_folder:
                 (path / name).mkdir(mode=0o700)
-                self._build(child, path / name, dice)
+                self._build(child, path / name, rng)
             else:
-                (path / name).write_bytes(child.content(_survived(child.pending, dice)))
+                (path / name).write_bytes(child.content(_survived(child.pending, rng)))
                 (path / name).chmod(0o600)
 
     def _place(self, path: str) -> tuple[Inode | None, str]:
@@ -200,16 +200,16 @@ class Platter:
         return at, parts[-1] if parts else ""
 
 
-def _survived(pending: list[Call], dice: random.Random | None) -> list[Call]:
-    """Return some of the calls that were not synced; a write may be torn, or leave zeros."""
+def _survived(pending: list[Call], rng: random.Random | None) -> list[Call]:
+    """Return some of the unsynced calls; a write may be torn, or leave zeros."""
     survived = []
-    for call in pending if dice is not None else ():
-        assert dice is not None
-        chosen = dice.randrange(5)
+    for call in pending if rng is not None else ():
+        assert rng is not None
+        chosen = rng.randrange(5)
         if chosen < 2:
             survived.append(call)
         elif chosen == 2 and call.name == "write":
-            torn = call.data[: dice.randrange(len(call.data) + 1)]
+            torn = call.data[: rng.randrange(len(call.data) + 1)]
             survived.append(Call("write", call.path, data=torn, offset=call.offset))
         elif chosen == 3 and call.name == "write" and call.offset >= 0:
             survived.append(Call("truncate", call.path, offset=-1))
@@ -217,7 +217,7 @@ def _survived(pending: list[Call], dice: random.Random | None) -> list[Call]:
 
 
 def is_chunk_write(call: Call) -> bool:
-    """Tell whether a call writes kept chunks, which are then not synced yet."""
+    """Return whether a call writes stored chunks, which are not synced yet."""
     return call.name == "write" and "/chunks/" in call.path
 
 
@@ -236,33 +236,33 @@ def fail_power(
     inject: str | None = None,
     resumed_with: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Crashes:
-    """Let the power fail after every `stride`-th call of a tale.
+    """Let the power fail after every `stride`-th call of a scenario.
 
     What was not synced is all gone once, and `times` times some of it has survived.
     """
     told = folder / "told"
-    calls, crashes, dice = record(name, told, mutant, inject), Crashes(), random.Random(seed)
-    platter = Platter(str(told))
+    calls, crashes, rng = record(name, told, mutant, inject), Crashes(), random.Random(seed)
+    disk = RecordedDisk(str(told))
     for number, call in enumerate(calls):
-        platter.do(call)
+        disk.do(call)
         crashes.known += 1
         if number % stride or not at(call):
             continue
         crashes.covered += 1
-        for survivors in (None, *[dice] * times):
-            platter.build(told, survivors)
+        for survivors in (None, *[rng] * times):
+            disk.build(told, survivors)
             with resumed_with():
                 end = finish(name, told) if (told / "home").exists() else End(not_begun=True)
             crashes.kills += 1
             crashes.ends.append(end)
             how = "nothing" if survivors is None else "a part"
             what = f"{name}, power lost after call {number} ({call.name}), {how} survived"
-            crashes.problems += [f"{what}: {p}" for p in (*end.problems, *_broken(platter.promises, end))]
+            crashes.problems += [f"{what}: {p}" for p in (*end.problems, *_broken(disk.promises, end))]
     return crashes
 
 
 def _broken(promises: list[str], end: End) -> list[str]:
-    """Return the promises that were not kept."""
+    """Return the broken promises."""
     low = max((int(line.split()[1]) for line in promises if line.startswith("low")), default=0)
     put = max((int(line.split()[1]) + 1 for line in promises if line.startswith("put")), default=0)
     if end.not_begun:

@@ -1,7 +1,7 @@
-"""A tale that is told under strace: every write, sync and name it makes is on record.
+"""A scenario that runs under strace, which records all its writes, syncs and renames.
 
-Run as `python -m tests.faults.record TALE FOLDER MUTANT`; prints one line for each promise that it makes: `low N`, all
-chunks below N are in the kept result; `put N`, chunk N is kept; `complete`, the run has said that it is complete.
+Run as `python -m tests.faults.record SCENARIO FOLDER MUTANT`; prints a line for each promise: `low N`, all chunks below
+N are in the stored result; `put N`, chunk N is stored; `complete`, the run is complete.
 """
 
 import os
@@ -28,7 +28,7 @@ def _say(text: str) -> None:
 
 
 def _promising(stack: ExitStack) -> None:
-    """Let the stores say what they have promised."""
+    """Let the stores print their promises."""
     commit = SqliteRunStore.commit
 
     def told_commit(self: SqliteRunStore, step: int, committed: Commit) -> None:
@@ -47,11 +47,11 @@ def _promising(stack: ExitStack) -> None:
 
 
 def _nothing(_: Any) -> None:
-    """Stands for a sync that is left out."""
+    """Stand for an omitted sync."""
 
 
 def _twice(file: int) -> None:
-    """Sync, and try again when it failed."""
+    """Sync, and try again after a failure."""
     try:
         os.fdatasync(file)
     except OSError:

@@ -1,4 +1,4 @@
-"""What a campaign has done and found, as a table and as plain data."""
+"""Report of a campaign, as a table and as plain data."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.faults.mutant_hunt import Catch
 
-#: Kinds of faults after which nobody knows whether the work was done.
+#: Kinds of faults after which it is unknown whether the batch was processed.
 _UNKNOWN = (
     "call lost",
     "answer lost",
@@ -32,17 +32,17 @@ class Layer:
     faults: Counter[str] = field(default_factory=Counter)
     #: from the ledgers: chunks_sent_again, duplicates_dropped, ...
     counters: Counter[str] = field(default_factory=Counter)
-    #: by what was done: how many there are, and how many were tried
+    #: number of existing and of tried moments, by operation
     known: Counter[str] = field(default_factory=Counter)
     covered: Counter[str] = field(default_factory=Counter)
-    #: seconds of going on with a run
+    #: seconds of each resume
     resumes: list[float] = field(default_factory=list)
     letters_expected: int = 0
     letters_found: int = 0
     problems: list[str] = field(default_factory=list)
 
     def having(self, what: str) -> int:
-        """Return the number of problems that are of a kind; an answer that is wrong in another way is of every kind."""
+        """Return the number of problems of a kind; an answer that is wrong in another way counts for every kind."""
         return sum(what in problem or "the answer" in problem for problem in self.problems)
 
     def plain(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Report:
 
     @property
     def layers(self) -> dict[str, Layer]:
-        """All layers by their letters."""
+        """All layers by their names."""
         return {"A": self.simulated, "S": self.tasks, "B": self.points, "C": self.real}
 
     @property
@@ -80,12 +80,12 @@ class Report:
 
     @property
     def mutants(self) -> str:
-        """Say how many mutants of the plan were caught."""
+        """Return the number of caught mutants of the plan, as text."""
         own = {catch.mutant: catch.caught for catch in self.catches if catch.mutant != EXTRA}
         return f"{sum(own.values())} / {len(own)}"
 
     def plain(self) -> dict[str, Any]:
-        """Return all of it as plain data."""
+        """Return the report as plain data."""
         return {
             "amount": self.amount,
             "seeds": list(self.seeds),
@@ -98,7 +98,7 @@ class Report:
 
     @classmethod
     def of(cls, *parts: dict[str, Any]) -> "Report":
-        """Return one report of several campaigns' plain data."""
+        """Combine the plain data of several campaigns into one report."""
         names = dict.fromkeys(part["amount"] for part in parts)
         report = cls(", ".join(names), min(tuple(part["seeds"]) for part in parts))
         layers = report.layers

@@ -1,4 +1,4 @@
-"""What the simulated masters run, and what must come of it: entries are numbered, so that each lost one has a name."""
+"""Flows of the simulated masters, and their answers. Entries are numbered, so that errors name the lost ones."""
 
 import random
 from collections import Counter
@@ -14,7 +14,7 @@ State = list[Any]
 
 
 class Census(Aggregator[int, State, dict[str, Any]]):
-    """Number, sum, largest, and how often each entry was there."""
+    """Number, sum, largest, and count of each entry."""
 
     def create(self) -> State:
         return [0, 0, -1, {}]
@@ -32,7 +32,7 @@ class Census(Aggregator[int, State, dict[str, Any]]):
 
 
 def census_of(entries: list[int]) -> dict[str, Any]:
-    """Return what `Census` must give, by a plain loop."""
+    """Return the result of `Census`, by a plain loop."""
     times = Counter(entries)
     return {
         "count": len(entries),
@@ -54,30 +54,30 @@ def fragile(number: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A flow and its answer."""
+    """A flow with its answer."""
 
     #: `range` (read by the workers), `list` (by value) or `once` (by value, and kept until it is folded)
     source: str
     count: int
     chunk_size: int
-    #: entries are numbered from 0 to this, again and again, so that chunks are equal; 0 for numbers that are unique
+    #: number of distinct entries, which repeat so that chunks are equal; 0 for unique entries
     modulus: int
     ordered: bool
     #: some entries fail, and become dead letters
     fragile: bool
 
     @classmethod
-    def of(cls, dice: random.Random) -> "Story":
-        """Return a story by the die."""
-        source = dice.choice(["range", "list", "once"])
-        size = dice.choice([1, 2, 5, 10])
+    def of(cls, rng: random.Random) -> "Story":
+        """Return a random story."""
+        source = rng.choice(["range", "list", "once"])
+        size = rng.choice([1, 2, 5, 10])
         return cls(
             source=source,
-            count=dice.choice([0, 1, 40 * size, 100 * size, 200 * size]),
+            count=rng.choice([0, 1, 40 * size, 100 * size, 200 * size]),
             chunk_size=size,
-            modulus=size if source != "range" and dice.random() < 0.2 else 0,
-            ordered=dice.random() < 0.25,
-            fragile=dice.random() < 0.3,
+            modulus=size if source != "range" and rng.random() < 0.2 else 0,
+            ordered=rng.random() < 0.25,
+            fragile=rng.random() < 0.3,
         )
 
     @property
@@ -98,7 +98,7 @@ class Story:
         return good if self.ordered else census_of(good)
 
     def step(self) -> elastic.Step:
-        """Return the step; a fresh one for every master, as in a new process."""
+        """Return a new step for each master, as in a new process."""
         flow = self._source().map(fragile if self.fragile else same)
         flow = flow.aggregate(Collect() if self.ordered else Census())
         if self.fragile:
@@ -113,7 +113,7 @@ class Story:
 
 
 def difference(expected: Any, found: Any) -> list[str]:
-    """Say how an answer is wrong, naming the entries; nothing when it is right, bit for bit."""
+    """Return the error of an answer, with the entries; an empty string if it is right, bit for bit."""
     if expected == found and repr(expected) == repr(found):
         return []
     if isinstance(expected, list) and isinstance(found, list):

@@ -1,4 +1,4 @@
-"""Small flows with real files and their answers, for masters that are killed or lose their power: layer B."""
+"""Layer B: small flows with real files and their answers, for masters that are killed or lose power."""
 
 import time
 from collections import Counter
@@ -18,7 +18,7 @@ from elastic.run_history import RunHistory
 
 ENTRIES = 60
 
-#: Every chunk has a call and a commit of its own, so that there are as many moments as possible.
+#: Options for one call and one commit per chunk, so that there are as many moments as possible.
 QUICK: dict[str, Any] = {
     "cluster": "inline",
     "commit_interval": 1e-9,
@@ -27,7 +27,7 @@ QUICK: dict[str, Any] = {
     "max_chunks_in_flight": 3,
 }
 
-#: What is said of a run whose master ended before anything was promised to anybody.
+#: Error of a run whose master ended before it promised anything.
 _NOT_BEGUN = ("stopped while it was created", "ended before its first step", "no run")
 
 
@@ -50,21 +50,21 @@ def _text(folder: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Tale:
-    """A flow, and what must come of its first entries."""
+class Scenario:
+    """A scenario: a flow, and the answers over its first entries."""
 
     flow: Callable[[Path], elastic.Flow]
     #: the answer over the first `count` entries
     answer: Callable[[int], Any]
-    #: the source can be read once, by the first master only
+    #: True if the source can be read once, by the first master only
     is_gone: bool = False
-    #: the source can be read once, and whoever goes on has the same entries again
+    #: True if the source can be read once, and each resuming master gets the same entries again
     rereads: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     letters: tuple[str, ...] = ()
 
     def step(self, folder: Path, *, later: bool = False) -> elastic.Step:
-        """Return the step; a later master of a source that is gone gets an empty one."""
+        """Return the step; a later master of a consumed source gets an empty one."""
         flow = elastic.from_iterable(iter(()), chunk_size=6).map(double).aggregate(Sum()) if later else None
         return (flow or self.flow(folder)).step(**QUICK, **self.options, home=folder / "home")
 
@@ -77,20 +77,20 @@ def _doubled(count: int) -> int:
     return sum(2 * n for n in range(count))
 
 
-TALES: dict[str, Tale] = {
-    "range": Tale(lambda _: elastic.from_range(ENTRIES, chunk_size=6).map(double).aggregate(Sum()), _doubled),
-    "text": Tale(
+SCENARIOS: dict[str, Scenario] = {
+    "range": Scenario(lambda _: elastic.from_range(ENTRIES, chunk_size=6).map(double).aggregate(Sum()), _doubled),
+    "text": Scenario(
         lambda folder: elastic.read_text(_text(folder), chunk_bytes=45).flat_map(str.split).aggregate(Count()),
         lambda count: dict(Counter(word for n in range(count) for word in (f"word{n}", str(n % 7)))),
     ),
-    "once": Tale(_once, _doubled, rereads=True),
-    "gone": Tale(_once, _doubled, is_gone=True),
-    "directory": Tale(_once, _doubled, is_gone=True, options={"chunk_store": "directory"}),
-    "ordered": Tale(
+    "once": Scenario(_once, _doubled, rereads=True),
+    "gone": Scenario(_once, _doubled, is_gone=True),
+    "directory": Scenario(_once, _doubled, is_gone=True, options={"chunk_store": "directory"}),
+    "ordered": Scenario(
         lambda _: elastic.from_iterable(list(range(ENTRIES)), chunk_size=6).map(double).aggregate(Collect()),
         lambda count: [2 * n for n in range(count)],
     ),
-    "letters": Tale(
+    "letters": Scenario(
         lambda _: elastic.from_range(ENTRIES, chunk_size=6).map(fragile).aggregate(Sum()),
         lambda count: sum(n for n in range(count) if n % 20 != 7),
         options={"on_error": "dead-letter"},
@@ -101,9 +101,9 @@ TALES: dict[str, Tale] = {
 
 @dataclass(slots=True)
 class End:
-    """What became of a run that was gone on with."""
+    """Outcome of a resumed run."""
 
-    #: nothing had been promised when its master ended
+    #: True if the first master ended before it promised anything
     not_begun: bool = False
     seconds: float = 0.0
     #: chunks that ran again
@@ -115,7 +115,7 @@ class End:
 
 @contextmanager
 def patched(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Give something another value for a while."""
+    """Replace an attribute for the time of the block."""
     before = getattr(owner, name)
     setattr(owner, name, value)
     try:
@@ -125,24 +125,24 @@ def patched(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 
 def _often() -> AbstractContextManager[None]:
-    """Let masters commit after every fold, however long a commit takes."""
+    """Let masters commit after every fold, whatever the duration of a commit."""
     return patched(master, "_COMMIT_PAUSE_RATIO", 0)
 
 
 def begin(name: str, folder: Path) -> None:
-    """Run a tale from its start."""
+    """Run a scenario from its start."""
     with _often():
-        run(TALES[name].step(folder))
+        run(SCENARIOS[name].step(folder))
 
 
 def go_on(name: str, folder: Path) -> tuple[elastic.Result, int]:
-    """Go on with the run in a folder; returns its result, whatever it is, and how many chunks ran again."""
-    tale = TALES[name]
+    """Resume the run in a folder; return its result and the number of chunks that ran again."""
+    scenario = SCENARIOS[name]
     again = FlowRun.open(folder / "home", "last")
     try:
         number = unfinished_step(again.run_id, again.store.steps(), None)
-        step = tale.step(folder, later=tale.is_gone)
-        resumption = Resumption.of(again, number, step, reread_source=tale.rereads)
+        step = scenario.step(folder, later=scenario.is_gone)
+        resumption = Resumption.of(again, number, step, reread_source=scenario.rereads)
         with _often():
             return resumption.run(), resumption.again
     finally:
@@ -150,8 +150,8 @@ def go_on(name: str, folder: Path) -> tuple[elastic.Result, int]:
 
 
 def finish(name: str, folder: Path) -> End:
-    """Go on with the run in a folder, as a user would, and judge what there is then."""
-    tale, end, began = TALES[name], End(), time.perf_counter()
+    """Resume the run in a folder as a user would, and check the outcome."""
+    scenario, end, began = SCENARIOS[name], End(), time.perf_counter()
     error: Exception | None = None
     try:
         result, end.again = go_on(name, folder)
@@ -162,30 +162,30 @@ def finish(name: str, folder: Path) -> End:
             return end
         error = refused
     end.seconds = time.perf_counter() - began
-    if error is not None and not _is_expected(tale, error):
+    if error is not None and not _is_expected(scenario, error):
         end.problems.append(f"{type(error).__name__}: {error}")
     try:
-        end.problems += _judge(tale, folder, end)
+        end.problems += _judge(scenario, folder, end)
     except ElasticError as damage:
         end.problems.append(f"{type(damage).__name__}: {damage}")
     return end
 
 
-def _is_expected(tale: Tale, error: Exception) -> bool:
-    """Tell whether an error is what must be said: that all is done, or that a source that is gone had more."""
-    return "is complete" in str(error) or (tale.is_gone and "all stored chunks of run" in str(error))
+def _is_expected(scenario: Scenario, error: Exception) -> bool:
+    """Return whether an error is expected: the run is complete, or a consumed source had more entries."""
+    return "is complete" in str(error) or (scenario.is_gone and "all stored chunks of run" in str(error))
 
 
-def _judge(tale: Tale, folder: Path, end: End) -> list[str]:
-    """Return what is wrong with what is kept; sets how far it goes."""
+def _judge(scenario: Scenario, folder: Path, end: End) -> list[str]:
+    """Return the errors of the stored state; set how far it goes."""
     history = RunHistory(home_at(folder / "home"))
     run_id = history.find("last")
-    kept = history.result(run_id, 0, tale.step(folder).aggregator)
+    kept = history.result(run_id, 0, scenario.step(folder).aggregator)
     end.entries, end.low = kept.entries, history.record(run_id, 0).low
     found = []
-    if kept.value != tale.answer(kept.entries):
+    if kept.value != scenario.answer(kept.entries):
         found.append(f"the answer over {kept.entries} entries is {kept.value!r}")
-    if kept.entries != ENTRIES and not tale.is_gone:
+    if kept.entries != ENTRIES and not scenario.is_gone:
         found.append(f"{kept.entries} of {ENTRIES} entries are counted")
     if set(kept.receipts.values()) != {kept.chunks}:
         found.append(f"{kept.chunks} chunks have receipts {kept.receipts}")
@@ -193,7 +193,7 @@ def _judge(tale: Tale, folder: Path, end: End) -> list[str]:
     if chunks != list(range(kept.chunks)):
         found.append(f"the receipts are of chunks {chunks}")
     letters = tuple(letter.failure.place for letter in history.dead_letters(run_id, 0))
-    if letters != tale.letters:
+    if letters != scenario.letters:
         found.append(f"dead letters are {letters}")
     left = [path.name for path in folder.glob("home/runs/*/chunks/*/*")]
     if left and kept.error is None:

@@ -1,7 +1,7 @@
-"""A run of a simulated master, its successors, and what became of all entries: layer A.
+"""Layer A: a run of a simulated master and its successors, and the check of all entries.
 
 Real: the master, the ledger, the aggregation, senders and receivers at both ends, stations, workers, resume and
-replay. Simulated: the network, the disk, the clock, and who dies.
+replay. Simulated: the network, the disk, the clock, and the deaths.
 """
 
 import logging
@@ -34,14 +34,14 @@ from tests.faults.fault_rng import Crash, SimulatedClock, Weather
 from tests.faults.network import Network
 from tests.faults.sample_flows import Story, difference
 
-#: Seconds on the simulated clock after which a run counts as one that never ends.
+#: Seconds on the simulated clock after which a run counts as endless.
 _PATIENCE = 50_000
 _MOST_MASTERS = 60
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a simulation is made of; a mutant has another in the place of one."""
+    """Parts of a simulation; a mutant replaces one of them."""
 
     ledger: type[Ledger] = Ledger
     master: type[Master] = Master
@@ -51,7 +51,7 @@ class Parts:
 
 @dataclass
 class Outcome:
-    """How a run ended."""
+    """Outcome of a run."""
 
     seed: int
     story: Story
@@ -65,11 +65,11 @@ class Outcome:
 
 
 class EndlessError(Exception):
-    """The run does not come to an end."""
+    """The run does not end."""
 
 
 class SimulatedRun:
-    """Stands for `elastic.engine.run.FlowRun`, with the simulated parts in place of the real ones."""
+    """Replaces `elastic.engine.run.FlowRun`, with simulated parts."""
 
     def __init__(self, world: "World", store: SimulatedRunStore) -> None:
         self.run_id, self.clock, self.store = RUN_ID, world.clock, store
@@ -123,22 +123,22 @@ class SimulatedRun:
 
 
 class World:
-    """All that one seed decides."""
+    """State of the simulation of one seed."""
 
     def __init__(self, seed: int, parts: Parts, rate: float | None) -> None:
         self.seed, self.parts = seed, parts
         self.weather = Weather(seed, 0.0)
-        dice = self.weather.dice
-        self.weather.rate = dice.choice([0.1, 0.3, 0.6, 1.0]) if rate is None else rate
+        rng = self.weather.rng
+        self.weather.rate = rng.choice([0.1, 0.3, 0.6, 1.0]) if rate is None else rate
         self.clock, self.disk = SimulatedClock(), Disk(parts.kept)
-        self.story = Story.of(dice)
-        self.placement = dice.choice(["round_robin", "least_open_receipts"])
+        self.story = Story.of(rng)
+        self.placement = rng.choice(["round_robin", "least_open_receipts"])
         self.tuning = EngineTuning(
-            max_chunks_per_call=dice.choice([1, 4, 32]),
-            max_chunks_in_flight=dice.choice([8, 64, 65_536]),
-            collect_interval=dice.choice([0.2, 2.0]),
-            commit_interval=dice.choice([1e-9, 0.05, 1.0]),
-            speculation_timeout=dice.choice([1.0, 10.0]),
+            max_chunks_per_call=rng.choice([1, 4, 32]),
+            max_chunks_in_flight=rng.choice([8, 64, 65_536]),
+            collect_interval=rng.choice([0.2, 2.0]),
+            commit_interval=rng.choice([1e-9, 0.05, 1.0]),
+            speculation_timeout=rng.choice([1.0, 10.0]),
             max_worker_losses=1_000_000,
         )
         self.ledgers: list[tuple[Ledger, Counter[str]]] = []
@@ -178,23 +178,23 @@ class World:
         return Resumption.of(run, 0, step, reread_source=reread).master  # type: ignore[arg-type]
 
     def _replace_master(self) -> None:
-        """A newer master takes over while the one that calls is frozen."""
+        """Let a newer master take over while the calling one is frozen."""
         if self._depth:
             return
         self._depth += 1
         fatal, self.weather.fatal = self.weather.fatal, []
         self.weather.masters += 1
-        if self.weather.dice.random() < 0.5:
+        if self.weather.rng.random() < 0.5:
             self._one_master()
         else:
             self.play()
         self.weather.fatal = fatal
         self._depth -= 1
 
-    # -- the verdict
+    # -- check
 
     def judge(self) -> list[str]:
-        """Return what is wrong with what is kept, when all is over."""
+        """Return the errors of the stored state after the end."""
         story, kept = self.story, self.disk.run
         [record] = kept.steps()
         aggregation = Aggregation(story.step().aggregator, RUN_ID)
@@ -257,7 +257,7 @@ class World:
 
 
 class PatientNetwork(Network):
-    """A network that notices when a run does not come to its end."""
+    """A network that detects an endless run."""
 
     polls = 0
 
@@ -269,7 +269,7 @@ class PatientNetwork(Network):
 
 
 def play(seed: int, parts: Parts = Parts(), rate: float | None = None) -> Outcome:
-    """Play the run of a seed to its end, and judge it."""
+    """Simulate the run of a seed to its end, and check it."""
     world = World(seed, parts, rate)
     logger = logging.getLogger("elastic.master")
     before, logger.disabled = logger.disabled, True

@@ -1,83 +1,83 @@
-"""SIGKILL and SIGSTOP for any worker, whatever it does: at work, idle, or before it has said its first word."""
+"""SIGKILL and SIGSTOP for any worker: busy, idle, or before its first report."""
 
 import signal
 import time
 
-from tests.faults.cluster_faults import SUSPENDED, Attacks, Siege, command_of, members, pause, send
+from tests.faults.cluster_faults import SUSPENDED, AttackedRun, Attacks, command_of, members, pause, send
 
-#: Seconds between two strikes.
+#: Seconds between two signals.
 _BETWEEN = (0.8, 3.0)
 
-#: Seconds in which there must be something at work after a start.
+#: Seconds after a start in which a worker must be busy.
 _DROUGHT = 90
 
-#: How soon Ray finds that a process has died before it knew of it: after a minute, by itself.
+#: Seconds until Ray detects that a process died before it registered; by default a minute.
 IMPATIENT = {"RAY_worker_register_timeout_seconds": "15"}
 
-#: One strike of so many freezes.
+#: One of this many signals is a freeze.
 _FREEZES = 5
 
-#: Seconds of silence after which a process counts as lost, in these runs.
+#: Seconds of silence after which a process counts as lost in these runs.
 HEARTBEAT = 8
 
-#: Of processes that Ray has for workers: their commands before, and after they know what they are.
+#: Commands of Ray's worker processes, before and after they get an actor.
 _BOOTING, _WORKER = b"default_worker.py", b"WorkerActor"
 
-#: Others whose commands have these words in them as well; a raylet's has that of its workers.
+#: Other processes whose commands contain these words; a raylet's contains that of its workers.
 _OTHERS = (b"/raylet/raylet\0", b"StationActor", b"SpillActor", b"IDLE")
 
 
-def storm(siege: Siege, count: int, until: float) -> None:
-    """Kill or freeze any worker every 0.8 to 3 seconds, also those that are starting; resume what is suspended."""
-    began = kills(siege.attacks)
-    siege.begin()
-    # Ray lets no driver in before it has a worker for it, and then waits for that one alone.
-    siege.wait_for_work(min(until, time.monotonic() + _DROUGHT))
+def storm(attacked: AttackedRun, count: int, until: float) -> None:
+    """Kill or freeze any worker every 0.8 to 3 seconds, including starting ones; resume suspended runs."""
+    began = kills(attacked.attacks)
+    attacked.begin()
+    # Ray accepts a driver only when it has a worker for it, and waits only for that worker.
+    attacked.wait_for_work(min(until, time.monotonic() + _DROUGHT))
     frozen: set[int] = set()
     seen: set[int] = set()
-    while kills(siege.attacks) - began < count and time.monotonic() < until:
-        seen |= set(siege.busy())
-        if siege.is_over() and not _resumed(siege):
+    while kills(attacked.attacks) - began < count and time.monotonic() < until:
+        seen |= set(attacked.busy())
+        if attacked.is_over() and not _resumed(attacked):
             break
-        _strike(siege, seen, frozen)
-        pause(siege.dice.uniform(*_BETWEEN))
-    siege.hurry()
-    while _resumed(siege):
+        _strike(attacked, seen, frozen)
+        pause(attacked.rng.uniform(*_BETWEEN))
+    attacked.hurry()
+    while _resumed(attacked):
         pass
-    # What was frozen before Ray knew it is ended by nobody else.
+    # Ray does not kill a process that was frozen before it registered.
     for pid in frozen:
         if any(word in command_of(pid) for word in (_BOOTING, b"ray::")):
             send(pid, signal.SIGKILL)
-    siege.judge(*siege.ended())
+    attacked.judge(*attacked.ended())
 
 
 def kills(attacks: Attacks) -> int:
-    """Return how many workers were killed by storms so far."""
+    """Return the number of workers that storms have killed."""
     return sum(count for kind, count in attacks.done.items() if kind.startswith("any worker killed"))
 
 
-def _resumed(siege: Siege) -> bool:
-    """Go on with a run that was suspended; says whether it was."""
-    if siege.ended()[0] != SUSPENDED:
+def _resumed(attacked: AttackedRun) -> bool:
+    """Resume a suspended run; return whether it was suspended."""
+    if attacked.ended()[0] != SUSPENDED:
         return False
-    siege.attacks.done["run suspended, and resumed"] += 1
-    siege.resume()
-    siege.wait_for_work(time.monotonic() + _DROUGHT)
+    attacked.attacks.done["run suspended, and resumed"] += 1
+    attacked.resume()
+    attacked.wait_for_work(time.monotonic() + _DROUGHT)
     return True
 
 
-def _strike(siege: Siege, seen: set[int], frozen: set[int]) -> None:
-    booting = [pid for node in siege.cluster._nodes for pid in members(node, _BOOTING)]
-    named = [pid for node in siege.cluster._nodes for pid in members(node, _WORKER)]
+def _strike(attacked: AttackedRun, seen: set[int], frozen: set[int]) -> None:
+    booting = [pid for node in attacked.cluster._nodes for pid in members(node, _BOOTING)]
+    named = [pid for node in attacked.cluster._nodes for pid in members(node, _WORKER)]
     targets = sorted(
         {pid for pid in (*booting, *named) if not any(word in command_of(pid) for word in _OTHERS)} - frozen
     )
     if not targets:
         return
-    pid = siege.dice.choice(targets)
+    pid = attacked.rng.choice(targets)
     when = "at work" if pid in seen else "before its first entry" if pid in named else "before its first word"
-    freezes = siege.dice.randrange(_FREEZES) == 0
+    freezes = attacked.rng.randrange(_FREEZES) == 0
     if send(pid, signal.SIGSTOP if freezes else signal.SIGKILL):
-        siege.attacks.done[f"any worker {'frozen' if freezes else 'killed'}, {when}"] += 1
+        attacked.attacks.done[f"any worker {'frozen' if freezes else 'killed'}, {when}"] += 1
         if freezes:
             frozen.add(pid)

@@ -1,4 +1,4 @@
-"""What attacks on real clusters rest on, as far as it can be tried without one."""
+"""Parts of the attacks on real clusters that can be tested without one."""
 
 import json
 import os

@@ -12,7 +12,7 @@ import pytest
 from elastic.testing import RayCluster
 from tests.faults import partition
 from tests.faults.campaign import AMOUNTS
-from tests.faults.master_job import run_errands
+from tests.faults.master_job import simulate_schedulers
 from tests.faults.mutant import SCHEDULED, SIMULATED, Mutant, SchedulerMutant, WithoutBitCheck
 from tests.faults.mutant_hunt import ON_DISK, check_of, on_disk
 from tests.faults.power import can_record
@@ -36,7 +36,7 @@ def test_ten_thousand_simulated_faults_lose_nothing_and_count_nothing_twice() ->
         faults += outcome.faults
         counters += outcome.counters
     assert faults.total() >= 10_000
-    # Else nothing was really tried.
+    # Otherwise the campaign tried nothing.
     assert counters["duplicates_dropped"] > 1000
     assert counters["chunks_sent_again"] > 1000
     assert counters["receipts_refused"] > 50
@@ -60,11 +60,11 @@ def test_a_mechanism_that_is_missing_is_noticed(mutant: Mutant) -> None:
 def test_under_schedulers_that_die_and_freeze_every_instance_succeeds_once() -> None:
     faults: Counter[str] = Counter()
     counters: Counter[str] = Counter()
-    for seed in range(AMOUNTS["short"].errands):
-        errands = run_errands(seed)
-        assert errands.problems == [], f"seed {seed}"
-        faults += errands.faults
-        counters += errands.counters
+    for seed in range(AMOUNTS["short"].scheduler_seeds):
+        outcome = simulate_schedulers(seed)
+        assert outcome.problems == [], f"seed {seed}"
+        faults += outcome.faults
+        counters += outcome.counters
     assert faults["process of a task stood still"] > 10
     assert counters["leases_expired"] > 10
     assert counters["processes_refused"] > 10
@@ -73,7 +73,7 @@ def test_under_schedulers_that_die_and_freeze_every_instance_succeeds_once() -> 
 @pytest.mark.parametrize("mutant", SCHEDULED, ids=lambda mutant: mutant.name)
 def test_a_mechanism_of_schedulers_that_is_missing_is_noticed(mutant: SchedulerMutant) -> None:
     assert any(
-        list(map(check_of, run_errands(seed, mutant.mutation, by_host_clock=mutant.by_host_clock).problems))
+        list(map(check_of, simulate_schedulers(seed, mutant.mutation, by_host_clock=mutant.by_host_clock).problems))
         for seed in range(40)
     )
 

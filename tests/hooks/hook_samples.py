@@ -1,4 +1,4 @@
-"""Tables and rows that are hard to write down."""
+"""Tables and rows with unusual values."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from elastic.hooks import SqlHook
 WORDS = "create table words (id integer primary key, word varchar(200))"
 WIDE = "create table wide (id integer, name varchar(100), day date, amount decimal(12, 2), moment timestamp)"
 
-#: Text that would do harm if it were pasted into a statement, and text that trips over quotes.
+#: Strings that would do harm if they were pasted into a statement, and strings with quotes.
 DATA = [
     'Bobby"; DROP TABLE students',
     "Robert'); drop table words; --",

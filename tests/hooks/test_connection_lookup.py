@@ -1,4 +1,4 @@
-"""From the id of a connection to the connection."""
+"""Lookup of a connection by its id."""
 
 import pickle
 import sys
@@ -12,7 +12,7 @@ from elastic.hooks import connection_lookup as lookup
 
 
 class Database(types.ModuleType):
-    """Stands where the metadata database offers its connections."""
+    """Stands for the connections of the metadata database."""
 
     def connection(self, conn_id: str) -> Connection | None:
         return Connection(conn_id=conn_id, kind="sqlite") if conn_id == "kept" else None
@@ -20,7 +20,7 @@ class Database(types.ModuleType):
 
 @pytest.fixture
 def database(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A metadata database that knows the connection `kept`."""
+    """A metadata database with the connection `kept`."""
     monkeypatch.setitem(sys.modules, "elastic.db.lookup", Database("elastic.db.lookup"))
 
 
@@ -41,7 +41,7 @@ def test_an_id_has_a_variable(conn_id: str, variable: str) -> None:
 
 
 @pytest.mark.usefixtures("database")
-def test_an_id_that_nobody_knows_is_not_defined() -> None:
+def test_an_unknown_id_is_not_defined() -> None:
     with pytest.raises(
         ConnectionNotDefinedError, match="connection 'other' isn't defined; set ELASTIC_CONN_OTHER"
     ) as caught:

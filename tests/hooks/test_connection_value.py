@@ -1,4 +1,4 @@
-"""How a system is reached: the value, its URL, and what of it may be shown."""
+"""Connection values, their URLs, and their masked form."""
 
 import copy
 import pickle
@@ -143,7 +143,7 @@ def test_keys_of_connections_are_secrets_however_deep() -> None:
         None,
     ],
 )
-def test_what_is_no_url_is_refused_without_showing_a_password(url: str) -> None:
+def test_a_value_that_is_no_url_is_refused_without_showing_a_password(url: str) -> None:
     with pytest.raises(UsageError, match="write it like postgresql://") as caught:
         Connection.of_url(url, "here")
     assert "'here'" in str(caught.value)

@@ -26,12 +26,12 @@ def kind(request: pytest.FixtureRequest) -> type[ServerProcess]:
 
 
 def folders_of(server: ServerProcess) -> Path:
-    """Return the folder that a running server works in."""
+    """Return the folders of a running server."""
     return Path(f"/proc/{server.pid}/cwd").readlink()
 
 
 def listeners_at(port: int) -> list[str]:
-    """Return the local addresses, as the system writes them, at which somebody listens on a port."""
+    """Return the local addresses, as the system writes them, with a listener on a port."""
     lines = [line for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
     sockets = [line.split() for line in lines]
     return [words[1] for words in sockets if words[3] == "0A" and words[1].endswith(f":{port:04X}")]
@@ -103,7 +103,7 @@ def test_a_server_that_was_killed_under_its_clients_starts_again(kind: type[Serv
         client.invalidate()
 
 
-def test_what_is_missing_is_named() -> None:
+def test_a_missing_server_is_named() -> None:
     class NoServer(PostgresServer):
         @classmethod
         def missing(cls) -> str | None:

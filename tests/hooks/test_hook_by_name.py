@@ -1,4 +1,4 @@
-"""Hooks by the names of their databases, and what is said where something is missing."""
+"""Hooks by the names of their databases, and messages about missing parts."""
 
 import socket
 import subprocess
@@ -128,7 +128,7 @@ def test_values_of_other_types_are_stored(postgres_url: str, mariadb_url: str) -
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    # None in sys.modules is what Python itself puts there to forbid an import.
+    # None in sys.modules makes Python refuse the import.
     for name in ("pandas", "polars", "psycopg", "pymysql", "duckdb"):
         monkeypatch.setitem(sys.modules, name, None)
     hook = SqlHook(url="sqlite://")

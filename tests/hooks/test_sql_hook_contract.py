@@ -1,4 +1,4 @@
-"""What every SQL hook promises, on SQLite, PostgreSQL, MariaDB and DuckDB."""
+"""Contract of all SQL hooks, on SQLite, PostgreSQL, MariaDB and DuckDB."""
 
 import copy
 import datetime as dt
@@ -39,13 +39,13 @@ INJECTIONS = [
 
 @pytest.fixture
 def hook(database_url: str) -> SqlHook:
-    """A hook on one database after the other."""
+    """A hook on each kind of database in turn."""
     return hook_on(database_url)
 
 
 @pytest.fixture
 def words(database_url: str) -> SqlHook:
-    """A hook on one database after the other, with a table of words that are hard to write down."""
+    """A hook on each kind of database in turn, with a table of unusual words."""
     return hook_on_words(database_url)
 
 
@@ -102,7 +102,7 @@ def test_a_text_without_parameters_is_sent_as_it_stands(words: SqlHook) -> None:
 
 def test_a_statement_of_sqlalchemy_does_as_well(words: SqlHook) -> None:
     query = select(column("word")).select_from(table("words")).where(column("id") == 10)
-    if words.connection.backend != "duckdb":  # its dialect is for texts
+    if words.connection.backend != "duckdb":  # its dialect expects strings
         assert words.get_records(query) == [(DATA[9],)]
 
 
@@ -239,7 +239,7 @@ def uses_of(hook: SqlHook, name: Any, good: Path, bad: Path) -> list[Callable[[]
     ]
 
 
-def test_a_name_may_have_three_parts_and_no_more(words: SqlHook) -> None:
+def test_a_name_may_have_at_most_three_parts(words: SqlHook) -> None:
     schema = {"sqlite": "main", "postgresql": "public", "duckdb": "main"}.get(words.connection.backend)
     words.insert_rows(f"{schema or words.connection.schema}.words", [(99, "x")], ["id", "word"])
     words.upsert_rows(f"{schema or words.connection.schema}.words", [(99, "y")], "id", ["id", "word"])
@@ -278,13 +278,13 @@ def test_a_hook_may_be_copied_and_pickled(words: SqlHook) -> None:
         assert all_words(twin) == ROWS
 
 
-def test_a_statement_that_is_refused_is_told_in_one_sentence(hook: SqlHook) -> None:
+def test_a_statement_that_is_refused_is_reported_in_one_sentence(hook: SqlHook) -> None:
     password = hook.connection.password
     tries = {
         "selec 1": lambda: hook.run("selec 1"),
         "select 1 from nowhere": lambda: hook.get_records("select 1 from nowhere"),
     }
-    if hook.connection.backend != "duckdb":  # there each statement gives rows
+    if hook.connection.backend != "duckdb":  # each statement returns rows there
         tries["it returns no rows; use `run`"] = lambda: hook.get_records(WORDS)
     for part, attempt in tries.items():
         with pytest.raises(HookError) as caught:
@@ -296,7 +296,7 @@ def test_a_statement_that_is_refused_is_told_in_one_sentence(hook: SqlHook) -> N
         assert str(pickle.loads(pickle.dumps(caught.value))) == message
 
 
-def test_what_is_no_statement_is_refused(hook: SqlHook) -> None:
+def test_a_value_that_is_no_statement_is_refused(hook: SqlHook) -> None:
     for sql in ("", " ; ;\n-- nothing", None, 5, [], [""]):
         with pytest.raises(UsageError, match="statement"):
             hook.run(sql)  # type: ignore[arg-type]

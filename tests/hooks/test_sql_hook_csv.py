@@ -1,4 +1,4 @@
-"""Rows of CSV files, in and out of SQLite, PostgreSQL, MariaDB and DuckDB."""
+"""Import and export of CSV files, on SQLite, PostgreSQL, MariaDB and DuckDB."""
 
 import csv
 import datetime as dt
@@ -16,13 +16,13 @@ from elastic.hooks.errors import FileAccessError, RowError, StatementError
 
 @pytest.fixture
 def hook(database_url: str) -> SqlHook:
-    """A hook on one database after the other."""
+    """A hook on each kind of database in turn."""
     return hook_on(database_url)
 
 
 @pytest.fixture
 def words(database_url: str) -> SqlHook:
-    """A hook on one database after the other, with a table of words that are hard to write down."""
+    """A hook on each kind of database in turn, with a table of unusual words."""
     return hook_on_words(database_url)
 
 

@@ -1,4 +1,4 @@
-"""Where a text of several statements is cut."""
+"""Splitting of SQL scripts into statements."""
 
 import pytest
 

@@ -57,7 +57,7 @@ def test_one_that_raises_on_every_transport_changes_nothing(cluster: str) -> Non
     assert (result.value, calls) == (4950, ["aggregated"])
 
 
-def test_one_that_is_equal_to_all_others_takes_nobody_with_it() -> None:
+def test_dropping_an_interceptor_that_is_equal_to_all_others_drops_no_other() -> None:
     class Same(elastic.Interceptor):
         def __init__(self, *, is_sound: bool) -> None:
             self.is_sound, self.count = is_sound, 0

@@ -1,4 +1,4 @@
-"""Each hop of each chunk is told with its exact arguments, in an order that a chunk can have taken."""
+"""Callbacks for each hop of each chunk, with exact arguments, in a possible order."""
 
 from collections import Counter
 from typing import Any
@@ -60,7 +60,7 @@ def recorded(flow: elastic.Flow, **options: Any) -> Recorder:
     return recorder
 
 
-def test_a_chunk_s_hops_are_told_with_exact_arguments() -> None:
+def test_a_chunk_s_hops_are_reported_with_exact_arguments() -> None:
     recorder = recorded(elastic.from_iterable([1, 2, 3], chunk_size=2).aggregate(Collect()))
     chunks = [(0, 2), (1, 1)]
     assert recorder.of("distributed") == [((Stage.DISTRIBUTED, chunk, entries), chunk + 1) for chunk, entries in chunks]
@@ -84,7 +84,7 @@ def test_a_chunk_s_hops_are_told_with_exact_arguments() -> None:
     assert len(recorder.calls) == 1 + 6 * 2 + 2
 
 
-def test_a_chunk_s_hops_are_told_in_the_order_of_its_journey(cluster: str) -> None:
+def test_a_chunk_s_hops_are_reported_in_the_order_of_its_path(cluster: str) -> None:
     recorder = recorded(elastic.from_range(60, chunk_size=3).aggregate(Sum()), cluster=cluster)
     hops: dict[int, list[str]] = {}
     for call in recorder.calls:
@@ -133,7 +133,7 @@ def test_an_empty_step_completes_without_a_receipt() -> None:
     ]
 
 
-def test_a_step_that_fails_is_told_and_not_completed() -> None:
+def test_a_step_that_fails_is_reported_and_not_completed() -> None:
     recorder = Recorder()
     with pytest.raises(elastic.ElasticError) as caught:
         elastic.from_iterable([1, 0]).map(lambda n: 1 / n).run(cluster="inline", interceptor=recorder)
@@ -154,7 +154,7 @@ def test_overriding_one_callback_leaves_the_rest_as_they_are() -> None:
     assert counts == [3, 3, 0]
 
 
-def test_several_interceptors_are_told_in_their_order() -> None:
+def test_several_interceptors_are_called_in_their_order() -> None:
     told: list[str] = []
 
     def named(name: str) -> type[elastic.Interceptor]:
@@ -168,7 +168,7 @@ def test_several_interceptors_are_told_in_their_order() -> None:
     assert told == ["first", "second", "first", "second"]
 
 
-def test_what_is_sent_again_is_not_counted_again() -> None:
+def test_resent_chunks_are_not_counted_again() -> None:
     from elastic.core.contracts.source import EntriesReader
     from elastic.core.model.chunk import Batch, Chunk, DeliveryHistory
     from elastic.core.receipts.receipt import ReceiptSigner

@@ -1,4 +1,4 @@
-"""The interceptors that come with Elastic: a log, numbers, and a bar on the terminal."""
+"""The interceptors of Elastic: a log, metrics, and a progress bar."""
 
 import json
 import threading
@@ -120,7 +120,7 @@ def test_progress_is_drawn_on_a_terminal() -> None:
     assert "12,345 entries, 3 workers, 3 sent again" in text
 
 
-def test_progress_is_drawn_when_nobody_knows_how_many_chunks_there_are() -> None:
+def test_progress_is_drawn_if_the_number_of_chunks_is_unknown() -> None:
     text = drawn(progress(expected_chunks=None), progress(expected_chunks=None, nodes={"a": ("a/0",)}))
     assert "4/?" in text
     assert "12,345 entries, 1 worker" in text
@@ -154,5 +154,5 @@ def test_a_bar_is_gone_when_the_step_has_ended_however_it_ended() -> None:
                 flow.run(cluster="inline", interceptor=bar)
         assert text.getvalue() != ""
         for thread in set(threading.enumerate()) - threads:
-            thread.join(10)  # it was told to end, and does so at its next look
+            thread.join(10)  # it ends at its next check of the flag
             assert not thread.is_alive()

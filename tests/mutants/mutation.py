@@ -21,10 +21,10 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {ast.Add: ast.Sub, a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutation:
-    """A place in a source and the text that replaces it."""
+    """A span of source code and its replacement."""
 
     line: int
-    start: int  #: in bytes from the beginning of the source
+    start: int  #: bytes from the start of the source
     stop: int
     before: str
     after: str

@@ -1,4 +1,4 @@
-"""Short ways that the tests of operators share."""
+"""Functions for the tests of operators."""
 
 from typing import Any
 

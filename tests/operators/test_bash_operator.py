@@ -110,7 +110,7 @@ def test_a_file_of_commands_is_a_template(tmp_path: Path) -> None:
         attempt(BashOperator("gone.sh", task_id="u", dag=dag))
 
 
-def test_output_that_is_no_text_and_lines_without_end_are_borne(caplog: pytest.LogCaptureFixture) -> None:
+def test_undecodable_output_and_endless_lines_are_handled(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "elastic.task"):
         assert run(r"printf 'caf\351\r\nlast'") == "last"
         run("head -c 200000 /dev/zero | tr '\\0' x")
@@ -134,7 +134,7 @@ def test_a_timeout_ends_all_processes_of_the_command(tmp_path: Path) -> None:
 
     def ring_when_both_run() -> None:
         found.extend(int(word) for word in pids.read_text().split())
-        signal.setitimer(signal.ITIMER_REAL, 0.001, 1)  # until it is heard
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 1)  # until the process handles it
 
     alarm = threading.Thread(target=ring_when_both_run)
     alarm.start()
@@ -206,7 +206,7 @@ def test_a_long_line_is_cut_between_characters(start: int, end: str) -> None:
     assert max(len(line.encode()) for line in lines) <= 64 * 1024
 
 
-def test_what_is_not_utf_8_is_cut_all_the_same() -> None:
+def test_output_that_is_not_utf_8_is_shortened_too() -> None:
     command = ShellProcess(["bash", "-c", "head -c 200000 /dev/zero | tr '\\0' '\\200'"], {}, None)
     assert "".join(command.lines()) == "\ufffd" * 200_000
     assert command.exit_code() == 0

@@ -29,7 +29,7 @@ from elastic.operators import (
 
 @pytest.fixture
 def here(database_url: str, monkeypatch: pytest.MonkeyPatch) -> SqlHook:
-    """The connection `here`, one database after the other, with an empty table of words."""
+    """The connection `here`, each kind of database in turn, with an empty table of words."""
     monkeypatch.setenv("ELASTIC_CONN_HERE", database_url)
     hook = SqlHook("here")
     hook.run("drop table if exists moved; create table moved (id integer primary key, word varchar(100), day date)")

@@ -1,7 +1,7 @@
 """A process that kills itself with SIGKILL before its k-th call to the system or to SQLite, for every k.
 
-Run as `persistence_crash.py STORY FOLDER`: tells the story in `FOLDER/1`, `FOLDER/2`, ... until it comes to its end
-alive, and prints how often it was killed. What is then in the folders is for the test to judge.
+Run as `persistence_crash.py STORY FOLDER`: runs the story in `FOLDER/1`, `FOLDER/2`, ... until it
+completes, and prints the number of kills. The test checks the folders.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from elastic.persistence.chunk_store.directory_store import DirectoryChunkStore
 from elastic.persistence.chunk_store.segment_store import SegmentChunkStore
 from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 
-#: Together more than SQLite keeps in memory, so that a part is in the file before the commit.
+#: Together more than SQLite's cache, so that a part is in the file before the commit.
 BIG = tuple(bytes([n]) * 400_000 for n in range(12))
 
 Prepared = Callable[[], Any]
@@ -88,7 +88,7 @@ STORIES: dict[str, Callable[[Path], Prepared]] = {
 
 
 def kill_before_call(number: int) -> None:
-    """Kill this process right before its call of this number, from now on."""
+    """Kill this process right before a numbered call."""
     numbers = itertools.count(1)
 
     def count(frame: object, event: str, called: Any) -> None:

@@ -1,4 +1,4 @@
-"""What happens on a disk without room, told in a process of its own: `persistence_full_disk.py STORE FOLDER LIMIT`.
+"""Stores on a full disk, in a separate process: `persistence_full_disk.py STORE FOLDER LIMIT`.
 
 `STORE` is `segment`, `directory` or `run`, or `reserve-segment` and `reserve-directory` for the room that a run with
 such a store sets aside. `LIMIT` says how room is taken away and given back: `ballast` fills the file system, which must
@@ -32,7 +32,7 @@ KINDS: dict[str, type[SegmentChunkStore | DirectoryChunkStore]] = {
 
 @contextmanager
 def little_room(folder: Path, limit: str) -> Iterator[None]:
-    """Leave room for about `ROOM` bytes inside the block."""
+    """Leave space for about `ROOM` bytes inside the block."""
     if limit == "rlimit":
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, hard))
@@ -80,7 +80,7 @@ def run(folder: Path, limit: str) -> None:
     store.begin(0, "count", {}, 1.0)
     store.commit(0, commit_of(1, b"first", receipts=(row_of(0),)))
     large = commit_of(2, os.urandom(LARGE), receipts=(row_of(1),))
-    # SQLite takes a limit of this process for an error of the disk.
+    # SQLite reports a limit of this process as an error of the disk.
     error = StoreFullError if limit == "ballast" else StoreError
     with little_room(folder, limit), pytest.raises(error, match="earlier commits are safe"):
         store.commit(0, large)
@@ -107,7 +107,7 @@ def reserve(folder: Path, kind: str) -> None:
         with pytest.raises(StoreFullError):
             store.chunks(0).put([StoredChunk(chunk_of(1)._replace(payload=os.urandom(LARGE)), "token-1")])
         assert not set_aside.exists()
-        # Far more than the disk had room for: it takes the room that was set aside.
+        # Far more than the free space: it uses the reserve.
         store.commit(0, commit_of(1, os.urandom(10 * LARGE), receipts=(row_of(0),)))
         store.chunks(0).put(kept(2))
         assert not set_aside.exists()

@@ -45,7 +45,7 @@ def commit_of(low: int, *partials: bytes, **changes: Any) -> Commit:
 
 
 def make_run(folder: Path) -> Path:
-    """Make a run with two commits, which nobody has open, and return its folder."""
+    """Create a closed run with two commits, and return its folder."""
     store = SqliteRunStore.create(folder / RUN, RUN, KEY)
     store.begin(0, "count", {"a": 1}, 1.0)
     store.commit(0, commit_of(1, b"first", receipts=(row_of(0),), counters={"n": 1}))
@@ -73,14 +73,14 @@ def python(script: str, *arguments: object) -> list[str]:
 
 
 def start(script: str, *arguments: object) -> "subprocess.Popen[str]":
-    """Start a child that is talked to by its standard input and output."""
+    """Start a child that the test controls by standard input and output."""
     return subprocess.Popen(
         python(script, *arguments), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
 
 
 def finish(command: list[str]) -> list[str]:
-    """Run a child to its end and return the lines it printed."""
+    """Run a child to its end and return the lines that it printed."""
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

@@ -1,4 +1,4 @@
-"""A damaged chunk file is an error that names it, and never a wrong chunk or one silently fewer."""
+"""A damaged chunk file is an error that names it, never a wrong or missing chunk."""
 
 import os
 import stat
@@ -29,7 +29,7 @@ def directory(folder: Path, run_id: str = RUN, step: int = 0) -> DirectoryChunkS
 
 
 def read_all(store: ChunkStore) -> list[int]:
-    """Read every chunk, check it against what was put, and return the ids."""
+    """Read every chunk, compare it with the stored one, and return the ids."""
     ids = list(store.unfinished())
     assert [store.get(chunk_id) for chunk_id in ids] == [chunk_of(chunk_id) for chunk_id in ids]
     return ids
@@ -296,7 +296,7 @@ def test_lengths_that_lie_allocate_nothing(sizes: tuple[int, int], tmp_path: Pat
 
 
 def tuples_in_one_another(levels: int) -> bytes:
-    """Return bytes that no writer makes: 8 MiB of the stack would not be enough to read them as they come."""
+    """Return nested tuples that no writer makes: a recursive reader would need more than 8 MiB of stack."""
     body = b"\x90"
     for _ in range(levels):
         body = b"\x91\xc9" + struct.pack(">Ib", len(body), 1) + body

@@ -1,4 +1,4 @@
-"""Whatever moment a process is killed at, the next one finds each commit and each chunk whole or not at all."""
+"""After a kill at any moment, the next process finds each commit and each chunk whole or not at all."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ from elastic.persistence.run_store.sqlite_store import SqliteRunStore
 
 
 def crashes(story: str, folder: Path) -> list[Path]:
-    """Return the folders in which a child was killed, each before another call, and that of the last one, who lived."""
+    """Return the folders of the children killed before each call, and that of the last child, which completed."""
     command = [sys.executable, Path(__file__).with_name("persistence_crash.py"), story, folder]
     [killed] = finish([*map(str, command)])
     assert int(killed) >= 5
@@ -133,7 +133,7 @@ def test_what_was_reported_as_kept_is_kept_when_the_process_is_killed_from_outsi
         assert child.stdout is not None
         said = [child.stdout.readline().split() for _ in range(lines)]
         child.kill()
-        # What it said between our reading and its end.
+        # Its output between the last read and its end.
         said += [words for line in child.stdout if len(words := line.split()) == 2 and line.endswith("\n")]
     committed = sum(word == "committed" for word, _ in said)
     put = sum(word == "put" for word, _ in said)
@@ -172,7 +172,7 @@ print(*(name for name in calls[first:] if name in wanted))
 @pytest.mark.parametrize(
     ("store", "first", "second"),
     [
-        # The two first syncs are those of the new folders; a segment's name is synced once, a file's each time.
+        # The first two syncs are those of the new folders; a segment's name is synced once, a file's each time.
         ("segment", "fsync fsync pwrite fdatasync fsync", "pwrite fdatasync"),
         ("directory", "fsync fsync pwrite fdatasync rename fsync", "pwrite fdatasync rename fsync"),
     ],

@@ -1,6 +1,6 @@
-"""What the disk reports is believed: after a failed sync nothing more is written, and nothing is tried again.
+"""Disk errors: after a failed sync the store writes nothing more and tries nothing again.
 
-The faults are put into the system calls of a child by strace, so these tests run where strace may be used.
+strace injects the errors into system calls of a child, so these tests need permission to use it.
 """
 
 import shutil
@@ -92,7 +92,7 @@ def put_two(folder: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    # The syncs that are left out are those of what the earlier process left.
+    # The omitted syncs are those of files of the earlier process.
     [
         "segment fdatasync:error=EIO:when=2",
         "segment fsync:error=EIO:when=2",
@@ -179,7 +179,7 @@ def test_a_commit_killed_inside_sqlite_is_there_whole_or_not_at_all(
     assert all(state in (before, after) for state in states)
 
 
-def test_room_that_a_killed_process_has_set_aside_is_set_aside_anew_and_given_up(tmp_path: Path) -> None:
+def test_the_reserve_of_a_killed_process_is_acquired_again_and_released(tmp_path: Path) -> None:
     left = tmp_path / "ballast"
     left.write_bytes(b"left")
     reserve = DiskReserve(left)

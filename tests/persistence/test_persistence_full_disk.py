@@ -1,4 +1,4 @@
-"""A full disk loses nothing: what does not fit is refused as a whole, and is kept when there is room again."""
+"""A full disk loses nothing: a write that does not fit is refused as a whole, and succeeds once there is space."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from persistence_samples import finish
 
 SCRIPT = str(Path(__file__).with_name("persistence_full_disk.py"))
 
-# A file system of a megabyte that is gone with the process that asked for it.
+# A file system of a megabyte that ends with the process that mounted it.
 SMALL = ["unshare", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs -o size=1m tmpfs "$0" && exec "$@"']
 
 

@@ -1,4 +1,4 @@
-"""Runs are found by their id, by the beginning of it, or as the last one."""
+"""Lookup of runs by id, by the beginning of the id, or as the last one."""
 
 import os
 import stat
@@ -121,7 +121,7 @@ def test_an_empty_name_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "run_id", ["", "..", "../../etc", "20261120-231512-AAAAAAAAAAAA", "20261120-231512-aaaaaaaaaaaa\n"]
 )
-def test_what_is_not_a_run_id_has_no_folder(tmp_path: Path, run_id: str) -> None:
+def test_an_invalid_run_id_has_no_folder(tmp_path: Path, run_id: str) -> None:
     with pytest.raises(UsageError, match="invalid run id"):
         Home(tmp_path).run_folder(run_id)
 

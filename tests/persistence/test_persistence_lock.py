@@ -1,4 +1,4 @@
-"""One master at a time works on a run, and a dead one does not keep the others out."""
+"""The lock of a run: one master at a time, released by its death."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A run is written by one master at a time, read by anybody, and made private and whole."""
+"""Run stores: one writer at a time, any number of readers, private files, atomic creation."""
 
 import os
 import random
@@ -82,7 +82,7 @@ WRITES: list[Callable[[SqliteRunStore], None]] = [
 @pytest.mark.parametrize("write", WRITES)
 def test_a_master_that_was_replaced_writes_nothing_more(folder: Path, write: Callable[[SqliteRunStore], None]) -> None:
     old = SqliteRunStore.open(folder)
-    # On another host the lock is not seen; here its file is taken away to the same effect.
+    # Another host does not see the lock; removing its file has the same effect.
     (folder / "lock").unlink()
     new = SqliteRunStore.open(folder)
     assert (old.epoch, new.epoch) == (2, 3)
@@ -121,7 +121,7 @@ def test_a_reader_sees_each_commit_while_the_master_works(folder: Path) -> None:
     master.close()
 
 
-def test_a_reader_in_the_middle_of_its_reading_keeps_nobody_from_writing(folder: Path) -> None:
+def test_a_reader_between_two_pages_blocks_no_writer(folder: Path) -> None:
     master, reader = SqliteRunStore.open(folder), SqliteRunStore.read(folder)
     partials, receipts = reader.partials(0), reader.receipts(0)
     assert (next(partials), next(receipts)) == (b"first", row_of(0))

@@ -1,4 +1,4 @@
-"""A run that cannot be opened says why, and a damaged one is never taken for a good one."""
+"""Errors of runs that cannot be opened; damage is always detected."""
 
 import random
 import sqlite3

@@ -1,4 +1,4 @@
-"""Receipt rows become bytes and come back, and bytes that are no row are refused."""
+"""Encoding of receipt rows, and refusal of invalid bytes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Files of rows: what is read from them is what was written, or it was refused."""
+"""Files of rows: readers get the written values, or the writer refuses them."""
 
 import datetime as dt
 import gc
@@ -30,7 +30,7 @@ def output(folder: Path) -> FolderSink:
 
 
 def write(folder: Path, *groups: list[Any]) -> list[Any]:
-    """Write columns of values, each for a group, and return what is read again."""
+    """Write columns of values, each for a group, and return the values that a reader gets."""
     with output(folder).open() as file:
         for number, values in enumerate(groups):
             file.write(range(number * GROUP, number * GROUP + len(values)), values)
@@ -129,7 +129,7 @@ def test_a_file_that_was_refused_writes_nothing_into_another_one(suffix: str, tm
     try:
         write(tmp_path / f"a{suffix}", [1] * GROUP, ["text"])
     except EncodingError as error:
-        # It holds what wrote the file, as long as somebody holds it.
+        # The traceback keeps the writer of the file alive.
         found = error
     assert found is not None
     files = [os.open(tmp_path / f"{number}", os.O_RDWR | os.O_CREAT) for number in range(4)]
@@ -150,7 +150,7 @@ def test_names_that_are_no_texts_are_refused_in_lines(tmp_path: Path) -> None:
     assert write(tmp_path / "a.jsonl", plain) == plain
 
 
-def test_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_gone_is_reported(tmp_path: Path) -> None:
     made = output(tmp_path / "a.parquet")
     for path in made.folder.iterdir():
         path.unlink()

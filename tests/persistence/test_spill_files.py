@@ -85,7 +85,7 @@ def test_files_are_for_their_owner_only(spill_store: FileSpillStore) -> None:
     spill_store.close()
 
 
-def test_what_is_not_used_is_removed_but_not_what_a_later_master_has_left(spill_store: FileSpillStore) -> None:
+def test_unused_files_are_removed_but_not_those_of_a_later_master(spill_store: FileSpillStore) -> None:
     used, unused = spill_store.append(b"used")[0], None
     with spill_store.create("result") as file:
         unused = file.name
@@ -117,6 +117,6 @@ def test_a_file_whose_writer_failed_is_removed_and_takes_nothing_more(
     os.close(other)
 
 
-def test_a_full_disk_is_told_by_the_file_that_found_it_full(spill_store: FileSpillStore) -> None:
+def test_a_full_disk_is_reported_with_the_file_that_found_it_full(spill_store: FileSpillStore) -> None:
     with pytest.raises(StoreFullError, match="no room"), spill_store.create("result"), spill_store.create("result"):
         raise StoreFullError("no room")

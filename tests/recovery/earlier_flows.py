@@ -43,7 +43,7 @@ def total(numbers: list[int]) -> int:
 
 
 class KillHalfway(elastic.Interceptor):
-    """Kills its process when half of the chunks are in the result."""
+    """Kills its process once half of the chunks are in the result."""
 
     def aggregated(self, receipt: Any, count: int) -> None:
         if count == CHUNKS // 2:

@@ -1,4 +1,4 @@
-"""Code that Python changes while it is used, and what is done to it; run by a test in several versions of Python.
+"""Code that Python changes while it runs, and operations on it; a test runs this in several versions of Python.
 
 Run as `fingerprint_acts.py FOLDER_OF_ELASTIC CLOUDPICKLE_MODULE`: prints JSON, by sample and by act the fingerprint
 after the act. The first act is none.
@@ -192,7 +192,7 @@ def loaded(path: str, name: str) -> ModuleType:
 
 
 def run(sample: Any) -> Any:
-    """Use it often enough for Python to specialize its instructions."""
+    """Call it often enough for Python to specialize its instructions."""
     for number in range(100):
         sample() if sample is Custom else sample(number)
     return sample

@@ -1,9 +1,9 @@
-"""Flows that are killed with SIGKILL at a chosen moment and gone on with by the next process, until they are done.
+"""Flows that are killed with SIGKILL at a chosen moment and resumed by the next process, until they complete.
 
 Run as `resume_samples.py STORY HOW FIRST STRIDE FOLDER`. For k = FIRST, FIRST + STRIDE, ... a first child begins the
 story and is killed at its k-th moment, a second one resumes it and is killed soon after, and a third one completes it,
 until a first child completes it by itself. HOW is `callback` (a moment is a call of an interceptor) or `call` (a call
-to the system or to SQLite). Prints one JSON document; the test judges whether the answers are right.
+to the system or to SQLite). Prints one JSON document; the test checks the answers.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ SOON = 9
 
 
 class Killer(elastic.Interceptor):
-    """Kills its process at its call of a number."""
+    """Kills its process at a numbered call."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -48,7 +48,7 @@ class Killer(elastic.Interceptor):
 
 
 def kill_before_call(number: int) -> None:
-    """Kill this process right before its call of this number to the system or to SQLite, from now on."""
+    """Kill this process right before a numbered call to the system or to SQLite."""
     numbers = itertools.count(1)
 
     def count(frame: object, event: str, called: Any) -> None:
@@ -89,7 +89,7 @@ STORIES: dict[str, Callable[[Path], elastic.Flow]] = {
     "sum": lambda _: elastic.from_iterable(list(range(ENTRIES)), chunk_size=30).map(work).aggregate(Sum()),
     "words": lambda folder: elastic.read_text(text(folder), chunk_bytes=600).flat_map(words_of).aggregate(Count()),
     "once": lambda _: elastic.from_iterable(iter(range(ENTRIES)), chunk_size=30).map(work).aggregate(Sum()),
-    # Only for processes that fork no more once they have gone on with it: Polars' threads are not in a child.
+    # Only for processes that do not fork afterwards, because a child has no threads of Polars.
     "frames": lambda folder: elastic.read_text(text(folder), chunk_bytes=200).words().aggregate(FrameCount()),
     "ordered": lambda _: elastic.from_range(ENTRIES, chunk_size=30).map(work).aggregate(Collect()),
     "written": lambda folder: elastic.from_range(ENTRIES, chunk_size=30).map(work).write_jsonl(folder / "out"),
@@ -112,7 +112,7 @@ def records_in(written: Written) -> list[Any]:
 
 
 def plain(value: Any) -> Any:
-    """Return a result as JSON can tell it."""
+    """Return a result as JSON types."""
     if isinstance(value, Written):
         return records_in(value)
     if is_frame(value) or isinstance(value, ShardedFrame):
@@ -132,7 +132,7 @@ def begin(story: str, folder: Path, **more: Any) -> elastic.Result:
 
 
 def go_on(story: str, folder: Path, **more: Any) -> tuple[elastic.Result, int]:
-    """Go on with the last run; returns its result, and how many chunks ran again."""
+    """Resume the last run; return its result, and the number of chunks that ran again."""
     step = step_of(story, folder, **more)
     again = FlowRun.open(folder / "home", "last")
     try:
@@ -144,14 +144,14 @@ def go_on(story: str, folder: Path, **more: Any) -> tuple[elastic.Result, int]:
 
 
 def is_killed(act: Callable[[], object]) -> bool:
-    """Do something in a child of this process."""
+    """Call a function in a child of this process; return whether it was killed."""
     child = os.fork()
     if child == 0:
         status = 1
-        # What is killed soon gets further only if it commits before: also when the disk was slow the last time.
+        # A process that is killed soon makes progress only if it commits before, even after slow commits.
         master._COMMIT_PAUSE_RATIO, flight._MAX_COLLECT_SECONDS = 0, 0.0
         try:
-            with contextlib.suppress(elastic.ElasticError):  # told again by whoever comes next
+            with contextlib.suppress(elastic.ElasticError):  # notified again by the next master
                 act()
             status = 0
         except BaseException as error:
@@ -166,7 +166,7 @@ def is_killed(act: Callable[[], object]) -> bool:
 
 
 def with_kill(act: Callable[..., object], how: str, number: int) -> Callable[[], object]:
-    """Return what acts, and is killed at a moment."""
+    """Return a function that is killed at a moment."""
     if how == "callback":
         return lambda: act(interceptor=Killer(number))
 
@@ -178,13 +178,13 @@ def with_kill(act: Callable[..., object], how: str, number: int) -> Callable[[],
 
 
 def tell(story: str, how: str, number: int, folder: Path) -> tuple[int, dict[str, Any] | None]:
-    """Return how often the story was killed, and its end; None when its run was never begun."""
+    """Return the number of kills of the story, and its outcome; None if its run never began."""
     killed = is_killed(with_kill(lambda **more: begin(story, folder, **more), how, number))
     if not killed:
         return 0, None
     if not any((folder / "home" / "runs").glob("*/run.sqlite")):
         return 1, None
-    # What comes first when a run is opened is the same each time, so it is killed a little later each time.
+    # Opening a run starts with the same calls each time, so each kill comes a little later.
     kills = 1 + is_killed(with_kill(lambda **more: go_on(story, folder, **more), how, SOON + number % 40))
     began, refused = time.monotonic(), None
     try:
@@ -213,7 +213,7 @@ def tell(story: str, how: str, number: int, folder: Path) -> tuple[int, dict[str
 
 
 def in_a_row(story: str, number: int, folder: Path) -> list[int]:
-    """Kill five masters one after another, each at its callback of this number; return where the next one began."""
+    """Kill five masters one after another, each at a numbered callback; return the start of the next one."""
     began_at = []
     for act in (begin, go_on, go_on, go_on, go_on):
         if not is_killed(with_kill(lambda act=act, **more: act(story, folder, **more), "callback", number)):

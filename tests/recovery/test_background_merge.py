@@ -1,4 +1,4 @@
-"""States that are merged beside the master's loop: the same answers, and nothing is kept that is not merged."""
+"""States merged in a background thread: the same answers, and only merged states are committed."""
 
 import threading
 from pathlib import Path
@@ -29,7 +29,7 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Watched(Count):
-    """Tells which threads have merged, and fails once, where it is told to."""
+    """Records the threads that merge, and fails once at a given call."""
 
     def merge_encoded(self, state: Any, data: bytes) -> Any:
         THREADS.append(threading.current_thread().name)
@@ -68,7 +68,7 @@ def test_what_acts_when_it_is_merged_does_so_in_the_thread_of_the_run() -> None:
     assert set(THREADS) == {threading.current_thread().name}
 
 
-def test_what_acts_when_it_is_merged_does_so_with_all_states_that_are_at_hand() -> None:
+def test_an_aggregator_that_acts_while_merging_gets_all_states() -> None:
     class Handed(Emit):
         by_reference = True
 
@@ -104,7 +104,7 @@ def test_a_run_that_is_stopped_while_much_is_merged_goes_on(tmp_path: Path) -> N
 
 
 class Slow(Count):
-    """Merges for as long as it is told to; the first state is decoded."""
+    """Merges for a given time; the first state is decoded."""
 
     def merge_encoded(self, state: Any, data: bytes) -> Any:
         MERGING.set()
@@ -134,7 +134,7 @@ def test_ctrl_c_waits_for_no_merge(tmp_path: Path) -> None:
 
 
 class Finishing(Count):
-    """Tells when it makes a result, and fails in that where it is told to."""
+    """Records when it makes a result, and fails there if the test asks for it."""
 
     def finish(self, state: Any) -> Any:
         THREADS.append(threading.current_thread().name)
@@ -161,7 +161,7 @@ def test_the_result_is_made_while_the_last_commit_is_written(tmp_path: Path, mon
         commit(store, step, what)
 
     monkeypatch.setattr(SqliteRunStore, "commit", late)
-    # One commit, at the end: others would wait for a result that is not begun.
+    # Only the last commit, because others would wait for a result that is not started.
     assert FINISHED.run(**ALL_OF_IT | {"commit_interval": 3600}, home=tmp_path).value == ANSWER
     assert waited == [True]
     assert THREADS == ["aggregation_0"]
@@ -169,7 +169,7 @@ def test_the_result_is_made_while_the_last_commit_is_written(tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(2)])
-def test_a_result_that_cannot_be_made_is_told_when_all_is_kept(error: BaseException, tmp_path: Path) -> None:
+def test_a_result_that_fails_is_reported_after_the_last_commit(error: BaseException, tmp_path: Path) -> None:
     ERRORS.append(error)
     with pytest.raises(StepFailedError, match=f"failed in finish on the result: {type(error).__name__}: {error}"):
         FINISHED.run(**ALL_OF_IT, home=tmp_path)
@@ -179,7 +179,7 @@ def test_a_result_that_cannot_be_made_is_told_when_all_is_kept(error: BaseExcept
         def send(self, host_node: str, to: str, action: str, receipt: elastic.Receipt) -> None:
             again.append(receipt)
 
-    # What it fails with counts as code.
+    # The exception counts as code in the fingerprint.
     options = {"cluster": "inline", "home": tmp_path, "interceptor": Again, "allow_code_change": True}
     assert elastic.resume("last", FINISHED, **options).value == ANSWER
     assert not again
@@ -187,7 +187,7 @@ def test_a_result_that_cannot_be_made_is_told_when_all_is_kept(error: BaseExcept
 
 def test_what_comes_as_fast_as_it_is_merged_is_committed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(master, "_MAX_COMMIT_DELAY", 0.05)
-    # A disk that is slow once would make the pause after that commit as long as many merges.
+    # One slow commit would cause a pause as long as many merges.
     monkeypatch.setattr(master, "_COMMIT_PAUSE_RATIO", 0)
     monkeypatch.setitem(SECONDS, "merge", 0.02)
     GO_ON.clear()

@@ -1,4 +1,4 @@
-"""Runs that a version with other module names began, and that was killed half-way, are resumed by this one."""
+"""Runs begun by a version with other module names and killed half-way, resumed by this version."""
 
 import tarfile
 from collections import Counter

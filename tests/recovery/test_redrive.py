@@ -1,4 +1,4 @@
-"""Dead letters are redriven into the stored result: once, whatever happens, and those that fail again stay."""
+"""Redrive of dead letters into the stored result: each once, despite crashes; those that fail again stay."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ BAD = [n for n in range(1000) if n % 90 == 7]
 
 
 def failing(number: int) -> int:
-    """Fail on what the environment says is bad."""
+    """Fail on the entries that the environment names as bad."""
     if number % 90 == 7 and number >= int(os.environ.get("BAD_FROM", "0")):
         raise ValueError(f"bad {number}")
     return number
@@ -63,7 +63,7 @@ def test_a_repaired_flow_makes_the_result_whole(monkeypatch: pytest.MonkeyPatch)
     assert kept.root == again.root != result.root
 
 
-def test_letters_are_redriven_on_the_cluster_that_the_run_had(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dead_letters_are_redriven_on_the_cluster_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     run_id = numbers().run(**QUICK).run_id
     repair(monkeypatch)
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
@@ -96,7 +96,7 @@ def test_what_fails_again_stays_with_its_place_and_all_its_attempts(monkeypatch:
         assert {letter.attempts for letter in elastic.dead_letters(run_id)} == {attempts}
 
 
-def test_a_flow_that_must_not_fail_keeps_its_letters_when_it_redrives() -> None:
+def test_a_flow_without_error_tolerance_keeps_its_dead_letters_when_it_redrives() -> None:
     run_id = numbers().run(**QUICK).run_id
     for on_error in ("fail", "skip"):
         result = elastic.redrive(run_id, numbers().options(on_error=on_error), **QUICK)
@@ -117,7 +117,7 @@ def test_ctrl_c_says_how_a_redrive_goes_on(monkeypatch: pytest.MonkeyPatch) -> N
     ]
 
 
-def test_letters_of_a_source_that_was_read_once_are_redriven_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dead_letters_of_a_one_shot_source_are_redriven_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def flow(entries: Any) -> elastic.Flow:
         return elastic.from_iterable(entries, chunk_size=70).map(failing).aggregate(Sum())
 
@@ -126,7 +126,7 @@ def test_letters_of_a_source_that_was_read_once_are_redriven_without_it(monkeypa
     assert elastic.redrive(run_id, flow(iter(())), **QUICK).value == sum(range(1000))
 
 
-def test_letters_are_redriven_without_the_files_they_came_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dead_letters_are_redriven_without_their_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "numbers.txt"
     path.write_text("".join(f"{number}\n" for number in range(1000)))
     flow = elastic.read_text(path, chunk_bytes=500).map(int).map(failing).aggregate(Sum())
@@ -192,7 +192,7 @@ def test_another_aggregator_and_a_step_that_is_not_complete_are_refused(monkeypa
         elastic.redrive(raised.value.run_id, small, **QUICK)
 
 
-def test_a_step_that_failed_by_its_budget_at_its_end_is_complete_when_its_letters_are_redriven(
+def test_a_step_that_exceeded_its_budget_at_its_end_is_complete_once_its_dead_letters_are_redriven(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     flow = elastic.from_range(900, chunk_size=300).map(failing).aggregate(Sum()).options(on_error="dead-letter")
@@ -224,7 +224,7 @@ def test_a_redrive_that_is_killed_at_any_moment_counts_once(moment: int, monkeyp
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"}
     done = subprocess.run([sys.executable, "-c", KILLED, str(moment)], env=environment, check=False)
     assert done.returncode == -signal.SIGKILL
-    # Before the commit nothing has happened, after it everything has.
+    # The commit is atomic.
     kept = elastic.result_of(run_id, numbers())
     assert kept.value == sum(range(1000)) - sum(n for n in BAD if f"number {n}" in places(run_id))
     assert len(places(run_id)) in (0, len(BAD))

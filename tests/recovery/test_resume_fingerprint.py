@@ -1,4 +1,4 @@
-"""A fingerprint tells whether code does something else, and nothing of where it lies or which process asks."""
+"""Fingerprints of code: they depend on its behaviour, not on its path or the process."""
 
 import functools
 import json
@@ -110,7 +110,7 @@ def marks(text: str) -> list[str]:
     return [fingerprint(flow) for flow in loaded(text)]
 
 
-def test_all_of_these_are_told_apart() -> None:
+def test_all_samples_have_different_fingerprints() -> None:
     found = marks(ORIGINAL)
     assert len(set(found)) == len(found)
 
@@ -280,7 +280,7 @@ flow = flow.options(cluster="inline", commit_interval=1e-9, collect_interval=1e-
 
 
 class OtherElastic:
-    """Another version of Elastic: a copy whose sources were edited."""
+    """Another version of Elastic: a copy with edited sources."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -296,7 +296,7 @@ class OtherElastic:
         assert replaced
 
     def begin(self, flow: Path) -> None:
-        """Run a flow that fails on its way."""
+        """Run a flow that fails after some chunks."""
         environment = {**os.environ, "PYTHONPATH": str(self.folder), "BROKEN": "yes", "PYTHONDONTWRITEBYTECODE": "1"}
         command = [sys.executable, "-m", "elastic", "flow", "run", f"{flow}:flow"]
         done = subprocess.run(command, env=environment, cwd=self.folder, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Whatever moment a master is killed at, the next ones come to the answer of a run that nobody disturbed."""
+"""After a kill of the master at any moment, resumes give the answer of an undisturbed run."""
 
 import json
 import os
@@ -35,7 +35,7 @@ ORACLE: dict[str, Any] = {
     "written": list(range(ENTRIES)),
     "letters": sum(number for number in range(ENTRIES) if number % 100 != 7),
 }
-#: Stories that are told once by each process: Polars' threads are not in a child of it.
+#: Stories that each process runs once, because a child has no threads of Polars.
 FRAMES = {"frames", "wide-frames"}
 
 
@@ -69,13 +69,13 @@ def test_a_run_that_is_killed_twice_at_any_moment_ends_as_one_that_was_not(
 
 
 def assert_right(story: str, end: dict[str, Any]) -> None:
-    """Check the end of a run that came to one."""
+    """Check the outcome of a complete run."""
     assert end["value"] == ORACLE[story], end
     assert end["entries"] == ENTRIES
     assert set(end["receipts"].values()) == {end["chunks"]}
     assert end["letters"] == (LETTERS if story == "letters" else [])
     assert end["left"] == []
-    # At most what the worker had and what waited beside it.
+    # At most the call in work and the waiting one.
     assert end["again"] <= 40
 
 
@@ -110,7 +110,7 @@ print(json.dumps([began_at, plain(result.value), result.counters["resumes"]]))
 
 @pytest.mark.parametrize("story", sorted(ORACLE))
 def test_five_masters_are_killed_in_a_row_and_each_gets_further(story: str, tmp_path: Path) -> None:
-    # Soon after the first commit, which comes later where more calls are on their way.
+    # Soon after the first commit, which comes later if more calls are in flight.
     number = {"frames": 80, "wide-frames": 110}.get(story, 30)
     began_at, value, resumes = said(child("-c", IN_A_ROW, story, number, tmp_path))
     assert value == ORACLE[story]
@@ -144,7 +144,7 @@ def test_a_frozen_master_keeps_its_run_and_one_that_was_replaced_changes_nothing
             assert os.WIFSTOPPED(os.waitpid(frozen.pid, os.WUNTRACED)[1])
             with pytest.raises(RunLockedError, match=f"is being worked on by process {frozen.pid} "):
                 go_on(story, tmp_path)
-            # What no lock of this machine can prevent on another host.
+            # No lock of this machine prevents this on another host.
             [lock] = (tmp_path / "home").glob("runs/*/lock")
             lock.unlink()
             result, _ = go_on(story, tmp_path)

@@ -1,4 +1,4 @@
-"""What is gone on with, what is refused, and that each refusal is one sentence that says what to do."""
+"""Resumes that are possible or refused; each refusal is one sentence with advice."""
 
 import os
 import re
@@ -64,7 +64,7 @@ def folder_of(run_id: str) -> Path:
 
 
 def refused(kind: type[Exception], text: str, *arguments: Any, **options: Any) -> None:
-    """Resume, which must be refused by one sentence, and change nothing."""
+    """Check that a resume is refused by one sentence, and changes nothing."""
     before = records()
     with pytest.raises(kind, match=text) as raised:
         elastic.resume(*arguments, **{**QUICK, **options})
@@ -224,7 +224,7 @@ class TestSourcesOfOneReading:
     def flow(self, entries: Any) -> elastic.Flow:
         return elastic.from_iterable(entries, chunk_size=50).map(fragile).aggregate(Sum())
 
-    def test_what_is_on_disk_is_finished_and_the_missing_rest_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_stored_chunks_are_finished_and_the_missing_rest_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         run_id = left_behind(self.flow(iter(range(10_000))))
         mended(monkeypatch)
         for _ in range(2):
@@ -269,7 +269,7 @@ class TestSourcesOfOneReading:
         refused(SourceError, f"than it did for run {run_id}; give the same", run_id, flow, reread_source=True)
 
     def test_a_source_that_was_read_to_its_end_is_not_needed_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        # Fewer chunks than are cut ahead, so that the end is known before the failure; the order makes it come last.
+        # Fewer chunks than are cut ahead, so that the source is exhausted before the failure, which comes last.
         def entries() -> Iterator[int]:
             yield from (number for number in range(1000) if number != 777)
             yield 777

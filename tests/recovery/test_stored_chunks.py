@@ -1,4 +1,4 @@
-"""What is left of the chunks of a source that can be read once: which run again, and which were never sent."""
+"""Stored chunks of a one-shot source: those that run again, and those that were never sent."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def content(chunk_id: int) -> bytes:
 
 
 def store_of(*, low: int, bitmap: bytes, cut: int, kept: tuple[int, ...], position: int) -> RunStore:
-    """Return a store whose chunks have one entry each: its number."""
+    """Return a store whose chunks have one entry each, their number."""
     store = MemoryRunStore("20261120-231512-4f9a2c1b7d3e", bytes(32))
     store.begin(0, "step", {}, 0.0)
     chunks = [

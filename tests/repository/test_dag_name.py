@@ -1,4 +1,4 @@
-"""Names that DAG files import: they are where a user guesses, and import nothing heavy that the file does not use."""
+"""Names that DAG files import: where users expect them, without unused heavy modules."""
 
 import importlib
 import subprocess

@@ -65,10 +65,10 @@ def test_the_code_of_a_page_prints_the_expected_output(name: str, tmp_path: Path
     assert [line for line in printed if line in expected] == expected
 
 
-#: What a page prints at the end of a run: entries, chunks and root.
+#: Last line of a run on a page: entries, chunks and root.
 ENDED = re.compile(r"([\d,]+) entries in ([\d,]+) chunks? aggregated exactly once.* root ([0-9a-f]{16})")
 
-#: What differs from run to run.
+#: Text that differs from run to run.
 OF_ONE_RUN = re.compile(r"\d+\.\d\d s|\d{8}-\d{6}-[0-9a-f]{12}|-{3,}|─+|(?<=\S) +(?=\S)")
 
 
@@ -92,7 +92,7 @@ def printed_in(documents: Iterable[Path]) -> set[tuple[str, ...]]:
 
 
 def script_of(document: Path, place: int, folder: Path, name: str) -> Path:
-    """Write a Python block of a page to a file, without the waiting in it."""
+    """Write a Python block of a page to a file, without its pauses."""
     path = folder / name
     text = blocks_of(document, "python")[place]
     path.write_text(re.sub(r"\n *time\.sleep.*", "", text), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Imports form no circle, not even those inside functions and for the type checker."""
+"""Imports form no cycle, including those inside functions and for the type checker."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-#: Packages of elastic that live at the top of the repository.
+#: Packages of elastic at the top of the repository.
 LINKED = ("aggregators", "persistence", "stages")
-#: Aggregators hold each other: a name may stand for a GroupBy, which finds its own aggregator by name.
+#: Aggregators may contain each other: a name may denote a GroupBy, which finds its inner aggregator by name.
 RECURSIVE = "elastic.aggregators."
 
 
@@ -32,7 +32,7 @@ def dotted(path: Path) -> str:
 
 
 def imports(tree: ast.AST, known: Mapping[str, object]) -> Iterator[str]:
-    """Yield the known modules that a module imports anywhere in its text."""
+    """Yield the known modules that a module imports anywhere in its source."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)
@@ -53,7 +53,7 @@ def import_graph(files: Mapping[str, Path]) -> dict[str, set[str]]:
 
 
 def circle_in(graph: Mapping[str, set[str]]) -> list[str]:
-    """Return the modules of a circle, in order; empty if there is none."""
+    """Return the modules of a cycle, in order; empty if there is none."""
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

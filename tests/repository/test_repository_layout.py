@@ -1,4 +1,4 @@
-"""What holds for the files of the repository."""
+"""Rules for the files of the repository."""
 
 import ast
 import os
@@ -59,7 +59,7 @@ def test_nothing_is_left_to_do_in_a_comment() -> None:
 
 
 def test_the_names_of_test_files_are_unique() -> None:
-    # pytest itself tells files of this name apart by their folders
+    # pytest distinguishes files of this name by their folders
     names = [path.name for path in MODULES if shown(path).startswith("tests/") and path.name != "conftest.py"]
     assert sorted(names) == sorted(set(names))
 

@@ -1,4 +1,4 @@
-"""Tests of the scheduler start many processes, which are forked where Ray isn't connected, and start faster so."""
+"""Tests of the scheduler start many processes. Without a connection to Ray they are forked, which is faster."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""A DAG file whose tasks leave a line for every time they run, and programs that run it and are killed."""
+"""A DAG file whose tasks log each of their runs, and programs that run it and are killed."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from elastic.db.records import Attempt
 from elastic.scheduler.commands.backfill import BackfillOptions, Summary, backfill
 from elastic.scheduler.deployment import Deployment
 
-#: While the file `hold` is there, a task that runs waits; four may run at the same time.
+#: While the file `hold` exists, running tasks wait; four may run at the same time.
 SOURCE = """
 import os, time
 from pathlib import Path
@@ -49,17 +49,17 @@ with DAG("killed", start_date="2016-02-22", concurrency=4) as dag:
 """
 
 RANGE = ("killed", "-s", "2016-02-22", "-e", "2016-02-23")
-#: task instances of that range, and how many of them run at the same time
+#: number of task instances in the range, and of those that run at the same time
 COUNT, AT_ONCE = 12, 4
 
-#: Seconds after which a test fails for which a process is waited.
+#: Seconds that a test waits for a process before it fails.
 _LONGEST = 100
 
 _processes: "list[subprocess.Popen[str]]" = []
 
 
 def dag_file(folder: Path, *, held: bool = False) -> Path:
-    """Write the DAG; with `held`, what runs waits until `release`."""
+    """Write the DAG; with `held`, its tasks wait until `release`."""
     path = folder / "killed.py"
     path.write_text(SOURCE.format(here=str(folder)))
     if held:
@@ -72,7 +72,7 @@ def release(folder: Path) -> None:
 
 
 def started(*words: str) -> "subprocess.Popen[str]":
-    """Start the command line in a process group of its own."""
+    """Start the command line in a new process group."""
     process = subprocess.Popen(
         [sys.executable, "-m", "elastic", *words],
         stdout=subprocess.PIPE,
@@ -85,7 +85,7 @@ def started(*words: str) -> "subprocess.Popen[str]":
 
 
 def end_all() -> None:
-    """End what a test left running because it failed."""
+    """Kill the processes of a failed test."""
     while _processes:
         process = _processes.pop()
         if process.poll() is None:
@@ -94,14 +94,14 @@ def end_all() -> None:
 
 
 def backfill_until_held(folder: Path, *words: str, at_once: int = AT_ONCE) -> "subprocess.Popen[str]":
-    """Start a backfill whose tasks wait, and return when as many run as may."""
+    """Start a backfill whose tasks wait, and return once the maximum number runs."""
     process = started("backfill", *RANGE, "-sd", str(dag_file(folder, held=True)), *words)
     until(lambda: len(list(folder.glob("pid-*"))) == at_once, process)
     return process
 
 
 def go_on(folder: Path, *, rerun_failed: bool = False) -> Summary:
-    """Run the range in this process, with what is left of it."""
+    """Run the rest of the range in this process."""
     dag = DagBag(folder / "killed.py").get_dag("killed")
     options = BackfillOptions(
         start=dag.start_date, end=dag.schedule.next(dag.start_date), rerun_failed=rerun_failed, executor="inline"
@@ -110,13 +110,13 @@ def go_on(folder: Path, *, rerun_failed: bool = False) -> Summary:
 
 
 def ended(process: "subprocess.Popen[str]") -> str:
-    """Return what a process printed; the test fails if it does not end."""
+    """Return the output of a process; fail if it does not end."""
     printed, _ = process.communicate(timeout=_LONGEST)
     return printed
 
 
 def until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
-    """Wait for what a process is to do; the test fails if it ends before, or takes too long."""
+    """Wait for a condition of a process; fail if the process ends before, or if the time is over."""
     deadline = time.monotonic() + _LONGEST
     while not condition():
         assert time.monotonic() < deadline, "it takes too long"
@@ -126,7 +126,7 @@ def until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> No
 
 
 def pids(folder: Path) -> list[int]:
-    """Return the processes of tasks that wait, of which there is at least one."""
+    """Return the ids of waiting task processes, at least one."""
     found = [int(path.name.removeprefix("pid-")) for path in folder.glob("pid-*")]
     assert found, "no task has begun"
     return found
@@ -159,7 +159,7 @@ def tries() -> dict[TaskKey, list[Attempt]]:
 
 
 def check_all_done_once(folder: Path) -> None:
-    """See to it that each instance has one attempt that counts, and that each attempt ran at most once."""
+    """Check that each instance has one current attempt, and that each attempt ran at most once."""
     found = tries()
     assert len(found) == COUNT
     for key, made in found.items():
@@ -173,7 +173,7 @@ def check_all_done_once(folder: Path) -> None:
 
 
 def check_told_once(folder: Path) -> None:
-    """See to it that a process that is no task's has called the callbacks of each failed attempt once."""
+    """Check that callbacks of each failed attempt were called once, by a process that runs no task."""
     path = folder / "told"
     told = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
     failed = {one.attempt_uuid: one for made in tries().values() for one in made if one.state is TaskState.FAILED}

@@ -1,4 +1,4 @@
-"""DAGs that tests run, and what they left behind."""
+"""DAGs for tests, and the rows that their runs leave."""
 
 import os
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ def dag_of(dag_id: str = "etl", **settings: Any) -> DAG:
 
 
 def noted(dag: DAG, task_id: str, folder: Path, **settings: Any) -> PythonOperator:
-    """Return a task that leaves a line in a file for each time that it runs."""
+    """Return a task that appends a line to a file for each of its runs."""
 
     def note(ds: str) -> None:
         with (folder / "ran").open("a") as file:
@@ -50,7 +50,7 @@ def run(dag: DAG, days: int = 1, **options: Any) -> Summary:
 
 
 def said(dag: DAG, days: int = 1, **options: Any) -> list[str]:
-    """Return what a backfill says."""
+    """Return the output lines of a backfill."""
     lines: list[str] = []
     backfill(Deployment.of(), dag, BackfillOptions(start=START, end=day(days - 1), **options), lines.append)
     return lines
@@ -70,7 +70,7 @@ def attempts(dag: DAG, task_id: str, number: int = 0) -> list[Attempt]:
 
 
 def effective(dag: DAG) -> dict[TaskKey, int]:
-    """Return how many attempts of each instance succeeded and count."""
+    """Return the number of successful current attempts of each instance."""
     database = Deployment.of().database
     found: dict[TaskKey, int] = {}
     for one in queries.runs(database, dag.dag_id):
@@ -85,7 +85,7 @@ def _name(key: TaskKey) -> str:
 
 
 def meeting(folder: Path, name: str, limit: int, total: int) -> int:
-    """Say that somebody is here, wait until so many are, as long as so many may come; return how many were seen."""
+    """Announce this process, and wait for a number of others while they may come; return the number seen."""
     here = folder / f"here-{name}-{os.getpid()}"
     here.touch()
     most = 0

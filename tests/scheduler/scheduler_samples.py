@@ -1,4 +1,4 @@
-"""Inputs of the tests of decisions."""
+"""Inputs for tests of decisions."""
 
 import datetime as dt
 from typing import Any

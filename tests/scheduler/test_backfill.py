@@ -38,7 +38,7 @@ def test_all_dates_of_a_range_run_in_order_and_what_succeeded_is_left_alone(tmp_
     assert set(effective(dag).values()) == {1}
 
 
-def test_what_is_queued_is_said_as_a_command() -> None:
+def test_queued_attempts_are_printed_as_commands() -> None:
     dag = dag_of()
     EmptyOperator(task_id="only", dag=dag)
     assert said(dag) == ["Adding to queue: elastic run etl only 2016-02-22T00:00:00"]
@@ -110,7 +110,7 @@ def test_a_date_waits_for_the_date_before(tmp_path: Path) -> None:
     assert "depends on its run on 2016-02-23 00:00 UTC, which is failed" in summary.stuck[0]
     (tmp_path / "mended").touch()
     assert run(dag, 4, rerun_failed=True).succeeded
-    # Only the guards wait for each other.
+    # Only the guarded sections wait for each other.
     assert sorted(ran(tmp_path)) == [f"load 2016-02-{number}" for number in (22, 23, 24, 25)]
     with pytest.raises(UsageError, match="reverse"):
         run(dag, 2, reverse=True)

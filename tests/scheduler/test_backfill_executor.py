@@ -1,4 +1,4 @@
-"""Backfills with executors that run each attempt as a program: a user's own, and Ray."""
+"""Backfills with executors that run each attempt as a program: a user's executor, and Ray."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ from elastic.operators import PythonOperator
 from elastic.scheduler.commands.backfill import BackfillOptions, Summary, backfill
 from elastic.scheduler.deployment import Deployment
 
-#: Each task tells its process, when that was started, and when the task is done, in seconds since the machine's start.
+#: Each task prints its process, the start of the process and the end of the task, in seconds since boot.
 SOURCE = """
 import os
 import time
@@ -54,7 +54,7 @@ def _backfill(folder: Path, tasks: str, executor: object) -> Summary:
 
 
 class PopenExecutor(Executor):
-    """What a user writes: each command is a process, and several run at the same time."""
+    """A user's executor: each command is a process, and several run at the same time."""
 
     def __init__(self) -> None:
         super().__init__(parallelism=2)
@@ -67,7 +67,7 @@ class PopenExecutor(Executor):
     def sync(self, timeout: float) -> None:
         for key, process in list(self.processes.items()):
             code = process.wait()
-            # started once more, as a queue that lost an answer would: it finds the attempt claimed, and runs nothing
+            # started again, as a queue that lost a reply would: the attempt is claimed, so it runs nothing
             self.twice.append(subprocess.run(process.args, capture_output=True, check=False).returncode)
             del self.processes[key]
             self.change_state(key, "success" if code == 0 else "failed", exit_code=code)
@@ -89,7 +89,7 @@ def test_an_executor_of_twenty_lines_works_and_what_it_starts_twice_runs_once(tm
 
 
 class HugeExecutor(Executor):
-    """Tells an exit code for one task that no database can keep, and nothing of how it came about."""
+    """Reports an exit code that no database can store for one task, without a reason."""
 
     def execute_async(self, key: TaskKey, command: TaskCommand, queue: str) -> None:
         if key.task_id == "huge":
@@ -110,7 +110,7 @@ PythonOperator(task_id='good', python_callable=work) >> last"""
     assert why.startswith("it ended as failed, which the database refused: ")
 
 
-#: What each of two DAG files says of the module that it finds, at once and later; and what a flow finds on workers.
+#: Modules that each of two DAG files finds, at import and later, and that a flow finds on workers.
 WITH_HELPERS = """
 import elastic
 from elastic import DAG
@@ -173,7 +173,7 @@ def test_workers_of_a_flow_have_the_helper_modules_of_its_dag(tmp_path: Path) ->
         assert backfill(Deployment.of(), bag.get_dag(name), options, lambda line: None).counts == {"success": 2}
 
 
-#: Polars hands work to threads of its own, which no fork of this program would have.
+#: Polars uses its own threads, which a fork of this program would lack.
 SCRIPT = """
 import polars
 import time
@@ -204,7 +204,7 @@ def test_a_script_with_threads_of_a_library_runs_its_dag_and_time_limits_are_hea
     assert lines[-1] == "{'failed': 1, 'success': 1}"
 
 
-def test_a_dag_that_cannot_be_given_to_task_processes_is_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_a_dag_that_cannot_be_given_to_task_processes_is_refused_in_one_sentence(tmp_path: Path) -> None:
     dag = dag_of("made_here")
     lock = threading.Lock()
     PythonOperator(task_id="t", python_callable=lambda: lock.acquire(), dag=dag)
@@ -229,7 +229,7 @@ def test_a_task_that_does_not_hear_its_time_limit_is_ended_and_says_so(monkeypat
 @pytest.mark.cluster
 @pytest.mark.usefixtures("embedded_ray")
 def test_a_dag_that_is_in_no_file_runs_beside_ray_too(tmp_path: Path) -> None:
-    """Processes cannot be forked then, and a notebook has no file that they could load."""
+    """Processes cannot be forked then, and a notebook has no file to load."""
     dag = dag_of("notebook")
     noted(dag, "first", tmp_path) >> noted(dag, "second", tmp_path)
     assert run(dag, executor="local").counts == {"success": 2}
@@ -239,7 +239,7 @@ def test_a_dag_that_is_in_no_file_runs_beside_ray_too(tmp_path: Path) -> None:
 @pytest.mark.cluster
 @pytest.mark.usefixtures("embedded_ray")
 def test_ray_gives_each_task_the_resources_that_it_asks_for(tmp_path: Path) -> None:
-    """Two tasks each want more than half of what one node has of a resource, so they never run together."""
+    """Two tasks each need more than half of a resource of one node, so they never run together."""
     import ray
 
     node = next(name for name in ray.cluster_resources() if name.startswith("node:") and "head" not in name)

@@ -1,4 +1,4 @@
-"""Processes that are killed, interrupted, or do the same work: no attempt counts twice, and none is lost."""
+"""Processes that are killed, interrupted or compete: no attempt counts twice, and none is lost."""
 
 import os
 import signal
@@ -65,12 +65,12 @@ def test_a_backfill_that_is_killed_is_gone_on_with(tmp_path: Path) -> None:
     first = backfill_until_held(tmp_path)
     kill(first.pid)
     ended(first)
-    # without the process that watches them, tasks end by themselves
+    # without their supervisor, tasks end by themselves
     assert all(map(has_ended, pids(tmp_path)))
     release(tmp_path)
     assert go_on(tmp_path).succeeded
     check_all_done_once(tmp_path)
-    # the four that were killed had another try, nothing else had
+    # the four killed tasks had another try, and no others
     assert sorted(map(len, tries().values())) == [1] * (COUNT - AT_ONCE) + [2] * AT_ONCE
 
 
@@ -96,7 +96,7 @@ def test_a_killed_server_loses_no_attempt(
     _use(postgres_server, monkeypatch)
     backfill = backfill_until_held(tmp_path)
     postgres_server.kill()
-    # the four end while nobody can write that down
+    # the four end while no process can record it
     release(tmp_path)
     if with_backfill:
         kill(backfill.pid)
@@ -112,7 +112,7 @@ def test_a_killed_server_loses_no_attempt(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_what_is_interrupted_is_marked_as_failed_and_ends(tmp_path: Path, number: signal.Signals, code: int) -> None:
+def test_an_interrupted_attempt_is_marked_as_failed_and_ends(tmp_path: Path, number: signal.Signals, code: int) -> None:
     backfill = backfill_until_held(tmp_path)
     os.kill(backfill.pid, number)
     printed = ended(backfill)
@@ -186,7 +186,7 @@ def test_a_zombie_changes_nothing_when_it_comes_back() -> None:
     assert transitions.queue(deployment.database, QueueRequest(key=info.key, attempt_uuid="old", lease_owner="nobody"))
     claim = Claim(key=info.key, attempt_uuid="old", host="gone", pid=1, lease_owner="nobody", lease=-1.0)
     assert transitions.claim(deployment.database, claim)
-    # its lease is over, so another process takes the instance over
+    # its lease has expired, so another process takes over the instance
     assert run_in_process(deployment, task, run, TaskRunOptions()) == SingleResult(state=TaskState.SUCCESS)
     before = queries.instance(deployment.database, info.key)
     for state in (TaskState.FAILED, TaskState.SUCCESS):
@@ -199,8 +199,8 @@ def test_a_zombie_changes_nothing_when_it_comes_back() -> None:
     assert list(queries.xcoms(deployment.database, "zombie", run.run_id, ["only"], "return_value")) == []
 
 
-def test_runs_that_nobody_sees_to_do_not_stand_in_the_way() -> None:
-    """A killed backfill leaves runs that are called running; another range has its turn nevertheless."""
+def test_abandoned_runs_do_not_block_others() -> None:
+    """A killed backfill leaves runs in state running; another range runs nevertheless."""
     dag = dag_of("stuck", max_active_runs=1)
     PythonOperator(task_id="only", python_callable=noop, dag=dag)
     database = Deployment.of().database

@@ -1,4 +1,4 @@
-"""Bundles: what was signed is run, and nothing else."""
+"""Bundles: only signed content runs."""
 
 import hashlib
 import io
@@ -90,7 +90,7 @@ def test_what_was_changed_or_signed_by_others_is_refused(folder: Path, keys: dic
     changed = row.content[:middle] + bytes([row.content[middle] ^ 1]) + row.content[middle + 1 :]
     with pytest.raises(BundleError, match="was changed"):
         check(replace(row, content=changed), row.digest, keys)
-    # with a digest that fits, the signature does not
+    # with a matching digest, the signature does not match
     digest = hashlib.sha256(changed).hexdigest()
     for wrong in (
         replace(row, content=changed, digest=digest),
@@ -106,7 +106,7 @@ def test_what_was_changed_or_signed_by_others_is_refused(folder: Path, keys: dic
         pass
 
 
-def test_a_bundle_can_be_signed_anew(folder: Path, keys: dict[str, bytes], home: Path) -> None:
+def test_a_bundle_can_be_signed_again(folder: Path, keys: dict[str, bytes], home: Path) -> None:
     database = Deployment.of().database
     digest = create(database, folder, "packed:dag", keys)
     make_key(home / "new.key")

@@ -1,4 +1,4 @@
-"""Callbacks of tasks and runs: how they are called, by which process, and how often."""
+"""Callbacks of tasks and runs: arguments, process, and number of calls."""
 
 import functools
 import os
@@ -36,7 +36,7 @@ def log_of(task_id: str) -> str:
 
 
 class Told:
-    """Keeps what callbacks were given, by the name of the callback."""
+    """Records the arguments of callbacks, by the name of the callback."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, Any]] = []
@@ -45,7 +45,7 @@ class Told:
         self.seen.append((name, context.get("state", context)))
 
     def callbacks(self) -> list[Callable[..., Any]]:
-        """Return callbacks that take what they are given in different ways."""
+        """Return callbacks with different signatures."""
 
         def only_default(ctx: Any = None) -> None:
             self.note("only default", ctx)
@@ -87,7 +87,7 @@ def test_callbacks_get_the_context_whatever_their_parameter_is_called(owner: str
 
 
 @pytest.mark.parametrize("owner", ["task", "run"])
-def test_a_callback_that_fails_is_told_and_changes_nothing(
+def test_a_callback_that_fails_is_reported_and_changes_nothing(
     owner: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = Told()
@@ -96,7 +96,7 @@ def test_a_callback_that_fails_is_told_and_changes_nothing(
         raise SystemExit(3)
 
     def ask(nowhere: str, nothing: str) -> None:
-        """Ask for what no context has."""
+        """Read a name that no context has."""
 
     calls = {"on_success_callback": [lambda ctx: ctx["nothing"], leave, ask, lambda ctx: told.note("last", ctx)]}
     dag = dag_of(**calls if owner == "run" else {})
@@ -107,7 +107,7 @@ def test_a_callback_that_fails_is_told_and_changes_nothing(
     assert [line.split("<locals>.")[-1] for line in said] == ["<lambda> failed", "leave failed", "ask failed"]
 
 
-def test_what_is_no_callback_is_refused_for_a_dag_as_for_a_task() -> None:
+def test_a_value_that_is_no_callback_is_refused_for_a_dag_as_for_a_task() -> None:
     for make in (dag_of, lambda **calls: PythonOperator(task_id="t", python_callable=noop, **calls)):
         with pytest.raises(DefinitionError, match=r"on_failure_callback must be a function of the context, .*, got 7"):
             make(on_failure_callback=7)

@@ -1,4 +1,4 @@
-"""The inventory of DAG files: what `elastic dags list` knows, and what it takes to know it."""
+"""The catalog of DAG files: the contents of `elastic dags list`, and the loads that it needs."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from elastic.scheduler.deployment import Deployment
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of DAG files; each run of a file is noted in `loaded`."""
+    """The folder of DAG files; each load of a file adds a line to `loaded`."""
     place = tmp_path / "dags"
     place.mkdir()
     monkeypatch.setenv("ELASTIC__CORE__DAGS_FOLDER", str(place))
@@ -86,7 +86,7 @@ def test_a_look_at_files_that_did_not_change_writes_nothing(folder: Path, home: 
     assert (home / "elastic.db").read_bytes() == before
 
 
-def test_what_is_gone_is_not_listed_and_what_comes_back_is(folder: Path) -> None:
+def test_removed_dags_are_not_listed_and_restored_ones_are(folder: Path) -> None:
     define(folder, "one", "a", "b")
     assert ids(found()) == ["a", "b"]
     define(folder, "one", "b")
@@ -97,7 +97,7 @@ def test_what_is_gone_is_not_listed_and_what_comes_back_is(folder: Path) -> None
     assert ids(found()) == ["a", "b"]
 
 
-def test_a_file_that_cannot_be_loaded_is_told_until_it_is_mended(folder: Path) -> None:
+def test_a_file_that_cannot_be_loaded_is_reported_until_it_is_repaired(folder: Path) -> None:
     define(folder, "one", "a")
     (folder / "broken.py").write_text("import dagger_that_is_not_there")
     inventory = found()

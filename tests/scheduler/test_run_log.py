@@ -1,4 +1,4 @@
-"""Logs as Synergy writes them: of a flow and of each of its steps, in files and in the database."""
+"""Logs in the layout of Synergy: for a flow and each of its steps, in files and in the database."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from elastic.scheduler.deployment import Deployment
 
 
 class Copy(Action):
-    """Says what it does and undoes."""
+    """Logs its execution and its undoing."""
 
     def run(self) -> None:
         self.log.info("copied %s", self.context["timeperiod"])
@@ -27,7 +27,7 @@ class Copy(Action):
 
 @pytest.fixture
 def flows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of logs of flows."""
+    """The folder of the logs of flows."""
     monkeypatch.setenv("ELASTIC__LOGS__FLOW_FOLDER", str(tmp_path / "flows"))
     return tmp_path / "flows"
 

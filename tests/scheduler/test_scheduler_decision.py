@@ -133,7 +133,7 @@ def test_priority_comes_first_then_the_date_then_the_order_of_the_dag() -> None:
         (FreeSlots(pools={"other": 0}), ["a", "b", "c"]),
     ],
 )
-def test_no_more_is_chosen_than_there_is_room_for(free_slots: FreeSlots, chosen: list[str]) -> None:
+def test_no_more_instances_are_chosen_than_slots_are_free(free_slots: FreeSlots, chosen: list[str]) -> None:
     given = [_candidate("a", pool="db", pool_slots=2), _candidate("b"), _candidate("c", pool="db")]
     assert [one.key.task_id for one in choose(given, free_slots)] == chosen
 
@@ -213,7 +213,7 @@ def test_a_task_that_wants_one_starts_while_others_before_it_run(rule: TriggerRu
     for key in (key_of("a"), key_of("b"), key_of("copies", map_index=1)):
         tracker.set_state(key, TaskState.RUNNING)
     assert "join" not in ready(tracker)
-    # The first that ends is a task, or one copy of a mapped task.
+    # The first one to end is a task, or one copy of a mapped task.
     tracker.set_state(key_of("a") if first else key_of("copies", map_index=1), first or SUCCESS)
     assert "join" in ready(tracker)
     assert tracker.states()[key_of("b")] is TaskState.RUNNING

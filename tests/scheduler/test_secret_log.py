@@ -1,4 +1,4 @@
-"""Secrets of connections and variables are in no log, no error and no row that a run leaves behind."""
+"""Secrets of connections and variables are in no log, error or row of a run."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ from elastic.scheduler.catalog.signed_bundle import make_key
 from elastic.scheduler.commands.render import rendered
 from elastic.scheduler.deployment import Deployment
 
-#: One for each place from which a task may have it.
+#: One secret for each source from which a task may read it.
 SECRETS = {place: f"canary/{place} of 'a' mine" for place in ("environment", "database", "variable", "setting")}
 
 
@@ -45,7 +45,7 @@ def _known(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _leaks(folder: Path) -> Iterator[str]:
-    """Return where a secret can be read, in one of the forms that texts have."""
+    """Return the places that contain a secret, in one of its encodings."""
     for path in sorted(folder.rglob("*")):
         content = path.read_bytes() if path.is_file() else b""
         for secret in SECRETS.values():
@@ -59,7 +59,7 @@ TELL = """{{ conn.outside.password }} {{ conn.inside.password }} {{ var.db_passw
 
 
 def _telling() -> DAG:
-    """Return a DAG that tells its secrets in every way it can."""
+    """Return a DAG that prints its secrets in every way."""
 
     def tell(var: Any) -> None:
         found = [connection("outside").password, connection("inside").password, var["db_password"], var["api_token"]]
@@ -105,7 +105,7 @@ FORGED = "caf\udce9.csv\0\x1b[2J\n[2016-02-22 00:00:00] {x.py:1} INFO - Task suc
 
 
 def _failing() -> DAG:
-    """Return a DAG whose tasks end with text that databases refuse and terminals obey."""
+    """Return a DAG whose tasks fail with text that databases refuse and terminals interpret."""
 
     class MuteError(Exception):
         def __str__(self) -> str:
@@ -186,7 +186,7 @@ def test_what_a_task_has_not_looked_up_is_hidden_from_its_start(home: Path, monk
     secrets += [*SECRETS.values(), "canary-in-json", "canary-of-another", "canary/broken", *PEM.splitlines()[1:3], key]
     make_key(home / "bundle.key")
     secrets.append((home / "bundle.key").read_text().strip())
-    # Where a command may have it from: the environment, or a file that is not the program's own.
+    # Sources of a secret for a command: the environment, or a file of another program.
     told = home / "told"
     told.write_text("\n".join(secrets))
     dag = dag_of("curious")

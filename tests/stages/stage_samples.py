@@ -29,7 +29,7 @@ def worker(*transforms: Transform, aggregator: AnyAggregator | None = None, work
 
 
 def by_value(chunk_id: int, entries: Sequence[Any], *, first: int = 0) -> Chunk:
-    """Return a chunk of entries of which the first is the source's entry number `first`."""
+    """Return a chunk of entries, the first of which is number `first` of the source."""
     plain = pack(list(entries))
     reference = (first, len(entries))
     return Chunk(chunk_id, (first,), 1_000 + chunk_id, reference, compress(plain), len(entries), digest(plain))
@@ -43,7 +43,7 @@ def call_of(*chunks: Chunk, batch_id: int = 0, attempt: int = 1, collect: bool =
 
 
 class Gather(Aggregator[Any, list[Any], list[Any]]):
-    """A user's aggregator that has written the four methods and nothing else; each may be made to fail."""
+    """A user's aggregator with only the four abstract methods; a test can make each of them fail."""
 
     def __init__(self, **errors: BaseException) -> None:
         self.errors = errors

@@ -1,4 +1,4 @@
-"""A process of its own for a chunk whose entries end processes, with and without threads of libraries."""
+"""A separate process for a chunk whose entries kill processes, with and without threads of libraries."""
 
 import os
 from typing import Any

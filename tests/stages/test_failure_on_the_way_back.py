@@ -1,4 +1,4 @@
-"""An aggregator that fails between worker and result ends the step with a sentence, on every transport."""
+"""An aggregator that fails between worker and result ends the step with one sentence, on every transport."""
 
 from typing import Any
 
@@ -48,12 +48,12 @@ def test_a_worker_s_failure_is_the_answer_of_its_node() -> None:
     ],
 )
 @pytest.mark.parametrize("ordered", [False, True], ids=["unordered", "ordered"])
-def test_whatever_fails_of_an_aggregator_is_told_in_a_sentence(
+def test_each_failure_of_an_aggregator_is_reported_in_one_sentence(
     method: str, text: str, ordered: bool, error: BaseException
 ) -> None:
     aggregator = Gather(**{method: error})
     aggregator.ordered = ordered
-    # Two nodes' worth of results, so that there is something to merge.
+    # Results of two nodes, so that there are states to merge.
     flow = elastic.from_iterable(range(100), chunk_size=1).aggregate(aggregator)
     with pytest.raises(StepFailedError, match=rf"^{text}.*{type(error).__name__}: {error}") as caught:
         flow.run(cluster="inline", max_chunks_per_call=1, max_chunks_in_flight=4)

@@ -1,4 +1,4 @@
-"""Words as a column are exactly those of `str.split`, whatever the white space, and lines those of a plain reader."""
+"""Words as a column equal those of `str.split`, whatever the white space; lines equal those of a plain reader."""
 
 import sys
 from pathlib import Path
@@ -82,7 +82,7 @@ def test_a_block_in_columns_is_what_it_is_in_lines(encoding: str, errors: str) -
         assert list(TextLines().columns(FileBlock("a", at, bom))) == TextLines().parse(FileBlock("a", at, bom))
 
 
-def test_bytes_that_are_no_text_are_told_in_the_same_words() -> None:
+def test_undecodable_bytes_have_the_same_error() -> None:
     block = FileBlock("file.txt", 10, b"fine\nnot \xff fine\n")
     told = []
     for way in (TextLines().parse, TextLines().columns):

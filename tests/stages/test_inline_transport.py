@@ -1,4 +1,4 @@
-"""The inline transport: where programs of frames are read and encoded beside, and all others are not."""
+"""The inline transport: background reading and encoding for programs of frames, and for no others."""
 
 import threading
 from pathlib import Path
@@ -25,12 +25,12 @@ from elastic.stages.worker.prefetch import THREADS
 from elastic.stages.worker.words import word_frame
 from tests.stages.stage_samples import KEY, Gather, by_value, call_of, program
 
-#: Long enough for any machine; nothing waits for it to be over.
+#: Seconds that are enough for any machine; a passing test never waits so long.
 LONG = 60.0
 
 
 class Slow(FrameCount):
-    """Encodes when it is allowed to, and remembers which thread did."""
+    """Encodes once the test allows it, and records the thread."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ def frames(folder: Path, aggregator: AnyAggregator, *, chunks: int) -> tuple[Pro
 
 
 def collected(made: Program, calls: list[Call]) -> Partial:
-    """Return what the worker of a program hands out after some calls."""
+    """Return the state of the worker of a program after some calls."""
     transport = opened(made)
     for call in (*calls, None):
         transport.send("inline", call)
@@ -147,7 +147,7 @@ def test_a_transport_that_is_closed_waits_for_no_state(tmp_path: Path) -> None:
     slow.allowed.set()
 
 
-def test_a_state_of_frames_comes_along_with_what_is_kept_of_it(tmp_path: Path) -> None:
+def test_a_state_of_frames_comes_with_its_encoded_form(tmp_path: Path) -> None:
     count = FrameCount()
     partial = collected(*frames(tmp_path, count, chunks=2))
     (kept,) = partial.states

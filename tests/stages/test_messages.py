@@ -1,4 +1,4 @@
-"""What travels becomes bytes and back, and damaged bytes are refused in a sentence."""
+"""Encoding of messages, and one sentence for damaged bytes."""
 
 import random
 from dataclasses import replace
@@ -62,7 +62,7 @@ def test_a_reply_comes_out_as_it_went_in(reply: Reply) -> None:
     [b"", b"\xc1", b"no message", *map(msgpack.packb, [None, 1, "text", [], [1, 2], {}, [None] * 11, [[]] * 8])],
     ids=repr,
 )
-def test_what_is_no_message_is_refused(decode: Any, data: bytes) -> None:
+def test_a_value_that_is_no_message_is_refused(decode: Any, data: bytes) -> None:
     with pytest.raises(EncodingError, match="a message is"):
         decode(data)
 
@@ -84,10 +84,10 @@ def test_a_message_that_is_cut_short_or_goes_on_is_refused(data: bytes, decode: 
 
 
 def test_a_damaged_reply_is_a_reply_or_refused_and_never_breaks_its_reader() -> None:
-    data, dice = encode_reply(whole_reply()), random.Random(1)
+    data, rng = encode_reply(whole_reply()), random.Random(1)
     for _ in range(2000):
-        at = dice.randrange(len(data))
-        damaged = data[:at] + bytes([data[at] ^ 1 << dice.randrange(8)]) + data[at + 1 :]
+        at = rng.randrange(len(data))
+        damaged = data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]
         try:
             assert isinstance(decode_reply(damaged), Reply)
         except EncodingError as error:

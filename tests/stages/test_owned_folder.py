@@ -1,4 +1,4 @@
-"""Temporary folders of processes that were killed are removed by the next one, and no others."""
+"""Temporary folders of killed processes are removed by the next one, and no others."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ sys.stdin.read()
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder for temporary files, which no other test looks into."""
+    """A folder for temporary files that no other test uses."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
@@ -40,7 +40,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def owner() -> Iterator["subprocess.Popen[str]"]:
-    """A process that has a folder, until it is killed."""
+    """A process that owns a folder until it is killed."""
     with subprocess.Popen([sys.executable, "-c", OWNER], stdin=-1, stdout=-1, text=True) as process:
         yield process
         process.kill()

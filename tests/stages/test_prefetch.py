@@ -1,4 +1,4 @@
-"""Reading ahead: the same chunks, entries and errors, with the next call's read while this one's are computed."""
+"""Prefetching: the same chunks, entries and errors, with the next call read during the present one."""
 
 import threading
 from collections.abc import Collection, Iterable
@@ -26,7 +26,7 @@ from tests.stages.stage_samples import by_value, call_of, program
 
 
 class Noted(Reader):
-    """Reads a number as so many entries, and notes who did it; a negative one cannot be read, and 13 not parsed."""
+    """Reads a number as that many entries, and records the thread; a negative one cannot be read, 13 not parsed."""
 
     def __init__(self) -> None:
         self.read: list[tuple[int, bool]] = []
@@ -64,7 +64,7 @@ def test_a_foreseen_chunk_is_read_once_and_by_the_thread(noted: Noted) -> None:
     assert sorted(noted.read) == [(1, False), (2, False), (3, False)]
 
 
-def test_a_chunk_that_nobody_foresaw_is_read_all_the_same(noted: Noted) -> None:
+def test_a_chunk_that_was_not_prefetched_is_read(noted: Noted) -> None:
     ahead = Prefetcher(program(Map(str), reader=noted))
     ahead.prefetch([referring(1)])
     ahead.prefetch([referring(2)])
@@ -130,7 +130,7 @@ def test_lines_of_text_are_made_a_frame_by_the_thread(tmp_path: Path, transform:
     assert (list(entries), len(entries)) == (["one two", "three"], 2)
     plain = reader.parse(piece.reference, reader.read_block(piece.reference))
     assert_outputs_equal(apply(transform, entries), apply(transform, plain))
-    # Whoever changes the frame that he was given, changes his own.
+    # A function that changes its frame changes only its own copy.
     entries.frame.insert_column(0, pl.Series("more", range(entries.frame.height)))
     assert_outputs_equal(apply(transform, entries), apply(transform, plain))
 

@@ -1,4 +1,4 @@
-"""Receipts from the master's sender to the master's receiver: whatever is changed on the way is refused."""
+"""Receipts from the master's sender to the master's receiver: every change in transit is refused."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,7 +25,7 @@ from tests.core.column_samples import with_changes
 
 
 def returned(*calls: Call, aggregator: Any = None) -> Partial:
-    """Send calls through a node with one worker and return what comes back."""
+    """Send calls through a node with one worker and return its reply."""
     subject = worker(aggregator=aggregator or Collect())
     receiver, sender = NodeReceiver(SEAL, "node"), NodeSender(SEAL, "node", None)
     for call in calls:
@@ -60,7 +60,7 @@ def test_what_comes_back_unchanged_is_believed_and_its_rows_give_all_receipts_ag
 
 
 def change(partial: Partial, number: int, **fields: Any) -> Partial:
-    """Return a partial of which one report says something else."""
+    """Return a partial with a change in one report."""
     reports = list(partial.reports)
     reports[number] = with_changes(reports[number], **fields)
     return replace(partial, reports=tuple(reports))
@@ -70,7 +70,7 @@ def flipped(data: bytes, at: int) -> bytes:
     return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
-#: what is changed, and how the chunks are named in which it shows
+#: changes, and the names of the affected chunks in the error
 TAMPERINGS: dict[str, tuple[Callable[[Partial], Partial], str]] = {
     "entries": (lambda p: change(p, 0, entries=(1, 3)), "chunks 0 to 1"),
     "entries that trade places": (lambda p: change(p, 0, entries=(2, 1)), "chunks 0 to 1"),

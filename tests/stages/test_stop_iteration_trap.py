@@ -1,4 +1,4 @@
-"""StopIteration from a function of the user ends C-level iteration quietly: no entry may be lost by that."""
+"""StopIteration from a user function ends C-level iteration silently; no entry may be lost by that."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -125,7 +125,7 @@ def test_an_aggregate_function_that_raises_it_loses_nothing_silently() -> None:
         elastic.from_iterable([1, 2, 3, 4], chunk_size=1).aggregate(aggregate).run(cluster="inline")
 
 
-def test_an_aggregator_that_does_not_read_to_the_end_is_told_so() -> None:
+def test_an_aggregator_that_does_not_read_to_the_end_is_an_error() -> None:
     class Hasty(Gather):
         def add_many(self, state: list[Any], entries: Any) -> list[Any]:
             return [*state, next(iter(entries))]

@@ -1,4 +1,4 @@
-"""Transforms in every order give what plain loops give."""
+"""Transforms in every order give the results of plain loops."""
 
 from collections.abc import Iterator
 from itertools import permutations
@@ -20,7 +20,7 @@ def number(entry: Any) -> int:
 
 
 def as_loops(verb: str, entries: list[Any]) -> list[Any]:
-    """Do to a chunk what a transform does, in the plainest way."""
+    """Apply a transform to a chunk by a plain loop."""
     outputs: list[Any] = []
     if verb == "map_chunks":
         return [[entry, 1] for entry in reversed(entries)]

@@ -1,4 +1,4 @@
-"""What fails on a worker comes back as a value that names the entry, and the worker holds nothing any more."""
+"""Failures on a worker return as values that name the entry, and the worker drops its state."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -212,7 +212,7 @@ def test_ctrl_c_is_no_failure_of_an_entry() -> None:
 
 
 class Reading(Reader):
-    """A user's reader, of which a part fails."""
+    """A user's reader with one failing part."""
 
     def __init__(self, block: Callable[[], bytes], parse: Callable[[], list[Any]]) -> None:
         self.block, self.entries = block, parse

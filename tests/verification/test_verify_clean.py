@@ -1,4 +1,4 @@
-"""A run that nobody has touched verifies, and its root is that of its input, however it was run."""
+"""Untouched runs verify, and their root depends only on the input."""
 
 import json
 import sqlite3
@@ -119,13 +119,13 @@ def test_the_root_does_not_depend_on_how_a_run_was_carried_out(options: dict[str
 
 
 @pytest.mark.parametrize("aggregator", ["size", "max", None])
-def test_partials_with_equal_states_are_told_apart(aggregator: str | None) -> None:
+def test_partials_with_equal_states_are_distinguished(aggregator: str | None) -> None:
     flow = elastic.from_range(500, chunk_size=1).map(lambda number: 1).aggregate(aggregator)
     result = flow.run(cluster="inline", collect_interval=1e-9, max_chunks_per_call=5)
     assert elastic.verify(result.run_id).findings == ()
 
 
-def test_a_file_has_the_same_root_whoever_reads_it(tmp_path: Path) -> None:
+def test_a_file_has_the_same_root_for_every_reader(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\n".join(LINES))
     flows = [elastic.read_text(tmp_path / "a.txt", chunk_bytes=4_000, ship=ship) for ship in ("reference", "value")]
     one, other = [flow.aggregate("size").run(cluster="inline").root for flow in flows]

@@ -1,4 +1,4 @@
-"""Whatever is changed in the files of a wide result is found, and the file is named."""
+"""Every change in the files of a sharded result is found, with the name of the file."""
 
 import json
 import random
@@ -36,11 +36,11 @@ def findings(result: elastic.Result, recompute: float = 0.0) -> str:
 @pytest.mark.parametrize("kind", ["piece", "result", "manifest"])
 def test_one_byte_that_was_changed_names_its_file(kind: str, home: Path) -> None:
     result = flow().run(cluster="inline", shards=2, max_chunks_per_call=5, collect_interval=1e-9)
-    dice = random.Random(kind)
+    rng = random.Random(kind)
     paths = [path for path in folder_of(result, home).iterdir() if path.name.startswith(kind)]
     for path in paths:
         good = path.read_bytes()
-        for at in {0, len(good) - 1, *(dice.randrange(len(good)) for _ in range(6))}:
+        for at in {0, len(good) - 1, *(rng.randrange(len(good)) for _ in range(6))}:
             path.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
             assert str(path) in findings(result), at
         path.write_bytes(good)
@@ -67,7 +67,7 @@ def test_damage_of_a_piece_names_the_chunks_that_are_in_it(home: Path) -> None:
     )
 
 
-def test_a_manifest_that_is_missing_is_told_and_the_result_can_be_read_without_it(home: Path) -> None:
+def test_a_manifest_that_is_missing_is_reported_and_the_result_can_be_read_without_it(home: Path) -> None:
     result = flow().run(cluster="inline", shards=2)
     expected = dict(result.value)
     (folder_of(result, home) / "manifest-1.json").unlink()

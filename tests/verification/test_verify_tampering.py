@@ -1,4 +1,4 @@
-"""Whatever is changed in what a run has left is found, and the chunk is named, also when seals are made again."""
+"""Every change in the files of a run is found, with the chunk, even if the seals were computed again."""
 
 import random
 import shutil
@@ -45,7 +45,7 @@ def flow(aggregator: Any) -> elastic.Flow:
 
 
 def run(**options: Any) -> Result:
-    """Twenty chunks, of which each is a batch, and a partial with the number of the chunk."""
+    """A run of twenty chunks, each with its own batch and partial."""
     given: dict[str, Any] = {"cluster": "inline", "max_chunks_per_call": 1, "on_error": "dead-letter", **options}
     return flow(Collect()).run(**given)
 
@@ -73,14 +73,14 @@ def of_digest(chunk_id: int, column: str) -> Edit:
 
 
 def of_rows(one: int, other: int, column: str) -> Edit:
-    """Return an edit that exchanges what two rows of receipts hold."""
+    """Return an edit that swaps the contents of two rows of receipts."""
     return swap("receipt", column, "rowid", one + 1, other + 1)
 
 
 DOUBLED_ROW = "INSERT INTO receipt SELECT step, 100, count, attempt, worker, data, seal FROM receipt WHERE first=5"
 DOUBLED_STATE = "INSERT INTO partial SELECT step, 20, data, seal FROM partial WHERE ordinal=5"
 
-#: what is done, and the chunk that must be named
+#: edits, and the chunk that must be named
 EDITS: dict[str, tuple[Edit, int]] = {
     "a row deleted": (without_row(5), 5),
     "a row deleted, and the count of them": (both(without_row(5), count("receipts", -1)), 5),
@@ -157,7 +157,7 @@ def test_a_finding_says_where_and_what(home: Path) -> None:
     assert f"step 0, chunk 5: its receipts are missing, run {result.run_id}" in told
 
 
-#: what is done to the batch with the most chunks, or to the partial of all chunks
+#: edits of the batch with the most chunks, or of the partial of all chunks
 OF_BATCHES: dict[str, Edit] = {
     "deleted": lambda connection: connection.execute("DELETE FROM receipt WHERE first=?", (largest(connection).first,)),
     "two chunks swapped": lambda connection: of_row(
@@ -181,7 +181,7 @@ def largest(connection: sqlite3.Connection) -> ReceiptRow:
 
 
 def turned(digests: bytes) -> bytes:
-    """Return digests of which the first two changed places."""
+    """Return digests with the first two swapped."""
     assert digests[:16] != digests[16:32]
     return digests[16:32] + digests[:16] + digests[32:]
 
@@ -212,11 +212,11 @@ def test_a_flip_of_any_byte_is_found_or_nothing_that_is_read_differs(chance: int
     result = counted.run(cluster="inline", on_error="dead-letter")
     folder, good = folder_of(home, result.run_id), elastic.verify(result.run_id)
     value = elastic.result_of(result.run_id, counted).value
-    dice, found = random.Random(chance), 0
+    rng, found = random.Random(chance), 0
     for name in ("run.sqlite", "key"):
         data = (folder / name).read_bytes()
-        for place in dice.sample([at for at, byte in enumerate(data) if byte], 25):
-            flipped = bytes([data[place] ^ 1 << dice.randrange(8)])
+        for place in rng.sample([at for at, byte in enumerate(data) if byte], 25):
+            flipped = bytes([data[place] ^ 1 << rng.randrange(8)])
             (folder / name).write_bytes(data[:place] + flipped + data[place + 1 :])
             verification = elastic.verify(result.run_id)
             found += not verification.ok
@@ -228,16 +228,16 @@ def test_a_flip_of_any_byte_is_found_or_nothing_that_is_read_differs(chance: int
     assert found > 30
 
 
-def test_a_run_that_somebody_shortened_altogether_is_found_by_its_root(home: Path) -> None:
+def test_a_consistently_shortened_run_is_found_by_its_root(home: Path) -> None:
     result = _shortened(home)
-    assert elastic.verify(result.run_id).ok  # without the key, and with everything made to fit
+    assert elastic.verify(result.run_id).ok  # without the key, and with all numbers made consistent
     assert elastic.verify(result.run_id, root=result.root).findings[0].what.startswith("the root is")
     plain = elastic.from_range(200, chunk_size=10).aggregate(Collect())
     assert not elastic.verify(result.run_id, plain, recompute=0.01).ok
 
 
 def _shortened(home: Path) -> Result:
-    """Take the last batch out of a run, with its partial, and correct what tells of it."""
+    """Remove the last batch of a run with its partial, and correct the counts."""
     plain = elastic.from_range(200, chunk_size=10).aggregate(Collect())
     result = plain.run(cluster="inline", max_chunks_per_call=1)
     counters = "json_set(counters, '$.entries', 190, '$.cut', 19" + "".join(

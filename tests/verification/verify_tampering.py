@@ -1,4 +1,4 @@
-"""Edits of a run behind its back, by somebody who can seal rows and leaves receipts as they are."""
+"""Edits of a stored run by an attacker who can seal rows, but not sign receipts."""
 
 import sqlite3
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def folder_of(home: Path, run_id: str) -> Path:
 
 
 def tamper(folder: Path, edit: Edit, *, sealed: bool) -> None:
-    """Edit a run's file, and with `sealed` make all seals right again."""
+    """Edit a run's file; with `sealed`, compute all seals again."""
     with closing(sqlite3.connect(folder / "run.sqlite")) as connection, connection:
         edit(connection)
         if sealed:
@@ -41,12 +41,12 @@ def both(*edits: Edit) -> Edit:
 
 
 def count(table: str, by: int) -> Edit:
-    """Return an edit of how many rows of a table the progress tells of."""
+    """Return an edit of the number of rows of a table in the progress."""
     return statement(f"UPDATE progress SET {table}={table}+?", by)
 
 
 def of_row(chunk_id: int, change: Callable[[ReceiptRow], ReceiptRow]) -> Edit:
-    """Return an edit of what the row of receipts says in which a chunk is."""
+    """Return an edit of the row of receipts that contains a chunk."""
 
     def edit(connection: sqlite3.Connection) -> None:
         number, row = rows(connection)[_row_number(connection, chunk_id)]
@@ -64,7 +64,7 @@ def without_row(chunk_id: int) -> Edit:
 
 
 def swap(table: str, column: str, key: str, one: int, other: int) -> Edit:
-    """Return an edit that exchanges a column of two rows."""
+    """Return an edit that swaps a column of two rows."""
 
     def edit(connection: sqlite3.Connection) -> None:
         read = f"SELECT {column} FROM {table} WHERE {key}=?"
