@@ -2,7 +2,8 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -73,13 +74,23 @@ def ours_by_block(
     read: Read = most_common,
     without_polars: bool = False,
 ) -> Check:
-    if without_polars:
-        sys.modules["polars"] = None  # type: ignore[assignment] # an attempt has a process of its own
-    with attempt.timed():
+    with hidden("polars") if without_polars else nullcontext(), attempt.timed():
         words = elastic.read_text(corpus.root(attempt.text), **files).words().aggregate(Count())
         counts = words.run(cluster=cluster).value
         read(counts)
     return words_check(counts)
+
+
+@contextmanager
+def hidden(module: str) -> Iterator[None]:
+    """Let imports of a module fail, as if it were not installed."""
+    held = {name: sys.modules.pop(name) for name in [module] if name in sys.modules}
+    sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+        sys.modules.update(held)
 
 
 def plain_by_line(corpus: Corpus, attempt: Attempt) -> Check:

@@ -42,7 +42,8 @@ class InlineTransport(Transport):
         self._station.add_worker(self.worker_id)
         self._worker = Worker(program, node_id=self.node_id, worker_id=self.worker_id)
         prefetched = 0 if self._prefetcher is None else THREADS
-        self._arrived.append(WorkerJoined(self.node_id, self.worker_id, on_master=True, ahead=prefetched))
+        joined = WorkerJoined(self.node_id, self.worker_id, on_master=True, ahead=prefetched, in_process=True)
+        self._arrived.append(joined)
 
     def send(self, node_id: str, call: Call | None) -> None:
         self._calls.append(call)

@@ -125,6 +125,22 @@ def test_what_takes_long_to_collect_is_collected_less_often_unless_the_result_gr
     assert only(CollectNode, subject.handle(events.ClockTicked(given + pause))) == [CollectNode("00")]
 
 
+@pytest.mark.parametrize(
+    ("took", "growing", "pause"), [(0.01, True, 1), (0.1, True, 6), (0.1, False, 6), (9, True, 30)]
+)
+def test_a_worker_that_waits_for_its_collection_is_collected_seldom(took: float, growing: bool, pause: float) -> None:
+    subject = ledger(collect_interval=1)
+    subject.expected = 3
+    subject.handle(events.ClockTicked(0.0), events.WorkerJoined("a", "a/0", in_process=True))
+    first, second = only(Send, subject.handle(chunks(0, 2)))[:2]
+    subject.handle(events.BatchProcessed(first.batch.batch_id, "a/0", 0.01))
+    assert only(CollectNode, subject.handle(events.ClockTicked(1))) == [CollectNode("a")]
+    subject.handle(events.PartialReturned("a", partial(first), True, took), events.PartialMerged("a", 1, took, growing))
+    subject.handle(events.BatchProcessed(second.batch.batch_id, "a/0", 0.01))
+    assert only(CollectNode, subject.handle(events.ClockTicked(1 + pause - 0.01))) == []
+    assert only(CollectNode, subject.handle(events.ClockTicked(1 + pause))) == [CollectNode("a")]
+
+
 def test_a_batch_that_is_lost_is_sent_again_and_counted_once_as_distributed() -> None:
     subject = ledger()
     sent, _ = started(subject, 2)

@@ -17,7 +17,10 @@ from elastic.core.receipts.stage import Stage
 #: While the result grows with each collection the multiple is 1: new keys must reach the master once in any case.
 #: Early collections keep the workers' lookup tables small and leave the master less to merge at the end. But the
 #: multiple is at least the number of nodes, so that collecting from all nodes in turn does not overload the master.
-_COLLECT_SHARE, _MAX_COLLECT_SECONDS = 10, 30.0
+#:
+#: A worker in the master's process cannot work while its state is encoded and merged, and every state that is collected
+#: contains the frequent keys again. So its multiple is larger, whether the result grows or not.
+_COLLECT_SHARE, _IN_PROCESS_SHARE, _MAX_COLLECT_SECONDS = 10, 30, 30.0
 
 
 @dataclass(slots=True)
@@ -46,6 +49,8 @@ class Node:
     on_master: bool
     #: Calls that each of its workers accepts beyond `calls_per_worker`.
     ahead: int = 0
+    #: True if its worker shares the master's process.
+    in_process: bool = False
     workers: set[str] = field(default_factory=set)
     #: Batches sent and not answered.
     calls: int = 0
@@ -147,9 +152,10 @@ class InFlight:
         """Return the nodes that accept another call, sorted by id."""
         return Candidates(self.nodes, self._open)
 
-    def add_worker(self, node_id: str, worker_id: str, *, on_master: bool, ahead: int) -> None:
-        """Record that a worker joined a node."""
-        node = self.nodes.setdefault(node_id, Node(node_id, on_master, ahead, pause=self.collect_interval))
+    def add_worker(self, node: Node, worker_id: str) -> None:
+        """Record that a worker joined a node, which is new or known."""
+        node.pause = self.collect_interval
+        node = self.nodes.setdefault(node.node_id, node)
         self.workers += worker_id not in node.workers
         node.workers.add(worker_id)
         self._update_room(node)
@@ -264,7 +270,7 @@ class InFlight:
         if now >= self._next_advance_at and 0 < seconds_left < seconds:
             self._next_advance_at = now + max(self.collect_interval, seconds)
             for node in self.nodes.values():
-                if node.held:
+                if node.held and not node.in_process:
                     self._set_due(node, now)
 
     def mark_merged(self, node_id: str, chunks: int, seconds: float, *, growing: bool) -> None:
@@ -278,7 +284,8 @@ class InFlight:
                 self._set_due(node, node.due_at + node.pause - before)
 
     def _pause_after(self, node: Node) -> float:
-        share = max(len(self.nodes), 1 if node.growing else _COLLECT_SHARE)
+        usual = _IN_PROCESS_SHARE if node.in_process else 1 if node.growing else _COLLECT_SHARE
+        share = max(len(self.nodes), usual)
         return max(self.collect_interval, min(share * node.seconds, _MAX_COLLECT_SECONDS))
 
     def _set_due(self, node: Node, due_at: float) -> None:

@@ -165,7 +165,8 @@ class Ledger:
         return ()
 
     def _on_worker_joined(self, event: events.WorkerJoined) -> Iterable[Instruction]:
-        self._flight.add_worker(event.node_id, event.worker_id, on_master=event.on_master, ahead=event.ahead)
+        node = Node(event.node_id, event.on_master, event.ahead, event.in_process)
+        self._flight.add_worker(node, event.worker_id)
         return ()
 
     def _on_worker_lost(self, event: events.WorkerLost) -> Iterable[Instruction]:
