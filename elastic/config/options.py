@@ -166,6 +166,14 @@ _FLOW_OPTIONS: tuple[Option, ...] = (
         is_local=True,
         doc="Compress payloads, states and stored chunks.",
     ),
+    Option(
+        section="flow",
+        key="progress",
+        kind=bool,
+        default=True,
+        is_local=True,
+        doc="Show a progress bar on a terminal or in a notebook for runs of more than two seconds.",
+    ),
     *(
         Option(
             section="flow",

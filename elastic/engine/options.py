@@ -50,6 +50,7 @@ class GivenOptions(TypedDict, total=False):
     chunk_store: str | type[ChunkStore]
     persist: bool
     compress: bool
+    progress: bool
     home: str | os.PathLike[str]
     target_call_seconds: float
     max_chunks_per_call: int
@@ -106,6 +107,8 @@ class Options:
     persist: bool = True
     #: whether payloads, returned states and stored chunks are compressed; a resume may change it
     compress: bool = True
+    #: whether a run of more than two seconds shows a progress bar on a terminal (standard error) or in a notebook
+    progress: bool = True
     #: folder of runs; None for ELASTIC_HOME, or `~/.elastic` if that is not set
     home: Path | None = None
     #: sizes, intervals and timeouts; its fields are options too
@@ -174,7 +177,7 @@ class Options:
             self._check_shards(self.shards)
         if self.write_to is not None:
             self._check_write_to(self.write_to)
-        for name in ("persist", "compress"):
+        for name in ("persist", "compress", "progress"):
             if not isinstance(getattr(self, name), bool):
                 raise UsageError(f"{name}={getattr(self, name)!r} must be True or False.")
         for name in ("name", "cluster"):

@@ -1,16 +1,24 @@
 """Result of a step, and its text form."""
 
+import html
+from collections import Counter
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Self
 
 from elastic.core.errors import ElasticError
+from elastic.core.frames import is_frame
 from elastic.core.model.chunk_location import Loss
 from elastic.core.model.step import StepState
 from elastic.core.model.written import Written
 from elastic.core.receipts.merkle import SHOWN
+from elastic.core.record_table import RecordTable, shown
+from elastic.core.text import message
 
 #: Maximum number of nodes that a printed result names.
 _MAX_SHOWN_NODES = 5
+#: Maximum number of rows of a value in a notebook, and of characters of its representation.
+_MAX_ROWS, _MAX_SHOWN_WIDTH = 10, 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +82,41 @@ class Result:
         root = f", root {self.root[:SHOWN]}" if self.root else ""
         return f"{self.state}: {once}{root}, {self.seconds:.2f} s, run {self.run_id}"
 
+    def __repr__(self) -> str:
+        return f"<Result {self.name!r}: {self}; value: {self._shown_value}>"
+
+    def _repr_html_(self) -> str:
+        """Return the first rows of the value, and bars of the receipts, for a notebook."""
+        rows = _rows_of(self.value)
+        if rows is None:
+            value = f"<p><code>{html.escape(self._shown_value)}</code></p>"
+        else:
+            value = RecordTable.of(rows).html() + f"<p>{_many(len(self.value), 'row', 'rows')}</p>"
+        return f"<div><p>{html.escape(message(str(self)))}</p>{value}{self._receipt_bars}</div>"
+
+    @property
+    def _shown_value(self) -> str:
+        value = self.value
+        if is_frame(value):
+            return f"frame of {_many(value.height, 'row', 'rows')} and {_many(value.width, 'column', 'columns')}"
+        if isinstance(value, Counter):
+            # The items that a Counter shows first, without the rest of a large one.
+            value = dict(value.most_common(_MAX_ROWS + 1))
+        return shown(value, _MAX_SHOWN_WIDTH)
+
+    @property
+    def _receipt_bars(self) -> str:
+        """HTML bars of the chunks that have a receipt, by stage."""
+        most = max(self.receipts.values(), default=0)
+        bars = "".join(
+            f"<tr><td>{html.escape(stage)}</td>"
+            f'<td style="width: 12em"><div style="background: #4a90d9; height: 0.8em; '
+            f'width: {100 * count / most if most else 0:.0f}%"></div></td>'
+            f'<td style="text-align: right">{count:,}</td></tr>'
+            for stage, count in self.receipts.items()
+        )
+        return f"<table><tbody>{bars}</tbody></table>"
+
     @property
     def _lost(self) -> str:
         """Clause with the number of losses and the nodes on which they happened; empty if there were none."""
@@ -88,6 +131,19 @@ class Result:
         if not self.errors:
             return "0 errors"
         return f"{_many(self.errors, 'entry', 'entries')} failed and {'is' if self.errors == 1 else 'are'} left out"
+
+
+def _rows_of(value: Any) -> list[Any] | None:
+    """Return the first rows of a value that has rows, as records; None for another value."""
+    if is_frame(value):
+        return list(value.head(_MAX_ROWS).iter_rows(named=True))
+    if isinstance(value, Counter):
+        return [{"key": key, "count": count} for key, count in value.most_common(_MAX_ROWS)]
+    if isinstance(value, dict):
+        return [{"key": key, "value": item} for key, item in islice(value.items(), _MAX_ROWS)]
+    if type(value) in (list, tuple):
+        return list(value[:_MAX_ROWS])
+    return None
 
 
 def _many(count: int, one: str, many: str) -> str:

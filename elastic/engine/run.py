@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic.core.clock import Clock, SystemClock
+from elastic.core.contracts.interceptor import Interceptor
 from elastic.core.contracts.source import Reader
 from elastic.core.contracts.store import RunStore
 from elastic.core.errors import ElasticError, SourceError
@@ -22,6 +23,7 @@ from elastic.engine.cluster import check_chaos, cluster_of, transport_of, with_c
 from elastic.engine.fingerprint.step_code import code_manifest
 from elastic.engine.interceptor_dispatch import InterceptorDispatch
 from elastic.engine.master import Master
+from elastic.engine.options import Options
 from elastic.engine.placement import CheckedPlacement, placement_of
 from elastic.engine.pruning import prune_by_settings
 from elastic.engine.result import Result
@@ -29,6 +31,7 @@ from elastic.engine.sharded_aggregation import aggregation_of
 from elastic.engine.step import Step
 from elastic.engine.step_context import StepContext
 from elastic.engine.writing_aggregation import check_sink
+from elastic.interceptors.default_progress import default_progress
 from elastic.persistence.home import RANDOM_BYTES, Home, new_run_id
 from elastic.persistence.run_store.memory_store import MemoryRunStore
 from elastic.persistence.run_store.sqlite_store import SqliteRunStore
@@ -172,7 +175,7 @@ class FlowRun:
                 transport=with_chaos(transport, options.chaos, ledger.counters),
                 store=self.store,
                 interceptors=InterceptorDispatch(
-                    options.interceptors, program.signer, transport.node_id, done=len(resume_point.folded)
+                    _interceptors_of(options), program.signer, transport.node_id, done=len(resume_point.folded)
                 ),
             )
             aggregation.restore(resume_point.states)
@@ -211,6 +214,11 @@ def run(step: Step, *, metadata: Mapping[str, Any] | None = None) -> Result:
     finally:
         with hold_interrupts():
             flow_run.close()
+
+
+def _interceptors_of(options: Options) -> list[Interceptor]:
+    """Return the interceptors of a step, with its progress bar."""
+    return [*options.interceptors, *(default_progress(options.interceptors) if options.progress else ())]
 
 
 def home_at(home: "str | os.PathLike[str] | None") -> Home:

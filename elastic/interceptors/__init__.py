@@ -3,5 +3,6 @@
 from elastic.interceptors.console_progress import ConsoleProgress
 from elastic.interceptors.counters import Counters
 from elastic.interceptors.event_log import EventLog
+from elastic.interceptors.notebook_progress import NotebookProgress
 
-__all__ = ["ConsoleProgress", "Counters", "EventLog"]
+__all__ = ["ConsoleProgress", "Counters", "EventLog", "NotebookProgress"]

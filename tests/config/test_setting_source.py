@@ -160,6 +160,7 @@ HARMLESS = {
     "flow.workers",
     "flow.placement",
     "flow.compress",
+    "flow.progress",
     "flow.target_call_seconds",
     "flow.max_chunks_per_call",
     "flow.max_bytes_per_call",

@@ -5,10 +5,12 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import polars as pl
 import pytest
 
 import elastic
@@ -189,3 +191,48 @@ def test_times_are_keys_as_python_has_it(cluster: str, shards: int | None) -> No
     counts = elastic.from_iterable(times, chunk_size=5).aggregate(Count()).run(cluster=cluster, **options).value
     assert dict(counts) == Counter(times)
     assert {type(time.tzinfo) for time in counts} <= {ZoneInfo, dt.timezone}
+
+
+def test_a_result_shows_its_value_and_its_facts() -> None:
+    result = elastic.from_range(5).aggregate("sum").run(cluster="inline", name="total")
+    assert repr(result) == f"<Result 'total': {result}; value: 10>"
+    assert f"value: {'x' * 199}\u2026>" in repr(replace(result, value="x" * 10**6))
+    assert "value: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, \u2026]>" in repr(replace(result, value=list(range(10**6))))
+    assert "value: {'a': 3, 'b': 1}>" in repr(replace(result, value=Counter("aaba")))
+    assert "value: \\ud800\\n>" in repr(replace(result, value="\ud800\n"))
+    assert "value: frame of 2 rows and 1 column>" in repr(replace(result, value=pl.DataFrame({"n": [1, 2]})))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (Counter("aab"), ["<td style=\"text-align: left\">a</td>", "<p>2 rows</p>"]),
+        ({"<b>": [1]}, ["&lt;b&gt;", "[1]", "<p>1 row</p>"]),
+        ([{"n": 1}, {"n": 2}], ["<th>n</th>", "<p>2 rows</p>"]),
+        (list(range(100)), ["<p>100 rows</p>"]),
+        (pl.DataFrame({"n": [1, 2]}), ["<th>n</th>", "<p>2 rows</p>"]),
+        ("<script>", ["<p><code>&lt;script&gt;</code></p>"]),
+        (None, ["<p><code>None</code></p>"]),
+        ("\ud800", ["\\ud800"]),
+        ([], ["<p>0 rows</p>"]),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_a_notebook_shows_the_value_and_the_receipts(value: Any, expected: list[str]) -> None:
+    result = replace(elastic.from_range(5, chunk_size=2).run(cluster="inline"), value=value)
+    page = result._repr_html_()
+    for part in expected:
+        assert part in page
+    assert "<script>" not in page
+    assert "<b>" not in page
+    assert page.count("<tr><td>") == 6
+    assert page.count("width: 100%") == 6
+    assert result.run_id in page
+    page.encode()
+
+
+def test_a_notebook_shows_a_step_without_chunks_and_one_that_failed() -> None:
+    empty = elastic.from_range(0).run(cluster="inline")
+    assert empty._repr_html_().count("width: 0%") == 6
+    page = replace(empty, error=elastic.ElasticError("<i>bad</i>"))._repr_html_()
+    assert "&lt;i&gt;bad&lt;/i&gt;" in page
