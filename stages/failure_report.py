@@ -13,7 +13,9 @@ def failure_of(error: BaseException, *, chunk_id: int, place: str, function: str
     """Return an exception as plain data. The exception need not be picklable, nor its message printable."""
     message = error_text(error)
     if isinstance(error, DecodingError):
-        place, message = f"{error.path!r}, byte {error.byte}", f"{error.problem}; {error.advice}"
+        message = f"{error.problem}; {error.advice}"
+        if index is None:
+            place = f"{error.path!r}, byte {error.byte}"
     return Failure(
         chunk_id=chunk_id,
         index=index,

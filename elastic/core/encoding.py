@@ -1,10 +1,10 @@
 """Encoding of values as bytes: msgpack for plain data, zstd frames for sent and stored bytes.
 
 Plain data is None, bool, int of any size, float, str, bytes, list, dict, OrderedDict, defaultdict, tuple,
-set, frozenset, Counter, complex, Decimal, Fraction, UUID, date, time, datetime and timedelta. The list is closed:
-reading bytes never imports or calls anything that the bytes name (no pickle). Values of other classes are refused by
-the name of their class. So are subclasses of these (named tuples, enums): encoding them as their base would change the
-value silently. Numpy scalars become the Python value, bytearray and memoryview bytes.
+set, frozenset, Counter, complex, Decimal, Fraction, UUID, date, time, datetime, timedelta, and the raw record of a dead
+letter. The list is closed: reading bytes never imports or calls anything that the bytes name (no pickle). Values of
+other classes are refused by the name of their class. So are subclasses of these (named tuples, enums): encoding them as
+their base would change the value silently. Numpy scalars become the Python value, bytearray and memoryview bytes.
 
 Times keep their zone: `zoneinfo.ZoneInfo` by its name, `datetime.timezone` with its offset and name. Fixed offsets of
 other libraries become `datetime.timezone`; their other zones are refused.
@@ -33,6 +33,7 @@ import zstandard
 
 from elastic.core.errors import EncodingError
 from elastic.core.lazy_counter import LazyCounter
+from elastic.core.model.bad_record import RawRecord
 from elastic.core.time_encoding import has_plain_offset, read_datetime, read_time, read_zoned, write_time, write_zoned
 
 #: Default factories that a defaultdict may have, by name.
@@ -300,6 +301,12 @@ def _fraction(numerator: int, denominator: int) -> Fraction:
     return Fraction(numerator, denominator)
 
 
+def _raw_record(data: Any, *fields: Any) -> RawRecord:
+    if type(data) is not bytes or not all(type(field) is str for field in fields):
+        raise ValueError("not a raw record")
+    return RawRecord(data, fields)
+
+
 #: code -> (type, writer, reader); codes are part of the format on disk and never change their meaning
 _EXTENSIONS: dict[int, tuple[type, Callable[[Any], bytes], Callable[[bytes], Any]]] = {
     4: (int, _write_wide, lambda data: int.from_bytes(data, "big", signed=True)),
@@ -315,6 +322,7 @@ _EXTENSIONS: dict[int, tuple[type, Callable[[Any], bytes], Callable[[bytes], Any
     10: (complex, _write_complex, lambda data: complex(*unpack(data))),
     11: (Fraction, lambda value: pack([value.numerator, value.denominator]), lambda data: _fraction(*unpack(data))),
     12: (uuid.UUID, lambda value: value.bytes, lambda data: uuid.UUID(bytes=data)),
+    18: (RawRecord, lambda value: pack([value.data, *value.fields]), lambda data: _raw_record(*unpack(data))),
 }
 #: The same for containers: a writer also gets the hook for the items that msgpack does not know, and a reader gets
 #: decoded data.

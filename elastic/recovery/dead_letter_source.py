@@ -7,16 +7,38 @@ from itertools import groupby, islice
 from typing import Any
 
 from elastic.core.clock import Clock
-from elastic.core.contracts.source import EntriesReader, Source
+from elastic.core.contracts.source import EntriesReader, Reader, Source
 from elastic.core.contracts.store import StepRecord
 from elastic.core.encoding import compress, digest, pack, unpack
+from elastic.core.errors import DecodingError
+from elastic.core.model.bad_record import BadRecord, RawRecord
 from elastic.core.model.chunk import Chunk, Position, Reference, SourcePiece
 from elastic.core.model.failure import DeadLetter
 from elastic.engine.chunker import Chunker
 
 
 class DeadLetterReader(EntriesReader):
-    """Reader of chunks made of dead letters; a reference holds the place of each entry in the original source."""
+    """Reader of chunks made of dead letters; a reference holds the place of each entry in the original source.
+
+    Args:
+        source: Reader that parses the records that the run could not parse.
+    """
+
+    def __init__(self, source: Reader) -> None:
+        self._source = source
+
+    def parse(self, reference: Reference, block: bytes) -> list[Any]:
+        entries = unpack(block)
+        return [self._source.parse_record(entry) if isinstance(entry, RawRecord) else entry for entry in entries]
+
+    def parse_each(self, reference: Reference, block: bytes) -> list[Any]:
+        return [self._parse(entry) if isinstance(entry, RawRecord) else entry for entry in unpack(block)]
+
+    def _parse(self, raw: RawRecord) -> Any:
+        try:
+            return self._source.parse_record(raw)
+        except DecodingError as error:
+            return BadRecord(raw, error)
 
     def locate(self, reference: Reference, index: int) -> str:
         return str(reference[index])
@@ -32,7 +54,7 @@ class DeadLetterSource(Source):
         return iter(())
 
     def reader(self) -> DeadLetterReader:
-        return DeadLetterReader()
+        return DeadLetterReader(self._source.record_reader())
 
     def describe(self) -> dict[str, Any]:
         return self._source.describe()

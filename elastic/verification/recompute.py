@@ -12,7 +12,7 @@ from typing import Any
 
 from elastic.aggregators.sharded.sharded_aggregator import can_shard
 from elastic.core.encoding import content_digest, decompress, digest, pack
-from elastic.core.errors import ElasticError, UsageError
+from elastic.core.errors import DecodingError, ElasticError, UsageError
 from elastic.core.frames import is_frame, sorted_rows
 from elastic.core.model.chunk import SourcePiece
 from elastic.engine.step import Step
@@ -123,10 +123,17 @@ class Recompute:
         """Return the entries of a piece and the digest of its input, computed as the chunker or the worker does."""
         if piece.entries is None:
             block = self._reader.read_block(piece.reference) if piece.block is None else piece.block
-            return self._reader.parse(piece.reference, block), content_digest(block)
+            return self._parse(piece, block), content_digest(block)
         project = self._step.options.project
         plain = pack(piece.entries if project is None else project(piece.entries))
         return self._reader.parse(piece.reference, plain), digest(plain)
+
+    def _parse(self, piece: SourcePiece, block: bytes) -> Any:
+        """Return the entries of a piece; bad records, which the run has left out, count as entries."""
+        try:
+            return self._reader.parse(piece.reference, block)
+        except DecodingError:
+            return self._reader.parse_each(piece.reference, block)
 
     # -- results
 

@@ -11,12 +11,13 @@ from typing import Any
 
 from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError
+from elastic.core.model.bad_record import BadRecord
 from elastic.core.model.failure import READER, DeadLetter, Failure
 from elastic.core.policies.error_policy import OnError
 from elastic.core.program import Program
 from elastic.core.transform import WHOLE_CHUNK
 from elastic.stages.failure_report import failure_of
-from elastic.stages.sources.files.lines import LazyLines
+from elastic.stages.sources.files.lines import LazyLines, LinesOrBad
 from elastic.stages.worker.pipeline import Pipeline
 
 #: Exceptions of user code that the worker catches.
@@ -91,14 +92,14 @@ class FailureBisection:
         self.program, self.chunk_id, self.reference = program, chunk_id, reference
 
     def parse(self, block: bytes) -> Sequence[Any]:
-        """Return the chunk's entries.
+        """Return the chunk's entries, with a `BadRecord` in the place of each record that is invalid.
 
         Raises:
-            NotToleratedError: The bytes are damaged, which is not an error of user code.
+            NotToleratedError: The whole block is damaged, which is not an error of an entry.
         """
         try:
-            entries = self.program.reader.parse(self.reference, block)
-            return entries if isinstance(entries, LazyLines) else list(entries)
+            entries = self.program.reader.parse_each(self.reference, block)
+            return entries if isinstance(entries, LazyLines | LinesOrBad) else list(entries)
         except RAISED as error:
             failure = failure_of(error, chunk_id=self.chunk_id, place=repr(self.reference), function=READER)
             raise NotToleratedError(failure) from error
@@ -138,8 +139,11 @@ class FailureBisection:
     def run_transforms(self, entries: Sequence[Any]) -> list[Any]:
         """Return the results of the transforms, after a trial of the aggregator on a copy of them.
 
-        Functions get copies of the entries, because the entries may run again.
+        Functions get copies of the entries, because the entries may run again. A bad record raises its error before any
+        function runs.
         """
+        if (bad := _first_bad(entries)) is not None:
+            raise bad.error.with_traceback(None)
         run = Pipeline(self.program.transforms, (fresh(entries),))
         outputs = list(run)
         run.check()
@@ -156,7 +160,8 @@ class FailureBisection:
             NotToleratedError: The last attempt fails, and the error policy does not tolerate it.
         """
         policy, attempts = self.program.error_policy, 1
-        while attempts <= policy.retries_for(error):
+        retries = policy.retries_for(error) if _first_bad(entries[first:stop]) is None else 0
+        while attempts <= retries:
             threading.Event().wait(policy.backoff.delay(attempts))
             attempts += 1
             try:
@@ -181,7 +186,8 @@ class FailureBisection:
         letter = DeadLetter(failure, b"", entries=stop - first, attempts=attempts)
         if mode is OnError.SKIP:
             return letter
-        kept = list(entries[first:stop]) if failure.index is None else entries[first]
+        several = [entry.raw if isinstance(entry, BadRecord) else entry for entry in entries[first:stop]]
+        kept = several if failure.index is None else several[0]
         try:
             return replace(letter, entry=pack(kept))
         except EncodingError:
@@ -223,6 +229,8 @@ class FailureBisection:
 
     def _function(self, entries: Sequence[Any]) -> str:
         """Return the name of the failing function: the first transform that fails alone, else the aggregator."""
+        if _first_bad(entries) is not None:
+            return READER
         outputs: Sequence[Any] = fresh(entries)
         for transform in self.program.transforms:
             run = Pipeline((transform,), (outputs,))
@@ -237,6 +245,12 @@ class FailureBisection:
     def _splittable(self) -> bool:
         whole = any(isinstance(transform, WHOLE_CHUNK) for transform in self.program.transforms)
         return not self.program.error_policy.whole_chunks or not whole
+
+
+def _first_bad(entries: Sequence[Any]) -> BadRecord | None:
+    if isinstance(entries, LazyLines) or BadRecord not in set(map(type, entries)):
+        return None
+    return next(entry for entry in entries if isinstance(entry, BadRecord))
 
 
 def halves(first: int, stop: int) -> list[tuple[int, int]]:

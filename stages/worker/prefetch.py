@@ -76,6 +76,9 @@ class Prefetcher(Reader):
         entries = self._entries.pop(reference, None)
         return self._reader.parse(reference, block) if entries is None else entries.result()
 
+    def parse_each(self, reference: Reference, block: bytes) -> Collection[Any]:
+        return self._reader.parse_each(reference, block)
+
     def locate(self, reference: Reference, index: int) -> str:
         return self._reader.locate(reference, index)
 

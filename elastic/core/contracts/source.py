@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from elastic.core.encoding import unpack
-from elastic.core.errors import UsageError
+from elastic.core.errors import DecodingError, UsageError
+from elastic.core.model.bad_record import RawRecord
 from elastic.core.model.chunk import Position, Reference, SourcePiece
 
 
@@ -29,6 +30,27 @@ class Reader(ABC):
         Raises:
             DecodingError: The bytes are invalid; names the file and the byte.
         """
+
+    def parse_each(self, reference: Reference, block: bytes) -> Collection[Any]:
+        """Return the entries as `parse` does, with a `BadRecord` in the place of each record that is invalid.
+
+        Called after `parse` has raised, so that one bad record does not cost its chunk. With the default, a block is
+        valid or invalid as a whole.
+
+        Raises:
+            DecodingError: The whole block is invalid.
+        """
+        return self.parse(reference, block)
+
+    def parse_record(self, raw: RawRecord) -> Any:
+        """Return the entry of a record that an earlier run could not parse.
+
+        Called for dead letters, which are redriven without their source.
+
+        Raises:
+            DecodingError: The record is still invalid.
+        """
+        raise DecodingError("", 0, "this source does not parse single records", "redrive by a flow that reads files")
 
     def columnar(self) -> "Reader":
         """Return the reader for a flow that begins with frames or words.
@@ -81,6 +103,13 @@ class Source(ABC):
     @abstractmethod
     def reader(self) -> Reader:
         """Return the reader with which workers read the pieces."""
+
+    def record_reader(self) -> Reader:
+        """Return the reader whose `parse_record` parses records of dead letters; reads nothing.
+
+        With the default, such records cannot be parsed.
+        """
+        return EntriesReader()
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:

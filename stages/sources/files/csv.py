@@ -1,16 +1,27 @@
 """Rows of delimited text, one dict per entry."""
 
 import csv
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
-from typing import Any, Literal, Protocol
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple, Protocol
 
 from elastic.core.csv_field_limit import long_fields
 from elastic.core.errors import DecodingError, UsageError
+from elastic.core.model.bad_record import BadRecord, RawRecord
 from elastic.stages.sources.files.block import FileBlock
-from elastic.stages.sources.files.format import RecordFormat, raw_lines, split_lines, stream_lines
-from elastic.stages.sources.files.text_encoding import EncodedFormat, check_encoding, decode_block, needs_recoding
+from elastic.stages.sources.files.format import RecordFormat, raw_lines, split_lines, stream_lines, valid
+from elastic.stages.sources.files.text_encoding import (
+    DecodedLine,
+    EncodedFormat,
+    check_encoding,
+    decode_block,
+    decoded_lines,
+    decoded_or_error,
+    needs_recoding,
+)
 
 
 class _Rows(Protocol):
@@ -27,14 +38,14 @@ class CsvRecordFormat(EncodedFormat):
     """CSV files; an entry is a dict from field name to string, and an empty field is an empty string.
 
     The first row of every file names the fields, unless `fields` does. Quotes inside quoted values are doubled (RFC
-    4180). Blank lines are skipped. A row with more or fewer values than fields is an error.
+    4180). Blank lines are skipped. A row with more or fewer values than fields is a bad record.
 
     Attributes:
         fields: Field names of files without a header row.
         delimiter: One ASCII character.
         quotechar: One ASCII character, or None if no value is quoted.
         newlines_in_values: Quoted values may contain line ends. Then the master reads the files, because they cannot
-            be cut at every line end. Without it, such a value is an error.
+            be cut at every line end. Without it, such a row is a bad record.
         encoding: Any text encoding; see `EncodedFormat`.
         errors: `strict`, or `replace` to read invalid bytes as U+FFFD.
 
@@ -85,14 +96,17 @@ class CsvRecordFormat(EncodedFormat):
             if isinstance(lines, list) and self._count(block, lines) != len(entries):
                 raise ValueError("a row spans several lines")
         except (csv.Error, ValueError):
-            return self._parse_slowly(block)
+            return valid(self.parse_each(block))
         return entries
+
+    def parse_each(self, block: FileBlock) -> list[Any]:
+        with long_fields():
+            return [self._entry(block, row) for row in self._rows(block)]
 
     def starts(self, block: FileBlock) -> Iterator[tuple[int, int]]:
         with long_fields():
-            for at, line, row in self._scan(block):
-                if row and not (self.headed and block.at + at == 0):
-                    yield at, line
+            for row in self._rows(block):
+                yield row.at, row.line
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -109,28 +123,25 @@ class CsvRecordFormat(EncodedFormat):
         if not self.newlines_in_values:
             yield from RecordFormat.records(self, path, at, plain, chunk_bytes)
             return
-        begin = row_at = position = at
+        begin = position = at
         lines_of_block: list[bytes] = []
 
         def feed() -> Iterator[str]:
             nonlocal position
             for line in stream_lines(plain):
-                text = decode_block(FileBlock(path, position, line), self.encoding, self.errors)
+                # Invalid bytes are the reader's affair: quotes and delimiters are ASCII.
+                text = decode_block(FileBlock(path, position, line), self.encoding, "replace")
                 lines_of_block.append(line)
                 position += len(line)
                 yield text
 
-        try:
-            # The csv module reads no more lines than the requested row needs.
-            with long_fields():
-                for _ in self._reader(feed()):
-                    row_at = position
-                    if position - begin >= chunk_bytes:
-                        yield b"".join(lines_of_block)
-                        lines_of_block.clear()
-                        begin = position
-        except csv.Error as error:
-            raise self._failure(FileBlock(path, row_at, b""), 0, error) from error
+        # The csv module reads no more lines than the requested row needs.
+        with long_fields():
+            for _ in _each_row(self._reader(feed())):
+                if position - begin >= chunk_bytes:
+                    yield b"".join(lines_of_block)
+                    lines_of_block.clear()
+                    begin = position
         if lines_of_block:
             yield b"".join(lines_of_block)
 
@@ -140,7 +151,7 @@ class CsvRecordFormat(EncodedFormat):
             with long_fields():
                 names: list[str] = next(self._reader(self._lines(text)), [])
         except csv.Error as error:
-            raise self._failure(head, 0, error) from error
+            raise self._error(head, 0, error) from error
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated or (text and not names):
             problem = (
@@ -157,40 +168,107 @@ class CsvRecordFormat(EncodedFormat):
         header = self.headed and block.at == 0 and bool(lines)
         return len(lines) - lines.count("") - lines.count("\r") - header
 
-    def _parse_slowly(self, block: FileBlock) -> list[Any]:
-        """Parse row by row, to name the first invalid row."""
-        expected, entries = self.names or (), []
-        for at, _, row in self._scan(block):
-            if self.headed and block.at + at == 0:
-                if tuple(row) != expected:
-                    raise block.error(
-                        0,
-                        f"the header is {', '.join(row)} where that of the first file is {', '.join(expected)}",
-                        "read files with different fields by flows of their own",
-                    )
-            elif row:
-                if len(row) != len(expected):
-                    raise block.error(
-                        at,
-                        f"the row that begins here has {len(row)} values for {len(expected)} fields",
-                        "correct the row, or name the right delimiter= and fields=",
-                    )
-                entries.append(dict(zip(expected, row, strict=True)))
-        return entries
+    def _entry(self, block: FileBlock, row: "_Row") -> Any:
+        """Return the entry of a row, or a bad record."""
+        names = self.names or ()
+        if isinstance(row.values, DecodingError):
+            return BadRecord(RawRecord(row.raw, names), row.values)
+        if len(row.values) == len(names):
+            return dict(zip(names, row.values, strict=True))
+        problem = f"the row that begins here has {len(row.values)} values for {len(names)} fields"
+        advice = "correct the row, or name the right delimiter= and fields="
+        return BadRecord(RawRecord(row.raw, names), block.error(row.at, problem, advice))
 
-    def _scan(self, block: FileBlock) -> Iterator[tuple[int, int, list[str]]]:
-        """Yield each row with its offset and the number of line ends before it; slow, for messages."""
-        starts = [at for at, _ in raw_lines(block.data)]
-        reader = self._reader(self._lines(decode_block(block, self.encoding, self.errors)))
-        line = 0
+    def _rows(self, block: FileBlock) -> "Iterator[_Row]":
+        """Yield the rows that are entries: all but blank ones and the header.
+
+        Raises:
+            DecodingError: The header is not that of the first file.
+        """
+        for row in self._scan_lines(block) if self.newlines_in_values else self._scan(block):
+            if self.headed and block.at + row.at == 0:
+                self._check_header(block, row)
+            elif row.values:
+                yield row
+
+    def _check_header(self, block: FileBlock, row: "_Row") -> None:
+        expected = self.names or ()
+        if isinstance(row.values, DecodingError):
+            raise row.values
+        if tuple(row.values) != expected:
+            raise block.error(
+                0,
+                f"the header is {', '.join(row.values)} where that of the first file is {', '.join(expected)}",
+                "read files with different fields by flows of their own",
+            )
+
+    def _scan(self, block: FileBlock) -> "Iterator[_Row]":
+        """Yield each row of a block in which every line is a row; slow."""
+        lines = list(decoded_lines(block, self.encoding, self.errors))
+        index = 0
+        while index < len(lines):
+            at, number, raw, text = lines[index]
+            index += 1
+            if isinstance(text, DecodingError):
+                yield _Row(at, number, raw.data, text)
+                continue
+            try:
+                yield _Row(at, number, raw.data, next(self._reader([text]), []))
+            except csv.Error as error:
+                stop = index + self._lines_of_value(lines[index - 1 :])
+                problem = error if stop == index else csv.Error("a quoted value contains a line end")
+                data = b"\n".join([raw.data, *(line.raw.data for line in lines[index:stop])])
+                yield _Row(at, number, data, self._error(block, at, problem))
+                index = stop
+
+    def _lines_of_value(self, lines: list[DecodedLine]) -> int:
+        """Return the number of lines after the first that belong to its row, because a quoted value has line ends.
+
+        0 if the lines make no row of the right length: then the first line is invalid by itself.
+        """
+        used = 0
+
+        def feed() -> Iterator[str]:
+            nonlocal used
+            for line in lines:
+                if isinstance(line.text, DecodingError):
+                    return
+                used += 1
+                yield f"{line.text}\n"
+
         try:
-            for row in reader:
-                if reader.line_num - line > 1 and not self.newlines_in_values:
-                    raise csv.Error("a quoted value contains a line end")
-                yield starts[line], line, row
-                line = reader.line_num
-        except csv.Error as error:
-            raise self._failure(block, starts[line], error) from error
+            row = next(self._reader(feed()), [])
+        except csv.Error:
+            return 0
+        return used - 1 if len(row) == len(self.names or ()) else 0
+
+    def _scan_lines(self, block: FileBlock) -> "Iterator[_Row]":
+        """Yield each row of a block in which a row may be several lines; slow."""
+        data = bytes(block.data)
+        starts = [at for at, _ in raw_lines(data)]
+        starts.append(len(data))
+        wrong: dict[int, DecodingError] = {}
+
+        def feed() -> Iterator[str]:
+            for number, (at, end) in enumerate(pairwise(starts)):
+                line = FileBlock(block.path, block.at + at, data[at:end])
+                text = decoded_or_error(line, self.encoding, self.errors)
+                if isinstance(text, DecodingError):
+                    wrong[number] = text
+                    text = decode_block(line, self.encoding, "replace")
+                yield text
+
+        reader, line = self._reader(feed()), 0
+        for values in _each_row(reader):
+            at, stop = starts[line], reader.line_num
+            raw = data[at : starts[stop]].removesuffix(b"\n").removesuffix(b"\r")
+            if block.at + at == 0:
+                raw = raw.removeprefix(BOM_UTF8)
+            bad = next((wrong[number] for number in range(line, stop) if number in wrong), None)
+            if bad is None and isinstance(values, csv.Error):
+                bad = self._error(block, at, values)
+            yield _Row(at, line, raw, values if bad is None else bad)  # type: ignore[arg-type]
+            line = stop
 
     def _lines(self, text: str) -> Iterable[str]:
         """Return the lines for the csv module, with their line ends if these may be data."""
@@ -200,11 +278,31 @@ class CsvRecordFormat(EncodedFormat):
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self.quotechar else csv.QUOTE_NONE
         return csv.reader(lines, delimiter=self.delimiter, quotechar=self.quotechar, quoting=quoting, strict=True)
 
-    def _failure(self, block: FileBlock, offset: int, error: csv.Error) -> DecodingError:
+    def _error(self, block: FileBlock, offset: int, error: csv.Error) -> DecodingError:
         advice = "correct the file"
         if not self.newlines_in_values:
             advice += ", or pass newlines_in_values=True if quoted values contain line ends"
         return block.error(offset, f"the row that begins here is not CSV ({error})", advice)
+
+
+class _Row(NamedTuple):
+    """Row of a block."""
+
+    at: int  #: Offset in the block, in bytes.
+    line: int  #: Number of line ends before it.
+    raw: bytes  #: The row without its last line end.
+    values: list[str] | DecodingError
+
+
+def _each_row(reader: _Rows) -> Iterator[list[str] | csv.Error]:
+    """Yield the rows of a reader, and an error in the place of each invalid one; the next row begins after its line."""
+    while True:
+        try:
+            yield next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield error
 
 
 def _check_character(name: str, value: Any) -> None:

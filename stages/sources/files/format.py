@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+from elastic.core.model.bad_record import BadRecord
 from elastic.stages.sources.files.block import FileBlock
 
 
@@ -65,11 +66,22 @@ class RecordFormat(ABC):
         """
         return self.parse(block)
 
+    def parse_each(self, block: FileBlock) -> list[Any]:
+        """Return the entries as `parse` does, with a `BadRecord` in the place of each invalid record.
+
+        Called after `parse` has raised. With the default, a block is valid or invalid as a whole.
+
+        Raises:
+            DecodingError: The whole block is invalid.
+        """
+        return self.parse(block)
+
     @abstractmethod
     def starts(self, block: FileBlock) -> Iterator[tuple[int, int]]:
         """Yield the start of each entry: its byte within the block and the number of line ends before it.
 
-        Used for messages only; `parse` may not have seen the block.
+        Invalid records count as entries, as in `parse_each`. Used for messages only; `parse` may not have seen the
+        block.
         """
 
     @abstractmethod
@@ -100,6 +112,18 @@ class RecordFormat(ABC):
     def with_fields(self, fields: tuple[str, ...]) -> "RecordFormat":
         """Return this format with the field names of the files. Called only if `headed`."""
         return self
+
+
+def valid(entries: list[Any]) -> list[Any]:
+    """Return entries none of which is a bad record.
+
+    Raises:
+        DecodingError: The error of the first bad record.
+    """
+    for entry in entries:
+        if isinstance(entry, BadRecord):
+            raise entry.error
+    return entries
 
 
 def raw_lines(data: bytes | memoryview) -> Iterator[tuple[int, bytes]]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from elastic.core.errors import DecodingError
+from elastic.core.model.bad_record import BadRecord
 from elastic.stages.sources.files.block import FileBlock
-from elastic.stages.sources.files.format import raw_lines, split_lines
-from elastic.stages.sources.files.text_encoding import EncodedLines, decode_block
+from elastic.stages.sources.files.format import split_lines, valid
+from elastic.stages.sources.files.text_encoding import DecodedLine, EncodedLines, decode_block, decoded_lines
 
 _decode = json.JSONDecoder().decode
 
@@ -17,8 +18,7 @@ _decode = json.JSONDecoder().decode
 class JsonLinesRecordFormat(EncodedLines):
     """Files with one JSON value per line (https://jsonlines.org); an entry is the value.
 
-    Lines of white space are skipped. A line that is not JSON is an error that names its byte. To keep bad lines apart
-    instead, read text and map `json.loads`; then each bad line is a failed entry.
+    Lines of white space are skipped. A line that is not JSON is a bad record.
     """
 
     def parse(self, block: FileBlock) -> list[Any]:
@@ -26,32 +26,34 @@ class JsonLinesRecordFormat(EncodedLines):
         try:
             return [_decode(line) for line in lines if line]
         except (ValueError, RecursionError):
-            return self._parse_slowly(block, lines)
+            return valid(self.parse_each(block))
+
+    def parse_each(self, block: FileBlock) -> list[Any]:
+        return [self._value(block, line) for line in self._lines(block)]
 
     def starts(self, block: FileBlock) -> Iterator[tuple[int, int]]:
-        for number, (at, line) in enumerate(raw_lines(block.data)):
-            if line.strip():
-                yield at, number
+        for line in self._lines(block):
+            yield line.at, line.number
 
     def describe(self) -> dict[str, Any]:
         return {"format": "jsonl", "encoding": self.encoding, "errors": self.errors}
 
-    def _parse_slowly(self, block: FileBlock, lines: list[str]) -> list[Any]:
-        """Parse lines some of which are white space, or find the line that is not JSON."""
-        entries = []
-        for number, line in enumerate(lines):
-            if not line.strip():
-                continue
-            try:
-                entries.append(_decode(line))
-            except (ValueError, RecursionError) as error:
-                raise self._failure(block, number, error) from error
-        return entries
+    def _lines(self, block: FileBlock) -> Iterator[DecodedLine]:
+        """Yield the lines that are not white space."""
+        for line in decoded_lines(block, self.encoding, self.errors):
+            if isinstance(line.text, DecodingError) or line.text.strip():
+                yield line
 
-    def _failure(self, block: FileBlock, number: int, error: Exception) -> DecodingError:
-        at = next(at for index, (at, _) in enumerate(raw_lines(block.data)) if index == number)
-        if isinstance(error, json.JSONDecodeError):
+    @staticmethod
+    def _value(block: FileBlock, line: DecodedLine) -> Any:
+        """Return the value of a line, or a bad record."""
+        if isinstance(line.text, DecodingError):
+            return BadRecord(line.raw, line.text)
+        try:
+            return _decode(line.text)
+        except json.JSONDecodeError as error:
             problem = f"the line that begins here is not JSON ({error.msg} at its character {error.pos})"
-        else:
+        except (ValueError, RecursionError) as error:
             problem = f"the JSON of the line that begins here cannot be read ({type(error).__name__}: {error})"
-        return block.error(at, problem, "correct the line, or read_text and map json.loads to keep bad lines apart")
+        advice = 'correct the line, or pass on_error="dead-letter" to keep bad lines apart'
+        return BadRecord(line.raw, block.error(line.at, problem, advice))

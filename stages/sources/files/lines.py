@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
+from elastic.core.errors import DecodingError
+from elastic.core.model.bad_record import BadRecord
 from elastic.stages.sources.files.block import FileBlock
 from elastic.stages.sources.files.format import raw_lines, split_lines
-from elastic.stages.sources.files.text_encoding import EncodedLines, decode_block
+from elastic.stages.sources.files.text_encoding import EncodedLines, decode_block, decoded_lines
 
 #: Minimum size of a piece in bytes; the words of one piece fit into a processor's cache.
 _PIECE_BYTES = 1 << 16
@@ -58,12 +60,43 @@ class LazyLines(Sequence[str]):
             return self._split()[index]
         if index.indices(len(self)) == (0, len(self), 1):
             return self
-        return LazyLines("".join([f"{line}\n" for line in self._split()[index]]).encode())
+        return lazy_lines(self._split()[index])
 
     def _split(self) -> list[str]:
         if self._lines is None:
             self._lines = split_lines(self.text)
         return self._lines
+
+
+def lazy_lines(lines: Sequence[str]) -> LazyLines:
+    """Return split lines as a lazy sequence."""
+    # A carriage return at the end of a line is data here, so another one must stand before the line feed.
+    return LazyLines("".join([f"{line}\r\n" if line.endswith("\r") else f"{line}\n" for line in lines]).encode())
+
+
+class LinesOrBad(Sequence[Any]):
+    """Sequence of lines with a `BadRecord` in the place of each invalid one; a part without these is `LazyLines`."""
+
+    __slots__ = ("_records",)
+
+    def __init__(self, records: Sequence[str | BadRecord]) -> None:
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Any]: ...
+
+    def __getitem__(self, index: int | slice) -> Any:
+        found = self._records[index]
+        if isinstance(found, str | BadRecord):
+            return found
+        lines = [record for record in found if isinstance(record, str)]
+        return lazy_lines(lines) if len(lines) == len(found) else LinesOrBad(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +115,10 @@ class TextLines(EncodedLines):
             # Decode here, so that the first reader of the file finds invalid bytes. Files never yield surrogates.
             data = decode_block(block, self.encoding, self.errors).encode()
         return LazyLines(data)
+
+    def parse_each(self, block: FileBlock) -> list[Any]:
+        lines = decoded_lines(block, self.encoding, self.errors)
+        return [BadRecord(line.raw, line.text) if isinstance(line.text, DecodingError) else line.text for line in lines]
 
     def starts(self, block: FileBlock) -> Iterator[tuple[int, int]]:
         for number, (at, _) in enumerate(raw_lines(block.data)):

@@ -1,18 +1,19 @@
 """Reader of file ranges, used by the workers."""
 
+from array import array
 from collections.abc import Collection, Mapping
 from copy import copy
-from itertools import islice
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from elastic.core.contracts.source import Reader
-from elastic.core.errors import SourceError
+from elastic.core.errors import DecodingError, SourceError
+from elastic.core.model.bad_record import BadRecord, RawRecord
 from elastic.core.model.chunk import Reference
 from elastic.stages.sources.files.block import ByteRange, FileBlock, align
 from elastic.stages.sources.files.compression import PLAIN, plain_bytes, skip
 from elastic.stages.sources.files.file_type import SIGNATURE_BYTES
 from elastic.stages.sources.files.format import RecordFormat
-from elastic.stages.sources.files.lines import TextLines
+from elastic.stages.sources.files.lines import LinesOrBad, TextLines
 from elastic.stages.sources.files.listing import is_url
 from elastic.stages.sources.files.opener import open_range, read_exactly
 
@@ -23,6 +24,16 @@ _MAX_TAIL_BYTES = 1 << 22
 
 #: Maximum number of bytes to read again in order to find a line number or a place in a compressed file.
 _MAX_SEARCH_BYTES = 64 << 20
+
+
+class _Places(NamedTuple):
+    """Places of the entries of a range."""
+
+    reference: Reference
+    #: For each entry its byte in the file, and the number of line ends between the start of the range and it.
+    starts: "array[int]"
+    #: Number of line ends before the range; None if counting them takes too long.
+    lines_before: int | None
 
 
 class FileReader(Reader):
@@ -39,6 +50,11 @@ class FileReader(Reader):
         self.remotes = dict(remotes)
         self.by_value_if_unseen = by_value_if_unseen
         self._in_columns = False
+        #: Places in the last located reference, because one chunk may have thousands of bad records.
+        self._places: _Places | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_places": None}
 
     def columnar(self) -> "FileReader":
         reader = copy(self)
@@ -66,23 +82,47 @@ class FileReader(Reader):
             return self.format.columns(align(ByteRange(*reference), block))
         return self.format.parse(align(ByteRange(*reference), block)) if block else []
 
+    def parse_each(self, reference: Reference, block: bytes) -> Collection[Any]:
+        entries = self.format.parse_each(align(ByteRange(*reference), block)) if block else []
+        return LinesOrBad(entries) if self.yields_text else entries
+
+    def parse_record(self, raw: RawRecord) -> Any:
+        format = self.format.with_fields(raw.fields) if self.format.headed else self.format
+        # Not at the start of a file, where a header or a byte order mark would be.
+        entries = format.parse_each(FileBlock("", 1, raw.data))
+        if len(entries) != 1:
+            raise DecodingError("", 0, f"the record is {len(entries)} records now", "read the file by a new run")
+        if isinstance(entries[0], BadRecord):
+            raise entries[0].error
+        return entries[0]
+
     def locate(self, reference: Reference, index: int) -> str:
         part = ByteRange(*reference)
         around = f"entry {index} of the chunk from byte {part.start} of {part.path!r}"
         if part.codec not in (None, PLAIN) and part.start > _MAX_SEARCH_BYTES:
             return around
         try:
-            block = align(part, self.read_block(reference))
-            offset, line = next(islice(self.format.starts(block), index, None))
-            before = self._lines_before(part, block)
-        except (SourceError, StopIteration):
+            places = self._places_in(reference)
+            byte, line = places.starts[2 * index], places.starts[2 * index + 1]
+        except (SourceError, IndexError):
             return around
-        byte = f"byte {block.at + offset}"
-        return f"{byte} of {part.path!r}" if before is None else f"line {before + line + 1} of {part.path!r} ({byte})"
+        if places.lines_before is None:
+            return f"byte {byte} of {part.path!r}"
+        return f"line {places.lines_before + line + 1} of {part.path!r} (byte {byte})"
 
     def probes(self, reference: Reference) -> str | None:
         path: str = reference[0]
         return path if self.by_value_if_unseen and not is_url(path) else None
+
+    def _places_in(self, reference: Reference) -> "_Places":
+        if self._places is None or self._places.reference != tuple(reference):
+            part = ByteRange(*reference)
+            block = align(part, self.read_block(reference))
+            starts = array("q")
+            for offset, line in self.format.starts(block):
+                starts.extend((block.at + offset, line))
+            self._places = _Places(tuple(reference), starts, self._lines_before(part, block))
+        return self._places
 
     @staticmethod
     def _read_range(file: BinaryIO, part: ByteRange) -> bytes:

@@ -104,6 +104,9 @@ class FileSource(Source):
                 format = format.with_fields(FileCutter(listing, format, None).names())
         return FileReader(format, remotes, by_value_if_unseen=self._ship == "auto")
 
+    def record_reader(self) -> FileReader:
+        return FileReader(self._format, {}, by_value_if_unseen=False)
+
     def describe(self) -> dict[str, Any]:
         return {
             "kind": "files",

@@ -1,17 +1,19 @@
 """Text encodings: which ones allow cutting at line feeds, and decoding of blocks."""
 
 import codecs
+import re
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from elastic.core.errors import DecodingError, UsageError
+from elastic.core.model.bad_record import RawRecord
 from elastic.stages.sources.files.block import FileBlock
 from elastic.stages.sources.files.compression import PLAIN
 from elastic.stages.sources.files.file_type import check_stream, check_text
-from elastic.stages.sources.files.format import RecordFormat
+from elastic.stages.sources.files.format import RecordFormat, raw_lines
 from elastic.stages.sources.validation import one_of
 
 #: Bytes that every encoding with ASCII line ends reads as ASCII: backslash escapes, sequences that switch the character
@@ -21,6 +23,14 @@ _ASCII_PROBES = (b"\\n\\u0041", b"\x1b$B\x1b$)C\x0e!!\x0f", bytes(range(128)))
 
 #: Python codecs that are not used for files.
 _NOT_FILE_ENCODINGS = ("idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape")
+
+#: Error handler that keeps the bytes of text that the master cannot convert.
+_KEEP_BYTES = "elastic.keep_bytes"
+#: Invalid bytes as lone surrogates, which valid text never contains: the first of a sequence is U+DD00 plus the byte,
+#: and the others U+DC00 plus the byte. This pattern finds a sequence in UTF-8.
+_FIRST_KEPT, _NEXT_KEPT = 0xDD00, 0xDC00
+_KEPT = re.compile(rb"\xed[\xb4-\xb7][\x80-\xbf](?:\xed[\xb0-\xb3][\x80-\xbf])*")
+_REPLACEMENT = "\ufffd".encode()
 
 _ADVICE = 'pass the right encoding=, or errors="replace" to read it as U+FFFD'
 
@@ -110,44 +120,81 @@ def needs_recoding(encoding: str) -> bool:
         return True
 
 
+class DecodedLine(NamedTuple):
+    """Line of a block."""
+
+    at: int  #: Offset in the block, in bytes.
+    number: int  #: Number of line ends before it.
+    raw: RawRecord  #: The line without its line end, and without the byte order mark of its file.
+    text: str | DecodingError  #: Its text, or the error of a line that is not valid in the encoding.
+
+
+def decoded_lines(block: FileBlock, encoding: str, errors: str) -> Iterator[DecodedLine]:
+    """Yield the lines of a block, each decoded by itself; slower than `decode_block`."""
+    for number, (at, line) in enumerate(raw_lines(block.data)):
+        if at + len(line) < len(block.data):
+            line = line.removesuffix(b"\r")
+        text = decoded_or_error(FileBlock(block.path, block.at + at, line), encoding, errors)
+        if block.at + at == 0:
+            line = line.removeprefix(codecs.BOM_UTF8)
+            if not line and len(block.data) <= len(codecs.BOM_UTF8):
+                return  # nothing but the mark
+        yield DecodedLine(at, number, RawRecord(line), text)
+
+
+def decoded_or_error(block: FileBlock, encoding: str, errors: str) -> str | DecodingError:
+    """Return the text of a block as `decode_block` does, or its error."""
+    try:
+        return decode_block(block, encoding, errors)
+    except DecodingError as error:
+        return error
+
+
 def decode_block(block: FileBlock, encoding: str, errors: str) -> str:
     """Return the text of a block, without the byte order mark of its file.
 
     Raises:
         DecodingError: The bytes are not valid in that encoding; the message names the first bad byte.
     """
+    data, codec = block.data, encoding
     if needs_recoding(encoding):
-        encoding = "utf-8"
+        data, codec = block.data if errors == "strict" else _KEPT.sub(_REPLACEMENT, block.data), "utf-8"
     try:
-        text = str(block.data, encoding, errors)
+        text = str(data, codec, errors)
     except UnicodeDecodeError as error:
         # Without the cause, which would keep the whole block in memory.
-        raise block.error(error.start, f"not {encoding} text ({error.reason})", _ADVICE) from None
+        reason = error.reason if codec == encoding else "invalid bytes"
+        raise block.error(error.start, f"not {encoding} text ({reason})", _ADVICE) from None
     return text[1:] if block.at == 0 and text.startswith("\ufeff") else text
 
 
 def _to_utf8(plain: Iterator[bytes], path: str, encoding: str, errors: str) -> Iterator[bytes]:
     """Yield encoded text as UTF-8.
 
+    With `strict`, invalid bytes become invalid UTF-8, so that the reader of the chunk finds the record that holds them.
+
     Raises:
-        DecodingError: The bytes are not valid in that encoding; the message names the byte of the (decompressed) file.
+        DecodingError: The order of the bytes is unknown.
     """
-    decoder = codecs.getincrementaldecoder(encoding)(errors)
-    position = 0
+    codecs.register_error(_KEEP_BYTES, _keep_bytes)
+    decoder = codecs.getincrementaldecoder(encoding)(_KEEP_BYTES if errors == "strict" else errors)
     for buffer, is_last in _with_end(plain):
-        pending = len(decoder.getstate()[0])
         try:
             text = decoder.decode(buffer, final=is_last)
-        except UnicodeDecodeError as error:
-            at = position - pending + error.start
-            raise DecodingError(path, at, f"not {encoding} text ({error.reason})", _ADVICE) from None
         except UnicodeError:
             # UTF-16 or UTF-32 without a byte order mark: Python does not guess the byte order either.
             advice = f"name the byte order with encoding='{encoding}-le' or '{encoding}-be'"
             raise DecodingError(path, 0, f"{encoding} text without a byte order mark", advice) from None
-        position += len(buffer)
         if text:
             yield text.encode("utf-8", "surrogatepass")
+
+
+def _keep_bytes(error: UnicodeError) -> tuple[str, int]:
+    """Return invalid bytes as lone surrogates: the error handler `_KEEP_BYTES`."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    first, *rest = error.object[error.start : error.end]
+    return chr(_FIRST_KEPT + first) + "".join([chr(_NEXT_KEPT + byte) for byte in rest]), error.end
 
 
 def _with_end(plain: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:

@@ -102,9 +102,9 @@ def test_a_mark_of_the_order_that_is_named_is_dropped_once(tmp_path: Path, encod
 @pytest.mark.parametrize(
     ("encoding", "data", "byte", "replaced"),
     [
-        ("utf-16", codecs.BOM_UTF16_LE + b"a\0\n\0b\0\x00\xd8c\0", 8, ["a", "b\ufffdc"]),
-        ("utf-16-be", b"\0a\0\n\0", 4, ["a", "\ufffd"]),
-        ("utf-32-le", b"a\0\0\0\n\0\0\0\0\0\x11\0", 8, ["a", "\ufffd"]),
+        ("utf-16", codecs.BOM_UTF16_LE + b"a\0\n\0b\0\x00\xd8c\0", 3, ["a", "b\ufffdc"]),
+        ("utf-16-be", b"\0a\0\n\0", 2, ["a", "\ufffd"]),
+        ("utf-32-le", b"a\0\0\0\n\0\0\0\0\0\x11\0", 2, ["a", "\ufffd"]),
         ("cp1252", b"a\n\x81\n", 2, ["a", "\ufffd"]),
         ("shift_jis", b"a\n\x81", 2, ["a", "\ufffd"]),
     ],

@@ -83,7 +83,7 @@ def test_the_message_says_what_to_do_with_bad_lines(tmp_path: Path) -> None:
         entries(FileSource(path, JsonLinesRecordFormat()))
     assert str(caught.value) == (
         f"{str(path)!r}, byte 0: the line that begins here is not JSON (Expecting ':' delimiter at its character 5); "
-        "correct the line, or read_text and map json.loads to keep bad lines apart."
+        'correct the line, or pass on_error="dead-letter" to keep bad lines apart.'
     )
 
 
