@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from elastic.core.contracts.source import Reader, Source
     from elastic.core.contracts.store import ChunkStore, StoredChunk
     from elastic.core.errors import ElasticError
+    from elastic.core.model.bad_record import BadRecord, RawRecord
     from elastic.core.model.chunk import Chunk, SourcePiece
     from elastic.core.model.step import Progress, StepState
     from elastic.core.policies.chaos import Chaos
@@ -35,12 +36,16 @@ if TYPE_CHECKING:
     from elastic.engine.step import Step
     from elastic.flow.flow import Flow
     from elastic.flow.readers import (
+        from_arrow,
         from_iterable,
         from_iterables,
+        from_pandas,
+        from_polars,
         from_range,
         from_source,
         read_csv,
         read_jsonl,
+        read_parquet,
         read_sql,
         read_text,
     )
@@ -63,10 +68,14 @@ __all__ = [
     "read_text",
     "read_jsonl",
     "read_csv",
+    "read_parquet",
     "read_sql",
     "from_iterable",
     "from_iterables",
     "from_range",
+    "from_pandas",
+    "from_polars",
+    "from_arrow",
     "from_source",
     # flows, steps and their results
     "Flow",
@@ -104,6 +113,8 @@ __all__ = [
     "Source",
     "Reader",
     "SourcePiece",
+    "BadRecord",
+    "RawRecord",
     "ChunkStore",
     "StoredChunk",
     "Chunk",
@@ -115,6 +126,7 @@ __all__ = [
 _HOMES = {
     "elastic.core.contracts.aggregator": ("Aggregator",),
     "elastic.core.policies.chaos": ("Chaos",),
+    "elastic.core.model.bad_record": ("BadRecord", "RawRecord"),
     "elastic.core.model.chunk": ("Chunk", "SourcePiece"),
     "elastic.core.errors": ("ElasticError",),
     "elastic.core.contracts.heartbeat": ("Heartbeat",),
@@ -132,12 +144,16 @@ _HOMES = {
     "elastic.flow.flow": ("Flow",),
     "elastic.engine.options": ("Options",),
     "elastic.flow.readers": (
+        "from_arrow",
         "from_iterable",
         "from_iterables",
+        "from_pandas",
+        "from_polars",
         "from_range",
         "from_source",
         "read_csv",
         "read_jsonl",
+        "read_parquet",
         "read_sql",
         "read_text",
     ),

@@ -15,15 +15,25 @@ from elastic.stages.sources import (
     IterableSource,
     IterablesSource,
     JsonLinesRecordFormat,
+    ParquetSource,
     RangeSource,
     RecordFormat,
     SqlSource,
+    TableSource,
     TextLines,
     Window,
+    table_of_arrow,
+    table_of_pandas,
+    table_of_polars,
 )
 
 if TYPE_CHECKING:
+    import pandas
+    import polars
     from sqlalchemy import URL, Executable
+
+#: Conditions for rows: `(column, operator, value)`, or a list of these.
+Where = tuple[str, str, Any] | Sequence[tuple[str, str, Any]]
 
 #: One or several files, globs, folders or URLs.
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -94,6 +104,62 @@ def read_csv(
         newlines_in_values=newlines_in_values,
     )
     return _of_files(paths, rows, files)
+
+
+def read_parquet(
+    paths: Paths,
+    columns: Sequence[str] | None = None,
+    where: Where | None = None,
+    *,
+    ship: str = "auto",
+    storage_options: Mapping[str, Any] | None = None,
+) -> Flow:
+    """Return a flow over the rows of Parquet files, each a dict from column name to value.
+
+    Each row group is a chunk. Functions and aggregators of frames get it as a frame. Needs the extra `arrow`.
+
+    Args:
+        paths: One or several files, globs, folders or URLs.
+        columns: Names of the columns to read; None for all.
+        where: Conditions for rows, such as `[("country", "in", ["DE", "FR"]), ("price", ">", 5)]`; all must hold. The
+            operators are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in` and `not in`. A null fulfils only `== None`. Row groups
+            without such rows are skipped by their statistics.
+        ship: As for `read_text`.
+        storage_options: Parameters of a remote file system.
+
+    Raises:
+        UsageError: An argument is invalid, or pyarrow is not installed. Missing files and columns raise an error when
+            the flow runs.
+    """
+    return Flow(ParquetSource(paths, columns=columns, where=where, ship=ship, storage_options=storage_options))
+
+
+def from_pandas(frame: "pandas.DataFrame", *, chunk_size: int = 50_000) -> Flow:
+    """Return a flow over the rows of a pandas frame, each a dict from column name to value; see `from_arrow`.
+
+    The index is left out; `frame.reset_index()` makes it a column. Missing values and NaN become None.
+    """
+    return Flow(TableSource(table_of_pandas(frame), chunk_size=chunk_size))
+
+
+def from_polars(frame: "polars.DataFrame | polars.LazyFrame", *, chunk_size: int = 50_000) -> Flow:
+    """Return a flow over the rows of a Polars frame, each a dict from column name to value; see `from_arrow`."""
+    return Flow(TableSource(table_of_polars(frame), chunk_size=chunk_size))
+
+
+def from_arrow(table: Any, *, chunk_size: int = 50_000) -> Flow:
+    """Return a flow over the rows of an Arrow table, each a dict from column name to value.
+
+    Functions and aggregators of frames get the chunks as frames. Needs the extra `arrow`.
+
+    Args:
+        table: A table, a batch, or another object with Arrow's stream interface. The master sends its rows by value.
+        chunk_size: Rows per chunk.
+
+    Raises:
+        UsageError: The table cannot be read, has two columns of one name, or a package is not installed.
+    """
+    return Flow(TableSource(table_of_arrow(table), chunk_size=chunk_size))
 
 
 def from_range(start: int, stop: int | None = None, step: int = 1, *, chunk_size: int = 100_000) -> Flow:

@@ -5,7 +5,9 @@ import re
 from typing import Any
 
 from elastic.core.contracts.store import RunStore, StepRecord
+from elastic.core.encoding import content_digest, decompress
 from elastic.core.errors import SourceError, UsageError
+from elastic.core.model.chunk import UNREAD, Chunk
 from elastic.core.receipts.merkle import ROOT_VERSION
 from elastic.engine.chunker import Chunker
 from elastic.engine.fingerprint.code_fingerprint import FINGERPRINT_VERSION, python_version
@@ -19,7 +21,7 @@ _FUNCTION = re.compile(r"(?:[\w<>]+\.)*([\w<>]+) \(line \d+\)")
 _ITERABLE_FIELDS = ("type", "entries")
 
 #: Kinds of sources that are cheap to read again, because they are in memory.
-_IN_MEMORY = ("iterable", "iterables")
+_IN_MEMORY = ("iterable", "iterables", "table")
 
 #: Version of the root definition of runs that record none.
 _UNRECORDED_ROOT_VERSION = 2
@@ -105,11 +107,19 @@ def check_entries_unchanged(store: RunStore, record: StepRecord, chunker: Chunke
     }
     for _ in range(max(contents, default=-1) + 1):
         for chunk in chunker.cut(1)[0]:
-            if contents.get(chunk.chunk_id, chunk.content) != chunk.content:
+            content = _content_of(chunk)
+            if contents.get(chunk.chunk_id, content) != content:
                 raise SourceError(
                     f"the entries of chunk {chunk.chunk_id} differ from those in the result of run {store.run_id}; "
                     "give the same entries, or start a new run."
                 )
+
+
+def _content_of(chunk: Chunk) -> bytes:
+    """Return the digest of a chunk that travels by value, as the worker that read it computes it."""
+    if chunk.content != UNREAD or chunk.payload is None:
+        return chunk.content
+    return content_digest(decompress(chunk.payload))
 
 
 def check_code_unchanged(run_id: str, record: StepRecord, step: Step) -> None:

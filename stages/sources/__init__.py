@@ -8,6 +8,8 @@ from elastic.stages.sources.files.source import DEFAULT_CHUNK_BYTES, FileSource
 from elastic.stages.sources.iterable import IterableSource, IterablesSource, Window
 from elastic.stages.sources.range import RangeSource
 from elastic.stages.sources.sql import SqlSource
+from elastic.stages.sources.tables.parquet import ParquetSource
+from elastic.stages.sources.tables.table_source import TableSource, table_of_arrow, table_of_pandas, table_of_polars
 
 __all__ = [
     "FileSource",
@@ -19,6 +21,11 @@ __all__ = [
     "IterableSource",
     "IterablesSource",
     "SqlSource",
+    "ParquetSource",
+    "TableSource",
+    "table_of_arrow",
+    "table_of_pandas",
+    "table_of_polars",
     "Window",
     "DEFAULT_CHUNK_BYTES",
 ]

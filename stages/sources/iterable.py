@@ -244,19 +244,19 @@ def _check_iterable(iterable: Any) -> Iterable[Any]:
         raise UsageError("a mapping cannot be a source; pass its .items(), .keys() or .values().")
     rows = next((rows for package, rows in _ROWS.items() if _is_table(iterable, package)), None)
     if rows is not None:
-        raise UsageError(f"iterating a {type(iterable).__name__} yields its columns; pass its rows: {rows}.")
+        raise UsageError(f"iterating a {type(iterable).__name__} yields its columns; use {rows}.")
     if not isinstance(iterable, Iterable) and not hasattr(type(iterable), "__getitem__"):
         raise UsageError(f"{iterable!r} cannot be iterated; pass a list, a generator or an open file.")
     accepted: Iterable[Any] = iterable
     return accepted
 
 
-#: Expression that returns the rows of a table as plain data, by the table's package.
+#: Source of the rows of a table, by the table's package.
 _ROWS = {
-    "pandas": "frame.to_dict('records')",
-    "polars": "frame.iter_rows(named=True), after collect() for a lazy frame",
-    "pyarrow": "table.to_pylist()",
-    "": "a list of dicts",
+    "pandas": "elastic.from_pandas(frame)",
+    "polars": "elastic.from_polars(frame)",
+    "pyarrow": "elastic.from_arrow(table)",
+    "": "elastic.from_arrow(table), or pass a list of dicts",
 }
 
 

@@ -18,6 +18,7 @@ from elastic.core.program import Program
 from elastic.core.transform import WHOLE_CHUNK
 from elastic.stages.failure_report import failure_of
 from elastic.stages.sources.files.lines import LazyLines, LinesOrBad
+from elastic.stages.sources.tables.table_entries import TableEntries
 from elastic.stages.worker.pipeline import Pipeline
 
 #: Exceptions of user code that the worker catches.
@@ -99,7 +100,7 @@ class FailureBisection:
         """
         try:
             entries = self.program.reader.parse_each(self.reference, block)
-            return entries if isinstance(entries, LazyLines | LinesOrBad) else list(entries)
+            return entries if isinstance(entries, LazyLines | LinesOrBad | TableEntries) else list(entries)
         except RAISED as error:
             failure = failure_of(error, chunk_id=self.chunk_id, place=repr(self.reference), function=READER)
             raise NotToleratedError(failure) from error
@@ -248,7 +249,7 @@ class FailureBisection:
 
 
 def _first_bad(entries: Sequence[Any]) -> BadRecord | None:
-    if isinstance(entries, LazyLines) or BadRecord not in set(map(type, entries)):
+    if isinstance(entries, LazyLines | TableEntries) or BadRecord not in set(map(type, entries)):
         return None
     return next(entry for entry in entries if isinstance(entry, BadRecord))
 
@@ -261,7 +262,7 @@ def halves(first: int, stop: int) -> list[tuple[int, int]]:
 
 def fresh(values: Sequence[Any]) -> Sequence[Any]:
     """Return values that user code may modify: deep copies of mutable objects."""
-    if isinstance(values, LazyLines) or _IMMUTABLE_TYPES.issuperset(map(type, values)):
+    if isinstance(values, LazyLines | TableEntries) or _IMMUTABLE_TYPES.issuperset(map(type, values)):
         return values
     try:
         return copy.deepcopy(values)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from elastic.core.errors import UsageError
 from elastic.core.frames import ENTRY, arrow_module, frame_of, frame_of_entries, is_frame, polars_module
 from elastic.stages.sources.files.lines import LazyLines
+from elastic.stages.sources.tables.table_entries import TableEntries
 
 if TYPE_CHECKING:
     import polars
@@ -45,6 +46,8 @@ def frame_in(entries: Iterable[Any]) -> "Frame":
         UsageError: The entries do not fit into one frame.
     """
     if isinstance(entries, FramedBlock):
+        return entries.frame
+    if isinstance(entries, TableEntries):
         return entries.frame
     # Polars drops a carriage return at the end of the data; for Elastic it is part of the last line.
     if isinstance(entries, LazyLines) and not entries.data.endswith(b"\r"):

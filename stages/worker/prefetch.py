@@ -12,6 +12,7 @@ from elastic.core.transform import OF_FRAMES, FrameWords
 from elastic.stages.messages import Call
 from elastic.stages.sources.files.lines import LazyLines
 from elastic.stages.sources.files.reader import FileReader
+from elastic.stages.sources.tables.parquet import ParquetReader
 from elastic.stages.worker.frames import FramedBlock, frame_in
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def can_prefetch(program: Program) -> bool:
     threads run no user code.
     """
     of_frames = bool(program.transforms) and isinstance(program.transforms[0], OF_FRAMES)
-    return of_frames and isinstance(program.reader, FileReader)
+    return of_frames and isinstance(program.reader, FileReader | ParquetReader)
 
 
 @dataclass(frozen=True, slots=True)

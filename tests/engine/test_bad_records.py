@@ -57,7 +57,7 @@ def test_a_bad_row_is_named_once_by_line_and_byte_whether_it_fails_the_step_or_i
         "1 values for 2 fields; correct the row, or name the right delimiter= and fields="
     )
     result = ran(flow)
-    assert [str(letter.failure) for letter in letters(result)][0] == problem
+    assert str(letters(result)[0].failure) == problem
     assert [letter.failure.place for letter in letters(result)] == [
         f"line {line} of {str(path)!r} (byte {byte})" for line, byte in ((3, 8), (4, 10), (6, 20), (8, 28))
     ]
@@ -121,7 +121,13 @@ def test_bytes_that_are_not_utf_16_cost_their_line_only(tmp_path: Path, chunk_by
 
 @pytest.mark.parametrize("chunk_bytes", [1, 8, 1000])
 def test_broken_json_lines_are_kept_apart(tmp_path: Path, chunk_bytes: int) -> None:
-    data = b'\xef\xbb\xbf{"a": 1}\n{"a": }\r\n \n\xc2\xa0\n"\xff"\n[' + b"[" * 10_000 + b"\n" + b"9" * 5_000 + b'\n{"a": 2}'
+    data = (
+        b'\xef\xbb\xbf{"a": 1}\n{"a": }\r\n \n\xc2\xa0\n"\xff"\n['
+        + b"[" * 10_000
+        + b"\n"
+        + b"9" * 5_000
+        + b'\n{"a": 2}'
+    )
     path = written(tmp_path, data, "file.jsonl")
     flow = elastic.read_jsonl(path, chunk_bytes=chunk_bytes).map(lambda value: value["a"]).aggregate("sum")
     result = ran(flow)

@@ -44,7 +44,7 @@ _SIGNATURES = (
     _Signature(b"PK\5\6", "a zip archive without files", _LEAVE),
     _Signature(b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
     _Signature(b"Rar!\x1a\x07", "a RAR archive", _UNPACK),
-    _Signature(b"PAR1", "a Parquet file", _LIBRARY),
+    _Signature(b"PAR1", "a Parquet file", "read it with read_parquet"),
     _Signature(b"PARE", "an encrypted Parquet file", _LIBRARY),
     _Signature(b"ARROW1\0\0", "an Arrow file", _LIBRARY),
     _Signature(b"FEA1", "a Feather file", _LIBRARY),
@@ -82,9 +82,7 @@ def check_text(path: str, head: bytes, *, needs_recoding: bool = False, outer: s
     """
     if not head or (head[0] not in _FIRST_BYTES and b"\0" not in head):
         return  # the usual case; called for each of thousands of files
-    found = next((one for one in _SIGNATURES if _has_signature(head, one.start)), None)
-    if found is None and b"\0" in head and _is_tar(head):
-        found = _Signature(b"", "a tar archive", _UNPACK)
+    found = _signature_of(head)
     if found is None and not needs_recoding and (encoding := _wide_encoding(head)):
         found = _Signature(b"", f"text in {encoding.upper()}", f"pass encoding={encoding!r}")
     if found is not None:
@@ -94,6 +92,19 @@ def check_text(path: str, head: bytes, *, needs_recoding: bool = False, outer: s
         if outer:
             what, advice = f"{outer} that contains {what}", _DECOMPRESS if advice.startswith(_ADD_SUFFIX) else advice
         raise SourceError(f"{path!r} is {what} and cannot be read as lines; {advice}.")
+
+
+def type_of(head: bytes) -> str | None:
+    """Return the type of a binary file, such as "gzip data", by its first bytes; None if they are not known."""
+    found = _signature_of(head)
+    return None if found is None else found.what
+
+
+def _signature_of(head: bytes) -> _Signature | None:
+    found = next((one for one in _SIGNATURES if _has_signature(head, one.start)), None)
+    if found is None and b"\0" in head and _is_tar(head):
+        return _Signature(b"", "a tar archive", _UNPACK)
+    return found
 
 
 def check_stream(plain: Iterator[bytes], path: str, *, needs_recoding: bool, outer: str) -> Iterator[bytes]:

@@ -11,9 +11,10 @@ from elastic.core.model.chunk import Position, SourcePiece
 from elastic.stages.sources.files.compression import codec_of
 from elastic.stages.sources.files.cutter import FileCutter
 from elastic.stages.sources.files.format import RecordFormat
-from elastic.stages.sources.files.listing import FileListing, FoundFile, LocalFiles, is_url, path_strings
+from elastic.stages.sources.files.listing import FileListing, is_url, path_strings
 from elastic.stages.sources.files.reader import FileReader
-from elastic.stages.sources.files.remote import connect, list_remote, masked, protocol_of
+from elastic.stages.sources.files.remote import masked
+from elastic.stages.sources.files.search import change_of, find_files, shown_paths
 from elastic.stages.sources.validation import one_of, positive_integer
 
 #: Bytes per chunk: about 10 ms of splitting lines, and about 100 ms of a user's function over them.
@@ -85,7 +86,7 @@ class FileSource(Source):
         mark = listing.mark
         which, byte, line, expected = position or (0, 0, 0, mark)
         if tuple(expected) != mark:
-            raise SourceChangedError(self._shown_paths, _difference(tuple(expected), mark))
+            raise SourceChangedError(shown_paths(self._paths), change_of(tuple(expected), mark))
         cutter = FileCutter(listing, self._format, None if self._whole_files else self._chunk_bytes)
         read_on_master = self._ship == "value" or (self._ship == "auto" and "memory" in listing.remotes)
         return cutter.pieces(which, byte, line, self.reader() if read_on_master else None)
@@ -174,7 +175,7 @@ class FileSource(Source):
 
     def _find_files(self) -> FileListing:
         """List the files again, and count the pieces."""
-        self._listing = listing = self._list_files()
+        self._listing = listing = find_files(self._paths, self._options)
         if self._whole_files:
             self._expected = len(listing.files)
         elif self._format.sequential or any(codec_of(file.path) for file in listing.files):
@@ -182,33 +183,3 @@ class FileSource(Source):
         else:
             self._expected = sum([-(-file.size // self._chunk_bytes) for file in listing.files])
         return listing
-
-    def _list_files(self) -> FileListing:
-        found: dict[str, FoundFile] = {}
-        remotes: dict[str, Any] = {}
-        local = LocalFiles()
-        for path in self._paths:
-            if not is_url(path):
-                for real_path, one in local.files_of(path):
-                    found.setdefault(real_path, one)
-                continue
-            fs, inside = connect(path, self._options)
-            for file in list_remote(fs, inside, path):
-                if remotes.setdefault(protocol_of(file.path), fs) is not fs:
-                    raise UsageError(
-                        f"{masked(path)!r} is on another host than an earlier path; read it in another flow."
-                    )
-                found[file.path] = file
-        return FileListing(tuple(found.values()), remotes)
-
-    @property
-    def _shown_paths(self) -> str:
-        """First three paths, for messages."""
-        more = len(self._paths) - 3
-        return ", ".join(map(masked, self._paths[:3])) + (f" and {more} more" if more > 0 else "")
-
-
-def _difference(before: tuple[Any, ...], now: tuple[Any, ...]) -> str:
-    if before[:2] == now[:2]:
-        return f"the same {now[0]} files, but at least one was renamed or rewritten"
-    return f"there were {before[0]} files of {before[1]} bytes and there are {now[0]} of {now[1]}"

@@ -72,7 +72,7 @@ FOREIGN: dict[str, tuple[bytes, str, str]] = {
     "tar": (tar(), "a tar archive", "unpack it"),
     "posix tar": (tar(tarfile.PAX_FORMAT), "a tar archive", "unpack it"),
     "old tar": (old_tar(), "a tar archive", "unpack it"),
-    "parquet": (frame("write_parquet"), "a Parquet file", "from_iterable"),
+    "parquet": (frame("write_parquet"), "a Parquet file", "read_parquet"),
     "arrow": (frame("write_ipc"), "an Arrow file", "from_iterable"),
     "avro": (frame("write_avro"), "an Avro file", "from_iterable"),
     "sqlite": (database(), "a SQLite database", "read_sql"),

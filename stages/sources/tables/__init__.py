@@ -1,0 +1,1 @@
+"""Sources of tables: Parquet files, and frames in memory. Their chunks are Arrow tables."""
