@@ -10,12 +10,16 @@ from elastic.core.errors import UsageError
 from elastic.core.suggest import did_you_mean
 from elastic.flow.flow import Flow
 from elastic.stages.sources import (
+    CsvColumns,
     CsvRecordFormat,
+    FileContents,
     FileSource,
     IterableSource,
     IterablesSource,
+    JsonArrayFormat,
     JsonLinesRecordFormat,
     ParquetSource,
+    PartitionedSqlSource,
     RangeSource,
     RecordFormat,
     SqlSource,
@@ -50,6 +54,16 @@ class FileOptions(TypedDict, total=False):
     storage_options: Mapping[str, Any]
 
 
+class CsvOptions(FileOptions, total=False):
+    """Keyword arguments of `read_csv`, besides those that name the parts of a row."""
+
+    escapechar: str
+    comment: str
+    skip_rows: int
+    columns: Sequence[str]
+    types: Mapping[str, Callable[[str], Any]]
+
+
 def read_text(paths: Paths, **files: Unpack[FileOptions]) -> Flow:
     r"""Return a flow over the lines of text files, without line ends (`\n` or `\r\n`).
 
@@ -72,6 +86,37 @@ def read_jsonl(paths: Paths, **files: Unpack[FileOptions]) -> Flow:
     return _of_files(paths, JsonLinesRecordFormat, files)
 
 
+def read_json(
+    paths: Paths,
+    *,
+    encoding: str = "utf-8",
+    errors: str = "strict",
+    ship: str = "auto",
+    storage_options: Mapping[str, Any] | None = None,
+) -> Flow:
+    """Return a flow over the elements of JSON arrays, one array per file.
+
+    Each file is one chunk and is in memory as a whole; write large data as JSON lines. For arguments see `read_text`.
+
+    Raises:
+        UsageError: An argument is invalid. A file that is not an array raises an error when the flow runs.
+    """
+    form = JsonArrayFormat(encoding=encoding, errors=errors)
+    return Flow(FileSource(paths, form, ship=ship, storage_options=storage_options))
+
+
+def read_files(paths: Paths, *, ship: str = "auto", storage_options: Mapping[str, Any] | None = None) -> Flow:
+    """Return a flow over whole files, each a dict of its `path` and its `bytes`.
+
+    The bytes are those of the stored file: nothing is decompressed or decoded. Each file is one chunk. For arguments
+    see `read_text`.
+
+    Raises:
+        UsageError: An argument is invalid.
+    """
+    return Flow(FileSource(paths, FileContents(), ship=ship, storage_options=storage_options))
+
+
 def read_csv(
     paths: Paths,
     *,
@@ -79,9 +124,9 @@ def read_csv(
     delimiter: str = ",",
     quotechar: str | None = '"',
     newlines_in_values: bool = False,
-    **files: Unpack[FileOptions],
+    **options: Unpack[CsvOptions],
 ) -> Flow:
-    """Return a flow over the rows of CSV files, each a dict from column name to string.
+    """Return a flow over the rows of CSV files, each a dict from column name to string, or to a value of `types`.
 
     Args:
         paths: As for `read_text`.
@@ -89,21 +134,28 @@ def read_csv(
         delimiter: One character.
         quotechar: One character; None if no values are quoted.
         newlines_in_values: True if quoted values may contain line ends; then the master reads the files one by one.
-        files: As for `read_text`.
+        options: `escapechar`: a character that removes the meaning of the next one. `comment`: lines that begin with
+            this string are skipped. `skip_rows`: number of lines to skip in each file, before its header. `columns`:
+            names of the columns to read. `types`: a dict from column name to `int`, `float`, `bool`, `Decimal`, `date`,
+            `datetime`, `time`, `UUID` or a function of the string; for types, an empty value becomes None, and a value
+            that cannot be converted is a failed record. Others as for `read_text`.
 
     Raises:
         UsageError: An argument is invalid.
     """
     if isinstance(fields, str) or not isinstance(fields, Iterable | None):
         raise UsageError(f"fields={fields!r} must be a list of names, or left out.")
+    given: dict[str, Any] = dict(options)
     rows = partial(
         CsvRecordFormat,
         fields=None if fields is None else tuple(fields),
         delimiter=delimiter,
         quotechar=quotechar,
         newlines_in_values=newlines_in_values,
+        selection=CsvColumns.of(given.pop("columns", None), given.pop("types", None)),
+        **{name: given.pop(name) for name in ("escapechar", "comment", "skip_rows") if name in given},
     )
-    return _of_files(paths, rows, files)
+    return _of_files(paths, rows, given, CsvOptions.__annotations__)
 
 
 def read_parquet(
@@ -189,16 +241,32 @@ def read_sql(
     url: "str | URL",
     *,
     parameters: Mapping[str, Any] | None = None,
-    chunk_size: int = 3000,
+    chunk_size: int | None = None,
+    partition_on: str | None = None,
+    partitions: int | None = None,
 ) -> Flow:
     """Return a flow over the rows of a query, each a dict from column name to value.
+
+    The master reads the rows, unless `partition_on` and `partitions` divide them into ranges that the workers read.
 
     Args:
         query: SQL text with `:name` for parameters, or a SQLAlchemy statement.
         url: SQLAlchemy URL of the database.
         parameters: Values of the query's parameters.
-        chunk_size: Rows per chunk.
+        chunk_size: Rows per chunk, 3000 by default; not with `partition_on`.
+        partition_on: Column of the result with numbers or times, best an indexed one. The rows of a range come in no
+            particular order, and must not change until the run has ended.
+        partitions: Number of ranges, each a chunk. Rows without a value are in the first range.
+
+    Raises:
+        UsageError: An argument is invalid.
     """
+    if partition_on is not None or partitions is not None:
+        if partition_on is None or partitions is None or chunk_size is not None:
+            raise UsageError("read_sql takes partition_on= and partitions= together, and then no chunk_size=.")
+        ranges = PartitionedSqlSource(query, url, column=partition_on, partitions=partitions, parameters=parameters)
+        return Flow(ranges)
+    chunk_size = 3000 if chunk_size is None else chunk_size
     return Flow(SqlSource(query, url, chunk_size=chunk_size, parameters=parameters))
 
 
@@ -207,8 +275,12 @@ def from_source(source: Source) -> Flow:
     return Flow(source)
 
 
-def _of_files(paths: Paths, form: Callable[..., RecordFormat], files: FileOptions) -> Flow:
-    known = FileOptions.__annotations__
+def _of_files(
+    paths: Paths,
+    form: Callable[..., RecordFormat],
+    files: Mapping[str, Any],
+    known: Mapping[str, Any] = FileOptions.__annotations__,
+) -> Flow:
     for name in files:
         if name not in known:
             hint = did_you_mean(name, known, f"there are {', '.join(known)}.")

@@ -300,7 +300,9 @@ def test_a_function_that_keeps_its_results_works_wherever_it_runs(cluster: str) 
 def test_the_place_of_bad_bytes_is_reported_once(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"a": 1}\n{"a":\n')
-    with pytest.raises(StepFailedError, match=r"the reader failed on .*byte 9 .*DecodingError: the line") as caught:
+    with pytest.raises(
+        StepFailedError, match=r"the reader failed on line 2 of .*byte 9.* DecodingError: the"
+    ) as caught:
         elastic.read_jsonl(path).aggregate("size").run(cluster="inline")
     assert str(caught.value).count("byte 9") == str(caught.value).count(str(path)) == 1
 

@@ -3,7 +3,7 @@
 import csv
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, Protocol
@@ -12,6 +12,7 @@ from elastic.core.csv_field_limit import long_fields
 from elastic.core.errors import DecodingError, UsageError
 from elastic.core.model.bad_record import BadRecord, RawRecord
 from elastic.stages.sources.files.block import FileBlock
+from elastic.stages.sources.files.csv_columns import CsvColumns, UnconvertibleError, names_in
 from elastic.stages.sources.files.format import RecordFormat, raw_lines, split_lines, stream_lines, valid
 from elastic.stages.sources.files.text_encoding import (
     DecodedLine,
@@ -46,6 +47,10 @@ class CsvRecordFormat(EncodedFormat):
         quotechar: One ASCII character, or None if no value is quoted.
         newlines_in_values: Quoted values may contain line ends. Then the master reads the files, because they cannot
             be cut at every line end. Without it, such a row is a bad record.
+        escapechar: One ASCII character that removes the meaning of the next one, or None.
+        comment: Lines that begin with this ASCII string are skipped.
+        skip_rows: Number of lines to skip at the start of each file, before the header.
+        selection: Columns to read, and the types of their values.
         encoding: Any text encoding; see `EncodedFormat`.
         errors: `strict`, or `replace` to read invalid bytes as U+FFFD.
 
@@ -57,6 +62,10 @@ class CsvRecordFormat(EncodedFormat):
     delimiter: str = ","
     quotechar: str | None = '"'
     newlines_in_values: bool = False
+    escapechar: str | None = None
+    comment: str | None = None
+    skip_rows: int = 0
+    selection: CsvColumns = field(default_factory=CsvColumns)
     encoding: str = "utf-8"
     errors: str = "strict"
     #: Field names; None until a header has been read.
@@ -67,11 +76,17 @@ class CsvRecordFormat(EncodedFormat):
         _check_character("delimiter", self.delimiter)
         if self.quotechar is not None:
             _check_character("quotechar", self.quotechar)
+        if self.escapechar is not None:
+            _check_character("escapechar", self.escapechar)
         if self.delimiter == self.quotechar:
             raise UsageError(f"delimiter and quotechar must differ, both are {self.delimiter!r}.")
+        if self.escapechar in (self.delimiter, self.quotechar) and self.escapechar is not None:
+            raise UsageError(f"escapechar must differ from delimiter and quotechar, and is {self.escapechar!r}.")
+        self._check_skipped()
         if self.fields is not None:
-            object.__setattr__(self, "fields", _check_fields(self.fields))
+            object.__setattr__(self, "fields", names_in("fields", self.fields))
             object.__setattr__(self, "names", self.fields)
+            self.selection.check(self.fields, "fields=")
 
     @property
     def headed(self) -> bool:
@@ -86,13 +101,17 @@ class CsvRecordFormat(EncodedFormat):
             return self._parse(block)
 
     def _parse(self, block: FileBlock) -> list[Any]:
-        lines = self._lines(decode_block(block, self.encoding, self.errors))
+        body = self._body(block)
+        lines = self._lines(decode_block(body, self.encoding, self.errors))
         reader, names = self._reader(lines), self.names or ()
         try:
             if self.headed and block.at == 0 and tuple(next(reader, names)) != names:
                 raise ValueError("the header differs")
             # One pass: rows that become dicts at once cost half as much as rows kept in a list.
-            entries = [dict(zip(names, row, strict=True)) for row in reader if row]
+            if self.selection == CsvColumns():
+                entries = [dict(zip(names, row, strict=True)) for row in reader if row]
+            else:
+                entries = [self.selection.entry(names, row) for row in reader if row]
             if isinstance(lines, list) and self._count(block, lines) != len(entries):
                 raise ValueError("a row spans several lines")
         except (csv.Error, ValueError):
@@ -105,8 +124,8 @@ class CsvRecordFormat(EncodedFormat):
 
     def starts(self, block: FileBlock) -> Iterator[tuple[int, int]]:
         with long_fields():
-            for row in self._rows(block):
-                yield row.at, row.line
+            found = [(row.at, row.line) for row in self._rows(block)]
+        yield from found
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -117,18 +136,36 @@ class CsvRecordFormat(EncodedFormat):
             "newlines_in_values": self.newlines_in_values,
             "encoding": self.encoding,
             "errors": self.errors,
+            **({} if self.escapechar is None else {"escapechar": self.escapechar}),
+            **({} if self.comment is None else {"comment": self.comment}),
+            **({"skip_rows": self.skip_rows} if self.skip_rows else {}),
+            **self.selection.describe(),
         }
+
+    def head_bytes(self, plain: Iterable[bytes]) -> int:
+        if not self.has_head:
+            return 0
+        at = 0
+        for number, line in enumerate(stream_lines(plain)):
+            at += len(line)
+            if not self._is_preamble(number, line):
+                break
+        return at
 
     def records(self, path: str, at: int, plain: Iterable[bytes], chunk_bytes: int) -> Iterator[bytes]:
         if not self.newlines_in_values:
-            yield from RecordFormat.records(self, path, at, plain, chunk_bytes)
+            yield from self._with_preamble(at, RecordFormat.records(self, path, at, plain, chunk_bytes))
             return
         begin = position = at
         lines_of_block: list[bytes] = []
 
         def feed() -> Iterator[str]:
             nonlocal position
-            for line in stream_lines(plain):
+            for number, line in enumerate(stream_lines(plain)):
+                if at == 0 and number < self.skip_rows:
+                    lines_of_block.append(line)
+                    position += len(line)
+                    continue
                 # Invalid bytes are the reader's affair: quotes and delimiters are ASCII.
                 text = decode_block(FileBlock(path, position, line), self.encoding, "replace")
                 lines_of_block.append(line)
@@ -136,16 +173,17 @@ class CsvRecordFormat(EncodedFormat):
                 yield text
 
         # The csv module reads no more lines than the requested row needs.
-        with long_fields():
-            for _ in _each_row(self._reader(feed())):
-                if position - begin >= chunk_bytes:
-                    yield b"".join(lines_of_block)
-                    lines_of_block.clear()
-                    begin = position
-        if lines_of_block:
-            yield b"".join(lines_of_block)
+        rows, is_last = _each_row(self._reader(feed())), False
+        while not is_last:
+            with long_fields():
+                is_last = all(position - begin < chunk_bytes for _ in rows)
+            if lines_of_block:
+                yield b"".join(lines_of_block)
+                lines_of_block.clear()
+                begin = position
 
     def fields_of(self, head: FileBlock) -> tuple[str, ...]:
+        head = self._body(head)
         text = decode_block(head, self.encoding, self.errors)
         try:
             with long_fields():
@@ -158,6 +196,8 @@ class CsvRecordFormat(EncodedFormat):
                 f"the header names {', '.join(map(repr, repeated))} twice" if repeated else "the header row is empty"
             )
             raise head.error(0, problem, "correct the header, or pass fields= if the files have none")
+        if names:
+            self.selection.check(names, head.path)
         return tuple(names)
 
     def with_fields(self, fields: tuple[str, ...]) -> "CsvRecordFormat":
@@ -173,10 +213,13 @@ class CsvRecordFormat(EncodedFormat):
         names = self.names or ()
         if isinstance(row.values, DecodingError):
             return BadRecord(RawRecord(row.raw, names), row.values)
-        if len(row.values) == len(names):
-            return dict(zip(names, row.values, strict=True))
         problem = f"the row that begins here has {len(row.values)} values for {len(names)} fields"
         advice = "correct the row, or name the right delimiter= and fields="
+        if len(row.values) == len(names):
+            try:
+                return self.selection.entry(names, row.values)
+            except UnconvertibleError as error:
+                problem, advice = str(error), "correct the value, or give another type"
         return BadRecord(RawRecord(row.raw, names), block.error(row.at, problem, advice))
 
     def _rows(self, block: FileBlock) -> "Iterator[_Row]":
@@ -185,11 +228,54 @@ class CsvRecordFormat(EncodedFormat):
         Raises:
             DecodingError: The header is not that of the first file.
         """
-        for row in self._scan_lines(block) if self.newlines_in_values else self._scan(block):
-            if self.headed and block.at + row.at == 0:
-                self._check_header(block, row)
+        body = self._body(block)
+        skipped = body.at - block.at
+        before = bytes(block.data[:skipped]).count(b"\n")
+        is_header = self.headed and block.at == 0
+        for row in self._scan_lines(body) if self.newlines_in_values else self._scan(body):
+            if is_header:
+                self._check_header(body, row)
+                is_header = False
             elif row.values:
-                yield row
+                yield row._replace(at=skipped + row.at, line=before + row.line)
+
+    @property
+    def has_head(self) -> bool:
+        """True if lines may come before the header, or before the first row of files without one."""
+        return bool(self.skip_rows) or (self.headed and self.comment is not None)
+
+    def _is_comment(self, line: bytes) -> bool:
+        return self.comment is not None and line.removeprefix(BOM_UTF8).startswith(self.comment.encode())
+
+    def _is_preamble(self, number: int, line: bytes) -> bool:
+        """Return whether a line, of a number in its file, comes before the header and all lines like it."""
+        return number < self.skip_rows or (self.headed and self._is_comment(line))
+
+    def _preamble_bytes(self, data: bytes | memoryview) -> int:
+        """Return the number of bytes before the header; all bytes if the data ends before it."""
+        for number, (at, line) in enumerate(raw_lines(data)):
+            if not self._is_preamble(number, line):
+                return at
+        return len(data)
+
+    def _with_preamble(self, at: int, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield blocks of a file from byte `at` on, of which the first one ends after the header."""
+        if at == 0 and self.has_head:
+            first = b""
+            for block in blocks:
+                first += block
+                if self._preamble_bytes(first) < len(first):
+                    break
+            if first:
+                yield first
+        yield from blocks
+
+    def _body(self, block: FileBlock) -> FileBlock:
+        """Return a block without the lines before the header."""
+        if block.at or not self.has_head:
+            return block
+        start = self._preamble_bytes(block.data)
+        return FileBlock(block.path, start, block.data[start:])
 
     def _check_header(self, block: FileBlock, row: "_Row") -> None:
         expected = self.names or ()
@@ -209,6 +295,8 @@ class CsvRecordFormat(EncodedFormat):
         while index < len(lines):
             at, number, raw, text = lines[index]
             index += 1
+            if self._is_comment(raw.data):
+                continue
             if isinstance(text, DecodingError):
                 yield _Row(at, number, raw.data, text)
                 continue
@@ -271,18 +359,38 @@ class CsvRecordFormat(EncodedFormat):
             line = stop
 
     def _lines(self, text: str) -> Iterable[str]:
-        """Return the lines for the csv module, with their line ends if these may be data."""
-        return StringIO(text, newline="\n") if self.newlines_in_values else split_lines(text)
+        """Return the lines for the csv module, without comments, and with their line ends if these may be data."""
+        if self.newlines_in_values:
+            return StringIO(text, newline="\n")
+        lines = split_lines(text)
+        return lines if self.comment is None else [line for line in lines if not line.startswith(self.comment)]
 
     def _reader(self, lines: Iterable[str]) -> "_Rows":
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self.quotechar else csv.QUOTE_NONE
-        return csv.reader(lines, delimiter=self.delimiter, quotechar=self.quotechar, quoting=quoting, strict=True)
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            quotechar=self.quotechar,
+            escapechar=self.escapechar,
+            quoting=quoting,
+            strict=True,
+        )
 
     def _error(self, block: FileBlock, offset: int, error: csv.Error) -> DecodingError:
         advice = "correct the file"
         if not self.newlines_in_values:
             advice += ", or pass newlines_in_values=True if quoted values contain line ends"
         return block.error(offset, f"the row that begins here is not CSV ({error})", advice)
+
+    def _check_skipped(self) -> None:
+        comment = self.comment
+        if comment is not None:
+            if not isinstance(comment, str) or not comment or not comment.isascii() or set("\r\n\0") & set(comment):
+                raise UsageError(f"comment must be an ASCII string without line ends, such as '#', not {comment!r}.")
+            if self.newlines_in_values:
+                raise UsageError("comment and newlines_in_values cannot be combined: values may contain such lines.")
+        if not isinstance(self.skip_rows, int) or isinstance(self.skip_rows, bool) or self.skip_rows < 0:
+            raise UsageError(f"skip_rows must be a whole number from 0, not {self.skip_rows!r}.")
 
 
 class _Row(NamedTuple):
@@ -308,14 +416,3 @@ def _each_row(reader: _Rows) -> Iterator[list[str] | csv.Error]:
 def _check_character(name: str, value: Any) -> None:
     if not isinstance(value, str) or len(value) != 1 or not value.isascii() or value in "\r\n\0":
         raise UsageError(f"{name} must be one ASCII character that is not a line end, not {value!r}.")
-
-
-def _check_fields(fields: Any) -> tuple[str, ...]:
-    if isinstance(fields, str) or not isinstance(fields, Sequence) or not fields:
-        raise UsageError(f"fields must be a list of names, not {fields!r}.")
-    for name in fields:
-        if not isinstance(name, str):
-            raise UsageError(f"fields must be names, not {name!r}.")
-        if fields.count(name) > 1:
-            raise UsageError(f"fields names {name!r} twice.")
-    return tuple(fields)

@@ -76,10 +76,19 @@ class FileCutter:
             # Before the workers: a smaller file is one range, and the worker that reads it looks.
             with open_range(_whole(file), self.listing.remotes) as stored:
                 self.format.check_head(path, stored.read(SIGNATURE_BYTES))
-        for start in range(byte, stop, step):
-            reference = (path, start, min(start + step, size), size, version)
+        start, head = byte, 0 if byte else self._head_bytes(file)
+        while start < stop:
+            end = max(start + step, head)
+            reference = (path, start, min(end, size), size, version)
             block = by_value.read_block(reference) if by_value is not None else None
             yield SourcePiece((number, start, 0, mark), reference, None, block)
+            start = end
+
+    def _head_bytes(self, file: FoundFile) -> int:
+        if not self.format.has_head:
+            return 0
+        with open_range(_whole(file), self.listing.remotes) as stored:
+            return self.format.head_bytes(plain_bytes(stored, PLAIN, file.path))
 
     def _sequence(self, file: FoundFile, codec: str, begin: tuple[int, int, int, Mark]) -> Iterator[SourcePiece]:
         path, size, version = file
@@ -97,7 +106,8 @@ class FileCutter:
 
     def _codec(self, file: FoundFile) -> str | None:
         """Return the codec of a file that needs sequential reading; None if ranges of the file can be read."""
-        return codec_of(file.path) or (PLAIN if self.format.sequential else None)
+        codec = codec_of(file.path) if self.format.decompressed else None
+        return codec or (PLAIN if self.format.sequential else None)
 
     def _header(self, file: FoundFile, codec: str | None) -> tuple[str, ...]:
         with open_range(_whole(file), self.listing.remotes) as stored:

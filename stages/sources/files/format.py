@@ -28,6 +28,16 @@ class RecordFormat(ABC):
         """True if a record may contain line ends, so that the master must read each file as one sequence."""
         return False
 
+    @property
+    def whole(self) -> bool:
+        """True if a file must be one chunk, which may be empty."""
+        return False
+
+    @property
+    def decompressed(self) -> bool:
+        """True if compressed files are decompressed."""
+        return True
+
     def check_head(self, path: str, head: bytes) -> None:
         """Refuse a file that the format cannot read, by its first bytes.
 
@@ -36,6 +46,19 @@ class RecordFormat(ABC):
         Raises:
             SourceError: The message has the type of the file and advice.
         """
+
+    @property
+    def has_head(self) -> bool:
+        """True if `head_bytes` must be called for each file."""
+        return False
+
+    def head_bytes(self, plain: Iterable[bytes]) -> int:
+        """Return the number of bytes at the start of a file that must be in one range.
+
+        Args:
+            plain: The whole file; called for files that are cut into ranges.
+        """
+        return 0
 
     def decode_stream(self, plain: Iterator[bytes], path: str, codec: str) -> Iterator[bytes]:
         """Return the bytes to cut, from a file that is read as one sequence.

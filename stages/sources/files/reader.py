@@ -78,12 +78,12 @@ class FileReader(Reader):
         return data
 
     def parse(self, reference: Reference, block: bytes) -> Collection[Any]:
-        if self._in_columns:
+        if self._in_columns and not self.format.whole:
             return self.format.columns(align(ByteRange(*reference), block))
-        return self.format.parse(align(ByteRange(*reference), block)) if block else []
+        return self.format.parse(align(ByteRange(*reference), block)) if block or self.format.whole else []
 
     def parse_each(self, reference: Reference, block: bytes) -> Collection[Any]:
-        entries = self.format.parse_each(align(ByteRange(*reference), block)) if block else []
+        entries = self.format.parse_each(align(ByteRange(*reference), block)) if block or self.format.whole else []
         return LinesOrBad(entries) if self.yields_text else entries
 
     def parse_record(self, raw: RawRecord) -> Any:
@@ -98,6 +98,8 @@ class FileReader(Reader):
 
     def locate(self, reference: Reference, index: int) -> str:
         part = ByteRange(*reference)
+        if self.format.whole:
+            return f"entry {index} of {part.path!r}"
         around = f"entry {index} of the chunk from byte {part.start} of {part.path!r}"
         if part.codec not in (None, PLAIN) and part.start > _MAX_SEARCH_BYTES:
             return around

@@ -64,7 +64,7 @@ class FileSource(Source):
         self._paths = path_strings(paths)
         self._format = format
         self._chunk_bytes = positive_integer("chunk_bytes", chunk_bytes)
-        self._whole_files = bool(one_file_per_chunk)
+        self._whole_files = bool(one_file_per_chunk) or format.whole
         self._ship = one_of("ship", ship, ("auto", "reference", "value"))
         self._options = dict(storage_options or {})
         #: Files found by `cut`, and the number of pieces in them.

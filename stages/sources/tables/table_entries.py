@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, overload
 
 from elastic.core.errors import EncodingError, UsageError
@@ -93,9 +94,12 @@ def check_names(names: Sequence[str], where: str) -> None:
 
 def pack_rows(table: Any, first: int, count: int) -> bytes:
     """Return a part of a table in memory as `pack_table` does; equal rows give equal bytes."""
+    pa = pyarrow_module()
     part = table.slice(first, count).combine_chunks()
-    # A slice still has bits of its neighbours.
-    return pack_table(part.take(pyarrow_module().array(range(part.num_rows), "int64")))
+    # A slice still has bits of its neighbours; Arrow cannot copy arrays of a few rare types.
+    with suppress(pa.ArrowNotImplementedError):
+        part = part.take(pa.array(range(part.num_rows), "int64"))
+    return pack_table(part)
 
 
 def pack_table(table: Any) -> bytes:

@@ -201,11 +201,11 @@ def test_what_is_seldom_meant_is_refused_with_what_to_do(iterable: Any, advice: 
 @pytest.mark.parametrize(
     ("package", "make", "rows"),
     [
-        ("pandas", lambda pandas: pandas.DataFrame({"a": [1]}), r"pass its rows: frame\.to_dict\('records'\)"),
-        ("polars", lambda polars: polars.DataFrame({"a": [1]}), r"pass its rows: frame\.iter_rows\(named=True\)"),
-        ("polars", lambda polars: polars.LazyFrame({"a": [1]}), r"pass its rows: .* after collect\(\)"),
-        ("pyarrow", lambda arrow: arrow.table({"a": [1]}), r"pass its rows: table\.to_pylist\(\)"),
-        ("pyarrow", lambda arrow: arrow.record_batch({"a": [1]}), r"pass its rows: table\.to_pylist\(\)"),
+        ("pandas", lambda pandas: pandas.DataFrame({"a": [1]}), r"use elastic\.from_pandas\(frame\)"),
+        ("polars", lambda polars: polars.DataFrame({"a": [1]}), r"use elastic\.from_polars\(frame\)"),
+        ("polars", lambda polars: polars.LazyFrame({"a": [1]}), r"use elastic\.from_polars\(frame\)"),
+        ("pyarrow", lambda arrow: arrow.table({"a": [1]}), r"use elastic\.from_arrow\(table\)"),
+        ("pyarrow", lambda arrow: arrow.record_batch({"a": [1]}), r"use elastic\.from_arrow\(table\)"),
     ],
 )
 def test_a_table_is_refused_because_iterating_it_yields_columns(package: str, make: Any, rows: str) -> None:
