@@ -25,7 +25,7 @@ from elastic.core.transform import OF_FRAMES, WHOLE_CHUNK, FrameWords, Map, Tran
 from elastic.engine.chunker import chunk_of, wrap_source_errors
 from elastic.engine.run import run
 from elastic.engine.step import Step
-from elastic.stages.worker.failure_bisection import RAISED, FailureBisection, NotToleratedError
+from elastic.stages.worker.failure_bisection import RAISED, FailureBisection, NotToleratedError, check_parsed
 from elastic.stages.worker.pipeline import Pipeline
 
 #: Width of a table where there is no terminal, in columns.
@@ -233,6 +233,7 @@ class _Look:
     ) -> tuple[list[Any], list[DeadLetter]]:
         run = Pipeline(bisection.program.transforms, (entries,))
         try:
+            check_parsed(entries)
             results = list(run)
             run.check()
         except RAISED:

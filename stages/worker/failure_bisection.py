@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from elastic.core.encoding import pack
-from elastic.core.errors import EncodingError
+from elastic.core.errors import DecodingError, EncodingError
 from elastic.core.model.bad_record import BadRecord
 from elastic.core.model.failure import READER, DeadLetter, Failure
 from elastic.core.policies.error_policy import OnError
@@ -98,8 +98,12 @@ class FailureBisection:
         Raises:
             NotToleratedError: The whole block is damaged, which is not an error of an entry.
         """
+        reader = self.program.reader
         try:
-            entries = self.program.reader.parse_each(self.reference, block)
+            try:
+                entries = reader.parse(self.reference, block)
+            except DecodingError:
+                entries = reader.parse_each(self.reference, block)
             return entries if isinstance(entries, LazyLines | LinesOrBad | TableEntries) else list(entries)
         except RAISED as error:
             failure = failure_of(error, chunk_id=self.chunk_id, place=repr(self.reference), function=READER)
@@ -143,8 +147,7 @@ class FailureBisection:
         Functions get copies of the entries, because the entries may run again. A bad record raises its error before any
         function runs.
         """
-        if (bad := _first_bad(entries)) is not None:
-            raise bad.error.with_traceback(None)
+        check_parsed(entries)
         run = Pipeline(self.program.transforms, (fresh(entries),))
         outputs = list(run)
         run.check()
@@ -246,6 +249,17 @@ class FailureBisection:
     def _splittable(self) -> bool:
         whole = any(isinstance(transform, WHOLE_CHUNK) for transform in self.program.transforms)
         return not self.program.error_policy.whole_chunks or not whole
+
+
+def check_parsed(entries: Sequence[Any]) -> None:
+    """Check that a reader could parse all records.
+
+    Raises:
+        DecodingError: The error of the first bad record.
+    """
+    bad = _first_bad(entries)
+    if bad is not None:
+        raise bad.error.with_traceback(None)
 
 
 def _first_bad(entries: Sequence[Any]) -> BadRecord | None:

@@ -213,7 +213,7 @@ def test_a_file_of_bad_rows_only_fails_the_step_and_can_be_redriven(tmp_path: Pa
     path = written(tmp_path, b"a,b\n1\n2\n")
     with pytest.raises(StepFailedError, match="line 2 of"):
         ran(elastic.read_csv(path).map(len).aggregate("sum"))
-    run_id = elastic.runs()[0]
+    run_id = elastic.runs()[0].run_id
     repaired = elastic.read_csv(path, fields=["x"]).map(len).aggregate("sum")
     assert elastic.redrive(run_id, repaired, cluster="inline").value == 2
 
@@ -246,7 +246,7 @@ def test_a_resumed_run_counts_bad_records_once(tmp_path: Path) -> None:
     flow = elastic.read_csv(path, chunk_bytes=50).map(lambda row: int(row["b"])).aggregate("sum")
     with pytest.raises(StepFailedError, match="more than max_errors=100"):
         ran(flow, max_errors=100, commit_interval=1e-9, collect_interval=1e-9, target_call_seconds=1e-9)
-    run_id = elastic.runs()[0]
+    run_id = elastic.runs()[0].run_id
     result = elastic.resume(run_id, flow, on_error="dead-letter", max_errors=500, cluster="inline")
     assert (result.value, result.entries, result.errors) == (1000, 1000, 500)
     assert len(letters(result)) == 500

@@ -106,7 +106,7 @@ def test_files_are_opened_only_as_far_as_needed(tmp_path: Path) -> None:
     flow = elastic.read_jsonl(tmp_path).map(lambda record: record["n"])
     assert flow.take(3) == [0, 0, 1]
     assert flow.take(8) == [0, 0, 1, 1, 2, 2, 3, 3]
-    with pytest.raises(SourceError, match=r"9\.jsonl"):
+    with pytest.raises(EntryError, match=r"9\.jsonl"):
         flow.take(9)
 
 
@@ -170,7 +170,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"good\n\xff\xfe\n")
-    with pytest.raises(SourceError, match=r"a\.txt.*byte 5"):
+    with pytest.raises(EntryError, match=r"line 2 of .*a\.txt. \(byte 5\)"):
         elastic.read_text(tmp_path / "a.txt").take()
 
 

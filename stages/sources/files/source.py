@@ -11,7 +11,7 @@ from elastic.core.model.chunk import Position, SourcePiece
 from elastic.stages.sources.files.compression import codec_of
 from elastic.stages.sources.files.cutter import FileCutter
 from elastic.stages.sources.files.format import RecordFormat
-from elastic.stages.sources.files.listing import FileListing, is_url, path_strings
+from elastic.stages.sources.files.listing import FileListing, FoundFile, LocalFiles, is_url, path_strings
 from elastic.stages.sources.files.reader import FileReader
 from elastic.stages.sources.files.remote import masked
 from elastic.stages.sources.files.search import change_of, find_files, shown_paths
@@ -154,7 +154,8 @@ class FileSource(Source):
         size = None if self._whole_files else self._chunk_bytes
         first = 0
         for file in files:
-            is_small = not (whole_chunks or self._format.sequential or codec_of(file.path))
+            is_cut = not (self._format.sequential or self._format.whole or codec_of(file.path))
+            is_small = is_cut and not whole_chunks
             cutter = FileCutter(
                 FileListing((file,), remotes), self._format, min(_PEEK_BYTES, self._chunk_bytes) if is_small else size
             )

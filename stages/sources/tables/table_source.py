@@ -60,6 +60,9 @@ class TableSource(Source):
             "chunk_size": self._chunk_size,
         }
 
+    def expected_entries(self) -> int:
+        return int(self._table.num_rows)
+
     def expected_chunks(self) -> int:
         return -(-int(self._table.num_rows) // self._chunk_size)
 

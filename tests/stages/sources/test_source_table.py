@@ -104,7 +104,7 @@ def test_a_run_resumes_with_an_equal_table_and_refuses_another() -> None:
     quick: dict[str, Any] = {"cluster": "inline", "commit_interval": 1e-9, "collect_interval": 1e-9}
     with pytest.raises(StepFailedError, match="row 700"):
         flow(table, 700).run(target_call_seconds=1e-9, max_chunks_per_call=1, **quick)
-    (run_id,) = elastic.runs()
+    run_id = elastic.runs()[0].run_id
     other = pa.table({"n": [5, *range(1, 1000)]})
     with pytest.raises(SourceError, match="entries of chunk 0 differ"):
         elastic.resume(run_id, flow(other), allow_code_change=True, cluster="inline")
