@@ -204,7 +204,7 @@ def test_a_new_run_takes_the_folder_of_one_that_failed(tmp_path: Path) -> None:
     numbers, out = elastic.from_range(1000, chunk_size=10), tmp_path / "out"
     with pytest.raises(ElasticError, match="bad 507"):
         run(numbers.map(fragile).write_text(out), **quick)
-    failed = elastic.runs()[0]
+    failed = elastic.runs()[0].run_id
     run(numbers.map(str).write_text(out))
     assert sorted(map(int, lines_in(out))) == list(range(1000))
     with pytest.raises(UsageError, match=r"exists: run .* wrote it"):
