@@ -3,6 +3,7 @@
 from typing import Any
 
 from elastic.core.contracts.record_sink import RecordBuffer, RecordOutput, RecordWriter
+from elastic.core.errors import EncodingError
 from elastic.core.model.written import WrittenFile
 
 #: Bytes of encoded records in memory at which a worker writes them: a row group of Parquet.
@@ -67,7 +68,7 @@ class WriteState:
         """Add the records and parts of `other`, whose chunks come after those of this state. Raises StoreError."""
         if other._output is not None:
             other.complete()
-        self.parts += other.parts
+        self._take(other.parts)
         if other.buffer.is_empty and not other.buffer.chunks:
             return
         follows = other.buffer.chunks[0][0] if other.buffer.chunks else None
@@ -81,15 +82,30 @@ class WriteState:
             self._write()
         self.buffer.chunks.clear()
         if self._output is not None:
-            self.parts += self._output.close()
+            self._take(self._output.close())
             self._output = self._stop = None
+
+    def _take(self, parts: list[WrittenFile]) -> None:
+        """Add complete parts.
+
+        Raises:
+            EncodingError: Two parts have different columns, so that programs could not read them together.
+        """
+        self.parts += parts
+        other = next((part for part in parts if part.columns != self.parts[0].columns), None)
+        if other is not None:
+            one, two = self.parts[0].columns.strip(), other.columns.strip()
+            raise EncodingError(
+                f"the files would differ in their columns, which are {one} and {two}; name them by columns= of "
+                "write_csv, or with their types by schema= of write_parquet."
+            )
 
     def _write(self) -> None:
         chunks = self.buffer.chunks
         last = chunks[-1]
         if self._output is None:
             self._output = self._writer.output()
-        self.parts += self._output.write(self.buffer)
+        self._take(self._output.write(self.buffer))
         self._stop = last[1]
         # More records of the last batch may follow.
         self.buffer.chunks = [last]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
+from elastic.aggregators.basic.emit import Nothing
 from elastic.aggregators.states.batching import batches
 from elastic.aggregators.states.validation import ListOf, is_count, read_state
 from elastic.aggregators.writing.write_state import WriteState
@@ -90,7 +91,7 @@ class Writing(SpillingAggregator):
         return WriteState(self.writer, self.inner.decode(inner), [WrittenFile.of(plain) for plain in parts])
 
     def __str__(self) -> str:
-        return str(self.inner)
+        return str(self.writer) if isinstance(self.inner, Nothing) else f"{self.inner} beside {self.writer}"
 
 
 class WriteTrial(Aggregator[Any, Any, Any]):

@@ -34,6 +34,9 @@ _SHARDED_COLLECT_INTERVAL = 10.0
 #: The same for a step that writes records to files.
 _WRITING_COLLECT_INTERVAL = 30.0
 
+#: Seconds and bytes of a call if each batch may become a file.
+_ORDERED_CALL_SECONDS, _ORDERED_CALL_BYTES = 1.0, 32 << 20
+
 
 class GivenOptions(TypedDict, total=False):
     """Keyword arguments of `run`, for the type checker; `Options` documents them."""
@@ -162,12 +165,18 @@ class Options:
             missing["collect_interval"] = max(_SHARDED_COLLECT_INTERVAL, missing["collect_interval"])
         return self.updated(missing) if missing else self
 
-    def for_writing(self) -> "Options":
-        """Return these options for a step that writes files: states are collected later, because that ends files."""
-        if "collect_interval" in self.given:
-            return self
-        interval = max(_WRITING_COLLECT_INTERVAL, self.tuning.collect_interval)
-        return replace(self, tuning=replace(self.tuning, collect_interval=interval))
+    def for_writing(self, *, ordered: bool) -> "Options":
+        """Return these options for a step that writes files, with larger defaults, so that it writes fewer files.
+
+        A collection ends files. So does a batch that does not follow the one before it, if files keep the order.
+        """
+        wanted = {"collect_interval": _WRITING_COLLECT_INTERVAL}
+        if ordered:
+            wanted |= {"target_call_seconds": _ORDERED_CALL_SECONDS, "max_bytes_per_call": _ORDERED_CALL_BYTES}
+        larger = {
+            name: max(least, getattr(self.tuning, name)) for name, least in wanted.items() if name not in self.given
+        }
+        return replace(self, tuning=replace(self.tuning, **larger))
 
     def __post_init__(self) -> None:
         placement_of(self.placement)

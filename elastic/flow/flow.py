@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any, TypedDict, Unpack
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Unpack
 
 from elastic.aggregators import Nothing, aggregator_of
 from elastic.aggregators.frames.base import FrameAggregator
@@ -14,7 +14,6 @@ from elastic.core.contracts.record_sink import RecordSink
 from elastic.core.contracts.source import Source
 from elastic.core.errors import UsageError
 from elastic.core.frames import arrow_module, polars_module
-from elastic.core.suggest import did_you_mean
 from elastic.core.transform import (
     OF_FRAMES,
     Filter,
@@ -42,20 +41,16 @@ from elastic.flow.preview import (
     schema_of,
     table_text,
 )
+from elastic.persistence.written_files.csv_format import CsvFileFormat
 from elastic.persistence.written_files.file_format import FileFormat
-from elastic.persistence.written_files.file_sink import FileSink
+from elastic.persistence.written_files.file_sink import FileSink, WriteOptions
+from elastic.persistence.written_files.parquet_format import ParquetFormat
 from elastic.persistence.written_files.text_formats import JsonLinesFormat, LinesFormat
 from elastic.stages.worker.frames import as_frame
 from elastic.stages.worker.words import word_frame, words
 
 #: Aggregators whose entries are frames.
 _FRAME_AGGREGATORS = (FrameAggregator, FrameSum)
-
-
-class WriteOptions(TypedDict, total=False):
-    """Keyword arguments for the files of a write."""
-
-    file_bytes: int
 
 
 class Flow:
@@ -136,9 +131,13 @@ class Flow:
         follows, the value is that of the aggregator, and `result.written` the `Written`.
 
         Args:
-            url: Folder that is empty or does not exist.
+            url: Folder.
             files: `file_bytes`: bytes at which a file is complete, 128 MiB by default; a file is also complete when
-                the master collects results (option `collect_interval`, 30 seconds by default).
+                the master collects results (option `collect_interval`, 30 seconds by default). `compression`: `gzip`
+                or `zstd`. `partition_by`: columns whose values name folders `key=value/`, and are left out of the
+                files. `ordered`: True: the names of the files sort in the order of the source. `if_exists`: what to do
+                with a folder that another run wrote: `error`, `overwrite` (its files are removed when the new ones are
+                complete) or `append`.
 
         Raises:
             UsageError: An argument is invalid, or the flow aggregates or writes already.
@@ -148,6 +147,43 @@ class Flow:
     def write_jsonl(self, url: "str | os.PathLike[str]", **files: Unpack[WriteOptions]) -> "Flow":
         """Return a flow that writes its entries, which are values of JSON, to JSON lines files. See `write_text`."""
         return self._written(JsonLinesFormat(), url, files)
+
+    def write_csv(
+        self,
+        url: "str | os.PathLike[str]",
+        columns: Sequence[str] | None = None,
+        **files: Unpack[WriteOptions],
+    ) -> "Flow":
+        """Return a flow that writes its entries, which are dicts or frames, to CSV files with a header.
+
+        None becomes an empty value, as in other programs, so it is read as an empty string.
+
+        Args:
+            url: Folder.
+            columns: Names of the columns in order; other values are left out, and entries may be lists of values. None:
+                the keys of the entries, which must all be the same.
+            files: As for `write_text`.
+
+        Raises:
+            UsageError: As for `write_text`.
+        """
+        return self._written(CsvFileFormat(columns), url, files)
+
+    def write_parquet(self, url: "str | os.PathLike[str]", schema: Any = None, **files: Unpack[WriteOptions]) -> "Flow":
+        """Return a flow that writes its entries, which are dicts or frames, to Parquet files.
+
+        Args:
+            url: Folder.
+            schema: Schema of Arrow, or dict from column to type: `str`, `int`, `float`, `bool`, `bytes`, `date`,
+                `datetime`, a type of Arrow or its name. An entry that does not fit is a failed entry. None: the types
+                come from the entries, and the run fails if files would differ in them.
+            files: As for `write_text`; `compression` is `zstd` by default, `snappy`, `gzip` or `none`.
+
+        Raises:
+            UsageError: As for `write_text`; or pyarrow, the extra `arrow`, is not installed.
+        """
+        format = ParquetFormat(schema, files.get("compression"))
+        return self._written(format, url, {**files, "compression": None})
 
     def aggregate(self, aggregator: AggregatorLike) -> "Flow":
         """Return a flow that aggregates its entries into one result.
@@ -176,7 +212,7 @@ class Flow:
         """Return this flow as a step, for a `StepQueue`."""
         given = self._options.updated(options).with_defaults(flow_defaults())
         if self._sink is not None:
-            given = given.for_writing()
+            given = given.for_writing(ordered=self._sink.ordered)
         return Step.of(self._source, self._transforms, self._aggregator or Nothing(), given, self._sink)
 
     def run(self, **options: Unpack[GivenOptions]) -> Result:
@@ -249,11 +285,7 @@ class Flow:
         return Flow(self._source, self._transforms[:-1], self._aggregator, self._options)._with(FrameWords, word_frame)
 
     def _written(self, format: FileFormat, url: "str | os.PathLike[str]", files: WriteOptions) -> "Flow":
-        verb, known = f"write_{format.name}", WriteOptions.__annotations__
-        for name in files:
-            if name not in known:
-                hint = did_you_mean(name, known, f"there are {', '.join(known)}.")
-                raise UsageError(f"{verb} has no argument {name!r}; {hint}")
+        verb = f"write_{format.name}"
         if self._aggregator is not None:
             raise UsageError(f"{verb} cannot follow aggregate; write flow.{verb}(...).aggregate(...).")
         if self._sink is not None:

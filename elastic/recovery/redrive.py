@@ -117,6 +117,11 @@ def _master(run: FlowRun, record: StepRecord, step: Step, dead_letters: list[Dea
             f"{step.aggregator} depends on the order of entries, but those of dead letters would come last; run "
             "the repaired flow as a new run."
         )
+    if step.sink is not None and step.sink.ordered:
+        raise UsageError(
+            f"{step.sink} keeps the order of entries, but those of dead letters would come last; run the repaired flow "
+            "as a new run."
+        )
     policy = replace(step.options.error_policy, on_error=OnError.DEAD_LETTER, max_errors=None, max_error_ratio=None)
     options = replace(step.options, error_policy=policy, project=None)
     again = Step.of(DeadLetterSource(step.source), step.transforms, step.aggregator, options, step.sink)

@@ -16,14 +16,16 @@ class EncodedRows:
     data: Any
     #: Columns and their types; empty if the format has none. Rows of one file have the same columns.
     columns: str = ""
+    #: Folder `key=value/...` of the rows below the target folder; empty without partitions.
+    folder: str = ""
 
 
 class FileRows(ABC):
     """File of one format that is being written."""
 
     @abstractmethod
-    def write(self, rows: EncodedRows) -> None:
-        """Write rows, all with the columns of the first ones."""
+    def write(self, rows: Sequence[EncodedRows]) -> None:
+        """Write rows with the columns of the file; those of one call may form a row group."""
 
     @abstractmethod
     def finish(self) -> None:
@@ -45,6 +47,19 @@ class FileFormat(ABC):
         Raises:
             EncodingError: A record does not fit.
         """
+
+    def gather(self, rows: Sequence[EncodedRows], before: EncodedRows | None) -> list[EncodedRows]:
+        """Return rows of one folder with as few different columns as is possible without a change of values.
+
+        Args:
+            rows: Rows that are written next.
+            before: Rows of the open file; None if there is none.
+        """
+        return list(rows)
+
+    def row_groups(self, rows: list[EncodedRows]) -> list[list[EncodedRows]]:
+        """Return rows of equal columns in groups that `FileRows.write` gets together; a file ends between groups."""
+        return [[each] for each in rows]
 
     @abstractmethod
     def open(self, write: Callable[[bytes], None], columns: str) -> FileRows:

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from elastic.core.contracts.record_sink import RecordBuffer, RecordOutput, RecordWriter
@@ -14,6 +15,9 @@ from elastic.persistence.written_files.target_folder import TargetFile, TargetFo
 
 #: Bytes of the random part of a name.
 _RANDOM_BYTES = 6
+
+#: Maximum number of files that a worker writes at a time, in different folders.
+_MAX_OPEN_FILES = 64
 
 #: A span of chunks `[first, stop)`.
 Span = tuple[int, int]
@@ -29,6 +33,7 @@ class FileWriter(RecordWriter):
     file_bytes: int
     #: Part of each name that no other step has.
     tag: str
+    ordered: bool = False
 
     def buffer(self) -> "FileBuffer":
         return FileBuffer(self.format)
@@ -40,6 +45,9 @@ class FileWriter(RecordWriter):
                 "write to a folder that all hosts share, or to a URL."
             )
         return FileOutput(self)
+
+    def __str__(self) -> str:
+        return f"write_{self.format.name}"
 
 
 class FileBuffer(RecordBuffer):
@@ -85,12 +93,23 @@ class _OpenFile:
     size: int = 0
     chunks: list[Span] = field(default_factory=list)
     rows: FileRows | None = None
+    #: The first rows, with the types of the columns.
+    first: EncodedRows | None = None
     _hasher: Any = field(default_factory=hashlib.sha256)
 
     def write(self, data: bytes) -> None:
         self.target.write(data)
         self._hasher.update(data)
         self.size += len(data)
+
+    def add(self, rows: Sequence[EncodedRows], chunks: list[Span]) -> None:
+        """Write rows that come from some chunks."""
+        self.first = self.first or rows[0]
+        if not self.chunks or self.chunks[-1] is not chunks[-1]:
+            self.chunks += chunks
+        if self.rows is not None:
+            self.rows.write(rows)
+        self.records += sum(each.count for each in rows)
 
     def close(self) -> WrittenFile:
         if self.rows is not None:
@@ -101,11 +120,12 @@ class _OpenFile:
 
 
 class FileOutput(RecordOutput):
-    """Files that a worker is writing; each is complete at `file_bytes`, or when the columns change."""
+    """Files that a worker is writing, one for each folder; each is complete at `file_bytes`."""
 
     def __init__(self, writer: FileWriter) -> None:
         self._writer = writer
-        self._file: _OpenFile | None = None
+        #: Open files by folder; the one that was written last comes last.
+        self._files: dict[str, _OpenFile] = {}
         #: Number of files begun, which keeps the order of files of one chunk.
         self._begun = 0
 
@@ -114,29 +134,40 @@ class FileOutput(RecordOutput):
             raise TypeError(f"expected a buffer of records for files, got {buffer!r}")
         complete: list[WrittenFile] = []
         chunks = _joined(buffer.chunks)
+        by_folder: dict[str, list[EncodedRows]] = {}
         for rows in buffer.take():
-            file = self._file
-            if file is not None and (file.columns != rows.columns or file.size >= self._writer.file_bytes):
-                complete += self.close()
-                file = None
-            if file is None:
-                file = self._file = self._begin(chunks[0][0], rows.columns)
-            if not file.chunks or file.chunks[-1] is not chunks[-1]:
-                file.chunks += chunks
-            if file.rows is not None:
-                file.rows.write(rows)
-            file.records += rows.count
+            by_folder.setdefault(rows.folder, []).append(rows)
+        for folder, several in by_folder.items():
+            complete += self._write_to(folder, several, chunks)
         return complete
 
     def close(self) -> list[WrittenFile]:
-        file, self._file = self._file, None
-        return [] if file is None else [file.close()]
+        files, self._files = self._files, {}
+        return [file.close() for file in files.values()]
 
-    def _begin(self, first_chunk: int, columns: str) -> _OpenFile:
+    def _write_to(self, folder: str, rows: list[EncodedRows], chunks: list[Span]) -> list[WrittenFile]:
+        complete: list[WrittenFile] = []
+        writer, file = self._writer, self._files.pop(folder, None)
+        gathered = writer.format.gather(rows, None if file is None else file.first)
+        for columns, group in groupby(gathered, lambda each: each.columns):
+            for together in writer.format.row_groups(list(group)):
+                if file is not None and (file.columns != columns or file.size >= writer.file_bytes):
+                    complete.append(file.close())
+                    file = None
+                if file is None:
+                    if len(self._files) >= _MAX_OPEN_FILES:
+                        complete.append(self._files.pop(next(iter(self._files))).close())
+                    file = self._begin(folder, chunks[0][0], columns)
+                file.add(together, chunks)
+        if file is not None:
+            self._files[folder] = file
+        return complete
+
+    def _begin(self, folder: str, first_chunk: int, columns: str) -> _OpenFile:
         writer = self._writer
         unique = f"{self._begun:04x}{writer.tag}{secrets.token_hex(_RANDOM_BYTES)}"
         self._begun += 1
-        name = f"part-{first_chunk:010}-{unique}{writer.format.suffix}"
+        name = f"{folder}part-{first_chunk:010}-{unique}{writer.format.suffix}"
         file = _OpenFile(name, writer.folder.create(name), columns)
         file.rows = writer.format.open(file.write, columns)
         return file

@@ -10,8 +10,10 @@ The steps are safe to repeat, so a resumed run continues a publication that a cr
 """
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
 
@@ -23,6 +25,27 @@ from elastic.core.model.written import Written, WrittenFile
 from elastic.persistence.written_files.file_format import FileFormat
 from elastic.persistence.written_files.file_output import FileWriter
 from elastic.persistence.written_files.target_folder import TargetFolder
+
+
+class IfExists(StrEnum):
+    """Treatment of a folder that another run wrote."""
+
+    ERROR = "error"
+    OVERWRITE = "overwrite"
+    APPEND = "append"
+
+
+@dataclass(frozen=True, slots=True)
+class FilePlan:
+    """How the files of a write are cut and named."""
+
+    format: FileFormat
+    #: Bytes at which a file is complete.
+    file_bytes: int
+    #: True: the names of the files sort in the order of the source.
+    ordered: bool
+    if_exists: IfExists
+
 
 #: States of a step after which a new run may take its folder.
 _ABANDONED = (StepState.ERROR, StepState.INTERRUPTED)
@@ -36,9 +59,14 @@ def tag_of(owner: SinkOwner) -> str:
     return blake2b(f"{owner.run_id}/{owner.step}".encode(), digest_size=4).hexdigest()
 
 
+def identity_of(owner: SinkOwner) -> dict[str, Any]:
+    """Return the fields by which a marker and a manifest name the master of a step."""
+    return {"run_id": owner.run_id, "step": owner.step, "epoch": owner.epoch}
+
+
 def marker_of(owner: SinkOwner, **more: Any) -> bytes:
     """Return the content of the marker of a step's master."""
-    return _to_json({"run_id": owner.run_id, "step": owner.step, "epoch": owner.epoch, **more})
+    return _to_json({**identity_of(owner), **more})
 
 
 class FolderPublication(Publication):
@@ -46,17 +74,15 @@ class FolderPublication(Publication):
 
     Args:
         owner: The step.
-        format: Format of the files.
-        file_bytes: Bytes at which a file is complete.
+        plan: How the files are written.
         folder_of: Returns the target folder for a step.
     """
 
-    def __init__(
-        self, owner: SinkOwner, format: FileFormat, file_bytes: int, folder_of: Callable[[SinkOwner], TargetFolder]
-    ) -> None:
-        self._owner, self._format, self._folder_of = owner, format, folder_of
+    def __init__(self, owner: SinkOwner, plan: FilePlan, folder_of: Callable[[SinkOwner], TargetFolder]) -> None:
+        self._owner, self._format, self._folder_of = owner, plan.format, folder_of
+        self._if_exists = plan.if_exists
         self._folder = folder_of(owner)
-        self.writer = FileWriter(self._folder, format, file_bytes, tag_of(owner))
+        self.writer = FileWriter(self._folder, plan.format, plan.file_bytes, tag_of(owner), plan.ordered)
         self._is_claimed = False
 
     # -- before the run
@@ -91,7 +117,8 @@ class FolderPublication(Publication):
             self._check_content(self._folder.names(), marker)
             self._folder_of(_owner_of(marker)).sweep(())
             self._folder.make()
-        self._folder.put(MARKER, marker_of(self._owner))
+        replaces = marker.get("replaces", []) if self._is_mine(marker) else []
+        self._folder.put(MARKER, marker_of(self._owner, replaces=replaces))
 
     def _check_marker(self, marker: dict[str, Any]) -> None:
         shown = self._folder.shown
@@ -117,11 +144,31 @@ class FolderPublication(Publication):
         if manifest is not None and self._is_mine(manifest):
             self._check_epoch(manifest)
             return
-        if manifest is not None and manifest.get("run_id"):
-            raise UsageError(f"{shown!r} exists: run {manifest['run_id']} wrote it; name another folder.")
+        if manifest is not None:
+            self._check_manifest(manifest)
+            return
         data = self._data(names, marker)
         if data:
             raise UsageError(f"{shown!r} is not empty: it has {data!r}; name a folder that is empty or does not exist.")
+
+    def _check_manifest(self, manifest: dict[str, Any]) -> None:
+        """Refuse a folder that another run wrote, unless it may be replaced or added to."""
+        shown = self._folder.shown
+        if not manifest:
+            raise UsageError(f"{shown!r} has a damaged {MANIFEST}; restore it, remove it, or name another folder.")
+        if self._if_exists is IfExists.ERROR:
+            raise UsageError(
+                f"{shown!r} exists: run {manifest['run_id']} wrote it; name another folder, or give "
+                "if_exists='overwrite' or 'append'."
+            )
+        now = self._format.describe()
+        different = [name for name in ("format", "partition_by") if manifest.get(name) != now.get(name)]
+        if self._if_exists is IfExists.APPEND and different:
+            name = different[0]
+            raise UsageError(
+                f"{shown!r} has {name} {manifest.get(name)!r}, so files with {name} {now.get(name)!r} cannot be added; "
+                "name another folder."
+            )
 
     def _data(self, names: Collection[str], marker: dict[str, Any] | None) -> str:
         """Return the first name in the folder that is not a mark of a write; empty if there is none."""
@@ -149,19 +196,41 @@ class FolderPublication(Publication):
 
     def publish(self, parts: Sequence[WrittenFile]) -> None:
         folder, written = self._folder, self.written(parts)
-        manifest = self._manifest(written)
-        if folder.read(MANIFEST) != manifest:
-            self._check_claim()
-            self._check_parts(parts)
-            folder.remove([SUCCESS])
-            names = [part.name for part in written]
-            folder.reveal(names)
-            folder.sweep(names)
-            folder.put(MANIFEST, manifest)
-        folder.sweep([part.name for part in written])
+        names = [part.name for part in written]
+        replaced = list(self._check_claim().get("replaces", []))
+        self._check_parts(parts)
+        before = self._read(MANIFEST) or {}
+        others = list(self._entries_of_others(before))
+        if self._if_exists is IfExists.OVERWRITE:
+            replaced += [entry["file"] for entry in others]
+            others = []
+            # Before the manifest that names them is gone.
+            folder.put(MARKER, marker_of(self._owner, replaces=replaced))
+        elif others:
+            self._check_columns(before, written)
+        folder.remove([SUCCESS])
+        folder.reveal(names)
+        folder.sweep(names)
+        folder.put(MANIFEST, self._manifest(written, others))
+        folder.remove(set(replaced) - set(names))
         folder.put(SUCCESS, b"")
         folder.remove([MARKER])
         self._is_claimed = False
+
+    def _entries_of_others(self, manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the files of a manifest that other steps wrote, each with its step."""
+        owner = {"run_id": manifest.get("run_id"), "step": manifest.get("step")}
+        for entry in manifest.get("files", []):
+            if not self._is_mine(named := {**owner, **entry}):
+                yield named
+
+    def _check_columns(self, manifest: dict[str, Any], written: Written) -> None:
+        kept, new = manifest.get("columns"), next((file.columns for file in written if file.columns), None)
+        if kept and new and kept != new:
+            raise UsageError(
+                f"the files in {self._folder.shown!r} have the columns {kept.strip()}, and those of this run have "
+                f"{new.strip()}; write to another folder, or give the same columns."
+            )
 
     def release(self, outcome: StepState, *, keep: bool) -> None:
         if not self._is_claimed or outcome.is_complete:
@@ -181,8 +250,8 @@ class FolderPublication(Publication):
                 self._folder.remove([MARKER])
                 self._folder.discard()
 
-    def _check_claim(self) -> None:
-        """Refuse to publish in a folder that another master has claimed since."""
+    def _check_claim(self) -> dict[str, Any]:
+        """Return the marker; refuse to publish in a folder that another master has claimed since."""
         marker = self._marker()
         if marker is None or not self._is_mine(marker):
             raise StoreError(
@@ -190,21 +259,21 @@ class FolderPublication(Publication):
                 "away, and start a new run."
             )
         self._check_epoch(marker)
+        return marker
 
-    def _manifest(self, written: Written) -> bytes:
+    def _manifest(self, written: Written, others: Sequence[dict[str, Any]]) -> bytes:
         owner = self._owner
         columns = next((file.columns for file in written if file.columns), None)
+        entries = sorted([*others, *map(_entry, written)], key=lambda entry: str(entry["file"]))
         facts = {
-            "run_id": owner.run_id,
-            "step": owner.step,
-            "epoch": owner.epoch,
+            **identity_of(owner),
             **self._format.describe(),
-            "records": written.records,
+            "records": sum(entry["records"] for entry in entries),
             "columns": columns,
             "files": [],
         }
         # One line for each file, because there may be many.
-        files = ",\n    ".join(json.dumps(_entry(file)) for file in written)
+        files = ",\n    ".join(json.dumps(entry) for entry in entries)
         listed = f"[\n    {files}\n  ]" if files else "[]"
         return _to_json(facts).replace(b'"files": []', b'"files": ' + listed.encode())
 

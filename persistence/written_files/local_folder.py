@@ -1,5 +1,6 @@
 """Target folder at a local path: attempts are staged in a subfolder, and a rename makes them visible."""
 
+import json
 import os
 import shutil
 from collections.abc import Collection, Iterator
@@ -22,10 +23,10 @@ class LocalFolder(TargetFolder):
     Args:
         path: Absolute path.
         step: Name of the step's folder for attempts.
-        mark: Content of the marker that this step's master writes. A process that reads it sees the same folder.
+        mark: Fields of the marker that this step's master writes. A process that reads them sees the same folder.
     """
 
-    def __init__(self, path: Path, step: str, mark: bytes) -> None:
+    def __init__(self, path: Path, step: str, mark: dict[str, Any]) -> None:
         self.path, self.shown = path, str(path)
         self._staging = path / STAGING / step
         self._mark = mark
@@ -36,8 +37,8 @@ class LocalFolder(TargetFolder):
 
     def is_reachable(self) -> bool:
         try:
-            return (self.path / MARKER).read_bytes() == self._mark
-        except OSError:
+            return bool(self._mark.items() <= json.loads((self.path / MARKER).read_bytes()).items())
+        except (OSError, ValueError, AttributeError):
             return False
 
     def create(self, name: str) -> TargetFile:

@@ -29,8 +29,9 @@ class TextRows(FileRows):
         if header:
             write(header)
 
-    def write(self, rows: EncodedRows) -> None:
-        self._write(rows.data)
+    def write(self, rows: Sequence[EncodedRows]) -> None:
+        for each in rows:
+            self._write(each.data)
 
     def finish(self) -> None:
         """Do nothing: every line is written already."""
@@ -140,13 +141,18 @@ def _check_names(value: Any) -> None:
 
 
 def encode_lines(lines: list[str]) -> bytes:
-    """Return lines as UTF-8, each with its end.
+    """Return lines as UTF-8, each with its end. Raise as `encode_text` does."""
+    return encode_text("\n".join([*lines, ""]))
+
+
+def encode_text(text: str) -> bytes:
+    """Return a string as UTF-8.
 
     Raises:
-        EncodingError: A string contains half a surrogate pair.
+        EncodingError: It contains half a surrogate pair.
     """
     try:
-        return "\n".join([*lines, ""]).encode()
+        return text.encode()
     except UnicodeEncodeError as error:
         raise EncodingError(
             f"a string has the character {error.object[error.start]!a}, half of a surrogate pair, which UTF-8 does not "

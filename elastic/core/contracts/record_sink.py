@@ -137,6 +137,9 @@ class Publication(ABC):
 class RecordSink(ABC):
     """Destination of a flow's records, as the user describes it. Creating one does no I/O."""
 
+    #: True: the records keep the order of the source.
+    ordered: bool = False
+
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Return plain data for the run's manifest, without secrets. Equal descriptions mean the same sink."""

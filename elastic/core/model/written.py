@@ -51,9 +51,9 @@ class Written:
         return sum(file.size for file in self.files)
 
     @property
-    def paths(self) -> tuple[str, ...]:
+    def paths(self) -> list[str]:
         """Path or URL of each file."""
-        return tuple(f"{self.url.rstrip('/')}/{file.name}" for file in self.files)
+        return [f"{self.url.rstrip('/')}/{file.name}" for file in self.files]
 
     def __len__(self) -> int:
         return self.records

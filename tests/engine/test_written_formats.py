@@ -1,0 +1,500 @@
+"""Formats, folders and order of the files that a flow writes, as other programs read them."""
+
+import csv
+import datetime as dt
+import gzip
+import json
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import duckdb
+import pandas
+import polars as pl
+import pyarrow as pa
+import pytest
+import zstandard
+from pyarrow import dataset, parquet
+
+import elastic
+from elastic.core.errors import ElasticError, UsageError
+from elastic.persistence.written_files.partitioned_format import escape
+
+
+def record(number: int) -> dict[str, Any]:
+    return {"n": number, "name": f"number {number}", "half": number / 2, "odd": number % 2 == 1, "none": None}
+
+
+def records(count: int = 1000) -> elastic.Flow:
+    return elastic.from_range(count, chunk_size=30).map(record)
+
+
+def run(flow: elastic.Flow, **options: Any) -> elastic.Result:
+    return flow.run(**{"cluster": "inline", **options})
+
+
+def of(entries: list[Any], chunk_size: int = 3) -> elastic.Flow:
+    return elastic.from_iterable(entries, chunk_size=chunk_size)
+
+
+#: An instant without a zone.
+NAIVE = dt.datetime.fromisoformat("2026-01-01T01:02:03.000004")
+
+# -- CSV
+
+
+def test_csv_is_read_by_other_programs(tmp_path: Path, cluster: str) -> None:
+    written = run(records().write_csv(tmp_path / "out"), cluster=cluster).value
+    assert (written.records, written.files[0].columns) == (1000, "n,name,half,odd,none\n")
+    frames = [pandas.read_csv(path) for path in written.paths]
+    assert sum(len(frame) for frame in frames) == 1000
+    assert sum(frame["n"].sum() for frame in frames) == 499_500
+    assert pl.read_csv(f"{tmp_path}/out/*.csv")["half"].sum() == 249_750
+    assert duckdb.sql(f"select count(*), sum(n) from '{tmp_path}/out/*.csv'").fetchall() == [(1000, 499_500)]
+    rows = run(elastic.read_csv(tmp_path / "out").aggregate("collect")).value
+    assert sorted(int(row["n"]) for row in rows) == list(range(1000))
+
+
+ODD = ["", ",", '"', '""', "a\nb", "a\rb", "\r", " a ", "'", "\0", "é\u2028", "=1+1", "-", "\t"]
+
+
+def test_every_string_comes_back_from_csv(tmp_path: Path) -> None:
+    written = run(of([{"a": text, "b": text} for text in ODD]).write_csv(tmp_path / "out")).value
+    with Path(written.paths[0]).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert rows == [["a", "b"], *([text, text] for text in ODD)]
+    back = run(elastic.read_csv(tmp_path / "out", newlines_in_values=True).aggregate("collect")).value
+    assert [row["a"] for row in back] == ODD
+
+
+def test_columns_are_chosen_and_ordered(tmp_path: Path) -> None:
+    run(records(3).write_csv(tmp_path / "dicts", columns=["half", "n"]))
+    run(of([[1, "a"], (2, "b")]).write_csv(tmp_path / "lists", columns=["x", "y"]))
+    texts = ["".join(path.read_text() for path in (tmp_path / name).glob("*.csv")) for name in ("dicts", "lists")]
+    assert texts == ["half,n\n0.0,0\n0.5,1\n1.0,2\n", "x,y\n1,a\n2,b\n"]
+
+
+def test_a_frame_is_written_as_csv(tmp_path: Path) -> None:
+    run(records(5).map_frames(lambda frame: frame.select("n", "name")).write_csv(tmp_path / "out"))
+    assert pl.read_csv(f"{tmp_path}/out/*.csv").sort("n").rows() == [(n, f"number {n}") for n in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("entry", "columns", "said"),
+    [
+        ({"a": [1]}, None, "column 'a' has list"),
+        ({"a": b"x"}, None, "column 'a' has bytes"),
+        ({"b": 1}, None, "has no 'a'; give every record all columns"),
+        ({"a": 1, "b": 2}, None, "has the column 'b', others do not; give columns="),
+        ({"b": 1}, ["a"], "has no 'a'"),
+        ([1, 2], ["a"], "has 2 values, expected 1"),
+        ([1], None, "takes dicts, got list"),
+        ("a", ["a"], "takes dicts, got str"),
+        ({"a": "\ud800"}, None, "half of a surrogate pair"),
+    ],
+)
+def test_what_does_not_fit_into_csv_is_a_failed_record(
+    entry: Any, columns: list[str] | None, said: str, tmp_path: Path
+) -> None:
+    flow = of([{"a": 1}, {"a": 2}, entry]).write_csv(tmp_path / "out", columns)
+    with pytest.raises(ElasticError, match=said):
+        run(flow)
+    if columns is not None or (len(entry) == 1 and "b" not in entry):
+        assert run(flow, on_error="skip").errors == 1
+        assert duckdb.sql(f"select sum(a) from '{tmp_path}/out/*.csv'").fetchall() == [(3,)]
+
+
+# -- Parquet
+
+
+def test_parquet_is_read_by_other_programs(tmp_path: Path, cluster: str) -> None:
+    written = run(records().write_parquet(tmp_path / "out"), cluster=cluster).value
+    assert written.records == 1000
+    query = f"select count(*), sum(n), sum(half), count(none) from '{tmp_path}/out/*.parquet'"
+    assert duckdb.sql(query).fetchall() == [(1000, 499_500, 249_750.0, 0)]
+    frame = pl.read_parquet(f"{tmp_path}/out/*.parquet").sort("n")
+    assert frame.rows(named=True) == list(map(record, range(1000)))
+    assert pandas.read_parquet(written.paths)["n"].sum() == 499_500
+    assert dataset.dataset(written.paths).count_rows() == 1000
+
+
+VALUES: list[tuple[Any, str]] = [
+    (1, "int64"),
+    (0.5, "double"),
+    (math.inf, "double"),
+    ("\0é", "string"),
+    (b"\xff", "binary"),
+    (True, "bool"),
+    (dt.date(1, 1, 1), "date32[day]"),
+    (NAIVE, "timestamp[us]"),
+    (dt.datetime(2026, 1, 1, tzinfo=dt.UTC), "timestamp[us, tz=UTC]"),
+    (dt.timedelta(microseconds=1), "duration[us]"),
+    (dt.time(1, 2), "time64[us]"),
+    (Decimal("1.50"), "decimal128(3, 2)"),
+    ([1, None], "list<item: int64>"),
+    ({"a": [{"b": "c"}]}, "struct<a: list<item: struct<b: string>>>"),
+]
+
+
+@pytest.mark.parametrize(("value", "kind"), VALUES, ids=[kind for _, kind in VALUES])
+def test_a_value_comes_back_from_parquet_with_its_type(value: Any, kind: str, tmp_path: Path) -> None:
+    written = run(of([{"v": value}, {"v": None}]).write_parquet(tmp_path / "out")).value
+    table = parquet.read_table(written.paths[0])
+    found = str(table.schema.field("v").type).replace("<element:", "<item:")
+    assert (found, table["v"].to_pylist()) == (kind, [value, None])
+    assert written.files[0].columns == f"v: {kind}"
+
+
+def test_nan_is_not_none_in_parquet(tmp_path: Path) -> None:
+    written = run(of([{"v": math.nan}, {"v": None}]).write_parquet(tmp_path / "out")).value
+    assert list(map(repr, parquet.read_table(written.paths[0])["v"].to_pylist())) == ["nan", "None"]
+
+
+def test_records_of_one_file_may_lack_columns_and_mix_whole_numbers_with_others(tmp_path: Path) -> None:
+    entries = [{"a": 1}, {"a": None, "b": "x"}, {"b": "y", "a": 2.5}, {"c": {"d": 1}}, {"c": {"e": "f"}}]
+    written = run(of(entries, chunk_size=1).write_parquet(tmp_path / "out"), max_chunks_per_call=1).value
+    assert len(written.files) == 1
+    rows = parquet.read_table(written.paths[0]).to_pylist()
+    assert [row["a"] for row in rows] == [1.0, None, 2.5, None, None]
+    assert [row["b"] for row in rows] == [None, "x", "y", None, None]
+    assert rows[4]["c"] == {"d": None, "e": "f"}
+
+
+def test_files_that_would_differ_in_their_columns_end_the_run(tmp_path: Path) -> None:
+    quick = {"collect_interval": 1e-9, "target_call_seconds": 1e-9, "max_chunks_per_call": 1}
+    flow = elastic.from_range(100, chunk_size=10).map(lambda n: {"v": n if n < 50 else str(n)})
+    with pytest.raises(ElasticError, match=r"would differ in their columns, which are v: int64 and v: string; name"):
+        run(flow.write_parquet(tmp_path / "out"), **quick)
+    assert list(tmp_path.glob("out/*.parquet")) == []
+    assert run(flow.write_parquet(tmp_path / "typed", schema={"v": int}), on_error="skip", **quick).errors == 50
+
+
+SCHEMAS: list[Any] = [
+    {"n": int, "name": str, "half": float, "odd": bool, "none": bytes},
+    {"n": "int32", "name": "large_string", "half": "float32", "odd": pa.bool_(), "none": "date32"},
+    pa.schema({"n": pa.decimal128(9, 1), "name": pa.string(), "half": "float64", "odd": "bool", "none": "int8"}),
+]
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=["Python", "Arrow's names", "Arrow"])
+@pytest.mark.parametrize("as_frames", [False, True])
+def test_a_schema_gives_the_types(schema: Any, as_frames: bool, tmp_path: Path) -> None:
+    flow = records(100).map_frames(lambda frame: frame) if as_frames else records(100)
+    written = run(flow.write_parquet(tmp_path / "out", schema)).value
+    found = parquet.read_schema(written.paths[0])
+    assert found.names == ["n", "name", "half", "odd", "none"]
+    wanted = schema if isinstance(schema, pa.Schema) else None
+    assert wanted is None or found.equals(wanted)
+    assert pl.read_parquet(written.paths[0])["n"].cast(int).sum() == 4950
+
+
+WRONG: list[tuple[Any, Any, str]] = [
+    (int, 1.5, "has double, expected int64"),
+    (int, 2.0, "has double, expected int64"),
+    (int, "1", "has string, expected int64"),
+    (int, True, "has bool, expected int64"),
+    (int, 2**64, "cannot be written"),
+    ("int8", 300, "does not fit into int8"),
+    (float, True, "has bool, expected double"),
+    (float, 2**60 + 1, "does not fit into double"),
+    (str, b"x", "has binary, expected string"),
+    (str, 1, "has int64, expected string"),
+    (bool, 1, "has int64, expected bool"),
+    ("date32", NAIVE, r"has timestamp\[us\], expected date32"),
+    ("date32", 5, "has int64, expected date32"),
+    ("timestamp[us]", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), r"has timestamp\[us, tz=UTC\], expected"),
+    (pa.timestamp("us", tz="UTC"), NAIVE, r"has timestamp\[us\], expected"),
+    ("timestamp[s]", NAIVE, "does not fit into"),
+    (pa.decimal128(4, 1), Decimal("1.25"), "does not fit into decimal"),
+    (pa.struct({"a": pa.int64()}), {"a": 1, "b": 2}, "expected struct"),
+    (pa.list_(pa.int64()), ["a"], "expected list"),
+]
+
+
+@pytest.mark.parametrize(("kind", "value", "said"), WRONG, ids=[f"{kind} {value!r}" for kind, value, _ in WRONG])
+def test_a_value_that_a_schema_would_change_is_a_failed_record(
+    kind: Any, value: Any, said: str, tmp_path: Path
+) -> None:
+    flow = of([{"v": None}, {"v": value}, {"v": None}]).write_parquet(tmp_path / "out", schema={"v": kind})
+    with pytest.raises(ElasticError, match=said):
+        run(flow)
+    result = run(flow, on_error="skip")
+    assert (result.errors, result.value.records) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({}, "a record is an empty dict"),
+        ({"v": {}}, "column 'v' has an empty dict"),
+        ({1: 2}, "keys of a dict must be strings"),
+        ({"v": "\ud800"}, "surrogates"),
+        ({"v": object()}, "column 'v' cannot be written"),
+        (7, "takes dicts or frames, got int 7"),
+    ],
+)
+def test_what_is_no_row_of_parquet_is_a_failed_record(entry: Any, said: str, tmp_path: Path) -> None:
+    flow = elastic.from_range(3).map(lambda n: entry if n == 1 else {"w": n}).write_parquet(tmp_path / "out")
+    if entry == {}:
+        flow = elastic.from_range(3, chunk_size=1).map(lambda n: entry).write_parquet(tmp_path / "out")
+    with pytest.raises(ElasticError, match=said):
+        run(flow)
+
+
+def test_a_schema_names_all_columns(tmp_path: Path) -> None:
+    with pytest.raises(ElasticError, match="a record has 'w', and the schema only v"):
+        run(of([{"w": 1}]).write_parquet(tmp_path / "a", schema={"v": int}))
+    written = run(of([{}, {"v": 1}]).write_parquet(tmp_path / "b", schema={"v": int}), on_error="skip").value
+    assert parquet.read_table(written.paths[0]).to_pylist() == [{"v": None}, {"v": 1}]
+    field = pa.schema([pa.field("v", pa.int64(), nullable=False)])
+    with pytest.raises(ElasticError, match="has None, and the schema says that it has none"):
+        run(of([{"v": None}]).write_parquet(tmp_path / "c", schema=field))
+
+
+def test_frames_become_row_groups(tmp_path: Path) -> None:
+    flow = elastic.from_range(300_000, chunk_size=10_000).map_frames(lambda frame: frame.rename({"entry": "n"}))
+    written = run(flow.write_parquet(tmp_path / "out")).value
+    assert written.records == 300_000
+    assert sum(parquet.ParquetFile(path).num_row_groups for path in written.paths) <= 3
+
+
+# -- compression
+
+
+READERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.decompress,
+    "zstd": lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
+}
+
+
+@pytest.mark.parametrize("compression", READERS)
+def test_text_is_compressed(compression: str, tmp_path: Path) -> None:
+    suffix = {"gzip": ".gz", "zstd": ".zst"}[compression]
+    for name, flow in (
+        ("text", records().map(json.dumps).write_text(tmp_path / "text", compression=compression)),
+        ("jsonl", records().write_jsonl(tmp_path / "jsonl", compression=compression)),
+        ("csv", records().write_csv(tmp_path / "csv", compression=compression)),
+    ):
+        [path] = run(flow).value.paths
+        assert path.endswith({"text": ".txt"}.get(name, f".{name}") + suffix)
+        assert READERS[compression](Path(path).read_bytes()).count(b"\n") == 1000 + (name == "csv")
+    assert run(elastic.read_jsonl(tmp_path / "jsonl").aggregate("size")).value == 1000
+    assert run(elastic.read_csv(tmp_path / "csv").aggregate("size")).value == 1000
+
+
+@pytest.mark.parametrize("compression", ["zstd", "snappy", "gzip", "none"])
+def test_pages_of_parquet_are_compressed(compression: str, tmp_path: Path) -> None:
+    [path] = run(records().write_parquet(tmp_path / "out", compression=compression)).value.paths
+    wanted = {"none": "UNCOMPRESSED"}.get(compression, compression.upper())
+    assert parquet.ParquetFile(path).metadata.row_group(0).column(0).compression == wanted
+
+
+# -- folders of partitions
+
+
+def test_other_programs_read_partitions(tmp_path: Path, cluster: str) -> None:
+    flow = records(300).map(lambda each: {**each, "third": each["n"] % 3, "key": f"k/{each['n'] % 2}"})
+    out = tmp_path / "out"
+    written = run(flow.write_parquet(out, partition_by=["third", "key"]), cluster=cluster).value
+    folders = {str(Path(path).parent.relative_to(out)) for path in written.paths}
+    assert folders == {f"third={third}/key=k%2F{key}" for third in range(3) for key in range(2)}
+    query = f"select third, key, count(*) from read_parquet('{out}/**/*.parquet', hive_partitioning=true) group by all"
+    wanted = sorted((third, f"k/{key}", 50) for third in range(3) for key in range(2))
+    assert sorted(duckdb.sql(query).fetchall()) == wanted
+    lazy = pl.scan_parquet(f"{out}/**/*.parquet", hive_partitioning=True)
+    assert sorted(lazy.group_by("third", "key").len().collect().rows()) == wanted
+    table = dataset.dataset(
+        written.paths, partitioning=dataset.partitioning(flavor="hive"), partition_base_dir=str(out)
+    )
+    assert table.to_table().num_rows == 300
+    assert "third" not in parquet.ParquetFile(written.paths[0]).schema.names
+
+
+VALUES_OF_KEYS: list[tuple[Any, str]] = [
+    ("a", "a"),
+    (1, "1"),
+    (True, "true"),
+    (None, "__HIVE_DEFAULT_PARTITION__"),
+    (dt.date(2026, 1, 2), "2026-01-02"),
+    ("a/b=c%", "a%2Fb%3Dc%25"),
+    ("..", ".."),
+    ("a b+é", "a b+é"),
+    ("\0\n\x7f", "%00%0A%7F"),
+    ("#'\"*:?\\[]{}^", "%23%27%22%2A%3A%3F%5C%5B%5D%7B%7D%5E"),
+    ("K", "K"),
+    ("k", "k"),
+]
+
+
+@pytest.mark.parametrize("as_frames", [False, True])
+def test_values_of_keys_become_names_of_folders(as_frames: bool, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for number, (value, name) in enumerate(VALUES_OF_KEYS):
+        flow = of([{"k": value, "n": number}])
+        flow = flow.map_frames(lambda frame: frame) if as_frames else flow
+        run(flow.write_jsonl(out, partition_by="k", if_exists="append"))
+        [path] = (out / f"k={name}").glob("*.jsonl")
+        assert json.loads(path.read_text()) == {"n": number}
+    assert {path.name for path in out.iterdir() if path.is_dir()} == {f"k={name}" for _, name in VALUES_OF_KEYS}
+    assert all(unquote(escape(value)) == value for value, _ in VALUES_OF_KEYS if isinstance(value, str))
+    assert run(elastic.read_jsonl(out).aggregate("size")).value == len(VALUES_OF_KEYS)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"n": 1}, "has no 'k', the column of its folder"),
+        ({"k": "a"}, "no column beside those of its folder"),
+        ({"k": "", "n": 1}, "would read as a missing value"),
+        ({"k": "__HIVE_DEFAULT_PARTITION__", "n": 1}, "would read as a missing value"),
+        ({"k": 0.5, "n": 1}, "names no folder"),
+        ({"k": [1], "n": 1}, "names no folder"),
+        ({"k": "a" * 300, "n": 1}, "a name of more than 255 bytes"),
+        ({"k": "\ud800", "n": 1}, "half of a surrogate pair"),
+        ([1], "takes dicts, got list"),
+    ],
+)
+def test_a_record_without_a_folder_is_a_failed_record(entry: Any, said: str, tmp_path: Path) -> None:
+    flow = of([{"k": 1, "n": 0}, entry]).write_jsonl(tmp_path / "out", partition_by="k")
+    with pytest.raises(ElasticError, match=said):
+        run(flow)
+    assert run(flow, on_error="skip").errors == 1
+
+
+def test_many_folders_are_written_with_few_open_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("elastic.persistence.written_files.file_output._MAX_OPEN_FILES", 3)
+    flow = elastic.from_range(1000, chunk_size=100).map(lambda n: {"k": n % 20, "n": n})
+    written = run(flow.write_jsonl(tmp_path / "out", partition_by="k")).value
+    found = [json.loads(line)["n"] for path in written.paths for line in Path(path).read_text().splitlines()]
+    assert sorted(found) == list(range(1000))
+
+
+# -- order
+
+
+def test_the_names_of_files_keep_the_order_of_the_source(
+    tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("elastic.aggregators.writing.write_state.HELD_BYTES", 500)
+    flow = elastic.from_range(3000, chunk_size=10).map(str)
+    quick = {"target_call_seconds": 1e-3, "collect_interval": 0.01}
+    written = run(flow.write_text(tmp_path / "out", ordered=True, file_bytes=2000), cluster=cluster, **quick).value
+    found = [int(line) for path in sorted(written.paths) for line in Path(path).read_text().splitlines()]
+    assert found == list(range(3000))
+    assert len(written.files) > 3
+    back = elastic.read_text(tmp_path / "out").aggregate("collect")
+    assert run(back).value == list(map(str, range(3000)))
+
+
+def test_a_frozen_order_is_not_redriven(tmp_path: Path) -> None:
+    flow = of([1, "a", 2]).write_text(tmp_path / "out", ordered=True)
+    failed = run(flow, on_error="dead-letter")
+    with pytest.raises(UsageError, match="keeps the order of entries"):
+        elastic.redrive(failed.run_id, flow)
+
+
+# -- a folder that exists
+
+
+def lines(folder: Path) -> list[int]:
+    return sorted(int(line) for path in folder.glob("*.txt") for line in path.read_text().splitlines())
+
+
+def numbers(first: int, stop: int) -> elastic.Flow:
+    return elastic.from_range(first, stop, chunk_size=5).map(str)
+
+
+def fragile(text: str) -> str:
+    if text == "17":
+        raise ValueError(text)
+    return text
+
+
+def test_overwriting_removes_the_old_files_only_when_the_new_ones_are_complete(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(numbers(0, 10).write_text(out))
+    old = {path.name for path in out.iterdir()}
+    with pytest.raises(ElasticError, match="17"):
+        run(numbers(10, 20).map(fragile).write_text(out, if_exists="overwrite"))
+    assert old <= {path.name for path in out.iterdir()}
+    assert sorted(map(int, run(elastic.read_text(out).aggregate("collect")).value)) == list(range(10))
+    run(numbers(10, 20).write_text(out, if_exists="overwrite"))
+    assert lines(out) == list(range(10, 20))
+    assert {path.name for path in out.iterdir() if not path.name.startswith("part")} == {"_manifest.json", "_SUCCESS"}
+
+
+def test_appending_keeps_the_files_of_other_runs(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for first in (0, 10, 20):
+        result = run(numbers(first, first + 10).write_text(out, if_exists="append"))
+        assert result.value.records == 10
+        assert lines(out) == list(range(first + 10))
+        assert run(elastic.read_text(out).aggregate("size")).value == first + 10
+    manifest = json.loads((out / "_manifest.json").read_text())
+    assert (manifest["records"], len(manifest["files"])) == (30, 3)
+    run(numbers(0, 1).write_text(out, if_exists="overwrite"))
+    assert lines(out) == [0]
+
+
+def test_a_redrive_adds_to_what_was_appended(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(numbers(0, 10).write_text(out))
+    failed = run(numbers(10, 20).map(fragile).write_text(out, if_exists="append"), on_error="dead-letter")
+    assert lines(out) == [n for n in range(20) if n != 17]
+    elastic.redrive(failed.run_id, numbers(10, 20).write_text(out, if_exists="append"), cluster="inline")
+    assert lines(out) == list(range(20))
+    assert json.loads((out / "_manifest.json").read_text())["records"] == 20
+
+
+@pytest.mark.parametrize("mode", ["error", "overwrite", "append"])
+def test_files_that_elastic_did_not_write_stay(mode: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine\n")
+    with pytest.raises(UsageError, match=r"is not empty: it has 'mine\.txt'"):
+        run(numbers(0, 3).write_text(tmp_path, if_exists=mode))
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    (tmp_path / "mine.txt").unlink()
+    run(numbers(0, 3).write_text(tmp_path, if_exists=mode))
+    (tmp_path / "mine.txt").write_text("1000\n")
+    run(numbers(3, 6).write_text(tmp_path, if_exists="overwrite"))
+    assert lines(tmp_path) == [3, 4, 5, 1000]
+
+
+def test_files_of_another_format_are_not_added(tmp_path: Path) -> None:
+    run(numbers(0, 3).write_text(tmp_path))
+    with pytest.raises(UsageError, match="has format 'text', so files with format 'jsonl' cannot be added"):
+        run(numbers(0, 3).write_jsonl(tmp_path, if_exists="append"))
+    run(records(3).write_csv(tmp_path, if_exists="overwrite"))
+    with pytest.raises(UsageError, match="have the columns n,name,half,odd,none, and those of this run have a; write"):
+        run(of([{"a": 1}]).write_csv(tmp_path, if_exists="append"))
+    assert len(list(tmp_path.glob("*.csv"))) == 1
+
+
+OPTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"compression": "lz4"}, "compression='lz4' must be gzip or zstd"),
+    ({"compression": 7}, "compression=7 must be"),
+    ({"partition_by": []}, r"partition_by=\[\] must be the name of a column"),
+    ({"partition_by": ["a", "A"]}, "differ only in case"),
+    ({"partition_by": 7}, "partition_by=7 must be"),
+    ({"ordered": 1}, "ordered=1 must be True or False"),
+    ({"if_exists": "replace"}, "if_exists='replace' must be one of error, overwrite, append"),
+]
+
+
+@pytest.mark.parametrize(("given", "said"), OPTIONS)
+def test_a_wrong_argument_is_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        records().write_jsonl("out", **given)
+
+
+def test_wrong_columns_and_schemas_are_refused() -> None:
+    for columns in ("a", [], ["a", "a"], [1], 7):
+        with pytest.raises(UsageError, match="must be a list of different names"):
+            records().write_csv("out", columns=columns)  # type: ignore[arg-type]
+    for schema, said in (("a", "must be a schema"), ({"a": "text"}, "schema has 'text'"), ({"a": list}, "for column")):
+        with pytest.raises(UsageError, match=said):
+            records().write_parquet("out", schema=schema)
+    with pytest.raises(UsageError, match="must be one of zstd, snappy, gzip, none"):
+        records().write_parquet("out", compression="lz4")
