@@ -101,8 +101,10 @@ class CsvRecordFormat(EncodedFormat):
             return self._parse(block)
 
     def _parse(self, block: FileBlock) -> list[Any]:
-        body = self._body(block)
-        lines = self._lines(decode_block(body, self.encoding, self.errors))
+        text = decoded_or_error(self._body(block), self.encoding, self.errors)
+        if isinstance(text, DecodingError):
+            return valid(self.parse_each(block))
+        lines = self._lines(text)
         reader, names = self._reader(lines), self.names or ()
         try:
             if self.headed and block.at == 0 and tuple(next(reader, names)) != names:
