@@ -1,15 +1,62 @@
 """Expansion of a mapped task: the arguments that differ between its copies."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 from elastic.dag.errors import MappingError
+from elastic.dag.protocols import OperatorLike
 from elastic.dag.xcom_arg import Pull, XComArg, references
 
 #: Maximum number of copies of one task.
 MAX_COPIES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPart:
+    """Output of a task, or a part of it, that another task is mapped over."""
+
+    task_id: str
+    key: str
+    path: tuple[str | int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MappedOver:
+    """Factors of the number of copies of a mapped task: known lengths, and outputs of other tasks.
+
+    It contains no values and no user code, so that a scheduler can count the copies without the DAG file.
+    """
+
+    factors: tuple[int | OutputPart, ...]
+    #: True if the only factor is a list of dicts of arguments
+    is_rows: bool = False
+
+    def count(self, title: str, pull: Pull) -> int:
+        """Return the number of copies in a run, as `Expansion.count` does.
+
+        Raises:
+            MappingError: The output of a task is not a list, or too long.
+        """
+        values = [_reference(one) if isinstance(one, OutputPart) else range(one) for one in self.factors]
+        if self.is_rows:
+            return Expansion(title, {}, values[0] if isinstance(values[0], XComArg) else [{}] * len(values[0])).count(
+                pull
+            )
+        return Expansion(title, {str(number): value for number, value in enumerate(values)}, ()).count(pull)
+
+
+@dataclass(frozen=True, slots=True)
+class _NamedTask:
+    """Task of which only the id is known."""
+
+    task_id: str
+
+
+def _reference(part: OutputPart) -> XComArg:
+    return XComArg(cast("OperatorLike", _NamedTask(part.task_id)), part.key, part.path)
 
 
 class Expansion:
@@ -30,6 +77,11 @@ class Expansion:
         if isinstance(self.rows, XComArg) or any(isinstance(one, XComArg) for one in self.lists.values()):
             return None
         return prod(len(one) for one in self.lists.values()) if self.lists else len(self.rows)
+
+    @property
+    def mapped_over(self) -> MappedOver:
+        """What the copies are counted from."""
+        return MappedOver(tuple(map(_factor, self.lists.values() if self.lists else [self.rows])), not self.lists)
 
     @property
     def has_references(self) -> bool:
@@ -100,3 +152,7 @@ class Expansion:
                 f"{self._title} cannot be mapped: {values!r} must be a list, got {type(found).__name__}."
             )
         return found
+
+
+def _factor(values: Any) -> int | OutputPart:
+    return OutputPart(values.task.task_id, values.key, values.path) if isinstance(values, XComArg) else len(values)

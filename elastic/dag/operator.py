@@ -14,7 +14,7 @@ from elastic.dag.dependencies import DependencyMixin, add_dependency, reachable_
 from elastic.dag.errors import DefinitionError, MappingError
 from elastic.dag.execution.action import Action
 from elastic.dag.execution.attempt_info import AttemptInfo
-from elastic.dag.expansion import Expansion
+from elastic.dag.expansion import Expansion, MappedOver
 from elastic.dag.files.helper_modules import HelperModules
 from elastic.dag.ids import check_key, run_id_of
 from elastic.dag.protocols import DagLike, GroupLike
@@ -467,6 +467,11 @@ class MappedOperator(BaseOperator):
     def known_count(self) -> int | None:
         """Number of copies; None if it depends on the output of a task."""
         return self.expansion.known_count
+
+    @property
+    def mapped_over(self) -> MappedOver:
+        """What the copies are counted from."""
+        return self.expansion.mapped_over
 
     def count(self, pull: Pull) -> int:
         """Return the number of copies in a run.

@@ -12,10 +12,17 @@ MAX_DELAY = timedelta(days=1)
 class RetryPolicy(Protocol):
     """Retry settings of a task."""
 
-    retry_delay: timedelta
-    retry_exponential_backoff: bool
-    max_retry_delay: timedelta | None
-    retry_jitter: float
+    @property
+    def retry_delay(self) -> timedelta: ...
+
+    @property
+    def retry_exponential_backoff(self) -> bool: ...
+
+    @property
+    def max_retry_delay(self) -> timedelta | None: ...
+
+    @property
+    def retry_jitter(self) -> float: ...
 
 
 def retry_delay_of(try_number: int, max_tries: int, task: RetryPolicy, seed: str) -> timedelta | None:

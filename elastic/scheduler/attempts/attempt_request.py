@@ -1,15 +1,17 @@
 """Attempt requests: the values that a process needs to run one attempt, and the rows and commands built from them."""
 
+import shlex
 import sys
 from dataclasses import dataclass
 from typing import Final
 
 from elastic.dag.execution.attempt_info import AttemptInfo
-from elastic.dag.execution.task_instance import TaskInstance
 from elastic.dag.operator import BaseOperator
-from elastic.dag.timetable.interval import DataInterval
+from elastic.dag.timetable.interval import DataInterval, LogicalDate, zone_of
 from elastic.db.records import DagRun, TaskInstanceRow
 from elastic.executors.executor import TaskCommand
+from elastic.scheduler.decisions.dag_spec import DagSpec
+from elastic.scheduler.decisions.inputs import TaskSpec
 
 #: Returned by a worker process instead of an `AttemptResult` if it could not claim the attempt.
 NOT_CLAIMED: Final = "not claimed"
@@ -30,6 +32,9 @@ class AttemptRequest:
     is_claimed: bool = True
     #: process that renews the lease
     lease_owner: str = ""
+    #: file that defines the DAG, and folder of its helper modules, for a process that has not loaded it
+    fileloc: str = ""
+    root: str = ""
 
 
 def attempt_info_of(
@@ -49,35 +54,41 @@ def attempt_info_of(
     )
 
 
-def new_instance(run: DagRun, task: BaseOperator, map_index: int = -1) -> TaskInstanceRow:
+def new_instance(run: DagRun, task: BaseOperator | TaskSpec, map_index: int = -1) -> TaskInstanceRow:
     """Return the row of a task instance to insert."""
+    spec = task if isinstance(task, TaskSpec) else TaskSpec.of(task)
     return TaskInstanceRow(
         dag_id=run.dag_id,
         run_id=run.run_id,
-        task_id=task.task_id,
+        task_id=spec.task_id,
         map_index=map_index,
-        max_tries=task.retries + 1,
-        operator=task.operator_type,
-        pool=task.pool,
-        pool_slots=task.pool_slots,
-        priority=task.priority_weight,
-        queue=task.queue,
+        max_tries=spec.max_tries,
+        operator=spec.operator_type,
+        pool=spec.pool,
+        pool_slots=spec.pool_slots,
+        priority=spec.priority,
+        queue=spec.queue,
     )
 
 
-def command_of(task: BaseOperator, request: AttemptRequest) -> TaskCommand:
+def command_of(dag: DagSpec, task: TaskSpec, request: AttemptRequest) -> TaskCommand:
     """Return the command that runs a queued attempt."""
-    instance = TaskInstance(task, attempt=request.info)
-    location = ["--subdir", task.dag.fileloc, "--root", str(task.dag.root)] if task.has_dag else []
-    copy = ["--map-index", str(instance.map_index)] if instance.map_index >= 0 else []
-    words = [sys.executable, "-m", "elastic", "run", instance.dag_id, instance.task_id]
-    date = instance.execution_date.isoformat()
-    attempt = ["--attempt", request.info.attempt_uuid]
+    info = request.info
+    location = ["--subdir", dag.fileloc, "--root", dag.root]
+    copy = ["--map-index", str(info.map_index)] if info.map_index >= 0 else []
+    words = [sys.executable, "-m", "elastic", "run", info.dag_id, info.task_id]
+    date = _local_date(dag, request).isoformat()
+    attempt = ["--attempt", info.attempt_uuid]
     return TaskCommand(words=(*words, date, *location, *copy, *attempt), request=request, resources=task.resources)
 
 
-def shown_command(task: BaseOperator, request: AttemptRequest) -> str:
+def shown_command(dag: DagSpec, request: AttemptRequest) -> str:
     """Return the command line that a user would type to run the instance."""
-    instance = TaskInstance(task, attempt=request.info)
-    copy = f" --map-index {instance.map_index}" if instance.map_index >= 0 else ""
-    return instance.command() + copy
+    info = request.info
+    date = _local_date(dag, request).replace(tzinfo=None).isoformat()
+    copy = f" --map-index {info.map_index}" if info.map_index >= 0 else ""
+    return shlex.join(["elastic", "run", info.dag_id, info.task_id, date]) + copy
+
+
+def _local_date(dag: DagSpec, request: AttemptRequest) -> LogicalDate:
+    return LogicalDate.of(request.info.logical_date, zone_of(dag.timezone))

@@ -12,7 +12,7 @@ from elastic.dag.errors import LookupFailedError, TaskFailedPermanently, TaskSki
 from elastic.dag.execution.build_context import build_context
 from elastic.dag.execution.callbacks import run_callbacks
 from elastic.dag.execution.execute import execute
-from elastic.dag.execution.retry import retry_delay_of
+from elastic.dag.execution.retry import RetryPolicy, retry_delay_of
 from elastic.dag.ids import TaskKey
 from elastic.dag.ignored_settings import settings_without_effect
 from elastic.dag.operator import BaseOperator
@@ -127,7 +127,7 @@ def failure_of(task: BaseOperator, request: AttemptRequest, error: BaseException
 
 
 def retry_or_fail(
-    task: BaseOperator, request: AttemptRequest, error: str, exit_code: int | None = None
+    task: RetryPolicy, request: AttemptRequest, error: str, exit_code: int | None = None
 ) -> AttemptResult:
     """Return the result of a failed attempt: UP_FOR_RETRY after a delay, or FAILED on the last try."""
     delay = retry_delay_of(request.info.try_number, request.max_tries, task, str(request.info.key))

@@ -17,6 +17,7 @@ from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_i
 from elastic.scheduler.catalog.dag_catalog import ignored_settings, store
 from elastic.scheduler.commands.failure_reasons import reasons_of
 from elastic.scheduler.commands.planning import build_tracker, intervals_of, make_instances, new_run
+from elastic.scheduler.decisions.dag_spec import DagSpec
 from elastic.scheduler.decisions.inputs import Overrides
 from elastic.scheduler.decisions.run_tracker import RunTracker
 from elastic.scheduler.deployment import Deployment
@@ -214,6 +215,7 @@ def _mark_success(deployment: Deployment, part: DAG, runs: list[DagRun], say: Sa
 def _dry_run(deployment: Deployment, part: DAG, runs: list[DagRun], say: Say) -> Summary:
     """Report the commands that a backfill would queue."""
     states: dict[TaskKey, TaskState | None] = {}
+    spec = DagSpec.of(part)
     for new in runs:
         run = queries.run_at(deployment.database, new.dag_id, new.logical_date)
         known = queries.states(deployment.database, run.dag_id, run.run_id) if run else {}
@@ -222,5 +224,5 @@ def _dry_run(deployment: Deployment, part: DAG, runs: list[DagRun], say: Say) ->
             states[key] = known.get(key)
             if states[key] is not TaskState.SUCCESS:
                 request = AttemptRequest(info=attempt_info_of(run or new, task.task_id), max_tries=1)
-                say(f"Would add to queue: {shown_command(task, request)}")
+                say(f"Would add to queue: {shown_command(spec, request)}")
     return Summary(dag_id=part.dag_id, runs={}, states=states)

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
+from elastic.dag.expansion import MappedOver
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
 from elastic.dag.states.trigger_rule import TriggerRule
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSpec:
-    """Task as the input of decisions."""
+    """Task as the scheduler sees it: plain values from its operator, or from its stored structure."""
 
     task_id: str
     upstream: tuple[str, ...] = ()
@@ -32,10 +33,30 @@ class TaskSpec:
     #: number of mapped instances; None if an upstream result determines it, or if the task is not mapped
     copies: int | None = None
     is_mapped: bool = False
+    #: what the instances of a mapped task are counted from; None if the task is not mapped
+    mapped_over: MappedOver | None = None
+    operator_type: str = ""
+    queue: str = "default"
+    #: tries before an instance fails for good
+    max_tries: int = 1
+    retry_delay: timedelta = timedelta()
+    retry_exponential_backoff: bool = False
+    max_retry_delay: timedelta | None = None
+    retry_jitter: float = 0.0
+    execution_timeout: timedelta | None = None
+    #: resources for the executor
+    resources: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    #: states for which the task has callbacks
+    callback_states: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, task: "BaseOperator") -> "TaskSpec":
         """Return the spec of a task."""
+        callbacks = {
+            TaskState.SUCCESS: task.on_success_callback,
+            TaskState.FAILED: task.on_failure_callback,
+            TaskState.UP_FOR_RETRY: task.on_retry_callback,
+        }
         return cls(
             task_id=task.task_id,
             upstream=tuple(task.upstream),
@@ -50,6 +71,17 @@ class TaskSpec:
             end_date=task.end_date,
             copies=getattr(task, "known_count", None),
             is_mapped=task.is_mapped,
+            mapped_over=getattr(task, "mapped_over", None),
+            operator_type=task.operator_type,
+            queue=task.queue,
+            max_tries=task.retries + 1,
+            retry_delay=task.retry_delay,
+            retry_exponential_backoff=task.retry_exponential_backoff,
+            max_retry_delay=task.max_retry_delay,
+            retry_jitter=task.retry_jitter,
+            execution_timeout=task.execution_timeout,
+            resources=task.resources,
+            callback_states=frozenset(state for state, found in callbacks.items() if found),
         )
 
 

@@ -1,7 +1,7 @@
 """Run tracker: derives the next state changes of a set of runs from the states of their instances. No I/O."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from elastic.dag.ids import TaskKey
@@ -48,6 +48,7 @@ class RunTracker:
     """
 
     def __init__(self, runs: Sequence[RunSpec], tasks: Sequence[TaskSpec], overrides: Overrides) -> None:
+        self._tasks = tuple(tasks)
         self.run_states = {run.run_id: RunStates(run, tasks) for run in runs}
         self.overrides = overrides
         self._next = {run.previous: run.run_id for run in runs if run.previous in self.run_states}
@@ -62,6 +63,33 @@ class RunTracker:
         run_states = self.run_states[run_id]
         for key in run_states.states:
             self._mark(key)
+
+    def add(self, run: RunSpec) -> None:
+        """Follow another run, whose previous run is not followed or is given by its states."""
+        self.run_states[run.run_id] = RunStates(run, self._tasks)
+
+    def set_previous(self, run_id: str, previous_states: Mapping[str, PreviousRun] | None) -> None:
+        """Replace the states of the previous run, if they changed, and evaluate the tasks that depend on them."""
+        run_states = self.run_states[run_id]
+        if run_states.spec.previous_states != previous_states:
+            run_states.spec = replace(run_states.spec, previous_states=previous_states)
+            for task in run_states.tasks.values():
+                for key in run_states.keys_of(task.task_id) if task.depends_on_past else ():
+                    self._mark(key)
+
+    def close(self, run_id: str) -> None:
+        """Make no more decisions about a run, and keep its states."""
+        self._begun.discard(run_id)
+        for key in self.run_states[run_id].states:
+            self._ready.pop(key, None)
+            self._pending.now.pop(key, None)
+            self._pending.later.pop(key, None)
+            self._expandable.pop(key, None)
+
+    def remove(self, run_id: str) -> None:
+        """Forget a run and its states."""
+        self.close(run_id)
+        del self.run_states[run_id]
 
     def has_begun(self, run_id: str) -> bool:
         """Return whether `begin` was called for a run."""

@@ -3,22 +3,17 @@
 import datetime as dt
 import logging
 import time
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
-from elastic.dag.dag import DAG
-from elastic.dag.execution.callbacks import run_callbacks
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState
 from elastic.db import queries, transitions
 from elastic.db.records import DagRun
 from elastic.db.stores.jobs import RUNNING, jobs
-from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_info_of
-from elastic.scheduler.attempts.run_attempt import AttemptXCom, context_of
 from elastic.scheduler.attempts.run_log import FlowLog
+from elastic.scheduler.decisions.dag_spec import DagSpec
 from elastic.scheduler.decisions.run_tracker import RunTracker, name_of
 from elastic.scheduler.deployment import Deployment
-
-_log = logging.getLogger(__name__)
 
 #: Seconds between attempts to start a run while other processes use up `max_active_runs`.
 _START_INTERVAL = 0.5
@@ -39,7 +34,7 @@ class ActiveRuns:
     """
 
     def __init__(
-        self, deployment: Deployment, dag: DAG, runs: Sequence[DagRun], tracker: RunTracker, max_active: int
+        self, deployment: Deployment, dag: DagSpec, runs: Sequence[DagRun], tracker: RunTracker, max_active: int
     ) -> None:
         self._deployment, self._dag, self._tracker = deployment, dag, tracker
         self._max_active = max_active
@@ -50,6 +45,8 @@ class ActiveRuns:
         #: True if the next run could not start because other processes use up the limit
         self.is_refused = False
         self.ended: dict[str, RunState] = {}
+        #: calls the callbacks of a run that ended, and returns the number of those that failed
+        self.call_back: Callable[[DagRun, RunState], int] = lambda run, state: 0
         self.log = FlowLog(deployment, dag.dag_id)
 
     @property
@@ -143,26 +140,15 @@ class ActiveRuns:
         if transitions.set_run_state(self._deployment.database, run.dag_id, run_id, state, expected=_UNFINISHED):
             level = logging.INFO if state is RunState.SUCCESS else logging.ERROR
             self.log.write(run, message or f"ended: {state}", level)
-            self._run_callbacks(run, state)
+            failed = self.call_back(run, state) if state in self._dag.callback_states else 0
+            if failed:
+                self.log.write(run, f"{failed} of its callbacks failed", logging.ERROR)
 
     def _has_failure_outside(self, run: DagRun) -> bool:
         """Return whether a task failed that belongs to the whole DAG, but not to the part that runs here."""
         left_out = self._dag.left_out
         found = queries.states(self._deployment.database, run.dag_id, run.run_id) if left_out else {}
         return any(key.task_id in left_out and state is not None and state.is_failure for key, state in found.items())
-
-    def _run_callbacks(self, run: DagRun, state: RunState) -> None:
-        callbacks = self._dag.on_success_callback if state is RunState.SUCCESS else self._dag.on_failure_callback
-        if not callbacks or not self._dag.tasks:
-            return
-        task = self._dag.tasks[-1]
-        request = AttemptRequest(info=attempt_info_of(run, task.task_id), max_tries=1)
-        with self._dag.helpers.installed():
-            xcoms = AttemptXCom(self._deployment, request.info.key)
-            context = context_of(task, request, self._deployment, xcoms)
-            failed = run_callbacks(callbacks, {**context, "state": state}, _log)
-        if failed:
-            self.log.write(run, f"{failed} of its callbacks failed", logging.ERROR)
 
 
 def requeue_orphaned_runs(deployment: Deployment, dag_id: str, excluded: Container[str], job_id: int) -> None:

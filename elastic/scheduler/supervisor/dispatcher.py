@@ -4,11 +4,11 @@ import socket
 import uuid
 from collections.abc import Sequence
 
-from elastic.dag.dag import DAG
 from elastic.db.records import Claim, DagRun, QueueRequest
 from elastic.db.stores.pools import PoolStore
 from elastic.executors.executor import Executor
 from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_info_of
+from elastic.scheduler.decisions.dag_spec import DagSpec
 from elastic.scheduler.decisions.free_slots import FreeSlots, choose, slot_verdicts
 from elastic.scheduler.decisions.inputs import RunnableTask
 from elastic.scheduler.deployment import Deployment
@@ -27,7 +27,7 @@ class Dispatcher:
     """
 
     def __init__(
-        self, deployment: Deployment, dag: DAG, runs: dict[str, DagRun], executor: Executor, owner: str
+        self, deployment: Deployment, dag: DagSpec, runs: dict[str, DagRun], executor: Executor, owner: str
     ) -> None:
         self._deployment, self._dag, self._runs = deployment, dag, runs
         self._executor, self._owner = executor, owner
@@ -68,14 +68,14 @@ class Dispatcher:
         """Return the free slots as far as this process knows; the database checks them again."""
         pools = {name: slots for name, slots in self._pool_sizes.items() if slots >= 0}
         for key in attempts.running:
-            task = self._dag.get_task(key.task_id)
+            task = self._dag.tasks[key.task_id]
             if task.pool in pools:
                 pools[task.pool] -= task.pool_slots
         concurrency = self._dag.concurrency - len(attempts.running) if self._dag.concurrency else None
         return FreeSlots(executor=free, concurrency=concurrency, pools=pools, sizes=self._pool_sizes)
 
     def _attempt(self, one: RunnableTask, attempts: RunningAttempts, pid: int | None) -> RunningAttempt:
-        key, task, row = one.key, self._dag.get_task(one.key.task_id), attempts.rows[one.key]
+        key, task, row = one.key, self._dag.tasks[one.key.task_id], attempts.rows[one.key]
         run, attempt_uuid = self._runs[key.run_id], uuid.uuid4().hex
         info = attempt_info_of(
             run, key.task_id, key.map_index, try_number=row.try_number + 1, attempt_uuid=attempt_uuid
@@ -87,6 +87,8 @@ class Dispatcher:
             flow_run_id=row.flow_run_id,
             is_claimed=pid is not None,
             lease_owner=self._owner,
+            fileloc=self._dag.fileloc,
+            root=self._dag.root,
         )
         queue_request = QueueRequest(
             key=key,

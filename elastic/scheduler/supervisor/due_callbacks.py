@@ -1,12 +1,15 @@
-"""Due callbacks: callbacks of attempts whose processes ended before they called them."""
+"""Callbacks outside of attempts: of runs, and of attempts whose processes ended before they called them."""
 
+import logging
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from elastic.dag.dag import DAG
 from elastic.dag.execution.callbacks import run_callbacks
 from elastic.dag.ids import TaskKey
+from elastic.dag.states.state import RunState
 from elastic.db import queries, transitions
 from elastic.db.records import Attempt, DagRun
 from elastic.db.stores.xcoms import add_log_lines
@@ -17,6 +20,8 @@ from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_i
 from elastic.scheduler.attempts.attempt_runner import AttemptRunner
 from elastic.scheduler.attempts.run_attempt import AttemptXCom, callbacks_of, context_of
 from elastic.scheduler.deployment import Deployment
+
+_log = logging.getLogger(__name__)
 
 #: Seconds that the callbacks of an attempt may take.
 _CALLBACK_TIMEOUT = 300.0
@@ -52,8 +57,20 @@ class CallbackRunner(AttemptRunner):
                 add_log_lines(deployment.database, lines.take())
 
 
-class DueCallbacks:
-    """Queue of due callbacks, called one attempt after another.
+class CallbackCaller(ABC):
+    """Caller of the callbacks that a group of runs leaves to others, because it runs no user code itself."""
+
+    @abstractmethod
+    def queue_due(self) -> None:
+        """Queue the callbacks of attempts that are due now."""
+
+    @abstractmethod
+    def call_for_run(self, run: DagRun, state: RunState) -> int:
+        """Call the callbacks of a run that ended, or queue them; return the number of callbacks that failed."""
+
+
+class DueCallbacks(CallbackCaller):
+    """Queue of due callbacks, called one attempt after another. Callbacks of runs are called in this process.
 
     Args:
         deployment: Database, folders and limits.
@@ -82,6 +99,9 @@ class DueCallbacks:
                 self._queue(attempt)
             else:
                 transitions.take_callbacks(self._deployment.database, attempt.attempt_uuid, is_own=False)
+
+    def call_for_run(self, run: DagRun, state: RunState) -> int:
+        return call_run_callbacks(self._deployment, self._dag, run, state)
 
     def poll(self, timeout: float = 0.0) -> None:
         """Start queued callbacks and report failures; wait up to `timeout` seconds for callbacks to finish."""
@@ -121,3 +141,15 @@ class DueCallbacks:
         self._deadlines[attempt.key] = time.monotonic() + _CALLBACK_TIMEOUT
         due = _CallbackRequest(request, attempt.callback or "", attempt.error)
         self._executor.queue_command(attempt.key, TaskCommand(words=(), request=due))
+
+
+def call_run_callbacks(deployment: Deployment, dag: DAG, run: DagRun, state: RunState) -> int:
+    """Call the callbacks of a DAG for a run that ended, in this process; return the number of those that failed."""
+    callbacks = dag.on_success_callback if state is RunState.SUCCESS else dag.on_failure_callback
+    if not callbacks or not dag.tasks:
+        return 0
+    task = dag.tasks[-1]
+    request = AttemptRequest(info=attempt_info_of(run, task.task_id), max_tries=1)
+    with dag.helpers.installed():
+        context = context_of(task, request, deployment, AttemptXCom(deployment, request.info.key))
+        return run_callbacks(callbacks, {**context, "state": state}, _log)

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from elastic.dag.dag import DAG
 from elastic.db import queries
 from elastic.db.database import Database
 from elastic.db.stores.pools import PoolStore
+from elastic.scheduler.decisions.dag_spec import DagSpec
 from elastic.scheduler.decisions.free_slots import FreeSlots, slot_verdicts
 from elastic.scheduler.decisions.inputs import RunnableTask
 from elastic.scheduler.decisions.run_states import name_of
@@ -31,7 +31,7 @@ class WaitingNotice:
         say: Receives each sentence.
     """
 
-    def __init__(self, database: Database, dag: DAG, say: Callable[[str], None]) -> None:
+    def __init__(self, database: Database, dag: DagSpec, say: Callable[[str], None]) -> None:
         self._database, self._dag, self._say = database, dag, say
         self._reported: set[str] = set()
 

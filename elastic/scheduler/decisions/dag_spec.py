@@ -1,0 +1,45 @@
+"""DAG as the scheduler sees it: plain values, from a loaded DAG or from its stored structure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from elastic.dag.states.state import RunState
+from elastic.scheduler.decisions.inputs import TaskSpec
+
+if TYPE_CHECKING:
+    from elastic.dag.dag import DAG
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DagSpec:
+    """DAG as the scheduler sees it. It contains no user code."""
+
+    dag_id: str
+    #: by id, in the order of definition
+    tasks: Mapping[str, TaskSpec]
+    #: file that defines the DAG, and folder of its helper modules
+    fileloc: str
+    root: str
+    timezone: str = "UTC"
+    #: maximum number of queued and running task instances; 0 for no limit
+    concurrency: int = 0
+    #: ids of the tasks of the complete DAG that this part of it lacks
+    left_out: frozenset[str] = frozenset()
+    #: final states of runs for which the DAG has callbacks
+    callback_states: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, dag: "DAG") -> "DagSpec":
+        """Return the spec of a DAG."""
+        callbacks = {RunState.SUCCESS: dag.on_success_callback, RunState.FAILED: dag.on_failure_callback}
+        return cls(
+            dag_id=dag.dag_id,
+            tasks={task.task_id: TaskSpec.of(task) for task in dag.tasks},
+            fileloc=dag.fileloc,
+            root=str(dag.root),
+            timezone=dag.timezone,
+            concurrency=dag.concurrency,
+            left_out=dag.left_out,
+            callback_states=frozenset(state for state, found in callbacks.items() if found),
+        )
