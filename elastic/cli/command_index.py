@@ -46,6 +46,8 @@ INDEX = {
     "run-one": CommandEntry("dags.recover", "Rerun one task of a DAG run.", "run_one", "RUN_ONE_EXAMPLE"),
     "run-from": CommandEntry("dags.recover", "Rerun a task and all downstream tasks.", "run_from", "RUN_FROM_EXAMPLE"),
     "bundle": CommandEntry("dags.bundle", "Pack and sign the source code of DAGs."),
+    # service
+    "master": CommandEntry("service.master", "Run DAGs by their schedules, as a service.", "master", "EXAMPLE"),
     # administration
     "connections": CommandEntry("admin.connections", "Manage and test connections to other systems."),
     "variables": CommandEntry("admin.variables", "Manage variables that DAGs read by name."),

@@ -207,6 +207,16 @@ _FLOW_OPTIONS: tuple[Option, ...] = (
     ),
 )
 
+#: Options of the scheduler service: key, default, minimum and one sentence for each.
+_SERVICE_OPTIONS: tuple[tuple[str, Any, float, str], ...] = (
+    ("loop_interval", 1.0, 0.01, "Seconds between checks of a master for due and queued runs."),
+    ("catchup_per_turn", 20, 1, "Maximum number of runs of one DAG that a master makes in one turn."),
+    ("grace_timeout", 30.0, 0, "Seconds that a stopped master waits for its tasks before it kills them."),
+    ("scan_interval", 5.0, 0.05, "Seconds between scans of the DAG folder."),
+    ("parse_timeout", 30.0, 0.1, "Seconds that loading one DAG file may take."),
+    ("parse_memory", 2 * 2**30, 2**26, "Bytes of memory that loading one DAG file may take."),
+)
+
 #: `{home}` stands for ELASTIC_HOME.
 OPTIONS: tuple[Option, ...] = (
     Option(
@@ -330,6 +340,10 @@ OPTIONS: tuple[Option, ...] = (
         least=0.1,
         is_local=True,
         doc="Seconds without a heartbeat after which a task counts as dead.",
+    ),
+    *(
+        Option(section="scheduler", key=key, kind=type(default), default=default, least=least, is_local=True, doc=doc)
+        for key, default, least, doc in _SERVICE_OPTIONS
     ),
     Option(
         section="bundle",

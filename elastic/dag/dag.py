@@ -90,8 +90,6 @@ class DAG:
         self.dag_id = check_key("dag_id", dag_id)
         title = f"DAG {dag_id!r}"
         check_names(title, settings, DagSettings.__annotations__)
-        #: names of the given settings
-        self.given_names = frozenset(settings)
         self.default_args = DefaultArgs(dict(settings.get("default_args") or {}))
         check_default_args(title, self.default_args)
         self.owner = settings.get("owner") or self.default_args.get("owner") or "elastic"
@@ -154,7 +152,7 @@ class DAG:
     @property
     def warnings(self) -> list[str]:
         """A sentence for each setting that has no effect."""
-        return [*self._warnings, *ignored_settings(self.tasks, self.default_args, self.given_names)]
+        return [*self._warnings, *ignored_settings(self.tasks, self.default_args)]
 
     @property
     def tasks(self) -> list[BaseOperator]:

@@ -1,13 +1,12 @@
 """Warnings about settings that are accepted but have no effect."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from elastic.dag.operator import BaseOperator
 from elastic.dag.task_settings import NAMES
 
 _NO_MAIL = "Elastic does not send mail yet. Use on_failure_callback or on_retry_callback"
-_NO_SERVICE = "only a scheduler service would apply it, and there is none yet"
 
 
 class DefaultArgs(dict[str, Any]):
@@ -40,15 +39,12 @@ def settings_without_effect(task: BaseOperator) -> dict[str, str]:
     return found
 
 
-def ignored_settings(
-    tasks: Sequence[BaseOperator], default_args: DefaultArgs, given_names: Collection[str]
-) -> list[str]:
+def ignored_settings(tasks: Sequence[BaseOperator], default_args: DefaultArgs) -> list[str]:
     """Return a sentence for each setting of a DAG, or of its tasks, that has no effect.
 
     Args:
         tasks: All tasks of the DAG.
         default_args: The default arguments of the DAG.
-        given_names: Names of the settings that the DAG was given.
     """
     tasks_of: dict[tuple[str, str], list[str]] = {}
     for task in tasks:
@@ -58,8 +54,6 @@ def ignored_settings(
         f"{name} of {shown_task_ids(task_ids)} has no effect: {reason}."
         for (name, reason), task_ids in tasks_of.items()
     ]
-    service_settings = sorted({"catchup", "is_paused_upon_creation"} & set(given_names))
-    found += [f"{name} has no effect: {_NO_SERVICE}." for name in service_settings]
     unused = sorted(default_args.keys() - default_args.used_names - NAMES) if tasks else []
     found += [f"default_args[{name!r}] has no effect: no task of the DAG reads it." for name in unused]
     return found

@@ -10,8 +10,9 @@ from typing import Any
 
 from elastic.dag.dag import DAG
 from elastic.dag.errors import SerializedDagError
+from elastic.dag.expansion import MappedOver, OutputPart
 from elastic.dag.ids import check_key
-from elastic.dag.operator import BaseOperator
+from elastic.dag.operator import BaseOperator, MappedOperator
 from elastic.dag.timetable.interval import instant_of
 from elastic.dag.timetable.schedule import (
     CronSchedule,
@@ -23,7 +24,11 @@ from elastic.dag.timetable.schedule import (
 )
 
 #: Version of the format; incremented with every change of its keys.
-SCHEMA = 1
+SCHEMA = 2
+
+#: Keys that earlier versions of the format lack, with the values that they stand for.
+_NEW_DAG_KEYS: Mapping[str, Any] = {"root": "", "callbacks": []}
+_NEW_TASK_KEYS: Mapping[str, Any] = {"mapped_over": None, "resources": {}, "callbacks": []}
 
 _STRING = (str,)
 _OPTIONAL_STRING = (str, type(None))
@@ -38,6 +43,7 @@ _DAG_TYPES = {
     "doc": _STRING,
     "tags": (list,),
     "fileloc": _STRING,
+    "root": _STRING,
     "source_digest": _STRING,
     "timezone": _STRING,
     "schedule": (dict,),
@@ -47,6 +53,7 @@ _DAG_TYPES = {
     "max_active_runs": (int,),
     "concurrency": (int,),
     "is_paused_upon_creation": (bool,),
+    "callbacks": (list,),
     "groups": (list,),
     "tasks": (list,),
 }
@@ -76,6 +83,9 @@ _TASK_TYPES = {
     "queue": _STRING,
     "skip": (bool,),
     "is_mapped": (bool,),
+    "mapped_over": (dict, type(None)),
+    "resources": (dict,),
+    "callbacks": (list,),
     "pre": (list,),
     "post": (list,),
     "ui_color": _STRING,
@@ -101,6 +111,11 @@ class SerializedTask:
     def upstream(self) -> tuple[str, ...]:
         return tuple(self.fields["upstream"])
 
+    @property
+    def mapped_over(self) -> MappedOver | None:
+        """What the copies of a mapped task are counted from; None if the task is not mapped."""
+        return _mapped_over(self.fields)
+
     def __getattr__(self, name: str) -> Any:
         try:
             return object.__getattribute__(self, "fields")[name]
@@ -110,7 +125,7 @@ class SerializedTask:
 
 @dataclass(frozen=True, slots=True)
 class SerializedDag:
-    """Stored DAG. A scheduler service will decide on it without the DAG file; today only `from_dict` creates one."""
+    """Stored DAG, on which the scheduler service decides without the DAG file."""
 
     #: all keys of the stored DAG except its tasks
     fields: Mapping[str, Any]
@@ -141,6 +156,7 @@ def to_dict(dag: DAG, source_digest: str = "") -> dict[str, Any]:
         "doc": dag.doc,
         "tags": list(dag.tags),
         "fileloc": dag.fileloc,
+        "root": str(dag.root),
         "source_digest": source_digest,
         "timezone": dag.timezone,
         "schedule": _schedule_fields(dag.schedule),
@@ -150,23 +166,26 @@ def to_dict(dag: DAG, source_digest: str = "") -> dict[str, Any]:
         "max_active_runs": dag.max_active_runs,
         "concurrency": dag.concurrency,
         "is_paused_upon_creation": dag.is_paused_upon_creation,
+        "callbacks": _states({"success": dag.on_success_callback, "failed": dag.on_failure_callback}),
         "groups": sorted(dag.groups),
         "tasks": [_task_fields(task) for task in dag.tasks],
     }
 
 
 def from_dict(stored: Any) -> SerializedDag:
-    """Validate and return a stored DAG. A scheduler service will use it; today only tests do.
+    """Validate and return a stored DAG. That of an earlier version of the format is read too.
 
     Raises:
         SerializedDagError: A key is missing or unknown, a value has another type, or an upstream task does not exist.
             The error names the place.
     """
+    stored = _upgraded(stored)
     _check(stored, _DAG_TYPES, "the DAG")
     if stored["schema"] != SCHEMA:
         raise SerializedDagError(f"stored DAG must have schema {SCHEMA}, got {stored['schema']}. Store the DAG again.")
     check_key("dag_id", stored["dag_id"])
     _check_strings(stored["tags"], "tags of the DAG")
+    _check_strings(stored["callbacks"], "callbacks of the DAG")
     _check_strings(stored["groups"], "groups of the DAG")
     _check_dates(stored)
     task_fields: dict[str, Mapping[str, Any]] = {}
@@ -176,8 +195,9 @@ def from_dict(stored: Any) -> SerializedDag:
         if task["task_id"] in task_fields:
             raise SerializedDagError(f"task {task['task_id']!r} occurs twice.")
         _check_dates(task)
-        for name in ("upstream", "pre", "post"):
+        for name in ("upstream", "pre", "post", "callbacks"):
             _check_strings(task[name], f"{name} of task {task['task_id']!r}")
+        _mapped_over(task)
         task_fields[task["task_id"]] = dict(task)
     downstream: dict[str, list[str]] = {task_id: [] for task_id in task_fields}
     for task_id, task in task_fields.items():
@@ -200,6 +220,14 @@ def _task_fields(task: BaseOperator) -> dict[str, Any]:
         "end_date": _text(task.end_date),
         "trigger_rule": str(task.trigger_rule),
         "is_mapped": task.is_mapped,
+        "mapped_over": _mapped_fields(task.mapped_over) if isinstance(task, MappedOperator) else None,
+        "callbacks": _states(
+            {
+                "success": task.on_success_callback,
+                "failed": task.on_failure_callback,
+                "up_for_retry": task.on_retry_callback,
+            }
+        ),
         "pre": [action.name for action in task.pre],
         "post": [action.name for action in task.post],
         "ui_color": task.ui_color,
@@ -275,3 +303,45 @@ def _check_dates(stored: Mapping[str, Any]) -> None:
 
 def _text(instant: Any) -> str | None:
     return None if instant is None else str(instant.isoformat())
+
+
+def _states(callbacks: Mapping[str, Any]) -> list[str]:
+    """Return the states that have callbacks."""
+    return sorted(state for state, found in callbacks.items() if found)
+
+
+def _mapped_fields(mapped: MappedOver) -> dict[str, Any]:
+    factors = [
+        {"task_id": one.task_id, "key": one.key, "path": list(one.path)} if isinstance(one, OutputPart) else one
+        for one in mapped.factors
+    ]
+    return {"factors": factors, "is_rows": mapped.is_rows}
+
+
+def _mapped_over(task: Mapping[str, Any]) -> MappedOver | None:
+    stored, what = task["mapped_over"], f"mapped_over of task {task['task_id']!r}"
+    if stored is None:
+        return None
+    _check(stored, {"factors": (list,), "is_rows": (bool,)}, what)
+    factors: list[int | OutputPart] = []
+    for one in stored["factors"]:
+        if type(one) is int and one >= 0:
+            factors.append(one)
+            continue
+        _check(one, {"task_id": _STRING, "key": _STRING, "path": (list,)}, f"a factor of {what}")
+        if not all(type(part) in (int, str) for part in one["path"]):
+            raise SerializedDagError(f"the path of a factor of {what} must contain only names and numbers.")
+        factors.append(OutputPart(one["task_id"], one["key"], tuple(one["path"])))
+    if not factors or (stored["is_rows"] and len(factors) != 1):
+        raise SerializedDagError(f"{what} has {len(factors)} factors, which is not possible.")
+    return MappedOver(tuple(factors), stored["is_rows"])
+
+
+def _upgraded(stored: Any) -> Any:
+    """Return a stored DAG of an earlier version of the format in the present one; any other value unchanged."""
+    if not isinstance(stored, dict) or stored.get("schema") is True or stored.get("schema") != 1:
+        return stored
+    tasks = stored.get("tasks")
+    if isinstance(tasks, list):
+        tasks = [{**_NEW_TASK_KEYS, **task} if isinstance(task, dict) else task for task in tasks]
+    return {**_NEW_DAG_KEYS, **stored, "schema": SCHEMA, "tasks": tasks}

@@ -53,6 +53,8 @@ class DagRun:
     version: int = 0
     source_digest: str | None = None
     structure_digest: str | None = None
+    #: True if the scheduler service runs it; a run of a command ends with the command
+    is_served: bool = False
     #: None before the run is stored
     created_at: dt.datetime | None = None
     started_at: dt.datetime | None = None
@@ -305,6 +307,7 @@ def run_of(row: Any) -> DagRun:
             "run_type": RunType(row.run_type),
             "state": RunState(row.state),
             "conf": json.loads(row.conf),
+            "is_served": bool(row.is_served),
         }
     )
 

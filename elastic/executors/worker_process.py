@@ -73,7 +73,7 @@ def serve(connection: Connection, runner: Runner | None, setup: WorkerSetup) -> 
     # The exit handlers of the parent must not run in this process.
     atexit._clear()
     try:
-        _become_own_group(setup.parent)
+        become_own_group(setup.parent)
         while (wanted := connection.recv()) is not None:
             key, command = wanted
             answer = _run(runner, key, command)
@@ -118,7 +118,7 @@ def _run(runner: Runner | None, key: TaskKey, command: TaskCommand) -> tuple[boo
         return False, traceback.format_exc()
 
 
-def _become_own_group(parent: int | None) -> None:
+def become_own_group(parent: int | None) -> None:
     """Leave the parent's process group, so that Ctrl-C reaches only the parent, and end with the parent."""
     with contextlib.suppress(OSError):
         os.setsid()

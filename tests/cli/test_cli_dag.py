@@ -128,7 +128,8 @@ class TestDags:
     def test_a_run_is_triggered_and_listed(self) -> None:
         said = elastic("dags", "trigger", "etl", "-e", DAY, "--conf", '{"full": true}')
         run_id = "manual_20160222T000000"
-        assert said.out == f"run {run_id} of DAG 'etl' is queued; run it with `elastic backfill etl --runs {run_id}`\n"
+        advice = f"run it with `elastic backfill etl --runs {run_id}`, or start `elastic master`"
+        assert said.out == f"run {run_id} of DAG 'etl' is queued; {advice}\n"
         refused(elastic("dags", "trigger", "etl", "-e", DAY), 2, "has a run for 2016-02-22 00:00:00 already")
         (row,) = json.loads(elastic("dags", "list-runs", "etl", "-o", "json").out)
         assert (row["run_id"], row["timeperiod"], row["state"], row["attempt"]) == (

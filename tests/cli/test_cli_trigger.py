@@ -22,10 +22,8 @@ def run_id(folder: Path) -> str:
     mend(folder)
     said = elastic("dags", "trigger", "etl", "--conf", '{"full": true}')
     (row,) = json.loads(elastic("dags", "list-runs", "etl", "-o", "json").out)
-    assert (
-        said.out
-        == f"run {row['run_id']} of DAG 'etl' is queued; run it with `elastic backfill etl --runs {row['run_id']}`\n"
-    )
+    advice = f"run it with `elastic backfill etl --runs {row['run_id']}`, or start `elastic master`"
+    assert said.out == f"run {row['run_id']} of DAG 'etl' is queued; {advice}\n"
     return str(row["run_id"])
 
 

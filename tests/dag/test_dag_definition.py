@@ -341,7 +341,6 @@ def test_a_link_is_refused_exactly_when_it_would_close_a_cycle(pairs: list[tuple
 
 
 MAIL = "Elastic does not send mail yet. Use on_failure_callback or on_retry_callback"
-SERVICE = "only a scheduler service would apply it, and there is none yet"
 
 
 @pytest.mark.parametrize(
@@ -378,15 +377,11 @@ def test_settings_of_a_dag_without_effect_are_warnings() -> None:
             super().__init__(**settings)
             self.mine = self.default("mine", None)
 
-    dag = sample_dag(
-        catchup=False, is_paused_upon_creation=True, default_args={"mine": 1, "sla": 2, "email": "me@example.org"}
-    )
-    assert [line.split(" has")[0] for line in dag.warnings] == ["catchup", "is_paused_upon_creation"]
+    dag = sample_dag(default_args={"mine": 1, "sla": 2, "email": "me@example.org"})
+    assert dag.warnings == []
     for number in range(5):
         Own(task_id=f"t{number}", dag=dag)
     assert dag.warnings == [
         f"email of tasks 't0', 't1', 't2' and 2 more has no effect: {MAIL}.",
-        f"catchup has no effect: {SERVICE}.",
-        f"is_paused_upon_creation has no effect: {SERVICE}.",
         "default_args['sla'] has no effect: no task of the DAG reads it.",
     ]

@@ -87,7 +87,7 @@ def changed(*path: Any, to: Any) -> Any:
 @pytest.mark.parametrize(
     ("stored", "said"),
     [
-        (changed("schema", to=2), "stored DAG must have schema 1, got 2"),
+        (changed("schema", to=3), "stored DAG must have schema 2, got 3"),
         (changed("schema", to=True), "'schema' of the DAG has the invalid type bool"),
         (changed("extra", to=1), "the DAG has an unknown key 'extra'"),
         (changed("tasks", 0, "class", to="os.system"), "a task has an unknown key 'class'"),
@@ -104,7 +104,7 @@ def changed(*path: Any, to: Any) -> Any:
         (changed("timezone", to="../../etc/passwd"), "there is no time zone"),
         (changed("start_date", to="soon"), "invalid start_date 'soon'"),
         ([], "the DAG must be an object, got list"),
-        ({}, "the DAG has no key 'catchup'"),
+        ({}, "the DAG has no key 'callbacks'"),
     ],
 )
 def test_a_value_that_is_no_structure_is_refused_in_one_sentence(stored: Any, said: str | None) -> None:

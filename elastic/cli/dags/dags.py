@@ -16,7 +16,9 @@ from elastic.core.text import json_text
 
 if TYPE_CHECKING:
     from elastic.dag.dag import DAG
+    from elastic.db.records import DagRun
     from elastic.db.stores.dags import DagRow
+    from elastic.scheduler.deployment import Deployment
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show, test, pause and trigger DAGs.")
 
@@ -164,13 +166,13 @@ def next_dates(
 
 @app.command("pause", epilog="For example: elastic dags pause daily_etls")
 def pause(dag_id: DagId, subdir: Subdir = None) -> None:
-    """Stop a scheduler from starting new runs of a DAG."""
+    """Stop masters from making and starting runs of a DAG; those that are active go on."""
     _set_paused(dag_id, subdir, paused=True)
 
 
 @app.command("unpause", epilog="For example: elastic dags unpause daily_etls")
 def unpause(dag_id: DagId, subdir: Subdir = None) -> None:
-    """Allow a scheduler to start runs of a DAG again."""
+    """Let masters make and start runs of a DAG again."""
     _set_paused(dag_id, subdir, paused=False)
 
 
@@ -185,19 +187,30 @@ def trigger(
 ) -> None:
     """Queue a run of a DAG, even if its interval has not ended yet.
 
-    Run it with `elastic backfill DAG --runs RUN`, or at once with --run.
+    A master (`elastic master`) runs it. Without one, run it with `elastic backfill DAG --runs RUN`, or with --run.
     """
     from elastic.scheduler.commands.backfill import BackfillOptions, backfill
     from elastic.scheduler.commands.trigger import trigger_run
 
     deployment, dag = deployment_and_dag(dag_id, subdir)
-    run = trigger_run(deployment, dag, dag.instant(exec_date) if exec_date is not None else None, run_id, _conf(conf))
-    advice = "" if is_run else f"; run it with `elastic backfill {dag_id} --runs {run.run_id}`"
+    date = dag.instant(exec_date) if exec_date is not None else None
+    run = trigger_run(deployment, dag, date, run_id, _conf(conf), is_served=not is_run)
+    advice = "" if is_run else _advice(deployment, run)
     say(f"run {run.run_id} of DAG {dag_id!r} is {run.state}{advice}")
     if is_run:
         summary = backfill(deployment, dag, BackfillOptions(runs=(run.run_id,)), say)
         say(str(summary))
         raise typer.Exit(0 if summary.succeeded else 1)
+
+
+def _advice(deployment: "Deployment", run: "DagRun") -> str:
+    """Return who runs a queued run, or how to run it if no master is alive."""
+    from elastic.db.stores.jobs import MASTER_JOB, RUNNING, jobs
+
+    found = jobs(deployment.database, deployment.heartbeat, state=RUNNING)
+    if any(one.kind == MASTER_JOB and one.is_alive for one in found):
+        return "; a master runs it"
+    return f"; run it with `elastic backfill {run.dag_id} --runs {run.run_id}`, or start `elastic master`"
 
 
 def _conf(text: str | None) -> dict[str, Any]:

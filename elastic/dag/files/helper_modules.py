@@ -48,6 +48,12 @@ class HelperModules:
     def __bool__(self) -> bool:
         return bool(self._modules)
 
+    @property
+    def files(self) -> list[str]:
+        """Paths of the modules that were imported from the folders."""
+        found = (getattr(module, "__file__", None) for module in self._modules.values())
+        return [path for path in found if path]
+
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Make the modules importable in the block, and hide them outside of it."""

@@ -4,6 +4,7 @@ from elastic.db.schema.dags import bundle, dag, dag_code, dag_structure, import_
 from elastic.db.schema.jobs import job, pool
 from elastic.db.schema.logs import log, log_line
 from elastic.db.schema.runs import dag_run, dag_run_attempt
+from elastic.db.schema.scheduling import dag_cursor, dag_file, dag_version, run_claim
 from elastic.db.schema.secrets import connection, user, variable
 from elastic.db.schema.tasks import task_attempt, task_instance, xcom
 from elastic.db.schema.types import metadata
@@ -13,15 +14,19 @@ __all__ = [
     "connection",
     "dag",
     "dag_code",
+    "dag_cursor",
+    "dag_file",
     "dag_run",
     "dag_run_attempt",
     "dag_structure",
+    "dag_version",
     "import_error",
     "job",
     "log",
     "log_line",
     "metadata",
     "pool",
+    "run_claim",
     "task_attempt",
     "task_instance",
     "user",

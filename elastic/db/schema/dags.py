@@ -7,7 +7,7 @@
 - import_error: files that could not be imported
 """
 
-from sqlalchemy import Boolean, Column, Integer, String, Table, false, true
+from sqlalchemy import Boolean, Column, Integer, String, Table, true
 
 from elastic.db.schema.types import OPTIONS, Digest, Instant, Key, Label, LongBytes, LongText, Prose, metadata
 
@@ -35,7 +35,6 @@ dag = Table(
     Column("dag_id", Key, primary_key=True),
     #: file that defines the DAG
     Column("fileloc", LongText),
-    Column("is_paused", Boolean, nullable=False, server_default=false()),
     #: false after its file stopped defining it
     Column("is_active", Boolean, nullable=False, server_default=true()),
     Column("owner", Label),

@@ -1,6 +1,6 @@
 """Tables of DAG runs, one for each logical date, and of their executions: mode, user and final state."""
 
-from sqlalchemy import Column, Index, Integer, Table, UniqueConstraint
+from sqlalchemy import Boolean, Column, Index, Integer, Table, UniqueConstraint, false
 
 from elastic.db.schema.types import OPTIONS, Digest, Instant, Key, Label, LongText, Word, metadata
 
@@ -22,6 +22,8 @@ dag_run = Table(
     Column("version", Integer, nullable=False),
     Column("source_digest", Digest),
     Column("structure_digest", Digest),
+    #: true if the scheduler service runs it; a run of a command ends with the command
+    Column("is_served", Boolean, nullable=False, server_default=false()),
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
     Column("ended_at", Instant),

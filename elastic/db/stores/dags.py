@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from elastic.db import audit
 from elastic.db.database import Database
 from elastic.db.errors import UnknownRowError
 from elastic.db.matching import insert_if_absent
-from elastic.db.schema import dag, dag_code, dag_structure, import_error
+from elastic.db.schema import dag, dag_code, dag_cursor, dag_structure, dag_version, import_error
 from elastic.db.sql_clock import now
 
 
@@ -59,9 +59,15 @@ def store_dag(database: Database, found: DagRow, *, source: str = "", structure:
 def store_dags(database: Database, found: Sequence[FoundDag]) -> None:
     """Store all DAGs of some files, all or none.
 
-    `is_paused` is stored only with the first version of a DAG; later only users change it.
+    `is_paused` is stored only with the first version of a DAG, in its cursor; later only users change it.
     """
     _store_all(database, found, whole_files=True)
+
+
+def store_dags_in(connection: Connection, found: Sequence[FoundDag]) -> None:
+    """Run `store_dags` within a transaction, and make the DAGs active."""
+    for one in found:
+        _store(connection, one, {"parsed_at": None if one.is_reread else now()})
 
 
 def _store_all(database: Database, found: Sequence[FoundDag], *, whole_files: bool) -> None:
@@ -85,7 +91,8 @@ def _mark_changed(connection: Connection, found: DagRow) -> None:
 
 def _store(connection: Connection, found: FoundDag, more: Mapping[str, Any]) -> None:
     row = {name: getattr(found.row, name) for name in _COLUMNS}
-    fresh = {name: value for name, value in row.items() if name not in ("dag_id", "is_paused")}
+    is_paused = row.pop("is_paused")
+    fresh = {name: value for name, value in row.items() if name != "dag_id"}
     if found.source and found.row.source_digest:
         code = {"digest": found.row.source_digest, "fileloc": found.row.fileloc, "source": found.source}
         connection.execute(insert_if_absent(connection, dag_code).values(created_at=now()), code)
@@ -94,15 +101,39 @@ def _store(connection: Connection, found: FoundDag, more: Mapping[str, Any]) -> 
         connection.execute(insert_if_absent(connection, dag_structure).values(created_at=now()), text)
     if connection.execute(insert_if_absent(connection, dag).values(**more), row).rowcount != 1:
         connection.execute(update(dag).where(dag.c.dag_id == found.row.dag_id).values(**more, **fresh))
+    cursor = {"dag_id": found.row.dag_id, "is_paused": is_paused}
+    connection.execute(insert_if_absent(connection, dag_cursor), cursor)
+    if found.row.structure_digest:
+        _number_version(connection, found.row)
+
+
+def _number_version(connection: Connection, row: DagRow) -> None:
+    """Give the structure of a DAG the next version number, unless it has one."""
+    of_dag = dag_version.c.dag_id == row.dag_id
+    known = select(dag_version.c.number).where(of_dag, dag_version.c.structure_digest == row.structure_digest)
+    if connection.execute(known).one_or_none() is None:
+        latest = connection.execute(select(func.max(dag_version.c.number)).where(of_dag)).scalar()
+        new = {
+            "dag_id": row.dag_id,
+            "number": (latest or 0) + 1,
+            "structure_digest": row.structure_digest,
+            "source_digest": row.source_digest,
+        }
+        # A parser that numbers the same version at the same time wins; then this one is absent until the next store.
+        connection.execute(insert_if_absent(connection, dag_version).values(first_seen_at=now()), new)
 
 
 def dags(database: Database, *, active_only: bool = True) -> list[DagRow]:
     """Return the stored DAGs by id."""
-    query = select(dag).order_by(dag.c.dag_id)
+    cursor = dag_cursor.c.dag_id == dag.c.dag_id
+    query = select(dag, dag_cursor.c.is_paused).outerjoin(dag_cursor, cursor).order_by(dag.c.dag_id)
     query = query.where(dag.c.is_active.is_(True)) if active_only else query
     rows = database.query(lambda connection: connection.execute(query).all())
     return [
-        DagRow(**{name: row._mapping[name] for name in _COLUMNS}, is_whole_file=row.parsed_at is not None)
+        DagRow(
+            **{**{name: row._mapping[name] for name in _COLUMNS}, "is_paused": bool(row.is_paused)},
+            is_whole_file=row.parsed_at is not None,
+        )
         for row in rows
     ]
 
@@ -126,7 +157,11 @@ def set_paused(database: Database, dag_id: str, *, paused: bool) -> None:
     Raises:
         UnknownRowError: The DAG is not stored.
     """
-    change = update(dag).where(dag.c.dag_id == dag_id).values(is_paused=paused)
+    change = (
+        update(dag_cursor)
+        .where(dag_cursor.c.dag_id == dag_id)
+        .values(is_paused=paused, version=dag_cursor.c.version + 1)
+    )
 
     def work(connection: Connection, _: bool) -> None:
         if not connection.execute(change).rowcount:

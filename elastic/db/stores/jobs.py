@@ -15,6 +15,9 @@ from elastic.db.sql_clock import Seconds, now
 #: Heartbeat intervals without a heartbeat after which a job counts as dead.
 MAX_MISSED_HEARTBEATS = 2.1
 
+#: Kind of the jobs of masters of the scheduler service.
+MASTER_JOB = "SchedulerJob"
+
 RUNNING, SUCCESS, FAILED = "running", "success", "failed"
 
 

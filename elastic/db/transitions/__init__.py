@@ -13,27 +13,50 @@ from elastic.db.transitions.attempts import (
     set_flow_run,
     take_callbacks,
 )
+from elastic.db.transitions.cursors import CursorMove, CursorRow, claim_due, move_changed
 from elastic.db.transitions.instances import clear, ensure_instances, mark_success, set_state, set_states
 from elastic.db.transitions.queueing import queue, queue_many
+from elastic.db.transitions.run_claims import (
+    RunClaim,
+    claim_owners,
+    end_claimed_run,
+    postpone_run,
+    release_claims,
+    renew_claims,
+    set_run_version,
+    take_runs,
+)
 from elastic.db.transitions.runs import ensure_run, rerun, set_run_state, start_run
 
 __all__ = [
+    "CursorMove",
+    "CursorRow",
+    "RunClaim",
     "claim",
+    "claim_due",
+    "claim_owners",
     "clear",
+    "end_claimed_run",
     "ensure_instances",
     "ensure_run",
     "expire",
     "finish",
     "finish_many",
     "mark_success",
+    "move_changed",
+    "postpone_run",
     "queue",
     "queue_many",
+    "release_claims",
     "renew",
+    "renew_claims",
     "rerun",
     "set_flow_run",
     "set_run_state",
+    "set_run_version",
     "set_state",
     "set_states",
     "start_run",
     "take_callbacks",
+    "take_runs",
 ]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, select, update
 
 from elastic.core.errors import UsageError
 from elastic.dag.ids import check_key
@@ -14,12 +14,13 @@ from elastic.db.database import Database
 from elastic.db.errors import UnknownRowError
 from elastic.db.matching import insert_if_absent
 from elastic.db.records import DagRun, RunMode, run_of
-from elastic.db.schema import dag_run, dag_run_attempt, pool
+from elastic.db.schema import dag_run, dag_run_attempt, pool, run_claim
 from elastic.db.sql_clock import now
 
 _run, _attempt = dag_run.c, dag_run_attempt.c
 
 _READ = select(dag_run).where(_run.dag_id == bindparam("dag"), _run.run_id == bindparam("run"))
+_IS_SERVED = select(_run.is_served).where(_run.dag_id == bindparam("dag"), _run.run_id == bindparam("run"))
 _AT = select(dag_run).where(_run.dag_id == bindparam("dag"), _run.logical_date == bindparam("date"))
 
 
@@ -55,7 +56,7 @@ def start_run(database: Database, dag_id: str, run_id: str, *, max_active_runs: 
             active = connection.execute(query.where(_run.dag_id == dag_id, _run.state == RunState.RUNNING)).scalar_one()
             if active >= max_active_runs:
                 return again and _state(connection, dag_id, run_id) is RunState.RUNNING
-        done = _change_state(connection, dag_id, run_id, RunState.RUNNING, (RunState.QUEUED,))
+        done = change_state(connection, dag_id, run_id, RunState.RUNNING, (RunState.QUEUED,))
         return done or (again and _state(connection, dag_id, run_id) is RunState.RUNNING)
 
     return database.write(work)
@@ -67,7 +68,7 @@ def set_run_state(
     """Set the state of a run if it is in an expected state; return whether it was."""
 
     def work(connection: Connection, again: bool) -> bool:
-        done = _change_state(connection, dag_id, run_id, state, [old for old in expected if old is not state])
+        done = change_state(connection, dag_id, run_id, state, [old for old in expected if old is not state])
         return done or (again and _state(connection, dag_id, run_id) is state)
 
     return database.write(work)
@@ -97,7 +98,14 @@ def rerun(
 
 def reopen(connection: Connection, dag_id: str, run_id: str) -> None:
     """Queue a finished run again, because some of its instances run again."""
-    _change_state(connection, dag_id, run_id, RunState.QUEUED, (RunState.SUCCESS, RunState.FAILED))
+    done = change_state(connection, dag_id, run_id, RunState.QUEUED, (RunState.SUCCESS, RunState.FAILED))
+    if done and connection.execute(_IS_SERVED, {"dag": dag_id, "run": run_id}).scalar():
+        add_claim(connection, dag_id, run_id)
+
+
+def add_claim(connection: Connection, dag_id: str, run_id: str) -> None:
+    """Let a master of the scheduler service take a run, within a transaction."""
+    connection.execute(insert_if_absent(connection, run_claim), {"dag_id": dag_id, "run_id": run_id, "epoch": 0})
 
 
 def _ensure(connection: Connection, new: DagRun, conf: str) -> DagRun:
@@ -115,6 +123,7 @@ def _ensure(connection: Connection, new: DagRun, conf: str) -> DagRun:
         "version": 1,
         "source_digest": new.source_digest,
         "structure_digest": new.structure_digest,
+        "is_served": new.is_served,
     }
     started = {"started_at": now()} if new.state is RunState.RUNNING else {}
     statement = insert_if_absent(connection, dag_run).values(created_at=now(), **started)
@@ -126,6 +135,8 @@ def _ensure(connection: Connection, new: DagRun, conf: str) -> DagRun:
         )
     run = run_of(found)
     if is_new:
+        if run.is_served:
+            add_claim(connection, run.dag_id, run.run_id)
         _insert_execution(connection, run, RunMode.NOMINAL, None)
         audit.note_run(connection, "run created", run.dag_id, run.run_id, new.run_type)
     return run
@@ -144,9 +155,16 @@ def _insert_execution(connection: Connection, run: DagRun, mode: RunMode, task_i
     connection.execute(dag_run_attempt.insert().values(started_at=now()), row)
 
 
-def _change_state(
-    connection: Connection, dag_id: str, run_id: str, state: RunState, expected: Collection[RunState]
+def change_state(
+    connection: Connection,
+    dag_id: str,
+    run_id: str,
+    state: RunState,
+    expected: Collection[RunState],
+    *,
+    keep_claim: bool = False,
 ) -> bool:
+    """Run `set_run_state` within a transaction; a final state deletes the claim of the run unless it is kept."""
     values: dict[str, Any] = {
         "state": state,
         "version": _run.version + 1,
@@ -160,6 +178,8 @@ def _change_state(
         return False
     current = select(_run.attempt).where(match).scalar_subquery()
     of_attempt = and_(_attempt.dag_id == dag_id, _attempt.run_id == run_id, _attempt.attempt == current)
+    if state.is_final and not keep_claim:
+        connection.execute(delete(run_claim).where(run_claim.c.dag_id == dag_id, run_claim.c.run_id == run_id))
     connection.execute(update(dag_run_attempt).where(of_attempt).values(state=state, ended_at=values["ended_at"]))
     audit.note_run(connection, f"run {state}", dag_id, run_id)
     return True

@@ -38,8 +38,8 @@ class AttemptRunner:
 
     def __call__(self, key: TaskKey, command: TaskCommand) -> Any:
         """Run an attempt; return its `AttemptResult`, or NOT_CLAIMED."""
-        deployment, dag = self._load()
         request: AttemptRequest = command.request
+        deployment, dag = self.load(request)
         if not request.is_claimed and not claim(deployment, request):
             return NOT_CLAIMED
         task, terminal = dag.get_task(key.task_id), self._terminal
@@ -53,7 +53,8 @@ class AttemptRunner:
             self._pickled_dag = _pickle_dag(self._dag)
         return {**self.__dict__, "_dag": None, "_deployment": None, "_terminal": None}
 
-    def _load(self) -> tuple[Deployment, DAG]:
+    def load(self, request: AttemptRequest) -> tuple[Deployment, DAG]:
+        """Return the deployment of this process, and the DAG of a request."""
         if self._deployment is None:
             self._deployment = Deployment.of()
         if self._dag is None:

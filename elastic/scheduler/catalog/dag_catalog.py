@@ -48,12 +48,13 @@ class Digests:
 
 def store(deployment: Deployment, dag: DAG) -> Digests:
     """Store the present source and structure of a DAG."""
-    found = _found(dag)
+    found = found_dag(dag)
     store_dag(deployment.database, found.row, source=found.source, structure=found.structure)
     return Digests(found.row.source_digest, str(found.row.structure_digest))
 
 
-def _found(dag: DAG) -> FoundDag:
+def found_dag(dag: DAG) -> FoundDag:
+    """Return a loaded DAG with its source and its structure, ready to be stored."""
     text, digest = _source(dag)
     structure = json.dumps(to_dict(dag, digest or ""), sort_keys=True)
     row = DagRow(
@@ -159,7 +160,7 @@ def scan(deployment: Deployment) -> DagCatalog:
             reason = f"its DAG {dag.dag_id!r} is already defined in {homes[dag.dag_id]}; give one of them another id"
             failures[dag.fileloc] = ImportFailure(dag.fileloc, reason)
         else:
-            fresh.append(_found(dag))
+            fresh.append(found_dag(dag))
     for at in range(0, len(fresh), _BATCH_SIZE):
         store_dags(deployment.database, fresh[at : at + _BATCH_SIZE])
     known = {*homes, *bag.dags}

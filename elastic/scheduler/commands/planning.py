@@ -85,7 +85,7 @@ def build_tracker(
     by_date = sorted(runs, key=lambda run: run.logical_date)
     before = {run.run_id: earlier.run_id for earlier, run in pairwise(by_date)}
     first = by_date[0] if by_date and any(one.depends_on_past for one in task_specs) else None
-    previous_states = _previous_states(database, first, task_specs) if first else None
+    previous_states = previous_states_of(database, first, task_specs) if first else None
     run_specs = [
         RunSpec(
             dag_id=run.dag_id,
@@ -101,7 +101,7 @@ def build_tracker(
 
 
 def make_instances(
-    database: Database, tasks: Sequence[BaseOperator], runs: Sequence[DagRun], tracker: RunTracker
+    database: Database, tasks: Sequence[BaseOperator | TaskSpec], runs: Sequence[DagRun], tracker: RunTracker
 ) -> None:
     """Insert the rows of all known instances; the supervisor inserts those of mapped tasks that it expands later."""
     by_id = {task.task_id: task for task in tasks}
@@ -110,7 +110,7 @@ def make_instances(
         transitions.ensure_instances(database, [new_instance(run, by_id[key.task_id], key.map_index) for key in keys])
 
 
-def _is_unexpanded(task: BaseOperator, key: TaskKey) -> bool:
+def _is_unexpanded(task: BaseOperator | TaskSpec, key: TaskKey) -> bool:
     return task.is_mapped and key.map_index < 0
 
 
@@ -129,9 +129,9 @@ def _intervals(dag: DAG, first: dt.datetime, last: dt.datetime) -> list[DataInte
     return found
 
 
-def _previous_states(database: Database, first: DagRun, tasks: Sequence[TaskSpec]) -> dict[str, PreviousRun] | None:
-    """Return the states of the run before the first one, by task; None if there is no such run."""
-    before = queries.run_before(database, first.dag_id, first.logical_date)
+def previous_states_of(database: Database, run: DagRun, tasks: Sequence[TaskSpec]) -> dict[str, PreviousRun] | None:
+    """Return the states of the run before another one, by task; None if there is no such run."""
+    before = queries.run_before(database, run.dag_id, run.logical_date)
     if before is None:
         return None
     states: dict[str, list[TaskState | None]] = {}

@@ -16,7 +16,13 @@ from elastic.scheduler.deployment import Deployment
 
 
 def trigger_run(
-    deployment: Deployment, dag: DAG, date: dt.datetime | None, run_id: str | None, conf: Mapping[str, Any]
+    deployment: Deployment,
+    dag: DAG,
+    date: dt.datetime | None,
+    run_id: str | None,
+    conf: Mapping[str, Any],
+    *,
+    is_served: bool = True,
 ) -> DagRun:
     """Queue a run of a DAG and insert its task instances.
 
@@ -26,6 +32,7 @@ def trigger_run(
         date: Logical date; None for now.
         run_id: Id of the run; None for an id made from the date.
         conf: Parameters for the tasks.
+        is_served: True if a master of the scheduler service runs it; False if the caller does.
 
     Raises:
         UsageError: A run for the date exists.
@@ -36,7 +43,9 @@ def trigger_run(
             f"DAG {dag.dag_id!r} has a run for {moment:%Y-%m-%d %H:%M:%S} already; clear it, or give another date."
         )
     made = store(deployment, dag).set_in(new_run(dag.dag_id, dag, dag.schedule.interval_of(moment), RunType.MANUAL))
-    run = transitions.ensure_run(deployment.database, replace(made, conf=conf, run_id=run_id or made.run_id))
+    run = transitions.ensure_run(
+        deployment.database, replace(made, conf=conf, run_id=run_id or made.run_id, is_served=is_served)
+    )
     tasks = list(dag.topological())
     make_instances(deployment.database, tasks, [run], build_tracker(deployment.database, tasks, [run], Overrides()))
     return run

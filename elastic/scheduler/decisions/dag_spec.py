@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from elastic.dag.serialized_dag import SerializedDag
 from elastic.dag.states.state import RunState
 from elastic.scheduler.decisions.inputs import TaskSpec
 
@@ -42,4 +44,18 @@ class DagSpec:
             concurrency=dag.concurrency,
             left_out=dag.left_out,
             callback_states=frozenset(state for state, found in callbacks.items() if found),
+        )
+
+    @classmethod
+    def of_stored(cls, dag: SerializedDag) -> "DagSpec":
+        """Return the spec of a stored DAG."""
+        fields = dag.fields
+        return cls(
+            dag_id=dag.dag_id,
+            tasks={task_id: TaskSpec.of_stored(task) for task_id, task in dag.tasks.items()},
+            fileloc=fields["fileloc"],
+            root=fields["root"] or str(PurePath(fields["fileloc"]).parent),
+            timezone=fields["timezone"],
+            concurrency=fields["concurrency"],
+            callback_states=frozenset(fields["callbacks"]),
         )

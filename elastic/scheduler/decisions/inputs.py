@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from elastic.dag.expansion import MappedOver
 from elastic.dag.ids import TaskKey
+from elastic.dag.serialized_dag import SerializedTask
 from elastic.dag.states.state import TaskState
 from elastic.dag.states.trigger_rule import TriggerRule
+from elastic.dag.timetable.interval import instant_of
 
 if TYPE_CHECKING:
     from elastic.dag.operator import BaseOperator
@@ -83,6 +86,47 @@ class TaskSpec:
             resources=task.resources,
             callback_states=frozenset(state for state, found in callbacks.items() if found),
         )
+
+    @classmethod
+    def of_stored(cls, task: SerializedTask) -> "TaskSpec":
+        """Return the spec of a task of a stored DAG."""
+        fields = task.fields
+        mapped = task.mapped_over
+        known = mapped is not None and all(isinstance(one, int) for one in mapped.factors)
+        return cls(
+            task_id=task.task_id,
+            upstream=task.upstream,
+            downstream=task.downstream,
+            trigger_rule=TriggerRule(fields["trigger_rule"]),
+            depends_on_past=fields["depends_on_past"] or fields["wait_for_downstream"],
+            wait_for_downstream=fields["wait_for_downstream"],
+            pool=fields["pool"],
+            pool_slots=fields["pool_slots"],
+            priority=fields["priority_weight"],
+            start_date=_instant(fields["start_date"]),
+            end_date=_instant(fields["end_date"]),
+            copies=prod(one for one in mapped.factors if isinstance(one, int)) if mapped and known else None,
+            is_mapped=fields["is_mapped"],
+            mapped_over=mapped,
+            operator_type=fields["operator_type"],
+            queue=fields["queue"],
+            max_tries=fields["retries"] + 1,
+            retry_delay=timedelta(seconds=fields["retry_delay"]),
+            retry_exponential_backoff=fields["retry_exponential_backoff"],
+            max_retry_delay=_duration(fields["max_retry_delay"]),
+            retry_jitter=fields["retry_jitter"],
+            execution_timeout=_duration(fields["execution_timeout"]),
+            resources=fields["resources"],
+            callback_states=frozenset(fields["callbacks"]),
+        )
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else instant_of(text)
+
+
+def _duration(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from elastic.dag.states.state import RunState
 from elastic.db import queries, transitions
 from elastic.db.records import DagRun
 from elastic.db.stores.jobs import RUNNING, jobs
+from elastic.db.transitions import RunClaim
 from elastic.scheduler.attempts.run_log import FlowLog
 from elastic.scheduler.decisions.dag_spec import DagSpec
 from elastic.scheduler.decisions.run_tracker import RunTracker, name_of
@@ -48,6 +49,8 @@ class ActiveRuns:
         #: calls the callbacks of a run that ended, and returns the number of those that failed
         self.call_back: Callable[[DagRun, RunState], int] = lambda run, state: 0
         self.log = FlowLog(deployment, dag.dag_id)
+        #: claims by run id, if a master of the scheduler service decides about the runs
+        self.claims: dict[str, RunClaim] = {}
 
     @property
     def active(self) -> list[str]:
@@ -58,6 +61,33 @@ class ActiveRuns:
     def is_done(self) -> bool:
         """Whether all runs have ended."""
         return not self._waiting and not self._active
+
+    def add(self, claim: RunClaim) -> None:
+        """Add a run that this master has taken; one that is active already comes before those that wait."""
+        run = claim.run
+        self.by_id[run.run_id], self.claims[run.run_id] = run, claim
+        self._waiting.append(run.run_id)
+        self._waiting.sort(key=lambda one: (self.by_id[one].state is RunState.QUEUED, self.by_id[one].logical_date))
+
+    def release(self, run_id: str) -> None:
+        """Stop deciding about a run, which another master has taken over."""
+        for listed in (self._active, self._waiting):
+            if run_id in listed:
+                listed.remove(run_id)
+        self._tracker.close(run_id)
+
+    def forget(self, run_id: str) -> None:
+        """Forget a run that ended or was released."""
+        del self.by_id[run_id]
+        self.claims.pop(run_id, None)
+        self.ended.pop(run_id, None)
+        self._tracker.remove(run_id)
+
+    @property
+    def over(self) -> list[str]:
+        """The ids of the runs that have ended or were released."""
+        present = {*self._active, *self._waiting}
+        return [run_id for run_id in self.by_id if run_id not in present]
 
     def begin(self) -> list[str]:
         """Start runs up to the limit and return their ids."""
@@ -137,12 +167,19 @@ class ActiveRuns:
             return
         if state is RunState.SUCCESS and self._has_failure_outside(run):
             state = RunState.FAILED
-        if transitions.set_run_state(self._deployment.database, run.dag_id, run_id, state, expected=_UNFINISHED):
+        if self._set_final(run, state):
             level = logging.INFO if state is RunState.SUCCESS else logging.ERROR
             self.log.write(run, message or f"ended: {state}", level)
             failed = self.call_back(run, state) if state in self._dag.callback_states else 0
             if failed:
                 self.log.write(run, f"{failed} of its callbacks failed", logging.ERROR)
+
+    def _set_final(self, run: DagRun, state: RunState) -> bool:
+        claim = self.claims.get(run.run_id)
+        if claim is not None:
+            return transitions.end_claimed_run(self._deployment.database, claim, state)
+        database = self._deployment.database
+        return transitions.set_run_state(database, run.dag_id, run.run_id, state, expected=_UNFINISHED)
 
     def _has_failure_outside(self, run: DagRun) -> bool:
         """Return whether a task failed that belongs to the whole DAG, but not to the part that runs here."""

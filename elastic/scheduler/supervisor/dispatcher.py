@@ -38,13 +38,15 @@ class Dispatcher:
         self.has_more = False
         #: True if failed instances are not retried
         self.tries_once = False
+        #: True if no further attempt may start
+        self.is_closed = False
         #: id of the supervisor's job; 0 before the job starts
         self.job_id = 0
 
     def next_attempts(self, ready: Sequence[RunnableTask], attempts: RunningAttempts) -> list[RunningAttempt]:
         """Return the attempts to start now, chosen from the instances that are ready."""
         free, self.has_more = self._executor.free, False
-        if not free or not ready:
+        if not free or not ready or self.is_closed:
             return []
         candidates = [one for one in ready if one.key not in self._executor.running and attempts.may_retry_now(one.key)]
         chosen = choose(candidates, self._free_slots(free, attempts))

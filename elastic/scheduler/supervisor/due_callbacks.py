@@ -4,9 +4,10 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from elastic.dag.dag import DAG
+from elastic.dag.execution.attempt_info import AttemptInfo
 from elastic.dag.execution.callbacks import run_callbacks
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState
@@ -19,6 +20,8 @@ from elastic.scheduler.attempts.attempt_log import attempt_log
 from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_info_of
 from elastic.scheduler.attempts.attempt_runner import AttemptRunner
 from elastic.scheduler.attempts.run_attempt import AttemptXCom, callbacks_of, context_of
+from elastic.scheduler.attempts.run_log import FlowLog
+from elastic.scheduler.decisions.dag_spec import DagSpec
 from elastic.scheduler.deployment import Deployment
 
 _log = logging.getLogger(__name__)
@@ -26,9 +29,12 @@ _log = logging.getLogger(__name__)
 #: Seconds that the callbacks of an attempt may take.
 _CALLBACK_TIMEOUT = 300.0
 
+#: Map index in the key of callbacks of a run, which no task instance has.
+_OF_RUN = -2
+
 
 @dataclass(frozen=True, slots=True)
-class _CallbackRequest:
+class AttemptCallbackRequest:
     """Request to call the callbacks of one attempt."""
 
     attempt: AttemptRequest
@@ -36,13 +42,24 @@ class _CallbackRequest:
     error: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class RunCallbackRequest:
+    """Request to call the callbacks of a DAG for a run that ended; `attempt` names the run."""
+
+    attempt: AttemptRequest
+    state: RunState
+
+
 class CallbackRunner(AttemptRunner):
     """Runner of callbacks in a process of its own. If several runners want the same callbacks, one of them wins."""
 
     def __call__(self, key: TaskKey, command: TaskCommand) -> None:
-        """Call due callbacks and log to the log of their attempt."""
-        deployment, dag = self._load()
-        due: _CallbackRequest = command.request
+        """Call due callbacks and log to the log of their attempt, or of their run."""
+        due: AttemptCallbackRequest | RunCallbackRequest = command.request
+        deployment, dag = self.load(due.attempt)
+        if isinstance(due, RunCallbackRequest):
+            _call_and_log(deployment, dag, due)
+            return
         task, request = dag.get_task(key.task_id), due.attempt
         if not transitions.take_callbacks(deployment.database, request.info.attempt_uuid, is_own=False):
             return
@@ -69,39 +86,34 @@ class CallbackCaller(ABC):
         """Call the callbacks of a run that ended, or queue them; return the number of callbacks that failed."""
 
 
-class DueCallbacks(CallbackCaller):
-    """Queue of due callbacks, called one attempt after another. Callbacks of runs are called in this process.
+class CallbackQueue:
+    """Queue of callbacks for one process, which starts when it is first needed.
 
     Args:
-        deployment: Database, folders and limits.
-        dag: The DAG.
-        runs: Runs by id; the callbacks of other runs are left to other processes.
+        runner: Calls the callbacks.
         say: Receives a message for each set of callbacks that failed or timed out.
     """
 
-    def __init__(
-        self, deployment: Deployment, dag: DAG, runs: Mapping[str, DagRun], say: Callable[[str], None]
-    ) -> None:
-        self._deployment, self._dag, self._runs, self._say = deployment, dag, runs, say
+    def __init__(self, runner: CallbackRunner, say: Callable[[str], None]) -> None:
+        self._runner, self._say = runner, say
         self._executor: LocalExecutor | None = None
-        self._seen: set[str] = set()
         self._deadlines: dict[TaskKey, float] = {}
 
-    def queue_due(self) -> None:
-        """Queue the callbacks that are due now."""
-        for attempt in queries.due_callbacks(self._deployment.database, self._dag.dag_id):
-            if attempt.attempt_uuid in self._seen or attempt.key in self._deadlines:
-                continue
-            if attempt.run_id not in self._runs or attempt.task_id not in self._dag:
-                continue
-            self._seen.add(attempt.attempt_uuid)
-            if callbacks_of(self._dag.get_task(attempt.task_id), attempt.callback or ""):
-                self._queue(attempt)
-            else:
-                transitions.take_callbacks(self._deployment.database, attempt.attempt_uuid, is_own=False)
+    def __contains__(self, key: TaskKey) -> bool:
+        return key in self._deadlines
 
-    def call_for_run(self, run: DagRun, state: RunState) -> int:
-        return call_run_callbacks(self._deployment, self._dag, run, state)
+    @property
+    def is_empty(self) -> bool:
+        """Whether no callbacks are queued or running."""
+        return not self._deadlines
+
+    def add(self, key: TaskKey, request: AttemptCallbackRequest | RunCallbackRequest) -> None:
+        """Queue callbacks."""
+        if self._executor is None:
+            self._executor = LocalExecutor(1)
+            self._executor.start(self._runner)
+        self._deadlines[key] = time.monotonic() + _CALLBACK_TIMEOUT
+        self._executor.queue_command(key, TaskCommand(words=(), request=request))
 
     def poll(self, timeout: float = 0.0) -> None:
         """Start queued callbacks and report failures; wait up to `timeout` seconds for callbacks to finish."""
@@ -116,40 +128,127 @@ class DueCallbacks(CallbackCaller):
         for key in [key for key in self._executor.running if self._deadlines.get(key, now) < now]:
             self._executor.kill(key)
 
-    def finish(self) -> None:
-        """Call all due callbacks and wait until they have finished."""
-        self.queue_due()
-        while self._deadlines:
-            self.poll(timeout=1.0)
-            self.queue_due()
+    def close(self) -> None:
+        """End the process, after the callbacks that it has begun."""
         if self._executor is not None:
             self._executor.end()
             self._executor = None
 
-    def _queue(self, attempt: Attempt) -> None:
-        if self._executor is None:
-            self._executor = LocalExecutor(1)
-            self._executor.start(CallbackRunner(self._dag, self._deployment))
+    def terminate(self) -> None:
+        """Kill the process with the callbacks that it has begun."""
+        if self._executor is not None:
+            self._executor.terminate()
+            self._executor = None
+        self._deadlines.clear()
+
+
+class DueCallbacks(CallbackCaller):
+    """Callbacks of attempts whose processes ended before they called them, called one attempt after another.
+
+    Args:
+        deployment: Database, folders and limits.
+        dag: The DAG.
+        runs: Runs by id; the callbacks of other runs are left to other processes.
+        queue: Calls the callbacks.
+    """
+
+    def __init__(self, deployment: Deployment, dag: DagSpec, runs: Mapping[str, DagRun], queue: CallbackQueue) -> None:
+        self._deployment, self._dag, self.runs, self._queue = deployment, dag, runs, queue
+        self._seen: set[str] = set()
+
+    def queue_due(self) -> None:
+        for attempt in queries.due_callbacks(self._deployment.database, self._dag.dag_id):
+            if attempt.attempt_uuid in self._seen or attempt.key in self._queue:
+                continue
+            if attempt.run_id not in self.runs or attempt.task_id not in self._dag.tasks:
+                continue
+            self._seen.add(attempt.attempt_uuid)
+            if attempt.callback in self._dag.tasks[attempt.task_id].callback_states:
+                self._add(attempt)
+            else:
+                transitions.take_callbacks(self._deployment.database, attempt.attempt_uuid, is_own=False)
+
+    def call_for_run(self, run: DagRun, state: RunState) -> int:
+        """Queue the callbacks of a run; the process that calls them logs their failures."""
+        for task_id in list(self._dag.tasks)[-1:]:
+            request = AttemptRequest(
+                info=attempt_info_of(run, task_id),
+                max_tries=1,
+                run_attempt=run.attempt,
+                fileloc=self._dag.fileloc,
+                root=self._dag.root,
+            )
+            self._queue.add(TaskKey(run.dag_id, run.run_id, task_id, _OF_RUN), RunCallbackRequest(request, state))
+        return 0
+
+    def poll(self, timeout: float = 0.0) -> None:
+        """Start queued callbacks; wait up to `timeout` seconds for callbacks to finish."""
+        self._queue.poll(timeout)
+
+    def finish(self) -> None:
+        """Call all due callbacks and wait until they have finished."""
+        self.queue_due()
+        while not self._queue.is_empty:
+            self._queue.poll(timeout=1.0)
+            self.queue_due()
+        self._queue.close()
+
+    def _add(self, attempt: Attempt) -> None:
         info = attempt_info_of(
-            self._runs[attempt.run_id],
+            self.runs[attempt.run_id],
             attempt.task_id,
             attempt.map_index,
             try_number=attempt.try_number,
             attempt_uuid=attempt.attempt_uuid,
         )
-        request = AttemptRequest(info=info, max_tries=attempt.try_number, run_attempt=attempt.run_attempt)
-        self._deadlines[attempt.key] = time.monotonic() + _CALLBACK_TIMEOUT
-        due = _CallbackRequest(request, attempt.callback or "", attempt.error)
-        self._executor.queue_command(attempt.key, TaskCommand(words=(), request=due))
+        request = AttemptRequest(
+            info=info,
+            max_tries=attempt.try_number,
+            run_attempt=attempt.run_attempt,
+            fileloc=self._dag.fileloc,
+            root=self._dag.root,
+        )
+        self._queue.add(attempt.key, AttemptCallbackRequest(request, attempt.callback or "", attempt.error))
 
 
-def call_run_callbacks(deployment: Deployment, dag: DAG, run: DagRun, state: RunState) -> int:
-    """Call the callbacks of a DAG for a run that ended, in this process; return the number of those that failed."""
+class LoadedDagCallbacks(DueCallbacks):
+    """Callbacks of a DAG that this process has loaded; those of runs are called in this process.
+
+    Args:
+        deployment: Database, folders and limits.
+        dag: The DAG.
+        runs: Runs by id; the callbacks of other runs are left to other processes.
+        say: Receives a message for each set of callbacks that failed or timed out.
+    """
+
+    def __init__(
+        self, deployment: Deployment, dag: DAG, runs: Mapping[str, DagRun], say: Callable[[str], None]
+    ) -> None:
+        super().__init__(deployment, DagSpec.of(dag), runs, CallbackQueue(CallbackRunner(dag, deployment), say))
+        self._loaded = dag
+
+    def call_for_run(self, run: DagRun, state: RunState) -> int:
+        """Call the callbacks in this process; return the number of those that failed."""
+        return _call_run_callbacks(self._deployment, self._loaded, attempt_info_of(run, ""), state)
+
+
+def _call_run_callbacks(deployment: Deployment, dag: DAG, info: AttemptInfo, state: RunState) -> int:
     callbacks = dag.on_success_callback if state is RunState.SUCCESS else dag.on_failure_callback
     if not callbacks or not dag.tasks:
         return 0
     task = dag.tasks[-1]
-    request = AttemptRequest(info=attempt_info_of(run, task.task_id), max_tries=1)
+    request = AttemptRequest(info=replace(info, task_id=task.task_id), max_tries=1)
     with dag.helpers.installed():
         context = context_of(task, request, deployment, AttemptXCom(deployment, request.info.key))
         return run_callbacks(callbacks, {**context, "state": state}, _log)
+
+
+def _call_and_log(deployment: Deployment, dag: DAG, due: RunCallbackRequest) -> None:
+    """Call the callbacks of a run in a process of their own, and log a failure to the log of the run."""
+    info = due.attempt.info
+    failed = _call_run_callbacks(deployment, dag, info, due.state)
+    run = queries.run_of_id(deployment.database, info.dag_id, info.run_id) if failed else None
+    if run is not None:
+        log = FlowLog(deployment, info.dag_id)
+        log.write(run, f"{failed} of its callbacks failed", logging.ERROR)
+        add_log_lines(deployment.database, log.take())

@@ -208,6 +208,19 @@ class RunGroup:
             waits.append((wakes_at - self._now()).total_seconds())
         return max(0.0, min(waits))
 
+    def forget(self, run_id: str) -> None:
+        """Forget a run that ended or was released, and that has no running attempt."""
+        self.runs.forget(run_id)
+        for known in (self.attempts.rows, self._tried):
+            for key in [key for key in known if key.run_id == run_id]:
+                known.pop(key) if isinstance(known, dict) else known.discard(key)
+
+    def flush_log(self) -> None:
+        """Store the lines of the log of runs that no turn has stored."""
+        lines = self.runs.log.take()
+        if lines:
+            apply(self.deployment.database, StateChanges(log_lines=lines))
+
     def report_max_active_runs(self) -> None:
         """Report that no run can start because other processes run as many as the DAG allows."""
         self._waiting_notice.report_max_active_runs()

@@ -23,7 +23,7 @@ from elastic.scheduler.decisions.run_tracker import RunTracker
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.signals import DeferredSignals, why_ended
 from elastic.scheduler.supervisor.active_runs import requeue_orphaned_runs
-from elastic.scheduler.supervisor.due_callbacks import DueCallbacks
+from elastic.scheduler.supervisor.due_callbacks import LoadedDagCallbacks
 from elastic.scheduler.supervisor.run_group import GroupSetup, RunGroup
 from elastic.scheduler.supervisor.state_changes import StateChanges, apply
 
@@ -69,7 +69,7 @@ class Supervisor:
         self.tracker, self.executor = job.tracker, job.executor
         self.owner = f"{ProcessIdentity.current()}/{uuid.uuid4().hex[:8]}"
         self._signals = DeferredSignals()
-        self._callbacks = DueCallbacks(deployment, job.dag, {run.run_id: run for run in job.runs}, say)
+        self._callbacks = LoadedDagCallbacks(deployment, job.dag, {run.run_id: run for run in job.runs}, say)
         setup = GroupSetup(
             dag=DagSpec.of(job.dag),
             tracker=job.tracker,

@@ -1,0 +1,293 @@
+"""Master of the scheduler service: makes due runs, takes runs, runs their tasks, and leaves nothing when it stops."""
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from elastic.core.errors import ElasticError
+from elastic.core.text import error_text
+from elastic.db import transitions
+from elastic.db.known_secrets import hide_known_secrets
+from elastic.db.stores.jobs import MASTER_JOB, RUNNING, end_job, fail_dead_jobs, heartbeat, jobs, start_job
+from elastic.db.transitions import RunClaim
+from elastic.executors.executor import Executor, ExecutorEvent
+from elastic.executors.registry import executor_of
+from elastic.scheduler.attempts.process_identity import ProcessIdentity
+from elastic.scheduler.deployment import Deployment
+from elastic.scheduler.signals import DeferredSignals, TerminateRequested
+from elastic.scheduler.supervisor.due_callbacks import CallbackQueue
+from elastic.scheduler.supervisor.state_changes import OUTAGES
+from elastic.service.file_runners import FileAttemptRunner, FileCallbackRunner
+from elastic.service.parsing.dag_parser import ParserSetup
+from elastic.service.parsing.file_loader import ParseLimits
+from elastic.service.parsing.parser_process import ParserProcess
+from elastic.service.planner import Planner
+from elastic.service.run_groups import RunGroups
+from elastic.service.stored_dags import StoredDags
+
+#: Seconds until a run that cannot run now is looked at again.
+_POSTPONED_SECONDS = 30.0
+
+#: Shortest sleep after a transaction on a SQLite file that several masters share (seconds).
+_MIN_BREATH_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasterOptions:
+    """Options of a master."""
+
+    #: folder of DAG files; None for that of the deployment
+    folder: Path | None = None
+    #: only these DAGs; empty for all
+    dag_ids: tuple[str, ...] = ()
+    #: whether the master parses DAG files
+    parses: bool = True
+    #: stop as soon as nothing is due and no run is active
+    once: bool = False
+    #: stop after this number of runs has ended; None for no limit
+    num_runs: int | None = None
+    #: an executor, its class or its name; None for that of the deployment
+    executor: object = None
+
+
+class SchedulerMaster:
+    """Master of the scheduler service. Several masters may share a database.
+
+    Each turn makes the runs that are due, takes queued runs and those of dead masters, and drives the runs in hand. The
+    master runs no code of users: DAG files are loaded by a parser, and tasks and callbacks run in processes of their
+    own.
+
+    Args:
+        deployment: Database, folders and limits.
+        options: What the master does.
+        say: Receives progress messages, one line at a time.
+    """
+
+    def __init__(self, deployment: Deployment, options: MasterOptions, say: Callable[[str], None]) -> None:
+        # Processes that are forked from this one mask the same secrets.
+        hide_known_secrets()
+        self._deployment, self._options, self._say = deployment, options, say
+        settings = deployment.settings
+        self._interval: float = settings["scheduler.loop_interval"]
+        self._grace: float = settings["scheduler.grace_timeout"]
+        self.owner = f"{ProcessIdentity.current()}/{uuid.uuid4().hex[:8]}"
+        self._folder = (options.folder or deployment.dags_folder).absolute()
+        dags = StoredDags(deployment.database)
+        self._planner = Planner(
+            deployment.database, dags, per_turn=settings["scheduler.catchup_per_turn"], dag_ids=options.dag_ids
+        )
+        self._executor: Executor = executor_of(options.executor or deployment.executor, deployment.parallelism)
+        self._callbacks = CallbackQueue(FileCallbackRunner(deployment), say)
+        self._groups = RunGroups(deployment, dags, self._executor, self._callbacks, self.owner, say)
+        self._parser = ParserProcess(self._parser_setup(), settings["scheduler.scan_interval"])
+        self._signals = DeferredSignals()
+        self._job_id = 0
+        self._heartbeat_at = self._plan_at = 0.0
+        self._has_peers = False
+        self._is_stopping = False
+        #: why runs cannot run, by DAG; each reason is reported once
+        self._reported: dict[str, str] = {}
+        self._ended = 0
+
+    def run(self) -> None:
+        """Run until a signal stops the master, or until the work that the options name is done."""
+        database = self._deployment.database
+        self._job_id = start_job(database, MASTER_JOB, executor=type(self._executor).__name__)
+        with self._signals:
+            try:
+                self._executor.start(FileAttemptRunner(self._deployment))
+                if self._options.parses:
+                    self._parser.scan_once()
+                self._say(f"master {self.owner} serves {database.url}, with the DAG folder {self._folder}")
+                self._loop()
+            except BaseException:
+                self._kill()
+                end_job(database, self._job_id, "failed")
+                raise
+            self._stop()
+        end_job(database, self._job_id, "success")
+
+    def _loop(self) -> None:
+        deadline = float("inf")
+        while not self._is_done() and time.monotonic() < deadline:
+            try:
+                self._turn()
+                with self._signals.deliver():
+                    self._executor.heartbeat(self._seconds_to_wait())
+            except (KeyboardInterrupt, TerminateRequested):
+                if self._is_stopping:
+                    self._say("stopping at once")
+                    return
+                self._begin_stop()
+                deadline = time.monotonic() + self._grace
+            except OUTAGES as error:
+                self._recover(error)
+
+    def _turn(self) -> None:
+        self._send_heartbeat()
+        if not self._is_stopping:
+            if self._options.parses and not self._options.once:
+                self._parser.check()
+            if time.monotonic() >= self._plan_at:
+                self._plan_and_take()
+        started = time.monotonic()
+        self._ended += self._groups.turn(_by_run(self._executor.get_event_buffer().values()))
+        self._callbacks.poll()
+        self._breathe(time.monotonic() - started)
+
+    def _plan_and_take(self) -> None:
+        started = time.monotonic()
+        count = self._planner.turn()
+        self._breathe(time.monotonic() - started)
+        claims = self._take()
+        self._plan_at = time.monotonic() + (0.0 if count or claims else self._interval)
+
+    def _take(self) -> int:
+        """Take the runs without a master; return their number."""
+        database, lease = self._deployment.database, self._deployment.lease
+        started = time.monotonic()
+        self._release_claims_of_dead_masters()
+        claims = transitions.take_runs(database, self.owner, lease, dag_ids=self._options.dag_ids)
+        for claim in claims:
+            self._add(claim)
+        self._breathe(time.monotonic() - started)
+        return len(claims)
+
+    def _add(self, claim: RunClaim) -> None:
+        run = claim.run
+        try:
+            self._groups.add(claim, self._folder)
+        except OUTAGES:
+            raise
+        except ElasticError as error:
+            reason = error_text(error)
+            transitions.postpone_run(self._deployment.database, claim, _POSTPONED_SECONDS)
+            if self._reported.get(run.dag_id) != reason:
+                self._reported[run.dag_id] = reason
+                self._say(f"run {run.run_id} of DAG {run.dag_id!r} waits: {reason}")
+
+    def _release_claims_of_dead_masters(self) -> None:
+        """Release the claims of masters on this host that have exited, so that waiting for the lease is unnecessary."""
+        for owner in transitions.claim_owners(self._deployment.database):
+            identity = ProcessIdentity.parse(owner)
+            if owner != self.owner and identity is not None and identity.has_exited:
+                count = transitions.release_claims(self._deployment.database, owner)
+                if count:
+                    self._say(f"master {owner} has exited; {count} of its runs may be taken over")
+
+    def _send_heartbeat(self) -> None:
+        """Renew the leases of attempts and runs, and send the heartbeat of the job, if they are due."""
+        if time.monotonic() < self._heartbeat_at:
+            return
+        database, deployment = self._deployment.database, self._deployment
+        interval = min(deployment.heartbeat, deployment.lease / 3)
+        self._heartbeat_at = time.monotonic() + interval
+        held = transitions.renew(database, self.owner, deployment.lease)
+        self._groups.check(held, transitions.renew_claims(database, self.owner, deployment.lease))
+        heartbeat(database, self._job_id)
+        fail_dead_jobs(database, interval)
+        others = [one for one in jobs(database, interval, state=RUNNING) if one.kind == MASTER_JOB and one.is_alive]
+        self._has_peers = any(one.id != self._job_id for one in others)
+
+    def _breathe(self, seconds: float) -> None:
+        """Leave a shared SQLite file to other masters for about as long as this one held it.
+
+        SQLite serves the process that asks at the right moment, so a busy master would keep the others from writing.
+        """
+        if self._has_peers and self._deployment.database.is_sqlite and seconds > _MIN_BREATH_SECONDS / 4:
+            share = random.uniform(0.5, 1.5)  # noqa: S311 - no secret depends on it
+            time.sleep(max(_MIN_BREATH_SECONDS, seconds * share))
+
+    def _seconds_to_wait(self) -> float:
+        now = time.monotonic()
+        waits = [self._heartbeat_at - now, self._groups.seconds_until_work(), self._interval]
+        if not self._is_stopping:
+            waits.append(self._plan_at - now)
+        if not self._callbacks.is_empty:
+            waits.append(0.05)
+        return max(0.0, min(waits))
+
+    def _is_done(self) -> bool:
+        if self._is_stopping:
+            return not self._groups.has_attempts
+        if self._options.num_runs is not None and self._ended >= self._options.num_runs:
+            return True
+        is_idle = self._groups.is_empty and not self._executor.running and self._callbacks.is_empty
+        return self._options.once and self._plan_at > 0 and is_idle and not self._take_last()
+
+    def _take_last(self) -> int:
+        """Plan and take once more before the master ends, because a run may have become due meanwhile."""
+        self._plan_and_take()
+        return 0 if self._groups.is_empty else 1
+
+    def _begin_stop(self) -> None:
+        self._is_stopping = True
+        self._groups.close()
+        running = len(self._executor.running)
+        waits = f"; waiting up to {self._grace:g} s for {running} running tasks" if running else ""
+        self._say(f"stopping{waits}")
+
+    def _recover(self, error: Exception) -> None:
+        """Begin again after the database was away: stop all tasks, whose leases may be over, and take runs again."""
+        self._say(f"{error_text(error)} All tasks of this master are stopped, and it tries again.")
+        self._executor.terminate()
+        self._executor.get_event_buffer()
+        self._callbacks.terminate()
+        dag_ids = self._groups.clear()
+        while not self._is_stopping:
+            try:
+                with self._signals.deliver():
+                    time.sleep(self._interval)
+                self._give_back(dag_ids)
+                return
+            except OUTAGES:
+                continue
+            except (KeyboardInterrupt, TerminateRequested):
+                self._is_stopping = True
+
+    def _give_back(self, dag_ids: Iterable[str]) -> None:
+        """End the leases of this master, so that its runs and tasks may be taken at once."""
+        database = self._deployment.database
+        transitions.renew(database, self.owner, -1.0)
+        for dag_id in dag_ids:
+            transitions.expire(database, dag_id=dag_id, gives_up=False)
+        transitions.release_claims(database, self.owner)
+
+    def _stop(self) -> None:
+        """End all processes, and give back what this master holds."""
+        self._parser.stop()
+        dag_ids = self._groups.dag_ids
+        if self._executor.running or self._executor.queued:
+            self._say(f"killing {len(self._executor.running)} tasks; another master runs them again")
+            self._executor.terminate()
+        else:
+            self._executor.end()
+        self._callbacks.close()
+        self._give_back(dag_ids)
+
+    def _kill(self) -> None:
+        """End all processes after an internal error; the leases of this master are released if that is possible."""
+        self._parser.stop()
+        self._executor.terminate()
+        self._callbacks.terminate()
+        try:
+            self._give_back(self._groups.dag_ids)
+        except ElasticError as error:
+            self._say(f"its leases run out by themselves ({error_text(error)})")
+
+    def _parser_setup(self) -> ParserSetup:
+        settings = self._deployment.settings
+        limits = ParseLimits(timeout=settings["scheduler.parse_timeout"], memory=settings["scheduler.parse_memory"])
+        return ParserSetup(
+            database=self._deployment.database, folder=self._folder, limits=limits, owner=self.owner, say=self._say
+        )
+
+
+def _by_run(events: Iterable[ExecutorEvent]) -> dict[tuple[str, str], list[ExecutorEvent]]:
+    found: dict[tuple[str, str], list[ExecutorEvent]] = {}
+    for event in events:
+        found.setdefault((event.key.dag_id, event.key.run_id), []).append(event)
+    return found

@@ -1,0 +1,184 @@
+"""DAG parser: keeps the DAGs in the database equal to the files of a folder."""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from elastic.dag.files.dag_file import dag_files
+from elastic.db.database import Database
+from elastic.db.stores.dag_files import (
+    FileState,
+    KnownFile,
+    ParsedFile,
+    claim_file,
+    forget_files,
+    homes_of,
+    known_files,
+    store_parsed,
+)
+from elastic.service.parsing.file_loader import LoadedFile, ParseLimits, load_file
+
+#: Seconds beyond the time limit of a file until another parser may read it.
+_LEASE_MARGIN = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParserSetup:
+    """Folder and limits of a parser."""
+
+    database: Database
+    folder: Path
+    limits: ParseLimits
+    #: owner of the leases of the files that it reads
+    owner: str
+    say: Callable[[str], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class ScanResult:
+    """Files that a scan parsed, and those that it could not use."""
+
+    parsed: list[str] = field(default_factory=list)
+    #: sentences by path
+    broken: dict[str, str] = field(default_factory=dict)
+    gone: list[str] = field(default_factory=list)
+
+
+class DagParser:
+    """Parser of one folder. Several parsers may share a folder and a database: each file is read by one of them.
+
+    A DAG becomes inactive only if its file is gone, or was loaded and no longer defines it. Nothing expires by age. A
+    file that cannot be loaded keeps its last good version.
+    """
+
+    def __init__(self, setup: ParserSetup) -> None:
+        self._setup = setup
+        self._known: dict[str, KnownFile] = {}
+        #: modules without DAGs, as they were when they were read
+        self._others: dict[str, FileState] = {}
+        self._is_first = True
+
+    def scan(self) -> ScanResult:
+        """Parse the files that are new or changed since any parser read them, and forget those that are gone."""
+        setup, result = self._setup, ScanResult()
+        if not setup.folder.is_dir():
+            return result
+        modules = _modules(setup.folder)
+        if self._is_first:
+            self._known, self._is_first = known_files(setup.database), False
+        helpers_digest = _digest(modules)
+        changed = [
+            state for path, state in modules.items() if not self._is_current(path, state, helpers_digest, self._known)
+        ]
+        if changed:
+            changed = self._still_changed(changed, helpers_digest)
+        for state in changed:
+            self._parse(state, helpers_digest, result)
+        self._forget(modules, result)
+        return result
+
+    def _is_current(self, path: str, state: FileState, helpers: str, known: Mapping[str, KnownFile]) -> bool:
+        if self._others.get(path) == state:
+            return True
+        found = known.get(path)
+        return found is not None and found.state == state and found.helpers_digest in (None, helpers)
+
+    def _still_changed(self, changed: list[FileState], helpers: str) -> list[FileState]:
+        """Leave out the modules that define no DAGs, and the files that another parser has read meanwhile."""
+        setup = self._setup
+        self._known.update(known_files(setup.database, [state.path for state in changed]))
+        wanted = {str(path) for path in dag_files(setup.folder, self._known)}
+        self._others.update({state.path: state for state in changed if state.path not in wanted})
+        return [one for one in changed if not self._is_current(one.path, one, helpers, self._known)]
+
+    def _parse(self, state: FileState, helpers: str, result: ScanResult) -> None:
+        setup, path = self._setup, state.path
+        if not path.isprintable() or path != path.encode("utf-8", "replace").decode():
+            self._others[path] = state
+            result.broken[path] = f"{path!r}: its name has characters that cannot be stored; rename it"
+            setup.say(f"cannot be loaded: {result.broken[path]}")
+            return
+        if not claim_file(setup.database, state, setup.owner, setup.limits.timeout + _LEASE_MARGIN):
+            return
+        started = time.monotonic()
+        loaded = self._without_twins(path, load_file(Path(path), setup.folder, setup.limits))
+        before = self._known.get(path)
+        helpers_before = before.helpers_digest is not None if before else False
+        # The change of another file may repair a broken one: a module that it imports, or a DAG of the same id.
+        has_helpers = loaded.has_helpers or loaded.error is not None or helpers_before
+        parsed = ParsedFile(
+            state=state,
+            dags=loaded.dags,
+            error=loaded.error,
+            helpers_digest=helpers if has_helpers else None,
+            seconds=time.monotonic() - started,
+        )
+        store_parsed(setup.database, parsed)
+        self._known[path] = KnownFile(state=state, helpers_digest=parsed.helpers_digest)
+        result.parsed.append(path)
+        if loaded.error is not None:
+            result.broken[path] = loaded.error.splitlines()[0]
+            setup.say(f"cannot be loaded: {result.broken[path]}")
+
+    def _without_twins(self, path: str, loaded: LoadedFile) -> LoadedFile:
+        """Leave out the DAGs whose ids belong to DAGs of other files; the first file keeps the id."""
+        if not loaded.dags:
+            return loaded
+        homes = homes_of(self._setup.database, [one.row.dag_id for one in loaded.dags])
+        taken = {dag_id: home for dag_id, home in homes.items() if home != path and Path(home).is_file()}
+        if not taken:
+            return loaded
+        dag_id, home = sorted(taken.items())[0]
+        return LoadedFile(
+            dags=tuple(one for one in loaded.dags if one.row.dag_id not in taken),
+            error=f"{path}: its DAG {dag_id!r} is already defined in {home}; give one of them another id",
+            has_helpers=loaded.has_helpers,
+        )
+
+    def _forget(self, modules: Mapping[str, FileState], result: ScanResult) -> None:
+        folder = str(self._setup.folder)
+        gone = [
+            path
+            for path in self._known
+            if path not in modules and path.startswith(folder + os.sep) and not Path(path).exists()
+        ]
+        if gone:
+            forget_files(self._setup.database, gone)
+        for path in gone:
+            del self._known[path]
+        result.gone = gone
+
+
+def _modules(folder: Path) -> dict[str, FileState]:
+    """Return the modules below a folder by path. Hidden folders are skipped, and links to folders followed once."""
+    found: dict[str, FileState] = {}
+    entered: set[tuple[int, int]] = set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        stat = os.stat(root)  # noqa: PTH116 - half the time of a scan
+        if (stat.st_dev, stat.st_ino) in entered:
+            folders.clear()
+            continue
+        entered.add((stat.st_dev, stat.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        for name in sorted(files):
+            if name.endswith(".py") and not name.startswith("."):
+                path = os.path.join(root, name)  # noqa: PTH118 - the same
+                try:
+                    stat = os.stat(path)  # noqa: PTH116 - the same
+                except OSError:
+                    # A link to nothing is a broken file, which the loader reports.
+                    found[path] = FileState(path=path, size=-1, mtime_ns=-1)
+                    continue
+                found[path] = FileState(path=path, size=stat.st_size, mtime_ns=stat.st_mtime_ns)
+    return found
+
+
+def _digest(modules: Mapping[str, FileState]) -> str:
+    """Return a digest of the names, sizes and times of modules."""
+    digest = hashlib.sha256()
+    for path, state in modules.items():
+        digest.update(f"{path}\0{state.size}\0{state.mtime_ns}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()

@@ -1,0 +1,154 @@
+"""A home with DAG files, and masters of the service that run them, are stopped and killed."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from elastic.dag.states.state import RunState, TaskState
+from elastic.db import queries
+from elastic.db.database import Database
+from elastic.db.records import DagRun
+from elastic.scheduler.deployment import Deployment
+
+#: Seconds after which a test fails for which a process is waited.
+LONGEST = 120
+
+#: A DAG with a run for each of the last days; a task leaves a line for each time that it runs, and may wait.
+DAILY = """
+import os, time
+from pathlib import Path
+from elastic.dag import DAG
+from elastic.operators import PythonOperator
+
+here = Path({here!r})
+
+def note(task, ds, attempt_uuid):
+    with (here / "ran").open("a") as file:
+        file.write(f"{{task.task_id}} {{ds}} {{attempt_uuid}}\\n")
+    if (here / "hold").exists():
+        (here / f"pid-{{os.getpid()}}").touch()
+        while (here / "hold").exists():
+            time.sleep(0.005)
+
+with DAG({dag_id!r}, schedule="@daily", start_date={start!r}, end_date={end!r}, max_active_runs=4) as dag:
+    PythonOperator(task_id="first", python_callable=note) >> PythonOperator(task_id="second", python_callable=note)
+"""
+
+_processes: "list[subprocess.Popen[str]]" = []
+
+
+def dag_file(home: Path, dag_id: str = "daily", *, days: int = 3, text: str = DAILY) -> Path:
+    """Write a DAG file with a run for each day from 2016-02-22 on."""
+    folder = home / "dags"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{dag_id}.py"
+    path.write_text(text.format(here=str(home), dag_id=dag_id, start="2016-02-22", end=f"2016-02-{21 + days}"))
+    return path
+
+
+def started(*words: str) -> "subprocess.Popen[str]":
+    """Start the command line in a process group of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "elastic", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    _processes.append(process)
+    return process
+
+
+def end_all() -> None:
+    """End what a test left running because it failed."""
+    while _processes:
+        process = _processes.pop()
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+def ended(process: "subprocess.Popen[str]") -> str:
+    """Return what a process printed; the test fails if it does not end."""
+    printed, _ = process.communicate(timeout=LONGEST)
+    return printed
+
+
+def served(*words: str) -> str:
+    """Run a master until nothing is due, and return what it printed."""
+    process = started("master", "--once", *words)
+    printed = ended(process)
+    assert process.returncode == 0, printed
+    return printed
+
+
+def until(condition: Callable[[], bool], *processes: "subprocess.Popen[str]") -> None:
+    """Wait for a condition; the test fails if a process ends before, or if it takes too long."""
+    deadline = time.monotonic() + LONGEST
+    while not condition():
+        assert time.monotonic() < deadline, "it takes too long"
+        for process in processes:
+            assert process.poll() is None, ended(process)
+        time.sleep(0.02)
+
+
+def database() -> Database:
+    return Deployment.of().database
+
+
+def runs(dag_id: str = "daily") -> list[DagRun]:
+    return queries.runs(database(), dag_id)
+
+
+def run_states(dag_id: str = "daily") -> list[str]:
+    return [str(run.state) for run in runs(dag_id)]
+
+
+def ran(home: Path) -> list[str]:
+    """Return what the tasks noted: task, date and attempt."""
+    path = home / "ran"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def held_pids(home: Path) -> list[int]:
+    return [int(path.name.removeprefix("pid-")) for path in home.glob("pid-*")]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """Yield the processes below one, itself excluded."""
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in path.read_text().split():
+            yield int(child)
+            yield from descendants(int(child))
+
+
+def check_each_date_once(home: Path, dag_id: str, days: int) -> None:
+    """See to it that each date has one run, and each task of it one attempt that counts."""
+    found = runs(dag_id)
+    assert [run.logical_date.day for run in found] == list(range(22, 22 + days))
+    assert {run.state for run in found} == {RunState.SUCCESS}
+    noted = [line.split() for line in ran(home)]
+    uuids = [uuid for _, _, uuid in noted]
+    assert len(uuids) == len(set(uuids)), "an attempt ran twice"
+    for run in found:
+        instances = queries.instances(database(), dag_id, [run.run_id])
+        assert sorted(one.task_id for one in instances) == ["first", "second"]
+        for one in instances:
+            attempts = queries.attempts(database(), one.key)
+            assert [attempt.state for attempt in attempts][-1] is TaskState.SUCCESS
+            assert sum(attempt.state is TaskState.SUCCESS for attempt in attempts) == 1
+            assert {attempt.attempt_uuid for attempt in attempts} & set(uuids)
+    assert not queries.active_instances(database(), dag_id)

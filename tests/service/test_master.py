@@ -1,0 +1,225 @@
+"""Masters of the service: due runs, triggered runs, pauses, stops, kills, and a second master."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from service_samples import (
+    check_each_date_once,
+    dag_file,
+    database,
+    descendants,
+    end_all,
+    ended,
+    held_pids,
+    is_alive,
+    ran,
+    run_states,
+    runs,
+    served,
+    started,
+    until,
+)
+
+from elastic.dag.states.state import TaskState
+from elastic.db import queries
+from elastic.db.database import Database
+from elastic.db.migration.upgrade import create
+from elastic.db.stores.jobs import jobs
+
+
+@pytest.fixture(autouse=True)
+def _service(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Short intervals, and no process left."""
+    monkeypatch.setenv("ELASTIC__SCHEDULER__LOOP_INTERVAL", "0.2")
+    monkeypatch.setenv("ELASTIC__SCHEDULER__SCAN_INTERVAL", "0.2")
+    monkeypatch.setenv("ELASTIC__CORE__PARALLELISM", "4")
+    yield
+    end_all()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def metadata(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite, then PostgreSQL, as the metadata database."""
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_server").create_database()
+        found = Database(url)
+        create(found)
+        found.close()
+        monkeypatch.setenv("ELASTIC__DATABASE__URL", url)
+
+
+def test_a_master_makes_each_due_run_once_and_runs_it(home: Path) -> None:
+    dag_file(home)
+    assert "Adding to queue: elastic run daily first 2016-02-22T00:00:00" in served()
+    check_each_date_once(home, "daily", 3)
+    served()
+    check_each_date_once(home, "daily", 3)
+    assert [one.state for one in jobs(database(), 5.0)] == ["success"] * 2
+
+
+def test_a_master_loads_no_code_of_users(home: Path) -> None:
+    path = dag_file(home)
+    path.write_text(path.read_text() + f"\nopen({str(home / 'loaders')!r}, 'a').write(f'{{os.getpid()}}\\n')\n")
+    process = started("master", "--once")
+    printed = ended(process)
+    loaders = {int(line) for line in (home / "loaders").read_text().split()}
+    assert "2016-02-24" in printed
+    assert loaders
+    assert process.pid not in loaders
+
+
+def test_a_broken_file_is_named_and_the_others_run(home: Path) -> None:
+    dag_file(home, days=1)
+    (home / "dags" / "bad.py").write_text("import nothing_of_that_name  # dag\n")
+    assert "bad.py: ModuleNotFoundError: No module named 'nothing_of_that_name'" in served()
+    assert run_states() == ["success"]
+
+
+def test_a_triggered_run_waits_for_no_interval_and_its_conf_arrives(home: Path) -> None:
+    (home / "dags").mkdir()
+    (home / "dags" / "manual.py").write_text(
+        "from elastic.dag import DAG\nfrom elastic.operators import PythonOperator\n"
+        "dag = DAG('manual', schedule=None)\n"
+        "PythonOperator(task_id='t', python_callable=lambda conf: print('conf is', conf), dag=dag)\n"
+    )
+    said = ended(started("dags", "trigger", "manual", "-e", "2030-01-01", "--conf", '{"full": true}'))
+    assert "or start `elastic master`" in said
+    served()
+    (run,) = runs("manual")
+    assert (run.state, run.conf) == ("success", {"full": True})
+
+
+def test_a_paused_dag_gets_no_runs_until_it_is_unpaused(home: Path) -> None:
+    dag_file(home)
+    ended(started("dags", "pause", "daily"))
+    served()
+    assert runs() == []
+    ended(started("dags", "unpause", "daily"))
+    served()
+    check_each_date_once(home, "daily", 3)
+
+
+def test_a_running_master_sees_new_files_and_triggers_and_stops_on_a_signal(home: Path) -> None:
+    (home / "dags").mkdir()
+    process = started("master")
+    until(lambda: bool(jobs(database(), 5.0)), process)
+    dag_file(home, days=2)
+    until(lambda: run_states() == ["success", "success"], process)
+    ended(started("dags", "trigger", "daily", "-e", "2016-03-05"))
+    until(lambda: run_states() == ["success"] * 3, process)
+    below = list(descendants(process.pid))
+    assert below
+    process.send_signal(signal.SIGTERM)
+    assert "stopping" in ended(process)
+    assert process.returncode == 0
+    assert not any(is_alive(pid) for pid in below)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_master_waits_for_its_tasks_and_starts_no_others(home: Path, number: int) -> None:
+    dag_file(home, days=1)
+    (home / "hold").touch()
+    process = started("master")
+    until(lambda: bool(held_pids(home)), process)
+    process.send_signal(number)
+    until(lambda: process.poll() is not None or len(ran(home)) == 1)
+    (home / "hold").unlink()
+    assert "waiting up to 30 s for 1 running tasks" in ended(process)
+    assert process.returncode == 0
+    (run,) = runs()
+    states = {one.task_id: one.state for one in queries.instances(database(), "daily", [run.run_id])}
+    assert states["first"] is TaskState.SUCCESS
+    assert states["second"] in (None, TaskState.SCHEDULED)
+    served()
+    check_each_date_once(home, "daily", 1)
+
+
+def test_a_second_signal_ends_the_tasks_which_the_next_master_runs_again(home: Path) -> None:
+    dag_file(home, days=1)
+    (home / "hold").touch()
+    process = started("master")
+    until(lambda: bool(held_pids(home)), process)
+    (held,) = held_pids(home)
+    process.send_signal(signal.SIGINT)
+    until(lambda: "SchedulerJob" in {one.kind for one in jobs(database(), 5.0)}, process)
+    process.send_signal(signal.SIGINT)
+    assert "killing 1 tasks; another master runs them again" in ended(process)
+    assert process.returncode == 0
+    assert not is_alive(held)
+    (home / "hold").unlink()
+    served()
+    check_each_date_once(home, "daily", 1)
+
+
+@pytest.mark.usefixtures("metadata")
+def test_the_runs_of_a_killed_master_go_on_under_another_one(home: Path) -> None:
+    dag_file(home, days=4)
+    (home / "hold").touch()
+    first, second = started("master"), started("master")
+    until(lambda: len(held_pids(home)) == 4, first, second)
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    (home / "hold").unlink()
+    until(lambda: run_states() == ["success"] * 4, second)
+    second.send_signal(signal.SIGTERM)
+    ended(second)
+    check_each_date_once(home, "daily", 4)
+
+
+@pytest.mark.usefixtures("metadata")
+def test_masters_that_are_killed_again_and_again_lose_and_double_nothing(home: Path) -> None:
+    days = 6
+    dag_file(home, days=days)
+    masters = [started("master"), started("master")]
+    for number in range(4):
+        wanted = min(2 * days, 2 * number + 1)
+        until(lambda wanted=wanted: len(ran(home)) >= wanted)  # type: ignore[misc]
+        os.kill(masters[number % 2].pid, signal.SIGKILL)
+        masters[number % 2].communicate()
+        masters[number % 2] = started("master")
+    until(lambda: run_states() == ["success"] * days, *masters)
+    for one in masters:
+        one.send_signal(signal.SIGTERM)
+        ended(one)
+    check_each_date_once(home, "daily", days)
+
+
+def test_a_frozen_master_comes_back_and_changes_nothing_that_another_one_took(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ELASTIC__SCHEDULER__LEASE", "1.5")
+    dag_file(home, days=2)
+    (home / "hold").touch()
+    first = started("master")
+    until(lambda: len(held_pids(home)) == 2, first)
+    os.kill(first.pid, signal.SIGSTOP)
+    second = started("master")
+    (home / "hold").unlink()
+    until(lambda: run_states() == ["success"] * 2, second)
+    os.kill(first.pid, signal.SIGCONT)
+    second.send_signal(signal.SIGTERM)
+    ended(second)
+    first.send_signal(signal.SIGTERM)
+    ended(first)
+    check_each_date_once(home, "daily", 2)
+
+
+def test_a_run_whose_file_is_elsewhere_waits_with_a_reason(home: Path, tmp_path: Path) -> None:
+    path = dag_file(home, days=1)
+    path.rename(tmp_path / "daily.py")
+    ended(started("dags", "trigger", "daily", "-e", "2016-02-22", "-sd", str(tmp_path / "daily.py")))
+    assert "is outside of the DAG folder" in served()
+    assert run_states() == ["queued"]
+
+
+def test_bad_options_are_refused_in_one_sentence(home: Path) -> None:
+    for words, said in {
+        ("-sd", "/nowhere"): "error: the DAG folder '/nowhere' does not exist; create it, set core.dags_folder, or",
+        ("--executor", "abacus"): "error: the DAG folder",
+    }.items():
+        process = started("master", *words)
+        assert said in ended(process)
+        assert process.returncode == 2
