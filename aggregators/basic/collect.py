@@ -77,6 +77,14 @@ class Distinct(Aggregator[Hashable, set[Hashable], set[Hashable]]):
     def decode(self, data: bytes) -> set[Hashable]:
         return set(read_state(data, _is_list_without_repeats, self))
 
+    def of_words(self) -> Aggregator[Any, Any, Any] | None:
+        # Imported here: a flow without frames needs no Polars.
+        from elastic.aggregators.frames.word_reduction import WordReduction
+
+        if type(self) is not Distinct:
+            return None
+        return WordReduction(self, lambda state, words: self.add_many(state, words.unique().to_list()))
+
 
 def _is_list_without_repeats(state: object) -> bool:
     try:

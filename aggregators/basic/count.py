@@ -150,3 +150,8 @@ class Size(Aggregator[Any, int, int]):
     def decode(self, data: bytes) -> int:
         number: int = read_state(data, is_count, self)
         return number
+
+    def of_words(self) -> Aggregator[Any, int, int] | None:
+        from elastic.aggregators.frames.word_reduction import WordReduction
+
+        return WordReduction(self, lambda state, words: state + len(words)) if type(self) is Size else None

@@ -85,6 +85,17 @@ class Max(Aggregator[Any, "Ranked | None", Any]):
         saved = read_state(data, ([], [ANY, ANY]), self)
         return (saved[0], saved[1]) if saved else None
 
+    def of_words(self) -> Aggregator[Any, Any, Any] | None:
+        # Imported here: a flow without frames needs no Polars.
+        from elastic.aggregators.frames.word_reduction import WordReduction
+
+        if type(self) not in (Max, Min) or self.key is not None:
+            return None
+        # The order of UTF-8 is that of the strings. Both extremes, because the class decides which of them counts.
+        return WordReduction(
+            self, lambda state, words: self.add_many(state, (words.min(), words.max()) if len(words) else ())
+        )
+
     def _best(self, state: Ranked | None, batch: list[Any]) -> Ranked:
         keys = batch if self.key is None else list(map(self.key, batch))
         extreme = self._python_extreme(keys)

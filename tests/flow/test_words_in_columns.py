@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import elastic
-from elastic.aggregators import Count, FrameCount, Size
+from elastic.aggregators import ApproximateDistinct, Count, Distinct, FrameCount, Latest, Max, Min, Size, TopK
 from elastic.aggregators.basic import count as basic_count
+from elastic.aggregators.basic.count import Utf8Count
 from elastic.aggregators.frames import word_count
 from elastic.aggregators.frames.word_count import WordCount
 from elastic.chaos.outcome import ResultDigest
@@ -26,6 +27,7 @@ from elastic.engine.step import Step
 from elastic.stages.sources.files.lines import LazyLines
 from elastic.stages.worker.pipeline import optimize
 from elastic.stages.worker.words import utf8_words, word_frame
+from elastic.stages.worker.worker import Worker
 
 QUICK: dict[str, Any] = {
     "cluster": "inline",
@@ -92,7 +94,8 @@ class TestChoice:
         class Own(Count):
             pass
 
-        for flow in (words_of(text, Own), words_of(text, Size), words_of(text, "distinct")):
+        for aggregator in (Own, "collect", Max(key=len), TopK(3), Latest, Latest(by=len), ApproximateDistinct):
+            flow = words_of(text, aggregator)
             assert program_of(flow).transforms == flow.step().transforms
         lower = elastic.read_text(text).words().map(str.lower).aggregate(Count())
         assert program_of(lower).transforms == lower.step().transforms
@@ -154,6 +157,32 @@ class TestRuns:
             assert proof.ok, str(proof)
             assert proof.steps[0].chunks_rerun == result.chunks
             assert elastic.result_of(result.run_id, words_of(text)).value == WORDS
+
+    def test_workers_count_in_columns_as_this_process_does(self, text: Path, cluster: str) -> None:
+        result = words_of(text).run(cluster=cluster)
+        assert result.value == WORDS
+        assert elastic.verify(result.run_id, words_of(text), recompute=1.0).ok
+
+    def test_a_worker_takes_the_columns_of_its_program(self, text: Path) -> None:
+        made = words_of(text).step()
+        for in_columns, kind in ((True, WordCount), (False, Utf8Count)):
+            program = Program(made.reader(), made.transforms, made.aggregator, made.options.error_policy, b"", "", 0,
+                              in_columns=in_columns)  # fmt: skip
+            assert type(Worker(program, node_id="n", worker_id="w")._program.aggregator) is kind
+
+    @pytest.mark.parametrize("aggregator", [Size, Min, Max, Distinct])
+    def test_other_answers_states_and_proofs_are_the_same(
+        self, text: Path, monkeypatch: pytest.MonkeyPatch, aggregator: Any
+    ) -> None:
+        columns = words_of(text, aggregator).run(**QUICK)
+        assert transforms_of(words_of(text, aggregator)) == (FrameWords(word_frame),)
+        assert elastic.verify(columns.run_id, words_of(text, aggregator), recompute=1.0).ok
+        choose(monkeypatch, SMALL)
+        plain = words_of(text, aggregator).run(**QUICK)
+        assert ResultDigest.of(columns) == ResultDigest.of(plain)
+        assert columns.receipts == plain.receipts
+        assert (columns.value, type(columns.value)) == (plain.value, type(plain.value))
+        assert elastic.result_of(columns.run_id, words_of(text, aggregator)).value == plain.value
 
     def test_shards_have_the_same_digest(self, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         digests = set()
@@ -233,6 +262,20 @@ class TestStates:
             number = dice.randint(0, 5)
             assert found.most_common(number) == Counter(dict(list(one.finish(state).items()))).most_common(number)
             assert found == wanted == count.decode(one.encode(state))
+
+    @settings(deadline=None)
+    @given(st.lists(TEXTS, max_size=4))
+    @pytest.mark.parametrize("make", [Size, Min, Max, Distinct])
+    def test_states_of_other_aggregators_are_theirs(self, make: Any, pieces: list[list[str]]) -> None:
+        inner = make()
+        columns = inner.of_words()
+        wanted, found = inner.create(), columns.create()
+        for piece in pieces:
+            data = "\n".join(piece).encode()
+            wanted = inner.add_many(wanted, iter(data.decode().split()))
+            state = columns.add_many(columns.create(), iter([word_frame(LazyLines(data))]))
+            found = columns.merge_encoded(found, columns.encode(state))
+        assert columns.finish(found) == inner.finish(wanted) == inner.finish(inner.decode(columns.encode(found)))
 
     @pytest.mark.parametrize(
         "plain",
