@@ -19,6 +19,9 @@ import elastic
 from elastic.persistence.home import RUN_FILE
 from elastic.run_history import RunHistory
 
+#: Starts of Ray take minutes on a busy machine.
+pytestmark = pytest.mark.timeout(600)
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 #: Sum of the entries of `SCRIPT`.

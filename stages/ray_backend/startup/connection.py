@@ -141,9 +141,6 @@ def _start(cpus: int | None, start_timeout: float, ends_at: float) -> None:
         began_at = time.monotonic()
         if not _starts:
             _starts.append(call_in_lasting_thread(lambda: _init(cpus)))
-            # Registered after Ray's exit handler, so it runs before it.
-            atexit.unregister(_end_pending_start)
-            atexit.register(_end_pending_start)
         try:
             error = _wait_for(_starts[0], ends_at)
         except TimeoutError:
@@ -200,12 +197,18 @@ def _end_pending_start() -> None:
 
     Otherwise the start would continue while this process exits, and leave files in a folder that is removed already.
     """
-    if connected_parent() is None and _starts:
-        ignore_repeats(_EXIT_SECONDS)
+    if connected_parent() is not None:
+        return
+    ignore_repeats(_EXIT_SECONDS)  # Ray's exit handler follows, even if no start succeeded
+    if _starts:
         try:
             _starts[0].exception(_EXIT_SECONDS)
         except TimeoutError:
             _clean_up(private_folder() / "ray")
+
+
+# Registered after Ray's exit handler, so it runs before it.
+atexit.register(_end_pending_start)
 
 
 def _is_own(folder: Path) -> bool:
