@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from elastic.core.policies.chaos import Chaos
     from elastic.core.receipts.receipt import Receipt
     from elastic.core.receipts.stage import Stage
+    from elastic.core.type_registry import register_type
     from elastic.dag.dag import DAG
     from elastic.dag.dependencies import chain
     from elastic.dag.operator import BaseOperator
@@ -119,6 +120,7 @@ __all__ = [
     "SourcePiece",
     "BadRecord",
     "RawRecord",
+    "register_type",
     "ChunkStore",
     "StoredChunk",
     "Chunk",
@@ -140,6 +142,7 @@ _HOMES = {
     "elastic.core.contracts.keyed_aggregator": ("KeyedAggregator",),
     "elastic.core.contracts.source": ("Reader", "Source"),
     "elastic.core.receipts.stage": ("Stage",),
+    "elastic.core.type_registry": ("register_type",),
     "elastic.core.model.step": ("Progress", "StepState"),
     "elastic.core.contracts.store": ("ChunkStore", "StoredChunk"),
     "elastic.dag.dag": ("DAG",),

@@ -16,6 +16,7 @@ from elastic.aggregators.states.batching import batches
 from elastic.aggregators.states.validation import KEYS_AT_ONCE, is_count
 from elastic.core.encoding import pack, unpack
 from elastic.core.errors import EncodingError
+from elastic.core.type_registry import has_registered_text
 
 #: Separator of joined keys.
 _SEPARATOR = "\0"
@@ -148,8 +149,11 @@ def _column(numbers: Collection[Any]) -> bytes | None:
 def _texts(keys: Collection[Any], between: TextT) -> list[TextT] | None:
     """Return joined keys, or None if a key is not a string or contains the separator."""
     texts = list[TextT]()
+    may_have_class = has_registered_text()
     # Several strings, because a single wide character makes all characters of its string take four bytes.
     for part in batches(keys, KEYS_AT_ONCE):
+        if may_have_class and not set(map(type, part)) <= {str, bytes}:
+            return None
         try:
             text = between.join(part)
         except TypeError:

@@ -1,10 +1,11 @@
 """Encoding of values as bytes: msgpack for plain data, zstd frames for sent and stored bytes.
 
-Plain data is None, bool, int of any size, float, str, bytes, list, dict, OrderedDict, defaultdict, tuple,
-set, frozenset, Counter, complex, Decimal, Fraction, UUID, date, time, datetime, timedelta, and the raw record of a dead
-letter. The list is closed: reading bytes never imports or calls anything that the bytes name (no pickle). Values of
-other classes are refused by the name of their class. So are subclasses of these (named tuples, enums): encoding them as
-their base would change the value silently. Numpy scalars become the Python value, bytearray and memoryview bytes.
+Plain data is None, bool, int of any size, float, str, bytes, list, dict, OrderedDict, defaultdict, tuple, set,
+frozenset, Counter, complex, Decimal, Fraction, UUID, date, time, datetime, timedelta, paths, numpy arrays of numbers,
+and the raw record of a dead letter. The list is closed: reading bytes never imports or calls anything that the bytes
+name (no pickle). Values of other classes are refused by the name of their class, unless `register_type` has registered
+it. So are subclasses of these (named tuples, enums): encoding them as their base would change the value silently. Numpy
+scalars become the Python value, bytearray and memoryview bytes.
 
 Times keep their zone: `zoneinfo.ZoneInfo` by its name, `datetime.timezone` with its offset and name. Fixed offsets of
 other libraries become `datetime.timezone`; their other zones are refused.
@@ -15,6 +16,7 @@ Formats: https://github.com/msgpack/msgpack/blob/master/spec.md and RFC 8878.
 """
 
 import datetime as dt
+import os
 import struct
 import uuid
 from collections import Counter, OrderedDict, defaultdict
@@ -25,6 +27,7 @@ from fractions import Fraction
 from functools import partial
 from hashlib import blake2b
 from itertools import chain
+from pathlib import PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
 from typing import Any
 
 import msgpack
@@ -34,7 +37,9 @@ import zstandard
 from elastic.core.errors import EncodingError
 from elastic.core.lazy_counter import LazyCounter
 from elastic.core.model.bad_record import RawRecord
+from elastic.core.numpy_arrays import array_of, is_plain_array, plain_array
 from elastic.core.time_encoding import has_plain_offset, read_datetime, read_time, read_zoned, write_time, write_zoned
+from elastic.core.type_registry import read_registered, registered_type, write_registered
 
 #: Default factories that a defaultdict may have, by name.
 FACTORIES: dict[str, Callable[[], Any]] = {
@@ -45,19 +50,22 @@ FACTORIES: dict[str, Callable[[], Any]] = {
 _BASES = (dict, list, tuple, set, frozenset, str, int, float, bytes, dt.datetime, dt.date, Decimal)
 
 
+_REGISTER = "or register the class by elastic.register_type"
+
+
 def advice_on(value: Any) -> str:
     """Return advice on a value that the encoder refuses."""
     kind = type(value)
     if isinstance(value, Enum):
-        return "pass its .value, or its .name, and make the member again from it"
+        return f"pass its .value, or its .name, and make the member again from it; {_REGISTER}"
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
-        return "pass a dict by value._asdict(), or tuple(value)"
+        return f"pass a dict by value._asdict(), or tuple(value); {_REGISTER}"
     if hasattr(kind, "__dataclass_fields__"):
-        return "pass a dict by dataclasses.asdict(value)"
+        return f"pass a dict by dataclasses.asdict(value); {_REGISTER}"
     if isinstance(value, defaultdict):
         return f"its default_factory must be None or one of {', '.join(sorted(FACTORIES))}; or pass dict(value)"
     base = next((base.__name__ for base in _BASES if isinstance(value, base)), None)
-    return f"pass {base}(value)" if base else "turn it into numbers, strings, lists or dicts first"
+    return f"pass {base}(value)" if base else f"turn it into numbers, strings, lists or dicts first; {_REGISTER}"
 
 
 #: Maximum nesting of containers. A level takes 1 to 2 kB of the C stack to write and to read, so this number fits into
@@ -78,6 +86,9 @@ MAX_PLAIN_BYTES = 4 << 30
 
 #: Integers that msgpack writes itself: from the first to below the second.
 _INT64, _UINT64 = -(1 << 63), 1 << 64
+
+#: Maximum number of values that the search for the place of one value holds.
+_MAX_WAITING = 1_000_000
 
 #: Level 1: higher levels cost more time than their smaller frames save on one machine (see benchmarks/).
 _ZSTD_LEVEL = 1
@@ -109,6 +120,8 @@ def pack(value: Any) -> bytes:
         return _packb(value, _WRITE)
     except EncodingError:
         raise
+    except _NotPlainError as error:
+        raise EncodingError(error.message(value)) from error
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         if _is_deep(value):
             raise _too_deep(value) from error
@@ -127,6 +140,36 @@ def unpack(data: bytes | memoryview) -> Any:
         raise
     except (ValueError, TypeError, RecursionError, ArithmeticError, msgpack.UnpackException) as error:
         raise EncodingError(f"bytes are not encoded data ({type(error).__name__}: {error})") from error
+
+
+class _NotPlainError(TypeError):
+    """A value is not plain data. Never leaves this module."""
+
+    def message(self, whole: Any) -> str:
+        """Return the message for a value that is in `whole`, which names its place."""
+        (value,) = self.args
+        place, kind = _place_in(whole, value), type(value)
+        shown = f" (at {place})" if place else ""
+        return (
+            f"{kind.__module__}.{kind.__qualname__} is not plain data and cannot be sent or kept{shown}; "
+            f"{advice_on(value)}"
+        )
+
+
+def _place_in(whole: Any, wanted: Any) -> str | None:
+    """Return the place of a value in nested containers, such as `[3]['price']`; None if it is not found."""
+    waiting: list[tuple[str, Any]] = [("", whole)]
+    while waiting:
+        place, value = waiting.pop()
+        if value is wanted:
+            return place
+        if len(waiting) > _MAX_WAITING:
+            return None
+        if isinstance(value, dict):
+            waiting += [(f"{place}[{key!r:.100}]", item) for key, item in reversed(value.items())]
+        elif isinstance(value, list | tuple):
+            waiting += [(f"{place}[{index}]", item) for index, item in reversed(list(enumerate(value)))]
+    return None
 
 
 def _packb(value: Any, write: Write) -> bytes:
@@ -153,6 +196,8 @@ def _writer(depth: int, below: Write | None) -> Write:
     def write(value: Any) -> Any:
         kind = type(value)
         container = _CONTAINER_WRITERS.get(kind)
+        if container is None and registered_type(kind) is not None:
+            container = _REGISTERED, _pack_registered
         if container is None:
             return _write_scalar(value)
         if below is None or (is_counted and _is_deep(value)):
@@ -218,14 +263,14 @@ def _plain_scalar(value: Any) -> Any:
         TypeError: The value is not a numpy scalar; the message has its type and advice.
     """
     kind = type(value)
+    if kind.__module__ == "numpy" and kind.__name__ == "ndarray" and is_plain_array(value):
+        return msgpack.ExtType(_ARRAY, pack(plain_array(value)))
     if kind.__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         # Times are refused: the item of a time in nanoseconds is an integer.
         plain = None if kind.__name__ in ("datetime64", "timedelta64") else value.item()
         if type(plain) in _SCALARS:
             return msgpack.ExtType(_CODES[complex], _write_complex(plain)) if type(plain) is complex else plain
-    raise TypeError(
-        f"{kind.__module__}.{kind.__qualname__} is not plain data and cannot be sent or kept; {advice_on(value)}"
-    )
+    raise _NotPlainError(value)
 
 
 def _is_deep(value: Any) -> bool:
@@ -265,6 +310,10 @@ def _sorted_items(value: Iterable[Any], write: Write) -> bytes:
 
 def _pack_dict(value: dict[Any, Any], write: Write) -> bytes:
     return _packb(dict(value), write)
+
+
+def _pack_registered(value: Any, write: Write) -> bytes:
+    return _packb(write_registered(value), write)
 
 
 def _pack_defaultdict(value: defaultdict[Any, Any], write: Write) -> bytes:
@@ -307,6 +356,26 @@ def _raw_record(data: Any, *fields: Any) -> RawRecord:
     return RawRecord(data, fields)
 
 
+def _path(name: Any, text: Any) -> PurePath:
+    if name not in _PATHS or type(text) is not str:
+        raise ValueError("not a path")
+    return _PATHS[name](text)
+
+
+def _write_path(value: PurePath) -> bytes:
+    return pack([type(value).__name__, str(value)])
+
+
+#: Classes of paths by their names; a path of another system becomes a pure path.
+_PATHS: dict[str, Callable[[str], PurePath]] = {
+    "PosixPath": PosixPath if os.name == "posix" else PurePosixPath,
+    "WindowsPath": WindowsPath if os.name == "nt" else PureWindowsPath,
+    "PurePosixPath": PurePosixPath,
+    "PureWindowsPath": PureWindowsPath,
+}
+#: Codes of values whose type is not a key of the tables below.
+_REGISTERED, _ARRAY = 20, 21
+
 #: code -> (type, writer, reader); codes are part of the format on disk and never change their meaning
 _EXTENSIONS: dict[int, tuple[type, Callable[[Any], bytes], Callable[[bytes], Any]]] = {
     4: (int, _write_wide, lambda data: int.from_bytes(data, "big", signed=True)),
@@ -334,17 +403,24 @@ _CONTAINERS: dict[int, tuple[type, Callable[[Any, Write], bytes], Callable[[Any]
     16: (OrderedDict, _pack_dict, OrderedDict),
     17: (defaultdict, _pack_defaultdict, _read_defaultdict),
 }
+#: Code of paths.
+_PATH = 19
 #: Codes of times whose zone has a name, by the codes of times without.
 _ZONED = {5: 14, 7: 15}
-_CODES = {kind: code for code, (kind, _, _) in _EXTENSIONS.items()}
+_CODES = {kind: code for code, (kind, _, _) in _EXTENSIONS.items()} | dict.fromkeys(
+    (PosixPath, WindowsPath, PurePosixPath, PureWindowsPath), _PATH
+)
 _WRITERS = {code: write for code, (_, write, _) in _EXTENSIONS.items()} | dict.fromkeys(_ZONED.values(), write_zoned)
+_WRITERS[_PATH] = _write_path
 _READERS = {code: read for code, (_, _, read) in _EXTENSIONS.items()} | {
     14: partial(read_zoned, dt.datetime),
     15: partial(read_zoned, dt.time),
+    _PATH: lambda data: _path(*unpack(data)),
+    _ARRAY: lambda data: array_of(*unpack(data)),
 }
 _CONTAINER_WRITERS = {kind: (code, write) for code, (kind, write, _) in _CONTAINERS.items()}
 _CONTAINER_WRITERS[LazyCounter] = _CONTAINER_WRITERS[Counter]
-_CONTAINER_READERS = {code: read for code, (_, _, read) in _CONTAINERS.items()}
+_CONTAINER_READERS = {code: read for code, (_, _, read) in _CONTAINERS.items()} | {_REGISTERED: read_registered}
 #: Python types of numpy scalars that are plain data.
 _SCALARS = {bool, int, float, complex, str, bytes}
 _COLLECTIONS = (list, tuple, set, frozenset)

@@ -6,12 +6,14 @@ import uuid
 from collections.abc import Collection, Iterable
 from numbers import Number
 from operator import itemgetter
+from pathlib import PurePath, PureWindowsPath
 from typing import Any
 
 import xxhash
 
 from elastic.core.errors import EncodingError
 from elastic.core.time_encoding import instant_of
+from elastic.core.type_registry import registered_type, write_registered
 
 #: Parts of a wide state. Digests and totals are computed per bucket, so they do not depend on the number of shards. A
 #: shard is processed one bucket at a time.
@@ -88,6 +90,15 @@ def _bytes_of(key: Any) -> bytes:
     return _bytes_of_time(key)
 
 
+def _hashable(plain: Any) -> Any:
+    """Return plain data with tuples and frozensets in place of other containers; equal data gives equal results."""
+    if isinstance(plain, dict):
+        return frozenset((_hashable(key), _hashable(value)) for key, value in plain.items())
+    if isinstance(plain, list | tuple):
+        return tuple(map(_hashable, plain))
+    return frozenset(map(_hashable, plain)) if isinstance(plain, set | frozenset) else plain
+
+
 def _bytes_of_time(key: Any) -> bytes:
     if isinstance(key, dt.datetime | dt.time):
         # The same instant in two zones is equal; Python's hash takes the first of two repeated hours.
@@ -96,4 +107,11 @@ def _bytes_of_time(key: Any) -> bytes:
         return str(key).encode()
     if isinstance(key, uuid.UUID):
         return key.bytes
+    if isinstance(key, PurePath):
+        # Windows does not distinguish upper and lower case.
+        text = str(key).lower() if isinstance(key, PureWindowsPath) else str(key)
+        return b"path" + text.encode("utf-8", "surrogatepass")
+    if registered_type(type(key)) is not None:
+        name, plain = write_registered(key)
+        return b"".join([b"type", str(name).encode("utf-8", "surrogatepass"), _bytes_of(_hashable(plain))])
     raise EncodingError(f"a key of type {type(key).__name__} is not plain data; map keys to strings or numbers first")

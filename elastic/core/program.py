@@ -1,7 +1,7 @@
 """Program of a step: pickled once and sent to every worker."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.contracts.source import Reader
@@ -9,6 +9,7 @@ from elastic.core.encoding import framer
 from elastic.core.policies.error_policy import ErrorPolicy
 from elastic.core.receipts.receipt import ReceiptSigner
 from elastic.core.transform import Transform
+from elastic.core.type_registry import RegisteredTypes
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Program:
     compressed: bool = True
     #: True if the input is large enough for a library of frames to be faster, in spite of its import.
     in_columns: bool = False
+    #: Loading a pickled program registers them.
+    types: RegisteredTypes = field(default_factory=RegisteredTypes)
 
     @property
     def signer(self) -> ReceiptSigner:
