@@ -32,6 +32,7 @@ from elastic.engine.options import GivenOptions, Options
 from elastic.engine.result import Result
 from elastic.engine.run import run
 from elastic.engine.step import AggregatorLike, Step
+from elastic.flow.explanation import FlowExplanation, explanation_of
 from elastic.flow.preview import (
     RecordSchema,
     checked_count,
@@ -46,6 +47,7 @@ from elastic.persistence.written_files.file_format import FileFormat
 from elastic.persistence.written_files.file_sink import FileSink, WriteOptions
 from elastic.persistence.written_files.parquet_format import ParquetFormat
 from elastic.persistence.written_files.text_formats import JsonLinesFormat, LinesFormat
+from elastic.stages.sources.derived import LimitedSource, SampledSource
 from elastic.stages.worker.frames import as_frame
 from elastic.stages.worker.words import word_frame, words
 
@@ -123,6 +125,31 @@ class Flow:
     def key_by(self, function: Callable[[Any], Any]) -> "Flow":
         """Return a flow of pairs `(function(entry), entry)`, the input of `GroupBy`."""
         return self._with(KeyBy, function)
+
+    def limit(self, n: int) -> "Flow":
+        """Return a flow of the first `n` entries of the source, in its order.
+
+        Exact on every cluster and after a resume: the master counts the entries, so `n` should be small. After `map`
+        and `key_by`, which keep the number of entries, it means the same as before them. An entry that fails counts.
+
+        Raises:
+            UsageError: `n` is not a whole number from 0, or a transform before it changes the number of entries: put
+                `limit` before that one, or look at the records with `take`.
+        """
+        checked_count("limit", n)
+        return self._of_part("limit", (Map, KeyBy), lambda: LimitedSource(self._source, n))
+
+    def sample(self, fraction: float, *, seed: int = 0) -> "Flow":
+        """Return a flow of a random sample of the entries of the source, each with the probability `fraction`.
+
+        The sample depends on the seed and on the chunks of the source alone: it is the same for any number of workers,
+        in a look, and after a resume. It may follow `map`, `key_by` and `filter`.
+
+        Raises:
+            UsageError: `fraction` is not a number from 0 to 1, `seed` is not an integer, or a transform before it makes
+                other entries: put `sample` before that one.
+        """
+        return self._of_part("sample", (Map, KeyBy, Filter), lambda: SampledSource(self._source, fraction, seed))
 
     def write_text(self, url: "str | os.PathLike[str]", **files: Unpack[WriteOptions]) -> "Flow":
         """Return a flow that writes its entries, which are strings, to text files, one line each, exactly once.
@@ -264,6 +291,23 @@ class Flow:
         """
         self._looked_at("count")
         return count_records(self.step(**options))
+
+    def explain(self) -> FlowExplanation:
+        """Return what a run would read and do, and where; print it, or read its fields. It reads no data.
+
+        Raises:
+            SourceError: The source is missing or cannot be listed.
+        """
+        return explanation_of(self.step(), None if self._aggregator is None else str(self._aggregator))
+
+    def _of_part(self, verb: str, before: tuple[type[Transform], ...], source: Callable[[], Source]) -> "Flow":
+        """Return a flow of a part of the source, which only transforms of the types `before` may precede."""
+        if self._aggregator is not None or self._sink is not None:
+            raise UsageError(f"{verb} cannot follow {self._aggregator or self._sink}; put it before.")
+        other = next((transform for transform in self._transforms if not isinstance(transform, before)), None)
+        if other is not None:
+            raise UsageError(f"{verb} cannot follow {other}, because it takes entries of the source; put it before.")
+        return Flow(source(), self._transforms, None, self._options)
 
     def _looked_at(self, method: str) -> Step:
         if self._aggregator is not None:

@@ -265,12 +265,16 @@ def _is_whole_chunk(transform: Transform) -> bool:
 
 def _drawn(pieces: Iterator[tuple[int, SourcePiece]]) -> Generator[tuple[int, SourcePiece]]:
     """Yield the pieces, with the errors of a user's source as those of a run."""
-    while True:
-        with wrap_source_errors():
-            found = next(pieces, None)
-        if found is None:
-            return
-        yield found
+    try:
+        while True:
+            with wrap_source_errors():
+                found = next(pieces, None)
+            if found is None:
+                return
+            yield found
+    finally:
+        if hasattr(pieces, "close"):
+            pieces.close()
 
 
 def _parsed(bisection: FailureBisection, block: bytes) -> Sequence[Any]:

@@ -98,7 +98,7 @@ def check_entries_unchanged(store: RunStore, record: StepRecord, chunker: Chunke
     Raises:
         SourceError: Entries differ; the message names the first differing chunk.
     """
-    if record.manifest.get("source", {}).get("kind") not in _IN_MEMORY:
+    if _innermost(record.manifest.get("source", {})).get("kind") not in _IN_MEMORY:
         return
     contents = {
         row.first + index: row.columns.content(index)
@@ -120,6 +120,13 @@ def _content_of(chunk: Chunk) -> bytes:
     if chunk.content != UNREAD or chunk.payload is None:
         return chunk.content
     return content_digest(decompress(chunk.payload))
+
+
+def _innermost(described: dict[str, Any]) -> dict[str, Any]:
+    """Return the description of the source of which a limit or a sample passes on a part."""
+    while isinstance(described.get("source"), dict):
+        described = described["source"]
+    return described
 
 
 def check_code_unchanged(run_id: str, record: StepRecord, step: Step) -> None:

@@ -1,5 +1,6 @@
 """Sources: data that the master enumerates and cuts into chunks."""
 
+from elastic.stages.sources.derived import LimitedSource, SampledSource
 from elastic.stages.sources.files.csv import CsvRecordFormat
 from elastic.stages.sources.files.csv_columns import CsvColumns
 from elastic.stages.sources.files.format import RecordFormat
@@ -33,6 +34,8 @@ __all__ = [
     "table_of_arrow",
     "table_of_pandas",
     "table_of_polars",
+    "LimitedSource",
+    "SampledSource",
     "Window",
     "DEFAULT_CHUNK_BYTES",
 ]

@@ -55,11 +55,11 @@ class IterableSource(Source):
         #: Pieces that the caller gave back; they come directly before the next entry of the iterator.
         self._taken_back: deque[SourcePiece] = deque()
 
-    def cut(self, position: Position | None = None) -> Iterator[SourcePiece]:
+    def cut(self, position: Position | None = None, *, stop: int | None = None) -> Iterator[SourcePiece]:
         """Yield pieces; a position is `(index of the first entry, number of the chunk, length or None)`.
 
         A sequence can start at any position. Any other iterable continues only at its present position, or restarts if
-        it can be iterated again.
+        it can be iterated again. `stop` is the index at which to end; the source reads no entry from there on.
 
         Raises:
             SourceError: The iterable cannot continue there, or the sequence has another length than at `position`.
@@ -71,7 +71,7 @@ class IterableSource(Source):
                     f"{self} had {length} entries when the run began and has {len(self._iterable)}; "
                     "pass the same entries, or start a new run."
                 )
-            return self._pieces(_items(self._iterable, first), first, chunk)
+            return self._pieces(_items(self._iterable, first), first, chunk, stop)
         is_looked_at = self._iterator is not None and not self._is_cut
         if self._iterator is None or (first == 0 and not is_looked_at and not isinstance(self._iterable, Iterator)):
             self._iterator, self._position = self._iterate(), 0
@@ -87,7 +87,7 @@ class IterableSource(Source):
                 f"{self} is at entry {present} and cannot continue at entry {first}; "
                 "pass a new iterable, or a list, which can be read twice."
             )
-        return self._resume(chain(self._entries_ahead(), self._iterator), chunk)
+        return self._resume(chain(self._entries_ahead(), self._iterator), chunk, stop)
 
     def peek(self, *, whole_chunks: bool) -> Iterator[tuple[int, SourcePiece]]:
         """Yield the first pieces; the entries of a one-shot iterable stay in the source for the next `cut`.
@@ -130,6 +130,9 @@ class IterableSource(Source):
         length = self._length()
         return None if length is None or self.window is not None else -(-length // self._chunk_size)
 
+    def reading(self) -> str:
+        return "the master"
+
     def expected_entries(self) -> int | None:
         # Another object with a length may yield fewer entries.
         return self._length() if isinstance(self._iterable, Sequence) or type(self._iterable) in _CONTAINERS else None
@@ -146,18 +149,22 @@ class IterableSource(Source):
         except Exception as error:
             raise self._failure(0, error) from error
 
-    def _resume(self, iterator: Iterator[Any], chunk: int) -> Iterator[SourcePiece]:
+    def _resume(self, iterator: Iterator[Any], chunk: int, stop: int | None) -> Iterator[SourcePiece]:
         """Yield the pieces that were given back, then the rest of the iterator."""
         while self._taken_back:
             chunk += 1
             yield self._taken_back.popleft()
-        yield from self._pieces(iterator, self._position, chunk)
+        yield from self._pieces(iterator, self._position, chunk, stop)
 
-    def _pieces(self, iterator: Iterator[Any], first: int, chunk: int) -> Iterator[SourcePiece]:
+    def _pieces(
+        self, iterator: Iterator[Any], first: int, chunk: int, stop: int | None = None
+    ) -> Iterator[SourcePiece]:
         length = self._length()
         cause: Exception | None = None
         while cause is None:
-            size = self._size(chunk)
+            if first == stop:
+                return
+            size = self._size(chunk) if stop is None else min(self._size(chunk), stop - first)
             entries: list[Any] = []
             try:
                 # On an error, `extend` keeps the entries before it.
@@ -343,6 +350,9 @@ class IterablesSource(Source):
 
     def reader(self) -> IterablesReader:
         return IterablesReader()
+
+    def reading(self) -> str:
+        return "the master, one iterable after another"
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "iterables", "iterables": [source.describe() for source in self._sources]}

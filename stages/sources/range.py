@@ -77,5 +77,8 @@ class RangeSource(Source):
     def expected_chunks(self) -> int:
         return -(-self._count // self._chunk_size)
 
+    def reading(self) -> str:
+        return "the workers"
+
     def expected_entries(self) -> int:
         return self._count

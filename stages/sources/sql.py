@@ -84,6 +84,9 @@ class SqlSource(Source):
     def reader(self) -> EntriesReader:
         return EntriesReader()
 
+    def reading(self) -> str:
+        return "the master, by one query"
+
     def describe(self) -> dict[str, Any]:
         return {
             "kind": "sql",

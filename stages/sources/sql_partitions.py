@@ -177,6 +177,9 @@ class PartitionedSqlSource(Source):
     def reader(self) -> SqlRangeReader:
         return SqlRangeReader(self._database, self._query, self._parameters, self._column)
 
+    def reading(self) -> str:
+        return "the workers, each a range of a column"
+
     def describe(self) -> dict[str, Any]:
         return {
             "kind": "sql ranges",

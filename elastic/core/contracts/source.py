@@ -138,6 +138,10 @@ class Source(ABC):
         """Return the number of stored bytes, if known without reading. Large sources are processed in columns."""
         return None
 
+    def reading(self) -> str:
+        """Return who reads the entries, as a clause such as `the workers, by byte range`, for `Flow.explain`."""
+        return "the master cuts it"
+
     def expected_entries(self) -> int | None:
         """Return the total number of entries, if known without reading."""
         return None
@@ -160,4 +164,5 @@ class Source(ABC):
                 f"{type(self).__name__} can be read once, so a look at its records would lose them; run the flow, or "
                 "override peek in the class."
             )
-        return enumerate(self.cut())
+        # A generator, because it can be closed.
+        return (numbered for numbered in enumerate(self.cut()))

@@ -121,6 +121,14 @@ class FileSource(Source):
             self._find_files()
         return self._expected
 
+    def reading(self) -> str:
+        listing = self._listing or self._find_files()
+        if self._format.sequential or any(codec_of(file.path) for file in listing.files):
+            return "the master, one file after another"
+        if self._ship == "value" or (self._ship == "auto" and "memory" in listing.remotes):
+            return "the master, by byte range"
+        return "the workers, by byte range"
+
     def expected_bytes(self) -> int | None:
         listing = self._listing or self._find_files()
         return sum([file.size for file in listing.files])

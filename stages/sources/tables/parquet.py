@@ -161,6 +161,9 @@ class ParquetSource(Source):
         listing = self._listing or find_files(self._paths, self._options)
         return ParquetReader(self._selection(listing), listing.remotes, by_value_if_unseen=self._ship == "auto")
 
+    def reading(self) -> str:
+        return "the workers, by row group"
+
     def describe(self) -> dict[str, Any]:
         return {
             "kind": "parquet",

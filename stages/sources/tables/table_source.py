@@ -60,6 +60,9 @@ class TableSource(Source):
             "chunk_size": self._chunk_size,
         }
 
+    def reading(self) -> str:
+        return "the master"
+
     def expected_entries(self) -> int:
         return int(self._table.num_rows)
 
