@@ -11,6 +11,12 @@ from elastic.core.errors import UsageError
 _URL = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]+):(?:/|:.*:/)", re.DOTALL)
 
 
+def url_scheme(value: str | os.PathLike[str]) -> str | None:
+    """Return the scheme of a value that is a URL, perhaps with the slashes that `Path` left; None if it is a path."""
+    found = _URL.match(os.fspath(value))
+    return None if found is None else found[1]
+
+
 def local_path(name: str, value: str | os.PathLike[str], *, doing: str = "writing to") -> Path:
     """Return a local path. Refuse URLs and paths with NUL.
 

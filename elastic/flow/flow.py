@@ -158,13 +158,13 @@ class Flow:
         follows, the value is that of the aggregator, and `result.written` the `Written`.
 
         Args:
-            url: Folder.
+            url: Folder: a local path that all workers see, or a URL, such as `s3://bucket/folder`.
             files: `file_bytes`: bytes at which a file is complete, 128 MiB by default; a file is also complete when
                 the master collects results (option `collect_interval`, 30 seconds by default). `compression`: `gzip`
                 or `zstd`. `partition_by`: columns whose values name folders `key=value/`, and are left out of the
                 files. `ordered`: True: the names of the files sort in the order of the source. `if_exists`: what to do
                 with a folder that another run wrote: `error`, `overwrite` (its files are removed when the new ones are
-                complete) or `append`.
+                complete) or `append`. `storage_options` of a remote file system.
 
         Raises:
             UsageError: An argument is invalid, or the flow aggregates or writes already.

@@ -2,24 +2,36 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 from urllib.parse import unquote, urlsplit
 
 from elastic.core.contracts.record_sink import Publication, RecordSink, SinkOwner
 from elastic.core.errors import UsageError
-from elastic.core.local_path import local_path
+from elastic.core.local_path import local_path, url_scheme
+from elastic.core.redaction import masked_url
 from elastic.core.suggest import did_you_mean
 from elastic.persistence.written_files.compressed_format import CompressedFormat
 from elastic.persistence.written_files.file_format import FileFormat
-from elastic.persistence.written_files.folder_publication import FilePlan, FolderPublication, IfExists, identity_of
+from elastic.persistence.written_files.folder_publication import (
+    FilePlan,
+    FolderPublication,
+    IfExists,
+    identity_of,
+    tag_of,
+)
 from elastic.persistence.written_files.local_folder import LocalFolder
 from elastic.persistence.written_files.partitioned_format import PartitionedFormat
+from elastic.persistence.written_files.remote_folder import RemoteFolder, check_cluster, check_url
 from elastic.persistence.written_files.target_folder import TargetFolder
 
 #: Bytes at which a file is complete.
 DEFAULT_FILE_BYTES = 128 << 20
+
+#: Schemes of URLs of local files.
+_LOCAL_SCHEMES = ("file", "local")
 
 #: Wildcards of source paths.
 _WILD = re.compile(r"[*?\[]")
@@ -33,6 +45,7 @@ class WriteOptions(TypedDict, total=False):
     partition_by: str | Sequence[str] | None
     ordered: bool
     if_exists: str
+    storage_options: Mapping[str, Any] | None
 
 
 class FileSink(RecordSink):
@@ -41,7 +54,7 @@ class FileSink(RecordSink):
     Args:
         url: Folder: a local path or a URL.
         format: Format of the files.
-        options: `file_bytes`, `compression`, `partition_by`, `ordered` and `if_exists`, as in `Flow.write_text`.
+        options: As in `Flow.write_text`.
 
     Raises:
         UsageError: An argument is invalid.
@@ -52,39 +65,41 @@ class FileSink(RecordSink):
         _check_names(self._verb, options)
         self._plan = _plan_of(format, options)
         self.ordered = self._plan.ordered
-        self._path = _local_folder(self._verb, url)
+        self._place = FilePlace.of(self._verb, url, options.get("storage_options"))
 
     def describe(self) -> dict[str, Any]:
         plan = self._plan
         return {
             "kind": "files",
-            "url": str(self._path),
+            "url": self._place.shown,
             **plan.format.describe(),
             "ordered": plan.ordered,
             "if_exists": plan.if_exists.value,
         }
 
     def publication(self, owner: SinkOwner) -> Publication:
-        return FolderPublication(owner, self._plan, self._folder_of)
+        return FolderPublication(owner, self._plan, self._place.folder)
 
     def check_source(self, source: dict[str, Any]) -> None:
-        target = os.path.realpath(self._path)
-        for path in _local_paths(source):
-            fixed = path
+        for path in source.get("paths", ()) if source.get("kind") == "files" else ():
+            target, text = self._place.compared(), _source_text(path)
+            fixed = text
             while _WILD.search(fixed):
-                fixed = os.path.dirname(fixed)  # noqa: PTH120  # of a pattern, which is not a path
-            read = os.path.realpath(fixed)
-            if _is_inside(read, target) or (_is_inside(target, read) and _reads_below(path, fixed, target)):
+                fixed = fixed.rpartition("/")[0]
+            read = fixed if url_scheme(fixed) else os.path.realpath(fixed)
+            if _is_inside(read, target) or (
+                _is_inside(target, read) and _reads_below(text[len(fixed) :], target[len(read) :])
+            ):
                 raise UsageError(
-                    f"the flow reads {path!r} and writes to {str(self._path)!r}, which overlap, so the source would "
+                    f"the flow reads {path!r} and writes to {self._place.shown!r}, which overlap, so the source would "
                     "change while it is read; write to another folder."
                 )
 
-    def _folder_of(self, owner: SinkOwner) -> TargetFolder:
-        return LocalFolder(self._path, f"{owner.run_id}-{owner.step}", identity_of(owner))
+    def check_cluster(self, cluster: str) -> None:
+        self._place.check_cluster(cluster)
 
     def __repr__(self) -> str:
-        return f"{self._verb}({str(self._path)!r})"
+        return f"{self._verb}({self._place.shown!r})"
 
 
 def _check_names(verb: str, options: WriteOptions) -> None:
@@ -117,39 +132,78 @@ def _plan_of(format: FileFormat, options: WriteOptions) -> FilePlan:
     return FilePlan(format, file_bytes, ordered, IfExists(if_exists))
 
 
-def _local_folder(verb: str, url: "str | os.PathLike[str]") -> Path:
-    """Return the absolute path of a local folder.
+@dataclass(frozen=True, slots=True)
+class FilePlace:
+    """Folder of a write, as the user named it: a local path or a URL."""
 
-    Raises:
-        UsageError: The value is not a path.
-    """
-    if not isinstance(url, str | os.PathLike) or not os.fspath(url) or not isinstance(os.fspath(url), str):
-        raise UsageError(f"{verb}({url!r}): expected the path of a folder.")
-    text = os.fspath(url)
-    if text.partition("://")[0] in ("file", "local"):
-        text = unquote(urlsplit(text).path)
-    return local_path(verb, text).expanduser().absolute()
+    path: Path | None
+    url: str = ""
+    storage_options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, verb: str, url: Any, storage_options: Mapping[str, Any] | None) -> "FilePlace":
+        """Return the place of a path or URL.
+
+        Raises:
+            UsageError: It is neither, or cannot be written to.
+        """
+        text = os.fspath(url) if isinstance(url, str | os.PathLike) else None
+        if not isinstance(text, str) or not text:
+            raise UsageError(f"{verb}({url!r}): expected the path or URL of a folder.")
+        scheme = url_scheme(text)
+        if scheme is None or scheme.lower() in _LOCAL_SCHEMES:
+            if storage_options:
+                raise UsageError(f"{verb} takes storage_options with a URL such as s3://..., not with a local path.")
+            local = unquote(urlsplit(text).path) if scheme and "://" in text else text
+            return cls(local_path(verb, local).expanduser().absolute())
+        if isinstance(url, os.PathLike):
+            raise UsageError(f"{verb} got a URL ({scheme}:...) as a Path, which loses a slash; give it as a string.")
+        check_url(text.strip(), verb)
+        return cls(None, text.strip(), dict(storage_options or {}))
+
+    @property
+    def shown(self) -> str:
+        """Path or URL without secrets."""
+        return str(self.path) if self.path is not None else masked_url(self.url.rstrip("/"))
+
+    def compared(self) -> str:
+        """Return the place in the form in which sources are compared with it."""
+        return os.path.realpath(self.path) if self.path is not None else self.shown
+
+    def check_cluster(self, cluster: str) -> None:
+        """Check that workers of a cluster can reach the place. Raises UsageError."""
+        if self.path is None:
+            check_cluster(self.url, cluster)
+
+    def folder(self, owner: SinkOwner) -> TargetFolder:
+        """Return the target folder for a step."""
+        mark = identity_of(owner)
+        if self.path is not None:
+            return LocalFolder(self.path, f"{owner.run_id}-{owner.step}", mark)
+        return RemoteFolder(self.url, self.storage_options, tag_of(owner), mark)
 
 
-def _local_paths(source: dict[str, Any]) -> Iterator[str]:
-    """Yield the absolute local paths of a source of files."""
-    for path in source.get("paths", ()) if source.get("kind") == "files" else ():
-        scheme, separator, _ = path.partition("://")
-        if separator and scheme not in ("file", "local"):
-            continue
-        text = unquote(urlsplit(path).path) if separator else path
-        yield os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111  # a pattern is not a path
+def _source_text(path: str) -> str:
+    """Return a source path or pattern as it is compared with the place of a write."""
+    scheme = url_scheme(path)
+    if scheme is not None and scheme.lower() not in _LOCAL_SCHEMES:
+        return masked_url(path.rstrip("/"))
+    text = unquote(urlsplit(path).path) if scheme else path
+    return os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111  # a pattern is not a path
 
 
 def _is_inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
-def _reads_below(path: str, fixed: str, target: str) -> bool:
-    """Return whether a source that reads `path`, whose part before the first wildcard is `fixed`, may read `target`."""
-    if path == fixed or "**" in path:
+def _reads_below(pattern: str, below: str) -> bool:
+    """Return whether a source may read files of the target.
+
+    Args:
+        pattern: Part of its path from the first wildcard on; empty without one.
+        below: Path of the target below the part before that.
+    """
+    if not pattern or "**" in pattern:
         return True
-    depth = path[len(fixed) :].strip("/").count("/") + 1
-    below = target[len(os.path.realpath(fixed)) :].strip("/")
     # A file of the target is one level below it, or deeper in folders of partitions.
-    return depth > (below.count("/") + 1 if below else 0)
+    return pattern.strip("/").count("/") + 1 > len([part for part in below.split("/") if part])

@@ -10,7 +10,7 @@ The steps are safe to repeat, so a resumed run continues a publication that a cr
 """
 
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,7 +18,7 @@ from hashlib import blake2b
 from typing import Any
 
 from elastic.core.contracts.record_sink import Publication, SinkOwner
-from elastic.core.contracts.sink import MANIFEST, MARKER, STAGING, SUCCESS
+from elastic.core.contracts.sink import MANIFEST, MARKER, SUCCESS
 from elastic.core.errors import ElasticError, StoreError, UsageError
 from elastic.core.model.step import StepState
 from elastic.core.model.written import Written, WrittenFile
@@ -49,9 +49,6 @@ class FilePlan:
 
 #: States of a step after which a new run may take its folder.
 _ABANDONED = (StepState.ERROR, StepState.INTERRUPTED)
-
-#: Names in a folder that are no data.
-_MARKS = frozenset({MANIFEST, MARKER, STAGING, SUCCESS})
 
 
 def tag_of(owner: SinkOwner) -> str:
@@ -88,13 +85,11 @@ class FolderPublication(Publication):
     # -- before the run
 
     def check(self) -> None:
-        names = self._folder.names()
-        if names:
-            self._check_content(names, self._marker())
+        self._check_content(self._marker())
 
     def prepare(self, parts: Sequence[WrittenFile]) -> None:
         folder, marker = self._folder, self._marker()
-        self._check_content(folder.names(), marker)
+        self._check_content(marker)
         folder.make()
         if marker is None and not folder.put_new(MARKER, marker_of(self._owner)):
             marker = self._marker() or {}
@@ -104,7 +99,7 @@ class FolderPublication(Publication):
         if marker is None:
             try:
                 # After the first check, another run may have claimed the folder, and ended.
-                self._check_content(folder.names(), None)
+                self._check_content(None)
             except UsageError:
                 folder.remove([MARKER])
                 raise
@@ -114,7 +109,7 @@ class FolderPublication(Publication):
         """Replace the marker of an earlier master of this step, or of a run that gave the folder up."""
         self._check_marker(marker)
         if not self._is_mine(marker):
-            self._check_content(self._folder.names(), marker)
+            self._check_content(marker)
             self._folder_of(_owner_of(marker)).sweep(())
             self._folder.make()
         replaces = marker.get("replaces", []) if self._is_mine(marker) else []
@@ -134,9 +129,10 @@ class FolderPublication(Publication):
                 f"`elastic resume {marker['run_id']}`, name another folder, or remove {MARKER} to give it up."
             )
 
-    def _check_content(self, names: Collection[str], marker: dict[str, Any] | None) -> None:
+    def _check_content(self, marker: dict[str, Any] | None) -> None:
         """Refuse a folder with files that this step did not write."""
-        shown, manifest = self._folder.shown, self._read(MANIFEST)
+        data = self._folder.foreign({tag_of(_owner_of(marker))} if marker else ())
+        manifest = self._read(MANIFEST)
         if marker is not None:
             self._check_marker(marker)
             if self._is_mine(marker):
@@ -147,8 +143,8 @@ class FolderPublication(Publication):
         if manifest is not None:
             self._check_manifest(manifest)
             return
-        data = self._data(names, marker)
         if data:
+            shown = self._folder.shown
             raise UsageError(f"{shown!r} is not empty: it has {data!r}; name a folder that is empty or does not exist.")
 
     def _check_manifest(self, manifest: dict[str, Any]) -> None:
@@ -169,10 +165,6 @@ class FolderPublication(Publication):
                 f"{shown!r} has {name} {manifest.get(name)!r}, so files with {name} {now.get(name)!r} cannot be added; "
                 "name another folder."
             )
-
-    def _data(self, names: Collection[str], marker: dict[str, Any] | None) -> str:
-        """Return the first name in the folder that is not a mark of a write; empty if there is none."""
-        return min((name for name in names if name not in _MARKS), default="")
 
     def _check_epoch(self, found: dict[str, Any]) -> None:
         if found["epoch"] > self._owner.epoch:

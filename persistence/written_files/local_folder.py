@@ -11,7 +11,7 @@ from typing import Any
 from elastic.core.contracts.sink import MARKER, STAGING
 from elastic.core.errors import StoreError, UsageError
 from elastic.persistence.durable_file import create_file, replacing, store_error, sync_file, sync_folder, write_at
-from elastic.persistence.written_files.target_folder import TargetFile, TargetFolder
+from elastic.persistence.written_files.target_folder import MARKS, TargetFile, TargetFolder
 
 #: Permission bits of files and folders, less those of the umask: other programs read them.
 _FILE_MODE, _FOLDER_MODE = 0o666, 0o777
@@ -49,13 +49,13 @@ class LocalFolder(TargetFolder):
 
     # -- on the master
 
-    def names(self) -> set[str]:
+    def foreign(self, tags: Collection[str]) -> str:
         try:
             with os.scandir(self.path) as found:
-                return {entry.name for entry in found}
+                return min((entry.name for entry in found if entry.name not in MARKS), default="")
         except FileNotFoundError:
             self._check_parents()
-            return set()
+            return ""
         except NotADirectoryError as error:
             raise UsageError(f"{self.shown!r} is not a folder; name a folder to write to.") from error
         except OSError as error:
@@ -77,7 +77,7 @@ class LocalFolder(TargetFolder):
         with self._errors(self.path / name):
             try:
                 return (self.path / name).read_bytes()
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 return None
 
     def put(self, name: str, data: bytes) -> None:

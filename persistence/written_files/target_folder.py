@@ -1,8 +1,23 @@
 """Contract of target folders: where the files of a write are stored."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import Protocol
+
+from elastic.core.contracts.sink import MANIFEST, MARKER, STAGING, SUCCESS
+
+#: Names in a folder that are no data.
+MARKS = frozenset({MANIFEST, MARKER, STAGING, SUCCESS})
+
+#: Name of an attempt: first chunk, number of the file, tag of the step, random part.
+_ATTEMPT = re.compile(r"(?:.*/)?part-\d{10,}-[0-9a-f]{4}([0-9a-f]{8})[0-9a-f]{12}\.[^/]*")
+
+
+def is_attempt(name: str, tags: Collection[str]) -> bool:
+    """Return whether a file has the name of an attempt of a step with one of these tags."""
+    found = _ATTEMPT.fullmatch(name)
+    return found is not None and found[1] in tags
 
 
 class TargetFile(Protocol):
@@ -38,8 +53,11 @@ class TargetFolder(ABC):
     # -- on the master
 
     @abstractmethod
-    def names(self) -> set[str]:
-        """Return the names of files and folders at the top of the folder; empty if it does not exist.
+    def foreign(self, tags: Collection[str]) -> str:
+        """Return the name of a file or folder in it that is no mark of a write; empty if there is none.
+
+        Args:
+            tags: Attempts of these steps do not count.
 
         Raises:
             UsageError: It is a file, or cannot be read.

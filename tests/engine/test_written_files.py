@@ -329,8 +329,8 @@ def test_a_relative_path_and_a_file_url_name_folders(tmp_path: Path, monkeypatch
 
 
 def wrong() -> Iterator[tuple[Callable[[elastic.Flow], object], str]]:
-    yield lambda flow: flow.write_text(""), "expected the path of a folder"
-    yield lambda flow: flow.write_text(7), "expected the path of a folder"  # type: ignore[arg-type]
+    yield lambda flow: flow.write_text(""), "expected the path or URL of a folder"
+    yield lambda flow: flow.write_text(7), "expected the path or URL of a folder"  # type: ignore[arg-type]
     yield lambda flow: flow.write_text("a\0"), "contains a NUL character"
     yield lambda flow: flow.write_text("out", file_bytes=0), "file_bytes=0 must be a whole number above 0"
     yield lambda flow: flow.write_text("out", file_size=1), "no argument 'file_size'; did you mean"  # type: ignore[call-arg]
