@@ -111,6 +111,10 @@ def prune(home: Home, policy: RetentionPolicy, *, now: dt.datetime, dry_run: boo
                 continue  # another process deleted it
             except RunLockedError as locked:
                 reason = f"{locked.holder} works on it"
+            except StoreError as error:
+                if not home.run_folder(run.run_id).exists():
+                    raise
+                reason = f"it cannot be removed ({error})"  # and the others can
         if reason is None:
             deleted.append(run)
         else:

@@ -61,7 +61,7 @@ def stored_run(home: Home, run_id: str) -> StoredRun:
             counts = [reader.snapshot(record.step) for record in records]
         finally:
             reader.close()
-    except (ElasticError, TypeError, ValueError) as error:
+    except (ElasticError, LookupError, TypeError, ValueError) as error:
         return StoredRun(run_id=run_id, state=UNREADABLE, bytes=size, error=str(error))
     if not records:
         return StoredRun(run_id=run_id, state=NOT_BEGUN, bytes=size)

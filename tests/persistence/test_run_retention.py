@@ -368,6 +368,18 @@ def test_a_home_without_runs_has_nothing_to_prune(home: Path) -> None:
     assert list(home.iterdir()) == []
 
 
+def test_a_run_that_cannot_be_removed_keeps_no_other(home: Path) -> None:
+    first, second = sorted((complete(), complete()))
+    (folder_of(second) / "lock").unlink()
+    (folder_of(second) / "lock").symlink_to(home / "nowhere")  # a lock is opened through no link
+    pruned = prune_all(home)
+    assert [run.run_id for run in pruned.deleted] == [first]
+    [kept] = pruned.kept
+    assert kept.run.run_id == second
+    assert kept.reason.startswith("it cannot be removed (")
+    assert stored() == {second}
+
+
 # -- names and arguments
 
 
