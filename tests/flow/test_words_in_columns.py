@@ -170,6 +170,21 @@ class TestRuns:
                               in_columns=in_columns)  # fmt: skip
             assert type(Worker(program, node_id="n", worker_id="w")._program.aggregator) is kind
 
+    @pytest.mark.parametrize("aggregator", [Count, Size, Max])
+    @pytest.mark.parametrize("on_error", ["skip", "dead-letter"])
+    def test_bad_lines_are_failed_records_in_columns_too(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, aggregator: Any, on_error: str
+    ) -> None:
+        path = tmp_path / "bad.txt"
+        path.write_bytes(b"".join(b"good %d\n" % n if n % 50 else b"bad \xff x\n" for n in range(500)))
+        columns = words_of(path, aggregator).run(**QUICK, on_error=on_error)
+        choose(monkeypatch, SMALL)
+        plain = words_of(path, aggregator).run(**QUICK, on_error=on_error)
+        assert (columns.errors, columns.entries) == (10, 500)
+        assert ResultDigest.of(columns) == ResultDigest.of(plain)
+        letters = [[letter.entry for letter in elastic.dead_letters(run.run_id)] for run in (columns, plain)]
+        assert letters[0] == letters[1]
+
     @pytest.mark.parametrize("aggregator", [Size, Min, Max, Distinct])
     def test_other_answers_states_and_proofs_are_the_same(
         self, text: Path, monkeypatch: pytest.MonkeyPatch, aggregator: Any
