@@ -41,8 +41,9 @@ class InlineTransport(Transport):
         self._station = Station.of(program, self.node_id, combine=False)
         self._station.add_worker(self.worker_id)
         self._worker = Worker(program, node_id=self.node_id, worker_id=self.worker_id)
-        prefetched = 0 if self._prefetcher is None else THREADS
-        joined = WorkerJoined(self.node_id, self.worker_id, on_master=True, ahead=prefetched, in_process=True)
+        alone = self._prefetcher is None
+        prefetched = 0 if alone else THREADS
+        joined = WorkerJoined(self.node_id, self.worker_id, on_master=True, ahead=prefetched, in_thread=alone)
         self._arrived.append(joined)
 
     def send(self, node_id: str, call: Call | None) -> None:

@@ -131,7 +131,7 @@ def test_what_takes_long_to_collect_is_collected_less_often_unless_the_result_gr
 def test_a_worker_that_waits_for_its_collection_is_collected_seldom(took: float, growing: bool, pause: float) -> None:
     subject = ledger(collect_interval=1)
     subject.expected = 3
-    subject.handle(events.ClockTicked(0.0), events.WorkerJoined("a", "a/0", in_process=True))
+    subject.handle(events.ClockTicked(0.0), events.WorkerJoined("a", "a/0", in_thread=True))
     first, second = only(Send, subject.handle(chunks(0, 2)))[:2]
     subject.handle(events.BatchProcessed(first.batch.batch_id, "a/0", 0.01))
     assert only(CollectNode, subject.handle(events.ClockTicked(1))) == [CollectNode("a")]

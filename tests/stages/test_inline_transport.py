@@ -168,7 +168,9 @@ def test_a_worker_that_reads_ahead_takes_calls_for_all_of_its_threads(tmp_path: 
     for some, ahead in ((made, THREADS), (program(), 0)):
         transport = InlineTransport()
         transport.open(some)
-        assert transport.poll(0) == [WorkerJoined("inline", "inline/0", on_master=True, ahead=ahead, in_process=True)]
+        assert transport.poll(0) == [
+            WorkerJoined("inline", "inline/0", on_master=True, ahead=ahead, in_thread=not ahead)
+        ]
         transport.close()
 
 

@@ -30,8 +30,8 @@ class WorkerJoined:
     on_master: bool = False  #: True for the master's own node.
     #: Calls that it accepts beyond `calls_per_worker`, because it prefetches their data.
     ahead: int = 0
-    #: True if it works in the master's process: while one of them works, the other waits.
-    in_process: bool = False
+    #: True if it works and encodes in the master's thread: while one of them works, the other waits.
+    in_thread: bool = False
 
 
 @dataclass(frozen=True, slots=True)

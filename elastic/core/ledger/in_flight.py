@@ -18,9 +18,9 @@ from elastic.core.receipts.stage import Stage
 #: Early collections keep the workers' lookup tables small and leave the master less to merge at the end. But the
 #: multiple is at least the number of nodes, so that collecting from all nodes in turn does not overload the master.
 #:
-#: A worker in the master's process cannot work while its state is encoded and merged, and every state that is collected
+#: A worker in the master's thread cannot work while its state is encoded and merged, and every state that is collected
 #: contains the frequent keys again. So its multiple is larger, whether the result grows or not.
-_COLLECT_SHARE, _IN_PROCESS_SHARE, _MAX_COLLECT_SECONDS = 10, 30, 30.0
+_COLLECT_SHARE, _IN_THREAD_SHARE, _MAX_COLLECT_SECONDS = 10, 30, 30.0
 
 
 @dataclass(slots=True)
@@ -49,8 +49,8 @@ class Node:
     on_master: bool
     #: Calls that each of its workers accepts beyond `calls_per_worker`.
     ahead: int = 0
-    #: True if its worker shares the master's process.
-    in_process: bool = False
+    #: True if its worker shares the master's thread.
+    in_thread: bool = False
     workers: set[str] = field(default_factory=set)
     #: Batches sent and not answered.
     calls: int = 0
@@ -270,7 +270,7 @@ class InFlight:
         if now >= self._next_advance_at and 0 < seconds_left < seconds:
             self._next_advance_at = now + max(self.collect_interval, seconds)
             for node in self.nodes.values():
-                if node.held and not node.in_process:
+                if node.held and not node.in_thread:
                     self._set_due(node, now)
 
     def mark_merged(self, node_id: str, chunks: int, seconds: float, *, growing: bool) -> None:
@@ -284,7 +284,7 @@ class InFlight:
                 self._set_due(node, node.due_at + node.pause - before)
 
     def _pause_after(self, node: Node) -> float:
-        usual = _IN_PROCESS_SHARE if node.in_process else 1 if node.growing else _COLLECT_SHARE
+        usual = _IN_THREAD_SHARE if node.in_thread else 1 if node.growing else _COLLECT_SHARE
         share = max(len(self.nodes), usual)
         return max(self.collect_interval, min(share * node.seconds, _MAX_COLLECT_SECONDS))
 

@@ -165,7 +165,7 @@ class Ledger:
         return ()
 
     def _on_worker_joined(self, event: events.WorkerJoined) -> Iterable[Instruction]:
-        node = Node(event.node_id, event.on_master, event.ahead, event.in_process)
+        node = Node(event.node_id, event.on_master, event.ahead, event.in_thread)
         self._flight.add_worker(node, event.worker_id)
         return ()
 
