@@ -87,11 +87,21 @@ class Writing(SpillingAggregator):
         return pack([[part.plain() for part in state.parts], self.inner.encode(state.inner)])
 
     def decode(self, data: bytes) -> WriteState:
-        parts, inner = read_state(data, _SAVED_SHAPE, self)
-        return WriteState(self.writer, self.inner.decode(inner), [WrittenFile.of(plain) for plain in parts])
+        _, inner = read_state(data, _SAVED_SHAPE, self)
+        return WriteState(self.writer, self.inner.decode(inner), parts_of(data))
 
     def __str__(self) -> str:
         return str(self.writer) if isinstance(self.inner, Nothing) else f"{self.inner} beside {self.writer}"
+
+
+def parts_of(data: bytes) -> list[WrittenFile]:
+    """Return the parts that an encoded state of `Writing` names.
+
+    Raises:
+        EncodingError: The bytes are not such a state.
+    """
+    parts, _ = read_state(data, _SAVED_SHAPE, "a flow that writes")
+    return [WrittenFile.of(plain) for plain in parts]
 
 
 class WriteTrial(Aggregator[Any, Any, Any]):

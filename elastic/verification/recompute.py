@@ -11,6 +11,7 @@ from math import ceil
 from typing import Any
 
 from elastic.aggregators.sharded.sharded_aggregator import can_shard
+from elastic.aggregators.writing.writing_aggregator import StoredWriter, Writing
 from elastic.core.encoding import content_digest, decompress, digest, pack
 from elastic.core.errors import DecodingError, ElasticError, UsageError
 from elastic.core.frames import is_frame, sorted_rows
@@ -178,6 +179,10 @@ class Recompute:
         else:
             log = (audit.store.state(audit.record.step, ordinal) for ordinal in matched.ordinals)
             frames = [decompress(state.data) for state in log]
+            if audit.is_written:
+                # The names of the files differ in each run; what is beside them is compared.
+                writing = Writing(StoredWriter(), aggregator)
+                frames = [aggregator.encode(writing.decode(frame).inner) for frame in frames]
             if [aggregator.encode(rerun.state)] == frames:
                 return
             kept = reduce(aggregator.merge, map(aggregator.decode, frames))

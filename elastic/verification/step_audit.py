@@ -89,6 +89,11 @@ class StepAudit:
         """True if the result is partitioned by key, with its states in files."""
         return self.record.manifest.get("shards") is not None
 
+    @property
+    def is_written(self) -> bool:
+        """True if the step wrote its records to a sink."""
+        return self.record.manifest.get("sink") is not None
+
     def run(self) -> VerifiedStep:
         """Check everything, and return a summary of the step."""
         record = self.record

@@ -15,6 +15,7 @@ from elastic.verification.finding import Finding, Findings, VerifiedStep
 from elastic.verification.recompute import Recompute
 from elastic.verification.shard_audit import ShardAudit
 from elastic.verification.step_audit import StepAudit
+from elastic.verification.write_audit import WriteAudit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +97,8 @@ def _verified(
             verified = audit.run()
             if audit.is_compared and audit.is_sharded:
                 ShardAudit(audit).check(None if given is None or not recompute else given.aggregator)
+            if audit.is_compared and audit.is_written:
+                verified = WriteAudit(audit, None if given is None else given.sink).check(verified)
             if recompute and given is not None and not found.list:
                 check_root_version_unchanged(store.run_id, audit.record)
                 verified = Recompute(audit, given, recompute).compare(verified)

@@ -9,7 +9,7 @@ from typing import Any
 
 from elastic.core.contracts.record_sink import RecordBuffer, RecordOutput, RecordWriter
 from elastic.core.errors import StoreError
-from elastic.core.model.written import WrittenFile
+from elastic.core.model.written import WrittenFile, joined_spans
 from elastic.persistence.written_files.file_format import EncodedRows, FileFormat, FileRows
 from elastic.persistence.written_files.target_folder import TargetFile, TargetFolder
 
@@ -116,7 +116,7 @@ class _OpenFile:
             self.rows.finish()
         self.target.close()
         digest = self._hasher.hexdigest()
-        return WrittenFile(self.name, self.records, self.size, digest, self.columns, tuple(_joined(self.chunks)))
+        return WrittenFile(self.name, self.records, self.size, digest, self.columns, tuple(joined_spans(self.chunks)))
 
 
 class FileOutput(RecordOutput):
@@ -133,7 +133,7 @@ class FileOutput(RecordOutput):
         if not isinstance(buffer, FileBuffer):
             raise TypeError(f"expected a buffer of records for files, got {buffer!r}")
         complete: list[WrittenFile] = []
-        chunks = _joined(buffer.chunks)
+        chunks = joined_spans(buffer.chunks)
         by_folder: dict[str, list[EncodedRows]] = {}
         for rows in buffer.take():
             by_folder.setdefault(rows.folder, []).append(rows)
@@ -171,14 +171,3 @@ class FileOutput(RecordOutput):
         file = _OpenFile(name, writer.folder.create(name), columns)
         file.rows = writer.format.open(file.write, columns)
         return file
-
-
-def _joined(spans: Sequence[Span]) -> list[Span]:
-    """Return spans in order, with adjacent and equal ones joined."""
-    joined: list[Span] = []
-    for first, stop in sorted(spans):
-        if joined and first <= joined[-1][1]:
-            joined[-1] = joined[-1][0], max(stop, joined[-1][1])
-        else:
-            joined.append((first, stop))
-    return joined

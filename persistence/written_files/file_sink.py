@@ -2,19 +2,21 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 from urllib.parse import unquote, urlsplit
 
-from elastic.core.contracts.record_sink import Publication, RecordSink, SinkOwner
+from elastic.core.contracts.record_sink import Publication, RecordSink, SinkDefect, SinkOwner
 from elastic.core.errors import UsageError
 from elastic.core.local_path import local_path, url_scheme
+from elastic.core.model.written import WrittenFile
 from elastic.core.redaction import masked_url
 from elastic.core.suggest import did_you_mean
 from elastic.persistence.written_files.compressed_format import CompressedFormat
 from elastic.persistence.written_files.file_format import FileFormat
+from elastic.persistence.written_files.folder_audit import FolderAudit
 from elastic.persistence.written_files.folder_publication import (
     FilePlan,
     FolderPublication,
@@ -80,6 +82,9 @@ class FileSink(RecordSink):
     def publication(self, owner: SinkOwner) -> Publication:
         return FolderPublication(owner, self._plan, self._place.folder)
 
+    def audit(self, owner: SinkOwner, parts: Sequence[WrittenFile]) -> Iterator[SinkDefect]:
+        return FolderAudit(self._place.folder(owner), owner).defects(parts)
+
     def check_source(self, source: dict[str, Any]) -> None:
         for path in source.get("paths", ()) if source.get("kind") == "files" else ():
             target, text = self._place.compared(), _source_text(path)
@@ -130,6 +135,17 @@ def _plan_of(format: FileFormat, options: WriteOptions) -> FilePlan:
     if partition_by is not None:
         format = PartitionedFormat(format, partition_by)
     return FilePlan(format, file_bytes, ordered, IfExists(if_exists))
+
+
+def audit_files(description: Mapping[str, Any], owner: SinkOwner, parts: Sequence[WrittenFile]) -> Iterator[SinkDefect]:
+    """Yield the defects of written files, for which a run has only the description of their sink.
+
+    Raises:
+        UsageError: The place cannot be read without its login.
+        StoreError: It cannot be read.
+    """
+    folder = FilePlace.of("verify", description["url"], None).folder(owner)
+    return FolderAudit(folder, owner).defects(parts)
 
 
 @dataclass(frozen=True, slots=True)

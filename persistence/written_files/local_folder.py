@@ -10,8 +10,16 @@ from typing import Any
 
 from elastic.core.contracts.sink import MARKER, STAGING
 from elastic.core.errors import StoreError, UsageError
-from elastic.persistence.durable_file import create_file, replacing, store_error, sync_file, sync_folder, write_at
-from elastic.persistence.written_files.target_folder import MARKS, TargetFile, TargetFolder
+from elastic.persistence.durable_file import (
+    create_file,
+    open_file,
+    replacing,
+    store_error,
+    sync_file,
+    sync_folder,
+    write_at,
+)
+from elastic.persistence.written_files.target_folder import MARKS, TargetFile, TargetFolder, digest_of
 
 #: Permission bits of files and folders, less those of the umask: other programs read them.
 _FILE_MODE, _FOLDER_MODE = 0o666, 0o777
@@ -121,6 +129,25 @@ class LocalFolder(TargetFolder):
                 return path.stat(follow_symlinks=False).st_size
         return None
 
+    def files(self) -> set[str]:
+        found = set[str]()
+        with self._errors(self.path):
+            for folder, folders, names in os.walk(self.path, onerror=_raise):
+                is_top = Path(folder) == self.path
+                folders[:] = [name for name in folders if not (is_top and name == STAGING)]
+                below = Path(folder).relative_to(self.path)
+                found |= {str(below / name) for name in names if not (is_top and name in MARKS)}
+        return found
+
+    def digest(self, name: str) -> tuple[int, str] | None:
+        path = self.path / name
+        with self._errors(path):
+            try:
+                with os.fdopen(open_file(path), "rb") as file:
+                    return digest_of(file)
+            except FileNotFoundError:
+                return None
+
     def reveal(self, names: Collection[str]) -> None:
         folders = {self.path, self._staging}
         for name in names:
@@ -184,6 +211,10 @@ class LocalFolder(TargetFolder):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_made": []}
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 class _LocalFile:

@@ -14,7 +14,7 @@ from elastic.core.contracts.sink import MARKER
 from elastic.core.errors import ElasticError, StoreError, UsageError
 from elastic.core.optional import require
 from elastic.core.redaction import MASK, is_secret_name, masked_url
-from elastic.persistence.written_files.target_folder import MARKS, TargetFile, TargetFolder, is_attempt
+from elastic.persistence.written_files.target_folder import MARKS, TargetFile, TargetFolder, digest_of, is_attempt
 
 #: Protocols whose folders are prefixes of names: they need no creation, and creating one might create a bucket.
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "cos", "r2"})
@@ -151,6 +151,19 @@ class RemoteFolder(TargetFolder):
         with self._errors():
             try:
                 return int(self._fs.info(self._path(name))["size"])
+            except FileNotFoundError:
+                return None
+
+    def files(self) -> set[str]:
+        with self._errors():
+            return {name for name in self._names() if name not in MARKS}
+
+    def digest(self, name: str) -> tuple[int, str] | None:
+        with self._errors():
+            self._fs.invalidate_cache()
+            try:
+                with self._fs.open(self._path(name), "rb") as file:
+                    return digest_of(file)
             except FileNotFoundError:
                 return None
 

@@ -1,9 +1,10 @@
 """Contract of target folders: where the files of a write are stored."""
 
+import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from elastic.core.contracts.sink import MANIFEST, MARKER, STAGING, SUCCESS
 
@@ -14,10 +15,23 @@ MARKS = frozenset({MANIFEST, MARKER, STAGING, SUCCESS})
 _ATTEMPT = re.compile(r"(?:.*/)?part-\d{10,}-[0-9a-f]{4}([0-9a-f]{8})[0-9a-f]{12}\.[^/]*")
 
 
+#: Bytes that are read at a time.
+_BLOCK_BYTES = 1 << 20
+
+
 def is_attempt(name: str, tags: Collection[str]) -> bool:
     """Return whether a file has the name of an attempt of a step with one of these tags."""
     found = _ATTEMPT.fullmatch(name)
     return found is not None and found[1] in tags
+
+
+def digest_of(file: BinaryIO) -> tuple[int, str]:
+    """Return the bytes and the SHA-256 of an open file."""
+    hasher, size = hashlib.sha256(), 0
+    while block := file.read(_BLOCK_BYTES):
+        hasher.update(block)
+        size += len(block)
+    return size, hasher.hexdigest()
 
 
 class TargetFile(Protocol):
@@ -86,6 +100,14 @@ class TargetFolder(ABC):
     @abstractmethod
     def size(self, name: str) -> int | None:
         """Return the bytes of a complete attempt, revealed or not; None if it does not exist."""
+
+    @abstractmethod
+    def files(self) -> set[str]:
+        """Return the names of all files in the folder and below that are no marks of a write."""
+
+    @abstractmethod
+    def digest(self, name: str) -> tuple[int, str] | None:
+        """Return the bytes and the SHA-256 of a file; None if it does not exist."""
 
     @abstractmethod
     def reveal(self, names: Collection[str]) -> None:

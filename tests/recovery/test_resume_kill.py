@@ -176,3 +176,37 @@ def test_the_receipts_of_all_masters_verify(tmp_path: Path) -> None:
     archive = RunHistory(home_at(tmp_path / "home"))
     journeys = list(archive.receipts(archive.find("last"), 0))
     assert [receipts[0].chunk_id for receipts in journeys] == list(range(ENTRIES // 30))
+
+
+MUTANT = """
+import json, sys
+from pathlib import Path
+from resume_samples import tell
+from elastic.engine.writing_aggregation import WritingAggregation
+from elastic.persistence.written_files.local_folder import LocalFolder
+
+def revealing(self, partial):
+    fold(self, partial)
+    self._publication._folder.reveal([part.name for part in self._parts()])
+
+mutant, folder, fold = sys.argv[1], Path(sys.argv[2]), WritingAggregation.fold
+if mutant == "published before the commit":
+    WritingAggregation.fold = revealing
+elif mutant == "orphans left":
+    LocalFolder.sweep = lambda self, kept: None
+caught = 0
+for number in (23, 31, 42):
+    here = folder / str(number)
+    here.mkdir()
+    try:
+        tell("written", "callback", number, here)
+    except AssertionError as error:
+        caught += "the folder has" in str(error)
+print(json.dumps(caught))
+"""
+
+
+@pytest.mark.parametrize("mutant", ["none", "published before the commit", "orphans left"])
+def test_a_write_without_one_of_its_mechanisms_is_caught(mutant: str, tmp_path: Path) -> None:
+    caught = said(child("-c", MUTANT, mutant, tmp_path))
+    assert caught == 0 if mutant == "none" else caught > 0

@@ -54,6 +54,7 @@ def run(command: list[str], folder: Path) -> str:
         "docs/how-to/look.md",
         "docs/how-to/sharded-results.md",
         "docs/how-to/sql.md",
+        "docs/how-to/write-results.md",
     ],
 )
 def test_the_code_of_a_page_prints_the_expected_output(name: str, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def verify(
 
     history, share = RunHistory.of_environment(), _share(recompute)
     run_id = history.find(run)
-    given = step_of_run(run_id, history.record(run_id, step or 0), target) if share else None
+    given = step_of_run(run_id, history.record(run_id, step or 0), target) if share or target else None
     # With several steps the flow is that of one of them.
     number = (step or 0) if share else step
     verification = verify_run(run_id, given, step_number=number, recompute=share, root=root, home=str(history.folder))

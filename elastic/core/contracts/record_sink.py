@@ -7,7 +7,7 @@ nothing, so that a resumed run can finish a publication that a crash has interru
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,6 +134,16 @@ class Publication(ABC):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class SinkDefect:
+    """Difference between a sink and the parts that a run committed."""
+
+    #: Sentence without its full stop.
+    what: str
+    #: The part; None if it concerns the whole sink.
+    part: WrittenFile | None = None
+
+
 class RecordSink(ABC):
     """Destination of a flow's records, as the user describes it. Creating one does no I/O."""
 
@@ -147,6 +157,14 @@ class RecordSink(ABC):
     @abstractmethod
     def publication(self, owner: SinkOwner) -> Publication:
         """Return the master's side for a step. This does no I/O."""
+
+    def audit(self, owner: SinkOwner, parts: Sequence[WrittenFile]) -> Iterator[SinkDefect]:
+        """Yield the defects of what a complete step has written; `parts` are those that it committed.
+
+        Raises:
+            StoreError: The sink cannot be read.
+        """
+        return iter(())
 
     def check_source(self, source: dict[str, Any]) -> None:
         """Check that a source, as its `describe` says, reads nothing that the sink writes or removes.

@@ -1,6 +1,6 @@
 """Result of a write: the written files, with records, bytes and digests."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,17 @@ class WrittenFile:
         """Return the value of `plain`."""
         name, records, size, sha256, columns, chunks = plain
         return cls(name, records, size, sha256, columns, tuple((first, stop) for first, stop in chunks))
+
+
+def joined_spans(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return spans `[first, stop)` in order, with adjacent and overlapping ones joined."""
+    joined: list[tuple[int, int]] = []
+    for first, stop in sorted(spans):
+        if joined and first <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(stop, joined[-1][1])
+        else:
+            joined.append((first, stop))
+    return joined
 
 
 @dataclass(frozen=True, slots=True)
