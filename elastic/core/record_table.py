@@ -18,7 +18,8 @@ _MAX_ELEMENTS, _MAX_LEVELS = 10, 3
 _MAX_HTML_COLUMNS = 30
 _GAP = "   "
 _CUT = "\u2026"
-_LINE = "\u2500"
+#: Character of the line below the names of the columns.
+LINE = "\u2500"
 
 #: Brackets of the collections whose elements a cell shows.
 _BRACKETS: dict[type, tuple[str, str]] = {list: ("[", "]"), tuple: ("(", ")"), set: ("{", "}"), frozenset: ("{", "}")}
@@ -124,7 +125,7 @@ class RecordTable:
             _GAP.join(_padded(row[index], widths[index], right=index in self.numbers) for index in range(fitting))
             for row in (self.columns, *self.rows)
         ]
-        lines.insert(1, _LINE * (sum(widths[:fitting]) + len(_GAP) * (fitting - 1)))
+        lines.insert(1, LINE * (sum(widths[:fitting]) + len(_GAP) * (fitting - 1)))
         if left_out := self.columns[fitting:]:
             lines.append(cut(f"and {_columns(left_out)}: {', '.join(left_out[:_MAX_ELEMENTS])}", width))
         return "\n".join(line.rstrip() for line in lines)

@@ -272,7 +272,7 @@ class Flow:
     def show(self, n: int = 5) -> None:
         """Print the first `n` records as a table, see `take`."""
         records = first_records(self._looked_at("show"), checked_count("show", n))
-        sys.stdout.write(table_text(records) + "\n")
+        sys.stdout.write(table_text(records, sys.stdout.encoding) + "\n")
 
     def schema(self, n: int = 100) -> RecordSchema:
         """Return the names and types of the fields of the first `n` records, and how many records these are.

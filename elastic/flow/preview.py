@@ -19,7 +19,7 @@ from elastic.core.ledger.error_budget import ErrorBudget
 from elastic.core.model.chunk import Chunk, SourcePiece
 from elastic.core.model.failure import DeadLetter
 from elastic.core.program import Program
-from elastic.core.record_table import RecordTable, fields_of
+from elastic.core.record_table import LINE, RecordTable, fields_of
 from elastic.core.text import error_text, message, one_line
 from elastic.core.transform import OF_FRAMES, WHOLE_CHUNK, FrameWords, Map, Transform, Words
 from elastic.engine.chunker import chunk_of, wrap_source_errors
@@ -130,11 +130,17 @@ def _height(result: Any) -> int:
     return result.height if is_frame(result) else 1
 
 
-def table_text(records: Sequence[Any]) -> str:
-    """Return records as a table of the width of the terminal."""
+def table_text(records: Sequence[Any], encoding: str | None) -> str:
+    """Return records as a table of the width of the terminal, in characters that an encoding has."""
     if not records:
         return "(no records)"
-    return RecordTable.of(records).text(get_terminal_size((_TEXT_WIDTH, 0)).columns)
+    text = RecordTable.of(records).text(get_terminal_size((_TEXT_WIDTH, 0)).columns)
+    encoding = encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.replace(LINE, "-").encode(encoding, "backslashreplace").decode(encoding)
+    return text
 
 
 def flow_html(title: str, step: Step) -> str:

@@ -25,4 +25,11 @@ def default_progress(given: Sequence[Interceptor], environment: Mapping[str, str
     if is_notebook():
         return [NotebookProgress(delay=_DELAY)]
     is_animated = environment.get("TERM") != "dumb" and not environment.get("CI")
-    return [ConsoleProgress(delay=_DELAY)] if is_animated and sys.stderr is not None and sys.stderr.isatty() else []
+    return [ConsoleProgress(delay=_DELAY)] if is_animated and _has_terminal() else []
+
+
+def _has_terminal() -> bool:
+    try:
+        return sys.stderr is not None and sys.stderr.isatty()
+    except ValueError:  # it is closed
+        return False

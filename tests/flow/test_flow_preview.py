@@ -2,8 +2,10 @@
 
 import bz2
 import gzip
+import io
 import math
 import sqlite3
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -439,6 +441,16 @@ def test_records_are_shown_as_a_table(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out == "(no records)\n"
     elastic.from_iterable([1, 2, 3]).show(0)
     assert capsys.readouterr().out == "(no records)\n"
+
+
+def test_a_table_is_printed_in_characters_that_the_output_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = io.BytesIO()
+    output = io.TextIOWrapper(data, encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", output)
+    elastic.from_iterable([{"name": "\u65e5\u672c"}, {"name": "x" * 99}]).show()
+    output.flush()
+    lines = data.getvalue().decode("ascii").splitlines()
+    assert lines == ["name", "-" * 40, "\\u65e5\\u672c", "x" * 39 + "\\u2026"]
 
 
 def test_the_schema_names_every_type_and_counts_what_is_missing() -> None:

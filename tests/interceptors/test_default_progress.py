@@ -139,6 +139,17 @@ def test_in_a_pipe_a_run_has_no_bar() -> None:
     assert default_progress(()) == []
 
 
+def test_a_process_without_an_error_output_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = StringIO()
+    closed.close()
+    for stream in (None, closed):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stderr", stream)
+            assert default_progress((), {}) == []
+            result = elastic.from_range(3).aggregate("sum").run(cluster="inline")
+        assert (result.value, result.interceptor_errors) == (3, ())
+
+
 def test_a_bar_that_the_user_gives_is_the_only_one() -> None:
     for given in (ConsoleProgress(), NotebookProgress(lambda text: lambda later: None)):
         assert default_progress([given], {}) == []
