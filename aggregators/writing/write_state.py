@@ -92,6 +92,8 @@ class WriteState:
             EncodingError: Two parts have different columns, so that programs could not read them together.
         """
         self.parts += parts
+        if not self._writer.uniform:
+            return
         other = next((part for part in parts if part.columns != self.parts[0].columns), None)
         if other is not None:
             one, two = self.parts[0].columns.strip(), other.columns.strip()

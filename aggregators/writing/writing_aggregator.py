@@ -156,6 +156,8 @@ class _NoRecords(RecordBuffer):
 class StoredWriter(RecordWriter):
     """Writer of states that were read from a run; it writes nothing."""
 
+    uniform = False
+
     def buffer(self) -> RecordBuffer:
         return _NoRecords()
 

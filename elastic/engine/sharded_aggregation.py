@@ -121,7 +121,7 @@ def stored_aggregation(aggregator: AnyAggregator, record: StepRecord, run_folder
     run_id, shards = run_folder.name, record.manifest.get("shards")
     sink = record.manifest.get("sink")
     if sink is not None:
-        return WritingAggregation(Writing(StoredWriter(), aggregator), run_id, None, sink["url"])
+        return WritingAggregation(Writing(StoredWriter(), aggregator), run_id, None, sink)
     if shards is None:
         return Aggregation(aggregator, run_id)
     spill_store = FileSpillStore(folder_of(run_folder, record.step), 0)

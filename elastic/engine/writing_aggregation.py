@@ -1,6 +1,7 @@
 """Writing aggregation: the parts that workers have written to a sink, and their publication after the last fold."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from elastic.aggregators import Nothing
@@ -22,12 +23,18 @@ class WritingAggregation(Aggregation):
         aggregator: Writes the records.
         run_id: The run.
         publication: Master's side of the sink; None for the stored result of a run.
-        url: Place of the sink, for the stored result of a run.
+        stored: Description of the sink, for the stored result of a run.
     """
 
-    def __init__(self, aggregator: Writing, run_id: str, publication: Publication | None, url: str = "") -> None:
+    def __init__(
+        self,
+        aggregator: Writing,
+        run_id: str,
+        publication: Publication | None,
+        stored: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         super().__init__(aggregator, run_id)
-        self._inner, self._publication, self._url = aggregator.inner, publication, url
+        self._inner, self._publication, self._stored = aggregator.inner, publication, stored
 
     def check(self) -> None:
         if self._publication is not None:
@@ -46,7 +53,8 @@ class WritingAggregation(Aggregation):
     def written(self) -> Written:
         if self._publication is not None:
             return self._publication.written(self._parts())
-        return Written(self._url, tuple(sorted(self._parts(), key=lambda part: part.name)))
+        files = tuple(sorted(self._parts(), key=lambda part: part.name))
+        return Written(self._stored.get("url", ""), files, self._stored.get("table", ""))
 
     def finalize(self, transport: Transport) -> Iterator[None]:
         # A worker that still writes might leave a part after the others are removed.

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from elastic.aggregators import Nothing, aggregator_of
 from elastic.aggregators.frames.base import FrameAggregator
@@ -47,9 +47,13 @@ from elastic.persistence.written_files.file_format import FileFormat
 from elastic.persistence.written_files.file_sink import FileSink, WriteOptions
 from elastic.persistence.written_files.parquet_format import ParquetFormat
 from elastic.persistence.written_files.text_formats import JsonLinesFormat, LinesFormat
+from elastic.persistence.written_tables.sql_sink import SqlSink
 from elastic.stages.sources.derived import LimitedSource, SampledSource
 from elastic.stages.worker.frames import as_frame
 from elastic.stages.worker.words import word_frame, words
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 #: Aggregators whose entries are frames.
 _FRAME_AGGREGATORS = (FrameAggregator, FrameSum)
@@ -212,6 +216,29 @@ class Flow:
         format = ParquetFormat(schema, files.get("compression"))
         return self._written(format, url, {**files, "compression": None})
 
+    def write_sql(
+        self,
+        url: "str | URL",
+        table: "str | tuple[str, ...]",
+        key: "str | Sequence[str] | None" = None,
+    ) -> "Flow":
+        """Return a flow that writes its entries, which are dicts from column to value, to a table, exactly once.
+
+        Without `key`, the rows appear in one transaction at the end of the run. With `key`, workers insert rows and
+        replace those with the same key while the run goes on. An entry that does not fit the table is a failed entry.
+        The value of the result is a `Written`. Elastic keeps a table `elastic_commit` beside the written one.
+
+        Args:
+            url: URL of a SQLite, PostgreSQL, MySQL or MariaDB database, or the id of a connection.
+            table: Table that exists, `schema.table`, or a tuple of both for names with a point.
+            key: Column or columns of a primary key or a unique index.
+
+        Raises:
+            UsageError: An argument is invalid, or the flow aggregates or writes already.
+        """
+        self._check_writes("write_sql")
+        return Flow(self._source, self._transforms, None, self._options, SqlSink(url, table, key))
+
     def aggregate(self, aggregator: AggregatorLike) -> "Flow":
         """Return a flow that aggregates its entries into one result.
 
@@ -330,11 +357,14 @@ class Flow:
 
     def _written(self, format: FileFormat, url: "str | os.PathLike[str]", files: WriteOptions) -> "Flow":
         verb = f"write_{format.name}"
+        self._check_writes(verb)
+        return Flow(self._source, self._transforms, None, self._options, FileSink(url, format, **files))
+
+    def _check_writes(self, verb: str) -> None:
         if self._aggregator is not None:
             raise UsageError(f"{verb} cannot follow aggregate; write flow.{verb}(...).aggregate(...).")
         if self._sink is not None:
             raise UsageError(f"the flow writes already by {self._sink}; a flow writes to one place.")
-        return Flow(self._source, self._transforms, None, self._options, FileSink(url, format, **files))
 
     def _with(self, kind: type[Transform], function: Callable[..., Any]) -> "Flow":
         if not callable(function):

@@ -15,8 +15,11 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+import sqlalchemy.dialects.sqlite  # noqa: F401  # here, or each forked child would import it
 
 import elastic
 from elastic.aggregators import Collect, Count, FrameCount, Sum
@@ -85,6 +88,21 @@ def text(folder: Path) -> str:
     return str(path)
 
 
+def row(number: int) -> dict[str, int]:
+    return {"n": work(number)}
+
+
+def rows() -> elastic.Flow:
+    return elastic.from_range(ENTRIES, chunk_size=30).map(row)
+
+
+def database(folder: Path) -> str:
+    path = folder / "out.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table if not exists numbers (n integer, unique (n))")
+    return f"sqlite:///{path}"
+
+
 STORIES: dict[str, Callable[[Path], elastic.Flow]] = {
     "sum": lambda _: elastic.from_iterable(list(range(ENTRIES)), chunk_size=30).map(work).aggregate(Sum()),
     "words": lambda folder: elastic.read_text(text(folder), chunk_bytes=600).flat_map(words_of).aggregate(Count()),
@@ -93,6 +111,8 @@ STORIES: dict[str, Callable[[Path], elastic.Flow]] = {
     "frames": lambda folder: elastic.read_text(text(folder), chunk_bytes=200).words().aggregate(FrameCount()),
     "ordered": lambda _: elastic.from_range(ENTRIES, chunk_size=30).map(work).aggregate(Collect()),
     "written": lambda folder: elastic.from_range(ENTRIES, chunk_size=30).map(work).write_jsonl(folder / "out"),
+    "table": lambda folder: rows().write_sql(database(folder), "numbers"),
+    "table-key": lambda folder: rows().write_sql(database(folder), "numbers", key="n"),
     "wide": lambda folder: STORIES["words"](folder).options(shards=3),
     "wide-frames": lambda folder: STORIES["frames"](folder).options(shards=3),
     "letters": lambda _: (
@@ -111,10 +131,19 @@ def records_in(written: Written) -> list[Any]:
     return sorted(json.loads(line) for name in names for line in (folder / name).read_text().splitlines())
 
 
+def rows_in(written: Written) -> list[int]:
+    """Return the rows of a written table in order, after a check that nothing else is left."""
+    with closing(sqlite3.connect(written.url.removeprefix("sqlite:///"))) as connection:
+        [*tables] = connection.execute("select name from sqlite_master where type = 'table' order by name")
+        if tables != [("elastic_commit",), ("numbers",)]:
+            raise AssertionError(f"the database has {tables}")
+        return [number for (number,) in connection.execute("select n from numbers order by n")]
+
+
 def plain(value: Any) -> Any:
     """Return a result as JSON types."""
     if isinstance(value, Written):
-        return records_in(value)
+        return rows_in(value) if value.table else records_in(value)
     if is_frame(value) or isinstance(value, ShardedFrame):
         return dict(value.iter_rows())
     return dict(value) if isinstance(value, Mapping) else value

@@ -33,6 +33,8 @@ ORACLE: dict[str, Any] = {
     "once": sum(range(ENTRIES)),
     "ordered": list(range(ENTRIES)),
     "written": list(range(ENTRIES)),
+    "table": list(range(ENTRIES)),
+    "table-key": list(range(ENTRIES)),
     "letters": sum(number for number in range(ENTRIES) if number % 100 != 7),
 }
 #: Stories that each process runs once, because a child has no threads of Polars.

@@ -66,6 +66,9 @@ class RecordWriter(ABC):
     #: True: the names of the parts sort in the order of the source, so a part holds consecutive chunks only.
     ordered: bool = False
 
+    #: True: all parts must have the same columns.
+    uniform: bool = True
+
     @abstractmethod
     def buffer(self) -> RecordBuffer:
         """Return an empty buffer."""

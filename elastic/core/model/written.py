@@ -7,14 +7,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class WrittenFile:
-    """Complete file of a write, or another part of it."""
+    """Complete file of a write, or the rows that one transaction added to a table."""
 
-    #: Path below the folder, with `/` as separator.
+    #: Path below the folder, with `/` as separator; for rows, the id of the attempt.
     name: str
     records: int
-    #: Bytes of the file.
+    #: Bytes of the file; for rows, an estimate.
     size: int
-    #: SHA-256 of the bytes, in hexadecimal.
+    #: SHA-256 of the bytes, in hexadecimal; empty for rows.
     sha256: str
     #: Columns and their types, if the format has columns.
     columns: str = ""
@@ -45,11 +45,13 @@ def joined_spans(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Files that a flow wrote. Iteration yields the files; `len` is the number of records."""
+    """Files or rows that a flow wrote. Iteration yields the files; `len` is the number of records."""
 
-    #: Folder: a local path or a URL, without secrets.
+    #: Folder, as a local path or a URL, or the URL of a database, without secrets.
     url: str
     files: tuple[WrittenFile, ...] = ()
+    #: Table of the database at `url`; empty for files.
+    table: str = ""
 
     @property
     def records(self) -> int:
@@ -63,8 +65,8 @@ class Written:
 
     @property
     def paths(self) -> list[str]:
-        """Path or URL of each file."""
-        return [f"{self.url.rstrip('/')}/{file.name}" for file in self.files]
+        """Path or URL of each file; empty for a table."""
+        return [] if self.table else [f"{self.url.rstrip('/')}/{file.name}" for file in self.files]
 
     def __len__(self) -> int:
         return self.records
@@ -78,4 +80,6 @@ class Written:
     def __str__(self) -> str:
         files = f"{len(self.files):,} file{'' if len(self.files) == 1 else 's'}"
         records = f"{self.records:,} record{'' if self.records == 1 else 's'}"
+        if self.table:
+            return f"{records} in table {self.table!r} of {self.url}"
         return f"{records} in {files}, {self.bytes:,} bytes, in {self.url}"

@@ -1,0 +1,1 @@
+"""Records that a flow writes to a table of a database."""
