@@ -47,7 +47,10 @@ INDEX = {
     "run-from": CommandEntry("dags.recover", "Rerun a task and all downstream tasks.", "run_from", "RUN_FROM_EXAMPLE"),
     "bundle": CommandEntry("dags.bundle", "Pack and sign the source code of DAGs."),
     # service
+    "standalone": CommandEntry("service.standalone", "Run all parts of the service.", "standalone", "EXAMPLE"),
     "master": CommandEntry("service.master", "Run DAGs by their schedules, as a service.", "master", "EXAMPLE"),
+    "services": CommandEntry("service.services", "Run the service in the background."),
+    "health": CommandEntry("service.standalone", "Check the parts of the service.", "health", "HEALTH_EXAMPLE"),
     # administration
     "connections": CommandEntry("admin.connections", "Manage and test connections to other systems."),
     "variables": CommandEntry("admin.variables", "Manage variables that DAGs read by name."),

@@ -1,7 +1,10 @@
 """Masters of the service: due runs, triggered runs, pauses, stops, kills, and a second master."""
 
+import contextlib
 import os
 import signal
+import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -187,6 +190,21 @@ def test_masters_that_are_killed_again_and_again_lose_and_double_nothing(home: P
     check_each_date_once(home, "daily", days)
 
 
+def freeze_between_transactions(pid: int) -> None:
+    """Stop a process while it does not hold the lock of the SQLite file, which would stop everybody."""
+    path = str(database().path)
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        with contextlib.closing(sqlite3.connect(path, timeout=0.2, isolation_level=None)) as probe:
+            try:
+                probe.execute("BEGIN IMMEDIATE")
+                probe.execute("ROLLBACK")
+                return
+            except sqlite3.OperationalError:
+                os.kill(pid, signal.SIGCONT)
+                time.sleep(0.05)
+
+
 def test_a_frozen_master_comes_back_and_changes_nothing_that_another_one_took(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,7 +213,7 @@ def test_a_frozen_master_comes_back_and_changes_nothing_that_another_one_took(
     (home / "hold").touch()
     first = started("master")
     until(lambda: len(held_pids(home)) == 2, first)
-    os.kill(first.pid, signal.SIGSTOP)
+    freeze_between_transactions(first.pid)
     second = started("master")
     (home / "hold").unlink()
     until(lambda: run_states() == ["success"] * 2, second)

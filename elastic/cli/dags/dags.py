@@ -176,6 +176,17 @@ def unpause(dag_id: DagId, subdir: Subdir = None) -> None:
     _set_paused(dag_id, subdir, paused=False)
 
 
+@app.command("init", epilog="For example: elastic dags init")
+def init() -> None:
+    """Copy example DAGs into the DAG folder; files that exist are left alone."""
+    from elastic.scheduler.deployment import Deployment
+    from elastic.service.examples import copy_examples
+
+    folder = Deployment.of().dags_folder
+    for path, is_new in copy_examples(folder):
+        say(f"{path} {'is new' if is_new else 'exists already'}")
+
+
 @app.command("trigger", epilog="For example: elastic dags trigger daily_etls -e 2016-02-22 --conf '{\"full\": true}'")
 def trigger(
     dag_id: DagId,
@@ -205,10 +216,13 @@ def trigger(
 
 def _advice(deployment: "Deployment", run: "DagRun") -> str:
     """Return who runs a queued run, or how to run it if no master is alive."""
-    from elastic.db.stores.jobs import MASTER_JOB, RUNNING, jobs
+    from elastic.db.stores.dags import dags
 
-    found = jobs(deployment.database, deployment.heartbeat, state=RUNNING)
-    if any(one.kind == MASTER_JOB and one.is_alive for one in found):
+    if any(row.is_paused for row in dags(deployment.database) if row.dag_id == run.dag_id):
+        return f"; the DAG is paused, so the run waits for `elastic dags unpause {run.dag_id}`"
+    from elastic.service.health import has_living_master
+
+    if has_living_master(deployment.database, deployment.heartbeat):
         return "; a master runs it"
     return f"; run it with `elastic backfill {run.dag_id} --runs {run.run_id}`, or start `elastic master`"
 

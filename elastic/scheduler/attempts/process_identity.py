@@ -26,7 +26,12 @@ class ProcessIdentity:
     @classmethod
     def current(cls) -> "ProcessIdentity":
         """Return the identity of this process."""
-        return cls(_boot_id(), os.getpid(), _start_ticks(os.getpid()) or 0)
+        return cls.of(os.getpid())
+
+    @classmethod
+    def of(cls, pid: int) -> "ProcessIdentity":
+        """Return the identity of a process of this host."""
+        return cls(_boot_id(), pid, _start_ticks(pid) or 0)
 
     @classmethod
     def parse(cls, text: str | None) -> "ProcessIdentity | None":

@@ -1,0 +1,1 @@
+"""Example DAGs that `elastic dags init` copies into the DAG folder."""

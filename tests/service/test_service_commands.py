@@ -1,0 +1,138 @@
+"""`elastic standalone`, `services`, `health` and `dags init`: they leave nothing, and refuse what cannot be."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from service_samples import dag_file, database, descendants, end_all, ended, is_alive, run_states, started, until
+
+from elastic.core.errors import UsageError
+from elastic.db.stores.jobs import jobs
+from elastic.scheduler.attempts.process_identity import ProcessIdentity
+from elastic.service.background import BackgroundPart
+
+
+@pytest.fixture(autouse=True)
+def _service(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("ELASTIC__SCHEDULER__LOOP_INTERVAL", "0.2")
+    monkeypatch.setenv("ELASTIC__SCHEDULER__SCAN_INTERVAL", "0.2")
+    yield
+    end_all()
+
+
+def said(*words: str, code: int = 0) -> str:
+    process = started(*words)
+    printed = ended(process)
+    assert process.returncode == code, printed
+    return printed
+
+
+def masters() -> list[int]:
+    """Return the pids of the masters that count as running."""
+    return [one.pid for one in jobs(database(), 5.0, state="running")]
+
+
+def test_standalone_begins_from_nothing_runs_dags_and_leaves_no_process(home: Path) -> None:
+    process = started("standalone", "--no-web")
+    until(lambda: (home / "elastic.db").exists() and bool(masters()), process)
+    dag_file(home, days=1)
+    until(lambda: run_states() == ["success"], process)
+    assert "alive" in said("health")
+    below = list(descendants(process.pid))
+    assert len(below) <= 6
+    process.send_signal(signal.SIGINT)
+    assert "stopping all parts" in ended(process)
+    assert process.returncode == 0
+    assert not any(is_alive(pid) for pid in below)
+    assert "no master is alive; start one with `elastic master`" in said("health", code=1)
+
+
+def test_standalone_starts_a_killed_master_again(home: Path) -> None:
+    process = started("standalone", "--no-web")
+    until(lambda: (home / "elastic.db").exists() and bool(masters()), process)
+    (first,) = masters()
+    os.kill(first, signal.SIGKILL)
+    until(lambda: any(pid != first for pid in masters()), process)
+    process.send_signal(signal.SIGTERM)
+    assert "the scheduler ended with signal SIGKILL; it is started again" in ended(process)
+
+
+def test_the_parts_of_a_killed_standalone_end_by_themselves(home: Path) -> None:
+    process = started("standalone", "--no-web")
+    until(lambda: (home / "elastic.db").exists() and bool(masters()), process)
+    below = list(descendants(process.pid))
+    process.kill()
+    process.communicate()
+    until(lambda: not any(is_alive(pid) for pid in below))
+
+
+def test_standalone_gives_up_on_invalid_settings_and_names_them(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Elastic has no web pages yet; start the other parts with" in said("standalone", code=2)
+    monkeypatch.setenv("ELASTIC__CORE__EXECUTOR", "abacus")
+    printed = said("standalone", "--no-web", code=1)
+    assert "error: unknown executor 'abacus'" in printed
+    assert "error: the scheduler could not start; its message above has the reason." in printed
+
+
+def test_a_service_starts_once_restarts_and_stops(home: Path) -> None:
+    dag_file(home, days=1)
+    assert "scheduler   stopped" in said("services", "status", code=1)
+    assert "does not run" in said("services", "stop")
+    assert f"its log is {home}/elastic-scheduler.log" in said("services", "start")
+    part = BackgroundPart("scheduler", home)
+    first = part.process()
+    assert first is not None
+    try:
+        assert f"running (pid {first.pid})" in said("services", "status")
+        assert f"the scheduler runs already (pid {first.pid}); stop it first." in said("services", "start", code=2)
+        until(lambda: run_states() == ["success"])
+        assert "has stopped" in said("services", "restart", "scheduler")
+        second = part.process()
+        assert second is not None
+        assert second != first
+        assert first.has_exited
+    finally:
+        printed = said("services", "stop")
+    assert f"(pid {second.pid}) has stopped" in printed
+    assert not is_alive(second.pid)
+    assert not part.pid_path.exists()
+    assert (part.log_path.stat().st_mode & 0o777) == 0o600
+    assert "Adding to queue: elastic run daily first" in part.log_path.read_text()
+
+
+def test_a_service_that_ends_at_once_says_why(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ELASTIC__CORE__DAGS_FOLDER", "/nowhere")
+    assert "ended at once with exit code 2: the DAG folder '/nowhere' does not exist" in said(
+        "services", "start", code=1
+    )
+    assert "there is no service 'webserver'; choose one of scheduler." in said("services", "start", "webserver", code=2)
+
+
+def test_a_pid_file_of_another_process_is_not_taken_for_the_service(home: Path) -> None:
+    part = BackgroundPart("scheduler", home)
+    part.pid_path.write_text(f"elsewhere/{os.getpid()}/1\n")
+    assert part.process() is not None, "a process of another boot or container cannot be seen, so it counts"
+    reused = ProcessIdentity(ProcessIdentity.current().boot_id, os.getpid(), 1)
+    part.pid_path.write_text(f"{reused}\n")
+    assert part.process() is None
+    for text in ("", "12", "x/y/z", "\0"):
+        part.pid_path.write_text(text)
+        with pytest.raises(UsageError, match="names no process; remove it if nothing runs"):
+            part.process()
+    part.pid_path.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="cannot be read"):
+        part.process()
+
+
+def test_the_examples_are_copied_once_and_run(home: Path) -> None:
+    assert "tutorial_dag.py is new" in said("dags", "init")
+    path = home / "dags" / "tutorial_dag.py"
+    path.write_text(path.read_text() + "# mine\n")
+    assert "tutorial_dag.py exists already" in said("dags", "init")
+    assert path.read_text().endswith("# mine\n")
+    said("dags", "trigger", "word_count", "-e", "2026-01-01")
+    said("master", "--once")
+    assert run_states("tutorial") == ["success"]
+    assert run_states("word_count") == ["success"]
