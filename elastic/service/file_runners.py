@@ -9,6 +9,7 @@ from elastic.core.errors import ElasticError
 from elastic.core.text import error_text
 from elastic.dag.dag import DAG
 from elastic.dag.files.dag_bag import DagBag
+from elastic.dag.files.dag_file import DagFileSource
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
 from elastic.db.records import AttemptResult
@@ -17,6 +18,7 @@ from elastic.scheduler.attempts.attempt_request import AttemptRequest
 from elastic.scheduler.attempts.attempt_runner import AttemptRunner
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.supervisor.due_callbacks import CallbackRunner
+from elastic.service.parsing.last_good_sources import LastGoodSources
 
 #: DAG files whose DAGs a task process keeps.
 _MAX_KEPT = 20
@@ -29,9 +31,16 @@ _Signature = tuple[tuple[str, int, int], ...]
 
 
 class FileDags:
-    """DAGs of one process by file. A DAG is loaded again after its file or one of its helper modules changed."""
+    """DAGs of one process by file. A DAG is loaded again after its file or one of its helper modules changed.
 
-    def __init__(self) -> None:
+    A file that cannot be loaded is replaced by its last good source.
+
+    Args:
+        sources: Last good sources.
+    """
+
+    def __init__(self, sources: LastGoodSources) -> None:
+        self.sources = sources
         self._kept: OrderedDict[str, tuple[DagBag, _Signature]] = OrderedDict()
 
     def get(self, request: AttemptRequest) -> DAG:
@@ -44,12 +53,24 @@ class FileDags:
         path = request.fileloc
         kept = self._kept.get(path)
         if kept is None or _signature(path, kept[0]) != kept[1]:
-            bag = DagBag(Path(path), root=request.root)
-            kept = self._kept[path] = (bag, _signature(path, bag))
+            before = _state_of(path)
+            bag = self._load(path, request.root)
+            # Of a file that changes while it is loaded, the earlier state is noted, so that it is loaded again.
+            kept = self._kept[path] = (bag, (before, *_signature(path, bag)[1:]))
         self._kept.move_to_end(path)
         while len(self._kept) > _MAX_KEPT:
             self._kept.popitem(last=False)
         return kept[0].get_dag(request.info.dag_id)
+
+    def _load(self, path: str, root: str) -> DagBag:
+        bag = DagBag(Path(path), root=root)
+        failure = bag.import_errors.get(path)
+        source = self.sources.get(path) if failure is not None and not bag.dags else None
+        if source is not None:
+            bag.load_source(DagFileSource(path, source))
+            if path in bag.import_errors and failure is not None:
+                bag.import_errors[path] = failure
+        return bag
 
 
 class FileAttemptRunner(AttemptRunner):
@@ -57,13 +78,14 @@ class FileAttemptRunner(AttemptRunner):
 
     Args:
         deployment: Database, folders and limits.
+        sources: Last good sources of DAG files.
     """
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, sources: LastGoodSources) -> None:
         self._terminal = None
         self._deployment = deployment
         self._supervisor_pid = os.getpid()
-        self._dags = FileDags()
+        self._dags = FileDags(sources)
 
     def __call__(self, key: TaskKey, command: TaskCommand) -> Any:
         """Run an attempt; a DAG that cannot be loaded fails it with the reason."""
@@ -89,7 +111,7 @@ class FileAttemptRunner(AttemptRunner):
         return self._deployment, self._dags.get(request)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_deployment": None, "_dags": FileDags()}
+        return {**self.__dict__, "_deployment": None, "_dags": FileDags(self._dags.sources)}
 
 
 class FileCallbackRunner(CallbackRunner):
@@ -97,11 +119,12 @@ class FileCallbackRunner(CallbackRunner):
 
     Args:
         deployment: Database, folders and limits.
+        sources: Last good sources of DAG files.
     """
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, sources: LastGoodSources) -> None:
         self._deployment = deployment
-        self._dags = FileDags()
+        self._dags = FileDags(sources)
 
     def load(self, request: AttemptRequest) -> tuple[Deployment, DAG]:
         """Return the deployment of this process, and the DAG of a request."""
@@ -110,19 +133,18 @@ class FileCallbackRunner(CallbackRunner):
         return self._deployment, self._dags.get(request)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_deployment": None, "_dags": FileDags()}
+        return {**self.__dict__, "_deployment": None, "_dags": FileDags(self._dags.sources)}
 
 
 def _signature(path: str, bag: DagBag) -> _Signature:
-    """Return the present state of the files that a bag was loaded from."""
-    paths = {path}
-    for dag in bag:
-        paths.update(dag.helpers.files)
-    found = []
-    for one in sorted(paths):
-        try:
-            stat = os.stat(one)  # noqa: PTH116 - it runs before each attempt
-            found.append((one, stat.st_mtime_ns, stat.st_size))
-        except OSError:
-            found.append((one, -1, -1))
-    return tuple(found)
+    """Return the present state of the files that a bag was loaded from, the DAG file first."""
+    helpers = {one for dag in bag for one in dag.helpers.files} - {path}
+    return tuple(_state_of(one) for one in (path, *sorted(helpers)))
+
+
+def _state_of(path: str) -> tuple[str, int, int]:
+    try:
+        stat = os.stat(path)  # noqa: PTH116 - it runs before each attempt
+    except OSError:
+        return path, -1, -1
+    return path, stat.st_mtime_ns, stat.st_size

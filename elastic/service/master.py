@@ -23,6 +23,7 @@ from elastic.scheduler.supervisor.state_changes import OUTAGES
 from elastic.service.file_runners import FileAttemptRunner, FileCallbackRunner
 from elastic.service.parsing.dag_parser import ParserSetup
 from elastic.service.parsing.file_loader import ParseLimits
+from elastic.service.parsing.last_good_sources import LastGoodSources
 from elastic.service.parsing.parser_process import ParserProcess
 from elastic.service.planner import Planner
 from elastic.service.run_groups import RunGroups
@@ -39,6 +40,8 @@ _MIN_BREATH_SECONDS = 0.02
 class MasterOptions:
     """Options of a master."""
 
+    #: home folder of this installation on this host
+    home: Path
     #: folder of DAG files; None for that of the deployment
     folder: Path | None = None
     #: only these DAGs; empty for all
@@ -80,7 +83,8 @@ class SchedulerMaster:
             deployment.database, dags, per_turn=settings["scheduler.catchup_per_turn"], dag_ids=options.dag_ids
         )
         self._executor: Executor = executor_of(options.executor or deployment.executor, deployment.parallelism)
-        self._callbacks = CallbackQueue(FileCallbackRunner(deployment), say)
+        self._sources = LastGoodSources.of(options.home)
+        self._callbacks = CallbackQueue(FileCallbackRunner(deployment, self._sources), say)
         self._groups = RunGroups(deployment, dags, self._executor, self._callbacks, self.owner, say)
         self._parser = ParserProcess(self._parser_setup(), settings["scheduler.scan_interval"])
         self._signals = DeferredSignals()
@@ -98,7 +102,7 @@ class SchedulerMaster:
         self._job_id = start_job(database, MASTER_JOB, executor=type(self._executor).__name__)
         with self._signals:
             try:
-                self._executor.start(FileAttemptRunner(self._deployment))
+                self._executor.start(FileAttemptRunner(self._deployment, self._sources))
                 if self._options.parses:
                     self._parser.scan_once()
                 self._say(f"master {self.owner} serves {database.url}, with the DAG folder {self._folder}")
@@ -282,7 +286,12 @@ class SchedulerMaster:
         settings = self._deployment.settings
         limits = ParseLimits(timeout=settings["scheduler.parse_timeout"], memory=settings["scheduler.parse_memory"])
         return ParserSetup(
-            database=self._deployment.database, folder=self._folder, limits=limits, owner=self.owner, say=self._say
+            database=self._deployment.database,
+            folder=self._folder,
+            limits=limits,
+            owner=self.owner,
+            say=self._say,
+            sources=self._sources,
         )
 
 

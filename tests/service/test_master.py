@@ -30,6 +30,7 @@ from elastic.dag.states.state import TaskState
 from elastic.db import queries
 from elastic.db.database import Database
 from elastic.db.migration.upgrade import create
+from elastic.db.stores.dags import import_errors
 from elastic.db.stores.jobs import jobs
 
 
@@ -79,6 +80,43 @@ def test_a_broken_file_is_named_and_the_others_run(home: Path) -> None:
     (home / "dags" / "bad.py").write_text("import nothing_of_that_name  # dag\n")
     assert "bad.py: ModuleNotFoundError: No module named 'nothing_of_that_name'" in served()
     assert run_states() == ["success"]
+
+
+def test_a_file_that_breaks_lets_its_active_runs_go_on_with_the_last_good_version(home: Path) -> None:
+    path = dag_file(home, days=2)
+    (home / "hold").touch()
+    process = started("master")
+    until(lambda: len(held_pids(home)) == 2, process)
+    path.write_text("import nothing_of_that_name  # dag\n")
+    until(lambda: bool(import_errors(database())), process)
+    (home / "hold").unlink()
+    until(lambda: run_states() == ["success"] * 2, process)
+    process.send_signal(signal.SIGTERM)
+    assert "cannot be loaded" in ended(process)
+    check_each_date_once(home, "daily", 2)
+    copies = list((home / "dag_sources").iterdir())
+    assert [copy.stat().st_mode & 0o777 for copy in copies] == [0o600]
+
+
+def test_a_changed_helper_module_is_used_by_the_next_task(home: Path) -> None:
+    (home / "dags").mkdir()
+    helper = home / "dags" / "naming.py"
+    helper.write_text("NAME = 'one'\n")
+    (home / "dags" / "named.py").write_text(
+        "from naming import NAME\nfrom elastic.dag import DAG\nfrom elastic.operators import PythonOperator\n"
+        "dag = DAG('named', schedule=None)\n"
+        f"def note():\n    open({str(home / 'ran')!r}, 'a').write(NAME + '\\n')\n"
+        "PythonOperator(task_id='t', python_callable=note, dag=dag)\n"
+    )
+    process = started("master")
+    until(lambda: bool(jobs(database(), 5.0)), process)
+    for number, name in enumerate(("one", "two_"), start=1):
+        helper.write_text(f"NAME = {name!r}\n")
+        ended(started("dags", "trigger", "named", "-e", f"2026-01-0{number}"))
+        until(lambda number=number: run_states("named") == ["success"] * number, process)  # type: ignore[misc]
+    process.send_signal(signal.SIGTERM)
+    ended(process)
+    assert ran(home) == ["one", "two_"]
 
 
 def test_a_triggered_run_waits_for_no_interval_and_its_conf_arrives(home: Path) -> None:

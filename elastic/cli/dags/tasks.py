@@ -109,6 +109,7 @@ def why(
     """Explain why a task instance is waiting: print the verdict of each condition."""
     from elastic.scheduler.commands.mapped_tasks import index_ranges
     from elastic.scheduler.commands.run_task import TaskRunOptions, preview_run, verdicts_of, verdicts_of_copies
+    from elastic.service.run_waits import run_verdicts
 
     deployment, dag = deployment_and_dag(dag_id, subdir)
     task = dag.get_task(task_id)
@@ -119,6 +120,8 @@ def why(
         if of_all
         else {one: [map_index] for one in verdicts_of(deployment, task, run, options)}
     )
+    of_run = run_verdicts(deployment.database, run, deployment.heartbeat)
+    found = {**{one: [-1] for one in of_run}, **found}
     rows = [
         {
             "condition": one.condition,

@@ -33,14 +33,17 @@ def master(
 
     Several masters may share a database: each run has one master, and another one takes over if that dies.
     """
+    from elastic.config.settings import read_settings
     from elastic.scheduler.deployment import Deployment
     from elastic.service.master import MasterOptions, SchedulerMaster
 
-    deployment = Deployment.of()
+    settings = read_settings()
+    deployment = Deployment.of(settings)
     folder = subdir or deployment.dags_folder
     if not folder.is_dir():
         raise UsageError(f"the DAG folder {str(folder)!r} does not exist; create it, set core.dags_folder, or use -sd.")
     options = MasterOptions(
+        home=settings.home,
         folder=folder,
         dag_ids=tuple(dag_ids or ()),
         parses=not no_parse,

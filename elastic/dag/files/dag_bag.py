@@ -50,14 +50,20 @@ class DagBag:
         if name in self.sources:
             self.dags = {dag_id: dag for dag_id, dag in self.dags.items() if dag.fileloc != name}
         try:
-            source = self.sources[name] = read_source(path)
+            source = read_source(path)
         except OSError as error:
             self.import_errors[name] = ImportFailure(name, f"it cannot be read ({error.strerror})")
             return []
+        return self.load_source(source)
+
+    def load_source(self, source: DagFileSource) -> list[DAG]:
+        """Load a content of a file that need not be its present one, and return its DAGs without duplicates."""
+        self.sources[source.path] = source
         found = load(source, self._root, self.seconds)
         if isinstance(found, ImportFailure):
-            self.import_errors[name] = found
+            self.import_errors[source.path] = found
             return []
+        self.import_errors.pop(source.path, None)
         return [dag for dag in found if self._add(dag)]
 
     def get_dag(self, dag_id: str) -> DAG:

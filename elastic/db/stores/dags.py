@@ -1,5 +1,6 @@
 """Store of DAGs from DAG files, so that other processes can show them without importing user code."""
 
+import datetime as dt
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -169,6 +170,26 @@ def set_paused(database: Database, dag_id: str, *, paused: bool) -> None:
         audit.note(connection, "paused" if paused else "unpaused", dag_id, dag_id)
 
     database.write(work)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CursorState:
+    """Position of a DAG in its schedule, for views."""
+
+    next_logical_date: dt.datetime | None
+    next_run_at: dt.datetime | None
+    is_paused: bool
+    max_active_runs: int
+    #: why the DAG has no dates; None if it has
+    blocked_reason: str | None
+
+
+def cursor_of(database: Database, dag_id: str) -> CursorState | None:
+    """Return the position of a DAG in its schedule, or None if the DAG is not stored."""
+    columns = [dag_cursor.c[name] for name in CursorState.__dataclass_fields__]
+    query = select(*columns).where(dag_cursor.c.dag_id == dag_id)
+    row = database.query(lambda connection: connection.execute(query).one_or_none())
+    return None if row is None else CursorState(**{**row._mapping, "is_paused": bool(row.is_paused)})
 
 
 def source_of(database: Database, digest: str) -> str | None:

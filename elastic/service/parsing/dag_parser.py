@@ -20,6 +20,7 @@ from elastic.db.stores.dag_files import (
     store_parsed,
 )
 from elastic.service.parsing.file_loader import LoadedFile, ParseLimits, load_file
+from elastic.service.parsing.last_good_sources import LastGoodSources
 
 #: Seconds beyond the time limit of a file until another parser may read it.
 _LEASE_MARGIN = 10.0
@@ -35,6 +36,8 @@ class ParserSetup:
     #: owner of the leases of the files that it reads
     owner: str
     say: Callable[[str], None]
+    #: copies of the loaded files for task processes; None to keep none
+    sources: LastGoodSources | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,6 +119,9 @@ class DagParser:
             helpers_digest=helpers if has_helpers else None,
             seconds=time.monotonic() - started,
         )
+        if setup.sources is not None and parsed.dags:
+            # Before the structure is stored, so that a task of this version finds its source.
+            setup.sources.keep(path, parsed.dags[0].source)
         store_parsed(setup.database, parsed)
         self._known[path] = KnownFile(state=state, helpers_digest=parsed.helpers_digest)
         result.parsed.append(path)
@@ -149,6 +155,8 @@ class DagParser:
             forget_files(self._setup.database, gone)
         for path in gone:
             del self._known[path]
+            if self._setup.sources is not None:
+                self._setup.sources.forget(path)
         result.gone = gone
 
 
