@@ -99,7 +99,7 @@ class SchedulerMaster:
     def run(self) -> None:
         """Run until a signal stops the master, or until the work that the options name is done."""
         database = self._deployment.database
-        self._job_id = start_job(database, MASTER_JOB, executor=type(self._executor).__name__)
+        self._job_id = self._start_job()
         with self._signals:
             try:
                 self._executor.start(FileAttemptRunner(self._deployment, self._sources))
@@ -113,6 +113,9 @@ class SchedulerMaster:
                 raise
             self._stop()
         end_job(database, self._job_id, "success")
+
+    def _start_job(self) -> int:
+        return start_job(self._deployment.database, MASTER_JOB, executor=type(self._executor).__name__)
 
     def _loop(self) -> None:
         deadline = float("inf")
@@ -191,7 +194,9 @@ class SchedulerMaster:
         self._heartbeat_at = time.monotonic() + interval
         held = transitions.renew(database, self.owner, deployment.lease)
         self._groups.check(held, transitions.renew_claims(database, self.owner, deployment.lease))
-        heartbeat(database, self._job_id)
+        if not heartbeat(database, self._job_id):
+            # Another master took this one for dead, for example while the database was away.
+            self._job_id = self._start_job()
         fail_dead_jobs(database, interval)
         others = [one for one in jobs(database, interval, state=RUNNING) if one.kind == MASTER_JOB and one.is_alive]
         self._has_peers = any(one.id != self._job_id for one in others)
@@ -270,15 +275,18 @@ class SchedulerMaster:
         else:
             self._executor.end()
         self._callbacks.close()
-        self._give_back(dag_ids)
+        self._try_to_give_back(dag_ids)
 
     def _kill(self) -> None:
         """End all processes after an internal error; the leases of this master are released if that is possible."""
         self._parser.stop()
         self._executor.terminate()
         self._callbacks.terminate()
+        self._try_to_give_back(self._groups.dag_ids)
+
+    def _try_to_give_back(self, dag_ids: Iterable[str]) -> None:
         try:
-            self._give_back(self._groups.dag_ids)
+            self._give_back(dag_ids)
         except ElasticError as error:
             self._say(f"its leases run out by themselves ({error_text(error)})")
 

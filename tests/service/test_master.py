@@ -32,6 +32,7 @@ from elastic.db.database import Database
 from elastic.db.migration.upgrade import create
 from elastic.db.stores.dags import import_errors
 from elastic.db.stores.jobs import jobs
+from elastic.testing import PostgresServer
 
 
 @pytest.fixture(autouse=True)
@@ -261,6 +262,35 @@ def test_a_frozen_master_comes_back_and_changes_nothing_that_another_one_took(
     first.send_signal(signal.SIGTERM)
     ended(first)
     check_each_date_once(home, "daily", 2)
+
+
+def test_a_master_survives_an_outage_of_its_database_and_runs_its_tasks_again(
+    home: Path, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ELASTIC__DATABASE__PATIENCE", "0.5")
+    monkeypatch.setenv("ELASTIC__SCHEDULER__LEASE", "2")
+    with PostgresServer() as server:
+        url = server.create_database()
+        found = Database(url)
+        create(found)
+        found.close()
+        monkeypatch.setenv("ELASTIC__DATABASE__URL", url)
+        dag_file(home, days=2)
+        (home / "hold").touch()
+        process = started("master")
+        until(lambda: len(held_pids(home)) == 2, process)
+        held = held_pids(home)
+        server.stop()
+        until(lambda: not any(is_alive(pid) for pid in held), process)
+        server.start()
+        (home / "hold").unlink()
+        until(lambda: run_states() == ["success"] * 2, process)
+        process.send_signal(signal.SIGTERM)
+        printed = ended(process)
+        assert "cannot be reached" in printed
+        assert "All tasks of this master are stopped, and it tries again." in printed
+        assert process.returncode == 0
+        check_each_date_once(home, "daily", 2)
 
 
 def test_a_run_whose_file_is_elsewhere_waits_with_a_reason(home: Path, tmp_path: Path) -> None:
