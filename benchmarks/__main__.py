@@ -52,6 +52,7 @@ def main() -> int:
         text=_text(given, share) if any(workload.of_text for workload in workloads) else NO_TEXT,
         say=lambda line: print(line, file=sys.stderr, flush=True),
         done=done,
+        cache=given.cache,
     ).carry_out()
     print(f"Peak memory: {of_memory()}, summed over all processes.")
     for problem in problems:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from benchmarks.contender_process import Order
 from benchmarks.engine import ENGINES
@@ -33,6 +34,8 @@ class Campaign:
     say: Callable[[str], None]
     #: called with each complete report
     done: Callable[[Report], None]
+    #: folder of the workloads' own inputs, which is kept between runs
+    cache: Path = Path()
 
     def carry_out(self) -> None:
         """Measure everything."""
@@ -40,6 +43,9 @@ class Campaign:
             if lacks := ENGINES[name].missing():
                 self.say(f"{name} is skipped: {lacks} is not installed")
         reports = [self._report(workload) for workload in self.workloads]
+        for report in reports:
+            if report.contenders:
+                report.workload.make_input(self.cache, report.size)
         if self.quick:
             self._quickly(reports)
         for report in reports:
@@ -108,6 +114,7 @@ class Campaign:
             contenders=[(report.workload.key, contender.label) for report, contender in asked],
             share=self.share,
             text=(self.text.origin, str(self.text.sources), str(self.text.documentation), str(self.text.small)),
+            cache=str(self.cache),
         )
         measured = measure(order, watched=watched, limit=self.limit * len(asked))
         for one in measured:

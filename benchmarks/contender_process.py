@@ -35,6 +35,8 @@ class Order:
     share: float
     #: see `Text`
     text: tuple[str, str, str, str]
+    #: cache folder with the workloads' own inputs
+    cache: str = ""
 
     def plain(self) -> str:
         return json.dumps(asdict(self))
@@ -66,9 +68,10 @@ def _imported(contender: Contender) -> float:
 def _attempt(contender: Contender, key: str, order: Order, session: Any) -> dict[str, Any]:
     workload = WORKLOADS[key]
     origin, *folders = order.text
-    size = workload.size(order.share) // contender.fraction
+    whole = workload.size(order.share)
+    size, given = whole // contender.fraction, workload.input_of(Path(order.cache), whole)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
-        attempt = Attempt(size, Text(origin, *map(Path, folders)), session, Path(folder), _worked)
+        attempt = Attempt(size, Text(origin, *map(Path, folders)), session, Path(folder), _worked, input=given)
         try:
             check = contender.carry_out(attempt)
         except Exception as error:

@@ -1,5 +1,6 @@
 """Workloads, and the contenders that run each of them."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ class Attempt:
     #: called after the work and before the result is read
     worked: Callable[[], None] = lambda: None
     seconds: float | None = None
+    #: folder of the workload's own input; see `Workload.write_input`
+    input: Path = Path()
 
     @contextmanager
     def timed(self) -> Iterator[None]:
@@ -79,6 +82,8 @@ class Workload:
     of_text: bool = False
     #: whether contenders are commands, whose engine is part of the measurement
     of_commands: bool = False
+    #: writes the workload's own input of a size into an empty folder, once for all attempts
+    write_input: Callable[[int, Path], None] | None = None
 
     def size(self, share: float) -> int:
         """Return the size of a share of the full work: 1, 2 or 5 times a power of ten, unless it is full."""
@@ -87,6 +92,22 @@ class Workload:
             return self.full
         rounded = [int(digit * 10.0**power) for power in range(10) for digit in (1, 2, 5)]
         return max(self.least, *(size for size in rounded if size <= max(wanted, 1)))
+
+    def input_of(self, cache: Path, size: int) -> Path:
+        """Return the folder of the workload's own input in the cache folder, which `make_input` has written."""
+        return cache / f"{self.key}-{size}"
+
+    def make_input(self, cache: Path, size: int) -> None:
+        """Write the workload's own input into the cache folder, unless it exists."""
+        folder = self.input_of(cache, size)
+        if self.write_input is None or folder.is_dir():
+            return
+        # An interrupted attempt leaves only this folder.
+        unfinished = folder.with_name(f"{folder.name}.unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        self.write_input(size, unfinished)
+        unfinished.rename(folder)
 
 
 def words_check(counts: Mapping[Any, int]) -> Check:
