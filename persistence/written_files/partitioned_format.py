@@ -27,6 +27,12 @@ _MAX_NAME_BYTES = 255
 #: Types of values that have one usual form as text.
 _KEY_TYPES = (str, bool, int, dt.date)
 
+#: Types of which equal values have equal text. Subclasses need not: instants in two zones are equal.
+_SAME_TEXT = frozenset({str, bool, int, dt.date, type(None)})
+
+#: Folders by the types and the values of the columns in their names.
+_Folders = dict[tuple[tuple[type, ...], tuple[Any, ...]], str]
+
 
 class PartitionedFormat(FileFormat):
     """Another format, in a folder for each combination of values of some columns.
@@ -54,10 +60,11 @@ class PartitionedFormat(FileFormat):
 
     def encode(self, records: Sequence[Any]) -> list[EncodedRows]:
         encoded: list[EncodedRows] = []
+        known: _Folders = {}
         for are_frames, group in groupby(records, is_frame):
             by_folder: dict[str, list[Any]] = {}
             for record in group:
-                divided = self._divide(record) if are_frames else [self._split(record)]
+                divided = self._divide(record) if are_frames else [self._split(record, known)]
                 for folder, rest in divided:
                     by_folder.setdefault(folder, []).append(rest)
             for folder, several in by_folder.items():
@@ -73,8 +80,8 @@ class PartitionedFormat(FileFormat):
     def open(self, write: Callable[[bytes], None], columns: str) -> FileRows:
         return self._format.open(write, columns)
 
-    def _split(self, record: Any) -> tuple[str, dict[Any, Any]]:
-        """Return the folder of a record, and the record without the columns in it."""
+    def _split(self, record: Any, known: _Folders) -> tuple[str, dict[Any, Any]]:
+        """Return the folder of a record, and the record without the columns in it; note the folder in `known`."""
         if not isinstance(record, Mapping):
             raise EncodingError(f"partition_by takes dicts, got {shown(record)}; map it to a dict.")
         rest = dict(record)
@@ -82,7 +89,7 @@ class PartitionedFormat(FileFormat):
             values = [rest.pop(name) for name in self._names]
         except KeyError as error:
             raise EncodingError(f"{shown(dict(record))} has no {error.args[0]!r}, the column of its folder.") from error
-        return self._folder(values), self._checked(rest, record)
+        return self._known_folder(values, known), self._checked(rest, record)
 
     def _divide(self, frame: "Frame") -> "list[tuple[str, Frame]]":
         missing = next((name for name in self._names if name not in frame.columns), None)
@@ -96,6 +103,17 @@ class PartitionedFormat(FileFormat):
         if not rest:
             raise EncodingError(f"{shown(record)} has no column beside those of its folder.")
         return rest
+
+    def _known_folder(self, values: Sequence[Any], known: _Folders) -> str:
+        kinds = tuple(map(type, values))
+        if not _SAME_TEXT.issuperset(kinds):
+            return self._folder(values)
+        # With the types, because 1 and True are equal and have two folders.
+        key = (kinds, tuple(values))
+        folder = known.get(key)
+        if folder is None:
+            folder = known[key] = self._folder(values)
+        return folder
 
     def _folder(self, values: Sequence[Any]) -> str:
         parts = [f"{name}={_value(value, name)}/" for name, value in zip(self._folders, values, strict=True)]

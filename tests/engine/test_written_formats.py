@@ -364,6 +364,21 @@ def test_a_record_without_a_folder_is_a_failed_record(entry: Any, said: str, tmp
     assert run(flow, on_error="skip").errors == 1
 
 
+def test_equal_keys_of_different_text_have_folders_of_their_own(tmp_path: Path) -> None:
+    noon = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
+    later = noon.astimezone(dt.timezone(dt.timedelta(hours=1)))
+    keys = [1, True, "1x", noon, later, noon, 1, True]
+    entries = [{"k": key, "n": number} for number, key in enumerate(keys)]
+    written = run(of(entries, chunk_size=len(keys)).write_jsonl(tmp_path / "out", partition_by="k")).value
+    found = {
+        json.loads(line)["n"]: unquote(Path(path).parent.name)
+        for path in written.paths
+        for line in Path(path).read_text().splitlines()
+    }
+    wanted = ["1", "true", "1x", str(noon), str(later), str(noon), "1", "true"]
+    assert [found[number] for number in range(len(keys))] == [f"k={text}" for text in wanted]
+
+
 def test_many_folders_are_written_with_few_open_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("elastic.persistence.written_files.file_output._MAX_OPEN_FILES", 3)
     flow = elastic.from_range(1000, chunk_size=100).map(lambda n: {"k": n % 20, "n": n})
