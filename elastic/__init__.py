@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from elastic.core.model.bad_record import BadRecord, RawRecord
     from elastic.core.model.chunk import Chunk, SourcePiece
     from elastic.core.model.step import Progress, StepState
+    from elastic.core.model.written import Written
     from elastic.core.policies.chaos import Chaos
     from elastic.core.receipts.receipt import Receipt
     from elastic.core.receipts.stage import Stage
@@ -89,6 +90,7 @@ __all__ = [
     "StepState",
     "Options",
     "Result",
+    "Written",
     "Progress",
     # runs of the past
     "runs",
@@ -144,6 +146,7 @@ _HOMES = {
     "elastic.core.receipts.stage": ("Stage",),
     "elastic.core.type_registry": ("register_type",),
     "elastic.core.model.step": ("Progress", "StepState"),
+    "elastic.core.model.written": ("Written",),
     "elastic.core.contracts.store": ("ChunkStore", "StoredChunk"),
     "elastic.dag.dag": ("DAG",),
     "elastic.dag.dependencies": ("chain",),
