@@ -111,6 +111,7 @@ class StepAudit:
                 f"its root is of definition {self.root_version}, and this version of Elastic makes those of definition "
                 f"{ROOT_VERSION}; a run over the same input has another root today"
             )
+        self._note_table()
         if not self.is_complete:
             self._check_stored_chunks()
         for miscount in self.store.miscounted(record.step, self.snapshot):
@@ -128,6 +129,15 @@ class StepAudit:
             root_version=self.root_version,
             notes=tuple(self._notes),
         )
+
+    def _note_table(self) -> None:
+        """Note that rows in a table were not compared, because other programs may change them."""
+        sink = self.record.manifest.get("sink") or {}
+        if sink.get("kind") == "sql":
+            self._notes.append(
+                f"the rows in table {sink.get('table')!r} of {sink.get('url')} were not compared; elastic_commit has "
+                "what the run committed"
+            )
 
     def rows(self, *, as_folded: bool = False) -> Iterator[ReceiptRow]:
         """Yield the readable rows of receipts, by chunk id or in the order in which the master folded them."""

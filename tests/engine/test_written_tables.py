@@ -91,6 +91,9 @@ def test_every_record_is_a_row_once(url: str, key: str | None, cluster: str) -> 
     assert tables(hook) == {"words", "elastic_commit"}
     claim = hook.get_records("select run_id, step, records from elastic_commit where part = ''")
     assert claim == [(result.run_id, 0, 1000)]
+    verified = elastic.verify(result.run_id)
+    assert verified.ok
+    assert "the rows in table 'words'" in verified.steps[0].notes[0]
     kept = elastic.result_of(result.run_id, records().write_sql(url, "words", key=key))
     assert set(kept.value.files) == set(written.files)
 
