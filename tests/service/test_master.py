@@ -45,11 +45,12 @@ def _service(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     end_all()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def metadata(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite, then PostgreSQL, as the metadata database."""
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_server").create_database()
+    """One metadata database after the other."""
+    if request.param != "sqlite":
+        name = "postgres_server" if request.param == "postgresql" else "mariadb_server"
+        url = request.getfixturevalue(name).create_database()
         found = Database(url)
         create(found)
         found.close()
