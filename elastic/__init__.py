@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from elastic.engine.options import Options
     from elastic.engine.result import Result
     from elastic.engine.step import Step
-    from elastic.flow.flow import Flow
+    from elastic.flow.flow import Flow, concat
     from elastic.flow.readers import (
         from_arrow,
         from_iterable,
@@ -83,6 +83,7 @@ __all__ = [
     "from_polars",
     "from_arrow",
     "from_source",
+    "concat",
     # flows, steps and their results
     "Flow",
     "Step",
@@ -151,7 +152,7 @@ _HOMES = {
     "elastic.dag.dag": ("DAG",),
     "elastic.dag.dependencies": ("chain",),
     "elastic.dag.operator": ("BaseOperator",),
-    "elastic.flow.flow": ("Flow",),
+    "elastic.flow.flow": ("Flow", "concat"),
     "elastic.engine.options": ("Options",),
     "elastic.flow.readers": (
         "from_arrow",

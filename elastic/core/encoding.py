@@ -350,10 +350,10 @@ def _fraction(numerator: int, denominator: int) -> Fraction:
     return Fraction(numerator, denominator)
 
 
-def _raw_record(data: Any, *fields: Any) -> RawRecord:
-    if type(data) is not bytes or not all(type(field) is str for field in fields):
+def _raw_record(data: Any, source: Any, *fields: Any) -> RawRecord:
+    if type(data) is not bytes or type(source) not in (int, type(None)) or not set(map(type, fields)) <= {str}:
         raise ValueError("not a raw record")
-    return RawRecord(data, fields)
+    return RawRecord(data, fields, source)
 
 
 def _path(name: Any, text: Any) -> PurePath:
@@ -391,7 +391,11 @@ _EXTENSIONS: dict[int, tuple[type, Callable[[Any], bytes], Callable[[bytes], Any
     10: (complex, _write_complex, lambda data: complex(*unpack(data))),
     11: (Fraction, lambda value: pack([value.numerator, value.denominator]), lambda data: _fraction(*unpack(data))),
     12: (uuid.UUID, lambda value: value.bytes, lambda data: uuid.UUID(bytes=data)),
-    18: (RawRecord, lambda value: pack([value.data, *value.fields]), lambda data: _raw_record(*unpack(data))),
+    18: (
+        RawRecord,
+        lambda value: pack([value.data, value.source, *value.fields]),
+        lambda data: _raw_record(*unpack(data)),
+    ),
 }
 #: The same for containers: a writer also gets the hook for the items that msgpack does not know, and a reader gets
 #: decoded data.

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 from elastic.aggregators import Nothing, aggregator_of
@@ -48,6 +49,7 @@ from elastic.persistence.written_files.file_sink import FileSink, WriteOptions
 from elastic.persistence.written_files.parquet_format import ParquetFormat
 from elastic.persistence.written_files.text_formats import JsonLinesFormat, LinesFormat
 from elastic.persistence.written_tables.sql_sink import SqlSink
+from elastic.stages.sources import ConcatenatedSource
 from elastic.stages.sources.derived import LimitedSource, SampledSource
 from elastic.stages.worker.frames import as_frame
 from elastic.stages.worker.words import word_frame, words
@@ -378,6 +380,10 @@ class Flow:
             _check_class(kind, function)
         return Flow(self._source, (*self._transforms, kind(function)), None, self._options)
 
+    def __add__(self, other: "Flow") -> "Flow":
+        """Return a flow over the entries of both flows, see `elastic.concat`."""
+        return concat(self, other) if isinstance(other, Flow) else NotImplemented
+
     def __repr__(self) -> str:
         links = ["source", *map(str, self._transforms)]
         if self._sink is not None:
@@ -385,6 +391,45 @@ class Flow:
         if self._aggregator is not None:
             links.append(str(self._aggregator))
         return f"Flow({' -> '.join(links)})"
+
+
+def concat(*flows: Flow) -> Flow:
+    """Return a flow over the entries of several flows, one after another.
+
+    The sources may differ. Functions that come before must be the same in all flows, so put those that differ into one
+    function that distinguishes the entries. `flow + other` does the same.
+
+    Raises:
+        UsageError: The flows cannot be joined: they aggregate, or have different functions or options, or one of them
+            can be read only once and another is read by the workers.
+    """
+    if not flows or not all(isinstance(flow, Flow) for flow in flows):
+        raise UsageError("concat takes flows, such as elastic.concat(read_csv('a.csv'), read_csv('b.csv')).")
+    first = flows[0]
+    for number, flow in enumerate(flows):
+        last = flow._aggregator or flow._sink
+        if last is not None:
+            raise UsageError(f"flow {number} of the concat ends in {last}; join the flows before that.")
+        if flow._transforms != first._transforms:
+            raise UsageError(
+                f"flow 0 of the concat has {_shown(first)} and flow {number} {_shown(flow)}; join the flows before "
+                "these functions, and use one function that distinguishes the entries."
+            )
+        if not _are_equal(flow._options, first._options):
+            raise UsageError(
+                f"flow 0 and flow {number} of the concat have different options; set them after the concat."
+            )
+    return Flow(ConcatenatedSource([flow._source for flow in flows]), first._transforms, None, first._options)
+
+
+def _are_equal(one: Options, other: Options) -> bool:
+    # Heartbeats have no equality of their own.
+    heartbeats = [(type(options.heartbeat), vars(options.heartbeat)) for options in (one, other)]
+    return heartbeats[0] == heartbeats[1] and replace(one, heartbeat=other.heartbeat) == other
+
+
+def _shown(flow: Flow) -> str:
+    return " -> ".join(map(str, flow._transforms)) or "no functions"
 
 
 def _check_class(kind: type[Transform], given: type) -> None:

@@ -1,5 +1,6 @@
 """Sources: data that the master enumerates and cuts into chunks."""
 
+from elastic.stages.sources.concatenation import ConcatenatedSource
 from elastic.stages.sources.derived import LimitedSource, SampledSource
 from elastic.stages.sources.files.csv import CsvRecordFormat
 from elastic.stages.sources.files.csv_columns import CsvColumns
@@ -16,6 +17,7 @@ from elastic.stages.sources.tables.parquet import ParquetSource
 from elastic.stages.sources.tables.table_source import TableSource, table_of_arrow, table_of_pandas, table_of_polars
 
 __all__ = [
+    "ConcatenatedSource",
     "FileSource",
     "RecordFormat",
     "TextLines",
