@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from elastic.receipt_token import decode_token
     from elastic.recovery.redrive import dead_letters, redrive, result_of
     from elastic.recovery.resume import resume
+    from elastic.recovery.run_source import from_run
     from elastic.run_history import RunHistory, delete_runs, prune_runs, runs
     from elastic.step_queue import StepQueue
     from elastic.verification.verify import Verification, verify
@@ -83,6 +84,7 @@ __all__ = [
     "from_polars",
     "from_arrow",
     "from_source",
+    "from_run",
     "concat",
     # flows, steps and their results
     "Flow",
@@ -174,6 +176,7 @@ _HOMES = {
     "elastic.recovery.redrive": ("dead_letters", "redrive", "result_of"),
     "elastic.engine.result": ("Result",),
     "elastic.recovery.resume": ("resume",),
+    "elastic.recovery.run_source": ("from_run",),
     "elastic.engine.step": ("Step",),
     "elastic.run_history": ("RunHistory", "delete_runs", "prune_runs", "runs"),
     "elastic.persistence.stored_run": ("StoredRun",),
