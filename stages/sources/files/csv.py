@@ -103,7 +103,7 @@ class CsvRecordFormat(EncodedFormat):
     def _parse(self, block: FileBlock) -> list[Any]:
         text = decoded_or_error(self._body(block), self.encoding, self.errors)
         if isinstance(text, DecodingError):
-            return valid(self.parse_each(block))
+            return valid(self._entry(block, row) for row in self._rows(block))
         lines = self._lines(text)
         reader, names = self._reader(lines), self.names or ()
         try:
@@ -117,7 +117,7 @@ class CsvRecordFormat(EncodedFormat):
             if isinstance(lines, list) and self._count(block, lines) != len(entries):
                 raise ValueError("a row spans several lines")
         except (csv.Error, ValueError):
-            return valid(self.parse_each(block))
+            return valid(self._entry(block, row) for row in self._rows(block))
         return entries
 
     def parse_each(self, block: FileBlock) -> list[Any]:

@@ -137,16 +137,18 @@ class RecordFormat(ABC):
         return self
 
 
-def valid(entries: list[Any]) -> list[Any]:
-    """Return entries none of which is a bad record.
+def valid(entries: Iterable[Any]) -> list[Any]:
+    """Return entries none of which is a bad record; read no entry after a bad one.
 
     Raises:
         DecodingError: The error of the first bad record.
     """
+    found = []
     for entry in entries:
         if isinstance(entry, BadRecord):
             raise entry.error
-    return entries
+        found.append(entry)
+    return found
 
 
 def raw_lines(data: bytes | memoryview) -> Iterator[tuple[int, bytes]]:

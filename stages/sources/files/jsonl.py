@@ -26,7 +26,7 @@ class JsonLinesRecordFormat(EncodedLines):
         try:
             return [_decode(line) for line in lines if line]
         except (ValueError, RecursionError):
-            return valid(self.parse_each(block))
+            return valid(self._value(block, line) for line in self._lines(block))
 
     def parse_each(self, block: FileBlock) -> list[Any]:
         return [self._value(block, line) for line in self._lines(block)]
