@@ -24,7 +24,7 @@ from elastic.core.model.step import StepState
 from elastic.core.model.written import Written, WrittenFile
 from elastic.persistence.written_files.file_format import FileFormat
 from elastic.persistence.written_files.file_output import FileWriter
-from elastic.persistence.written_files.target_folder import TargetFolder
+from elastic.persistence.written_files.target_folder import TargetFolder, is_data_name, is_plain_name
 
 
 class IfExists(StrEnum):
@@ -165,6 +165,8 @@ class FolderPublication(Publication):
                 f"{shown!r} has {name} {manifest.get(name)!r}, so files with {name} {now.get(name)!r} cannot be added; "
                 "name another folder."
             )
+        if self._if_exists is IfExists.APPEND and not all("records" in entry for entry in manifest.get("files", [])):
+            raise UsageError(f"{shown!r} has a {MANIFEST} without numbers of records; name another folder.")
 
     def _check_epoch(self, found: dict[str, Any]) -> None:
         if found["epoch"] > self._owner.epoch:
@@ -191,7 +193,7 @@ class FolderPublication(Publication):
         names = [part.name for part in written]
         replaced = list(self._check_claim().get("replaces", []))
         self._check_parts(parts)
-        before = self._read(MANIFEST) or {}
+        before = self._manifest_before()
         others = list(self._entries_of_others(before))
         if self._if_exists is IfExists.OVERWRITE:
             replaced += [entry["file"] for entry in others]
@@ -208,6 +210,23 @@ class FolderPublication(Publication):
         folder.put(SUCCESS, b"")
         folder.remove([MARKER])
         self._is_claimed = False
+
+    def _manifest_before(self) -> dict[str, Any]:
+        """Return the manifest of the folder, or {} if there is none.
+
+        Raises:
+            StoreError: It is damaged, so the files of other runs are unknown.
+        """
+        before = self._read(MANIFEST)
+        is_countable = self._if_exists is IfExists.OVERWRITE or all(
+            "records" in entry for entry in self._entries_of_others(before or {})
+        )
+        if before == {} or not is_countable:
+            raise StoreError(
+                f"{self._folder.shown!r} has a damaged {MANIFEST}; restore it, or remove it to give up the files of "
+                "other runs."
+            )
+        return before or {}
 
     def _entries_of_others(self, manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield the files of a manifest that other steps wrote, each with its step."""
@@ -280,14 +299,31 @@ class FolderPublication(Publication):
     def _read(self, name: str) -> dict[str, Any] | None:
         """Return the content of the marker or the manifest; None if the file is missing, {} if it is damaged."""
         data = self._folder.read(name)
-        if data is None:
-            return None
-        try:
-            found = json.loads(data)
-        except (ValueError, RecursionError):
-            return {}
-        is_whole = isinstance(found, dict) and isinstance(found.get("run_id"), str)
-        return found if is_whole and all(type(found.get(name)) is int for name in ("step", "epoch")) else {}
+        return None if data is None else _parsed(data)
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    """Return the content of a marker or a manifest, which may come from outside; {} if it is damaged."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    # The run's id is part of the name of a folder that is removed, and so are the files.
+    is_whole = (
+        isinstance(found, dict)
+        and is_plain_name(found.get("run_id"))
+        and all(type(found.get(name)) is int and found[name] >= 0 for name in ("step", "epoch"))
+        and all(isinstance(found.get(name, []), list) for name in ("files", "replaces"))
+        and all(map(_is_entry, found.get("files", [])))
+        and all(map(is_data_name, found.get("replaces", [])))
+        and isinstance(found.get("columns"), str | None)
+    )
+    return found if is_whole else {}
+
+
+def _is_entry(entry: Any) -> bool:
+    """Return whether a value describes a file; those of a sharded result have no number of records."""
+    return isinstance(entry, dict) and is_data_name(entry.get("file")) and type(entry.get("records", 0)) is int
 
 
 def _owner_of(found: dict[str, Any]) -> SinkOwner:

@@ -19,7 +19,7 @@ from elastic.persistence.durable_file import (
     sync_folder,
     write_at,
 )
-from elastic.persistence.written_files.target_folder import MARKS, TargetFile, TargetFolder, digest_of
+from elastic.persistence.written_files.target_folder import MARKS, TargetFile, TargetFolder, check_removable, digest_of
 
 #: Permission bits of files and folders, less those of the umask: other programs read them.
 _FILE_MODE, _FOLDER_MODE = 0o666, 0o777
@@ -114,6 +114,7 @@ class LocalFolder(TargetFolder):
     def remove(self, names: Collection[str]) -> None:
         folders = set[Path]()
         for name in names:
+            self._check_removable(name)
             path = self.path / name
             with self._errors(path):
                 path.unlink(missing_ok=True)
@@ -188,6 +189,12 @@ class LocalFolder(TargetFolder):
                 f"{str(folder)!r} and a folder whose name differs in case are the same on this file system; "
                 "write partitions whose names differ in more than case."
             )
+
+    def _check_removable(self, name: str) -> None:
+        check_removable(name, self.shown)
+        # A link among the folders of the name leads elsewhere.
+        if not (self.path / name).parent.resolve().is_relative_to(self.path.resolve()):
+            check_removable("..", self.shown)
 
     def _staged(self, name: str) -> Path:
         return self._staging / name.rpartition("/")[2]

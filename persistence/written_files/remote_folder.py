@@ -14,7 +14,14 @@ from elastic.core.contracts.sink import MARKER
 from elastic.core.errors import ElasticError, StoreError, UsageError
 from elastic.core.optional import require
 from elastic.core.redaction import MASK, is_secret_name, masked_url
-from elastic.persistence.written_files.target_folder import MARKS, TargetFile, TargetFolder, digest_of, is_attempt
+from elastic.persistence.written_files.target_folder import (
+    MARKS,
+    TargetFile,
+    TargetFolder,
+    check_removable,
+    digest_of,
+    is_attempt,
+)
 
 #: Protocols whose folders are prefixes of names: they need no creation, and creating one might create a bucket.
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "cos", "r2"})
@@ -139,6 +146,7 @@ class RemoteFolder(TargetFolder):
     def remove(self, names: Collection[str]) -> None:
         parents = set[str]()
         for name in names:
+            check_removable(name, self.shown)
             with self._errors(), suppress(FileNotFoundError):
                 self._fs.rm_file(self._path(name))
             parents |= {name[: found.start()] for found in re.finditer("/", name)}

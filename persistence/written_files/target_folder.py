@@ -4,9 +4,10 @@ import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from elastic.core.contracts.sink import MANIFEST, MARKER, STAGING, SUCCESS
+from elastic.core.errors import StoreError
 
 #: Names in a folder that are no data.
 MARKS = frozenset({MANIFEST, MARKER, STAGING, SUCCESS})
@@ -23,6 +24,28 @@ def is_attempt(name: str, tags: Collection[str]) -> bool:
     """Return whether a file has the name of an attempt of a step with one of these tags."""
     found = _ATTEMPT.fullmatch(name)
     return found is not None and found[1] in tags
+
+
+def is_plain_name(name: Any) -> bool:
+    """Return whether a value, which may come from outside, names a file in a folder and not a path."""
+    is_text = isinstance(name, str) and name not in ("", ".", "..") and not {"/", "\0"}.intersection(name)
+    return is_text and not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def is_data_name(name: Any) -> bool:
+    """Return whether a value, which may come from outside, names a file of data below the target folder."""
+    parts = name.split("/") if isinstance(name, str) else [""]
+    return all(map(is_plain_name, parts)) and parts[0] not in MARKS
+
+
+def check_removable(name: str, shown: str) -> None:
+    """Check the name of a file that is to be removed from a target folder.
+
+    Raises:
+        StoreError: The file is not in that folder.
+    """
+    if name not in MARKS and not is_data_name(name):
+        raise StoreError(f"{name!r} is no file of {shown!r}, and was not removed; check the {MANIFEST} of that folder.")
 
 
 def digest_of(file: BinaryIO) -> tuple[int, str]:
@@ -95,7 +118,11 @@ class TargetFolder(ABC):
 
     @abstractmethod
     def remove(self, names: Collection[str]) -> None:
-        """Remove files, and their folders if these become empty. Missing files are ignored."""
+        """Remove files, and their folders if these become empty. Missing files are ignored.
+
+        Raises:
+            StoreError: A file cannot be removed, or is not below this folder.
+        """
 
     @abstractmethod
     def size(self, name: str) -> int | None:
