@@ -74,6 +74,10 @@ class _DerivedSource(Source):
     @abstractmethod
     def reader(self) -> _DerivedReader: ...
 
+    def record_reader(self) -> Reader:
+        # The record was chosen when its run met it, and a dead letter has no place in a piece.
+        return self._inner.record_reader()
+
 
 class LimitedReader(_DerivedReader):
     """Reader of pieces of which only the first entries count; the mark is their number, or None for all."""

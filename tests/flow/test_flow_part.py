@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 import elastic
+from elastic.aggregators import Distinct
 from elastic.core.errors import EntryError, SourceError, SourceNotFoundError, StepFailedError, UsageError
 from elastic.core.model.step import StepState
 from elastic.recovery.resume import resume
@@ -192,6 +193,27 @@ def test_a_bad_record_behind_a_limit_is_not_met(tmp_path: Path) -> None:
         flow = elastic.read_jsonl(path).limit(count).options(on_error="dead-letter")
         assert collected(flow) == flow.take() == [1, 2, 4][: count - 1]
     assert [letter.failure.chunk_id for letter in elastic.dead_letters(elastic.runs()[0].run_id)] == [0]
+
+
+@pytest.mark.parametrize(
+    "part", [lambda flow: flow.limit(80), lambda flow: flow.sample(0.7, seed=2), lambda flow: flow.limit(90).sample(1)]
+)
+def test_bad_records_of_a_part_are_redriven(part: Callable[[elastic.Flow], elastic.Flow], tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("n,m\n" + "".join(f"{number}\n" if number % 3 else f"{number},0\n" for number in range(100)))
+
+    def flow(**options: Any) -> elastic.Flow:
+        read = elastic.read_csv(path, chunk_bytes=50, **options)
+        return part(read).map(lambda row: int(row["n"])).aggregate(Distinct())
+
+    result = flow().run(cluster="inline", on_error="dead-letter")
+    assert {number % 3 for number in result.value} == {0}
+    assert result.errors == result.entries - len(result.value) > 40
+    path.unlink()
+    again = elastic.redrive(result.run_id, flow(fields=["n"]), cluster="inline")
+    assert again.errors == 0
+    assert len(again.value) == result.entries
+    assert max(again.value) < 100
 
 
 def test_a_bad_record_outside_a_sample_is_not_met(tmp_path: Path) -> None:
