@@ -66,7 +66,10 @@ def from_run(
         return from_polars(value)
     if isinstance(value, Mapping):
         return from_iterable(list(value.items()))
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, set | frozenset):
+        # Their order differs between processes, and a resume needs the same one.
+        return from_iterable(sorted(value, key=pack))
+    if isinstance(value, list | tuple):
         return from_iterable(list(value))
     raise UsageError(
         f"the result of run {result.run_id} is of type {type(value).__name__}, which has no entries; read it with "

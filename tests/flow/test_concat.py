@@ -9,7 +9,7 @@ import pytest
 import elastic
 from elastic.aggregators import Collect, Count
 from elastic.core.encoding import unpack
-from elastic.core.errors import StepFailedError, UsageError
+from elastic.core.errors import SourceError, StepFailedError, UsageError
 
 QUICK: dict[str, Any] = {"cluster": "inline", "commit_interval": 1e-9, "collect_interval": 1e-9}
 
@@ -91,6 +91,33 @@ def test_a_failed_run_resumes_in_the_second_flow(tmp_path: Path) -> None:
     run_id = elastic.runs()[0].run_id
     result = elastic.resume(run_id, flow(-1).aggregate("sum"), allow_code_change=True, cluster="inline")
     assert (result.value, result.entries) == (sum(range(1000)), 1000)
+
+
+@pytest.mark.parametrize("part", [lambda flow: flow, lambda flow: flow.limit(900), lambda flow: flow.sample(0.9)])
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("ship", ["reference", "value"])
+def test_a_resume_with_other_entries_beside_a_file_is_refused(part: Any, order: int, ship: str, tmp_path: Path) -> None:
+    (tmp_path / "n.txt").write_text("".join(f"{n}\n" for n in range(500, 1000)))
+
+    def flow(numbers: list[str], bad: int) -> elastic.Flow:
+        flows = [
+            elastic.from_iterable(numbers, chunk_size=50),
+            elastic.read_text(tmp_path / "n.txt", chunk_bytes=100, ship=ship),
+        ]
+        return part(elastic.concat(*flows[::order])).map(lambda text: int(text) if text != str(bad) else 1 / 0)
+
+    numbers = [str(n) for n in range(500)]
+    bad = flow(numbers, -1).take(850)[-1]
+    with pytest.raises(StepFailedError):
+        flow(numbers, bad).aggregate("sum").run(max_chunks_in_flight=1, **QUICK)
+    run_id = elastic.runs()[0].run_id
+    others = flow(["999", *numbers[1:]], -1).aggregate("sum")
+    with pytest.raises(SourceError, match=r"the entries of chunk \d+ differ"):
+        elastic.resume(run_id, others, allow_code_change=True, cluster="inline")
+    same = flow(numbers, -1).aggregate("sum")
+    assert elastic.resume(run_id, same, allow_code_change=True, cluster="inline").value == sum(
+        flow(numbers, -1).take(1000)
+    )
 
 
 def test_a_look_reads_the_first_entries_of_the_first_flow(flows: list[elastic.Flow]) -> None:

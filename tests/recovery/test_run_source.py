@@ -1,5 +1,8 @@
 """The result of a run is a source: its written files, its shards, or the entries of its value."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,31 @@ def number(entry: int) -> int:
 
 def collected(flow: elastic.Flow) -> Any:
     return flow.aggregate("collect").run(cluster="inline").value
+
+
+SET_SCRIPT = """
+import sys
+import elastic
+
+words = elastic.from_iterable([*map(str, range(9998)), None, ("1", b"2")]).aggregate(elastic.aggregators.Distinct())
+
+def keep(entry, bad=len(sys.argv) == 2):
+    if bad and entry == "9996":
+        raise ValueError(entry)
+    return entry
+
+if len(sys.argv) == 2:
+    run_id = words.run(cluster="inline").run_id
+    flow = elastic.from_run(run_id, words).map(keep).aggregate("collect")
+    try:
+        flow.run(cluster="inline", max_chunks_in_flight=1, commit_interval=1e-9)
+    except elastic.ElasticError as error:
+        print(run_id, error.run_id)
+else:
+    flow = elastic.from_run(sys.argv[1], words).map(keep).aggregate("collect")
+    result = elastic.resume(sys.argv[2], flow, cluster="inline", allow_code_change=True)
+    print(len(result.value), set(result.value) == elastic.result_of(sys.argv[1], words).value)
+"""
 
 
 @pytest.mark.parametrize("shards", [None, 1, 5])
@@ -68,6 +96,19 @@ def test_written_files_are_read_by_their_format(tmp_path: Path, shape: str) -> N
     changed.write_bytes(changed.read_bytes() + b"1\n")
     with pytest.raises(SourceError, match=r"is not the file that run .* has written"):
         elastic.from_run(result.run_id, flow)
+
+
+def test_a_flow_over_a_set_resumes_in_another_process(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SET_SCRIPT)
+
+    def ran(*arguments: str, seed: str) -> str:
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, str(script), *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+    words, failed = ran("begin", seed="1").split()
+    assert ran(words, failed, seed="2") == "10000 True"
 
 
 def test_lists_are_read_and_numbers_are_refused() -> None:
