@@ -12,7 +12,7 @@ from pathlib import Path
 
 from elastic.core.errors import ElasticError, UsageError
 from elastic.persistence.durable_file import make_folder
-from elastic.scheduler.attempts.process_identity import ProcessIdentity
+from elastic.scheduler.attempts.process_identity import ProcessIdentity, host_and_boot
 
 #: Parts by name, with the command that each runs.
 PARTS: dict[str, tuple[str, ...]] = {"scheduler": ("master",)}
@@ -33,7 +33,8 @@ _TAIL_BYTES = 4096
 class BackgroundPart:
     """Part of the service that runs in the background.
 
-    The pid file names the process and its start time, so that a pid that the kernel reused is not taken for the part.
+    The pid file names the process, its start time, its host and the boot of the host. A process receives a signal only
+    if all of them match, because the kernel reuses pids, and hosts may share the home folder.
     """
 
     name: str
@@ -65,7 +66,7 @@ class BackgroundPart:
         """Return the running process, or None.
 
         Raises:
-            UsageError: The pid file has other content.
+            UsageError: The pid file has other content, or names a process that this host cannot see.
         """
         try:
             text = self.pid_path.read_text(encoding="utf-8").strip()
@@ -73,10 +74,18 @@ class BackgroundPart:
             return None
         except (OSError, ValueError) as error:
             raise UsageError(f"{self.pid_path} cannot be read ({error}); remove it if nothing runs.") from error
-        found = ProcessIdentity.parse(text)
+        identity, _, place = text.partition("\n")
+        found = ProcessIdentity.parse(identity)
         if found is None:
             raise UsageError(f"{self.pid_path} names no process; remove it if nothing runs.")
-        return None if found.has_exited else found
+        if found.is_running:
+            return found
+        if found.has_exited or _is_earlier_boot(place):
+            return None
+        raise UsageError(
+            f"{self.pid_path} names process {found.pid} of another host or container, which cannot be seen from here; "
+            f"stop the {self.name} there, or remove the file if it has ended."
+        )
 
     def start(self, arguments: Sequence[str] = ()) -> int:
         """Start the part, and return its pid.
@@ -106,21 +115,34 @@ class BackgroundPart:
         return child.pid
 
     def stop(self, timeout: float) -> int | None:
-        """Stop the part, and wait for its end; after `timeout` seconds, kill it. Return its pid, or None."""
+        """Stop the part, and wait for its end; after `timeout` seconds, kill it. Return its pid, or None.
+
+        Raises:
+            UsageError: The process cannot be seen from here, or belongs to another user.
+        """
         running = self.process()
         if running is None:
             self.pid_path.unlink(missing_ok=True)
             return None
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(running.pid, signal.SIGTERM)
+        self._signal(running, signal.SIGTERM)
         deadline = time.monotonic() + timeout
-        while not running.has_exited and time.monotonic() < deadline:
+        while running.is_running and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
-        if not running.has_exited:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(running.pid, signal.SIGKILL)
+        self._signal(running, signal.SIGKILL)
         self.pid_path.unlink(missing_ok=True)
         return running.pid
+
+    def _signal(self, process: ProcessIdentity, number: signal.Signals) -> None:
+        """Send a signal to the process if it still runs; SIGKILL reaches its group too."""
+        if not process.is_running:
+            return
+        try:
+            (os.killpg if number == signal.SIGKILL else os.kill)(process.pid, number)
+        except ProcessLookupError:
+            return
+        except PermissionError as error:
+            why = f"the {self.name} (pid {process.pid}) belongs to another user; stop it as that user."
+            raise UsageError(why) from error
 
     def _watch(self, child: "subprocess.Popen[bytes]", size: int) -> None:
         """Wait until a part works; raise an error if it ends before. `size` is that of the log before the start."""
@@ -143,7 +165,7 @@ class BackgroundPart:
         """Write the pid file in one step, so that no reader sees a part of it."""
         identity = ProcessIdentity.of(pid)
         new = self.pid_path.with_suffix(".pid.new")
-        new.write_text(f"{identity}\n", encoding="utf-8")
+        new.write_text(f"{identity}\n{' '.join(host_and_boot())}\n", encoding="utf-8")
         new.replace(self.pid_path)
 
     def _last_line(self) -> str:
@@ -151,3 +173,10 @@ class BackgroundPart:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             found = file.read().decode("utf-8", "replace").strip().splitlines()
         return found[-1].removeprefix("error: ") if found else f"{self.log_path} has no line"
+
+
+def _is_earlier_boot(place: str) -> bool:
+    """Return whether a place, as the pid file names it, is an earlier boot of this host, whose processes have ended."""
+    here, boot = host_and_boot()
+    host, _, earlier = place.partition(" ")
+    return host == here and bool(earlier and boot) and earlier != boot

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,8 +114,6 @@ def test_a_service_that_ends_at_once_says_why(home: Path, monkeypatch: pytest.Mo
 
 def test_a_pid_file_of_another_process_is_not_taken_for_the_service(home: Path) -> None:
     part = BackgroundPart("scheduler", home)
-    part.pid_path.write_text(f"elsewhere/{os.getpid()}/1\n")
-    assert part.process() is not None, "a process of another boot or container cannot be seen, so it counts"
     reused = ProcessIdentity(ProcessIdentity.current().boot_id, os.getpid(), 1)
     part.pid_path.write_text(f"{reused}\n")
     assert part.process() is None
@@ -124,6 +124,52 @@ def test_a_pid_file_of_another_process_is_not_taken_for_the_service(home: Path) 
     part.pid_path.write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="cannot be read"):
         part.process()
+
+
+@pytest.fixture
+def bystander() -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that is no part of Elastic, with a process group of its own."""
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("place", ["", "\nelsewhere 0b5d", f"\n{socket.gethostname()}"])
+def test_a_process_of_another_host_receives_no_signal_and_keeps_its_pid_file(
+    home: Path, bystander: "subprocess.Popen[bytes]", place: str
+) -> None:
+    part = BackgroundPart("scheduler", home)
+    started_at = ProcessIdentity.of(bystander.pid).started
+    text = f"elsewhere/{bystander.pid}/{started_at}{place}\n"
+    part.pid_path.write_text(text)
+    for act in (part.process, part.start, lambda: part.stop(0.1)):
+        with pytest.raises(UsageError, match="of another host or container, which cannot be seen from here; stop the"):
+            act()
+    assert bystander.poll() is None
+    assert part.pid_path.read_text() == text
+
+
+def test_a_pid_file_of_an_earlier_boot_is_stale_and_its_pid_receives_no_signal(
+    home: Path, bystander: "subprocess.Popen[bytes]"
+) -> None:
+    part = BackgroundPart("scheduler", home)
+    started_at = ProcessIdentity.of(bystander.pid).started
+    part.pid_path.write_text(f"earlier/{bystander.pid}/{started_at}\n{socket.gethostname()} an-earlier-boot\n")
+    assert part.process() is None
+    assert part.stop(0.1) is None
+    assert not part.pid_path.exists()
+    assert bystander.poll() is None
+
+
+def test_a_process_whose_start_time_is_unknown_receives_no_signal(
+    home: Path, bystander: "subprocess.Popen[bytes]"
+) -> None:
+    part = BackgroundPart("scheduler", home)
+    unknown = ProcessIdentity(ProcessIdentity.current().boot_id, bystander.pid, 0)
+    part.pid_path.write_text(f"{unknown}\n")
+    with pytest.raises(UsageError, match="remove the file if it has ended"):
+        part.stop(0.1)
+    assert bystander.poll() is None
 
 
 def test_the_examples_are_copied_once_and_run(home: Path) -> None:

@@ -46,6 +46,11 @@ class ProcessIdentity:
         """Whether the process is known to have exited; False if this process could not see it."""
         return self.boot_id == _boot_id() and self.started != 0 and _start_ticks(self.pid) != self.started
 
+    @property
+    def is_running(self) -> bool:
+        """Whether this process sees the process run; a process whose start time is unknown does not count."""
+        return self.boot_id == _boot_id() and self.started != 0 and _start_ticks(self.pid) == self.started
+
     def __str__(self) -> str:
         return f"{self.boot_id}/{self.pid}/{self.started}"
 
@@ -72,6 +77,14 @@ def _by_owner(instances: list[TaskInstanceRow]) -> dict[str, list[TaskInstanceRo
 def _is_running(instance: TaskInstanceRow) -> bool:
     is_local = bool(instance.pid) and instance.host == socket.gethostname()
     return is_local and _start_ticks(instance.pid or 0) is not None
+
+
+def host_and_boot() -> tuple[str, str]:
+    """Return the name of this host, and the id of its boot; the id is empty if the system has none."""
+    try:
+        return socket.gethostname(), Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return socket.gethostname(), ""
 
 
 @cache
