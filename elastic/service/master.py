@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from elastic.config.secret_mask import masked
 from elastic.core.errors import ElasticError
 from elastic.core.text import error_text
 from elastic.db import transitions
@@ -26,11 +27,8 @@ from elastic.service.parsing.file_loader import ParseLimits
 from elastic.service.parsing.last_good_sources import LastGoodSources
 from elastic.service.parsing.parser_process import ParserProcess
 from elastic.service.planner import Planner
-from elastic.service.run_groups import RunGroups
+from elastic.service.run_groups import POSTPONED_SECONDS, RunGroups
 from elastic.service.stored_dags import StoredDags
-
-#: Seconds until a run that cannot run now is looked at again.
-_POSTPONED_SECONDS = 30.0
 
 #: Shortest sleep after a transaction on a SQLite file that several masters share (seconds).
 _MIN_BREATH_SECONDS = 0.02
@@ -169,9 +167,10 @@ class SchedulerMaster:
             self._groups.add(claim, self._folder)
         except OUTAGES:
             raise
-        except ElasticError as error:
-            reason = error_text(error)
-            transitions.postpone_run(self._deployment.database, claim, _POSTPONED_SECONDS)
+        except Exception as error:
+            is_own = isinstance(error, ElasticError)
+            reason = error_text(error) if is_own else f"{type(error).__name__}: {masked(error_text(error))}"
+            transitions.postpone_run(self._deployment.database, claim, POSTPONED_SECONDS)
             if self._reported.get(run.dag_id) != reason:
                 self._reported[run.dag_id] = reason
                 self._say(f"run {run.run_id} of DAG {run.dag_id!r} waits: {reason}")

@@ -4,7 +4,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from elastic.config.secret_mask import masked
 from elastic.core.errors import ElasticError
+from elastic.core.text import error_text
 from elastic.dag.states.state import RunState
 from elastic.db import transitions
 from elastic.db.records import DagRun
@@ -17,7 +19,11 @@ from elastic.scheduler.decisions.run_tracker import RunTracker
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.supervisor.due_callbacks import CallbackQueue, DueCallbacks
 from elastic.scheduler.supervisor.run_group import GroupSetup, RunGroup
+from elastic.scheduler.supervisor.state_changes import OUTAGES
 from elastic.service.stored_dags import StoredDag, StoredDags
+
+#: Seconds until a run that cannot run now is looked at again.
+POSTPONED_SECONDS = 30.0
 
 #: A DAG and the digest of its structure.
 _GroupKey = tuple[str, str]
@@ -96,7 +102,17 @@ class RunGroups:
         if key not in self._groups:
             self._groups[key] = self._new_group(key, folder)
         found = self._groups[key]
-        group, tasks = found.group, list(found.stored.spec.tasks.values())
+        try:
+            self._add_to(found, claim)
+        except BaseException:
+            found.group.tracker.discard(run.run_id)
+            if not found.group.runs.by_id:
+                del self._groups[key]
+            raise
+        self._group_of[run.dag_id, run.run_id] = key
+
+    def _add_to(self, found: _Group, claim: RunClaim) -> None:
+        run, group, tasks = claim.run, found.group, list(found.stored.spec.tasks.values())
         previous = previous_states_of(self._deployment.database, run, tasks) if found.needs_previous else None
         group.tracker.add(
             RunSpec(
@@ -109,10 +125,12 @@ class RunGroups:
         )
         make_instances(self._deployment.database, tasks, [run], group.tracker)
         group.runs.add(claim)
-        self._group_of[run.dag_id, run.run_id] = key
 
     def turn(self, events: Mapping[tuple[str, str], Sequence[ExecutorEvent]]) -> int:
-        """Drive all groups by one turn; return the number of runs that ended."""
+        """Drive all groups by one turn; return the number of runs that ended.
+
+        If a group fails, its runs are postponed, and the others go on.
+        """
         by_group: dict[_GroupKey, list[ExecutorEvent]] = {}
         for run, found in events.items():
             if run in self._group_of:
@@ -120,7 +138,7 @@ class RunGroups:
         keys = list(self._groups)
         first = self._turns % len(keys) if keys else 0
         self._turns += 1
-        return sum(self._turn_of(key, by_group.get(key, ())) for key in (*keys[first:], *keys[:first]))
+        return sum(self._try_turn_of(key, by_group.get(key, ())) for key in (*keys[first:], *keys[:first]))
 
     def check(self, attempts: Collection[str], claims: Collection[tuple[str, str]]) -> None:
         """Kill the attempts, and release the runs, that this master no longer holds.
@@ -134,8 +152,13 @@ class RunGroups:
             if (dag_id, run_id) not in claims and run_id not in runs.over:
                 self._say(f"another master has taken over run {run_id} of DAG {dag_id!r}")
                 runs.release(run_id)
-        for found in self._groups.values():
-            found.group.check_attempts(attempts)
+        for key, found in list(self._groups.items()):
+            try:
+                found.group.check_attempts(attempts)
+            except OUTAGES:
+                raise
+            except Exception as error:
+                self._set_aside(key, error)
 
     def seconds_until_work(self) -> float:
         """Return the seconds until a group has work that no event announces; infinite if there is no group."""
@@ -153,6 +176,29 @@ class RunGroups:
         self._groups.clear()
         self._group_of.clear()
         return dag_ids
+
+    def _try_turn_of(self, key: _GroupKey, events: Sequence[ExecutorEvent]) -> int:
+        try:
+            return self._turn_of(key, events)
+        except OUTAGES:
+            raise
+        except Exception as error:
+            # A fault of one DAG must not end the tasks of the others.
+            self._set_aside(key, error)
+            return 0
+
+    def _set_aside(self, key: _GroupKey, error: Exception) -> None:
+        """Stop the attempts of a group that failed, and postpone its runs."""
+        reason = f"{type(error).__name__}: {masked(error_text(error))}"
+        self._say(f"DAG {key[0]!r} cannot go on, and is tried again in {POSTPONED_SECONDS:g} s ({reason})")
+        found = self._groups.pop(key, None)
+        if found is None:
+            return  # its last run had just ended
+        group = found.group
+        group.abandon()
+        for run_id, claim in group.runs.claims.items():
+            transitions.postpone_run(self._deployment.database, claim, POSTPONED_SECONDS)
+            self._group_of.pop((key[0], run_id), None)
 
     def _turn_of(self, key: _GroupKey, events: Sequence[ExecutorEvent]) -> int:
         found = self._groups[key]

@@ -115,11 +115,19 @@ def queue_many(database: Database, requests: Sequence[QueueRequest]) -> frozense
     """
     if not requests:
         return frozenset()
-    return database.write(lambda connection, again: queue_in(connection, requests, again=again))
+
+    def work(connection: Connection, again: bool) -> frozenset[str]:
+        wanted = {request.pool for request in requests}
+        found = connection.execute(_POOLS, {"p_pools": sorted({DEFAULT_POOL, *wanted})})
+        for name in sorted(wanted.difference(row.pool for row in found)):
+            raise UnknownRowError("pool", name, f"add it with `elastic pools set {name} SLOTS`")
+        return queue_in(connection, requests, again=again)
+
+    return database.write(work)
 
 
 def queue_in(connection: Connection, requests: Sequence[QueueRequest], *, again: bool = False) -> frozenset[str]:
-    """Run `queue_many` within a transaction."""
+    """Run `queue_many` within a transaction; a pool that isn't defined has no room."""
     free_slots = _FreeSlots(connection, requests)
     queued = []
     already_queued = set()
@@ -156,18 +164,18 @@ class _FreeSlots:
         wanted = {request.pool for request in requests}
         # Every transaction that queues locks the default pool, so that the limits of DAGs hold across pools.
         found = connection.execute(_POOLS, {"p_pools": sorted({DEFAULT_POOL, *wanted})})
-        self._slots = {row.pool: row.slots for row in found}
-        for name in sorted(wanted - self._slots.keys()):
-            raise UnknownRowError("pool", name, f"add it with `elastic pools set {name} SLOTS`")
+        self._slots: dict[str, int] = {row.pool: row.slots for row in found}
         self._used: Counter[str] = Counter()
         self._active: Counter[str] = Counter()
-        if any(request.concurrency for request in requests) or any(self._slots[name] >= 0 for name in wanted):
+        if any(request.concurrency for request in requests) or any(self._slots.get(name, -1) >= 0 for name in wanted):
             for row in connection.execute(_ACTIVE):
                 self._used[row.pool] += int(row.slots)
                 self._active[row.dag_id] += row.instances
 
     def has_room_for(self, request: QueueRequest) -> bool:
-        slots = self._slots[request.pool]
+        slots = self._slots.get(request.pool)
+        if slots is None:
+            return False  # the pool was deleted
         if slots >= 0 and self._used[request.pool] + request.pool_slots > slots:
             return False
         return not request.concurrency or self._active[request.key.dag_id] < request.concurrency

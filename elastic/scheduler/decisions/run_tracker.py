@@ -91,6 +91,11 @@ class RunTracker:
         self.close(run_id)
         del self.run_states[run_id]
 
+    def discard(self, run_id: str) -> None:
+        """Forget a run if it is known."""
+        if run_id in self.run_states:
+            self.remove(run_id)
+
     def has_begun(self, run_id: str) -> bool:
         """Return whether `begin` was called for a run."""
         return run_id in self._begun

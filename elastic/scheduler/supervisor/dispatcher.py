@@ -30,7 +30,7 @@ class Dispatcher:
         self, deployment: Deployment, dag: DagSpec, runs: dict[str, DagRun], executor: Executor, owner: str
     ) -> None:
         self._deployment, self._dag, self._runs = deployment, dag, runs
-        self._executor, self._owner = executor, owner
+        self._executor, self.owner = executor, owner
         self._host = socket.gethostname()
         #: slots by pool; -1 for no limit
         self._pool_sizes: dict[str, int] = {}
@@ -88,7 +88,7 @@ class Dispatcher:
             run_attempt=run.attempt,
             flow_run_id=row.flow_run_id,
             is_claimed=pid is not None,
-            lease_owner=self._owner,
+            lease_owner=self.owner,
             fileloc=self._dag.fileloc,
             root=self._dag.root,
         )
@@ -96,7 +96,7 @@ class Dispatcher:
             key=key,
             attempt_uuid=attempt_uuid,
             version=row.version,
-            lease_owner=self._owner,
+            lease_owner=self.owner,
             lease=self._deployment.lease,
             pool=task.pool,
             pool_slots=task.pool_slots,
@@ -110,7 +110,7 @@ class Dispatcher:
                 attempt_uuid=attempt_uuid,
                 host=self._host,
                 pid=pid,
-                lease_owner=self._owner,
+                lease_owner=self.owner,
                 lease=self._deployment.lease,
             )
         limit = task.execution_timeout.total_seconds() if task.execution_timeout else None

@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -148,6 +149,7 @@ class RunGroup:
         self._start(turn.attempts, accepted)
         if len(accepted) < len(turn.finished) + len(turn.attempts):
             self.sync()
+            self.dispatcher.read_pools()
 
     def sync(self, run_ids: Sequence[str] | None = None) -> None:
         """Read the rows of runs from the database; by default, of all active runs."""
@@ -214,6 +216,23 @@ class RunGroup:
         for known in (self.attempts.rows, self._tried):
             for key in [key for key in known if key.run_id == run_id]:
                 known.pop(key) if isinstance(known, dict) else known.discard(key)
+
+    def abandon(self) -> None:
+        """Kill the attempts of all runs and give up their leases, so that any master may run the instances again."""
+        database, dag_id, owner = self.deployment.database, self.dag.dag_id, self.dispatcher.owner
+        self.executor.queued = deque(one for one in self.executor.queued if not self._has(one[0]))
+        for key in list(self.executor.running):
+            if self._has(key):
+                self.executor.kill(key)
+        # By the rows, because an attempt whose result was not recorded no longer counts as running here.
+        for row in queries.active_instances(database, dag_id):
+            if row.lease_owner == owner and self._has(row.key) and row.attempt_uuid:
+                transitions.renew(database, owner, -1.0, attempt_uuid=row.attempt_uuid)
+        transitions.expire(database, dag_id=dag_id, gives_up=False)
+        self._callbacks.queue_due()
+
+    def _has(self, key: TaskKey) -> bool:
+        return key.dag_id == self.dag.dag_id and key.run_id in self.runs.by_id
 
     def flush_log(self) -> None:
         """Store the lines of the log of runs that no turn has stored."""

@@ -1,0 +1,143 @@
+"""Run groups of a master: a DAG that cannot go on leaves the runs of the others alone."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from service_samples import DAILY, dag_file
+from sqlalchemy import delete
+
+from elastic.dag.files.dag_bag import DagBag
+from elastic.dag.ids import TaskKey
+from elastic.dag.states.state import TaskState
+from elastic.db import queries, transitions
+from elastic.db.records import DagRun
+from elastic.db.schema import task_instance
+from elastic.db.stores.pools import PoolStore
+from elastic.executors.executor import Executor, TaskCommand
+from elastic.scheduler.commands.trigger import trigger_run
+from elastic.scheduler.deployment import Deployment
+from elastic.scheduler.supervisor.due_callbacks import CallbackQueue
+from elastic.service.file_runners import FileCallbackRunner
+from elastic.service.parsing.last_good_sources import LastGoodSources
+from elastic.service.run_groups import RunGroups
+from elastic.service.stored_dags import StoredDags
+
+OWNER = "boot/1/1/master"
+
+POOLED = """
+from elastic.dag import DAG
+from elastic.operators import EmptyOperator
+
+with DAG({dag_id!r}, start_date={start!r}) as dag:
+    EmptyOperator(task_id="first", pool="narrow") >> EmptyOperator(task_id="second", pool="narrow")
+"""
+
+
+class HeldExecutor(Executor):
+    """Executor whose commands run until they are killed."""
+
+    def execute_async(self, key: TaskKey, command: TaskCommand, queue: str) -> None:
+        pass
+
+    def kill(self, key: TaskKey) -> None:
+        self.change_state(key, TaskState.FAILED, exit_code=-9)
+
+
+class Served:
+    """Run groups of one master, without its loop."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.deployment = home, Deployment.of()
+        self.database, self.executor, self.said = self.deployment.database, HeldExecutor(), list[str]()
+        callbacks = CallbackQueue(FileCallbackRunner(self.deployment, LastGoodSources.of(home)), self.said.append)
+        dags = StoredDags(self.database)
+        self.groups = RunGroups(self.deployment, dags, self.executor, callbacks, OWNER, self.said.append)
+
+    def trigger(self, dag_id: str, text: str = DAILY, *, day: int = 22) -> DagRun:
+        path = dag_file(self.home, dag_id, text=text)
+        dag = DagBag(path, root=path.parent).get_dag(dag_id)
+        return trigger_run(self.deployment, dag, dag.instant(f"2016-02-{day}"), None, {})
+
+    def take(self) -> list[str]:
+        """Take the free runs; return the ids of their DAGs."""
+        claims = transitions.take_runs(self.database, OWNER, 60.0)
+        for claim in claims:
+            self.groups.add(claim, self.home / "dags")
+        return [claim.run.dag_id for claim in claims]
+
+    def states(self, run: DagRun) -> dict[str, TaskState | None]:
+        found = queries.states(self.database, run.dag_id, run.run_id)
+        return {key.task_id: state for key, state in found.items()}
+
+    def running(self) -> list[str]:
+        return sorted(f"{key.dag_id}.{key.task_id}" for key in self.executor.running)
+
+    def delete_instances(self, run: DagRun) -> None:
+        """Delete the rows of the instances of a run, so that a master cannot make attempts of them."""
+        same = (task_instance.c.dag_id == run.dag_id) & (task_instance.c.run_id == run.run_id)
+        with self.database.begin() as connection:
+            connection.execute(delete(task_instance).where(same))
+
+
+@pytest.fixture
+def service(home: Path) -> Iterator[Served]:
+    found = Served(home)
+    yield found
+    found.database.close()
+
+
+def test_a_run_waits_while_its_pool_is_deleted_and_goes_on_once_it_is_back(service: Served) -> None:
+    pools = PoolStore(service.database)
+    pools.put("narrow", 1)
+    run, other = service.trigger("pooled", POOLED), service.trigger("other")
+    assert service.take() == ["other", "pooled"]
+    pools.delete("narrow")
+    for _ in range(3):
+        service.groups.turn({})
+    assert service.running() == ["other.first"]
+    assert service.states(run)["first"] not in (TaskState.QUEUED, TaskState.RUNNING)
+    pools.put("narrow", 1)
+    held = transitions.renew(service.database, OWNER, 60.0)
+    service.groups.check(held, transitions.renew_claims(service.database, OWNER, 60.0))
+    service.groups.turn({})
+    deadline = time.monotonic() + 20
+    while "pooled.first" not in service.running():
+        assert time.monotonic() < deadline, service.said
+        service.groups.turn({})
+    assert service.states(other)["first"] is TaskState.QUEUED
+
+
+def test_a_dag_that_cannot_go_on_is_set_aside_and_the_others_go_on(service: Served) -> None:
+    broken, other = service.trigger("broken"), service.trigger("other")
+    service.take()
+    service.groups.turn({})
+    assert service.running() == ["broken.first", "other.first"]
+    late = service.trigger("late")
+    service.take()
+    service.delete_instances(late)
+    service.groups.turn({})
+    assert service.running() == ["broken.first", "other.first"]
+    assert service.groups.dag_ids == ["broken", "other"]
+    (said,) = [line for line in service.said if "cannot go on" in line]
+    assert said.startswith("DAG 'late' cannot go on, and is tried again in 30 s (KeyError: ")
+    assert service.take() == [], "it is postponed"
+    assert service.states(late) == {}
+    assert service.states(broken)["first"] is service.states(other)["first"] is TaskState.QUEUED
+
+
+def test_the_attempts_of_a_dag_that_is_set_aside_are_killed_and_run_again(service: Served) -> None:
+    run, other = service.trigger("broken"), service.trigger("other")
+    service.take()
+    service.groups.turn({})
+    later = service.trigger("broken", day=23)
+    assert service.take() == ["broken"]
+    service.delete_instances(later)
+    service.groups.turn({})
+    assert service.running() == ["other.first"]
+    assert service.groups.dag_ids == ["other"]
+    assert service.states(run)["first"] is TaskState.SCHEDULED
+    assert service.states(other)["first"] is TaskState.QUEUED
+    assert {row.lease_owner for row in queries.active_instances(service.database)} == {OWNER}
+    assert service.take() == [], "both runs are postponed"
