@@ -1,9 +1,10 @@
 """State of a writing aggregator: records in memory, the parts that are being written, and the complete parts."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from elastic.core.contracts.record_sink import RecordBuffer, RecordOutput, RecordWriter
-from elastic.core.errors import EncodingError
+from elastic.core.errors import EncodingError, StoreError
 from elastic.core.model.written import WrittenFile
 
 #: Bytes of encoded records in memory at which a worker writes them: a row group of Parquet.
@@ -16,7 +17,7 @@ class WriteState:
     A state without chunks does no I/O: it is a trial, or its chunks are not known yet.
     """
 
-    __slots__ = ("_output", "_stop", "_writer", "buffer", "inner", "parts")
+    __slots__ = ("_is_torn", "_output", "_stop", "_writer", "buffer", "inner", "parts")
 
     def __init__(self, writer: RecordWriter, inner: Any, parts: list[WrittenFile] | None = None) -> None:
         self._writer = writer
@@ -28,6 +29,8 @@ class WriteState:
         self._output: RecordOutput | None = None
         #: End of the chunks in the open parts; None without open parts.
         self._stop: int | None = None
+        #: A write failed midway, so some records are neither in memory nor in a part.
+        self._is_torn = False
 
     @property
     def is_written(self) -> bool:
@@ -65,49 +68,77 @@ class WriteState:
             self._write()
 
     def join(self, other: "WriteState") -> None:
-        """Add the records and parts of `other`, whose chunks come after those of this state. Raises StoreError."""
+        """Add the records and parts of `other`, whose chunks come after those of this state.
+
+        Raises:
+            EncodingError: The parts would have different columns; this state still holds exactly its own records.
+            StoreError: The records cannot be written.
+        """
+        self._check_whole()
+        other._check_whole()
         if other._output is not None:
             other.complete()
-        self._take(other.parts)
-        if other.buffer.is_empty and not other.buffer.chunks:
-            return
+        has_more = not other.buffer.is_empty or bool(other.buffer.chunks)
         follows = other.buffer.chunks[0][0] if other.buffer.chunks else None
-        if self._writer.ordered and self._held not in (None, follows):
+        if has_more and self._writer.ordered and self._held not in (None, follows):
             self.complete()
-        self.buffer.join(other.buffer)
+        # Nothing of `other` is in this state before the check, so that its entries can be left out afterwards.
+        self.check_columns(other.parts)
+        self.parts += other.parts
+        if has_more:
+            self.buffer.join(other.buffer)
 
     def complete(self) -> None:
-        """Write all records in memory, and complete all open parts. Raises StoreError."""
+        """Write all records in memory, and complete all open parts.
+
+        Raises:
+            EncodingError: The parts have different columns.
+            StoreError: The records cannot be written, now or earlier.
+        """
+        self._check_whole()
         if not self.buffer.is_empty:
             self._write()
         self.buffer.chunks.clear()
         if self._output is not None:
-            self._take(self._output.close())
-            self._output = self._stop = None
+            output, self._output, self._stop = self._output, None, None
+            self._add(output.close)
 
-    def _take(self, parts: list[WrittenFile]) -> None:
-        """Add complete parts.
+    def check_columns(self, parts: Sequence[WrittenFile]) -> None:
+        """Check that parts have the columns of the complete parts of this state, and equal ones if it has none.
 
         Raises:
             EncodingError: Two parts have different columns, so that programs could not read them together.
         """
-        self.parts += parts
-        if not self._writer.uniform:
+        if not self._writer.uniform or not parts:
             return
-        other = next((part for part in parts if part.columns != self.parts[0].columns), None)
-        if other is not None:
-            one, two = self.parts[0].columns.strip(), other.columns.strip()
+        one = (self.parts or parts)[0].columns
+        two = next((part.columns for part in parts if part.columns != one), one)
+        if one != two:
             raise EncodingError(
-                f"the files would differ in their columns, which are {one} and {two}; name them by columns= of "
-                "write_csv, or with their types by schema= of write_parquet."
+                f"the files would differ in their columns, which are {one.strip()} and {two.strip()}; name them by "
+                "columns= of write_csv, or with their types by schema= of write_parquet."
             )
+
+    def _check_whole(self) -> None:
+        if self._is_torn:
+            raise StoreError("records could not be written, and a part of them is lost on this worker; resume the run.")
+
+    def _add(self, write: Callable[[], list[WrittenFile]]) -> None:
+        """Add the parts that a write completes; they stay in the state if their columns differ, since it had them."""
+        self._check_whole()
+        self._is_torn = True
+        parts = write()
+        self._is_torn = False
+        self.parts += parts
+        self.check_columns(parts)
 
     def _write(self) -> None:
         chunks = self.buffer.chunks
         last = chunks[-1]
         if self._output is None:
             self._output = self._writer.output()
-        self._take(self._output.write(self.buffer))
+        output, buffer = self._output, self.buffer
+        self._add(lambda: output.write(buffer))
         self._stop = last[1]
         # More records of the last batch may follow.
         self.buffer.chunks = [last]

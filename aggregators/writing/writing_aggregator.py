@@ -55,7 +55,8 @@ class Writing(SpillingAggregator):
         return state
 
     def merge(self, state: WriteState, other: WriteState) -> WriteState:
-        # The aggregator first: it may raise, and `undo` then restores only its state.
+        # The aggregator first: it may raise, and `undo` then restores only its state. A join that raises takes no
+        # record of `other`.
         state.inner = self.inner.merge(state.inner, other.inner)
         state.join(other)
         return state
@@ -84,11 +85,14 @@ class Writing(SpillingAggregator):
 
     def encode(self, state: WriteState) -> bytes:
         state.complete()
+        state.check_columns(state.parts)
         return pack([[part.plain() for part in state.parts], self.inner.encode(state.inner)])
 
     def decode(self, data: bytes) -> WriteState:
         _, inner = read_state(data, _SAVED_SHAPE, self)
-        return WriteState(self.writer, self.inner.decode(inner), parts_of(data))
+        state = WriteState(self.writer, self.inner.decode(inner), parts_of(data))
+        state.check_columns(state.parts)
+        return state
 
     def __str__(self) -> str:
         return str(self.writer) if isinstance(self.inner, Nothing) else f"{self.inner} beside {self.writer}"

@@ -165,7 +165,7 @@ class FileOutput(RecordOutput):
 
     def _begin(self, folder: str, first_chunk: int, columns: str) -> _OpenFile:
         writer = self._writer
-        unique = f"{self._begun:04x}{writer.tag}{secrets.token_hex(_RANDOM_BYTES)}"
+        unique = f"{self._begun:08x}{writer.tag}{secrets.token_hex(_RANDOM_BYTES)}"
         self._begun += 1
         name = f"{folder}part-{first_chunk:010}-{unique}{writer.format.suffix}"
         file = _OpenFile(name, writer.folder.create(name), columns)

@@ -51,6 +51,11 @@ class PartitionedFormat(FileFormat):
             raise UsageError(f"partition_by={names!r} must be the name of a column, or a list of them.")
         if len({name.lower() for name in given}) < len(given):
             raise UsageError(f"partition_by={names!r} has names that differ only in case, or not at all.")
+        hidden = next((name for name in given if name.startswith(".")), None)
+        if hidden is not None:
+            raise UsageError(
+                f"partition_by has {hidden!r}, and folders whose names begin with a dot are hidden; rename the column."
+            )
         self._format, self._names = format, tuple(given)
         self._folders = tuple(escape(name) for name in given)
         self.name, self.suffix = format.name, format.suffix

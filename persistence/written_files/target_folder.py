@@ -13,7 +13,7 @@ from elastic.core.errors import StoreError
 MARKS = frozenset({MANIFEST, MARKER, STAGING, SUCCESS})
 
 #: Name of an attempt: first chunk, number of the file, tag of the step, random part.
-_ATTEMPT = re.compile(r"(?:.*/)?part-\d{10,}-[0-9a-f]{4}([0-9a-f]{8})[0-9a-f]{12}\.[^/]*")
+_ATTEMPT = re.compile(r"(?:.*/)?part-\d{10,}-[0-9a-f]{8}([0-9a-f]{8})[0-9a-f]{12}\.[^/]*")
 
 
 #: Bytes that are read at a time.

@@ -6,6 +6,7 @@ from typing import Any
 
 from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.contracts.spilling_aggregator import SpillingAggregator
+from elastic.core.errors import StoreError
 from elastic.core.model.failure import DeadLetter
 from elastic.stages.worker.failure_bisection import RAISED, BisectedChunk, ChunkPart, fresh, halves
 
@@ -19,10 +20,13 @@ def fold(parts: Sequence[ChunkPart], aggregator: AnyAggregator) -> tuple[Any, li
 
     Raises:
         NotToleratedError: An entry is incompatible, and the error policy does not tolerate that.
+        StoreError: A part of the state cannot be spilled.
         Exception: The aggregator fails on all entries together for another reason.
     """
     try:
         return aggregator.add_many(aggregator.create(), iter(BisectedChunk([*parts], []).outputs)), []
+    except StoreError:
+        raise
     except RAISED:
         found = find_compatible(parts, aggregator) if parts else CompatibleParts()
         bisected = found.bisected()
@@ -113,6 +117,7 @@ def select_compatible(
 
     Raises:
         NotToleratedError: An entry fails by itself when it runs once more, and the error policy does not tolerate it.
+        StoreError: `add` raised it, which is no fault of an entry. The state is undefined then.
     """
     found = CompatibleParts()
     waiting = list(reversed(parts))
@@ -121,6 +126,8 @@ def select_compatible(
         try:
             add(part.outputs, before)
             found.parts.append(part)
+        except StoreError:
+            raise
         except RAISED as error:
             if not part.bisection.can_split(part.first, part.stop):
                 found.incompatible.append((part, error))

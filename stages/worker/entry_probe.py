@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from elastic.core.encoding import pack, unpack
-from elastic.core.errors import EncodingError
+from elastic.core.errors import EncodingError, StoreError
 from elastic.core.model.failure import DeadLetter, Failure
 from elastic.stages.failure_report import failure_of
 from elastic.stages.worker.failure_bisection import FailureBisection, NotToleratedError
@@ -30,16 +30,19 @@ class EntryProbe:
 
         Raises:
             NotToleratedError: An entry fails, crashes or hangs its process, and the error policy does not tolerate it.
+            StoreError: The state of the entries cannot be spilled.
         """
         request = pack([sys.path, self.program, bisection.chunk_id, bisection.reference, block])
         command = [sys.executable, "-m", "elastic.stages.worker.entry_probe_process"]
         process = subprocess.run(command, input=request, stdout=subprocess.PIPE, check=False)  # noqa: S603 - our own module
         try:
-            state, dead_letters, failure = unpack(process.stdout)
+            state, dead_letters, failure, store_error = unpack(process.stdout)
         except EncodingError as error:
             place = f"chunk {bisection.chunk_id}"
             report = failure_of(error, chunk_id=bisection.chunk_id, place=place, function="the entry probe")
             raise NotToleratedError(report) from error
         if failure is not None:
             raise NotToleratedError(Failure(*failure))
+        if store_error is not None:
+            raise StoreError(store_error)
         return state, list(map(DeadLetter.of, dead_letters))

@@ -16,11 +16,12 @@ from typing import Any
 
 from elastic.core.contracts.spilling_aggregator import SpillingAggregator
 from elastic.core.encoding import pack, unpack
+from elastic.core.errors import StoreError
 from elastic.core.model.failure import DeadLetter
 from elastic.core.native_threads import has_native_threads
 from elastic.core.program import Program
 from elastic.stages.worker.entry_compatibility import fold
-from elastic.stages.worker.failure_bisection import ChunkPart, FailureBisection, NotToleratedError
+from elastic.stages.worker.failure_bisection import RAISED, ChunkPart, FailureBisection, NotToleratedError
 
 #: Record in shared memory: running unit, its start (monotonic seconds), and its time limit (seconds; 0 for none).
 _PROGRESS = struct.Struct("qdd")
@@ -59,7 +60,7 @@ class _Loaded:
 
 
 def main() -> None:
-    """Run one chunk, and write its state, its dead letters and the failure, packed."""
+    """Run one chunk, and write its state, its dead letters, the failure and the error of the store, packed."""
     # User code that prints must not damage the reply, so its output goes to standard error.
     output = os.dup(1)
     os.dup2(2, 1)
@@ -78,7 +79,7 @@ def main() -> None:
 
 
 def _encode_failure(not_tolerated: NotToleratedError) -> bytes:
-    return pack([b"", [], astuple(not_tolerated.failure)])
+    return pack([b"", [], astuple(not_tolerated.failure), None])
 
 
 def _restart_clean(request: bytes, output: int) -> None:
@@ -128,7 +129,7 @@ class _ForkAttempts:
         return status, reply if status == 0 else b""
 
     def _run_chunk(self) -> bytes:
-        """Return the state, the dead letters and the failure, packed."""
+        """Return the state, the dead letters, the failure and the error of the store, packed."""
         try:
             loaded = self._loaded or _Loaded.of(self._request)
             bisection, entries = loaded.bisection, loaded.entries
@@ -143,15 +144,13 @@ class _ForkAttempts:
                 dead_letters += bisected.dead_letters
             self._record(_NO_UNIT)
             faulthandler.cancel_dump_traceback_later()
-            aggregator = bisection.program.aggregator
-            state, incompatible = fold(parts, aggregator)
-            if isinstance(aggregator, SpillingAggregator):
-                state = aggregator.begin(state, bisection.chunk_id, bisection.chunk_id + 1)
-            encoded = aggregator.encode(state)
+            encoded, incompatible = _fold(parts, loaded)
         except NotToleratedError as not_tolerated:
             return _encode_failure(not_tolerated)
+        except StoreError as error:
+            return pack([b"", [], None, str(error)])
         dead_letters = sorted([*dead_letters, *incompatible], key=lambda letter: letter.failure.index or 0)
-        return pack([encoded, [letter.plain() for letter in dead_letters], None])
+        return pack([encoded, [letter.plain() for letter in dead_letters], None, None])
 
     def _remaining_units(self, loaded: _Loaded) -> tuple[list[Unit], list[DeadLetter]]:
         """Return the units in which no fork died, and a dead letter for each of the others."""
@@ -176,6 +175,27 @@ class _ForkAttempts:
 
     def _record(self, unit: int, limit: float | None = None) -> None:
         _PROGRESS.pack_into(self._progress, 0, unit, time.monotonic(), limit or 0.0)
+
+
+def _fold(parts: Sequence[ChunkPart], loaded: _Loaded) -> tuple[bytes, list[DeadLetter]]:
+    """Return the encoded state of all compatible entries, and a dead letter for each other entry.
+
+    Raises:
+        NotToleratedError: The aggregator fails, or the error policy does not tolerate an incompatible entry.
+        StoreError: A part of the state cannot be spilled.
+    """
+    bisection = loaded.bisection
+    aggregator = bisection.program.aggregator
+    try:
+        state, incompatible = fold(parts, aggregator)
+        if isinstance(aggregator, SpillingAggregator):
+            state = aggregator.begin(state, bisection.chunk_id, bisection.chunk_id + 1)
+        return aggregator.encode(state), incompatible
+    except (NotToleratedError, StoreError):
+        raise
+    except RAISED as error:
+        failure = bisection.failure(0, len(loaded.entries), f"aggregator {aggregator}", error)
+        raise NotToleratedError(failure) from error
 
 
 def _death_reason(status: int, since: float, limit: float) -> str:

@@ -204,6 +204,8 @@ class Worker:
             undo = aggregator.undo(self._state, state)
             try:
                 self._state = aggregator.merge(self._state, state)
+            except StoreError:
+                raise
             except RAISED:
                 self._state = undo() if undo is not None else self._state
                 raise
@@ -236,7 +238,7 @@ class Worker:
             state, incompatible = fold(bisected.parts, self._program.aggregator)
             if not self._tolerates_failures:
                 raise error
-        except NotToleratedError:
+        except (NotToleratedError, StoreError):
             raise
         except RAISED as repeated:
             first = call.first

@@ -20,8 +20,18 @@ import zstandard
 from pyarrow import dataset, parquet
 
 import elastic
-from elastic.core.errors import ElasticError, UsageError
+from elastic.aggregators import Max, Nothing
+from elastic.aggregators.writing.writing_aggregator import Writing
+from elastic.core.contracts.record_sink import RecordBuffer, SinkOwner
+from elastic.core.encoding import pack
+from elastic.core.errors import ElasticError, EncodingError, UsageError
+from elastic.persistence.written_files.file_format import FileFormat
+from elastic.persistence.written_files.file_output import FileWriter
+from elastic.persistence.written_files.file_sink import FileSink
+from elastic.persistence.written_files.parquet_format import ParquetFormat
 from elastic.persistence.written_files.partitioned_format import escape
+from elastic.persistence.written_files.target_folder import is_attempt
+from elastic.persistence.written_files.text_formats import LinesFormat
 
 
 def record(number: int) -> dict[str, Any]:
@@ -34,6 +44,14 @@ def records(count: int = 1000) -> elastic.Flow:
 
 def run(flow: elastic.Flow, **options: Any) -> elastic.Result:
     return flow.run(**{"cluster": "inline", **options})
+
+
+def writer_to(folder: Path, format: FileFormat, file_bytes: int = 1) -> FileWriter:
+    """Return the writer of a step that has claimed a folder."""
+    publication = FileSink(folder, format, file_bytes=file_bytes).publication(SinkOwner("a-run", 0, 1))
+    publication.prepare([])
+    assert isinstance(publication.writer, FileWriter)
+    return publication.writer
 
 
 def of(entries: list[Any], chunk_size: int = 3) -> elastic.Flow:
@@ -170,6 +188,53 @@ def test_files_that_would_differ_in_their_columns_end_the_run(tmp_path: Path) ->
         run(flow.write_parquet(tmp_path / "out"), **quick)
     assert list(tmp_path.glob("out/*.parquet")) == []
     assert run(flow.write_parquet(tmp_path / "typed", schema={"v": int}), on_error="skip", **quick).errors == 50
+
+
+def test_records_whose_files_would_differ_are_left_out_once_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("elastic.aggregators.writing.write_state.HELD_BYTES", 1)
+    flow = elastic.from_range(100, chunk_size=10).map(lambda n: {"v": str(n) if n in range(60, 70) else n})
+    both = flow.write_parquet(tmp_path / "out", file_bytes=1).aggregate(Max(key=lambda record: int(record["v"])))
+    result = run(both, on_error="skip", target_call_seconds=1e-9, max_chunks_per_call=1)
+    found = [row["v"] for path in tmp_path.glob("out/*.parquet") for row in parquet.read_table(path).to_pylist()]
+    assert sorted(found) == [n for n in range(100) if n not in range(60, 70)]
+    assert (result.value, result.errors) == ({"v": 99}, 10)
+
+
+def buffer_of(writer: FileWriter, records: list[Any], chunk_id: int) -> RecordBuffer:
+    buffer = writer.buffer()
+    buffer.add_many(records)
+    buffer.chunks.append((chunk_id, chunk_id + 1))
+    return buffer
+
+
+def test_a_state_with_different_columns_is_never_stored(tmp_path: Path) -> None:
+    aggregator = Writing(writer_to(tmp_path / "out", ParquetFormat()), Nothing())
+    held, other, third = (aggregator.begin(aggregator.create(), first, first + 1) for first in range(3))
+    held.add_many([{"v": 1}])
+    other.add_many([{"v": "x"}])
+    third.add_many([{"v": 2}])
+    stored = [aggregator.encode(state) for state in (held, other, third)]
+    state = aggregator.decode(stored[0])
+    with pytest.raises(EncodingError, match="would differ in their columns"):
+        aggregator.merge_encoded(state, stored[1])
+    assert [part.chunks for part in state.parts] == [((0, 1),)]
+    both = pack([[part.plain() for part in (*held.parts, *other.parts)], aggregator.inner.encode(None)])
+    with pytest.raises(EncodingError, match="would differ in their columns"):
+        aggregator.decode(both)
+    assert len(aggregator.merge_encoded(state, stored[2]).parts) == 2
+
+
+def test_columns_that_differ_in_memory_are_noticed_each_time_that_a_state_is_stored(tmp_path: Path) -> None:
+    aggregator = Writing(writer_to(tmp_path / "out", ParquetFormat()), Nothing())
+    state = aggregator.begin(aggregator.create(), 0, 1)
+    state.add_many([{"v": 1}])
+    state.add_many([{"v": "x"}])
+    for _ in range(3):
+        with pytest.raises(EncodingError, match="would differ in their columns"):
+            aggregator.encode(state)
+    assert sum(part.records for part in state.parts) == 2
 
 
 SCHEMAS: list[Any] = [
@@ -404,6 +469,18 @@ def test_the_names_of_files_keep_the_order_of_the_source(
     assert run(back).value == list(map(str, range(3000)))
 
 
+def test_the_names_of_any_number_of_files_sort_and_are_known_as_attempts(tmp_path: Path) -> None:
+    writer = writer_to(tmp_path / "out", LinesFormat())
+    output, names = writer.output(), list[str]()
+    for number in (0, 9, 65_535, 65_536, 10_000_000):
+        output._begun = number
+        output.write(buffer_of(writer, [str(number)], 7))
+        names += [part.name for part in output.close()]
+    assert len(names) == 5
+    assert names == sorted(names)
+    assert all(is_attempt(name, {writer.tag}) and not is_attempt(name, {"0" * 8}) for name in names)
+
+
 def test_a_frozen_order_is_not_redriven(tmp_path: Path) -> None:
     flow = of([1, "a", 2]).write_text(tmp_path / "out", ordered=True)
     failed = run(flow, on_error="dead-letter")
@@ -493,6 +570,7 @@ OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"partition_by": []}, r"partition_by=\[\] must be the name of a column"),
     ({"partition_by": ["a", "A"]}, "differ only in case"),
     ({"partition_by": 7}, "partition_by=7 must be"),
+    ({"partition_by": ["a", ".b"]}, r"partition_by has '\.b', and folders whose names begin with a dot are hidden"),
     ({"ordered": 1}, "ordered=1 must be True or False"),
     ({"if_exists": "replace"}, "if_exists='replace' must be one of error, overwrite, append"),
 ]

@@ -149,7 +149,7 @@ def test_attempts_of_a_lost_worker_are_removed_and_other_files_stay(place: Place
     def leave(text: str) -> str:
         for name in place.names():
             if name == "_unfinished.json":
-                lost = f"part-0000000009-0000{tag(place)}{'0' * 12}.txt"
+                lost = f"part-0000000009-00000000{tag(place)}{'0' * 12}.txt"
                 place.put(lost, b"9\n")
         return text
 

@@ -1,7 +1,7 @@
 """Failures on a worker return as values that name the entry, and the worker drops its state."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,13 +9,20 @@ import pytest
 from stage_samples import Gather, by_value, call_of, program, worker
 
 from elastic.aggregators import Collect, Sum
+from elastic.aggregators.writing.writing_aggregator import Writing
+from elastic.core.contracts.record_sink import RecordBuffer, RecordOutput, RecordWriter
 from elastic.core.contracts.source import Reader
+from elastic.core.contracts.spilling_aggregator import SpillingAggregator
 from elastic.core.encoding import decompress
 from elastic.core.errors import SourceError, StoreError
 from elastic.core.model.chunk import Reference
 from elastic.core.model.failure import Failure
+from elastic.core.model.written import WrittenFile
+from elastic.core.policies.error_policy import ErrorPolicy, OnError
 from elastic.core.transform import Filter, FlatMap, Map, MapChunks, Task
 from elastic.stages.messages import COLLECT, decode_reply, encode_reply
+from elastic.stages.worker.entry_compatibility import select_compatible
+from elastic.stages.worker.failure_bisection import FailureBisection
 from elastic.stages.worker.worker import Worker
 
 
@@ -281,3 +288,118 @@ def test_a_state_that_cannot_be_spilled_fails_as_the_node_s_fault(collect: bool)
     assert reply.spill_failed
     assert reply.failure is not None
     assert (reply.failure.chunk_id, reply.failure.message) == (3, "no space left on the disk.")
+
+
+class Lines(RecordBuffer):
+    """Records in memory, as they are."""
+
+    size = 0
+
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+        self.chunks = []
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.records
+
+    def add_many(self, records: Sequence[Any]) -> None:
+        self.records += records
+
+    def join(self, other: RecordBuffer) -> None:
+        assert isinstance(other, Lines)
+        self.records += other.records
+        self.chunks += other.chunks
+
+
+class BrokenWriter(RecordWriter, RecordOutput):
+    """Writer of parts that takes the records of a buffer and then fails."""
+
+    ordered = True
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def buffer(self) -> Lines:
+        return Lines()
+
+    def output(self) -> RecordOutput:
+        return self
+
+    def write(self, buffer: RecordBuffer) -> list[WrittenFile]:
+        assert isinstance(buffer, Lines)
+        buffer.records = []
+        raise self.error
+
+    def close(self) -> list[WrittenFile]:
+        return []
+
+
+class Limited(Sum):
+    """Sum that cannot grow by more than 100 at a time."""
+
+    def merge(self, state: Any, other: Any) -> Any:
+        if self.finish(other) > 100:
+            raise ValueError("too much")
+        return super().merge(state, other)
+
+
+FULL, BROKEN = StoreError("no space left on the disk."), MemoryError("no memory")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(FULL, "no space left"), (BROKEN, "could not be written")], ids=["disk", "memory"]
+)
+@pytest.mark.parametrize("batch", [[60, 70], [3, 4]], ids=["in parts", "whole"])
+def test_records_of_earlier_chunks_that_cannot_be_written_are_no_fault_of_later_entries(
+    error: Exception, said: str, batch: list[int]
+) -> None:
+    tolerant = ErrorPolicy(on_error=OnError.SKIP)
+    writing = Writing(BrokenWriter(error), Limited())
+    subject = Worker(replace(program(aggregator=writing), error_policy=tolerant), node_id="node", worker_id="node/0")
+    assert subject.work(call_of(by_value(0, [1, 2, 3]))).failure is None
+    # The gap before chunk 2 completes the part of chunk 0, whose records fail to be written.
+    reply = subject.work(call_of(by_value(2, batch), batch_id=1))
+    assert reply.failure is not None
+    assert reply.spill_failed
+    assert said in reply.failure.message
+    assert subject.collect().partial is None
+
+
+class Spilling(SpillingAggregator, Gather):
+    """Collects entries in a state whose folds fail, one after another, as a test says."""
+
+    def __init__(self, *folds: Exception | None) -> None:
+        super().__init__()
+        self.folds = list(folds)
+
+    def add_many(self, state: Any, entries: Any) -> Any:
+        error = self.folds.pop(0) if self.folds else None
+        if error is not None:
+            raise error
+        return super().add_many(state, entries)
+
+    def spill(self, state: Any) -> Any:
+        return state
+
+    @property
+    def trial(self) -> Gather:
+        return Gather()
+
+
+def test_a_full_disk_while_failing_entries_are_left_out_is_the_node_s_fault() -> None:
+    # The first fold is that of the batch, the second one a trial, the third one makes the state without bad entries.
+    subject = worker(aggregator=Spilling(ValueError("once"), None, FULL))
+    reply = subject.work(call_of(by_value(0, [1, 2])))
+    assert reply.failure is not None
+    assert (reply.spill_failed, reply.failure.message) == (True, "no space left on the disk.")
+
+
+def test_a_full_disk_makes_no_entry_incompatible() -> None:
+    bisected = FailureBisection(program(), 0, (0, 2)).run([1, 2])
+
+    def add(outputs: Sequence[Any], before: bool) -> None:
+        raise FULL
+
+    with pytest.raises(StoreError, match="no space left"):
+        select_compatible(bisected.parts, add)
