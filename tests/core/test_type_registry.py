@@ -61,6 +61,9 @@ class Money:
     def __hash__(self) -> int:
         return hash(("money", self.cents))
 
+    def __repr__(self) -> str:
+        return f"Money({self.cents})"
+
 
 @pytest.fixture(autouse=True)
 def registered() -> Iterator[None]:
