@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ from elastic.stages.sources.tables.table_reader import TableReader
 #: Readers of written files, by the suffix of their format.
 _READERS: dict[str, Callable[..., Flow]] = {
     "jsonl": read_jsonl,
-    "csv": read_csv,
+    # The written values may contain line ends.
+    "csv": partial(read_csv, newlines_in_values=True),
     "parquet": read_parquet,
     "txt": read_text,
 }

@@ -25,6 +25,16 @@ def collected(flow: elastic.Flow) -> Any:
     return flow.aggregate("collect").run(cluster="inline").value
 
 
+@pytest.mark.parametrize("compression", [None, "gzip"])
+def test_line_ends_and_quotes_in_written_csv_are_read_back(tmp_path: Path, compression: str | None) -> None:
+    values = ["a\nb", 'c",d\n"', "\n", "e\r\nf", '"', "g,h", "", "\xe9\n\n", "i"]
+    rows = [{"number": str(number), "value": value} for number, value in enumerate(values * 50)]
+    flow = elastic.from_iterable(rows, chunk_size=4).write_csv(str(tmp_path / "out"), compression=compression)
+    run_id = flow.run(cluster="inline").run_id
+    found = collected(elastic.from_run(run_id, flow))
+    assert sorted(found, key=lambda row: int(row["number"])) == rows
+
+
 SET_SCRIPT = """
 import sys
 import elastic
