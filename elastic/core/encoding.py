@@ -351,9 +351,11 @@ def _fraction(numerator: int, denominator: int) -> Fraction:
 
 
 def _raw_record(data: Any, source: Any, *fields: Any) -> RawRecord:
-    if type(data) is not bytes or type(source) not in (int, type(None)) or not set(map(type, fields)) <= {str}:
+    # Before concatenations could be nested, the source was one number or None.
+    numbers = source if type(source) is list else [] if source is None else [source]
+    if type(data) is not bytes or not set(map(type, numbers)) <= {int} or not set(map(type, fields)) <= {str}:
         raise ValueError("not a raw record")
-    return RawRecord(data, fields, source)
+    return RawRecord(data, fields, tuple(numbers))
 
 
 def _path(name: Any, text: Any) -> PurePath:
@@ -393,7 +395,7 @@ _EXTENSIONS: dict[int, tuple[type, Callable[[Any], bytes], Callable[[bytes], Any
     12: (uuid.UUID, lambda value: value.bytes, lambda data: uuid.UUID(bytes=data)),
     18: (
         RawRecord,
-        lambda value: pack([value.data, value.source, *value.fields]),
+        lambda value: pack([value.data, list(value.source) or None, *value.fields]),
         lambda data: _raw_record(*unpack(data)),
     ),
 }

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from elastic.core.contracts.source import Reader, Source
-from elastic.core.errors import UsageError
+from elastic.core.errors import DecodingError, UsageError
 from elastic.core.model.bad_record import BadRecord, RawRecord
 from elastic.core.model.chunk import Position, Reference, SourcePiece
 from elastic.stages.sources.files.lines import LazyLines
@@ -41,13 +41,23 @@ class ConcatenatedReader(Reader):
         if isinstance(entries, LazyLines | TableEntries):
             return entries
         return [
-            replace(entry, raw=replace(entry.raw, source=number)) if isinstance(entry, BadRecord) else entry
+            replace(entry, raw=replace(entry.raw, source=(number, *entry.raw.source)))
+            if isinstance(entry, BadRecord)
+            else entry
             for entry in entries
         ]
 
     def parse_record(self, raw: RawRecord) -> Any:
-        number = raw.source if raw.source is not None and raw.source < len(self._readers) else 0
-        return self._readers[number].parse_record(replace(raw, source=None))
+        number = raw.source[0] if raw.source else None
+        if number is None or not 0 <= number < len(self._readers):
+            problem = "the record has no source number" if number is None else f"the record is of source {number}"
+            raise DecodingError(
+                "",
+                0,
+                f"{problem}, and the flow joins {len(self._readers)}",
+                "redrive by a flow that joins the same ones",
+            )
+        return self._readers[number].parse_record(replace(raw, source=raw.source[1:]))
 
     def locate(self, reference: Reference, index: int) -> str:
         number, *inner = reference

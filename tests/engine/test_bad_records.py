@@ -256,6 +256,8 @@ def test_a_resumed_run_counts_bad_records_once(tmp_path: Path) -> None:
 def test_a_raw_record_is_plain_data_and_damage_is_noticed() -> None:
     record = RawRecord(b"\xff\0\n", ("a", "\ud800"))
     assert unpack(pack([record, {record: 1}])) == [record, {record: 1}]
+    nested = RawRecord(b"1", ("a",), (2, 0, 300))
+    assert unpack(pack(nested)) == nested
     assert str(RawRecord(b"1,\xff")) == r"1,\xff"
     with pytest.raises(EncodingError):
         unpack(pack(record).replace(b"\xff\0\n", b"abc").replace(b"\xc4", b"\xa4"))

@@ -48,10 +48,42 @@ def test_entries_of_all_flows_come_in_order(flows: list[elastic.Flow]) -> None:
 
 def test_bad_records_are_redriven_by_the_reader_of_their_own_source(flows: list[elastic.Flow], tmp_path: Path) -> None:
     result = elastic.concat(*flows[:2]).map(length).aggregate("sum").run(cluster="inline", on_error="dead-letter")
-    assert [unpack(letter.entry).source for letter in elastic.dead_letters(result.run_id)] == [0, 1]
+    assert [unpack(letter.entry).source for letter in elastic.dead_letters(result.run_id)] == [(0,), (1,)]
     repaired = elastic.concat(elastic.read_csv("no.csv", fields=["a"]), elastic.read_text("no.txt")).map(length)
     again = elastic.redrive(result.run_id, repaired.aggregate("sum"), cluster="inline")
     assert (again.value, again.errors) == (2 + 2 + 1 + 1 + len('{"a":'), 0)
+
+
+@pytest.mark.parametrize("part", [lambda flow: flow.limit(10), lambda flow: flow.sample(1)])
+def test_bad_records_of_nested_flows_are_redriven_by_their_own_reader(
+    part: Any, flows: list[elastic.Flow], tmp_path: Path
+) -> None:
+    (tmp_path / "z.csv").write_text("c,d,e\n1,2,3\n4,5\n")
+    flow = part(flows[0] + flows[1]) + elastic.read_csv(tmp_path / "z.csv")
+    result = flow.map(length).aggregate("sum").run(cluster="inline", on_error="dead-letter")
+    records = [unpack(letter.entry) for letter in elastic.dead_letters(result.run_id)]
+    assert [(record.data, record.source) for record in records] == [(b"3", (0, 0)), (b'{"a":', (0, 1)), (b"4,5", (1,))]
+    text, row = elastic.read_text("no.txt"), elastic.read_csv("no.csv", fields=["a"])
+    repaired = part(row + text) + elastic.read_csv("no.csv", fields=["c", "d"])
+    again = elastic.redrive(result.run_id, repaired.map(length).aggregate("sum"), cluster="inline")
+    assert (again.value, again.errors) == (result.value + 1 + len('{"a":') + 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("repair", "problem"),
+    [
+        (lambda text: text, "the record is of source 1 of a concat, and the flow has none there"),
+        (lambda text: elastic.concat(text), "the record is of source 1, and the flow joins 1"),
+        (lambda text: text + (text + text).limit(9), "the record has no source number, and the flow joins 2"),
+    ],
+)
+def test_a_record_of_an_unknown_source_is_not_parsed(repair: Any, problem: str, flows: list[elastic.Flow]) -> None:
+    flow = elastic.concat(flows[3], flows[1])
+    result = flow.map(str).aggregate(Count()).run(cluster="inline", on_error="dead-letter")
+    repaired = repair(elastic.read_text("no.txt")).map(str).aggregate(Count())
+    again = elastic.redrive(result.run_id, repaired, cluster="inline", on_error="dead-letter")
+    assert (again.value, again.errors) == (result.value, 1)
+    assert problem in elastic.dead_letters(result.run_id)[0].failure.message
 
 
 def test_the_same_functions_stay_and_words_are_counted(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ class RawRecord:
     data: bytes
     #: Field names from the header of the file; empty for formats without headers.
     fields: tuple[str, ...] = ()
-    #: Number of its source among those of a concatenation; None for other sources.
-    source: int | None = None
+    #: Number of its source among those of a concatenation, followed by that in a nested one, if any; else empty.
+    source: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return self.data.decode("utf-8", "backslashreplace")

@@ -87,6 +87,13 @@ class FileReader(Reader):
         return LinesOrBad(entries) if self.yields_text else entries
 
     def parse_record(self, raw: RawRecord) -> Any:
+        if raw.source:
+            raise DecodingError(
+                "",
+                0,
+                f"the record is of source {raw.source[0]} of a concat, and the flow has none there",
+                "redrive by a flow that joins the same sources",
+            )
         format = self.format.with_fields(raw.fields) if self.format.headed else self.format
         # Not at the start of a file, where a header or a byte order mark would be.
         entries = format.parse_each(FileBlock("", 1, raw.data))
