@@ -135,6 +135,46 @@ def test_of_two_files_with_one_dag_the_first_keeps_it_and_the_other_takes_over_w
     assert import_errors(database) == {}
 
 
+def test_a_dag_that_moves_to_an_earlier_file_stays_and_two_files_may_swap_theirs(
+    database: Database, folder: Path, parser: DagParser
+) -> None:
+    write(folder, "a.py", "one")
+    write(folder, "b.py", "two")
+    write(folder, "c.py", "three")
+    parser.scan()
+    write(folder, "a.py", "three")
+    write(folder, "c.py", "rest")
+    result = parser.scan()
+    assert (names(result), result.broken) == (["a.py", "c.py"], {})
+    assert active(database) == {"three": "a.py", "two": "b.py", "rest": "c.py"}
+    write(folder, "a.py", "two")
+    write(folder, "b.py", "three")
+    assert parser.scan().broken == {}
+    assert active(database) == {"two": "a.py", "three": "b.py", "rest": "c.py"}
+    assert import_errors(database) == {}
+    assert names(parser.scan()) == []
+
+
+def test_a_twin_is_parsed_once_and_takes_over_when_another_parser_reads_the_change(
+    database: Database, folder: Path, parser: DagParser
+) -> None:
+    write(folder, "b.py", "etl")
+    parser.scan()
+    twin = write(folder, "a.py", "etl")
+    other = parser_of(database, folder, "p2")
+    assert list(parser.scan().broken) == [str(twin)]
+    assert names(parser.scan()) == []
+    assert names(other.scan()) == ["a.py"], "a parser that begins later knows no twins"
+    assert names(other.scan()) == []
+    write(folder, "b.py", "free")
+    other.scan()
+    assert active(database) == {"etl": "a.py", "free": "b.py"}
+    parser.scan()
+    assert names(parser.scan()) == []
+    assert active(database) == {"etl": "a.py", "free": "b.py"}
+    assert import_errors(database) == {}
+
+
 def test_a_changed_helper_module_is_never_stale(database: Database, folder: Path, parser: DagParser) -> None:
     helper = folder / "naming.py"
     helper.write_text("NAME = 'one'\n")

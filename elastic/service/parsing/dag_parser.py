@@ -40,6 +40,19 @@ class ParserSetup:
     sources: LastGoodSources | None = None
 
 
+#: Stored digest of the helper modules of a file with twins: each parser that has not read the file parses it again.
+_NO_DIGEST = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Twin:
+    """File some of whose DAGs belong to other files, as it was when it was read."""
+
+    state: FileState
+    helpers_digest: str
+    dag_ids: tuple[str, ...]
+
+
 @dataclass(slots=True, kw_only=True)
 class ScanResult:
     """Files that a scan parsed, and those that it could not use."""
@@ -62,6 +75,7 @@ class DagParser:
         self._known: dict[str, KnownFile] = {}
         #: modules without DAGs, as they were when they were read
         self._others: dict[str, FileState] = {}
+        self._twins: dict[str, _Twin] = {}
         self._is_first = True
 
     def scan(self) -> ScanResult:
@@ -73,6 +87,7 @@ class DagParser:
         if self._is_first:
             self._known, self._is_first = known_files(setup.database), False
         helpers_digest = _digest(modules)
+        self._release_twins()
         changed = [
             state for path, state in modules.items() if not self._is_current(path, state, helpers_digest, self._known)
         ]
@@ -80,11 +95,26 @@ class DagParser:
             changed = self._still_changed(changed, helpers_digest)
         for state in changed:
             self._parse(state, helpers_digest, result)
+        # A DAG that moved from one file to another has left the other file only now.
+        for path in self._release_twins():
+            if path in modules:
+                self._parse(modules[path], helpers_digest, result)
         self._forget(modules, result)
         return result
 
+    def _release_twins(self) -> list[str]:
+        """Forget, and return, the files whose twins no longer have all of the DAGs that they share."""
+        wanted = sorted({dag_id for twin in self._twins.values() for dag_id in twin.dag_ids})
+        homes = homes_of(self._setup.database, wanted)
+        free = {one for one in wanted if one not in homes or not Path(homes[one]).is_file()}
+        released = [path for path, twin in self._twins.items() if not free.isdisjoint(twin.dag_ids)]
+        for path in released:
+            del self._twins[path]
+        return released
+
     def _is_current(self, path: str, state: FileState, helpers: str, known: Mapping[str, KnownFile]) -> bool:
-        if self._others.get(path) == state:
+        twin = self._twins.get(path)
+        if self._others.get(path) == state or (twin and (twin.state, twin.helpers_digest) == (state, helpers)):
             return True
         found = known.get(path)
         return found is not None and found.state == state and found.helpers_digest in (None, helpers)
@@ -107,7 +137,13 @@ class DagParser:
         if not claim_file(setup.database, state, setup.owner, setup.limits.timeout + _LEASE_MARGIN):
             return
         started = time.monotonic()
-        loaded = self._without_twins(path, load_file(Path(path), setup.folder, setup.limits))
+        loaded = load_file(Path(path), setup.folder, setup.limits)
+        taken = self._taken(path, loaded)
+        if taken:
+            loaded = _without(path, loaded, taken)
+            self._twins[path] = _Twin(state, helpers, tuple(taken))
+        else:
+            self._twins.pop(path, None)
         before = self._known.get(path)
         helpers_before = before.helpers_digest is not None if before else False
         # The change of another file may repair a broken one: a module that it imports, or a DAG of the same id.
@@ -116,7 +152,7 @@ class DagParser:
             state=state,
             dags=loaded.dags,
             error=loaded.error,
-            helpers_digest=helpers if has_helpers else None,
+            helpers_digest=_NO_DIGEST if taken else helpers if has_helpers else None,
             seconds=time.monotonic() - started,
         )
         if setup.sources is not None and parsed.dags:
@@ -124,25 +160,17 @@ class DagParser:
             setup.sources.keep(path, parsed.dags[0].source)
         store_parsed(setup.database, parsed)
         self._known[path] = KnownFile(state=state, helpers_digest=parsed.helpers_digest)
-        result.parsed.append(path)
+        result.broken.pop(path, None)
+        if path not in result.parsed:
+            result.parsed.append(path)
         if loaded.error is not None:
             result.broken[path] = loaded.error.splitlines()[0]
             setup.say(f"cannot be loaded: {result.broken[path]}")
 
-    def _without_twins(self, path: str, loaded: LoadedFile) -> LoadedFile:
-        """Leave out the DAGs whose ids belong to DAGs of other files; the first file keeps the id."""
-        if not loaded.dags:
-            return loaded
-        homes = homes_of(self._setup.database, [one.row.dag_id for one in loaded.dags])
-        taken = {dag_id: home for dag_id, home in homes.items() if home != path and Path(home).is_file()}
-        if not taken:
-            return loaded
-        dag_id, home = sorted(taken.items())[0]
-        return LoadedFile(
-            dags=tuple(one for one in loaded.dags if one.row.dag_id not in taken),
-            error=f"{path}: its DAG {dag_id!r} is already defined in {home}; give one of them another id",
-            has_helpers=loaded.has_helpers,
-        )
+    def _taken(self, path: str, loaded: LoadedFile) -> dict[str, str]:
+        """Return the DAGs of a file whose ids belong to other files, with these files; the first file keeps an id."""
+        homes = homes_of(self._setup.database, [one.row.dag_id for one in loaded.dags or ()])
+        return {dag_id: home for dag_id, home in homes.items() if home != path and Path(home).is_file()}
 
     def _forget(self, modules: Mapping[str, FileState], result: ScanResult) -> None:
         folder = str(self._setup.folder)
@@ -155,9 +183,20 @@ class DagParser:
             forget_files(self._setup.database, gone)
         for path in gone:
             del self._known[path]
+            self._twins.pop(path, None)
             if self._setup.sources is not None:
                 self._setup.sources.forget(path)
         result.gone = gone
+
+
+def _without(path: str, loaded: LoadedFile, taken: Mapping[str, str]) -> LoadedFile:
+    """Leave out the DAGs that belong to other files, with an error."""
+    dag_id, home = sorted(taken.items())[0]
+    return LoadedFile(
+        dags=tuple(one for one in loaded.dags or () if one.row.dag_id not in taken),
+        error=f"{path}: its DAG {dag_id!r} is already defined in {home}; give one of them another id",
+        has_helpers=loaded.has_helpers,
+    )
 
 
 def _modules(folder: Path) -> dict[str, FileState]:
