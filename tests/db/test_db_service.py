@@ -130,6 +130,17 @@ def test_a_paused_dag_and_a_dag_without_a_file_are_not_due(database: Database) -
     assert transitions.claim_due(database, daily, dag_ids=["etl"]) == 1
 
 
+def test_a_due_date_of_an_earlier_structure_gets_no_run_until_the_cursor_has_moved(database: Database) -> None:
+    stored(database, "etl")
+    transitions.move_changed(database, placed)
+    stored(database, "etl", digest="s2")
+    assert transitions.claim_due(database, daily) == 0
+    assert queries.runs(database, "etl") == []
+    assert transitions.move_changed(database, placed) == 1
+    assert transitions.claim_due(database, daily) == 1
+    assert len(queries.runs(database, "etl")) == 1
+
+
 def test_a_queued_run_of_a_paused_dag_waits_and_an_active_one_goes_on(database: Database) -> None:
     stored(database, "etl")
     served(database, "etl", 2)

@@ -73,8 +73,11 @@ def claim_due(database: Database, planner: Planner, *, limit: int = 200, dag_ids
         dag_ids: Only these DAGs; empty for all.
     """
     due = and_(_cursor.next_run_at <= now(), _cursor.is_paused.is_(False))
-    is_active = select(dag.c.dag_id).where(dag.c.dag_id == _cursor.dag_id, dag.c.is_active.is_(True))
-    return _claim_cursors(database, planner, and_(due, _exists(is_active), _among(dag_ids)), limit)
+    # The dates of a cursor follow from one structure; after a change of the schedule, `move_changed` comes first.
+    is_current = select(dag.c.dag_id).where(
+        dag.c.dag_id == _cursor.dag_id, dag.c.is_active.is_(True), dag.c.structure_digest == _cursor.structure_digest
+    )
+    return _claim_cursors(database, planner, and_(due, _exists(is_current), _among(dag_ids)), limit)
 
 
 def move_changed(database: Database, planner: Planner, *, limit: int = 200, dag_ids: Sequence[str] = ()) -> int:
