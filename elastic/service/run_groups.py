@@ -1,7 +1,7 @@
 """Run groups of a master: the runs in hand, by DAG and version, which share one executor."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from elastic.config.secret_mask import masked
@@ -24,6 +24,9 @@ from elastic.service.stored_dags import StoredDag, StoredDags
 
 #: Seconds until a run that cannot run now is looked at again.
 POSTPONED_SECONDS = 30.0
+
+#: Seconds until a run is taken again whose earlier attempt has not ended yet.
+RETAKEN_SECONDS = 1.0
 
 #: A DAG and the digest of its structure.
 _GroupKey = tuple[str, str]
@@ -97,7 +100,12 @@ class RunGroups:
         run = claim.run
         key = (run.dag_id, run.structure_digest or "")
         if (run.dag_id, run.run_id) in self._group_of:
-            self._groups[self._group_of[run.dag_id, run.run_id]].group.runs.claims[run.run_id] = claim
+            runs = self._groups[self._group_of[run.dag_id, run.run_id]].group.runs
+            if run.run_id in runs.over:
+                # An attempt from before still runs; once it has ended, the run may begin anew.
+                transitions.postpone_run(self._deployment.database, claim, RETAKEN_SECONDS)
+            else:
+                runs.claims[run.run_id] = claim
             return
         if key not in self._groups:
             self._groups[key] = self._new_group(key, folder)
@@ -249,6 +257,8 @@ class RunGroups:
         if not digest:
             raise ElasticError("its DAG is not stored; put its file into the DAG folder.")
         stored = self._dags.get(digest)
+        # The root is a folder from which tasks import modules; the database must not choose it.
+        stored = replace(stored, spec=replace(stored.spec, root=str(folder)))
         if not Path(stored.spec.fileloc).is_relative_to(folder) or ".." in Path(stored.spec.fileloc).parts:
             raise ElasticError(f"its file {stored.spec.fileloc} is outside of the DAG folder {folder}; move it there.")
         runs: dict[str, DagRun] = {}

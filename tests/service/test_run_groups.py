@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 from service_samples import DAILY, dag_file
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from elastic.dag.files.dag_bag import DagBag
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
 from elastic.db import queries, transitions
 from elastic.db.records import DagRun
-from elastic.db.schema import task_instance
+from elastic.db.schema import run_claim, task_instance
 from elastic.db.stores.pools import PoolStore
 from elastic.executors.executor import Executor, TaskCommand
 from elastic.scheduler.commands.trigger import trigger_run
@@ -141,3 +141,38 @@ def test_the_attempts_of_a_dag_that_is_set_aside_are_killed_and_run_again(servic
     assert service.states(other)["first"] is TaskState.QUEUED
     assert {row.lease_owner for row in queries.active_instances(service.database)} == {OWNER}
     assert service.take() == [], "both runs are postponed"
+
+
+def test_a_run_that_is_taken_again_while_its_old_attempt_runs_is_given_back(service: Served) -> None:
+    run = service.trigger("daily")
+    service.take()
+    service.groups.turn({})
+    assert service.running() == ["daily.first"]
+    with service.database.begin() as connection:
+        connection.execute(update(run_claim).values(owner="boot/2/2/other", epoch=run_claim.c.epoch + 1))
+    held = transitions.renew(service.database, OWNER, 60.0)
+    service.groups.check(held, transitions.renew_claims(service.database, OWNER, 60.0))
+    transitions.release_claims(service.database, "boot/2/2/other")
+    assert service.take() == ["daily"]
+    assert transitions.claim_owners(service.database) == [], "it was given back"
+    (key,) = service.executor.running
+    service.executor.kill(key)
+    service.groups.turn({("daily", run.run_id): list(service.executor.get_event_buffer().values())})
+    assert service.groups.is_empty
+    deadline = time.monotonic() + 20
+    while not service.take():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert transitions.claim_owners(service.database) == [OWNER]
+    assert service.groups.dag_ids == ["daily"]
+
+
+def test_the_database_does_not_choose_the_folder_from_which_tasks_import(service: Served, tmp_path: Path) -> None:
+    path = dag_file(service.home, "daily")
+    dag = DagBag(path, root=tmp_path).get_dag("daily")
+    trigger_run(service.deployment, dag, dag.instant("2016-02-22"), None, {})
+    service.take()
+    service.groups.turn({})
+    (command,) = service.executor.running.values()
+    assert command.request.root == str(service.home / "dags")
+    assert str(tmp_path) not in str(command)
