@@ -1,11 +1,13 @@
 """Rows of delimited text, one dict per entry."""
 
 import csv
+import re
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from io import StringIO
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from typing import Any, Literal, NamedTuple, Protocol
 
 from elastic.core.csv_field_limit import long_fields
@@ -46,7 +48,8 @@ class CsvRecordFormat(EncodedFormat):
         delimiter: One ASCII character.
         quotechar: One ASCII character, or None if no value is quoted.
         newlines_in_values: Quoted values may contain line ends. Then the master reads the files, because they cannot
-            be cut at every line end. Without it, such a row is a bad record.
+            be cut at every line end. Without it, such a row is a bad record, and so is one with a quote within a value
+            that is not quoted, which may be the end of one.
         escapechar: One ASCII character that removes the meaning of the next one, or None.
         comment: Lines that begin with this ASCII string are skipped.
         skip_rows: Number of lines to skip at the start of each file, before the header.
@@ -116,6 +119,12 @@ class CsvRecordFormat(EncodedFormat):
                 entries = [self.selection.entry(names, row) for row in reader if row]
             if isinstance(lines, list) and self._count(block, lines) != len(entries):
                 raise ValueError("a row spans several lines")
+            if (
+                isinstance(lines, list)
+                and self._may_have_quotes(entries)
+                and any(map(self._has_stray_quote, islice(lines, self.headed and block.at == 0, None)))
+            ):
+                raise ValueError("a quote is within a value")
         except (csv.Error, ValueError):
             return valid(self._entry(block, row) for row in self._rows(block))
         return entries
@@ -234,7 +243,7 @@ class CsvRecordFormat(EncodedFormat):
         skipped = body.at - block.at
         before = bytes(block.data[:skipped]).count(b"\n")
         is_header = self.headed and block.at == 0
-        for row in self._scan_lines(body) if self.newlines_in_values else self._scan(body):
+        for row in self._scan_lines(body) if self.newlines_in_values else self._scan(body, is_header):
             if is_header:
                 self._check_header(body, row)
                 is_header = False
@@ -290,8 +299,8 @@ class CsvRecordFormat(EncodedFormat):
                 "read files with different fields by flows of their own",
             )
 
-    def _scan(self, block: FileBlock) -> "Iterator[_Row]":
-        """Yield each row of a block in which every line is a row; slow."""
+    def _scan(self, block: FileBlock, headed: bool) -> "Iterator[_Row]":
+        """Yield each row of a block, with a header or without, in which every line is a row; slow."""
         lines = list(decoded_lines(block, self.encoding, self.errors))
         index = 0
         while index < len(lines):
@@ -303,7 +312,11 @@ class CsvRecordFormat(EncodedFormat):
                 yield _Row(at, number, raw.data, text)
                 continue
             try:
-                yield _Row(at, number, raw.data, next(self._reader([text]), []))
+                values = next(self._reader([text]), [])
+                # It may be the end of a value whose line end is where the file was cut.
+                stray = self._stray_quote(block, at) if not headed and self._has_stray_quote(text) else None
+                headed = False
+                yield _Row(at, number, raw.data, stray or values)
             except csv.Error as error:
                 stop = index + self._lines_of_value(lines[index - 1 :])
                 problem = error if stop == index else csv.Error("a quoted value contains a line end")
@@ -384,6 +397,25 @@ class CsvRecordFormat(EncodedFormat):
             advice += ", or pass newlines_in_values=True if quoted values contain line ends"
         return block.error(offset, f"the row that begins here is not CSV ({error})", advice)
 
+    def _may_have_quotes(self, entries: list[Any]) -> bool:
+        """Return whether a value may have a quote: quick, where the lines of most files all have quotes, or none."""
+        if self.quotechar is None or self.selection != CsvColumns():
+            return self.quotechar is not None
+        return self.quotechar in "".join(chain.from_iterable(map(dict.values, entries)))
+
+    def _has_stray_quote(self, line: str) -> bool:
+        """Return whether a line that is a row has a quote in a value that is not quoted."""
+        quote = self.quotechar
+        return quote is not None and quote in line and not _quoted_row(self.delimiter, quote, self.escapechar)(line)
+
+    def _stray_quote(self, block: FileBlock, offset: int) -> DecodingError:
+        return block.error(
+            offset,
+            "the row that begins here is not CSV (a quote in a value that is not quoted)",
+            "correct it, or pass newlines_in_values=True if quoted values contain line ends, or quotechar=None if "
+            "none is quoted",
+        )
+
     def _check_skipped(self) -> None:
         comment = self.comment
         if comment is not None:
@@ -402,6 +434,15 @@ class _Row(NamedTuple):
     line: int  #: Number of line ends before it.
     raw: bytes  #: The row without its last line end.
     values: list[str] | DecodingError
+
+
+@cache
+def _quoted_row(delimiter: str, quote: str, escape: str | None) -> Callable[[str], re.Match[str] | None]:
+    """Return the function that matches a line of which each value is quoted as a whole, or has no quote."""
+    end, mark = re.escape(delimiter), re.escape(quote)
+    escaped, special = ("", "") if escape is None else (f"|{re.escape(escape)}.", re.escape(escape))
+    value = f"(?:{mark}(?:[^{mark}{special}]++|{mark}{mark}{escaped})*+{mark}|(?:[^{mark}{end}{special}]++{escaped})*+)"
+    return re.compile(rf"{value}(?:{end}{value})*+\r*", re.DOTALL).fullmatch
 
 
 def _each_row(reader: _Rows) -> Iterator[list[str] | csv.Error]:

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from source_samples import BOM, assert_goes_on_anywhere, chunks, entries
 
 from elastic.core.errors import DecodingError, UsageError
+from elastic.core.model.bad_record import BadRecord
 from elastic.stages.sources import CsvRecordFormat, FileSource
+from elastic.stages.sources.files.csv_columns import CsvColumns
 
 
 def written(folder: Path, data: bytes, name: str = "file.csv") -> Path:
@@ -82,6 +84,52 @@ def test_a_value_of_two_lines_whose_halves_look_like_rows_is_not_read_as_one_row
     with pytest.raises(DecodingError, match="line end") as caught:
         entries(FileSource(path, CsvRecordFormat()))
     assert caught.value.byte == 4
+
+
+@pytest.mark.parametrize("row", [b'"x,1\ny",2', b'"x\ny ""z"", w",2', b'"x\ny"",""z",2', b'"\ny"\r', b'"x\r\n\r\ny",2'])
+@pytest.mark.parametrize("types", [(), (("b", str),)])
+def test_the_rest_of_a_value_that_is_cut_at_its_line_end_is_not_a_row(
+    tmp_path: Path, row: bytes, types: tuple[tuple[str, type], ...]
+) -> None:
+    path = written(tmp_path, b"a,b\n1,2\n" + row + b"\n3,4\n")
+    form = CsvRecordFormat(selection=CsvColumns(types=types))
+    for chunk_bytes in range(1, 30):
+        source = FileSource(path, form, chunk_bytes=chunk_bytes)
+        reader, found = source.reader(), []
+        for piece in source.cut():
+            found += reader.parse_each(piece.reference, reader.read_block(piece.reference))
+            parsed = [entry for entry in found if not isinstance(entry, BadRecord)]
+        assert parsed == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}], chunk_bytes
+        assert len(found) > len(parsed)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", "^", "]", "-", " "])
+@pytest.mark.parametrize("quote", ['"', "'", "^", "]", "\\"])
+@pytest.mark.parametrize("escape", [None, "\\", "-"])
+def test_quotes_of_any_kind_are_read_as_the_csv_module_wrote_them(
+    tmp_path: Path, delimiter: str, quote: str, escape: str | None
+) -> None:
+    if len({delimiter, quote, escape}) < 3:
+        pytest.skip("the characters must differ")
+    values = ["", quote, quote * 2, f"a{quote}b", f"{quote}a{delimiter}{quote}", "a", delimiter, f"{quote}{delimiter}"]
+    rows = [(a, b) for a in values for b in values if a or b]
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=delimiter, quotechar=quote, lineterminator="\n").writerows(rows)
+    path = written(tmp_path, text.getvalue().encode())
+    form = CsvRecordFormat(fields=["a", "b"], delimiter=delimiter, quotechar=quote)
+    assert entries(FileSource(path, form, chunk_bytes=9)) == [{"a": a, "b": b} for a, b in rows]
+    if escape is not None:
+        form = CsvRecordFormat(fields=["a", "b"], delimiter=delimiter, quotechar=quote, escapechar=escape)
+        path.write_text(f"x{escape}{quote}y{delimiter}{quote}z{escape}{quote}{delimiter}{quote}\n")
+        assert entries(FileSource(path, form)) == [{"a": f"x{quote}y", "b": f"z{quote}{delimiter}"}]
+
+
+@pytest.mark.parametrize("data", [b'a"b,c\n1,2\n', b'a"b,c\n1,""""\n'])
+def test_a_header_may_have_a_quote(tmp_path: Path, data: bytes) -> None:
+    for chunk_bytes in (1, 100):
+        source = FileSource(written(tmp_path, data), CsvRecordFormat(), chunk_bytes=chunk_bytes)
+        first = next(iter(entries(source)[0].items()))
+        assert first == ('a"b', "1")
 
 
 @pytest.mark.parametrize(
