@@ -39,7 +39,7 @@ def is_data_name(name: Any) -> bool:
 
 
 def check_removable(name: str, shown: str) -> None:
-    """Check the name of a file that is to be removed from a target folder.
+    """Check the name of a file before it is removed from a target folder.
 
     Raises:
         StoreError: The file is not in that folder.
