@@ -9,6 +9,7 @@ from elastic.aggregators.writing.writing_aggregator import Writing
 from elastic.core.contracts.record_sink import Publication
 from elastic.core.contracts.store import StepRecord
 from elastic.core.errors import UsageError
+from elastic.core.model.partial import Partial
 from elastic.core.model.step import StepState
 from elastic.core.model.written import Written, WrittenFile
 from elastic.engine.aggregation import Aggregation
@@ -35,14 +36,21 @@ class WritingAggregation(Aggregation):
     ) -> None:
         super().__init__(aggregator, run_id)
         self._inner, self._publication, self._stored = aggregator.inner, publication, stored
+        #: Parts that the run's store has, or that the last commit gives to it.
+        self._committed: list[WrittenFile] = []
 
     def check(self) -> None:
         if self._publication is not None:
             self._publication.check()
 
     def open(self) -> None:
+        self._committed = self._parts()
         if self._publication is not None:
-            self._publication.prepare(self._parts())
+            self._publication.prepare(self._committed)
+
+    def take_uncommitted(self) -> list[Partial]:
+        self._committed = self._parts()
+        return super().take_uncommitted()
 
     def value(self) -> Any:
         """Return the result of the aggregator beside the writer, or what was written if there is none."""
@@ -65,7 +73,7 @@ class WritingAggregation(Aggregation):
 
     def release(self, outcome: StepState, *, is_durable: bool) -> None:
         if self._publication is not None:
-            self._publication.release(outcome, keep=is_durable and bool(self._parts()))
+            self._publication.release(outcome, self._committed, keep=is_durable and bool(self._parts()))
 
     def _parts(self) -> list[WrittenFile]:
         with self._lock:

@@ -86,7 +86,7 @@ class FileSink(RecordSink):
         return FolderAudit(self._place.folder(owner), owner).defects(parts)
 
     def check_source(self, source: dict[str, Any]) -> None:
-        for path in source.get("paths", ()) if source.get("kind") == "files" else ():
+        for path in _paths_in(source):
             target, text = self._place.compared(), _source_text(path)
             fixed = text
             while _WILD.search(fixed):
@@ -195,8 +195,18 @@ class FilePlace:
         """Return the target folder for a step."""
         mark = identity_of(owner)
         if self.path is not None:
-            return LocalFolder(self.path, f"{owner.run_id}-{owner.step}", mark)
+            return LocalFolder(self.path, f"{owner.run_id}-{owner.step}", tag_of(owner), mark)
         return RemoteFolder(self.url, self.storage_options, tag_of(owner), mark)
+
+
+def _paths_in(source: Any) -> Iterator[str]:
+    """Yield the paths in the description of a source, and of those from which it is made."""
+    if isinstance(source, Mapping):
+        paths = source.get("paths", ())
+        yield from (path for path in (paths if isinstance(paths, list | tuple) else ()) if isinstance(path, str))
+    if isinstance(source, Mapping | list | tuple):
+        for part in source.values() if isinstance(source, Mapping) else source:
+            yield from _paths_in(part)
 
 
 def _source_text(path: str) -> str:

@@ -10,7 +10,7 @@ The steps are safe to repeat, so a resumed run continues a publication that a cr
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -90,6 +90,8 @@ class FolderPublication(Publication):
     def prepare(self, parts: Sequence[WrittenFile]) -> None:
         folder, marker = self._folder, self._marker()
         self._check_content(marker)
+        # Before the claim, which a step that cannot begin would not give up.
+        self._check_parts(parts)
         folder.make()
         if marker is None and not folder.put_new(MARKER, marker_of(self._owner)):
             marker = self._marker() or {}
@@ -103,14 +105,13 @@ class FolderPublication(Publication):
             except UsageError:
                 folder.remove([MARKER])
                 raise
-        self._check_parts(parts)
 
     def _take_over(self, marker: dict[str, Any]) -> None:
         """Replace the marker of an earlier master of this step, or of a run that gave the folder up."""
         self._check_marker(marker)
         if not self._is_mine(marker):
             self._check_content(marker)
-            self._folder_of(_owner_of(marker)).sweep(())
+            self._folder_of(_owner_of(marker)).sweep(_names_in(self._read(MANIFEST)))
             self._folder.make()
         replaces = marker.get("replaces", []) if self._is_mine(marker) else []
         self._folder.put(MARKER, marker_of(self._owner, replaces=replaces))
@@ -195,7 +196,7 @@ class FolderPublication(Publication):
         self._check_parts(parts)
         before = self._manifest_before()
         others = list(self._entries_of_others(before))
-        if self._if_exists is IfExists.OVERWRITE:
+        if self._replaces_files_of(before):
             replaced += [entry["file"] for entry in others]
             others = []
             # Before the manifest that names them is gone.
@@ -204,12 +205,25 @@ class FolderPublication(Publication):
             self._check_columns(before, written)
         folder.remove([SUCCESS])
         folder.reveal(names)
-        folder.sweep(names)
-        folder.put(MANIFEST, self._manifest(written, others))
-        folder.remove(set(replaced) - set(names))
-        folder.put(SUCCESS, b"")
-        folder.remove([MARKER])
+        kept = {*names, *(entry["file"] for entry in others)}
+        folder.sweep(kept)
+        folder.put(MANIFEST, self._manifest(written, others, before))
+        self._conclude(set(replaced) - kept)
         self._is_claimed = False
+
+    def _conclude(self, replaced: Collection[str]) -> None:
+        self._folder.remove(replaced)
+        self._folder.put(SUCCESS, b"")
+        self._folder.remove([MARKER])
+
+    def _replaces_files_of(self, manifest: dict[str, Any]) -> bool:
+        """Return whether the step replaces the files of others: only once, not those that are added to its own."""
+        return self._if_exists is IfExists.OVERWRITE and not self._is_in(manifest)
+
+    def _is_in(self, manifest: dict[str, Any]) -> bool:
+        """Return whether this step wrote a manifest, or files in it."""
+        others = sum(1 for _ in self._entries_of_others(manifest))
+        return self._is_mine(manifest) or others < len(manifest.get("files", []))
 
     def _manifest_before(self) -> dict[str, Any]:
         """Return the manifest of the folder, or {} if there is none.
@@ -218,7 +232,7 @@ class FolderPublication(Publication):
             StoreError: It is damaged, so the files of other runs are unknown.
         """
         before = self._read(MANIFEST)
-        is_countable = self._if_exists is IfExists.OVERWRITE or all(
+        is_countable = self._replaces_files_of(before or {}) or all(
             "records" in entry for entry in self._entries_of_others(before or {})
         )
         if before == {} or not is_countable:
@@ -243,23 +257,40 @@ class FolderPublication(Publication):
                 f"{new.strip()}; write to another folder, or give the same columns."
             )
 
-    def release(self, outcome: StepState, *, keep: bool) -> None:
+    def release(self, outcome: StepState, parts: Sequence[WrittenFile], *, keep: bool) -> None:
         if not self._is_claimed or outcome.is_complete:
             return
         with suppress(ElasticError):
-            marker = self._marker()
+            marker, manifest = self._marker(), self._read(MANIFEST)
             if marker is None or not self._is_mine(marker) or marker["epoch"] != self._owner.epoch:
                 return
-            manifest = self._read(MANIFEST)
-            is_published = manifest is not None and self._is_mine(manifest)
-            if is_published and outcome in _ABANDONED:  # a failed redrive
-                self._folder.remove([MARKER])
-                self._folder.sweep([file["file"] for file in (manifest or {})["files"]])
-            elif keep and outcome in _ABANDONED:
-                self._folder.put(MARKER, marker_of(self._owner, is_given_up=True))
-            elif not keep and not is_published:
-                self._folder.remove([MARKER])
-                self._folder.discard()
+            listed = _names_in(manifest)
+            if manifest == {}:
+                return  # which files the folder has is unknown
+            if not self._is_in(manifest or {}):
+                self._give_up(outcome, manifest, keep=keep)
+            elif outcome in _ABANDONED and listed.issuperset(part.name for part in parts):
+                # A failed redrive, or a publication that lacks only its end. Otherwise a redrive has committed parts,
+                # with which a resumed run continues.
+                self._folder.sweep(listed)
+                self._conclude(set(marker.get("replaces", [])) - listed)
+
+    def _give_up(self, outcome: StepState, manifest: dict[str, Any] | None, *, keep: bool) -> None:
+        """Give up an unpublished step; the folder then has the content that it had before."""
+        folder = self._folder
+        if keep and outcome not in _ABANDONED:
+            return
+        if keep:
+            folder.hide(_names_in(manifest))
+        else:
+            folder.sweep(_names_in(manifest))
+        if manifest is not None and "format" in manifest:  # the folder of a sharded result has no `_SUCCESS`
+            folder.put(SUCCESS, b"")
+        if keep:
+            folder.put(MARKER, marker_of(self._owner, is_given_up=True))
+        else:
+            folder.remove([MARKER])
+            folder.discard()
 
     def _check_claim(self) -> dict[str, Any]:
         """Return the marker; refuse to publish in a folder that another master has claimed since."""
@@ -272,9 +303,10 @@ class FolderPublication(Publication):
         self._check_epoch(marker)
         return marker
 
-    def _manifest(self, written: Written, others: Sequence[dict[str, Any]]) -> bytes:
+    def _manifest(self, written: Written, others: Sequence[dict[str, Any]], before: dict[str, Any]) -> bytes:
         owner = self._owner
-        columns = next((file.columns for file in written if file.columns), None)
+        kept = before.get("columns") if others else None
+        columns = next((file.columns for file in written if file.columns), kept)
         entries = sorted([*others, *map(_entry, written)], key=lambda entry: str(entry["file"]))
         facts = {
             **identity_of(owner),
@@ -324,6 +356,10 @@ def _parsed(data: bytes) -> dict[str, Any]:
 def _is_entry(entry: Any) -> bool:
     """Return whether a value describes a file; those of a sharded result have no number of records."""
     return isinstance(entry, dict) and is_data_name(entry.get("file")) and type(entry.get("records", 0)) is int
+
+
+def _names_in(manifest: dict[str, Any] | None) -> set[str]:
+    return {entry["file"] for entry in (manifest or {}).get("files", [])}
 
 
 def _owner_of(found: dict[str, Any]) -> SinkOwner:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from elastic.core.contracts.sink import MARKER, STAGING
-from elastic.core.errors import StoreError, UsageError
+from elastic.core.errors import ElasticError, StoreError, UsageError
 from elastic.persistence.durable_file import (
     create_file,
     open_file,
@@ -19,7 +19,14 @@ from elastic.persistence.durable_file import (
     sync_folder,
     write_at,
 )
-from elastic.persistence.written_files.target_folder import MARKS, TargetFile, TargetFolder, check_removable, digest_of
+from elastic.persistence.written_files.target_folder import (
+    MARKS,
+    TargetFile,
+    TargetFolder,
+    check_removable,
+    digest_of,
+    is_attempt,
+)
 
 #: Permission bits of files and folders, less those of the umask: other programs read them.
 _FILE_MODE, _FOLDER_MODE = 0o666, 0o777
@@ -31,13 +38,14 @@ class LocalFolder(TargetFolder):
     Args:
         path: Absolute path.
         step: Name of the step's folder for attempts.
+        tag: Part of the names that only attempts of this step have.
         mark: Fields of the marker that this step's master writes. A process that reads them sees the same folder.
     """
 
-    def __init__(self, path: Path, step: str, mark: dict[str, Any]) -> None:
+    def __init__(self, path: Path, step: str, tag: str, mark: dict[str, Any]) -> None:
         self.path, self.shown = path, str(path)
         self._staging = path / STAGING / step
-        self._mark = mark
+        self._tag, self._mark = tag, mark
         #: Folders that `make` created, outermost first.
         self._made: list[Path] = []
 
@@ -119,6 +127,10 @@ class LocalFolder(TargetFolder):
             with self._errors(path):
                 path.unlink(missing_ok=True)
             folders.update(path.parents)
+        self._remove_empty(folders)
+
+    def _remove_empty(self, folders: Collection[Path]) -> None:
+        """Remove those of the folders that are empty and below this one."""
         for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
             if folder.is_relative_to(self.path) and folder != self.path:
                 with suppress(OSError):
@@ -164,14 +176,35 @@ class LocalFolder(TargetFolder):
             with self._errors(folder), suppress(FileNotFoundError):
                 sync_folder(folder)
 
+    def hide(self, kept: Collection[str]) -> None:
+        names, folders = self._revealed(kept), set[Path]()
+        if not names:
+            return
+        self.make()  # `sweep` may have removed the folder for attempts
+        for name in names:
+            path = self.path / name
+            with self._errors(path):
+                path.rename(self._staged(name))
+            folders.update(each for each in path.parents if each.is_relative_to(self.path))
+        for folder in (self._staging, *folders):
+            with self._errors(folder):
+                sync_folder(folder)
+        self._remove_empty(folders)
+
+    def _revealed(self, kept: Collection[str]) -> list[str]:
+        """Return the attempts of the step that have their names, except those in `kept`."""
+        names = self.files() if self.path.is_dir() else set()
+        return [name for name in names if is_attempt(name, (self._tag,)) and name not in kept]
+
     def sweep(self, kept: Collection[str]) -> None:
+        self.remove(self._revealed(kept))
         with self._errors(self._staging), suppress(FileNotFoundError):
             shutil.rmtree(self._staging)
         with suppress(OSError):
             self._staging.parent.rmdir()
 
     def discard(self) -> None:
-        with suppress(OSError):
+        with suppress(OSError, ElasticError):
             self.sweep(())
         for path in reversed(self._made):
             with suppress(OSError):

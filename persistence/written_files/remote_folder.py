@@ -178,6 +178,9 @@ class RemoteFolder(TargetFolder):
     def reveal(self, names: Collection[str]) -> None:
         """Do nothing: attempts have their names from the start."""
 
+    def hide(self, kept: Collection[str]) -> None:
+        """Do nothing: attempts are never hidden."""
+
     def sweep(self, kept: Collection[str]) -> None:
         with self._errors():
             lost = [name for name in self._names() if is_attempt(name, (self._tag,)) and name not in kept]

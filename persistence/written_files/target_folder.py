@@ -141,6 +141,10 @@ class TargetFolder(ABC):
         """Give attempts their names. Attempts that have theirs already are ignored."""
 
     @abstractmethod
+    def hide(self, kept: Collection[str]) -> None:
+        """Take the names of the step's attempts from them again, except in `kept`, if the folder can hide attempts."""
+
+    @abstractmethod
     def sweep(self, kept: Collection[str]) -> None:
         """Remove all attempts of the run's step except those in `kept`, and all files that it hid."""
 

@@ -76,7 +76,7 @@ class TablePublication(Publication):
         self._drop_staging()
         self._is_claimed = False
 
-    def release(self, outcome: StepState, *, keep: bool) -> None:
+    def release(self, outcome: StepState, parts: Sequence[WrittenFile], *, keep: bool) -> None:
         if not self._is_claimed or outcome.is_complete or keep:
             return
         with suppress(ElasticError):

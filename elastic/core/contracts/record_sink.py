@@ -128,11 +128,12 @@ class Publication(ABC):
         """
 
     @abstractmethod
-    def release(self, outcome: StepState, *, keep: bool) -> None:
+    def release(self, outcome: StepState, parts: Sequence[WrittenFile], *, keep: bool) -> None:
         """Give up the claim of a step that ended without publication, unless the step can be resumed. Never raises.
 
         Args:
             outcome: State in which the step ended.
+            parts: Those that the master has committed, or began to commit.
             keep: True if committed parts exist, with which a resumed run would continue.
         """
 
