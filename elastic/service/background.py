@@ -1,12 +1,13 @@
 """Parts of the service in the background: start, stop and status, with a pid file and a log in the home folder."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,9 @@ _READY = b" serves "
 _WATCHED_SECONDS = 60.0
 
 _POLL_SECONDS = 0.05
+
+#: Seconds that the kernel may take to end a killed process.
+_KILL_SECONDS = 5.0
 
 #: Bytes at the end of a log in which the reason of a failed start is looked for.
 _TAIL_BYTES = 4096
@@ -94,14 +98,21 @@ class BackgroundPart:
             UsageError: It runs already.
             ElasticError: It ended at once; the error has the last line of its log.
         """
-        running = self.process()
-        if running is not None:
-            raise UsageError(f"the {self.name} runs already (pid {running.pid}); stop it first.")
         make_folder(self.home, is_durable=False)
-        size = self._log_size()
+        with self._locked():
+            running = self.process()
+            if running is not None:
+                raise UsageError(f"the {self.name} runs already (pid {running.pid}); stop it first.")
+            size = self._log_size()
+            child = self._spawn(arguments)
+            self._write_pid(child.pid)
+        self._watch(child, size)
+        return child.pid
+
+    def _spawn(self, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
         log = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            child = subprocess.Popen(  # noqa: S603 - a command of Elastic
+            return subprocess.Popen(  # noqa: S603 - a command of Elastic
                 [sys.executable, "-m", "elastic", *PARTS[self.name], *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -110,9 +121,24 @@ class BackgroundPart:
             )
         finally:
             os.close(log)
-        self._write_pid(child.pid)
-        self._watch(child, size)
-        return child.pid
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let one command at a time read and replace the pid file."""
+        path = self.home / f"elastic-{self.name}.lock"
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(file)
+
+    def _remove_stale_file(self) -> None:
+        """Remove the pid file, unless another command has started the part meanwhile."""
+        if self.pid_path.exists():
+            with self._locked():
+                if self.process() is None:
+                    self.pid_path.unlink(missing_ok=True)
 
     def stop(self, timeout: float) -> int | None:
         """Stop the part, and wait for its end; after `timeout` seconds, kill it. Return its pid, or None.
@@ -122,14 +148,17 @@ class BackgroundPart:
         """
         running = self.process()
         if running is None:
-            self.pid_path.unlink(missing_ok=True)
+            self._remove_stale_file()
             return None
         self._signal(running, signal.SIGTERM)
         deadline = time.monotonic() + timeout
         while running.is_running and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
         self._signal(running, signal.SIGKILL)
-        self.pid_path.unlink(missing_ok=True)
+        deadline = time.monotonic() + _KILL_SECONDS
+        while running.is_running and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        self._remove_stale_file()
         return running.pid
 
     def _signal(self, process: ProcessIdentity, number: signal.Signals) -> None:
@@ -150,7 +179,7 @@ class BackgroundPart:
         while time.monotonic() < deadline and _READY not in self._printed_after(size):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = child.wait(_POLL_SECONDS)
-                self.pid_path.unlink(missing_ok=True)
+                self._remove_stale_file()
                 raise ElasticError(f"the {self.name} ended at once with exit code {code}: {self._last_line()}")
 
     def _printed_after(self, size: int) -> bytes:

@@ -126,6 +126,20 @@ def test_a_pid_file_of_another_process_is_not_taken_for_the_service(home: Path) 
         part.process()
 
 
+def test_of_two_starts_at_once_one_runs_and_the_other_is_refused(home: Path) -> None:
+    dag_file(home, days=1)
+    starts = [started("services", "start") for _ in range(2)]
+    printed = [ended(process) for process in starts]
+    process = BackgroundPart("scheduler", home).process()
+    assert process is not None
+    try:
+        assert sorted(one.returncode for one in starts) == [0, 2], printed
+        assert any(f"the scheduler runs already (pid {process.pid}); stop it first." in text for text in printed)
+        assert masters() == [process.pid]
+    finally:
+        said("services", "stop")
+
+
 @pytest.fixture
 def bystander() -> Iterator["subprocess.Popen[bytes]"]:
     """A process that is no part of Elastic, with a process group of its own."""
