@@ -102,7 +102,7 @@ class RunGroups:
         if (run.dag_id, run.run_id) in self._group_of:
             runs = self._groups[self._group_of[run.dag_id, run.run_id]].group.runs
             if run.run_id in runs.over:
-                # An attempt from before still runs; once it has ended, the run may begin anew.
+                # An attempt from before still runs; once it has ended, the run may begin again.
                 transitions.postpone_run(self._deployment.database, claim, RETAKEN_SECONDS)
             else:
                 runs.claims[run.run_id] = claim
