@@ -152,7 +152,7 @@ def test_bytes_that_are_no_text_are_named_by_file_and_byte(tmp_path: Path) -> No
     path = tmp_path / "binary.txt"
     path.write_bytes(b"good\nb\xffd\n")
     said = elastic("example", "word-count", str(path), "--cluster", "inline")
-    refused(said, 1, f"{str(path)!r}, byte 6")
+    refused(said, 1, f"line 2 of {str(path)!r} (byte 5)")
     assert counted(str(path), "--cluster", "inline", "--errors", "replace")["words_total"] == 2
 
 
