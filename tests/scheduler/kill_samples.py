@@ -1,13 +1,9 @@
 """A DAG file whose tasks log each of their runs, and programs that run it and are killed."""
 
-import contextlib
 import os
 import select
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from elastic.dag.files.dag_bag import DagBag
@@ -17,6 +13,7 @@ from elastic.db import queries
 from elastic.db.records import Attempt
 from elastic.scheduler.commands.backfill import BackfillOptions, Summary, backfill
 from elastic.scheduler.deployment import Deployment
+from tests.command_process import LONGEST, started, until
 
 #: While the file `hold` exists, running tasks wait; four may run at the same time.
 SOURCE = """
@@ -52,11 +49,6 @@ RANGE = ("killed", "-s", "2016-02-22", "-e", "2016-02-23")
 #: number of task instances in the range, and of those that run at the same time
 COUNT, AT_ONCE = 12, 4
 
-#: Seconds that a test waits for a process before it fails.
-_LONGEST = 100
-
-_processes: "list[subprocess.Popen[str]]" = []
-
 
 def dag_file(folder: Path, *, held: bool = False) -> Path:
     """Write the DAG; with `held`, its tasks wait until `release`."""
@@ -69,28 +61,6 @@ def dag_file(folder: Path, *, held: bool = False) -> Path:
 
 def release(folder: Path) -> None:
     (folder / "hold").unlink()
-
-
-def started(*words: str) -> "subprocess.Popen[str]":
-    """Start the command line in a new process group."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "elastic", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    _processes.append(process)
-    return process
-
-
-def end_all() -> None:
-    """Kill the processes of a failed test."""
-    while _processes:
-        process = _processes.pop()
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
 
 
 def backfill_until_held(folder: Path, *words: str, at_once: int = AT_ONCE) -> "subprocess.Popen[str]":
@@ -109,22 +79,6 @@ def go_on(folder: Path, *, rerun_failed: bool = False) -> Summary:
     return backfill(Deployment.of(), dag, options, lambda line: None)
 
 
-def ended(process: "subprocess.Popen[str]") -> str:
-    """Return the output of a process; fail if it does not end."""
-    printed, _ = process.communicate(timeout=_LONGEST)
-    return printed
-
-
-def until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
-    """Wait for a condition of a process; fail if the process ends before, or if the time is over."""
-    deadline = time.monotonic() + _LONGEST
-    while not condition():
-        assert time.monotonic() < deadline, "it takes too long"
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(0.01)
-            raise AssertionError(ended(process))
-
-
 def pids(folder: Path) -> list[int]:
     """Return the ids of waiting task processes, at least one."""
     found = [int(path.name.removeprefix("pid-")) for path in folder.glob("pid-*")]
@@ -139,7 +93,7 @@ def has_ended(pid: int) -> bool:
     except ProcessLookupError:
         return True
     try:
-        return bool(select.select([descriptor], [], [], _LONGEST)[0])
+        return bool(select.select([descriptor], [], [], LONGEST)[0])
     finally:
         os.close(descriptor)
 

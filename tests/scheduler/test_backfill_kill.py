@@ -14,16 +14,12 @@ from kill_samples import (
     check_all_done_once,
     check_told_once,
     dag_file,
-    end_all,
-    ended,
     go_on,
     has_ended,
     kill,
     pids,
     release,
-    started,
     tries,
-    until,
 )
 from run_samples import START, dag_of, noop, run
 
@@ -37,6 +33,7 @@ from elastic.scheduler.attempts.attempt_request import AttemptRequest, attempt_i
 from elastic.scheduler.commands.run_task import SingleResult, TaskRunOptions, record_result, run_at, run_in_process
 from elastic.scheduler.deployment import Deployment
 from elastic.testing import PostgresServer
+from tests.command_process import end_all, ended, started, until
 
 
 @pytest.fixture(autouse=True)

@@ -1,12 +1,6 @@
 """A home with DAG files, and masters of the service that run them, are stopped and killed."""
 
-import contextlib
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from elastic.dag.states.state import RunState, TaskState
@@ -14,9 +8,7 @@ from elastic.db import queries
 from elastic.db.database import Database
 from elastic.db.records import DagRun
 from elastic.scheduler.deployment import Deployment
-
-#: Seconds after which a test fails for which a process is waited.
-LONGEST = 120
+from tests.command_process import ended, started
 
 #: A DAG with a run for each of the last days; a task leaves a line for each time that it runs, and may wait.
 DAILY = """
@@ -39,8 +31,6 @@ with DAG({dag_id!r}, schedule="@daily", start_date={start!r}, end_date={end!r}, 
     PythonOperator(task_id="first", python_callable=note) >> PythonOperator(task_id="second", python_callable=note)
 """
 
-_processes: "list[subprocess.Popen[str]]" = []
-
 
 def dag_file(home: Path, dag_id: str = "daily", *, days: int = 3, text: str = DAILY) -> Path:
     """Write a DAG file with a run for each day from 2016-02-22 on."""
@@ -51,51 +41,12 @@ def dag_file(home: Path, dag_id: str = "daily", *, days: int = 3, text: str = DA
     return path
 
 
-def started(*words: str) -> "subprocess.Popen[str]":
-    """Start the command line in a process group of its own."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "elastic", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    _processes.append(process)
-    return process
-
-
-def end_all() -> None:
-    """End what a test left running because it failed."""
-    while _processes:
-        process = _processes.pop()
-        if process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-
-
-def ended(process: "subprocess.Popen[str]") -> str:
-    """Return what a process printed; the test fails if it does not end."""
-    printed, _ = process.communicate(timeout=LONGEST)
-    return printed
-
-
 def served(*words: str) -> str:
     """Run a master until nothing is due, and return what it printed."""
     process = started("master", "--once", *words)
     printed = ended(process)
     assert process.returncode == 0, printed
     return printed
-
-
-def until(condition: Callable[[], bool], *processes: "subprocess.Popen[str]") -> None:
-    """Wait for a condition; the test fails if a process ends before, or if it takes too long."""
-    deadline = time.monotonic() + LONGEST
-    while not condition():
-        assert time.monotonic() < deadline, "it takes too long"
-        for process in processes:
-            assert process.poll() is None, ended(process)
-        time.sleep(0.02)
 
 
 def database() -> Database:

@@ -14,16 +14,12 @@ from service_samples import (
     dag_file,
     database,
     descendants,
-    end_all,
-    ended,
     held_pids,
     is_alive,
     ran,
     run_states,
     runs,
     served,
-    started,
-    until,
 )
 
 from elastic.dag.states.state import TaskState
@@ -33,6 +29,7 @@ from elastic.db.migration.upgrade import create
 from elastic.db.stores.dags import import_errors
 from elastic.db.stores.jobs import jobs
 from elastic.testing import PostgresServer
+from tests.command_process import end_all, ended, started, until
 
 
 @pytest.fixture(autouse=True)

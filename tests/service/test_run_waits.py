@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from service_samples import dag_file, database, ended, started
+from service_samples import dag_file, database
 
 from elastic.dag.files.dag_bag import DagBag
 from elastic.dag.states.state import RunState
@@ -16,6 +16,7 @@ from elastic.db.transitions import CursorMove
 from elastic.scheduler.commands.trigger import trigger_run
 from elastic.scheduler.deployment import Deployment
 from elastic.service.run_waits import run_verdicts
+from tests.command_process import ended, started
 
 
 def reasons(run: DagRun) -> dict[str, tuple[bool, str]]:
