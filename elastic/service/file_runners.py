@@ -73,8 +73,8 @@ class FileDags:
         return bag
 
 
-class FileAttemptRunner(AttemptRunner):
-    """Runner of the attempts of any DAG whose request names its file.
+class _FileRunner(AttemptRunner):
+    """Runner that loads the DAG of a request from the file that the request names.
 
     Args:
         deployment: Database, folders and limits.
@@ -86,6 +86,19 @@ class FileAttemptRunner(AttemptRunner):
         self._deployment = deployment
         self._supervisor_pid = os.getpid()
         self._dags = FileDags(sources)
+
+    def load(self, request: AttemptRequest) -> tuple[Deployment, DAG]:
+        """Return the deployment of this process, and the DAG of a request."""
+        if self._deployment is None:
+            self._deployment = Deployment.of()
+        return self._deployment, self._dags.get(request)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_deployment": None, "_dags": FileDags(self._dags.sources)}
+
+
+class FileAttemptRunner(_FileRunner):
+    """Runner of the attempts of any DAG whose request names its file."""
 
     def __call__(self, key: TaskKey, command: TaskCommand) -> Any:
         """Run an attempt; a DAG that cannot be loaded fails it with the reason."""
@@ -104,36 +117,9 @@ class FileAttemptRunner(AttemptRunner):
             )
         return super().__call__(key, command)
 
-    def load(self, request: AttemptRequest) -> tuple[Deployment, DAG]:
-        """Return the deployment of this process, and the DAG of a request."""
-        if self._deployment is None:
-            self._deployment = Deployment.of()
-        return self._deployment, self._dags.get(request)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_deployment": None, "_dags": FileDags(self._dags.sources)}
-
-
-class FileCallbackRunner(CallbackRunner):
-    """Runner of the callbacks of any DAG whose request names its file.
-
-    Args:
-        deployment: Database, folders and limits.
-        sources: Last good sources of DAG files.
-    """
-
-    def __init__(self, deployment: Deployment, sources: LastGoodSources) -> None:
-        self._deployment = deployment
-        self._dags = FileDags(sources)
-
-    def load(self, request: AttemptRequest) -> tuple[Deployment, DAG]:
-        """Return the deployment of this process, and the DAG of a request."""
-        if self._deployment is None:
-            self._deployment = Deployment.of()
-        return self._deployment, self._dags.get(request)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_deployment": None, "_dags": FileDags(self._dags.sources)}
+class FileCallbackRunner(_FileRunner, CallbackRunner):
+    """Runner of the callbacks of any DAG whose request names its file."""
 
 
 def _signature(path: str, bag: DagBag) -> _Signature:

@@ -1,4 +1,4 @@
-"""LazyCounter: a Counter that is filled when it is needed, and that nobody sees empty."""
+"""LazyCounter: a Counter that is filled when a program needs it, and never looks empty."""
 
 import copy
 import functools

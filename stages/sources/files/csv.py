@@ -14,7 +14,7 @@ from elastic.core.csv_field_limit import long_fields
 from elastic.core.errors import DecodingError, UsageError
 from elastic.core.model.bad_record import BadRecord, RawRecord
 from elastic.stages.sources.files.block import FileBlock
-from elastic.stages.sources.files.csv_columns import CsvColumns, UnconvertibleError, names_in
+from elastic.stages.sources.files.csv_columns import CsvColumns, UnconvertibleError
 from elastic.stages.sources.files.format import RecordFormat, raw_lines, split_lines, stream_lines, valid
 from elastic.stages.sources.files.text_encoding import (
     DecodedLine,
@@ -25,6 +25,7 @@ from elastic.stages.sources.files.text_encoding import (
     decoded_or_error,
     needs_recoding,
 )
+from elastic.stages.sources.validation import distinct_names
 
 
 class _Rows(Protocol):
@@ -87,7 +88,7 @@ class CsvRecordFormat(EncodedFormat):
             raise UsageError(f"escapechar must differ from delimiter and quotechar, and is {self.escapechar!r}.")
         self._check_skipped()
         if self.fields is not None:
-            object.__setattr__(self, "fields", names_in("fields", self.fields))
+            object.__setattr__(self, "fields", distinct_names("fields", self.fields))
             object.__setattr__(self, "names", self.fields)
             self.selection.check(self.fields, "fields=")
 

@@ -11,6 +11,7 @@ from elastic.core.errors import UsageError
 from elastic.core.suggest import did_you_mean
 from elastic.core.text import error_text
 from elastic.core.transform import name_of
+from elastic.stages.sources.validation import distinct_names
 
 #: Maximum number of characters of a value in a message.
 _MAX_SHOWN = 50
@@ -44,7 +45,7 @@ class CsvColumns:
         for name, kind in (types or {}).items():
             if not isinstance(name, str) or not callable(kind):
                 raise UsageError(f"types has {name!r}: {kind!r}, which must be a column name and a type.")
-        selected = None if columns is None else names_in("columns", columns)
+        selected = None if columns is None else distinct_names("columns", columns)
         for name in types or {}:
             if selected is not None and name not in selected:
                 raise UsageError(f"types names the column {name!r}, which columns leaves out.")
@@ -81,22 +82,6 @@ class CsvColumns:
         if self.types:
             found["types"] = {name: name_of(kind) for name, kind in self.types}
         return found
-
-
-def names_in(argument: str, given: Any) -> tuple[str, ...]:
-    """Return a user's list of names.
-
-    Raises:
-        UsageError: It is not a list, is empty, or has a name twice; the message begins with the argument.
-    """
-    if isinstance(given, str) or not isinstance(given, Sequence) or not given:
-        raise UsageError(f"{argument} must be a list of names, not {given!r}.")
-    for name in given:
-        if not isinstance(name, str):
-            raise UsageError(f"{argument} must be names, not {name!r}.")
-        if given.count(name) > 1:
-            raise UsageError(f"{argument} names {name!r} twice.")
-    return tuple(given)
 
 
 def _converted(name: str, text: str, kind: Callable[[str], Any]) -> Any:

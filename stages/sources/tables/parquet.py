@@ -18,7 +18,7 @@ from elastic.stages.sources.files.search import change_of, find_files, shown_pat
 from elastic.stages.sources.tables.row_filter import Comparison, comparisons_of, row_filter
 from elastic.stages.sources.tables.table_entries import check_names, pack_table, pyarrow_module
 from elastic.stages.sources.tables.table_reader import TableReader
-from elastic.stages.sources.validation import one_of
+from elastic.stages.sources.validation import distinct_names, one_of
 
 _MAGIC = b"PAR1"
 
@@ -130,7 +130,7 @@ class ParquetSource(Source):
     ) -> None:
         pyarrow_module(".parquet")
         self._paths = path_strings(paths)
-        self._columns = None if columns is None else _check_columns(columns)
+        self._columns = None if columns is None else distinct_names("columns", columns)
         self._comparisons = comparisons_of(where)
         self._ship = one_of("ship", ship, ("auto", "reference", "value"))
         self._options = dict(storage_options or {})
@@ -260,17 +260,6 @@ def open_parquet(file: BinaryIO, path: str, footer: Any = None) -> Any:
 def _damaged_error(path: str, what: str, error: Exception) -> SourceError:
     reason = str(error).partition("\n")[0].rstrip(".")
     return SourceError(f"{path!r} cannot be read, because {what} ({reason}); get the file again.")
-
-
-def _check_columns(columns: Any) -> tuple[str, ...]:
-    if isinstance(columns, str) or not isinstance(columns, Sequence) or not columns:
-        raise UsageError(f"columns must be a list of names, not {columns!r}.")
-    for name in columns:
-        if not isinstance(name, str):
-            raise UsageError(f"columns must be names, not {name!r}.")
-        if columns.count(name) > 1:
-            raise UsageError(f"columns names {name!r} twice.")
-    return tuple(columns)
 
 
 def _whole(file: FoundFile) -> ByteRange:
