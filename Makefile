@@ -14,10 +14,11 @@ help:  ## list these commands
 run: .venv/installed  ## install Elastic in .venv and run an example
 	$(BIN)/elastic example word-count
 
-# The tests that start Ray run one after another beside the others: they mostly wait for processes.
+# The tests that start Ray run one after another beside the others: they mostly wait for processes. The others leave them
+# the CPU when they need it, because Ray gives up a start that takes longer than 30 seconds.
 test: .venv/installed-test  ## run all tests
 	@$(BIN)/pytest -m cluster >.venv/cluster.log 2>&1 & cluster=$$!; \
-	$(BIN)/pytest -m "not cluster" --numprocesses 2 --dist loadfile; plain=$$?; \
+	nice $(BIN)/pytest -m "not cluster" --numprocesses 2 --dist loadfile; plain=$$?; \
 	wait $$cluster; status=$$?; cat .venv/cluster.log; exit $$((plain ? plain : status))
 
 test-fast: .venv/installed-test  ## run the tests that need no cluster, database or worker process
