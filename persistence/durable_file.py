@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Callable, Iterator
@@ -13,6 +14,9 @@ from elastic.core.errors import StoreError, StoreFullError
 
 #: Error numbers of a full disk, an exhausted quota and an exceeded limit on file sizes.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+#: Random bytes in the hidden name of an incomplete file.
+_TOKEN_BYTES = 4
 
 #: Flush a file's data, and the part of its inode that reading needs.
 sync_file: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
@@ -104,7 +108,7 @@ def replacing(
         OSError: The file cannot be written.
     """
     if beside is None:
-        beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+        beside = path.with_name(f".{path.name}.{secrets.token_hex(_TOKEN_BYTES)}.new")
     else:
         beside.unlink(missing_ok=True)
     descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
@@ -121,6 +125,11 @@ def replacing(
         raise
     if is_durable:
         sync_folder(path.parent)
+
+
+def is_unfinished(name: str, target: str) -> bool:
+    """Return whether a file has a hidden name that `replacing` uses while the file `target` is incomplete."""
+    return re.fullmatch(rf"\.{re.escape(target)}\.[0-9a-f]{{{2 * _TOKEN_BYTES}}}\.new", name) is not None
 
 
 def is_full(error: OSError) -> bool:

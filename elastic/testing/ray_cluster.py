@@ -113,7 +113,7 @@ class RayCluster:
             "--disable-usage-stats",
         ]  # fmt: skip
         if number == 0:
-            command += [f"--temp-dir={self.folder}", "--include-dashboard=false"]
+            command += [f"--temp-dir={self.folder}", "--include-dashboard=false", "--no-monitor"]
         return [*self._hiding_command(number), *command]
 
     def _begin(self, number: int, command: list[str], log: Path) -> "subprocess.Popen[bytes]":

@@ -12,6 +12,7 @@ from elastic.core.contracts.sink import MARKER, STAGING
 from elastic.core.errors import ElasticError, StoreError, UsageError
 from elastic.persistence.durable_file import (
     create_file,
+    is_unfinished,
     open_file,
     replacing,
     store_error,
@@ -68,7 +69,8 @@ class LocalFolder(TargetFolder):
     def foreign(self, tags: Collection[str]) -> str:
         try:
             with os.scandir(self.path) as found:
-                return min((entry.name for entry in found if entry.name not in MARKS), default="")
+                names = [entry.name for entry in found]
+            return min((name for name in names if name not in MARKS and not _is_unfinished_mark(name)), default="")
         except FileNotFoundError:
             self._check_parents()
             return ""
@@ -149,7 +151,9 @@ class LocalFolder(TargetFolder):
                 is_top = Path(folder) == self.path
                 folders[:] = [name for name in folders if not (is_top and name == STAGING)]
                 below = Path(folder).relative_to(self.path)
-                found |= {str(below / name) for name in names if not (is_top and name in MARKS)}
+                found |= {
+                    str(below / name) for name in names if not (is_top and (name in MARKS or _is_unfinished_mark(name)))
+                }
         return found
 
     def digest(self, name: str) -> tuple[int, str] | None:
@@ -198,6 +202,8 @@ class LocalFolder(TargetFolder):
 
     def sweep(self, kept: Collection[str]) -> None:
         self.remove(self._revealed(kept))
+        if self.path.is_dir():
+            self.remove([name for name in os.listdir(self.path) if _is_unfinished_mark(name)])  # noqa: PTH208
         with self._errors(self._staging), suppress(FileNotFoundError):
             shutil.rmtree(self._staging)
         with suppress(OSError):
@@ -251,6 +257,11 @@ class LocalFolder(TargetFolder):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_made": []}
+
+
+def _is_unfinished_mark(name: str) -> bool:
+    """Return whether a name is that of a new manifest or marker, which a killed master has not completed."""
+    return any(is_unfinished(name, mark) for mark in MARKS)
 
 
 def _raise(error: OSError) -> None:

@@ -82,7 +82,7 @@ def work(number):
 chaos = Chaos(spirits=tuple(map(Fault, sys.argv[1].split(","))), rate=0.2, seed=2, most=1)
 flow = elastic.from_range(6000, chunk_size=10).map(work).aggregate("sum")
 result = flow.run(
-    chaos=chaos, target_call_seconds=0.005, collect_interval=0.1, heartbeat=elastic.Heartbeat(timeout=4),
+    chaos=chaos, target_call_seconds=0.005, collect_interval=0.1, heartbeat=elastic.Heartbeat(timeout=8),
     max_chunks_per_call=8
 )
 print(json.dumps({"value": result.value, "counters": result.counters}))

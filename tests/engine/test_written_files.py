@@ -234,6 +234,15 @@ def test_what_a_lost_attempt_left_is_removed(tmp_path: Path) -> None:
     assert lines_in(out) == ["a"]
 
 
+def test_a_manifest_that_a_killed_master_left_incomplete_is_removed(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "._manifest.json.0123abcd.new").write_text("{")
+    run(elastic.from_iterable(["a"]).map(str).write_text(out))
+    assert lines_in(out) == ["a"]
+    assert not list(out.glob("*.new"))
+
+
 def test_a_folder_that_holds_something_is_refused_before_the_run_begins(tmp_path: Path, home: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

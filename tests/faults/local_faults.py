@@ -63,7 +63,7 @@ def open_old_run(attacks: Attacks) -> None:
             try:
                 act()
             except ElasticError as refused:
-                if "format 1" in str(refused) and "use the version that made it" in str(refused):
+                if "format 1" in str(refused) and "use the version that created the run" in str(refused):
                     continue
                 attacks.problems.append(f"an old run, {name}: {refused}")
             else:

@@ -131,6 +131,15 @@ def records_in(written: Written) -> list[Any]:
     return sorted(json.loads(line) for name in names for line in (folder / name).read_text().splitlines())
 
 
+def check_unpublished(folder: Path) -> None:
+    """Check that a folder shows readers no data before all chunks of the last run are committed."""
+    shown = sorted(path.name for path in (folder / "out").glob("part-*"))
+    archive = RunHistory(home_at(folder / "home"))
+    committed = archive.record(archive.find("last"), 0).low
+    if shown and committed < ENTRIES // 30:
+        raise AssertionError(f"the folder has {shown} after {committed} chunks")
+
+
 def rows_in(written: Written) -> list[int]:
     """Return the rows of a written table in order, after a check that nothing else is left."""
     with closing(sqlite3.connect(written.url.removeprefix("sqlite:///"))) as connection:
@@ -213,8 +222,10 @@ def tell(story: str, how: str, number: int, folder: Path) -> tuple[int, dict[str
         return 0, None
     if not any((folder / "home" / "runs").glob("*/run.sqlite")):
         return 1, None
+    check_unpublished(folder)
     # Opening a run starts with the same calls each time, so each kill comes a little later.
     kills = 1 + is_killed(with_kill(lambda **more: go_on(story, folder, **more), how, SOON + number % 40))
+    check_unpublished(folder)
     began, refused = time.monotonic(), None
     try:
         result, again = go_on(story, folder)

@@ -253,12 +253,20 @@ time.sleep(0.5)
     assert not any(is_alive(pid) for pid in pids)
 
 
+def test_other_children_of_a_process_that_loads_a_file_stay(folder: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as other:
+        load_file(write(folder, "a.py"), folder, ParseLimits(timeout=20, memory=2**30))
+        is_running = other.poll() is None
+        other.kill()
+    assert is_running
+
+
 def test_what_a_file_prints_reaches_no_result_and_the_database_url_is_hidden(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ELASTIC__DATABASE__URL", "sqlite:////secret.db")
     code = "import os, sys\nprint('noise'); sys.stderr.write('noise'); os.write(1, b'noise')\n"
-    code += f"open({str(tmp_path / 'seen')!r}, 'w').write(str([n for n in os.environ if 'DATABASE' in n]))"
+    code += f"open({str(tmp_path / 'seen')!r}, 'w').write(str([n for n in os.environ if 'DATABASE__' in n]))"
     found = load_file(write(folder, "a.py", more=code), folder, ParseLimits(timeout=20, memory=2**30))
     assert found.dags is not None
     assert [one.row.dag_id for one in found.dags] == ["etl"]

@@ -63,8 +63,17 @@ class LoadedFile:
     has_helpers: bool = False
 
 
+#: Whether this process exists only to load files, so that all its children were left by their code.
+_owns_all_children = False
+
+
 def become_subreaper() -> None:
-    """Let this process adopt all orphaned descendants, so that it can end them."""
+    """Let this process adopt all orphaned descendants, and let `load_file` end all children of this process.
+
+    Only for a process that has no children of its own.
+    """
+    global _owns_all_children
+    _owns_all_children = True
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -72,7 +81,8 @@ def become_subreaper() -> None:
 def load_file(path: Path, root: Path, limits: ParseLimits) -> LoadedFile:
     """Load a DAG file in a child process and return its DAGs.
 
-    Whatever the code of the file does, this function returns soon after the time limit, and no process is left.
+    Whatever the code of the file does, this function returns soon after the time limit. No process of the child's group
+    is left; after `become_subreaper`, no process at all.
     """
     ours, theirs = os.pipe()
     pid = os.fork()
@@ -198,13 +208,13 @@ def _read(pipe: int, seconds: float) -> tuple[bytes, bool]:
 
 
 def _end(pid: int) -> int:
-    """Kill a child, its group and everything that its code left running; return its wait status."""
+    """Kill a child, its group and what `load_file` says; return its wait status."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
-    while orphans := _children():
+    while orphans := _children() if _owns_all_children else []:
         for orphan in orphans:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(orphan, signal.SIGKILL)

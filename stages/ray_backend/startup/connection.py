@@ -9,11 +9,14 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import ray
+from ray._private.node import Node
 from ray._private.services import canonicalize_bootstrap_address
 
 from elastic.core.errors import ClusterError, UsageError
@@ -32,6 +35,12 @@ _MAX_ATTEMPTS = 3
 
 #: Seconds in which Ctrl-C does not break the shutdown of an embedded Ray at the exit of this process.
 _EXIT_SECONDS = 10.0
+
+#: Seconds for which an exit waits for an interrupted start, unless Ctrl-C breaks the wait. Ray gives up earlier.
+_PENDING_START_SECONDS = 60.0
+
+#: Methods of Ray's Node that start processes which an embedded Ray does not need.
+_UNNEEDED = ("start_monitor", "start_api_server")
 
 #: Prefixes of lines that Ray 2.60 itself writes into the log files of a worker.
 _LOG_MARKERS = (b":job_id:", b":actor_name:", b":task_name:")
@@ -175,21 +184,53 @@ def _timeout_error(start_timeout: float) -> ClusterError:
 def _init(cpus: int | None) -> None:
     folder = private_folder() / "ray"
     try:
-        ray.init(
-            address="local",
-            num_cpus=cpus,
-            include_dashboard=False,
-            logging_level=logging.ERROR,
-            # If the program itself connects at the same moment, its connection is used.
-            ignore_reinit_error=True,
-            _temp_dir=str(folder),
-        )
-    except BaseException:
+        with _fewer_processes(folder):
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+                # If the program itself connects at the same moment, its connection is used.
+                ignore_reinit_error=True,
+                _temp_dir=str(folder),
+            )
+    except BaseException as error:
+        _end_failed_node(error)
         _clean_up(folder)
         raise
     if _is_own(folder):
         # Registered after Ray's exit handler, so it runs before it.
         atexit.register(_shut_down, address())
+
+
+@contextlib.contextmanager
+def _fewer_processes(folder: Path) -> Iterator[None]:
+    """Let the Ray that keeps its files in a folder start neither autoscaler nor dashboard server.
+
+    One machine needs neither, and each of the two Python processes imports Ray: without them a start takes half the CPU
+    time. Ray has no public option for it. A Ray that the program itself starts at the same moment is not changed.
+    """
+    methods: Any = Node  # assigned to below
+    start_monitor, start_api_server = (getattr(methods, name, None) for name in _UNNEEDED)
+    if start_monitor is None or start_api_server is None:  # another version of Ray
+        yield
+        return
+
+    def maybe_start_monitor(node: Node) -> None:
+        if Path(node.get_temp_dir_path()) != folder:
+            start_monitor(node)
+
+    def maybe_start_api_server(node: Node, **options: object) -> None:
+        if Path(node.get_temp_dir_path()) == folder:
+            node._webui_url = ""
+        else:
+            start_api_server(node, **options)
+
+    methods.start_monitor, methods.start_api_server = maybe_start_monitor, maybe_start_api_server
+    try:
+        yield
+    finally:
+        methods.start_monitor, methods.start_api_server = start_monitor, start_api_server
 
 
 def _end_pending_start() -> None:
@@ -202,8 +243,8 @@ def _end_pending_start() -> None:
     ignore_repeats(_EXIT_SECONDS)  # Ray's exit handler follows, even if no start succeeded
     if _starts:
         try:
-            _starts[0].exception(_EXIT_SECONDS)
-        except TimeoutError:
+            _starts[0].exception(_PENDING_START_SECONDS)
+        except (TimeoutError, KeyboardInterrupt):
             _clean_up(private_folder() / "ray")
 
 
@@ -215,6 +256,15 @@ def _is_own(folder: Path) -> bool:
     """Return whether this process has a Ray that keeps its files in a folder."""
     node = ray._private.worker._global_node
     return node is not None and Path(node.get_temp_dir_path()) == folder
+
+
+def _end_failed_node(error: BaseException) -> None:
+    """End the processes of a node whose constructor raised; only the frames of the error refer to it."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        node = frame.f_locals.get("self")
+        if isinstance(node, Node):
+            with contextlib.suppress(Exception):
+                node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
 
 
 def _clean_up(folder: Path) -> None:
