@@ -163,6 +163,7 @@ def read_parquet(
     columns: Sequence[str] | None = None,
     where: Where | None = None,
     *,
+    hive_partitioning: bool = True,
     ship: str = "auto",
     storage_options: Mapping[str, Any] | None = None,
 ) -> Flow:
@@ -176,6 +177,9 @@ def read_parquet(
         where: Conditions for rows, such as `[("country", "in", ["DE", "FR"]), ("price", ">", 5)]`; all must hold. The
             operators are `==`, `!=`, `<`, `<=`, `>`, `>=`, `in` and `not in`. A null fulfils only `== None`. Row groups
             without such rows are skipped by their statistics.
+        hive_partitioning: Make columns of the names of folders `key=value/` below a given folder or wildcard, unless
+            the files contain these columns. A column has integers, dates or booleans if all its values have this form,
+            and strings otherwise. Conditions on it skip whole files.
         ship: As for `read_text`.
         storage_options: Parameters of a remote file system.
 
@@ -183,7 +187,16 @@ def read_parquet(
         UsageError: An argument is invalid, or pyarrow is not installed. Missing files and columns raise an error when
             the flow runs.
     """
-    return Flow(ParquetSource(paths, columns=columns, where=where, ship=ship, storage_options=storage_options))
+    return Flow(
+        ParquetSource(
+            paths,
+            columns=columns,
+            where=where,
+            hive_partitioning=hive_partitioning,
+            ship=ship,
+            storage_options=storage_options,
+        )
+    )
 
 
 def from_pandas(frame: "pandas.DataFrame", *, chunk_size: int = 50_000) -> Flow:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
 
 from elastic.core.contracts.source import Source
@@ -15,6 +15,7 @@ from elastic.stages.sources.files.listing import FileListing, FoundFile, is_url,
 from elastic.stages.sources.files.opener import open_range
 from elastic.stages.sources.files.remote import masked
 from elastic.stages.sources.files.search import change_of, find_files, shown_paths
+from elastic.stages.sources.tables.folder_columns import FolderColumns
 from elastic.stages.sources.tables.row_filter import Comparison, comparisons_of, row_filter
 from elastic.stages.sources.tables.table_entries import check_names, pack_table, pyarrow_module
 from elastic.stages.sources.tables.table_reader import TableReader
@@ -45,11 +46,22 @@ class TableSelection:
     #: Names in the order of the entries.
     columns: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
+    #: Columns that the names of folders contain, and the files do not.
+    folders: FolderColumns = field(default_factory=FolderColumns)
 
     @property
-    def needed(self) -> list[str]:
-        """Columns to read: those of the entries, and those to compare."""
-        return list(dict.fromkeys([*self.columns, *(one.column for one in self.comparisons)]))
+    def stored(self) -> list[str]:
+        """Columns to read from a file: those of the entries, and those to compare."""
+        needed = dict.fromkeys([*self.columns, *(one.column for one in self.comparisons)])
+        return [name for name in needed if name not in self.folders.names]
+
+    def may_match(self, path: str) -> bool:
+        """Return whether a row of a file may match, judged by the names of its folders."""
+        comparisons = [one for one in self.comparisons if one.column in self.folders.names]
+        if not comparisons:
+            return True
+        values = self.folders.table(path, 1)
+        return bool(values.filter(row_filter(comparisons, values.schema, path)).num_rows)
 
 
 class ParquetReader(TableReader):
@@ -93,9 +105,13 @@ class ParquetReader(TableReader):
     def _selected(self, stored: Any, group: RowGroup) -> Any:
         pa, selection = pyarrow_module(), self._selection
         try:
-            table = stored.read_row_group(group.number, columns=selection.needed, use_threads=False)
+            table = stored.read_row_group(group.number, columns=selection.stored, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise _damaged_error(group.path, f"its row group {group.number} cannot be read", error) from error
+        if selection.folders.names:
+            named = selection.folders.table(group.path, stored.metadata.row_group(group.number).num_rows)
+            columns = [*table.columns, *named.columns]
+            table = pa.table(columns, schema=selection.folders.extended(table.schema))
         expression = row_filter(selection.comparisons, table.schema, group.path)
         return (table if expression is None else table.filter(expression)).select(list(selection.columns))
 
@@ -112,6 +128,8 @@ class ParquetSource(Source):
         columns: Names of the columns to read, in this order; None for those of the first file.
         where: Conditions for rows, all of which must hold: a list of `(column, operator, value)`. The operators are
             `==`, `!=`, `<`, `<=`, `>`, `>=`, `in` and `not in`. Null fulfils `== None` only.
+        hive_partitioning: Folders `key=value/` below the given paths are columns, unless the files contain these.
+            Their values are integers, dates, booleans or strings. Conditions on them skip whole files.
         ship: As for `FileSource`.
         storage_options: Parameters of the remote file system; not stored in the run's manifest.
 
@@ -125,6 +143,7 @@ class ParquetSource(Source):
         *,
         columns: Sequence[str] | None = None,
         where: Any = None,
+        hive_partitioning: bool = True,
         ship: str = "auto",
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -132,6 +151,7 @@ class ParquetSource(Source):
         self._paths = path_strings(paths)
         self._columns = None if columns is None else distinct_names("columns", columns)
         self._comparisons = comparisons_of(where)
+        self._hive_partitioning = bool(hive_partitioning)
         self._ship = one_of("ship", ship, ("auto", "reference", "value"))
         self._options = dict(storage_options or {})
         self._listing: FileListing | None = None
@@ -170,6 +190,7 @@ class ParquetSource(Source):
             "paths": [masked(path) for path in self._paths],
             "columns": None if self._columns is None else list(self._columns),
             "where": [[one.column, one.operator, repr(one.value)] for one in self._comparisons],
+            "hive_partitioning": self._hive_partitioning,
         }
 
     def _selection(self, listing: FileListing) -> TableSelection:
@@ -178,11 +199,13 @@ class ParquetSource(Source):
         file = listing.files[0]
         with open_range(_whole(file), listing.remotes) as stored:
             schema = open_parquet(stored, file.path).schema_arrow
-        names = self._check_schema(file, schema)
-        return TableSelection(self._columns or names, self._comparisons)
+        folders = FolderColumns.of(self._paths, listing.files) if self._hive_partitioning else FolderColumns()
+        folders = folders.without(schema.names)
+        names = self._check_schema(file, folders.extended(schema))
+        return TableSelection(self._columns or names, self._comparisons, folders)
 
     def _check_schema(self, file: FoundFile, schema: Any) -> tuple[str, ...]:
-        """Return the columns of a file."""
+        """Return the columns of a file and of its folders."""
         names = tuple(schema.names)
         check_names(names, repr(file.path))
         for name in self._columns or ():
@@ -195,29 +218,32 @@ class ParquetSource(Source):
     def _pieces(
         self, listing: FileListing, which: int, number: int, by_value: ParquetReader | None
     ) -> Iterator[SourcePiece]:
-        first = set(self._selection(listing).columns)
+        selection = self._selection(listing)
         for index in range(which, len(listing.files)):
             file = listing.files[index]
+            if not selection.may_match(file.path):
+                continue
             with open_range(_whole(file), listing.remotes) as stored:
-                groups = self._groups(file, stored, first)
+                groups = self._groups(file, stored, selection)
             for group in groups:
                 if group.number >= number:
                     block = by_value.read_block(group) if by_value is not None else None
                     yield SourcePiece((index, group.number, listing.mark), tuple(group), None, block)
             number = 0
 
-    def _groups(self, file: FoundFile, stored: BinaryIO, first: set[str]) -> list[RowGroup]:
+    def _groups(self, file: FoundFile, stored: BinaryIO, selection: TableSelection) -> list[RowGroup]:
         """Return the row groups of a file in which a row may match."""
         parquet = open_parquet(stored, file.path)
         schema, footer = parquet.schema_arrow, parquet.metadata
-        names = self._check_schema(file, schema)
-        if self._columns is None and set(names) != first:
+        names = self._check_schema(file, selection.folders.extended(schema))
+        if self._columns is None and set(names) != set(selection.columns):
             raise SourceError(
                 f"{file.path!r} has the columns {', '.join(names)} where the first file has "
-                f"{', '.join(sorted(first))}; read such files by flows of their own, or pass columns=."
+                f"{', '.join(sorted(selection.columns))}; read such files by flows of their own, or pass columns=."
             )
         chosen = set(range(footer.num_row_groups))
-        expression = row_filter(self._comparisons, schema, file.path, only_skipping=True)
+        in_file = [one for one in self._comparisons if one.column not in selection.folders.names]
+        expression = row_filter(in_file, schema, file.path, only_skipping=True)
         if expression is not None:
             fragment = pyarrow_module(".dataset").ParquetFileFormat().make_fragment(stored)
             parts = fragment.split_by_row_group(filter=expression, schema=schema)

@@ -1,0 +1,166 @@
+"""Columns in the names of folders, `key=value/`, as Hive, Spark, DuckDB, Polars and Elastic write them."""
+
+import datetime as dt
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from elastic.core.errors import SourceError, UsageError
+from elastic.stages.sources.files.glob_pattern import is_wild, split_pattern
+from elastic.stages.sources.files.listing import FoundFile, is_url
+from elastic.stages.sources.files.remote import masked
+from elastic.stages.sources.tables.table_entries import pyarrow_module
+
+#: Value that Hive writes for None.
+_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+#: Whole numbers in their only usual form, so that none loses digits: 007 is a string.
+_INTEGER = re.compile(r"0|-?[1-9][0-9]*")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_BOOLEANS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True, slots=True)
+class FolderColumns:
+    """Columns that the folders of all files of a source name.
+
+    The type of a column follows from all its values: 64-bit integers, dates or booleans if all have this form, strings
+    otherwise.
+    """
+
+    #: Folders and patterns that the user gave; only folders below them count.
+    bases: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    #: Names of Arrow types, one per column.
+    types: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, paths: Sequence[str], files: Sequence[FoundFile]) -> "FolderColumns":
+        """Return the columns of files.
+
+        Args:
+            paths: Files, folders, globs and URLs that the user gave.
+            files: The files found there.
+
+        Raises:
+            SourceError: The folders of two files name different columns.
+        """
+        bases = tuple(map(_base, paths))
+        folders = dict[str, str]()
+        for file in files:
+            folders.setdefault(_folder(file.path), file.path)
+        texts = {path: _texts(folder, bases, path) for folder, path in folders.items()}
+        first = next(iter(texts.values()), {})
+        for path, named in texts.items():
+            if list(named) != list(first):
+                raise SourceError(
+                    f"the folders of {masked(path)!r} name {_listed(named)}, and those of {masked(files[0].path)!r} "
+                    f"name {_listed(first)}; read them by flows of their own, or pass hive_partitioning=False."
+                )
+        types = [_type_of({named[name] for named in texts.values()}) for name in first]
+        return cls(bases, tuple(first), tuple(types))
+
+    def without(self, names: Iterable[str]) -> "FolderColumns":
+        """Return the columns that a file does not contain itself."""
+        own = set(names)
+        kept = [(name, kind) for name, kind in zip(self.names, self.types, strict=True) if name not in own]
+        return FolderColumns(self.bases, tuple(name for name, _ in kept), tuple(kind for _, kind in kept))
+
+    def extended(self, schema: Any) -> Any:
+        """Return the Arrow schema of a file with these columns after its own."""
+        for name, kind in zip(self.names, self.types, strict=True):
+            schema = schema.append(pyarrow_module().field(name, _arrow_type(kind)))
+        return schema
+
+    def table(self, path: str, rows: int) -> Any:
+        """Return an Arrow table with these columns of a file."""
+        pa = pyarrow_module()
+        texts = _texts(_folder(path), self.bases, path)
+        scalars = [
+            pa.scalar(_value(texts[name], kind), type=_arrow_type(kind))
+            for name, kind in zip(self.names, self.types, strict=True)
+        ]
+        return pa.table([pa.repeat(scalar, rows) for scalar in scalars], names=list(self.names))
+
+
+def _base(path: str) -> str:
+    """Return the folder below which the folders of a path count, with `/` at its end; for a file that of the file."""
+    if not is_url(path):
+        if path.partition("://")[0] in ("file", "local"):
+            path = unquote(urlsplit(path).path)
+        path = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  # as the listing does
+    path = _comparable(path)
+    return (split_pattern(path)[0] if is_wild(path) else path.rstrip("/")) + "/"
+
+
+def _comparable(path: str) -> str:
+    """Return a path or URL in the form in which a file's path begins with that of its folder."""
+    protocol, separator, rest = path.partition("://")
+    host, slash, inside = rest.lstrip("/").partition("/")
+    return f"{protocol}://{host.rpartition('@')[2]}{slash}{inside}" if separator else path
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _texts(folder: str, bases: Sequence[str], path: str) -> dict[str, str | None]:
+    """Return the values in the names of a file's folders, as text."""
+    inside = f"{_comparable(folder)}/"
+    # A file that the user named is in no folder below a path that the user named.
+    lengths = [len(base) for base in bases if inside.startswith(base)]
+    if not lengths:
+        return {}
+    found: dict[str, str | None] = {}
+    for part in inside[min(lengths) :].split("/"):
+        name, separator, value = part.partition("=")
+        if not separator or not name:
+            continue
+        name = unquote(name)
+        if name in found:
+            raise SourceError(f"the folders of {masked(path)!r} name {name!r} twice; pass hive_partitioning=False.")
+        found[name] = None if value == _NULL else unquote(value)
+    return found
+
+
+def _listed(named: Iterable[str]) -> str:
+    return ", ".join(named) or "no column"
+
+
+def _type_of(texts: set[str | None]) -> str:
+    values = texts - {None}
+    for kind in ("int64", "date32", "bool"):
+        if values and all(_parsed(text, kind) is not None for text in values):
+            return kind
+    return "string"
+
+
+def _arrow_type(kind: str) -> Any:
+    return getattr(pyarrow_module(), "bool_" if kind == "bool" else kind)()
+
+
+def _parsed(text: str | None, kind: str) -> Any:
+    """Return the value of a string, or None if it does not have the form of a type."""
+    if text is None:
+        return None
+    if kind == "string":
+        return text
+    if kind == "bool":
+        return _BOOLEANS.get(text)
+    if kind == "int64":
+        number = int(text) if _INTEGER.fullmatch(text) and len(text) < 20 else None
+        return number if number is not None and -(2**63) <= number < 2**63 else None
+    try:
+        return dt.date.fromisoformat(text) if _DATE.fullmatch(text) else None
+    except ValueError:
+        return None
+
+
+def _value(text: str | None, kind: str) -> Any:
+    value = _parsed(text, kind)
+    if value is None and text is not None:
+        raise UsageError(f"{text!r} in the name of a folder is no {kind}.")
+    return value
