@@ -31,6 +31,13 @@ class _Counted(NamedTuple):
     top: list[tuple[str, int]]
 
 
+class FileForm(StrEnum):
+    """Format of written files."""
+
+    PARQUET = "parquet"
+    JSONL = "jsonl"
+
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Try Elastic without any input of your own.")
 
 
@@ -97,6 +104,48 @@ def word_count(
         print_table(["word", "count"], counted.top, numbers=["count"])
     say(f"{counted.total:,} words, {counted.distinct:,} of them distinct")
     say(str(result))
+
+
+@app.command("etl", epilog="For example: elastic example etl my-etl --format jsonl --cluster inline")
+def etl(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="New folder for the logs and for what is written.")
+    ] = Path("elastic-etl"),
+    form: Annotated[
+        FileForm, typer.Option("--format", help="parquet needs the extra `arrow`; jsonl needs nothing.")
+    ] = FileForm.PARQUET,
+    cluster: Annotated[
+        str | None, typer.Option(help="inline, local, auto or host:port; default: RAY_ADDRESS or local.")
+    ] = None,
+) -> None:
+    """Write logs to files by day, with a kill half-way, and verify that each record is there once."""
+    from elastic.cli.flows.etl import etl as etl_flow
+    from elastic.cli.flows.etl import make_logs, run_until_killed
+    from elastic.core.errors import UsageError
+    from elastic.core.optional import require
+    from elastic.recovery.resume import resume
+    from elastic.verification.verify import verify
+
+    if form is FileForm.PARQUET:
+        require("pyarrow", extra="arrow", user="elastic example etl")
+    if folder.exists():
+        raise UsageError(f"{str(folder)!r} exists; name a new folder, or remove that one.")
+    logs, out = folder / "logs", folder / "by-day"
+    make_logs(logs)
+    say(f"made {logs}: three logs with some damaged lines")
+    run_id = run_until_killed(logs, out, form, cluster)
+    say(f"run {run_id}: its process was killed half-way; resuming")
+    options: dict[str, Any] = {} if cluster is None else {"cluster": cluster}
+    result = resume(run_id, etl_flow(logs, out, form), **options)
+    rows = []
+    for day, count in sorted(result.value.items()):
+        files = [file for file in result.written or () if file.name.startswith(f"day={day}/")]
+        rows.append((day, count, sum(file.records for file in files), len(files)))
+    print_table(["day", "counted", "written", "files"], rows, numbers=["counted", "written", "files"])
+    say(f"{result.errors} damaged lines are dead letters: elastic dead-letters list {run_id}")
+    say(str(result))
+    say(str(verify(run_id)))
+    say(f"read them by elastic.read_{form}({str(out)!r})")
 
 
 def python_texts() -> list[str]:
