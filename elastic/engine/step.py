@@ -131,6 +131,8 @@ class Step:
             "write_to": None if self.options.write_to is None else str(self.options.write_to),
             "sink": None if self.sink is None else self.sink.describe(),
             "on_error": self.options.error_policy.on_error,
+            "max_errors": self.options.error_policy.max_errors,
+            "max_error_ratio": self.options.error_policy.max_error_ratio,
         }
 
     def __repr__(self) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Unpack
+from typing import Unpack, cast
 
 from elastic.core.contracts.store import StepRecord
 from elastic.core.encoding import framer
@@ -11,6 +11,7 @@ from elastic.core.interrupts import concise, hold_interrupts
 from elastic.core.ledger.resume_point import ResumePoint
 from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.step import StepState
+from elastic.core.policies.error_policy import OnError
 from elastic.core.receipts.stage import STAGES, Stage
 from elastic.engine.chunker import Chunker
 from elastic.engine.master import Master
@@ -56,7 +57,7 @@ class Resumption:
         record = record_of(run, number)
         if StepState(record.state).is_complete:
             raise _complete(run.run_id, number)
-        step = with_shards(run.run_id, record, step)
+        step = _with_error_policy(record, with_shards(run.run_id, record, step))
         check_sink_unchanged(run.run_id, record, step)
         check_aggregator_unchanged(run.run_id, record, step)
         check_root_version_unchanged(run.run_id, record)
@@ -105,7 +106,8 @@ def resume(
         allow_code_change: Resume even if functions differ from those that the run began with.
         reread_source: For a one-shot source that was not read to its end: the given source yields the same entries
             again from its start. Elastic compares those that the run has, and skips them.
-        options: As for `Flow.run`; the cluster and the number of workers may differ from those before.
+        options: As for `Flow.run`; the cluster and the number of workers may differ from those before. Without
+            `on_error`, `max_errors` and `max_error_ratio`, those with which the run began count.
 
     Raises:
         UnknownRunError: There is no such run.
@@ -210,6 +212,15 @@ def _chunker(run: FlowRun, record: StepRecord, step: Step, *, reread: bool) -> t
     check_entries_unchanged(run.store, record, Chunker(step.source, run.clock, project=step.options.project))
     frame = framer(compressed=step.options.compress)
     return Chunker(step.source, run.clock, project=step.options.project, resume=record.position, frame=frame), next_id
+
+
+def _with_error_policy(record: StepRecord, step: Step) -> Step:
+    """Return a step with the `on_error` and the limits with which the run began, unless it was given others."""
+    names = {"on_error", "max_errors", "max_error_ratio"} - step.options.given
+    if "on_error" not in names and step.options.error_policy.on_error is OnError.FAIL:
+        return step  # which has no limits
+    kept = {name: record.manifest[name] for name in names if record.manifest.get(name) is not None}
+    return step.with_options(**cast("GivenOptions", kept)) if kept else step
 
 
 def _check_budget(run_id: str, record: StepRecord, step: Step) -> None:

@@ -368,3 +368,22 @@ def test_payloads_and_states_are_compressed_or_not_and_a_resume_takes_either(
 def checked(entry: tuple[int, str]) -> tuple[int, str]:
     fragile(entry[0])
     return entry
+
+
+def test_a_resumed_run_treats_bad_entries_as_it_began(tmp_path: Path) -> None:
+    flow = elastic.from_iterable(["1", "2", "x", "3", "y", "z"], chunk_size=1).map(int).aggregate("sum")
+    with pytest.raises(elastic.ElasticError, match="max_errors=1"):
+        flow.run(cluster="inline", home=tmp_path, on_error="dead-letter", max_errors=1)
+    with pytest.raises(UsageError, match="more than max_errors=1; give a larger budget, or none"):
+        elastic.resume("last", flow, cluster="inline", home=tmp_path)
+    result = elastic.resume("last", flow, cluster="inline", home=tmp_path, max_errors=None)
+    assert (result.value, result.errors) == (6, 3)
+    assert len(list(elastic.dead_letters("last", home=tmp_path))) == 3
+
+
+def test_a_resumed_run_may_be_given_another_treatment_of_bad_entries(tmp_path: Path) -> None:
+    flow = elastic.from_iterable(["1", "x", *"12345678", "y"], chunk_size=1).map(int).aggregate("sum")
+    with pytest.raises(elastic.ElasticError, match="max_errors=0"):
+        flow.run(home=tmp_path, on_error="skip", max_errors=0, max_chunks_per_call=1, **QUICK)
+    with pytest.raises(elastic.ElasticError, match="failed on entry 10"):
+        elastic.resume("last", flow, home=tmp_path, on_error="fail", **QUICK)
