@@ -131,11 +131,11 @@ class StepAudit:
         )
 
     def _note_table(self) -> None:
-        """Note that rows in a table were not compared, because other programs may change them."""
+        """Note that the rows of a table were not read, because other programs may change them."""
         sink = self.record.manifest.get("sink") or {}
         if sink.get("kind") == "sql":
             self._notes.append(
-                f"the rows in table {sink.get('table')!r} of {sink.get('url')} were not compared; elastic_commit has "
+                f"the rows in table {sink.get('table')!r} of {sink.get('url')} were not read; elastic_commit has "
                 "what the run committed"
             )
 

@@ -10,6 +10,7 @@ from elastic.core.encoding import decompress
 from elastic.core.errors import ElasticError, UsageError
 from elastic.core.model.written import WrittenFile, joined_spans
 from elastic.persistence.written_files.file_sink import audit_files
+from elastic.persistence.written_tables.sql_sink import audit_table
 from elastic.verification.finding import VerifiedStep
 from elastic.verification.partial_audit import MatchedPartial
 from elastic.verification.step_audit import StepAudit
@@ -17,6 +18,7 @@ from elastic.verification.step_audit import StepAudit
 #: Audits that need only the description of a sink, by its kind.
 _AUDITS: dict[str, Callable[[Mapping[str, Any], SinkOwner, Sequence[WrittenFile]], Iterator[SinkDefect]]] = {
     "files": audit_files,
+    "sql": audit_table,
 }
 
 

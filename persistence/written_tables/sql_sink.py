@@ -1,13 +1,14 @@
 """Sink of a table: the URL or the id of a connection, the table, and the key of upserts."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from elastic.core.contracts.record_sink import Publication, RecordSink, SinkOwner
+from elastic.core.contracts.record_sink import Publication, RecordSink, SinkDefect, SinkOwner
 from elastic.core.errors import UsageError
+from elastic.core.model.written import WrittenFile
 from elastic.core.redaction import masked_url, problem_of
 from elastic.persistence.written_tables.commit_table import COMMITS
 from elastic.persistence.written_tables.sql_target import DRIVERS, SqlTarget
@@ -59,6 +60,9 @@ class SqlSink(RecordSink):
     def publication(self, owner: SinkOwner) -> Publication:
         return TablePublication(owner, self._target, self._key)
 
+    def audit(self, owner: SinkOwner, parts: Sequence[WrittenFile]) -> Iterator[SinkDefect]:
+        return TablePublication(owner, self._target, self._key).defects(parts)
+
     def check_source(self, source: dict[str, Any]) -> None:
         if source.get("kind") not in ("sql", "sql ranges") or self._target.database != "sqlite":
             return
@@ -73,6 +77,18 @@ class SqlSink(RecordSink):
 
     def __repr__(self) -> str:
         return f"write_sql({self._table!r})"
+
+
+def audit_table(description: Mapping[str, Any], owner: SinkOwner, parts: Sequence[WrittenFile]) -> Iterator[SinkDefect]:
+    """Yield the defects of a written table, for which a run has only the description of its sink.
+
+    Raises:
+        UsageError: The database cannot be read without its login.
+        StoreError: It cannot be read.
+    """
+    if "***" in description["url"]:
+        raise UsageError("give the flow that wrote it, because the run keeps no passwords")
+    return SqlSink(description["url"], description["table"], description["key"] or None).audit(owner, parts)
 
 
 def _table_of(table: Any) -> tuple[str | None, str]:

@@ -11,12 +11,12 @@ Each step is safe to repeat, so a resumed run continues a publication that a cra
 With a key, workers change the table itself by upserts, and steps 2, 4 and 5 are left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from elastic.core.contracts.record_sink import Publication, SinkOwner
+from elastic.core.contracts.record_sink import Publication, SinkDefect, SinkOwner
 from elastic.core.errors import ElasticError, StoreError, UsageError
 from elastic.core.model.step import StepState
 from elastic.core.model.written import Written, WrittenFile
@@ -84,6 +84,32 @@ class TablePublication(Publication):
                 commits.check_claim(connection, self._target, self._owner, lock=True)
                 commits.give_up(connection, self._target, self._owner)
             self._drop_staging()
+
+    def defects(self, parts: Sequence[WrittenFile]) -> Iterator[SinkDefect]:
+        """Yield the differences between the commit table and the parts of a complete step; the rows are not read.
+
+        Raises:
+            StoreError: The database cannot be read.
+        """
+        target, owner = self._target, self._owner
+        with target.transaction() as connection:
+            commit = commits.commit_of(connection, target, owner)
+            done = {} if commit is None or not self._staging else commits.published(connection, target, owner)
+        if commit is None or commit[1] is None:
+            yield SinkDefect(f"{commits.COMMITS} of {target} does not say that the run has published its rows")
+            return
+        total = sum(part.records for part in parts)
+        if commit[0] != total:
+            yield SinkDefect(
+                f"{commits.COMMITS} of {target} has {commit[0]:,} records for the run instead of {total:,}"
+            )
+        for part in parts if self._staging else ():
+            records = done.pop(part.name, None)
+            if records != part.records:
+                what = "no row" if records is None else f"{records:,} records"
+                yield SinkDefect(f"{commits.COMMITS} of {target} has {what} for the part {part.name}", part)
+        for name in done:
+            yield SinkDefect(f"{commits.COMMITS} of {target} has a part {name} that the run has not committed")
 
     # -- before the run
 
