@@ -29,6 +29,18 @@ _BACKOFF = Backoff(first=0.05, longest=2.0)
 
 _BEGIN = "elastic_begin"
 
+#: Seconds to wait for a connection to a server.
+_CONNECT_SECONDS = 10
+
+#: A connection to PostgreSQL is probed after it was silent for 10 s, and is lost after 20 s without an answer.
+_POSTGRES_PROBES = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
+
 #: Connections of one process beyond the five that stay open: one for each writing thread.
 _MAX_OVERFLOW_CONNECTIONS = 60
 
@@ -40,19 +52,25 @@ class Database:
     again after a conflict with other transactions or a lost connection.
     """
 
-    def __init__(self, url: str, *, timeout: float = 30.0, patience: float = 30.0) -> None:
+    def __init__(
+        self, url: str, *, timeout: float = 30.0, patience: float = 30.0, statement_timeout: float | None = 120.0
+    ) -> None:
         """Create a database object without connecting.
 
         Args:
             url: A URL such as `sqlite:////path/elastic.db` or `postgresql://login:password@host/name`.
             timeout: Seconds to wait for a lock of another transaction.
             patience: Seconds of retries while a database that once answered is unavailable.
+            statement_timeout: Seconds that a server may take to answer a statement, at least twice `timeout`; None for
+                no limit.
 
         Raises:
             UsageError: The URL is invalid, or its driver is not installed.
         """
         self._url = read_url(url)
         self._timeout, self._patience = timeout, patience
+        # A statement may wait for a lock during the whole of `timeout`.
+        self._statement_timeout = None if statement_timeout is None else max(statement_timeout, 2 * timeout)
         self._has_answered = False
         #: pools of a parent process, kept so that this process does not close the parent's connections
         self._inherited: list[Pool] = []
@@ -116,6 +134,16 @@ class Database:
         """
         return self._with_retries(self.engine, lambda connection, _: work(connection))
 
+    @contextmanager
+    def unlimited(self) -> Iterator["Database"]:
+        """Open a second pool of the same database whose statements may take any time, such as those of migrations."""
+        url = self._url.render_as_string(hide_password=False)
+        database = Database(url, timeout=self._timeout, patience=self._patience, statement_timeout=None)
+        try:
+            yield database
+        finally:
+            database.close()
+
     def close(self) -> None:
         """Close all connections. The object may be used again."""
         self.engine.dispose()
@@ -170,15 +198,33 @@ class Database:
                 isolation_level="READ COMMITTED",
                 pool_pre_ping=True,
                 max_overflow=_MAX_OVERFLOW_CONNECTIONS,
-                connect_args={"init_command": f"SET innodb_lock_wait_timeout = {max(1, int(self._timeout))}"},
+                connect_args=self._without_those_of_the_url(
+                    {
+                        "init_command": f"SET innodb_lock_wait_timeout = {max(1, int(self._timeout))}",
+                        "connect_timeout": _CONNECT_SECONDS,
+                        "read_timeout": self._statement_timeout,
+                        "write_timeout": self._statement_timeout,
+                    }
+                ),
             )
         else:
-            options = f"-c lock_timeout={int(self._timeout * 1000)}"
+            limits = {"lock_timeout": self._timeout, "statement_timeout": self._statement_timeout or 0}
+            options = " ".join(f"-c {name}={int(seconds * 1000)}" for name, seconds in limits.items())
             engine = create_engine(
-                self._url, pool_pre_ping=True, max_overflow=_MAX_OVERFLOW_CONNECTIONS, connect_args={"options": options}
+                self._url,
+                pool_pre_ping=True,
+                max_overflow=_MAX_OVERFLOW_CONNECTIONS,
+                connect_args=self._without_those_of_the_url(
+                    {"options": options, "connect_timeout": _CONNECT_SECONDS, **_POSTGRES_PROBES}
+                ),
             )
         event.listen(engine, "connect", self._after_connect)
         return engine
+
+    def _without_those_of_the_url(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of the driver that the user has not set in the URL."""
+        own = ("options", "init_command")
+        return {name: value for name, value in arguments.items() if name in own or name not in self._url.query}
 
     def _before_sqlite(self, *_: Any) -> None:
         assert self._path is not None  # noqa: S101 - the listener is registered for SQLite only

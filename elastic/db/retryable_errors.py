@@ -17,6 +17,9 @@ _LOCKED_CODES = {"55P03", 1205}
 #: PostgreSQL: shutting down, crashed, starting up, too many clients.
 _AWAY_CODES = {"57P01", "57P02", "57P03", "53300", 1040, 1053, 1927, 2002, 2003, 2006, 2013}
 
+#: PostgreSQL: statement timeout, or cancelled by an administrator.
+_CANCELLED_CODES = {"57014"}
+
 
 class RetryReason(Enum):
     """Reason to retry a transaction that failed or whose outcome is unknown."""
@@ -52,6 +55,8 @@ def user_error(error: BaseException, url: URL, timeout: float) -> ElasticError:
     reason = retry_reason(error)
     if reason in (RetryReason.LOCKED, RetryReason.RACE):
         return DatabaseBusyError(shown(url), timeout)
+    if isinstance(error, DBAPIError) and _code(error) in _CANCELLED_CODES:
+        return DatabaseUnavailableError(shown(url), "a statement took longer than its time limit")
     message = without_password(str(getattr(error, "orig", None) or error), url)
     if reason is RetryReason.AWAY or isinstance(error, OperationalError | InterfaceError | sqlite3.OperationalError):
         return DatabaseUnavailableError(shown(url), message)

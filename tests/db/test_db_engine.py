@@ -1,6 +1,7 @@
 """Transactions of several processes, and outages of the database."""
 
 import os
+import socket
 import sqlite3
 import stat
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import race
@@ -146,6 +148,55 @@ def test_a_database_that_cannot_be_used_is_reported_in_one_sentence_without_the_
         database_time(Database(url))
     assert "hunter2" not in str(told.value)
     assert "\n" not in str(told.value)
+
+
+def test_a_connection_to_postgresql_notices_a_network_that_is_gone(postgres_server: PostgresServer) -> None:
+    database = Database(postgres_server.url, timeout=3.0, statement_timeout=60.0)
+    with database.read() as connection:
+        raw: Any = connection.connection.dbapi_connection
+        assert raw.info.get_parameters()["connect_timeout"] == "10"
+        with socket.socket(fileno=os.dup(raw.fileno())) as used:
+            assert used.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert used.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
+            assert used.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+        assert connection.execute(text("SHOW lock_timeout")).scalar() == "3s"
+        assert connection.execute(text("SHOW statement_timeout")).scalar() == "1min"
+    with database.unlimited() as other, other.read() as connection:
+        assert connection.execute(text("SHOW statement_timeout")).scalar() == "0"
+    database.close()
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+def test_the_url_may_set_the_time_limit_of_connections(scheme: str, request: pytest.FixtureRequest) -> None:
+    server = request.getfixturevalue("postgres_server" if scheme == "postgresql" else "mariadb_server")
+    given: list[dict[str, Any]] = []
+    database = Database(f"{server.url}{'&' if '?' in server.url else '?'}connect_timeout=7")
+    event.listen(database.engine, "do_connect", lambda _, __, ___, values: given.append(dict(values)))
+    database_time(database)
+    assert int(given[0]["connect_timeout"]) == 7
+    database.close()
+
+
+def test_a_postgresql_statement_that_takes_too_long_is_reported(postgres_server: PostgresServer) -> None:
+    database = Database(postgres_server.url, timeout=0.01, statement_timeout=0.05)
+    with pytest.raises(DatabaseUnavailableError, match="took longer than its time limit"), database.read() as asked:
+        asked.execute(text("SELECT pg_sleep(60)"))
+    database.close()
+
+
+def test_a_mariadb_server_that_stops_answering_is_noticed(mariadb_server: MariaDbServer) -> None:
+    database = Database(mariadb_server.url, timeout=0.1, statement_timeout=1.0)
+    with pytest.raises(DatabaseUnavailableError, match="cannot be reached"), database.read() as connection:
+        connection.execute(text("SELECT SLEEP(60)"))
+    database.close()
+
+
+def test_a_server_that_accepts_connections_and_says_nothing_is_noticed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        database = Database(f"mysql://me:hunter2@127.0.0.1:{port}/db", timeout=0.1, statement_timeout=0.2)
+        with pytest.raises(DatabaseUnavailableError, match="cannot be reached"):
+            database_time(database)
 
 
 def test_a_file_that_is_locked_for_too_long_is_reported(sqlite_database: Database) -> None:

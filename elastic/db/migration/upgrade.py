@@ -148,7 +148,7 @@ def _exclusive(connection: Connection) -> Iterator[None]:
 def _alembic(database: Database, command: str, revision: str) -> None:
     from alembic import command as commands
 
-    with database.begin() as connection, _exclusive(connection):
+    with database.unlimited() as unlimited, unlimited.begin() as connection, _exclusive(connection):
         getattr(commands, command)(configuration(connection), revision)
 
 
