@@ -22,6 +22,7 @@ from elastic.scheduler.signals import DeferredSignals, TerminateRequested
 from elastic.scheduler.supervisor.due_callbacks import CallbackQueue
 from elastic.scheduler.supervisor.state_changes import OUTAGES
 from elastic.service.file_runners import FileAttemptRunner, FileCallbackRunner
+from elastic.service.lease_keeper import KeeperSetup, LeaseKeeper
 from elastic.service.parsing.dag_parser import ParserSetup
 from elastic.service.parsing.file_loader import ParseLimits
 from elastic.service.parsing.last_good_sources import LastGoodSources
@@ -85,6 +86,15 @@ class SchedulerMaster:
         self._callbacks = CallbackQueue(FileCallbackRunner(deployment, self._sources), say)
         self._groups = RunGroups(deployment, dags, self._executor, self._callbacks, self.owner, say)
         self._parser = ParserProcess(self._parser_setup(), settings["scheduler.scan_interval"])
+        self._keeper = LeaseKeeper(
+            KeeperSetup(
+                database=deployment.database,
+                owner=self.owner,
+                lease=deployment.lease,
+                interval=self._heartbeat_interval,
+                say=say,
+            )
+        )
         self._signals = DeferredSignals()
         self._job_id = 0
         self._heartbeat_at = self._plan_at = 0.0
@@ -100,6 +110,7 @@ class SchedulerMaster:
         self._job_id = self._start_job()
         with self._signals:
             try:
+                self._keeper.beat(self._job_id)
                 self._executor.start(FileAttemptRunner(self._deployment, self._sources))
                 if self._options.parses:
                     self._parser.scan_once()
@@ -184,18 +195,23 @@ class SchedulerMaster:
                 if count:
                     self._say(f"master {owner} has exited; {count} of its runs may be taken over")
 
+    @property
+    def _heartbeat_interval(self) -> float:
+        return min(self._deployment.heartbeat, self._deployment.lease / 3)
+
     def _send_heartbeat(self) -> None:
         """Renew the leases of attempts and runs, and send the heartbeat of the job, if they are due."""
         if time.monotonic() < self._heartbeat_at:
             return
         database, deployment = self._deployment.database, self._deployment
-        interval = min(deployment.heartbeat, deployment.lease / 3)
+        interval = self._heartbeat_interval
         self._heartbeat_at = time.monotonic() + interval
         held = transitions.renew(database, self.owner, deployment.lease)
         self._groups.check(held, transitions.renew_claims(database, self.owner, deployment.lease))
         if not heartbeat(database, self._job_id):
             # Another master took this one for dead, for example while the database was away.
             self._job_id = self._start_job()
+        self._keeper.beat(self._job_id)
         fail_dead_jobs(database, interval)
         others = [one for one in jobs(database, interval, state=RUNNING) if one.kind == MASTER_JOB and one.is_alive]
         self._has_peers = any(one.id != self._job_id for one in others)
@@ -259,7 +275,7 @@ class SchedulerMaster:
     def _give_back(self, dag_ids: Iterable[str]) -> None:
         """End the leases of this master, so that its runs and tasks may be taken at once."""
         database = self._deployment.database
-        transitions.renew(database, self.owner, -1.0)
+        transitions.release_leases(database, self.owner)
         for dag_id in dag_ids:
             transitions.expire(database, dag_id=dag_id, gives_up=False)
         transitions.release_claims(database, self.owner)
@@ -284,6 +300,8 @@ class SchedulerMaster:
         self._try_to_give_back(self._groups.dag_ids)
 
     def _try_to_give_back(self, dag_ids: Iterable[str]) -> None:
+        # Only now, because ending all processes may take longer than a lease lasts.
+        self._keeper.stop()
         try:
             self._give_back(dag_ids)
         except ElasticError as error:

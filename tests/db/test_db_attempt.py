@@ -203,6 +203,20 @@ def test_leases_that_are_renewed_do_not_expire(database: Database) -> None:
     assert transitions.renew(database, "me", 60) == frozenset()
 
 
+def test_a_lease_that_is_given_up_is_not_renewed_by_its_earlier_owner(database: Database) -> None:
+    run = made_run(database, "one", "two")
+    one, two = key_of(run, "one"), key_of(run, "two")
+    running(database, one, "a1")
+    assert queued(database, two, "a2", lease_owner="me")
+    transitions.release_leases(database, "me", attempt_uuid="a2")
+    assert transitions.renew(database, "me", 60) == {"a1"}
+    transitions.release_leases(database, "another-process")
+    assert transitions.expire(database) == [two]
+    transitions.release_leases(database, "me")
+    assert transitions.renew(database, "me", 60) == frozenset()
+    assert transitions.expire(database) == [one]
+
+
 def test_a_running_instance_whose_lease_expired_is_tried_again_or_fails(database: Database) -> None:
     run = made_run(database, "again", max_tries=2)
     transitions.ensure_instances(database, [new_instance(run, "last", max_tries=1)])

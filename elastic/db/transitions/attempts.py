@@ -161,6 +161,18 @@ def renew(database: Database, lease_owner: str, seconds: float, *, attempt_uuid:
     return database.write(work)
 
 
+def release_leases(database: Database, lease_owner: str, *, attempt_uuid: str | None = None) -> None:
+    """Give up all leases of an owner, or that of one attempt, so that `expire` expires the attempts at once.
+
+    The leases have no owner afterwards, so that a renewal which is under way does not bring them back.
+    """
+    held = and_(_ti.state.in_(_ACTIVE), _ti.lease_owner == lease_owner)
+    if attempt_uuid is not None:
+        held = and_(held, _ti.attempt_uuid == attempt_uuid)
+    change = update(task_instance).where(held).values(lease_owner=None, lease_expires_at=now(-1.0))
+    database.write(lambda connection, _: connection.execute(change))
+
+
 def expire(
     database: Database, *, dag_id: str | None = None, retry_in: float = 0.0, gives_up: bool = True
 ) -> list[TaskKey]:

@@ -63,7 +63,7 @@ def release_leases_of_dead_processes(database: Database, dag_id: str) -> None:
     for owner, instances in _by_owner(queries.active_instances(database, dag_id)).items():
         identity = ProcessIdentity.parse(owner)
         if identity is not None and identity.has_exited and not any(_is_running(one) for one in instances):
-            transitions.renew(database, owner, -1.0)
+            transitions.release_leases(database, owner)
 
 
 def _by_owner(instances: list[TaskInstanceRow]) -> dict[str, list[TaskInstanceRow]]:

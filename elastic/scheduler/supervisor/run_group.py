@@ -227,7 +227,7 @@ class RunGroup:
         # By the rows, because an attempt whose result was not recorded no longer counts as running here.
         for row in queries.active_instances(database, dag_id):
             if row.lease_owner == owner and self._has(row.key) and row.attempt_uuid:
-                transitions.renew(database, owner, -1.0, attempt_uuid=row.attempt_uuid)
+                transitions.release_leases(database, owner, attempt_uuid=row.attempt_uuid)
         transitions.expire(database, dag_id=dag_id, gives_up=False)
         self._callbacks.queue_due()
 

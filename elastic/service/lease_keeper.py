@@ -1,0 +1,152 @@
+"""Lease keeper: renews the leases of a master from a process of its own while the loop of the master is blocked."""
+
+import contextlib
+import ctypes
+import mmap
+import multiprocessing
+import os
+import signal
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from elastic.core.errors import ElasticError
+from elastic.core.process_stat import read_process_stat
+from elastic.core.text import error_text
+from elastic.db import transitions
+from elastic.db.database import Database
+from elastic.db.stores.jobs import heartbeat
+
+#: Option of prctl: send this process a signal when its parent ends. Linux only.
+_PR_SET_PDEATHSIG = 1
+
+#: Heartbeat intervals without a beat after which the keeper renews.
+_LATE_BEATS = 1.5
+
+#: Leases without a beat after which a master counts as hung.
+_MAX_SILENT_LEASES = 10
+
+#: Time of the last beat (clock of `time.monotonic`, which all processes share), and the id of the job.
+_BEAT = struct.Struct("dq")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeeperSetup:
+    """Leases that a keeper renews."""
+
+    database: Database
+    #: owner of the leases of attempts and runs
+    owner: str
+    #: seconds until a lease that is not renewed expires
+    lease: float
+    #: seconds between the renewals of the master itself
+    interval: float
+    say: Callable[[str], None]
+
+    @property
+    def max_silence(self) -> float:
+        """Seconds without a beat after which the master counts as hung."""
+        return _MAX_SILENT_LEASES * self.lease
+
+
+@dataclass(slots=True)
+class LeaseKeeper:
+    """Process that renews the leases of a master and the heartbeat of its job while the master does not.
+
+    A master renews its leases itself, and beats each time. The keeper acts only if the beat is late: it costs no
+    transaction while the master works. It is a process and not a thread, because the master forks, and a fork copies
+    the locks that a thread holds.
+
+    The keeper must not hold runs for a master that cannot drive them. It renews nothing
+
+    - after the master has ended: the kernel kills the keeper with it, and it looks at its parent before each renewal
+    - while the master is stopped (SIGSTOP, a debugger)
+    - after ten leases without a beat, when the master counts as hung
+    - that the master has released or another one has taken over, because the owner of the lease is another then
+    """
+
+    setup: KeeperSetup
+    _process: BaseProcess | None = None
+    _beat: mmap.mmap = field(default_factory=lambda: mmap.mmap(-1, _BEAT.size))
+
+    def beat(self, job_id: int) -> None:
+        """Report that the master works and has just renewed its leases; start the process if none runs.
+
+        Args:
+            job_id: The present job of the master.
+        """
+        _BEAT.pack_into(self._beat, 0, time.monotonic(), job_id)
+        if self._process is not None and not self._process.is_alive():
+            self._process.close()
+            self._process = None
+            self.setup.say("the lease keeper has ended; it is started again")
+        if self._process is None:
+            context: Any = multiprocessing.get_context("fork")
+            self._process = context.Process(
+                target=_keep, args=(self.setup, self._beat, os.getpid()), name="elastic-lease-keeper", daemon=True
+            )
+            self._process.start()
+
+    def stop(self) -> None:
+        """End the process, and wait for its end."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._process.close()
+            self._process = None
+
+
+def _keep(setup: KeeperSetup, beat: mmap.mmap, parent: int) -> None:
+    """Renew the leases of the parent whenever its beat is late."""
+    _end_with(parent)
+    late = _LATE_BEATS * setup.interval
+    renewed_at, has_said = 0.0, False
+    while True:
+        beat_at, job_id = _BEAT.unpack_from(beat)
+        wait = max(beat_at, renewed_at) + late - time.monotonic()
+        if wait > 0:
+            time.sleep(wait)
+            continue
+        is_hung = time.monotonic() - beat_at > setup.max_silence
+        if is_hung and not has_said:
+            setup.say(f"the master has made no progress for {setup.max_silence:g} s; its leases are renewed no more")
+        has_said = is_hung
+        renewed_at = time.monotonic()
+        if os.getppid() != parent:
+            return
+        if not is_hung and not _is_stopped(parent) and not _renew(setup, job_id):
+            renewed_at -= late / 2
+
+
+def _renew(setup: KeeperSetup, job_id: int) -> bool:
+    """Renew all leases; return False if the database could not be used."""
+    try:
+        transitions.renew(setup.database, setup.owner, setup.lease)
+        transitions.renew_claims(setup.database, setup.owner, setup.lease)
+        heartbeat(setup.database, job_id)
+    except ElasticError as error:
+        setup.say(f"the lease keeper could not renew the leases: {error_text(error)}")
+        return False
+    finally:
+        setup.database.close()
+    return True
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        return read_process_stat(pid).is_stopped
+    except OSError:
+        return False
+
+
+def _end_with(parent: int) -> None:
+    """Leave the parent's process group, so that Ctrl-C reaches only the parent, and end at once with the parent."""
+    with contextlib.suppress(OSError):
+        os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
