@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elastic.config.secret_mask import masked
+from elastic.core.backoff import Backoff
 from elastic.core.errors import ElasticError
 from elastic.core.text import error_text
 from elastic.db import transitions
@@ -34,6 +35,9 @@ from elastic.service.stored_dags import StoredDags
 #: Shortest sleep after a transaction on a SQLite file that several masters share (seconds).
 _MIN_BREATH_SECONDS = 0.02
 
+#: Delays between tries while the database is away.
+_OUTAGE_BACKOFF = Backoff(first=0.2, longest=5.0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MasterOptions:
@@ -53,6 +57,17 @@ class MasterOptions:
     num_runs: int | None = None
     #: an executor, its class or its name; None for that of the deployment
     executor: object = None
+
+
+@dataclass(slots=True)
+class _Outage:
+    """Time during which the database does not answer a master."""
+
+    #: tries that failed; 0 while the database answers
+    tries: int = 0
+    #: of the first failed try, and the next try, on the clock of `time.monotonic`
+    began_at: float = 0.0
+    retry_at: float = 0.0
 
 
 class SchedulerMaster:
@@ -103,6 +118,7 @@ class SchedulerMaster:
         #: why runs cannot run, by DAG; each reason is reported once
         self._reported: dict[str, str] = {}
         self._ended = 0
+        self._outage = _Outage()
 
     def run(self) -> None:
         """Run until a signal stops the master, or until the work that the options name is done."""
@@ -128,8 +144,12 @@ class SchedulerMaster:
 
     def _loop(self) -> None:
         deadline = float("inf")
-        while not self._is_done() and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
             try:
+                if self._outage.tries and not self._is_back():
+                    continue
+                if self._is_done():
+                    return
                 self._turn()
                 with self._signals.deliver():
                     self._executor.heartbeat(self._seconds_to_wait())
@@ -140,7 +160,7 @@ class SchedulerMaster:
                 self._begin_stop()
                 deadline = time.monotonic() + self._grace
             except OUTAGES as error:
-                self._recover(error)
+                self._note_outage(error)
 
     def _turn(self) -> None:
         self._send_heartbeat()
@@ -254,23 +274,37 @@ class SchedulerMaster:
         waits = f"; waiting up to {self._grace:g} s for {running} running tasks" if running else ""
         self._say(f"stopping{waits}")
 
-    def _recover(self, error: Exception) -> None:
-        """Begin again after the database was away: stop all tasks, whose leases may be over, and take runs again."""
-        self._say(f"{error_text(error)} All tasks of this master are stopped, and it tries again.")
-        self._executor.terminate()
-        self._executor.get_event_buffer()
-        self._callbacks.terminate()
-        dag_ids = self._groups.clear()
-        while not self._is_stopping:
-            try:
-                with self._signals.deliver():
-                    time.sleep(self._interval)
-                self._give_back(dag_ids)
-                return
-            except OUTAGES:
-                continue
-            except (KeyboardInterrupt, TerminateRequested):
-                self._is_stopping = True
+    def _note_outage(self, error: Exception) -> None:
+        """Note that the database is away; the tasks go on, and `_is_back` tries again after a while."""
+        outage = self._outage
+        self._groups.suspend()
+        if not outage.tries:
+            outage.began_at = time.monotonic()
+            self._say(f"{error_text(error).removesuffix('.')}; the tasks of this master go on, and it tries again.")
+        outage.tries += 1
+        outage.retry_at = time.monotonic() + _OUTAGE_BACKOFF.delay(outage.tries)
+
+    def _is_back(self) -> bool:
+        """Wait until the next try, then go on with the runs and tasks that this master still holds."""
+        outage = self._outage
+        seconds = outage.retry_at - time.monotonic()
+        if seconds > 0:
+            with self._signals.deliver():
+                self._executor.heartbeat(seconds)
+            self._groups.suspend(self._executor.get_event_buffer().values())
+            return False
+        database, lease = self._deployment.database, self._deployment.lease
+        attempts = transitions.renew(database, self.owner, lease)
+        claims = transitions.renew_claims(database, self.owner, lease)
+        # Other masters need a moment to renew their leases as well.
+        quiet = self._heartbeat_interval if self._has_peers else 0.0
+        events = self._groups.resume(self._folder, attempts, claims, quiet)
+        self._heartbeat_at, self._plan_at = 0.0, time.monotonic() + quiet
+        took = time.monotonic() - outage.began_at
+        self._say(f"the database answers again after {took:.0f} s; {len(self._executor.running)} tasks went on")
+        self._outage = _Outage()
+        self._ended += self._groups.turn(events)
+        return True
 
     def _give_back(self, dag_ids: Iterable[str]) -> None:
         """End the leases of this master, so that its runs and tasks may be taken at once."""

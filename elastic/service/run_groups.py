@@ -1,14 +1,16 @@
 """Run groups of a master: the runs in hand, by DAG and version, which share one executor."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from elastic.config.secret_mask import masked
 from elastic.core.errors import ElasticError
 from elastic.core.text import error_text
+from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import RunState
-from elastic.db import transitions
+from elastic.db import queries, transitions
 from elastic.db.records import DagRun
 from elastic.db.transitions import RunClaim
 from elastic.executors.executor import Executor, ExecutorEvent
@@ -19,6 +21,7 @@ from elastic.scheduler.decisions.run_tracker import RunTracker
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.supervisor.due_callbacks import CallbackQueue, DueCallbacks
 from elastic.scheduler.supervisor.run_group import GroupSetup, RunGroup
+from elastic.scheduler.supervisor.running_attempts import RunningAttempt
 from elastic.scheduler.supervisor.state_changes import OUTAGES
 from elastic.service.stored_dags import StoredDag, StoredDags
 
@@ -42,6 +45,15 @@ class _Group:
     @property
     def needs_previous(self) -> bool:
         return any(task.depends_on_past for task in self.stored.spec.tasks.values())
+
+
+@dataclass(slots=True)
+class _Suspended:
+    """Runs and attempts of a master while its database is away."""
+
+    claims: dict[tuple[str, str], RunClaim] = field(default_factory=dict)
+    attempts: dict[str, RunningAttempt] = field(default_factory=dict)
+    events: dict[TaskKey, ExecutorEvent] = field(default_factory=dict)
 
 
 class RunGroups:
@@ -69,23 +81,26 @@ class RunGroups:
         self._callbacks, self._owner, self._say = callbacks, owner, say
         self._groups: dict[_GroupKey, _Group] = {}
         self._group_of: dict[tuple[str, str], _GroupKey] = {}
+        #: events that no group has received yet
+        self._undelivered: dict[_GroupKey, list[ExecutorEvent]] = {}
+        self._suspended = _Suspended()
         self._is_closed = False
         self._turns = 0
 
     @property
     def is_empty(self) -> bool:
         """Whether no run is in hand."""
-        return not self._group_of
+        return not self._group_of and not self._suspended.claims
 
     @property
     def dag_ids(self) -> list[str]:
         """The DAGs with runs in hand."""
-        return sorted({dag_id for dag_id, _ in self._group_of})
+        return sorted({dag_id for dag_id, _ in (*self._group_of, *self._suspended.claims)})
 
     @property
     def has_attempts(self) -> bool:
         """Whether an attempt runs whose result is not recorded yet."""
-        return any(found.group.attempts.running for found in self._groups.values())
+        return bool(self._suspended.attempts) or any(found.group.attempts.running for found in self._groups.values())
 
     def add(self, claim: RunClaim, folder: Path) -> None:
         """Add a run that this master has taken.
@@ -139,14 +154,14 @@ class RunGroups:
 
         If a group fails, its runs are postponed, and the others go on.
         """
-        by_group: dict[_GroupKey, list[ExecutorEvent]] = {}
+        self._undelivered = {}
         for run, found in events.items():
             if run in self._group_of:
-                by_group.setdefault(self._group_of[run], []).extend(found)
+                self._undelivered.setdefault(self._group_of[run], []).extend(found)
         keys = list(self._groups)
         first = self._turns % len(keys) if keys else 0
         self._turns += 1
-        return sum(self._try_turn_of(key, by_group.get(key, ())) for key in (*keys[first:], *keys[:first]))
+        return sum(self._try_turn_of(key) for key in (*keys[first:], *keys[:first]))
 
     def check(self, attempts: Collection[str], claims: Collection[tuple[str, str]]) -> None:
         """Kill the attempts, and release the runs, that this master no longer holds.
@@ -178,16 +193,89 @@ class RunGroups:
         for found in self._groups.values():
             found.group.dispatcher.is_closed = True
 
-    def clear(self) -> list[str]:
-        """Forget all runs, and return the ids of their DAGs."""
-        dag_ids = self.dag_ids
+    def suspend(self, events: Iterable[ExecutorEvent] = ()) -> None:
+        """Keep all runs and attempts, but not the states of the groups, which may differ from those of the database.
+
+        Attempts that run go on. May be called again before `resume`, with the events that arrived meanwhile.
+        """
+        kept = self._suspended
+        for key, found in self._groups.items():
+            attempts, unrecorded = found.group.in_flight()
+            kept.attempts.update({one.attempt_uuid: one for one in attempts})
+            kept.events.update({one.key: one for one in (*unrecorded, *self._undelivered.get(key, ()))})
+            kept.claims.update({(key[0], run_id): claim for run_id, claim in found.group.runs.claims.items()})
+        kept.events.update({one.key: one for one in events})
+        self._undelivered = {}
         self._groups.clear()
         self._group_of.clear()
-        return dag_ids
 
-    def _try_turn_of(self, key: _GroupKey, events: Sequence[ExecutorEvent]) -> int:
+    def resume(
+        self, folder: Path, attempts: Collection[str], claims: Collection[tuple[str, str]], quiet_seconds: float
+    ) -> dict[tuple[str, str], list[ExecutorEvent]]:
+        """Go on after `suspend` with what this master still holds; kill the other attempts, and give back the rest.
+
+        Args:
+            folder: Folder of DAG files.
+            attempts: The attempts whose leases were just renewed.
+            claims: The runs (DAG and run id) whose leases were just renewed.
+            quiet_seconds: Seconds during which the attempts of other masters are left alone, so that they can renew
+                their leases as well.
+
+        Returns:
+            The events of attempts that go on, by run, for the next turn.
+        """
+        kept, database = self._suspended, self._deployment.database
+        for key, claim in kept.claims.items():
+            run = queries.run_of_id(database, *key) if key in claims else None
+            if run is not None:
+                self._try_to_add(replace(claim, run=run), folder)
+        transitions.release_claims(database, self._owner, runs=[key for key in claims if key not in self._group_of])
+        adopted = self._adopt([one for uuid, one in kept.attempts.items() if uuid in attempts], quiet_seconds)
+        self._stop_others(set(attempts), adopted)
+        events: dict[tuple[str, str], list[ExecutorEvent]] = {}
+        for event in kept.events.values():
+            if event.key in adopted:
+                events.setdefault((event.key.dag_id, event.key.run_id), []).append(event)
+        if self._is_closed:
+            self.close()
+        self._suspended = _Suspended()
+        return events
+
+    def _try_to_add(self, claim: RunClaim, folder: Path) -> None:
         try:
-            return self._turn_of(key, events)
+            self.add(claim, folder)
+        except OUTAGES:
+            raise
+        except Exception as error:
+            run = claim.run
+            self._say(f"run {run.run_id} of DAG {run.dag_id!r} is taken again later ({masked(error_text(error))})")
+
+    def _adopt(self, attempts: Iterable[RunningAttempt], quiet_seconds: float) -> dict[TaskKey, str]:
+        """Give attempts back to the groups of their runs; return the ids of those whose runs this master has."""
+        by_group: dict[_GroupKey, list[RunningAttempt]] = {key: [] for key in self._groups}
+        for one in attempts:
+            group = self._group_of.get((one.key.dag_id, one.key.run_id))
+            if group is not None:
+                by_group[group].append(one)
+        for key, found in by_group.items():
+            self._groups[key].group.adopt(found, quiet_seconds)
+        return {one.key: one.attempt_uuid for found in by_group.values() for one in found}
+
+    def _stop_others(self, held: set[str], adopted: Mapping[TaskKey, str]) -> None:
+        """Kill the attempts that no group has, and give up those that the database holds for this master."""
+        executor, database = self._executor, self._deployment.database
+        executor.queued = deque(one for one in executor.queued if one[0] in adopted)
+        for key in [key for key in executor.running if key not in adopted]:
+            executor.kill(key)
+        lost = held - set(adopted.values())
+        for attempt_uuid in lost:
+            transitions.release_leases(database, self._owner, attempt_uuid=attempt_uuid)
+        for dag_id in self.dag_ids if lost else ():
+            transitions.expire(database, dag_id=dag_id, gives_up=False)
+
+    def _try_turn_of(self, key: _GroupKey) -> int:
+        try:
+            return self._turn_of(key)
         except OUTAGES:
             raise
         except Exception as error:
@@ -199,23 +287,25 @@ class RunGroups:
         """Stop the attempts of a group that failed, and postpone its runs."""
         reason = f"{type(error).__name__}: {masked(error_text(error))}"
         self._say(f"DAG {key[0]!r} cannot go on, and is tried again in {POSTPONED_SECONDS:g} s ({reason})")
-        found = self._groups.pop(key, None)
+        found = self._groups.get(key)
         if found is None:
             return  # its last run had just ended
         group = found.group
         group.abandon()
-        for run_id, claim in group.runs.claims.items():
+        for claim in group.runs.claims.values():
             transitions.postpone_run(self._deployment.database, claim, POSTPONED_SECONDS)
+        del self._groups[key]
+        for run_id in group.runs.claims:
             self._group_of.pop((key[0], run_id), None)
 
-    def _turn_of(self, key: _GroupKey, events: Sequence[ExecutorEvent]) -> int:
+    def _turn_of(self, key: _GroupKey) -> int:
         found = self._groups[key]
         group = found.group
         if not self._is_closed:
             group.begin_runs()
         if found.needs_previous:
             self._update_previous(found)
-        ready = group.turn(events)
+        ready = group.turn(self._undelivered.pop(key, ()))
         # Reserved processes take their attempts before another group reserves some.
         self._executor.heartbeat(0.0)
         group.poll(ready)

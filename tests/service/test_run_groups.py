@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from service_samples import DAILY, dag_file
@@ -10,9 +11,11 @@ from sqlalchemy import delete, update
 
 from elastic.dag.files.dag_bag import DagBag
 from elastic.dag.ids import TaskKey
-from elastic.dag.states.state import TaskState
+from elastic.dag.states.state import RunState, TaskState
 from elastic.db import queries, transitions
-from elastic.db.records import DagRun
+from elastic.db.database import Database
+from elastic.db.errors import DatabaseUnavailableError
+from elastic.db.records import AttemptResult, DagRun
 from elastic.db.schema import run_claim, task_instance
 from elastic.db.stores.pools import PoolStore
 from elastic.executors.executor import Executor, TaskCommand
@@ -66,6 +69,21 @@ class Served:
         for claim in claims:
             self.groups.add(claim, self.home / "dags")
         return [claim.run.dag_id for claim in claims]
+
+    def resume(self) -> dict[tuple[str, str], Any]:
+        """Go on after an outage, and return the events to repeat."""
+        self.groups.suspend()
+        held = transitions.renew(self.database, OWNER, 60.0)
+        claims = transitions.renew_claims(self.database, OWNER, 60.0)
+        return self.groups.resume(self.home / "dags", held, claims, 0.0)
+
+    def end(self, runs: list[DagRun]) -> None:
+        """Kill the attempts of runs, fail the runs, and forget them."""
+        for run in runs:
+            transitions.set_run_state(self.database, run.dag_id, run.run_id, RunState.FAILED)
+        self.groups.suspend()
+        self.resume()
+        self.executor.get_event_buffer()
 
     def states(self, run: DagRun) -> dict[str, TaskState | None]:
         found = queries.states(self.database, run.dag_id, run.run_id)
@@ -165,6 +183,91 @@ def test_a_run_that_is_taken_again_while_its_old_attempt_runs_is_given_back(serv
         time.sleep(0.05)
     assert transitions.claim_owners(service.database) == [OWNER]
     assert service.groups.dag_ids == ["daily"]
+
+
+class Unlucky:
+    """Lets the first transaction and another one fail, before they begin or after they are committed."""
+
+    def __init__(self, database: Database, number: int, *, is_committed: bool) -> None:
+        self.run, self.number, self.is_committed, self.count = database._with_retries, number, is_committed, 0
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.count += 1
+        if self.count - 1 not in (0, self.number):
+            return self.run(*arguments)
+        if self.is_committed:
+            self.run(*arguments)
+        raise DatabaseUnavailableError("the database", "no answer")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_committed", [False, True])
+def test_an_outage_at_any_transaction_loses_no_result_and_ends_no_attempt(
+    service: Served, monkeypatch: pytest.MonkeyPatch, is_committed: bool
+) -> None:
+    """A task ends, and its result or what follows from it meets the outage; the task of the other DAG goes on."""
+    for number in range(28):
+        name, beside = f"daily{number}", f"other{number}"
+        run, other = service.trigger(name), service.trigger(beside)
+        service.take()
+        service.groups.turn({})
+        assert service.running() == [f"{name}.first", f"{beside}.first"]
+        key = TaskKey(name, run.run_id, "first")
+        request = service.executor.running[key].request
+        service.executor.change_state(
+            key,
+            TaskState.SUCCESS,
+            account=AttemptResult(
+                attempt_uuid=request.info.attempt_uuid, state=TaskState.SUCCESS, expected=TaskState.QUEUED
+            ),
+        )
+        unlucky = Unlucky(service.database, number, is_committed=is_committed)
+        with monkeypatch.context() as patched:
+            patched.setattr(service.database, "_with_retries", unlucky)
+            events: dict[tuple[str, str], Any] = {
+                (name, run.run_id): list(service.executor.get_event_buffer().values())
+            }
+            is_away = False
+            for _ in range(6):
+                try:
+                    service.groups.turn(service.resume() if is_away else events)
+                    is_away, events = False, {}
+                except DatabaseUnavailableError:
+                    is_away = True
+                    service.groups.suspend()
+        deadline = time.monotonic() + 20
+        while service.running() != [f"{name}.second", f"{beside}.first"]:
+            assert time.monotonic() < deadline, (number, service.said)
+            service.groups.turn({})
+        for found, task_id in ((run, "first"), (other, "first")):
+            attempts = queries.attempts(service.database, TaskKey(found.dag_id, found.run_id, task_id))
+            assert len(attempts) == 1, (number, attempts)
+        assert service.states(run)["first"] is TaskState.SUCCESS
+        assert not any("cannot go on" in line for line in service.said)
+        service.end([run, other])
+        if unlucky.count <= number:
+            assert number > 5
+            return
+
+
+def test_a_run_that_another_master_took_during_an_outage_is_left_to_it(service: Served) -> None:
+    run = service.trigger("daily")
+    service.trigger("other")
+    service.take()
+    service.groups.turn({})
+    service.groups.suspend()
+    assert service.groups.has_attempts
+    other = "boot/2/2/other"
+    with service.database.begin() as connection:
+        same = run_claim.c.run_id == run.run_id
+        connection.execute(update(run_claim).where(same, run_claim.c.dag_id == "daily").values(owner=other, epoch=9))
+        connection.execute(
+            update(task_instance).where(task_instance.c.dag_id == "daily").values(lease_owner=other, version=9)
+        )
+    assert service.resume() == {}
+    assert service.running() == ["other.first"]
+    assert service.groups.dag_ids == ["other"]
+    assert sorted(transitions.claim_owners(service.database)) == [OWNER, other]
 
 
 def test_the_database_does_not_choose_the_folder_from_which_tasks_import(service: Served, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ Each take-over increments the epoch of the claim. A master that lost its lease c
 must name the owner and the epoch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,10 +73,17 @@ def renew_claims(database: Database, owner: str, lease: float) -> frozenset[tupl
     return database.write(work)
 
 
-def release_claims(database: Database, owner: str) -> int:
-    """Give up all claims of a master, so that others may take them at once; return their number."""
+def release_claims(database: Database, owner: str, *, runs: Collection[tuple[str, str]] | None = None) -> int:
+    """Give up claims of a master, so that others may take them at once; return their number.
+
+    Args:
+        database: The database.
+        owner: The master.
+        runs: Only those of these runs (DAG and run id); None for all.
+    """
     change = update(run_claim).where(_claim.owner == owner).values(owner=None, lease_expires_at=None)
-    return database.write(lambda connection, _: connection.execute(change).rowcount)
+    changes = [change] if runs is None else [change.where(_key(*run)) for run in sorted(runs)]
+    return database.write(lambda connection, _: sum(connection.execute(one).rowcount for one in changes))
 
 
 def claim_owners(database: Database) -> list[str]:

@@ -103,6 +103,9 @@ class RunGroup:
         self._tried: set[TaskKey] = set()
         #: mapped tasks to expand once the results that they map over are recorded
         self._unexpanded: list[TaskKey] = []
+        #: events whose results are not known to be recorded, and their attempts
+        self._unrecorded: list[ExecutorEvent] = []
+        self._unrecorded_attempts: dict[TaskKey, RunningAttempt] = {}
         self._poll_at = 0.0
         self._poll_seconds = _MIN_POLL_SECONDS
 
@@ -115,7 +118,8 @@ class RunGroup:
 
     def turn(self, events: Iterable[ExecutorEvent]) -> Sequence[RunnableTask]:
         """Decide, apply the changes and start attempts until nothing more follows; return the instances still ready."""
-        ready = self._step(events)
+        self._unrecorded = list(events)
+        ready = self._step(self._unrecorded)
         while self._unexpanded:
             self._expand(self._unexpanded.pop())
             ready = self._step(())
@@ -141,12 +145,14 @@ class RunGroup:
 
     def acknowledge(self, turn: Turn, accepted: frozenset[str]) -> None:
         """Take note of the attempts whose changes took effect, and give the queued ones to the executor."""
-        if any(result.callback for result in turn.changes.results):
-            self._callbacks.queue_due()
         for key, result in turn.finished.items():
             if result.attempt_uuid in accepted:
                 self.attempts.record_finish(key)
+        # Before anything that asks the database, which may have gone away after it queued the attempts.
         self._start(turn.attempts, accepted)
+        self._forget_events()
+        if any(result.callback for result in turn.changes.results):
+            self._callbacks.queue_due()
         if len(accepted) < len(turn.finished) + len(turn.attempts):
             self.sync()
             self.dispatcher.read_pools()
@@ -217,6 +223,21 @@ class RunGroup:
             for key in [key for key in known if key.run_id == run_id]:
                 known.pop(key) if isinstance(known, dict) else known.discard(key)
 
+    def in_flight(self) -> tuple[list[RunningAttempt], list[ExecutorEvent]]:
+        """Return the attempts whose results are not known to be recorded, and the events that are to be repeated."""
+        return [*self._unrecorded_attempts.values(), *self.attempts.running.values()], list(self._unrecorded)
+
+    def adopt(self, attempts: Sequence[RunningAttempt], quiet_seconds: float) -> None:
+        """Go on with attempts that run on the executor already.
+
+        Args:
+            attempts: Attempts that the owner of this group still holds.
+            quiet_seconds: Seconds during which the attempts of other processes are left alone.
+        """
+        self.attempts.running.update({one.key: one for one in attempts})
+        self.sync(sorted({one.key.run_id for one in attempts}))
+        self._poll_at = time.monotonic() + quiet_seconds
+
     def abandon(self) -> None:
         """Kill the attempts of all runs and give up their leases, so that any master may run the instances again."""
         database, dag_id, owner = self.deployment.database, self.dag.dag_id, self.dispatcher.owner
@@ -247,6 +268,7 @@ class RunGroup:
     def _step(self, events: Iterable[ExecutorEvent]) -> Sequence[RunnableTask]:
         turn = self.decide(events)
         if turn.is_empty:
+            self._forget_events()
             return turn.ready
         try:
             accepted = apply(self.deployment.database, turn.changes)
@@ -266,6 +288,7 @@ class RunGroup:
             f"Recording {count} results one by one, because the database refused them together: {error_text(error)}"
         )
         finish_each(self.deployment.database, changes.results)
+        self._forget_events()
         for line in changes.log_lines:
             with contextlib.suppress(DatabaseError, ValueError, OverflowError):
                 apply(self.deployment.database, StateChanges(log_lines=[line]))
@@ -273,11 +296,16 @@ class RunGroup:
         self.sync()
         return self._step(())
 
+    def _forget_events(self) -> None:
+        self._unrecorded = []
+        self._unrecorded_attempts.clear()
+
     def _finished_attempt(self, event: ExecutorEvent) -> AttemptResult | None:
         """Return the result of an attempt that ended; None if it is stale or has recorded its result itself."""
         attempt = self.attempts.running.pop(event.key, None)
         if attempt is None:
             return None
+        self._unrecorded_attempts[event.key] = attempt
         self._tried.add(event.key)
         if isinstance(event.account, AttemptResult):
             return event.account
