@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 #: Seconds after which a test fails that waits for a process.
 LONGEST = 120
@@ -51,3 +52,11 @@ def until(condition: Callable[[], bool], *processes: "subprocess.Popen[str]") ->
         for process in processes:
             assert process.poll() is None, ended(process)
         time.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -17,6 +17,7 @@ from elastic.core.native_threads import has_native_threads
 from elastic.dag.ids import TaskKey
 from elastic.dag.states.state import TaskState
 from elastic.executors.executor import Executor, Runner, TaskCommand
+from elastic.executors.orphan_reaper import OrphanReaper, kill_group, kill_tree
 from elastic.executors.worker_process import ProcessSettings, WorkerSetup, exit_description, serve
 
 #: Seconds between SIGTERM and SIGKILL of a worker process.
@@ -33,18 +34,25 @@ class _Worker:
     process: BaseProcess
     connection: Connection
     key: TaskKey | None = None
-    is_killed: bool = False
+    #: time of SIGKILL, on the clock of `time.monotonic`, for a worker that was asked to end; None for others
+    kill_at: float | None = None
 
     @property
     def pid(self) -> int:
         return self.process.pid or 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the process may take a command."""
+        return self.key is None and self.kill_at is None
 
 
 class LocalExecutor(Executor):
     """Executor that runs commands in worker processes on this machine, up to `parallelism` at the same time.
 
     A process starts when it is first needed, and is reused. If it crashes, its command fails with the name of the
-    signal, and another process replaces it.
+    signal, and another process replaces it. If this process ends, even by SIGKILL, its workers receive SIGTERM,
+    and are killed after `KILL_GRACE_SECONDS`.
 
     Args:
         parallelism: Maximum number of processes.
@@ -62,12 +70,13 @@ class LocalExecutor(Executor):
         self._workers: list[_Worker] = []
         #: idle workers reserved for the next commands
         self._reserved: list[_Worker] = []
+        self._reaper: OrphanReaper | None = None
 
     def start(self, runner: Runner | None = None) -> None:
         self._runner = runner
 
     def reserve(self, count: int) -> list[int]:
-        idle = [worker for worker in self._workers if worker.key is None and worker.process.is_alive()]
+        idle = [worker for worker in self._workers if worker.is_idle and worker.process.is_alive()]
         missing = min(count - len(idle), self.parallelism - len(self._workers), _MAX_STARTS)
         idle += [self._start_worker() for _ in range(missing)]
         self._reserved = idle[:count]
@@ -86,15 +95,20 @@ class LocalExecutor(Executor):
         if not self._workers:
             time.sleep(timeout)
             return
-        ready = wait([worker.connection for worker in self._workers], timeout)
+        kills = [worker.kill_at - time.monotonic() for worker in self._workers if worker.kill_at is not None]
+        ready = wait([worker.connection for worker in self._workers], max(0.0, min([timeout, *kills])))
         for worker in [worker for worker in self._workers if worker.connection in ready]:
             self._receive(worker)
+        for worker in list(self._workers):
+            if worker.kill_at is not None and worker.kill_at < time.monotonic():
+                self._end_overdue(worker)
 
     def kill(self, key: TaskKey) -> None:
+        """Ask the process of a command to end; a later `sync` kills it if it takes too long, and reports its end."""
         for worker in self._workers:
-            if worker.key == key and not worker.is_killed:
-                worker.is_killed = True
-                self._stop([worker], ask=True)
+            if worker.key == key and worker.kill_at is None:
+                worker.kill_at = time.monotonic() + KILL_GRACE_SECONDS
+                worker.process.terminate()
 
     def end(self) -> None:
         super().end()
@@ -102,22 +116,32 @@ class LocalExecutor(Executor):
             with contextlib.suppress(OSError):
                 worker.connection.send(None)
         self._stop(self._workers, ask=False)
-        self._workers = []
+        self._forget_all()
 
     def terminate(self) -> None:
         super().terminate()
         self._stop(self._workers, ask=True)
-        self._workers = []
+        self._forget_all()
+
+    def _forget_all(self) -> None:
+        self._workers, self._reserved = [], []
+        if self._reaper is not None:
+            self._reaper.stop()
+            self._reaper = None
 
     def _next_worker(self) -> _Worker:
         while self._reserved:
             worker = self._reserved.pop(0)
-            if worker.key is None:
+            if worker.is_idle:
                 return worker
-        return next((worker for worker in self._workers if worker.key is None), None) or self._start_worker()
+        return next((worker for worker in self._workers if worker.is_idle), None) or self._start_worker()
 
     def _start_worker(self) -> _Worker:
         method = self._start_method or _start_method()
+        # Of a process with native threads no reaper is forked; its workers only receive SIGTERM when it ends.
+        if method == "fork" and self._reaper is None and OrphanReaper.is_available():
+            with _signals_blocked():
+                self._reaper = OrphanReaper(2 * max(1, self.parallelism), KILL_GRACE_SECONDS)
         context: Any = multiprocessing.get_context(method)
         ours, theirs = context.Pipe()
         others = [ours, *(worker.connection for worker in self._workers)] if method == "fork" else []
@@ -133,6 +157,8 @@ class LocalExecutor(Executor):
         theirs.close()
         worker = _Worker(process, ours)
         self._workers.append(worker)
+        if self._reaper is not None:
+            self._reaper.add(worker.pid)
         return worker
 
     @contextlib.contextmanager
@@ -170,8 +196,21 @@ class LocalExecutor(Executor):
             why = f"the command ended with {exit_description(code)}"
             self.change_state(key, TaskState.FAILED, exit_code=code, error=why)
 
+    def _end_overdue(self, worker: _Worker) -> None:
+        """Kill a process that did not end in time; a result that it sent before counts."""
+        if worker.connection.poll():
+            self._receive(worker)
+        if worker in self._workers:
+            kill_tree(worker.pid)
+            self._remove(worker)
+
     def _remove(self, worker: _Worker) -> None:
         worker.process.join(KILL_GRACE_SECONDS)
+        if worker.key is not None:
+            # What the command started in the group of its process must not go on beside the next try.
+            kill_group(worker.pid)
+        if self._reaper is not None:
+            self._reaper.remove(worker.pid)
         worker.connection.close()
         self._workers.remove(worker)
         code = worker.process.exitcode
@@ -195,7 +234,7 @@ class LocalExecutor(Executor):
         for worker in workers:
             worker.process.join(max(0.0, deadline - time.monotonic()))
             if worker.process.is_alive():
-                worker.process.kill()
+                kill_tree(worker.pid)
                 worker.process.join()
 
 

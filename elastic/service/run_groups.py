@@ -1,5 +1,6 @@
 """Run groups of a master: the runs in hand, by DAG and version, which share one executor."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from elastic.db import queries, transitions
 from elastic.db.records import DagRun
 from elastic.db.transitions import RunClaim
 from elastic.executors.executor import Executor, ExecutorEvent
+from elastic.executors.local import KILL_GRACE_SECONDS
 from elastic.scheduler.commands.planning import make_instances, previous_states_of
 from elastic.scheduler.decisions.inputs import Overrides
 from elastic.scheduler.decisions.run_states import RunSpec
@@ -265,9 +267,14 @@ class RunGroups:
         """Kill the attempts that no group has, and give up those that the database holds for this master."""
         executor, database = self._executor, self._deployment.database
         executor.queued = deque(one for one in executor.queued if one[0] in adopted)
-        for key in [key for key in executor.running if key not in adopted]:
+        others = [key for key in executor.running if key not in adopted]
+        for key in others:
             executor.kill(key)
         lost = held - set(adopted.values())
+        # Any master may run the instances of lost attempts again at once, so their processes must have ended.
+        deadline = time.monotonic() + KILL_GRACE_SECONDS + 1.0
+        while lost and any(key in executor.running for key in others) and time.monotonic() < deadline:
+            executor.heartbeat(1.0)
         for attempt_uuid in lost:
             transitions.release_leases(database, self._owner, attempt_uuid=attempt_uuid)
         for dag_id in self.dag_ids if lost else ():

@@ -18,6 +18,7 @@ from elastic.dag.states.state import TaskState
 from elastic.executors import Executor, InlineExecutor, LocalExecutor, RayExecutor, SequentialExecutor, TaskCommand
 from elastic.executors.ray import options_of
 from elastic.executors.registry import executor_of
+from tests.command_process import is_alive, until
 
 
 @pytest.fixture(
@@ -202,6 +203,75 @@ def test_a_command_that_must_not_go_on_is_ended(tmp_path: Path) -> None:
     assert states_of(events_of(executor, 1)) == {"next": TaskState.SUCCESS}
     executor.end()
     assert events["endless"].state is TaskState.FAILED
+
+
+def _resist(key: object, command: TaskCommand) -> Any:
+    """Ignore SIGTERM; name this process and a program in a session of its own, and wait until both are killed."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with subprocess.Popen(["sleep", "1000"], start_new_session=True) as program:
+        Path(command.words[0]).write_text(f"{os.getpid()} {program.pid}")
+        program.wait()
+
+
+def _resist_or_pass(key: object, command: TaskCommand) -> Any:
+    return _resist(key, command) if command.words else os.getpid()
+
+
+def _pids_in(path: Path) -> list[int]:
+    return [int(pid) for pid in path.read_text().split()] if path.exists() else []
+
+
+def test_a_kill_waits_for_no_process_and_other_commands_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = LocalExecutor(2, "fork")
+    executor.start(_resist_or_pass)
+    executor.queue_command(key_of("stubborn"), TaskCommand(words=(str(tmp_path / "pids"),)))
+    executor.heartbeat()
+    until(lambda: len(_pids_in(tmp_path / "pids")) == 2)
+    executor.kill(key_of("stubborn"))
+    assert key_of("stubborn") in executor.running, "it has not ended yet"
+    executor.queue_command(key_of("other"), TaskCommand(words=()))
+    assert events_of(executor, 1)["other"].account not in _pids_in(tmp_path / "pids")
+    executor._workers[0].kill_at = 0.0
+    assert events_of(executor, 1)["stubborn"].error == "its process was ended by signal SIGKILL"
+    until(lambda: not any(is_alive(pid) for pid in _pids_in(tmp_path / "pids")))
+    executor.end()
+
+
+def test_a_result_that_was_sent_before_the_kill_counts() -> None:
+    executor = LocalExecutor(1, "fork")
+    executor.start(_pid)
+    executor.queue_command(key_of("late"), TaskCommand(words=()))
+    executor.heartbeat()
+    (worker,) = executor._workers
+    assert worker.connection.poll(60)
+    worker.kill_at = 0.0
+    executor._end_overdue(worker)
+    assert executor.get_event_buffer()[key_of("late")].account == worker.pid
+    assert executor._workers == []
+    executor.end()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_that_ignore_signals_die_with_the_process_of_their_executor(tmp_path: Path, number: int) -> None:
+    code = f"""
+import sys
+sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[2])!r}]
+from elastic.executors import TaskCommand, local
+from test_executor_contract import _resist
+from executor_samples import key_of
+local.KILL_GRACE_SECONDS = 0.5
+executor = local.LocalExecutor(2, "fork")
+executor.start(_resist)
+for name in "ab":
+    executor.queue_command(key_of(name), TaskCommand(words=({str(tmp_path)!r} + "/" + name,)))
+executor.end()
+"""
+    process = subprocess.Popen([sys.executable, "-c", code])
+    until(lambda: all(len(_pids_in(tmp_path / name)) == 2 for name in "ab"))
+    left = [pid for name in "ab" for pid in _pids_in(tmp_path / name)]
+    process.send_signal(number)
+    process.wait()
+    until(lambda: not any(is_alive(pid) for pid in left))
 
 
 @pytest.mark.parametrize(

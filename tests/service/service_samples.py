@@ -71,13 +71,6 @@ def held_pids(home: Path) -> list[int]:
     return [int(path.name.removeprefix("pid-")) for path in home.glob("pid-*")]
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def descendants(pid: int) -> Iterator[int]:
     """Yield the processes below one, itself excluded."""
     for path in Path(f"/proc/{pid}/task").glob("*/children"):

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from service_samples import is_alive
 
 from elastic.db.database import Database
 from elastic.db.migration.upgrade import create
 from elastic.db.stores.dags import dags, import_errors
 from elastic.service.parsing.dag_parser import DagParser, ParserSetup, ScanResult
 from elastic.service.parsing.file_loader import ParseLimits, load_file
+from tests.command_process import is_alive
 
 GOOD = "from elastic.dag import DAG\nfrom elastic.operators import EmptyOperator\n{more}\n"
 GOOD += 'dag = DAG({dag_id!r})\nEmptyOperator(task_id="t", dag=dag)\n'

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from service_samples import dag_file, database, descendants, held_pids, is_alive, run_states, served
+from service_samples import dag_file, database, descendants, held_pids, run_states, served
 from sqlalchemy import select
 
 from elastic.dag.files.dag_bag import DagBag
@@ -18,7 +18,7 @@ from elastic.db.stores.jobs import MASTER_JOB, start_job
 from elastic.scheduler.commands.trigger import trigger_run
 from elastic.scheduler.deployment import Deployment
 from elastic.service.lease_keeper import KeeperSetup, LeaseKeeper
-from tests.command_process import end_all, ended, started, until
+from tests.command_process import end_all, ended, is_alive, started, until
 
 OWNER = "boot/1/1/master"
 

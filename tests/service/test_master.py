@@ -16,7 +16,6 @@ from service_samples import (
     database,
     descendants,
     held_pids,
-    is_alive,
     ran,
     run_states,
     runs,
@@ -30,7 +29,7 @@ from elastic.db.migration.upgrade import create
 from elastic.db.stores.dags import import_errors
 from elastic.db.stores.jobs import jobs
 from elastic.testing import PostgresServer
-from tests.command_process import end_all, ended, started, until
+from tests.command_process import end_all, ended, is_alive, started, until
 
 
 @pytest.fixture(autouse=True)

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from service_samples import dag_file, database, descendants, is_alive, run_states
+from service_samples import dag_file, database, descendants, run_states
 
 from elastic.core.errors import UsageError
 from elastic.db.stores.jobs import jobs
 from elastic.scheduler.attempts.process_identity import ProcessIdentity
 from elastic.service.background import BackgroundPart
-from tests.command_process import end_all, ended, started, until
+from tests.command_process import end_all, ended, is_alive, started, until
 
 
 @pytest.fixture(autouse=True)
