@@ -59,7 +59,7 @@ class _Suspended:
 
 
 class RunGroups:
-    """Runs in hand. Each turn drives all groups, beginning with another one each time.
+    """Runs in hand. Each turn drives all groups; first comes the one that has started no attempt for the longest time.
 
     Args:
         deployment: Database, folders and limits.
@@ -87,7 +87,6 @@ class RunGroups:
         self._undelivered: dict[_GroupKey, list[ExecutorEvent]] = {}
         self._suspended = _Suspended()
         self._is_closed = False
-        self._turns = 0
 
     @property
     def is_empty(self) -> bool:
@@ -160,10 +159,7 @@ class RunGroups:
         for run, found in events.items():
             if run in self._group_of:
                 self._undelivered.setdefault(self._group_of[run], []).extend(found)
-        keys = list(self._groups)
-        first = self._turns % len(keys) if keys else 0
-        self._turns += 1
-        return sum(self._try_turn_of(key) for key in (*keys[first:], *keys[:first]))
+        return sum(self._try_turn_of(key) for key in list(self._groups))
 
     def check(self, attempts: Collection[str], claims: Collection[tuple[str, str]]) -> None:
         """Kill the attempts, and release the runs, that this master no longer holds.
@@ -312,7 +308,12 @@ class RunGroups:
             group.begin_runs()
         if found.needs_previous:
             self._update_previous(found)
+        started = group.started
         ready = group.turn(self._undelivered.pop(key, ()))
+        if group.started > started:
+            # Free slots go to the other groups first. A rotation by turns would not do, because the turns in which a
+            # slot is free may always be those of the same group.
+            self._groups[key] = self._groups.pop(key)
         # Reserved processes take their attempts before another group reserves some.
         self._executor.heartbeat(0.0)
         group.poll(ready)

@@ -279,3 +279,21 @@ def test_the_database_does_not_choose_the_folder_from_which_tasks_import(service
     (command,) = service.executor.running.values()
     assert command.request.root == str(service.home / "dags")
     assert str(tmp_path) not in str(command)
+
+
+def test_two_dags_get_free_slots_in_turn_whatever_the_number_of_turns_between(service: Served) -> None:
+    service.executor.parallelism = 1
+    for dag_id in ("one", "other"):
+        for day in (22, 23, 24):
+            service.trigger(dag_id, day=day)
+    service.take()
+    service.groups.turn({})
+    started = []
+    for _ in range(4):
+        (key,) = service.executor.running
+        started.append(key.dag_id)
+        service.executor.kill(key)
+        events = list(service.executor.get_event_buffer().values())
+        service.groups.turn({(key.dag_id, key.run_id): events})
+        service.groups.turn({})
+    assert started == ["one", "other"] * 2

@@ -101,6 +101,8 @@ class RunGroup:
         self._only = setup.only
         self._is_single = not setup.max_active_runs
         self._tried: set[TaskKey] = set()
+        #: attempts that were given to the executor
+        self.started = 0
         #: mapped tasks to expand once the results that they map over are recorded
         self._unexpanded: list[TaskKey] = []
         #: events whose results are not known to be recorded, and their attempts
@@ -373,6 +375,7 @@ class RunGroup:
                 continue
             task = self.dag.tasks[key.task_id]
             self.attempts.add(attempt)
+            self.started += 1
             self.tracker.set_state(key, TaskState.RUNNING if request.is_claimed else TaskState.QUEUED)
             self.say(f"Adding to queue: {shown_command(self.dag, request)}")
             self.executor.queue_command(key, command_of(self.dag, task, request), task.queue)
