@@ -147,6 +147,22 @@ def test_a_dag_without_a_start_date_begins_when_it_is_first_seen() -> None:
     assert again.next_logical_date == at("2026-03-28")
 
 
+def test_an_interval_without_a_start_date_keeps_its_dates_over_a_pause() -> None:
+    hourly = Timetable(schedule=schedule_of(dt.timedelta(hours=1)), catchup=False)
+    first = moved(hourly, None, None, at("2026-03-27T10:07")).next_logical_date
+    assert first == at("2026-03-27T10:07")
+    turn = due(hourly, first, at("2026-03-27T13:40"))
+    assert [one.start for one in turn.intervals] == [at("2026-03-27T12:07")]
+    assert turn.left_out == 2
+    assert (turn.next_logical_date, turn.next_run_at) == (at("2026-03-27T13:07"), at("2026-03-27T14:07"))
+    assert due(hourly, turn.next_logical_date, at("2026-03-27T14:06:59")).intervals == ()
+    all_dates = due(Timetable(schedule=hourly.schedule), first, at("2026-03-27T13:40"))
+    assert [one.start.hour for one in all_dates.intervals] == [10, 11, 12]
+    assert {one.start.minute for one in all_dates.intervals} == {7}
+    ended = Timetable(schedule=hourly.schedule, catchup=False, end_date=at("2026-03-27T11:30"))
+    assert [one.start for one in due(ended, first, at("2026-03-27T13:40")).intervals] == [at("2026-03-27T11:07")]
+
+
 def test_a_new_schedule_begins_after_the_last_date_that_was_planned() -> None:
     hourly = timetable_of("@hourly")
     assert moved(hourly, at("2026-03-29"), at("2026-03-28"), at("2026-04-01")).next_logical_date == at(

@@ -68,6 +68,10 @@ class Schedule(ABC):
             )
         return utc(found)
 
+    def anchored(self, slot: datetime) -> "Schedule":
+        """Return this schedule, counted from a slot if it has no start of its own."""
+        return self
+
     def interval_of(self, logical_date: datetime) -> DataInterval:
         """Return the data interval that starts at a logical date; it is empty if there is no later slot.
 
@@ -205,6 +209,9 @@ class IntervalSchedule(Schedule):
 
     def first(self, start: datetime) -> datetime | None:
         return next((slot for slot in self._near(start) if slot >= start), None)
+
+    def anchored(self, slot: datetime) -> Schedule:
+        return IntervalSchedule(self.length, self.timezone, slot) if self.anchor is None else self
 
     def _near(self, instant: datetime) -> Iterator[datetime]:
         """Yield the slots around an instant, in order: at least one before and one after it."""

@@ -36,9 +36,11 @@ class Timetable:
     def newest_passed(self, date: datetime, now: datetime) -> datetime:
         """Return the latest logical date from `date` on whose interval has passed; that of `date` has."""
         latest = min(now, self.end_date) if self.end_date else now
-        found = self.schedule.previous_slot(latest + _TICK)
-        while found is not None and found > date and self.schedule.interval_of(found).end > now:
-            found = self.schedule.previous_slot(found)
+        # Without a start date, an interval is counted from the dates before it, and not from any instant.
+        schedule = self.schedule.anchored(date)
+        found = schedule.previous_slot(latest + _TICK)
+        while found is not None and found > date and schedule.interval_of(found).end > now:
+            found = schedule.previous_slot(found)
         return date if found is None else max(found, date)
 
     def within(self, slot: datetime | None) -> datetime | None:
