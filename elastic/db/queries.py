@@ -165,10 +165,12 @@ def attempts(database: Database, key: TaskKey, *, with_cleared: bool = True) -> 
     return [attempt_of(row) for row in found]
 
 
-def due_callbacks(database: Database, dag_id: str) -> list[Attempt]:
-    """Return the attempts of a DAG whose callbacks are due, in the order in which they ended."""
-    due = _attempt.callback.in_((TaskState.FAILED, TaskState.UP_FOR_RETRY))
-    query = select(task_attempt).where(_attempt.dag_id == dag_id, due).order_by(_attempt.ended_at)
+def due_callbacks(database: Database, dag_id: str | None = None) -> list[Attempt]:
+    """Return the attempts of a DAG, or of all, whose callbacks are due, in the order in which they ended."""
+    due = _attempt.callback.in_((TaskState.SUCCESS, TaskState.FAILED, TaskState.UP_FOR_RETRY))
+    query = select(task_attempt).where(due).order_by(_attempt.ended_at)
+    if dag_id is not None:
+        query = query.where(_attempt.dag_id == dag_id)
     return [attempt_of(row) for row in database.query(lambda connection: connection.execute(query).all())]
 
 

@@ -7,7 +7,17 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, f
 from elastic.dag.states.state import RunState
 from elastic.db import audit
 from elastic.db.database import Database
-from elastic.db.schema import dag_run, dag_run_attempt, job, log, log_line, task_attempt, task_instance, xcom
+from elastic.db.schema import (
+    dag_run,
+    dag_run_attempt,
+    job,
+    log,
+    log_line,
+    run_callback,
+    task_attempt,
+    task_instance,
+    xcom,
+)
 
 #: Tables with rows that belong to a run.
 _RUN_TABLES = (xcom, log_line, log, task_attempt, task_instance, dag_run_attempt)
@@ -29,6 +39,7 @@ def clean(database: Database, before: dt.datetime) -> dict[str, int]:
         counts = _counts(connection, before)
         for table in _RUN_TABLES:
             connection.execute(delete(table).where(_belongs_to_old_run(table, before)))
+        connection.execute(delete(run_callback).where(_belongs_to_old_run(run_callback, before)))
         connection.execute(delete(dag_run).where(_is_old_run(before)))
         connection.execute(delete(job).where(_is_old_job(before)))
         audit.note(connection, "cleaned", f"runs before {before:%Y-%m-%d %H:%M:%S}")

@@ -232,6 +232,8 @@ class SchedulerMaster:
             # Another master took this one for dead, for example while the database was away.
             self._job_id = self._start_job()
         self._keeper.beat(self._job_id)
+        if not self._is_stopping:
+            self._groups.queue_left_callbacks(self._folder)
         fail_dead_jobs(database, interval)
         others = [one for one in jobs(database, interval, state=RUNNING) if one.kind == MASTER_JOB and one.is_alive]
         self._has_peers = any(one.id != self._job_id for one in others)

@@ -21,7 +21,7 @@ from elastic.scheduler.decisions.inputs import Overrides
 from elastic.scheduler.decisions.run_states import RunSpec
 from elastic.scheduler.decisions.run_tracker import RunTracker
 from elastic.scheduler.deployment import Deployment
-from elastic.scheduler.supervisor.due_callbacks import CallbackQueue, DueCallbacks
+from elastic.scheduler.supervisor.due_callbacks import MAX_CALLS, CallbackQueue, DueCallbacks
 from elastic.scheduler.supervisor.run_group import GroupSetup, RunGroup
 from elastic.scheduler.supervisor.running_attempts import RunningAttempt
 from elastic.scheduler.supervisor.state_changes import OUTAGES
@@ -86,6 +86,8 @@ class RunGroups:
         #: events that no group has received yet
         self._undelivered: dict[_GroupKey, list[ExecutorEvent]] = {}
         self._suspended = _Suspended()
+        #: attempts whose callbacks were queued for runs of other masters
+        self._left: set[str] = set()
         self._is_closed = False
 
     @property
@@ -180,6 +182,42 @@ class RunGroups:
                 raise
             except Exception as error:
                 self._set_aside(key, error)
+
+    def queue_left_callbacks(self, folder: Path) -> None:
+        """Queue the callbacks that an ended process has left, of runs and attempts that no group looks after.
+
+        Args:
+            folder: Folder of DAG files.
+        """
+        for due in transitions.take_run_callbacks(self._deployment.database):
+            if due.calls > MAX_CALLS:
+                transitions.finish_run_callbacks(self._deployment.database, due)
+                self._say(
+                    f"the callbacks of run {due.run_id} of DAG {due.dag_id!r} are given up: "
+                    f"{MAX_CALLS} processes could not call them to the end"
+                )
+                continue
+            found = self._callbacks_of(due.dag_id, due.run_id, folder)
+            if found is not None:
+                found[0].queue_for_run(found[1], due)
+        for attempt in queries.due_callbacks(self._deployment.database):
+            is_known = attempt.attempt_uuid in self._left or (attempt.dag_id, attempt.run_id) in self._group_of
+            found = None if is_known else self._callbacks_of(attempt.dag_id, attempt.run_id, folder)
+            if found is not None:
+                self._left.add(attempt.attempt_uuid)
+                found[0].queue_for_attempt(attempt)
+
+    def _callbacks_of(self, dag_id: str, run_id: str, folder: Path) -> tuple[DueCallbacks, DagRun] | None:
+        """Return a caller of the callbacks of a run of the service; None if its DAG is not stored."""
+        run = queries.run_of_id(self._deployment.database, dag_id, run_id)
+        if run is None or not run.is_served:
+            return None
+        try:
+            stored = self._stored(run.structure_digest or "", folder)
+        except ElasticError as error:
+            self._say(f"the callbacks of run {run_id} of DAG {dag_id!r} wait: {error_text(error)}")
+            return None
+        return DueCallbacks(self._deployment, stored.spec, {run_id: run}, self._callbacks), run
 
     def seconds_until_work(self) -> float:
         """Return the seconds until a group has work that no event announces; infinite if there is no group."""
@@ -350,8 +388,7 @@ class RunGroups:
         updated = transitions.set_run_version(self._deployment.database, run)
         return RunClaim(run=updated, owner=claim.owner, epoch=claim.epoch)
 
-    def _new_group(self, key: _GroupKey, folder: Path) -> _Group:
-        digest = key[1]
+    def _stored(self, digest: str, folder: Path) -> StoredDag:
         if not digest:
             raise ElasticError("its DAG is not stored; put its file into the DAG folder.")
         stored = self._dags.get(digest)
@@ -359,6 +396,10 @@ class RunGroups:
         stored = replace(stored, spec=replace(stored.spec, root=str(folder)))
         if not Path(stored.spec.fileloc).is_relative_to(folder) or ".." in Path(stored.spec.fileloc).parts:
             raise ElasticError(f"its file {stored.spec.fileloc} is outside of the DAG folder {folder}; move it there.")
+        return stored
+
+    def _new_group(self, key: _GroupKey, folder: Path) -> _Group:
+        stored = self._stored(key[1], folder)
         runs: dict[str, DagRun] = {}
         callbacks = DueCallbacks(self._deployment, stored.spec, runs, self._callbacks)
         setup = GroupSetup(

@@ -3,17 +3,18 @@
 import datetime as dt
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from db_samples import database_time, new_instance, new_run
+from db_samples import database_time, made_run, new_instance, new_run
 from sqlalchemy import select, update
 
 from elastic.dag.states.state import RunState
 from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.records import RunType
-from elastic.db.schema import dag_cursor, dag_version, run_claim
+from elastic.db.schema import dag_cursor, dag_version, run_callback, run_claim
 from elastic.db.sql_clock import now
 from elastic.db.stores.dags import DagRow, dags, set_paused, store_dag
 from elastic.db.transitions import CursorMove, CursorRow
@@ -269,3 +270,34 @@ def test_the_plan_of_a_turn_sees_the_clock_of_the_database(database: Database) -
     before = database_time(database)
     transitions.move_changed(database, note)
     assert before - dt.timedelta(seconds=1) <= seen[0] <= database_time(database)
+
+
+def _pass_time_of_callbacks(database: Database) -> None:
+    with database.begin() as connection:
+        connection.execute(update(run_callback).values(next_call_at=now(-1.0)))
+
+
+def test_the_callbacks_of_a_run_are_due_until_they_were_called(database: Database) -> None:
+    run = made_run(database, "load")
+    transitions.set_run_state(database, "etl", run.run_id, RunState.FAILED, calls_back=True)
+    first = transitions.RunCallback(dag_id="etl", run_id=run.run_id, attempt=1, state=RunState.FAILED)
+    assert transitions.begin_run_callbacks(database, first, 60.0)
+    assert transitions.take_run_callbacks(database, dag_id="etl") == []
+    _pass_time_of_callbacks(database)
+    assert transitions.take_run_callbacks(database) == [], "a command made the run"
+    (second,) = transitions.take_run_callbacks(database, dag_id="etl")
+    assert second == replace(first, calls=2)
+    assert not transitions.begin_run_callbacks(database, first, 60.0)
+    assert transitions.begin_run_callbacks(database, second, 60.0)
+    transitions.finish_run_callbacks(database, second)
+    _pass_time_of_callbacks(database)
+    assert transitions.take_run_callbacks(database, dag_id="etl") == []
+    assert not transitions.begin_run_callbacks(database, second, 60.0)
+
+
+def test_a_run_that_does_not_end_makes_no_callbacks_due(database: Database) -> None:
+    run = made_run(database, "load")
+    transitions.set_run_state(database, "etl", run.run_id, RunState.FAILED)
+    transitions.set_run_state(database, "etl", run.run_id, RunState.SUCCESS, expected=[], calls_back=True)
+    _pass_time_of_callbacks(database)
+    assert transitions.take_run_callbacks(database, dag_id="etl") == []

@@ -13,6 +13,9 @@ from run_samples import attempts, dag_of, noop
 
 from elastic.dag import DAG
 from elastic.dag.errors import DefinitionError
+from elastic.db import transitions
+from elastic.db.database import Database
+from elastic.db.errors import DatabaseUnavailableError
 from elastic.operators import PythonOperator
 from elastic.scheduler.commands.backfill import Summary
 from elastic.scheduler.deployment import Deployment
@@ -136,6 +139,29 @@ def test_the_callbacks_of_a_killed_process_are_called_once_by_another_one(tmp_pa
         "told of failed",
     ]
     assert log.count("New run starting") == 1
+
+
+@pytest.mark.parametrize("state", ["success", "failed"])
+def test_callbacks_that_an_attempt_cannot_take_while_the_database_is_away_are_called_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    take = transitions.take_callbacks
+
+    def take_later(database: Database, attempt_uuid: str, *, is_own: bool) -> bool:
+        if is_own:
+            raise DatabaseUnavailableError("the database", "no answer")
+        return take(database, attempt_uuid, is_own=is_own)
+
+    def tell(ctx: Any) -> None:
+        with (tmp_path / "told").open("a") as file:
+            file.write(f"{ctx['state']}\n")
+
+    monkeypatch.setattr(transitions, "take_callbacks", take_later)
+    dag = dag_of()
+    calls: dict[str, Any] = {"on_success_callback": tell, "on_failure_callback": tell}
+    PythonOperator(task_id="t", python_callable=noop if state == "success" else fail, dag=dag, **calls)
+    assert run(dag, executor="local").counts == {state: 1}
+    assert (tmp_path / "told").read_text().splitlines() == [state]
 
 
 def test_a_callback_in_which_the_process_ends_is_not_called_again(tmp_path: Path) -> None:

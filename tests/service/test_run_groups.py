@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from service_samples import DAILY, dag_file
-from sqlalchemy import delete, update
+from service_samples import DAILY, dag_file, served
+from sqlalchemy import delete, select, update
 
 from elastic.dag.files.dag_bag import DagBag
 from elastic.dag.ids import TaskKey
@@ -16,12 +16,13 @@ from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.errors import DatabaseUnavailableError
 from elastic.db.records import AttemptResult, DagRun
-from elastic.db.schema import run_claim, task_instance
+from elastic.db.schema import run_callback, run_claim, task_instance
+from elastic.db.sql_clock import now
 from elastic.db.stores.pools import PoolStore
 from elastic.executors.executor import Executor, TaskCommand
 from elastic.scheduler.commands.trigger import trigger_run
 from elastic.scheduler.deployment import Deployment
-from elastic.scheduler.supervisor.due_callbacks import CallbackQueue
+from elastic.scheduler.supervisor.due_callbacks import MAX_CALLS, CallbackQueue
 from elastic.service.file_runners import FileCallbackRunner
 from elastic.service.parsing.last_good_sources import LastGoodSources
 from elastic.service.run_groups import RunGroups
@@ -54,7 +55,9 @@ class Served:
     def __init__(self, home: Path) -> None:
         self.home, self.deployment = home, Deployment.of()
         self.database, self.executor, self.said = self.deployment.database, HeldExecutor(), list[str]()
-        callbacks = CallbackQueue(FileCallbackRunner(self.deployment, LastGoodSources.of(home)), self.said.append)
+        self.callbacks = callbacks = CallbackQueue(
+            FileCallbackRunner(self.deployment, LastGoodSources.of(home)), self.said.append
+        )
         dags = StoredDags(self.database)
         self.groups = RunGroups(self.deployment, dags, self.executor, callbacks, OWNER, self.said.append)
 
@@ -183,6 +186,62 @@ def test_a_run_that_is_taken_again_while_its_old_attempt_runs_is_given_back(serv
         time.sleep(0.05)
     assert transitions.claim_owners(service.database) == [OWNER]
     assert service.groups.dag_ids == ["daily"]
+
+
+TELLING = """
+from pathlib import Path
+from elastic.dag import DAG
+from elastic.operators import EmptyOperator
+
+def tell(context):
+    with Path({here!r}, "told").open("a") as file:
+        file.write(f"{{context['run_id']}} {{context['state']}}\\n")
+
+with DAG({dag_id!r}, schedule=None, start_date={start!r}, on_failure_callback=tell) as dag:
+    EmptyOperator(task_id="first", on_failure_callback=tell) >> EmptyOperator(task_id="second")
+"""
+
+
+def test_the_callbacks_that_a_dead_master_left_are_called_once_by_another_one(service: Served) -> None:
+    """The master ended an attempt and its run, and died before it called anything."""
+    run = service.trigger("telling", TELLING)
+    (claim,) = transitions.take_runs(service.database, OWNER, 60.0)
+    service.groups.add(claim, service.home / "dags")
+    service.groups.turn({})
+    (command,) = service.executor.running.values()
+    assert transitions.finish(
+        service.database,
+        AttemptResult(
+            attempt_uuid=command.request.info.attempt_uuid,
+            state=TaskState.FAILED,
+            expected=TaskState.QUEUED,
+            error="it was killed",
+            callback=TaskState.FAILED,
+        ),
+    )
+    assert transitions.end_claimed_run(service.database, claim, RunState.FAILED, calls_back=True)
+    assert transitions.take_run_callbacks(service.database) == [], "its master has a while to call them"
+    with service.database.begin() as connection:
+        connection.execute(update(run_callback).values(next_call_at=now(-1.0)))
+    for _ in range(2):
+        served()
+        told = (service.home / "told").read_text().splitlines()
+        assert told == [f"{run.run_id} failed"] * 2, "one of the task, and one of the run"
+    assert service.database.query(lambda connection: connection.execute(select(run_callback)).all()) == []
+
+
+def test_callbacks_that_no_process_calls_to_the_end_are_given_up(service: Served) -> None:
+    service.trigger("telling", TELLING)
+    (claim,) = transitions.take_runs(service.database, OWNER, 60.0)
+    assert transitions.end_claimed_run(service.database, claim, RunState.FAILED, calls_back=True)
+    for _ in range(MAX_CALLS):
+        with service.database.begin() as connection:
+            connection.execute(update(run_callback).values(next_call_at=now(-1.0)))
+        service.groups.queue_left_callbacks(service.home / "dags")
+    (said,) = service.said
+    assert said.endswith("are given up: 3 processes could not call them to the end")
+    assert service.database.query(lambda connection: connection.execute(select(run_callback)).all()) == []
+    service.callbacks.terminate()
 
 
 class Unlucky:

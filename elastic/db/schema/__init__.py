@@ -4,7 +4,7 @@ from elastic.db.schema.dags import bundle, dag, dag_code, dag_structure, import_
 from elastic.db.schema.jobs import job, pool
 from elastic.db.schema.logs import log, log_line
 from elastic.db.schema.runs import dag_run, dag_run_attempt
-from elastic.db.schema.scheduling import dag_cursor, dag_file, dag_version, run_claim
+from elastic.db.schema.scheduling import dag_cursor, dag_file, dag_version, run_callback, run_claim
 from elastic.db.schema.secrets import connection, user, variable
 from elastic.db.schema.tasks import task_attempt, task_instance, xcom
 from elastic.db.schema.types import metadata
@@ -26,6 +26,7 @@ __all__ = [
     "log_line",
     "metadata",
     "pool",
+    "run_callback",
     "run_claim",
     "task_attempt",
     "task_instance",

@@ -3,12 +3,13 @@
 - dag_cursor: position of each DAG in its schedule. The parser never writes it, so that neither waits for the other.
 - dag_file: state of each DAG file as it was last parsed, and the lease of the parser that reads it
 - dag_version: versions of the structure of each DAG
+- run_callback: callbacks that are due for runs that ended. A row is deleted after they were called.
 - run_claim: which master decides about a run. A run of the service has a row until it ends.
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, String, Table, UniqueConstraint, false
 
-from elastic.db.schema.types import OPTIONS, Digest, Instant, Key, LongText, Prose, metadata
+from elastic.db.schema.types import OPTIONS, Digest, Instant, Key, LongText, Prose, Word, metadata
 
 dag_cursor = Table(
     "dag_cursor",
@@ -80,6 +81,25 @@ run_claim = Table(
     #: by the clock of the database; null if no master has taken the run
     Column("lease_expires_at", Instant),
     Index(None, "owner"),
+    sqlite_with_rowid=False,
+    **OPTIONS,
+)
+
+
+run_callback = Table(
+    "run_callback",
+    metadata,
+    Column("dag_id", Key, primary_key=True),
+    Column("run_id", Key, primary_key=True),
+    #: number of the rerun of the run
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    #: final state of the run
+    Column("state", Word, nullable=False),
+    #: processes that took the callbacks
+    Column("calls", Integer, nullable=False),
+    #: when another process may take them, by the clock of the database
+    Column("next_call_at", Instant, nullable=False),
+    Index(None, "next_call_at"),
     sqlite_with_rowid=False,
     **OPTIONS,
 )

@@ -36,6 +36,7 @@ task_attempt = Table(
     #: state whose callbacks are due, because the process ended before it called them; `taken` after a process took
     #: them, which happens at most once
     Column("callback", Word),
+    Index(None, "callback"),
     Index("ix_task_attempt_key", "dag_id", "run_id", "task_id"),
     **OPTIONS,
 )

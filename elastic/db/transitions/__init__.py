@@ -17,6 +17,12 @@ from elastic.db.transitions.attempts import (
 from elastic.db.transitions.cursors import CursorMove, CursorRow, claim_due, move_changed
 from elastic.db.transitions.instances import clear, ensure_instances, mark_success, set_state, set_states
 from elastic.db.transitions.queueing import queue, queue_many
+from elastic.db.transitions.run_callbacks import (
+    RunCallback,
+    begin_run_callbacks,
+    finish_run_callbacks,
+    take_run_callbacks,
+)
 from elastic.db.transitions.run_claims import (
     RunClaim,
     claim_owners,
@@ -32,7 +38,9 @@ from elastic.db.transitions.runs import ensure_run, rerun, set_run_state, start_
 __all__ = [
     "CursorMove",
     "CursorRow",
+    "RunCallback",
     "RunClaim",
+    "begin_run_callbacks",
     "claim",
     "claim_due",
     "claim_owners",
@@ -43,6 +51,7 @@ __all__ = [
     "expire",
     "finish",
     "finish_many",
+    "finish_run_callbacks",
     "mark_success",
     "move_changed",
     "postpone_run",
@@ -60,5 +69,6 @@ __all__ = [
     "set_states",
     "start_run",
     "take_callbacks",
+    "take_run_callbacks",
     "take_runs",
 ]

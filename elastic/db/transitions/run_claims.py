@@ -15,6 +15,7 @@ from elastic.db.database import Database
 from elastic.db.records import DagRun, run_of
 from elastic.db.schema import dag, dag_cursor, dag_run, run_claim
 from elastic.db.sql_clock import now
+from elastic.db.transitions import run_callbacks
 from elastic.db.transitions.runs import change_state
 
 _claim, _run = run_claim.c, dag_run.c
@@ -117,8 +118,15 @@ def set_run_version(database: Database, run: DagRun) -> DagRun:
     return database.write(work)
 
 
-def end_claimed_run(database: Database, claim: RunClaim, state: RunState) -> bool:
-    """End a run and delete its claim; return False, without a change, if another master took it over."""
+def end_claimed_run(database: Database, claim: RunClaim, state: RunState, *, calls_back: bool = False) -> bool:
+    """End a run and delete its claim; return False, without a change, if another master took it over.
+
+    Args:
+        database: The database.
+        claim: The claim.
+        state: The final state.
+        calls_back: Store that the callbacks of the run are due.
+    """
 
     def work(connection: Connection, again: bool) -> bool:
         dag_id, run_id = claim.run.dag_id, claim.run.run_id
@@ -127,6 +135,8 @@ def end_claimed_run(database: Database, claim: RunClaim, state: RunState) -> boo
         done = change_state(connection, dag_id, run_id, state, (RunState.QUEUED, RunState.RUNNING), keep_claim=True)
         if not connection.execute(delete(run_claim).where(held)).rowcount and done:
             raise _LostClaimError
+        if done and calls_back:
+            run_callbacks.add_in(connection, dag_id, run_id, state)
         if not done and again:
             found = select(_run.state).where(_run.dag_id == dag_id, _run.run_id == run_id)
             return connection.execute(found).scalar() == state

@@ -16,6 +16,7 @@ from elastic.db.matching import insert_if_absent
 from elastic.db.records import DagRun, RunMode, run_of
 from elastic.db.schema import dag_run, dag_run_attempt, pool, run_claim
 from elastic.db.sql_clock import now
+from elastic.db.transitions import run_callbacks
 
 _run, _attempt = dag_run.c, dag_run_attempt.c
 
@@ -63,12 +64,29 @@ def start_run(database: Database, dag_id: str, run_id: str, *, max_active_runs: 
 
 
 def set_run_state(
-    database: Database, dag_id: str, run_id: str, state: RunState, *, expected: Collection[RunState] = tuple(RunState)
+    database: Database,
+    dag_id: str,
+    run_id: str,
+    state: RunState,
+    *,
+    expected: Collection[RunState] = tuple(RunState),
+    calls_back: bool = False,
 ) -> bool:
-    """Set the state of a run if it is in an expected state; return whether it was."""
+    """Set the state of a run if it is in an expected state; return whether it was.
+
+    Args:
+        database: The database.
+        dag_id: The DAG.
+        run_id: The run.
+        state: The state.
+        expected: States in which it may be.
+        calls_back: Store that the callbacks of the run are due.
+    """
 
     def work(connection: Connection, again: bool) -> bool:
         done = change_state(connection, dag_id, run_id, state, [old for old in expected if old is not state])
+        if done and calls_back:
+            run_callbacks.add_in(connection, dag_id, run_id, state)
         return done or (again and _state(connection, dag_id, run_id) is state)
 
     return database.write(work)

@@ -104,7 +104,7 @@ def run_attempt(
                 skipped_task_ids=outcome.skipped_task_ids,
             )
             task.log.info("Task succeeded")
-        _run_callbacks(task, context, result, deployment)
+        result = _run_callbacks(task, context, result, deployment)
         return replace(result, log_lines=lines.take() if lines else ())
 
 
@@ -152,20 +152,27 @@ def callbacks_of(task: BaseOperator, state: TaskState | str) -> tuple[Callback, 
     return callbacks.get(state, ())
 
 
-def _run_callbacks(task: BaseOperator, context: Context, result: AttemptResult, deployment: Deployment) -> None:
-    """Run the callbacks of an attempt in its own process, unless the attempt is stale."""
+def _run_callbacks(
+    task: BaseOperator, context: Context, result: AttemptResult, deployment: Deployment
+) -> AttemptResult:
+    """Run the callbacks of an attempt in its own process, unless the attempt is stale.
+
+    Returns:
+        The result, which leaves the callbacks to another process if the database is away.
+    """
     callbacks = callbacks_of(task, result.state)
     if not callbacks:
-        return
+        return result
     try:
         is_taken = transitions.take_callbacks(deployment.database, result.attempt_uuid, is_own=True)
     except ElasticError as error:
-        task.log.error("callbacks skipped: %s", error)
-        return
+        task.log.error("callbacks are left to another process: %s", error)
+        return replace(result, callback=result.state)
     if is_taken:
         run_callbacks(callbacks, {**context, "state": result.state, "exception": result.error}, task.log)
     else:
         task.log.warning("callbacks skipped: this attempt is no longer the current one")
+    return result
 
 
 def _result(request: AttemptRequest, state: TaskState, why: str, exit_code: int | None = None) -> AttemptResult:

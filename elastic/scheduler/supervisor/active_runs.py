@@ -167,19 +167,22 @@ class ActiveRuns:
             return
         if state is RunState.SUCCESS and self._has_failure_outside(run):
             state = RunState.FAILED
-        if self._set_final(run, state):
+        calls_back = state in self._dag.callback_states
+        if self._set_final(run, state, calls_back=calls_back):
             level = logging.INFO if state is RunState.SUCCESS else logging.ERROR
             self.log.write(run, message or f"ended: {state}", level)
-            failed = self.call_back(run, state) if state in self._dag.callback_states else 0
+            failed = self.call_back(run, state) if calls_back else 0
             if failed:
                 self.log.write(run, f"{failed} of its callbacks failed", logging.ERROR)
 
-    def _set_final(self, run: DagRun, state: RunState) -> bool:
+    def _set_final(self, run: DagRun, state: RunState, *, calls_back: bool) -> bool:
         claim = self.claims.get(run.run_id)
         if claim is not None:
-            return transitions.end_claimed_run(self._deployment.database, claim, state)
+            return transitions.end_claimed_run(self._deployment.database, claim, state, calls_back=calls_back)
         database = self._deployment.database
-        return transitions.set_run_state(database, run.dag_id, run.run_id, state, expected=_UNFINISHED)
+        return transitions.set_run_state(
+            database, run.dag_id, run.run_id, state, expected=_UNFINISHED, calls_back=calls_back
+        )
 
     def _has_failure_outside(self, run: DagRun) -> bool:
         """Return whether a task failed that belongs to the whole DAG, but not to the part that runs here."""

@@ -14,6 +14,7 @@ from elastic.dag.states.state import RunState
 from elastic.db import queries, transitions
 from elastic.db.records import Attempt, DagRun
 from elastic.db.stores.xcoms import add_log_lines
+from elastic.db.transitions import RunCallback
 from elastic.executors.executor import TaskCommand
 from elastic.executors.local import LocalExecutor
 from elastic.scheduler.attempts.attempt_log import attempt_log
@@ -28,6 +29,12 @@ _log = logging.getLogger(__name__)
 
 #: Seconds that the callbacks of an attempt may take.
 _CALLBACK_TIMEOUT = 300.0
+
+#: Seconds in which a process whose callbacks took too long is ended.
+_END_SECONDS = 30.0
+
+#: Processes that call the callbacks of a run, if each of them ends meanwhile.
+MAX_CALLS = 3
 
 #: Map index in the key of callbacks of a run, which no task instance has.
 _OF_RUN = -2
@@ -47,7 +54,7 @@ class RunCallbackRequest:
     """Request to call the callbacks of a DAG for a run that ended; `attempt` names the run."""
 
     attempt: AttemptRequest
-    state: RunState
+    due: RunCallback
 
 
 class CallbackRunner(AttemptRunner):
@@ -158,18 +165,27 @@ class DueCallbacks(CallbackCaller):
 
     def queue_due(self) -> None:
         for attempt in queries.due_callbacks(self._deployment.database, self._dag.dag_id):
-            if attempt.attempt_uuid in self._seen or attempt.key in self._queue:
-                continue
-            if attempt.run_id not in self.runs or attempt.task_id not in self._dag.tasks:
-                continue
-            self._seen.add(attempt.attempt_uuid)
-            if attempt.callback in self._dag.tasks[attempt.task_id].callback_states:
-                self._add(attempt)
-            else:
-                transitions.take_callbacks(self._deployment.database, attempt.attempt_uuid, is_own=False)
+            if attempt.attempt_uuid not in self._seen:
+                self.queue_for_attempt(attempt)
+
+    def queue_for_attempt(self, attempt: Attempt) -> None:
+        """Queue the callbacks of an attempt that are due."""
+        if attempt.key in self._queue or attempt.run_id not in self.runs or attempt.task_id not in self._dag.tasks:
+            return
+        self._seen.add(attempt.attempt_uuid)
+        if attempt.callback in self._dag.tasks[attempt.task_id].callback_states:
+            self._add(attempt)
+        else:
+            transitions.take_callbacks(self._deployment.database, attempt.attempt_uuid, is_own=False)
 
     def call_for_run(self, run: DagRun, state: RunState) -> int:
-        """Queue the callbacks of a run; the process that calls them logs their failures."""
+        """Queue the callbacks of a run that has just ended; the process that calls them logs their failures."""
+        due = RunCallback(dag_id=run.dag_id, run_id=run.run_id, attempt=run.attempt, state=state)
+        self.queue_for_run(run, due)
+        return 0
+
+    def queue_for_run(self, run: DagRun, due: RunCallback) -> None:
+        """Queue the callbacks of a run that this process has taken."""
         for task_id in list(self._dag.tasks)[-1:]:
             request = AttemptRequest(
                 info=attempt_info_of(run, task_id),
@@ -178,8 +194,7 @@ class DueCallbacks(CallbackCaller):
                 fileloc=self._dag.fileloc,
                 root=self._dag.root,
             )
-            self._queue.add(TaskKey(run.dag_id, run.run_id, task_id, _OF_RUN), RunCallbackRequest(request, state))
-        return 0
+            self._queue.add(TaskKey(run.dag_id, run.run_id, task_id, _OF_RUN), RunCallbackRequest(request, due))
 
     def poll(self, timeout: float = 0.0) -> None:
         """Start queued callbacks; wait up to `timeout` seconds for callbacks to finish."""
@@ -227,12 +242,33 @@ class LoadedDagCallbacks(DueCallbacks):
         super().__init__(deployment, DagSpec.of(dag), runs, CallbackQueue(CallbackRunner(dag, deployment), say))
         self._loaded = dag
 
+    def call_left(self) -> None:
+        """Call the callbacks of runs that an earlier command ended without calling them to the end."""
+        database = self._deployment.database
+        for due in transitions.take_run_callbacks(database, dag_id=self._dag.dag_id):
+            run = queries.run_of_id(database, due.dag_id, due.run_id)
+            if run is None or due.calls > MAX_CALLS:
+                transitions.finish_run_callbacks(database, due)
+            else:
+                _call_run_callbacks(self._deployment, self._loaded, attempt_info_of(run, ""), due)
+
     def call_for_run(self, run: DagRun, state: RunState) -> int:
         """Call the callbacks in this process; return the number of those that failed."""
-        return _call_run_callbacks(self._deployment, self._loaded, attempt_info_of(run, ""), state)
+        due = RunCallback(dag_id=run.dag_id, run_id=run.run_id, attempt=run.attempt, state=state)
+        return _call_run_callbacks(self._deployment, self._loaded, attempt_info_of(run, ""), due)
 
 
-def _call_run_callbacks(deployment: Deployment, dag: DAG, info: AttemptInfo, state: RunState) -> int:
+def _call_run_callbacks(deployment: Deployment, dag: DAG, info: AttemptInfo, due: RunCallback) -> int:
+    """Call the callbacks of a run unless another process has taken them; return the number of those that failed."""
+    database, state = deployment.database, due.state
+    if not transitions.begin_run_callbacks(database, due, _CALLBACK_TIMEOUT + _END_SECONDS):
+        return 0
+    failed = _call_callbacks(deployment, dag, info, state)
+    transitions.finish_run_callbacks(database, due)
+    return failed
+
+
+def _call_callbacks(deployment: Deployment, dag: DAG, info: AttemptInfo, state: RunState) -> int:
     callbacks = dag.on_success_callback if state is RunState.SUCCESS else dag.on_failure_callback
     if not callbacks or not dag.tasks:
         return 0
@@ -246,7 +282,7 @@ def _call_run_callbacks(deployment: Deployment, dag: DAG, info: AttemptInfo, sta
 def _call_and_log(deployment: Deployment, dag: DAG, due: RunCallbackRequest) -> None:
     """Call the callbacks of a run in a process of their own, and log a failure to the log of the run."""
     info = due.attempt.info
-    failed = _call_run_callbacks(deployment, dag, info, due.state)
+    failed = _call_run_callbacks(deployment, dag, info, due.due)
     run = queries.run_of_id(deployment.database, info.dag_id, info.run_id) if failed else None
     if run is not None:
         log = FlowLog(deployment, info.dag_id)

@@ -105,6 +105,7 @@ class Supervisor:
         group = self.group
         group.dispatcher.read_pools()
         group.expire_lost_leases()
+        self._callbacks.call_left()
         self._heartbeat_at = time.monotonic() + self._heartbeat_interval
         while True:
             group.begin_runs()
