@@ -134,9 +134,11 @@ def records_in(written: Written) -> list[Any]:
 def check_unpublished(folder: Path) -> None:
     """Check that a folder shows readers no data before all chunks of the last run are committed."""
     shown = sorted(path.name for path in (folder / "out").glob("part-*"))
+    if not shown:
+        return
     archive = RunHistory(home_at(folder / "home"))
     committed = archive.record(archive.find("last"), 0).low
-    if shown and committed < ENTRIES // 30:
+    if committed < ENTRIES // 30:
         raise AssertionError(f"the folder has {shown} after {committed} chunks")
 
 
