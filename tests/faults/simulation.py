@@ -6,8 +6,8 @@ replay. Simulated: the network, the disk, the clock, and the deaths.
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from elastic.core.encoding import unpack
@@ -101,7 +101,7 @@ class SimulatedRun:
             resume_point=resume_point,
         )
         world.ledgers.append((ledger, Counter(resume_point.counters)))
-        aggregation = Aggregation(program.aggregator, program.run_id)
+        aggregation = SimulatedAggregation(program.aggregator, program.run_id)
         aggregation.restore(resume_point.states)
         return world.parts.master(
             StepContext(
@@ -120,6 +120,14 @@ class SimulatedRun:
             store=self.store,
             interceptors=InterceptorDispatch((), program.signer, network.node_id, done=len(resume_point.folded)),
         )
+
+
+class SimulatedAggregation(Aggregation):
+    """An aggregation whose merges take the same time on each machine, because the master plans by it."""
+
+    def merged(self, *, block: bool = False) -> Iterator[tuple[Any, Any]]:
+        for partial, stats in super().merged(block=block):
+            yield partial, replace(stats, seconds=1e-4)
 
 
 class World:
