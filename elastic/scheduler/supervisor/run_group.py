@@ -226,7 +226,7 @@ class RunGroup:
                 known.pop(key) if isinstance(known, dict) else known.discard(key)
 
     def in_flight(self) -> tuple[list[RunningAttempt], list[ExecutorEvent]]:
-        """Return the attempts whose results are not known to be recorded, and the events that are to be repeated."""
+        """Return the attempts whose results are not known to be recorded, and the events to repeat."""
         return [*self._unrecorded_attempts.values(), *self.attempts.running.values()], list(self._unrecorded)
 
     def adopt(self, attempts: Sequence[RunningAttempt], quiet_seconds: float) -> None:
