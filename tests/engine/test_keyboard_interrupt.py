@@ -217,7 +217,8 @@ def test_ctrl_c_shows_the_user_function_that_the_run_was_waiting_for(start: Call
     code, said = program.end()
     assert code == -signal.SIGINT
     assert assert_short(said, frames=5) == "script.py flow.py run.py script.py script.py"
-    assert "time.sleep(0.01)" in said
+    # On a busy machine the press may come before the function goes on.
+    assert "time.sleep(0.01)" in said or 'print("held", flush=True)' in said
 
 
 def test_a_second_ctrl_c_while_the_run_ends_leaves_the_record(start: Callable[..., Program]) -> None:
