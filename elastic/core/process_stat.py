@@ -23,6 +23,14 @@ class ProcessStat:
         return self.state == "Z"
 
 
+def is_stopped(process_id: int) -> bool:
+    """Return whether a process of this machine is stopped; False if it has ended or cannot be read."""
+    try:
+        return read_process_stat(process_id).is_stopped
+    except OSError:
+        return False
+
+
 def read_process_stat(process_id: int) -> ProcessStat:
     """Return the present state of a process of this machine.
 

@@ -37,9 +37,8 @@ def clean(database: Database, before: dt.datetime) -> dict[str, int]:
 
     def work(connection: Connection, _: bool) -> dict[str, int]:
         counts = _counts(connection, before)
-        for table in _RUN_TABLES:
+        for table in (*_RUN_TABLES, run_callback):
             connection.execute(delete(table).where(_belongs_to_old_run(table, before)))
-        connection.execute(delete(run_callback).where(_belongs_to_old_run(run_callback, before)))
         connection.execute(delete(dag_run).where(_is_old_run(before)))
         connection.execute(delete(job).where(_is_old_job(before)))
         audit.note(connection, "cleaned", f"runs before {before:%Y-%m-%d %H:%M:%S}")

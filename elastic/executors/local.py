@@ -205,10 +205,12 @@ class LocalExecutor(Executor):
             self._remove(worker)
 
     def _remove(self, worker: _Worker) -> None:
-        worker.process.join(KILL_GRACE_SECONDS)
+        wait([worker.process.sentinel], KILL_GRACE_SECONDS)
         if worker.key is not None:
-            # What the command started in the group of its process must not go on beside the next try.
+            # What the command started in the group of its process must not go on beside the next try. Before `join`,
+            # after which another process may get the id.
             kill_group(worker.pid)
+        worker.process.join(KILL_GRACE_SECONDS)
         if self._reaper is not None:
             self._reaper.remove(worker.pid)
         worker.connection.close()

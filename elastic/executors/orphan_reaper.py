@@ -1,10 +1,10 @@
 """Orphan reaper: kills the worker processes that outlive the process of their executor."""
 
 import contextlib
-import ctypes
 import mmap
 import multiprocessing
 import os
+import select
 import signal
 import struct
 import time
@@ -13,19 +13,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from elastic.core.parent_death import signal_at_parent_death
 from elastic.core.process_stat import read_process_stat
-
-#: Option of prctl: send this process a signal when its parent ends. Linux only.
-_PR_SET_PDEATHSIG = 1
 
 #: Worker process: its id, and its start time, because the kernel reuses ids; zeros in a free slot.
 _SLOT = struct.Struct("qq")
 
 #: Seconds between looks at the parent, in case that its death signal is missing.
 _WATCH_SECONDS = 30.0
-
-#: Seconds between looks at the orphans until they have ended.
-_POLL_SECONDS = 0.05
 
 #: File descriptors that the reaper closes, so that it keeps no pipe of its parent open.
 _MAX_DESCRIPTORS = 1 << 20
@@ -75,7 +70,7 @@ class OrphanReaper:
     @staticmethod
     def is_available() -> bool:
         """Return whether this system has what the reaper needs: Linux."""
-        return hasattr(signal, "sigtimedwait") and Path("/proc/self/stat").exists()
+        return hasattr(os, "pidfd_open") and Path("/proc/self/stat").exists()
 
 
 def kill_tree(pid: int) -> None:
@@ -106,8 +101,7 @@ def _watch(slots: mmap.mmap, parent: int, grace: float) -> None:
         os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.closerange(0, _MAX_DESCRIPTORS)
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    signal_at_parent_death(signal.SIGTERM)
     while os.getppid() == parent:
         if signal.sigtimedwait({signal.SIGTERM}, _WATCH_SECONDS) and os.getppid() == parent:
             return  # asked to end
@@ -116,17 +110,14 @@ def _watch(slots: mmap.mmap, parent: int, grace: float) -> None:
 
 def _reap(slots: mmap.mmap, grace: float) -> None:
     deadline = time.monotonic() + grace
-    workers = [(pid, started) for pid, started in _SLOT.iter_unpack(slots[:]) if pid]
-    while workers and time.monotonic() < deadline:
-        time.sleep(_POLL_SECONDS)
-        workers = [one for one in workers if _is_running(*one)]
-    for pid, _ in workers:
+    #: ids of the orphans, by the descriptors that become readable at their ends
+    orphans: dict[int, int] = {}
+    for pid, started in _SLOT.iter_unpack(slots[:]):
+        with contextlib.suppress(OSError):
+            if pid and read_process_stat(pid).started == started:
+                orphans[os.pidfd_open(pid)] = pid
+    while orphans and (left := deadline - time.monotonic()) > 0:
+        for descriptor in select.select(list(orphans), [], [], left)[0]:
+            del orphans[descriptor]
+    for pid in orphans.values():
         kill_tree(pid)
-
-
-def _is_running(pid: int, started: int) -> bool:
-    try:
-        found = read_process_stat(pid)
-    except OSError:
-        return False
-    return found.started == started and not found.is_zombie

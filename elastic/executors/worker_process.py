@@ -2,7 +2,6 @@
 
 import atexit
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -14,11 +13,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from elastic.core.parent_death import signal_at_parent_death
 from elastic.dag.ids import TaskKey
 from elastic.executors.executor import Runner, TaskCommand
-
-#: Option of prctl: send this process a signal when its parent ends. Linux only.
-_PR_SET_PDEATHSIG = 1
 
 
 class Stopped(BaseException):
@@ -126,8 +123,7 @@ def become_own_group(parent: int | None) -> None:
     signal.signal(signal.SIGTERM, _stop)
     # The parent blocked them during the start.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    signal_at_parent_death(signal.SIGTERM)
     if parent is not None and os.getppid() != parent:
         raise SystemExit
 

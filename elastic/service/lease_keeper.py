@@ -1,7 +1,6 @@
 """Lease keeper: renews the leases of a master from a process of its own while the loop of the master is blocked."""
 
 import contextlib
-import ctypes
 import mmap
 import multiprocessing
 import os
@@ -14,14 +13,12 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from elastic.core.errors import ElasticError
-from elastic.core.process_stat import read_process_stat
+from elastic.core.parent_death import signal_at_parent_death
+from elastic.core.process_stat import is_stopped
 from elastic.core.text import error_text
 from elastic.db import transitions
 from elastic.db.database import Database
 from elastic.db.stores.jobs import heartbeat
-
-#: Option of prctl: send this process a signal when its parent ends. Linux only.
-_PR_SET_PDEATHSIG = 1
 
 #: Heartbeat intervals without a beat after which the keeper renews.
 _LATE_BEATS = 1.5
@@ -117,7 +114,7 @@ def _keep(setup: KeeperSetup, beat: mmap.mmap, parent: int) -> None:
         renewed_at = time.monotonic()
         if os.getppid() != parent:
             return
-        if not is_hung and not _is_stopped(parent) and not _renew(setup, job_id):
+        if not is_hung and not is_stopped(parent) and not _renew(setup, job_id):
             renewed_at -= late / 2
 
 
@@ -135,18 +132,10 @@ def _renew(setup: KeeperSetup, job_id: int) -> bool:
     return True
 
 
-def _is_stopped(pid: int) -> bool:
-    try:
-        return read_process_stat(pid).is_stopped
-    except OSError:
-        return False
-
-
 def _end_with(parent: int) -> None:
     """Leave the parent's process group, so that Ctrl-C reaches only the parent, and end at once with the parent."""
     with contextlib.suppress(OSError):
         os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    signal_at_parent_death(signal.SIGKILL)

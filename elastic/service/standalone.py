@@ -1,7 +1,6 @@
 """Standalone: all parts of the service on one machine, under one process that starts them again when they die."""
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -12,11 +11,9 @@ from collections.abc import Callable, Sequence
 
 from elastic.core.backoff import Backoff
 from elastic.core.errors import ElasticError
+from elastic.core.parent_death import signal_at_parent_death
 from elastic.executors.worker_process import exit_description
 from elastic.scheduler.signals import DeferredSignals, TerminateRequested
-
-#: Option of prctl: send this process a signal when its parent ends. Linux only.
-_PR_SET_PDEATHSIG = 1
 
 #: Delays between restarts of a part.
 _BACKOFF = Backoff(first=1.0, longest=30.0)
@@ -28,9 +25,6 @@ _MAX_ENDS, _PERIOD = 5, 60.0
 _USAGE_CODE = 2
 
 _POLL_SECONDS = 0.2
-
-#: Looked up before the fork, because a forked child must not load libraries.
-_prctl = getattr(ctypes.CDLL(None), "prctl", None)
 
 
 class Standalone:
@@ -96,10 +90,9 @@ class Standalone:
         parent = os.getpid()
 
         def end_with_parent() -> None:
-            if _prctl is not None:
-                _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-                if os.getppid() != parent:
-                    os._exit(1)
+            signal_at_parent_death(signal.SIGTERM)
+            if os.getppid() != parent:
+                os._exit(1)
 
         # In a session of its own, so that Ctrl-C reaches only this process, which then stops the parts in order.
         return subprocess.Popen(  # noqa: S603 - a command of Elastic

@@ -1,6 +1,5 @@
 """Child processes that end with their parent, however it ends."""
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -8,13 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from elastic.core.parent_death import signal_at_parent_death
 from elastic.stages.ray_backend.startup.permanent_thread import call_in_lasting_thread
-
-#: Option of prctl: send this process a signal when the thread that started it ends. Linux only.
-_PR_SET_PDEATHSIG = 1
-
-#: Looked up before the fork, because a forked child must not load libraries.
-_prctl = getattr(ctypes.CDLL(None), "prctl", None)
 
 
 def start_child(command: Sequence[str | Path], **options: Any) -> "subprocess.Popen[bytes]":
@@ -27,10 +21,9 @@ def start_child(command: Sequence[str | Path], **options: Any) -> "subprocess.Po
     parent = os.getpid()
 
     def end_with_parent() -> None:
-        if _prctl is not None:
-            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != parent:
-                os._exit(1)
+        signal_at_parent_death(signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
 
     # The kernel watches the starting thread, and that of a test or fixture may end before this process does.
     return call_in_lasting_thread(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from elastic.core.contracts.sink import NULL_PARTITION
 from elastic.core.errors import EncodingError, UsageError
 from elastic.core.frames import is_frame
 from elastic.persistence.written_files.file_format import EncodedRows, FileFormat, FileRows
@@ -14,9 +15,6 @@ from elastic.persistence.written_files.text_formats import encode_text, shown
 
 if TYPE_CHECKING:
     from elastic.core.frames import Frame
-
-#: Folder value that Hive uses for None.
-NULL = "__HIVE_DEFAULT_PARTITION__"
 
 #: Characters that Hive escapes in the name of a folder (FileUtils.java of Apache Hive).
 _ESCAPED = re.compile(r"[\x00-\x1f\"#%'*/:=?\\\x7f{}\[\]^]")
@@ -130,13 +128,13 @@ class PartitionedFormat(FileFormat):
 
 def _value(value: Any, name: str) -> str:
     if value is None:
-        return NULL
+        return NULL_PARTITION
     if not isinstance(value, _KEY_TYPES):
         raise EncodingError(
             f"column {name!r} has {shown(value)}, which names no folder; use strings, whole numbers or dates."
         )
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    if text in ("", NULL):
+    if text in ("", NULL_PARTITION):
         raise EncodingError(f"column {name!r} has {value!r}, which programs would read as a missing value; replace it.")
     return escape(text)
 

@@ -10,7 +10,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from elastic.core.process_stat import read_process_stat
+from elastic.core.process_stat import is_stopped
 from elastic.stages.ray_backend.node import RayNode
 from elastic.stages.transport.process_faults import Pick, ProcessFaults
 
@@ -89,16 +89,9 @@ def send_signal(process_id: int, number: int, *, only_frozen: bool) -> bool:
         number: Number of the signal.
         only_frozen: Signal only a stopped process: the system may have given the id to another process by now.
     """
-    if only_frozen and Path("/proc").is_dir() and not _is_stopped(process_id):
+    if only_frozen and Path("/proc").is_dir() and not is_stopped(process_id):
         return False
     with contextlib.suppress(ProcessLookupError):
         os.kill(process_id, number)
         return True
     return False
-
-
-def _is_stopped(process_id: int) -> bool:
-    try:
-        return read_process_stat(process_id).is_stopped
-    except OSError:
-        return False

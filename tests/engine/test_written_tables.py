@@ -99,24 +99,21 @@ def test_every_record_is_a_row_once(url: str, key: str | None, cluster: str) -> 
 
 
 @pytest.mark.parametrize("key", [None, "n"])
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ("drop table elastic_commit", "does not say that the run has published its rows"),
-        ("delete from elastic_commit", "does not say that the run has published its rows"),
-        ("update elastic_commit set records = records + 1 where part = ''", "has 1,001 records for the run instead"),
-        ("update elastic_commit set committed_at = null", "does not say that the run has published its rows"),
-    ],
-)
-def test_verify_compares_the_commit_table_with_the_run(url: str, key: str | None, change: str, said: str) -> None:
+def test_verify_compares_the_commit_table_with_the_run(url: str, key: str | None) -> None:
     hook = with_table(url)
     flow = records().write_sql(url, "words", key=key)
     result = run(flow)
     assert elastic.verify(result.run_id, flow).ok
-    hook.run(change)
-    verified = elastic.verify(result.run_id, flow)
-    assert not verified.ok
-    assert said in str(verified)
+    for change, said in (
+        ("update elastic_commit set records = records + 1 where part = ''", "has 1,001 records for the run instead"),
+        ("update elastic_commit set committed_at = null", "does not say that the run has published its rows"),
+        ("delete from elastic_commit", "does not say that the run has published its rows"),
+        ("drop table elastic_commit", "does not say that the run has published its rows"),
+    ):
+        hook.run(change)
+        verified = elastic.verify(result.run_id, flow)
+        assert not verified.ok
+        assert said in str(verified)
 
 
 def test_verify_finds_a_part_that_the_commit_table_does_not_have(url: str) -> None:

@@ -14,11 +14,11 @@ from elastic.aggregators import Count
 from elastic.core.errors import ElasticError
 
 #: Lines of each made log, one of `_DAMAGED_EVERY` of them damaged.
-_LINES, _DAMAGED_EVERY = 40_000, 5_000
+_LINES, _DAMAGED_EVERY = 10_000, 1_250
 _DAYS = ("2026-03-01", "2026-03-02", "2026-03-03")
 _PAGES = ("/", "/search", "/basket", "/pay")
 _STATUSES = (200, 200, 404, 200, 500)
-_CHUNK_BYTES = 32_000
+_CHUNK_BYTES = 8_000
 
 
 class PerDay(Count):
@@ -33,7 +33,7 @@ class PerDay(Count):
 
 
 class KillAtHalf(elastic.Interceptor):
-    """Interceptor that kills this process when half of the bytes of the logs are in the result."""
+    """Interceptor that kills this process when a number of chunks are in the result."""
 
     def __init__(self, chunks: int) -> None:
         self._chunks = chunks
@@ -52,7 +52,7 @@ def make_logs(folder: Path) -> None:
 
 
 def _line(day: str, number: int) -> str:
-    time = f"{number * 2 // 3600:02}:{number * 2 // 60 % 60:02}:{number * 2 % 60:02}"
+    time = f"{number * 8 // 3600:02}:{number * 8 // 60 % 60:02}:{number * 8 % 60:02}"
     page, status = _PAGES[number % len(_PAGES)], _STATUSES[number % len(_STATUSES)]
     return f"{day}T{time} {status} {page} {1 + number * 7919 % 400}"
 

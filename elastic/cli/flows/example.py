@@ -31,8 +31,8 @@ class _Counted(NamedTuple):
     top: list[tuple[str, int]]
 
 
-class FileForm(StrEnum):
-    """Format of written files."""
+class WrittenFormat(StrEnum):
+    """Format of the files that the example writes."""
 
     PARQUET = "parquet"
     JSONL = "jsonl"
@@ -112,8 +112,8 @@ def etl(
         Path, typer.Argument(metavar="FOLDER", help="New folder for the logs and for what is written.")
     ] = Path("elastic-etl"),
     form: Annotated[
-        FileForm, typer.Option("--format", help="parquet needs the extra `arrow`; jsonl needs nothing.")
-    ] = FileForm.PARQUET,
+        WrittenFormat, typer.Option("--format", help="parquet needs the extra `arrow`; jsonl needs nothing.")
+    ] = WrittenFormat.PARQUET,
     cluster: Annotated[
         str | None, typer.Option(help="inline, local, auto or host:port; default: RAY_ADDRESS or local.")
     ] = None,
@@ -126,7 +126,7 @@ def etl(
     from elastic.recovery.resume import resume
     from elastic.verification.verify import verify
 
-    if form is FileForm.PARQUET:
+    if form is WrittenFormat.PARQUET:
         require("pyarrow", extra="arrow", user="elastic example etl")
     if folder.exists():
         raise UsageError(f"{str(folder)!r} exists; name a new folder, or remove that one.")

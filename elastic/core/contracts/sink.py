@@ -18,6 +18,9 @@ MARKER = "_unfinished.json"
 #: File by which other programs mark a completed folder, and subfolder of unfinished files.
 SUCCESS, STAGING = "_SUCCESS", "_staging"
 
+#: Value in the name of a folder that Hive uses for None.
+NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+
 
 @dataclass(slots=True)
 class OutputFile:

@@ -279,10 +279,10 @@ def _call_callbacks(deployment: Deployment, dag: DAG, info: AttemptInfo, state: 
         return run_callbacks(callbacks, {**context, "state": state}, _log)
 
 
-def _call_and_log(deployment: Deployment, dag: DAG, due: RunCallbackRequest) -> None:
+def _call_and_log(deployment: Deployment, dag: DAG, request: RunCallbackRequest) -> None:
     """Call the callbacks of a run in a process of their own, and log a failure to the log of the run."""
-    info = due.attempt.info
-    failed = _call_run_callbacks(deployment, dag, info, due.due)
+    info = request.attempt.info
+    failed = _call_run_callbacks(deployment, dag, info, request.due)
     run = queries.run_of_id(deployment.database, info.dag_id, info.run_id) if failed else None
     if run is not None:
         log = FlowLog(deployment, info.dag_id)

@@ -16,15 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from elastic.core.errors import ElasticError
+from elastic.core.parent_death import signal_at_parent_death
 from elastic.core.text import error_text
 from elastic.dag.files.dag_file import ImportFailure, load, read_source
 from elastic.dag.serialized_dag import from_dict
 from elastic.db.stores.dags import DagRow, FoundDag
 from elastic.executors.worker_process import exit_description
 from elastic.scheduler.catalog.dag_catalog import found_dag
-
-#: Option of prctl: send this process a signal when its parent ends. Linux only.
-_PR_SET_PDEATHSIG = 1
 
 #: Option of prctl: become the parent of all orphaned descendants. Linux only.
 _PR_SET_CHILD_SUBREAPER = 36
@@ -134,8 +132,7 @@ def _run_child(path: Path, root: Path, limits: ParseLimits, pipe: int) -> None:
     code = 1
     try:
         os.setsid()
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        signal_at_parent_death(signal.SIGKILL)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         _isolate(limits)

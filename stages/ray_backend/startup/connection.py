@@ -39,9 +39,6 @@ _EXIT_SECONDS = 10.0
 #: Seconds for which an exit waits for an interrupted start, unless Ctrl-C breaks the wait. Ray gives up earlier.
 _PENDING_START_SECONDS = 60.0
 
-#: Methods of Ray's Node that start processes which an embedded Ray does not need.
-_UNNEEDED = ("start_monitor", "start_api_server")
-
 #: Prefixes of lines that Ray 2.60 itself writes into the log files of a worker.
 _LOG_MARKERS = (b":job_id:", b":actor_name:", b":task_name:")
 
@@ -207,11 +204,11 @@ def _init(cpus: int | None) -> None:
 def _fewer_processes(folder: Path) -> Iterator[None]:
     """Let the Ray that keeps its files in a folder start neither autoscaler nor dashboard server.
 
-    One machine needs neither, and each of the two Python processes imports Ray: without them a start takes half the CPU
-    time. Ray has no public option for it. A Ray that the program itself starts at the same moment is not changed.
+    One machine needs neither, and each of them is a Python process that imports Ray, which takes seconds. Ray has no
+    public option for it. A Ray that the program itself starts at the same moment is not changed.
     """
     methods: Any = Node  # assigned to below
-    start_monitor, start_api_server = (getattr(methods, name, None) for name in _UNNEEDED)
+    start_monitor, start_api_server = (getattr(methods, name, None) for name in ("start_monitor", "start_api_server"))
     if start_monitor is None or start_api_server is None:  # another version of Ray
         yield
         return

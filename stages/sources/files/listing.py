@@ -73,6 +73,13 @@ def is_url(path: str) -> bool:
     return bool(separator) and scheme.replace("+", "").isalnum() and scheme not in _LOCAL_SCHEMES
 
 
+def local_path(path: str) -> str:
+    """Return the absolute path of a path or a `file://` URL, because workers may run in another working folder."""
+    if path.partition("://")[0] in _LOCAL_SCHEMES:
+        path = unquote(urlsplit(path).path)
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  # Path is ten times slower here
+
+
 class LocalFiles:
     """Lists local files, and detects different names of one file."""
 
@@ -88,10 +95,7 @@ class LocalFiles:
             SourceNotFoundError: The path names nothing.
             SourceError: The path exists but cannot be read.
         """
-        if path.partition("://")[0] in _LOCAL_SCHEMES:
-            path = unquote(urlsplit(path).path)
-        # Workers may run in another working folder.
-        path = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  # Path is ten times slower here
+        path = local_path(path)
         try:
             state = Path(path).stat()
         except (FileNotFoundError, NotADirectoryError):

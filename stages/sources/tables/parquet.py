@@ -15,7 +15,7 @@ from elastic.stages.sources.files.listing import FileListing, FoundFile, is_url,
 from elastic.stages.sources.files.opener import open_range
 from elastic.stages.sources.files.remote import masked
 from elastic.stages.sources.files.search import change_of, find_files, shown_paths
-from elastic.stages.sources.tables.folder_columns import FolderColumns
+from elastic.stages.sources.tables.partition_columns import PartitionColumns
 from elastic.stages.sources.tables.row_filter import Comparison, comparisons_of, row_filter
 from elastic.stages.sources.tables.table_entries import check_names, pack_table, pyarrow_module
 from elastic.stages.sources.tables.table_reader import TableReader
@@ -46,21 +46,21 @@ class TableSelection:
     #: Names in the order of the entries.
     columns: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
-    #: Columns that the names of folders contain, and the files do not.
-    folders: FolderColumns = field(default_factory=FolderColumns)
+    #: Partition columns that the files do not contain.
+    partitions: PartitionColumns = field(default_factory=PartitionColumns)
 
     @property
     def stored(self) -> list[str]:
         """Columns to read from a file: those of the entries, and those to compare."""
         needed = dict.fromkeys([*self.columns, *(one.column for one in self.comparisons)])
-        return [name for name in needed if name not in self.folders.names]
+        return [name for name in needed if name not in self.partitions.names]
 
     def may_match(self, path: str) -> bool:
         """Return whether a row of a file may match, judged by the names of its folders."""
-        comparisons = [one for one in self.comparisons if one.column in self.folders.names]
+        comparisons = [one for one in self.comparisons if one.column in self.partitions.names]
         if not comparisons:
             return True
-        values = self.folders.table(path, 1)
+        values = self.partitions.table(path, 1)
         return bool(values.filter(row_filter(comparisons, values.schema, path)).num_rows)
 
 
@@ -108,10 +108,10 @@ class ParquetReader(TableReader):
             table = stored.read_row_group(group.number, columns=selection.stored, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise _damaged_error(group.path, f"its row group {group.number} cannot be read", error) from error
-        if selection.folders.names:
-            named = selection.folders.table(group.path, stored.metadata.row_group(group.number).num_rows)
-            columns = [*table.columns, *named.columns]
-            table = pa.table(columns, schema=selection.folders.extended(table.schema))
+        if selection.partitions.names:
+            values = selection.partitions.table(group.path, stored.metadata.row_group(group.number).num_rows)
+            columns = [*table.columns, *values.columns]
+            table = pa.table(columns, schema=selection.partitions.extended(table.schema))
         expression = row_filter(selection.comparisons, table.schema, group.path)
         return (table if expression is None else table.filter(expression)).select(list(selection.columns))
 
@@ -199,10 +199,10 @@ class ParquetSource(Source):
         file = listing.files[0]
         with open_range(_whole(file), listing.remotes) as stored:
             schema = open_parquet(stored, file.path).schema_arrow
-        folders = FolderColumns.of(self._paths, listing.files) if self._hive_partitioning else FolderColumns()
-        folders = folders.without(schema.names)
-        names = self._check_schema(file, folders.extended(schema))
-        return TableSelection(self._columns or names, self._comparisons, folders)
+        partitions = PartitionColumns.of(self._paths, listing.files) if self._hive_partitioning else PartitionColumns()
+        partitions = partitions.without(schema.names)
+        names = self._check_schema(file, partitions.extended(schema))
+        return TableSelection(self._columns or names, self._comparisons, partitions)
 
     def _check_schema(self, file: FoundFile, schema: Any) -> tuple[str, ...]:
         """Return the columns of a file and of its folders."""
@@ -235,14 +235,14 @@ class ParquetSource(Source):
         """Return the row groups of a file in which a row may match."""
         parquet = open_parquet(stored, file.path)
         schema, footer = parquet.schema_arrow, parquet.metadata
-        names = self._check_schema(file, selection.folders.extended(schema))
+        names = self._check_schema(file, selection.partitions.extended(schema))
         if self._columns is None and set(names) != set(selection.columns):
             raise SourceError(
                 f"{file.path!r} has the columns {', '.join(names)} where the first file has "
                 f"{', '.join(sorted(selection.columns))}; read such files by flows of their own, or pass columns=."
             )
         chosen = set(range(footer.num_row_groups))
-        in_file = [one for one in self._comparisons if one.column not in selection.folders.names]
+        in_file = [one for one in self._comparisons if one.column not in selection.partitions.names]
         expression = row_filter(in_file, schema, file.path, only_skipping=True)
         if expression is not None:
             fragment = pyarrow_module(".dataset").ParquetFileFormat().make_fragment(stored)

@@ -1,21 +1,18 @@
-"""Columns in the names of folders, `key=value/`, as Hive, Spark, DuckDB, Polars and Elastic write them."""
+"""Partition columns: those in the names of folders, `key=value/`, which Hive, Spark, DuckDB and Polars write too."""
 
 import datetime as dt
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from elastic.core.contracts.sink import NULL_PARTITION
 from elastic.core.errors import SourceError, UsageError
 from elastic.stages.sources.files.glob_pattern import is_wild, split_pattern
-from elastic.stages.sources.files.listing import FoundFile, is_url
+from elastic.stages.sources.files.listing import FoundFile, is_url, local_path
 from elastic.stages.sources.files.remote import masked
 from elastic.stages.sources.tables.table_entries import pyarrow_module
-
-#: Value that Hive writes for None.
-_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 #: Whole numbers in their only usual form, so that none loses digits: 007 is a string.
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
@@ -24,8 +21,8 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
-class FolderColumns:
-    """Columns that the folders of all files of a source name.
+class PartitionColumns:
+    """Columns in the names of the folders of all files of a source.
 
     The type of a column follows from all its values: 64-bit integers, dates or booleans if all have this form, strings
     otherwise.
@@ -38,7 +35,7 @@ class FolderColumns:
     types: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, paths: Sequence[str], files: Sequence[FoundFile]) -> "FolderColumns":
+    def of(cls, paths: Sequence[str], files: Sequence[FoundFile]) -> "PartitionColumns":
         """Return the columns of files.
 
         Args:
@@ -63,11 +60,11 @@ class FolderColumns:
         types = [_type_of({named[name] for named in texts.values()}) for name in first]
         return cls(bases, tuple(first), tuple(types))
 
-    def without(self, names: Iterable[str]) -> "FolderColumns":
+    def without(self, names: Iterable[str]) -> "PartitionColumns":
         """Return the columns that a file does not contain itself."""
         own = set(names)
         kept = [(name, kind) for name, kind in zip(self.names, self.types, strict=True) if name not in own]
-        return FolderColumns(self.bases, tuple(name for name, _ in kept), tuple(kind for _, kind in kept))
+        return PartitionColumns(self.bases, tuple(name for name, _ in kept), tuple(kind for _, kind in kept))
 
     def extended(self, schema: Any) -> Any:
         """Return the Arrow schema of a file with these columns after its own."""
@@ -88,11 +85,7 @@ class FolderColumns:
 
 def _base(path: str) -> str:
     """Return the folder below which the folders of a path count, with `/` at its end; for a file that of the file."""
-    if not is_url(path):
-        if path.partition("://")[0] in ("file", "local"):
-            path = unquote(urlsplit(path).path)
-        path = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  # as the listing does
-    path = _comparable(path)
+    path = _comparable(path if is_url(path) else local_path(path))
     return (split_pattern(path)[0] if is_wild(path) else path.rstrip("/")) + "/"
 
 
@@ -122,7 +115,7 @@ def _texts(folder: str, bases: Sequence[str], path: str) -> dict[str, str | None
         name = unquote(name)
         if name in found:
             raise SourceError(f"the folders of {masked(path)!r} name {name!r} twice; pass hive_partitioning=False.")
-        found[name] = None if value == _NULL else unquote(value)
+        found[name] = None if value == NULL_PARTITION else unquote(value)
     return found
 
 

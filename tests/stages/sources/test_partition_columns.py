@@ -102,12 +102,12 @@ def test_only_folders_below_the_given_path_are_columns(
 def test_folders_of_urls_are_columns(tmp_path: Path) -> None:
     fsspec = pytest.importorskip("fsspec")
     memory = fsspec.filesystem("memory")
-    memory.pipe("/folder-columns/k=5/a.parquet", saved(tmp_path, "a.parquet", 7).read_bytes())
+    memory.pipe("/partition-columns/k=5/a.parquet", saved(tmp_path, "a.parquet", 7).read_bytes())
     try:
-        assert entries(ParquetSource("memory://folder-columns")) == [{"n": 7, "k": 5}]
-        assert entries(ParquetSource("memory://folder-columns/k=*/a.parquet")) == [{"n": 7, "k": 5}]
+        assert entries(ParquetSource("memory://partition-columns")) == [{"n": 7, "k": 5}]
+        assert entries(ParquetSource("memory://partition-columns/k=*/a.parquet")) == [{"n": 7, "k": 5}]
     finally:
-        memory.rm("/folder-columns", recursive=True)
+        memory.rm("/partition-columns", recursive=True)
 
 
 def test_a_column_of_the_file_itself_is_kept(tmp_path: Path) -> None:
