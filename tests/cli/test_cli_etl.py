@@ -46,6 +46,20 @@ def test_parquet_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     check_records(Path("elastic-etl"), [(row["day"].isoformat(), row["time"]) for row in rows])
 
 
+@pytest.mark.parametrize("place", ["file/etl", "file/a/etl"])
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    said = elastic("example", "etl", str(tmp_path / place), "--format", "jsonl")
+    refused(said, 2, "cannot be written (Not a directory); name another folder")
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(tmp_path: Path) -> None:
+    said = elastic("example", "etl", str(tmp_path / "etl"), "--format", "jsonl", "--cluster", "127.0.0.1:1")
+    assert said.code == 1
+    assert said.err.startswith("error: nothing answers at 127.0.0.1:1 (Connection refused)")
+    assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
 def test_an_existing_folder_is_left_as_it_is(tmp_path: Path) -> None:
     refused(elastic("example", "etl", str(tmp_path), "--format", "jsonl"), 2, "exists; name a new folder")
     assert os.listdir(tmp_path) == []  # noqa: PTH208

@@ -11,7 +11,7 @@ from typing import Any
 
 import elastic
 from elastic.aggregators import Count
-from elastic.core.errors import ElasticError
+from elastic.core.errors import ElasticError, UsageError
 
 #: Lines of each made log, one of `_DAMAGED_EVERY` of them damaged.
 _LINES, _DAMAGED_EVERY = 10_000, 1_250
@@ -44,11 +44,18 @@ class KillAtHalf(elastic.Interceptor):
 
 
 def make_logs(folder: Path) -> None:
-    """Write a log for each of three days, always the same."""
-    folder.mkdir(parents=True)
-    for day in _DAYS:
-        lines = [_line(day, number) if (number + 1) % _DAMAGED_EVERY else "###" for number in range(_LINES)]
-        (folder / f"{day}.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    """Write a log for each of three days, always the same, to a new folder.
+
+    Raises:
+        UsageError: The folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True)
+        for day in _DAYS:
+            lines = [_line(day, number) if (number + 1) % _DAMAGED_EVERY else "###" for number in range(_LINES)]
+            (folder / f"{day}.log").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{str(folder)!r} cannot be written ({error.strerror}); name another folder.") from error
 
 
 def _line(day: str, number: int) -> str:
@@ -75,7 +82,7 @@ def run_until_killed(logs: Path, out: Path, form: str, cluster: str | None) -> s
     """Run the flow in another process that is killed half-way; return the id of the run.
 
     Raises:
-        ElasticError: The process ended in another way; the message has its errors.
+        ElasticError: The process ended in another way; the message is its error.
     """
     arguments = [str(logs), str(out), form, cluster or ""]
     before = {run.run_id for run in elastic.runs()}
@@ -88,14 +95,12 @@ def run_until_killed(logs: Path, out: Path, form: str, cluster: str | None) -> s
 
 
 def run_to_half(logs: str, out: str, form: str, cluster: str) -> None:
+    """Run the flow, and kill this process half-way; if the run fails, exit with its error."""
     chunks = sum(path.stat().st_size for path in Path(logs).iterdir()) // _CHUNK_BYTES
     options: dict[str, Any] = {"cluster": cluster} if cluster else {}
     # Commits and collections are frequent, so that a part of the work is kept after so short a time.
-    etl(Path(logs), Path(out), form).run(
-        name="etl",
-        interceptor=KillAtHalf(chunks // 2),
-        collect_interval=0.05,
-        commit_interval=0.05,
-        max_chunks_per_call=4,
-        **options,
-    )
+    options |= {"collect_interval": 0.05, "commit_interval": 0.05, "max_chunks_per_call": 4}
+    try:
+        etl(Path(logs), Path(out), form).run(name="etl", interceptor=KillAtHalf(chunks // 2), **options)
+    except ElasticError as error:
+        sys.exit(str(error))

@@ -1,5 +1,6 @@
 """`elastic example`: flows that need no input of the user."""
 
+import shutil
 import sysconfig
 from enum import StrEnum
 from functools import partial
@@ -121,7 +122,7 @@ def etl(
     """Write logs to files by day, with a kill half-way, and verify that each record is there once."""
     from elastic.cli.flows.etl import etl as etl_flow
     from elastic.cli.flows.etl import make_logs, run_until_killed
-    from elastic.core.errors import UsageError
+    from elastic.core.errors import ElasticError, UsageError
     from elastic.core.optional import require
     from elastic.recovery.resume import resume
     from elastic.verification.verify import verify
@@ -133,7 +134,11 @@ def etl(
     logs, out = folder / "logs", folder / "by-day"
     make_logs(logs)
     say(f"made {logs}: three logs with some damaged lines")
-    run_id = run_until_killed(logs, out, form, cluster)
+    try:
+        run_id = run_until_killed(logs, out, form, cluster)
+    except ElasticError:
+        shutil.rmtree(folder)
+        raise
     say(f"run {run_id}: its process was killed half-way; resuming")
     options: dict[str, Any] = {} if cluster is None else {"cluster": cluster}
     result = resume(run_id, etl_flow(logs, out, form), **options)
