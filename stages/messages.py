@@ -31,6 +31,8 @@ class Call(ChunkSpan):
     collect: bool
     #: The worker runs the batch in a child process, because the batch may crash the process.
     isolated: bool
+    #: Another worker has got the chunks, and may be stuck.
+    is_copy: bool
     #: The master counted and digested the chunks when it cut them.
     counted: bool
     columns: ChunkColumns

@@ -50,6 +50,7 @@ class MasterSender:
             batch_id=batch.batch_id,
             collect=collect,
             isolated=batch.isolated,
+            is_copy=batch.history.copies > 0,
             counted=chunks[0].entries != UNCOUNTED,
             columns=columns,
             references=tuple(chunk.reference for chunk in chunks),

@@ -1,6 +1,8 @@
 """Station of a node: its receiver, its sender, and the choice of a worker for each call."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
 from elastic.core.contracts.aggregator import AnyAggregator
 from elastic.core.program import Program
@@ -22,6 +24,9 @@ class Station:
     #: Unanswered batches of each worker, in the order in which it processes them.
     calls: dict[str, list[int]] = field(default_factory=dict)
 
+    #: When each worker last began or ended a call, by a count of these events.
+    _active_at: dict[str, int] = field(default_factory=dict)
+    _events: Iterator[int] = field(default_factory=count)
     _in_progress_when_lost: set[int] = field(default_factory=set)
 
     @classmethod
@@ -37,6 +42,7 @@ class Station:
 
     def add_worker(self, worker_id: str) -> None:
         self.calls[worker_id] = []
+        self._active_at[worker_id] = next(self._events)
 
     def workers_to_collect(self) -> list[str]:
         """Return idle workers, or all workers if none is idle."""
@@ -46,6 +52,7 @@ class Station:
     def remove_worker(self, worker_id: str) -> None:
         """Remove a worker, and remember the batch that it was processing."""
         lost = self.calls.pop(worker_id, [])
+        self._active_at.pop(worker_id, None)
         self._in_progress_when_lost.update(lost[:1])
 
     def may_be_poison(self, batch_id: int) -> bool:
@@ -55,12 +62,20 @@ class Station:
     def receive_call(self, call: Call) -> tuple[Call, str]:
         """Receive a call, and choose the worker with the fewest calls for it.
 
+        A speculative copy must not wait behind the call that it copies. It goes to an idle worker, or to the one that
+        was last active, because the worker that has the chunks has been silent for long.
+
         Raises:
             LookupError: The node has no worker.
         """
         if not self.calls:
             raise LookupError(f"node {self.node_id} has no worker")
-        worker_id = min(self.calls, key=lambda worker: (len(self.calls[worker]), worker))
+        if call.is_copy:
+            worker_id = min(self.calls, key=lambda worker: (len(self.calls[worker]) > 0, -self._active_at[worker]))
+        else:
+            worker_id = min(self.calls, key=lambda worker: (len(self.calls[worker]), worker))
+        if not self.calls[worker_id]:
+            self._active_at[worker_id] = next(self._events)
         self.calls[worker_id].append(call.batch_id)
         return self.receiver.receive(call), worker_id
 
@@ -68,4 +83,5 @@ class Station:
         """Send a worker's reply to a batch on to the master."""
         if reply.worker_id in self.calls:
             self.calls[reply.worker_id].remove(reply.batch_id)
+            self._active_at[reply.worker_id] = next(self._events)
         return self.sender.send([reply])

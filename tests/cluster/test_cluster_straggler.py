@@ -1,5 +1,6 @@
 """A worker that takes far longer than the others does not delay a step."""
 
+import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ def wait_once(flag: str, number: int) -> int:
     if number == 150 and not Path(flag).exists():
         Path(flag).touch()
         while Path(flag).exists():
-            pass
+            time.sleep(0.01)
     return number
 
 

@@ -334,6 +334,15 @@ def test_a_slow_call_is_given_to_a_second_worker_with_the_calls_that_wait_behind
     assert [type(instruction) for instruction in told] == [Fold, Complete]
 
 
+def test_a_copy_goes_to_another_node_if_there_is_one_and_never_behind_its_only_worker() -> None:
+    subject = ledger(speculation_timeout=10, calls_per_worker=2)
+    sent = started(subject, 1)
+    assert only(Send, subject.handle(events.ClockTicked(11.0))) == [], "its node has no other worker"
+    subject.handle(events.WorkerJoined("b", "b/0"))
+    (copy,) = only(Send, subject.handle(events.ClockTicked(12.0)))
+    assert (copy.node_id, copy.batch.first, copy.batch.history.copies) == ("b", sent[0].batch.first, 1)
+
+
 def test_the_first_result_of_two_counts_and_the_second_is_dropped() -> None:
     subject = ledger(speculation_timeout=10)
     sent, other = started(subject, 2, workers=2)

@@ -228,6 +228,31 @@ def test_stations_count_what_passes_them_and_give_work_to_the_least_busy() -> No
     assert station.sender.chunks == 3
 
 
+def test_a_copy_goes_to_a_worker_that_is_idle_or_was_active_last() -> None:
+    station = Station.of(program(aggregator=Sum()), "node", combine=True)
+    for name in ("node/0", "node/1", "node/2"):
+        station.add_worker(name)
+    stuck, other, third = (station.receive_call(call_of(by_value(n, [n]), batch_id=n))[1] for n in range(3))
+    assert station.receive_call(copy_of(by_value(0, [0]), batch_id=3))[1] == third, "it began last"
+    answer(station, other, 1)
+    assert station.receive_call(call_of(by_value(4, [4]), batch_id=4))[1] == other
+    # The stuck worker has fewer calls than any other now.
+    for batch_id in (5, 6):
+        assert station.receive_call(copy_of(by_value(0, [0]), batch_id=batch_id))[1] == other
+    answer(station, third, 2)
+    answer(station, third, 3)
+    assert station.receive_call(copy_of(by_value(0, [0]), batch_id=7))[1] == third, "it is idle"
+    assert station.calls[stuck] == [0]
+
+
+def copy_of(chunk: Chunk, *, batch_id: int) -> Call:
+    return replace(call_of(chunk, batch_id=batch_id, attempt=2), is_copy=True)
+
+
+def answer(station: Station, worker_id: str, batch_id: int) -> None:
+    station.return_reply(Reply(node_id="node", worker_id=worker_id, batch_id=batch_id))
+
+
 def test_a_batch_goes_out_with_a_link_made_on_the_master() -> None:
     sender = MasterSender(SEAL, "master", EntriesReader())
     first, second = by_value(5, [1]), by_value(6, [2, 3])

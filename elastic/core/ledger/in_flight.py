@@ -152,6 +152,14 @@ class InFlight:
         """Return the nodes that accept another call, sorted by id."""
         return Candidates(self.nodes, self._open)
 
+    def candidates_for_copy(self, sent: InFlightBatch) -> Candidates:
+        """Return the nodes that accept a copy of a batch: others than its own one, or that if it has more workers."""
+        others = [node_id for node_id in self._open if node_id != sent.node_id]
+        own = self.nodes.get(sent.node_id)
+        if not others and own is not None and own.room and len(own.workers) > 1:
+            others = [sent.node_id]
+        return Candidates(self.nodes, others)
+
     def add_worker(self, node: Node, worker_id: str) -> None:
         """Record that a worker joined a node, which is new or known."""
         node.pause = self.collect_interval

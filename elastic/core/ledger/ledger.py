@@ -371,10 +371,12 @@ class Ledger:
 
     def _copies(self, wanted: list[InFlightBatch]) -> Iterator[Instruction]:
         for sent in wanted:
-            candidates = self._flight.candidates()
+            if not self._flight.credits:
+                return
+            candidates = self._flight.candidates_for_copy(sent)
             node_id = self.placement.choose(candidates) if candidates else None
             if node_id is None:
-                return
+                continue
             copy = self._flight.speculate(sent, self._next_batch)
             self._next_batch += 1
             self._flight.send(copy, node_id, self._now)
