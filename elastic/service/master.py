@@ -316,10 +316,21 @@ class SchedulerMaster:
             transitions.expire(database, dag_id=dag_id, gives_up=False)
         transitions.release_claims(database, self.owner)
 
+    def _record_last_results(self) -> None:
+        """Record the results that arrived since the last turn, because the attempts would run again otherwise."""
+        self._groups.close()
+        if self._outage.tries:
+            return
+        try:
+            self._ended += self._groups.turn(_by_run(self._executor.get_event_buffer().values()))
+        except OUTAGES as error:
+            self._note_outage(error)
+
     def _stop(self) -> None:
         """End all processes, and give back what this master holds."""
         self._parser.stop()
         dag_ids = self._groups.dag_ids
+        self._record_last_results()
         if self._executor.running or self._executor.queued:
             self._say(f"killing {len(self._executor.running)} tasks; another master runs them again")
             self._executor.terminate()

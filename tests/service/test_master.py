@@ -28,6 +28,9 @@ from elastic.db.database import Database
 from elastic.db.migration.upgrade import create
 from elastic.db.stores.dags import import_errors
 from elastic.db.stores.jobs import jobs
+from elastic.executors.local import LocalExecutor
+from elastic.scheduler.deployment import Deployment
+from elastic.service.master import MasterOptions, SchedulerMaster
 from elastic.testing import PostgresServer
 from tests.command_process import end_all, ended, is_alive, started, until
 
@@ -192,6 +195,26 @@ def test_a_second_signal_ends_the_tasks_which_the_next_master_runs_again(home: P
     (home / "hold").unlink()
     served()
     check_each_date_once(home, "daily", 1)
+
+
+class StoppedAfterTheFirstResult(LocalExecutor):
+    """Executor whose master is interrupted at the moment in which a result has arrived."""
+
+    def heartbeat(self, timeout: float = 0.0) -> None:
+        super().heartbeat(timeout)
+        if timeout and self._events:
+            raise KeyboardInterrupt
+
+
+def test_a_result_that_arrives_as_the_master_stops_is_recorded(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ELASTIC__SCHEDULER__GRACE_TIMEOUT", "0")
+    dag_file(home, days=1)
+    options = MasterOptions(executor=StoppedAfterTheFirstResult(), home=home)
+    SchedulerMaster(Deployment.of(), options, print).run()
+    (run,) = runs()
+    states = {one.task_id: one.state for one in queries.instances(database(), "daily", [run.run_id])}
+    assert states["first"] is TaskState.SUCCESS
+    assert len(ran(home)) == 1
 
 
 @pytest.mark.usefixtures("metadata")
