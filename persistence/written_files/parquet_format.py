@@ -232,9 +232,33 @@ def _fitted(array: Any, field: Any) -> Any:
         if arrow.types.is_integer(array.type) and arrow.types.is_decimal(field.type):
             # Arrow casts only if any integer of the type would fit.
             return arrow.array(array.to_pylist(), field.type)
-        return array.cast(field.type, safe=True)
+        fitted = array.cast(field.type, safe=True)
     except (arrow.ArrowException, ValueError, OverflowError) as error:
         raise EncodingError(f"column {field.name!r} does not fit into {field.type} ({error}).") from error
+    # A cast that Arrow calls safe makes infinity of a number that is too large for a shorter float.
+    if _has_overflow(array, fitted):
+        raise EncodingError(f"column {field.name!r} has a number that is too large for {field.type}.")
+    return fitted
+
+
+def _has_overflow(array: Any, fitted: Any) -> bool:
+    """Return whether a cast made infinity of a finite float."""
+    from pyarrow import compute
+
+    types, kind, wanted = arrow_module().types, array.type, fitted.type
+    if types.is_floating(kind) and types.is_floating(wanted):
+        if wanted.bit_width >= kind.bit_width:
+            return False
+        overflows = compute.and_(compute.is_finite(array), compute.is_inf(fitted))
+        return bool(compute.any(overflows).as_py())
+    if _is_list(types, kind) and _is_list(types, wanted):
+        return _has_overflow(compute.list_flatten(array), compute.list_flatten(fitted))
+    if types.is_struct(kind) and types.is_struct(wanted):
+        return any(
+            _has_overflow(compute.struct_field(array, [field.name]), compute.struct_field(fitted, [field.name]))
+            for field in kind
+        )
+    return False
 
 
 def _cast(table: Any, schema: Any) -> Any:

@@ -272,6 +272,9 @@ WRONG: list[tuple[Any, Any, str]] = [
     ("date32", 5, "has int64, expected date32"),
     ("timestamp[us]", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), r"has timestamp\[us, tz=UTC\], expected"),
     (pa.timestamp("us", tz="UTC"), NAIVE, r"has timestamp\[us\], expected"),
+    ("float32", 1e300, "too large for float"),
+    (pa.list_(pa.float32()), [1.0, -1e300], "too large for list"),
+    (pa.struct({"a": pa.float32()}), {"a": 1e300}, "too large for struct"),
     ("timestamp[s]", NAIVE, "does not fit into"),
     (pa.decimal128(4, 1), Decimal("1.25"), "does not fit into decimal"),
     (pa.struct({"a": pa.int64()}), {"a": 1, "b": 2}, "expected struct"),
@@ -307,6 +310,13 @@ def test_what_is_no_row_of_parquet_is_a_failed_record(entry: Any, said: str, tmp
         flow = elastic.from_range(3, chunk_size=1).map(lambda n: entry).write_parquet(tmp_path / "out")
     with pytest.raises(ElasticError, match=said):
         run(flow)
+
+
+def test_infinity_and_nan_fit_into_a_shorter_float(tmp_path: Path) -> None:
+    values = [float("inf"), float("-inf"), float("nan"), 0.1, None]
+    written = run(of([{"v": value} for value in values]).write_parquet(tmp_path / "out", {"v": "float32"})).value
+    found = parquet.read_table(written.paths[0])["v"].to_pylist()
+    assert repr(found) == repr([float("inf"), float("-inf"), float("nan"), 0.10000000149011612, None])
 
 
 def test_a_schema_names_all_columns(tmp_path: Path) -> None:
