@@ -7,6 +7,9 @@ from itertools import chain
 from numbers import Integral, Real
 from typing import Any
 
+#: Types of JSON without nested keys.
+_SCALARS = frozenset({type(None), bool, int, float, str})
+
 #: Types that may share a column: Arrow converts them without loss, or raises.
 _COMPATIBLE: tuple[frozenset[type], ...] = (frozenset({int, float}), frozenset({int, Decimal}))
 
@@ -79,3 +82,17 @@ def check_keys(names: Collection[Any]) -> None:
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"the keys of a dict must be strings, got {name!r}")
+
+
+def check_json_keys(value: Any) -> None:
+    """Raise TypeError for a dict with keys that JSON would convert to strings: two keys could become one."""
+    if type(value) in _SCALARS:
+        return
+    if isinstance(value, dict):
+        check_keys(value)
+        for item in value.values():
+            if type(item) not in _SCALARS:
+                check_json_keys(item)
+    elif isinstance(value, list | tuple) and not _SCALARS.issuperset(map(type, value)):
+        for item in value:
+            check_json_keys(item)

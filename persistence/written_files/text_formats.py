@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from elastic.core.errors import EncodingError
 from elastic.core.frames import is_frame
-from elastic.persistence.result_files.column_types import check_keys
+from elastic.persistence.result_files.column_types import check_json_keys
 from elastic.persistence.written_files.file_format import EncodedRows, FileFormat, FileRows
 
 if TYPE_CHECKING:
     from elastic.core.frames import Frame
-
-#: Types of JSON without nested names.
-_SCALARS = frozenset({type(None), bool, int, float, str})
 
 #: Maximum characters of a record in a message.
 _MAX_SHOWN = 80
@@ -114,7 +111,7 @@ def json_line(record: Any) -> str:
         EncodingError: The record, or a value in it, is not a value of JSON.
     """
     try:
-        _check_names(record)
+        check_json_keys(record)
         return _to_json(record)
     except (TypeError, ValueError, RecursionError) as error:
         reason = str(error).removeprefix("Object of type ").removesuffix(" is not JSON serializable")
@@ -124,20 +121,6 @@ def json_line(record: Any) -> str:
             f"{shown(record)} cannot be written as JSON ({reason}); convert its values to strings, numbers, lists and "
             "dicts."
         ) from error
-
-
-def _check_names(value: Any) -> None:
-    """Raise TypeError for a dict with keys that JSON would convert to strings: two keys could become one."""
-    if type(value) in _SCALARS:
-        return
-    if isinstance(value, dict):
-        check_keys(value)
-        for item in value.values():
-            if type(item) not in _SCALARS:
-                _check_names(item)
-    elif isinstance(value, list | tuple) and not _SCALARS.issuperset(map(type, value)):
-        for item in value:
-            _check_names(item)
 
 
 def encode_lines(lines: list[str]) -> bytes:

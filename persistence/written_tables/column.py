@@ -11,6 +11,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from elastic.persistence.result_files.column_types import check_json_keys
+
 #: NUL in JSON: an odd number of backslashes before its code.
 _JSON_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -211,6 +213,7 @@ def _time(column: SqlColumn, value: Any) -> Any:
 
 def _as_json(value: Any) -> str:
     try:
+        check_json_keys(value)
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, RecursionError) as error:
         raise ValueError(f"it is no JSON: {error}") from None

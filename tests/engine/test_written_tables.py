@@ -344,6 +344,7 @@ def test_values_of_many_types_arrive_as_they_are(url: str, key: str | None) -> N
 def misfits(kind: str) -> Iterator[tuple[str, Any]]:
     yield from [("yes", "yes"), ("small", 2**64), ("small", float("nan")), ("ratio", "x"), ("data", "text")]
     yield from [("day", NOON), ("day", "tomorrow"), ("moment", dt.date(2026, 1, 1)), ("clock", NOON), ("made", {1, 2})]
+    yield from [("made", {1: "a", "1": "b"}), ("made", [{"a": {None: 1}}])]
     yield from [("word", b"bytes"), ("amount", Decimal("nan") if kind != "postgresql" else "1"), ("word", "\udc00")]
     if kind == "sqlite":
         yield from [("ratio", float("nan")), ("odd", float("nan")), ("odd", 2**63)]
