@@ -3,8 +3,8 @@
 import datetime as dt
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,10 @@ from elastic.core.errors import ElasticError, ReceiptError, UsageError
 from elastic.core.model.chunk_id_set import ChunkIdSet
 from elastic.core.model.chunk_location import ChunkLocation, InFlightNote
 from elastic.core.model.failure import DeadLetter
-from elastic.core.model.receipt_row import ReceiptRow
 from elastic.core.model.step import StepState
 from elastic.core.receipts.merkle import InputTree
 from elastic.core.receipts.receipt import ReceiptSigner, TokenFields, decode_token, run_tag, token_run_tag
-from elastic.core.receipts.receipt_chain import ReceiptChain, receipts_of_row
+from elastic.core.receipts.receipt_chain import ReceiptChain, links_of_row, receipts_at, receipts_of
 from elastic.core.receipts.stage import STAGES, Stage
 from elastic.engine.result import Result
 from elastic.engine.run import home_at
@@ -107,19 +106,23 @@ class RunHistory:
         Raises:
             ReceiptError: A stored receipt was changed.
         """
-        for receipts in self.receipts(run_id, step):
-            if receipts[0].chunk_id == chunk_id:
-                return [
-                    {
-                        "stage": receipt.stage.value,
-                        "node": receipt.node_id,
-                        "entries": None if receipt.entries < 0 else receipt.entries,
-                        "attempt": receipt.attempt,
-                        "receipt": receipt.token,
-                    }
-                    for receipt in receipts
-                ]
-        return []
+        with self._store(run_id) as store:
+            signer = ReceiptSigner(key=store.key, run_id=run_id, step=step)
+            masters = nodes_of_masters(_record(store, step))
+            row = store.receipt_row_of(step, chunk_id)
+        if row is None:
+            return []
+        links = links_of_row(signer, masters, row)
+        return [
+            {
+                "stage": receipt.stage.value,
+                "node": receipt.node_id,
+                "entries": None if receipt.entries < 0 else receipt.entries,
+                "attempt": receipt.attempt,
+                "receipt": receipt.token,
+            }
+            for receipt in receipts_at(signer, links, chunk_id - row.first)
+        ]
 
     def whereabouts(self, run_id: str, step: int, chunk_id: int) -> dict[str, Any]:
         """Return the last known place of a chunk that was sent and is not aggregated, as plain data.
@@ -144,7 +147,7 @@ class RunHistory:
             signer = ReceiptSigner(key=store.key, run_id=run_id, step=step)
             masters = nodes_of_masters(_record(store, step))
             for row in store.receipts(step):
-                yield from _checked_chains(signer, masters, row)
+                yield from receipts_of(signer, links_of_row(signer, masters, row))
 
     def stations(self, run_id: str, step: int) -> Iterator[dict[str, Any]]:
         """Yield plain data for each chunk by ascending id: the node at each stage that it reached, and its entries.
@@ -245,19 +248,6 @@ def _root(store: RunStore, record: StepRecord) -> str:
 def nodes_of_masters(record: StepRecord) -> tuple[str, ...]:
     """Return the nodes of all masters of a step; the receipts of each chunk name one of them."""
     return tuple(dict.fromkeys(str(manifest.get("node", "")) for manifest in (record.manifest, *record.resumed)))
-
-
-def _checked_chains(signer: ReceiptSigner, masters: Sequence[str], row: ReceiptRow) -> list[ReceiptChain]:
-    """Return the checked receipts of a row.
-
-    Raises:
-        ReceiptError: None of the masters made them.
-    """
-    *others, last = masters
-    for master in others:
-        with suppress(ReceiptError):
-            return list(receipts_of_row(signer, master, row))
-    return list(receipts_of_row(signer, last, row))
 
 
 def _record(store: RunStore, step: int) -> StepRecord:

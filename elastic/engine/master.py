@@ -41,7 +41,7 @@ from elastic.engine.chunker import Chunker
 from elastic.engine.interceptor_dispatch import InterceptorDispatch
 from elastic.engine.result import Result
 from elastic.engine.step_context import StepContext
-from elastic.engine.step_progress import FlightNotes, progress_of, unusual
+from elastic.engine.step_progress import FlightNotes, LiveViews, progress_of, unusual
 from elastic.stages.messages import COLLECT, Reply
 from elastic.stages.transport.receiver import MasterReceiver
 from elastic.stages.transport.sender import MasterSender
@@ -152,6 +152,7 @@ class Master:
         self._outcome = StepState.IN_PROGRESS
         self._notified_at = self._began = self._commit_due = self._moved_at = self._committed_at = clock.monotonic()
         self._notes = FlightNotes(store, program.step, ledger, clock)
+        self._live = LiveViews(context, store, ledger)
         #: number of sent chunks in the last commit
         self._committed_sent = 0
         #: guards the ledger, because other threads read its progress
@@ -264,6 +265,7 @@ class Master:
         program = self.context.program
         text = None if error is None else str(error)
         self._notes.end(complete=self._outcome.is_complete)
+        self._live.end()
         try:
             self.store.end(program.step, self._outcome, self.clock.now(), text)
         except StoreError as unrecorded:
@@ -404,6 +406,7 @@ class Master:
             self._notified_at = now
             self._check_placement_stall(now)
             self.interceptors.notify("progressed", self.progress())
+            self._live.record()
 
     def _check_placement_stall(self, now: float) -> None:
         """Raise NoWorkerError if the placement has left all chunks waiting for the start timeout."""

@@ -88,7 +88,9 @@ class FlowOperator(BaseOperator):
         options = step.options
         run = FlowRun.create(options.home, options.chunk_store, persist=options.persist)
         try:
-            master = run.master(0, step, metadata={"task": str(context["ti"].key)})
+            key = context["ti"].key
+            of_task = [key.dag_id, key.run_id, key.task_id, key.map_index]
+            master = run.master(0, step, metadata={"task": str(key), "task_instance": of_task})
             if "flow_runs" in context and options.persist:
                 context["flow_runs"].keep(run.run_id)
             self.log.info("the flow runs as %s", run.run_id)

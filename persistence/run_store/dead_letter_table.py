@@ -1,5 +1,7 @@
 """The table of dead letters: one row for each, which stays and is marked when the dead letter is redriven."""
 
+from typing import Any
+
 from elastic.core.encoding import pack, unpack
 from elastic.core.errors import CorruptStoreError, EncodingError, StoreError
 from elastic.core.model.failure import DeadLetter
@@ -7,7 +9,7 @@ from elastic.persistence.run_store.progress_row import row_mac
 from elastic.persistence.run_store.sqlite_file import SqliteFile
 
 #: Index of a dead letter that is a whole chunk; no entry has it.
-_WHOLE_CHUNK = -1
+WHOLE_CHUNK = -1
 
 #: Maximum size of a dead letter (bytes), slightly below the limit of a row of SQLite.
 _MAX_BYTES = 999_999_000
@@ -91,9 +93,13 @@ class DeadLetterTable:
         )
         if not rows:
             raise self._damaged(step, place)
-        self._check(step, place, rows[0])
+        return self.read(step, place, rows[0])
+
+    def read(self, step: int, place: tuple[int, int], row: tuple[Any, Any, Any]) -> DeadLetter:
+        """Return the dead letter of a row with the columns data, redriven and seal. Raises as `get` does."""
+        self._check(step, place, row)
         try:
-            return DeadLetter.of(unpack(rows[0][0]))
+            return DeadLetter.of(unpack(row[0]))
         except (EncodingError, TypeError, ValueError) as error:
             raise self._damaged(step, place) from error
 
@@ -105,7 +111,7 @@ class DeadLetterTable:
 
     def _damaged(self, step: int, place: tuple[int, int]) -> CorruptStoreError:
         chunk, entry = place
-        which = f"chunk {chunk}" if entry == _WHOLE_CHUNK else f"entry {entry} of chunk {chunk}"
+        which = f"chunk {chunk}" if entry == WHOLE_CHUNK else f"entry {entry} of chunk {chunk}"
         return self._file.damaged(f"step {step}: the dead letter of {which} is damaged")
 
     def _mac(self, step: int, place: tuple[int, int], data: object, *, redriven: object) -> bytes:
@@ -126,4 +132,4 @@ def not_open(run_id: str, step: int, key: DeadLetterKey) -> StoreError:
 
 def _place(key: DeadLetterKey) -> tuple[int, int]:
     chunk, index = key
-    return chunk, _WHOLE_CHUNK if index is None else index
+    return chunk, WHOLE_CHUNK if index is None else index

@@ -9,11 +9,14 @@ from elastic.core.contracts.store import StepRecord
 from elastic.core.errors import ElasticError
 from elastic.core.model.failure import DeadLetter
 from elastic.core.model.receipt_row import ReceiptRow
+from elastic.persistence.run_store.dead_letter_table import WHOLE_CHUNK
 from elastic.persistence.run_store.progress_row import row_mac
-from elastic.persistence.run_store.sqlite_store import SqliteRunStore
+from elastic.persistence.run_store.sqlite_store import MAX_CHUNK_ID, SqliteRunStore, receipt_mac
 
 #: Rows per SELECT.
 _PAGE_ROWS = 256
+#: Maximum number of chunks that a damaged row is believed to have.
+_MAX_ROW_CHUNKS = 1 << 24
 _RECEIPTS = """
 SELECT receipt.rowid, first, count, attempt, node_id, worker_id, data, seal
 FROM receipt LEFT JOIN worker ON worker.id = receipt.worker
@@ -25,6 +28,27 @@ _RECEIPTS_AS_FOLDED = _RECEIPTS.replace("first>?", "receipt.rowid>?").replace(
 # One statement, so that no commit of a master comes between. Later rows have larger rowids.
 _SNAPSHOT = """
 SELECT partials, receipts, letters, redriven, (SELECT ifnull(max(rowid), 0) FROM receipt) FROM progress WHERE step=?
+"""
+# Of a letter that is longer than the parameter only the length is read.
+_LETTERS = """
+SELECT chunk, entry, redriven, length(data), CASE WHEN length(data) <= ?2 THEN data END, seal FROM letter
+WHERE step = ?1 AND (chunk, entry) > (?3, ?4) AND chunk < ?5 AND typeof(chunk) = 'integer' AND typeof(entry) = 'integer'
+    AND (redriven = 0 OR ?6) ORDER BY chunk, entry LIMIT ?7
+"""
+_ROWS_BETWEEN = """
+SELECT first, count, attempt, node_id, worker_id, data, seal
+FROM receipt LEFT JOIN worker ON worker.id = receipt.worker
+WHERE step=? AND first>=? AND first<? AND typeof(first)='integer' AND typeof(count)='integer' ORDER BY first LIMIT ?
+"""
+_FIRST_AT = "SELECT max(first) FROM receipt WHERE step=? AND first<=? AND typeof(first)='integer'"
+_LETTERS_BY_CHUNK = """
+SELECT chunk, count(*), sum(redriven <> 0) FROM letter
+WHERE step=? AND typeof(chunk)='integer' AND chunk>=? AND chunk<? GROUP BY chunk ORDER BY chunk
+"""
+_WORKERS = """
+SELECT node_id, worker_id, sum(count), count(*), max(attempt)
+FROM receipt LEFT JOIN worker ON worker.id = receipt.worker
+WHERE step=? AND typeof(count)='integer' AND count>0 AND count<1000000000 GROUP BY worker
 """
 _COUNTS = """
 SELECT (SELECT count(*) FROM partial WHERE step=?1), (SELECT count(*) FROM receipt WHERE step=?1 AND rowid<=?2),
@@ -79,8 +103,49 @@ class StoredDeadLetter:
     damage: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class PackedRow:
+    """Row of receipts whose columns are still packed."""
+
+    first: int
+    stop: int
+    attempt: int
+    node_id: str
+    worker_id: str
+    data: bytes
+    #: False if the row is damaged; then only the chunk ids are usable
+    is_intact: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptLetter:
+    """Dead letter with its place, or the reason why it cannot be shown."""
+
+    chunk_id: int
+    #: index of the entry in its chunk; None for the whole chunk
+    index: int | None
+    is_redriven: bool
+    #: bytes of the row
+    size: int
+    #: None if the row is damaged, or too large for the caller
+    letter: DeadLetter | None
+    is_damaged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerShare:
+    """Number of chunks that a worker processed."""
+
+    node_id: str
+    worker_id: str
+    chunks: int
+    batches: int
+    #: most times that one of its batches was sent
+    attempt: int
+
+
 class RunReader(SqliteRunStore):
-    """Read-only run store for verification. Get one from `read`."""
+    """Read-only run store for verification and pages. Get one from `read`."""
 
     @classmethod
     def read(cls, folder: Path) -> "RunReader":
@@ -152,6 +217,90 @@ class RunReader(SqliteRunStore):
                 yield StoredDeadLetter(chunk_id, bool(redriven), self._dead_letters.get(step, (chunk_id, entry)))
             except _ROW_ERRORS:
                 yield StoredDeadLetter(chunk_id, bool(redriven), None, "a dead letter is damaged")
+
+    # Pages of the web: bounded, and with damaged rows
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Give up earlier than usual when another connection has the file locked."""
+        self._file.rows(f"PRAGMA busy_timeout={int(seconds * 1000)}")
+
+    def stamp(self, step: int) -> tuple[Any, ...]:
+        """Return a value that changes with every commit of a step, and with its end."""
+        rows = self._file.rows("SELECT seal, receipts, letters, redriven FROM progress WHERE step=?", (step,))
+        return tuple(rows[0]) if rows else ()
+
+    def rows_between(self, step: int, first: int, stop: int) -> Iterator[PackedRow]:
+        """Yield the rows of receipts with chunks among `[first, stop)`, by ascending chunk id."""
+        at = self._file.rows(_FIRST_AT, (step, first))[0][0]
+        at = first if at is None else at
+        while rows := self._file.rows(_ROWS_BETWEEN, (step, at, min(stop, MAX_CHUNK_ID), _PAGE_ROWS)):
+            for row in rows:
+                packed = self._packed_row(step, *row)
+                if packed.stop > first:
+                    yield packed
+            at = rows[-1][0] + 1
+
+    def letters_by_chunk(self, step: int, first: int, stop: int) -> list[tuple[int, int, int]]:
+        """Return chunk id, dead letters, and how many of them are redriven, for each chunk that has some."""
+        return list(self._file.rows(_LETTERS_BY_CHUNK, (step, first, min(stop, MAX_CHUNK_ID))))
+
+    def kept_letters(
+        self,
+        step: int,
+        *,
+        after: tuple[int, int] = (-1, -1),
+        stop: int = MAX_CHUNK_ID,
+        limit: int,
+        max_bytes: int,
+        redriven: bool = False,
+    ) -> list[KeptLetter]:
+        """Return dead letters by ascending chunk id and index.
+
+        Args:
+            step: Number of the step.
+            after: Chunk id and index of the letter before the first one; the index of a whole chunk is -1.
+            stop: Chunk id below which the letters are.
+            limit: Maximum number of letters.
+            max_bytes: Size above which a letter is not read.
+            redriven: Return those that were redriven as well.
+        """
+        values = (step, max_bytes, *after, stop, int(redriven), limit)
+        return [self._kept_letter(step, row) for row in self._file.rows(_LETTERS, values)]
+
+    def worker_shares(self, step: int) -> list[WorkerShare]:
+        """Return the number of chunks of each worker; damaged rows are counted, too."""
+        return [
+            WorkerShare(str(node_id), str(worker_id), chunks, batches, attempt if isinstance(attempt, int) else 0)
+            for node_id, worker_id, chunks, batches, attempt in self._file.rows(_WORKERS, (step,))
+        ]
+
+    def _packed_row(self, step: int, first: int, count: int, *columns: Any) -> PackedRow:
+        attempt, node_id, worker_id, data, mac = columns
+        try:
+            is_intact = isinstance(data, bytes) and mac == receipt_mac(
+                self.key, self.run_id, (step, first), (count, attempt, node_id, worker_id), data
+            )
+        except _ROW_ERRORS:
+            is_intact = False
+        stop = first + max(1, min(count, _MAX_ROW_CHUNKS))
+        if not is_intact:
+            return PackedRow(first, stop, 0, "", "", b"", is_intact=False)
+        return PackedRow(first, stop, attempt, node_id, worker_id, data, is_intact=True)
+
+    def _kept_letter(self, step: int, row: tuple[Any, ...]) -> KeptLetter:
+        chunk_id, entry, redriven, size, data, mac = row
+        index = None if entry == WHOLE_CHUNK else entry
+        size = size if isinstance(size, int) else 0
+        is_redriven = redriven not in (0, None)
+        if data is None and size:
+            return KeptLetter(chunk_id=chunk_id, index=index, is_redriven=is_redriven, size=size, letter=None)
+        try:
+            letter = self._dead_letters.read(step, (chunk_id, entry), (data, redriven, mac))
+        except _ROW_ERRORS:
+            letter = None
+        return KeptLetter(
+            chunk_id=chunk_id, index=index, is_redriven=is_redriven, size=size, letter=letter, is_damaged=letter is None
+        )
 
     def _stored_row(self, step: int, number: int, first: int, *columns: Any) -> StoredRow:
         try:

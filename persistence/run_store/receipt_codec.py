@@ -83,6 +83,17 @@ def unpack_row(first: int, count: int, attempt: int, worker: tuple[str, str], da
         raise CorruptStoreError(f"the receipts of the batch at chunk {first} are damaged ({error})") from error
 
 
+def failed_of(first: int, count: int, data: bytes) -> tuple[int, ...]:
+    """Return the number of failed entries of each chunk of a packed row, or an empty tuple if none failed.
+
+    Raises:
+        CorruptStoreError: The bytes are not a row of `count` chunks.
+    """
+    if len(data) >= _HEAD.size and not data[_HEAD.size - 1] & _HAS_FAILED:
+        return ()
+    return tuple(unpack_row(first, count, 0, ("", ""), data).failed)
+
+
 def _pack_column(values: Sequence[int]) -> tuple[int, int, bytes]:
     """Return the minimum, the width of a distance (bytes), and the distances."""
     base, largest = min(values), max(values)

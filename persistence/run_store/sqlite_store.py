@@ -12,6 +12,7 @@ from elastic.core.encoding import pack
 from elastic.core.errors import EncodingError, StoreError, UsageError
 from elastic.core.model.chunk_location import InFlightNote
 from elastic.core.model.failure import DeadLetter
+from elastic.core.model.live_view import LiveView
 from elastic.core.model.receipt_row import ReceiptRow
 from elastic.core.text import writable
 from elastic.persistence.chunk_store.registry import kind_name, make_chunk_store
@@ -22,6 +23,7 @@ from elastic.persistence.run_store.dead_letter_table import DeadLetterTable
 from elastic.persistence.run_store.in_flight_file import read_note, write_note
 from elastic.persistence.run_store.json_text import write_json
 from elastic.persistence.run_store.key import RUN_KEY_BYTES, read_key, write_key
+from elastic.persistence.run_store.live_file import is_watched, write_live
 from elastic.persistence.run_store.lock import RunLock
 from elastic.persistence.run_store.progress_row import ProgressRow, row_mac
 from elastic.persistence.run_store.receipt_codec import pack_row, unpack_row
@@ -37,6 +39,13 @@ SELECT first, count, attempt, node_id, worker_id, data, seal
 FROM receipt LEFT JOIN worker ON worker.id = receipt.worker
 WHERE step=? AND first>? AND receipt.rowid<=? ORDER BY first LIMIT ?
 """
+_SELECT_RECEIPTS_AT = """
+SELECT first, count, attempt, node_id, worker_id, data, seal
+FROM receipt LEFT JOIN worker ON worker.id = receipt.worker
+WHERE step=? AND first<=? ORDER BY first DESC LIMIT 1
+"""
+#: Largest integer of SQLite.
+MAX_CHUNK_ID = (1 << 63) - 1
 
 
 class SqliteRunStore(RunStore):
@@ -207,6 +216,11 @@ class SqliteRunStore(RunStore):
         if found != expected:
             raise self._file.damaged(f"step {step}: expected {expected} rows of receipts, got {found}")
 
+    def receipt_row_of(self, step: int, chunk_id: int) -> ReceiptRow | None:
+        rows = self._file.rows(_SELECT_RECEIPTS_AT, (self._known(step).step, min(chunk_id, MAX_CHUNK_ID)))
+        found = self._receipt(step, rows[0]) if rows else None
+        return found if found is not None and chunk_id < found.stop else None
+
     def dead_letters(self, step: int) -> Iterator[DeadLetter]:
         for place in self._dead_letters.places(self._known(step).step):
             yield self._dead_letters.get(step, place)
@@ -216,6 +230,12 @@ class SqliteRunStore(RunStore):
 
     def noted(self, step: int) -> InFlightNote | None:
         return read_note(self._folder, self.key, step)
+
+    def is_watched(self, now: float) -> bool:
+        return is_watched(self._folder, now)
+
+    def publish(self, step: int, view: LiveView | None) -> None:
+        write_live(self._folder, self.key, step, view)
 
     def chunks(self, step: int) -> ChunkStore:
         if step not in self._chunks:
@@ -279,13 +299,13 @@ class SqliteRunStore(RunStore):
             found = self._file.execute("SELECT id FROM worker WHERE node_id=? AND worker_id=?", worker)
             self._workers[worker] = found.fetchone()[0]
         attempt = row.columns.attempt
-        mac = _receipt_mac(self.key, self.run_id, (step, row.first), (row.count, attempt, *worker), data)
+        mac = receipt_mac(self.key, self.run_id, (step, row.first), (row.count, attempt, *worker), data)
         values = (step, row.first, row.count, attempt, self._workers[worker], data, mac)
         self._file.execute("INSERT INTO receipt VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
     def _receipt(self, step: int, row: tuple[Any, ...]) -> ReceiptRow:
         first, count, attempt, node_id, worker_id, data, mac = row
-        is_intact = isinstance(data, bytes) and mac == _receipt_mac(
+        is_intact = isinstance(data, bytes) and mac == receipt_mac(
             self.key, self.run_id, (step, first), (count, attempt, node_id, worker_id), data
         )
         if not is_intact:
@@ -313,5 +333,6 @@ def _step_mac(key: bytes, run_id: str, place: tuple[int, int], *columns: Any) ->
     return row_mac("step", key, run_id, place, pack(list(columns)))
 
 
-def _receipt_mac(key: bytes, run_id: str, place: tuple[int, int], fields: tuple[Any, ...], data: bytes) -> bytes:
+def receipt_mac(key: bytes, run_id: str, place: tuple[int, int], fields: tuple[Any, ...], data: bytes) -> bytes:
+    """Return the MAC of a row of receipts; `fields` are its columns but the chunk id and the data."""
     return row_mac("receipt", key, run_id, place, pack(list(fields)) + data)

@@ -15,7 +15,7 @@ from elastic.core.receipts.receipt import (
     run_tag,
     token_run_tag,
 )
-from elastic.core.receipts.receipt_chain import chain, receipts_of, receipts_of_row
+from elastic.core.receipts.receipt_chain import chain, links_of_row, receipts_of
 from elastic.core.receipts.stage import Stage
 from tests.core.column_samples import with_changes
 
@@ -129,7 +129,7 @@ def row_of(link: bytes = NO_LINK) -> ReceiptRow:
 def test_the_receipts_of_a_stored_row_are_computed_again(*, counted: bool) -> None:
     links = chain(SEAL, row_of(), "master", counted=counted)
     made = list(receipts_of(SEAL, links))
-    assert list(receipts_of_row(SEAL, "master", row_of(links[-1].digest))) == made
+    assert list(receipts_of(SEAL, links_of_row(SEAL, ["master"], row_of(links[-1].digest)))) == made
     assert [receipts[0].chunk_id for receipts in made] == [4, 5]
     assert [receipt.stage for receipt in made[0]] == list(Stage)
     assert [receipt.entries for receipt in made[1]] == [6 if counted else UNCOUNTED] * 3 + [6] * 3
@@ -139,4 +139,4 @@ def test_the_receipts_of_a_stored_row_are_computed_again(*, counted: bool) -> No
 def test_a_stored_row_that_was_changed_is_refused_by_name() -> None:
     link = chain(SEAL, row_of(), "master", counted=True)[-1].digest
     with pytest.raises(ReceiptError, match="chunks 4 to 5"):
-        list(receipts_of_row(SEAL, "master", with_changes(row_of(link), entries=(5, 5))))
+        list(receipts_of(SEAL, links_of_row(SEAL, ["master"], with_changes(row_of(link), entries=(5, 5)))))

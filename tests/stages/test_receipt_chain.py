@@ -14,7 +14,7 @@ from elastic.core.errors import ReceiptError
 from elastic.core.model.chunk import Batch, Chunk, DeliveryHistory
 from elastic.core.model.partial import BatchReport, Partial
 from elastic.core.receipts.receipt import ReceiptSigner
-from elastic.core.receipts.receipt_chain import receipts_of_row
+from elastic.core.receipts.receipt_chain import links_of_row, receipts_of
 from elastic.core.receipts.stage import STAGES
 from elastic.stages.messages import COLLECT, Call, Reply
 from elastic.stages.transport.receiver import MasterReceiver, NodeReceiver
@@ -51,7 +51,7 @@ def test_what_comes_back_unchanged_is_believed_and_its_rows_give_all_receipts_ag
         (0, 2, 1, "node", "node/0"),
         (2, 1, 2, "node", "node/0"),
     ]
-    found = [receipts for row in partial.rows for receipts in receipts_of_row(SEAL, "master", row)]
+    found = [receipts for row in partial.rows for receipts in receipts_of(SEAL, links_of_row(SEAL, ["master"], row))]
     assert [receipts[0].chunk_id for receipts in found] == [0, 1, 2]
     for receipts in found:
         assert tuple(receipt.stage for receipt in receipts) == STAGES
@@ -154,7 +154,7 @@ def test_chunks_that_workers_count_first_have_receipts_too() -> None:
     chunk = Chunk(0, (0,), 1_000, (0, 2), payload=by_value(0, [1, 2]).payload)
     partial = received(returned(call_of(chunk)))
     assert partial.reports[0].columns.entries == (2,)
-    receipts = next(receipts_of_row(SEAL, "master", partial.rows[0]))
+    receipts = next(receipts_of(SEAL, links_of_row(SEAL, ["master"], partial.rows[0])))
     assert [receipt.entries for receipt in receipts] == [-1, -1, -1, 2, 2, 2]
 
 

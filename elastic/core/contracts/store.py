@@ -8,6 +8,7 @@ from typing import Any
 from elastic.core.model.chunk import Chunk, Position
 from elastic.core.model.chunk_location import InFlightNote
 from elastic.core.model.failure import DeadLetter
+from elastic.core.model.live_view import LiveView
 from elastic.core.model.receipt_row import ReceiptRow
 
 
@@ -157,6 +158,10 @@ class RunStore(ABC):
     def receipts(self, step: int) -> Iterator[ReceiptRow]:
         """Yield the committed receipt rows of a step by ascending first chunk id."""
 
+    def receipt_row_of(self, step: int, chunk_id: int) -> ReceiptRow | None:
+        """Return the committed receipt row that contains a chunk, or None."""
+        return next((row for row in self.receipts(step) if row.first <= chunk_id < row.stop), None)
+
     def note(self, step: int, note: InFlightNote | None) -> None:
         """Replace the note on the chunks in flight; None deletes it.
 
@@ -166,6 +171,13 @@ class RunStore(ABC):
     def noted(self, step: int) -> InFlightNote | None:
         """Return the last note of a step; None if no readable note exists."""
         return None
+
+    def is_watched(self, now: float) -> bool:
+        """Return whether a reader asked for live views during the minute before `now` (seconds since 1970)."""
+        return False
+
+    def publish(self, step: int, view: LiveView | None) -> None:
+        """Replace the live view of a step; None deletes it. Views serve pages only. This method never raises."""
 
     def dead_letters(self, step: int) -> Iterator[DeadLetter]:
         """Yield the dead letters of a step that are not redriven, by ascending chunk id and index."""

@@ -1,7 +1,8 @@
 """Receipt chains: the six receipts of a chunk, recomputed from its stored row."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from elastic.core.errors import ReceiptError
 from elastic.core.model.chunk import describe_chunks
@@ -56,30 +57,33 @@ def chain(signer: ReceiptSigner, row: ReceiptRow, master: str, *, counted: bool)
 
 def receipts_of(signer: ReceiptSigner, links: tuple[Link, ...]) -> Iterator[ReceiptChain]:
     """Yield the receipts of each chunk of a batch whose links are known."""
+    return (receipts_at(signer, links, index) for index in range(len(links[0].columns)))
+
+
+def receipts_at(signer: ReceiptSigner, links: tuple[Link, ...], index: int) -> ReceiptChain:
+    """Return the receipts of the chunk at `index` of a batch whose links are known."""
     columns = links[0].columns
-    for index, cut_at in enumerate(columns.cut_at):
-        chunk = (columns.first + index, columns.attempt, cut_at)
-        yield tuple(
-            signer.receipt(
-                link.stage,
-                link.node_id,
-                (*chunk, link.columns.entries[index]),
-                link.columns.content(index),
-                link.digest,
-            )
-            for link in links
+    chunk = (columns.first + index, columns.attempt, columns.cut_at[index])
+    return tuple(
+        signer.receipt(
+            link.stage,
+            link.node_id,
+            (*chunk, link.columns.entries[index]),
+            link.columns.content(index),
+            link.digest,
         )
+        for link in links
+    )
 
 
-def receipts_of_row(signer: ReceiptSigner, master: str, row: ReceiptRow) -> Iterator[ReceiptChain]:
-    """Yield the receipts of each chunk of a stored row.
+def links_of_row(signer: ReceiptSigner, masters: Sequence[str], row: ReceiptRow) -> tuple[Link, ...]:
+    """Return the links of a stored row, which one of the masters made.
 
     Raises:
         ReceiptError: The run did not write this row; names its chunks.
     """
-    for counted in (False, True):
+    for counted, master in product((False, True), masters):
         links = chain(signer, row, master, counted=counted)
         if links[-1].digest == row.link:
-            yield from receipts_of(signer, links)
-            return
+            return links
     raise ReceiptError(f"the stored receipts of {describe_chunks(row.first, row.stop)} do not verify.")

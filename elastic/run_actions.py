@@ -1,0 +1,273 @@
+"""Actions on a run in processes of their own: verify, resume and redrive, with a log in the folder of the run.
+
+A page starts `python -m elastic.run_actions`, which runs the command line, waits for it and writes how it ended. That
+process holds a lock on its file, so that a reader sees whether it is alive, whatever happened to the page's process.
+The files of an action are `<run>/actions/<id>.json`, `.log`, and `.out` for the output that programs read.
+"""
+
+import datetime as dt
+import fcntl
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from elastic.core.contracts.store import StepRecord
+from elastic.core.errors import UsageError
+from elastic.core.model.step import StepState
+from elastic.core.text import lines, writable
+from elastic.persistence.durable_file import create_file, make_folder, open_file, read_at, replacing, store_error
+from elastic.persistence.home import Home
+
+#: Name of the folder of actions in that of a run.
+ACTIONS = "actions"
+#: Bytes that a page reads of each file.
+MAX_FACTS, MAX_LOG, MAX_OUTPUT = 16 << 10, 64 << 10, 4 << 20
+#: Number of actions of a run that are listed.
+MAX_LISTED = 50
+_ID = re.compile(r"[0-9]{8}T[0-9]{6}-(verify|resume|redrive)-[0-9a-f]{6}", re.ASCII)
+
+
+class ActionKind(StrEnum):
+    """What an action does."""
+
+    VERIFY = "verify"
+    RESUME = "resume"
+    REDRIVE = "redrive"
+
+
+class ActionState(StrEnum):
+    """State of an action."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    DIED = "died"  #: its process ended without a word
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAction:
+    """One action on a step of a run."""
+
+    action_id: str
+    kind: ActionKind
+    step: int
+    #: who started it
+    owner: str
+    started_at: dt.datetime
+    ended_at: dt.datetime | None = None
+    exit_code: int | None = None
+    state: ActionState = ActionState.RUNNING
+
+
+def refusal(kind: ActionKind, record: StepRecord, run_id: str, letters: int) -> str | None:
+    """Return why a step cannot take an action, with what to do instead, as one sentence; None if it can."""
+    if kind is ActionKind.VERIFY:
+        return None
+    is_complete = StepState(record.state).is_complete
+    if kind is ActionKind.RESUME and is_complete:
+        return "The step is complete, so there is nothing to resume."
+    if kind is ActionKind.REDRIVE and not letters:
+        return "The step has no dead letters to redrive."
+    if kind is ActionKind.REDRIVE and not is_complete:
+        return "The step is not complete; resume it before you redrive its dead letters."
+    if record.manifest.get("target") is None or record.manifest.get("folder") is None:
+        if record.manifest.get("task") is not None:
+            return f"The run belongs to task {record.manifest['task']}; clear that task instance to {kind} it."
+        command = "resume" if kind is ActionKind.RESUME else "dead-letters redrive"
+        return f"A script started the run, so its flow is unknown here; run `elastic {command} {run_id} file.py:flow`."
+    return None
+
+
+def start(home: Home, run_id: str, kind: ActionKind, step: int, *, owner: str, now: dt.datetime) -> RunAction:
+    """Start an action in a process of its own, and return it.
+
+    Raises:
+        UsageError: An action of the run is running.
+        StoreError: The folder of the run cannot be written.
+    """
+    folder = home.run_folder(run_id) / ACTIONS
+    running = next((action for action in actions_of(home, run_id) if action.state is ActionState.RUNNING), None)
+    if running is not None:
+        raise UsageError(f"{running.owner} started {running.kind} of run {run_id}, which still runs; wait for its end.")
+    action = RunAction(
+        action_id=f"{now.astimezone(dt.UTC):%Y%m%dT%H%M%S}-{kind}-{secrets.token_hex(3)}",
+        kind=kind,
+        step=step,
+        owner=writable(owner)[:200],
+        started_at=now,
+    )
+    try:
+        make_folder(folder, is_durable=False)
+        for ending in (".lock", ".log", ".out"):
+            os.close(create_file(folder / f"{action.action_id}{ending}"))
+        lock = _locked(folder, action.action_id)
+        try:
+            _write(folder, action)
+            process = subprocess.Popen(  # noqa: S603 - the command is made of checked ids
+                [sys.executable, "-m", "elastic.run_actions", str(lock), str(home.folder), run_id, action.action_id],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(lock,),
+                start_new_session=True,
+            )
+        finally:
+            os.close(lock)
+    except OSError as error:
+        raise store_error(error, folder) from error
+    threading.Thread(target=process.wait, name=f"wait for {action.action_id}", daemon=True).start()
+    return action
+
+
+def actions_of(home: Home, run_id: str) -> list[RunAction]:
+    """Return the last actions of a run, newest first; unreadable ones are left out."""
+    folder = home.run_folder(run_id) / ACTIONS
+    try:
+        names = sorted((path.stem for path in folder.iterdir() if path.suffix == ".json"), reverse=True)
+    except OSError:
+        return []
+    found = [find(home, run_id, name) for name in names[:MAX_LISTED]]
+    return [action for action in found if action is not None]
+
+
+def find(home: Home, run_id: str, action_id: str) -> RunAction | None:
+    """Return an action of a run, or None if there is none or its file is damaged."""
+    if _ID.fullmatch(action_id) is None:
+        return None
+    folder = home.run_folder(run_id) / ACTIONS
+    # Before its facts: a process that ends between the two has then written how.
+    is_alive = _is_locked(folder, action_id)
+    try:
+        facts = json.loads(_read(folder / f"{action_id}.json", MAX_FACTS, 0))
+        action = _action(action_id, facts)
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return None
+    if action.exit_code is not None:
+        return replace(action, state=ActionState.DONE if action.exit_code == 0 else ActionState.FAILED)
+    return replace(action, state=ActionState.RUNNING if is_alive else ActionState.DIED)
+
+
+def log_of(home: Home, run_id: str, action_id: str) -> str:
+    """Return the end of the log of an action, without characters that move a cursor."""
+    return lines(_tail(home.run_folder(run_id) / ACTIONS / f"{action_id}.log", MAX_LOG).decode(errors="replace"))
+
+
+def output_of(home: Home, run_id: str, action_id: str) -> dict[str, Any] | None:
+    """Return what the command printed for programs, or None if that is no JSON object."""
+    try:
+        found = json.loads(_read(home.run_folder(run_id) / ACTIONS / f"{action_id}.out", MAX_OUTPUT, 0))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def main(lock: int, home: Home, run_id: str, action_id: str) -> None:
+    """Run the command of an action to its end, and write how it ended. `lock` stays open until then."""
+    folder = home.run_folder(run_id) / ACTIONS
+    action = _action(action_id, json.loads(_read(folder / f"{action_id}.json", MAX_FACTS, 0)))
+    os.set_inheritable(lock, False)
+    with (folder / f"{action_id}.log").open("ab") as log, (folder / f"{action_id}.out").open("ab") as output:
+        environment: Mapping[str, str] = {**os.environ, "ELASTIC_HOME": str(home.folder), "NO_COLOR": "1"}
+        done = subprocess.run(  # noqa: S603 - the command is made of checked ids
+            [sys.executable, "-m", "elastic", *_command(action, run_id)],
+            stdin=subprocess.DEVNULL,
+            stdout=output if action.kind is ActionKind.VERIFY else log,
+            stderr=log,
+            env=environment,
+            check=False,
+        )
+    _write(folder, replace(action, exit_code=done.returncode, ended_at=dt.datetime.now(dt.UTC)))
+
+
+def _command(action: RunAction, run_id: str) -> list[str]:
+    words = {
+        ActionKind.VERIFY: ["verify"],
+        ActionKind.RESUME: ["resume"],
+        ActionKind.REDRIVE: ["dead-letters", "redrive"],
+    }[action.kind]
+    output = ["-o", "json"] if action.kind is ActionKind.VERIFY else []
+    return [*words, run_id, "--step", str(action.step), *output]
+
+
+def _action(action_id: str, facts: Any) -> RunAction:
+    return RunAction(
+        action_id=action_id,
+        kind=ActionKind(facts["kind"]),
+        step=_whole(facts["step"]),
+        owner=str(facts["owner"])[:200],
+        started_at=_time(facts["started_at"]),
+        ended_at=None if facts["ended_at"] is None else _time(facts["ended_at"]),
+        exit_code=None if facts["exit_code"] is None else _whole(facts["exit_code"]),
+    )
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or abs(value) >= 1 << 31:
+        raise ValueError("expected a whole number")
+    return value
+
+
+def _time(text: Any) -> dt.datetime:
+    found = dt.datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError("expected a time with its zone")
+    return found.astimezone(dt.UTC)
+
+
+def _write(folder: Path, action: RunAction) -> None:
+    facts = {
+        name: value.isoformat() if isinstance(value, dt.datetime) else value
+        for name, value in asdict(action).items()
+        if name not in ("action_id", "state")
+    }
+    with replacing(folder / f"{action.action_id}.json", is_durable=False) as file:
+        file.write(json.dumps(facts).encode())
+
+
+def _locked(folder: Path, action_id: str) -> int:
+    file = os.open(folder / f"{action_id}.lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return file
+
+
+def _is_locked(folder: Path, action_id: str) -> bool:
+    try:
+        file = open_file(folder / f"{action_id}.lock")
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+def _read(path: Path, longest: int, offset: int) -> bytes:
+    file = open_file(path)
+    try:
+        return read_at(file, longest, offset)
+    finally:
+        os.close(file)
+
+
+def _tail(path: Path, longest: int) -> bytes:
+    with suppress(OSError):
+        return _read(path, longest, max(0, path.lstat().st_size - longest))
+    return b""
+
+
+if __name__ == "__main__":
+    _lock, _home, _run_id, _action_id = sys.argv[1:]
+    main(int(_lock), Home(Path(_home)), _run_id, _action_id)

@@ -1,0 +1,151 @@
+"""Dead letters of a step, grouped by the class of the error and the line that raised it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from elastic.core.model.failure import Failure
+from elastic.core.text import one_line
+from elastic.persistence.run_store.inspection import KeptLetter, RunReader
+
+#: Number of letters that are grouped.
+MAX_GROUPED = 20_000
+#: Number of groups that are kept apart; the rest is one group.
+MAX_GROUPS = 100
+#: Size above which a letter is not read to be grouped (bytes).
+MAX_LETTER_BYTES = 256 << 10
+#: Letters per SELECT.
+_PAGE_ROWS = 200
+#: Characters at the end of a traceback in which the last frame is looked for.
+_TAIL = 20_000
+_FRAME = re.compile(r'File "([^"\n]*)", line (\d+)(?:, in ([^\n]*))?')
+#: Error types of the groups without a readable letter.
+DAMAGED, LARGE = "damaged dead letters", "large dead letters"
+_MAX_NAME = 120
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLine:
+    """Line of code that raised an error."""
+
+    path: str
+    line: int
+    function: str
+
+    @property
+    def name(self) -> str:
+        """Name of the file without its folder."""
+        return self.path.rpartition("/")[2]
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.line}" + (f" in {self.function}" if self.function else "")
+
+
+@dataclass(slots=True, kw_only=True)
+class LetterGroup:
+    """Dead letters with the same class of error from the same line."""
+
+    key: str
+    error_type: str
+    #: where they were raised; empty if unknown
+    place: str
+    count: int = 0
+    redriven: int = 0
+    first: KeptLetter | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class LetterGroups:
+    """Groups of the dead letters of a step, the largest first."""
+
+    groups: list[LetterGroup] = field(default_factory=list)
+    #: letters that were read, of `total`
+    read: int = 0
+    total: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        return self.read >= self.total
+
+
+def line_of(traceback: str) -> SourceLine | None:
+    """Return the innermost line of a traceback that names one."""
+    tail = traceback[-_TAIL:]
+    at = tail.rfind('File "')
+    found = _FRAME.match(tail, at) if at >= 0 else None
+    if found is None:
+        return None
+    return SourceLine(one_line(found[1]), int(found[2][:9]), one_line((found[3] or "").strip())[:_MAX_NAME])
+
+
+def group_of(kept: KeptLetter) -> tuple[str, str]:
+    """Return the class of the error of a letter, and the place that raised it."""
+    if kept.letter is None:
+        return (DAMAGED, "") if kept.is_damaged else (LARGE, "")
+    failure = kept.letter.failure
+    return one_line(str(failure.error_type))[:_MAX_NAME], _place(failure)
+
+
+def key_of(group: tuple[str, str]) -> str:
+    """Return a short name of a group for addresses."""
+    return blake2b("\n".join(group).encode(errors="surrogatepass"), digest_size=6).hexdigest()
+
+
+def letters_of(
+    reader: RunReader, step: int, *, after: tuple[int, int] = (-1, -1), redriven: bool = False
+) -> Iterator[KeptLetter]:
+    """Yield the dead letters of a step by ascending chunk id and index, with short transactions."""
+    while page := reader.kept_letters(
+        step, after=after, limit=_PAGE_ROWS, max_bytes=MAX_LETTER_BYTES, redriven=redriven
+    ):
+        yield from page
+        after = place_of(page[-1])
+
+
+def place_of(kept: KeptLetter) -> tuple[int, int]:
+    """Return chunk id and index of a letter; the index of a whole chunk is -1."""
+    return kept.chunk_id, -1 if kept.index is None else kept.index
+
+
+def letter_groups(reader: RunReader, step: int, total: int) -> LetterGroups:
+    """Return the groups of the dead letters that are not redriven; `total` is their number."""
+    groups: dict[tuple[str, str], LetterGroup] = {}
+    found = LetterGroups(total=total)
+    for kept in letters_of(reader, step):
+        if found.read >= MAX_GROUPED:
+            break
+        found.read += 1
+        name = group_of(kept)
+        if name not in groups and len(groups) >= MAX_GROUPS:
+            name = ("others", "")
+        group = groups.get(name)
+        if group is None:
+            group = groups[name] = LetterGroup(key=key_of(name), error_type=name[0], place=name[1], first=kept)
+        group.count += 1
+    found.groups = sorted(groups.values(), key=lambda group: -group.count)
+    found.total = max(total, found.read)
+    return found
+
+
+def letters_in_group(
+    reader: RunReader, step: int, group: str | None, *, after: tuple[int, int], limit: int, redriven: bool = False
+) -> tuple[list[KeptLetter], tuple[int, int] | None]:
+    """Return a page of letters, of one group or of all, and the place after which the next page begins.
+
+    At most `MAX_GROUPED` letters are read, so that a page of a rare group may be short and still have a next one.
+    """
+    page: list[KeptLetter] = []
+    last = after
+    for read, kept in enumerate(letters_of(reader, step, after=after, redriven=redriven)):
+        if len(page) == limit or read == MAX_GROUPED:
+            return page, last
+        last = place_of(kept)
+        if group is None or key_of(group_of(kept)) == group:
+            page.append(kept)
+    return page, None
+
+
+def _place(failure: Failure) -> str:
+    line = line_of(failure.traceback) if isinstance(failure.traceback, str) else None
+    return one_line(str(failure.function))[:_MAX_NAME] if line is None else str(line)[: 2 * _MAX_NAME]
