@@ -217,6 +217,17 @@ _SERVICE_OPTIONS: tuple[tuple[str, Any, float, str], ...] = (
     ("parse_memory", 2 * 2**30, 2**26, "Bytes of memory that loading one DAG file may take."),
 )
 
+#: Options of the web server: key, default, minimum (of numbers) and one sentence for each.
+_WEB_OPTIONS: tuple[tuple[str, Any, float | None, str], ...] = (
+    ("host", "127.0.0.1", None, "Address on which the web server listens."),
+    ("port", 8080, 0, "Port of the web server; 0 for any free one."),
+    ("hosts", "", None, "Further host names under which browsers reach the web server, separated by commas."),
+    ("base_url", "", None, "Address of the web server as users see it, such as https://elastic.example.org."),
+    ("timezone", "", None, "Time zone of times on pages; empty for that of the browser. Users can choose their own."),
+    ("idle_timeout", 8 * 3600.0, 60, "Seconds without a request after which a login ends."),
+    ("absolute_timeout", 7 * 86_400.0, 60, "Seconds after which a login ends anyway."),
+)
+
 #: `{home}` stands for ELASTIC_HOME.
 OPTIONS: tuple[Option, ...] = (
     Option(
@@ -344,6 +355,10 @@ OPTIONS: tuple[Option, ...] = (
     *(
         Option(section="scheduler", key=key, kind=type(default), default=default, least=least, is_local=True, doc=doc)
         for key, default, least, doc in _SERVICE_OPTIONS
+    ),
+    *(
+        Option(section="web", key=key, kind=type(default), default=default, least=least, doc=doc)
+        for key, default, least, doc in _WEB_OPTIONS
     ),
     Option(
         section="bundle",

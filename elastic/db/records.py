@@ -255,6 +255,8 @@ class Event:
     attempt_uuid: str | None
     owner: str | None
     detail: str | None
+    #: address of the user of the web server who asked for it
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,13 @@ from elastic.db.schema.jobs import job, pool
 from elastic.db.schema.logs import log, log_line
 from elastic.db.schema.runs import dag_run, dag_run_attempt
 from elastic.db.schema.scheduling import dag_cursor, dag_file, dag_version, run_callback, run_claim
-from elastic.db.schema.secrets import connection, user, variable
+from elastic.db.schema.secrets import connection, variable
 from elastic.db.schema.tasks import task_attempt, task_instance, xcom
 from elastic.db.schema.types import metadata
+from elastic.db.schema.users import api_token, login_try, session, user_account
 
 __all__ = [
+    "api_token",
     "bundle",
     "connection",
     "dag",
@@ -24,13 +26,15 @@ __all__ = [
     "job",
     "log",
     "log_line",
+    "login_try",
     "metadata",
     "pool",
     "run_callback",
     "run_claim",
+    "session",
     "task_attempt",
     "task_instance",
-    "user",
+    "user_account",
     "variable",
     "xcom",
 ]

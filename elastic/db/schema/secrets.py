@@ -1,11 +1,11 @@
-"""Tables of connections (encrypted password and extra settings), users, and variables.
+"""Tables of connections (encrypted password and extra settings) and variables.
 
 All values of variables are encrypted, because nothing marks those that are secrets.
 """
 
-from sqlalchemy import Boolean, Column, Integer, String, Table, true
+from sqlalchemy import Column, Integer, String, Table
 
-from elastic.db.schema.types import OPTIONS, Instant, Key, LongText, Word, metadata
+from elastic.db.schema.types import OPTIONS, Key, LongText, metadata
 
 connection = Table(
     "connection",
@@ -20,20 +20,6 @@ connection = Table(
     Column("port", Integer),
     Column("extra", LongText),
     Column("description", LongText),
-    **OPTIONS,
-)
-
-
-user = Table(
-    "user",
-    metadata,
-    Column("username", Key, primary_key=True),
-    Column("role", Word, nullable=False),
-    Column("email", String(250)),
-    #: scrypt hash
-    Column("password_hash", LongText),
-    Column("is_active", Boolean, nullable=False, server_default=true()),
-    Column("created_at", Instant, nullable=False),
     **OPTIONS,
 )
 

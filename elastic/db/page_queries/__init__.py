@@ -1,0 +1,1 @@
+"""Queries of pages: bounded, paged by keys, and without a query for each row."""
