@@ -49,9 +49,11 @@ INDEX = {
     # service
     "standalone": CommandEntry("service.standalone", "Run all parts of the service.", "standalone", "EXAMPLE"),
     "master": CommandEntry("service.master", "Run DAGs by their schedules, as a service.", "master", "EXAMPLE"),
+    "webserver": CommandEntry("service.webserver", "Serve the web pages and the API.", "webserver", "EXAMPLE"),
     "services": CommandEntry("service.services", "Run the service in the background."),
     "health": CommandEntry("service.standalone", "Check the parts of the service.", "health", "HEALTH_EXAMPLE"),
     # administration
+    "users": CommandEntry("admin.users", "Manage users of the web server."),
     "connections": CommandEntry("admin.connections", "Manage and test connections to other systems."),
     "variables": CommandEntry("admin.variables", "Manage variables that DAGs read by name."),
     "pools": CommandEntry("admin.pools", "Manage pools: slots that limit parallel tasks."),

@@ -1,0 +1,69 @@
+"""Web app: pages and API behind one shield. It is a plain ASGI app; `elastic.web.server` runs it."""
+
+import datetime as dt
+
+from fastapi import APIRouter, FastAPI
+
+from elastic.db.stores.sessions import SessionStore
+from elastic.version import __version__
+from elastic.web.context import WebContext
+from elastic.web.errors import add_handlers, refused, unexpected
+from elastic.web.pages import account, dag_actions, home, login, static
+from elastic.web.rendering import make_environment
+from elastic.web.routes import GuardedRoute
+from elastic.web.security.identity import SessionAuthenticator
+from elastic.web.security.logins import Logins
+from elastic.web.security.middleware import Shield
+from elastic.web.security.passwords import absent_hash
+
+#: Routers of the pages.
+PAGES: tuple[APIRouter, ...] = (
+    static.router,
+    login.router,
+    account.router,
+    home.router,
+    dag_actions.router,
+)
+
+#: Routers of the API.
+API: tuple[APIRouter, ...] = ()
+
+
+def create_app(context: WebContext) -> FastAPI:
+    """Return the web app.
+
+    Raises:
+        TypeError: A route does not name the right that it requires.
+    """
+    app = FastAPI(title="Elastic", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app.router.redirect_slashes = False
+    for router in (*PAGES, *API):
+        app.router.routes.extend(router.routes)
+    check_routes(app)
+    sessions = SessionStore(
+        context.database,
+        idle=dt.timedelta(seconds=context.settings.get("web.idle_timeout")),
+        absolute=dt.timedelta(seconds=context.settings.get("web.absolute_timeout")),
+    )
+    app.state.context = context
+    app.state.sessions = sessions
+    app.state.authenticator = SessionAuthenticator(context.database, sessions, context.clock)
+    app.state.logins = Logins(context.database, sessions, context.clock)
+    app.state.templates = make_environment()
+    app.state.addresses = frozenset(getattr(route, "path", "") for route in app.router.routes)
+    add_handlers(app)
+    app.add_middleware(Shield, refuse=refused, unexpected=unexpected)
+    absent_hash()  # the first login must not take longer than others
+    return app
+
+
+def check_routes(app: FastAPI) -> None:
+    """Check that each route names what it requires.
+
+    Raises:
+        TypeError: A route does not.
+    """
+    for route in app.router.routes:
+        if not isinstance(route, GuardedRoute) or route.requires is None:
+            path = getattr(route, "path", repr(route))
+            raise TypeError(f"the route {path} names no right; use elastic.web.routes.Router with `requires=`.")

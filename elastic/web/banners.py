@@ -1,0 +1,55 @@
+"""Banners: what is wrong with the service, on top of every page."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from elastic.db.errors import DatabaseError
+from elastic.db.page_queries.service_state import service_state
+from elastic.web.context import WebContext
+
+#: Page with the files that could not be loaded.
+_ERRORS = "/browse/import-errors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Banner:
+    """Sentence on top of every page."""
+
+    #: `bad` or `warn`
+    kind: str
+    #: the sentence, with its first words apart, which are shown in bold
+    head: str
+    text: str
+    #: link to more, with its text; empty for none
+    url: str = ""
+    link: str = ""
+
+
+def banners_of(context: WebContext, addresses: Collection[str]) -> list[Banner]:
+    """Return the banners of this moment, the worst first; `addresses` are those of the pages that exist."""
+    try:
+        found = service_state(context.database, context.deployment.heartbeat)
+    except DatabaseError as error:
+        return [Banner(kind="bad", head="The database is away.", text=str(error))]
+    banners = []
+    if not found.has_living_master:
+        since = f"since {found.last_master_at:%H:%M:%S} UTC" if found.last_master_at else "yet"
+        banners.append(
+            Banner(
+                kind="bad",
+                head=f"No master is alive {since}.",
+                text="Runs are queued but do not start. Start a master with elastic master, or elastic standalone.",
+            )
+        )
+    if found.broken_files:
+        count = "1 file is" if found.broken_files == 1 else f"{found.broken_files} files are"
+        banners.append(
+            Banner(
+                kind="warn",
+                head=f"{count} broken.",
+                text=f"{found.broken_path}: {found.broken_reason}",
+                url=_ERRORS if _ERRORS in addresses else "",
+                link="Show the traceback" if found.broken_files == 1 else "Show all",
+            )
+        )
+    return banners

@@ -1,0 +1,206 @@
+"""Errors of requests: each becomes a page with one sentence, or a problem document (RFC 9457) below `/api`."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from http import HTTPStatus
+from urllib.parse import quote
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from elastic.core.errors import ElasticError, UsageError
+from elastic.core.text import error_text, one_line
+from elastic.db.errors import DatabaseError, SecretError, UnknownRowError
+from elastic.web.rendering import render
+
+_log = logging.getLogger(__name__)
+
+#: Names that a page about a missing thing offers.
+_MAX_NEAR = 5
+#: Characters of a given name that a page repeats.
+_MAX_SHOWN = 120
+
+
+class WebError(Exception):
+    """Error of a request.
+
+    Args:
+        sentence: What happened, to which thing.
+        hint: What to do; may be empty.
+        near: Links to similar things: text and URL.
+    """
+
+    status = HTTPStatus.BAD_REQUEST
+
+    def __init__(self, sentence: str, hint: str = "", near: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(sentence, hint, near)
+        self.sentence, self.hint, self.near = sentence, hint, tuple(near)
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+class BadRequest(WebError):  # noqa: N818 - the name of the status
+    """The request cannot be understood."""
+
+
+class NotFound(WebError):  # noqa: N818 - the name of the status
+    """There is no such thing.
+
+    Args:
+        thing: Kind of the thing, such as "DAG".
+        name: Its id, as given.
+        near: Known things, the similar ones of which are offered: ids, or pairs of id and URL.
+        hint: What to do.
+    """
+
+    status = HTTPStatus.NOT_FOUND
+
+    def __init__(self, thing: str, name: str, near: Iterable[str | tuple[str, str]] = (), hint: str = "") -> None:
+        urls = dict((one, "") if isinstance(one, str) else one for one in near)
+        close = get_close_matches(name[:_MAX_SHOWN], urls, n=_MAX_NEAR, cutoff=0.5)
+        super().__init__(
+            f"There is no {thing} {one_line(name[:_MAX_SHOWN])!r}.", hint, [(one, urls[one]) for one in close]
+        )
+
+
+class Forbidden(WebError):  # noqa: N818 - the name of the status
+    """The user does not have the right."""
+
+    status = HTTPStatus.FORBIDDEN
+
+
+class Unauthorized(WebError):  # noqa: N818 - the name of the status
+    """The request has no valid session or token."""
+
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class Conflict(WebError):  # noqa: N818 - the name of the status
+    """The thing is in a state in which this cannot be done."""
+
+    status = HTTPStatus.CONFLICT
+
+
+class UnsupportedBody(WebError):  # noqa: N818 - the name of the status
+    """The body is neither a form nor JSON."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Answer each kind of error of an app."""
+    app.add_exception_handler(WebError, _of_web_error)
+    app.add_exception_handler(ElasticError, _of_elastic_error)
+    app.add_exception_handler(RequestValidationError, _of_validation)
+    app.add_exception_handler(HTTPException, _of_http_exception)
+
+
+def is_api(request: Request) -> bool:
+    """Return whether a request expects JSON."""
+    return str(request.scope["path"]).startswith("/api/")
+
+
+def refused(request: Request, status: int, sentence: str, hint: str) -> Response:
+    """Return the page of a request that is refused before its user is known."""
+    request.state.identity = None
+    return error_response(request, status, sentence, hint)
+
+
+def error_response(
+    request: Request, status: int, sentence: str, hint: str = "", near: Sequence[tuple[str, str]] = ()
+) -> Response:
+    """Return the page, or the problem document, of an error."""
+    title = HTTPStatus(status).phrase
+    if is_api(request):
+        body = {
+            "type": "about:blank",
+            "title": title,
+            "status": status,
+            "detail": sentence,
+            "hint": hint,
+            "near": [name for name, _ in near],
+            "request_id": request_id_of(request),
+        }
+        headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
+        return JSONResponse(body, status, headers, media_type="application/problem+json")
+    return render(
+        request,
+        "error.html",
+        status,
+        title=title,
+        sentence=sentence,
+        hint=hint,
+        near=near,
+        request_id=request_id_of(request),
+    )
+
+
+def unexpected(request: Request, error: Exception) -> Response:
+    """Log an unforeseen error, and return its page, which reveals nothing of it."""
+    _log.error("request %s failed", request_id_of(request), exc_info=error)
+    return error_response(
+        request,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "The page could not be made because of an error in Elastic.",
+        f"Its traceback is in the log of the web server under request {request_id_of(request)}.",
+    )
+
+
+def request_id_of(request: Request) -> str:
+    """Return the id under which the log has a request."""
+    return str(getattr(request.state, "request_id", "-"))
+
+
+def _of_web_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, WebError)  # noqa: S101 - registered for this class
+    if error.status is HTTPStatus.UNAUTHORIZED and not is_api(request):
+        return RedirectResponse(_login_url(request), status_code=303)
+    return error_response(request, error.status, error.sentence, error.hint, error.near)
+
+
+def _login_url(request: Request) -> str:
+    path = str(request.scope["path"])
+    if request.method != "GET" or path == "/":
+        return "/login"
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"/login?next={quote(quote(path) + query, safe='')}"
+
+
+def _of_elastic_error(request: Request, error: Exception) -> Response:
+    sentence = error_text(error)
+    sentence = sentence[:1].upper() + sentence[1:]
+    match error:
+        case UnknownRowError():
+            return error_response(request, HTTPStatus.NOT_FOUND, sentence)
+        case UsageError() | SecretError():
+            return error_response(request, HTTPStatus.BAD_REQUEST, sentence)
+        case DatabaseError():
+            _log.error("request %s: %s", request_id_of(request), error)
+            return error_response(request, HTTPStatus.SERVICE_UNAVAILABLE, sentence)
+    return error_response(request, HTTPStatus.CONFLICT, sentence)
+
+
+def _of_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
+    found = [f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in error.errors()[:_MAX_NEAR]]
+    return error_response(
+        request, HTTPStatus.UNPROCESSABLE_ENTITY, f"The request is not valid ({one_line('; '.join(found))})."
+    )
+
+
+def _of_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
+    path = one_line(str(request.scope["path"])[:_MAX_SHOWN])
+    match error.status_code:
+        case HTTPStatus.NOT_FOUND:
+            return error_response(
+                request, 404, f"There is no page {path}.", "The list of DAGs is a good place to start."
+            )
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            return error_response(request, 405, f"{path} does not answer {request.method} requests.")
+    return error_response(request, error.status_code, f"{one_line(str(error.detail))}.")

@@ -1,0 +1,36 @@
+"""Static files and the icon."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from elastic.web.errors import NotFound
+from elastic.web.routes import Router
+from elastic.web.security.rights import PUBLIC
+from elastic.web.static_files import static_files
+
+router = Router()
+
+#: Seconds that browsers may keep a file whose address has its digest.
+_YEAR = 31_536_000
+
+
+@router.get("/static/{name}", requires=PUBLIC)
+def static_file(request: Request, name: str, v: str = "") -> Response:
+    """Send a static file."""
+    found = static_files().get(name)
+    if found is None:
+        request.state.identity = None
+        raise NotFound("static file", name)
+    etag = f'"{found.digest}"'
+    caching = f"public, max-age={_YEAR}, immutable" if v == found.digest else "no-cache"
+    headers = {"ETag": etag, "Cache-Control": caching}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    return Response(found.content, headers=headers, media_type=found.media_type)
+
+
+@router.get("/favicon.ico", requires=PUBLIC)
+def icon() -> Response:
+    """Send the icon to browsers that ask for it by its old name."""
+    found = static_files()["icon.svg"]
+    return Response(found.content, headers={"Cache-Control": "max-age=86400"}, media_type=found.media_type)

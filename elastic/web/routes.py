@@ -1,0 +1,145 @@
+"""Router whose routes name the right that they need. A route without one is refused, not served."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
+
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from elastic.db import audit
+from elastic.web.context import context_of
+from elastic.web.errors import BadRequest, Forbidden, Unauthorized, UnsupportedBody
+from elastic.web.security.csrf import FIELD, HEADER, SAFE_METHODS, is_same_origin, is_token_of
+from elastic.web.security.identity import Identity
+from elastic.web.security.rights import LEAST_ROLE, PUBLIC, Public, Right
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+#: What a route asks of a user.
+Requirement = Right | Public
+
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+#: Fields of a form.
+_MAX_FIELDS = 1000
+
+
+class Decorator(Protocol):
+    """Decorator that returns the function as it is."""
+
+    def __call__(self, function: Handler, /) -> Handler:
+        """Add the function as a handler."""
+
+
+class GuardedRoute(APIRoute):
+    """Route that checks right, origin and CSRF token before its handler sees the request."""
+
+    #: None until the router sets it; such a route answers nothing
+    requires: Requirement | None = None
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            if self.requires is PUBLIC:
+                if request.method not in SAFE_METHODS:
+                    _check_origin(request)
+                    await _check_form(request)
+                return await handle(request)
+            identity = await _identified(request, self.requires)
+            if request.method not in SAFE_METHODS:
+                await _check_csrf(request, identity)
+            address = request.client.host if request.client else ""
+            with audit.acting_for(audit.Actor(identity.username, address)):
+                return await handle(request)
+
+        return guarded
+
+
+class Router(APIRouter):
+    """Router of pages or of the API: each route names what it requires, as `@router.get("/", requires=Right.READ)`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(route_class=GuardedRoute, **options)
+
+    def add_api_route(self, path: str, endpoint: Any, *, requires: Requirement | None = None, **options: Any) -> None:
+        """Add a route with its requirement."""
+        super().add_api_route(path, endpoint, **options)
+        route = self.routes[-1]
+        assert isinstance(route, GuardedRoute)  # noqa: S101 - the class of the routes of this router
+        route.requires = requires
+
+    def api_route(self, path: str, *, requires: Requirement, **options: Any) -> Decorator:  # type: ignore[override]
+        """Return a decorator that adds a route."""
+
+        def decorate(function: Handler) -> Handler:
+            self.add_api_route(path, function, requires=requires, **options)
+            return function
+
+        return decorate
+
+    def get(self, path: str, *, requires: Requirement, **options: Any) -> Decorator:  # type: ignore[override]
+        """Return a decorator for a route that changes nothing."""
+        return self.api_route(path, requires=requires, methods=["GET"], **options)
+
+    def post(self, path: str, *, requires: Requirement, **options: Any) -> Decorator:  # type: ignore[override]
+        """Return a decorator for a route of a form or a new thing."""
+        return self.api_route(path, requires=requires, methods=["POST"], **options)
+
+    def put(self, path: str, *, requires: Requirement, **options: Any) -> Decorator:  # type: ignore[override]
+        """Return a decorator for a route that stores a thing."""
+        return self.api_route(path, requires=requires, methods=["PUT"], **options)
+
+    def patch(self, path: str, *, requires: Requirement, **options: Any) -> Decorator:  # type: ignore[override]
+        """Return a decorator for a route that changes a thing."""
+        return self.api_route(path, requires=requires, methods=["PATCH"], **options)
+
+    def delete(self, path: str, *, requires: Requirement, **options: Any) -> Decorator:  # type: ignore[override]
+        """Return a decorator for a route that deletes a thing."""
+        return self.api_route(path, requires=requires, methods=["DELETE"], **options)
+
+
+async def _identified(request: Request, requires: Requirement | None) -> Identity:
+    identity: Identity | None = await run_in_threadpool(request.app.state.authenticator.identify, request)
+    request.state.identity = identity
+    if identity is None:
+        raise Unauthorized("This needs a login or an API token.", "Log in, or send a valid token.")
+    if not isinstance(requires, Right) or not identity.may(requires):
+        right = requires if isinstance(requires, Right) else Right.MANAGE_USERS
+        raise Forbidden(
+            f"User {identity.username} ({identity.role}) may not {right}.",
+            f"The role {LEAST_ROLE[right]} may; an admin can give it to you.",
+        )
+    return identity
+
+
+def _check_origin(request: Request) -> None:
+    if not is_same_origin(request, context_of(request).origins):
+        raise Forbidden("The request does not come from a page of this server.", "Open the page again and repeat it.")
+
+
+async def _check_csrf(request: Request, identity: Identity) -> None:
+    """Check that a page of this server made the request. A program with an API token needs no such proof."""
+    if not identity.session_id:
+        return
+    _check_origin(request)
+    given = request.headers.get(HEADER, "")
+    form = await _check_form(request)
+    if not is_token_of(identity.session_id, given or form):
+        raise Forbidden("The form is older than your login.", "Go back, load the page again and repeat it.")
+
+
+async def _check_form(request: Request) -> str:
+    """Check the type and the values of the body, and return the CSRF token in it."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in _FORMS:
+        form = await request.form(max_files=0, max_fields=_MAX_FIELDS)
+        if any("\0" in name or "\0" in str(value) for name, value in form.multi_items()):
+            raise BadRequest("The form contains a NUL character.", "Remove it.")
+        return str(form.get(FIELD, ""))
+    if kind != "application/json" and request.headers.get("content-length", "0") != "0":
+        raise UnsupportedBody("The body must be a form or JSON.", "Set the Content-Type.")
+    return ""

@@ -1,0 +1,85 @@
+"""Logins: verify a password, and delay after failures."""
+
+import datetime as dt
+from collections.abc import Callable
+
+from elastic.core.errors import ElasticError
+from elastic.db.database import Database
+from elastic.db.stores.sessions import FailedLogins, LoginTries, SessionStore
+from elastic.db.stores.users import UserStore
+from elastic.web.security.passwords import absent_hash, is_password
+from elastic.web.security.sessions import new_session_id
+
+#: Failed logins in five minutes that are free of delays: of one account from an address, and of the address.
+_FREE_OF_ACCOUNT, _FREE_OF_ADDRESS = 5, 20
+
+_LONGEST_DELAY = 60
+
+
+class LoginRefusedError(ElasticError):
+    """Name or password are wrong; the message does not say which."""
+
+    def __str__(self) -> str:
+        return "The name or the password is wrong; try again."
+
+
+class LoginDelayedError(ElasticError):
+    """Too many logins failed; the next one must wait."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"Too many logins failed; wait {self.seconds} s and try again."
+
+
+class Logins:
+    """Logs users in by name and password.
+
+    Args:
+        database: The database.
+        sessions: Store of sessions.
+        clock: Returns the time.
+    """
+
+    def __init__(self, database: Database, sessions: SessionStore, clock: Callable[[], dt.datetime]) -> None:
+        self._users, self._tries, self._sessions, self._clock = (
+            UserStore(database),
+            LoginTries(database),
+            sessions,
+            clock,
+        )
+
+    def open(self, username: str, password: str, address: str) -> str:
+        """Open a session of a user and return its id.
+
+        An unknown name takes as long as a wrong password, and gives the same error.
+
+        Raises:
+            LoginRefusedError: The name or the password is wrong, or the user is disabled.
+            LoginDelayedError: Too many logins from the address failed.
+        """
+        time = self._clock()
+        seconds = _delay(self._tries.failed(username, address, time), time)
+        if seconds > 0:
+            raise LoginDelayedError(seconds)
+        user = self._users.find(username)
+        is_right = is_password(password, absent_hash() if user is None else user.password_hash)
+        if user is None or not is_right or not user.is_active:
+            self._tries.add(username, address, time)
+            raise LoginRefusedError
+        self._tries.forget(username, address)
+        session_id = new_session_id()
+        self._sessions.open(session_id, user.username, address, time)
+        return session_id
+
+
+def _delay(failed: FailedLogins, time: dt.datetime) -> int:
+    """Return the seconds that the next login must wait: twice as long after each failure."""
+    beyond = max(failed.of_account - _FREE_OF_ACCOUNT, failed.of_address - _FREE_OF_ADDRESS)
+    if beyond < 0 or failed.last_at is None:
+        return 0
+    delay = min(2 ** min(beyond + 1, 10), _LONGEST_DELAY)
+    left = failed.last_at + dt.timedelta(seconds=delay) - time
+    return max(0, -(-left // dt.timedelta(seconds=1)))

@@ -1,0 +1,183 @@
+"""Web server process: binds the port, and runs the app on uvicorn until a signal arrives."""
+
+import errno
+import ipaddress
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from elastic.config.secret_mask import protect
+from elastic.core.errors import UsageError
+from elastic.core.optional import require
+
+#: Connections that wait for the server.
+_BACKLOG = 512
+
+#: Seconds that open requests may take when the server stops; streams of events end at once.
+_GRACE_SECONDS = 5
+
+#: Requests at the same time.
+_MAX_REQUESTS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """How the server listens."""
+
+    host: str
+    #: 0 for any free port
+    port: int
+    certificate: Path | None = None
+    key: Path | None = None
+    #: address of the only proxy whose X-Forwarded headers count; empty for none
+    behind_proxy: str = ""
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs of this machine can connect."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether the server listens on all addresses of this machine."""
+        return self.host in ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
+
+    def check(self) -> None:
+        """Check that passwords do not cross a network in plain text.
+
+        Raises:
+            UsageError: The address is reachable by others, without TLS and without a proxy that adds it.
+        """
+        if (self.certificate is None) != (self.key is None):
+            raise UsageError("a certificate needs its key: give both --certificate and --key.")
+        if not self.is_loopback and self.certificate is None and not self.behind_proxy:
+            raise UsageError(
+                f"the web server would send passwords in plain text over the network of {self.host}; give "
+                "--certificate and --key, or --behind-proxy ADDRESS of a proxy that adds TLS, or listen on 127.0.0.1."
+            )
+
+
+def serve(options: ServerOptions, say: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        options: How the server listens.
+        say: Receives a line once the server answers.
+
+    Raises:
+        UsageError: The port is in use, the extra `web` is not installed, or a setting is invalid.
+        DatabaseError: The database cannot be used.
+    """
+    uvicorn = require("uvicorn", extra="web", user="the web server")
+    require("fastapi", extra="web", user="the web server")
+    require("multipart", extra="web", user="the web server")
+    options.check()
+    listener = _bound(options.host, options.port)
+    try:
+        from elastic.web.app import create_app
+        from elastic.web.context import WebContext
+
+        hosts = [socket.gethostname(), socket.getfqdn()] if options.is_wildcard else [options.host]
+        app = create_app(WebContext.of(hosts=hosts, is_loopback=options.is_loopback))
+        _log_to_stderr()
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            limit_concurrency=_MAX_REQUESTS,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            proxy_headers=bool(options.behind_proxy),
+            forwarded_allow_ips=options.behind_proxy or None,
+            ssl_certfile=options.certificate,
+            ssl_keyfile=options.key,
+        )
+        server = uvicorn.Server(config)
+        say(f"the webserver serves {url_of(options, listener)}")
+        with _stopped_by_signals(server, app):
+            server.run(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def url_of(options: ServerOptions, listener: socket.socket) -> str:
+    """Return the address of the server for a browser on this machine."""
+    host = "127.0.0.1" if options.is_wildcard else options.host
+    scheme = "https" if options.certificate else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        UsageError: The port is in use, or the address is not one of this machine.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise UsageError(f"the address {host!r} cannot be used ({error.strerror}); give another --host.") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise UsageError(
+                f"port {port} of {host} is in use by another program; stop that one, or choose another port with -p."
+            ) from error
+        raise UsageError(f"port {port} of {host} cannot be used ({error.strerror}); choose another with -p.") from error
+    return listener
+
+
+@contextmanager
+def _stopped_by_signals(server: Any, app: Any) -> Iterator[None]:
+    """Let SIGINT and SIGTERM stop the server in order."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        app.state.is_stopping = True
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    @contextmanager
+    def no_signals() -> Iterator[None]:
+        yield
+
+    # uvicorn would raise the signal again at its end, which ends this process with an error.
+    server.capture_signals = no_signals
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _log_to_stderr() -> None:
+    """Log errors of the server, with secrets masked. Requests are logged without their queries."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    protect(handler)
+    for name, level in (("uvicorn.error", logging.WARNING), ("elastic.web", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.addHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = False

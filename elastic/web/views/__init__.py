@@ -1,0 +1,1 @@
+"""View models: from rows to the values that a template shows, without I/O."""

@@ -1,0 +1,157 @@
+"""Fixtures of the tests of the web server: clients that are logged in, and pages in a browser."""
+
+import os
+import re
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from elastic.config.settings import read_settings
+from elastic.db.database import Database
+from elastic.db.stores.users import Role, UserStore
+from elastic.scheduler.deployment import Deployment
+from elastic.web.app import create_app
+from elastic.web.context import WebContext
+from elastic.web.security.passwords import hash_password
+from elastic.web.security.sessions import new_session_id
+
+#: Password of every user of these tests, and its hash, which takes long to compute.
+PASSWORD = "a long enough secret"
+HASH = hash_password(PASSWORD)
+
+BASE_URL = "http://127.0.0.1:8080"
+
+_TOKEN = re.compile(r'name="csrf-token" content="([0-9a-f]{64})"')
+
+
+class WebClient(TestClient):
+    """Client of a user: sends the origin of its pages, and posts forms with their token."""
+
+    def __init__(self, app: FastAPI, role: Role | None) -> None:
+        super().__init__(app, base_url=BASE_URL, follow_redirects=False, headers={"Origin": BASE_URL})
+        self.role = role
+        if role is not None:
+            # Without the form, whose password takes long to verify.
+            session_id = new_session_id()
+            app.state.sessions.open(session_id, str(role), "testclient", app.state.context.clock())
+            self.cookies.set("elastic", session_id)
+
+    @property
+    def csrf_token(self) -> str:
+        """The token of the pages of this user."""
+        found = _TOKEN.search(self.get("/account").text)
+        assert found is not None
+        return found[1]
+
+    def submit(self, url: str, **fields: Any) -> Any:
+        """Post a form with its token."""
+        return self.post(url, data={"csrf_token": self.csrf_token, **fields})
+
+    def followed(self, url: str, **fields: Any) -> str:
+        """Post a form, follow its redirect, and return the page."""
+        answer = self.submit(url, **fields)
+        assert answer.status_code == 303, answer.text
+        return str(self.get(answer.headers["location"]).text)
+
+
+@pytest.fixture
+def web_context(home: Path) -> WebContext:
+    """Context of a server with an empty SQLite database and a user for each role, named as the role."""
+    settings = read_settings()
+    deployment = Deployment.of(settings)
+    store = UserStore(deployment.database)
+    for role in Role:
+        store.create(str(role), role, HASH)
+    return WebContext(database=deployment.database, settings=settings, deployment=deployment, runs_folder=home / "runs")
+
+
+@pytest.fixture
+def web_database(web_context: WebContext) -> Database:
+    """The database of the server."""
+    return web_context.database
+
+
+@pytest.fixture
+def web_app(web_context: WebContext) -> FastAPI:
+    """The app."""
+    return create_app(web_context)
+
+
+@pytest.fixture
+def web(web_app: FastAPI) -> Callable[[str | None], WebClient]:
+    """Return a client that is logged in: `web("operator")`; `web(None)` is not logged in."""
+    return lambda role="viewer": WebClient(web_app, None if role is None else Role(role))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a browser."""
+    path = shutil.which("chromium")
+    if path is None:
+        # If databases are required, so is the browser: a skipped test would hide that it is missing.
+        fail = pytest.fail if os.environ.get("TEST_DATABASES") == "required" else pytest.skip
+        fail("chromium is not installed; on Debian, `apt-get install chromium` installs it.")
+    return path
+
+
+@pytest.fixture
+def live_url(web_app: FastAPI) -> Iterator[str]:
+    """Address of a server that answers a browser."""
+    import uvicorn
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(web_app, lifespan="off", log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 60
+    pause = threading.Event()
+    while not server.started:
+        assert time.monotonic() < deadline, "the server did not start"
+        pause.wait(0.01)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    web_app.state.is_stopping = True
+    server.should_exit = True
+    server.force_exit = True
+    thread.join(30)
+    listener.close()
+
+
+@pytest.fixture(scope="session")
+def _browser(chromium: str) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def browser_page(_browser: Any, live_url: str) -> Iterator[Any]:
+    """A browser page whose user is logged in as admin; addresses without host are those of the server.
+
+    The test fails if the page logged an error or asked another host for anything.
+    """
+    faults: list[str] = []
+    browsing = _browser.new_context(base_url=live_url, viewport={"width": 1400, "height": 900})
+    page = browsing.new_page()
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on(
+        "request", lambda request: None if request.url.startswith((live_url, "data:")) else faults.append(request.url)
+    )
+    page.goto("/login")
+    page.fill("input[name=username]", "admin")
+    page.fill("input[name=password]", PASSWORD)
+    page.click("button:has-text('Log in')")
+    yield page
+    browsing.close()
+    assert faults == []
