@@ -28,6 +28,7 @@ from elastic.scheduler.commands.run_task import (
     run_range,
     verdicts_of,
 )
+from elastic.scheduler.decisions.dag_spec import DagSpec
 from elastic.scheduler.decisions.free_slots import SLOT_CONDITIONS
 from elastic.scheduler.deployment import Deployment
 
@@ -60,7 +61,7 @@ test_dag.__test__ = False  # type: ignore[attr-defined]
 
 def clear_dag(dag: DAG, start_date: datetime | None, end_date: datetime | None, **options: Any) -> int:
     """Clear instances in a range and return their number; `options` are the other fields of `ClearOptions`."""
-    return clear(Deployment.of().database, dag, ClearOptions(start=start_date, end=end_date, **options))
+    return clear(Deployment.of().database, DagSpec.of(dag), ClearOptions(start=start_date, end=end_date, **options))
 
 
 def run_task(

@@ -25,6 +25,22 @@ def run_verdicts(database: Database, run: DagRun, heartbeat: float) -> list[Verd
     return [*found, *_file(database, run)]
 
 
+def start_advice(database: Database, run: DagRun, heartbeat: float) -> str:
+    """Return who runs a queued run, or how to run it if no master is alive.
+
+    Args:
+        database: The database.
+        run: The run.
+        heartbeat: Interval of the heartbeats of masters (seconds).
+    """
+    cursor = cursor_of(database, run.dag_id)
+    if cursor is not None and cursor.is_paused:
+        return f"the DAG is paused, so the run waits for `elastic dags unpause {run.dag_id}`"
+    if has_living_master(database, heartbeat):
+        return "a master runs it"
+    return f"run it with `elastic backfill {run.dag_id} --runs {run.run_id}`, or start `elastic master`"
+
+
 def _start(database: Database, run: DagRun) -> list[Verdict]:
     """Return the verdicts on the start of a queued run."""
     cursor = cursor_of(database, run.dag_id)

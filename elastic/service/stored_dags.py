@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from elastic.core.errors import ElasticError
 from elastic.core.text import error_text
-from elastic.dag.serialized_dag import from_dict
+from elastic.dag.serialized_dag import SerializedDag, from_dict
 from elastic.dag.timetable.interval import instant_of
 from elastic.db.database import Database
 from elastic.db.stores.dags import structure_of
@@ -52,7 +52,7 @@ class StoredDags:
         if text is None:
             raise ElasticError(f"the structure {digest[:12]} of the DAG is not stored; parse its file again.")
         try:
-            found = _stored_dag(text)
+            found = stored_dag(from_dict(json.loads(text)))
         except ElasticError:
             raise
         except (ValueError, OverflowError, TypeError, RecursionError) as error:
@@ -63,8 +63,8 @@ class StoredDags:
         return found
 
 
-def _stored_dag(text: str) -> StoredDag:
-    dag = from_dict(json.loads(text))
+def stored_dag(dag: SerializedDag) -> StoredDag:
+    """Return what a master knows of a DAG from its stored structure."""
     fields = dag.fields
     start, end = (instant_of(fields[name]) if fields[name] else None for name in ("start_date", "end_date"))
     obstacle = ""

@@ -28,6 +28,7 @@ def clear(
     """Reset task instances so that they run again. Their logs and past attempts are kept."""
     from elastic.db import transitions
     from elastic.scheduler.commands.clear import ClearOptions, to_clear
+    from elastic.scheduler.decisions.dag_spec import DagSpec
 
     deployment, dag = deployment_and_dag(dag_id, subdir)
     options = ClearOptions(
@@ -38,7 +39,7 @@ def clear(
         downstream=downstream,
         only_failed=only_failed,
     )
-    found = to_clear(deployment.database, dag, options)
+    found = to_clear(deployment.database, DagSpec.of(dag), options)
     if dry_run:
         for one in found:
             say(f"{one.key} ({one.state})")

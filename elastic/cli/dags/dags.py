@@ -16,9 +16,7 @@ from elastic.core.text import json_text
 
 if TYPE_CHECKING:
     from elastic.dag.dag import DAG
-    from elastic.db.records import DagRun
     from elastic.db.stores.dags import DagRow
-    from elastic.scheduler.deployment import Deployment
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show, test, pause and trigger DAGs.")
 
@@ -202,29 +200,17 @@ def trigger(
     """
     from elastic.scheduler.commands.backfill import BackfillOptions, backfill
     from elastic.scheduler.commands.trigger import trigger_run
+    from elastic.service.run_waits import start_advice
 
     deployment, dag = deployment_and_dag(dag_id, subdir)
     date = dag.instant(exec_date) if exec_date is not None else None
     run = trigger_run(deployment, dag, date, run_id, _conf(conf), is_served=not is_run)
-    advice = "" if is_run else _advice(deployment, run)
+    advice = "" if is_run else f"; {start_advice(deployment.database, run, deployment.heartbeat)}"
     say(f"run {run.run_id} of DAG {dag_id!r} is {run.state}{advice}")
     if is_run:
         summary = backfill(deployment, dag, BackfillOptions(runs=(run.run_id,)), say)
         say(str(summary))
         raise typer.Exit(0 if summary.succeeded else 1)
-
-
-def _advice(deployment: "Deployment", run: "DagRun") -> str:
-    """Return who runs a queued run, or how to run it if no master is alive."""
-    from elastic.db.stores.dags import dags
-
-    if any(row.is_paused for row in dags(deployment.database) if row.dag_id == run.dag_id):
-        return f"; the DAG is paused, so the run waits for `elastic dags unpause {run.dag_id}`"
-    from elastic.service.health import has_living_master
-
-    if has_living_master(deployment.database, deployment.heartbeat):
-        return "; a master runs it"
-    return f"; run it with `elastic backfill {run.dag_id} --runs {run.run_id}`, or start `elastic master`"
 
 
 def _conf(text: str | None) -> dict[str, Any]:

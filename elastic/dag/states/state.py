@@ -50,7 +50,7 @@ def state_of_copies(states: Iterable[TaskState | None]) -> TaskState | None:
     It is a success when all copies are complete and at least one was not skipped. Removed copies do not count.
     """
     found = {state for state in states if state is not TaskState.REMOVED}
-    return next((state for state in _ATTENTION if state in found), None)
+    return next((state for state in ATTENTION_ORDER if state in found), None)
 
 
 class RunState(StrEnum):
@@ -77,7 +77,7 @@ _FINAL = frozenset(
 )
 
 #: States in order of the attention that they need, most first.
-_ATTENTION = (
+ATTENTION_ORDER = (
     TaskState.FAILED,
     TaskState.UPSTREAM_FAILED,
     TaskState.UP_FOR_RETRY,

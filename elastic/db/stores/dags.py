@@ -126,17 +126,26 @@ def _number_version(connection: Connection, row: DagRow) -> None:
 
 def dags(database: Database, *, active_only: bool = True) -> list[DagRow]:
     """Return the stored DAGs by id."""
-    cursor = dag_cursor.c.dag_id == dag.c.dag_id
-    query = select(dag, dag_cursor.c.is_paused).outerjoin(dag_cursor, cursor).order_by(dag.c.dag_id)
+    query = _WITH_CURSOR.order_by(dag.c.dag_id)
     query = query.where(dag.c.is_active.is_(True)) if active_only else query
-    rows = database.query(lambda connection: connection.execute(query).all())
-    return [
-        DagRow(
-            **{**{name: row._mapping[name] for name in _COLUMNS}, "is_paused": bool(row.is_paused)},
-            is_whole_file=row.parsed_at is not None,
-        )
-        for row in rows
-    ]
+    return [_dag_row(row) for row in database.query(lambda connection: connection.execute(query).all())]
+
+
+def dag_named(database: Database, dag_id: str) -> DagRow | None:
+    """Return the stored DAG with an id, also one that no file defines now, or None."""
+    query = _WITH_CURSOR.where(dag.c.dag_id == dag_id)
+    row = database.query(lambda connection: connection.execute(query).one_or_none())
+    return None if row is None else _dag_row(row)
+
+
+_WITH_CURSOR = select(dag, dag_cursor.c.is_paused).outerjoin(dag_cursor, dag_cursor.c.dag_id == dag.c.dag_id)
+
+
+def _dag_row(row: Any) -> DagRow:
+    return DagRow(
+        **{**{name: row._mapping[name] for name in _COLUMNS}, "is_paused": bool(row.is_paused)},
+        is_whole_file=row.parsed_at is not None,
+    )
 
 
 def forget_missing(database: Database, dag_ids: Sequence[str]) -> None:

@@ -28,6 +28,7 @@ from elastic.scheduler.attempts.log_format import (
     step_of,
 )
 from elastic.scheduler.deployment import Deployment
+from elastic.scheduler.log_location import log_path_at
 
 #: Lines that are buffered before they are written to the database.
 _MAX_BUFFERED_LINES = 500
@@ -37,9 +38,8 @@ _FLUSH_INTERVAL = 5.0
 
 
 def log_path(deployment: Deployment, instance: TaskInstance) -> Path:
-    """Return the log file of an instance: `<logs>/<dag>/<task>/<iso date>`, plus `.<map index>` if it is mapped."""
-    copy = f".{instance.map_index}" if instance.map_index >= 0 else ""
-    return deployment.logs / (instance.log_filepath + copy)
+    """Return the log file of an instance."""
+    return log_path_at(deployment.logs, instance.key, instance.attempt.logical_date, instance.task.zone)
 
 
 class LogLineBuffer(logging.Handler):

@@ -129,7 +129,7 @@ def _new_runs(dag: DAG, options: BackfillOptions, say: Say) -> list[DagRun]:
         first, last = (f"{one.start:%Y-%m-%d %H:%M}" for one in (intervals[0], intervals[-1]))
         dates = first if first == last else f"{first} to {last}"
         say(f"No dates given, running {dates}; choose others with -s and -e (start_date and end_date in Python).")
-    return [new_run(dag.dag_id, dag, one, RunType.BACKFILL) for one in intervals]
+    return [new_run(dag.dag_id, dag.schedule, one, RunType.BACKFILL) for one in intervals]
 
 
 def _named_runs(deployment: Deployment, dag: DAG, options: BackfillOptions) -> list[DagRun]:

@@ -4,10 +4,10 @@ import datetime as dt
 from dataclasses import dataclass
 
 from elastic.core.errors import UsageError
-from elastic.dag.dag import DAG
 from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.records import TaskInstanceRow
+from elastic.scheduler.decisions.dag_spec import DagSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +19,10 @@ class ClearOptions:
     end: dt.datetime | None = None
     #: clear the tasks whose ids match; None for all
     task_regex: str | None = None
+    #: clear only this task; None for all
+    task_id: str | None = None
+    #: clear only this copy of `task_id`; None for all copies
+    map_index: int | None = None
     #: clear their upstream and downstream tasks too
     upstream: bool = False
     downstream: bool = False
@@ -26,35 +30,52 @@ class ClearOptions:
     only_failed: bool = False
 
 
-def to_clear(database: Database, dag: DAG, options: ClearOptions) -> list[TaskInstanceRow]:
+def to_clear(database: Database, dag: DagSpec, options: ClearOptions) -> list[TaskInstanceRow]:
     """Return the instances that `clear` would reset: the selected instances that have a state.
 
     Raises:
-        UsageError: The range is invalid, or no task matches the regex.
+        UsageError: The range is invalid, or the DAG has no such task.
+        DefinitionError: The regular expression is invalid.
     """
     if options.start and options.end and options.end < options.start:
         raise UsageError(
             f"the range ends ({options.end:%Y-%m-%d %H:%M}) before it starts ({options.start:%Y-%m-%d %H:%M})."
         )
-    part = dag
-    if options.task_regex is not None:
-        part = dag.sub_dag(options.task_regex, include_upstream=options.upstream, include_downstream=options.downstream)
-        if not part.tasks:
-            raise UsageError(
-                f"DAG {dag.dag_id!r} has no task that matches {options.task_regex!r}; "
-                f"`elastic tasks list {dag.dag_id}` lists them."
-            )
+    wanted = _wanted(dag, options)
     ids = [run.run_id for run in queries.runs(database, dag.dag_id, start=options.start, end=options.end)]
     found = queries.instances(database, dag.dag_id, ids)
     return [
         one
         for one in found
         if one.state is not None
-        and (one.task_id in part or options.task_regex is None)
+        and (wanted is None or one.task_id in wanted)
+        and (options.map_index is None or one.task_id != options.task_id or one.map_index == options.map_index)
         and (not options.only_failed or one.state.is_failure)
     ]
 
 
-def clear(database: Database, dag: DAG, options: ClearOptions) -> int:
+def clear(database: Database, dag: DagSpec, options: ClearOptions) -> int:
     """Clear the selected instances and return their number."""
     return len(transitions.clear(database, [one.key for one in to_clear(database, dag, options)]))
+
+
+def _wanted(dag: DagSpec, options: ClearOptions) -> frozenset[str] | None:
+    """Return the ids of the tasks to clear; None for all."""
+    if options.task_id is not None:
+        if options.task_id not in dag.tasks:
+            raise UsageError(
+                f"DAG {dag.dag_id!r} has no task {options.task_id!r} in its present version, so it cannot run again."
+            )
+        chosen = frozenset({options.task_id})
+    elif options.task_regex is not None:
+        chosen = dag.matching(options.task_regex)
+        if not chosen:
+            raise UsageError(
+                f"DAG {dag.dag_id!r} has no task that matches {options.task_regex!r}; "
+                f"`elastic tasks list {dag.dag_id}` lists them."
+            )
+    else:
+        return None
+    before = dag.reachable(chosen, upstream=True) if options.upstream else frozenset()
+    after = dag.reachable(chosen, upstream=False) if options.downstream else frozenset()
+    return chosen | before | after

@@ -49,7 +49,7 @@ def try_task(dag: DAG, task_id: str, logical_date: datetime | None, say: Callabl
 
 def _run(deployment: Deployment, dag: DAG, date: datetime, say: Callable[[str], None]) -> Summary:
     run = transitions.ensure_run(
-        deployment.database, new_run(dag.dag_id, dag, dag.schedule.interval_of(date), RunType.MANUAL)
+        deployment.database, new_run(dag.dag_id, dag.schedule, dag.schedule.interval_of(date), RunType.MANUAL)
     )
     tasks = list(dag.topological())
     for pool in {task.pool for task in tasks}:

@@ -10,7 +10,7 @@ from elastic.dag.ids import TaskKey, run_id_of
 from elastic.dag.operator import BaseOperator
 from elastic.dag.states.state import TaskState
 from elastic.dag.timetable.interval import DataInterval
-from elastic.dag.timetable.schedule import NoSchedule
+from elastic.dag.timetable.schedule import NoSchedule, Schedule
 from elastic.dag.timetable.timeperiod import timeperiod_of
 from elastic.db import queries, transitions
 from elastic.db.database import Database
@@ -61,7 +61,7 @@ def intervals_of(
     return passed
 
 
-def new_run(dag_id: str, schedule_owner: "DAG | BaseOperator", interval: DataInterval, run_type: RunType) -> DagRun:
+def new_run(dag_id: str, schedule: Schedule, interval: DataInterval, run_type: RunType) -> DagRun:
     """Return the run of a DAG for an interval, to be stored by `ensure_run`."""
     return DagRun(
         dag_id=dag_id,
@@ -69,19 +69,19 @@ def new_run(dag_id: str, schedule_owner: "DAG | BaseOperator", interval: DataInt
         logical_date=interval.start,
         data_interval_start=interval.start,
         data_interval_end=interval.end,
-        timeperiod=timeperiod_of(interval.start, schedule_owner.schedule),
+        timeperiod=timeperiod_of(interval.start, schedule),
         run_type=run_type,
     )
 
 
 def build_tracker(
-    database: Database, tasks: Sequence[BaseOperator], runs: Sequence[DagRun], overrides: Overrides
+    database: Database, tasks: Sequence[BaseOperator | TaskSpec], runs: Sequence[DagRun], overrides: Overrides
 ) -> RunTracker:
     """Return the tracker of some tasks in runs, given in the order in which they start.
 
     The previous run of each run is the one before it by date. For the first of these runs the database has it.
     """
-    task_specs = [TaskSpec.of(task) for task in tasks]
+    task_specs = [task if isinstance(task, TaskSpec) else TaskSpec.of(task) for task in tasks]
     by_date = sorted(runs, key=lambda run: run.logical_date)
     before = {run.run_id: earlier.run_id for earlier, run in pairwise(by_date)}
     first = by_date[0] if by_date and any(one.depends_on_past for one in task_specs) else None

@@ -67,7 +67,7 @@ def run_timeperiod(
     part, cleared = _part(dag, mode, task_id, states)
     if run is None:
         digests = store(deployment, dag)
-        made = new_run(dag.dag_id, dag, dag.schedule.interval_of(date), RunType.MANUAL)
+        made = new_run(dag.dag_id, dag.schedule, dag.schedule.interval_of(date), RunType.MANUAL)
         run = transitions.ensure_run(deployment.database, digests.set_in(made))
     else:
         _check_inactive(deployment, run, timeperiod)

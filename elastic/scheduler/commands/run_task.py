@@ -7,7 +7,7 @@ import datetime as dt
 import sys
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TextIO
 
 from elastic.core.errors import UsageError
@@ -28,9 +28,9 @@ from elastic.scheduler.attempts.process_identity import ProcessIdentity, release
 from elastic.scheduler.attempts.run_attempt import run_attempt
 from elastic.scheduler.commands.failure_reasons import reason_of
 from elastic.scheduler.commands.planning import build_tracker, make_instances, new_run
-from elastic.scheduler.decisions.decide import verdicts
-from elastic.scheduler.decisions.free_slots import SLOT_CONDITIONS, FreeSlots, slot_verdicts
-from elastic.scheduler.decisions.inputs import Overrides, RunnableTask
+from elastic.scheduler.commands.why import checked_key, tracker_of, verdicts_at
+from elastic.scheduler.decisions.free_slots import SLOT_CONDITIONS, FreeSlots
+from elastic.scheduler.decisions.inputs import Overrides
 from elastic.scheduler.decisions.run_tracker import RunTracker
 from elastic.scheduler.deployment import Deployment
 from elastic.scheduler.signals import why_ended
@@ -76,7 +76,7 @@ def preview_run(deployment: Deployment, task: BaseOperator, logical_date: dt.dat
 
 
 def _new_run_at(task: BaseOperator, logical_date: dt.datetime) -> DagRun:
-    return new_run(task.dag_id, task, task.schedule.interval_of(logical_date), RunType.MANUAL)
+    return new_run(task.dag_id, task.schedule, task.schedule.interval_of(logical_date), RunType.MANUAL)
 
 
 def slots_beside(task: BaseOperator, logical_date: dt.datetime) -> list[str] | None:
@@ -98,17 +98,8 @@ def tasks_beside(task: BaseOperator) -> list[BaseOperator]:
 
 
 def tracker_at(deployment: Deployment, task: BaseOperator, run: DagRun, overrides: Overrides) -> RunTracker:
-    """Return the tracker of a task's run with the states from the database; nothing is stored.
-
-    A run outside the schedule does not wait for the end of its data interval.
-    """
-    if not task.schedule.is_slot(run.logical_date):
-        overrides = replace(overrides, ignore_interval=True)
-    tracker = build_tracker(deployment.database, tasks_beside(task), [run], overrides)
-    found = queries.instances(deployment.database, run.dag_id, [run.run_id])
-    retry_at = {one.key: one.next_retry_at for one in found if one.next_retry_at is not None}
-    tracker.sync(run.run_id, {one.key: one.state for one in found}, retry_at)
-    return tracker
+    """Return the tracker of a task's run with the states from the database; nothing is stored."""
+    return tracker_of(deployment.database, tasks_beside(task), task.schedule, run, overrides)
 
 
 def verdicts_of(deployment: Deployment, task: BaseOperator, run: DagRun, options: TaskRunOptions) -> list[Verdict]:
@@ -118,7 +109,7 @@ def verdicts_of(deployment: Deployment, task: BaseOperator, run: DagRun, options
         UsageError: The run has no such instance.
     """
     tracker = tracker_at(deployment, task, run, options)
-    return _verdicts(tracker, checked_key(task, run, tracker, options.map_index), _free_slots(deployment, task))
+    return _verdicts(tracker, checked_key(task.task_id, run, tracker, options.map_index), _free_slots(deployment, task))
 
 
 def verdicts_of_copies(
@@ -133,7 +124,7 @@ def verdicts_of_copies(
     states = tracker.run_states[run.run_id]
     keys = states.keys_of(task.task_id) if task.task_id in states.tasks else ()
     free_slots, found, order = _free_slots(deployment, task), dict[Verdict, list[int]](), dict[str, int]()
-    for key in keys or [checked_key(task, run, tracker, options.map_index)]:
+    for key in keys or [checked_key(task.task_id, run, tracker, options.map_index)]:
         for verdict in _verdicts(tracker, key, free_slots):
             order.setdefault(verdict.condition, len(order))
             found.setdefault(verdict, []).append(key.map_index)
@@ -141,8 +132,7 @@ def verdicts_of_copies(
 
 
 def _verdicts(tracker: RunTracker, key: TaskKey, free_slots: FreeSlots) -> list[Verdict]:
-    inputs = tracker.decision_input(key, dt.datetime.now(dt.UTC))
-    return [*verdicts(inputs), *slot_verdicts(RunnableTask(key, inputs.task, inputs.logical_date), free_slots)]
+    return verdicts_at(tracker, key, free_slots, dt.datetime.now(dt.UTC))
 
 
 def _free_slots(deployment: Deployment, task: BaseOperator) -> FreeSlots:
@@ -151,32 +141,6 @@ def _free_slots(deployment: Deployment, task: BaseOperator) -> FreeSlots:
 
 def _concurrency(task: BaseOperator) -> int:
     return task.dag.concurrency if task.has_dag else 0
-
-
-def checked_key(task: BaseOperator, run: DagRun, tracker: RunTracker, map_index: int) -> TaskKey:
-    """Return the key of an instance of a run.
-
-    Raises:
-        UsageError: The run has no such instance.
-    """
-    key = TaskKey(run.dag_id, run.run_id, task.task_id, map_index)
-    states = tracker.run_states[run.run_id]
-    if key in states.states:
-        return key
-    if task.task_id not in states.tasks:
-        raise UsageError(
-            f"task {task.task_id!r} does not run on {run.logical_date:%Y-%m-%d %H:%M}; check its start and end date."
-        )
-    copies = [one.map_index for one in states.keys_of(task.task_id)]
-    if copies != [-1] and map_index < 0:
-        raise UsageError(
-            f"task {task.task_id!r} has {len(copies)} copies; give --map-index {copies[0]} to {copies[-1]} for one."
-        )
-    raise UsageError(
-        f"task {task.task_id!r} has no copy {map_index}; give --map-index {copies[0]} to {copies[-1]}."
-        if copies != [-1]
-        else f"task {task.task_id!r} has no copies on this date; leave --map-index out."
-    )
 
 
 def prepare_instance(
@@ -190,7 +154,7 @@ def prepare_instance(
     transitions.expire(deployment.database, dag_id=run.dag_id, gives_up=False)
     tracker = tracker_at(deployment, task, run, options)
     make_instances(deployment.database, tasks_beside(task), [run], tracker)
-    key = checked_key(task, run, tracker, options.map_index)
+    key = checked_key(task.task_id, run, tracker, options.map_index)
     if options.force and tracker.run_states[run.run_id].states[key] in _FINISHED:
         transitions.clear(deployment.database, [key])
         tracker.set_state(key, None)

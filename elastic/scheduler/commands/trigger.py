@@ -2,17 +2,34 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from elastic.core.errors import UsageError
 from elastic.dag.dag import DAG
+from elastic.dag.timetable.schedule import Schedule
 from elastic.db import queries, transitions
+from elastic.db.database import Database
 from elastic.db.records import DagRun, RunType
-from elastic.scheduler.catalog.dag_catalog import store
+from elastic.scheduler.catalog.dag_catalog import Digests, store
 from elastic.scheduler.commands.planning import build_tracker, make_instances, new_run
+from elastic.scheduler.decisions.dag_spec import DagSpec
 from elastic.scheduler.decisions.inputs import Overrides
 from elastic.scheduler.deployment import Deployment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """Request of a user to run a DAG."""
+
+    #: logical date; None for now
+    date: dt.datetime | None = None
+    #: None for an id made from the date
+    run_id: str | None = None
+    #: parameters for the tasks
+    conf: Mapping[str, Any] = field(default_factory=dict)
+    #: True if a master of the scheduler service runs it; False if the caller does
+    is_served: bool = True
 
 
 def trigger_run(
@@ -24,7 +41,7 @@ def trigger_run(
     *,
     is_served: bool = True,
 ) -> DagRun:
-    """Queue a run of a DAG and insert its task instances.
+    """Queue a run of a loaded DAG and insert its task instances.
 
     Args:
         deployment: Database, folders and limits.
@@ -38,14 +55,37 @@ def trigger_run(
         UsageError: A run for the date exists.
     """
     moment = date or dt.datetime.now(dt.UTC)
-    if queries.run_at(deployment.database, dag.dag_id, moment) is not None:
-        raise UsageError(
-            f"DAG {dag.dag_id!r} has a run for {moment:%Y-%m-%d %H:%M:%S} already; clear it, or give another date."
-        )
-    made = store(deployment, dag).set_in(new_run(dag.dag_id, dag, dag.schedule.interval_of(moment), RunType.MANUAL))
-    run = transitions.ensure_run(
-        deployment.database, replace(made, conf=conf, run_id=run_id or made.run_id, is_served=is_served)
-    )
-    tasks = list(dag.topological())
-    make_instances(deployment.database, tasks, [run], build_tracker(deployment.database, tasks, [run], Overrides()))
+    _check_date(deployment.database, dag.dag_id, moment)
+    request = RunRequest(date=moment, run_id=run_id, conf=conf, is_served=is_served)
+    return queue_run(deployment.database, DagSpec.of(dag), dag.schedule, store(deployment, dag), request)
+
+
+def queue_run(database: Database, dag: DagSpec, schedule: Schedule, digests: Digests, request: RunRequest) -> DagRun:
+    """Queue a run of a stored DAG and insert its task instances.
+
+    Args:
+        database: The database.
+        dag: The DAG.
+        schedule: Its schedule, which sets the data interval.
+        digests: Source and structure that the run has.
+        request: Date, id and parameters of the run.
+
+    Raises:
+        UsageError: A run for the date exists, or the id belongs to another run.
+        InvalidKeyError: The id of the run contains invalid characters.
+    """
+    interval = schedule.interval_of(request.date or dt.datetime.now(dt.UTC))
+    _check_date(database, dag.dag_id, interval.start)
+    made = digests.set_in(new_run(dag.dag_id, schedule, interval, RunType.MANUAL))
+    wanted = replace(made, conf=request.conf, run_id=request.run_id or made.run_id, is_served=request.is_served)
+    run = transitions.ensure_run(database, wanted)
+    tasks = list(dag.tasks.values())
+    make_instances(database, tasks, [run], build_tracker(database, tasks, [run], Overrides()))
     return run
+
+
+def _check_date(database: Database, dag_id: str, date: dt.datetime) -> None:
+    if queries.run_at(database, dag_id, date) is not None:
+        raise UsageError(
+            f"DAG {dag_id!r} has a run for {date:%Y-%m-%d %H:%M:%S} already; clear it, or give another date."
+        )

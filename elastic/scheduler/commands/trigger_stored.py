@@ -8,15 +8,15 @@ from typing import Any
 from sqlalchemy import select
 
 from elastic.core.errors import UsageError
-from elastic.dag.ids import run_id_of
 from elastic.dag.serialized_dag import from_dict
-from elastic.dag.timetable.timeperiod import timeperiod_of
-from elastic.db import queries, transitions
 from elastic.db.database import Database
 from elastic.db.errors import UnknownRowError
-from elastic.db.records import DagRun, RunType
+from elastic.db.records import DagRun
 from elastic.db.schema import dag as table
 from elastic.db.stores.dags import structure_of
+from elastic.scheduler.catalog.dag_catalog import Digests
+from elastic.scheduler.commands.trigger import RunRequest, queue_run
+from elastic.scheduler.decisions.dag_spec import DagSpec
 
 
 def trigger_stored(
@@ -47,23 +47,7 @@ def trigger_stored(
     structure = structure_of(database, row.structure_digest or "")
     if not row.is_active or structure is None:
         raise UsageError(f"DAG {dag_id!r} is no longer in its file; restore the file, and trigger it again.")
-    schedule = from_dict(json.loads(structure)).schedule
-    interval = schedule.interval_of(date)
-    if queries.run_at(database, dag_id, interval.start) is not None:
-        raise UsageError(
-            f"DAG {dag_id!r} has a run for {interval.start:%Y-%m-%d %H:%M:%S} already; clear it, or give another date."
-        )
-    made = DagRun(
-        dag_id=dag_id,
-        run_id=run_id or run_id_of(interval.start, RunType.MANUAL),
-        logical_date=interval.start,
-        data_interval_start=interval.start,
-        data_interval_end=interval.end,
-        timeperiod=timeperiod_of(interval.start, schedule),
-        run_type=RunType.MANUAL,
-        conf=conf or {},
-        source_digest=row.source_digest,
-        structure_digest=row.structure_digest,
-        is_served=True,
-    )
-    return transitions.ensure_run(database, made)
+    dag = from_dict(json.loads(structure))
+    request = RunRequest(date=date, run_id=run_id, conf=conf or {})
+    digests = Digests(row.source_digest, row.structure_digest)
+    return queue_run(database, DagSpec.of_stored(dag), dag.schedule, digests, request)

@@ -1,10 +1,12 @@
 """DAG as the scheduler sees it: plain values, from a loaded DAG or from its stored structure."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from elastic.dag.errors import DefinitionError
 from elastic.dag.serialized_dag import SerializedDag
 from elastic.dag.states.state import RunState
 from elastic.scheduler.decisions.inputs import TaskSpec
@@ -59,3 +61,26 @@ class DagSpec:
             concurrency=fields["concurrency"],
             callback_states=frozenset(fields["callbacks"]),
         )
+
+    def matching(self, task_regex: str) -> frozenset[str]:
+        """Return the ids of the tasks that contain a match.
+
+        Raises:
+            DefinitionError: The regular expression is invalid.
+        """
+        try:
+            pattern = re.compile(task_regex)
+        except re.error as error:
+            raise DefinitionError(f"{task_regex!r} is not a regular expression: {error}. Check its syntax.") from error
+        return frozenset(task_id for task_id in self.tasks if pattern.search(task_id))
+
+    def reachable(self, task_ids: Iterable[str], *, upstream: bool) -> frozenset[str]:
+        """Return the ids of all upstream or downstream tasks of some tasks."""
+        found: set[str] = set()
+        pending = list(task_ids)
+        while pending:
+            task = self.tasks[pending.pop()]
+            fresh = [one for one in (task.upstream if upstream else task.downstream) if one not in found]
+            found.update(fresh)
+            pending += fresh
+        return frozenset(found)

@@ -1,0 +1,90 @@
+"""Why: the present verdicts on a task instance, from the rows of its run and the structure of its DAG."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import replace
+
+from elastic.core.errors import UsageError
+from elastic.dag.ids import TaskKey
+from elastic.dag.operator import BaseOperator
+from elastic.dag.states.verdict import Verdict
+from elastic.dag.timetable.schedule import Schedule
+from elastic.db import queries
+from elastic.db.database import Database
+from elastic.db.records import DagRun
+from elastic.scheduler.commands.planning import build_tracker
+from elastic.scheduler.decisions.dag_spec import DagSpec
+from elastic.scheduler.decisions.decide import verdicts
+from elastic.scheduler.decisions.free_slots import FreeSlots, slot_verdicts
+from elastic.scheduler.decisions.inputs import Overrides, RunnableTask, TaskSpec
+from elastic.scheduler.decisions.run_tracker import RunTracker
+from elastic.scheduler.supervisor.waiting_notice import free_slots_of
+
+
+def tracker_of(
+    database: Database,
+    tasks: Sequence[BaseOperator | TaskSpec],
+    schedule: Schedule,
+    run: DagRun,
+    overrides: Overrides,
+) -> RunTracker:
+    """Return the tracker of a run with the states from the database; nothing is stored.
+
+    A run outside the schedule does not wait for the end of its data interval.
+    """
+    if not schedule.is_slot(run.logical_date):
+        overrides = replace(overrides, ignore_interval=True)
+    tracker = build_tracker(database, tasks, [run], overrides)
+    found = queries.instances(database, run.dag_id, [run.run_id])
+    retry_at = {one.key: one.next_retry_at for one in found if one.next_retry_at is not None}
+    tracker.sync(run.run_id, {one.key: one.state for one in found}, retry_at)
+    return tracker
+
+
+def verdicts_at(tracker: RunTracker, key: TaskKey, free_slots: FreeSlots, now: dt.datetime) -> list[Verdict]:
+    """Return the verdict of each condition on an instance of a tracker, free slots included."""
+    inputs = tracker.decision_input(key, now)
+    return [*verdicts(inputs), *slot_verdicts(RunnableTask(key, inputs.task, inputs.logical_date), free_slots)]
+
+
+def stored_verdicts(
+    database: Database, dag: DagSpec, schedule: Schedule, run: DagRun, key: TaskKey, now: dt.datetime
+) -> list[Verdict]:
+    """Return the present verdicts on a task instance of a stored DAG.
+
+    Raises:
+        UsageError: The run has no such instance.
+    """
+    tracker = tracker_of(database, list(dag.tasks.values()), schedule, run, Overrides())
+    return verdicts_at(
+        tracker,
+        checked_key(key.task_id, run, tracker, key.map_index),
+        free_slots_of(database, dag.dag_id, dag.concurrency),
+        now,
+    )
+
+
+def checked_key(task_id: str, run: DagRun, tracker: RunTracker, map_index: int) -> TaskKey:
+    """Return the key of an instance of a run.
+
+    Raises:
+        UsageError: The run has no such instance.
+    """
+    key = TaskKey(run.dag_id, run.run_id, task_id, map_index)
+    states = tracker.run_states[run.run_id]
+    if key in states.states:
+        return key
+    if task_id not in states.tasks:
+        raise UsageError(
+            f"task {task_id!r} does not run on {run.logical_date:%Y-%m-%d %H:%M}; check its start and end date."
+        )
+    copies = [one.map_index for one in states.keys_of(task_id)]
+    if copies != [-1] and map_index < 0:
+        raise UsageError(
+            f"task {task_id!r} has {len(copies)} copies; give --map-index {copies[0]} to {copies[-1]} for one."
+        )
+    raise UsageError(
+        f"task {task_id!r} has no copy {map_index}; give --map-index {copies[0]} to {copies[-1]}."
+        if copies != [-1]
+        else f"task {task_id!r} has no copies on this date; leave --map-index out."
+    )
