@@ -74,6 +74,10 @@ class Forbidden(WebError):  # noqa: N818 - the name of the status
     status = HTTPStatus.FORBIDDEN
 
 
+class NewPasswordNeeded(Forbidden):
+    """The user must set a password first."""
+
+
 class Unauthorized(WebError):  # noqa: N818 - the name of the status
     """The request has no valid session or token."""
 
@@ -160,6 +164,8 @@ def _of_web_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, WebError)  # noqa: S101 - registered for this class
     if error.status is HTTPStatus.UNAUTHORIZED and not is_api(request):
         return RedirectResponse(_login_url(request), status_code=303)
+    if isinstance(error, NewPasswordNeeded) and not is_api(request):
+        return RedirectResponse("/account", status_code=303)
     return error_response(request, error.status, error.sentence, error.hint, error.near)
 
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from elastic.db import audit
 from elastic.web.context import context_of
-from elastic.web.errors import BadRequest, Forbidden, Unauthorized, UnsupportedBody
+from elastic.web.errors import BadRequest, Forbidden, NewPasswordNeeded, Unauthorized, UnsupportedBody
 from elastic.web.security.csrf import FIELD, HEADER, SAFE_METHODS, is_same_origin, is_token_of
 from elastic.web.security.identity import Identity
 from elastic.web.security.rights import LEAST_ROLE, PUBLIC, Public, Right
@@ -113,7 +113,15 @@ async def _identified(request: Request, requires: Requirement | None) -> Identit
             f"User {identity.username} ({identity.role}) may not {right}.",
             f"The role {LEAST_ROLE[right]} may; an admin can give it to you.",
         )
+    if identity.is_password_initial and not context_of(request).is_loopback:
+        _check_password_page(request)
     return identity
+
+
+def _check_password_page(request: Request) -> None:
+    """Let a user with a made-up password only set another one, where others can reach the server."""
+    if not request.scope["path"].startswith(("/account", "/logout")):
+        raise NewPasswordNeeded("Your password was made up by a command.", "Set your own one first.")
 
 
 def _check_origin(request: Request) -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,6 +17,9 @@ from typing import Any
 from elastic.config.secret_mask import protect
 from elastic.core.errors import UsageError
 from elastic.core.optional import require
+
+#: Packages of the extra `web` without which there are no pages.
+_PACKAGES = ("fastapi", "uvicorn", "python_multipart", "pwdlib", "pygments")
 
 #: Connections that wait for the server.
 _BACKLOG = 512
@@ -54,6 +58,11 @@ class ServerOptions:
         """Whether the server listens on all addresses of this machine."""
         return self.host in ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
 
+    def address(self, port: int) -> str:
+        """Return the address of a server on a port, for a browser on this machine."""
+        host = "127.0.0.1" if self.is_wildcard else self.host
+        return f"{'https' if self.certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
     def check(self) -> None:
         """Check that passwords do not cross a network in plain text.
 
@@ -80,9 +89,10 @@ def serve(options: ServerOptions, say: Callable[[str], None]) -> None:
         UsageError: The port is in use, the extra `web` is not installed, or a setting is invalid.
         DatabaseError: The database cannot be used.
     """
-    uvicorn = require("uvicorn", extra="web", user="the web server")
-    require("fastapi", extra="web", user="the web server")
-    require("multipart", extra="web", user="the web server")
+    for package in _PACKAGES:
+        require(package, extra="web", user="the web server")
+    import uvicorn
+
     options.check()
     listener = _bound(options.host, options.port)
     try:
@@ -107,18 +117,25 @@ def serve(options: ServerOptions, say: Callable[[str], None]) -> None:
             ssl_keyfile=options.key,
         )
         server = uvicorn.Server(config)
-        say(f"the webserver serves {url_of(options, listener)}")
+        say(f"the webserver serves {options.address(listener.getsockname()[1])}")
         with _stopped_by_signals(server, app):
             server.run(sockets=[listener])
     finally:
         listener.close()
 
 
-def url_of(options: ServerOptions, listener: socket.socket) -> str:
-    """Return the address of the server for a browser on this machine."""
-    host = "127.0.0.1" if options.is_wildcard else options.host
-    scheme = "https" if options.certificate else "http"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+def missing_package() -> str:
+    """Return the name of a package of the extra `web` that is not installed; empty if all are."""
+    return next((name for name in _PACKAGES if find_spec(name) is None), "")
+
+
+def check_port(options: ServerOptions) -> None:
+    """Check that a server can listen.
+
+    Raises:
+        UsageError: The port is in use, or the address is not one of this machine.
+    """
+    _bound(options.host, options.port).close()
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -4,9 +4,11 @@ import os
 import signal
 import socket
 import subprocess
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from service_samples import dag_file, database, descendants, run_states
 
@@ -52,6 +54,49 @@ def test_standalone_begins_from_nothing_runs_dags_and_leaves_no_process(home: Pa
     assert "no master is alive; start one with `elastic master`" in said("health", code=1)
 
 
+def test_standalone_serves_pages_and_makes_the_first_admin_once(home: Path) -> None:
+    process = started("standalone", "-p", "0")
+    path = home / "admin-password"
+    until(path.exists, process)
+    until(lambda: bool(masters()), process)
+    url = ""
+    assert process.stdout is not None
+    printed = []
+    while not url:
+        printed.append(process.stdout.readline())
+        assert printed[-1], printed
+        url = printed[-1].partition("the webserver serves ")[2].strip()
+    password = path.read_text().strip()
+    assert (path.stat().st_mode & 0o777) == 0o600
+    assert len(password) == 19
+    form = urllib.parse.urlencode({"username": "admin", "password": password}).encode()
+    with httpx2.Client(base_url=url, headers={"Origin": url}) as client:
+        answer = client.post("/login", content=form, headers={"Content-Type": "application/x-www-form-urlencoded"})
+        assert answer.status_code == 303
+        assert "No DAGs yet" in client.get("/").text
+    below = list(descendants(process.pid))
+    assert len(below) <= 7
+    process.send_signal(signal.SIGINT)
+    rest = ended(process)
+    assert process.returncode == 0, rest
+    assert f"log in as admin with the password in {path}" in "".join(printed)
+    assert password not in "".join(printed) + rest
+    assert not any(is_alive(pid) for pid in below)
+    assert (home / "fernet.key").exists()
+
+
+def test_standalone_names_a_port_that_is_in_use(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        printed = said("standalone", "-p", str(port), code=2)
+    assert f"error: port {port} of 127.0.0.1 is in use by another program" in printed
+    assert not (home / "admin-password").exists()
+
+
+def test_standalone_does_not_send_passwords_over_a_network(home: Path) -> None:
+    assert "would send passwords in plain text" in said("standalone", "--host", "0.0.0.0", code=2)
+
+
 def test_standalone_starts_a_killed_master_again(home: Path) -> None:
     process = started("standalone", "--no-web")
     until(lambda: (home / "elastic.db").exists() and bool(masters()), process)
@@ -72,7 +117,6 @@ def test_the_parts_of_a_killed_standalone_end_by_themselves(home: Path) -> None:
 
 
 def test_standalone_gives_up_on_invalid_settings_and_names_them(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "Elastic has no web pages yet; start the other parts with" in said("standalone", code=2)
     monkeypatch.setenv("ELASTIC__CORE__EXECUTOR", "abacus")
     printed = said("standalone", "--no-web", code=1)
     assert "error: unknown executor 'abacus'" in printed
@@ -81,15 +125,17 @@ def test_standalone_gives_up_on_invalid_settings_and_names_them(home: Path, monk
 
 def test_a_service_starts_once_restarts_and_stops(home: Path) -> None:
     dag_file(home, days=1)
-    assert "scheduler   stopped" in said("services", "status", code=1)
-    assert "does not run" in said("services", "stop")
-    assert f"its log is {home}/elastic-scheduler.log" in said("services", "start")
+    assert "scheduler   stopped" in said("services", "status", "scheduler", code=1)
+    assert "does not run" in said("services", "stop", "scheduler")
+    assert f"its log is {home}/elastic-scheduler.log" in said("services", "start", "scheduler")
     part = BackgroundPart("scheduler", home)
     first = part.process()
     assert first is not None
     try:
-        assert f"running (pid {first.pid})" in said("services", "status")
-        assert f"the scheduler runs already (pid {first.pid}); stop it first." in said("services", "start", code=2)
+        assert f"running (pid {first.pid})" in said("services", "status", "scheduler")
+        assert f"the scheduler runs already (pid {first.pid}); stop it first." in said(
+            "services", "start", "scheduler", code=2
+        )
         until(lambda: run_states() == ["success"])
         assert "has stopped" in said("services", "restart", "scheduler")
         second = part.process()
@@ -97,7 +143,7 @@ def test_a_service_starts_once_restarts_and_stops(home: Path) -> None:
         assert second != first
         assert first.has_exited
     finally:
-        printed = said("services", "stop")
+        printed = said("services", "stop", "scheduler")
     assert f"(pid {second.pid}) has stopped" in printed
     assert not is_alive(second.pid)
     assert not part.pid_path.exists()
@@ -108,9 +154,11 @@ def test_a_service_starts_once_restarts_and_stops(home: Path) -> None:
 def test_a_service_that_ends_at_once_says_why(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ELASTIC__CORE__DAGS_FOLDER", "/nowhere")
     assert "ended at once with exit code 2: the DAG folder '/nowhere' does not exist" in said(
-        "services", "start", code=1
+        "services", "start", "scheduler", code=1
     )
-    assert "there is no service 'webserver'; choose one of scheduler." in said("services", "start", "webserver", code=2)
+    assert "there is no service 'worker'; choose one of scheduler, webserver." in said(
+        "services", "start", "worker", code=2
+    )
 
 
 def test_a_pid_file_of_another_process_is_not_taken_for_the_service(home: Path) -> None:
@@ -129,7 +177,7 @@ def test_a_pid_file_of_another_process_is_not_taken_for_the_service(home: Path) 
 
 def test_of_two_starts_at_once_one_runs_and_the_other_is_refused(home: Path) -> None:
     dag_file(home, days=1)
-    starts = [started("services", "start") for _ in range(2)]
+    starts = [started("services", "start", "scheduler") for _ in range(2)]
     printed = [ended(process) for process in starts]
     process = BackgroundPart("scheduler", home).process()
     assert process is not None
@@ -138,7 +186,7 @@ def test_of_two_starts_at_once_one_runs_and_the_other_is_refused(home: Path) -> 
         assert any(f"the scheduler runs already (pid {process.pid}); stop it first." in text for text in printed)
         assert masters() == [process.pid]
     finally:
-        said("services", "stop")
+        said("services", "stop", "scheduler")
 
 
 @pytest.fixture

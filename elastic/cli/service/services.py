@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run the service in the background.")
 
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="[SERVICE]...", help="Parts of the service; default: all: scheduler.")
+    list[str] | None,
+    typer.Argument(metavar="[SERVICE]...", help="scheduler, webserver; default: all that are installed."),
 ]
 
 #: Seconds beyond the grace time of a part until it is killed.
@@ -62,9 +63,11 @@ def status(names: Names = None) -> None:
 def _parts(names: Sequence[str] | None) -> "list[BackgroundPart]":
     from elastic.config.settings import read_settings
     from elastic.service.background import PARTS, BackgroundPart
+    from elastic.web.server import missing_package
 
     home = read_settings().home
-    return [BackgroundPart.of(name, home) for name in dict.fromkeys(names or PARTS)]
+    installed = [name for name in PARTS if name != "webserver" or not missing_package()]
+    return [BackgroundPart.of(name, home) for name in dict.fromkeys(names or installed)]
 
 
 def _stop(part: "BackgroundPart") -> None:

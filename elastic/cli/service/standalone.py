@@ -1,14 +1,21 @@
 """`elastic standalone` and `elastic health`: all parts of the service in one command, and how they are."""
 
+import sys
+from collections.abc import Sequence
 from contextlib import closing
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from elastic.cli.printing.output import Output, OutputFormat, print_json, say
 from elastic.core.errors import UsageError
 
-EXAMPLE = "For example: elastic standalone --no-web"
+if TYPE_CHECKING:
+    from elastic.config.settings import Settings
+    from elastic.db.database import Database
+    from elastic.web.server import ServerOptions
+
+EXAMPLE = "For example: elastic standalone"
 HEALTH_EXAMPLE = "For example: elastic health"
 
 #: Seconds beyond the grace time of tasks until a part is killed.
@@ -16,11 +23,16 @@ _MARGIN = 15.0
 
 
 def standalone(
-    no_web: Annotated[bool, typer.Option("--no-web", help="Start no web pages; there are none yet.")] = False,
+    port: Annotated[
+        int | None, typer.Option("-p", "--port", min=0, max=65535, help="Port of the pages; default: web.port.")
+    ] = None,
+    host: Annotated[str | None, typer.Option("--host", help="Address of the pages; default: web.host.")] = None,
+    no_web: Annotated[bool, typer.Option("--no-web", help="Serve no web pages.")] = False,
 ) -> None:
     """Migrate the database and run all parts of the service, until Ctrl-C.
 
-    A part that dies is started again. Ctrl-C ends all parts and their tasks.
+    If there is no user yet, it makes an admin and shows the password once. A part that dies is started again. Ctrl-C
+    ends all parts and their tasks.
     """
     from elastic.config.settings import read_settings
     from elastic.db.migration.upgrade import migrate
@@ -29,17 +41,73 @@ def standalone(
     from elastic.scheduler.deployment import Deployment
     from elastic.service.standalone import Standalone
 
-    if not no_web:
-        raise UsageError("Elastic has no web pages yet; start the other parts with `elastic standalone --no-web`.")
     settings = read_settings()
+    web = None if no_web else _web_options(settings, host, port)
     with closing(database_of(settings)) as database:
         migrate(database)
+        if web is not None:
+            _make_key(settings)
+            _greet(database, settings, web)
     deployment = Deployment.of(settings)
     if not deployment.dags_folder.exists():
         make_folder(deployment.dags_folder, is_durable=False)
         say(f"the DAG folder {deployment.dags_folder} is empty; `elastic dags init` copies examples into it")
+    commands: dict[str, Sequence[str]] = {"scheduler": ("master",)}
+    if web is not None:
+        commands["webserver"] = ("webserver", "--host", web.host, "-p", str(web.port))
     grace = float(settings.get("scheduler.grace_timeout")) + _MARGIN
-    Standalone({"scheduler": ("master",)}, grace, say).run()
+    Standalone(commands, grace, say).run()
+
+
+def _web_options(settings: "Settings", host: str | None, port: int | None) -> "ServerOptions":
+    """Return how the pages are served.
+
+    Raises:
+        UsageError: The extra is not installed, the port is in use, or others could read passwords.
+    """
+    from elastic.web.server import ServerOptions, check_port, missing_package
+
+    missing = missing_package()
+    if missing:
+        raise UsageError(
+            f"the web pages need the package {missing!r}, which is not installed here; run "
+            "`pip install 'elastic-dataflow[web]'`, or start without pages: `elastic standalone --no-web`."
+        )
+    options = ServerOptions(
+        host=host or settings.text("web.host"), port=settings.get("web.port") if port is None else port
+    )
+    options.check()
+    check_port(options)
+    return options
+
+
+def _make_key(settings: "Settings") -> None:
+    """Make a Fernet key if there is none, so that connections and variables can be stored."""
+    from importlib.util import find_spec
+
+    from elastic.db.encryption import add_key, key_path, keys_of
+
+    if find_spec("cryptography") is not None and not keys_of(settings):
+        path = key_path(settings)
+        add_key(path)
+        say(f"made {path}, the key of stored passwords; keep a copy of it")
+
+
+def _greet(database: "Database", settings: "Settings", web: "ServerOptions") -> None:
+    """Print the address, and the login of the first admin; a log never gets the password."""
+    from elastic.version import __version__
+    from elastic.web.first_admin import FIRST_ADMIN, make_first_admin, write_password
+
+    address = f" on {web.address(web.port)}" if web.port else ""
+    say(f"Elastic {__version__}{address}")
+    password = make_first_admin(database)
+    if password is None:
+        return
+    if sys.stdout.isatty():
+        say(f"log in as {FIRST_ADMIN} / {password}  (shown once; `elastic users password {FIRST_ADMIN}` sets another)")
+    else:
+        path = write_password(settings.home, password)
+        say(f"log in as {FIRST_ADMIN} with the password in {path}; delete the file after the first login")
 
 
 def health(output: Output = OutputFormat.TABLE) -> None:
