@@ -6,9 +6,10 @@ from fastapi import APIRouter, FastAPI
 
 from elastic.db.stores.sessions import SessionStore
 from elastic.version import __version__
+from elastic.web.change_feed import ChangeFeed, ChangePoller
 from elastic.web.context import WebContext
 from elastic.web.errors import add_handlers, refused, unexpected
-from elastic.web.pages import account, dag_actions, home, login, static
+from elastic.web.pages import account, dag_actions, events, home, login, static
 from elastic.web.rendering import make_environment
 from elastic.web.routes import GuardedRoute
 from elastic.web.security.identity import SessionAuthenticator
@@ -21,6 +22,7 @@ PAGES: tuple[APIRouter, ...] = (
     static.router,
     login.router,
     account.router,
+    events.router,
     home.router,
     dag_actions.router,
 )
@@ -49,6 +51,10 @@ def create_app(context: WebContext) -> FastAPI:
     app.state.sessions = sessions
     app.state.authenticator = SessionAuthenticator(context.database, sessions, context.clock)
     app.state.logins = Logins(context.database, sessions, context.clock)
+    app.state.is_stopping = False
+    app.state.feed = ChangeFeed(
+        lambda: ChangePoller(context.database, context.runs_folder), lambda: bool(app.state.is_stopping)
+    )
     app.state.templates = make_environment()
     app.state.addresses = frozenset(getattr(route, "path", "") for route in app.router.routes)
     add_handlers(app)

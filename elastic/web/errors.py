@@ -90,6 +90,12 @@ class Conflict(WebError):  # noqa: N818 - the name of the status
     status = HTTPStatus.CONFLICT
 
 
+class TooManyRequests(WebError):  # noqa: N818 - the name of the status
+    """The server has enough of these."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+
 class UnsupportedBody(WebError):  # noqa: N818 - the name of the status
     """The body is neither a form nor JSON."""
 

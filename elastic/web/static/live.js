@@ -1,0 +1,150 @@
+// Live updates: regions <section id data-live="url" data-topics="dags dag:x"> are fetched when the server hints at a
+// change, and only their changed parts are replaced. Parts that hold the focus, a selection or an open menu stay.
+
+/** Milliseconds: without a hint, between tries after a lost stream (doubled up to the longest), between refreshes. */
+const REGULAR = 30_000, FIRST_RETRY = 1_000, LONGEST_RETRY = 30_000, SHORTEST = 1_000;
+
+/** @type {Map<string, string>} ETag of the page of each region */
+const tags = new Map();
+/** @type {EventSource | null} */
+let stream = null;
+let retry = FIRST_RETRY, timer = 0, regular = 0, last = 0, planned = 0;
+let paused = localStorage.getItem("elastic-live") === "paused";
+
+const regions = () => /** @type {HTMLElement[]} */ ([...document.querySelectorAll("section[data-live][id]")]);
+const status = document.getElementById("live-status");
+
+/** @param {string} text @param {string} kind */
+function show(text, kind) {
+  if (!status) return;
+  status.hidden = false;
+  status.querySelector(".text").textContent = text;
+  status.querySelector(".dot").className = `dot ${kind}`;
+  status.setAttribute("aria-pressed", String(!paused));
+  status.title = paused ? "Live updates are paused; click to go on" : "This page follows changes; click to pause";
+}
+
+/** Return whether a part must not be replaced now. @param {Element} part */
+function isBusy(part) {
+  const focused = document.activeElement, selection = document.getSelection();
+  if (focused && focused !== document.body && part.contains(focused)) return true;
+  if (part.querySelector("details[open], dialog[open], input:focus, :popover-open") || part.matches("details[open], dialog[open]")) return true;
+  return Boolean(selection && !selection.isCollapsed && selection.rangeCount && selection.getRangeAt(0).intersectsNode(part));
+}
+
+/** Replace what differs, from the outside in, and leave out what is busy. @param {Element} old @param {Element} fresh */
+function swap(old, fresh) {
+  if (old.isEqualNode(fresh)) return;
+  const before = [...old.children], after = [...fresh.children];
+  const isSame = old.tagName === fresh.tagName && before.length === after.length && before.every((one, at) => one.tagName === after[at].tagName && one.id === after[at].id);
+  if (isSame && before.length && !hasOwnText(old, fresh)) {
+    before.forEach((one, at) => swap(one, after[at]));
+    for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  } else if (isKeyed(old) && isKeyed(fresh)) {
+    swapKeyed(old, fresh);
+  } else if (!isBusy(old)) {
+    old.replaceWith(document.adoptNode(fresh));
+  }
+}
+
+/** @param {Element} old @param {Element} fresh */
+function hasOwnText(old, fresh) {
+  const text = (/** @type {Element} */ one) => [...one.childNodes].filter((node) => node.nodeType === 3).map((node) => node.nodeValue.trim()).join(" ");
+  return text(old) !== text(fresh);
+}
+
+/** @param {Element} part */
+const isKeyed = (part) => part.children.length > 0 && [...part.children].every((one) => one.id);
+
+/** Replace rows by their ids: new ones come in, old ones go. @param {Element} old @param {Element} fresh */
+function swapKeyed(old, fresh) {
+  const known = new Map([...old.children].map((one) => [one.id, one]));
+  let place = old.firstElementChild;
+  for (const one of [...fresh.children]) {
+    const mine = known.get(one.id);
+    known.delete(one.id);
+    if (mine) {
+      if (mine !== place) old.insertBefore(mine, place);
+      else place = place.nextElementSibling;
+      swap(mine, one);
+    } else {
+      old.insertBefore(document.adoptNode(one), place);
+    }
+  }
+  for (const gone of known.values()) if (!isBusy(gone)) gone.remove();
+}
+
+/** Fetch a region and put it in place. A document made by XMLHttpRequest runs no script. @param {HTMLElement} region */
+function refresh(region) {
+  const url = region.dataset.live || location.pathname + location.search;
+  const request = new XMLHttpRequest();
+  request.open("GET", url);
+  request.responseType = "document";
+  if (tags.has(url)) request.setRequestHeader("If-None-Match", tags.get(url));
+  request.onload = () => {
+    if (new URL(request.responseURL).pathname === "/login") return location.reload();
+    if (request.status === 304) return;
+    const fresh = request.status === 200 && request.response ? request.response.getElementById(region.id) : null;
+    if (!fresh) return;
+    swap(region, fresh);
+    tags.set(url, request.getResponseHeader("ETag") || "");
+    // A part that was busy is tried again.
+    if (!document.getElementById(region.id)?.isEqualNode(fresh)) tags.delete(url);
+    document.dispatchEvent(new CustomEvent("elastic:swapped", { detail: region.id }));
+  };
+  request.send();
+}
+
+/** Refresh all regions, at most once a second. */
+export function refreshAll() {
+  if (planned) return;
+  planned = window.setTimeout(() => {
+    planned = 0;
+    last = Date.now();
+    regions().forEach(refresh);
+  }, Math.max(0, last + SHORTEST - Date.now()));
+}
+
+function open() {
+  close();
+  if (paused || document.hidden || !regions().length) return show(paused ? "paused" : "live", "");
+  const topics = new Set(regions().flatMap((one) => (one.dataset.topics || "dags").split(" ")));
+  stream = new EventSource(`/events?topics=${encodeURIComponent([...topics].join(" "))}`);
+  stream.addEventListener("open", () => { retry = FIRST_RETRY; show("live", "on"); });
+  stream.addEventListener("hint", refreshAll);
+  stream.addEventListener("error", () => {
+    close();
+    show("offline", "off");
+    timer = window.setTimeout(() => { open(); refreshAll(); }, retry);
+    retry = Math.min(retry * 2, LONGEST_RETRY);
+  });
+  regular = window.setInterval(refreshAll, REGULAR);
+}
+
+function close() {
+  window.clearTimeout(timer);
+  window.clearInterval(regular);
+  stream?.close();
+  stream = null;
+}
+
+function rememberZone() {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone && !document.cookie.includes(`elastic_zone=${zone}`)) document.cookie = `elastic_zone=${zone}; path=/; max-age=31536000; samesite=lax`;
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return close();
+  open();
+  refreshAll();
+});
+document.addEventListener("elastic:refresh", refreshAll);
+window.addEventListener("pagehide", close);
+window.addEventListener("pageshow", open);
+status?.addEventListener("click", () => {
+  paused = !paused;
+  localStorage.setItem("elastic-live", paused ? "paused" : "");
+  open();
+  if (!paused) refreshAll();
+});
+rememberZone();

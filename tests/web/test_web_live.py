@@ -1,0 +1,107 @@
+"""Live updates: hints of changes, and pages that follow them without losing what the user does."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from elastic.db.database import Database
+from elastic.db.stores.dags import set_paused
+from elastic.db.stores.pools import PoolStore
+from elastic.web.change_feed import ChangePoller
+from tests.web.conftest import WebClient
+from tests.web.web_samples import store_dag, store_run
+
+Web = Callable[[str | None], WebClient]
+
+#: Run of the first day of the samples.
+RUN = "scheduled_20261101T000000"
+
+
+def test_the_poller_names_what_changed_since_its_last_call(web_database: Database, tmp_path: Path) -> None:
+    poller = ChangePoller(web_database, tmp_path)
+    store_dag(web_database, "etl")
+    wanted = ["dags", "admin", "dag:etl", "dag:other", f"run:etl/{RUN}", "run:etl/x", "flow:f1"]
+    assert poller.changed(wanted) == frozenset()
+    assert poller.changed(wanted) == frozenset()
+    set_paused(web_database, "etl", paused=True)
+    assert poller.changed(wanted) == {"dags", "dag:etl"}
+    store_run(web_database, "etl")
+    assert poller.changed(wanted) == {"dags", "dag:etl", f"run:etl/{RUN}"}
+    PoolStore(web_database).put("narrow", 1)
+    assert poller.changed(wanted) == {"dags", "admin"}
+    (tmp_path / "f1").mkdir()
+    (tmp_path / "f1" / "run.sqlite").touch()
+    assert poller.changed(wanted) == {"flow:f1"}
+    assert poller.changed(wanted) == frozenset()
+
+
+@pytest.mark.slow
+def test_a_stream_hints_at_changes_after_its_first_line(web: Web, live_url: str, web_database: Database) -> None:
+    store_dag(web_database, "etl")
+    cookies = {"elastic": web("viewer").cookies["elastic"]}
+    with (
+        httpx2.Client(base_url=live_url, cookies=cookies, timeout=60) as client,
+        client.stream("GET", "/events", params={"topics": "dags dag:etl dag:other"}) as answer,
+    ):
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = answer.iter_lines()
+        assert next(lines) == "retry: 2000"
+        set_paused(web_database, "etl", paused=True)
+        data = (line for line in lines if line.startswith("data: "))
+        assert next(data) == 'data: {"topic": "dag:etl", "version": 1}'
+        assert next(data) == 'data: {"topic": "dags", "version": 1}'
+
+
+@pytest.mark.parametrize("topics", ["", "nothing", "dag:", "dag:a/b", "run:a", "flow:../x", "dags " * 21, "dag:<b>"])
+def test_an_unknown_topic_is_refused(web: Web, topics: str) -> None:
+    answer = web("viewer").get("/events", params={"topics": topics})
+    assert answer.status_code == 400
+    assert "<b>" not in answer.text.replace("<b>No master", "")
+
+
+def test_no_stream_without_a_login(web: Web) -> None:
+    assert web(None).get("/events").status_code == 303
+
+
+@pytest.mark.browser
+def test_the_list_follows_a_change_and_keeps_focus_typed_text_and_scroll(
+    browser_page: Any, web_database: Database
+) -> None:
+    for number in range(40):
+        store_dag(web_database, f"dag_{number:02}")
+    page = browser_page
+    page.goto("/")
+    page.wait_for_selector("#live-status .dot.on")
+    page.fill("input[placeholder='Filter by id, owner, tag']", "typed")
+    page.locator("#dag-dag_30 a.name").focus()
+    position = page.evaluate("window.scrollY")
+    store_run(web_database, "dag_05")
+    page.wait_for_selector("#dag-dag_05 svg.bars rect:not(.hit)", state="attached")
+    assert page.evaluate("document.activeElement.textContent") == "dag_30"
+    assert page.evaluate("window.scrollY") == position
+    assert page.input_value("input[placeholder='Filter by id, owner, tag']") == "typed"
+    PoolStore(web_database).put("narrow", 1)
+
+
+@pytest.mark.browser
+def test_keys_search_move_and_show_their_help(browser_page: Any, web_database: Database) -> None:
+    for name in ("first", "second"):
+        store_dag(web_database, name)
+    page = browser_page
+    page.goto("/account")
+    page.keyboard.press("g")
+    page.keyboard.press("d")
+    page.wait_for_selector("#dag-first")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    assert page.evaluate("document.activeElement.textContent") == "second"
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.name") == "q"
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    assert "go to the DAGs" in page.inner_text("#keys-help")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#keys-help")
