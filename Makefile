@@ -5,6 +5,9 @@ BIN := .venv/bin
 # Another installer of packages, such as "uv pip install --quiet --python .venv/bin/python".
 INSTALL ?= $(BIN)/pip install --quiet
 
+# Tests start a thousand processes, and without bytecode each of them compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast format check docs faults mutants bench
 
@@ -14,11 +17,11 @@ help:  ## list these commands
 run: .venv/installed  ## install Elastic in .venv and run an example
 	$(BIN)/elastic example word-count
 
-# The tests that start Ray run one after another beside the others: they mostly wait for processes. The others leave them
-# the CPU when they need it, because Ray gives up a start that takes longer than 30 seconds.
+# The tests that start Ray run beside the others: they mostly wait for processes. The others leave them the CPU when they
+# need it, because Ray gives up a start that takes longer than 30 seconds.
 test: .venv/installed-test  ## run all tests
-	@$(BIN)/pytest -m cluster >.venv/cluster.log 2>&1 & cluster=$$!; \
-	nice $(BIN)/pytest -m "not cluster" --numprocesses 2 --dist loadfile; plain=$$?; \
+	@$(BIN)/pytest -m cluster --numprocesses 2 --dist loadgroup >.venv/cluster.log 2>&1 & cluster=$$!; \
+	nice $(BIN)/pytest -m "not cluster" --numprocesses 2 --dist worksteal; plain=$$?; \
 	wait $$cluster; status=$$?; cat .venv/cluster.log; exit $$((plain ? plain : status))
 
 test-fast: .venv/installed-test  ## run the tests that need no cluster, database or worker process
