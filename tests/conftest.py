@@ -45,6 +45,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if _STARTS_RAY.search(collection_path.read_bytes()) is None else None
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let one process have all tests of the two nodes, and each other file, with `--dist loadgroup`."""
+    if not getattr(config.option, "loadgroup", False):
+        return
+    for item in items:
+        nodes = "ray_nodes" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("nodes" if nodes else item.path.stem))
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folder of the runs of one test."""

@@ -312,8 +312,7 @@ MOMENTS = {
 
 
 @pytest.mark.cluster
-@pytest.mark.parametrize("presses", [1, 2])
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(("moment", "presses"), [(moment, 1 + place % 2) for place, moment in enumerate(MOMENTS)])
 def test_ctrl_c_while_the_cluster_starts_leaves_nothing(
     moment: str, presses: int, start: Callable[..., Program]
 ) -> None:
