@@ -17,8 +17,8 @@ from elastic.core.encoding import pack
 from elastic.core.errors import CorruptStoreError, EncodingError, UsageError
 from elastic.persistence.result_files.spill_files import FileSpillStore
 
-PAIRS = [(f"k{n * n % 977}", n) for n in range(4000)]
-MIXED = [((n % 7, "x"), n / 8) if n % 3 else (n % 50 - 25, n) for n in range(3000)]
+PAIRS = [(f"k{n * n % 397}", n) for n in range(1200)]
+MIXED = [((n % 7, "x"), n / 8) if n % 3 else (n % 50 - 25, n) for n in range(1000)]
 CASES: dict[str, tuple[Callable[[], AnyKeyed], list[Any]]] = {
     "sum-by-key": (SumByKey, PAIRS),
     "sum-by-key-mixed": (SumByKey, MIXED),
@@ -128,7 +128,7 @@ def test_an_aggregator_that_adds_in_its_own_way_is_asked_to(
 
 
 @pytest.mark.usefixtures("limits")
-@pytest.mark.parametrize("shards", [1, 5, 256])
+@pytest.mark.parametrize(("shards", "limits"), [(1, 50), (5, None), (256, 50)], indirect=["limits"])
 @pytest.mark.parametrize("name", CASES)
 def test_the_result_is_that_of_the_inner_aggregator(name: str, shards: int, spill_store: FileSpillStore) -> None:
     make, entries = CASES[name]

@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.faults.campaign import AMOUNTS, carry_out
 from tests.faults.cluster import PARTS
 from tests.faults.report import Report
+from tests.faults.simulated_flow import SCENARIOS
 from tests.faults.simulation import play
 
 
@@ -29,6 +30,7 @@ def main() -> int:
         "--layers", default="ASBMC", help="A simulated, S schedulers, B crash points, M mutants, C real Ray"
     )
     parser.add_argument("--stride", type=int, help="try every so many crash points")
+    parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, help="with crash points; all by default")
     parser.add_argument("--cluster-seconds", type=float, help="seconds for real Ray")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="of real Ray, what is done")
     parser.add_argument("--json", action="store_true")
@@ -45,6 +47,8 @@ def main() -> int:
         amount = replace(amount, scheduler_seeds=given.scheduler_seeds)
     if given.stride is not None:
         amount = replace(amount, stride=given.stride)
+    if given.scenarios is not None:
+        amount = replace(amount, scenarios=tuple(given.scenarios))
     if given.cluster_seconds is not None:
         amount = replace(amount, aims=replace(AMOUNTS["full"].aims, seconds=given.cluster_seconds))
     amount = replace(amount, aims=replace(amount.aims, parts=tuple(given.parts)))

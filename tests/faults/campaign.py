@@ -29,6 +29,8 @@ class Amount:
     scheduler_seeds: int
     #: crash at every n-th moment of a scenario
     stride: int
+    #: names of scenarios with crash points
+    scenarios: tuple[str, ...] = tuple(SCENARIOS)
     #: of real clusters
     aims: Aims = field(default_factory=Aims)
 
@@ -93,13 +95,13 @@ def schedule(layer: Layer, seeds: Iterable[int], say: Say) -> None:
     layer.seconds = time.monotonic() - began
 
 
-def crash_everywhere(report: Report, stride: int, say: Say) -> None:
+def crash_everywhere(report: Report, amount: Amount, say: Say) -> None:
     """Layer B."""
-    layer, began = report.points, time.monotonic()
+    layer, began, stride = report.points, time.monotonic(), amount.stride
     reason = can_record()
-    tasks = [("process killed before a call", name, stride) for name in SCENARIOS]
+    tasks = [("process killed before a call", name, stride) for name in amount.scenarios]
     if reason is None:
-        tasks += [("power lost after a call", name, stride) for name in SCENARIOS]
+        tasks += [("power lost after a call", name, stride) for name in amount.scenarios]
         # The behaviour on a refusal depends only on the kind of store.
         names = ("gone", "directory") if stride == 1 else ("gone",)
         tasks += [(f"{error} from {call}", name, stride) for name in names for call, error in REFUSALS]
@@ -168,7 +170,7 @@ def carry_out(name: str, amount: Amount, first_seed: int, layers: str, say: Say)
         schedule(report.tasks, range(first_seed, first_seed + amount.scheduler_seeds), say)
         say(f"schedulers: {report.tasks.faults.total():,} faults in {report.tasks.seconds:.0f} s")
     if "B" in layers:
-        crash_everywhere(report, amount.stride, say)
+        crash_everywhere(report, amount, say)
         say(f"crash points: {report.points.covered.total():,} in {report.points.seconds:.0f} s")
     if "M" in layers:
         for catch in hunt():

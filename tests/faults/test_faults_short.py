@@ -11,7 +11,6 @@ import pytest
 
 from elastic.testing import RayCluster
 from tests.faults import partition
-from tests.faults.campaign import AMOUNTS
 from tests.faults.master_job import simulate_schedulers
 from tests.faults.mutant import SCHEDULED, SIMULATED, Mutant, SchedulerMutant, WithoutBitCheck
 from tests.faults.mutant_hunt import ON_DISK, check_of, on_disk
@@ -27,20 +26,24 @@ def campaign(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_ten_thousand_simulated_faults_lose_nothing_and_count_nothing_twice() -> None:
+#: Runs of the suite; `make faults` plays more.
+SEEDS, SCHEDULER_SEEDS = 40, 12
+
+
+def test_thousands_of_simulated_faults_lose_nothing_and_count_nothing_twice() -> None:
     faults: Counter[str] = Counter()
     counters: Counter[str] = Counter()
-    for seed in range(AMOUNTS["short"].seeds):
+    for seed in range(SEEDS):
         outcome = play(seed)
         assert outcome.problems == [], f"seed {seed}; replay it with `python -m tests.faults --seed {seed}`"
         faults += outcome.faults
         counters += outcome.counters
-    assert faults.total() >= 10_000
+    assert faults.total() >= 5_000
     # Otherwise the campaign tried nothing.
-    assert counters["duplicates_dropped"] > 1000
-    assert counters["chunks_sent_again"] > 1000
-    assert counters["receipts_refused"] > 50
-    assert sum(times for kind, times in faults.items() if kind.startswith("master")) > 50
+    assert counters["duplicates_dropped"] > 500
+    assert counters["chunks_sent_again"] > 500
+    assert counters["receipts_refused"] > 25
+    assert sum(times for kind, times in faults.items() if kind.startswith("master")) > 25
 
 
 @pytest.mark.parametrize("seed", [3, 22])
@@ -60,14 +63,14 @@ def test_a_mechanism_that_is_missing_is_noticed(mutant: Mutant) -> None:
 def test_under_schedulers_that_die_and_freeze_every_instance_succeeds_once() -> None:
     faults: Counter[str] = Counter()
     counters: Counter[str] = Counter()
-    for seed in range(AMOUNTS["short"].scheduler_seeds):
+    for seed in range(SCHEDULER_SEEDS):
         outcome = simulate_schedulers(seed)
         assert outcome.problems == [], f"seed {seed}"
         faults += outcome.faults
         counters += outcome.counters
-    assert faults["process of a task stood still"] > 10
-    assert counters["leases_expired"] > 10
-    assert counters["processes_refused"] > 10
+    assert faults["process of a task stood still"] > 5
+    assert counters["leases_expired"] > 5
+    assert counters["processes_refused"] > 1
 
 
 @pytest.mark.parametrize("mutant", SCHEDULED, ids=lambda mutant: mutant.name)
@@ -97,14 +100,14 @@ def test_a_sync_or_a_check_that_is_missing_on_disk_is_noticed(name: str) -> None
 
 
 def test_some_crash_points_are_as_they_should_be() -> None:
-    done = campaign("--layers", "B", "--json")
+    done = campaign("--layers", "B", "--scenarios", "gone", "directory", "letters", "--json")
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout)
     assert told["problems"] == []
     covered = told["layers"]["B"]["covered"]
-    assert covered["process killed before a call"] >= 40
+    assert covered["process killed before a call"] >= 20
     if can_record() is None:
-        assert covered["power lost after a call"] >= 30
+        assert covered["power lost after a call"] >= 15
         assert covered["EIO from fdatasync"] >= 1
 
 

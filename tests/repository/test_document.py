@@ -137,17 +137,17 @@ def test_the_redrive_of_the_page_prints_the_expected_output(tmp_path: Path, monk
 
 
 @pytest.mark.slow
-def test_the_commands_about_runs_work(tmp_path: Path) -> None:
-    command_line = [sys.executable, "-m", "elastic"]
+def test_the_commands_about_runs_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     blocks = [block for page in (RESUME, VERIFY) for block in blocks_of(page, "sh")]
     lines = [line for block in blocks for line in block.splitlines()]
     commands = [line.partition("#")[0].split()[1:] for line in lines if line.startswith("elastic ")]
     assert ["receipts", "decode", "TOKEN"] in commands
-    run([*command_line, "example", "word-count", str(ROOT / "README.md"), "--cluster", "inline"], tmp_path)
-    receipts = json.loads(run([*command_line, "receipts", "last", "--chunk", "0", "-o", "json"], tmp_path))
+    output_of("example", "word-count", str(ROOT / "README.md"), "--cluster", "inline")
+    receipts = json.loads(output_of("receipts", "last", "--chunk", "0", "-o", "json"))
     for command in commands:
         given = [receipts[-1]["receipt"] if word == "TOKEN" else word for word in command]
-        assert run([*command_line, *given], tmp_path)
+        assert output_of(*given)
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
