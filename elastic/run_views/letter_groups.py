@@ -20,6 +20,9 @@ _PAGE_ROWS = 200
 #: Characters at the end of a traceback in which the last frame is looked for.
 _TAIL = 20_000
 _FRAME = re.compile(r'File "([^"\n]*)", line (\d+)(?:, in ([^\n]*))?')
+_FRAME_START = re.compile(r'^ *File "([^"\n]*)", line \d+', re.MULTILINE)
+#: Files of Elastic, which calls the functions of the user.
+_OURS = re.compile(r"/elastic/(stages|aggregators|engine|core|flow|persistence)/")
 #: Error types of the groups without a readable letter.
 DAMAGED, LARGE = "damaged dead letters", "large dead letters"
 _MAX_NAME = 120
@@ -77,6 +80,22 @@ def line_of(traceback: str) -> SourceLine | None:
     if found is None:
         return None
     return SourceLine(one_line(found[1]), int(found[2][:9]), one_line((found[3] or "").strip())[:_MAX_NAME])
+
+
+def own_traceback(traceback: str) -> str:
+    """Return the frames of the user's code that are innermost in a traceback, and the error; without them all of it."""
+    tail = traceback[-_TAIL:].rstrip()
+    frames = list(_FRAME_START.finditer(tail))
+    if not frames:
+        return tail
+    kept = len(frames) - 1
+    while kept > 0 and not _OURS.search(frames[kept - 1][1]) and "\nTraceback " not in _between(tail, frames, kept):
+        kept -= 1
+    return tail[frames[kept].start() :]
+
+
+def _between(text: str, frames: list[re.Match[str]], number: int) -> str:
+    return text[frames[number - 1].start() : frames[number].start()]
 
 
 def group_of(kept: KeptLetter) -> tuple[str, str]:

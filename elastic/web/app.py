@@ -9,7 +9,19 @@ from elastic.version import __version__
 from elastic.web.change_feed import ChangeFeed, ChangePoller
 from elastic.web.context import WebContext
 from elastic.web.errors import add_handlers, refused, unexpected
-from elastic.web.pages import account, dag_actions, events, home, login, static
+from elastic.web.pages import (
+    account,
+    chunk,
+    dag_actions,
+    dead_letters,
+    events,
+    flow_proof,
+    flow_step,
+    flows,
+    home,
+    login,
+    static,
+)
 from elastic.web.rendering import make_environment
 from elastic.web.routes import GuardedRoute
 from elastic.web.security.identity import SessionAuthenticator
@@ -25,6 +37,11 @@ PAGES: tuple[APIRouter, ...] = (
     events.router,
     home.router,
     dag_actions.router,
+    flows.router,
+    flow_step.router,
+    chunk.router,
+    dead_letters.router,
+    flow_proof.router,
 )
 
 #: Routers of the API.
